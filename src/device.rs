@@ -1,0 +1,188 @@
+//! What identifies a device, and what a device may put on somebody else's screen.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// SHA-256 of a device certificate's SubjectPublicKeyInfo: the identity of a device.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// A fingerprint from its 32 bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The device id: the first 16 hexadecimal digits.
+    pub fn device_id(&self) -> String {
+        self.to_hex().chars().take(16).collect()
+    }
+
+    /// All 64 hexadecimal digits, lower case, without spaces.
+    pub fn to_hex(&self) -> String {
+        hex(&self.0)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    /// Groups of four hexadecimal digits, for people to compare.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&grouped(&self.to_hex()))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({})", self.device_id())
+    }
+}
+
+/// The text was not 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAFingerprint;
+
+impl FromStr for Fingerprint {
+    type Err = NotAFingerprint;
+
+    /// Accepts 64 hexadecimal digits in either case, with or without spaces and colons between.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits: String = text.chars().filter(|c| !matches!(c, ' ' | ':')).collect();
+        unhex(&digits).and_then(|b| b.try_into().ok()).map(Self).ok_or(NotAFingerprint)
+    }
+}
+
+/// The most characters of a [`Label`] that are kept.
+pub const MAX_LABEL_CHARS: usize = 256;
+
+/// Text that another device chose, made fit to be shown.
+///
+/// Control characters, bidirectional controls and zero-width characters are dropped when it is
+/// made, and what is longer than [`MAX_LABEL_CHARS`] is cut and marked with `…`. It is still a claim of the
+/// other side: show it quoted, beside the fingerprint.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Label(String);
+
+impl Label {
+    /// Cleans `text` and cuts it to [`MAX_LABEL_CHARS`].
+    pub fn new(text: &str) -> Self {
+        Self::capped(text, MAX_LABEL_CHARS)
+    }
+
+    /// Cleans `text` and cuts it to `limit` characters.
+    pub fn capped(text: &str, limit: usize) -> Self {
+        let mut kept: String =
+            text.chars().filter(|c| is_printable(*c)).take(limit.saturating_add(1)).collect();
+        if kept.chars().count() > limit {
+            kept = kept.chars().take(limit.saturating_sub(1)).collect();
+            kept.push('…');
+        }
+        Self(kept.trim().to_owned())
+    }
+
+    /// The clean text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nothing printable was left.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(feature = "cli")]
+impl serde::Serialize for Label {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(feature = "cli")]
+impl<'de> serde::Deserialize<'de> for Label {
+    /// Cleans what it reads: text from another device becomes a label nowhere else.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <String as serde::Deserialize>::deserialize(deserializer).map(|text| Self::new(&text))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+fn is_printable(c: char) -> bool {
+    let invisible = matches!(c,
+        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+        | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+        | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{E0000}'..='\u{E0FFF}');
+    !c.is_control() && !invisible
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+/// The bytes that hexadecimal digits (either case, an even number) stand for.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| match pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        })
+        .collect()
+}
+
+/// `digits` in groups of four, separated by single spaces.
+pub fn grouped(digits: &str) -> String {
+    let chars: Vec<char> = digits.chars().collect();
+    chars.chunks(4).map(|c| c.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_reads_back_from_what_it_prints() {
+        let fingerprint = Fingerprint::new([0xab; 32]);
+        assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
+        assert_eq!(fingerprint.to_hex().to_uppercase().parse(), Ok(fingerprint));
+        assert_eq!("abcd".parse::<Fingerprint>(), Err(NotAFingerprint));
+    }
+
+    #[test]
+    fn escapes_bidi_and_zero_width_characters_never_reach_the_screen() {
+        let label = Label::new("al\u{1b}[31mi\u{202e}c\u{200b}e\r\n\u{7}");
+        assert_eq!(label.as_str(), "al[31mice");
+    }
+
+    #[test]
+    fn a_long_label_is_cut_and_marked() {
+        let label = Label::capped(&"x".repeat(100), 10);
+        assert_eq!(label.as_str(), "xxxxxxxxx…");
+    }
+}

@@ -1,0 +1,55 @@
+//! Who takes part: parsed once, valid ever after.
+
+use std::fmt;
+use std::num::NonZeroU8;
+
+/// The most parties a key can have.
+pub const MAX_PARTIES: u8 = 16;
+
+/// The index of a party of one key, from 1 to [`MAX_PARTIES`]. Index 0 names nobody.
+///
+/// It is the evaluation point of the party's share, so it belongs to the key, never to a position
+/// in some list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartyId(NonZeroU8);
+
+impl PartyId {
+    /// The party with this index, if it is one from 1 to [`MAX_PARTIES`].
+    pub fn new(index: u8) -> Option<Self> {
+        NonZeroU8::new(index).filter(|i| i.get() <= MAX_PARTIES).map(Self)
+    }
+
+    /// The index, from 1 to [`MAX_PARTIES`].
+    pub fn get(self) -> u8 {
+        self.0.get()
+    }
+
+    /// All parties of a key that has `count` of them, in index order.
+    pub fn all(count: u8) -> impl Iterator<Item = Self> {
+        (1..=count.min(MAX_PARTIES)).filter_map(Self::new)
+    }
+}
+
+impl fmt::Display for PartyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for PartyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PartyId({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_zero_and_seventeen_name_nobody() {
+        assert_eq!(PartyId::new(0), None);
+        assert_eq!(PartyId::new(17), None);
+        assert_eq!(PartyId::new(16).map(PartyId::get), Some(16));
+    }
+}

@@ -1,0 +1,214 @@
+//! What people and scripts are told while a ceremony runs, and what an approver must see.
+//!
+//! One event, three renderings: a prose line, a line of NDJSON (`--events`), a screen. An event
+//! never holds a secret and never raw text of a peer: that is a [`Label`] by the time it gets here.
+
+use serde::Serialize;
+
+use crate::crypto::transcript::length_prefixed;
+use crate::device::Label;
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// This device can be reached.
+    Listening {
+        /// This device's name.
+        name: String,
+        /// Its device id.
+        id: String,
+        /// Its full fingerprint.
+        fingerprint: String,
+        /// The TCP port; 0 on standard input and output.
+        port: u16,
+    },
+    /// A device was seen, or its status changed.
+    Peer {
+        /// The name it announces.
+        name: String,
+        /// Its device id.
+        id: String,
+        /// `ready`, `available`, `busy` or `offline`.
+        status: String,
+        /// Where it is, as `HOST:PORT`.
+        address: String,
+    },
+    /// Six digits to compare with the other screen.
+    Code {
+        /// As shown: `385 721`.
+        code: String,
+        /// The other device's name.
+        peer: String,
+        /// Its full fingerprint.
+        fingerprint: String,
+        /// A warning about a name or fingerprint that was known otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        warning: Option<String>,
+        /// Seconds left to answer.
+        seconds: u64,
+    },
+    /// Somebody asks this device to take part.
+    Request(RequestView),
+    /// A round began (`ms` absent) or ended.
+    Round {
+        /// `keygen`, `refresh` or `sign`.
+        ceremony: String,
+        /// The round, from 1.
+        round: u8,
+        /// How many rounds there are.
+        of: u8,
+        /// What the round exchanges.
+        name: String,
+        /// Milliseconds it took, once it is over.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ms: Option<u64>,
+    },
+    /// The other devices are awaited.
+    Waiting {
+        /// What for.
+        what: String,
+        /// The names of the devices that have not answered.
+        #[serde(rename = "for")]
+        peers: Vec<String>,
+    },
+    /// A device was paired.
+    Paired {
+        /// Its name.
+        peer: String,
+        /// Its full fingerprint.
+        fingerprint: String,
+        /// When the pairing ends, RFC 3339; absent if it is kept.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<String>,
+    },
+    /// A key was made or refreshed.
+    Key {
+        /// Its name here.
+        key: String,
+        /// 33-byte public key in hexadecimal.
+        public_key: String,
+        /// Whether every party said that its share is stored.
+        confirmed: bool,
+    },
+    /// A signature was made.
+    Signed {
+        /// The key's name here.
+        key: String,
+        /// The digest in hexadecimal.
+        digest: String,
+        /// The signature in hexadecimal DER, where this device received it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        der: Option<String>,
+        /// The names of the devices that received it.
+        delivered_to: Vec<String>,
+        /// The request's id.
+        request_id: String,
+    },
+    /// A ceremony ended without a result.
+    Aborted {
+        /// `pair`, `keygen`, `refresh` or `sign`.
+        ceremony: String,
+        /// The error's name, as in the exit code table.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+    /// Something people should know that stops nothing.
+    Note {
+        /// What.
+        message: String,
+    },
+}
+
+/// How the requester says it came by the digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// The digest was given; nothing about it can be checked here.
+    Digest,
+    /// A file was hashed.
+    File {
+        /// The file's name, as the requester says.
+        name: Label,
+        /// Its size in bytes.
+        size: u64,
+        /// `sha256`, `sha256d` or `keccak256`.
+        hash: String,
+    },
+}
+
+/// A party as an approver sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartyView {
+    /// The name this device knows it by, or that it announces.
+    pub name: Label,
+    /// Its full fingerprint in hexadecimal.
+    pub fingerprint: String,
+}
+
+/// What the approver sees: the same facts on every device, on screen, in plain text and as event.
+///
+/// Its hash is part of the ceremony's session id, so devices that would show different facts
+/// cannot finish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RequestView {
+    /// `sign`, `keygen` or `refresh`.
+    pub ceremony: String,
+    /// The request's id, in hexadecimal.
+    pub request_id: String,
+    /// The key's name here.
+    pub key: String,
+    /// Its 33-byte public key in hexadecimal; empty for a key that is to be made.
+    pub public_key: String,
+    /// How many parties must sign.
+    pub threshold: u8,
+    /// How many parties there are.
+    pub parties: u8,
+    /// The devices that take part, requester first.
+    pub signers: Vec<PartyView>,
+    /// The digest in hexadecimal; empty unless something is signed.
+    pub digest: String,
+    /// How the requester came by the digest.
+    pub source: Source,
+    /// What it is for, in the requester's words.
+    pub purpose: Label,
+    /// Who asks.
+    pub requester: PartyView,
+    /// The fingerprints of the devices that receive the signature.
+    pub receivers: Vec<PartyView>,
+    /// Seconds left to answer. Not part of the hash.
+    pub seconds: u64,
+}
+
+impl RequestView {
+    /// The facts that must be the same on every device, as unambiguous bytes. Local names for the
+    /// key and its parties, and the time left, differ between devices and stay out.
+    pub fn facts(&self) -> Vec<u8> {
+        let (kind, file, size, hash): (&[u8], &[u8], u64, &[u8]) = match &self.source {
+            Source::Digest => (b"digest", b"", 0, b""),
+            Source::File { name, size, hash } => {
+                (b"file", name.as_str().as_bytes(), *size, hash.as_bytes())
+            }
+        };
+        let fingerprints = |views: &[PartyView]| {
+            let list: Vec<&[u8]> = views.iter().map(|v| v.fingerprint.as_bytes()).collect();
+            length_prefixed(&list)
+        };
+        length_prefixed(&[
+            self.ceremony.as_bytes(),
+            self.request_id.as_bytes(),
+            self.public_key.as_bytes(),
+            &[self.threshold, self.parties],
+            &fingerprints(&self.signers),
+            self.digest.as_bytes(),
+            kind,
+            file,
+            &size.to_be_bytes(),
+            hash,
+            self.purpose.as_str().as_bytes(),
+            self.requester.fingerprint.as_bytes(),
+            &fingerprints(&self.receivers),
+        ])
+    }
+}
