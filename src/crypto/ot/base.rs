@@ -1,1 +1,243 @@
-//! Placeholder.
+//! Base transfers: endemic oblivious transfer over the curve (docs/protocol.md §4, after Masny and
+//! Rindal 2019/706).
+//!
+//! ```text
+//! A  R[1-b] = o G,  R[b] = t G - h(b, R[1-b])        OT1: R[0], R[1]    per transfer, b secret
+//! B  S[x] = s[x] G,  key[x] = H(.., s[x] (R[x] + h(x, R[1-x])))        OT2: S[0], S[1]
+//! A  key[b] = H(.., t S[b])
+//! ```
+//!
+//! `h` must hash to points whose logarithms nobody knows: with `hash * G` in its place A would learn
+//! both keys.
+
+use k256::elliptic_curve::BatchNormalize;
+use k256::elliptic_curve::ops::MulByGenerator;
+use k256::{AffinePoint, ProjectivePoint, Scalar};
+use subtle::ConditionallySelectable;
+use zeroize::Zeroizing;
+
+use super::bits::select;
+use super::{BASE, Choices};
+use crate::crypto::curve::{InvalidPoint, POINT, decode_point, encode_point, hash_to_curve};
+use crate::crypto::seed::SessionSeed;
+use crate::crypto::tags;
+use crate::crypto::transcript::length_prefixed;
+use crate::secret::Secret;
+
+/// Length of OT1 and of OT2: two points per transfer.
+pub const MESSAGE: usize = BASE * 2 * POINT;
+
+/// Separates the hash to the curve from every other use of it.
+const DOMAIN: &str = "DKLS23-SECP256K1-SHA256-V1/baseot-h-with-secp256k1_XMD:SHA-256_SSWU_RO_";
+
+/// An encoded point.
+type Point = [u8; POINT];
+
+/// A between OT1 and OT2.
+#[derive(Debug)]
+pub struct Receiver {
+    session: [u8; 32],
+    choices: Choices<{ BASE / 8 }>,
+    /// `t` of every transfer.
+    exponents: Secret<Vec<Scalar>>,
+    /// OT1, both branches of every transfer.
+    sent: Vec<[Point; 2]>,
+}
+
+/// What A has in the end: 128 choice bits and the key of the chosen branch of each transfer.
+#[derive(Debug)]
+pub struct ChosenKeys {
+    pub(super) choices: Choices<{ BASE / 8 }>,
+    pub(super) keys: Secret<Vec<[u8; 32]>>,
+}
+
+/// What B has in the end: both keys of each of the 128 transfers.
+#[derive(Debug)]
+pub struct BothKeys(pub(super) Secret<Vec<[[u8; 32]; 2]>>);
+
+impl Receiver {
+    /// A's first step: draws the choices and returns OT1 (8448 bytes).
+    ///
+    /// `sid_ot` names session and ordered pair. The seed's labels are `ot1/<peer>/bits`,
+    /// `ot1/<peer>/t/<i>` and `ot1/<peer>/o/<i>`.
+    pub fn start(sid_ot: &[u8; 32], seed: &SessionSeed, peer: u8) -> (Self, Vec<u8>) {
+        let choices = Choices::draw(seed, &format!("ot1/{peer}/bits"));
+        let scalar = |name, i| Zeroizing::new(seed.scalar(&format!("ot1/{peer}/{name}/{i}")));
+
+        let open = |i| ProjectivePoint::mul_by_generator(&*scalar("o", i));
+        let others = encode_all(&Zeroizing::new((0..BASE).map(open).collect::<Vec<_>>()));
+
+        let mut exponents = Secret::new(Vec::with_capacity(BASE));
+        let mut mine = Zeroizing::new(Vec::with_capacity(BASE));
+        for (i, other) in others.iter().enumerate() {
+            let t = scalar("t", i);
+            let oracle = oracle(sid_ot, i, choices.bit(i).unwrap_u8(), other);
+            mine.push(ProjectivePoint::mul_by_generator(&t) - oracle);
+            exponents.expose_mut().push(*t);
+        }
+
+        let mut sent = Vec::with_capacity(BASE);
+        for (i, (mine, other)) in encode_all(&mine).iter().zip(others.iter()).enumerate() {
+            // Which of the two points went through the hash is the choice.
+            let choice = choices.bit(i);
+            sent.push([select(mine, other, choice), select(other, mine, choice)]);
+        }
+        let message = sent.as_flattened().as_flattened().to_vec();
+        (Self { session: *sid_ot, choices, exponents, sent }, message)
+    }
+
+    /// A's last step: the chosen keys from OT2 (8448 bytes).
+    ///
+    /// Both points of every transfer are decoded: an invalid encoding in the branch that was not
+    /// chosen must fail too, or a failure would tell B the choice (§4.3 check 4).
+    pub fn finish(self, ot2: &[u8]) -> Result<ChosenKeys, InvalidPoint> {
+        let received = decode_pairs(ot2)?;
+        let choose = |(i, (points, t)): (usize, (&[AffinePoint; 2], &Scalar))| {
+            AffinePoint::conditional_select(&points[0], &points[1], self.choices.bit(i)) * *t
+        };
+        let shared: Zeroizing<Vec<_>> = Zeroizing::new(
+            received.iter().zip(self.exponents.expose()).enumerate().map(choose).collect(),
+        );
+
+        let mut keys = Secret::new(Vec::with_capacity(BASE));
+        let answers = ot2.as_chunks::<POINT>().0.as_chunks::<2>().0;
+        for (i, (shared, answer)) in encode_all(&shared).iter().zip(answers).enumerate() {
+            let choice = self.choices.bit(i);
+            let answer = Zeroizing::new(select(&answer[0], &answer[1], choice));
+            let branch = choice.unwrap_u8();
+            keys.expose_mut().push(key(&self.session, i, branch, &self.sent[i], &answer, shared));
+        }
+        Ok(ChosenKeys { choices: self.choices, keys })
+    }
+}
+
+/// B's only step: both keys of every transfer, and OT2 (8448 bytes), from OT1 (8448 bytes).
+///
+/// The seed's labels are `ot2/<peer>/s/<i>/<branch>`. Fails if a point does not decode, or if a sum
+/// `R[x] + h(x, R[1-x])` is the identity: the key would not depend on B's exponent.
+pub fn send(
+    sid_ot: &[u8; 32],
+    seed: &SessionSeed,
+    peer: u8,
+    ot1: &[u8],
+) -> Result<(Vec<u8>, BothKeys), InvalidPoint> {
+    let received = decode_pairs(ot1)?;
+    let encoded = ot1.as_chunks::<POINT>().0.as_chunks::<2>().0;
+    let mut answers = Vec::with_capacity(2 * BASE);
+    let mut shared = Zeroizing::new(Vec::with_capacity(2 * BASE));
+    for (i, (points, encoded)) in received.iter().zip(encoded).enumerate() {
+        for (branch, point) in (0_u8..).zip(points) {
+            let base = oracle(sid_ot, i, branch, &encoded[usize::from(1 - branch)]) + point;
+            if base == ProjectivePoint::IDENTITY {
+                return Err(InvalidPoint);
+            }
+            let s = Zeroizing::new(seed.scalar(&format!("ot2/{peer}/s/{i}/{branch}")));
+            answers.push(ProjectivePoint::mul_by_generator(&s));
+            shared.push(base * *s);
+        }
+    }
+
+    let answers = encode_all(&answers);
+    let shared = encode_all(&shared);
+    let mut keys = Secret::new(Vec::with_capacity(BASE));
+    let pairs = answers.as_chunks::<2>().0.iter().zip(shared.as_chunks::<2>().0);
+    for (i, ((answer, shared), sent)) in pairs.zip(encoded).enumerate() {
+        let key = |x: usize| key(sid_ot, i, x as u8, sent, &answer[x], &shared[x]);
+        keys.expose_mut().push([key(0), key(1)]);
+    }
+    Ok((answers.as_flattened().to_vec(), BothKeys(keys)))
+}
+
+/// `h(i, branch, point)`: a point whose logarithm nobody knows. Constant time, since A's branch and
+/// point are secret.
+fn oracle(sid_ot: &[u8; 32], index: usize, branch: u8, point: &Point) -> ProjectivePoint {
+    let message =
+        Zeroizing::new(length_prefixed(&[sid_ot, &number(index), &[branch], point.as_slice()]));
+    hash_to_curve(&message, DOMAIN.as_bytes())
+}
+
+/// The key of one branch: bound to session, pair, index, branch and both messages.
+fn key(
+    sid_ot: &[u8; 32],
+    index: usize,
+    branch: u8,
+    sent: &[Point; 2],
+    answer: &Point,
+    shared: &Point,
+) -> [u8; 32] {
+    let [zero, one] = sent;
+    tags::BASEOT_KEY.hash(&[sid_ot, &number(index), &[branch], zero, one, answer, shared])
+}
+
+/// The points of all transfers, if the message has the right length and every point is valid.
+fn decode_pairs(message: &[u8]) -> Result<Vec<[AffinePoint; 2]>, InvalidPoint> {
+    if message.len() != MESSAGE {
+        return Err(InvalidPoint);
+    }
+    let pairs = message.as_chunks::<POINT>().0.as_chunks::<2>().0;
+    pairs.iter().map(|[zero, one]| Ok([decode_point(zero)?, decode_point(one)?])).collect()
+}
+
+/// Encodes all points with one inversion.
+///
+/// The identity, which honest exponents meet with probability 2^-256, becomes zeros, which no party
+/// accepts.
+fn encode_all(points: &[ProjectivePoint]) -> Zeroizing<Vec<Point>> {
+    let affine: Vec<AffinePoint> =
+        <ProjectivePoint as BatchNormalize<[ProjectivePoint]>>::batch_normalize(points);
+    Zeroizing::new(affine.iter().map(|point| encode_point(point).unwrap_or([0; POINT])).collect())
+}
+
+/// A transfer's number as two big-endian bytes.
+fn number(index: usize) -> [u8; 2] {
+    (index as u16).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{base_keys, seed, sha_hex, sid_ot};
+    use super::*;
+    use crate::crypto::transcript::PROTOCOL;
+    use crate::device::hex;
+
+    #[test]
+    fn messages_and_keys_match_the_known_answers() {
+        let (receiver, ot1) = Receiver::start(&sid_ot(), &seed("alice"), 2);
+        assert_eq!(ot1.len(), MESSAGE);
+        assert_eq!(
+            sha_hex(&ot1),
+            "efd62316277d4292b30cc0c08e2cfbdcaec64d690e0b71c2558b8cb6b719edbb"
+        );
+        let (ot2, both) = send(&sid_ot(), &seed("bob"), 1, &ot1).unwrap();
+        assert_eq!(ot2.len(), MESSAGE);
+        assert_eq!(
+            sha_hex(&ot2),
+            "453915facf8a40b9aa85ecdc4b6749c38dc1cfb50742c7295cc932a02eea5372"
+        );
+        assert_eq!(
+            sha_hex(both.0.expose().as_flattened().as_flattened()),
+            "23278d7d83f1c2ef2676a1625e1ac03d8f5bdd11dabf13f7d25c7c731b88620c"
+        );
+        let chosen = receiver.finish(&ot2).unwrap();
+        assert_eq!(hex(chosen.choices.bytes()), "83ba0605b56370088a34a63ac65ac7a4");
+        assert_eq!(
+            sha_hex(chosen.keys.expose().as_flattened()),
+            "1c899a01bf89328f82933383688cea88fdbc88c54a4197b52d510eec71f01ef5"
+        );
+    }
+
+    #[test]
+    fn the_receiver_knows_the_chosen_key_and_not_the_other() {
+        let (chosen, both) = base_keys();
+        for (i, (key, both)) in chosen.keys.expose().iter().zip(both.0.expose()).enumerate() {
+            let choice = usize::from(chosen.choices.bit(i).unwrap_u8());
+            assert_eq!(*key, both[choice]);
+            assert_ne!(*key, both[1 - choice]);
+        }
+    }
+
+    #[test]
+    fn the_hash_to_the_curve_is_bound_to_the_protocol() {
+        assert!(DOMAIN.starts_with(&format!("{PROTOCOL}/")));
+    }
+}
