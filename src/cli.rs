@@ -1,1 +1,146 @@
-//! Placeholder.
+//! The command line: parse, call, print. One file per command.
+
+pub mod args;
+pub mod global;
+pub mod output;
+mod sigstore;
+
+mod bench;
+mod demo;
+mod discover;
+mod keygen;
+mod listen;
+mod pair;
+mod refresh;
+mod sign;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::report::{Code, Failure};
+use args::{Cli, Command, KeysCommand, PeersCommand};
+pub use global::Global;
+pub use output::{Output, Voice};
+
+/// Runs the program with `argv` (its own name first) and gives the exit code.
+pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let voice = Voice { json: has(&argv, "--json"), events: has(&argv, "--events") };
+    match parse(&argv) {
+        Ok(cli) => {
+            let name = name(&cli.command);
+            let outcome = Global::new(cli.global).and_then(|global| run(&global, cli.command));
+            output::finish(name, outcome, voice)
+        }
+        Err(Unparsed::Help(help)) => {
+            // Nobody reading it is no failure.
+            let _ = help.print();
+            ExitCode::SUCCESS
+        }
+        Err(Unparsed::Wrong(failure)) => output::finish(&command_of(&argv), Err(failure), voice),
+    }
+}
+
+/// Calls the command.
+fn run(global: &Global, command: Command) -> Result<Output, Failure> {
+    match command {
+        Command::Discover(args) => discover::run_discover(global, args),
+        Command::Listen(args) => listen::run_listen(global, args),
+        Command::Pair(args) => pair::run_pair(global, args),
+        Command::Keygen(args) => keygen::run_keygen(global, args),
+        Command::Sign(args) => sign::run_sign(global, args),
+        Command::Keys(KeysCommand::Refresh(args)) => refresh::run_refresh(global, args),
+        Command::Demo(args) => demo::run_demo(global, args),
+        Command::Bench(args) => bench::run_bench(global, args),
+        Command::Version => version::run_version(),
+        _ => Err(Failure::new(Code::Internal, "not built yet")),
+    }
+}
+
+/// The command's name in the JSON document.
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Init(_) => "init",
+        Command::Id => "id",
+        Command::Discover(_) => "discover",
+        Command::Listen(_) => "listen",
+        Command::Pair(_) => "pair",
+        Command::Peers(PeersCommand::List) => "peers list",
+        Command::Peers(PeersCommand::Add { .. }) => "peers add",
+        Command::Peers(PeersCommand::Rename { .. }) => "peers rename",
+        Command::Peers(PeersCommand::Forget { .. }) => "peers forget",
+        Command::Keygen(_) => "keygen",
+        Command::Sign(_) => "sign",
+        Command::Verify(_) => "verify",
+        Command::Keys(KeysCommand::List) => "keys list",
+        Command::Keys(KeysCommand::Show { .. }) => "keys show",
+        Command::Keys(KeysCommand::Export { .. }) => "keys export",
+        Command::Keys(KeysCommand::Refresh(_)) => "keys refresh",
+        Command::Keys(KeysCommand::Delete { .. }) => "keys delete",
+        Command::Log(_) => "log",
+        Command::Demo(_) => "demo",
+        Command::Bench(_) => "bench",
+        Command::Completions(_) => "completions",
+        Command::Man(_) => "man",
+        Command::Version => "version",
+    }
+}
+
+/// A command line that runs nothing.
+enum Unparsed {
+    /// Help or the version was asked for.
+    Help(clap::Error),
+    /// It is wrong.
+    Wrong(Failure),
+}
+
+fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
+    use clap::error::ErrorKind;
+    if let Some(failure) = sigstore::recognise(argv) {
+        return Err(Unparsed::Wrong(failure));
+    }
+    Cli::try_parse_from(argv).map_err(|e| match e.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unparsed::Help(e),
+        _ => Unparsed::Wrong(usage(&e)),
+    })
+}
+
+/// Clap's complaint in our form: what is wrong on one line, what to do on another.
+fn usage(error: &clap::Error) -> Failure {
+    use clap::error::ErrorKind;
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::new(Code::Usage, "no command was given")
+            .hint("`cosign --help` lists the commands, `cosign demo` shows them at work");
+    }
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n").map(one_line);
+    let message = paragraphs.next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+    let hint = paragraphs
+        .find_map(|p| {
+            p.strip_prefix("tip: ")
+                .map(str::to_owned)
+                .or_else(|| p.strip_prefix("Usage: ").map(|usage| format!("usage: {usage}")))
+        })
+        .unwrap_or_else(|| "see `cosign --help`".to_owned());
+    Failure::new(Code::Usage, message).hint(hint)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The command that a command line which does not parse seems to mean; empty if none.
+fn command_of(argv: &[OsString]) -> String {
+    let commands = Cli::command();
+    let known = |word: &&str| commands.get_subcommands().any(|c| c.get_name() == *word);
+    argv.iter().skip(1).filter_map(|a| a.to_str()).find(known).unwrap_or_default().to_owned()
+}
+
+/// Whether a flag is there, also on a command line that does not parse.
+fn has(argv: &[OsString], flag: &str) -> bool {
+    argv.iter().skip(1).take_while(|a| *a != "--").any(|a| a == flag)
+}

@@ -1,0 +1,737 @@
+//! The command line, declared once: parser, help, manual pages and completions all come from here.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Two or three devices co-sign with one ECDSA key that exists on none of them
+#[derive(Debug, Parser)]
+#[command(
+    name = "cosign",
+    version,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  cosign demo                                   two devices on this machine run all of it
+  cosign listen                                 this device waits; requests appear here
+  cosign pair bob                               both screens show six digits; both say y
+  cosign keygen --key vault --with bob          make a key that exists on neither device
+  cosign sign --key vault --file release.tar    ask bob to co-sign
+
+Exit codes: 0 done or valid, 1 invalid, 2 usage, 3 denied, 4 unreachable, 5 identity,
+6 aborted, 7 banned, 8 locked, 9 policy, 10 not found, 11 needs a person, 12 conflict,
+70 internal, 130 interrupted."
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Keep everything under DIR instead of the XDG directories
+    #[arg(long, global = true, value_name = "DIR", env = "COSIGN_HOME", hide_env_values = true)]
+    pub home: Option<PathBuf>,
+
+    /// Print exactly one JSON document on standard output, result or error
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Report progress as NDJSON on standard error
+    #[arg(long, global = true)]
+    pub events: bool,
+
+    /// Plain lines without any styling
+    #[arg(long, global = true)]
+    pub plain: bool,
+
+    /// Never ask: fail with exit code 11 and name the flag that would have answered
+    #[arg(
+        long, global = true, env = "COSIGN_NO_INPUT", hide_env_values = true,
+        value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue
+    )]
+    pub no_input: bool,
+
+    /// One deadline for the whole command, such as 90s or 5m
+    #[arg(
+        long, global = true, value_name = "TIME", value_parser = duration,
+        env = "COSIGN_TIMEOUT", hide_env_values = true
+    )]
+    pub timeout: Option<Duration>,
+
+    /// Unlock the vault with the passphrase on the first line of FILE
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "COSIGN_PASSPHRASE_FILE",
+        hide_env_values = true
+    )]
+    pub passphrase_file: Option<PathBuf>,
+
+    /// Unlock the vault with the passphrase read from file descriptor N
+    #[arg(long, global = true, value_name = "N")]
+    pub passphrase_fd: Option<u32>,
+
+    /// Unlock the vault with an age identity file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "COSIGN_IDENTITY",
+        hide_env_values = true
+    )]
+    pub identity: Option<PathBuf>,
+
+    /// TLS version: 1.2 forces TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384; the default is 1.3
+    #[arg(long, global = true, value_name = "VERSION")]
+    pub tls: Option<Tls>,
+
+    /// Say only what needs a person
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Append what happens to FILE as NDJSON; never codes, nonces or secrets
+    #[arg(long, global = true, value_name = "FILE", env = "COSIGN_LOG", hide_env_values = true)]
+    pub log_file: Option<PathBuf>,
+
+    /// Colour on standard error; NO_COLOR is honoured
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub color: Option<Color>,
+}
+
+/// The TLS version to insist on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+pub enum Tls {
+    /// TLS 1.2 and nothing else
+    #[value(name = "1.2")]
+    #[serde(rename = "1.2")]
+    Only12,
+    /// TLS 1.3, and 1.2 for a peer that insists on it
+    #[value(name = "1.3")]
+    #[serde(rename = "1.3")]
+    Any,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Color {
+    /// In a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make this device: its key and its vault
+    Init(InitArgs),
+    /// Print this device's name, id and fingerprint
+    #[command(after_help = "Examples:
+  cosign id
+  cosign id --json | jq -r .result.fingerprint")]
+    Id,
+    /// List the devices nearby and their status
+    Discover(DiscoverArgs),
+    /// Wait for pairing, key generation and signing requests
+    Listen(ListenArgs),
+    /// Pair with another device by comparing six digits
+    Pair(PairArgs),
+    /// List, add, rename or forget paired devices
+    #[command(subcommand)]
+    Peers(PeersCommand),
+    /// Make a key together with other devices
+    Keygen(KeygenArgs),
+    /// Sign a digest or a file together with the key's other devices
+    Sign(SignArgs),
+    /// Check a signature
+    Verify(VerifyArgs),
+    /// List, show, export, refresh or delete keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Print or check the record of every ceremony
+    Log(LogArgs),
+    /// Two devices on this machine discover, pair, make a key, sign and verify
+    Demo(DemoArgs),
+    /// Measure key generation and signing on this machine
+    Bench(BenchArgs),
+    /// Print a shell's completion script
+    Completions(CompletionsArgs),
+    /// Write the manual pages to a folder, or print the first one
+    Man(ManArgs),
+    /// Print the version
+    #[command(after_help = "Examples:
+  cosign version
+  cosign version --json")]
+    Version,
+}
+
+/// `cosign init`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign init --name kitchen
+  cosign init --name ci --identity key.txt            unlocks without a passphrase
+  cosign init --recipient age1…                       a recovery key, kept offline
+
+Without --identity the vault is sealed with a passphrase, asked for twice.")]
+pub struct InitArgs {
+    /// This device's name, as others will see it; default: the host name
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// An age recipient that can also open every file of the vault; may be repeated
+    #[arg(long, value_name = "AGE")]
+    pub recipient: Vec<String>,
+}
+
+/// `cosign discover`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign discover
+  cosign discover --wait 10s --json
+  cosign discover --watch
+
+ready: paired and listening; available: listening, not paired; offline: known, not seen now.")]
+pub struct DiscoverArgs {
+    /// How long to look
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "3s")]
+    pub wait: Duration,
+    /// Keep looking and print every change until interrupted
+    #[arg(long)]
+    pub watch: bool,
+    /// Use this network interface only
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+}
+
+/// `cosign listen`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign listen
+  cosign listen --port 7700 --policy policy.toml --identity key.txt --no-input
+  cosign listen --stdio                     for the other side's --via 'ssh host cosign listen --stdio'")]
+pub struct ListenArgs {
+    /// Listen on this TCP port; default: a free one
+    #[arg(long, value_name = "N", conflicts_with = "stdio")]
+    pub port: Option<u16>,
+    /// Listen on this address only
+    #[arg(long, value_name = "IP", conflicts_with = "stdio")]
+    pub bind: Option<IpAddr>,
+    /// End after one ceremony
+    #[arg(long)]
+    pub once: bool,
+    /// Let the rules in FILE decide requests instead of a person
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Speak on standard input and output instead of a socket
+    #[arg(long)]
+    pub stdio: bool,
+    /// Announce on this network interface only
+    #[arg(long, value_name = "NAME", conflicts_with = "stdio")]
+    pub interface: Option<String>,
+}
+
+/// `cosign pair`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign pair                               pick from the devices nearby
+  cosign pair bob
+  cosign pair --peer 192.0.2.7:7700 --remember
+  cosign pair --via 'ssh bob cosign listen --stdio'
+
+Both screens show the same six digits; both people say y. Nothing types a code in.")]
+pub struct PairArgs {
+    /// The other device's name, id or fingerprint
+    #[arg(value_name = "PEER")]
+    pub name: Option<String>,
+    /// Its address, where multicast does not reach
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "via")]
+    pub peer: Option<String>,
+    /// Reach it through a command's standard input and output
+    #[arg(long, value_name = "COMMAND")]
+    pub via: Option<String>,
+    /// Keep the pairing until `cosign peers forget`; default: 30 minutes
+    #[arg(long)]
+    pub remember: bool,
+    /// Allow pairing again after five failed attempts
+    #[arg(long)]
+    pub reset_attempts: bool,
+    /// Use this network interface only
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+}
+
+/// `cosign peers`
+#[derive(Debug, Subcommand)]
+pub enum PeersCommand {
+    /// List the known devices
+    #[command(after_help = "Examples:
+  cosign peers list
+  cosign peers list --json | jq -r '.result.peers[].name'")]
+    List,
+    /// Pin a device by its fingerprint, without comparing digits
+    #[command(after_help = "Examples:
+  cosign peers add bob --fingerprint 3f2a… --address 192.0.2.7:7700
+
+Do it on both devices; `cosign id` prints the fingerprint that the other one needs.")]
+    Add {
+        /// What to call it here
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Its full fingerprint: 64 hexadecimal digits
+        #[arg(long, value_name = "HEX")]
+        fingerprint: String,
+        /// Where it listens
+        #[arg(long, value_name = "HOST:PORT")]
+        address: Option<String>,
+    },
+    /// Call a device something else
+    #[command(after_help = "Examples:
+  cosign peers rename bob robert")]
+    Rename {
+        /// Its name now
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// Its new name
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
+    /// Forget a device: it must pair again
+    #[command(after_help = "Examples:
+  cosign peers forget bob
+
+Keys made with the device go on working: they hold its fingerprint themselves.")]
+    Forget {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// How to reach the other devices of a ceremony.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ReachArgs {
+    /// Where a device listens; with several devices NAME=HOST:PORT; may be repeated
+    #[arg(long = "peer", value_name = "[NAME=]HOST:PORT")]
+    pub peers: Vec<Route>,
+    /// Reach a device through a command's standard input and output; may be repeated
+    #[arg(long = "via", value_name = "[NAME=]COMMAND")]
+    pub vias: Vec<Route>,
+    /// Use this network interface only
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+}
+
+/// An address or a command, and the device that it belongs to where one was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What stood before `=`, if it looks like a name. A command may begin with a variable
+    /// (`LANG=C ssh …`), so this is a device's name only if there is such a device: see [`Route::whole`].
+    pub name: Option<String>,
+    /// What stood after it.
+    pub to: String,
+}
+
+impl Route {
+    /// The argument as it was given, name and all.
+    pub fn whole(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name}={}", self.to),
+            None => self.to.clone(),
+        }
+    }
+}
+
+impl std::str::FromStr for Route {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = |name: &str| {
+            !name.is_empty()
+                && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        };
+        match text.split_once('=') {
+            _ if text.is_empty() => Err("is empty".to_owned()),
+            Some((_, "")) => Err("nothing follows the '='".to_owned()),
+            Some((name, to)) if named(name) => {
+                Ok(Self { name: Some(name.to_owned()), to: to.to_owned() })
+            }
+            _ => Ok(Self { name: None, to: text.to_owned() }),
+        }
+    }
+}
+
+/// `cosign keygen`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign keygen                                           with the one paired device
+  cosign keygen --key vault --with bob                    2-of-2
+  cosign keygen --key team --with bob carol --threshold 2   2-of-3
+  cosign keygen --key vault --resume                      finish one that was cut off")]
+pub struct KeygenArgs {
+    /// The new key's name; a first key is called `default`
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// The other devices: paired names or fingerprints
+    #[arg(long = "with", value_name = "PEER", num_args = 1.., value_delimiter = ',')]
+    pub with: Vec<String>,
+    /// How many devices must sign; default: two
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u8).range(2..=16))]
+    pub threshold: Option<u8>,
+    /// Finish a key generation whose last message was lost
+    #[arg(long, conflicts_with_all = ["with", "threshold"])]
+    pub resume: bool,
+    /// How to reach the others.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// `cosign sign`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign sign --key vault 5a7f8d…                          a 32-byte digest in hexadecimal
+  cosign sign --key vault --file release.tar --purpose 'release 1.2' -o release.tar.sig
+  cosign sign 5a7f8d… --key vault --wait                   the other device, scripted: that digest only
+  cosign sign --key vault 5a7f8d… --deliver-to cosigner    the signature goes to the other device")]
+pub struct SignArgs {
+    /// The digest: 64 hexadecimal digits
+    #[arg(value_name = "DIGEST", conflicts_with = "file")]
+    pub digest: Option<String>,
+    /// Hash this file; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How to hash the file; default: sha256
+    #[arg(long, value_name = "HASH", requires = "file")]
+    pub hash: Option<Hash>,
+    /// The key; default: the only one
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// Who signs with this device; default: the key's other devices in reach
+    #[arg(long = "with", value_name = "PEER", num_args = 1.., value_delimiter = ',')]
+    pub with: Vec<String>,
+    /// What it is for; the approver sees it
+    #[arg(long, value_name = "TEXT")]
+    pub purpose: Option<String>,
+    /// Who receives the signature: requester, cosigner, both, or a device's name; default: requester
+    #[arg(long, value_name = "WHO")]
+    pub deliver_to: Option<Deliver>,
+    /// How to write the signature; default: DER in hexadecimal on screen, plain DER to a file
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<SignatureFormat>,
+    /// Write the signature to FILE; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Repeat or join the request with this id; default: a fresh one
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+    /// Wait for the other device's request for exactly this digest, approve it, and end
+    #[arg(long, conflicts_with_all = ["deliver_to", "peers", "vias"])]
+    pub wait: bool,
+    /// Listen on this TCP port while waiting; default: a free one
+    #[arg(long, value_name = "N", requires = "wait")]
+    pub port: Option<u16>,
+    /// Listen on this address only while waiting
+    #[arg(long, value_name = "IP", requires = "wait")]
+    pub bind: Option<IpAddr>,
+    /// How to reach the others.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// Who receives a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deliver {
+    /// The device that asked.
+    Requester,
+    /// The other signer; where there are several, all of them.
+    Cosigner,
+    /// Every signer.
+    Both,
+    /// One device, by name or fingerprint.
+    Peer(String),
+}
+
+impl std::str::FromStr for Deliver {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "requester" => Self::Requester,
+            "cosigner" => Self::Cosigner,
+            "both" => Self::Both,
+            name => Self::Peer(name.to_owned()),
+        })
+    }
+}
+
+/// How a file becomes 32 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Hash {
+    /// SHA-256
+    #[default]
+    Sha256,
+    /// SHA-256 of SHA-256, as Bitcoin does
+    Sha256d,
+    /// Keccak-256, as Ethereum does
+    Keccak256,
+}
+
+impl Hash {
+    /// The name on the command line, in JSON and in requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha256d => "sha256d",
+            Self::Keccak256 => "keccak256",
+        }
+    }
+}
+
+/// How a signature is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SignatureFormat {
+    /// ASN.1 DER, as openssl reads it
+    Der,
+    /// r and s, 64 bytes
+    Compact,
+    /// r, s and the recovery id, 65 bytes
+    Recoverable,
+    /// DER in PEM armour
+    Pem,
+    /// A JSON object with der, r, s, recovery_id and public_key
+    Json,
+}
+
+/// `cosign verify`
+#[derive(Debug, Args)]
+#[command(
+    allow_missing_positional = true,
+    after_help = "Examples:
+  cosign verify --key vault 5a7f8d… 3045…
+  cosign verify --key vault --file release.tar release.tar.sig
+  cosign verify --public-key key.pem 5a7f8d… sig.der && echo good
+
+Exit code 0: valid; 1: not. Strict DER, 64 bytes (r, s) and 65 bytes (r, s, recovery id) are taken."
+)]
+pub struct VerifyArgs {
+    /// The digest: 64 hexadecimal digits
+    #[arg(value_name = "DIGEST", conflicts_with = "file", required_unless_present = "file")]
+    pub digest: Option<String>,
+    /// The signature: hexadecimal, or a file that holds it raw, in hexadecimal or as PEM
+    #[arg(value_name = "SIG")]
+    pub signature: String,
+    /// Hash this file; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How to hash the file; default: sha256
+    #[arg(long, value_name = "HASH", requires = "file")]
+    pub hash: Option<Hash>,
+    /// A key of this device; default: the only one
+    #[arg(long, value_name = "NAME", conflicts_with = "public_key")]
+    pub key: Option<String>,
+    /// A public key: SEC1 (33 or 65 bytes) or SPKI in hexadecimal, or a file with either, or with PEM
+    #[arg(long, value_name = "HEX|FILE")]
+    pub public_key: Option<String>,
+    /// Also demand s in the lower half, as Bitcoin does
+    #[arg(long)]
+    pub require_low_s: bool,
+}
+
+/// `cosign keys`
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List the keys this device has a share of
+    #[command(after_help = "Examples:
+  cosign keys list
+  cosign keys list --json | jq -r '.result.keys[].name'")]
+    List,
+    /// Show one key: its parties, threshold and state
+    #[command(after_help = "Examples:
+  cosign keys show vault")]
+    Show {
+        /// The key
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Print a key's public half
+    #[command(after_help = "Examples:
+  cosign keys export vault > vault.pem
+  cosign keys export vault --format address-eth")]
+    Export {
+        /// The key; default: the only one
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// How to write it
+        #[arg(long, value_name = "FORMAT", default_value = "pem")]
+        format: KeyFormat,
+        /// Write it to FILE; - is standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Give every party a new share of the same key; old shares become useless
+    Refresh(RefreshArgs),
+    /// Delete this device's share for ever
+    #[command(after_help = "Examples:
+  cosign keys delete old
+  cosign keys delete old --yes
+
+The other devices keep theirs. With too few shares left the key can never sign again.")]
+    Delete {
+        /// The key
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// How a public key is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyFormat {
+    /// SubjectPublicKeyInfo in PEM, as openssl reads it
+    Pem,
+    /// 33 bytes, SEC1 compressed, in hexadecimal
+    Hex,
+    /// JSON Web Key, curve secp256k1
+    Jwk,
+    /// Ethereum address with its checksum
+    AddressEth,
+}
+
+/// `cosign keys refresh`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign keys refresh vault
+  cosign keys refresh vault --peer 192.0.2.7:7700
+  cosign keys refresh vault --resume")]
+pub struct RefreshArgs {
+    /// The key; default: the only one
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Finish a refresh whose last message was lost
+    #[arg(long)]
+    pub resume: bool,
+    /// How to reach the others.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// `cosign log`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign log
+  cosign log --verify
+  cosign log --json | jq '.result.entries[-1]'")]
+pub struct LogArgs {
+    /// Check that no line was changed, removed or put in between
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// `cosign demo`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign demo
+  cosign demo --json")]
+pub struct DemoArgs {}
+
+/// `cosign bench`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign bench
+  cosign bench --json")]
+pub struct BenchArgs {}
+
+/// `cosign completions`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign completions bash > ~/.local/share/bash-completion/completions/cosign
+  cosign completions zsh > ~/.zfunc/_cosign
+  cosign completions fish > ~/.config/fish/completions/cosign.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// `cosign man`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign man | man -l -
+  cosign man ~/.local/share/man/man1")]
+pub struct ManArgs {
+    /// Where to write one page per command
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// A length of time in humane units: `90s`, `5m`, `1h 30m`. Nothing is not a time.
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time.is_zero() => Err("must be longer than nothing".to_owned()),
+        Ok(time) => Ok(time),
+        Err(_) => Err("must be a number with a unit, such as 90s, 5m or 1h".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command) {
+            for sub in command.get_subcommands() {
+                let leaf = sub.get_subcommands().next().is_none();
+                assert!(!leaf || sub.get_after_help().is_some(), "{}", sub.get_name());
+                check(sub);
+            }
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn a_route_may_name_its_device() {
+        let named: Route = "bob=192.0.2.7:7700".parse().unwrap();
+        assert_eq!(named, Route { name: Some("bob".into()), to: "192.0.2.7:7700".into() });
+        let command: Route = "ssh -o A=b host".parse().unwrap();
+        assert_eq!(command, Route { name: None, to: "ssh -o A=b host".into() });
+        assert_eq!("LANG=C ssh host".parse::<Route>().unwrap().whole(), "LANG=C ssh host");
+        assert!("".parse::<Route>().is_err());
+        assert!("bob=".parse::<Route>().is_err());
+    }
+
+    #[test]
+    fn times_need_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for bad in ["90", "0s", "soon", ""] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

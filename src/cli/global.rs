@@ -1,0 +1,85 @@
+//! What every command is given: the global flags, the screen and the prompter.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::args::{Color, GlobalArgs};
+use crate::progress::Event;
+use crate::report::{Code, Failure};
+use crate::ui::{Format, Prompter, Recorder, Screen, Style};
+
+/// What every command is given.
+#[derive(Debug)]
+pub struct Global {
+    /// The global flags and variables.
+    pub args: GlobalArgs,
+    /// Where progress is shown.
+    pub screen: Screen,
+    /// Who is asked.
+    pub prompter: Prompter,
+}
+
+impl Global {
+    /// Opens the log file and decides how to speak.
+    pub fn new(args: GlobalArgs) -> Result<Self, Failure> {
+        let format = match (args.events, args.quiet) {
+            (true, _) => Format::Events,
+            (false, true) => Format::Quiet,
+            (false, false) => Format::Prose,
+        };
+        let style = Style { color: colored(&args), verbose: args.verbose };
+        let recorder = args.log_file.as_deref().map(recorder).transpose()?;
+        let screen = Screen::new(format, style, recorder);
+        let prompter = Prompter::new(screen.clone(), args.no_input);
+        Ok(Self { args, screen, prompter })
+    }
+
+    /// The deadline for the whole command, from now.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.args.timeout
+    }
+}
+
+/// Whether standard error gets escape sequences. An empty `NO_COLOR` counts as unset.
+fn colored(args: &GlobalArgs) -> bool {
+    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty());
+    match args.color.unwrap_or_default() {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            !args.plain
+                && io::stderr().is_terminal()
+                && variable("NO_COLOR").is_none()
+                && variable("TERM").is_some_and(|term| term != "dumb")
+        }
+    }
+}
+
+/// Appends every event to `path` with the time, without the digits of a pairing code.
+fn recorder(path: &Path) -> Result<Recorder, Failure> {
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    let mut file = opened.map_err(|e| {
+        Failure::new(Code::Internal, format!("cannot open log file {}: {e}", path.display()))
+    })?;
+    Ok(Box::new(move |event| {
+        let time = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        let Ok(mut line) = serde_json::to_value(without_code(event)) else { return };
+        line["time"] = time.into();
+        // A full disk must not end a ceremony.
+        let _ = file.write_all(format!("{line}\n").as_bytes());
+    }))
+}
+
+fn without_code(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let Event::Code { code, .. } = &mut event {
+        "*** ***".clone_into(code);
+    }
+    event
+}

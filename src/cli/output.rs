@@ -1,0 +1,264 @@
+//! What a command hands back, and how it reaches standard output: one JSON document, or prose.
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::report::{Code, Failure};
+
+/// A command's result.
+#[derive(Debug)]
+pub struct Output {
+    /// JSON already, so that fields stay in the order in which they are declared.
+    result: String,
+    body: Body,
+    verdict: Option<Failure>,
+}
+
+/// What goes to standard output when it is not JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    Nothing,
+    /// Lines; a missing line end is added.
+    Text(String),
+    /// Bytes as they are. [`Sink`] has made sure that they are wanted there.
+    Raw(Vec<u8>),
+}
+
+impl Output {
+    /// A success: `result` is the JSON document's, `text` is for people.
+    pub fn new(result: impl Serialize, text: impl Into<String>) -> Result<Self, Failure> {
+        Self::with_body(result, Body::Text(text.into()))
+    }
+
+    /// A success with another body than text.
+    pub fn with_body(result: impl Serialize, body: Body) -> Result<Self, Failure> {
+        let result = serde_json::to_string(&result)
+            .map_err(|e| Failure::new(Code::Internal, format!("cannot write JSON: {e}")))?;
+        Ok(Self { result, body, verdict: None })
+    }
+
+    /// A result that is there and is nevertheless bad, such as an invalid signature: it is printed
+    /// with `failure`, whose exit code counts.
+    #[must_use]
+    pub fn but(mut self, failure: Failure) -> Self {
+        self.verdict = Some(failure);
+        self
+    }
+}
+
+/// How a run of the program speaks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Voice {
+    /// `--json`
+    pub json: bool,
+    /// `--events`
+    pub events: bool,
+}
+
+/// Prints what `command` came to and gives the exit code. A reader that has gone away is no error.
+pub fn finish(command: &str, outcome: Result<Output, Failure>, voice: Voice) -> ExitCode {
+    let (result, body, failure) = match outcome {
+        Ok(output) => (Some(output.result), output.body, output.verdict),
+        Err(failure) => (None, Body::Nothing, Some(failure)),
+    };
+    if let Some(failure) = &failure {
+        complain(failure, voice.events);
+    }
+    let body = if voice.json { document(command, result, failure.as_ref()) } else { body };
+    let exit = failure.map_or(0, |f| f.code.exit());
+    match print(&body) {
+        Ok(()) => ExitCode::from(exit),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(exit),
+        Err(e) => {
+            let failure = Failure::new(Code::Internal, format!("cannot write the result: {e}"));
+            complain(&failure, voice.events);
+            ExitCode::from(failure.code.exit())
+        }
+    }
+}
+
+/// The one JSON document, in the order in which people read it.
+fn document(command: &str, result: Option<String>, failure: Option<&Failure>) -> Body {
+    let mut document = format!(r#"{{"v":1,"ok":{}"#, failure.is_none());
+    if !command.is_empty() {
+        document += &format!(r#","command":{}"#, json!(command));
+    }
+    if let Some(result) = result {
+        document += &format!(r#","result":{result}"#);
+    }
+    if let Some(failure) = failure {
+        document += &format!(r#","error":{}"#, error(failure));
+    }
+    Body::Text(document + "}")
+}
+
+/// The error object of the JSON document and of the last event.
+fn error(failure: &Failure) -> Value {
+    let mut error = json!({
+        "code": failure.code.name(),
+        "message": failure.message,
+        "exit": failure.code.exit(),
+    });
+    if let Some(hint) = &failure.hint {
+        error["hint"] = json!(hint);
+    }
+    error
+}
+
+fn complain(failure: &Failure, events: bool) {
+    let text = if events {
+        let mut line = error(failure);
+        line["event"] = json!("error");
+        format!("{line}\n")
+    } else {
+        let hint = failure.hint.iter().map(|hint| format!("cosign: hint: {hint}\n"));
+        std::iter::once(format!("cosign: error: {}\n", failure.message)).chain(hint).collect()
+    };
+    // With standard error gone there is nobody left to tell.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn print(body: &Body) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match body {
+        Body::Nothing => {}
+        Body::Raw(bytes) => out.write_all(bytes)?,
+        Body::Text(text) => {
+            out.write_all(text.as_bytes())?;
+            if !text.is_empty() && !text.ends_with('\n') {
+                out.write_all(b"\n")?;
+            }
+        }
+    }
+    out.flush()
+}
+
+/// Where a result's bytes go, settled before the work begins, so that a ceremony is not spent on a
+/// result that has no place.
+#[derive(Debug)]
+pub enum Sink {
+    /// Standard output.
+    Stdout,
+    /// A file, replaced in one step.
+    File(PathBuf),
+    /// The JSON document alone.
+    Json,
+}
+
+impl Sink {
+    /// Checks `-o` and what standard output is. `binary`: the bytes are not for a terminal.
+    pub fn new(output: Option<&Path>, binary: bool, json: bool) -> Result<Self, Failure> {
+        match output {
+            None if json => Ok(Self::Json),
+            None if binary && io::stdout().is_terminal() => {
+                Err(Failure::new(Code::Usage, "binary output does not go to a terminal").hint(
+                    "leave out --format to get hexadecimal, or use -o FILE, or -o - to insist",
+                ))
+            }
+            None => Ok(Self::Stdout),
+            Some(path) if path == Path::new("-") && json => {
+                Err(Failure::new(Code::Usage, "-o - and --json both want standard output")
+                    .hint("the JSON document holds the result; leave out -o -"))
+            }
+            Some(path) if path == Path::new("-") => Ok(Self::Stdout),
+            Some(path) => Self::file(path, binary),
+        }
+    }
+
+    fn file(path: &Path, binary: bool) -> Result<Self, Failure> {
+        let shown = path.display();
+        let folder = folder_of(path);
+        if path.is_dir() {
+            return Err(Failure::new(Code::Usage, format!("-o {shown} is a folder")));
+        }
+        if !folder.is_dir() {
+            return Err(Failure::new(
+                Code::NotFound,
+                format!("-o {shown}: there is no folder {}", folder.display()),
+            ));
+        }
+        let terminal = || fs::OpenOptions::new().write(true).open(path);
+        if binary && is_device(path) && terminal().is_ok_and(|f| f.is_terminal()) {
+            return Err(Failure::new(Code::Usage, format!("-o {shown} is a terminal"))
+                .hint("use -o - to insist on binary output there"));
+        }
+        Ok(Self::File(path.to_owned()))
+    }
+
+    /// Puts `bytes` where they belong and returns what is left for standard output.
+    pub fn put(&self, bytes: Vec<u8>) -> Result<Body, Failure> {
+        match self {
+            Self::Json => Ok(Body::Nothing),
+            Self::Stdout => Ok(Body::Raw(bytes)),
+            Self::File(path) => write_file(path, &bytes).map(|()| Body::Nothing).map_err(|e| {
+                Failure::new(Code::Internal, format!("cannot write {}: {e}", path.display()))
+            }),
+        }
+    }
+}
+
+/// Replaces `path` in one step, so that no reader ever sees half a result.
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if is_device(path) {
+        return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    // A signature or public key is no secret: its mode is what the user's umask makes of this.
+    let mode = fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder_of(path))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|e| e.error)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether something is there that is no regular file: a pipe, `/dev/null`, a terminal.
+fn is_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| !m.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_document_names_code_message_hint_and_exit() {
+        let failure = Failure::new(Code::NotFound, "no key \"x\"").hint("make one");
+        let Body::Text(text) = document("sign", None, Some(&failure)) else { panic!() };
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            value,
+            json!({"v": 1, "ok": false, "command": "sign", "error": {
+                "code": "not_found", "message": "no key \"x\"", "hint": "make one", "exit": 10}})
+        );
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sig");
+        fs::write(&path, "something longer than the new content").unwrap();
+        let sink = Sink::new(Some(&path), true, false).unwrap();
+        assert_eq!(sink.put(vec![1, 2, 3]).unwrap(), Body::Nothing);
+        assert_eq!(fs::read(&path).unwrap(), [1, 2, 3]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_result_without_a_place_is_refused_beforehand() {
+        let code =
+            |path: &str, json| Sink::new(Some(Path::new(path)), true, json).unwrap_err().code;
+        assert_eq!(code("/nonexistent/folder/sig", false), Code::NotFound);
+        assert_eq!(code("/", false), Code::Usage);
+        assert_eq!(code("-", true), Code::Usage);
+    }
+}

@@ -1,0 +1,16 @@
+//! `cosign version`
+
+use serde_json::json;
+
+use super::Output;
+use crate::crypto::transcript::PROTOCOL;
+use crate::report::Failure;
+
+/// Prints what this program is and which protocol it speaks.
+pub(super) fn run_version() -> Result<Output, Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    Output::new(
+        json!({ "version": version, "protocol": PROTOCOL }),
+        format!("cosign {version} (protocol {PROTOCOL})"),
+    )
+}

@@ -1,0 +1,289 @@
+//! Events as lines for people. Text of other devices arrives clean and is quoted here.
+
+use super::model::Model;
+use crate::device::grouped;
+use crate::progress::{Event, PartyView, RequestView, Source};
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether escape sequences may be used.
+    pub color: bool,
+    /// How often `-v` was given.
+    pub verbose: u8,
+}
+
+impl Style {
+    fn bold(self, text: &str) -> String {
+        if self.color { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Whether a person must see the event even with `--quiet`.
+pub fn needs_a_person(event: &Event) -> bool {
+    matches!(event, Event::Code { .. } | Event::Request(_))
+}
+
+/// The lines that `event` is, given the model that has taken it in already.
+pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
+    match event {
+        Event::Listening { name, id, fingerprint, port } => {
+            let place = if *port == 0 {
+                "standard input and output".to_owned()
+            } else {
+                format!("port {port}")
+            };
+            vec![
+                format!("listening as {name:?} ({id}) on {place}"),
+                format!("fingerprint {}", grouped(fingerprint)),
+            ]
+        }
+        Event::Peer { name, id, status, address } => {
+            vec![format!("{name:?} ({id}) is {status} at {address}")]
+        }
+        Event::Code { code, peer, fingerprint, warning, seconds } => {
+            code_card(code, peer, fingerprint, warning.as_deref(), *seconds, style)
+        }
+        Event::Request(view) => request_card(view, style),
+        Event::Round { ms: None, .. } if style.verbose == 0 => Vec::new(),
+        Event::Round { .. } => round_line(model).into_iter().collect(),
+        Event::Waiting { what, peers } => vec![waiting_line(model, what, peers)],
+        Event::Paired { peer, fingerprint, expires } => vec![format!(
+            "paired with {peer:?} (fingerprint {}){}",
+            grouped(fingerprint),
+            expires.as_ref().map_or_else(String::new, |time| format!(" until {time}"))
+        )],
+        Event::Key { key, public_key, confirmed } => {
+            let state = if *confirmed { "" } else { ", not confirmed by everybody yet" };
+            vec![format!("key {key:?}: public key {public_key}{state}")]
+        }
+        Event::Signed { key, digest, delivered_to, .. } => vec![format!(
+            "signed {} with key {key:?}, delivered to {}",
+            short(digest),
+            delivered_to.join(", ")
+        )],
+        Event::Aborted { ceremony, message, .. } => vec![format!("{ceremony} ended: {message}")],
+        Event::Note { message } => vec![message.clone()],
+    }
+}
+
+/// `round 2 of 3: multiplication 12 ms`
+fn round_line(model: &Model) -> Option<String> {
+    let row = model.current_round()?;
+    let time = row.ms.map_or_else(String::new, |ms| format!(" {ms} ms"));
+    Some(format!("round {} of {}: {}{time}", row.round, row.of, row.name))
+}
+
+fn waiting_line(model: &Model, what: &str, peers: &[String]) -> String {
+    let names = peers.join(", ");
+    match (round_line(model), what) {
+        (Some(round), _) => format!("{round}, waiting for {names}"),
+        (None, "") => format!("waiting for {names}"),
+        (None, what) if names.is_empty() => format!("waiting for {what}"),
+        (None, what) => format!("waiting for {names}: {what}"),
+    }
+}
+
+fn code_card(
+    code: &str,
+    peer: &str,
+    fingerprint: &str,
+    warning: Option<&str>,
+    seconds: u64,
+    style: Style,
+) -> Vec<String> {
+    let mut card = vec![format!("pairing with {peer:?}")];
+    card.extend(warning.map(|text| format!("  warning      {text}")));
+    card.extend(fingerprint_lines(fingerprint));
+    card.push(format!("  time left    {}", time_left(seconds)));
+    card.push(format!("  code         {}", style.bold(code)));
+    card
+}
+
+/// Everything an approver must see (the same facts as [`RequestView::facts`]).
+fn request_card(view: &RequestView, style: Style) -> Vec<String> {
+    let mut card = vec![style.bold(&format!(
+        "request to {}",
+        match view.ceremony.as_str() {
+            "sign" => "sign",
+            "refresh" => "refresh a key",
+            _ => "make a key",
+        }
+    ))];
+    card.push(format!("  key          {:?}, {} of {}", view.key, view.threshold, view.parties));
+    if !view.public_key.is_empty() {
+        card.push(format!("  public key   {}", view.public_key));
+    }
+    if !view.digest.is_empty() {
+        card.extend(in_halves("  digest       ", &view.digest));
+        card.push(format!("  computed     {}", source(&view.source)));
+    }
+    card.push(if view.purpose.is_empty() {
+        "  purpose      none given".to_owned()
+    } else {
+        format!("  purpose      {:?}", view.purpose)
+    });
+    card.extend(party("  requester    ", &view.requester));
+    for signer in &view.signers {
+        card.extend(party("  signer       ", signer));
+    }
+    for receiver in &view.receivers {
+        card.extend(party("  receives it  ", receiver));
+    }
+    card.push(format!("  request      {}", view.request_id));
+    card.push(format!("  time left    {}", time_left(view.seconds)));
+    card
+}
+
+fn source(source: &Source) -> String {
+    match source {
+        Source::Digest => "digest only: cannot be checked here".to_owned(),
+        Source::File { name, size, hash } => {
+            format!("by the requester: {hash} of {name:?}, {size} bytes")
+        }
+    }
+}
+
+fn party(label: &str, party: &PartyView) -> Vec<String> {
+    let mut lines = vec![format!("{label}{:?}", party.name)];
+    lines.extend(fingerprint_lines(&party.fingerprint));
+    lines
+}
+
+fn fingerprint_lines(fingerprint: &str) -> Vec<String> {
+    in_halves("  fingerprint  ", fingerprint)
+}
+
+/// 64 digits in groups of four, on two lines that fit any terminal.
+fn in_halves(label: &str, digits: &str) -> Vec<String> {
+    let (first, second) = digits.split_at_checked(32).unwrap_or((digits, ""));
+    let mut lines = vec![format!("{label}{}", grouped(first))];
+    if !second.is_empty() {
+        lines.push(format!("{:width$}{}", "", grouped(second), width = label.len()));
+    }
+    lines
+}
+
+fn time_left(seconds: u64) -> String {
+    match (seconds / 60, seconds % 60) {
+        (0, s) => format!("{s} s"),
+        (m, 0) => format!("{m} min"),
+        (m, s) => format!("{m} min {s} s"),
+    }
+}
+
+fn short(digest: &str) -> String {
+    match digest.get(..16) {
+        Some(start) => format!("{start}…"),
+        None => digest.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Label;
+
+    fn said(events: &[Event]) -> Vec<String> {
+        let mut model = Model::default();
+        events
+            .iter()
+            .flat_map(|event| {
+                model.fold(event);
+                prose(&model, event, Style::default())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_round_says_what_it_exchanges_how_long_it_took_and_who_is_awaited() {
+        let round = Event::Round {
+            ceremony: "sign".into(),
+            round: 2,
+            of: 3,
+            name: "multiplication".into(),
+            ms: Some(12),
+        };
+        let waiting = Event::Waiting { what: String::new(), peers: vec!["bob".into()] };
+        assert_eq!(
+            said(&[round, waiting]),
+            [
+                "round 2 of 3: multiplication 12 ms",
+                "round 2 of 3: multiplication 12 ms, waiting for bob"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_approver_sees_every_fact() {
+        let view = |name: &str, digit: &str| PartyView {
+            name: Label::new(name),
+            fingerprint: digit.repeat(64),
+        };
+        let request = Event::Request(RequestView {
+            ceremony: "sign".into(),
+            request_id: "77".repeat(16),
+            key: "vault".into(),
+            public_key: format!("02{}", "9".repeat(64)),
+            threshold: 2,
+            parties: 3,
+            signers: vec![view("alice", "a"), view("bob", "b")],
+            digest: "5a7f".repeat(16),
+            source: Source::File {
+                name: Label::new("release.tar"),
+                size: 42,
+                hash: "sha256".into(),
+            },
+            purpose: Label::new("release 1.2\u{202e}"),
+            requester: view("alice", "a"),
+            receivers: vec![view("alice", "a")],
+            seconds: 90,
+        });
+        let group = |digit: &str| vec![digit.repeat(4); 8].join(" ");
+        let expected = format!(
+            "request to sign
+  key          \"vault\", 2 of 3
+  public key   02{nines}
+  digest       {digest}
+               {digest}
+  computed     by the requester: sha256 of \"release.tar\", 42 bytes
+  purpose      \"release 1.2\"
+  requester    \"alice\"
+  fingerprint  {a}
+               {a}
+  signer       \"alice\"
+  fingerprint  {a}
+               {a}
+  signer       \"bob\"
+  fingerprint  {b}
+               {b}
+  receives it  \"alice\"
+  fingerprint  {a}
+               {a}
+  request      {id}
+  time left    1 min 30 s",
+            nines = "9".repeat(64),
+            digest = ["5a7f"; 8].join(" "),
+            a = group("a"),
+            b = group("b"),
+            id = "77".repeat(16),
+        );
+        assert_eq!(said(&[request]).join("\n"), expected);
+    }
+
+    #[test]
+    fn a_round_that_begins_is_told_only_with_verbose() {
+        let begun = Event::Round {
+            ceremony: "sign".into(),
+            round: 1,
+            of: 3,
+            name: "nonces".into(),
+            ms: None,
+        };
+        assert!(said(std::slice::from_ref(&begun)).is_empty());
+        let mut model = Model::default();
+        model.fold(&begun);
+        let verbose = Style { verbose: 1, ..Style::default() };
+        assert_eq!(prose(&model, &begun, verbose), ["round 1 of 3: nonces"]);
+    }
+}

@@ -1,0 +1,302 @@
+//! Questions to the person at the terminal.
+//!
+//! Every question is a future: while a person thinks the ceremony goes on, and dropping it (a
+//! time-out, a peer that left) takes the question back. They run in a tokio runtime with I/O and time.
+
+use std::time::Duration;
+
+use super::terminal::Terminal;
+use super::{Format, Screen};
+use crate::progress::{Event, RequestView};
+use crate::report::{Code, Failure};
+use crate::secret::Secret;
+
+/// What a person is needed for, and what could have stood in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To compare six digits.
+    Code,
+    /// To approve a request.
+    Approval,
+    /// To type the vault's passphrase.
+    Passphrase,
+    /// To choose a passphrase for a new vault.
+    NewPassphrase,
+    /// To choose one of several; `flag` would have named it.
+    Choice {
+        /// What is chosen: `key`, `peer`.
+        what: &'static str,
+        /// The flag or argument that names it.
+        flag: &'static str,
+        /// What there is to choose from.
+        candidates: Vec<String>,
+    },
+    /// To confirm something that cannot be undone; `flag` would have.
+    Confirmation {
+        /// What happens: `delete key "vault"`.
+        what: String,
+        /// The flag.
+        flag: &'static str,
+    },
+}
+
+impl Need {
+    /// The failure when there is nobody to ask.
+    pub fn failure(&self) -> Failure {
+        let (message, hint) = match self {
+            Self::Code => (
+                "pairing needs a person who compares six digits".to_owned(),
+                "run it in a terminal, or pin the peer on both devices: `cosign peers add NAME --fingerprint HEX`",
+            ),
+            Self::Approval => (
+                "a request needs a person who approves it".to_owned(),
+                "run it in a terminal, or let rules decide: `cosign listen --policy FILE`, or approve one digest: `cosign sign DIGEST --wait`",
+            ),
+            Self::Passphrase => (
+                "the vault needs its passphrase".to_owned(),
+                "use --passphrase-file FILE or --passphrase-fd N",
+            ),
+            Self::NewPassphrase => (
+                "a new vault needs a passphrase".to_owned(),
+                "use --passphrase-file FILE, or --identity FILE to seal it with an age identity",
+            ),
+            // A choice is a matter of the command line: exit code 2.
+            Self::Choice { what, flag, candidates } => {
+                return Failure::new(
+                    Code::Usage,
+                    format!("there are several {what}s: {}", candidates.join(", ")),
+                )
+                .hint(format!("name one with {flag}"));
+            }
+            Self::Confirmation { what, flag } => {
+                return Failure::new(
+                    Code::Interaction,
+                    format!("{what} needs a person who confirms"),
+                )
+                .hint(format!("use {flag}"));
+            }
+        };
+        Failure::new(Code::Interaction, message).hint(hint)
+    }
+}
+
+/// Asks the person at the terminal, one question at a time.
+#[derive(Clone, Debug)]
+pub struct Prompter {
+    screen: Screen,
+    allowed: bool,
+}
+
+impl Prompter {
+    /// Asks on `screen` unless `no_input`.
+    pub fn new(screen: Screen, no_input: bool) -> Self {
+        Self { screen, allowed: !no_input }
+    }
+
+    /// Whether a person can be asked: not `--no-input`, and standard input is a terminal.
+    pub fn can_ask(&self) -> bool {
+        self.allowed && Terminal::is_there()
+    }
+
+    /// Fails at once where a person will be needed and cannot be asked.
+    pub fn demand(&self, need: &Need) -> Result<(), Failure> {
+        if self.can_ask() { Ok(()) } else { Err(need.failure()) }
+    }
+
+    /// Shows six digits ([`Event::Code`]) and asks whether the other screen shows the same. Only a
+    /// typed `y` or `yes` is yes; an empty line is no.
+    pub async fn compare(&self, code: &Event, within: Duration) -> Result<bool, Failure> {
+        let question = "do both screens show the same code? [y/N] ";
+        let answer = |line: &str| match line {
+            "y" | "yes" => Some(true),
+            "" | "n" | "no" => Some(false),
+            _ => None,
+        };
+        self.decide(&Need::Code, code, question, within, answer).await
+    }
+
+    /// Shows a request and asks for approval. `a`, `y` approve, `d`, `n` deny, an empty line does nothing.
+    pub async fn approve(&self, request: &RequestView, within: Duration) -> Result<bool, Failure> {
+        let question = "approve this one request? [a]pprove, [d]eny: ";
+        let answer = |line: &str| match line {
+            "a" | "approve" | "y" | "yes" => Some(true),
+            "d" | "deny" | "n" | "no" => Some(false),
+            _ => None,
+        };
+        let shown = Event::Request(request.clone());
+        self.decide(&Need::Approval, &shown, question, within, answer).await
+    }
+
+    /// Asks for a yes to something that cannot be undone.
+    pub async fn confirm(&self, what: &str, flag: &'static str) -> Result<bool, Failure> {
+        self.demand(&Need::Confirmation { what: what.to_owned(), flag })?;
+        let terminal = open()?;
+        terminal.forget_typed();
+        let line = self.ask(&terminal, &[], &format!("{what}? [y/N] ")).await?;
+        Ok(matches!(line.as_deref(), Some("y" | "yes")))
+    }
+
+    /// Asks for one of `candidates`, by number or by name, and returns its position.
+    pub async fn pick(
+        &self,
+        what: &'static str,
+        flag: &'static str,
+        candidates: &[String],
+    ) -> Result<usize, Failure> {
+        self.demand(&Need::Choice { what, flag, candidates: candidates.to_vec() })?;
+        let terminal = open()?;
+        let mut list: Vec<String> =
+            (1..).zip(candidates).map(|(i, name)| format!("  {i}  {name}")).collect();
+        loop {
+            let question = format!("which {what}? [1-{}] ", candidates.len());
+            let Some(line) = self.ask(&terminal, &list, &question).await? else {
+                return Err(Failure::new(Code::Denied, format!("no {what} was chosen")));
+            };
+            let number = line.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+            let chosen = number.filter(|n| *n < candidates.len());
+            if let Some(i) = chosen.or_else(|| candidates.iter().position(|name| *name == line)) {
+                return Ok(i);
+            }
+            list.clear();
+        }
+    }
+
+    /// Asks for the passphrase of a vault.
+    pub async fn passphrase(&self) -> Result<Secret<String>, Failure> {
+        self.demand(&Need::Passphrase)?;
+        self.ask_hidden(&open()?, "passphrase: ").await
+    }
+
+    /// Asks for a passphrase for a new vault, twice.
+    pub async fn new_passphrase(&self) -> Result<Secret<String>, Failure> {
+        self.demand(&Need::NewPassphrase)?;
+        let terminal = open()?;
+        loop {
+            let first = self.ask_hidden(&terminal, "new passphrase for this device: ").await?;
+            if first.expose().is_empty() {
+                self.screen.note("an empty passphrase protects nothing");
+                continue;
+            }
+            let second = self.ask_hidden(&terminal, "the same again: ").await?;
+            if first.expose() == second.expose() {
+                return Ok(first);
+            }
+            self.screen.note("the two differ");
+        }
+    }
+
+    /// Shows `event`, asks until `answer` understands, and gives up after `within`. The end of
+    /// input is no.
+    async fn decide(
+        &self,
+        need: &Need,
+        event: &Event,
+        question: &str,
+        within: Duration,
+        answer: impl Fn(&str) -> Option<bool>,
+    ) -> Result<bool, Failure> {
+        let terminal = self.demand(need).and_then(|()| open());
+        // Before the question appears: an answer to what nobody has seen yet is dropped.
+        if let Ok(terminal) = &terminal {
+            terminal.forget_typed();
+        }
+        self.screen.show(event);
+        let terminal = terminal?;
+        let card = self.screen.prose(event);
+        let asking = async {
+            let mut card = if self.speaks_elsewhere() { card.as_slice() } else { &[] };
+            loop {
+                let Some(line) = self.ask(&terminal, card, question).await? else {
+                    return Ok(false);
+                };
+                if let Some(decision) = answer(&line.to_lowercase()) {
+                    return Ok(decision);
+                }
+                card = &[];
+            }
+        };
+        tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
+            let waited = humantime::format_duration(within);
+            Err(Failure::new(Code::Unreachable, format!("nobody answered within {waited}")))
+        })
+    }
+
+    /// Asks once and reads a trimmed line; `None` at the end of input.
+    async fn ask(
+        &self,
+        terminal: &Terminal,
+        card: &[String],
+        question: &str,
+    ) -> Result<Option<String>, Failure> {
+        let mut line = Vec::with_capacity(1024);
+        let more = self.read(terminal, card, question, &mut line).await?;
+        Ok(more.then(|| String::from_utf8_lossy(&line).trim().to_owned()))
+    }
+
+    async fn ask_hidden(
+        &self,
+        terminal: &Terminal,
+        question: &str,
+    ) -> Result<Secret<String>, Failure> {
+        let mut line = Secret::new(Vec::with_capacity(1024));
+        let hidden = terminal.hide_typing().map_err(broken)?;
+        let more = self.read(terminal, &[], question, line.expose_mut()).await?;
+        drop(hidden);
+        if !more {
+            return Err(Failure::new(Code::Denied, "no passphrase was given"));
+        }
+        let text = std::str::from_utf8(line.expose())
+            .map_err(|_| Failure::new(Code::Usage, "the passphrase is not UTF-8"))?;
+        Ok(Secret::new(text.to_owned()))
+    }
+
+    async fn read(
+        &self,
+        terminal: &Terminal,
+        card: &[String],
+        question: &str,
+        line: &mut Vec<u8>,
+    ) -> Result<bool, Failure> {
+        card.iter().for_each(|text| terminal.write(&format!("{text}\n")));
+        if self.speaks_elsewhere() {
+            terminal.write(question);
+        }
+        let mut asked = Asked::new(&self.screen, question);
+        let more = terminal.read_line(line).await.map_err(broken)?;
+        asked.answered = more;
+        Ok(more)
+    }
+
+    /// Whether standard error is not what the person looks at.
+    fn speaks_elsewhere(&self) -> bool {
+        use std::io::IsTerminal as _;
+        self.screen.format() == Format::Events || !std::io::stderr().is_terminal()
+    }
+}
+
+/// A question that is on the screen until this is dropped.
+struct Asked<'a> {
+    screen: &'a Screen,
+    answered: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn new(screen: &'a Screen, question: &str) -> Self {
+        screen.ask(question);
+        Self { screen, answered: false }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.screen.asked(self.answered);
+    }
+}
+
+fn open() -> Result<Terminal, Failure> {
+    Terminal::open().map_err(broken)
+}
+
+fn broken(error: std::io::Error) -> Failure {
+    Failure::new(Code::Internal, format!("cannot use the terminal: {error}"))
+}

@@ -1,0 +1,106 @@
+//! The terminal that standard input is: read a line without holding up anything else.
+//!
+//! Nothing is read ahead, and a reader that is dropped has taken nothing: the next question finds
+//! every line that was not an answer to this one.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::os::fd::AsFd;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios};
+use tokio::net::unix::pipe::Receiver;
+
+/// The longest line that is taken.
+const MAX_LINE: usize = 1024;
+
+/// The terminal, opened anew: its own open file, so that not blocking is our affair alone.
+#[derive(Debug)]
+pub struct Terminal {
+    file: File,
+    /// The same open file. Tokio's pipe is its one safe reader of any descriptor that can be awaited.
+    reader: Receiver,
+}
+
+impl Terminal {
+    /// Whether standard input is a terminal.
+    pub fn is_there() -> bool {
+        io::stdin().is_terminal()
+    }
+
+    /// Opens the terminal that standard input is. Needs a running tokio reactor.
+    pub fn open() -> io::Result<Self> {
+        let stdin = io::stdin();
+        let name = termios::ttyname(stdin.as_fd(), Vec::new())
+            .map(|name| name.to_string_lossy().into_owned());
+        // In a container the terminal's name may lead nowhere; the link to it still works.
+        let places = name.into_iter().chain(["/proc/self/fd/0".into(), "/dev/tty".into()]);
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let mut last = io::Error::from(ErrorKind::NotFound);
+        for place in places {
+            match rustix::fs::open(place.as_str(), flags, Mode::empty()) {
+                Ok(fd) => {
+                    let file = File::from(fd);
+                    let reader = Receiver::from_file_unchecked(file.try_clone()?)?;
+                    return Ok(Self { file, reader });
+                }
+                Err(e) => last = e.into(),
+            }
+        }
+        Err(last)
+    }
+
+    /// Drops what was typed before the question was asked: nobody answers what they have not seen.
+    pub fn forget_typed(&self) {
+        let _ = termios::tcflush(&self.file, QueueSelector::IFlush);
+    }
+
+    /// Writes to the terminal itself, for a question when standard error goes elsewhere.
+    pub fn write(&self, text: &str) {
+        let _ = (&self.file).write_all(text.as_bytes());
+    }
+
+    /// Reads a line into `line`, without its end. `false` at the end of input.
+    ///
+    /// What does not fit into the capacity of `line`, or 1024 bytes, is an error, so that a secret is never moved.
+    pub async fn read_line(&self, line: &mut Vec<u8>) -> io::Result<bool> {
+        loop {
+            self.reader.readable().await?;
+            // One byte at a time: what follows the line end belongs to the next question.
+            let mut byte = [0];
+            match self.reader.try_read(&mut byte) {
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(e) => return Err(e),
+                Ok(0) => return Ok(!line.is_empty()),
+                Ok(_) => match byte {
+                    [b'\n' | b'\r'] => return Ok(true),
+                    [b] if line.len() < line.capacity().min(MAX_LINE) => line.push(b),
+                    _ => return Err(io::Error::other("the line is too long")),
+                },
+            }
+        }
+    }
+
+    /// Stops showing what is typed, until the guard is dropped.
+    pub fn hide_typing(&self) -> io::Result<Hidden<'_>> {
+        let before = termios::tcgetattr(&self.file)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        hidden.local_modes.insert(LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
+        termios::tcsetattr(&self.file, OptionalActions::Now, &hidden)?;
+        Ok(Hidden { terminal: self, before })
+    }
+}
+
+/// While it lives, what is typed is not shown.
+#[derive(Debug)]
+pub struct Hidden<'a> {
+    terminal: &'a Terminal,
+    before: Termios,
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(&self.terminal.file, OptionalActions::Now, &self.before);
+    }
+}
