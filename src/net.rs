@@ -1,1 +1,166 @@
-//! Placeholder.
+//! Links between devices: one frame out, one frame in, close.
+//!
+//! A link is authenticated, encrypted and ordered; what it carries is up to the caller. Three kinds
+//! exist: TLS over any byte stream ([`tls`] over [`tcp`], [`stdio`] or a [`tunnel`] through a third
+//! device), and [`memory`] for tests. [`pump`] gives a link a task of its own, which reads while it
+//! writes. [`mdns`] finds devices, and is never more than a hint.
+
+pub mod frame;
+pub mod mdns;
+pub mod memory;
+pub mod pump;
+pub mod stdio;
+pub mod tcp;
+pub mod tls;
+pub mod tunnel;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::device::Fingerprint;
+
+/// A byte stream to another device.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// Words of the driver: requests, answers, aborts.
+    Control = 0,
+    /// A message of a ceremony.
+    Protocol = 1,
+    /// Bytes of a link between two other devices.
+    Tunnel = 2,
+    /// The end of the link; the link itself sends and takes it.
+    Close = 3,
+}
+
+/// One message of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it carries.
+    pub kind: Kind,
+    /// At most [`MAX_FRAME`] bytes.
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// A frame of kind `kind`.
+    pub fn new(kind: Kind, payload: Vec<u8>) -> Self {
+        Self { kind, payload }
+    }
+}
+
+/// The longest payload of a frame, in bytes.
+pub const MAX_FRAME: usize = 1 << 20;
+
+/// A link to one other device.
+pub trait Link: Send + 'static {
+    /// The half that sends.
+    type Sender: Sender;
+    /// The half that receives.
+    type Receiver: Receiver;
+
+    /// Sends one frame and flushes it. Not cancel-safe: after a cancelled `send` the link is of no
+    /// use. Two devices that send long frames to each other at once need [`pump`].
+    fn send(&mut self, frame: Frame) -> impl Future<Output = Result<(), LinkError>> + Send;
+
+    /// The next frame, never one of [`Kind::Close`]: that is [`LinkError::Closed`]. Cancel-safe.
+    fn recv(&mut self) -> impl Future<Output = Result<Frame, LinkError>> + Send;
+
+    /// Tells the other side that this is the end, as far as it still listens.
+    fn close(self) -> impl Future<Output = ()> + Send;
+
+    /// The two halves, which can wait at the same time.
+    fn split(self) -> (Self::Sender, Self::Receiver);
+}
+
+/// The sending half of a link.
+pub trait Sender: Send + 'static {
+    /// As [`Link::send`].
+    fn send(&mut self, frame: Frame) -> impl Future<Output = Result<(), LinkError>> + Send;
+
+    /// As [`Link::close`].
+    fn close(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// The receiving half of a link.
+pub trait Receiver: Send + 'static {
+    /// As [`Link::recv`].
+    fn recv(&mut self) -> impl Future<Output = Result<Frame, LinkError>> + Send;
+}
+
+/// Why a link could not be made, or is of no use any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkError {
+    /// Nobody answers at the address: connection refused, no route, no such host or command.
+    Unreachable(String),
+    /// The other side ended the link or died.
+    Closed,
+    /// The other side did not answer in time.
+    TimedOut,
+    /// The other side proved to be another device than the one expected.
+    Identity {
+        /// The device that was expected.
+        expected: Fingerprint,
+        /// The device that is there.
+        got: Fingerprint,
+    },
+    /// The other side does not accept this device's certificate.
+    Refused,
+    /// The other side sent something that is no valid frame.
+    Malformed(&'static str),
+    /// The link has lived as long as a link may.
+    Expired,
+    /// The TLS handshake or record layer failed.
+    Tls(String),
+    /// The operating system said no.
+    Io(String),
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(what) => write!(f, "cannot connect: {what}"),
+            Self::Closed => f.write_str("the other side ended the link"),
+            Self::TimedOut => f.write_str("the other side did not answer in time"),
+            Self::Identity { expected, got } => write!(
+                f,
+                "device {} answered in place of device {}",
+                got.device_id(),
+                expected.device_id()
+            ),
+            Self::Refused => f.write_str("the other side does not accept this device"),
+            Self::Malformed(what) => write!(f, "the other side sent an invalid frame: {what}"),
+            Self::Expired => f.write_str("the link has reached its age limit"),
+            Self::Tls(what) => write!(f, "secure connection failed: {what}"),
+            Self::Io(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+impl From<io::Error> for LinkError {
+    /// An end of the stream in any of its forms is [`LinkError::Closed`]; errors of the TLS layer
+    /// become what [`tls`] makes of them.
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind as Is;
+        if let Some(error) = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+            return tls::meaning(error);
+        }
+        match error.kind() {
+            Is::UnexpectedEof | Is::BrokenPipe | Is::ConnectionReset | Is::ConnectionAborted => {
+                Self::Closed
+            }
+            Is::TimedOut => Self::TimedOut,
+            _ => Self::Io(error.to_string()),
+        }
+    }
+}

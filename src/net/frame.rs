@@ -1,0 +1,260 @@
+//! Frames as bytes: limits and order are checked before anything is stored.
+//!
+//! ```text
+//! length   4  big-endian, the bytes after it: 26 to 26 + MAX_FRAME
+//! version  1  1
+//! kind     1  a Kind
+//! session 16  the same in both directions, another for every link
+//! sequence 8  big-endian, from 0, one series per direction
+//! payload     at most MAX_FRAME bytes
+//! ```
+
+use std::future::Future;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
+
+use super::{Frame, Kind, LinkError, MAX_FRAME};
+
+/// The bytes before a frame's payload.
+pub const HEADER: usize = 30;
+
+/// The version of this encoding.
+pub const VERSION: u8 = 1;
+
+/// Names a link, so that a frame of another link is not taken for one of this.
+pub type Session = [u8; 16];
+
+/// Turns frames into bytes, in one direction of one link.
+#[derive(Debug)]
+pub struct Encoder {
+    session: Session,
+    sequence: u64,
+}
+
+impl Encoder {
+    /// The first frame gets sequence number 0.
+    pub fn new(session: Session) -> Self {
+        Self { session, sequence: 0 }
+    }
+
+    /// Appends `frame` to `out`.
+    ///
+    /// # Errors
+    /// [`LinkError::Malformed`] if the payload is longer than [`MAX_FRAME`]; nothing is appended.
+    pub fn encode(&mut self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), LinkError> {
+        if frame.payload.len() > MAX_FRAME {
+            return Err(TOO_LONG);
+        }
+        let length = AFTER_LENGTH.saturating_add(frame.payload.len());
+        out.reserve(HEADER.saturating_add(frame.payload.len()));
+        out.extend_from_slice(&u32::try_from(length).map_err(|_| TOO_LONG)?.to_be_bytes());
+        out.extend_from_slice(&[VERSION, frame.kind as u8]);
+        out.extend_from_slice(&self.session);
+        out.extend_from_slice(&self.sequence.to_be_bytes());
+        out.extend_from_slice(&frame.payload);
+        self.sequence = self.sequence.wrapping_add(1);
+        Ok(())
+    }
+}
+
+/// Turns bytes into frames, in one direction of one link.
+///
+/// It is never resynchronised: an error stays.
+#[derive(Debug)]
+pub struct Decoder {
+    session: Session,
+    sequence: u64,
+    buffer: Vec<u8>,
+}
+
+impl Decoder {
+    /// Expects sequence number 0 first.
+    pub fn new(session: Session) -> Self {
+        Self { session, sequence: 0, buffer: Vec::new() }
+    }
+
+    /// Adds bytes as they came. Feed a few at a time and take the frames out in between: it is
+    /// [`Decoder::next_frame`] that looks at limits.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame, or `None` where more bytes are needed.
+    ///
+    /// # Errors
+    /// [`LinkError::Malformed`] as soon as the header shows a wrong length, version, kind, session
+    /// or sequence number, before room for the payload is made.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, LinkError> {
+        let Some((header, rest)) = self.buffer.split_first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
+        let (kind, length) = self.check(header)?;
+        let Some(payload) = rest.get(..length) else {
+            self.buffer.reserve(length.saturating_sub(rest.len()));
+            return Ok(None);
+        };
+        let frame = Frame { kind, payload: payload.to_vec() };
+        self.buffer.drain(..HEADER.saturating_add(length));
+        self.sequence = self.sequence.wrapping_add(1);
+        Ok(Some(frame))
+    }
+
+    /// Whether the bytes so far end within a frame.
+    pub fn is_within_frame(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// The kind and the length of the payload.
+    fn check(&self, header: &[u8; HEADER]) -> Result<(Kind, usize), LinkError> {
+        let [l0, l1, l2, l3, version, kind, rest @ ..] = header;
+        let length = usize::try_from(u32::from_be_bytes([*l0, *l1, *l2, *l3]))
+            .ok()
+            .and_then(|length| length.checked_sub(AFTER_LENGTH))
+            .ok_or(LinkError::Malformed("frame too short"))?;
+        if length > MAX_FRAME {
+            return Err(TOO_LONG);
+        }
+        if *version != VERSION {
+            return Err(LinkError::Malformed("frame of another version"));
+        }
+        let kind = match *kind {
+            0 => Kind::Control,
+            1 => Kind::Protocol,
+            2 => Kind::Tunnel,
+            3 => Kind::Close,
+            _ => return Err(LinkError::Malformed("frame of unknown kind")),
+        };
+        let (session, sequence) = rest.split_at(self.session.len());
+        if *session != self.session {
+            return Err(LinkError::Malformed("frame of another session"));
+        }
+        if *sequence != self.sequence.to_be_bytes() {
+            return Err(LinkError::Malformed("frame out of sequence"));
+        }
+        Ok((kind, length))
+    }
+}
+
+/// The sending side's state, for any byte stream.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    encoder: Encoder,
+    buffer: Vec<u8>,
+    ends: Instant,
+    /// Set while a frame is on its way: a frame cut short by cancellation cannot be followed by
+    /// another.
+    torn: bool,
+}
+
+impl Outgoing {
+    pub(super) fn new(session: Session, ends: Instant) -> Self {
+        Self { encoder: Encoder::new(session), buffer: Vec::new(), ends, torn: false }
+    }
+
+    /// Sends one frame and flushes, before the link's end of life.
+    pub(super) async fn send<W: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut W,
+        frame: &Frame,
+    ) -> Result<(), LinkError> {
+        let ends = self.ends;
+        timeout_at(ends, self.write(io, frame)).await.unwrap_or(Err(LinkError::Expired))
+    }
+
+    /// Says that this is the end, and why, and ends the stream; does not wait long for a peer that
+    /// takes nothing.
+    pub(super) async fn close<W: AsyncWrite + Unpin>(&mut self, io: &mut W) {
+        let reason = if Instant::now() >= self.ends { AGE } else { DONE };
+        let farewell = async {
+            if !self.torn {
+                let _ = self.write(io, &Frame::new(Kind::Close, vec![reason])).await;
+            }
+            let _ = io.shutdown().await;
+        };
+        let _ = timeout(PATIENCE, farewell).await;
+    }
+
+    async fn write<W: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut W,
+        frame: &Frame,
+    ) -> Result<(), LinkError> {
+        if self.torn {
+            return Err(LinkError::Closed);
+        }
+        self.buffer.clear();
+        self.encoder.encode(frame, &mut self.buffer)?;
+        self.torn = true;
+        io.write_all(&self.buffer).await?;
+        io.flush().await?;
+        self.torn = false;
+        Ok(())
+    }
+}
+
+/// The receiving side's state, for any byte stream.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    decoder: Decoder,
+    chunk: Box<[u8]>,
+    ends: Instant,
+}
+
+impl Incoming {
+    pub(super) fn new(session: Session, ends: Instant) -> Self {
+        Self { decoder: Decoder::new(session), chunk: vec![0; CHUNK].into(), ends }
+    }
+
+    /// The next frame before the link's end of life. Cancel-safe: what was read stays.
+    pub(super) async fn recv<R: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut R,
+    ) -> Result<Frame, LinkError> {
+        let ends = self.ends;
+        timeout_at(ends, self.read(io)).await.unwrap_or(Err(LinkError::Expired))
+    }
+
+    async fn read<R: AsyncRead + Unpin>(&mut self, io: &mut R) -> Result<Frame, LinkError> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame()? {
+                return open(frame);
+            }
+            let count = io.read(&mut self.chunk).await?;
+            if count == 0 && self.decoder.is_within_frame() {
+                return Err(LinkError::Malformed("frame cut short"));
+            }
+            match self.chunk.get(..count) {
+                Some(bytes) if !bytes.is_empty() => self.decoder.feed(bytes),
+                _ => return Err(LinkError::Closed),
+            }
+        }
+    }
+}
+
+/// Turns a frame that ends the link into the error that it means.
+pub(super) fn open(frame: Frame) -> Result<Frame, LinkError> {
+    match (frame.kind, frame.payload.as_slice()) {
+        (Kind::Close, [AGE]) => Err(LinkError::Expired),
+        (Kind::Close, _) => Err(LinkError::Closed),
+        _ => Ok(frame),
+    }
+}
+
+/// Waits for `work` for a short time: a farewell must not take longer than a person's patience.
+pub(super) async fn briefly(work: impl Future<Output = ()>) {
+    let _ = timeout(PATIENCE, work).await;
+}
+
+/// The reasons in a frame of [`Kind::Close`].
+const DONE: u8 = 0;
+const AGE: u8 = 1;
+
+const AFTER_LENGTH: usize = HEADER - 4;
+const TOO_LONG: LinkError = LinkError::Malformed("frame too long");
+
+/// How much is read at once: one TLS record.
+const CHUNK: usize = 16 * 1024;
+
+/// How long the end of a link may take.
+const PATIENCE: Duration = Duration::from_secs(1);

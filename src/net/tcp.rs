@@ -1,0 +1,117 @@
+//! TCP: the byte stream that most links run over.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, sleep, timeout};
+
+use super::{Io, LinkError};
+
+/// Connects to `HOST:PORT`.
+///
+/// # Errors
+/// [`LinkError::Unreachable`] if the name is unknown or nobody listens there,
+/// [`LinkError::TimedOut`] if nothing at all happens for as long as `within`.
+pub async fn dial(address: &str, within: Duration) -> Result<Box<dyn Io>, LinkError> {
+    let work = async {
+        let found = lookup_host(address).await.map_err(|error| unreachable(address, &error))?;
+        race(&found.collect::<Vec<_>>()).await
+    };
+    timeout(within, work).await.unwrap_or(Err(LinkError::TimedOut))
+}
+
+/// Connects to whichever of the addresses of one device answers first.
+///
+/// # Errors
+/// As [`dial`]; the error is that of the last address that failed.
+pub async fn dial_any(
+    addresses: &[SocketAddr],
+    within: Duration,
+) -> Result<Box<dyn Io>, LinkError> {
+    timeout(within, race(addresses)).await.unwrap_or(Err(LinkError::TimedOut))
+}
+
+/// Starts one attempt after the other, the next as soon as one failed or is slow.
+async fn race(addresses: &[SocketAddr]) -> Result<Box<dyn Io>, LinkError> {
+    let mut left = addresses.iter().copied();
+    let mut attempts = JoinSet::new();
+    let mut error = LinkError::Unreachable("no address".to_owned());
+    loop {
+        match left.next() {
+            Some(address) => {
+                attempts.spawn(async move { (address, TcpStream::connect(address).await) });
+            }
+            None if attempts.is_empty() => return Err(error),
+            None => {}
+        }
+        let patience = if left.len() == 0 { Duration::MAX } else { STAGGER };
+        match timeout(patience, attempts.join_next()).await {
+            Ok(Some(Ok((_, Ok(stream))))) => return Ok(prompt(stream)),
+            Ok(Some(Ok((address, Err(e))))) => error = unreachable(&address.to_string(), &e),
+            Ok(Some(Err(_)) | None) | Err(_) => {}
+        }
+    }
+}
+
+/// Waits for connections.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Listens at `ip`, or at every address of this device, IPv4 and IPv6. Port 0 picks a free one.
+    ///
+    /// # Errors
+    /// [`LinkError::Io`] if the address is not ours or the port is taken.
+    pub async fn bind(ip: Option<IpAddr>, port: u16) -> Result<Self, LinkError> {
+        let bound = match ip {
+            Some(ip) => TcpListener::bind((ip, port)).await,
+            None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+                Ok(listener) => Ok(listener),
+                Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+            },
+        };
+        bound.map(Self).map_err(|error| LinkError::Io(format!("cannot listen: {error}")))
+    }
+
+    /// The address that others connect to.
+    ///
+    /// # Errors
+    /// [`LinkError::Io`] if the operating system does not tell.
+    pub fn address(&self) -> Result<SocketAddr, LinkError> {
+        self.0.local_addr().map_err(LinkError::from)
+    }
+
+    /// The next connection and where it comes from. Cancel-safe.
+    ///
+    /// A connection that broke before it got here, or that finds no free file descriptor, is no
+    /// reason to stop listening: it is waited out.
+    pub async fn accept(&self) -> (Box<dyn Io>, SocketAddr) {
+        loop {
+            match self.0.accept().await {
+                Ok((stream, from)) => {
+                    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                    return (prompt(stream), from);
+                }
+                Err(_) => sleep(BREATH).await,
+            }
+        }
+    }
+}
+
+/// Small messages leave at once.
+fn prompt(stream: TcpStream) -> Box<dyn Io> {
+    // Without it the link is slower, not wrong.
+    let _ = stream.set_nodelay(true);
+    Box::new(stream)
+}
+
+fn unreachable(address: &str, error: &std::io::Error) -> LinkError {
+    LinkError::Unreachable(format!("{address}: {error}"))
+}
+
+/// How long one address may keep the next waiting.
+const STAGGER: Duration = Duration::from_millis(150);
+
+/// The pause after a failed accept.
+const BREATH: Duration = Duration::from_millis(50);

@@ -1,0 +1,111 @@
+//! A byte stream in the frames of another link: how two devices talk through a third.
+//!
+//! The two run TLS over the stream end to end, so the device between forwards ciphertext. Which
+//! frames go where is the driver's business; here bytes written to the stream come out of the
+//! [`Outlet`] as frames, and payloads put into the [`Inlet`] can be read from it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, ReadHalf, SimplexStream, join, simplex};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::{Frame, Io, Kind, LinkError};
+
+/// A stream, and what comes out of it and goes into it. `route` is the first byte of every frame
+/// that comes out.
+pub fn tunnel(route: u8) -> (Box<dyn Io>, Outlet, Inlet) {
+    let (taken, written) = simplex(CHUNK);
+    let (fed, chunks) = mpsc::channel(BACKLOG);
+    let stream = join(Chunks::new(chunks), written);
+    (Box::new(stream), Outlet { route, taken }, Inlet(fed))
+}
+
+/// Where the bytes written to the stream come out.
+#[derive(Debug)]
+pub struct Outlet {
+    route: u8,
+    taken: ReadHalf<SimplexStream>,
+}
+
+impl Outlet {
+    /// The next bytes as a frame of [`Kind::Tunnel`]: the route, then at most 32 KiB. `None` once the
+    /// stream is shut or gone. Cancel-safe. While nobody takes frames the writer waits.
+    pub async fn next(&mut self) -> Option<Frame> {
+        let mut payload = vec![self.route; CHUNK + 1];
+        let (_, bytes) = payload.split_first_mut()?;
+        let count = self.taken.read(bytes).await.ok().filter(|count| *count > 0)?;
+        payload.truncate(count + 1);
+        Some(Frame::new(Kind::Tunnel, payload))
+    }
+}
+
+/// Where bytes for the stream go in. Dropping it ends the stream for its reader.
+#[derive(Debug)]
+pub struct Inlet(mpsc::Sender<Vec<u8>>);
+
+impl Inlet {
+    /// Hands over what followed the route in a frame. Never waits: the loop that feeds a tunnel also
+    /// empties it, so waiting could be for ever.
+    ///
+    /// # Errors
+    /// [`LinkError::Malformed`] if a frame holds more than an [`Outlet`] puts into one, or if 4 MiB
+    /// lie unread; [`LinkError::Closed`] once the stream is gone.
+    pub fn feed(&self, bytes: &[u8]) -> Result<(), LinkError> {
+        if bytes.len() > CHUNK {
+            return Err(LinkError::Malformed("tunnel frame too long"));
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.0.try_send(bytes.to_vec()).map_err(|error| match error {
+            TrySendError::Full(_) => LinkError::Malformed("tunnel overrun"),
+            TrySendError::Closed(_) => LinkError::Closed,
+        })
+    }
+}
+
+/// Reads chunks of a channel as one stream.
+#[derive(Debug)]
+pub(super) struct Chunks {
+    chunks: mpsc::Receiver<Vec<u8>>,
+    current: Vec<u8>,
+    read: usize,
+}
+
+impl Chunks {
+    pub(super) fn new(chunks: mpsc::Receiver<Vec<u8>>) -> Self {
+        Self { chunks, current: Vec::new(), read: 0 }
+    }
+}
+
+impl AsyncRead for Chunks {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.read >= self.current.len() {
+            match ready!(self.chunks.poll_recv(cx)) {
+                Some(chunk) => {
+                    self.current = chunk;
+                    self.read = 0;
+                }
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let unread = self.current.get(self.read..).unwrap_or_default();
+        let count = unread.len().min(buf.remaining());
+        buf.put_slice(unread.get(..count).unwrap_or_default());
+        self.read = self.read.saturating_add(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The most bytes of one frame, and how many written bytes may wait to be taken.
+const CHUNK: usize = 32 * 1024;
+
+/// How many chunks may wait to be read.
+const BACKLOG: usize = 128;
