@@ -1,0 +1,207 @@
+//! What can go wrong with files and secrets: data only, worded for people elsewhere.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the vault, or a file beside it, could not be used.
+#[derive(Debug)]
+pub enum Error {
+    /// The passphrase or identity does not open this vault.
+    WrongSecret,
+    /// The file holds no age identity that this program can use.
+    NotAnIdentity {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not an age recipient that a vault can be sealed to.
+    BadRecipient {
+        /// The text, unless it might be a secret that was pasted by mistake.
+        recipient: String,
+    },
+    /// There is no vault here.
+    NoVault {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// There is a vault here already.
+    Exists {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A thing that was named does not exist.
+    NotFound {
+        /// Its kind, such as `key`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A thing exists already, or another one stands in its way.
+    Conflict {
+        /// Its kind, such as `key`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A ceremony with this key is under way.
+    InUse {
+        /// The key's name.
+        name: String,
+    },
+    /// Not a name for a key, peer, device or request.
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// The session was spent before.
+    Spent,
+    /// The pair with this party is retired for this epoch of the key.
+    Retired {
+        /// The party's index in the key.
+        peer: u8,
+        /// The check that failed, or `unresolved`.
+        code: String,
+    },
+    /// A party announced fewer sessions than it had announced before.
+    RolledBack {
+        /// The party's index in the key.
+        peer: u8,
+        /// The most it announced so far.
+        seen: u64,
+        /// What it announced now.
+        announced: u64,
+    },
+    /// Pairing failed too often.
+    NoAttemptsLeft {
+        /// How many failures are allowed.
+        limit: u32,
+    },
+    /// Others may read or change a file or directory.
+    LooseMode {
+        /// The file or directory.
+        path: PathBuf,
+        /// The command that puts it right.
+        chmod: String,
+    },
+    /// A file was written by a newer version.
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// Its format version.
+        version: u64,
+    },
+    /// A file is not what was written to it.
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1, in a file of lines.
+        line: Option<u64>,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The log was altered.
+    BadLine {
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        why: Altered,
+    },
+    /// The operating system refused.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// How a log line shows that the log was altered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Altered {
+    /// The line is no log entry.
+    Unreadable,
+    /// The line does not follow from the line before it.
+    Unchained,
+    /// The line is not the one that was written here.
+    Changed,
+    /// The line was written and is gone.
+    Missing,
+}
+
+impl Error {
+    /// Wraps what the operating system said about `path`.
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    /// A file that is not what was written to it.
+    pub(super) fn corrupt(path: &Path, why: &'static str) -> Self {
+        Self::Corrupt { path: path.to_owned(), line: None, why }
+    }
+
+    /// A thing that was named and does not exist.
+    pub(super) fn not_found(what: &'static str, name: impl Into<String>) -> Self {
+        Self::NotFound { what, name: name.into() }
+    }
+
+    /// A thing that exists already.
+    pub(super) fn conflict(what: &'static str, name: impl Into<String>) -> Self {
+        Self::Conflict { what, name: name.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongSecret => f.write_str("wrong passphrase or identity"),
+            Self::NotAnIdentity { path } => write!(f, "no age identity in {}", path.display()),
+            Self::BadRecipient { recipient } => write!(f, "not an age recipient: {recipient}"),
+            Self::NoVault { path } => write!(f, "no vault in {}", path.display()),
+            Self::Exists { path } => write!(f, "a vault exists in {}", path.display()),
+            Self::NotFound { what, name } => write!(f, "no such {what}: {name}"),
+            Self::Conflict { what, name } => write!(f, "{what} exists already: {name}"),
+            Self::InUse { name } => write!(f, "key {name} is in use"),
+            Self::BadName { name } => write!(f, "not a usable name: {name:?}"),
+            Self::Spent => f.write_str("session spent already"),
+            Self::Retired { peer, code } => write!(f, "pair with party {peer} retired: {code}"),
+            Self::RolledBack { peer, seen, announced } => {
+                write!(f, "party {peer} went back from session {seen} to {announced}")
+            }
+            Self::NoAttemptsLeft { limit } => write!(f, "{limit} failed pairings"),
+            Self::LooseMode { path, .. } => write!(f, "others can get at {}", path.display()),
+            Self::Unsupported { path, version } => {
+                write!(f, "{} has the newer format {version}", path.display())
+            }
+            Self::Corrupt { path, line: Some(line), why } => {
+                write!(f, "{} line {line}: {why}", path.display())
+            }
+            Self::Corrupt { path, line: None, why } => write!(f, "{}: {why}", path.display()),
+            Self::BadLine { line, why } => why.describe(*line, f),
+            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+        }
+    }
+}
+
+impl Altered {
+    fn describe(self, line: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable => write!(f, "log line {line} is no entry"),
+            Self::Unchained if line > 1 => {
+                write!(f, "log line {line} does not follow line {}", line.saturating_sub(1))
+            }
+            Self::Unchained => write!(f, "log line {line} is not the first that was written"),
+            Self::Changed => write!(f, "log line {line} was changed"),
+            Self::Missing => write!(f, "log line {line} is missing"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

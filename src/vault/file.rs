@@ -1,0 +1,392 @@
+//! Whole files or none: every write goes through here.
+//!
+//! A file is written beside its place, synced, renamed into place, and the directory is synced, so
+//! a crash at any point leaves the old content or the new. One lock per vault, held only while
+//! something is written, makes the holder the only writer; therefore one scratch file in each of
+//! the three directories is enough, and what a killed writer left in it is removed by the next.
+//! Files are mode 0600 in directories of mode 0700, and looser ones are refused when read.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::home::Home;
+
+/// Whether a write must be on the disk before it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// Survives a power failure.
+    Synced,
+    /// Survives the death of the process; after a power failure the old state may come back.
+    Lazy,
+}
+
+/// The right to write: the vault's lock.
+pub(super) struct Writer<'h> {
+    home: &'h Home,
+    _lock: File,
+}
+
+impl<'h> Writer<'h> {
+    /// Waits for the lock and removes what a killed writer left behind.
+    pub(super) fn lock(home: &'h Home) -> Result<Self, Error> {
+        make_dir(&home.data)?;
+        let lock = lock_file(&home.data.join(LOCK))?;
+        lock.lock().map_err(Error::io(&home.data.join(LOCK)))?;
+        for root in home.roots() {
+            remove_file(&root.join(SCRATCH))?;
+        }
+        Ok(Self { home, _lock: lock })
+    }
+
+    /// Writes a file that must not exist yet.
+    pub(super) fn create(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
+        match path.try_exists().map_err(Error::io(path))? {
+            true => Err(Error::conflict("file", path.display().to_string())),
+            false => self.replace(path, content, Durability::Synced),
+        }
+    }
+
+    /// Writes a file, whole or not at all, in place of what was there.
+    pub(super) fn replace(
+        &self,
+        path: &Path,
+        content: &[u8],
+        durability: Durability,
+    ) -> Result<(), Error> {
+        let dir = parent(path);
+        make_dir(dir)?;
+        let scratch = self.scratch(path)?;
+        let written = write_scratch(&scratch, content, durability)
+            .and_then(|()| fs::rename(&scratch, path))
+            .map_err(Error::io(path));
+        if written.is_err() {
+            remove_file(&scratch)?;
+        }
+        written?;
+        if durability == Durability::Synced { sync_dir(dir) } else { Ok(()) }
+    }
+
+    /// Writes `content` at offset `at`, the end of what is valid in an existing file of lines;
+    /// anything after it is cut off.
+    pub(super) fn append(
+        &self,
+        path: &Path,
+        at: u64,
+        content: &[u8],
+        durability: Durability,
+    ) -> Result<(), Error> {
+        let file = OpenOptions::new().write(true).open(path).map_err(Error::io(path))?;
+        let write = || {
+            if file.metadata()?.len() != at {
+                file.set_len(at)?;
+            }
+            file.write_all_at(content, at)?;
+            if durability == Durability::Synced { file.sync_data() } else { Ok(()) }
+        };
+        write().map_err(|source| {
+            // What was written in part is never a line: the next reader would cut it off as well.
+            let _ = file.set_len(at);
+            Error::Io { path: path.to_owned(), source }
+        })
+    }
+
+    /// Overwrites a file, as far as the file system lets one, and removes it.
+    pub(super) fn destroy(&self, path: &Path) -> Result<(), Error> {
+        let overwrite = || {
+            let file = OpenOptions::new().write(true).open(path)?;
+            let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
+            file.write_all_at(&zeros, 0)?;
+            file.sync_data()
+        };
+        // Best effort: the file may be gone already, and removing it is what counts.
+        let _ = overwrite();
+        remove_file(path)
+    }
+
+    /// Destroys every file in a directory, then the directory.
+    pub(super) fn destroy_dir(&self, dir: &Path) -> Result<(), Error> {
+        for entry in list(dir)? {
+            self.destroy(&entry)?;
+        }
+        match fs::remove_dir(dir) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(dir)(e)),
+            _ => sync_dir(parent(dir)),
+        }
+    }
+
+    /// The scratch file on the file system of `path`.
+    fn scratch(&self, path: &Path) -> Result<PathBuf, Error> {
+        let root = self.home.roots().into_iter().find(|root| path.starts_with(root));
+        let scratch = root.unwrap_or_else(|| parent(path)).join(SCRATCH);
+        remove_file(&scratch)?;
+        Ok(scratch)
+    }
+}
+
+/// Keeps writers out while a file that grows in place is read. `None` where nobody ever wrote.
+pub(super) fn lock_shared(home: &Home) -> Result<Option<File>, Error> {
+    let path = home.data.join(LOCK);
+    let Some(file) = found(File::open(&path), &path)? else { return Ok(None) };
+    file.lock_shared().map_err(Error::io(&path))?;
+    Ok(Some(file))
+}
+
+/// Takes the lock in the file `path` at once; `None` if somebody holds it.
+pub(super) fn try_lock(path: &Path) -> Result<Option<File>, Error> {
+    make_dir(parent(path))?;
+    let file = lock_file(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(e)) => Err(Error::io(path)(e)),
+    }
+}
+
+/// The content of a file, `None` if it does not exist.
+///
+/// # Errors
+///
+/// [`Error::LooseMode`] if others than its owner can get at it.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    read_from(path, 0)
+}
+
+/// The content of a file from the offset `start` on, `None` if it does not exist.
+pub(super) fn read_from(path: &Path, start: u64) -> Result<Option<Vec<u8>>, Error> {
+    let Some(file) = open(path)? else { return Ok(None) };
+    let length = file.metadata().map_err(Error::io(path))?.len();
+    if length < start {
+        return Err(Error::corrupt(path, "shorter than it was"));
+    }
+    let mut content = Vec::with_capacity(usize::try_from(length - start).unwrap_or(0));
+    let mut rest = &file;
+    io::Seek::seek(&mut rest, io::SeekFrom::Start(start))
+        .and_then(|_| rest.read_to_end(&mut content))
+        .map_err(Error::io(path))?;
+    Ok(Some(content))
+}
+
+/// Opens a file for reading, `None` if it does not exist, after looking at its mode.
+pub(super) fn open(path: &Path) -> Result<Option<File>, Error> {
+    check_dir(parent(path))?;
+    let Some(file) = found(File::open(path), path)? else { return Ok(None) };
+    check_mode(path, file.metadata().map_err(Error::io(path))?.mode(), "600")?;
+    Ok(Some(file))
+}
+
+/// Refuses a directory that others can get at. One that does not exist is fine.
+pub(super) fn check_dir(dir: &Path) -> Result<(), Error> {
+    match found(fs::metadata(dir), dir)? {
+        Some(metadata) => check_mode(dir, metadata.mode(), "700"),
+        None => Ok(()),
+    }
+}
+
+/// What is in a directory, sorted; nothing if it does not exist.
+pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let Some(entries) = found(fs::read_dir(dir), dir)? else { return Ok(Vec::new()) };
+    let mut paths = entries
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(Error::io(dir))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Makes a directory and what is missing above it, mode 0700, and refuses one that is looser.
+pub(super) fn make_dir(dir: &Path) -> Result<(), Error> {
+    if !dir.try_exists().map_err(Error::io(dir))? {
+        let mut missing = vec![dir];
+        while let Some(above) = missing.last().copied().map(parent) {
+            if above.try_exists().map_err(Error::io(above))? {
+                break;
+            }
+            missing.push(above);
+        }
+        for dir in missing.into_iter().rev() {
+            match DirBuilder::new().mode(0o700).create(dir) {
+                Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io(dir)(e)),
+                _ => sync_dir(parent(dir))?,
+            }
+        }
+    }
+    check_dir(dir)
+}
+
+/// Renames a directory beside itself, durably.
+pub(super) fn rename_dir(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(Error::io(from))?;
+    sync_dir(parent(to))
+}
+
+/// Makes what was created, renamed or removed in a directory survive a power failure.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir))
+}
+
+fn write_scratch(scratch: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(scratch)?;
+    file.write_all(content)?;
+    if durability == Durability::Synced { file.sync_all() } else { Ok(()) }
+}
+
+fn lock_file(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).map_err(Error::io(path))
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
+    found(fs::remove_file(path), path).map(|_| ())
+}
+
+fn check_mode(path: &Path, mode: u32, wanted: &str) -> Result<(), Error> {
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let chmod = format!("chmod {wanted} {}", quoted(path));
+    Err(Error::LooseMode { path: path.to_owned(), chmod })
+}
+
+/// A path as one word of a shell command.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.starts_with('/') && text.chars().all(plain) {
+        return text.into_owned();
+    }
+    // A leading dash would read as an option.
+    let prefix = if text.starts_with('-') { "./" } else { "" };
+    format!("'{prefix}{}'", text.replace('\'', r"'\''"))
+}
+
+fn found<T>(result: io::Result<T>, path: &Path) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(path)(e)),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+const LOCK: &str = "lock";
+const SCRATCH: &str = ".new";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        (dir, home)
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn files_and_directories_are_for_their_owner_alone() {
+        let (_dir, home) = home();
+        let path = home.state.join("deep/er/file");
+        let writer = Writer::lock(&home).unwrap();
+        writer.replace(&path, b"content", Durability::Synced).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        for dir in ["", "deep", "deep/er"] {
+            assert_eq!(fs::metadata(home.state.join(dir)).unwrap().mode() & 0o777, 0o700);
+        }
+        assert_eq!(read(&path).unwrap().unwrap(), b"content");
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused_with_the_command_to_run() {
+        let (_dir, home) = home();
+        let path = home.data.join("it's loose");
+        Writer::lock(&home).unwrap().create(&path, b"x").unwrap();
+        set_mode(&path, 0o640);
+        let Err(Error::LooseMode { chmod, .. }) = read(&path) else { panic!("read") };
+        assert!(chmod.starts_with("chmod 600 '/") && chmod.ends_with(r"it'\''s loose'"), "{chmod}");
+        set_mode(&path, 0o600);
+        set_mode(&home.data, 0o755);
+        let Err(Error::LooseMode { chmod, path: dir }) = read(&path) else { panic!("read") };
+        assert_eq!(dir, home.data);
+        assert_eq!(chmod, format!("chmod 700 {}", home.data.display()));
+        assert!(matches!(Writer::lock(&home), Err(Error::LooseMode { .. })));
+    }
+
+    #[test]
+    fn create_never_overwrites() {
+        let (_dir, home) = home();
+        let path = home.data.join("file");
+        let writer = Writer::lock(&home).unwrap();
+        writer.create(&path, b"first").unwrap();
+        assert!(matches!(writer.create(&path, b"second"), Err(Error::Conflict { .. })));
+        assert_eq!(read(&path).unwrap().unwrap(), b"first");
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_removed_and_never_read() {
+        let (_dir, home) = home();
+        let path = home.data.join("file");
+        Writer::lock(&home).unwrap().create(&path, b"old").unwrap();
+        fs::write(home.data.join(SCRATCH), b"half of a n").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"old");
+        Writer::lock(&home).unwrap();
+        assert!(!home.data.join(SCRATCH).exists());
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_scratch() {
+        let (_dir, home) = home();
+        let blocked = home.data.join("blocked");
+        let writer = Writer::lock(&home).unwrap();
+        make_dir(&blocked.join("full")).unwrap();
+        assert!(matches!(
+            writer.replace(&blocked, b"x", Durability::Synced),
+            Err(Error::Io { .. })
+        ));
+        assert!(blocked.is_dir() && !home.data.join(SCRATCH).exists());
+    }
+
+    #[test]
+    fn appending_cuts_off_what_is_not_a_line() {
+        let (_dir, home) = home();
+        let path = home.state.join("lines");
+        let writer = Writer::lock(&home).unwrap();
+        writer.create(&path, b"one\ntw").unwrap();
+        writer.append(&path, 4, b"2\n", Durability::Synced).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"one\n2\n");
+    }
+
+    #[test]
+    fn a_destroyed_directory_is_gone_with_all_its_files() {
+        let (_dir, home) = home();
+        let writer = Writer::lock(&home).unwrap();
+        let dir = home.data.join("dir");
+        writer.create(&dir.join("a"), b"1").unwrap();
+        writer.create(&dir.join("b"), b"2").unwrap();
+        writer.destroy_dir(&dir).unwrap();
+        assert!(!dir.exists());
+        writer.destroy_dir(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_held_until_it_is_dropped() {
+        let (_dir, home) = home();
+        let path = home.data.join("locks/key");
+        let held = try_lock(&path).unwrap();
+        assert!(held.is_some());
+        assert!(try_lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(try_lock(&path).unwrap().is_some());
+    }
+}

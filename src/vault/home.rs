@@ -1,0 +1,90 @@
+//! Where a device keeps its files.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+
+/// The three directories of a device. Each is made when first written to, mode 0700.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// What the user sets and may edit: peers and settings.
+    pub config: PathBuf,
+    /// What must not be lost: the vault.
+    pub data: PathBuf,
+    /// What happened: ledger, log, signatures.
+    pub state: PathBuf,
+}
+
+impl Home {
+    /// Everything under one directory: `config`, `data` and `state` in it.
+    pub fn at(dir: impl AsRef<Path>) -> Self {
+        let dir = dir.as_ref();
+        Self { config: dir.join("config"), data: dir.join("data"), state: dir.join("state") }
+    }
+
+    /// `cosign` in each of the XDG base directories. Relative XDG variables are ignored, as the
+    /// XDG specification demands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if neither the XDG variables nor `HOME` say where.
+    pub fn xdg() -> Result<Self, Error> {
+        Self::from_variables(|name| env::var_os(name))
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+        let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = absolute("HOME");
+        let base = |name, default| {
+            absolute(name)
+                .or_else(|| home.as_ref().map(|home| home.join(default)))
+                .map(|base| base.join("cosign"))
+                .ok_or_else(|| Error::not_found("home directory", "HOME"))
+        };
+        Ok(Self {
+            config: base("XDG_CONFIG_HOME", ".config")?,
+            data: base("XDG_DATA_HOME", ".local/share")?,
+            state: base("XDG_STATE_HOME", ".local/state")?,
+        })
+    }
+
+    /// The three directories.
+    pub(super) fn roots(&self) -> [&Path; 3] {
+        [&self.config, &self.data, &self.state]
+    }
+
+    /// The directory of the keys; one directory for each in it.
+    pub(super) fn keys(&self) -> PathBuf {
+        self.data.join("keys")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xdg_variables_win_over_home_unless_they_are_relative() {
+        let home = Home::from_variables(|name| match name {
+            "HOME" => Some("/home/alice".into()),
+            "XDG_DATA_HOME" => Some("/big/disk".into()),
+            "XDG_STATE_HOME" => Some("relative".into()),
+            _ => None,
+        });
+        assert_eq!(
+            home.unwrap(),
+            Home {
+                config: "/home/alice/.config/cosign".into(),
+                data: "/big/disk/cosign".into(),
+                state: "/home/alice/.local/state/cosign".into(),
+            }
+        );
+    }
+
+    #[test]
+    fn without_any_variable_there_is_no_home() {
+        assert!(matches!(Home::from_variables(|_| None), Err(Error::NotFound { .. })));
+    }
+}

@@ -1,0 +1,255 @@
+//! The record of every ceremony, refusals and aborts included.
+//!
+//! One JSON object per line. `prev` is the SHA-256 of the line before it, without its newline, so
+//! that a line cannot be changed or taken out unnoticed; 64 zeros for the first. How many lines
+//! there are and the hash of the last is kept in `log.head`, so that the last lines cannot go
+//! unnoticed either: the next entry is chained to what the head says was last, which makes the gap
+//! permanent. Who can write to both files can write a new log; this shows accidents and clumsy
+//! edits, and what the other devices recorded shows the rest.
+//!
+//! The head is written after the line and may lag behind it after a crash.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::document::{self, digits};
+use super::error::{Altered, Error};
+use super::file::{self, Durability, Writer};
+use super::{Home, bad_name};
+
+/// What is written down about one ceremony.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it ended.
+    #[serde(with = "rfc3339")]
+    pub time: i64,
+    /// `pair`, `keygen`, `refresh`, `sign` and so on.
+    pub ceremony: String,
+    /// The key's name; may be empty, as all that follow.
+    pub key: String,
+    /// What was to be signed, in hexadecimal.
+    pub digest: String,
+    /// The other side.
+    pub peer: String,
+    /// What it was for.
+    pub purpose: String,
+    /// How it ended.
+    pub outcome: String,
+    /// Anything more, under other names.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    #[serde(flatten)]
+    entry: Entry,
+    #[serde(with = "digits")]
+    prev: [u8; 32],
+}
+
+/// `log.head`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    count: u64,
+    #[serde(with = "digits")]
+    hash: [u8; 32],
+}
+
+/// The log of a device.
+#[derive(Debug)]
+pub struct Log;
+
+impl Log {
+    /// Writes an entry down, durably.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`] if an extra field has the name of another, or the time is out of range.
+    pub fn append(home: &Home, entry: &Entry) -> Result<(), Error> {
+        if let Some(name) = entry.extra.keys().find(|name| FIELDS.contains(&name.as_str())) {
+            return Err(bad_name(name));
+        }
+        let (path, head_path) = (path(home), head_path(home));
+        let writer = Writer::lock(home)?;
+        if file::open(&path)?.is_none() {
+            let head = document::to_bytes(&head_path, Head::default())?;
+            writer.replace(&head_path, &head, Durability::Synced)?;
+            writer.create(&path, b"")?;
+        }
+        let tail = Tail::read(&path)?;
+        let last = last_written(&path, &head_path, &tail)?;
+        let mut line = serde_json::to_vec(&Line { entry: entry.clone(), prev: last.hash })
+            .map_err(|_| bad_name(&entry.time.to_string()))?;
+        let head = Head { count: last.count.saturating_add(1), hash: hash(&line) };
+        line.push(b'\n');
+        writer.append(&path, tail.end, &line, Durability::Synced)?;
+        let head = document::to_bytes(&head_path, head)?;
+        writer.replace(&head_path, &head, Durability::Lazy)
+    }
+
+    /// Checks the whole chain and counts the entries.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadLine`] for the first line that is not what was written; [`Error::Corrupt`] if
+    /// `log.head` is missing or damaged, which the next entry repairs.
+    pub fn verify(home: &Home) -> Result<u64, Error> {
+        let (head, content) = read(home)?;
+        let bad = |line, why| Err(Error::BadLine { line, why });
+        let mut last = Head::default();
+        let mut head_found = head.count == 0 && head == last;
+        for line in lines(&content) {
+            let number = last.count.saturating_add(1);
+            let Ok(Line { prev, .. }) = serde_json::from_slice(line) else {
+                return bad(number, Altered::Unreadable);
+            };
+            if prev != last.hash {
+                return bad(number, Altered::Unchained);
+            }
+            last = Head { count: number, hash: hash(line) };
+            if head.count == number {
+                if head != last {
+                    return bad(number, Altered::Changed);
+                }
+                head_found = true;
+            }
+        }
+        if head_found {
+            Ok(last.count)
+        } else {
+            bad(last.count.saturating_add(1), Altered::Missing)
+        }
+    }
+
+    /// All entries, oldest first, without checking the chain.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadLine`] for a line that is no entry.
+    pub fn entries(home: &Home) -> Result<Vec<Entry>, Error> {
+        let (_, content) = read(home)?;
+        let entry = |(number, line)| match serde_json::from_slice(line) {
+            Ok(Line { entry, .. }) => Ok(entry),
+            Err(_) => Err(Error::BadLine { line: number, why: Altered::Unreadable }),
+        };
+        (1..).zip(lines(&content)).map(entry).collect()
+    }
+}
+
+/// The head, and the content of the log up to its last whole line.
+fn read(home: &Home) -> Result<(Head, Vec<u8>), Error> {
+    let _lock = file::lock_shared(home)?;
+    let content = file::read(&path(home))?.unwrap_or_default();
+    match document::read(&head_path(home))? {
+        None if !content.is_empty() => Err(Error::corrupt(&head_path(home), "missing")),
+        head => Ok((head.unwrap_or_default(), content)),
+    }
+}
+
+/// What the next line has to follow: the last line, unless lines were taken away after it was
+/// written, and then the line that the head remembers.
+fn last_written(path: &Path, head_path: &Path, tail: &Tail) -> Result<Head, Error> {
+    let head: Head = match document::read(head_path) {
+        // It is not synced, so a power failure may have emptied it.
+        Err(Error::Corrupt { .. }) => Head::default(),
+        head => head?.unwrap_or_default(),
+    };
+    if head.hash == tail.hash {
+        return Ok(head);
+    }
+    // Rare: a crash, or a change. If the head's line is there, the head was only late.
+    let content = file::read(path)?.unwrap_or_default();
+    let count = u64::try_from(lines(&content).count()).unwrap_or(u64::MAX);
+    let late = head.count == 0 || lines(&content).any(|line| hash(line) == head.hash);
+    Ok(if late { Head { count, hash: tail.hash } } else { head })
+}
+
+/// Where the last whole line ends, and its hash.
+struct Tail {
+    end: u64,
+    hash: [u8; 32],
+}
+
+impl Tail {
+    const EMPTY: Self = Self { end: 0, hash: [0; 32] };
+
+    /// Reads backwards from the end, as much as it needs.
+    fn read(path: &Path) -> Result<Self, Error> {
+        let Some(mut file) = file::open(path)? else { return Ok(Self::EMPTY) };
+        let length = file.metadata().map_err(Error::io(path))?.len();
+        let mut window = 4096_u64;
+        loop {
+            let start = length.saturating_sub(window);
+            let mut bytes = Vec::new();
+            file.seek(SeekFrom::Start(start))
+                .and_then(|_| file.read_to_end(&mut bytes))
+                .map_err(Error::io(path))?;
+            if let Some(tail) = Self::of(&bytes, start) {
+                return Ok(tail);
+            }
+            window = window.saturating_mul(4);
+        }
+    }
+
+    /// The tail, if all of the last whole line is in `bytes`, which begin at the offset `start`.
+    fn of(bytes: &[u8], start: u64) -> Option<Self> {
+        let (from_the_beginning, is_break) = (start == 0, |b: &u8| *b == b'\n');
+        let Some(end) = bytes.iter().rposition(is_break) else {
+            return from_the_beginning.then_some(Self::EMPTY);
+        };
+        let (before, _) = bytes.split_at(end);
+        let line = match before.iter().rposition(is_break) {
+            Some(last) => before.get(last.saturating_add(1)..)?,
+            None if from_the_beginning => before,
+            None => return None,
+        };
+        let end = start.saturating_add(u64::try_from(end).ok()?).saturating_add(1);
+        Some(Self { end, hash: hash(line) })
+    }
+}
+
+/// The whole lines of the log. What follows the last newline was cut short by a crash.
+fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    content.split_inclusive(|b| *b == b'\n').filter_map(|line| line.strip_suffix(b"\n"))
+}
+
+fn hash(line: &[u8]) -> [u8; 32] {
+    Sha256::digest(line).into()
+}
+
+fn path(home: &Home) -> PathBuf {
+    home.state.join("log.jsonl")
+}
+
+fn head_path(home: &Home) -> PathBuf {
+    home.state.join("log.head")
+}
+
+/// Seconds since 1970 as `2026-01-31T12:00:00Z`.
+mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    use super::{OffsetDateTime, Rfc3339};
+
+    pub(super) fn serialize<S: Serializer>(time: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        let time = OffsetDateTime::from_unix_timestamp(*time).map_err(ser::Error::custom)?;
+        serializer.serialize_str(&time.format(&Rfc3339).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = OffsetDateTime::parse(&text, &Rfc3339).map_err(de::Error::custom)?;
+        Ok(time.unix_timestamp())
+    }
+}
+
+/// The names that an extra field cannot have.
+const FIELDS: [&str; 8] =
+    ["time", "ceremony", "key", "digest", "peer", "purpose", "outcome", "prev"];

@@ -1,0 +1,63 @@
+//! Finished signatures, so that one can be delivered again after a crash.
+
+use std::path::PathBuf;
+
+use super::error::Error;
+use super::file::{self, Writer};
+use super::{Home, check_file_name};
+
+/// Stores the signature made for a request, durably, and says where.
+///
+/// # Errors
+///
+/// [`Error::Conflict`] if another one is stored for this request; storing the same again is fine.
+/// [`Error::BadName`] for an id that cannot be the name of a file.
+pub fn store(home: &Home, request_id: &str, signature: &[u8]) -> Result<PathBuf, Error> {
+    let path = path(home, request_id)?;
+    let writer = Writer::lock(home)?;
+    match file::read(&path)? {
+        None => writer.create(&path, signature)?,
+        Some(stored) if stored == signature => {}
+        Some(_) => return Err(Error::conflict("signature", request_id)),
+    }
+    Ok(path)
+}
+
+/// The signature made for a request.
+///
+/// # Errors
+///
+/// [`Error::LooseMode`], [`Error::BadName`], [`Error::Io`].
+pub fn load(home: &Home, request_id: &str) -> Result<Option<Vec<u8>>, Error> {
+    file::read(&path(home, request_id)?)
+}
+
+fn path(home: &Home, request_id: &str) -> Result<PathBuf, Error> {
+    check_file_name(request_id)?;
+    Ok(home.state.join("signatures").join(format!("{request_id}.json")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_signature_is_never_replaced_by_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        assert_eq!(load(&home, "0a1b").unwrap(), None);
+        let path = store(&home, "0a1b", b"first").unwrap();
+        assert_eq!(store(&home, "0a1b", b"first").unwrap(), path);
+        assert!(matches!(store(&home, "0a1b", b"other"), Err(Error::Conflict { .. })));
+        assert_eq!(load(&home, "0a1b").unwrap().unwrap(), b"first");
+    }
+
+    #[test]
+    fn a_request_id_cannot_point_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        for id in ["", "../x", "a/b", ".new", "-x", "a\0b", &"x".repeat(65)] {
+            assert!(matches!(store(&home, id, b"x"), Err(Error::BadName { .. })), "{id:?}");
+        }
+    }
+}
