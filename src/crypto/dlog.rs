@@ -1,1 +1,111 @@
-//! Placeholder.
+//! Proof that one knows a discrete logarithm: Schnorr with a hashed challenge (§3.2).
+//!
+//! The statement, the prover's index and the session are all inside the challenge, so a proof
+//! copied from another party or session does not verify.
+
+use k256::elliptic_curve::ops::{LinearCombination, MulByGenerator};
+use k256::{AffinePoint, ProjectivePoint, Scalar};
+
+use crate::crypto::curve::{
+    POINT, SCALAR, decode_point, decode_scalar, encode_point, encode_scalar,
+};
+use crate::crypto::transcript::Tag;
+
+/// Length of a proof: the nonce point, then the response.
+pub const PROOF: usize = POINT + SCALAR;
+
+/// Why a proof was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidProof {
+    /// The bytes are no point and scalar.
+    Malformed,
+    /// The equation does not hold.
+    Wrong,
+}
+
+/// What a proof is about and where it belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// Keeps proofs of different purposes apart.
+    pub tag: &'a Tag,
+    /// Session, prover's index and whatever else the proof must not be moved away from.
+    pub context: &'a [&'a [u8]],
+    /// The point whose logarithm is known.
+    pub statement: &'a AffinePoint,
+}
+
+impl Claim<'_> {
+    /// Proves knowledge of `secret`, the logarithm of the statement, with a `nonce` used only here.
+    ///
+    /// `None` if the statement or the nonce is zero, which has no encoding.
+    pub fn prove(&self, secret: &Scalar, nonce: &Scalar) -> Option<[u8; PROOF]> {
+        let commitment = encode_point(&ProjectivePoint::mul_by_generator(nonce).to_affine())?;
+        let response = *nonce + self.challenge(&commitment)? * secret;
+        let mut proof = [0; PROOF];
+        let (left, right) = proof.split_at_mut(POINT);
+        left.copy_from_slice(&commitment);
+        right.copy_from_slice(&encode_scalar(&response));
+        Some(proof)
+    }
+
+    /// Checks `z G = T + e X`.
+    pub fn verify(&self, proof: &[u8; PROOF]) -> Result<(), InvalidProof> {
+        let (commitment, response) = proof.split_at(POINT);
+        let nonce = decode_point(commitment).map_err(|_| InvalidProof::Malformed)?;
+        let response = decode_scalar(response).map_err(|_| InvalidProof::Malformed)?;
+        let challenge = self.challenge(commitment).ok_or(InvalidProof::Malformed)?;
+        let expected = ProjectivePoint::lincomb(
+            &ProjectivePoint::GENERATOR,
+            &response,
+            &ProjectivePoint::from(*self.statement),
+            &-challenge,
+        );
+        if expected == ProjectivePoint::from(nonce) { Ok(()) } else { Err(InvalidProof::Wrong) }
+    }
+
+    fn challenge(&self, commitment: &[u8]) -> Option<Scalar> {
+        let statement = encode_point(self.statement)?;
+        let parts: Vec<&[u8]> =
+            self.context.iter().copied().chain([&statement[..], commitment]).collect();
+        Some(self.tag.hash_to_scalar(&parts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::tags;
+
+    fn public(secret: u64) -> AffinePoint {
+        ProjectivePoint::mul_by_generator(&Scalar::from(secret)).to_affine()
+    }
+
+    fn claim<'a>(statement: &'a AffinePoint, context: &'a [&'a [u8]]) -> Claim<'a> {
+        Claim { tag: &tags::KEYGEN_POK, context, statement }
+    }
+
+    #[test]
+    fn a_proof_holds_only_for_its_statement_context_and_tag() {
+        let (seven, eight) = (public(7), public(8));
+        let honest = claim(&seven, &[b"sid", &[1]]);
+        let proof = honest.prove(&Scalar::from(7_u64), &Scalar::from(99_u64)).unwrap();
+        assert_eq!(honest.verify(&proof), Ok(()));
+        assert_eq!(claim(&eight, &[b"sid", &[1]]).verify(&proof), Err(InvalidProof::Wrong));
+        assert_eq!(claim(&seven, &[b"sid", &[2]]).verify(&proof), Err(InvalidProof::Wrong));
+        assert_eq!(claim(&seven, &[b"dis", &[1]]).verify(&proof), Err(InvalidProof::Wrong));
+        let other = Claim { tag: &tags::KEYGEN_POK_SHARE, ..honest };
+        assert_eq!(other.verify(&proof), Err(InvalidProof::Wrong));
+    }
+
+    #[test]
+    fn nonce_points_and_responses_outside_the_group_are_malformed() {
+        let seven = public(7);
+        let honest = claim(&seven, &[]);
+        let proof = honest.prove(&Scalar::from(7_u64), &Scalar::from(99_u64)).unwrap();
+        let (mut bad_point, mut bad_scalar) = (proof, proof);
+        bad_point[0] = 0;
+        bad_scalar[POINT..].fill(0xff);
+        assert_eq!(honest.verify(&bad_point), Err(InvalidProof::Malformed));
+        assert_eq!(honest.verify(&bad_scalar), Err(InvalidProof::Malformed));
+    }
+}

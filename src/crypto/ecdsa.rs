@@ -1,1 +1,253 @@
-//! Placeholder.
+//! ECDSA signatures: verification, low-S form, recovery id, encodings (§7.5).
+
+use std::fmt;
+
+use k256::elliptic_curve::ops::{Invert, LinearCombination, Reduce};
+use k256::elliptic_curve::point::AffineCoordinates;
+use k256::elliptic_curve::scalar::IsHigh;
+use k256::{AffinePoint, ProjectivePoint, Scalar, U256};
+
+use crate::crypto::curve::{SCALAR, decode_scalar, encode_scalar};
+use crate::crypto::transcript::reduce;
+
+/// A signature that was verified when it was made: low-S, with the recovery id that leads to its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The nonce point's x-coordinate modulo the group order.
+    pub r: Scalar,
+    /// The other half, at most half the group order.
+    pub s: Scalar,
+    /// Bit 0: the nonce point's y is odd. Bit 1: its x is at or above the group order.
+    pub recovery_id: u8,
+    /// The key it verifies under: the derived one, if there was a derivation.
+    pub public_key: AffinePoint,
+}
+
+/// Bytes that are no signature: wrong form, or a value outside `1 .. q-1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidSignature;
+
+impl fmt::Display for InvalidSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a signature")
+    }
+}
+
+impl std::error::Error for InvalidSignature {}
+
+impl Signature {
+    /// Makes the signature `(R.x, s)` of `digest`, in low-S form.
+    ///
+    /// An error unless it verifies under `public_key` and recovers to it. Both at once: the point
+    /// `(m/s) G + (r/s) Q` that verification computes must be the nonce point itself, not merely
+    /// share its x-coordinate modulo the group order.
+    pub fn assemble(
+        public_key: &AffinePoint,
+        digest: &[u8; 32],
+        nonce_point: &AffinePoint,
+        s: &Scalar,
+    ) -> Result<Self, InvalidSignature> {
+        let r = x_mod_order(nonce_point);
+        let flipped = bool::from(s.is_high());
+        let (s, nonce_point) = if flipped { (-s, -*nonce_point) } else { (*s, *nonce_point) };
+        let seen = verification_point(public_key, digest, &r, &s).ok_or(InvalidSignature)?;
+        if seen != ProjectivePoint::from(nonce_point) {
+            return Err(InvalidSignature);
+        }
+        let reduced = encode_scalar(&r) != <[u8; SCALAR]>::from(nonce_point.x());
+        let recovery_id = nonce_point.y_is_odd().unwrap_u8() | u8::from(reduced) << 1;
+        Ok(Self { r, s, recovery_id, public_key: *public_key })
+    }
+
+    /// ASN.1 DER, 8 to 72 bytes.
+    pub fn der(&self) -> Vec<u8> {
+        to_der(&self.r, &self.s)
+    }
+
+    /// `r || s`.
+    pub fn compact(&self) -> [u8; 64] {
+        let mut out = [0; 64];
+        let (left, right) = out.split_at_mut(SCALAR);
+        left.copy_from_slice(&encode_scalar(&self.r));
+        right.copy_from_slice(&encode_scalar(&self.s));
+        out
+    }
+
+    /// `r || s || recovery id`.
+    pub fn recoverable(&self) -> [u8; 65] {
+        let mut out = [self.recovery_id; 65];
+        if let Some((front, _)) = out.split_first_chunk_mut::<64>() {
+            *front = self.compact();
+        }
+        out
+    }
+}
+
+/// Whether `(r, s)` is a signature of `digest` under `public_key`. A high `s` is valid here.
+pub fn verify(public_key: &AffinePoint, digest: &[u8; 32], r: &Scalar, s: &Scalar) -> bool {
+    verification_point(public_key, digest, r, s).is_some_and(|point| {
+        point != ProjectivePoint::IDENTITY && x_mod_order(&point.to_affine()) == *r
+    })
+}
+
+/// Whether `s` is at most half the group order.
+pub fn is_low_s(s: &Scalar) -> bool {
+    !bool::from(s.is_high())
+}
+
+/// A point's x-coordinate modulo the group order.
+pub fn x_mod_order(point: &AffinePoint) -> Scalar {
+    <Scalar as Reduce<U256>>::reduce_bytes(&point.x())
+}
+
+/// `(m/s) G + (r/s) Q`; `None` if `r` or `s` is zero.
+fn verification_point(
+    public_key: &AffinePoint,
+    digest: &[u8; 32],
+    r: &Scalar,
+    s: &Scalar,
+) -> Option<ProjectivePoint> {
+    if *r == Scalar::ZERO {
+        return None;
+    }
+    let inverse = Option::<Scalar>::from(s.invert_vartime())?;
+    Some(ProjectivePoint::lincomb(
+        &ProjectivePoint::GENERATOR,
+        &(reduce(digest) * inverse),
+        &ProjectivePoint::from(*public_key),
+        &(*r * inverse),
+    ))
+}
+
+/// Encodes `(r, s)` as ASN.1 DER: `SEQUENCE { INTEGER r, INTEGER s }`.
+pub fn to_der(r: &Scalar, s: &Scalar) -> Vec<u8> {
+    let body = [der_integer(r), der_integer(s)].concat();
+    // Two integers of at most 35 bytes: the length always fits the short form.
+    [&[0x30, body.len() as u8][..], &body].concat()
+}
+
+fn der_integer(value: &Scalar) -> Vec<u8> {
+    let bytes = encode_scalar(value);
+    let zeros = bytes.iter().take_while(|b| **b == 0).count().min(SCALAR - 1);
+    let digits = bytes.get(zeros..).unwrap_or_default();
+    let pad: &[u8] = if digits.first().is_some_and(|b| *b >= 0x80) { &[0] } else { &[] };
+    [&[0x02, (pad.len() + digits.len()) as u8][..], pad, digits].concat()
+}
+
+/// Decodes strict DER: no other length form, no superfluous zero, no negative value, nothing after
+/// the end, both values from 1 to `q - 1`.
+pub fn from_der(bytes: &[u8]) -> Result<(Scalar, Scalar), InvalidSignature> {
+    let (body, rest) = element(0x30, bytes)?;
+    let (r, tail) = element(0x02, body)?;
+    let (s, end) = element(0x02, tail)?;
+    if !rest.is_empty() || !end.is_empty() {
+        return Err(InvalidSignature);
+    }
+    Ok((integer(r)?, integer(s)?))
+}
+
+/// Splits a short-form element with this tag off the front.
+fn element(tag: u8, bytes: &[u8]) -> Result<(&[u8], &[u8]), InvalidSignature> {
+    let (head, tail) = bytes.split_first_chunk::<2>().ok_or(InvalidSignature)?;
+    if head[0] != tag || head[1] >= 0x80 {
+        return Err(InvalidSignature);
+    }
+    tail.split_at_checked(usize::from(head[1])).ok_or(InvalidSignature)
+}
+
+fn integer(bytes: &[u8]) -> Result<Scalar, InvalidSignature> {
+    let digits = match bytes {
+        [0, next, ..] if *next < 0x80 => return Err(InvalidSignature),
+        [0, digits @ ..] => digits,
+        [first, ..] if *first >= 0x80 => return Err(InvalidSignature),
+        digits => digits,
+    };
+    let mut wide = [0; SCALAR];
+    let start = SCALAR.checked_sub(digits.len()).ok_or(InvalidSignature)?;
+    wide.get_mut(start..).ok_or(InvalidSignature)?.copy_from_slice(digits);
+    decode_scalar(&wide).ok().filter(|v| *v != Scalar::ZERO).ok_or(InvalidSignature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k256::elliptic_curve::ops::MulByGenerator;
+    use proptest::prelude::*;
+
+    /// A single-key signer, for comparison.
+    fn sign(key: u64, nonce: u64, digest: &[u8; 32]) -> (AffinePoint, AffinePoint, Scalar) {
+        let (key, nonce) = (Scalar::from(key), Scalar::from(nonce));
+        let nonce_point = ProjectivePoint::mul_by_generator(&nonce).to_affine();
+        let r = x_mod_order(&nonce_point);
+        let s = nonce.invert().unwrap() * (reduce(digest) + r * key);
+        (ProjectivePoint::mul_by_generator(&key).to_affine(), nonce_point, s)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn assembled_signatures_are_low_and_recover_to_the_key(
+            key in 1_u64.., nonce in 1_u64.., digest: [u8; 32],
+        ) {
+            let (public_key, nonce_point, s) = sign(key, nonce, &digest);
+            let signature = Signature::assemble(&public_key, &digest, &nonce_point, &s).unwrap();
+            prop_assert!(is_low_s(&signature.s));
+            prop_assert!(verify(&public_key, &digest, &signature.r, &signature.s));
+            let recovered = k256::ecdsa::VerifyingKey::recover_from_prehash(
+                &digest,
+                &k256::ecdsa::Signature::from_scalars(signature.r, signature.s).unwrap(),
+                k256::ecdsa::RecoveryId::from_byte(signature.recovery_id).unwrap(),
+            ).unwrap();
+            prop_assert_eq!(*recovered.as_affine(), public_key);
+        }
+
+        #[test]
+        fn der_is_what_other_implementations_write(key in 1_u64.., nonce in 1_u64.., digest: [u8; 32]) {
+            let (public_key, nonce_point, s) = sign(key, nonce, &digest);
+            let signature = Signature::assemble(&public_key, &digest, &nonce_point, &s).unwrap();
+            let theirs = k256::ecdsa::Signature::from_scalars(signature.r, signature.s).unwrap().to_der();
+            prop_assert_eq!(signature.der(), theirs.as_bytes());
+            prop_assert_eq!(from_der(&signature.der()), Ok((signature.r, signature.s)));
+        }
+
+        #[test]
+        fn no_bytes_make_the_der_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok((r, s)) = from_der(&bytes) {
+                prop_assert_eq!(to_der(&r, &s), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_signature_of_another_digest_key_or_nonce_is_not_assembled() {
+        let (public_key, nonce_point, s) = sign(5, 7, &[1; 32]);
+        let (other, other_nonce, _) = sign(6, 8, &[1; 32]);
+        assert!(Signature::assemble(&public_key, &[2; 32], &nonce_point, &s).is_err());
+        assert!(Signature::assemble(&other, &[1; 32], &nonce_point, &s).is_err());
+        assert!(Signature::assemble(&public_key, &[1; 32], &other_nonce, &s).is_err());
+        assert!(Signature::assemble(&public_key, &[1; 32], &nonce_point, &Scalar::ZERO).is_err());
+        assert!(Signature::assemble(&public_key, &[1; 32], &-nonce_point, &s).is_err());
+    }
+
+    #[test]
+    fn der_that_is_not_canonical_is_refused() {
+        let good = to_der(&Scalar::from(0x80_u64), &Scalar::from(1_u64));
+        assert_eq!(good, [0x30, 7, 2, 2, 0, 0x80, 2, 1, 1]);
+        assert!(from_der(&good).is_ok());
+        for bad in [
+            &[0x30, 8, 2, 2, 0, 0x80, 2, 1, 1, 0][..], // something after s
+            &[0x30, 7, 2, 2, 0, 0x80, 2, 1, 1, 0],     // something after the end
+            &[0x30, 0x81, 7, 2, 2, 0, 0x80, 2, 1, 1],  // long form
+            &[0x30, 6, 2, 1, 0x80, 2, 1, 1],           // negative
+            &[0x30, 8, 2, 3, 0, 0, 0x80, 2, 1, 1],     // superfluous zero
+            &[0x30, 7, 2, 2, 0, 0x80, 2, 1, 0],        // zero
+            &[0x30, 6, 2, 2, 0, 0x80, 2, 0],           // empty integer
+            &[0x31, 7, 2, 2, 0, 0x80, 2, 1, 1],        // no sequence
+            &[0x30],
+            &[],
+        ] {
+            assert_eq!(from_der(bad), Err(InvalidSignature), "{bad:?}");
+        }
+    }
+}

@@ -1,1 +1,74 @@
-//! Placeholder.
+//! Shares of zero from pairwise seeds (§3.4, §7.3): they hide a share inside one signature.
+
+use k256::Scalar;
+
+use crate::crypto::tags;
+use crate::party::PartyId;
+use crate::secret::Secret;
+
+/// The seed two parties hold in common, made of a contribution of each.
+///
+/// `mine` and `theirs` are the 32-byte contributions, so that both sides may call this alike.
+pub fn seed(
+    session: &[u8; 32],
+    (me, mine): (PartyId, &Secret<[u8; 32]>),
+    (peer, theirs): (PartyId, &[u8; 32]),
+) -> Secret<[u8; 32]> {
+    let mine = mine.expose();
+    let (pair, low, high) = if me < peer {
+        ([me.get(), peer.get()], mine, theirs)
+    } else {
+        ([peer.get(), me.get()], theirs, mine)
+    };
+    Secret::made(|seed: &mut [u8; 32]| *seed = tags::ZERO_SEED.hash(&[session, &pair, low, high]))
+}
+
+/// The share of zero of `me`: the terms it has in common with each peer, added by the party with
+/// the lower index and subtracted by the other. Over a whole signer set the shares add up to zero.
+pub fn share<'a>(
+    me: PartyId,
+    seeds: impl IntoIterator<Item = (PartyId, &'a Secret<[u8; 32]>)>,
+    context: &[u8; 32],
+) -> Secret<Scalar> {
+    Secret::made(|sum: &mut Scalar| {
+        for (peer, seed) in seeds {
+            let term = tags::ZERO_SHARE.hash_to_scalar(&[seed.expose(), context]);
+            *sum += if me < peer { term } else { -term };
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(index: u8) -> PartyId {
+        PartyId::new(index).unwrap()
+    }
+
+    #[test]
+    fn both_sides_make_the_same_seed_and_order_matters() {
+        let (low, high) = (Secret::new([1; 32]), Secret::new([2; 32]));
+        let here = seed(&[0; 32], (party(1), &low), (party(2), high.expose()));
+        let there = seed(&[0; 32], (party(2), &high), (party(1), low.expose()));
+        let swapped = seed(&[0; 32], (party(1), &high), (party(2), low.expose()));
+        assert_eq!(here.expose(), there.expose());
+        assert_ne!(here.expose(), swapped.expose());
+    }
+
+    #[test]
+    fn shares_of_three_parties_add_up_to_zero() {
+        let seeds = [Secret::new([12; 32]), Secret::new([13; 32]), Secret::new([23; 32])];
+        let [s12, s13, s23] = &seeds;
+        let zeta = |me, with: [(u8, &Secret<[u8; 32]>); 2]| {
+            *share(party(me), with.map(|(peer, seed)| (party(peer), seed)), &[9; 32]).expose()
+        };
+        let shares = [
+            zeta(1, [(2, s12), (3, s13)]),
+            zeta(2, [(1, s12), (3, s23)]),
+            zeta(3, [(1, s13), (2, s23)]),
+        ];
+        assert_eq!(shares.iter().sum::<Scalar>(), Scalar::ZERO);
+        assert!(shares.iter().all(|share| *share != Scalar::ZERO));
+    }
+}
