@@ -1,1 +1,80 @@
-//! Placeholder.
+//! What happened in a ceremony, for screens and logs. Never a secret, never bytes of a peer.
+
+use std::time::Duration;
+
+use crate::party::PartyId;
+
+/// What the parties are doing together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ceremony {
+    /// Making a key.
+    Keygen,
+    /// Replacing the shares of a key.
+    Refresh,
+    /// Signing a digest.
+    Sign,
+}
+
+impl Ceremony {
+    /// The name in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keygen => "keygen",
+            Self::Refresh => "refresh",
+            Self::Sign => "sign",
+        }
+    }
+
+    /// What each round exchanges, first round first.
+    pub fn rounds(self) -> &'static [&'static str] {
+        match self {
+            Self::Keygen | Self::Refresh => {
+                &["commitments", "shares and proofs", "oblivious transfers", "confirmation"]
+            }
+            Self::Sign => &["nonce commitments", "multiplication", "partial signatures"],
+        }
+    }
+}
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A round began.
+    Round {
+        /// What the parties are doing.
+        ceremony: Ceremony,
+        /// The round, from 1.
+        round: u8,
+        /// How many rounds there are.
+        of: u8,
+        /// What the round exchanges.
+        name: &'static str,
+    },
+    /// A round ended: everything it awaited came and was right.
+    RoundDone {
+        /// What the parties are doing.
+        ceremony: Ceremony,
+        /// The round, from 1.
+        round: u8,
+        /// How many rounds there are.
+        of: u8,
+        /// What the round exchanged.
+        name: &'static str,
+        /// From the beginning of the round to its end.
+        elapsed: Duration,
+    },
+    /// Everything that a party sends in this round is here.
+    Received {
+        /// The round, from 1.
+        round: u8,
+        /// The party.
+        from: PartyId,
+    },
+    /// These parties have not sent everything for this round yet; never empty.
+    Waiting {
+        /// The round, from 1.
+        round: u8,
+        /// The parties, in index order.
+        for_: Vec<PartyId>,
+    },
+}

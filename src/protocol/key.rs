@@ -1,1 +1,463 @@
-//! Placeholder.
+//! A party's share of a key, as it is used and as it is stored (§3.6), and the confirmation that
+//! turns a stored share into a key (§3.4 round 4, §8.5).
+//!
+//! A [`KeyShare`] cannot be cloned: the retirement of a pair (§5.4) belongs to the epoch and the
+//! pair, so two objects for one share would be two opinions about it. Concurrent sessions share
+//! one object.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k256::elliptic_curve::ops::MulByGenerator;
+use k256::{AffinePoint, ProjectivePoint, Scalar};
+
+use crate::crypto::curve::{POINT, decode_point, decode_scalar, encode_point, encode_scalar};
+use crate::crypto::ot::extension::CheckFailed;
+use crate::crypto::ot::tree::{ReceiverTrees, SenderTrees};
+use crate::crypto::ot::{CHOICES, DEPTH};
+use crate::crypto::share::lagrange;
+use crate::crypto::tags;
+use crate::crypto::transcript::length_prefixed;
+use crate::party::{MAX_PARTIES, PartyId};
+use crate::protocol::fault::Check;
+use crate::secret::Secret;
+
+/// The most bytes of a party's identity.
+pub const MAX_IDENTITY: usize = 255;
+
+/// The least parties that a threshold may ask for.
+pub const MIN_THRESHOLD: u8 = 2;
+
+/// One party's share of a key, valid by construction: the secret fits the public shares, and these
+/// fit the key.
+pub struct KeyShare {
+    public: PublicKey,
+    me: PartyId,
+    secret: Secret<Scalar>,
+    pairs: Vec<Pair>,
+}
+
+/// What every party of a key knows of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PublicKey {
+    pub(crate) threshold: u8,
+    pub(crate) epoch: [u8; 32],
+    pub(crate) point: AffinePoint,
+    /// Of party 1 first.
+    pub(crate) shares: Vec<AffinePoint>,
+    pub(crate) chain_code: [u8; 32],
+    /// Of party 1 first.
+    pub(crate) identities: Vec<Vec<u8>>,
+}
+
+/// What a share holds for one peer: both correlations of §1.2 and the seed of the zero shares.
+pub(crate) struct Pair {
+    pub(crate) zero_seed: Secret<[u8; 32]>,
+    /// For the pair in which the peer is A and this party B.
+    pub(crate) as_sender: SenderTrees,
+    /// For the pair in which this party is A and the peer B.
+    pub(crate) as_receiver: ReceiverTrees,
+    pub(crate) status: Status,
+}
+
+/// Whether a pair was retired, and by which check. Locked while a transfer check is evaluated.
+#[derive(Default)]
+pub(crate) struct Status(Mutex<Option<Check>>);
+
+impl Status {
+    fn lock(&self) -> MutexGuard<'_, Option<Check>> {
+        // A thread that panicked cannot leave an `Option<Check>` half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes or values that do not make up a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidShare;
+
+impl fmt::Display for InvalidShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a valid key share")
+    }
+}
+
+impl std::error::Error for InvalidShare {}
+
+impl KeyShare {
+    /// A share of these parts, if they fit together. `pairs` are in index order, without `me`.
+    pub(crate) fn new(
+        public: PublicKey,
+        me: PartyId,
+        secret: Secret<Scalar>,
+        pairs: Vec<Pair>,
+    ) -> Result<Self, InvalidShare> {
+        let count = public.count();
+        let own = public.share_of(me).ok_or(InvalidShare)?;
+        let fits = ProjectivePoint::mul_by_generator(secret.expose()) == ProjectivePoint::from(own);
+        if !fits || pairs.len() != usize::from(count) - 1 || !public.is_consistent() {
+            return Err(InvalidShare);
+        }
+        Ok(Self { public, me, secret, pairs })
+    }
+
+    /// How many parties must sign.
+    pub fn threshold(&self) -> u8 {
+        self.public.threshold
+    }
+
+    /// How many parties there are.
+    pub fn count(&self) -> u8 {
+        self.public.count()
+    }
+
+    /// The party whose share this is.
+    pub fn me(&self) -> PartyId {
+        self.me
+    }
+
+    /// The name of this generation of shares; a refresh gives another.
+    pub fn epoch(&self) -> &[u8; 32] {
+        &self.public.epoch
+    }
+
+    /// The key.
+    pub fn public_key(&self) -> &AffinePoint {
+        &self.public.point
+    }
+
+    /// The key as a compressed SEC1 point.
+    pub fn public_key_bytes(&self) -> [u8; POINT] {
+        encoded(&self.public.point)
+    }
+
+    /// The BIP-32 chain code.
+    pub fn chain_code(&self) -> &[u8; 32] {
+        &self.public.chain_code
+    }
+
+    /// Every party's public share, that of party 1 first.
+    pub fn public_shares(&self) -> &[AffinePoint] {
+        &self.public.shares
+    }
+
+    /// Every party's identity, that of party 1 first.
+    pub fn identities(&self) -> &[Vec<u8>] {
+        &self.public.identities
+    }
+
+    /// The secret share `y_i`.
+    pub fn secret(&self) -> &Secret<Scalar> {
+        &self.secret
+    }
+
+    /// What all parties must agree on about the key: `LP([t, n], epoch, Q, cc, Y_1, .., Y_n)` (§8.1).
+    pub fn public_data(&self) -> Vec<u8> {
+        let PublicKey { threshold, epoch, point, shares, chain_code, .. } = &self.public;
+        let point = encoded(point);
+        let shares: Vec<_> = shares.iter().map(encoded).collect();
+        let sizes = [*threshold, self.count()];
+        let mut parts: Vec<&[u8]> = vec![&sizes, epoch, &point, chain_code];
+        parts.extend(shares.iter().map(|share| &share[..]));
+        length_prefixed(&parts)
+    }
+
+    /// Retires the pair with `peer` in memory: no session of this share uses it again. The first
+    /// reason stays.
+    pub fn retire(&self, peer: PartyId, check: Check) {
+        if let Some(pair) = self.pair(peer) {
+            pair.status.lock().get_or_insert(check);
+        }
+    }
+
+    /// The check by which the pair with `peer` was retired, if it was.
+    pub fn retired(&self, peer: PartyId) -> Option<Check> {
+        self.pair(peer).and_then(|pair| *pair.status.lock())
+    }
+
+    /// Evaluates a transfer check of the pair with `peer`, which retires the pair if it fails.
+    ///
+    /// The checks of a pair run one after the other, and none runs after a failed one (§5.4 rule
+    /// 4): however many sessions a dishonest peer opens, it learns the outcome of one wrong guess.
+    pub(crate) fn evaluate<T>(
+        &self,
+        peer: PartyId,
+        check: impl FnOnce(&ReceiverTrees) -> Result<T, CheckFailed>,
+    ) -> Result<T, Check> {
+        let pair = self.pair(peer).ok_or(Check::Bug)?;
+        let mut retired = pair.status.lock();
+        if retired.is_some() {
+            return Err(Check::PairRetired);
+        }
+        check(&pair.as_receiver).map_err(|CheckFailed| {
+            *retired = Some(Check::OteCheck);
+            Check::OteCheck
+        })
+    }
+
+    /// What this share holds for `peer`.
+    pub(crate) fn pair(&self, peer: PartyId) -> Option<&Pair> {
+        peers(self.me, self.count()).zip(&self.pairs).find(|(id, _)| *id == peer).map(|(_, p)| p)
+    }
+}
+
+impl fmt::Debug for KeyShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyShare")
+            .field("me", &self.me)
+            .field("public", &self.public)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PublicKey {
+    pub(crate) fn count(&self) -> u8 {
+        // Made from at most `MAX_PARTIES` shares.
+        self.shares.len() as u8
+    }
+
+    pub(crate) fn share_of(&self, party: PartyId) -> Option<AffinePoint> {
+        self.shares.get(usize::from(party.get()) - 1).copied()
+    }
+
+    /// Whether the sizes are allowed, and all public shares lie on one polynomial of degree `t - 1`
+    /// whose value at 0 is the key.
+    fn is_consistent(&self) -> bool {
+        let count = self.shares.len();
+        if !are_valid_sizes(self.threshold, count) || !are_valid_identities(&self.identities, count)
+        {
+            return false;
+        }
+        let all: Vec<PartyId> = PartyId::all(self.count()).collect();
+        let (basis, others) = all.split_at(usize::from(self.threshold));
+        let at = |target: u8| -> ProjectivePoint {
+            let terms = basis.iter().zip(&self.shares);
+            terms.map(|(party, share)| *share * lagrange(*party, basis, target)).sum()
+        };
+        at(0) == ProjectivePoint::from(self.point)
+            && others.iter().all(|party| {
+                self.share_of(*party)
+                    .is_some_and(|share| at(party.get()) == ProjectivePoint::from(share))
+            })
+    }
+}
+
+/// Whether a key of `count` parties may have this threshold.
+pub(crate) fn are_valid_sizes(threshold: u8, count: usize) -> bool {
+    threshold >= MIN_THRESHOLD
+        && usize::from(threshold) <= count
+        && count <= usize::from(MAX_PARTIES)
+}
+
+/// Whether there is one identity for each of `count` parties, none too long and no two alike.
+pub(crate) fn are_valid_identities(identities: &[Vec<u8>], count: usize) -> bool {
+    let mut sorted: Vec<&[u8]> = identities.iter().map(Vec::as_slice).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted.len() == count
+        && identities.len() == count
+        && identities.iter().all(|identity| identity.len() <= MAX_IDENTITY)
+}
+
+/// The other parties of a key, in index order.
+pub(crate) fn peers(me: PartyId, count: u8) -> impl Iterator<Item = PartyId> {
+    PartyId::all(count).filter(move |party| *party != me)
+}
+
+/// Encodes a point that cannot be the identity: it was decoded, or compared with the identity.
+pub(crate) fn encoded(point: &AffinePoint) -> [u8; POINT] {
+    encode_point(point).unwrap_or([0; POINT])
+}
+
+// ---------------------------------------------------------------------------------------------
+// Storage
+// ---------------------------------------------------------------------------------------------
+
+/// What a stored share begins with.
+const MAGIC: &[u8] = b"cosign-share/1";
+
+impl KeyShare {
+    /// The stored form. It holds secrets in the clear: seal it.
+    ///
+    /// ```text
+    /// "cosign-share/1" | t | n | i | k | BE16(xi) | epoch 32 | y 32 | Q 33 | Y_1 .. Y_n 33 each | cc 32
+    /// n times: length 1 | identity
+    /// n-1 times, peers in index order: zero seed 32 | trees as sender 16384 | trees as receiver 16416
+    /// ```
+    ///
+    /// Retired pairs are not in it: that is the ledger's to know, or restoring an old copy would
+    /// bring them back.
+    pub fn to_bytes(&self) -> Secret<Vec<u8>> {
+        let mut out = Secret::new(Vec::with_capacity(self.stored_length()));
+        let bytes = out.expose_mut();
+        let PublicKey { threshold, epoch, point, shares, chain_code, identities } = &self.public;
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&[*threshold, self.count(), self.me.get()]);
+        bytes.extend_from_slice(&parameters());
+        bytes.extend_from_slice(epoch);
+        bytes.extend_from_slice(&encode_scalar(self.secret.expose()));
+        bytes.extend_from_slice(&encoded(point));
+        shares.iter().for_each(|share| bytes.extend_from_slice(&encoded(share)));
+        bytes.extend_from_slice(chain_code);
+        for identity in identities {
+            bytes.push(identity.len() as u8);
+            bytes.extend_from_slice(identity);
+        }
+        for pair in &self.pairs {
+            bytes.extend_from_slice(pair.zero_seed.expose());
+            bytes.extend_from_slice(pair.as_sender.to_bytes().expose());
+            bytes.extend_from_slice(pair.as_receiver.to_bytes().expose());
+        }
+        out
+    }
+
+    /// Reads the stored form back, and checks that its parts fit together.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidShare> {
+        let mut input = Input(bytes);
+        if input.take(MAGIC.len())? != MAGIC {
+            return Err(InvalidShare);
+        }
+        let [threshold, count, me] = *input.array::<3>()?;
+        if *input.array()? != parameters() || !are_valid_sizes(threshold, usize::from(count)) {
+            return Err(InvalidShare);
+        }
+        let me = PartyId::new(me).filter(|me| me.get() <= count).ok_or(InvalidShare)?;
+        let epoch = *input.array()?;
+        let secret = Secret::new(decode_scalar(input.take(32)?).map_err(|_| InvalidShare)?);
+        let point = input.point()?;
+        let shares = (0..count).map(|_| input.point()).collect::<Result<_, _>>()?;
+        let chain_code = *input.array()?;
+        let identities = (0..count).map(|_| input.identity()).collect::<Result<_, _>>()?;
+        let pairs = (1..count).map(|_| input.pair()).collect::<Result<_, _>>()?;
+        if !input.0.is_empty() {
+            return Err(InvalidShare);
+        }
+        let public = PublicKey { threshold, epoch, point, shares, chain_code, identities };
+        Self::new(public, me, secret, pairs)
+    }
+
+    /// An upper bound, so that the buffer never moves and leaves copies behind.
+    fn stored_length(&self) -> usize {
+        let count = usize::from(self.count());
+        256 + count * (POINT + 1 + MAX_IDENTITY + 32 + TREES_AS_SENDER + TREES_AS_RECEIVER)
+    }
+}
+
+const TREES_AS_SENDER: usize = 16384;
+const TREES_AS_RECEIVER: usize = 32 + TREES_AS_SENDER;
+
+/// The constants that the trees depend on: `k` and `BE16(xi)`.
+pub(crate) fn parameters() -> [u8; 3] {
+    let [high, low] = (CHOICES as u16).to_be_bytes();
+    [DEPTH as u8, high, low]
+}
+
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], InvalidShare> {
+        let (front, rest) = self.0.split_at_checked(length).ok_or(InvalidShare)?;
+        self.0 = rest;
+        Ok(front)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], InvalidShare> {
+        let (front, rest) = self.0.split_first_chunk().ok_or(InvalidShare)?;
+        self.0 = rest;
+        Ok(front)
+    }
+
+    fn point(&mut self) -> Result<AffinePoint, InvalidShare> {
+        decode_point(self.take(POINT)?).map_err(|_| InvalidShare)
+    }
+
+    fn identity(&mut self) -> Result<Vec<u8>, InvalidShare> {
+        let [length] = *self.array::<1>()?;
+        Ok(self.take(usize::from(length))?.to_vec())
+    }
+
+    fn pair(&mut self) -> Result<Pair, InvalidShare> {
+        let invalid = |_| InvalidShare;
+        Ok(Pair {
+            zero_seed: Secret::new(*self.array()?),
+            as_sender: SenderTrees::from_bytes(self.take(TREES_AS_SENDER)?).map_err(invalid)?,
+            as_receiver: ReceiverTrees::from_bytes(self.take(TREES_AS_RECEIVER)?)
+                .map_err(invalid)?,
+            status: Status::default(),
+        })
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Confirmation
+// ---------------------------------------------------------------------------------------------
+
+/// A share that waits for everybody's confirmation. Nobody may use or fund its key before.
+#[derive(Debug)]
+pub struct Pending {
+    /// The share, to be stored as pending.
+    pub share: KeyShare,
+    /// What the confirmations of all parties are checked against; to be stored beside it.
+    pub confirmation: Confirmation,
+}
+
+/// How the parties of a key tell one another that their shares are stored (§3.4 round 4).
+///
+/// It holds no secret, and lets parties that were cut off in the last round finish later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    pub(crate) epoch: [u8; 32],
+    pub(crate) view: [u8; 32],
+    pub(crate) me: PartyId,
+    pub(crate) count: u8,
+}
+
+impl Confirmation {
+    /// Length of the stored form.
+    pub const STORED: usize = 66;
+
+    /// What this party sends to everybody once its share is stored.
+    pub fn message(&self) -> [u8; 32] {
+        self.statement(self.me)
+    }
+
+    /// Whether `body` is the confirmation of `from`, another party of this key.
+    pub fn verify(&self, from: PartyId, body: &[u8; 32]) -> bool {
+        // Everything compared is public.
+        from != self.me && from.get() <= self.count && self.statement(from) == *body
+    }
+
+    /// The generation of shares it is about.
+    pub fn epoch(&self) -> &[u8; 32] {
+        &self.epoch
+    }
+
+    /// The parties whose confirmation is needed, in index order.
+    pub fn peers(&self) -> impl Iterator<Item = PartyId> {
+        peers(self.me, self.count)
+    }
+
+    /// The stored form: `epoch 32 | view 32 | i | n`.
+    pub fn to_bytes(&self) -> [u8; Self::STORED] {
+        let mut out = [0; Self::STORED];
+        let parts = self.epoch.iter().chain(&self.view).copied();
+        let parts = parts.chain([self.me.get(), self.count]);
+        out.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        out
+    }
+
+    /// Reads the stored form back.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidShare> {
+        let mut input = Input(bytes);
+        let (epoch, view) = (*input.array()?, *input.array()?);
+        let [me, count] = *input.array()?;
+        let me = PartyId::new(me).filter(|me| me.get() <= count).ok_or(InvalidShare)?;
+        if !input.0.is_empty() || !are_valid_sizes(MIN_THRESHOLD, usize::from(count)) {
+            return Err(InvalidShare);
+        }
+        Ok(Self { epoch, view, me, count })
+    }
+
+    fn statement(&self, party: PartyId) -> [u8; 32] {
+        tags::KEYGEN_CONFIRM.hash(&[&self.epoch, &self.view, &[party.get()]])
+    }
+}

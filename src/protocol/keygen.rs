@@ -1,1 +1,293 @@
-//! Placeholder.
+//! Key generation and refresh (§3, §8.1): four rounds that leave every party with a share of a key
+//! that nobody ever held, and with the transfers of every pair.
+//!
+//! | round | everybody sends to everybody | and to each | then has |
+//! |---|---|---|---|
+//! | `round1` | KG1: commitment | | the session id |
+//! | `round2` | KG2B: opening, proofs | KG2P: share, transfers | its share, the key |
+//! | `round3` | KG3B: what it derived, proof | KG3P: transfers, trees | the trees |
+//! | `round4` | KG4B: "my share is stored" | | a key |
+//!
+//! A refresh is the same with polynomials whose constant term is zero: the key stays, every share
+//! changes, and so do the transfers, the zero seeds and the epoch.
+
+use std::time::Duration;
+
+use k256::{AffinePoint, ProjectivePoint, Scalar};
+
+use crate::crypto::curve::{POINT, encode_scalar};
+use crate::crypto::dlog::PROOF;
+use crate::crypto::ot::{base, tree};
+use crate::crypto::seed::SessionSeed;
+use crate::crypto::tags;
+use crate::crypto::transcript::Tag;
+use crate::party::PartyId;
+use crate::protocol::event::Ceremony;
+use crate::protocol::fault::{Check, Fault};
+use crate::protocol::key::{KeyShare, are_valid_identities, are_valid_sizes, parameters, peers};
+use crate::protocol::machine::{Expected, Gathered, Machine, Plan, Protocol, Step};
+use crate::protocol::wire::Kind;
+use crate::secret::Secret;
+
+mod round1;
+mod round2;
+mod round3;
+mod round4;
+
+/// What the parties of a new key agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeygenSetup {
+    /// 32 random bytes, fresh for every attempt and equal on all parties.
+    pub instance: [u8; 32],
+    /// How many parties must sign: at least 2, at most all of them.
+    pub threshold: u8,
+    /// This party.
+    pub me: PartyId,
+    /// What identifies each party on its channel, that of party 1 first: all different, at most
+    /// [`MAX_IDENTITY`](crate::protocol::key::MAX_IDENTITY) bytes each. Their number is the number
+    /// of parties.
+    pub identities: Vec<Vec<u8>>,
+}
+
+/// The key generation or refresh as a [`Protocol`]: one of its rounds.
+#[derive(Debug)]
+pub struct Keygen(Round);
+
+#[derive(Debug)]
+enum Round {
+    One(Box<round1::Round1>),
+    Two(Box<round2::Round2>),
+    Three(Box<round3::Round3>),
+    Four(round4::Round4),
+}
+
+/// Every party confirmed that its share is stored. The share itself came out before, as a
+/// [`Persist::PendingShare`](crate::protocol::machine::Persist::PendingShare).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The epoch of the share that may now be used.
+    pub epoch: [u8; 32],
+}
+
+/// Takes part in making a key.
+///
+/// `random` is 32 bytes of the operating system's randomness. A fault at `setup` if the parameters
+/// are out of range.
+pub fn keygen(
+    setup: KeygenSetup,
+    random: &Secret<[u8; 32]>,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    let session = keygen_session(&setup);
+    let seed = SessionSeed::hedged(random, &session, setup.me.get(), &[]);
+    keygen_with_seed(setup, seed, round_timeout)
+}
+
+/// The same with a given seed, to repeat known answers. A seed must never be used twice.
+pub fn keygen_with_seed(
+    setup: KeygenSetup,
+    seed: SessionSeed,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    let session = keygen_session(&setup);
+    let KeygenSetup { threshold, me, identities, .. } = setup;
+    let valid = are_valid_sizes(threshold, identities.len())
+        && usize::from(me.get()) <= identities.len()
+        && are_valid_identities(&identities, identities.len());
+    if !valid {
+        return Err(Fault::nobody(Check::Params, "setup"));
+    }
+    let terms = Terms { threshold, me, identities, session, refreshed: None };
+    machine(Dealer { terms, seed }, round_timeout)
+}
+
+/// Takes part in replacing the shares of a key (§8.1); all of its parties must.
+///
+/// `instance` is as in [`KeygenSetup`]. The old share stays valid until the new one is confirmed.
+/// Retired pairs do not matter: a refresh is what brings them back.
+pub fn refresh(
+    share: &KeyShare,
+    instance: [u8; 32],
+    random: &Secret<[u8; 32]>,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    let secret = Secret::new(encode_scalar(share.secret().expose()));
+    let session = refresh_session(share, &instance);
+    let seed = SessionSeed::hedged(random, &session, share.me().get(), secret.expose());
+    refresh_with_seed(share, instance, seed, round_timeout)
+}
+
+/// The same with a given seed, to repeat known answers. A seed must never be used twice.
+pub fn refresh_with_seed(
+    share: &KeyShare,
+    instance: [u8; 32],
+    seed: SessionSeed,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    let refreshed = Refreshed {
+        secret: Secret::new(*share.secret().expose()),
+        point: *share.public_key(),
+        shares: share.public_shares().to_vec(),
+        chain_code: *share.chain_code(),
+    };
+    let terms = Terms {
+        threshold: share.threshold(),
+        me: share.me(),
+        identities: share.identities().to_vec(),
+        session: refresh_session(share, &instance),
+        refreshed: Some(refreshed),
+    };
+    machine(Dealer { terms, seed }, round_timeout)
+}
+
+fn machine(dealer: Dealer, round_timeout: Duration) -> Result<Machine<Keygen>, Fault> {
+    let plan = dealer.terms.plan();
+    Ok(Machine::new(plan, round1::start(dealer)?, round_timeout))
+}
+
+impl Protocol for Keygen {
+    type Done = Confirmed;
+
+    fn session(&self) -> &[u8; 32] {
+        match &self.0 {
+            Round::One(round) => round.session(),
+            Round::Two(round) => round.session(),
+            Round::Three(round) => round.session(),
+            Round::Four(round) => round.session(),
+        }
+    }
+
+    fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault> {
+        match self.0 {
+            Round::One(round) => round.finish(messages),
+            Round::Two(round) => round.finish(messages),
+            Round::Three(round) => round.finish(messages),
+            Round::Four(round) => round.finish(messages),
+        }
+    }
+}
+
+/// What this party deals with: the agreed terms and its own randomness.
+#[derive(Debug)]
+struct Dealer {
+    terms: Terms,
+    seed: SessionSeed,
+}
+
+/// What all parties agreed on, and whose turn this is.
+#[derive(Debug)]
+struct Terms {
+    threshold: u8,
+    me: PartyId,
+    identities: Vec<Vec<u8>>,
+    /// `sid0`.
+    session: [u8; 32],
+    /// `None` for a new key.
+    refreshed: Option<Refreshed>,
+}
+
+/// The share that a refresh replaces.
+#[derive(Debug)]
+struct Refreshed {
+    secret: Secret<Scalar>,
+    point: AffinePoint,
+    shares: Vec<AffinePoint>,
+    chain_code: [u8; 32],
+}
+
+impl Terms {
+    fn count(&self) -> u8 {
+        // At most `MAX_PARTIES`, as checked at setup.
+        self.identities.len() as u8
+    }
+
+    fn peers(&self) -> impl Iterator<Item = PartyId> {
+        peers(self.me, self.count())
+    }
+
+    /// The lowest power whose coefficient a dealer publishes: in a refresh, the constant is zero.
+    fn first_power(&self) -> u8 {
+        u8::from(self.refreshed.is_some())
+    }
+
+    /// The powers whose coefficients a dealer publishes.
+    fn powers(&self) -> std::ops::Range<u8> {
+        self.first_power()..self.threshold
+    }
+
+    fn plan(&self) -> Plan {
+        let coefficients = self.powers().len();
+        let broadcast = |kind, body| Expected { kind, body, broadcast: true };
+        let private = |kind, body| Expected { kind, body, broadcast: false };
+        Plan {
+            ceremony: match self.refreshed {
+                None => Ceremony::Keygen,
+                Some(_) => Ceremony::Refresh,
+            },
+            me: self.me,
+            peers: self.peers().collect(),
+            session: self.session,
+            expected: vec![
+                broadcast(Kind::Kg1, 64),
+                broadcast(Kind::Kg2b, coefficients * (POINT + PROOF) + 64),
+                private(Kind::Kg2p, 64 + base::MESSAGE),
+                broadcast(Kind::Kg3b, 32 + POINT + 32 + PROOF),
+                private(Kind::Kg3p, base::MESSAGE + tree::MESSAGE),
+                broadcast(Kind::Kg4b, 32),
+            ],
+            share: None,
+        }
+    }
+
+    /// `bytes` for every peer.
+    fn to_all(&self, bytes: &[u8]) -> impl Iterator<Item = (PartyId, Vec<u8>)> {
+        self.peers().map(|peer| (peer, bytes.to_vec()))
+    }
+}
+
+/// `sid0` of a key generation: what the parties agreed on (§3.3).
+fn keygen_session(setup: &KeygenSetup) -> [u8; 32] {
+    let KeygenSetup { instance, threshold, identities, .. } = setup;
+    session(&tags::KEYGEN_SID0, instance, *threshold, identities, &[])
+}
+
+fn refresh_session(share: &KeyShare, instance: &[u8; 32]) -> [u8; 32] {
+    let old = share.public_data();
+    session(&tags::REFRESH_SID0, instance, share.threshold(), share.identities(), &old)
+}
+
+fn session(
+    tag: &Tag,
+    instance: &[u8; 32],
+    threshold: u8,
+    identities: &[Vec<u8>],
+    old: &[u8],
+) -> [u8; 32] {
+    let count = u8::try_from(identities.len()).unwrap_or(u8::MAX);
+    let dealers: Vec<u8> = (1..=count).collect();
+    let [depth, choices @ ..] = parameters();
+    let sizes = [threshold, count];
+    let mut parts: Vec<&[u8]> = vec![instance, &sizes, &dealers, std::slice::from_ref(&depth)];
+    parts.extend([&choices[..], old]);
+    parts.extend(identities.iter().map(Vec::as_slice));
+    tag.hash(&parts)
+}
+
+/// Session id of the base transfers in which `receiver` receives.
+fn transfer_session(session: &[u8; 32], receiver: PartyId, sender: PartyId) -> [u8; 32] {
+    tags::BASEOT_SID.hash(&[session, &[receiver.get(), sender.get()]])
+}
+
+/// A state we believe impossible, met while sending `kind`.
+fn bug(kind: Kind) -> Fault {
+    Fault::nobody(Check::Bug, kind.name())
+}
+
+/// The images of a dealer's coefficients from the constant term on, the identity where it is zero.
+fn from_constant(
+    terms: &Terms,
+    published: impl IntoIterator<Item = ProjectivePoint>,
+) -> Vec<ProjectivePoint> {
+    let zeros = std::iter::repeat_n(ProjectivePoint::IDENTITY, usize::from(terms.first_power()));
+    zeros.chain(published).collect()
+}

@@ -1,1 +1,474 @@
-//! Placeholder.
+//! One machine for every ceremony: it gathers, checks, orders, bounds and times messages.
+//!
+//! What a round does with its messages is the round's business ([`Protocol::advance`]); whether
+//! they are the right ones is decided here, in the order of §2.5. A message for a later round is
+//! kept until its round begins, at most one for each sender and type, and only with exactly the
+//! length of its type, so that a peer cannot fill the memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{fmt, mem};
+
+use crate::party::PartyId;
+use crate::protocol::event::{Ceremony, Event};
+use crate::protocol::fault::{Check, Fault};
+use crate::protocol::key::{KeyShare, Pending};
+use crate::protocol::wire::{self, HEADER, Kind, Received, VERSION};
+use crate::secret::Secret;
+
+/// What the driver is to do, in the order in which it comes out.
+#[derive(Debug)]
+pub enum Output<D> {
+    /// Send these bytes to this party.
+    Send {
+        /// The receiver.
+        to: PartyId,
+        /// The whole message.
+        bytes: Vec<u8>,
+    },
+    /// Store something durably before acting on what comes next.
+    Persist(Persist),
+    /// Tell people.
+    Event(Event),
+    /// The ceremony is over and this is its result.
+    Done(D),
+    /// The ceremony is over without a result.
+    Failed(Fault),
+}
+
+/// What must be durable before any later output is acted on.
+#[derive(Debug)]
+pub enum Persist {
+    /// A new share, to be kept as pending until every party has confirmed.
+    PendingShare(Box<Pending>),
+    /// The transfer check with this party was evaluated and passed.
+    CheckResolved {
+        /// The party.
+        peer: PartyId,
+    },
+    /// The pair with this party may never be used again under the share's epoch.
+    Retired {
+        /// The party.
+        peer: PartyId,
+        /// The check it failed.
+        check: Check,
+        /// The session in which it failed.
+        session: [u8; 32],
+    },
+}
+
+/// A ceremony, as the machine sees it: a value that is the present round.
+pub trait Protocol: Sized {
+    /// What the ceremony results in.
+    type Done: fmt::Debug;
+
+    /// The session id that the messages of the present round carry.
+    fn session(&self) -> &[u8; 32];
+
+    /// Consumes the round with all of its messages.
+    fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault>;
+}
+
+/// What a finished round leads to.
+#[derive(Debug)]
+pub struct Step<P: Protocol> {
+    /// To be stored before anything is sent.
+    pub persist: Vec<Persist>,
+    /// The messages of the next round.
+    pub messages: Vec<(PartyId, Vec<u8>)>,
+    /// Where it leads.
+    pub next: Next<P>,
+}
+
+/// Where a finished round leads.
+#[derive(Debug)]
+pub enum Next<P: Protocol> {
+    /// To the next round.
+    Round(P),
+    /// To the end.
+    Done(P::Done),
+}
+
+impl<P: Protocol> Step<P> {
+    /// On to `round`, whose messages are `messages`.
+    pub(crate) fn round(round: P, messages: Vec<(PartyId, Vec<u8>)>) -> Self {
+        Self { persist: Vec::new(), messages, next: Next::Round(round) }
+    }
+
+    /// The end.
+    pub(crate) fn done(done: P::Done) -> Self {
+        Self { persist: Vec::new(), messages: Vec::new(), next: Next::Done(done) }
+    }
+
+    /// The same, with something to store first.
+    pub(crate) fn after(self, persist: Vec<Persist>) -> Self {
+        Self { persist, ..self }
+    }
+}
+
+/// A message type of a ceremony: in which form each peer sends exactly one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    pub(crate) kind: Kind,
+    /// Length of the body.
+    pub(crate) body: usize,
+    /// Whether the receiver in the frame is 0 instead of this party.
+    pub(crate) broadcast: bool,
+}
+
+/// What a machine must know of its ceremony before the first message.
+pub(crate) struct Plan {
+    pub(crate) ceremony: Ceremony,
+    pub(crate) me: PartyId,
+    /// Ascending, without this party.
+    pub(crate) peers: Vec<PartyId>,
+    /// Names the ceremony in logs; known before the first message.
+    pub(crate) session: [u8; 32],
+    pub(crate) expected: Vec<Expected>,
+    /// The share in use: nothing is sent once its pair with one of the peers is retired.
+    pub(crate) share: Option<Arc<KeyShare>>,
+}
+
+/// A party of one ceremony. See [`crate::protocol`] for how to drive it.
+pub struct Machine<P: Protocol> {
+    plan: Plan,
+    stage: Stage<P>,
+    inbox: BTreeMap<(Kind, PartyId), Secret<Vec<u8>>>,
+    outputs: VecDeque<Output<P::Done>>,
+    round_timeout: Duration,
+}
+
+enum Stage<P: Protocol> {
+    Ready(Step<P>),
+    Running { protocol: P, round: u8, since: Instant },
+    Over,
+}
+
+impl<P: Protocol> Machine<P> {
+    pub(crate) fn new(plan: Plan, first: Step<P>, round_timeout: Duration) -> Self {
+        Self {
+            plan,
+            stage: Stage::Ready(first),
+            inbox: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            round_timeout,
+        }
+    }
+
+    /// What the parties are doing.
+    pub fn ceremony(&self) -> Ceremony {
+        self.plan.ceremony
+    }
+
+    /// This party.
+    pub fn me(&self) -> PartyId {
+        self.plan.me
+    }
+
+    /// The other parties, in index order.
+    pub fn peers(&self) -> &[PartyId] {
+        &self.plan.peers
+    }
+
+    /// Names the ceremony: equal on all parties whose inputs are equal.
+    pub fn session_id(&self) -> &[u8; 32] {
+        &self.plan.session
+    }
+
+    /// Begins. Messages may be handed over before; they are kept.
+    pub fn start(&mut self, now: Instant) {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Ready(first) => {
+                self.enter(first, 1, now);
+                self.proceed(now);
+            }
+            other => self.stage = other,
+        }
+    }
+
+    /// Takes a message that the channel authenticated as coming from `from`.
+    pub fn handle(&mut self, now: Instant, from: PartyId, bytes: &[u8]) {
+        if self.is_over() {
+            return;
+        }
+        match self.accept(from, bytes) {
+            Ok(kind) => {
+                if kind.round() == self.round() {
+                    self.report(from);
+                }
+                self.proceed(now);
+            }
+            Err(fault) => self.fail(fault),
+        }
+    }
+
+    /// Looks at the time. Fails with the first missing party once the round has taken too long.
+    pub fn tick(&mut self, now: Instant) {
+        if self.wake_at().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let missing = self.missing().next();
+        if let Some((kind, from)) = missing {
+            self.tell_waiting(self.round(), self.awaiting());
+            self.fail(Fault::by(from, Check::Missing, kind.name()));
+        }
+    }
+
+    /// The next thing to do, if there is one.
+    pub fn poll(&mut self) -> Option<Output<P::Done>> {
+        if let Some(Output::Send { bytes, .. }) = self.outputs.front()
+            && let Some(fault) = self.retired(bytes)
+        {
+            self.fail(fault);
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Machine::tick`]; `None` before the start and after the end.
+    pub fn wake_at(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Running { since, .. } => since.checked_add(self.round_timeout),
+            Stage::Ready(_) | Stage::Over => None,
+        }
+    }
+
+    /// The parties that have not sent everything for the present round, in index order.
+    pub fn awaiting(&self) -> Vec<PartyId> {
+        let peers = self.plan.peers.iter().copied();
+        peers.filter(|peer| self.missing().any(|(_, from)| from == *peer)).collect()
+    }
+
+    /// Whether `Done` or `Failed` has come out or waits to be polled.
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// §2.5: all structural checks, before any cryptography.
+    fn accept(&mut self, from: PartyId, bytes: &[u8]) -> Result<Kind, Fault> {
+        let expected = bytes.get(1).and_then(|tag| Kind::from_tag(*tag)).and_then(|kind| {
+            self.plan.expected.iter().copied().find(|expected| expected.kind == kind)
+        });
+        let at = expected.map_or(self.present(), |expected| expected.kind.name());
+        let fault = |check| Fault::by(from, check, at);
+        if !self.plan.peers.contains(&from) {
+            return Err(fault(Check::UnexpectedSender));
+        }
+        let length_fits = match expected {
+            Some(expected) => bytes.len() == HEADER + expected.body,
+            None => self.plan.expected.iter().any(|e| bytes.len() == HEADER + e.body),
+        };
+        if !length_fits {
+            return Err(fault(Check::Malformed));
+        }
+        if bytes.first() != Some(&VERSION) {
+            return Err(fault(Check::Version));
+        }
+        let expected = expected.ok_or(fault(Check::Routing))?;
+        let receiver = if expected.broadcast { 0 } else { self.plan.me.get() };
+        if bytes.get(2..4) != Some(&[from.get(), receiver]) {
+            return Err(fault(Check::Routing));
+        }
+        let kind = expected.kind;
+        if kind.round() < self.round() || self.inbox.contains_key(&(kind, from)) {
+            return Err(fault(Check::Duplicate));
+        }
+        if kind.round() == self.round() {
+            self.check_session(from, kind, bytes)?;
+        }
+        self.inbox.insert((kind, from), Secret::new(bytes.to_vec()));
+        Ok(kind)
+    }
+
+    fn check_session(&self, from: PartyId, kind: Kind, bytes: &[u8]) -> Result<(), Fault> {
+        match &self.stage {
+            Stage::Running { protocol, .. }
+                if wire::session(bytes) != Some(&protocol.session()[..]) =>
+            {
+                Err(Fault::by(from, Check::Session, kind.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Finishes rounds for as long as everything they await is here.
+    fn proceed(&mut self, now: Instant) {
+        while !self.is_over() && self.round() > 0 && self.missing().next().is_none() {
+            let Stage::Running { protocol, round, since } =
+                mem::replace(&mut self.stage, Stage::Over)
+            else {
+                return;
+            };
+            match protocol.advance(&self.gather(round)) {
+                Ok(step) => {
+                    self.tell_done(round, now.saturating_duration_since(since));
+                    self.enter(step, round.saturating_add(1), now);
+                }
+                Err(fault) => self.fail(fault),
+            }
+        }
+    }
+
+    fn enter(&mut self, step: Step<P>, round: u8, now: Instant) {
+        self.outputs.extend(step.persist.into_iter().map(Output::Persist));
+        let protocol = match step.next {
+            Next::Done(done) => return self.outputs.push_back(Output::Done(done)),
+            Next::Round(protocol) => protocol,
+        };
+        self.tell_begun(round);
+        let sends = step.messages.into_iter().map(|(to, bytes)| Output::Send { to, bytes });
+        self.outputs.extend(sends);
+        self.stage = Stage::Running { protocol, round, since: now };
+        // The session of early messages can be judged only now.
+        let early = self.inbox.iter().filter(|((kind, _), _)| kind.round() == round);
+        let verdict = early
+            .into_iter()
+            .try_for_each(|((kind, from), bytes)| self.check_session(*from, *kind, bytes.expose()));
+        match verdict {
+            Err(fault) => self.fail(fault),
+            Ok(()) => {
+                let waiting = self.awaiting();
+                for peer in self.plan.peers.clone() {
+                    if round_has_messages(&self.plan, round) && !waiting.contains(&peer) {
+                        self.tell(Event::Received { round, from: peer });
+                    }
+                }
+                self.tell_waiting(round, waiting);
+            }
+        }
+    }
+
+    /// Takes the messages of a round out of the inbox.
+    fn gather(&mut self, round: u8) -> Gathered {
+        let (present, later) = mem::take(&mut self.inbox)
+            .into_iter()
+            .partition(|((kind, _), _)| kind.round() == round);
+        self.inbox = later;
+        Gathered(present)
+    }
+
+    /// What has not come yet of the present round, by type and then by party.
+    fn missing(&self) -> impl Iterator<Item = (Kind, PartyId)> {
+        let kinds = self.plan.expected.iter().map(|e| e.kind);
+        kinds
+            .filter(|kind| kind.round() == self.round())
+            .flat_map(|kind| self.plan.peers.iter().map(move |peer| (kind, *peer)))
+            .filter(|key| !self.inbox.contains_key(key))
+    }
+
+    /// The present round, from 1; 0 before the start.
+    fn round(&self) -> u8 {
+        match self.stage {
+            Stage::Running { round, .. } => round,
+            Stage::Ready(_) | Stage::Over => 0,
+        }
+    }
+
+    /// The first message type of the present round.
+    fn present(&self) -> &'static str {
+        let round = self.round().max(1);
+        self.plan
+            .expected
+            .iter()
+            .find(|e| e.kind.round() == round)
+            .map_or("setup", |e| e.kind.name())
+    }
+
+    /// Whether a pair in use was retired, by this or another ceremony, before `message` left.
+    fn retired(&self, message: &[u8]) -> Option<Fault> {
+        let share = self.plan.share.as_ref()?;
+        let peer = self.plan.peers.iter().find(|peer| share.retired(**peer).is_some())?;
+        let kind = message.get(1).and_then(|tag| Kind::from_tag(*tag));
+        Some(Fault::by(*peer, Check::PairRetired, kind.map_or("setup", Kind::name)))
+    }
+
+    /// Ends without a result. What was not sent yet stays here; what must be stored still is.
+    fn fail(&mut self, fault: Fault) {
+        self.stage = Stage::Over;
+        self.inbox.clear();
+        self.outputs.retain(|o| matches!(o, Output::Persist(_) | Output::Event(_)));
+        if let (true, Some(peer)) = (fault.burns(), fault.culprit) {
+            let (check, session) = (fault.check, self.plan.session);
+            self.outputs.push_back(Output::Persist(Persist::Retired { peer, check, session }));
+        }
+        self.outputs.push_back(Output::Failed(fault));
+    }
+
+    fn report(&mut self, from: PartyId) {
+        let waiting = self.awaiting();
+        if !waiting.contains(&from) {
+            let round = self.round();
+            self.tell(Event::Received { round, from });
+            self.tell_waiting(round, waiting);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn tell_waiting(&mut self, round: u8, for_: Vec<PartyId>) {
+        if !for_.is_empty() {
+            self.tell(Event::Waiting { round, for_ });
+        }
+    }
+
+    fn tell_begun(&mut self, round: u8) {
+        let (ceremony, of, name) = self.names(round);
+        self.tell(Event::Round { ceremony, round, of, name });
+    }
+
+    fn tell_done(&mut self, round: u8, elapsed: Duration) {
+        let (ceremony, of, name) = self.names(round);
+        self.tell(Event::RoundDone { ceremony, round, of, name, elapsed });
+    }
+
+    fn names(&self, round: u8) -> (Ceremony, u8, &'static str) {
+        let ceremony = self.plan.ceremony;
+        let names = ceremony.rounds();
+        let name = names.get(usize::from(round).wrapping_sub(1)).copied().unwrap_or_default();
+        (ceremony, names.len() as u8, name)
+    }
+}
+
+fn round_has_messages(plan: &Plan, round: u8) -> bool {
+    plan.expected.iter().any(|expected| expected.kind.round() == round)
+}
+
+impl<P: Protocol> fmt::Debug for Machine<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine")
+            .field("ceremony", &self.plan.ceremony)
+            .field("me", &self.plan.me)
+            .field("round", &self.round())
+            .finish_non_exhaustive()
+    }
+}
+
+/// All messages of one round: exactly one of each type from each peer.
+#[derive(Debug)]
+pub struct Gathered(BTreeMap<(Kind, PartyId), Secret<Vec<u8>>>);
+
+impl Gathered {
+    /// The messages of one type, one for each peer, in index order.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = Received<'_>> {
+        self.0.iter().filter(move |((k, _), _)| *k == kind).map(|((kind, from), bytes)| Received {
+            from: *from,
+            kind: *kind,
+            bytes: bytes.expose(),
+        })
+    }
+
+    /// The messages of one type of everybody, this party's own among them, in index order.
+    pub(crate) fn with_own<'a>(
+        &'a self,
+        kind: Kind,
+        from: PartyId,
+        bytes: &'a [u8],
+    ) -> Vec<Received<'a>> {
+        let mut all: Vec<_> = self.of(kind).collect();
+        all.push(Received { from, kind, bytes });
+        all.sort_by_key(|received| received.from);
+        all
+    }
+}

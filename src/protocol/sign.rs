@@ -1,1 +1,237 @@
-//! Placeholder.
+//! Signing (§7): three rounds in which exactly `t` parties make one ECDSA signature.
+//!
+//! | round | to each signer | then has |
+//! |---|---|---|
+//! | `round1` | SG1: commitment to a nonce point, transfer extension | everybody's commitment |
+//! | `round2` | SG2: opening, multiplication | the joint nonce point |
+//! | `round3` | SG3: partial signature, to whoever receives the signature | the signature |
+//!
+//! Digest, signers, derivation, epoch and recipient are inside the session id, so parties that
+//! were asked to sign different things part before any secret is touched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k256::elliptic_curve::ops::MulByGenerator;
+use k256::{AffinePoint, ProjectivePoint, Scalar};
+
+use crate::crypto::curve::{POINT, encode_point, encode_scalar};
+pub use crate::crypto::ecdsa::Signature;
+use crate::crypto::ot::extension;
+use crate::crypto::seed::SessionSeed;
+use crate::crypto::{mul, tags};
+use crate::party::PartyId;
+use crate::protocol::event::Ceremony;
+use crate::protocol::fault::{Check, Fault};
+use crate::protocol::key::{KeyShare, Pair};
+use crate::protocol::machine::{Expected, Gathered, Machine, Plan, Protocol, Step};
+use crate::protocol::wire::Kind;
+use crate::secret::Secret;
+
+mod round1;
+mod round2;
+mod round3;
+
+/// What the signers agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignSetup {
+    /// Exactly as many parties as the threshold asks for, in strictly ascending order.
+    pub signers: Vec<PartyId>,
+    /// 32 bytes, fresh for every signature and equal on all signers.
+    pub sign_id: [u8; 32],
+    /// The digest, which this device computed itself or was shown to a person.
+    pub digest: [u8; 32],
+    /// What BIP-32 derivation adds to the key (§3.7); zero for the key itself.
+    pub tweak: Scalar,
+    /// Who receives the signature; `None` for all signers.
+    pub recipient: Option<PartyId>,
+}
+
+/// Signing as a [`Protocol`]: one of its rounds.
+#[derive(Debug)]
+pub struct Signing(Round);
+
+#[derive(Debug)]
+enum Round {
+    One(Box<round1::Round1>),
+    Two(Box<round2::Round2>),
+    Three(Box<round3::Round3>),
+}
+
+/// How signing ended for this party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// This party receives the signature.
+    Signature(Signature),
+    /// Another party receives it; ours is sent.
+    Delivered,
+}
+
+/// Takes part in a signature.
+///
+/// `random` is 32 bytes of the operating system's randomness. A fault at `setup` if the parameters
+/// are out of range or a pair with one of the signers is retired.
+pub fn sign(
+    share: Arc<KeyShare>,
+    setup: SignSetup,
+    random: &Secret<[u8; 32]>,
+    round_timeout: Duration,
+) -> Result<Machine<Signing>, Fault> {
+    let terms = Terms::new(share, setup)?;
+    let secret = Secret::new(encode_scalar(terms.share.secret().expose()));
+    let me = terms.share.me().get();
+    let seed = SessionSeed::hedged(random, &terms.session, me, secret.expose());
+    machine(Signer { terms, seed }, round_timeout)
+}
+
+/// The same with a given seed, to repeat known answers. A seed must never be used twice: two
+/// signatures with one seed give the share away.
+pub fn sign_with_seed(
+    share: Arc<KeyShare>,
+    setup: SignSetup,
+    seed: SessionSeed,
+    round_timeout: Duration,
+) -> Result<Machine<Signing>, Fault> {
+    let terms = Terms::new(share, setup)?;
+    machine(Signer { terms, seed }, round_timeout)
+}
+
+fn machine(signer: Signer, round_timeout: Duration) -> Result<Machine<Signing>, Fault> {
+    let plan = signer.terms.plan();
+    Ok(Machine::new(plan, round1::start(signer)?, round_timeout))
+}
+
+impl Protocol for Signing {
+    type Done = Signed;
+
+    fn session(&self) -> &[u8; 32] {
+        match &self.0 {
+            Round::One(round) => round.session(),
+            Round::Two(round) => round.session(),
+            Round::Three(round) => round.session(),
+        }
+    }
+
+    fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault> {
+        match self.0 {
+            Round::One(round) => round.finish(messages),
+            Round::Two(round) => round.finish(messages),
+            Round::Three(round) => round.finish(messages),
+        }
+    }
+}
+
+/// What this party signs with: the agreed terms and its own randomness.
+#[derive(Debug)]
+struct Signer {
+    terms: Terms,
+    seed: SessionSeed,
+}
+
+/// What all signers agreed on, and the share this party signs with.
+#[derive(Debug)]
+struct Terms {
+    share: Arc<KeyShare>,
+    setup: SignSetup,
+    /// `Q' = Q + tweak G`.
+    public_key: AffinePoint,
+    /// `sid_sign`.
+    session: [u8; 32],
+}
+
+impl Terms {
+    /// §7.1: refuses what cannot be signed, and pairs that were retired.
+    fn new(share: Arc<KeyShare>, setup: SignSetup) -> Result<Self, Fault> {
+        let invalid = Fault::nobody(Check::Params, "setup");
+        let SignSetup { signers, recipient, .. } = &setup;
+        let ascending = signers.is_sorted_by(|a, b| a < b);
+        let known = signers.iter().all(|party| party.get() <= share.count());
+        if !ascending
+            || !known
+            || signers.len() != usize::from(share.threshold())
+            || !signers.contains(&share.me())
+            || recipient.is_some_and(|recipient| !signers.contains(&recipient))
+        {
+            return Err(invalid);
+        }
+        let tweak = ProjectivePoint::mul_by_generator(&setup.tweak);
+        let public_key = (tweak + share.public_key()).to_affine();
+        let encoded = encode_point(&public_key).ok_or(invalid)?;
+        let session = session(&share, &setup, &encoded);
+        let terms = Self { share, setup, public_key, session };
+        terms.check_pairs("setup")?;
+        Ok(terms)
+    }
+
+    fn me(&self) -> PartyId {
+        self.share.me()
+    }
+
+    /// The other signers, in index order.
+    fn peers(&self) -> impl Iterator<Item = PartyId> {
+        self.setup.signers.iter().copied().filter(|party| *party != self.me())
+    }
+
+    /// Whether this party receives the signature.
+    fn receives(&self) -> bool {
+        self.setup.recipient.is_none_or(|recipient| recipient == self.me())
+    }
+
+    fn check_pairs(&self, at: &'static str) -> Result<(), Fault> {
+        self.peers().try_for_each(|peer| self.check_pair(peer, at))
+    }
+
+    /// §5.4 rule 3: a pair retired meanwhile ends this session too.
+    fn check_pair(&self, peer: PartyId, at: &'static str) -> Result<(), Fault> {
+        match self.share.retired(peer) {
+            None => Ok(()),
+            Some(_) => Err(Fault::by(peer, Check::PairRetired, at)),
+        }
+    }
+
+    /// What the share holds for `peer`, who is a party of the key.
+    fn pair(&self, peer: PartyId, at: Kind) -> Result<&Pair, Fault> {
+        self.share.pair(peer).ok_or(Fault::nobody(Check::Bug, at.name()))
+    }
+
+    /// `sid_p` of the ordered pair in which `bob` masks with `nonce`.
+    fn pair_session(&self, alice: PartyId, bob: PartyId, nonce: &[u8; 32]) -> [u8; 32] {
+        tags::SIGN_PAIR.hash(&[&self.session, &[alice.get(), bob.get()], nonce])
+    }
+
+    fn plan(&self) -> Plan {
+        let expected = |kind, body| Expected { kind, body, broadcast: false };
+        let mut all = vec![
+            expected(Kind::Sg1, 64 + extension::MESSAGE),
+            expected(Kind::Sg2, 32 + 4 * POINT + 2 * 32 + mul::MESSAGE),
+        ];
+        if self.receives() {
+            let broadcast = self.setup.recipient.is_none();
+            all.push(Expected { kind: Kind::Sg3, body: POINT + 2 * 32, broadcast });
+        }
+        Plan {
+            ceremony: Ceremony::Sign,
+            me: self.me(),
+            peers: self.peers().collect(),
+            session: self.session,
+            expected: all,
+            share: Some(Arc::clone(&self.share)),
+        }
+    }
+}
+
+/// `sid_sign` (§7.1).
+fn session(share: &KeyShare, setup: &SignSetup, public_key: &[u8; POINT]) -> [u8; 32] {
+    let signers: Vec<u8> = setup.signers.iter().map(|party| party.get()).collect();
+    let recipient = setup.recipient.map_or(0, PartyId::get);
+    tags::SIGN_SID.hash(&[
+        share.epoch(),
+        &[0],
+        &setup.sign_id,
+        &signers,
+        public_key,
+        &encode_scalar(&setup.tweak),
+        &setup.digest,
+        &[recipient],
+    ])
+}

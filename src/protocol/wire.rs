@@ -1,1 +1,228 @@
-//! Placeholder.
+//! The frame of a message and the strict reader of its body (§2.4, §2.5).
+//!
+//! ```text
+//! offset  length
+//!      0       1  version = 1
+//!      1       1  type
+//!      2       1  sender's index
+//!      3       1  receiver's index; 0: the same bytes go to everybody
+//!      4      32  session id
+//!     36       …  body, of exactly the length its type has in this ceremony
+//! ```
+
+use k256::{AffinePoint, Scalar};
+
+use crate::crypto::curve::{POINT, SCALAR, decode_point, decode_scalar};
+use crate::party::PartyId;
+use crate::protocol::fault::{Check, Fault};
+
+/// The version in every message.
+pub const VERSION: u8 = 1;
+
+/// Length of the frame in front of the body.
+pub const HEADER: usize = 36;
+
+/// The type of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// Key generation, round 1: commitment.
+    Kg1 = 0x01,
+    /// Key generation, round 2, to everybody: opening and proofs.
+    Kg2b = 0x02,
+    /// Key generation, round 2, to one party: its share and the first transfer message.
+    Kg2p = 0x03,
+    /// Key generation, round 3, to everybody: what was derived, and proof of the final share.
+    Kg3b = 0x04,
+    /// Key generation, round 3, to one party: the second transfer message and the trees.
+    Kg3p = 0x05,
+    /// Key generation, round 4: the share is stored.
+    Kg4b = 0x06,
+    /// Signing, round 1: commitment and transfer extension.
+    Sg1 = 0x11,
+    /// Signing, round 2: opening and multiplication.
+    Sg2 = 0x12,
+    /// Signing, round 3: partial signature.
+    Sg3 = 0x13,
+}
+
+impl Kind {
+    const ALL: [Self; 9] = [
+        Self::Kg1,
+        Self::Kg2b,
+        Self::Kg2p,
+        Self::Kg3b,
+        Self::Kg3p,
+        Self::Kg4b,
+        Self::Sg1,
+        Self::Sg2,
+        Self::Sg3,
+    ];
+
+    /// The type with this tag.
+    pub fn from_tag(tag: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.tag() == tag)
+    }
+
+    /// The byte that stands for it.
+    pub fn tag(self) -> u8 {
+        self as u8
+    }
+
+    /// Its name in faults and logs, such as `KG2B`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kg1 => "KG1",
+            Self::Kg2b => "KG2B",
+            Self::Kg2p => "KG2P",
+            Self::Kg3b => "KG3B",
+            Self::Kg3p => "KG3P",
+            Self::Kg4b => "KG4B",
+            Self::Sg1 => "SG1",
+            Self::Sg2 => "SG2",
+            Self::Sg3 => "SG3",
+        }
+    }
+
+    /// The round it is sent in, from 1.
+    pub fn round(self) -> u8 {
+        match self {
+            Self::Kg1 | Self::Sg1 => 1,
+            Self::Kg2b | Self::Kg2p | Self::Sg2 => 2,
+            Self::Kg3b | Self::Kg3p | Self::Sg3 => 3,
+            Self::Kg4b => 4,
+        }
+    }
+}
+
+/// Writes a message. `to` is `None` for one that goes to everybody.
+pub fn pack(
+    kind: Kind,
+    from: PartyId,
+    to: Option<PartyId>,
+    session: &[u8; 32],
+    body: &[&[u8]],
+) -> Vec<u8> {
+    let length: usize = body.iter().map(|part| part.len()).sum();
+    let mut message = Vec::with_capacity(HEADER + length);
+    message.extend_from_slice(&[VERSION, kind.tag(), from.get(), to.map_or(0, PartyId::get)]);
+    message.extend_from_slice(session);
+    body.iter().for_each(|part| message.extend_from_slice(part));
+    message
+}
+
+/// The session id of a message, if it is long enough to have one.
+pub fn session(message: &[u8]) -> Option<&[u8]> {
+    message.get(4..HEADER)
+}
+
+/// A message whose frame was checked: who sent it, and all of its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The party that the channel and the frame name.
+    pub from: PartyId,
+    /// Its type.
+    pub kind: Kind,
+    /// Frame and body.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Received<'a> {
+    /// The bytes behind the frame.
+    pub fn body(&self) -> &'a [u8] {
+        self.bytes.get(HEADER..).unwrap_or_default()
+    }
+
+    /// A reader at the beginning of the body.
+    pub fn reader(&self) -> Reader<'a> {
+        Reader { rest: self.body(), from: self.from, at: self.kind.name() }
+    }
+
+    /// A fault of the sender, found in this message.
+    pub fn fault(&self, check: Check) -> Fault {
+        Fault::by(self.from, check, self.kind.name())
+    }
+}
+
+/// Takes fields off the front of a body. What does not decode is its sender's fault.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    from: PartyId,
+    at: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    /// The next `length` bytes.
+    pub fn bytes(&mut self, length: usize) -> Result<&'a [u8], Fault> {
+        let (front, rest) = self.rest.split_at_checked(length).ok_or(self.malformed())?;
+        self.rest = rest;
+        Ok(front)
+    }
+
+    /// The next `N` bytes.
+    pub fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], Fault> {
+        let (front, rest) = self.rest.split_first_chunk().ok_or(self.malformed())?;
+        self.rest = rest;
+        Ok(front)
+    }
+
+    /// The next point; the identity has no encoding.
+    pub fn point(&mut self) -> Result<AffinePoint, Fault> {
+        let bytes = self.bytes(POINT)?;
+        decode_point(bytes).map_err(|_| self.malformed())
+    }
+
+    /// The next scalar, below the group order.
+    pub fn scalar(&mut self) -> Result<Scalar, Fault> {
+        let bytes = self.bytes(SCALAR)?;
+        decode_scalar(bytes).map_err(|_| self.malformed())
+    }
+
+    /// Everything that is left.
+    pub fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
+    fn malformed(&self) -> Fault {
+        Fault::by(self.from, Check::Malformed, self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(index: u8) -> PartyId {
+        PartyId::new(index).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_a_frame_and_a_body() {
+        let message = pack(Kind::Sg1, party(2), Some(party(1)), &[7; 32], &[b"ab", b"c"]);
+        assert_eq!(message[..4], [1, 0x11, 2, 1]);
+        assert_eq!(session(&message), Some(&[7; 32][..]));
+        assert_eq!(&message[HEADER..], b"abc");
+        assert_eq!(pack(Kind::Kg1, party(2), None, &[7; 32], &[])[3], 0);
+    }
+
+    #[test]
+    fn every_type_is_found_by_its_tag() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_tag(kind.tag()), Some(kind));
+        }
+        assert_eq!(Kind::from_tag(0), None);
+        assert_eq!(Kind::from_tag(0x21), None);
+    }
+
+    #[test]
+    fn a_short_body_is_the_senders_fault() {
+        let bytes = pack(Kind::Kg2p, party(3), None, &[0; 32], &[&[0; 31]]);
+        let received = Received { from: party(3), kind: Kind::Kg2p, bytes: &bytes };
+        let fault = Fault::by(party(3), Check::Malformed, "KG2P");
+        assert_eq!(received.reader().array::<32>(), Err(fault));
+        assert_eq!(received.reader().scalar(), Err(fault));
+        assert_eq!(received.reader().point(), Err(fault));
+        assert_eq!(received.reader().rest().len(), 31);
+    }
+}

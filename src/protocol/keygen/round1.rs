@@ -1,0 +1,131 @@
+//! Round 1 (§3.4): commit to the polynomial and the chain-code share before seeing anybody's.
+
+use k256::elliptic_curve::ops::MulByGenerator;
+use k256::{ProjectivePoint, Scalar};
+
+use super::round2::{PeerTransfers, Round2};
+use super::{Dealer, Keygen, Round, bug, from_constant, transfer_session};
+use crate::crypto::curve::{encode_points, encode_scalar};
+use crate::crypto::dlog::Claim;
+use crate::crypto::ot::base;
+use crate::crypto::share::Polynomial;
+use crate::crypto::tags;
+use crate::protocol::fault::Fault;
+use crate::protocol::machine::{Gathered, Step};
+use crate::protocol::wire::{Kind, pack};
+use crate::secret::Secret;
+
+/// Awaits everybody's commitment.
+#[derive(Debug)]
+pub(super) struct Round1 {
+    dealer: Dealer,
+    dealt: Dealt,
+    /// KG1, as sent.
+    own: Vec<u8>,
+}
+
+/// What this party committed to.
+#[derive(Debug)]
+pub(super) struct Dealt {
+    pub(super) polynomial: Polynomial,
+    /// From the constant term on.
+    pub(super) images: Vec<ProjectivePoint>,
+    /// The published images, encoded one after the other.
+    encoded: Vec<u8>,
+    chain_code: [u8; 32],
+    salt: [u8; 32],
+}
+
+/// Draws this party's polynomial and chain-code share and commits to them.
+pub(super) fn start(dealer: Dealer) -> Result<Step<Keygen>, Fault> {
+    let Dealer { terms, seed } = &dealer;
+    let coefficient = |k| {
+        if k < terms.first_power() { Scalar::ZERO } else { seed.scalar(&format!("poly/{k}")) }
+    };
+    let polynomial = Polynomial::new((0..terms.threshold).map(coefficient).collect());
+    let published: Vec<ProjectivePoint> = polynomial
+        .coefficients()
+        .iter()
+        .skip(usize::from(terms.first_power()))
+        .map(ProjectivePoint::mul_by_generator)
+        .collect();
+    let dealt = Dealt {
+        polynomial,
+        encoded: encode_points(&published).ok_or(bug(Kind::Kg1))?.concat(),
+        images: from_constant(terms, published),
+        chain_code: seed.bytes("cc"),
+        salt: seed.bytes("salt"),
+    };
+    let commitment = tags::KEYGEN_COMMIT.hash(&[
+        &terms.session,
+        &[terms.me.get()],
+        &dealt.encoded,
+        &dealt.chain_code,
+        &dealt.salt,
+    ]);
+    let nonce: [u8; 32] = seed.bytes("nonce");
+    let own = pack(Kind::Kg1, terms.me, None, &terms.session, &[&nonce, &commitment]);
+    let messages = terms.to_all(&own).collect();
+    Ok(Step::round(Keygen(Round::One(Box::new(Round1 { dealer, dealt, own }))), messages))
+}
+
+impl Round1 {
+    pub(super) fn session(&self) -> &[u8; 32] {
+        &self.dealer.terms.session
+    }
+
+    /// Opens this party's commitment, proves knowledge of the coefficients, and deals.
+    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
+        let Self { dealer, dealt, own } = *self;
+        let Dealer { terms, seed } = &dealer;
+        // Whoever saw another KG1 than we did is in another session from here on.
+        let bodies = messages.with_own(Kind::Kg1, terms.me, &own);
+        let mut parts: Vec<&[u8]> = vec![&terms.session];
+        parts.extend(bodies.iter().map(|message| message.body()));
+        let session = tags::KEYGEN_SID.hash(&parts);
+
+        let own = open(&dealer, &dealt, &session)?;
+        let mut sends: Vec<_> = terms.to_all(&own).collect();
+        let mut transfers = Vec::new();
+        for message in messages.of(Kind::Kg1) {
+            let peer = message.from;
+            let zero = Secret::new(seed.bytes(&format!("zero/{peer}")));
+            let sid_ot = transfer_session(&session, terms.me, peer);
+            let (receiver, ot1) = base::Receiver::start(&sid_ot, seed, peer.get());
+            let share = Secret::new(encode_scalar(dealt.polynomial.share_of(peer).expose()));
+            let body: [&[u8]; 3] = [share.expose(), zero.expose(), &ot1];
+            sends.push((peer, pack(Kind::Kg2p, terms.me, Some(peer), &session, &body)));
+            let mut reader = message.reader();
+            let (_nonce, commitment) = (reader.array::<32>()?, *reader.array()?);
+            transfers.push(PeerTransfers { peer, commitment, zero, receiver });
+        }
+        let next = Round2 { dealer, dealt, session, own, transfers };
+        Ok(Step::round(Keygen(Round::Two(Box::new(next))), sends))
+    }
+}
+
+/// KG2B: coefficients, chain-code share, salt, and a proof for each coefficient (§3.2).
+fn open(dealer: &Dealer, dealt: &Dealt, session: &[u8; 32]) -> Result<Vec<u8>, Fault> {
+    let Dealer { terms, seed } = dealer;
+    let mut body = [&dealt.encoded[..], &dealt.chain_code, &dealt.salt].concat();
+    for k in terms.powers() {
+        let (Some(secret), Some(image)) =
+            (dealt.polynomial.coefficients().get(usize::from(k)), dealt.images.get(usize::from(k)))
+        else {
+            return Err(bug(Kind::Kg2b));
+        };
+        let nonce = Secret::new(seed.scalar(&format!("pok/{k}")));
+        let context: [&[u8]; 2] = [session, &[terms.me.get(), k]];
+        let statement = image.to_affine();
+        let claim = Claim { tag: &tags::KEYGEN_POK, context: &context, statement: &statement };
+        body.extend(claim.prove(secret, nonce.expose()).ok_or(bug(Kind::Kg2b))?);
+    }
+    Ok(pack(Kind::Kg2b, terms.me, None, session, &[&body]))
+}
+
+impl Dealt {
+    /// This party's chain-code share.
+    pub(super) fn chain_code(&self) -> &[u8; 32] {
+        &self.chain_code
+    }
+}

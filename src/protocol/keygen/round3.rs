@@ -1,0 +1,121 @@
+//! Round 3 (§3.4): everybody must have derived the same; finish the transfers; store the share.
+
+use super::round2::{Derived, proof_fault};
+use super::round4::Round4;
+use super::{Keygen, Round, Terms, bug, transfer_session};
+use crate::crypto::dlog::Claim;
+use crate::crypto::ot::base;
+use crate::crypto::ot::tree::{self, SenderTrees};
+use crate::crypto::tags;
+use crate::party::PartyId;
+use crate::protocol::fault::{Check, Fault};
+use crate::protocol::key::{Confirmation, KeyShare, Pair, Pending, PublicKey, Status, encoded};
+use crate::protocol::machine::{Gathered, Persist, Step};
+use crate::protocol::wire::{Kind, Received, pack};
+use crate::secret::Secret;
+
+/// Awaits what everybody derived, and the trees.
+#[derive(Debug)]
+pub(super) struct Round3 {
+    pub(super) terms: Terms,
+    pub(super) session: [u8; 32],
+    /// KG3B, as sent.
+    pub(super) own: Vec<u8>,
+    /// Hash of all KG2B.
+    pub(super) view: [u8; 32],
+    pub(super) derived: Derived,
+    pub(super) chain_code: [u8; 32],
+    /// In index order.
+    pub(super) trees: Vec<PeerTrees>,
+}
+
+/// What was agreed with one peer so far.
+#[derive(Debug)]
+pub(super) struct PeerTrees {
+    pub(super) peer: PartyId,
+    pub(super) zero_seed: Secret<[u8; 32]>,
+    pub(super) as_sender: SenderTrees,
+    pub(super) receiver: base::Receiver,
+}
+
+impl Round3 {
+    pub(super) fn session(&self) -> &[u8; 32] {
+        &self.session
+    }
+
+    /// Compares, finishes the transfers, and makes the share. It is stored before we say so.
+    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
+        messages.of(Kind::Kg3b).try_for_each(|message| self.compare(&message))?;
+        let Self { terms, session, own, view, derived, chain_code, trees } = *self;
+
+        let mut pairs = Vec::with_capacity(trees.len());
+        for (peer, message) in trees.into_iter().zip(messages.of(Kind::Kg3p)) {
+            pairs.push(finish_transfers(&session, terms.me, peer, &message)?);
+        }
+
+        let point = encoded(&derived.point);
+        let epoch = tags::KEYGEN_EPOCH.hash(&[&session, &view, &point, &chain_code]);
+        let all = messages.with_own(Kind::Kg3b, terms.me, &own);
+        let mut parts: Vec<&[u8]> = vec![&session];
+        parts.extend(all.iter().map(|message| message.bytes));
+        let view = tags::KEYGEN_VIEW3.hash(&parts);
+        let confirmation = Confirmation { epoch, view, me: terms.me, count: terms.count() };
+
+        let statement = confirmation.message();
+        let own = pack(Kind::Kg4b, terms.me, None, &session, &[&statement]);
+        let sends = terms.to_all(&own).collect();
+        let public = PublicKey {
+            threshold: terms.threshold,
+            epoch,
+            point: derived.point,
+            shares: derived.shares,
+            chain_code,
+            identities: terms.identities,
+        };
+        let share =
+            KeyShare::new(public, terms.me, derived.secret, pairs).map_err(|_| bug(Kind::Kg4b))?;
+        let next = Round4 { session, confirmation: confirmation.clone() };
+        let pending = Persist::PendingShare(Box::new(Pending { share, confirmation }));
+        Ok(Step::round(Keygen(Round::Four(next)), sends).after(vec![pending]))
+    }
+
+    /// KG3B of one peer against what we saw and derived ourselves.
+    fn compare(&self, message: &Received<'_>) -> Result<(), Fault> {
+        let mut reader = message.reader();
+        if reader.array::<32>()? != &self.view {
+            // Somebody told the two of us different things; this peer may be as honest as we are.
+            return Err(Fault::nobody(Check::View, Kind::Kg3b.name()));
+        }
+        if reader.point()? != self.derived.point {
+            return Err(message.fault(Check::QMismatch));
+        }
+        if reader.array::<32>()? != &self.chain_code {
+            return Err(message.fault(Check::ChainCode));
+        }
+        let statement = self.derived.share_of(message.from).ok_or(bug(Kind::Kg3b))?;
+        let context: [&[u8]; 3] = [&self.session, &self.view, &[message.from.get()]];
+        let claim = Claim { tag: &tags::KEYGEN_POK_SHARE, context: &context, statement };
+        claim.verify(reader.array()?).map_err(|reason| message.fault(proof_fault(reason)))
+    }
+}
+
+/// KG3P of one peer: the chosen keys, then the trees below them.
+fn finish_transfers(
+    session: &[u8; 32],
+    me: PartyId,
+    peer: PeerTrees,
+    message: &Received<'_>,
+) -> Result<Pair, Fault> {
+    let mut reader = message.reader();
+    let ot2 = reader.bytes(base::MESSAGE)?;
+    let keys = peer.receiver.finish(ot2).map_err(|_| message.fault(Check::BaseOtPoint))?;
+    let sid_ot = transfer_session(session, me, peer.peer);
+    let as_receiver =
+        tree::evaluate(&sid_ot, keys, reader.rest()).map_err(|_| message.fault(Check::Pprf))?;
+    Ok(Pair {
+        zero_seed: peer.zero_seed,
+        as_sender: peer.as_sender,
+        as_receiver,
+        status: Status::default(),
+    })
+}

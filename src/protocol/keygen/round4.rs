@@ -1,0 +1,39 @@
+//! Round 4 (§3.4): the key exists once every party has said that its share is stored.
+
+use super::{Confirmed, Keygen};
+use crate::protocol::fault::{Check, Fault};
+use crate::protocol::key::Confirmation;
+use crate::protocol::machine::{Gathered, Step};
+use crate::protocol::wire::Kind;
+
+/// Awaits everybody's confirmation.
+#[derive(Debug)]
+pub(super) struct Round4 {
+    pub(super) session: [u8; 32],
+    pub(super) confirmation: Confirmation,
+}
+
+impl Round4 {
+    pub(super) fn session(&self) -> &[u8; 32] {
+        &self.session
+    }
+
+    /// Checks that everybody confirmed the same key.
+    pub(super) fn finish(self, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
+        for message in messages.of(Kind::Kg4b) {
+            if !self.confirmation.verify(message.from, message.reader().array()?) {
+                return Err(self.mismatch(&message));
+            }
+        }
+        Ok(Step::done(Confirmed { epoch: *self.confirmation.epoch() }))
+    }
+
+    /// With three parties or more, another one may have sent the two of us different KG3B (§9).
+    fn mismatch(&self, message: &crate::protocol::wire::Received<'_>) -> Fault {
+        if self.confirmation.peers().count() == 1 {
+            message.fault(Check::Confirm)
+        } else {
+            Fault::nobody(Check::Confirm, Kind::Kg4b.name())
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! All parties of one ceremony in one process: for examples, benchmarks and tests.
+//!
+//! Time stands still except when nothing is left to deliver: then it jumps to the next time-out.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::party::PartyId;
+use crate::protocol::event::Event;
+use crate::protocol::fault::Fault;
+use crate::protocol::machine::{Machine, Output, Persist, Protocol};
+
+/// A message on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// The party that the channel names as the sender.
+    pub from: PartyId,
+    /// The receiver.
+    pub to: PartyId,
+    /// The whole message.
+    pub bytes: Vec<u8>,
+}
+
+/// How a ceremony ended for one party.
+#[derive(Debug)]
+pub struct Outcome<D> {
+    /// What came of it; `None` if the machine did not end.
+    pub result: Option<Result<D, Fault>>,
+    /// What it asked to be stored, in order.
+    pub persisted: Vec<Persist>,
+    /// What it told, in order.
+    pub events: Vec<Event>,
+}
+
+/// Machines of one ceremony, and the messages between them.
+#[derive(Debug)]
+pub struct Local<P: Protocol> {
+    machines: BTreeMap<PartyId, Machine<P>>,
+    outcomes: BTreeMap<PartyId, Outcome<P::Done>>,
+    /// Messages that were sent and not delivered, oldest first. They may be changed, removed,
+    /// added and reordered.
+    pub parcels: Vec<Parcel>,
+    now: Instant,
+}
+
+impl<P: Protocol> Local<P> {
+    /// Starts all machines at `now`.
+    pub fn start(machines: impl IntoIterator<Item = Machine<P>>, now: Instant) -> Self {
+        let machines: BTreeMap<_, _> = machines.into_iter().map(|m| (m.me(), m)).collect();
+        let empty = || Outcome { result: None, persisted: Vec::new(), events: Vec::new() };
+        let outcomes = machines.keys().map(|party| (*party, empty())).collect();
+        let mut local = Self { machines, outcomes, parcels: Vec::new(), now };
+        for machine in local.machines.values_mut() {
+            machine.start(now);
+        }
+        local.drain();
+        local
+    }
+
+    /// Delivers everything in the order in which it was sent, until all machines have ended.
+    pub fn run(self) -> BTreeMap<PartyId, Outcome<P::Done>> {
+        self.run_with(|parcel| vec![parcel])
+    }
+
+    /// The same, but what is delivered is what `tamper` makes of each message: nothing, the
+    /// message, another one, or several.
+    pub fn run_with(
+        mut self,
+        mut tamper: impl FnMut(Parcel) -> Vec<Parcel>,
+    ) -> BTreeMap<PartyId, Outcome<P::Done>> {
+        loop {
+            while !self.parcels.is_empty() {
+                let parcel = self.parcels.remove(0);
+                tamper(parcel).iter().for_each(|parcel| self.deliver(parcel));
+            }
+            if !self.wait() {
+                return self.outcomes;
+            }
+        }
+    }
+
+    /// Hands one message to its receiver and collects what follows.
+    pub fn deliver(&mut self, parcel: &Parcel) {
+        if let Some(machine) = self.machines.get_mut(&parcel.to) {
+            machine.handle(self.now, parcel.from, &parcel.bytes);
+        }
+        self.drain();
+    }
+
+    /// Lets time pass until the next machine times out. `false` if none waits for anything.
+    pub fn wait(&mut self) -> bool {
+        let Some(next) = self.machines.values().filter_map(Machine::wake_at).min() else {
+            return false;
+        };
+        self.now = next;
+        for machine in self.machines.values_mut() {
+            machine.tick(next);
+        }
+        self.drain();
+        true
+    }
+
+    /// How it stands for each party.
+    pub fn outcomes(&self) -> &BTreeMap<PartyId, Outcome<P::Done>> {
+        &self.outcomes
+    }
+
+    fn drain(&mut self) {
+        for (from, machine) in &mut self.machines {
+            let Some(outcome) = self.outcomes.get_mut(from) else { continue };
+            while let Some(output) = machine.poll() {
+                match output {
+                    Output::Send { to, bytes } => {
+                        self.parcels.push(Parcel { from: *from, to, bytes });
+                    }
+                    Output::Persist(persist) => outcome.persisted.push(persist),
+                    Output::Event(event) => outcome.events.push(event),
+                    Output::Done(done) => outcome.result = Some(Ok(done)),
+                    Output::Failed(fault) => outcome.result = Some(Err(fault)),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Round 3 (§7.5): add up the partial signatures, and return nothing that does not verify.
+
+use k256::{AffinePoint, Scalar};
+
+use super::{Signed, Signing, Terms};
+use crate::crypto::ecdsa::Signature;
+use crate::protocol::fault::{Check, Fault};
+use crate::protocol::machine::{Gathered, Step};
+use crate::protocol::wire::Kind;
+use crate::secret::Secret;
+
+/// Awaits every signer's partial signature; nothing, if the signature is for another party.
+#[derive(Debug)]
+pub(super) struct Round3 {
+    pub(super) terms: Terms,
+    pub(super) own: Partial,
+}
+
+/// One party's part of a signature.
+#[derive(Debug)]
+pub(super) struct Partial {
+    /// The joint nonce point, the same on all signers.
+    pub(super) nonce_point: AffinePoint,
+    /// Part of the denominator.
+    pub(super) u: Secret<Scalar>,
+    /// Part of the numerator.
+    pub(super) w: Secret<Scalar>,
+}
+
+impl Round3 {
+    pub(super) fn session(&self) -> &[u8; 32] {
+        &self.terms.session
+    }
+
+    /// Makes the signature, if it is for this party.
+    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Signing>, Fault> {
+        if !self.terms.receives() {
+            return Ok(Step::done(Signed::Delivered));
+        }
+        let Partial { nonce_point, u, w } = &self.own;
+        let (mut denominator, mut numerator) = (*u.expose(), *w.expose());
+        for message in messages.of(Kind::Sg3) {
+            let mut reader = message.reader();
+            if reader.point()? != *nonce_point {
+                return Err(message.fault(Check::RMismatch));
+            }
+            denominator += reader.scalar()?;
+            numerator += reader.scalar()?;
+        }
+        let nobody = |check| Fault::nobody(check, Kind::Sg3.name());
+        // A party that speaks last can make either sum zero.
+        let inverse = Option::<Scalar>::from(denominator.invert())
+            .filter(|_| numerator != Scalar::ZERO)
+            .ok_or(nobody(Check::SigZero))?;
+        let s = numerator * inverse;
+        let Terms { setup, public_key, .. } = &self.terms;
+        let signature = Signature::assemble(public_key, &setup.digest, nonce_point, &s)
+            .map_err(|_| nobody(Check::SigInvalid))?;
+        Ok(Step::done(Signed::Signature(signature)))
+    }
+}
