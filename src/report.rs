@@ -1,5 +1,7 @@
 //! Failure to sentence, hint and exit code: the only place that knows the exit code table.
 
+mod vault;
+
 use std::fmt;
 
 use serde::Serialize;

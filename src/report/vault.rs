@@ -1,0 +1,105 @@
+//! What can go wrong with files and secrets, for people.
+
+use super::{Code, Failure};
+use crate::vault::{Altered, Error};
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let said = error.to_string();
+        match error {
+            Error::WrongSecret => Self::new(Code::Locked, "wrong passphrase or identity")
+                .hint("nothing was changed; try again"),
+            Error::NotAnIdentity { path } => {
+                Self::new(Code::Locked, format!("{} holds no age identity", path.display()))
+                    .hint("`age-keygen -o FILE` makes one")
+            }
+            Error::BadRecipient { .. } => {
+                Self::new(Code::Usage, said).hint("a recipient begins with age1")
+            }
+            Error::NoVault { path } => {
+                Self::new(Code::NotFound, format!("there is no device in {}", path.display()))
+                    .hint("`cosign init` makes one; --home or COSIGN_HOME says where")
+            }
+            Error::Exists { path } => Self::new(
+                Code::Conflict,
+                format!("there is a device in {} already", path.display()),
+            )
+            .hint("`cosign id` shows it; for another one use another --home"),
+            Error::NotFound { what, name } => not_found(what, &name),
+            Error::Conflict { what, name } => conflict(what, &name),
+            Error::InUse { name } => {
+                Self::new(Code::Conflict, format!("key {name:?} is in use by another ceremony"))
+                    .hint("wait until it has ended")
+            }
+            Error::BadName { name } => {
+                Self::new(Code::Usage, format!("{name:?} is not a usable name"))
+                    .hint("1 to 64 letters, digits, '.', '_' and '-', not beginning with '.'")
+            }
+            Error::Spent => Self::new(Code::Conflict, "this session was run before")
+                .hint("start the request again: every session is used once"),
+            Error::Retired { peer, code } => Self::new(
+                Code::Banned,
+                format!(
+                    "party {peer} failed a check earlier ({code}) and is banned under this key"
+                ),
+            )
+            .hint("find out why; `cosign keys refresh` makes new shares"),
+            Error::RolledBack { peer, seen, announced } => Self::new(
+                Code::Conflict,
+                format!("party {peer} was at session {seen} and is back at {announced}"),
+            )
+            .hint("an old copy of its vault was restored; `cosign keys refresh` makes new shares"),
+            Error::NoAttemptsLeft { limit } => {
+                Self::new(Code::Identity, format!("{limit} pairings in a row have failed"))
+                    .hint("find out why, then `cosign pair --reset-attempts`")
+            }
+            Error::LooseMode { path, chmod } => {
+                Self::new(Code::Internal, format!("others can read or change {}", path.display()))
+                    .hint(format!("run `{chmod}`"))
+            }
+            Error::Unsupported { path, version } => Self::new(
+                Code::Internal,
+                format!("{} was written by a newer cosign (format {version})", path.display()),
+            )
+            .hint("update this cosign"),
+            Error::Corrupt { .. } => Self::new(Code::Internal, said)
+                .hint("restore the file from a backup; nothing was changed"),
+            Error::BadLine { line, why } => bad_line(line, why, said),
+            Error::Io { .. } => Self::new(Code::Internal, said),
+        }
+    }
+}
+
+fn not_found(what: &str, name: &str) -> Failure {
+    let failure = Failure::new(Code::NotFound, format!("there is no {what} {name:?}"));
+    match what {
+        "key" => failure.hint("`cosign keys list` shows the keys of this device"),
+        "peer" => failure.hint("`cosign peers list` shows the known devices"),
+        "home directory" => {
+            Failure::new(Code::NotFound, "HOME is not set").hint("use --home DIR or COSIGN_HOME")
+        }
+        _ => failure,
+    }
+}
+
+fn conflict(what: &str, name: &str) -> Failure {
+    let failure = Failure::new(Code::Conflict, format!("there is a {what} {name:?} already"));
+    match what {
+        "key" => failure.hint("choose another name; a share is never overwritten"),
+        "pending key" => {
+            failure.hint(format!("finish it with `cosign keygen --key {name} --resume`"))
+        }
+        "peer" => failure.hint(format!(
+            "choose another name, or `cosign peers forget {name}` if the device was replaced"
+        )),
+        _ => failure,
+    }
+}
+
+fn bad_line(line: u64, why: Altered, said: String) -> Failure {
+    let hint = match why {
+        Altered::Unreadable | Altered::Changed => format!("look at line {line} of log.jsonl"),
+        Altered::Unchained | Altered::Missing => "lines were removed, added or moved".to_owned(),
+    };
+    Failure::new(Code::Invalid, said).hint(hint)
+}
