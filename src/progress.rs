@@ -3,7 +3,7 @@
 //! One event, three renderings: a prose line, a line of NDJSON (`--events`), a screen. An event
 //! never holds a secret and never raw text of a peer: that is a [`Label`] by the time it gets here.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::crypto::transcript::length_prefixed;
 use crate::device::Label;
@@ -122,8 +122,8 @@ pub enum Event {
 }
 
 /// How the requester says it came by the digest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
     /// The digest was given; nothing about it can be checked here.
     Digest,
@@ -179,6 +179,18 @@ pub struct RequestView {
     pub receivers: Vec<PartyView>,
     /// Seconds left to answer. Not part of the hash.
     pub seconds: u64,
+}
+
+impl Source {
+    /// Whether this is something a requester may say: the hash function is one we know.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Self::Digest => true,
+            Self::File { hash, .. } => {
+                matches!(hash.as_str(), "sha256" | "sha256d" | "keccak256")
+            }
+        }
+    }
 }
 
 impl RequestView {

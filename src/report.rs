@@ -6,6 +6,12 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::device::Fingerprint;
+use crate::net::LinkError;
+use crate::party::PartyId;
+use crate::protocol::fault::{Blame, Check, Fault};
+use crate::talk::Reason;
+
 /// The kind of a failure: its name in JSON and its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -114,3 +120,391 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// The device `name` could not be found or did not answer.
+pub fn nobody(name: &str) -> Failure {
+    Failure::new(Code::Unreachable, format!("{name} cannot be reached")).hint(
+        "is `cosign listen` running there? where multicast does not pass (VPN, container, guest \
+         network), name it with --peer HOST:PORT",
+    )
+}
+
+/// The link to `name` was lost before the ceremony ended.
+pub fn lost(name: &str) -> Failure {
+    Failure::new(Code::Unreachable, format!("the connection to {name} was lost"))
+        .hint("run the command again; nothing half made is kept")
+}
+
+/// `name` did not send what was awaited in time.
+pub fn slow(name: &str, what: &str) -> Failure {
+    Failure::new(Code::Unreachable, format!("{name} did not answer in time ({what})"))
+        .hint("try again, or give it longer with --timeout")
+}
+
+/// `name` presented another identity than the pinned one.
+pub fn changed(name: &str, expected: &Fingerprint, got: &Fingerprint) -> Failure {
+    Failure::new(
+        Code::Identity,
+        format!(
+            "{name} is pinned to device {}, but device {} answered",
+            expected.device_id(),
+            got.device_id()
+        ),
+    )
+    .hint(format!(
+        "if {name} really has a new device, run `cosign peers forget {name}` and pair again"
+    ))
+}
+
+/// `name` refused, and this is why.
+pub fn refused(name: &str, reason: Reason) -> Failure {
+    let (code, message, hint) = match reason {
+        Reason::Busy => (
+            Code::Unreachable,
+            format!("{name} is busy with another ceremony"),
+            Some("wait a moment and run the command again".to_owned()),
+        ),
+        Reason::Crossed => (Code::Unreachable, format!("{name} called at the same time"), None),
+        Reason::Denied => (Code::Denied, format!("{name} said no"), None),
+        Reason::Policy => (
+            Code::Policy,
+            format!("the policy of {name} does not allow this"),
+            Some(format!("no rule of the policy file on {name} matches this request")),
+        ),
+        Reason::TimedOut => (
+            Code::Unreachable,
+            format!("nobody answered on {name} in time"),
+            Some("ask again when somebody is there, or give them longer with --timeout".to_owned()),
+        ),
+        Reason::NotPaired => (
+            Code::Identity,
+            format!("{name} is not paired with this device or with another participant"),
+            Some(format!("run `cosign pair {name}`; every two parties of a key must be paired")),
+        ),
+        Reason::Expired => (
+            Code::Identity,
+            format!("the pairing with {name} is over"),
+            Some(format!("run `cosign pair {name}` again, with --remember to keep it")),
+        ),
+        Reason::UnknownKey => (Code::NotFound, format!("{name} has no share of this key"), None),
+        Reason::Conflict => (
+            Code::Conflict,
+            format!("{name} has a key of that name, or the key is in use or not ready there"),
+            Some(format!("see `cosign keys list` on {name}")),
+        ),
+        Reason::RolledBack => (
+            Code::Conflict,
+            format!(
+                "{name} has seen a newer copy of this device's key: the data here was rolled back"
+            ),
+            Some(
+                "restore the newest state, or make new shares with `cosign keys refresh`"
+                    .to_owned(),
+            ),
+        ),
+        Reason::Banned => (
+            Code::Banned,
+            format!("{name} no longer signs with this device under this key"),
+            Some(
+                "a check failed that may leak the key; find out why, then `cosign keys refresh`"
+                    .to_owned(),
+            ),
+        ),
+        Reason::Version => (
+            Code::Aborted,
+            format!("{name} runs a version that this one cannot talk to"),
+            Some("update the older of the two".to_owned()),
+        ),
+        Reason::Aborted => (
+            Code::Aborted,
+            format!("{name} stopped the ceremony"),
+            Some(format!("the reason is in the log of {name}; it is safe to try again")),
+        ),
+        Reason::Interrupted => (Code::Denied, format!("{name} was interrupted by its owner"), None),
+    };
+    Failure { code, message, hint }
+}
+
+/// A ceremony failed in the protocol. `name` gives the people's name of a party.
+pub fn fault(fault: &Fault, name: impl Fn(PartyId) -> String) -> Failure {
+    let detail = format!("{} at {}", fault.check.code(), fault.at);
+    let culprit = fault.culprit.map(name);
+    let who = culprit.as_deref().unwrap_or("a participant");
+    match fault.blame() {
+        Blame::Local if fault.check == Check::PairRetired => banned(who),
+        Blame::Local => Failure::new(Code::Internal, format!("the ceremony cannot run: {detail}")),
+        Blame::NotProof if fault.check == Check::Missing => slow(who, &detail),
+        Blame::NotProof => Failure::new(
+            Code::Aborted,
+            format!("the devices do not agree on what they are doing ({detail}, {who})"),
+        )
+        .hint("the devices saw different requests or versions; it is safe to try again"),
+        Blame::Somebody => Failure::new(Code::Aborted, format!("the ceremony failed ({detail})"))
+            .hint("somebody deviated and cannot be named; it is safe to try again"),
+        Blame::Malice => Failure::new(
+            Code::Aborted,
+            format!("{who} sent something no honest device sends ({detail})"),
+        )
+        .hint("do not retry before you know why; nothing was signed"),
+        Blame::Burn => Failure::new(
+            Code::Banned,
+            format!("{who} failed a check that may leak the key ({detail}) and is banned"),
+        )
+        .hint("find out why; `cosign keys refresh` makes new shares once you trust it again"),
+    }
+}
+
+/// This device no longer signs with `name` under this key.
+pub fn banned(name: &str) -> Failure {
+    Failure::new(Code::Banned, format!("{name} is banned under this key: a check failed earlier"))
+        .hint("find out why; `cosign keys refresh` makes new shares once you trust it again")
+}
+
+/// A frame or message of `name` makes no sense.
+pub fn nonsense(name: &str) -> Failure {
+    Failure::new(Code::Aborted, format!("{name} sent a message that makes no sense here"))
+        .hint("the two devices may run different versions")
+}
+
+/// A link error with `name` at the other end.
+pub fn link(name: &str, error: &LinkError) -> Failure {
+    match error {
+        LinkError::Identity { expected, got } => changed(name, expected, got),
+        LinkError::Expired => Failure::new(
+            Code::Identity,
+            format!("the session with {name} is over after 30 minutes"),
+        )
+        .hint("run the command again"),
+        LinkError::Refused => Failure::new(
+            Code::Identity,
+            format!("{name} does not accept this device's certificate"),
+        )
+        .hint(format!("pair again: `cosign pair {name}`")),
+        LinkError::Malformed(_) => nonsense(name),
+        LinkError::TimedOut => slow(name, "handshake"),
+        LinkError::Tls(detail) => {
+            Failure::new(Code::Unreachable, format!("no secure connection to {name}: {detail}"))
+        }
+        LinkError::Unreachable(_) => nobody(name),
+        LinkError::Closed | LinkError::Io(_) => lost(name),
+    }
+}
+
+/// The request was signed before.
+pub fn signed_already(id: &str) -> Failure {
+    Failure::new(Code::Conflict, format!("the request {id} was signed before")).hint(format!(
+        "its signature is in state/signatures/{id}.json; one request is one signature"
+    ))
+}
+
+/// This device is none of the parties.
+pub fn not_a_party() -> Failure {
+    Failure::new(Code::Internal, "this device takes no part in the ceremony it asks for")
+}
+
+/// Something that we believe impossible.
+pub fn bug(what: &str) -> Failure {
+    Failure::new(Code::Internal, format!("{what}; please report this"))
+}
+
+/// The requester is gone before the ceremony began.
+pub fn withdrawn(name: &str) -> Failure {
+    Failure::new(Code::Aborted, format!("{name} withdrew the request"))
+}
+
+/// The owner of this device said no.
+pub fn denied_here(ceremony: &str) -> Failure {
+    Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))
+}
+
+/// The policy of this device said no.
+pub fn policy_here(ceremony: &str, requester: &str) -> Failure {
+    Failure::new(
+        Code::Policy,
+        format!("no rule of the policy allows this {ceremony} by {requester}"),
+    )
+    .hint("the first rule whose every field matches decides; add one if this should pass")
+}
+
+/// A question came up that only a person may answer, and there is none.
+pub fn nobody_to_ask() -> Failure {
+    Failure::new(Code::Interaction, "somebody must answer on this device, and nobody can be asked")
+        .hint(
+            "run it in a terminal, or give `cosign listen` a --policy file for signing and keygen",
+        )
+}
+
+/// Nobody answered the question on this device's screen.
+pub fn unanswered(ceremony: &str) -> Failure {
+    Failure::new(Code::Unreachable, format!("nobody answered the {ceremony} request in time"))
+}
+
+/// This device refused a request, and why, for its own log.
+pub fn declined(name: &str, reason: Reason) -> Failure {
+    let (code, why) = match reason {
+        Reason::Busy => (Code::Unreachable, "another ceremony is running"),
+        Reason::Crossed => (Code::Unreachable, "both devices called at once"),
+        Reason::Denied => (Code::Denied, "it was denied"),
+        Reason::Policy => (Code::Policy, "no policy rule allows it"),
+        Reason::TimedOut => (Code::Unreachable, "nobody answered in time"),
+        Reason::NotPaired => {
+            (Code::Identity, "it or another participant is not paired with this device")
+        }
+        Reason::Expired => (Code::Identity, "the pairing is over"),
+        Reason::UnknownKey => (Code::NotFound, "this device has no share of that key"),
+        Reason::Conflict => {
+            (Code::Conflict, "a key of that name exists, or the key is in use or not ready")
+        }
+        Reason::RolledBack => {
+            (Code::Conflict, "its copy of the key is older than what was seen of it")
+        }
+        Reason::Banned => (Code::Banned, "it is banned under that key"),
+        Reason::Version => (Code::Aborted, "it speaks another version"),
+        Reason::Aborted => (Code::Aborted, "the request makes no sense"),
+        Reason::Interrupted => (Code::Interrupted, "this device was interrupted"),
+    };
+    Failure::new(code, format!("a request of {name} was refused: {why}"))
+}
+
+/// There is no key `name`.
+pub fn no_key(name: &str) -> Failure {
+    Failure::new(Code::NotFound, format!("there is no key {name:?} here"))
+        .hint("`cosign keys list` shows the keys; `cosign keygen` makes one")
+}
+
+/// The key `name` exists.
+pub fn key_exists(name: &str, pending: bool) -> Failure {
+    if pending {
+        return Failure::new(Code::Conflict, format!("the key {name:?} was left unfinished here"))
+            .hint(format!(
+                "finish it with `cosign keygen --key {name} --resume`, or drop it with \
+                 `cosign keys delete {name}`"
+            ));
+    }
+    Failure::new(Code::Conflict, format!("a key {name:?} exists already"))
+        .hint("choose another name with --key")
+}
+
+/// The key `name` cannot sign yet.
+pub fn pending_key(name: &str) -> Failure {
+    Failure::new(
+        Code::Conflict,
+        format!("the key {name:?} is pending: not every party has said that its share is stored"),
+    )
+    .hint(format!("finish it with `cosign keygen --key {name} --resume`"))
+}
+
+/// The share of `name` is not what its record says.
+pub fn damaged_share(name: &str) -> Failure {
+    Failure::new(Code::Internal, format!("the share of key {name:?} is damaged or was exchanged"))
+        .hint(
+            "the other parties' shares are not affected; restore this device's data from a backup",
+        )
+}
+
+/// `peer` takes no part in the key `name`.
+pub fn no_share_there(peer: &str, name: &str) -> Failure {
+    Failure::new(Code::NotFound, format!("{peer} is no signer of the key {name:?}"))
+        .hint(format!("`cosign keys show {name}` lists its parties"))
+}
+
+/// `name` shows fewer sessions than it has run.
+pub fn rolled_back_there(name: &str) -> Failure {
+    Failure::new(
+        Code::Conflict,
+        format!("{name} has forgotten sessions it has run: its data was rolled back"),
+    )
+    .hint("restore its newest state, or make new shares with `cosign keys refresh`")
+}
+
+/// A derivation path that leads nowhere.
+pub fn bad_path() -> Failure {
+    Failure::new(Code::Usage, "the path does not lead to a key")
+        .hint("hardened steps need the whole key, which is nowhere; use steps below 2147483648")
+}
+
+/// A ceremony failed after this device had stored its share.
+pub fn left_pending(failure: Failure, ceremony: &str, name: &str) -> Failure {
+    let hint = if ceremony == "refresh" {
+        format!("the old shares stay in use; run `cosign keys refresh {name}` again")
+    } else {
+        format!(
+            "this device has stored its share: finish with `cosign keygen --key {name} --resume`"
+        )
+    };
+    Failure { hint: Some(hint), ..failure }
+}
+
+/// A party of a pending key has no share of it.
+pub fn never_stored(failure: &Failure, name: &str) -> Failure {
+    Failure::new(
+        Code::NotFound,
+        format!("{}: the key {name:?} cannot be finished", failure.message),
+    )
+    .hint(format!(
+        "nothing can have been signed or received with it; drop it with `cosign keys delete {name}` \
+         and make a new one"
+    ))
+}
+
+/// A confirmation does not verify.
+pub fn wrong_confirmation(peer: &str, name: &str) -> Failure {
+    Failure::new(Code::Aborted, format!("{peer} sent a wrong confirmation for the key {name:?}"))
+        .hint("do not use the key; drop it on every device and make a new one")
+}
+
+/// Nobody greeted at the other end of standard input and output.
+pub fn no_caller() -> Failure {
+    Failure::new(Code::Unreachable, "no device spoke on standard input and output")
+        .hint("`cosign listen --stdio` is what the command of --via runs on the other device")
+}
+
+/// No device to pair with was found or came.
+pub fn nobody_to_pair() -> Failure {
+    Failure::new(Code::Unreachable, "no device to pair with was found").hint(
+        "run `cosign listen` or `cosign pair` on the other device; where multicast does not \
+             pass (VPN, container, guest network), use --peer HOST:PORT",
+    )
+}
+
+/// The other device is this device.
+pub fn oneself() -> Failure {
+    Failure::new(Code::Identity, "the other device is this device itself")
+        .hint("two homes that were copied from one another share a device key: make a new one with `cosign init`")
+}
+
+/// A person saw two different codes, or did not want to pair.
+pub fn codes_differ() -> Failure {
+    Failure::new(Code::Denied, "the codes were not confirmed on this device; nothing was stored")
+        .hint("if they differed, somebody is between the two devices: do not pair on this network")
+}
+
+/// The other person said no.
+pub fn denied_there(name: &str) -> Failure {
+    Failure::new(
+        Code::Denied,
+        format!("the codes were not confirmed on {name}; nothing was stored"),
+    )
+    .hint("if they differed, somebody is between the two devices: do not pair on this network")
+}
+
+/// Only a person may compare codes.
+pub fn pairing_needs_a_person() -> Failure {
+    Failure::new(Code::Interaction, "pairing needs a person who compares the two codes")
+        .hint("run it in a terminal; machines pin each other with `cosign peers add NAME --fingerprint HEX`")
+}
+
+/// Something between the two devices, or one of them, does not follow the pairing protocol.
+pub fn tampered(name: &str) -> Failure {
+    Failure::new(
+        Code::Identity,
+        format!("{name} did not keep to its commitment: somebody may be between the two devices"),
+    )
+    .hint("nothing was stored; do not pair on this network")
+}
+
+/// Nobody called before the deadline.
+pub fn nobody_came() -> Failure {
+    Failure::new(Code::Unreachable, "no device called before the time was up")
+        .hint("give it longer with --timeout")
+}

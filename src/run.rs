@@ -1,1 +1,240 @@
-//! Placeholder.
+//! The driver: the one loop, the one clock, the one source of randomness.
+//!
+//! Here the core's machines meet the vault and the network. A ceremony is the same on every
+//! device: *reach* the others, *propose* or *approve*, take a seat at the *table* (one secure link
+//! to every other participant), *drive* the machine, *finish*. What must be durable before a byte
+//! leaves is made durable in [`drive`], nowhere else.
+
+pub mod clock;
+pub mod convene;
+pub mod drive;
+pub mod judge;
+pub mod keygen;
+pub mod listen;
+pub mod pairing;
+pub mod reach;
+pub mod records;
+pub mod sign;
+pub mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::crypto::tags;
+use crate::device::{Fingerprint, Label};
+use crate::net::pump::{Handle, Whisper};
+use crate::net::tls::{Device, Tls, TlsVersion};
+use crate::net::{Frame, Kind};
+use crate::progress::{Event, PartyView, RequestView};
+use crate::report::Failure;
+use crate::run::judge::Judge;
+use crate::talk::{Hex, Message, Proposal, Reason};
+use crate::vault::{DeviceInfo, Home, Log, Peers, Vault};
+
+/// How long a person has to answer, unless `--timeout` says otherwise.
+pub const ANSWER: Duration = Duration::from_secs(120);
+/// How long a device is looked for, unless `--timeout` says otherwise.
+pub const REACH: Duration = Duration::from_secs(15);
+/// How long devices that talk through the requester may take to find each other.
+pub const HELLO: Duration = Duration::from_secs(30);
+/// How long one round may take.
+pub const ROUND: Duration = Duration::from_secs(60);
+/// How long a pairing lasts that is not remembered, in seconds.
+pub const SESSION: i64 = 30 * 60;
+
+/// Takes what people are to be told.
+pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// This device, unlocked and ready to take part.
+pub struct Node {
+    /// Where it keeps things.
+    pub home: Home,
+    /// Its vault, open.
+    pub vault: Vault,
+    /// Its name, fingerprint and certificate.
+    pub info: DeviceInfo,
+    /// Its end of every TLS connection.
+    pub tls: Tls,
+    /// Answers its owner's questions.
+    pub judge: Arc<dyn Judge>,
+    /// Where events go.
+    pub sink: Sink,
+    /// The overall deadline, where one was given.
+    pub deadline: Option<Instant>,
+    /// The network interface to find devices on; all of them where none is named.
+    pub interface: Option<String>,
+    /// Whether pairings made by this process are kept until they are forgotten.
+    pub keep: bool,
+    /// Held by the one ceremony that may be on the screen.
+    turn: tokio::sync::Mutex<()>,
+    /// This device is calling another one to pair with it.
+    dialing: AtomicBool,
+    /// The links that are open now, to tell the other side when this one is interrupted.
+    open: Mutex<Vec<Whisper>>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// A node for the vault in `home`.
+    ///
+    /// # Errors
+    /// The device key cannot be opened, or does not fit its certificate.
+    pub fn new(
+        home: Home,
+        vault: Vault,
+        version: TlsVersion,
+        judge: Arc<dyn Judge>,
+        sink: Sink,
+    ) -> Result<Self, Failure> {
+        let info = Vault::device(&home)?;
+        let device =
+            Device::from_parts(info.certificate.clone(), vault.device_key()?).map_err(|_| {
+                Failure::new(
+                    crate::report::Code::Internal,
+                    "the device key does not fit the device certificate",
+                )
+            })?;
+        let tls = Tls::new(&device, version).map_err(|e| crate::report::link("this device", &e))?;
+        Ok(Self {
+            home,
+            vault,
+            info,
+            tls,
+            judge,
+            sink,
+            deadline: None,
+            interface: None,
+            keep: false,
+            turn: tokio::sync::Mutex::new(()),
+            dialing: AtomicBool::new(false),
+            open: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Tells people.
+    pub fn tell(&self, event: Event) {
+        (self.sink)(event);
+    }
+
+    /// The moment `span` from now, or the overall deadline if that comes first.
+    pub fn until(&self, span: Duration) -> Instant {
+        let then = clock::now() + span;
+        self.deadline.map_or(then, |deadline| deadline.min(then))
+    }
+
+    /// The overall deadline, or `span` from now where none was given.
+    pub fn patience(&self, span: Duration) -> Instant {
+        self.deadline.unwrap_or_else(|| clock::now() + span)
+    }
+
+    /// The paired devices.
+    pub fn peers(&self) -> Result<Peers, Failure> {
+        Ok(Peers::load(&self.home)?)
+    }
+
+    /// The name this device knows `fingerprint` by, or the device id.
+    pub fn name_of(&self, fingerprint: &Fingerprint) -> Label {
+        if *fingerprint == self.info.fingerprint {
+            return Label::new(&self.info.name);
+        }
+        let known = Peers::load(&self.home)
+            .ok()
+            .and_then(|peers| peers.known(fingerprint).map(|record| Label::new(&record.name)));
+        known.unwrap_or_else(|| Label::new(&fingerprint.device_id()))
+    }
+
+    fn remember_link(&self, handle: &Handle) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|link| !link.is_closed());
+        open.push(handle.whisper());
+    }
+
+    /// Tells every device at the other end of an open link that this one was interrupted.
+    pub async fn interrupt(&self) {
+        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        let last = Message::Refuse { reason: Reason::Interrupted };
+        for link in &open {
+            let _ = link.send(Frame::new(Kind::Control, last.to_bytes())).await;
+        }
+        if !open.is_empty() {
+            // The links' tasks send on; nothing tells when a peer has read.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Writes one line of the log. That a log cannot be written is told and stops nothing: what
+    /// must not be lost is in the ledger and the vault.
+    pub fn log(&self, entry: crate::vault::Entry) {
+        if let Err(error) = Log::append(&self.home, &entry) {
+            self.tell(Event::Note { message: format!("the log was not written: {error}") });
+        }
+    }
+}
+
+/// What the approvers of `proposal` see, with the names this device knows.
+pub fn view_of(
+    node: &Node,
+    proposal: &Proposal,
+    requester: &Fingerprint,
+    public_key: &str,
+    key: &str,
+) -> RequestView {
+    let view = |fingerprint: Fingerprint| PartyView {
+        name: node.name_of(&fingerprint),
+        fingerprint: fingerprint.to_hex(),
+    };
+    let party = |index: &u8| {
+        let position = usize::from(*index).checked_sub(1)?;
+        proposal.parties.get(position).map(|hex| view(hex.fingerprint()))
+    };
+    let signs = proposal.kind == crate::talk::Kind::Sign;
+    let receivers: Vec<u8> = match (signs, proposal.recipient) {
+        (false, _) => Vec::new(),
+        (true, 0) => proposal.signers.clone(),
+        (true, one) => vec![one],
+    };
+    RequestView {
+        ceremony: proposal.kind.name().to_owned(),
+        request_id: proposal.request_id.clone(),
+        key: key.to_owned(),
+        public_key: public_key.to_owned(),
+        threshold: proposal.threshold,
+        parties: u8::try_from(proposal.parties.len()).unwrap_or(u8::MAX),
+        signers: proposal.signers.iter().filter_map(party).collect(),
+        digest: if signs { crate::device::hex(&proposal.digest.0) } else { String::new() },
+        source: proposal.source.clone(),
+        purpose: proposal.purpose.clone(),
+        requester: view(*requester),
+        receivers: receivers.iter().filter_map(party).collect(),
+        seconds: u64::from(proposal.seconds),
+    }
+}
+
+/// The id of a ceremony: everything the approvers saw, the key it is about, and a fresh nonce of
+/// every participant, in index order. Devices that disagree about any of it end up in different
+/// sessions and stop at the first message, before anything secret is used.
+pub fn ceremony_id(view: &RequestView, proposal: &Proposal, nonces: &[Hex<32>]) -> [u8; 32] {
+    let parties: Vec<u8> = proposal.parties.iter().flat_map(|p| p.0).collect();
+    let path: Vec<u8> = proposal.path.iter().flat_map(|index| index.to_be_bytes()).collect();
+    let nonces: Vec<u8> = nonces.iter().flat_map(|nonce| nonce.0).collect();
+    tags::CEREMONY_ID.hash(&[
+        &view.facts(),
+        &proposal.epoch.0,
+        &parties,
+        &proposal.signers,
+        &[proposal.recipient],
+        &path,
+        &nonces,
+    ])
+}
+
+/// Names by party index, for messages.
+pub type Names = BTreeMap<u8, Label>;

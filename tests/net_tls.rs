@@ -97,10 +97,8 @@ async fn a_client_that_meets_another_device_says_which() {
     for version in [TlsVersion::Any, TlsVersion::Only12] {
         let client = Tls::new(&alice, version).unwrap();
         let expected = Expect::Pinned(carol.fingerprint);
-        let (at_alice, at_bob) =
-            handshake(&client, expected, &tls(&bob), Expect::Anyone).await;
-        let identity =
-            LinkError::Identity { expected: carol.fingerprint, got: bob.fingerprint };
+        let (at_alice, at_bob) = handshake(&client, expected, &tls(&bob), Expect::Anyone).await;
+        let identity = LinkError::Identity { expected: carol.fingerprint, got: bob.fingerprint };
         assert_eq!(at_alice.unwrap_err(), identity);
         assert_eq!(at_bob.unwrap_err(), LinkError::Refused);
     }
@@ -112,10 +110,8 @@ async fn a_server_that_meets_another_device_says_which_and_the_client_learns_it(
     for version in [TlsVersion::Any, TlsVersion::Only12] {
         let client = Tls::new(&alice, version).unwrap();
         let expected = Expect::Pinned(carol.fingerprint);
-        let (at_alice, at_bob) =
-            handshake(&client, Expect::Anyone, &tls(&bob), expected).await;
-        let identity =
-            LinkError::Identity { expected: carol.fingerprint, got: alice.fingerprint };
+        let (at_alice, at_bob) = handshake(&client, Expect::Anyone, &tls(&bob), expected).await;
+        let identity = LinkError::Identity { expected: carol.fingerprint, got: alice.fingerprint };
         assert_eq!(at_bob.unwrap_err(), identity);
         let learned = match at_alice {
             Ok(mut link) => link.recv().await.unwrap_err(),

@@ -76,6 +76,8 @@ tags! {
     SIGN_COMMIT = "sign/commit";
     /// Hash of all nonces and commitments.
     SIGN_VIEW = "sign/view";
+    /// Id of a ceremony: what its approvers saw and a nonce of every participant.
+    CEREMONY_ID = "ceremony/id";
 }
 
 #[cfg(test)]

@@ -38,12 +38,37 @@ impl Handle {
         self.queue.send(frame).await.map_err(|_| LinkError::Closed)
     }
 
+    /// Another way to send on this link, for tasks that may outlive the ceremony.
+    pub fn whisper(&self) -> Whisper {
+        Whisper(self.queue.downgrade())
+    }
+
     /// Sends what is queued, closes the link, and waits until the other side has had a moment to
     /// take it.
     pub async fn close(self) {
         let Self { queue, task } = self;
         drop(queue);
         let _ = task.await;
+    }
+}
+
+/// A way to send on a link that does not keep it open.
+#[derive(Clone, Debug)]
+pub struct Whisper(mpsc::WeakSender<Frame>);
+
+impl Whisper {
+    /// As [`Handle::send`], as long as the link is open.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`].
+    pub async fn send(&self, frame: Frame) -> Result<(), LinkError> {
+        let queue = self.0.upgrade().ok_or(LinkError::Closed)?;
+        queue.send(frame).await.map_err(|_| LinkError::Closed)
+    }
+
+    /// Whether the link is closed, or about to be.
+    pub fn is_closed(&self) -> bool {
+        self.0.strong_count() == 0
     }
 }
 

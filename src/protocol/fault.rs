@@ -121,6 +121,13 @@ impl Check {
         }
     }
 
+    /// The check that leads to a retired pair and has this code.
+    pub fn from_burn_code(code: &str) -> Option<Self> {
+        [Self::OteCheck, Self::RvoleCheck, Self::GammaU, Self::GammaV]
+            .into_iter()
+            .find(|check| check.code() == code)
+    }
+
     /// Whether the pair with the culprit must be retired before anything leaves this device.
     pub fn burns(self) -> bool {
         matches!(self, Self::OteCheck | Self::RvoleCheck | Self::GammaU | Self::GammaV)

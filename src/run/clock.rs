@@ -1,0 +1,64 @@
+//! The one clock and the one source of randomness of the application.
+
+use std::time::{Duration, Instant};
+
+use rand::RngCore;
+use rand::rngs::OsRng;
+
+use crate::report::{Code, Failure};
+use crate::secret::Secret;
+
+/// Now, on the clock that never goes back.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Now, in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the calendar clock")]
+pub fn unix_now() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .unwrap_or(0)
+}
+
+/// A moment as RFC 3339 in UTC, such as `2026-01-31T12:00:00Z`.
+pub fn rfc3339(unix: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(unix)
+        .ok()
+        .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_else(|| unix.to_string())
+}
+
+/// Now, in the time zone of this machine; in UTC where that is not known.
+pub fn local_now() -> time::OffsetDateTime {
+    let utc = time::OffsetDateTime::from_unix_timestamp(unix_now())
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    time::UtcOffset::local_offset_at(utc).map_or(utc, |offset| utc.to_offset(offset))
+}
+
+/// 32 bytes from the operating system.
+pub fn random() -> Result<Secret<[u8; 32]>, Failure> {
+    let mut bytes = Secret::new([0_u8; 32]);
+    OsRng.try_fill_bytes(bytes.expose_mut()).map_err(|e| {
+        Failure::new(Code::Internal, format!("the system gives no randomness: {e}"))
+    })?;
+    Ok(bytes)
+}
+
+/// 32 bytes from the operating system that are no secret: nonces and ids.
+pub fn nonce() -> Result<[u8; 32], Failure> {
+    random().map(|secret| *secret.expose())
+}
+
+/// A fresh name for a request: 16 random bytes in hexadecimal.
+pub fn request_id() -> Result<String, Failure> {
+    nonce().map(|bytes| crate::device::hex(bytes.get(..16).unwrap_or_default()))
+}
+
+/// Whole milliseconds of a duration.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,239 @@
+//! Getting everybody to the table: propose, approve, start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::device::{Fingerprint, Label};
+use crate::net::tls::TlsLink;
+use crate::net::{Link, LinkError};
+use crate::party::PartyId;
+use crate::progress::{Event, RequestView};
+use crate::report::{self, Failure};
+use crate::run::judge::Verdict;
+use crate::run::reach::{Target, hear, reach, say};
+use crate::run::table::Table;
+use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock};
+use crate::talk::{Hex, Message, Proposal, Reason, Want, is_request_id};
+
+/// Everybody has agreed and is linked to everybody else.
+#[derive(Debug)]
+pub struct Convened {
+    /// The links.
+    pub table: Table,
+    /// The id of this ceremony, the same for all.
+    pub id: [u8; 32],
+    /// How many sessions each of the others has spent under the epoch, by party index.
+    pub heights: BTreeMap<u8, u64>,
+}
+
+/// One invited party that said yes.
+struct Guest {
+    party: u8,
+    name: Label,
+    link: TlsLink,
+    nonce: Hex<32>,
+    height: u64,
+}
+
+/// The requester's side: reaches everybody in `guests`, asks, and starts when all said yes.
+///
+/// # Errors
+/// Who cannot be reached, does not answer or says no is named; the others are let go.
+pub async fn convene(
+    node: &Arc<Node>,
+    proposal: &Proposal,
+    view: &RequestView,
+    guests: Vec<(u8, Target)>,
+) -> Result<Convened, Failure> {
+    let me = index_of(proposal, &node.info.fingerprint).ok_or_else(report::not_a_party)?;
+    let mut asked: BTreeMap<u8, String> =
+        guests.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
+    node.tell(waiting("connection", &asked));
+    let mut tasks = JoinSet::new();
+    for (party, target) in guests {
+        let (node, proposal) = (Arc::clone(node), proposal.clone());
+        tasks.spawn(async move { invite(&node, party, target, proposal).await });
+    }
+    let mut accepted: Vec<Guest> = Vec::new();
+    while let Some(joined) = tasks.join_next().await {
+        let guest = joined.map_err(|_| report::bug("an invitation ended without an answer"))??;
+        asked.remove(&guest.party);
+        accepted.push(guest);
+        if !asked.is_empty() {
+            node.tell(waiting("approval", &asked));
+        }
+    }
+    let mut nonces: BTreeMap<u8, Hex<32>> = accepted.iter().map(|g| (g.party, g.nonce)).collect();
+    nonces.insert(me, proposal.nonce);
+    let nonces: Vec<Hex<32>> = nonces.into_values().collect();
+    let mut table = Table::new(me, me);
+    let mut heights = BTreeMap::new();
+    for guest in &mut accepted {
+        say(&mut guest.link, &Message::Start { nonces: nonces.clone() })
+            .await
+            .map_err(|e| report::link(guest.name.as_str(), &e))?;
+    }
+    for Guest { party, name, link, height, .. } in accepted {
+        heights.insert(party, height);
+        table.seat(node, party, name, link);
+    }
+    Ok(Convened { table, id: ceremony_id(view, proposal, &nonces), heights })
+}
+
+fn waiting(what: &str, asked: &BTreeMap<u8, String>) -> Event {
+    Event::Waiting { what: what.to_owned(), peers: asked.values().cloned().collect() }
+}
+
+async fn invite(
+    node: &Node,
+    party: u8,
+    target: Target,
+    proposal: Proposal,
+) -> Result<Guest, Failure> {
+    let name = target.name.to_string();
+    let reached = reach(node, &target, Want::Ceremony, node.until(REACH)).await?;
+    let mut link = reached.link;
+    let answer_by = node.patience(ANSWER);
+    say(&mut link, &Message::Propose(Box::new(proposal)))
+        .await
+        .map_err(|e| report::link(&name, &e))?;
+    match hear(&mut link, answer_by).await {
+        Ok(Message::Accept { nonce, height }) => {
+            Ok(Guest { party, name: target.name, link, nonce, height })
+        }
+        Ok(Message::Refuse { reason }) => Err(report::refused(&name, reason)),
+        Ok(_) => Err(report::nonsense(&name)),
+        Err(LinkError::TimedOut) => Err(report::slow(&name, "approval")),
+        Err(error) => Err(report::link(&name, &error)),
+    }
+}
+
+/// The invited side: asks the owner of this device, says yes, and takes its seat.
+///
+/// `height` is what this device says about the sessions it has spent; `ask` is false where the
+/// owner has said yes before (a ceremony that is only being finished).
+///
+/// # Errors
+/// The owner says no, the requester withdraws, or another participant does not appear. A no has
+/// been sent by then.
+pub async fn attend(
+    node: &Arc<Node>,
+    mut link: TlsLink,
+    proposal: &Proposal,
+    view: &RequestView,
+    height: u64,
+    ask: bool,
+) -> Result<Convened, Failure> {
+    let requester = link.peer();
+    let name = node.name_of(&requester);
+    let seat = index_of(proposal, &node.info.fingerprint).zip(index_of(proposal, &requester));
+    let Some((me, host)) = seat else {
+        return Err(decline(link, &name, Reason::NotPaired).await);
+    };
+    if ask && let Err((failure, reason)) = approve(node, &mut link, view, &name).await {
+        decline(link, &name, reason).await;
+        return Err(failure);
+    }
+    let nonce = Hex(clock::nonce()?);
+    say(&mut link, &Message::Accept { nonce, height })
+        .await
+        .map_err(|e| report::link(name.as_str(), &e))?;
+    let nonces = match hear(&mut link, node.until(ANSWER)).await {
+        Ok(Message::Start { nonces }) => nonces,
+        Ok(Message::Refuse { reason }) => return Err(report::refused(name.as_str(), reason)),
+        Ok(_) => return Err(report::nonsense(name.as_str())),
+        Err(LinkError::Closed | LinkError::Io(_)) => return Err(report::withdrawn(name.as_str())),
+        Err(error) => return Err(report::link(name.as_str(), &error)),
+    };
+    let mine = proposal.signers.iter().position(|party| *party == me);
+    if nonces.len() != proposal.signers.len() || mine.and_then(|i| nonces.get(i)) != Some(&nonce) {
+        return Err(report::nonsense(name.as_str()));
+    }
+    let mut table = Table::new(me, host);
+    table.seat(node, host, name, link);
+    let others: BTreeMap<u8, (Label, Fingerprint)> = proposal
+        .signers
+        .iter()
+        .filter(|party| **party != me && **party != host)
+        .filter_map(|party| {
+            let fingerprint = fingerprint_of(proposal, *party)?;
+            Some((*party, (node.name_of(&fingerprint), fingerprint)))
+        })
+        .collect();
+    let heights = BTreeMap::from([(host, proposal.height)]);
+    if let Err(failure) = table.complete(node, &others, node.until(HELLO)).await {
+        table.abort().await;
+        return Err(failure);
+    }
+    Ok(Convened { table, id: ceremony_id(view, proposal, &nonces), heights })
+}
+
+/// Asks the owner, and stops asking when the requester is gone or the time is up.
+async fn approve(
+    node: &Node,
+    link: &mut TlsLink,
+    view: &RequestView,
+    name: &Label,
+) -> Result<(), (Failure, Reason)> {
+    let limit = std::time::Duration::from_secs(view.seconds).min(
+        ANSWER.max(node.deadline.map_or(ANSWER, |d| d.saturating_duration_since(clock::now()))),
+    );
+    let verdict = tokio::select! {
+        verdict = tokio::time::timeout(limit, node.judge.approve(view.clone())) => verdict,
+        // Nothing is due from the requester now but a withdrawal.
+        _ = link.recv() => {
+            return Err((report::withdrawn(name.as_str()), Reason::Aborted));
+        }
+    };
+    match verdict {
+        Ok(Verdict::Yes) => Ok(()),
+        Ok(Verdict::No) => Err((report::denied_here(&view.ceremony), Reason::Denied)),
+        Ok(Verdict::Policy) => {
+            Err((report::policy_here(&view.ceremony, name.as_str()), Reason::Policy))
+        }
+        Ok(Verdict::Nobody) => Err((report::nobody_to_ask(), Reason::Denied)),
+        Err(_) => Err((report::unanswered(&view.ceremony), Reason::TimedOut)),
+    }
+}
+
+/// Says no to a request and gives the failure for this device's own log.
+pub async fn decline(mut link: TlsLink, name: &Label, reason: Reason) -> Failure {
+    let _ = say(&mut link, &Message::Refuse { reason }).await;
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(500), link.close()).await;
+    report::declined(name.as_str(), reason)
+}
+
+/// The index of the party with this fingerprint.
+pub fn index_of(proposal: &Proposal, fingerprint: &Fingerprint) -> Option<u8> {
+    let position = proposal.parties.iter().position(|p| p.0 == *fingerprint.as_bytes())?;
+    u8::try_from(position).ok()?.checked_add(1)
+}
+
+/// The fingerprint of a party.
+pub fn fingerprint_of(proposal: &Proposal, party: u8) -> Option<Fingerprint> {
+    let position = usize::from(party).checked_sub(1)?;
+    proposal.parties.get(position).map(Hex::fingerprint)
+}
+
+/// Whether a proposal makes sense at all: sizes, order, and that both ends take part.
+pub fn well_formed(proposal: &Proposal, me: &Fingerprint, requester: &Fingerprint) -> bool {
+    let count = proposal.parties.len();
+    let ascending = |list: &[u8]| list.windows(2).all(|w| matches!(w, [a, b] if a < b));
+    let in_range = |party: &u8| PartyId::new(*party).is_some() && usize::from(*party) <= count;
+    let sorted = proposal.parties.windows(2).all(|w| matches!(w, [a, b] if a < b));
+    let takes_part = |who| index_of(proposal, who).is_some_and(|i| proposal.signers.contains(&i));
+    (2..=16).contains(&count)
+        && sorted
+        && (2..=count).contains(&usize::from(proposal.threshold))
+        && ascending(&proposal.signers)
+        && proposal.signers.iter().all(in_range)
+        && takes_part(me)
+        && takes_part(requester)
+        && (proposal.recipient == 0 || proposal.signers.contains(&proposal.recipient))
+        && proposal.source.is_known()
+        && is_request_id(&proposal.request_id)
+        && proposal.path.len() <= 16
+        && proposal.path.iter().all(|index| *index < 1 << 31)
+}

@@ -1,0 +1,104 @@
+//! The loop: a machine on one side, the links on the other, the vault in between.
+//!
+//! What the machine wants persisted is durable before anything it says afterwards is sent.
+
+use std::collections::BTreeMap;
+
+use tokio::time::sleep_until;
+
+use crate::device::Label;
+use crate::party::PartyId;
+use crate::progress::Event;
+use crate::protocol::event::Event as Step;
+use crate::protocol::machine::{Machine, Output, Persist, Protocol};
+use crate::report::{self, Failure};
+use crate::run::table::{Incoming, Table};
+use crate::run::{Node, clock};
+use crate::talk::Message;
+
+/// Runs `machine` to its end over the links of `table`; `keep` makes durable what must be.
+///
+/// # Errors
+/// What the machine finds, what `keep` cannot store, and a participant that is gone or gives up.
+pub async fn drive<P: Protocol>(
+    node: &Node,
+    ceremony: &str,
+    machine: &mut Machine<P>,
+    table: &mut Table,
+    keep: &mut (dyn FnMut(Persist) -> Result<(), Failure> + Send),
+) -> Result<P::Done, Failure> {
+    let names: BTreeMap<u8, Label> = table.names();
+    let name = |party: PartyId| {
+        names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
+    };
+    machine.start(clock::now());
+    loop {
+        while let Some(output) = machine.poll() {
+            match output {
+                Output::Send { to, bytes } => table.send(to.get(), bytes).await?,
+                Output::Persist(what) => keep(what)?,
+                Output::Event(step) => {
+                    if let Some(event) = told(ceremony, &step, name) {
+                        node.tell(event);
+                    }
+                }
+                Output::Done(done) => return Ok(done),
+                Output::Failed(fault) => return Err(report::fault(&fault, name)),
+            }
+        }
+        let wake = machine.wake_at().unwrap_or_else(|| node.until(super::ROUND));
+        let wake = node.deadline.map_or(wake, |deadline| wake.min(deadline));
+        tokio::select! {
+            () = sleep_until(wake.into()) => {
+                if node.deadline.is_some_and(|deadline| clock::now() >= deadline) {
+                    let awaited: Vec<String> = machine.awaiting().into_iter().map(name).collect();
+                    return Err(report::slow(&awaited.join(" and "), "--timeout"));
+                }
+                machine.tick(clock::now());
+            }
+            (party, incoming) = table.recv() => match incoming {
+                Incoming::Protocol(bytes) => {
+                    if let Some(from) = PartyId::new(party) {
+                        machine.handle(clock::now(), from, &bytes);
+                    }
+                }
+                Incoming::Control(Message::Finished) => {}
+                Incoming::Control(Message::Refuse { reason }) => {
+                    return Err(report::refused(&label(&names, party), reason));
+                }
+                Incoming::Control(_) => return Err(report::nonsense(&label(&names, party))),
+                // Whoever said it is done may leave: all it had to say has arrived.
+                Incoming::Lost(_) if table.has_finished(party) => {}
+                Incoming::Lost(error) => return Err(report::link(&label(&names, party), &error)),
+            },
+        }
+    }
+}
+
+fn label(names: &BTreeMap<u8, Label>, party: u8) -> String {
+    names.get(&party).map_or_else(|| format!("party {party}"), ToString::to_string)
+}
+
+fn told(ceremony: &str, step: &Step, name: impl Fn(PartyId) -> String) -> Option<Event> {
+    Some(match step {
+        Step::Round { round, of, name, .. } => Event::Round {
+            ceremony: ceremony.to_owned(),
+            round: *round,
+            of: *of,
+            name: (*name).to_owned(),
+            ms: None,
+        },
+        Step::RoundDone { round, of, name, elapsed, .. } => Event::Round {
+            ceremony: ceremony.to_owned(),
+            round: *round,
+            of: *of,
+            name: (*name).to_owned(),
+            ms: Some(clock::millis(*elapsed)),
+        },
+        Step::Waiting { round, for_ } => Event::Waiting {
+            what: format!("round {round}"),
+            peers: for_.iter().copied().map(name).collect(),
+        },
+        Step::Received { .. } => return None,
+    })
+}

@@ -1,0 +1,212 @@
+//! The other device's side of everything: waits, greets, and hands each caller to the ceremony
+//! it came for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
+
+use crate::device::Label;
+use crate::net::mdns::{Advert, AdvertInfo, Status};
+use crate::net::tls::{Expect, TlsLink};
+use crate::net::{Io, Link, stdio, tcp};
+use crate::progress::Event;
+use crate::report::{self, Code, Failure};
+use crate::run::convene::decline;
+use crate::run::reach::{HANDSHAKE, PORT, hear, say};
+use crate::run::{Node, clock, keygen, pairing, sign};
+use crate::talk::{self, Kind, Message, Proposal, Reason, Want};
+
+/// How long a caller waits for a ceremony that is just ending.
+const TURN: Duration = Duration::from_secs(10);
+/// Handshakes that may be going on at once; more callers wait in the kernel's queue.
+const HANDSHAKES: usize = 32;
+
+/// Where to listen.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The address; all of them where none is named.
+    pub bind: Option<IpAddr>,
+    /// The port; 46737, or any free one if that is taken, where none is named.
+    pub port: Option<u16>,
+    /// Standard input and output instead of the network.
+    pub stdio: bool,
+}
+
+/// What a visit came to.
+#[derive(Debug)]
+pub enum Visit {
+    /// A device was paired.
+    Paired(pairing::Pairing),
+    /// A key was made, refreshed or finished.
+    Key(keygen::Made),
+    /// Something was signed.
+    Signed(Box<sign::Outcome>),
+}
+
+/// A device that can be reached.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: tcp::Listener,
+    /// The port it listens on.
+    pub port: u16,
+    advert: Option<Mutex<Advert>>,
+}
+
+impl Listener {
+    /// Opens the port and announces the device by mDNS.
+    ///
+    /// # Errors
+    /// The port or address cannot be used.
+    pub async fn open(node: &Node, place: &Place) -> Result<Self, Failure> {
+        let tcp = bind(place).await?;
+        let port = tcp.address().map(|a| a.port()).unwrap_or_default();
+        let info = AdvertInfo {
+            id: node.info.fingerprint.device_id(),
+            name: node.info.name.clone(),
+            port,
+            status: Status::Available,
+        };
+        let advert = match Advert::start(info, node.interface.as_deref()) {
+            Ok(advert) => Some(Mutex::new(advert)),
+            Err(error) => {
+                node.tell(Event::Note {
+                    message: format!("this device is not announced on the network: {error}"),
+                });
+                None
+            }
+        };
+        node.tell(Event::Listening {
+            name: node.info.name.clone(),
+            id: node.info.fingerprint.device_id(),
+            fingerprint: node.info.fingerprint.to_hex(),
+            port,
+        });
+        Ok(Self { tcp, port, advert })
+    }
+
+    async fn status(&self, status: Status) {
+        if let Some(advert) = &self.advert {
+            // A status that cannot be announced is a hint that is missing.
+            let _ = advert.lock().await.set_status(status);
+        }
+    }
+}
+
+async fn bind(place: &Place) -> Result<tcp::Listener, Failure> {
+    let port = place.port.unwrap_or(PORT);
+    let bound = match tcp::Listener::bind(place.bind, port).await {
+        Err(_) if place.port.is_none() => tcp::Listener::bind(place.bind, 0).await,
+        bound => bound,
+    };
+    bound.map_err(|error| {
+        Failure::new(Code::Conflict, format!("port {port}: {error}"))
+            .hint("another program has it: choose one with --port, or leave --port out")
+    })
+}
+
+/// Waits for callers. Each visit's result goes to `visits`; this ends when nobody reads them any
+/// more, or at the overall deadline.
+pub async fn serve(
+    node: Arc<Node>,
+    listener: Listener,
+    visits: mpsc::Sender<Result<Visit, Failure>>,
+) {
+    let listener = Arc::new(listener);
+    let room = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
+    loop {
+        let io = tokio::select! {
+            (io, _) = listener.tcp.accept() => io,
+            () = visits.closed() => return,
+        };
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let (node, listener, visits) = (Arc::clone(&node), Arc::clone(&listener), visits.clone());
+        tokio::spawn(async move {
+            let greeted = greet(&node, io).await;
+            drop(permit);
+            let Some((link, name, want)) = greeted else { return };
+            if want == Want::Pair && pairing::crossed(&node, &link.peer()) {
+                decline(link, &name, Reason::Crossed).await;
+                return;
+            }
+            let Ok(_turn) = wait_turn(&node.turn, want).await else {
+                decline(link, &name, Reason::Busy).await;
+                return;
+            };
+            listener.status(Status::Busy).await;
+            let visit = receive(&node, link, name, want).await;
+            listener.status(Status::Available).await;
+            if let Some(visit) = visit {
+                // Nobody reads the results of a listener that is ending.
+                let _ = visits.send(visit).await;
+            }
+        });
+    }
+}
+
+/// A second pairing is told "busy" at once; a ceremony waits for one that is just ending.
+async fn wait_turn(turn: &Mutex<()>, want: Want) -> Result<tokio::sync::MutexGuard<'_, ()>, ()> {
+    match want {
+        Want::Pair => turn.try_lock().map_err(|_| ()),
+        Want::Ceremony | Want::Ping => timeout(TURN, turn.lock()).await.map_err(|_| ()),
+    }
+}
+
+/// One visit over standard input and output.
+///
+/// # Errors
+/// The caller never greeted, or the ceremony failed.
+pub async fn serve_stdio(node: &Arc<Node>) -> Result<Visit, Failure> {
+    let (link, name, want) = greet(node, stdio::own_stdio()).await.ok_or_else(report::no_caller)?;
+    match receive(node, link, name, want).await {
+        Some(visit) => visit,
+        None => Err(report::no_caller()),
+    }
+}
+
+/// TLS and the greeting. A caller that only looks whether anybody is here is answered here.
+async fn greet(node: &Node, io: Box<dyn Io>) -> Option<(TlsLink, Label, Want)> {
+    let mut link = timeout(HANDSHAKE, node.tls.accept(io, Expect::Anyone)).await.ok()?.ok()?;
+    let Ok(Message::Hello { version, name, want }) =
+        hear(&mut link, clock::now() + HANDSHAKE).await
+    else {
+        return None;
+    };
+    if version != talk::VERSION {
+        decline(link, &name, Reason::Version).await;
+        return None;
+    }
+    if want == Want::Ping {
+        say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
+        let _ = timeout(Duration::from_secs(1), link.recv()).await;
+        return None;
+    }
+    Some((link, name, want))
+}
+
+async fn receive(
+    node: &Arc<Node>,
+    mut link: TlsLink,
+    name: Label,
+    want: Want,
+) -> Option<Result<Visit, Failure>> {
+    if want == Want::Pair {
+        return Some(pairing::respond(node, link, name).await.map(Visit::Paired));
+    }
+    say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
+    let Ok(Message::Propose(proposal)) = hear(&mut link, clock::now() + HANDSHAKE).await else {
+        return None;
+    };
+    Some(take_part(node, link, *proposal).await)
+}
+
+async fn take_part(node: &Arc<Node>, link: TlsLink, proposal: Proposal) -> Result<Visit, Failure> {
+    match proposal.kind {
+        Kind::Sign => sign::respond(node, link, proposal).await.map(|o| Visit::Signed(Box::new(o))),
+        Kind::Keygen | Kind::Refresh | Kind::Resume => {
+            keygen::respond(node, link, proposal).await.map(Visit::Key)
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Pairing two devices: commit, reveal, two people compare six digits, two confirmations, and only
+//! then a record on either side.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::device::{Fingerprint, Label};
+use crate::net::tls::TlsLink;
+use crate::net::{Link, LinkError};
+use crate::progress::Event;
+use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
+use crate::report::{self, Code, Failure};
+use crate::run::convene::decline;
+use crate::run::judge::{Comparison, Verdict};
+use crate::run::listen::{Listener, Place, Visit, serve};
+use crate::run::reach::{HANDSHAKE, Reached, Target, hear, reach, remember, say};
+use crate::run::{ANSWER, Node, SESSION, clock};
+use crate::talk::{Hex, Message, Reason, Want};
+use crate::vault::{Entry, PeerRecord, Peers, attempts};
+
+/// A device that is known from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pairing {
+    /// What it is called here.
+    pub peer: String,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// When the pairing ends, in seconds since 1970; `None` if it is kept.
+    pub expires: Option<i64>,
+}
+
+/// Pairs with the device at `target`.
+///
+/// # Errors
+/// It cannot be reached, one of the two people says no, or somebody is between the devices.
+pub async fn request(
+    node: &Arc<Node>,
+    target: &Target,
+    deadline: Instant,
+) -> Result<Pairing, Failure> {
+    let _dialing = Dialing::new(node);
+    let reached = reach(node, target, Want::Pair, deadline).await?;
+    let name = reached.name.clone();
+    match node.turn.try_lock() {
+        Ok(_turn) => converse(node, reached).await,
+        Err(_) => Err(decline(reached.link, &name, Reason::Busy).await),
+    }
+}
+
+/// Says, while it lives, that this device is calling another one.
+struct Dialing<'a>(&'a Node);
+
+impl<'a> Dialing<'a> {
+    fn new(node: &'a Node) -> Self {
+        node.dialing.store(true, Ordering::Relaxed);
+        Self(node)
+    }
+}
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.0.dialing.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Whether a call of `peer` gives way to the call that this device is making: two devices that
+/// call each other at once agree on the call of the one with the lower fingerprint.
+pub fn crossed(node: &Node, peer: &Fingerprint) -> bool {
+    node.dialing.load(Ordering::Relaxed) && node.info.fingerprint < *peer
+}
+
+/// Pairs with `target` while this device can be called itself: people may run `cosign pair` on
+/// both devices at once.
+///
+/// # Errors
+/// As for [`request`].
+pub async fn meet(
+    node: &Arc<Node>,
+    target: &Target,
+    visits: &mut mpsc::Receiver<Result<Visit, Failure>>,
+    deadline: Instant,
+) -> Result<Pairing, Failure> {
+    tokio::select! {
+        pairing = request(node, target, deadline) => pairing,
+        visit = visits.recv() => paired(visit),
+    }
+}
+
+/// Waits until another device has paired with this one.
+///
+/// # Errors
+/// The pairing failed, or nobody came before `deadline`.
+pub async fn wait(
+    visits: &mut mpsc::Receiver<Result<Visit, Failure>>,
+    deadline: Instant,
+) -> Result<Pairing, Failure> {
+    match tokio::time::timeout_at(deadline.into(), visits.recv()).await {
+        Ok(visit) => paired(visit),
+        Err(_) => Err(report::nobody_to_pair()),
+    }
+}
+
+fn paired(visit: Option<Result<Visit, Failure>>) -> Result<Pairing, Failure> {
+    match visit {
+        Some(Ok(Visit::Paired(pairing))) => Ok(pairing),
+        Some(Err(failure)) => Err(failure),
+        Some(Ok(_)) | None => Err(report::nobody_to_pair()),
+    }
+}
+
+/// A listener for `cosign pair`, which takes pairings only by virtue of who calls: a ceremony
+/// needs a pairing that is not there yet.
+///
+/// # Errors
+/// No port can be used.
+pub async fn doorbell(node: &Arc<Node>) -> Result<mpsc::Receiver<Result<Visit, Failure>>, Failure> {
+    let listener = Listener::open(node, &Place::default()).await?;
+    let (sender, visits) = mpsc::channel(1);
+    tokio::spawn(serve(Arc::clone(node), listener, sender));
+    Ok(visits)
+}
+
+/// The side that asked.
+async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Failure> {
+    let Reached { mut link, name, address } = reached;
+    let result = async {
+        let (exporter, random) = begin(node, &link)?;
+        let (me, them) = sides(node, &link, &name);
+        let (requester, commitment) = Requester::start(&exporter, me.side(), them.side(), random)
+            .map_err(|e| broken(&name, e))?;
+        step(&mut link, &name, commitment).await?;
+        let theirs = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
+        let (compare, opening) = requester.reveal(&theirs);
+        step(&mut link, &name, opening).await?;
+        agree(node, &mut link, &name, compare).await
+    }
+    .await;
+    if let (Ok(pairing), Some(address)) = (&result, address) {
+        remember(&node.home, &pairing.fingerprint, address);
+    }
+    close(node, link, &name, result).await
+}
+
+/// The side that is asked: the caller has greeted, and waits to be let in.
+///
+/// # Errors
+/// As for [`request`].
+pub async fn respond(node: &Arc<Node>, mut link: TlsLink, name: Label) -> Result<Pairing, Failure> {
+    let result = async {
+        let (exporter, random) = begin(node, &link)?;
+        say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) })
+            .await
+            .map_err(|e| report::link(name.as_str(), &e))?;
+        let (me, them) = sides(node, &link, &name);
+        let commitment = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
+        let (responder, nonce) =
+            Responder::start(&exporter, me.side(), them.side(), random, commitment)
+                .map_err(|e| broken(&name, e))?;
+        step(&mut link, &name, nonce).await?;
+        let opening = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
+        let compare = responder.open(&opening).map_err(|e| broken(&name, e))?;
+        agree(node, &mut link, &name, compare).await
+    }
+    .await;
+    close(node, link, &name, result).await
+}
+
+/// A device in a pairing: its fingerprint, and its name as both screens show it.
+struct Named {
+    fingerprint: Fingerprint,
+    name: Label,
+}
+
+impl Named {
+    fn side(&self) -> Side<'_> {
+        Side { fingerprint: self.fingerprint, name: self.name.as_str().as_bytes() }
+    }
+}
+
+fn sides(node: &Node, link: &TlsLink, name: &Label) -> (Named, Named) {
+    (
+        Named { fingerprint: node.info.fingerprint, name: Label::new(&node.info.name) },
+        Named { fingerprint: link.peer(), name: name.clone() },
+    )
+}
+
+type Inputs = (crate::secret::Secret<[u8; 32]>, crate::secret::Secret<[u8; 32]>);
+
+/// Charges the attempt before anything is exchanged.
+fn begin(node: &Node, link: &TlsLink) -> Result<Inputs, Failure> {
+    if link.peer() == node.info.fingerprint {
+        return Err(report::oneself());
+    }
+    attempts::charge(&node.home)?;
+    let exporter = link.exporter(EXPORTER).map_err(|e| report::link("the other device", &e))?;
+    Ok((exporter, clock::random()?))
+}
+
+/// Both people look at their screens. Each device says yes when its person does, and writes the
+/// record when both have.
+async fn agree(
+    node: &Arc<Node>,
+    link: &mut TlsLink,
+    name: &Label,
+    compare: Compare,
+) -> Result<Pairing, Failure> {
+    let peer = link.peer();
+    let until = node.until(ANSWER);
+    let warning = known_otherwise(node, name, &peer);
+    let comparison = Comparison {
+        code: compare.code().to_string(),
+        peer: name.clone(),
+        fingerprint: peer,
+        warning,
+        within: until.saturating_duration_since(clock::now()),
+    };
+    let mut theirs = None;
+    let answer = tokio::time::timeout_at(until.into(), node.judge.compare(comparison));
+    tokio::pin!(answer);
+    let verdict = loop {
+        tokio::select! {
+            verdict = &mut answer => break verdict,
+            // The other person may be quicker, or say no, or walk away.
+            heard = hear_step(link, name, until), if theirs.is_none() => theirs = Some(heard?),
+        }
+    };
+    match verdict {
+        Ok(Verdict::Yes) => {}
+        Ok(Verdict::No) => return Err(report::codes_differ()),
+        Ok(Verdict::Policy | Verdict::Nobody) => return Err(report::pairing_needs_a_person()),
+        Err(_) => return Err(report::unanswered("pairing")),
+    }
+    let (confirmed, mine) = compare.confirm();
+    step(link, name, mine).await?;
+    let theirs = match theirs {
+        Some(theirs) => theirs,
+        None => {
+            node.tell(Event::Waiting {
+                what: "the other person's answer".to_owned(),
+                peers: vec![name.to_string()],
+            });
+            hear_step(link, name, until).await?
+        }
+    };
+    let proof = confirmed.finish(&theirs).map_err(|e| broken(name, e))?;
+    Ok(record(node, name, proof.peer())?)
+}
+
+fn record(
+    node: &Node,
+    name: &Label,
+    fingerprint: Fingerprint,
+) -> Result<Pairing, crate::vault::Error> {
+    let now = clock::unix_now();
+    let peers = Peers::load(&node.home)?;
+    let known = peers.known(&fingerprint).cloned();
+    // What was pinned or remembered stays so: pairing again takes nothing away.
+    let kept = node.keep || known.as_ref().is_some_and(|record| record.expires.is_none());
+    let expires = (!kept).then(|| now.saturating_add(SESSION));
+    let peer = match &known {
+        Some(record) => record.name.clone(),
+        None => free_name(&peers, name, &fingerprint),
+    };
+    let address = known.and_then(|record| record.address);
+    let record = PeerRecord { name: peer.clone(), fingerprint, address, paired_at: now, expires };
+    Peers::add(&node.home, &record)?;
+    attempts::reset(&node.home)?;
+    Ok(Pairing { peer, fingerprint, expires })
+}
+
+/// What to call a device that names itself `name`: the name, or one that says whose it is where
+/// another device has it or it is none.
+fn free_name(peers: &Peers, name: &Label, fingerprint: &Fingerprint) -> String {
+    let id: String = fingerprint.device_id().chars().take(8).collect();
+    match name.as_str() {
+        "" => id,
+        taken if peers.named(taken).is_some() => format!("{taken}-{id}"),
+        free => free.to_owned(),
+    }
+}
+
+/// What a person should know before looking at the digits.
+fn known_otherwise(node: &Node, name: &Label, fingerprint: &Fingerprint) -> Option<String> {
+    let peers = Peers::load(&node.home).ok()?;
+    if let Some(record) = peers.known(fingerprint) {
+        return (record.name != name.as_str())
+            .then(|| format!("this device is known here as {:?}", record.name));
+    }
+    peers.named(name.as_str()).map(|record| {
+        format!(
+            "another device is known here as {:?}: {}",
+            record.name,
+            record.fingerprint.device_id()
+        )
+    })
+}
+
+async fn step(link: &mut TlsLink, name: &Label, bytes: [u8; 32]) -> Result<(), Failure> {
+    say(link, &Message::Pair { step: Hex(bytes) })
+        .await
+        .map_err(|e| report::link(name.as_str(), &e))
+}
+
+async fn hear_step(link: &mut TlsLink, name: &Label, until: Instant) -> Result<[u8; 32], Failure> {
+    match hear(link, until).await {
+        Ok(Message::Pair { step }) => Ok(step.0),
+        Ok(Message::Refuse { reason: Reason::Denied }) => Err(report::denied_there(name.as_str())),
+        Ok(Message::Refuse { reason }) => Err(report::refused(name.as_str(), reason)),
+        Ok(_) => Err(report::nonsense(name.as_str())),
+        Err(LinkError::TimedOut) => Err(report::slow(name.as_str(), "pairing")),
+        Err(error) => Err(report::link(name.as_str(), &error)),
+    }
+}
+
+fn broken(name: &Label, error: PairError) -> Failure {
+    match error {
+        PairError::Oneself => report::oneself(),
+        PairError::Opening | PairError::Confirmation => report::tampered(name.as_str()),
+    }
+}
+
+async fn close(
+    node: &Node,
+    link: TlsLink,
+    name: &Label,
+    result: Result<Pairing, Failure>,
+) -> Result<Pairing, Failure> {
+    let peer = link.peer();
+    let outcome = match &result {
+        Ok(_) => "paired",
+        Err(failure) => failure.code.name(),
+    };
+    node.log(Entry {
+        time: clock::unix_now(),
+        ceremony: "pair".to_owned(),
+        key: String::new(),
+        digest: String::new(),
+        peer: peer.to_hex(),
+        purpose: String::new(),
+        outcome: outcome.to_owned(),
+        ..Entry::default()
+    });
+    match &result {
+        Ok(pairing) => {
+            node.tell(Event::Paired {
+                peer: pairing.peer.clone(),
+                fingerprint: pairing.fingerprint.to_hex(),
+                expires: pairing.expires.map(clock::rfc3339),
+            });
+            // The other side may still be reading our confirmation.
+            let _ = tokio::time::timeout(Duration::from_millis(500), link.close()).await;
+        }
+        Err(failure) => {
+            node.tell(Event::Aborted {
+                ceremony: "pair".to_owned(),
+                code: failure.code.name().to_owned(),
+                message: failure.message.clone(),
+            });
+            let reason = match failure.code {
+                Code::Denied | Code::Identity => Reason::Denied,
+                _ => Reason::Aborted,
+            };
+            decline(link, name, reason).await;
+        }
+    }
+    result
+}

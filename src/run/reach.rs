@@ -1,0 +1,314 @@
+//! Getting to a device: a command, an address, the address it had last, or mDNS – whichever
+//! answers first with the right certificate.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout_at};
+
+use crate::device::{Fingerprint, Label};
+use crate::net::mdns::{self, Seen};
+use crate::net::tls::{Expect, Tls, TlsLink};
+use crate::net::{Frame, Io, Kind, Link, LinkError, stdio, tcp};
+use crate::report::{self, Code, Failure};
+use crate::run::{Node, clock};
+use crate::talk::{self, Message, Reason, Want};
+use crate::vault::{Home, PeerRecord};
+
+/// The port a device listens on unless it is taken.
+pub const PORT: u16 = 46737;
+/// How long a TLS handshake and the greeting after it may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(300);
+
+/// How to get to a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// A command whose standard input and output reach it.
+    Via(String),
+    /// `HOST:PORT`.
+    Address(String),
+    /// The address it had last, or mDNS.
+    Find,
+}
+
+/// A device to be reached.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What people call it.
+    pub name: Label,
+    /// The pinned fingerprint; `None` accepts whoever answers (pairing only).
+    pub fingerprint: Option<Fingerprint>,
+    /// How to get there.
+    pub route: Route,
+}
+
+impl Target {
+    /// A paired device, by the address in its record or wherever it is found.
+    pub fn paired(record: &PeerRecord, route: Option<Route>) -> Self {
+        let stored = || record.address.clone().map_or(Route::Find, Route::Address);
+        Self {
+            name: Label::new(&record.name),
+            fingerprint: Some(record.fingerprint),
+            route: route.unwrap_or_else(stored),
+        }
+    }
+}
+
+/// A connection whose other end has greeted.
+#[derive(Debug)]
+pub struct Reached {
+    /// The link.
+    pub link: TlsLink,
+    /// The other device's name for itself.
+    pub name: Label,
+    /// Where it is, if it is on the network.
+    pub address: Option<SocketAddr>,
+}
+
+/// Connects to `target`, trying again until `deadline`.
+///
+/// # Errors
+/// `unreachable` where nobody answers, `identity` where somebody else does, and what the device
+/// says where it refuses.
+pub async fn reach(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    deadline: Instant,
+) -> Result<Reached, Failure> {
+    loop {
+        let last = match attempt(node, target, want, deadline).await {
+            Ok(reached) => {
+                if let (Some(fingerprint), Some(address)) = (target.fingerprint, reached.address) {
+                    remember(&node.home, &fingerprint, address);
+                }
+                return Ok(reached);
+            }
+            Err(Miss::Final(failure)) => return Err(failure),
+            Err(Miss::Again(failure)) => failure,
+        };
+        if clock::now() + RETRY >= deadline || matches!(target.route, Route::Via(_)) {
+            return Err(last);
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Why an attempt failed: for good, or worth another try.
+enum Miss {
+    Final(Failure),
+    Again(Failure),
+}
+
+async fn attempt(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    deadline: Instant,
+) -> Result<Reached, Miss> {
+    let within = deadline.min(clock::now() + HANDSHAKE);
+    match &target.route {
+        Route::Via(command) => {
+            let io = stdio::dial_via(command).map_err(|e| {
+                Miss::Final(Failure::new(
+                    Code::Unreachable,
+                    format!("the command of --via cannot be run: {e}"),
+                ))
+            })?;
+            greet(&node.tls, Label::new(&node.info.name), io, target.clone(), want, None, within)
+                .await
+        }
+        Route::Address(text) => {
+            let addresses = resolve(text).await?;
+            race(node, target, want, addresses, within).await
+        }
+        Route::Find => find(node, target, want, within).await,
+    }
+}
+
+/// Tries the address the device had last and looks for it by mDNS at the same time.
+async fn find(node: &Node, target: &Target, want: Want, within: Instant) -> Result<Reached, Miss> {
+    let Some(fingerprint) = target.fingerprint else {
+        return Err(Miss::Final(report::nobody(target.name.as_str())));
+    };
+    let id = fingerprint.device_id();
+    let known = async {
+        match remembered(&node.home, &fingerprint) {
+            Some(address) => race(node, target, want, vec![address], within).await,
+            None => std::future::pending().await,
+        }
+    };
+    let discovered = async {
+        match mdns::find(&id, left(within), node.interface.as_deref()).await {
+            Some(seen) => race(node, target, want, seen.addresses, within).await,
+            None => Err(Miss::Again(report::nobody(target.name.as_str()))),
+        }
+    };
+    tokio::pin!(known, discovered);
+    tokio::select! {
+        reached = &mut known => match reached {
+            // The address of yesterday may be somebody else's today.
+            Ok(reached) => Ok(reached),
+            Err(_) => discovered.await,
+        },
+        reached = &mut discovered => reached,
+    }
+}
+
+async fn resolve(text: &str) -> Result<Vec<SocketAddr>, Miss> {
+    let with_port = if text.parse::<SocketAddr>().is_ok()
+        || text.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok())
+    {
+        text.to_owned()
+    } else {
+        format!("{text}:{PORT}")
+    };
+    match tokio::net::lookup_host(&with_port).await {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(e) => Err(Miss::Final(
+            Failure::new(
+                Code::Unreachable,
+                format!("{text} is no address that can be reached: {e}"),
+            )
+            .hint("expected HOST:PORT, such as 192.168.1.20:46737"),
+        )),
+    }
+}
+
+/// Dials all addresses at once; the first that answers with the right certificate wins.
+async fn race(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    addresses: Vec<SocketAddr>,
+    within: Instant,
+) -> Result<Reached, Miss> {
+    let mut attempts = JoinSet::new();
+    for address in addresses.into_iter().take(16) {
+        let (tls, name, target) = (node.tls.clone(), Label::new(&node.info.name), target.clone());
+        attempts.spawn(async move {
+            let io = tcp::dial(&address.to_string(), left(within))
+                .await
+                .map_err(|_| Miss::Again(report::nobody(target.name.as_str())))?;
+            greet(&tls, name, io, target, want, Some(address), within).await
+        });
+    }
+    let mut worst = Miss::Again(report::nobody(target.name.as_str()));
+    while let Some(joined) = attempts.join_next().await {
+        match joined {
+            Ok(Ok(reached)) => return Ok(reached),
+            Ok(Err(miss @ Miss::Final(_))) => worst = miss,
+            Ok(Err(Miss::Again(_))) | Err(_) => {}
+        }
+    }
+    Err(worst)
+}
+
+/// TLS, then the first message of either side: until the other end has spoken, nothing is known
+/// about whether it let us in.
+async fn greet(
+    tls: &Tls,
+    name: Label,
+    io: Box<dyn Io>,
+    target: Target,
+    want: Want,
+    address: Option<SocketAddr>,
+    within: Instant,
+) -> Result<Reached, Miss> {
+    let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
+    let whom = target.name.as_str();
+    let mut link = tls.connect(io, expect).await.map_err(|e| miss(whom, &e))?;
+    let hello = Message::Hello { version: talk::VERSION, name, want };
+    say(&mut link, &hello).await.map_err(|e| miss(whom, &e))?;
+    match hear(&mut link, within).await.map_err(|e| miss(whom, &e))? {
+        Message::Welcome { name } => Ok(Reached { link, name, address }),
+        Message::Refuse { reason: reason @ (Reason::Busy | Reason::Crossed) } => {
+            Err(Miss::Again(report::refused(whom, reason)))
+        }
+        Message::Refuse { reason } => Err(Miss::Final(report::refused(whom, reason))),
+        _ => Err(Miss::Final(report::nonsense(whom))),
+    }
+}
+
+fn miss(name: &str, error: &LinkError) -> Miss {
+    let failure = report::link(name, error);
+    match error {
+        LinkError::Identity { .. } | LinkError::Refused | LinkError::Malformed(_) => {
+            Miss::Final(failure)
+        }
+        _ => Miss::Again(failure),
+    }
+}
+
+/// Sends one control message.
+///
+/// # Errors
+/// The link is down.
+pub async fn say(link: &mut TlsLink, message: &Message) -> Result<(), LinkError> {
+    link.send(Frame::new(Kind::Control, message.to_bytes())).await
+}
+
+/// Receives one control message.
+///
+/// # Errors
+/// The link is down, `within` passed, or the frame holds something else.
+pub async fn hear(link: &mut TlsLink, within: Instant) -> Result<Message, LinkError> {
+    let frame = timeout_at(within.into(), link.recv()).await.map_err(|_| LinkError::TimedOut)??;
+    if frame.kind != Kind::Control {
+        return Err(LinkError::Malformed("expected a control message"));
+    }
+    Message::from_bytes(&frame.payload).map_err(|_| LinkError::Malformed("control message"))
+}
+
+/// Whether the device that announces itself as `seen` is there, and who it really is.
+pub async fn ping(node: &Node, seen: &Seen) -> Option<(Fingerprint, Label, SocketAddr)> {
+    let target = Target { name: seen.name.clone(), fingerprint: None, route: Route::Find };
+    let within = clock::now() + Duration::from_secs(2);
+    let reached = race(node, &target, Want::Ping, seen.addresses.clone(), within).await.ok()?;
+    let fingerprint = reached.link.peer();
+    let address = reached.address?;
+    let _ = tokio::time::timeout(Duration::from_millis(200), reached.link.close()).await;
+    Some((fingerprint, reached.name, address))
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(clock::now())
+}
+
+/// Addresses devices had last: a hint, never trusted, lost without harm.
+fn seen_file(home: &Home) -> std::path::PathBuf {
+    home.state.join("addresses.json")
+}
+
+fn addresses(home: &Home) -> BTreeMap<String, SocketAddr> {
+    std::fs::read(seen_file(home))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default()
+}
+
+fn remembered(home: &Home, fingerprint: &Fingerprint) -> Option<SocketAddr> {
+    addresses(home).get(&fingerprint.to_hex()).copied()
+}
+
+fn replace(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(std::path::Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// Notes where a device answered.
+pub fn remember(home: &Home, fingerprint: &Fingerprint, address: SocketAddr) {
+    let mut all = addresses(home);
+    if all.insert(fingerprint.to_hex(), address) == Some(address) {
+        return;
+    }
+    if let Ok(bytes) = serde_json::to_vec(&all) {
+        // A hint that cannot be kept is found again by mDNS next time.
+        let _ = replace(&seen_file(home), &bytes);
+    }
+}

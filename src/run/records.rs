@@ -1,0 +1,48 @@
+//! Which record of a key is meant.
+
+use crate::report::{self, Failure};
+use crate::vault::{Error, Home, KeyRecord, KeyState, keys};
+
+/// The record of the key `name`: the active one, or the pending one of a key that was never
+/// finished.
+///
+/// # Errors
+/// `name` cannot be the name of a key, or the records cannot be read.
+pub fn find(home: &Home, name: &str) -> Result<Option<KeyRecord>, Failure> {
+    Ok(all(home, name)?.into_iter().next())
+}
+
+/// The pending record of the key `name`: of a new key, or of a refresh beside the active one.
+///
+/// # Errors
+/// As for [`find`].
+pub fn pending(home: &Home, name: &str) -> Result<Option<KeyRecord>, Failure> {
+    Ok(all(home, name)?.into_iter().find(|record| record.state == KeyState::Pending))
+}
+
+/// The active record of the key `name`.
+///
+/// # Errors
+/// There is no such key, or it is pending.
+pub fn active(home: &Home, name: &str) -> Result<KeyRecord, Failure> {
+    match find(home, name)? {
+        None => Err(report::no_key(name)),
+        Some(record) if record.state == KeyState::Pending => Err(report::pending_key(name)),
+        Some(record) => Ok(record),
+    }
+}
+
+/// The record of the generation of shares called `epoch`.
+///
+/// # Errors
+/// The records cannot be read.
+pub fn of_epoch(home: &Home, epoch: &[u8; 32]) -> Result<Option<KeyRecord>, Failure> {
+    Ok(keys::list(home)?.into_iter().find(|record| record.epoch == *epoch))
+}
+
+fn all(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Failure> {
+    match keys::find(home, name) {
+        Err(Error::NotFound { .. }) => Ok(Vec::new()),
+        found => Ok(found?),
+    }
+}

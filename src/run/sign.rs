@@ -1,0 +1,432 @@
+//! Signing a digest, on the side that asks and on the side that is asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::crypto::bip32;
+use crate::crypto::curve::encode_point;
+use crate::crypto::ecdsa::Signature;
+use crate::device::{Fingerprint, Label, hex};
+use crate::net::tls::TlsLink;
+use crate::party::PartyId;
+use crate::progress::{Event, PartyView, Source};
+use crate::protocol::fault::Check;
+use crate::protocol::key::KeyShare;
+use crate::protocol::machine::Persist;
+use crate::protocol::sign::{self, SignSetup, Signed};
+use crate::report::{self, Failure};
+use crate::run::convene::{self, Convened, attend, convene, decline, well_formed};
+use crate::run::drive::drive;
+use crate::run::reach::Target;
+use crate::run::{ANSWER, Node, ROUND, clock, records, view_of};
+use crate::talk::{Hex, Kind, Proposal, Reason};
+use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, keys, signatures};
+
+/// What is to be signed, by whom and for whom.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The key's name.
+    pub key: String,
+    /// The 32-byte digest.
+    pub digest: [u8; 32],
+    /// How it was come by.
+    pub source: Source,
+    /// What it is for.
+    pub purpose: Label,
+    /// The other signers and how to reach them.
+    pub with: Vec<Target>,
+    /// Who receives the signature: `None` for all signers.
+    pub recipient: Option<Fingerprint>,
+    /// Names the request.
+    pub request_id: String,
+    /// Non-hardened BIP-32 indices.
+    pub path: Vec<u32>,
+}
+
+/// What came of it, on this device.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The key's name here.
+    pub key: String,
+    /// The public key the signature verifies under, SEC1 compressed.
+    pub public_key: [u8; 33],
+    /// The digest.
+    pub digest: [u8; 32],
+    /// The signature, if this device receives it.
+    pub signature: Option<Signature>,
+    /// Who took part, requester first.
+    pub parties: Vec<PartyView>,
+    /// Who received it.
+    pub delivered_to: Vec<PartyView>,
+    /// The request's id.
+    pub request_id: String,
+}
+
+/// A key that this process has taken for one ceremony.
+pub struct OpenKey {
+    /// What is known about it without unlocking.
+    pub record: KeyRecord,
+    /// The share, with the retired pairs of the ledger.
+    pub share: Arc<KeyShare>,
+    /// The ledger.
+    pub ledger: Ledger,
+    _lock: KeyLock,
+}
+
+impl std::fmt::Debug for OpenKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenKey").field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+impl OpenKey {
+    /// Takes the key for one ceremony: nobody else in this home can use it meanwhile.
+    ///
+    /// # Errors
+    /// The key is in use, its share does not open, or the share is not the one the record names.
+    pub fn take(node: &Node, record: &KeyRecord) -> Result<Self, Failure> {
+        let lock = keys::lock(&node.home, &record.name)?;
+        let bytes = node.vault.share(&record.name, &record.epoch)?;
+        let share = KeyShare::from_bytes(bytes.expose())
+            .map_err(|_| report::damaged_share(&record.name))?;
+        let identities: Vec<&[u8]> =
+            record.parties.iter().map(|p| p.fingerprint.as_bytes().as_slice()).collect();
+        let fits = *share.epoch() == record.epoch
+            && share.public_key_bytes() == record.public_key
+            && share.me().get() == record.me
+            && share.threshold() == record.threshold
+            && share.identities().iter().map(Vec::as_slice).eq(identities);
+        if !fits {
+            return Err(report::damaged_share(&record.name));
+        }
+        let ledger = Ledger::open(&node.home)?;
+        for (peer, code) in ledger.retired(&record.epoch) {
+            if let Some(peer) = PartyId::new(peer) {
+                share.retire(peer, Check::from_burn_code(&code).unwrap_or(Check::PairRetired));
+            }
+        }
+        Ok(Self { record: record.clone(), share: Arc::new(share), ledger, _lock: lock })
+    }
+
+    /// The first of `signers` that this device no longer signs with.
+    fn banned(&self, signers: &[u8]) -> Option<u8> {
+        let retired =
+            |party: &u8| PartyId::new(*party).is_some_and(|p| self.share.retired(p).is_some());
+        signers.iter().copied().find(retired)
+    }
+}
+
+/// Asks the others to sign, and signs with them.
+///
+/// # Errors
+/// Everything that can go wrong; nothing is signed then.
+pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Failure> {
+    let record = records::active(&node.home, &request.key)?;
+    if signatures::load(&node.home, &request.request_id)?.is_some() {
+        return Err(report::signed_already(&request.request_id));
+    }
+    let key = OpenKey::take(node, &record)?;
+    let mut others = BTreeMap::new();
+    for target in &request.with {
+        let party = record
+            .parties
+            .iter()
+            .find(|p| Some(p.fingerprint) == target.fingerprint)
+            .ok_or_else(|| report::no_share_there(target.name.as_str(), &record.name))?;
+        others.insert(party.index, target.clone());
+    }
+    let mut signers: Vec<u8> = others.keys().copied().chain([record.me]).collect();
+    signers.sort_unstable();
+    if let Some(party) = key.banned(&signers) {
+        let name = others.get(&party).map_or_else(String::new, |t| t.name.to_string());
+        return Err(report::banned(&name));
+    }
+    let recipient = match request.recipient {
+        None => 0,
+        Some(who) => record
+            .parties
+            .iter()
+            .find(|p| p.fingerprint == who && signers.contains(&p.index))
+            .map(|p| p.index)
+            .ok_or_else(|| report::no_share_there(node.name_of(&who).as_str(), &record.name))?,
+    };
+    let proposal = Proposal {
+        kind: Kind::Sign,
+        request_id: request.request_id.clone(),
+        key: record.name.clone(),
+        parties: record.parties.iter().map(|p| Hex(*p.fingerprint.as_bytes())).collect(),
+        signers,
+        threshold: record.threshold,
+        epoch: Hex(record.epoch),
+        digest: Hex(request.digest),
+        source: request.source.clone(),
+        purpose: request.purpose.clone(),
+        recipient,
+        path: request.path.clone(),
+        nonce: Hex(clock::nonce()?),
+        height: key.ledger.height(&record.epoch),
+        seconds: seconds_left(node),
+    };
+    let me = node.info.fingerprint;
+    let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);
+    let result = async {
+        let convened = convene(node, &proposal, &view, others.into_iter().collect()).await?;
+        perform(node, key, &proposal, convened).await
+    }
+    .await;
+    conclude(node, &record, &proposal, &me, &view.signers, &view.receivers, result)
+}
+
+/// Takes part in a signature that the device at the other end of `link` asks for.
+///
+/// # Errors
+/// Everything that can go wrong, refusals included; the other side has been told by then.
+pub async fn respond(
+    node: &Arc<Node>,
+    link: TlsLink,
+    proposal: Proposal,
+) -> Result<Outcome, Failure> {
+    let requester = link.peer();
+    let name = node.name_of(&requester);
+    let Some(record) = records::of_epoch(&node.home, &proposal.epoch.0)? else {
+        return Err(decline(link, &name, Reason::UnknownKey).await);
+    };
+    if let Err(reason) = acceptable(node, &record, &proposal, &requester) {
+        let failure = decline(link, &name, reason).await;
+        log(node, &record.name, &proposal, &requester, failure.code.name());
+        return Err(failure);
+    }
+    let view = view_of(node, &proposal, &requester, &hex(&record.public_key), &record.name);
+    let result = async {
+        let key = match take_soon(node, &record).await {
+            Ok(key) => key,
+            Err(failure) => {
+                decline(link, &name, Reason::Conflict).await;
+                return Err(failure);
+            }
+        };
+        if key.banned(&proposal.signers).is_some() {
+            return Err(decline(link, &name, Reason::Banned).await);
+        }
+        let host = convene::index_of(&proposal, &requester).unwrap_or_default();
+        if proposal.height < key.ledger.peer_height(&record.epoch, host) {
+            return Err(decline(link, &name, Reason::RolledBack).await);
+        }
+        let height = key.ledger.height(&record.epoch);
+        let convened = attend(node, link, &proposal, &view, height, true).await?;
+        perform(node, key, &proposal, convened).await
+    }
+    .await;
+    conclude(node, &record, &proposal, &requester, &view.signers, &view.receivers, result)
+}
+
+/// The same key may be at work for a request that is just ending: waits a little for it.
+async fn take_soon(node: &Node, record: &KeyRecord) -> Result<OpenKey, Failure> {
+    let give_up = clock::now() + std::time::Duration::from_secs(5);
+    loop {
+        match OpenKey::take(node, record) {
+            Err(failure) if failure.code == report::Code::Conflict && clock::now() < give_up => {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            taken => return taken,
+        }
+    }
+}
+
+fn acceptable(
+    node: &Node,
+    record: &KeyRecord,
+    proposal: &Proposal,
+    requester: &Fingerprint,
+) -> Result<(), Reason> {
+    let same_parties = record
+        .parties
+        .iter()
+        .map(|p| p.fingerprint.as_bytes())
+        .eq(proposal.parties.iter().map(|p| &p.0));
+    if !same_parties || proposal.threshold != record.threshold {
+        return Err(Reason::UnknownKey);
+    }
+    let complete = proposal.signers.len() == usize::from(record.threshold);
+    if !complete || !well_formed(proposal, &node.info.fingerprint, requester) {
+        return Err(Reason::Aborted);
+    }
+    if record.state == KeyState::Pending {
+        return Err(Reason::Conflict);
+    }
+    Ok(())
+}
+
+/// The protocol itself, once everybody sits at the table.
+async fn perform(
+    node: &Arc<Node>,
+    mut key: OpenKey,
+    proposal: &Proposal,
+    mut convened: Convened,
+) -> Result<([u8; 33], Option<Signature>), Failure> {
+    let names = convened.table.names();
+    let name = |party: PartyId| {
+        names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
+    };
+    let epoch = key.record.epoch;
+    for (party, height) in &convened.heights {
+        if *height < key.ledger.peer_height(&epoch, *party) {
+            let who = names.get(party).map(ToString::to_string).unwrap_or_default();
+            convened.table.abort().await;
+            return Err(report::rolled_back_there(&who));
+        }
+    }
+    let child = bip32::derive(key.share.public_key(), key.share.chain_code(), &proposal.path)
+        .map_err(|_| report::bad_path())?;
+    let setup = SignSetup {
+        signers: proposal.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
+        sign_id: convened.id,
+        digest: proposal.digest.0,
+        tweak: child.tweak,
+        recipient: PartyId::new(proposal.recipient),
+    };
+    let mut machine = sign::sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
+        .map_err(|fault| report::fault(&fault, name))?;
+    let session = *machine.session_id();
+    let peers: Vec<u8> =
+        proposal.signers.iter().copied().filter(|party| *party != key.record.me).collect();
+    // Before the first message leaves: this session can never be run again, and a crash from here
+    // on counts against the pair.
+    key.ledger.spend(&epoch, &session, &peers)?;
+    let parties = key.record.parties.clone();
+    let ledger = &mut key.ledger;
+    let mut keep = |what: Persist| match what {
+        Persist::Retired { peer, check, session } => {
+            let fingerprint = parties
+                .iter()
+                .find(|p| p.index == peer.get())
+                .map_or(Fingerprint::new([0; 32]), |p| p.fingerprint);
+            Ok(ledger.retire(
+                &epoch,
+                peer.get(),
+                &fingerprint,
+                check.code(),
+                &session,
+                clock::unix_now(),
+            )?)
+        }
+        // Said durably once, after the last check: until then a crash counts against the pair.
+        Persist::CheckResolved { .. } => Ok(()),
+        Persist::PendingShare(_) => Err(report::bug("a signature came with a new share")),
+    };
+    let driven = drive(node, "sign", &mut machine, &mut convened.table, &mut keep).await;
+    drop(machine);
+    let public_key = encode_point(&child.public_key).ok_or_else(report::bad_path)?;
+    key.ledger.resolve(&session)?;
+    let signed = match driven {
+        Ok(signed) => signed,
+        Err(failure) => {
+            convened.table.abort().await;
+            return Err(failure);
+        }
+    };
+    for (party, height) in &convened.heights {
+        key.ledger.saw_height(&epoch, *party, height.saturating_add(1))?;
+    }
+    let signature = match signed {
+        Signed::Signature(signature) => Some(signature),
+        Signed::Delivered => None,
+    };
+    if let Some(signature) = &signature {
+        keep_signature(node, proposal, &public_key, signature)?;
+    }
+    let finished = convened.table.finish(node.until(ROUND)).await;
+    // A signature in hand is a signature, whatever becomes of the goodbyes.
+    if signature.is_none() {
+        finished?;
+    }
+    Ok((public_key, signature))
+}
+
+/// A delivered signature is kept, so that losing the terminal does not lose it.
+fn keep_signature(
+    node: &Node,
+    proposal: &Proposal,
+    public_key: &[u8; 33],
+    signature: &Signature,
+) -> Result<(), Failure> {
+    let id = proposal.request_id.clone();
+    let document = serde_json::json!({
+        "request_id": id,
+        "digest": hex(&proposal.digest.0),
+        "public_key": hex(public_key),
+        "der": hex(&signature.der()),
+    });
+    signatures::store(&node.home, &id, document.to_string().as_bytes())?;
+    Ok(())
+}
+
+fn conclude(
+    node: &Node,
+    record: &KeyRecord,
+    proposal: &Proposal,
+    requester: &Fingerprint,
+    parties: &[PartyView],
+    receivers: &[PartyView],
+    result: Result<([u8; 33], Option<Signature>), Failure>,
+) -> Result<Outcome, Failure> {
+    match result {
+        Ok((public_key, signature)) => {
+            log(node, &record.name, proposal, requester, "signed");
+            let outcome = Outcome {
+                key: record.name.clone(),
+                public_key,
+                digest: proposal.digest.0,
+                signature,
+                parties: parties.to_vec(),
+                delivered_to: receivers.to_vec(),
+                request_id: proposal.request_id.clone(),
+            };
+            node.tell(Event::Signed {
+                key: outcome.key.clone(),
+                digest: hex(&outcome.digest),
+                der: outcome.signature.as_ref().map(|s| hex(&s.der())),
+                delivered_to: receivers.iter().map(|r| r.name.to_string()).collect(),
+                request_id: outcome.request_id.clone(),
+            });
+            Ok(outcome)
+        }
+        Err(failure) => {
+            log(node, &record.name, proposal, requester, failure.code.name());
+            node.tell(Event::Aborted {
+                ceremony: "sign".to_owned(),
+                code: failure.code.name().to_owned(),
+                message: failure.message.clone(),
+            });
+            Err(failure)
+        }
+    }
+}
+
+fn log(node: &Node, key: &str, proposal: &Proposal, requester: &Fingerprint, outcome: &str) {
+    let peer = if *requester == node.info.fingerprint {
+        proposal
+            .signers
+            .iter()
+            .filter_map(|i| convene::fingerprint_of(proposal, *i))
+            .find(|f| f != requester)
+    } else {
+        Some(*requester)
+    };
+    node.log(Entry {
+        time: clock::unix_now(),
+        ceremony: "sign".to_owned(),
+        key: key.to_owned(),
+        digest: hex(&proposal.digest.0),
+        peer: peer.map(|p| p.to_hex()).unwrap_or_default(),
+        purpose: proposal.purpose.as_str().to_owned(),
+        outcome: outcome.to_owned(),
+        ..Entry::default()
+    });
+}
+
+/// Seconds the requester is willing to wait for an answer.
+pub fn seconds_left(node: &Node) -> u32 {
+    let left = node.patience(ANSWER).saturating_duration_since(clock::now());
+    u32::try_from(left.as_secs()).unwrap_or(u32::MAX)
+}

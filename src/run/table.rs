@@ -1,0 +1,302 @@
+//! One secure link to every other participant of a ceremony.
+//!
+//! The requester has reached everybody. Two devices that it has reached talk through it: their own
+//! mutual TLS runs inside frames that the requester forwards and cannot read.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::time::timeout_at;
+
+use crate::device::{Fingerprint, Label};
+use crate::net::pump::{Handle, pump};
+use crate::net::tls::{Expect, Tls, TlsLink};
+use crate::net::{self, Frame, Kind, LinkError, tunnel};
+use crate::report::{self, Failure};
+use crate::run::{Names, Node};
+use crate::talk::{Message, Reason};
+
+/// Frames that may wait to be looked at.
+const INBOX: usize = 256;
+/// How long the last words of a link may take.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Another participant.
+#[derive(Debug)]
+struct Seat {
+    name: Label,
+    handle: Handle,
+}
+
+/// What arrived from a participant.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A message of the protocol.
+    Protocol(Vec<u8>),
+    /// A control message.
+    Control(Message),
+    /// Nothing more will.
+    Lost(LinkError),
+}
+
+type Inbox = (usize, Result<Frame, LinkError>);
+
+/// The links of one ceremony.
+#[derive(Debug)]
+pub struct Table {
+    requester: u8,
+    me: u8,
+    seats: BTreeMap<u8, Seat>,
+    inbox: mpsc::Receiver<Inbox>,
+    post: mpsc::Sender<Inbox>,
+    tunnels: BTreeMap<u8, tunnel::Inlet>,
+    early: VecDeque<(u8, Incoming)>,
+    finished: BTreeSet<u8>,
+}
+
+impl Table {
+    /// A table where `me` sits and nobody else does yet.
+    pub fn new(me: u8, requester: u8) -> Self {
+        let (post, inbox) = mpsc::channel(INBOX);
+        Self {
+            requester,
+            me,
+            seats: BTreeMap::new(),
+            inbox,
+            post,
+            tunnels: BTreeMap::new(),
+            early: VecDeque::new(),
+            finished: BTreeSet::new(),
+        }
+    }
+
+    /// Seats `party` at the other end of `link`.
+    pub fn seat(&mut self, node: &Node, party: u8, name: Label, link: TlsLink) {
+        let handle = pump(link, usize::from(party), self.post.clone());
+        node.remember_link(&handle);
+        self.seats.insert(party, Seat { name, handle });
+    }
+
+    /// People's names of the participants.
+    pub fn names(&self) -> Names {
+        self.seats.iter().map(|(party, seat)| (*party, seat.name.clone())).collect()
+    }
+
+    fn name(&self, party: u8) -> String {
+        self.seats.get(&party).map_or_else(|| format!("party {party}"), |s| s.name.to_string())
+    }
+
+    /// Opens a tunnel through the requester to each of `others` and waits until all stand. The
+    /// party with the lower index is the TLS client.
+    ///
+    /// # Errors
+    /// One of them did not appear before `deadline`, or is somebody else.
+    pub async fn complete(
+        &mut self,
+        node: &Node,
+        others: &BTreeMap<u8, (Label, Fingerprint)>,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let Some(via) = self.seats.get(&self.requester).map(|seat| seat.handle.whisper()) else {
+            return Ok(());
+        };
+        let (ready, mut seated) = mpsc::channel(others.len().max(1));
+        for (party, (_, fingerprint)) in others {
+            let (io, mut outlet, inlet) = tunnel::tunnel(*party);
+            self.tunnels.insert(*party, inlet);
+            let (party, via, ready) = (*party, via.clone(), ready.clone());
+            tokio::spawn(async move {
+                while let Some(frame) = outlet.next().await {
+                    if via.send(frame).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            let (tls, expect, client) =
+                (node.tls.clone(), Expect::Pinned(*fingerprint), self.me < party);
+            tokio::spawn(async move {
+                let link = handshake(&tls, io, expect, client).await;
+                // Nobody waits for it any more if the ceremony has failed meanwhile.
+                let _ = ready.send((party, link)).await;
+            });
+        }
+        drop(ready);
+        let mut missing: BTreeSet<u8> = others.keys().copied().collect();
+        while let Some(first) = missing.first().copied() {
+            let name = |party: u8| others.get(&party).map_or_else(String::new, |o| o.0.to_string());
+            tokio::select! {
+                link = timeout_at(deadline.into(), seated.recv()) => match link {
+                    Err(_) | Ok(None) => return Err(report::slow(&name(first), "connection through the requester")),
+                    Ok(Some((party, Err(error)))) => return Err(report::link(&name(party), &error)),
+                    Ok(Some((party, Ok(link)))) => {
+                        missing.remove(&party);
+                        let label = others.get(&party).map(|o| o.0.clone()).unwrap_or_default();
+                        self.seat(node, party, label, link);
+                    }
+                },
+                arrived = self.inbox.recv() => {
+                    if let Some(arrived) = arrived && let Some((party, incoming)) = self.sort(arrived).await {
+                        match incoming {
+                            Incoming::Lost(error) => return Err(report::link(&self.name(party), &error)),
+                            Incoming::Control(Message::Refuse { reason }) => {
+                                return Err(report::refused(&self.name(party), reason));
+                            }
+                            incoming => self.early.push_back((party, incoming)),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next thing a participant sent. Frames for others are passed on meanwhile.
+    pub async fn recv(&mut self) -> (u8, Incoming) {
+        if let Some(early) = self.early.pop_front() {
+            return early;
+        }
+        loop {
+            // The table holds a sender itself, so the channel never ends.
+            let Some(arrived) = self.inbox.recv().await else { std::future::pending().await };
+            if let Some(incoming) = self.sort(arrived).await {
+                return incoming;
+            }
+        }
+    }
+
+    async fn sort(&mut self, (from, frame): Inbox) -> Option<(u8, Incoming)> {
+        let from = u8::try_from(from).ok()?;
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return Some((from, Incoming::Lost(error))),
+        };
+        match frame.kind {
+            Kind::Protocol => Some((from, Incoming::Protocol(frame.payload))),
+            Kind::Control => Some(match Message::from_bytes(&frame.payload) {
+                Ok(Message::Finished) => {
+                    self.finished.insert(from);
+                    return Some((from, Incoming::Control(Message::Finished)));
+                }
+                Ok(message) => (from, Incoming::Control(message)),
+                Err(_) => (from, Incoming::Lost(LinkError::Malformed("control message"))),
+            }),
+            Kind::Tunnel => {
+                self.route(from, frame.payload).await;
+                None
+            }
+            Kind::Close => Some((from, Incoming::Lost(LinkError::Closed))),
+        }
+    }
+
+    /// Passes a tunnel frame on. One that leads nowhere is dropped: its sender notices by itself.
+    async fn route(&mut self, from: u8, mut payload: Vec<u8>) {
+        let Some(first) = payload.first_mut() else { return };
+        let other = *first;
+        if self.me == self.requester {
+            *first = from;
+            if other != from
+                && let Some(seat) = self.seats.get(&other)
+            {
+                let _ = seat.handle.send(Frame::new(Kind::Tunnel, payload)).await;
+            }
+        } else if from == self.requester
+            && let Some(inlet) = self.tunnels.get(&other)
+        {
+            // A tunnel that overflows or is shut ends by itself; its TLS link notices.
+            let _ = inlet.feed(payload.get(1..).unwrap_or_default());
+        }
+    }
+
+    /// Sends a protocol message.
+    ///
+    /// # Errors
+    /// The link to `party` is down.
+    pub async fn send(&self, party: u8, bytes: Vec<u8>) -> Result<(), Failure> {
+        let Some(seat) = self.seats.get(&party) else {
+            return Err(report::lost(&self.name(party)));
+        };
+        let frame = Frame::new(Kind::Protocol, bytes);
+        seat.handle.send(frame).await.map_err(|e| report::link(seat.name.as_str(), &e))
+    }
+
+    /// Whether `party` has said that it is done.
+    pub fn has_finished(&self, party: u8) -> bool {
+        self.finished.contains(&party)
+    }
+
+    /// Ends a ceremony that this party has completed: everybody tells the requester, and when all
+    /// have, the requester tells everybody.
+    ///
+    /// # Errors
+    /// A participant did not say in time that it is done.
+    pub async fn finish(mut self, deadline: Instant) -> Result<(), Failure> {
+        let requests = self.me == self.requester;
+        if !requests {
+            self.say(self.requester, &Message::Finished).await;
+        }
+        let awaited: Vec<u8> =
+            if requests { self.seats.keys().copied().collect() } else { vec![self.requester] };
+        let mut outcome = Ok(());
+        while let Some(slow) = awaited.iter().copied().find(|p| !self.has_finished(*p)) {
+            match timeout_at(deadline.into(), self.recv()).await {
+                Err(_) => {
+                    outcome = Err(report::slow(&self.name(slow), "last confirmation"));
+                    break;
+                }
+                Ok((party, Incoming::Lost(_))) if self.has_finished(party) => {}
+                Ok((party, Incoming::Lost(_))) if awaited.contains(&party) => {
+                    outcome = Err(report::lost(&self.name(party)));
+                    break;
+                }
+                Ok((party, Incoming::Control(Message::Refuse { reason }))) => {
+                    outcome = Err(report::refused(&self.name(party), reason));
+                    break;
+                }
+                Ok(_) => {}
+            }
+        }
+        if requests {
+            let last = match &outcome {
+                Ok(()) => Message::Finished,
+                Err(_) => Message::Refuse { reason: Reason::Aborted },
+            };
+            for party in awaited {
+                self.say(party, &last).await;
+            }
+        }
+        self.close().await;
+        outcome
+    }
+
+    /// Ends a ceremony that failed: one word to everybody, and no reason.
+    pub async fn abort(self) {
+        for party in self.seats.keys() {
+            self.say(*party, &Message::Refuse { reason: Reason::Aborted }).await;
+        }
+        self.close().await;
+    }
+
+    async fn say(&self, party: u8, message: &Message) {
+        if let Some(seat) = self.seats.get(&party) {
+            let frame = Frame::new(Kind::Control, message.to_bytes());
+            // If it cannot be told, the link is down and it knows.
+            let _ = seat.handle.send(frame).await;
+        }
+    }
+
+    async fn close(self) {
+        for seat in self.seats.into_values() {
+            let _ = tokio::time::timeout(GOODBYE, seat.handle.close()).await;
+        }
+    }
+}
+
+async fn handshake(
+    tls: &Tls,
+    io: Box<dyn net::Io>,
+    expect: Expect,
+    client: bool,
+) -> Result<TlsLink, LinkError> {
+    if client { tls.connect(io, expect).await } else { tls.accept(io, expect).await }
+}
