@@ -25,6 +25,8 @@ pub mod signatures;
 mod document;
 mod error;
 mod file;
+#[cfg(test)]
+mod fixture;
 mod home;
 mod seal;
 
@@ -314,3 +316,243 @@ const IDENTITY: &str = "identity.age";
 const RECOVERY: &str = "identity.recovery.age";
 const DEVICE: &str = "device.json";
 const DEVICE_KEY: &str = "device.age";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    use super::*;
+
+    fn passphrase(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    fn same(a: &Secret<Vec<u8>>, b: &Secret<Vec<u8>>) -> bool {
+        a.expose() == b.expose()
+    }
+
+    #[test]
+    fn a_passphrase_opens_the_vault_it_sealed_and_no_other_does() {
+        let home = fixture::home();
+        let seal = Seal::Passphrase(passphrase("correct horse"));
+        assert!(!Vault::exists(&home));
+        assert!(matches!(Vault::lock(&home), Err(Error::NoVault { .. })));
+        Vault::create(&home, &fixture::device(), &fixture::device_key(), &seal, &[]).unwrap();
+
+        assert!(Vault::exists(&home));
+        assert_eq!(Vault::lock(&home).unwrap(), Lock::Passphrase);
+        assert_eq!(Vault::device(&home).unwrap(), fixture::device());
+        let vault = Vault::open(&home, &Unlock::Passphrase(passphrase("correct horse"))).unwrap();
+        assert!(same(&vault.device_key().unwrap(), &fixture::device_key()));
+
+        for wrong in ["correct house", ""] {
+            let opened = Vault::open(&home, &Unlock::Passphrase(passphrase(wrong)));
+            assert!(matches!(opened, Err(Error::WrongSecret)));
+        }
+        let (file, _) = fixture::identity_file(home.dir.path(), "other.txt");
+        assert!(matches!(Vault::open(&home, &Unlock::Identity(file)), Err(Error::WrongSecret)));
+    }
+
+    #[test]
+    fn an_identity_file_opens_the_vault_it_sealed_and_no_other_does() {
+        let (home, _, file) = fixture::vault();
+        assert_eq!(Vault::lock(&home).unwrap(), Lock::Identity);
+        let vault = Vault::open(&home, &Unlock::Identity(file)).unwrap();
+        assert!(same(&vault.device_key().unwrap(), &fixture::device_key()));
+
+        let (other, _) = fixture::identity_file(home.dir.path(), "other.txt");
+        assert!(matches!(Vault::open(&home, &Unlock::Identity(other)), Err(Error::WrongSecret)));
+        let opened = Vault::open(&home, &Unlock::Passphrase(passphrase("x")));
+        assert!(matches!(opened, Err(Error::WrongSecret)));
+    }
+
+    #[test]
+    fn an_identity_file_that_is_none_is_named() {
+        let (home, _, file) = fixture::vault();
+        let missing = file.with_file_name("missing.txt");
+        match Vault::open(&home, &Unlock::Identity(missing.clone())) {
+            Err(Error::NotFound { name, .. }) => assert_eq!(name, missing.display().to_string()),
+            other => panic!("{other:?}"),
+        }
+        for content in ["", "# only a comment\n", "hello\n"] {
+            fs::write(&missing, content).unwrap();
+            let opened = Vault::open(&home, &Unlock::Identity(missing.clone()));
+            assert!(matches!(opened, Err(Error::NotAnIdentity { .. })), "{content}");
+            let new = fixture::home();
+            let seal = Seal::Identity(missing.clone());
+            let made = Vault::create(&new, &fixture::device(), &fixture::device_key(), &seal, &[]);
+            assert!(matches!(made, Err(Error::NotAnIdentity { .. })), "{content}");
+            assert!(!Vault::exists(&new));
+        }
+    }
+
+    #[test]
+    fn a_recovery_identity_opens_the_vault_too() {
+        let home = fixture::home();
+        let (file, _) = fixture::identity_file(home.dir.path(), "daily.txt");
+        let (spare, recipient) = fixture::identity_file(home.dir.path(), "spare.txt");
+        let (device, key) = (fixture::device(), fixture::device_key());
+        Vault::create(&home, &device, &key, &Seal::Identity(file), &[recipient]).unwrap();
+        let vault = Vault::open(&home, &Unlock::Identity(spare)).unwrap();
+        assert!(same(&vault.device_key().unwrap(), &key));
+    }
+
+    #[test]
+    fn a_recovery_recipient_cannot_be_slipped_in_from_outside() {
+        let (home, _, file) = fixture::vault();
+        let (_, recipient) = fixture::identity_file(home.dir.path(), "thief.txt");
+        let header = header_path(&home);
+        let text = fs::read_to_string(&header).unwrap();
+        let altered = text.replace("[]", &format!("[\"{recipient}\"]"));
+        assert_ne!(altered, text);
+        fs::write(&header, altered).unwrap();
+        let opened = Vault::open(&home, &Unlock::Identity(file));
+        assert!(matches!(opened, Err(Error::Corrupt { path, .. }) if path == header));
+    }
+
+    #[test]
+    fn a_second_vault_is_refused_and_the_first_stays() {
+        let (home, _, file) = fixture::vault();
+        let other = DeviceInfo { name: "Mallory".into(), ..fixture::device() };
+        let seal = Seal::Identity(file.clone());
+        let made = Vault::create(&home, &other, &fixture::device_key(), &seal, &[]);
+        assert!(matches!(made, Err(Error::Exists { .. })));
+        assert_eq!(Vault::device(&home).unwrap(), fixture::device());
+        Vault::open(&home, &Unlock::Identity(file)).unwrap();
+    }
+
+    #[test]
+    fn of_two_that_make_a_vault_at_once_one_wins() {
+        let home = fixture::home();
+        let (file, _) = fixture::identity_file(home.dir.path(), "identity.txt");
+        let make = |name: &str| {
+            let device = DeviceInfo { name: name.to_owned(), ..fixture::device() };
+            let seal = Seal::Identity(file.clone());
+            Vault::create(&home, &device, &fixture::device_key(), &seal, &[])
+        };
+        let names = ["a", "b", "c", "d"];
+        let made = std::thread::scope(|scope| {
+            let threads = names.map(|name| scope.spawn(move || make(name)));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        let winners: Vec<&str> =
+            names.iter().zip(&made).filter(|(_, m)| m.is_ok()).map(|(n, _)| *n).collect();
+        assert_eq!(winners, [Vault::device(&home).unwrap().name]);
+        let losers = made.iter().filter(|m| matches!(m, Err(Error::Exists { .. }))).count();
+        assert_eq!(losers, names.len() - 1);
+        let vault = Vault::open(&home, &Unlock::Identity(file)).unwrap();
+        assert!(same(&vault.device_key().unwrap(), &fixture::device_key()));
+    }
+
+    #[test]
+    fn a_vault_that_was_never_finished_is_made_anew() {
+        let (home, _, file) = fixture::vault();
+        let seal = || Seal::Identity(file.clone());
+        let whole = file::list(&home.data).unwrap();
+        fs::remove_file(header_path(&home)).unwrap();
+        fs::write(home.data.join(".new"), b"half a head").unwrap();
+        fs::write(home.data.join(DEVICE), b"").unwrap();
+        assert!(!Vault::exists(&home));
+        assert!(matches!(Vault::device(&home), Err(Error::NoVault { .. })));
+
+        let (device, key) = (fixture::device(), fixture::device_key());
+        Vault::create(&home, &device, &key, &seal(), &[]).unwrap();
+        assert_eq!(file::list(&home.data).unwrap(), whole);
+        let vault = Vault::open(&home, &Unlock::Identity(file.clone())).unwrap();
+        assert!(same(&vault.device_key().unwrap(), &key));
+        assert_eq!(Vault::device(&home).unwrap(), device);
+    }
+
+    #[test]
+    fn keys_without_their_vault_are_never_overwritten_by_a_new_one() {
+        let (home, _, file) = fixture::vault();
+        fs::create_dir_all(home.keys().join("vault")).unwrap();
+        let identity = fs::read(home.data.join(IDENTITY)).unwrap();
+        fs::remove_file(header_path(&home)).unwrap();
+        let (device, key) = (fixture::device(), fixture::device_key());
+        let made = Vault::create(&home, &device, &key, &Seal::Identity(file), &[]);
+        assert!(matches!(made, Err(Error::Corrupt { .. })));
+        assert_eq!(fs::read(home.data.join(IDENTITY)).unwrap(), identity);
+    }
+
+    #[test]
+    fn loose_modes_are_refused_until_they_are_put_right() {
+        let (home, _, file) = fixture::vault();
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let everything = [
+            (home.data.clone(), 0o700),
+            (home.state.clone(), 0o700),
+            (home.data.join(IDENTITY), 0o600),
+            (header_path(&home), 0o600),
+        ];
+        for (path, tight) in everything {
+            set(&path, tight | 0o040);
+            match Vault::open(&home, &Unlock::Identity(file.clone())) {
+                Err(Error::LooseMode { path: loose, chmod }) => {
+                    assert_eq!(loose, path);
+                    let status = Command::new("sh").args(["-c", &chmod]).status().unwrap();
+                    assert!(status.success(), "{chmod}");
+                }
+                other => panic!("{path:?}: {other:?}"),
+            }
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, tight);
+            Vault::open(&home, &Unlock::Identity(file.clone())).unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_vault_is_open_to_others() {
+        let (home, _, _) = fixture::vault();
+        for root in [&home.data, &home.state] {
+            assert_eq!(fs::metadata(root).unwrap().permissions().mode() & 0o777, 0o700);
+            for path in file::list(root).unwrap() {
+                let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+                assert_eq!(mode, 0o600, "{path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_identity_is_corrupt_and_not_a_wrong_secret() {
+        let (home, _, file) = fixture::vault();
+        let path = home.data.join(IDENTITY);
+        let mut sealed = fs::read(&path).unwrap();
+        let last = sealed.len() - 1;
+        sealed[last] ^= 1;
+        fs::write(&path, &sealed).unwrap();
+        let opened = Vault::open(&home, &Unlock::Identity(file.clone()));
+        assert!(matches!(opened, Err(Error::Corrupt { .. })));
+        fs::remove_file(&path).unwrap();
+        let opened = Vault::open(&home, &Unlock::Identity(file));
+        assert!(matches!(opened, Err(Error::Corrupt { why: "missing", .. })));
+    }
+
+    #[test]
+    fn a_device_key_of_another_vault_is_not_taken() {
+        let (home, vault, _) = fixture::vault();
+        let (other, _, _) = fixture::vault();
+        fs::copy(other.data.join(DEVICE_KEY), home.data.join(DEVICE_KEY)).unwrap();
+        assert!(matches!(vault.device_key(), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn a_device_name_must_be_fit_to_be_announced() {
+        let (long, home) = ("é".repeat(32), fixture::home());
+        for name in ["", " ", "a\u{1b}[1m", "a\nb", &long] {
+            let device = DeviceInfo { name: name.to_owned(), ..fixture::device() };
+            let seal = Seal::Passphrase(passphrase("never used"));
+            let made = Vault::create(&home, &device, &fixture::device_key(), &seal, &[]);
+            assert!(matches!(made, Err(Error::BadName { .. })), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_open_vault_prints_nothing_of_itself() {
+        let (_home, vault, _) = fixture::vault();
+        assert_eq!(format!("{vault:?}"), "Vault(..)");
+    }
+}

@@ -65,11 +65,11 @@ fn path(home: &Home) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::fixture;
 
     #[test]
     fn the_sixth_attempt_in_a_row_is_refused_until_somebody_resets() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
+        let home = fixture::home();
         for count in 1..=LIMIT {
             assert_eq!(charge(&home).unwrap(), count);
         }
@@ -83,8 +83,7 @@ mod tests {
 
     #[test]
     fn a_damaged_counter_grants_no_attempt() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
+        let home = fixture::home();
         charge(&home).unwrap();
         let writer = Writer::lock(&home).unwrap();
         writer.replace(&path(&home), b"{}", Durability::Synced).unwrap();

@@ -90,8 +90,8 @@ pub(super) mod fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vault::Home;
     use crate::vault::file::Writer;
+    use crate::vault::fixture;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Pet {
@@ -101,8 +101,7 @@ mod tests {
     }
 
     fn stored(content: &[u8]) -> Result<Option<Pet>, Error> {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
+        let home = fixture::home();
         let path = home.data.join("pet.json");
         Writer::lock(&home).unwrap().create(&path, content).unwrap();
         read(&path)

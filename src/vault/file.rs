@@ -283,12 +283,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-
-    fn home() -> (tempfile::TempDir, Home) {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
-        (dir, home)
-    }
+    use crate::vault::fixture;
 
     fn set_mode(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -296,7 +291,7 @@ mod tests {
 
     #[test]
     fn files_and_directories_are_for_their_owner_alone() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let path = home.state.join("deep/er/file");
         let writer = Writer::lock(&home).unwrap();
         writer.replace(&path, b"content", Durability::Synced).unwrap();
@@ -309,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_file_that_others_can_read_is_refused_with_the_command_to_run() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let path = home.data.join("it's loose");
         Writer::lock(&home).unwrap().create(&path, b"x").unwrap();
         set_mode(&path, 0o640);
@@ -325,7 +320,7 @@ mod tests {
 
     #[test]
     fn create_never_overwrites() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let path = home.data.join("file");
         let writer = Writer::lock(&home).unwrap();
         writer.create(&path, b"first").unwrap();
@@ -335,7 +330,7 @@ mod tests {
 
     #[test]
     fn what_a_killed_writer_left_is_removed_and_never_read() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let path = home.data.join("file");
         Writer::lock(&home).unwrap().create(&path, b"old").unwrap();
         fs::write(home.data.join(SCRATCH), b"half of a n").unwrap();
@@ -346,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_no_scratch() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let blocked = home.data.join("blocked");
         let writer = Writer::lock(&home).unwrap();
         make_dir(&blocked.join("full")).unwrap();
@@ -359,7 +354,7 @@ mod tests {
 
     #[test]
     fn appending_cuts_off_what_is_not_a_line() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let path = home.state.join("lines");
         let writer = Writer::lock(&home).unwrap();
         writer.create(&path, b"one\ntw").unwrap();
@@ -369,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_destroyed_directory_is_gone_with_all_its_files() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let writer = Writer::lock(&home).unwrap();
         let dir = home.data.join("dir");
         writer.create(&dir.join("a"), b"1").unwrap();
@@ -381,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_lock_is_held_until_it_is_dropped() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let path = home.data.join("locks/key");
         let held = try_lock(&path).unwrap();
         assert!(held.is_some());

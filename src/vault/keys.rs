@@ -306,3 +306,240 @@ const SHARE: &str = "age";
 const CONFIRMATION: &str = "confirmation";
 /// No key can have this name.
 const GRAVE: &str = ".deleted";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::vault::fixture::{self, TestHome};
+
+    fn record(name: &str, epoch: u8, generation: u64) -> KeyRecord {
+        let party = |index: u8, name: &str| PartyRecord {
+            index,
+            name: name.into(),
+            fingerprint: Fingerprint::new([index; 32]),
+        };
+        KeyRecord {
+            name: name.into(),
+            public_key: [2; 33],
+            threshold: 2,
+            me: 1,
+            parties: vec![party(1, "alice"), party(2, "bob")],
+            epoch: [epoch; 32],
+            generation,
+            created: 1_790_000_000,
+            state: KeyState::Pending,
+        }
+    }
+
+    fn active(record: KeyRecord) -> KeyRecord {
+        KeyRecord { state: KeyState::Active, ..record }
+    }
+
+    /// A share of the size that a real one has.
+    fn share(epoch: u8) -> Secret<Vec<u8>> {
+        Secret::new(vec![epoch; 70_000])
+    }
+
+    fn vault() -> (TestHome, Vault) {
+        let (home, vault, _) = fixture::vault();
+        (home, vault)
+    }
+
+    fn store(vault: &Vault, record: &KeyRecord) -> Result<(), Error> {
+        let [epoch, ..] = record.epoch;
+        vault.store_pending(record, &share(epoch), &[epoch; 40])
+    }
+
+    /// A vault with an active key `k` of epoch 1.
+    fn vault_with_key() -> (TestHome, Vault) {
+        let (home, vault) = vault();
+        store(&vault, &record("k", 1, 1)).unwrap();
+        vault.activate("k", &[1; 32]).unwrap();
+        (home, vault)
+    }
+
+    fn files(home: &Home, name: &str) -> Vec<String> {
+        let files = file::list(&home.keys().join(name)).unwrap();
+        files.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_new_key_is_pending_until_it_is_activated() {
+        let (home, vault) = vault();
+        assert_eq!(list(&home).unwrap(), []);
+        store(&vault, &active(record("k", 1, 1))).unwrap();
+        assert_eq!(list(&home).unwrap(), [record("k", 1, 1)]);
+        assert_eq!(confirmation(&home, "k", &[1; 32]).unwrap(), [1; 40]);
+        assert_eq!(vault.share("k", &[1; 32]).unwrap().expose(), share(1).expose());
+
+        for _ in 0..2 {
+            vault.activate("k", &[1; 32]).unwrap();
+            assert_eq!(list(&home).unwrap(), [active(record("k", 1, 1))]);
+            assert_eq!(vault.share("k", &[1; 32]).unwrap().expose(), share(1).expose());
+        }
+        // A peer that missed our confirmation may still ask for it.
+        assert_eq!(confirmation(&home, "k", &[1; 32]).unwrap(), [1; 40]);
+    }
+
+    #[test]
+    fn a_share_is_never_overwritten() {
+        let (home, vault) = vault();
+        store(&vault, &record("k", 1, 1)).unwrap();
+        for epoch in [1, 2] {
+            let result = vault.store_pending(&record("k", epoch, 1), &share(9), b"");
+            assert!(matches!(result, Err(Error::Conflict { what: "pending key", .. })));
+        }
+        vault.activate("k", &[1; 32]).unwrap();
+        for (epoch, generation) in [(1, 2), (2, 1)] {
+            let result = store(&vault, &record("k", epoch, generation));
+            assert!(matches!(result, Err(Error::Conflict { what: "key", .. })));
+        }
+        let other_key = KeyRecord { public_key: [3; 33], ..record("k", 2, 2) };
+        assert!(matches!(store(&vault, &other_key), Err(Error::Conflict { .. })));
+        assert_eq!(list(&home).unwrap(), [active(record("k", 1, 1))]);
+        assert_eq!(vault.share("k", &[1; 32]).unwrap().expose(), share(1).expose());
+    }
+
+    #[test]
+    fn a_refreshed_share_waits_beside_the_old_one_and_then_replaces_it() {
+        let (home, vault) = vault_with_key();
+        store(&vault, &record("k", 2, 2)).unwrap();
+        assert_eq!(find(&home, "k").unwrap(), [active(record("k", 1, 1)), record("k", 2, 2)]);
+        assert_eq!(vault.share("k", &[1; 32]).unwrap().expose(), share(1).expose());
+        assert_eq!(vault.share("k", &[2; 32]).unwrap().expose(), share(2).expose());
+
+        vault.activate("k", &[2; 32]).unwrap();
+        assert_eq!(find(&home, "k").unwrap(), [active(record("k", 2, 2))]);
+        assert!(matches!(vault.share("k", &[1; 32]), Err(Error::NotFound { .. })));
+        assert!(matches!(vault.activate("k", &[1; 32]), Err(Error::NotFound { .. })));
+        assert_eq!(
+            files(&home, "k"),
+            ["0202020202020202.age", "0202020202020202.confirmation", "key.json"]
+        );
+    }
+
+    #[test]
+    fn a_crash_while_storing_leaves_no_key_and_the_next_one_stores() {
+        let (home, vault) = vault();
+        store(&vault, &record("k", 1, 1)).unwrap();
+        // As if killed before key.json was written.
+        fs::remove_file(home.keys().join("k/key.json")).unwrap();
+        assert_eq!(list(&home).unwrap(), []);
+        assert!(matches!(find(&home, "k"), Err(Error::NotFound { .. })));
+        assert!(matches!(vault.activate("k", &[1; 32]), Err(Error::NotFound { .. })));
+
+        store(&vault, &record("k", 2, 1)).unwrap();
+        vault.activate("k", &[2; 32]).unwrap();
+        assert_eq!(list(&home).unwrap(), [active(record("k", 2, 1))]);
+        assert!(!location(&home, "k", &[1; 32]).exists());
+    }
+
+    #[test]
+    fn a_crash_while_activating_is_finished_by_activating_again() {
+        let (home, vault) = vault_with_key();
+        store(&vault, &record("k", 2, 2)).unwrap();
+        let old = fs::read(location(&home, "k", &[1; 32])).unwrap();
+        vault.activate("k", &[2; 32]).unwrap();
+        // As if killed after the switch: the old share is whole, or overwritten, but there.
+        for left in [&old, &vec![0; old.len()]] {
+            let path = location(&home, "k", &[1; 32]);
+            Writer::lock(&home).unwrap().create(&path, left).unwrap();
+            assert_eq!(find(&home, "k").unwrap(), [active(record("k", 2, 2))]);
+            vault.activate("k", &[2; 32]).unwrap();
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn an_epoch_whose_share_does_not_open_never_replaces_one_that_does() {
+        let (home, vault) = vault_with_key();
+        store(&vault, &record("k", 2, 2)).unwrap();
+        let path = location(&home, "k", &[2; 32]);
+        let sealed = fs::read(&path).unwrap();
+        for damaged in [&sealed[..sealed.len() - 1], b""] {
+            fs::write(&path, damaged).unwrap();
+            assert!(matches!(vault.activate("k", &[2; 32]), Err(Error::Corrupt { .. })));
+            assert_eq!(vault.share("k", &[1; 32]).unwrap().expose(), share(1).expose());
+        }
+    }
+
+    #[test]
+    fn discarding_a_pending_epoch_leaves_the_active_one() {
+        let (home, vault) = vault_with_key();
+        store(&vault, &record("k", 2, 2)).unwrap();
+        let wrong = discard_pending(&home, "k", &[1; 32]);
+        assert!(matches!(wrong, Err(Error::NotFound { what: "pending key", .. })));
+        discard_pending(&home, "k", &[2; 32]).unwrap();
+        assert_eq!(find(&home, "k").unwrap(), [active(record("k", 1, 1))]);
+        assert!(!location(&home, "k", &[2; 32]).exists());
+
+        store(&vault, &record("new", 3, 1)).unwrap();
+        discard_pending(&home, "new", &[3; 32]).unwrap();
+        assert!(!home.keys().join("new").exists());
+    }
+
+    #[test]
+    fn a_deleted_key_is_gone_and_its_name_is_free() {
+        let (home, vault) = vault_with_key();
+        delete(&home, "k").unwrap();
+        assert_eq!(list(&home).unwrap(), []);
+        assert_eq!(file::list(&home.keys()).unwrap(), Vec::<PathBuf>::new());
+        assert!(matches!(delete(&home, "k"), Err(Error::NotFound { what: "key", .. })));
+        store(&vault, &record("k", 2, 1)).unwrap();
+    }
+
+    #[test]
+    fn what_an_interrupted_deletion_left_is_destroyed_later() {
+        let (home, vault) = vault_with_key();
+        fs::rename(home.keys().join("k"), home.keys().join(GRAVE)).unwrap();
+        assert_eq!(list(&home).unwrap(), []);
+        store(&vault, &record("k", 2, 1)).unwrap();
+        assert!(!home.keys().join(GRAVE).exists());
+    }
+
+    #[test]
+    fn a_key_in_use_is_in_use_at_once_and_cannot_be_deleted() {
+        let (home, _vault) = vault_with_key();
+        let held = lock(&home, "k").unwrap();
+        assert!(matches!(lock(&home, "k"), Err(Error::InUse { name }) if name == "k"));
+        assert!(matches!(delete(&home, "k"), Err(Error::InUse { .. })));
+        lock(&home, "other").unwrap();
+        drop(held);
+        delete(&home, "k").unwrap();
+    }
+
+    #[test]
+    fn a_key_name_cannot_point_elsewhere() {
+        let (home, vault) = vault();
+        let long = "k".repeat(65);
+        for name in ["", ".", "..", "../k", "a/b", ".k", "-k", "k\0", "k k", "ключ", &long] {
+            let bad =
+                |e: Option<Error>| assert!(matches!(e, Some(Error::BadName { .. })), "{name:?}");
+            bad(store(&vault, &record(name, 1, 1)).err());
+            bad(vault.share(name, &[1; 32]).err());
+            bad(vault.activate(name, &[1; 32]).err());
+            bad(confirmation(&home, name, &[1; 32]).err());
+            bad(find(&home, name).err());
+            bad(lock(&home, name).err());
+            bad(delete(&home, name).err());
+            bad(discard_pending(&home, name, &[1; 32]).err());
+        }
+        let longest = "k".repeat(64);
+        for name in ["k", "Vault_2.old-1", &longest] {
+            store(&vault, &record(name, 1, 1)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_file_that_is_not_one_is_named() {
+        let (home, vault) = vault_with_key();
+        store(&vault, &record("l", 2, 1)).unwrap();
+        let path = home.keys().join("k/key.json");
+        fs::copy(home.keys().join("l/key.json"), &path).unwrap();
+        assert!(matches!(list(&home), Err(Error::Corrupt { path: p, .. }) if p == path));
+        fs::write(&path, b"").unwrap();
+        assert!(matches!(find(&home, "k"), Err(Error::Corrupt { path: p, .. }) if p == path));
+    }
+}

@@ -11,15 +11,18 @@
 //! ```text
 //! {"ledger":1}
 //! {"spend":SESSION,"epoch":EPOCH,"peers":[2,3]}
-//! {"resolve":SESSION}
+//! {"resolve":N}
 //! {"retire":PEER,"epoch":EPOCH,"fingerprint":HEX,"code":"E_OTE_CHECK","session":SESSION,"time":N}
 //! {"height":N,"epoch":EPOCH,"peer":PEER}
 //! ```
+//!
+//! `resolve` is about the N-th spent session, counted from 1. Hashes are 64 hexadecimal digits.
 //!
 //! An empty file is an empty ledger; the first line written to it comes with the header. A last line
 //! that a crash cut short was never acted on and is dropped. Any other line that does
 //! not parse is an error: a ban that cannot be read must not be taken for no ban.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
 use std::path::PathBuf;
@@ -119,8 +122,8 @@ impl Ledger {
     pub fn resolve(&mut self, session: &[u8; 32]) -> Result<(), Error> {
         self.write(|state| match state.sessions.get(session) {
             None => Err(Error::not_found("session", hex(session))),
-            Some(spent) if spent.open.is_empty() => Ok(Change::nothing()),
-            Some(_) => Ok(Change::lazy(Line::Resolve { session: *session })),
+            Some(spent) if !state.open.contains_key(spent) => Ok(Change::nothing()),
+            Some(spent) => Ok(Change::lazy(Line::Resolve { spent: *spent })),
         })
     }
 
@@ -216,32 +219,31 @@ impl Ledger {
 
     /// Takes in what follows `self.end`, but for a line that a crash cut short.
     fn absorb(&mut self, content: &[u8]) -> Result<(), Error> {
-        self.state.sessions.reserve(content.len() / 256);
-        let mut rest = content;
-        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-            let (line, after) = (rest.get(..end), rest.get(end.saturating_add(1)..));
-            let (line, after) = (line.unwrap_or_default(), after.unwrap_or_default());
-            if let Err(e) = self.take(line) {
-                // After a power failure the end of a file may be there with its middle zero.
-                let torn = after.is_empty() && line.contains(&0);
-                return if torn { Ok(()) } else { Err(e) };
+        self.state.sessions.reserve(content.len() / 192);
+        let mut cursor = Cursor(content);
+        while !cursor.0.is_empty() {
+            let before = cursor.0;
+            match self.take(&mut cursor) {
+                Ok(()) => {}
+                Err(_) if is_torn(before) => return Ok(()),
+                Err(e) => return Err(e),
             }
+            let length = before.len().saturating_sub(cursor.0.len());
+            self.end = self.end.saturating_add(length as u64);
             self.lines = self.lines.saturating_add(1);
-            self.end = self.end.saturating_add(end as u64).saturating_add(1);
-            rest = after;
         }
         Ok(())
     }
 
-    fn take(&mut self, line: &[u8]) -> Result<(), Error> {
+    fn take(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
         let folded = if self.lines == 0 {
-            match Cursor(line).header() {
+            match cursor.header() {
                 Some(VERSION) => Ok(()),
                 Some(version) => return Err(Error::Unsupported { path: self.path(), version }),
                 None => Err("not a ledger"),
             }
         } else {
-            Cursor(line).line().ok_or("not a ledger line").and_then(|line| self.state.fold(line))
+            cursor.line().ok_or("not a ledger line").and_then(|line| self.state.fold(line))
         };
         let line = Some(self.lines.saturating_add(1));
         folded.map_err(|why| Error::Corrupt { path: self.path(), line, why })
@@ -283,7 +285,10 @@ impl Change {
 struct State {
     /// In the order of their first line. Few, and lines mostly belong to the last.
     epochs: Vec<Epoch>,
-    sessions: HashMap<Id, Spent>,
+    /// Every spent session and its number, from 1.
+    sessions: HashMap<Id, u64>,
+    /// The sessions with unresolved checks, by their number: place in `epochs` and peers.
+    open: BTreeMap<u64, (usize, PeerSet)>,
 }
 
 struct Epoch {
@@ -299,12 +304,6 @@ struct Pair {
     retired: Option<String>,
 }
 
-/// A spent session: its place in `epochs` and the peers whose check is unresolved.
-struct Spent {
-    epoch: usize,
-    open: PeerSet,
-}
-
 impl State {
     fn epoch(&self, id: &Id) -> Option<&Epoch> {
         self.epochs.iter().rfind(|epoch| epoch.id == *id)
@@ -318,20 +317,22 @@ impl State {
         match line {
             Line::Spend { session, epoch, peers } => {
                 let place = self.place(&epoch);
+                let number =
+                    u64::try_from(self.sessions.len()).unwrap_or(u64::MAX).saturating_add(1);
                 let Entry::Vacant(vacant) = self.sessions.entry(session) else {
                     return Err("session spent twice");
                 };
-                vacant.insert(Spent { epoch: place, open: peers });
+                vacant.insert(number);
+                self.open.insert(number, (place, peers));
                 if let Some(epoch) = self.epochs.get_mut(place) {
                     epoch.height = epoch.height.saturating_add(1);
                     peers.iter().for_each(|peer| epoch.pair_mut(peer).begin_check());
                 }
             }
-            Line::Resolve { session } => {
-                let spent = self.sessions.get_mut(&session).ok_or("session never spent")?;
-                let resolved = std::mem::take(&mut spent.open);
-                if let Some(epoch) = self.epochs.get_mut(spent.epoch) {
-                    resolved.iter().for_each(|peer| epoch.pair_mut(peer).resolve_check());
+            Line::Resolve { spent } => {
+                let (place, peers) = self.open.remove(&spent).ok_or("no such open session")?;
+                if let Some(epoch) = self.epochs.get_mut(place) {
+                    peers.iter().for_each(|peer| epoch.pair_mut(peer).resolve_check());
                 }
             }
             Line::Retire { peer, epoch, code, .. } => {
@@ -389,7 +390,7 @@ impl Pair {
 }
 
 /// Some of the parties 1 to 16.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct PeerSet(u16);
 
 impl PeerSet {
@@ -423,10 +424,10 @@ impl FromIterator<PeerSet> for PeerSet {
     }
 }
 
-#[derive(Clone)]
+#[derive(Debug)]
 enum Line {
     Spend { session: Id, epoch: Id, peers: PeerSet },
-    Resolve { session: Id },
+    Resolve { spent: u64 },
     Retire { peer: u8, epoch: Id, fingerprint: Id, code: String, session: Id, time: i64 },
     Height { height: u64, epoch: Id, peer: u8 },
 }
@@ -439,7 +440,7 @@ impl fmt::Display for Line {
                 let (session, epoch, peers) = (hex(session), hex(epoch), peers.join(","));
                 write!(f, r#"{{"spend":"{session}","epoch":"{epoch}","peers":[{peers}]}}"#)
             }
-            Self::Resolve { session } => write!(f, r#"{{"resolve":"{}"}}"#, hex(session)),
+            Self::Resolve { spent } => write!(f, r#"{{"resolve":{spent}}}"#),
             Self::Retire { peer, epoch, fingerprint, code, session, time } => {
                 let (epoch, fingerprint, session) = (hex(epoch), hex(fingerprint), hex(session));
                 write!(f, r#"{{"retire":{peer},"epoch":"{epoch}","fingerprint":"{fingerprint}","#)?;
@@ -452,28 +453,26 @@ impl fmt::Display for Line {
     }
 }
 
-/// Reads a line from left to right, in the one form it can have.
+/// Reads lines from left to right, in the one form they can have.
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {
-    fn header(mut self) -> Option<u64> {
+    fn header(&mut self) -> Option<u64> {
         self.text(r#"{"ledger":"#)?;
         let version = self.number()?;
-        self.text("}")?;
-        self.end(version)
+        self.text("}\n")?;
+        Some(version)
     }
 
-    fn line(mut self) -> Option<Line> {
+    fn line(&mut self) -> Option<Line> {
         let line = if self.text(r#"{"spend":""#).is_some() {
             let session = self.id()?;
             self.text(r#"","epoch":""#)?;
             let epoch = self.id()?;
             self.text(r#"","peers":["#)?;
             Line::Spend { session, epoch, peers: self.peers()? }
-        } else if self.text(r#"{"resolve":""#).is_some() {
-            let session = self.id()?;
-            self.text(r#"""#)?;
-            Line::Resolve { session }
+        } else if self.text(r#"{"resolve":"#).is_some() {
+            Line::Resolve { spent: self.number()? }
         } else if self.text(r#"{"retire":"#).is_some() {
             self.retire()?
         } else {
@@ -484,8 +483,8 @@ impl Cursor<'_> {
             self.text(r#"","peer":"#)?;
             Line::Height { height, epoch, peer: self.peer()? }
         };
-        self.text("}")?;
-        self.end(line)
+        self.text("}\n")?;
+        Some(line)
     }
 
     fn retire(&mut self) -> Option<Line> {
@@ -499,9 +498,12 @@ impl Cursor<'_> {
         self.text(r#"","session":""#)?;
         let session = self.id()?;
         self.text(r#"","time":"#)?;
-        let negative = self.text("-").is_some();
-        let time = i64::try_from(self.number()?).ok()?;
-        let time = if negative { time.checked_neg()? } else { time };
+        let time = match self.text("-") {
+            Some(()) => {
+                self.number().filter(|n| *n > 0).and_then(|n| 0_i64.checked_sub_unsigned(n))?
+            }
+            None => i64::try_from(self.number()?).ok()?,
+        };
         Some(Line::Retire { peer, epoch, fingerprint, code, session, time })
     }
 
@@ -543,14 +545,15 @@ impl Cursor<'_> {
         PeerSet::default().with(peer).map(|_| peer)
     }
 
-    /// Distinct numbers and the closing bracket.
+    /// Ascending numbers and the closing bracket.
     fn peers(&mut self) -> Option<PeerSet> {
-        let mut peers = PeerSet::default();
+        let (mut peers, mut last) = (PeerSet::default(), 0);
         if self.text("]").is_some() {
             return Some(peers);
         }
         loop {
-            peers = peers.with(self.peer()?)?;
+            let peer = self.peer().filter(|peer| *peer > last)?;
+            (peers, last) = (peers.with(peer)?, peer);
             if self.text("]").is_some() {
                 return Some(peers);
             }
@@ -559,14 +562,19 @@ impl Cursor<'_> {
     }
 
     fn code(&mut self) -> Option<String> {
-        let length = self.0.iter().position(|b| *b == b'"')?;
+        let length = self.0.iter().take(33).position(|b| *b == b'"')?;
         let (code, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         is_code(code).then(|| String::from_utf8_lossy(code).into_owned())
     }
+}
 
-    fn end<T>(self, value: T) -> Option<T> {
-        self.0.is_empty().then_some(value)
+/// Whether this is a last line that a crash cut short. After a power failure the end of it may be
+/// there with zeros before.
+fn is_torn(content: &[u8]) -> bool {
+    match content.iter().position(|b| *b == b'\n') {
+        None => true,
+        Some(end) => end.saturating_add(1) == content.len() && content.contains(&0),
     }
 }
 
@@ -582,7 +590,7 @@ const VERSION: u64 = 1;
 const HEADER: &str = r#"{"ledger":1}"#;
 
 /// The value of each hexadecimal digit, 16 for any other byte.
-const DIGITS: [u8; 256] = {
+static DIGITS: [u8; 256] = {
     let mut table = [16; 256];
     let mut value = 0;
     while value < 16 {
@@ -591,3 +599,341 @@ const DIGITS: [u8; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::vault::fixture;
+
+    const EPOCH: Id = [0xe1; 32];
+    fn open(home: &Home) -> Ledger {
+        Ledger::open(home).unwrap()
+    }
+
+    fn alice() -> Fingerprint {
+        Fingerprint::new([0xa1; 32])
+    }
+
+    fn session(n: u32) -> Id {
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        id
+    }
+
+    /// A line as it is read and written again.
+    fn read(line: &[u8]) -> Option<String> {
+        let mut cursor = Cursor(line);
+        let line = cursor.line()?;
+        cursor.0.is_empty().then(|| format!("{line}\n"))
+    }
+
+    fn add(home: &Home, bytes: &[u8]) {
+        let mut file = fs::OpenOptions::new().append(true).open(path(home)).unwrap();
+        file.write_all(bytes).unwrap();
+    }
+
+    fn why(result: Result<(), Error>) -> (u8, String) {
+        match result {
+            Err(Error::Retired { peer, code }) => (peer, code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// One of each line, through the public calls.
+    fn all_kinds(home: &Home) -> Ledger {
+        let mut ledger = open(home);
+        ledger.saw_height(&EPOCH, 2, 7).unwrap();
+        ledger.spend(&EPOCH, &session(1), &[2, 3]).unwrap();
+        ledger.resolve(&session(1)).unwrap();
+        ledger.retire(&EPOCH, 3, &alice(), "E_OTE_CHECK", &session(1), -5).unwrap();
+        ledger
+    }
+
+    #[test]
+    fn a_session_is_spent_once_here_and_after_a_restart() {
+        let home = fixture::home();
+        let mut ledger = open(&home);
+        ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
+        assert!(matches!(ledger.spend(&EPOCH, &session(1), &[2]), Err(Error::Spent)));
+        assert!(matches!(open(&home).spend(&[9; 32], &session(1), &[3]), Err(Error::Spent)));
+        assert_eq!(open(&home).height(&EPOCH), 1);
+        assert_eq!(open(&home).height(&[9; 32]), 0);
+    }
+
+    #[test]
+    fn two_that_have_the_ledger_open_see_what_the_other_wrote() {
+        let home = fixture::home();
+        let (mut one, mut two) = (open(&home), open(&home));
+        one.spend(&EPOCH, &session(1), &[2]).unwrap();
+        assert!(matches!(two.spend(&EPOCH, &session(1), &[2]), Err(Error::Spent)));
+        two.retire(&EPOCH, 2, &alice(), "E_OTE_CHECK", &session(1), 5).unwrap();
+        let retired = one.spend(&EPOCH, &session(2), &[2]);
+        assert_eq!(why(retired), (2, "E_OTE_CHECK".into()));
+    }
+
+    #[test]
+    fn a_retired_pair_stays_retired_and_no_other_is_touched() {
+        let home = fixture::home();
+        let mut ledger = open(&home);
+        ledger.retire(&EPOCH, 3, &alice(), "E_GAMMA_U", &session(1), 5).unwrap();
+        ledger.retire(&EPOCH, 3, &alice(), "E_GAMMA_V", &session(2), 6).unwrap();
+        let mut again = open(&home);
+        assert_eq!(again.retired(&EPOCH), [(3, "E_GAMMA_U".to_owned())]);
+        assert_eq!(why(again.spend(&EPOCH, &session(3), &[2, 3])), (3, "E_GAMMA_U".into()));
+        assert_eq!(again.height(&EPOCH), 0);
+        again.spend(&EPOCH, &session(3), &[2]).unwrap();
+        again.spend(&[9; 32], &session(4), &[3]).unwrap();
+        assert_eq!(again.retired(&[9; 32]), []);
+    }
+
+    #[test]
+    fn twenty_unresolved_checks_are_borne_and_the_next_retires_the_pair() {
+        let home = fixture::home();
+        for n in 0..MAX_UNRESOLVED {
+            // Each time as if killed before the check was resolved.
+            open(&home).spend(&EPOCH, &session(n), &[2]).unwrap();
+        }
+        assert_eq!(open(&home).retired(&EPOCH), []);
+        let mut ledger = open(&home);
+        let refused = ledger.spend(&EPOCH, &session(99), &[2, 3]);
+        assert_eq!(why(refused), (2, UNRESOLVED.into()));
+
+        let mut ledger = open(&home);
+        assert_eq!(ledger.retired(&EPOCH), [(2, UNRESOLVED.to_owned())]);
+        // Resolving one later does not bring the pair back, and party 3 was never charged.
+        ledger.resolve(&session(0)).unwrap();
+        assert_eq!(why(ledger.spend(&EPOCH, &session(100), &[2])).1, UNRESOLVED);
+        assert_eq!(open(&home).retired(&EPOCH).len(), 1);
+        for n in 0..MAX_UNRESOLVED {
+            ledger.spend(&EPOCH, &session(200 + n), &[3]).unwrap();
+        }
+    }
+
+    #[test]
+    fn resolved_checks_do_not_add_up() {
+        let home = fixture::home();
+        let mut ledger = open(&home);
+        for n in 0..3 * MAX_UNRESOLVED {
+            ledger.spend(&EPOCH, &session(n), &[2, 3]).unwrap();
+            ledger.resolve(&session(n)).unwrap();
+            ledger.resolve(&session(n)).unwrap();
+        }
+        let ledger = open(&home);
+        assert_eq!(ledger.retired(&EPOCH), []);
+        assert_eq!(ledger.height(&EPOCH), u64::from(3 * MAX_UNRESOLVED));
+    }
+
+    #[test]
+    fn only_a_spent_session_can_be_resolved() {
+        let home = fixture::home();
+        let result = open(&home).resolve(&session(1));
+        assert!(matches!(result, Err(Error::NotFound { what: "session", .. })));
+    }
+
+    #[test]
+    fn a_peer_that_goes_back_is_noticed_after_a_restart() {
+        let home = fixture::home();
+        let mut ledger = open(&home);
+        ledger.saw_height(&EPOCH, 2, 7).unwrap();
+        ledger.saw_height(&EPOCH, 2, 7).unwrap();
+        ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
+        let mut ledger = open(&home);
+        assert_eq!(ledger.peer_height(&EPOCH, 2), 7);
+        assert_eq!(ledger.peer_height(&EPOCH, 3), 0);
+        match ledger.saw_height(&EPOCH, 2, 6) {
+            Err(Error::RolledBack { peer: 2, seen: 7, announced: 6 }) => {}
+            other => panic!("{other:?}"),
+        }
+        ledger.saw_height(&EPOCH, 3, 1).unwrap();
+        ledger.saw_height(&[9; 32], 2, 1).unwrap();
+    }
+
+    #[test]
+    fn a_line_that_a_crash_cut_short_is_dropped_and_written_over() {
+        let whole = {
+            let home = fixture::home();
+            all_kinds(&home);
+            fs::read(path(&home)).unwrap()
+        };
+        let last = whole[..whole.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
+        for cut in last..whole.len() {
+            let home = fixture::home();
+            all_kinds(&home);
+            fs::write(path(&home), &whole[..cut]).unwrap();
+            let mut ledger = open(&home);
+            assert_eq!(ledger.retired(&EPOCH), []);
+            ledger.spend(&EPOCH, &session(2), &[2]).unwrap();
+            assert_eq!(open(&home).height(&EPOCH), 2, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_last_line_of_zeros_after_a_power_failure_is_dropped() {
+        let home = fixture::home();
+        all_kinds(&home);
+        let mut torn = Line::Resolve { spent: 1 }.to_string().into_bytes();
+        torn[5..].fill(0);
+        torn.push(b'\n');
+        add(&home, &torn);
+        let mut ledger = open(&home);
+        ledger.spend(&EPOCH, &session(2), &[2]).unwrap();
+        assert_eq!(open(&home).height(&EPOCH), 2);
+        assert!(!fs::read(path(&home)).unwrap().contains(&0));
+    }
+
+    #[test]
+    fn any_other_line_that_does_not_parse_is_named() {
+        let home = fixture::home();
+        all_kinds(&home);
+        add(&home, b"{\"pardon\":3}\n");
+        assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(6), .. })));
+        add(&home, b"{\"resolve\":");
+        assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(6), .. })));
+    }
+
+    #[test]
+    fn lines_that_contradict_one_another_are_named() {
+        for line in [
+            Line::Spend { session: session(1), epoch: EPOCH, peers: PeerSet(1) },
+            Line::Resolve { spent: 2 },
+        ] {
+            let home = fixture::home();
+            all_kinds(&home);
+            add(&home, format!("{line}\n").as_bytes());
+            assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(6), .. })));
+        }
+    }
+
+    #[test]
+    fn a_newer_ledger_is_not_guessed_at_and_not_written_to() {
+        let home = fixture::home();
+        let mut ledger = all_kinds(&home);
+        fs::write(path(&home), "{\"ledger\":2}\n{\"resolve\":\"x\"}").unwrap();
+        assert!(matches!(Ledger::open(&home), Err(Error::Unsupported { version: 2, .. })));
+        let shrunk = ledger.spend(&EPOCH, &session(2), &[2]);
+        assert!(matches!(shrunk, Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn a_lost_ledger_is_not_taken_for_an_empty_one() {
+        let (home, _vault, _) = fixture::vault();
+        let mut ledger = all_kinds(&home);
+        fs::remove_file(path(&home)).unwrap();
+        assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { why: "missing", .. })));
+        let spent = ledger.spend(&EPOCH, &session(2), &[2]);
+        assert!(matches!(spent, Err(Error::Corrupt { why: "missing", .. })));
+    }
+
+    #[test]
+    fn every_line_is_json_and_reads_back() {
+        let home = fixture::home();
+        all_kinds(&home);
+        let text = fs::read_to_string(path(&home)).unwrap();
+        assert_eq!(text.lines().count(), 5);
+        for line in text.lines() {
+            serde_json::from_str::<serde_json::Value>(line).unwrap();
+        }
+        for line in text.split_inclusive('\n').skip(1) {
+            assert_eq!(read(line.as_bytes()).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn only_parties_one_to_sixteen_and_plain_codes_are_written() {
+        let home = fixture::home();
+        let mut ledger = open(&home);
+        for peers in [&[0_u8][..], &[17], &[2, 2]] {
+            let spent = ledger.spend(&EPOCH, &session(1), peers);
+            assert!(matches!(spent, Err(Error::BadName { .. })), "{peers:?}");
+        }
+        for code in ["", "a b", "a\"b", "a\nb", "ü"] {
+            let retired = ledger.retire(&EPOCH, 2, &alice(), code, &session(1), 0);
+            assert!(matches!(retired, Err(Error::BadName { .. })), "{code:?}");
+        }
+        ledger.spend(&EPOCH, &session(1), &[16, 1]).unwrap();
+        ledger.spend(&EPOCH, &session(2), &[]).unwrap();
+        assert_eq!(open(&home).height(&EPOCH), 2);
+    }
+
+    #[test]
+    fn threads_that_spend_at_once_lose_nothing() {
+        let home = fixture::home();
+        let home = &home.home;
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                scope.spawn(move || {
+                    let mut ledger = open(home);
+                    for n in 0..10 {
+                        let session = session(100 * thread + n);
+                        ledger.spend(&EPOCH, &session, &[2]).unwrap();
+                        ledger.resolve(&session).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(open(home).height(&EPOCH), 40);
+        assert_eq!(open(home).retired(&EPOCH), []);
+    }
+
+    fn any_line() -> impl Strategy<Value = Line> {
+        let id = || any::<[u8; 32]>();
+        let peer = || 1..=16_u8;
+        prop_oneof![
+            (id(), id(), any::<u16>()).prop_map(|(session, epoch, peers)| {
+                Line::Spend { session, epoch, peers: PeerSet(peers) }
+            }),
+            any::<u64>().prop_map(|spent| Line::Resolve { spent }),
+            (peer(), id(), id(), "[A-Za-z0-9_]{1,32}", id(), any::<i64>()).prop_map(
+                |(peer, epoch, fingerprint, code, session, time)| {
+                    Line::Retire { peer, epoch, fingerprint, code, session, time }
+                }
+            ),
+            (any::<u64>(), id(), peer()).prop_map(|(height, epoch, peer)| Line::Height {
+                height,
+                epoch,
+                peer
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_reads_back(line in any_line()) {
+            let text = format!("{line}\n");
+            prop_assert_eq!(read(text.as_bytes()), Some(text));
+        }
+
+        #[test]
+        fn an_altered_line_is_refused_or_means_what_it_says(
+            line in any_line(), at: prop::sample::Index, byte: u8,
+        ) {
+            let mut bytes = format!("{line}\n").into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Some(read) = read(&bytes) {
+                prop_assert_eq!(read.into_bytes(), bytes);
+            }
+        }
+
+        #[test]
+        fn no_content_makes_the_reader_panic(
+            content in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..300),
+                "(\\{\"ledger\":1\\}\n)?([{}\":,a-f0-9\n\\[\\]-]|spend|resolve|retire|height|epoch){0,60}"
+                    .prop_map(String::into_bytes),
+            ],
+        ) {
+            let mut ledger = Ledger {
+                home: Home::at("nowhere"), end: 0, lines: 0, state: State::default(),
+            };
+            if ledger.absorb(&content).is_ok() {
+                prop_assert!(ledger.end <= content.len() as u64);
+            }
+        }
+    }
+}

@@ -253,3 +253,223 @@ mod rfc3339 {
 /// The names that an extra field cannot have.
 const FIELDS: [&str; 8] =
     ["time", "ceremony", "key", "digest", "peer", "purpose", "outcome", "prev"];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::vault::fixture::{self, TestHome};
+
+    fn entry(n: i64) -> Entry {
+        Entry {
+            time: 1_790_000_000 + n,
+            ceremony: "sign".into(),
+            key: "vault".into(),
+            digest: "5a".repeat(32),
+            peer: "bob".into(),
+            purpose: "release \"1.2\"\nüñ".into(),
+            outcome: "signed".into(),
+            extra: Map::new(),
+        }
+    }
+
+    fn log_of(count: i64) -> TestHome {
+        let home = fixture::home();
+        for n in 0..count {
+            Log::append(&home, &entry(n)).unwrap();
+        }
+        home
+    }
+
+    fn bad_line(home: &Home) -> (u64, Altered) {
+        match Log::verify(home) {
+            Err(Error::BadLine { line, why }) => (line, why),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Rewrites the log by its lines.
+    fn edit(home: &Home, change: impl FnOnce(&mut Vec<String>)) {
+        let text = fs::read_to_string(path(home)).unwrap();
+        let mut lines: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
+        change(&mut lines);
+        fs::write(path(home), lines.concat()).unwrap();
+    }
+
+    #[test]
+    fn entries_read_back_and_are_chained() {
+        let home = fixture::home();
+        assert_eq!(Log::verify(&home).unwrap(), 0);
+        assert_eq!(Log::entries(&home).unwrap(), []);
+        let mut second = entry(2);
+        second.extra.insert("ms".into(), 12.into());
+        Log::append(&home, &entry(1)).unwrap();
+        Log::append(&home, &second).unwrap();
+        assert_eq!(Log::entries(&home).unwrap(), [entry(1), second]);
+        assert_eq!(Log::verify(&home).unwrap(), 2);
+
+        let text = fs::read_to_string(path(&home)).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let json = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+        assert_eq!(json(lines[0])["prev"], "0".repeat(64));
+        assert_eq!(json(lines[1])["prev"], hex::encode(Sha256::digest(lines[0])));
+        assert_eq!(json(lines[0])["time"], "2026-09-21T14:13:21Z");
+        assert_eq!(json(lines[1])["ms"], 12);
+    }
+
+    #[test]
+    fn a_changed_line_shows() {
+        for n in 0..5 {
+            let home = log_of(5);
+            edit(&home, |lines| lines[n] = lines[n].replace("bob", "eve"));
+            let number = n as u64 + 1;
+            let expected =
+                if n == 4 { (number, Altered::Changed) } else { (number + 1, Altered::Unchained) };
+            assert_eq!(bad_line(&home), expected);
+        }
+    }
+
+    #[test]
+    fn a_removed_or_moved_line_shows() {
+        for n in 0..4 {
+            let home = log_of(5);
+            edit(&home, |lines| drop(lines.remove(n)));
+            assert_eq!(bad_line(&home), (n as u64 + 1, Altered::Unchained));
+            let home = log_of(5);
+            edit(&home, |lines| lines.swap(n, n + 1));
+            assert_eq!(bad_line(&home), (n as u64 + 1, Altered::Unchained));
+        }
+    }
+
+    #[test]
+    fn removed_last_lines_show_and_appending_does_not_hide_it() {
+        for kept in [0, 2, 4] {
+            let home = log_of(5);
+            edit(&home, |lines| lines.truncate(kept));
+            let number = kept as u64 + 1;
+            assert_eq!(bad_line(&home), (number, Altered::Missing));
+            Log::append(&home, &entry(9)).unwrap();
+            Log::append(&home, &entry(10)).unwrap();
+            assert_eq!(bad_line(&home), (number, Altered::Unchained));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_entry_is_named() {
+        let home = log_of(3);
+        edit(&home, |lines| lines[1] = "{}\n".into());
+        assert_eq!(bad_line(&home), (2, Altered::Unreadable));
+        assert!(matches!(Log::entries(&home), Err(Error::BadLine { line: 2, .. })));
+    }
+
+    #[test]
+    fn a_head_that_a_crash_left_behind_is_caught_up() {
+        let home = log_of(2);
+        let old_head = fs::read(head_path(&home)).unwrap();
+        for n in 2..5 {
+            Log::append(&home, &entry(n)).unwrap();
+        }
+        fs::write(head_path(&home), &old_head).unwrap();
+        assert_eq!(Log::verify(&home).unwrap(), 5);
+        Log::append(&home, &entry(5)).unwrap();
+        assert_eq!(Log::verify(&home).unwrap(), 6);
+
+        for lost in [Some(&b""[..]), None] {
+            match lost {
+                Some(content) => fs::write(head_path(&home), content).unwrap(),
+                None => fs::remove_file(head_path(&home)).unwrap(),
+            }
+            assert!(matches!(Log::verify(&home), Err(Error::Corrupt { .. })));
+            Log::append(&home, &entry(6)).unwrap();
+            Log::verify(&home).unwrap();
+        }
+        assert_eq!(Log::verify(&home).unwrap(), 8);
+    }
+
+    #[test]
+    fn a_line_that_a_crash_cut_short_is_dropped_and_written_over() {
+        let home = log_of(3);
+        let mut file = fs::OpenOptions::new().append(true).open(path(&home)).unwrap();
+        file.write_all(b"{\"time\":\"2026").unwrap();
+        assert_eq!(Log::verify(&home).unwrap(), 3);
+        assert_eq!(Log::entries(&home).unwrap().len(), 3);
+        Log::append(&home, &entry(4)).unwrap();
+        assert_eq!(Log::verify(&home).unwrap(), 4);
+    }
+
+    #[test]
+    fn long_lines_are_found_from_the_end() {
+        let home = fixture::home();
+        for length in [10, 5_000, 100, 70_000, 4_000, 4_096] {
+            let purpose = "x".repeat(length);
+            Log::append(&home, &Entry { purpose, ..entry(0) }).unwrap();
+        }
+        assert_eq!(Log::verify(&home).unwrap(), 6);
+    }
+
+    #[test]
+    fn an_extra_field_cannot_pose_as_another() {
+        let home = fixture::home();
+        for name in FIELDS {
+            let mut posing = entry(1);
+            posing.extra.insert(name.into(), "x".into());
+            assert!(matches!(Log::append(&home, &posing), Err(Error::BadName { .. })), "{name}");
+        }
+        let never = Entry { time: i64::MAX, ..entry(1) };
+        assert!(matches!(Log::append(&home, &never), Err(Error::BadName { .. })));
+        assert_eq!(Log::verify(&home).unwrap(), 0);
+    }
+
+    #[test]
+    fn threads_that_append_at_once_keep_the_chain() {
+        let home = fixture::home();
+        let home = &home.home;
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                scope.spawn(move || {
+                    for n in 0..10 {
+                        Log::append(home, &entry(100 * thread + n)).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(Log::verify(home).unwrap(), 40);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_content_makes_the_reader_panic(
+            content in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..300),
+                "([{}\":,a-z0-9\n\\[\\]-]|prev|time|peer){0,60}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let home = log_of(1);
+            fs::write(path(&home), &content).unwrap();
+            let _ = Log::entries(&home);
+            prop_assert!(Log::verify(&home).is_err());
+            Log::append(&home, &entry(1)).unwrap();
+            prop_assert!(Log::verify(&home).is_err());
+        }
+
+        #[test]
+        fn any_entry_reads_back(
+            time in -10_000_000_000..10_000_000_000_i64,
+            texts in prop::array::uniform6(any::<String>()),
+        ) {
+            let [ceremony, key, digest, peer, purpose, outcome] = texts;
+            let extra = Map::new();
+            let entry = Entry { time, ceremony, key, digest, peer, purpose, outcome, extra };
+            let home = fixture::home();
+            Log::append(&home, &entry).unwrap();
+            prop_assert_eq!(Log::entries(&home).unwrap(), [entry]);
+            prop_assert_eq!(Log::verify(&home).unwrap(), 1);
+        }
+    }
+}

@@ -148,12 +148,7 @@ fn path(home: &Home) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn home() -> (tempfile::TempDir, Home) {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
-        (dir, home)
-    }
+    use crate::vault::fixture;
 
     fn record(name: &str, device: u8) -> PeerRecord {
         PeerRecord {
@@ -171,7 +166,7 @@ mod tests {
 
     #[test]
     fn records_read_back_in_the_order_of_their_names() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         assert_eq!(Peers::load(&home).unwrap(), Peers::default());
         Peers::add(&home, &record("carol", 3)).unwrap();
         Peers::add(&home, &record("bob", 2)).unwrap();
@@ -183,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_name_never_moves_to_another_device() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         Peers::add(&home, &record("bob", 2)).unwrap();
         assert!(matches!(Peers::add(&home, &record("bob", 3)), Err(Error::Conflict { .. })));
         Peers::add(&home, &record("carol", 3)).unwrap();
@@ -193,7 +188,7 @@ mod tests {
 
     #[test]
     fn pairing_again_never_shortens_what_was_remembered() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let pinned =
             PeerRecord { address: Some("10.0.0.2:7000".into()), expires: None, ..record("bob", 2) };
         Peers::add(&home, &pinned).unwrap();
@@ -213,7 +208,7 @@ mod tests {
 
     #[test]
     fn renaming_and_forgetting_name_an_unknown_peer() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         Peers::add(&home, &record("bob", 2)).unwrap();
         Peers::rename(&home, "bob", "robert").unwrap();
         assert_eq!(names(&home), ["robert"]);
@@ -226,7 +221,7 @@ mod tests {
 
     #[test]
     fn names_that_would_mislead_are_refused() {
-        let (_dir, home) = home();
+        let home = fixture::home();
         let like_a_fingerprint = "ab".repeat(32);
         let too_long = "é".repeat(32);
         for name in ["", " bob", "b\u{202e}ob", "b\nob", &like_a_fingerprint, &too_long] {

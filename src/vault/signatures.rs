@@ -40,11 +40,11 @@ fn path(home: &Home, request_id: &str) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::fixture;
 
     #[test]
     fn a_stored_signature_is_never_replaced_by_another() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
+        let home = fixture::home();
         assert_eq!(load(&home, "0a1b").unwrap(), None);
         let path = store(&home, "0a1b", b"first").unwrap();
         assert_eq!(store(&home, "0a1b", b"first").unwrap(), path);
@@ -54,8 +54,7 @@ mod tests {
 
     #[test]
     fn a_request_id_cannot_point_elsewhere() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
+        let home = fixture::home();
         for id in ["", "../x", "a/b", ".new", "-x", "a\0b", &"x".repeat(65)] {
             assert!(matches!(store(&home, id, b"x"), Err(Error::BadName { .. })), "{id:?}");
         }
