@@ -1,18 +1,29 @@
 //! The command line: parse, call, print. One file per command.
 
 pub mod args;
+pub mod digest;
 pub mod global;
 pub mod output;
+pub mod policy;
+pub mod public_key;
+pub mod signature;
 mod sigstore;
+pub mod unlock;
 
 mod bench;
 mod demo;
 mod discover;
+mod generate;
+mod init;
 mod keygen;
+mod keys;
 mod listen;
+mod log;
 mod pair;
+mod peers;
 mod refresh;
 mod sign;
+mod verify;
 mod version;
 
 use std::ffi::OsString;
@@ -47,16 +58,22 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Calls the command.
 fn run(global: &Global, command: Command) -> Result<Output, Failure> {
     match command {
+        Command::Init(args) => init::run_init(global, args),
+        Command::Id => init::run_id(global),
         Command::Discover(args) => discover::run_discover(global, args),
         Command::Listen(args) => listen::run_listen(global, args),
         Command::Pair(args) => pair::run_pair(global, args),
+        Command::Peers(command) => peers::run_peers(global, command),
         Command::Keygen(args) => keygen::run_keygen(global, args),
         Command::Sign(args) => sign::run_sign(global, args),
-        Command::Keys(KeysCommand::Refresh(args)) => refresh::run_refresh(global, args),
+        Command::Verify(args) => verify::run_verify(global, args),
+        Command::Keys(command) => keys::run_keys(global, command),
+        Command::Log(args) => log::run_log(global, args),
         Command::Demo(args) => demo::run_demo(global, args),
         Command::Bench(args) => bench::run_bench(global, args),
+        Command::Completions(args) => generate::run_completions(args),
+        Command::Man(args) => generate::run_man(args),
         Command::Version => version::run_version(),
-        _ => Err(Failure::new(Code::Internal, "not built yet")),
     }
 }
 

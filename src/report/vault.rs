@@ -32,8 +32,9 @@ impl From<Error> for Failure {
                     .hint("wait until it has ended")
             }
             Error::BadName { name } => {
-                Self::new(Code::Usage, format!("{name:?} is not a usable name"))
-                    .hint("1 to 64 letters, digits, '.', '_' and '-', not beginning with '.'")
+                Self::new(Code::Usage, format!("{name:?} is not a usable name")).hint(
+                    "1 to 63 printable characters; for a key letters, digits, '.', '_' and '-'",
+                )
             }
             Error::Spent => Self::new(Code::Conflict, "this session was run before")
                 .hint("start the request again: every session is used once"),

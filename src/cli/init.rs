@@ -1,0 +1,41 @@
+//! `cosign init` and `cosign id`
+
+use serde::Serialize;
+
+use super::args::InitArgs;
+use super::unlock::{self, block_on};
+use super::{Global, Output};
+use crate::report::Failure;
+use crate::vault::{DeviceInfo, Error, Vault};
+
+#[derive(Serialize)]
+struct Identity<'a> {
+    name: &'a str,
+    id: String,
+    fingerprint: String,
+}
+
+/// Makes this device.
+pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failure> {
+    let InitArgs { name, recipient } = args;
+    let home = unlock::home(global)?;
+    // Before anybody is asked for a passphrase.
+    if Vault::exists(&home) {
+        return Err(Error::Exists { path: home.data }.into());
+    }
+    block_on(unlock::create(global, &home, name.as_deref(), &recipient))?;
+    show(&Vault::device(&home)?)
+}
+
+/// Prints who this device is.
+pub(super) fn run_id(global: &Global) -> Result<Output, Failure> {
+    let (_, device) = block_on(unlock::device(global))?;
+    show(&device)
+}
+
+fn show(device: &DeviceInfo) -> Result<Output, Failure> {
+    let DeviceInfo { name, fingerprint, .. } = device;
+    let id = fingerprint.device_id();
+    let text = format!("name         {name}\nid           {id}\nfingerprint  {fingerprint}");
+    Output::new(Identity { name, id, fingerprint: fingerprint.to_hex() }, text)
+}

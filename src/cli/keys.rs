@@ -1,0 +1,213 @@
+//! `cosign keys`, all but `refresh`
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::{KeyFormat, KeysCommand};
+use super::output::{Sink, Table, timestamp};
+use super::unlock::{self, block_on};
+use super::{Global, Output, public_key, refresh};
+use crate::device::hex;
+use crate::report::{Code, Failure};
+use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, keys};
+
+/// Runs one of `cosign keys`.
+pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, Failure> {
+    match command {
+        KeysCommand::List => list(global),
+        KeysCommand::Show { name } => show(global, &name),
+        KeysCommand::Export { name, format, output } => {
+            export(global, name.as_deref(), format, output)
+        }
+        KeysCommand::Refresh(args) => refresh::run_refresh(global, args),
+        KeysCommand::Delete { name, yes } => delete(global, &name, yes),
+    }
+}
+
+/// The key of this name, or the only one: its active record, else its pending one. `flag` is what
+/// names a key on this command line.
+pub(super) fn chosen(
+    global: &Global,
+    name: Option<&str>,
+    flag: &'static str,
+) -> Result<KeyRecord, Failure> {
+    let home = unlock::home(global)?;
+    let records = match name {
+        Some(name) => keys::find(&home, name)?,
+        None => {
+            let mut records = keys::list(&home)?;
+            let mut names: Vec<String> = records.iter().map(|key| key.name.clone()).collect();
+            names.dedup();
+            if names.len() > 1 {
+                let i = block_on(global.prompter.pick("key", flag, &names))?;
+                records.retain(|key| Some(&key.name) == names.get(i));
+            }
+            records
+        }
+    };
+    records.into_iter().next().ok_or_else(|| {
+        Failure::new(Code::NotFound, "there is no key on this device")
+            .hint("`cosign keygen` makes one; --public-key takes a key from elsewhere")
+    })
+}
+
+#[derive(Serialize)]
+struct Party<'a> {
+    name: &'a str,
+    fingerprint: String,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    public_key: String,
+    threshold: u8,
+    parties: Vec<Party<'a>>,
+    confirmed: bool,
+    created: String,
+    location: PathBuf,
+    /// A refresh was begun and is not finished.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    refresh_pending: bool,
+}
+
+impl<'a> Row<'a> {
+    fn new(home: &Home, key: &'a KeyRecord, refresh_pending: bool) -> Self {
+        let party = |party: &'a PartyRecord| Party {
+            name: &party.name,
+            fingerprint: party.fingerprint.to_hex(),
+        };
+        Self {
+            name: &key.name,
+            public_key: hex(&key.public_key),
+            threshold: key.threshold,
+            parties: key.parties.iter().map(party).collect(),
+            confirmed: key.state == KeyState::Active,
+            created: timestamp(key.created),
+            location: keys::location(home, &key.name, &key.epoch),
+            refresh_pending,
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match (self.confirmed, self.refresh_pending) {
+            (true, false) => "ready",
+            (true, true) => "ready, refresh unfinished",
+            (false, _) => "pending",
+        }
+    }
+}
+
+/// One row for each key: a pending record beside an active one is an unfinished refresh.
+fn rows<'a>(home: &Home, records: &'a [KeyRecord]) -> Vec<Row<'a>> {
+    records
+        .chunk_by(|a, b| a.name == b.name)
+        .filter_map(|of_one| Some(Row::new(home, of_one.first()?, of_one.len() > 1)))
+        .collect()
+}
+
+fn list(global: &Global) -> Result<Output, Failure> {
+    let home = unlock::home(global)?;
+    let records = keys::list(&home)?;
+    let rows = rows(&home, &records);
+    let mut table = Table::new(["NAME", "SIGNERS", "STATE", "PUBLIC KEY", "WITH"]);
+    for (row, key) in rows.iter().zip(records.chunk_by(|a, b| a.name == b.name)) {
+        let me = key.first().map_or(0, |key| key.me);
+        let others = key.iter().take(1).flat_map(|key| &key.parties).filter(|p| p.index != me);
+        let names: Vec<&str> = others.map(|party| party.name.as_str()).collect();
+        let signers = format!("{} of {}", row.threshold, row.parties.len());
+        table.row([row.name, &signers, row.state(), &row.public_key, &names.join(", ")]);
+    }
+    let text = if rows.is_empty() { "there are no keys".to_owned() } else { table.text() };
+    Output::new(json!({ "keys": rows }), text)
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    #[serde(flatten)]
+    row: &'a Row<'a>,
+    /// This device's index among the parties, from 1.
+    index: u8,
+    epoch: String,
+    generation: u64,
+    banned: Vec<Banned<'a>>,
+}
+
+#[derive(Serialize)]
+struct Banned<'a> {
+    name: &'a str,
+    check: String,
+}
+
+fn show(global: &Global, name: &str) -> Result<Output, Failure> {
+    let home = unlock::home(global)?;
+    let records = keys::find(&home, name)?;
+    let rows = rows(&home, &records);
+    let (Some(row), Some(key)) = (rows.first(), records.first()) else {
+        return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
+    };
+    let party_name = |index: u8| {
+        let named = key.parties.iter().find(|party| party.index == index);
+        named.map_or("?", |party| party.name.as_str())
+    };
+    let retired = Ledger::open(&home)?.retired(&key.epoch);
+    let banned: Vec<Banned<'_>> =
+        retired.into_iter().map(|(peer, check)| Banned { name: party_name(peer), check }).collect();
+
+    let mut text = format!(
+        "name         {}\nstate        {}\npublic key   {}\nsigners      {} of {}\n",
+        row.name,
+        row.state(),
+        row.public_key,
+        row.threshold,
+        row.parties.len()
+    );
+    for party in &key.parties {
+        let me = if party.index == key.me { ", this device" } else { "" };
+        text += &format!("party {:<2}     {:?}{me}\n", party.index, party.name);
+        text += &format!("             {}\n", party.fingerprint);
+    }
+    for Banned { name, check } in &banned {
+        text += &format!("banned       {name:?} ({check})\n");
+    }
+    text += &format!(
+        "created      {}\nrefreshes    {}\nshare        {}\n",
+        row.created,
+        key.generation.saturating_sub(1),
+        row.location.display()
+    );
+    let (index, epoch, generation) = (key.me, hex(&key.epoch), key.generation);
+    Output::new(Details { row, index, epoch, generation, banned }, text)
+}
+
+fn export(
+    global: &Global,
+    name: Option<&str>,
+    format: KeyFormat,
+    output: Option<PathBuf>,
+) -> Result<Output, Failure> {
+    let sink = Sink::new(output.as_deref(), false, global.args.json)?;
+    let key = chosen(global, name, "NAME")?;
+    let text = public_key::encode(&key.public_key, format).map_err(|_| {
+        Failure::new(Code::Internal, format!("the record of key {:?} is damaged", key.name))
+    })?;
+    let result = json!({
+        "name": key.name,
+        "public_key": hex(&key.public_key),
+        "exported": text.trim_end(),
+    });
+    Output::with_body(result, sink.put(text.into_bytes())?)
+}
+
+fn delete(global: &Global, name: &str, yes: bool) -> Result<Output, Failure> {
+    let home = unlock::home(global)?;
+    keys::find(&home, name)?;
+    let what = format!("delete this device's share of key {name:?} for ever");
+    if !yes && !block_on(global.prompter.confirm(&what, "--yes"))? {
+        return Err(Failure::new(Code::Denied, format!("key {name:?} was not deleted")));
+    }
+    keys::delete(&home, name)?;
+    Output::new(json!({ "deleted": name }), format!("the share of key {name:?} is gone"))
+}

@@ -1,0 +1,105 @@
+//! `cosign peers`
+
+use serde::Serialize;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::args::PeersCommand;
+use super::output::{Table, timestamp};
+use super::{Global, Output, unlock};
+use crate::device::{Fingerprint, Label};
+use crate::report::{Code, Failure};
+use crate::vault::{Home, PeerRecord, Peers, Vault};
+
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    fingerprint: String,
+    paired: String,
+    expires: Option<String>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
+}
+
+/// Runs one of `cosign peers`.
+pub(super) fn run_peers(global: &Global, command: PeersCommand) -> Result<Output, Failure> {
+    let home = unlock::home(global)?;
+    match command {
+        PeersCommand::List => list(&home),
+        PeersCommand::Add { name, fingerprint, address } => add(&home, name, &fingerprint, address),
+        PeersCommand::Rename { old, new } => {
+            Peers::rename(&home, &old, &new)?;
+            Output::new(json!({ "name": new, "was": old }), format!("{old:?} is now {new:?}"))
+        }
+        PeersCommand::Forget { name } => {
+            let PeerRecord { name, fingerprint, .. } = Peers::forget(&home, &name)?;
+            Output::new(
+                json!({ "name": name, "fingerprint": fingerprint.to_hex() }),
+                format!("{name:?} is forgotten"),
+            )
+        }
+    }
+}
+
+fn list(home: &Home) -> Result<Output, Failure> {
+    let peers = Peers::load(home)?;
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let rows: Vec<Row<'_>> = peers.iter().map(|peer| row(peer, now)).collect();
+    let mut table = Table::new(["NAME", "STATUS", "ID", "UNTIL", "ADDRESS"]);
+    for row in &rows {
+        table.row([
+            row.name,
+            row.status,
+            row.fingerprint.get(..16).unwrap_or_default(),
+            row.expires.as_deref().unwrap_or("forgotten"),
+            row.address.unwrap_or("-"),
+        ]);
+    }
+    let text = if rows.is_empty() { "no devices are paired".to_owned() } else { table.text() };
+    Output::new(json!({ "peers": rows }), text)
+}
+
+fn row(peer: &PeerRecord, now: i64) -> Row<'_> {
+    Row {
+        name: &peer.name,
+        fingerprint: peer.fingerprint.to_hex(),
+        paired: timestamp(peer.paired_at),
+        expires: peer.expires.map(timestamp),
+        status: if peer.is_expired(now) { "expired" } else { "paired" },
+        address: peer.address.as_deref(),
+    }
+}
+
+fn add(
+    home: &Home,
+    name: String,
+    fingerprint: &str,
+    address: Option<String>,
+) -> Result<Output, Failure> {
+    let fingerprint: Fingerprint = fingerprint.parse().map_err(|_| {
+        let shown = Label::capped(fingerprint, 80);
+        Failure::new(Code::Usage, format!("--fingerprint {shown}: not a fingerprint"))
+            .hint("64 hexadecimal digits, as `cosign id` prints on the other device")
+    })?;
+    if address.as_deref().is_some_and(|text| !is_address(text)) {
+        return Err(Failure::new(Code::Usage, "--address is not HOST:PORT"));
+    }
+    if Vault::exists(home) && Vault::device(home)?.fingerprint == fingerprint {
+        return Err(Failure::new(Code::Usage, "this is the fingerprint of this very device")
+            .hint("run `cosign id` on the other one"));
+    }
+    let paired_at = OffsetDateTime::now_utc().unix_timestamp();
+    Peers::add(
+        home,
+        &PeerRecord { name: name.clone(), fingerprint, address, paired_at, expires: None },
+    )?;
+    let text = format!("{name:?} is pinned to fingerprint {fingerprint}");
+    Output::new(json!({ "name": name, "fingerprint": fingerprint.to_hex() }), text)
+}
+
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
+    })
+}

@@ -1,0 +1,97 @@
+//! `cosign verify`
+
+use k256::{AffinePoint, Scalar};
+use serde::Serialize;
+
+use super::args::VerifyArgs;
+use super::signature::{self, Parsed};
+use super::{Global, Output, digest, keys, public_key};
+use crate::crypto::curve::{decode_point, encode_point};
+use crate::crypto::ecdsa;
+use crate::device::hex;
+use crate::report::{Code, Failure};
+
+#[derive(Serialize)]
+struct Verdict {
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    public_key: String,
+    digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    low_s: Option<bool>,
+}
+
+/// Checks one signature. Exit code 0: valid; 1: not, whatever is wrong with it.
+pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Failure> {
+    let digest = digest::of(args.digest.as_deref(), args.file.as_deref(), args.hash)?;
+    let (key, point) = match args.public_key {
+        Some(argument) => (None, public_key::read(&argument)?),
+        None => {
+            let record = keys::chosen(global, args.key.as_deref(), "--key NAME")?;
+            let point = decode_point(&record.public_key).map_err(|_| {
+                Failure::new(
+                    Code::Internal,
+                    format!("the record of key {:?} is damaged", record.name),
+                )
+            })?;
+            (Some(record.name), point)
+        }
+    };
+    let parsed = signature::read(&args.signature)?.and_then(|bytes| Parsed::from_bytes(&bytes));
+    let fault = fault(parsed.as_ref(), &point, &digest.bytes, args.require_low_s);
+    let public_key = encode_point(&point).map(|bytes| hex(&bytes)).unwrap_or_default();
+    let by = key.as_ref().map_or_else(|| public_key.clone(), |name| format!("key {name:?}"));
+    let verdict = Verdict {
+        valid: fault.is_none(),
+        key,
+        public_key,
+        digest: digest.hex(),
+        low_s: parsed.map(|signature| ecdsa::is_low_s(&signature.s)),
+    };
+    match fault {
+        None => Output::new(verdict, format!("valid signature by {by}")),
+        Some(why) => {
+            let failure = Failure::new(Code::Invalid, format!("invalid signature for {by}: {why}"));
+            Ok(Output::new(verdict, "")?.but(failure))
+        }
+    }
+}
+
+/// What is wrong with the signature; `None` if nothing is.
+fn fault(
+    signature: Option<&Parsed>,
+    key: &AffinePoint,
+    digest: &[u8; 32],
+    require_low_s: bool,
+) -> Option<&'static str> {
+    let Some(signature) = signature else {
+        return Some("it is neither strict DER nor 64 or 65 bytes in range");
+    };
+    if !ecdsa::verify(key, digest, &signature.r, &signature.s) {
+        Some("it does not fit the digest and the key")
+    } else if require_low_s && !ecdsa::is_low_s(&signature.s) {
+        Some("its s is in the upper half")
+    } else if signature.recovery_id.is_some_and(|id| !recovers(signature, id, key, digest)) {
+        Some("its recovery id leads to another key")
+    } else {
+        None
+    }
+}
+
+/// Whether the recovery id leads to `key`.
+fn recovers(signature: &Parsed, id: u8, key: &AffinePoint, digest: &[u8; 32]) -> bool {
+    // The library recovers from low s only; negating s mirrors the nonce point.
+    let (s, id) = match ecdsa::is_low_s(&signature.s) {
+        true => (signature.s, id),
+        false => (-signature.s, id ^ 1),
+    };
+    recovered(&signature.r, &s, id, digest).is_some_and(|point| point == *key)
+}
+
+fn recovered(r: &Scalar, s: &Scalar, id: u8, digest: &[u8; 32]) -> Option<AffinePoint> {
+    use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
+    let signature = Signature::from_scalars(*r, *s).ok()?;
+    let id = RecoveryId::from_byte(id)?;
+    VerifyingKey::recover_from_prehash(digest, &signature, id).ok().map(|key| *key.as_affine())
+}
