@@ -1,11 +1,12 @@
 //! Links over TLS: who may talk to whom, and with which suites.
 #![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::time::Duration;
 
 use cosign::net::tls::{Device, Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Frame, Io, Kind, Link, LinkError};
-use tokio::io::duplex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 fn device() -> Device {
     Device::generate().unwrap()
@@ -128,4 +129,66 @@ async fn a_peer_that_never_finishes_its_handshake_is_given_up() {
     assert_eq!(tls.accept(end, Expect::Anyone).await.unwrap_err(), LinkError::TimedOut);
     let (_silent, end) = wire();
     assert_eq!(tls.connect(end, Expect::Anyone).await.unwrap_err(), LinkError::TimedOut);
+}
+
+#[tokio::test]
+async fn a_peer_that_drips_its_handshake_byte_by_byte_is_given_up() {
+    let (left, right) = wire();
+    let tls = tls(&device()).handshake_within(Duration::from_millis(100));
+    let dripping = tokio::spawn(async move {
+        let (mut input, mut output) = tokio::io::split(left);
+        // A record that promises 16 KiB of handshake.
+        let _ = output.write_all(&[0x16, 0x03, 0x01, 0x40, 0x00]).await;
+        let _ = tokio::io::copy(&mut tokio::io::repeat(1).take(50), &mut output).await;
+        let _ = input.read(&mut [0; 1]).await;
+    });
+    assert_eq!(tls.accept(right, Expect::Anyone).await.unwrap_err(), LinkError::TimedOut);
+    dripping.await.unwrap();
+}
+
+#[tokio::test]
+async fn both_ends_of_a_link_that_is_too_old_say_so() {
+    let (young, old) = (device(), device());
+    let short = tls(&old).living_for(Duration::from_millis(20));
+    let (mut at_young, mut at_old) = linked(&tls(&young), &short).await;
+    assert_eq!(at_old.recv().await, Err(LinkError::Expired));
+    assert_eq!(at_old.send(word("late")).await, Err(LinkError::Expired));
+    let (_, learned) = tokio::join!(at_old.close(), at_young.recv());
+    assert_eq!(learned, Err(LinkError::Expired));
+}
+
+#[tokio::test]
+async fn a_receive_that_is_given_up_loses_nothing() {
+    let (mut left, mut right) = linked(&tls(&device()), &tls(&device())).await;
+    let long = Frame::new(Kind::Protocol, vec![7; 300_000]);
+    let expected = long.clone();
+    let sending = tokio::spawn(async move {
+        left.send(long).await.unwrap();
+        left
+    });
+    let received = loop {
+        // Each poll reads a part and is then cancelled.
+        tokio::select! {
+            biased;
+            received = right.recv() => break received,
+            () = tokio::task::yield_now() => {}
+        }
+    };
+    assert_eq!(received, Ok(expected));
+    sending.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_and_a_foreign_key_make_no_device() {
+    let (one, two) = (device(), device());
+    assert!(Device::from_parts(one.certificate.clone(), two.key).is_err());
+    let again = Device::from_parts(one.certificate, one.key).unwrap();
+    assert_eq!(again.fingerprint, one.fingerprint);
+}
+
+#[test]
+fn a_certificate_names_nobody() {
+    let device = device();
+    let text = String::from_utf8_lossy(&device.certificate).into_owned();
+    assert!(!text.to_lowercase().contains("rcgen") && !text.contains("localhost"), "{text}");
 }

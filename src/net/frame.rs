@@ -158,8 +158,7 @@ impl Outgoing {
         io: &mut W,
         frame: &Frame,
     ) -> Result<(), LinkError> {
-        let ends = self.ends;
-        timeout_at(ends, self.write(io, frame)).await.unwrap_or(Err(LinkError::Expired))
+        before(self.ends, self.write(io, frame)).await
     }
 
     /// Says that this is the end, and why, and ends the stream; does not wait long for a peer that
@@ -211,8 +210,7 @@ impl Incoming {
         &mut self,
         io: &mut R,
     ) -> Result<Frame, LinkError> {
-        let ends = self.ends;
-        timeout_at(ends, self.read(io)).await.unwrap_or(Err(LinkError::Expired))
+        before(self.ends, self.read(io)).await
     }
 
     async fn read<R: AsyncRead + Unpin>(&mut self, io: &mut R) -> Result<Frame, LinkError> {
@@ -230,6 +228,18 @@ impl Incoming {
             }
         }
     }
+}
+
+/// Does `work` unless and until the link's life is over.
+async fn before<T>(
+    ends: Instant,
+    work: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
+    // A time-out lets through what need not wait.
+    if Instant::now() >= ends {
+        return Err(LinkError::Expired);
+    }
+    timeout_at(ends, work).await.unwrap_or(Err(LinkError::Expired))
 }
 
 /// Turns a frame that ends the link into the error that it means.

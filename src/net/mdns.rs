@@ -13,7 +13,7 @@ use mdns_sd::{
 };
 use rand::RngCore;
 use rand::rngs::OsRng;
-use tokio::time::{Duration, Instant, sleep, timeout, timeout_at};
+use tokio::time::{Duration, sleep, timeout};
 
 use super::LinkError;
 use crate::device::Label;
@@ -154,14 +154,7 @@ pub enum Sighting {
 pub struct Browser {
     daemon: ServiceDaemon,
     events: Receiver<ServiceEvent>,
-    own_id: String,
-    known: HashMap<String, Known>,
-}
-
-/// A device and the announcement that it was last seen by.
-struct Known {
-    announcement: String,
-    seen: Seen,
+    neighbours: Neighbours,
 }
 
 impl Browser {
@@ -172,37 +165,105 @@ impl Browser {
     pub fn start(own_id: &str, interface: Option<&str>) -> Result<Self, LinkError> {
         let daemon = daemon(interface)?;
         let events = daemon.browse(SERVICE).map_err(|error| problem(&error))?;
-        Ok(Self { daemon, events, own_id: own_id.to_owned(), known: HashMap::new() })
+        Ok(Self { daemon, events, neighbours: Neighbours::new(own_id) })
     }
 
     /// The next thing noticed. Cancel-safe. Waits for ever where nothing happens.
     pub async fn next(&mut self) -> Sighting {
         loop {
-            match self.events.recv_async().await {
-                Ok(ServiceEvent::ServiceResolved(service)) => {
-                    if let Some(sighting) = self.resolved(&service) {
-                        return sighting;
-                    }
-                }
-                Ok(ServiceEvent::ServiceRemoved(_, announcement)) => {
-                    if let Some(sighting) = self.removed(&announcement) {
-                        return sighting;
-                    }
-                }
-                Ok(_) => {}
-                // More came at once than the channel holds: begin again.
-                Err(_) => {
-                    sleep(BREATH).await;
-                    if let Ok(events) = self.daemon.browse(SERVICE) {
-                        self.events = events;
-                    }
-                }
+            let sighting = match self.event().await {
+                ServiceEvent::ServiceResolved(service) => self.neighbours.resolved(&service),
+                ServiceEvent::ServiceRemoved(_, gone) => self.neighbours.removed(&gone),
+                _ => None,
+            };
+            if let Some(sighting) = sighting {
+                return sighting;
+            }
+        }
+    }
+
+    /// The next event. Where more came at once than the channel holds it is closed, and watching
+    /// begins again.
+    async fn event(&mut self) -> ServiceEvent {
+        loop {
+            if let Ok(event) = self.events.recv_async().await {
+                return event;
+            }
+            sleep(BREATH).await;
+            if let Ok(events) = self.daemon.browse(SERVICE) {
+                self.events = events;
             }
         }
     }
 
     /// Everybody who is there now, in order of name and id.
     pub fn present(&self) -> Vec<Seen> {
+        self.neighbours.present()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.daemon.shutdown();
+    }
+}
+
+impl fmt::Debug for Browser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Browser").field("present", &self.present().len()).finish_non_exhaustive()
+    }
+}
+
+/// Everybody who can be seen within `wait`, except the own device.
+pub async fn browse(wait: Duration, own_id: &str, interface: Option<&str>) -> Vec<Seen> {
+    let Ok(mut browser) = Browser::start(own_id, interface) else { return Vec::new() };
+    let watching = async {
+        loop {
+            browser.next().await;
+        }
+    };
+    let _: Result<(), _> = timeout(wait, watching).await;
+    browser.present()
+}
+
+/// The device with this id, as soon as it is seen with an address; `None` if it is not within
+/// `wait`. However many others are announced, it is found among them.
+pub async fn find(id: &str, wait: Duration, interface: Option<&str>) -> Option<Seen> {
+    let mut browser = Browser::start("", interface).ok()?;
+    let watching = async {
+        loop {
+            if let ServiceEvent::ServiceResolved(service) = browser.event().await
+                && let Some(seen) = read(&service)
+                && seen.id == id
+                && !seen.addresses.is_empty()
+            {
+                return seen;
+            }
+        }
+    };
+    timeout(wait, watching).await.ok()
+}
+
+/// Who is there, by device id.
+#[derive(Debug)]
+struct Neighbours {
+    own_id: String,
+    known: HashMap<String, Known>,
+}
+
+/// A device and the announcement that it was last seen by.
+#[derive(Debug)]
+struct Known {
+    announcement: String,
+    seen: Seen,
+}
+
+impl Neighbours {
+    fn new(own_id: &str) -> Self {
+        Self { own_id: own_id.to_owned(), known: HashMap::new() }
+    }
+
+    fn present(&self) -> Vec<Seen> {
         let mut all: Vec<Seen> = self.known.values().map(|known| known.seen.clone()).collect();
         all.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         all
@@ -238,44 +299,6 @@ impl Browser {
             .find(|(_, known)| known.announcement == announcement)
             .map(|(id, _)| id.clone())?;
         self.known.remove(&id).map(|known| Sighting::Gone(known.seen))
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.daemon.shutdown();
-    }
-}
-
-impl fmt::Debug for Browser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Browser").field("present", &self.known.len()).finish_non_exhaustive()
-    }
-}
-
-/// Everybody who can be seen within `wait`, except the own device.
-pub async fn browse(wait: Duration, own_id: &str, interface: Option<&str>) -> Vec<Seen> {
-    let Ok(mut browser) = Browser::start(own_id, interface) else { return Vec::new() };
-    let watching = async {
-        loop {
-            browser.next().await;
-        }
-    };
-    let _: Result<(), _> = timeout(wait, watching).await;
-    browser.present()
-}
-
-/// The device with this id, as soon as it is seen; `None` if it is not within `wait`.
-pub async fn find(id: &str, wait: Duration, interface: Option<&str>) -> Option<Seen> {
-    let ends = Instant::now() + wait;
-    let mut browser = Browser::start("", interface).ok()?;
-    loop {
-        match timeout_at(ends, browser.next()).await.ok()? {
-            Sighting::Appeared(seen) | Sighting::Changed(seen) if seen.id == id => {
-                return Some(seen);
-            }
-            Sighting::Appeared(_) | Sighting::Changed(_) | Sighting::Gone(_) => {}
-        }
     }
 }
 
@@ -367,3 +390,108 @@ const MAX_ADDRESSES: usize = 16;
 
 const GOODBYE: Duration = Duration::from_millis(300);
 const BREATH: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "00112233445566aa";
+
+    fn said(instance: &str, ip: &str, text: &[(&str, &str)]) -> ResolvedService {
+        let host = format!("{instance}.local.");
+        ServiceInfo::new(SERVICE, instance, &host, ip, 7001, text).unwrap().as_resolved_service()
+    }
+
+    fn announcement(instance: &str, id: &str, ip: &str, name: &str) -> ResolvedService {
+        said(instance, ip, &[("v", "1"), ("id", id), ("name", name), ("status", "ready")])
+    }
+
+    #[test]
+    fn announcements_of_another_form_are_ignored() {
+        let mut neighbours = Neighbours::new("");
+        let good = [("v", "1"), ("id", ID), ("name", "bob"), ("status", "ready")];
+        for (key, value) in [
+            ("v", "2"),
+            ("id", "00112233445566AA"),
+            ("id", "00112233445566a"),
+            ("id", "00112233445566aa0"),
+            ("id", "../../etc/passwd"),
+            ("status", "asleep"),
+        ] {
+            let bad = good.map(|(k, v)| if k == key { (k, value) } else { (k, v) });
+            assert_eq!(neighbours.resolved(&said("x", "127.0.0.1", &bad)), None, "{key}={value}");
+        }
+        assert!(neighbours.resolved(&said("x", "127.0.0.1", &good)).is_some());
+    }
+
+    #[test]
+    fn the_own_device_is_not_seen() {
+        let mut neighbours = Neighbours::new(ID);
+        assert_eq!(neighbours.resolved(&announcement("x", ID, "127.0.0.1", "me")), None);
+        assert!(neighbours.present().is_empty());
+    }
+
+    #[test]
+    fn a_name_cannot_draw_on_the_screen() {
+        let mut neighbours = Neighbours::new("");
+        let name = "\u{1b}[2Jbob\u{202e}";
+        neighbours.resolved(&announcement("x", ID, "127.0.0.1", name));
+        assert_eq!(neighbours.present()[0].name.as_str(), "[2Jbob");
+    }
+
+    #[test]
+    fn addresses_of_one_announcement_are_merged_and_repeats_are_no_news() {
+        let mut neighbours = Neighbours::new("");
+        let over = |ip| announcement("x", ID, ip, "bob");
+        assert!(matches!(neighbours.resolved(&over("10.0.0.2")), Some(Sighting::Appeared(_))));
+        assert!(matches!(neighbours.resolved(&over("fd00::2")), Some(Sighting::Changed(_))));
+        assert_eq!(neighbours.resolved(&over("10.0.0.2")), None);
+        let expected: Vec<SocketAddr> =
+            ["10.0.0.2:7001", "[fd00::2]:7001"].map(|a| a.parse().unwrap()).into();
+        assert_eq!(neighbours.present()[0].addresses, expected);
+    }
+
+    #[test]
+    fn a_restarted_device_replaces_what_it_was() {
+        let mut neighbours = Neighbours::new("");
+        let before = announcement("before", ID, "10.0.0.2", "bob");
+        neighbours.resolved(&before);
+        let after = announcement("after", ID, "10.0.0.3", "bob");
+        let Some(Sighting::Changed(seen)) = neighbours.resolved(&after) else { panic!() };
+        assert_eq!(seen.addresses, ["10.0.0.3:7001".parse().unwrap()]);
+        assert_eq!(neighbours.removed(&before.fullname), None);
+        assert_eq!(neighbours.removed(&after.fullname), Some(Sighting::Gone(seen)));
+    }
+
+    #[test]
+    fn devices_of_one_name_are_two_and_a_flood_is_cut() {
+        let mut neighbours = Neighbours::new("");
+        for number in 0..2 * MAX_KNOWN {
+            let id = format!("{number:016x}");
+            neighbours.resolved(&announcement(&id, &id, "10.0.0.2", "bob"));
+        }
+        assert_eq!(neighbours.present().len(), MAX_KNOWN);
+    }
+
+    #[test]
+    fn unusable_addresses_are_skipped_and_the_rest_is_ordered_and_bounded() {
+        let mut neighbours = Neighbours::new("");
+        // A link-local address without its interface reaches nobody.
+        let list = "fe80::1,0.0.0.0,224.0.0.1,fd00::2,10.0.0.2,127.0.0.1";
+        neighbours.resolved(&announcement("x", ID, list, "bob"));
+        let expected: Vec<SocketAddr> = ["127.0.0.1:7001", "10.0.0.2:7001", "[fd00::2]:7001"]
+            .map(|a| a.parse().unwrap())
+            .into();
+        assert_eq!(neighbours.present()[0].addresses, expected);
+        let many: Vec<String> = (1..100).map(|n| format!("10.0.1.{n}")).collect();
+        neighbours.resolved(&announcement("x", ID, &many.join(","), "bob"));
+        assert_eq!(neighbours.present()[0].addresses.len(), MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_characters() {
+        assert_eq!(cut("short", 63), "short");
+        assert_eq!(cut(&"é".repeat(40), 63), "é".repeat(31));
+        assert_eq!(cut("é", 1), "");
+    }
+}

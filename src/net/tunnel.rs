@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, ReadHalf, SimplexStream, join, simplex};
+use tokio::io::{AsyncRead, AsyncReadExt, DuplexStream, ReadBuf, duplex, join};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -17,7 +17,8 @@ use super::{Frame, Io, Kind, LinkError};
 /// A stream, and what comes out of it and goes into it. `route` is the first byte of every frame
 /// that comes out.
 pub fn tunnel(route: u8) -> (Box<dyn Io>, Outlet, Inlet) {
-    let (taken, written) = simplex(CHUNK);
+    // One direction of a duplex stream, for it ends when either side is dropped.
+    let (written, taken) = duplex(CHUNK);
     let (fed, chunks) = mpsc::channel(BACKLOG);
     let stream = join(Chunks::new(chunks), written);
     (Box::new(stream), Outlet { route, taken }, Inlet(fed))
@@ -27,7 +28,7 @@ pub fn tunnel(route: u8) -> (Box<dyn Io>, Outlet, Inlet) {
 #[derive(Debug)]
 pub struct Outlet {
     route: u8,
-    taken: ReadHalf<SimplexStream>,
+    taken: DuplexStream,
 }
 
 impl Outlet {

@@ -301,3 +301,192 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 }
 
 const LABEL: &[u8] = b"cosign/pair/v1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::hex;
+
+    fn exporter(fill: u8) -> Secret<[u8; 32]> {
+        Secret::new(std::array::from_fn(|i| fill.wrapping_add(i as u8)))
+    }
+
+    fn nonce(fill: u8) -> Secret<[u8; 32]> {
+        Secret::new([fill; 32])
+    }
+
+    fn alice() -> Side<'static> {
+        Side { fingerprint: Fingerprint::new([0xa1; 32]), name: b"alice" }
+    }
+
+    fn bob() -> Side<'static> {
+        Side { fingerprint: Fingerprint::new([0xb2; 32]), name: "bøb".as_bytes() }
+    }
+
+    fn mallory() -> Side<'static> {
+        Side { fingerprint: Fingerprint::new([0xee; 32]), name: b"bob" }
+    }
+
+    /// Alice asks, Bob answers, up to the codes. `connection` makes the exporter and the nonces.
+    fn compared(connection: u8) -> (Compare, Compare) {
+        let exporter = exporter(connection);
+        let (requester, commitment) =
+            Requester::start(&exporter, alice(), bob(), nonce(connection ^ 0x11)).unwrap();
+        let own = nonce(connection ^ 0x22);
+        let (responder, shown) =
+            Responder::start(&exporter, bob(), alice(), own, commitment).unwrap();
+        let (at_alice, opening) = requester.reveal(&shown);
+        (at_alice, responder.open(&opening).unwrap())
+    }
+
+    #[test]
+    fn every_value_matches_the_known_answers() {
+        let (_, commitment) = Requester::start(&exporter(0), alice(), bob(), nonce(0x11)).unwrap();
+        assert_eq!(
+            hex(&commitment),
+            "12bb4958da640cbc9375258d5033d2e8ae7d1fb03134a9a8f0c1f4c0b992705c"
+        );
+        let (at_alice, at_bob) = compared(0);
+        assert_eq!(at_alice.code().to_string(), "005 308");
+        assert_eq!(at_bob.code().to_string(), "005 308");
+        assert_eq!(
+            hex(&at_alice.confirm().1),
+            "fdb9a3c492dc67ae35716bc44a516e8cf03de33702ce3613f4e4ba5d35aef561"
+        );
+        assert_eq!(
+            hex(&at_bob.confirm().1),
+            "08ed61f680327b7e8f849e039e06c82e55fa69cc75bc7242c181f75106c91008"
+        );
+    }
+
+    #[test]
+    fn two_yeses_pair_each_with_the_other() {
+        let (at_alice, at_bob) = compared(1);
+        let (at_alice, from_alice) = at_alice.confirm();
+        let (at_bob, from_bob) = at_bob.confirm();
+        assert_eq!(at_alice.finish(&from_bob).unwrap().peer(), bob().fingerprint);
+        assert_eq!(at_bob.finish(&from_alice).unwrap().peer(), alice().fingerprint);
+    }
+
+    #[test]
+    fn a_device_is_not_paired_with_itself() {
+        let twin = Side { name: b"other name", ..alice() };
+        let asked = Requester::start(&exporter(0), alice(), twin, nonce(1));
+        assert_eq!(asked.err(), Some(PairError::Oneself));
+        let answered = Responder::start(&exporter(0), alice(), twin, nonce(1), [0; 32]);
+        assert_eq!(answered.err(), Some(PairError::Oneself));
+    }
+
+    #[test]
+    fn any_altered_bit_of_the_opening_or_commitment_is_refused() {
+        let (_, commitment) = Requester::start(&exporter(0), alice(), bob(), nonce(7)).unwrap();
+        let open = |commitment, opening| {
+            Responder::start(&exporter(0), bob(), alice(), nonce(8), commitment)
+                .unwrap()
+                .0
+                .open(&opening)
+                .err()
+        };
+        assert_eq!(open(commitment, [7; 32]), None);
+        for bit in 0..256 {
+            let flip = |mut bytes: [u8; 32]| {
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                bytes
+            };
+            assert_eq!(open(flip(commitment), [7; 32]), Some(PairError::Opening));
+            assert_eq!(open(commitment, flip([7; 32])), Some(PairError::Opening));
+        }
+    }
+
+    #[test]
+    fn an_opening_for_other_facts_is_refused() {
+        let other_name = Side { name: b"alicia", ..alice() };
+        for (exporter, me, peer) in [
+            (exporter(1), bob(), alice()),
+            (exporter(0), mallory(), alice()),
+            (exporter(0), bob(), mallory()),
+            (exporter(0), bob(), other_name),
+        ] {
+            let (_, commitment) =
+                Requester::start(&self::exporter(0), alice(), bob(), nonce(7)).unwrap();
+            let (responder, _) =
+                Responder::start(&exporter, me, peer, nonce(8), commitment).unwrap();
+            assert_eq!(responder.open(&[7; 32]).err(), Some(PairError::Opening));
+        }
+    }
+
+    #[test]
+    fn a_man_in_the_middle_shows_two_different_codes() {
+        // He ends both TLS connections, so the exporters differ, and shows his own key to both.
+        let (with_alice, commitment) =
+            Requester::start(&exporter(1), alice(), mallory(), nonce(1)).unwrap();
+        let (his, shown) =
+            Responder::start(&exporter(1), mallory(), alice(), nonce(3), commitment).unwrap();
+        let (at_alice, opening) = with_alice.reveal(&shown);
+        assert_eq!(his.open(&opening).unwrap().code(), at_alice.code());
+
+        let (his, commitment) = Requester::start(&exporter(2), mallory(), bob(), nonce(3)).unwrap();
+        let (with_bob, shown) =
+            Responder::start(&exporter(2), bob(), mallory(), nonce(2), commitment).unwrap();
+        let at_bob = with_bob.open(&his.reveal(&shown).1).unwrap();
+        assert_ne!(at_alice.code(), at_bob.code());
+    }
+
+    #[test]
+    fn relayed_pairing_messages_do_not_survive_two_connections() {
+        // Here he forwards every message as it is, over two connections of his own.
+        let (_, commitment) = Requester::start(&exporter(1), alice(), mallory(), nonce(1)).unwrap();
+        let (with_bob, _) =
+            Responder::start(&exporter(2), bob(), mallory(), nonce(2), commitment).unwrap();
+        assert_eq!(with_bob.open(&[1; 32]).err(), Some(PairError::Opening));
+    }
+
+    #[test]
+    fn a_nonce_searched_for_after_the_answer_is_refused() {
+        let facts = || Facts::new(&exporter(2), Role::Responder, bob(), mallory()).unwrap();
+        let (_, commitment) = Requester::start(&exporter(2), mallory(), bob(), nonce(3)).unwrap();
+        let (with_bob, shown) =
+            Responder::start(&exporter(2), bob(), mallory(), nonce(2), commitment).unwrap();
+        // Without a commitment this is all it takes to get the first three digits right.
+        let wanted = 385;
+        let ground = (0_u32..100_000)
+            .map(|counter| {
+                let mut nonce = [0; 32];
+                nonce[..4].copy_from_slice(&counter.to_be_bytes());
+                nonce
+            })
+            .find(|nonce| facts().compare(nonce, &shown).code().0 / 1000 == wanted)
+            .unwrap();
+        assert_eq!(with_bob.open(&ground).err(), Some(PairError::Opening));
+    }
+
+    #[test]
+    fn reflected_altered_and_foreign_confirmations_are_refused() {
+        let (own, _) = compared(1);
+        let reflected = own.confirm().1;
+        let (_, foreign) = compared(2);
+        let foreign = foreign.confirm().1;
+        let (_, right) = compared(1);
+        let mut altered = right.confirm().1;
+        altered[31] ^= 1;
+        for wrong in [reflected, foreign, altered, [0; 32]] {
+            let (at_alice, _) = compared(1);
+            let (at_alice, _) = at_alice.confirm();
+            assert_eq!(at_alice.finish(&wrong).err(), Some(PairError::Confirmation));
+        }
+    }
+
+    #[test]
+    fn two_requesters_never_agree_on_a_code() {
+        let (at_alice, _) = Requester::start(&exporter(0), alice(), bob(), nonce(1)).unwrap();
+        let (at_bob, _) = Requester::start(&exporter(0), bob(), alice(), nonce(2)).unwrap();
+        assert_ne!(at_alice.reveal(&[2; 32]).0.code(), at_bob.reveal(&[1; 32]).0.code());
+    }
+
+    #[test]
+    fn a_code_prints_six_digits_and_hides_from_logs() {
+        assert_eq!(Code(385_721).to_string(), "385 721");
+        assert_eq!(Code(7).to_string(), "000 007");
+        assert_eq!(format!("{:?}", Code(385_721)), "Code(..)");
+    }
+}
