@@ -3,7 +3,7 @@
 //! The statement, the prover's index and the session are all inside the challenge, so a proof
 //! copied from another party or session does not verify.
 
-use k256::elliptic_curve::ops::{LinearCombination, MulByGenerator};
+use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 
 use crate::crypto::curve::{
@@ -54,13 +54,12 @@ impl Claim<'_> {
         let nonce = decode_point(commitment).map_err(|_| InvalidProof::Malformed)?;
         let response = decode_scalar(response).map_err(|_| InvalidProof::Malformed)?;
         let challenge = self.challenge(commitment).ok_or(InvalidProof::Malformed)?;
-        let expected = ProjectivePoint::lincomb(
-            &ProjectivePoint::GENERATOR,
-            &response,
-            &ProjectivePoint::from(*self.statement),
-            &-challenge,
-        );
-        if expected == ProjectivePoint::from(nonce) { Ok(()) } else { Err(InvalidProof::Wrong) }
+        let expected = ProjectivePoint::from(*self.statement) * challenge + nonce;
+        if ProjectivePoint::mul_by_generator(&response) == expected {
+            Ok(())
+        } else {
+            Err(InvalidProof::Wrong)
+        }
     }
 
     fn challenge(&self, commitment: &[u8]) -> Option<Scalar> {

@@ -154,8 +154,7 @@ impl Terms {
         {
             return Err(invalid);
         }
-        let tweak = ProjectivePoint::mul_by_generator(&setup.tweak);
-        let public_key = (tweak + share.public_key()).to_affine();
+        let public_key = tweaked(share.public_key(), &setup.tweak);
         let encoded = encode_point(&public_key).ok_or(invalid)?;
         let session = session(&share, &setup, &encoded);
         let terms = Self { share, setup, public_key, session };
@@ -218,6 +217,14 @@ impl Terms {
             share: Some(Arc::clone(&self.share)),
         }
     }
+}
+
+/// `Q + tweak G`. The tweak is public, so nothing is computed where there is none.
+fn tweaked(public_key: &AffinePoint, tweak: &Scalar) -> AffinePoint {
+    if *tweak == Scalar::ZERO {
+        return *public_key;
+    }
+    (ProjectivePoint::mul_by_generator(tweak) + public_key).to_affine()
 }
 
 /// `sid_sign` (§7.1).

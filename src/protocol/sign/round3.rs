@@ -3,8 +3,10 @@
 use k256::{AffinePoint, Scalar};
 
 use super::{Signed, Signing, Terms};
+use crate::crypto::curve::{POINT, decode_point};
 use crate::crypto::ecdsa::Signature;
 use crate::protocol::fault::{Check, Fault};
+use crate::protocol::key::encoded;
 use crate::protocol::machine::{Gathered, Step};
 use crate::protocol::wire::Kind;
 use crate::secret::Secret;
@@ -38,11 +40,15 @@ impl Round3 {
             return Ok(Step::done(Signed::Delivered));
         }
         let Partial { nonce_point, u, w } = &self.own;
+        let nonce_bytes = encoded(nonce_point);
         let (mut denominator, mut numerator) = (*u.expose(), *w.expose());
         for message in messages.of(Kind::Sg3) {
             let mut reader = message.reader();
-            if reader.point()? != *nonce_point {
-                return Err(message.fault(Check::RMismatch));
+            let theirs = reader.bytes(POINT)?;
+            if *theirs != nonce_bytes {
+                let is_point = decode_point(theirs).is_ok();
+                let check = if is_point { Check::RMismatch } else { Check::Malformed };
+                return Err(message.fault(check));
             }
             denominator += reader.scalar()?;
             numerator += reader.scalar()?;
