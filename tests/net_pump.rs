@@ -89,6 +89,17 @@ async fn a_dropped_handle_closes_the_link() {
 }
 
 #[tokio::test]
+async fn closing_does_not_wait_for_ever_for_a_peer_that_takes_nothing() {
+    let (left, _right) = over_tcp(tls(), tls(), Expect::Anyone).await;
+    let (sender, _inbox) = mpsc::channel(4);
+    let handle = pump(left, 0, sender);
+    for number in 0..20 {
+        handle.send(numbered(number, 1_000_000)).await.unwrap();
+    }
+    timeout(LONG, handle.close()).await.expect("closing hangs");
+}
+
+#[tokio::test]
 async fn a_peer_that_dies_is_told_and_sending_fails() {
     let (left, right) = over_tcp(tls(), tls(), Expect::Anyone).await;
     let (sender, mut inbox) = mpsc::channel(4);

@@ -136,20 +136,68 @@ impl Decoder {
     }
 }
 
+/// How long a link lives.
+///
+/// Timers run on a clock that stops while the machine sleeps; consent does not. So the time is taken
+/// on both clocks, and the one that goes on is asked whenever a frame goes out or has come in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    awake_until: Instant,
+    until: Duration,
+}
+
+impl Life {
+    /// Begins now.
+    pub(super) fn of(length: Duration) -> Self {
+        Self {
+            awake_until: Instant::now() + length,
+            until: sleepless_clock().saturating_add(length),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.awake_until || sleepless_clock() >= self.until
+    }
+
+    /// Does `work` while the link lives.
+    async fn spent_on<T>(
+        self,
+        work: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        // A time-out lets through what need not wait, so it is not enough.
+        if self.is_over() {
+            return Err(LinkError::Expired);
+        }
+        match timeout_at(self.awake_until, work).await {
+            Ok(done) if !self.is_over() => done,
+            Ok(_) | Err(_) => Err(LinkError::Expired),
+        }
+    }
+}
+
+/// Time since some moment, counting the time that the machine was asleep.
+fn sleepless_clock() -> Duration {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let clock = rustix::time::ClockId::Monotonic;
+    Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or_default()
+}
+
 /// The sending side's state, for any byte stream.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     encoder: Encoder,
     buffer: Vec<u8>,
-    ends: Instant,
+    life: Life,
     /// Set while a frame is on its way: a frame cut short by cancellation cannot be followed by
     /// another.
     torn: bool,
 }
 
 impl Outgoing {
-    pub(super) fn new(session: Session, ends: Instant) -> Self {
-        Self { encoder: Encoder::new(session), buffer: Vec::new(), ends, torn: false }
+    pub(super) fn new(session: Session, life: Life) -> Self {
+        Self { encoder: Encoder::new(session), buffer: Vec::new(), life, torn: false }
     }
 
     /// Sends one frame and flushes, before the link's end of life.
@@ -158,13 +206,13 @@ impl Outgoing {
         io: &mut W,
         frame: &Frame,
     ) -> Result<(), LinkError> {
-        before(self.ends, self.write(io, frame)).await
+        self.life.spent_on(self.write(io, frame)).await
     }
 
     /// Says that this is the end, and why, and ends the stream; does not wait long for a peer that
     /// takes nothing.
     pub(super) async fn close<W: AsyncWrite + Unpin>(&mut self, io: &mut W) {
-        let reason = if Instant::now() >= self.ends { AGE } else { DONE };
+        let reason = if self.life.is_over() { AGE } else { DONE };
         let farewell = async {
             if !self.torn {
                 let _ = self.write(io, &Frame::new(Kind::Close, vec![reason])).await;
@@ -197,12 +245,12 @@ impl Outgoing {
 pub(super) struct Incoming {
     decoder: Decoder,
     chunk: Box<[u8]>,
-    ends: Instant,
+    life: Life,
 }
 
 impl Incoming {
-    pub(super) fn new(session: Session, ends: Instant) -> Self {
-        Self { decoder: Decoder::new(session), chunk: vec![0; CHUNK].into(), ends }
+    pub(super) fn new(session: Session, life: Life) -> Self {
+        Self { decoder: Decoder::new(session), chunk: vec![0; CHUNK].into(), life }
     }
 
     /// The next frame before the link's end of life. Cancel-safe: what was read stays.
@@ -210,7 +258,7 @@ impl Incoming {
         &mut self,
         io: &mut R,
     ) -> Result<Frame, LinkError> {
-        before(self.ends, self.read(io)).await
+        self.life.spent_on(self.read(io)).await
     }
 
     async fn read<R: AsyncRead + Unpin>(&mut self, io: &mut R) -> Result<Frame, LinkError> {
@@ -228,18 +276,6 @@ impl Incoming {
             }
         }
     }
-}
-
-/// Does `work` unless and until the link's life is over.
-async fn before<T>(
-    ends: Instant,
-    work: impl Future<Output = Result<T, LinkError>>,
-) -> Result<T, LinkError> {
-    // A time-out lets through what need not wait.
-    if Instant::now() >= ends {
-        return Err(LinkError::Expired);
-    }
-    timeout_at(ends, work).await.unwrap_or(Err(LinkError::Expired))
 }
 
 /// Turns a frame that ends the link into the error that it means.
@@ -268,3 +304,16 @@ const CHUNK: usize = 16 * 1024;
 
 /// How long the end of a link may take.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_outlived_its_time_asleep_is_over() {
+        let slept = Life { until: sleepless_clock(), ..Life::of(Duration::from_secs(60)) };
+        assert_eq!(slept.spent_on(async { Ok(()) }).await, Err(LinkError::Expired));
+        let young = Life::of(Duration::from_secs(60));
+        assert_eq!(young.spent_on(async { Ok(()) }).await, Ok(()));
+    }
+}

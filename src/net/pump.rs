@@ -3,8 +3,9 @@
 //! Two devices that both send more than the network buffers hold would wait for each other for ever
 //! if each finished sending before it received.
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{Duration, sleep};
 
 use super::frame::briefly;
 use super::{Frame, Link, LinkError, Receiver, Sender};
@@ -19,7 +20,9 @@ pub fn pump<L: Link>(
     inbox: mpsc::Sender<(usize, Result<Frame, LinkError>)>,
 ) -> Handle {
     let (queue, queued) = mpsc::channel(QUEUE);
-    Handle { queue, task: tokio::spawn(run(link, id, inbox, queued)) }
+    let (held, let_go) = oneshot::channel();
+    let task = tokio::spawn(run(link, id, inbox, queued, let_go));
+    Handle { queue, task, _held: held }
 }
 
 /// The driver's end of a link that has a task. Dropping it closes the link once what was sent is out.
@@ -27,6 +30,8 @@ pub fn pump<L: Link>(
 pub struct Handle {
     queue: mpsc::Sender<Frame>,
     task: JoinHandle<()>,
+    /// Tells the task, by going away, that nobody waits for this link any more.
+    _held: oneshot::Sender<()>,
 }
 
 impl Handle {
@@ -43,11 +48,11 @@ impl Handle {
         Whisper(self.queue.downgrade())
     }
 
-    /// Sends what is queued, closes the link, and waits until the other side has had a moment to
-    /// take it.
+    /// Sends what is queued, closes the link, and waits until the other side has taken it, or has had
+    /// a few seconds to.
     pub async fn close(self) {
-        let Self { queue, task } = self;
-        drop(queue);
+        let Self { queue, task, _held } = self;
+        drop((queue, _held));
         let _ = task.await;
     }
 }
@@ -77,6 +82,7 @@ async fn run<L: Link>(
     id: usize,
     inbox: mpsc::Sender<(usize, Result<Frame, LinkError>)>,
     mut queue: mpsc::Receiver<Frame>,
+    let_go: oneshot::Receiver<()>,
 ) {
     let (mut sender, mut receiver) = link.split();
     {
@@ -87,9 +93,14 @@ async fn run<L: Link>(
             }
             Ok(())
         };
+        let overdue = async {
+            let _ = let_go.await;
+            sleep(FLUSH).await;
+        };
         tokio::pin!(reading);
         tokio::select! {
             () = &mut reading => {}
+            () = overdue => {}
             written = writing => if let Err(error) = written {
                 // The reason may still be on its way to us: a refusal, a last word.
                 let mut told = false;
@@ -123,3 +134,6 @@ async fn read<R: Receiver>(
 
 /// How many frames may wait to be sent.
 const QUEUE: usize = 64;
+
+/// How long a closed link may take to send what is queued.
+const FLUSH: Duration = Duration::from_secs(3);

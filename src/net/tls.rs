@@ -22,11 +22,11 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 use tokio::io::{ReadHalf, WriteHalf};
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use zeroize::Zeroize;
 
-use super::frame::{Incoming, Outgoing, Session, briefly};
+use super::frame::{Incoming, Life, Outgoing, Session, briefly};
 use super::{Frame, Io, Link, LinkError, Receiver, Sender};
 use crate::device::Fingerprint;
 use crate::secret::Secret;
@@ -211,10 +211,10 @@ impl Tls {
             _ => return Err(LinkError::Tls("the other side has no certificate".to_owned())),
         };
         let session: Session = export(&stream, SESSION_LABEL)?;
-        let ends = Instant::now() + self.lifetime;
+        let life = Life::of(self.lifetime);
         Ok(TlsLink {
-            incoming: Incoming::new(session, ends),
-            outgoing: Outgoing::new(session, ends),
+            incoming: Incoming::new(session, life),
+            outgoing: Outgoing::new(session, life),
             stream,
             peer,
             suite,
