@@ -621,14 +621,12 @@ pub enum KeyFormat {
 #[command(after_help = "Examples:
   cosign keys refresh vault
   cosign keys refresh vault --peer 192.0.2.7:7700
-  cosign keys refresh vault --resume")]
+
+A refresh whose last message was lost is finished by running it again.")]
 pub struct RefreshArgs {
     /// The key; default: the only one
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
-    /// Finish a refresh whose last message was lost
-    #[arg(long)]
-    pub resume: bool,
     /// How to reach the others.
     #[command(flatten)]
     pub reach: ReachArgs,
@@ -651,7 +649,14 @@ pub struct LogArgs {
 #[command(after_help = "Examples:
   cosign demo
   cosign demo --json")]
-pub struct DemoArgs {}
+pub struct DemoArgs {
+    /// Play one of the devices; the demo starts itself like this
+    #[arg(long, value_name = "NAME", hide = true, requires = "folder")]
+    pub device: Option<String>,
+    /// Where that device lives
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub folder: Option<PathBuf>,
+}
 
 /// `cosign bench`
 #[derive(Debug, Args)]

@@ -1,9 +1,174 @@
-//! `cosign bench`
+//! `cosign bench`: what key generation and signing cost on this machine.
 
-use super::args::BenchArgs;
-use super::{Global, Output};
-use crate::report::{Code, Failure};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-pub(super) fn run_bench(_global: &Global, _args: BenchArgs) -> Result<Output, Failure> {
-    Err(Failure::new(Code::Internal, "not built yet"))
+use serde::Serialize;
+
+use crate::cli::args::BenchArgs;
+use crate::cli::{Global, Output};
+use crate::party::PartyId;
+use crate::protocol::fault::Fault;
+use crate::protocol::key::KeyShare;
+use crate::protocol::keygen::{KeygenSetup, keygen};
+use crate::protocol::machine::{Machine, Output as Out, Persist, Protocol};
+use crate::protocol::sign::{SignSetup, sign};
+use crate::report::{self, Failure};
+use crate::run::{ROUND, clock};
+
+const KEYGENS: u32 = 5;
+const SIGNATURES: u32 = 100;
+
+#[derive(Debug, Serialize)]
+struct Result_ {
+    rows: Vec<Row>,
+}
+
+/// What one ceremony costs, all of it in one thread and in memory.
+#[derive(Debug, Serialize)]
+struct Row {
+    ceremony: &'static str,
+    threshold: u8,
+    parties: u8,
+    runs: u32,
+    /// Milliseconds of one party's work: the median run, divided by the number of parties.
+    ms_per_party: f64,
+    /// Bytes that one party sends.
+    bytes_per_party: usize,
+}
+
+/// `cosign bench`
+pub(super) fn run_bench(global: &Global, _: BenchArgs) -> Result<Output, Failure> {
+    let mut rows = Vec::new();
+    for parties in [2, 3] {
+        global.screen.note(format!("measuring 2-of-{parties}, a few seconds"));
+        let (row, shares) = keygens(parties)?;
+        rows.push(row);
+        rows.push(signatures(&shares, parties)?);
+    }
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            format!(
+                "{:<7} {} of {}   {:>8.3} ms per party   {:>6} bytes sent per party",
+                row.ceremony, row.threshold, row.parties, row.ms_per_party, row.bytes_per_party
+            )
+        })
+        .collect();
+    Output::new(Result_ { rows }, lines.join("\n"))
+}
+
+fn keygens(parties: u8) -> Result<(Row, Vec<KeyShare>), Failure> {
+    let mut times = Vec::new();
+    let mut last = (0, Vec::new());
+    for _ in 0..KEYGENS {
+        let instance = clock::nonce()?;
+        let identities: Vec<Vec<u8>> = (1..=parties).map(|i| vec![i]).collect();
+        let machines = PartyId::all(parties)
+            .map(|me| {
+                let identities = identities.clone();
+                let setup = KeygenSetup { instance, threshold: 2, me, identities };
+                keygen(setup, &clock::random()?, ROUND).map_err(|fault| broken(&fault))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let since = clock::now();
+        last = exchange(machines)?;
+        times.push(clock::now().saturating_duration_since(since));
+    }
+    let (bytes, shares) = last;
+    Ok((row("keygen", parties, parties, KEYGENS, times, bytes), shares))
+}
+
+fn signatures(shares: &[KeyShare], parties: u8) -> Result<Row, Failure> {
+    let signers: Vec<PartyId> = PartyId::all(2).collect();
+    let shares: Vec<Arc<KeyShare>> = shares
+        .iter()
+        .take(2)
+        .map(|share| KeyShare::from_bytes(share.to_bytes().expose()).map(Arc::new))
+        .collect::<Result<_, _>>()
+        .map_err(|_| report::bug("a share does not read back"))?;
+    let mut times = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..SIGNATURES {
+        let (sign_id, digest) = (clock::nonce()?, clock::nonce()?);
+        let since = clock::now();
+        let machines = shares
+            .iter()
+            .map(|share| {
+                let setup = SignSetup {
+                    signers: signers.clone(),
+                    sign_id,
+                    digest,
+                    tweak: k256::Scalar::ZERO,
+                    recipient: None,
+                };
+                sign(Arc::clone(share), setup, &clock::random()?, ROUND)
+                    .map_err(|fault| broken(&fault))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        (bytes, _) = exchange(machines)?;
+        times.push(clock::now().saturating_duration_since(since));
+    }
+    Ok(row("sign", parties, 2, SIGNATURES, times, bytes))
+}
+
+/// Runs all machines against one another; the bytes party 1 sent, and the shares that were made.
+fn exchange<P: Protocol>(machines: Vec<Machine<P>>) -> Result<(usize, Vec<KeyShare>), Failure> {
+    let mut machines: BTreeMap<PartyId, Machine<P>> =
+        machines.into_iter().map(|machine| (machine.me(), machine)).collect();
+    let mut bytes_sent = 0;
+    let mut shares = Vec::new();
+    let now = clock::now();
+    for machine in machines.values_mut() {
+        machine.start(now);
+    }
+    loop {
+        let mut mail = Vec::new();
+        for (from, machine) in &mut machines {
+            while let Some(output) = machine.poll() {
+                match output {
+                    Out::Send { to, bytes } => {
+                        bytes_sent += if from.get() == 1 { bytes.len() } else { 0 };
+                        mail.push((*from, to, bytes));
+                    }
+                    Out::Persist(Persist::PendingShare(pending)) => shares.push(pending.share),
+                    Out::Failed(fault) => return Err(broken(&fault)),
+                    Out::Persist(_) | Out::Event(_) | Out::Done(_) => {}
+                }
+            }
+        }
+        if mail.is_empty() {
+            return Ok((bytes_sent, shares));
+        }
+        for (from, to, bytes) in mail {
+            if let Some(machine) = machines.get_mut(&to) {
+                machine.handle(now, from, &bytes);
+            }
+        }
+    }
+}
+
+fn row(
+    ceremony: &'static str,
+    parties: u8,
+    taking_part: u8,
+    runs: u32,
+    mut times: Vec<Duration>,
+    bytes: usize,
+) -> Row {
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    Row {
+        ceremony,
+        threshold: 2,
+        parties,
+        runs,
+        ms_per_party: median.as_secs_f64() * 1000.0 / f64::from(taking_part),
+        bytes_per_party: bytes,
+    }
+}
+
+fn broken(fault: &Fault) -> Failure {
+    report::fault(fault, |party| format!("party {party}"))
 }

@@ -1,9 +1,185 @@
-//! `cosign discover`
+//! `cosign discover`: who is near, and who really is.
 
-use super::args::DiscoverArgs;
-use super::{Global, Output};
-use crate::report::{Code, Failure};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-pub(super) fn run_discover(_global: &Global, _args: DiscoverArgs) -> Result<Output, Failure> {
-    Err(Failure::new(Code::Internal, "not built yet"))
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::cli::args::DiscoverArgs;
+use crate::cli::ceremony::with_node;
+use crate::cli::{Global, Output};
+use crate::device::Fingerprint;
+use crate::net::mdns;
+use crate::progress::Event;
+use crate::report::Failure;
+use crate::run::{Node, clock, reach};
+
+/// A device, as `discover` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Found {
+    name: String,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    status: String,
+    addresses: Vec<String>,
+    port: u16,
+    paired: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Listing {
+    peers: Vec<Found>,
+}
+
+/// `cosign discover`
+pub(super) fn run_discover(global: &Global, args: DiscoverArgs) -> Result<Output, Failure> {
+    let DiscoverArgs { wait, watch, interface } = args;
+    with_node(global, None, interface, |node| async move {
+        if watch {
+            return keep_looking(&node, wait).await;
+        }
+        let peers = look(&node, wait).await?;
+        let text = table(&peers);
+        Output::new(Listing { peers }, text)
+    })
+}
+
+/// Looks once. Whoever is announced is asked for its certificate: only that says who it is.
+async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>, Failure> {
+    let until = node.until(wait);
+    let wait = until.saturating_duration_since(clock::now());
+    let seen = mdns::browse(wait, &node.info.fingerprint.device_id(), node.interface.as_deref()).await;
+    let mut pings = JoinSet::new();
+    for seen in seen {
+        let node = Arc::clone(node);
+        pings.spawn(async move {
+            let answer = reach::ping(&node, &seen).await;
+            (seen, answer)
+        });
+    }
+    let peers = node.peers()?;
+    let now = clock::unix_now();
+    let mut found: BTreeMap<String, Found> = BTreeMap::new();
+    while let Some(joined) = pings.join_next().await {
+        let Ok((seen, answer)) = joined else { continue };
+        let fingerprint = answer.as_ref().map(|(fingerprint, _, _)| *fingerprint);
+        if fingerprint == Some(node.info.fingerprint) {
+            continue;
+        }
+        // An announcement in somebody else's name is shown for what it is: another device.
+        let id = fingerprint.map_or(seen.id.clone(), |f| f.device_id());
+        let record = fingerprint.and_then(|f| peers.known(&f).cloned());
+        let paired = record.as_ref().is_some_and(|record| !record.is_expired(now));
+        let status = match (&answer, paired) {
+            (None, _) => "offline",
+            (Some(_), _) if seen.status == mdns::Status::Busy => "busy",
+            (Some(_), true) => "ready",
+            (Some(_), false) => "available",
+        };
+        if let Some((fingerprint, _, address)) = &answer {
+            reach::remember(&node.home, fingerprint, *address);
+        }
+        let name = match (&record, &answer) {
+            (Some(record), _) => record.name.clone(),
+            (None, Some((_, name, _))) => name.to_string(),
+            (None, None) => seen.name.to_string(),
+        };
+        found.insert(
+            id.clone(),
+            Found {
+                name,
+                id,
+                fingerprint: fingerprint.map(|f| f.to_hex()),
+                status: status.to_owned(),
+                addresses: seen.addresses.iter().map(|a| a.ip().to_string()).collect(),
+                port: seen.port,
+                paired,
+            },
+        );
+    }
+    for record in peers.iter() {
+        let id = record.fingerprint.device_id();
+        found.entry(id.clone()).or_insert_with(|| away(record, id, now));
+    }
+    Ok(found.into_values().collect())
+}
+
+/// A known device that is not seen now.
+fn away(record: &crate::vault::PeerRecord, id: String, now: i64) -> Found {
+    let fingerprint: Fingerprint = record.fingerprint;
+    Found {
+        name: record.name.clone(),
+        id,
+        fingerprint: Some(fingerprint.to_hex()),
+        status: "offline".to_owned(),
+        addresses: Vec::new(),
+        port: 0,
+        paired: !record.is_expired(now),
+    }
+}
+
+/// Looks again and again, and tells every change.
+async fn keep_looking(node: &Arc<Node>, wait: Duration) -> Result<Output, Failure> {
+    let mut last: BTreeMap<String, Found> = BTreeMap::new();
+    loop {
+        let now: BTreeMap<String, Found> =
+            look(node, wait).await?.into_iter().map(|found| (found.id.clone(), found)).collect();
+        for (id, found) in &now {
+            if last.get(id) != Some(found) {
+                tell(node, found, &found.status);
+            }
+        }
+        for (id, found) in &last {
+            if !now.contains_key(id) {
+                tell(node, found, "offline");
+            }
+        }
+        last = now;
+        if node.deadline.is_some_and(|deadline| clock::now() >= deadline) {
+            let peers: Vec<Found> = last.into_values().collect();
+            let text = table(&peers);
+            return Output::new(Listing { peers }, text);
+        }
+    }
+}
+
+fn tell(node: &Node, found: &Found, status: &str) {
+    let address = found.addresses.first().map(|ip| match ip.contains(':') {
+        true => format!("[{ip}]:{}", found.port),
+        false => format!("{ip}:{}", found.port),
+    });
+    node.tell(Event::Peer {
+        name: found.name.clone(),
+        id: found.id.clone(),
+        status: status.to_owned(),
+        address: address.unwrap_or_default(),
+    });
+}
+
+fn table(peers: &[Found]) -> String {
+    if peers.is_empty() {
+        return "no device was found\n\
+                run `cosign listen` on the other device; multicast is often blocked by VPNs, \
+                containers and guest networks: there, use --peer HOST:PORT with pair, keygen and sign"
+            .to_owned();
+    }
+    let mut rows = vec![["NAME", "STATUS", "ID", "ADDRESS"].map(str::to_owned)];
+    for peer in peers {
+        let address = peer.addresses.iter().find(|a| !a.contains(':')).or(peer.addresses.first());
+        let address = address.map_or_else(|| "-".to_owned(), |ip| format!("{ip}:{}", peer.port));
+        rows.push([peer.name.clone(), peer.status.clone(), peer.id.clone(), address]);
+    }
+    let width = |column: usize| {
+        rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..4).map(width).collect();
+    let line = |row: &[String; 4]| {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -1,9 +1,132 @@
-//! `cosign keygen`
+//! `cosign keygen`: a key that exists on no device.
 
-use super::args::KeygenArgs;
-use super::{Global, Output};
-use crate::report::{Code, Failure};
+use serde::Serialize;
 
-pub(super) fn run_keygen(_global: &Global, _args: KeygenArgs) -> Result<Output, Failure> {
-    Err(Failure::new(Code::Internal, "not built yet"))
+use crate::cli::args::KeygenArgs;
+use crate::cli::ceremony::{parties, peer, pick, targets, unexpired, with_node};
+use crate::cli::{Global, Output};
+use crate::device::hex;
+use crate::progress::PartyView;
+use crate::report::{self, Code, Failure};
+use crate::run::keygen::{self, Made};
+use crate::run::{Node, clock, records};
+use crate::vault::{KeyState, PeerRecord, keys};
+
+#[derive(Debug, Serialize)]
+struct Result_<'a> {
+    key: &'a str,
+    public_key: String,
+    parties: &'a [PartyView],
+    threshold: u8,
+    confirmed: bool,
+}
+
+/// `cosign keygen`
+pub(super) fn run_keygen(global: &Global, args: KeygenArgs) -> Result<Output, Failure> {
+    let KeygenArgs { key, with, threshold, resume, reach } = args;
+    let interface = reach.interface.clone();
+    with_node(global, None, interface, |node| async move {
+        if resume {
+            let record = pending(&node, key.as_deref())?;
+            let others = targets(&parties(&node, &record)?, &reach)?;
+            return output(&keygen::resume(&node, &record.name, &others).await?);
+        }
+        let name = match key {
+            Some(name) => name,
+            None => first_name(&node)?,
+        };
+        let records = companions(global, &node, &with).await?;
+        let count = records.len().saturating_add(1);
+        let threshold = threshold.unwrap_or(2);
+        if usize::from(threshold) > count || count > 16 {
+            return Err(Failure::new(
+                Code::Usage,
+                format!("{threshold} of {count} devices cannot sign"),
+            )
+            .hint("--threshold is at most the number of devices, this one included; 16 at most"));
+        }
+        let others = targets(&records, &reach)?;
+        output(&keygen::request(&node, &name, threshold, &others).await?)
+    })
+}
+
+/// What a key is as a result.
+pub(super) fn output(made: &Made) -> Result<Output, Failure> {
+    let record = &made.record;
+    let names: Vec<String> = made.parties.iter().map(|p| p.name.to_string()).collect();
+    let text = format!(
+        "key {:?}: any {} of {}\npublic key {}\nnext: cosign sign --key {} <digest>",
+        record.name,
+        record.threshold,
+        names.join(", "),
+        hex(&record.public_key),
+        record.name,
+    );
+    let result = Result_ {
+        key: &record.name,
+        public_key: hex(&record.public_key),
+        parties: &made.parties,
+        threshold: record.threshold,
+        confirmed: record.state == KeyState::Active,
+    };
+    Output::new(result, text)
+}
+
+/// The pending key that is meant.
+fn pending(node: &Node, name: Option<&str>) -> Result<crate::vault::KeyRecord, Failure> {
+    if let Some(name) = name {
+        return records::find(&node.home, name)?.ok_or_else(|| report::no_key(name));
+    }
+    let all = keys::list(&node.home)?;
+    let mut open = all.into_iter().filter(|record| record.state == KeyState::Pending);
+    match (open.next(), open.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(Failure::new(Code::NotFound, "no key was left unfinished here")),
+        (Some(a), Some(b)) => Err(Failure::new(
+            Code::Usage,
+            format!("several keys were left unfinished: {}, {}", a.name, b.name),
+        )
+        .hint("name one with --key")),
+    }
+}
+
+/// The first key is called `default`.
+fn first_name(node: &Node) -> Result<String, Failure> {
+    if keys::list(&node.home)?.is_empty() {
+        return Ok("default".to_owned());
+    }
+    Err(Failure::new(Code::Usage, "a second key needs a name").hint("give it with --key NAME"))
+}
+
+/// The other devices: those named, or the only one that is paired.
+async fn companions(
+    global: &Global,
+    node: &Node,
+    with: &[String],
+) -> Result<Vec<PeerRecord>, Failure> {
+    let peers: Vec<PeerRecord> = node.peers()?.iter().cloned().collect();
+    if !with.is_empty() {
+        let mut records: Vec<PeerRecord> = Vec::new();
+        for text in with {
+            let record = peer(&peers, text)?;
+            unexpired(record)?;
+            if records.iter().any(|r| r.fingerprint == record.fingerprint) {
+                return Err(Failure::new(Code::Usage, format!("--with names {text} twice")));
+            }
+            records.push(record.clone());
+        }
+        return Ok(records);
+    }
+    let now = clock::unix_now();
+    let live: Vec<PeerRecord> = peers.iter().filter(|p| !p.is_expired(now)).cloned().collect();
+    match live.as_slice() {
+        [] => Err(Failure::new(Code::NotFound, "no device is paired with this one")
+            .hint("run `cosign pair` first; both devices show six digits to compare")),
+        [only] => Ok(vec![only.clone()]),
+        several => {
+            let names: Vec<String> = several.iter().map(|p| p.name.clone()).collect();
+            let index = pick(global, "peer", "--with PEER", &names).await?;
+            Ok(several.get(index).cloned().into_iter().collect())
+        }
+    }
 }

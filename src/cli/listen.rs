@@ -1,9 +1,67 @@
-//! `cosign listen`
+//! `cosign listen`: the other device's side of everything.
 
-use super::args::ListenArgs;
-use super::{Global, Output};
-use crate::report::{Code, Failure};
+use std::sync::Arc;
 
-pub(super) fn run_listen(_global: &Global, _args: ListenArgs) -> Result<Output, Failure> {
-    Err(Failure::new(Code::Internal, "not built yet"))
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::cli::args::ListenArgs;
+use crate::cli::ceremony::with_node;
+use crate::cli::judge::Rules;
+use crate::cli::policy::Policy;
+use crate::cli::{Global, Output, keygen, pair, sign, unlock};
+use crate::report::{self, Code, Failure};
+use crate::run::Node;
+use crate::run::judge::Judge;
+use crate::run::listen::{Listener, Place, Visit, serve, serve_stdio};
+use crate::ui::Need;
+
+/// `cosign listen`
+pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Failure> {
+    let ListenArgs { port, bind, once, policy, stdio, interface } = args;
+    let judge: Option<Arc<dyn Judge>> = match policy {
+        Some(path) => {
+            let policy = Policy::load(&path)?;
+            let (prompter, screen) = (global.prompter.clone(), global.screen.clone());
+            Some(Arc::new(Rules::new(policy, unlock::home(global)?, prompter, screen)))
+        }
+        None if global.prompter.can_ask() => None,
+        None => return Err(Need::Approval.failure()),
+    };
+    let place = Place { bind, port, stdio };
+    with_node(global, judge, interface, |node| async move {
+        if place.stdio {
+            return output(&node, &serve_stdio(&node).await?);
+        }
+        let listener = Listener::open(&node, &place).await?;
+        let (sender, mut visits) = mpsc::channel(1);
+        tokio::spawn(serve(Arc::clone(&node), listener, sender));
+        loop {
+            let visit = match node.deadline {
+                None => visits.recv().await,
+                Some(deadline) => {
+                    match tokio::time::timeout_at(deadline.into(), visits.recv()).await {
+                        Ok(visit) => visit,
+                        Err(_) if once => return Err(report::nobody_came()),
+                        // A listener that was told when to stop has done its work.
+                        Err(_) => return Output::new(json!({}), ""),
+                    }
+                }
+            };
+            match visit {
+                None => return Err(Failure::new(Code::Internal, "the listener stopped")),
+                Some(visit) if once => return output(&node, &visit?),
+                // What went wrong was told when it happened; the next caller is welcome.
+                Some(_) => {}
+            }
+        }
+    })
+}
+
+fn output(node: &Node, visit: &Visit) -> Result<Output, Failure> {
+    match visit {
+        Visit::Paired(pairing) => pair::output(pairing),
+        Visit::Key(made) => keygen::output(made),
+        Visit::Signed(outcome) => sign::output(node, outcome),
+    }
 }

@@ -1,9 +1,294 @@
-//! `cosign sign`
+//! `cosign sign`: a digest, the other devices' consent, a signature.
 
-use super::args::SignArgs;
-use super::{Global, Output};
-use crate::report::{Code, Failure};
+use std::sync::Arc;
 
-pub(super) fn run_sign(_global: &Global, _args: SignArgs) -> Result<Output, Failure> {
-    Err(Failure::new(Code::Internal, "not built yet"))
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::cli::args::{Deliver, SignArgs, SignatureFormat};
+use crate::cli::ceremony::{key, parties, peer, pick, targets, with_node};
+use crate::cli::digest::Subject;
+use crate::cli::judge::OneDigest;
+use crate::cli::output::Sink;
+use crate::cli::{Global, Output, unlock};
+use crate::device::{Fingerprint, Label, hex};
+use crate::progress::PartyView;
+use crate::report::{self, Code, Failure};
+use crate::run::listen::{Listener, Place, Visit, serve};
+use crate::run::sign::{self, Outcome, Request};
+use crate::run::{Node, clock, records};
+use crate::talk::is_request_id;
+use crate::vault::{KeyRecord, PeerRecord, keys};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Result_<'a> {
+    key: &'a str,
+    digest: String,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureView>,
+    parties: &'a [PartyView],
+    delivered_to: Vec<String>,
+    request_id: &'a str,
+}
+
+/// A signature, where this device received it.
+#[derive(Debug, Serialize)]
+struct SignatureView {
+    der: String,
+    r: String,
+    s: String,
+    recovery_id: u8,
+    public_key: String,
+    low_s: bool,
+}
+
+/// `cosign sign`
+pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Failure> {
+    digest_after_with(&mut args);
+    let digest = Subject::new(args.digest.as_deref(), args.file.as_deref(), args.hash)?;
+    let format = args.format;
+    let binary = matches!(
+        format,
+        Some(SignatureFormat::Der | SignatureFormat::Compact | SignatureFormat::Recoverable)
+    );
+    let sink = Sink::new(args.output.as_deref(), binary, global.args.json)?;
+    let outcome = if args.wait {
+        wait(global, &args, &digest)?
+    } else {
+        ask(global, args, digest)?
+    };
+    deliver(&outcome, format, &sink)
+}
+
+/// `--with bob DIGEST`: `--with` takes all that follows, so a digest at its end is one of its values.
+fn digest_after_with(args: &mut SignArgs) {
+    let is_digest = |text: &String| crate::device::unhex(text).is_some_and(|b| b.len() == 32);
+    if args.digest.is_none() && args.file.is_none() && args.with.len() > 1 {
+        args.digest = args.with.pop_if(|last| is_digest(last));
+    }
+}
+
+fn ask(global: &Global, args: SignArgs, digest: Subject) -> Result<Outcome, Failure> {
+    let request_id = match args.request_id {
+        Some(id) if is_request_id(&id) => id,
+        Some(id) => {
+            return Err(Failure::new(Code::Usage, format!("--request-id {id:?} is no id"))
+                .hint("use 1 to 64 letters, digits, dots, dashes and underscores"));
+        }
+        None => clock::request_id()?,
+    };
+    let interface = args.reach.interface.clone();
+    with_node(global, None, interface, |node| async move {
+        let named = key(global, &node, args.key.as_deref(), "--key NAME").await?;
+        let record = records::active(&node.home, &named.name)?;
+        let cosigners = cosigners(global, &node, &record, &args.with).await?;
+        let recipient = recipient(&node, &record, &cosigners, args.deliver_to.as_ref())?;
+        let request = Request {
+            key: record.name.clone(),
+            digest: digest.digest,
+            source: digest.source,
+            purpose: Label::new(args.purpose.as_deref().unwrap_or_default()),
+            with: targets(&cosigners, &args.reach)?,
+            recipient,
+            request_id,
+            path: Vec::new(),
+        };
+        sign::request(&node, &request).await
+    })
+}
+
+/// The scripted twin: approves this digest under this key, and no other, and ends.
+fn wait(global: &Global, args: &SignArgs, digest: &Subject) -> Result<Outcome, Failure> {
+    let home = unlock::home(global)?;
+    let name = match &args.key {
+        Some(name) => name.clone(),
+        None => match keys::list(&home)?.as_slice() {
+            [only] => only.name.clone(),
+            [] => return Err(report::no_key("default")),
+            _ => return Err(Failure::new(Code::Usage, "there are several keys").hint("name one with --key")),
+        },
+    };
+    let record = records::find(&home, &name)?.ok_or_else(|| report::no_key(&name))?;
+    let judge = OneDigest::new(&digest.digest, &record.public_key, global.screen.clone());
+    let place = Place { bind: args.bind, port: args.port, stdio: false };
+    let interface = args.reach.interface.clone();
+    with_node(global, Some(Arc::new(judge)), interface, |node| async move {
+        records::active(&node.home, &name)?;
+        let listener = Listener::open(&node, &place).await?;
+        let (sender, mut visits) = mpsc::channel(1);
+        tokio::spawn(serve(Arc::clone(&node), listener, sender));
+        loop {
+            let visit = match node.deadline {
+                None => visits.recv().await,
+                Some(deadline) => tokio::time::timeout_at(deadline.into(), visits.recv())
+                    .await
+                    .map_err(|_| report::nobody_came())?,
+            };
+            match visit {
+                Some(Ok(Visit::Signed(outcome))) => return Ok(*outcome),
+                // Another request was refused; the awaited one may still come.
+                Some(Ok(_)) => {}
+                Some(Err(failure)) if matches!(failure.code, Code::Policy | Code::Identity | Code::Interaction) => {}
+                Some(Err(failure)) => return Err(failure),
+                None => return Err(report::bug("the listener stopped")),
+            }
+        }
+    })
+}
+
+/// Who signs with this device: those named, or all others where all must, or one that is chosen.
+async fn cosigners(
+    global: &Global,
+    node: &Node,
+    record: &KeyRecord,
+    with: &[String],
+) -> Result<Vec<PeerRecord>, Failure> {
+    let others = parties(node, record)?;
+    let needed = usize::from(record.threshold).saturating_sub(1);
+    if !with.is_empty() {
+        let known = others.clone();
+        let mut chosen: Vec<PeerRecord> = Vec::new();
+        for text in with {
+            let found = peer(&known, text).map_err(|_| {
+                report::no_share_there(Label::new(text).as_str(), &record.name)
+            })?;
+            if !chosen.iter().any(|c| c.fingerprint == found.fingerprint) {
+                chosen.push(found.clone());
+            }
+        }
+        if chosen.len() != needed {
+            return Err(Failure::new(
+                Code::Usage,
+                format!(
+                    "the key {:?} is signed by {} devices: --with names {}, not {needed}",
+                    record.name,
+                    record.threshold,
+                    chosen.len()
+                ),
+            ));
+        }
+        return Ok(chosen);
+    }
+    if others.len() == needed {
+        return Ok(others);
+    }
+    if needed == 1 {
+        let names: Vec<String> = others.iter().map(|p| p.name.clone()).collect();
+        let index = pick(global, "cosigner", "--with PEER", &names).await?;
+        return Ok(others.get(index).cloned().into_iter().collect());
+    }
+    let names: Vec<&str> = others.iter().map(|p| p.name.as_str()).collect();
+    Err(Failure::new(
+        Code::Usage,
+        format!("{needed} of these must sign with this device: {}", names.join(", ")),
+    )
+    .hint("name them with --with"))
+}
+
+/// Who receives the signature.
+fn recipient(
+    node: &Node,
+    record: &KeyRecord,
+    cosigners: &[PeerRecord],
+    deliver: Option<&Deliver>,
+) -> Result<Option<Fingerprint>, Failure> {
+    match deliver {
+        None | Some(Deliver::Requester) => Ok(Some(node.info.fingerprint)),
+        Some(Deliver::Both) => Ok(None),
+        Some(Deliver::Cosigner) => match cosigners {
+            [only] => Ok(Some(only.fingerprint)),
+            several => {
+                let names: Vec<&str> = several.iter().map(|p| p.name.as_str()).collect();
+                Err(Failure::new(
+                    Code::Usage,
+                    format!("--deliver-to cosigner is not one device: {}", names.join(", ")),
+                )
+                .hint("name one with --deliver-to PEER"))
+            }
+        },
+        Some(Deliver::Peer(text)) => {
+            if *text == node.info.name {
+                return Ok(Some(node.info.fingerprint));
+            }
+            peer(cosigners, text)
+                .map(|found| Some(found.fingerprint))
+                .map_err(|_| report::no_share_there(Label::new(text).as_str(), &record.name))
+        }
+    }
+}
+
+/// What a signature is as a result, where no format was asked for.
+pub(super) fn output(_: &Node, outcome: &Outcome) -> Result<Output, Failure> {
+    let text = match &outcome.signature {
+        Some(signature) => hex(&signature.der()),
+        None => delivered_elsewhere(outcome),
+    };
+    Output::new(view(outcome), text)
+}
+
+pub(super) fn view(outcome: &Outcome) -> Result_<'_> {
+    Result_ {
+        key: &outcome.key,
+        digest: hex(&outcome.digest),
+        signature: outcome.signature.as_ref().map(|signature| {
+            let compact = signature.compact();
+            let (r, s) = compact.split_at(32);
+            SignatureView {
+                der: hex(&signature.der()),
+                r: hex(r),
+                s: hex(s),
+                recovery_id: signature.recovery_id,
+                public_key: hex(&outcome.public_key),
+                low_s: true,
+            }
+        }),
+        parties: &outcome.parties,
+        delivered_to: outcome.delivered_to.iter().map(|p| p.name.to_string()).collect(),
+        request_id: &outcome.request_id,
+    }
+}
+
+fn delivered_elsewhere(outcome: &Outcome) -> String {
+    let names: Vec<String> = outcome.delivered_to.iter().map(|p| p.name.to_string()).collect();
+    format!("the signature was delivered to {}", names.join(", "))
+}
+
+/// Writes the signature in the format that was asked for.
+fn deliver(
+    outcome: &Outcome,
+    format: Option<SignatureFormat>,
+    sink: &Sink,
+) -> Result<Output, Failure> {
+    let result = view(outcome);
+    let Some(signature) = &outcome.signature else {
+        return Output::new(result, delivered_elsewhere(outcome));
+    };
+    let to_file = matches!(sink, Sink::File(_));
+    let bytes = match format {
+        None if to_file => signature.der(),
+        None => line(&hex(&signature.der())),
+        Some(SignatureFormat::Der) => signature.der(),
+        Some(SignatureFormat::Compact) => signature.compact().to_vec(),
+        Some(SignatureFormat::Recoverable) => signature.recoverable().to_vec(),
+        Some(SignatureFormat::Pem) => pem(&signature.der()).into_bytes(),
+        Some(SignatureFormat::Json) => line(&json!(result).to_string()),
+    };
+    let body = sink.put(bytes)?;
+    Output::with_body(result, body)
+}
+
+fn line(text: &str) -> Vec<u8> {
+    format!("{text}\n").into_bytes()
+}
+
+fn pem(der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .collect();
+    format!("-----BEGIN ECDSA SIGNATURE-----\n{}\n-----END ECDSA SIGNATURE-----\n", lines.join("\n"))
 }

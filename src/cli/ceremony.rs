@@ -1,0 +1,239 @@
+//! What the ceremony commands have in common: the runtime, Ctrl-C, the node, whom to reach and how.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::cli::Global;
+use crate::cli::args::{ReachArgs, Route as Named, Tls};
+use crate::cli::judge::Person;
+use crate::cli::unlock;
+use crate::device::{Fingerprint, Label};
+use crate::net::tls::TlsVersion;
+use crate::report::{Code, Failure};
+use crate::run::judge::Judge;
+use crate::run::reach::{Route, Target};
+use crate::run::{Node, clock, records};
+use crate::ui::Need;
+use crate::vault::{KeyRecord, PeerRecord, keys};
+
+/// Runs `work` to its end, on one thread.
+///
+/// # Errors
+/// What `work` fails with.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Code::Internal, format!("the runtime cannot start: {e}")))?;
+    let result = runtime.block_on(work);
+    // A thread that still reads the terminal must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// What a command says about the node it wants.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    /// The only network interface to use.
+    pub(super) interface: Option<String>,
+    /// Whether pairings are kept until they are forgotten.
+    pub(super) keep: bool,
+}
+
+impl From<Option<String>> for Setup {
+    /// A node on `interface`.
+    fn from(interface: Option<String>) -> Self {
+        Self { interface, keep: false }
+    }
+}
+
+/// Opens the device of this home and runs `work` with it; on Ctrl-C or SIGTERM the devices at the
+/// other end of open links are told.
+///
+/// # Errors
+/// What `work` fails with, or `interrupted`.
+pub(super) fn with_node<T, W, F>(
+    global: &Global,
+    judge: Option<Arc<dyn Judge>>,
+    setup: impl Into<Setup>,
+    work: W,
+) -> Result<T, Failure>
+where
+    W: FnOnce(Arc<Node>) -> F,
+    F: Future<Output = Result<T, Failure>>,
+{
+    block_on(async {
+        let setup = setup.into();
+        let deadline = global.timeout().map(|timeout| clock::now() + timeout);
+        let (home, vault) = unlock::open(global).await?;
+        let version = match global.args.tls {
+            Some(Tls::Only12) => TlsVersion::Only12,
+            Some(Tls::Any) | None => TlsVersion::Any,
+        };
+        let judge = judge.unwrap_or_else(|| Arc::new(Person::new(global.prompter.clone())));
+        let screen = global.screen.clone();
+        let mut node =
+            Node::new(home, vault, version, judge, Arc::new(move |event| screen.show(&event)))?;
+        node.deadline = deadline;
+        node.interface = setup.interface;
+        node.keep = setup.keep;
+        let node = Arc::new(node);
+        let work = work(Arc::clone(&node));
+        tokio::select! {
+            result = work => result,
+            () = interrupted() => {
+                node.interrupt().await;
+                Err(Failure::new(Code::Interrupted, "interrupted"))
+            }
+        }
+    })
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let hangup = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => if pressed.is_err() { std::future::pending().await },
+        () = hangup => {}
+    }
+}
+
+/// The peer that `text` means: its name, its fingerprint or its device id.
+///
+/// # Errors
+/// `not_found`, naming the peers there are.
+pub(super) fn peer<'a>(peers: &'a [PeerRecord], text: &str) -> Result<&'a PeerRecord, Failure> {
+    let by_id = |record: &&PeerRecord| record.fingerprint.device_id() == text.to_lowercase();
+    let fingerprint = text.parse::<Fingerprint>().ok();
+    peers
+        .iter()
+        .find(|record| fingerprint == Some(record.fingerprint))
+        .or_else(|| peers.iter().find(|record| record.name == text))
+        .or_else(|| peers.iter().find(by_id))
+        .ok_or_else(|| {
+            let names: Vec<&str> = peers.iter().map(|p| p.name.as_str()).collect();
+            let hint = if names.is_empty() {
+                format!("no device is paired yet: run `cosign pair {text}`")
+            } else {
+                format!("the paired devices are: {}", names.join(", "))
+            };
+            Failure::new(Code::NotFound, format!("no device called {text:?} is paired")).hint(hint)
+        })
+}
+
+/// Fails if the pairing with `record` is over.
+///
+/// # Errors
+/// `identity`, with what to run.
+pub(super) fn unexpired(record: &PeerRecord) -> Result<(), Failure> {
+    if record.is_expired(clock::unix_now()) {
+        return Err(crate::report::refused(&record.name, crate::talk::Reason::Expired));
+    }
+    Ok(())
+}
+
+/// How to get to each of `records`, from `--peer`, `--via` and what is known.
+///
+/// # Errors
+/// A route that names nobody, or one without a name where there are several devices.
+pub(super) fn targets(records: &[PeerRecord], reach: &ReachArgs) -> Result<Vec<Target>, Failure> {
+    let mut targets: Vec<Target> =
+        records.iter().map(|record| Target::paired(record, None)).collect();
+    let known = |route: &Named| {
+        route.name.as_ref().is_some_and(|name| records.iter().any(|r| r.name == *name))
+    };
+    let all = reach.peers.iter().map(|r| (r, false)).chain(reach.vias.iter().map(|r| (r, true)));
+    for (route, via) in all {
+        let to = if known(route) { route.to.clone() } else { route.whole() };
+        let named = route.name.as_ref().filter(|_| known(route));
+        let found = match (named, targets.as_mut_slice()) {
+            (Some(name), all) => all.iter_mut().find(|t| t.name.as_str() == name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        let flag = if via { "--via" } else { "--peer" };
+        let target = found.ok_or_else(|| {
+            Failure::new(Code::Usage, format!("{flag} {to} does not say which device it leads to"))
+                .hint(format!("write {flag} NAME={to}"))
+        })?;
+        target.route = if via { Route::Via(to) } else { Route::Address(to) };
+    }
+    Ok(targets)
+}
+
+/// The key that is meant: the one named, or the only one.
+///
+/// # Errors
+/// `not_found`, or `usage` listing the candidates where there are several.
+pub(super) async fn key(
+    global: &Global,
+    node: &Node,
+    name: Option<&str>,
+    flag: &'static str,
+) -> Result<KeyRecord, Failure> {
+    if let Some(name) = name {
+        return records::find(&node.home, name)?.ok_or_else(|| crate::report::no_key(name));
+    }
+    let mut names: Vec<String> = keys::list(&node.home)?.into_iter().map(|k| k.name).collect();
+    names.dedup();
+    let chosen = match names.as_slice() {
+        [] => {
+            return Err(Failure::new(Code::NotFound, "there is no key on this device yet")
+                .hint("make one with `cosign keygen`"));
+        }
+        [only] => only.clone(),
+        several => {
+            let index = global.prompter.pick("key", flag, several).await?;
+            several.get(index).cloned().unwrap_or_default()
+        }
+    };
+    records::find(&node.home, &chosen)?.ok_or_else(|| crate::report::no_key(&chosen))
+}
+
+/// The other parties of a key as peers: with the name and address this device knows, or the name
+/// the key was made with.
+pub(super) fn parties(node: &Node, record: &KeyRecord) -> Result<Vec<PeerRecord>, Failure> {
+    let peers = node.peers()?;
+    Ok(record
+        .parties
+        .iter()
+        .filter(|party| party.index != record.me)
+        .map(|party| {
+            peers.known(&party.fingerprint).cloned().unwrap_or_else(|| PeerRecord {
+                name: party.name.clone(),
+                fingerprint: party.fingerprint,
+                address: None,
+                paired_at: record.created,
+                expires: None,
+            })
+        })
+        .collect())
+}
+
+/// Asks which of `names` is meant, where `flag` could have said so.
+///
+/// # Errors
+/// `usage` listing the candidates, where nobody can be asked.
+pub(super) async fn pick(
+    global: &Global,
+    what: &'static str,
+    flag: &'static str,
+    names: &[String],
+) -> Result<usize, Failure> {
+    if !global.prompter.can_ask() {
+        return Err(Need::Choice { what, flag, candidates: names.to_vec() }.failure());
+    }
+    global.prompter.pick(what, flag, names).await
+}
+
+/// A label for the device a person typed.
+pub(super) fn label(text: &str) -> Label {
+    Label::new(text)
+}

@@ -1,0 +1,219 @@
+//! One device of the demo: a vault of its own, and somebody at the other end of standard input who
+//! answers what a person would.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use age::secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
+use tokio::sync::{Mutex, mpsc};
+
+use super::{internal, line};
+use crate::cli::ceremony::block_on;
+use crate::cli::{Output, sign as signing};
+use crate::device::{Label, hex, unhex};
+use crate::net::mdns;
+use crate::net::tls::{self, TlsVersion};
+use crate::progress::{RequestView, Source};
+use crate::report::{self, Code, Failure};
+use crate::run::judge::{Answer, Comparison, Judge, Verdict};
+use crate::run::listen::{Listener, Place, Visit, serve};
+use crate::run::reach::{Route, Target};
+use crate::run::{Node, clock, keygen, pairing, sign};
+use crate::vault::{DeviceInfo, Home, Seal, Vault};
+
+/// The name of the demo's key.
+const KEY: &str = "demo";
+/// How long bob is looked for by mDNS.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Plays the device `name` in `folder`, which must not be there yet: the demo never touches a
+/// vault that it did not make.
+pub(super) fn run(name: &str, folder: &Path) -> Result<Output, Failure> {
+    if folder.exists() {
+        return Err(Failure::new(Code::Conflict, format!("{} exists already", folder.display())));
+    }
+    block_on(async {
+        let people = Arc::new(People::default());
+        let node = Arc::new(node(name, folder, Arc::clone(&people))?);
+        match name {
+            "bob" => listen(&node, &people).await?,
+            _ => act(&node, &people).await?,
+        }
+        Output::new(json!({}), "")
+    })
+}
+
+fn node(name: &str, folder: &Path, people: Arc<People>) -> Result<Node, Failure> {
+    std::fs::create_dir_all(folder).map_err(|e| internal("cannot make a home", &e))?;
+    let key_file = folder.join("key.txt");
+    let identity = age::x25519::Identity::generate();
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&key_file)
+        .and_then(|mut file| file.write_all(identity.to_string().expose_secret().as_bytes()))
+        .map_err(|e| internal("cannot write the age identity", &e))?;
+    let home = Home::at(folder.join("home"));
+    let device = tls::Device::generate().map_err(|e| report::link("this device", &e))?;
+    let info = DeviceInfo {
+        name: name.to_owned(),
+        fingerprint: device.fingerprint,
+        certificate: device.certificate.clone(),
+        created: clock::unix_now(),
+    };
+    let vault = Vault::create(&home, &info, &device.key, &Seal::Identity(key_file), &[])?;
+    Node::new(home, vault, TlsVersion::Any, people, Arc::new(|_| {}))
+}
+
+/// The process that plays the people, at the other end of standard input and output.
+struct People {
+    input: Mutex<Lines<BufReader<Stdin>>>,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self { input: Mutex::new(BufReader::new(tokio::io::stdin()).lines()) }
+    }
+}
+
+impl People {
+    async fn hear(&self) -> Option<String> {
+        self.input.lock().await.next_line().await.ok().flatten()
+    }
+
+    async fn ask(&self, kind: &str, fields: Value) -> Verdict {
+        tell(kind, fields);
+        match self.hear().await.as_deref() {
+            Some("yes") => Verdict::Yes,
+            _ => Verdict::No,
+        }
+    }
+}
+
+impl Judge for People {
+    fn compare(&self, comparison: Comparison) -> Answer<'_> {
+        Box::pin(async move { self.ask("code", json!({ "code": comparison.code })).await })
+    }
+
+    fn approve(&self, request: RequestView) -> Answer<'_> {
+        Box::pin(async move { self.ask("approve", json!({ "request": request })).await })
+    }
+}
+
+fn tell(kind: &str, fields: Value) {
+    let mut out = std::io::stdout().lock();
+    // Without the process that plays the people there is nobody to tell.
+    let _ = writeln!(out, "{}", line(kind, fields));
+    let _ = out.flush();
+}
+
+fn fail(failure: &Failure) {
+    tell("failed", json!({ "message": failure.message }));
+}
+
+/// Bob: waits, and says what came of each visit.
+async fn listen(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
+    let place = Place { bind: None, port: Some(0), stdio: false };
+    let listener = Listener::open(node, &place).await?;
+    tell("listening", json!({ "port": listener.port, "id": node.info.fingerprint.device_id() }));
+    let (sender, mut visits) = mpsc::channel(1);
+    tokio::spawn(serve(Arc::clone(node), listener, sender));
+    while let Some(visit) = visits.recv().await {
+        match visit {
+            Ok(Visit::Paired(_)) => tell("paired", json!({})),
+            Ok(Visit::Key(_)) => tell("key", json!({})),
+            Ok(Visit::Signed(_)) => {
+                tell("signed", json!({}));
+                // The last act: what follows on standard input is its end.
+                people.hear().await;
+                return Ok(());
+            }
+            Err(failure) => {
+                fail(&failure);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Alice: does what she is told, one thing after the other.
+async fn act(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
+    tell("ready", json!({}));
+    let mut bob = None;
+    while let Some(command) = people.hear().await {
+        let words: Vec<&str> = command.split(' ').collect();
+        let done = match (words.as_slice(), &bob) {
+            (["discover", id, port], _) => {
+                let (target, found) = discover(node, id, port).await;
+                bob = Some(target);
+                Ok(("discovered", found))
+            }
+            (["pair"], Some(bob)) => pair(node, bob).await,
+            (["keygen"], Some(bob)) => make(node, bob).await,
+            (["sign", digest], Some(bob)) => ask(node, bob, digest).await,
+            _ => Err(report::bug("the demo does not know what to do")),
+        };
+        match done {
+            Ok((kind, fields)) => tell(kind, fields),
+            Err(failure) => fail(&failure),
+        }
+    }
+    Ok(())
+}
+
+type Done = Result<(&'static str, Value), Failure>;
+
+async fn discover(node: &Node, id: &str, port: &str) -> (Target, Value) {
+    let seen = mdns::find(id, LOOK, node.interface.as_deref()).await;
+    let address = seen.and_then(|seen| seen.addresses.first().copied());
+    let (route, address) = match address {
+        Some(address) => ("mdns", address.to_string()),
+        None => ("peer", format!("127.0.0.1:{port}")),
+    };
+    let found = json!({ "route": route, "address": address });
+    let target =
+        Target { name: Label::new("bob"), fingerprint: None, route: Route::Address(address) };
+    (target, found)
+}
+
+async fn pair(node: &Arc<Node>, bob: &Target) -> Done {
+    pairing::request(node, bob, node.until(LOOK)).await?;
+    Ok(("paired", json!({})))
+}
+
+/// Bob as he is known after pairing.
+fn pinned(node: &Node, bob: &Target) -> Result<Target, Failure> {
+    let peers = node.peers()?;
+    let record = peers.named("bob").ok_or_else(|| report::bug("bob was not stored"))?;
+    Ok(Target { fingerprint: Some(record.fingerprint), ..bob.clone() })
+}
+
+async fn make(node: &Arc<Node>, bob: &Target) -> Done {
+    let made = keygen::request(node, KEY, 2, &[pinned(node, bob)?]).await?;
+    Ok(("key", json!({ "public_key": hex(&made.record.public_key) })))
+}
+
+async fn ask(node: &Arc<Node>, bob: &Target, digest: &str) -> Done {
+    let digest = unhex(digest)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| report::bug("the demo's digest is none"))?;
+    let request = sign::Request {
+        key: KEY.to_owned(),
+        digest,
+        source: Source::Digest,
+        purpose: Label::new("demo"),
+        with: vec![pinned(node, bob)?],
+        recipient: Some(node.info.fingerprint),
+        request_id: clock::request_id()?,
+        path: Vec::new(),
+    };
+    let outcome = sign::request(node, &request).await?;
+    Ok(("signed", json!({ "result": signing::view(&outcome) })))
+}

@@ -1,0 +1,134 @@
+//! Who answers for the owner of this device: a person, a policy file, a digest given ahead.
+
+use std::time::Duration;
+
+use crate::cli::policy::{Decision, Policy};
+use crate::device::hex;
+use crate::progress::{Event, RequestView};
+use crate::report::{Code, Failure};
+use crate::run::clock;
+use crate::run::judge::{Answer, Comparison, Judge, Verdict};
+use crate::ui::{Prompter, Screen};
+use crate::vault::{Home, Peers};
+
+/// The person at this terminal decides about everything.
+#[derive(Debug)]
+pub(super) struct Person {
+    prompter: Prompter,
+}
+
+impl Person {
+    /// Asks through `prompter`.
+    pub(super) fn new(prompter: Prompter) -> Self {
+        Self { prompter }
+    }
+}
+
+impl Judge for Person {
+    fn compare(&self, comparison: Comparison) -> Answer<'_> {
+        Box::pin(async move {
+            let within = comparison.within;
+            verdict(self.prompter.compare(&shown(comparison), within).await)
+        })
+    }
+
+    fn approve(&self, request: RequestView) -> Answer<'_> {
+        Box::pin(async move {
+            let within = Duration::from_secs(request.seconds);
+            verdict(self.prompter.approve(&request, within).await)
+        })
+    }
+}
+
+/// What a comparison looks like as an event.
+pub(super) fn shown(comparison: Comparison) -> Event {
+    Event::Code {
+        code: comparison.code,
+        peer: comparison.peer.to_string(),
+        fingerprint: comparison.fingerprint.to_hex(),
+        warning: comparison.warning,
+        seconds: comparison.within.as_secs(),
+    }
+}
+
+fn verdict(answer: Result<bool, Failure>) -> Verdict {
+    match answer {
+        Ok(true) => Verdict::Yes,
+        Ok(false) => Verdict::No,
+        Err(failure) if failure.code == Code::Interaction => Verdict::Nobody,
+        Err(_) => Verdict::No,
+    }
+}
+
+/// A policy file decides about requests; codes are still for a person.
+#[derive(Debug)]
+pub(super) struct Rules {
+    policy: Policy,
+    home: Home,
+    person: Person,
+    screen: Screen,
+}
+
+impl Rules {
+    /// Applies `policy`, which counts in `home`, and shows on `screen` what was asked.
+    pub(super) fn new(policy: Policy, home: Home, prompter: Prompter, screen: Screen) -> Self {
+        Self { policy, home, person: Person::new(prompter), screen }
+    }
+
+    fn decide(&self, request: &RequestView) -> Result<Decision, Failure> {
+        let peers = Peers::load(&self.home)?;
+        let fingerprint = |name: &str| peers.named(name).map(|record| record.fingerprint);
+        self.policy.decide(request, fingerprint, clock::local_now(), &self.home.state)
+    }
+}
+
+impl Judge for Rules {
+    fn compare(&self, comparison: Comparison) -> Answer<'_> {
+        self.person.compare(comparison)
+    }
+
+    fn approve(&self, request: RequestView) -> Answer<'_> {
+        Box::pin(async move {
+            self.screen.show(&Event::Request(request.clone()));
+            match self.decide(&request) {
+                Ok(Decision::Allow(_)) => Verdict::Yes,
+                Ok(Decision::Deny(_)) => Verdict::Policy,
+                Err(failure) => {
+                    self.screen.note(failure.message);
+                    Verdict::Policy
+                }
+            }
+        })
+    }
+}
+
+/// Approves one digest under one key, and nothing else.
+#[derive(Debug)]
+pub(super) struct OneDigest {
+    digest: String,
+    public_key: String,
+    screen: Screen,
+}
+
+impl OneDigest {
+    /// Approves `digest` under the key with this public key.
+    pub(super) fn new(digest: &[u8; 32], public_key: &[u8; 33], screen: Screen) -> Self {
+        Self { digest: hex(digest), public_key: hex(public_key), screen }
+    }
+}
+
+impl Judge for OneDigest {
+    fn compare(&self, _: Comparison) -> Answer<'_> {
+        Box::pin(async { Verdict::Nobody })
+    }
+
+    fn approve(&self, request: RequestView) -> Answer<'_> {
+        Box::pin(async move {
+            self.screen.show(&Event::Request(request.clone()));
+            let same = request.ceremony == "sign"
+                && request.digest == self.digest
+                && request.public_key == self.public_key;
+            if same { Verdict::Yes } else { Verdict::Policy }
+        })
+    }
+}
