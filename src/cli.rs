@@ -11,10 +11,12 @@ mod sigstore;
 pub mod unlock;
 
 mod bench;
+mod ceremony;
 mod demo;
 mod discover;
 mod generate;
 mod init;
+mod judge;
 mod keygen;
 mod keys;
 mod listen;

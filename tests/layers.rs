@@ -54,8 +54,8 @@ fn no_module_imports_what_lies_above_it() {
 
 fn collect(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
-    for entry in entries {
-        let path = entry.unwrap().path();
+    for entry in entries.flatten() {
+        let path = entry.path();
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|e| e == "rs") {

@@ -61,7 +61,9 @@ async fn show(global: &Global) -> Result<Output, Failure> {
         .map_err(|e| internal("cannot make a temporary folder", &e))?;
     let mut stage = Stage { global, steps: Vec::new(), since: clock::now() };
     stage.say("two devices, alice and bob, as two processes on this machine");
-    stage.say("skipped: the two people. This demo compares the codes and approves the requests for them");
+    stage.say(
+        "skipped: the two people. This demo compares the codes and approves the requests for them",
+    );
 
     stage.begin();
     let mut bob = Device::start("bob", homes.path())?;
@@ -69,16 +71,22 @@ async fn show(global: &Global) -> Result<Output, Failure> {
     let at_bob = bob.answer("listening").await?;
     alice.answer("ready").await?;
     let port = text(&at_bob, "port");
-    stage.end("start", &format!("bob listens on port {port}; two new device keys, two sealed vaults"));
+    stage.end(
+        "start",
+        &format!("bob listens on port {port}; two new device keys, two sealed vaults"),
+    );
 
     stage.begin();
     alice.ask(&format!("discover {} {port}", text(&at_bob, "id"))).await?;
     let found = alice.answer("discovered").await?;
     let route = text(&found, "route");
-    stage.end("discover", &match route.as_str() {
-        "mdns" => format!("alice found bob by mDNS at {}", text(&found, "address")),
-        _ => "multicast does not pass here; alice uses --peer 127.0.0.1 instead".to_owned(),
-    });
+    stage.end(
+        "discover",
+        &match route.as_str() {
+            "mdns" => format!("alice found bob by mDNS at {}", text(&found, "address")),
+            _ => "multicast does not pass here; alice uses --peer 127.0.0.1 instead".to_owned(),
+        },
+    );
 
     stage.begin();
     alice.ask("pair").await?;
@@ -162,7 +170,8 @@ struct Device {
 
 impl Device {
     fn start(name: &'static str, homes: &Path) -> Result<Self, Failure> {
-        let program = std::env::current_exe().map_err(|e| internal("cannot find this program", &e))?;
+        let program =
+            std::env::current_exe().map_err(|e| internal("cannot find this program", &e))?;
         let mut child = Command::new(program)
             .args(["demo", "--device", name, "--folder"])
             .arg(homes.join(name))

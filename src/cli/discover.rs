@@ -51,7 +51,8 @@ pub(super) fn run_discover(global: &Global, args: DiscoverArgs) -> Result<Output
 async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>, Failure> {
     let until = node.until(wait);
     let wait = until.saturating_duration_since(clock::now());
-    let seen = mdns::browse(wait, &node.info.fingerprint.device_id(), node.interface.as_deref()).await;
+    let seen =
+        mdns::browse(wait, &node.info.fingerprint.device_id(), node.interface.as_deref()).await;
     let mut pings = JoinSet::new();
     for seen in seen {
         let node = Arc::clone(node);

@@ -6,12 +6,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::args::{Color, GlobalArgs};
 use crate::progress::Event;
 use crate::report::{Code, Failure};
+use crate::run::clock;
 use crate::ui::{Format, Prompter, Recorder, Screen, Style};
 
 /// What every command is given.
@@ -68,7 +66,7 @@ fn recorder(path: &Path) -> Result<Recorder, Failure> {
         Failure::new(Code::Internal, format!("cannot open log file {}: {e}", path.display()))
     })?;
     Ok(Box::new(move |event| {
-        let time = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        let time = clock::rfc3339(clock::unix_now());
         let Ok(mut line) = serde_json::to_value(without_code(event)) else { return };
         line["time"] = time.into();
         // A full disk must not end a ceremony.

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use crate::cli::policy::{Decision, Policy};
+use crate::cli::policy::Policy;
 use crate::device::hex;
 use crate::progress::{Event, RequestView};
 use crate::report::{Code, Failure};
-use crate::run::clock;
 use crate::run::judge::{Answer, Comparison, Judge, Verdict};
 use crate::ui::{Prompter, Screen};
-use crate::vault::{Home, Peers};
 
 /// The person at this terminal decides about everything.
 #[derive(Debug)]
@@ -64,21 +62,14 @@ fn verdict(answer: Result<bool, Failure>) -> Verdict {
 #[derive(Debug)]
 pub(super) struct Rules {
     policy: Policy,
-    home: Home,
     person: Person,
     screen: Screen,
 }
 
 impl Rules {
-    /// Applies `policy`, which counts in `home`, and shows on `screen` what was asked.
-    pub(super) fn new(policy: Policy, home: Home, prompter: Prompter, screen: Screen) -> Self {
-        Self { policy, home, person: Person::new(prompter), screen }
-    }
-
-    fn decide(&self, request: &RequestView) -> Result<Decision, Failure> {
-        let peers = Peers::load(&self.home)?;
-        let fingerprint = |name: &str| peers.named(name).map(|record| record.fingerprint);
-        self.policy.decide(request, fingerprint, clock::local_now(), &self.home.state)
+    /// Applies `policy`, and shows on `screen` what was asked.
+    pub(super) fn new(policy: Policy, prompter: Prompter, screen: Screen) -> Self {
+        Self { policy, person: Person::new(prompter), screen }
     }
 }
 
@@ -90,9 +81,9 @@ impl Judge for Rules {
     fn approve(&self, request: RequestView) -> Answer<'_> {
         Box::pin(async move {
             self.screen.show(&Event::Request(request.clone()));
-            match self.decide(&request) {
-                Ok(Decision::Allow(_)) => Verdict::Yes,
-                Ok(Decision::Deny(_)) => Verdict::Policy,
+            match self.policy.decide(&request) {
+                Ok(true) => Verdict::Yes,
+                Ok(false) => Verdict::Policy,
                 Err(failure) => {
                     self.screen.note(failure.message);
                     Verdict::Policy

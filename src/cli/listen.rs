@@ -21,9 +21,9 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     let ListenArgs { port, bind, once, policy, stdio, interface } = args;
     let judge: Option<Arc<dyn Judge>> = match policy {
         Some(path) => {
-            let policy = Policy::load(&path)?;
+            let policy = Policy::load(&path, &unlock::home(global)?)?;
             let (prompter, screen) = (global.prompter.clone(), global.screen.clone());
-            Some(Arc::new(Rules::new(policy, unlock::home(global)?, prompter, screen)))
+            Some(Arc::new(Rules::new(policy, prompter, screen)))
         }
         None if global.prompter.can_ask() => None,
         None => return Err(Need::Approval.failure()),

@@ -35,13 +35,17 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
     if reset_attempts {
         attempts::reset(&crate::cli::unlock::home(global)?)?;
         if asks_for_nothing_else {
-            return Output::new(serde_json::json!({ "reset": true }), "pairing attempts were reset");
+            return Output::new(
+                serde_json::json!({ "reset": true }),
+                "pairing attempts were reset",
+            );
         }
     }
     global.prompter.demand(&Need::Code)?;
     with_node(global, None, Setup { interface, keep: remember }, |node| async move {
         let deadline = node.until(REACH);
-        let shown = name.clone().or_else(|| peer.clone()).unwrap_or_else(|| "the device".to_owned());
+        let shown =
+            name.clone().or_else(|| peer.clone()).unwrap_or_else(|| "the device".to_owned());
         let target = |route| Target { name: label(&shown), fingerprint: None, route };
         let pairing = match (via, peer) {
             (Some(command), _) => {
@@ -67,21 +71,14 @@ pub(super) fn output(pairing: &Pairing) -> Result<Output, Failure> {
         "paired with {} {until}\nnext: cosign keygen --key vault --with {}",
         pairing.peer, pairing.peer
     );
-    let result = Result_ {
-        peer: pairing.peer.clone(),
-        fingerprint: pairing.fingerprint.to_hex(),
-        expires,
-    };
+    let result =
+        Result_ { peer: pairing.peer.clone(), fingerprint: pairing.fingerprint.to_hex(), expires };
     Output::new(result, text)
 }
 
 /// Pairs with a device that is found on the network, or that finds this one: people may run
 /// `cosign pair` on both devices at once.
-async fn nearby(
-    global: &Global,
-    node: &Arc<Node>,
-    name: Option<&str>,
-) -> Result<Pairing, Failure> {
+async fn nearby(global: &Global, node: &Arc<Node>, name: Option<&str>) -> Result<Pairing, Failure> {
     let mut visits = pairing::doorbell(node).await?;
     let deadline = node.patience(Duration::from_secs(60));
     let target = tokio::select! {
@@ -121,7 +118,9 @@ async fn choose(
             several => {
                 let names: Vec<String> = several
                     .iter()
-                    .map(|(seen, fingerprint)| format!("{} ({})", seen.name, fingerprint.device_id()))
+                    .map(|(seen, fingerprint)| {
+                        format!("{} ({})", seen.name, fingerprint.device_id())
+                    })
                     .collect();
                 pick(global, "peer", "PEER (a device id)", &names).await?
             }

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 use serde_json::json;
-use time::OffsetDateTime;
 
 use super::args::PeersCommand;
 use super::output::{Table, timestamp};
 use super::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::report::{Code, Failure};
+use crate::run::clock;
 use crate::vault::{Home, PeerRecord, Peers, Vault};
 
 #[derive(Serialize)]
@@ -44,7 +44,7 @@ pub(super) fn run_peers(global: &Global, command: PeersCommand) -> Result<Output
 
 fn list(home: &Home) -> Result<Output, Failure> {
     let peers = Peers::load(home)?;
-    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let now = clock::unix_now();
     let rows: Vec<Row<'_>> = peers.iter().map(|peer| row(peer, now)).collect();
     let mut table = Table::new(["NAME", "STATUS", "ID", "UNTIL", "ADDRESS"]);
     for row in &rows {
@@ -89,7 +89,7 @@ fn add(
         return Err(Failure::new(Code::Usage, "this is the fingerprint of this very device")
             .hint("run `cosign id` on the other one"));
     }
-    let paired_at = OffsetDateTime::now_utc().unix_timestamp();
+    let paired_at = clock::unix_now();
     Peers::add(
         home,
         &PeerRecord { name: name.clone(), fingerprint, address, paired_at, expires: None },

@@ -20,6 +20,7 @@ use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, hex, unhex};
 use crate::progress::RequestView;
 use crate::report::{Code, Failure};
+use crate::run::clock;
 use crate::vault::{Home, Peers};
 
 /// The rules of one file, for the device in one home.
@@ -119,9 +120,7 @@ impl Policy {
     /// What the rules refer to cannot be read, or the count cannot be kept: nothing is allowed.
     pub fn decide(&self, request: &RequestView) -> Result<bool, Failure> {
         let peers = Peers::load(&self.home)?;
-        let now = OffsetDateTime::now_local().map_err(|_| {
-            Failure::new(Code::Internal, "the local time is unknown, which the policy's hours need")
-        })?;
+        let now = clock::local_now();
         let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
         let decision = self.decide_at(now, peer, request)?;
         Ok(matches!(decision, Decision::Allow(_)))

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::args::{Deliver, SignArgs, SignatureFormat};
 use crate::cli::ceremony::{key, parties, peer, pick, targets, with_node};
-use crate::cli::digest::Subject;
+use crate::cli::digest::{self, Digest};
 use crate::cli::judge::OneDigest;
 use crate::cli::output::Sink;
 use crate::cli::{Global, Output, unlock};
@@ -46,18 +46,15 @@ struct SignatureView {
 /// `cosign sign`
 pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Failure> {
     digest_after_with(&mut args);
-    let digest = Subject::new(args.digest.as_deref(), args.file.as_deref(), args.hash)?;
+    let digest = digest::of(args.digest.as_deref(), args.file.as_deref(), args.hash)?;
     let format = args.format;
     let binary = matches!(
         format,
         Some(SignatureFormat::Der | SignatureFormat::Compact | SignatureFormat::Recoverable)
     );
     let sink = Sink::new(args.output.as_deref(), binary, global.args.json)?;
-    let outcome = if args.wait {
-        wait(global, &args, &digest)?
-    } else {
-        ask(global, args, digest)?
-    };
+    let outcome =
+        if args.wait { wait(global, &args, &digest)? } else { ask(global, args, digest)? };
     deliver(&outcome, format, &sink)
 }
 
@@ -69,7 +66,7 @@ fn digest_after_with(args: &mut SignArgs) {
     }
 }
 
-fn ask(global: &Global, args: SignArgs, digest: Subject) -> Result<Outcome, Failure> {
+fn ask(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failure> {
     let request_id = match args.request_id {
         Some(id) if is_request_id(&id) => id,
         Some(id) => {
@@ -86,7 +83,7 @@ fn ask(global: &Global, args: SignArgs, digest: Subject) -> Result<Outcome, Fail
         let recipient = recipient(&node, &record, &cosigners, args.deliver_to.as_ref())?;
         let request = Request {
             key: record.name.clone(),
-            digest: digest.digest,
+            digest: digest.bytes,
             source: digest.source,
             purpose: Label::new(args.purpose.as_deref().unwrap_or_default()),
             with: targets(&cosigners, &args.reach)?,
@@ -99,18 +96,22 @@ fn ask(global: &Global, args: SignArgs, digest: Subject) -> Result<Outcome, Fail
 }
 
 /// The scripted twin: approves this digest under this key, and no other, and ends.
-fn wait(global: &Global, args: &SignArgs, digest: &Subject) -> Result<Outcome, Failure> {
+fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Failure> {
     let home = unlock::home(global)?;
     let name = match &args.key {
         Some(name) => name.clone(),
         None => match keys::list(&home)?.as_slice() {
             [only] => only.name.clone(),
             [] => return Err(report::no_key("default")),
-            _ => return Err(Failure::new(Code::Usage, "there are several keys").hint("name one with --key")),
+            _ => {
+                return Err(
+                    Failure::new(Code::Usage, "there are several keys").hint("name one with --key")
+                );
+            }
         },
     };
     let record = records::find(&home, &name)?.ok_or_else(|| report::no_key(&name))?;
-    let judge = OneDigest::new(&digest.digest, &record.public_key, global.screen.clone());
+    let judge = OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone());
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     let interface = args.reach.interface.clone();
     with_node(global, Some(Arc::new(judge)), interface, |node| async move {
@@ -129,7 +130,11 @@ fn wait(global: &Global, args: &SignArgs, digest: &Subject) -> Result<Outcome, F
                 Some(Ok(Visit::Signed(outcome))) => return Ok(*outcome),
                 // Another request was refused; the awaited one may still come.
                 Some(Ok(_)) => {}
-                Some(Err(failure)) if matches!(failure.code, Code::Policy | Code::Identity | Code::Interaction) => {}
+                Some(Err(failure))
+                    if matches!(
+                        failure.code,
+                        Code::Policy | Code::Identity | Code::Interaction
+                    ) => {}
                 Some(Err(failure)) => return Err(failure),
                 None => return Err(report::bug("the listener stopped")),
             }
@@ -150,9 +155,8 @@ async fn cosigners(
         let known = others.clone();
         let mut chosen: Vec<PeerRecord> = Vec::new();
         for text in with {
-            let found = peer(&known, text).map_err(|_| {
-                report::no_share_there(Label::new(text).as_str(), &record.name)
-            })?;
+            let found = peer(&known, text)
+                .map_err(|_| report::no_share_there(Label::new(text).as_str(), &record.name))?;
             if !chosen.iter().any(|c| c.fingerprint == found.fingerprint) {
                 chosen.push(found.clone());
             }
@@ -285,10 +289,10 @@ fn line(text: &str) -> Vec<u8> {
 fn pem(der: &[u8]) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let lines: Vec<&str> = text
-        .as_bytes()
-        .chunks(64)
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .collect();
-    format!("-----BEGIN ECDSA SIGNATURE-----\n{}\n-----END ECDSA SIGNATURE-----\n", lines.join("\n"))
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!(
+        "-----BEGIN ECDSA SIGNATURE-----\n{}\n-----END ECDSA SIGNATURE-----\n",
+        lines.join("\n")
+    )
 }

@@ -5,12 +5,11 @@ use std::future::Future;
 use std::io::{self, Read};
 use std::path::Path;
 
-use time::OffsetDateTime;
-
 use super::Global;
 use crate::device::Label;
 use crate::net::tls::Device;
 use crate::report::{Code, Failure};
+use crate::run::clock;
 use crate::secret::Secret;
 use crate::vault::{DeviceInfo, Error, Home, Lock, Seal, Unlock, Vault};
 
@@ -23,10 +22,7 @@ const TRIES: usize = 3;
 
 /// Runs a question or two to the end; Ctrl-C takes them back.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|e| Failure::new(Code::Internal, format!("the runtime cannot start: {e}")))?;
-    runtime.block_on(async {
+    super::ceremony::block_on(async {
         tokio::select! {
             result = work => result,
             Ok(()) = tokio::signal::ctrl_c() => Err(Failure::new(Code::Interrupted, "interrupted")),
@@ -94,7 +90,7 @@ pub(super) async fn create(
         name: name.map_or_else(host_name, str::to_owned),
         fingerprint: device.fingerprint,
         certificate: device.certificate,
-        created: OffsetDateTime::now_utc().unix_timestamp(),
+        created: clock::unix_now(),
     };
     Ok(Vault::create(home, &info, &device.key, &seal, recovery)?)
 }

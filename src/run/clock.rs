@@ -34,9 +34,15 @@ pub fn rfc3339(unix: i64) -> String {
 
 /// Now, in the time zone of this machine; in UTC where that is not known.
 pub fn local_now() -> time::OffsetDateTime {
-    let utc = time::OffsetDateTime::from_unix_timestamp(unix_now())
-        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    time::UtcOffset::local_offset_at(utc).map_or(utc, |offset| utc.to_offset(offset))
+    let unix = unix_now();
+    let utc =
+        time::OffsetDateTime::from_unix_timestamp(unix).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let offset = jiff::Timestamp::from_second(unix)
+        .map(|moment| jiff::tz::TimeZone::system().to_offset(moment).seconds());
+    match offset.ok().and_then(|seconds| time::UtcOffset::from_whole_seconds(seconds).ok()) {
+        Some(offset) => utc.to_offset(offset),
+        None => utc,
+    }
 }
 
 /// 32 bytes from the operating system.
