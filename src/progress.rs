@@ -165,7 +165,7 @@ pub struct RequestView {
     pub threshold: u8,
     /// How many parties there are.
     pub parties: u8,
-    /// The devices that take part, requester first.
+    /// The devices that take part, in the order of their indices in the key.
     pub signers: Vec<PartyView>,
     /// The digest in hexadecimal; empty unless something is signed.
     pub digest: String,

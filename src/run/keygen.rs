@@ -62,7 +62,7 @@ pub async fn request(
     let view = view_of(node, &proposal, &me, "", name);
     let guests = guests(&proposal, with)?;
     let result = async {
-        let lock = keys::lock(&node.home, name)?;
+        let lock = records::hold(&node.home, name).await?;
         let convened = convene(node, &proposal, &view, guests).await?;
         let made = make(node, name, &proposal, convened).await;
         drop(lock);
@@ -87,7 +87,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         }
     }
     let record = records::active(&node.home, name)?;
-    let key = OpenKey::take(node, &record)?;
+    let key = OpenKey::take(node, &record).await?;
     let proposal = of_key(node, Kind::Refresh, &record, key.ledger.height(&record.epoch))?;
     let me = node.info.fingerprint;
     let view = view_of(node, &proposal, &me, &hex(&record.public_key), name);
@@ -122,7 +122,7 @@ async fn finish(node: &Arc<Node>, record: &KeyRecord, with: &[Target]) -> Result
     let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);
     let guests = guests(&proposal, with)?;
     let result = async {
-        let lock = keys::lock(&node.home, &record.name)?;
+        let lock = records::hold(&node.home, &record.name).await?;
         let convened = convene(node, &proposal, &view, guests).await.map_err(|failure| {
             if failure.code == Code::NotFound {
                 report::never_stored(&failure, &record.name)
@@ -160,7 +160,7 @@ pub async fn respond(node: &Arc<Node>, link: TlsLink, proposal: Proposal) -> Res
     let result = async {
         match (proposal.kind, known) {
             (Kind::Refresh, Some(record)) => {
-                let open = match OpenKey::take(node, &record) {
+                let open = match OpenKey::take(node, &record).await {
                     Ok(open) => open,
                     Err(failure) => {
                         decline(link, &name, Reason::Conflict).await;
@@ -172,11 +172,11 @@ pub async fn respond(node: &Arc<Node>, link: TlsLink, proposal: Proposal) -> Res
                 renew(node, &open, convened).await
             }
             (kind, known) => {
-                let lock = match keys::lock(&node.home, &key) {
+                let lock = match records::hold(&node.home, &key).await {
                     Ok(lock) => lock,
-                    Err(error) => {
+                    Err(failure) => {
                         decline(link, &name, Reason::Conflict).await;
-                        return Err(error.into());
+                        return Err(failure);
                     }
                 };
                 let ask = kind == Kind::Keygen;

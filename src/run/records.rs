@@ -1,7 +1,12 @@
 //! Which record of a key is meant.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use crate::report::{self, Failure};
-use crate::vault::{Error, Home, KeyRecord, KeyState, keys};
+use crate::run::clock;
+use crate::vault::{Error, Home, KeyLock, KeyRecord, KeyState, keys};
 
 /// The record of the key `name`: the active one, or the pending one of a key that was never
 /// finished.
@@ -39,6 +44,24 @@ pub fn active(home: &Home, name: &str) -> Result<KeyRecord, Failure> {
 pub fn of_epoch(home: &Home, epoch: &[u8; 32]) -> Result<Option<KeyRecord>, Failure> {
     Ok(keys::list(home)?.into_iter().find(|record| record.epoch == *epoch))
 }
+
+/// Holds the key `name` for one ceremony. Another process of this home may just be saying goodbye
+/// in a ceremony with the same key: that is waited for.
+///
+/// # Errors
+/// The key is still in use after five seconds.
+pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Failure> {
+    let give_up = clock::now() + PATIENCE;
+    loop {
+        match keys::lock(home, name) {
+            Err(Error::InUse { .. }) if clock::now() < give_up => sleep(PAUSE).await,
+            lock => return Ok(lock?),
+        }
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 fn all(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Failure> {
     match keys::find(home, name) {

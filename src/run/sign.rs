@@ -20,7 +20,7 @@ use crate::run::drive::drive;
 use crate::run::reach::Target;
 use crate::run::{ANSWER, Node, ROUND, clock, records, view_of};
 use crate::talk::{Hex, Kind, Proposal, Reason};
-use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, keys, signatures};
+use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, signatures};
 
 /// What is to be signed, by whom and for whom.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub struct Outcome {
     pub digest: [u8; 32],
     /// The signature, if this device receives it.
     pub signature: Option<Signature>,
-    /// Who took part, requester first.
+    /// Who took part, in index order.
     pub parties: Vec<PartyView>,
     /// Who received it.
     pub delivered_to: Vec<PartyView>,
@@ -84,8 +84,8 @@ impl OpenKey {
     ///
     /// # Errors
     /// The key is in use, its share does not open, or the share is not the one the record names.
-    pub fn take(node: &Node, record: &KeyRecord) -> Result<Self, Failure> {
-        let lock = keys::lock(&node.home, &record.name)?;
+    pub async fn take(node: &Node, record: &KeyRecord) -> Result<Self, Failure> {
+        let lock = records::hold(&node.home, &record.name).await?;
         let bytes = node.vault.share(&record.name, &record.epoch)?;
         let share = KeyShare::from_bytes(bytes.expose())
             .map_err(|_| report::damaged_share(&record.name))?;
@@ -125,7 +125,7 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
     if signatures::load(&node.home, &request.request_id)?.is_some() {
         return Err(report::signed_already(&request.request_id));
     }
-    let key = OpenKey::take(node, &record)?;
+    let key = OpenKey::take(node, &record).await?;
     let mut others = BTreeMap::new();
     for target in &request.with {
         let party = record
@@ -198,7 +198,7 @@ pub async fn respond(
     }
     let view = view_of(node, &proposal, &requester, &hex(&record.public_key), &record.name);
     let result = async {
-        let key = match take_soon(node, &record).await {
+        let key = match OpenKey::take(node, &record).await {
             Ok(key) => key,
             Err(failure) => {
                 decline(link, &name, Reason::Conflict).await;
@@ -218,19 +218,6 @@ pub async fn respond(
     }
     .await;
     conclude(node, &record, &proposal, &requester, &view.signers, &view.receivers, result)
-}
-
-/// The same key may be at work for a request that is just ending: waits a little for it.
-async fn take_soon(node: &Node, record: &KeyRecord) -> Result<OpenKey, Failure> {
-    let give_up = clock::now() + std::time::Duration::from_secs(5);
-    loop {
-        match OpenKey::take(node, record) {
-            Err(failure) if failure.code == report::Code::Conflict && clock::now() < give_up => {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-            taken => return taken,
-        }
-    }
 }
 
 fn acceptable(
