@@ -9,6 +9,7 @@
 
 use k256::Scalar;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use zeroize::Zeroizing;
 
 use crate::crypto::curve::{InvalidScalar, SCALAR, decode_scalar, encode_scalar};
 use crate::crypto::ot::extension::{Checked, Extended};
@@ -17,8 +18,10 @@ use crate::crypto::tags;
 use crate::crypto::transcript::reduce;
 use crate::secret::Secret;
 use gadget::GADGET;
+use sum::Sum;
 
 pub(crate) mod gadget;
+mod sum;
 
 /// Length of A's message: three corrections per transfer, the combined inputs, the verdict.
 pub const MESSAGE: usize = CORRECTIONS + SCALAR + 32;
@@ -28,6 +31,9 @@ const CORRECTIONS: usize = CHOICES * WIDTH * SCALAR;
 
 /// Scalars per transfer: the two inputs and one that masks the check.
 const WIDTH: usize = 3;
+
+/// The scalars one party has of all transfers.
+type Table = Secret<Vec<[Scalar; WIDTH]>>;
 
 /// Why A's message was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +52,8 @@ impl From<InvalidScalar> for MulError {
 
 /// A's step: the message for B (40000 bytes) and her summands `c`.
 ///
-/// `nu_a` is A's fresh nonce, `ahat` a fresh random scalar.
+/// `sid_p` names session, ordered pair and B's nonce, `nu_a` is A's nonce, `ahat` a fresh random
+/// scalar.
 pub fn multiply(
     sid_p: &[u8; 32],
     nu_a: &[u8; 32],
@@ -54,29 +61,13 @@ pub fn multiply(
     inputs: [&Scalar; 2],
     ahat: Secret<Scalar>,
 ) -> (Vec<u8>, Secret<[Scalar; 2]>) {
-    let mut pads = Pads::new(sid_p, nu_a, &checked.h_u);
-    let values = [inputs[0], inputs[1], ahat.expose()];
-    let mut zeros = Secret::new(Vec::with_capacity(CHOICES));
-    let mut message = Vec::with_capacity(MESSAGE);
-    for (j, column) in (0_u16..).zip(checked.columns.expose().iter().take(CHOICES)) {
-        let zero = pads.row(j, *column);
-        let one = pads.row(j, column ^ checked.delta.expose());
-        for ((zero, one), value) in zero.iter().zip(&one).zip(values) {
-            message.extend_from_slice(&encode_scalar(&(zero - one + value)));
-        }
-        zeros.expose_mut().push(zero);
-    }
-
-    let transcript = Transcript::new(sid_p, nu_a, &checked.h_u, &message);
-    let eta = encode_scalar(&transcript.combine(&[*values[0], *values[1], *values[2]]));
-    let mus = zeros.expose().iter().map(|zero| transcript.combine(zero));
-    let verdict = transcript.verdict(&eta, mus);
-    message.extend_from_slice(&eta);
-    message.extend_from_slice(&verdict);
-
-    let mut sums = gadget_sums(zeros.expose());
-    sums.expose_mut().iter_mut().for_each(|sum| *sum = -*sum);
-    (message, sums)
+    let session = Session { sid_p, nu_a, h_u: &checked.h_u };
+    let inputs = Zeroizing::new([*inputs[0], *inputs[1], *ahat.expose()]);
+    let (zeros, corrections) = session.correct(&checked, &inputs);
+    let message = session.prove(&inputs, &zeros, corrections);
+    let mut summands = gadget_sums(&zeros);
+    summands.expose_mut().iter_mut().for_each(|summand| *summand = -*summand);
+    (message, summands)
 }
 
 /// B's step: checks A's message (40000 bytes) and returns his summands `d`.
@@ -86,37 +77,82 @@ pub fn receive(
     extended: &Extended,
     message: &[u8],
 ) -> Result<Secret<[Scalar; 2]>, MulError> {
-    let (corrections, rest) =
-        message.split_first_chunk::<CORRECTIONS>().ok_or(MulError::Malformed)?;
-    let (eta_bytes, rest) = rest.split_first_chunk::<SCALAR>().ok_or(MulError::Malformed)?;
-    let claimed: &[u8; 32] = rest.try_into().map_err(|_| MulError::Malformed)?;
-    let eta = decode_scalar(eta_bytes)?;
-    let corrections_by_scalar = corrections.as_chunks::<SCALAR>().0;
-    let scalars: Vec<Scalar> =
-        corrections_by_scalar.iter().map(|bytes| decode_scalar(bytes)).collect::<Result<_, _>>()?;
-
-    let mut pads = Pads::new(sid_p, nu_a, &extended.h_u);
-    let mut chosen = Secret::new(Vec::with_capacity(CHOICES));
-    let columns = extended.columns.expose().iter().zip(scalars.as_chunks::<WIDTH>().0);
-    for (j, (column, corrections)) in (0_u16..).zip(columns) {
-        let choice = extended.choices.bit(usize::from(j));
-        let mut pads = pads.row(j, *column);
-        for (pad, correction) in pads.iter_mut().zip(corrections) {
-            *pad += masked(correction, choice);
-        }
-        chosen.expose_mut().push(pads);
-    }
-
-    let transcript = Transcript::new(sid_p, nu_a, &extended.h_u, corrections);
-    let mus = chosen
-        .expose()
-        .iter()
-        .enumerate()
-        .map(|(j, chosen)| transcript.combine(chosen) - masked(&eta, extended.choices.bit(j)));
-    if bool::from(transcript.verdict(eta_bytes, mus).ct_eq(claimed)) {
-        Ok(gadget_sums(chosen.expose()))
+    let message = Message::parse(message)?;
+    let session = Session { sid_p, nu_a, h_u: &extended.h_u };
+    let chosen = session.choose(extended, &message.scalars);
+    let transcript = session.transcript(message.corrections);
+    let mus = chosen.expose().iter().enumerate().map(|(j, chosen)| {
+        transcript.combine(chosen) - masked(&message.eta, extended.choices.bit(j))
+    });
+    let verdict = transcript.verdict(&encode_scalar(&message.eta), mus);
+    if bool::from(verdict.ct_eq(message.verdict)) {
+        Ok(gadget_sums(&chosen))
     } else {
         Err(MulError::Check)
+    }
+}
+
+/// What tells one multiplication from all others: the pair's session with B's nonce, A's nonce, the
+/// hash of B's corrections.
+#[derive(Clone, Copy)]
+struct Session<'a> {
+    sid_p: &'a [u8; 32],
+    nu_a: &'a [u8; 32],
+    h_u: &'a [u8; 32],
+}
+
+impl Session<'_> {
+    /// A's pads for choice zero, and the corrections that add her inputs where B chose one.
+    fn correct(&self, checked: &Checked, inputs: &[Scalar; WIDTH]) -> (Table, Vec<u8>) {
+        let mut pads = Pads::new(self);
+        let mut zeros = Secret::new(vec![[Scalar::ZERO; WIDTH]; CHOICES]);
+        let mut ones = Zeroizing::new([Scalar::ZERO; WIDTH]);
+        let mut message = Vec::with_capacity(MESSAGE);
+        let transfers = checked.columns.expose().iter().zip(zeros.expose_mut());
+        for (j, (column, zeros)) in (0_u16..).zip(transfers) {
+            pads.fill(j, *column, zeros);
+            pads.fill(j, column ^ checked.delta.expose(), &mut ones);
+            for ((zero, one), input) in zeros.iter().zip(ones.iter()).zip(inputs) {
+                message.extend_from_slice(&encode_scalar(&(zero - one + input)));
+            }
+        }
+        (zeros, message)
+    }
+
+    /// A's message: the corrections, and the proof that all of them carry the same inputs.
+    fn prove(&self, inputs: &[Scalar; WIDTH], zeros: &Table, corrections: Vec<u8>) -> Vec<u8> {
+        let mut message = corrections;
+        let transcript = self.transcript(&message);
+        let eta = encode_scalar(&transcript.combine(inputs));
+        let mus = zeros.expose().iter().map(|zeros| transcript.combine(zeros));
+        let verdict = transcript.verdict(&eta, mus);
+        message.extend_from_slice(&eta);
+        message.extend_from_slice(&verdict);
+        message
+    }
+
+    /// What B has of each transfer: A's pad for choice zero, plus her input where he chose one.
+    fn choose(&self, extended: &Extended, corrections: &[[Scalar; WIDTH]]) -> Table {
+        let mut pads = Pads::new(self);
+        let mut chosen = Secret::new(vec![[Scalar::ZERO; WIDTH]; CHOICES]);
+        let transfers = chosen.expose_mut().iter_mut().zip(corrections);
+        let transfers = extended.columns.expose().iter().zip(transfers);
+        for (j, (column, (chosen, corrections))) in (0_u16..).zip(transfers) {
+            pads.fill(j, *column, chosen);
+            let choice = extended.choices.bit(usize::from(j));
+            for (chosen, correction) in chosen.iter_mut().zip(corrections) {
+                *chosen += masked(correction, choice);
+            }
+        }
+        chosen
+    }
+
+    /// The coefficients must hash the corrections, or A could fit the corrections to them (§6.3).
+    fn transcript(&self, corrections: &[u8]) -> Transcript {
+        let context = tags::RVOLE_CTX.hash(&[self.sid_p, self.nu_a, self.h_u]);
+        let h_a = tags::RVOLE_ATILDE.hash(&[&context, corrections]);
+        let theta = [0, 1].map(|i| tags::RVOLE_THETA.hash_to_scalar(&[&h_a, &[i]]));
+        Transcript { context, h_a, theta }
     }
 }
 
@@ -124,20 +160,21 @@ pub fn receive(
 struct Pads(ShortHash<19>);
 
 impl Pads {
-    /// Both parties' fresh nonces are in the key, so pads never repeat (§5.2).
-    fn new(sid_p: &[u8; 32], nu_a: &[u8; 32], h_u: &[u8; 32]) -> Self {
-        Self(ShortHash::new(&tags::OTE_PAD_KEY.hash_twice(&[sid_p, nu_a, h_u])))
+    /// The key hashes a fresh nonce of each party, so pads never repeat (§5.2).
+    fn new(session: &Session<'_>) -> Self {
+        let parts = [session.sid_p, session.nu_a, session.h_u].map(|part| part.as_slice());
+        Self(ShortHash::new(&tags::OTE_PAD_KEY.hash_twice(&parts)))
     }
 
     /// The three pads of transfer `j`.
-    fn row(&mut self, j: u16, column: u128) -> [Scalar; WIDTH] {
+    fn fill(&mut self, j: u16, column: u128, pads: &mut [Scalar; WIDTH]) {
         let input = self.0.input();
         input[..2].copy_from_slice(&j.to_be_bytes());
         input[3..].copy_from_slice(&column.to_le_bytes());
-        [0, 1, 2].map(|c| {
+        for (c, pad) in (0_u8..).zip(pads) {
             self.0.input()[2] = c;
-            reduce(&self.0.bytes())
-        })
+            *pad = reduce(&self.0.bytes());
+        }
     }
 }
 
@@ -149,17 +186,12 @@ struct Transcript {
 }
 
 impl Transcript {
-    /// The coefficients must hash the corrections, or A could fit the corrections to them (§6.3).
-    fn new(sid_p: &[u8; 32], nu_a: &[u8; 32], h_u: &[u8; 32], corrections: &[u8]) -> Self {
-        let context = tags::RVOLE_CTX.hash(&[sid_p, nu_a, h_u]);
-        let h_a = tags::RVOLE_ATILDE.hash(&[&context, corrections]);
-        let theta = [0, 1].map(|i| tags::RVOLE_THETA.hash_to_scalar(&[&h_a, &[i]]));
-        Self { context, h_a, theta }
-    }
-
     /// The random combination of one transfer's scalars.
     fn combine(&self, [first, second, mask]: &[Scalar; WIDTH]) -> Scalar {
-        mask + self.theta[0] * first + self.theta[1] * second
+        let mut sum = Sum::of(mask);
+        sum.add_product(&self.theta[0], first);
+        sum.add_product(&self.theta[1], second);
+        sum.reduce()
     }
 
     /// The hash both parties must compute alike: over the combinations of all transfers.
@@ -174,15 +206,39 @@ impl Transcript {
     }
 }
 
-/// `sum_j g_j row_{j,i}` for both inputs `i`.
-fn gadget_sums(rows: &[[Scalar; WIDTH]]) -> Secret<[Scalar; 2]> {
-    Secret::made(|sums: &mut [Scalar; 2]| {
-        for (element, row) in GADGET.iter().zip(rows) {
-            for (sum, scalar) in sums.iter_mut().zip(row) {
-                *sum += *element * scalar;
-            }
+/// A's message, decoded.
+struct Message<'a> {
+    corrections: &'a [u8],
+    /// The corrections by transfer.
+    scalars: Vec<[Scalar; WIDTH]>,
+    eta: Scalar,
+    verdict: &'a [u8; 32],
+}
+
+impl<'a> Message<'a> {
+    fn parse(message: &'a [u8]) -> Result<Self, MulError> {
+        let (corrections, rest) =
+            message.split_first_chunk::<CORRECTIONS>().ok_or(MulError::Malformed)?;
+        let (eta, rest) = rest.split_first_chunk::<SCALAR>().ok_or(MulError::Malformed)?;
+        let verdict = rest.try_into().map_err(|_| MulError::Malformed)?;
+        let mut scalars = vec![[Scalar::ZERO; WIDTH]; CHOICES];
+        let encoded = corrections.as_chunks::<SCALAR>().0;
+        for (scalar, bytes) in scalars.as_flattened_mut().iter_mut().zip(encoded) {
+            *scalar = decode_scalar(bytes)?;
         }
-    })
+        Ok(Self { corrections, scalars, eta: decode_scalar(eta)?, verdict })
+    }
+}
+
+/// `sum_j g_j table_{j,i}` for both inputs `i`.
+fn gadget_sums(table: &Table) -> Secret<[Scalar; 2]> {
+    let mut sums = Zeroizing::new([Sum::ZERO; 2]);
+    for (element, row) in GADGET.iter().zip(table.expose()) {
+        for (sum, scalar) in sums.iter_mut().zip(row) {
+            sum.add_product(element, scalar);
+        }
+    }
+    Secret::new([sums[0].reduce(), sums[1].reduce()])
 }
 
 /// `scalar` if `choice`, else zero.
@@ -193,9 +249,11 @@ fn masked(scalar: &Scalar, choice: Choice) -> Scalar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::ot::fixture::{base_keys, seed, sha, sha_hex, sid_ot};
+    use crate::crypto::ot::fixture::{base_keys, dealt_trees, seed, sha, sha_hex, sid_ot};
     use crate::crypto::ot::{extension, tree};
+    use crate::crypto::seed::SessionSeed;
     use crate::device::hex;
+    use proptest::prelude::*;
 
     #[test]
     fn the_message_and_both_summands_match_the_known_answers() {
@@ -236,9 +294,124 @@ mod tests {
     #[test]
     fn pads_match_the_known_answer() {
         let column = u128::from_le_bytes(std::array::from_fn(|i| i as u8));
+        let mut pads = [Scalar::ZERO; WIDTH];
+        Pads(ShortHash::new(&[0; 64])).fill(1, column, &mut pads);
         assert_eq!(
-            hex(&Pads(ShortHash::new(&[0; 64])).row(1, column)[2].to_bytes()),
+            hex(&pads[2].to_bytes()),
             "cd73d7d655a6dfbc2d0ee73d142389ef5a6f586b481e2944167d71940eb79444"
         );
+    }
+
+    /// Both halves of an honest extension.
+    fn halves(bits: [u8; 16], bob: &SessionSeed) -> (Extended, Checked) {
+        let (receiver, sender) = dealt_trees(bits);
+        let (extended, message) = extension::extend(&sha(b"sid_p"), &sender, bob, 1);
+        (extended, extension::check(&sha(b"sid_p"), &receiver, &message).unwrap())
+    }
+
+    /// B's half and an honest message of A.
+    fn exchange() -> (Extended, Vec<u8>) {
+        let (extended, checked) = halves([0x3c; 16], &seed("bob"));
+        let inputs = [Scalar::from(2_u64), Scalar::from(3_u64)];
+        let ahat = Secret::new(Scalar::from(5_u64));
+        let (message, _) =
+            multiply(&sha(b"sid_p"), &sha(b"nu_a"), checked, [&inputs[0], &inputs[1]], ahat);
+        (extended, message)
+    }
+
+    fn received(extended: &Extended, message: &[u8]) -> Result<(), MulError> {
+        receive(&sha(b"sid_p"), &sha(b"nu_a"), extended, message).map(drop)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn the_summands_add_up_to_the_products(
+            bits: [u8; 16],
+            bob: [u8; 32],
+            inputs: [[u8; 32]; 2],
+            ahat: [u8; 32],
+        ) {
+            let (extended, checked) = halves(bits, &SessionSeed::from_bytes(bob));
+            let inputs = [reduce(&inputs[0]), reduce(&inputs[1])];
+            let ahat = Secret::new(reduce(&ahat));
+            let (message, c) =
+                multiply(&sha(b"sid_p"), &sha(b"nu_a"), checked, [&inputs[0], &inputs[1]], ahat);
+            let d = receive(&sha(b"sid_p"), &sha(b"nu_a"), &extended, &message).unwrap();
+            for (i, input) in inputs.iter().enumerate() {
+                prop_assert_eq!(c.expose()[i] + d.expose()[i], *input * extended.chi());
+            }
+        }
+
+        #[test]
+        fn every_flipped_bit_is_found(bit in 0..MESSAGE * 8) {
+            let (extended, mut message) = exchange();
+            message[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(received(&extended, &message).is_err());
+        }
+
+        #[test]
+        fn anything_else_is_refused(message: Vec<u8>, fill: u8) {
+            let (extended, _) = exchange();
+            prop_assert_eq!(received(&extended, &message), Err(MulError::Malformed));
+            prop_assert!(received(&extended, &[fill; MESSAGE]).is_err());
+        }
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        let (extended, message) = exchange();
+        let longer = [&message[..], &[0]].concat();
+        for bad in [&[][..], &message[1..], &message[..CORRECTIONS], &longer] {
+            assert_eq!(received(&extended, bad), Err(MulError::Malformed));
+        }
+    }
+
+    #[test]
+    fn scalars_above_the_order_are_malformed_wherever_they_are() {
+        let (extended, message) = exchange();
+        for place in [0, 1, WIDTH * CHOICES - 1, WIDTH * CHOICES] {
+            let mut bad = message.clone();
+            bad[place * SCALAR..][..SCALAR].fill(0xff);
+            assert_eq!(received(&extended, &bad), Err(MulError::Malformed), "{place}");
+        }
+    }
+
+    #[test]
+    fn altered_corrections_combinations_and_verdicts_fail_the_check() {
+        let (extended, message) = exchange();
+        for place in [0, WIDTH * CHOICES - 1, WIDTH * CHOICES, WIDTH * CHOICES + 1] {
+            let mut bad = message.clone();
+            bad[place * SCALAR + 31] ^= 1;
+            assert_eq!(received(&extended, &bad), Err(MulError::Check), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_message_under_another_nonce_fails_the_check() {
+        let (extended, message) = exchange();
+        let other = receive(&sha(b"sid_p"), &sha(b"other"), &extended, &message);
+        assert_eq!(other.unwrap_err(), MulError::Check);
+        let other = receive(&sha(b"other"), &sha(b"nu_a"), &extended, &message);
+        assert_eq!(other.unwrap_err(), MulError::Check);
+    }
+
+    /// What a lie tells A (§6.4): one choice bit, which the spare transfers make worthless.
+    #[test]
+    fn an_altered_transfer_aborts_exactly_if_one_was_chosen() {
+        let (extended, checked) = halves([0x3c; 16], &seed("bob"));
+        let (sid_p, nu_a) = (&sha(b"sid_p"), &sha(b"nu_a"));
+        let session = Session { sid_p, nu_a, h_u: &checked.h_u };
+        let inputs = [2_u64, 3, 5].map(Scalar::from);
+        for j in 0..16 {
+            let (zeros, mut corrections) = session.correct(&checked, &inputs);
+            let altered = &mut corrections[j * WIDTH * SCALAR..][..SCALAR];
+            let scalar = decode_scalar(altered).unwrap() + Scalar::ONE;
+            altered.copy_from_slice(&encode_scalar(&scalar));
+            let message = session.prove(&inputs, &zeros, corrections);
+            let aborts = received(&extended, &message).is_err();
+            assert_eq!(aborts, bool::from(extended.choices.bit(j)), "{j}");
+        }
     }
 }

@@ -16,6 +16,7 @@
 mod bits;
 mod choices;
 mod combination;
+mod oracle;
 mod short_hash;
 
 pub mod base;
@@ -25,7 +26,7 @@ pub mod tree;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-pub(crate) use bits::ROW_BYTES;
+pub(crate) use bits::{Columns, ROW_BYTES};
 pub(crate) use choices::Choices;
 pub(crate) use short_hash::ShortHash;
 

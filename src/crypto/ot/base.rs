@@ -17,8 +17,9 @@ use subtle::ConditionallySelectable;
 use zeroize::Zeroizing;
 
 use super::bits::select;
+use super::oracle::hash_all;
 use super::{BASE, Choices};
-use crate::crypto::curve::{InvalidPoint, POINT, decode_point, encode_point, hash_to_curve};
+use crate::crypto::curve::{InvalidPoint, POINT, decode_point, encode_point};
 use crate::crypto::seed::SessionSeed;
 use crate::crypto::tags;
 use crate::crypto::transcript::length_prefixed;
@@ -32,6 +33,8 @@ const DOMAIN: &str = "DKLS23-SECP256K1-SHA256-V1/baseot-h-with-secp256k1_XMD:SHA
 
 /// An encoded point.
 type Point = [u8; POINT];
+/// The key of one branch of one transfer.
+type Key = [u8; 32];
 
 /// A between OT1 and OT2.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub struct Receiver {
     session: [u8; 32],
     choices: Choices<{ BASE / 8 }>,
     /// `t` of every transfer.
-    exponents: Secret<Vec<Scalar>>,
+    exponents: Secret<[Scalar; BASE]>,
     /// OT1, both branches of every transfer.
     sent: Vec<[Point; 2]>,
 }
@@ -48,12 +51,12 @@ pub struct Receiver {
 #[derive(Debug)]
 pub struct ChosenKeys {
     pub(super) choices: Choices<{ BASE / 8 }>,
-    pub(super) keys: Secret<Vec<[u8; 32]>>,
+    pub(super) keys: Secret<[Key; BASE]>,
 }
 
 /// What B has in the end: both keys of each of the 128 transfers.
 #[derive(Debug)]
-pub struct BothKeys(pub(super) Secret<Vec<[[u8; 32]; 2]>>);
+pub struct BothKeys(pub(super) Secret<[[Key; 2]; BASE]>);
 
 impl Receiver {
     /// A's first step: draws the choices and returns OT1 (8448 bytes).
@@ -67,13 +70,12 @@ impl Receiver {
         let open = |i| ProjectivePoint::mul_by_generator(&*scalar("o", i));
         let others = encode_all(&Zeroizing::new((0..BASE).map(open).collect::<Vec<_>>()));
 
-        let mut exponents = Secret::new(Vec::with_capacity(BASE));
-        let mut mine = Zeroizing::new(Vec::with_capacity(BASE));
-        for (i, other) in others.iter().enumerate() {
-            let t = scalar("t", i);
-            let oracle = oracle(sid_ot, i, choices.bit(i).unwrap_u8(), other);
-            mine.push(ProjectivePoint::mul_by_generator(&t) - oracle);
-            exponents.expose_mut().push(*t);
+        let branch = |(i, other)| (i, choices.bit(i).unwrap_u8(), other);
+        let mut mine = oracle(sid_ot, others.iter().enumerate().map(branch));
+        let mut exponents = Secret::new([Scalar::ZERO; BASE]);
+        for (i, (t, mine)) in exponents.expose_mut().iter_mut().zip(mine.iter_mut()).enumerate() {
+            *t = *scalar("t", i);
+            *mine = ProjectivePoint::mul_by_generator(t) - *mine;
         }
 
         let mut sent = Vec::with_capacity(BASE);
@@ -91,21 +93,20 @@ impl Receiver {
     /// Both points of every transfer are decoded: an invalid encoding in the branch that was not
     /// chosen must fail too, or a failure would tell B the choice (§4.3 check 4).
     pub fn finish(self, ot2: &[u8]) -> Result<ChosenKeys, InvalidPoint> {
-        let received = decode_pairs(ot2)?;
-        let choose = |(i, (points, t)): (usize, (&[AffinePoint; 2], &Scalar))| {
-            AffinePoint::conditional_select(&points[0], &points[1], self.choices.bit(i)) * *t
-        };
-        let shared: Zeroizing<Vec<_>> = Zeroizing::new(
-            received.iter().zip(self.exponents.expose()).enumerate().map(choose).collect(),
-        );
+        let answers = Points::parse(ot2)?;
+        let mut shared = Zeroizing::new(Vec::with_capacity(BASE));
+        for (i, ([zero, one], t)) in answers.decoded.iter().zip(self.exponents.expose()).enumerate()
+        {
+            shared.push(AffinePoint::conditional_select(zero, one, self.choices.bit(i)) * *t);
+        }
+        let shared = encode_all(&shared);
 
-        let mut keys = Secret::new(Vec::with_capacity(BASE));
-        let answers = ot2.as_chunks::<POINT>().0.as_chunks::<2>().0;
-        for (i, (shared, answer)) in encode_all(&shared).iter().zip(answers).enumerate() {
+        let mut keys = Secret::new([[0; 32]; BASE]);
+        for (i, slot) in keys.expose_mut().iter_mut().enumerate() {
             let choice = self.choices.bit(i);
-            let answer = Zeroizing::new(select(&answer[0], &answer[1], choice));
-            let branch = choice.unwrap_u8();
-            keys.expose_mut().push(key(&self.session, i, branch, &self.sent[i], &answer, shared));
+            let [zero, one] = &answers.encoded[i];
+            let answer = Zeroizing::new(select(zero, one, choice));
+            *slot = key(&self.session, i, choice.unwrap_u8(), &self.sent[i], &answer, &shared[i]);
         }
         Ok(ChosenKeys { choices: self.choices, keys })
     }
@@ -121,39 +122,64 @@ pub fn send(
     peer: u8,
     ot1: &[u8],
 ) -> Result<(Vec<u8>, BothKeys), InvalidPoint> {
-    let received = decode_pairs(ot1)?;
-    let encoded = ot1.as_chunks::<POINT>().0.as_chunks::<2>().0;
+    let received = Points::parse(ot1)?;
+    let other = |place: usize| &received.encoded.as_flattened()[place ^ 1];
+    let branches = (0..2 * BASE).map(|place| (place / 2, (place % 2) as u8, other(place)));
+    let oracles = oracle(sid_ot, branches);
     let mut answers = Vec::with_capacity(2 * BASE);
     let mut shared = Zeroizing::new(Vec::with_capacity(2 * BASE));
-    for (i, (points, encoded)) in received.iter().zip(encoded).enumerate() {
-        for (branch, point) in (0_u8..).zip(points) {
-            let base = oracle(sid_ot, i, branch, &encoded[usize::from(1 - branch)]) + point;
-            if base == ProjectivePoint::IDENTITY {
-                return Err(InvalidPoint);
-            }
-            let s = Zeroizing::new(seed.scalar(&format!("ot2/{peer}/s/{i}/{branch}")));
-            answers.push(ProjectivePoint::mul_by_generator(&s));
-            shared.push(base * *s);
+    let points = received.decoded.as_flattened().iter().zip(oracles.iter());
+    for (place, (point, oracle)) in points.enumerate() {
+        let base = oracle + point;
+        if base == ProjectivePoint::IDENTITY {
+            return Err(InvalidPoint);
         }
+        let (i, branch) = (place / 2, place % 2);
+        let s = Zeroizing::new(seed.scalar(&format!("ot2/{peer}/s/{i}/{branch}")));
+        answers.push(ProjectivePoint::mul_by_generator(&s));
+        shared.push(base * *s);
     }
 
     let answers = encode_all(&answers);
     let shared = encode_all(&shared);
-    let mut keys = Secret::new(Vec::with_capacity(BASE));
-    let pairs = answers.as_chunks::<2>().0.iter().zip(shared.as_chunks::<2>().0);
-    for (i, ((answer, shared), sent)) in pairs.zip(encoded).enumerate() {
-        let key = |x: usize| key(sid_ot, i, x as u8, sent, &answer[x], &shared[x]);
-        keys.expose_mut().push([key(0), key(1)]);
+    let mut keys = Secret::new([[[0; 32]; 2]; BASE]);
+    for (place, slot) in keys.expose_mut().as_flattened_mut().iter_mut().enumerate() {
+        let (i, branch) = (place / 2, (place % 2) as u8);
+        let sent = &received.encoded[i];
+        *slot = key(sid_ot, i, branch, sent, &answers[place], &shared[place]);
     }
     Ok((answers.as_flattened().to_vec(), BothKeys(keys)))
 }
 
-/// `h(i, branch, point)`: a point whose logarithm nobody knows. Constant time, since A's branch and
-/// point are secret.
-fn oracle(sid_ot: &[u8; 32], index: usize, branch: u8, point: &Point) -> ProjectivePoint {
-    let message =
-        Zeroizing::new(length_prefixed(&[sid_ot, &number(index), &[branch], point.as_slice()]));
-    hash_to_curve(&message, DOMAIN.as_bytes())
+/// A message: both points of every transfer.
+struct Points<'a> {
+    encoded: &'a [[Point; 2]; BASE],
+    decoded: Vec<[AffinePoint; 2]>,
+}
+
+impl<'a> Points<'a> {
+    /// Every point must be valid, and the length exact.
+    fn parse(message: &'a [u8]) -> Result<Self, InvalidPoint> {
+        if message.len() != MESSAGE {
+            return Err(InvalidPoint);
+        }
+        let encoded: &[[Point; 2]; BASE] =
+            message.as_chunks().0.as_chunks().0.try_into().map_err(|_| InvalidPoint)?;
+        let decode = |[zero, one]: &[Point; 2]| Ok([decode_point(zero)?, decode_point(one)?]);
+        Ok(Self { encoded, decoded: encoded.iter().map(decode).collect::<Result<_, _>>()? })
+    }
+}
+
+/// `h(i, branch, point)` of every input: points whose logarithms nobody knows. Constant time, since
+/// A's branches and points are secret.
+fn oracle<'a>(
+    sid_ot: &[u8; 32],
+    inputs: impl Iterator<Item = (usize, u8, &'a Point)>,
+) -> Zeroizing<Vec<ProjectivePoint>> {
+    let message = |(index, branch, point): (usize, u8, &Point)| {
+        Zeroizing::new(length_prefixed(&[sid_ot, &number(index), &[branch], point]))
+    };
+    hash_all(inputs.map(message), DOMAIN.as_bytes())
 }
 
 /// The key of one branch: bound to session, pair, index, branch and both messages.
@@ -164,18 +190,9 @@ fn key(
     sent: &[Point; 2],
     answer: &Point,
     shared: &Point,
-) -> [u8; 32] {
+) -> Key {
     let [zero, one] = sent;
     tags::BASEOT_KEY.hash(&[sid_ot, &number(index), &[branch], zero, one, answer, shared])
-}
-
-/// The points of all transfers, if the message has the right length and every point is valid.
-fn decode_pairs(message: &[u8]) -> Result<Vec<[AffinePoint; 2]>, InvalidPoint> {
-    if message.len() != MESSAGE {
-        return Err(InvalidPoint);
-    }
-    let pairs = message.as_chunks::<POINT>().0.as_chunks::<2>().0;
-    pairs.iter().map(|[zero, one]| Ok([decode_point(zero)?, decode_point(one)?])).collect()
 }
 
 /// Encodes all points with one inversion.
@@ -239,5 +256,64 @@ mod tests {
     #[test]
     fn the_hash_to_the_curve_is_bound_to_the_protocol() {
         assert!(DOMAIN.starts_with(&format!("{PROTOCOL}/")));
+    }
+
+    #[test]
+    fn an_invalid_point_anywhere_in_ot1_is_refused() {
+        let (_, ot1) = Receiver::start(&sid_ot(), &seed("alice"), 2);
+        for place in [0, 1, 100, 255] {
+            let mut off_curve = [0; POINT];
+            (off_curve[0], off_curve[32]) = (2, 5);
+            for bad in [[0; POINT], off_curve, [0xff; POINT]] {
+                let mut message = ot1.clone();
+                message[place * POINT..][..POINT].copy_from_slice(&bad);
+                let sent = send(&sid_ot(), &seed("bob"), 1, &message);
+                assert_eq!(sent.unwrap_err(), InvalidPoint, "{place} {bad:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_invalid_point_in_ot2_is_refused_whatever_was_chosen() {
+        let (receiver, ot1) = Receiver::start(&sid_ot(), &seed("alice"), 2);
+        let (ot2, _) = send(&sid_ot(), &seed("bob"), 1, &ot1).unwrap();
+        let choices: Vec<u8> = (0..4).map(|i| receiver.choices.bit(i).unwrap_u8()).collect();
+        assert!(choices.contains(&0) && choices.contains(&1));
+        for place in 0..8 {
+            let mut message = ot2.clone();
+            message[place * POINT] = 0;
+            let (receiver, _) = Receiver::start(&sid_ot(), &seed("alice"), 2);
+            assert_eq!(receiver.finish(&message).unwrap_err(), InvalidPoint, "{place}");
+        }
+    }
+
+    #[test]
+    fn points_that_add_up_to_the_identity_are_refused() {
+        let (_, mut ot1) = Receiver::start(&sid_ot(), &seed("alice"), 2);
+        let one: Point = ot1[POINT..2 * POINT].try_into().unwrap();
+        let zero = -oracle(&sid_ot(), [(0, 0, &one)].into_iter())[0];
+        ot1[..POINT].copy_from_slice(&encode_point(&zero.into()).unwrap());
+        assert_eq!(send(&sid_ot(), &seed("bob"), 1, &ot1).unwrap_err(), InvalidPoint);
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        let (_, ot1) = Receiver::start(&sid_ot(), &seed("alice"), 2);
+        let longer = [&ot1[..], &[2]].concat();
+        for bad in [&[][..], &ot1[1..], &ot1[..MESSAGE - POINT], &longer] {
+            assert!(send(&sid_ot(), &seed("bob"), 1, bad).is_err());
+            let (receiver, _) = Receiver::start(&sid_ot(), &seed("alice"), 2);
+            assert!(receiver.finish(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn another_session_gives_other_keys() {
+        let (receiver, ot1) = Receiver::start(&sid_ot(), &seed("alice"), 2);
+        let (ot2, both) = send(&[9; 32], &seed("bob"), 1, &ot1).unwrap();
+        let chosen = receiver.finish(&ot2).unwrap();
+        for (key, both) in chosen.keys.expose().iter().zip(both.0.expose()) {
+            assert!(!both.contains(key));
+        }
     }
 }

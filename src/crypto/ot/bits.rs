@@ -16,6 +16,12 @@ const ROW_WORDS: usize = ROW_BITS.div_ceil(64);
 /// A row; bit `j` is bit `j % 64` of word `j / 64`, the unused bits of the last word are zero.
 pub(super) type Row = [u64; ROW_WORDS];
 
+/// 128 rows.
+pub(super) type Rows = [Row; BASE];
+
+/// 128 rows by column: bit `i` of column `j` is bit `j` of row `i`.
+pub(crate) type Columns = [u128; ROW_BITS];
+
 /// Adds `other` to `row`.
 pub(super) fn add(row: &mut Row, other: &Row) {
     for (a, b) in row.iter_mut().zip(other) {
@@ -23,8 +29,9 @@ pub(super) fn add(row: &mut Row, other: &Row) {
     }
 }
 
-/// Adds `other` to `row` where `mask` has ones.
-pub(super) fn add_masked(row: &mut Row, other: &Row, mask: u64) {
+/// Adds `other` to `row` if `choice`.
+pub(super) fn add_if(row: &mut Row, other: &Row, choice: Choice) {
+    let mask = u64::conditional_select(&0, &u64::MAX, choice);
     for (a, b) in row.iter_mut().zip(other) {
         *a ^= b & mask;
     }
@@ -42,13 +49,17 @@ pub(super) fn row_from_bytes(bytes: &[u8; ROW_BYTES]) -> Row {
 }
 
 /// The encoding of a row.
-pub(super) fn row_bytes(row: &Row) -> impl Iterator<Item = u8> {
-    row.iter().flat_map(|word| word.to_le_bytes()).take(ROW_BYTES)
+pub(super) fn row_bytes(row: &Row) -> [u8; ROW_BYTES] {
+    let mut bytes = [0; ROW_BYTES];
+    for (chunk, word) in bytes.chunks_mut(8).zip(row) {
+        chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+    }
+    bytes
 }
 
-/// All ones if bit `index` (public) of `bits` is one, else zero.
-pub(super) fn mask(bits: u64, index: usize) -> u64 {
-    0_u64.wrapping_sub(bits >> index & 1)
+/// Bit `index` (public) of a row.
+pub(super) fn bit(row: &Row, index: usize) -> Choice {
+    Choice::from((row[index / 64] >> (index % 64) & 1) as u8)
 }
 
 /// `zero` or `one`, as `choice` says.
@@ -56,11 +67,11 @@ pub(super) fn select<const N: usize>(zero: &[u8; N], one: &[u8; N], choice: Choi
     std::array::from_fn(|i| u8::conditional_select(&zero[i], &one[i], choice))
 }
 
-/// The columns of 128 rows: bit `i` of column `j` is bit `j` of row `i`.
-pub(super) fn columns(rows: &[Row]) -> Secret<Vec<u128>> {
-    let mut columns = Secret::new(vec![0_u128; ROW_BITS]);
+/// The columns of 128 rows.
+pub(super) fn columns(rows: &Rows) -> Secret<Columns> {
+    let mut columns = Secret::new([0; ROW_BITS]);
     let mut block = Zeroizing::new([0; 64]);
-    for (half, rows) in rows.chunks_exact(64).take(BASE / 64).enumerate() {
+    for (half, rows) in rows.chunks_exact(64).enumerate() {
         for (word, columns) in columns.expose_mut().chunks_mut(64).enumerate() {
             for (line, row) in block.iter_mut().zip(rows) {
                 *line = row[word];
@@ -118,14 +129,15 @@ mod tests {
     use super::*;
 
     /// Rows without any symmetry.
-    fn rows() -> Vec<Row> {
+    fn rows() -> Rows {
         let mut state = 1_u64;
         let mut next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             state ^ state >> 29
         };
-        let row = |_| std::array::from_fn(|word| if word == 8 { next() >> 32 } else { next() });
-        (0..BASE).map(row).collect()
+        std::array::from_fn(|_| {
+            std::array::from_fn(|word| if word == 8 { next() >> 32 } else { next() })
+        })
     }
 
     #[test]
@@ -155,8 +167,7 @@ mod tests {
     #[test]
     fn rows_survive_encoding() {
         for row in rows() {
-            let bytes: Vec<u8> = row_bytes(&row).collect();
-            assert_eq!(row_from_bytes(&bytes.try_into().unwrap()), row);
+            assert_eq!(row_from_bytes(&row_bytes(&row)), row);
         }
     }
 }

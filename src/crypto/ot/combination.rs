@@ -5,9 +5,10 @@
 //! matrix over GF(2): position `p` of a row contributes `chi_{p / 128} X^{p mod 128}`. No secret is
 //! ever multiplied, and tables are indexed by bits of that matrix alone.
 
+use subtle::ConditionallySelectable;
 use zeroize::Zeroizing;
 
-use super::bits::{Row, mask, transpose};
+use super::bits::{Columns, Row, bit, transpose};
 use super::{BASE, CHOICES};
 use crate::crypto::tags;
 
@@ -41,10 +42,10 @@ impl Combination {
 
     /// `lin(row)` of one row.
     pub(super) fn of_row(&self, row: &Row) -> u128 {
-        let weighted = self.weights.iter().enumerate().fold(0, |acc, (p, weight)| {
-            let mask = mask(row[p / 64], p % 64);
-            acc ^ weight & (u128::from(mask) << 64 | u128::from(mask))
-        });
+        let weighted =
+            self.weights.iter().enumerate().fold(0, |acc, (p, weight)| {
+                acc ^ u128::conditional_select(&0, weight, bit(row, p))
+            });
         // The mask block is bits 416 to 543: the upper half of word 6, word 7, the half word 8.
         let [.., first, middle, last] = *row;
         weighted
@@ -53,7 +54,7 @@ impl Combination {
     }
 
     /// `lin` of 128 rows at once, from their columns: bit `i` of element `b` is bit `b` of `lin(row i)`.
-    pub(super) fn of_columns(&self, columns: &[u128]) -> Zeroizing<[u128; BASE]> {
+    pub(super) fn of_columns(&self, columns: &Columns) -> Zeroizing<[u128; BASE]> {
         let mut out = Zeroizing::new([0; BASE]);
         let (payload, masks) = columns.split_at(CHOICES);
         for (bit, column) in out.iter_mut().zip(masks) {
@@ -125,6 +126,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
         #[test]
         fn squaring_128_times_changes_nothing(a: u128) {
             prop_assert_eq!((0..128).fold(a, |power, _| product(power, power)), a);
@@ -135,15 +138,14 @@ mod tests {
             seed: [u8; 32],
             words in proptest::collection::vec(any::<u64>(), BASE * 9),
         ) {
-            let rows: Vec<Row> = words
-                .chunks(9)
-                .map(|w| std::array::from_fn(|i| if i == 8 { w[i] >> 32 } else { w[i] }))
-                .collect();
+            let rows: [Row; BASE] = std::array::from_fn(|r| {
+                std::array::from_fn(|i| words[9 * r + i] >> if i == 8 { 32 } else { 0 })
+            });
             let map = Combination::new(&seed);
             let columns = bits::columns(&rows);
             let combined = bits::transpose_square(&map.of_columns(columns.expose()));
             for (row, combined) in rows.iter().zip(combined.iter()) {
-                let bytes: Vec<u8> = bits::row_bytes(row).collect();
+                let bytes = bits::row_bytes(row);
                 let mut expected = u128::from_le_bytes(bytes[52..].try_into().unwrap());
                 for (m, block) in (0_u8..).zip(bytes[..52].chunks(16)) {
                     let mut whole = [0; 16];

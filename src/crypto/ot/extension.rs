@@ -8,13 +8,13 @@
 //! A row is one of 128 and runs over the transfers; a column is one of 416 and runs over the rows.
 
 use k256::Scalar;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::bits::{self, ROW_BYTES, Row};
+use super::bits::{self, ROW_BYTES, Row, Rows};
 use super::combination::Combination;
 use super::tree::{Leaves, ReceiverTrees, SenderTrees};
-use super::{BASE, Choices, DEPTH, ShortHash, TREES};
+use super::{BASE, Choices, Columns, DEPTH, ShortHash, TREES};
 use crate::crypto::mul::gadget;
 use crate::crypto::seed::SessionSeed;
 use crate::crypto::tags;
@@ -33,7 +33,7 @@ pub struct CheckFailed;
 /// B's half: his choices and, per transfer, the pad seed he chose.
 #[derive(Debug)]
 pub struct Extended {
-    pub(in crate::crypto) columns: Secret<Vec<u128>>,
+    pub(in crate::crypto) columns: Secret<Columns>,
     pub(in crate::crypto) choices: Choices<ROW_BYTES>,
     pub(in crate::crypto) h_u: [u8; 32],
     chi: Secret<Scalar>,
@@ -42,7 +42,7 @@ pub struct Extended {
 /// A's half: per transfer, both pad seeds, which differ by the same secret everywhere.
 #[derive(Debug)]
 pub struct Checked {
-    pub(in crate::crypto) columns: Secret<Vec<u128>>,
+    pub(in crate::crypto) columns: Secret<Columns>,
     pub(in crate::crypto) delta: Secret<u128>,
     pub(in crate::crypto) h_u: [u8; 32],
 }
@@ -65,26 +65,41 @@ pub fn extend(
 ) -> (Extended, Vec<u8>) {
     let choices = Choices::draw(seed, &format!("beta/{peer}"));
     let row = Zeroizing::new(bits::row_from_bytes(choices.bytes()));
-
-    let mut expander = Expander::new(sid_p);
-    let mut message = Vec::with_capacity(MESSAGE);
-    let mut rows = Zeroizing::new(Vec::with_capacity(BASE));
-    for (j, leaves) in (0_u8..).zip(trees.leaves()) {
-        let mut sums = expander.sums(j, leaves);
-        bits::add(&mut sums.all, &row);
-        message.extend(bits::row_bytes(&sums.all));
-        rows.extend_from_slice(&sums.by_bit);
-    }
-
-    let columns = bits::columns(&rows);
-    let h_u = tags::OTE_U.hash(&[sid_p, &message]);
-    let combination = Combination::new(&h_u);
-    let combined = combination.of_row(&row).to_le_bytes();
-    let rows = combination.of_columns(columns.expose());
-    message.extend_from_slice(&combined);
-    message.extend_from_slice(&verdict(sid_p, &h_u, &combined, &rows));
+    let (rows, corrections) = correct(sid_p, trees, &row);
+    let (columns, h_u, message) = prove(sid_p, &row, rows, corrections);
     let chi = gadget::sum_at(&choices);
     (Extended { columns, choices, h_u, chi }, message)
+}
+
+/// B's rows, and the corrections that give A's rows the same choices.
+fn correct(sid_p: &[u8; 32], trees: &SenderTrees, choices: &Row) -> (Secret<Rows>, Vec<u8>) {
+    let mut expander = Expander::new(sid_p);
+    let mut message = Vec::with_capacity(MESSAGE);
+    let mut rows = Secret::new([[0; 9]; BASE]);
+    let by_tree = rows.expose_mut().as_chunks_mut::<DEPTH>().0;
+    for (j, (leaves, rows)) in (0_u8..).zip(trees.leaves().iter().zip(by_tree)) {
+        let mut sum = expander.sums(j, leaves, rows);
+        bits::add(&mut sum, choices);
+        message.extend_from_slice(&bits::row_bytes(&sum));
+    }
+    (rows, message)
+}
+
+/// B's columns, the hash of the corrections, and the corrections with the proof that they are right.
+fn prove(
+    sid_p: &[u8; 32],
+    choices: &Row,
+    rows: Secret<Rows>,
+    mut message: Vec<u8>,
+) -> (Secret<Columns>, [u8; 32], Vec<u8>) {
+    let columns = bits::columns(rows.expose());
+    let h_u = tags::OTE_U.hash(&[sid_p, &message]);
+    let combination = Combination::new(&h_u);
+    let combined = combination.of_row(choices).to_le_bytes();
+    let verdict = verdict(sid_p, &h_u, &combined, &combination.of_columns(columns.expose()));
+    message.extend_from_slice(&combined);
+    message.extend_from_slice(&verdict);
+    (columns, h_u, message)
 }
 
 /// A's step: checks B's message (2224 bytes) and takes her half from it.
@@ -100,22 +115,21 @@ pub fn check(
     let claimed: &[u8; 32] = rest.try_into().map_err(|_| CheckFailed)?;
 
     let mut expander = Expander::new(sid_p);
-    let mut rows = Zeroizing::new(Vec::with_capacity(BASE));
+    let mut rows = Secret::new([[0; 9]; BASE]);
     let mut delta = Secret::new(0);
-    let corrections_by_tree = corrections.as_chunks::<ROW_BYTES>().0;
-    let trees = trees.leaves().iter().zip(trees.holes()).zip(corrections_by_tree);
-    for (j, ((leaves, hole), correction)) in (0_u8..).zip(trees) {
-        let mut sums = expander.sums(j, leaves);
-        let Sums { all, by_bit } = &mut *sums;
-        bits::add(all, &bits::row_from_bytes(correction));
-        for (b, row) in by_bit.iter_mut().enumerate() {
-            bits::add_masked(row, all, bits::mask(u64::from(*hole), b));
+    let by_tree = rows.expose_mut().as_chunks_mut::<DEPTH>().0;
+    let by_tree = by_tree.iter_mut().zip(corrections.as_chunks().0);
+    let trees = trees.leaves().iter().zip(trees.holes()).zip(by_tree);
+    for (j, ((leaves, hole), (rows, correction))) in (0_u8..).zip(trees) {
+        let mut sum = expander.sums(j, leaves, rows);
+        bits::add(&mut sum, &bits::row_from_bytes(correction));
+        for (b, row) in rows.iter_mut().enumerate() {
+            bits::add_if(row, &sum, Choice::from(hole >> b & 1));
         }
-        rows.extend_from_slice(by_bit);
         *delta.expose_mut() |= u128::from(*hole) << (DEPTH * usize::from(j));
     }
 
-    let columns = bits::columns(&rows);
+    let columns = bits::columns(rows.expose());
     let h_u = tags::OTE_U.hash(&[sid_p, corrections]);
     let mut rows = Combination::new(&h_u).of_columns(columns.expose());
     let factor = u128::from_le_bytes(*combined);
@@ -133,59 +147,45 @@ pub fn check(
 /// Expands leaves into rows: `SHA256(K1 || leaf || BE16(j) || BE16(y) || [counter])`, 68 bytes.
 struct Expander(ShortHash<37>);
 
-/// Sums of the 16 rows of one tree.
-struct Sums {
-    all: Row,
-    /// Sum `b` is over the leaves whose number has bit `b`.
-    by_bit: [Row; DEPTH],
-}
-
 impl Expander {
     fn new(sid_p: &[u8; 32]) -> Self {
         Self(ShortHash::new(&tags::OTE_PRG_KEY.hash_twice(&[sid_p])))
     }
 
-    /// The sums of tree `j`.
+    /// The sum of all 16 rows of tree `j`; `by_bit[b]` becomes the sum of those whose number has
+    /// bit `b`.
     ///
     /// A needs, for bit `b` of her hole `delta`, the sum of the rows whose number differs from `delta`
-    /// there. If `delta` has a zero there, that is `by_bit[b]`; if it has a one, it is
-    /// `all + by_bit[b]`. The row of the hole is in neither or in both, so its leaf may be anything,
-    /// and all 16 leaves are expanded whatever `delta` is (§5.3).
-    fn sums(&mut self, j: u8, leaves: &Leaves) -> Zeroizing<Sums> {
-        let mut sums = Zeroizing::new(Sums { all: [0; 9], by_bit: [[0; 9]; DEPTH] });
+    /// there. If `delta` has a zero there, that is `by_bit[b]`; if it has a one, it is that plus the
+    /// sum of all. The row of the hole is in neither or in both, so its leaf may be anything, and all
+    /// 16 leaves are expanded whatever `delta` is (§5.3).
+    fn sums(&mut self, j: u8, leaves: &Leaves, by_bit: &mut [Row; DEPTH]) -> Zeroizing<Row> {
+        let mut all = Zeroizing::new([0; 9]);
+        let mut row = Zeroizing::new([0; 9]);
         for (y, leaf) in (0_u8..).zip(leaves) {
-            let row = self.row(j, y, leaf);
-            bits::add(&mut sums.all, &row);
-            for (b, sum) in sums.by_bit.iter_mut().enumerate() {
+            self.expand(j, y, leaf, &mut row);
+            bits::add(&mut all, &row);
+            for (b, sum) in by_bit.iter_mut().enumerate() {
                 if y >> b & 1 == 1 {
                     bits::add(sum, &row);
                 }
             }
         }
-        sums
+        all
     }
 
-    /// The row of leaf `y` of tree `j`.
-    fn row(&mut self, j: u8, y: u8, leaf: &[u8; 32]) -> Row {
+    /// Writes the row of leaf `y` of tree `j`.
+    fn expand(&mut self, j: u8, y: u8, leaf: &[u8; 32], row: &mut Row) {
         let input = self.0.input();
         input[..32].copy_from_slice(leaf);
         input[32..].copy_from_slice(&[0, j, 0, y, 0]);
-        let mut row = [0; 9];
         for (counter, part) in (0_u8..).zip(row.chunks_mut(4)) {
             self.0.input()[36] = counter;
-            for (word, pair) in part.iter_mut().zip(self.0.words().as_chunks::<2>().0) {
-                *word = u64::from(pair[0].swap_bytes()) | u64::from(pair[1].swap_bytes()) << 32;
+            for (word, hashed) in part.iter_mut().zip(self.0.words()) {
+                *word = hashed.swap_bytes();
             }
         }
         row[8] &= u64::from(u32::MAX);
-        row
-    }
-}
-
-impl zeroize::Zeroize for Sums {
-    fn zeroize(&mut self) {
-        self.all.zeroize();
-        self.by_bit.zeroize();
     }
 }
 
@@ -208,17 +208,18 @@ fn verdict(
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{base_keys, seed, sha, sha_hex, sid_ot};
-    use super::super::tree;
+    use super::super::fixture::{base_keys, dealt_trees, seed, sha, sha_hex, sid_ot};
+    use super::super::{CHOICES, tree};
     use super::*;
     use crate::device::hex;
+    use proptest::prelude::*;
 
     #[test]
     fn the_message_and_both_halves_match_the_known_answers() {
         let (chosen, both) = base_keys();
         let (sender, message) = tree::build(&sid_ot(), both);
         let receiver = tree::evaluate(&sid_ot(), chosen, &message).unwrap();
-        let bytes = |columns: &Secret<Vec<u128>>| {
+        let bytes = |columns: &Secret<Columns>| {
             columns.expose()[..416].iter().flat_map(|c| c.to_le_bytes()).collect::<Vec<u8>>()
         };
 
@@ -252,11 +253,97 @@ mod tests {
     #[test]
     fn rows_match_the_known_answer() {
         let mut expander = Expander(ShortHash::new(&[0; 64]));
-        let row = expander.row(3, 5, &std::array::from_fn(|i| i as u8));
+        let mut row = [0; 9];
+        expander.expand(3, 5, &std::array::from_fn(|i| i as u8), &mut row);
         assert_eq!(
-            hex(&bits::row_bytes(&row).collect::<Vec<u8>>()),
+            hex(&bits::row_bytes(&row)),
             "583367ba61d9c05b24b21400d2fe86f7ed6df46e0bb24f4530a4361c72233611\
              dcce2f5c6f26e9326cd6b59d9d776ff78ea8f23ba10fd3c9813306a18c5951c7caa81da3"
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn columns_differ_by_delta_where_one_was_chosen(bits: [u8; 16], bob: [u8; 32]) {
+            let (receiver, sender) = dealt_trees(bits);
+            let bob = SessionSeed::from_bytes(bob);
+            let (extended, message) = extend(&sha(b"sid_p"), &sender, &bob, 1);
+            let checked = check(&sha(b"sid_p"), &receiver, &message).unwrap();
+            let columns = extended.columns.expose().iter().zip(checked.columns.expose());
+            for (j, (v, q)) in columns.take(CHOICES).enumerate() {
+                let chosen = u128::from(extended.choices.bit(j).unwrap_u8());
+                prop_assert_eq!(*v, q ^ (checked.delta.expose() * chosen));
+            }
+            prop_assert_eq!(extended.h_u, checked.h_u);
+        }
+
+        #[test]
+        fn every_flipped_bit_is_found(bit in 0..MESSAGE * 8) {
+            let (receiver, mut message) = exchange();
+            message[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(check(&sha(b"sid_p"), &receiver, &message).unwrap_err(), CheckFailed);
+        }
+
+        #[test]
+        fn anything_else_is_refused(message: Vec<u8>, fill: u8) {
+            let (receiver, _) = exchange();
+            prop_assert!(check(&sha(b"sid_p"), &receiver, &message).is_err());
+            prop_assert!(check(&sha(b"sid_p"), &receiver, &[fill; MESSAGE]).is_err());
+        }
+    }
+
+    /// A's trees and an honest message of B.
+    fn exchange() -> (ReceiverTrees, Vec<u8>) {
+        let (receiver, sender) = dealt_trees([0x3c; 16]);
+        let (_, message) = extend(&sha(b"sid_p"), &sender, &seed("bob"), 1);
+        (receiver, message)
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        let (receiver, message) = exchange();
+        let longer = [&message[..], &[0]].concat();
+        for bad in [&[][..], &message[1..], &message[..MESSAGE - 1], &longer] {
+            assert!(check(&sha(b"sid_p"), &receiver, bad).is_err());
+        }
+    }
+
+    #[test]
+    fn a_message_under_another_nonce_is_refused() {
+        let (receiver, message) = exchange();
+        assert_eq!(check(&sha(b"other"), &receiver, &message).unwrap_err(), CheckFailed);
+    }
+
+    #[test]
+    fn another_nonce_changes_every_correction() {
+        let (_, sender) = dealt_trees([0x3c; 16]);
+        let (_, first) = extend(&sha(b"first"), &sender, &seed("bob"), 1);
+        let (_, second) = extend(&sha(b"second"), &sender, &seed("bob"), 1);
+        let same = |(a, b): &(&[u8; ROW_BYTES], &[u8; ROW_BYTES])| a == b;
+        let rows = first.as_chunks().0.iter().zip(second.as_chunks().0);
+        assert_eq!(rows.take(TREES).filter(same).count(), 0);
+    }
+
+    /// Why a failed check retires the pair: a lie that survives tells B a part of `Delta`.
+    #[test]
+    fn an_altered_correction_passes_exactly_if_delta_was_guessed() {
+        let (receiver, sender) = dealt_trees([0x3c; 16]);
+        let (sid_p, tree) = (sha(b"sid_p"), 3);
+        let choices = Choices::draw(&seed("bob"), "beta/1");
+        let choices = bits::row_from_bytes(choices.bytes());
+        for guess in 0..16 {
+            let (mut rows, mut corrections) = correct(&sid_p, &sender, &choices);
+            let mut error = [0; 9];
+            error[0] = 1 << 7;
+            corrections[tree * ROW_BYTES] ^= 1 << 7;
+            for (b, row) in rows.expose_mut()[tree * DEPTH..][..DEPTH].iter_mut().enumerate() {
+                bits::add_if(row, &error, Choice::from(guess >> b & 1));
+            }
+            let (_, _, message) = prove(&sid_p, &choices, rows, corrections);
+            let right = guess == receiver.holes()[tree];
+            assert_eq!(check(&sid_p, &receiver, &message).is_ok(), right, "{guess}");
+        }
     }
 }

@@ -40,8 +40,8 @@ pub(crate) fn base_keys() -> (ChosenKeys, BothKeys) {
 pub(crate) fn dealt_keys(bits: [u8; BASE / 8]) -> (ChosenKeys, BothKeys) {
     let key = |i: usize, branch: u8| sha(&[i as u8, branch]);
     let choices = Choices::from_bytes(bits);
-    let chosen = (0..BASE).map(|i| key(i, choices.bit(i).unwrap_u8())).collect();
-    let both = (0..BASE).map(|i| [key(i, 0), key(i, 1)]).collect();
+    let chosen = std::array::from_fn(|i| key(i, choices.bit(i).unwrap_u8()));
+    let both = std::array::from_fn(|i| [key(i, 0), key(i, 1)]);
     (ChosenKeys { choices, keys: Secret::new(chosen) }, BothKeys(Secret::new(both)))
 }
 

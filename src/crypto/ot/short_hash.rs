@@ -46,18 +46,21 @@ impl<const L: usize> ShortHash<L> {
         &mut self.block[..L]
     }
 
-    /// The hash as eight big-endian words.
-    pub(crate) fn words(&self) -> [u32; 8] {
+    /// The hash as four big-endian words.
+    #[inline]
+    pub(crate) fn words(&self) -> [u64; 4] {
         let mut state = self.state;
         compress256(&mut state, std::slice::from_ref(&self.block));
-        state
+        let [a, b, c, d, e, f, g, h] = state.map(u64::from);
+        [a << 32 | b, c << 32 | d, e << 32 | f, g << 32 | h]
     }
 
     /// The hash as 32 bytes.
+    #[inline]
     pub(crate) fn bytes(&self) -> [u8; 32] {
         let mut out = [0; 32];
-        for (bytes, word) in out.chunks_exact_mut(4).zip(self.words()) {
-            bytes.copy_from_slice(&word.to_be_bytes());
+        for (bytes, word) in out.as_chunks_mut().0.iter_mut().zip(self.words()) {
+            *bytes = word.to_be_bytes();
         }
         out
     }

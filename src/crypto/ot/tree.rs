@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::base::{BothKeys, ChosenKeys};
 use super::bits::select;
-use super::{BASE, DEPTH, LEAVES, TREES};
+use super::{DEPTH, LEAVES, TREES};
 use crate::crypto::tags;
 use crate::secret::Secret;
 
@@ -35,38 +35,37 @@ pub(super) type Leaves = [Node; LEAVES];
 
 /// B's trees: all leaves. Kept for the life of an epoch.
 #[derive(Debug)]
-pub struct SenderTrees(Secret<Vec<Leaves>>);
+pub struct SenderTrees(Secret<[Leaves; TREES]>);
 
 /// A's trees: all leaves but the hole of each, which holds zeros. Kept for the life of an epoch.
 #[derive(Debug)]
 pub struct ReceiverTrees {
     /// The position of every tree's hole, `delta`.
     holes: Secret<[u8; TREES]>,
-    leaves: Secret<Vec<Leaves>>,
+    leaves: Secret<[Leaves; TREES]>,
 }
 
 /// B's step: grows the trees from both keys of every transfer and returns the message for A
 /// (8192 bytes).
 pub fn build(sid_ot: &[u8; 32], keys: BothKeys) -> (SenderTrees, Vec<u8>) {
-    let mut trees = Secret::new(Vec::with_capacity(TREES));
+    let mut trees = Secret::new([[[0; 32]; LEAVES]; TREES]);
     let mut message = Vec::with_capacity(MESSAGE);
-    for (j, keys) in keys.0.expose().chunks_exact(DEPTH).enumerate() {
-        let mut nodes = Zeroizing::new([[0; 32]; LEAVES]);
+    let keys = keys.0.expose().as_chunks::<DEPTH>().0;
+    for (j, (nodes, keys)) in trees.expose_mut().iter_mut().zip(keys).enumerate() {
         nodes[..2].copy_from_slice(&keys[0]);
         for (level, key) in keys.iter().enumerate().skip(1) {
-            grow(sid_ot, j, level, &mut nodes);
+            grow(sid_ot, j, level, nodes);
             for (x, key) in key.iter().enumerate() {
                 let mut correction = *key;
-                children(&nodes, level, x).for_each(|child| add(&mut correction, child));
+                children(nodes, level, x).for_each(|child| add(&mut correction, child));
                 message.extend_from_slice(&correction);
             }
         }
-        let proofs = proofs(sid_ot, j, &nodes);
+        let proofs = proofs(sid_ot, j, nodes);
         let mut sum = [0; 32];
         proofs.iter().for_each(|proof| add(&mut sum, proof));
         message.extend_from_slice(&sum);
         message.extend_from_slice(&digest(sid_ot, j, &proofs));
-        trees.expose_mut().push(*nodes);
     }
     (SenderTrees(trees), message)
 }
@@ -79,46 +78,47 @@ pub fn evaluate(
     keys: ChosenKeys,
     message: &[u8],
 ) -> Result<ReceiverTrees, InvalidTree> {
-    if message.len() != MESSAGE || keys.keys.expose().len() != BASE {
+    if message.len() != MESSAGE {
         return Err(InvalidTree);
     }
     let mut holes = Secret::new([0; TREES]);
-    let mut trees = Secret::new(Vec::with_capacity(TREES));
+    let mut leaves = Secret::new([[[0; 32]; LEAVES]; TREES]);
     let mut valid = Choice::from(1);
-    for (j, parts) in message.as_chunks::<TREE_MESSAGE>().0.iter().enumerate() {
-        let (tree, hole, fits) = walk(sid_ot, j, &keys, parts);
-        valid &= fits;
-        holes.expose_mut()[j] = hole;
-        trees.expose_mut().push(*tree);
+    let trees = holes.expose_mut().iter_mut().zip(leaves.expose_mut());
+    for (j, ((hole, nodes), parts)) in
+        trees.zip(message.as_chunks().0.as_chunks().0.as_chunks().0).enumerate()
+    {
+        let parts: &[[Node; 2]; DEPTH] = parts;
+        *hole = walk(sid_ot, j, &keys, parts, nodes);
+        valid &= fits(sid_ot, j, &parts[DEPTH - 1], nodes, *hole);
     }
-    if bool::from(valid) { Ok(ReceiverTrees { holes, leaves: trees }) } else { Err(InvalidTree) }
+    if bool::from(valid) { Ok(ReceiverTrees { holes, leaves }) } else { Err(InvalidTree) }
 }
 
-/// Evaluates tree `j`: its leaves with zeros in the hole, the hole, whether the digest fits.
+/// Grows tree `j` in `nodes`, which become its leaves with zeros in the hole, and returns the hole.
 fn walk(
     sid_ot: &[u8; 32],
     j: usize,
     keys: &ChosenKeys,
-    message: &[u8; TREE_MESSAGE],
-) -> (Zeroizing<Leaves>, u8, Choice) {
+    corrections: &[[Node; 2]; DEPTH],
+    nodes: &mut Leaves,
+) -> u8 {
     let key = |level: usize| &keys.keys.expose()[j * DEPTH + level];
     let choice = |level: usize| keys.choices.bit(j * DEPTH + level);
-    let parts = message.as_chunks::<32>().0.as_chunks::<2>().0;
 
-    let mut nodes = Zeroizing::new([[0; 32]; LEAVES]);
     let mut hole = (!choice(0)).unwrap_u8();
     place(&mut nodes[..2], hole ^ 1, key(0));
     for level in 1..DEPTH {
-        grow(sid_ot, j, level, &mut nodes);
+        grow(sid_ot, j, level, nodes);
         // What grew from the hole is not part of the tree.
         let width = 2 << level;
         for (y, node) in (0_u8..).zip(&mut nodes[..width]) {
             *node = select(node, &[0; 32], (y / 2).ct_eq(&hole));
         }
         let bit = choice(level);
-        let [mut zero, mut one] = parts[level - 1];
-        children(&nodes, level, 0).for_each(|child| add(&mut zero, child));
-        children(&nodes, level, 1).for_each(|child| add(&mut one, child));
+        let [mut zero, mut one] = corrections[level - 1];
+        children(nodes, level, 0).for_each(|child| add(&mut zero, child));
+        children(nodes, level, 1).for_each(|child| add(&mut one, child));
         let mut known = Zeroizing::new(select(&zero, &one, bit));
         zero.zeroize();
         one.zeroize();
@@ -127,16 +127,25 @@ fn walk(
         place(&mut nodes[..width], 2 * hole + bit, &known);
         hole = 2 * hole + (bit ^ 1);
     }
+    hole
+}
 
-    let [mut missing, claimed] = parts[DEPTH - 1];
-    let mut proofs = proofs(sid_ot, j, &nodes);
+/// Whether the leaves of tree `j` and the proof of the leaf in the hole give the digest B sent.
+fn fits(
+    sid_ot: &[u8; 32],
+    j: usize,
+    [sum, claimed]: &[Node; 2],
+    leaves: &Leaves,
+    hole: u8,
+) -> Choice {
+    let mut proofs = proofs(sid_ot, j, leaves);
+    let mut missing = *sum;
     for (y, proof) in (0_u8..).zip(proofs.iter_mut()) {
         *proof = select(proof, &[0; 32], y.ct_eq(&hole));
         add(&mut missing, proof);
     }
     place(&mut proofs[..], hole, &missing);
-    let fits = digest(sid_ot, j, &proofs).ct_eq(&claimed);
-    (nodes, hole, fits)
+    digest(sid_ot, j, &proofs).ct_eq(claimed)
 }
 
 impl SenderTrees {
@@ -192,11 +201,13 @@ impl ReceiverTrees {
     }
 }
 
-fn read_leaves(bytes: &[u8]) -> Result<Secret<Vec<Leaves>>, InvalidTree> {
+fn read_leaves(bytes: &[u8]) -> Result<Secret<[Leaves; TREES]>, InvalidTree> {
     if bytes.len() != STORED_LEAVES {
         return Err(InvalidTree);
     }
-    Ok(Secret::new(bytes.as_chunks::<32>().0.as_chunks::<LEAVES>().0.to_vec()))
+    let mut leaves = Secret::new([[[0; 32]; LEAVES]; TREES]);
+    leaves.expose_mut().as_flattened_mut().as_flattened_mut().copy_from_slice(bytes);
+    Ok(leaves)
 }
 
 /// Replaces the `2^level` nodes of `level` by their children, in place.
@@ -244,7 +255,8 @@ fn add(node: &mut Node, other: &Node) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{base_keys, dealt_keys, dealt_trees, sha_hex, sid_ot};
+    use super::super::fixture::{base_keys, dealt_keys, dealt_trees, seed, sha_hex, sid_ot};
+    use super::super::{BASE, base};
     use super::*;
     use crate::device::hex;
     use proptest::prelude::*;
@@ -270,6 +282,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
         #[test]
         fn leaves_agree_except_for_the_hole(bits: [u8; BASE / 8]) {
             let (receiver, sender) = dealt_trees(bits);
@@ -302,6 +316,23 @@ mod tests {
                 assert_eq!(evaluate(&sid_ot(), chosen, &bad).is_err(), used, "{tree} {part}");
             }
         }
+    }
+
+    #[test]
+    fn answers_of_other_exponents_are_found() {
+        let (receiver, ot1) = base::Receiver::start(&sid_ot(), &seed("alice"), 2);
+        let (_, both) = base::send(&sid_ot(), &seed("bob"), 1, &ot1).unwrap();
+        let (other_ot2, _) = base::send(&sid_ot(), &seed("mallory"), 1, &ot1).unwrap();
+        let (_, message) = build(&sid_ot(), both);
+        let chosen = receiver.finish(&other_ot2).unwrap();
+        assert_eq!(evaluate(&sid_ot(), chosen, &message).unwrap_err(), InvalidTree);
+    }
+
+    #[test]
+    fn trees_of_another_session_are_refused() {
+        let (chosen, both) = dealt_keys([0x5a; 16]);
+        let (_, message) = build(&[9; 32], both);
+        assert_eq!(evaluate(&sid_ot(), chosen, &message).unwrap_err(), InvalidTree);
     }
 
     #[test]
