@@ -2,6 +2,7 @@
 //!
 //! One signature of two parties costs each of them `extend`, `check`, `multiply` and `receive` once;
 //! key generation costs each of them both sides of `base` and `tree` per peer.
+#![allow(clippy::expect_used, reason = "a benchmark stops at the first surprise")]
 
 use std::hint::black_box;
 
@@ -23,7 +24,7 @@ fn setup(c: &mut Criterion) {
     let (_, corrections) = tree::build(&SESSION, send().1);
     let finish = |receiver: base::Receiver| receiver.finish(&ot2).expect("an honest message");
 
-    let mut group = c.benchmark_group("keygen");
+    let mut group = c.benchmark_group("ot/setup");
     group.bench_function("base/start", |b| b.iter(start));
     group.bench_function("base/send", |b| b.iter(send));
     group.bench_function("base/finish", |b| {
@@ -57,7 +58,7 @@ fn signing(c: &mut Criterion) {
     let (product, _) = multiply(check());
     let receive = || mul::receive(&SESSION, &NONCE, &extended, black_box(&product));
 
-    let mut group = c.benchmark_group("sign");
+    let mut group = c.benchmark_group("ot/sign");
     group.bench_function("extend", |b| b.iter(extend));
     group.bench_function("check", |b| b.iter(check));
     group.bench_function("multiply", |b| {
