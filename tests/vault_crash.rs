@@ -1,0 +1,346 @@
+//! A process that writes to a vault is killed with SIGKILL at any time: every file is whole
+//! afterwards, nothing that was reported as stored is missing, and the next process goes on.
+#![cfg(feature = "cli")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use age::secrecy::ExposeSecret;
+use cosign::device::Fingerprint;
+use cosign::secret::Secret;
+use cosign::vault::{
+    DeviceInfo, Entry, Error, Home, KeyRecord, KeyState, Ledger, Log, PeerRecord, Peers, Seal,
+    Unlock, Vault, attempts, keys, signatures,
+};
+
+/// Tells a child process which home to write to.
+const HOME: &str = "COSIGN_TEST_CRASH_HOME";
+/// About what a real share takes.
+const SHARE: usize = 33_000;
+
+/// A home, the identity file beside it, and the generator of this run's delays.
+struct Scene {
+    dir: tempfile::TempDir,
+    random: u64,
+}
+
+impl Scene {
+    fn new(seed: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = age::x25519::Identity::generate().to_string();
+        fs::write(identity_file(dir.path()), identity.expose_secret()).unwrap();
+        Self { dir, random: seed }
+    }
+
+    fn home(&self) -> Home {
+        Home::at(self.dir.path())
+    }
+
+    fn open(&self) -> Vault {
+        Vault::open(&self.home(), &Unlock::Identity(identity_file(self.dir.path()))).unwrap()
+    }
+
+    /// Runs `worker` as a process of its own, lets it report up to `steps` times, kills it within
+    /// `within` after that, and hands back what it had reported as done.
+    fn kill(&mut self, worker: &str, steps: f64, within: Duration) -> Vec<String> {
+        let mut child = spawn(worker, self.dir.path());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        // Not before it has begun, or most kills would hit the start of the process.
+        assert!(lines.any(|line| line.ends_with("begin")), "{worker} did not begin");
+        let mut done: Vec<String> =
+            lines.by_ref().take((steps * self.fraction()) as usize).collect();
+        thread::sleep(within.mul_f64(self.fraction()));
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        assert!(status.success() || status.signal() == Some(9), "{worker} failed: {status}");
+        done.extend(lines);
+        done.iter().filter_map(|line| line.strip_prefix("done ").map(str::to_owned)).collect()
+    }
+
+    /// A number from 0 to 1; splitmix64.
+    fn fraction(&mut self) -> f64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn identity_file(dir: &Path) -> PathBuf {
+    dir.join("identity.txt")
+}
+
+/// This test program again, running nothing but the test `worker`.
+fn spawn(worker: &str, dir: &Path) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", worker, "--nocapture", "--test-threads=1"])
+        .env(HOME, dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The home of a worker; `None` when the tests are run as tests.
+fn worker_home() -> Option<PathBuf> {
+    env::var_os(HOME).map(PathBuf::from)
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
+}
+
+/// A record of the key `k`, whose epoch no other process makes again.
+fn record(generation: u64) -> KeyRecord {
+    let epoch = session(generation << 32 | u64::from(std::process::id()));
+    KeyRecord {
+        name: "k".to_owned(),
+        public_key: [2; 33],
+        threshold: 2,
+        me: 1,
+        parties: Vec::new(),
+        epoch,
+        generation,
+        created: 1_790_000_000,
+        state: KeyState::Pending,
+    }
+}
+
+fn session(n: u64) -> [u8; 32] {
+    let mut session = [0; 32];
+    session[..8].copy_from_slice(&n.to_be_bytes());
+    session
+}
+
+fn share(generation: u64) -> Secret<Vec<u8>> {
+    Secret::new(vec![generation as u8; SHARE])
+}
+
+fn create(dir: &Path) -> Result<Vault, Error> {
+    let device = DeviceInfo {
+        name: "alice".to_owned(),
+        fingerprint: Fingerprint::new([1; 32]),
+        certificate: vec![0x30; 300],
+        created: 1_790_000_000,
+    };
+    let seal = Seal::Identity(identity_file(dir));
+    Vault::create(&Home::at(dir), &device, &Secret::new(vec![7; 150]), &seal, &[])
+}
+
+// ---------------------------------------------------------------------------------------------
+// Workers
+// ---------------------------------------------------------------------------------------------
+
+#[test]
+fn worker_creates() {
+    let Some(dir) = worker_home() else { return };
+    say("begin");
+    create(&dir).unwrap();
+    say("done created");
+}
+
+/// Refreshes the key `k` for ever.
+#[test]
+fn worker_refreshes() {
+    let Some(dir) = worker_home() else { return };
+    let home = Home::at(&dir);
+    let vault = Vault::open(&home, &Unlock::Identity(identity_file(&dir))).unwrap();
+    say("begin");
+    loop {
+        match keys::list(&home).unwrap().pop() {
+            Some(last) if last.state == KeyState::Pending => {
+                vault.activate("k", &last.epoch).unwrap();
+                say(&format!("done activated {}", last.generation));
+            }
+            last => {
+                let next = last.map_or(0, |last| last.generation) + 1;
+                vault.store_pending(&record(next), &share(next), b"confirmation").unwrap();
+                say(&format!("done stored {next}"));
+            }
+        }
+    }
+}
+
+/// Makes and deletes the key `k` for ever.
+#[test]
+fn worker_deletes() {
+    let Some(dir) = worker_home() else { return };
+    let home = Home::at(&dir);
+    let vault = Vault::open(&home, &Unlock::Identity(identity_file(&dir))).unwrap();
+    say("begin");
+    loop {
+        if keys::list(&home).unwrap().is_empty() {
+            vault.store_pending(&record(1), &share(1), b"confirmation").unwrap();
+        }
+        keys::delete(&home, "k").unwrap();
+        say("done deleted");
+    }
+}
+
+/// Writes to everything under `state` and `config` for ever.
+#[test]
+fn worker_records() {
+    let Some(dir) = worker_home() else { return };
+    let home = Home::at(&dir);
+    let mut ledger = Ledger::open(&home).unwrap();
+    say("begin");
+    for n in ledger.height(&[1; 32]).. {
+        let session = session(n);
+        ledger.spend(&[1; 32], &session, &[2]).unwrap();
+        say(&format!("done spent {n}"));
+        ledger.resolve(&session).unwrap();
+        let entry = Entry { time: n as i64, purpose: "x".repeat(3_000), ..Entry::default() };
+        Log::append(&home, &entry).unwrap();
+        say(&format!("done logged {n}"));
+        Peers::add(&home, &peer(n)).unwrap();
+        attempts::reset(&home).unwrap();
+        attempts::charge(&home).unwrap();
+        signatures::store(&home, &format!("{n}"), &vec![b'x'; 3_000]).unwrap();
+        say(&format!("done signed {n}"));
+    }
+}
+
+fn peer(n: u64) -> PeerRecord {
+    PeerRecord {
+        name: format!("bob-{n}"),
+        fingerprint: Fingerprint::new([2; 32]),
+        address: Some("x".repeat(3_000)),
+        paired_at: 0,
+        expires: None,
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Tests
+// ---------------------------------------------------------------------------------------------
+
+#[test]
+fn a_vault_whose_making_is_killed_is_whole_or_can_be_made() {
+    for seed in 0..30 {
+        let mut scene = Scene::new(seed);
+        let done = scene.kill("worker_creates", 0.0, Duration::from_millis(40));
+        let existed = Vault::exists(&scene.home());
+        assert!(existed || done.is_empty(), "reported and not there");
+        match create(scene.dir.path()) {
+            Ok(_) => assert!(!existed),
+            Err(Error::Exists { .. }) => assert!(existed),
+            Err(e) => panic!("{e}"),
+        }
+        assert_eq!(scene.open().device_key().unwrap().expose(), &[7; 150]);
+        assert_eq!(Vault::device(&scene.home()).unwrap().name, "alice");
+        Ledger::open(&scene.home()).unwrap();
+    }
+}
+
+#[test]
+fn a_key_whose_refresh_is_killed_has_one_whole_active_share() {
+    let mut scene = Scene::new(100);
+    let vault = create(scene.dir.path()).unwrap();
+    let home = scene.home();
+    for _ in 0..30 {
+        let done = scene.kill("worker_refreshes", 6.0, Duration::from_millis(20));
+        let records = keys::list(&home).unwrap();
+        for record in &records {
+            let stored = vault.share("k", &record.epoch).unwrap();
+            assert!(stored.expose() == share(record.generation).expose());
+            assert_eq!(keys::confirmation(&home, "k", &record.epoch).unwrap(), b"confirmation");
+        }
+        let generations: Vec<u64> = records.iter().map(|record| record.generation).collect();
+        let states: Vec<KeyState> = records.iter().map(|record| record.state).collect();
+        match states[..] {
+            [] | [KeyState::Active] | [KeyState::Pending] => {}
+            [KeyState::Active, KeyState::Pending] => {
+                assert_eq!(generations[0] + 1, generations[1]);
+            }
+            _ => panic!("{states:?}"),
+        }
+        assert_reached(&done, "stored", generations.last().copied());
+        let active = records.iter().find(|record| record.state == KeyState::Active);
+        assert_reached(&done, "activated", active.map(|record| record.generation));
+    }
+    // What the kills left behind goes with the next switch.
+    let last = keys::list(&home).unwrap().pop().unwrap();
+    vault.activate("k", &last.epoch).unwrap();
+    assert_eq!(fs::read_dir(home.data.join("keys/k")).unwrap().count(), 3);
+    assert!(!home.data.join(".new").exists());
+}
+
+#[test]
+fn a_key_whose_deletion_is_killed_is_there_or_gone() {
+    let mut scene = Scene::new(200);
+    let vault = create(scene.dir.path()).unwrap();
+    let home = scene.home();
+    for _ in 0..20 {
+        scene.kill("worker_deletes", 4.0, Duration::from_millis(20));
+        for record in keys::list(&home).unwrap() {
+            assert!(vault.share("k", &record.epoch).unwrap().expose() == share(1).expose());
+        }
+    }
+    if keys::list(&home).unwrap().is_empty() {
+        vault.store_pending(&record(1), &share(1), b"").unwrap();
+    }
+    keys::delete(&home, "k").unwrap();
+    assert_eq!(fs::read_dir(home.data.join("keys")).unwrap().count(), 0);
+}
+
+#[test]
+fn records_whose_writing_is_killed_lose_nothing_that_was_reported() {
+    let mut scene = Scene::new(300);
+    create(scene.dir.path()).unwrap();
+    let home = scene.home();
+    for _ in 0..30 {
+        let done = scene.kill("worker_records", 9.0, Duration::from_millis(10));
+        let mut ledger = Ledger::open(&home).unwrap();
+        let height = ledger.height(&[1; 32]);
+        assert_reached(&done, "spent", height.checked_sub(1));
+        assert!(matches!(ledger.retired(&[1; 32])[..], [] | [(2, _)]));
+        if let Some(last) = height.checked_sub(1) {
+            assert!(matches!(ledger.spend(&[1; 32], &session(last), &[2]), Err(Error::Spent)));
+            // The last session was cut off; the bound on such sessions is not what is tested here.
+            ledger.resolve(&session(last)).unwrap();
+        }
+        Log::verify(&home).unwrap();
+        let logged = Log::entries(&home).unwrap().last().map(|entry| entry.time as u64);
+        assert_reached(&done, "logged", logged);
+        assert!(Peers::load(&home).unwrap().iter().count() <= 1);
+        assert!(attempts::charged(&home).unwrap() <= 1);
+        for n in reached(&done, "signed") {
+            assert_eq!(signatures::load(&home, &n.to_string()).unwrap().unwrap().len(), 3_000);
+        }
+    }
+}
+
+/// The numbers that a worker reported for `what`.
+fn reached(done: &[String], what: &str) -> Vec<u64> {
+    let number = |line: &String| line.strip_prefix(what)?.trim().parse().ok();
+    done.iter().filter_map(number).collect()
+}
+
+/// What was reported is on the disk, and at most the next step besides.
+fn assert_reached(done: &[String], what: &str, on_disk: Option<u64>) {
+    if let Some(last) = reached(done, what).last() {
+        assert!(on_disk >= Some(*last) && on_disk <= Some(last + 1), "{what} {last} {on_disk:?}");
+    }
+}
+
+#[test]
+fn of_processes_that_make_a_vault_at_once_one_wins() {
+    for seed in 0..5 {
+        let scene = Scene::new(seed);
+        let children: Vec<Child> =
+            (0..4).map(|_| spawn("worker_creates", scene.dir.path())).collect();
+        let outputs = children.into_iter().map(|child| child.wait_with_output().unwrap());
+        let winners = outputs.filter(|output| output.status.success()).count();
+        assert_eq!(winners, 1);
+        assert_eq!(scene.open().device_key().unwrap().expose(), &[7; 150]);
+    }
+}
