@@ -133,6 +133,24 @@ pub(crate) fn refresh(name: &str, old: &Shares) -> Shares {
     shares(run(refresh_machines(name, old)))
 }
 
+/// The same shares as they come from the disk: pairs that were retired in memory are usable again.
+pub(crate) fn reloaded(shares: &Shares) -> Shares {
+    let reload = |(party, share): (&PartyId, &Arc<KeyShare>)| {
+        (*party, Arc::new(KeyShare::from_bytes(share.to_bytes().expose()).unwrap()))
+    };
+    shares.iter().map(reload).collect()
+}
+
+/// Every pair that was retired, as the party that did it and its peer.
+pub(crate) fn retired(shares: &Shares) -> Vec<(u8, u8)> {
+    let of = |share: &Arc<KeyShare>| {
+        let peers: Vec<PartyId> =
+            PartyId::all(share.count()).filter(|peer| share.retired(*peer).is_some()).collect();
+        peers.into_iter().map(|peer| (share.me().get(), peer.get())).collect::<Vec<_>>()
+    };
+    shares.values().flat_map(of).collect()
+}
+
 /// Signs with parties of which none lies; what each of them has in the end.
 pub(crate) fn sign(shares: &Shares, name: &str, setup: &SignSetup) -> BTreeMap<PartyId, Signed> {
     let outcomes = run(sign_machines(shares, name, setup));
