@@ -8,13 +8,13 @@ const TABLE: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("party", &[]),
     ("device", &[]),
-    ("crypto", &["secret", "party"]),
+    ("crypto", &["secret", "party", "device"]),
     ("protocol", &["secret", "party", "device", "crypto"]),
     ("progress", &["device", "crypto"]),
     ("talk", &["device", "progress"]),
     ("vault", &["secret", "device"]),
     ("net", &["secret", "device"]),
-    ("report", &["device", "party", "protocol", "vault", "net", "talk"]),
+    ("report", &["device", "party", "progress", "talk", "protocol", "vault", "net"]),
     (
         "run",
         &[
