@@ -228,7 +228,7 @@ pub struct DiscoverArgs {
   cosign listen --port 7700 --policy policy.toml --identity key.txt --no-input
   cosign listen --stdio                     for the other side's --via 'ssh host cosign listen --stdio'")]
 pub struct ListenArgs {
-    /// Listen on this TCP port; default: a free one
+    /// Listen on this TCP port; default: 46737, or a free one if that is taken
     #[arg(long, value_name = "N", conflicts_with = "stdio")]
     pub port: Option<u16>,
     /// Listen on this address only
@@ -444,7 +444,7 @@ pub struct SignArgs {
     /// Wait for the other device's request for exactly this digest, approve it, and end
     #[arg(long, conflicts_with_all = ["deliver_to", "peers", "vias"])]
     pub wait: bool,
-    /// Listen on this TCP port while waiting; default: a free one
+    /// Listen on this TCP port while waiting; default: 46737, or a free one if that is taken
     #[arg(long, value_name = "N", requires = "wait")]
     pub port: Option<u16>,
     /// Listen on this address only while waiting

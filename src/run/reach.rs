@@ -22,6 +22,8 @@ pub const PORT: u16 = 46737;
 /// How long a TLS handshake and the greeting after it may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(300);
+/// How long the address a device had last is tried before it is looked for.
+const HEAD_START: Duration = Duration::from_millis(150);
 
 /// How to get to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,13 +137,17 @@ async fn find(node: &Node, target: &Target, want: Want, within: Instant) -> Resu
         return Err(Miss::Final(report::nobody(target.name.as_str())));
     };
     let id = fingerprint.device_id();
+    let last = remembered(&node.home, &fingerprint);
     let known = async {
-        match remembered(&node.home, &fingerprint) {
+        match last {
             Some(address) => race(node, target, want, vec![address], within).await,
             None => std::future::pending().await,
         }
     };
     let discovered = async {
+        if last.is_some() {
+            sleep(HEAD_START).await;
+        }
         match mdns::find(&id, left(within), node.interface.as_deref()).await {
             Some(seen) => race(node, target, want, seen.addresses, within).await,
             None => Err(Miss::Again(report::nobody(target.name.as_str()))),
