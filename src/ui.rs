@@ -9,7 +9,7 @@ pub mod prompt;
 pub mod terminal;
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::progress::Event;
@@ -38,6 +38,7 @@ pub type Recorder = Box<dyn FnMut(&Event) + Send>;
 pub struct Screen(Arc<Mutex<State>>);
 
 struct State {
+    out: Box<dyn Write + Send>,
     format: Format,
     style: Style,
     model: Model,
@@ -49,8 +50,17 @@ struct State {
 impl Screen {
     /// A screen that speaks in `format` and `style` and gives every event to `recorder`.
     pub fn new(format: Format, style: Style, recorder: Option<Recorder>) -> Self {
+        Self::on(Box::new(io::stderr()), format, style, recorder)
+    }
+
+    fn on(
+        out: Box<dyn Write + Send>,
+        format: Format,
+        style: Style,
+        recorder: Option<Recorder>,
+    ) -> Self {
         let model = Model::default();
-        Self(Arc::new(Mutex::new(State { format, style, model, recorder, open: None })))
+        Self(Arc::new(Mutex::new(State { out, format, style, model, recorder, open: None })))
     }
 
     /// Shows an event, records it and takes it into the model. Standard error being gone stops nothing.
@@ -83,7 +93,7 @@ impl Screen {
     pub(crate) fn asked(&self, answered: bool) {
         let mut state = self.lock();
         if state.open.take().is_some() && !answered {
-            write("\n");
+            state.write("\n");
         }
     }
 
@@ -108,21 +118,26 @@ impl State {
         };
         match self.open.take() {
             Some(question) if !text.is_empty() => {
-                write(&format!("\n{text}"));
+                self.write(&format!("\n{text}"));
                 self.ask(&question);
             }
             open => {
                 self.open = open;
-                write(&text);
+                self.write(&text);
             }
         }
     }
 
     fn ask(&mut self, question: &str) {
         if self.format != Format::Events {
-            write(question);
+            self.write(question);
             self.open = Some(question.to_owned());
         }
+    }
+
+    // One write for all lines of an event: two processes on one terminal do not mix inside it.
+    fn write(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 }
 
@@ -132,7 +147,76 @@ impl fmt::Debug for Screen {
     }
 }
 
-// One write for a whole line: two processes on one terminal do not mix inside it.
-fn write(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was written so far.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn screen(format: Format) -> (Screen, impl Fn() -> String) {
+        let page = Page::default();
+        let screen = Screen::on(Box::new(page.clone()), format, Style::default(), None);
+        (screen, move || String::from_utf8(page.0.lock().unwrap().clone()).unwrap())
+    }
+
+    #[test]
+    fn an_event_during_a_question_stands_above_it() {
+        let (screen, written) = screen(Format::Prose);
+        screen.ask("sure? ");
+        screen.note("bob is here");
+        screen.asked(true);
+        screen.note("done");
+        assert_eq!(written(), "sure? \nbob is here\nsure? done\n");
+    }
+
+    #[test]
+    fn a_question_taken_back_ends_its_line() {
+        let (screen, written) = screen(Format::Prose);
+        screen.ask("sure? ");
+        screen.asked(false);
+        screen.note("too late");
+        assert_eq!(written(), "sure? \ntoo late\n");
+    }
+
+    #[test]
+    fn events_are_one_json_object_a_line_and_questions_stay_out() {
+        let (screen, written) = screen(Format::Events);
+        screen.ask("sure? ");
+        screen.note("one");
+        screen.asked(false);
+        assert_eq!(written(), "{\"event\":\"note\",\"message\":\"one\"}\n");
+    }
+
+    #[test]
+    fn quiet_drops_what_needs_nobody() {
+        let (screen, written) = screen(Format::Quiet);
+        screen.note("nothing to do");
+        assert_eq!(written(), "");
+    }
+
+    #[test]
+    fn every_event_is_recorded_whatever_is_shown() {
+        let count = Arc::new(Mutex::new(0));
+        let recorder: Recorder = {
+            let count = Arc::clone(&count);
+            Box::new(move |_| *count.lock().unwrap() += 1)
+        };
+        let page = Box::new(Page::default());
+        let screen = Screen::on(page, Format::Quiet, Style::default(), Some(recorder));
+        screen.note("one");
+        screen.note("two");
+        assert_eq!(*count.lock().unwrap(), 2);
+    }
 }

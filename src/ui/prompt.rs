@@ -85,16 +85,28 @@ impl Need {
 pub struct Prompter {
     screen: Screen,
     allowed: bool,
+    /// A terminal that is not standard input.
+    #[cfg(test)]
+    elsewhere: Option<std::path::PathBuf>,
 }
 
 impl Prompter {
     /// Asks on `screen` unless `no_input`.
     pub fn new(screen: Screen, no_input: bool) -> Self {
-        Self { screen, allowed: !no_input }
+        Self {
+            screen,
+            allowed: !no_input,
+            #[cfg(test)]
+            elsewhere: None,
+        }
     }
 
     /// Whether a person can be asked: not `--no-input`, and standard input is a terminal.
     pub fn can_ask(&self) -> bool {
+        #[cfg(test)]
+        if self.elsewhere.is_some() {
+            return self.allowed;
+        }
         self.allowed && Terminal::is_there()
     }
 
@@ -130,7 +142,7 @@ impl Prompter {
     /// Asks for a yes to something that cannot be undone.
     pub async fn confirm(&self, what: &str, flag: &'static str) -> Result<bool, Failure> {
         self.demand(&Need::Confirmation { what: what.to_owned(), flag })?;
-        let terminal = open()?;
+        let terminal = self.open()?;
         terminal.forget_typed();
         let line = self.ask(&terminal, &[], &format!("{what}? [y/N] ")).await?;
         Ok(matches!(line.as_deref(), Some("y" | "yes")))
@@ -144,7 +156,7 @@ impl Prompter {
         candidates: &[String],
     ) -> Result<usize, Failure> {
         self.demand(&Need::Choice { what, flag, candidates: candidates.to_vec() })?;
-        let terminal = open()?;
+        let terminal = self.open()?;
         let mut list: Vec<String> =
             (1..).zip(candidates).map(|(i, name)| format!("  {i}  {name}")).collect();
         loop {
@@ -164,13 +176,13 @@ impl Prompter {
     /// Asks for the passphrase of a vault.
     pub async fn passphrase(&self) -> Result<Secret<String>, Failure> {
         self.demand(&Need::Passphrase)?;
-        self.ask_hidden(&open()?, "passphrase: ").await
+        self.ask_hidden(&self.open()?, "passphrase: ").await
     }
 
     /// Asks for a passphrase for a new vault, twice.
     pub async fn new_passphrase(&self) -> Result<Secret<String>, Failure> {
         self.demand(&Need::NewPassphrase)?;
-        let terminal = open()?;
+        let terminal = self.open()?;
         loop {
             let first = self.ask_hidden(&terminal, "new passphrase for this device: ").await?;
             if first.expose().is_empty() {
@@ -185,6 +197,14 @@ impl Prompter {
         }
     }
 
+    fn open(&self) -> Result<Terminal, Failure> {
+        #[cfg(test)]
+        if let Some(path) = &self.elsewhere {
+            return Terminal::at(path).map_err(broken);
+        }
+        Terminal::open().map_err(broken)
+    }
+
     /// Shows `event`, asks until `answer` understands, and gives up after `within`. The end of
     /// input is no.
     async fn decide(
@@ -195,7 +215,7 @@ impl Prompter {
         within: Duration,
         answer: impl Fn(&str) -> Option<bool>,
     ) -> Result<bool, Failure> {
-        let terminal = self.demand(need).and_then(|()| open());
+        let terminal = self.demand(need).and_then(|()| self.open());
         // Before the question appears: an answer to what nobody has seen yet is dropped.
         if let Ok(terminal) = &terminal {
             terminal.forget_typed();
@@ -240,7 +260,13 @@ impl Prompter {
     ) -> Result<Secret<String>, Failure> {
         let mut line = Secret::new(Vec::with_capacity(1024));
         let hidden = terminal.hide_typing().map_err(broken)?;
-        let more = self.read(terminal, &[], question, line.expose_mut()).await?;
+        // Nobody else may be listening for Ctrl-C yet, and dying of it would leave typing hidden.
+        let more = tokio::select! {
+            more = self.read(terminal, &[], question, line.expose_mut()) => more?,
+            Ok(()) = tokio::signal::ctrl_c() => {
+                return Err(Failure::new(Code::Interrupted, "interrupted"));
+            }
+        };
         drop(hidden);
         if !more {
             return Err(Failure::new(Code::Denied, "no passphrase was given"));
@@ -293,10 +319,220 @@ impl Drop for Asked<'_> {
     }
 }
 
-fn open() -> Result<Terminal, Failure> {
-    Terminal::open().map_err(broken)
-}
-
 fn broken(error: std::io::Error) -> Failure {
     Failure::new(Code::Internal, format!("cannot use the terminal: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
+    use std::os::fd::AsFd as _;
+    use std::path::PathBuf;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{LocalModes, tcgetattr};
+
+    use super::super::Style;
+    use super::*;
+
+    /// A person at a terminal: what they type comes from here.
+    struct Person {
+        keyboard: File,
+        prompter: Prompter,
+        /// Keeps the terminal alive while nobody reads it.
+        _screen: File,
+    }
+
+    impl Person {
+        fn new() -> Self {
+            let pty = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+            grantpt(&pty).unwrap();
+            unlockpt(&pty).unwrap();
+            let path = PathBuf::from(ptsname(&pty, Vec::new()).unwrap().into_string().unwrap());
+            let screen = File::options().read(true).write(true).open(&path).unwrap();
+            let mut prompter = Prompter::new(nowhere(), false);
+            prompter.elsewhere = Some(path);
+            Self { keyboard: File::from(pty), prompter, _screen: screen }
+        }
+
+        fn types(&self, text: &str) {
+            (&self.keyboard).write_all(text.as_bytes()).unwrap();
+        }
+
+        /// Asks, and types once the question waits for an answer.
+        async fn answers<T>(&self, question: impl Future<Output = T>, text: &str) -> T {
+            tokio::join!(question, async { self.types(text) }).0
+        }
+
+        fn compare(&self) -> impl Future<Output = Result<bool, Failure>> {
+            let code = Event::Code {
+                code: "385 721".into(),
+                peer: "bob".into(),
+                fingerprint: "00".repeat(32),
+                warning: None,
+                seconds: 60,
+            };
+            async move { self.prompter.compare(&code, Duration::from_secs(60)).await }
+        }
+
+        fn typing_is_shown(&self) -> bool {
+            tcgetattr(self.keyboard.as_fd()).unwrap().local_modes.contains(LocalModes::ECHO)
+        }
+    }
+
+    fn nowhere() -> Screen {
+        Screen::on(Box::new(std::io::sink()), Format::Prose, Style::default(), None)
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    fn request() -> RequestView {
+        use crate::progress::{PartyView, Source};
+        RequestView {
+            ceremony: "sign".into(),
+            request_id: String::new(),
+            key: "vault".into(),
+            public_key: String::new(),
+            threshold: 2,
+            parties: 2,
+            signers: Vec::new(),
+            digest: "5a".repeat(32),
+            source: Source::Digest,
+            purpose: Default::default(),
+            requester: PartyView { name: Default::default(), fingerprint: "00".repeat(32) },
+            receivers: Vec::new(),
+            seconds: 60,
+        }
+    }
+
+    #[test]
+    fn only_a_typed_yes_confirms_a_code() {
+        run(async {
+            let person = Person::new();
+            for (typed, expected) in [
+                ("y\n", true),
+                ("YES\n", true),
+                ("\n", false),
+                ("n\n", false),
+                ("385721\nmaybe\nn\n", false),
+                ("\u{4}", false),
+            ] {
+                assert_eq!(
+                    person.answers(person.compare(), typed).await,
+                    Ok(expected),
+                    "{typed:?}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn an_empty_line_neither_approves_nor_denies() {
+        run(async {
+            let person = Person::new();
+            for (typed, expected) in
+                [("\n\na\n", true), ("y\n", true), ("\nd\n", false), ("n\n", false)]
+            {
+                let request = request();
+                let question = person.prompter.approve(&request, Duration::from_secs(60));
+                assert_eq!(person.answers(question, typed).await, Ok(expected), "{typed:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_was_typed_before_the_question_does_not_answer_it() {
+        run(async {
+            let person = Person::new();
+            person.types("y\ny\n");
+            assert_eq!(person.answers(person.compare(), "n\n").await, Ok(false));
+        });
+    }
+
+    #[test]
+    fn a_question_taken_back_leaves_the_next_answer_alone() {
+        run(async {
+            let person = Person::new();
+            for _ in 0..3 {
+                let taken_back = tokio::time::timeout(Duration::from_millis(20), person.compare());
+                assert!(taken_back.await.is_err());
+            }
+            assert_eq!(person.answers(person.compare(), "y\n").await, Ok(true));
+        });
+    }
+
+    #[test]
+    fn nobody_answering_in_time_is_a_failure() {
+        run(async {
+            let person = Person::new();
+            let request = request();
+            let answer = person.prompter.approve(&request, Duration::from_millis(20)).await;
+            assert_eq!(answer.map_err(|failure| failure.code), Err(Code::Unreachable));
+        });
+    }
+
+    #[test]
+    fn a_choice_is_made_by_number_or_by_name() {
+        run(async {
+            let person = Person::new();
+            let names = ["alice".to_owned(), "bob".to_owned()];
+            for (typed, expected) in [("2\n", 1), ("alice\n", 0), ("0\n3\nx\nbob\n", 1)] {
+                let question = person.prompter.pick("peer", "--with", &names);
+                assert_eq!(person.answers(question, typed).await, Ok(expected), "{typed:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_passphrase_is_not_shown_and_typing_is_visible_afterwards() {
+        run(async {
+            let person = Person::new();
+            let typing = async {
+                assert!(!person.typing_is_shown());
+                person.types("correct horse\n");
+            };
+            let (passphrase, ()) = tokio::join!(person.prompter.passphrase(), typing);
+            assert_eq!(passphrase.unwrap().expose(), "correct horse");
+            assert!(person.typing_is_shown());
+            let mut shown = [0; 256];
+            let n = (&person.keyboard).read(&mut shown).unwrap();
+            assert!(!String::from_utf8_lossy(&shown[..n]).contains("horse"));
+        });
+    }
+
+    #[test]
+    fn a_passphrase_question_taken_back_shows_typing_again() {
+        run(async {
+            let person = Person::new();
+            let asked =
+                tokio::time::timeout(Duration::from_millis(20), person.prompter.passphrase());
+            assert!(asked.await.is_err());
+            assert!(person.typing_is_shown());
+        });
+    }
+
+    #[test]
+    fn a_new_passphrase_is_asked_for_until_two_agree() {
+        run(async {
+            let person = Person::new();
+            let question = person.prompter.new_passphrase();
+            let answer = person.answers(question, "\none\ntwo\nthree\nthree\n").await;
+            assert_eq!(answer.unwrap().expose(), "three");
+        });
+    }
+
+    #[test]
+    fn without_a_person_the_failure_names_what_would_have_answered() {
+        let prompter = Prompter::new(nowhere(), true);
+        let failure = prompter.demand(&Need::Passphrase).unwrap_err();
+        assert_eq!(failure.code, Code::Interaction);
+        assert!(failure.hint.unwrap().contains("--passphrase-file"));
+        let choice =
+            Need::Choice { what: "key", flag: "--key", candidates: vec!["a".into(), "b".into()] };
+        assert_eq!(choice.failure().code, Code::Usage);
+        assert_eq!(choice.failure().message, "there are several keys: a, b");
+    }
 }

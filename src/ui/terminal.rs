@@ -5,7 +5,8 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
-use std::os::fd::AsFd;
+use std::os::fd::AsFd as _;
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios};
@@ -35,19 +36,22 @@ impl Terminal {
             .map(|name| name.to_string_lossy().into_owned());
         // In a container the terminal's name may lead nowhere; the link to it still works.
         let places = name.into_iter().chain(["/proc/self/fd/0".into(), "/dev/tty".into()]);
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let mut last = io::Error::from(ErrorKind::NotFound);
         for place in places {
-            match rustix::fs::open(place.as_str(), flags, Mode::empty()) {
-                Ok(fd) => {
-                    let file = File::from(fd);
-                    let reader = Receiver::from_file_unchecked(file.try_clone()?)?;
-                    return Ok(Self { file, reader });
-                }
-                Err(e) => last = e.into(),
+            match Self::at(Path::new(&place)) {
+                Ok(terminal) => return Ok(terminal),
+                Err(e) => last = e,
             }
         }
         Err(last)
+    }
+
+    /// Opens a terminal by its name.
+    pub(super) fn at(place: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(place, flags, Mode::empty())?);
+        let reader = Receiver::from_file_unchecked(file.try_clone()?)?;
+        Ok(Self { file, reader })
     }
 
     /// Drops what was typed before the question was asked: nobody answers what they have not seen.
