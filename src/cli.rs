@@ -12,6 +12,7 @@ pub mod unlock;
 
 mod bench;
 mod ceremony;
+mod config;
 mod demo;
 mod discover;
 mod generate;
@@ -130,7 +131,10 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
 /// Clap's complaint in our form: what is wrong on one line, what to do on another.
 fn usage(error: &clap::Error) -> Failure {
     use clap::error::ErrorKind;
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    ) {
         return Failure::new(Code::Usage, "no command was given")
             .hint("`cosign --help` lists the commands, `cosign demo` shows them at work");
     }

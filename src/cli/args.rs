@@ -689,7 +689,7 @@ pub struct ManArgs {
 }
 
 /// A length of time in humane units: `90s`, `5m`, `1h 30m`. Nothing is not a time.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if time.is_zero() => Err("must be longer than nothing".to_owned()),
         Ok(time) => Ok(time),

@@ -7,16 +7,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args::{Color, GlobalArgs};
+use super::config::Config;
 use crate::progress::Event;
 use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::ui::{Format, Prompter, Recorder, Screen, Style};
+use crate::vault::Home;
 
 /// What every command is given.
 #[derive(Debug)]
 pub struct Global {
-    /// The global flags and variables.
+    /// The global flags and variables, completed by `config.toml`.
     pub args: GlobalArgs,
+    /// Where this device keeps things; `None` where not even the XDG directories are known.
+    pub home: Option<Home>,
+    /// What `config.toml` calls a new device.
+    pub name: Option<String>,
     /// Where progress is shown.
     pub screen: Screen,
     /// Who is asked.
@@ -24,8 +30,16 @@ pub struct Global {
 }
 
 impl Global {
-    /// Opens the log file and decides how to speak.
-    pub fn new(args: GlobalArgs) -> Result<Self, Failure> {
+    /// Reads the settings, opens the log file and decides how to speak.
+    pub fn new(mut args: GlobalArgs) -> Result<Self, Failure> {
+        let home = match &args.home {
+            Some(dir) => Some(std::path::absolute(dir).map(Home::at).map_err(|e| {
+                Failure::new(Code::Usage, format!("--home {}: {e}", dir.display()))
+            })?),
+            None => Home::xdg().ok(),
+        };
+        let config = home.as_ref().map(Config::load).transpose()?.unwrap_or_default();
+        config.complete(&mut args);
         let format = match (args.events, args.quiet) {
             (true, _) => Format::Events,
             (false, true) => Format::Quiet,
@@ -35,7 +49,7 @@ impl Global {
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
         let screen = Screen::new(format, style, recorder);
         let prompter = Prompter::new(screen.clone(), args.no_input);
-        Ok(Self { args, screen, prompter })
+        Ok(Self { args, home, name: config.name, screen, prompter })
     }
 
     /// The deadline for the whole command, from now.

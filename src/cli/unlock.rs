@@ -32,13 +32,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 
 /// Where this device keeps things.
 pub fn home(global: &Global) -> Result<Home, Failure> {
-    match &global.args.home {
-        // Files are opened after a change of folder too.
-        Some(dir) => std::path::absolute(dir)
-            .map(Home::at)
-            .map_err(|e| Failure::new(Code::Usage, format!("--home {}: {e}", dir.display()))),
-        None => Ok(Home::xdg()?),
-    }
+    Ok(global.home.clone().map_or_else(Home::xdg, Ok)?)
 }
 
 /// The device, made now if there is none. It stays locked.
@@ -87,7 +81,7 @@ pub(super) async fn create(
     let device = Device::generate()
         .map_err(|e| Failure::new(Code::Internal, format!("cannot make a device key: {e}")))?;
     let info = DeviceInfo {
-        name: name.map_or_else(host_name, str::to_owned),
+        name: name.or(global.name.as_deref()).map_or_else(host_name, str::to_owned),
         fingerprint: device.fingerprint,
         certificate: device.certificate,
         created: clock::unix_now(),

@@ -1,0 +1,506 @@
+//! What the program says and how it ends, one behaviour a test.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+#[path = "cmd/program.rs"]
+mod program;
+
+use std::io::Read;
+use std::process::Stdio;
+
+use program::{Ended, Sandbox};
+use serde_json::{Value, json};
+
+/// The public key of the private key 1, and the SHA-256 of "abc".
+const KEY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+mod command_line {
+    use super::*;
+
+    #[test]
+    fn without_a_command_the_hint_leads_to_help() {
+        Sandbox::new().run([""; 0]).exits(2).complains("no command", "cosign --help");
+    }
+
+    #[test]
+    fn help_goes_to_standard_output_and_has_examples() {
+        let ended = Sandbox::new().run(["sign", "--help"]).exits(0);
+        assert!(ended.stdout().contains("Examples:"));
+        assert_eq!(ended.stderr(), "");
+    }
+
+    #[test]
+    fn a_mistake_is_a_json_document_with_json() {
+        let ended = Sandbox::new().run(["sign", "--json", "--kye", "x"]).exits(2);
+        assert_eq!(ended.error_code(), "usage");
+        assert_eq!(ended.json()["command"], "sign");
+    }
+
+    #[test]
+    fn an_unknown_command_is_named() {
+        Sandbox::new().run(["singe"]).exits(2).complains("singe", "sign");
+    }
+
+    #[test]
+    fn a_command_line_for_the_container_signer_gets_a_hint() {
+        let sandbox = Sandbox::new();
+        for line in [
+            &["sign", "ghcr.io/owner/app@sha256:00"][..],
+            &["verify", "--certificate-identity", "me@example.org", "app"],
+            &["attest", "--predicate", "p", "image"],
+            &["sign-blob", "file"],
+            &["generate-key-pair"],
+        ] {
+            let ended = sandbox.run(line).exits(2).complains("sigstore", "cosign --help");
+            assert_eq!(ended.stderr().lines().count(), 2);
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_unit_is_refused() {
+        Sandbox::new().run(["version", "--timeout", "90"]).exits(2).complains("--timeout", "");
+    }
+
+    #[test]
+    fn version_names_the_protocol() {
+        let ended = Sandbox::new().run(["version", "--json"]).exits(0);
+        let document = ended.json();
+        assert_eq!(document["result"]["version"], env!("CARGO_PKG_VERSION"));
+        assert!(document["result"]["protocol"].is_string());
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_no_failure() {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(["completions", "zsh"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+    }
+
+    #[test]
+    fn an_error_with_events_is_an_event() {
+        let ended = Sandbox::new().run(["--events", "keys", "show", "x"]).exits(10);
+        let line: Value = serde_json::from_str(ended.stderr().lines().last().unwrap()).unwrap();
+        assert_eq!((&line["event"], &line["code"]), (&json!("error"), &json!("not_found")));
+    }
+}
+
+mod device {
+    use super::*;
+
+    #[test]
+    fn a_device_is_made_by_the_first_command_that_needs_one() {
+        let sandbox = Sandbox::new();
+        sandbox.write("passphrase", "correct horse\n");
+        let first = sandbox.run(["id", "--json", "--passphrase-file", "passphrase"]).exits(0);
+        let again = sandbox.run(["id", "--json"]).exits(0);
+        assert_eq!(first.json(), again.json());
+        let fingerprint = first.json()["result"]["fingerprint"].as_str().unwrap().to_owned();
+        assert_eq!(first.json()["result"]["id"], fingerprint[..16]);
+    }
+
+    #[test]
+    fn a_second_init_is_a_conflict() {
+        let sandbox = Sandbox::with_device();
+        let ended = sandbox.run(["init", "--json", "--identity", "identity.txt"]).exits(12);
+        assert_eq!(ended.error_code(), "conflict");
+        assert!(ended.stderr().contains(sandbox.path("home").to_str().unwrap()));
+    }
+
+    #[test]
+    fn without_input_the_flag_that_would_have_answered_is_named() {
+        let sandbox = Sandbox::new();
+        for more in [&["--no-input"][..], &[]] {
+            let args = ["id"].iter().chain(more);
+            sandbox.run(args).exits(11).complains("passphrase", "--passphrase-file");
+        }
+        let mut command = sandbox.command(["id", "--json"]);
+        assert_eq!(Ended::of(command.env("COSIGN_NO_INPUT", "1")).error_code(), "interaction");
+    }
+
+    #[test]
+    fn a_missing_passphrase_or_identity_file_is_not_found() {
+        let sandbox = Sandbox::new();
+        for flag in ["--passphrase-file", "--identity"] {
+            sandbox.run(["init", flag, "gone.txt"]).exits(10).complains("gone.txt", "");
+        }
+    }
+
+    #[test]
+    fn a_vault_has_one_seal() {
+        let sandbox = Sandbox::new();
+        sandbox.write("file", "x\n");
+        let args = ["init", "--identity", "file", "--passphrase-file", "file"];
+        sandbox.run(args).exits(2).complains("both", "one of them");
+    }
+
+    #[test]
+    fn a_passphrase_comes_through_a_file_descriptor() {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(["id", "--passphrase-fd", "0"]);
+        sandbox.write("passphrase", "correct horse\n");
+        let file = std::fs::File::open(sandbox.path("passphrase")).unwrap();
+        Ended::of(command.stdin(file)).exits(0);
+    }
+
+    #[test]
+    fn a_new_passphrase_is_asked_for_twice_and_never_shown() {
+        let sandbox = Sandbox::new();
+        let mut terminal = sandbox.terminal(["init", "--name", "alice"]);
+        terminal.shows("passphrase for this device: ").types("correct horse\n");
+        terminal.shows("again: ").types("battery staple\n");
+        terminal.shows("differ").shows("passphrase for this device: ").types("correct horse\n");
+        terminal.shows("again: ").types("correct horse\n");
+        terminal.shows("fingerprint");
+        let (code, rest) = terminal.ends();
+        assert_eq!(code, Some(0));
+        assert!(!rest.contains("horse"));
+    }
+
+    #[test]
+    fn ctrl_c_at_a_passphrase_ends_with_130_and_a_sane_terminal() {
+        let sandbox = Sandbox::new();
+        let mut terminal = sandbox.terminal(["init"]);
+        terminal.shows("passphrase for this device: ");
+        assert!(!terminal.echoes());
+        terminal.types("half a pass\u{3}").shows("interrupted");
+        assert!(terminal.echoes());
+        let (code, _) = terminal.ends();
+        assert_eq!(code, Some(130));
+        assert!(!sandbox.path("home/data/vault.json").exists());
+    }
+
+    #[test]
+    fn settings_come_from_the_flag_the_variable_and_the_file_in_that_order() {
+        let sandbox = Sandbox::new();
+        sandbox.write("identity.txt", "not an identity");
+        std::fs::create_dir_all(sandbox.path("home/config")).unwrap();
+        sandbox.write("home/config/config.toml", "passphrase_file = \"one.txt\"\n");
+        let missing = |command: &mut std::process::Command, file: &str| {
+            Ended::of(command).exits(10).complains(file, "");
+        };
+        missing(&mut sandbox.command(["id"]), "one.txt");
+        let mut command = sandbox.command(["id"]);
+        missing(command.env("COSIGN_PASSPHRASE_FILE", "two.txt"), "two.txt");
+        missing(command.args(["--passphrase-file", "three.txt"]), "three.txt");
+    }
+
+    #[test]
+    fn a_mistake_in_the_settings_is_named_by_line_and_column() {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir_all(sandbox.path("home/config")).unwrap();
+        sandbox.write("home/config/config.toml", "name = \"a\"\ntimeuot = \"9s\"\n");
+        sandbox.run(["id"]).exits(2).complains("config.toml: line 2, column 1: ", "");
+    }
+}
+
+mod peers {
+    use super::*;
+
+    const BOB: &str = "b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0";
+
+    fn add(sandbox: &Sandbox, name: &str, fingerprint: &str) -> Ended {
+        sandbox.run(["peers", "add", name, "--fingerprint", fingerprint, "--json"])
+    }
+
+    #[test]
+    fn a_pinned_device_is_listed_until_it_is_forgotten() {
+        let sandbox = Sandbox::new();
+        add(&sandbox, "bob", BOB).exits(0);
+        sandbox.run(["peers", "rename", "bob", "robert"]).exits(0);
+        let peers = sandbox.run(["peers", "list", "--json"]).exits(0).json();
+        let peer = &peers["result"]["peers"][0];
+        assert_eq!((&peer["name"], &peer["fingerprint"]), (&json!("robert"), &json!(BOB)));
+        assert_eq!(peer["expires"], Value::Null);
+        sandbox.run(["peers", "forget", "robert"]).exits(0);
+        let peers = sandbox.run(["peers", "list", "--json"]).exits(0).json();
+        assert_eq!(peers["result"]["peers"], json!([]));
+    }
+
+    #[test]
+    fn a_name_belongs_to_one_device() {
+        let sandbox = Sandbox::new();
+        add(&sandbox, "bob", BOB).exits(0);
+        let ended = add(&sandbox, "bob", &"cc".repeat(32)).exits(12);
+        assert_eq!(ended.error_code(), "conflict");
+        assert!(ended.stderr().contains("bob"));
+    }
+
+    #[test]
+    fn what_is_no_fingerprint_is_a_usage_error() {
+        assert_eq!(add(&Sandbox::new(), "bob", "b0b0").exits(2).error_code(), "usage");
+    }
+
+    #[test]
+    fn an_unknown_name_is_not_found() {
+        let ended = Sandbox::new().run(["peers", "forget", "carol", "--json"]).exits(10);
+        assert_eq!(ended.error_code(), "not_found");
+    }
+
+    #[test]
+    fn a_device_does_not_pin_itself() {
+        let sandbox = Sandbox::with_device();
+        let id = sandbox.run(["id", "--json"]).json();
+        let ended = add(&sandbox, "me", id["result"]["fingerprint"].as_str().unwrap());
+        ended.exits(2).complains("this very device", "cosign id");
+    }
+}
+
+mod keys {
+    use super::*;
+    use cosign::device::Fingerprint;
+    use cosign::secret::Secret;
+    use cosign::vault::{Home, KeyRecord, KeyState, PartyRecord, Unlock, Vault};
+
+    /// A device with a key of this name, whose share is never opened.
+    fn with_keys(names: &[&str]) -> Sandbox {
+        let sandbox = Sandbox::with_device();
+        let home = Home::at(sandbox.path("home"));
+        let unlock = Unlock::Identity(sandbox.path("identity.txt"));
+        let vault = Vault::open(&home, &unlock).unwrap();
+        let party = |index: u8, name: &str| PartyRecord {
+            index,
+            name: name.into(),
+            fingerprint: Fingerprint::new([index; 32]),
+        };
+        for (n, name) in (1_u8..).zip(names) {
+            let record = KeyRecord {
+                name: (*name).to_owned(),
+                public_key: hex::decode(KEY).unwrap().try_into().unwrap(),
+                threshold: 2,
+                me: 1,
+                parties: vec![party(1, "alice"), party(2, "bob")],
+                epoch: [n; 32],
+                generation: 1,
+                created: 1_750_000_000,
+                state: KeyState::Pending,
+            };
+            vault.store_pending(&record, &Secret::new(vec![n; 8]), b"").unwrap();
+            vault.activate(name, &record.epoch).unwrap();
+        }
+        sandbox
+    }
+
+    #[test]
+    fn a_list_names_parties_and_where_the_share_is() {
+        let sandbox = with_keys(&["vault"]);
+        let keys = sandbox.run(["keys", "list", "--json"]).exits(0).json();
+        let key = &keys["result"]["keys"][0];
+        assert_eq!(key["name"], "vault");
+        assert_eq!(key["public_key"], KEY);
+        assert_eq!(key["threshold"], 2);
+        assert_eq!(key["confirmed"], true);
+        assert_eq!(key["created"], "2025-06-15T15:06:40Z");
+        assert_eq!(key["parties"][1]["name"], "bob");
+        assert!(std::path::Path::new(key["location"].as_str().unwrap()).exists());
+    }
+
+    #[test]
+    fn an_export_is_the_public_key_and_nothing_else() {
+        let sandbox = with_keys(&["vault"]);
+        let export = |format| sandbox.run(["keys", "export", "vault", "--format", format]).exits(0);
+        assert_eq!(export("hex").stdout(), format!("{KEY}\n"));
+        assert_eq!(export("address-eth").stdout(), "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf\n");
+        assert!(export("pem").stdout().starts_with("-----BEGIN PUBLIC KEY-----\n"));
+        assert_eq!(export("pem").stderr(), "");
+    }
+
+    #[test]
+    fn with_several_keys_the_candidates_are_listed() {
+        let sandbox = with_keys(&["one", "two"]);
+        let ended = sandbox.run(["keys", "export", "--no-input"]).exits(2);
+        ended.complains("one, two", "NAME");
+    }
+
+    #[test]
+    fn with_several_keys_a_person_picks() {
+        let sandbox = with_keys(&["one", "two"]);
+        let mut terminal = sandbox.terminal(["keys", "export", "--format", "hex"]);
+        terminal.shows("1  one").shows("2  two").shows("which key").types("2\n").shows(KEY);
+        assert_eq!(terminal.ends().0, Some(0));
+    }
+
+    #[test]
+    fn deleting_needs_a_yes() {
+        let sandbox = with_keys(&["vault"]);
+        sandbox.run(["keys", "delete", "vault"]).exits(11).complains("vault", "--yes");
+        let mut terminal = sandbox.terminal(["keys", "delete", "vault"]);
+        terminal.shows("[y/N]").types("\n");
+        assert_eq!(terminal.ends().0, Some(3));
+        sandbox.run(["keys", "delete", "vault", "--yes"]).exits(0);
+        let ended = sandbox.run(["keys", "show", "vault", "--json"]).exits(10);
+        assert_eq!(ended.error_code(), "not_found");
+    }
+
+    #[test]
+    fn show_names_every_party_with_its_fingerprint() {
+        let shown = with_keys(&["vault"]).run(["keys", "show", "vault"]).exits(0).stdout();
+        assert!(shown.contains("\"alice\", this device"));
+        assert!(shown.contains(&["0202"; 16].join(" ")));
+    }
+
+    #[test]
+    fn verify_takes_the_only_key() {
+        let sandbox = with_keys(&["vault"]);
+        let ended = sandbox.run(["verify", "--json", DIGEST, "3006020101020101"]).exits(1);
+        assert_eq!(ended.json()["result"]["key"], "vault");
+        let ended = sandbox.run(["verify", "--json", "--key", "other", DIGEST, "00"]).exits(10);
+        assert_eq!(ended.error_code(), "not_found");
+    }
+}
+
+mod verify {
+    use super::*;
+
+    /// A signature of [`DIGEST`] under [`KEY`], made with the private key 1.
+    const DER: &str = "3045022100f1eec51d72d7203ac2c422dd163422a19cf737e4ae51a43e32a1a1b7cea65f43022075c496f1aec4dbc7602ed7a2170b09af55d91ea6c2a856c577339725bb9fef16";
+
+    fn verify(sandbox: &Sandbox, args: &[&str]) -> Ended {
+        sandbox.run(["verify", "--json", "--public-key", KEY].iter().chain(args))
+    }
+
+    #[test]
+    fn a_valid_signature_is_success_and_another_digest_is_not() {
+        let sandbox = Sandbox::new();
+        let ended = verify(&sandbox, &[DIGEST, DER]).exits(0);
+        let expected = json!({"valid": true, "public_key": KEY, "digest": DIGEST, "low_s": true});
+        assert_eq!(ended.json()["result"], expected);
+        let ended = verify(&sandbox, &[&"00".repeat(32), DER]).exits(1);
+        assert_eq!(ended.error_code(), "invalid");
+        assert_eq!(ended.json()["result"]["valid"], false);
+    }
+
+    #[test]
+    fn a_file_is_hashed_and_the_signature_read_in_any_form() {
+        let sandbox = Sandbox::new();
+        sandbox.write("abc", "abc");
+        let der = hex::decode(DER).unwrap();
+        sandbox.write("raw.sig", &der);
+        sandbox.write("hex.sig", format!("{DER}\n"));
+        for signature in ["raw.sig", "hex.sig", DER] {
+            verify(&sandbox, &["--file", "abc", signature]).exits(0);
+        }
+        let mut command = sandbox.command(["verify", "--public-key", KEY, "--file", "-", DER]);
+        let file = std::fs::File::open(sandbox.path("abc")).unwrap();
+        Ended::of(command.stdin(file)).exits(0);
+    }
+
+    #[test]
+    fn a_recovery_id_must_lead_to_the_key() {
+        let sandbox = Sandbox::new();
+        let compact = compact();
+        let exits: Vec<Option<i32>> = ["00", "01", "1b", "1c"]
+            .iter()
+            .map(|id| verify(&sandbox, &[DIGEST, &format!("{compact}{id}")]).output.status.code())
+            .collect();
+        assert!(exits[..2].contains(&Some(0)) && exits[..2].contains(&Some(1)), "{exits:?}");
+        assert_eq!(exits[..2], exits[2..]);
+        verify(&sandbox, &[DIGEST, &compact]).exits(0);
+    }
+
+    #[test]
+    fn what_is_no_signature_is_invalid() {
+        let sandbox = Sandbox::new();
+        sandbox.write("empty.sig", "");
+        sandbox.write("letter.sig", "dear bob");
+        for bad in ["", "0", "30", &format!("{DER}00"), "empty.sig", "letter.sig"] {
+            assert_eq!(verify(&sandbox, &[DIGEST, bad]).exits(1).error_code(), "invalid", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bad_digest_or_key_is_usage_and_a_missing_file_is_not_found() {
+        let sandbox = Sandbox::new();
+        assert_eq!(verify(&sandbox, &["5a7f", DER]).exits(2).error_code(), "usage");
+        let ended = sandbox.run(["verify", "--json", "--public-key", "02", DIGEST, DER]).exits(2);
+        assert_eq!(ended.error_code(), "usage");
+        for args in [&[DIGEST, "gone.sig"][..], &["--file", "gone.tar", DER]] {
+            let ended = verify(&sandbox, args).exits(10);
+            assert!(ended.json()["error"]["message"].as_str().unwrap().contains("gone"));
+        }
+    }
+
+    #[test]
+    fn without_any_key_the_failure_says_what_to_do() {
+        let ended = Sandbox::new().run(["verify", DIGEST, DER]).exits(10);
+        ended.complains("no key", "--public-key");
+    }
+
+    /// The same signature as 64 bytes in hexadecimal.
+    fn compact() -> String {
+        use cosign::crypto::curve::encode_scalar;
+        let (r, s) = cosign::crypto::ecdsa::from_der(&hex::decode(DER).unwrap()).unwrap();
+        hex::encode([encode_scalar(&r), encode_scalar(&s)].concat())
+    }
+}
+
+mod log {
+    use super::*;
+    use cosign::vault::{Entry, Home, Log};
+
+    fn with_entries() -> Sandbox {
+        let sandbox = Sandbox::with_device();
+        for outcome in ["done", "denied"] {
+            let entry = Entry {
+                time: 1_750_000_000,
+                ceremony: "sign".into(),
+                key: "vault".into(),
+                digest: DIGEST.into(),
+                peer: "bob".into(),
+                purpose: "release 1.2".into(),
+                outcome: outcome.into(),
+                ..Entry::default()
+            };
+            Log::append(&Home::at(sandbox.path("home")), &entry).unwrap();
+        }
+        sandbox
+    }
+
+    #[test]
+    fn every_entry_is_a_line() {
+        let shown = with_entries().run(["log"]).exits(0).stdout();
+        let expected = format!(
+            "2025-06-15T15:06:40Z  sign  denied  key \"vault\"  with \"bob\"  \
+             for \"release 1.2\"  digest {DIGEST}"
+        );
+        assert_eq!(shown.lines().nth(1), Some(expected.as_str()));
+    }
+
+    #[test]
+    fn an_altered_line_is_found_and_named() {
+        let sandbox = with_entries();
+        sandbox.run(["log", "--verify"]).exits(0);
+        let path = sandbox.path("home/state/log.jsonl");
+        let altered = std::fs::read_to_string(&path).unwrap().replacen("done", "dome", 1);
+        std::fs::write(&path, altered).unwrap();
+        let ended = sandbox.run(["log", "--verify", "--json"]).exits(1);
+        assert_eq!(ended.error_code(), "invalid");
+        assert!(ended.stderr().contains("line 2"), "{}", ended.stderr());
+    }
+}
+
+mod output {
+    use super::*;
+
+    #[test]
+    fn the_log_file_keeps_what_quiet_does_not_show() {
+        let sandbox = Sandbox::new();
+        sandbox.write("passphrase", "correct horse\n");
+        let args = ["id", "-q", "--log-file", "events", "--passphrase-file", "passphrase"];
+        assert_eq!(sandbox.run(args).exits(0).stderr(), "");
+        let kept = std::fs::read_to_string(sandbox.path("events")).unwrap();
+        let line: Value = serde_json::from_str(kept.lines().next().unwrap()).unwrap();
+        assert!(line["time"].is_string() && line["event"] == "note", "{kept}");
+    }
+
+    #[test]
+    fn a_file_for_the_result_leaves_standard_output_empty() {
+        let sandbox = Sandbox::new();
+        let ended = sandbox.run(["man", "pages"]).exits(0);
+        assert!(ended.stdout().contains("pages"));
+        assert!(sandbox.path("pages/cosign-sign.1").exists());
+    }
+}
