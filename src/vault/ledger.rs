@@ -6,7 +6,7 @@
 //! peers: they remember how many sessions this device had spent, its **height**.
 //!
 //! Every line is JSON, in exactly the form that is written here, so that a hundred thousand of
-//! them are read in a few milliseconds:
+//! them are read in well under 50 ms:
 //!
 //! ```text
 //! {"ledger":1}
@@ -18,12 +18,13 @@
 //!
 //! `resolve` is about the N-th spent session, counted from 1. Hashes are 64 hexadecimal digits.
 //!
-//! An empty file is an empty ledger; the first line written to it comes with the header. A last line
-//! that a crash cut short was never acted on and is dropped. Any other line that does
-//! not parse is an error: a ban that cannot be read must not be taken for no ban.
+//! An empty file is an empty ledger; the first line written to it comes with the header. A last
+//! line that a crash cut short was never acted on and is dropped. Any other line that does not
+//! parse is an error: a ban that cannot be read must not be taken for no ban.
 
-use std::collections::BTreeMap;
-use std::collections::hash_map::{Entry, HashMap};
+mod line;
+mod state;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -31,6 +32,8 @@ use super::error::Error;
 use super::file::{self, Durability, Writer};
 use super::{Home, Vault};
 use crate::device::{Fingerprint, hex};
+use line::{Cursor, Line, PeerSet, is_code, is_torn};
+use state::State;
 
 /// How many checks of one pair may be left unresolved in an epoch. Each may leak about one bit of
 /// the 128 that the pair depends on.
@@ -93,22 +96,17 @@ impl Ledger {
             if state.sessions.contains_key(session) {
                 return Err(Error::Spent);
             }
-            let pairs = state.epoch(epoch).map(|e| e.pairs.as_slice()).unwrap_or_default();
-            let of = |peer: u8| pairs.iter().find(|pair| pair.peer == peer);
-            let retired = wanted.iter().find_map(|peer| {
-                let code = of(peer)?.retired.clone()?;
-                Some(Error::Retired { peer, code })
-            });
-            if let Some(retired) = retired {
-                return Err(retired);
+            let pair = |peer| state.pair(epoch, peer);
+            let code = |peer| Some((peer, pair(peer)?.retired.clone()?));
+            if let Some((peer, code)) = wanted.iter().find_map(code) {
+                return Err(Error::Retired { peer, code });
             }
-            let worn = wanted.filter(|p| of(p).is_some_and(|of| of.unresolved >= MAX_UNRESOLVED));
+            let worn = wanted.filter(|p| pair(p).is_some_and(|p| p.unresolved >= MAX_UNRESOLVED));
             // The line that takes a pair over the limit retires it; it names no other peer.
             let peers = if worn.is_empty() { wanted } else { worn };
-            let refusal =
-                worn.iter().next().map(|peer| Error::Retired { peer, code: UNRESOLVED.into() });
             let line = Line::Spend { session: *session, epoch: *epoch, peers };
-            Ok(Change { line: Some(line), durability: Durability::Synced, refusal })
+            let refused = |peer| Error::Retired { peer, code: UNRESOLVED.to_owned() };
+            Ok(Change { refusal: worn.iter().next().map(refused), ..Change::synced(line) })
         })
     }
 
@@ -156,8 +154,7 @@ impl Ledger {
         };
         self.write(|state| {
             let known = state.pair(epoch, peer).is_some_and(|pair| pair.retired.is_some());
-            let line = (!known).then_some(line);
-            Ok(Change { line, durability: Durability::Synced, refusal: None })
+            Ok(if known { Change::nothing() } else { Change::synced(line) })
         })
     }
 
@@ -183,8 +180,8 @@ impl Ledger {
 
     /// The retired pairs of an epoch: the party's index, and why.
     pub fn retired(&self, epoch: &[u8; 32]) -> Vec<(u8, String)> {
-        let pairs = self.state.epoch(epoch).map(|e| e.pairs.as_slice()).unwrap_or_default();
-        pairs.iter().filter_map(|pair| Some((pair.peer, pair.retired.clone()?))).collect()
+        let pairs = self.state.epoch(epoch).into_iter().flat_map(|e| &e.pairs);
+        pairs.filter_map(|(peer, pair)| Some((*peer, pair.retired.clone()?))).collect()
     }
 
     /// How many sessions were spent in an epoch.
@@ -276,310 +273,12 @@ impl Change {
     }
 
     fn lazy(line: Line) -> Self {
-        Self { line: Some(line), durability: Durability::Lazy, refusal: None }
-    }
-}
-
-/// What the lines add up to.
-#[derive(Default)]
-struct State {
-    /// In the order of their first line. Few, and lines mostly belong to the last.
-    epochs: Vec<Epoch>,
-    /// Every spent session and its number, from 1.
-    sessions: HashMap<Id, u64>,
-    /// The sessions with unresolved checks, by their number: place in `epochs` and peers.
-    open: BTreeMap<u64, (usize, PeerSet)>,
-}
-
-struct Epoch {
-    id: Id,
-    height: u64,
-    pairs: Vec<Pair>,
-}
-
-struct Pair {
-    peer: u8,
-    unresolved: u32,
-    height: u64,
-    retired: Option<String>,
-}
-
-impl State {
-    fn epoch(&self, id: &Id) -> Option<&Epoch> {
-        self.epochs.iter().rfind(|epoch| epoch.id == *id)
+        Self { line: Some(line), ..Self::nothing() }
     }
 
-    fn pair(&self, epoch: &Id, peer: u8) -> Option<&Pair> {
-        self.epoch(epoch)?.pairs.iter().find(|pair| pair.peer == peer)
+    fn synced(line: Line) -> Self {
+        Self { durability: Durability::Synced, ..Self::lazy(line) }
     }
-
-    fn fold(&mut self, line: Line) -> Result<(), &'static str> {
-        match line {
-            Line::Spend { session, epoch, peers } => {
-                let place = self.place(&epoch);
-                let number =
-                    u64::try_from(self.sessions.len()).unwrap_or(u64::MAX).saturating_add(1);
-                let Entry::Vacant(vacant) = self.sessions.entry(session) else {
-                    return Err("session spent twice");
-                };
-                vacant.insert(number);
-                self.open.insert(number, (place, peers));
-                if let Some(epoch) = self.epochs.get_mut(place) {
-                    epoch.height = epoch.height.saturating_add(1);
-                    peers.iter().for_each(|peer| epoch.pair_mut(peer).begin_check());
-                }
-            }
-            Line::Resolve { spent } => {
-                let (place, peers) = self.open.remove(&spent).ok_or("no such open session")?;
-                if let Some(epoch) = self.epochs.get_mut(place) {
-                    peers.iter().for_each(|peer| epoch.pair_mut(peer).resolve_check());
-                }
-            }
-            Line::Retire { peer, epoch, code, .. } => {
-                self.pair_mut(&epoch, peer, |pair| {
-                    pair.retired.get_or_insert(code);
-                });
-            }
-            Line::Height { height, epoch, peer } => {
-                self.pair_mut(&epoch, peer, |pair| pair.height = pair.height.max(height));
-            }
-        }
-        Ok(())
-    }
-
-    fn pair_mut(&mut self, epoch: &Id, peer: u8, change: impl FnOnce(&mut Pair)) {
-        let place = self.place(epoch);
-        if let Some(epoch) = self.epochs.get_mut(place) {
-            change(epoch.pair_mut(peer));
-        }
-    }
-
-    /// Where the epoch is in `epochs`, appending it if it is new.
-    fn place(&mut self, id: &Id) -> usize {
-        if let Some(place) = self.epochs.iter().rposition(|epoch| epoch.id == *id) {
-            return place;
-        }
-        self.epochs.push(Epoch { id: *id, height: 0, pairs: Vec::new() });
-        self.epochs.len().saturating_sub(1)
-    }
-}
-
-impl Epoch {
-    fn pair_mut(&mut self, peer: u8) -> &mut Pair {
-        let place = self.pairs.iter().position(|pair| pair.peer == peer);
-        let place = place.unwrap_or_else(|| {
-            self.pairs.push(Pair { peer, unresolved: 0, height: 0, retired: None });
-            self.pairs.len().saturating_sub(1)
-        });
-        &mut self.pairs[place]
-    }
-}
-
-impl Pair {
-    /// Once over the limit the pair stays retired, whatever is resolved later.
-    fn begin_check(&mut self) {
-        self.unresolved = self.unresolved.saturating_add(1);
-        if self.unresolved > MAX_UNRESOLVED {
-            self.retired.get_or_insert_with(|| UNRESOLVED.to_owned());
-        }
-    }
-
-    fn resolve_check(&mut self) {
-        self.unresolved = self.unresolved.saturating_sub(1);
-    }
-}
-
-/// Some of the parties 1 to 16.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct PeerSet(u16);
-
-impl PeerSet {
-    fn of(peers: &[u8]) -> Result<Self, Error> {
-        let set = peers.iter().try_fold(Self::default(), |set, peer| set.with(*peer));
-        set.ok_or_else(|| Error::BadName { name: format!("parties {peers:?}") })
-    }
-
-    /// `None` if it names no party, or one that is in already.
-    fn with(self, peer: u8) -> Option<Self> {
-        let bit = 1_u16.checked_shl(u32::from(peer.checked_sub(1)?))?;
-        (self.0 & bit == 0).then_some(Self(self.0 | bit))
-    }
-
-    fn iter(self) -> impl Iterator<Item = u8> {
-        (1..=16).filter(move |peer| self.0 >> (peer - 1) & 1 == 1)
-    }
-
-    fn filter(self, keep: impl Fn(u8) -> bool) -> Self {
-        self.iter().filter(|peer| keep(*peer)).filter_map(|p| Self::default().with(p)).collect()
-    }
-
-    fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl FromIterator<PeerSet> for PeerSet {
-    fn from_iter<I: IntoIterator<Item = Self>>(sets: I) -> Self {
-        Self(sets.into_iter().fold(0, |all, set| all | set.0))
-    }
-}
-
-#[derive(Debug)]
-enum Line {
-    Spend { session: Id, epoch: Id, peers: PeerSet },
-    Resolve { spent: u64 },
-    Retire { peer: u8, epoch: Id, fingerprint: Id, code: String, session: Id, time: i64 },
-    Height { height: u64, epoch: Id, peer: u8 },
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Spend { session, epoch, peers } => {
-                let peers: Vec<String> = peers.iter().map(|peer| peer.to_string()).collect();
-                let (session, epoch, peers) = (hex(session), hex(epoch), peers.join(","));
-                write!(f, r#"{{"spend":"{session}","epoch":"{epoch}","peers":[{peers}]}}"#)
-            }
-            Self::Resolve { spent } => write!(f, r#"{{"resolve":{spent}}}"#),
-            Self::Retire { peer, epoch, fingerprint, code, session, time } => {
-                let (epoch, fingerprint, session) = (hex(epoch), hex(fingerprint), hex(session));
-                write!(f, r#"{{"retire":{peer},"epoch":"{epoch}","fingerprint":"{fingerprint}","#)?;
-                write!(f, r#""code":"{code}","session":"{session}","time":{time}}}"#)
-            }
-            Self::Height { height, epoch, peer } => {
-                write!(f, r#"{{"height":{height},"epoch":"{}","peer":{peer}}}"#, hex(epoch))
-            }
-        }
-    }
-}
-
-/// Reads lines from left to right, in the one form they can have.
-struct Cursor<'a>(&'a [u8]);
-
-impl Cursor<'_> {
-    fn header(&mut self) -> Option<u64> {
-        self.text(r#"{"ledger":"#)?;
-        let version = self.number()?;
-        self.text("}\n")?;
-        Some(version)
-    }
-
-    fn line(&mut self) -> Option<Line> {
-        let line = if self.text(r#"{"spend":""#).is_some() {
-            let session = self.id()?;
-            self.text(r#"","epoch":""#)?;
-            let epoch = self.id()?;
-            self.text(r#"","peers":["#)?;
-            Line::Spend { session, epoch, peers: self.peers()? }
-        } else if self.text(r#"{"resolve":"#).is_some() {
-            Line::Resolve { spent: self.number()? }
-        } else if self.text(r#"{"retire":"#).is_some() {
-            self.retire()?
-        } else {
-            self.text(r#"{"height":"#)?;
-            let height = self.number()?;
-            self.text(r#","epoch":""#)?;
-            let epoch = self.id()?;
-            self.text(r#"","peer":"#)?;
-            Line::Height { height, epoch, peer: self.peer()? }
-        };
-        self.text("}\n")?;
-        Some(line)
-    }
-
-    fn retire(&mut self) -> Option<Line> {
-        let peer = self.peer()?;
-        self.text(r#","epoch":""#)?;
-        let epoch = self.id()?;
-        self.text(r#"","fingerprint":""#)?;
-        let fingerprint = self.id()?;
-        self.text(r#"","code":""#)?;
-        let code = self.code()?;
-        self.text(r#"","session":""#)?;
-        let session = self.id()?;
-        self.text(r#"","time":"#)?;
-        let time = match self.text("-") {
-            Some(()) => {
-                self.number().filter(|n| *n > 0).and_then(|n| 0_i64.checked_sub_unsigned(n))?
-            }
-            None => i64::try_from(self.number()?).ok()?,
-        };
-        Some(Line::Retire { peer, epoch, fingerprint, code, session, time })
-    }
-
-    fn text(&mut self, expected: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(expected.as_bytes())?;
-        Some(())
-    }
-
-    /// 64 lower-case hexadecimal digits.
-    fn id(&mut self) -> Option<Id> {
-        let (digits, rest) = self.0.split_first_chunk::<64>()?;
-        let mut id = [0; 32];
-        // Both digits of every byte are looked up; one bad digit anywhere shows in `bad`.
-        let mut bad = 0;
-        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
-            if let [high, low] = pair {
-                let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
-                bad |= high | low;
-                *byte = high << 4 | low;
-            }
-        }
-        self.0 = rest;
-        (bad < 16).then_some(id)
-    }
-
-    /// A decimal number without leading zeros.
-    fn number(&mut self) -> Option<u64> {
-        let length = self.0.iter().take_while(|b| b.is_ascii_digit()).count();
-        let (digits, rest) = self.0.split_at_checked(length)?;
-        if length > 1 && digits.starts_with(b"0") {
-            return None;
-        }
-        self.0 = rest;
-        std::str::from_utf8(digits).ok()?.parse().ok()
-    }
-
-    fn peer(&mut self) -> Option<u8> {
-        let peer = u8::try_from(self.number()?).ok()?;
-        PeerSet::default().with(peer).map(|_| peer)
-    }
-
-    /// Ascending numbers and the closing bracket.
-    fn peers(&mut self) -> Option<PeerSet> {
-        let (mut peers, mut last) = (PeerSet::default(), 0);
-        if self.text("]").is_some() {
-            return Some(peers);
-        }
-        loop {
-            let peer = self.peer().filter(|peer| *peer > last)?;
-            (peers, last) = (peers.with(peer)?, peer);
-            if self.text("]").is_some() {
-                return Some(peers);
-            }
-            self.text(",")?;
-        }
-    }
-
-    fn code(&mut self) -> Option<String> {
-        let length = self.0.iter().take(33).position(|b| *b == b'"')?;
-        let (code, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        is_code(code).then(|| String::from_utf8_lossy(code).into_owned())
-    }
-}
-
-/// Whether this is a last line that a crash cut short. After a power failure the end of it may be
-/// there with zeros before.
-fn is_torn(content: &[u8]) -> bool {
-    match content.iter().position(|b| *b == b'\n') {
-        None => true,
-        Some(end) => end.saturating_add(1) == content.len() && content.contains(&0),
-    }
-}
-
-fn is_code(code: &[u8]) -> bool {
-    (1..=32).contains(&code.len()) && code.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
 
 fn path(home: &Home) -> PathBuf {
@@ -588,17 +287,6 @@ fn path(home: &Home) -> PathBuf {
 
 const VERSION: u64 = 1;
 const HEADER: &str = r#"{"ledger":1}"#;
-
-/// The value of each hexadecimal digit, 16 for any other byte.
-static DIGITS: [u8; 256] = {
-    let mut table = [16; 256];
-    let mut value = 0;
-    while value < 16 {
-        table[b"0123456789abcdef"[value as usize] as usize] = value;
-        value += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {
@@ -611,6 +299,7 @@ mod tests {
     use crate::vault::fixture;
 
     const EPOCH: Id = [0xe1; 32];
+
     fn open(home: &Home) -> Ledger {
         Ledger::open(home).unwrap()
     }
@@ -623,13 +312,6 @@ mod tests {
         let mut id = [0; 32];
         id[..4].copy_from_slice(&n.to_be_bytes());
         id
-    }
-
-    /// A line as it is read and written again.
-    fn read(line: &[u8]) -> Option<String> {
-        let mut cursor = Cursor(line);
-        let line = cursor.line()?;
-        cursor.0.is_empty().then(|| format!("{line}\n"))
     }
 
     fn add(home: &Home, bytes: &[u8]) {
@@ -799,7 +481,7 @@ mod tests {
     #[test]
     fn lines_that_contradict_one_another_are_named() {
         for line in [
-            Line::Spend { session: session(1), epoch: EPOCH, peers: PeerSet(1) },
+            Line::Spend { session: session(1), epoch: EPOCH, peers: PeerSet::default() },
             Line::Resolve { spent: 2 },
         ] {
             let home = fixture::home();
@@ -830,16 +512,13 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_json_and_reads_back() {
+    fn every_line_is_json() {
         let home = fixture::home();
         all_kinds(&home);
         let text = fs::read_to_string(path(&home)).unwrap();
         assert_eq!(text.lines().count(), 5);
         for line in text.lines() {
             serde_json::from_str::<serde_json::Value>(line).unwrap();
-        }
-        for line in text.split_inclusive('\n').skip(1) {
-            assert_eq!(read(line.as_bytes()).unwrap(), line);
         }
     }
 
@@ -880,46 +559,7 @@ mod tests {
         assert_eq!(open(home).retired(&EPOCH), []);
     }
 
-    fn any_line() -> impl Strategy<Value = Line> {
-        let id = || any::<[u8; 32]>();
-        let peer = || 1..=16_u8;
-        prop_oneof![
-            (id(), id(), any::<u16>()).prop_map(|(session, epoch, peers)| {
-                Line::Spend { session, epoch, peers: PeerSet(peers) }
-            }),
-            any::<u64>().prop_map(|spent| Line::Resolve { spent }),
-            (peer(), id(), id(), "[A-Za-z0-9_]{1,32}", id(), any::<i64>()).prop_map(
-                |(peer, epoch, fingerprint, code, session, time)| {
-                    Line::Retire { peer, epoch, fingerprint, code, session, time }
-                }
-            ),
-            (any::<u64>(), id(), peer()).prop_map(|(height, epoch, peer)| Line::Height {
-                height,
-                epoch,
-                peer
-            }),
-        ]
-    }
-
     proptest! {
-        #[test]
-        fn any_line_reads_back(line in any_line()) {
-            let text = format!("{line}\n");
-            prop_assert_eq!(read(text.as_bytes()), Some(text));
-        }
-
-        #[test]
-        fn an_altered_line_is_refused_or_means_what_it_says(
-            line in any_line(), at: prop::sample::Index, byte: u8,
-        ) {
-            let mut bytes = format!("{line}\n").into_bytes();
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-            if let Some(read) = read(&bytes) {
-                prop_assert_eq!(read.into_bytes(), bytes);
-            }
-        }
-
         #[test]
         fn no_content_makes_the_reader_panic(
             content in prop_oneof![

@@ -1,0 +1,110 @@
+//! What the lines of the ledger add up to.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::{Entry, HashMap};
+
+use super::line::{Line, PeerSet};
+use super::{Id, MAX_UNRESOLVED, UNRESOLVED};
+
+/// What the lines add up to.
+#[derive(Default)]
+pub(super) struct State {
+    /// In the order of their first line. Few, and lines mostly belong to the last.
+    epochs: Vec<Epoch>,
+    /// Every spent session and its number, from 1.
+    pub(super) sessions: HashMap<Id, u64>,
+    /// The sessions with unresolved checks, by their number: place in `epochs` and peers.
+    pub(super) open: BTreeMap<u64, (usize, PeerSet)>,
+}
+
+pub(super) struct Epoch {
+    id: Id,
+    pub(super) height: u64,
+    /// By the index of the other party.
+    pub(super) pairs: BTreeMap<u8, Pair>,
+}
+
+#[derive(Default)]
+pub(super) struct Pair {
+    pub(super) unresolved: u32,
+    pub(super) height: u64,
+    pub(super) retired: Option<String>,
+}
+
+impl State {
+    pub(super) fn epoch(&self, id: &Id) -> Option<&Epoch> {
+        self.epochs.iter().rfind(|epoch| epoch.id == *id)
+    }
+
+    pub(super) fn pair(&self, epoch: &Id, peer: u8) -> Option<&Pair> {
+        self.epoch(epoch)?.pairs.get(&peer)
+    }
+
+    /// Adds a line, or says how it contradicts those before it.
+    pub(super) fn fold(&mut self, line: Line) -> Result<(), &'static str> {
+        match line {
+            Line::Spend { session, epoch, peers } => {
+                let place = self.place(&epoch);
+                let number = self.sessions.len() as u64 + 1;
+                let Entry::Vacant(vacant) = self.sessions.entry(session) else {
+                    return Err("session spent twice");
+                };
+                vacant.insert(number);
+                self.open.insert(number, (place, peers));
+                if let Some(epoch) = self.epochs.get_mut(place) {
+                    epoch.height = epoch.height.saturating_add(1);
+                    for peer in peers.iter() {
+                        epoch.pairs.entry(peer).or_default().begin_check();
+                    }
+                }
+            }
+            Line::Resolve { spent } => {
+                let (place, peers) = self.open.remove(&spent).ok_or("no such open session")?;
+                if let Some(epoch) = self.epochs.get_mut(place) {
+                    for peer in peers.iter() {
+                        epoch.pairs.entry(peer).or_default().resolve_check();
+                    }
+                }
+            }
+            Line::Retire { peer, epoch, code, .. } => {
+                self.pair_mut(&epoch, peer, |pair| {
+                    pair.retired.get_or_insert(code);
+                });
+            }
+            Line::Height { height, epoch, peer } => {
+                self.pair_mut(&epoch, peer, |pair| pair.height = pair.height.max(height));
+            }
+        }
+        Ok(())
+    }
+
+    fn pair_mut(&mut self, epoch: &Id, peer: u8, change: impl FnOnce(&mut Pair)) {
+        let place = self.place(epoch);
+        if let Some(epoch) = self.epochs.get_mut(place) {
+            change(epoch.pairs.entry(peer).or_default());
+        }
+    }
+
+    /// Where the epoch is in `epochs`, appending it if it is new.
+    fn place(&mut self, id: &Id) -> usize {
+        if let Some(place) = self.epochs.iter().rposition(|epoch| epoch.id == *id) {
+            return place;
+        }
+        self.epochs.push(Epoch { id: *id, height: 0, pairs: BTreeMap::new() });
+        self.epochs.len().saturating_sub(1)
+    }
+}
+
+impl Pair {
+    /// Once over the limit the pair stays retired, whatever is resolved later.
+    fn begin_check(&mut self) {
+        self.unresolved = self.unresolved.saturating_add(1);
+        if self.unresolved > MAX_UNRESOLVED {
+            self.retired.get_or_insert_with(|| UNRESOLVED.to_owned());
+        }
+    }
+
+    fn resolve_check(&mut self) {
+        self.unresolved = self.unresolved.saturating_sub(1);
+    }
+}
