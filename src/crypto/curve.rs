@@ -39,11 +39,21 @@ pub fn encode_point(point: &AffinePoint) -> Option<[u8; POINT]> {
     point.to_encoded_point(true).as_bytes().try_into().ok()
 }
 
+/// Affine coordinates of many points with one field inversion; `None` if one of them is the
+/// identity.
+///
+/// `k256` promises to take the identity here, and panics on one that came out of an addition: it
+/// compares the third coordinate with zero before reducing it.
+pub fn normalize(points: &[ProjectivePoint]) -> Option<Vec<AffinePoint>> {
+    if points.contains(&ProjectivePoint::IDENTITY) {
+        return None;
+    }
+    Some(<ProjectivePoint as BatchNormalize<[ProjectivePoint]>>::batch_normalize(points))
+}
+
 /// Encodes many points with one field inversion; `None` if one of them is the identity.
 pub fn encode_points(points: &[ProjectivePoint]) -> Option<Vec<[u8; POINT]>> {
-    let affine: Vec<AffinePoint> =
-        <ProjectivePoint as BatchNormalize<[ProjectivePoint]>>::batch_normalize(points);
-    affine.iter().map(encode_point).collect()
+    normalize(points)?.iter().map(encode_point).collect()
 }
 
 /// Decodes a scalar. Nothing is reduced: what is not below the group order is refused.
@@ -106,6 +116,18 @@ mod tests {
         let generator: AffinePoint = ProjectivePoint::GENERATOR.into();
         assert_eq!(decode_point(&encode_point(&generator).unwrap()), Ok(generator));
         assert_eq!(encode_point(&AffinePoint::IDENTITY), None);
+    }
+
+    #[test]
+    fn an_identity_among_many_points_is_found_wherever_it_came_from() {
+        let generator = ProjectivePoint::GENERATOR;
+        let sum = generator.double() + generator;
+        let cancelled = sum - generator - generator.double();
+        for identity in [ProjectivePoint::IDENTITY, cancelled, generator * Scalar::ZERO] {
+            assert_eq!(normalize(&[generator, identity]), None);
+            assert_eq!(encode_points(&[identity, sum]), None);
+        }
+        assert_eq!(normalize(&[sum]), Some(vec![sum.to_affine()]));
     }
 
     #[test]

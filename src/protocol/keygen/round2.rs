@@ -1,14 +1,12 @@
 //! Round 2 (§3.4): open the commitments, check every share, derive the key.
 
-use k256::elliptic_curve::BatchNormalize;
-use k256::elliptic_curve::group::prime::PrimeCurveAffine;
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 
 use super::round1::Dealt;
 use super::round3::{PeerTrees, Round3};
 use super::{Dealer, Keygen, Round, Terms, bug, from_constant, transfer_session};
-use crate::crypto::curve::{POINT, decode_point};
+use crate::crypto::curve::{POINT, decode_point, normalize};
 use crate::crypto::dlog::{Claim, InvalidProof};
 use crate::crypto::ot::{base, tree};
 use crate::crypto::share::image_of_share;
@@ -189,11 +187,7 @@ fn derive(
     }
     // The share of nobody is a part of the key, and a key without a logarithm is none.
     let identity = || Fault::nobody(Check::Identity, Kind::Kg2b.name());
-    let mut shares: Vec<AffinePoint> =
-        <ProjectivePoint as BatchNormalize<[ProjectivePoint]>>::batch_normalize(&images);
-    if shares.iter().any(|share| bool::from(share.is_identity())) {
-        return Err(identity());
-    }
+    let mut shares = normalize(&images).ok_or_else(identity)?;
     let point = shares.pop().ok_or_else(identity)?;
     Ok(Derived { secret, point, shares })
 }
