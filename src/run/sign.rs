@@ -305,6 +305,12 @@ async fn perform(
     drop(machine);
     let public_key = encode_point(&child.public_key).ok_or_else(report::bad_path)?;
     key.ledger.resolve(&session)?;
+    // Whoever has sent a message of this session has spent it, however it ended: a copy of that
+    // device from before is noticed from now on.
+    for (party, height) in &convened.heights {
+        let spent = u64::from(convened.table.has_spoken(*party));
+        key.ledger.saw_height(&epoch, *party, height.saturating_add(spent))?;
+    }
     let signed = match driven {
         Ok(signed) => signed,
         Err(failure) => {
@@ -312,9 +318,6 @@ async fn perform(
             return Err(failure);
         }
     };
-    for (party, height) in &convened.heights {
-        key.ledger.saw_height(&epoch, *party, height.saturating_add(1))?;
-    }
     let signature = match signed {
         Signed::Signature(signature) => Some(signature),
         Signed::Delivered => None,

@@ -53,6 +53,7 @@ pub struct Table {
     tunnels: BTreeMap<u8, tunnel::Inlet>,
     early: VecDeque<(u8, Incoming)>,
     finished: BTreeSet<u8>,
+    spoken: BTreeSet<u8>,
 }
 
 impl Table {
@@ -68,6 +69,7 @@ impl Table {
             tunnels: BTreeMap::new(),
             early: VecDeque::new(),
             finished: BTreeSet::new(),
+            spoken: BTreeSet::new(),
         }
     }
 
@@ -172,7 +174,10 @@ impl Table {
             Err(error) => return Some((from, Incoming::Lost(error))),
         };
         match frame.kind {
-            Kind::Protocol => Some((from, Incoming::Protocol(frame.payload))),
+            Kind::Protocol => {
+                self.spoken.insert(from);
+                Some((from, Incoming::Protocol(frame.payload)))
+            }
             Kind::Control => Some(match Message::from_bytes(&frame.payload) {
                 Ok(Message::Finished) => {
                     self.finished.insert(from);
@@ -223,6 +228,11 @@ impl Table {
     /// Whether `party` has said that it is done.
     pub fn has_finished(&self, party: u8) -> bool {
         self.finished.contains(&party)
+    }
+
+    /// Whether a protocol message of `party` has arrived: it has begun the session.
+    pub fn has_spoken(&self, party: u8) -> bool {
+        self.spoken.contains(&party)
     }
 
     /// Ends a ceremony that this party has completed: everybody tells the requester, and when all
