@@ -260,6 +260,15 @@ pub fn banned(name: &str) -> Failure {
         .hint("find out why; `cosign keys refresh` makes new shares once you trust it again")
 }
 
+/// Too many sessions with `name` were cut short for this key.
+pub fn worn(name: &str) -> Failure {
+    Failure::new(
+        Code::Banned,
+        format!("too many signatures with {name} were cut short, and each may have leaked a bit"),
+    )
+    .hint("`cosign keys refresh` makes new shares, which start afresh")
+}
+
 /// A frame or message of `name` makes no sense.
 pub fn nonsense(name: &str) -> Failure {
     Failure::new(Code::Aborted, format!("{name} sent a message that makes no sense here"))

@@ -18,9 +18,10 @@ use crate::report::{self, Failure};
 use crate::run::convene::{self, Convened, attend, convene, decline, well_formed};
 use crate::run::drive::drive;
 use crate::run::reach::Target;
-use crate::run::{ANSWER, Node, ROUND, clock, records, view_of};
+use crate::run::{ANSWER, Names, Node, ROUND, clock, records, view_of};
 use crate::talk::{Hex, Kind, Proposal, Reason};
-use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, signatures};
+use crate::vault::ledger::UNRESOLVED;
+use crate::vault::{Entry, Error, KeyLock, KeyRecord, KeyState, Ledger, signatures};
 
 /// What is to be signed, by whom and for whom.
 #[derive(Clone, Debug)]
@@ -108,11 +109,12 @@ impl OpenKey {
         Ok(Self { record: record.clone(), share: Arc::new(share), ledger, _lock: lock })
     }
 
-    /// The first of `signers` that this device no longer signs with.
-    fn banned(&self, signers: &[u8]) -> Option<u8> {
-        let retired =
-            |party: &u8| PartyId::new(*party).is_some_and(|p| self.share.retired(p).is_some());
-        signers.iter().copied().find(retired)
+    /// The first of `signers` that this device no longer signs with, and why.
+    fn banned(&self, signers: &[u8]) -> Option<Error> {
+        let mut retired = self.ledger.retired(&self.record.epoch).into_iter();
+        retired
+            .find(|(peer, _)| signers.contains(peer))
+            .map(|(peer, code)| Error::Retired { peer, code })
     }
 }
 
@@ -122,10 +124,11 @@ impl OpenKey {
 /// Everything that can go wrong; nothing is signed then.
 pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Failure> {
     let record = records::active(&node.home, &request.key)?;
+    let key = OpenKey::take(node, &record).await?;
+    // With the key in hand: another process may have just signed this very request.
     if signatures::load(&node.home, &request.request_id)?.is_some() {
         return Err(report::signed_already(&request.request_id));
     }
-    let key = OpenKey::take(node, &record).await?;
     let mut others = BTreeMap::new();
     for target in &request.with {
         let party = record
@@ -137,9 +140,9 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
     }
     let mut signers: Vec<u8> = others.keys().copied().chain([record.me]).collect();
     signers.sort_unstable();
-    if let Some(party) = key.banned(&signers) {
-        let name = others.get(&party).map_or_else(String::new, |t| t.name.to_string());
-        return Err(report::banned(&name));
+    if let Some(error) = key.banned(&signers) {
+        let names = others.iter().map(|(party, target)| (*party, target.name.clone())).collect();
+        return Err(refusal(error, &names));
     }
     let recipient = match request.recipient {
         None => 0,
@@ -274,42 +277,32 @@ async fn perform(
     };
     let mut machine = sign::sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
         .map_err(|fault| report::fault(&fault, name))?;
-    let session = *machine.session_id();
     let peers: Vec<u8> =
         proposal.signers.iter().copied().filter(|party| *party != key.record.me).collect();
     // Before the first message leaves: this session can never be run again, and a crash from here
     // on counts against the pair.
-    key.ledger.spend(&epoch, &session, &peers)?;
-    let parties = key.record.parties.clone();
-    let ledger = &mut key.ledger;
-    let mut keep = |what: Persist| match what {
-        Persist::Retired { peer, check, session } => {
-            let fingerprint = parties
-                .iter()
-                .find(|p| p.index == peer.get())
-                .map_or(Fingerprint::new([0; 32]), |p| p.fingerprint);
-            Ok(ledger.retire(
-                &epoch,
-                peer.get(),
-                &fingerprint,
-                check.code(),
-                &session,
-                clock::unix_now(),
-            )?)
+    let mut spent = match Spent::begin(&mut key, machine.session_id(), &peers) {
+        Ok(spent) => spent,
+        Err(error) => {
+            convened.table.abort().await;
+            return Err(refusal(error, &names));
         }
-        // Said durably once, after the last check: until then a crash counts against the pair.
+    };
+    let mut keep = |what: Persist| match what {
+        Persist::Retired { peer, check, session } => spent.retire(peer, check, &session),
+        // Said once, after the last check: until then a crash counts against the pair.
         Persist::CheckResolved { .. } => Ok(()),
         Persist::PendingShare(_) => Err(report::bug("a signature came with a new share")),
     };
     let driven = drive(node, "sign", &mut machine, &mut convened.table, &mut keep).await;
-    drop(machine);
-    let public_key = encode_point(&child.public_key).ok_or_else(report::bad_path)?;
-    key.ledger.resolve(&session)?;
+    drop((machine, spent));
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
     // device from before is noticed from now on.
     for (party, height) in &convened.heights {
-        let spent = u64::from(convened.table.has_spoken(*party));
-        key.ledger.saw_height(&epoch, *party, height.saturating_add(spent))?;
+        let begun = u64::from(convened.table.has_spoken(*party));
+        if let Err(error) = key.ledger.saw_height(&epoch, *party, height.saturating_add(begun)) {
+            node.tell(Event::Note { message: error.to_string() });
+        }
     }
     let signed = match driven {
         Ok(signed) => signed,
@@ -318,12 +311,16 @@ async fn perform(
             return Err(failure);
         }
     };
+    let public_key = encode_point(&child.public_key).ok_or_else(report::bad_path)?;
     let signature = match signed {
         Signed::Signature(signature) => Some(signature),
         Signed::Delivered => None,
     };
-    if let Some(signature) = &signature {
-        keep_signature(node, proposal, &public_key, signature)?;
+    if let Some(signature) = &signature
+        && let Err(error) = keep_signature(node, proposal, &public_key, signature)
+    {
+        // It is in hand and can still be delivered.
+        node.tell(Event::Note { message: format!("the signature was not kept: {error}") });
     }
     let finished = convened.table.finish(node.until(ROUND)).await;
     // A signature in hand is a signature, whatever becomes of the goodbyes.
@@ -333,13 +330,59 @@ async fn perform(
     Ok((public_key, signature))
 }
 
+/// A session that was spent: it counts as unresolved until this is dropped, so a crash before that
+/// counts against its pairs, and an interrupt does not.
+struct Spent<'k> {
+    key: &'k mut OpenKey,
+    session: [u8; 32],
+    /// A failed check is not on the disk.
+    forgotten: bool,
+}
+
+impl<'k> Spent<'k> {
+    fn begin(key: &'k mut OpenKey, session: &[u8; 32], peers: &[u8]) -> Result<Self, Error> {
+        key.ledger.spend(&key.record.epoch, session, peers)?;
+        Ok(Self { key, session: *session, forgotten: false })
+    }
+
+    fn retire(&mut self, peer: PartyId, check: Check, session: &[u8; 32]) -> Result<(), Failure> {
+        let OpenKey { record, ledger, .. } = &mut *self.key;
+        let party = record.parties.iter().find(|party| party.index == peer.get());
+        let fingerprint = party.map_or(Fingerprint::new([0; 32]), |party| party.fingerprint);
+        let (epoch, code, now) = (&record.epoch, check.code(), clock::unix_now());
+        let stored = ledger.retire(epoch, peer.get(), &fingerprint, code, session, now);
+        self.forgotten |= stored.is_err();
+        Ok(stored?)
+    }
+}
+
+impl Drop for Spent<'_> {
+    /// No check of this session will be evaluated any more. Where that cannot be written it stays
+    /// unresolved, which is safe.
+    fn drop(&mut self) {
+        if !self.forgotten && !std::thread::panicking() {
+            let _ = self.key.ledger.resolve(&self.session);
+        }
+    }
+}
+
+/// Why a session could not be spent, with the people's name of the party.
+fn refusal(error: Error, names: &Names) -> Failure {
+    let name = |peer: &u8| names.get(peer).map(ToString::to_string).unwrap_or_default();
+    match &error {
+        Error::Retired { peer, code } if code == UNRESOLVED => report::worn(&name(peer)),
+        Error::Retired { peer, .. } => report::banned(&name(peer)),
+        _ => error.into(),
+    }
+}
+
 /// A delivered signature is kept, so that losing the terminal does not lose it.
 fn keep_signature(
     node: &Node,
     proposal: &Proposal,
     public_key: &[u8; 33],
     signature: &Signature,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let id = proposal.request_id.clone();
     let document = serde_json::json!({
         "request_id": id,
@@ -347,8 +390,7 @@ fn keep_signature(
         "public_key": hex(public_key),
         "der": hex(&signature.der()),
     });
-    signatures::store(&node.home, &id, document.to_string().as_bytes())?;
-    Ok(())
+    signatures::store(&node.home, &id, document.to_string().as_bytes()).map(drop)
 }
 
 fn conclude(
