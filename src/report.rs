@@ -186,11 +186,15 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
             format!("the pairing with {name} is over"),
             Some(format!("run `cosign pair {name}` again, with --remember to keep it")),
         ),
-        Reason::UnknownKey => (Code::NotFound, format!("{name} has no share of this key"), None),
+        Reason::UnknownKey => (
+            Code::NotFound,
+            format!("{name} has no share of this key"),
+            Some(format!("{UNFINISHED}; see `cosign keys list` on both devices")),
+        ),
         Reason::Conflict => (
             Code::Conflict,
             format!("{name} has a key of that name, or the key is in use or not ready there"),
-            Some(format!("see `cosign keys list` on {name}")),
+            Some(format!("see `cosign keys list` on {name}; {UNFINISHED}")),
         ),
         Reason::RolledBack => (
             Code::Conflict,
@@ -224,6 +228,9 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
     };
     Failure { code, message, hint }
 }
+
+const UNFINISHED: &str =
+    "what was left unfinished is finished with `cosign keygen --key NAME --resume`";
 
 /// A ceremony failed in the protocol. `name` gives the people's name of a party.
 pub fn fault(fault: &Fault, name: impl Fn(PartyId) -> String) -> Failure {

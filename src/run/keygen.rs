@@ -79,10 +79,11 @@ pub async fn request(
 pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Failure> {
     if let Some(pending) = records::pending(&node.home, name)? {
         match finish(node, &pending, with).await {
-            Err(failure) if failure.code == Code::NotFound => {
-                // A party that never stored its share never said so, so nobody uses the new ones.
-                keys::discard_pending(&node.home, name, &pending.epoch)?;
-            }
+            // One party never stored its share, or says so. What is pending here is given up
+            // only when all parties have made newer shares from the active ones.
+            Err(failure)
+                if failure.code == Code::NotFound
+                    && records::active(&node.home, name).is_ok() => {}
             finished => return finished,
         }
     }
@@ -100,18 +101,15 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
     conclude(node, &proposal, &me, &view, result)
 }
 
-/// Finishes the pending key `name`: asks every party whether its share is stored.
+/// Finishes the pending key `name`: asks every party whether its share is stored. Where it is
+/// finished here, it is for the others that it is done again.
 ///
 /// # Errors
-/// The key is not pending, or a party cannot be reached or has no share; the key stays pending.
+/// A party cannot be reached or has no share; a pending key stays pending.
 pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Failure> {
     let record = match records::pending(&node.home, name)? {
         Some(record) => record,
-        None => match records::find(&node.home, name)? {
-            // It was finished from the other side meanwhile.
-            Some(record) => return Ok(made(node, record)),
-            None => return Err(report::no_key(name)),
-        },
+        None => records::active(&node.home, name)?,
     };
     finish(node, &record, with).await
 }
@@ -227,19 +225,8 @@ fn acceptable(
     if !same_parties || record.threshold != proposal.threshold {
         return Err(Reason::UnknownKey);
     }
-    if proposal.kind == Kind::Refresh {
-        let unfinished =
-            records::pending(&node.home, &record.name).map_err(|_| Reason::Conflict)?;
-        match unfinished {
-            // The requester has no trace of it, so it never said that its share is stored, and
-            // nobody can have taken the new shares into use.
-            Some(pending) if record.state == KeyState::Active => {
-                keys::discard_pending(&node.home, &record.name, &pending.epoch)
-                    .map_err(|_| Reason::Conflict)?;
-            }
-            Some(_) => return Err(Reason::Conflict),
-            None => {}
-        }
+    if proposal.kind == Kind::Refresh && record.state == KeyState::Pending {
+        return Err(Reason::Conflict);
     }
     Ok(Some(record))
 }
@@ -311,6 +298,9 @@ async fn run(
     let mut keep = |what: Persist| match what {
         Persist::PendingShare(pending) => {
             let record = record(&pending.share, name, generation, &parties);
+            if ceremony == "refresh" {
+                give_up_older(node, name)?;
+            }
             node.vault.store_pending(
                 &record,
                 &pending.share.to_bytes(),
@@ -340,6 +330,16 @@ async fn run(
                 failure
             })
         }
+    }
+}
+
+/// Forgets what an earlier refresh left pending. Every party has just made newer shares from the
+/// active ones, so none of them has taken the older pending ones into use, and without this
+/// device none ever can.
+fn give_up_older(node: &Node, name: &str) -> Result<(), Failure> {
+    match records::pending(&node.home, name)? {
+        Some(older) => Ok(keys::discard_pending(&node.home, name, &older.epoch)?),
+        None => Ok(()),
     }
 }
 
