@@ -28,32 +28,29 @@ fn random() -> [u8; 32] {
 
 #[expect(clippy::disallowed_methods, reason = "an application has a clock")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let identities = vec![b"alice".to_vec(), b"bob".to_vec()];
-    let instance = random();
-    let machines = PartyId::all(2).map(|me| {
+    let (instance, identities) = (random(), vec![b"alice".to_vec(), b"bob".to_vec()]);
+    let mut machines = Vec::new();
+    for me in PartyId::all(2) {
         let setup = KeygenSetup { instance, threshold: 2, me, identities: identities.clone() };
-        keygen(setup, &Secret::new(random()), TIMEOUT)
-    });
+        machines.push(keygen(setup, &Secret::new(random()), TIMEOUT)?);
+    }
     let mut shares = Vec::new();
-    for outcome in
-        Local::start(machines.collect::<Result<Vec<_>, _>>()?, Instant::now()).run().into_values()
-    {
-        outcome.result.ok_or("keygen did not end")??;
-        shares.extend(outcome.persisted.into_iter().filter_map(|persist| match persist {
-            Persist::PendingShare(pending) => Some(Arc::new(pending.share)),
-            Persist::CheckResolved { .. } | Persist::Retired { .. } => None,
-        }));
+    for outcome in Local::start(machines, Instant::now()).run().into_values() {
+        outcome.result.ok_or("key generation did not end")??;
+        for persist in outcome.persisted {
+            if let Persist::PendingShare(pending) = persist {
+                shares.push(Arc::new(pending.share));
+            }
+        }
     }
 
-    let setup = SignSetup {
-        signers: PartyId::all(2).collect(),
-        sign_id: random(),
-        digest: random(),
-        tweak: Scalar::ZERO,
-        recipient: PartyId::new(1),
-    };
-    let signer = |share| sign(share, setup.clone(), &Secret::new(random()), TIMEOUT);
-    let machines = shares.into_iter().map(signer).collect::<Result<Vec<_>, _>>()?;
+    let (sign_id, digest, signers) = (random(), random(), PartyId::all(2).collect());
+    let recipient = PartyId::new(1);
+    let setup = SignSetup { signers, sign_id, digest, tweak: Scalar::ZERO, recipient };
+    let mut machines = Vec::new();
+    for share in shares {
+        machines.push(sign(share, setup.clone(), &Secret::new(random()), TIMEOUT)?);
+    }
     for (party, outcome) in Local::start(machines, Instant::now()).run() {
         let line = match outcome.result.ok_or("signing did not end")?? {
             Signed::Signature(signature) => hex(&signature.der()),

@@ -19,6 +19,8 @@
 //! 4. It calls `tick` when the time of `wake_at` has come.
 //! 5. After `Done` or `Failed` the machine is silent, and its secrets are gone.
 //!
+//! Sections (§) here and below are those of docs/protocol.md.
+//!
 //! Inside, every round is a type that is consumed by going on to the next, so no round can run
 //! twice. Who is to blame for a failure, and what follows, is in [`fault`].
 

@@ -102,6 +102,14 @@ fn key_generation_and_signing_repeat_the_known_answers_message_by_message() {
 }
 
 #[test]
+fn the_stored_form_of_a_share_stays_as_it_is() {
+    let shares = shares(run_with(keygen_machines("kat22", 2, 2), |parcel| vec![parcel]));
+    let hash = |index| hex(&Sha256::digest(shares[&party(index)].to_bytes().expose()));
+    assert_eq!(hash(1), "7b08b6bf25a83a29ade23a89702479e5dbd8ea481a297a473384e1f596252d83");
+    assert_eq!(hash(2), "5a78e7f9b44d2e83bec686b7f0969d804a4e1d97ef103873ff52a829ec3b61c7");
+}
+
+#[test]
 fn randomness_and_hash_to_curve_repeat_the_known_answers() {
     let known = read(include_str!("vectors/dkls.json"));
     let seed = SessionSeed::from_bytes(std::array::from_fn(|i| i as u8));

@@ -1,4 +1,4 @@
-//! Non-hardened BIP-32 derivation (§3.7): child keys of a key nobody holds.
+//! Non-hardened BIP-32 derivation (docs/protocol.md §3.7): child keys of a key nobody holds.
 //!
 //! Hardened children need the whole private key and are refused. A leaked child *private* key
 //! together with the parent's chain code gives the parent private key away.

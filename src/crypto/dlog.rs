@@ -1,4 +1,5 @@
-//! Proof that one knows a discrete logarithm: Schnorr with a hashed challenge (§3.2).
+//! Proof that one knows a discrete logarithm: Schnorr with a hashed challenge (docs/protocol.md
+//! §3.2).
 //!
 //! The statement, the prover's index and the session are all inside the challenge, so a proof
 //! copied from another party or session does not verify.

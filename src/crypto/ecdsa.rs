@@ -1,4 +1,4 @@
-//! ECDSA signatures: verification, low-S form, recovery id, encodings (§7.5).
+//! ECDSA signatures: verification, low-S form, recovery id, encodings (docs/protocol.md §7.5).
 
 use std::fmt;
 

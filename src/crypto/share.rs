@@ -1,4 +1,5 @@
-//! Shamir sharing: polynomials, their public images, Lagrange coefficients (§1.1, §3.1).
+//! Shamir sharing: polynomials, their public images, Lagrange coefficients (docs/protocol.md §1.1,
+//! §3.1).
 
 use k256::{ProjectivePoint, Scalar};
 

@@ -1,4 +1,5 @@
-//! Shares of zero from pairwise seeds (§3.4, §7.3): they hide a share inside one signature.
+//! Shares of zero from pairwise seeds (docs/protocol.md §3.4, §7.3): they hide a share inside one
+//! signature.
 
 use k256::Scalar;
 

@@ -1,5 +1,5 @@
-//! A party's share of a key, as it is used and as it is stored (§3.6), and the confirmation that
-//! turns a stored share into a key (§3.4 round 4, §8.5).
+//! A party's share of a key, as it is used and as it is stored (docs/protocol.md §3.6), and the
+//! confirmation that turns a stored share into a key (§3.4 round 4, §8.5).
 //!
 //! A [`KeyShare`] cannot be cloned: the retirement of a pair (§5.4) belongs to the epoch and the
 //! pair, so two objects for one share would be two opinions about it. Concurrent sessions share

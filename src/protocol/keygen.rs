@@ -1,5 +1,5 @@
-//! Key generation and refresh (§3, §8.1): four rounds that leave every party with a share of a key
-//! that nobody ever held, and with the transfers of every pair.
+//! Key generation and refresh (docs/protocol.md §3, §8.1): four rounds that leave every party with
+//! a share of a key that nobody ever held, and with the transfers of every pair.
 //!
 //! | round | everybody sends to everybody | and to each | then has |
 //! |---|---|---|---|
@@ -266,11 +266,9 @@ fn session(
     let count = u8::try_from(identities.len()).unwrap_or(u8::MAX);
     let dealers: Vec<u8> = (1..=count).collect();
     let [depth, choices @ ..] = parameters();
-    let sizes = [threshold, count];
-    let mut parts: Vec<&[u8]> = vec![instance, &sizes, &dealers, std::slice::from_ref(&depth)];
-    parts.extend([&choices[..], old]);
-    parts.extend(identities.iter().map(Vec::as_slice));
-    tag.hash(&parts)
+    let start = tag.start().part(instance).part(&[threshold, count]).part(&dealers);
+    let start = start.part(&[depth]).part(&choices).part(old);
+    identities.iter().fold(start, |hash, identity| hash.part(identity)).finish()
 }
 
 /// Session id of the base transfers in which `receiver` receives.

@@ -1,11 +1,11 @@
 //! One machine for every ceremony: it gathers, checks, orders, bounds and times messages.
 //!
 //! What a round does with its messages is the round's business ([`Protocol::advance`]); whether
-//! they are the right ones is decided here, in the order of §2.5. A message for a later round is
-//! kept until its round begins, at most one for each sender and type, and only with exactly the
-//! length of its type, so that a peer cannot fill the memory.
+//! they are the right ones is decided here, in the order of docs/protocol.md §2.5. A message for a
+//! later round is kept until its round begins, at most one for each sender and type, and only with
+//! exactly the length of its type, so that a peer cannot fill the memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fmt, mem};
@@ -195,7 +195,7 @@ impl<P: Protocol> Machine<P> {
         match self.accept(from, bytes) {
             Ok(kind) => {
                 if kind.round() == self.round() {
-                    self.report(from);
+                    self.tell_received(from);
                 }
                 self.proceed(now);
             }
@@ -208,8 +208,8 @@ impl<P: Protocol> Machine<P> {
         if self.wake_at().is_none_or(|deadline| now < deadline) {
             return;
         }
-        let missing = self.missing().next();
-        if let Some((kind, from)) = missing {
+        let first = self.missing().next();
+        if let Some((kind, from)) = first {
             self.tell_waiting(self.round(), self.awaiting());
             self.fail(Fault::by(from, Check::Missing, kind.name()));
         }
@@ -319,23 +319,16 @@ impl<P: Protocol> Machine<P> {
         let sends = step.messages.into_iter().map(|(to, bytes)| Output::Send { to, bytes });
         self.outputs.extend(sends);
         self.stage = Stage::Running { protocol, round, since: now };
-        // The session of early messages can be judged only now.
-        let early = self.inbox.iter().filter(|((kind, _), _)| kind.round() == round);
-        let verdict = early
-            .into_iter()
-            .try_for_each(|((kind, from), bytes)| self.check_session(*from, *kind, bytes.expose()));
-        match verdict {
+        match self.judge_early(round) {
+            Ok(()) => self.tell_early(round),
             Err(fault) => self.fail(fault),
-            Ok(()) => {
-                let waiting = self.awaiting();
-                for peer in self.plan.peers.clone() {
-                    if round_has_messages(&self.plan, round) && !waiting.contains(&peer) {
-                        self.tell(Event::Received { round, from: peer });
-                    }
-                }
-                self.tell_waiting(round, waiting);
-            }
         }
+    }
+
+    /// Judges the session of messages that came before their round: only now is it known.
+    fn judge_early(&self, round: u8) -> Result<(), Fault> {
+        let mut early = self.inbox.iter().filter(|((kind, _), _)| kind.round() == round);
+        early.try_for_each(|((kind, from), bytes)| self.check_session(*from, *kind, bytes.expose()))
     }
 
     /// Takes the messages of a round out of the inbox.
@@ -394,13 +387,24 @@ impl<P: Protocol> Machine<P> {
         self.outputs.push_back(Output::Failed(fault));
     }
 
-    fn report(&mut self, from: PartyId) {
-        let waiting = self.awaiting();
+    /// Tells that a party has sent everything for this round, if it has.
+    fn tell_received(&mut self, from: PartyId) {
+        let (round, waiting) = (self.round(), self.awaiting());
         if !waiting.contains(&from) {
-            let round = self.round();
             self.tell(Event::Received { round, from });
             self.tell_waiting(round, waiting);
         }
+    }
+
+    /// Tells which parties were ahead of this round, and who is waited for.
+    fn tell_early(&mut self, round: u8) {
+        let waiting = self.awaiting();
+        let early = self.inbox.keys().filter(|(kind, _)| kind.round() == round);
+        let early: BTreeSet<PartyId> = early.map(|(_, from)| *from).collect();
+        for from in early.into_iter().filter(|from| !waiting.contains(from)) {
+            self.tell(Event::Received { round, from });
+        }
+        self.tell_waiting(round, waiting);
     }
 
     fn tell(&mut self, event: Event) {
@@ -429,10 +433,6 @@ impl<P: Protocol> Machine<P> {
         let name = names.get(usize::from(round).wrapping_sub(1)).copied().unwrap_or_default();
         (ceremony, names.len() as u8, name)
     }
-}
-
-fn round_has_messages(plan: &Plan, round: u8) -> bool {
-    plan.expected.iter().any(|expected| expected.kind.round() == round)
 }
 
 impl<P: Protocol> fmt::Debug for Machine<P> {

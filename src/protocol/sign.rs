@@ -1,4 +1,5 @@
-//! Signing (§7): three rounds in which exactly `t` parties make one ECDSA signature.
+//! Signing (docs/protocol.md §7): three rounds in which exactly `t` parties make one ECDSA
+//! signature.
 //!
 //! | round | to each signer | then has |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! The frame of a message and the strict reader of its body (§2.4, §2.5).
+//! The frame of a message and the strict reader of its body (docs/protocol.md §2.4, §2.5).
 //!
 //! ```text
 //! offset  length

@@ -1,4 +1,5 @@
-//! Round 1 (§3.4): commit to the polynomial and the chain-code share before seeing anybody's.
+//! Round 1 (docs/protocol.md §3.4): commit to the polynomial and the chain-code share before seeing
+//! anybody's.
 
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
@@ -79,10 +80,9 @@ impl Round1 {
         let Self { dealer, dealt, own } = *self;
         let Dealer { terms, seed } = &dealer;
         // Whoever saw another KG1 than we did is in another session from here on.
-        let bodies = messages.with_own(Kind::Kg1, terms.me, &own);
-        let mut parts: Vec<&[u8]> = vec![&terms.session];
-        parts.extend(bodies.iter().map(|message| message.body()));
-        let session = tags::KEYGEN_SID.hash(&parts);
+        let all = messages.with_own(Kind::Kg1, terms.me, &own);
+        let start = tags::KEYGEN_SID.start().part(&terms.session);
+        let session = all.iter().fold(start, |hash, message| hash.part(message.body())).finish();
 
         let own = open(&dealer, &dealt, &session)?;
         let mut sends: Vec<_> = terms.to_all(&own).collect();

@@ -1,4 +1,4 @@
-//! Round 2 (§3.4): open the commitments, check every share, derive the key.
+//! Round 2 (docs/protocol.md §3.4): open the commitments, check every share, derive the key.
 
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
@@ -49,6 +49,14 @@ struct Opened {
     chain_code: [u8; 32],
 }
 
+/// What a dealer sent to this party alone.
+struct Private<'a> {
+    share: Secret<Scalar>,
+    /// The dealer's contribution to the zero seed.
+    zero: &'a [u8; 32],
+    ot1: &'a [u8],
+}
+
 /// What all openings and shares make together.
 pub(super) struct Derived {
     pub(super) secret: Secret<Scalar>,
@@ -72,22 +80,18 @@ impl Round2 {
             opened.push(open(terms, &session, &transfer.commitment, &message)?);
         }
         let mut secret = dealt.polynomial.share_of(terms.me);
-        let mut zero_seeds = Vec::with_capacity(transfers.len());
-        for ((transfer, opened), message) in
-            transfers.iter().zip(&opened).zip(messages.of(Kind::Kg2p))
-        {
-            let (share, theirs) = receive_share(terms.me, opened, &message)?;
-            *secret.expose_mut() += share.expose();
-            let mine = (terms.me, &transfer.zero);
-            zero_seeds.push(zero::seed(&session, mine, (transfer.peer, theirs)));
+        let mut received = Vec::with_capacity(transfers.len());
+        for (opened, message) in opened.iter().zip(messages.of(Kind::Kg2p)) {
+            let private = receive(terms.me, opened, &message)?;
+            *secret.expose_mut() += private.share.expose();
+            received.push((message, private));
         }
         let derived = derive(terms, &dealt.images, &opened, secret)?;
 
         // All parties see the same KG2B, or the comparison of this hash fails.
         let all = messages.with_own(Kind::Kg2b, terms.me, &own);
-        let mut parts: Vec<&[u8]> = vec![&session];
-        parts.extend(all.iter().map(|message| message.bytes));
-        let view = tags::KEYGEN_VIEW.hash(&parts);
+        let start = tags::KEYGEN_VIEW.start().part(&session);
+        let view = all.iter().fold(start, |hash, message| hash.part(message.bytes)).finish();
         let chain_code = match &terms.refreshed {
             Some(old) => old.chain_code,
             None => joint_chain_code(terms.me, &session, dealt.chain_code(), &transfers, &opened),
@@ -96,17 +100,15 @@ impl Round2 {
         let own = announce(&dealer, &session, &view, &derived, &chain_code)?;
         let mut sends: Vec<_> = terms.to_all(&own).collect();
         let mut trees = Vec::with_capacity(transfers.len());
-        for ((transfer, zero_seed), message) in
-            transfers.into_iter().zip(zero_seeds).zip(messages.of(Kind::Kg2p))
-        {
-            let PeerTransfers { peer, receiver, .. } = transfer;
+        for (transfer, (message, private)) in transfers.into_iter().zip(received) {
+            let PeerTransfers { peer, receiver, zero, .. } = transfer;
             let sid_ot = transfer_session(&session, peer, terms.me);
-            let ot1 = message.body().get(64..).unwrap_or_default();
-            let (ot2, keys) = base::send(&sid_ot, seed, peer.get(), ot1)
+            let (ot2, keys) = base::send(&sid_ot, seed, peer.get(), private.ot1)
                 .map_err(|_| message.fault(Check::BaseOtPoint))?;
             let (as_sender, corrections) = tree::build(&sid_ot, keys);
             let body: [&[u8]; 2] = [&ot2, &corrections];
             sends.push((peer, pack(Kind::Kg3p, terms.me, Some(peer), &session, &body)));
+            let zero_seed = zero::seed(&session, (terms.me, &zero), (peer, private.zero));
             trees.push(PeerTrees { peer, zero_seed, as_sender, receiver });
         }
         let next = Round3 { terms: dealer.terms, session, own, view, derived, chain_code, trees };
@@ -150,19 +152,14 @@ pub(super) fn proof_fault(reason: InvalidProof) -> Check {
     }
 }
 
-/// KG2P of one peer: its share for us, which must lie on the polynomial it opened, and its
-/// contribution to the zero seed.
-fn receive_share<'a>(
-    me: PartyId,
-    opened: &Opened,
-    message: &Received<'a>,
-) -> Result<(Secret<Scalar>, &'a [u8; 32]), Fault> {
+/// KG2P of one peer. Its share must lie on the polynomial that it opened.
+fn receive<'a>(me: PartyId, opened: &Opened, message: &Received<'a>) -> Result<Private<'a>, Fault> {
     let mut reader = message.reader();
     let share = Secret::new(reader.scalar()?);
     if ProjectivePoint::mul_by_generator(share.expose()) != image_of_share(&opened.images, me) {
         return Err(message.fault(Check::Feldman));
     }
-    Ok((share, reader.array()?))
+    Ok(Private { share, zero: reader.array()?, ot1: reader.rest() })
 }
 
 /// The key and everybody's public share, from the sum of all polynomials.
@@ -203,9 +200,8 @@ fn joint_chain_code(
     let mut shares: Vec<_> = peers.zip(opened.iter().map(|o| &o.chain_code)).collect();
     shares.push((me, own));
     shares.sort_unstable();
-    let mut parts: Vec<&[u8]> = vec![session];
-    parts.extend(shares.iter().map(|(_, share)| &share[..]));
-    tags::KEYGEN_CHAINCODE.hash(&parts)
+    let start = tags::KEYGEN_CHAINCODE.start().part(session);
+    shares.into_iter().fold(start, |hash, (_, share)| hash.part(share)).finish()
 }
 
 /// KG3B: what this party saw and derived, and a proof that it knows its final share.

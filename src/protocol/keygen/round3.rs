@@ -1,4 +1,5 @@
-//! Round 3 (§3.4): everybody must have derived the same; finish the transfers; store the share.
+//! Round 3 (docs/protocol.md §3.4): everybody must have derived the same; finish the transfers;
+//! store the share.
 
 use super::round2::{Derived, proof_fault};
 use super::round4::Round4;
@@ -56,9 +57,8 @@ impl Round3 {
         let point = encoded(&derived.point);
         let epoch = tags::KEYGEN_EPOCH.hash(&[&session, &view, &point, &chain_code]);
         let all = messages.with_own(Kind::Kg3b, terms.me, &own);
-        let mut parts: Vec<&[u8]> = vec![&session];
-        parts.extend(all.iter().map(|message| message.bytes));
-        let view = tags::KEYGEN_VIEW3.hash(&parts);
+        let start = tags::KEYGEN_VIEW3.start().part(&session);
+        let view = all.iter().fold(start, |hash, message| hash.part(message.bytes)).finish();
         let confirmation = Confirmation { epoch, view, me: terms.me, count: terms.count() };
 
         let statement = confirmation.message();

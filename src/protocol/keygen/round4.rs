@@ -1,4 +1,5 @@
-//! Round 4 (§3.4): the key exists once every party has said that its share is stored.
+//! Round 4 (docs/protocol.md §3.4): the key exists once every party has said that its share is
+//! stored.
 
 use super::{Confirmed, Keygen};
 use crate::protocol::fault::{Check, Fault};

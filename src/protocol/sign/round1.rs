@@ -1,4 +1,5 @@
-//! Round 1 (§7.2): commit to a nonce point, and extend the transfers towards every signer.
+//! Round 1 (docs/protocol.md §7.2): commit to a nonce point, and extend the transfers towards every
+//! signer.
 
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
@@ -154,20 +155,15 @@ fn check_transfers(terms: &Terms, message: &Received<'_>) -> Result<Committed, F
 
 /// Hash of all nonces and commitments, for the signers to compare (D6).
 fn view(terms: &Terms, own: ([u8; 32], [u8; 32]), committed: &[Committed]) -> [u8; 32] {
-    let mut entries: Vec<[&[u8]; 2]> =
-        committed.iter().map(|c| [&c.nonce[..], &c.commitment]).collect();
-    let position = committed.partition_point(|c| c.peer < terms.me());
-    entries.insert(position, [&own.0, &own.1]);
-    let entries: Vec<Vec<u8>> = terms
-        .setup
-        .signers
-        .iter()
-        .zip(entries)
-        .map(|(party, [nonce, commitment])| [&[party.get()], nonce, commitment].concat())
-        .collect();
-    let mut parts: Vec<&[u8]> = vec![&terms.session];
-    parts.extend(entries.iter().map(Vec::as_slice));
-    tags::SIGN_VIEW.hash(&parts)
+    let mut all: Vec<(PartyId, &[u8; 32], &[u8; 32])> =
+        committed.iter().map(|c| (c.peer, &c.nonce, &c.commitment)).collect();
+    all.push((terms.me(), &own.0, &own.1));
+    all.sort_unstable();
+    let entry = |(party, nonce, commitment): (PartyId, &[u8; 32], &[u8; 32])| {
+        [&[party.get()], &nonce[..], commitment].concat()
+    };
+    let start = tags::SIGN_VIEW.start().part(&terms.session);
+    all.into_iter().map(entry).fold(start, |hash, entry| hash.part(&entry)).finish()
 }
 
 /// `sk_i`: this party's summand of the (derived) key in this session.

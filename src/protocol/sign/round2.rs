@@ -1,4 +1,5 @@
-//! Round 2 (§7.4): check what everybody multiplied, then make the partial signature.
+//! Round 2 (docs/protocol.md §7.4): check what everybody multiplied, then make the partial
+//! signature.
 
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};

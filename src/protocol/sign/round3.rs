@@ -1,4 +1,5 @@
-//! Round 3 (§7.5): add up the partial signatures, and return nothing that does not verify.
+//! Round 3 (docs/protocol.md §7.5): add up the partial signatures, and return nothing that does not
+//! verify.
 
 use k256::{AffinePoint, Scalar};
 
