@@ -16,6 +16,9 @@ const ROW_WORDS: usize = ROW_BITS.div_ceil(64);
 /// A row; bit `j` is bit `j % 64` of word `j / 64`, the unused bits of the last word are zero.
 pub(super) type Row = [u64; ROW_WORDS];
 
+/// The row of zeros.
+pub(super) const ZERO: Row = [0; ROW_WORDS];
+
 /// 128 rows.
 pub(super) type Rows = [Row; BASE];
 
@@ -39,7 +42,7 @@ pub(super) fn add_if(row: &mut Row, other: &Row, choice: Choice) {
 
 /// The row that `bytes` encode.
 pub(super) fn row_from_bytes(bytes: &[u8; ROW_BYTES]) -> Row {
-    let mut row = [0; ROW_WORDS];
+    let mut row = ZERO;
     for (word, chunk) in row.iter_mut().zip(bytes.chunks(8)) {
         let mut whole = [0; 8];
         whole[..chunk.len()].copy_from_slice(chunk);

@@ -96,7 +96,7 @@ fn selections(weights: &[u128; CHOICES]) -> [[u8; BASE]; CHOICES / GROUP] {
     selections
 }
 
-/// `a X` in GF(2^128). For public values only by purpose, yet free of branches.
+/// `a X` in GF(2^128).
 fn times_x(a: u128) -> u128 {
     (a << 1) ^ ((a >> 127) * 0x87)
 }

@@ -75,7 +75,7 @@ pub fn extend(
 fn correct(sid_p: &[u8; 32], trees: &SenderTrees, choices: &Row) -> (Secret<Rows>, Vec<u8>) {
     let mut expander = Expander::new(sid_p);
     let mut message = Vec::with_capacity(MESSAGE);
-    let mut rows = Secret::new([[0; 9]; BASE]);
+    let mut rows = Secret::new([bits::ZERO; BASE]);
     let by_tree = rows.expose_mut().as_chunks_mut::<DEPTH>().0;
     for (j, (leaves, rows)) in (0_u8..).zip(trees.leaves().iter().zip(by_tree)) {
         let mut sum = expander.sums(j, leaves, rows);
@@ -115,7 +115,7 @@ pub fn check(
     let claimed: &[u8; 32] = rest.try_into().map_err(|_| CheckFailed)?;
 
     let mut expander = Expander::new(sid_p);
-    let mut rows = Secret::new([[0; 9]; BASE]);
+    let mut rows = Secret::new([bits::ZERO; BASE]);
     let mut delta = Secret::new(0);
     let by_tree = rows.expose_mut().as_chunks_mut::<DEPTH>().0;
     let by_tree = by_tree.iter_mut().zip(corrections.as_chunks().0);
@@ -160,8 +160,8 @@ impl Expander {
     /// sum of all. The row of the hole is in neither or in both, so its leaf may be anything, and all
     /// 16 leaves are expanded whatever `delta` is (§5.3).
     fn sums(&mut self, j: u8, leaves: &Leaves, by_bit: &mut [Row; DEPTH]) -> Zeroizing<Row> {
-        let mut all = Zeroizing::new([0; 9]);
-        let mut row = Zeroizing::new([0; 9]);
+        let mut all = Zeroizing::new(bits::ZERO);
+        let mut row = Zeroizing::new(bits::ZERO);
         for (y, leaf) in (0_u8..).zip(leaves) {
             self.expand(j, y, leaf, &mut row);
             bits::add(&mut all, &row);
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn rows_match_the_known_answer() {
         let mut expander = Expander(ShortHash::new(&[0; 64]));
-        let mut row = [0; 9];
+        let mut row = bits::ZERO;
         expander.expand(3, 5, &std::array::from_fn(|i| i as u8), &mut row);
         assert_eq!(
             hex(&bits::row_bytes(&row)),
@@ -335,7 +335,7 @@ mod tests {
         let choices = bits::row_from_bytes(choices.bytes());
         for guess in 0..16 {
             let (mut rows, mut corrections) = correct(&sid_p, &sender, &choices);
-            let mut error = [0; 9];
+            let mut error = bits::ZERO;
             error[0] = 1 << 7;
             corrections[tree * ROW_BYTES] ^= 1 << 7;
             for (b, row) in rows.expose_mut()[tree * DEPTH..][..DEPTH].iter_mut().enumerate() {
