@@ -13,6 +13,7 @@ use ceremony::{
     Shares, TIMEOUT, fault, keygen, keygen_machines, keygen_setup, now, parties, party, reloaded,
     retired, run, run_with, seed, sha, sign, sign_machines, sign_setup, signer,
 };
+use cosign::crypto::share::lagrange;
 use cosign::party::PartyId;
 use cosign::protocol::event::{Ceremony, Event};
 use cosign::protocol::fault::{Check, Fault};
@@ -22,6 +23,7 @@ use cosign::protocol::local::{Local, Parcel};
 use cosign::protocol::machine::{Machine, Output, Persist, Protocol};
 use cosign::protocol::sign::{SignSetup, Signed, Signing};
 use cosign::protocol::wire::{HEADER, Kind, pack};
+use k256::Scalar;
 use proptest::prelude::*;
 
 static TWO_OF_TWO: LazyLock<Shares> = LazyLock::new(|| keygen("machine 2-of-2", 2, 2));
@@ -360,6 +362,16 @@ fn signer_sets_that_cannot_sign_are_refused() {
     assert_eq!(refused(&[], None), params);
     assert_eq!(refused(&[1, 2], Some(3)), params);
     assert_eq!(PartyId::new(0), None, "no signer has index 0");
+}
+
+#[test]
+fn a_tweak_that_cancels_the_key_is_refused() {
+    let signers = parties([1, 2]);
+    let part = |p: &PartyId| lagrange(*p, &signers, 0) * TWO_OF_TWO[p].secret().expose();
+    let key: Scalar = signers.iter().map(part).sum();
+    let setup = SignSetup { tweak: -key, ..sign_setup("cancel", &signers, sha("digest")) };
+    let refused = signer(&TWO_OF_TWO[&party(1)], "cancel", &setup).map(|_| ()).unwrap_err();
+    assert_eq!(refused, Fault::nobody(Check::Params, "setup"));
 }
 
 #[test]
