@@ -82,8 +82,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
             // One party never stored its share, or says so. What is pending here is given up
             // only when all parties have made newer shares from the active ones.
             Err(failure)
-                if failure.code == Code::NotFound
-                    && records::active(&node.home, name).is_ok() => {}
+                if failure.code == Code::NotFound && records::active(&node.home, name).is_ok() => {}
             finished => return finished,
         }
     }
