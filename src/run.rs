@@ -162,7 +162,9 @@ impl Node {
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
         let last = Message::Refuse { reason: Reason::Interrupted };
         for link in &open {
-            let _ = link.send(Frame::new(Kind::Control, last.to_bytes())).await;
+            let word = link.send(Frame::new(Kind::Control, last.to_bytes()));
+            // One that does not read does not keep this device.
+            let _ = tokio::time::timeout(Duration::from_millis(100), word).await;
         }
         if !open.is_empty() {
             // The links' tasks send on; nothing tells when a peer has read.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::device::{Fingerprint, Label};
 use crate::net::tls::TlsLink;
@@ -16,6 +18,9 @@ use crate::run::reach::{Target, hear, reach, say};
 use crate::run::table::Table;
 use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock};
 use crate::talk::{Hex, Message, Proposal, Reason, Want, is_request_id};
+
+/// The longest a requester can be waited for: a link lives no longer.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Everybody has agreed and is linked to everybody else.
 #[derive(Debug)]
@@ -132,7 +137,9 @@ pub async fn attend(
     let Some((me, host)) = seat else {
         return Err(decline(link, &name, Reason::NotPaired).await);
     };
-    if ask && let Err((failure, reason)) = approve(node, &mut link, view, &name).await {
+    // The link itself lives no longer, whatever the requester says.
+    let patience = Duration::from_secs(u64::from(proposal.seconds)).min(PATIENCE);
+    if ask && let Err((failure, reason)) = approve(node, &mut link, view, &name, patience).await {
         decline(link, &name, reason).await;
         return Err(failure);
     }
@@ -140,7 +147,7 @@ pub async fn attend(
     say(&mut link, &Message::Accept { nonce, height })
         .await
         .map_err(|e| report::link(name.as_str(), &e))?;
-    let nonces = match hear(&mut link, node.until(ANSWER)).await {
+    let nonces = match hear(&mut link, node.until(patience.max(ANSWER))).await {
         Ok(Message::Start { nonces }) => nonces,
         Ok(Message::Refuse { reason }) => return Err(report::refused(name.as_str(), reason)),
         Ok(_) => return Err(report::nonsense(name.as_str())),
@@ -176,12 +183,12 @@ async fn approve(
     link: &mut TlsLink,
     view: &RequestView,
     name: &Label,
+    patience: Duration,
 ) -> Result<(), (Failure, Reason)> {
-    let limit = std::time::Duration::from_secs(view.seconds).min(
-        ANSWER.max(node.deadline.map_or(ANSWER, |d| d.saturating_duration_since(clock::now()))),
-    );
+    let left = node.until(patience).saturating_duration_since(clock::now());
+    let view = RequestView { seconds: left.as_secs(), ..view.clone() };
     let verdict = tokio::select! {
-        verdict = tokio::time::timeout(limit, node.judge.approve(view.clone())) => verdict,
+        verdict = timeout(left, node.judge.approve(view.clone())) => verdict,
         // Nothing is due from the requester now but a withdrawal.
         _ = link.recv() => {
             return Err((report::withdrawn(name.as_str()), Reason::Aborted));
@@ -201,7 +208,7 @@ async fn approve(
 /// Says no to a request and gives the failure for this device's own log.
 pub async fn decline(mut link: TlsLink, name: &Label, reason: Reason) -> Failure {
     let _ = say(&mut link, &Message::Refuse { reason }).await;
-    let _ = tokio::time::timeout(std::time::Duration::from_millis(500), link.close()).await;
+    let _ = timeout(Duration::from_millis(500), link.close()).await;
     report::declined(name.as_str(), reason)
 }
 
@@ -226,6 +233,8 @@ pub fn well_formed(proposal: &Proposal, me: &Fingerprint, requester: &Fingerprin
     let takes_part = |who| index_of(proposal, who).is_some_and(|i| proposal.signers.contains(&i));
     (2..=16).contains(&count)
         && sorted
+        && me != requester
+        && is_request_id(&proposal.key)
         && (2..=count).contains(&usize::from(proposal.threshold))
         && ascending(&proposal.signers)
         && proposal.signers.iter().all(in_range)

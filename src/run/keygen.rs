@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::device::{Fingerprint, hex};
+use crate::device::{Fingerprint, Label, hex};
 use crate::net::tls::TlsLink;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView, Source};
@@ -392,8 +392,7 @@ async fn exchange(
     let mut awaited: BTreeMap<u8, ()> = names.keys().map(|party| (*party, ())).collect();
     let deadline = node.until(ROUND);
     while let Some((slow, ())) = awaited.first_key_value() {
-        let Ok((party, incoming)) = tokio::time::timeout_at(deadline.into(), table.recv()).await
-        else {
+        let Some((party, incoming)) = table.recv_before(deadline).await else {
             return Err(report::slow(&name(*slow), "confirmation"));
         };
         match incoming {
@@ -429,7 +428,7 @@ fn blank(node: &Node, name: &str, parties: Vec<Hex<32>>) -> Result<Proposal, Fai
         epoch: Hex([0; 32]),
         digest: Hex([0; 32]),
         source: Source::Digest,
-        purpose: crate::device::Label::default(),
+        purpose: Label::default(),
         recipient: 0,
         path: Vec::new(),
         nonce: Hex(clock::nonce()?),
@@ -516,7 +515,7 @@ fn log(node: &Node, proposal: &Proposal, requester: &Fingerprint, outcome: &str)
     node.log(Entry {
         time: clock::unix_now(),
         ceremony: proposal.kind.name().to_owned(),
-        key: proposal.key.clone(),
+        key: Label::capped(&proposal.key, 64).as_str().to_owned(),
         digest: String::new(),
         peer,
         purpose: String::new(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
-use crate::device::Label;
+use crate::device::{Fingerprint, Label};
 use crate::net::mdns::{Advert, AdvertInfo, Status};
 use crate::net::tls::{Expect, TlsLink};
 use crate::net::{Io, Link, stdio, tcp};
@@ -18,6 +18,7 @@ use crate::run::convene::decline;
 use crate::run::reach::{HANDSHAKE, PORT, hear, say};
 use crate::run::{Node, clock, keygen, pairing, sign};
 use crate::talk::{self, Kind, Message, Proposal, Reason, Want};
+use crate::vault::keys;
 
 /// How long a caller waits for a ceremony that is just ending.
 const TURN: Duration = Duration::from_secs(10);
@@ -124,9 +125,14 @@ pub async fn serve(
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let (node, listener, visits) = (Arc::clone(&node), Arc::clone(&listener), visits.clone());
         tokio::spawn(async move {
-            let greeted = greet(&node, io).await;
+            let Some((link, name, want)) = greet(&node, io).await else { return };
+            if want == Want::Ceremony && !is_known(&node, &link.peer()) {
+                // It will be refused, and neither takes the turn of those who are awaited nor
+                // ends anybody's wait.
+                drop(receive(&node, link, name, want).await);
+                return;
+            }
             drop(permit);
-            let Some((link, name, want)) = greeted else { return };
             if want == Want::Pair && pairing::crossed(&node, &link.peer()) {
                 decline(link, &name, Reason::Crossed).await;
                 return;
@@ -144,6 +150,13 @@ pub async fn serve(
             }
         });
     }
+}
+
+/// Whether a device is paired with this one or has a share of one of its keys.
+fn is_known(node: &Node, peer: &Fingerprint) -> bool {
+    let paired = node.peers().is_ok_and(|peers| peers.known(peer).is_some());
+    let records = keys::list(&node.home).unwrap_or_default();
+    paired || records.iter().any(|key| key.parties.iter().any(|p| p.fingerprint == *peer))
 }
 
 /// A second pairing is told "busy" at once; a ceremony waits for one that is just ending.

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio::time::timeout_at;
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout, timeout_at};
 
 use crate::device::{Fingerprint, Label};
 use crate::net::pump::{Handle, pump};
@@ -17,8 +18,13 @@ use crate::report::{self, Failure};
 use crate::run::{Names, Node};
 use crate::talk::{Message, Reason};
 
-/// Frames that may wait to be looked at.
-const INBOX: usize = 256;
+/// Frames that may wait to be looked at, from everybody together. Links are not read meanwhile.
+const INBOX: usize = 64;
+/// Messages that may come before everybody sits at the table: each party has one to send before it
+/// needs this party's.
+const EARLY: usize = 32;
+/// How long a participant may take to take a message.
+const SEND: Duration = Duration::from_secs(30);
 /// How long the last words of a link may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -144,6 +150,9 @@ impl Table {
                             Incoming::Control(Message::Refuse { reason }) => {
                                 return Err(report::refused(&self.name(party), reason));
                             }
+                            _ if self.early.len() >= EARLY => {
+                                return Err(report::nonsense(&self.name(party)));
+                            }
                             incoming => self.early.push_back((party, incoming)),
                         }
                     }
@@ -164,6 +173,15 @@ impl Table {
             if let Some(incoming) = self.sort(arrived).await {
                 return incoming;
             }
+        }
+    }
+
+    /// As [`recv`](Self::recv), but nothing once `deadline` has passed, whatever is waiting.
+    pub async fn recv_before(&mut self, deadline: Instant) -> Option<(u8, Incoming)> {
+        tokio::select! {
+            biased;
+            () = sleep_until(deadline.into()) => None,
+            received = self.recv() => Some(received),
         }
     }
 
@@ -216,13 +234,16 @@ impl Table {
     /// Sends a protocol message.
     ///
     /// # Errors
-    /// The link to `party` is down.
+    /// The link to `party` is down, or it does not read.
     pub async fn send(&self, party: u8, bytes: Vec<u8>) -> Result<(), Failure> {
         let Some(seat) = self.seats.get(&party) else {
             return Err(report::lost(&self.name(party)));
         };
         let frame = Frame::new(Kind::Protocol, bytes);
-        seat.handle.send(frame).await.map_err(|e| report::link(seat.name.as_str(), &e))
+        match timeout(SEND, seat.handle.send(frame)).await {
+            Ok(sent) => sent.map_err(|e| report::link(seat.name.as_str(), &e)),
+            Err(_) => Err(report::slow(seat.name.as_str(), "taking a message")),
+        }
     }
 
     /// Whether `party` has said that it is done.
@@ -249,21 +270,21 @@ impl Table {
             if requests { self.seats.keys().copied().collect() } else { vec![self.requester] };
         let mut outcome = Ok(());
         while let Some(slow) = awaited.iter().copied().find(|p| !self.has_finished(*p)) {
-            match timeout_at(deadline.into(), self.recv()).await {
-                Err(_) => {
+            match self.recv_before(deadline).await {
+                None => {
                     outcome = Err(report::slow(&self.name(slow), "last confirmation"));
                     break;
                 }
-                Ok((party, Incoming::Lost(_))) if self.has_finished(party) => {}
-                Ok((party, Incoming::Lost(_))) if awaited.contains(&party) => {
+                Some((party, Incoming::Lost(_))) if self.has_finished(party) => {}
+                Some((party, Incoming::Lost(_))) if awaited.contains(&party) => {
                     outcome = Err(report::lost(&self.name(party)));
                     break;
                 }
-                Ok((party, Incoming::Control(Message::Refuse { reason }))) => {
+                Some((party, Incoming::Control(Message::Refuse { reason }))) => {
                     outcome = Err(report::refused(&self.name(party), reason));
                     break;
                 }
-                Ok(_) => {}
+                Some(_) => {}
             }
         }
         if requests {
@@ -290,15 +311,17 @@ impl Table {
     async fn say(&self, party: u8, message: &Message) {
         if let Some(seat) = self.seats.get(&party) {
             let frame = Frame::new(Kind::Control, message.to_bytes());
-            // If it cannot be told, the link is down and it knows.
-            let _ = seat.handle.send(frame).await;
+            // If it cannot be told, the link is down and it knows, or it does not read.
+            let _ = timeout(GOODBYE, seat.handle.send(frame)).await;
         }
     }
 
     async fn close(self) {
+        let mut closing = JoinSet::new();
         for seat in self.seats.into_values() {
-            let _ = tokio::time::timeout(GOODBYE, seat.handle.close()).await;
+            closing.spawn(timeout(GOODBYE, seat.handle.close()));
         }
+        while closing.join_next().await.is_some() {}
     }
 }
 
