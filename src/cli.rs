@@ -41,6 +41,7 @@ pub use output::{Output, Voice};
 
 /// Runs the program with `argv` (its own name first) and gives the exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    harden();
     let argv: Vec<OsString> = argv.into_iter().collect();
     let voice = Voice { json: has(&argv, "--json"), events: has(&argv, "--events") };
     match parse(&argv) {
@@ -55,6 +56,18 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(Unparsed::Wrong(failure)) => output::finish(&command_of(&argv), Err(failure), voice),
+    }
+}
+
+/// Keeps the memory of this process from core dumps and from other processes of the same user.
+/// Where the system does not let it, the program still does its work.
+fn harden() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 

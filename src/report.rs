@@ -209,10 +209,10 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
         Reason::Banned => (
             Code::Banned,
             format!("{name} no longer signs with this device under this key"),
-            Some(
-                "a check failed that may leak the key; find out why, then `cosign keys refresh`"
-                    .to_owned(),
-            ),
+            Some(format!(
+                "a check failed that may leak the key; find out why, then its owner runs `cosign \
+                 keys refresh` on {name}"
+            )),
         ),
         Reason::Version => (
             Code::Aborted,

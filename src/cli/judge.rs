@@ -1,5 +1,6 @@
 //! Who answers for the owner of this device: a person, a policy file, a digest given ahead.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cli::policy::Policy;
@@ -35,6 +36,10 @@ impl Judge for Person {
             let within = Duration::from_secs(request.seconds);
             verdict(self.prompter.approve(&request, within).await)
         })
+    }
+
+    fn pardon(&self, request: RequestView) -> Answer<'_> {
+        self.approve(request)
     }
 }
 
@@ -91,20 +96,31 @@ impl Judge for Rules {
             }
         })
     }
+
+    fn pardon(&self, request: RequestView) -> Answer<'_> {
+        self.person.pardon(request)
+    }
 }
 
-/// Approves one digest under one key, and nothing else.
+/// Approves one digest under one key, once, and nothing else.
 #[derive(Debug)]
 pub(super) struct OneDigest {
     digest: String,
     public_key: String,
     screen: Screen,
+    approved: AtomicBool,
 }
 
 impl OneDigest {
     /// Approves `digest` under the key with this public key.
     pub(super) fn new(digest: &[u8; 32], public_key: &[u8; 33], screen: Screen) -> Self {
-        Self { digest: hex(digest), public_key: hex(public_key), screen }
+        let (digest, public_key) = (hex(digest), hex(public_key));
+        Self { digest, public_key, screen, approved: AtomicBool::new(false) }
+    }
+
+    /// Whether the digest was approved, whatever became of it.
+    pub(super) fn has_approved(&self) -> bool {
+        self.approved.load(Ordering::Relaxed)
     }
 }
 
@@ -119,7 +135,9 @@ impl Judge for OneDigest {
             let same = request.ceremony == "sign"
                 && request.digest == self.digest
                 && request.public_key == self.public_key;
-            if same { Verdict::Yes } else { Verdict::Policy }
+            // One approval is one signature.
+            let yes = same && !self.approved.swap(true, Ordering::Relaxed);
+            if yes { Verdict::Yes } else { Verdict::Policy }
         })
     }
 }

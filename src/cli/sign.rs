@@ -111,10 +111,10 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
         },
     };
     let record = records::find(&home, &name)?.ok_or_else(|| report::no_key(&name))?;
-    let judge = OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone());
+    let judge = Arc::new(OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone()));
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     let interface = args.reach.interface.clone();
-    with_node(global, Some(Arc::new(judge)), interface, |node| async move {
+    with_node(global, Some(judge.clone()), interface, |node| async move {
         records::active(&node.home, &name)?;
         let listener = Listener::open(&node, &place).await?;
         let (sender, mut visits) = mpsc::channel(1);
@@ -128,14 +128,9 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
             };
             match visit {
                 Some(Ok(Visit::Signed(outcome))) => return Ok(*outcome),
+                Some(Err(failure)) if judge.has_approved() => return Err(failure),
                 // Another request was refused; the awaited one may still come.
-                Some(Ok(_)) => {}
-                Some(Err(failure))
-                    if matches!(
-                        failure.code,
-                        Code::Policy | Code::Identity | Code::Interaction
-                    ) => {}
-                Some(Err(failure)) => return Err(failure),
+                Some(_) => {}
                 None => return Err(report::bug("the listener stopped")),
             }
         }

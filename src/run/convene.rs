@@ -33,6 +33,17 @@ pub struct Convened {
     pub heights: BTreeMap<u8, u64>,
 }
 
+/// What the owner of an invited device is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Nothing: the owner has said yes before, and this only finishes it.
+    Nothing,
+    /// Whether to take part.
+    Approval,
+    /// Whether to take part with a device that was banned.
+    Pardon,
+}
+
 /// One invited party that said yes.
 struct Guest {
     party: u8,
@@ -117,8 +128,7 @@ async fn invite(
 
 /// The invited side: asks the owner of this device, says yes, and takes its seat.
 ///
-/// `height` is what this device says about the sessions it has spent; `ask` is false where the
-/// owner has said yes before (a ceremony that is only being finished).
+/// `height` is what this device says about the sessions it has spent.
 ///
 /// # Errors
 /// The owner says no, the requester withdraws, or another participant does not appear. A no has
@@ -129,7 +139,7 @@ pub async fn attend(
     proposal: &Proposal,
     view: &RequestView,
     height: u64,
-    ask: bool,
+    ask: Ask,
 ) -> Result<Convened, Failure> {
     let requester = link.peer();
     let name = node.name_of(&requester);
@@ -139,7 +149,9 @@ pub async fn attend(
     };
     // The link itself lives no longer, whatever the requester says.
     let patience = Duration::from_secs(u64::from(proposal.seconds)).min(PATIENCE);
-    if ask && let Err((failure, reason)) = approve(node, &mut link, view, &name, patience).await {
+    if ask != Ask::Nothing
+        && let Err((failure, reason)) = approve(node, &mut link, view, ask, patience).await
+    {
         decline(link, &name, reason).await;
         return Err(failure);
     }
@@ -182,24 +194,33 @@ async fn approve(
     node: &Node,
     link: &mut TlsLink,
     view: &RequestView,
-    name: &Label,
+    ask: Ask,
     patience: Duration,
 ) -> Result<(), (Failure, Reason)> {
     let left = node.until(patience).saturating_duration_since(clock::now());
     let view = RequestView { seconds: left.as_secs(), ..view.clone() };
+    let name = view.requester.name.as_str();
+    let answer = match ask {
+        Ask::Pardon => {
+            node.tell(Event::Note {
+                message: "a device of this key failed a check and is banned; a refresh ends that"
+                    .to_owned(),
+            });
+            node.judge.pardon(view.clone())
+        }
+        Ask::Approval | Ask::Nothing => node.judge.approve(view.clone()),
+    };
     let verdict = tokio::select! {
-        verdict = timeout(left, node.judge.approve(view.clone())) => verdict,
+        verdict = timeout(left, answer) => verdict,
         // Nothing is due from the requester now but a withdrawal.
         _ = link.recv() => {
-            return Err((report::withdrawn(name.as_str()), Reason::Aborted));
+            return Err((report::withdrawn(name), Reason::Aborted));
         }
     };
     match verdict {
         Ok(Verdict::Yes) => Ok(()),
         Ok(Verdict::No) => Err((report::denied_here(&view.ceremony), Reason::Denied)),
-        Ok(Verdict::Policy) => {
-            Err((report::policy_here(&view.ceremony, name.as_str()), Reason::Policy))
-        }
+        Ok(Verdict::Policy) => Err((report::policy_here(&view.ceremony, name), Reason::Policy)),
         Ok(Verdict::Nobody) => Err((report::nobody_to_ask(), Reason::Denied)),
         Err(_) => Err((report::unanswered(&view.ceremony), Reason::TimedOut)),
     }

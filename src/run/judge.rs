@@ -45,4 +45,10 @@ pub trait Judge: Send + Sync {
 
     /// Whether to take part. One yes is one ceremony.
     fn approve(&self, request: RequestView) -> Answer<'_>;
+
+    /// Whether to take part in a refresh that brings back a device which this one no longer signs
+    /// with. Never answered by a policy.
+    fn pardon(&self, _request: RequestView) -> Answer<'_> {
+        Box::pin(async { Verdict::Nobody })
+    }
 }

@@ -11,7 +11,7 @@ use crate::protocol::key::{Confirmation, KeyShare};
 use crate::protocol::keygen::{self, Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::report::{self, Code, Failure};
-use crate::run::convene::{Convened, attend, convene, decline, index_of, well_formed};
+use crate::run::convene::{Ask, Convened, attend, convene, decline, index_of, well_formed};
 use crate::run::drive::drive;
 use crate::run::reach::Target;
 use crate::run::sign::{OpenKey, seconds_left};
@@ -165,7 +165,8 @@ pub async fn respond(node: &Arc<Node>, link: TlsLink, proposal: Proposal) -> Res
                     }
                 };
                 let height = open.ledger.height(&record.epoch);
-                let convened = attend(node, link, &proposal, &view, height, true).await?;
+                let ask = if open.has_bans() { Ask::Pardon } else { Ask::Approval };
+                let convened = attend(node, link, &proposal, &view, height, ask).await?;
                 renew(node, &open, convened).await
             }
             (kind, known) => {
@@ -176,7 +177,7 @@ pub async fn respond(node: &Arc<Node>, link: TlsLink, proposal: Proposal) -> Res
                         return Err(failure);
                     }
                 };
-                let ask = kind == Kind::Keygen;
+                let ask = if kind == Kind::Keygen { Ask::Approval } else { Ask::Nothing };
                 let convened = attend(node, link, &proposal, &view, 0, ask).await?;
                 let made = match known {
                     Some(record) => confirm(node, &record, convened).await,

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k256::Scalar;
+
 use crate::crypto::bip32;
 use crate::crypto::curve::encode_point;
 use crate::crypto::ecdsa::Signature;
 use crate::device::{Fingerprint, Label, hex};
 use crate::net::tls::TlsLink;
 use crate::party::PartyId;
-use crate::progress::{Event, PartyView, Source};
+use crate::progress::{Event, PartyView, RequestView, Source};
 use crate::protocol::fault::Check;
 use crate::protocol::key::KeyShare;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{self, SignSetup, Signed};
 use crate::report::{self, Failure};
-use crate::run::convene::{self, Convened, attend, convene, decline, well_formed};
+use crate::run::convene::{self, Ask, Convened, attend, convene, decline, well_formed};
 use crate::run::drive::drive;
 use crate::run::reach::Target;
 use crate::run::{ANSWER, Names, Node, ROUND, clock, records, view_of};
@@ -109,6 +111,11 @@ impl OpenKey {
         Ok(Self { record: record.clone(), share: Arc::new(share), ledger, _lock: lock })
     }
 
+    /// Whether a party failed a check. Pairs that only wore out do not count.
+    pub fn has_bans(&self) -> bool {
+        self.ledger.retired(&self.record.epoch).iter().any(|(_, code)| code != UNRESOLVED)
+    }
+
     /// The first of `signers` that this device no longer signs with, and why.
     fn banned(&self, signers: &[u8]) -> Option<Error> {
         let mut retired = self.ledger.retired(&self.record.epoch).into_iter();
@@ -171,13 +178,20 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
         seconds: seconds_left(node),
     };
     let me = node.info.fingerprint;
-    let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);
+    let child = Child::of(&key, &request.path)?;
+    let view = view_of(node, &proposal, &me, &hex(&child.public_key), &child.name);
     let result = async {
         let convened = convene(node, &proposal, &view, others.into_iter().collect()).await?;
-        perform(node, key, &proposal, convened).await
+        perform(node, key, &child, &proposal, convened).await
     }
     .await;
-    conclude(node, &record, &proposal, &me, &view.signers, &view.receivers, result)
+    conclude(
+        node,
+        &record,
+        &proposal,
+        &me,
+        result.map(|signature| (view, child.public_key, signature)),
+    )
 }
 
 /// Takes part in a signature that the device at the other end of `link` asks for.
@@ -192,14 +206,15 @@ pub async fn respond(
     let requester = link.peer();
     let name = node.name_of(&requester);
     let Some(record) = records::of_epoch(&node.home, &proposal.epoch.0)? else {
-        return Err(decline(link, &name, Reason::UnknownKey).await);
+        let failure = decline(link, &name, Reason::UnknownKey).await;
+        log(node, "", &proposal, &requester, failure.code.name());
+        return Err(failure);
     };
     if let Err(reason) = acceptable(node, &record, &proposal, &requester) {
         let failure = decline(link, &name, reason).await;
         log(node, &record.name, &proposal, &requester, failure.code.name());
         return Err(failure);
     }
-    let view = view_of(node, &proposal, &requester, &hex(&record.public_key), &record.name);
     let result = async {
         let key = match OpenKey::take(node, &record).await {
             Ok(key) => key,
@@ -215,12 +230,43 @@ pub async fn respond(
         if proposal.height < key.ledger.peer_height(&record.epoch, host) {
             return Err(decline(link, &name, Reason::RolledBack).await);
         }
+        let Ok(child) = Child::of(&key, &proposal.path) else {
+            return Err(decline(link, &name, Reason::Aborted).await);
+        };
+        let view = view_of(node, &proposal, &requester, &hex(&child.public_key), &child.name);
         let height = key.ledger.height(&record.epoch);
-        let convened = attend(node, link, &proposal, &view, height, true).await?;
-        perform(node, key, &proposal, convened).await
+        let convened = attend(node, link, &proposal, &view, height, Ask::Approval).await?;
+        let signature = perform(node, key, &child, &proposal, convened).await?;
+        Ok((view, child.public_key, signature))
     }
     .await;
-    conclude(node, &record, &proposal, &requester, &view.signers, &view.receivers, result)
+    conclude(node, &record, &proposal, &requester, result)
+}
+
+/// The key that signs: the one at the end of the request's path. Approvers see its public key, and
+/// a name that says how it is derived.
+struct Child {
+    name: String,
+    public_key: [u8; 33],
+    tweak: Scalar,
+}
+
+/// The name of the key at the end of `path` below the key `name`, such as `vault/0/7`.
+fn below(name: &str, path: &[u32]) -> String {
+    path.iter().fold(name.to_owned(), |name, index| format!("{name}/{index}"))
+}
+
+impl Child {
+    fn of(key: &OpenKey, path: &[u32]) -> Result<Self, Failure> {
+        let OpenKey { record, share, .. } = key;
+        let child = bip32::derive(share.public_key(), share.chain_code(), path)
+            .map_err(|_| report::bad_path())?;
+        Ok(Self {
+            name: below(&record.name, path),
+            public_key: encode_point(&child.public_key).ok_or_else(report::bad_path)?,
+            tweak: child.tweak,
+        })
+    }
 }
 
 fn acceptable(
@@ -251,9 +297,10 @@ fn acceptable(
 async fn perform(
     node: &Arc<Node>,
     mut key: OpenKey,
+    child: &Child,
     proposal: &Proposal,
     mut convened: Convened,
-) -> Result<([u8; 33], Option<Signature>), Failure> {
+) -> Result<Option<Signature>, Failure> {
     let names = convened.table.names();
     let name = |party: PartyId| {
         names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
@@ -266,8 +313,6 @@ async fn perform(
             return Err(report::rolled_back_there(&who));
         }
     }
-    let child = bip32::derive(key.share.public_key(), key.share.chain_code(), &proposal.path)
-        .map_err(|_| report::bad_path())?;
     let setup = SignSetup {
         signers: proposal.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
         sign_id: convened.id,
@@ -311,13 +356,12 @@ async fn perform(
             return Err(failure);
         }
     };
-    let public_key = encode_point(&child.public_key).ok_or_else(report::bad_path)?;
     let signature = match signed {
         Signed::Signature(signature) => Some(signature),
         Signed::Delivered => None,
     };
     if let Some(signature) = &signature
-        && let Err(error) = keep_signature(node, proposal, &public_key, signature)
+        && let Err(error) = keep_signature(node, proposal, &child.public_key, signature)
     {
         // It is in hand and can still be delivered.
         node.tell(Event::Note { message: format!("the signature was not kept: {error}") });
@@ -327,7 +371,7 @@ async fn perform(
     if signature.is_none() {
         finished?;
     }
-    Ok((public_key, signature))
+    Ok(signature)
 }
 
 /// A session that was spent: it counts as unresolved until this is dropped, so a crash before that
@@ -398,27 +442,25 @@ fn conclude(
     record: &KeyRecord,
     proposal: &Proposal,
     requester: &Fingerprint,
-    parties: &[PartyView],
-    receivers: &[PartyView],
-    result: Result<([u8; 33], Option<Signature>), Failure>,
+    result: Result<(RequestView, [u8; 33], Option<Signature>), Failure>,
 ) -> Result<Outcome, Failure> {
     match result {
-        Ok((public_key, signature)) => {
+        Ok((view, public_key, signature)) => {
             log(node, &record.name, proposal, requester, "signed");
             let outcome = Outcome {
                 key: record.name.clone(),
                 public_key,
                 digest: proposal.digest.0,
                 signature,
-                parties: parties.to_vec(),
-                delivered_to: receivers.to_vec(),
+                parties: view.signers,
+                delivered_to: view.receivers,
                 request_id: proposal.request_id.clone(),
             };
             node.tell(Event::Signed {
                 key: outcome.key.clone(),
                 digest: hex(&outcome.digest),
                 der: outcome.signature.as_ref().map(|s| hex(&s.der())),
-                delivered_to: receivers.iter().map(|r| r.name.to_string()).collect(),
+                delivered_to: outcome.delivered_to.iter().map(|r| r.name.to_string()).collect(),
                 request_id: outcome.request_id.clone(),
             });
             Ok(outcome)
@@ -448,7 +490,8 @@ fn log(node: &Node, key: &str, proposal: &Proposal, requester: &Fingerprint, out
     node.log(Entry {
         time: clock::unix_now(),
         ceremony: "sign".to_owned(),
-        key: key.to_owned(),
+        // What is refused may have any path.
+        key: Label::capped(&below(key, &proposal.path), 256).as_str().to_owned(),
         digest: hex(&proposal.digest.0),
         peer: peer.map(|p| p.to_hex()).unwrap_or_default(),
         purpose: proposal.purpose.as_str().to_owned(),
