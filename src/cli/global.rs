@@ -80,9 +80,8 @@ fn recorder(path: &Path) -> Result<Recorder, Failure> {
         Failure::new(Code::Internal, format!("cannot open log file {}: {e}", path.display()))
     })?;
     Ok(Box::new(move |event| {
-        let time = clock::rfc3339(clock::unix_now());
         let Ok(mut line) = serde_json::to_value(without_code(event)) else { return };
-        line["time"] = time.into();
+        line["time"] = clock::rfc3339(clock::unix_now()).into();
         // A full disk must not end a ceremony.
         let _ = file.write_all(format!("{line}\n").as_bytes());
     }))

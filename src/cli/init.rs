@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::args::InitArgs;
-use super::unlock::{self, block_on};
+use super::unlock::{self, ask};
 use super::{Global, Output};
 use crate::report::Failure;
 use crate::vault::{DeviceInfo, Error, Vault};
@@ -23,13 +23,13 @@ pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failur
     if Vault::exists(&home) {
         return Err(Error::Exists { path: home.data }.into());
     }
-    block_on(unlock::create(global, &home, name.as_deref(), &recipient))?;
+    ask(unlock::create(global, &home, name.as_deref(), &recipient))?;
     show(&Vault::device(&home)?)
 }
 
 /// Prints who this device is.
 pub(super) fn run_id(global: &Global) -> Result<Output, Failure> {
-    let (_, device) = block_on(unlock::device(global))?;
+    let (_, device) = ask(unlock::device(global))?;
     show(&device)
 }
 

@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::{KeyFormat, KeysCommand};
-use super::output::{Sink, Table, timestamp};
-use super::unlock::{self, block_on};
+use super::output::{Sink, Table};
+use super::unlock::{self, ask};
 use super::{Global, Output, public_key, refresh};
 use crate::device::hex;
 use crate::report::{Code, Failure};
+use crate::run::clock;
 use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 
 /// Runs one of `cosign keys`.
@@ -41,7 +42,7 @@ pub(super) fn chosen(
             let mut names: Vec<String> = records.iter().map(|key| key.name.clone()).collect();
             names.dedup();
             if names.len() > 1 {
-                let i = block_on(global.prompter.pick("key", flag, &names))?;
+                let i = ask(global.prompter.pick("key", flag, &names))?;
                 records.retain(|key| Some(&key.name) == names.get(i));
             }
             records
@@ -85,7 +86,7 @@ impl<'a> Row<'a> {
             threshold: key.threshold,
             parties: key.parties.iter().map(party).collect(),
             confirmed: key.state == KeyState::Active,
-            created: timestamp(key.created),
+            created: clock::rfc3339(key.created),
             location: keys::location(home, &key.name, &key.epoch),
             refresh_pending,
         }
@@ -205,7 +206,7 @@ fn delete(global: &Global, name: &str, yes: bool) -> Result<Output, Failure> {
     let home = unlock::home(global)?;
     keys::find(&home, name)?;
     let what = format!("delete this device's share of key {name:?} for ever");
-    if !yes && !block_on(global.prompter.confirm(&what, "--yes"))? {
+    if !yes && !ask(global.prompter.confirm(&what, "--yes"))? {
         return Err(Failure::new(Code::Denied, format!("key {name:?} was not deleted")));
     }
     keys::delete(&home, name)?;

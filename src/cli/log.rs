@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::args::LogArgs;
-use super::output::timestamp;
 use super::{Global, Output, unlock};
 use crate::report::Failure;
+use crate::run::clock;
 use crate::vault::{Entry, Log};
 
 /// Prints the log, or checks its chain.
@@ -24,7 +24,7 @@ pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure>
 /// `2026-06-15T10:00:00Z  sign  done  key "vault"  with "bob"  5a7f…  for "release 1.2"`
 fn line(entry: &Entry) -> String {
     let Entry { time, ceremony, key, digest, peer, purpose, outcome, .. } = entry;
-    let mut line = format!("{}  {ceremony}  {outcome}", timestamp(*time));
+    let mut line = format!("{}  {ceremony}  {outcome}", clock::rfc3339(*time));
     for (word, text) in [("key", key), ("with", peer), ("for", purpose)] {
         if !text.is_empty() {
             line += &format!("  {word} {text:?}");

@@ -8,8 +8,6 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::report::{Code, Failure};
 
@@ -259,12 +257,6 @@ impl<const N: usize> Table<N> {
         };
         self.rows.iter().map(line).collect()
     }
-}
-
-/// A moment, given in seconds since 1970, as RFC 3339.
-pub fn timestamp(unix: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(unix).ok();
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::PeersCommand;
-use super::output::{Table, timestamp};
+use super::output::Table;
 use super::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::report::{Code, Failure};
@@ -64,8 +64,8 @@ fn row(peer: &PeerRecord, now: i64) -> Row<'_> {
     Row {
         name: &peer.name,
         fingerprint: peer.fingerprint.to_hex(),
-        paired: timestamp(peer.paired_at),
-        expires: peer.expires.map(timestamp),
+        paired: clock::rfc3339(peer.paired_at),
+        expires: peer.expires.map(clock::rfc3339),
         status: if peer.is_expired(now) { "expired" } else { "paired" },
         address: peer.address.as_deref(),
     }

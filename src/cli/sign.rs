@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::cli::args::{Deliver, SignArgs, SignatureFormat};
@@ -11,7 +10,7 @@ use crate::cli::ceremony::{key, parties, peer, pick, targets, with_node};
 use crate::cli::digest::{self, Digest};
 use crate::cli::judge::OneDigest;
 use crate::cli::output::Sink;
-use crate::cli::{Global, Output, unlock};
+use crate::cli::{Global, Output, signature, unlock};
 use crate::device::{Fingerprint, Label, hex};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
@@ -48,10 +47,7 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
     digest_after_with(&mut args);
     let digest = digest::of(args.digest.as_deref(), args.file.as_deref(), args.hash)?;
     let format = args.format;
-    let binary = matches!(
-        format,
-        Some(SignatureFormat::Der | SignatureFormat::Compact | SignatureFormat::Recoverable)
-    );
+    let binary = signature::is_binary(format);
     let sink = Sink::new(args.output.as_deref(), binary, global.args.json)?;
     let outcome =
         if args.wait { wait(global, &args, &digest)? } else { ask(global, args, digest)? };
@@ -264,30 +260,7 @@ fn deliver(
         return Output::new(result, delivered_elsewhere(outcome));
     };
     let to_file = matches!(sink, Sink::File(_));
-    let bytes = match format {
-        None if to_file => signature.der(),
-        None => line(&hex(&signature.der())),
-        Some(SignatureFormat::Der) => signature.der(),
-        Some(SignatureFormat::Compact) => signature.compact().to_vec(),
-        Some(SignatureFormat::Recoverable) => signature.recoverable().to_vec(),
-        Some(SignatureFormat::Pem) => pem(&signature.der()).into_bytes(),
-        Some(SignatureFormat::Json) => line(&json!(result).to_string()),
-    };
+    let bytes = signature::encode(signature, format, to_file, &result)?;
     let body = sink.put(bytes)?;
     Output::with_body(result, body)
-}
-
-fn line(text: &str) -> Vec<u8> {
-    format!("{text}\n").into_bytes()
-}
-
-fn pem(der: &[u8]) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let lines: Vec<&str> =
-        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!(
-        "-----BEGIN ECDSA SIGNATURE-----\n{}\n-----END ECDSA SIGNATURE-----\n",
-        lines.join("\n")
-    )
 }

@@ -7,10 +7,11 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use k256::Scalar;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::args::SignatureFormat;
-use crate::crypto::curve::{decode_scalar, encode_point, encode_scalar};
+use crate::crypto::curve::decode_scalar;
 use crate::crypto::ecdsa::{Signature, from_der};
 use crate::device::{hex, unhex};
 use crate::report::{Code, Failure};
@@ -21,29 +22,28 @@ const MAX_FILE: u64 = 4096;
 /// What PEM armour around a signature says.
 const PEM_LABEL: &str = "ECDSA SIGNATURE";
 
-/// Writes a signature in the chosen form. Without one: DER in hexadecimal for standard output,
-/// plain DER for a file (`to_file`).
-pub fn encode(signature: &Signature, format: Option<SignatureFormat>, to_file: bool) -> Vec<u8> {
+/// Writes a signature in the chosen form; `result` is what the form `json` prints. Without a form:
+/// DER in hexadecimal for standard output, plain DER for a file (`to_file`).
+pub fn encode(
+    signature: &Signature,
+    format: Option<SignatureFormat>,
+    to_file: bool,
+    result: &impl Serialize,
+) -> Result<Vec<u8>, Failure> {
     let der = signature.der();
-    match format {
+    Ok(match format {
         None if to_file => der,
         None => format!("{}\n", hex(&der)).into_bytes(),
         Some(SignatureFormat::Der) => der,
         Some(SignatureFormat::Compact) => signature.compact().to_vec(),
         Some(SignatureFormat::Recoverable) => signature.recoverable().to_vec(),
         Some(SignatureFormat::Pem) => pem(PEM_LABEL, &der).into_bytes(),
-        Some(SignatureFormat::Json) => format!(
-            "{}\n",
-            json!({
-                "der": hex(&der),
-                "r": hex(&encode_scalar(&signature.r)),
-                "s": hex(&encode_scalar(&signature.s)),
-                "recovery_id": signature.recovery_id,
-                "public_key": encode_point(&signature.public_key).map(|point| hex(&point)),
-            })
-        )
-        .into_bytes(),
-    }
+        Some(SignatureFormat::Json) => {
+            let text = serde_json::to_string(result)
+                .map_err(|e| Failure::new(Code::Internal, format!("cannot write JSON: {e}")))?;
+            format!("{text}\n").into_bytes()
+        }
+    })
 }
 
 /// Whether the form is not for a terminal.
@@ -141,6 +141,7 @@ pub(super) fn read_file(path: &str, what: &str, limit: u64) -> Result<Vec<u8>, F
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::curve::encode_scalar;
     use k256::ProjectivePoint;
     use k256::elliptic_curve::ops::MulByGenerator;
 
@@ -161,7 +162,9 @@ mod tests {
         let expected = Parsed { r: signature().r, s: signature().s, recovery_id: None };
         for format in [None, Some(Der), Some(Compact), Some(Recoverable), Some(Pem), Some(Json)] {
             for to_file in [true, false] {
-                fs::write(&path, encode(&signature(), format, to_file)).unwrap();
+                let result = serde_json::json!({ "der": hex(&signature().der()) });
+                let bytes = encode(&signature(), format, to_file, &result).unwrap();
+                fs::write(&path, bytes).unwrap();
                 let bytes = read(path.to_str().unwrap()).unwrap().unwrap();
                 let recovery_id = (format == Some(Recoverable)).then_some(1);
                 let expected = Parsed { recovery_id, ..expected };

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::Global;
+use super::ceremony::block_on;
 use crate::device::Label;
 use crate::net::tls::Device;
 use crate::report::{Code, Failure};
@@ -21,8 +22,8 @@ const MAX_PASSPHRASE: u64 = 1024;
 const TRIES: usize = 3;
 
 /// Runs a question or two to the end; Ctrl-C takes them back.
-pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    super::ceremony::block_on(async {
+pub(super) fn ask<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    block_on(async {
         tokio::select! {
             result = work => result,
             Ok(()) = tokio::signal::ctrl_c() => Err(Failure::new(Code::Interrupted, "interrupted")),
