@@ -515,7 +515,7 @@ pub enum SignatureFormat {
     Recoverable,
     /// DER in PEM armour
     Pem,
-    /// A JSON object with der, r, s, recovery_id and public_key
+    /// A JSON object: the result as --json has it
     Json,
 }
 

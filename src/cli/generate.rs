@@ -77,14 +77,43 @@ fn render(command: &Command, name: &str, out: &mut Vec<u8>) -> std::io::Result<(
     let man = Man::new(shown).title(name).source(format!("cosign {}", env!("CARGO_PKG_VERSION")));
     man.render_title(out)?;
     man.render_name_section(out)?;
-    man.render_synopsis_section(out)?;
+    synopsis(command, out)?;
     man.render_description_section(out)?;
     man.render_options_section(out)?;
     if command.get_subcommands().next().is_some() {
         man.render_subcommands_section(out)?;
     }
+    if name == "cosign" {
+        environment(command, out)?;
+    }
     examples(command, out)?;
     see_also(command, name, out)
+}
+
+/// The line that the help begins with: the global flags would bury the others.
+fn synopsis(command: &Command, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let usage = command.clone().render_usage().to_string();
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([roman(usage.trim_start_matches("Usage: ").trim())]);
+    roff.to_writer(out)
+}
+
+/// The variables that stand for flags.
+fn environment(command: &Command, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut roff = Roff::new();
+    roff.control("SH", ["ENVIRONMENT"]);
+    for flag in command.get_arguments() {
+        if let (Some(name), Some(long)) = (flag.get_env(), flag.get_long()) {
+            roff.control("TP", []);
+            roff.text([bold(name.to_string_lossy())]);
+            roff.text([roman(format!("as --{long}, which comes first"))]);
+        }
+    }
+    roff.control("TP", []);
+    roff.text([bold("NO_COLOR")]);
+    roff.text([roman("no colour, whatever the terminal can do")]);
+    roff.to_writer(out)
 }
 
 /// What stands below the help, with its line breaks.

@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::args::LogArgs;
 use super::{Global, Output, unlock};
+use crate::device::Fingerprint;
 use crate::report::Failure;
 use crate::run::clock;
-use crate::vault::{Entry, Log};
+use crate::vault::{Entry, Log, Peers};
 
 /// Prints the log, or checks its chain.
 pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure> {
@@ -17,15 +18,17 @@ pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure>
         return Output::new(json!({ "valid": true, "entries": count }), text);
     }
     let entries = Log::entries(&home)?;
-    let text: String = entries.iter().map(|entry| line(entry) + "\n").collect();
+    let peers = Peers::load(&home)?;
+    let text: String = entries.iter().map(|entry| line(entry, &peers) + "\n").collect();
     Output::new(json!({ "entries": entries }), text)
 }
 
 /// `2026-06-15T10:00:00Z  sign  done  key "vault"  with "bob"  5a7f…  for "release 1.2"`
-fn line(entry: &Entry) -> String {
+fn line(entry: &Entry, peers: &Peers) -> String {
     let Entry { time, ceremony, key, digest, peer, purpose, outcome, .. } = entry;
     let mut line = format!("{}  {ceremony}  {outcome}", clock::rfc3339(*time));
-    for (word, text) in [("key", key), ("with", peer), ("for", purpose)] {
+    let who = peer.split(", ").map(|peer| name(peer, peers)).collect::<Vec<_>>().join(", ");
+    for (word, text) in [("key", key), ("with", &who), ("for", purpose)] {
         if !text.is_empty() {
             line += &format!("  {word} {text:?}");
         }
@@ -34,4 +37,15 @@ fn line(entry: &Entry) -> String {
         line += &format!("  digest {digest}");
     }
     line
+}
+
+/// What a device is called here now; its id if it is not known.
+fn name(fingerprint: &str, peers: &Peers) -> String {
+    let parsed = fingerprint.parse::<Fingerprint>().ok();
+    let known = parsed.as_ref().and_then(|fingerprint| peers.known(fingerprint));
+    match (known, parsed) {
+        (Some(peer), _) => peer.name.clone(),
+        (None, Some(fingerprint)) => fingerprint.device_id(),
+        (None, None) => fingerprint.to_owned(),
+    }
 }

@@ -123,12 +123,18 @@ fn request_card(view: &RequestView, style: Style) -> Vec<String> {
     } else {
         format!("  purpose      {:?}", view.purpose)
     });
-    card.extend(party("  requester    ", &view.requester));
-    for signer in &view.signers {
-        card.extend(party("  signer       ", signer));
-    }
-    for receiver in &view.receivers {
-        card.extend(party("  receives it  ", receiver));
+    let mut introduced = Vec::new();
+    let roles = [
+        ("requester", std::slice::from_ref(&view.requester)),
+        ("signers", &view.signers),
+        ("receives it", &view.receivers),
+    ];
+    for (role, parties) in roles {
+        let mut label = role;
+        for party in parties {
+            card.extend(introduce(label, party, &mut introduced));
+            label = "";
+        }
     }
     card.push(format!("  request      {}", view.request_id));
     card.push(format!("  time left    {}", time_left(view.seconds)));
@@ -144,9 +150,14 @@ fn source(source: &Source) -> String {
     }
 }
 
-fn party(label: &str, party: &PartyView) -> Vec<String> {
-    let mut lines = vec![format!("{label}{:?}", party.name)];
-    lines.extend(fingerprint_lines(&party.fingerprint));
+/// A device by name and id, and in full where it appears for the first time.
+fn introduce(label: &str, party: &PartyView, introduced: &mut Vec<String>) -> Vec<String> {
+    let id = party.fingerprint.get(..16).unwrap_or(&party.fingerprint);
+    let mut lines = vec![format!("  {label:<11}  {:?} ({id})", party.name)];
+    if !introduced.contains(&party.fingerprint) {
+        lines.extend(fingerprint_lines(&party.fingerprint));
+        introduced.push(party.fingerprint.clone());
+    }
     lines
 }
 
@@ -248,18 +259,14 @@ mod tests {
                {digest}
   computed     by the requester: sha256 of \"release.tar\", 42 bytes
   purpose      \"release 1.2\"
-  requester    \"alice\"
+  requester    \"alice\" (aaaaaaaaaaaaaaaa)
   fingerprint  {a}
                {a}
-  signer       \"alice\"
-  fingerprint  {a}
-               {a}
-  signer       \"bob\"
+  signers      \"alice\" (aaaaaaaaaaaaaaaa)
+               \"bob\" (bbbbbbbbbbbbbbbb)
   fingerprint  {b}
                {b}
-  receives it  \"alice\"
-  fingerprint  {a}
-               {a}
+  receives it  \"alice\" (aaaaaaaaaaaaaaaa)
   request      {id}
   time left    1 min 30 s",
             nines = "9".repeat(64),
