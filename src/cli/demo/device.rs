@@ -2,6 +2,7 @@
 //! answers what a person would.
 
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use crate::vault::{DeviceInfo, Home, Seal, Vault};
 
 /// The name of the demo's key.
 const KEY: &str = "demo";
+/// The interface the demo stays on.
+const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
 /// How long bob is looked for by mDNS.
 const LOOK: Duration = Duration::from_secs(3);
 
@@ -68,7 +71,9 @@ fn node(name: &str, folder: &Path, people: Arc<People>) -> Result<Node, Failure>
         created: clock::unix_now(),
     };
     let vault = Vault::create(&home, &info, &device.key, &Seal::Identity(key_file), &[])?;
-    Node::new(home, vault, TlsVersion::Any, people, Arc::new(|_| {}))
+    let mut node = Node::new(home, vault, TlsVersion::Any, people, Arc::new(|_| {}))?;
+    node.interface = Some(LOOPBACK.to_owned());
+    Ok(node)
 }
 
 /// The process that plays the people, at the other end of standard input and output.
@@ -119,7 +124,8 @@ fn fail(failure: &Failure) {
 
 /// Bob: waits, and says what came of each visit.
 async fn listen(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
-    let place = Place { bind: None, port: Some(0), stdio: false };
+    let bind = Some(Ipv4Addr::LOCALHOST.into());
+    let place = Place { bind, port: Some(0), stdio: false };
     let listener = Listener::open(node, &place).await?;
     tell("listening", json!({ "port": listener.port, "id": node.info.fingerprint.device_id() }));
     let (sender, mut visits) = mpsc::channel(1);
