@@ -197,6 +197,68 @@ mod device {
     }
 }
 
+mod ceremonies {
+    use super::*;
+
+    #[test]
+    fn a_wrong_passphrase_is_locked() {
+        let sandbox = Sandbox::new();
+        sandbox.write("right", "correct horse\n");
+        sandbox.write("wrong", "battery staple\n");
+        sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
+        let args = ["keygen", "--json", "--with", "bob", "--passphrase-file", "wrong"];
+        assert_eq!(sandbox.run(args).exits(8).error_code(), "locked");
+    }
+
+    #[test]
+    fn a_person_may_mistype_the_passphrase_and_try_again() {
+        let sandbox = Sandbox::new();
+        sandbox.write("right", "correct horse\n");
+        sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
+        let mut terminal = sandbox.terminal(["keygen", "--with", "bob"]);
+        terminal.shows("passphrase: ").types("battery staple\n");
+        terminal.shows("try again").shows("passphrase: ").types("correct horse\n");
+        terminal.shows("no device called \"bob\" is paired");
+        assert_eq!(terminal.ends().0, Some(10));
+    }
+
+    #[test]
+    fn a_vault_with_an_identity_names_the_flag_that_opens_it() {
+        let sandbox = Sandbox::with_device();
+        sandbox.run(["keygen", "--with", "bob"]).exits(11).complains("identity", "--identity");
+        let args = ["keygen", "--with", "bob", "--identity", "other.txt"];
+        sandbox.write("other.txt", "no identity\n");
+        sandbox.run(args).exits(8).complains("other.txt", "age-keygen");
+    }
+
+    #[test]
+    fn a_device_that_does_not_answer_is_unreachable_and_named() {
+        let sandbox = Sandbox::with_device();
+        let fingerprint = "bb".repeat(32);
+        let address = ["--address", "127.0.0.1:9"];
+        let add = ["peers", "add", "bob", "--fingerprint", &fingerprint];
+        sandbox.run(add.iter().chain(&address)).exits(0);
+        let args =
+            ["keygen", "--json", "--with", "bob", "--identity", "identity.txt", "--timeout", "2s"];
+        let ended = sandbox.run(args).exits(4);
+        assert_eq!(ended.error_code(), "unreachable");
+        assert!(ended.stderr().contains("bob"), "{}", ended.stderr());
+    }
+
+    #[test]
+    fn listening_needs_a_person_or_a_policy() {
+        let sandbox = Sandbox::with_device();
+        let listen = |more: &[&str]| {
+            sandbox.run(["listen", "--identity", "identity.txt"].iter().chain(more))
+        };
+        listen(&[]).exits(11).complains("person", "--policy");
+        listen(&["--policy", "gone.toml"]).exits(10).complains("gone.toml", "");
+        sandbox.write("bad.toml", "[[rule]]\npeer = 7\n");
+        listen(&["--policy", "bad.toml"]).exits(2).complains("bad.toml: line 2, column 8", "");
+        listen(&["--stdio", "--json"]).exits(2).complains("standard output", "--events");
+    }
+}
+
 mod peers {
     use super::*;
 

@@ -15,7 +15,7 @@ use crate::ui::{Format, Prompter, Recorder, Screen, Style};
 use crate::vault::Home;
 
 /// What every command is given.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Global {
     /// The global flags and variables, completed by `config.toml`.
     pub args: GlobalArgs,

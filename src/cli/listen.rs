@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::cli::args::ListenArgs;
 use crate::cli::ceremony::with_node;
 use crate::cli::judge::Rules;
+use crate::cli::output::Body;
 use crate::cli::policy::Policy;
 use crate::cli::{Global, Output, keygen, pair, sign, unlock};
 use crate::report::{self, Code, Failure};
@@ -19,6 +20,16 @@ use crate::ui::Need;
 /// `cosign listen`
 pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Failure> {
     let ListenArgs { port, bind, once, policy, stdio, interface } = args;
+    if stdio && global.args.json {
+        return Err(Failure::new(Code::Usage, "--stdio and --json both want standard output")
+            .hint("use --events: they go to standard error"));
+    }
+    let mut global = global.clone();
+    if stdio {
+        // Standard input is the line to the other device; a person is at the terminal, if anywhere.
+        global.prompter = global.prompter.at("/dev/tty");
+    }
+    let global = &global;
     let judge: Option<Arc<dyn Judge>> = match policy {
         Some(path) => {
             let policy = Policy::load(&path, &unlock::home(global)?)?;
@@ -31,7 +42,9 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     let place = Place { bind, port, stdio };
     with_node(global, judge, interface, |node| async move {
         if place.stdio {
-            return output(&node, &serve_stdio(&node).await?);
+            serve_stdio(&node).await?;
+            // Standard output was the line to the other device.
+            return Output::with_body((), Body::Nothing);
         }
         let listener = Listener::open(&node, &place).await?;
         let (sender, mut visits) = mpsc::channel(1);

@@ -3,7 +3,10 @@
 //! Every question is a future: while a person thinks the ceremony goes on, and dropping it (a
 //! time-out, a peer that left) takes the question back. They run in a tokio runtime with I/O and time.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::terminal::Terminal;
 use super::{Format, Screen};
@@ -85,29 +88,25 @@ impl Need {
 pub struct Prompter {
     screen: Screen,
     allowed: bool,
-    /// A terminal that is not standard input.
-    #[cfg(test)]
-    elsewhere: Option<std::path::PathBuf>,
+    /// The terminal, where it is not standard input.
+    elsewhere: Option<PathBuf>,
 }
 
 impl Prompter {
     /// Asks on `screen` unless `no_input`.
     pub fn new(screen: Screen, no_input: bool) -> Self {
-        Self {
-            screen,
-            allowed: !no_input,
-            #[cfg(test)]
-            elsewhere: None,
-        }
+        Self { screen, allowed: !no_input, elsewhere: None }
     }
 
-    /// Whether a person can be asked: not `--no-input`, and standard input is a terminal.
+    /// Asks at another terminal than standard input, such as `/dev/tty`.
+    #[must_use]
+    pub fn at(self, terminal: impl Into<PathBuf>) -> Self {
+        Self { elsewhere: Some(terminal.into()), ..self }
+    }
+
+    /// Whether a person can be asked: not `--no-input`, and there is a terminal.
     pub fn can_ask(&self) -> bool {
-        #[cfg(test)]
-        if self.elsewhere.is_some() {
-            return self.allowed;
-        }
-        self.allowed && Terminal::is_there()
+        self.allowed && Terminal::is_there(self.elsewhere.as_deref())
     }
 
     /// Fails at once where a person will be needed and cannot be asked.
@@ -198,11 +197,7 @@ impl Prompter {
     }
 
     fn open(&self) -> Result<Terminal, Failure> {
-        #[cfg(test)]
-        if let Some(path) = &self.elsewhere {
-            return Terminal::at(path).map_err(broken);
-        }
-        Terminal::open().map_err(broken)
+        Terminal::open(self.elsewhere.as_deref()).map_err(broken)
     }
 
     /// Shows `event`, asks until `answer` understands, and gives up after `within`. The end of
@@ -259,13 +254,14 @@ impl Prompter {
         question: &str,
     ) -> Result<Secret<String>, Failure> {
         let mut line = Secret::new(Vec::with_capacity(1024));
+        // Before typing is hidden: dying of Ctrl-C would leave it hidden.
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
         let hidden = terminal.hide_typing().map_err(broken)?;
-        // Nobody else may be listening for Ctrl-C yet, and dying of it would leave typing hidden.
         let more = tokio::select! {
             more = self.read(terminal, &[], question, line.expose_mut()) => more?,
-            Ok(()) = tokio::signal::ctrl_c() => {
-                return Err(Failure::new(Code::Interrupted, "interrupted"));
-            }
+            _ = interrupt.recv() => return Err(interrupted()),
+            _ = terminate.recv() => return Err(interrupted()),
         };
         drop(hidden);
         if !more {
@@ -319,6 +315,10 @@ impl Drop for Asked<'_> {
     }
 }
 
+fn interrupted() -> Failure {
+    Failure::new(Code::Interrupted, "interrupted")
+}
+
 fn broken(error: std::io::Error) -> Failure {
     Failure::new(Code::Internal, format!("cannot use the terminal: {error}"))
 }
@@ -328,7 +328,6 @@ mod tests {
     use std::fs::File;
     use std::io::{Read as _, Write as _};
     use std::os::fd::AsFd as _;
-    use std::path::PathBuf;
 
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use rustix::termios::{LocalModes, tcgetattr};
@@ -351,8 +350,7 @@ mod tests {
             unlockpt(&pty).unwrap();
             let path = PathBuf::from(ptsname(&pty, Vec::new()).unwrap().into_string().unwrap());
             let screen = File::options().read(true).write(true).open(&path).unwrap();
-            let mut prompter = Prompter::new(nowhere(), false);
-            prompter.elsewhere = Some(path);
+            let prompter = Prompter::new(nowhere(), false).at(path);
             Self { keyboard: File::from(pty), prompter, _screen: screen }
         }
 

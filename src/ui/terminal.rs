@@ -1,4 +1,4 @@
-//! The terminal that standard input is: read a line without holding up anything else.
+//! The terminal: read a line without holding up anything else.
 //!
 //! Nothing is read ahead, and a reader that is dropped has taken nothing: the next question finds
 //! every line that was not an answer to this one.
@@ -24,13 +24,20 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Whether standard input is a terminal.
-    pub fn is_there() -> bool {
-        io::stdin().is_terminal()
+    /// Whether `place`, or else standard input, is a terminal.
+    pub fn is_there(place: Option<&Path>) -> bool {
+        match place {
+            Some(place) => File::options().read(true).write(true).open(place).is_ok(),
+            None => io::stdin().is_terminal(),
+        }
     }
 
-    /// Opens the terminal that standard input is. Needs a running tokio reactor.
-    pub fn open() -> io::Result<Self> {
+    /// Opens the terminal at `place`, or else the one that standard input is. Needs a running
+    /// tokio reactor.
+    pub fn open(place: Option<&Path>) -> io::Result<Self> {
+        if let Some(place) = place {
+            return Self::at(place);
+        }
         let stdin = io::stdin();
         let name = termios::ttyname(stdin.as_fd(), Vec::new())
             .map(|name| name.to_string_lossy().into_owned());
@@ -46,8 +53,7 @@ impl Terminal {
         Err(last)
     }
 
-    /// Opens a terminal by its name.
-    pub(super) fn at(place: &Path) -> io::Result<Self> {
+    fn at(place: &Path) -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(place, flags, Mode::empty())?);
         let reader = Receiver::from_file_unchecked(file.try_clone()?)?;
