@@ -117,20 +117,20 @@ impl Tls {
     /// # Errors
     /// [`LinkError::Tls`] if the device's key is of no use.
     pub fn new(device: &Device, version: TlsVersion) -> Result<Self, LinkError> {
-        let suites = vec![
-            ring::cipher_suite::TLS13_AES_256_GCM_SHA384,
-            ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-        ];
+        let of_13 = ring::cipher_suite::TLS13_AES_256_GCM_SHA384;
+        let of_12 = ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;
+        // A suite of a version that is not spoken is not offered either.
+        let (versions, suites): (Vec<&'static SupportedProtocolVersion>, _) = match version {
+            TlsVersion::Any => (vec![&TLS13, &TLS12], vec![of_13, of_12]),
+            TlsVersion::Only12 => (vec![&TLS12], vec![of_12]),
+        };
         Ok(Self {
             identity: Arc::new(SingleCertAndKey::from(device.certified()?)),
             provider: Arc::new(CryptoProvider {
                 cipher_suites: suites,
                 ..ring::default_provider()
             }),
-            versions: match version {
-                TlsVersion::Any => vec![&TLS13, &TLS12],
-                TlsVersion::Only12 => vec![&TLS12],
-            },
+            versions,
             handshake: HANDSHAKE,
             lifetime: LIFETIME,
         })
