@@ -1,7 +1,8 @@
 //! A program's standard input and output as a byte stream: ssh, socat, a serial or RFCOMM line.
 
+use std::future::Future;
 use std::io::{self, Read};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::process::Stdio;
 use std::task::{Context, Poll};
 
@@ -14,8 +15,8 @@ use super::{Io, LinkError};
 
 /// Runs `command` with `sh -c` and talks to its standard input and output.
 ///
-/// Its standard error is ours. It is killed when the stream is dropped, and sees the end of its
-/// input before that, when the stream is shut.
+/// Its standard error is ours. When the stream is shut it sees the end of its input, and shutting
+/// takes until it has ended; a command that is still there when the stream is dropped is killed.
 ///
 /// # Errors
 /// [`LinkError::Unreachable`] if the shell cannot be started. A command that fails closes the
@@ -34,7 +35,7 @@ pub fn dial_via(command: &str) -> Result<Box<dyn Io>, LinkError> {
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(failed("has no standard input or output".to_owned()));
     };
-    Ok(Box::new(Via { output, input: Some(input), _child: child }))
+    Ok(Box::new(Via { output, input: Some(input), child }))
 }
 
 /// This process's standard input and output, for the side that was started by somebody's command.
@@ -65,7 +66,7 @@ pub fn own_stdio() -> Box<dyn Io> {
 struct Via {
     output: ChildStdout,
     input: Option<ChildStdin>,
-    _child: Child,
+    child: Child,
 }
 
 impl AsyncRead for Via {
@@ -97,10 +98,11 @@ impl AsyncWrite for Via {
         }
     }
 
-    /// Shutting a pipe is closing it: the command reads the end of its input.
-    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Shutting a pipe is closing it: the command reads the end of its input. The device at its
+    /// other end may have something to write down before it ends.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.input = None;
-        Poll::Ready(Ok(()))
+        pin!(self.child.wait()).poll(cx).map_ok(drop)
     }
 }
 

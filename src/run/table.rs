@@ -27,6 +27,8 @@ const EARLY: usize = 32;
 const SEND: Duration = Duration::from_secs(30);
 /// How long the last words of a link may take.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// How long the other side may take to be done too: a command of `--via` is killed afterwards.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// Another participant.
 #[derive(Debug)]
@@ -319,7 +321,7 @@ impl Table {
     async fn close(self) {
         let mut closing = JoinSet::new();
         for seat in self.seats.into_values() {
-            closing.spawn(timeout(GOODBYE, seat.handle.close()));
+            closing.spawn(timeout(PARTING, seat.handle.close()));
         }
         while closing.join_next().await.is_some() {}
     }
