@@ -196,18 +196,18 @@ async fn race(
     for address in addresses.into_iter().take(16) {
         let (tls, name, target) = (node.tls.clone(), Label::new(&node.info.name), target.clone());
         attempts.spawn(async move {
-            let io = tcp::dial(&address.to_string(), left(within))
-                .await
-                .map_err(|_| Miss::Again(report::nobody(target.name.as_str())))?;
-            greet(&tls, name, io, target, want, Some(address), within).await
+            let io = tcp::dial(&address.to_string(), left(within)).await.map_err(|_| None)?;
+            greet(&tls, name, io, target, want, Some(address), within).await.map_err(Some)
         });
     }
     let mut worst = Miss::Again(report::nobody(target.name.as_str()));
     while let Some(joined) = attempts.join_next().await {
-        match joined {
-            Ok(Ok(reached)) => return Ok(reached),
-            Ok(Err(miss @ Miss::Final(_))) => worst = miss,
-            Ok(Err(Miss::Again(_))) | Err(_) => {}
+        match (joined, &worst) {
+            (Ok(Ok(reached)), _) => return Ok(reached),
+            // What somebody said tells more than that nobody answered elsewhere.
+            (Ok(Err(Some(miss @ Miss::Final(_)))), _) => worst = miss,
+            (Ok(Err(Some(miss))), Miss::Again(_)) => worst = miss,
+            (Ok(Err(_)) | Err(_), _) => {}
         }
     }
     Err(worst)
