@@ -166,6 +166,11 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
         ),
         Reason::Crossed => (Code::Unreachable, format!("{name} called at the same time"), None),
         Reason::Denied => (Code::Denied, format!("{name} said no"), None),
+        Reason::Locked => (
+            Code::Identity,
+            format!("{name} takes no more pairings: too many in a row have failed"),
+            Some(format!("find out why, then run `cosign pair --reset-attempts` on {name}")),
+        ),
         Reason::Policy => (
             Code::Policy,
             format!("the policy of {name} does not allow this"),
@@ -361,6 +366,7 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         Reason::Busy => (Code::Unreachable, "another ceremony is running"),
         Reason::Crossed => (Code::Unreachable, "both devices called at once"),
         Reason::Denied => (Code::Denied, "it was denied"),
+        Reason::Locked => (Code::Identity, "too many pairings in a row have failed"),
         Reason::Policy => (Code::Policy, "no policy rule allows it"),
         Reason::TimedOut => (Code::Unreachable, "nobody answered in time"),
         Reason::NotPaired => {
@@ -517,6 +523,11 @@ pub fn tampered(name: &str) -> Failure {
         format!("{name} did not keep to its commitment: somebody may be between the two devices"),
     )
     .hint("nothing was stored; do not pair on this network")
+}
+
+/// A person interrupted this device.
+pub fn interrupted() -> Failure {
+    Failure::new(Code::Interrupted, "interrupted")
 }
 
 /// Nobody called before the deadline.

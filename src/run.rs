@@ -23,6 +23,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use crate::crypto::tags;
 use crate::device::{Fingerprint, Label};
 use crate::net::pump::{Handle, Whisper};
@@ -74,6 +76,8 @@ pub struct Node {
     dialing: AtomicBool,
     /// The links that are open now, to tell the other side when this one is interrupted.
     open: Mutex<Vec<Whisper>>,
+    /// Whether this device is being interrupted.
+    ending: watch::Sender<bool>,
 }
 
 impl fmt::Debug for Node {
@@ -116,6 +120,7 @@ impl Node {
             turn: tokio::sync::Mutex::new(()),
             dialing: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),
+            ending: watch::Sender::new(false),
         })
     }
 
@@ -157,8 +162,16 @@ impl Node {
         open.push(handle.whisper());
     }
 
-    /// Tells every device at the other end of an open link that this one was interrupted.
+    /// Waits until this device is interrupted.
+    pub async fn interrupted(&self) {
+        // The other end is the node's own, so this cannot fail.
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
+    }
+
+    /// Tells every device at the other end of a link that this one was interrupted: here where a
+    /// ceremony runs, and by [`Node::interrupted`] where people are still awaited.
     pub async fn interrupt(&self) {
+        self.ending.send_replace(true);
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
         let last = Message::Refuse { reason: Reason::Interrupted };
         for link in &open {
@@ -166,10 +179,8 @@ impl Node {
             // One that does not read does not keep this device.
             let _ = tokio::time::timeout(Duration::from_millis(100), word).await;
         }
-        if !open.is_empty() {
-            // The links' tasks send on; nothing tells when a peer has read.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        // The links' tasks send on; nothing tells when a peer has read.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
     /// Writes one line of the log. That a log cannot be written is told and stops nothing: what

@@ -69,6 +69,8 @@ pub enum Reason {
     Crossed,
     /// A person said no.
     Denied,
+    /// Too many pairings in a row have failed there.
+    Locked,
     /// Its policy says no.
     Policy,
     /// Nobody answered in time.

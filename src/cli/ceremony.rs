@@ -79,10 +79,17 @@ where
         node.keep = setup.keep;
         let node = Arc::new(node);
         let work = work(Arc::clone(&node));
+        tokio::pin!(work);
         tokio::select! {
-            result = work => result,
+            result = &mut work => result,
             () = interrupted() => {
-                node.interrupt().await;
+                // The work goes on meanwhile: it holds the links that are to carry the word.
+                let word = node.interrupt();
+                tokio::pin!(word);
+                tokio::select! {
+                    () = &mut word => {}
+                    _ = &mut work => word.await,
+                }
                 Err(Failure::new(Code::Interrupted, "interrupted"))
             }
         }

@@ -58,8 +58,11 @@ fn verdict(answer: Result<bool, Failure>) -> Verdict {
     match answer {
         Ok(true) => Verdict::Yes,
         Ok(false) => Verdict::No,
-        Err(failure) if failure.code == Code::Interaction => Verdict::Nobody,
-        Err(_) => Verdict::No,
+        Err(failure) => match failure.code {
+            Code::Interaction => Verdict::Nobody,
+            Code::Unreachable => Verdict::Late,
+            _ => Verdict::No,
+        },
     }
 }
 

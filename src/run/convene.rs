@@ -115,7 +115,11 @@ async fn invite(
     say(&mut link, &Message::Propose(Box::new(proposal)))
         .await
         .map_err(|e| report::link(&name, &e))?;
-    match hear(&mut link, answer_by).await {
+    let answer = tokio::select! {
+        answer = hear(&mut link, answer_by) => answer,
+        () = node.interrupted() => return Err(leave(link, &target.name).await),
+    };
+    match answer {
         Ok(Message::Accept { nonce, height }) => {
             Ok(Guest { party, name: target.name, link, nonce, height })
         }
@@ -159,7 +163,11 @@ pub async fn attend(
     say(&mut link, &Message::Accept { nonce, height })
         .await
         .map_err(|e| report::link(name.as_str(), &e))?;
-    let nonces = match hear(&mut link, node.until(patience.max(ANSWER))).await {
+    let start = tokio::select! {
+        start = hear(&mut link, node.until(patience.max(ANSWER))) => start,
+        () = node.interrupted() => return Err(leave(link, &name).await),
+    };
+    let nonces = match start {
         Ok(Message::Start { nonces }) => nonces,
         Ok(Message::Refuse { reason }) => return Err(report::refused(name.as_str(), reason)),
         Ok(_) => return Err(report::nonsense(name.as_str())),
@@ -216,14 +224,21 @@ async fn approve(
         _ = link.recv() => {
             return Err((report::withdrawn(name), Reason::Aborted));
         }
+        () = node.interrupted() => return Err((report::interrupted(), Reason::Interrupted)),
     };
     match verdict {
         Ok(Verdict::Yes) => Ok(()),
         Ok(Verdict::No) => Err((report::denied_here(&view.ceremony), Reason::Denied)),
         Ok(Verdict::Policy) => Err((report::policy_here(&view.ceremony, name), Reason::Policy)),
-        Ok(Verdict::Nobody) => Err((report::nobody_to_ask(), Reason::Denied)),
-        Err(_) => Err((report::unanswered(&view.ceremony), Reason::TimedOut)),
+        Ok(Verdict::Nobody) => Err((report::nobody_to_ask(), Reason::TimedOut)),
+        Ok(Verdict::Late) | Err(_) => Err((report::unanswered(&view.ceremony), Reason::TimedOut)),
     }
+}
+
+/// Says that this device was interrupted.
+async fn leave(link: TlsLink, name: &Label) -> Failure {
+    decline(link, name, Reason::Interrupted).await;
+    report::interrupted()
 }
 
 /// Says no to a request and gives the failure for this device's own log.

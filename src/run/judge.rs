@@ -35,6 +35,8 @@ pub enum Verdict {
     Policy,
     /// There is nobody to ask.
     Nobody,
+    /// Nobody answered in time.
+    Late,
 }
 
 /// Answers for the owner of this device: a person at a terminal, a policy file, a digest given

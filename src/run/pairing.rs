@@ -41,6 +41,9 @@ pub async fn request(
     target: &Target,
     deadline: Instant,
 ) -> Result<Pairing, Failure> {
+    if attempts::charged(&node.home)? >= attempts::LIMIT {
+        return Err(locked());
+    }
     let _dialing = Dialing::new(node);
     let reached = reach(node, target, Want::Pair, deadline).await?;
     let name = reached.name.clone();
@@ -150,10 +153,10 @@ async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Failure
 /// As for [`request`].
 pub async fn respond(node: &Arc<Node>, mut link: TlsLink, name: Label) -> Result<Pairing, Failure> {
     let result = async {
-        let (exporter, random) = begin(node, &link)?;
         say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) })
             .await
             .map_err(|e| report::link(name.as_str(), &e))?;
+        let (exporter, random) = begin(node, &link)?;
         let (me, them) = sides(node, &link, &name);
         let commitment = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
         let (responder, nonce) =
@@ -225,13 +228,14 @@ async fn agree(
             verdict = &mut answer => break verdict,
             // The other person may be quicker, or say no, or walk away.
             heard = hear_step(link, name, until), if theirs.is_none() => theirs = Some(heard?),
+            () = node.interrupted() => return Err(report::interrupted()),
         }
     };
     match verdict {
         Ok(Verdict::Yes) => {}
         Ok(Verdict::No) => return Err(report::codes_differ()),
         Ok(Verdict::Policy | Verdict::Nobody) => return Err(report::pairing_needs_a_person()),
-        Err(_) => return Err(report::unanswered("pairing")),
+        Ok(Verdict::Late) | Err(_) => return Err(report::unanswered("pairing")),
     }
     let (confirmed, mine) = compare.confirm();
     step(link, name, mine).await?;
@@ -242,7 +246,10 @@ async fn agree(
                 what: "the other person's answer".to_owned(),
                 peers: vec![name.to_string()],
             });
-            hear_step(link, name, until).await?
+            tokio::select! {
+                heard = hear_step(link, name, until) => heard?,
+                () = node.interrupted() => return Err(report::interrupted()),
+            }
         }
     };
     let proof = confirmed.finish(&theirs).map_err(|e| broken(name, e))?;
@@ -322,6 +329,22 @@ fn broken(name: &Label, error: PairError) -> Failure {
     }
 }
 
+/// What the other side is told.
+fn reason(failure: &Failure) -> Reason {
+    match failure.code {
+        _ if *failure == locked() => Reason::Locked,
+        Code::Denied | Code::Identity => Reason::Denied,
+        Code::Unreachable | Code::Interaction => Reason::TimedOut,
+        Code::Interrupted => Reason::Interrupted,
+        _ => Reason::Aborted,
+    }
+}
+
+/// This device takes no more pairings.
+fn locked() -> Failure {
+    crate::vault::Error::NoAttemptsLeft { limit: attempts::LIMIT }.into()
+}
+
 async fn close(
     node: &Node,
     link: TlsLink,
@@ -359,11 +382,7 @@ async fn close(
                 code: failure.code.name().to_owned(),
                 message: failure.message.clone(),
             });
-            let reason = match failure.code {
-                Code::Denied | Code::Identity => Reason::Denied,
-                _ => Reason::Aborted,
-            };
-            decline(link, name, reason).await;
+            decline(link, name, reason(failure)).await;
         }
     }
     result
