@@ -1,0 +1,369 @@
+//! What goes wrong, on which side it shows, and with which exit code.
+
+use rustix::process::Signal;
+
+use crate::device::{Device, Listener, arg, introduce, text, two, two_with_key};
+use crate::openssl;
+use crate::signing::fresh_digest;
+use crate::terminal::Terminal;
+
+/// A key that nobody has anything to do with, a digest and its signature (r = s = 1, so: none).
+const STRANGE_KEY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+const NO_SIGNATURE: &str = "3006020101020101";
+
+const APPROVE: &str = "[a]pprove, [d]eny: ";
+
+/// Bob's device listens in a terminal, and Bob decides.
+fn attended(bob: &Device, more: &[&str]) -> (Terminal, String) {
+    let place = ["listen", "--bind", "127.0.0.1", "--port", "0"];
+    let mut screen = bob.terminal(place.iter().chain(more));
+    let address = screen.address();
+    (screen, address)
+}
+
+/// Alice and Bob with a key, and Bob at his terminal.
+fn two_with_person(more: &[&str]) -> (Device, Device, Terminal, String) {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let (screen, address) = attended(&bob, more);
+    (alice, bob, screen, address)
+}
+
+#[test]
+fn an_invalid_signature_or_log_is_exit_1() {
+    let (alice, _bob, _listener) = two_with_key();
+    let digest = fresh_digest();
+    alice.run(["verify", &digest, NO_SIGNATURE, "--key", "vault"]).fails(1, "vault");
+    alice.run(["verify", &digest, NO_SIGNATURE, "--public-key", STRANGE_KEY]).fails(1, "signature");
+    let log = alice.files().into_iter().find(|(path, _)| path.ends_with("log.jsonl"));
+    let (path, content) = log.unwrap();
+    let forged = String::from_utf8(content).unwrap().replace("\"vault\"", "\"other\"");
+    std::fs::write(path, forged).unwrap();
+    alice.run(["log", "--verify"]).fails(1, "line");
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_2() {
+    let alice = Device::new("alice");
+    alice.run(["sign", "--frobnicate"]).fails(2, "--frobnicate");
+    alice.run(["sign", "abc"]).fails(2, "abc");
+    alice.run(["keygen", "--threshold", "17"]).fails(2, "--threshold");
+    alice.run(["sign", &fresh_digest(), "--request-id", "../x"]).fails(2, "--request-id");
+}
+
+#[test]
+fn the_approver_sees_every_fact_and_their_no_is_exit_3_on_both_sides() {
+    let (alice, bob, mut at_bob, to) = two_with_person(&["--once"]);
+    let key = text(&alice.run(["keys", "show", "vault"]).succeeds()["public_key"]);
+    let digest = fresh_digest();
+    let purpose = "pay \x1b[2J\x1b]0;x\x07 the \u{202e}invoice\u{200b}\n";
+    let sign = ["sign", &digest, "--peer", &to, "--deliver-to", "both", "--purpose", purpose];
+    let running = alice.start(sign);
+    at_bob.shows("request to sign").shows("key          \"vault\", 2 of 2").shows(&key);
+    let groups: Vec<&str> = (0..16).map(|i| &digest[4 * i..4 * i + 4]).collect();
+    at_bob.shows(&groups[..8].join(" ")).shows(&groups[8..].join(" "));
+    at_bob.shows("digest only: cannot be checked here");
+    at_bob.shows("purpose      \"pay [2J]0;x the invoice\"");
+    at_bob.shows("requester    \"alice\"").shows("fingerprint");
+    at_bob.shows("receives it").shows("\"alice\"").shows("\"bob\"").shows("time left");
+    // Enter decides nothing.
+    at_bob.shows(APPROVE).types("\n").shows(APPROVE).types("d\n");
+    running.ends().fails(3, "bob");
+    let raw = String::from_utf8_lossy(&at_bob.raw).replace("\x1b[1m", "").replace("\x1b[0m", "");
+    assert!(!raw.contains(['\x1b', '\x07', '\u{202e}', '\u{200b}']), "{raw:?}");
+    assert_eq!(at_bob.ends().0, Some(3));
+    for device in [&alice, &bob] {
+        assert_eq!(device.outcomes().last().unwrap(), "denied");
+    }
+}
+
+#[test]
+fn one_approval_is_one_signature() {
+    let (alice, _bob, mut at_bob, to) = two_with_person(&[]);
+    let sign = |digest: &str| alice.start(["sign", digest, "--key", "vault", "--peer", &to]);
+    let first = sign(&fresh_digest());
+    at_bob.shows(APPROVE).types("a\n");
+    first.ends().succeeds();
+    // An answer that was typed before the question is none.
+    at_bob.types("a\n");
+    let second = sign(&fresh_digest());
+    at_bob.shows(APPROVE).types("d\n");
+    second.ends().fails(3, "bob");
+}
+
+#[test]
+fn nobody_in_reach_is_exit_4_and_named() {
+    let (alice, bob) = two();
+    let listener = bob.serve(&[&alice]);
+    let to = listener.address();
+    let keygen = ["keygen", "--key", "vault", "--peer", &to, "--timeout", "2s"];
+    drop(listener);
+    alice.run(keygen).fails(4, "bob");
+    let nowhere = ["pair", "--peer", "no such host:1", "--timeout", "2s"];
+    let (code, said) = alice.terminal(nowhere).ends();
+    assert_eq!(code, Some(4), "{said}");
+    let alone = ["listen", "--policy", "policy.toml", "--once", "--port", "0", "--timeout", "1s"];
+    bob.run(alone).fails(4, "--timeout");
+}
+
+#[test]
+fn a_person_who_does_not_answer_in_time_is_exit_4() {
+    let (alice, bob, mut at_bob, to) = two_with_person(&[]);
+    let sign = ["sign", &fresh_digest(), "--peer", &to, "--timeout", "2s"];
+    let running = alice.start(sign);
+    at_bob.shows(APPROVE);
+    running.ends().fails(4, "bob");
+    // The question is taken back, and the next request is welcome.
+    at_bob.shows("sign ended: ");
+    let running = alice.start(["sign", &fresh_digest(), "--peer", &to]);
+    at_bob.shows(APPROVE).types("a\n");
+    running.ends().succeeds();
+    at_bob.shows("signed ");
+    let outcomes = bob.outcomes();
+    assert_eq!(outcomes.last().unwrap(), "signed");
+}
+
+#[test]
+fn a_device_that_is_killed_while_it_is_asked_is_exit_4_and_named() {
+    let (alice, _bob, mut at_bob, to) = two_with_person(&[]);
+    let running = alice.start(["sign", &fresh_digest(), "--peer", &to]);
+    at_bob.shows(APPROVE);
+    at_bob.kill();
+    running.ends().fails(4, "bob");
+}
+
+#[test]
+fn the_party_that_is_missing_is_named_and_the_others_go_on() {
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(Device::new);
+    introduce(&[&alice, &bob, &carol]);
+    let mut at_bob = bob.serve(&[&alice]);
+    let (mut at_carol, carols) = attended(&carol, &[]);
+    let bobs = at_bob.address();
+    let routes = [format!("bob={bobs}"), format!("carol={carols}")];
+    let [to_bob, to_carol] = &routes;
+    let keygen = ["keygen", "--key", "team", "--with", "bob,carol"];
+    let to = ["--peer", to_bob, "--peer", to_carol];
+    let running = alice.start(keygen.iter().chain(&to));
+    at_carol.shows(APPROVE);
+    at_bob.event("request");
+    at_carol.kill();
+    running.ends().fails(4, "carol");
+    at_bob.event("aborted");
+    for device in [&alice, &bob, &carol] {
+        assert_eq!(device.run(["keys", "list"]).succeeds()["keys"], serde_json::json!([]));
+    }
+    // Bob's device serves on, and the name of the key is still free.
+    alice.run(["keygen", "--key", "team", "--with", "bob", "--peer", &bobs]).succeeds();
+}
+
+#[test]
+fn ctrl_c_is_exit_130_and_the_other_side_is_told() {
+    let (alice, bob, mut at_bob, to) = two_with_person(&[]);
+    let sign = ["sign", &fresh_digest(), "--peer", &to];
+    let mut at_alice = alice.terminal(sign);
+    let modes = at_alice.modes();
+    at_bob.shows(APPROVE);
+    at_alice.interrupts();
+    at_bob.shows("sign ended: ").shows("alice");
+    assert_eq!(format!("{:?}", at_alice.modes()), format!("{modes:?}"));
+    assert_eq!(at_alice.ends().0, Some(130));
+
+    let running = alice.start(sign);
+    at_bob.shows(APPROVE).interrupts();
+    let ended = running.ends().fails(3, "bob");
+    assert!(ended.events("round").is_empty());
+    assert_eq!(at_bob.ends().0, Some(130));
+
+    let listener = bob.serve(&[&alice]);
+    listener.signal(Signal::INT);
+    listener.ends().fails(130, "interrupted");
+}
+
+#[test]
+fn a_device_with_another_key_than_the_pinned_one_is_exit_5_before_round_1() {
+    let (alice, _bob, listener) = two_with_key();
+    drop(listener);
+    let impostor = Device::new("bob");
+    let print = alice.fingerprint();
+    impostor.run(["peers", "add", "alice", "--fingerprint", &print]).succeeds();
+    let listener = impostor.serve(&[&alice]);
+    let sign = ["sign", &fresh_digest(), "--peer", &listener.address()];
+    let ended = alice.run(sign).fails(5, "bob");
+    assert!(ended.events("round").is_empty());
+    let keygen = ["keygen", "--key", "more", "--peer", &listener.address()];
+    let ended = alice.run(keygen).fails(5, "cosign peers forget bob");
+    assert!(ended.events("round").is_empty());
+    listener.signal(Signal::TERM);
+    assert!(listener.ends().fails(130, "interrupted").events("request").is_empty());
+}
+
+#[test]
+fn a_device_that_does_not_know_the_requester_is_exit_5() {
+    let (alice, bob) = two();
+    let listener = bob.serve(&[&alice]);
+    bob.run(["peers", "forget", "alice"]).succeeds();
+    let keygen = ["keygen", "--key", "vault", "--peer", &listener.address()];
+    alice.run(keygen).fails(5, "bob");
+}
+
+#[test]
+fn every_two_parties_of_a_key_must_be_paired() {
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(Device::new);
+    introduce(&[&alice, &bob]);
+    introduce(&[&alice, &carol]);
+    let (at_bob, at_carol) = (bob.serve(&[&alice]), carol.serve(&[&alice]));
+    let routes = [format!("bob={}", at_bob.address()), format!("carol={}", at_carol.address())];
+    let [to_bob, to_carol] = &routes;
+    let keygen = ["keygen", "--with", "bob,carol", "--peer", to_bob, "--peer", to_carol];
+    alice.run(keygen).fails(5, "every two parties of a key must be paired");
+}
+
+#[test]
+fn a_wrong_passphrase_or_identity_is_exit_8() {
+    let alice = Device::blank("alice");
+    alice.write("good", "correct horse\n");
+    alice.write("bad", "battery staple\n");
+    let run = |args: &[&str]| {
+        let mut command = alice.script(args);
+        command.env_remove("COSIGN_IDENTITY");
+        crate::device::Running::start(&mut command).ends()
+    };
+    run(&["init", "--passphrase-file", "good"]).succeeds();
+    run(&["keygen", "--passphrase-file", "bad"]).fails(8, "passphrase");
+    run(&["keygen", "--passphrase-file", "good"]).fails(10, "cosign pair");
+    run(&["keygen"]).fails(11, "--passphrase-file");
+    run(&["keygen", "--passphrase-file", "none"]).fails(10, "none");
+
+    let bob = Device::new("bob");
+    let stolen = Device::blank("stolen");
+    let with = |identity: &str| bob.run(["keygen", "--identity", identity]);
+    with(arg(&stolen.path("key.txt"))).fails(8, "identity");
+    with("missing.txt").fails(10, "missing.txt");
+}
+
+#[test]
+fn a_person_may_mistype_the_passphrase() {
+    let alice = Device::blank("alice");
+    alice.write("good", "correct horse\n");
+    let without = |mut command: std::process::Command| {
+        command.env_remove("COSIGN_IDENTITY");
+        command
+    };
+    let init = without(alice.script(["init", "--passphrase-file", "good"])).output().unwrap();
+    assert!(init.status.success(), "{init:?}");
+    let mut screen = Terminal::start(&without(alice.command(["keygen"])));
+    screen.shows("passphrase: ").types("battery staple\n");
+    screen.shows("wrong passphrase").shows("passphrase: ").types("correct horse\n");
+    let (code, said) = screen.ends();
+    assert_eq!(code, Some(10), "{said}");
+    assert!(!said.contains("horse"), "{said}");
+}
+
+#[test]
+fn what_the_policy_does_not_allow_is_exit_9_on_both_sides() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    bob.policy(
+        "[[rule]]\npeer = \"alice\"\nceremony = \"sign\"\nkey = \"vault\"\n\
+         purpose = 'release \\d+'\nmax_count = 1\naction = \"allow\"\n",
+    );
+    let listen = || bob.listen(&["--policy", "policy.toml", "--once"]);
+    let sign = |listener: &Listener, purpose: &str| {
+        let to = listener.address();
+        alice.run(["sign", &fresh_digest(), "--peer", &to, "--purpose", purpose])
+    };
+    let listener = listen();
+    sign(&listener, "release 1 or so").fails(9, "bob");
+    listener.ends().fails(9, "alice");
+
+    let listener = listen();
+    sign(&listener, "release 1").succeeds();
+    listener.ends().succeeds();
+
+    // The rule was good for one signature, and a new process knows it.
+    let listener = listen();
+    sign(&listener, "release 2").fails(9, "bob");
+    listener.ends().fails(9, "alice");
+
+    let listener = listen();
+    alice.run(["keygen", "--key", "more", "--peer", &listener.address()]).fails(9, "bob");
+    listener.ends().fails(9, "keygen");
+    assert_eq!(bob.outcomes()[1..], ["policy", "signed", "policy", "policy"]);
+}
+
+#[test]
+fn what_is_not_there_is_exit_10_and_named() {
+    let (alice, _bob, listener) = two_with_key();
+    let digest = fresh_digest();
+    alice.run(["sign", &digest, "--key", "valut"]).fails(10, "valut");
+    alice.run(["sign", &digest, "--with", "bbo"]).fails(10, "bbo");
+    alice.run(["sign", &digest, "--deliver-to", "carol"]).fails(10, "carol");
+    alice.run(["sign", "--file", "relaese.tar"]).fails(10, "relaese.tar");
+    alice.run(["keygen", "--key", "more", "--with", "bbo"]).fails(10, "bbo");
+    alice.run(["keys", "show", "valut"]).fails(10, "valut");
+    alice.run(["peers", "forget", "bbo"]).fails(10, "bbo");
+    alice.run(["listen", "--policy", "rules.toml"]).fails(10, "rules.toml");
+    alice.run(["verify", &digest, "sig.der", "--key", "vault"]).fails(10, "sig.der");
+    // Bob's device has lost its share.
+    _bob.run(["keys", "delete", "vault", "--yes"]).succeeds();
+    alice.run(["sign", &digest, "--peer", &listener.address()]).fails(10, "bob");
+    let empty = Device::new("empty");
+    empty.run(["sign", &digest]).fails(10, "cosign keygen");
+}
+
+#[test]
+fn what_needs_a_person_is_exit_11_without_one() {
+    let alice = Device::new("alice");
+    alice.run(["pair", "--peer", "127.0.0.1:1"]).fails(11, "peers add");
+    alice.run(["listen"]).fails(11, "--policy");
+    Device::blank("new").run(["keys", "delete", "vault"]).fails(10, "vault");
+    let (alice, _bob, _listener) = two_with_key();
+    alice.run(["keys", "delete", "vault"]).fails(11, "--yes");
+}
+
+#[test]
+fn what_is_taken_is_exit_12_and_named() {
+    let (alice, bob, listener) = two_with_key();
+    alice.run(["init"]).fails(12, "home");
+    let keygen = ["keygen", "--key", "vault", "--with", "bob"];
+    alice.run(keygen).fails(12, "vault");
+    alice.run(["keys", "delete", "vault", "--yes"]).succeeds();
+    alice.run(keygen).fails(12, "bob");
+    let port = listener.port.to_string();
+    let listen = ["listen", "--policy", "policy.toml", "--bind", "127.0.0.1", "--port", &port];
+    bob.run(listen).fails(12, &port);
+    let print = Device::new("carol").fingerprint();
+    bob.run(["peers", "add", "alice", "--fingerprint", &print]).fails(12, "alice");
+}
+
+#[test]
+fn a_key_that_is_in_use_is_exit_12() {
+    let (alice, bob, mut at_bob, to) = two_with_person(&[]);
+    let running = alice.start(["sign", &fresh_digest(), "--peer", &to]);
+    at_bob.shows(APPROVE);
+    alice.run(["sign", &fresh_digest(), "--peer", &to]).fails(12, "vault");
+    at_bob.types("a\n");
+    running.ends().succeeds();
+    drop(bob);
+}
+
+#[test]
+fn nothing_is_left_of_a_signature_that_was_refused() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let pem = alice.path("vault.pem");
+    alice.run(["keys", "export", "vault", "-o", arg(&pem)]).succeeds();
+    bob.policy("");
+    let listener = bob.listen(&["--policy", "policy.toml"]);
+    let digest = fresh_digest();
+    let to = listener.address();
+    let out = ["sign", &digest, "--peer", &to, "-o", "out", "--request-id", "once"];
+    alice.run(out).fails(9, "bob");
+    assert!(!alice.path("out").exists());
+    drop(listener);
+    // The same request may be asked again: it was never signed.
+    let listener = bob.serve(&[&alice]);
+    let to = listener.address();
+    let again = ["sign", &digest, "--peer", &to, "--request-id", "once"];
+    openssl::is_satisfied(&alice.run(again).succeeds(), &pem, &digest);
+}

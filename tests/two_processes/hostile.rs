@@ -1,0 +1,412 @@
+//! Devices that lie, fall silent or talk nonsense: the honest side notices, bans nobody for what
+//! proves nothing, and serves the next request.
+
+use std::sync::mpsc::channel;
+use std::thread;
+
+use cosign::net::tls::{self, Tls, TlsVersion};
+use cosign::net::{Frame, Kind, Link, MAX_FRAME, tcp};
+use cosign::progress::{RequestView, Source};
+use cosign::protocol::sign::SignSetup;
+use cosign::report::Code;
+use cosign::run::reach::{hear, say};
+use cosign::run::table::Incoming;
+use cosign::talk::{Hex, Message, Proposal, Reason, VERSION, Want};
+use k256::Scalar;
+use rustix::process::Signal;
+use tokio::io::AsyncWriteExt;
+
+use crate::device::{Device, Listener, two_with_key};
+use crate::insider::{
+    ask, block_on, call, enter, hello, note_session, only_key, opened, port, proposal, sit_down,
+    soon, take_part, until_closed,
+};
+use crate::signing::fresh_digest;
+
+/// An honest signature: nobody was banned, and the listener still serves.
+#[track_caller]
+fn still_signs(alice: &Device, listener: &Listener) {
+    let to = listener.address();
+    alice.run(["sign", &fresh_digest(), "--peer", &to, "--timeout", "60s"]).succeeds();
+}
+
+#[test]
+fn a_requester_that_signs_something_else_than_it_asked_for_gets_nothing_and_no_ban() {
+    let (alice, _bob, mut listener) = two_with_key();
+    let insider = opened(&alice);
+    type Lie = (fn(&mut RequestView), fn(&mut SignSetup));
+    let lies: [Lie; 6] = [
+        (|view| view.purpose = cosign::device::Label::new("invoice 8"), |_| ()),
+        (|view| view.digest = "08".repeat(32), |_| ()),
+        (
+            |view| {
+                view.source =
+                    Source::File { name: view.purpose.clone(), size: 1, hash: "sha256".into() }
+            },
+            |_| (),
+        ),
+        (|_| (), |setup| setup.digest = [8; 32]),
+        (|_| (), |setup| setup.tweak = Scalar::ONE),
+        (|_| (), |setup| setup.recipient = None),
+    ];
+    for (see, alter) in lies {
+        let failure = block_on(ask(&insider, &listener.address(), see, alter)).unwrap_err();
+        assert_eq!(failure.code, Code::Aborted, "{failure}");
+        let asked = |request: &serde_json::Value| request["ceremony"] == "sign";
+        assert_eq!(listener.event_where("request", asked)["purpose"], "invoice 7");
+        assert_eq!(listener.event("aborted")["code"], "aborted");
+    }
+    drop(insider);
+    still_signs(&alice, &listener);
+}
+
+#[test]
+fn devices_that_would_show_different_facts_stop_with_exit_6_and_no_ban() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let digest = fresh_digest();
+    let (address, from_insider) = channel();
+    let insider = opened(&bob);
+    let dishonest = thread::spawn(move || {
+        block_on(async {
+            let (port, here) = port().await;
+            address.send(here).unwrap();
+            for lie in [true, false] {
+                let see = |view: &mut RequestView| {
+                    if lie {
+                        view.purpose = cosign::device::Label::new("something else");
+                    }
+                };
+                let (key, proposal, convened) = sit_down(&insider, &port, see).await;
+                let alter = |setup: &mut SignSetup| {
+                    if !lie {
+                        setup.digest = [9; 32];
+                    }
+                };
+                let result = take_part(&insider, key, &proposal, convened, alter).await;
+                assert_eq!(result.unwrap_err().code, Code::Aborted);
+            }
+        });
+    });
+    let here = from_insider.recv().unwrap();
+    for _ in 0..2 {
+        let sign = ["sign", &digest, "--purpose", "rent", "--peer", &here];
+        alice.run(sign).fails(6, "bob");
+    }
+    dishonest.join().unwrap();
+    still_signs(&alice, &bob.serve(&[&alice]));
+}
+
+/// What Bob's device does once everybody has agreed.
+#[derive(Clone, Copy)]
+enum Then {
+    /// It says nothing more.
+    Silence,
+    /// It is gone.
+    Gone,
+}
+
+/// Alice asks Bob's device, which agrees and then behaves as told; `meanwhile` is called when it
+/// sits at the table. Gives what Alice's device came to, and the last word that Bob's heard.
+fn unreliable(
+    more: &[&str],
+    then: Then,
+    meanwhile: impl FnOnce(&crate::device::Running),
+) -> (crate::device::Ended, Option<Reason>) {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let (tell, told) = channel();
+    let insider = opened(&bob);
+    let other = thread::spawn(move || {
+        block_on(async {
+            let (port, here) = port().await;
+            tell.send(here).unwrap();
+            let (_key, _, mut convened) = sit_down(&insider, &port, |_| ()).await;
+            // The first message of the protocol is here: Alice's device is in the middle of it.
+            assert!(matches!(convened.table.recv().await.1, Incoming::Protocol(_)));
+            tell.send(String::new()).unwrap();
+            if matches!(then, Then::Gone) {
+                return None;
+            }
+            loop {
+                match convened.table.recv().await.1 {
+                    Incoming::Control(Message::Refuse { reason }) => return Some(reason),
+                    Incoming::Lost(_) => return None,
+                    _ => {}
+                }
+            }
+        })
+    });
+    let here = told.recv().unwrap();
+    let digest = fresh_digest();
+    let running = alice.start(["sign", &digest, "--peer", &here].iter().chain(more));
+    told.recv().unwrap();
+    meanwhile(&running);
+    let ended = running.ends();
+    (ended, other.join().unwrap())
+}
+
+#[test]
+fn a_peer_that_falls_silent_in_a_round_is_exit_4_and_named() {
+    let (ended, last) = unreliable(&["--timeout", "4s"], Then::Silence, |_| ());
+    let ended = ended.fails(4, "bob");
+    assert!(!ended.events("waiting").is_empty());
+    assert_eq!(last, Some(Reason::Aborted), "the silent device is told that it is over");
+}
+
+#[test]
+fn a_peer_that_is_gone_in_a_round_is_exit_4_and_named() {
+    unreliable(&[], Then::Gone, |_| ()).0.fails(4, "bob");
+}
+
+#[test]
+fn an_interrupted_device_says_so_in_the_middle_of_a_round() {
+    let interrupt = |running: &crate::device::Running| running.signal(Signal::INT);
+    let (ended, last) = unreliable(&[], Then::Silence, interrupt);
+    ended.fails(130, "interrupted");
+    assert_eq!(last, Some(Reason::Interrupted));
+}
+
+/// Frames that make no sense as the first word of a caller.
+fn nonsense() -> Vec<Vec<Frame>> {
+    let control = |text: &[u8]| Frame::new(Kind::Control, text.to_vec());
+    let message = |message: Message| Frame::new(Kind::Control, message.to_bytes());
+    let ceremony = || message(hello(VERSION, Want::Ceremony));
+    vec![
+        vec![],
+        vec![control(b"")],
+        vec![control(b"GET / HTTP/1.0")],
+        vec![control(&b"[".repeat(60_000))],
+        vec![control(&vec![b' '; MAX_FRAME])],
+        vec![control(br#"{"hello":{"version":1,"name":"a","want":"everything"}}"#)],
+        vec![control(br#"{"hello":{"version":1,"name":"a","want":"pair","extra":1}}"#)],
+        vec![Frame::new(Kind::Protocol, vec![0; MAX_FRAME])],
+        vec![Frame::new(Kind::Tunnel, vec![])],
+        vec![Frame::new(Kind::Tunnel, vec![2, 0, 0])],
+        vec![message(Message::Finished)],
+        vec![message(hello(VERSION + 1, Want::Ceremony))],
+        vec![ceremony()],
+        vec![ceremony(), control(b"{}")],
+        vec![ceremony(), message(Message::Start { nonces: vec![Hex([0; 32]); 500] })],
+        vec![ceremony(), message(Message::Pair { step: Hex([0; 32]) })],
+        vec![ceremony(), Frame::new(Kind::Protocol, vec![1; 100])],
+        vec![ceremony(), control(&vec![b'{'; MAX_FRAME])],
+    ]
+}
+
+/// Says all of it, as a device that nobody knows and as `known`; and bytes that are not even TLS.
+async fn talk_nonsense(known: &Tls, address: &str) {
+    let stranger = Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap();
+    for bytes in [&b"GET / HTTP/1.0\r\n\r\n"[..], &[0xff; 70_000], &[22, 3, 1, 0, 4, 1, 0, 0, 0]] {
+        let mut io = tcp::dial(address, crate::device::PATIENCE).await.unwrap();
+        // The other side may have hung up in the middle.
+        let _ = io.write_all(bytes).await;
+    }
+    for tls in [&stranger, known] {
+        for frames in nonsense() {
+            let mut link = call(tls, address).await;
+            for frame in frames {
+                let _ = link.send(frame).await;
+            }
+            link.close().await;
+        }
+    }
+}
+
+#[test]
+fn nonsense_from_anybody_does_not_disturb_a_listener() {
+    let (alice, bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    block_on(talk_nonsense(&insider.tls, &listener.address()));
+    still_signs(&alice, &listener);
+    drop(listener);
+
+    // Nor a request that is on the screen.
+    let listener = ["listen", "--bind", "127.0.0.1", "--port", "0"];
+    let mut at_bob = bob.terminal(listener);
+    let to = at_bob.address();
+    let running = alice.start(["sign", &fresh_digest(), "--peer", &to]);
+    at_bob.shows("[a]pprove, [d]eny: ");
+    block_on(async {
+        let stranger = Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap();
+        for frame in nonsense().into_iter().flatten().take(5) {
+            let mut link = call(&stranger, &to).await;
+            let _ = link.send(frame).await;
+            until_closed(link).await;
+        }
+    });
+    at_bob.types("a\n");
+    running.ends().succeeds();
+}
+
+#[test]
+fn callers_who_say_nothing_hold_nobody_up() {
+    let (alice, _bob, listener) = two_with_key();
+    block_on(async {
+        let address = listener.address();
+        let stranger = Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            silent.push(tcp::dial(&address, crate::device::PATIENCE).await.unwrap());
+        }
+        let mut guests = Vec::new();
+        for _ in 0..5 {
+            guests.push(enter(&stranger, &address).await);
+        }
+        let to = ["--peer", &address, "--timeout", "7s"];
+        let digest = fresh_digest();
+        alice.run(["sign", &digest].iter().chain(&to)).succeeds();
+        drop((silent, guests));
+    });
+}
+
+/// Proposals that no honest device makes.
+fn absurd(honest: &Proposal) -> Vec<Proposal> {
+    let mut all = Vec::new();
+    let mut with = |alter: &dyn Fn(&mut Proposal)| {
+        let mut proposal = honest.clone();
+        alter(&mut proposal);
+        all.push(proposal);
+    };
+    let keygen = |p: &mut Proposal| {
+        p.kind = cosign::talk::Kind::Keygen;
+        p.epoch = Hex([0; 32]);
+        p.key = "new".into();
+    };
+    with(&|p| p.parties.clear());
+    with(&|p| p.parties = vec![Hex([1; 32]); 300]);
+    with(&|p| p.parties.reverse());
+    with(&|p| p.parties.push(Hex([0xff; 32])));
+    with(&|p| p.signers.clear());
+    with(&|p| p.signers = vec![0, 1]);
+    with(&|p| p.signers = vec![1, 1]);
+    with(&|p| p.signers = vec![2, 1]);
+    with(&|p| p.signers = vec![1, 200]);
+    with(&|p| p.signers = vec![1]);
+    with(&|p| p.threshold = 0);
+    with(&|p| p.threshold = 255);
+    with(&|p| p.recipient = 9);
+    with(&|p| p.epoch = Hex([3; 32]));
+    with(&|p| p.epoch = Hex([0; 32]));
+    with(&|p| p.request_id = "../../../etc/passwd".into());
+    with(&|p| p.request_id.clear());
+    with(&|p| p.path = vec![1 << 31]);
+    with(&|p| p.path = vec![0; 17]);
+    with(&|p| p.source = Source::File { name: p.purpose.clone(), size: 0, hash: "md5".into() });
+    with(&|p| {
+        keygen(p);
+        p.threshold = 1;
+    });
+    with(&|p| {
+        keygen(p);
+        p.key = "../vault".into();
+    });
+    with(&|p| {
+        keygen(p);
+        p.key = String::new();
+    });
+    with(&|p| {
+        keygen(p);
+        p.epoch = Hex([5; 32]);
+    });
+    with(&|p| {
+        keygen(p);
+        p.parties = vec![Hex([1; 32]), Hex([2; 32])];
+    });
+    with(&|p| {
+        keygen(p);
+        p.signers = vec![1];
+    });
+    all
+}
+
+#[test]
+fn absurd_proposals_are_refused_one_by_one() {
+    let (alice, bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    let stranger = Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap();
+    block_on(async {
+        let address = listener.address();
+        let honest = proposal(&insider, &record);
+        for proposal in absurd(&honest) {
+            let mut link = enter(&insider.tls, &address).await;
+            say(&mut link, &Message::Propose(Box::new(proposal.clone()))).await.unwrap();
+            let answer = hear(&mut link, soon()).await;
+            assert!(matches!(answer, Ok(Message::Refuse { .. })), "{answer:?} to {proposal:?}");
+            until_closed(link).await;
+        }
+        // What is fine from Alice is not from somebody else.
+        let mut link = enter(&stranger, &address).await;
+        say(&mut link, &Message::Propose(Box::new(honest))).await.unwrap();
+        let answer = hear(&mut link, soon()).await;
+        assert!(matches!(answer, Ok(Message::Refuse { .. })), "{answer:?}");
+    });
+    let keys = bob.run(["keys", "list"]).succeeds();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
+    still_signs(&alice, &listener);
+}
+
+#[test]
+fn nonsense_in_the_middle_of_a_ceremony_ends_that_ceremony_alone() {
+    let (alice, bob, mut listener) = two_with_key();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    let protocol = |bytes: Vec<u8>| Frame::new(Kind::Protocol, bytes);
+    let control = |message: Message| Frame::new(Kind::Control, message.to_bytes());
+    let last_words = [
+        protocol(vec![]),
+        protocol(b"garbage".to_vec()),
+        protocol(vec![0; MAX_FRAME]),
+        Frame::new(Kind::Control, b"garbage".to_vec()),
+        control(Message::Welcome { name: cosign::device::Label::new("alice") }),
+        control(Message::Start { nonces: vec![] }),
+        control(Message::Refuse { reason: Reason::Denied }),
+    ];
+    block_on(async {
+        let address = listener.address();
+        for (i, last) in last_words.into_iter().enumerate() {
+            let mut link = enter(&insider.tls, &address).await;
+            let mut proposal = proposal(&insider, &record);
+            note_session(&insider, &record);
+            if i % 2 == 1 {
+                proposal.kind = cosign::talk::Kind::Keygen;
+                proposal.epoch = Hex([0; 32]);
+                proposal.key = "new".into();
+            }
+            let mine = proposal.nonce;
+            say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+            let Ok(Message::Accept { nonce, .. }) = hear(&mut link, soon()).await else { panic!() };
+            let nonces = if record.me == 1 { vec![mine, nonce] } else { vec![nonce, mine] };
+            say(&mut link, &Message::Start { nonces }).await.unwrap();
+            link.send(last).await.unwrap();
+            until_closed(link).await;
+        }
+    });
+    for _ in 0..7 {
+        listener.event("aborted");
+    }
+    let keys = bob.run(["keys", "list"]).succeeds();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 1, "{keys}");
+    still_signs(&alice, &listener);
+}
+
+#[test]
+fn a_start_that_leaves_somebody_out_starts_nothing() {
+    let (alice, _bob, mut listener) = two_with_key();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    block_on(async {
+        for nonces in [vec![], vec![Hex([1; 32]); 2], vec![Hex([1; 32]); 300]] {
+            let mut link = enter(&insider.tls, &listener.address()).await;
+            let proposal = proposal(&insider, &record);
+            say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+            let accepted = hear(&mut link, soon()).await;
+            assert!(matches!(accepted, Ok(Message::Accept { .. })));
+            say(&mut link, &Message::Start { nonces }).await.unwrap();
+            until_closed(link).await;
+            assert_eq!(listener.event("aborted")["code"], "aborted");
+        }
+    });
+    still_signs(&alice, &listener);
+}

@@ -1,0 +1,199 @@
+//! Devices that are driven from here and need not be honest: the library with its own vault.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use cosign::device::{Label, hex};
+use cosign::net::tls::{Expect, Tls, TlsLink, TlsVersion};
+use cosign::net::{Link, tcp};
+use cosign::party::PartyId;
+use cosign::progress::{RequestView, Source};
+use cosign::protocol::sign::{SignSetup, Signed, sign};
+use cosign::report::{self, Failure};
+use cosign::run::convene::{Ask, Convened, attend, convene};
+use cosign::run::drive::drive;
+use cosign::run::judge::{Answer, Comparison, Judge, Verdict};
+use cosign::run::reach::{Route, Target, hear, say};
+use cosign::run::sign::OpenKey;
+use cosign::run::{Node, ROUND, clock, records, view_of};
+use cosign::talk::{Hex, Kind, Message, Proposal, VERSION, Want};
+use cosign::vault::{Home, KeyRecord, Ledger, Unlock, Vault};
+use k256::Scalar;
+
+use crate::device::{Device, PATIENCE};
+
+/// Runs `work` on a thread's own runtime.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("it never ended") })
+}
+
+/// When an answer of the other side is overdue.
+pub(crate) fn soon() -> Instant {
+    clock::now() + PATIENCE
+}
+
+/// Says yes to everything.
+struct Yes;
+
+impl Judge for Yes {
+    fn compare(&self, _: Comparison) -> Answer<'_> {
+        Box::pin(async { Verdict::Yes })
+    }
+
+    fn approve(&self, _: RequestView) -> Answer<'_> {
+        Box::pin(async { Verdict::Yes })
+    }
+}
+
+/// The device, opened by this process.
+pub(crate) fn opened(device: &Device) -> Arc<Node> {
+    let home = Home::at(device.home());
+    let vault = Vault::open(&home, &Unlock::Identity(device.path("key.txt"))).unwrap();
+    let node = Node::new(home, vault, TlsVersion::Any, Arc::new(Yes), Arc::new(|_| {}));
+    Arc::new(node.unwrap())
+}
+
+/// Calls the device that listens at `address`, and says nothing yet.
+pub(crate) async fn call(tls: &Tls, address: &str) -> TlsLink {
+    let io = tcp::dial(address, PATIENCE).await.unwrap();
+    tls.connect(io, Expect::Anyone).await.unwrap()
+}
+
+/// Calls, greets and is let in.
+pub(crate) async fn enter(tls: &Tls, address: &str) -> TlsLink {
+    let mut link = call(tls, address).await;
+    say(&mut link, &hello(VERSION, Want::Ceremony)).await.unwrap();
+    assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Welcome { .. })));
+    link
+}
+
+pub(crate) fn hello(version: u8, want: Want) -> Message {
+    Message::Hello { version, name: Label::new("alice"), want }
+}
+
+/// Waits until the other side has nothing more to say.
+pub(crate) async fn until_closed(mut link: TlsLink) {
+    while link.recv().await.is_ok() {}
+}
+
+/// What an honest requester would propose for a signature with `record`.
+pub(crate) fn proposal(node: &Node, record: &KeyRecord) -> Proposal {
+    Proposal {
+        kind: Kind::Sign,
+        request_id: clock::request_id().unwrap(),
+        key: record.name.clone(),
+        parties: record.parties.iter().map(|p| Hex(*p.fingerprint.as_bytes())).collect(),
+        signers: record.parties.iter().map(|p| p.index).collect(),
+        threshold: record.threshold,
+        epoch: Hex(record.epoch),
+        digest: Hex([7; 32]),
+        source: Source::Digest,
+        purpose: Label::new("invoice 7"),
+        recipient: record.me,
+        path: Vec::new(),
+        nonce: Hex(clock::nonce().unwrap()),
+        height: Ledger::open(&node.home).unwrap().height(&record.epoch),
+        seconds: 100,
+    }
+}
+
+/// The only key of `node`.
+pub(crate) fn only_key(node: &Node) -> KeyRecord {
+    records::find(&node.home, "vault").unwrap().unwrap()
+}
+
+/// Notes that a session was spent, as an honest device does before its first message.
+pub(crate) fn note_session(node: &Node, record: &KeyRecord) {
+    let mut ledger = Ledger::open(&node.home).unwrap();
+    ledger.spend(&record.epoch, &rand::random(), &[]).unwrap();
+}
+
+/// The other party of `record`, at `address`.
+fn other(record: &KeyRecord, address: &str) -> (u8, Target) {
+    let party = record.parties.iter().find(|party| party.index != record.me).unwrap();
+    let target = Target {
+        name: Label::new(&party.name),
+        fingerprint: Some(party.fingerprint),
+        route: Route::Address(address.to_owned()),
+    };
+    (party.index, target)
+}
+
+/// Asks the device at `address` to sign, with another view of it here than there, and signs
+/// something else than was agreed.
+pub(crate) async fn ask(
+    node: &Arc<Node>,
+    address: &str,
+    see: impl FnOnce(&mut RequestView),
+    alter: impl FnOnce(&mut SignSetup),
+) -> Result<Signed, Failure> {
+    let record = only_key(node);
+    let key = OpenKey::take(node, &record).await?;
+    let proposal = proposal(node, &record);
+    let mut view = seen(node, &proposal, &record);
+    see(&mut view);
+    let convened = convene(node, &proposal, &view, vec![other(&record, address)]).await?;
+    take_part(node, key, &proposal, convened, alter).await
+}
+
+fn seen(node: &Node, proposal: &Proposal, record: &KeyRecord) -> RequestView {
+    let me = node.info.fingerprint;
+    view_of(node, proposal, &me, &hex(&record.public_key), &record.name)
+}
+
+/// Waits for a request for a signature, and says yes to another view of it than was proposed.
+pub(crate) async fn sit_down(
+    node: &Arc<Node>,
+    port: &tcp::Listener,
+    see: impl FnOnce(&mut RequestView),
+) -> (OpenKey, Proposal, Convened) {
+    let (io, _) = port.accept().await;
+    let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
+    assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Hello { .. })));
+    say(&mut link, &Message::Welcome { name: Label::new("bob") }).await.unwrap();
+    let Ok(Message::Propose(proposal)) = hear(&mut link, soon()).await else { panic!() };
+    let record = only_key(node);
+    let key = OpenKey::take(node, &record).await.unwrap();
+    let requester = link.peer();
+    let mut view = view_of(node, &proposal, &requester, &hex(&record.public_key), "vault");
+    see(&mut view);
+    let convened =
+        attend(node, link, &proposal, &view, proposal.height, Ask::Nothing).await.unwrap();
+    (key, *proposal, convened)
+}
+
+/// The protocol, with altered terms.
+pub(crate) async fn take_part(
+    node: &Arc<Node>,
+    mut key: OpenKey,
+    proposal: &Proposal,
+    mut convened: Convened,
+    alter: impl FnOnce(&mut SignSetup),
+) -> Result<Signed, Failure> {
+    let mut setup = SignSetup {
+        signers: proposal.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
+        sign_id: convened.id,
+        digest: proposal.digest.0,
+        tweak: Scalar::ZERO,
+        recipient: PartyId::new(proposal.recipient),
+    };
+    alter(&mut setup);
+    let mut machine = sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
+        .map_err(|fault| report::fault(&fault, |party| party.to_string()))?;
+    key.ledger.spend(&key.record.epoch, machine.session_id(), &[]).unwrap();
+    let signed = drive(node, "sign", &mut machine, &mut convened.table, &mut |_| Ok(())).await;
+    match &signed {
+        Ok(_) => convened.table.finish(soon()).await?,
+        Err(_) => convened.table.abort().await,
+    }
+    signed
+}
+
+/// A port of this process on the loopback interface, and its address.
+pub(crate) async fn port() -> (tcp::Listener, String) {
+    let port = tcp::Listener::bind("127.0.0.1".parse().ok(), 0).await.unwrap();
+    let address = port.address().unwrap().to_string();
+    (port, address)
+}

@@ -1,0 +1,376 @@
+//! Two people, two screens, six digits.
+
+use serde_json::Value;
+
+use cosign::net::tls::{self, Expect, Tls, TlsLink, TlsVersion};
+use cosign::net::{Link, tcp};
+use cosign::protocol::pair::{EXPORTER, Requester, Responder, Side};
+use cosign::run::reach::{hear, say};
+use cosign::secret::Secret;
+use cosign::talk::{Hex, Message, Want};
+
+use crate::device::{Device, holds, introduce, text};
+use crate::insider::{block_on, soon};
+use crate::terminal::Terminal;
+
+/// Bob's device listens in a terminal and takes what comes.
+fn listening(bob: &Device, more: &[&str]) -> (Terminal, String) {
+    let place = ["listen", "--bind", "127.0.0.1", "--port", "0"];
+    let mut screen = bob.terminal(place.iter().chain(more));
+    let address = screen.address();
+    (screen, address)
+}
+
+/// Alice and Bob, before anybody has said anything about the codes that they see.
+fn comparing(alice: &Device, bob: &Device) -> (Terminal, Terminal) {
+    let (mut at_bob, address) = listening(bob, &["--once"]);
+    let mut at_alice = alice.terminal(["pair", "--peer", &address]);
+    assert_eq!(at_alice.code(), at_bob.code());
+    at_alice.shows(QUESTION);
+    at_bob.shows(QUESTION);
+    (at_alice, at_bob)
+}
+
+const QUESTION: &str = "do both screens show the same code? [y/N] ";
+
+fn strangers() -> (Device, Device) {
+    (Device::new("alice"), Device::new("bob"))
+}
+
+/// No record on either device, and both logs say that it failed.
+#[track_caller]
+fn nothing_stored(devices: [&Device; 2]) {
+    for device in devices {
+        assert!(device.peers().is_empty(), "{} stored a record", device.name);
+        assert!(!device.outcomes().contains(&"paired".to_owned()));
+    }
+}
+
+#[test]
+fn both_screens_show_one_code_and_two_yeses_make_a_pair() {
+    let (alice, bob) = strangers();
+    let (mut at_alice, mut at_bob) = comparing(&alice, &bob);
+    at_alice.types("y\n").shows("waiting for bob");
+    assert!(alice.peers().is_empty() && bob.peers().is_empty(), "one yes is not enough");
+    at_bob.types("y\n");
+    assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
+    assert_eq!((alice.peers(), bob.peers()), (vec!["bob".to_owned()], vec!["alice".to_owned()]));
+    for device in [&alice, &bob] {
+        let listed = device.run(["peers", "list"]).succeeds();
+        assert!(listed["peers"][0]["expires"].is_string(), "kept without --remember: {listed}");
+        assert_eq!(device.outcomes(), ["paired"]);
+    }
+    // The pairing is good for a key at once, in either direction.
+    let listener = alice.serve(&[&bob]);
+    bob.run(["keygen", "--peer", &listener.address()]).succeeds();
+}
+
+#[test]
+fn a_pairing_that_is_remembered_does_not_end() {
+    let (alice, bob) = strangers();
+    let (mut at_bob, address) = listening(&bob, &["--once"]);
+    let mut at_alice = alice.terminal(["pair", "--peer", &address, "--remember"]);
+    for screen in [&mut at_alice, &mut at_bob] {
+        screen.shows(QUESTION).types("yes\n");
+    }
+    assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
+    let expires =
+        |device: &Device| device.run(["peers", "list"]).succeeds()["peers"][0]["expires"].take();
+    assert!(expires(&alice).is_null());
+    assert!(expires(&bob).is_string());
+}
+
+#[test]
+fn one_no_is_enough_and_enter_is_a_no() {
+    let (alice, bob) = strangers();
+    for (answer, alice_says_it) in [("n\n", true), ("n\n", false), ("\n", true), ("\n", false)] {
+        let (mut at_alice, mut at_bob) = comparing(&alice, &bob);
+        let (denier, other) =
+            if alice_says_it { (&mut at_alice, &mut at_bob) } else { (&mut at_bob, &mut at_alice) };
+        other.types("y\n").shows("waiting for");
+        denier.types(answer);
+        let (there, said) = at_alice.ends();
+        assert_eq!((there, at_bob.ends().0), (Some(3), Some(3)), "{said}");
+        assert!(said.contains("nothing was stored"), "{said}");
+        nothing_stored([&alice, &bob]);
+        for device in [&alice, &bob] {
+            device.run(["pair", "--reset-attempts"]).succeeds();
+        }
+    }
+}
+
+#[test]
+fn after_one_side_is_killed_both_can_pair_again_at_once() {
+    let (alice, bob) = strangers();
+    let (mut at_bob, address) = listening(&bob, &[]);
+    for bob_says_yes in [false, true] {
+        let mut at_alice = alice.terminal(["pair", "--peer", &address]);
+        at_alice.shows(QUESTION);
+        at_bob.shows(QUESTION);
+        if bob_says_yes {
+            at_bob.types("y\n").shows("waiting for alice");
+        }
+        at_alice.kill();
+        at_bob.shows("pair ended: ");
+        nothing_stored([&alice, &bob]);
+    }
+    let mut at_alice = alice.terminal(["pair", "--peer", &address]);
+    for screen in [&mut at_alice, &mut at_bob] {
+        screen.shows(QUESTION).types("y\n");
+    }
+    assert_eq!(at_alice.ends().0, Some(0));
+    at_bob.shows("paired with \"alice\"");
+    assert_eq!(bob.peers(), ["alice"]);
+}
+
+#[test]
+fn nobody_answering_ends_it() {
+    let (alice, bob) = strangers();
+    let (mut at_bob, address) = listening(&bob, &[]);
+    let at_alice = alice.terminal(["pair", "--peer", &address, "--timeout", "2s"]);
+    at_bob.shows(QUESTION);
+    let (code, said) = at_alice.ends();
+    assert_eq!(code, Some(4), "{said}");
+    at_bob.shows("pair ended: ");
+    nothing_stored([&alice, &bob]);
+}
+
+#[test]
+fn two_devices_that_call_each_other_pair_once() {
+    let tag = hex::encode(rand::random::<[u8; 4]>());
+    let (alice, bob) = (Device::new(&format!("alice-{tag}")), Device::new(&format!("bob-{tag}")));
+    let pair = |device: &Device, peer: &Device| {
+        device.terminal(["pair", &peer.name, "--interface", "lo", "--timeout", "90s"])
+    };
+    let (mut at_alice, mut at_bob) = (pair(&alice, &bob), pair(&bob, &alice));
+    assert_eq!(at_alice.code(), at_bob.code());
+    for screen in [&mut at_alice, &mut at_bob] {
+        screen.shows(QUESTION).types("y\n");
+    }
+    let ended = [at_alice.ends(), at_bob.ends()];
+    assert!(ended.iter().all(|(code, _)| *code == Some(0)), "{ended:?}");
+    assert_eq!((alice.peers(), bob.peers()), (vec![bob.name.clone()], vec![alice.name.clone()]));
+}
+
+#[test]
+fn while_a_code_is_on_the_screen_others_are_told_busy() {
+    let (alice, bob) = strangers();
+    let carol = Device::new("carol");
+    let (mut at_bob, address) = listening(&bob, &["--once"]);
+    let mut at_alice = alice.terminal(["pair", "--peer", &address]);
+    let code = at_bob.shows("pairing with \"alice\"").code();
+    at_bob.shows(QUESTION);
+
+    let (exit, said) = carol.terminal(["pair", "--peer", &address, "--timeout", "2s"]).ends();
+    assert_eq!(exit, Some(4), "{said}");
+    assert!(said.contains("busy"), "{said}");
+
+    // What is on the screen is still Alice's code, and the yes is for her.
+    assert_eq!(at_alice.code(), code);
+    at_bob.types("y\n");
+    at_alice.shows(QUESTION).types("y\n");
+    assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
+    assert_eq!(bob.peers(), ["alice"]);
+    assert!(carol.peers().is_empty());
+}
+
+#[test]
+fn five_failures_lock_pairing_until_the_owner_resets_it() {
+    let (alice, bob) = strangers();
+    let (mut at_bob, address) = listening(&bob, &[]);
+    let pair = ["pair", "--peer", &address];
+    for _ in 0..5 {
+        let mut at_alice = alice.terminal(pair);
+        at_bob.shows(QUESTION);
+        at_alice.shows(QUESTION).types("n\n");
+        assert_eq!(at_alice.ends().0, Some(3));
+        at_bob.shows("pair ended: ");
+    }
+    // Both devices count for themselves, and restarts change nothing.
+    let (code, said) = alice.terminal(pair).ends();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("5 pairings in a row have failed"), "{said}");
+    alice.run(["pair", "--reset-attempts"]).succeeds();
+    let (code, said) = alice.terminal(pair).ends();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("takes no more pairings"), "{said}");
+    at_bob.shows("pair ended: 5 pairings in a row have failed");
+    bob.run(["pair", "--reset-attempts"]).succeeds();
+    let mut at_alice = alice.terminal(pair);
+    for screen in [&mut at_alice, &mut at_bob] {
+        screen.shows(QUESTION).types("y\n");
+    }
+    assert_eq!(at_alice.ends().0, Some(0));
+}
+
+#[test]
+fn a_device_does_not_pair_with_itself() {
+    let alice = Device::new("alice");
+    let (_screen, address) = listening(&alice, &[]);
+    let (code, said) = alice.terminal(["pair", "--peer", &address]).ends();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("itself"), "{said}");
+    assert!(alice.peers().is_empty());
+}
+
+#[test]
+fn a_known_name_on_another_device_is_pointed_out() {
+    let (alice, bob) = strangers();
+    introduce(&[&alice, &bob]);
+    let impostor = Device::new("bob");
+    let (mut there, address) = listening(&impostor, &["--once"]);
+    let mut at_alice = alice.terminal(["pair", "--peer", &address]);
+    at_alice.shows("warning").shows("another device is known here as \"bob\"");
+    at_alice.shows(QUESTION).types("y\n");
+    there.shows(QUESTION).types("y\n");
+    assert_eq!((at_alice.ends().0, there.ends().0), (Some(0), Some(0)));
+    let peers = alice.run(["peers", "list"]).succeeds();
+    let named = |name: &str| {
+        let all = peers["peers"].as_array().unwrap().iter();
+        all.filter(|peer| peer["name"] == name)
+            .map(|peer| text(&peer["fingerprint"]))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named("bob"), [bob.fingerprint()]);
+    let id = impostor.fingerprint();
+    assert_eq!(named(&format!("bob-{}", &id[..8])), [id]);
+}
+
+#[test]
+fn a_pairing_that_is_over_makes_no_key_on_either_side() {
+    let (alice, bob) = crate::device::two();
+    let listener = bob.serve(&[&alice]);
+    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &listener.address()];
+    expire(&bob);
+    let ended = alice.run(keygen).fails(5, "pair");
+    assert!(ended.events("round").is_empty());
+    expire(&alice);
+    alice.run(keygen).fails(5, "cosign pair bob");
+    assert!(alice.run(["keys", "list"]).succeeds()["keys"].as_array().unwrap().is_empty());
+}
+
+/// Lets every pairing of `device` have ended in 1970.
+fn expire(device: &Device) {
+    let named = |(path, _): &(std::path::PathBuf, Vec<u8>)| path.ends_with("peers.json");
+    let (path, content) = device.files().into_iter().find(named).unwrap();
+    let mut document: Value = serde_json::from_slice(&content).unwrap();
+    for peer in document["peers"].as_array_mut().unwrap() {
+        peer["expires"] = 1.into();
+    }
+    std::fs::write(path, document.to_string()).unwrap();
+}
+
+/// What somebody between Alice and Bob sees: the code of either side.
+struct Between {
+    alice: String,
+    bob: String,
+}
+
+/// Ends both TLS connections, is a party of its own to either, and says yes to both at once.
+async fn between(port: tcp::Listener, bob: &str) -> (Between, TlsLink, TlsLink) {
+    let mallory = tls::Device::generate().unwrap();
+    let own = Tls::new(&mallory, TlsVersion::Any).unwrap();
+    let (mut left, mut right, hello, welcome) = ends(&own, port, bob).await;
+    let Message::Hello { name: alice_name, .. } = hello else { panic!() };
+    let Message::Welcome { name: bob_name } = welcome else { panic!() };
+    let me = |name| Side { fingerprint: mallory.fingerprint, name };
+    let nonce = || Secret::new(rand::random::<[u8; 32]>());
+
+    // To Alice, who calls, it is Bob.
+    let alice = Side { fingerprint: left.peer(), name: alice_name.as_str().as_bytes() };
+    let bob_claimed = me(bob_name.as_str().as_bytes());
+    let commitment = step(&mut left).await;
+    let exporter = left.exporter(EXPORTER).unwrap();
+    let (responder, answer) =
+        Responder::start(&exporter, bob_claimed, alice, nonce(), commitment).unwrap();
+    send(&mut left, answer).await;
+    let opening = step(&mut left).await;
+    let with_alice = responder.open(&opening).unwrap();
+
+    // To Bob, who is called, it is Alice.
+    let bob = Side { fingerprint: right.peer(), name: bob_name.as_str().as_bytes() };
+    let alice_claimed = me(alice_name.as_str().as_bytes());
+    let exporter = right.exporter(EXPORTER).unwrap();
+    let (requester, commitment) = Requester::start(&exporter, alice_claimed, bob, nonce()).unwrap();
+    send(&mut right, commitment).await;
+    let answer = step(&mut right).await;
+    let (with_bob, opening) = requester.reveal(&answer);
+    send(&mut right, opening).await;
+
+    let codes = Between { alice: with_alice.code().to_string(), bob: with_bob.code().to_string() };
+    send(&mut left, with_alice.confirm().1).await;
+    send(&mut right, with_bob.confirm().1).await;
+    (codes, left, right)
+}
+
+/// The link to Alice and the one to Bob, and how they greeted.
+async fn ends(own: &Tls, port: tcp::Listener, bob: &str) -> (TlsLink, TlsLink, Message, Message) {
+    let (io, _) = port.accept().await;
+    let mut left = own.accept(io, Expect::Anyone).await.unwrap();
+    let hello = hear(&mut left, soon()).await.unwrap();
+    assert!(matches!(hello, Message::Hello { want: Want::Pair, .. }));
+    let io = tcp::dial(bob, crate::device::PATIENCE).await.unwrap();
+    let mut right = own.connect(io, Expect::Anyone).await.unwrap();
+    say(&mut right, &hello).await.unwrap();
+    let welcome = hear(&mut right, soon()).await.unwrap();
+    say(&mut left, &welcome).await.unwrap();
+    (left, right, hello, welcome)
+}
+
+async fn step(link: &mut TlsLink) -> [u8; 32] {
+    match hear(link, soon()).await.unwrap() {
+        Message::Pair { step } => step.0,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn send(link: &mut TlsLink, step: [u8; 32]) {
+    say(link, &Message::Pair { step: Hex(step) }).await.unwrap();
+}
+
+#[test]
+fn somebody_in_between_makes_the_codes_differ() {
+    let (alice, bob) = strangers();
+    let (mut at_bob, address) = listening(&bob, &["--once"]);
+    block_on(async {
+        let port = tcp::Listener::bind("127.0.0.1".parse().ok(), 0).await.unwrap();
+        let here = port.address().unwrap().to_string();
+        let mut at_alice = alice.terminal(["pair", "--peer", &here]);
+        let (codes, left, right) = between(port, &address).await;
+        let (seen_by_alice, seen_by_bob) = (at_alice.code(), at_bob.code());
+        assert_eq!((&seen_by_alice, &seen_by_bob), (&codes.alice, &codes.bob));
+        assert_ne!(seen_by_alice, seen_by_bob);
+        at_alice.shows(QUESTION).types("n\n");
+        at_bob.shows(QUESTION).types("n\n");
+        assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(3), Some(3)));
+        drop((left, right));
+    });
+    nothing_stored([&alice, &bob]);
+}
+
+#[test]
+fn an_exchange_passed_on_from_another_connection_shows_no_code_at_all() {
+    let (alice, bob) = strangers();
+    let (at_bob, address) = listening(&bob, &["--once"]);
+    block_on(async {
+        let port = tcp::Listener::bind("127.0.0.1".parse().ok(), 0).await.unwrap();
+        let here = port.address().unwrap().to_string();
+        let mut at_alice = alice.terminal(["pair", "--peer", &here]);
+        let own = Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap();
+        let (mut left, mut right, ..) = ends(&own, port, &address).await;
+        let commitment = step(&mut left).await;
+        send(&mut right, commitment).await;
+        let answer = step(&mut right).await;
+        send(&mut left, answer).await;
+        let opening = step(&mut left).await;
+        send(&mut right, opening).await;
+        // Bob's device notices by itself; Alice's has shown her code, which nobody else shows.
+        let (code, said) = at_bob.ends();
+        assert_eq!(code, Some(5), "{said}");
+        assert!(!holds(said.as_bytes(), b"code  "), "{said}");
+        at_alice.shows(QUESTION).types("n\n");
+        assert_eq!(at_alice.ends().0, Some(3));
+        left.close().await;
+    });
+    nothing_stored([&alice, &bob]);
+}

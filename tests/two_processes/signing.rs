@@ -1,0 +1,327 @@
+//! Keys and signatures of two and three devices.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::device::{Device, Listener, arg, holds, introduce, text, two_with_key};
+use crate::openssl;
+
+/// 32 bytes that nobody has signed yet, in hexadecimal.
+pub(crate) fn fresh_digest() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
+/// The PEM file of a key's public half.
+pub(crate) fn exported(device: &Device, key: &str) -> PathBuf {
+    let pem = device.path(&format!("{key}.pem"));
+    device.run(["keys", "export", key, "-o", arg(&pem)]).succeeds();
+    pem
+}
+
+#[test]
+fn the_demo_ends_with_a_signature_that_openssl_accepts() {
+    let nobody = Device::blank("nobody");
+    let mut command = nobody.script(["demo"]);
+    command.env_remove("COSIGN_HOME").env_remove("COSIGN_IDENTITY");
+    command.env("TMPDIR", nobody.path("."));
+    let result = crate::device::Running::start(&mut command).ends().succeeds();
+    let steps: Vec<&Value> = result["steps"].as_array().unwrap().iter().collect();
+    let names: Vec<String> = steps.iter().map(|step| text(&step["name"])).collect();
+    assert_eq!(names, ["start", "discover", "pair", "keygen", "sign", "verify"]);
+    assert!(steps.iter().all(|step| step["ms"].is_u64()));
+    let sign = &result["sign"];
+    // SubjectPublicKeyInfo of a compressed point of secp256k1, up to the point.
+    let head = "3036301006072a8648ce3d020106052b8104000a032200";
+    let key = hex::decode(format!("{head}{}", text(&sign["public_key"]))).unwrap();
+    let key = nobody.write("key.der", key);
+    openssl::is_satisfied(sign, &key, &text(&sign["digest"]));
+    let mut check = std::process::Command::new("sh");
+    assert!(check.arg("-c").arg(text(&result["check"])).output().unwrap().status.success());
+}
+
+#[test]
+fn one_listener_co_signs_many_digests_and_openssl_accepts_each() {
+    let (alice, bob, _listener) = two_with_key();
+    let pem = exported(&alice, "vault");
+    assert_eq!(std::fs::read(&pem).unwrap(), std::fs::read(exported(&bob, "vault")).unwrap());
+    for _ in 0..20 {
+        let digest = fresh_digest();
+        let result = alice.run(["sign", &digest, "--key", "vault"]).succeeds();
+        openssl::is_satisfied(&result, &pem, &digest);
+        assert_eq!(result["delivered_to"], serde_json::json!(["alice"]));
+        assert!(!openssl::accepts(
+            &pem,
+            &hex::decode(fresh_digest()).unwrap(),
+            &hex::decode(text(&result["der"])).unwrap()
+        ));
+    }
+    for device in [&alice, &bob] {
+        let outcomes = device.outcomes();
+        assert_eq!(outcomes.iter().filter(|outcome| *outcome == "signed").count(), 20);
+        assert_eq!(device.run(["log", "--verify"]).succeeds()["valid"], true);
+    }
+}
+
+#[test]
+fn the_only_key_and_the_only_peer_need_no_flags() {
+    let (alice, bob) = crate::device::two();
+    let listener = bob.serve(&[&alice]);
+    let made = alice.run(["keygen", "--peer", &listener.address()]).succeeds();
+    assert_eq!((&made["key"], &made["threshold"]), (&"default".into(), &2.into()));
+    assert_eq!(made["confirmed"], true);
+    let digest = fresh_digest();
+    let result = alice.run(["sign", &digest]).succeeds();
+    openssl::is_satisfied(&result, &exported(&alice, "default"), &digest);
+    assert_eq!(result["public_key"], made["public_key"]);
+}
+
+#[test]
+fn a_file_is_hashed_as_asked_and_the_approver_is_told_how() {
+    let (alice, _bob, mut listener) = two_with_key();
+    let pem = exported(&alice, "vault");
+    alice.write("abc", "abc");
+    let once = Sha256::digest("abc");
+    let cases = [
+        ("sha256", hex::encode(once)),
+        ("sha256d", hex::encode(Sha256::digest(once))),
+        (
+            "keccak256",
+            "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45".to_owned(),
+        ),
+    ];
+    for (hash, digest) in cases {
+        let sign = ["sign", "--file", "abc", "--hash", hash, "--purpose", "the alphabet"];
+        let result = alice.run(sign).succeeds();
+        openssl::is_satisfied(&result, &pem, &digest);
+        let seen = listener.event_where("request", |request| request["ceremony"] == "sign");
+        assert_eq!(seen["digest"], digest);
+        assert_eq!(seen["purpose"], "the alphabet");
+        let source = serde_json::json!({"kind": "file", "name": "abc", "size": 3, "hash": hash});
+        assert_eq!(seen["source"], source);
+        let verify = ["verify", "--file", "abc", "--hash", hash, &text(&result["der"])];
+        alice.run(verify).succeeds();
+    }
+    let mut piped = alice.command(["sign", "--file", "-", "-q"]);
+    let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"abc").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let signature = String::from_utf8(output.stdout).unwrap();
+    assert!(openssl::accepts(&pem, &once, &hex::decode(signature.trim()).unwrap()));
+}
+
+#[test]
+fn a_signature_is_written_in_the_form_that_was_asked_for() {
+    let (alice, _bob, _listener) = two_with_key();
+    let pem = exported(&alice, "vault");
+    let digest = fresh_digest();
+    let bytes = hex::decode(&digest).unwrap();
+    let printed = |more: &[&str]| {
+        let output = alice.command(["sign", &digest, "-q"]).args(more).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    let plain = String::from_utf8(printed(&[])).unwrap();
+    let der = hex::decode(plain.strip_suffix('\n').unwrap()).unwrap();
+    assert!(openssl::accepts(&pem, &bytes, &der));
+    assert!(openssl::accepts(&pem, &bytes, &printed(&["--format", "der", "-o", "-"])));
+
+    for (format, length) in [("compact", Some(64)), ("recoverable", Some(65)), ("der", None)] {
+        let path = alice.path(format);
+        assert!(printed(&["--format", format, "-o", arg(&path)]).is_empty());
+        let written = std::fs::read(&path).unwrap();
+        assert!(length.is_none_or(|length| written.len() == length));
+        alice.run(["verify", &digest, arg(&path), "--key", "vault"]).succeeds();
+    }
+    assert!(printed(&["-o", "plain"]).is_empty());
+    assert!(openssl::accepts(&pem, &bytes, &std::fs::read(alice.path("plain")).unwrap()));
+
+    let armour = alice.write("armour", printed(&["--format", "pem"]));
+    assert!(std::fs::read_to_string(&armour).unwrap().starts_with("-----BEGIN "));
+    alice.run(["verify", &digest, arg(&armour)]).succeeds();
+
+    let object: Value = serde_json::from_slice(&printed(&["--format", "json"])).unwrap();
+    openssl::is_satisfied(&object, &pem, &digest);
+
+    let other = fresh_digest();
+    alice.run(["verify", &other, "plain"]).fails(1, "vault");
+}
+
+#[test]
+fn a_waiting_twin_approves_its_own_digest_and_no_other() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let pem = exported(&alice, "vault");
+    let (agreed, other) = (fresh_digest(), fresh_digest());
+    let wait = ["sign", &agreed, "--wait", "--port", "0", "--bind", "127.0.0.1"];
+    let mut twin = Listener::on(bob.start(wait));
+    let sign = |digest: &str| {
+        let to = twin.address();
+        alice.run(["sign", digest, "--peer", &to, "--deliver-to", "both"])
+    };
+    sign(&other).fails(9, "bob");
+    openssl::is_satisfied(&sign(&agreed).succeeds(), &pem, &agreed);
+    assert_eq!(twin.event("signed")["digest"], agreed);
+    openssl::is_satisfied(&twin.ends().succeeds(), &pem, &agreed);
+}
+
+/// Alice, Bob and Carol, who know each other and all listen.
+fn three() -> ([Device; 3], [Listener; 3]) {
+    let devices = ["alice", "bob", "carol"].map(Device::new);
+    let [a, b, c] = &devices;
+    introduce(&[a, b, c]);
+    let listeners = [a.serve(&[b, c]), b.serve(&[a, c]), c.serve(&[a, b])];
+    for (peer, listener) in devices.iter().zip(&listeners) {
+        let print = peer.fingerprint();
+        for device in devices.iter().filter(|device| device.name != peer.name) {
+            let to = listener.address();
+            let add = ["peers", "add", &peer.name, "--fingerprint", &print, "--address", &to];
+            device.run(add).succeeds();
+        }
+    }
+    (devices, listeners)
+}
+
+#[test]
+fn each_pair_of_a_two_of_three_key_signs() {
+    let ([alice, bob, carol], _listeners) = three();
+    let keygen = ["keygen", "--key", "team", "--threshold", "2", "--with", "bob", "carol"];
+    let made = alice.run(keygen).succeeds();
+    assert_eq!(made["parties"].as_array().unwrap().len(), 3);
+    let pem = exported(&carol, "team");
+    for (asks, helps) in [(&alice, &bob), (&alice, &carol), (&bob, &carol), (&carol, &alice)] {
+        let digest = fresh_digest();
+        let result = asks.run(["sign", &digest, "--with", &helps.name]).succeeds();
+        openssl::is_satisfied(&result, &pem, &digest);
+        assert_eq!(result["public_key"], made["public_key"]);
+        assert_eq!(result["parties"].as_array().unwrap().len(), 2);
+    }
+    for candidate in ["bob", "carol", "--with"] {
+        alice.run(["sign", &fresh_digest()]).fails(2, candidate);
+    }
+}
+
+#[test]
+fn three_of_three_sign_together_and_deliver_as_told() {
+    let ([alice, bob, carol], [_at_alice, at_bob, at_carol]) = three();
+    alice.run(["keygen", "--key", "all", "--threshold", "3", "--with", "bob,carol"]).succeeds();
+    let pem = exported(&bob, "all");
+    let digest = fresh_digest();
+    openssl::is_satisfied(&bob.run(["sign", &digest]).succeeds(), &pem, &digest);
+
+    let digest = fresh_digest();
+    alice.run(["sign", &digest, "--deliver-to", "cosigner"]).fails(2, "--deliver-to");
+    let result = alice.run(["sign", &digest, "--deliver-to", "carol"]).succeeds();
+    assert_eq!(result["delivered_to"], serde_json::json!(["carol"]));
+    let der = delivered(&carol, at_carol, &digest);
+    assert!(openssl::accepts(&pem, &hex::decode(&digest).unwrap(), &der));
+    for device in [&alice, &bob] {
+        assert!(!knows(device, &der), "{} holds the signature", device.name);
+    }
+    drop(at_bob);
+}
+
+/// The signature that `device` says it received: in an event, and in its home.
+#[track_caller]
+fn delivered(device: &Device, mut listener: Listener, digest: &str) -> Vec<u8> {
+    let event = listener.event_where("signed", |event| event["digest"] == digest);
+    let stored = device.home().join("state/signatures");
+    let stored = stored.join(format!("{}.json", text(&event["request_id"])));
+    let stored: Value = serde_json::from_slice(&std::fs::read(stored).unwrap()).unwrap();
+    assert_eq!(stored["der"], event["der"]);
+    hex::decode(text(&event["der"])).unwrap()
+}
+
+/// Whether the part `s` of a signature is in any file of `device`, as bytes or as digits.
+fn knows(device: &Device, der: &[u8]) -> bool {
+    let s = secret_part(der);
+    let digits = hex::encode(&s);
+    device
+        .files()
+        .iter()
+        .any(|(_, content)| holds(content, &s) || holds(content, digits.as_bytes()))
+}
+
+fn secret_part(der: &[u8]) -> Vec<u8> {
+    k256::ecdsa::Signature::from_der(der).unwrap().split_bytes().1.to_vec()
+}
+
+#[test]
+fn whoever_does_not_receive_the_signature_never_holds_it() {
+    let (alice, bob, listener) = two_with_key();
+    let pem = exported(&alice, "vault");
+    let bytes = |digest: &str| hex::decode(digest).unwrap();
+
+    let digest = fresh_digest();
+    let out = arg(Path::new("out"));
+    let ended = alice.run(["sign", &digest, "--deliver-to", "cosigner", "-o", out]);
+    let said = [ended.stdout.clone(), ended.stderr.clone().into_bytes()].concat();
+    let result = ended.succeeds();
+    for absent in ["der", "r", "s", "recovery_id"] {
+        assert!(result[absent].is_null(), "{absent} is there");
+    }
+    assert_eq!(result["delivered_to"], serde_json::json!(["bob"]));
+    let der = delivered(&bob, listener, &digest);
+    assert!(openssl::accepts(&pem, &bytes(&digest), &der));
+    assert!(!knows(&alice, &der) && knows(&bob, &der));
+    assert!(!holds(&said, hex::encode(secret_part(&der)).as_bytes()));
+    assert!(!alice.path("out").exists());
+
+    let mut listener = bob.serve(&[&alice]);
+    let to = listener.address();
+    let digest = fresh_digest();
+    let result = alice.run(["sign", &digest, "--deliver-to", "requester", "--peer", &to]);
+    let der = hex::decode(text(&result.succeeds()["der"])).unwrap();
+    assert!(knows(&alice, &der));
+    assert!(listener.event_where("signed", |e| e["digest"] == digest)["der"].is_null());
+    assert!(!knows(&bob, &der));
+
+    let digest = fresh_digest();
+    let result = alice.run(["sign", &digest, "--deliver-to", "both"]).succeeds();
+    openssl::is_satisfied(&result, &pem, &digest);
+    assert_eq!(delivered(&bob, listener, &digest), hex::decode(text(&result["der"])).unwrap());
+}
+
+#[test]
+fn new_shares_sign_for_the_same_public_key() {
+    let (alice, bob, listener) = two_with_key();
+    let pem = exported(&alice, "vault");
+    let before = alice.run(["keys", "show", "vault"]).succeeds();
+    alice.run(["keys", "refresh", "vault"]).succeeds();
+    assert_eq!(alice.run(["keys", "show", "vault"]).succeeds()["public_key"], before["public_key"]);
+    let digest = fresh_digest();
+    openssl::is_satisfied(&alice.run(["sign", &digest]).succeeds(), &pem, &digest);
+    drop(listener);
+    // The other way round, and with a key that outlives the pairing it was made in.
+    for (device, peer) in [(&alice, "bob"), (&bob, "alice")] {
+        device.run(["peers", "forget", peer]).succeeds();
+    }
+    let twin = ["sign", &digest, "--wait", "--port", "0", "--bind", "127.0.0.1"];
+    let twin = Listener::on(alice.start(twin));
+    let sign = ["sign", &digest, "--with", "alice", "--peer", &twin.address()];
+    openssl::is_satisfied(&bob.run(sign).succeeds(), &pem, &digest);
+}
+
+#[test]
+fn two_requests_for_one_key_are_served_one_after_the_other() {
+    let (alice, _bob, _listener) = two_with_key();
+    let pem = exported(&alice, "vault");
+    let digests = [fresh_digest(), fresh_digest()];
+    let running = digests.each_ref().map(|digest| alice.start(["sign", digest]));
+    for (digest, run) in digests.iter().zip(running) {
+        openssl::is_satisfied(&run.ends().succeeds(), &pem, digest);
+    }
+}
+
+#[test]
+fn a_request_id_is_good_for_one_signature() {
+    let (alice, _bob, _listener) = two_with_key();
+    let sign = |digest: &str| alice.run(["sign", digest, "--request-id", "release-1"]);
+    let digest = fresh_digest();
+    assert_eq!(sign(&digest).succeeds()["request_id"], "release-1");
+    sign(&digest).fails(12, "release-1");
+    sign(&fresh_digest()).fails(12, "release-1");
+}
