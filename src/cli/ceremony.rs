@@ -81,7 +81,8 @@ where
         let work = work(Arc::clone(&node));
         tokio::pin!(work);
         tokio::select! {
-            result = &mut work => result,
+            // First of all: a signal that comes as soon as this device says that it listens is heard.
+            biased;
             () = interrupted() => {
                 // The work goes on meanwhile: it holds the links that are to carry the word.
                 let word = node.interrupt();
@@ -92,6 +93,7 @@ where
                 }
                 Err(Failure::new(Code::Interrupted, "interrupted"))
             }
+            result = &mut work => result,
         }
     })
 }

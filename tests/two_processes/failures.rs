@@ -65,7 +65,8 @@ fn the_approver_sees_every_fact_and_their_no_is_exit_3_on_both_sides() {
     at_bob.shows("digest only: cannot be checked here");
     at_bob.shows("purpose      \"pay [2J]0;x the invoice\"");
     at_bob.shows("requester    \"alice\"").shows("fingerprint");
-    at_bob.shows("receives it").shows("\"alice\"").shows("\"bob\"").shows("time left");
+    let receivers = at_bob.shows("receives it").shown_before("time left");
+    assert!(receivers.contains("\"alice\"") && receivers.contains("\"bob\""), "{receivers}");
     // Enter decides nothing.
     at_bob.shows(APPROVE).types("\n").shows(APPROVE).types("d\n");
     running.ends().fails(3, "bob");

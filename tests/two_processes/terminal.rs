@@ -50,6 +50,16 @@ impl Terminal {
         self
     }
 
+    /// Waits until `text` is on the screen, and gives what came before it.
+    #[track_caller]
+    pub(crate) fn shown_before(&mut self, text: &str) -> String {
+        let before = |seen: &str| {
+            let at = seen.find(text)?;
+            Some((seen.get(..at)?.to_owned(), at + text.len()))
+        };
+        self.until(text, before).0
+    }
+
     /// Waits for the six digits.
     #[track_caller]
     pub(crate) fn code(&mut self) -> String {
