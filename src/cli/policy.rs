@@ -5,9 +5,9 @@
 //! A rule with `max_count` is charged on disk before its answer leaves.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
@@ -346,7 +346,9 @@ struct CounterFile {
 impl Counters {
     fn lock(state: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(state)?;
-        let lock = File::create(state.join("policy.lock"))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let lock = options.open(state.join("policy.lock"))?;
         lock.lock()?;
         let path = state.join("policy.json");
         let file = match fs::read(&path) {

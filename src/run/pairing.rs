@@ -226,8 +226,12 @@ async fn agree(
     let verdict = loop {
         tokio::select! {
             verdict = &mut answer => break verdict,
-            // The other person may be quicker, or say no, or walk away.
-            heard = hear_step(link, name, until), if theirs.is_none() => theirs = Some(heard?),
+            // The other person may be quicker, or say no, or walk away even after a yes.
+            heard = hear_step(link, name, until) => {
+                if theirs.replace(heard?).is_some() {
+                    return Err(report::nonsense(name.as_str()));
+                }
+            }
             () = node.interrupted() => return Err(report::interrupted()),
         }
     };
