@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use age::secrecy::ExposeSecret;
@@ -212,16 +212,27 @@ impl Running {
     /// The next event of this kind that is `right`.
     #[track_caller]
     pub(crate) fn event_where(&mut self, kind: &str, right: impl Fn(&Value) -> bool) -> Value {
+        while let Some(event) = self.next_event() {
+            if event["event"] == kind && right(&event) {
+                return event;
+            }
+        }
+        panic!("no event {kind:?} came; it said:\n{}", self.said);
+    }
+
+    /// The next event of any kind; `None` once it has ended.
+    #[track_caller]
+    pub(crate) fn next_event(&mut self) -> Option<Value> {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
                     self.said += &format!("{line}\n");
-                    let event: Value = serde_json::from_str(&line).unwrap_or_default();
-                    if event["event"] == kind && right(&event) {
-                        return event;
+                    if let Ok(event) = serde_json::from_str(&line) {
+                        return Some(event);
                     }
                 }
-                Err(_) => panic!("no event {kind:?} came; it said:\n{}", self.said),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("it fell silent:\n{}", self.said),
             }
         }
     }
@@ -356,7 +367,7 @@ impl Ended {
 }
 
 /// The table of exit codes.
-const NAMES: [(i32, &str); 13] = [
+const NAMES: [(i32, &str); 14] = [
     (1, "invalid"),
     (2, "usage"),
     (3, "denied"),
@@ -369,6 +380,7 @@ const NAMES: [(i32, &str); 13] = [
     (10, "not_found"),
     (11, "interaction"),
     (12, "conflict"),
+    (70, "internal"),
     (130, "interrupted"),
 ];
 

@@ -111,7 +111,7 @@ pub(crate) fn note_session(node: &Node, record: &KeyRecord) {
 }
 
 /// The other party of `record`, at `address`.
-fn other(record: &KeyRecord, address: &str) -> (u8, Target) {
+pub(crate) fn other(record: &KeyRecord, address: &str) -> (u8, Target) {
     let party = record.parties.iter().find(|party| party.index != record.me).unwrap();
     let target = Target {
         name: Label::new(&party.name),

@@ -1,0 +1,231 @@
+//! A peer that fails the check which leaks: banned before anything leaves, and for good (§5.4).
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use cosign::device::hex;
+use cosign::party::PartyId;
+use cosign::protocol::machine::{Machine, Output, Protocol};
+use cosign::protocol::sign::{SignSetup, Signing, sign};
+use cosign::report::{Code, Failure};
+use cosign::run::convene::{Convened, convene};
+use cosign::run::sign::OpenKey;
+use cosign::run::table::{Incoming, Table};
+use cosign::run::{Node, ROUND, clock, view_of};
+use cosign::talk::Proposal;
+use cosign::vault::Home;
+use k256::Scalar;
+use rustix::process::Signal;
+
+use crate::device::{Device, Running, two_with_key};
+use crate::insider::{block_on, only_key, opened, other, port, proposal, sit_down};
+use crate::survey::{DIGEST, banned, count, signs, unresolved, whole};
+
+/// Takes part to the end, with `alter` altering what it says.
+async fn play<P: Protocol>(
+    machine: &mut Machine<P>,
+    table: &mut Table,
+    mut alter: impl FnMut(&mut [u8]),
+) {
+    machine.start(clock::now());
+    loop {
+        while let Some(output) = machine.poll() {
+            match output {
+                Output::Send { to, mut bytes } => {
+                    alter(&mut bytes);
+                    let _ = table.send(to.get(), bytes).await;
+                }
+                Output::Persist(_) | Output::Event(_) => {}
+                Output::Done(_) | Output::Failed(_) => return,
+            }
+        }
+        match table.recv().await {
+            (party, Incoming::Protocol(bytes)) => {
+                machine.handle(clock::now(), PartyId::new(party).unwrap(), &bytes);
+            }
+            _ => return,
+        }
+    }
+}
+
+/// The type of SG1, and where its `u` begins.
+const SG1: u8 = 0x11;
+const U: usize = 100;
+
+/// The machine of a cheater that has agreed to `proposal`.
+fn signer(key: &OpenKey, proposal: &Proposal, convened: &Convened) -> Machine<Signing> {
+    let setup = SignSetup {
+        signers: proposal.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
+        sign_id: convened.id,
+        digest: proposal.digest.0,
+        tweak: Scalar::ZERO,
+        recipient: PartyId::new(proposal.recipient),
+    };
+    sign(Arc::clone(&key.share), setup, &clock::random().unwrap(), ROUND).unwrap()
+}
+
+/// Signs with one bit of `u` flipped.
+async fn cheat(key: &OpenKey, proposal: &Proposal, mut convened: Convened) {
+    let mut machine = signer(key, proposal, &convened);
+    play(&mut machine, &mut convened.table, flip).await;
+}
+
+fn flip(message: &mut [u8]) {
+    if message[1] == SG1 {
+        message[U] ^= 1;
+    }
+}
+
+/// Bob cheats when Alice asks.
+fn cheated_by(bob: &Device, ask: impl FnOnce(&str) -> Running) -> Running {
+    let node = opened(bob);
+    block_on(async {
+        let (port, address) = port().await;
+        let asking = ask(&address);
+        let (key, proposal, convened) = sit_down(&node, &port, |_| {}).await;
+        cheat(&key, &proposal, convened).await;
+        asking
+    })
+}
+
+/// Bob asks Alice, who listens at `address`, and both sit down.
+async fn asks(node: &Arc<Node>, address: &str) -> Result<(OpenKey, Proposal, Convened), Failure> {
+    let record = only_key(node);
+    let key = OpenKey::take(node, &record).await?;
+    let proposal = proposal(node, &record);
+    let me = node.info.fingerprint;
+    let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);
+    let convened = convene(node, &proposal, &view, vec![other(&record, address)]).await?;
+    Ok((key, proposal, convened))
+}
+
+fn sign_at(address: &str) -> [&str; 6] {
+    ["sign", DIGEST, "--key", "vault", "--peer", address]
+}
+
+/// Alice has banned Bob: she refuses at once, without so much as connecting.
+#[track_caller]
+fn refuses(alice: &Device) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    port.set_nonblocking(true).unwrap();
+    let address = port.local_addr().unwrap().to_string();
+    alice.run(sign_at(&address)).fails(7, "bob is banned").fails(7, "cosign keys refresh");
+    assert!(port.accept().is_err(), "it connected");
+    assert_eq!(banned(alice), ["E_OTE_CHECK"]);
+    whole(alice);
+}
+
+#[test]
+fn a_cheater_is_banned_for_good_until_its_victim_asks_for_new_shares() {
+    let (alice, bob, listener) = two_with_key();
+    let asking = cheated_by(&bob, |address| alice.start(sign_at(address)));
+    asking.ends().fails(7, "bob failed a check that may leak the key (E_OTE_CHECK at SG1)");
+    refuses(&alice);
+    refuses(&alice);
+    // Bob's own program knows of nothing, and Alice refuses it as well.
+    let at_alice = alice.serve(&[&bob]);
+    bob.run(sign_at(&at_alice.address())).fails(7, "alice no longer signs");
+    // Nor does her policy, which allows everything, lift the ban for him.
+    let refresh = ["keys", "refresh", "vault", "--peer"];
+    bob.run([&refresh[..], &[&at_alice.address()]].concat()).fails(4, "nobody answered on alice");
+    assert_eq!(banned(&alice), ["E_OTE_CHECK"]);
+    drop(at_alice);
+
+    alice.run([&refresh[..], &[&listener.address()]].concat()).succeeds();
+    assert!(banned(&alice).is_empty());
+    signs(&alice, &listener.address(), "vault");
+}
+
+#[test]
+fn a_ban_survives_a_kill_before_anybody_was_told() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    block_on(async {
+        let (port, address) = port().await;
+        let asking = alice.start(sign_at(&address));
+        let (key, proposal, convened) = sit_down(&node, &port, |_| {}).await;
+        let mut machine = signer(&key, &proposal, &convened);
+        // Nothing is read from here on, so nothing that Alice says arrives.
+        machine.start(clock::now());
+        while let Some(output) = machine.poll() {
+            if let Output::Send { to, mut bytes } = output {
+                bytes[U] ^= 1;
+                convened.table.send(to.get(), bytes).await.unwrap();
+            }
+        }
+        while count(&alice, "retire") == 0 {
+            tokio::task::yield_now().await;
+        }
+        asking.signal(Signal::KILL);
+        asking.ends();
+    });
+    assert_eq!(count(&alice, "retire"), 1);
+    refuses(&alice);
+}
+
+#[test]
+fn two_hundred_attempts_evaluate_one_check() {
+    let (alice, bob, _listener) = two_with_key();
+    let at_alice = alice.serve(&[&bob]);
+    let node = opened(&bob);
+    block_on(async {
+        let (key, proposal, convened) = asks(&node, &at_alice.address()).await.unwrap();
+        cheat(&key, &proposal, convened).await;
+        drop(key);
+        for _ in 1..200 {
+            let refused = asks(&node, &at_alice.address()).await.map(drop);
+            assert_eq!(refused.map_err(|failure| failure.code), Err(Code::Banned));
+        }
+    });
+    assert_eq!((count(&alice, "spend"), count(&alice, "retire")), (1, 1));
+    assert_eq!(banned(&alice), ["E_OTE_CHECK"]);
+    assert!(alice.outcomes().iter().filter(|outcome| *outcome == "banned").count() >= 200);
+}
+
+#[test]
+fn a_ban_that_cannot_be_written_down_stays_unresolved() {
+    let (alice, bob, _listener) = two_with_key();
+    let state = Home::at(alice.home()).state;
+    let node = opened(&bob);
+    let asking = block_on(async {
+        let (port, address) = port().await;
+        let asking = alice.start(sign_at(&address));
+        let (key, proposal, mut convened) = sit_down(&node, &port, |_| {}).await;
+        let mut machine = signer(&key, &proposal, &convened);
+        // Once the session is spent the ledger goes away.
+        while count(&alice, "spend") == 0 {
+            tokio::task::yield_now().await;
+        }
+        std::fs::rename(state.join("ledger.jsonl"), state.join("elsewhere")).unwrap();
+        play(&mut machine, &mut convened.table, flip).await;
+        asking
+    });
+    asking.ends().fails(70, "ledger");
+    std::fs::rename(state.join("elsewhere"), state.join("ledger.jsonl")).unwrap();
+    assert_eq!(unresolved(&alice), 1);
+}
+
+#[test]
+fn an_interrupt_leaves_no_check_unresolved() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    let in_round_1 = |running: &mut Running| {
+        running.event_where("waiting", |event| event["what"] == "round 1");
+        running.signal(Signal::TERM);
+    };
+    block_on(async {
+        let (port, address) = port().await;
+        let mut asking = alice.start(sign_at(&address));
+        let _at_the_table = sit_down(&node, &port, |_| {}).await;
+        in_round_1(&mut asking);
+        asking.ends().fails(130, "interrupted");
+    });
+    assert_eq!((count(&alice, "spend"), unresolved(&alice)), (1, 0));
+    let mut listener = alice.serve(&[&bob]);
+    block_on(async {
+        let _at_the_table = asks(&node, &listener.address()).await.unwrap();
+        in_round_1(&mut listener);
+        listener.ends().fails(130, "interrupted");
+    });
+    assert_eq!((count(&alice, "spend"), unresolved(&alice)), (2, 0));
+}

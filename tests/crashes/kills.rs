@@ -1,0 +1,190 @@
+//! kill -9 at every event that either side tells, in key generation and in signing.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::device::{Device, Ended, Listener, Running, two, two_with_key};
+use crate::survey::{DIGEST, Key, count, key, killed_at, signs, unresolved, whole};
+
+/// Checks that it was killed, has done its work, or has noticed that the other side was killed.
+#[track_caller]
+fn sane(ended: Ended) {
+    assert!(matches!(ended.code, None | Some(0 | 4)), "{ended:?}");
+    assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+}
+
+fn keygen(asker: &Device, other: &Device, address: &str, name: &str) -> Running {
+    asker.start(["keygen", "--key", name, "--with", &other.name, "--peer", address])
+}
+
+/// Whatever state `asker` and `other`, who listens at `address`, are in: the next command makes the
+/// key `name` usable on both, or says what does.
+#[track_caller]
+fn recovers(asker: &Device, other: &Device, address: &str, name: &str) {
+    whole(asker);
+    whole(other);
+    match key(asker, name) {
+        Some(_) => {
+            let args = ["keygen", "--resume", "--key", name, "--peer", address];
+            let resumed = asker.run(args);
+            if resumed.code != Some(0) {
+                resumed.fails(10, &format!("cosign keys delete {name}"));
+                asker.run(["keys", "delete", name, "--yes"]).succeeds();
+                keygen(asker, other, address, name).ends().succeeds();
+            }
+        }
+        None => {
+            let made = keygen(asker, other, address, name).ends();
+            if made.code != Some(0) {
+                made.fails(12, &format!("cosign keys list` on {}", other.name));
+                other.run(["keys", "delete", name, "--yes"]).succeeds();
+                keygen(asker, other, address, name).ends().succeeds();
+            }
+        }
+    }
+    let (here, there) = (key(asker, name).unwrap(), key(other, name).unwrap());
+    assert_eq!(here, there);
+    assert!(here.confirmed);
+    signs(asker, address, name);
+}
+
+#[test]
+fn a_requester_killed_at_any_moment_of_keygen_leaves_nothing_half_made() {
+    let (alice, bob) = two();
+    let listener = bob.serve(&[&alice]);
+    let address = listener.address();
+    for n in 1.. {
+        let name = format!("k{n}");
+        let mut asking = keygen(&alice, &bob, &address, &name);
+        let killed = killed_at(&mut asking, n);
+        sane(asking.ends());
+        recovers(&alice, &bob, &address, &name);
+        if !killed {
+            break;
+        }
+    }
+    assert!(key(&alice, "k8").is_some(), "keygen told too little to be killed at");
+}
+
+#[test]
+fn a_listener_killed_at_any_moment_of_keygen_leaves_nothing_half_made() {
+    let (alice, bob) = two();
+    let at_alice = alice.serve(&[&bob]);
+    for n in 1.. {
+        let name = format!("k{n}");
+        let mut once = bob.serve_with(&[&alice], &["--once"]);
+        let asking = keygen(&alice, &bob, &once.address(), &name);
+        let killed = killed_at(&mut once, n);
+        sane(once.ends());
+        sane(asking.ends());
+        // Either side can pick up the pieces.
+        if n % 2 == 0 {
+            let at_bob = bob.serve(&[&alice]);
+            recovers(&alice, &bob, &at_bob.address(), &name);
+        } else {
+            recovers(&bob, &alice, &at_alice.address(), &name);
+        }
+        if !killed {
+            break;
+        }
+    }
+    assert!(key(&alice, "k8").is_some(), "keygen told too little to be killed at");
+}
+
+#[test]
+fn a_requester_killed_at_any_moment_of_signing_signs_again() {
+    let (alice, bob, listener) = two_with_key();
+    let address = listener.address();
+    for n in 1.. {
+        let mut asking = alice.start(["sign", DIGEST, "--key", "vault", "--peer", &address]);
+        let killed = killed_at(&mut asking, n);
+        sane(asking.ends());
+        whole(&alice);
+        whole(&bob);
+        signs(&alice, &address, "vault");
+        if !killed {
+            break;
+        }
+    }
+    // What the dead had begun counts against the pair, at most once for each.
+    let killed = count(&alice, "spend") - 1;
+    assert!((4..=killed / 2).contains(&unresolved(&alice)), "{}", unresolved(&alice));
+    // Whoever survived knows that no check is left.
+    assert_eq!(unresolved(&bob), 0);
+}
+
+#[test]
+fn a_listener_killed_at_any_moment_of_signing_signs_again() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    for n in 1.. {
+        let mut once = bob.serve_with(&[&alice], &["--once"]);
+        let asking = alice.start(["sign", DIGEST, "--key", "vault", "--peer", &once.address()]);
+        let killed = killed_at(&mut once, n);
+        sane(once.ends());
+        sane(asking.ends());
+        whole(&alice);
+        whole(&bob);
+        let again = bob.serve(&[&alice]);
+        signs(&alice, &again.address(), "vault");
+        if !killed {
+            break;
+        }
+    }
+    assert!((1..20).contains(&unresolved(&bob)));
+    assert_eq!(unresolved(&alice), 0);
+}
+
+#[test]
+fn a_requester_killed_at_odd_times_leaves_nothing_half_made() {
+    let (alice, bob) = two();
+    let listener = bob.serve(&[&alice]);
+    let address = listener.address();
+    for ms in [29, 97, 173, 311, 467] {
+        let name = format!("k{ms}");
+        let asking = keygen(&alice, &bob, &address, &name);
+        std::thread::sleep(Duration::from_millis(ms));
+        asking.signal(Signal::KILL);
+        sane(asking.ends());
+        recovers(&alice, &bob, &address, &name);
+    }
+}
+
+#[test]
+fn a_party_killed_in_a_refresh_can_refresh_again() {
+    let (alice, bob, listener) = two_with_key();
+    let address = listener.address();
+    let before = key(&alice, "vault").unwrap();
+    for n in [3, 7, 9, 11, 12, 13] {
+        let mut asking = alice.start(["keys", "refresh", "vault", "--peer", &address]);
+        killed_at(&mut asking, n);
+        sane(asking.ends());
+        whole(&alice);
+        whole(&bob);
+        alice.run(["keys", "refresh", "vault", "--peer", &address]).succeeds();
+        for device in [&alice, &bob] {
+            let expected = Key { refresh_pending: false, ..same(&before) };
+            assert_eq!(key(device, "vault"), Some(expected), "after event {n}");
+        }
+        signs(&alice, &address, "vault");
+    }
+}
+
+fn same(key: &Key) -> Key {
+    Key { public_key: key.public_key.clone(), ..*key }
+}
+
+#[test]
+fn a_listener_that_was_killed_is_found_where_it_is_now() {
+    let (alice, bob, listener) = two_with_key();
+    signs(&alice, &listener.address(), "vault");
+    kill(listener);
+    let again = bob.serve(&[&alice]);
+    signs(&alice, &again.address(), "vault");
+}
+
+fn kill(listener: Listener) {
+    listener.signal(Signal::KILL);
+    listener.ends();
+}

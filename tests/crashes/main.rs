@@ -1,0 +1,23 @@
+//! kill -9, cheating peers, old copies, several processes at once: whatever happens to a device,
+//! nothing is lost, nothing is half made, and the next command works or says what to do.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+
+#[path = "../two_processes/device.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod device;
+#[path = "../two_processes/insider.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod insider;
+#[path = "../two_processes/terminal.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod terminal;
+
+mod survey;
+
+mod bans;
+mod kills;
+mod memory;
+mod pairing;
+mod strangers;
+mod unfinished;

@@ -1,0 +1,128 @@
+//! What devices remember across processes, copies of their data, and each other.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cosign::vault::ledger::MAX_UNRESOLVED;
+use cosign::vault::{Home, Ledger, keys};
+
+use crate::device::{Device, two_with_key};
+use crate::survey::{DIGEST, count, killed_at, signs, unresolved, whole};
+
+/// A copy of the device's home beside it.
+fn copied(device: &Device) -> PathBuf {
+    let copy = device.path("copy");
+    let copying = Command::new("cp").arg("-a").arg(device.home()).arg(&copy).status();
+    assert!(copying.unwrap().success());
+    copy
+}
+
+/// Puts the copy back in place of the home.
+fn restored(device: &Device, copy: &Path) {
+    std::fs::remove_dir_all(device.home()).unwrap();
+    std::fs::rename(copy, device.home()).unwrap();
+}
+
+#[test]
+fn a_restored_old_copy_is_noticed_by_the_peer() {
+    let (alice, _bob, listener) = two_with_key();
+    let address = listener.address();
+    signs(&alice, &address, "vault");
+    let copy = copied(&alice);
+    signs(&alice, &address, "vault");
+    restored(&alice, &copy);
+    let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
+    alice.run(sign).fails(12, "rolled back");
+    alice.run(sign).fails(12, "cosign keys refresh");
+    alice.run(["keys", "refresh", "vault", "--peer", &address]).succeeds();
+    signs(&alice, &address, "vault");
+}
+
+#[test]
+fn an_old_copy_of_a_listener_is_noticed_by_the_requester() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let copy = copied(&bob);
+    let listener = bob.serve(&[&alice]);
+    signs(&alice, &listener.address(), "vault");
+    drop(listener);
+    restored(&bob, &copy);
+    let listener = bob.serve(&[&alice]);
+    let sign = ["sign", DIGEST, "--key", "vault", "--peer", &listener.address()];
+    alice.run(sign).fails(12, "bob has forgotten sessions");
+}
+
+#[test]
+fn an_old_copy_is_noticed_although_its_last_session_was_cut_short() {
+    let (alice, _bob, mut listener) = two_with_key();
+    let address = listener.address();
+    let copy = copied(&alice);
+    let asking = alice.start(["sign", DIGEST, "--key", "vault", "--peer", &address]);
+    // Far enough for the other side to have its first message.
+    listener.event_where("round", |event| event["ceremony"] == "sign" && event["round"] == 2);
+    drop(asking);
+    listener.event("aborted");
+    restored(&alice, &copy);
+    alice.run(["sign", DIGEST, "--key", "vault", "--peer", &address]).fails(12, "rolled back");
+}
+
+#[test]
+fn a_share_from_before_a_refresh_is_useless() {
+    let (alice, _bob, listener) = two_with_key();
+    let address = listener.address();
+    let copy = copied(&alice);
+    alice.run(["keys", "refresh", "vault", "--peer", &address]).succeeds();
+    restored(&alice, &copy);
+    alice.run(["sign", DIGEST, "--key", "vault", "--peer", &address]).fails(10, "bob has no share");
+}
+
+#[test]
+fn after_too_many_sessions_cut_short_the_pair_is_retired_until_a_refresh() {
+    let (alice, bob, listener) = two_with_key();
+    let address = listener.address();
+    let home = Home::at(alice.home());
+    let record = keys::find(&home, "vault").unwrap().remove(0);
+    let peer = 3 - record.me;
+    // As that many processes leave it that were killed in the first round.
+    for session in 1..MAX_UNRESOLVED {
+        let session = [session as u8; 32];
+        Ledger::open(&home).unwrap().spend(&record.epoch, &session, &[peer]).unwrap();
+    }
+    signs(&alice, &address, "vault");
+    Ledger::open(&home).unwrap().spend(&record.epoch, &[0xff; 32], &[peer]).unwrap();
+    for _ in 0..2 {
+        let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
+        alice.run(sign).fails(7, "cut short").fails(7, "cosign keys refresh");
+    }
+    let at_alice = alice.serve(&[&bob]);
+    let sign = ["sign", DIGEST, "--key", "vault", "--peer", &at_alice.address()];
+    bob.run(sign).fails(7, "alice no longer signs");
+    // Nobody cheated, so no person is needed.
+    bob.run(["keys", "refresh", "vault", "--peer", &at_alice.address()]).succeeds();
+    signs(&alice, &address, "vault");
+}
+
+#[test]
+fn requests_for_one_key_at_once_are_signed_one_after_the_other_or_refused() {
+    let (alice, bob, listener) = two_with_key();
+    let address = listener.address();
+    let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
+    let asking: Vec<_> = (0..6).map(|_| alice.start(sign)).collect();
+    let ended: Vec<_> = asking.into_iter().map(|asking| asking.ends().code).collect();
+    let signed = ended.iter().filter(|code| **code == Some(0)).count();
+    assert!(signed >= 1 && ended.iter().all(|code| matches!(code, Some(0 | 12))), "{ended:?}");
+    for device in [&alice, &bob] {
+        whole(device);
+        assert_eq!((count(device, "spend"), unresolved(device)), (signed, 0));
+    }
+}
+
+#[test]
+fn a_key_is_free_again_when_its_holder_is_killed() {
+    let (alice, _bob, listener) = two_with_key();
+    let address = listener.address();
+    let mut asking = alice.start(["sign", DIGEST, "--key", "vault", "--peer", &address]);
+    assert!(killed_at(&mut asking, 2));
+    asking.ends();
+    signs(&alice, &address, "vault");
+}

@@ -1,0 +1,46 @@
+//! Callers that nobody awaits, and requests for more than they say.
+
+use crate::device::{Device, two_with_key};
+use crate::insider::{block_on, only_key, opened, other, proposal};
+use crate::survey::signs;
+use cosign::device::hex;
+use cosign::report::Code;
+use cosign::run::convene::convene;
+use cosign::run::view_of;
+
+#[test]
+fn a_stranger_ends_nobodys_wait() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let carol = Device::new("carol");
+    let once = bob.serve_with(&[&alice], &["--once"]);
+    carol.run(["peers", "add", "bob", "--fingerprint", &bob.fingerprint()]).succeeds();
+    let keygen = ["keygen", "--key", "mine", "--with", "bob", "--peer", &once.address()];
+    carol.run(keygen).fails(5, "not paired");
+    signs(&alice, &once.address(), "vault");
+    once.ends().succeeds();
+    // It is in the log all the same.
+    assert!(bob.outcomes().contains(&"identity".to_owned()));
+}
+
+#[test]
+fn a_rule_for_a_key_is_none_for_the_keys_below_it() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let rule = "[[rule]]\npeer = \"alice\"\nkey = \"vault\"\naction = \"allow\"\n";
+    bob.policy(rule);
+    let listener = bob.listen(&["--policy", "policy.toml"]);
+    let node = opened(&alice);
+    let record = only_key(&node);
+    let ask = async |path: Vec<u32>| {
+        let asked = cosign::talk::Proposal { path, ..proposal(&node, &record) };
+        let me = node.info.fingerprint;
+        let view = view_of(&node, &asked, &me, &hex(&record.public_key), "vault");
+        let guest = other(&record, &listener.address());
+        convene(&node, &asked, &view, vec![guest]).await.map(drop).map_err(|failure| failure.code)
+    };
+    block_on(async {
+        assert_eq!(ask(vec![]).await, Ok(()));
+        assert_eq!(ask(vec![0, 7]).await, Err(Code::Policy));
+    });
+}

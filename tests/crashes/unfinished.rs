@@ -1,0 +1,221 @@
+//! Keys and refreshes whose last message got lost: nobody signs with them, and either side
+//! finishes them (§3.4 round 4, §8.5).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cosign::device::hex;
+use cosign::run::convene::convene;
+use cosign::run::view_of;
+use cosign::talk::{Hex, Kind, Proposal};
+use cosign::vault::Home;
+use serde_json::Value;
+
+use crate::device::{Device, Listener, two_with_key};
+use crate::insider::{block_on, only_key, opened, other, proposal};
+use crate::survey::{DIGEST, Key, key, signs, whole};
+
+const RESUME: &str = "keygen --key vault --resume";
+
+/// What `device` keeps of the key `vault`.
+fn folder(device: &Device) -> PathBuf {
+    Home::at(device.home()).data.join("keys/vault")
+}
+
+fn records(folder: &Path) -> Value {
+    serde_json::from_slice(&fs::read(folder.join("key.json")).unwrap()).unwrap()
+}
+
+/// The shares of a device from before a refresh.
+struct Before(tempfile::TempDir);
+
+impl Before {
+    fn of(device: &Device) -> Self {
+        let copy = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(folder(device)).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+        }
+        Self(copy)
+    }
+
+    /// Leaves the device as if it had never stored a newer share.
+    fn restore(&self, device: &Device) {
+        let folder = folder(device);
+        fs::read_dir(&folder)
+            .unwrap()
+            .for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+        for entry in fs::read_dir(self.0.path()).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+/// Leaves the device as it is when it is killed before the last confirmation comes: with its new
+/// share pending, beside the old one if there was one.
+fn unconfirmed(device: &Device, before: Option<&Before>) {
+    let folder = folder(device);
+    let mut record = records(&folder);
+    let mut pending = record["active"].take();
+    pending["state"] = "pending".into();
+    record["pending"] = pending;
+    if let Some(Before(copy)) = before {
+        let old = records(copy.path());
+        record["active"] = old["active"].clone();
+        for entry in fs::read_dir(copy.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.ends_with("key.json") {
+                fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+    }
+    fs::write(folder.join("key.json"), record.to_string()).unwrap();
+    whole(device);
+}
+
+fn sign_at(address: &str) -> [&str; 6] {
+    ["sign", DIGEST, "--key", "vault", "--peer", address]
+}
+
+fn resume_at(address: &str) -> [&str; 6] {
+    ["keygen", "--resume", "--key", "vault", "--peer", address]
+}
+
+/// Both can be reached.
+fn both(alice: &Device, bob: &Device) -> (Listener, Listener) {
+    (alice.serve(&[bob]), bob.serve(&[alice]))
+}
+
+#[track_caller]
+fn ready(devices: [&Device; 2]) {
+    for device in devices {
+        let Key { confirmed, refresh_pending, .. } = key(device, "vault").unwrap();
+        assert!(confirmed && !refresh_pending, "on {}", device.name);
+    }
+}
+
+#[test]
+fn a_key_that_is_pending_everywhere_signs_nowhere_and_is_finished_from_either_side() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let (at_alice, at_bob) = both(&alice, &bob);
+    for (asker, to) in [(&alice, at_bob.address()), (&bob, at_alice.address())] {
+        unconfirmed(&alice, None);
+        unconfirmed(&bob, None);
+        asker.run(sign_at(&to)).fails(12, RESUME);
+        let again = ["keygen", "--key", "vault", "--peer", &to];
+        asker.run(again).fails(12, RESUME);
+        asker.run(resume_at(&to)).succeeds();
+        ready([&alice, &bob]);
+        signs(asker, &to, "vault");
+    }
+}
+
+#[test]
+fn a_key_that_is_pending_on_one_side_is_finished_from_either_side() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let (at_alice, at_bob) = both(&alice, &bob);
+    for (asker, to) in [(&alice, at_bob.address()), (&bob, at_alice.address())] {
+        unconfirmed(&alice, None);
+        alice.run(sign_at(&at_bob.address())).fails(12, RESUME);
+        bob.run(sign_at(&at_alice.address())).fails(12, "keygen --key NAME --resume");
+        asker.run(resume_at(&to)).succeeds();
+        ready([&alice, &bob]);
+        signs(asker, &to, "vault");
+    }
+}
+
+#[test]
+fn a_key_that_the_other_side_never_stored_says_what_to_do() {
+    let (alice, bob, listener) = two_with_key();
+    unconfirmed(&alice, None);
+    bob.run(["keys", "delete", "vault", "--yes"]).succeeds();
+    alice.run(resume_at(&listener.address())).fails(10, "cosign keys delete vault");
+    alice.run(["keys", "delete", "vault", "--yes"]).succeeds();
+    let again = ["keygen", "--key", "vault", "--peer", &listener.address()];
+    alice.run(again).succeeds();
+    ready([&alice, &bob]);
+}
+
+#[test]
+fn while_a_refresh_is_pending_everywhere_the_old_shares_sign() {
+    let (alice, bob, listener) = two_with_key();
+    let (of_alice, of_bob) = (Before::of(&alice), Before::of(&bob));
+    let refresh = ["keys", "refresh", "vault", "--peer", &listener.address()];
+    alice.run(refresh).succeeds();
+    unconfirmed(&alice, Some(&of_alice));
+    unconfirmed(&bob, Some(&of_bob));
+    signs(&alice, &listener.address(), "vault");
+    alice.run(refresh).succeeds();
+    ready([&alice, &bob]);
+    signs(&alice, &listener.address(), "vault");
+}
+
+#[test]
+fn a_refresh_that_is_finished_on_one_side_is_finished_from_either_side() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let (at_alice, at_bob) = both(&alice, &bob);
+    for (asker, to, again) in [
+        (&alice, at_bob.address(), vec!["keys", "refresh", "vault", "--peer"]),
+        (&bob, at_alice.address(), vec!["keygen", "--resume", "--key", "vault", "--peer"]),
+    ] {
+        let before = Before::of(&alice);
+        alice.run(["keys", "refresh", "vault", "--peer", &at_bob.address()]).succeeds();
+        unconfirmed(&alice, Some(&before));
+        // They have no usable shares of one epoch, and both say what to do.
+        alice.run(sign_at(&at_bob.address())).fails(10, "keygen --key NAME --resume");
+        bob.run(sign_at(&at_alice.address())).fails(12, "keygen --key NAME --resume");
+        bob.run(["keys", "refresh", "vault", "--peer", &at_alice.address()])
+            .fails(12, "keygen --key NAME --resume");
+        asker.run([&again[..], &[&to]].concat()).succeeds();
+        ready([&alice, &bob]);
+        signs(asker, &to, "vault");
+    }
+}
+
+#[test]
+fn a_refresh_that_the_other_side_never_stored_is_begun_again() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let (of_alice, of_bob) = (Before::of(&alice), Before::of(&bob));
+    let listener = bob.serve(&[&alice]);
+    let refresh = ["keys", "refresh", "vault", "--peer", &listener.address()];
+    alice.run(refresh).succeeds();
+    unconfirmed(&alice, Some(&of_alice));
+    of_bob.restore(&bob);
+    alice.run(refresh).succeeds();
+    ready([&alice, &bob]);
+    signs(&alice, &listener.address(), "vault");
+}
+
+#[test]
+fn one_party_that_says_it_never_stored_its_share_destroys_no_others() {
+    let (alice, bob, listener) = two_with_key();
+    let (of_alice, old) = (Before::of(&alice), opened(&bob));
+    let old_record = only_key(&old);
+    let refresh = ["keys", "refresh", "vault", "--peer", &listener.address()];
+    alice.run(refresh).succeeds();
+    unconfirmed(&alice, Some(&of_alice));
+    drop(listener);
+    // Bob's new share is in use. He asks for a refresh of the old ones, and leaves.
+    let at_alice = alice.serve(&[&bob]);
+    let asked = Proposal {
+        kind: Kind::Refresh,
+        epoch: Hex(old_record.epoch),
+        digest: Hex([0; 32]),
+        recipient: 0,
+        ..proposal(&old, &old_record)
+    };
+    let me = old.info.fingerprint;
+    let view = view_of(&old, &asked, &me, &hex(&old_record.public_key), "vault");
+    let guest = other(&old_record, &at_alice.address());
+    block_on(async { convene(&old, &asked, &view, vec![guest]).await.map(drop).unwrap() });
+    assert!(key(&alice, "vault").unwrap().refresh_pending);
+    let listener = bob.serve(&[&alice]);
+    alice.run(["keys", "refresh", "vault", "--peer", &listener.address()]).succeeds();
+    ready([&alice, &bob]);
+    signs(&alice, &listener.address(), "vault");
+}
