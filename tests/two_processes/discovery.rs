@@ -13,6 +13,21 @@ fn seen_by(alice: &Device, fingerprint: &str) -> Option<Value> {
 }
 
 #[test]
+fn a_device_that_listens_is_found_by_its_name() {
+    let tag = hex::encode(rand::random::<[u8; 4]>());
+    let (alice, bob) = (Device::new("alice"), Device::new(&format!("bob-{tag}")));
+    let mut at_bob = bob.terminal(["listen", "--interface", "lo", "--port", "0", "--once"]);
+    at_bob.shows("listening as");
+    let mut at_alice = alice.terminal(["pair", &bob.name, "--interface", "lo"]);
+    assert_eq!(at_alice.code(), at_bob.code());
+    for screen in [&mut at_alice, &mut at_bob] {
+        screen.shows("[y/N] ").types("y\n");
+    }
+    assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
+    assert_eq!(alice.peers(), [bob.name]);
+}
+
+#[test]
 fn a_device_is_available_then_ready_then_offline() {
     let (alice, bob) = (Device::new("alice"), Device::new("bob"));
     let bobs = bob.fingerprint();

@@ -49,6 +49,9 @@ fn a_wrong_command_line_is_exit_2() {
     alice.run(["sign", "abc"]).fails(2, "abc");
     alice.run(["keygen", "--threshold", "17"]).fails(2, "--threshold");
     alice.run(["sign", &fresh_digest(), "--request-id", "../x"]).fails(2, "--request-id");
+    let (bob, carol) = (Device::new("bob"), Device::new("carol"));
+    introduce(&[&alice, &bob, &carol]);
+    alice.run(["keygen", "--key", "vault"]).fails(2, "bob, carol");
 }
 
 #[test]

@@ -204,6 +204,17 @@ fn five_failures_lock_pairing_until_the_owner_resets_it() {
 }
 
 #[test]
+fn a_policy_pairs_with_nobody() {
+    let (alice, bob) = strangers();
+    bob.policy("[[rule]]\npeer = \"alice\"\naction = \"allow\"\n");
+    let listener = bob.listen(&["--policy", "policy.toml", "--once"]);
+    let (code, said) = alice.terminal(["pair", "--peer", &listener.address()]).ends();
+    assert_eq!(code, Some(4), "{said}");
+    listener.ends().fails(11, "peers add");
+    nothing_stored([&alice, &bob]);
+}
+
+#[test]
 fn a_device_does_not_pair_with_itself() {
     let alice = Device::new("alice");
     let (_screen, address) = listening(&alice, &[]);
