@@ -157,10 +157,10 @@ pub struct Proposal {
     pub seconds: u32,
 }
 
-/// Whether `id` can name a request: 1 to 64 letters, digits, `.`, `_` and `-`, no dot first.
+/// Whether `id` can name a request: 1 to 64 letters, digits, `.`, `_` and `-`, neither dot nor dash first.
 pub fn is_request_id(id: &str) -> bool {
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    (1..=64).contains(&id.len()) && id.chars().all(sound) && !id.starts_with('.')
+    (1..=64).contains(&id.len()) && id.chars().all(sound) && !id.starts_with(['.', '-'])
 }
 
 /// A control message.
