@@ -18,7 +18,6 @@ use crate::protocol::wire::{self, HEADER, Kind, Received, VERSION};
 use crate::secret::Secret;
 
 /// What the driver is to do, in the order in which it comes out.
-#[derive(Debug)]
 pub enum Output<D> {
     /// Send these bytes to this party.
     Send {
@@ -35,6 +34,19 @@ pub enum Output<D> {
     Done(D),
     /// The ceremony is over without a result.
     Failed(Fault),
+}
+
+impl<D: fmt::Debug> fmt::Debug for Output<D> {
+    /// Messages hold secrets of the pair they are for: their length is all that is told.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send { to, bytes } => write!(f, "Send({} bytes to {to})", bytes.len()),
+            Self::Persist(persist) => persist.fmt(f),
+            Self::Event(event) => event.fmt(f),
+            Self::Done(done) => write!(f, "Done({done:?})"),
+            Self::Failed(fault) => write!(f, "Failed({fault:?})"),
+        }
+    }
 }
 
 /// What must be durable before any later output is acted on.
@@ -71,7 +83,6 @@ pub trait Protocol: Sized {
 }
 
 /// What a finished round leads to.
-#[derive(Debug)]
 pub struct Step<P: Protocol> {
     /// To be stored before anything is sent.
     pub persist: Vec<Persist>,
@@ -79,6 +90,15 @@ pub struct Step<P: Protocol> {
     pub messages: Vec<(PartyId, Vec<u8>)>,
     /// Where it leads.
     pub next: Next<P>,
+}
+
+impl<P: Protocol> fmt::Debug for Step<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step")
+            .field("persist", &self.persist)
+            .field("messages", &self.messages.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a finished round leads.

@@ -10,6 +10,8 @@
 //!     36       …  body, of exactly the length its type has in this ceremony
 //! ```
 
+use std::fmt;
+
 use k256::{AffinePoint, Scalar};
 
 use crate::crypto::curve::{POINT, SCALAR, decode_point, decode_scalar};
@@ -117,7 +119,7 @@ pub fn session(message: &[u8]) -> Option<&[u8]> {
 }
 
 /// A message whose frame was checked: who sent it, and all of its bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Received<'a> {
     /// The party that the channel and the frame name.
     pub from: PartyId,
@@ -125,6 +127,13 @@ pub struct Received<'a> {
     pub kind: Kind,
     /// Frame and body.
     pub bytes: &'a [u8],
+}
+
+impl fmt::Debug for Received<'_> {
+    /// Messages hold secrets of the pair they are for: their length is all that is told.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Received({} of {} bytes from {})", self.kind.name(), self.bytes.len(), self.from)
+    }
 }
 
 impl<'a> Received<'a> {
@@ -145,7 +154,6 @@ impl<'a> Received<'a> {
 }
 
 /// Takes fields off the front of a body. What does not decode is its sender's fault.
-#[derive(Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
     from: PartyId,
@@ -189,9 +197,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reader({} bytes left of {})", self.rest.len(), self.at)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::machine::Output;
 
     fn party(index: u8) -> PartyId {
         PartyId::new(index).unwrap()
@@ -213,6 +228,16 @@ mod tests {
         }
         assert_eq!(Kind::from_tag(0), None);
         assert_eq!(Kind::from_tag(0x21), None);
+    }
+
+    #[test]
+    fn what_a_message_holds_is_not_printed() {
+        let bytes = pack(Kind::Kg2p, party(3), None, &[0; 32], &[&[171; 31]]);
+        let received = Received { from: party(3), kind: Kind::Kg2p, bytes: &bytes };
+        let output = Output::<()>::Send { to: party(1), bytes: bytes.clone() };
+        let step = (&output, &received, received.reader());
+        let printed = format!("{step:?}");
+        assert!(!printed.contains("171"), "{printed}");
     }
 
     #[test]

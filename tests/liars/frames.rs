@@ -132,7 +132,7 @@ fn forged_senders_and_receivers_are_refused() {
     fn all<C: Ceremony>() {
         for kind in C::KINDS {
             let honest = C::message(*kind);
-            for (place, index) in (0..=4).chain([17, 255]).flat_map(|i| [(2, i), (3, i)]) {
+            for (place, index) in [0, 1, 2, 3, 255].into_iter().flat_map(|i| [(2, i), (3, i)]) {
                 let mut message = honest.clone();
                 message[place] = index;
                 if message != honest {
@@ -152,7 +152,7 @@ fn forged_senders_and_receivers_are_refused() {
 fn types_that_take_no_part_are_refused() {
     fn all<C: Ceremony>(others: &[Kind]) {
         for kind in C::KINDS {
-            let strange = [0, 7, 0x10, 0x14, 0x21, 255];
+            let strange = [0, 0x21, 255];
             for tag in strange.into_iter().chain(others.iter().map(|other| other.tag())) {
                 let mut message = C::message(*kind);
                 message[1] = tag;
