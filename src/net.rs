@@ -3,9 +3,10 @@
 //! A link is authenticated, encrypted and ordered; what it carries is up to the caller. Three kinds
 //! exist: TLS over any byte stream ([`tls`] over [`tcp`], [`stdio`] or a [`tunnel`] through a third
 //! device), and [`memory`] for tests. [`pump`] gives a link a task of its own, which reads while it
-//! writes. [`mdns`] finds devices, and is never more than a hint.
+//! writes. A [`line`] goes on over another connection when one breaks. [`mdns`] finds devices, and is never more than a hint.
 
 pub mod frame;
+pub mod line;
 pub mod mdns;
 pub mod memory;
 pub mod pump;
@@ -39,6 +40,8 @@ pub enum Kind {
     Tunnel = 2,
     /// The end of the link; the link itself sends and takes it.
     Close = 3,
+    /// How many frames have arrived; a [`line`] sends and takes it.
+    Receipt = 4,
 }
 
 /// One message of a link.
@@ -101,8 +104,12 @@ pub trait Receiver: Send + 'static {
 pub enum LinkError {
     /// Nobody answers at the address: connection refused, no route, no such host or command.
     Unreachable(String),
-    /// The other side ended the link or died.
+    /// The machine is there and nobody listens at the port.
+    Deaf(String),
+    /// The other side said that it ends the link.
     Closed,
+    /// The connection broke, or the other side died.
+    Lost,
     /// The other side did not answer in time.
     TimedOut,
     /// The other side proved to be another device than the one expected.
@@ -127,8 +134,9 @@ pub enum LinkError {
 impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(what) => write!(f, "cannot connect: {what}"),
+            Self::Unreachable(what) | Self::Deaf(what) => write!(f, "cannot connect: {what}"),
             Self::Closed => f.write_str("the other side ended the link"),
+            Self::Lost => f.write_str("the connection broke"),
             Self::TimedOut => f.write_str("the other side did not answer in time"),
             Self::Identity { expected, got } => write!(
                 f,
@@ -148,7 +156,7 @@ impl fmt::Display for LinkError {
 impl std::error::Error for LinkError {}
 
 impl From<io::Error> for LinkError {
-    /// An end of the stream in any of its forms is [`LinkError::Closed`]; errors of the TLS layer
+    /// An end of the stream in any of its forms is [`LinkError::Lost`]; errors of the TLS layer
     /// become what [`tls`] makes of them.
     fn from(error: io::Error) -> Self {
         use io::ErrorKind as Is;
@@ -157,7 +165,7 @@ impl From<io::Error> for LinkError {
         }
         match error.kind() {
             Is::UnexpectedEof | Is::BrokenPipe | Is::ConnectionReset | Is::ConnectionAborted => {
-                Self::Closed
+                Self::Lost
             }
             Is::TimedOut => Self::TimedOut,
             _ => Self::Io(error.to_string()),

@@ -64,6 +64,41 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         ms: Option<u64>,
     },
+    /// A device was reached.
+    Connected {
+        /// Its name.
+        peer: String,
+        /// The way there: `lan HOST:PORT`, `relay URL` or `command`.
+        via: String,
+        /// Whether this goes on where an earlier connection broke.
+        resumed: bool,
+    },
+    /// The connection to a device broke; the ceremony goes on if it comes back.
+    Disconnected {
+        /// Its name.
+        peer: String,
+        /// Seconds that it is waited for.
+        seconds: u64,
+    },
+    /// An invitation to pair through a relay: to be shown as a QR code and as text.
+    Invite {
+        /// What the QR code says: `cosign://pair?…`.
+        uri: String,
+        /// The relay's URL.
+        relay: String,
+        /// When it ends, RFC 3339.
+        expires: String,
+    },
+    /// A relay was reached, or is out of reach.
+    Relay {
+        /// Its URL.
+        url: String,
+        /// Whether this device can be reached through it now.
+        connected: bool,
+        /// Why not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
     /// The other devices are awaited.
     Waiting {
         /// What for.

@@ -230,6 +230,7 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
             Some(format!("the reason is in the log of {name}; it is safe to try again")),
         ),
         Reason::Interrupted => (Code::Denied, format!("{name} was interrupted by its owner"), None),
+        Reason::Gone => return lost(name),
     };
     Failure { code, message, hint }
 }
@@ -306,8 +307,8 @@ pub fn link(name: &str, error: &LinkError) -> Failure {
         LinkError::Tls(detail) => {
             Failure::new(Code::Unreachable, format!("no secure connection to {name}: {detail}"))
         }
-        LinkError::Unreachable(_) => nobody(name),
-        LinkError::Closed | LinkError::Io(_) => lost(name),
+        LinkError::Unreachable(_) | LinkError::Deaf(_) => nobody(name),
+        LinkError::Closed | LinkError::Lost | LinkError::Io(_) => lost(name),
     }
 }
 
@@ -384,6 +385,7 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         Reason::Version => (Code::Aborted, "it speaks another version"),
         Reason::Aborted => (Code::Aborted, "the request makes no sense"),
         Reason::Interrupted => (Code::Interrupted, "this device was interrupted"),
+        Reason::Gone => (Code::Unreachable, "its line is not known here"),
     };
     Failure::new(code, format!("a request of {name} was refused: {why}"))
 }

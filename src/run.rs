@@ -10,6 +10,7 @@ pub mod convene;
 pub mod drive;
 pub mod judge;
 pub mod keygen;
+pub mod lines;
 pub mod listen;
 pub mod pairing;
 pub mod reach;
@@ -70,6 +71,8 @@ pub struct Node {
     pub interface: Option<String>,
     /// Whether pairings made by this process are kept until they are forgotten.
     pub keep: bool,
+    /// What other devices may come back to.
+    lines: lines::Lines,
     /// Held by the one ceremony that may be on the screen.
     turn: tokio::sync::Mutex<()>,
     /// This device is calling another one to pair with it.
@@ -117,6 +120,7 @@ impl Node {
             deadline: None,
             interface: None,
             keep: false,
+            lines: lines::Lines::default(),
             turn: tokio::sync::Mutex::new(()),
             dialing: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),

@@ -57,6 +57,13 @@ pub enum Want {
     Pair,
     /// To make, refresh or use a key.
     Ceremony,
+    /// To go on with a ceremony whose connection broke.
+    Resume {
+        /// The name of the first connection.
+        session: Hex<16>,
+        /// How many frames of the other side have arrived.
+        received: u64,
+    },
 }
 
 /// Why a device will not go on. One word: details stay in its own log.
@@ -93,6 +100,8 @@ pub enum Reason {
     Aborted,
     /// A person interrupted it.
     Interrupted,
+    /// It knows nothing of what the caller wants to go on with.
+    Gone,
 }
 
 /// What a ceremony is for.
@@ -181,6 +190,11 @@ pub enum Message {
         /// The device's name for itself.
         name: Label,
     },
+    /// The answer to a caller that is back: it goes on.
+    Resumed {
+        /// How many frames of the caller have arrived.
+        received: u64,
+    },
     /// The answer, or the end at any later point: no.
     Refuse {
         /// Why.
@@ -254,6 +268,12 @@ mod tests {
         };
         for message in [
             Message::Hello { version: VERSION, name: Label::new("alice"), want: Want::Pair },
+            Message::Hello {
+                version: VERSION,
+                name: Label::new("alice"),
+                want: Want::Resume { session: Hex([8; 16]), received: 3 },
+            },
+            Message::Resumed { received: u64::MAX },
             Message::Refuse { reason: Reason::RolledBack },
             Message::Pair { step: Hex([9; 32]) },
             Message::Propose(Box::new(proposal)),

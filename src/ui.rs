@@ -6,6 +6,7 @@
 pub mod lines;
 pub mod model;
 pub mod prompt;
+pub mod qr;
 pub mod terminal;
 
 use std::fmt;

@@ -64,7 +64,7 @@ fn each_bad_header_field_is_refused_from_the_header_alone() {
         ("frame too short", header(0, 1, 1, SESSION, 0)),
         ("frame of another version", header(26, 0, 1, SESSION, 0)),
         ("frame of another version", header(26, 2, 1, SESSION, 0)),
-        ("frame of unknown kind", header(26, 1, 4, SESSION, 0)),
+        ("frame of unknown kind", header(26, 1, 5, SESSION, 0)),
         ("frame of another session", header(26, 1, 1, other, 0)),
         ("frame out of sequence", header(26, 1, 1, SESSION, 1)),
         ("frame out of sequence", header(26, 1, 1, SESSION, u64::MAX)),
@@ -116,7 +116,8 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         Just(Kind::Control),
         Just(Kind::Protocol),
         Just(Kind::Tunnel),
-        Just(Kind::Close)
+        Just(Kind::Close),
+        Just(Kind::Receipt)
     ];
     (kind, proptest::collection::vec(any::<u8>(), 0..200))
         .prop_map(|(kind, payload)| Frame::new(kind, payload))
@@ -137,7 +138,7 @@ proptest! {
             }
         }
         prop_assert_eq!(arrived, frames);
-        prop_assert!(!decoder.is_within_frame());
+        prop_assert_eq!(decoder.next_frame(), Ok(None));
     }
 
     #[test]

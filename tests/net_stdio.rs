@@ -76,7 +76,7 @@ async fn a_command_that_fails_closes_the_stream() {
     for command in ["exit 3", "no-such-command-anywhere 2>&-"] {
         let io = dial_via(command).unwrap();
         let failed = tls.connect(io, Expect::Anyone).await.unwrap_err();
-        assert_eq!(failed, LinkError::Closed);
+        assert_eq!(failed, LinkError::Lost);
     }
 }
 

@@ -298,18 +298,18 @@ async fn frames_of_another_session_and_repeated_ones_end_the_link() {
 }
 
 #[tokio::test]
-async fn a_frame_cut_short_is_told_from_a_clean_end() {
+async fn a_stream_that_ends_without_a_goodbye_is_a_broken_connection() {
     let (mut liar, session, mut link) = link_to_liar().await;
     let mut bytes = Vec::new();
     let frame = Frame::new(Kind::Protocol, b"whole".to_vec());
     Encoder::new(session).encode(&frame, &mut bytes).unwrap();
     liar.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
     liar.shutdown().await.unwrap();
-    assert_eq!(link.recv().await, Err(LinkError::Malformed("frame cut short")));
+    assert_eq!(link.recv().await, Err(LinkError::Lost));
 
     let (liar, _, mut link) = link_to_liar().await;
     drop(liar);
-    assert_eq!(link.recv().await, Err(LinkError::Closed));
+    assert_eq!(link.recv().await, Err(LinkError::Lost));
 }
 
 /// Runs `openssl s_client` with `arguments` against our listener, and says what each side made of it.

@@ -45,7 +45,11 @@ impl Global {
             (false, true) => Format::Quiet,
             (false, false) => Format::Prose,
         };
-        let style = Style { color: colored(&args), verbose: args.verbose };
+        let style = Style {
+            color: colored(&args),
+            terminal: io::stderr().is_terminal(),
+            verbose: args.verbose,
+        };
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
         let screen = Screen::new(format, style, recorder);
         let prompter = Prompter::new(screen.clone(), args.no_input);

@@ -100,11 +100,6 @@ impl Decoder {
         Ok(Some(frame))
     }
 
-    /// Whether the bytes so far end within a frame.
-    pub fn is_within_frame(&self) -> bool {
-        !self.buffer.is_empty()
-    }
-
     /// The kind and the length of the payload.
     fn check(&self, header: &[u8; HEADER]) -> Result<(Kind, usize), LinkError> {
         let [l0, l1, l2, l3, version, kind, rest @ ..] = header;
@@ -123,6 +118,7 @@ impl Decoder {
             1 => Kind::Protocol,
             2 => Kind::Tunnel,
             3 => Kind::Close,
+            4 => Kind::Receipt,
             _ => return Err(LinkError::Malformed("frame of unknown kind")),
         };
         let (session, sequence) = rest.split_at(self.session.len());
@@ -141,7 +137,7 @@ impl Decoder {
 /// Timers run on a clock that stops while the machine sleeps; consent does not. So the time is taken
 /// on both clocks, and the one that goes on is asked whenever a frame goes out or has come in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Life {
+pub struct Life {
     awake_until: Instant,
     until: Duration,
 }
@@ -200,6 +196,10 @@ impl Outgoing {
         Self { encoder: Encoder::new(session), buffer: Vec::new(), life, torn: false }
     }
 
+    pub(super) fn live(&mut self, life: Life) {
+        self.life = life;
+    }
+
     /// Sends one frame and flushes, before the link's end of life.
     pub(super) async fn send<W: AsyncWrite + Unpin>(
         &mut self,
@@ -253,6 +253,10 @@ impl Incoming {
         Self { decoder: Decoder::new(session), chunk: vec![0; CHUNK].into(), life }
     }
 
+    pub(super) fn live(&mut self, life: Life) {
+        self.life = life;
+    }
+
     /// The next frame before the link's end of life. Cancel-safe: what was read stays.
     pub(super) async fn recv<R: AsyncRead + Unpin>(
         &mut self,
@@ -267,12 +271,9 @@ impl Incoming {
                 return open(frame);
             }
             let count = io.read(&mut self.chunk).await?;
-            if count == 0 && self.decoder.is_within_frame() {
-                return Err(LinkError::Malformed("frame cut short"));
-            }
             match self.chunk.get(..count) {
                 Some(bytes) if !bytes.is_empty() => self.decoder.feed(bytes),
-                _ => return Err(LinkError::Closed),
+                _ => return Err(LinkError::Lost),
             }
         }
     }

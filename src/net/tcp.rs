@@ -1,5 +1,6 @@
 //! TCP: the byte stream that most links run over.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{TcpListener, TcpStream, lookup_host};
@@ -107,7 +108,11 @@ fn prompt(stream: TcpStream) -> Box<dyn Io> {
 }
 
 fn unreachable(address: &str, error: &std::io::Error) -> LinkError {
-    LinkError::Unreachable(format!("{address}: {error}"))
+    let what = format!("{address}: {error}");
+    match error.kind() {
+        ErrorKind::ConnectionRefused => LinkError::Deaf(what),
+        _ => LinkError::Unreachable(what),
+    }
 }
 
 /// How long one address may keep the next waiting.

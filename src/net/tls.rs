@@ -218,6 +218,8 @@ impl Tls {
             stream,
             peer,
             suite,
+            session,
+            life,
         })
     }
 }
@@ -235,6 +237,8 @@ pub struct TlsLink {
     outgoing: Outgoing,
     peer: Fingerprint,
     suite: String,
+    session: Session,
+    life: Life,
 }
 
 impl TlsLink {
@@ -246,6 +250,25 @@ impl TlsLink {
     /// The negotiated cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
     pub fn suite(&self) -> &str {
         &self.suite
+    }
+
+    /// The name of this connection: 16 bytes that both ends derive, and nobody else can.
+    pub fn session(&self) -> Session {
+        self.session
+    }
+
+    /// How long this link lives.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// The same link with the life of an earlier one that it goes on for.
+    #[must_use]
+    pub fn living(mut self, life: Life) -> Self {
+        self.incoming.live(life);
+        self.outgoing.live(life);
+        self.life = life;
+        self
     }
 
     /// 32 bytes that both ends of this connection, and nobody else, can derive for `label` (RFC 5705).
@@ -266,7 +289,7 @@ impl Link for TlsLink {
         // A refusal may lie unread in front of a stream that takes no more.
         let mut reason = None;
         briefly(async { reason = self.incoming.recv(&mut self.stream).await.err() }).await;
-        Err(reason.filter(|_| error == LinkError::Closed).unwrap_or(error))
+        Err(reason.filter(|_| error == LinkError::Lost).unwrap_or(error))
     }
 
     async fn recv(&mut self) -> Result<Frame, LinkError> {

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::device::{Fingerprint, Label};
-use crate::net::tls::TlsLink;
+use crate::net::line::Line;
 use crate::net::{Link, LinkError};
 use crate::party::PartyId;
 use crate::progress::{Event, RequestView};
@@ -16,7 +16,7 @@ use crate::report::{self, Failure};
 use crate::run::judge::Verdict;
 use crate::run::reach::{Target, hear, reach, say};
 use crate::run::table::Table;
-use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock};
+use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock, lines};
 use crate::talk::{Hex, Message, Proposal, Reason, Want, is_request_id};
 
 /// The longest a requester can be waited for: a link lives no longer.
@@ -48,7 +48,7 @@ pub enum Ask {
 struct Guest {
     party: u8,
     name: Label,
-    link: TlsLink,
+    link: Line,
     nonce: Hex<32>,
     height: u64,
 }
@@ -103,14 +103,19 @@ fn waiting(what: &str, asked: &BTreeMap<u8, String>) -> Event {
 }
 
 async fn invite(
-    node: &Node,
+    node: &Arc<Node>,
     party: u8,
     target: Target,
     proposal: Proposal,
 ) -> Result<Guest, Failure> {
     let name = target.name.to_string();
     let reached = reach(node, &target, Want::Ceremony, node.until(REACH)).await?;
-    let mut link = reached.link;
+    node.tell(Event::Connected {
+        peer: name.clone(),
+        via: reached.way.to_string(),
+        resumed: false,
+    });
+    let mut link = lines::call(node, &target, reached);
     let answer_by = node.patience(ANSWER);
     say(&mut link, &Message::Propose(Box::new(proposal)))
         .await
@@ -139,7 +144,7 @@ async fn invite(
 /// been sent by then.
 pub async fn attend(
     node: &Arc<Node>,
-    mut link: TlsLink,
+    mut link: Line,
     proposal: &Proposal,
     view: &RequestView,
     height: u64,
@@ -171,7 +176,9 @@ pub async fn attend(
         Ok(Message::Start { nonces }) => nonces,
         Ok(Message::Refuse { reason }) => return Err(report::refused(name.as_str(), reason)),
         Ok(_) => return Err(report::nonsense(name.as_str())),
-        Err(LinkError::Closed | LinkError::Io(_)) => return Err(report::withdrawn(name.as_str())),
+        Err(LinkError::Closed | LinkError::Lost | LinkError::Io(_)) => {
+            return Err(report::withdrawn(name.as_str()));
+        }
         Err(error) => return Err(report::link(name.as_str(), &error)),
     };
     let mine = proposal.signers.iter().position(|party| *party == me);
@@ -200,7 +207,7 @@ pub async fn attend(
 /// Asks the owner, and stops asking when the requester is gone or the time is up.
 async fn approve(
     node: &Node,
-    link: &mut TlsLink,
+    link: &mut Line,
     view: &RequestView,
     ask: Ask,
     patience: Duration,
@@ -236,13 +243,13 @@ async fn approve(
 }
 
 /// Says that this device was interrupted.
-async fn leave(link: TlsLink, name: &Label) -> Failure {
+async fn leave(link: Line, name: &Label) -> Failure {
     decline(link, name, Reason::Interrupted).await;
     report::interrupted()
 }
 
 /// Says no to a request and gives the failure for this device's own log.
-pub async fn decline(mut link: TlsLink, name: &Label, reason: Reason) -> Failure {
+pub async fn decline(mut link: impl Link, name: &Label, reason: Reason) -> Failure {
     let _ = say(&mut link, &Message::Refuse { reason }).await;
     let _ = timeout(Duration::from_millis(500), link.close()).await;
     report::declined(name.as_str(), reason)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::device::{Fingerprint, Label, hex};
-use crate::net::tls::TlsLink;
+use crate::net::line::Line;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView, Source};
 use crate::protocol::key::{Confirmation, KeyShare};
@@ -139,7 +139,7 @@ async fn finish(node: &Arc<Node>, record: &KeyRecord, with: &[Target]) -> Result
 ///
 /// # Errors
 /// Everything that can go wrong, refusals included; the other side has been told by then.
-pub async fn respond(node: &Arc<Node>, link: TlsLink, proposal: Proposal) -> Result<Made, Failure> {
+pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Made, Failure> {
     let requester = link.peer();
     let name = node.name_of(&requester);
     let found = acceptable(node, &proposal, &requester);

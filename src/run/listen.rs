@@ -9,14 +9,15 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
 use crate::device::{Fingerprint, Label};
+use crate::net::line::Line;
 use crate::net::mdns::{Advert, AdvertInfo, Status};
 use crate::net::tls::{Expect, TlsLink};
 use crate::net::{Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::convene::decline;
-use crate::run::reach::{HANDSHAKE, PORT, hear, say};
-use crate::run::{Node, clock, keygen, pairing, sign};
+use crate::run::reach::{HANDSHAKE, PORT, Way, hear, say};
+use crate::run::{Node, clock, keygen, lines, pairing, sign};
 use crate::talk::{self, Kind, Message, Proposal, Reason, Want};
 use crate::vault::keys;
 
@@ -118,18 +119,18 @@ pub async fn serve(
     let listener = Arc::new(listener);
     let room = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
     loop {
-        let io = tokio::select! {
-            (io, _) = listener.tcp.accept() => io,
+        let (io, way) = tokio::select! {
+            (io, from) = listener.tcp.accept() => (io, Way::Lan(from)),
             () = visits.closed() => return,
         };
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let (node, listener, visits) = (Arc::clone(&node), Arc::clone(&listener), visits.clone());
         tokio::spawn(async move {
-            let Some((link, name, want)) = greet(&node, io).await else { return };
+            let Some((link, name, want)) = greet(&node, io, &way).await else { return };
             if want == Want::Ceremony && !is_known(&node, &link.peer()) {
                 // It will be refused, and neither takes the turn of those who are awaited nor
                 // ends anybody's wait.
-                drop(receive(&node, link, name, want).await);
+                drop(receive(&node, link, name, want, &way).await);
                 return;
             }
             drop(permit);
@@ -137,12 +138,15 @@ pub async fn serve(
                 decline(link, &name, Reason::Crossed).await;
                 return;
             }
+            if want == Want::Ceremony {
+                node.lines.abandon(&link.peer());
+            }
             let Ok(_turn) = wait_turn(&node.turn, want).await else {
                 decline(link, &name, Reason::Busy).await;
                 return;
             };
             listener.status(Status::Busy).await;
-            let visit = receive(&node, link, name, want).await;
+            let visit = receive(&node, link, name, want, &way).await;
             listener.status(Status::Available).await;
             if let Some(visit) = visit {
                 // Nobody reads the results of a listener that is ending.
@@ -163,7 +167,9 @@ fn is_known(node: &Node, peer: &Fingerprint) -> bool {
 async fn wait_turn(turn: &Mutex<()>, want: Want) -> Result<tokio::sync::MutexGuard<'_, ()>, ()> {
     match want {
         Want::Pair => turn.try_lock().map_err(|_| ()),
-        Want::Ceremony | Want::Ping => timeout(TURN, turn.lock()).await.map_err(|_| ()),
+        Want::Ceremony | Want::Ping | Want::Resume { .. } => {
+            timeout(TURN, turn.lock()).await.map_err(|_| ())
+        }
     }
 }
 
@@ -172,15 +178,18 @@ async fn wait_turn(turn: &Mutex<()>, want: Want) -> Result<tokio::sync::MutexGua
 /// # Errors
 /// The caller never greeted, or the ceremony failed.
 pub async fn serve_stdio(node: &Arc<Node>) -> Result<Visit, Failure> {
-    let (link, name, want) = greet(node, stdio::own_stdio()).await.ok_or_else(report::no_caller)?;
-    match receive(node, link, name, want).await {
+    let way = Way::Command;
+    let caller = greet(node, stdio::own_stdio(), &way).await;
+    let (link, name, want) = caller.ok_or_else(report::no_caller)?;
+    match receive(node, link, name, want, &way).await {
         Some(visit) => visit,
         None => Err(report::no_caller()),
     }
 }
 
-/// TLS and the greeting. A caller that only looks whether anybody is here is answered here.
-async fn greet(node: &Node, io: Box<dyn Io>) -> Option<(TlsLink, Label, Want)> {
+/// TLS and the greeting. A caller that only looks whether anybody is here, and one that is back, are
+/// served here.
+async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Label, Want)> {
     let mut link = timeout(HANDSHAKE, node.tls.accept(io, Expect::Anyone)).await.ok()?.ok()?;
     let Ok(Message::Hello { version, name, want }) =
         hear(&mut link, clock::now() + HANDSHAKE).await
@@ -196,6 +205,12 @@ async fn greet(node: &Node, io: Box<dyn Io>) -> Option<(TlsLink, Label, Want)> {
         let _ = timeout(Duration::from_secs(1), link.recv()).await;
         return None;
     }
+    if let Want::Resume { session, received } = want {
+        if let Some(link) = node.lines.resume(link, &session.0, received, way.clone()) {
+            decline(link, &name, Reason::Gone).await;
+        }
+        return None;
+    }
     Some((link, name, want))
 }
 
@@ -204,18 +219,21 @@ async fn receive(
     mut link: TlsLink,
     name: Label,
     want: Want,
+    way: &Way,
 ) -> Option<Result<Visit, Failure>> {
     if want == Want::Pair {
         return Some(pairing::respond(node, link, name).await.map(Visit::Paired));
     }
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
-    let Ok(Message::Propose(proposal)) = hear(&mut link, clock::now() + HANDSHAKE).await else {
+    let known_as = node.name_of(&link.peer());
+    let mut line = lines::answer(node, known_as, link, way);
+    let Ok(Message::Propose(proposal)) = hear(&mut line, clock::now() + HANDSHAKE).await else {
         return None;
     };
-    Some(take_part(node, link, *proposal).await)
+    Some(take_part(node, line, *proposal).await)
 }
 
-async fn take_part(node: &Arc<Node>, link: TlsLink, proposal: Proposal) -> Result<Visit, Failure> {
+async fn take_part(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Visit, Failure> {
     match proposal.kind {
         Kind::Sign => sign::respond(node, link, proposal).await.map(|o| Visit::Signed(Box::new(o))),
         Kind::Keygen | Kind::Refresh | Kind::Resume => {

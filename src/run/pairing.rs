@@ -128,7 +128,8 @@ pub async fn doorbell(node: &Arc<Node>) -> Result<mpsc::Receiver<Result<Visit, F
 
 /// The side that asked.
 async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Failure> {
-    let Reached { mut link, name, address } = reached;
+    let address = reached.address();
+    let Reached { mut link, name, .. } = reached;
     let result = async {
         let (exporter, random) = begin(node, &link)?;
         let (me, them) = sides(node, &link, &name);

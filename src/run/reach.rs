@@ -1,7 +1,8 @@
-//! Getting to a device: a command, an address, the address it had last, or mDNS – whichever
-//! answers first with the right certificate.
+//! Getting to a device: a command, an address, the address it had last, mDNS, or a room of a relay –
+//! whichever answers first with the right certificate.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,8 @@ use crate::vault::{Home, PeerRecord};
 pub const PORT: u16 = 46737;
 /// How long a TLS handshake and the greeting after it may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
-const RETRY: Duration = Duration::from_millis(300);
+/// The pause between two attempts.
+pub const RETRY: Duration = Duration::from_millis(300);
 /// How long the address a device had last is tried before it is looked for.
 const HEAD_START: Duration = Duration::from_millis(150);
 
@@ -34,6 +36,24 @@ pub enum Route {
     Address(String),
     /// The address it had last, or mDNS.
     Find,
+}
+
+/// How a device was reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A command's standard input and output, or this program's own.
+    Command,
+    /// A connection to or from this address.
+    Lan(SocketAddr),
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command => f.write_str("command"),
+            Self::Lan(address) => write!(f, "lan {address}"),
+        }
+    }
 }
 
 /// A device to be reached.
@@ -66,8 +86,18 @@ pub struct Reached {
     pub link: TlsLink,
     /// The other device's name for itself.
     pub name: Label,
+    /// How it was reached.
+    pub way: Way,
+}
+
+impl Reached {
     /// Where it is, if it is on the network.
-    pub address: Option<SocketAddr>,
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.way {
+            Way::Lan(address) => Some(address),
+            Way::Command => None,
+        }
+    }
 }
 
 /// Connects to `target`, trying again until `deadline`.
@@ -83,14 +113,17 @@ pub async fn reach(
 ) -> Result<Reached, Failure> {
     loop {
         let last = match attempt(node, target, want, deadline).await {
-            Ok(reached) => {
-                if let (Some(fingerprint), Some(address)) = (target.fingerprint, reached.address) {
+            Ok((reached, Message::Welcome { .. })) => {
+                if let (Some(fingerprint), Some(address)) = (target.fingerprint, reached.address())
+                {
                     remember(&node.home, &fingerprint, address);
                 }
                 return Ok(reached);
             }
+            Ok(_) => return Err(report::nonsense(target.name.as_str())),
             Err(Miss::Final(failure)) => return Err(failure),
-            Err(Miss::Again(failure)) => failure,
+            Err(Miss::Gone) => return Err(report::lost(target.name.as_str())),
+            Err(Miss::Again(failure) | Miss::Deaf(failure)) => failure,
         };
         if clock::now() + RETRY >= deadline || matches!(target.route, Route::Via(_)) {
             return Err(last);
@@ -99,18 +132,42 @@ pub async fn reach(
     }
 }
 
-/// Why an attempt failed: for good, or worth another try.
-enum Miss {
-    Final(Failure),
-    Again(Failure),
+/// One attempt to get back to a device, and how many frames it says it has.
+///
+/// # Errors
+/// Why not.
+pub async fn again(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    deadline: Instant,
+) -> Result<(Reached, u64), Miss> {
+    match attempt(node, target, want, deadline).await? {
+        (reached, Message::Resumed { received }) => Ok((reached, received)),
+        _ => Err(Miss::Final(report::nonsense(target.name.as_str()))),
+    }
 }
 
+/// Why an attempt failed.
+#[derive(Debug)]
+pub enum Miss {
+    /// For good.
+    Final(Failure),
+    /// The device knows nothing of what this one wants to go on with.
+    Gone,
+    /// For now.
+    Again(Failure),
+    /// For now: the machine is there and nobody listens.
+    Deaf(Failure),
+}
+
+/// Reaches a device and says hello; what it answers is [`Message::Welcome`] or [`Message::Resumed`].
 async fn attempt(
     node: &Node,
     target: &Target,
     want: Want,
     deadline: Instant,
-) -> Result<Reached, Miss> {
+) -> Result<(Reached, Message), Miss> {
     let within = deadline.min(clock::now() + HANDSHAKE);
     match &target.route {
         Route::Via(command) => {
@@ -120,8 +177,8 @@ async fn attempt(
                     format!("the command of --via cannot be run: {e}"),
                 ))
             })?;
-            greet(&node.tls, Label::new(&node.info.name), io, target.clone(), want, None, within)
-                .await
+            let own_name = Label::new(&node.info.name);
+            greet(&node.tls, own_name, io, target.clone(), want, Way::Command, within).await
         }
         Route::Address(text) => {
             let addresses = resolve(text).await?;
@@ -132,7 +189,12 @@ async fn attempt(
 }
 
 /// Tries the address the device had last and looks for it by mDNS at the same time.
-async fn find(node: &Node, target: &Target, want: Want, within: Instant) -> Result<Reached, Miss> {
+async fn find(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    within: Instant,
+) -> Result<(Reached, Message), Miss> {
     let Some(fingerprint) = target.fingerprint else {
         return Err(Miss::Final(report::nobody(target.name.as_str())));
     };
@@ -191,26 +253,41 @@ async fn race(
     want: Want,
     addresses: Vec<SocketAddr>,
     within: Instant,
-) -> Result<Reached, Miss> {
+) -> Result<(Reached, Message), Miss> {
     let mut attempts = JoinSet::new();
     for address in addresses.into_iter().take(16) {
         let (tls, name, target) = (node.tls.clone(), Label::new(&node.info.name), target.clone());
         attempts.spawn(async move {
-            let io = tcp::dial(&address.to_string(), left(within)).await.map_err(|_| None)?;
-            greet(&tls, name, io, target, want, Some(address), within).await.map_err(Some)
+            let dialed = tcp::dial(&address.to_string(), left(within)).await;
+            let io = dialed.map_err(|e| miss(target.name.as_str(), &e))?;
+            greet(&tls, name, io, target, want, Way::Lan(address), within).await
         });
     }
-    let mut worst = Miss::Again(report::nobody(target.name.as_str()));
+    let mut worst: Option<Miss> = None;
     while let Some(joined) = attempts.join_next().await {
-        match (joined, &worst) {
-            (Ok(Ok(reached)), _) => return Ok(reached),
-            // What somebody said tells more than that nobody answered elsewhere.
-            (Ok(Err(Some(miss @ Miss::Final(_)))), _) => worst = miss,
-            (Ok(Err(Some(miss))), Miss::Again(_)) => worst = miss,
-            (Ok(Err(_)) | Err(_), _) => {}
+        match joined {
+            Ok(Ok(reached)) => return Ok(reached),
+            Ok(Err(miss)) => worst = Some(miss.or(worst)),
+            Err(_) => {}
         }
     }
-    Err(worst)
+    Err(worst.unwrap_or_else(|| Miss::Again(report::nobody(target.name.as_str()))))
+}
+
+impl Miss {
+    /// The one that tells more: what somebody said, rather than that nobody answered.
+    fn or(self, other: Option<Self>) -> Self {
+        let weight = |miss: &Self| match miss {
+            Self::Deaf(_) => 0,
+            Self::Again(failure) if failure.code == Code::Unreachable => 1,
+            Self::Again(_) => 2,
+            Self::Final(_) | Self::Gone => 3,
+        };
+        match other {
+            Some(other) if weight(&other) > weight(&self) => other,
+            _ => self,
+        }
+    }
 }
 
 /// TLS, then the first message of either side: until the other end has spoken, nothing is known
@@ -221,16 +298,22 @@ async fn greet(
     io: Box<dyn Io>,
     target: Target,
     want: Want,
-    address: Option<SocketAddr>,
+    way: Way,
     within: Instant,
-) -> Result<Reached, Miss> {
+) -> Result<(Reached, Message), Miss> {
     let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
     let whom = target.name.as_str();
     let mut link = tls.connect(io, expect).await.map_err(|e| miss(whom, &e))?;
     let hello = Message::Hello { version: talk::VERSION, name, want };
     say(&mut link, &hello).await.map_err(|e| miss(whom, &e))?;
     match hear(&mut link, within).await.map_err(|e| miss(whom, &e))? {
-        Message::Welcome { name } => Ok(Reached { link, name, address }),
+        Message::Welcome { name } => {
+            Ok((Reached { link, name: name.clone(), way }, Message::Welcome { name }))
+        }
+        resumed @ Message::Resumed { .. } => {
+            Ok((Reached { link, name: target.name.clone(), way }, resumed))
+        }
+        Message::Refuse { reason: Reason::Gone } => Err(Miss::Gone),
         Message::Refuse { reason: reason @ (Reason::Busy | Reason::Crossed) } => {
             Err(Miss::Again(report::refused(whom, reason)))
         }
@@ -245,6 +328,7 @@ fn miss(name: &str, error: &LinkError) -> Miss {
         LinkError::Identity { .. } | LinkError::Refused | LinkError::Malformed(_) => {
             Miss::Final(failure)
         }
+        LinkError::Deaf(_) => Miss::Deaf(failure),
         _ => Miss::Again(failure),
     }
 }
@@ -253,7 +337,7 @@ fn miss(name: &str, error: &LinkError) -> Miss {
 ///
 /// # Errors
 /// The link is down.
-pub async fn say(link: &mut TlsLink, message: &Message) -> Result<(), LinkError> {
+pub async fn say(link: &mut impl Link, message: &Message) -> Result<(), LinkError> {
     link.send(Frame::new(Kind::Control, message.to_bytes())).await
 }
 
@@ -261,7 +345,7 @@ pub async fn say(link: &mut TlsLink, message: &Message) -> Result<(), LinkError>
 ///
 /// # Errors
 /// The link is down, `within` passed, or the frame holds something else.
-pub async fn hear(link: &mut TlsLink, within: Instant) -> Result<Message, LinkError> {
+pub async fn hear(link: &mut impl Link, within: Instant) -> Result<Message, LinkError> {
     let frame = timeout_at(within.into(), link.recv()).await.map_err(|_| LinkError::TimedOut)??;
     if frame.kind != Kind::Control {
         return Err(LinkError::Malformed("expected a control message"));
@@ -273,9 +357,10 @@ pub async fn hear(link: &mut TlsLink, within: Instant) -> Result<Message, LinkEr
 pub async fn ping(node: &Node, seen: &Seen) -> Option<(Fingerprint, Label, SocketAddr)> {
     let target = Target { name: seen.name.clone(), fingerprint: None, route: Route::Find };
     let within = clock::now() + Duration::from_secs(2);
-    let reached = race(node, &target, Want::Ping, seen.addresses.clone(), within).await.ok()?;
+    let (reached, _) =
+        race(node, &target, Want::Ping, seen.addresses.clone(), within).await.ok()?;
     let fingerprint = reached.link.peer();
-    let address = reached.address?;
+    let address = reached.address()?;
     let _ = tokio::time::timeout(Duration::from_millis(200), reached.link.close()).await;
     Some((fingerprint, reached.name, address))
 }

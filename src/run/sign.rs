@@ -9,7 +9,7 @@ use crate::crypto::bip32;
 use crate::crypto::curve::encode_point;
 use crate::crypto::ecdsa::Signature;
 use crate::device::{Fingerprint, Label, hex};
-use crate::net::tls::TlsLink;
+use crate::net::line::Line;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView, Source};
 use crate::protocol::fault::Check;
@@ -198,11 +198,7 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
 ///
 /// # Errors
 /// Everything that can go wrong, refusals included; the other side has been told by then.
-pub async fn respond(
-    node: &Arc<Node>,
-    link: TlsLink,
-    proposal: Proposal,
-) -> Result<Outcome, Failure> {
+pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Outcome, Failure> {
     let requester = link.peer();
     let name = node.name_of(&requester);
     let Some(record) = records::of_epoch(&node.home, &proposal.epoch.0)? else {

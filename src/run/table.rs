@@ -13,7 +13,7 @@ use tokio::time::{sleep_until, timeout, timeout_at};
 use crate::device::{Fingerprint, Label};
 use crate::net::pump::{Handle, pump};
 use crate::net::tls::{Expect, Tls, TlsLink};
-use crate::net::{self, Frame, Kind, LinkError, tunnel};
+use crate::net::{self, Frame, Kind, Link, LinkError, tunnel};
 use crate::report::{self, Failure};
 use crate::run::{Names, Node};
 use crate::talk::{Message, Reason};
@@ -82,7 +82,7 @@ impl Table {
     }
 
     /// Seats `party` at the other end of `link`.
-    pub fn seat(&mut self, node: &Node, party: u8, name: Label, link: TlsLink) {
+    pub fn seat(&mut self, node: &Node, party: u8, name: Label, link: impl Link) {
         let handle = pump(link, usize::from(party), self.post.clone());
         node.remember_link(&handle);
         self.seats.insert(party, Seat { name, handle });
@@ -210,7 +210,8 @@ impl Table {
                 self.route(from, frame.payload).await;
                 None
             }
-            Kind::Close => Some((from, Incoming::Lost(LinkError::Closed))),
+            // Links keep both to themselves.
+            Kind::Close | Kind::Receipt => Some((from, Incoming::Lost(LinkError::Closed))),
         }
     }
 

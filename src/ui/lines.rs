@@ -1,6 +1,7 @@
 //! Events as lines for people. Text of other devices arrives clean and is quoted here.
 
 use super::model::Model;
+use super::qr;
 use crate::device::grouped;
 use crate::progress::{Event, PartyView, RequestView, Source};
 
@@ -9,6 +10,8 @@ use crate::progress::{Event, PartyView, RequestView, Source};
 pub struct Style {
     /// Whether escape sequences may be used.
     pub color: bool,
+    /// Whether there is a terminal to draw on.
+    pub terminal: bool,
     /// How often `-v` was given.
     pub verbose: u8,
 }
@@ -63,8 +66,42 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             delivered_to.join(", ")
         )],
         Event::Aborted { ceremony, message, .. } => vec![format!("{ceremony} ended: {message}")],
+        Event::Connected { peer, via, resumed: true } => {
+            vec![format!("connected to {peer:?} again ({via}); the ceremony goes on")]
+        }
+        Event::Connected { peer, via, resumed: false } => {
+            vec![format!("connected to {peer:?} ({via})")]
+        }
+        Event::Disconnected { peer, seconds } => vec![format!(
+            "the connection to {peer:?} broke; it is waited for, {} at most",
+            time_left(*seconds)
+        )],
+        Event::Invite { uri, expires, .. } => invitation(uri, expires, style),
+        Event::Relay { url, connected: true, .. } => {
+            vec![format!("this device can be reached through the relay {url}")]
+        }
+        Event::Relay { url, connected: false, detail } => vec![format!(
+            "the relay {url} is out of reach and is tried again{}",
+            detail.as_ref().map_or_else(String::new, |why| format!(": {why}"))
+        )],
         Event::Note { message } => vec![message.clone()],
     }
+}
+
+/// The payload as text, then as a QR code, which is last so that it is whole on a small screen. Its
+/// colours are no decoration: without them a scanner sees nothing, so they need only a terminal.
+fn invitation(uri: &str, expires: &str, style: Style) -> Vec<String> {
+    let mut lines = vec![
+        "scan this with the other device, or run there:".to_owned(),
+        format!("  cosign pair '{uri}'"),
+        format!("it can be used until {expires}; both screens then show six digits"),
+    ];
+    if style.terminal
+        && let Some(rows) = qr::rows(uri)
+    {
+        lines.extend(rows.iter().map(|row| format!("{}{row}\x1b[0m", qr::COLORS)));
+    }
+    lines
 }
 
 /// `round 2 of 3: multiplication 12 ms`

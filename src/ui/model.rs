@@ -93,7 +93,11 @@ impl Model {
             | Event::Key { .. }
             | Event::Signed { .. }
             | Event::Aborted { .. } => self.end(),
-            Event::Note { .. } => {}
+            Event::Note { .. }
+            | Event::Connected { .. }
+            | Event::Disconnected { .. }
+            | Event::Invite { .. }
+            | Event::Relay { .. } => {}
         }
     }
 

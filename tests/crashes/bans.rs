@@ -224,8 +224,12 @@ fn an_interrupt_leaves_no_check_unresolved() {
     let mut listener = alice.serve(&[&bob]);
     block_on(async {
         let _at_the_table = asks(&node, &listener.address()).await.unwrap();
-        in_round_1(&mut listener);
-        listener.ends().fails(130, "interrupted");
+        // On another thread: this one still has to say that it begins.
+        let listening = tokio::task::spawn_blocking(move || {
+            in_round_1(&mut listener);
+            listener.ends().fails(130, "interrupted");
+        });
+        listening.await.unwrap();
     });
     assert_eq!((count(&alice, "spend"), unresolved(&alice)), (2, 0));
 }

@@ -212,7 +212,9 @@ fn one_party_that_says_it_never_stored_its_share_destroys_no_others() {
     let me = old.info.fingerprint;
     let view = view_of(&old, &asked, &me, &hex(&old_record.public_key), "vault");
     let guest = other(&old_record, &at_alice.address());
-    block_on(async { convene(&old, &asked, &view, vec![guest]).await.map(drop).unwrap() });
+    block_on(async {
+        convene(&old, &asked, &view, vec![guest]).await.unwrap().table.abort().await
+    });
     assert!(key(&alice, "vault").unwrap().refresh_pending);
     let listener = bob.serve(&[&alice]);
     alice.run(["keys", "refresh", "vault", "--peer", &listener.address()]).succeeds();

@@ -15,5 +15,6 @@ mod discovery;
 mod failures;
 mod hostile;
 mod pairing;
+mod resume;
 mod routes;
 mod signing;

@@ -1,0 +1,436 @@
+//! A line: what two devices have between them for one ceremony, while connections come and go.
+//!
+//! Wi-Fi changes, a relay restarts. The line keeps what it has sent until the other side has
+//! confirmed it. When a connection breaks, [`Redial`] finds another to the same device; both sides
+//! say how many frames they have, and each sends what the other lacks. So above the line nothing is
+//! lost, doubled, reordered or asked again, and nothing shows but a pause. A side that says that it
+//! ends the link ends the line as well.
+//!
+//! ```text
+//! Kind::Receipt   count 8 bytes, big-endian: frames of the other side that have arrived
+//! ```
+//!
+//! Receipts also say that a device is still there: a side that is silent for too long is gone,
+//! whatever its end of the network says.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
+
+use super::frame::briefly;
+use super::{Frame, Kind, Link, LinkError, Receiver, Sender};
+use crate::device::Fingerprint;
+
+/// How one side of a line gets from a broken connection to the next.
+pub trait Redial: Send + 'static {
+    /// The links that connections are.
+    type Link: Link;
+
+    /// Waits until the other side calls again though nothing broke here: it may have noticed first.
+    /// Cancel-safe. Does not end on the side that calls.
+    fn called(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// The next connection to the same device, and how many frames of this side it says it has.
+    /// `received` is what it is told in turn.
+    ///
+    /// # Errors
+    /// Why there is none, after as long as it was tried: the end of the line.
+    fn again(
+        &mut self,
+        received: u64,
+    ) -> impl Future<Output = Result<(Self::Link, u64), LinkError>> + Send;
+}
+
+/// A line to one other device.
+pub struct Line {
+    sender: LineSender,
+    receiver: LineReceiver,
+    peer: Fingerprint,
+}
+
+impl Line {
+    /// A line to `peer` that begins with the connection `link`.
+    pub fn new<R: Redial>(peer: Fingerprint, link: R::Link, redial: R) -> Self {
+        let (queue, queued) = mpsc::channel(QUEUE);
+        let (inbox, arrived) = mpsc::channel(INBOX);
+        let (held, let_go) = oneshot::channel();
+        let task = tokio::spawn(keep(link, redial, queued, inbox, let_go));
+        Self {
+            sender: LineSender { queue: Some((queue, held)), task },
+            receiver: LineReceiver { arrived },
+            peer,
+        }
+    }
+
+    /// The device at the other end, the same for every connection.
+    pub fn peer(&self) -> Fingerprint {
+        self.peer
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+impl Link for Line {
+    type Sender = LineSender;
+    type Receiver = LineReceiver;
+
+    /// Hands the frame over; the line sees to the rest.
+    async fn send(&mut self, frame: Frame) -> Result<(), LinkError> {
+        self.sender.send(frame).await
+    }
+
+    async fn recv(&mut self) -> Result<Frame, LinkError> {
+        self.receiver.recv().await
+    }
+
+    async fn close(mut self) {
+        self.sender.close().await;
+    }
+
+    fn split(self) -> (LineSender, LineReceiver) {
+        (self.sender, self.receiver)
+    }
+}
+
+/// The sending half of a [`Line`].
+#[derive(Debug)]
+pub struct LineSender {
+    /// The frames to send, and what tells the task by going away that nobody sends any more.
+    queue: Option<(mpsc::Sender<Frame>, oneshot::Sender<()>)>,
+    task: JoinHandle<()>,
+}
+
+impl Sender for LineSender {
+    async fn send(&mut self, frame: Frame) -> Result<(), LinkError> {
+        let Some((queue, _)) = &self.queue else { return Err(LinkError::Closed) };
+        queue.send(frame).await.map_err(|_| LinkError::Closed)
+    }
+
+    async fn close(&mut self) {
+        self.queue = None;
+        let _ = (&mut self.task).await;
+    }
+}
+
+/// The receiving half of a [`Line`].
+#[derive(Debug)]
+pub struct LineReceiver {
+    arrived: mpsc::Receiver<Result<Frame, LinkError>>,
+}
+
+impl Receiver for LineReceiver {
+    async fn recv(&mut self) -> Result<Frame, LinkError> {
+        self.arrived.recv().await.unwrap_or(Err(LinkError::Closed))
+    }
+}
+
+/// Why a connection is over.
+enum End {
+    /// This side has said all it had to say, or nobody waits for it any more.
+    Done,
+    /// It broke, and there may be another.
+    Broken,
+    /// The line is at its end.
+    Over(LinkError),
+}
+
+impl From<LinkError> for End {
+    /// What the other side said, and what only the other side can be blamed for, is final; what the
+    /// network did is not.
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Closed
+            | LinkError::Expired
+            | LinkError::Refused
+            | LinkError::Identity { .. }
+            | LinkError::Malformed(_) => Self::Over(error),
+            LinkError::Lost
+            | LinkError::TimedOut
+            | LinkError::Unreachable(_)
+            | LinkError::Deaf(_)
+            | LinkError::Tls(_)
+            | LinkError::Io(_) => Self::Broken,
+        }
+    }
+}
+
+/// The task of a line.
+async fn keep<R: Redial>(
+    mut link: R::Link,
+    mut redial: R,
+    mut queue: mpsc::Receiver<Frame>,
+    inbox: mpsc::Sender<Result<Frame, LinkError>>,
+    mut let_go: oneshot::Receiver<()>,
+) {
+    let books = Books::default();
+    let last = loop {
+        match serve(link, &mut redial, &books, &mut queue, &inbox, &mut let_go).await {
+            End::Done => return,
+            End::Over(error) => break error,
+            End::Broken => {}
+        }
+        let again = redial.again(books.received());
+        let next = tokio::select! {
+            next = again => next,
+            () = abandoned(&mut let_go, &books) => return,
+        };
+        match next {
+            Ok((next, theirs)) if books.confirm(theirs) => link = next,
+            Ok(_) => break LinkError::Malformed("a line resumed out of step"),
+            Err(error) => break error,
+        }
+    };
+    queue.close();
+    tokio::select! {
+        _ = inbox.send(Err(last)) => {}
+        () = released(&mut let_go) => {}
+    }
+}
+
+/// Waits until nobody uses this end any more.
+async fn released(let_go: &mut oneshot::Receiver<()>) {
+    // One that has been heard must not be waited for again.
+    if !let_go.is_terminated() {
+        let _ = let_go.await;
+    }
+}
+
+/// Nobody uses this end any more, and what was sent has arrived or has had a while to.
+async fn abandoned(let_go: &mut oneshot::Receiver<()>, books: &Books) {
+    released(let_go).await;
+    if !books.all_confirmed() {
+        sleep(FLUSH).await;
+    }
+}
+
+/// One connection, from its beginning to its end.
+async fn serve<R: Redial>(
+    link: R::Link,
+    redial: &mut R,
+    books: &Books,
+    queue: &mut mpsc::Receiver<Frame>,
+    inbox: &mpsc::Sender<Result<Frame, LinkError>>,
+    let_go: &mut oneshot::Receiver<()>,
+) -> End {
+    let (mut sender, mut receiver) = link.split();
+    let end = {
+        let reading = read(&mut receiver, books, inbox);
+        let writing = write(&mut sender, books, queue);
+        let overdue = async {
+            released(let_go).await;
+            sleep(FLUSH).await;
+        };
+        tokio::pin!(reading);
+        tokio::select! {
+            end = &mut reading => end,
+            written = writing => match written {
+                Ok(()) => End::Done,
+                Err(error) => {
+                    // The reason may still be on its way to us: a refusal, a last word.
+                    let mut end = End::from(error);
+                    briefly(async { end = reading.await }).await;
+                    end
+                }
+            },
+            () = redial.called() => End::Broken,
+            () = overdue => End::Done,
+        }
+    };
+    if !matches!(end, End::Broken) {
+        sender.close().await;
+        // A socket that is closed with unread bytes resets the connection, and what we sent last
+        // could be lost with it.
+        briefly(async { while receiver.recv().await.is_ok() {} }).await;
+    }
+    end
+}
+
+async fn read<R: Receiver>(
+    receiver: &mut R,
+    books: &Books,
+    inbox: &mpsc::Sender<Result<Frame, LinkError>>,
+) -> End {
+    loop {
+        let frame = match timeout(SILENCE, receiver.recv()).await {
+            Ok(Ok(frame)) => frame,
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return End::Broken,
+        };
+        if frame.kind == Kind::Receipt {
+            match <[u8; 8]>::try_from(frame.payload.as_slice()) {
+                Ok(count) if books.confirm(u64::from_be_bytes(count)) => continue,
+                _ => return End::Over(LinkError::Malformed("a receipt for what was not sent")),
+            }
+        }
+        // Counted when it is handed over, not before: what this connection leaves behind is sent
+        // again.
+        let Ok(place) = inbox.reserve().await else { return End::Done };
+        books.note_arrival(frame.payload.len());
+        place.send(Ok(frame));
+    }
+}
+
+async fn write<S: Sender>(
+    sender: &mut S,
+    books: &Books,
+    queue: &mut mpsc::Receiver<Frame>,
+) -> Result<(), LinkError> {
+    let mut next = books.first_unconfirmed();
+    let mut spoke = Instant::now();
+    loop {
+        let frame = match books.unconfirmed(next) {
+            Some(frame) => {
+                next += 1;
+                frame
+            }
+            None if books.owes_receipt() || spoke.elapsed() >= BEAT => {
+                receipt(books.confirm_arrivals())
+            }
+            None => {
+                tokio::select! {
+                    frame = queue.recv(), if books.has_room() => match frame {
+                        Some(frame) => books.keep(frame),
+                        None => return Ok(()),
+                    },
+                    () = books.news.notified() => {}
+                    () = sleep_until(spoke + BEAT) => {}
+                }
+                continue;
+            }
+        };
+        sender.send(frame).await?;
+        spoke = Instant::now();
+    }
+}
+
+fn receipt(count: u64) -> Frame {
+    Frame::new(Kind::Receipt, count.to_be_bytes().to_vec())
+}
+
+/// What has been sent, what has arrived, and what is known to have.
+#[derive(Default)]
+struct Books {
+    state: Mutex<State>,
+    /// Something was confirmed, or ought to be.
+    news: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The number of the first frame in `sent`.
+    first: u64,
+    /// Sent, or about to be, and not confirmed.
+    sent: VecDeque<Frame>,
+    sent_bytes: usize,
+    /// How many frames have arrived, and how many of them, and bytes, are not confirmed.
+    received: u64,
+    owed: u64,
+    owed_bytes: usize,
+}
+
+impl Books {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The other side has `count` frames. Whether that can be.
+    fn confirm(&self, count: u64) -> bool {
+        let mut state = self.state();
+        let sent = u64::try_from(state.sent.len()).unwrap_or(u64::MAX);
+        if count < state.first || count > state.first.saturating_add(sent) {
+            return false;
+        }
+        while state.first < count {
+            let size = state.sent.pop_front().map_or(0, |frame| frame.payload.len());
+            state.sent_bytes = state.sent_bytes.saturating_sub(size);
+            state.first += 1;
+        }
+        self.news.notify_one();
+        true
+    }
+
+    fn keep(&self, frame: Frame) {
+        let mut state = self.state();
+        state.sent_bytes = state.sent_bytes.saturating_add(frame.payload.len());
+        state.sent.push_back(frame);
+    }
+
+    fn first_unconfirmed(&self) -> u64 {
+        self.state().first
+    }
+
+    /// The frame with this number, if it was handed over; one that is confirmed meanwhile was sent.
+    fn unconfirmed(&self, number: u64) -> Option<Frame> {
+        let state = self.state();
+        let index = usize::try_from(number.checked_sub(state.first)?).ok()?;
+        state.sent.get(index).cloned()
+    }
+
+    fn has_room(&self) -> bool {
+        self.state().sent_bytes < UNCONFIRMED
+    }
+
+    fn all_confirmed(&self) -> bool {
+        self.state().sent.is_empty()
+    }
+
+    fn note_arrival(&self, size: usize) {
+        let mut state = self.state();
+        state.received += 1;
+        state.owed += 1;
+        state.owed_bytes = state.owed_bytes.saturating_add(size);
+        if state.owes_receipt() {
+            self.news.notify_one();
+        }
+    }
+
+    fn owes_receipt(&self) -> bool {
+        self.state().owes_receipt()
+    }
+
+    fn received(&self) -> u64 {
+        self.state().received
+    }
+
+    /// How many frames have arrived, to be said now.
+    fn confirm_arrivals(&self) -> u64 {
+        let mut state = self.state();
+        (state.owed, state.owed_bytes) = (0, 0);
+        state.received
+    }
+}
+
+impl State {
+    fn owes_receipt(&self) -> bool {
+        self.owed >= RECEIPT_FRAMES || self.owed_bytes >= RECEIPT_BYTES
+    }
+}
+
+/// How many frames may wait to be sent, and to be read.
+const QUEUE: usize = 64;
+const INBOX: usize = 16;
+
+/// How many bytes may be unconfirmed; then sending waits.
+const UNCONFIRMED: usize = 8 << 20;
+
+/// A receipt is due after so many frames, or so many bytes.
+const RECEIPT_FRAMES: u64 = 16;
+const RECEIPT_BYTES: usize = 256 << 10;
+
+/// How often a side that has nothing to say shows that it is there.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// How long a side may be silent.
+const SILENCE: Duration = Duration::from_secs(16);
+
+/// How long a closed line may take to send what is left.
+const FLUSH: Duration = Duration::from_secs(3);
