@@ -540,7 +540,8 @@ mod log {
         std::fs::write(&path, altered).unwrap();
         let ended = sandbox.run(["log", "--verify", "--json"]).exits(1);
         assert_eq!(ended.error_code(), "invalid");
-        assert!(ended.stderr().contains("line 2"), "{}", ended.stderr());
+        assert_eq!(ended.json()["result"], json!({"valid": false, "line": 1}));
+        ended.complains("line 1 ", "log.jsonl");
     }
 }
 

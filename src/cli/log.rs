@@ -3,19 +3,29 @@
 use serde_json::json;
 
 use super::args::LogArgs;
+use super::output::Body;
 use super::{Global, Output, unlock};
 use crate::device::Fingerprint;
 use crate::report::Failure;
 use crate::run::clock;
-use crate::vault::{Entry, Log, Peers};
+use crate::vault::{Entry, Error, Log, Peers};
 
 /// Prints the log, or checks its chain.
 pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure> {
     let home = unlock::home(global)?;
     if args.verify {
-        let count = Log::verify(&home)?;
-        let text = format!("the chain of {count} entries is whole");
-        return Output::new(json!({ "valid": true, "entries": count }), text);
+        return match Log::verify(&home) {
+            Ok(count) => {
+                let text = format!("the chain of {count} entries is whole");
+                Output::new(json!({ "valid": true, "entries": count }), text)
+            }
+            Err(Error::BadLine { line, why }) => {
+                let altered = Error::BadLine { line, why };
+                let result = json!({ "valid": false, "line": line });
+                Ok(Output::with_body(result, Body::Nothing)?.but(altered.into()))
+            }
+            Err(e) => Err(e.into()),
+        };
     }
     let entries = Log::entries(&home)?;
     let peers = Peers::load(&home)?;

@@ -122,7 +122,7 @@ pub enum Altered {
     Unreadable,
     /// The line does not follow from the line before it.
     Unchained,
-    /// The line is not the one that was written here.
+    /// The line is not the one that was written here: changed, or put in.
     Changed,
     /// The line was written and is gone.
     Missing,
@@ -191,7 +191,7 @@ impl Altered {
                 write!(f, "log line {line} does not follow line {}", line.saturating_sub(1))
             }
             Self::Unchained => write!(f, "log line {line} is not the first that was written"),
-            Self::Changed => write!(f, "log line {line} was changed"),
+            Self::Changed => write!(f, "log line {line} was changed or put in"),
             Self::Missing => write!(f, "log line {line} is missing"),
         }
     }

@@ -102,16 +102,18 @@ impl Log {
     /// `log.head` is missing or damaged, which the next entry repairs.
     pub fn verify(home: &Home) -> Result<u64, Error> {
         let (head, content) = read(home)?;
+        let lines: Vec<&[u8]> = lines(&content).collect();
         let bad = |line, why| Err(Error::BadLine { line, why });
         let mut last = Head::default();
         let mut head_found = head.count == 0 && head == last;
-        for line in lines(&content) {
+        for (index, line) in lines.iter().enumerate() {
             let number = last.count.saturating_add(1);
-            let Ok(Line { prev, .. }) = serde_json::from_slice(line) else {
+            let Some(prev) = prev_of(line) else {
                 return bad(number, Altered::Unreadable);
             };
             if prev != last.hash {
-                return bad(number, Altered::Unchained);
+                let (line, why) = break_between(&last, lines.get(index..), lines.len(), &head);
+                return bad(line, why);
             }
             last = Head { count: number, hash: hash(line) };
             if head.count == number {
@@ -141,6 +143,28 @@ impl Log {
         };
         (1..).zip(lines(&content)).map(entry).collect()
     }
+}
+
+/// Which line to name where the first of `rest` does not follow the line before it, which is `last`,
+/// and why. The chain alone shows only that one of the two is not as it was. A line that a later one
+/// (or the head) still attests is as it was written, so the other one was changed, unless there are
+/// fewer lines than were written.
+fn break_between(last: &Head, rest: Option<&[&[u8]]>, lines: usize, head: &Head) -> (u64, Altered) {
+    let rest = rest.unwrap_or_default();
+    let attested =
+        |hash| head.hash == hash || rest.iter().skip(1).any(|later| prev_of(later) == Some(hash));
+    let next_is_intact = rest.first().is_some_and(|line| attested(hash(line)));
+    let complete = u64::try_from(lines).is_ok_and(|lines| lines >= head.count);
+    if last.count > 0 && complete && next_is_intact && !attested(last.hash) {
+        (last.count, Altered::Changed)
+    } else {
+        (last.count.saturating_add(1), Altered::Unchained)
+    }
+}
+
+/// The hash that a line says the line before it has; `None` if it is no entry.
+fn prev_of(line: &[u8]) -> Option<[u8; 32]> {
+    serde_json::from_slice::<Line>(line).ok().map(|line| line.prev)
 }
 
 /// The head, and the content of the log up to its last whole line.
@@ -322,14 +346,36 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_line_shows() {
+    fn a_changed_line_is_named() {
         for n in 0..5 {
             let home = log_of(5);
             edit(&home, |lines| lines[n] = lines[n].replace("bob", "eve"));
-            let number = n as u64 + 1;
-            let expected =
-                if n == 4 { (number, Altered::Changed) } else { (number + 1, Altered::Unchained) };
-            assert_eq!(bad_line(&home), expected);
+            assert_eq!(bad_line(&home), (n as u64 + 1, Altered::Changed));
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_put_in_is_named() {
+        for n in 1..5 {
+            let home = log_of(5);
+            edit(&home, |lines| lines.insert(n, lines[n].replace("bob", "eve")));
+            assert_eq!(bad_line(&home), (n as u64 + 1, Altered::Changed));
+            let home = log_of(5);
+            edit(&home, |lines| lines.insert(n, lines[n - 1].clone()));
+            assert_eq!(bad_line(&home), (n as u64 + 1, Altered::Unchained));
+        }
+    }
+
+    #[test]
+    fn a_changed_link_is_named() {
+        for n in 0..5 {
+            let home = log_of(5);
+            edit(&home, |lines| {
+                let mut line: Value = serde_json::from_str(&lines[n]).unwrap();
+                line["prev"] = Value::from("ab".repeat(32));
+                lines[n] = format!("{line}\n");
+            });
+            assert_eq!(bad_line(&home), (n as u64 + 1, Altered::Unchained));
         }
     }
 
