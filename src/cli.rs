@@ -12,6 +12,7 @@ pub mod unlock;
 
 mod bench;
 mod ceremony;
+mod complete;
 mod config;
 mod demo;
 mod discover;
@@ -22,6 +23,7 @@ mod keygen;
 mod keys;
 mod listen;
 mod log;
+mod manual;
 mod pair;
 mod peers;
 mod refresh;
@@ -47,7 +49,11 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     match parse(&argv) {
         Ok(cli) => {
             let name = name(&cli.command);
-            let outcome = Global::new(cli.global).and_then(|global| run(&global, cli.command));
+            let outcome = match &cli.command {
+                // Settings and log file are not touched: nothing may come of pressing Tab.
+                Command::Complete(args) => complete::run_complete(args),
+                _ => Global::new(cli.global).and_then(|global| run(&global, cli.command)),
+            };
             output::finish(name, outcome, voice)
         }
         Err(Unparsed::Help(help)) => {
@@ -87,7 +93,8 @@ fn run(global: &Global, command: Command) -> Result<Output, Failure> {
         Command::Log(args) => log::run_log(global, args),
         Command::Demo(args) => demo::run_demo(global, args),
         Command::Bench(args) => bench::run_bench(global, args),
-        Command::Completions(args) => generate::run_completions(args),
+        Command::Completions(args) => generate::run_completions(&args),
+        Command::Complete(args) => complete::run_complete(&args),
         Command::Man(args) => generate::run_man(args),
         Command::Version => version::run_version(),
     }
@@ -117,6 +124,7 @@ fn name(command: &Command) -> &'static str {
         Command::Demo(_) => "demo",
         Command::Bench(_) => "bench",
         Command::Completions(_) => "completions",
+        Command::Complete(_) => "complete",
         Command::Man(_) => "man",
         Command::Version => "version",
     }

@@ -67,6 +67,26 @@ impl Code {
         }
     }
 
+    /// What it means, as the manual says it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Invalid => "the signature or the log's chain is invalid",
+            Self::Usage => "the command line is wrong",
+            Self::Denied => "a person said no, here or there",
+            Self::Unreachable => "time-out, nobody there, or the link was lost; may be retried",
+            Self::Identity => "codes differ, a fingerprint changed, or the session expired",
+            Self::Aborted => "the ceremony was aborted and nobody is to blame; safe to retry",
+            Self::Banned => "the peer failed a check that leaks: it is banned under this key",
+            Self::Locked => "wrong passphrase, PIN or identity, or no token",
+            Self::Policy => "refused by a policy",
+            Self::NotFound => "no such key, peer or file",
+            Self::Interaction => "a person is needed and --no-input was given",
+            Self::Conflict => "exists already, in use, or rolled back",
+            Self::Internal => "anything else: disk full, permission, bug",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// The name in JSON, such as `not_found`.
     pub fn name(self) -> &'static str {
         match self {

@@ -545,6 +545,37 @@ mod log {
     }
 }
 
+mod completion {
+    use super::*;
+
+    #[test]
+    fn pressing_tab_asks_nothing_and_makes_nothing() {
+        let sandbox = Sandbox::new();
+        sandbox.write("config.toml", "broken = [");
+        for line in [&["sign", "--key", ""][..], &["pair", ""], &["id", "--frobnicate", ""]] {
+            let args = ["complete", "zsh", "--", "cosign"].iter().chain(line);
+            let mut command = sandbox.command(args);
+            command.env("COSIGN_LOG", "log").env("COSIGN_IDENTITY", "gone");
+            let ended = Ended::of(&mut command).exits(0);
+            assert_eq!(ended.stderr(), "");
+        }
+        assert!(!sandbox.path("home").exists() && !sandbox.path("log").exists());
+    }
+
+    #[test]
+    fn a_locked_vault_gives_names_and_the_home_may_be_named_on_the_line() {
+        let sandbox = Sandbox::with_device();
+        let fingerprint = "2".repeat(64);
+        sandbox.run(["peers", "add", "bob", "--fingerprint", &fingerprint]).exits(0);
+        let home = sandbox.path("home");
+        let home = format!("--home={}", home.display());
+        let line = ["complete", "fish", "--", "cosign", &home, "keygen", "--with", "b"];
+        let mut command = sandbox.command(line);
+        let ended = Ended::of(command.env("COSIGN_HOME", "elsewhere")).exits(0);
+        assert_eq!(ended.stdout(), "bob\tdevice 2222222222222222\n");
+    }
+}
+
 mod output {
     use super::*;
 

@@ -55,8 +55,34 @@ fn completions_are_current() {
 }
 
 #[test]
-fn the_bash_completion_is_valid_bash() {
-    let script = committed("completions").join("cosign.bash");
-    let Ok(status) = Command::new("bash").arg("-n").arg(script).status() else { return };
-    assert!(status.success());
+fn every_page_has_the_sections_that_people_look_for() {
+    for name in names(&committed("man")) {
+        let page = fs::read_to_string(committed("man").join(&name)).unwrap();
+        for section in [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "EXAMPLES",
+            "\"EXIT STATUS\"",
+            "ENVIRONMENT",
+            "FILES",
+        ] {
+            let head = format!("\n.SH {section}\n");
+            assert!(page.contains(&head), "{name} has no {section}");
+        }
+    }
+}
+
+#[test]
+fn man_renders_every_page_without_a_warning() {
+    for name in names(&committed("man")) {
+        let mut man = Command::new("man");
+        man.args(["--warnings", "--local-file"]).arg(committed("man").join(&name));
+        let output = man.env("LC_ALL", "C.UTF-8").env("MANWIDTH", "80").output().unwrap();
+        assert!(output.status.success(), "{name}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{name}");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let command = name.trim_end_matches(".1").replace('-', " ");
+        assert!(text.contains("EXIT STATUS") && text.contains(&command), "{name}: {text}");
+    }
 }

@@ -156,7 +156,13 @@ pub enum Command {
     /// Pair with another device by comparing six digits
     Pair(PairArgs),
     /// List, add, rename or forget paired devices
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  cosign peers list
+  cosign peers add bob --fingerprint 3f2a… --address 192.0.2.7:7700
+  cosign peers forget bob"
+    )]
     Peers(PeersCommand),
     /// Make a key together with other devices
     Keygen(KeygenArgs),
@@ -165,7 +171,13 @@ pub enum Command {
     /// Check a signature
     Verify(VerifyArgs),
     /// List, show, export, refresh or delete keys
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  cosign keys list
+  cosign keys export vault > vault.pem
+  cosign keys refresh vault"
+    )]
     Keys(KeysCommand),
     /// Print or check the record of every ceremony
     Log(LogArgs),
@@ -175,6 +187,15 @@ pub enum Command {
     Bench(BenchArgs),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
+    /// Say what can stand at the cursor; the completion scripts call this
+    #[command(
+        hide = true,
+        after_help = "Examples:
+  cosign complete zsh -- cosign sign --key ''
+
+One candidate a line: the text, a tab, what it is."
+    )]
+    Complete(CompleteArgs),
     /// Write the manual pages to a folder, or print the first one
     Man(ManArgs),
     /// Print the version
@@ -573,7 +594,10 @@ pub enum KeysCommand {
     /// Print a key's public half
     #[command(after_help = "Examples:
   cosign keys export vault > vault.pem
-  cosign keys export vault --format address-eth")]
+  cosign keys export vault --format address-eth
+  cosign keys export vault --format xpub           watch-only wallets derive from it
+
+Whoever has the xpub and one child's private key can compute the parent's private key.")]
     Export {
         /// The key; default: the only one
         #[arg(value_name = "NAME")]
@@ -614,6 +638,10 @@ pub enum KeyFormat {
     Jwk,
     /// Ethereum address with its checksum
     AddressEth,
+    /// Bitcoin address: P2WPKH on the main network
+    AddressBtc,
+    /// Extended public key of BIP-32; opens the vault for the chain code
+    Xpub,
 }
 
 /// `cosign keys refresh`
@@ -677,6 +705,17 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
+/// `cosign complete`
+#[derive(Debug, Args)]
+pub struct CompleteArgs {
+    /// Whose command line it is
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+    /// The words up to the cursor; for bash COMP_WORDBREAKS and the line
+    #[arg(value_name = "WORD", last = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
 /// `cosign man`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -712,8 +751,8 @@ mod tests {
     fn every_command_has_examples() {
         fn check(command: &clap::Command) {
             for sub in command.get_subcommands() {
-                let leaf = sub.get_subcommands().next().is_none();
-                assert!(!leaf || sub.get_after_help().is_some(), "{}", sub.get_name());
+                let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.starts_with("Examples:\n  cosign "), "{}: {help}", sub.get_name());
                 check(sub);
             }
         }

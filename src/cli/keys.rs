@@ -10,7 +10,8 @@ use super::output::{Sink, Table};
 use super::unlock::{self, ask};
 use super::{Global, Output, public_key, refresh};
 use crate::device::hex;
-use crate::report::{Code, Failure};
+use crate::protocol::key::KeyShare;
+use crate::report::{self, Code, Failure};
 use crate::run::clock;
 use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 
@@ -191,15 +192,21 @@ fn export(
 ) -> Result<Output, Failure> {
     let sink = Sink::new(output.as_deref(), false, global.args.json)?;
     let key = chosen(global, name, "NAME")?;
-    let text = public_key::encode(&key.public_key, format).map_err(|_| {
-        Failure::new(Code::Internal, format!("the record of key {:?} is damaged", key.name))
-    })?;
+    let text = public_key::encode(&key.public_key, format, || chain_code(global, &key))?;
     let result = json!({
         "name": key.name,
         "public_key": hex(&key.public_key),
         "exported": text.trim_end(),
     });
     Output::with_body(result, sink.put(text.into_bytes())?)
+}
+
+/// The chain code is kept with the share: the vault must be opened.
+fn chain_code(global: &Global, key: &KeyRecord) -> Result<[u8; 32], Failure> {
+    let (_, vault) = ask(unlock::open(global))?;
+    let share = vault.share(&key.name, &key.epoch)?;
+    let share = KeyShare::from_bytes(share.expose());
+    Ok(*share.map_err(|_| report::damaged_share(&key.name))?.chain_code())
 }
 
 fn delete(global: &Global, name: &str, yes: bool) -> Result<Output, Failure> {
