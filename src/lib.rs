@@ -27,6 +27,8 @@ pub mod run;
 #[cfg(feature = "cli")]
 pub mod talk;
 #[cfg(feature = "cli")]
+pub mod token;
+#[cfg(feature = "cli")]
 pub mod ui;
 #[cfg(feature = "cli")]
 pub mod vault;

@@ -12,9 +12,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("protocol", &["secret", "party", "device", "crypto"]),
     ("progress", &["device", "crypto"]),
     ("talk", &["device", "progress"]),
-    ("vault", &["secret", "device"]),
+    ("token", &["secret", "device"]),
+    ("vault", &["secret", "device", "token"]),
     ("net", &["secret", "device"]),
-    ("report", &["device", "party", "progress", "talk", "protocol", "vault", "net"]),
+    ("report", &["device", "party", "progress", "talk", "protocol", "token", "vault", "net"]),
     (
         "run",
         &[

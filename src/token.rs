@@ -1,0 +1,407 @@
+//! Hardware tokens, through PKCS#11.
+//!
+//! A PKCS#11 module is a library of whoever made the token, and libraries crash, hang and scribble.
+//! So none is ever loaded into a process that holds a share: this program starts itself once more,
+//! with the module ([`host`]), and talks to that process over its standard input and output
+//! ([`frame`]), with a deadline for every answer ([`client`]). The other process sees the PIN, what
+//! the token computes, and sealed files; it never sees a share or the vault's identity.
+//!
+//! One process and one logged-in session serve as long as the vault is open. The session is
+//! read-only; one that writes is opened for each write and closed after it. All of them end when
+//! this side closes the pipe, however it ends.
+
+pub mod host;
+pub mod uri;
+
+mod client;
+mod error;
+mod frame;
+mod modules;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::Label;
+use crate::secret::Secret;
+use client::Client;
+pub use error::{Error, Trouble};
+use frame::{Reply, Request};
+pub use uri::{Kind, Uri, UriError};
+
+/// A token as its module describes it. All text is the module's and not to be trusted on a screen:
+/// show [`TokenInfo::name`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// The slot that it is in, for as long as the module stays loaded.
+    pub slot: u64,
+    /// Its label.
+    pub label: String,
+    /// Who made it.
+    pub manufacturer: String,
+    /// Its model.
+    pub model: String,
+    /// Its serial number.
+    pub serial: String,
+    /// Who made the module.
+    pub library_manufacturer: String,
+    /// What the module calls itself.
+    pub library_description: String,
+    /// The module's version, `MAJOR.MINOR`.
+    pub library_version: String,
+    /// What the slot is called.
+    pub slot_description: String,
+    /// Who made the slot.
+    pub slot_manufacturer: String,
+    /// It was initialised.
+    pub initialized: bool,
+    /// It has a user PIN.
+    pub has_pin: bool,
+    /// It wants a login.
+    pub wants_login: bool,
+    /// The PIN is typed on the reader.
+    pub pinpad: bool,
+    /// Nothing can be written to it.
+    pub read_only: bool,
+    /// What it tells of the tries that are left.
+    pub tries: Tries,
+}
+
+/// What a token tells of the PIN tries that are left. PKCS#11 knows no number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tries {
+    /// Nothing unusual, or it does not tell.
+    #[default]
+    Untold,
+    /// A wrong PIN was entered since the last right one.
+    Few,
+    /// One.
+    Last,
+    /// None.
+    None,
+}
+
+impl TokenInfo {
+    /// Its label, or else its model, fit to be shown.
+    pub fn name(&self) -> Label {
+        let label = Label::capped(&self.label, 40);
+        if label.is_empty() { Label::capped(&self.model, 40) } else { label }
+    }
+
+    /// Whether a vault could be sealed to it as it is.
+    pub fn is_usable(&self) -> bool {
+        self.initialized
+            && self.wants_login
+            && (self.has_pin || self.pinpad)
+            && self.tries != Tries::None
+    }
+
+    /// Whether both describe one token, perhaps seen through two modules.
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.label, &self.serial, &self.manufacturer, &self.model)
+            == (&other.label, &other.serial, &other.manufacturer, &other.model)
+    }
+}
+
+/// A token that was found and is not opened yet.
+#[derive(Debug)]
+pub struct Found {
+    client: Client,
+    /// What it is.
+    pub info: TokenInfo,
+}
+
+/// A token that is open: a logged-in session. Closed when dropped.
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    info: TokenInfo,
+}
+
+/// A P-256 key on an open token.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The session that it is used in.
+    pub session: Arc<Session>,
+    /// Its `CKA_ID`.
+    pub id: Vec<u8>,
+    /// Its public point, SEC1 uncompressed.
+    pub point: Vec<u8>,
+    /// It was made for this vault, so that it goes when the vault no longer needs it.
+    pub made: bool,
+}
+
+/// What a module has to offer.
+#[derive(Debug)]
+pub struct Surveyed {
+    /// The module's file.
+    pub module: PathBuf,
+    /// The tokens in its slots.
+    pub tokens: Result<Vec<TokenInfo>, Error>,
+}
+
+/// Looks at every module that `module` names, or that the system knows, for at most `limit`.
+///
+/// # Errors
+///
+/// Those of each module are in its row.
+pub fn survey(module: Option<&Path>, limit: Duration) -> Vec<Surveyed> {
+    let paths = modules::candidates(&Uri::default(), module);
+    let seen = look(&paths, limit).into_iter();
+    seen.map(|(module, seen)| Surveyed { module, tokens: seen.map(|(_, infos)| infos) }).collect()
+}
+
+/// Finds the one token that `uri` means, in `module` or wherever the system knows of. No answer of
+/// a module is waited for longer than `limit`.
+///
+/// # Errors
+///
+/// [`Trouble::NoModule`], [`Trouble::NoToken`], [`Trouble::Several`], [`Trouble::Uninitialised`],
+/// [`Trouble::NoUserPin`], [`Trouble::LockedPin`], and what loading a module fails with where it was
+/// the only one to ask.
+pub fn find(uri: &Uri, module: Option<&Path>, limit: Duration) -> Result<Found, Error> {
+    let paths = modules::candidates(uri, module);
+    let mut failed = Vec::new();
+    let mut seen = Vec::new();
+    let mut matching: Vec<(TokenInfo, usize)> = Vec::new();
+    let mut clients = Vec::new();
+    for (path, answer) in look(&paths, limit) {
+        match answer {
+            Err(error) if paths.len() == 1 => return Err(error),
+            Err(_) => failed.push(path),
+            Ok((client, infos)) => {
+                for info in infos {
+                    let known = matching.iter().any(|(other, _)| other.is_same(&info));
+                    if uri.matches(&info) && !known {
+                        matching.push((info, clients.len()));
+                    } else if info.initialized {
+                        seen.push(Uri::of(&info).to_string());
+                    }
+                }
+                clients.push(client);
+            }
+        }
+    }
+    if matching.len() > 1 {
+        // A slot that waits for its first token stands beside the real one in some modules.
+        matching.retain(|(info, _)| info.initialized);
+    }
+    let nowhere = |trouble| Error { module: None, token: None, trouble };
+    match (matching.pop(), matching.as_slice()) {
+        (Some((info, at)), []) => {
+            let client = clients.swap_remove(at);
+            let found = Found { client, info };
+            found.check().map_err(|trouble| found.error(trouble))?;
+            Ok(found)
+        }
+        (Some((last, _)), others) => {
+            let all = others.iter().map(|(info, _)| info).chain([&last]);
+            let uris = all.map(|info| Uri { slot_id: Some(info.slot), ..Uri::of(info) });
+            Err(nowhere(Trouble::Several { uris: uris.map(|uri| uri.to_string()).collect() }))
+        }
+        (None, _) if paths.is_empty() => Err(nowhere(Trouble::NoModule)),
+        (None, _) => {
+            let wanted = Uri { module_path: None, pin_source: None, ..uri.clone() }.to_string();
+            Err(nowhere(Trouble::NoToken { wanted, seen, failed }))
+        }
+    }
+}
+
+/// A process with a module, and the tokens that it knows of.
+type Seen = (Client, Vec<TokenInfo>);
+
+/// Asks every module at once, each in a process of its own, for the tokens that it has.
+fn look(paths: &[PathBuf], limit: Duration) -> Vec<(PathBuf, Result<Seen, Error>)> {
+    std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            paths.iter().map(|path| scope.spawn(move || look_at(path, limit))).collect();
+        let answers = asked.into_iter().map(|thread| {
+            let lost = || Error { module: None, token: None, trouble: Trouble::Crashed(None) };
+            thread.join().unwrap_or_else(|_| Err(lost()))
+        });
+        paths.iter().cloned().zip(answers).collect()
+    })
+}
+
+fn look_at(path: &Path, limit: Duration) -> Result<Seen, Error> {
+    let error = |trouble| Error { module: Some(path.to_owned()), token: None, trouble };
+    let client = Client::start(path, limit).map_err(error)?;
+    match client.call(&Request::Tokens, None).map_err(error)? {
+        (Reply::Tokens(infos), _) => Ok((client, infos)),
+        _ => Err(error(Trouble::Nonsense)),
+    }
+}
+
+impl Found {
+    /// Logs in. The PIN is tried once; `None` where it is typed on the reader.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::WrongPin`], [`Trouble::LockedPin`], [`Trouble::Sessions`], [`Trouble::Removed`], …
+    pub fn open(self, pin: Option<&Secret<String>>) -> Result<Session, Error> {
+        let request = Request::Open { slot: self.info.slot };
+        let pin = pin.map(|pin| pin.expose().as_bytes());
+        match self.client.call(&request, pin) {
+            Ok((Reply::Done, _)) => Ok(Session { client: self.client, info: self.info }),
+            Ok(_) => Err(self.error(Trouble::Nonsense)),
+            Err(trouble) => Err(self.error(trouble)),
+        }
+    }
+
+    fn check(&self) -> Result<(), Trouble> {
+        match &self.info {
+            info if !info.initialized => Err(Trouble::Uninitialised),
+            info if info.tries == Tries::None => Err(Trouble::LockedPin),
+            info if !info.wants_login => Err(Trouble::NoLogin),
+            info if !info.has_pin && !info.pinpad => Err(Trouble::NoUserPin),
+            _ => Ok(()),
+        }
+    }
+
+    fn error(&self, trouble: Trouble) -> Error {
+        error(&self.client, &self.info, trouble)
+    }
+}
+
+impl Session {
+    /// What the token is.
+    pub fn info(&self) -> &TokenInfo {
+        &self.info
+    }
+
+    /// The module's file.
+    pub fn module(&self) -> &Path {
+        self.client.module()
+    }
+
+    /// Makes a P-256 key that never leaves the token.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::ReadOnly`], [`Trouble::Full`], [`Trouble::WrongKey`] if the token made a key that
+    /// can be read, which is destroyed again.
+    pub fn make_key(self: &Arc<Self>, id: &[u8], label: &str) -> Result<Key, Error> {
+        let request = Request::MakeKey { id: id.to_vec(), label: label.to_owned() };
+        match self.call(&request, None)? {
+            (Reply::Key { id, point }, _) => {
+                Ok(Key { session: self.clone(), id, point, made: true })
+            }
+            _ => Err(self.error(Trouble::Nonsense)),
+        }
+    }
+
+    /// The P-256 key that is on the token already, by what `uri` says of an object.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::NoKey`], [`Trouble::WrongKey`].
+    pub fn find_key(self: &Arc<Self>, uri: &Uri) -> Result<Key, Error> {
+        let request = Request::FindKey { id: uri.id.clone(), label: uri.object.clone() };
+        match self.call(&request, None)? {
+            (Reply::Key { id, point }, _) => {
+                Ok(Key { session: self.clone(), id, point, made: false })
+            }
+            _ => Err(self.error(Trouble::Nonsense)),
+        }
+    }
+
+    /// Destroys the key `id`, both halves. One that is not there is fine.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::ReadOnly`], [`Trouble::Removed`], …
+    pub fn destroy_key(&self, id: &[u8]) -> Result<(), Error> {
+        self.done(&Request::DestroyKey { id: id.to_vec() }, None)
+    }
+
+    /// ECDH inside the token: the x coordinate, 32 bytes. `point` is SEC1 uncompressed and on the
+    /// curve.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::NoKey`] if the key is no longer there, [`Trouble::Removed`], …
+    pub fn derive(&self, id: &[u8], point: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
+        let request = Request::Derive { id: id.to_vec(), point: point.to_vec() };
+        match self.call(&request, None)? {
+            (Reply::Content, secret) if secret.expose().len() == 32 => Ok(secret),
+            _ => Err(self.error(Trouble::Nonsense)),
+        }
+    }
+
+    /// Whether the token is still there.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Removed`], …
+    pub fn check(&self) -> Result<(), Error> {
+        self.done(&Request::Check, None)
+    }
+
+    /// Stores `content` as a private data object called `label`, of which there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::does_not_fit`] says whether it is the object rather than the token that failed.
+    pub fn put(&self, label: &str, content: &[u8]) -> Result<(), Error> {
+        self.done(&Request::Put { label: label.to_owned() }, Some(content))
+    }
+
+    /// The content of the data object called `label`; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Removed`], …
+    pub fn fetch(&self, label: &str) -> Result<Option<Vec<u8>>, Error> {
+        match self.call(&Request::Fetch { label: label.to_owned() }, None)? {
+            (Reply::Content, content) => Ok(Some(content.expose().clone())),
+            (Reply::Done, _) => Ok(None),
+            _ => Err(self.error(Trouble::Nonsense)),
+        }
+    }
+
+    /// Destroys the data object called `label`. One that is not there is fine.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::ReadOnly`], [`Trouble::Removed`], …
+    pub fn destroy(&self, label: &str) -> Result<(), Error> {
+        self.done(&Request::Destroy { label: label.to_owned() }, None)
+    }
+
+    /// That a key on this token cannot be used, and why not.
+    pub fn wrong_key(&self, why: &str) -> Error {
+        self.error(Trouble::WrongKey(why.to_owned()))
+    }
+
+    /// Whether `uri` means this token.
+    pub fn is(&self, uri: &Uri) -> bool {
+        uri.matches(&self.info)
+    }
+
+    fn done(&self, request: &Request, content: Option<&[u8]>) -> Result<(), Error> {
+        match self.call(request, content)? {
+            (Reply::Done, _) => Ok(()),
+            _ => Err(self.error(Trouble::Nonsense)),
+        }
+    }
+
+    fn call(
+        &self,
+        request: &Request,
+        content: Option<&[u8]>,
+    ) -> Result<(Reply, Secret<Vec<u8>>), Error> {
+        self.client.call(request, content).map_err(|trouble| self.error(trouble))
+    }
+
+    fn error(&self, trouble: Trouble) -> Error {
+        error(&self.client, &self.info, trouble)
+    }
+}
+
+fn error(client: &Client, info: &TokenInfo, trouble: Trouble) -> Error {
+    let token = Some(info.name());
+    Error { module: Some(client.module().to_owned()), token, trouble }
+}

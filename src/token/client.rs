@@ -1,0 +1,160 @@
+//! This side of the pipe to the process that holds a module.
+
+use std::io;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::frame::{self, Reply, Request};
+use super::{Trouble, host};
+use crate::secret::Secret;
+
+type Answer = io::Result<(Reply, Secret<Vec<u8>>)>;
+
+/// A process of this program that holds one module.
+#[derive(Debug)]
+pub(super) struct Client {
+    module: PathBuf,
+    limit: Duration,
+    process: Mutex<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    /// `None` once it is to end.
+    requests: Option<ChildStdin>,
+    answers: Receiver<Answer>,
+    /// Why it can be asked nothing more.
+    dead: Option<Trouble>,
+}
+
+impl Client {
+    /// Starts the process. No answer is waited for longer than `limit`.
+    pub(super) fn start(module: &Path, limit: Duration) -> Result<Self, Trouble> {
+        if !module.exists() {
+            return Err(Trouble::Missing);
+        }
+        let failed = |e: io::Error| Trouble::Unready(e.to_string());
+        let mut child = Command::new(program().map_err(failed)?)
+            .arg0("cosign")
+            .arg(host::COMMAND)
+            .arg(module)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Ctrl-C is for us: a write to the token is not cut off by it.
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let requests = child.stdin.take();
+        let (sender, answers) = channel();
+        if let Some(mut stdout) = child.stdout.take() {
+            std::thread::spawn(move || {
+                loop {
+                    let answer = frame::read::<Reply>(&mut stdout);
+                    let ended = answer.is_err();
+                    if sender.send(answer).is_err() || ended {
+                        return;
+                    }
+                }
+            });
+        }
+        let process = Mutex::new(Process { child, requests, answers, dead: None });
+        Ok(Self { module: module.to_owned(), limit, process })
+    }
+
+    /// The module's file.
+    pub(super) fn module(&self) -> &Path {
+        &self.module
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) fn call(
+        &self,
+        request: &Request,
+        content: Option<&[u8]>,
+    ) -> Result<(Reply, Secret<Vec<u8>>), Trouble> {
+        let limit = match request {
+            // A person may have to type on the reader, or the card is slow at making keys.
+            Request::Open { .. } if content.is_none() => self.limit.max(SLOW),
+            Request::MakeKey { .. } => self.limit.max(SLOW),
+            _ => self.limit,
+        };
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.call(request, content.unwrap_or_default(), limit)
+    }
+}
+
+impl Process {
+    fn call(
+        &mut self,
+        request: &Request,
+        content: &[u8],
+        limit: Duration,
+    ) -> Result<(Reply, Secret<Vec<u8>>), Trouble> {
+        if let Some(dead) = &self.dead {
+            return Err(dead.clone());
+        }
+        let written = match &mut self.requests {
+            Some(requests) => frame::write(requests, request, content),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        // If it was not written the process is dead, and the answer says so.
+        let answer = self.answers.recv_timeout(limit);
+        let trouble = match answer {
+            Ok(Ok((Reply::Failed(trouble), _))) => return Err(trouble),
+            Ok(Ok(answer)) if written.is_ok() => return Ok(answer),
+            Err(RecvTimeoutError::Timeout) => Trouble::Silent,
+            Ok(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => self.crashed(),
+            Err(RecvTimeoutError::Disconnected) => self.crashed(),
+            Ok(_) => Trouble::Nonsense,
+        };
+        self.end();
+        self.dead = Some(trouble.clone());
+        Err(trouble)
+    }
+
+    /// How the process ended. Its output is closed, so it has, or is killed.
+    fn crashed(&mut self) -> Trouble {
+        self.requests = None;
+        // `Ok(None)`: it only closed its output.
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            std::thread::sleep(GRACE);
+        }
+        let _ = self.child.kill();
+        let status = self.child.wait().ok();
+        Trouble::Crashed(status.and_then(|status| status.signal()))
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    /// Lets it close its sessions, but not for ever.
+    fn drop(&mut self) {
+        self.requests = None;
+        if self.dead.is_none() {
+            let _ = self.answers.recv_timeout(FAREWELL);
+        }
+        self.end();
+    }
+}
+
+/// This program. On Linux it is found even if its file was replaced meanwhile.
+fn program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+}
+
+/// The least that is granted to what takes long by its nature.
+const SLOW: Duration = Duration::from_secs(60);
+/// How long a process whose output is closed may take to be gone.
+const GRACE: Duration = Duration::from_millis(50);
+/// How long sessions may take to close.
+const FAREWELL: Duration = Duration::from_secs(2);

@@ -1,0 +1,111 @@
+//! What the program and the process that holds a module say to each other.
+//!
+//! A frame is a header, JSON, and content that may be secret and so never passes through JSON: each
+//! behind its length, 4 bytes, big-endian.
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{TokenInfo, Trouble};
+use crate::secret::Secret;
+
+/// What the module's process is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Request {
+    /// The tokens in all slots.
+    Tokens,
+    /// To open a session and log in. Content: the PIN; none where the reader asks for it.
+    Open { slot: u64 },
+    /// To make a key.
+    MakeKey { id: Vec<u8>, label: String },
+    /// The one key with this id and label, as far as they are given.
+    FindKey { id: Option<Vec<u8>>, label: Option<String> },
+    /// To destroy both halves of a key.
+    DestroyKey { id: Vec<u8> },
+    /// ECDH with a point.
+    Derive { id: Vec<u8>, point: Vec<u8> },
+    /// Whether the session still works.
+    Check,
+    /// To store a data object. Content: its value.
+    Put { label: String },
+    /// The value of a data object.
+    Fetch { label: String },
+    /// To destroy a data object.
+    Destroy { label: String },
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Reply {
+    Tokens(Vec<TokenInfo>),
+    Key {
+        id: Vec<u8>,
+        point: Vec<u8>,
+    },
+    /// What was asked for is the content.
+    Content,
+    Done,
+    Failed(Trouble),
+}
+
+/// Writes one frame.
+pub(super) fn write(mut to: impl Write, header: &impl Serialize, content: &[u8]) -> io::Result<()> {
+    let header = serde_json::to_vec(header)?;
+    for part in [header.as_slice(), content] {
+        let length = u32::try_from(part.len()).map_err(io::Error::other)?;
+        to.write_all(&length.to_be_bytes())?;
+        to.write_all(part)?;
+    }
+    to.flush()
+}
+
+/// Reads one frame.
+pub(super) fn read<H: DeserializeOwned>(mut from: impl Read) -> io::Result<(H, Secret<Vec<u8>>)> {
+    let header = part(&mut from, MAX_HEADER)?;
+    let content = part(&mut from, MAX_CONTENT)?;
+    Ok((serde_json::from_slice(header.expose())?, content))
+}
+
+fn part(mut from: impl Read, limit: usize) -> io::Result<Secret<Vec<u8>>> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > limit {
+        return Err(io::Error::other("a frame is too long"));
+    }
+    let mut bytes = Secret::new(vec![0; length]);
+    from.read_exact(bytes.expose_mut())?;
+    Ok(bytes)
+}
+
+const MAX_HEADER: usize = 1 << 20;
+/// A share of a key of 16 parties is well below.
+const MAX_CONTENT: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_reads_back() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &Request::Put { label: "x".into() }, b"content").unwrap();
+        let (request, content) = read::<Request>(bytes.as_slice()).unwrap();
+        assert!(matches!(request, Request::Put { label } if label == "x"));
+        assert_eq!(content.expose(), b"content");
+    }
+
+    #[test]
+    fn cut_off_overlong_and_meaningless_frames_are_errors() {
+        let mut frame = Vec::new();
+        write(&mut frame, &Reply::Done, b"12").unwrap();
+        for length in 0..frame.len() {
+            assert!(read::<Reply>(&frame[..length]).is_err(), "{length}");
+        }
+        for bytes in [[0xff; 16].as_slice(), b"\0\0\0\x02{}\0\0\0\0", b"\0\x10\0\x01"] {
+            assert!(read::<Reply>(bytes).is_err());
+        }
+    }
+}

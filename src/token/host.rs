@@ -1,0 +1,462 @@
+//! The process that holds a module: `cosign token-host MODULE`, started by this program itself.
+//!
+//! It answers requests on standard input, one at a time, until that is closed.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::Trouble;
+use super::frame::{self, Reply, Request};
+use crate::secret::Secret;
+
+/// The word by which the program knows that it is meant to be this process.
+pub const COMMAND: &str = "token-host";
+
+/// The module's file, if this command line means this process.
+pub fn asked_for(argv: &[OsString]) -> Option<&Path> {
+    match argv {
+        [_, command, module] if command == COMMAND => Some(Path::new(module)),
+        _ => None,
+    }
+}
+
+/// Serves until standard input is closed.
+pub fn serve(module: &Path) -> ExitCode {
+    match answers().and_then(|out| answer(module, &requests(), out)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Where answers go. Standard output itself is turned away: what a module prints is no answer.
+fn answers() -> io::Result<File> {
+    let out = rustix::io::dup(io::stdout())?;
+    let nowhere = File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&nowhere)?;
+    Ok(File::from(out))
+}
+
+type Asked = (Request, Secret<Vec<u8>>);
+
+/// What is asked, until nobody asks any more. A module that hangs is then given a little time to
+/// finish what it writes.
+fn requests() -> Receiver<Asked> {
+    let (sender, requests) = channel();
+    std::thread::spawn(move || {
+        let mut stdin = io::stdin().lock();
+        while let Ok(request) = frame::read::<Request>(&mut stdin) {
+            if sender.send(request).is_err() {
+                return;
+            }
+        }
+        drop(sender);
+        std::thread::sleep(PATIENCE);
+        std::process::abort();
+    });
+    requests
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(not(feature = "pkcs11"))]
+fn answer(_module: &Path, requests: &Receiver<Asked>, out: File) -> io::Result<()> {
+    requests.iter().try_for_each(|_| frame::write(&out, &Reply::Failed(Trouble::NotBuilt), &[]))
+}
+
+#[cfg(feature = "pkcs11")]
+use pkcs11::answer;
+
+#[cfg(feature = "pkcs11")]
+mod pkcs11 {
+    use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
+    use cryptoki::error::{Error, RvError};
+    use cryptoki::mechanism::Mechanism;
+    use cryptoki::mechanism::elliptic_curve::{EcKdf, Ecdh1DeriveParams};
+    use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+    use cryptoki::session::{Session, UserType};
+    use cryptoki::slot::{Slot, TokenInfo as Described};
+    use cryptoki::types::AuthPin;
+
+    use super::*;
+    use crate::token::{TokenInfo, Tries};
+
+    type Answered = Result<(Reply, Secret<Vec<u8>>), Trouble>;
+
+    pub(super) fn answer(module: &Path, requests: &Receiver<Asked>, out: File) -> io::Result<()> {
+        let mut library = None;
+        let mut session = None;
+        for (request, content) in requests {
+            let answered = match &library {
+                Some(_) => Ok(()),
+                None => load(module).map(|loaded| library = Some(loaded)),
+            };
+            let answered = answered.and_then(|()| match &library {
+                Some(library) => handle(library, &mut session, request, &content),
+                None => Err(Trouble::Nonsense),
+            });
+            match answered {
+                Ok((reply, content)) => frame::write(&out, &reply, content.expose())?,
+                Err(trouble) => frame::write(&out, &Reply::Failed(trouble), &[])?,
+            }
+        }
+        // Closes and logs out, before the module is told that it is done.
+        drop(session);
+        if let Some(library) = library {
+            let _ = library.finalize();
+        }
+        Ok(())
+    }
+
+    fn load(module: &Path) -> Result<Pkcs11, Trouble> {
+        let library = Pkcs11::new(module).map_err(|e| match e {
+            Error::LibraryLoading(e) if e.to_string().contains("C_GetFunctionList") => {
+                Trouble::NotAModule
+            }
+            Error::LibraryLoading(e) => Trouble::Unloadable(e.to_string()),
+            Error::MissingSymbol(_) | Error::NullFunctionPointer => Trouble::NotAModule,
+            e => Trouble::Unready(e.to_string()),
+        })?;
+        match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(library),
+            Err(Error::Pkcs11(e, function)) => {
+                Err(Trouble::Unready(format!("C_{function:?}: {e:?}")))
+            }
+            Err(e) => Err(Trouble::Unready(e.to_string())),
+        }
+    }
+
+    /// A session and the slot that it is with.
+    struct Open {
+        session: Session,
+        slot: Slot,
+    }
+
+    fn handle(
+        library: &Pkcs11,
+        open: &mut Option<Open>,
+        request: Request,
+        content: &Secret<Vec<u8>>,
+    ) -> Answered {
+        let session = || open.as_ref().map(|o| &o.session).ok_or(Trouble::Nonsense);
+        // For one write: dropped, and so closed, when it is done.
+        let writable = || {
+            let slot = open.as_ref().map(|o| o.slot).ok_or(Trouble::Nonsense)?;
+            library.open_rw_session(slot).map_err(trouble)
+        };
+        match request {
+            Request::Tokens => return Ok((Reply::Tokens(tokens(library)?), nothing())),
+            Request::Open { slot } => {
+                let slot = Slot::try_from(slot).map_err(trouble)?;
+                let pin = Some(content).filter(|pin| !pin.expose().is_empty());
+                *open = None;
+                *open = Some(Open { session: log_in(library, slot, pin)?, slot });
+            }
+            Request::MakeKey { id, label } => {
+                let point = make_key(&writable()?, &id, &label)?;
+                return Ok((Reply::Key { id, point }, nothing()));
+            }
+            Request::FindKey { id, label } => {
+                let (id, point) = find_key(session()?, id, label)?;
+                return Ok((Reply::Key { id, point }, nothing()));
+            }
+            Request::DestroyKey { id } => {
+                let session = writable()?;
+                for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+                    destroy(&session, &[Attribute::Class(class), Attribute::Id(id.clone())])?;
+                }
+            }
+            Request::Derive { id, point } => {
+                return Ok((Reply::Content, derive(session()?, id, &point)?));
+            }
+            Request::Check => check(library, open.as_ref().ok_or(Trouble::Nonsense)?)?,
+            Request::Put { label } => put(&writable()?, &label, content)?,
+            Request::Fetch { label } => {
+                let session = session()?;
+                let found = session.find_objects(&named(&label)).map_err(trouble)?;
+                if let [object, ..] = found.as_slice() {
+                    return Ok((Reply::Content, value(session, *object)?));
+                }
+            }
+            Request::Destroy { label } => destroy(&writable()?, &named(&label))?,
+        }
+        Ok((Reply::Done, nothing()))
+    }
+
+    fn nothing() -> Secret<Vec<u8>> {
+        Secret::new(Vec::new())
+    }
+
+    fn tokens(library: &Pkcs11) -> Result<Vec<TokenInfo>, Trouble> {
+        let about = library.get_library_info().map_err(trouble)?;
+        let mut tokens = Vec::new();
+        for slot in library.get_slots_with_token().map_err(trouble)? {
+            // One that was pulled out this moment, or that the reader cannot talk to.
+            let Ok(token) = library.get_token_info(slot) else { continue };
+            let place = library.get_slot_info(slot);
+            let place = place.as_ref().map(|p| (p.slot_description(), p.manufacturer_id()));
+            let (slot_description, slot_manufacturer) = place.unwrap_or_default();
+            let version = about.library_version();
+            tokens.push(TokenInfo {
+                slot: slot.id(),
+                label: clean(token.label()),
+                manufacturer: clean(token.manufacturer_id()),
+                model: clean(token.model()),
+                serial: clean(token.serial_number()),
+                library_manufacturer: clean(about.manufacturer_id()),
+                library_description: clean(about.library_description()),
+                library_version: format!("{}.{}", version.major(), version.minor()),
+                slot_description: clean(slot_description),
+                slot_manufacturer: clean(slot_manufacturer),
+                initialized: token.token_initialized(),
+                has_pin: token.user_pin_initialized(),
+                wants_login: token.login_required(),
+                pinpad: token.protected_authentication_path(),
+                read_only: token.write_protected(),
+                tries: tries(&token),
+            });
+        }
+        Ok(tokens)
+    }
+
+    /// Text of fixed length is padded: with spaces, says the standard; with zeros, do some.
+    fn clean(text: &str) -> String {
+        text.trim_end_matches([' ', '\0']).to_owned()
+    }
+
+    fn tries(token: &Described) -> Tries {
+        if token.user_pin_locked() {
+            Tries::None
+        } else if token.user_pin_final_try() {
+            Tries::Last
+        } else if token.user_pin_count_low() {
+            Tries::Few
+        } else {
+            Tries::Untold
+        }
+    }
+
+    /// A read-only session, logged in. One try.
+    fn log_in(
+        library: &Pkcs11,
+        slot: Slot,
+        pin: Option<&Secret<Vec<u8>>>,
+    ) -> Result<Session, Trouble> {
+        let session = library.open_ro_session(slot).map_err(trouble)?;
+        let pin = match pin {
+            Some(pin) => {
+                let text = std::str::from_utf8(pin.expose());
+                Some(AuthPin::from(text.map_err(|_| Trouble::WrongPin(Tries::Untold))?))
+            }
+            None => None,
+        };
+        match session.login(UserType::User, pin.as_ref()) {
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
+            Err(Error::Pkcs11(
+                RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
+                _,
+            )) => {
+                let left = library.get_token_info(slot).map_or(Tries::Untold, |t| tries(&t));
+                Err(if left == Tries::None { Trouble::LockedPin } else { Trouble::WrongPin(left) })
+            }
+            Err(e) => Err(trouble(e)),
+        }
+    }
+
+    fn check(library: &Pkcs11, open: &Open) -> Result<(), Trouble> {
+        let info = open.session.get_session_info().map_err(trouble)?;
+        let there = library.get_token_info(open.slot).map_err(trouble)?;
+        let user = matches!(
+            info.session_state(),
+            cryptoki::session::SessionState::RoUser | cryptoki::session::SessionState::RwUser
+        );
+        if user && there.token_initialized() { Ok(()) } else { Err(Trouble::Removed) }
+    }
+
+    fn make_key(session: &Session, id: &[u8], label: &str) -> Result<Vec<u8>, Trouble> {
+        let name = || [Attribute::Id(id.to_vec()), Attribute::Label(label.into())];
+        let [id_of, label_of] = name();
+        let public = [
+            Attribute::Token(true),
+            Attribute::Private(false),
+            Attribute::Derive(true),
+            Attribute::EcParams(P256.to_vec()),
+            id_of,
+            label_of,
+        ];
+        let [id_of, label_of] = name();
+        let private = [
+            Attribute::Token(true),
+            Attribute::Private(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(false),
+            Attribute::Derive(true),
+            id_of,
+            label_of,
+        ];
+        let made = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private);
+        let (public, private) = made.map_err(trouble)?;
+        let usable = stays_inside(session, private).and_then(|()| point(session, public));
+        if usable.is_err() {
+            let _ = session.destroy_object(private);
+            let _ = session.destroy_object(public);
+        }
+        usable
+    }
+
+    fn find_key(
+        session: &Session,
+        id: Option<Vec<u8>>,
+        label: Option<String>,
+    ) -> Result<(Vec<u8>, Vec<u8>), Trouble> {
+        let id_of = id.map(Attribute::Id);
+        let label_of = label.map(|label| Attribute::Label(label.into_bytes()));
+        let class = Attribute::Class(ObjectClass::PRIVATE_KEY);
+        let kind = Attribute::KeyType(KeyType::EC);
+        let template: Vec<_> = [class, kind].into_iter().chain(id_of).chain(label_of).collect();
+        let found = session.find_objects(&template).map_err(trouble)?;
+        let private = match found.as_slice() {
+            [] => return Err(Trouble::NoKey),
+            [only] => *only,
+            _ => return Err(Trouble::SeveralKeys),
+        };
+        stays_inside(session, private)?;
+        let mut told = session.get_attributes(private, &[AttributeType::Id]).map_err(trouble)?;
+        let Some(Attribute::Id(id)) = told.pop() else {
+            return Err(Trouble::WrongKey("it has no CKA_ID".into()));
+        };
+        let class = Attribute::Class(ObjectClass::PUBLIC_KEY);
+        let public = session.find_objects(&[class, Attribute::Id(id.clone())]).map_err(trouble)?;
+        // Some tokens keep no public object and tell the point of the private one.
+        let holder = public.first().copied().unwrap_or(private);
+        Ok((id, point(session, holder)?))
+    }
+
+    /// Refuses a private key that the token would hand out. What it does not tell is believed.
+    fn stays_inside(session: &Session, private: ObjectHandle) -> Result<(), Trouble> {
+        for kind in [AttributeType::Sensitive, AttributeType::Extractable] {
+            match session.get_attributes(private, &[kind]).as_deref() {
+                Ok([Attribute::Sensitive(false)]) => {
+                    return Err(Trouble::WrongKey("it is not sensitive".into()));
+                }
+                Ok([Attribute::Extractable(true)]) => {
+                    return Err(Trouble::WrongKey("it is extractable".into()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The public point as the token tells it: SEC1, mostly inside an ASN.1 OCTET STRING.
+    fn point(session: &Session, key: ObjectHandle) -> Result<Vec<u8>, Trouble> {
+        let told = session.get_attributes(key, &[AttributeType::EcPoint]).map_err(trouble)?;
+        match told.as_slice() {
+            [Attribute::EcPoint(point)] => Ok(match point.as_slice() {
+                [4, length, rest @ ..] if rest.len() == usize::from(*length) => rest.to_vec(),
+                point => point.to_vec(),
+            }),
+            _ => Err(Trouble::WrongKey("the token does not tell its public half".into())),
+        }
+    }
+
+    /// The form that all tokens take: no KDF, the raw point, a template without `CKA_PRIVATE`.
+    fn derive(session: &Session, id: Vec<u8>, point: &[u8]) -> Result<Secret<Vec<u8>>, Trouble> {
+        let key = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id)];
+        let found = session.find_objects(&key).map_err(trouble)?;
+        let key = *found.first().ok_or(Trouble::NoKey)?;
+        let template = [
+            Attribute::Token(false),
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::GENERIC_SECRET),
+            Attribute::Sensitive(false),
+            Attribute::Extractable(true),
+            Attribute::ValueLen(32.into()),
+        ];
+        let parameters = Ecdh1DeriveParams::new(EcKdf::null(), point);
+        let derived = session
+            .derive_key(&Mechanism::Ecdh1Derive(parameters), key, &template)
+            .map_err(trouble)?;
+        let secret = value(session, derived);
+        let _ = session.destroy_object(derived);
+        secret
+    }
+
+    fn put(session: &Session, label: &str, content: &Secret<Vec<u8>>) -> Result<(), Trouble> {
+        if !session.find_objects(&named(label)).map_err(trouble)?.is_empty() {
+            return Err(Trouble::Taken);
+        }
+        let [class, application, label] = named(label);
+        let object = [
+            class,
+            application,
+            label,
+            Attribute::Token(true),
+            Attribute::Private(true),
+            Attribute::Value(content.expose().clone()),
+        ];
+        session.create_object(&object).map(|_| ()).map_err(trouble)
+    }
+
+    /// What a data object of ours is found by.
+    fn named(label: &str) -> [Attribute; 3] {
+        [
+            Attribute::Class(ObjectClass::DATA),
+            Attribute::Application(b"cosign".to_vec()),
+            Attribute::Label(label.as_bytes().to_vec()),
+        ]
+    }
+
+    fn value(session: &Session, object: ObjectHandle) -> Result<Secret<Vec<u8>>, Trouble> {
+        let mut told = session.get_attributes(object, &[AttributeType::Value]).map_err(trouble)?;
+        match told.pop() {
+            Some(Attribute::Value(value)) => Ok(Secret::new(value)),
+            _ => Err(refused(Function::GetAttributeValue, "no CKA_VALUE")),
+        }
+    }
+
+    fn destroy(session: &Session, template: &[Attribute]) -> Result<(), Trouble> {
+        for object in session.find_objects(template).map_err(trouble)? {
+            session.destroy_object(object).map_err(trouble)?;
+        }
+        Ok(())
+    }
+
+    fn trouble(error: Error) -> Trouble {
+        let Error::Pkcs11(value, function) = error else {
+            return Trouble::Refused { function: "PKCS#11".into(), value: error.to_string() };
+        };
+        match value {
+            RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => {
+                Trouble::WrongPin(Tries::Untold)
+            }
+            RvError::PinLocked => Trouble::LockedPin,
+            RvError::PinExpired => Trouble::ExpiredPin,
+            RvError::UserPinNotInitialized => Trouble::NoUserPin,
+            RvError::DeviceRemoved
+            | RvError::TokenNotPresent
+            | RvError::TokenNotRecognized
+            | RvError::SessionHandleInvalid
+            | RvError::SessionClosed
+            | RvError::SlotIdInvalid
+            | RvError::UserNotLoggedIn => Trouble::Removed,
+            RvError::SessionCount => Trouble::Sessions,
+            RvError::TokenWriteProtected
+            | RvError::SessionReadOnly
+            | RvError::SessionReadOnlyExists => Trouble::ReadOnly,
+            RvError::DeviceMemory => Trouble::Full,
+            value => refused(function, &format!("{value:?}")),
+        }
+    }
+
+    fn refused(function: Function, value: &str) -> Trouble {
+        Trouble::Refused { function: format!("C_{function:?}"), value: value.to_owned() }
+    }
+
+    /// The object identifier of P-256, 1.2.840.10045.3.1.7, in DER.
+    const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+}
