@@ -28,6 +28,8 @@ mod pair;
 mod peers;
 mod refresh;
 mod sign;
+mod token;
+mod vault;
 mod verify;
 mod version;
 
@@ -37,7 +39,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::report::{Code, Failure};
-use args::{Cli, Command, KeysCommand, PeersCommand};
+use crate::token::host;
+use args::{Cli, Command, KeysCommand, PeersCommand, TokenCommand, VaultCommand};
 pub use global::Global;
 pub use output::{Output, Voice};
 
@@ -45,6 +48,9 @@ pub use output::{Output, Voice};
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     harden();
     let argv: Vec<OsString> = argv.into_iter().collect();
+    if let Some(module) = host::asked_for(&argv) {
+        return host::serve(module);
+    }
     let voice = Voice { json: has(&argv, "--json"), events: has(&argv, "--events") };
     match parse(&argv) {
         Ok(cli) => {
@@ -90,6 +96,8 @@ fn run(global: &Global, command: Command) -> Result<Output, Failure> {
         Command::Sign(args) => sign::run_sign(global, args),
         Command::Verify(args) => verify::run_verify(global, args),
         Command::Keys(command) => keys::run_keys(global, command),
+        Command::Vault(VaultCommand::Move(args)) => vault::run_move(global, args),
+        Command::Token(TokenCommand::List) => token::run_list(global),
         Command::Log(args) => log::run_log(global, args),
         Command::Demo(args) => demo::run_demo(global, args),
         Command::Bench(args) => bench::run_bench(global, args),
@@ -120,6 +128,8 @@ fn name(command: &Command) -> &'static str {
         Command::Keys(KeysCommand::Export { .. }) => "keys export",
         Command::Keys(KeysCommand::Refresh(_)) => "keys refresh",
         Command::Keys(KeysCommand::Delete { .. }) => "keys delete",
+        Command::Vault(VaultCommand::Move(_)) => "vault move",
+        Command::Token(TokenCommand::List) => "token list",
         Command::Log(_) => "log",
         Command::Demo(_) => "demo",
         Command::Bench(_) => "bench",

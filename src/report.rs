@@ -1,5 +1,6 @@
 //! Failure to sentence, hint and exit code: the only place that knows the exit code table.
 
+mod token;
 mod vault;
 
 use std::fmt;

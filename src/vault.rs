@@ -1,13 +1,13 @@
 //! Where a device keeps its secrets, and what it must not forget.
 //!
-//! At the centre of a vault is an age identity, itself sealed by a passphrase or to an age identity
-//! file. The device key and every key share are age files sealed to that identity and to the
-//! recovery recipients, so the slow unlock happens once. What may be known while the vault is
-//! locked lies beside them as JSON:
+//! At the centre of a vault is an age identity, itself sealed by a passphrase, to an age identity
+//! file, to a hardware token, or by several of these of which any opens it. The device key and
+//! every key share are age files sealed to that identity and to the recovery recipients, so the
+//! slow unlock happens once. What may be known while the vault is locked lies beside them as JSON:
 //!
 //! ```text
 //! data/   vault.json  identity.age  identity.recovery.age  device.json  device.age
-//!         keys/NAME/key.json  keys/NAME/EPOCH.age  keys/NAME/EPOCH.confirmation
+//!         keys/NAME/key.json  keys/NAME/EPOCH.age or EPOCH.token  keys/NAME/EPOCH.confirmation
 //! config/ peers.json
 //! state/  ledger.jsonl  log.jsonl  log.head  attempts.json  signatures/ID.json
 //! ```
@@ -28,15 +28,20 @@ mod file;
 #[cfg(test)]
 mod fixture;
 mod home;
+mod reseal;
 mod seal;
+mod tag;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
 
 use crate::device::{Fingerprint, Label};
 use crate::secret::Secret;
+use crate::token::{self, Uri};
 use document::{digits, fingerprint};
 pub use error::{Altered, Error};
 use file::{Durability, Writer};
@@ -45,6 +50,7 @@ pub use keys::{KeyLock, KeyRecord, KeyState, PartyRecord};
 pub use ledger::Ledger;
 pub use log::{Entry, Log};
 pub use peers::{PeerRecord, Peers};
+pub use reseal::Resealed;
 use seal::{Keyring, Unopened};
 
 /// What a new vault is sealed with.
@@ -54,6 +60,8 @@ pub enum Seal {
     Passphrase(Secret<String>),
     /// The identities in an age identity file.
     Identity(PathBuf),
+    /// A key on a token.
+    Token(token::Key),
 }
 
 /// What opens a vault.
@@ -63,6 +71,8 @@ pub enum Unlock {
     Passphrase(Secret<String>),
     /// An age identity file: the one that the vault is sealed to, or that of a recovery recipient.
     Identity(PathBuf),
+    /// The token that it is sealed to, as [`Vault::token`] says.
+    Token(Arc<token::Session>),
 }
 
 /// What an existing vault wants to be opened with.
@@ -73,6 +83,21 @@ pub enum Lock {
     Passphrase,
     /// An age identity file.
     Identity,
+    /// A key on a token.
+    Token,
+}
+
+/// The key on a token that a vault is sealed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// The token, and the key on it.
+    pub uri: Uri,
+    /// The module that it was last reached through.
+    pub module: PathBuf,
+    /// The age recipient of the key, `age1tag1…`.
+    recipient: String,
+    /// Whether the key was made for this vault.
+    made: bool,
 }
 
 /// What is known of this device while its vault is locked.
@@ -93,14 +118,32 @@ pub struct DeviceInfo {
 /// `vault.json`: the last file of a vault to be written, so its presence says that the rest is there.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
-    lock: Lock,
+    #[serde(flatten)]
+    first: Sealed,
+    /// Other seals of the same identity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<Sealed>,
     recovery: Vec<String>,
+}
+
+/// One seal of the vault's identity.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Sealed {
+    lock: Lock,
+    /// Which file it is: see [`Sealed::path`].
+    #[serde(default = "first_number", skip_serializing_if = "is_first_number")]
+    number: u64,
+    /// With [`Lock::Token`], and only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<TokenRecord>,
 }
 
 /// An open vault.
 pub struct Vault {
     home: Home,
     keyring: Keyring,
+    /// The token that opened it.
+    token: Option<Arc<token::Session>>,
 }
 
 impl Vault {
@@ -109,13 +152,35 @@ impl Vault {
         header_path(home).exists()
     }
 
-    /// What opens the vault.
+    /// What opens the vault; where several things do, the first of them.
     ///
     /// # Errors
     ///
     /// [`Error::NoVault`], [`Error::LooseMode`], [`Error::Unsupported`], [`Error::Corrupt`].
     pub fn lock(home: &Home) -> Result<Lock, Error> {
-        Header::read(home).map(|header| header.lock)
+        Header::read(home).map(|header| header.first.lock)
+    }
+
+    /// Everything that opens the vault. An age identity may also be that of a recovery recipient.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::lock`].
+    pub fn locks(home: &Home) -> Result<Vec<Lock>, Error> {
+        let header = Header::read(home)?;
+        let recovery = (!header.recovery.is_empty()).then_some(Lock::Identity);
+        let mut locks: Vec<Lock> = header.seals().map(|sealed| sealed.lock).collect();
+        locks.extend(recovery.filter(|lock| !locks.contains(lock)));
+        Ok(locks)
+    }
+
+    /// The token that the vault is sealed to, if it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::lock`].
+    pub fn token(home: &Home) -> Result<Option<TokenRecord>, Error> {
+        Ok(Header::read(home)?.token().cloned())
     }
 
     /// The device, without opening the vault.
@@ -129,8 +194,9 @@ impl Vault {
         document::read(&path)?.ok_or_else(|| Error::corrupt(&path, "missing"))
     }
 
-    /// Makes a vault for a new device whose private key is `device_key` (PKCS#8, DER). `recovery`
-    /// are age recipients that every file will be sealed to as well.
+    /// Makes a vault for a new device whose private key is `device_key` (PKCS#8, DER). Any of
+    /// `seals`, of each kind at most one, opens it. `recovery` are age recipients that every file
+    /// will be sealed to as well.
     ///
     /// The vault exists once all of it is on the disk. What a process that was killed on the way
     /// left behind is replaced; no key can be lost by that, since none is stored before.
@@ -144,13 +210,29 @@ impl Vault {
         home: &Home,
         device: &DeviceInfo,
         device_key: &Secret<Vec<u8>>,
-        seal: &Seal,
+        seals: &(impl AsRef<[Seal]> + ?Sized),
+        recovery: &[String],
+    ) -> Result<Self, Error> {
+        let seals = seals.as_ref();
+        let made = Self::make(home, device, device_key, seals, recovery);
+        if made.is_err() {
+            reseal::take_back(home, seals);
+        }
+        made
+    }
+
+    fn make(
+        home: &Home,
+        device: &DeviceInfo,
+        device_key: &Secret<Vec<u8>>,
+        seals: &[Seal],
         recovery: &[String],
     ) -> Result<Self, Error> {
         check_label(&device.name)?;
         refuse_existing(home)?;
         let keyring = Keyring::generate(recovery)?;
-        let files = files_of_a_new_vault(home, device, device_key, seal, &keyring)?;
+        let header = Header::new(seals, FIRST, recovery)?;
+        let files = files_of_a_new_vault(home, device, device_key, seals, &keyring)?;
 
         let writer = Writer::lock(home)?;
         refuse_existing(home)?;
@@ -159,36 +241,50 @@ impl Vault {
         }
         Ledger::create(&writer, home)?;
         let path = header_path(home);
-        let recovery = recovery.to_vec();
-        let header = document::to_bytes(&path, Header { lock: seal.lock(), recovery })?;
-        writer.create(&path, &header)?;
-        Ok(Self { home: home.clone(), keyring })
+        writer.create(&path, &document::to_bytes(&path, header)?)?;
+        let token = seals.iter().find_map(Seal::session);
+        Ok(Self { home: home.clone(), keyring, token })
     }
 
     /// Opens the vault. An identity file may also be that of a recovery recipient.
     ///
     /// # Errors
     ///
-    /// [`Error::WrongSecret`]; [`Error::NoVault`]; [`Error::NotFound`] or [`Error::NotAnIdentity`]
-    /// for an identity file; [`Error::LooseMode`]; [`Error::Corrupt`].
+    /// [`Error::WrongSecret`]; [`Error::Token`]; [`Error::NoVault`]; [`Error::NotFound`] or
+    /// [`Error::NotAnIdentity`] for an identity file; [`Error::LooseMode`]; [`Error::Corrupt`].
     pub fn open(home: &Home, unlock: &Unlock) -> Result<Self, Error> {
-        let header = Header::read(home)?;
         for root in home.roots() {
             file::check_dir(root)?;
         }
-        let path = home.data.join(IDENTITY);
-        let sealed = file::read(&path)?.ok_or_else(|| Error::corrupt(&path, "missing"))?;
-        let text = match unlock {
-            Unlock::Passphrase(passphrase) => seal::open_with_passphrase(passphrase, &sealed),
+        reseal::clean_up(home)?;
+        let header = Header::read(home)?;
+        let (path, text) = match unlock {
+            Unlock::Passphrase(passphrase) => {
+                let path = header.by(Lock::Passphrase)?.path(home);
+                let text = seal::open_with_passphrase(passphrase, &existing(&path)?);
+                (path, text)
+            }
             Unlock::Identity(identity) => {
                 let identities = seal::identities(identity)?;
-                match seal::open_with_identities(&identities, &sealed) {
-                    Err(Unopened::NotOurs) => match file::read(&home.data.join(RECOVERY))? {
-                        Some(sealed) => seal::open_with_identities(&identities, &sealed),
-                        None => Err(Unopened::NotOurs),
-                    },
-                    opened => opened,
+                let opened = header.by(Lock::Identity).and_then(|sealed| {
+                    let path = sealed.path(home);
+                    let text = seal::open_with_identities(&identities, &existing(&path)?);
+                    Ok((path, text))
+                });
+                let recovery = home.data.join(RECOVERY);
+                match (opened, file::read(&recovery)?) {
+                    (Err(Error::WrongSecret) | Ok((_, Err(Unopened::NotOurs))), Some(sealed)) => {
+                        (recovery, seal::open_with_identities(&identities, &sealed))
+                    }
+                    (opened, _) => opened?,
                 }
+            }
+            Unlock::Token(session) => {
+                let sealed = header.by(Lock::Token)?;
+                let path = sealed.path(home);
+                let key = sealed.key(home, session)?;
+                let text = open_with_key(&key, &existing(&path)?)?;
+                (path, text)
             }
         };
         let text = text.map_err(|e| match e {
@@ -200,7 +296,11 @@ impl Vault {
             let why = "recovery recipients are not those of the sealed identity";
             return Err(Error::corrupt(&header_path(home), why));
         }
-        Ok(Self { home: home.clone(), keyring })
+        let token = match unlock {
+            Unlock::Token(session) => Some(session.clone()),
+            Unlock::Passphrase(_) | Unlock::Identity(_) => None,
+        };
+        Ok(Self { home: home.clone(), keyring, token })
     }
 
     /// The device's private key (PKCS#8, DER).
@@ -213,6 +313,11 @@ impl Vault {
         self.unseal(&path)?.ok_or_else(|| Error::corrupt(&path, "missing"))
     }
 
+    /// The token that opened the vault, if one did.
+    pub fn session(&self) -> Option<Arc<token::Session>> {
+        self.token.clone()
+    }
+
     /// Where the vault is.
     pub fn home(&self) -> &Home {
         &self.home
@@ -221,7 +326,12 @@ impl Vault {
     /// Opens a file of this vault, `None` if it does not exist.
     fn unseal(&self, path: &Path) -> Result<Option<Secret<Vec<u8>>>, Error> {
         let Some(sealed) = file::read(path)? else { return Ok(None) };
-        self.keyring.open(&sealed).map(Some).map_err(|e| match e {
+        self.unseal_bytes(path, &sealed).map(Some)
+    }
+
+    /// Opens what was in the file `path`, or on the token that it points to.
+    fn unseal_bytes(&self, path: &Path, sealed: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
+        self.keyring.open(sealed).map_err(|e| match e {
             Unopened::NotOurs => Error::corrupt(path, "sealed to another vault"),
             Unopened::Broken => Error::corrupt(path, "damaged"),
         })
@@ -239,14 +349,140 @@ impl Seal {
         match self {
             Self::Passphrase(_) => Lock::Passphrase,
             Self::Identity(_) => Lock::Identity,
+            Self::Token(_) => Lock::Token,
+        }
+    }
+
+    fn session(&self) -> Option<Arc<token::Session>> {
+        match self {
+            Self::Token(key) => Some(key.session.clone()),
+            Self::Passphrase(_) | Self::Identity(_) => None,
+        }
+    }
+
+    /// Seals `text`, an identity that will be stored in `path`.
+    fn seal(&self, path: &Path, text: &[u8]) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Passphrase(passphrase) => {
+                seal::seal_with_passphrase(passphrase, text).map_err(Error::io(path))
+            }
+            Self::Identity(file) => seal::seal_to_file(file, text),
+            Self::Token(key) => {
+                let recipient = tag::recipient(&public_key(key)?);
+                seal::seal_to_recipient(&recipient, text).map_err(Error::io(path))
+            }
+        }
+    }
+
+    /// Fails unless what this sealed opens to `text` again.
+    fn verify(&self, path: &Path, sealed: &[u8], text: &Secret<Vec<u8>>) -> Result<(), Error> {
+        let opened = match self {
+            Self::Passphrase(passphrase) => seal::open_with_passphrase(passphrase, sealed),
+            Self::Identity(file) => seal::open_with_identities(&seal::identities(file)?, sealed),
+            Self::Token(key) => open_with_key(key, sealed)?,
+        };
+        match opened {
+            Ok(opened) if bool::from(opened.ct_eq(text)) => Ok(()),
+            _ => Err(Error::corrupt(path, "reads back differently")),
         }
     }
 }
 
+impl AsRef<[Self]> for Seal {
+    fn as_ref(&self) -> &[Self] {
+        std::slice::from_ref(self)
+    }
+}
+
 impl Header {
+    /// Names these seals, in files numbered from `number`.
+    fn new(seals: &[Seal], number: u64, recovery: &[String]) -> Result<Self, Error> {
+        let mut sealed = seals.iter().zip(number..).map(|(seal, number)| Sealed::by(seal, number));
+        let first = sealed.next().ok_or(Error::NoSeal)?;
+        Ok(Self { first, also: sealed.collect(), recovery: recovery.to_vec() })
+    }
+
     fn read(home: &Home) -> Result<Self, Error> {
-        let header = document::read(&header_path(home))?;
-        header.ok_or_else(|| Error::NoVault { path: home.data.clone() })
+        let path = header_path(home);
+        let header: Option<Self> = document::read(&path)?;
+        let header = header.ok_or_else(|| Error::NoVault { path: home.data.clone() })?;
+        if header.seals().all(|s| (s.lock == Lock::Token) == s.token.is_some()) {
+            Ok(header)
+        } else {
+            Err(Error::corrupt(&path, "says nothing of the token"))
+        }
+    }
+
+    fn seals(&self) -> impl Iterator<Item = &Sealed> {
+        std::iter::once(&self.first).chain(&self.also)
+    }
+
+    fn by(&self, lock: Lock) -> Result<&Sealed, Error> {
+        self.seals().find(|sealed| sealed.lock == lock).ok_or(Error::WrongSecret)
+    }
+
+    fn token(&self) -> Option<&TokenRecord> {
+        self.seals().find_map(|sealed| sealed.token.as_ref())
+    }
+
+    /// Whether shares are kept on the token: where nothing but the token is to open them. What
+    /// opens the vault without the token needs the shares without it too.
+    fn keeps_shares_on_token(&self) -> bool {
+        self.first.lock == Lock::Token && self.also.is_empty() && self.recovery.is_empty()
+    }
+}
+
+impl Sealed {
+    fn by(seal: &Seal, number: u64) -> Self {
+        let token = match seal {
+            Seal::Token(key) => Some(TokenRecord::of(key)),
+            Seal::Passphrase(_) | Seal::Identity(_) => None,
+        };
+        Self { lock: seal.lock(), number, token }
+    }
+
+    fn path(&self, home: &Home) -> PathBuf {
+        identity_path(home, self.number)
+    }
+
+    /// The key in an open session with the token.
+    fn key(&self, home: &Home, session: &Arc<token::Session>) -> Result<token::Key, Error> {
+        let damaged = || Error::corrupt(&header_path(home), "says nothing of the token");
+        let record = self.token.as_ref().ok_or_else(damaged)?;
+        let public = tag::public_key(&record.recipient).ok_or_else(damaged)?;
+        let id = record.uri.id.clone().ok_or_else(damaged)?;
+        let (session, made) = (session.clone(), record.made);
+        Ok(token::Key { session, id, point: tag::point(&public), made })
+    }
+}
+
+impl TokenRecord {
+    fn of(key: &token::Key) -> Self {
+        let uri = Uri { id: Some(key.id.clone()), ..Uri::of(key.session.info()) };
+        let module = key.session.module().to_owned();
+        let recipient = public_key(key).map(|public| tag::recipient(&public)).unwrap_or_default();
+        Self { uri, module, recipient, made: key.made }
+    }
+}
+
+fn public_key(key: &token::Key) -> Result<p256::PublicKey, Error> {
+    p256::PublicKey::from_sec1_bytes(&key.point)
+        .map_err(|_| key.session.wrong_key("it is not on the curve P-256").into())
+}
+
+/// Opens what is sealed to a key on a token.
+fn open_with_key(
+    key: &token::Key,
+    sealed: &[u8],
+) -> Result<Result<Secret<Vec<u8>>, Unopened>, Error> {
+    let identity = tag::Identity::new(public_key(key)?, |point| key.session.derive(&key.id, point));
+    let opened = seal::open_with_identity(&identity, sealed);
+    match (opened, identity.failure()) {
+        (_, Some(error)) => Err(error.into()),
+        (Err(Unopened::NotOurs), None) => {
+            Err(key.session.wrong_key("it is not the one that this vault was sealed to").into())
+        }
+        (opened, None) => Ok(opened),
     }
 }
 
@@ -255,25 +491,28 @@ fn files_of_a_new_vault(
     home: &Home,
     device: &DeviceInfo,
     device_key: &Secret<Vec<u8>>,
-    seal: &Seal,
+    seals: &[Seal],
     keyring: &Keyring,
 ) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
     let in_data = |name| home.data.join(name);
-    let (identity, recovery) = (in_data(IDENTITY), in_data(RECOVERY));
+    let recovery = in_data(RECOVERY);
     let (info, key) = (in_data(DEVICE), in_data(DEVICE_KEY));
-    let text = keyring.to_text();
-    let text = text.expose().as_bytes();
-    let sealed = match seal {
-        Seal::Passphrase(passphrase) => {
-            seal::seal_with_passphrase(passphrase, text).map_err(Error::io(&identity))?
+    let text = Secret::new(keyring.to_text().expose().clone().into_bytes());
+    let mut files = Vec::new();
+    for (seal, number) in seals.iter().zip(FIRST..) {
+        let path = identity_path(home, number);
+        let sealed = seal.seal(&path, text.expose())?;
+        if let Seal::Token(_) = seal {
+            // A token that cannot open what was sealed to it must not get the chance to be needed.
+            seal.verify(&path, &sealed, &text)?;
         }
-        Seal::Identity(file) => seal::seal_to_file(file, text)?,
-    };
-    let for_recovery = keyring.seal_for_recovery(text).map_err(Error::io(&recovery))?;
+        files.push((path, sealed));
+    }
+    let for_recovery = keyring.seal_for_recovery(text.expose()).map_err(Error::io(&recovery))?;
     let sealed_key = keyring.seal(device_key.expose()).map_err(Error::io(&key))?;
     let info_bytes = document::to_bytes(&info, device)?;
 
-    let mut files = vec![(identity, sealed), (key, sealed_key), (info, info_bytes)];
+    files.extend([(key, sealed_key), (info, info_bytes)]);
     files.extend(for_recovery.map(|sealed| (recovery, sealed)));
     Ok(files)
 }
@@ -308,10 +547,33 @@ fn bad_name(name: &str) -> Error {
     Error::BadName { name: Label::capped(name, 80).as_str().to_owned() }
 }
 
+/// The content of a file that must be there.
+fn existing(path: &Path) -> Result<Vec<u8>, Error> {
+    file::read(path)?.ok_or_else(|| Error::corrupt(path, "missing"))
+}
+
+/// `identity.age`, and `identity.2.age` and so on after a vault was sealed anew.
+fn identity_path(home: &Home, number: u64) -> PathBuf {
+    match number {
+        FIRST => home.data.join(IDENTITY),
+        later => home.data.join(format!("identity.{later}.age")),
+    }
+}
+
+fn first_number() -> u64 {
+    FIRST
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_first_number(number: &u64) -> bool {
+    *number == FIRST
+}
+
 fn header_path(home: &Home) -> PathBuf {
     home.data.join("vault.json")
 }
 
+const FIRST: u64 = 1;
 const IDENTITY: &str = "identity.age";
 const RECOVERY: &str = "identity.recovery.age";
 const DEVICE: &str = "device.json";

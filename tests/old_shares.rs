@@ -25,6 +25,7 @@ use cosign::protocol::local::Local;
 use cosign::protocol::machine::{Machine, Persist, Protocol};
 use cosign::protocol::sign::{SignSetup, Signature, Signed, sign};
 use cosign::secret::Secret;
+use cosign::vault::keys::Location;
 use cosign::vault::{
     DeviceInfo, Entry, Home, KeyRecord, KeyState, Ledger, Lock, Log, PartyRecord, PeerRecord,
     Peers, Seal, Unlock, Vault, attempts, keys, signatures,
@@ -225,7 +226,8 @@ fn a_stock_age_opens_every_file_of_a_vault() {
                 let device_key = age(&[decrypt, with, key, &home.data.join("device.age")]);
                 assert_eq!(device_key, b"the device key of bob");
                 for (record, share) in thawed.shares("bob") {
-                    let sealed = keys::location(&home, "vault", &record.epoch);
+                    let location = keys::location(&home, "vault", &record.epoch).unwrap();
+                    let Location::File(sealed) = location else { panic!("{location}") };
                     assert_eq!(&age(&[decrypt, with, key, &sealed]), share.to_bytes().expose());
                 }
             }

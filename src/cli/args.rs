@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Two or three devices co-sign with one ECDSA key that exists on none of them
@@ -91,6 +91,30 @@ pub struct GlobalArgs {
         hide_env_values = true
     )]
     pub identity: Option<PathBuf>,
+
+    /// The PKCS#11 module of the token; default: those that p11-kit knows
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "COSIGN_TOKEN_MODULE",
+        hide_env_values = true
+    )]
+    pub module: Option<PathBuf>,
+
+    /// Unlock the token with the PIN on the first line of FILE
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "COSIGN_TOKEN_PIN_FILE",
+        hide_env_values = true
+    )]
+    pub pin_file: Option<PathBuf>,
+
+    /// Unlock the token with the PIN read from file descriptor N
+    #[arg(long, global = true, value_name = "N")]
+    pub pin_fd: Option<u32>,
 
     /// TLS version: 1.2 forces TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384; the default is 1.3
     #[arg(long, global = true, value_name = "VERSION")]
@@ -179,6 +203,21 @@ pub enum Command {
   cosign keys refresh vault"
     )]
     Keys(KeysCommand),
+    /// Seal the vault with something else
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  cosign vault move --to-token 'pkcs11:token=My%20token'
+  cosign vault move --to-passphrase"
+    )]
+    Vault(VaultCommand),
+    /// List the hardware tokens that are plugged in
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  cosign token list"
+    )]
+    Token(TokenCommand),
     /// Print or check the record of every ceremony
     Log(LogArgs),
     /// Two devices on this machine discover, pair, make a key, sign and verify
@@ -210,9 +249,12 @@ One candidate a line: the text, a tab, what it is."
 #[command(after_help = "Examples:
   cosign init --name kitchen
   cosign init --name ci --identity key.txt            unlocks without a passphrase
+  cosign init --token 'pkcs11:token=My%20token'         a hardware token; asks for its PIN
+  cosign init --token pkcs11: --recovery-passphrase    the one token there is, or a passphrase
   cosign init --recipient age1…                       a recovery key, kept offline
 
-Without --identity the vault is sealed with a passphrase, asked for twice.")]
+Without --identity and --token the vault is sealed with a passphrase, asked for twice; where a
+token is plugged in, it is offered first.")]
 pub struct InitArgs {
     /// This device's name, as others will see it; default: the host name
     #[arg(long, value_name = "NAME")]
@@ -220,6 +262,12 @@ pub struct InitArgs {
     /// An age recipient that can also open every file of the vault; may be repeated
     #[arg(long, value_name = "AGE")]
     pub recipient: Vec<String>,
+    /// Seal the vault to a key on this token (RFC 7512); with an id or object, to that key
+    #[arg(long, value_name = "URI", conflicts_with = "identity")]
+    pub token: Option<String>,
+    /// Let a passphrase open the vault as well
+    #[arg(long, requires = "token")]
+    pub recovery_passphrase: bool,
 }
 
 /// `cosign discover`
@@ -625,6 +673,55 @@ The other devices keep theirs. With too few shares left the key can never sign a
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// `cosign vault`
+#[derive(Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Seal the vault with something else: a token, a passphrase, an identity file, or several
+    Move(MoveArgs),
+}
+
+/// `cosign vault move`
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("to").required(true).multiple(true),
+    after_help = "Examples:
+  cosign vault move --to-token 'pkcs11:token=My%20token'
+  cosign vault move --to-token pkcs11: --to-passphrase      either opens it from now on
+  cosign vault move --to-passphrase                         away from the token, or a new passphrase
+  cosign vault move --to-identity key.txt
+
+The new seal is read back and opened before the old one goes. With several, any of them opens the
+vault. Keys stay as they are; no other device notices. Restart a `cosign listen` afterwards."
+)]
+pub struct MoveArgs {
+    /// To a key on this token (RFC 7512); with an id or object, to that key
+    #[arg(long, value_name = "URI", group = "to")]
+    pub to_token: Option<String>,
+    /// To a passphrase, asked for twice
+    #[arg(long, group = "to")]
+    pub to_passphrase: bool,
+    /// To an age identity file
+    #[arg(long, value_name = "FILE", group = "to")]
+    pub to_identity: Option<PathBuf>,
+    /// The new passphrase is on the first line of FILE; without it, where a passphrase does not
+    /// open the vault already, --passphrase-file or --passphrase-fd says the new one
+    #[arg(long, value_name = "FILE", requires = "to_passphrase")]
+    pub new_passphrase_file: Option<PathBuf>,
+}
+
+/// `cosign token`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// List the tokens that are plugged in, and how they are named
+    #[command(after_help = "Examples:
+  cosign token list
+  cosign token list --module /usr/lib/softhsm/libsofthsm2.so
+  cosign token list --json | jq -r '.result.tokens[].uri'
+
+No PIN is needed. The last column is what --token takes.")]
+    List,
 }
 
 /// How a public key is written.

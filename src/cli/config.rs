@@ -21,6 +21,8 @@ pub(super) struct Config {
     pub(super) name: Option<String>,
     identity: Option<PathBuf>,
     passphrase_file: Option<PathBuf>,
+    module: Option<PathBuf>,
+    pin_file: Option<PathBuf>,
     #[serde(default, deserialize_with = "time")]
     timeout: Option<Duration>,
     tls: Option<Tls>,
@@ -54,6 +56,12 @@ impl Config {
         if !named {
             args.identity.clone_from(&self.identity);
             args.passphrase_file.clone_from(&self.passphrase_file);
+        }
+        if args.pin_fd.is_none() && args.pin_file.is_none() {
+            args.pin_file.clone_from(&self.pin_file);
+        }
+        if args.module.is_none() {
+            args.module.clone_from(&self.module);
         }
         args.timeout = args.timeout.or(self.timeout);
         args.tls = args.tls.or(self.tls);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::InitArgs;
 use super::unlock::{self, ask};
-use super::{Global, Output};
+use super::{Global, Output, token};
 use crate::report::Failure;
 use crate::vault::{DeviceInfo, Error, Vault};
 
@@ -17,13 +17,23 @@ struct Identity<'a> {
 
 /// Makes this device.
 pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failure> {
-    let InitArgs { name, recipient } = args;
+    let InitArgs { name, recipient, token, recovery_passphrase } = args;
     let home = unlock::home(global)?;
     // Before anybody is asked for a passphrase.
     if Vault::exists(&home) {
         return Err(Error::Exists { path: home.data }.into());
     }
-    ask(unlock::create(global, &home, name.as_deref(), &recipient))?;
+    ask(async {
+        let token = match token {
+            None => token::offer(global).await?,
+            Some(text) => Some(token::uri("--token", &text)?),
+        };
+        let seals = match token {
+            Some(uri) => unlock::token_seals(global, &uri, recovery_passphrase).await?,
+            None => unlock::seals(global).await?,
+        };
+        unlock::create(global, &home, name.as_deref(), &seals, &recipient)
+    })?;
     show(&Vault::device(&home)?)
 }
 

@@ -13,6 +13,7 @@ use crate::device::hex;
 use crate::protocol::key::KeyShare;
 use crate::report::{self, Code, Failure};
 use crate::run::clock;
+use crate::vault::keys::Location;
 use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 
 /// Runs one of `cosign keys`.
@@ -69,28 +70,28 @@ struct Row<'a> {
     parties: Vec<Party<'a>>,
     confirmed: bool,
     created: String,
-    location: PathBuf,
+    location: Location,
     /// A refresh was begun and is not finished.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     refresh_pending: bool,
 }
 
 impl<'a> Row<'a> {
-    fn new(home: &Home, key: &'a KeyRecord, refresh_pending: bool) -> Self {
+    fn new(home: &Home, key: &'a KeyRecord, refresh_pending: bool) -> Result<Self, Failure> {
         let party = |party: &'a PartyRecord| Party {
             name: &party.name,
             fingerprint: party.fingerprint.to_hex(),
         };
-        Self {
+        Ok(Self {
             name: &key.name,
             public_key: hex(&key.public_key),
             threshold: key.threshold,
             parties: key.parties.iter().map(party).collect(),
             confirmed: key.state == KeyState::Active,
             created: clock::rfc3339(key.created),
-            location: keys::location(home, &key.name, &key.epoch),
+            location: keys::location(home, &key.name, &key.epoch)?,
             refresh_pending,
-        }
+        })
     }
 
     fn state(&self) -> &'static str {
@@ -103,7 +104,7 @@ impl<'a> Row<'a> {
 }
 
 /// One row for each key: a pending record beside an active one is an unfinished refresh.
-fn rows<'a>(home: &Home, records: &'a [KeyRecord]) -> Vec<Row<'a>> {
+fn rows<'a>(home: &Home, records: &'a [KeyRecord]) -> Result<Vec<Row<'a>>, Failure> {
     records
         .chunk_by(|a, b| a.name == b.name)
         .filter_map(|of_one| Some(Row::new(home, of_one.first()?, of_one.len() > 1)))
@@ -113,7 +114,7 @@ fn rows<'a>(home: &Home, records: &'a [KeyRecord]) -> Vec<Row<'a>> {
 fn list(global: &Global) -> Result<Output, Failure> {
     let home = unlock::home(global)?;
     let records = keys::list(&home)?;
-    let rows = rows(&home, &records);
+    let rows = rows(&home, &records)?;
     let mut table = Table::new(["NAME", "SIGNERS", "STATE", "PUBLIC KEY", "WITH"]);
     for (row, key) in rows.iter().zip(records.chunk_by(|a, b| a.name == b.name)) {
         let me = key.first().map_or(0, |key| key.me);
@@ -146,7 +147,7 @@ struct Banned<'a> {
 fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     let home = unlock::home(global)?;
     let records = keys::find(&home, name)?;
-    let rows = rows(&home, &records);
+    let rows = rows(&home, &records)?;
     let (Some(row), Some(key)) = (rows.first(), records.first()) else {
         return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
     };
@@ -178,7 +179,7 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         "created      {}\nrefreshes    {}\nshare        {}\n",
         row.created,
         key.generation.saturating_sub(1),
-        row.location.display()
+        row.location
     );
     let (index, epoch, generation) = (key.me, hex(&key.epoch), key.generation);
     Output::new(Details { row, index, epoch, generation, banned }, text)
@@ -216,6 +217,10 @@ fn delete(global: &Global, name: &str, yes: bool) -> Result<Output, Failure> {
     if !yes && !ask(global.prompter.confirm(&what, "--yes"))? {
         return Err(Failure::new(Code::Denied, format!("key {name:?} was not deleted")));
     }
-    keys::delete(&home, name)?;
+    match keys::delete(&home, name) {
+        // A share on a token is deleted there, which takes the PIN.
+        Err(Error::Elsewhere { .. }) => ask(unlock::open(global))?.1.delete(name)?,
+        deleted => deleted?,
+    }
     Output::new(json!({ "deleted": name }), format!("the share of key {name:?} is gone"))
 }

@@ -4,14 +4,17 @@ use std::fs::File;
 use std::future::Future;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
-use super::Global;
+use super::args::GlobalArgs;
 use super::ceremony::block_on;
+use super::{Global, token};
 use crate::device::Label;
 use crate::net::tls::Device;
 use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::secret::Secret;
+use crate::token::Uri;
 use crate::vault::{DeviceInfo, Error, Home, Lock, Seal, Unlock, Vault};
 
 /// The most bytes of a device's name, which are what a service announcement can hold.
@@ -49,36 +52,70 @@ pub async fn device(global: &Global) -> Result<(Home, DeviceInfo), Failure> {
 /// The device's vault, open; made now if there is none.
 pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
     let home = home(global)?;
-    let vault = match Vault::lock(&home) {
+    let vault = match Vault::locks(&home) {
         Err(Error::NoVault { .. }) => match make(global, &home).await? {
             Some(vault) => vault,
-            None => unlock(global, &home, Vault::lock(&home)?).await?,
+            None => unlock(global, &home, &Vault::locks(&home)?).await?,
         },
-        lock => unlock(global, &home, lock?).await?,
+        locks => unlock(global, &home, &locks?).await?,
     };
     Ok((home, vault))
 }
 
-/// Makes a device of this name, or of the host's, sealed with what the global flags say or a
-/// passphrase that a person chooses.
-pub(super) async fn create(
-    global: &Global,
-    home: &Home,
-    name: Option<&str>,
-    recovery: &[String],
-) -> Result<Vault, Failure> {
+/// What a new vault is sealed with: what the global flags say, or a passphrase that a person chooses.
+pub(super) async fn seals(global: &Global) -> Result<Vec<Seal>, Failure> {
     let seal = match (&global.args.identity, given_passphrase(global)?) {
         (Some(_), Some(_)) => {
             return Err(Failure::new(Code::Usage, "both an identity and a passphrase were given")
                 .hint("a new vault is sealed with one of them"));
         }
         (Some(path), None) => Seal::Identity(path.clone()),
-        (None, Some(passphrase)) if passphrase.expose().is_empty() => {
-            return Err(Failure::new(Code::Usage, "the passphrase is empty"));
-        }
-        (None, Some(passphrase)) => Seal::Passphrase(passphrase),
-        (None, None) => Seal::Passphrase(global.prompter.new_passphrase().await?),
+        (None, given) => Seal::Passphrase(new_passphrase(global, given).await?),
     };
+    Ok(vec![seal])
+}
+
+/// What a new vault on the token `uri` is sealed with, and whether with a passphrase besides.
+pub(super) async fn token_seals(
+    global: &Global,
+    uri: &Uri,
+    recovery_passphrase: bool,
+) -> Result<Vec<Seal>, Failure> {
+    let given = given_passphrase(global)?;
+    if given.is_some() && !recovery_passphrase {
+        return Err(Failure::new(Code::Usage, "both a token and a passphrase were given")
+            .hint("to let either of them open the vault, add --recovery-passphrase"));
+    }
+    let passphrase = match recovery_passphrase {
+        true => Some(new_passphrase(global, given).await?),
+        false => None,
+    };
+    let key = token::new_key(global, uri, None).await?;
+    Ok([Seal::Token(key)].into_iter().chain(passphrase.map(Seal::Passphrase)).collect())
+}
+
+/// The passphrase for a new seal: the one that was given, or what a person chooses.
+pub(super) async fn new_passphrase(
+    global: &Global,
+    given: Option<Secret<String>>,
+) -> Result<Secret<String>, Failure> {
+    match given {
+        Some(passphrase) if passphrase.expose().is_empty() => {
+            Err(Failure::new(Code::Usage, "the passphrase is empty"))
+        }
+        Some(passphrase) => Ok(passphrase),
+        None => global.prompter.new_passphrase().await,
+    }
+}
+
+/// Makes a device of this name, or of the host's.
+pub(super) fn create(
+    global: &Global,
+    home: &Home,
+    name: Option<&str>,
+    seals: &[Seal],
+    recovery: &[String],
+) -> Result<Vault, Failure> {
     let device = Device::generate()
         .map_err(|e| Failure::new(Code::Internal, format!("cannot make a device key: {e}")))?;
     let info = DeviceInfo {
@@ -87,30 +124,48 @@ pub(super) async fn create(
         certificate: device.certificate,
         created: clock::unix_now(),
     };
-    Ok(Vault::create(home, &info, &device.key, &seal, recovery)?)
+    Ok(Vault::create(home, &info, &device.key, &seals, recovery)?)
 }
 
 /// [`create`] for a command that needs a device; `None` if another process was quicker.
 async fn make(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
     global.screen.note("there is no device here yet: making one");
-    match create(global, home, None, &[]).await {
+    match create(global, home, None, &seals(global).await?, &[]) {
         Ok(vault) => Ok(Some(vault)),
         Err(failure) if failure.code == Code::Conflict && Vault::exists(home) => Ok(None),
         Err(failure) => Err(failure),
     }
 }
 
-async fn unlock(global: &Global, home: &Home, lock: Lock) -> Result<Vault, Failure> {
-    let identity = global.args.identity.clone().map(Unlock::Identity);
-    let passphrase = match lock {
-        Lock::Passphrase => given_passphrase(global)?.map(Unlock::Passphrase),
-        Lock::Identity => None,
-    };
-    // An identity opens a vault with a passphrase too, if it is that of a recovery recipient.
-    if let Some(unlock) = passphrase.or(identity) {
-        return Ok(Vault::open(home, &unlock)?);
+/// Opens the vault with what was given and fits; else with its token; else with a passphrase that a
+/// person types.
+async fn unlock(global: &Global, home: &Home, locks: &[Lock]) -> Result<Vault, Failure> {
+    let opens = |lock| locks.contains(&lock);
+    if opens(Lock::Passphrase)
+        && let Some(passphrase) = given_passphrase(global)?
+    {
+        return Ok(Vault::open(home, &Unlock::Passphrase(passphrase))?);
     }
-    if lock == Lock::Identity {
+    if let Some(identity) = &global.args.identity
+        && (opens(Lock::Identity) || !opens(Lock::Token))
+    {
+        return Ok(Vault::open(home, &Unlock::Identity(identity.clone()))?);
+    }
+    if let Some(record) = Vault::token(home)? {
+        match token::find_again(global, &record).await? {
+            Ok(found) => {
+                let session = token::log_in(global, &record.uri, found).await?;
+                let (home, unlock) = (home.clone(), Unlock::Token(Arc::new(session)));
+                return token::aside(move || Ok(Vault::open(&home, &unlock)?)).await;
+            }
+            Err(error) if opens(Lock::Passphrase) && global.prompter.can_ask() => {
+                let why = Failure::from(error);
+                global.screen.note(format!("{why}: the passphrase opens the vault as well"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !opens(Lock::Passphrase) {
         return Err(Failure::new(Code::Interaction, "the vault needs its age identity file")
             .hint("use --identity FILE or COSIGN_IDENTITY"));
     }
@@ -125,10 +180,21 @@ async fn unlock(global: &Global, home: &Home, lock: Lock) -> Result<Vault, Failu
 }
 
 /// The passphrase that `--passphrase-fd` or `--passphrase-file` names, if either was given.
-fn given_passphrase(global: &Global) -> Result<Option<Secret<String>>, Failure> {
-    let (name, file) = match (&global.args.passphrase_fd, &global.args.passphrase_file) {
-        (Some(fd), _) => (format!("--passphrase-fd {fd}"), descriptor(*fd)),
-        (None, Some(path)) => (format!("passphrase file {}", path.display()), File::open(path)),
+pub(super) fn given_passphrase(global: &Global) -> Result<Option<Secret<String>>, Failure> {
+    let GlobalArgs { passphrase_fd, passphrase_file, .. } = &global.args;
+    given("passphrase", *passphrase_fd, passphrase_file.as_deref())
+}
+
+/// The secret on the first line of a file descriptor or file, where one was given. `what` is also
+/// the beginning of the flags' names.
+pub(super) fn given(
+    what: &str,
+    fd: Option<u32>,
+    file: Option<&Path>,
+) -> Result<Option<Secret<String>>, Failure> {
+    let (name, file) = match (fd, file) {
+        (Some(fd), _) => (format!("--{}-fd {fd}", what.to_lowercase()), descriptor(fd)),
+        (None, Some(path)) => (format!("{what} file {}", path.display()), File::open(path)),
         (None, None) => return Ok(None),
     };
     file.and_then(first_line).map(Some).map_err(|e| match e.kind() {

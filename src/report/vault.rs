@@ -9,6 +9,19 @@ impl From<Error> for Failure {
         match error {
             Error::WrongSecret => Self::new(Code::Locked, "wrong passphrase or identity")
                 .hint("nothing was changed; try again"),
+            Error::NoSeal => Self::new(Code::Internal, said),
+            Error::Token(error) => error.into(),
+            Error::Elsewhere { uri } => Self::new(
+                Code::Locked,
+                format!("the share is on a token that did not open this vault: {uri}"),
+            )
+            .hint(
+                "open the vault with that token; a `cosign listen` from before must be restarted",
+            ),
+            Error::Gone { uri } => {
+                Self::new(Code::NotFound, format!("the share is no longer on the token: {uri}"))
+                    .hint("somebody deleted it there; `cosign keys delete` forgets the key")
+            }
             Error::NotAnIdentity { path } => {
                 Self::new(Code::Locked, format!("{} holds no age identity", path.display()))
                     .hint("`age-keygen -o FILE` makes one")

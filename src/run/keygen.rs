@@ -338,7 +338,7 @@ async fn run(
 /// device none ever can.
 fn give_up_older(node: &Node, name: &str) -> Result<(), Failure> {
     match records::pending(&node.home, name)? {
-        Some(older) => Ok(keys::discard_pending(&node.home, name, &older.epoch)?),
+        Some(older) => Ok(node.vault.discard_pending(name, &older.epoch)?),
         None => Ok(()),
     }
 }

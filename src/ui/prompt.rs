@@ -25,6 +25,11 @@ pub enum Need {
     Passphrase,
     /// To choose a passphrase for a new vault.
     NewPassphrase,
+    /// To type a token's PIN.
+    Pin {
+        /// The token's name.
+        token: String,
+    },
     /// To choose one of several; `flag` would have named it.
     Choice {
         /// What is chosen: `key`, `peer`.
@@ -63,6 +68,9 @@ impl Need {
                 "a new vault needs a passphrase".to_owned(),
                 "use --passphrase-file FILE, or --identity FILE to seal it with an age identity",
             ),
+            Self::Pin { token } => {
+                (format!("token {token:?} needs its PIN"), "use --pin-file FILE or --pin-fd N")
+            }
             // A choice is a matter of the command line: exit code 2.
             Self::Choice { what, flag, candidates } => {
                 return Failure::new(
@@ -178,6 +186,12 @@ impl Prompter {
         self.ask_hidden(&self.open()?, "passphrase: ").await
     }
 
+    /// Asks for the PIN of a token.
+    pub async fn pin(&self, token: &str) -> Result<Secret<String>, Failure> {
+        self.demand(&Need::Pin { token: token.to_owned() })?;
+        self.ask_hidden(&self.open()?, &format!("PIN of token {token:?}: ")).await
+    }
+
     /// Asks for a passphrase for a new vault, twice.
     pub async fn new_passphrase(&self) -> Result<Secret<String>, Failure> {
         self.demand(&Need::NewPassphrase)?;
@@ -265,10 +279,10 @@ impl Prompter {
         };
         drop(hidden);
         if !more {
-            return Err(Failure::new(Code::Denied, "no passphrase was given"));
+            return Err(Failure::new(Code::Denied, "nothing was entered"));
         }
         let text = std::str::from_utf8(line.expose())
-            .map_err(|_| Failure::new(Code::Usage, "the passphrase is not UTF-8"))?;
+            .map_err(|_| Failure::new(Code::Usage, "what was entered is not UTF-8"))?;
         Ok(Secret::new(text.to_owned()))
     }
 

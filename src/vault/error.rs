@@ -4,11 +4,27 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::token;
+
 /// Why the vault, or a file beside it, could not be used.
 #[derive(Debug)]
 pub enum Error {
     /// The passphrase or identity does not open this vault.
     WrongSecret,
+    /// A vault was to be sealed with nothing.
+    NoSeal,
+    /// The token did not do its part.
+    Token(token::Error),
+    /// A share is on a token that is not open.
+    Elsewhere {
+        /// The token, and the object on it, as a URI.
+        uri: String,
+    },
+    /// A share was on the open token and is gone.
+    Gone {
+        /// The token, and the object that was on it, as a URI.
+        uri: String,
+    },
     /// The file holds no age identity that this program can use.
     NotAnIdentity {
         /// The file.
@@ -151,10 +167,20 @@ impl Error {
     }
 }
 
+impl From<token::Error> for Error {
+    fn from(error: token::Error) -> Self {
+        Self::Token(error)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongSecret => f.write_str("wrong passphrase or identity"),
+            Self::NoSeal => f.write_str("sealed with nothing"),
+            Self::Token(error) => write!(f, "token: {error}"),
+            Self::Elsewhere { uri } => write!(f, "the share is on a token that is not open: {uri}"),
+            Self::Gone { uri } => write!(f, "the share is no longer on the token: {uri}"),
             Self::NotAnIdentity { path } => write!(f, "no age identity in {}", path.display()),
             Self::BadRecipient { recipient } => write!(f, "not an age recipient: {recipient}"),
             Self::NoVault { path } => write!(f, "no vault in {}", path.display()),

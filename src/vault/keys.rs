@@ -1,22 +1,28 @@
-//! Key shares: one directory for each key, one sealed file for each epoch.
+//! Key shares: one directory for each key, one sealed file for each epoch, or a note of where on a
+//! token the sealed share is.
 //!
 //! A key has an **active** epoch, which signs, or a **pending** one, which waits until every party
 //! has stored its share, or after a refresh both. `key.json` says which is which; it is replaced in
 //! one step, after the files it names were written and before those it no longer names are
 //! destroyed. A share that it does not name was never announced to anybody.
+//!
+//! The note is there before the object on the token, and goes after it, so that no object is ever
+//! without one. Where file and note are both there, the file counts.
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
 use super::document::{self, digits, fingerprint};
 use super::error::Error;
 use super::file::{self, Durability, Writer};
-use super::{Home, Vault, check_file_name};
+use super::{Header, Home, Vault, check_file_name};
 use crate::device::{Fingerprint, hex};
 use crate::secret::Secret;
+use crate::token::{self, Kind, Uri};
 
 /// Whether a key may sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +78,21 @@ struct KeyFile {
     pending: Option<KeyRecord>,
 }
 
+/// Where a sealed share is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In this file.
+    File(PathBuf),
+    /// On a token: the token and the object on it.
+    Token(Box<Uri>),
+}
+
+/// `EPOCH.token`: the note of where on a token a share is.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    uri: Uri,
+}
+
 /// A ceremony's hold on a key, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct KeyLock(#[expect(dead_code, reason = "holds the lock for as long as it is open")] File);
@@ -104,8 +125,25 @@ pub fn find(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
 }
 
 /// Where the sealed share of an epoch is.
-pub fn location(home: &Home, name: &str, epoch: &[u8; 32]) -> PathBuf {
-    epoch_file(home, name, epoch, SHARE)
+///
+/// # Errors
+///
+/// [`Error::Corrupt`] if the note of where on a token it is makes no sense.
+pub fn location(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Location, Error> {
+    let path = epoch_file(home, name, epoch, SHARE);
+    if !path.exists()
+        && let Some(Note { uri }) = document::read(&epoch_file(home, name, epoch, NOTE))?
+    {
+        return Ok(Location::Token(Box::new(uri)));
+    }
+    Ok(Location::File(path))
+}
+
+/// The names of all keys, whole or not.
+pub(super) fn names(home: &Home) -> Result<Vec<String>, Error> {
+    let dirs = file::list(&home.keys())?.into_iter();
+    let name = |dir: PathBuf| dir.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    Ok(dirs.filter_map(name).filter(|name| check_file_name(name).is_ok()).collect())
 }
 
 /// What [`Vault::store_pending`] stored beside the share.
@@ -130,37 +168,57 @@ pub fn lock(home: &Home, name: &str) -> Result<KeyLock, Error> {
     held.map(KeyLock).ok_or_else(|| Error::InUse { name: name.to_owned() })
 }
 
-/// Forgets a pending epoch and destroys its share. A key that was never active goes with it.
-///
-/// # Errors
-///
-/// [`Error::NotFound`] if there is no such key, or if this is not its pending epoch.
-pub fn discard_pending(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<(), Error> {
-    let writer = Writer::lock(home)?;
-    let mut file = KeyFile::existing(home, name)?;
-    if file.pending.take_if(|record| record.epoch == *epoch).is_none() {
-        return Err(Error::not_found("pending key", name));
-    }
-    if file.active.is_none() {
-        return bury(&writer, home, name);
-    }
-    file.write(&writer, home, name)?;
-    sweep(&writer, home, name, &file)
-}
-
 /// Destroys all shares of a key on this device. The other parties keep theirs.
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`] if there is no such key, [`Error::InUse`] during a ceremony with it.
+/// [`Error::NotFound`] if there is no such key, [`Error::InUse`] during a ceremony with it,
+/// [`Error::Elsewhere`] if a share is on a token: then [`Vault::delete`] does it.
 pub fn delete(home: &Home, name: &str) -> Result<(), Error> {
+    delete_with(home, name, None)
+}
+
+fn delete_with(home: &Home, name: &str, token: Option<&token::Session>) -> Result<(), Error> {
     let _held = lock(home, name)?;
     let writer = Writer::lock(home)?;
     KeyFile::existing(home, name)?;
-    bury(&writer, home, name)
+    for path in file::list(&home.keys().join(name))? {
+        reach(&path, token)?;
+    }
+    bury(&writer, home, name, token)
 }
 
 impl Vault {
+    /// Destroys all shares of a key on this device, also those on the token that opened the vault.
+    /// The other parties keep theirs.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`]; [`Error::Token`].
+    pub fn delete(&self, name: &str) -> Result<(), Error> {
+        delete_with(&self.home, name, self.token.as_deref())
+    }
+
+    /// Forgets a pending epoch and destroys its share. A key that was never active goes with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such key, or if this is not its pending epoch;
+    /// [`Error::Token`].
+    pub fn discard_pending(&self, name: &str, epoch: &[u8; 32]) -> Result<(), Error> {
+        let (home, token) = (&self.home, self.token.as_deref());
+        let writer = Writer::lock(home)?;
+        let mut file = KeyFile::existing(home, name)?;
+        if file.pending.take_if(|record| record.epoch == *epoch).is_none() {
+            return Err(Error::not_found("pending key", name));
+        }
+        if file.active.is_none() {
+            return bury(&writer, home, name, token);
+        }
+        file.write(&writer, home, name)?;
+        sweep(&writer, home, name, &file, token)
+    }
+
     /// Stores the share of a new epoch, durably: of a new key, or of a refresh beside the active
     /// epoch of the same key. `confirmation` is kept unsealed beside it.
     ///
@@ -177,7 +235,7 @@ impl Vault {
         let (home, name) = (&self.home, record.name.as_str());
         check_file_name(name)?;
         let writer = Writer::lock(home)?;
-        bury_the_dead(&writer, home)?;
+        bury_the_dead(&writer, home, self.token.as_deref())?;
         let mut file = KeyFile::read(home, name)?.unwrap_or_default();
         if file.pending.is_some() {
             return Err(Error::conflict("pending key", name));
@@ -185,9 +243,17 @@ impl Vault {
         if file.active.as_ref().is_some_and(|active| !record.follows(active)) {
             return Err(Error::conflict("key", name));
         }
-        let path = location(home, name, &record.epoch);
+        let path = epoch_file(home, name, &record.epoch, SHARE);
         let sealed = self.keyring.seal(share.expose()).map_err(Error::io(&path))?;
-        writer.create(&path, &sealed)?;
+        let placed = match self.token_for_shares()? {
+            Some(token) => self.put_on(token, &writer, name, &record.epoch, &sealed)?,
+            None => false,
+        };
+        if !placed {
+            writer.create(&path, &sealed)?;
+            // The file is there now: what did not fit needs no note.
+            writer.destroy(&path.with_extension(NOTE))?;
+        }
         writer.create(&epoch_file(home, name, &record.epoch, CONFIRMATION), confirmation)?;
         if !bool::from(self.share(name, &record.epoch)?.ct_eq(share)) {
             return Err(Error::corrupt(&path, "reads back differently"));
@@ -214,20 +280,127 @@ impl Vault {
             file.write(&writer, home, name)?;
         }
         match &file.active {
-            Some(active) if active.epoch == *epoch => sweep(&writer, home, name, &file),
+            Some(active) if active.epoch == *epoch => {
+                sweep(&writer, home, name, &file, self.token.as_deref())
+            }
             _ => Err(Error::not_found("pending key", name)),
         }
     }
 
-    /// The share of an epoch, as it was stored.
+    /// The share of an epoch, as it was stored. If a token opened the vault, it must still be there.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if there is none, [`Error::Corrupt`] if it does not open.
+    /// [`Error::NotFound`] if there is none, [`Error::Corrupt`] if it does not open,
+    /// [`Error::Token`], [`Error::Elsewhere`] if it is on another token than the open one,
+    /// [`Error::Gone`] if it is no longer on the token.
     pub fn share(&self, name: &str, epoch: &[u8; 32]) -> Result<Secret<Vec<u8>>, Error> {
         check_file_name(name)?;
-        let share = self.unseal(&location(&self.home, name, epoch))?;
-        share.ok_or_else(|| Error::not_found("key", name))
+        match location(&self.home, name, epoch)? {
+            Location::File(path) => {
+                if let Some(token) = &self.token {
+                    token.check()?;
+                }
+                self.unseal(&path)?.ok_or_else(|| Error::not_found("key", name))
+            }
+            Location::Token(uri) => {
+                let sealed = fetch(&uri, self.token.as_deref())?;
+                self.unseal_bytes(&epoch_file(&self.home, name, epoch, NOTE), &sealed)
+            }
+        }
+    }
+
+    /// The token that new shares go onto, if they do. Asked anew each time, since another process
+    /// may have sealed the vault with something else.
+    fn token_for_shares(&self) -> Result<Option<&token::Session>, Error> {
+        let Some(token) = &self.token else { return Ok(None) };
+        let header = Header::read(&self.home)?;
+        let ours = header.token().is_some_and(|record| token.is(&record.uri));
+        Ok(Some(token.as_ref()).filter(|_| ours && header.keeps_shares_on_token()))
+    }
+
+    /// Puts a sealed share onto the token and reads it back; `false` if it does not fit there.
+    fn put_on(
+        &self,
+        token: &token::Session,
+        writer: &Writer<'_>,
+        name: &str,
+        epoch: &[u8; 32],
+        sealed: &[u8],
+    ) -> Result<bool, Error> {
+        let device = Self::device(&self.home)?.fingerprint.device_id();
+        let (start, _) = epoch.split_at(8);
+        let label = format!("cosign {name} {} {device}", hex(start));
+        let (object, kind) = (Some(label.clone()), Some(Kind::Data));
+        let note = epoch_file(&self.home, name, epoch, NOTE);
+        let uri = Uri { object, kind, ..Uri::of(token.info()) };
+        writer.create(&note, &document::to_bytes(&note, Note { uri })?)?;
+        match token.put(&label, sealed) {
+            Err(error) if error.does_not_fit() => return Ok(false),
+            put => put?,
+        }
+        match token.fetch(&label) {
+            Ok(Some(back)) if back == sealed => Ok(true),
+            Err(error) if !error.does_not_fit() => Err(error.into()),
+            // A token that keeps something else than it was given.
+            _ => Ok(token.destroy(&label).map(|()| false)?),
+        }
+    }
+
+    /// Brings the shares of a key from the token to the disk.
+    pub(super) fn shares_to_disk(&self, writer: &Writer<'_>, name: &str) -> Result<(), Error> {
+        for note in file::list(&self.home.keys().join(name))? {
+            if !is_note(&note) {
+                continue;
+            }
+            let path = note.with_extension(SHARE);
+            if !path.exists() {
+                let Note { uri } = existing_note(&note)?;
+                match fetch(&uri, self.token.as_deref()) {
+                    Ok(sealed) => {
+                        self.unseal_bytes(&note, &sealed)?;
+                        writer.create(&path, &sealed)?;
+                        self.unseal(&path)?;
+                    }
+                    // What no record names was never finished, and need not be there.
+                    Err(Error::Gone { .. }) if !KeyFile::names_epoch(&self.home, name, &note)? => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            drop_note(writer, &note, self.token.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// Puts the shares of a key onto the token, as far as they fit.
+    pub(super) fn shares_to_token(&self, writer: &Writer<'_>, name: &str) -> Result<(), Error> {
+        let Some(token) = self.token.as_deref() else { return Ok(()) };
+        for record in KeyFile::read(&self.home, name)?.unwrap_or_default().records() {
+            let path = epoch_file(&self.home, name, &record.epoch, SHARE);
+            let Some(sealed) = file::read(&path)? else { continue };
+            if self.put_on(token, writer, name, &record.epoch, &sealed)? {
+                writer.destroy(&path)?;
+                file::sync_dir(&self.home.keys().join(name))?;
+            } else {
+                writer.destroy(&path.with_extension(NOTE))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Token(uri) => write!(f, "{uri}"),
+        }
+    }
+}
+
+impl Serialize for Location {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -257,6 +430,15 @@ impl KeyFile {
         Self::read(home, name)?.ok_or_else(|| Error::not_found("key", name))
     }
 
+    /// Whether a file of a key belongs to an epoch that the key's record names.
+    fn names_epoch(home: &Home, name: &str, path: &Path) -> Result<bool, Error> {
+        let file = Self::read(home, name)?.unwrap_or_default();
+        let belongs = |record: &KeyRecord| {
+            epoch_file(home, name, &record.epoch, SHARE) == path.with_extension(SHARE)
+        };
+        Ok(file.records().any(belongs))
+    }
+
     fn write(&self, writer: &Writer<'_>, home: &Home, name: &str) -> Result<(), Error> {
         let path = Self::path(home, name);
         writer.replace(&path, &document::to_bytes(&path, self)?, Durability::Synced)
@@ -267,34 +449,95 @@ impl KeyFile {
     }
 }
 
-/// Destroys the files of all epochs that `file` does not name.
-fn sweep(writer: &Writer<'_>, home: &Home, name: &str, file: &KeyFile) -> Result<(), Error> {
+/// Destroys the files, and the objects on the token, of all epochs that `file` does not name.
+fn sweep(
+    writer: &Writer<'_>,
+    home: &Home,
+    name: &str,
+    file: &KeyFile,
+    token: Option<&token::Session>,
+) -> Result<(), Error> {
     let dir = home.keys().join(name);
     let kept: Vec<PathBuf> = file
         .records()
-        .flat_map(|record| [SHARE, CONFIRMATION].map(|ending| (record.epoch, ending)))
+        .flat_map(|record| [SHARE, NOTE, CONFIRMATION].map(|ending| (record.epoch, ending)))
         .map(|(epoch, ending)| epoch_file(home, name, &epoch, ending))
         .chain([KeyFile::path(home, name)])
         .collect();
     for path in file::list(&dir)? {
         if !kept.contains(&path) {
-            writer.destroy(&path)?;
+            destroy(writer, &path, token)?;
         }
     }
     file::sync_dir(&dir)
 }
 
-/// Takes a key out of sight in one step, then destroys its files.
-fn bury(writer: &Writer<'_>, home: &Home, name: &str) -> Result<(), Error> {
-    bury_the_dead(writer, home)?;
+/// Takes a key out of sight in one step, then destroys its files and its objects on the token.
+fn bury(
+    writer: &Writer<'_>,
+    home: &Home,
+    name: &str,
+    token: Option<&token::Session>,
+) -> Result<(), Error> {
+    bury_the_dead(writer, home, token)?;
     file::rename_dir(&home.keys().join(name), &home.keys().join(GRAVE))?;
-    bury_the_dead(writer, home)
+    bury_the_dead(writer, home, token)
 }
 
 /// Destroys what an interrupted deletion left.
-fn bury_the_dead(writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
+pub(super) fn bury_the_dead(
+    writer: &Writer<'_>,
+    home: &Home,
+    token: Option<&token::Session>,
+) -> Result<(), Error> {
     let grave = home.keys().join(GRAVE);
-    if grave.exists() { writer.destroy_dir(&grave) } else { Ok(()) }
+    if !grave.exists() {
+        return Ok(());
+    }
+    for path in file::list(&grave)? {
+        destroy(writer, &path, token)?;
+    }
+    writer.destroy_dir(&grave)
+}
+
+/// Destroys a file of a key; a note only after what it is about.
+fn destroy(writer: &Writer<'_>, path: &Path, token: Option<&token::Session>) -> Result<(), Error> {
+    if is_note(path) { drop_note(writer, path, token) } else { writer.destroy(path) }
+}
+
+/// Destroys the object that a note is about, then the note.
+fn drop_note(
+    writer: &Writer<'_>,
+    note: &Path,
+    token: Option<&token::Session>,
+) -> Result<(), Error> {
+    let Note { uri } = existing_note(note)?;
+    on(&uri, token)?.destroy(uri.object.as_deref().unwrap_or_default())?;
+    writer.destroy(note)
+}
+
+/// The sealed share that is where `uri` says.
+fn fetch(uri: &Uri, token: Option<&token::Session>) -> Result<Vec<u8>, Error> {
+    let sealed = on(uri, token)?.fetch(uri.object.as_deref().unwrap_or_default())?;
+    sealed.ok_or_else(|| Error::Gone { uri: uri.to_string() })
+}
+
+/// The open token, if it is the one that `uri` means.
+fn on<'t>(uri: &Uri, token: Option<&'t token::Session>) -> Result<&'t token::Session, Error> {
+    token.filter(|token| token.is(uri)).ok_or_else(|| Error::Elsewhere { uri: uri.to_string() })
+}
+
+/// Fails if what a file of a key is about is on a token that is not open.
+fn reach(path: &Path, token: Option<&token::Session>) -> Result<(), Error> {
+    if is_note(path) { on(&existing_note(path)?.uri, token).map(|_| ()) } else { Ok(()) }
+}
+
+fn is_note(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == NOTE)
+}
+
+fn existing_note(path: &Path) -> Result<Note, Error> {
+    document::read(path)?.ok_or_else(|| Error::corrupt(path, "missing"))
 }
 
 fn epoch_file(home: &Home, name: &str, epoch: &[u8; 32], ending: &str) -> PathBuf {
@@ -303,6 +546,7 @@ fn epoch_file(home: &Home, name: &str, epoch: &[u8; 32], ending: &str) -> PathBu
 }
 
 const SHARE: &str = "age";
+const NOTE: &str = "token";
 const CONFIRMATION: &str = "confirmation";
 /// No key can have this name.
 const GRAVE: &str = ".deleted";
@@ -331,6 +575,10 @@ mod tests {
             created: 1_790_000_000,
             state: KeyState::Pending,
         }
+    }
+
+    fn share_file(home: &Home, name: &str, epoch: &[u8; 32]) -> PathBuf {
+        epoch_file(home, name, epoch, SHARE)
     }
 
     fn active(record: KeyRecord) -> KeyRecord {
@@ -433,18 +681,18 @@ mod tests {
         store(&vault, &record("k", 2, 1)).unwrap();
         vault.activate("k", &[2; 32]).unwrap();
         assert_eq!(list(&home).unwrap(), [active(record("k", 2, 1))]);
-        assert!(!location(&home, "k", &[1; 32]).exists());
+        assert!(!share_file(&home, "k", &[1; 32]).exists());
     }
 
     #[test]
     fn a_crash_while_activating_is_finished_by_activating_again() {
         let (home, vault) = vault_with_key();
         store(&vault, &record("k", 2, 2)).unwrap();
-        let old = fs::read(location(&home, "k", &[1; 32])).unwrap();
+        let old = fs::read(share_file(&home, "k", &[1; 32])).unwrap();
         vault.activate("k", &[2; 32]).unwrap();
         // As if killed after the switch: the old share is whole, or overwritten, but there.
         for left in [&old, &vec![0; old.len()]] {
-            let path = location(&home, "k", &[1; 32]);
+            let path = share_file(&home, "k", &[1; 32]);
             Writer::lock(&home).unwrap().create(&path, left).unwrap();
             assert_eq!(find(&home, "k").unwrap(), [active(record("k", 2, 2))]);
             vault.activate("k", &[2; 32]).unwrap();
@@ -456,7 +704,7 @@ mod tests {
     fn an_epoch_whose_share_does_not_open_never_replaces_one_that_does() {
         let (home, vault) = vault_with_key();
         store(&vault, &record("k", 2, 2)).unwrap();
-        let path = location(&home, "k", &[2; 32]);
+        let path = share_file(&home, "k", &[2; 32]);
         let sealed = fs::read(&path).unwrap();
         for damaged in [&sealed[..sealed.len() - 1], b""] {
             fs::write(&path, damaged).unwrap();
@@ -469,14 +717,14 @@ mod tests {
     fn discarding_a_pending_epoch_leaves_the_active_one() {
         let (home, vault) = vault_with_key();
         store(&vault, &record("k", 2, 2)).unwrap();
-        let wrong = discard_pending(&home, "k", &[1; 32]);
+        let wrong = vault.discard_pending("k", &[1; 32]);
         assert!(matches!(wrong, Err(Error::NotFound { what: "pending key", .. })));
-        discard_pending(&home, "k", &[2; 32]).unwrap();
+        vault.discard_pending("k", &[2; 32]).unwrap();
         assert_eq!(find(&home, "k").unwrap(), [active(record("k", 1, 1))]);
-        assert!(!location(&home, "k", &[2; 32]).exists());
+        assert!(!share_file(&home, "k", &[2; 32]).exists());
 
         store(&vault, &record("new", 3, 1)).unwrap();
-        discard_pending(&home, "new", &[3; 32]).unwrap();
+        vault.discard_pending("new", &[3; 32]).unwrap();
         assert!(!home.keys().join("new").exists());
     }
 
@@ -524,7 +772,7 @@ mod tests {
             bad(find(&home, name).err());
             bad(lock(&home, name).err());
             bad(delete(&home, name).err());
-            bad(discard_pending(&home, name, &[1; 32]).err());
+            bad(vault.discard_pending(name, &[1; 32]).err());
         }
         let longest = "k".repeat(64);
         for name in ["k", "Vault_2.old-1", &longest] {

@@ -132,6 +132,12 @@ pub(super) fn seal_to_file(path: &Path, content: &[u8]) -> Result<Vec<u8>, Error
     seal_to(recipients, content).map_err(Error::io(path))
 }
 
+/// Seals to one recipient, `age1…` or `age1tag1…`.
+pub(super) fn seal_to_recipient(recipient: &str, content: &[u8]) -> io::Result<Vec<u8>> {
+    let (_, recipient) = parse_recipient(recipient).map_err(io::Error::other)?;
+    seal_to(std::iter::once(recipient.as_ref() as _), content)
+}
+
 /// The identities in an age identity file, at least one.
 pub(super) fn identities(path: &Path) -> Result<Vec<Box<dyn age::Identity + Send + Sync>>, Error> {
     let identities = identity_file(path)?.into_identities().unwrap_or_default();
@@ -144,6 +150,14 @@ pub(super) fn open_with_identities(
     sealed: &[u8],
 ) -> Result<Secret<Vec<u8>>, Unopened> {
     open_with(identities.iter().map(|identity| identity.as_ref() as _), sealed)
+}
+
+/// Opens with this one identity.
+pub(super) fn open_with_identity(
+    identity: &dyn age::Identity,
+    sealed: &[u8],
+) -> Result<Secret<Vec<u8>>, Unopened> {
+    open_with(std::iter::once(identity), sealed)
 }
 
 fn seal_to<'a>(

@@ -1,0 +1,236 @@
+//! `cosign token`, and tokens for the other commands: found, their PIN asked for, opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::output::Table;
+use super::unlock::given;
+use super::{Global, Output};
+use crate::device::{Label, hex};
+use crate::report::{Code, Failure};
+use crate::run::clock;
+use crate::secret::Secret;
+use crate::token::{self, Found, Key, Session, Surveyed, TokenInfo, Tries, Uri, UriError};
+use crate::vault::TokenRecord;
+
+/// How long an answer of a module is waited for, if `--timeout` does not say less.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Serialize)]
+struct Row {
+    label: Label,
+    manufacturer: Label,
+    model: Label,
+    serial: Label,
+    state: &'static str,
+    read_only: bool,
+    uri: Uri,
+    module: PathBuf,
+}
+
+impl Row {
+    fn new(info: &TokenInfo, module: &Path) -> Self {
+        Self {
+            label: Label::new(&info.label),
+            manufacturer: Label::new(&info.manufacturer),
+            model: Label::new(&info.model),
+            serial: Label::new(&info.serial),
+            state: state(info),
+            read_only: info.read_only,
+            uri: Uri::of(info),
+            module: module.to_owned(),
+        }
+    }
+}
+
+fn state(info: &TokenInfo) -> &'static str {
+    match info.tries {
+        _ if !info.initialized => "not initialised",
+        Tries::None => "PIN locked",
+        _ if !info.wants_login => "without a PIN",
+        _ if !info.has_pin && !info.pinpad => "no PIN set",
+        Tries::Last => "one try left",
+        Tries::Few => "few tries left",
+        Tries::Untold => "ready",
+    }
+}
+
+#[derive(Serialize)]
+struct Module {
+    path: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// The URI that `flag` gave. What is wrong is said without repeating it all: there may be a PIN in it.
+pub(super) fn uri(flag: &str, text: &str) -> Result<Uri, Failure> {
+    text.parse().map_err(|why: UriError| {
+        Failure::new(Code::Usage, format!("{flag}: the URI {why}"))
+            .hint("such as 'pkcs11:token=My%20token'; `cosign token list` shows what to write")
+    })
+}
+
+/// What tokens there are, by module. Also what a check of the system wants to know.
+pub(super) fn survey(global: &Global) -> Vec<Surveyed> {
+    token::survey(global.args.module.as_deref(), patience(global))
+}
+
+/// Lists the tokens.
+pub(super) fn run_list(global: &Global) -> Result<Output, Failure> {
+    let mut rows = Vec::new();
+    let mut modules = Vec::new();
+    for Surveyed { module, tokens } in survey(global) {
+        let error = match tokens {
+            Ok(tokens) => {
+                rows.extend(tokens.iter().map(|info| Row::new(info, &module)));
+                None
+            }
+            Err(error) if global.args.module.is_some() => return Err(error.into()),
+            Err(error) => Some(Failure::from(error).message),
+        };
+        modules.push(Module { path: module, error });
+    }
+    for message in modules.iter().filter_map(|module| module.error.as_ref()) {
+        global.screen.note(message);
+    }
+    let mut table = Table::new(["TOKEN", "STATE", "MODEL", "SERIAL", "URI"]);
+    for row in &rows {
+        let [label, model, serial] = [&row.label, &row.model, &row.serial].map(Label::as_str);
+        table.row([label, row.state, model, serial, &row.uri.to_string()]);
+    }
+    let text = match (rows.is_empty(), modules.is_empty()) {
+        (false, _) => table.text(),
+        (true, false) => "no token is plugged in".to_owned(),
+        (true, true) => "no token is plugged in, and no PKCS#11 module is known".to_owned(),
+    };
+    Output::new(json!({ "tokens": rows, "modules": modules }), text)
+}
+
+/// Offers the tokens that a vault could be sealed to, before a passphrase; `None` if there is none,
+/// nobody can be asked, the flags say something else, or a passphrase was chosen.
+pub(super) async fn offer(global: &Global) -> Result<Option<Uri>, Failure> {
+    let args = &global.args;
+    let settled = args.identity.is_some()
+        || args.passphrase_file.is_some()
+        || args.passphrase_fd.is_some()
+        || !global.prompter.can_ask();
+    if settled {
+        return Ok(None);
+    }
+    let (module, limit) = (args.module.clone(), patience(global));
+    let seen = aside(move || Ok(token::survey(module.as_deref(), limit))).await?;
+    let infos = seen.into_iter().filter_map(|seen| seen.tokens.ok()).flatten();
+    let usable: Vec<TokenInfo> = infos.filter(|info| info.is_usable() && !info.read_only).collect();
+    if usable.is_empty() {
+        return Ok(None);
+    }
+    let shown = |info: &TokenInfo| {
+        let [model, serial] = [&info.model, &info.serial].map(|text| Label::capped(text, 40));
+        format!("token {:?} ({model} {serial})", info.name())
+    };
+    let mut choices: Vec<String> = usable.iter().map(shown).collect();
+    choices.push("a passphrase".to_owned());
+    let chosen = global.prompter.pick("protection", "--token", &choices).await?;
+    Ok(usable.get(chosen).map(Uri::of))
+}
+
+/// A key on the token that `uri` means, for a new seal: the one that it names, or a new one. If
+/// `open` is a session with that token already, no other one is opened.
+pub(super) async fn new_key(
+    global: &Global,
+    uri: &Uri,
+    open: Option<Arc<Session>>,
+) -> Result<Key, Failure> {
+    let session = match open.filter(|session| session.is(uri)) {
+        Some(session) => session,
+        None => {
+            let found = find(global, uri, global.args.module.clone()).await??;
+            Arc::new(log_in(global, uri, found).await?)
+        }
+    };
+    let uri = uri.clone();
+    aside(move || {
+        if uri.id.is_some() || uri.object.is_some() {
+            return Ok(session.find_key(&uri)?);
+        }
+        let random = clock::nonce()?;
+        let (id, _) = random.split_at(8);
+        Ok(session.make_key(id, &format!("cosign {}", hex(id)))?)
+    })
+    .await
+}
+
+/// Finds the token that a vault is sealed to.
+pub(super) async fn find_again(
+    global: &Global,
+    record: &TokenRecord,
+) -> Result<Result<Found, token::Error>, Failure> {
+    // An update may have moved the module: then the token is looked for like a new one.
+    let known = Some(&record.module).filter(|module| module.exists());
+    let module = global.args.module.as_ref().or(known).cloned();
+    find(global, &record.uri, module).await
+}
+
+/// Runs what may take long beside the questions and Ctrl-C.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended
+        .unwrap_or_else(|e| Err(Failure::new(Code::Internal, format!("cannot use the token: {e}"))))
+}
+
+async fn find(
+    global: &Global,
+    uri: &Uri,
+    module: Option<PathBuf>,
+) -> Result<Result<Found, token::Error>, Failure> {
+    let (uri, limit) = (uri.clone(), patience(global));
+    aside(move || Ok(token::find(&uri, module.as_deref(), limit))).await
+}
+
+/// Gets the PIN of a token and tries it, once.
+pub(super) async fn log_in(global: &Global, uri: &Uri, found: Found) -> Result<Session, Failure> {
+    let pin = pin(global, uri, &found).await?;
+    aside(move || Ok(found.open(pin.as_ref())?)).await
+}
+
+/// The PIN: from the file that the URI names, from the flags, or from a person. `None` where the
+/// reader asks for it.
+async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<String>>, Failure> {
+    let name = found.info.name();
+    let told = match &uri.pin_source {
+        Some(path) => given("PIN", None, Some(path))?,
+        None => given("PIN", global.args.pin_fd, global.args.pin_file.as_deref())?,
+    };
+    match told {
+        Some(pin) if pin.expose().is_empty() => {
+            return Err(Failure::new(Code::Usage, "the PIN is empty"));
+        }
+        Some(pin) => return Ok(Some(pin)),
+        None => {}
+    }
+    if found.info.pinpad {
+        global.screen.note(format!("type the PIN of token {name:?} on its reader"));
+        return Ok(None);
+    }
+    match found.info.tries {
+        Tries::Last => global.screen.note("the next wrong PIN locks the token"),
+        Tries::Few => global.screen.note("a wrong PIN was entered before: few tries are left"),
+        Tries::Untold | Tries::None => {}
+    }
+    let pin = global.prompter.pin(name.as_str()).await?;
+    match pin.expose().is_empty() {
+        // An empty one would count as a try, or be asked for on a reader that there is not.
+        true => Err(Failure::new(Code::Denied, "no PIN was entered")),
+        false => Ok(Some(pin)),
+    }
+}
+
+fn patience(global: &Global) -> Duration {
+    global.timeout().map_or(PATIENCE, |timeout| timeout.min(PATIENCE))
+}

@@ -1,0 +1,88 @@
+//! `cosign vault`
+
+use serde::Serialize;
+
+use super::args::MoveArgs;
+use super::unlock::{self, ask, given, given_passphrase};
+use super::{Global, Output, token};
+use crate::report::{Code, Failure};
+use crate::token::Uri;
+use crate::vault::keys::{self, Location};
+use crate::vault::{Lock, Resealed, Seal, Vault};
+
+#[derive(Serialize)]
+struct Moved {
+    sealed_by: Vec<Lock>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<Uri>,
+    shares: Vec<Share>,
+}
+
+#[derive(Serialize)]
+struct Share {
+    name: String,
+    location: Location,
+}
+
+/// Seals the vault with something else.
+pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failure> {
+    let home = unlock::home(global)?;
+    let locks = Vault::locks(&home)?;
+    // Before anybody is asked for a secret.
+    let to_token = args.to_token.map(|text| token::uri("--to-token", &text)).transpose()?;
+    let given = match &args.new_passphrase_file {
+        Some(path) => given("passphrase", None, Some(path))?,
+        // Where a passphrase opens the vault, the flags have said the old one.
+        None if !args.to_passphrase || locks.contains(&Lock::Passphrase) => None,
+        None => given_passphrase(global)?,
+    };
+    if args.to_passphrase && given.is_none() && !global.prompter.can_ask() {
+        return Err(Failure::new(Code::Interaction, "the vault needs a new passphrase")
+            .hint("use --new-passphrase-file FILE"));
+    }
+    let resealed = ask(async {
+        let (_, mut vault) = unlock::open(global).await?;
+        let mut seals = Vec::new();
+        if args.to_passphrase {
+            seals.push(Seal::Passphrase(unlock::new_passphrase(global, given).await?));
+        }
+        seals.extend(args.to_identity.map(Seal::Identity));
+        // Last, so that nothing that a person may still refuse comes after a key was made.
+        if let Some(uri) = &to_token {
+            let key = token::new_key(global, uri, vault.session()).await?;
+            seals.insert(0, Seal::Token(key));
+        }
+        token::aside(move || Ok(vault.reseal(&seals)?)).await
+    })?;
+    let Resealed { left_behind } = resealed;
+    if let Some(record) = left_behind {
+        let uri = record.uri;
+        global.screen.note(format!("the vault's old key could not be deleted on its token: {uri}"));
+    }
+    let token = Vault::token(&home)?.map(|record| record.uri);
+    let sealed_by = Vault::locks(&home)?;
+    let shares = keys::list(&home)?
+        .into_iter()
+        .map(|key| {
+            let location = keys::location(&home, &key.name, &key.epoch)?;
+            Ok(Share { name: key.name, location })
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let names: Vec<&str> = sealed_by.iter().map(|lock| name(*lock)).collect();
+    let mut text = format!("opened by    {}\n", names.join(", or "));
+    if let Some(uri) = &token {
+        text += &format!("token        {uri}\n");
+    }
+    for Share { name, location } in &shares {
+        text += &format!("share        {name}: {location}\n");
+    }
+    Output::new(Moved { sealed_by, token, shares }, text)
+}
+
+fn name(lock: Lock) -> &'static str {
+    match lock {
+        Lock::Passphrase => "a passphrase",
+        Lock::Identity => "an age identity",
+        Lock::Token => "a token",
+    }
+}

@@ -1,0 +1,152 @@
+//! Sealing an existing vault with something else.
+//!
+//! The identity at the centre stays, so nothing that is sealed to it changes. A new seal is a new
+//! file beside the old one; it is read back and opened before `vault.json` names it instead, in one
+//! step, and the old file goes after that. A process that is killed on the way leaves a vault that
+//! opens with the old seal or with the new one, and a file that nothing names, which the next
+//! process that opens the vault destroys.
+//!
+//! Shares that are on a token come back to the disk before the token is given up, and go onto a
+//! token after the vault is sealed to it.
+
+use std::path::PathBuf;
+
+use super::document;
+use super::error::Error;
+use super::file::{self, Durability, Writer};
+use super::keys;
+use super::{FIRST, Header, Home, RECOVERY, Seal, TokenRecord, Vault, header_path, identity_path};
+use crate::secret::Secret;
+
+/// What came of sealing a vault anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// A key made for this vault on a token that it no longer needs, and that could not be
+    /// destroyed there.
+    pub left_behind: Option<TokenRecord>,
+}
+
+impl Vault {
+    /// Seals the vault with `seals`, of each kind at most one, any of which opens it from now on;
+    /// the old seals are destroyed. With a token as the only seal, and no recovery recipients, the
+    /// shares go onto it as far as they fit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] during a ceremony; [`Error::Elsewhere`] if shares are on a token that did not
+    /// open this vault; [`Error::Token`]. The vault opens with its old seals, or with the new ones if
+    /// the error came while shares were moved onto the token: doing it again goes on.
+    pub fn reseal(&mut self, seals: &[Seal]) -> Result<Resealed, Error> {
+        let resealed = self.try_reseal(seals);
+        if resealed.is_err() {
+            take_back(&self.home, seals);
+        }
+        resealed
+    }
+
+    fn try_reseal(&mut self, seals: &[Seal]) -> Result<Resealed, Error> {
+        let home = self.home.clone();
+        let names = keys::names(&home)?;
+        let _held =
+            names.iter().map(|name| keys::lock(&home, name)).collect::<Result<Vec<_>, _>>()?;
+        let writer = Writer::lock(&home)?;
+        let old = Header::read(&home)?;
+        keys::bury_the_dead(&writer, &home, self.token.as_deref())?;
+        for name in &names {
+            self.shares_to_disk(&writer, name)?;
+        }
+        let new = self.switch(&writer, &old, seals)?;
+        let left_behind = self.give_up(&old, &new);
+        self.token = seals.iter().find_map(Seal::session);
+        if new.keeps_shares_on_token() {
+            for name in &names {
+                self.shares_to_token(&writer, name)?;
+            }
+        }
+        Ok(Resealed { left_behind })
+    }
+
+    /// Writes the new seals, makes sure of them, and lets them take the place of the old ones.
+    fn switch(&self, writer: &Writer<'_>, old: &Header, seals: &[Seal]) -> Result<Header, Error> {
+        let home = &self.home;
+        let text = Secret::new(self.keyring.to_text().expose().clone().into_bytes());
+        let number = old.seals().map(|sealed| sealed.number).max().unwrap_or(FIRST);
+        let number = number.saturating_add(1);
+        let header = Header::new(seals, number, &old.recovery)?;
+        for (seal, number) in seals.iter().zip(number..) {
+            let path = identity_path(home, number);
+            let sealed = seal.seal(&path, text.expose())?;
+            writer.replace(&path, &sealed, Durability::Synced)?;
+            seal.verify(&path, &super::existing(&path)?, &text)?;
+        }
+        let path = header_path(home);
+        writer.replace(&path, &document::to_bytes(&path, &header)?, Durability::Synced)?;
+        for path in strays(home, &header)? {
+            writer.destroy(&path)?;
+        }
+        file::sync_dir(&home.data)?;
+        Ok(header)
+    }
+
+    /// Destroys the key on the token that the vault was sealed to, if it was made for that and is
+    /// no longer needed; hands it back if it is still there.
+    fn give_up(&self, old: &Header, new: &Header) -> Option<TokenRecord> {
+        let record = old.token().filter(|record| record.made)?;
+        if new.token().is_some_and(|other| other.uri == record.uri) {
+            return None;
+        }
+        let session = self.token.as_ref().filter(|session| session.is(&record.uri));
+        let id = record.uri.id.as_deref().unwrap_or_default();
+        match session.map(|session| session.destroy_key(id)) {
+            Some(Ok(())) => None,
+            _ => Some(record.clone()),
+        }
+    }
+}
+
+/// Destroys keys that were made on a token for seals that came to nothing. Where it is not certain
+/// that the vault does not need a key it stays.
+pub(super) fn take_back(home: &Home, seals: &[Seal]) {
+    for seal in seals {
+        let Seal::Token(key) = seal else { continue };
+        let unneeded = match Header::read(home) {
+            Ok(header) => {
+                header.token().is_none_or(|record| record.uri.id.as_ref() != Some(&key.id))
+            }
+            Err(error) => matches!(error, Error::NoVault { .. }),
+        };
+        if key.made && unneeded {
+            // Best effort: what failed before may fail again.
+            let _ = key.session.destroy_key(&key.id);
+        }
+    }
+}
+
+/// Destroys identities that `vault.json` does not name: seals that were never finished, or that
+/// should be gone.
+pub(super) fn clean_up(home: &Home) -> Result<(), Error> {
+    // Without the lock first: nearly always there is nothing to do.
+    if strays(home, &Header::read(home)?)?.is_empty() {
+        return Ok(());
+    }
+    let writer = Writer::lock(home)?;
+    for path in strays(home, &Header::read(home)?)? {
+        writer.destroy(&path)?;
+    }
+    file::sync_dir(&home.data)
+}
+
+fn strays(home: &Home, header: &Header) -> Result<Vec<PathBuf>, Error> {
+    let mut named: Vec<PathBuf> = header.seals().map(|sealed| sealed.path(home)).collect();
+    if !named.iter().all(|path| path.exists()) {
+        // `vault.json` is not of this vault's last state: what it does not name may be all there is.
+        return Ok(Vec::new());
+    }
+    named.push(home.data.join(RECOVERY));
+    let is_identity = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("identity.") && name.ends_with(".age")
+    };
+    let files = file::list(&home.data)?.into_iter();
+    Ok(files.filter(|path| is_identity(path) && !named.contains(path)).collect())
+}
