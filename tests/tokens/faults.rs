@@ -1,0 +1,390 @@
+//! What goes wrong: each with the exit code, words that say what, and nothing lost.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::device::{Device, Running, arg, holds, text};
+use crate::holder::{Holder, PIN, TOKEN, introduce, serve, softhsm};
+
+const MOVE: [&str; 4] = ["vault", "move", "--to-token", TOKEN];
+
+fn run(mut command: Command) -> crate::device::Ended {
+    Running::start(&mut command).ends()
+}
+
+/// Alice on a token behind the module that misbehaves.
+fn stubbed() -> Holder {
+    let mut alice = Holder::new("alice");
+    alice.through_stub();
+    alice.run(["init", "--name", "alice", "--token", TOKEN]).succeeds();
+    alice.calls();
+    alice
+}
+
+/// The vault is as it was, and opens.
+#[track_caller]
+fn still_opens(alice: &mut Holder) {
+    alice.misbehave(&[]);
+    let open = ["sign", &"5a".repeat(32), "--key", "none", "--peer", "127.0.0.1:1"];
+    alice.run(open).fails(10, "none");
+    alice.run(MOVE).succeeds();
+}
+
+#[track_caller]
+fn count(calls: &[String], name: &str) -> usize {
+    calls.iter().filter(|call| *call == name).count()
+}
+
+#[test]
+fn a_wrong_pin_is_tried_once() {
+    let mut alice = stubbed();
+    let wrong = |args: &[&str]| {
+        let mut command = alice.script(args);
+        command.env("COSIGN_TOKEN_PIN_FILE", alice.path("wrong-pin"));
+        run(command)
+    };
+    wrong(&MOVE).fails(8, "wrong PIN for token");
+    assert_eq!(count(&alice.calls(), "C_Login"), 1);
+    // SoftHSM2 tells that a wrong one was entered.
+    wrong(&MOVE).fails(8, "few tries are left");
+    let listed = alice.run(["token", "list"]).succeeds();
+    assert_eq!(listed["tokens"][0]["state"], "few tries left");
+    alice.calls();
+    let mut screen = alice.terminal(MOVE);
+    screen.shows("a wrong PIN was entered before").shows("PIN of token").types("000000\n");
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(8), "{rest}");
+    let calls = alice.calls();
+    assert_eq!((count(&calls, "C_Login"), count(&calls, "C_OpenSession")), (1, 1), "{calls:?}");
+    assert_eq!(count(&calls, "C_CloseSession"), 1, "{calls:?}");
+    still_opens(&mut alice);
+}
+
+#[test]
+fn an_empty_pin_is_not_tried() {
+    let alice = stubbed();
+    alice.write("empty", "\n");
+    let mut command = alice.script(MOVE);
+    command.env("COSIGN_TOKEN_PIN_FILE", alice.path("empty"));
+    run(command).fails(2, "the PIN is empty");
+    let mut screen = alice.terminal(MOVE);
+    screen.shows("PIN of token").types("\n");
+    assert_eq!(screen.ends().0, Some(3));
+    assert_eq!(count(&alice.calls(), "C_Login"), 0);
+    let mut missing = alice.script(MOVE);
+    missing.env("COSIGN_TOKEN_PIN_FILE", alice.path("nowhere"));
+    run(missing).fails(10, "nowhere");
+}
+
+#[test]
+fn the_tries_that_a_token_tells_of_are_shown() {
+    let mut alice = stubbed();
+    for (flags, said) in [("0x20000", "one try is left"), ("0x10000", "few tries are left")] {
+        alice.misbehave(&[("STUB_FLAGS", flags), ("STUB_FAIL", "C_Login=A0")]);
+        alice.run(MOVE).fails(8, said);
+    }
+    assert_eq!(count(&alice.calls(), "C_Login"), 2);
+    still_opens(&mut alice);
+}
+
+#[test]
+fn a_locked_pin_is_not_tried() {
+    let mut alice = stubbed();
+    alice.misbehave(&[("STUB_FAIL", "C_Login=A4")]);
+    alice.run(MOVE).fails(8, "is locked");
+    assert_eq!(count(&alice.calls(), "C_Login"), 1);
+    alice.misbehave(&[("STUB_FLAGS", "0x40000")]);
+    alice.run(MOVE).fails(8, "is locked");
+    assert_eq!(count(&alice.calls(), "C_Login"), 0);
+    let listed = alice.run(["token", "list"]).succeeds();
+    assert_eq!(listed["tokens"][0]["state"], "PIN locked");
+    still_opens(&mut alice);
+}
+
+#[test]
+fn a_module_that_cannot_be_used_is_named() {
+    let alice = Holder::new("alice");
+    let init = |module: &Path| alice.run(["init", "--token", TOKEN, "--module", arg(module)]);
+    init(&alice.path("missing.so")).fails(10, "missing.so does not exist");
+    init(&alice.write("text.so", "hello")).fails(10, "text.so cannot be loaded");
+    // The same library for another machine: s390x.
+    let mut library = std::fs::read(softhsm()).unwrap();
+    library[18..20].copy_from_slice(&22_u16.to_le_bytes());
+    init(&alice.write("foreign.so", library)).fails(10, "foreign.so cannot be loaded");
+    let source = alice.write("plain.c", "int nothing;");
+    let plain = alice.path("plain.so");
+    let built = Command::new("cc").args(["-shared", "-o"]).arg(&plain).arg(source).status();
+    assert!(built.unwrap().success());
+    init(&plain).fails(10, "no PKCS#11 module");
+    alice.run(["token", "list", "--module", arg(&plain)]).fails(10, "plain.so");
+    // A configuration that is not there.
+    let mut command = alice.script(["token", "list"]);
+    command.env("SOFTHSM2_CONF", alice.path("missing.conf"));
+    run(command).fails(8, "does not start");
+    assert!(!alice.home().join("data/vault.json").exists());
+}
+
+#[test]
+fn tokens_that_cannot_be_used_are_told_apart() {
+    let alice = Holder::without_token("alice");
+    let init = |token: &str| alice.run(["init", "--token", token]);
+    init("pkcs11:").fails(8, "never initialised");
+    init("pkcs11:token=other").fails(8, "the token is not there");
+    alice.make_token("twin");
+    init("pkcs11:token=other").fails(8, "there is: pkcs11:token=twin");
+    init("pkcs11:token=twin;serial=00").fails(8, "not there");
+    alice.make_token("twin");
+    let said = init("pkcs11:token=twin").fails(8, "several tokens match: pkcs11:token=twin");
+    assert!(said.stderr.matches("serial=").count() >= 2, "{}", said.stderr);
+    for bad in ["twin", "pkcs11:tokens=twin", "pkcs11:token=%zz", "pkcs11:token=a;token=b"] {
+        init(bad).fails(2, "--token");
+    }
+    assert!(!alice.home().join("data/vault.json").exists());
+    // Each of the two can be named.
+    let listed = alice.run(["token", "list"]).succeeds();
+    let ready = |token: &&serde_json::Value| token["state"] == "ready";
+    let uri = text(&listed["tokens"].as_array().unwrap().iter().find(ready).unwrap()["uri"]);
+    init(&uri).succeeds();
+    alice.run(["init", "--token", &uri]).fails(12, "already");
+    assert_eq!(alice.run(["token", "list"]).succeeds()["tokens"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_token_without_user_pin_or_login_is_refused() {
+    let alice = Holder::without_token("alice");
+    let mut command = Command::new("pkcs11-tool");
+    command.arg("--module").arg(softhsm()).env("SOFTHSM2_CONF", alice.path("softhsm2.conf"));
+    command.args(["--init-token", "--label", "cosign test", "--so-pin", "12345678"]);
+    assert!(command.output().unwrap().status.success());
+    alice.run(["init", "--token", TOKEN]).fails(8, "no user PIN");
+}
+
+#[test]
+fn a_key_that_was_deleted_on_the_token_is_missed() {
+    let alice = Holder::sealed("alice");
+    alice.pkcs11_tool(true, &["--delete-object", "--type", "privkey", "--id", &key_id(&alice)]);
+    alice.run(MOVE).fails(8, "the key is not on token");
+}
+
+/// The id of the only key, as pkcs11-tool writes it.
+fn key_id(alice: &Holder) -> String {
+    let listed = alice.pkcs11_tool(true, &["--list-objects", "--type", "privkey"]);
+    listed.lines().find_map(|line| line.trim().strip_prefix("ID:")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn another_key_in_its_place_does_not_open_the_vault() {
+    let alice = Holder::sealed("alice");
+    let id = key_id(&alice);
+    for kind in ["privkey", "pubkey"] {
+        alice.pkcs11_tool(true, &["--delete-object", "--type", kind, "--id", &id]);
+    }
+    let generate = ["--keypairgen", "--key-type", "EC:prime256v1", "--usage-derive", "--id", &id];
+    alice.pkcs11_tool(true, &generate);
+    alice.run(MOVE).fails(8, "not the one that this vault was sealed to");
+}
+
+#[test]
+fn a_key_of_another_curve_or_one_that_can_leave_is_refused() {
+    let alice = Holder::new("alice");
+    let generate = |curve: &str, more: &[&str]| {
+        let key_type = format!("EC:{curve}");
+        let start = ["--keypairgen", "--key-type", &key_type, "--usage-derive", "--id", "22"];
+        alice.pkcs11_tool(true, &[&start, more].concat());
+    };
+    let init = || alice.run(["init", "--token", &format!("{TOKEN};id=%22")]);
+    generate("secp384r1", &[]);
+    init().fails(8, "P-256");
+    for kind in ["privkey", "pubkey"] {
+        alice.pkcs11_tool(true, &["--delete-object", "--type", kind, "--id", "22"]);
+    }
+    generate("prime256v1", &["--extractable"]);
+    init().fails(8, "extractable");
+    generate("prime256v1", &[]);
+    init().fails(8, "several keys");
+    assert!(!alice.home().join("data/vault.json").exists());
+}
+
+#[test]
+fn a_token_that_is_removed_between_unlocking_and_signing_stops_the_device() {
+    let mut alice = stubbed();
+    let bob = Device::new("bob");
+    introduce(&alice, &bob);
+    let gone = alice.path("gone");
+    // From when the file is there every call finds that the token is gone.
+    let removed = "C_GetSessionInfo=32,C_FindObjectsInit=32,C_GetTokenInfo=E0,C_DeriveKey=32";
+    alice.misbehave(&[("STUB_WHEN", arg(&gone)), ("STUB_FAIL", removed)]);
+    alice.device.policy("[[rule]]\npeer = \"bob\"\naction = \"allow\"\n");
+    let flags = ["listen", "--bind", "127.0.0.1", "--port", "0", "--policy", "policy.toml"];
+    let mut listener = crate::device::Listener::on(alice.start(flags));
+    let address = listener.address();
+    bob.run(["keygen", "--key", "vault", "--with", "alice", "--peer", &address]).succeeds();
+    let sign = || {
+        bob.run([
+            "sign",
+            &"5a".repeat(32),
+            "--key",
+            "vault",
+            "--peer",
+            &address,
+            "--timeout",
+            "30s",
+        ])
+    };
+    let first = sign();
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+
+    std::fs::write(&gone, "").unwrap();
+    let second = bob.run([
+        "sign",
+        &"5b".repeat(32),
+        "--key",
+        "vault",
+        "--peer",
+        &address,
+        "--timeout",
+        "30s",
+    ]);
+    assert_ne!(second.code, Some(0));
+    let refused = listener.event("aborted");
+    assert!(refused.to_string().contains("was removed"), "{refused}");
+    drop(listener);
+    std::fs::remove_file(&gone).unwrap();
+    let back = crate::device::Listener::on(alice.start(flags));
+    let again = bob.run(["sign", &"5c".repeat(32), "--key", "vault", "--peer", &back.address()]);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+}
+
+#[test]
+fn a_token_without_a_free_session_says_so() {
+    let mut alice = stubbed();
+    alice.misbehave(&[("STUB_FAIL", "C_OpenSession=B1")]);
+    alice.run(MOVE).fails(8, "no more sessions");
+    still_opens(&mut alice);
+}
+
+#[test]
+fn a_read_only_or_full_token_takes_no_new_key() {
+    for (value, said) in [("E2", "is read-only"), ("31", "is full"), ("6", "C_GenerateKeyPair")] {
+        let mut alice = Holder::new("alice");
+        alice.through_stub();
+        alice.misbehave(&[("STUB_FAIL", &format!("C_GenerateKeyPair={value}"))]);
+        alice.run(["init", "--name", "alice", "--token", TOKEN]).fails(8, said);
+        assert!(!alice.home().join("data/vault.json").exists());
+        alice.misbehave(&[]);
+        alice.run(["init", "--name", "alice", "--token", TOKEN]).succeeds();
+    }
+}
+
+#[test]
+fn a_share_that_does_not_fit_on_the_token_stays_on_the_disk() {
+    for value in ["31", "21", "13", "E2", "54"] {
+        let mut alice = stubbed();
+        let bob = Device::new("bob");
+        introduce(&alice, &bob);
+        let listener = serve(&bob, &alice.name);
+        let address = listener.address();
+        alice.misbehave(&[("STUB_FAIL", &format!("C_CreateObject={value}"))]);
+        alice.run(["keygen", "--key", "vault", "--with", "bob", "--peer", &address]).succeeds();
+        assert!(alice.location("vault").ends_with(".age"));
+        assert_eq!(alice.objects().len(), 2);
+        let files = std::fs::read_dir(alice.home().join("data/keys/vault")).unwrap();
+        assert_eq!(files.count(), 3);
+        alice.run(["sign", &"5a".repeat(32), "--key", "vault", "--peer", &address]).succeeds();
+    }
+}
+
+#[test]
+fn a_module_that_crashes_or_hangs_anywhere_takes_nothing_down() {
+    let functions = [
+        "C_Initialize",
+        "C_GetTokenInfo",
+        "C_OpenSession",
+        "C_Login",
+        "C_FindObjectsInit",
+        "C_DeriveKey",
+        "C_GetAttributeValue",
+    ];
+    let mut alice = stubbed();
+    for function in functions {
+        alice.misbehave(&[("STUB_FAIL", &format!("{function}=crash"))]);
+        alice.run(MOVE).fails(8, "crashed");
+        alice.misbehave(&[("STUB_FAIL", &format!("{function}=hang"))]);
+        alice.run(MOVE.iter().chain(&["--timeout", "1s"])).fails(8, "did not answer in time");
+        let calls = alice.calls();
+        assert!(count(&calls, "C_Login") <= 2, "{calls:?}");
+    }
+    // While it ends: nothing is left to lose.
+    alice.misbehave(&[("STUB_FAIL", "C_Finalize=crash")]);
+    alice.run(MOVE).succeeds();
+    for function in ["C_GenerateKeyPair", "C_CloseSession"] {
+        alice.misbehave(&[("STUB_FAIL", &format!("{function}=crash"))]);
+        alice.run(MOVE).fails(8, "crashed");
+    }
+    still_opens(&mut alice);
+}
+
+#[test]
+fn a_module_that_crashes_with_a_share_in_hand_loses_none() {
+    let mut alice = stubbed();
+    let bob = Device::new("bob");
+    introduce(&alice, &bob);
+    let listener = serve(&bob, &alice.name);
+    let address = listener.address();
+    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];
+    alice.run(keygen).succeeds();
+    let location = alice.location("vault");
+    for how in ["C_CreateObject=crash", "C_CreateObject=32", "C_DestroyObject=crash"] {
+        alice.misbehave(&[("STUB_FAIL", how)]);
+        let refreshed = alice.run(["keys", "refresh", "vault", "--peer", &address]);
+        assert_ne!(refreshed.code, Some(0), "{how}");
+        alice.misbehave(&[]);
+        alice.run(["sign", &"5a".repeat(32), "--key", "vault", "--peer", &address]);
+        alice.run(["keys", "refresh", "vault", "--peer", &address]).succeeds();
+        let digest = hex::encode(rand::random::<[u8; 32]>());
+        alice.run(["sign", &digest, "--key", "vault", "--peer", &address]).succeeds();
+        assert_eq!(alice.objects().len(), 3, "{how}");
+    }
+    assert_ne!(alice.location("vault"), location);
+    // The object is deleted behind our back.
+    let label = alice.location("vault");
+    let label =
+        label.split("object=").nth(1).unwrap().split(';').next().unwrap().replace("%20", " ");
+    alice.pkcs11_tool(true, &["--delete-object", "--type", "data", "--label", &label]);
+    let digest = hex::encode(rand::random::<[u8; 32]>());
+    alice
+        .run(["sign", &digest, "--key", "vault", "--peer", &address])
+        .fails(10, "no longer on the token");
+    alice.run(["keys", "delete", "vault", "--yes"]).succeeds();
+}
+
+#[test]
+fn what_a_module_says_never_reaches_the_screen_as_it_is() {
+    let mut alice = stubbed();
+    alice.misbehave(&[("STUB_LABEL", "\u{1b}[2Jevil\u{202e}")]);
+    let mut command = alice.equip(alice.device.command(["token", "list"]));
+    let output = command.output().unwrap();
+    assert!(holds(&output.stdout, b"evil"));
+    assert!(!holds(&output.stdout, b"\x1b") && !holds(&output.stderr, b"\x1b"));
+    assert!(!holds(&output.stdout, "\u{202e}".as_bytes()));
+    let refused = alice.run(MOVE).fails(8, "not there");
+    assert!(!refused.stderr.contains("\u{1b}"));
+}
+
+#[test]
+fn neither_pin_nor_share_is_told_to_anybody() {
+    let alice = Holder::new("alice");
+    let log = alice.path("log.ndjson");
+    let init = ["init", "--token", TOKEN, "--log-file", arg(&log), "-v"];
+    let ended = alice.run(init);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stderr.contains(PIN) && !holds(&ended.stdout, PIN.as_bytes()));
+    for (path, content) in alice.files() {
+        let ours = path.starts_with(alice.home()) || path == log;
+        assert!(!ours || !holds(&content, PIN.as_bytes()), "{path:?}");
+    }
+    // A PIN in a URI is not repeated.
+    let uri = format!("{TOKEN}?pin-value={PIN}");
+    let refused = alice.run(["vault", "move", "--to-token", &uri]).fails(2, "pin-source");
+    assert!(!refused.stderr.contains(PIN), "{}", refused.stderr);
+}
