@@ -18,6 +18,7 @@ mod demo;
 mod discover;
 mod generate;
 mod init;
+mod inventory;
 mod judge;
 mod keygen;
 mod keys;

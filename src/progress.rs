@@ -29,6 +29,9 @@ pub enum Event {
         name: String,
         /// Its device id.
         id: String,
+        /// Its full fingerprint, once it has proved who it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<String>,
         /// `ready`, `available`, `busy` or `offline`.
         status: String,
         /// Where it is, as `HOST:PORT`.
@@ -99,6 +102,17 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
+    /// Everything that a device sends in a round is here.
+    Received {
+        /// `keygen`, `refresh` or `sign`.
+        ceremony: String,
+        /// The round, from 1.
+        round: u8,
+        /// The device's name.
+        from: String,
+        /// Milliseconds since the round began here.
+        ms: u64,
+    },
     /// The other devices are awaited.
     Waiting {
         /// What for.
@@ -130,6 +144,8 @@ pub enum Event {
     Signed {
         /// The key's name here.
         key: String,
+        /// The 33-byte public key that it verifies under, in hexadecimal.
+        public_key: String,
         /// The digest in hexadecimal.
         digest: String,
         /// The signature in hexadecimal DER, where this device received it.
@@ -148,12 +164,68 @@ pub enum Event {
         code: String,
         /// What happened.
         message: String,
+        /// What can be done about it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+    /// What this device has, told when it begins to listen and whenever that changes.
+    Inventory {
+        /// The devices it is paired with.
+        peers: Vec<KnownPeer>,
+        /// Its keys.
+        keys: Vec<KnownKey>,
+        /// Its latest ceremonies, the newest first.
+        recent: Vec<PastCeremony>,
     },
     /// Something people should know that stops nothing.
     Note {
         /// What.
         message: String,
     },
+}
+
+/// A device that this one is paired with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KnownPeer {
+    /// What it is called here.
+    pub name: String,
+    /// Its full fingerprint in hexadecimal.
+    pub fingerprint: String,
+    /// When the pairing ends, RFC 3339; absent if it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// A key that this device has a share of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KnownKey {
+    /// Its name here.
+    pub name: String,
+    /// Its 33-byte public key in hexadecimal.
+    pub public_key: String,
+    /// How many parties must sign.
+    pub threshold: u8,
+    /// The names of all parties, in index order.
+    pub parties: Vec<String>,
+    /// Whether every party said that its share is stored.
+    pub confirmed: bool,
+}
+
+/// A ceremony in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PastCeremony {
+    /// When it ended, RFC 3339.
+    pub time: String,
+    /// `pair`, `keygen`, `refresh`, `resume` or `sign`.
+    pub ceremony: String,
+    /// The key's name; empty where there is none.
+    pub key: String,
+    /// The other devices, by the names they have here.
+    pub with: String,
+    /// What it was for, in the requester's words.
+    pub purpose: String,
+    /// How it ended: `signed`, `stored`, `paired`, or an error's name.
+    pub outcome: String,
 }
 
 /// How the requester says it came by the digest.

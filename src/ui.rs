@@ -1,7 +1,8 @@
 //! What people see and answer while a command runs: progress on standard error, and questions.
 //!
 //! [`Screen`] shows events, [`Prompter`] asks. Neither touches standard output, which belongs to
-//! the result.
+//! the result. In a terminal that is large enough, a command may let the screen fill it
+//! ([`Screen::fill`]); everywhere else, and while a secret is typed, there are lines.
 
 pub mod lines;
 pub mod model;
@@ -9,15 +10,31 @@ pub mod prompt;
 pub mod qr;
 pub mod terminal;
 
+mod fullscreen;
+mod stage;
+mod view;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, Write};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossterm::event::{Event as Input, EventStream};
+use futures_core::Stream as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::progress::Event;
 
+use fullscreen::Fullscreen;
 pub use lines::Style;
-use model::Model;
+use model::{Model, Own, RequestCard};
 pub use prompt::{Need, Prompter};
+use stage::{Answer, Effect, Question, Stage};
 
 /// How a [`Screen`] speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,9 +51,16 @@ pub enum Format {
 /// Keeps a copy of every event, for `--log-file`.
 pub type Recorder = Box<dyn FnMut(&Event) + Send>;
 
+/// Tells the time.
+pub type Clock = fn() -> Instant;
+
 /// Shows events on standard error. Clones share one screen, so lines never mix.
 #[derive(Clone)]
-pub struct Screen(Arc<Mutex<State>>);
+pub struct Screen {
+    state: Arc<Mutex<State>>,
+    /// Something is to be drawn, or the terminal to be taken or given back.
+    changed: Arc<Notify>,
+}
 
 struct State {
     out: Box<dyn Write + Send>,
@@ -46,12 +70,31 @@ struct State {
     recorder: Option<Recorder>,
     /// A question is on the current line, which has not ended.
     open: Option<String>,
+    clock: Clock,
+    began: Instant,
+    full: Full,
+}
+
+/// What the full screen needs.
+#[derive(Debug, Default)]
+struct Full {
+    /// [`Screen::fill`] runs and may take the terminal.
+    allowed: bool,
+    /// Something happened that is worth it.
+    wanted: bool,
+    /// How many secrets are being typed in lines.
+    pauses: usize,
+    /// The terminal, while it is taken.
+    taken: Option<Fullscreen>,
+    stage: Stage,
+    /// What happened meanwhile, as lines for afterwards.
+    kept: VecDeque<String>,
 }
 
 impl Screen {
     /// A screen that speaks in `format` and `style` and gives every event to `recorder`.
-    pub fn new(format: Format, style: Style, recorder: Option<Recorder>) -> Self {
-        Self::on(Box::new(io::stderr()), format, style, recorder)
+    pub fn new(format: Format, style: Style, recorder: Option<Recorder>, clock: Clock) -> Self {
+        Self::on(Box::new(io::stderr()), format, style, recorder, clock)
     }
 
     fn on(
@@ -59,14 +102,26 @@ impl Screen {
         format: Format,
         style: Style,
         recorder: Option<Recorder>,
+        clock: Clock,
     ) -> Self {
-        let model = Model::default();
-        Self(Arc::new(Mutex::new(State { out, format, style, model, recorder, open: None })))
+        let state = State {
+            out,
+            format,
+            style,
+            model: Model::default(),
+            recorder,
+            open: None,
+            clock,
+            began: clock(),
+            full: Full::default(),
+        };
+        Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
     }
 
     /// Shows an event, records it and takes it into the model. Standard error being gone stops nothing.
     pub fn show(&self, event: &Event) {
         self.lock().show(event);
+        self.changed.notify_one();
     }
 
     /// Shows a sentence that stops nothing.
@@ -77,6 +132,113 @@ impl Screen {
     /// How it speaks.
     pub fn format(&self) -> Format {
         self.lock().format
+    }
+
+    /// Says whose screen this is.
+    pub fn introduce(&self, name: &str, id: &str, fingerprint: &str) {
+        let (name, id) = (name.to_owned(), id.to_owned());
+        self.lock().model.own =
+            Some(Own { name, id, fingerprint: fingerprint.to_owned(), port: 0 });
+    }
+
+    /// Whether a terminal is there that this screen could fill.
+    pub fn can_fill() -> bool {
+        fullscreen::is_possible()
+    }
+
+    /// Fills the terminal for as long as this is polled, from the first event that is worth it, and
+    /// gives it back when dropped. What happened meanwhile is then said in lines. In a window that is too small, and
+    /// while a secret is typed, there are lines too.
+    pub async fn fill(&self) -> Infallible {
+        let _filling = Filling::start(self);
+        let Ok(mut signals) = Signals::new() else { return std::future::pending().await };
+        let mut keys = None;
+        loop {
+            let up = {
+                let mut state = self.lock();
+                let up = state.settle();
+                state.draw();
+                up
+            };
+            if up {
+                let keys = keys.get_or_insert_with(EventStream::new);
+                tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = tokio::time::sleep(TICK) => {}
+                    input = next(keys) => self.take(input),
+                    () = signals.next() => {}
+                }
+                signals.act(self);
+            } else {
+                // Whoever asks in lines reads the keys itself.
+                keys = None;
+                tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = signals.next() => {}
+                }
+                signals.act(self);
+            }
+        }
+    }
+
+    /// Whether the screen fills the terminal now.
+    fn is_full(&self) -> bool {
+        self.lock().full.taken.is_some()
+    }
+
+    /// Waits until the screen fills the terminal.
+    async fn filled(&self) {
+        while !self.is_full() {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    /// Leaves the result on a full screen until a key is pressed, but no longer than `limit`.
+    pub async fn linger(&self, limit: Duration) {
+        let ended = {
+            let state = self.lock();
+            state.full.taken.is_some() && state.model.ended.is_some() && !state.full.stage.dismissed
+        };
+        if ended {
+            let _ = tokio::time::timeout(limit, self.ask_in_full(Question::Result)).await;
+        }
+    }
+
+    /// The question for the code or request that `event` is, as it is on a full screen.
+    fn question(&self, event: &Event) -> Option<Question> {
+        let mut model = Model::default();
+        model.fold(event, self.lock().now());
+        let code = model.code.map(Question::Code);
+        code.or(model.request.map(|card: RequestCard| Question::Approval(Box::new(card))))
+    }
+
+    /// Asks on the full screen. `None` if it is not there, or no longer.
+    async fn ask_in_full(&self, question: Question) -> Option<Answer> {
+        let (id, answer) = {
+            let mut state = self.lock();
+            state.full.taken.as_ref()?;
+            state.full.stage.ask(question)
+        };
+        self.changed.notify_one();
+        let _open = Open { screen: self, id };
+        answer.await.ok()
+    }
+
+    /// Gives the terminal back until the guard is dropped.
+    fn pause(&self) -> Pause<'_> {
+        let mut state = self.lock();
+        state.full.pauses += 1;
+        state.give_back();
+        Pause(self)
+    }
+
+    /// Shows `event`, which was shown on a full screen, as lines.
+    fn repeat(&self, event: &Event) {
+        let mut state = self.lock();
+        if state.format != Format::Events {
+            let lines = lines::prose(&state.model, event, state.style);
+            state.print(&joined(lines));
+        }
     }
 
     /// The lines that an event is to people.
@@ -98,25 +260,82 @@ impl Screen {
         }
     }
 
+    /// Takes what was typed.
+    fn take(&self, input: Option<io::Result<Input>>) {
+        let effect = {
+            let mut state = self.lock();
+            let now = state.now();
+            match input {
+                Some(Ok(Input::Key(key))) => state.full.stage.key(key, now),
+                // Text that is pasted answers nothing; a new size is seen by `settle`.
+                Some(Ok(_)) => Effect::Nothing,
+                // The terminal is gone.
+                Some(Err(_)) | None => {
+                    state.full.allowed = false;
+                    state.give_back();
+                    Effect::Interrupt
+                }
+            }
+        };
+        match effect {
+            Effect::Nothing => {}
+            Effect::Interrupt => fullscreen::interrupt(),
+            Effect::Suspend => self.suspend(true),
+        }
+    }
+
+    /// Gives the terminal back and stops, until this process is continued.
+    fn suspend(&self, everybody: bool) {
+        self.lock().put_away();
+        fullscreen::stop(everybody);
+    }
+
     // A panic while the lock was held leaves nothing half done that matters here.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    fn now(&self) -> Duration {
+        (self.clock)().saturating_duration_since(self.began)
+    }
+
     fn show(&mut self, event: &Event) {
-        if let Some(recorder) = &mut self.recorder {
+        // A device that is seen again and has nothing new to say is news to a clock alone.
+        if let Some(recorder) = &mut self.recorder
+            && !self.model.knows(event)
+        {
             recorder(event);
         }
-        self.model.fold(event);
+        let now = self.now();
+        self.model.fold(event, now);
+        self.full.wanted |= !matches!(event, Event::Note { .. });
+        if matches!(event, Event::Code { .. } | Event::Request(_)) {
+            self.full.stage.answered = false;
+        }
+        if lines::is_an_end(event) || matches!(event, Event::Invite { .. }) {
+            self.full.stage.dismissed = false;
+        }
+        if self.settle() {
+            if lines::is_an_end(event) || matches!(event, Event::Note { .. }) {
+                self.full.kept.extend(lines::prose(&self.model, event, self.style));
+                while self.full.kept.len() > KEPT {
+                    self.full.kept.pop_front();
+                }
+            }
+            return;
+        }
         let text = match self.format {
             Format::Events => serde_json::to_string(event).unwrap_or_default() + "\n",
             Format::Quiet if !lines::needs_a_person(event) => return,
-            Format::Quiet | Format::Prose => {
-                lines::prose(&self.model, event, self.style).into_iter().map(|l| l + "\n").collect()
-            }
+            Format::Quiet | Format::Prose => joined(lines::prose(&self.model, event, self.style)),
         };
+        self.print(&text);
+    }
+
+    /// Prints whole lines, above the question that is open.
+    fn print(&mut self, text: &str) {
         match self.open.take() {
             Some(question) if !text.is_empty() => {
                 self.write(&format!("\n{text}"));
@@ -124,7 +343,7 @@ impl State {
             }
             open => {
                 self.open = open;
-                self.write(&text);
+                self.write(text);
             }
         }
     }
@@ -136,10 +355,166 @@ impl State {
         }
     }
 
+    /// Takes the terminal or gives it back, as things are now. Whether it is taken.
+    fn settle(&mut self) -> bool {
+        let full = &mut self.full;
+        if full.taken.as_ref().is_some_and(|taken| !taken.is_there()) {
+            // A panic gave it back: lines are safer from now on.
+            full.allowed = false;
+        }
+        let size =
+            (full.allowed && full.wanted && full.pauses == 0).then(fullscreen::size).flatten();
+        let Some(size) = size else {
+            self.give_back();
+            return false;
+        };
+        if !full.taken.as_ref().is_some_and(|taken| taken.fits(size)) {
+            full.taken = None;
+            full.stage.turn_page();
+            fullscreen::forget_typed();
+            match Fullscreen::enter(size) {
+                Ok(taken) => full.taken = Some(taken),
+                Err(_) => {
+                    full.allowed = false;
+                    self.give_back();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn draw(&mut self) {
+        let now = self.now();
+        if self.full.stage.may_arm(now) {
+            fullscreen::forget_typed();
+            self.full.stage.arm();
+        }
+        let (model, color) = (&self.model, self.style.color);
+        let Full { taken, stage, .. } = &mut self.full;
+        let Some(taken) = taken else { return };
+        let mut overflow = 0;
+        let scene = view::Scene { model, stage, now, color };
+        // A terminal that takes nothing any more is noticed where its keys are read.
+        let _ = taken.draw(|frame| overflow = view::draw(frame, scene));
+        stage.drawn(now, overflow);
+    }
+
+    /// Gives the terminal back for good, or for as long as there are lines: says what was kept, and
+    /// lets whoever asks ask in lines.
+    fn give_back(&mut self) {
+        if self.full.taken.take().is_some() {
+            self.full.stage.clear();
+            let kept = joined(self.full.kept.drain(..));
+            self.print(&kept);
+        }
+    }
+
+    /// Gives the terminal back until `settle` takes it again.
+    fn put_away(&mut self) {
+        self.full.taken = None;
+    }
+
     // One write for all lines of an event: two processes on one terminal do not mix inside it.
     fn write(&mut self, text: &str) {
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
+}
+
+fn joined(lines: impl IntoIterator<Item = String>) -> String {
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// The next thing typed.
+async fn next(keys: &mut EventStream) -> Option<io::Result<Input>> {
+    poll_fn(|context| Pin::new(&mut *keys).poll_next(context)).await
+}
+
+/// While it lives, the screen may fill the terminal.
+struct Filling<'a>(&'a Screen);
+
+impl<'a> Filling<'a> {
+    fn start(screen: &'a Screen) -> Self {
+        screen.lock().full.allowed = true;
+        Self(screen)
+    }
+}
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.full.allowed = false;
+        state.give_back();
+    }
+}
+
+/// A question on the full screen that is withdrawn when this is dropped.
+struct Open<'a> {
+    screen: &'a Screen,
+    id: u64,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.screen.lock().full.stage.withdraw(self.id);
+        self.screen.changed.notify_one();
+    }
+}
+
+/// While it lives, there are lines.
+struct Pause<'a>(&'a Screen);
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.0.lock().full.pauses -= 1;
+        self.0.changed.notify_one();
+    }
+}
+
+/// The signals that concern a full screen.
+struct Signals {
+    resized: Signal,
+    stopped: Signal,
+    hung_up: Signal,
+    quit: Signal,
+    /// The one that came.
+    came: Option<SignalKind>,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            resized: signal(SignalKind::window_change())?,
+            stopped: signal(stop_kind())?,
+            hung_up: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+            came: None,
+        })
+    }
+
+    async fn next(&mut self) {
+        self.came = Some(tokio::select! {
+            _ = self.resized.recv() => SignalKind::window_change(),
+            _ = self.stopped.recv() => stop_kind(),
+            _ = self.hung_up.recv() => SignalKind::hangup(),
+            _ = self.quit.recv() => SignalKind::quit(),
+        });
+    }
+
+    fn act(&mut self, screen: &Screen) {
+        match self.came.take() {
+            Some(kind) if kind == stop_kind() => screen.suspend(false),
+            Some(kind) if kind == SignalKind::hangup() || kind == SignalKind::quit() => {
+                fullscreen::end();
+            }
+            // `settle` looks at the size.
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn stop_kind() -> SignalKind {
+    SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw())
 }
 
 impl fmt::Debug for Screen {
@@ -148,8 +523,13 @@ impl fmt::Debug for Screen {
     }
 }
 
+/// How often a full screen is drawn where nothing happens: a countdown shows seconds.
+const TICK: Duration = Duration::from_millis(200);
+/// How many lines are kept for afterwards.
+const KEPT: usize = 1000;
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// What was written so far.
@@ -166,9 +546,14 @@ mod tests {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "no test depends on what time it is")]
+    pub(crate) fn clock() -> Instant {
+        Instant::now()
+    }
+
     fn screen(format: Format) -> (Screen, impl Fn() -> String) {
         let page = Page::default();
-        let screen = Screen::on(Box::new(page.clone()), format, Style::default(), None);
+        let screen = Screen::on(Box::new(page.clone()), format, Style::default(), None, clock);
         (screen, move || String::from_utf8(page.0.lock().unwrap().clone()).unwrap())
     }
 
@@ -215,7 +600,7 @@ mod tests {
             Box::new(move |_| *count.lock().unwrap() += 1)
         };
         let page = Box::new(Page::default());
-        let screen = Screen::on(page, Format::Quiet, Style::default(), Some(recorder));
+        let screen = Screen::on(page, Format::Quiet, Style::default(), Some(recorder), clock);
         screen.note("one");
         screen.note("two");
         assert_eq!(*count.lock().unwrap(), 2);

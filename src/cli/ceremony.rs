@@ -1,7 +1,9 @@
 //! What the ceremony commands have in common: the runtime, Ctrl-C, the node, whom to reach and how.
 
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cli::Global;
 use crate::cli::args::{ReachArgs, Route as Named, Tls};
@@ -38,12 +40,23 @@ pub(super) struct Setup {
     pub(super) interface: Option<String>,
     /// Whether pairings are kept until they are forgotten.
     pub(super) keep: bool,
+    /// Whether there are only lines, also in a terminal.
+    pub(super) lines: bool,
 }
 
 impl From<Option<String>> for Setup {
     /// A node on `interface`.
     fn from(interface: Option<String>) -> Self {
-        Self { interface, keep: false }
+        Self { interface, ..Self::default() }
+    }
+}
+
+impl From<&ReachArgs> for Setup {
+    /// A node that reaches others as it is told to. The command of `--via` may want the terminal
+    /// for itself, to ask for a password.
+    fn from(reach: &ReachArgs) -> Self {
+        let lines = !reach.vias.is_empty();
+        Self { interface: reach.interface.clone(), lines, ..Self::default() }
     }
 }
 
@@ -71,16 +84,29 @@ where
             Some(Tls::Any) | None => TlsVersion::Any,
         };
         let judge = judge.unwrap_or_else(|| Arc::new(Person::new(global.prompter.clone())));
-        let screen = global.screen.clone();
+        let told = global.screen.clone();
         let mut node =
-            Node::new(home, vault, version, judge, Arc::new(move |event| screen.show(&event)))?;
+            Node::new(home, vault, version, judge, Arc::new(move |event| told.show(&event)))?;
         node.deadline = deadline;
         node.interface = setup.interface;
         node.keep = setup.keep;
         let node = Arc::new(node);
+        let screen = &global.screen;
+        screen.introduce(
+            &node.info.name,
+            &node.info.fingerprint.device_id(),
+            &node.info.fingerprint.to_hex(),
+        );
+        let fills = !setup.lines && global.fills();
+        let filled = async {
+            match fills {
+                true => screen.fill().await,
+                false => std::future::pending().await,
+            }
+        };
         let work = work(Arc::clone(&node));
-        tokio::pin!(work);
-        tokio::select! {
+        tokio::pin!(work, filled);
+        let result = tokio::select! {
             // First of all: a signal that comes as soon as this device says that it listens is heard.
             biased;
             () = interrupted() => {
@@ -93,10 +119,23 @@ where
                 }
                 Err(Failure::new(Code::Interrupted, "interrupted"))
             }
+            never = &mut filled => match never {},
             result = &mut work => result,
+        };
+        // A person who looks at the screen sees the result there; whoever awaits it elsewhere gets it.
+        if fills && result.is_ok() && std::io::stdout().is_terminal() {
+            tokio::select! {
+                () = screen.linger(LINGER) => {}
+                never = &mut filled => match never {},
+                () = interrupted() => {}
+            }
         }
+        result
     })
 }
+
+/// How long a result stays on a full screen where nobody presses a key.
+const LINGER: Duration = Duration::from_secs(10);
 
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};

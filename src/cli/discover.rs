@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::cli::args::DiscoverArgs;
-use crate::cli::ceremony::with_node;
+use crate::cli::ceremony::{Setup, with_node};
 use crate::cli::{Global, Output};
 use crate::device::Fingerprint;
 use crate::net::mdns;
@@ -16,9 +17,13 @@ use crate::progress::Event;
 use crate::report::Failure;
 use crate::run::{Node, clock, reach};
 
+/// How long a dashboard looks around at a time, and rests afterwards.
+const LOOK: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_secs(3);
+
 /// A device, as `discover` lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Found {
+pub(super) struct Found {
     name: String,
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +42,8 @@ struct Listing {
 /// `cosign discover`
 pub(super) fn run_discover(global: &Global, args: DiscoverArgs) -> Result<Output, Failure> {
     let DiscoverArgs { wait, watch, interface } = args;
-    with_node(global, None, interface, |node| async move {
+    let setup = Setup { interface, lines: true, ..Setup::default() };
+    with_node(global, None, setup, |node| async move {
         if watch {
             return keep_looking(&node, wait).await;
         }
@@ -48,7 +54,7 @@ pub(super) fn run_discover(global: &Global, args: DiscoverArgs) -> Result<Output
 }
 
 /// Looks once. Whoever is announced is asked for its certificate: only that says who it is.
-async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>, Failure> {
+pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>, Failure> {
     let until = node.until(wait);
     let wait = until.saturating_duration_since(clock::now());
     let seen =
@@ -147,6 +153,29 @@ async fn keep_looking(node: &Arc<Node>, wait: Duration) -> Result<Output, Failur
     }
 }
 
+/// Looks again and again for as long as this is polled, and tells each time who is there.
+pub(super) async fn watch(node: &Arc<Node>) {
+    let mut there: BTreeMap<String, Found> = BTreeMap::new();
+    loop {
+        let found = look(node, LOOK).await.unwrap_or_default();
+        let now: BTreeMap<String, Found> = found
+            .into_iter()
+            .filter(|found| found.status != "offline")
+            .map(|found| (found.id.clone(), found))
+            .collect();
+        for found in now.values() {
+            tell(node, found, &found.status);
+        }
+        for (id, found) in &there {
+            if !now.contains_key(id) {
+                tell(node, found, "offline");
+            }
+        }
+        there = now;
+        sleep(REST).await;
+    }
+}
+
 fn tell(node: &Node, found: &Found, status: &str) {
     let address = found.addresses.first().map(|ip| match ip.contains(':') {
         true => format!("[{ip}]:{}", found.port),
@@ -155,6 +184,7 @@ fn tell(node: &Node, found: &Found, status: &str) {
     node.tell(Event::Peer {
         name: found.name.clone(),
         id: found.id.clone(),
+        fingerprint: found.fingerprint.clone(),
         status: status.to_owned(),
         address: address.unwrap_or_default(),
     });

@@ -51,9 +51,15 @@ impl Global {
             verbose: args.verbose,
         };
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
-        let screen = Screen::new(format, style, recorder);
+        let screen = Screen::new(format, style, recorder, clock::now);
         let prompter = Prompter::new(screen.clone(), args.no_input);
         Ok(Self { args, home, name: config.name, screen, prompter })
+    }
+
+    /// Whether a full screen is wanted and there is somebody to see it.
+    pub fn fills(&self) -> bool {
+        let GlobalArgs { json, events, plain, no_input, quiet, .. } = self.args;
+        !(json || events || plain || no_input || quiet) && Screen::can_fill()
     }
 
     /// The deadline for the whole command, from now.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::args::KeygenArgs;
-use crate::cli::ceremony::{parties, peer, pick, targets, unexpired, with_node};
+use crate::cli::ceremony::{Setup, parties, peer, pick, targets, unexpired, with_node};
 use crate::cli::{Global, Output};
 use crate::device::hex;
 use crate::progress::PartyView;
@@ -24,8 +24,7 @@ struct Result_<'a> {
 /// `cosign keygen`
 pub(super) fn run_keygen(global: &Global, args: KeygenArgs) -> Result<Output, Failure> {
     let KeygenArgs { key, with, threshold, resume, reach } = args;
-    let interface = reach.interface.clone();
-    with_node(global, None, interface, |node| async move {
+    with_node(global, None, Setup::from(&reach), |node| async move {
         if resume {
             let record = pending(&node, key.as_deref())?;
             let others = targets(&parties(&node, &record)?, &reach)?;

@@ -7,10 +7,11 @@ use tokio::sync::mpsc;
 
 use crate::cli::args::ListenArgs;
 use crate::cli::ceremony::with_node;
+use crate::cli::inventory::inventory;
 use crate::cli::judge::Rules;
 use crate::cli::output::Body;
 use crate::cli::policy::Policy;
-use crate::cli::{Global, Output, keygen, pair, sign, unlock};
+use crate::cli::{Global, Output, discover, keygen, pair, sign, unlock};
 use crate::report::{self, Code, Failure};
 use crate::run::Node;
 use crate::run::judge::Judge;
@@ -49,17 +50,31 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
         let listener = Listener::open(&node, &place).await?;
         let (sender, mut visits) = mpsc::channel(1);
         tokio::spawn(serve(Arc::clone(&node), listener, sender));
+        let watch = async {
+            match global.fills() {
+                // Who is near is for people who look.
+                true => discover::watch(&node).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::pin!(watch);
         loop {
-            let visit = match node.deadline {
-                None => visits.recv().await,
-                Some(deadline) => {
-                    match tokio::time::timeout_at(deadline.into(), visits.recv()).await {
-                        Ok(visit) => visit,
-                        Err(_) if once => return Err(report::nobody_came()),
-                        // A listener that was told when to stop has done its work.
-                        Err(_) => return Output::new(json!({}), ""),
-                    }
+            node.tell(inventory(&node)?);
+            let visit = async {
+                match node.deadline {
+                    None => Ok(visits.recv().await),
+                    Some(deadline) => tokio::time::timeout_at(deadline.into(), visits.recv()).await,
                 }
+            };
+            let visit = tokio::select! {
+                visit = visit => visit,
+                () = &mut watch => continue,
+            };
+            let visit = match visit {
+                Ok(visit) => visit,
+                Err(_) if once => return Err(report::nobody_came()),
+                // A listener that was told when to stop has done its work.
+                Err(_) => return Output::new(json!({}), ""),
             };
             match visit {
                 None => return Err(Failure::new(Code::Internal, "the listener stopped")),

@@ -42,7 +42,9 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         }
     }
     global.prompter.demand(&Need::Code)?;
-    with_node(global, None, Setup { interface, keep: remember }, |node| async move {
+    // The command of --via may want the terminal for itself, to ask for a password.
+    let setup = Setup { interface, keep: remember, lines: via.is_some() };
+    with_node(global, None, setup, |node| async move {
         let deadline = node.until(REACH);
         let shown =
             name.clone().or_else(|| peer.clone()).unwrap_or_else(|| "the device".to_owned());

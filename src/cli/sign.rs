@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::cli::args::{Deliver, SignArgs, SignatureFormat};
-use crate::cli::ceremony::{key, parties, peer, pick, targets, with_node};
+use crate::cli::ceremony::{Setup, key, parties, peer, pick, targets, with_node};
 use crate::cli::digest::{self, Digest};
 use crate::cli::judge::OneDigest;
 use crate::cli::output::Sink;
@@ -71,8 +71,7 @@ fn ask(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failu
         }
         None => clock::request_id()?,
     };
-    let interface = args.reach.interface.clone();
-    with_node(global, None, interface, |node| async move {
+    with_node(global, None, Setup::from(&args.reach), |node| async move {
         let named = key(global, &node, args.key.as_deref(), "--key NAME").await?;
         let record = records::active(&node.home, &named.name)?;
         let cosigners = cosigners(global, &node, &record, &args.with).await?;
@@ -109,8 +108,9 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
     let record = records::find(&home, &name)?.ok_or_else(|| report::no_key(&name))?;
     let judge = Arc::new(OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone()));
     let place = Place { bind: args.bind, port: args.port, stdio: false };
-    let interface = args.reach.interface.clone();
-    with_node(global, Some(judge.clone()), interface, |node| async move {
+    // A script's twin has nobody to look at a screen.
+    let setup = Setup { interface: args.reach.interface.clone(), lines: true, ..Setup::default() };
+    with_node(global, Some(judge.clone()), setup, |node| async move {
         records::active(&node.home, &name)?;
         let listener = Listener::open(&node, &place).await?;
         let (sender, mut visits) = mpsc::channel(1);

@@ -3,6 +3,7 @@
 //! What the machine wants persisted is durable before anything it says afterwards is sent.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use tokio::time::sleep_until;
 
@@ -31,16 +32,18 @@ pub async fn drive<P: Protocol>(
     let name = |party: PartyId| {
         names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
     };
-    machine.start(clock::now());
+    let mut since = clock::now();
+    machine.start(since);
     loop {
         while let Some(output) = machine.poll() {
             match output {
                 Output::Send { to, bytes } => table.send(to.get(), bytes).await?,
                 Output::Persist(what) => keep(what)?,
                 Output::Event(step) => {
-                    if let Some(event) = told(ceremony, &step, name) {
-                        node.tell(event);
+                    if matches!(step, Step::Round { .. }) {
+                        since = clock::now();
                     }
+                    node.tell(told(ceremony, &step, since, name));
                 }
                 Output::Done(done) => return Ok(done),
                 Output::Failed(fault) => return Err(report::fault(&fault, name)),
@@ -79,8 +82,9 @@ fn label(names: &BTreeMap<u8, Label>, party: u8) -> String {
     names.get(&party).map_or_else(|| format!("party {party}"), ToString::to_string)
 }
 
-fn told(ceremony: &str, step: &Step, name: impl Fn(PartyId) -> String) -> Option<Event> {
-    Some(match step {
+/// What people are told of `step`, in a round that began at `since`.
+fn told(ceremony: &str, step: &Step, since: Instant, name: impl Fn(PartyId) -> String) -> Event {
+    match step {
         Step::Round { round, of, name, .. } => Event::Round {
             ceremony: ceremony.to_owned(),
             round: *round,
@@ -99,6 +103,11 @@ fn told(ceremony: &str, step: &Step, name: impl Fn(PartyId) -> String) -> Option
             what: format!("round {round}"),
             peers: for_.iter().copied().map(name).collect(),
         },
-        Step::Received { .. } => return None,
-    })
+        Step::Received { round, from } => Event::Received {
+            ceremony: ceremony.to_owned(),
+            round: *round,
+            from: name(*from),
+            ms: clock::millis(clock::now().saturating_duration_since(since)),
+        },
+    }
 }

@@ -497,6 +497,7 @@ fn conclude(
                 ceremony: view.ceremony.clone(),
                 code: failure.code.name().to_owned(),
                 message: failure.message.clone(),
+                hint: failure.hint.clone(),
             });
             Err(failure)
         }

@@ -386,6 +386,7 @@ async fn close(
                 ceremony: "pair".to_owned(),
                 code: failure.code.name().to_owned(),
                 message: failure.message.clone(),
+                hint: failure.hint.clone(),
             });
             decline(link, name, reason(failure)).await;
         }

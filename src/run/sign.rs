@@ -454,6 +454,7 @@ fn conclude(
             };
             node.tell(Event::Signed {
                 key: outcome.key.clone(),
+                public_key: hex(&outcome.public_key),
                 digest: hex(&outcome.digest),
                 der: outcome.signature.as_ref().map(|s| hex(&s.der())),
                 delivered_to: outcome.delivered_to.iter().map(|r| r.name.to_string()).collect(),
@@ -467,6 +468,7 @@ fn conclude(
                 ceremony: "sign".to_owned(),
                 code: failure.code.name().to_owned(),
                 message: failure.message.clone(),
+                hint: failure.hint.clone(),
             });
             Err(failure)
         }

@@ -27,6 +27,14 @@ pub fn needs_a_person(event: &Event) -> bool {
     matches!(event, Event::Code { .. } | Event::Request(_))
 }
 
+/// Whether a ceremony ended with the event.
+pub(super) fn is_an_end(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Paired { .. } | Event::Key { .. } | Event::Signed { .. } | Event::Aborted { .. }
+    )
+}
+
 /// The lines that `event` is, given the model that has taken it in already.
 pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
     match event {
@@ -41,15 +49,17 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
                 format!("fingerprint {}", grouped(fingerprint)),
             ]
         }
-        Event::Peer { name, id, status, address } => {
+        Event::Peer { name, id, status, address, .. } => {
             vec![format!("{name:?} ({id}) is {status} at {address}")]
         }
+        Event::Inventory { .. } => Vec::new(),
         Event::Code { code, peer, fingerprint, warning, seconds } => {
             code_card(code, peer, fingerprint, warning.as_deref(), *seconds, style)
         }
         Event::Request(view) => request_card(view, style),
         Event::Round { ms: None, .. } if style.verbose == 0 => Vec::new(),
         Event::Round { .. } => round_line(model).into_iter().collect(),
+        Event::Received { .. } => Vec::new(),
         Event::Waiting { what, peers } => vec![waiting_line(model, what, peers)],
         Event::Paired { peer, fingerprint, expires } => vec![format!(
             "paired with {peer:?} (fingerprint {}){}",
@@ -138,7 +148,7 @@ fn code_card(
 }
 
 /// Everything an approver must see (the same facts as [`RequestView::facts`]).
-fn request_card(view: &RequestView, style: Style) -> Vec<String> {
+pub(super) fn request_card(view: &RequestView, style: Style) -> Vec<String> {
     let mut card = vec![style.bold(&format!(
         "request to {}",
         match view.ceremony.as_str() {
@@ -198,12 +208,12 @@ fn introduce(label: &str, party: &PartyView, introduced: &mut Vec<String>) -> Ve
     lines
 }
 
-fn fingerprint_lines(fingerprint: &str) -> Vec<String> {
+pub(super) fn fingerprint_lines(fingerprint: &str) -> Vec<String> {
     in_halves("  fingerprint  ", fingerprint)
 }
 
 /// 64 digits in groups of four, on two lines that fit any terminal.
-fn in_halves(label: &str, digits: &str) -> Vec<String> {
+pub(super) fn in_halves(label: &str, digits: &str) -> Vec<String> {
     let (first, second) = digits.split_at_checked(32).unwrap_or((digits, ""));
     let mut lines = vec![format!("{label}{}", grouped(first))];
     if !second.is_empty() {
@@ -212,7 +222,7 @@ fn in_halves(label: &str, digits: &str) -> Vec<String> {
     lines
 }
 
-fn time_left(seconds: u64) -> String {
+pub(super) fn time_left(seconds: u64) -> String {
     match (seconds / 60, seconds % 60) {
         (0, s) => format!("{s} s"),
         (m, 0) => format!("{m} min"),
@@ -229,6 +239,8 @@ fn short(digest: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::device::Label;
 
@@ -237,7 +249,7 @@ mod tests {
         events
             .iter()
             .flat_map(|event| {
-                model.fold(event);
+                model.fold(event, Duration::ZERO);
                 prose(&model, event, Style::default())
             })
             .collect()
@@ -326,7 +338,7 @@ mod tests {
         };
         assert!(said(std::slice::from_ref(&begun)).is_empty());
         let mut model = Model::default();
-        model.fold(&begun);
+        model.fold(&begun, Duration::ZERO);
         let verbose = Style { verbose: 1, ..Style::default() };
         assert_eq!(prose(&model, &begun, verbose), ["round 1 of 3: nonces"]);
     }

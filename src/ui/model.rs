@@ -1,22 +1,62 @@
 //! What is known about the running command: a pure fold over its events, which every view draws.
+//!
+//! Time comes with each event, as the span since the screen was made.
 
-use crate::progress::{Event, RequestView};
+use std::time::Duration;
+
+use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, RequestView};
 
 /// The state that a view draws.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Model {
+    /// This device, once it can be reached.
+    pub own: Option<Own>,
     /// The devices seen, in the order they first appeared.
     pub peers: Vec<PeerRow>,
+    /// What this device has, where that was told.
+    pub inventory: Option<Inventory>,
     /// The six digits being compared.
     pub code: Option<CodeCard>,
-    /// The request being decided.
-    pub request: Option<RequestView>,
-    /// The running ceremony: `pair`, `keygen`, `refresh` or `sign`.
-    pub ceremony: Option<String>,
-    /// Its rounds so far.
-    pub rounds: Vec<RoundRow>,
-    /// The devices that are awaited.
-    pub waiting: Vec<String>,
+    /// The request being decided, with the seconds that were left when it came.
+    pub request: Option<RequestCard>,
+    /// The running ceremony.
+    pub ceremony: Option<Ceremony>,
+    /// How the latest ceremony ended.
+    pub ended: Option<Ended>,
+    /// The way to each device that was reached.
+    pub routes: Vec<(String, String)>,
+    /// The device whose connection broke, and until when it is awaited.
+    pub broken: Option<(String, Duration)>,
+    /// An invitation to pair, and when it ends.
+    pub invite: Option<(String, String)>,
+    /// The relay through which this device can be reached.
+    pub relay: Option<Relay>,
+    /// The latest sentence that stopped nothing.
+    pub note: Option<String>,
+}
+
+/// This device, as others reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// Its name.
+    pub name: String,
+    /// Its device id.
+    pub id: String,
+    /// Its full fingerprint.
+    pub fingerprint: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// What this device has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The devices it is paired with.
+    pub peers: Vec<KnownPeer>,
+    /// Its keys.
+    pub keys: Vec<KnownKey>,
+    /// Its latest ceremonies, the newest first.
+    pub recent: Vec<PastCeremony>,
 }
 
 /// A device nearby.
@@ -26,10 +66,14 @@ pub struct PeerRow {
     pub name: String,
     /// Its device id.
     pub id: String,
+    /// Its full fingerprint, once it has proved who it is.
+    pub fingerprint: Option<String>,
     /// `ready`, `available`, `busy` or `offline`.
     pub status: String,
     /// Where it is.
     pub address: String,
+    /// When it was seen last.
+    pub seen: Duration,
 }
 
 /// Six digits, and whom they are compared with.
@@ -43,9 +87,46 @@ pub struct CodeCard {
     pub fingerprint: String,
     /// A warning about a name or fingerprint that was known otherwise.
     pub warning: Option<String>,
+    /// When the time to answer is over.
+    pub until: Duration,
 }
 
-/// A round of the running ceremony.
+/// A request, and when the time to answer it is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestCard {
+    /// What is asked.
+    pub view: RequestView,
+    /// When the time to answer is over.
+    pub until: Duration,
+}
+
+/// A relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// Its URL.
+    pub url: String,
+    /// Whether this device can be reached through it now.
+    pub connected: bool,
+    /// Why not.
+    pub detail: Option<String>,
+}
+
+/// A ceremony that runs, or ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ceremony {
+    /// `pair`, `keygen`, `refresh` or `sign`; empty while only others are awaited.
+    pub name: String,
+    /// The other devices, in the order in which they were first heard of.
+    pub parties: Vec<String>,
+    /// Its rounds so far.
+    pub rounds: Vec<RoundRow>,
+    /// The devices that are awaited.
+    pub waiting: Vec<String>,
+    /// What for.
+    pub what: String,
+}
+
+/// A round of a ceremony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoundRow {
     /// From 1.
@@ -56,71 +137,141 @@ pub struct RoundRow {
     pub name: String,
     /// Milliseconds it took, once it is over.
     pub ms: Option<u64>,
+    /// Whose messages are here, and after how many milliseconds they were.
+    pub received: Vec<(String, u64)>,
+}
+
+/// The end of a ceremony.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// [`Event::Paired`], [`Event::Key`], [`Event::Signed`] or [`Event::Aborted`].
+    pub how: Event,
+    /// How far it got.
+    pub ceremony: Ceremony,
+    /// When.
+    pub at: Duration,
 }
 
 impl Model {
-    /// Takes an event in.
-    pub fn fold(&mut self, event: &Event) {
+    /// Takes an event in, at a moment.
+    pub fn fold(&mut self, event: &Event, now: Duration) {
         match event {
-            Event::Listening { .. } => *self = Self::default(),
-            Event::Peer { name, id, status, address } => self.peer(PeerRow {
+            Event::Listening { name, id, fingerprint, port } => {
+                let own = Own {
+                    name: name.clone(),
+                    id: id.clone(),
+                    fingerprint: fingerprint.clone(),
+                    port: *port,
+                };
+                self.own = Some(own);
+            }
+            Event::Peer { name, id, fingerprint, status, address } => self.peer(PeerRow {
                 name: name.clone(),
                 id: id.clone(),
+                fingerprint: fingerprint.clone(),
                 status: status.clone(),
                 address: address.clone(),
+                seen: now,
             }),
-            Event::Code { code, peer, fingerprint, warning, .. } => {
+            Event::Inventory { peers, keys, recent } => {
+                self.inventory = Some(Inventory {
+                    peers: peers.clone(),
+                    keys: keys.clone(),
+                    recent: recent.clone(),
+                });
+            }
+            Event::Code { code, peer, fingerprint, warning, seconds } => {
                 self.begin("pair");
+                self.invite = None;
                 self.code = Some(CodeCard {
                     code: code.clone(),
                     peer: peer.clone(),
                     fingerprint: fingerprint.clone(),
                     warning: warning.clone(),
+                    until: after(now, *seconds),
                 });
             }
             Event::Request(view) => {
                 self.begin(&view.ceremony);
-                self.request = Some(view.clone());
+                let until = after(now, view.seconds);
+                self.request = Some(RequestCard { view: view.clone(), until });
             }
             Event::Round { ceremony, round, of, name, ms } => {
-                if self.ceremony.as_deref() != Some(ceremony) || self.goes_back_to(*round) {
+                if !self.runs(ceremony) || self.goes_back_to(*round) {
                     self.begin(ceremony);
                 }
-                self.round(RoundRow { round: *round, of: *of, name: name.clone(), ms: *ms });
+                self.round(*round, *of, name, *ms);
             }
-            Event::Waiting { peers, .. } => self.waiting.clone_from(peers),
+            Event::Received { round, from, ms, .. } => self.received(*round, from, *ms),
+            Event::Waiting { what, peers } => {
+                let ceremony = self.ceremony.get_or_insert_default();
+                ceremony.know(peers);
+                ceremony.waiting.clone_from(peers);
+                ceremony.what.clone_from(what);
+            }
             Event::Paired { .. }
             | Event::Key { .. }
             | Event::Signed { .. }
-            | Event::Aborted { .. } => self.end(),
-            Event::Note { .. }
-            | Event::Connected { .. }
-            | Event::Disconnected { .. }
-            | Event::Invite { .. }
-            | Event::Relay { .. } => {}
+            | Event::Aborted { .. } => self.end(event, now),
+            Event::Connected { peer, via, .. } => {
+                self.broken = None;
+                self.routes.retain(|(name, _)| name != peer);
+                self.routes.push((peer.clone(), via.clone()));
+            }
+            Event::Disconnected { peer, seconds } => {
+                self.broken = Some((peer.clone(), after(now, *seconds)));
+            }
+            Event::Invite { uri, expires, .. } => {
+                self.invite = Some((uri.clone(), expires.clone()));
+            }
+            Event::Relay { url, connected, detail } => {
+                let relay =
+                    Relay { url: url.clone(), connected: *connected, detail: detail.clone() };
+                self.relay = Some(relay);
+            }
+            Event::Note { message } => self.note = Some(message.clone()),
         }
     }
 
-    /// The latest round.
+    /// Whether `event` says nothing but that a device is still there.
+    pub fn knows(&self, event: &Event) -> bool {
+        let Event::Peer { name, id, fingerprint, status, address } = event else { return false };
+        self.peers.iter().any(|row| {
+            (&row.name, &row.id, &row.fingerprint, &row.status, &row.address)
+                == (name, id, fingerprint, status, address)
+        })
+    }
+
+    /// The latest round of the running ceremony.
     pub fn current_round(&self) -> Option<&RoundRow> {
-        self.rounds.last()
+        self.ceremony.as_ref()?.rounds.last()
+    }
+
+    fn runs(&self, ceremony: &str) -> bool {
+        self.ceremony.as_ref().is_some_and(|running| running.name == ceremony)
     }
 
     fn begin(&mut self, ceremony: &str) {
-        self.end();
-        self.ceremony = Some(ceremony.to_owned());
-    }
-
-    fn end(&mut self) {
         self.code = None;
         self.request = None;
-        self.ceremony = None;
-        self.rounds.clear();
-        self.waiting.clear();
+        self.ended = None;
+        self.note = None;
+        self.broken = None;
+        self.ceremony = Some(Ceremony { name: ceremony.to_owned(), ..Ceremony::default() });
+    }
+
+    fn end(&mut self, how: &Event, at: Duration) {
+        self.broken = None;
+        self.code = None;
+        self.request = None;
+        let ceremony = self.ceremony.take().unwrap_or_default();
+        self.ended = Some(Ended { how: how.clone(), ceremony, at });
     }
 
     fn peer(&mut self, row: PeerRow) {
         match self.peers.iter_mut().find(|known| known.id == row.id) {
+            // One that left was not seen now.
+            Some(known) if row.status == "offline" => *known = PeerRow { seen: known.seen, ..row },
             Some(known) => *known = row,
             None => self.peers.push(row),
         }
@@ -128,18 +279,48 @@ impl Model {
 
     // A second ceremony of the same kind begins again at round 1.
     fn goes_back_to(&self, round: u8) -> bool {
-        self.rounds.last().is_some_and(|last| last.round > round)
+        self.current_round().is_some_and(|last| last.round > round)
     }
 
-    fn round(&mut self, row: RoundRow) {
+    fn round(&mut self, round: u8, of: u8, name: &str, ms: Option<u64>) {
         self.code = None;
         self.request = None;
-        self.waiting.clear();
-        match self.rounds.iter_mut().find(|known| known.round == row.round) {
-            Some(known) => *known = row,
-            None => self.rounds.push(row),
+        let ceremony = self.ceremony.get_or_insert_default();
+        ceremony.waiting.clear();
+        match ceremony.rounds.iter_mut().find(|known| known.round == round) {
+            Some(known) => known.ms = ms,
+            None => ceremony.rounds.push(RoundRow {
+                round,
+                of,
+                name: name.to_owned(),
+                ms,
+                received: Vec::new(),
+            }),
         }
     }
+
+    fn received(&mut self, round: u8, from: &str, ms: u64) {
+        let ceremony = self.ceremony.get_or_insert_default();
+        ceremony.know(&[from.to_owned()]);
+        ceremony.waiting.retain(|name| name != from);
+        if let Some(row) = ceremony.rounds.iter_mut().find(|known| known.round == round) {
+            row.received.push((from.to_owned(), ms));
+        }
+    }
+}
+
+impl Ceremony {
+    fn know(&mut self, names: &[String]) {
+        for name in names {
+            if !self.parties.contains(name) {
+                self.parties.push(name.clone());
+            }
+        }
+    }
+}
+
+fn after(now: Duration, seconds: u64) -> Duration {
+    now.saturating_add(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -150,9 +331,21 @@ mod tests {
         Event::Round { ceremony: ceremony.into(), round, of: 3, name: "nonces".into(), ms }
     }
 
+    fn aborted() -> Event {
+        Event::Aborted {
+            ceremony: "sign".into(),
+            code: "denied".into(),
+            message: "bob said no".into(),
+            hint: None,
+        }
+    }
+
+    /// One event a second.
     fn folded(events: &[Event]) -> Model {
         let mut model = Model::default();
-        events.iter().for_each(|event| model.fold(event));
+        for (second, event) in (0..).zip(events) {
+            model.fold(event, Duration::from_secs(second));
+        }
         model
     }
 
@@ -161,12 +354,14 @@ mod tests {
         let peer = |status: &str| Event::Peer {
             name: "bob".into(),
             id: "00".into(),
+            fingerprint: None,
             status: status.into(),
             address: "192.0.2.7:7700".into(),
         };
-        let model = folded(&[peer("available"), peer("offline")]);
+        let model = folded(&[peer("available"), peer("busy"), peer("offline")]);
         assert_eq!(model.peers.len(), 1);
         assert_eq!(model.peers[0].status, "offline");
+        assert_eq!(model.peers[0].seen, Duration::from_secs(1), "it was seen before it left");
     }
 
     #[test]
@@ -177,25 +372,60 @@ mod tests {
             round("sign", 2, None),
             Event::Waiting { what: String::new(), peers: vec!["bob".into()] },
         ]);
-        assert_eq!(model.rounds.iter().map(|r| r.ms).collect::<Vec<_>>(), [Some(12), None]);
-        assert_eq!(model.waiting, ["bob"]);
+        let ceremony = model.ceremony.unwrap();
+        assert_eq!(ceremony.rounds.iter().map(|r| r.ms).collect::<Vec<_>>(), [Some(12), None]);
+        assert_eq!(ceremony.waiting, ["bob"]);
+    }
+
+    #[test]
+    fn what_arrived_of_whom_is_kept_by_round() {
+        let received = |round, from: &str, ms| Event::Received {
+            ceremony: "sign".into(),
+            round,
+            from: from.into(),
+            ms,
+        };
+        let model = folded(&[
+            round("sign", 1, None),
+            Event::Waiting { what: String::new(), peers: vec!["bob".into(), "carol".into()] },
+            received(1, "carol", 5),
+            received(1, "bob", 7),
+            round("sign", 1, Some(7)),
+            round("sign", 2, None),
+            received(2, "carol", 1),
+        ]);
+        let ceremony = model.ceremony.unwrap();
+        assert_eq!(ceremony.parties, ["bob", "carol"]);
+        let received: Vec<_> = ceremony.rounds.iter().map(|r| r.received.clone()).collect();
+        assert_eq!(
+            received,
+            [vec![("carol".to_owned(), 5), ("bob".to_owned(), 7)], vec![("carol".to_owned(), 1)]]
+        );
     }
 
     #[test]
     fn a_new_ceremony_starts_from_nothing() {
-        let model = folded(&[round("keygen", 1, Some(1)), round("sign", 1, None)]);
-        assert_eq!((model.ceremony.as_deref(), model.rounds.len()), (Some("sign"), 1));
-        let again = folded(&[round("sign", 3, Some(1)), round("sign", 1, None)]);
-        assert_eq!(again.rounds.len(), 1);
+        let rounds = |events: &[Event]| {
+            let ceremony = folded(events).ceremony.unwrap();
+            (ceremony.name, ceremony.rounds.len())
+        };
+        assert_eq!(
+            rounds(&[round("keygen", 1, Some(1)), round("sign", 1, None)]),
+            ("sign".into(), 1)
+        );
+        assert_eq!(
+            rounds(&[round("sign", 3, Some(1)), round("sign", 1, None)]),
+            ("sign".into(), 1)
+        );
+        let after_an_end = folded(&[round("sign", 1, None), aborted(), round("sign", 1, None)]);
+        assert_eq!(after_an_end.ended, None);
     }
 
     #[test]
-    fn an_abort_leaves_nothing_on_the_screen() {
-        let aborted = Event::Aborted {
-            ceremony: "sign".into(),
-            code: "denied".into(),
-            message: "bob said no".into(),
-        };
-        assert_eq!(folded(&[round("sign", 1, None), aborted]), Model::default());
+    fn an_abort_ends_the_ceremony_and_says_how_far_it_got() {
+        let model = folded(&[round("sign", 1, None), aborted()]);
+        assert_eq!((model.ceremony, model.code, model.request), (None, None, None));
+        let ended = model.ended.unwrap();
+        assert_eq!((ended.how, ended.ceremony.rounds.len()), (aborted(), 1));
     }
 }

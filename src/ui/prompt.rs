@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::stage::{Answer, Question};
 use super::terminal::Terminal;
 use super::{Format, Screen};
 use crate::progress::{Event, RequestView};
@@ -149,6 +150,7 @@ impl Prompter {
     /// Asks for a yes to something that cannot be undone.
     pub async fn confirm(&self, what: &str, flag: &'static str) -> Result<bool, Failure> {
         self.demand(&Need::Confirmation { what: what.to_owned(), flag })?;
+        let _pause = self.screen.pause();
         let terminal = self.open()?;
         terminal.forget_typed();
         let line = self.ask(&terminal, &[], &format!("{what}? [y/N] ")).await?;
@@ -163,6 +165,19 @@ impl Prompter {
         candidates: &[String],
     ) -> Result<usize, Failure> {
         self.demand(&Need::Choice { what, flag, candidates: candidates.to_vec() })?;
+        let question = || Question::Pick { what: what.to_owned(), candidates: candidates.to_vec() };
+        loop {
+            if let Some(Answer::Choice(place)) = self.screen.ask_in_full(question()).await {
+                return Ok(place);
+            }
+            tokio::select! {
+                place = self.pick_in_lines(what, candidates) => return place,
+                () = self.screen.filled() => {}
+            }
+        }
+    }
+
+    async fn pick_in_lines(&self, what: &str, candidates: &[String]) -> Result<usize, Failure> {
         let terminal = self.open()?;
         let mut list: Vec<String> =
             (1..).zip(candidates).map(|(i, name)| format!("  {i}  {name}")).collect();
@@ -231,23 +246,50 @@ impl Prompter {
         }
         self.screen.show(event);
         let terminal = terminal?;
-        let card = self.screen.prose(event);
         let asking = async {
-            let mut card = if self.speaks_elsewhere() { card.as_slice() } else { &[] };
+            let mut shown = !self.screen.is_full();
+            let full = self.screen.question(event);
             loop {
-                let Some(line) = self.ask(&terminal, card, question).await? else {
-                    return Ok(false);
-                };
-                if let Some(decision) = answer(&line.to_lowercase()) {
-                    return Ok(decision);
+                if let Some(full) = &full
+                    && let Some(answer) = self.screen.ask_in_full(full.clone()).await
+                {
+                    return Ok(answer == Answer::Yes);
                 }
-                card = &[];
+                // The window became too small for a full screen, which took the card along.
+                if !std::mem::replace(&mut shown, false) {
+                    terminal.forget_typed();
+                    self.screen.repeat(event);
+                }
+                tokio::select! {
+                    decision = self.decide_in_lines(&terminal, event, question, &answer) => return decision,
+                    () = self.screen.filled() => {}
+                }
             }
         };
         tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
             let waited = humantime::format_duration(within);
             Err(Failure::new(Code::Unreachable, format!("nobody answered within {waited}")))
         })
+    }
+
+    async fn decide_in_lines(
+        &self,
+        terminal: &Terminal,
+        event: &Event,
+        question: &str,
+        answer: impl Fn(&str) -> Option<bool>,
+    ) -> Result<bool, Failure> {
+        let card = self.screen.prose(event);
+        let mut card = if self.speaks_elsewhere() { card.as_slice() } else { &[] };
+        loop {
+            let Some(line) = self.ask(terminal, card, question).await? else {
+                return Ok(false);
+            };
+            if let Some(decision) = answer(&line.to_lowercase()) {
+                return Ok(decision);
+            }
+            card = &[];
+        }
     }
 
     /// Asks once and reads a trimmed line; `None` at the end of input.
@@ -267,6 +309,7 @@ impl Prompter {
         terminal: &Terminal,
         question: &str,
     ) -> Result<Secret<String>, Failure> {
+        let _pause = self.screen.pause();
         let mut line = Secret::new(Vec::with_capacity(1024));
         // Before typing is hidden: dying of Ctrl-C would leave it hidden.
         let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
@@ -394,7 +437,13 @@ mod tests {
     }
 
     fn nowhere() -> Screen {
-        Screen::on(Box::new(std::io::sink()), Format::Prose, Style::default(), None)
+        Screen::on(
+            Box::new(std::io::sink()),
+            Format::Prose,
+            Style::default(),
+            None,
+            crate::ui::tests::clock,
+        )
     }
 
     fn run<T>(work: impl Future<Output = T>) -> T {

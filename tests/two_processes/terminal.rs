@@ -33,7 +33,8 @@ impl Terminal {
         let end = || Stdio::from(File::options().read(true).write(true).open(&path).unwrap());
         // `setsid --ctty` makes it the controlling terminal, so that Ctrl-C is a signal.
         let mut session = Command::new("setsid");
-        session.arg("--ctty").arg(command.get_program()).args(command.get_args()).env_clear();
+        session.arg("--ctty").arg(command.get_program()).arg("--plain").args(command.get_args());
+        session.env_clear();
         session.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         session.env("TERM", "xterm");
         session.current_dir(command.get_current_dir().unwrap());

@@ -1,0 +1,63 @@
+//! What a device that listens has: its peers, its keys, and what it did lately.
+
+use crate::device::Fingerprint;
+use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony};
+use crate::report::Failure;
+use crate::run::{Node, clock};
+use crate::vault::{KeyRecord, KeyState, Log, Peers, keys};
+
+/// How many ceremonies are told.
+const RECENT: usize = 50;
+
+/// Everything that a device has, as it is now.
+///
+/// # Errors
+/// The files cannot be read.
+pub(super) fn inventory(node: &Node) -> Result<Event, Failure> {
+    let peers = node.peers()?;
+    let now = clock::unix_now();
+    let known = peers.iter().filter(|peer| !peer.is_expired(now)).map(|peer| KnownPeer {
+        name: peer.name.clone(),
+        fingerprint: peer.fingerprint.to_hex(),
+        expires: peer.expires.map(clock::rfc3339),
+    });
+    let mut entries = Log::entries(&node.home)?;
+    let latest = entries.split_off(entries.len().saturating_sub(RECENT));
+    let recent = latest.iter().rev().map(|entry| PastCeremony {
+        time: clock::rfc3339(entry.time),
+        ceremony: entry.ceremony.clone(),
+        key: entry.key.clone(),
+        with: names(&entry.peer, &peers),
+        purpose: entry.purpose.clone(),
+        outcome: entry.outcome.clone(),
+    });
+    let mut all: Vec<KnownKey> = Vec::new();
+    for record in keys::list(&node.home)? {
+        // A refresh that was begun has a record beside the one that signs.
+        if !all.iter().any(|key| key.name == record.name) {
+            all.push(key(&record));
+        }
+    }
+    Ok(Event::Inventory { peers: known.collect(), keys: all, recent: recent.collect() })
+}
+
+fn key(record: &KeyRecord) -> KnownKey {
+    KnownKey {
+        name: record.name.clone(),
+        public_key: crate::device::hex(&record.public_key),
+        threshold: record.threshold,
+        parties: record.parties.iter().map(|party| party.name.clone()).collect(),
+        confirmed: record.state == KeyState::Active,
+    }
+}
+
+/// The names of the devices with these fingerprints, as they are called here now.
+fn names(fingerprints: &str, peers: &Peers) -> String {
+    let name = |text: &str| match text.trim().parse::<Fingerprint>() {
+        Ok(fingerprint) => peers
+            .known(&fingerprint)
+            .map_or_else(|| fingerprint.device_id(), |peer| peer.name.clone()),
+        Err(_) => text.to_owned(),
+    };
+    fingerprints.split(',').map(name).collect::<Vec<_>>().join(", ")
+}

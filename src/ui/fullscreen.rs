@@ -1,0 +1,148 @@
+//! The whole terminal: taken with raw mode and the alternate screen, and given back as it was,
+//! also after a panic.
+
+use std::io::{self, BufWriter, IsTerminal as _, Stderr, Write as _};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::cursor::{Hide, Show};
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::execute;
+use crossterm::terminal::{
+    Clear, ClearType, DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
+};
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
+use rustix::process::{Signal, getpgrp, getpid, getsid, kill_process, kill_process_group};
+use rustix::termios::{QueueSelector, tcflush, tcgetpgrp, tcgetwinsize};
+
+/// The smallest window that everything fits into.
+pub(super) const SMALLEST: (u16, u16) = (60, 18);
+
+/// Whether the terminal is taken. A panic gives it back behind our back.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The terminal, while it is taken.
+#[derive(Debug)]
+pub(super) struct Fullscreen {
+    terminal: Terminal<CrosstermBackend<BufWriter<Stderr>>>,
+    size: (u16, u16),
+}
+
+/// Whether a person sits at this terminal: both ends of it are here, it can do more than print
+/// lines, and this process is in its foreground.
+pub(super) fn is_possible() -> bool {
+    let foreground = tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
+    let capable = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    foreground && capable && io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Columns and rows of the terminal, if that is enough.
+pub(super) fn size() -> Option<(u16, u16)> {
+    let size = tcgetwinsize(io::stderr()).ok()?;
+    let size = (size.ws_col, size.ws_row);
+    (size.0 >= SMALLEST.0 && size.1 >= SMALLEST.1).then_some(size)
+}
+
+impl Fullscreen {
+    /// Takes the terminal, which has this size.
+    pub(super) fn enter(size: (u16, u16)) -> io::Result<Self> {
+        give_back_on_panic();
+        TAKEN.store(true, Ordering::SeqCst);
+        let taken = Self::take(size);
+        if taken.is_err() {
+            give_back();
+        }
+        taken
+    }
+
+    fn take(size: (u16, u16)) -> io::Result<Self> {
+        enable_raw_mode()?;
+        // A line that a terminal thinks is longer than we do must not push the next one away.
+        execute!(
+            io::stderr(),
+            EnterAlternateScreen,
+            Hide,
+            EnableBracketedPaste,
+            DisableLineWrap,
+            Clear(ClearType::All)
+        )?;
+        let viewport = Viewport::Fixed(Rect::new(0, 0, size.0, size.1));
+        let backend = CrosstermBackend::new(BufWriter::new(io::stderr()));
+        let terminal = Terminal::with_options(backend, TerminalOptions { viewport })?;
+        Ok(Self { terminal, size })
+    }
+
+    /// Whether it is still taken: a panic somewhere gives it back.
+    pub(super) fn is_there(&self) -> bool {
+        TAKEN.load(Ordering::SeqCst)
+    }
+
+    /// Whether the window still has this size.
+    pub(super) fn fits(&self, size: (u16, u16)) -> bool {
+        self.size == size
+    }
+
+    /// Draws a frame.
+    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.draw(draw).map(drop)
+    }
+}
+
+impl Drop for Fullscreen {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+/// Drops what was typed and not read.
+pub(super) fn forget_typed() {
+    let _ = tcflush(io::stdin(), QueueSelector::IFlush);
+}
+
+/// Interrupts this process as Ctrl-C does where the terminal is not taken.
+pub(super) fn interrupt() {
+    let _ = kill_process(getpid(), Signal::INT);
+}
+
+/// Asks this process to end.
+pub(super) fn end() {
+    let _ = kill_process(getpid(), Signal::TERM);
+}
+
+/// Stops this process until somebody continues it; `everybody` in its job too, as Ctrl-Z does.
+/// Without a shell that could continue it, nothing happens.
+pub(super) fn stop(everybody: bool) {
+    let group = getpgrp();
+    let supervised = getsid(None).is_ok_and(|session| session != group);
+    if supervised {
+        let _ = if everybody {
+            kill_process_group(group, Signal::STOP)
+        } else {
+            kill_process(getpid(), Signal::STOP)
+        };
+    }
+}
+
+/// Gives the terminal back, if it is taken.
+fn give_back() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let mut out = io::stderr();
+        let _ = execute!(out, EnableLineWrap, DisableBracketedPaste, LeaveAlternateScreen, Show);
+        let _ = out.flush();
+        let _ = disable_raw_mode();
+    }
+}
+
+fn give_back_on_panic() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            give_back();
+            told(panic);
+        }));
+    });
+}

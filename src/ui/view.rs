@@ -1,0 +1,241 @@
+//! What the full screen looks like: a pure function of what is known, what is asked and the time.
+//!
+//! ```text
+//!  cosign  "bob" 6f1d…                                    1 min 58 s left     header
+//!  one document, or the dashboard's panels                                    body
+//!  a/y approve · d/n deny · Enter does nothing · Ctrl-C ends                  footer
+//! ```
+//!
+//! A document that is longer than the body scrolls; a question counts as read when its last line
+//! was there. Colour never says anything alone.
+
+mod code;
+mod dashboard;
+mod invitation;
+mod question;
+mod result;
+mod rounds;
+mod text;
+
+use std::time::Duration;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Margin, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::lines::time_left;
+use super::model::{Ceremony, Model};
+use super::stage::{Question, Stage};
+use text::{clip, width};
+
+/// Everything that a frame shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scene<'a> {
+    /// What is known.
+    pub(super) model: &'a Model,
+    /// What is asked.
+    pub(super) stage: &'a Stage,
+    /// The span since the screen was made.
+    pub(super) now: Duration,
+    /// Whether colours may be used.
+    pub(super) color: bool,
+}
+
+/// What fills the body.
+enum Body {
+    Document(Vec<Line<'static>>),
+    Dashboard,
+}
+
+/// Draws the screen and says how many lines of it do not fit.
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>) -> usize {
+    let rows = [Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)];
+    let [head, body, foot] = Layout::vertical(rows).areas(frame.area());
+    frame.render_widget(Paragraph::new(header(scene, head.width)).style(REVERSED), head);
+    let overflow = match scene.body(page(body)) {
+        Body::Document(document) => draw_document(frame, page(body), document, scene),
+        Body::Dashboard => {
+            dashboard::draw(frame, body, scene);
+            0
+        }
+    };
+    let foot_line = Line::from(format!(" {}", footer(scene, overflow)));
+    frame.render_widget(Paragraph::new(foot_line).style(REVERSED), foot);
+    overflow
+}
+
+/// The part of the body where documents are: as wide as people read, in the middle.
+fn page(body: Rect) -> Rect {
+    let side = body.width.saturating_sub(WIDEST) / 2;
+    body.inner(Margin { horizontal: side.max(1), vertical: 0 })
+}
+
+fn draw_document(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    document: Vec<Line<'static>>,
+    scene: Scene<'_>,
+) -> usize {
+    let overflow = document.len().saturating_sub(usize::from(area.height));
+    let from = scene.stage.scroll.min(overflow);
+    let window: Vec<Line<'static>> =
+        document.into_iter().skip(from).take(usize::from(area.height)).collect();
+    frame.render_widget(Paragraph::new(window), area);
+    overflow
+}
+
+impl Scene<'_> {
+    fn body(self, page: Rect) -> Body {
+        let size = (usize::from(page.width), usize::from(page.height));
+        let width = size.0;
+        let model = self.model;
+        let document = match (self.stage.top().map(|asking| &asking.question), &model.ended) {
+            (Some(Question::Code(card)), _) => code::document(self, card, width),
+            (Some(Question::Approval(card)), _) => question::request(self, card, width),
+            (Some(Question::Pick { what, .. }), _) => question::pick(self, what, width),
+            (Some(Question::Result), Some(ended)) => result::document(self, ended, width),
+            (_, Some(ended)) if !self.is_over() => result::document(self, ended, width),
+            _ => match (&model.code, &model.request, &model.ceremony) {
+                (Some(card), _, _) => code::document(self, card, width),
+                (_, Some(card), _) => question::request(self, card, width),
+                (_, _, ceremony)
+                    if ceremony.as_ref().is_none_or(Ceremony::is_idle) && !self.stage.dismissed =>
+                {
+                    match &model.invite {
+                        Some((uri, expires)) => invitation::document(self, uri, expires, size),
+                        None => return Body::Dashboard,
+                    }
+                }
+                (_, _, Some(ceremony)) if !ceremony.is_idle() => {
+                    rounds::document(self, ceremony, width)
+                }
+                _ => return Body::Dashboard,
+            },
+        };
+        Body::Document(document)
+    }
+
+    /// Whether the result of the last ceremony has been seen.
+    fn is_over(self) -> bool {
+        let ended = self.model.ended.as_ref();
+        let old = ended.is_some_and(|ended| self.now.saturating_sub(ended.at) > STAYS);
+        self.stage.dismissed || old
+    }
+
+    fn strong(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    fn good(self) -> Style {
+        if self.color { self.strong().fg(Color::Green) } else { self.strong() }
+    }
+
+    fn bad(self) -> Style {
+        if self.color { self.strong().fg(Color::Red) } else { self.strong() }
+    }
+}
+
+impl Ceremony {
+    /// Whether nothing runs: somebody is awaited, as long as it takes.
+    fn is_idle(&self) -> bool {
+        self.name.is_empty() && self.what == "a device to pair with"
+    }
+}
+
+/// Who this is, and how much time is left.
+fn header(scene: Scene<'_>, columns: u16) -> Line<'static> {
+    let until = match scene.stage.top().map(|asking| &asking.question) {
+        Some(Question::Code(card)) => Some(card.until),
+        Some(Question::Approval(card)) => Some(card.until),
+        Some(Question::Pick { .. } | Question::Result) | None => None,
+    };
+    let right = until.map_or_else(String::new, |until| {
+        format!("{} left ", time_left(until.saturating_sub(scene.now).as_secs()))
+    });
+    let own = scene.model.own.as_ref();
+    let place = own.map_or_else(String::new, |own| {
+        let port = if own.port == 0 { String::new() } else { format!("  port {}", own.port) };
+        format!("{:?} {}{port}", own.name, own.id)
+    });
+    let room = usize::from(columns).saturating_sub(width(&right) + 1);
+    let left = clip(&format!(" cosign  {place}"), room);
+    let gap = room.saturating_sub(width(&left)) + 1;
+    Line::from(vec![
+        Span::styled(left, Modifier::BOLD),
+        Span::raw(" ".repeat(gap)),
+        Span::styled(right, Modifier::BOLD),
+    ])
+}
+
+/// What keys do now.
+fn footer(scene: Scene<'_>, overflow: usize) -> String {
+    let stage = scene.stage;
+    let below = overflow.saturating_sub(stage.scroll);
+    let more = format!("↓ {below} more {}", if below == 1 { "line" } else { "lines" });
+    let asking = stage.top().map(|asking| &asking.question);
+    match asking {
+        Some(Question::Result) if below > 0 => format!("{more} · Enter goes on"),
+        Some(Question::Result) => "Enter goes on".to_owned(),
+        Some(_) if !stage.is_armed() => "one moment, then keys answer".to_owned(),
+        Some(Question::Approval(_)) if !stage.is_read() => {
+            format!("{more}: approving needs all of them · d/n deny")
+        }
+        Some(Question::Code(_)) if !stage.is_read() => {
+            format!("{more}: comparing needs all of them · n different")
+        }
+        Some(Question::Approval(_)) => {
+            "a/y approve · d/n deny · Enter does nothing · Ctrl-C ends".to_owned()
+        }
+        Some(Question::Code(_)) => {
+            "y the same · n different · Enter does nothing · Ctrl-C ends".to_owned()
+        }
+        Some(Question::Pick { .. }) => "↑ ↓ and Enter, or its number · Ctrl-C ends".to_owned(),
+        None if below > 0 => format!("{more} · Ctrl-C ends"),
+        None if scene.model.ended.is_some() && !scene.is_over() => {
+            "Enter goes back to the list · Ctrl-C ends".to_owned()
+        }
+        None => "Ctrl-C ends · Ctrl-Z suspends".to_owned(),
+    }
+}
+
+const REVERSED: Style = Style::new().add_modifier(Modifier::REVERSED);
+/// How long a result stays on a dashboard where nobody leaves it.
+const STAYS: Duration = Duration::from_secs(120);
+/// The widest document, in columns.
+const WIDEST: u16 = 100;
+
+#[cfg(test)]
+pub(super) mod fixture {
+    use crate::device::Label;
+    use crate::progress::{PartyView, RequestView, Source};
+
+    /// A device called `name`, whose fingerprint is all `digit`.
+    pub(crate) fn party(name: &str, digit: &str) -> PartyView {
+        PartyView { name: Label::new(name), fingerprint: digit.repeat(64) }
+    }
+
+    /// A request of alice to sign a file.
+    pub(crate) fn request() -> RequestView {
+        RequestView {
+            ceremony: "sign".into(),
+            request_id: "77".repeat(16),
+            key: "vault".into(),
+            public_key: format!("02{}", "9".repeat(64)),
+            threshold: 2,
+            parties: 3,
+            signers: vec![party("alice", "a"), party("bob", "b")],
+            digest: "5a7f".repeat(16),
+            source: Source::File {
+                name: Label::new("release.tar"),
+                size: 42,
+                hash: "sha256".into(),
+            },
+            purpose: Label::new("release 1.2"),
+            requester: party("alice", "a"),
+            receivers: vec![party("alice", "a")],
+            seconds: 90,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Six digits, large enough to be read aloud across a table.
+
+use ratatui::text::{Line, Span};
+
+use super::Scene;
+use super::question::facts;
+use super::text::{quoted, wrap};
+use crate::ui::lines::{fingerprint_lines, time_left};
+use crate::ui::model::CodeCard;
+
+/// The digits, both names, and what to do with them.
+pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    let large = large(&card.code);
+    let indent = " ".repeat(width.saturating_sub(LARGE_WIDTH) / 2);
+    lines.extend(
+        large.into_iter().map(|row| {
+            Line::from(vec![Span::raw(indent.clone()), Span::styled(row, scene.strong())])
+        }),
+    );
+    lines.push(Line::default());
+    let own =
+        scene.model.own.as_ref().map_or_else(|| "this device".to_owned(), |o| quoted(&o.name));
+    let mut card_lines = vec![
+        format!("  code         {}", card.code),
+        format!("  this device  {own}"),
+        format!("  the other    {}", quoted(&card.peer)),
+    ];
+    card_lines.extend(fingerprint_lines(&card.fingerprint));
+    let left = card.until.saturating_sub(scene.now).as_secs();
+    card_lines.push(format!("  time left    {}", time_left(left)));
+    lines.extend(facts(scene, &card_lines, width));
+    if let Some(warning) = &card.warning {
+        lines.extend(
+            wrap(&format!("! warning: {warning}"), width)
+                .into_iter()
+                .map(|text| Line::styled(text, scene.bad())),
+        );
+    }
+    let last = match (scene.stage.top(), &scene.model.ceremony) {
+        (None, Some(ceremony)) if !ceremony.what.is_empty() => {
+            format!("you said yes; waiting for {}", ceremony.what)
+        }
+        (None, _) => "you said yes; waiting for the other device".to_owned(),
+        (Some(_), _) => "Do both screens show the same digits? Compare, do not type.".to_owned(),
+    };
+    lines.push(Line::styled(last, scene.strong()));
+    lines
+}
+
+/// `385 721` in five rows.
+fn large(code: &str) -> Vec<String> {
+    (0..5)
+        .map(|row| {
+            code.chars()
+                .map(|c| match c.to_digit(10).and_then(|d| DIGITS.get(d as usize)) {
+                    Some(rows) => rows.get(row).copied().unwrap_or_default().to_owned(),
+                    None => "  ".to_owned(),
+                })
+                .collect::<Vec<_>>()
+                .join("  ")
+        })
+        .collect()
+}
+
+/// The columns of six digits and the gap.
+const LARGE_WIDTH: usize = 6 * 6 + 2 + 6 * 2;
+
+#[rustfmt::skip]
+const DIGITS: [[&str; 5]; 10] = [
+    ["██████", "██  ██", "██  ██", "██  ██", "██████"],
+    ["  ██  ", "████  ", "  ██  ", "  ██  ", "██████"],
+    ["██████", "    ██", "██████", "██    ", "██████"],
+    ["██████", "    ██", "██████", "    ██", "██████"],
+    ["██  ██", "██  ██", "██████", "    ██", "    ██"],
+    ["██████", "██    ", "██████", "    ██", "██████"],
+    ["██████", "██    ", "██████", "██  ██", "██████"],
+    ["██████", "    ██", "   ██ ", "  ██  ", "  ██  "],
+    ["██████", "██  ██", "██████", "██  ██", "██████"],
+    ["██████", "██  ██", "██████", "    ██", "██████"],
+];

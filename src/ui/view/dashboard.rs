@@ -1,0 +1,200 @@
+//! What a device that waits knows: who is near, its keys, and what happened lately.
+
+use std::time::Duration;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Paragraph};
+
+use super::Scene;
+use super::text::{bare, cell, clip, quoted, wrap};
+use crate::device::grouped;
+use crate::ui::lines::{fingerprint_lines, time_left};
+use crate::ui::model::{Inventory, Model, PeerRow};
+
+/// Draws the panels: side by side where there is room, one below the other where there is not.
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, scene: Scene<'_>) {
+    let (own, rest) = own_lines(scene, area);
+    let own_height = u16::try_from(own.len()).unwrap_or(u16::MAX);
+    let [top, body] =
+        Layout::vertical([Constraint::Length(own_height), Constraint::Min(0)]).areas(rest);
+    frame.render_widget(Paragraph::new(own), top);
+    let Some(inventory) = &scene.model.inventory else {
+        panel(frame, body, "devices nearby", |width| nearby(scene, None, width));
+        return;
+    };
+    let [upper, lower] = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(body);
+    let [left, right] = Layout::horizontal([Constraint::Fill(2), Constraint::Fill(3)]).areas(lower);
+    panel(frame, upper, "devices", |width| nearby(scene, Some(inventory), width));
+    panel(frame, left, "keys", |width| keys(inventory, width));
+    panel(frame, right, "recent", |width| recent(scene, inventory, width));
+}
+
+/// What this device is waiting for, and what others know it by.
+fn own_lines(scene: Scene<'_>, area: Rect) -> (Vec<Line<'static>>, Rect) {
+    let width = usize::from(area.width.saturating_sub(2));
+    let ceremony = scene.model.ceremony.as_ref();
+    let waits = match (&scene.model.inventory, ceremony) {
+        (None, Some(ceremony)) => {
+            let names: Vec<String> = ceremony.waiting.iter().map(|name| quoted(name)).collect();
+            format!("waiting for {} {}", ceremony.what, names.join(", "))
+        }
+        _ => "waiting: pairings and requests appear here".to_owned(),
+    };
+    let mut lines = vec![Line::styled(format!(" {}", waits.trim_end()), scene.strong())];
+    if let Some(own) = &scene.model.own {
+        let whole = format!("fingerprint {}", grouped(&own.fingerprint));
+        if whole.len() <= width {
+            lines.push(Line::from(format!(" {whole}")));
+        } else {
+            // Dropping one blank of each line puts them under the sentence.
+            let halves = fingerprint_lines(&own.fingerprint);
+            lines.extend(halves.into_iter().map(|half| Line::from(half[1..].to_owned())));
+        }
+    }
+    if let Some(relay) = &scene.model.relay {
+        let url = bare(&relay.url);
+        let (text, style) = match (&relay.detail, relay.connected) {
+            (_, true) => (format!("✓ also through the relay {url}"), scene.good()),
+            (Some(why), false) => (format!("✗ relay {url}: {}", bare(why)), scene.bad()),
+            (None, false) => (format!("✗ relay {url} is out of reach"), scene.bad()),
+        };
+        lines.push(Line::styled(format!(" {}", clip(&text, width)), style));
+    }
+    if let Some(note) = &scene.model.note {
+        lines.extend(
+            wrap(&bare(note), width).into_iter().take(2).map(|t| Line::from(format!(" {t}"))),
+        );
+    }
+    (lines, area)
+}
+
+/// A frame with a title, and as many of the lines as fit; the last says how many do not.
+fn panel(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    title: &'static str,
+    lines: impl FnOnce(usize) -> Vec<Line<'static>>,
+) {
+    let block = Block::bordered().title(format!(" {title} "));
+    let inner = block.inner(area);
+    let mut lines = lines(usize::from(inner.width));
+    let height = usize::from(inner.height);
+    if lines.len() > height {
+        let hidden = lines.len() + 1 - height.max(1);
+        lines.truncate(height.saturating_sub(1));
+        lines.push(Line::from(format!("… {hidden} more")));
+    }
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+/// A device for the list: seen on the network, paired, or both.
+struct Row {
+    name: String,
+    status: String,
+    fingerprint: String,
+    seen: String,
+}
+
+fn nearby(scene: Scene<'_>, inventory: Option<&Inventory>, width: usize) -> Vec<Line<'static>> {
+    let rows = rows(scene.model, inventory, scene.now);
+    if rows.is_empty() {
+        let advice = match inventory {
+            Some(_) => "no device yet; on the other device: cosign pair",
+            None => "no device yet; on the other device: cosign listen, or cosign pair there too",
+        };
+        return wrap(advice, width).into_iter().map(Line::from).collect();
+    }
+    // All of the fingerprint where there is room, and as much of it as an id has where there is not.
+    let digits = if width >= NAME + STATUS + 79 + SEEN { 79 } else { 20 };
+    let name = width.saturating_sub(STATUS + digits + 2 + SEEN).clamp(8, 40);
+    let line = |cells: [&str; 4]| {
+        let [a, b, c, d] = cells;
+        format!("{}{}{}{}", cell(a, name - 1) + " ", cell(b, STATUS), cell(c, digits) + "  ", d)
+    };
+    let head = line(["NAME", "STATUS", "FINGERPRINT", "SEEN"]);
+    let mut lines = vec![Line::from(Span::styled(head, Modifier::BOLD))];
+    lines.extend(rows.iter().map(|row| {
+        let fingerprint = if digits < 79 {
+            // 16 digits are the device id.
+            let id = row.fingerprint.get(..16).unwrap_or(&row.fingerprint);
+            format!("{}…", grouped(id))
+        } else {
+            grouped(&row.fingerprint)
+        };
+        Line::from(line([&quoted(&row.name), &row.status, &fingerprint, &row.seen]))
+    }));
+    lines
+}
+
+fn rows(model: &Model, inventory: Option<&Inventory>, now: Duration) -> Vec<Row> {
+    let paired = inventory.map(|i| i.peers.as_slice()).unwrap_or_default();
+    let seen = |peer: &PeerRow| Row {
+        name: peer.name.clone(),
+        status: peer.status.clone(),
+        fingerprint: peer.fingerprint.clone().unwrap_or_else(|| peer.id.clone()),
+        seen: format!("{} ago", time_left(now.saturating_sub(peer.seen).as_secs())),
+    };
+    let near = |fingerprint: &str| {
+        model.peers.iter().find(|peer| peer.fingerprint.as_deref() == Some(fingerprint))
+    };
+    let known = paired.iter().filter(|peer| near(&peer.fingerprint).is_none()).map(|peer| Row {
+        name: peer.name.clone(),
+        status: "paired".to_owned(),
+        fingerprint: peer.fingerprint.clone(),
+        seen: "-".to_owned(),
+    });
+    model.peers.iter().map(seen).chain(known).collect()
+}
+
+fn keys(inventory: &Inventory, width: usize) -> Vec<Line<'static>> {
+    if inventory.keys.is_empty() {
+        let advice = "no key yet; on the other device, once paired: cosign keygen";
+        return wrap(advice, width).into_iter().map(Line::from).collect();
+    }
+    let mut lines = Vec::new();
+    for key in &inventory.keys {
+        let state = if key.confirmed { "" } else { ", unconfirmed" };
+        let head =
+            format!("{}  {} of {}{state}", bare(&key.name), key.threshold, key.parties.len());
+        lines.push(Line::styled(cell(&head, width), Modifier::BOLD));
+        let names: Vec<String> = key.parties.iter().map(|name| quoted(name)).collect();
+        lines.push(Line::from(cell(&format!("  {}", names.join(" ")), width)));
+    }
+    lines
+}
+
+fn recent(scene: Scene<'_>, inventory: &Inventory, width: usize) -> Vec<Line<'static>> {
+    if inventory.recent.is_empty() {
+        return wrap("nothing happened here yet; cosign log lists it", width)
+            .into_iter()
+            .map(Line::from)
+            .collect();
+    }
+    let line = |past: &crate::progress::PastCeremony| {
+        let good = matches!(past.outcome.as_str(), "signed" | "stored" | "paired");
+        let (mark, style) = if good { ("✓", scene.good()) } else { ("✗", scene.bad()) };
+        // `2026-06-15T10:00:00Z` without the year and the seconds.
+        let time = past.time.get(5..16).unwrap_or(&past.time).replace('T', " ");
+        let mut text = format!(" {} {}", bare(&past.ceremony), bare(&past.outcome));
+        for (word, what) in [("", &past.key), ("with ", &past.with), ("for ", &past.purpose)] {
+            if !what.is_empty() {
+                text += &format!(" {word}{}", quoted(what));
+            }
+        }
+        let room = width.saturating_sub(time.len() + 2);
+        Line::from(vec![
+            Span::raw(time + " "),
+            Span::styled(mark, style),
+            Span::raw(cell(&text, room)),
+        ])
+    };
+    inventory.recent.iter().map(line).collect()
+}
+
+const NAME: usize = 12;
+const STATUS: usize = 11;
+/// `59 min 59 s ago`
+const SEEN: usize = 15;

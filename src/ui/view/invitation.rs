@@ -1,0 +1,49 @@
+//! An invitation to pair: a QR code for a camera, and the same as text for a keyboard.
+
+use ratatui::style::{Color, Style};
+use ratatui::text::{Line, Span};
+
+use super::Scene;
+use super::text::{bare, wrap};
+use crate::ui::qr;
+
+/// The text, and the code below it; beside it where the window is too low for that.
+pub(super) fn document(
+    scene: Scene<'_>,
+    uri: &str,
+    expires: &str,
+    (width, height): (usize, usize),
+) -> Vec<Line<'static>> {
+    let code = qr::rows(uri).unwrap_or_default();
+    let side = code.first().map_or(0, |row| row.chars().count());
+    let text = [
+        "scan this with the other device, or run there:".to_owned(),
+        format!("cosign pair '{}'", bare(uri)),
+        format!("it can be used until {}; both screens then show six digits", bare(expires)),
+    ];
+    let lay = |columns: usize| -> Vec<String> {
+        text.iter().flat_map(|part| wrap(part, columns)).collect()
+    };
+    let above = lay(width);
+    let beside = lay(width.saturating_sub(side + 2));
+    let row = |row: &str| Span::styled(row.to_owned(), PAPER);
+    if above.len() + code.len() <= height || side + 2 + NARROWEST > width {
+        let mut lines: Vec<Line<'static>> =
+            above.into_iter().map(|text| Line::styled(text, scene.strong())).collect();
+        lines.extend(code.iter().map(|text| Line::from(row(text))));
+        return lines;
+    }
+    (0..code.len().max(beside.len()))
+        .map(|i| {
+            let code = code.get(i).cloned().unwrap_or_default();
+            let gap = " ".repeat(side + 2 - code.chars().count());
+            let text = beside.get(i).cloned().unwrap_or_default();
+            Line::from(vec![row(&code), Span::raw(gap), Span::styled(text, scene.strong())])
+        })
+        .collect()
+}
+
+/// Black on white, whatever the terminal's colours are: no decoration, a scanner needs it.
+const PAPER: Style = Style::new().fg(Color::Indexed(16)).bg(Color::Indexed(231));
+/// The fewest columns that text beside a code may have.
+const NARROWEST: usize = 20;

@@ -1,0 +1,68 @@
+//! A request with all its facts, and a list to choose from.
+
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::Scene;
+use super::text::{bare, cell, wrap};
+use crate::progress::RequestView;
+use crate::ui::lines::{Style, request_card};
+use crate::ui::model::RequestCard;
+
+/// Everything that an approver must see: the lines of `--plain`, each as long as it takes.
+pub(super) fn request(scene: Scene<'_>, card: &RequestCard, width: usize) -> Vec<Line<'static>> {
+    let seconds = card.until.saturating_sub(scene.now).as_secs();
+    let view = RequestView { seconds, ..card.view.clone() };
+    let mut lines = facts(scene, &request_card(&view, Style::default()), width);
+    if scene.stage.top().is_none() {
+        let state = if scene.stage.answered {
+            "approved here; the others are awaited"
+        } else {
+            "decided by the policy or by the digest that was given"
+        };
+        lines.push(Line::styled(state, scene.strong()));
+    }
+    lines
+}
+
+/// Lines of a card: a title, then a label of [`LABEL`] columns and a fact on each.
+pub(super) fn facts(scene: Scene<'_>, card: &[String], width: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for text in card {
+        match text.split_at_checked(LABEL) {
+            Some((label, fact)) if text.starts_with("  ") => {
+                for (i, part) in wrap(fact, width.saturating_sub(LABEL)).into_iter().enumerate() {
+                    let label = if i == 0 { label.to_owned() } else { " ".repeat(LABEL) };
+                    lines.push(Line::from(vec![
+                        Span::raw(label),
+                        Span::styled(part, scene.strong()),
+                    ]));
+                }
+            }
+            _ => {
+                lines.extend(wrap(text, width).into_iter().map(|t| Line::styled(t, scene.strong())))
+            }
+        }
+    }
+    lines
+}
+
+/// The candidates, and which one is under the cursor.
+pub(super) fn pick(scene: Scene<'_>, what: &str, width: usize) -> Vec<Line<'static>> {
+    let Some(asking) = scene.stage.top() else { return Vec::new() };
+    let crate::ui::stage::Question::Pick { candidates, .. } = &asking.question else {
+        return Vec::new();
+    };
+    let mut lines = vec![Line::styled(format!("which {what}?"), scene.strong()), Line::default()];
+    for (i, name) in candidates.iter().enumerate() {
+        let chosen = i == asking.selected;
+        let mark = if chosen { ">" } else { " " };
+        let text = cell(&format!("{mark} {}  {}", i + 1, bare(name)), width);
+        let modifier = if chosen { Modifier::REVERSED } else { Modifier::empty() };
+        lines.push(Line::styled(text, modifier));
+    }
+    lines
+}
+
+/// The columns of `  fingerprint  `.
+const LABEL: usize = 15;

@@ -1,0 +1,89 @@
+//! How a ceremony ended.
+
+use ratatui::text::Line;
+
+use super::Scene;
+use super::question::facts;
+use super::rounds::table;
+use super::text::{bare, quoted, wrap};
+use crate::progress::Event;
+use crate::ui::lines::{fingerprint_lines, in_halves};
+use crate::ui::model::Ended;
+
+/// What came out, or why nothing did, and what to do next.
+pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Line<'static>> {
+    let (title, card, next) = match &ended.how {
+        Event::Paired { peer, fingerprint, expires } => {
+            (format!("✓ paired with {}", quoted(peer)), paired(fingerprint, expires.as_deref()), {
+                Some(format!("next: cosign keygen --key vault --with {}", bare(peer)))
+            })
+        }
+        Event::Key { key, public_key, confirmed } => (
+            format!("✓ key {} is stored on this device", quoted(key)),
+            vec![
+                format!("  public key   {public_key}"),
+                format!(
+                    "  confirmed    {}",
+                    if *confirmed { "by everybody" } else { "not by everybody yet" }
+                ),
+            ],
+            Some(format!("next: cosign sign --key {} <digest>", bare(key))),
+        ),
+        Event::Signed { key, public_key, digest, der, delivered_to, request_id } => (
+            "✓ signed".to_owned(),
+            signed(key, public_key, digest, der.as_deref(), delivered_to, request_id),
+            None,
+        ),
+        Event::Aborted { ceremony, code, message, hint } => (
+            format!("✗ {ceremony} ended: {}", bare(message)),
+            vec![format!("  error        {code}")],
+            hint.as_ref().map(|hint| format!("hint: {}", bare(hint))),
+        ),
+        _ => return Vec::new(),
+    };
+    let style = if title.starts_with('✓') { scene.good() } else { scene.bad() };
+    let mut lines: Vec<Line<'static>> =
+        wrap(&title, width).into_iter().map(|text| Line::styled(text, style)).collect();
+    lines.extend(facts(scene, &card, width));
+    if let Some(next) = next {
+        lines.push(Line::default());
+        lines.extend(wrap(&next, width).into_iter().map(Line::from));
+    }
+    if !ended.ceremony.rounds.is_empty() {
+        let failed = matches!(ended.how, Event::Aborted { .. });
+        lines.push(Line::default());
+        lines.extend(table(scene, &ended.ceremony, failed, width));
+    }
+    lines
+}
+
+fn paired(fingerprint: &str, expires: Option<&str>) -> Vec<String> {
+    let mut card = fingerprint_lines(fingerprint);
+    let until = expires.unwrap_or("cosign peers forget");
+    card.push(format!("  until        {until}"));
+    card
+}
+
+fn signed(
+    key: &str,
+    public_key: &str,
+    digest: &str,
+    der: Option<&str>,
+    delivered_to: &[String],
+    request_id: &str,
+) -> Vec<String> {
+    let mut card = vec![format!("  key          {}", quoted(key))];
+    card.push(format!("  public key   {public_key}"));
+    card.extend(in_halves("  digest       ", digest));
+    let names: Vec<String> = delivered_to.iter().map(|name| quoted(name)).collect();
+    match der {
+        Some(der) => {
+            card.push(format!("  DER          {der}"));
+            card.push("  checked      valid on secp256k1 under this public key".to_owned());
+        }
+        None => card.push("  DER          not for this device".to_owned()),
+    }
+    card.push(format!("  delivered    to {}", names.join(", ")));
+    card.push(format!("  request      {}", bare(request_id)));
+    card
+}

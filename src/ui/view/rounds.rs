@@ -1,0 +1,124 @@
+//! Who has sent what in which round.
+
+use ratatui::text::{Line, Span};
+
+use super::Scene;
+use super::text::{bare, cell, quoted, wrap};
+use crate::ui::lines::time_left;
+use crate::ui::model::{Ceremony, RoundRow};
+
+/// What runs, the table, and who is awaited.
+pub(super) fn document(scene: Scene<'_>, ceremony: &Ceremony, width: usize) -> Vec<Line<'static>> {
+    let title = match ceremony.name.as_str() {
+        "sign" => "signing",
+        "refresh" => "refreshing a key",
+        "pair" => "pairing",
+        "" => "getting everybody together",
+        _ => "making a key",
+    };
+    let mut lines = vec![Line::styled(title, scene.strong()), Line::default()];
+    if !ceremony.rounds.is_empty() {
+        lines.extend(table(scene, ceremony, false, width));
+        lines.push(Line::default());
+    }
+    let names: Vec<String> = ceremony.waiting.iter().map(|name| quoted(name)).collect();
+    let awaited = match (names.is_empty(), ceremony.what.as_str()) {
+        (true, "") => None,
+        (true, what) => Some(format!("… waiting for {what}")),
+        (false, "") => Some(format!("… waiting for {}", names.join(", "))),
+        (false, what) => Some(format!("… waiting for {}: {what}", names.join(", "))),
+    };
+    if let Some(awaited) = awaited {
+        lines.extend(wrap(&awaited, width).into_iter().map(Line::from));
+    }
+    let routes = scene.model.routes.iter().filter(|(name, _)| ceremony.parties.contains(name));
+    for (name, via) in routes {
+        let route = format!("{} is reached by {}", quoted(name), bare(via));
+        lines.extend(wrap(&route, width).into_iter().map(Line::from));
+    }
+    if let Some((name, until)) = &scene.model.broken {
+        let left = time_left(until.saturating_sub(scene.now).as_secs());
+        let broken =
+            format!("! the connection to {} broke; it is waited for, {left} at most", quoted(name));
+        lines.extend(wrap(&broken, width).into_iter().map(|t| Line::styled(t, scene.bad())));
+    }
+    if let Some(note) = &scene.model.note {
+        lines.extend(wrap(&bare(note), width).into_iter().map(Line::from));
+    }
+    lines
+}
+
+/// A row for each party and a column for each round; `over` if nothing more will come.
+pub(super) fn table(
+    scene: Scene<'_>,
+    ceremony: &Ceremony,
+    over: bool,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let rounds = usize::from(ceremony.rounds.last().map_or(0, |row| row.of)).max(1);
+    let column = (width.saturating_sub(NAME) / rounds).clamp(10, 24);
+    let mut lines = heads(ceremony, column);
+    let own = ceremony.rounds.iter().map(|_| (Sign::Done, String::new()));
+    lines.push(row(scene, "this device", own.collect(), column));
+    for party in &ceremony.parties {
+        let cells = ceremony.rounds.iter().map(|round| mark(round, party, over)).collect();
+        lines.push(row(scene, &quoted(party), cells, column));
+    }
+    let whole = ceremony.rounds.iter().map(|round| match round.ms {
+        Some(ms) => (Sign::Done, format!("{ms} ms")),
+        None if over => (Sign::Missing, "not done".to_owned()),
+        None => (Sign::Awaited, String::new()),
+    });
+    lines.push(row(scene, "the round", whole.collect(), column));
+    lines
+}
+
+/// The rounds' numbers and names, on as many lines as the longest takes.
+fn heads(ceremony: &Ceremony, column: usize) -> Vec<Line<'static>> {
+    let heads: Vec<Vec<String>> = ceremony
+        .rounds
+        .iter()
+        .map(|r| wrap(&format!("{} {}", r.round, r.name), column.saturating_sub(1)))
+        .collect();
+    let height = heads.iter().map(Vec::len).max().unwrap_or(0);
+    (0..height)
+        .map(|i| {
+            let cells = heads.iter().map(|head| head.get(i).map_or("", |text| text.trim_end()));
+            let cells: String = cells.map(|text| cell(text, column)).collect();
+            Line::from(format!("{:NAME$}{cells}", ""))
+        })
+        .collect()
+}
+
+#[derive(Clone, Copy)]
+enum Sign {
+    Done,
+    Awaited,
+    Missing,
+}
+
+fn mark(round: &RoundRow, party: &str, over: bool) -> (Sign, String) {
+    match round.received.iter().find(|(from, _)| from == party) {
+        Some((_, ms)) => (Sign::Done, format!("{ms} ms")),
+        // Who receives no signature awaits nothing in the last round.
+        None if round.ms.is_some() => (Sign::Done, "nothing due".to_owned()),
+        None if over => (Sign::Missing, "missing".to_owned()),
+        None => (Sign::Awaited, "awaited".to_owned()),
+    }
+}
+
+fn row(scene: Scene<'_>, name: &str, cells: Vec<(Sign, String)>, column: usize) -> Line<'static> {
+    let mut spans = vec![Span::raw(cell(name, NAME - 1) + " ")];
+    spans.extend(cells.into_iter().map(|(sign, text)| {
+        let (mark, style) = match sign {
+            Sign::Done => ("✓", scene.good()),
+            Sign::Awaited => ("…", scene.strong()),
+            Sign::Missing => ("✗", scene.bad()),
+        };
+        Span::styled(cell(&format!("{mark} {text}"), column), style)
+    }));
+    Line::from(spans)
+}
+
+/// The columns of a party's name.
+const NAME: usize = 18;

@@ -1,0 +1,122 @@
+//! Text in columns of a terminal.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// How many columns `text` takes.
+pub(super) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// `text` in quotes as other devices' names are shown: what does not print is spelled out.
+pub(super) fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+/// `text` without quotes, and nothing in it that does not print.
+pub(super) fn bare(text: &str) -> String {
+    let quoted = quoted(text);
+    quoted.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+}
+
+/// `text` cut to `columns`, with `…` where something is missing.
+pub(super) fn clip(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let (start, _) = split(text, columns.saturating_sub(1));
+    format!("{start}…")
+}
+
+/// `text`, cut or filled up to exactly `columns`.
+pub(super) fn cell(text: &str, columns: usize) -> String {
+    let clipped = clip(text, columns);
+    let gap = columns.saturating_sub(width(&clipped));
+    clipped + &" ".repeat(gap)
+}
+
+/// All of `digits`, which have no blanks, on lines of equal length of at most `columns`.
+fn rows(digits: &str, columns: usize) -> Vec<String> {
+    let lines = digits.len().div_ceil(columns).max(1);
+    let even = digits.len().div_ceil(lines).next_multiple_of(4).min(columns);
+    let chars: Vec<char> = digits.chars().collect();
+    chars.chunks(even).map(|line| line.iter().collect()).collect()
+}
+
+/// All of `text` on lines of at most `columns`, broken between words where that is possible.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(2);
+    if text.len() > columns && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return rows(text, columns);
+    }
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while width(rest) > columns {
+        let (fits, _) = split(rest, columns);
+        // Where the next line begins: behind the last space, if the line is not mostly empty then.
+        let end = match fits.rfind(' ') {
+            Some(space) if width(fits.get(..space).unwrap_or_default()) * 3 > columns => space + 1,
+            _ => fits.len(),
+        };
+        let (line, tail) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        lines.push(line.to_owned());
+        rest = tail;
+    }
+    lines.push(rest.to_owned());
+    lines
+}
+
+/// The longest start of `text` that fits into `columns`, but one character at least, and the rest.
+fn split(text: &str, columns: usize) -> (&str, &str) {
+    let mut used = 0;
+    let end = text
+        .char_indices()
+        .find(|(at, c)| {
+            used += c.width().unwrap_or(0);
+            *at > 0 && used > columns
+        })
+        .map_or(text.len(), |(at, _)| at);
+    text.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapping_loses_nothing_and_never_exceeds_the_columns() {
+        for text in ["", "one two three four five", "日本語の目的 and more", &"x".repeat(50)]
+        {
+            for columns in 2..20 {
+                let lines = wrap(text, columns);
+                assert_eq!(lines.concat(), text);
+                assert!(lines.iter().all(|line| width(line) <= columns), "{columns}: {lines:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("shares and proofs", 11), ["shares and ", "proofs"]);
+    }
+
+    #[test]
+    fn long_numbers_are_cut_into_equal_lines() {
+        let lines = wrap(&"0123456789abcdef".repeat(9), 63);
+        assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [48, 48, 48]);
+        assert_eq!(lines.concat(), "0123456789abcdef".repeat(9));
+    }
+
+    #[test]
+    fn what_is_cut_is_marked() {
+        assert_eq!(clip("release.tar", 8), "release…");
+        assert_eq!(clip("release", 8), "release");
+        assert_eq!(width(&clip("日本語", 4)), 3);
+        assert_eq!(cell("ab", 4), "ab  ");
+    }
+
+    #[test]
+    fn marks_that_pile_up_are_spelled_out() {
+        assert_eq!(quoted("a\u{301}\u{302}"), r#""a\u{301}\u{302}""#);
+        assert_eq!(bare("a\u{e000}b"), r"a\u{e000}b");
+    }
+}
