@@ -16,6 +16,7 @@ mod complete;
 mod config;
 mod demo;
 mod discover;
+mod doctor;
 mod generate;
 mod init;
 mod inventory;
@@ -37,11 +38,11 @@ mod version;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::report::{Code, Failure};
 use crate::token::host;
-use args::{Cli, Command, KeysCommand, PeersCommand, TokenCommand, VaultCommand};
+use args::{Cli, Command, KeysCommand, PeersCommand, PolicyCommand, TokenCommand, VaultCommand};
 pub use global::Global;
 pub use output::{Output, Voice};
 
@@ -99,12 +100,15 @@ fn run(global: &Global, command: Command) -> Result<Output, Failure> {
         Command::Keys(command) => keys::run_keys(global, command),
         Command::Vault(VaultCommand::Move(args)) => vault::run_move(global, args),
         Command::Token(TokenCommand::List) => token::run_list(global),
+        Command::Policy(command) => policy::run_policy(global, command),
         Command::Log(args) => log::run_log(global, args),
         Command::Demo(args) => demo::run_demo(global, args),
         Command::Bench(args) => bench::run_bench(global, args),
         Command::Completions(args) => generate::run_completions(&args),
         Command::Complete(args) => complete::run_complete(&args),
         Command::Man(args) => generate::run_man(args),
+        Command::Config => config::run_config(global),
+        Command::Doctor(args) => doctor::run_doctor(global, args),
         Command::Version => version::run_version(),
     }
 }
@@ -131,12 +135,15 @@ fn name(command: &Command) -> &'static str {
         Command::Keys(KeysCommand::Delete { .. }) => "keys delete",
         Command::Vault(VaultCommand::Move(_)) => "vault move",
         Command::Token(TokenCommand::List) => "token list",
+        Command::Policy(PolicyCommand::Check(_)) => "policy check",
         Command::Log(_) => "log",
         Command::Demo(_) => "demo",
         Command::Bench(_) => "bench",
         Command::Completions(_) => "completions",
         Command::Complete(_) => "complete",
         Command::Man(_) => "man",
+        Command::Config => "config",
+        Command::Doctor(_) => "doctor",
         Command::Version => "version",
     }
 }
@@ -154,7 +161,12 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     if let Some(failure) = sigstore::recognise(argv) {
         return Err(Unparsed::Wrong(failure));
     }
-    Cli::try_parse_from(argv).map_err(|e| match e.kind() {
+    let parsed = Cli::command().try_get_matches_from(argv).and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        cli.global.settings = config::settings(&matches);
+        Ok(cli)
+    });
+    parsed.map_err(|e| match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unparsed::Help(e),
         _ => Unparsed::Wrong(usage(&e)),
     })

@@ -545,6 +545,201 @@ mod log {
     }
 }
 
+mod policy {
+    use super::*;
+
+    const RULES: &str = r#"
+[[rule]]
+peer = "bob"
+key = "vault"
+purpose = 'release \d+'
+max_count = 3
+not_after = 2026-12-31T00:00:00Z
+action = "allow"
+
+[[rule]]
+peer = "carol"
+action = "deny"
+"#;
+
+    fn with_rules() -> Sandbox {
+        let sandbox = Sandbox::with_device();
+        for (name, digit) in [("bob", "2"), ("carol", "3")] {
+            let fingerprint = digit.repeat(64);
+            sandbox.run(["peers", "add", name, "--fingerprint", &fingerprint]).exits(0);
+        }
+        sandbox.write("policy.toml", RULES);
+        sandbox
+    }
+
+    fn check(sandbox: &Sandbox, request: &[&str]) -> Ended {
+        let args = [&["policy", "check", "policy.toml", "--json", "--request"], request].concat();
+        sandbox.run(args)
+    }
+
+    #[test]
+    fn an_allowed_request_names_the_rule_and_is_not_counted() {
+        let sandbox = with_rules();
+        for _ in 0..5 {
+            let request =
+                ["peer=bob", "key=vault", "purpose=release 12", "time=2026-06-01T00:00:00Z"];
+            let result = check(&sandbox, &request).exits(0).json()["result"].take();
+            assert_eq!((&result["decision"], &result["rule"]), (&json!("allow"), &json!(1)));
+            assert_eq!(result["rules"][1]["fields"][0]["fits"], false);
+        }
+        assert!(!sandbox.path("home/state/policy.json").exists());
+    }
+
+    #[test]
+    fn a_refused_request_is_exit_9_and_says_which_field_does_not_fit() {
+        let sandbox = with_rules();
+        for (request, field) in [
+            (&["peer=carol", "key=vault", "purpose=release 1"][..], "peer"),
+            (&["peer=bob", "key=other", "purpose=release 1"], "key"),
+            (&["peer=bob", "key=vault", "purpose=release 1 and more"], "purpose"),
+            (
+                &["peer=bob", "key=vault", "purpose=release 1", "time=2027-01-01T00:00:00Z"],
+                "not_after",
+            ),
+        ] {
+            let ended = check(&sandbox, request).exits(9);
+            assert_eq!(ended.error_code(), "policy");
+            let fields = ended.json()["result"]["rules"][0]["fields"].take();
+            let wrong: Vec<&Value> = fields.as_array().unwrap().iter().collect();
+            let wrong = wrong.iter().find(|finding| finding["fits"] == false).unwrap();
+            assert_eq!(wrong["field"], field, "{request:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_may_be_an_event_or_a_log_entry() {
+        let sandbox = with_rules();
+        let event = json!({"event": "request", "ceremony": "sign", "key": "vault", "seconds": 60,
+            "purpose": "release 7", "time": "2026-06-01T00:00:00Z",
+            "requester": {"name": "whoever", "fingerprint": "2".repeat(64)}});
+        check(&sandbox, &[&event.to_string()]).exits(0);
+        sandbox.write("request.json", event.to_string());
+        check(&sandbox, &["request.json"]).exits(0);
+        for bad in ["nonsense", "pper=bob", "{", "digest=00", "ceremony=pair"] {
+            check(&sandbox, &[bad, "peer=bob"]).exits(2);
+        }
+        check(&sandbox, &["peer=mallory"]).exits(10).complains("mallory", "peers list");
+    }
+
+    #[test]
+    fn a_file_alone_is_read_and_what_is_odd_is_said() {
+        let sandbox = with_rules();
+        sandbox.run(["policy", "check", "policy.toml"]).exits(0);
+        sandbox.write("odd.toml", "[[rule]]\npeer = \"eve\"\naction = \"allow\"\n");
+        let said = sandbox.run(["policy", "check", "odd.toml"]).exits(0).stdout();
+        assert!(said.contains("never fits") && said.contains("max_count"), "{said}");
+        sandbox.write("broken.toml", "[[rule]]\npeer = 3\n");
+        sandbox.run(["policy", "check", "broken.toml"]).exits(2).complains("line 2", "");
+        sandbox.run(["policy", "check", "gone.toml"]).exits(10).complains("gone.toml", "");
+    }
+}
+
+mod config {
+    use super::*;
+
+    fn setting(ended: &Ended, name: &str) -> (Value, Value) {
+        let settings = ended.json()["result"]["settings"].take();
+        let found = settings.as_array().unwrap().iter().find(|s| s["name"] == name).cloned();
+        let found = found.unwrap_or_else(|| panic!("no {name}"));
+        (found["value"].clone(), found["source"].clone())
+    }
+
+    #[test]
+    fn each_setting_says_where_it_comes_from() {
+        let sandbox = Sandbox::with_device();
+        let file = "timeout = \"5m\"\ncolor = \"never\"\nidentity = \"identity.txt\"\n";
+        std::fs::create_dir_all(sandbox.path("home/config")).unwrap();
+        sandbox.write("home/config/config.toml", file);
+        let ended = Ended::of(
+            sandbox.command(["config", "--json", "--tls", "1.2"]).env("COSIGN_TIMEOUT", "90s"),
+        );
+        assert_eq!(setting(&ended, "tls"), (json!("1.2"), json!("flag")));
+        assert_eq!(setting(&ended, "timeout"), (json!("90s"), json!("variable")));
+        assert_eq!(setting(&ended, "color"), (json!("never"), json!("config.toml")));
+        assert_eq!(setting(&ended, "identity"), (json!("identity.txt"), json!("config.toml")));
+        assert_eq!(setting(&ended, "log_file"), (Value::Null, json!("default")));
+        assert_eq!(setting(&ended, "name"), (json!("alice"), json!("device")));
+    }
+
+    #[test]
+    fn a_way_to_unlock_that_was_named_is_the_only_one() {
+        let sandbox = Sandbox::with_device();
+        std::fs::create_dir_all(sandbox.path("home/config")).unwrap();
+        sandbox.write("home/config/config.toml", "identity = \"other.txt\"\n");
+        let ended = sandbox.run(["config", "--json", "--passphrase-file", "p"]);
+        assert_eq!(setting(&ended, "passphrase_file"), (json!("p"), json!("flag")));
+        assert_eq!(setting(&ended, "identity"), (Value::Null, json!("default")));
+    }
+}
+
+mod doctor {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn doctor(sandbox: &Sandbox) -> Ended {
+        sandbox.run(["doctor", "--json", "--wait", "1ms", "--identity", "identity.txt"])
+    }
+
+    fn check(ended: &Ended, name: &str) -> Value {
+        let checks = ended.json()["result"]["checks"].take();
+        checks.as_array().unwrap().iter().find(|c| c["name"] == name).cloned().unwrap()
+    }
+
+    #[test]
+    fn a_new_device_is_healthy() {
+        let ended = doctor(&Sandbox::with_device()).exits(0);
+        assert_eq!(ended.json()["result"]["healthy"], true);
+        for name in ["device", "permissions", "disk", "log", "keys", "peers", "clock", "random"] {
+            assert_eq!(check(&ended, name)["status"], "ok", "{name}");
+        }
+        check(&ended, "multicast");
+        check(&ended, "port");
+    }
+
+    #[test]
+    fn where_there_is_no_device_none_is_made() {
+        let sandbox = Sandbox::new();
+        let ended = sandbox.run(["doctor", "--json", "--wait", "1ms"]).exits(0);
+        assert_eq!(check(&ended, "device")["status"], "warn");
+        assert!(!sandbox.path("home").exists());
+    }
+
+    #[test]
+    fn what_is_broken_is_named_with_what_to_do() {
+        let sandbox = Sandbox::with_device();
+        let file = sandbox.path("home/data/identity.age");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let ended = doctor(&sandbox).exits(70);
+        assert_eq!(ended.json()["result"]["healthy"], false);
+        let broken = check(&ended, "permissions");
+        assert_eq!(broken["status"], "fail");
+        assert!(broken["hint"].as_str().unwrap().contains("chmod 600"), "{broken}");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+
+        let mut entry = cosign::vault::Entry { time: 4_000_000_000, ..Default::default() };
+        entry.ceremony = "sign".into();
+        let home = cosign::vault::Home::at(sandbox.path("home"));
+        cosign::vault::Log::append(&home, &entry).unwrap();
+        assert_eq!(check(&doctor(&sandbox).exits(70), "clock")["status"], "fail");
+        sandbox.write("home/state/log.jsonl", "{}\n");
+        assert_eq!(check(&doctor(&sandbox).exits(70), "log")["status"], "fail");
+    }
+
+    #[test]
+    fn a_peer_that_does_not_answer_is_named() {
+        let sandbox = Sandbox::with_device();
+        let add = ["peers", "add", "bob", "--fingerprint", &"2".repeat(64)];
+        sandbox.run([&add[..], &["--address", "127.0.0.1:1"]].concat()).exits(0);
+        let reach = check(&doctor(&sandbox).exits(0), "reach");
+        assert!(reach["status"] == "warn" && reach["found"].as_str().unwrap().contains("bob"));
+    }
+}
+
 mod completion {
     use super::*;
 

@@ -135,6 +135,40 @@ pub struct GlobalArgs {
     /// Colour on standard error; NO_COLOR is honoured
     #[arg(long, global = true, value_name = "WHEN")]
     pub color: Option<Color>,
+
+    /// All of these, and where each comes from.
+    #[arg(skip)]
+    pub settings: Vec<Setting>,
+}
+
+/// A setting and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Setting {
+    /// Its name, as in `config.toml`.
+    pub name: String,
+    /// What it is; `None` where nothing says.
+    pub value: Option<String>,
+    /// Who says so.
+    pub source: Origin,
+    /// The variable that may set it.
+    pub variable: Option<String>,
+}
+
+/// Who set something. Each comes before those below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A flag.
+    Flag,
+    /// An environment variable.
+    Variable,
+    /// `config.toml`.
+    #[serde(rename = "config.toml")]
+    File,
+    /// The device: a name is given once.
+    Device,
+    /// Nobody.
+    Default,
 }
 
 /// The TLS version to insist on.
@@ -218,6 +252,14 @@ pub enum Command {
   cosign token list"
     )]
     Token(TokenCommand),
+    /// Look at the rules that `listen --policy` decides by
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  cosign policy check policy.toml
+  cosign policy check policy.toml --request peer=alice key=vault 'purpose=release 1.2'"
+    )]
+    Policy(PolicyCommand),
     /// Print or check the record of every ceremony
     Log(LogArgs),
     /// Two devices on this machine discover, pair, make a key, sign and verify
@@ -237,6 +279,13 @@ One candidate a line: the text, a tab, what it is."
     Complete(CompleteArgs),
     /// Write the manual pages to a folder, or print the first one
     Man(ManArgs),
+    /// Print the settings, and where each comes from
+    #[command(after_help = "Examples:
+  cosign config
+  COSIGN_TIMEOUT=5m cosign config --json | jq '.result.settings[] | select(.source != \"default\")'")]
+    Config,
+    /// Look for what keeps devices from finding, trusting and reaching each other
+    Doctor(DoctorArgs),
     /// Print the version
     #[command(after_help = "Examples:
   cosign version
@@ -757,6 +806,32 @@ pub struct RefreshArgs {
     pub reach: ReachArgs,
 }
 
+/// `cosign policy`
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say what the rules of a file would answer, and why
+    Check(PolicyCheckArgs),
+}
+
+/// `cosign policy check`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign policy check policy.toml
+  cosign policy check policy.toml --request peer=alice key=vault 'purpose=release 1.2'
+  cosign policy check policy.toml --request peer=alice digest=5a7f8d… time=2026-12-31T23:00:00+01:00
+  cosign log --json | jq -c '.result.entries[-1]' | cosign policy check policy.toml --request -
+
+Exit code 0: the file is in order and the request would be allowed; 9: it would be refused. No use of a rule is counted.")]
+pub struct PolicyCheckArgs {
+    /// The policy file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A request: FIELD=VALUE for peer, ceremony, key, digest, purpose and time, or a JSON object
+    /// such as a request event or a log entry, or a file with one; - is standard input
+    #[arg(long, value_name = "FIELD=VALUE|JSON", num_args = 1..)]
+    pub request: Vec<String>,
+}
+
 /// `cosign log`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -767,6 +842,22 @@ pub struct LogArgs {
     /// Check that no line was changed, removed or put in between
     #[arg(long)]
     pub verify: bool,
+}
+
+/// `cosign doctor`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign doctor
+  cosign doctor --json | jq '.result.checks[] | select(.status != \"ok\")'
+
+Exit code 0: nothing is broken, warnings apart; 70: something is. It asks nothing and repairs nothing.")]
+pub struct DoctorArgs {
+    /// How long to listen for other devices
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2s")]
+    pub wait: Duration,
+    /// Use this network interface only
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
 }
 
 /// `cosign demo`

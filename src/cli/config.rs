@@ -1,17 +1,23 @@
-//! `config.toml`: what no flag and no variable says.
+//! `config.toml`, what no flag and no variable says, and `cosign config`, what all three come to.
 
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory as _};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use serde_json::json;
 
-use super::args::{Color, GlobalArgs, Tls, duration};
+use super::args::{Cli, Color, GlobalArgs, Origin, Setting, Tls, duration};
+use super::output::Table;
 use super::policy::in_one_line;
+use super::{Global, Output, unlock};
+use crate::device::Label;
 use crate::report::{Code, Failure};
-use crate::vault::Home;
+use crate::vault::{Home, Vault};
 
 /// The settings. All are optional.
 #[derive(Debug, Default, Deserialize)]
@@ -53,20 +59,123 @@ impl Config {
         let named = args.identity.is_some()
             || args.passphrase_file.is_some()
             || args.passphrase_fd.is_some();
+        let GlobalArgs { settings, .. } = args;
+        let shown = |path: &PathBuf| path.display().to_string();
         if !named {
-            args.identity.clone_from(&self.identity);
-            args.passphrase_file.clone_from(&self.passphrase_file);
+            fill(&mut args.identity, &self.identity, settings, "identity", shown);
+            fill(
+                &mut args.passphrase_file,
+                &self.passphrase_file,
+                settings,
+                "passphrase_file",
+                shown,
+            );
         }
         if args.pin_fd.is_none() && args.pin_file.is_none() {
-            args.pin_file.clone_from(&self.pin_file);
+            fill(&mut args.pin_file, &self.pin_file, settings, "pin_file", shown);
         }
-        if args.module.is_none() {
-            args.module.clone_from(&self.module);
-        }
-        args.timeout = args.timeout.or(self.timeout);
-        args.tls = args.tls.or(self.tls);
-        args.color = args.color.or(self.color);
+        fill(&mut args.module, &self.module, settings, "module", shown);
+        let span = |time: &Duration| humantime::format_duration(*time).to_string();
+        fill(&mut args.timeout, &self.timeout, settings, "timeout", span);
+        fill(&mut args.tls, &self.tls, settings, "tls", word);
+        fill(&mut args.color, &self.color, settings, "color", word);
     }
+}
+
+/// Takes a value from the file where there is none yet, and notes that it comes from there.
+fn fill<T: Clone>(
+    open: &mut Option<T>,
+    given: &Option<T>,
+    settings: &mut [Setting],
+    name: &str,
+    shown: impl Fn(&T) -> String,
+) {
+    let (None, Some(value)) = (&open, given) else { return };
+    *open = Some(value.clone());
+    if let Some(setting) = settings.iter_mut().find(|setting| setting.name == name) {
+        setting.value = Some(shown(value));
+        setting.source = Origin::File;
+    }
+}
+
+fn word(value: &impl clap::ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// The global flags of a command line with their values and where those come from.
+pub(super) fn settings(matches: &ArgMatches) -> Vec<Setting> {
+    // Global flags are known to the innermost command as well, whichever it was given to.
+    let mut leaf = matches;
+    while let Some((_, sub)) = leaf.subcommand() {
+        leaf = sub;
+    }
+    let cli = Cli::command();
+    let flags = cli.get_arguments().filter(|arg| arg.is_global_set());
+    let setting = |arg: &clap::Arg| {
+        let source = match leaf.value_source(arg.get_id().as_str()) {
+            Some(ValueSource::CommandLine) => Origin::Flag,
+            Some(ValueSource::EnvVariable) => Origin::Variable,
+            _ => Origin::Default,
+        };
+        let id = arg.get_id().as_str();
+        let value = match arg.get_action() {
+            ArgAction::SetTrue => Some(leaf.get_flag(id).to_string()),
+            ArgAction::Count => Some(leaf.get_count(id).to_string()),
+            _ => leaf.get_raw(id).map(|values| {
+                let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+                values.join(" ")
+            }),
+        };
+        let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+        Setting { name: id.to_owned(), value, source, variable }
+    };
+    flags.map(setting).collect()
+}
+
+/// `cosign config`
+pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
+    let home = unlock::home(global)?;
+    let file = home.config.join("config.toml");
+    let name = match (Vault::device(&home), &global.name) {
+        (Ok(device), _) => (Some(device.name), Origin::Device),
+        (Err(_), Some(name)) => (Some(name.clone()), Origin::File),
+        (Err(_), None) => (None, Origin::Default),
+    };
+    let mut settings = global.args.settings.clone();
+    for setting in settings.iter_mut().filter(|setting| setting.value.is_none()) {
+        setting.value = match setting.name.as_str() {
+            "color" => Some(word(&Color::default())),
+            "tls" => Some(word(&Tls::Any)),
+            _ => None,
+        };
+    }
+    settings.push(Setting { name: "name".into(), value: name.0, source: name.1, variable: None });
+    settings.sort_by(|a, b| a.name.cmp(&b.name));
+
+    let mut table = Table::new(["NAME", "VALUE", "SOURCE", "VARIABLE"]);
+    for Setting { name, value, source, variable } in &settings {
+        let variable = variable.as_deref().unwrap_or_default();
+        let source = serde_json::to_value(source).unwrap_or_default();
+        table.row([
+            name,
+            &Label::capped(value.as_deref().unwrap_or("-"), 200).to_string(),
+            source.as_str().unwrap_or_default(),
+            variable,
+        ]);
+    }
+    let folders = [("config", &home.config), ("data", &home.data), ("state", &home.state)];
+    let mut text = table.text() + "\n";
+    for (what, folder) in folders {
+        text += &format!("{what:<7}{}\n", folder.display());
+    }
+    let there = if file.exists() { "" } else { " (not there)" };
+    text += &format!("file   {}{there}\n", file.display());
+    let result = json!({
+        "settings": settings,
+        "config": home.config, "data": home.data, "state": home.state,
+        "file": file, "file_exists": file.exists(),
+    });
+    Output::new(result, text)
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

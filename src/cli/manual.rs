@@ -138,8 +138,11 @@ fn exits(name: &str) -> Vec<Code> {
         "keys-delete" => {
             vec![Usage, Denied, NotFound, Interaction, Conflict, Internal, Interrupted]
         }
+        "doctor" => vec![Usage, Internal, Interrupted],
         "verify" => vec![Invalid, Usage, NotFound, Internal],
         "log" => vec![Invalid, Usage, Internal],
+        "token" | "token-list" => vec![Usage, Locked, NotFound, Internal],
+        "vault" | "vault-move" => [&[Usage, Denied][..], &vault].concat(),
         "peers-add" => vec![Usage, Conflict, Internal],
         "peers" | "peers-rename" => vec![Usage, NotFound, Conflict, Internal],
         "peers-forget" | "keys-show" => vec![Usage, NotFound, Internal],

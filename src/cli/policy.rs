@@ -4,6 +4,8 @@
 //! matches the answer is no. What cannot be read or understood is an error, never a match.
 //! A rule with `max_count` is charged on disk before its answer leaves.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -22,6 +24,7 @@ use crate::progress::RequestView;
 use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::vault::{Home, Peers};
+pub(super) use check::run_policy;
 
 /// The rules of one file, for the device in one home.
 #[derive(Debug)]
@@ -68,6 +71,15 @@ struct Rule {
 enum Action {
     Allow,
     Deny,
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -132,10 +144,9 @@ impl Policy {
         peer: impl Fn(&str) -> Option<Fingerprint>,
         request: &RequestView,
     ) -> Result<Decision, Failure> {
-        let broken =
-            |e| Failure::new(Code::Internal, format!("cannot keep the policy's counts: {e}"));
         let mut counters = Counters::lock(&self.home.state).map_err(broken)?;
-        let decision = self.judge(request, peer, now, &counters)?;
+        let case = Case { request, peer: &peer, now, counters: &counters };
+        let decision = self.judge(&case)?;
         if let Decision::Allow(n) | Decision::Deny(Some(n)) = decision
             && let Some(rule) = self.rules.get(n.saturating_sub(1))
             && rule.max_count.is_some()
@@ -146,35 +157,95 @@ impl Policy {
     }
 
     /// The rules alone.
-    fn judge(
-        &self,
-        request: &RequestView,
-        peer: impl Fn(&str) -> Option<Fingerprint>,
-        now: OffsetDateTime,
-        counters: &Counters,
-    ) -> Result<Decision, Failure> {
+    fn judge(&self, case: &Case<'_>) -> Result<Decision, Failure> {
         for (n, rule) in (1..).zip(&self.rules) {
-            let spent =
-                rule.max_count.is_some_and(|max| counters.count(&self.counter(rule)) >= max);
-            if spent || !rule.fits(request, &peer, now) || !self.digest_fits(rule, request)? {
-                continue;
+            if self.fits(rule, case)? {
+                return Ok(match rule.action {
+                    Action::Allow => Decision::Allow(n),
+                    Action::Deny => Decision::Deny(Some(n)),
+                });
             }
-            return Ok(match rule.action {
-                Action::Allow => Decision::Allow(n),
-                Action::Deny => Decision::Deny(Some(n)),
-            });
         }
         Ok(Decision::Deny(None))
     }
 
-    /// A rule with several ways to name digests matches what any of them names.
-    fn digest_fits(&self, rule: &Rule, request: &RequestView) -> Result<bool, Failure> {
-        let given = rule.digest.as_deref().unwrap_or_default();
-        Ok(match self.listed(rule)? {
-            None if rule.digest.is_none() => true,
-            listed => {
-                let mut all = given.iter().chain(listed.iter().flatten());
-                all.any(|digest| digest.0 == request.digest)
+    /// Whether every given field fits. What comes after the first that does not is not looked at:
+    /// a digest file that cannot be read matters only to the requests that it is about.
+    fn fits(&self, rule: &Rule, case: &Case<'_>) -> Result<bool, Failure> {
+        for field in FIELDS {
+            if self.finding(field, rule, case)?.is_some_and(|finding| !finding.fits) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A field of a rule held against a request; `None` if the rule does not give it.
+    fn finding(
+        &self,
+        field: Field,
+        rule: &Rule,
+        case: &Case<'_>,
+    ) -> Result<Option<Finding>, Failure> {
+        let Case { request, now, .. } = case;
+        let held = match field {
+            Field::Peer => {
+                let named = rule.peer.parse().ok().or_else(|| (case.peer)(&rule.peer));
+                let asks =
+                    named.is_some_and(|f: Fingerprint| f.to_hex() == request.requester.fingerprint);
+                let why = match (named, asks) {
+                    (_, true) => format!("{:?} asks", rule.peer),
+                    (None, _) => format!("no device called {:?} is paired", rule.peer),
+                    (Some(_), _) => format!("{:?} does not ask", rule.peer),
+                };
+                Some((asks, why))
+            }
+            Field::Ceremony => rule.ceremony.map(|ceremony| {
+                let fits = ceremony.name() == request.ceremony;
+                (
+                    fits,
+                    format!("{} is asked for, {} is ruled on", request.ceremony, ceremony.name()),
+                )
+            }),
+            Field::Key => rule.key.as_ref().map(|key| {
+                (*key == request.key, format!("the key is {:?}, the rule's {key:?}", request.key))
+            }),
+            Field::Purpose => rule.purpose.as_ref().map(|purpose| {
+                let text = request.purpose.as_str();
+                let fits = purpose.expression.is_match(text);
+                let verb = if fits { "matches" } else { "does not match" };
+                (fits, format!("all of {text:?} {verb} '{}'", purpose.text))
+            }),
+            Field::NotAfter => rule.not_after.map(|end| {
+                let fits = *now <= end.0;
+                let verb = if fits { "ends" } else { "ended" };
+                (fits, format!("the rule {verb} at {}", clock::rfc3339(end.0.unix_timestamp())))
+            }),
+            Field::Hours => rule.hours.map(|hours| {
+                let time = now.time();
+                let shown = format!("{:02}:{:02}", time.hour(), time.minute());
+                (hours.contain(time), format!("it is {shown}, the rule is for {}", hours.text()))
+            }),
+            Field::MaxCount => rule.max_count.map(|max| {
+                let count = case.counters.count(&self.counter(rule));
+                (count < max, format!("used {count} of {max} times"))
+            }),
+            Field::Digest => self.named(rule)?.map(|named| {
+                let fits = named.iter().any(|digest| digest.0 == request.digest);
+                let among = if fits { "is" } else { "is not" };
+                (fits, format!("the digest {among} one of {} that are named", named.len()))
+            }),
+        };
+        Ok(held.map(|(fits, why)| Finding { field: field.name(), fits, why }))
+    }
+
+    /// The digests that a rule names, in either way; `None` if it is for any.
+    fn named(&self, rule: &Rule) -> Result<Option<Vec<Digest>>, Failure> {
+        let listed = self.listed(rule)?;
+        Ok(match (&rule.digest, listed) {
+            (None, listed) => listed,
+            (Some(given), listed) => {
+                Some(given.iter().cloned().chain(listed.into_iter().flatten()).collect())
             }
         })
     }
@@ -210,22 +281,6 @@ impl Policy {
 }
 
 impl Rule {
-    /// Whether every field but the digests and the count matches.
-    fn fits(
-        &self,
-        request: &RequestView,
-        peer: impl Fn(&str) -> Option<Fingerprint>,
-        now: OffsetDateTime,
-    ) -> bool {
-        let named = self.peer.parse().ok().or_else(|| peer(&self.peer));
-        named.is_some_and(|fingerprint| fingerprint.to_hex() == request.requester.fingerprint)
-            && self.ceremony.is_none_or(|c| c.name() == request.ceremony)
-            && self.key.as_ref().is_none_or(|key| *key == request.key)
-            && self.purpose.as_ref().is_none_or(|p| p.0.is_match(request.purpose.as_str()))
-            && self.not_after.is_none_or(|end| now <= end.0)
-            && self.hours.is_none_or(|hours| hours.contain(now.time()))
-    }
-
     fn identity(&self) -> Vec<u8> {
         let digests: Vec<&[u8]> =
             self.digest.iter().flatten().map(|digest| digest.0.as_bytes()).collect();
@@ -234,7 +289,7 @@ impl Rule {
             self.peer.as_bytes(),
             self.ceremony.map_or("", Ceremony::name).as_bytes(),
             self.key.as_deref().unwrap_or_default().as_bytes(),
-            self.purpose.as_ref().map_or("", |p| p.0.as_str()).as_bytes(),
+            self.purpose.as_ref().map_or("", |p| p.expression.as_str()).as_bytes(),
             &length_prefixed(&digests),
             file.unwrap_or_default().as_bytes(),
             &[u8::from(self.action == Action::Allow)],
@@ -242,9 +297,72 @@ impl Rule {
     }
 }
 
+/// What the rules are held against.
+struct Case<'c> {
+    request: &'c RequestView,
+    /// The fingerprint of the paired device of this name.
+    peer: &'c dyn Fn(&str) -> Option<Fingerprint>,
+    now: OffsetDateTime,
+    counters: &'c Counters,
+}
+
+/// What a rule may say, in the order in which it is looked at.
+#[derive(Clone, Copy)]
+enum Field {
+    Peer,
+    Ceremony,
+    Key,
+    Purpose,
+    NotAfter,
+    Hours,
+    MaxCount,
+    Digest,
+}
+
+const FIELDS: [Field; 8] = [
+    Field::Peer,
+    Field::Ceremony,
+    Field::Key,
+    Field::Purpose,
+    Field::NotAfter,
+    Field::Hours,
+    Field::MaxCount,
+    Field::Digest,
+];
+
+impl Field {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Ceremony => "ceremony",
+            Self::Key => "key",
+            Self::Purpose => "purpose",
+            Self::NotAfter => "not_after",
+            Self::Hours => "hours",
+            Self::MaxCount => "max_count",
+            Self::Digest => "digest",
+        }
+    }
+}
+
+/// Whether a field of a rule fits a request, and why.
+#[derive(Debug, Serialize)]
+struct Finding {
+    field: &'static str,
+    fits: bool,
+    why: String,
+}
+
+fn broken(error: io::Error) -> Failure {
+    Failure::new(Code::Internal, format!("cannot keep the policy's counts: {error}"))
+}
+
 /// A regular expression over the whole purpose.
 #[derive(Debug)]
-struct Purpose(Regex);
+struct Purpose {
+    text: String,
+    expression: Regex,
+}
 
 impl<'de> Deserialize<'de> for Purpose {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -258,12 +376,13 @@ impl<'de> Deserialize<'de> for Purpose {
         };
         // On its own first: `a)|(b` would otherwise step out of the anchors.
         Regex::new(&text).map_err(complain)?;
-        Regex::new(&format!(r"\A(?:{text})\z")).map(Self).map_err(complain)
+        let expression = Regex::new(&format!(r"\A(?:{text})\z")).map_err(complain)?;
+        Ok(Self { text, expression })
     }
 }
 
 /// 64 lower-case hexadecimal digits.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Digest(String);
 
 const NO_DIGEST: &str = "a digest has 64 hexadecimal digits";
@@ -311,6 +430,12 @@ impl Hours {
         }
     }
 
+    fn text(self) -> String {
+        let Self { from, until } = self;
+        let time = |time: Time| format!("{:02}:{:02}", time.hour(), time.minute());
+        format!("{}-{}", time(from), time(until))
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (from, until) = text.split_once('-')?;
         let time = |text: &str| {
@@ -333,7 +458,8 @@ impl<'de> Deserialize<'de> for Hours {
 struct Counters {
     path: PathBuf,
     counts: BTreeMap<String, u64>,
-    _lock: File,
+    /// `None` where they are only read.
+    _lock: Option<File>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -350,13 +476,18 @@ impl Counters {
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(state.join("policy.lock"))?;
         lock.lock()?;
+        Ok(Self { _lock: Some(lock), ..Self::read(state)? })
+    }
+
+    /// The counts as they are now, to look at.
+    fn read(state: &Path) -> io::Result<Self> {
         let path = state.join("policy.json");
         let file = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice::<CounterFile>(&bytes)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => CounterFile::default(),
             Err(e) => return Err(e),
         };
-        Ok(Self { path, counts: file.counts, _lock: lock })
+        Ok(Self { path, counts: file.counts, _lock: None })
     }
 
     fn count(&self, counter: &str) -> u64 {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
+use super::file;
 
 /// The three directories of a device. Each is made when first written to, mode 0700.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,26 @@ impl Home {
             data: base("XDG_DATA_HOME", ".local/share")?,
             state: base("XDG_STATE_HOME", ".local/state")?,
         })
+    }
+
+    /// Looks at the mode of everything that is here, and counts it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LooseMode`] for the first file or directory that others can get at.
+    pub fn check_modes(&self) -> Result<usize, Error> {
+        let mut rest: Vec<PathBuf> = self.roots().map(Path::to_owned).to_vec();
+        let mut count: usize = 0;
+        while let Some(path) = rest.pop() {
+            if path.is_dir() {
+                file::check_dir(&path)?;
+                rest.extend(file::list(&path)?);
+            } else if file::open(&path)?.is_none() {
+                continue;
+            }
+            count = count.saturating_add(1);
+        }
+        Ok(count)
     }
 
     /// The three directories.

@@ -1,0 +1,332 @@
+//! `cosign doctor`: what keeps devices from working together, why, and what to do about it.
+//!
+//! It asks nothing and repairs nothing. The vault is opened only where that needs nobody.
+
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::DoctorArgs;
+use super::ceremony::block_on;
+use super::{Global, Output, token, unlock};
+use crate::net::{mdns, tcp};
+use crate::report::{Code, Failure};
+use crate::run::clock;
+use crate::run::reach::PORT;
+use crate::vault::{Error, Home, KeyState, Ledger, Lock, Log, Peers, Unlock, Vault, keys};
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Ok,
+    /// Works, or will; something is worth knowing.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    status: Status,
+    /// What was found, or what is wrong.
+    found: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, status: Status::Ok, found: found.into(), hint: None }
+    }
+
+    fn warn(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name, status: Status::Warn, found: found.into(), hint: Some(hint.into()) }
+    }
+
+    fn fail(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name, status: Status::Fail, found: found.into(), hint: Some(hint.into()) }
+    }
+
+    /// What a failure says.
+    fn of(name: &'static str, failure: Failure) -> Self {
+        Self { name, status: Status::Fail, found: failure.message, hint: failure.hint }
+    }
+}
+
+/// `cosign doctor`
+pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Failure> {
+    let home = unlock::home(global)?;
+    let mut checks = vec![device(global, &home), permissions(&home), space(&home), log(&home)];
+    checks.push(tokens(global, &home));
+    checks.extend(known(&home));
+    checks.extend([clock_stands(&home), random()]);
+    checks.push(multicast());
+    let network = block_on(async { Ok(network(&home, &args).await) })?;
+    checks.extend(network);
+
+    let broken = checks.iter().filter(|check| check.status == Status::Fail).count();
+    let mut text = String::new();
+    for Check { name, status, found, hint } in &checks {
+        let word = match status {
+            Status::Ok => "ok",
+            Status::Warn => "note",
+            Status::Fail => "FAIL",
+        };
+        text += &format!("{word:<5} {name:<12} {found}\n");
+        text += &hint.iter().map(|hint| format!("{:19}{hint}\n", "")).collect::<String>();
+    }
+    let result = json!({ "healthy": broken == 0, "checks": checks });
+    let output = Output::new(result, text)?;
+    if broken == 0 {
+        return Ok(output);
+    }
+    let what = if broken == 1 { "one thing is" } else { "several things are" };
+    Ok(output.but(Failure::new(Code::Internal, format!("{what} broken: see FAIL above"))))
+}
+
+/// Whether there is a device, and whether what was given opens it.
+fn device(global: &Global, home: &Home) -> Check {
+    const NAME: &str = "device";
+    let (lock, device) = match Vault::lock(home).and_then(|l| Ok((l, Vault::device(home)?))) {
+        Ok(found) => found,
+        Err(Error::NoVault { path }) => {
+            let found = format!("none in {} yet", path.display());
+            return Check::warn(
+                NAME,
+                found,
+                "`cosign init` makes one, or the first command that needs one",
+            );
+        }
+        Err(e) => return Check::of(NAME, e.into()),
+    };
+    let found = format!("{:?}, id {}", device.name, device.fingerprint.device_id());
+    match (lock, &global.args.identity) {
+        (_, Some(file)) => match Vault::open(home, &Unlock::Identity(file.clone())) {
+            Ok(_) => Check::ok(NAME, format!("{found}; {} opens it", file.display())),
+            Err(e) => Check::of(NAME, e.into()),
+        },
+        (Lock::Passphrase, None) => Check::ok(NAME, format!("{found}; sealed with a passphrase")),
+        (Lock::Token, None) => Check::ok(NAME, format!("{found}; sealed to a token")),
+        (_, None) => {
+            let hint = "give it with --identity FILE or COSIGN_IDENTITY, or in config.toml";
+            Check::warn(NAME, format!("{found}; its identity file was not named"), hint)
+        }
+    }
+}
+
+/// Whether the modules answer, and the token that opens the vault is there.
+fn tokens(global: &Global, home: &Home) -> Check {
+    const NAME: &str = "token";
+    let mut infos = Vec::new();
+    for seen in token::survey(global) {
+        match seen.tokens {
+            Ok(tokens) => infos.extend(tokens),
+            Err(e) => {
+                let Failure { message, hint, .. } = e.into();
+                return Check { name: NAME, status: Status::Warn, found: message, hint };
+            }
+        }
+    }
+    match Vault::token(home) {
+        Ok(Some(record)) if !infos.iter().any(|info| record.uri.matches(info)) => Check::fail(
+            NAME,
+            format!("{} opens the vault and is not there", record.uri),
+            "plug it in, or name its module with --module",
+        ),
+        Ok(Some(record)) => Check::ok(NAME, format!("{} is there", record.uri)),
+        _ if infos.is_empty() => Check::ok(NAME, "none is plugged in, and none is needed"),
+        _ => Check::ok(NAME, format!("{} plugged in, and none is needed", infos.len())),
+    }
+}
+
+/// Whether others can get at the files.
+fn permissions(home: &Home) -> Check {
+    const NAME: &str = "permissions";
+    match home.check_modes() {
+        Ok(0) => Check::ok(NAME, "there are no files yet"),
+        Ok(count) => Check::ok(NAME, format!("{count} files and folders, for their owner alone")),
+        Err(e) => Check::of(NAME, e.into()),
+    }
+}
+
+/// Whether a share, a log line and a ledger line still fit.
+fn space(home: &Home) -> Check {
+    const NAME: &str = "disk";
+    let there = home.state.ancestors().find(|dir| dir.is_dir());
+    let free = there.and_then(|dir| rustix::fs::statvfs(dir).ok());
+    match free.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)) {
+        Some(bytes) if bytes < MIN_SPACE => Check::fail(
+            NAME,
+            format!("{} kB are free where {} is", bytes / 1000, home.state.display()),
+            "make room: what cannot be recorded is not done",
+        ),
+        Some(bytes) => Check::ok(NAME, format!("{} MB are free", bytes / 1_000_000)),
+        None => Check::warn(NAME, "free space is not known", "is the folder on a network?"),
+    }
+}
+
+fn log(home: &Home) -> Check {
+    match Log::verify(home) {
+        Ok(count) => Check::ok("log", format!("the chain of {count} entries is whole")),
+        Err(e) => Check::of("log", e.into()),
+    }
+}
+
+/// Keys that wait, peers that were banned, pairings that are over.
+fn known(home: &Home) -> Vec<Check> {
+    let mut checks = Vec::new();
+    match keys::list(home) {
+        Err(e) => checks.push(Check::of("keys", e.into())),
+        Ok(records) => {
+            let pending = records.iter().find(|key| key.state == KeyState::Pending);
+            let ledger = Vault::exists(home).then(|| Ledger::open(home)).transpose();
+            let retired = match &ledger {
+                Ok(Some(ledger)) => {
+                    records.iter().find(|key| !ledger.retired(&key.epoch).is_empty())
+                }
+                _ => None,
+            };
+            checks.push(match (&ledger, retired, pending) {
+                (Err(e), ..) => Check::fail("keys", e.to_string(), "restore state/ledger.jsonl"),
+                (_, Some(key), _) => Check::warn(
+                    "keys",
+                    format!("a device is banned under key {:?}", key.name),
+                    format!("`cosign keys show {}` says which; find out why first", key.name),
+                ),
+                (_, None, Some(key)) => Check::warn(
+                    "keys",
+                    format!("key {:?} is unfinished", key.name),
+                    format!("finish it with `cosign keygen --key {} --resume`", key.name),
+                ),
+                (_, None, None) => Check::ok("keys", format!("{} ready", records.len())),
+            });
+        }
+    }
+    checks.push(match Peers::load(home) {
+        Err(e) => Check::of("peers", e.into()),
+        Ok(peers) => {
+            let now = clock::unix_now();
+            match peers.iter().find(|peer| peer.is_expired(now)) {
+                Some(peer) => Check::warn(
+                    "peers",
+                    format!("the pairing with {:?} is over", peer.name),
+                    format!("`cosign pair {}` again, with --remember to keep it", peer.name),
+                ),
+                None => Check::ok("peers", format!("{} paired", peers.iter().count())),
+            }
+        }
+    });
+    checks
+}
+
+/// Whether the clock is where it was, or later.
+fn clock_stands(home: &Home) -> Check {
+    let now = clock::unix_now();
+    let logged = Log::entries(home).unwrap_or_default().iter().map(|entry| entry.time).max();
+    let made = Vault::device(home).ok().map(|device| device.created);
+    let latest = logged.max(made);
+    let shown = clock::rfc3339(now);
+    let hint = "set it, or let NTP do so: sessions end and policies decide by it";
+    match latest {
+        Some(latest) if latest > now.saturating_add(SKEW) => {
+            let found =
+                format!("it is {shown}, but something was recorded at {}", clock::rfc3339(latest));
+            Check::fail("clock", found, hint)
+        }
+        _ if now < BUILT => {
+            Check::fail("clock", format!("it is {shown}, before this was made"), hint)
+        }
+        _ => Check::ok("clock", format!("{shown}, local offset {}", clock::local_now().offset())),
+    }
+}
+
+/// Whether the operating system gives random bytes that are not the same.
+fn random() -> Check {
+    match (clock::nonce(), clock::nonce()) {
+        (Ok(one), Ok(other)) if one != other => {
+            Check::ok("random", "the operating system's generator answers")
+        }
+        (Ok(_), Ok(_)) => Check::fail(
+            "random",
+            "the operating system gave the same bytes twice",
+            "sign nothing here: a nonce that repeats gives the key away",
+        ),
+        (Err(failure), _) | (_, Err(failure)) => Check::of("random", failure),
+    }
+}
+
+/// Whether a multicast packet of this machine comes back to it.
+fn multicast() -> Check {
+    const NAME: &str = "multicast";
+    let heard = || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.join_multicast_v4(&GROUP, &Ipv4Addr::UNSPECIFIED)?;
+        socket.set_multicast_loop_v4(true)?;
+        // Nobody else shall hear it.
+        socket.set_multicast_ttl_v4(0)?;
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        socket.send_to(WORD, (GROUP, socket.local_addr()?.port()))?;
+        let mut bytes = [0; WORD.len()];
+        socket.recv_from(&mut bytes).map(|_| bytes == *WORD)
+    };
+    let hint = "name devices with --peer HOST:PORT; is there a network, and does a firewall pass UDP 5353?";
+    match heard() {
+        Ok(true) => Check::ok(NAME, "a packet to this machine's own group comes back"),
+        Ok(false) => Check::warn(NAME, "something else came back", hint),
+        Err(e) => Check::warn(NAME, format!("no packet comes back: {e}"), hint),
+    }
+}
+
+/// Who is near, whether the usual port is free, and whether known addresses answer.
+async fn network(home: &Home, args: &DoctorArgs) -> Vec<Check> {
+    let own = Vault::device(home).map(|device| device.fingerprint.device_id());
+    let seen = mdns::browse(args.wait, &own.unwrap_or_default(), args.interface.as_deref()).await;
+    let mut checks = vec![match seen.len() {
+        0 => Check::warn(
+            "devices",
+            format!("nobody was seen in {}", humantime::format_duration(args.wait)),
+            "is `cosign listen` running there? guest networks, VPNs and containers do not pass \
+             multicast: use --peer HOST:PORT",
+        ),
+        count => Check::ok("devices", format!("{count} near; `cosign discover` lists them")),
+    }];
+    checks.push(match tcp::Listener::bind(None, PORT).await {
+        Ok(_) => Check::ok("port", format!("TCP {PORT} is free for `cosign listen`")),
+        Err(e) => Check::warn(
+            "port",
+            format!("TCP {PORT} cannot be had: {e}"),
+            "a `cosign listen` may hold it; another one takes a free port, or --port N",
+        ),
+    });
+    let peers = Peers::load(home).unwrap_or_default();
+    for peer in peers.iter() {
+        let Some(address) = &peer.address else { continue };
+        checks.push(match tcp::dial(address, PATIENCE).await {
+            Ok(_) => Check::ok("reach", format!("{:?} answers at {address}", peer.name)),
+            Err(e) => Check::warn(
+                "reach",
+                format!("{:?} does not answer at {address}: {e}", peer.name),
+                "is `cosign listen` running there, and does a firewall let that port through?",
+            ),
+        });
+    }
+    checks
+}
+
+/// Of the block for use within one machine or site (RFC 2365).
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 46, 73);
+const WORD: &[u8; 13] = b"cosign doctor";
+/// How long a known address has to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Less than this and a refresh may not fit.
+const MIN_SPACE: u64 = 10_000_000;
+/// How far ahead of now a record may be: clocks are set while a program runs.
+const SKEW: i64 = 60;
+/// 2026-01-01: no device's clock is before the program's year.
+const BUILT: i64 = 1_767_225_600;

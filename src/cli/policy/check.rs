@@ -1,0 +1,247 @@
+//! `cosign policy check`: what the rules of a file would say to a request, and why. Nothing is
+//! counted and nothing is written.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Action, Case, Counters, Decision, Digest, FIELDS, Finding, Policy, Rule, broken};
+use crate::cli::args::{PolicyCheckArgs, PolicyCommand};
+use crate::cli::output::Table;
+use crate::cli::signature::read_file;
+use crate::cli::{Global, Output, unlock};
+use crate::device::{Fingerprint, Label};
+use crate::progress::{PartyView, RequestView, Source};
+use crate::report::{Code, Failure};
+use crate::run::clock;
+use crate::vault::Peers;
+
+/// `cosign policy`
+pub(in crate::cli) fn run_policy(
+    global: &Global,
+    command: PolicyCommand,
+) -> Result<Output, Failure> {
+    let PolicyCommand::Check(PolicyCheckArgs { file, request }) = command;
+    let home = unlock::home(global)?;
+    let policy = Policy::load(&file, &home)?;
+    let peers = Peers::load(&home)?;
+    let counters = Counters::read(&home.state).map_err(broken)?;
+    let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
+    if request.is_empty() {
+        return policy.described(&peer);
+    }
+    let asked = Asked::read(&request)?;
+    let (view, time) = asked.view(&peer)?;
+    let local = clock::local_now();
+    let now = time.map_or(local, |time| time.to_offset(local.offset()));
+    policy.explained(&Case { request: &view, peer: &peer, now, counters: &counters })
+}
+
+impl Policy {
+    /// Every rule held against a request, and what comes of it.
+    fn explained(&self, case: &Case<'_>) -> Result<Output, Failure> {
+        let decision = self.judge(case)?;
+        let (allowed, decided) = match decision {
+            Decision::Allow(n) => (true, Some(n)),
+            Decision::Deny(n) => (false, n),
+        };
+        let (mut rules, mut text) = (Vec::new(), String::new());
+        for (n, rule) in (1..).zip(&self.rules) {
+            let findings = self.findings(rule, case)?;
+            let fits = findings.iter().all(|finding| finding.fits);
+            let verdict = match (fits, decided) {
+                (_, Some(decisive)) if decisive == n => "fits, and decides",
+                (true, _) => "fits, but an earlier rule decides",
+                (false, _) => "does not fit",
+            };
+            text += &format!("rule {n}, {}: {verdict}\n", rule.action.name());
+            let mut table = Table::new([""; 4]);
+            for Finding { field, fits, why } in &findings {
+                table.row(["", field, if *fits { "yes" } else { "no" }, why]);
+            }
+            text += table.text().trim_start_matches('\n');
+            rules.push(json!({
+                "rule": n, "action": rule.action.name(), "fits": fits,
+                "decides": decided == Some(n), "fields": findings,
+            }));
+        }
+        let verdict = match decision {
+            Decision::Allow(n) => format!("the answer is yes, by rule {n}"),
+            Decision::Deny(Some(n)) => format!("the answer is no, by rule {n}"),
+            Decision::Deny(None) => "the answer is no: no rule fits".to_owned(),
+        };
+        let word = if allowed { Action::Allow } else { Action::Deny };
+        let result = json!({ "decision": word.name(), "rule": decided, "rules": rules });
+        if allowed {
+            return Output::new(result, text + &verdict);
+        }
+        Ok(Output::new(result, text)?.but(Failure::new(Code::Policy, verdict)))
+    }
+
+    fn findings(&self, rule: &Rule, case: &Case<'_>) -> Result<Vec<Finding>, Failure> {
+        let findings = FIELDS.into_iter().map(|field| self.finding(field, rule, case).transpose());
+        findings.flatten().collect()
+    }
+
+    /// The rules as they were read, and what is odd about them.
+    fn described(&self, peer: &dyn Fn(&str) -> Option<Fingerprint>) -> Result<Output, Failure> {
+        let (mut rules, mut text) = (Vec::new(), String::new());
+        for (n, rule) in (1..).zip(&self.rules) {
+            let warnings = self.warnings(rule, peer)?;
+            text += &format!("rule {n}, {}: {:?}", rule.action.name(), rule.peer);
+            if warnings.is_empty() {
+                text += "\n";
+            }
+            text += &match warnings.as_slice() {
+                [] => String::new(),
+                all => format!("\n  {}\n", all.join("\n  ")),
+            };
+            rules.push(json!({
+                "rule": n, "action": rule.action.name(), "peer": rule.peer, "warnings": warnings,
+            }));
+        }
+        text += &format!("{} rules; what none of them fits is refused", self.rules.len());
+        Output::new(json!({ "valid": true, "rules": rules }), text)
+    }
+
+    fn warnings(
+        &self,
+        rule: &Rule,
+        peer: &dyn Fn(&str) -> Option<Fingerprint>,
+    ) -> Result<Vec<String>, Failure> {
+        let mut warnings = Vec::new();
+        if rule.peer.parse::<Fingerprint>().is_err() && peer(&rule.peer).is_none() {
+            warnings.push(format!("no device called {:?} is paired: it never fits", rule.peer));
+        }
+        let named = self.named(rule)?;
+        if named.as_ref().is_some_and(Vec::is_empty) {
+            warnings.push("it names no digest: it never fits".to_owned());
+        }
+        if rule.action == Action::Allow && named.is_none() {
+            warnings.push("any digest: the purpose is the requester's word for it".to_owned());
+            if rule.max_count.is_none() && rule.not_after.is_none() {
+                warnings.push("no end: neither max_count nor not_after".to_owned());
+            }
+        }
+        if rule.not_after.is_some_and(|end| end.0 < clock::local_now()) {
+            warnings.push("not_after is past: it never fits again".to_owned());
+        }
+        Ok(warnings)
+    }
+}
+
+/// A request as `--request` gives it: fields, or a JSON object such as a `request` event or a line
+/// of the log. What it has more is not looked at.
+#[derive(Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    ceremony: String,
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    digest: String,
+    #[serde(default)]
+    purpose: String,
+    #[serde(default)]
+    peer: String,
+    requester: Option<Requester>,
+    #[serde(default)]
+    time: String,
+}
+
+#[derive(Deserialize)]
+struct Requester {
+    fingerprint: String,
+}
+
+impl Asked {
+    fn read(arguments: &[String]) -> Result<Self, Failure> {
+        if let [only] = arguments
+            && (only.starts_with('{') || only == "-" || Path::new(only).is_file())
+        {
+            let text = match only.starts_with('{') {
+                true => only.clone().into_bytes(),
+                false => read_file(only, "request", MAX_REQUEST)?,
+            };
+            return serde_json::from_slice(&text)
+                .map_err(|e| Failure::new(Code::Usage, format!("--request: {e}")));
+        }
+        let mut asked = Self::default();
+        for argument in arguments {
+            let (name, value) = argument.split_once('=').ok_or_else(|| wrong(argument))?;
+            let field = match name {
+                "ceremony" => &mut asked.ceremony,
+                "key" => &mut asked.key,
+                "digest" => &mut asked.digest,
+                "purpose" => &mut asked.purpose,
+                "peer" => &mut asked.peer,
+                "time" => &mut asked.time,
+                _ => return Err(wrong(argument)),
+            };
+            value.clone_into(field);
+        }
+        Ok(asked)
+    }
+
+    /// The request as a policy sees it, and the moment that it names.
+    fn view(
+        self,
+        peer: &dyn Fn(&str) -> Option<Fingerprint>,
+    ) -> Result<(RequestView, Option<OffsetDateTime>), Failure> {
+        let usage = |why: String| Failure::new(Code::Usage, format!("--request: {why}"));
+        let who = self.requester.map_or(self.peer, |requester| requester.fingerprint);
+        if who.is_empty() {
+            return Err(usage("it does not say who asks".to_owned()).hint("add peer=NAME"));
+        }
+        let fingerprint = who.parse().ok().or_else(|| peer(&who)).ok_or_else(|| {
+            Failure::new(
+                Code::NotFound,
+                format!("no device called {:?} is paired", Label::new(&who)),
+            )
+            .hint("name a paired device or a fingerprint: `cosign peers list` shows them")
+        })?;
+        let ceremony = if self.ceremony.is_empty() { "sign".to_owned() } else { self.ceremony };
+        if !["sign", "keygen", "refresh"].contains(&ceremony.as_str()) {
+            return Err(usage(format!("{ceremony:?} is no ceremony that a policy decides")));
+        }
+        let digest = match self.digest.as_str() {
+            "" => String::new(),
+            text => Digest::parse(text).ok_or_else(|| usage(super::NO_DIGEST.to_owned()))?.0,
+        };
+        let time = match self.time.as_str() {
+            "" => None,
+            text => Some(OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+                usage("time is not of the form 2026-12-31T12:00:00+01:00".to_owned())
+            })?),
+        };
+        let requester = PartyView { name: Label::new(&who), fingerprint: fingerprint.to_hex() };
+        let view = RequestView {
+            ceremony,
+            request_id: String::new(),
+            key: self.key,
+            public_key: String::new(),
+            threshold: 0,
+            parties: 0,
+            signers: Vec::new(),
+            digest,
+            source: Source::Digest,
+            purpose: Label::new(&self.purpose),
+            requester,
+            receivers: Vec::new(),
+            seconds: 0,
+        };
+        Ok((view, time))
+    }
+}
+
+fn wrong(argument: &str) -> Failure {
+    let shown = Label::capped(argument, 80);
+    Failure::new(Code::Usage, format!("--request {shown}: not a field of a request"))
+        .hint("use peer=, ceremony=, key=, digest=, purpose=, time=, or a JSON object or its file")
+}
+
+/// The most bytes that are read of a request.
+const MAX_REQUEST: u64 = 1 << 16;
