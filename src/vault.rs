@@ -675,6 +675,77 @@ mod tests {
     }
 
     #[test]
+    fn the_header_of_a_vault_on_a_token_is_still_read() {
+        let (home, ..) = fixture::vault();
+        fs::write(header_path(&home), ON_A_TOKEN).unwrap();
+        assert_eq!(Vault::locks(&home).unwrap(), [Lock::Token, Lock::Passphrase]);
+        let record = Vault::token(&home).unwrap().unwrap();
+        assert_eq!(record.uri.id, Some(vec![0x43, 0xeb]));
+        assert_eq!(record.module, Path::new("/usr/lib/softhsm/libsofthsm2.so"));
+        // What says nothing of its token, or too much, is no header.
+        for (from, to) in
+            [("\"token\": {", "\"tokens\": {"), ("\"lock\": \"token\"", "\"lock\": \"identity\"")]
+        {
+            let altered = ON_A_TOKEN.replacen(from, to, 1);
+            assert_ne!(altered, ON_A_TOKEN);
+            fs::write(header_path(&home), altered).unwrap();
+            assert!(matches!(Vault::token(&home), Err(Error::Corrupt { .. })), "{to}");
+        }
+    }
+
+    const ON_A_TOKEN: &str = r#"{
+  "version": 1,
+  "lock": "token",
+  "number": 2,
+  "token": {
+    "uri": "pkcs11:token=cosign%20test;serial=9c1a07fc58068f9c;id=%43%EB",
+    "module": "/usr/lib/softhsm/libsofthsm2.so",
+    "recipient": "age1tag1qt8lw0ual6avlwmwatk888yqnmdamm7xfd0wak53ut6elz5c4swx2yqdj4e",
+    "made": true
+  },
+  "also": [{ "lock": "passphrase", "number": 3 }],
+  "recovery": []
+}"#;
+
+    #[test]
+    fn a_vault_can_have_several_seals_and_get_others() {
+        let home = fixture::home();
+        let (file, _) = fixture::identity_file(home.dir.path(), "identity.txt");
+        let (other, _) = fixture::identity_file(home.dir.path(), "other.txt");
+        let (device, key) = (fixture::device(), fixture::device_key());
+        let seals = [Seal::Passphrase(passphrase("one")), Seal::Identity(file.clone())];
+        Vault::create(&home, &device, &key, seals.as_slice(), &[]).unwrap();
+        assert_eq!(Vault::locks(&home).unwrap(), [Lock::Passphrase, Lock::Identity]);
+        Vault::open(&home, &Unlock::Passphrase(passphrase("one"))).unwrap();
+        let mut vault = Vault::open(&home, &Unlock::Identity(file.clone())).unwrap();
+
+        assert!(matches!(vault.reseal(&[]), Err(Error::NoSeal)));
+        let missing = Seal::Identity(home.dir.path().join("missing"));
+        assert!(matches!(vault.reseal(&[missing]), Err(Error::NotFound { .. })));
+        Vault::open(&home, &Unlock::Identity(file.clone())).unwrap();
+
+        vault.reseal(&[Seal::Identity(other.clone())]).unwrap();
+        assert!(matches!(Vault::open(&home, &Unlock::Identity(file)), Err(Error::WrongSecret)));
+        let vault = Vault::open(&home, &Unlock::Identity(other)).unwrap();
+        assert!(same(&vault.device_key().unwrap(), &key));
+        let named = |path: &PathBuf| path.to_string_lossy().contains("identity");
+        assert_eq!(file::list(&home.data).unwrap().iter().filter(|path| named(path)).count(), 1);
+    }
+
+    #[test]
+    fn an_identity_that_nothing_names_goes_unless_a_named_one_is_missing() {
+        let (home, _, file) = fixture::vault();
+        let (named, stray) = (identity_path(&home, 1), identity_path(&home, 7));
+        fs::copy(&named, &stray).unwrap();
+        fs::rename(&named, home.data.join("away")).unwrap();
+        assert!(Vault::open(&home, &Unlock::Identity(file.clone())).is_err());
+        assert!(stray.exists());
+        fs::rename(home.data.join("away"), &named).unwrap();
+        Vault::open(&home, &Unlock::Identity(file)).unwrap();
+        assert!(named.exists() && !stray.exists());
+    }
+
+    #[test]
     fn a_second_vault_is_refused_and_the_first_stays() {
         let (home, _, file) = fixture::vault();
         let other = DeviceInfo { name: "Mallory".into(), ..fixture::device() };

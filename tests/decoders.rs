@@ -81,4 +81,11 @@ proptest! {
         decoders::policy(&raw);
         decoders::policy(&changes);
     }
+
+    #[test]
+    fn a_token_uri_reads_back(raw in bytes(200), text: String, changes in changes()) {
+        decoders::uri(&raw);
+        decoders::uri(format!("pkcs11:{text}").as_bytes());
+        decoders::uri(&changes);
+    }
 }

@@ -36,4 +36,7 @@ targets! {
     /// A policy file.
     #[cfg(feature = "cli")]
     policy,
+    /// A `pkcs11:` URI.
+    #[cfg(feature = "cli")]
+    uri,
 }

@@ -211,6 +211,13 @@ async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<
         Some(pin) if pin.expose().is_empty() => {
             return Err(Failure::new(Code::Usage, "the PIN is empty"));
         }
+        // A service that is started again and again with an old PIN must not lock the token.
+        Some(_) if found.info.tries == Tries::Last => {
+            let why =
+                format!("token {name:?} locks with the next wrong PIN: it is not tried unattended");
+            return Err(Failure::new(Code::Locked, why)
+                .hint("run a command in a terminal without --pin-file and type the PIN"));
+        }
         Some(pin) => return Ok(Some(pin)),
         None => {}
     }
@@ -219,7 +226,7 @@ async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<
         return Ok(None);
     }
     match found.info.tries {
-        Tries::Last => global.screen.note("the next wrong PIN locks the token"),
+        Tries::Last => global.screen.note("the token says that the next wrong PIN locks it"),
         Tries::Few => global.screen.note("a wrong PIN was entered before: few tries are left"),
         Tries::Untold | Tries::None => {}
     }

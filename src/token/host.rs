@@ -48,7 +48,9 @@ type Asked = (Request, Secret<Vec<u8>>);
 fn requests() -> Receiver<Asked> {
     let (sender, requests) = channel();
     std::thread::spawn(move || {
-        let mut stdin = io::stdin().lock();
+        // Not through the buffer of `io::stdin`, in which a PIN would stay.
+        let Ok(stdin) = rustix::io::dup(io::stdin()) else { return };
+        let mut stdin = File::from(stdin);
         while let Ok(request) = frame::read::<Request>(&mut stdin) {
             if sender.send(request).is_err() {
                 return;

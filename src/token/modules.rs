@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 
 use super::Uri;
 
-/// Where to look for tokens: in the module that was `named`, else where `uri` says, else in all that
+/// Where to look for tokens: where `uri` says, else in the module that was `named`, else in all that
 /// p11-kit knows. Absolute paths, no file twice.
 pub(super) fn candidates(uri: &Uri, named: Option<&Path>) -> Vec<PathBuf> {
-    let asked = match (named, &uri.module_path, &uri.module_name) {
-        (Some(path), _, _) => vec![path.to_owned()],
-        (None, Some(path), None) if !path.is_dir() => vec![path.clone()],
-        (None, Some(folder), name) => in_folder(folder, name.as_deref()),
-        (None, None, Some(name)) => FOLDERS
+    let asked = match (&uri.module_path, &uri.module_name, named) {
+        (Some(path), None, _) if !path.is_dir() => vec![path.clone()],
+        (Some(folder), name, _) => in_folder(folder, name.as_deref()),
+        (None, Some(name), _) => FOLDERS
             .iter()
             .map(|folder| in_folder(Path::new(folder), Some(name)))
             .find(|found| !found.is_empty())
             .unwrap_or_else(|| configured(&config_folders(), Some(name))),
+        (None, None, Some(path)) => vec![path.to_owned()],
         (None, None, None) => configured(&config_folders(), None),
     };
     let mut files = Vec::new();
@@ -171,9 +171,10 @@ mod tests {
 
     #[test]
     fn a_named_module_is_the_only_one_asked() {
+        let named = Some(Path::new("/lib/b.so"));
+        assert_eq!(candidates(&Uri::default(), named), [PathBuf::from("/lib/b.so")]);
         let uri: Uri = "pkcs11:?module-path=/lib/a.so".parse().unwrap();
-        assert_eq!(candidates(&uri, None), [PathBuf::from("/lib/a.so")]);
-        assert_eq!(candidates(&uri, Some(Path::new("/lib/b.so"))), [PathBuf::from("/lib/b.so")]);
+        assert_eq!(candidates(&uri, named), [PathBuf::from("/lib/a.so")]);
         let dir = tempfile::tempdir().unwrap();
         for name in ["libone.so", "two.so", "readme"] {
             fs::write(dir.path().join(name), "").unwrap();

@@ -105,7 +105,10 @@ impl Uri {
 
     /// The URI of the token `info`, and nothing that changes when it is plugged in elsewhere.
     pub fn of(info: &TokenInfo) -> Self {
-        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        // What could not be read back would make a file unreadable.
+        let some = |text: &str| {
+            Some(text.to_owned()).filter(|text| !text.is_empty() && !text.contains('\0'))
+        };
         Self {
             token: some(&info.label),
             manufacturer: some(&info.manufacturer),
@@ -426,8 +429,10 @@ mod tests {
             let uri: Uri = text.parse().unwrap();
             assert_eq!(uri.to_string(), text);
         }
-        let uri = Uri::of(&info());
-        assert_eq!(uri.to_string().parse(), Ok(uri));
+        for label in ["My Token", "", "a;b?c&d%e=\u{1b}[2J\n", "\u{fffd}é", "a\0b", "%00"] {
+            let uri = Uri::of(&TokenInfo { label: label.into(), ..info() });
+            assert_eq!(uri.to_string().parse(), Ok(uri), "{label:?}");
+        }
     }
 
     #[test]

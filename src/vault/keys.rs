@@ -759,6 +759,30 @@ mod tests {
     }
 
     #[test]
+    fn a_share_on_a_token_is_found_by_its_note_and_out_of_reach_without_it() {
+        let (home, vault) = vault_with_key();
+        let note = epoch_file(&home, "k", &[1; 32], NOTE);
+        let uri = "pkcs11:token=cosign%20test;object=cosign%20k%200101010101010101%20a1;type=data";
+        let frozen = format!("{{\n  \"version\": 1,\n  \"uri\": \"{uri}\"\n}}\n");
+        Writer::lock(&home).unwrap().create(&note, frozen.as_bytes()).unwrap();
+        // Where both are, as in the middle of a move, the file counts.
+        assert_eq!(vault.share("k", &[1; 32]).unwrap().expose(), share(1).expose());
+        let moved = home.data.join("moved");
+        fs::rename(share_file(&home, "k", &[1; 32]), &moved).unwrap();
+        assert_eq!(location(&home, "k", &[1; 32]).unwrap().to_string(), uri);
+        let elsewhere = |e: Error| assert!(matches!(e, Error::Elsewhere { uri: u } if u == uri));
+        elsewhere(vault.share("k", &[1; 32]).unwrap_err());
+        // Nothing is destroyed that could not be destroyed on the token too.
+        elsewhere(delete(&home, "k").unwrap_err());
+        elsewhere(vault.delete("k").unwrap_err());
+        assert_eq!(list(&home).unwrap(), [active(record("k", 1, 1))]);
+        fs::write(&note, b"{}").unwrap();
+        assert!(
+            matches!(vault.share("k", &[1; 32]), Err(Error::Corrupt { path, .. }) if path == note)
+        );
+    }
+
+    #[test]
     fn a_key_name_cannot_point_elsewhere() {
         let (home, vault) = vault();
         let long = "k".repeat(65);

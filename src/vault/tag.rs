@@ -178,6 +178,15 @@ mod tests {
     use super::*;
     use crate::token::Trouble;
 
+    /// `content`, sealed to the key of 32 sevens.
+    const FROZEN: &str = "\
+        YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IHAyNTZ0YWcgcXIrbi9nIEJDZytXdWNaSVVYdFlTVFo4MUVMN0dEZU9D\
+        NmFhd3pudDhMWHUxMHZycFplb0hXUHE1L1prQ2Z6SlJMd2thNkFqQlRsbE1kUW16NGQ3Z1BOR2xsNlB6cwpHYnRT\
+        U3Z4NW45d0Nock1QcURJcmJEOUFNS09JQ1gxTktXRVpBYlNHK1F3Ci0+IFJRcHJyXiNVLWdyZWFzZSA7fl05SyBG\
+        USA8MGNPfSArYCE2cVNMCnVuaXF2bkxvQ3QydEVnQUxnNnBxQXdYYXNxWkphRmdDSGRwVWVFNVUyOHkxQzJETTFF\
+        ajR5MUpJaG42dU50Ri8KeHcKLS0tIGxJc040UzNINUhReEY2MWgzejdBUHordm5kd0oydnU3TEVUMzF6NjZ1S28K\
+        qRQol/acq7seRs3sM8y4zWsj4yqP14B0X9RO6s7ZPWfYEFQWynDK";
+
     fn key(seed: u8) -> SecretKey {
         SecretKey::from_slice(&[seed; 32]).unwrap()
     }
@@ -219,6 +228,15 @@ mod tests {
         let identity = Identity::new(public, ecdh(key(7)));
         assert_eq!(open(&identity, &sealed(&text)).unwrap(), b"content");
         assert_eq!(identity.failure(), None);
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_still_opened() {
+        let sealed = BASE64_STANDARD_NO_PAD.decode(FROZEN).unwrap();
+        assert_eq!(
+            open(&Identity::new(key(7).public_key(), ecdh(key(7))), &sealed).unwrap(),
+            b"content"
+        );
     }
 
     #[test]

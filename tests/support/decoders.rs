@@ -324,3 +324,16 @@ pub(crate) fn policy(bytes: &[u8]) {
         let _ = Policy::load(&path, &Home::at(directory.path()));
     }
 }
+
+/// A `pkcs11:` URI, raw and changed: what is understood reads back from what it prints.
+#[cfg(feature = "cli")]
+pub(crate) fn uri(bytes: &[u8]) {
+    use cosign::token::Uri;
+    let honest = b"pkcs11:token=My%20token;serial=0a;id=%01%ff;type=private?module-path=/lib/a.so&\
+                   pin-source=file:/etc/pin";
+    for bytes in [bytes.to_vec(), changed(honest, bytes)] {
+        if let Ok(uri) = String::from_utf8_lossy(&bytes).parse::<Uri>() {
+            assert_eq!(uri.to_string().parse(), Ok(uri));
+        }
+    }
+}

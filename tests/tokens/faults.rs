@@ -79,11 +79,18 @@ fn an_empty_pin_is_not_tried() {
 #[test]
 fn the_tries_that_a_token_tells_of_are_shown() {
     let mut alice = stubbed();
-    for (flags, said) in [("0x20000", "one try is left"), ("0x10000", "few tries are left")] {
-        alice.misbehave(&[("STUB_FLAGS", flags), ("STUB_FAIL", "C_Login=A0")]);
-        alice.run(MOVE).fails(8, said);
-    }
-    assert_eq!(count(&alice.calls(), "C_Login"), 2);
+    alice.misbehave(&[("STUB_FLAGS", "0x10000"), ("STUB_FAIL", "C_Login=A0")]);
+    alice.run(MOVE).fails(8, "few tries are left");
+    assert_eq!(count(&alice.calls(), "C_Login"), 1);
+    // The last one is for a person.
+    alice.misbehave(&[("STUB_FLAGS", "0x20000"), ("STUB_FAIL", "C_Login=A0")]);
+    alice.run(MOVE).fails(8, "not tried unattended");
+    assert_eq!(count(&alice.calls(), "C_Login"), 0);
+    let mut screen = alice.terminal(MOVE);
+    screen.shows("the next wrong PIN locks it").shows("PIN of token").types("000000\n");
+    let (code, rest) = screen.ends();
+    assert!(code == Some(8) && rest.contains("one try is left"), "{rest}");
+    assert_eq!(count(&alice.calls(), "C_Login"), 1);
     still_opens(&mut alice);
 }
 
