@@ -30,12 +30,14 @@ mod pair;
 mod peers;
 mod refresh;
 mod sign;
+mod start;
 mod token;
 mod vault;
 mod verify;
 mod version;
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -68,6 +70,13 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
             // Nobody reading it is no failure.
             let _ = help.print();
             ExitCode::SUCCESS
+        }
+        Err(Unparsed::Start(failure)) => {
+            if !voice.json && !voice.events {
+                // Nobody reading it is no further failure.
+                let _ = io::stderr().write_all(start::text().as_bytes());
+            }
+            output::finish("", Err(failure), voice)
         }
         Err(Unparsed::Wrong(failure)) => output::finish(&command_of(&argv), Err(failure), voice),
     }
@@ -152,6 +161,8 @@ fn name(command: &Command) -> &'static str {
 enum Unparsed {
     /// Help or the version was asked for.
     Help(clap::Error),
+    /// There is no command: whoever typed it may know none.
+    Start(Failure),
     /// It is wrong.
     Wrong(Failure),
 }
@@ -168,6 +179,12 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     });
     parsed.map_err(|e| match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unparsed::Help(e),
+        // `cosign peers` alone lacks one too, but whoever typed it knows where they are.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+            if command_of(argv).is_empty() =>
+        {
+            Unparsed::Start(usage(&e))
+        }
         _ => Unparsed::Wrong(usage(&e)),
     })
 }

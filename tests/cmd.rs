@@ -23,6 +23,28 @@ mod command_line {
     }
 
     #[test]
+    fn whoever_types_nothing_is_told_what_to_type_first() {
+        let sandbox = Sandbox::new();
+        let ended = sandbox.run([""; 0]).exits(2);
+        assert_eq!(ended.stdout(), "");
+        let said = ended.stderr();
+        for command in ["demo", "listen", "pair", "keygen", "sign --file"] {
+            assert!(said.contains(&format!("  cosign {command} ")), "{said}");
+        }
+        assert!(said.contains("next here: cosign demo\n"));
+        assert_eq!(sandbox.run(["--json"]).exits(2).error_code(), "usage");
+    }
+
+    #[test]
+    fn what_is_empty_says_the_next_command() {
+        let sandbox = Sandbox::new();
+        for line in [&["peers", "list"][..], &["keys", "list"], &["log"]] {
+            let ended = sandbox.run(line).exits(0);
+            assert!(ended.stdout().contains("next: cosign "), "{line:?}: {}", ended.stdout());
+        }
+    }
+
+    #[test]
     fn help_goes_to_standard_output_and_has_examples() {
         let ended = Sandbox::new().run(["sign", "--help"]).exits(0);
         assert!(ended.stdout().contains("Examples:"));

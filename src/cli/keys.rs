@@ -123,7 +123,11 @@ fn list(global: &Global) -> Result<Output, Failure> {
         let signers = format!("{} of {}", row.threshold, row.parties.len());
         table.row([row.name, &signers, row.state(), &row.public_key, &names.join(", ")]);
     }
-    let text = if rows.is_empty() { "there are no keys".to_owned() } else { table.text() };
+    let text = if rows.is_empty() {
+        "there are no keys\nnext: cosign keygen, once a device is paired (cosign pair)".to_owned()
+    } else {
+        table.text()
+    };
     Output::new(json!({ "keys": rows }), text)
 }
 

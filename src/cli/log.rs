@@ -29,7 +29,11 @@ pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure>
     }
     let entries = Log::entries(&home)?;
     let peers = Peers::load(&home)?;
-    let text: String = entries.iter().map(|entry| line(entry, &peers) + "\n").collect();
+    let text: String = if entries.is_empty() {
+        "nothing happened on this device yet\nnext: cosign pair, or cosign demo".to_owned()
+    } else {
+        entries.iter().map(|entry| line(entry, &peers) + "\n").collect()
+    };
     Output::new(json!({ "entries": entries }), text)
 }
 

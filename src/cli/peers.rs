@@ -56,7 +56,12 @@ fn list(home: &Home) -> Result<Output, Failure> {
             row.address.unwrap_or("-"),
         ]);
     }
-    let text = if rows.is_empty() { "no devices are paired".to_owned() } else { table.text() };
+    let text = if rows.is_empty() {
+        "no devices are paired\nnext: cosign pair, while the other device runs cosign listen"
+            .to_owned()
+    } else {
+        table.text()
+    };
     Output::new(json!({ "peers": rows }), text)
 }
 

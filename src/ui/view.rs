@@ -15,6 +15,8 @@ mod invitation;
 mod question;
 mod result;
 mod rounds;
+#[cfg(test)]
+mod screens;
 mod text;
 
 use std::time::Duration;

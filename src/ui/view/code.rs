@@ -4,7 +4,7 @@ use ratatui::text::{Line, Span};
 
 use super::Scene;
 use super::question::facts;
-use super::text::{quoted, wrap};
+use super::text::{bare, quoted, wrap};
 use crate::ui::lines::{fingerprint_lines, time_left};
 use crate::ui::model::CodeCard;
 
@@ -22,27 +22,27 @@ pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<L
     let own =
         scene.model.own.as_ref().map_or_else(|| "this device".to_owned(), |o| quoted(&o.name));
     let mut card_lines = vec![
-        format!("  code         {}", card.code),
+        format!("  code         {}", bare(&card.code)),
         format!("  this device  {own}"),
         format!("  the other    {}", quoted(&card.peer)),
     ];
-    card_lines.extend(fingerprint_lines(&card.fingerprint));
+    card_lines.extend(fingerprint_lines(&bare(&card.fingerprint)));
     let left = card.until.saturating_sub(scene.now).as_secs();
     card_lines.push(format!("  time left    {}", time_left(left)));
     lines.extend(facts(scene, &card_lines, width));
     if let Some(warning) = &card.warning {
         lines.extend(
-            wrap(&format!("! warning: {warning}"), width)
+            wrap(&format!("! warning: {}", bare(warning)), width)
                 .into_iter()
                 .map(|text| Line::styled(text, scene.bad())),
         );
     }
     let last = match (scene.stage.top(), &scene.model.ceremony) {
         (None, Some(ceremony)) if !ceremony.what.is_empty() => {
-            format!("you said yes; waiting for {}", ceremony.what)
+            format!("you said yes; waiting for {}", bare(&ceremony.what))
         }
         (None, _) => "you said yes; waiting for the other device".to_owned(),
-        (Some(_), _) => "Do both screens show the same digits? Compare, do not type.".to_owned(),
+        (Some(_), _) => "Do both screens show the same? Compare, do not type.".to_owned(),
     };
     lines.push(Line::styled(last, scene.strong()));
     lines

@@ -39,7 +39,7 @@ fn own_lines(scene: Scene<'_>, area: Rect) -> (Vec<Line<'static>>, Rect) {
     let waits = match (&scene.model.inventory, ceremony) {
         (None, Some(ceremony)) => {
             let names: Vec<String> = ceremony.waiting.iter().map(|name| quoted(name)).collect();
-            format!("waiting for {} {}", ceremony.what, names.join(", "))
+            format!("waiting for {} {}", bare(&ceremony.what), names.join(", "))
         }
         _ => "waiting: pairings and requests appear here".to_owned(),
     };
@@ -124,7 +124,7 @@ fn nearby(scene: Scene<'_>, inventory: Option<&Inventory>, width: usize) -> Vec<
         } else {
             grouped(&row.fingerprint)
         };
-        Line::from(line([&quoted(&row.name), &row.status, &fingerprint, &row.seen]))
+        Line::from(line([&quoted(&row.name), &bare(&row.status), &fingerprint, &row.seen]))
     }));
     lines
 }

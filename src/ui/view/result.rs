@@ -35,8 +35,8 @@ pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Lin
             None,
         ),
         Event::Aborted { ceremony, code, message, hint } => (
-            format!("✗ {ceremony} ended: {}", bare(message)),
-            vec![format!("  error        {code}")],
+            format!("✗ {} ended: {}", bare(ceremony), bare(message)),
+            vec![format!("  error        {}", bare(code))],
             hint.as_ref().map(|hint| format!("hint: {}", bare(hint))),
         ),
         _ => return Vec::new(),

@@ -22,7 +22,8 @@ pub(super) fn document(scene: Scene<'_>, ceremony: &Ceremony, width: usize) -> V
         lines.push(Line::default());
     }
     let names: Vec<String> = ceremony.waiting.iter().map(|name| quoted(name)).collect();
-    let awaited = match (names.is_empty(), ceremony.what.as_str()) {
+    let what = bare(&ceremony.what);
+    let awaited = match (names.is_empty(), what.as_str()) {
         (true, "") => None,
         (true, what) => Some(format!("… waiting for {what}")),
         (false, "") => Some(format!("… waiting for {}", names.join(", "))),

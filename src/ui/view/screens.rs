@@ -1,0 +1,382 @@
+//! Whole screens, drawn from events: each is compared with a file in `tests/screens`.
+//!
+//! `UPDATE_SCREENS=1 cargo test screens` writes them anew; what changed is then to be looked at.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::fixture::{party, request};
+use super::{Scene, draw};
+use crate::device::Label;
+use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, RequestView, Source};
+use crate::ui::model::Model;
+use crate::ui::stage::{CALM, Question, Stage};
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (200, 60), (60, 18)];
+
+/// A screen after `events`, one a second, with the question that the last one is, if `asked`.
+struct Screen {
+    model: Model,
+    stage: Stage,
+    now: Duration,
+}
+
+impl Screen {
+    fn after(events: &[Event]) -> Self {
+        let mut model = Model::default();
+        let mut now = Duration::ZERO;
+        for event in events {
+            model.fold(event, now);
+            now += Duration::from_secs(1);
+        }
+        Self { model, stage: Stage::default(), now }
+    }
+
+    fn asked(events: &[Event]) -> Self {
+        let mut screen = Self::after(events);
+        let code = screen.model.code.clone().map(Question::Code);
+        let request = screen.model.request.clone().map(|c| Question::Approval(Box::new(c)));
+        screen.stage.ask(code.or(request).unwrap());
+        screen
+    }
+
+    /// The characters of the screen, and how many lines do not fit.
+    fn drawn(&mut self, (columns, rows): (u16, u16), color: bool) -> (String, usize) {
+        let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+        let mut overflow = 0;
+        for _ in 0..2 {
+            // The second frame shows what the first one made of the stage.
+            let scene = Scene { model: &self.model, stage: &self.stage, now: self.now, color };
+            terminal.draw(|frame| overflow = draw(frame, scene)).unwrap();
+            self.stage.drawn(self.now, overflow);
+            assert!(self.stage.may_arm(self.now + CALM) || self.stage.is_armed());
+            self.stage.arm();
+        }
+        let mut text = String::new();
+        let buffer = terminal.backend().buffer();
+        for y in 0..rows {
+            let mut line = String::new();
+            let mut x = 0;
+            while x < columns {
+                let symbol = buffer[(x, y)].symbol();
+                line += symbol;
+                x += u16::try_from(super::width(symbol)).unwrap().max(1);
+            }
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        (text, overflow)
+    }
+
+    /// Everything there is to read, by going down line by line.
+    fn read(&mut self, size: (u16, u16)) -> String {
+        use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+        let (mut all, overflow) = self.drawn(size, false);
+        for _ in 0..overflow {
+            self.stage.key(KeyEvent::new(KeyCode::Down, KeyModifiers::NONE), self.now);
+            all += &self.drawn(size, false).0;
+        }
+        assert!(self.stage.is_read());
+        all
+    }
+}
+
+#[track_caller]
+fn check(name: &str, mut screen: impl FnMut() -> Screen) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens");
+    for (columns, rows) in SIZES {
+        let (drawn, _) = screen().drawn((columns, rows), true);
+        let path = folder.join(format!("{name}-{columns}x{rows}.txt"));
+        if std::env::var_os("UPDATE_SCREENS").is_some() {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(&path, &drawn).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert!(drawn == expected, "{} is now:\n{drawn}", path.display());
+    }
+}
+
+fn listening() -> Event {
+    Event::Listening {
+        name: "bob".into(),
+        id: "b".repeat(16),
+        fingerprint: "b".repeat(64),
+        port: 46737,
+    }
+}
+
+fn inventory() -> Event {
+    Event::Inventory {
+        peers: vec![
+            KnownPeer { name: "alice".into(), fingerprint: "a".repeat(64), expires: None },
+            KnownPeer { name: "carol".into(), fingerprint: "c".repeat(64), expires: None },
+        ],
+        keys: vec![KnownKey {
+            name: "vault".into(),
+            public_key: format!("02{}", "9".repeat(64)),
+            threshold: 2,
+            parties: vec!["alice".into(), "bob".into(), "carol".into()],
+            confirmed: true,
+        }],
+        recent: vec![
+            past("sign", "release 1.2", "signed"),
+            past("sign", "release 1.1\u{301}", "denied"),
+            past("keygen", "", "stored"),
+        ],
+    }
+}
+
+fn past(ceremony: &str, purpose: &str, outcome: &str) -> PastCeremony {
+    PastCeremony {
+        time: "2026-06-15T10:00:00Z".into(),
+        ceremony: ceremony.into(),
+        key: "vault".into(),
+        with: "alice".into(),
+        purpose: purpose.into(),
+        outcome: outcome.into(),
+    }
+}
+
+fn near(name: &str, digit: &str, status: &str) -> Event {
+    Event::Peer {
+        name: name.into(),
+        id: digit.repeat(16),
+        fingerprint: Some(digit.repeat(64)),
+        status: status.into(),
+        address: "192.0.2.7:46737".into(),
+    }
+}
+
+fn code() -> Event {
+    Event::Code {
+        code: "385 721".into(),
+        peer: "alice".into(),
+        fingerprint: "a".repeat(64),
+        warning: Some("another device is known here as \"alice\": cccccccccccccccc".into()),
+        seconds: 120,
+    }
+}
+
+fn round(round: u8, name: &str, ms: Option<u64>) -> Event {
+    Event::Round { ceremony: "sign".into(), round, of: 3, name: name.into(), ms }
+}
+
+fn received(round: u8, from: &str, ms: u64) -> Event {
+    Event::Received { ceremony: "sign".into(), round, from: from.into(), ms }
+}
+
+fn rounds() -> Vec<Event> {
+    vec![
+        round(1, "nonce commitments", None),
+        Event::Waiting { what: "round 1".into(), peers: vec!["alice".into(), "carol".into()] },
+        received(1, "carol", 4),
+        received(1, "alice", 12),
+        round(1, "nonce commitments", Some(13)),
+        round(2, "multiplication", None),
+        Event::Waiting { what: "round 2".into(), peers: vec!["alice".into(), "carol".into()] },
+        received(2, "carol", 7),
+        Event::Waiting { what: "round 2".into(), peers: vec!["alice".into()] },
+    ]
+}
+
+fn signed(der: Option<String>) -> Event {
+    Event::Signed {
+        key: "vault".into(),
+        public_key: format!("02{}", "9".repeat(64)),
+        digest: "5a7f".repeat(16),
+        der,
+        delivered_to: vec!["alice".into()],
+        request_id: "77".repeat(16),
+    }
+}
+
+fn aborted() -> Event {
+    Event::Aborted {
+        ceremony: "sign".into(),
+        code: "unreachable".into(),
+        message: "the connection to alice is lost".into(),
+        hint: Some("ask her to run `cosign listen` again".into()),
+    }
+}
+
+#[test]
+fn a_device_that_has_nothing_says_what_to_do_next() {
+    let empty = Event::Inventory { peers: vec![], keys: vec![], recent: vec![] };
+    check("empty", || Screen::after(&[listening(), empty.clone()]));
+}
+
+#[test]
+fn a_dashboard_shows_devices_keys_and_what_happened() {
+    let events = [
+        listening(),
+        inventory(),
+        near("alice", "a", "ready"),
+        near("mallory", "e", "available"),
+        Event::Note { message: "the log was not written: no space".into() },
+    ];
+    check("dashboard", || Screen::after(&events));
+}
+
+#[test]
+fn looking_for_a_device_to_pair_with_lists_who_is_near() {
+    let waiting = Event::Waiting { what: "a device to pair with".into(), peers: vec![] };
+    check("pair", || {
+        Screen::after(&[listening(), waiting.clone(), near("alice", "a", "available")])
+    });
+}
+
+#[test]
+fn several_candidates_are_a_list() {
+    check("pick", || {
+        let mut screen = Screen::after(&[listening()]);
+        let candidates = vec!["alice (aaaaaaaaaaaaaaaa)".into(), "carol (cccccccccccccccc)".into()];
+        screen.stage.ask(Question::Pick { what: "peer".into(), candidates });
+        screen
+    });
+}
+
+#[test]
+fn six_digits_are_large_and_have_both_names() {
+    check("code", || Screen::asked(&[listening(), code()]));
+}
+
+#[test]
+fn a_request_has_every_fact() {
+    check("request", || Screen::asked(&[listening(), inventory(), Event::Request(request())]));
+}
+
+#[test]
+fn rounds_say_who_sent_what_and_who_is_awaited() {
+    check("rounds", || Screen::after(&rounds()));
+}
+
+#[test]
+fn a_signature_is_shown_whole_and_says_where_it_went() {
+    let mut events = rounds();
+    events.push(signed(Some("3045".to_owned() + &"ab".repeat(69))));
+    check("signed", || Screen::after(&events));
+}
+
+#[test]
+fn an_abort_says_what_is_missing_and_what_to_do() {
+    let mut events = rounds();
+    events.push(aborted());
+    check("aborted", || Screen::after(&events));
+}
+
+#[test]
+fn an_invitation_is_a_code_that_fits() {
+    let invite = Event::Invite {
+        uri: format!("cosign://pair?r=wss://relay.example.org:8443&t={}", "q".repeat(50)),
+        relay: "wss://relay.example.org:8443".into(),
+        expires: "2026-06-15T10:00:00Z".into(),
+    };
+    let waiting = Event::Waiting { what: "a device to pair with".into(), peers: vec![] };
+    check("invitation", || Screen::after(&[listening(), waiting.clone(), invite.clone()]));
+}
+
+/// A request as bad as a requester can make it.
+fn vicious() -> RequestView {
+    let name = |text: &str| Label::new(&text.repeat(300));
+    RequestView {
+        purpose: name("\u{1b}[2J\u{202e}日本語\u{200b}e\u{301}\n"),
+        source: Source::File {
+            name: name("/\u{7}x\u{9b}31m "),
+            size: u64::MAX,
+            hash: "sha256".into(),
+        },
+        signers: (b'a'..=b'f')
+            .map(|c| party(&char::from(c).to_string().repeat(60), &char::from(c).to_string()))
+            .collect(),
+        parties: 16,
+        ..request()
+    }
+}
+
+#[test]
+fn at_80_by_24_an_ordinary_request_fits_and_nothing_of_any_request_is_cut() {
+    let (text, overflow) = Screen::asked(&[Event::Request(request())]).drawn((80, 24), false);
+    assert_eq!(overflow, 0, "{text}");
+    for size in SIZES {
+        for view in [request(), vicious()] {
+            let all = Screen::asked(&[Event::Request(view.clone())]).read(size);
+            let digits: String = all.split_whitespace().collect();
+            let joined = digits.replace(['"'], "");
+            assert!(joined.contains(&view.digest) && joined.contains(&view.public_key));
+            for signer in view.signers.iter().chain([&view.requester]).chain(&view.receivers) {
+                assert!(joined.contains(&signer.fingerprint), "{}", signer.fingerprint);
+                assert!(joined.contains(signer.name.as_str()));
+            }
+            // The requester's words are all there, and what does not print is spelled out.
+            let spelled = format!("{:?}", view.purpose).replace([' ', '"'], "");
+            assert!(joined.contains(&spelled), "{size:?}\n{all}");
+            assert!(all.contains("time left") && all.contains("by the requester: sha256 of"));
+        }
+    }
+}
+
+#[test]
+fn nothing_that_another_device_says_reaches_the_terminal_raw() {
+    let text = "a\u{1b}[31m\u{202e}\u{200b}\u{e000}e\u{301}\u{9b}b\r\n\t";
+    let mut events = rounds();
+    events.push(near(text, "a", text));
+    events.push(Event::Note { message: text.into() });
+    events.push(Event::Waiting { what: text.into(), peers: vec![text.into()] });
+    let mut hostile = vec![events];
+    hostile.push(vec![listening(), inventory(), near(text, "e", text)]);
+    hostile.push(vec![Event::Aborted {
+        ceremony: text.into(),
+        code: text.into(),
+        message: text.into(),
+        hint: Some(text.into()),
+    }]);
+    hostile.push(vec![Event::Code {
+        code: text.into(),
+        peer: text.into(),
+        fingerprint: text.into(),
+        warning: Some(text.into()),
+        seconds: u64::MAX,
+    }]);
+    for events in hostile {
+        for size in SIZES {
+            let (drawn, _) = Screen::after(&events).drawn(size, false);
+            let raw = drawn.chars().find(|c| {
+                (c.is_control() && *c != '\n')
+                    || matches!(c, '\u{200b}' | '\u{202e}' | '\u{301}' | '\u{e000}')
+            });
+            assert_eq!(raw, None, "{drawn}");
+        }
+    }
+}
+
+#[test]
+fn no_size_makes_it_panic() {
+    let scripts = [
+        vec![listening(), inventory(), near("alice", "a", "ready")],
+        rounds(),
+        vec![signed(None)],
+        vec![aborted()],
+    ];
+    for columns in [1, 2, 3, 9, 16, 17, 39, 60, 200] {
+        for rows in [1, 2, 3, 5, 9, 18] {
+            for events in &scripts {
+                Screen::after(events).drawn((columns, rows), true);
+            }
+            Screen::asked(&[code()]).drawn((columns, rows), true);
+            Screen::asked(&[Event::Request(vicious())]).drawn((columns, rows), true);
+        }
+    }
+}
+
+#[test]
+fn without_colour_the_same_is_said() {
+    let mut events = rounds();
+    events.push(aborted());
+    let plain = Screen::after(&events).drawn((80, 24), false).0;
+    assert_eq!(plain, Screen::after(&events).drawn((80, 24), true).0);
+    assert!(plain.contains("✗ missing") && plain.contains("✓ 7 ms"));
+}

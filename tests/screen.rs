@@ -1,0 +1,411 @@
+//! The program in a real terminal (tmux), driven by keys as a person would.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+const BREATH: Duration = Duration::from_millis(50);
+
+/// A tmux server of its own, with one terminal: a shell as people have it.
+struct Terminal {
+    socket: PathBuf,
+}
+
+impl Terminal {
+    fn new(folder: &Path, columns: u16, rows: u16) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let socket = folder.join(format!("tmux-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let terminal = Self { socket };
+        let path = std::env::var("PATH").unwrap();
+        let shell =
+            format!("env -i PATH={path} TERM=tmux-256color LANG=C.UTF-8 PS1='ready$ ' sh -i");
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        terminal.tmux(&["new-session", "-d", "-x", &columns, "-y", &rows, &shell]);
+        terminal.shows("ready$");
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let out = Command::new("tmux")
+            .args(["-u", "-f", "/dev/null", "-S"])
+            .arg(&self.socket)
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
+    /// Whether the alternate screen is on and whether the cursor is visible.
+    fn flags(&self) -> String {
+        self.tmux(&["display-message", "-p", "#{alternate_on} #{cursor_flag}"]).trim().to_owned()
+    }
+
+    fn types(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+    }
+
+    fn press(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    fn runs(&self, line: &str) {
+        self.types(line);
+        self.press("Enter");
+    }
+
+    /// Waits until `found` has something to say about the screen.
+    #[track_caller]
+    fn until<T>(&self, what: &str, found: impl Fn(&str) -> Option<T>) -> T {
+        let patience = until();
+        loop {
+            let screen = self.screen();
+            if let Some(found) = found(&screen) {
+                return found;
+            }
+            assert!(!patience.is_over(), "{what:?} never came; on the screen:\n{screen}");
+            sleep(BREATH);
+        }
+    }
+
+    #[track_caller]
+    fn shows(&self, text: &str) -> String {
+        self.until(text, |screen| screen.contains(text).then(|| screen.to_owned()))
+    }
+
+    /// Waits until keys answer the question about `text`.
+    #[track_caller]
+    fn asks(&self, text: &str) -> String {
+        self.until(text, |screen| {
+            (screen.contains(text) && screen.contains("Enter does nothing"))
+                .then(|| screen.to_owned())
+        })
+    }
+
+    /// Waits until the shell has the terminal back, in the state it was in before.
+    #[track_caller]
+    fn is_given_back(&self, modes: &str) {
+        self.until("the shell", |_| (self.flags() == "0 1").then_some(()));
+        assert_eq!(self.modes(), modes);
+    }
+
+    /// What `stty -g` says.
+    #[track_caller]
+    fn modes(&self) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let file = self.socket.with_extension(format!("{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        self.runs(&format!("stty -g > {}", file.display()));
+        self.until("stty", |_| std::fs::read_to_string(&file).ok().filter(|m| m.ends_with('\n')))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").arg("-S").arg(&self.socket).arg("kill-server").output();
+    }
+}
+
+struct Patience(Instant);
+
+impl Patience {
+    #[allow(clippy::disallowed_methods, reason = "a test waits for another program")]
+    fn is_over(&self) -> bool {
+        self.0 < Instant::now()
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test waits for another program")]
+fn until() -> Patience {
+    Patience(Instant::now() + PATIENCE)
+}
+
+/// A device, and how to run it.
+struct Device {
+    home: PathBuf,
+    key: PathBuf,
+}
+
+impl Device {
+    fn new(folder: &Path, name: &str) -> Self {
+        let key = folder.join(format!("{name}.key"));
+        let made = Command::new("age-keygen").arg("-o").arg(&key).output().unwrap();
+        assert!(made.status.success());
+        let device = Self { home: folder.join(name), key };
+        let init = device.command("init");
+        let made = Command::new("sh").args(["-c", &format!("{init} --name {name}")]).output();
+        assert!(made.unwrap().status.success());
+        device
+    }
+
+    fn command(&self, line: &str) -> String {
+        let program = env!("CARGO_BIN_EXE_cosign");
+        let (home, key) = (self.home.display(), self.key.display());
+        format!("COSIGN_HOME={home} COSIGN_IDENTITY={key} {program} {line}")
+    }
+}
+
+/// Starts `cosign listen` and gives its address.
+fn listen(terminal: &Terminal, device: &Device) -> String {
+    terminal.runs(&device.command("listen --port 0 --bind 127.0.0.1"));
+    let port = terminal.until("a port", |screen| {
+        let (_, rest) = screen.split_once("  port ")?;
+        rest.split_whitespace().next().map(str::to_owned)
+    });
+    assert_eq!(terminal.flags(), "1 0");
+    format!("127.0.0.1:{port}")
+}
+
+/// Two people pair, make a key and sign, each at a screen of this size.
+fn whole_story(columns: u16, rows: u16) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (alice, bob) = (Device::new(folder, "alice"), Device::new(folder, "bob"));
+    let (at_alice, at_bob) =
+        (Terminal::new(folder, columns, rows), Terminal::new(folder, columns, rows));
+    let modes = at_alice.modes();
+    let empty = listen(&at_bob, &bob);
+    at_bob.shows("no device yet");
+
+    at_alice.runs(&alice.command(&format!("pair --peer {empty}")));
+    let code = |screen: String| {
+        let (_, rest) = screen.split_once("  code         ").unwrap();
+        rest.get(..7).unwrap().to_owned()
+    };
+    let (here, there) = (at_alice.asks("Compare"), at_bob.asks("Compare"));
+    for (screen, other) in [(&here, "bob"), (&there, "alice")] {
+        assert!(screen.contains(&format!("the other    \"{other}\"")), "{screen}");
+        assert!(screen.contains("left") && screen.contains("██████"), "{screen}");
+    }
+    assert_eq!(code(here), code(there));
+    for terminal in [&at_alice, &at_bob] {
+        // Neither Enter nor a pasted yes is an answer.
+        terminal.press("Enter");
+        terminal.tmux(&["set-buffer", "y"]);
+        terminal.tmux(&["paste-buffer", "-p"]);
+        terminal.asks("Compare");
+    }
+    at_alice.press("y");
+    at_bob.press("y");
+    at_alice.shows("✓ paired with \"bob\"");
+    at_alice.press("Enter");
+    at_alice.is_given_back(&modes);
+    at_bob.shows("✓ paired with \"alice\"");
+    at_bob.press("Enter");
+    at_bob.shows("\"alice\"");
+
+    at_alice.runs(&alice.command(&format!("keygen --key vault --with bob --peer {empty}")));
+    at_bob.shows("request to make a key");
+    read(&at_bob);
+    at_bob.press("a");
+    let made = at_alice.shows("confirmed    by everybody");
+    assert!(made.contains("✓ key \"vault\"") && made.contains("next: cosign sign --key vault"));
+    at_alice.press("Enter");
+    at_alice.is_given_back(&modes);
+
+    let file = folder.join("release.tar");
+    std::fs::write(&file, "a release").unwrap();
+    let result = folder.join("result.json");
+    let sign = format!(
+        "sign --key vault --file {} --purpose 'release 1.2' --peer {empty}",
+        file.display()
+    );
+    // Nobody sees the result on this screen: the program does not wait for a key.
+    at_alice.runs(&format!("clear; {} > {}", alice.command(&sign), result.display()));
+    at_bob.shows("request to sign");
+    let seen = read(&at_bob);
+    for fact in [
+        "\"vault\", 2 of 2",
+        "sha256 of \"release.tar\"",
+        "9 bytes",
+        "\"release 1.2\"",
+        "requester    \"alice\"",
+        "receives it  \"alice\"",
+        "time left",
+    ] {
+        assert!(seen.contains(fact), "{fact}\n{seen}");
+    }
+    if (columns, rows) != (60, 18) {
+        assert!(!seen.contains("more line"), "something is cut:\n{seen}");
+    }
+    at_bob.press("Enter");
+    at_bob.press("y");
+    at_bob.shows("✓ signed");
+    at_alice.shows("signed ");
+    at_alice.is_given_back(&modes);
+    let der = std::fs::read_to_string(&result).unwrap();
+    let verify = alice.command(&format!("verify --key vault --file {} {der}", file.display()));
+    assert!(Command::new("sh").args(["-c", &verify]).status().unwrap().success());
+
+    // A no is a no.
+    at_alice.runs(&format!("clear; {}", alice.command(&sign)));
+    at_bob.shows("request to sign");
+    read(&at_bob);
+    at_bob.press("d");
+    at_alice.shows("cosign: error:");
+    at_alice.is_given_back(&modes);
+    at_bob.shows("✗ sign ended");
+    at_bob.press("Enter");
+    at_bob.press("C-c");
+    at_bob.is_given_back(&modes);
+}
+
+/// Reads a request to its end; everything that was on the screen meanwhile.
+#[track_caller]
+fn read(terminal: &Terminal) -> String {
+    let mut all = String::new();
+    loop {
+        let screen = terminal.until("keys that answer", |screen| {
+            let ready = screen.contains("Enter does nothing") || screen.contains("more line");
+            ready.then(|| screen.to_owned())
+        });
+        all += &screen;
+        if screen.contains("Enter does nothing") {
+            return all;
+        }
+        terminal.press("Down");
+        sleep(BREATH);
+    }
+}
+
+#[test]
+fn two_people_pair_make_a_key_and_sign_at_80_by_24() {
+    whole_story(80, 24);
+}
+
+#[test]
+fn two_people_pair_make_a_key_and_sign_at_200_by_60() {
+    whole_story(200, 60);
+}
+
+#[test]
+fn two_people_pair_make_a_key_and_sign_at_60_by_18() {
+    whole_story(60, 18);
+}
+
+#[test]
+fn the_terminal_is_given_back_after_signals_and_kept_while_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::new(folder.path(), "bob");
+    let terminal = Terminal::new(folder.path(), 80, 24);
+    let modes = terminal.modes();
+    let pid = folder.path().join("pid");
+    let line = |command: &str| {
+        format!("sh -c 'echo $$ > {}; exec env {}'", pid.display(), device.command(command))
+    };
+    let signal = |name: &str| {
+        let pid = std::fs::read_to_string(&pid).unwrap();
+        assert!(Command::new("kill").args([name, pid.trim()]).status().unwrap().success());
+    };
+    let start = || {
+        terminal.runs(&line("listen --port 0 --bind 127.0.0.1"));
+        terminal.shows("Ctrl-C ends");
+        assert_eq!(terminal.flags(), "1 0");
+    };
+    start();
+    terminal.press("C-c");
+    terminal.is_given_back(&modes);
+    for name in ["-TERM", "-HUP", "-QUIT"] {
+        start();
+        signal(name);
+        terminal.is_given_back(&modes);
+    }
+    // Stopped by a key and by a signal, continued by the shell.
+    start();
+    for stop in [
+        |t: &Terminal, _: &dyn Fn(&str)| t.press("C-z"),
+        |_: &Terminal, s: &dyn Fn(&str)| s("-TSTP"),
+    ] {
+        stop(&terminal, &signal);
+        terminal.is_given_back(&modes);
+        terminal.runs("fg");
+        terminal.shows("Ctrl-C ends");
+        assert_eq!(terminal.flags(), "1 0");
+    }
+    terminal.press("C-c");
+    terminal.is_given_back(&modes);
+}
+
+#[test]
+fn a_window_that_shrinks_gets_lines_and_one_that_grows_a_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::new(folder.path(), "bob");
+    let terminal = Terminal::new(folder.path(), 80, 24);
+    let modes = terminal.modes();
+    listen(&terminal, &device);
+    terminal.tmux(&["resize-window", "-x", "120", "-y", "40"]);
+    terminal.until("a wide screen", |screen| {
+        screen.lines().any(|line| line.chars().count() == 120).then_some(())
+    });
+    terminal.tmux(&["resize-window", "-x", "59", "-y", "24"]);
+    terminal.until("lines", |_| (terminal.flags() == "0 1").then_some(()));
+    terminal.tmux(&["resize-window", "-x", "60", "-y", "18"]);
+    terminal.shows("Ctrl-C ends");
+    terminal.press("C-c");
+    terminal.is_given_back(&modes);
+}
+
+#[test]
+fn a_small_window_a_dumb_terminal_and_plain_get_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::new(folder.path(), "bob");
+    for (columns, before, flags) in
+        [(59, "", ""), (80, "TERM=dumb ", ""), (80, "", "--plain "), (80, "", "--events ")]
+    {
+        let terminal = Terminal::new(folder.path(), columns, 24);
+        let modes = terminal.modes();
+        let listen = device.command(&format!("{flags}listen --port 0 --bind 127.0.0.1"));
+        terminal.runs(&format!("clear; {before}{listen}"));
+        terminal.until("a line", |screen| {
+            (screen.contains("listening as") || screen.contains("{\"event\":\"listening\""))
+                .then_some(())
+        });
+        assert_eq!(terminal.flags(), "0 1");
+        terminal.press("C-c");
+        terminal.is_given_back(&modes);
+    }
+}
+
+/// The part of [`a_panic_gives_the_terminal_back`] that panics.
+#[test]
+#[ignore = "another test runs it in a terminal"]
+fn a_screen_that_panics() {
+    use cosign::progress::Event;
+    use cosign::ui::{Format, Screen, Style};
+    let screen = Screen::new(Format::Prose, Style::default(), None, cosign::run::clock::now);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let failing = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            screen.show(&Event::Waiting { what: "a panic".into(), peers: Vec::new() });
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            panic!("on purpose");
+        };
+        tokio::select! {
+            never = screen.fill() => match never {},
+            () = failing => {}
+        }
+    });
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let terminal = Terminal::new(folder.path(), 80, 24);
+    let modes = terminal.modes();
+    let this = std::env::current_exe().unwrap();
+    terminal
+        .runs(&format!("{} --ignored --exact --nocapture a_screen_that_panics", this.display()));
+    terminal.shows("waiting for a panic");
+    assert_eq!(terminal.flags(), "1 0");
+    terminal.shows("on purpose");
+    terminal.is_given_back(&modes);
+}
