@@ -1,8 +1,9 @@
-//! A byte stream in the frames of another link: how two devices talk through a third.
+//! A byte stream in the messages of something else: how two devices talk through a third, or
+//! through a relay.
 //!
-//! The two run TLS over the stream end to end, so the device between forwards ciphertext. Which
-//! frames go where is the driver's business; here bytes written to the stream come out of the
-//! [`Outlet`] as frames, and payloads put into the [`Inlet`] can be read from it.
+//! The two run TLS over the stream end to end, so whoever is between forwards ciphertext. Which
+//! messages go where is the caller's business; here bytes written to the stream come out of the
+//! [`Outlet`] in chunks, and chunks put into the [`Inlet`] can be read from it.
 
 use std::io;
 use std::pin::Pin;
@@ -12,11 +13,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, DuplexStream, ReadBuf, duplex, join};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Frame, Io, Kind, LinkError};
+use super::{Io, LinkError};
 
-/// A stream, and what comes out of it and goes into it. `route` is the first byte of every frame
-/// that comes out.
-pub fn tunnel(route: u8) -> (Box<dyn Io>, Outlet, Inlet) {
+/// A stream, and what comes out of it and goes into it. Every chunk that comes out begins with
+/// `route`.
+pub fn tunnel(route: Vec<u8>) -> (Box<dyn Io>, Outlet, Inlet) {
     // One direction of a duplex stream, for it ends when either side is dropped.
     let (written, taken) = duplex(CHUNK);
     let (fed, chunks) = mpsc::channel(BACKLOG);
@@ -27,19 +28,21 @@ pub fn tunnel(route: u8) -> (Box<dyn Io>, Outlet, Inlet) {
 /// Where the bytes written to the stream come out.
 #[derive(Debug)]
 pub struct Outlet {
-    route: u8,
+    route: Vec<u8>,
     taken: DuplexStream,
 }
 
 impl Outlet {
-    /// The next bytes as a frame of [`Kind::Tunnel`]: the route, then at most 32 KiB. `None` once the
-    /// stream is shut or gone. Cancel-safe. While nobody takes frames the writer waits.
-    pub async fn next(&mut self) -> Option<Frame> {
-        let mut payload = vec![self.route; CHUNK + 1];
-        let (_, bytes) = payload.split_first_mut()?;
-        let count = self.taken.read(bytes).await.ok().filter(|count| *count > 0)?;
-        payload.truncate(count + 1);
-        Some(Frame::new(Kind::Tunnel, payload))
+    /// The next bytes: the route, then at most 32 KiB. `None` once the stream is shut or gone.
+    /// Cancel-safe. While nobody takes chunks the writer waits.
+    pub async fn next(&mut self) -> Option<Vec<u8>> {
+        let routed = self.route.len();
+        let mut chunk = self.route.clone();
+        chunk.resize(routed + CHUNK, 0);
+        let room = chunk.get_mut(routed..)?;
+        let count = self.taken.read(room).await.ok().filter(|count| *count > 0)?;
+        chunk.truncate(routed + count);
+        Some(chunk)
     }
 }
 
@@ -65,6 +68,21 @@ impl Inlet {
             TrySendError::Full(_) => LinkError::Malformed("tunnel overrun"),
             TrySendError::Closed(_) => LinkError::Closed,
         })
+    }
+}
+
+impl Inlet {
+    /// The same for a caller that can wait until there is room.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] once the stream is gone.
+    pub async fn push(&self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.0.send(bytes.to_vec()).await.map_err(|_| LinkError::Closed)
+    }
+
+    /// Whether nobody reads the stream any more.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
     }
 }
 

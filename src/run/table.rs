@@ -113,12 +113,12 @@ impl Table {
         };
         let (ready, mut seated) = mpsc::channel(others.len().max(1));
         for (party, (_, fingerprint)) in others {
-            let (io, mut outlet, inlet) = tunnel::tunnel(*party);
+            let (io, mut outlet, inlet) = tunnel::tunnel(vec![*party]);
             self.tunnels.insert(*party, inlet);
             let (party, via, ready) = (*party, via.clone(), ready.clone());
             tokio::spawn(async move {
-                while let Some(frame) = outlet.next().await {
-                    if via.send(frame).await.is_err() {
+                while let Some(bytes) = outlet.next().await {
+                    if via.send(Frame::new(Kind::Tunnel, bytes)).await.is_err() {
                         break;
                     }
                 }

@@ -1,0 +1,447 @@
+//! What a relay knows: rooms, their members, and how much waits for each of them.
+//!
+//! Payloads are never looked at. What waits for a member is bounded: whoever sends to one that does
+//! not read waits, and one that does not read for too long is let go. Nothing here is stored.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Duration, Instant, timeout};
+
+use super::cluster::Cluster;
+use super::{Member, Refusal, Role, Room, Said, addressee, readdress};
+
+/// What a relay allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a message, with the relay's nine.
+    pub frame: usize,
+    /// Members of a room.
+    pub members: usize,
+    /// Rooms.
+    pub rooms: usize,
+    /// Bytes that may wait for one member.
+    pub waiting: usize,
+    /// Bytes that may wait for all members together.
+    pub waiting_in_all: usize,
+    /// Connections.
+    pub connections: usize,
+    /// Connections from one address (of IPv6: one /64).
+    pub connections_per_source: usize,
+    /// Rooms that one address may join in a minute.
+    pub joins_per_minute: u32,
+    /// How long a connection may give no sign of life.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame: 128 << 10,
+            members: 16,
+            rooms: 20_000,
+            waiting: 4 << 20,
+            waiting_in_all: 256 << 20,
+            connections: 50_000,
+            connections_per_source: 256,
+            joins_per_minute: 240,
+            idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What has happened since the relay started.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Rooms joined.
+    pub joins: AtomicU64,
+    /// Messages passed on, and their bytes.
+    pub frames: AtomicU64,
+    /// Bytes of messages passed on.
+    pub bytes: AtomicU64,
+    /// Messages whose addressee was gone.
+    pub undeliverable: AtomicU64,
+    /// Clients turned away or let go, by [`Refusal`].
+    pub refused: [AtomicU64; Refusal::ALL.len()],
+}
+
+impl Counts {
+    /// Notes that a client was turned away.
+    pub fn refuse(&self, why: Refusal) {
+        if let Some(count) = self.refused.get(why as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Something to be sent to a member, and its share of what may wait.
+#[derive(Debug)]
+pub struct Parcel {
+    /// A whole message.
+    pub bytes: Vec<u8>,
+    _share: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+}
+
+/// A member's own end.
+#[derive(Debug)]
+pub struct Seat {
+    /// Its name.
+    pub me: Member,
+    /// What is to be sent to it.
+    pub parcels: mpsc::UnboundedReceiver<Parcel>,
+    /// Told when it is to be let go because it does not read.
+    pub evicted: Arc<Notify>,
+}
+
+/// A member as others reach it.
+#[derive(Clone, Debug)]
+struct Place {
+    room: Room,
+    role: Role,
+    queue: mpsc::UnboundedSender<Parcel>,
+    budget: Arc<Semaphore>,
+    evicted: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rooms: HashMap<Room, Vec<Member>>,
+    members: HashMap<Member, Place>,
+    sources: HashMap<IpAddr, Source>,
+    connections: usize,
+}
+
+/// What one address has done.
+#[derive(Debug)]
+struct Source {
+    connections: usize,
+    /// Joins it may still make, which grow back with time.
+    joins: f64,
+    at: Instant,
+}
+
+/// A relay.
+#[derive(Debug)]
+pub struct Hub {
+    /// What it allows.
+    pub limits: Limits,
+    /// What has happened.
+    pub counts: Counts,
+    state: Mutex<State>,
+    in_all: Arc<Semaphore>,
+    /// Names this process within a cluster; the first half of its members' names.
+    pub process: [u8; 4],
+    next: AtomicU64,
+    cluster: OnceLock<Cluster>,
+}
+
+impl Hub {
+    /// An empty relay. `process` is drawn at random, so that two processes of a cluster differ.
+    pub fn new(limits: Limits, process: [u8; 4]) -> Self {
+        Self {
+            limits,
+            counts: Counts::default(),
+            state: Mutex::default(),
+            in_all: Arc::new(Semaphore::new(limits.waiting_in_all.min(Semaphore::MAX_PERMITS))),
+            process,
+            next: AtomicU64::new(1),
+            cluster: OnceLock::new(),
+        }
+    }
+
+    /// Makes this relay one with others from now on.
+    pub fn join_cluster(&self, cluster: Cluster) {
+        // There is one call, before the first client.
+        let _ = self.cluster.set(cluster);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many rooms, members and connections there are.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        let state = self.state();
+        (state.rooms.len(), state.members.len(), state.connections)
+    }
+
+    /// Bytes that wait for members.
+    pub fn waiting(&self) -> usize {
+        self.limits.waiting_in_all.saturating_sub(self.in_all.available_permits())
+    }
+
+    /// Lets a connection from `source` in, for as long as what is returned lives.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyConnections`].
+    pub fn admit(self: &Arc<Self>, source: IpAddr) -> Result<Admission, Refusal> {
+        let source = network(source);
+        let mut state = self.state();
+        let all = state.connections;
+        let entry = state.sources.entry(source).or_insert_with(|| Source {
+            connections: 0,
+            joins: f64::from(self.limits.joins_per_minute),
+            at: Instant::now(),
+        });
+        if all >= self.limits.connections || entry.connections >= self.limits.connections_per_source
+        {
+            return Err(Refusal::TooManyConnections);
+        }
+        entry.connections += 1;
+        state.connections += 1;
+        Ok(Admission { hub: Arc::clone(self), source })
+    }
+
+    /// Puts a new member into a room and tells those it concerns.
+    ///
+    /// # Errors
+    /// The room is full, there are too many, or this address joins too often.
+    pub async fn enter(
+        &self,
+        admission: &Admission,
+        role: Role,
+        room: Room,
+    ) -> Result<Seat, Refusal> {
+        let me = self.name();
+        let (queue, parcels) = mpsc::unbounded_channel();
+        let evicted = Arc::new(Notify::new());
+        {
+            let mut state = self.state();
+            state.charge(admission.source, self.limits.joins_per_minute)?;
+            let rooms = state.rooms.len();
+            match state.rooms.get(&room) {
+                None if rooms >= self.limits.rooms => return Err(Refusal::TooManyRooms),
+                Some(members) if members.len() >= self.limits.members => {
+                    return Err(Refusal::RoomFull);
+                }
+                _ => {}
+            }
+            let place = Place {
+                room,
+                role,
+                queue,
+                budget: Arc::new(Semaphore::new(self.limits.waiting.min(Semaphore::MAX_PERMITS))),
+                evicted: Arc::clone(&evicted),
+            };
+            place.tell(&Said::Joined(me));
+            for other in state.rooms.get(&room).into_iter().flatten() {
+                if let Some(other_place) = state.members.get(other) {
+                    match (role, other_place.role) {
+                        (Role::Guest, Role::Host) => place.tell(&Said::Here(*other)),
+                        (Role::Host, Role::Guest) => other_place.tell(&Said::Here(me)),
+                        _ => {}
+                    }
+                }
+            }
+            state.members.insert(me, place);
+            state.rooms.entry(room).or_default().push(me);
+        }
+        self.counts.joins.fetch_add(1, Ordering::Relaxed);
+        if let Some(cluster) = self.cluster.get() {
+            cluster.announce(&room, role, &me).await;
+        }
+        Ok(Seat { me, parcels, evicted })
+    }
+
+    /// Takes a member out of its room.
+    pub async fn leave(&self, me: &Member) {
+        let Some(place) = self.forget(me) else { return };
+        if let Some(cluster) = self.cluster.get() {
+            cluster.part(&place.room, place.role, me).await;
+        }
+    }
+
+    fn forget(&self, me: &Member) -> Option<Place> {
+        let mut state = self.state();
+        let place = state.members.remove(me)?;
+        if let Some(members) = state.rooms.get_mut(&place.room) {
+            members.retain(|member| member != me);
+            if members.is_empty() {
+                state.rooms.remove(&place.room);
+            }
+        }
+        state.tell_others(&place.room, place.role, &Said::Gone(*me));
+        Some(place)
+    }
+
+    /// Passes a client's message on; waits while the addressee has no room for it. One that goes to
+    /// nobody is dropped: its sender hears that the other one is gone.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`].
+    pub async fn forward(&self, from: &Member, mut bytes: Vec<u8>) -> Result<(), Refusal> {
+        let to = *addressee(&bytes).ok_or(Refusal::Malformed)?;
+        self.counts.frames.fetch_add(1, Ordering::Relaxed);
+        self.counts.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let (here, there) = {
+            let state = self.state();
+            let room = state.members.get(from).map(|place| place.room);
+            (room, state.members.get(&to).cloned())
+        };
+        let Some(room) = here else { return Err(Refusal::Closing) };
+        readdress(&mut bytes, from);
+        match there {
+            Some(place) if place.room == room => self.hand_over(&to, place, bytes).await,
+            None if !to.starts_with(&self.process) => match self.cluster.get() {
+                Some(cluster) => cluster.carry(&room, &to, from, &bytes).await,
+                None => self.nobody(),
+            },
+            // A room's members reach nobody outside of it.
+            _ => self.nobody(),
+        }
+        Ok(())
+    }
+
+    fn nobody(&self) {
+        self.counts.undeliverable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn hand_over(&self, to: &Member, place: Place, bytes: Vec<u8>) {
+        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let budgets = async {
+            let own = Arc::clone(&place.budget).acquire_many_owned(size).await.ok()?;
+            let all = Arc::clone(&self.in_all).acquire_many_owned(size).await.ok()?;
+            Some((own, all))
+        };
+        match timeout(SLOW, budgets).await {
+            Ok(Some(share)) => place.post(bytes, Some(share)),
+            Ok(None) | Err(_) => self.evict(to, &place),
+        }
+    }
+
+    /// Lets go of a member that does not read.
+    fn evict(&self, member: &Member, place: &Place) {
+        if self.forget(member).is_some() {
+            self.counts.refuse(Refusal::TooSlow);
+            place.evicted.notify_one();
+        }
+    }
+
+    /// A message from a member of another process of the cluster. Never waits: the one task that
+    /// hands these over serves everybody.
+    pub fn arrive(&self, room: &Room, to: &Member, bytes: Vec<u8>) {
+        let place = self.state().members.get(to).cloned();
+        let Some(place) = place.filter(|place| place.room == *room) else { return self.nobody() };
+        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let own = Arc::clone(&place.budget).try_acquire_many_owned(size);
+        let all = Arc::clone(&self.in_all).try_acquire_many_owned(size);
+        match (own, all) {
+            (Ok(own), Ok(all)) => place.post(bytes, Some((own, all))),
+            _ => self.evict(to, &place),
+        }
+    }
+
+    /// A member joined its room on another process; the hosts here that it has to know of.
+    pub fn joined_elsewhere(&self, room: &Room, role: Role, member: &Member) -> Vec<Member> {
+        let state = self.state();
+        if role == Role::Host {
+            state.tell_others(room, role, &Said::Here(*member));
+            return Vec::new();
+        }
+        let members = state.rooms.get(room).into_iter().flatten();
+        let is_host = |m: &&Member| state.members.get(*m).is_some_and(|p| p.role == Role::Host);
+        members.filter(is_host).copied().collect()
+    }
+
+    /// A host of another process is in the room of the guest `to`.
+    pub fn host_elsewhere(&self, room: &Room, to: &Member, host: &Member) {
+        if let Some(place) = self.state().members.get(to).filter(|place| place.room == *room) {
+            place.tell(&Said::Here(*host));
+        }
+    }
+
+    /// A member left its room on another process.
+    pub fn left_elsewhere(&self, room: &Room, role: Role, member: &Member) {
+        self.state().tell_others(room, role, &Said::Gone(*member));
+    }
+
+    /// Everybody here, to be announced again after the cluster was out of reach.
+    pub fn everybody(&self) -> Vec<(Room, Role, Member)> {
+        let state = self.state();
+        state.members.iter().map(|(member, place)| (place.room, place.role, *member)).collect()
+    }
+
+    fn name(&self) -> Member {
+        let count = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let [p0, p1, p2, p3] = self.process;
+        let [.., c0, c1, c2, c3] = count;
+        [p0, p1, p2, p3, c0, c1, c2, c3]
+    }
+}
+
+impl State {
+    /// Charges a source for a join.
+    fn charge(&mut self, source: IpAddr, per_minute: u32) -> Result<(), Refusal> {
+        let Some(source) = self.sources.get_mut(&source) else { return Ok(()) };
+        let most = f64::from(per_minute);
+        source.joins = most.min(source.joins + source.at.elapsed().as_secs_f64() * most / 60.0);
+        source.at = Instant::now();
+        if source.joins < 1.0 {
+            return Err(Refusal::TooManyJoins);
+        }
+        source.joins -= 1.0;
+        Ok(())
+    }
+
+    /// Tells the members of the other role.
+    fn tell_others(&self, room: &Room, role: Role, said: &Said<'_>) {
+        for other in self.rooms.get(room).into_iter().flatten() {
+            if let Some(place) = self.members.get(other).filter(|place| place.role != role) {
+                place.tell(said);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// The relay's own words are few and short: one for each member that comes or goes.
+    fn tell(&self, said: &Said<'_>) {
+        self.post(said.to_bytes(), None);
+    }
+
+    fn post(&self, bytes: Vec<u8>, share: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>) {
+        // A member that has just left needs nothing any more.
+        let _ = self.queue.send(Parcel { bytes, _share: share });
+    }
+}
+
+/// A connection that was let in.
+#[derive(Debug)]
+pub struct Admission {
+    hub: Arc<Hub>,
+    source: IpAddr,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut state = self.hub.state();
+        state.connections = state.connections.saturating_sub(1);
+        let per_minute = f64::from(self.hub.limits.joins_per_minute);
+        if let Some(source) = state.sources.get_mut(&self.source) {
+            source.connections = source.connections.saturating_sub(1);
+        }
+        // What an address has done is forgotten when it is as if it had done nothing.
+        if state.sources.len() > SOURCES {
+            state.sources.retain(|_, source| {
+                let grown = source.at.elapsed().as_secs_f64() * per_minute / 60.0;
+                source.connections > 0 || source.joins + grown < per_minute
+            });
+        }
+    }
+}
+
+/// What counts as one source: an IPv4 address, or the /64 that one customer has.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+        v4 => v4,
+    }
+}
+
+/// How long a member may not read before it is let go.
+const SLOW: Duration = Duration::from_secs(10);
+/// How many addresses are kept in mind before those that matter no more are looked for.
+const SOURCES: usize = 10_000;
