@@ -28,7 +28,9 @@ mod log;
 mod manual;
 mod pair;
 mod peers;
+mod qr;
 mod refresh;
+mod relay;
 mod sign;
 mod start;
 mod token;
@@ -112,6 +114,7 @@ fn run(global: &Global, command: Command) -> Result<Output, Failure> {
         Command::Policy(command) => policy::run_policy(global, command),
         Command::Log(args) => log::run_log(global, args),
         Command::Demo(args) => demo::run_demo(global, args),
+        Command::Relay(args) => relay::run_relay(global, args),
         Command::Bench(args) => bench::run_bench(global, args),
         Command::Completions(args) => generate::run_completions(&args),
         Command::Complete(args) => complete::run_complete(&args),
@@ -147,6 +150,7 @@ fn name(command: &Command) -> &'static str {
         Command::Policy(PolicyCommand::Check(_)) => "policy check",
         Command::Log(_) => "log",
         Command::Demo(_) => "demo",
+        Command::Relay(_) => "relay",
         Command::Bench(_) => "bench",
         Command::Completions(_) => "completions",
         Command::Complete(_) => "complete",

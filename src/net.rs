@@ -1,8 +1,8 @@
 //! Links between devices: one frame out, one frame in, close.
 //!
-//! A link is authenticated, encrypted and ordered; what it carries is up to the caller. Three kinds
-//! exist: TLS over any byte stream ([`tls`] over [`tcp`], [`stdio`] or a [`tunnel`] through a third
-//! device), and [`memory`] for tests. [`pump`] gives a link a task of its own, which reads while it
+//! A link is authenticated, encrypted and ordered; what it carries is up to the caller. Two kinds
+//! exist: TLS over any byte stream ([`tls`] over [`tcp`], [`stdio`], a [`tunnel`] through a third
+//! device or a room of a [`relay`]), and [`memory`] for tests. [`pump`] gives a link a task of its own, which reads while it
 //! writes. A [`line`] goes on over another connection when one breaks. [`mdns`] finds devices, and is never more than a hint.
 
 pub mod frame;
@@ -10,6 +10,7 @@ pub mod line;
 pub mod mdns;
 pub mod memory;
 pub mod pump;
+pub mod relay;
 pub mod stdio;
 pub mod tcp;
 pub mod tls;

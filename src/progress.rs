@@ -113,6 +113,17 @@ pub enum Event {
         /// Milliseconds since the round began here.
         ms: u64,
     },
+    /// What a relay has to say about itself. It never names a room.
+    Serving {
+        /// `listening`, `joined`, `left`, `refused`, `cluster`, `stopping`.
+        what: String,
+        /// The client's address, where it is about one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+        /// More about it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
     /// The other devices are awaited.
     Waiting {
         /// What for.

@@ -309,6 +309,29 @@ pub fn nonsense(name: &str) -> Failure {
         .hint("the two devices may run different versions")
 }
 
+/// An invitation that has run out.
+pub fn invitation_over(moment: &str) -> Failure {
+    Failure::new(Code::Identity, format!("the invitation was good until {moment}"))
+        .hint("make another: run `cosign pair --relay URL` again on the other device")
+}
+
+/// `name` does not wait at the relay.
+pub fn nobody_at_relay(name: &str, relay: &str) -> Failure {
+    Failure::new(Code::Unreachable, format!("{name} does not wait at the relay {relay}"))
+        .hint(format!("run `cosign listen --relay {relay}` on that device"))
+}
+
+/// The relay itself cannot be used.
+pub fn relay(relay: &str, error: &LinkError) -> Failure {
+    let why = match error {
+        LinkError::TimedOut => format!("the relay {relay} does not answer"),
+        LinkError::Closed | LinkError::Lost => format!("the relay {relay} hung up"),
+        other => other.to_string(),
+    };
+    Failure::new(Code::Unreachable, why)
+        .hint("is `cosign relay` running there, and is the URL right?")
+}
+
 /// A link error with `name` at the other end.
 pub fn link(name: &str, error: &LinkError) -> Failure {
     match error {

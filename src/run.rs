@@ -15,6 +15,7 @@ pub mod listen;
 pub mod pairing;
 pub mod reach;
 pub mod records;
+pub mod rooms;
 pub mod sign;
 pub mod table;
 
@@ -24,11 +25,12 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::crypto::tags;
 use crate::device::{Fingerprint, Label};
 use crate::net::pump::{Handle, Whisper};
+use crate::net::relay::RelayUrl;
 use crate::net::tls::{Device, Tls, TlsVersion};
 use crate::net::{Frame, Kind};
 use crate::progress::{Event, PartyView, RequestView};
@@ -69,8 +71,12 @@ pub struct Node {
     pub deadline: Option<Instant>,
     /// The network interface to find devices on; all of them where none is named.
     pub interface: Option<String>,
+    /// The relay to meet at where the local network does not reach.
+    pub relay: Option<RelayUrl>,
     /// Whether pairings made by this process are kept until they are forgotten.
     pub keep: bool,
+    /// Told when keys or peers have changed, and with them the rooms to wait in.
+    acquainted: Notify,
     /// What other devices may come back to.
     lines: lines::Lines,
     /// Held by the one ceremony that may be on the screen.
@@ -119,6 +125,8 @@ impl Node {
             sink,
             deadline: None,
             interface: None,
+            relay: None,
+            acquainted: Notify::new(),
             keep: false,
             lines: lines::Lines::default(),
             turn: tokio::sync::Mutex::new(()),

@@ -8,6 +8,8 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::net::relay::RelayUrl;
+
 /// Two or three devices co-sign with one ECDSA key that exists on none of them
 #[derive(Debug, Parser)]
 #[command(
@@ -264,6 +266,8 @@ pub enum Command {
     Log(LogArgs),
     /// Two devices on this machine discover, pair, make a key, sign and verify
     Demo(DemoArgs),
+    /// Run a relay, where devices meet that no local network joins
+    Relay(RelayArgs),
     /// Measure key generation and signing on this machine
     Bench(BenchArgs),
     /// Print a shell's completion script
@@ -364,6 +368,9 @@ pub struct ListenArgs {
     /// Announce on this network interface only
     #[arg(long, value_name = "NAME", conflicts_with = "stdio")]
     pub interface: Option<String>,
+    /// The relay.
+    #[command(flatten)]
+    pub relay: AtRelay,
 }
 
 /// `cosign pair`
@@ -373,11 +380,14 @@ pub struct ListenArgs {
   cosign pair bob
   cosign pair --peer 192.0.2.7:7700 --remember
   cosign pair --via 'ssh bob cosign listen --stdio'
+  cosign pair --relay wss://relay.example   shows a QR code for a device that is far away
+  cosign pair 'cosign://pair?relay=…'       the other device: what the QR code says
+  cosign pair --qr-image photo.png          the same from a picture of it
 
 Both screens show the same six digits; both people say y. Nothing types a code in.")]
 pub struct PairArgs {
-    /// The other device's name, id or fingerprint
-    #[arg(value_name = "PEER")]
+    /// The other device's name, id or fingerprint, or the text of an invitation: cosign://pair?…
+    #[arg(value_name = "PEER|URI")]
     pub name: Option<String>,
     /// Its address, where multicast does not reach
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "via")]
@@ -388,6 +398,16 @@ pub struct PairArgs {
     /// Keep the pairing until `cosign peers forget`; default: 30 minutes
     #[arg(long)]
     pub remember: bool,
+    /// Invite a device from anywhere through this relay: shows a QR code. With a PEER, or where the
+    /// other device is nearby, only a fallback
+    #[arg(long, value_name = "URL", env = "COSIGN_RELAY", hide_env_values = true)]
+    pub relay: Option<RelayUrl>,
+    /// Accept the invitation in this picture, a photo or a screenshot of its QR code
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "peer", "via"])]
+    pub qr_image: Option<PathBuf>,
+    /// Also save the QR code of the invitation, as .png or .svg
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "peer", "via", "qr_image"])]
+    pub qr_out: Option<PathBuf>,
     /// Allow pairing again after five failed attempts
     #[arg(long)]
     pub reset_attempts: bool,
@@ -443,6 +463,14 @@ Keys made with the device go on working: they hold its fingerprint themselves.")
     },
 }
 
+/// The relay to meet at.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AtRelay {
+    /// Also meet at this relay, where the local network does not reach: ws://HOST:PORT or wss://HOST
+    #[arg(long = "relay", value_name = "URL", env = "COSIGN_RELAY", hide_env_values = true)]
+    pub url: Option<RelayUrl>,
+}
+
 /// How to reach the other devices of a ceremony.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ReachArgs {
@@ -452,6 +480,9 @@ pub struct ReachArgs {
     /// Reach a device through a command's standard input and output; may be repeated
     #[arg(long = "via", value_name = "[NAME=]COMMAND")]
     pub vias: Vec<Route>,
+    /// The relay.
+    #[command(flatten)]
+    pub relay: AtRelay,
     /// Use this network interface only
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
@@ -872,6 +903,80 @@ pub struct DemoArgs {
     /// Where that device lives
     #[arg(long, value_name = "DIR", hide = true)]
     pub folder: Option<PathBuf>,
+}
+
+/// `cosign relay`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign relay                                              ws:// on every address, port 46738
+  cosign relay --tls-cert fullchain.pem --tls-key key.pem --bind 443
+  cosign relay --bind 127.0.0.1:46738 --behind-proxy        a proxy in front does TLS
+  cosign relay --cluster nats://10.0.0.5 --metrics 127.0.0.1:9100
+
+A relay passes on what it cannot read: devices run their own mutual TLS through it. It stores
+nothing. SIGTERM lets what waits go out and ends it with exit code 0; devices come back to the
+next one and go on.")]
+pub struct RelayArgs {
+    /// Where to listen: [IP:]PORT or IP
+    #[arg(long, value_name = "ADDR", default_value = "46738")]
+    pub bind: String,
+    /// The certificate chain for wss://, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Make one relay of all that name this NATS: nats://[USER:PASSWORD@]HOST[:PORT], several with
+    /// commas
+    #[arg(long, value_name = "NATS_URL", env = "COSIGN_RELAY_CLUSTER", hide_env_values = true)]
+    pub cluster: Option<String>,
+    /// Answer /healthz and /metrics (Prometheus) here: [IP:]PORT; without an IP on loopback only
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<String>,
+    /// Believe the last X-Forwarded-For, for limits per address
+    #[arg(long)]
+    pub behind_proxy: bool,
+    /// Bytes of one message
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "128K")]
+    pub max_frame: usize,
+    /// Members of one room
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub max_members: usize,
+    /// Rooms
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub max_rooms: usize,
+    /// Bytes that may wait for one member
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4M")]
+    pub max_waiting: usize,
+    /// Bytes that may wait for all members
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "256M")]
+    pub max_waiting_in_all: usize,
+    /// Connections
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub max_connections: usize,
+    /// Connections from one address (of IPv6: one /64)
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub max_per_source: usize,
+    /// Rooms that one address may join in a minute
+    #[arg(long, value_name = "N", default_value_t = 240)]
+    pub joins_per_minute: u32,
+    /// How long a connection may give no sign of life
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    pub idle: Duration,
+}
+
+/// A number of bytes: `65536`, `64K`, `4M`, `1G`, in powers of 1024.
+fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (text.get(..at), 10),
+        Some((at, 'm' | 'M')) => (text.get(..at), 20),
+        Some((at, 'g' | 'G')) => (text.get(..at), 30),
+        _ => (Some(text), 0),
+    };
+    digits
+        .and_then(|digits| digits.parse::<usize>().ok())
+        .and_then(|number| number.checked_mul(1 << unit))
+        .ok_or_else(|| "expected a number of bytes, such as 65536 or 64K".to_owned())
 }
 
 /// `cosign bench`

@@ -10,6 +10,7 @@ use crate::cli::args::{ReachArgs, Route as Named, Tls};
 use crate::cli::judge::Person;
 use crate::cli::unlock;
 use crate::device::{Fingerprint, Label};
+use crate::net::relay::RelayUrl;
 use crate::net::tls::TlsVersion;
 use crate::report::{Code, Failure};
 use crate::run::judge::Judge;
@@ -38,6 +39,8 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 pub(super) struct Setup {
     /// The only network interface to use.
     pub(super) interface: Option<String>,
+    /// The relay to meet at, where one was named.
+    pub(super) relay: Option<RelayUrl>,
     /// Whether pairings are kept until they are forgotten.
     pub(super) keep: bool,
     /// Whether there are only lines, also in a terminal.
@@ -55,8 +58,8 @@ impl From<&ReachArgs> for Setup {
     /// A node that reaches others as it is told to. The command of `--via` may want the terminal
     /// for itself, to ask for a password.
     fn from(reach: &ReachArgs) -> Self {
-        let lines = !reach.vias.is_empty();
-        Self { interface: reach.interface.clone(), lines, ..Self::default() }
+        let (interface, relay) = (reach.interface.clone(), reach.relay.url.clone());
+        Self { interface, relay, keep: false, lines: !reach.vias.is_empty() }
     }
 }
 
@@ -89,6 +92,7 @@ where
             Node::new(home, vault, version, judge, Arc::new(move |event| told.show(&event)))?;
         node.deadline = deadline;
         node.interface = setup.interface;
+        node.relay = setup.relay.or_else(|| global.relay.clone());
         node.keep = setup.keep;
         let node = Arc::new(node);
         let screen = &global.screen;
@@ -137,6 +141,7 @@ where
 /// How long a result stays on a full screen where nobody presses a key.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// Waits for Ctrl-C or SIGTERM.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let hangup = async {

@@ -16,6 +16,7 @@ use super::output::Table;
 use super::policy::in_one_line;
 use super::{Global, Output, unlock};
 use crate::device::Label;
+use crate::net::relay::RelayUrl;
 use crate::report::{Code, Failure};
 use crate::vault::{Home, Vault};
 
@@ -25,6 +26,9 @@ use crate::vault::{Home, Vault};
 pub(super) struct Config {
     /// A new device's name.
     pub(super) name: Option<String>,
+    /// The relay to meet at.
+    #[serde(default, deserialize_with = "url")]
+    pub(super) relay: Option<RelayUrl>,
     identity: Option<PathBuf>,
     passphrase_file: Option<PathBuf>,
     module: Option<PathBuf>,
@@ -176,6 +180,10 @@ pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
         "file": file, "file_exists": file.exists(),
     });
     Output::new(result, text)
+}
+
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RelayUrl>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::args::{Color, GlobalArgs};
 use super::config::Config;
+use crate::net::relay::RelayUrl;
 use crate::progress::Event;
 use crate::report::{Code, Failure};
 use crate::run::clock;
@@ -23,6 +24,8 @@ pub struct Global {
     pub home: Option<Home>,
     /// What `config.toml` calls a new device.
     pub name: Option<String>,
+    /// The relay that `config.toml` names.
+    pub relay: Option<RelayUrl>,
     /// Where progress is shown.
     pub screen: Screen,
     /// Who is asked.
@@ -53,7 +56,7 @@ impl Global {
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
         let screen = Screen::new(format, style, recorder, clock::now);
         let prompter = Prompter::new(screen.clone(), args.no_input);
-        Ok(Self { args, home, name: config.name, screen, prompter })
+        Ok(Self { args, home, name: config.name, relay: config.relay, screen, prompter })
     }
 
     /// Whether a full screen is wanted and there is somebody to see it.

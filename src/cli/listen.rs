@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::cli::args::ListenArgs;
-use crate::cli::ceremony::with_node;
+use crate::cli::ceremony::{Setup, with_node};
 use crate::cli::inventory::inventory;
 use crate::cli::judge::Rules;
 use crate::cli::output::Body;
@@ -20,7 +20,7 @@ use crate::ui::Need;
 
 /// `cosign listen`
 pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Failure> {
-    let ListenArgs { port, bind, once, policy, stdio, interface } = args;
+    let ListenArgs { port, bind, once, policy, stdio, interface, relay } = args;
     if stdio && global.args.json {
         return Err(Failure::new(Code::Usage, "--stdio and --json both want standard output")
             .hint("use --events: they go to standard error"));
@@ -41,7 +41,8 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
         None => return Err(Need::Approval.failure()),
     };
     let place = Place { bind, port, stdio };
-    with_node(global, judge, interface, |node| async move {
+    let setup = Setup { interface, relay: relay.url, ..Setup::default() };
+    with_node(global, judge, setup, |node| async move {
         if place.stdio {
             serve_stdio(&node).await?;
             // Standard output was the line to the other device.

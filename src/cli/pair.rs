@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use crate::cli::args::PairArgs;
 use crate::cli::ceremony::{Setup, label, pick, with_node};
-use crate::cli::{Global, Output};
+use crate::cli::{Global, Output, qr};
 use crate::device::Fingerprint;
 use crate::net::mdns::{self, Seen};
+use crate::net::relay::invite::Invite;
 use crate::progress::Event;
-use crate::report::{self, Failure};
+use crate::report::{self, Code, Failure};
+use crate::run::listen::Visit;
 use crate::run::pairing::{self, Pairing};
 use crate::run::reach::{Route, Target, ping};
 use crate::run::{Node, REACH, clock};
@@ -30,35 +33,77 @@ struct Result_ {
 
 /// `cosign pair`
 pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failure> {
-    let PairArgs { name, peer, via, remember, reset_attempts, interface } = args;
-    let asks_for_nothing_else = name.is_none() && peer.is_none() && via.is_none();
+    let PairArgs { name, peer, via, remember, relay, qr_image, qr_out, reset_attempts, interface } =
+        args;
+    let names_nobody = name.is_none() && peer.is_none() && via.is_none() && qr_image.is_none();
     if reset_attempts {
         attempts::reset(&crate::cli::unlock::home(global)?)?;
-        if asks_for_nothing_else {
+        if names_nobody && relay.is_none() {
             return Output::new(
                 serde_json::json!({ "reset": true }),
                 "pairing attempts were reset",
             );
         }
     }
+    let invite = match (&qr_image, &name) {
+        (Some(path), _) => Some(invitation(&qr::read(path)?)?),
+        (None, Some(text)) if Invite::is_meant(text) => Some(invitation(text)?),
+        (None, _) => None,
+    };
+    if qr_out.is_some() && relay.is_none() && global.relay.is_none() {
+        return Err(Failure::new(Code::Usage, "--qr-out needs a relay to invite to")
+            .hint("add --relay URL"));
+    }
+    if let Some(path) = &qr_out {
+        qr::kind(path)?;
+    }
     global.prompter.demand(&Need::Code)?;
     // The command of --via may want the terminal for itself, to ask for a password.
-    let setup = Setup { interface, keep: remember, lines: via.is_some() };
+    let lines = via.is_some();
+    // A relay that was named here and now is where to meet; one of config.toml is one way more.
+    let only_there = relay.is_some();
+    let setup = Setup { interface, relay, keep: remember, lines };
     with_node(global, None, setup, |node| async move {
         let deadline = node.until(REACH);
         let shown =
             name.clone().or_else(|| peer.clone()).unwrap_or_else(|| "the device".to_owned());
         let target = |route| Target { name: label(&shown), fingerprint: None, route };
-        let pairing = match (via, peer) {
-            (Some(command), _) => {
+        let pairing = match (invite, via, peer) {
+            (Some(invite), ..) => pairing::accept(&node, &invite).await?,
+            (None, Some(command), _) => {
                 pairing::request(&node, &target(Route::Via(command)), deadline).await?
             }
-            (None, Some(address)) => {
+            (None, None, Some(address)) => {
                 pairing::request(&node, &target(Route::Address(address)), deadline).await?
             }
-            (None, None) => nearby(global, &node, name.as_deref()).await?,
+            (None, None, None) => match node.relay.clone().filter(|_| names_nobody) {
+                Some(relay) => {
+                    let keep = |invite: &Invite| match &qr_out {
+                        Some(path) => qr::write(path, &invite.to_string()),
+                        None => Ok(()),
+                    };
+                    let (mut visits, until) = pairing::invite(&node, &relay, keep).await?;
+                    if only_there {
+                        pairing::wait(&mut visits, until).await?
+                    } else {
+                        nearby(global, &node, None, &mut visits, until).await?
+                    }
+                }
+                None => {
+                    let mut visits = pairing::doorbell(&node).await?;
+                    let until = node.patience(Duration::from_secs(60));
+                    nearby(global, &node, name.as_deref(), &mut visits, until).await?
+                }
+            },
         };
         output(&pairing)
+    })
+}
+
+fn invitation(text: &str) -> Result<Invite, Failure> {
+    text.parse().map_err(|why: String| {
+        Failure::new(Code::Usage, why)
+            .hint("it is the whole text that `cosign pair --relay URL` shows, in quotes")
     })
 }
 
@@ -80,15 +125,19 @@ pub(super) fn output(pairing: &Pairing) -> Result<Output, Failure> {
 
 /// Pairs with a device that is found on the network, or that finds this one: people may run
 /// `cosign pair` on both devices at once.
-async fn nearby(global: &Global, node: &Arc<Node>, name: Option<&str>) -> Result<Pairing, Failure> {
-    let mut visits = pairing::doorbell(node).await?;
-    let deadline = node.patience(Duration::from_secs(60));
+async fn nearby(
+    global: &Global,
+    node: &Arc<Node>,
+    name: Option<&str>,
+    visits: &mut mpsc::Receiver<Result<Visit, Failure>>,
+    deadline: Instant,
+) -> Result<Pairing, Failure> {
     let target = tokio::select! {
         biased;
-        pairing = pairing::wait(&mut visits, deadline) => return pairing,
+        pairing = pairing::wait(visits, deadline) => return pairing,
         target = choose(global, node, name, deadline) => target?,
     };
-    pairing::meet(node, &target, &mut visits, deadline).await
+    pairing::meet(node, &target, visits, deadline).await
 }
 
 /// Looks until a device is there that can be meant.

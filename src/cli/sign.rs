@@ -109,7 +109,7 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
     let judge = Arc::new(OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone()));
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     // A script's twin has nobody to look at a screen.
-    let setup = Setup { interface: args.reach.interface.clone(), lines: true, ..Setup::default() };
+    let setup = Setup { lines: true, ..Setup::from(&args.reach) };
     with_node(global, Some(judge.clone()), setup, |node| async move {
         records::active(&node.home, &name)?;
         let listener = Listener::open(&node, &place).await?;

@@ -76,6 +76,10 @@ tags! {
     SIGN_COMMIT = "sign/commit";
     /// Hash of all nonces and commitments.
     SIGN_VIEW = "sign/view";
+    /// Secret of two parties of a key by which they find each other.
+    MEETING_SECRET = "meeting/secret";
+    /// Name of the room where two devices meet on one day.
+    MEETING_ROOM = "meeting/room";
     /// Id of a ceremony: what its approvers saw and a nonce of every participant.
     CEREMONY_ID = "ceremony/id";
 }

@@ -161,6 +161,13 @@ impl KeyShare {
         length_prefixed(&parts)
     }
 
+    /// 32 bytes that this party and `peer` have in common and nobody else has, not even the key's
+    /// other parties: by them the two find each other. New shares bring a new one.
+    pub fn meeting_secret(&self, peer: PartyId) -> Option<Secret<[u8; 32]>> {
+        let seed = &self.pair(peer)?.zero_seed;
+        Some(Secret::new(tags::MEETING_SECRET.hash(&[seed.expose(), self.epoch()])))
+    }
+
     /// Retires the pair with `peer` in memory: no session of this share uses it again. The first
     /// reason stays.
     pub fn retire(&self, peer: PartyId, check: Check) {

@@ -11,13 +11,15 @@ use tokio::time::timeout;
 use crate::device::{Fingerprint, Label};
 use crate::net::line::Line;
 use crate::net::mdns::{Advert, AdvertInfo, Status};
+use crate::net::relay::{RelayUrl, Room};
 use crate::net::tls::{Expect, TlsLink};
 use crate::net::{Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::convene::decline;
 use crate::run::reach::{HANDSHAKE, PORT, Way, hear, say};
-use crate::run::{Node, clock, keygen, lines, pairing, sign};
+use crate::run::rooms::Streams;
+use crate::run::{Node, clock, keygen, lines, pairing, rooms, sign};
 use crate::talk::{self, Kind, Message, Proposal, Reason, Want};
 use crate::vault::keys;
 
@@ -54,6 +56,8 @@ pub struct Listener {
     tcp: tcp::Listener,
     /// The port it listens on.
     pub port: u16,
+    /// What comes through a relay.
+    relayed: Option<(RelayUrl, Mutex<Streams>)>,
     advert: Option<Mutex<Advert>>,
 }
 
@@ -62,7 +66,7 @@ impl Listener {
     ///
     /// # Errors
     /// The port or address cannot be used.
-    pub async fn open(node: &Node, place: &Place) -> Result<Self, Failure> {
+    pub async fn open(node: &Arc<Node>, place: &Place) -> Result<Self, Failure> {
         let tcp = bind(place).await?;
         let port = tcp.address().map(|a| a.port()).unwrap_or_default();
         let info = AdvertInfo {
@@ -86,7 +90,30 @@ impl Listener {
             fingerprint: node.info.fingerprint.to_hex(),
             port,
         });
-        Ok(Self { tcp, port, advert })
+        let relayed = node.relay.as_ref().map(|relay| (relay.clone(), rooms::wait(node, relay)));
+        let relayed = relayed.map(|(relay, streams)| (relay, Mutex::new(streams)));
+        Ok(Self { tcp, port, relayed, advert })
+    }
+
+    /// The same, waiting in one room of a relay instead of those of known devices.
+    pub fn in_room(self, node: &Arc<Node>, relay: &RelayUrl, room: Room) -> Self {
+        let streams = Mutex::new(rooms::wait_in(node, relay, room));
+        Self { relayed: Some((relay.clone(), streams)), ..self }
+    }
+
+    /// The next caller, and how it comes. Cancel-safe.
+    async fn accept(&self) -> (Box<dyn Io>, Way) {
+        let relayed = async {
+            let Some((relay, streams)) = &self.relayed else { std::future::pending().await };
+            match streams.lock().await.recv().await {
+                Some(io) => (io, Way::Relay(relay.clone())),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            (io, from) = self.tcp.accept() => (io, Way::Lan(from)),
+            caller = relayed => caller,
+        }
     }
 
     async fn status(&self, status: Status) {
@@ -120,7 +147,7 @@ pub async fn serve(
     let room = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
     loop {
         let (io, way) = tokio::select! {
-            (io, from) = listener.tcp.accept() => (io, Way::Lan(from)),
+            caller = listener.accept() => caller,
             () = visits.closed() => return,
         };
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
@@ -147,6 +174,7 @@ pub async fn serve(
             };
             listener.status(Status::Busy).await;
             let visit = receive(&node, link, name, want, &way).await;
+            node.acquainted.notify_one();
             listener.status(Status::Available).await;
             if let Some(visit) = visit {
                 // Nobody reads the results of a listener that is ending.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::device::{Fingerprint, Label};
+use crate::net::relay::RelayUrl;
+use crate::net::relay::invite::Invite;
 use crate::net::tls::TlsLink;
 use crate::net::{Link, LinkError};
 use crate::progress::Event;
@@ -16,8 +18,8 @@ use crate::report::{self, Code, Failure};
 use crate::run::convene::decline;
 use crate::run::judge::{Comparison, Verdict};
 use crate::run::listen::{Listener, Place, Visit, serve};
-use crate::run::reach::{HANDSHAKE, Reached, Target, hear, reach, remember, say};
-use crate::run::{ANSWER, Node, SESSION, clock};
+use crate::run::reach::{HANDSHAKE, Reached, Route, Target, hear, reach, remember, say};
+use crate::run::{ANSWER, Node, REACH, SESSION, clock, rooms};
 use crate::talk::{Hex, Message, Reason, Want};
 use crate::vault::{Entry, PeerRecord, Peers, attempts};
 
@@ -125,6 +127,59 @@ pub async fn doorbell(node: &Arc<Node>) -> Result<mpsc::Receiver<Result<Visit, F
     tokio::spawn(serve(Arc::clone(node), listener, sender));
     Ok(visits)
 }
+
+/// Invites a device into a fresh room of `relay`, and waits there and on the local network. `keep` is
+/// handed the invitation before it is told.
+///
+/// # Errors
+/// No port can be used, or `keep` fails.
+pub async fn invite(
+    node: &Arc<Node>,
+    relay: &RelayUrl,
+    keep: impl FnOnce(&Invite) -> Result<(), Failure>,
+) -> Result<(mpsc::Receiver<Result<Visit, Failure>>, Instant), Failure> {
+    let deadline = node.until(INVITATION);
+    let left = deadline.saturating_duration_since(clock::now()).as_secs();
+    let invite = Invite {
+        relay: relay.clone(),
+        room: rooms::fresh()?,
+        fingerprint: node.info.fingerprint,
+        expires: clock::unix_now().saturating_add_unsigned(left),
+    };
+    let listener = Listener::open(node, &Place::default()).await?;
+    let listener = listener.in_room(node, relay, invite.room);
+    let (sender, visits) = mpsc::channel(1);
+    tokio::spawn(serve(Arc::clone(node), listener, sender));
+    keep(&invite)?;
+    node.tell(Event::Invite {
+        uri: invite.to_string(),
+        relay: relay.to_string(),
+        expires: clock::rfc3339(invite.expires),
+    });
+    Ok((visits, deadline))
+}
+
+/// Accepts an invitation: pairs with the device that made it, and with no other.
+///
+/// # Errors
+/// The invitation has run out, and as for [`request`].
+pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Failure> {
+    if clock::unix_now() > invite.expires.saturating_add(CLOCKS) {
+        return Err(report::invitation_over(&clock::rfc3339(invite.expires)));
+    }
+    let target = Target {
+        name: node.name_of(&invite.fingerprint),
+        fingerprint: Some(invite.fingerprint),
+        route: Route::Room(invite.relay.clone(), invite.room),
+    };
+    request(node, &target, node.until(REACH)).await
+}
+
+/// How long an invitation is good for.
+const INVITATION: Duration = Duration::from_secs(10 * 60);
+
+/// By how many seconds the clocks of two devices may differ before an invitation counts as over.
+const CLOCKS: i64 = 60;
 
 /// The side that asked.
 async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Failure> {

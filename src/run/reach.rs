@@ -6,15 +6,18 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{sleep, sleep_until, timeout_at};
 
 use crate::device::{Fingerprint, Label};
 use crate::net::mdns::{self, Seen};
+use crate::net::relay::client::enter;
+use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{Frame, Io, Kind, Link, LinkError, stdio, tcp};
 use crate::report::{self, Code, Failure};
-use crate::run::{Node, clock};
+use crate::run::{Node, clock, rooms};
 use crate::talk::{self, Message, Reason, Want};
 use crate::vault::{Home, PeerRecord};
 
@@ -26,6 +29,10 @@ pub const HANDSHAKE: Duration = Duration::from_secs(10);
 pub const RETRY: Duration = Duration::from_millis(300);
 /// How long the address a device had last is tried before it is looked for.
 const HEAD_START: Duration = Duration::from_millis(150);
+/// How long it is looked for on the local network alone before a relay is asked as well.
+const LOOK_AROUND: Duration = Duration::from_millis(600);
+/// How long the right device is waited for where others answer in its place.
+const STRANGERS: Duration = Duration::from_secs(2);
 
 /// How to get to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +43,8 @@ pub enum Route {
     Address(String),
     /// The address it had last, or mDNS.
     Find,
+    /// A room of a relay, from an invitation.
+    Room(RelayUrl, Room),
 }
 
 /// How a device was reached.
@@ -45,6 +54,8 @@ pub enum Way {
     Command,
     /// A connection to or from this address.
     Lan(SocketAddr),
+    /// A room of this relay.
+    Relay(RelayUrl),
 }
 
 impl fmt::Display for Way {
@@ -52,6 +63,7 @@ impl fmt::Display for Way {
         match self {
             Self::Command => f.write_str("command"),
             Self::Lan(address) => write!(f, "lan {address}"),
+            Self::Relay(url) => write!(f, "relay {url}"),
         }
     }
 }
@@ -95,7 +107,7 @@ impl Reached {
     pub fn address(&self) -> Option<SocketAddr> {
         match self.way {
             Way::Lan(address) => Some(address),
-            Way::Command => None,
+            Way::Command | Way::Relay(_) => None,
         }
     }
 }
@@ -180,12 +192,126 @@ async fn attempt(
             let own_name = Label::new(&node.info.name);
             greet(&node.tls, own_name, io, target.clone(), want, Way::Command, within).await
         }
+        Route::Room(relay, room) => knock(node, target, want, relay, vec![*room], within).await,
+        Route::Address(_) | Route::Find => match node.relay.as_ref().zip(target.fingerprint) {
+            None => nearby(node, target, want, within).await,
+            Some((relay, peer)) => either(node, target, want, relay, &peer, within).await,
+        },
+    }
+}
+
+/// On the local network.
+async fn nearby(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    within: Instant,
+) -> Result<(Reached, Message), Miss> {
+    match &target.route {
         Route::Address(text) => {
             let addresses = resolve(text).await?;
             race(node, target, want, addresses, within).await
         }
-        Route::Find => find(node, target, want, within).await,
+        _ => find(node, target, want, within).await,
     }
+}
+
+/// On the local network or through the relay, whichever is faster; the local network has a start.
+async fn either(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    relay: &RelayUrl,
+    peer: &Fingerprint,
+    within: Instant,
+) -> Result<(Reached, Message), Miss> {
+    let near = nearby(node, target, want, within);
+    let far = knock(node, target, want, relay, rooms::of_host(node, peer), within);
+    tokio::pin!(near, far);
+    let head_start = sleep(match (&target.route, remembered(&node.home, peer)) {
+        (Route::Find, None) => LOOK_AROUND,
+        _ => HEAD_START,
+    });
+    let first = tokio::select! {
+        reached = &mut near => reached,
+        () = head_start => tokio::select! {
+            reached = &mut near => reached,
+            reached = &mut far => match reached {
+                Ok(reached) => return Ok(reached),
+                Err(far) => return near.await.map_err(|near| near.or(Some(far))),
+            },
+        },
+    };
+    match first {
+        Ok(reached) => Ok(reached),
+        Err(near) => far.await.map_err(|far| far.or(Some(near))),
+    }
+}
+
+/// Calls every host in these rooms of a relay. Strangers may be there as well: the right one is who
+/// has the right certificate.
+async fn knock(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    relay: &RelayUrl,
+    rooms: Vec<Room>,
+    within: Instant,
+) -> Result<(Reached, Message), Miss> {
+    let (streams, mut hosts) = mpsc::channel(1);
+    let mut visits = JoinSet::new();
+    for room in rooms {
+        let (relay, streams) = (relay.clone(), streams.clone());
+        visits.spawn(async move {
+            let mut calls = enter(&relay, &room, Role::Guest, left(within)).await?;
+            while let Some(stream) = calls.next().await {
+                if streams.send(stream).await.is_err() {
+                    break;
+                }
+            }
+            Err::<(), LinkError>(LinkError::Lost)
+        });
+    }
+    drop(streams);
+    let mut greetings = JoinSet::new();
+    let mut worst: Option<Miss> = None;
+    let mut give_up = within;
+    loop {
+        tokio::select! {
+            Some(io) = hosts.recv() => {
+                let (tls, name) = (node.tls.clone(), Label::new(&node.info.name));
+                let (target, way) = (target.clone(), Way::Relay(relay.clone()));
+                greetings.spawn(async move {
+                    greet(&tls, name, io, target, want, way, within).await
+                });
+            }
+            Some(greeted) = greetings.join_next() => match greeted {
+                Ok(Ok(reached)) => return Ok(reached),
+                // The right one has spoken.
+                Ok(Err(Miss::Gone)) => return Err(Miss::Gone),
+                Ok(Err(Miss::Final(no))) if no.code != Code::Identity => return Err(Miss::Final(no)),
+                Ok(Err(miss)) => {
+                    // A stranger, and the right one may come yet.
+                    give_up = give_up.min(clock::now() + STRANGERS);
+                    worst = Some(miss.or(worst));
+                }
+                Err(_) => {}
+            },
+            Some(visit) = visits.join_next() => {
+                if let Ok(Err(error)) = visit {
+                    worst = Some(Miss::Again(report::relay(relay.as_str(), &error)).or(worst));
+                }
+                if visits.is_empty() && greetings.is_empty() {
+                    break;
+                }
+            }
+            () = sleep_until(give_up.into()) => break,
+            else => break,
+        }
+    }
+    Err(worst.unwrap_or_else(|| {
+        Miss::Again(report::nobody_at_relay(target.name.as_str(), relay.as_str()))
+    }))
 }
 
 /// Tries the address the device had last and looks for it by mDNS at the same time.

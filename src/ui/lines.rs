@@ -94,6 +94,15 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             "the relay {url} is out of reach and is tried again{}",
             detail.as_ref().map_or_else(String::new, |why| format!(": {why}"))
         )],
+        Event::Serving { what, .. }
+            if style.verbose == 0 && matches!(&**what, "joined" | "left") =>
+        {
+            Vec::new()
+        }
+        Event::Serving { what, source, detail } => {
+            let words = [Some(what), source.as_ref(), detail.as_ref()];
+            vec![words.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")]
+        }
         Event::Note { message } => vec![message.clone()],
     }
 }

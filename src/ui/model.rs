@@ -229,6 +229,7 @@ impl Model {
                     Relay { url: url.clone(), connected: *connected, detail: detail.clone() };
                 self.relay = Some(relay);
             }
+            Event::Serving { .. } => {}
             Event::Note { message } => self.note = Some(message.clone()),
         }
     }

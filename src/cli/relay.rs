@@ -1,0 +1,201 @@
+//! `cosign relay`: the blind forwarder.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::args::RelayArgs;
+use crate::cli::{Global, Output};
+use crate::net::relay::cluster::{self, Weather};
+use crate::net::relay::hub::{Hub, Limits};
+use crate::net::relay::server::{self, Entrance, Notice};
+use crate::net::relay::status;
+use crate::progress::Event;
+use crate::report::{Code, Failure};
+use crate::run::clock;
+use crate::ui::Screen;
+
+/// The port of a relay unless another is named.
+const PORT: u16 = 46738;
+
+#[derive(Debug, Serialize)]
+struct Result_ {
+    joins: u64,
+    frames: u64,
+    bytes: u64,
+}
+
+/// `cosign relay`
+pub(super) fn run_relay(global: &Global, args: RelayArgs) -> Result<Output, Failure> {
+    let limits = limits(&args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Code::Internal, format!("the runtime cannot start: {e}")))?;
+    raise_file_limit();
+    runtime.block_on(serve(&global.screen, &args, limits))
+}
+
+fn limits(args: &RelayArgs) -> Result<Limits, Failure> {
+    let wrong = |why: &str| Err(Failure::new(Code::Usage, why));
+    if args.max_frame < 4096 {
+        return wrong("--max-frame: devices send messages of 33 KiB, so less than 4K is of no use");
+    }
+    if args.max_waiting < args.max_frame || args.max_waiting_in_all < args.max_waiting {
+        return wrong("a message must fit into --max-waiting, and that into --max-waiting-in-all");
+    }
+    if args.idle.is_zero() {
+        return wrong("--idle: a connection must be given some time");
+    }
+    Ok(Limits {
+        frame: args.max_frame,
+        members: args.max_members,
+        rooms: args.max_rooms,
+        waiting: args.max_waiting,
+        waiting_in_all: args.max_waiting_in_all,
+        connections: args.max_connections,
+        connections_per_source: args.max_per_source,
+        joins_per_minute: args.joins_per_minute,
+        idle: args.idle,
+    })
+}
+
+async fn serve(screen: &Screen, args: &RelayArgs, limits: Limits) -> Result<Output, Failure> {
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificates), Some(key)) => {
+            Some(server::tls(certificates, key).map_err(|why| Failure::new(Code::NotFound, why))?)
+        }
+        _ => None,
+    };
+    let (mut terminated, mut pressed) =
+        (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
+    let random = clock::nonce()?;
+    let hub = Arc::new(Hub::new(limits, random.first_chunk().copied().unwrap_or_default()));
+    if let Some(servers) = &args.cluster {
+        let screen = screen.clone();
+        let watch = move |weather| screen.show(&forecast(weather));
+        cluster::join(&hub, servers, watch).await.map_err(|why| {
+            Failure::new(Code::Unreachable, format!("--cluster: {why}"))
+                .hint("is nats-server running there?")
+        })?;
+    }
+    let listener = listen("--bind", endpoint("--bind", &args.bind, true)?).await?;
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    tell(screen, "listening", None, Some(url(scheme, &listener)));
+    if let Some(place) = &args.metrics {
+        let listener = listen("--metrics", endpoint("--metrics", place, false)?).await?;
+        tell(screen, "metrics", None, Some(url("http", &listener)));
+        tokio::spawn(status::serve(Arc::clone(&hub), listener));
+    }
+    let (closing, closed) = watch::channel(false);
+    let entrance = Entrance {
+        tls,
+        forwarded: args.behind_proxy,
+        tell: {
+            let screen = screen.clone();
+            Arc::new(move |notice| screen.show(&noticed(notice)))
+        },
+    };
+    let serving = server::serve(Arc::clone(&hub), listener, entrance, closed);
+    tokio::pin!(serving);
+    let interrupted = tokio::select! {
+        () = &mut serving => false,
+        _ = terminated.recv() => false,
+        _ = pressed.recv() => true,
+    };
+    tell(screen, "stopping", None, None);
+    closing.send_replace(true);
+    // Whoever presses again does not want to wait.
+    tokio::select! {
+        () = &mut serving => {}
+        _ = pressed.recv() => {}
+    }
+    if interrupted {
+        return Err(Failure::new(Code::Interrupted, "interrupted"));
+    }
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let result = Result_ {
+        joins: count(&hub.counts.joins),
+        frames: count(&hub.counts.frames),
+        bytes: count(&hub.counts.bytes),
+    };
+    let text = format!(
+        "relay stopped: {} joins, {} messages, {} bytes",
+        result.joins, result.frames, result.bytes
+    );
+    Output::new(result, text)
+}
+
+fn stop(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+    signal(kind).map_err(|e| Failure::new(Code::Internal, format!("signals: {e}")))
+}
+
+/// `IP:PORT`, `IP`, `:PORT` or `PORT`. Without an IP all addresses are meant if `open`, and loopback
+/// if not.
+fn endpoint(flag: &str, text: &str, open: bool) -> Result<SocketAddr, Failure> {
+    let everywhere =
+        if open { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>().ok();
+    text.parse::<SocketAddr>()
+        .ok()
+        .or_else(|| port.map(|port| SocketAddr::new(everywhere, port)))
+        .or_else(|| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, PORT)))
+        .ok_or_else(|| {
+            Failure::new(Code::Usage, format!("{flag} {text}: no address"))
+                .hint("expected IP:PORT, such as 127.0.0.1:46738 or [::]:46738, or a port")
+        })
+}
+
+async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = match TcpListener::bind(address).await {
+        // A machine without IPv6.
+        Err(_) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|e| {
+        Failure::new(Code::Conflict, format!("cannot listen on {address}: {e}"))
+            .hint(format!("choose another address or port with {flag}"))
+    })
+}
+
+fn url(scheme: &str, listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| String::new(), |address| format!("{scheme}://{address}"))
+}
+
+fn tell(screen: &Screen, what: &str, source: Option<IpAddr>, detail: Option<String>) {
+    let source = source.map(|source| source.to_string());
+    screen.show(&Event::Serving { what: what.to_owned(), source, detail });
+}
+
+fn noticed(notice: Notice) -> Event {
+    let (what, source, detail) = match notice {
+        Notice::Joined { source } => ("joined", source, None),
+        Notice::Left { source } => ("left", source, None),
+        Notice::Refused { source, why } => ("refused", source, Some(why.name().to_owned())),
+    };
+    Event::Serving { what: what.to_owned(), source: Some(source.to_string()), detail }
+}
+
+fn forecast(weather: Weather) -> Event {
+    let detail = match weather {
+        Weather::Connected => "connected".to_owned(),
+        Weather::Disconnected => "disconnected; tried again".to_owned(),
+        Weather::Trouble(what) => what,
+    };
+    Event::Serving { what: "cluster".to_owned(), source: None, detail: Some(detail) }
+}
+
+/// Every client is a file descriptor, and the usual soft limit is 1024.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // What is not allowed shows as connections that are not taken.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

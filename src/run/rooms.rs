@@ -1,0 +1,221 @@
+//! The rooms of a relay where devices meet, and waiting there.
+//!
+//! Two devices that share a key meet in a room whose name follows from a secret of theirs, so that
+//! nobody else can enter it and nobody can tell whose it is. Paired devices that share no key yet
+//! have no such secret: their room follows from their fingerprints. Every day, and each of the two
+//! that waits, has another room, so that a relay cannot tell from the names that it was the same two
+//! yesterday.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::crypto::tags;
+use crate::device::Fingerprint;
+use crate::net::Io;
+use crate::net::relay::client::enter;
+use crate::net::relay::{RelayUrl, Role, Room};
+use crate::party::PartyId;
+use crate::progress::Event;
+use crate::protocol::key::KeyShare;
+use crate::run::{Node, clock};
+use crate::secret::Secret;
+use crate::vault::{KeyRecord, keys};
+
+/// A room that nobody can guess, for an invitation.
+///
+/// # Errors
+/// The system gives no randomness.
+pub fn fresh() -> Result<Room, crate::report::Failure> {
+    clock::nonce().map(|bytes| cut(&bytes))
+}
+
+/// The rooms where `host` may be waiting for this device now: those of the keys they share, newest
+/// shares and older ones, and last that of the pairing.
+pub fn of_host(node: &Node, host: &Fingerprint) -> Vec<Room> {
+    let day = clock::unix_now().div_euclid(DAY);
+    let mut rooms: Vec<Room> =
+        shared(node, host).iter().map(|secret| room(secret.expose(), day, host)).collect();
+    rooms.push(room(&acquaintance(node, host), day, host));
+    rooms
+}
+
+/// The rooms where this device waits: on most hours one a peer, around midnight two, since clocks
+/// differ.
+fn of_guests(node: &Node) -> BTreeSet<Room> {
+    let me = node.info.fingerprint;
+    let now = clock::unix_now();
+    let days: BTreeSet<i64> = [now - SKEW, now + SKEW].map(|t| t.div_euclid(DAY)).into();
+    let mut rooms = BTreeSet::new();
+    let mut met = BTreeSet::new();
+    for record in keys::list(&node.home).unwrap_or_default() {
+        let Some(share) = share(node, &record) else { continue };
+        for party in record.parties.iter().filter(|party| party.fingerprint != me) {
+            let secret = PartyId::new(party.index).and_then(|party| share.meeting_secret(party));
+            let Some(secret) = secret else { continue };
+            met.insert(party.fingerprint);
+            rooms.extend(days.iter().map(|day| room(secret.expose(), *day, &me)));
+        }
+    }
+    for peer in node.peers().iter().flat_map(|peers| peers.iter()) {
+        if !met.contains(&peer.fingerprint) {
+            let common = acquaintance(node, &peer.fingerprint);
+            rooms.extend(days.iter().map(|day| room(&common, *day, &me)));
+        }
+    }
+    rooms
+}
+
+fn room(common: &[u8; 32], day: i64, host: &Fingerprint) -> Room {
+    cut(&tags::MEETING_ROOM.hash(&[common, &day.to_be_bytes(), host.as_bytes()]))
+}
+
+fn cut(bytes: &[u8; 32]) -> Room {
+    Room(bytes.first_chunk().copied().unwrap_or_default())
+}
+
+/// What two devices that share nothing have in common: their fingerprints. The relay knows neither.
+fn acquaintance(node: &Node, peer: &Fingerprint) -> [u8; 32] {
+    let mut both = [*node.info.fingerprint.as_bytes(), *peer.as_bytes()];
+    both.sort_unstable();
+    let [low, high] = both;
+    tags::MEETING_SECRET.hash(&[b"paired", &low, &high])
+}
+
+/// The secrets that this device shares with `peer`, one for each generation of each common key.
+fn shared(node: &Node, peer: &Fingerprint) -> Vec<Secret<[u8; 32]>> {
+    let mut records = keys::list(&node.home).unwrap_or_default();
+    records.sort_by_key(|record| std::cmp::Reverse(record.created));
+    let secret = |record: &KeyRecord| {
+        let party = record.parties.iter().find(|party| party.fingerprint == *peer)?;
+        share(node, record)?.meeting_secret(PartyId::new(party.index)?)
+    };
+    records.iter().filter_map(secret).collect()
+}
+
+/// A share that does not open here is no reason not to meet by another.
+fn share(node: &Node, record: &KeyRecord) -> Option<KeyShare> {
+    let bytes = node.vault.share(&record.name, &record.epoch).ok()?;
+    KeyShare::from_bytes(bytes.expose()).ok()
+}
+
+/// Connections that come through a relay.
+pub type Streams = mpsc::Receiver<Box<dyn Io>>;
+
+/// Waits at the relay in every room where a device may call this one, until nobody takes the streams.
+pub fn wait(node: &Arc<Node>, relay: &RelayUrl) -> Streams {
+    let (streams, taken) = mpsc::channel(1);
+    tokio::spawn(follow(Arc::clone(node), relay.clone(), streams));
+    taken
+}
+
+/// Waits at the relay in this room alone.
+pub fn wait_in(node: &Arc<Node>, relay: &RelayUrl, room: Room) -> Streams {
+    let (streams, taken) = mpsc::channel(1);
+    let stay = Stay { node: Arc::clone(node), relay: relay.clone(), told: Arc::default(), streams };
+    tokio::spawn(stay.forever(room));
+    taken
+}
+
+/// Keeps one stay for each room, and looks anew when keys or peers have changed and when the day does.
+async fn follow(node: Arc<Node>, relay: RelayUrl, streams: mpsc::Sender<Box<dyn Io>>) {
+    let mut stays: BTreeMap<Room, AbortHandle> = BTreeMap::new();
+    let told = Arc::default();
+    let mut lonely = false;
+    loop {
+        let rooms = of_guests(&node);
+        if rooms.is_empty() && !lonely {
+            let message = "no device is known yet that could call through the relay: pair with one \
+                           first, as with `cosign pair --relay URL`";
+            node.tell(Event::Note { message: message.to_owned() });
+        }
+        lonely = rooms.is_empty();
+        stays.retain(|room, stay| {
+            let stays = rooms.contains(room);
+            if !stays {
+                stay.abort();
+            }
+            stays
+        });
+        for room in rooms {
+            stays.entry(room).or_insert_with(|| {
+                let stay = Stay {
+                    node: Arc::clone(&node),
+                    relay: relay.clone(),
+                    told: Arc::clone(&told),
+                    streams: streams.clone(),
+                };
+                tokio::spawn(stay.forever(room)).abort_handle()
+            });
+        }
+        tokio::select! {
+            _ = timeout(LOOK, node.acquainted.notified()) => {}
+            () = streams.closed() => break,
+        }
+    }
+    for stay in stays.into_values() {
+        stay.abort();
+    }
+}
+
+/// Waiting in one room.
+struct Stay {
+    node: Arc<Node>,
+    relay: RelayUrl,
+    /// Whether people were told that this device can be reached; shared by all stays.
+    told: Arc<Mutex<Option<bool>>>,
+    streams: mpsc::Sender<Box<dyn Io>>,
+}
+
+impl Stay {
+    async fn forever(self, room: Room) {
+        let mut pause = SHORTEST;
+        loop {
+            let why = match enter(&self.relay, &room, Role::Host, PATIENCE).await {
+                Ok(mut calls) => {
+                    pause = SHORTEST;
+                    self.tell(None);
+                    while let Some(stream) = calls.next().await {
+                        if self.streams.send(stream).await.is_err() {
+                            return;
+                        }
+                    }
+                    "it hung up".to_owned()
+                }
+                Err(error) => error.to_string(),
+            };
+            if self.streams.is_closed() {
+                return;
+            }
+            self.tell(Some(why));
+            sleep(pause).await;
+            pause = LONGEST.min(pause * 2);
+        }
+    }
+
+    /// Says whether this device can be reached, when that has changed or is known for the first time.
+    fn tell(&self, trouble: Option<String>) {
+        let connected = trouble.is_none();
+        let before = self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(connected);
+        if before != Some(connected) {
+            let url = self.relay.to_string();
+            self.node.tell(Event::Relay { url, connected, detail: trouble });
+        }
+    }
+}
+
+/// Seconds of a day.
+const DAY: i64 = 24 * 60 * 60;
+/// By how much the clocks of two devices may differ.
+const SKEW: i64 = 2 * 60 * 60;
+/// How often the day is looked at.
+const LOOK: Duration = Duration::from_secs(10 * 60);
+/// How long entering a room may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The pause before a relay that is out of reach is tried again; it doubles.
+const SHORTEST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(4);
