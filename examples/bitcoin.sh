@@ -2,11 +2,7 @@
 # A Bitcoin signature by two devices: double SHA-256 and strict DER with low s, under the key of a
 # P2WPKH address. A library that knows nothing of them computes the same address and checks.
 . "$(dirname "$0")/devices.sh"
-need python3 python3
-/usr/bin/python3 -c 'import bitcoin.core.key' 2>/dev/null || {
-    echo "apt-get install python3-bitcoinlib" >&2
-    exit 10
-}
+need_python bitcoin.core.key python3-bitcoinlib
 
 device alice
 device bob

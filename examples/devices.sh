@@ -19,12 +19,29 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# need PROGRAM PACKAGE: fails with what to install.
-need() {
-    command -v "$1" >/dev/null && return
-    echo "$1 is not installed: apt-get install $2" >&2
-    exit 10
+# provide PACKAGE: on a machine where that is possible without asking; else says what to install.
+provide() {
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing $1" >&2
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            -o DPkg::Lock::Timeout=120 "$1" >&2
+    else
+        echo "this recipe needs more: apt-get install $1" >&2
+        exit 10
+    fi
 }
+
+# need PROGRAM PACKAGE
+need() {
+    command -v "$1" >/dev/null || provide "$2"
+}
+
+# need_python MODULE PACKAGE: a library that knows nothing of cosign, for Debian's own Python.
+need_python() {
+    /usr/bin/python3 -c "import $1" 2>/dev/null || provide "$2"
+}
+
 need jq jq
 need openssl openssl
 need age-keygen age

@@ -2,11 +2,8 @@
 # An Ethereum message (EIP-191) signed by two devices; a library that knows nothing of them recovers
 # the address from the signature.
 . "$(dirname "$0")/devices.sh"
-need python3 python3
-/usr/bin/python3 -c 'import ecdsa, Cryptodome' 2>/dev/null || {
-    echo "apt-get install python3-ecdsa python3-pycryptodome" >&2
-    exit 10
-}
+need_python ecdsa python3-ecdsa
+need_python Cryptodome python3-pycryptodome
 
 device alice
 device bob

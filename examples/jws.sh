@@ -1,10 +1,7 @@
 #!/usr/bin/env bash
 # A JSON Web Token signed by two devices (ES256K, RFC 8812), checked by a JOSE library and by openssl.
 . "$(dirname "$0")/devices.sh"
-/usr/bin/python3 -c 'import jwcrypto' 2>/dev/null || {
-    echo "apt-get install python3-jwcrypto" >&2
-    exit 10
-}
+need_python jwcrypto python3-jwcrypto
 
 device alice
 device bob

@@ -780,6 +780,17 @@ mod completion {
     }
 
     #[test]
+    fn where_a_file_may_stand_files_are_offered() {
+        let sandbox = Sandbox::new();
+        sandbox.write("release.pem", "");
+        for line in [&["verify", "--public-key", "rel"][..], &["sign", "--file", "rel"]] {
+            let args = ["complete", "fish", "--", "cosign"].iter().chain(line);
+            let ended = sandbox.run(args).exits(0);
+            assert!(ended.stdout().starts_with("release.pem\t"), "{line:?}");
+        }
+    }
+
+    #[test]
     fn a_locked_vault_gives_names_and_the_home_may_be_named_on_the_line() {
         let sandbox = Sandbox::with_device();
         let fingerprint = "2".repeat(64);

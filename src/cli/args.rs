@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::net::relay::RelayUrl;
@@ -684,7 +684,7 @@ pub struct VerifyArgs {
     #[arg(value_name = "DIGEST", conflicts_with = "file", required_unless_present = "file")]
     pub digest: Option<String>,
     /// The signature: hexadecimal, or a file that holds it raw, in hexadecimal or as PEM
-    #[arg(value_name = "SIG")]
+    #[arg(value_name = "SIG", value_hint = ValueHint::AnyPath)]
     pub signature: String,
     /// Hash this file; - is standard input
     #[arg(long, value_name = "FILE")]
@@ -696,7 +696,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "public_key")]
     pub key: Option<String>,
     /// A public key: SEC1 (33 or 65 bytes) or SPKI in hexadecimal, or a file with either, or with PEM
-    #[arg(long, value_name = "HEX|FILE")]
+    #[arg(long, value_name = "HEX|FILE", value_hint = ValueHint::AnyPath)]
     pub public_key: Option<String>,
     /// Also demand s in the lower half, as Bitcoin does
     #[arg(long)]
@@ -859,7 +859,7 @@ pub struct PolicyCheckArgs {
     pub file: PathBuf,
     /// A request: FIELD=VALUE for peer, ceremony, key, digest, purpose and time, or a JSON object
     /// such as a request event or a log entry, or a file with one; - is standard input
-    #[arg(long, value_name = "FIELD=VALUE|JSON", num_args = 1..)]
+    #[arg(long, value_name = "FIELD=VALUE|JSON", num_args = 1.., value_hint = ValueHint::AnyPath)]
     pub request: Vec<String>,
 }
 

@@ -111,6 +111,8 @@ pub(super) fn powershell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const BREAKS: &str = " \t\n\"'><=;|&(:";
@@ -152,6 +154,25 @@ mod tests {
         for (i, c) in kept.iter().enumerate() {
             let bare = i == 0 || kept[i - 1] != '\\';
             assert!(!bare || c.is_alphanumeric() || *c == '\\', "{typed}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_completed_reads_back_as_that_word(
+            begun in "[ '\"\\\\a-c=:~$]{0,8}",
+            word in "[ -~éß=:'\"\\\\$`]{1,12}",
+        ) {
+            let line = Line::parse(&format!("cosign {begun}"), BREAKS);
+            let last = line.words().pop().unwrap_or_default();
+            let text = format!("{last}{word}");
+            if let Some(typed) = line.typed(&text)
+                && line.quote.is_none()
+                && line.kept == 0
+            {
+                let again = Line::parse(&format!("cosign {typed}"), BREAKS);
+                prop_assert_eq!(again.words().pop(), Some(text));
+            }
         }
     }
 
