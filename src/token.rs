@@ -100,7 +100,7 @@ impl TokenInfo {
     }
 
     /// Whether both describe one token, perhaps seen through two modules.
-    fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         (&self.label, &self.serial, &self.manufacturer, &self.model)
             == (&other.label, &other.serial, &other.manufacturer, &other.model)
     }
@@ -143,13 +143,19 @@ pub struct Surveyed {
     pub tokens: Result<Vec<TokenInfo>, Error>,
 }
 
-/// Looks at every module that `module` names, or that the system knows, for at most `limit`.
+/// Looks at the module that was `named`, else at every one that the system knows and at `also`. No
+/// answer is waited for longer than `limit`.
 ///
 /// # Errors
 ///
 /// Those of each module are in its row.
-pub fn survey(module: Option<&Path>, limit: Duration) -> Vec<Surveyed> {
-    let paths = modules::candidates(&Uri::default(), module);
+pub fn survey(named: Option<&Path>, also: Option<&Path>, limit: Duration) -> Vec<Surveyed> {
+    let mut paths = modules::candidates(&Uri::default(), named);
+    if named.is_none() {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let known = |also: &&Path| paths.iter().any(|path| real(path) == real(also));
+        paths.extend(also.filter(|also| !known(also)).map(Path::to_owned));
+    }
     let seen = look(&paths, limit).into_iter();
     seen.map(|(module, seen)| Surveyed { module, tokens: seen.map(|(_, infos)| infos) }).collect()
 }
@@ -376,7 +382,7 @@ impl Session {
         self.error(Trouble::WrongKey(why.to_owned()))
     }
 
-    /// Whether `uri` means this token.
+    /// Whether `uri` can mean this token.
     pub fn is(&self, uri: &Uri) -> bool {
         uri.matches(&self.info)
     }

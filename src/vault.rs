@@ -406,7 +406,16 @@ impl Header {
         let path = header_path(home);
         let header: Option<Self> = document::read(&path)?;
         let header = header.ok_or_else(|| Error::NoVault { path: home.data.clone() })?;
-        if header.seals().all(|s| (s.lock == Lock::Token) == s.token.is_some()) {
+        // Where the PIN or the module is, is never said there.
+        let plain = |record: &TokenRecord| {
+            let uri = &record.uri;
+            uri.pin_source.is_none() && uri.module_path.is_none() && uri.module_name.is_none()
+        };
+        let fits = |s: &Sealed| match &s.token {
+            Some(record) => s.lock == Lock::Token && plain(record),
+            None => s.lock != Lock::Token,
+        };
+        if header.seals().all(fits) {
             Ok(header)
         } else {
             Err(Error::corrupt(&path, "says nothing of the token"))
@@ -683,9 +692,11 @@ mod tests {
         assert_eq!(record.uri.id, Some(vec![0x43, 0xeb]));
         assert_eq!(record.module, Path::new("/usr/lib/softhsm/libsofthsm2.so"));
         // What says nothing of its token, or too much, is no header.
-        for (from, to) in
-            [("\"token\": {", "\"tokens\": {"), ("\"lock\": \"token\"", "\"lock\": \"identity\"")]
-        {
+        for (from, to) in [
+            ("\"token\": {", "\"tokens\": {"),
+            ("\"lock\": \"token\"", "\"lock\": \"identity\""),
+            ("id=%43%EB", "id=%43%EB?pin-source=/etc/hostname"),
+        ] {
             let altered = ON_A_TOKEN.replacen(from, to, 1);
             assert_ne!(altered, ON_A_TOKEN);
             fs::write(header_path(&home), altered).unwrap();

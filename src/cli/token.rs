@@ -8,17 +8,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::output::Table;
-use super::unlock::given;
+use super::unlock::{self, given};
 use super::{Global, Output};
 use crate::device::{Label, hex};
 use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::secret::Secret;
 use crate::token::{self, Found, Key, Session, Surveyed, TokenInfo, Tries, Uri, UriError};
-use crate::vault::TokenRecord;
-
-/// How long an answer of a module is waited for, if `--timeout` does not say less.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::vault::{TokenRecord, Vault};
 
 #[derive(Serialize)]
 struct Row {
@@ -76,7 +73,9 @@ pub(super) fn uri(flag: &str, text: &str) -> Result<Uri, Failure> {
 
 /// What tokens there are, by module. Also what a check of the system wants to know.
 pub(super) fn survey(global: &Global) -> Vec<Surveyed> {
-    token::survey(global.args.module.as_deref(), patience(global))
+    let vaults = unlock::home(global).and_then(|home| Ok(Vault::token(&home)?)).ok().flatten();
+    let also = vaults.as_ref().map(|record| record.module.as_path());
+    token::survey(global.args.module.as_deref(), also, patience(global))
 }
 
 /// Lists the tokens.
@@ -122,7 +121,7 @@ pub(super) async fn offer(global: &Global) -> Result<Option<Uri>, Failure> {
         return Ok(None);
     }
     let (module, limit) = (args.module.clone(), patience(global));
-    let seen = aside(move || Ok(token::survey(module.as_deref(), limit))).await?;
+    let seen = aside(move || Ok(token::survey(module.as_deref(), None, limit))).await?;
     let infos = seen.into_iter().filter_map(|seen| seen.tokens.ok()).flatten();
     let usable: Vec<TokenInfo> = infos.filter(|info| info.is_usable() && !info.read_only).collect();
     if usable.is_empty() {
@@ -145,12 +144,11 @@ pub(super) async fn new_key(
     uri: &Uri,
     open: Option<Arc<Session>>,
 ) -> Result<Key, Failure> {
-    let session = match open.filter(|session| session.is(uri)) {
+    // Also where one is open: another token may match as well.
+    let found = find(global, uri, global.args.module.clone()).await??;
+    let session = match open.filter(|session| session.info().is_same(&found.info)) {
         Some(session) => session,
-        None => {
-            let found = find(global, uri, global.args.module.clone()).await??;
-            Arc::new(log_in(global, uri, found).await?)
-        }
+        None => Arc::new(log_in(global, uri, found).await?),
     };
     let uri = uri.clone();
     aside(move || {
@@ -238,6 +236,7 @@ async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<
     }
 }
 
+/// How long an answer of a module is waited for at most; without `--timeout` as long as is usual.
 fn patience(global: &Global) -> Duration {
-    global.timeout().map_or(PATIENCE, |timeout| timeout.min(PATIENCE))
+    global.timeout().unwrap_or(Duration::MAX)
 }

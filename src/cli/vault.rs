@@ -28,6 +28,7 @@ struct Share {
 pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failure> {
     let home = unlock::home(global)?;
     let locks = Vault::locks(&home)?;
+    let to_identity = args.to_identity;
     // Before anybody is asked for a secret.
     let to_token = args.to_token.map(|text| token::uri("--to-token", &text)).transpose()?;
     let given = match &args.new_passphrase_file {
@@ -46,7 +47,7 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
         if args.to_passphrase {
             seals.push(Seal::Passphrase(unlock::new_passphrase(global, given).await?));
         }
-        seals.extend(args.to_identity.map(Seal::Identity));
+        seals.extend(to_identity.clone().map(Seal::Identity));
         // Last, so that nothing that a person may still refuse comes after a key was made.
         if let Some(uri) = &to_token {
             let key = token::new_key(global, uri, vault.session()).await?;
@@ -60,7 +61,12 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
         global.screen.note(format!("the vault's old key could not be deleted on its token: {uri}"));
     }
     let token = Vault::token(&home)?.map(|record| record.uri);
-    let sealed_by = Vault::locks(&home)?;
+    let sealed_by = [
+        to_token.is_some().then_some(Lock::Token),
+        args.to_passphrase.then_some(Lock::Passphrase),
+        to_identity.is_some().then_some(Lock::Identity),
+    ];
+    let sealed_by: Vec<Lock> = sealed_by.into_iter().flatten().collect();
     let shares = keys::list(&home)?
         .into_iter()
         .map(|key| {

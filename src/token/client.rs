@@ -1,10 +1,10 @@
 //! This side of the pipe to the process that holds a module.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,15 +25,15 @@ pub(super) struct Client {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    /// `None` once it is to end.
-    requests: Option<ChildStdin>,
+    /// Frames to be sent; `None` once it is to end.
+    requests: Option<Sender<Secret<Vec<u8>>>>,
     answers: Receiver<Answer>,
     /// Why it can be asked nothing more.
     dead: Option<Trouble>,
 }
 
 impl Client {
-    /// Starts the process. No answer is waited for longer than `limit`.
+    /// Starts the process. No answer is waited for longer than `limit`, nor longer than is usual.
     pub(super) fn start(module: &Path, limit: Duration) -> Result<Self, Trouble> {
         if !module.exists() {
             return Err(Trouble::Missing);
@@ -50,21 +50,14 @@ impl Client {
             .process_group(0)
             .spawn()
             .map_err(failed)?;
-        let requests = child.stdin.take();
-        let (sender, answers) = channel();
-        if let Some(mut stdout) = child.stdout.take() {
-            std::thread::spawn(move || {
-                loop {
-                    let answer = frame::read::<Reply>(&mut stdout);
-                    let ended = answer.is_err();
-                    if sender.send(answer).is_err() || ended {
-                        return;
-                    }
-                }
-            });
-        }
-        let process = Mutex::new(Process { child, requests, answers, dead: None });
-        Ok(Self { module: module.to_owned(), limit, process })
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Trouble::Nonsense);
+        };
+        let (requests, inbox) = channel();
+        let (outbox, answers) = channel();
+        std::thread::spawn(move || converse(stdin, stdout, &inbox, &outbox));
+        let process = Process { child, requests: Some(requests), answers, dead: None };
+        Ok(Self { module: module.to_owned(), limit, process: Mutex::new(process) })
     }
 
     /// The module's file.
@@ -78,40 +71,58 @@ impl Client {
         request: &Request,
         content: Option<&[u8]>,
     ) -> Result<(Reply, Secret<Vec<u8>>), Trouble> {
-        let limit = match request {
+        let usual = match request {
             // A person may have to type on the reader, or the card is slow at making keys.
-            Request::Open { .. } if content.is_none() => self.limit.max(SLOW),
-            Request::MakeKey { .. } => self.limit.max(SLOW),
-            _ => self.limit,
+            Request::Open { .. } if content.is_none() => SLOW,
+            Request::MakeKey { .. } => SLOW,
+            _ => USUAL,
         };
+        let frame = frame::encode(request, content.unwrap_or_default());
+        let frame = frame.map_err(|e| Trouble::Unready(e.to_string()))?;
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        process.call(request, content.unwrap_or_default(), limit)
+        process.call(frame, self.limit.min(usual))
     }
+}
+
+/// Sends each request and waits for its answer. In a thread of its own, since a process that hangs
+/// may neither answer nor take what is sent.
+fn converse(
+    mut stdin: ChildStdin,
+    mut stdout: ChildStdout,
+    inbox: &Receiver<Secret<Vec<u8>>>,
+    outbox: &Sender<Answer>,
+) {
+    for frame in inbox {
+        // If it cannot be sent the process is dead, and reading says so.
+        let _ = stdin.write_all(frame.expose());
+        let answer = frame::read::<Reply>(&mut stdout);
+        let ended = answer.is_err();
+        if outbox.send(answer).is_err() || ended {
+            return;
+        }
+    }
+    drop(stdin);
+    // Until it has closed its sessions, which is when it closes this.
+    let _ = stdout.read(&mut [0]);
 }
 
 impl Process {
     fn call(
         &mut self,
-        request: &Request,
-        content: &[u8],
+        frame: Secret<Vec<u8>>,
         limit: Duration,
     ) -> Result<(Reply, Secret<Vec<u8>>), Trouble> {
         if let Some(dead) = &self.dead {
             return Err(dead.clone());
         }
-        let written = match &mut self.requests {
-            Some(requests) => frame::write(requests, request, content),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
-        };
-        // If it was not written the process is dead, and the answer says so.
-        let answer = self.answers.recv_timeout(limit);
-        let trouble = match answer {
+        // If nobody takes it, nobody answers.
+        let _ = self.requests.as_ref().map(|requests| requests.send(frame));
+        let trouble = match self.answers.recv_timeout(limit) {
             Ok(Ok((Reply::Failed(trouble), _))) => return Err(trouble),
-            Ok(Ok(answer)) if written.is_ok() => return Ok(answer),
+            Ok(Ok(answer)) => return Ok(answer),
             Err(RecvTimeoutError::Timeout) => Trouble::Silent,
-            Ok(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => self.crashed(),
-            Err(RecvTimeoutError::Disconnected) => self.crashed(),
-            Ok(_) => Trouble::Nonsense,
+            Ok(Err(e)) if e.kind() != io::ErrorKind::UnexpectedEof => Trouble::Nonsense,
+            Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => self.crashed(),
         };
         self.end();
         self.dead = Some(trouble.clone());
@@ -120,8 +131,7 @@ impl Process {
 
     /// How the process ended. Its output is closed, so it has, or is killed.
     fn crashed(&mut self) -> Trouble {
-        self.requests = None;
-        // `Ok(None)`: it only closed its output.
+        // `Ok(None)`: it is about to, or only closed its output.
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             std::thread::sleep(GRACE);
         }
@@ -152,7 +162,9 @@ fn program() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 
-/// The least that is granted to what takes long by its nature.
+/// How long an answer is waited for.
+const USUAL: Duration = Duration::from_secs(20);
+/// How long, where it takes long by its nature.
 const SLOW: Duration = Duration::from_secs(60);
 /// How long a process whose output is closed may take to be gone.
 const GRACE: Duration = Duration::from_millis(50);

@@ -3,7 +3,7 @@
 //! A frame is a header, JSON, and content that may be secret and so never passes through JSON: each
 //! behind its length, 4 bytes, big-endian.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -50,15 +50,19 @@ pub(super) enum Reply {
     Failed(Trouble),
 }
 
-/// Writes one frame.
-pub(super) fn write(mut to: impl Write, header: &impl Serialize, content: &[u8]) -> io::Result<()> {
+/// The bytes of one frame, in one allocation that is wiped.
+pub(super) fn encode(header: &impl Serialize, content: &[u8]) -> io::Result<Secret<Vec<u8>>> {
     let header = serde_json::to_vec(header)?;
-    for part in [header.as_slice(), content] {
-        let length = u32::try_from(part.len()).map_err(io::Error::other)?;
-        to.write_all(&length.to_be_bytes())?;
-        to.write_all(part)?;
+    let lengths = [header.len(), content.len()].map(u32::try_from);
+    let [Ok(first), Ok(second)] = lengths else {
+        return Err(io::Error::other("a frame is too long"));
+    };
+    let mut frame = Secret::new(Vec::with_capacity(header.len() + content.len() + 8));
+    for (length, part) in [(first, header.as_slice()), (second, content)] {
+        frame.expose_mut().extend_from_slice(&length.to_be_bytes());
+        frame.expose_mut().extend_from_slice(part);
     }
-    to.flush()
+    Ok(frame)
 }
 
 /// Reads one frame.
@@ -90,19 +94,18 @@ mod tests {
 
     #[test]
     fn a_frame_reads_back() {
-        let mut bytes = Vec::new();
-        write(&mut bytes, &Request::Put { label: "x".into() }, b"content").unwrap();
-        let (request, content) = read::<Request>(bytes.as_slice()).unwrap();
+        let bytes = encode(&Request::Put { label: "x".into() }, b"content").unwrap();
+        assert_eq!(bytes.expose().len(), bytes.expose().capacity());
+        let (request, content) = read::<Request>(bytes.expose().as_slice()).unwrap();
         assert!(matches!(request, Request::Put { label } if label == "x"));
         assert_eq!(content.expose(), b"content");
     }
 
     #[test]
     fn cut_off_overlong_and_meaningless_frames_are_errors() {
-        let mut frame = Vec::new();
-        write(&mut frame, &Reply::Done, b"12").unwrap();
-        for length in 0..frame.len() {
-            assert!(read::<Reply>(&frame[..length]).is_err(), "{length}");
+        let frame = encode(&Reply::Done, b"12").unwrap();
+        for length in 0..frame.expose().len() {
+            assert!(read::<Reply>(&frame.expose()[..length]).is_err(), "{length}");
         }
         for bytes in [[0xff; 16].as_slice(), b"\0\0\0\x02{}\0\0\0\0", b"\0\x10\0\x01"] {
             assert!(read::<Reply>(bytes).is_err());

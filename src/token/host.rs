@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
@@ -63,11 +63,15 @@ fn requests() -> Receiver<Asked> {
     requests
 }
 
+fn say(mut out: &File, reply: &Reply, content: &[u8]) -> io::Result<()> {
+    out.write_all(frame::encode(reply, content)?.expose())
+}
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(not(feature = "pkcs11"))]
 fn answer(_module: &Path, requests: &Receiver<Asked>, out: File) -> io::Result<()> {
-    requests.iter().try_for_each(|_| frame::write(&out, &Reply::Failed(Trouble::NotBuilt), &[]))
+    requests.iter().try_for_each(|_| say(&out, &Reply::Failed(Trouble::NotBuilt), &[]))
 }
 
 #[cfg(feature = "pkcs11")]
@@ -102,8 +106,8 @@ mod pkcs11 {
                 None => Err(Trouble::Nonsense),
             });
             match answered {
-                Ok((reply, content)) => frame::write(&out, &reply, content.expose())?,
-                Err(trouble) => frame::write(&out, &Reply::Failed(trouble), &[])?,
+                Ok((reply, content)) => say(&out, &reply, content.expose())?,
+                Err(trouble) => say(&out, &Reply::Failed(trouble), &[])?,
             }
         }
         // Closes and logs out, before the module is told that it is done.

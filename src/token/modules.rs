@@ -72,7 +72,7 @@ fn configured(folders: &[PathBuf], name: Option<&str>) -> Vec<PathBuf> {
     files
         .into_iter()
         .filter_map(|(file, path)| Some((file, parse(&fs::read_to_string(path).ok()?)?)))
-        .map(|(file, module)| (file, placed(module)))
+        .filter_map(|(file, module)| Some((file, placed(module)?)))
         .filter(|(file, module)| called(file, module))
         .map(|(_, module)| module)
         .collect()
@@ -97,13 +97,13 @@ fn parse(text: &str) -> Option<PathBuf> {
     field("module").filter(|module| !module.is_empty()).map(PathBuf::from)
 }
 
-/// A relative module lies in the first of the usual folders that has it.
-fn placed(module: PathBuf) -> PathBuf {
+/// A relative module lies in the first of the usual folders that has it, and never in the current
+/// one: what happens to lie there is not to be run.
+fn placed(module: PathBuf) -> Option<PathBuf> {
     if module.is_absolute() {
-        return module;
+        return Some(module);
     }
-    let places = FOLDERS.iter().map(|folder| Path::new(folder).join(&module));
-    places.into_iter().find(|path| path.exists()).unwrap_or(module)
+    FOLDERS.iter().map(|folder| Path::new(folder).join(&module)).find(|path| path.exists())
 }
 
 /// Where module files are, the strongest last.
@@ -163,6 +163,8 @@ mod tests {
         fs::write(folders[0].join("b.module"), "module: /lib/libb.so\n").unwrap();
         fs::write(folders[1].join("a.module"), "module: /lib/new.so\n").unwrap();
         fs::write(folders[1].join("c.conf"), "module: /lib/c.so\n").unwrap();
+        fs::write(folders[1].join("d.module"), "module: Cargo.toml\n").unwrap();
+        assert!(Path::new("Cargo.toml").exists(), "what lies in the current folder");
         let found = |name| configured(&folders, name);
         assert_eq!(found(None), [PathBuf::from("/lib/new.so"), "/lib/libb.so".into()]);
         assert_eq!(found(Some("b")), [PathBuf::from("/lib/libb.so")]);

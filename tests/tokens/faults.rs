@@ -153,6 +153,8 @@ fn tokens_that_cannot_be_used_are_told_apart() {
     let uri = text(&listed["tokens"].as_array().unwrap().iter().find(ready).unwrap()["uri"]);
     init(&uri).succeeds();
     alice.run(["init", "--token", &uri]).fails(12, "already");
+    // Even where one of the two is open already.
+    alice.run(["vault", "move", "--to-token", "pkcs11:token=twin"]).fails(8, "several tokens");
     assert_eq!(alice.run(["token", "list"]).succeeds()["tokens"].as_array().unwrap().len(), 3);
 }
 
@@ -327,6 +329,8 @@ fn a_module_that_crashes_or_hangs_anywhere_takes_nothing_down() {
     for function in ["C_GenerateKeyPair", "C_CloseSession"] {
         alice.misbehave(&[("STUB_FAIL", &format!("{function}=crash"))]);
         alice.run(MOVE).fails(8, "crashed");
+        alice.misbehave(&[("STUB_FAIL", &format!("{function}=hang"))]);
+        alice.run(MOVE.iter().chain(&["--timeout", "1s"])).fails(8, "did not answer in time");
     }
     still_opens(&mut alice);
 }
