@@ -77,6 +77,14 @@ proptest! {
     }
 
     #[test]
+    fn words_of_relays_and_invitations_are_what_was_sent(
+        raw in bytes(200), changes in changes(),
+    ) {
+        decoders::relay(&raw);
+        decoders::relay(&changes);
+    }
+
+    #[test]
     fn a_policy_is_read_or_refused(raw in bytes(200), changes in changes()) {
         decoders::policy(&raw);
         decoders::policy(&changes);

@@ -36,6 +36,9 @@ targets! {
     /// A policy file.
     #[cfg(feature = "cli")]
     policy,
+    /// What a relay and its clients say, and invitations.
+    #[cfg(feature = "cli")]
+    relay,
     /// A `pkcs11:` URI.
     #[cfg(feature = "cli")]
     uri,

@@ -226,7 +226,18 @@ async fn either(
     within: Instant,
 ) -> Result<(Reached, Message), Miss> {
     let near = nearby(node, target, want, within);
-    let far = knock(node, target, want, relay, rooms::of_host(node, peer), within);
+    let far = async {
+        let rooms = rooms::of_host(node, peer);
+        loop {
+            match knock(node, target, want, relay, rooms.clone(), within).await {
+                // A relay that is being started is not given up while the device is looked for.
+                Err(Miss::Again(_) | Miss::Deaf(_)) if clock::now() + RETRY < within => {
+                    sleep(RETRY).await;
+                }
+                done => return done,
+            }
+        }
+    };
     tokio::pin!(near, far);
     let head_start = sleep(match (&target.route, remembered(&node.home, peer)) {
         (Route::Find, None) => LOOK_AROUND,
@@ -238,7 +249,7 @@ async fn either(
             reached = &mut near => reached,
             reached = &mut far => match reached {
                 Ok(reached) => return Ok(reached),
-                Err(far) => return near.await.map_err(|near| near.or(Some(far))),
+                Err(far) => return near.await.map_err(|near| far.or(Some(near))),
             },
         },
     };

@@ -325,6 +325,37 @@ pub(crate) fn policy(bytes: &[u8]) {
     }
 }
 
+/// What a relay and its clients say, and invitations: what is read is what would be written.
+#[cfg(feature = "cli")]
+pub(crate) fn relay(bytes: &[u8]) {
+    use cosign::net::relay::invite::Invite;
+    use cosign::net::relay::{Role, Room, Said, addressee, join, parcel, read_join};
+
+    let honest = [
+        join(Role::Guest, &Room([1; 16])),
+        parcel(&[2; 8], b"payload"),
+        Said::Here([3; 8]).to_bytes(),
+    ];
+    for message in honest.iter().map(|honest| changed(honest, bytes)).chain([bytes.to_vec()]) {
+        if let Some(said) = Said::from_bytes(&message) {
+            assert_eq!(said.to_bytes(), message);
+        }
+        if let Some((role, room)) = read_join(&message) {
+            assert_eq!(join(role, &room), message);
+        }
+        if let Some(member) = addressee(&message) {
+            assert_eq!(parcel(member, &message[9..]), message);
+        }
+    }
+    let honest = b"cosign://pair?relay=ws://a:1&room=AEAQCAIBAEAQCAIBAEAQCAIBAE&\
+        fp=AIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBA&exp=1800000000";
+    for text in [bytes.to_vec(), changed(honest, bytes)] {
+        if let Ok(invite) = String::from_utf8_lossy(&text).parse::<Invite>() {
+            assert_eq!(invite.to_string().parse(), Ok(invite));
+        }
+    }
+}
+
 /// A `pkcs11:` URI, raw and changed: what is understood reads back from what it prints.
 #[cfg(feature = "cli")]
 pub(crate) fn uri(bytes: &[u8]) {
