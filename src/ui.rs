@@ -32,7 +32,7 @@ use crate::progress::Event;
 
 use fullscreen::Fullscreen;
 pub use lines::Style;
-use model::{Model, Own, RequestCard};
+use model::{Model, Own};
 pub use prompt::{Need, Prompter};
 use stage::{Answer, Effect, Question, Stage};
 
@@ -150,8 +150,9 @@ impl Screen {
     /// gives it back when dropped. What happened meanwhile is then said in lines. In a window that is too small, and
     /// while a secret is typed, there are lines too.
     pub async fn fill(&self) -> Infallible {
-        let _filling = Filling::start(self);
+        // Without them the terminal could not be given back: there are lines.
         let Ok(mut signals) = Signals::new() else { return std::future::pending().await };
+        let _filling = Filling::start(self);
         let mut keys = None;
         loop {
             let up = {
@@ -204,12 +205,14 @@ impl Screen {
         }
     }
 
-    /// The question for the code or request that `event` is, as it is on a full screen.
+    /// The question about the code or request that `event` is, which was shown just now.
     fn question(&self, event: &Event) -> Option<Question> {
-        let mut model = Model::default();
-        model.fold(event, self.lock().now());
-        let code = model.code.map(Question::Code);
-        code.or(model.request.map(|card: RequestCard| Question::Approval(Box::new(card))))
+        let model = &self.lock().model;
+        match event {
+            Event::Code { .. } => model.code.clone().map(Question::Code),
+            Event::Request(_) => model.request.clone().map(|c| Question::Approval(Box::new(c))),
+            _ => None,
+        }
     }
 
     /// Asks on the full screen. `None` if it is not there, or no longer.
@@ -228,7 +231,9 @@ impl Screen {
     fn pause(&self) -> Pause<'_> {
         let mut state = self.lock();
         state.full.pauses += 1;
-        state.give_back();
+        // Questions stay open: nobody else is to read what is typed now.
+        state.put_away();
+        self.changed.notify_one();
         Pause(self)
     }
 
@@ -362,25 +367,25 @@ impl State {
             // A panic gave it back: lines are safer from now on.
             full.allowed = false;
         }
-        let size =
-            (full.allowed && full.wanted && full.pauses == 0).then(fullscreen::size).flatten();
-        let Some(size) = size else {
+        if full.pauses > 0 {
+            return false;
+        }
+        let Some(size) = (full.allowed && full.wanted).then(fullscreen::size).flatten() else {
             self.give_back();
             return false;
         };
-        if !full.taken.as_ref().is_some_and(|taken| taken.fits(size)) {
-            full.taken = None;
-            full.stage.turn_page();
-            fullscreen::forget_typed();
-            match Fullscreen::enter(size) {
-                Ok(taken) => full.taken = Some(taken),
-                Err(_) => {
-                    full.allowed = false;
-                    self.give_back();
-                    return false;
-                }
-            }
+        let fits = match &mut full.taken {
+            Some(taken) if taken.fits(size) => return true,
+            Some(taken) => taken.resize(size),
+            None => Fullscreen::enter(size).map(|taken| full.taken = Some(taken)),
+        };
+        if fits.is_err() {
+            full.allowed = false;
+            self.give_back();
+            return false;
         }
+        full.stage.turn_page();
+        fullscreen::forget_typed();
         true
     }
 
@@ -395,19 +400,23 @@ impl State {
         let Some(taken) = taken else { return };
         let mut overflow = 0;
         let scene = view::Scene { model, stage, now, color };
-        // A terminal that takes nothing any more is noticed where its keys are read.
-        let _ = taken.draw(|frame| overflow = view::draw(frame, scene));
-        stage.drawn(now, overflow);
+        match taken.draw(|frame| overflow = view::draw(frame, scene)) {
+            Ok(()) => stage.drawn(now, overflow),
+            // What is not on the screen must not be answered there.
+            Err(_) => {
+                self.full.allowed = false;
+                self.give_back();
+            }
+        }
     }
 
     /// Gives the terminal back for good, or for as long as there are lines: says what was kept, and
     /// lets whoever asks ask in lines.
     fn give_back(&mut self) {
-        if self.full.taken.take().is_some() {
-            self.full.stage.clear();
-            let kept = joined(self.full.kept.drain(..));
-            self.print(&kept);
-        }
+        self.full.taken = None;
+        self.full.stage.clear();
+        let kept = joined(self.full.kept.drain(..));
+        self.print(&kept);
     }
 
     /// Gives the terminal back until `settle` takes it again.
@@ -475,6 +484,7 @@ impl Drop for Pause<'_> {
 struct Signals {
     resized: Signal,
     stopped: Signal,
+    continued: Signal,
     hung_up: Signal,
     quit: Signal,
     /// The one that came.
@@ -486,6 +496,7 @@ impl Signals {
         Ok(Self {
             resized: signal(SignalKind::window_change())?,
             stopped: signal(stop_kind())?,
+            continued: signal(continue_kind())?,
             hung_up: signal(SignalKind::hangup())?,
             quit: signal(SignalKind::quit())?,
             came: None,
@@ -496,6 +507,7 @@ impl Signals {
         self.came = Some(tokio::select! {
             _ = self.resized.recv() => SignalKind::window_change(),
             _ = self.stopped.recv() => stop_kind(),
+            _ = self.continued.recv() => continue_kind(),
             _ = self.hung_up.recv() => SignalKind::hangup(),
             _ = self.quit.recv() => SignalKind::quit(),
         });
@@ -504,6 +516,8 @@ impl Signals {
     fn act(&mut self, screen: &Screen) {
         match self.came.take() {
             Some(kind) if kind == stop_kind() => screen.suspend(false),
+            // After a stop that nobody announced, the terminal is as the shell left it.
+            Some(kind) if kind == continue_kind() => screen.lock().put_away(),
             Some(kind) if kind == SignalKind::hangup() || kind == SignalKind::quit() => {
                 fullscreen::end();
             }
@@ -511,6 +525,10 @@ impl Signals {
             Some(_) | None => {}
         }
     }
+}
+
+fn continue_kind() -> SignalKind {
+    SignalKind::from_raw(rustix::process::Signal::CONT.as_raw())
 }
 
 fn stop_kind() -> SignalKind {

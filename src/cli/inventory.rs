@@ -7,7 +7,7 @@ use crate::run::{Node, clock};
 use crate::vault::{KeyRecord, KeyState, Log, Peers, keys};
 
 /// How many ceremonies are told.
-const RECENT: usize = 50;
+const RECENT: usize = 20;
 
 /// Everything that a device has, as it is now.
 ///

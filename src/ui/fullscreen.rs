@@ -24,23 +24,32 @@ pub(super) const SMALLEST: (u16, u16) = (60, 18);
 /// Whether the terminal is taken. A panic gives it back behind our back.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+type Canvas = Terminal<CrosstermBackend<BufWriter<Stderr>>>;
+
 /// The terminal, while it is taken.
 #[derive(Debug)]
 pub(super) struct Fullscreen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stderr>>>,
+    terminal: Canvas,
     size: (u16, u16),
 }
 
 /// Whether a person sits at this terminal: both ends of it are here, it can do more than print
 /// lines, and this process is in its foreground.
 pub(super) fn is_possible() -> bool {
-    let foreground = tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
     let capable = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
-    foreground && capable && io::stdin().is_terminal() && io::stderr().is_terminal()
+    capable && is_in_foreground() && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Columns and rows of the terminal, if that is enough.
+/// Whether the terminal belongs to this process now: `bg` takes it away.
+fn is_in_foreground() -> bool {
+    tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp())
+}
+
+/// Columns and rows of the terminal, if that is enough and it is ours.
 pub(super) fn size() -> Option<(u16, u16)> {
+    if !is_in_foreground() {
+        return None;
+    }
     let size = tcgetwinsize(io::stderr()).ok()?;
     let size = (size.ws_col, size.ws_row);
     (size.0 >= SMALLEST.0 && size.1 >= SMALLEST.1).then_some(size)
@@ -69,10 +78,14 @@ impl Fullscreen {
             DisableLineWrap,
             Clear(ClearType::All)
         )?;
-        let viewport = Viewport::Fixed(Rect::new(0, 0, size.0, size.1));
-        let backend = CrosstermBackend::new(BufWriter::new(io::stderr()));
-        let terminal = Terminal::with_options(backend, TerminalOptions { viewport })?;
-        Ok(Self { terminal, size })
+        Ok(Self { terminal: canvas(size)?, size })
+    }
+
+    /// Goes on in a window that has this size now.
+    pub(super) fn resize(&mut self, size: (u16, u16)) -> io::Result<()> {
+        execute!(io::stderr(), Clear(ClearType::All))?;
+        (self.terminal, self.size) = (canvas(size)?, size);
+        Ok(())
     }
 
     /// Whether it is still taken: a panic somewhere gives it back.
@@ -89,6 +102,13 @@ impl Fullscreen {
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         self.terminal.draw(draw).map(drop)
     }
+}
+
+/// An empty canvas of this size.
+fn canvas(size: (u16, u16)) -> io::Result<Canvas> {
+    let viewport = Viewport::Fixed(Rect::new(0, 0, size.0, size.1));
+    let backend = CrosstermBackend::new(BufWriter::new(io::stderr()));
+    Terminal::with_options(backend, TerminalOptions { viewport })
 }
 
 impl Drop for Fullscreen {

@@ -96,6 +96,8 @@ pub struct CodeCard {
 pub struct RequestCard {
     /// What is asked.
     pub view: RequestView,
+    /// What was said about it just before.
+    pub note: Option<String>,
     /// When the time to answer is over.
     pub until: Duration,
 }
@@ -192,9 +194,10 @@ impl Model {
                 });
             }
             Event::Request(view) => {
+                let note = self.note.take();
                 self.begin(&view.ceremony);
                 let until = after(now, view.seconds);
-                self.request = Some(RequestCard { view: view.clone(), until });
+                self.request = Some(RequestCard { view: view.clone(), note, until });
             }
             Event::Round { ceremony, round, of, name, ms } => {
                 if !self.runs(ceremony) || self.goes_back_to(*round) {
@@ -270,11 +273,14 @@ impl Model {
     }
 
     fn peer(&mut self, row: PeerRow) {
+        let room = self.peers.len() < MAX_PEERS;
         match self.peers.iter_mut().find(|known| known.id == row.id) {
             // One that left was not seen now.
             Some(known) if row.status == "offline" => *known = PeerRow { seen: known.seen, ..row },
             Some(known) => *known = row,
-            None => self.peers.push(row),
+            None if room => self.peers.push(row),
+            // Anybody may announce any number of devices.
+            None => {}
         }
     }
 
@@ -319,6 +325,9 @@ impl Ceremony {
         }
     }
 }
+
+/// The most devices that are listed.
+const MAX_PEERS: usize = 256;
 
 fn after(now: Duration, seconds: u64) -> Duration {
     now.saturating_add(Duration::from_secs(seconds))

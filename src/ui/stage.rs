@@ -267,6 +267,7 @@ mod tests {
     fn approval() -> Question {
         Question::Approval(Box::new(RequestCard {
             view: crate::ui::view::fixture::request(),
+            note: None,
             until: Duration::from_secs(60),
         }))
     }

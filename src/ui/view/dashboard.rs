@@ -146,7 +146,14 @@ fn rows(model: &Model, inventory: Option<&Inventory>, now: Duration) -> Vec<Row>
         fingerprint: peer.fingerprint.clone(),
         seen: "-".to_owned(),
     });
-    model.peers.iter().map(seen).chain(known).collect()
+    // However many strangers there are, the devices that one knows come first.
+    let is_paired = |row: &&PeerRow| {
+        paired.iter().any(|peer| row.fingerprint.as_deref() == Some(peer.fingerprint.as_str()))
+    };
+    let (friends, strangers): (Vec<&PeerRow>, Vec<&PeerRow>) =
+        model.peers.iter().partition(is_paired);
+    let friends = friends.into_iter().map(seen);
+    friends.chain(known).chain(strangers.into_iter().map(seen)).collect()
 }
 
 fn keys(inventory: &Inventory, width: usize) -> Vec<Line<'static>> {

@@ -14,6 +14,10 @@ pub(super) fn request(scene: Scene<'_>, card: &RequestCard, width: usize) -> Vec
     let seconds = card.until.saturating_sub(scene.now).as_secs();
     let view = RequestView { seconds, ..card.view.clone() };
     let mut lines = facts(scene, &request_card(&view, Style::default()), width);
+    if let Some(note) = &card.note {
+        let note = wrap(&format!("! {}", bare(note)), width);
+        lines.extend(note.into_iter().map(|text| Line::styled(text, scene.bad())));
+    }
     if scene.stage.top().is_none() {
         let state = if scene.stage.answered {
             "approved here; the others are awaited"

@@ -250,6 +250,14 @@ fn a_request_has_every_fact() {
 }
 
 #[test]
+fn what_was_said_about_a_request_stands_on_it() {
+    let banned = "a device of this key failed a check and is banned; a refresh ends that";
+    let events = [Event::Note { message: banned.into() }, Event::Request(request())];
+    let (drawn, overflow) = Screen::asked(&events).drawn((80, 24), false);
+    assert!(drawn.contains(&format!("! {banned}")) && overflow == 0, "{drawn}");
+}
+
+#[test]
 fn rounds_say_who_sent_what_and_who_is_awaited() {
     check("rounds", || Screen::after(&rounds()));
 }
