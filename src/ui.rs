@@ -307,13 +307,14 @@ impl State {
     }
 
     fn show(&mut self, event: &Event) {
-        // A device that is seen again and has nothing new to say is news to a clock alone.
-        if let Some(recorder) = &mut self.recorder
-            && !self.model.knows(event)
-        {
+        let now = self.now();
+        if self.model.knows(event) {
+            // A device is still there: that is news to the clock beside it alone.
+            return self.model.fold(event, now);
+        }
+        if let Some(recorder) = &mut self.recorder {
             recorder(event);
         }
-        let now = self.now();
         self.model.fold(event, now);
         self.full.wanted |= !matches!(event, Event::Note { .. });
         if matches!(event, Event::Code { .. } | Event::Request(_)) {

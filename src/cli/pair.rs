@@ -151,20 +151,14 @@ async fn choose(
         what: "a device to pair with".to_owned(),
         peers: name.iter().map(ToString::to_string).collect(),
     });
-    let own_id = node.info.fingerprint.device_id();
+    let mut found = look(node, name).await;
     loop {
-        let mut found: Vec<(Seen, Fingerprint)> = Vec::new();
-        for seen in mdns::browse(LOOK, &own_id, node.interface.as_deref()).await {
-            if let Some((fingerprint, announced, _)) = ping(node, &seen).await
-                && fingerprint != node.info.fingerprint
-                && name.is_none_or(|name| meant(name, &seen, &fingerprint))
-            {
-                found.push((Seen { name: announced, ..seen }, fingerprint));
-            }
-        }
         let chosen = match found.as_slice() {
             [] if clock::now() >= deadline => return Err(report::nobody_to_pair()),
-            [] => continue,
+            [] => {
+                found = look(node, name).await;
+                continue;
+            }
             [_] => 0,
             several => {
                 let names: Vec<String> = several
@@ -173,7 +167,14 @@ async fn choose(
                         format!("{} ({})", seen.name, fingerprint.device_id())
                     })
                     .collect();
-                pick(global, "peer", "PEER (a device id)", &names).await?
+                tokio::select! {
+                    chosen = pick(global, "peer", "PEER (a device id)", &names) => chosen?,
+                    newcomers = newcomers(node, name, several) => {
+                        // At the end, so that nobody's number changes under the finger.
+                        found.extend(newcomers);
+                        continue;
+                    }
+                }
             }
         };
         if let Some((seen, fingerprint)) = found.get(chosen)
@@ -184,6 +185,43 @@ async fn choose(
                 fingerprint: Some(*fingerprint),
                 route: Route::Address(address.to_string()),
             });
+        }
+    }
+}
+
+/// Who is near and can be meant; each is told.
+async fn look(node: &Node, name: Option<&str>) -> Vec<(Seen, Fingerprint)> {
+    let own_id = node.info.fingerprint.device_id();
+    let mut found = Vec::new();
+    for seen in mdns::browse(LOOK, &own_id, node.interface.as_deref()).await {
+        if let Some((fingerprint, announced, _)) = ping(node, &seen).await
+            && fingerprint != node.info.fingerprint
+            && name.is_none_or(|name| meant(name, &seen, &fingerprint))
+        {
+            node.tell(Event::Peer {
+                name: announced.to_string(),
+                id: fingerprint.device_id(),
+                fingerprint: Some(fingerprint.to_hex()),
+                status: seen.status.word().to_owned(),
+                address: seen.addresses.first().map(ToString::to_string).unwrap_or_default(),
+            });
+            found.push((Seen { name: announced, ..seen }, fingerprint));
+        }
+    }
+    found
+}
+
+/// Waits for devices that are not among `known`.
+async fn newcomers(
+    node: &Node,
+    name: Option<&str>,
+    known: &[(Seen, Fingerprint)],
+) -> Vec<(Seen, Fingerprint)> {
+    loop {
+        let mut found = look(node, name).await;
+        found.retain(|(_, new)| known.iter().all(|(_, old)| old != new));
+        if !found.is_empty() {
+            return found;
         }
     }
 }
