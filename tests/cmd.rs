@@ -753,6 +753,14 @@ mod doctor {
     }
 
     #[test]
+    fn a_relay_that_cannot_be_reached_is_named() {
+        let sandbox = Sandbox::with_device();
+        let args = ["doctor", "--json", "--wait", "1ms", "--relay", "ws://127.0.0.1:1"];
+        let relay = check(&sandbox.run(args).exits(70), "relay");
+        assert!(relay["found"].as_str().unwrap().contains("ws://127.0.0.1:1"), "{relay}");
+    }
+
+    #[test]
     fn a_peer_that_does_not_answer_is_named() {
         let sandbox = Sandbox::with_device();
         let add = ["peers", "add", "bob", "--fingerprint", &"2".repeat(64)];

@@ -889,6 +889,9 @@ pub struct DoctorArgs {
     /// Use this network interface only
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
+    /// The relay.
+    #[command(flatten)]
+    pub relay: AtRelay,
 }
 
 /// `cosign demo`

@@ -11,6 +11,8 @@ use serde_json::json;
 use super::args::DoctorArgs;
 use super::ceremony::block_on;
 use super::{Global, Output, token, unlock};
+use crate::net::relay::client::enter;
+use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::{mdns, tcp};
 use crate::report::{Code, Failure};
 use crate::run::clock;
@@ -67,7 +69,14 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
     checks.extend(known(&home));
     checks.extend([clock_stands(&home), random()]);
     checks.push(multicast());
-    let network = block_on(async { Ok(network(&home, &args).await) })?;
+    let url = args.relay.url.as_ref().or(global.relay.as_ref());
+    let network = block_on(async {
+        let mut checks = network(&home, &args).await;
+        if let Some(url) = url {
+            checks.push(relay(url).await);
+        }
+        Ok(checks)
+    })?;
     checks.extend(network);
 
     let broken = checks.iter().filter(|check| check.status == Status::Fail).count();
@@ -317,6 +326,23 @@ async fn network(home: &Home, args: &DoctorArgs) -> Vec<Check> {
         });
     }
     checks
+}
+
+/// Whether the relay lets this device into a room of its own.
+async fn relay(url: &RelayUrl) -> Check {
+    const NAME: &str = "relay";
+    let room = match clock::random() {
+        Ok(bytes) => Room(bytes.expose().first_chunk().copied().unwrap_or_default()),
+        Err(failure) => return Check::of(NAME, failure),
+    };
+    match enter(url, &room, Role::Host, PATIENCE).await {
+        Ok(_) => Check::ok(NAME, format!("{} lets this device in", url.as_str())),
+        Err(e) => Check::fail(
+            NAME,
+            format!("{}: {e}", url.as_str()),
+            "is `cosign relay` running there, and is its certificate valid where the URL is wss://?",
+        ),
+    }
 }
 
 /// Of the block for use within one machine or site (RFC 2365).
