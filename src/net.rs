@@ -3,7 +3,7 @@
 //! A link is authenticated, encrypted and ordered; what it carries is up to the caller. Two kinds
 //! exist: TLS over any byte stream ([`tls`] over [`tcp`], [`stdio`], a [`tunnel`] through a third
 //! device or a room of a [`relay`]), and [`memory`] for tests. [`pump`] gives a link a task of its own, which reads while it
-//! writes. A [`line`] goes on over another connection when one breaks. [`mdns`] finds devices, and is never more than a hint.
+//! writes. A [`line`](mod@line) goes on over another connection when one breaks. [`mdns`] finds devices, and is never more than a hint.
 
 pub mod frame;
 pub mod line;
@@ -41,7 +41,7 @@ pub enum Kind {
     Tunnel = 2,
     /// The end of the link; the link itself sends and takes it.
     Close = 3,
-    /// How many frames have arrived; a [`line`] sends and takes it.
+    /// How many frames have arrived; a [`line`](mod@line) sends and takes it.
     Receipt = 4,
 }
 

@@ -3,7 +3,7 @@
 //! A PKCS#11 module is a library of whoever made the token, and libraries crash, hang and scribble.
 //! So none is ever loaded into a process that holds a share: this program starts itself once more,
 //! with the module ([`host`]), and talks to that process over its standard input and output
-//! ([`frame`]), with a deadline for every answer ([`client`]). The other process sees the PIN, what
+//! (`frame`), with a deadline for every answer (`client`). The other process sees the PIN, what
 //! the token computes, and sealed files; it never sees a share or the vault's identity.
 //!
 //! One process and one logged-in session serve as long as the vault is open. The session is

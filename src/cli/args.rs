@@ -920,7 +920,7 @@ A relay passes on what it cannot read: devices run their own mutual TLS through 
 nothing. SIGTERM lets what waits go out and ends it with exit code 0; devices come back to the
 next one and go on.")]
 pub struct RelayArgs {
-    /// Where to listen: [IP:]PORT or IP
+    /// Where to listen: IP:PORT, PORT or IP
     #[arg(long, value_name = "ADDR", default_value = "46738")]
     pub bind: String,
     /// The certificate chain for wss://, PEM
@@ -929,11 +929,11 @@ pub struct RelayArgs {
     /// Its private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Make one relay of all that name this NATS: nats://[USER:PASSWORD@]HOST[:PORT], several with
-    /// commas
+    /// Make one relay of all that name this NATS: nats://HOST:PORT or nats://USER:PASSWORD@HOST, several
+    /// with commas
     #[arg(long, value_name = "NATS_URL", env = "COSIGN_RELAY_CLUSTER", hide_env_values = true)]
     pub cluster: Option<String>,
-    /// Answer /healthz and /metrics (Prometheus) here: [IP:]PORT; without an IP on loopback only
+    /// Answer /healthz and /metrics (Prometheus) here: IP:PORT, or PORT on loopback
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<String>,
     /// Believe the last X-Forwarded-For, for limits per address

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::cli::args::RelayArgs;
 use crate::cli::{Global, Output};
 use crate::net::relay::cluster::{self, Weather};
-use crate::net::relay::hub::{Hub, Limits};
+use crate::net::relay::hub::{Hub, KEEPING, Limits};
 use crate::net::relay::server::{self, Entrance, Notice};
 use crate::net::relay::status;
 use crate::progress::Event;
@@ -46,7 +46,8 @@ fn limits(args: &RelayArgs) -> Result<Limits, Failure> {
     if args.max_frame < 4096 {
         return wrong("--max-frame: devices send messages of 33 KiB, so less than 4K is of no use");
     }
-    if args.max_waiting < args.max_frame || args.max_waiting_in_all < args.max_waiting {
+    let longest = args.max_frame.saturating_add(KEEPING);
+    if args.max_waiting < longest || args.max_waiting_in_all < args.max_waiting {
         return wrong("a message must fit into --max-waiting, and that into --max-waiting-in-all");
     }
     if args.idle.is_zero() {

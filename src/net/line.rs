@@ -35,6 +35,12 @@ pub trait Redial: Send + 'static {
     /// Cancel-safe. Does not end on the side that calls.
     fn called(&mut self) -> impl Future<Output = ()> + Send;
 
+    /// How long the other side may be silent before it counts as gone; a long frame must get through
+    /// in that time.
+    fn silence(&self) -> Duration {
+        SILENCE
+    }
+
     /// The next connection to the same device, and how many frames of this side it says it has.
     /// `received` is what it is told in turn.
     ///
@@ -223,7 +229,7 @@ async fn serve<R: Redial>(
 ) -> End {
     let (mut sender, mut receiver) = link.split();
     let end = {
-        let reading = read(&mut receiver, books, inbox);
+        let reading = read(&mut receiver, books, inbox, redial.silence());
         let writing = write(&mut sender, books, queue);
         let overdue = async {
             released(let_go).await;
@@ -258,9 +264,10 @@ async fn read<R: Receiver>(
     receiver: &mut R,
     books: &Books,
     inbox: &mpsc::Sender<Result<Frame, LinkError>>,
+    silence: Duration,
 ) -> End {
     loop {
-        let frame = match timeout(SILENCE, receiver.recv()).await {
+        let frame = match timeout(silence, receiver.recv()).await {
             Ok(Ok(frame)) => frame,
             Ok(Err(error)) => return error.into(),
             Err(_) => return End::Broken,
@@ -287,6 +294,8 @@ async fn write<S: Sender>(
     let mut next = books.first_unconfirmed();
     let mut spoke = Instant::now();
     loop {
+        // What is confirmed already need not be sent.
+        next = next.max(books.first_unconfirmed());
         let frame = match books.unconfirmed(next) {
             Some(frame) => {
                 next += 1;

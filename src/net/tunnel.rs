@@ -75,8 +75,12 @@ impl Inlet {
     /// The same for a caller that can wait until there is room.
     ///
     /// # Errors
+    /// [`LinkError::Malformed`] if there are more bytes than an [`Outlet`] hands out at once;
     /// [`LinkError::Closed`] once the stream is gone.
     pub async fn push(&self, bytes: &[u8]) -> Result<(), LinkError> {
+        if bytes.len() > CHUNK {
+            return Err(LinkError::Malformed("tunnel frame too long"));
+        }
         self.0.send(bytes.to_vec()).await.map_err(|_| LinkError::Closed)
     }
 

@@ -93,8 +93,13 @@ pub fn answer(node: &Arc<Node>, name: Label, link: TlsLink, way: &Way) -> Line {
         let mut entries = node.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.insert(session, entry);
     }
+    let silence = patience(*way == Way::Command);
     let node = Arc::clone(node);
-    Line::new(peer, link, Called { node, name, session, life, callers, back: None, broken })
+    Line::new(
+        peer,
+        link,
+        Called { node, name, session, life, callers, back: None, broken, silence },
+    )
 }
 
 /// The line of the device that called `target`.
@@ -118,10 +123,15 @@ struct Called {
     callers: mpsc::Receiver<Back>,
     back: Option<Back>,
     broken: Arc<AtomicBool>,
+    silence: Duration,
 }
 
 impl Redial for Called {
     type Link = TlsLink;
+
+    fn silence(&self) -> Duration {
+        self.silence
+    }
 
     async fn called(&mut self) {
         if self.back.is_none() {
@@ -175,6 +185,10 @@ struct Caller {
 impl Redial for Caller {
     type Link = TlsLink;
 
+    fn silence(&self) -> Duration {
+        patience(matches!(self.target.route, Route::Via(_)))
+    }
+
     fn called(&mut self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
@@ -193,8 +207,8 @@ impl Redial for Caller {
                     self.node.tell(found(&self.target.name, &reached.way));
                     return Ok((reached.link.living(self.life), theirs));
                 }
-                Err(Miss::Gone) => return Err(LinkError::Lost),
-                Err(Miss::Deaf(_)) if clock::now() >= began + RESTART => {
+                // Another program of that device may have said that it knows of nothing.
+                Err(Miss::Gone | Miss::Deaf(_)) if clock::now() >= began + RESTART => {
                     return Err(LinkError::Lost);
                 }
                 Err(_) if clock::now() + RETRY >= until => return Err(LinkError::Lost),
@@ -202,6 +216,12 @@ impl Redial for Caller {
             }
         }
     }
+}
+
+/// How long the other side may be silent. A command may lead over a serial line, where a message takes
+/// its time and nothing can be resumed.
+fn patience(command: bool) -> Duration {
+    Duration::from_secs(if command { 120 } else { 16 })
 }
 
 fn lost(name: &Label, until: Instant) -> Event {

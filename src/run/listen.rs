@@ -25,7 +25,7 @@ use crate::vault::keys;
 
 /// How long a caller waits for a ceremony that is just ending.
 const TURN: Duration = Duration::from_secs(10);
-/// Handshakes that may be going on at once; more callers wait in the kernel's queue.
+/// Handshakes that may be going on at once, on the local network and through a relay.
 const HANDSHAKES: usize = 32;
 
 /// Where to listen.
@@ -144,20 +144,23 @@ pub async fn serve(
     visits: mpsc::Sender<Result<Visit, Failure>>,
 ) {
     let listener = Arc::new(listener);
-    let room = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
+    // Strangers on one side keep nobody of the other out.
+    let [near, far] = [(); 2].map(|()| Arc::new(tokio::sync::Semaphore::new(HANDSHAKES)));
     loop {
         let (io, way) = tokio::select! {
             caller = listener.accept() => caller,
             () = visits.closed() => return,
         };
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let room = if matches!(way, Way::Relay(_)) { &far } else { &near };
+        // Whoever is turned away here tries again.
+        let Ok(permit) = Arc::clone(room).try_acquire_owned() else { continue };
         let (node, listener, visits) = (Arc::clone(&node), Arc::clone(&listener), visits.clone());
         tokio::spawn(async move {
-            let Some((link, name, want)) = greet(&node, io, &way).await else { return };
+            let Some((mut link, name, want)) = greet(&node, io, &way).await else { return };
             if want == Want::Ceremony && !is_known(&node, &link.peer()) {
                 // It will be refused, and neither takes the turn of those who are awaited nor
-                // ends anybody's wait.
-                drop(receive(&node, link, name, want, &way).await);
+                // ends anybody's wait, nor is it waited for if it hangs up.
+                drop(receive(&node, link, name, want, &Way::Command).await);
                 return;
             }
             drop(permit);
@@ -168,7 +171,12 @@ pub async fn serve(
             if want == Want::Ceremony {
                 node.lines.abandon(&link.peer());
             }
-            let Ok(_turn) = wait_turn(&node.turn, want).await else {
+            let turn = tokio::select! {
+                turn = wait_turn(&node.turn, want) => turn,
+                // It hung up: nothing is due from it before it is let in.
+                _ = link.recv() => return,
+            };
+            let Ok(_turn) = turn else {
                 decline(link, &name, Reason::Busy).await;
                 return;
             };
@@ -250,7 +258,8 @@ async fn receive(
     way: &Way,
 ) -> Option<Result<Visit, Failure>> {
     if want == Want::Pair {
-        return Some(pairing::respond(node, link, name).await.map(Visit::Paired));
+        let paired = pairing::respond(node, link, name).await?;
+        return Some(paired.map(Visit::Paired));
     }
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
     let known_as = node.name_of(&link.peer());

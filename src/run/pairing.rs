@@ -205,26 +205,38 @@ async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Failure
 
 /// The side that is asked: the caller has greeted, and waits to be let in.
 ///
+/// A caller that hangs up before anybody has seen digits was none: `None`, so that strangers end
+/// nobody's wait.
+///
 /// # Errors
 /// As for [`request`].
-pub async fn respond(node: &Arc<Node>, mut link: TlsLink, name: Label) -> Result<Pairing, Failure> {
+pub async fn respond(
+    node: &Arc<Node>,
+    mut link: TlsLink,
+    name: Label,
+) -> Option<Result<Pairing, Failure>> {
+    let mut shown = false;
     let result = async {
         say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) })
             .await
             .map_err(|e| report::link(name.as_str(), &e))?;
+        not_oneself(node, &link)?;
+        let commitment = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
         let (exporter, random) = begin(node, &link)?;
         let (me, them) = sides(node, &link, &name);
-        let commitment = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
         let (responder, nonce) =
             Responder::start(&exporter, me.side(), them.side(), random, commitment)
                 .map_err(|e| broken(&name, e))?;
         step(&mut link, &name, nonce).await?;
         let opening = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
         let compare = responder.open(&opening).map_err(|e| broken(&name, e))?;
+        shown = true;
         agree(node, &mut link, &name, compare).await
     }
     .await;
-    close(node, link, &name, result).await
+    let hung_up = |failure: &Failure| failure.code == Code::Unreachable;
+    let result = close(node, link, &name, result).await;
+    (shown || !result.as_ref().is_err_and(hung_up)).then_some(result)
 }
 
 /// A device in a pairing: its fingerprint, and its name as both screens show it.
@@ -248,11 +260,16 @@ fn sides(node: &Node, link: &TlsLink, name: &Label) -> (Named, Named) {
 
 type Inputs = (crate::secret::Secret<[u8; 32]>, crate::secret::Secret<[u8; 32]>);
 
-/// Charges the attempt before anything is exchanged.
-fn begin(node: &Node, link: &TlsLink) -> Result<Inputs, Failure> {
+fn not_oneself(node: &Node, link: &TlsLink) -> Result<(), Failure> {
     if link.peer() == node.info.fingerprint {
         return Err(report::oneself());
     }
+    Ok(())
+}
+
+/// Charges the attempt before this device says anything that depends on a secret.
+fn begin(node: &Node, link: &TlsLink) -> Result<Inputs, Failure> {
+    not_oneself(node, link)?;
     attempts::charge(&node.home)?;
     let exporter = link.exporter(EXPORTER).map_err(|e| report::link("the other device", &e))?;
     Ok((exporter, clock::random()?))

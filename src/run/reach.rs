@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout_at};
 
@@ -173,6 +174,32 @@ pub enum Miss {
     Deaf(Failure),
 }
 
+/// One attempt to reach a device, by several ways at once.
+#[derive(Clone)]
+struct Call {
+    tls: Tls,
+    /// This device's name for itself.
+    name: Label,
+    target: Target,
+    want: Want,
+    within: Instant,
+    /// Held by the one that speaks: several ways may lead to the device, and it is to be asked once.
+    floor: Arc<Mutex<()>>,
+}
+
+impl Call {
+    fn new(node: &Node, target: &Target, want: Want, within: Instant) -> Self {
+        Self {
+            tls: node.tls.clone(),
+            name: Label::new(&node.info.name),
+            target: target.clone(),
+            want,
+            within,
+            floor: Arc::default(),
+        }
+    }
+}
+
 /// Reaches a device and says hello; what it answers is [`Message::Welcome`] or [`Message::Resumed`].
 async fn attempt(
     node: &Node,
@@ -180,7 +207,7 @@ async fn attempt(
     want: Want,
     deadline: Instant,
 ) -> Result<(Reached, Message), Miss> {
-    let within = deadline.min(clock::now() + HANDSHAKE);
+    let call = &Call::new(node, target, want, deadline.min(clock::now() + HANDSHAKE));
     match &target.route {
         Route::Via(command) => {
             let io = stdio::dial_via(command).map_err(|e| {
@@ -189,49 +216,46 @@ async fn attempt(
                     format!("the command of --via cannot be run: {e}"),
                 ))
             })?;
-            let own_name = Label::new(&node.info.name);
-            greet(&node.tls, own_name, io, target.clone(), want, Way::Command, within).await
+            greet(call.clone(), io, Way::Command).await
         }
-        Route::Room(relay, room) => knock(node, target, want, relay, vec![*room], within).await,
+        Route::Room(relay, room) => knock(call, relay, vec![*room]).await,
         Route::Address(_) | Route::Find => match node.relay.as_ref().zip(target.fingerprint) {
-            None => nearby(node, target, want, within).await,
-            Some((relay, peer)) => either(node, target, want, relay, &peer, within).await,
+            None => nearby(node, call).await,
+            Some((relay, peer)) => either(node, call, relay, &peer).await,
         },
     }
 }
 
 /// On the local network.
-async fn nearby(
-    node: &Node,
-    target: &Target,
-    want: Want,
-    within: Instant,
-) -> Result<(Reached, Message), Miss> {
-    match &target.route {
+async fn nearby(node: &Node, call: &Call) -> Result<(Reached, Message), Miss> {
+    match &call.target.route {
         Route::Address(text) => {
             let addresses = resolve(text).await?;
-            race(node, target, want, addresses, within).await
+            race(call, addresses).await
         }
-        _ => find(node, target, want, within).await,
+        _ => find(node, call).await,
     }
 }
 
 /// On the local network or through the relay, whichever is faster; the local network has a start.
 async fn either(
     node: &Node,
-    target: &Target,
-    want: Want,
+    call: &Call,
     relay: &RelayUrl,
     peer: &Fingerprint,
-    within: Instant,
 ) -> Result<(Reached, Message), Miss> {
-    let near = nearby(node, target, want, within);
+    let near = nearby(node, call);
     let far = async {
         let rooms = rooms::of_host(node, peer);
         loop {
-            match knock(node, target, want, relay, rooms.clone(), within).await {
+            match knock(call, relay, rooms.clone()).await {
                 // A relay that is being started is not given up while the device is looked for.
-                Err(Miss::Again(_) | Miss::Deaf(_)) if clock::now() + RETRY < within => {
+                // And where strangers sit in its rooms, it may come yet.
+                Err(
+                    Miss::Again(_)
+                    | Miss::Deaf(_)
+                    | Miss::Final(Failure { code: Code::Identity, .. }),
+                ) if clock::now() + RETRY < call.within => {
                     sleep(RETRY).await;
                 }
                 done => return done,
@@ -239,7 +263,7 @@ async fn either(
         }
     };
     tokio::pin!(near, far);
-    let head_start = sleep(match (&target.route, remembered(&node.home, peer)) {
+    let head_start = sleep(match (&call.target.route, remembered(&node.home, peer)) {
         (Route::Find, None) => LOOK_AROUND,
         _ => HEAD_START,
     });
@@ -262,13 +286,11 @@ async fn either(
 /// Calls every host in these rooms of a relay. Strangers may be there as well: the right one is who
 /// has the right certificate.
 async fn knock(
-    node: &Node,
-    target: &Target,
-    want: Want,
+    call: &Call,
     relay: &RelayUrl,
     rooms: Vec<Room>,
-    within: Instant,
 ) -> Result<(Reached, Message), Miss> {
+    let within = call.within;
     let (streams, mut hosts) = mpsc::channel(1);
     let mut visits = JoinSet::new();
     for room in rooms {
@@ -290,16 +312,12 @@ async fn knock(
     loop {
         tokio::select! {
             Some(io) = hosts.recv() => {
-                let (tls, name) = (node.tls.clone(), Label::new(&node.info.name));
-                let (target, way) = (target.clone(), Way::Relay(relay.clone()));
-                greetings.spawn(async move {
-                    greet(&tls, name, io, target, want, way, within).await
-                });
+                let way = Way::Relay(relay.clone());
+                greetings.spawn(greet(call.clone(), io, way));
             }
             Some(greeted) = greetings.join_next() => match greeted {
                 Ok(Ok(reached)) => return Ok(reached),
                 // The right one has spoken.
-                Ok(Err(Miss::Gone)) => return Err(Miss::Gone),
                 Ok(Err(Miss::Final(no))) if no.code != Code::Identity => return Err(Miss::Final(no)),
                 Ok(Err(miss)) => {
                     // A stranger, and the right one may come yet.
@@ -321,17 +339,13 @@ async fn knock(
         }
     }
     Err(worst.unwrap_or_else(|| {
-        Miss::Again(report::nobody_at_relay(target.name.as_str(), relay.as_str()))
+        Miss::Again(report::nobody_at_relay(call.target.name.as_str(), relay.as_str()))
     }))
 }
 
 /// Tries the address the device had last and looks for it by mDNS at the same time.
-async fn find(
-    node: &Node,
-    target: &Target,
-    want: Want,
-    within: Instant,
-) -> Result<(Reached, Message), Miss> {
+async fn find(node: &Node, call: &Call) -> Result<(Reached, Message), Miss> {
+    let target = &call.target;
     let Some(fingerprint) = target.fingerprint else {
         return Err(Miss::Final(report::nobody(target.name.as_str())));
     };
@@ -339,7 +353,7 @@ async fn find(
     let last = remembered(&node.home, &fingerprint);
     let known = async {
         match last {
-            Some(address) => race(node, target, want, vec![address], within).await,
+            Some(address) => race(call, vec![address]).await,
             None => std::future::pending().await,
         }
     };
@@ -347,8 +361,8 @@ async fn find(
         if last.is_some() {
             sleep(HEAD_START).await;
         }
-        match mdns::find(&id, left(within), node.interface.as_deref()).await {
-            Some(seen) => race(node, target, want, seen.addresses, within).await,
+        match mdns::find(&id, left(call.within), node.interface.as_deref()).await {
+            Some(seen) => race(call, seen.addresses).await,
             None => Err(Miss::Again(report::nobody(target.name.as_str()))),
         }
     };
@@ -384,20 +398,14 @@ async fn resolve(text: &str) -> Result<Vec<SocketAddr>, Miss> {
 }
 
 /// Dials all addresses at once; the first that answers with the right certificate wins.
-async fn race(
-    node: &Node,
-    target: &Target,
-    want: Want,
-    addresses: Vec<SocketAddr>,
-    within: Instant,
-) -> Result<(Reached, Message), Miss> {
+async fn race(call: &Call, addresses: Vec<SocketAddr>) -> Result<(Reached, Message), Miss> {
     let mut attempts = JoinSet::new();
     for address in addresses.into_iter().take(16) {
-        let (tls, name, target) = (node.tls.clone(), Label::new(&node.info.name), target.clone());
+        let call = call.clone();
         attempts.spawn(async move {
-            let dialed = tcp::dial(&address.to_string(), left(within)).await;
-            let io = dialed.map_err(|e| miss(target.name.as_str(), &e))?;
-            greet(&tls, name, io, target, want, Way::Lan(address), within).await
+            let dialed = tcp::dial(&address.to_string(), left(call.within)).await;
+            let io = dialed.map_err(|e| miss(call.target.name.as_str(), &e))?;
+            greet(call, io, Way::Lan(address)).await
         });
     }
     let mut worst: Option<Miss> = None;
@@ -408,7 +416,7 @@ async fn race(
             Err(_) => {}
         }
     }
-    Err(worst.unwrap_or_else(|| Miss::Again(report::nobody(target.name.as_str()))))
+    Err(worst.unwrap_or_else(|| Miss::Again(report::nobody(call.target.name.as_str()))))
 }
 
 impl Miss {
@@ -429,18 +437,12 @@ impl Miss {
 
 /// TLS, then the first message of either side: until the other end has spoken, nothing is known
 /// about whether it let us in.
-async fn greet(
-    tls: &Tls,
-    name: Label,
-    io: Box<dyn Io>,
-    target: Target,
-    want: Want,
-    way: Way,
-    within: Instant,
-) -> Result<(Reached, Message), Miss> {
+async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Message), Miss> {
+    let Call { tls, name, target, want, within, floor } = call;
     let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
     let whom = target.name.as_str();
     let mut link = tls.connect(io, expect).await.map_err(|e| miss(whom, &e))?;
+    let _floor = floor.lock().await;
     let hello = Message::Hello { version: talk::VERSION, name, want };
     say(&mut link, &hello).await.map_err(|e| miss(whom, &e))?;
     match hear(&mut link, within).await.map_err(|e| miss(whom, &e))? {
@@ -495,7 +497,7 @@ pub async fn ping(node: &Node, seen: &Seen) -> Option<(Fingerprint, Label, Socke
     let target = Target { name: seen.name.clone(), fingerprint: None, route: Route::Find };
     let within = clock::now() + Duration::from_secs(2);
     let (reached, _) =
-        race(node, &target, Want::Ping, seen.addresses.clone(), within).await.ok()?;
+        race(&Call::new(node, &target, Want::Ping, within), seen.addresses.clone()).await.ok()?;
     let fingerprint = reached.link.peer();
     let address = reached.address()?;
     let _ = tokio::time::timeout(Duration::from_millis(200), reached.link.close()).await;

@@ -24,7 +24,7 @@ use crate::progress::Event;
 use crate::protocol::key::KeyShare;
 use crate::run::{Node, clock};
 use crate::secret::Secret;
-use crate::vault::{KeyRecord, keys};
+use crate::vault::{KeyRecord, KeyState, keys};
 
 /// A room that nobody can guess, for an invitation.
 ///
@@ -57,7 +57,10 @@ fn of_guests(node: &Node) -> BTreeSet<Room> {
         for party in record.parties.iter().filter(|party| party.fingerprint != me) {
             let secret = PartyId::new(party.index).and_then(|party| share.meeting_secret(party));
             let Some(secret) = secret else { continue };
-            met.insert(party.fingerprint);
+            // A key that was never finished here may be none there.
+            if record.state == KeyState::Active {
+                met.insert(party.fingerprint);
+            }
             rooms.extend(days.iter().map(|day| room(secret.expose(), *day, &me)));
         }
     }
@@ -126,7 +129,7 @@ async fn follow(node: Arc<Node>, relay: RelayUrl, streams: mpsc::Sender<Box<dyn 
     let mut stays: BTreeMap<Room, AbortHandle> = BTreeMap::new();
     let told = Arc::default();
     let mut lonely = false;
-    loop {
+    while !streams.is_closed() {
         let rooms = of_guests(&node);
         if rooms.is_empty() && !lonely {
             let message = "no device is known yet that could call through the relay: pair with one \

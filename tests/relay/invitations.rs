@@ -2,9 +2,14 @@
 
 use std::process::Command;
 
+use cosign::device::Label;
 use cosign::net::relay::Role;
 use cosign::net::relay::client::enter;
 use cosign::net::relay::invite::Invite;
+use cosign::net::tls::{self, Expect, Tls, TlsVersion};
+use cosign::run::clock;
+use cosign::run::reach::{hear, say};
+use cosign::talk::{Message, VERSION, Want};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::device::{Device, PATIENCE, arg};
@@ -104,6 +109,17 @@ fn strangers_in_the_room_keep_nobody_from_pairing() {
         let mut calling = enter(&invite.relay, &invite.room, Role::Guest, PATIENCE).await.unwrap();
         let mut to_alice = calling.next().await.unwrap();
         to_alice.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        // One who knows the protocol, comes to pair, and walks away before there are digits.
+        let stranger = tls::Device::generate().unwrap();
+        let stranger = Tls::new(&stranger, TlsVersion::Any).unwrap();
+        let mut passing = enter(&invite.relay, &invite.room, Role::Guest, PATIENCE).await.unwrap();
+        let stream = passing.next().await.unwrap();
+        let mut link = stranger.connect(stream, Expect::Anyone).await.unwrap();
+        let hello = Message::Hello { version: VERSION, name: Label::new("bob"), want: Want::Pair };
+        say(&mut link, &hello).await.unwrap();
+        let welcome = hear(&mut link, clock::now() + PATIENCE).await;
+        assert!(matches!(welcome, Ok(Message::Welcome { .. })), "{welcome:?}");
+        drop((link, passing));
         // And one who waits for Bob in Alice's place.
         let mut waiting = enter(&invite.relay, &invite.room, Role::Host, PATIENCE).await.unwrap();
         tokio::spawn(async move {

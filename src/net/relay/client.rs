@@ -16,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::{Member, Refusal, RelayUrl, Role, Room, Said, join, parcel};
 use crate::net::tunnel::{Inlet, Outlet, tunnel};
-use crate::net::{Io, LinkError, MAX_FRAME, tcp};
+use crate::net::{Io, LinkError, tcp};
 
 /// A place in a room.
 #[derive(Debug)]
@@ -204,8 +204,8 @@ impl Attendance {
         self.others.insert(member, inlet);
         let open = self.open.upgrade()?;
         tokio::spawn(post(outlet, open, member));
-        // Nobody takes streams any more: those that were taken go on.
-        let _ = self.streams.send(io).await;
+        // One that nobody takes ends; those that were taken go on.
+        let _ = self.streams.try_send(io);
         Some(())
     }
 }
@@ -226,7 +226,7 @@ const STREAMS: usize = 32;
 const QUEUE: usize = 8;
 const BUFFER: usize = 16 * 1024;
 /// The longest message that is taken from a relay.
-const MAX_MESSAGE: usize = MAX_FRAME;
+const MAX_MESSAGE: usize = 64 * 1024;
 /// How long a relay may be silent.
 const SILENCE: Duration = Duration::from_secs(100);
 /// How long a stream may not take what came for it; the others wait meanwhile.

@@ -57,6 +57,7 @@ pub async fn join(
         .name("cosign relay")
         .no_echo()
         .subscription_capacity(PENDING)
+        .client_capacity(QUEUED)
         .connection_timeout(PATIENCE)
         .event_callback(move |event| {
             let (back, watch) = (back.clone(), Arc::clone(&watch));
@@ -111,16 +112,21 @@ impl Cluster {
     }
 }
 
-/// What NATS does not take is lost, as on any network.
 async fn say(client: &Client, kind: u8, role: Role, room: &Room, member: &Member) {
     let message = [&[kind, role as u8][..], &room.0, member].concat();
-    let _ = client.publish(ROOMS, message.into()).await;
+    publish(client, ROOMS.to_owned(), message).await;
 }
 
 async fn send(client: &Client, kind: u8, room: &Room, to: &Member, from: &Member, payload: &[u8]) {
     let Some(process) = to.first_chunk::<4>() else { return };
     let message = [&[kind][..], &room.0, to, from, payload].concat();
-    let _ = client.publish(subject(process), message.into()).await;
+    publish(client, subject(process), message).await;
+}
+
+/// Waits a moment while NATS takes nothing, so that senders slow down; what it does not take then is
+/// lost, as on any network.
+async fn publish(client: &Client, subject: String, message: Vec<u8>) {
+    let _ = timeout(SLOW, client.publish(subject, message.into())).await;
 }
 
 async fn take_parcels(hub: Arc<Hub>, mut parcels: Subscriber) {
@@ -197,5 +203,9 @@ const HERE: u8 = 2;
 const AROUND: usize = 33;
 /// Messages that may wait to be handed over.
 const PENDING: usize = 1 << 16;
+/// Messages that may wait to be sent.
+const QUEUED: usize = 256;
+/// How long a message may wait for room among them.
+const SLOW: Duration = Duration::from_millis(500);
 /// How long NATS may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -82,14 +82,20 @@ impl Counts {
 pub struct Parcel {
     /// A whole message.
     pub bytes: Vec<u8>,
-    _share: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+    /// To be given back when it is on its way.
+    pub share: Share,
 }
+
+/// A part of what may wait for a member, and of what may wait in all.
+pub type Share = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// A member's own end.
 #[derive(Debug)]
 pub struct Seat {
     /// Its name.
     pub me: Member,
+    room: Room,
+    role: Role,
     /// What is to be sent to it.
     pub parcels: mpsc::UnboundedReceiver<Parcel>,
     /// Told when it is to be let go because it does not read.
@@ -103,6 +109,7 @@ struct Place {
     role: Role,
     queue: mpsc::UnboundedSender<Parcel>,
     budget: Arc<Semaphore>,
+    in_all: Arc<Semaphore>,
     evicted: Arc<Notify>,
 }
 
@@ -111,6 +118,7 @@ struct State {
     rooms: HashMap<Room, Vec<Member>>,
     members: HashMap<Member, Place>,
     sources: HashMap<IpAddr, Source>,
+    swept: Option<Instant>,
     connections: usize,
 }
 
@@ -180,16 +188,17 @@ impl Hub {
     pub fn admit(self: &Arc<Self>, source: IpAddr) -> Result<Admission, Refusal> {
         let source = network(source);
         let mut state = self.state();
-        let all = state.connections;
+        let from_there = state.sources.get(&source).map_or(0, |source| source.connections);
+        if state.connections >= self.limits.connections
+            || from_there >= self.limits.connections_per_source
+        {
+            return Err(Refusal::TooManyConnections);
+        }
         let entry = state.sources.entry(source).or_insert_with(|| Source {
             connections: 0,
             joins: f64::from(self.limits.joins_per_minute),
             at: Instant::now(),
         });
-        if all >= self.limits.connections || entry.connections >= self.limits.connections_per_source
-        {
-            return Err(Refusal::TooManyConnections);
-        }
         entry.connections += 1;
         state.connections += 1;
         Ok(Admission { hub: Arc::clone(self), source })
@@ -224,6 +233,7 @@ impl Hub {
                 role,
                 queue,
                 budget: Arc::new(Semaphore::new(self.limits.waiting.min(Semaphore::MAX_PERMITS))),
+                in_all: Arc::clone(&self.in_all),
                 evicted: Arc::clone(&evicted),
             };
             place.tell(&Said::Joined(me));
@@ -243,20 +253,20 @@ impl Hub {
         if let Some(cluster) = self.cluster.get() {
             cluster.announce(&room, role, &me).await;
         }
-        Ok(Seat { me, parcels, evicted })
+        Ok(Seat { me, room, role, parcels, evicted })
     }
 
     /// Takes a member out of its room.
-    pub async fn leave(&self, me: &Member) {
-        let Some(place) = self.forget(me) else { return };
+    pub async fn leave(&self, seat: &Seat) {
+        self.forget(&seat.me);
         if let Some(cluster) = self.cluster.get() {
-            cluster.part(&place.room, place.role, me).await;
+            cluster.part(&seat.room, seat.role, &seat.me).await;
         }
     }
 
-    fn forget(&self, me: &Member) -> Option<Place> {
+    fn forget(&self, me: &Member) {
         let mut state = self.state();
-        let place = state.members.remove(me)?;
+        let Some(place) = state.members.remove(me) else { return };
         if let Some(members) = state.rooms.get_mut(&place.room) {
             members.retain(|member| member != me);
             if members.is_empty() {
@@ -264,7 +274,6 @@ impl Hub {
             }
         }
         state.tell_others(&place.room, place.role, &Said::Gone(*me));
-        Some(place)
     }
 
     /// Passes a client's message on; waits while the addressee has no room for it. One that goes to
@@ -300,23 +309,33 @@ impl Hub {
     }
 
     async fn hand_over(&self, to: &Member, place: Place, bytes: Vec<u8>) {
-        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let budgets = async {
-            let own = Arc::clone(&place.budget).acquire_many_owned(size).await.ok()?;
-            let all = Arc::clone(&self.in_all).acquire_many_owned(size).await.ok()?;
-            Some((own, all))
-        };
-        match timeout(SLOW, budgets).await {
-            Ok(Some(share)) => place.post(bytes, Some(share)),
-            Ok(None) | Err(_) => self.evict(to, &place),
+        let size = cost(&bytes);
+        let own = Arc::clone(&place.budget).acquire_many_owned(size);
+        let Ok(Ok(own)) = timeout(SLOW, own).await else { return self.evict(to, &place) };
+        loop {
+            let all = Arc::clone(&self.in_all).acquire_many_owned(size);
+            match timeout(CROWDED, all).await {
+                Ok(Ok(all)) => return place.post(bytes, (own, Some(all))),
+                // Those for whom most is waiting take the others' room.
+                Ok(Err(_)) | Err(_) => self.evict_slowest(),
+            }
         }
     }
 
-    /// Lets go of a member that does not read.
+    /// Lets go of a member that does not read. Its connection counts it, and ends.
     fn evict(&self, member: &Member, place: &Place) {
-        if self.forget(member).is_some() {
-            self.counts.refuse(Refusal::TooSlow);
-            place.evicted.notify_one();
+        self.forget(member);
+        place.evicted.notify_one();
+    }
+
+    fn evict_slowest(&self) {
+        let slowest = {
+            let state = self.state();
+            let room = |(_, place): &(&Member, &Place)| place.budget.available_permits();
+            state.members.iter().min_by_key(room).map(|(member, place)| (*member, place.clone()))
+        };
+        if let Some((member, place)) = slowest {
+            self.evict(&member, &place);
         }
     }
 
@@ -325,12 +344,16 @@ impl Hub {
     pub fn arrive(&self, room: &Room, to: &Member, bytes: Vec<u8>) {
         let place = self.state().members.get(to).cloned();
         let Some(place) = place.filter(|place| place.room == *room) else { return self.nobody() };
-        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let own = Arc::clone(&place.budget).try_acquire_many_owned(size);
-        let all = Arc::clone(&self.in_all).try_acquire_many_owned(size);
-        match (own, all) {
-            (Ok(own), Ok(all)) => place.post(bytes, Some((own, all))),
-            _ => self.evict(to, &place),
+        let size = cost(&bytes);
+        let Ok(own) = Arc::clone(&place.budget).try_acquire_many_owned(size) else {
+            return self.evict(to, &place);
+        };
+        match Arc::clone(&self.in_all).try_acquire_many_owned(size) {
+            Ok(all) => place.post(bytes, (own, Some(all))),
+            Err(_) => {
+                self.evict_slowest();
+                self.nobody();
+            }
         }
     }
 
@@ -397,14 +420,22 @@ impl State {
 }
 
 impl Place {
-    /// The relay's own words are few and short: one for each member that comes or goes.
+    /// The relay's own words wait for nobody: a member without room for them is let go.
     fn tell(&self, said: &Said<'_>) {
-        self.post(said.to_bytes(), None);
+        let bytes = said.to_bytes();
+        let size = cost(&bytes);
+        match Arc::clone(&self.budget).try_acquire_many_owned(size) {
+            Ok(own) => {
+                let all = Arc::clone(&self.in_all).try_acquire_many_owned(size).ok();
+                self.post(bytes, (own, all));
+            }
+            Err(_) => self.evicted.notify_one(),
+        }
     }
 
-    fn post(&self, bytes: Vec<u8>, share: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>) {
+    fn post(&self, bytes: Vec<u8>, share: Share) {
         // A member that has just left needs nothing any more.
-        let _ = self.queue.send(Parcel { bytes, _share: share });
+        let _ = self.queue.send(Parcel { bytes, share });
     }
 }
 
@@ -424,7 +455,9 @@ impl Drop for Admission {
             source.connections = source.connections.saturating_sub(1);
         }
         // What an address has done is forgotten when it is as if it had done nothing.
-        if state.sources.len() > SOURCES {
+        let swept_lately = state.swept.is_some_and(|swept| swept.elapsed() < SWEEP);
+        if state.sources.len() > SOURCES && !swept_lately {
+            state.swept = Some(Instant::now());
             state.sources.retain(|_, source| {
                 let grown = source.at.elapsed().as_secs_f64() * per_minute / 60.0;
                 source.connections > 0 || source.joins + grown < per_minute
@@ -441,7 +474,18 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// What a message costs of what may wait: its bytes, and what it takes to keep them.
+fn cost(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len().saturating_add(KEEPING)).unwrap_or(u32::MAX)
+}
+
+/// The memory that a message takes beside its bytes, at the most.
+pub const KEEPING: usize = 128;
+/// How long all members together may leave no room before the slowest is let go.
+const CROWDED: Duration = Duration::from_secs(1);
+/// How often addresses are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
 /// How long a member may not read before it is let go.
-const SLOW: Duration = Duration::from_secs(10);
+pub const SLOW: Duration = Duration::from_secs(10);
 /// How many addresses are kept in mind before those that matter no more are looked for.
 const SOURCES: usize = 10_000;

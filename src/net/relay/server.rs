@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::hub::{Admission, Hub, Seat};
+use super::hub::{Admission, Hub, SLOW, Seat};
 use super::{Refusal, Said, read_join};
 use crate::net::Io;
 
@@ -211,7 +211,7 @@ impl Visit {
         let mut seat = self.hub.enter(admission, role, room.hashed()).await?;
         (self.entrance.tell)(Notice::Joined { source });
         let end = self.converse(socket, &mut seat).await;
-        self.hub.leave(&seat.me).await;
+        self.hub.leave(&seat).await;
         (self.entrance.tell)(Notice::Left { source });
         end
     }
@@ -225,7 +225,7 @@ impl Visit {
         let mut writing = pin!(write(self.hub.limits.idle, seat, &mut to_client));
         tokio::select! {
             end = reading => end,
-            () = &mut writing => Ok(()),
+            end = &mut writing => end,
             () = evicted.notified() => Err(Refusal::TooSlow),
             () = closed(&mut closing) => {
                 // What waits has a moment to go out.
@@ -255,25 +255,27 @@ async fn read(
 }
 
 /// Sends a client what is for it, and asks now and then whether it is there.
-async fn write(idle: Duration, seat: &mut Seat, socket: &mut SplitSink<&mut Socket, Message>) {
-    let mut ask = interval(idle / 3);
+async fn write(
+    idle: Duration,
+    seat: &mut Seat,
+    socket: &mut SplitSink<&mut Socket, Message>,
+) -> Result<(), Refusal> {
+    let mut ask = interval((idle / 3).clamp(Duration::from_millis(1), ASK));
     ask.tick().await;
     loop {
-        let message = tokio::select! {
+        let (message, _share) = tokio::select! {
             parcel = seat.parcels.recv() => match parcel {
-                Some(parcel) => {
-                    // Its share of what may wait is given back once it is on its way.
-                    if socket.send(Message::binary(parcel.bytes)).await.is_err() {
-                        return;
-                    }
-                    continue;
-                }
-                None => return,
+                // Its share of what may wait is given back once it is on its way.
+                Some(parcel) => (Message::binary(parcel.bytes), Some(parcel.share)),
+                None => return Ok(()),
             },
-            _ = ask.tick() => Message::Ping(Bytes::new()),
+            _ = ask.tick() => (Message::Ping(Bytes::new()), None),
         };
-        if socket.send(message).await.is_err() {
-            return;
+        // One that takes nothing is let go, whether anybody waits for it or not.
+        match timeout(SLOW, socket.send(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Ok(()),
+            Err(_) => return Err(Refusal::TooSlow),
         }
     }
 }
@@ -300,6 +302,8 @@ fn client_of(request: &Request) -> Option<IpAddr> {
 /// How long TLS and WebSocket may take, and the first message after them.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const BUFFER: usize = 8 * 1024;
+/// How often a client is asked for a sign of life at the least: clients wait for that, too.
+const ASK: Duration = Duration::from_secs(30);
 const BREATH: Duration = Duration::from_millis(50);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(5);
