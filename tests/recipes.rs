@@ -121,16 +121,20 @@ fn the_service_starts_the_program_as_it_is() {
 }
 
 #[test]
-fn systemd_finds_nothing_wrong_with_the_service() {
-    // The program is where the unit says only on a machine where it is installed.
-    let unit = fs::read_to_string(examples().join("systemd/cosign-approve.service")).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cosign-approve.service");
-    let unit = unit.replace("/usr/local/bin/cosign", env!("CARGO_BIN_EXE_cosign"));
-    fs::write(&path, unit).unwrap();
-    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output();
-    let output = output.unwrap_or_else(|e| panic!("systemd-analyze: {e}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let ours: Vec<&str> = stderr.lines().filter(|line| line.contains("cosign-approve")).collect();
-    assert!(output.status.success() && ours.is_empty(), "{stderr}");
+fn systemd_finds_nothing_wrong_with_the_services() {
+    for unit in ["systemd/cosign-approve.service", "relay/cosign-relay.service"] {
+        // The program is where the unit says only on a machine where it is installed.
+        let text = fs::read_to_string(examples().join(unit)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (_, name) = unit.split_once('/').unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, text.replace("/usr/local/bin/cosign", env!("CARGO_BIN_EXE_cosign")))
+            .unwrap();
+        let output =
+            Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output();
+        let output = output.unwrap_or_else(|e| panic!("systemd-analyze: {e}"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let ours: Vec<&str> = stderr.lines().filter(|line| line.contains("cosign-")).collect();
+        assert!(output.status.success() && ours.is_empty(), "{stderr}");
+    }
 }

@@ -154,6 +154,14 @@ pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
         };
     }
     settings.push(Setting { name: "name".into(), value: name.0, source: name.1, variable: None });
+    let of_variable = std::env::var(RELAY).ok().filter(|url| !url.is_empty());
+    let relay = match (of_variable, &global.relay) {
+        (Some(url), _) => (Some(url), Origin::Variable),
+        (None, Some(url)) => (Some(url.to_string()), Origin::File),
+        (None, None) => (None, Origin::Default),
+    };
+    let variable = Some(RELAY.to_owned());
+    settings.push(Setting { name: "relay".into(), value: relay.0, source: relay.1, variable });
     // A flag of some commands only, so that no command line has it here.
     let (relay, variable) = (std::env::var("COSIGN_RELAY").ok(), Some("COSIGN_RELAY".to_owned()));
     let (value, source) = match (relay.filter(|url| !url.is_empty()), &global.relay) {
@@ -189,6 +197,9 @@ pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
     });
     Output::new(result, text)
 }
+
+/// The variable of `--relay`, which is a flag of those commands that meet other devices.
+const RELAY: &str = "COSIGN_RELAY";
 
 fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RelayUrl>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)

@@ -53,10 +53,21 @@ enum Body {
 
 /// Draws the screen and says how many lines of it do not fit.
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>) -> usize {
-    let rows = [Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)];
-    let [head, body, foot] = Layout::vertical(rows).areas(frame.area());
+    let split = |head| {
+        let rows = [Constraint::Length(head), Constraint::Min(1), Constraint::Length(1)];
+        Layout::vertical(rows).areas::<3>(frame.area())
+    };
+    let [mut head, mut body, foot] = split(1);
+    let content = scene.body(page(body));
+    // A code of 23 rows is whole on 24 lines if the header makes room for its white border.
+    if let Body::Document(document) = &content
+        && document.len() == usize::from(body.height) + 1
+        && scene.stage.top().is_none()
+    {
+        [head, body, _] = split(0);
+    }
     frame.render_widget(Paragraph::new(header(scene, head.width)).style(REVERSED), head);
-    let overflow = match scene.body(page(body)) {
+    let overflow = match content {
         Body::Document(document) => draw_document(frame, page(body), document, scene),
         Body::Dashboard => {
             dashboard::draw(frame, body, scene);

@@ -279,7 +279,9 @@ fn an_abort_says_what_is_missing_and_what_to_do() {
 #[test]
 fn an_invitation_is_a_code_that_fits() {
     let invite = Event::Invite {
-        uri: format!("cosign://pair?r=wss://relay.example.org:8443&t={}", "q".repeat(50)),
+        uri: "cosign://pair?relay=wss://relay.example.org:8443&room=4RTWJYJTYCIRXN3MDJ2YXO5KMI&fp=\
+              NVQW4Y3PMQQGC3TEEBTWK3TFOJQXI33SEBXWMIDSMFXGI33N&exp=1781517600"
+            .into(),
         relay: "wss://relay.example.org:8443".into(),
         expires: "2026-06-15T10:00:00Z".into(),
     };
