@@ -262,7 +262,12 @@ impl FromStr for RelayUrl {
         if host.is_empty() || authority.as_str().contains('@') || uri.query().is_some() {
             return wrong("a relay takes no names, passwords or queries");
         }
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let port = match (uri.port_u16(), authority.as_str() == host) {
+            (Some(port), _) => port,
+            (None, true) if secure => 443,
+            (None, true) => 80,
+            (None, false) => return wrong("no port that there is"),
+        };
         Ok(Self { text: text.to_owned(), secure, host: host.to_owned(), port })
     }
 }
