@@ -12,6 +12,7 @@ use crate::cli::judge::Rules;
 use crate::cli::output::Body;
 use crate::cli::policy::Policy;
 use crate::cli::{Global, Output, discover, keygen, pair, sign, unlock};
+use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::Node;
 use crate::run::judge::Judge;
@@ -60,7 +61,10 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
         };
         tokio::pin!(watch);
         loop {
-            node.tell(inventory(&node)?);
+            // A listener does not end because what it would show cannot be read at this moment.
+            node.tell(
+                inventory(&node).unwrap_or_else(|failure| Event::Note { message: failure.message }),
+            );
             let visit = async {
                 match node.deadline {
                     None => Ok(visits.recv().await),
