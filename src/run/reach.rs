@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc};
@@ -124,6 +125,7 @@ pub async fn reach(
     want: Want,
     deadline: Instant,
 ) -> Result<Reached, Failure> {
+    let mut known: Option<Failure> = None;
     loop {
         let last = match attempt(node, target, want, deadline).await {
             Ok((reached, Message::Welcome { .. })) => {
@@ -137,10 +139,12 @@ pub async fn reach(
             Err(Miss::Final(failure)) => return Err(failure),
             Err(Miss::Gone) => return Err(report::lost(target.name.as_str())),
             Err(Miss::Again(failure) | Miss::Deaf(failure)) => failure,
+            Err(Miss::Late(failure)) => known.unwrap_or(failure),
         };
         if clock::now() + RETRY >= deadline || matches!(target.route, Route::Via(_)) {
             return Err(last);
         }
+        known = Some(last);
         sleep(RETRY).await;
     }
 }
@@ -172,6 +176,8 @@ pub enum Miss {
     Again(Failure),
     /// For now: the machine is there and nobody listens.
     Deaf(Failure),
+    /// There was no time to find out: what was known before says more.
+    Late(Failure),
 }
 
 /// One attempt to reach a device, by several ways at once.
@@ -247,15 +253,18 @@ async fn either(
     let near = nearby(node, call);
     let far = async {
         let rooms = rooms::of_host(node, peer);
+        let mut known = None;
         loop {
             match knock(call, relay, rooms.clone()).await {
+                Err(Miss::Late(failure)) => return Err(known.unwrap_or(Miss::Late(failure))),
                 // A relay that is being started is not given up while the device is looked for.
                 // And where strangers sit in its rooms, it may come yet.
                 Err(
-                    Miss::Again(_)
+                    miss @ (Miss::Again(_)
                     | Miss::Deaf(_)
-                    | Miss::Final(Failure { code: Code::Identity, .. }),
+                    | Miss::Final(Failure { code: Code::Identity, .. })),
                 ) if clock::now() + RETRY < call.within => {
+                    known = Some(miss);
                     sleep(RETRY).await;
                 }
                 done => return done,
@@ -292,11 +301,13 @@ async fn knock(
 ) -> Result<(Reached, Message), Miss> {
     let within = call.within;
     let (streams, mut hosts) = mpsc::channel(1);
+    let inside = Arc::new(AtomicBool::new(false));
     let mut visits = JoinSet::new();
     for room in rooms {
-        let (relay, streams) = (relay.clone(), streams.clone());
+        let (relay, streams, inside) = (relay.clone(), streams.clone(), Arc::clone(&inside));
         visits.spawn(async move {
             let mut calls = enter(&relay, &room, Role::Guest, left(within)).await?;
+            inside.store(true, Ordering::Relaxed);
             while let Some(stream) = calls.next().await {
                 if streams.send(stream).await.is_err() {
                     break;
@@ -327,7 +338,10 @@ async fn knock(
                 Err(_) => {}
             },
             Some(visit) = visits.join_next() => {
-                if let Ok(Err(error)) = visit {
+                // Out of time is no answer of the relay.
+                if let Ok(Err(error)) = visit
+                    && (!matches!(error, LinkError::TimedOut) || clock::now() < within)
+                {
                     worst = Some(Miss::Again(report::relay(relay.as_str(), &error)).or(worst));
                 }
                 if visits.is_empty() && greetings.is_empty() {
@@ -339,7 +353,11 @@ async fn knock(
         }
     }
     Err(worst.unwrap_or_else(|| {
-        Miss::Again(report::nobody_at_relay(call.target.name.as_str(), relay.as_str()))
+        if inside.load(Ordering::Relaxed) {
+            Miss::Again(report::nobody_at_relay(call.target.name.as_str(), relay.as_str()))
+        } else {
+            Miss::Late(report::relay(relay.as_str(), &LinkError::TimedOut))
+        }
     }))
 }
 
@@ -424,6 +442,7 @@ impl Miss {
     fn or(self, other: Option<Self>) -> Self {
         let weight = |miss: &Self| match miss {
             Self::Deaf(_) => 0,
+            Self::Late(_) => 1,
             Self::Again(failure) if failure.code == Code::Unreachable => 1,
             Self::Again(_) => 2,
             Self::Final(_) | Self::Gone => 3,

@@ -182,7 +182,7 @@ fn a_relay_with_tls_is_trusted_by_its_certificate() {
     let relay = Relay::start(&["--tls-cert", arg(&certificate), "--tls-key", arg(&key)]);
     let url = format!("wss://localhost:{}", relay.port());
     let keygen = through(&url, &["keygen", "--key", "vault", "--with", "bob"]);
-    alice.run(keygen.iter().chain(&["--timeout", "2s"])).fails(4, "certificate");
+    alice.run(keygen.iter().chain(&["--timeout", "6s"])).fails(4, "certificate");
 
     bob.policy("[[rule]]\npeer = \"alice\"\naction = \"allow\"\n");
     let listen = ["listen", "--bind", "127.0.0.1", "--port", "0", "--policy", "policy.toml"];
@@ -197,7 +197,7 @@ fn a_relay_with_tls_is_trusted_by_its_certificate() {
 fn nobody_at_the_relay_and_no_relay_are_told_apart() {
     let relay = Relay::start(&[]);
     let (alice, _bob) = two();
-    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--timeout", "2s"];
+    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--timeout", "6s"];
     alice.run(through(&relay.url, &keygen)).fails(4, "does not wait at the relay");
     alice.run(through("ws://127.0.0.1:1", &keygen)).fails(4, "cosign relay");
     alice.run(through("http://127.0.0.1:1", &keygen)).fails(2, "ws://");
