@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
 
-use super::hub::Hub;
+use super::hub::{Hub, SLOW};
 use super::{Member, Role, Room};
 use crate::device::hex;
 
@@ -114,19 +114,19 @@ impl Cluster {
 
 async fn say(client: &Client, kind: u8, role: Role, room: &Room, member: &Member) {
     let message = [&[kind, role as u8][..], &room.0, member].concat();
-    publish(client, ROOMS.to_owned(), message).await;
+    publish(client, ROOMS.to_owned(), message, BRIEF).await;
 }
 
 async fn send(client: &Client, kind: u8, room: &Room, to: &Member, from: &Member, payload: &[u8]) {
     let Some(process) = to.first_chunk::<4>() else { return };
     let message = [&[kind][..], &room.0, to, from, payload].concat();
-    publish(client, subject(process), message).await;
+    publish(client, subject(process), message, SLOW).await;
 }
 
-/// Waits a moment while NATS takes nothing, so that senders slow down; what it does not take then is
-/// lost, as on any network.
-async fn publish(client: &Client, subject: String, message: Vec<u8>) {
-    let _ = timeout(SLOW, client.publish(subject, message.into())).await;
+/// Waits while NATS takes nothing, so that senders slow down; what it does not take in time is lost, as
+/// on any network.
+async fn publish(client: &Client, subject: String, message: Vec<u8>, within: Duration) {
+    let _ = timeout(within, client.publish(subject, message.into())).await;
 }
 
 async fn take_parcels(hub: Arc<Hub>, mut parcels: Subscriber) {
@@ -205,7 +205,7 @@ const AROUND: usize = 33;
 const PENDING: usize = 1 << 16;
 /// Messages that may wait to be sent.
 const QUEUED: usize = 256;
-/// How long a message may wait for room among them.
-const SLOW: Duration = Duration::from_millis(500);
+/// How long a member's coming and going may wait for room among them: it must not hold others up.
+const BRIEF: Duration = Duration::from_secs(2);
 /// How long NATS may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
