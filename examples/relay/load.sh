@@ -10,26 +10,37 @@ wide="--max-per-source 100000 --joins-per-minute 10000000"
 started=""
 trap 'kill $started 2>/dev/null || true' EXIT INT TERM
 
-relay() { # PORT FLAGS...: starts a relay and sets $pid
+background() { # WORD COMMAND...: starts a program, sets $pid, and waits until it has said WORD
+    word=$1 said=$(mktemp)
+    shift
+    "$@" >"$said" 2>&1 &
+    pid=$!
+    started="$started $pid"
+    until grep -q "$word" "$said"; do
+        kill -0 "$pid" 2>/dev/null || { cat "$said" >&2; exit 1; }
+        sleep 0.1
+    done
+    rm "$said"
+}
+
+relay() { # PORT FLAGS...
     port=$1
     shift
     # shellcheck disable=SC2086
-    target/release/cosign relay --quiet --bind "127.0.0.1:$port" $wide "$@" &
-    pid=$!
-    started="$started $pid"
-    sleep 1
+    background listening target/release/cosign relay --bind "127.0.0.1:$port" $wide "$@"
 }
 
 echo "== one relay"
-relay 46810
+relay 16810
 target/release/examples/relay_load --idle "$idle" --rooms "$rooms" --seconds "$seconds" --pid "$pid" \
-    ws://127.0.0.1:46810
+    ws://127.0.0.1:16810
+
+kill "$pid"
+wait "$pid" || true
 
 echo "== two relays and NATS"
-nats-server -a 127.0.0.1 -p 46820 >/dev/null 2>&1 &
-started="$started $!"
-sleep 1
-relay 46811 --cluster nats://127.0.0.1:46820
-relay 46812 --cluster nats://127.0.0.1:46820
+background 'Server is ready' nats-server -a 127.0.0.1 -p 16820
+relay 16811 --cluster nats://127.0.0.1:16820
+relay 16812 --cluster nats://127.0.0.1:16820
 target/release/examples/relay_load --idle 0 --rooms "$rooms" --seconds "$seconds" --pid "$pid" \
-    ws://127.0.0.1:46811 ws://127.0.0.1:46812
+    ws://127.0.0.1:16811 ws://127.0.0.1:16812

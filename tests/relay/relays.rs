@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -19,9 +20,16 @@ impl Drop for Killed {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and that the system gives to no outgoing connection while nobody listens there.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 10_000).unwrap();
+    loop {
+        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A relay on loopback.
@@ -33,10 +41,10 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(flags: &[&str]) -> Self {
-        Self::on(0, flags)
+        Self::on(free_port(), flags)
     }
 
-    /// The same on a port that a relay had before.
+    /// The same on this port.
     pub(crate) fn on(port: u16, flags: &[&str]) -> Self {
         let home = Device::blank("relay");
         let bind = format!("127.0.0.1:{port}");
