@@ -1,11 +1,12 @@
 //! The other device's side of everything: waits, greets, and hands each caller to the ceremony
 //! it came for.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::device::{Fingerprint, Label};
@@ -25,7 +26,7 @@ use crate::vault::keys;
 
 /// How long a caller waits for a ceremony that is just ending.
 const TURN: Duration = Duration::from_secs(10);
-/// Handshakes that may be going on at once, on the local network and through a relay.
+/// Callers that may be at the door at once, on the local network and through a relay.
 const HANDSHAKES: usize = 32;
 
 /// Where to listen.
@@ -145,25 +146,31 @@ pub async fn serve(
 ) {
     let listener = Arc::new(listener);
     // Strangers on one side keep nobody of the other out.
-    let [near, far] = [(); 2].map(|()| Arc::new(tokio::sync::Semaphore::new(HANDSHAKES)));
+    let [mut near, mut far] = [Door::default(), Door::default()];
     loop {
         let (io, way) = tokio::select! {
             caller = listener.accept() => caller,
             () = visits.closed() => return,
         };
-        let room = if matches!(way, Way::Relay(_)) { &far } else { &near };
-        // Whoever is turned away here tries again.
-        let Ok(permit) = Arc::clone(room).try_acquire_owned() else { continue };
+        let door = if matches!(way, Way::Relay(_)) { &mut far } else { &mut near };
+        let mut at_door = door.admit();
         let (node, listener, visits) = (Arc::clone(&node), Arc::clone(&listener), visits.clone());
         tokio::spawn(async move {
-            let Some((mut link, name, want)) = greet(&node, io, &way).await else { return };
+            let greeted = tokio::select! {
+                greeted = greet(&node, io, &way) => greeted,
+                _ = &mut at_door => return,
+            };
+            let Some((mut link, name, want)) = greeted else { return };
             if want == Want::Ceremony && !is_known(&node, &link.peer()) {
                 // It will be refused, and neither takes the turn of those who are awaited nor
                 // ends anybody's wait, nor is it waited for if it hangs up.
-                drop(receive(&node, link, name, want, &Way::Command).await);
+                tokio::select! {
+                    refused = receive(&node, link, name, want, &Way::Command) => drop(refused),
+                    _ = at_door => {}
+                }
                 return;
             }
-            drop(permit);
+            drop(at_door);
             if want == Want::Pair && pairing::crossed(&node, &link.peer()) {
                 decline(link, &name, Reason::Crossed).await;
                 return;
@@ -189,6 +196,24 @@ pub async fn serve(
                 let _ = visits.send(visit).await;
             }
         });
+    }
+}
+
+/// Callers that have not said yet what they want. Where there are too many, the one that has kept silent
+/// longest makes room: an honest one speaks at once.
+#[derive(Debug, Default)]
+struct Door(VecDeque<oneshot::Sender<()>>);
+
+impl Door {
+    /// A place at the door until what is returned is dropped; it resolves when another needs the place.
+    fn admit(&mut self) -> oneshot::Receiver<()> {
+        self.0.retain(|place| !place.is_closed());
+        if self.0.len() >= HANDSHAKES {
+            self.0.pop_front();
+        }
+        let (place, at_door) = oneshot::channel();
+        self.0.push_back(place);
+        at_door
     }
 }
 

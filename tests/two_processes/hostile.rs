@@ -246,11 +246,11 @@ fn callers_who_say_nothing_hold_nobody_up() {
         let address = listener.address();
         let stranger = Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap();
         let mut silent = Vec::new();
-        for _ in 0..20 {
+        for _ in 0..100 {
             silent.push(tcp::dial(&address, crate::device::PATIENCE).await.unwrap());
         }
         let mut guests = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..40 {
             guests.push(enter(&stranger, &address).await);
         }
         let to = ["--peer", &address, "--timeout", "7s"];
