@@ -124,6 +124,9 @@ struct Header {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     also: Vec<Sealed>,
     recovery: Vec<String>,
+    /// Keys that were made on a token for this vault, and that are to be destroyed there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    leaving: Vec<TokenRecord>,
 }
 
 /// One seal of the vault's identity.
@@ -399,7 +402,13 @@ impl Header {
     fn new(seals: &[Seal], number: u64, recovery: &[String]) -> Result<Self, Error> {
         let mut sealed = seals.iter().zip(number..).map(|(seal, number)| Sealed::by(seal, number));
         let first = sealed.next().ok_or(Error::NoSeal)?;
-        Ok(Self { first, also: sealed.collect(), recovery: recovery.to_vec() })
+        let (also, recovery) = (sealed.collect(), recovery.to_vec());
+        Ok(Self { first, also, recovery, leaving: Vec::new() })
+    }
+
+    fn write(&self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
+        let path = header_path(home);
+        writer.replace(&path, &document::to_bytes(&path, self)?, Durability::Synced)
     }
 
     fn read(home: &Home) -> Result<Self, Error> {
@@ -415,7 +424,7 @@ impl Header {
             Some(record) => s.lock == Lock::Token && plain(record),
             None => s.lock != Lock::Token,
         };
-        if header.seals().all(fits) {
+        if header.seals().all(fits) && header.leaving.iter().all(plain) {
             Ok(header)
         } else {
             Err(Error::corrupt(&path, "says nothing of the token"))

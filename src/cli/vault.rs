@@ -8,7 +8,7 @@ use super::{Global, Output, token};
 use crate::report::{Code, Failure};
 use crate::token::Uri;
 use crate::vault::keys::{self, Location};
-use crate::vault::{Lock, Resealed, Seal, Vault};
+use crate::vault::{Lock, Resealed, Seal, TokenRecord, Vault};
 
 #[derive(Serialize)]
 struct Moved {
@@ -56,9 +56,8 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
         token::aside(move || Ok(vault.reseal(&seals)?)).await
     })?;
     let Resealed { left_behind } = resealed;
-    if let Some(record) = left_behind {
-        let uri = record.uri;
-        global.screen.note(format!("the vault's old key could not be deleted on its token: {uri}"));
+    for TokenRecord { uri, .. } in left_behind {
+        global.screen.note(format!("the vault's old key may still be on its token: {uri}"));
     }
     let token = Vault::token(&home)?.map(|record| record.uri);
     let sealed_by = [

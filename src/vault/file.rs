@@ -4,6 +4,7 @@
 //! a crash at any point leaves the old content or the new. One lock per vault, held only while
 //! something is written, makes the holder the only writer; therefore one scratch file in each of
 //! the three directories is enough, and what a killed writer left in it is removed by the next.
+//! A file that is to be destroyed leaves its place in one step before a byte of it is overwritten.
 //! Files are mode 0600 in directories of mode 0700, and looser ones are refused when read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -37,6 +38,7 @@ impl<'h> Writer<'h> {
         lock.lock().map_err(Error::io(&home.data.join(LOCK)))?;
         for root in home.roots() {
             remove_file(&root.join(SCRATCH))?;
+            wipe(&root.join(DOOMED))?;
         }
         Ok(Self { home, _lock: lock })
     }
@@ -93,17 +95,17 @@ impl<'h> Writer<'h> {
         })
     }
 
-    /// Overwrites a file, as far as the file system lets one, and removes it.
+    /// Takes a file away in one step, durably; then overwrites it, as far as the file system lets one,
+    /// and removes it. What is in the file's place is therefore never half destroyed.
     pub(super) fn destroy(&self, path: &Path) -> Result<(), Error> {
-        let overwrite = || {
-            let file = OpenOptions::new().write(true).open(path)?;
-            let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
-            file.write_all_at(&zeros, 0)?;
-            file.sync_data()
-        };
-        // Best effort: the file may be gone already, and removing it is what counts.
-        let _ = overwrite();
-        remove_file(path)
+        let doomed = self.beside(path, DOOMED);
+        wipe(&doomed)?;
+        if found(fs::rename(path, &doomed), path)?.is_none() {
+            return Ok(());
+        }
+        sync_dir(parent(path))?;
+        sync_dir(parent(&doomed))?;
+        wipe(&doomed)
     }
 
     /// Destroys every file in a directory, then the directory.
@@ -119,10 +121,15 @@ impl<'h> Writer<'h> {
 
     /// The scratch file on the file system of `path`.
     fn scratch(&self, path: &Path) -> Result<PathBuf, Error> {
-        let root = self.home.roots().into_iter().find(|root| path.starts_with(root));
-        let scratch = root.unwrap_or_else(|| parent(path)).join(SCRATCH);
+        let scratch = self.beside(path, SCRATCH);
         remove_file(&scratch)?;
         Ok(scratch)
+    }
+
+    /// The file of this name in the directory above `path` that is the home's.
+    fn beside(&self, path: &Path, name: &str) -> PathBuf {
+        let root = self.home.roots().into_iter().find(|root| path.starts_with(root));
+        root.unwrap_or_else(|| parent(path)).join(name)
     }
 }
 
@@ -239,6 +246,19 @@ fn lock_file(path: &Path) -> Result<File, Error> {
     options.open(path).map_err(Error::io(path))
 }
 
+/// Overwrites a file that nobody reads any more and removes it, if it is there.
+fn wipe(path: &Path) -> Result<(), Error> {
+    let overwrite = || {
+        let file = OpenOptions::new().write(true).open(path)?;
+        let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
+        file.write_all_at(&zeros, 0)?;
+        file.sync_data()
+    };
+    // Best effort: removing it is what counts.
+    let _ = overwrite();
+    remove_file(path)
+}
+
 fn remove_file(path: &Path) -> Result<(), Error> {
     found(fs::remove_file(path), path).map(|_| ())
 }
@@ -276,7 +296,10 @@ fn parent(path: &Path) -> &Path {
 }
 
 const LOCK: &str = "lock";
+/// A file that is being written.
 const SCRATCH: &str = ".new";
+/// A file that is being destroyed.
+const DOOMED: &str = ".old";
 
 #[cfg(test)]
 mod tests {
@@ -337,6 +360,31 @@ mod tests {
         assert_eq!(read(&path).unwrap().unwrap(), b"old");
         Writer::lock(&home).unwrap();
         assert!(!home.data.join(SCRATCH).exists());
+    }
+
+    #[test]
+    fn what_is_destroyed_leaves_its_place_whole() {
+        let home = fixture::home();
+        let path = home.data.join("deep/file");
+        let writer = Writer::lock(&home).unwrap();
+        writer.create(&path, b"secret").unwrap();
+        // A second name for the same bytes shows what becomes of them.
+        let same = home.data.join("same");
+        fs::hard_link(&path, &same).unwrap();
+        // It cannot leave its place: nothing has been overwritten yet.
+        make_dir(&home.data.join(DOOMED).join("full")).unwrap();
+        assert!(writer.destroy(&path).is_err());
+        assert_eq!(read(&path).unwrap().unwrap(), b"secret");
+        fs::remove_dir_all(home.data.join(DOOMED)).unwrap();
+        writer.destroy(&path).unwrap();
+        assert!(!path.exists() && !home.data.join(DOOMED).exists());
+        assert_eq!(read(&same).unwrap().unwrap(), [0; 6]);
+        writer.destroy(&path).unwrap();
+        // One that was killed there has left this.
+        fs::rename(&same, home.data.join(DOOMED)).unwrap();
+        drop(writer);
+        Writer::lock(&home).unwrap();
+        assert!(!home.data.join(DOOMED).exists());
     }
 
     #[test]

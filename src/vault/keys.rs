@@ -354,12 +354,18 @@ impl Vault {
                 continue;
             }
             let path = note.with_extension(SHARE);
-            if !path.exists() {
+            // What is on the token goes only where the file opens.
+            let whole = match self.unseal(&path) {
+                Ok(share) => share.is_some(),
+                Err(Error::Corrupt { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            if !whole {
                 let Note { uri } = existing_note(&note)?;
                 match fetch(&uri, self.token.as_deref()) {
                     Ok(sealed) => {
                         self.unseal_bytes(&note, &sealed)?;
-                        writer.create(&path, &sealed)?;
+                        writer.replace(&path, &sealed, Durability::Synced)?;
                         self.unseal(&path)?;
                     }
                     // What no record names was never finished, and need not be there.
@@ -378,6 +384,10 @@ impl Vault {
         for record in KeyFile::read(&self.home, name)?.unwrap_or_default().records() {
             let path = epoch_file(&self.home, name, &record.epoch, SHARE);
             let Some(sealed) = file::read(&path)? else { continue };
+            // One that does not open stays as it is.
+            if self.unseal_bytes(&path, &sealed).is_err() {
+                continue;
+            }
             if self.put_on(token, writer, name, &record.epoch, &sealed)? {
                 writer.destroy(&path)?;
                 file::sync_dir(&self.home.keys().join(name))?;

@@ -11,19 +11,18 @@
 
 use std::path::PathBuf;
 
-use super::document;
 use super::error::Error;
 use super::file::{self, Durability, Writer};
 use super::keys;
-use super::{FIRST, Header, Home, RECOVERY, Seal, TokenRecord, Vault, header_path, identity_path};
+use super::{FIRST, Header, Home, RECOVERY, Seal, TokenRecord, Vault, identity_path};
 use crate::secret::Secret;
 
 /// What came of sealing a vault anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
-    /// A key made for this vault on a token that it no longer needs, and that could not be
-    /// destroyed there.
-    pub left_behind: Option<TokenRecord>,
+    /// Keys made for this vault on a token that it no longer needs, and that could not be destroyed
+    /// there.
+    pub left_behind: Vec<TokenRecord>,
 }
 
 impl Vault {
@@ -56,9 +55,10 @@ impl Vault {
             self.shares_to_disk(&writer, name)?;
         }
         let new = self.switch(&writer, &old, seals)?;
-        let left_behind = self.give_up(&old, &new);
+        let keeps_shares_on_token = new.keeps_shares_on_token();
+        let left_behind = self.give_up(&writer, new)?;
         self.token = seals.iter().find_map(Seal::session);
-        if new.keeps_shares_on_token() {
+        if keeps_shares_on_token {
             for name in &names {
                 self.shares_to_token(&writer, name)?;
             }
@@ -72,15 +72,19 @@ impl Vault {
         let text = Secret::new(self.keyring.to_text().expose().clone().into_bytes());
         let number = old.seals().map(|sealed| sealed.number).max().unwrap_or(FIRST);
         let number = number.saturating_add(1);
-        let header = Header::new(seals, number, &old.recovery)?;
+        let mut header = Header::new(seals, number, &old.recovery)?;
+        // Named until they are gone, so that a crash forgets none.
+        let given_up = old.token().filter(|record| record.made).into_iter().chain(&old.leaving);
+        let needed = header.token().map(|record| record.uri.clone());
+        header.leaving =
+            given_up.filter(|key| Some(&key.uri) != needed.as_ref()).cloned().collect();
         for (seal, number) in seals.iter().zip(number..) {
             let path = identity_path(home, number);
             let sealed = seal.seal(&path, text.expose())?;
             writer.replace(&path, &sealed, Durability::Synced)?;
             seal.verify(&path, &super::existing(&path)?, &text)?;
         }
-        let path = header_path(home);
-        writer.replace(&path, &document::to_bytes(&path, &header)?, Durability::Synced)?;
+        header.write(writer, home)?;
         for path in strays(home, &header)? {
             writer.destroy(&path)?;
         }
@@ -88,19 +92,20 @@ impl Vault {
         Ok(header)
     }
 
-    /// Destroys the key on the token that the vault was sealed to, if it was made for that and is
-    /// no longer needed; hands it back if it is still there.
-    fn give_up(&self, old: &Header, new: &Header) -> Option<TokenRecord> {
-        let record = old.token().filter(|record| record.made)?;
-        if new.token().is_some_and(|other| other.uri == record.uri) {
-            return None;
+    /// Destroys the keys on a token that the vault no longer needs; hands back those that are still
+    /// there.
+    fn give_up(&self, writer: &Writer<'_>, mut header: Header) -> Result<Vec<TokenRecord>, Error> {
+        let mut left = std::mem::take(&mut header.leaving);
+        if left.is_empty() {
+            return Ok(left);
         }
-        let session = self.token.as_ref().filter(|session| session.is(&record.uri));
-        let id = record.uri.id.as_deref().unwrap_or_default();
-        match session.map(|session| session.destroy_key(id)) {
-            Some(Ok(())) => None,
-            _ => Some(record.clone()),
-        }
+        left.retain(|record| {
+            let session = self.token.as_ref().filter(|session| session.is(&record.uri));
+            let id = record.uri.id.as_deref().unwrap_or_default();
+            !matches!(session.map(|session| session.destroy_key(id)), Some(Ok(())))
+        });
+        header.write(writer, &self.home)?;
+        Ok(left)
     }
 }
 

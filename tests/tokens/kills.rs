@@ -1,5 +1,11 @@
 //! A move that is killed at any step leaves a vault that opens, and a key that signs.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+
 use crate::device::{Device, Listener, Running};
 use crate::holder::{Holder, TOKEN, introduce, serve};
 
@@ -28,6 +34,10 @@ fn signs(alice: &Holder, listener: &Listener) {
         entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("identity")
     });
     assert_eq!(identities.count(), 1);
+}
+
+fn keys_on(alice: &Holder) -> usize {
+    alice.objects().iter().filter(|object| *object == "Private Key Object").count()
 }
 
 #[test]
@@ -60,4 +70,69 @@ fn a_move_that_is_killed_at_any_step_loses_nothing() {
             return;
         }
     }
+}
+
+#[test]
+fn a_move_that_is_killed_while_it_destroys_what_is_old_loses_nothing() {
+    let alice = Holder::new("alice");
+    alice.run(["init", "--name", "alice", "--identity", "key.txt"]).succeeds();
+    let bob = Device::new("bob");
+    introduce(&alice, &bob);
+    let listener = serve(&bob, &alice.name);
+    let address = listener.address();
+    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];
+    alice.run(keygen.iter().chain(&["--identity", "key.txt"])).succeeds();
+    let share = PathBuf::from(alice.location("vault"));
+    let doomed = alice.home().join("data/.old");
+    let header = alice.home().join("data/vault.json");
+    let is_sealed_to_a_file = || std::fs::read_to_string(&header).unwrap().contains("\"identity\"");
+
+    let there = ["vault", "move", "--to-token", TOKEN, "--identity", "key.txt"];
+    let back = ["vault", "move", "--to-identity", "key.txt", "--identity", "key.txt"];
+    // The share or its note is being destroyed, or the key on the token is about to be.
+    let moves: [(_, &dyn Fn() -> bool); 4] = [
+        (there, &|| doomed.exists()),
+        (back, &|| doomed.exists()),
+        (there, &|| doomed.exists()),
+        (back, &is_sealed_to_a_file),
+    ];
+    for (command, moment) in moves.iter().cycle().take(12) {
+        let keys = keys_on(&alice);
+        let mut moving = alice.start(command);
+        while !moving.is_over() {
+            if moment() {
+                moving.signal(Signal::KILL);
+                break;
+            }
+        }
+        drop(moving.ends());
+        assert!(!share.exists() || std::fs::read(&share).unwrap().starts_with(b"age-encryption"));
+        signs(&alice, &listener);
+        let again = alice.run(command);
+        assert_eq!(again.code, Some(0), "{}", again.stderr);
+        if *command == back && keys_on(&alice) == keys {
+            assert!(again.stderr.contains("may still be on its token"), "{}", again.stderr);
+        }
+        signs(&alice, &listener);
+    }
+}
+
+#[test]
+fn a_damaged_share_on_the_disk_never_takes_the_place_of_a_whole_one_on_the_token() {
+    let alice = Holder::new("alice");
+    alice.run(["init", "--name", "alice", "--identity", "key.txt"]).succeeds();
+    let bob = Device::new("bob");
+    introduce(&alice, &bob);
+    let listener = serve(&bob, &alice.name);
+    let address = listener.address();
+    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];
+    alice.run(keygen.iter().chain(&["--identity", "key.txt"])).succeeds();
+    let share = alice.location("vault");
+    let there = ["vault", "move", "--to-token", TOKEN, "--identity", "key.txt"];
+    alice.run(there).succeeds();
+    std::fs::write(&share, [0; 33_000]).unwrap();
+    std::fs::set_permissions(&share, Permissions::from_mode(0o600)).unwrap();
+    alice.run(there).succeeds();
+    assert!(alice.location("vault").starts_with(TOKEN));
+    signs(&alice, &listener);
 }

@@ -241,6 +241,11 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    #[allow(dead_code, reason = "not all test programs kill at a certain moment")]
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn ends(mut self) -> Ended {
