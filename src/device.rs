@@ -132,6 +132,17 @@ fn is_printable(c: char) -> bool {
     !c.is_control() && !invisible
 }
 
+/// `text` as one word of a shell's command line, whatever is in it: another device chose its name,
+/// and people copy the commands they are shown.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    // To zsh a leading `=` is the path of a program.
+    if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
@@ -178,6 +189,20 @@ mod tests {
     fn escapes_bidi_and_zero_width_characters_never_reach_the_screen() {
         let label = Label::new("al\u{1b}[31mi\u{202e}c\u{200b}e\r\n\u{7}");
         assert_eq!(label.as_str(), "al[31mice");
+    }
+
+    #[test]
+    fn whatever_a_device_is_called_is_one_word_to_the_shell() {
+        for (text, word) in [
+            ("bob-2.local:7700", "bob-2.local:7700"),
+            ("x; touch y", "'x; touch y'"),
+            ("Bob's $(phone)", r"'Bob'\''s $(phone)'"),
+            ("~root", "'~root'"),
+            ("=ls", "'=ls'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
     }
 
     #[test]

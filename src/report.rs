@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::device::Fingerprint;
+use crate::device::{Fingerprint, shell_word};
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
@@ -173,7 +173,8 @@ pub fn changed(name: &str, expected: &Fingerprint, got: &Fingerprint) -> Failure
         ),
     )
     .hint(format!(
-        "if {name} really has a new device, run `cosign peers forget {name}` and pair again"
+        "if {name} really has a new device, run `cosign peers forget {}` and pair again",
+        shell_word(name)
     ))
 }
 
@@ -205,12 +206,18 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
         Reason::NotPaired => (
             Code::Identity,
             format!("{name} is not paired with this device or with another participant"),
-            Some(format!("run `cosign pair {name}`; every two parties of a key must be paired")),
+            Some(format!(
+                "run `cosign pair {}`; every two parties of a key must be paired",
+                shell_word(name)
+            )),
         ),
         Reason::Expired => (
             Code::Identity,
             format!("the pairing with {name} is over"),
-            Some(format!("run `cosign pair {name}` again, with --remember to keep it")),
+            Some(format!(
+                "run `cosign pair {}` again, with --remember to keep it",
+                shell_word(name)
+            )),
         ),
         Reason::UnknownKey => (
             Code::NotFound,
@@ -318,7 +325,7 @@ pub fn invitation_over(moment: &str) -> Failure {
 /// `name` does not wait at the relay.
 pub fn nobody_at_relay(name: &str, relay: &str) -> Failure {
     Failure::new(Code::Unreachable, format!("{name} does not wait at the relay {relay}"))
-        .hint(format!("run `cosign listen --relay {relay}` on that device"))
+        .hint(format!("run `cosign listen --relay {}` on that device", shell_word(relay)))
 }
 
 /// The relay itself cannot be used.
@@ -345,7 +352,7 @@ pub fn link(name: &str, error: &LinkError) -> Failure {
             Code::Identity,
             format!("{name} does not accept this device's certificate"),
         )
-        .hint(format!("pair again: `cosign pair {name}`")),
+        .hint(format!("pair again: `cosign pair {}`", shell_word(name))),
         LinkError::Malformed(_) => nonsense(name),
         LinkError::TimedOut => slow(name, "handshake"),
         LinkError::Tls(detail) => {

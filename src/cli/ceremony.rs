@@ -9,7 +9,7 @@ use crate::cli::Global;
 use crate::cli::args::{ReachArgs, Route as Named, Tls};
 use crate::cli::judge::Person;
 use crate::cli::unlock;
-use crate::device::{Fingerprint, Label};
+use crate::device::{Fingerprint, Label, shell_word};
 use crate::net::relay::RelayUrl;
 use crate::net::tls::TlsVersion;
 use crate::report::{Code, Failure};
@@ -173,7 +173,7 @@ pub(super) fn peer<'a>(peers: &'a [PeerRecord], text: &str) -> Result<&'a PeerRe
         .ok_or_else(|| {
             let names: Vec<&str> = peers.iter().map(|p| p.name.as_str()).collect();
             let hint = if names.is_empty() {
-                format!("no device is paired yet: run `cosign pair {text}`")
+                format!("no device is paired yet: run `cosign pair {}`", shell_word(text))
             } else {
                 format!("the paired devices are: {}", names.join(", "))
             };

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::cli::args::PairArgs;
 use crate::cli::ceremony::{Setup, label, pick, with_node};
 use crate::cli::{Global, Output, qr};
-use crate::device::Fingerprint;
+use crate::device::{Fingerprint, shell_word};
 use crate::net::mdns::{self, Seen};
 use crate::net::relay::invite::Invite;
 use crate::progress::Event;
@@ -116,7 +116,8 @@ pub(super) fn output(pairing: &Pairing) -> Result<Output, Failure> {
     );
     let text = format!(
         "paired with {} {until}\nnext: cosign keygen --key vault --with {}",
-        pairing.peer, pairing.peer
+        pairing.peer,
+        shell_word(&pairing.peer)
     );
     let result =
         Result_ { peer: pairing.peer.clone(), fingerprint: pairing.fingerprint.to_hex(), expires };

@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::qr;
-use crate::device::grouped;
+use crate::device::{grouped, shell_word};
 use crate::progress::{Event, PartyView, RequestView, Source};
 
 /// How lines look.
@@ -112,7 +112,7 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
 fn invitation(uri: &str, expires: &str, style: Style) -> Vec<String> {
     let mut lines = vec![
         "scan this with the other device, or run there:".to_owned(),
-        format!("  cosign pair '{uri}'"),
+        format!("  cosign pair {}", shell_word(uri)),
         format!("it can be used until {expires}; both screens then show six digits"),
     ];
     if style.terminal

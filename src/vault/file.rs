@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::home::Home;
+use crate::device::shell_word;
 
 /// Whether a write must be on the disk before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,13 +275,9 @@ fn check_mode(path: &Path, mode: u32, wanted: &str) -> Result<(), Error> {
 /// A path as one word of a shell command.
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if text.starts_with('/') && text.chars().all(plain) {
-        return text.into_owned();
-    }
     // A leading dash would read as an option.
     let prefix = if text.starts_with('-') { "./" } else { "" };
-    format!("'{prefix}{}'", text.replace('\'', r"'\''"))
+    shell_word(&format!("{prefix}{text}"))
 }
 
 fn found<T>(result: io::Result<T>, path: &Path) -> Result<Option<T>, Error> {

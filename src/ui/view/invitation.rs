@@ -5,6 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::Scene;
 use super::text::{bare, wrap};
+use crate::device::shell_word;
 use crate::ui::qr;
 
 /// The text, and the code below it; beside it where the window is too low for that.
@@ -18,7 +19,7 @@ pub(super) fn document(
     let side = code.first().map_or(0, |row| row.chars().count());
     let text = [
         "scan this with the other device, or run there:".to_owned(),
-        format!("cosign pair '{}'", bare(uri)),
+        format!("cosign pair {}", bare(&shell_word(uri))),
         format!("it can be used until {}; both screens then show six digits", bare(expires)),
     ];
     let lay = |columns: usize| -> Vec<String> {

@@ -6,6 +6,7 @@ use super::Scene;
 use super::question::facts;
 use super::rounds::table;
 use super::text::{bare, quoted, wrap};
+use crate::device::shell_word;
 use crate::progress::Event;
 use crate::ui::lines::{fingerprint_lines, in_halves};
 use crate::ui::model::Ended;
@@ -15,7 +16,7 @@ pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Lin
     let (title, card, next) = match &ended.how {
         Event::Paired { peer, fingerprint, expires } => {
             (format!("✓ paired with {}", quoted(peer)), paired(fingerprint, expires.as_deref()), {
-                Some(format!("next: cosign keygen --key vault --with {}", bare(peer)))
+                Some(format!("next: cosign keygen --key vault --with {}", bare(&shell_word(peer))))
             })
         }
         Event::Key { key, public_key, confirmed } => (
@@ -27,7 +28,7 @@ pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Lin
                     if *confirmed { "by everybody" } else { "not by everybody yet" }
                 ),
             ],
-            Some(format!("next: cosign sign --key {} <digest>", bare(key))),
+            Some(format!("next: cosign sign --key {} <digest>", bare(&shell_word(key)))),
         ),
         Event::Signed { key, public_key, digest, der, delivered_to, request_id } => (
             "✓ signed".to_owned(),

@@ -12,10 +12,17 @@ pub(super) fn quoted(text: &str) -> String {
     format!("{text:?}")
 }
 
-/// `text` without quotes, and nothing in it that does not print.
+/// `text` without quotes, and nothing in it that does not print. Quotes and backslashes in it stay as
+/// they are: commands that people copy must mean here what they mean elsewhere.
 pub(super) fn bare(text: &str) -> String {
-    let quoted = quoted(text);
-    quoted.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => out.push(c),
+            c => out.extend(c.escape_debug()),
+        }
+    }
+    out
 }
 
 /// `text` cut to `columns`, with `…` where something is missing.
@@ -118,5 +125,11 @@ mod tests {
     fn marks_that_pile_up_are_spelled_out() {
         assert_eq!(quoted("a\u{301}\u{302}"), r#""a\u{301}\u{302}""#);
         assert_eq!(bare("a\u{e000}b"), r"a\u{e000}b");
+    }
+
+    #[test]
+    fn a_command_is_shown_as_it_is_to_be_typed() {
+        let command = r#"cosign pair 'Bob'\''s "phone"'"#;
+        assert_eq!(bare(command), command);
     }
 }
