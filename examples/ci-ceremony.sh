@@ -3,7 +3,8 @@
 # policy file. Nobody types anything; secrets come by file descriptor; exit codes are handled; both
 # machines keep a record that can be checked.
 #
-# CEREMONY_DIR=DIR keeps what a release would publish: artifact, signature, key, both records.
+# CEREMONY_DIR=DIR keeps what a release would publish: artifact, signature, key, both records with
+# what attests their ends.
 . "$(dirname "$0")/devices.sh"
 out=${CEREMONY_DIR:-$work/published}
 mkdir -p "$out"
@@ -92,10 +93,17 @@ say "both records are whole and tell the same, the refusal included"
 stop "$pid"
 builder log --verify | jq -c .result
 as approver log --verify
-cp "$work/builder/home/state/log.jsonl" "$out/builder.log.jsonl"
-cp "$work/approver/home/state/log.jsonl" "$out/approver.log.jsonl"
 for machine in builder approver; do
-    jq -r '[.ceremony, .purpose, .outcome] | join("  ")' "$out/$machine.log.jsonl" | sed "s/^/$machine  /"
+    install -d -m 700 "$out/$machine" "$out/$machine/state"
+    install -m 600 "$work/$machine/home/state/log.jsonl" "$work/$machine/home/state/log.head" \
+        "$out/$machine/state"
+    jq -r '[.ceremony, .purpose, .outcome] | join("  ")' "$out/$machine/state/log.jsonl" |
+        sed "s/^/$machine  /"
+done
+
+say "whoever has the published records can check them, without any of the devices"
+for machine in builder approver; do
+    "$program" --home "$out/$machine" --json log --verify | jq -ce '.result | select(.attested)'
 done
 
 say "a line that somebody changed is named"

@@ -48,7 +48,7 @@ use file::{Durability, Writer};
 pub use home::Home;
 pub use keys::{KeyLock, KeyRecord, KeyState, PartyRecord};
 pub use ledger::Ledger;
-pub use log::{Entry, Log};
+pub use log::{Chain, Entry, Log};
 pub use peers::{PeerRecord, Peers};
 pub use reseal::Resealed;
 use seal::{Keyring, Unopened};

@@ -77,7 +77,7 @@ fn a_ceremony_of_two_machines_leaves_what_can_be_checked() {
     assert!(status.success());
     // Both machines recorded the key, the signature and the refusal.
     for machine in ["builder", "approver"] {
-        let log = fs::read_to_string(published(&format!("{machine}.log.jsonl"))).unwrap();
+        let log = fs::read_to_string(published(&format!("{machine}/state/log.jsonl"))).unwrap();
         let outcomes: Vec<String> = log
             .lines()
             .map(|line| serde_json::from_str::<Value>(line).unwrap())

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::args::DoctorArgs;
 use super::ceremony::block_on;
-use super::{Global, Output, token, unlock};
+use super::{Global, Output, log, token, unlock};
+use crate::device::shell_word;
 use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::{mdns, tcp};
@@ -64,7 +65,7 @@ impl Check {
 /// `cosign doctor`
 pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Failure> {
     let home = unlock::home(global)?;
-    let mut checks = vec![device(global, &home), permissions(&home), space(&home), log(&home)];
+    let mut checks = vec![device(global, &home), permissions(&home), space(&home), chain(&home)];
     checks.push(tokens(global, &home));
     checks.extend(known(&home));
     checks.extend([clock_stands(&home), random()]);
@@ -180,9 +181,16 @@ fn space(home: &Home) -> Check {
     }
 }
 
-fn log(home: &Home) -> Check {
+/// Whether the log is as it was written.
+fn chain(home: &Home) -> Check {
     match Log::verify(home) {
-        Ok(count) => Check::ok("log", format!("the chain of {count} entries is whole")),
+        Ok(chain) => {
+            let found = format!("the chain of {} entries is whole", chain.entries);
+            match log::remarks(&chain).as_slice() {
+                [] => Check::ok("log", found),
+                [remark, ..] => Check::warn("log", found, remark.clone()),
+            }
+        }
         Err(e) => Check::of("log", e.into()),
     }
 }
@@ -225,7 +233,10 @@ fn known(home: &Home) -> Vec<Check> {
                 Some(peer) => Check::warn(
                     "peers",
                     format!("the pairing with {:?} is over", peer.name),
-                    format!("`cosign pair {}` again, with --remember to keep it", peer.name),
+                    format!(
+                        "`cosign pair {}` again, with --remember to keep it",
+                        shell_word(&peer.name)
+                    ),
                 ),
                 None => Check::ok("peers", format!("{} paired", peers.iter().count())),
             }

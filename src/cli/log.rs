@@ -8,16 +8,21 @@ use super::{Global, Output, unlock};
 use crate::device::Fingerprint;
 use crate::report::Failure;
 use crate::run::clock;
-use crate::vault::{Entry, Error, Log, Peers};
+use crate::vault::{Chain, Entry, Error, Log, Peers};
 
 /// Prints the log, or checks its chain.
 pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure> {
     let home = unlock::home(global)?;
     if args.verify {
         return match Log::verify(&home) {
-            Ok(count) => {
-                let text = format!("the chain of {count} entries is whole");
-                Output::new(json!({ "valid": true, "entries": count }), text)
+            Ok(chain) => {
+                let Chain { entries, attested, head_lost } = &chain;
+                let result = json!({
+                    "valid": true, "entries": entries, "attested": attested, "head_lost": head_lost,
+                });
+                let remarks: String =
+                    remarks(&chain).iter().map(|remark| format!("\nnote: {remark}")).collect();
+                Output::new(result, format!("the chain of {entries} entries is whole{remarks}"))
             }
             Err(Error::BadLine { line, why }) => {
                 let altered = Error::BadLine { line, why };
@@ -35,6 +40,14 @@ pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure>
         entries.iter().map(|entry| line(entry, &peers) + "\n").collect()
     };
     Output::new(json!({ "entries": entries }), text)
+}
+
+/// What a whole chain does not say.
+pub(super) fn remarks(chain: &Chain) -> Vec<String> {
+    let unknown = |place: String| format!("{place}: lines may have been cut off there");
+    let lost = chain.head_lost.iter().map(|line| format!("log.head was lost before line {line}"));
+    let end = format!("log.head is missing, which attests that line {} is the last", chain.entries);
+    lost.chain((!chain.attested).then_some(end)).map(unknown).collect()
 }
 
 /// `2026-06-15T10:00:00Z  sign  done  key "vault"  with "bob"  5a7f…  for "release 1.2"`

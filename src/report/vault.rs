@@ -1,6 +1,7 @@
 //! What can go wrong with files and secrets, for people.
 
 use super::{Code, Failure};
+use crate::device::shell_word;
 use crate::vault::{Altered, Error};
 
 impl From<Error> for Failure {
@@ -104,7 +105,8 @@ fn conflict(what: &str, name: &str) -> Failure {
             failure.hint(format!("finish it with `cosign keygen --key {name} --resume`"))
         }
         "peer" => failure.hint(format!(
-            "choose another name, or `cosign peers forget {name}` if the device was replaced"
+            "choose another name, or `cosign peers forget {}` if the device was replaced",
+            shell_word(name)
         )),
         _ => failure,
     }
@@ -112,7 +114,9 @@ fn conflict(what: &str, name: &str) -> Failure {
 
 fn bad_line(line: u64, why: Altered, said: String) -> Failure {
     let hint = match why {
-        Altered::Unreadable | Altered::Changed => format!("look at line {line} of log.jsonl"),
+        Altered::Unreadable | Altered::Changed | Altered::Added => {
+            format!("look at line {line} of log.jsonl")
+        }
         Altered::Unchained | Altered::Missing => "lines were removed, added or moved".to_owned(),
     };
     Failure::new(Code::Invalid, said).hint(hint)

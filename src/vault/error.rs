@@ -140,6 +140,8 @@ pub enum Altered {
     Unchained,
     /// The line is not the one that was written here: changed, or put in.
     Changed,
+    /// The line stands behind the last one that was written.
+    Added,
     /// The line was written and is gone.
     Missing,
 }
@@ -218,6 +220,11 @@ impl Altered {
             }
             Self::Unchained => write!(f, "log line {line} is not the first that was written"),
             Self::Changed => write!(f, "log line {line} was changed or put in"),
+            Self::Added => write!(
+                f,
+                "log line {line} was put in: log.head attests {} lines",
+                line.saturating_sub(1)
+            ),
             Self::Missing => write!(f, "log line {line} is missing"),
         }
     }
