@@ -314,6 +314,27 @@ mod peers {
     }
 
     #[test]
+    fn a_known_device_gets_another_name_by_renaming_alone() {
+        let sandbox = Sandbox::new();
+        add(&sandbox, "bob", BOB).exits(0);
+        add(&sandbox, "bob", BOB).exits(0);
+        let ended = add(&sandbox, "zed", BOB).exits(12);
+        assert_eq!(ended.error_code(), "conflict");
+        ended.complains("\"bob\"", "cosign peers rename bob zed");
+        let peers = sandbox.run(["peers", "list", "--json"]).exits(0).json();
+        assert_eq!(peers["result"]["peers"][0]["name"], "bob");
+    }
+
+    #[test]
+    fn a_name_that_a_command_is_suggested_with_is_one_word() {
+        let sandbox = Sandbox::new();
+        let name = "x; touch y's";
+        add(&sandbox, name, BOB).exits(0);
+        let ended = add(&sandbox, name, &"cc".repeat(32)).exits(12);
+        ended.complains("already", r"`cosign peers forget 'x; touch y'\''s'`");
+    }
+
+    #[test]
     fn what_is_no_fingerprint_is_a_usage_error() {
         assert_eq!(add(&Sandbox::new(), "bob", "b0b0").exits(2).error_code(), "usage");
     }
@@ -524,6 +545,7 @@ mod verify {
 mod log {
     use super::*;
     use cosign::vault::{Entry, Home, Log};
+    use sha2::{Digest as _, Sha256};
 
     fn with_entries() -> Sandbox {
         let sandbox = Sandbox::with_device();
@@ -564,6 +586,38 @@ mod log {
         assert_eq!(ended.error_code(), "invalid");
         assert_eq!(ended.json()["result"], json!({"valid": false, "line": 1}));
         ended.complains("line 1 ", "log.jsonl");
+    }
+
+    #[test]
+    fn without_the_head_it_is_said_that_the_end_is_unknown() {
+        let sandbox = with_entries();
+        let verified = |attested: bool| {
+            let ended = sandbox.run(["log", "--verify", "--json"]).exits(0);
+            let expected =
+                json!({"valid": true, "entries": 2, "attested": attested, "head_lost": []});
+            assert_eq!(ended.json()["result"], expected);
+        };
+        verified(true);
+        std::fs::remove_file(sandbox.path("home/state/log.head")).unwrap();
+        verified(false);
+        let said = sandbox.run(["log", "--verify"]).exits(0).stdout();
+        assert!(said.contains("2 entries") && said.contains("log.head is missing"), "{said}");
+        sandbox.run(["log"]).exits(0);
+    }
+
+    #[test]
+    fn a_line_that_was_put_in_at_the_end_is_named() {
+        let sandbox = with_entries();
+        let path = sandbox.path("home/state/log.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        let mut forged = last.clone();
+        forged["purpose"] = json!("another");
+        forged["prev"] = json!(hex::encode(Sha256::digest(text.lines().last().unwrap())));
+        std::fs::write(&path, format!("{text}{forged}\n")).unwrap();
+        let ended = sandbox.run(["log", "--verify", "--json"]).exits(1);
+        assert_eq!(ended.json()["result"], json!({"valid": false, "line": 3}));
+        ended.complains("log.head attests 2 lines", "line 3");
     }
 }
 
@@ -686,6 +740,16 @@ mod config {
         assert_eq!(setting(&ended, "identity"), (json!("identity.txt"), json!("config.toml")));
         assert_eq!(setting(&ended, "log_file"), (Value::Null, json!("default")));
         assert_eq!(setting(&ended, "name"), (json!("alice"), json!("device")));
+    }
+
+    #[test]
+    fn no_setting_is_listed_twice() {
+        let settings = Sandbox::new().run(["config", "--json"]).exits(0).json();
+        let settings = settings["result"]["settings"].as_array().unwrap().clone();
+        let names: Vec<&Value> = settings.iter().map(|setting| &setting["name"]).collect();
+        let mut once = names.clone();
+        once.dedup();
+        assert_eq!(names, once);
     }
 
     #[test]

@@ -162,14 +162,6 @@ pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
     };
     let variable = Some(RELAY.to_owned());
     settings.push(Setting { name: "relay".into(), value: relay.0, source: relay.1, variable });
-    // A flag of some commands only, so that no command line has it here.
-    let (relay, variable) = (std::env::var("COSIGN_RELAY").ok(), Some("COSIGN_RELAY".to_owned()));
-    let (value, source) = match (relay.filter(|url| !url.is_empty()), &global.relay) {
-        (Some(url), _) => (Some(url), Origin::Variable),
-        (None, Some(url)) => (Some(url.as_str().to_owned()), Origin::File),
-        (None, None) => (None, Origin::Default),
-    };
-    settings.push(Setting { name: "relay".into(), value, source, variable });
     settings.sort_by(|a, b| a.name.cmp(&b.name));
 
     let mut table = Table::new(["NAME", "VALUE", "SOURCE", "VARIABLE"]);

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::args::PeersCommand;
 use super::output::Table;
 use super::{Global, Output, unlock};
-use crate::device::{Fingerprint, Label};
+use crate::device::{Fingerprint, Label, shell_word};
 use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::vault::{Home, PeerRecord, Peers, Vault};
@@ -93,6 +93,13 @@ fn add(
     if Vault::exists(home) && Vault::device(home)?.fingerprint == fingerprint {
         return Err(Failure::new(Code::Usage, "this is the fingerprint of this very device")
             .hint("run `cosign id` on the other one"));
+    }
+    if let Some(old) = Peers::load(home)?.known(&fingerprint).filter(|old| old.name != name) {
+        // The rules of a policy file name devices: none may stop to apply unnoticed.
+        let why = format!("the device with this fingerprint is known as {:?}", old.name);
+        let rename = [&old.name, &name].map(|name| shell_word(name)).join(" ");
+        return Err(Failure::new(Code::Conflict, why)
+            .hint(format!("for another name run `cosign peers rename {rename}`")));
     }
     let paired_at = clock::unix_now();
     Peers::add(
