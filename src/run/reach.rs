@@ -33,6 +33,9 @@ pub const RETRY: Duration = Duration::from_millis(300);
 const HEAD_START: Duration = Duration::from_millis(150);
 /// How long it is looked for on the local network alone before a relay is asked as well.
 const LOOK_AROUND: Duration = Duration::from_millis(600);
+/// How many rooms of a relay are entered at once, and the pause before the next ones are.
+const AT_ONCE: u32 = 3;
+const STAGGER: Duration = Duration::from_millis(700);
 /// How long the right device is waited for where others answer in its place.
 const STRANGERS: Duration = Duration::from_secs(2);
 
@@ -190,7 +193,8 @@ struct Call {
     want: Want,
     within: Instant,
     /// Held by the one that speaks: several ways may lead to the device, and it is to be asked once.
-    floor: Arc<Mutex<()>>,
+    /// True once it has answered.
+    floor: Arc<Mutex<bool>>,
 }
 
 impl Call {
@@ -303,9 +307,11 @@ async fn knock(
     let (streams, mut hosts) = mpsc::channel(1);
     let inside = Arc::new(AtomicBool::new(false));
     let mut visits = JoinSet::new();
-    for room in rooms {
+    for (number, room) in (0..).zip(rooms) {
         let (relay, streams, inside) = (relay.clone(), streams.clone(), Arc::clone(&inside));
         visits.spawn(async move {
+            // Any will do, and the first ones nearly always do.
+            sleep(STAGGER * (number / AT_ONCE)).await;
             let mut calls = enter(&relay, &room, Role::Guest, left(within)).await?;
             inside.store(true, Ordering::Relaxed);
             while let Some(stream) = calls.next().await {
@@ -461,14 +467,19 @@ async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Messag
     let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
     let whom = target.name.as_str();
     let mut link = tls.connect(io, expect).await.map_err(|e| miss(whom, &e))?;
-    let _floor = floor.lock().await;
+    let mut answered = floor.lock().await;
+    if *answered {
+        return Err(Miss::Again(report::nobody(whom)));
+    }
     let hello = Message::Hello { version: talk::VERSION, name, want };
     say(&mut link, &hello).await.map_err(|e| miss(whom, &e))?;
     match hear(&mut link, within).await.map_err(|e| miss(whom, &e))? {
         Message::Welcome { name } => {
+            *answered = true;
             Ok((Reached { link, name: name.clone(), way }, Message::Welcome { name }))
         }
         resumed @ Message::Resumed { .. } => {
+            *answered = true;
             Ok((Reached { link, name: target.name.clone(), way }, resumed))
         }
         Message::Refuse { reason: Reason::Gone } => Err(Miss::Gone),

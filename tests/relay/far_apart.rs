@@ -128,6 +128,28 @@ fn a_relay_that_is_killed_in_the_middle_of_keygen_and_started_again_costs_a_paus
 }
 
 #[test]
+fn devices_that_share_many_keys_are_back_by_one_of_their_rooms() {
+    let (alice, bob) = two();
+    let relay = Relay::start(&[]);
+    let (url, port) = (relay.url.clone(), relay.port());
+    let _listener = waits(&bob, &url, &[&alice]);
+    for name in ["one", "two", "three", "four", "five"] {
+        alice.run(through(&url, &["keygen", "--key", name, "--with", "bob"])).succeeds();
+    }
+    // At a distance several rooms lead to the device at the same moment.
+    let way = Tap::far_from(relay.address(), Duration::from_millis(60));
+    let far = format!("ws://{}", way.address);
+    let mut asking = alice.start(through(&far, &["keygen", "--key", "six", "--with", "bob"]));
+    asking.event("round");
+    relay.running.signal(Signal::KILL);
+    drop(relay);
+    let _relay = Relay::on(port, &[]);
+    let made = asking.ends();
+    assert_eq!(made.events("disconnected").len(), 1, "{}", made.stderr);
+    assert_eq!(made.succeeds()["confirmed"], true);
+}
+
+#[test]
 fn a_requester_waits_for_a_relay_that_is_being_started() {
     let (alice, bob) = two();
     let port = crate::relays::free_port();

@@ -111,6 +111,11 @@ pub(crate) struct Tap {
 
 impl Tap {
     pub(crate) fn before(to: String) -> Self {
+        Self::far_from(to, Duration::ZERO)
+    }
+
+    /// The same where everything takes its time in each direction.
+    pub(crate) fn far_from(to: String, delay: Duration) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = port.local_addr().unwrap().to_string();
         let said = Arc::new(Mutex::new(Vec::new()));
@@ -130,6 +135,7 @@ impl Tap {
                         let mut bytes = [0; 16384];
                         while let Ok(count @ 1..) = from.read(&mut bytes) {
                             kept.lock().unwrap()[wire].extend(&bytes[..count]);
+                            thread::sleep(delay);
                             if to.write_all(&bytes[..count]).is_err() {
                                 break;
                             }
