@@ -1,8 +1,10 @@
 //! `cosign relay`: the blind forwarder.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -22,6 +24,8 @@ use crate::ui::Screen;
 
 /// The port of a relay unless another is named.
 const PORT: u16 = 46738;
+/// The longest message of a device, with what the relay adds.
+const LONGEST: usize = 33 << 10;
 
 #[derive(Debug, Serialize)]
 struct Result_ {
@@ -43,15 +47,29 @@ pub(super) fn run_relay(global: &Global, args: RelayArgs) -> Result<Output, Fail
 
 fn limits(args: &RelayArgs) -> Result<Limits, Failure> {
     let wrong = |why: &str| Err(Failure::new(Code::Usage, why));
-    if args.max_frame < 4096 {
-        return wrong("--max-frame: devices send messages of 33 KiB, so less than 4K is of no use");
+    if args.max_frame < LONGEST {
+        return wrong(
+            "--max-frame: devices send messages of up to 33 KiB, so it is 33K at the least",
+        );
+    }
+    if args.max_members < 2 {
+        return wrong("--max-members: one device meets another, so it is 2 at the least");
+    }
+    let counts = [
+        ("--max-rooms", args.max_rooms),
+        ("--max-connections", args.max_connections),
+        ("--max-per-source", args.max_per_source),
+        ("--joins-per-minute", args.joins_per_minute as usize),
+    ];
+    if let Some((flag, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+        return wrong(&format!("{flag}: with 0 nobody is let in"));
     }
     let longest = args.max_frame.saturating_add(KEEPING);
     if args.max_waiting < longest || args.max_waiting_in_all < args.max_waiting {
         return wrong("a message must fit into --max-waiting, and that into --max-waiting-in-all");
     }
-    if args.idle.is_zero() {
-        return wrong("--idle: a connection must be given some time");
+    if args.idle < Duration::from_secs(1) {
+        return wrong("--idle: a connection is given a second at the least");
     }
     Ok(Limits {
         frame: args.max_frame,
@@ -69,27 +87,46 @@ fn limits(args: &RelayArgs) -> Result<Limits, Failure> {
 async fn serve(screen: &Screen, args: &RelayArgs, limits: Limits) -> Result<Output, Failure> {
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(certificates), Some(key)) => {
-            Some(server::tls(certificates, key).map_err(|why| Failure::new(Code::NotFound, why))?)
+            for path in [certificates, key] {
+                std::fs::metadata(path).map_err(|error| {
+                    Failure::new(Code::NotFound, format!("{}: {error}", path.display()))
+                })?;
+            }
+            Some(server::tls(certificates, key).map_err(|why| {
+                Failure::new(Code::Usage, why).hint(
+                    "--tls-cert takes the chain and --tls-key its unencrypted key, both in PEM",
+                )
+            })?)
         }
         _ => None,
     };
     let (mut terminated, mut pressed) =
         (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
+    let place = endpoint("--bind", &args.bind, true)?;
+    let watched =
+        args.metrics.as_ref().map(|text| endpoint("--metrics", text, false)).transpose()?;
     let random = clock::nonce()?;
     let hub = Arc::new(Hub::new(limits, random.first_chunk().copied().unwrap_or_default()));
     if let Some(servers) = &args.cluster {
         let screen = screen.clone();
         let watch = move |weather| screen.show(&forecast(weather));
         cluster::join(&hub, servers, watch).await.map_err(|why| {
-            Failure::new(Code::Unreachable, format!("--cluster: {why}"))
-                .hint("is nats-server running there?")
+            let (code, hint) = match why {
+                cluster::Trouble::Servers(_) => {
+                    (Code::Usage, "expected nats://HOST:PORT, several with commas")
+                }
+                cluster::Trouble::Unreachable(_) => {
+                    (Code::Unreachable, "is nats-server running there?")
+                }
+            };
+            Failure::new(code, format!("--cluster: {why}")).hint(hint)
         })?;
     }
-    let listener = listen("--bind", endpoint("--bind", &args.bind, true)?).await?;
+    let listener = listen("--bind", place).await?;
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     tell(screen, "listening", None, Some(url(scheme, &listener)));
-    if let Some(place) = &args.metrics {
-        let listener = listen("--metrics", endpoint("--metrics", place, false)?).await?;
+    if let Some(place) = watched {
+        let listener = listen("--metrics", place).await?;
         tell(screen, "metrics", None, Some(url("http", &listener)));
         tokio::spawn(status::serve(Arc::clone(&hub), listener));
     }
@@ -161,7 +198,12 @@ async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure>
         bound => bound,
     };
     bound.map_err(|e| {
-        Failure::new(Code::Conflict, format!("cannot listen on {address}: {e}"))
+        let code = match e.kind() {
+            ErrorKind::AddrInUse => Code::Conflict,
+            ErrorKind::AddrNotAvailable => Code::Usage,
+            _ => Code::Internal,
+        };
+        Failure::new(code, format!("cannot listen on {address}: {e}"))
             .hint(format!("choose another address or port with {flag}"))
     })
 }

@@ -252,8 +252,8 @@ impl FromStr for RelayUrl {
         }
         let Ok(uri) = text.parse::<Uri>() else { return wrong("not a URL") };
         let secure = match uri.scheme_str() {
-            Some("ws") => false,
-            Some("wss") => true,
+            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => false,
+            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => true,
             _ => return wrong("no relay's URL"),
         };
         let (Some(host), Some(authority)) = (uri.host(), uri.authority()) else {

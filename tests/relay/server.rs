@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::device::PATIENCE;
+use crate::device::{Device, PATIENCE, arg};
 use crate::relays::{Relay, nats};
 
 type Socket = WebSocketStream<TcpStream>;
@@ -100,7 +100,7 @@ fn members_of_a_room_hear_of_each_other_and_of_nobody_else() {
 
 #[test]
 fn what_is_not_of_the_protocol_is_refused() {
-    let relay = Relay::start(&["--max-frame", "8K"]);
+    let relay = Relay::start(&["--max-frame", "33K"]);
     run(async {
         for first in [
             vec![],
@@ -122,7 +122,7 @@ fn what_is_not_of_the_protocol_is_refused() {
             is_refused(socket, Refusal::Malformed).await;
         }
         let (mut socket, _) = member(&relay, Role::Guest, 1).await;
-        let _ = socket.send(Message::binary(parcel(&[1; 8], &[0; 9000]))).await;
+        let _ = socket.send(Message::binary(parcel(&[1; 8], &[0; 34_000]))).await;
         is_refused(socket, Refusal::Malformed).await;
     });
 }
@@ -205,6 +205,46 @@ fn a_connection_that_gives_no_sign_of_life_ends() {
     });
     half_open.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(half_open.read(&mut [0; 10]).unwrap(), 0);
+}
+
+#[test]
+fn what_would_let_nobody_in_is_no_limit() {
+    let home = Device::blank("relay");
+    for (flag, value) in [
+        ("--max-frame", "32K"),
+        ("--max-members", "1"),
+        ("--max-rooms", "0"),
+        ("--max-connections", "0"),
+        ("--max-per-source", "0"),
+        ("--joins-per-minute", "0"),
+        ("--max-waiting", "64K"),
+        ("--idle", "1ms"),
+        ("--metrics", "nowhere"),
+        ("--cluster", "http://127.0.0.1"),
+    ] {
+        home.run(["relay", "--bind", "127.0.0.1:0", flag, value]).fails(2, flag);
+    }
+}
+
+#[test]
+fn files_that_are_no_certificate_are_told_from_those_that_are_not_there() {
+    let home = Device::blank("relay");
+    let [one, other] =
+        [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    let certificate = home.write("cert.pem", one.cert.pem());
+    let key = home.write("key.pem", other.signing_key.serialize_pem());
+    let garbage = home.write("garbage.pem", "garbage");
+    let gone = home.path("gone.pem");
+    for (certificate, key, exit, named) in [
+        (&certificate, &key, 2, "cert.pem"),
+        (&garbage, &key, 2, "garbage.pem"),
+        (&certificate, &garbage, 2, "garbage.pem"),
+        (&gone, &key, 10, "gone.pem"),
+        (&certificate, &gone, 10, "gone.pem"),
+    ] {
+        let tls = ["--tls-cert", arg(certificate), "--tls-key", arg(key)];
+        home.run(["relay", "--bind", "127.0.0.1:0"].iter().chain(&tls)).fails(exit, named);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! room of `to`) in the second. Rooms go by the hash of their names, so whoever runs NATS cannot
 //! enter them. NATS promises neither delivery nor order across a reconnection; the lines above notice what is lost and resume.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_nats::{Client, ConnectOptions, Event, Message, ServerAddr, Subscriber};
@@ -37,20 +38,33 @@ pub enum Weather {
     Trouble(String),
 }
 
+/// What keeps a relay from joining a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// What was given does not name servers.
+    Servers(String),
+    /// They do not answer, or not as it is needed.
+    Unreachable(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Servers(why) | Self::Unreachable(why)) = self;
+        f.write_str(why)
+    }
+}
+
 /// Makes `hub` one with the other relays at `servers`, for good: a connection that breaks is made
 /// again. `watch` hears of that.
 ///
 /// # Errors
-/// What keeps this relay from joining, in words.
+/// What keeps this relay from joining.
 pub async fn join(
     hub: &Arc<Hub>,
     servers: &str,
     watch: impl Fn(Weather) + Send + Sync + 'static,
-) -> Result<(), String> {
-    let servers: Vec<ServerAddr> = servers
-        .split(',')
-        .map(|server| server.trim().parse().map_err(|e| format!("{server}: {e}")))
-        .collect::<Result<_, _>>()?;
+) -> Result<(), Trouble> {
+    let servers = servers.split(',').map(address).collect::<Result<Vec<_>, _>>()?;
     let (back, returned) = mpsc::channel(1);
     let watch = Arc::new(watch);
     let options = ConnectOptions::new()
@@ -72,17 +86,16 @@ pub async fn join(
                 }
             }
         });
+    let failed = |error: &dyn fmt::Display| Trouble::Unreachable(error.to_string());
     let connected = timeout(PATIENCE, options.connect(servers)).await;
-    let client =
-        connected.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())?;
+    let client = connected.map_err(|_| failed(&"no answer"))?.map_err(|e| failed(&e))?;
     let longest = hub.limits.frame + AROUND;
     if client.server_info().max_payload < longest {
-        return Err(format!(
+        return Err(failed(&format!(
             "its max_payload is {} bytes, and {longest} are needed",
             client.server_info().max_payload
-        ));
+        )));
     }
-    let failed = |error: &dyn std::fmt::Display| error.to_string();
     let own = subject(&hub.process);
     let parcels = client.subscribe(own).await.map_err(|e| failed(&e))?;
     let news = client.subscribe(ROOMS).await.map_err(|e| failed(&e))?;
@@ -92,6 +105,16 @@ pub async fn join(
     tokio::spawn(announce_again(Arc::clone(hub), client.clone(), returned));
     hub.join_cluster(Cluster { client });
     Ok(())
+}
+
+/// A NATS server's URL. No other scheme will do, whatever the library makes of it.
+fn address(text: &str) -> Result<ServerAddr, Trouble> {
+    let text = text.trim();
+    let wrong = |why: String| Trouble::Servers(format!("{text}: {why}"));
+    match text.split_once("://") {
+        Some(("nats" | "tls", _)) | None => text.parse().map_err(|e| wrong(format!("{e}"))),
+        Some(_) => Err(wrong("no URL of NATS".to_owned())),
+    }
 }
 
 impl Cluster {
