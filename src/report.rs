@@ -328,6 +328,21 @@ pub fn nobody_at_relay(name: &str, relay: &str) -> Failure {
         .hint(format!("run `cosign listen --relay {}` on that device", shell_word(relay)))
 }
 
+/// Whoever made an invitation is not in its room.
+pub fn nobody_invites(relay: &str) -> Failure {
+    Failure::new(Code::Unreachable, format!("the device that invites is not at the relay {relay}"))
+        .hint("`cosign pair --relay URL` must be running there; each run makes a new invitation")
+}
+
+/// Another device than the one of the invitation is in its room.
+pub fn not_the_host(got: &Fingerprint) -> Failure {
+    Failure::new(
+        Code::Identity,
+        format!("device {} answered, and the invitation is of another one", got.device_id()),
+    )
+    .hint("the invitation was altered, or somebody else uses it: make another")
+}
+
 /// The relay itself cannot be used.
 pub fn relay(relay: &str, error: &LinkError) -> Failure {
     let why = match error {
@@ -335,8 +350,13 @@ pub fn relay(relay: &str, error: &LinkError) -> Failure {
         LinkError::Closed | LinkError::Lost => format!("the relay {relay} hung up"),
         other => other.to_string(),
     };
-    Failure::new(Code::Unreachable, why)
-        .hint("is `cosign relay` running there, and is the URL right?")
+    Failure::new(Code::Unreachable, why).hint(match error {
+        LinkError::Tls(_) => {
+            "the relay's certificate must be of an authority that this system trusts; one of your \
+             own is named in SSL_CERT_FILE"
+        }
+        _ => "is `cosign relay` running there, and is the URL right?",
+    })
 }
 
 /// A link error with `name` at the other end.

@@ -360,7 +360,11 @@ async fn knock(
     }
     Err(worst.unwrap_or_else(|| {
         if inside.load(Ordering::Relaxed) {
-            Miss::Again(report::nobody_at_relay(call.target.name.as_str(), relay.as_str()))
+            let (name, relay) = (call.target.name.as_str(), relay.as_str());
+            Miss::Again(match call.target.route {
+                Route::Room(..) => report::nobody_invites(relay),
+                _ => report::nobody_at_relay(name, relay),
+            })
         } else {
             Miss::Late(report::relay(relay.as_str(), &LinkError::TimedOut))
         }
@@ -466,7 +470,12 @@ async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Messag
     let Call { tls, name, target, want, within, floor } = call;
     let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
     let whom = target.name.as_str();
-    let mut link = tls.connect(io, expect).await.map_err(|e| miss(whom, &e))?;
+    let mut link = tls.connect(io, expect).await.map_err(|e| match (&e, &target.route) {
+        (LinkError::Identity { got, .. }, Route::Room(..)) => {
+            Miss::Final(report::not_the_host(got))
+        }
+        _ => miss(whom, &e),
+    })?;
     let mut answered = floor.lock().await;
     if *answered {
         return Err(Miss::Again(report::nobody(whom)));

@@ -24,7 +24,7 @@ impl Style {
 
 /// Whether a person must see the event even with `--quiet`.
 pub fn needs_a_person(event: &Event) -> bool {
-    matches!(event, Event::Code { .. } | Event::Request(_))
+    matches!(event, Event::Code { .. } | Event::Request(_) | Event::Invite { .. })
 }
 
 /// Whether a ceremony ended with the event.
@@ -87,6 +87,8 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             time_left(*seconds)
         )],
         Event::Invite { uri, expires, .. } => invitation(uri, expires, style),
+        // The code of an invitation, which fills a small screen, has said so.
+        Event::Relay { connected: true, .. } if model.invite.is_some() => Vec::new(),
         Event::Relay { url, connected: true, .. } => {
             vec![format!("this device can be reached through the relay {url}")]
         }
@@ -281,6 +283,18 @@ mod tests {
                 "round 2 of 3: multiplication 12 ms, waiting for bob"
             ]
         );
+    }
+
+    #[test]
+    fn nothing_follows_the_code_of_an_invitation() {
+        let invite = Event::Invite {
+            uri: "cosign://pair".into(),
+            expires: "2026-11-25T12:00:00Z".into(),
+            relay: "ws://relay".into(),
+        };
+        let relay = Event::Relay { url: "ws://relay".into(), connected: true, detail: None };
+        assert_eq!(said(&[invite.clone(), relay.clone()]), said(&[invite]));
+        assert_eq!(said(&[relay]).len(), 1);
     }
 
     #[test]

@@ -23,7 +23,6 @@ fn inviting(alice: &Device, relay: &Relay, more: &[&str]) -> (Terminal, String) 
     let mut screen = alice.terminal(["pair", "--relay", &relay.url].iter().chain(more));
     screen.shows("  cosign pair '");
     let uri = screen.shown_before("'");
-    screen.shows("reached through the relay");
     (screen, uri)
 }
 
@@ -164,6 +163,16 @@ fn the_code_fits_a_small_terminal_with_its_quiet_zone() {
     assert!(rows.iter().all(|row| row.chars().count() <= 80));
     assert!(rows.iter().all(|row| row.starts_with("  ") && row.ends_with("  ")));
     assert!(rows[0].chars().all(|c| c == ' '));
+}
+
+#[test]
+fn an_invitation_is_shown_however_quiet_one_wants_it() {
+    let relay = Relay::start(&[]);
+    let alice = Device::new("alice");
+    let command = alice.command(["--quiet", "pair", "--relay", &relay.url]);
+    let mut screen = Terminal::start(&command);
+    screen.shows("cosign pair 'cosign://").shows("\u{2580}").interrupts();
+    assert_eq!(screen.ends().0, Some(130));
 }
 
 #[test]
