@@ -44,7 +44,7 @@ pub const ANSWER: Duration = Duration::from_secs(120);
 /// How long a device is looked for, unless `--timeout` says otherwise.
 pub const REACH: Duration = Duration::from_secs(15);
 /// How long devices that talk through the requester may take to find each other.
-pub const HELLO: Duration = Duration::from_secs(30);
+pub const HELLO: Duration = Duration::from_secs(60);
 /// How long one round may take.
 pub const ROUND: Duration = Duration::from_secs(60);
 /// How long a pairing lasts that is not remembered, in seconds.

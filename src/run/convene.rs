@@ -228,8 +228,12 @@ async fn approve(
     let verdict = tokio::select! {
         verdict = timeout(left, answer) => verdict,
         // Nothing is due from the requester now but a withdrawal.
-        _ = link.recv() => {
-            return Err((report::withdrawn(name), Reason::Aborted));
+        withdrawal = link.recv() => {
+            let failure = match withdrawal {
+                Err(LinkError::Lost) => report::lost(name),
+                _ => report::withdrawn(name),
+            };
+            return Err((failure, Reason::Aborted));
         }
         () = node.interrupted() => return Err((report::interrupted(), Reason::Interrupted)),
     };

@@ -160,7 +160,7 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
                 let open = match OpenKey::take(node, &record).await {
                     Ok(open) => open,
                     Err(failure) => {
-                        decline(link, &name, Reason::Conflict).await;
+                        decline(link, &name, records::unusable(&failure)).await;
                         return Err(failure);
                     }
                 };
@@ -173,7 +173,7 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
                 let lock = match records::hold(&node.home, &key).await {
                     Ok(lock) => lock,
                     Err(failure) => {
-                        decline(link, &name, Reason::Conflict).await;
+                        decline(link, &name, records::unusable(&failure)).await;
                         return Err(failure);
                     }
                 };

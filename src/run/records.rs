@@ -4,9 +4,15 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::report::{self, Failure};
+use crate::report::{self, Code, Failure};
 use crate::run::clock;
+use crate::talk::Reason;
 use crate::vault::{Error, Home, KeyLock, KeyRecord, KeyState, keys};
+
+/// What the other side is told where this device cannot use a key. The rest is for its own owner.
+pub fn unusable(failure: &Failure) -> Reason {
+    if failure.code == Code::Conflict { Reason::Conflict } else { Reason::Aborted }
+}
 
 /// The record of the key `name`: the active one, or the pending one of a key that was never
 /// finished.

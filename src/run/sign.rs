@@ -215,7 +215,7 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
         let key = match OpenKey::take(node, &record).await {
             Ok(key) => key,
             Err(failure) => {
-                decline(link, &name, Reason::Conflict).await;
+                decline(link, &name, records::unusable(&failure)).await;
                 return Err(failure);
             }
         };

@@ -15,6 +15,8 @@ use crate::net::pump::{Handle, pump};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{self, Frame, Kind, Link, LinkError, tunnel};
 use crate::report::{self, Failure};
+use crate::run::lines::RESUME;
+use crate::run::reach::HANDSHAKE;
 use crate::run::{Names, Node};
 use crate::talk::{Message, Reason};
 
@@ -25,6 +27,8 @@ const INBOX: usize = 64;
 const EARLY: usize = 32;
 /// How long a participant may take to take a message.
 const SEND: Duration = Duration::from_secs(30);
+/// How long a handshake through the requester may take: the lines it runs over may break meanwhile.
+const THROUGH: Duration = HANDSHAKE.saturating_add(RESUME);
 /// How long the last words of a link may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 /// How long the other side may take to be done too: a command of `--via` is killed afterwards.
@@ -123,8 +127,8 @@ impl Table {
                     }
                 }
             });
-            let (tls, expect, client) =
-                (node.tls.clone(), Expect::Pinned(*fingerprint), self.me < party);
+            let tls = node.tls.clone().handshake_within(THROUGH);
+            let (expect, client) = (Expect::Pinned(*fingerprint), self.me < party);
             tokio::spawn(async move {
                 let link = handshake(&tls, io, expect, client).await;
                 // Nobody waits for it any more if the ceremony has failed meanwhile.
