@@ -38,7 +38,7 @@ mod vault;
 mod verify;
 mod version;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -176,7 +176,7 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     if let Some(failure) = sigstore::recognise(argv) {
         return Err(Unparsed::Wrong(failure));
     }
-    let parsed = Cli::command().try_get_matches_from(argv).and_then(|matches| {
+    let parsed = without_empty(Cli::command()).try_get_matches_from(argv).and_then(|matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
         cli.global.settings = config::settings(&matches);
         Ok(cli)
@@ -191,6 +191,18 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
         }
         _ => Unparsed::Wrong(usage(&e)),
     })
+}
+
+/// The command where variables that are empty count as unset.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(
+            |arg| {
+                if arg.get_env().is_some_and(is_empty) { arg.env(None::<&str>) } else { arg }
+            },
+        )
+        .mut_subcommands(without_empty)
 }
 
 /// Clap's complaint in our form: what is wrong on one line, what to do on another.

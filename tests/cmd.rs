@@ -208,6 +208,25 @@ mod device {
         let mut command = sandbox.command(["id"]);
         missing(command.env("COSIGN_PASSPHRASE_FILE", "two.txt"), "two.txt");
         missing(command.args(["--passphrase-file", "three.txt"]), "three.txt");
+        // One that is empty is not set.
+        let mut command = sandbox.command(["id"]);
+        missing(command.env("COSIGN_PASSPHRASE_FILE", ""), "one.txt");
+        let mut command = sandbox.command(["listen", "--bind", "nowhere"]);
+        for name in ["COSIGN_TIMEOUT", "COSIGN_RELAY", "COSIGN_IDENTITY", "COSIGN_TOKEN_MODULE"] {
+            command.env(name, "");
+        }
+        Ended::of(&mut command).exits(2).complains("nowhere", "");
+    }
+
+    #[test]
+    fn a_dash_is_standard_input_for_a_passphrase_too() {
+        let sandbox = Sandbox::new();
+        sandbox.write("line.txt", "correct horse\n");
+        let line = sandbox.path("line.txt");
+        for command in [["init"], ["doctor"]] {
+            let mut command = sandbox.command(["--passphrase-file", "-"].iter().chain(&command));
+            Ended::of(command.stdin(std::fs::File::open(&line).unwrap())).exits(0);
+        }
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl Global {
         };
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
         let screen = Screen::new(format, style, recorder, clock::now);
-        let prompter = Prompter::new(screen.clone(), args.no_input);
+        let deadline = args.timeout.map(|timeout| clock::now() + timeout);
+        let prompter = Prompter::new(screen.clone(), args.no_input).until(deadline);
         Ok(Self { args, home, name: config.name, relay: config.relay, screen, prompter })
     }
 

@@ -86,6 +86,12 @@ pub(super) async fn token_seals(
         return Err(Failure::new(Code::Usage, "both a token and a passphrase were given")
             .hint("to let either of them open the vault, add --recovery-passphrase"));
     }
+    if global.args.identity.is_some() {
+        return Err(Failure::new(Code::Usage, "both a token and an age identity were given").hint(
+            "leave --identity (or COSIGN_IDENTITY) out; `cosign vault move` with both flags \
+                   lets either of them open the vault",
+        ));
+    }
     let passphrase = match recovery_passphrase {
         true => Some(new_passphrase(global, given).await?),
         false => None,
@@ -194,6 +200,9 @@ pub(super) fn given(
 ) -> Result<Option<Secret<String>>, Failure> {
     let (name, file) = match (fd, file) {
         (Some(fd), _) => (format!("--{}-fd {fd}", what.to_lowercase()), descriptor(fd)),
+        (None, Some(path)) if path == Path::new("-") => {
+            (format!("{what} on standard input"), descriptor(0))
+        }
         (None, Some(path)) => (format!("{what} file {}", path.display()), File::open(path)),
         (None, None) => return Ok(None),
     };

@@ -4,9 +4,10 @@
 //! time-out, a peer that left) takes the question back. They run in a tokio runtime with I/O and time.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout_at;
 
 use super::stage::{Answer, Question};
 use super::terminal::Terminal;
@@ -97,6 +98,8 @@ impl Need {
 pub struct Prompter {
     screen: Screen,
     allowed: bool,
+    /// When nobody answers any more.
+    deadline: Option<Instant>,
     /// The terminal, where it is not standard input.
     elsewhere: Option<PathBuf>,
 }
@@ -104,7 +107,13 @@ pub struct Prompter {
 impl Prompter {
     /// Asks on `screen` unless `no_input`.
     pub fn new(screen: Screen, no_input: bool) -> Self {
-        Self { screen, allowed: !no_input, elsewhere: None }
+        Self { screen, allowed: !no_input, deadline: None, elsewhere: None }
+    }
+
+    /// Gives every question up at this moment.
+    #[must_use]
+    pub fn until(self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Asks at another terminal than standard input, such as `/dev/tty`.
@@ -341,7 +350,12 @@ impl Prompter {
             terminal.write(question);
         }
         let mut asked = Asked::new(&self.screen, question);
-        let more = terminal.read_line(line).await.map_err(broken)?;
+        let reading = terminal.read_line(line);
+        let more = match self.deadline {
+            Some(deadline) => timeout_at(deadline.into(), reading).await.map_err(|_| late())?,
+            None => reading.await,
+        };
+        let more = more.map_err(broken)?;
         asked.answered = more;
         Ok(more)
     }
@@ -374,6 +388,10 @@ impl Drop for Asked<'_> {
 
 fn interrupted() -> Failure {
     Failure::new(Code::Interrupted, "interrupted")
+}
+
+fn late() -> Failure {
+    Failure::new(Code::Unreachable, "nobody answered in time").hint("give it longer with --timeout")
 }
 
 fn broken(error: std::io::Error) -> Failure {
@@ -532,6 +550,26 @@ mod tests {
             let request = request();
             let answer = person.prompter.approve(&request, Duration::from_millis(20)).await;
             assert_eq!(answer.map_err(|failure| failure.code), Err(Code::Unreachable));
+        });
+    }
+
+    #[test]
+    fn the_deadline_of_the_command_ends_every_question() {
+        run(async {
+            let mut person = Person::new();
+            person.prompter = person
+                .prompter
+                .clone()
+                .until(Some(crate::ui::tests::clock() + Duration::from_millis(20)));
+            let code = |failure: Failure| failure.code;
+            let prompter = &person.prompter;
+            let late = Some(Code::Unreachable);
+            assert_eq!(prompter.passphrase().await.map_err(code).err(), late);
+            assert_eq!(prompter.pin("token").await.map_err(code).err(), late);
+            assert_eq!(prompter.new_passphrase().await.map_err(code).err(), late);
+            let names = ["alice".to_owned(), "bob".to_owned()];
+            assert_eq!(prompter.pick("peer", "--with", &names).await.map_err(code).err(), late);
+            assert!(person.typing_is_shown());
         });
     }
 
