@@ -84,9 +84,11 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Keeps the memory of this process from core dumps and from other processes of the same user.
-/// Where the system does not let it, the program still does its work.
+/// Keeps the memory of this process from core dumps and from other processes of the same user, and
+/// the descriptors that it was given, of which one may hold the passphrase, from programs that it
+/// starts. Where the system does not let it, the program still does its work.
 fn harden() {
+    close_fds::set_fds_cloexec(3, &[]);
     use rustix::process::{Resource, Rlimit, setrlimit};
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -167,6 +167,26 @@ fn a_token_without_user_pin_or_login_is_refused() {
     assert!(command.output().unwrap().status.success());
     alice.run(["init", "--token", TOKEN]).fails(8, "no user PIN");
 }
+#[test]
+fn a_module_gets_no_descriptor_with_a_secret() {
+    let mut alice = Holder::new("alice");
+    alice.through_stub();
+    let open = alice.path("open");
+    alice.misbehave(&[("STUB_FDS", arg(&open))]);
+    let flags =
+        ["--token", TOKEN, "--recovery-passphrase", "--passphrase-fd", "5", "--pin-fd", "6"];
+    let program = alice.pinless(["init", "--name", "alice"].iter().chain(&flags));
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$@\" 5<passphrase 6<pin", "sh"]);
+    command.arg(program.get_program()).args(program.get_args());
+    command.current_dir(alice.path(".")).env_clear();
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    run(command).succeeds();
+    let open = std::fs::read_to_string(open).unwrap();
+    assert!(open.contains("pipe:"), "{open}");
+    assert!(!open.contains("/passphrase") && !open.contains("/pin"), "{open}");
+}
+
 
 #[test]
 fn a_key_that_was_deleted_on_the_token_is_missed() {

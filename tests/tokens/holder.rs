@@ -82,7 +82,9 @@ impl Holder {
     /// How the module misbehaves from now on.
     pub(crate) fn misbehave(&mut self, how: &[(&str, &str)]) {
         self.env.retain(|(name, _)| {
-            !["STUB_FAIL", "STUB_FLAGS", "STUB_LABEL", "STUB_WHEN"].contains(&name.as_str())
+            let how =
+                ["STUB_FAIL", "STUB_FLAGS", "STUB_LABEL", "STUB_WHEN", "STUB_AFTER", "STUB_FDS"];
+            !how.contains(&name.as_str())
         });
         self.env.extend(how.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     }

@@ -4,6 +4,8 @@
  * STUB_FAIL   FUNCTION=VALUE[,...]: the function returns VALUE (hexadecimal) instead of doing its
  *             work; "crash" and "hang" are values too
  * STUB_WHEN   a file: only while it exists does STUB_FAIL count
+ * STUB_AFTER  a function: only once it was called, and then for that call too, does STUB_FAIL count
+ * STUB_FDS    a file: what this process has open, a line each, when the module is loaded
  * STUB_FLAGS  hexadecimal: flags that every token has besides its own
  * STUB_LABEL  every token's label
  * STUB_KILL   a number: before this many-th call that opens, closes, makes, destroys or derives
@@ -41,8 +43,11 @@ static void record(const char *name) {
 
 /* Whether `name` is to fail, and with what. */
 static int fails(const char *name, word *value) {
+    static int begun;
     const char *when = getenv("STUB_WHEN"), *rules = getenv("STUB_FAIL");
-    if (!rules || (when && access(when, F_OK) != 0)) return 0;
+    const char *after = getenv("STUB_AFTER");
+    if (after && strcmp(after, name) == 0) begun = 1;
+    if (!rules || (after && !begun) || (when && access(when, F_OK) != 0)) return 0;
     size_t length = strlen(name);
     for (const char *rule = rules; rule; rule = strchr(rule, ',')) {
         if (*rule == ',') rule++;
@@ -64,6 +69,19 @@ static void strike(const char *name) {
     const char *when = getenv("STUB_KILL");
     for (unsigned i = 0; when && i < sizeof steps / sizeof *steps; i++)
         if (strcmp(name, steps[i]) == 0 && ++count == atoi(when)) kill(getppid(), SIGKILL);
+}
+
+/* Tells what is open. */
+static void tell(void) {
+    const char *path = getenv("STUB_FDS");
+    FILE *out = path ? fopen(path, "w") : NULL;
+    for (int fd = 0; out && fd < 256; fd++) {
+        char link[32], file[4096];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t length = readlink(link, file, sizeof file);
+        if (length > 0) fprintf(out, "%.*s\n", (int)length, file);
+    }
+    if (out) fclose(out);
 }
 
 #define FUNCTIONS(F) \
@@ -104,6 +122,7 @@ FUNCTIONS(WRAP)
 word C_GetFunctionList(struct list **list) {
     printf("this module talks on standard output\n");
     fflush(stdout);
+    tell();
     void *library = dlopen(getenv("STUB_REAL"), RTLD_NOW);
     word (*get)(struct list **) = library ? dlsym(library, "C_GetFunctionList") : NULL;
     if (!get || get(&real) != 0) return 5;
