@@ -132,6 +132,8 @@ pub struct Key {
     pub point: Vec<u8>,
     /// It was made for this vault, so that it goes when the vault no longer needs it.
     pub made: bool,
+    /// The file that holds the token's PIN, where one was named.
+    pub pin_source: Option<PathBuf>,
 }
 
 /// What a module has to offer.
@@ -293,7 +295,7 @@ impl Session {
         let request = Request::MakeKey { id: id.to_vec(), label: label.to_owned() };
         match self.call(&request, None)? {
             (Reply::Key { id, point }, _) => {
-                Ok(Key { session: self.clone(), id, point, made: true })
+                Ok(Key { session: self.clone(), id, point, made: true, pin_source: None })
             }
             _ => Err(self.error(Trouble::Nonsense)),
         }
@@ -308,7 +310,7 @@ impl Session {
         let request = Request::FindKey { id: uri.id.clone(), label: uri.object.clone() };
         match self.call(&request, None)? {
             (Reply::Key { id, point }, _) => {
-                Ok(Key { session: self.clone(), id, point, made: false })
+                Ok(Key { session: self.clone(), id, point, made: false, pin_source: None })
             }
             _ => Err(self.error(Trouble::Nonsense)),
         }

@@ -90,7 +90,7 @@ pub enum Lock {
 /// The key on a token that a vault is sealed to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRecord {
-    /// The token, and the key on it.
+    /// The token, the key on it, and the file that holds the PIN, where one was named.
     pub uri: Uri,
     /// The module that it was last reached through.
     pub module: PathBuf,
@@ -415,10 +415,9 @@ impl Header {
         let path = header_path(home);
         let header: Option<Self> = document::read(&path)?;
         let header = header.ok_or_else(|| Error::NoVault { path: home.data.clone() })?;
-        // Where the PIN or the module is, is never said there.
+        // Where the module is, is said beside it.
         let plain = |record: &TokenRecord| {
-            let uri = &record.uri;
-            uri.pin_source.is_none() && uri.module_path.is_none() && uri.module_name.is_none()
+            record.uri.module_path.is_none() && record.uri.module_name.is_none()
         };
         let fits = |s: &Sealed| match &s.token {
             Some(record) => s.lock == Lock::Token && plain(record),
@@ -470,13 +469,15 @@ impl Sealed {
         let public = tag::public_key(&record.recipient).ok_or_else(damaged)?;
         let id = record.uri.id.clone().ok_or_else(damaged)?;
         let (session, made) = (session.clone(), record.made);
-        Ok(token::Key { session, id, point: tag::point(&public), made })
+        let pin_source = record.uri.pin_source.clone();
+        Ok(token::Key { session, id, point: tag::point(&public), made, pin_source })
     }
 }
 
 impl TokenRecord {
     fn of(key: &token::Key) -> Self {
-        let uri = Uri { id: Some(key.id.clone()), ..Uri::of(key.session.info()) };
+        let (id, pin_source) = (Some(key.id.clone()), key.pin_source.clone());
+        let uri = Uri { id, pin_source, ..Uri::of(key.session.info()) };
         let module = key.session.module().to_owned();
         let recipient = public_key(key).map(|public| tag::recipient(&public)).unwrap_or_default();
         Self { uri, module, recipient, made: key.made }
@@ -700,11 +701,15 @@ mod tests {
         let record = Vault::token(&home).unwrap().unwrap();
         assert_eq!(record.uri.id, Some(vec![0x43, 0xeb]));
         assert_eq!(record.module, Path::new("/usr/lib/softhsm/libsofthsm2.so"));
+        let with_pin = ON_A_TOKEN.replacen("id=%43%EB", "id=%43%EB?pin-source=/etc/pin", 1);
+        fs::write(header_path(&home), with_pin).unwrap();
+        let record = Vault::token(&home).unwrap().unwrap();
+        assert_eq!(record.uri.pin_source, Some("/etc/pin".into()));
         // What says nothing of its token, or too much, is no header.
         for (from, to) in [
             ("\"token\": {", "\"tokens\": {"),
             ("\"lock\": \"token\"", "\"lock\": \"identity\""),
-            ("id=%43%EB", "id=%43%EB?pin-source=/etc/hostname"),
+            ("id=%43%EB", "id=%43%EB?module-path=/lib/other.so"),
         ] {
             let altered = ON_A_TOKEN.replacen(from, to, 1);
             assert_ne!(altered, ON_A_TOKEN);

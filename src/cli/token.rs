@@ -152,12 +152,14 @@ pub(super) async fn new_key(
     };
     let uri = uri.clone();
     aside(move || {
-        if uri.id.is_some() || uri.object.is_some() {
-            return Ok(session.find_key(&uri)?);
-        }
-        let random = clock::nonce()?;
-        let (id, _) = random.split_at(8);
-        Ok(session.make_key(id, &format!("cosign {}", hex(id)))?)
+        let key = if uri.id.is_some() || uri.object.is_some() {
+            session.find_key(&uri)?
+        } else {
+            let random = clock::nonce()?;
+            let (id, _) = random.split_at(8);
+            session.make_key(id, &format!("cosign {}", hex(id)))?
+        };
+        Ok(Key { pin_source: uri.pin_source, ..key })
     })
     .await
 }
@@ -191,8 +193,26 @@ async fn find(
     aside(move || Ok(token::find(&uri, module.as_deref(), limit))).await
 }
 
+/// Logs in to the token that a vault is sealed to. What the flags say of the PIN counts more than
+/// what the vault remembers, and the last try is for a person.
+pub(super) async fn log_in_again(
+    global: &Global,
+    record: &TokenRecord,
+    found: Found,
+) -> Result<Session, Failure> {
+    let person = found.info.tries == Tries::Last && global.prompter.can_ask();
+    let remembered = record.uri.pin_source.clone();
+    let pin_source = remembered.filter(|_| !pin_is_told(global) && !person);
+    log_in(global, &Uri { pin_source, ..record.uri.clone() }, found).await
+}
+
+/// Whether the flags say where the PIN is.
+pub(super) fn pin_is_told(global: &Global) -> bool {
+    global.args.pin_fd.is_some() || global.args.pin_file.is_some()
+}
+
 /// Gets the PIN of a token and tries it, once.
-pub(super) async fn log_in(global: &Global, uri: &Uri, found: Found) -> Result<Session, Failure> {
+async fn log_in(global: &Global, uri: &Uri, found: Found) -> Result<Session, Failure> {
     let pin = pin(global, uri, &found).await?;
     aside(move || Ok(found.open(pin.as_ref())?)).await
 }
@@ -202,7 +222,9 @@ pub(super) async fn log_in(global: &Global, uri: &Uri, found: Found) -> Result<S
 async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<String>>, Failure> {
     let name = found.info.name();
     let told = match &uri.pin_source {
-        Some(path) => given("PIN", None, Some(path))?,
+        Some(path) => given("PIN", None, Some(path)).map_err(|failure| {
+            failure.hint("the token's URI names it as pin-source; --pin-file names another one")
+        })?,
         None => given("PIN", global.args.pin_fd, global.args.pin_file.as_deref())?,
     };
     match told {

@@ -160,7 +160,7 @@ async fn unlock(global: &Global, home: &Home, locks: &[Lock]) -> Result<Vault, F
     if let Some(record) = Vault::token(home)? {
         match token::find_again(global, &record).await? {
             Ok(found) => {
-                let session = token::log_in(global, &record.uri, found).await?;
+                let session = token::log_in_again(global, &record, found).await?;
                 let (home, unlock) = (home.clone(), Unlock::Token(Arc::new(session)));
                 return token::aside(move || Ok(Vault::open(&home, &unlock)?)).await;
             }

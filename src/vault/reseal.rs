@@ -16,6 +16,7 @@ use super::file::{self, Durability, Writer};
 use super::keys;
 use super::{FIRST, Header, Home, RECOVERY, Seal, TokenRecord, Vault, identity_path};
 use crate::secret::Secret;
+use crate::token::Uri;
 
 /// What came of sealing a vault anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,9 +76,11 @@ impl Vault {
         let mut header = Header::new(seals, number, &old.recovery)?;
         // Named until they are gone, so that a crash forgets none.
         let given_up = old.token().filter(|record| record.made).into_iter().chain(&old.leaving);
-        let needed = header.token().map(|record| record.uri.clone());
-        header.leaving =
-            given_up.filter(|key| Some(&key.uri) != needed.as_ref()).cloned().collect();
+        // Another file for the PIN makes no other key.
+        let key = |record: &TokenRecord| Uri { pin_source: None, ..record.uri.clone() };
+        let needed = header.token().map(key);
+        let unneeded = |record: &&TokenRecord| Some(key(record)) != needed;
+        header.leaving = given_up.filter(unneeded).cloned().collect();
         for (seal, number) in seals.iter().zip(number..) {
             let path = identity_path(home, number);
             let sealed = seal.seal(&path, text.expose())?;

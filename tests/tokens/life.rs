@@ -333,7 +333,27 @@ fn the_pin_comes_from_a_descriptor_or_from_the_file_that_the_uri_names() {
     let run =
         |mut command: std::process::Command| crate::device::Running::start(&mut command).ends();
     run(alice.pinless(["init", "--name", "alice", "--token", &source])).succeeds();
+    // The vault remembers the file, and goes by the flags where they say another one.
+    let again = ["vault", "move", "--to-token", &source];
+    let moved = run(alice.pinless(again)).succeeds();
+    assert!(text(&moved["token"]).ends_with("/pin"), "{moved}");
+    run(alice.pinless(["vault", "move", "--to-token", TOKEN, "--pin-file", "wrong-pin"]))
+        .fails(8, "wrong PIN");
+    std::fs::rename(alice.path("pin"), alice.path("new-pin")).unwrap();
+    run(alice.pinless(again)).fails(10, "--pin-file names another one");
+    let here = ["vault", "move", "--to-token", TOKEN, "--pin-file", "new-pin"];
+    run(alice.pinless(here)).succeeds();
+    std::fs::rename(alice.path("new-pin"), alice.path("pin")).unwrap();
     run(alice.pinless(["vault", "move", "--to-token", TOKEN])).fails(11, "--pin-file");
+    // The same key with another file for the PIN: it is not thrown away with the old seal.
+    let key = text(
+        &run(alice.pinless(here.map(|s| if s == "new-pin" { "pin" } else { s }))).succeeds()["token"],
+    );
+    let source = format!("{key}?pin-source={}", alice.path("pin").display());
+    run(alice.pinless(["vault", "move", "--to-token", &source, "--pin-file", "pin"])).succeeds();
+    run(alice.pinless(["vault", "move", "--to-token", &source])).succeeds();
+    let relative = format!("{TOKEN}?pin-source=pin");
+    run(alice.pinless(["vault", "move", "--to-token", &relative])).fails(2, "absolute path");
     let mut by_fd = alice.pinless(["vault", "move", "--to-token", TOKEN, "--pin-fd", "0"]);
     by_fd.stdin(std::fs::File::open(alice.path("pin")).unwrap());
     run(by_fd).succeeds();
