@@ -237,6 +237,13 @@ fn look(paths: &[PathBuf], limit: Duration) -> Vec<(PathBuf, Result<Seen, Error>
 fn look_at(path: &Path, limit: Duration) -> Result<Seen, Error> {
     let error = |trouble| Error { module: Some(path.to_owned()), token: None, trouble };
     let client = Client::start(path, limit).map_err(error)?;
+    client.call(&Request::Load, None).map_err(|trouble| match trouble {
+        Trouble::Crashed(signal) => {
+            let by = signal.map_or_else(String::new, |signal| format!(" with signal {signal}"));
+            error(Trouble::Unloadable(format!("whoever loads it dies{by}")))
+        }
+        trouble => error(trouble),
+    })?;
     match client.call(&Request::Tokens, None).map_err(error)? {
         (Reply::Tokens(infos), _) => Ok((client, infos)),
         _ => Err(error(Trouble::Nonsense)),
@@ -305,7 +312,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Trouble::NoKey`], [`Trouble::WrongKey`].
+    /// [`Trouble::NoSuchKey`], [`Trouble::SeveralKeys`], [`Trouble::WrongKey`].
     pub fn find_key(self: &Arc<Self>, uri: &Uri) -> Result<Key, Error> {
         let request = Request::FindKey { id: uri.id.clone(), label: uri.object.clone() };
         match self.call(&request, None)? {

@@ -91,7 +91,7 @@ fn of_module(module: &str, trouble: Trouble) -> Failure {
 fn choice(trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Several { uris } => {
-            Failure::new(Code::Locked, format!("several tokens match: {}", clean(&uris.join(", "))))
+            Failure::new(Code::Locked, format!("several tokens match: {}", all(&uris)))
                 .hint("name one by its serial or slot-id")
         }
         Trouble::NoToken { wanted, seen, failed } => {
@@ -106,7 +106,7 @@ fn choice(trouble: Trouble) -> Failure {
             let failed: Vec<String> =
                 failed.iter().map(|path| path.display().to_string()).collect();
             match (seen.is_empty(), failed.is_empty()) {
-                (false, _) => failure.hint(format!("there is: {}", clean(&seen.join(", ")))),
+                (false, _) => failure.hint(format!("there is: {}", all(&seen))),
                 (true, false) => {
                     failure.hint(format!("these modules failed: {}", failed.join(", ")))
                 }
@@ -146,11 +146,15 @@ fn of_token(token: &str, trouble: Trouble) -> Failure {
     let (message, hint) = match trouble {
         Trouble::Removed => (
             format!("{token} was removed, or locked itself"),
-            "put it in and run the command again; nothing was lost",
+            "put it back and start the command again; nothing was lost",
         ),
         Trouble::NoKey => (
             format!("the key is not on {token}"),
             "it was deleted there; only a recovery passphrase, identity or recipient still opens the vault",
+        ),
+        Trouble::NoSuchKey => (
+            format!("the key that was named is not on {token}"),
+            "`pkcs11-tool --login --list-objects` shows its keys; without id and object a new one is made",
         ),
         Trouble::SeveralKeys => (
             format!("several keys on {token} match"),
@@ -176,11 +180,18 @@ fn of_token(token: &str, trouble: Trouble) -> Failure {
             (format!("{token} is full"), "delete what is no longer needed with its maker's tool")
         }
         Trouble::Refused { function, value } => {
-            return Failure::new(
-                Code::Locked,
-                format!("{token} refused: {}: {}", clean(&function), clean(&value)),
-            )
-            .hint("a key can also be made with its maker's tool and named: pkcs11:…;id=%01");
+            let hint = match function.as_str() {
+                "C_GenerateKeyPair" => {
+                    "a key can also be made with its maker's tool and named: pkcs11:…;id=%01"
+                }
+                "C_CreateObject" | "C_DestroyObject" => {
+                    "it may be read-only, for SoftHSM2 its files: nothing was lost; let it be written \
+                     to, then run the command again"
+                }
+                _ => "nothing was lost; take it out and put it in again, or ask its maker",
+            };
+            let message = format!("{token} refused: {}: {}", clean(&function), clean(&value));
+            return Failure::new(Code::Locked, message).hint(hint);
         }
         _ => (format!("{token} cannot be used"), "see `cosign token list`"),
     };
@@ -194,6 +205,12 @@ fn left(tries: Tries) -> &'static str {
         Tries::Last => "; the token says that one try is left",
         Tries::None => "; the token says that no try is left",
     }
+}
+
+/// All these URIs. Each is as short as what PKCS#11 says of a token.
+fn all(uris: &[String]) -> String {
+    let shown: Vec<String> = uris.iter().map(|uri| clean(uri).to_string()).collect();
+    shown.join(", ")
 }
 
 /// Text of a module, fit to be shown.

@@ -21,7 +21,11 @@ impl From<Error> for Failure {
             ),
             Error::Gone { uri } => {
                 Self::new(Code::NotFound, format!("the share is no longer on the token: {uri}"))
-                    .hint("somebody deleted it there; `cosign keys delete` forgets the key")
+                    .hint(
+                        "is it the right token? If the share was deleted there, see first whether \
+                         the other devices are enough to sign without this one: what `cosign keys \
+                         delete` forgets here does not come back",
+                    )
             }
             Error::NotAnIdentity { path } => {
                 Self::new(Code::Locked, format!("{} holds no age identity", path.display()))

@@ -158,7 +158,7 @@ impl Drop for Process {
 }
 
 /// This program. On Linux it is found even if its file was replaced meanwhile.
-fn program() -> io::Result<PathBuf> {
+pub(super) fn program() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 

@@ -68,8 +68,10 @@ pub enum Trouble {
     ExpiredPin,
     /// The token is gone, or was put in anew.
     Removed,
-    /// The key is not on the token.
+    /// The key that the vault is sealed to is not on the token.
     NoKey,
+    /// No key on the token is what was looked for.
+    NoSuchKey,
     /// Several keys are what was looked for.
     SeveralKeys,
     /// A key cannot be used, and why not.
@@ -99,6 +101,11 @@ impl Error {
             self.trouble,
             Trouble::Full | Trouble::ReadOnly | Trouble::Sessions | Trouble::Refused { .. }
         )
+    }
+
+    /// Whether no place is left, which says nothing against deleting.
+    pub fn is_full(&self) -> bool {
+        self.trouble == Trouble::Full
     }
 }
 

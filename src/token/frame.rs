@@ -14,6 +14,9 @@ use crate::secret::Secret;
 /// What the module's process is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
+    /// To load the module. Apart from the rest, so that a file that takes the process down with it
+    /// is told from a module that crashes.
+    Load,
     /// The tokens in all slots.
     Tokens,
     /// To open a session and log in. Content: the PIN; none where the reader asks for it.

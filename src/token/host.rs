@@ -79,6 +79,8 @@ use pkcs11::answer;
 
 #[cfg(feature = "pkcs11")]
 mod pkcs11 {
+    use std::io::Read as _;
+
     use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
     use cryptoki::error::{Error, RvError};
     use cryptoki::mechanism::Mechanism;
@@ -89,6 +91,7 @@ mod pkcs11 {
     use cryptoki::types::AuthPin;
 
     use super::*;
+    use crate::token::client::program;
     use crate::token::{TokenInfo, Tries};
 
     type Answered = Result<(Reply, Secret<Vec<u8>>), Trouble>;
@@ -97,14 +100,14 @@ mod pkcs11 {
         let mut library = None;
         let mut session = None;
         for (request, content) in requests {
-            let answered = match &library {
-                Some(_) => Ok(()),
-                None => load(module).map(|loaded| library = Some(loaded)),
+            let answered = match (request, &library) {
+                (Request::Load, _) => load(module).map(|loaded| {
+                    library = Some(loaded);
+                    (Reply::Done, nothing())
+                }),
+                (request, Some(library)) => handle(library, &mut session, request, &content),
+                (_, None) => Err(Trouble::Nonsense),
             };
-            let answered = answered.and_then(|()| match &library {
-                Some(library) => handle(library, &mut session, request, &content),
-                None => Err(Trouble::Nonsense),
-            });
             match answered {
                 Ok((reply, content)) => say(&out, &reply, content.expose())?,
                 Err(trouble) => say(&out, &Reply::Failed(trouble), &[])?,
@@ -119,16 +122,22 @@ mod pkcs11 {
     }
 
     fn load(module: &Path) -> Result<Pkcs11, Trouble> {
-        let library = Pkcs11::new(module).map_err(|e| match e {
+        Pkcs11::new(module).map_err(|e| match e {
             Error::LibraryLoading(e) if e.to_string().contains("C_GetFunctionList") => {
                 Trouble::NotAModule
             }
-            Error::LibraryLoading(e) => Trouble::Unloadable(e.to_string()),
+            // Of a library for another machine the system says that the file does not exist.
+            Error::LibraryLoading(e) => {
+                Trouble::Unloadable(foreign(module).unwrap_or_else(|| e.to_string()))
+            }
             Error::MissingSymbol(_) | Error::NullFunctionPointer => Trouble::NotAModule,
             e => Trouble::Unready(e.to_string()),
-        })?;
+        })
+    }
+
+    fn initialize(library: &Pkcs11) -> Result<(), Trouble> {
         match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(library),
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
             Err(Error::Pkcs11(e, function)) => {
                 Err(Trouble::Unready(format!("C_{function:?}: {e:?}")))
             }
@@ -136,10 +145,33 @@ mod pkcs11 {
         }
     }
 
-    /// A session and the slot that it is with.
+    /// How a library is for another kind of machine than this program, if it is: by the headers of
+    /// both, which are the same in all of ELF as far as they are looked at.
+    fn foreign(module: &Path) -> Option<String> {
+        let machine = |path: &Path| {
+            let mut header = [0; 20];
+            File::open(path).and_then(|mut file| file.read_exact(&mut header)).ok()?;
+            let [0x7f, b'E', b'L', b'F', class, order, .., low, high] = header else {
+                return None;
+            };
+            let machine = if order == 2 { [high, low] } else { [low, high] };
+            Some((class, order, u16::from_le_bytes(machine)))
+        };
+        let (theirs, ours) = (machine(module)?, machine(&program().ok()?)?);
+        let name = |(class, _, machine): (u8, u8, u16)| {
+            let known = MACHINES.iter().find(|(number, _)| *number == machine);
+            let name = known.map_or_else(|| format!("ELF machine {machine}"), |(_, n)| (*n).into());
+            format!("{name}, {} bits", if class == 1 { 32 } else { 64 })
+        };
+        let (is, wants) = (name(theirs), name(ours));
+        (theirs != ours).then(|| format!("it is made for another machine: {is}, not {wants}"))
+    }
+
+    /// A session, the slot that it is with, and the key that was used in it last.
     struct Open {
         session: Session,
         slot: Slot,
+        key: Option<Vec<u8>>,
     }
 
     fn handle(
@@ -154,13 +186,19 @@ mod pkcs11 {
             let slot = open.as_ref().map(|o| o.slot).ok_or(Trouble::Nonsense)?;
             library.open_rw_session(slot).map_err(trouble)
         };
+        // What is not found may only be out of sight.
+        let there = || check(library, open.as_ref().ok_or(Trouble::Nonsense)?);
         match request {
-            Request::Tokens => return Ok((Reply::Tokens(tokens(library)?), nothing())),
+            Request::Load => return Err(Trouble::Nonsense),
+            Request::Tokens => {
+                initialize(library)?;
+                return Ok((Reply::Tokens(tokens(library)?), nothing()));
+            }
             Request::Open { slot } => {
                 let slot = Slot::try_from(slot).map_err(trouble)?;
                 let pin = Some(content).filter(|pin| !pin.expose().is_empty());
                 *open = None;
-                *open = Some(Open { session: log_in(library, slot, pin)?, slot });
+                *open = Some(Open { session: log_in(library, slot, pin)?, slot, key: None });
             }
             Request::MakeKey { id, label } => {
                 let point = make_key(&writable()?, &id, &label)?;
@@ -172,14 +210,21 @@ mod pkcs11 {
             }
             Request::DestroyKey { id } => {
                 let session = writable()?;
+                let mut gone = 0;
                 for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
-                    destroy(&session, &[Attribute::Class(class), Attribute::Id(id.clone())])?;
+                    gone +=
+                        destroy(&session, &[Attribute::Class(class), Attribute::Id(id.clone())])?;
+                }
+                if gone == 0 {
+                    there()?;
                 }
             }
             Request::Derive { id, point } => {
-                return Ok((Reply::Content, derive(session()?, id, &point)?));
+                let secret = derive(session()?, &id, &point)?;
+                open.iter_mut().for_each(|open| open.key = Some(id.clone()));
+                return Ok((Reply::Content, secret));
             }
-            Request::Check => check(library, open.as_ref().ok_or(Trouble::Nonsense)?)?,
+            Request::Check => there()?,
             Request::Put { label } => put(&writable()?, &label, content)?,
             Request::Fetch { label } => {
                 let session = session()?;
@@ -187,8 +232,13 @@ mod pkcs11 {
                 if let [object, ..] = found.as_slice() {
                     return Ok((Reply::Content, value(session, *object)?));
                 }
+                there()?;
             }
-            Request::Destroy { label } => destroy(&writable()?, &named(&label))?,
+            Request::Destroy { label } => {
+                if destroy(&writable()?, &named(&label))? == 0 {
+                    there()?;
+                }
+            }
         }
         Ok((Reply::Done, nothing()))
     }
@@ -273,14 +323,28 @@ mod pkcs11 {
         }
     }
 
+    /// Fails unless the token is still there. Some show no objects any more once they were gone for
+    /// a moment, and say no more about it: then the key that was used is missing too.
     fn check(library: &Pkcs11, open: &Open) -> Result<(), Trouble> {
         let info = open.session.get_session_info().map_err(trouble)?;
-        let there = library.get_token_info(open.slot).map_err(trouble)?;
         let user = matches!(
             info.session_state(),
             cryptoki::session::SessionState::RoUser | cryptoki::session::SessionState::RwUser
         );
-        if user && there.token_initialized() { Ok(()) } else { Err(Trouble::Removed) }
+        let there = match library.get_token_info(open.slot).map_err(trouble) {
+            Ok(token) => token.token_initialized(),
+            // SoftHSM2 tells nothing of a token any more once it could not write to it.
+            Err(Trouble::Refused { .. }) => open.key.is_some(),
+            Err(trouble) => return Err(trouble),
+        };
+        let key = match &open.key {
+            Some(id) => {
+                let key = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id.clone())];
+                !open.session.find_objects(&key).map_err(trouble)?.is_empty()
+            }
+            None => true,
+        };
+        if user && there && key { Ok(()) } else { Err(Trouble::Removed) }
     }
 
     fn make_key(session: &Session, id: &[u8], label: &str) -> Result<Vec<u8>, Trouble> {
@@ -326,7 +390,7 @@ mod pkcs11 {
         let template: Vec<_> = [class, kind].into_iter().chain(id_of).chain(label_of).collect();
         let found = session.find_objects(&template).map_err(trouble)?;
         let private = match found.as_slice() {
-            [] => return Err(Trouble::NoKey),
+            [] => return Err(Trouble::NoSuchKey),
             [only] => *only,
             _ => return Err(Trouble::SeveralKeys),
         };
@@ -371,8 +435,8 @@ mod pkcs11 {
     }
 
     /// The form that all tokens take: no KDF, the raw point, a template without `CKA_PRIVATE`.
-    fn derive(session: &Session, id: Vec<u8>, point: &[u8]) -> Result<Secret<Vec<u8>>, Trouble> {
-        let key = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id)];
+    fn derive(session: &Session, id: &[u8], point: &[u8]) -> Result<Secret<Vec<u8>>, Trouble> {
+        let key = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id.to_vec())];
         let found = session.find_objects(&key).map_err(trouble)?;
         let key = *found.first().ok_or(Trouble::NoKey)?;
         let template = [
@@ -425,11 +489,13 @@ mod pkcs11 {
         }
     }
 
-    fn destroy(session: &Session, template: &[Attribute]) -> Result<(), Trouble> {
-        for object in session.find_objects(template).map_err(trouble)? {
-            session.destroy_object(object).map_err(trouble)?;
+    /// Destroys what fits, and says how many that were.
+    fn destroy(session: &Session, template: &[Attribute]) -> Result<usize, Trouble> {
+        let found = session.find_objects(template).map_err(trouble)?;
+        for object in &found {
+            session.destroy_object(*object).map_err(trouble)?;
         }
-        Ok(())
+        Ok(found.len())
     }
 
     fn trouble(error: Error) -> Trouble {
@@ -465,4 +531,18 @@ mod pkcs11 {
 
     /// The object identifier of P-256, 1.2.840.10045.3.1.7, in DER.
     const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+    /// `e_machine` of ELF.
+    const MACHINES: &[(u16, &str)] = &[
+        (3, "x86"),
+        (8, "MIPS"),
+        (20, "PowerPC"),
+        (21, "PowerPC"),
+        (22, "s390x"),
+        (40, "ARM"),
+        (62, "x86-64"),
+        (183, "AArch64"),
+        (243, "RISC-V"),
+        (258, "LoongArch"),
+    ];
 }

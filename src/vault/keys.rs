@@ -336,7 +336,11 @@ impl Vault {
         let uri = Uri { object, kind, ..Uri::of(token.info()) };
         writer.create(&note, &document::to_bytes(&note, Note { uri })?)?;
         match token.put(&label, sealed) {
-            Err(error) if error.does_not_fit() => return Ok(false),
+            // Who cannot write there could not delete there either: a share that this one is to
+            // replace would stay.
+            Err(error) if error.does_not_fit() && (error.is_full() || !others_on_token(&note)?) => {
+                return Ok(false);
+            }
             put => put?,
         }
         match token.fetch(&label) {
@@ -482,7 +486,8 @@ fn sweep(
     file::sync_dir(&dir)
 }
 
-/// Takes a key out of sight in one step, then destroys its files and its objects on the token.
+/// Takes a key out of sight in one step, then destroys its files. Its objects on the token go
+/// before: one that lets nothing go must not be left with a share that nothing names.
 fn bury(
     writer: &Writer<'_>,
     home: &Home,
@@ -490,7 +495,11 @@ fn bury(
     token: Option<&token::Session>,
 ) -> Result<(), Error> {
     bury_the_dead(writer, home, token)?;
-    file::rename_dir(&home.keys().join(name), &home.keys().join(GRAVE))?;
+    let dir = home.keys().join(name);
+    for note in file::list(&dir)?.iter().filter(|path| is_note(path)) {
+        clear(note, token)?;
+    }
+    file::rename_dir(&dir, &home.keys().join(GRAVE))?;
     bury_the_dead(writer, home, token)
 }
 
@@ -521,9 +530,20 @@ fn drop_note(
     note: &Path,
     token: Option<&token::Session>,
 ) -> Result<(), Error> {
-    let Note { uri } = existing_note(note)?;
-    on(&uri, token)?.destroy(uri.object.as_deref().unwrap_or_default())?;
+    clear(note, token)?;
     writer.destroy(note)
+}
+
+/// Destroys the object that a note is about.
+fn clear(note: &Path, token: Option<&token::Session>) -> Result<(), Error> {
+    let Note { uri } = existing_note(note)?;
+    Ok(on(&uri, token)?.destroy(uri.object.as_deref().unwrap_or_default())?)
+}
+
+/// Whether there are notes beside this one.
+fn others_on_token(note: &Path) -> Result<bool, Error> {
+    let files = file::list(note.parent().unwrap_or(note))?;
+    Ok(files.iter().any(|path| is_note(path) && path != note))
 }
 
 /// The sealed share that is where `uri` says.

@@ -117,7 +117,14 @@ fn a_module_that_cannot_be_used_is_named() {
     // The same library for another machine: s390x.
     let mut library = std::fs::read(softhsm()).unwrap();
     library[18..20].copy_from_slice(&22_u16.to_le_bytes());
-    init(&alice.write("foreign.so", library)).fails(10, "foreign.so cannot be loaded");
+    let foreign = alice.write("foreign.so", library);
+    init(&foreign).fails(10, "foreign.so cannot be loaded: it is made for another machine: s390x");
+    // One of which only a part came through.
+    let library = std::fs::read(softhsm()).unwrap();
+    for length in [library.len() / 2, 4096, 64] {
+        let cut = alice.write("cut.so", &library[..length]);
+        init(&cut).fails(10, "cut.so cannot be loaded");
+    }
     let source = alice.write("plain.c", "int nothing;");
     let plain = alice.path("plain.so");
     let built = Command::new("cc").args(["-shared", "-o"]).arg(&plain).arg(source).status();
@@ -140,6 +147,8 @@ fn tokens_that_cannot_be_used_are_told_apart() {
     alice.make_token("twin");
     init("pkcs11:token=other").fails(8, "there is: pkcs11:token=twin");
     init("pkcs11:token=twin;serial=00").fails(8, "not there");
+    let missing = init("pkcs11:token=twin;object=nokey").fails(8, "without id and object");
+    assert!(missing.stderr.contains("named is not on token"), "{}", missing.stderr);
     alice.make_token("twin");
     let said = init("pkcs11:token=twin").fails(8, "several tokens match: pkcs11:token=twin");
     assert!(said.stderr.matches("serial=").count() >= 2, "{}", said.stderr);
@@ -159,14 +168,17 @@ fn tokens_that_cannot_be_used_are_told_apart() {
 }
 
 #[test]
-fn a_token_without_user_pin_or_login_is_refused() {
+fn all_tokens_that_match_are_listed() {
     let alice = Holder::without_token("alice");
-    let mut command = Command::new("pkcs11-tool");
-    command.arg("--module").arg(softhsm()).env("SOFTHSM2_CONF", alice.path("softhsm2.conf"));
-    command.args(["--init-token", "--label", "cosign test", "--so-pin", "12345678"]);
-    assert!(command.output().unwrap().status.success());
-    alice.run(["init", "--token", TOKEN]).fails(8, "no user PIN");
+    (0..17).for_each(|_| alice.make_token("one of many"));
+    let listed = alice.run(["token", "list"]).succeeds();
+    let said = alice.run(["init", "--token", "pkcs11:token=one%20of%20many"]).fails(8, "several");
+    let serials: Vec<_> =
+        listed["tokens"].as_array().unwrap().iter().map(|t| text(&t["serial"])).collect();
+    let named = serials.iter().filter(|serial| !serial.is_empty());
+    assert_eq!(named.filter(|serial| said.stderr.contains(*serial)).count(), 17);
 }
+
 #[test]
 fn a_module_gets_no_descriptor_with_a_secret() {
     let mut alice = Holder::new("alice");
@@ -187,6 +199,15 @@ fn a_module_gets_no_descriptor_with_a_secret() {
     assert!(!open.contains("/passphrase") && !open.contains("/pin"), "{open}");
 }
 
+#[test]
+fn a_token_without_user_pin_or_login_is_refused() {
+    let alice = Holder::without_token("alice");
+    let mut command = Command::new("pkcs11-tool");
+    command.arg("--module").arg(softhsm()).env("SOFTHSM2_CONF", alice.path("softhsm2.conf"));
+    command.args(["--init-token", "--label", "cosign test", "--so-pin", "12345678"]);
+    assert!(command.output().unwrap().status.success());
+    alice.run(["init", "--token", TOKEN]).fails(8, "no user PIN");
+}
 
 #[test]
 fn a_key_that_was_deleted_on_the_token_is_missed() {
@@ -285,6 +306,37 @@ fn a_token_that_is_removed_between_unlocking_and_signing_stops_the_device() {
 }
 
 #[test]
+fn a_token_that_goes_away_under_a_listener_is_not_taken_for_a_lost_share() {
+    let alice = Holder::sealed("alice");
+    let bob = Device::new("bob");
+    introduce(&alice, &bob);
+    alice.device.policy("[[rule]]\npeer = \"bob\"\naction = \"allow\"\n");
+    let flags = ["listen", "--bind", "127.0.0.1", "--port", "0", "--policy", "policy.toml"];
+    let mut listener = crate::device::Listener::on(alice.start(flags));
+    let address = listener.address();
+    bob.run(["keygen", "--key", "vault", "--with", "alice", "--peer", &address]).succeeds();
+    let sign = |address: &str| {
+        let digest = hex::encode(rand::random::<[u8; 32]>());
+        bob.run(["sign", &digest, "--key", "vault", "--peer", address, "--timeout", "30s"])
+    };
+    sign(&address).succeeds();
+    assert!(alice.location("vault").starts_with(TOKEN));
+    let mut goes = |there: bool| {
+        let (from, to) = if there { ("gone", "tokens") } else { ("tokens", "gone") };
+        std::fs::rename(alice.path(from), alice.path(to)).unwrap();
+        assert_ne!(sign(&address).code, Some(0));
+        let refused = listener.event("aborted").to_string();
+        assert!(refused.contains("was removed") && !refused.contains("delete"), "{refused}");
+    };
+    goes(false);
+    // SoftHSM2 forgets what it knew of a token that was gone.
+    goes(true);
+    drop(listener);
+    let back = crate::device::Listener::on(alice.start(flags));
+    sign(&back.address()).succeeds();
+}
+
+#[test]
 fn a_token_without_a_free_session_says_so() {
     let mut alice = stubbed();
     alice.misbehave(&[("STUB_FAIL", "C_OpenSession=B1")]);
@@ -321,6 +373,48 @@ fn a_share_that_does_not_fit_on_the_token_stays_on_the_disk() {
         assert_eq!(files.count(), 3);
         alice.run(["sign", &"5a".repeat(32), "--key", "vault", "--peer", &address]).succeeds();
     }
+}
+
+/// As SoftHSM2 does when its files cannot be written to.
+const WRITES_NOTHING: [(&str, &str); 2] = [
+    ("STUB_AFTER", "C_CreateObject"),
+    ("STUB_FAIL", "C_CreateObject=5,C_GetTokenInfo=5,C_DestroyObject=6"),
+];
+
+#[test]
+fn a_token_that_nothing_can_be_written_to_keeps_what_it_has() {
+    let mut alice = stubbed();
+    let bob = Device::new("bob");
+    introduce(&alice, &bob);
+    let listener = serve(&bob, &alice.name);
+    let address = listener.address();
+    let keygen = |alice: &Holder, key: &str| {
+        alice.run(["keygen", "--key", key, "--with", "bob", "--peer", &address]).succeeds();
+    };
+    keygen(&alice, "first");
+    let first = alice.location("first");
+    assert!(first.starts_with(TOKEN));
+    alice.misbehave(&WRITES_NOTHING);
+    keygen(&alice, "second");
+    assert!(alice.location("second").ends_with(".age"));
+    alice.run(["keys", "refresh", "second", "--peer", &address]).succeeds();
+    // What could not be deleted there is not replaced.
+    let refresh = ["keys", "refresh", "first", "--peer", &address];
+    alice.run(refresh).fails(8, "it may be read-only");
+    assert_eq!(alice.location("first"), first);
+
+    alice.misbehave(&[("STUB_FAIL", "C_DestroyObject=6")]);
+    let delete = ["keys", "delete", "first", "--yes"];
+    alice.run(delete).fails(8, "it may be read-only");
+    assert_eq!(alice.location("first"), first);
+    let digest = hex::encode(rand::random::<[u8; 32]>());
+    alice.run(["sign", &digest, "--key", "first", "--peer", &address]).succeeds();
+
+    alice.misbehave(&[]);
+    alice.run(refresh).succeeds();
+    alice.run(delete).succeeds();
+    alice.run(["keys", "delete", "second", "--yes"]).succeeds();
+    assert_eq!(alice.objects().len(), 2);
 }
 
 #[test]
@@ -385,7 +479,7 @@ fn a_module_that_crashes_with_a_share_in_hand_loses_none() {
     let digest = hex::encode(rand::random::<[u8; 32]>());
     alice
         .run(["sign", &digest, "--key", "vault", "--peer", &address])
-        .fails(10, "no longer on the token");
+        .fails(10, "is it the right token?");
     alice.run(["keys", "delete", "vault", "--yes"]).succeeds();
 }
 
