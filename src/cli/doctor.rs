@@ -3,6 +3,7 @@
 //! It asks nothing and repairs nothing. The vault is opened only where that needs nobody.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use super::args::DoctorArgs;
 use super::ceremony::block_on;
-use super::{Global, Output, log, token, unlock};
+use super::{Global, Output, log, token, unlock, vault};
 use crate::device::shell_word;
 use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
@@ -18,7 +19,10 @@ use crate::net::{mdns, tcp};
 use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::run::reach::PORT;
-use crate::vault::{Error, Home, KeyState, Ledger, Lock, Log, Peers, Unlock, Vault, keys};
+use crate::token::{TokenInfo, Tries};
+use crate::vault::{
+    Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, Peers, TokenRecord, Unlock, Vault, keys,
+};
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,9 +69,10 @@ impl Check {
 /// `cosign doctor`
 pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Failure> {
     let home = unlock::home(global)?;
-    let mut checks = vec![device(global, &home), permissions(&home), space(&home), chain(&home)];
-    checks.push(tokens(global, &home));
-    checks.extend(known(&home));
+    let (device, opened) = device(global, &home);
+    let (tokens, on_token) = tokens(global, &home);
+    let mut checks = vec![device, permissions(&home), space(&home), chain(&home), tokens];
+    checks.extend(known(&home, on_token.or(opened).as_ref()));
     checks.extend([clock_stands(&home), random()]);
     checks.push(multicast());
     let url = args.relay.url.as_ref().or(global.relay.as_ref());
@@ -101,58 +106,113 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
 }
 
 /// Whether there is a device, and whether what was given opens it.
-fn device(global: &Global, home: &Home) -> Check {
+fn device(global: &Global, home: &Home) -> (Check, Option<Vault>) {
     const NAME: &str = "device";
-    let (lock, device) = match Vault::lock(home).and_then(|l| Ok((l, Vault::device(home)?))) {
+    let (locks, device) = match Vault::locks(home).and_then(|l| Ok((l, Vault::device(home)?))) {
         Ok(found) => found,
         Err(Error::NoVault { path }) => {
             let found = format!("none in {} yet", path.display());
-            return Check::warn(
-                NAME,
-                found,
-                "`cosign init` makes one, or the first command that needs one",
-            );
+            let hint = "`cosign init` makes one, or the first command that needs one";
+            return (Check::warn(NAME, found, hint), None);
         }
-        Err(e) => return Check::of(NAME, e.into()),
+        Err(e) => return (Check::of(NAME, e.into()), None),
     };
     let found = format!("{:?}, id {}", device.name, device.fingerprint.device_id());
-    match (lock, &global.args.identity) {
-        (_, Some(file)) => match Vault::open(home, &Unlock::Identity(file.clone())) {
-            Ok(_) => Check::ok(NAME, format!("{found}; {} opens it", file.display())),
-            Err(e) => Check::of(NAME, e.into()),
-        },
-        (Lock::Passphrase, None) => Check::ok(NAME, format!("{found}; sealed with a passphrase")),
-        (Lock::Token, None) => Check::ok(NAME, format!("{found}; sealed to a token")),
-        (_, None) => {
-            let hint = "give it with --identity FILE or COSIGN_IDENTITY, or in config.toml";
-            Check::warn(NAME, format!("{found}; its identity file was not named"), hint)
-        }
+    // As for every command, one that does not fit is left alone where a token opens the vault.
+    let fits = locks.contains(&Lock::Identity) || !locks.contains(&Lock::Token);
+    if let Some(file) = global.args.identity.as_ref().filter(|_| fits) {
+        return match Vault::open(home, &Unlock::Identity(file.clone())) {
+            Ok(vault) => {
+                (Check::ok(NAME, format!("{found}; {} opens it", file.display())), Some(vault))
+            }
+            Err(e) => (Check::of(NAME, e.into()), None),
+        };
     }
+    let check = if locks == [Lock::Identity] {
+        let hint = "give it with --identity FILE or COSIGN_IDENTITY, or in config.toml";
+        Check::warn(NAME, format!("{found}; its identity file was not named"), hint)
+    } else {
+        let names: Vec<&str> = locks.iter().map(|lock| vault::name(*lock)).collect();
+        Check::ok(NAME, format!("{found}; opened by {}", names.join(", or ")))
+    };
+    (check, None)
 }
 
-/// Whether the modules answer, and the token that opens the vault is there.
-fn tokens(global: &Global, home: &Home) -> Check {
+/// Whether the modules answer, the token that opens the vault is there, and the vault's key is on
+/// it. The last takes the PIN, and is looked at only where that was said.
+fn tokens(global: &Global, home: &Home) -> (Check, Option<Vault>) {
     const NAME: &str = "token";
     let mut infos = Vec::new();
+    let mut failed = None;
     for seen in token::survey(global) {
         match seen.tokens {
             Ok(tokens) => infos.extend(tokens),
-            Err(e) => {
-                let Failure { message, hint, .. } = e.into();
-                return Check { name: NAME, status: Status::Warn, found: message, hint };
-            }
+            Err(e) => failed = failed.or(Some(Failure::from(e))),
         }
     }
-    match Vault::token(home) {
-        Ok(Some(record)) if !infos.iter().any(|info| record.uri.matches(info)) => Check::fail(
+    let record = Vault::token(home).ok().flatten();
+    let others: Vec<&str> = Vault::locks(home)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|lock| *lock != Lock::Token)
+        .map(vault::name)
+        .collect();
+    let there = record.as_ref().and_then(|r| infos.iter().find(|info| r.uri.matches(info)));
+    let check = match (record.as_ref().zip(there), &record, failed) {
+        (Some((record, info)), ..) => match look_into(global, home, record, info) {
+            Some(Ok(vault)) => {
+                let found = format!("{} is there, and so is the vault's key", record.uri);
+                return (Check::ok(NAME, found), Some(vault));
+            }
+            Some(Err(failure)) => Check::of(NAME, failure),
+            None => {
+                let found = format!("{} is there; with --pin-file it is looked into", record.uri);
+                Check::ok(NAME, found)
+            }
+        },
+        (None, _, Some(Failure { message, hint, .. })) => {
+            Check { name: NAME, status: Status::Warn, found: message, hint }
+        }
+        (None, Some(record), None) if others.is_empty() => Check::fail(
             NAME,
             format!("{} opens the vault and is not there", record.uri),
             "plug it in, or name its module with --module",
         ),
-        Ok(Some(record)) => Check::ok(NAME, format!("{} is there", record.uri)),
-        _ if infos.is_empty() => Check::ok(NAME, "none is plugged in, and none is needed"),
-        _ => Check::ok(NAME, format!("{} plugged in, and none is needed", infos.len())),
+        (None, Some(record), None) => Check::warn(
+            NAME,
+            format!(
+                "{} is not there; the vault is opened by {} too",
+                record.uri,
+                others.join(" or ")
+            ),
+            "plug it in, or name its module with --module",
+        ),
+        (None, None, None) if infos.is_empty() => {
+            Check::ok(NAME, "none is plugged in, and none is needed")
+        }
+        (None, None, None) => {
+            Check::ok(NAME, format!("{} plugged in, and none is needed", infos.len()))
+        }
+    };
+    (check, None)
+}
+
+/// Opens the vault with its token, if nobody has to be asked for the PIN.
+fn look_into(
+    global: &Global,
+    home: &Home,
+    record: &TokenRecord,
+    info: &TokenInfo,
+) -> Option<Result<Vault, Failure>> {
+    let told = record.uri.pin_source.is_some() || token::pin_is_told(global);
+    if !told || info.tries == Tries::Last {
+        return None;
     }
+    Some(unlock::ask(async {
+        let found = token::find_again(global, record).await??;
+        let session = token::log_in_again(global, record, found).await?;
+        Ok(Vault::open(home, &Unlock::Token(Arc::new(session)))?)
+    }))
 }
 
 /// Whether others can get at the files.
@@ -196,7 +256,8 @@ fn chain(home: &Home) -> Check {
 }
 
 /// Keys that wait, peers that were banned, pairings that are over.
-fn known(home: &Home) -> Vec<Check> {
+/// With an open vault also shares that do not open.
+fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
     let mut checks = Vec::new();
     match keys::list(home) {
         Err(e) => checks.push(Check::of("keys", e.into())),
@@ -209,6 +270,13 @@ fn known(home: &Home) -> Vec<Check> {
                 }
                 _ => None,
             };
+            let broken = |key: &KeyRecord| {
+                let failure: Failure = vault?.share(&key.name, &key.epoch).err()?.into();
+                let message = format!("key {:?}: {}", key.name, failure.message);
+                Some(Check::of("keys", Failure { message, ..failure }))
+            };
+            checks.extend(records.iter().filter_map(broken));
+            let whole = records.len().saturating_sub(checks.len());
             checks.push(match (&ledger, retired, pending) {
                 (Err(e), ..) => Check::fail("keys", e.to_string(), "restore state/ledger.jsonl"),
                 (_, Some(key), _) => Check::warn(
@@ -221,7 +289,7 @@ fn known(home: &Home) -> Vec<Check> {
                     format!("key {:?} is unfinished", key.name),
                     format!("finish it with `cosign keygen --key {} --resume`", key.name),
                 ),
-                (_, None, None) => Check::ok("keys", format!("{} ready", records.len())),
+                (_, None, None) => Check::ok("keys", format!("{whole} ready")),
             });
         }
     }

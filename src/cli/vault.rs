@@ -84,7 +84,8 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
     Output::new(Moved { sealed_by, token, shares }, text)
 }
 
-fn name(lock: Lock) -> &'static str {
+/// What opens a vault, in words.
+pub(super) fn name(lock: Lock) -> &'static str {
     match lock {
         Lock::Passphrase => "a passphrase",
         Lock::Identity => "an age identity",

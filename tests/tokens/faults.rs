@@ -513,3 +513,62 @@ fn neither_pin_nor_share_is_told_to_anybody() {
     let refused = alice.run(["vault", "move", "--to-token", &uri]).fails(2, "pin-source");
     assert!(!refused.stderr.contains(PIN), "{}", refused.stderr);
 }
+
+/// What `doctor` says of `name`: how it stands, and what was found.
+fn diagnosis(ended: &crate::device::Ended, name: &str) -> (String, String) {
+    let document: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let checks = document["result"]["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name).unwrap();
+    (text(&check["status"]), text(&check["found"]))
+}
+
+#[test]
+fn doctor_misses_what_was_deleted_on_the_token() {
+    let alice = Holder::sealed("alice");
+    let bob = Device::new("bob");
+    introduce(&alice, &bob);
+    let listener = serve(&bob, &alice.name);
+    alice
+        .run(["keygen", "--key", "vault", "--with", "bob", "--peer", &listener.address()])
+        .succeeds();
+    const DOCTOR: [&str; 3] = ["doctor", "--wait", "1ms"];
+    let (status, found) = diagnosis(&alice.run(DOCTOR), "token");
+    assert!(status == "ok" && found.ends_with("so is the vault's key"), "{found}");
+    // It asks for no PIN.
+    let (status, found) = diagnosis(&run(alice.pinless(DOCTOR)), "token");
+    assert!(status == "ok" && found.ends_with("with --pin-file it is looked into"), "{found}");
+
+    let location = alice.location("vault");
+    let label = location.split("object=").nth(1).unwrap().split(';').next().unwrap();
+    let label = label.replace("%20", " ");
+    alice.pkcs11_tool(true, &["--delete-object", "--type", "data", "--label", &label]);
+    let ended = alice.run(DOCTOR);
+    assert_eq!(diagnosis(&ended, "token").0, "ok");
+    let (status, found) = diagnosis(&ended, "keys");
+    assert!(
+        status == "fail" && found.starts_with("key \"vault\": the share is no longer"),
+        "{found}"
+    );
+    alice.pkcs11_tool(true, &["--delete-object", "--type", "privkey", "--id", &key_id(&alice)]);
+    let ended = alice.run(DOCTOR);
+    assert_ne!(ended.code, Some(0));
+    let (status, found) = diagnosis(&ended, "token");
+    assert!(status == "fail" && found.contains("the key is not on"), "{found}");
+}
+
+#[test]
+fn doctor_minds_an_absent_token_only_where_nothing_else_opens_the_vault() {
+    for (more, status) in [(&["--recovery-passphrase"][..], "warn"), (&[], "fail")] {
+        let alice = Holder::new("alice");
+        let given: &[&str] =
+            if more.is_empty() { &[] } else { &["--passphrase-file", "passphrase"] };
+        let init = ["init", "--name", "alice", "--token", TOKEN];
+        alice.run(init.iter().chain(more).chain(given)).succeeds();
+        let (_, found) = diagnosis(&alice.run(["doctor", "--wait", "1ms"]), "device");
+        assert_eq!(found.ends_with("a token, or a passphrase"), !more.is_empty(), "{found}");
+        std::fs::rename(alice.path("tokens"), alice.path("gone")).unwrap();
+        std::fs::create_dir(alice.path("tokens")).unwrap();
+        let found = diagnosis(&alice.run(["doctor", "--wait", "1ms"]), "token");
+        assert!(found.0 == status && found.1.contains("not there"), "{found:?}");
+    }
+}
