@@ -34,7 +34,7 @@ use fullscreen::Fullscreen;
 pub use lines::Style;
 use model::{Model, Own};
 pub use prompt::{Need, Prompter};
-use stage::{Answer, Effect, Question, Stage};
+use stage::{Answer, Consent, Effect, Question, Stage};
 
 /// How a [`Screen`] speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +122,19 @@ impl Screen {
     pub fn show(&self, event: &Event) {
         self.lock().show(event);
         self.changed.notify_one();
+    }
+
+    /// Shows a code or request that a person is asked about from now on.
+    fn show_question(&self, event: &Event) {
+        let mut state = self.lock();
+        state.show(event);
+        state.full.stage.consent = Consent::Open;
+        self.changed.notify_one();
+    }
+
+    /// The person said yes.
+    fn agreed(&self) {
+        self.lock().full.stage.consent = Consent::Given;
     }
 
     /// Shows a sentence that stops nothing.
@@ -318,7 +331,7 @@ impl State {
         self.model.fold(event, now);
         self.full.wanted |= !matches!(event, Event::Note { .. });
         if matches!(event, Event::Code { .. } | Event::Request(_)) {
-            self.full.stage.answered = false;
+            self.full.stage.consent = Consent::NotAsked;
         }
         if lines::is_an_end(event) || matches!(event, Event::Invite { .. }) {
             self.full.stage.dismissed = false;
@@ -378,14 +391,20 @@ impl State {
         let fits = match &mut full.taken {
             Some(taken) if taken.fits(size) => return true,
             Some(taken) => taken.resize(size),
-            None => Fullscreen::enter(size).map(|taken| full.taken = Some(taken)),
+            None => {
+                // The line of a question in lines ends below them, not on the full screen.
+                if self.open.take().is_some() {
+                    self.write("\n");
+                }
+                Fullscreen::enter(size).map(|taken| self.full.taken = Some(taken))
+            }
         };
         if fits.is_err() {
-            full.allowed = false;
+            self.full.allowed = false;
             self.give_back();
             return false;
         }
-        full.stage.turn_page();
+        self.full.stage.turn_page();
         fullscreen::forget_typed();
         true
     }

@@ -58,6 +58,11 @@ impl Terminal {
         self.tmux(&["send-keys", key]);
     }
 
+    fn resizes(&self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        self.tmux(&["resize-window", "-x", &columns, "-y", &rows]);
+    }
+
     fn runs(&self, line: &str) {
         self.types(line);
         self.press("Enter");
@@ -144,6 +149,16 @@ impl Device {
         let made = Command::new("sh").args(["-c", &format!("{init} --name {name}")]).output();
         assert!(made.unwrap().status.success());
         device
+    }
+
+    /// Knows `peer` by its fingerprint.
+    fn pins(&self, peer: &Self, name: &str) {
+        let print = format!(
+            "$({} | sed -n 's/.*\"fingerprint\":\"\\([0-9a-f]*\\)\".*/\\1/p')",
+            peer.command("--json id")
+        );
+        let add = self.command(&format!("peers add {name} --fingerprint {print}"));
+        assert!(Command::new("sh").args(["-c", &add]).output().unwrap().status.success());
     }
 
     fn command(&self, line: &str) -> String {
@@ -351,6 +366,39 @@ fn a_window_that_shrinks_gets_lines_and_one_that_grows_a_screen() {
     terminal.shows("Ctrl-C ends");
     terminal.press("C-c");
     terminal.is_given_back(&modes);
+}
+
+#[test]
+fn a_request_moves_between_lines_and_a_screen_and_is_asked_on_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (alice, bob) = (Device::new(folder, "alice"), Device::new(folder, "bob"));
+    alice.pins(&bob, "bob");
+    bob.pins(&alice, "alice");
+    let (at_alice, at_bob) = (Terminal::new(folder, 80, 24), Terminal::new(folder, 80, 24));
+    let place = listen(&at_bob, &bob);
+    at_bob.resizes(59, 17);
+    at_bob.until("lines", |_| (at_bob.flags() == "0 1").then_some(()));
+    at_alice.runs(&alice.command(&format!("keygen --with bob --peer {place}")));
+    for _ in 0..2 {
+        at_bob.shows("[a]pprove, [d]eny:");
+        at_bob.resizes(80, 24);
+        at_bob.until("a screen", |_| (at_bob.flags() == "1 0").then_some(()));
+        let moved = at_bob.shows("request to make a key");
+        let asked = at_bob.asks("time left");
+        for screen in [moved, asked] {
+            let lines: Vec<&str> = screen.lines().collect();
+            assert!(lines[0].starts_with(" cosign  \"bob\""), "{screen}");
+            assert_eq!(lines[1].trim(), "request to make a key", "{screen}");
+            assert!(!screen.contains("decided by"), "{screen}");
+            assert!(screen.matches("Enter does nothing").count() < 2, "{screen}");
+        }
+        at_bob.resizes(59, 17);
+        at_bob.until("lines", |_| (at_bob.flags() == "0 1").then_some(()));
+    }
+    at_bob.shows("[a]pprove, [d]eny:");
+    at_bob.runs("a");
+    at_alice.shows("confirmed    by everybody");
 }
 
 #[test]

@@ -253,7 +253,7 @@ impl Prompter {
         if let Ok(terminal) = &terminal {
             terminal.forget_typed();
         }
-        self.screen.show(event);
+        self.screen.show_question(event);
         let terminal = terminal?;
         let asking = async {
             let mut shown = !self.screen.is_full();
@@ -275,10 +275,14 @@ impl Prompter {
                 }
             }
         };
-        tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
+        let decision = tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
             let waited = humantime::format_duration(within);
             Err(Failure::new(Code::Unreachable, format!("nobody answered within {waited}")))
-        })
+        });
+        if decision == Ok(true) {
+            self.screen.agreed();
+        }
+        decision
     }
 
     async fn decide_in_lines(

@@ -55,6 +55,18 @@ pub(super) enum Effect {
     Suspend,
 }
 
+/// What a person says to the code or request that is shown, wherever it is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Consent {
+    /// Nobody is asked.
+    #[default]
+    NotAsked,
+    /// Nothing yet.
+    Open,
+    /// Yes.
+    Given,
+}
+
 /// A question that is open.
 #[derive(Debug)]
 pub(super) struct Asking {
@@ -80,8 +92,8 @@ pub(super) struct Stage {
     armed: bool,
     /// Whether the last line was in the window.
     read: bool,
-    /// The person was asked, and has answered.
-    pub(super) answered: bool,
+    /// What the person says to what is shown.
+    pub(super) consent: Consent,
     /// The person has seen how the last ceremony ended.
     pub(super) dismissed: bool,
 }
@@ -93,7 +105,6 @@ impl Stage {
         let id = self.next;
         self.next = id.wrapping_add(1);
         self.asking.push(Asking { id, question, selected: 0, reply });
-        self.answered = false;
         self.turn_page();
         (id, answer)
     }
@@ -244,7 +255,6 @@ impl Stage {
     fn reply(&mut self, answer: Answer) {
         let Some(asking) = self.asking.pop() else { return };
         self.turn_page();
-        self.answered = true;
         // Whoever asked may have been dropped meanwhile.
         let _ = asking.reply.send(answer);
     }

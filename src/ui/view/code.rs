@@ -7,6 +7,7 @@ use super::question::facts;
 use super::text::{bare, quoted, wrap};
 use crate::ui::lines::{fingerprint_lines, time_left};
 use crate::ui::model::CodeCard;
+use crate::ui::stage::Consent;
 
 /// The digits, both names, and what to do with them.
 pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<Line<'static>> {
@@ -37,12 +38,14 @@ pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<L
                 .map(|text| Line::styled(text, scene.bad())),
         );
     }
-    let last = match (scene.stage.top(), &scene.model.ceremony) {
-        (None, Some(ceremony)) if !ceremony.what.is_empty() => {
+    let last = match (scene.stage.consent, &scene.model.ceremony) {
+        (Consent::Given, Some(ceremony)) if !ceremony.what.is_empty() => {
             format!("you said yes; waiting for {}", bare(&ceremony.what))
         }
-        (None, _) => "you said yes; waiting for the other device".to_owned(),
-        (Some(_), _) => "Do both screens show the same? Compare, do not type.".to_owned(),
+        (Consent::Given, _) => "you said yes; waiting for the other device".to_owned(),
+        (Consent::Open | Consent::NotAsked, _) => {
+            "Do both screens show the same? Compare, do not type.".to_owned()
+        }
     };
     lines.push(Line::styled(last, scene.strong()));
     lines

@@ -8,6 +8,7 @@ use super::text::{bare, cell, wrap};
 use crate::progress::RequestView;
 use crate::ui::lines::{Style, request_card};
 use crate::ui::model::RequestCard;
+use crate::ui::stage::Consent;
 
 /// Everything that an approver must see: the lines of `--plain`, each as long as it takes.
 pub(super) fn request(scene: Scene<'_>, card: &RequestCard, width: usize) -> Vec<Line<'static>> {
@@ -18,14 +19,12 @@ pub(super) fn request(scene: Scene<'_>, card: &RequestCard, width: usize) -> Vec
         let note = wrap(&format!("! {}", bare(note)), width);
         lines.extend(note.into_iter().map(|text| Line::styled(text, scene.bad())));
     }
-    if scene.stage.top().is_none() {
-        let state = if scene.stage.answered {
-            "approved here; the others are awaited"
-        } else {
-            "decided by the policy or by the digest that was given"
-        };
-        lines.push(Line::styled(state, scene.strong()));
-    }
+    let state = match scene.stage.consent {
+        Consent::Open => return lines,
+        Consent::Given => "approved here; the others are awaited",
+        Consent::NotAsked => "decided by the policy or by the digest that was given",
+    };
+    lines.push(Line::styled(state, scene.strong()));
     lines
 }
 

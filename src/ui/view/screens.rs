@@ -15,7 +15,7 @@ use super::{Scene, draw};
 use crate::device::Label;
 use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, RequestView, Source};
 use crate::ui::model::Model;
-use crate::ui::stage::{CALM, Question, Stage};
+use crate::ui::stage::{CALM, Consent, Question, Stage};
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (200, 60), (60, 18)];
 
@@ -42,6 +42,7 @@ impl Screen {
         let code = screen.model.code.clone().map(Question::Code);
         let request = screen.model.request.clone().map(|c| Question::Approval(Box::new(c)));
         screen.stage.ask(code.or(request).unwrap());
+        screen.stage.consent = Consent::Open;
         screen
     }
 
