@@ -131,6 +131,9 @@ pub enum Event {
         /// The names of the devices that have not answered.
         #[serde(rename = "for")]
         peers: Vec<String>,
+        /// Seconds that they are waited for, where a person is to answer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
     },
     /// A device was paired.
     Paired {

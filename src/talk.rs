@@ -162,7 +162,7 @@ pub struct Proposal {
     pub nonce: Hex<32>,
     /// How many sessions the requester has spent under this epoch.
     pub height: u64,
-    /// Seconds until the requester gives up waiting for an answer.
+    /// Seconds until the requester gives up waiting for an answer, set when it asks.
     pub seconds: u32,
 }
 

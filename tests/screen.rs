@@ -433,7 +433,11 @@ fn a_screen_that_panics() {
     runtime.block_on(async {
         let failing = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            screen.show(&Event::Waiting { what: "a panic".into(), peers: Vec::new() });
+            screen.show(&Event::Waiting {
+                what: "a panic".into(),
+                peers: Vec::new(),
+                seconds: None,
+            });
             tokio::time::sleep(Duration::from_secs(2)).await;
             panic!("on purpose");
         };

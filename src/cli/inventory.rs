@@ -51,8 +51,8 @@ fn key(record: &KeyRecord) -> KnownKey {
     }
 }
 
-/// The names of the devices with these fingerprints, as they are called here now.
-fn names(fingerprints: &str, peers: &Peers) -> String {
+/// The names of the devices with these fingerprints, as they are called here now; the id of one that is not known.
+pub(super) fn names(fingerprints: &str, peers: &Peers) -> String {
     let name = |text: &str| match text.trim().parse::<Fingerprint>() {
         Ok(fingerprint) => peers
             .known(&fingerprint)

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::args::LogArgs;
+use super::inventory::names;
 use super::output::Body;
 use super::{Global, Output, unlock};
-use crate::device::Fingerprint;
 use crate::report::Failure;
 use crate::run::clock;
 use crate::vault::{Chain, Entry, Error, Log, Peers};
@@ -54,7 +54,7 @@ pub(super) fn remarks(chain: &Chain) -> Vec<String> {
 fn line(entry: &Entry, peers: &Peers) -> String {
     let Entry { time, ceremony, key, digest, peer, purpose, outcome, .. } = entry;
     let mut line = format!("{}  {ceremony}  {outcome}", clock::rfc3339(*time));
-    let who = peer.split(", ").map(|peer| name(peer, peers)).collect::<Vec<_>>().join(", ");
+    let who = names(peer, peers);
     for (word, text) in [("key", key), ("with", &who), ("for", purpose)] {
         if !text.is_empty() {
             line += &format!("  {word} {text:?}");
@@ -64,15 +64,4 @@ fn line(entry: &Entry, peers: &Peers) -> String {
         line += &format!("  digest {digest}");
     }
     line
-}
-
-/// What a device is called here now; its id if it is not known.
-fn name(fingerprint: &str, peers: &Peers) -> String {
-    let parsed = fingerprint.parse::<Fingerprint>().ok();
-    let known = parsed.as_ref().and_then(|fingerprint| peers.known(fingerprint));
-    match (known, parsed) {
-        (Some(peer), _) => peer.name.clone(),
-        (None, Some(fingerprint)) => fingerprint.device_id(),
-        (None, None) => fingerprint.to_owned(),
-    }
 }

@@ -151,6 +151,7 @@ async fn choose(
     node.tell(Event::Waiting {
         what: "a device to pair with".to_owned(),
         peers: name.iter().map(ToString::to_string).collect(),
+        seconds: None,
     });
     let mut found = look(node, name).await;
     loop {

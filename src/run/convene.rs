@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -64,22 +65,36 @@ pub async fn convene(
     guests: Vec<(u8, Target)>,
 ) -> Result<Convened, Failure> {
     let me = index_of(proposal, &node.info.fingerprint).ok_or_else(report::not_a_party)?;
-    let mut asked: BTreeMap<u8, String> =
+    let mut called: BTreeMap<u8, String> =
         guests.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
-    node.tell(waiting("connection", &asked));
+    tell_awaited(node, "connection", called.values(), None);
+    let (proposed, mut at_table) = mpsc::channel(guests.len().max(1));
     let mut tasks = JoinSet::new();
     for (party, target) in guests {
-        let (node, proposal) = (Arc::clone(node), proposal.clone());
-        tasks.spawn(async move { invite(&node, party, target, proposal).await });
+        let (node, proposal, proposed) = (Arc::clone(node), proposal.clone(), proposed.clone());
+        tasks.spawn(async move { invite(&node, party, target, proposal, proposed).await });
     }
+    // Who has the proposal and has not answered, and until when it may.
+    let mut asked: BTreeMap<u8, (String, Instant)> = BTreeMap::new();
     let mut accepted: Vec<Guest> = Vec::new();
-    while let Some(joined) = tasks.join_next().await {
-        let guest = joined.map_err(|_| report::bug("an invitation ended without an answer"))??;
-        asked.remove(&guest.party);
-        accepted.push(guest);
-        if !asked.is_empty() {
-            node.tell(waiting("approval", &asked));
+    drop(proposed);
+    loop {
+        tokio::select! {
+            biased;
+            Some((party, until)) = at_table.recv() => {
+                asked.extend(called.remove(&party).map(|name| (party, (name, until))));
+            }
+            joined = tasks.join_next() => {
+                let Some(joined) = joined else { break };
+                let guest =
+                    joined.map_err(|_| report::bug("an invitation ended without an answer"))??;
+                asked.remove(&guest.party);
+                accepted.push(guest);
+            }
         }
+        let until = asked.values().map(|(_, until)| *until).min();
+        tell_awaited(node, "approval", asked.values().map(|(name, _)| name), until);
+        tell_awaited(node, "connection", called.values(), None);
     }
     let mut nonces: BTreeMap<u8, Hex<32>> = accepted.iter().map(|g| (g.party, g.nonce)).collect();
     nonces.insert(me, proposal.nonce);
@@ -98,15 +113,30 @@ pub async fn convene(
     Ok(Convened { table, id: ceremony_id(view, proposal, &nonces), heights })
 }
 
-fn waiting(what: &str, asked: &BTreeMap<u8, String>) -> Event {
-    Event::Waiting { what: what.to_owned(), peers: asked.values().cloned().collect() }
+/// Tells that `names` are awaited, if anybody is, and for how long.
+fn tell_awaited<'a>(
+    node: &Node,
+    what: &str,
+    names: impl Iterator<Item = &'a String>,
+    until: Option<Instant>,
+) {
+    let peers: Vec<String> = names.cloned().collect();
+    if !peers.is_empty() {
+        let seconds = until.map(seconds_until);
+        node.tell(Event::Waiting { what: what.to_owned(), peers, seconds });
+    }
+}
+
+fn seconds_until(moment: Instant) -> u64 {
+    moment.saturating_duration_since(clock::now()).as_secs()
 }
 
 async fn invite(
     node: &Arc<Node>,
     party: u8,
     target: Target,
-    proposal: Proposal,
+    mut proposal: Proposal,
+    proposed: mpsc::Sender<(u8, Instant)>,
 ) -> Result<Guest, Failure> {
     let name = target.name.to_string();
     let reached = reach(node, &target, Want::Ceremony, node.until(REACH)).await?;
@@ -116,10 +146,13 @@ async fn invite(
         resumed: false,
     });
     let mut link = lines::call(node, &target, reached);
+    // Whoever was busy until now has less time left than there was at the beginning.
     let answer_by = node.patience(ANSWER);
+    proposal.seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
     say(&mut link, &Message::Propose(Box::new(proposal)))
         .await
         .map_err(|e| report::link(&name, &e))?;
+    let _ = proposed.send((party, answer_by)).await;
     let answer = tokio::select! {
         answer = hear(&mut link, answer_by) => answer,
         () = node.interrupted() => return Err(leave(link, &target.name).await),

@@ -102,6 +102,7 @@ fn told(ceremony: &str, step: &Step, since: Instant, name: impl Fn(PartyId) -> S
         Step::Waiting { round, for_ } => Event::Waiting {
             what: format!("round {round}"),
             peers: for_.iter().copied().map(name).collect(),
+            seconds: None,
         },
         Step::Received { round, from } => Event::Received {
             ceremony: ceremony.to_owned(),

@@ -14,7 +14,7 @@ use crate::report::{self, Code, Failure};
 use crate::run::convene::{Ask, Convened, attend, convene, decline, index_of, well_formed};
 use crate::run::drive::drive;
 use crate::run::reach::Target;
-use crate::run::sign::{OpenKey, seconds_left};
+use crate::run::sign::OpenKey;
 use crate::run::table::{Incoming, Table};
 use crate::run::{Node, ROUND, clock, records, view_of};
 use crate::talk::{Hex, Kind, Message, Proposal, Reason};
@@ -56,7 +56,7 @@ pub async fn request(
         threshold,
         epoch: Hex([0; 32]),
         height: 0,
-        ..blank(node, name, parties)?
+        ..blank(name, parties)?
     };
     let me = node.info.fingerprint;
     let view = view_of(node, &proposal, &me, "", name);
@@ -88,7 +88,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
     }
     let record = records::active(&node.home, name)?;
     let key = OpenKey::take(node, &record).await?;
-    let proposal = of_key(node, Kind::Refresh, &record, key.ledger.height(&record.epoch))?;
+    let proposal = of_key(Kind::Refresh, &record, key.ledger.height(&record.epoch))?;
     let me = node.info.fingerprint;
     let view = view_of(node, &proposal, &me, &hex(&record.public_key), name);
     let guests = guests(&proposal, with)?;
@@ -114,7 +114,7 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
 }
 
 async fn finish(node: &Arc<Node>, record: &KeyRecord, with: &[Target]) -> Result<Made, Failure> {
-    let proposal = of_key(node, Kind::Resume, record, 0)?;
+    let proposal = of_key(Kind::Resume, record, 0)?;
     let me = node.info.fingerprint;
     let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);
     let guests = guests(&proposal, with)?;
@@ -418,7 +418,7 @@ async fn exchange(
     Ok(())
 }
 
-fn blank(node: &Node, name: &str, parties: Vec<Hex<32>>) -> Result<Proposal, Failure> {
+fn blank(name: &str, parties: Vec<Hex<32>>) -> Result<Proposal, Failure> {
     Ok(Proposal {
         kind: Kind::Keygen,
         request_id: clock::request_id()?,
@@ -434,18 +434,18 @@ fn blank(node: &Node, name: &str, parties: Vec<Hex<32>>) -> Result<Proposal, Fai
         path: Vec::new(),
         nonce: Hex(clock::nonce()?),
         height: 0,
-        seconds: seconds_left(node),
+        seconds: 0,
     })
 }
 
-fn of_key(node: &Node, kind: Kind, record: &KeyRecord, height: u64) -> Result<Proposal, Failure> {
+fn of_key(kind: Kind, record: &KeyRecord, height: u64) -> Result<Proposal, Failure> {
     let parties = record.parties.iter().map(|p| Hex(*p.fingerprint.as_bytes())).collect();
     Ok(Proposal {
         kind,
         threshold: record.threshold,
         epoch: Hex(record.epoch),
         height,
-        ..blank(node, &record.name, parties)?
+        ..blank(&record.name, parties)?
     })
 }
 

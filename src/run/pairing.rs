@@ -322,6 +322,7 @@ async fn agree(
             node.tell(Event::Waiting {
                 what: "the other person's answer".to_owned(),
                 peers: vec![name.to_string()],
+                seconds: None,
             });
             tokio::select! {
                 heard = hear_step(link, name, until) => heard?,

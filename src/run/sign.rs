@@ -20,7 +20,7 @@ use crate::report::{self, Failure};
 use crate::run::convene::{self, Ask, Convened, attend, convene, decline, well_formed};
 use crate::run::drive::drive;
 use crate::run::reach::Target;
-use crate::run::{ANSWER, Names, Node, ROUND, clock, records, view_of};
+use crate::run::{Names, Node, ROUND, clock, records, view_of};
 use crate::talk::{Hex, Kind, Proposal, Reason};
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{Entry, Error, KeyLock, KeyRecord, KeyState, Ledger, signatures};
@@ -175,7 +175,7 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
         path: request.path.clone(),
         nonce: Hex(clock::nonce()?),
         height: key.ledger.height(&record.epoch),
-        seconds: seconds_left(node),
+        seconds: 0,
     };
     let me = node.info.fingerprint;
     let child = Child::of(&key, &request.path)?;
@@ -477,13 +477,14 @@ fn conclude(
 
 fn log(node: &Node, key: &str, proposal: &Proposal, requester: &Fingerprint, outcome: &str) {
     let peer = if *requester == node.info.fingerprint {
-        proposal
-            .signers
-            .iter()
+        let signers = proposal.signers.iter();
+        let others = signers
             .filter_map(|i| convene::fingerprint_of(proposal, *i))
-            .find(|f| f != requester)
+            .filter(|f| f != requester)
+            .map(|f| f.to_hex());
+        others.collect::<Vec<_>>().join(",")
     } else {
-        Some(*requester)
+        requester.to_hex()
     };
     node.log(Entry {
         time: clock::unix_now(),
@@ -491,15 +492,9 @@ fn log(node: &Node, key: &str, proposal: &Proposal, requester: &Fingerprint, out
         // What is refused may have any path.
         key: Label::capped(&below(key, &proposal.path), 256).as_str().to_owned(),
         digest: hex(&proposal.digest.0),
-        peer: peer.map(|p| p.to_hex()).unwrap_or_default(),
+        peer,
         purpose: proposal.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
         ..Entry::default()
     });
-}
-
-/// Seconds the requester is willing to wait for an answer.
-pub fn seconds_left(node: &Node) -> u32 {
-    let left = node.patience(ANSWER).saturating_duration_since(clock::now());
-    u32::try_from(left.as_secs()).unwrap_or(u32::MAX)
 }

@@ -60,7 +60,10 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
         Event::Round { ms: None, .. } if style.verbose == 0 => Vec::new(),
         Event::Round { .. } => round_line(model).into_iter().collect(),
         Event::Received { .. } => Vec::new(),
-        Event::Waiting { what, peers } => vec![waiting_line(model, what, peers)],
+        Event::Waiting { what, peers, seconds } => {
+            let at_most = seconds.map(|s| format!(", {} at most", time_left(s)));
+            vec![waiting_line(model, what, peers) + &at_most.unwrap_or_default()]
+        }
         Event::Paired { peer, fingerprint, expires } => vec![format!(
             "paired with {peer:?} (fingerprint {}){}",
             grouped(fingerprint),
@@ -275,7 +278,8 @@ mod tests {
             name: "multiplication".into(),
             ms: Some(12),
         };
-        let waiting = Event::Waiting { what: String::new(), peers: vec!["bob".into()] };
+        let waiting =
+            Event::Waiting { what: String::new(), peers: vec!["bob".into()], seconds: None };
         assert_eq!(
             said(&[round, waiting]),
             [
@@ -295,6 +299,13 @@ mod tests {
         let relay = Event::Relay { url: "ws://relay".into(), connected: true, detail: None };
         assert_eq!(said(&[invite.clone(), relay.clone()]), said(&[invite]));
         assert_eq!(said(&[relay]).len(), 1);
+    }
+
+    #[test]
+    fn who_is_asked_for_approval_is_told_with_the_time_there_is() {
+        let peers = vec!["bob".into(), "carol".into()];
+        let waiting = Event::Waiting { what: "approval".into(), peers, seconds: Some(90) };
+        assert_eq!(said(&[waiting]), ["waiting for bob, carol: approval, 1 min 30 s at most"]);
     }
 
     #[test]

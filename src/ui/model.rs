@@ -126,6 +126,8 @@ pub struct Ceremony {
     pub waiting: Vec<String>,
     /// What for.
     pub what: String,
+    /// Until when, where that is known.
+    pub until: Option<Duration>,
 }
 
 /// A round of a ceremony.
@@ -206,11 +208,12 @@ impl Model {
                 self.round(*round, *of, name, *ms);
             }
             Event::Received { round, from, ms, .. } => self.received(*round, from, *ms),
-            Event::Waiting { what, peers } => {
+            Event::Waiting { what, peers, seconds } => {
                 let ceremony = self.ceremony.get_or_insert_default();
                 ceremony.know(peers);
                 ceremony.waiting.clone_from(peers);
                 ceremony.what.clone_from(what);
+                ceremony.until = seconds.map(|seconds| after(now, seconds));
             }
             Event::Paired { .. }
             | Event::Key { .. }
@@ -294,6 +297,7 @@ impl Model {
         self.request = None;
         let ceremony = self.ceremony.get_or_insert_default();
         ceremony.waiting.clear();
+        ceremony.until = None;
         match ceremony.rounds.iter_mut().find(|known| known.round == round) {
             Some(known) => known.ms = ms,
             None => ceremony.rounds.push(RoundRow {
@@ -380,7 +384,7 @@ mod tests {
             round("sign", 1, None),
             round("sign", 1, Some(12)),
             round("sign", 2, None),
-            Event::Waiting { what: String::new(), peers: vec!["bob".into()] },
+            Event::Waiting { what: String::new(), peers: vec!["bob".into()], seconds: None },
         ]);
         let ceremony = model.ceremony.unwrap();
         assert_eq!(ceremony.rounds.iter().map(|r| r.ms).collect::<Vec<_>>(), [Some(12), None]);
@@ -397,7 +401,11 @@ mod tests {
         };
         let model = folded(&[
             round("sign", 1, None),
-            Event::Waiting { what: String::new(), peers: vec!["bob".into(), "carol".into()] },
+            Event::Waiting {
+                what: String::new(),
+                peers: vec!["bob".into(), "carol".into()],
+                seconds: None,
+            },
             received(1, "carol", 5),
             received(1, "bob", 7),
             round("sign", 1, Some(7)),

@@ -96,6 +96,31 @@ fn one_approval_is_one_signature() {
 }
 
 #[test]
+fn a_requester_is_told_whose_approval_it_waits_for_and_a_queued_one_asks_for_what_time_is_left() {
+    let (alice, _bob, mut at_bob, to) = two_with_person(&[]);
+    let digest = fresh_digest();
+    let mut first = alice.start(["sign", &digest, "--peer", &to, "--timeout", "60s"]);
+    let waiting = first.event_where("waiting", |event| event["what"] == "approval");
+    assert_eq!(waiting["for"], serde_json::json!(["bob"]));
+    assert!((1..=60).contains(&waiting["seconds"].as_u64().unwrap()), "{waiting}");
+    at_bob.shows(APPROVE);
+    let keygen = ["keygen", "--key", "other", "--with", "bob", "--peer", &to, "--timeout", "60s"];
+    let mut second = alice.start(keygen);
+    // Its time runs, and Bob has something else on his screen.
+    assert_eq!(second.event("waiting")["what"], "connection");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    at_bob.types("d\n");
+    first.ends().fails(3, "bob");
+    at_bob.shows("request to make a key").shows("time left    ");
+    let left = at_bob.shown_before(" s\r\n");
+    let left: u64 = left.trim().parse().unwrap();
+    assert!(left <= 57, "{left}");
+    assert!(second.event("waiting")["seconds"].as_u64().unwrap() <= 57);
+    at_bob.shows(APPROVE).types("d\n");
+    second.ends().fails(3, "bob");
+}
+
+#[test]
 fn nobody_in_reach_is_exit_4_and_named() {
     let (alice, bob) = two();
     let listener = bob.serve(&[&alice]);

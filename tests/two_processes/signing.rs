@@ -221,6 +221,11 @@ fn three_of_three_sign_together_and_deliver_as_told() {
     for device in [&alice, &bob] {
         assert!(!knows(device, &der), "{} holds the signature", device.name);
     }
+    // Making the key and signing are in the log with both of the others.
+    let log = alice.command(["log"]).output().unwrap().stdout;
+    let log = String::from_utf8(log).unwrap();
+    let both = ["with \"bob, carol\"", "with \"carol, bob\""];
+    assert_eq!(both.map(|with| log.matches(with).count()).iter().sum::<usize>(), 2, "{log}");
     drop(at_bob);
 }
 

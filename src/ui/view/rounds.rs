@@ -29,7 +29,10 @@ pub(super) fn document(scene: Scene<'_>, ceremony: &Ceremony, width: usize) -> V
         (false, "") => Some(format!("… waiting for {}", names.join(", "))),
         (false, what) => Some(format!("… waiting for {}: {what}", names.join(", "))),
     };
-    if let Some(awaited) = awaited {
+    if let Some(mut awaited) = awaited {
+        if let Some(until) = ceremony.until {
+            awaited += &format!(", {} left", time_left(until.saturating_sub(scene.now).as_secs()));
+        }
         lines.extend(wrap(&awaited, width).into_iter().map(Line::from));
     }
     let routes = scene.model.routes.iter().filter(|(name, _)| ceremony.parties.contains(name));

@@ -173,14 +173,22 @@ fn received(round: u8, from: &str, ms: u64) -> Event {
 fn rounds() -> Vec<Event> {
     vec![
         round(1, "nonce commitments", None),
-        Event::Waiting { what: "round 1".into(), peers: vec!["alice".into(), "carol".into()] },
+        Event::Waiting {
+            what: "round 1".into(),
+            peers: vec!["alice".into(), "carol".into()],
+            seconds: None,
+        },
         received(1, "carol", 4),
         received(1, "alice", 12),
         round(1, "nonce commitments", Some(13)),
         round(2, "multiplication", None),
-        Event::Waiting { what: "round 2".into(), peers: vec!["alice".into(), "carol".into()] },
+        Event::Waiting {
+            what: "round 2".into(),
+            peers: vec!["alice".into(), "carol".into()],
+            seconds: None,
+        },
         received(2, "carol", 7),
-        Event::Waiting { what: "round 2".into(), peers: vec!["alice".into()] },
+        Event::Waiting { what: "round 2".into(), peers: vec!["alice".into()], seconds: None },
     ]
 }
 
@@ -224,7 +232,8 @@ fn a_dashboard_shows_devices_keys_and_what_happened() {
 
 #[test]
 fn looking_for_a_device_to_pair_with_lists_who_is_near() {
-    let waiting = Event::Waiting { what: "a device to pair with".into(), peers: vec![] };
+    let waiting =
+        Event::Waiting { what: "a device to pair with".into(), peers: vec![], seconds: None };
     check("pair", || {
         Screen::after(&[listening(), waiting.clone(), near("alice", "a", "available")])
     });
@@ -248,6 +257,17 @@ fn six_digits_are_large_and_have_both_names() {
 #[test]
 fn a_request_has_every_fact() {
     check("request", || Screen::asked(&[listening(), inventory(), Event::Request(request())]));
+}
+
+#[test]
+fn a_requester_sees_who_is_asked_and_for_how_long() {
+    let events = [
+        Event::Waiting { what: "connection".into(), peers: vec!["bob".into()], seconds: None },
+        Event::Connected { peer: "bob".into(), via: "lan 192.0.2.7:46737".into(), resumed: false },
+        Event::Waiting { what: "approval".into(), peers: vec!["bob".into()], seconds: Some(100) },
+    ];
+    let (drawn, _) = Screen::after(&events).drawn((80, 24), false);
+    assert!(drawn.contains("… waiting for \"bob\": approval, 1 min 39 s left"), "{drawn}");
 }
 
 #[test]
@@ -286,7 +306,8 @@ fn an_invitation_is_a_code_that_fits() {
         relay: "wss://relay.example.org:8443".into(),
         expires: "2026-06-15T10:00:00Z".into(),
     };
-    let waiting = Event::Waiting { what: "a device to pair with".into(), peers: vec![] };
+    let waiting =
+        Event::Waiting { what: "a device to pair with".into(), peers: vec![], seconds: None };
     check("invitation", || Screen::after(&[listening(), waiting.clone(), invite.clone()]));
 }
 
@@ -336,7 +357,7 @@ fn nothing_that_another_device_says_reaches_the_terminal_raw() {
     let mut events = rounds();
     events.push(near(text, "a", text));
     events.push(Event::Note { message: text.into() });
-    events.push(Event::Waiting { what: text.into(), peers: vec![text.into()] });
+    events.push(Event::Waiting { what: text.into(), peers: vec![text.into()], seconds: None });
     let mut hostile = vec![events];
     hostile.push(vec![listening(), inventory(), near(text, "e", text)]);
     hostile.push(vec![Event::Aborted {
