@@ -30,7 +30,7 @@ use ratatui::widgets::Paragraph;
 use super::lines::time_left;
 use super::model::{Ceremony, Model};
 use super::stage::{Question, Stage};
-use text::{clip, width};
+use text::{clip, quoted_in, width};
 
 /// Everything that a frame shows.
 #[derive(Clone, Copy, Debug)]
@@ -168,12 +168,13 @@ fn header(scene: Scene<'_>, columns: u16) -> Line<'static> {
         format!("{} left ", time_left(until.saturating_sub(scene.now).as_secs()))
     });
     let own = scene.model.own.as_ref();
+    let room = usize::from(columns).saturating_sub(width(&right) + 1);
     let place = own.map_or_else(String::new, |own| {
         let port = if own.port == 0 { String::new() } else { format!("  port {}", own.port) };
-        format!("{:?} {}{port}", own.name, own.id)
+        let address = format!(" {}{port}", own.id);
+        quoted_in(&own.name, room.saturating_sub(width(TITLE) + width(&address))) + &address
     });
-    let room = usize::from(columns).saturating_sub(width(&right) + 1);
-    let left = clip(&format!(" cosign  {place}"), room);
+    let left = clip(&format!("{TITLE}{place}"), room);
     let gap = room.saturating_sub(width(&left)) + 1;
     Line::from(vec![
         Span::styled(left, Modifier::BOLD),
@@ -213,6 +214,7 @@ fn footer(scene: Scene<'_>, overflow: usize) -> String {
     }
 }
 
+const TITLE: &str = " cosign  ";
 const REVERSED: Style = Style::new().add_modifier(Modifier::REVERSED);
 /// How long a result stays on a dashboard where nobody leaves it.
 const STAYS: Duration = Duration::from_secs(120);

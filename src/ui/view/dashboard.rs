@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph};
 
 use super::Scene;
-use super::text::{bare, cell, clip, quoted, wrap};
+use super::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
 use crate::device::grouped;
 use crate::ui::lines::{fingerprint_lines, time_left};
 use crate::ui::model::{Inventory, Model, PeerRow};
@@ -124,7 +124,12 @@ fn nearby(scene: Scene<'_>, inventory: Option<&Inventory>, width: usize) -> Vec<
         } else {
             grouped(&row.fingerprint)
         };
-        Line::from(line([&quoted(&row.name), &bare(&row.status), &fingerprint, &row.seen]))
+        Line::from(line([
+            &quoted_in(&row.name, name - 1),
+            &bare(&row.status),
+            &fingerprint,
+            &row.seen,
+        ]))
     }));
     lines
 }
@@ -146,14 +151,17 @@ fn rows(model: &Model, inventory: Option<&Inventory>, now: Duration) -> Vec<Row>
         fingerprint: peer.fingerprint.clone(),
         seen: "-".to_owned(),
     });
-    // However many strangers there are, the devices that one knows come first.
+    // Who is here comes first, and of them the devices that one knows, however many strangers there are.
     let is_paired = |row: &&PeerRow| {
         paired.iter().any(|peer| row.fingerprint.as_deref() == Some(peer.fingerprint.as_str()))
     };
     let (friends, strangers): (Vec<&PeerRow>, Vec<&PeerRow>) =
         model.peers.iter().partition(is_paired);
     let friends = friends.into_iter().map(seen);
-    friends.chain(known).chain(strangers.into_iter().map(seen)).collect()
+    let (gone, here): (Vec<&PeerRow>, Vec<&PeerRow>) =
+        strangers.into_iter().partition(|row| row.status == "offline");
+    let (gone, here) = (gone.into_iter().map(seen), here.into_iter().map(seen));
+    friends.chain(here).chain(known).chain(gone).collect()
 }
 
 fn keys(inventory: &Inventory, width: usize) -> Vec<Line<'static>> {
@@ -164,9 +172,9 @@ fn keys(inventory: &Inventory, width: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for key in &inventory.keys {
         let state = if key.confirmed { "" } else { ", unconfirmed" };
-        let head =
-            format!("{}  {} of {}{state}", bare(&key.name), key.threshold, key.parties.len());
-        lines.push(Line::styled(cell(&head, width), Modifier::BOLD));
+        let kind = format!("  {} of {}{state}", key.threshold, key.parties.len());
+        let name = clip(&bare(&key.name), width.saturating_sub(columns_of(&kind)));
+        lines.push(Line::styled(cell(&(name + &kind), width), Modifier::BOLD));
         let names: Vec<String> = key.parties.iter().map(|name| quoted(name)).collect();
         lines.push(Line::from(cell(&format!("  {}", names.join(" ")), width)));
     }

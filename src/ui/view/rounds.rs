@@ -3,7 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::Scene;
-use super::text::{bare, cell, quoted, wrap};
+use super::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
 use crate::ui::lines::time_left;
 use crate::ui::model::{Ceremony, RoundRow};
 
@@ -66,7 +66,7 @@ pub(super) fn table(
     lines.push(row(scene, "this device", own.collect(), column));
     for party in &ceremony.parties {
         let cells = ceremony.rounds.iter().map(|round| mark(round, party, over)).collect();
-        lines.push(row(scene, &quoted(party), cells, column));
+        lines.push(row(scene, &quoted_in(party, NAME - 1), cells, column));
     }
     let whole = ceremony.rounds.iter().map(|round| match round.ms {
         Some(ms) => (Sign::Done, format!("{ms} ms")),
@@ -82,16 +82,31 @@ fn heads(ceremony: &Ceremony, column: usize) -> Vec<Line<'static>> {
     let heads: Vec<Vec<String>> = ceremony
         .rounds
         .iter()
-        .map(|r| wrap(&format!("{} {}", r.round, r.name), column.saturating_sub(1)))
+        .map(|r| head(&format!("{} {}", r.round, r.name), column.saturating_sub(1)))
         .collect();
     let height = heads.iter().map(Vec::len).max().unwrap_or(0);
     (0..height)
         .map(|i| {
-            let cells = heads.iter().map(|head| head.get(i).map_or("", |text| text.trim_end()));
+            let cells = heads.iter().map(|head| head.get(i).map_or("", String::as_str));
             let cells: String = cells.map(|text| cell(text, column)).collect();
             Line::from(format!("{:NAME$}{cells}", ""))
         })
         .collect()
+}
+
+/// `text` on lines of at most `columns`, broken between words; a word that is longer is cut.
+fn head(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let word = clip(word, columns);
+        match lines.last_mut() {
+            Some(line) if columns_of(line) + 1 + columns_of(&word) <= columns => {
+                *line += &format!(" {word}");
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
 }
 
 #[derive(Clone, Copy)]

@@ -231,6 +231,66 @@ fn a_dashboard_shows_devices_keys_and_what_happened() {
 }
 
 #[test]
+fn long_names_are_cut_and_nothing_beside_them() {
+    let long = "W".repeat(64);
+    let own = Event::Listening {
+        name: long.clone(),
+        id: "b".repeat(16),
+        fingerprint: "b".repeat(64),
+        port: 46737,
+    };
+    let mut key = inventory();
+    if let Event::Inventory { keys, .. } = &mut key {
+        keys[0].name = long.clone();
+    }
+    for size in SIZES {
+        let (drawn, _) = Screen::after(&[own.clone(), key.clone()]).drawn(size, false);
+        assert!(drawn.contains("bbbbbbbbbbbbbbbb  port 46737"), "{drawn}");
+        assert!(drawn.contains("W…  2 of 3") || size.0 == 200, "{drawn}");
+    }
+    let waits = Event::Waiting { what: String::new(), peers: vec![long], seconds: None };
+    let (drawn, _) = Screen::after(&[round(1, "nonces", None), waits]).drawn((80, 24), false);
+    assert!(drawn.contains(" \"WWWWWWWWWWWWWW…\" … awaited"), "{drawn}");
+}
+
+#[test]
+fn devices_that_are_here_are_listed_before_those_that_are_not() {
+    let paired = |digit: u8| KnownPeer {
+        name: format!("paired{digit}"),
+        fingerprint: char::from(digit + b'a').to_string().repeat(64),
+        expires: None,
+    };
+    let many =
+        Event::Inventory { peers: (0..12).map(paired).collect(), keys: vec![], recent: vec![] };
+    let events =
+        [listening(), many, near("mallory", "7", "available"), near("paired9", "j", "ready")];
+    let (drawn, _) = Screen::after(&events).drawn((80, 24), false);
+    let at = |name: &str| drawn.find(name).unwrap_or_else(|| panic!("{name}:\n{drawn}"));
+    assert!(at("paired9") < at("mallory") && at("mallory") < at("paired0"), "{drawn}");
+}
+
+#[test]
+fn headings_break_between_words() {
+    let names = ["commitments", "shares and proofs", "oblivious transfers", "confirmation"];
+    let begun = |(number, name): (u8, &str)| Event::Round {
+        ceremony: "keygen".into(),
+        round: number,
+        of: 4,
+        name: name.into(),
+        ms: None,
+    };
+    let events: Vec<Event> = (1..).zip(names).map(begun).collect();
+    let (drawn, _) = Screen::after(&events).drawn((60, 18), false);
+    let heads: Vec<&str> = drawn.lines().skip(3).take(3).map(str::trim).collect();
+    let expected = [
+        "1         2 shares  3         4",
+        "commitme… and       oblivious confirma…",
+        "proofs    transfers",
+    ];
+    assert_eq!(heads, expected, "{drawn}");
+}
+
+#[test]
 fn looking_for_a_device_to_pair_with_lists_who_is_near() {
     let waiting =
         Event::Waiting { what: "a device to pair with".into(), peers: vec![], seconds: None };

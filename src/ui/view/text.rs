@@ -34,6 +34,11 @@ pub(super) fn clip(text: &str, columns: usize) -> String {
     format!("{start}…")
 }
 
+/// `text` in quotes, cut within them to `columns` in all.
+pub(super) fn quoted_in(text: &str, columns: usize) -> String {
+    format!("\"{}\"", clip(&bare(text), columns.saturating_sub(2)))
+}
+
 /// `text`, cut or filled up to exactly `columns`.
 pub(super) fn cell(text: &str, columns: usize) -> String {
     let clipped = clip(text, columns);
@@ -119,6 +124,8 @@ mod tests {
         assert_eq!(clip("release", 8), "release");
         assert_eq!(width(&clip("日本語", 4)), 3);
         assert_eq!(cell("ab", 4), "ab  ");
+        assert_eq!(quoted_in("release", 9), "\"release\"");
+        assert_eq!(quoted_in("release", 8), "\"relea…\"");
     }
 
     #[test]
