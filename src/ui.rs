@@ -336,6 +336,13 @@ impl State {
         if lines::is_an_end(event) || matches!(event, Event::Invite { .. }) {
             self.full.stage.dismissed = false;
         }
+        if let Event::Invite { uri, .. } = event
+            && self.settle()
+        {
+            // The full screen breaks it into lines: below, it can be copied whole.
+            self.put_away();
+            self.print(&format!("cosign pair '{uri}'\n"));
+        }
         if self.settle() {
             if lines::is_an_end(event) || matches!(event, Event::Note { .. }) {
                 self.full.kept.extend(lines::prose(&self.model, event, self.style));
@@ -464,7 +471,11 @@ struct Filling<'a>(&'a Screen);
 
 impl<'a> Filling<'a> {
     fn start(screen: &'a Screen) -> Self {
-        screen.lock().full.allowed = true;
+        let mut state = screen.lock();
+        state.full.allowed = true;
+        // What was said until now stands in lines.
+        state.model.note = None;
+        drop(state);
         Self(screen)
     }
 }

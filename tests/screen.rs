@@ -402,6 +402,28 @@ fn a_request_moves_between_lines_and_a_screen_and_is_asked_on_both() {
 }
 
 #[test]
+fn an_invitation_is_left_in_one_piece_below_the_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (alice, bob) = (Device::new(folder, "alice"), Device::new(folder, "bob"));
+    let (at_alice, at_relay) = (Terminal::new(folder, 60, 18), Terminal::new(folder, 200, 24));
+    at_relay.runs(&bob.command("--events relay --bind 127.0.0.1:0"));
+    let relay = at_relay.until("a relay", |screen| {
+        let (_, rest) = screen.split_once("ws://127.0.0.1:")?;
+        rest.split_once(|c: char| !c.is_ascii_digit()).map(|(port, _)| port.to_owned())
+    });
+    at_alice.runs(&alice.command(&format!("pair --relay ws://127.0.0.1:{relay}")));
+    at_alice.shows("scan this");
+    assert_eq!(at_alice.flags(), "1 0");
+    at_alice.press("C-c");
+    at_alice.until("the shell", |_| (at_alice.flags() == "0 1").then_some(()));
+    // Lines that only the terminal broke are one.
+    let all = at_alice.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
+    let line = all.lines().find(|line| line.starts_with("cosign pair 'cosign://pair?"));
+    assert!(line.is_some_and(|line| line.trim_end().ends_with('\'')), "{all}");
+}
+
+#[test]
 fn a_small_window_a_dumb_terminal_and_plain_get_lines() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::new(folder.path(), "bob");

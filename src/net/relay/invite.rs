@@ -33,7 +33,8 @@ pub struct Invite {
 impl Invite {
     /// Whether `text` means to be an invitation, right or wrong.
     pub fn is_meant(text: &str) -> bool {
-        text.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
+        let start = text.chars().filter(|c| !c.is_whitespace()).take(SCHEME.len());
+        start.collect::<String>().eq_ignore_ascii_case(SCHEME)
     }
 }
 
@@ -56,8 +57,9 @@ impl FromStr for Invite {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("no invitation of cosign: {why}");
-        let text = text.trim();
-        if !Self::is_meant(text) || text.len() > LONGEST {
+        // A screen breaks it into lines, which then are copied with it.
+        let text: String = text.split_whitespace().collect();
+        if !Self::is_meant(&text) || text.len() > LONGEST {
             return Err(wrong("expected cosign://pair?…"));
         }
         let rest = text.get(SCHEME.len()..).unwrap_or_default();
@@ -152,6 +154,13 @@ mod tests {
         assert_eq!(text.replace("AEAQCAIB", "aeaqcaib").parse(), Ok(invite()));
         assert_eq!(text.replace("cosign://pair?", "COSIGN://PAIR/?").parse(), Ok(invite()));
         assert_eq!(format!(" {text}&later=1\n").parse(), Ok(invite()));
+        for columns in [7, 20, 58] {
+            let chars: Vec<char> = text.chars().collect();
+            let lines: Vec<String> = chars.chunks(columns).map(|c| c.iter().collect()).collect();
+            let copied = lines.join(" \r\n   ");
+            assert!(Invite::is_meant(&copied));
+            assert_eq!(copied.parse(), Ok(invite()), "{copied}");
+        }
     }
 
     #[test]
