@@ -18,6 +18,7 @@ use crate::net::{Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::convene::decline;
+use crate::run::lines::RESUME;
 use crate::run::reach::{HANDSHAKE, PORT, Way, hear, say};
 use crate::run::rooms::Streams;
 use crate::run::{Node, clock, keygen, lines, pairing, rooms, sign};
@@ -289,7 +290,10 @@ async fn receive(
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
     let known_as = node.name_of(&link.peer());
     let mut line = lines::answer(node, known_as, link, way);
-    let Ok(Message::Propose(proposal)) = hear(&mut line, clock::now() + HANDSHAKE).await else {
+    // A line that can be resumed may break before anything was said on it.
+    let grace = if *way == Way::Command { Duration::ZERO } else { RESUME };
+    let within = clock::now() + HANDSHAKE + grace;
+    let Ok(Message::Propose(proposal)) = hear(&mut line, within).await else {
         return None;
     };
     Some(take_part(node, line, *proposal).await)
