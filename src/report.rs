@@ -196,7 +196,9 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
         Reason::Policy => (
             Code::Policy,
             format!("the policy of {name} does not allow this"),
-            Some(format!("no rule of the policy file on {name} matches this request")),
+            Some(format!(
+                "a rule there denies it, or none allows it: `cosign policy check` on {name} says which"
+            )),
         ),
         Reason::TimedOut => (
             Code::Unreachable,
@@ -410,13 +412,15 @@ pub fn denied_here(ceremony: &str) -> Failure {
     Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))
 }
 
-/// The policy of this device said no.
-pub fn policy_here(ceremony: &str, requester: &str) -> Failure {
-    Failure::new(
-        Code::Policy,
-        format!("no rule of the policy allows this {ceremony} by {requester}"),
-    )
-    .hint("the first rule whose every field matches decides; add one if this should pass")
+/// The policy of this device said no: that rule of it, or none that would allow it.
+pub fn policy_here(ceremony: &str, requester: &str, rule: Option<usize>) -> Failure {
+    let (why, what) = match rule {
+        Some(n) => (format!("rule {n} of the policy denies"), format!("put one before rule {n}")),
+        None => ("no rule of the policy allows".to_owned(), "add one".to_owned()),
+    };
+    Failure::new(Code::Policy, format!("{why} this {ceremony} by {requester}")).hint(format!(
+        "the first rule whose every field matches decides; {what} if this should pass"
+    ))
 }
 
 /// A question came up that only a person may answer, and there is none.
@@ -439,7 +443,7 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         Reason::Crossed => (Code::Unreachable, "both devices called at once"),
         Reason::Denied => (Code::Denied, "it was denied"),
         Reason::Locked => (Code::Identity, "too many pairings in a row have failed"),
-        Reason::Policy => (Code::Policy, "no policy rule allows it"),
+        Reason::Policy => (Code::Policy, "the policy does not allow it"),
         Reason::TimedOut => (Code::Unreachable, "nobody answered in time"),
         Reason::NotPaired => {
             (Code::Identity, "it or another participant is not paired with this device")

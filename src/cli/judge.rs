@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::cli::policy::Policy;
+use crate::cli::policy::{Decision, Policy};
 use crate::device::hex;
 use crate::progress::{Event, RequestView};
 use crate::report::{Code, Failure};
@@ -90,11 +90,11 @@ impl Judge for Rules {
         Box::pin(async move {
             self.screen.show(&Event::Request(request.clone()));
             match self.policy.decide(&request) {
-                Ok(true) => Verdict::Yes,
-                Ok(false) => Verdict::Policy,
+                Ok(Decision::Allow(_)) => Verdict::Yes,
+                Ok(Decision::Deny(rule)) => Verdict::Policy(rule),
                 Err(failure) => {
                     self.screen.note(failure.message);
-                    Verdict::Policy
+                    Verdict::Policy(None)
                 }
             }
         })
@@ -140,7 +140,7 @@ impl Judge for OneDigest {
                 && request.public_key == self.public_key;
             // One approval is one signature.
             let yes = same && !self.approved.swap(true, Ordering::Relaxed);
-            if yes { Verdict::Yes } else { Verdict::Policy }
+            if yes { Verdict::Yes } else { Verdict::Policy(None) }
         })
     }
 }

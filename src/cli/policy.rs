@@ -37,7 +37,7 @@ pub struct Policy {
 
 /// What the rules say to a request. Rules count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
+pub enum Decision {
     /// This rule allows it.
     Allow(usize),
     /// This rule denies it, or no rule matches.
@@ -108,6 +108,9 @@ impl Policy {
             io::ErrorKind::NotFound => {
                 Failure::new(Code::NotFound, format!("there is no policy file {shown}"))
             }
+            io::ErrorKind::InvalidData => {
+                Failure::new(Code::Usage, format!("policy file {shown}: not UTF-8 text"))
+            }
             _ => Failure::new(Code::Internal, format!("cannot read policy file {shown}: {e}")),
         })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -124,18 +127,17 @@ impl Policy {
         Ok(Self { rules: document.rule, folder, home })
     }
 
-    /// Whether the rules allow `request`, now. What a counting rule decided is charged durably
+    /// What the rules say to `request`, now. What a counting rule decided is charged durably
     /// before this returns.
     ///
     /// # Errors
     ///
     /// What the rules refer to cannot be read, or the count cannot be kept: nothing is allowed.
-    pub fn decide(&self, request: &RequestView) -> Result<bool, Failure> {
+    pub fn decide(&self, request: &RequestView) -> Result<Decision, Failure> {
         let peers = Peers::load(&self.home)?;
         let now = clock::local_now();
         let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
-        let decision = self.decide_at(now, peer, request)?;
-        Ok(matches!(decision, Decision::Allow(_)))
+        self.decide_at(now, peer, request)
     }
 
     fn decide_at(
@@ -259,6 +261,9 @@ impl Policy {
         let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => {
                 Failure::new(Code::NotFound, format!("there is no digest file {shown}"))
+            }
+            io::ErrorKind::InvalidData => {
+                Failure::new(Code::Usage, format!("digest file {shown}: not UTF-8 text"))
             }
             _ => Failure::new(Code::Internal, format!("cannot read digest file {shown}: {e}")),
         })?;
@@ -446,11 +451,13 @@ impl Hours {
     }
 }
 
+const NO_HOURS: &str = "hours are two times from 00:00 to 23:59, such as \"08:00-18:00\"; for the \
+                        whole day leave them out";
+
 impl<'de> Deserialize<'de> for Hours {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text)
-            .ok_or_else(|| D::Error::custom("hours are two times, such as \"08:00-18:00\""))
+        Self::parse(&text).ok_or_else(|| D::Error::custom(NO_HOURS))
     }
 }
 

@@ -273,7 +273,9 @@ async fn approve(
     match verdict {
         Ok(Verdict::Yes) => Ok(()),
         Ok(Verdict::No) => Err((report::denied_here(&view.ceremony), Reason::Denied)),
-        Ok(Verdict::Policy) => Err((report::policy_here(&view.ceremony, name), Reason::Policy)),
+        Ok(Verdict::Policy(rule)) => {
+            Err((report::policy_here(&view.ceremony, name, rule), Reason::Policy))
+        }
         Ok(Verdict::Nobody) => Err((report::nobody_to_ask(), Reason::TimedOut)),
         Ok(Verdict::Late) | Err(_) => Err((report::unanswered(&view.ceremony), Reason::TimedOut)),
     }

@@ -31,8 +31,8 @@ pub enum Verdict {
     Yes,
     /// A person said no.
     No,
-    /// The policy said no.
-    Policy,
+    /// The policy said no: this rule, counted from 1, or none that would allow it.
+    Policy(Option<usize>),
     /// There is nobody to ask.
     Nobody,
     /// Nobody answered in time.

@@ -303,7 +303,7 @@ fn what_the_policy_does_not_allow_is_exit_9_on_both_sides() {
     };
     let listener = listen();
     sign(&listener, "release 1 or so").fails(9, "bob");
-    listener.ends().fails(9, "alice");
+    listener.ends().fails(9, "no rule of the policy allows this sign by alice");
 
     let listener = listen();
     sign(&listener, "release 1").succeeds();
@@ -317,7 +317,12 @@ fn what_the_policy_does_not_allow_is_exit_9_on_both_sides() {
     let listener = listen();
     alice.run(["keygen", "--key", "more", "--peer", &listener.address()]).fails(9, "bob");
     listener.ends().fails(9, "keygen");
-    assert_eq!(bob.outcomes()[1..], ["policy", "signed", "policy", "policy"]);
+
+    bob.policy("[[rule]]\npeer = \"alice\"\naction = \"deny\"\n");
+    let listener = listen();
+    sign(&listener, "release 3").fails(9, "bob");
+    listener.ends().fails(9, "rule 1 of the policy denies this sign by alice");
+    assert_eq!(bob.outcomes()[1..], ["policy", "signed", "policy", "policy", "policy"]);
 }
 
 #[test]

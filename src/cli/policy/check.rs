@@ -1,6 +1,7 @@
 //! `cosign policy check`: what the rules of a file would say to a request, and why. Nothing is
 //! counted and nothing is written.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,7 +9,9 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Action, Case, Counters, Decision, Digest, FIELDS, Finding, Policy, Rule, broken};
+use super::{
+    Action, Case, Ceremony, Counters, Decision, Digest, FIELDS, Finding, Policy, Rule, broken,
+};
 use crate::cli::args::{PolicyCheckArgs, PolicyCommand};
 use crate::cli::output::Table;
 use crate::cli::signature::read_file;
@@ -17,7 +20,7 @@ use crate::device::{Fingerprint, Label};
 use crate::progress::{PartyView, RequestView, Source};
 use crate::report::{Code, Failure};
 use crate::run::clock;
-use crate::vault::Peers;
+use crate::vault::{Peers, keys};
 
 /// `cosign policy`
 pub(in crate::cli) fn run_policy(
@@ -31,7 +34,10 @@ pub(in crate::cli) fn run_policy(
     let counters = Counters::read(&home.state).map_err(broken)?;
     let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
     if request.is_empty() {
-        return policy.described(&peer);
+        let mut keys: Vec<String> =
+            keys::list(&home)?.into_iter().map(|record| record.name).collect();
+        keys.dedup();
+        return policy.described(&peer, &keys);
     }
     let asked = Asked::read(&request)?;
     let (view, time) = asked.view(&peer)?;
@@ -87,10 +93,14 @@ impl Policy {
     }
 
     /// The rules as they were read, and what is odd about them.
-    fn described(&self, peer: &dyn Fn(&str) -> Option<Fingerprint>) -> Result<Output, Failure> {
+    fn described(
+        &self,
+        peer: &dyn Fn(&str) -> Option<Fingerprint>,
+        keys: &[String],
+    ) -> Result<Output, Failure> {
         let (mut rules, mut text) = (Vec::new(), String::new());
         for (n, rule) in (1..).zip(&self.rules) {
-            let warnings = self.warnings(rule, peer)?;
+            let warnings = self.warnings(rule, peer, keys)?;
             text += &format!("rule {n}, {}: {:?}", rule.action.name(), rule.peer);
             if warnings.is_empty() {
                 text += "\n";
@@ -111,10 +121,22 @@ impl Policy {
         &self,
         rule: &Rule,
         peer: &dyn Fn(&str) -> Option<Fingerprint>,
+        keys: &[String],
     ) -> Result<Vec<String>, Failure> {
         let mut warnings = Vec::new();
         if rule.peer.parse::<Fingerprint>().is_err() && peer(&rule.peer).is_none() {
             warnings.push(format!("no device called {:?} is paired: it never fits", rule.peer));
+        }
+        if let Some(key) = rule.key.as_ref().filter(|key| !keys.contains(key))
+            && rule.ceremony != Some(Ceremony::Keygen)
+        {
+            warnings.push(format!("there is no key {key:?} here yet: only keygen can fit"));
+        }
+        if rule.max_count == Some(0) {
+            warnings.push("max_count is 0: it never fits".to_owned());
+        }
+        if rule.hours.is_some_and(|hours| hours.from == hours.until) {
+            warnings.push("hours begin when they end: it never fits".to_owned());
         }
         let named = self.named(rule)?;
         if named.as_ref().is_some_and(Vec::is_empty) {
@@ -170,8 +192,13 @@ impl Asked {
                 .map_err(|e| Failure::new(Code::Usage, format!("--request: {e}")));
         }
         let mut asked = Self::default();
+        let mut given = BTreeSet::new();
         for argument in arguments {
             let (name, value) = argument.split_once('=').ok_or_else(|| wrong(argument))?;
+            if !given.insert(name) {
+                let why = format!("--request {}: given twice", Label::capped(argument, 80));
+                return Err(Failure::new(Code::Usage, why).hint("a request has each field once"));
+            }
             let field = match name {
                 "ceremony" => &mut asked.ceremony,
                 "key" => &mut asked.key,
