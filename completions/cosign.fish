@@ -2,6 +2,7 @@
 function __cosign_complete
     set -l words (commandline --current-process --tokenize --cut-at-cursor)
     set -l current (commandline --current-token --cut-at-cursor)
+    set current (string unescape -- "$current")
     set -l program (string replace --regex '^~/' "$HOME/" -- $words[1])
     set -l found ($program complete fish -- $words "$current" 2>/dev/null)
     if set -q found[1]

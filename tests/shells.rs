@@ -20,7 +20,7 @@ const EVIL: &str = "ev'l \"; $(touch pwned) `touch pwned` *";
 /// A device that knows `bob` and [`EVIL`] and has the key `vault-7`.
 fn device() -> Sandbox {
     let sandbox = Sandbox::with_device();
-    for (name, digit) in [("bob", "2"), (EVIL, "3")] {
+    for (name, digit) in [("bob", "2"), (EVIL, "3"), ("~ann", "4")] {
         let fingerprint = digit.repeat(64);
         let add = ["peers", "add", name, "--fingerprint", &fingerprint];
         sandbox.run([&add[..], &["--address", "192.0.2.7:7700"]].concat()).exits(0);
@@ -123,7 +123,14 @@ fn completes(shell: &Shell) {
     shell.run(&mut terminal, "cosign peers rename bo\t robert", "third");
     let take = if elvish { "\t\r" } else { "\t" };
     shell.run(&mut terminal, &format!("cosign peers forget ev{take}"), "fourth");
+    // Elvish completes nothing after a backslash or an open quote.
+    if !elvish {
+        shell.run(&mut terminal, "cosign keys show 'va\t >quoted", "fifth");
+        assert!(shown("quoted").contains("vault-7"), "{:?}", shown("quoted"));
+        shell.run(&mut terminal, "cosign peers rename \\~a\t ann", "sixth");
+    }
     let peers = sandbox.run(["peers", "list"]).exits(0).stdout();
+    assert!(elvish || peers.contains("\nann "), "{peers}");
     assert!(peers.contains("robert") && !peers.contains("bob "), "{peers}");
     assert!(!peers.contains("ev'l"), "{peers}");
     assert!(!sandbox.path("pwned").exists(), "a name was run as a command");

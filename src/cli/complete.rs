@@ -44,7 +44,7 @@ fn candidates(args: &CompleteArgs) -> String {
         (Some(line), _) => line.typed(text),
         (None, Shell::PowerShell) => Some(line::powershell(text)),
         // The others quote what they insert, the tilde of a home folder too: that is left to them.
-        (None, _) => (!text.starts_with('~')).then(|| text.to_owned()),
+        (None, _) => (!text.starts_with("~/")).then(|| text.to_owned()),
     };
     let offered = offered(&words);
     let lines = offered.iter().filter_map(|candidate| {

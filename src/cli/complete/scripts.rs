@@ -36,6 +36,8 @@ const ZSH: &str = r#"#compdef cosign
 _cosign() {
     local program=${~${(Q)words[1]}} line value note
     local -a lines values shown folders
+    # A quote that is open has no end to take away yet.
+    words[CURRENT]+=$compstate[quote]
     lines=("${(@f)$("$program" complete zsh -- "${(@Q)words[1,CURRENT]}" 2>/dev/null)}")
     for line in "${lines[@]}"; do
         value=${line%%$'\t'*} note=${line#*$'\t'}
@@ -66,6 +68,7 @@ const FISH: &str = r#"# Completion of cosign in fish. Names of keys and devices 
 function __cosign_complete
     set -l words (commandline --current-process --tokenize --cut-at-cursor)
     set -l current (commandline --current-token --cut-at-cursor)
+    set current (string unescape -- "$current")
     set -l program (string replace --regex '^~/' "$HOME/" -- $words[1])
     set -l found ($program complete fish -- $words "$current" 2>/dev/null)
     if set -q found[1]
