@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::device::{Label, MAX_LABEL_CHARS};
 use crate::net::relay::RelayUrl;
 
 /// Two or three devices co-sign with one ECDSA key that exists on none of them
@@ -576,7 +577,7 @@ pub struct SignArgs {
     #[arg(long = "with", value_name = "PEER", num_args = 1.., value_delimiter = ',')]
     pub with: Vec<String>,
     /// What it is for; the approver sees it
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = purpose)]
     pub purpose: Option<String>,
     /// Who receives the signature: requester, cosigner, both, or a device's name; default: requester
     #[arg(long, value_name = "WHO")]
@@ -602,6 +603,18 @@ pub struct SignArgs {
     /// How to reach the others.
     #[command(flatten)]
     pub reach: ReachArgs,
+}
+
+/// A purpose that reaches the approver as it was typed.
+fn purpose(text: &str) -> Result<String, String> {
+    let shown = Label::capped(text, usize::MAX);
+    if text.chars().count() > MAX_LABEL_CHARS {
+        Err(format!("a purpose has at most {MAX_LABEL_CHARS} characters"))
+    } else if shown.as_str() != text.trim() {
+        Err("a purpose is one line without control or invisible characters".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// Who receives a signature.
@@ -889,9 +902,9 @@ pub struct DoctorArgs {
     /// Use this network interface only
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
-    /// The relay.
-    #[command(flatten)]
-    pub relay: AtRelay,
+    /// Also see whether this relay lets the device in
+    #[arg(long, value_name = "URL", env = "COSIGN_RELAY", hide_env_values = true)]
+    pub relay: Option<RelayUrl>,
 }
 
 /// `cosign demo`

@@ -75,7 +75,7 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
     checks.extend(known(&home, on_token.or(opened).as_ref()));
     checks.extend([clock_stands(&home), random()]);
     checks.push(multicast());
-    let url = args.relay.url.as_ref().or(global.relay.as_ref());
+    let url = args.relay.as_ref().or(global.relay.as_ref());
     let network = block_on(async {
         let mut checks = network(&home, &args).await;
         if let Some(url) = url {
@@ -127,6 +127,21 @@ fn device(global: &Global, home: &Home) -> (Check, Option<Vault>) {
             }
             Err(e) => (Check::of(NAME, e.into()), None),
         };
+    }
+    if locks.contains(&Lock::Passphrase) {
+        match unlock::given_passphrase(global) {
+            Ok(None) => {}
+            Ok(Some(passphrase)) => {
+                return match Vault::open(home, &Unlock::Passphrase(passphrase)) {
+                    Ok(vault) => {
+                        let found = format!("{found}; the passphrase that was given opens it");
+                        (Check::ok(NAME, found), Some(vault))
+                    }
+                    Err(e) => (Check::of(NAME, e.into()), None),
+                };
+            }
+            Err(failure) => return (Check::of(NAME, failure), None),
+        }
     }
     let check = if locks == [Lock::Identity] {
         let hint = "give it with --identity FILE or COSIGN_IDENTITY, or in config.toml";
@@ -225,9 +240,20 @@ fn permissions(home: &Home) -> Check {
     }
 }
 
-/// Whether a share, a log line and a ledger line still fit.
+/// Whether there can be written, and a share, a log line and a ledger line still fit.
 fn space(home: &Home) -> Check {
     const NAME: &str = "disk";
+    for folder in [&home.config, &home.data, &home.state] {
+        let there = folder.ancestors().find(|dir| dir.is_dir()).unwrap_or(folder);
+        // A file without a name: it is gone when it is closed.
+        if let Err(e) = tempfile::tempfile_in(there) {
+            return Check::fail(
+                NAME,
+                format!("{} cannot be written: {e}", there.display()),
+                "who owns it, and is the disk mounted for reading only?",
+            );
+        }
+    }
     let there = home.state.ancestors().find(|dir| dir.is_dir());
     let free = there.and_then(|dir| rustix::fs::statvfs(dir).ok());
     match free.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)) {

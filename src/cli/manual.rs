@@ -63,7 +63,8 @@ fn render(
     }
     examples(&literal, out)?;
     exit_status(name, out)?;
-    environment(globals, out)?;
+    let own = command.get_arguments().filter(|arg| !arg.is_global_set());
+    environment(globals.iter().chain(own), out)?;
     files(name, out)?;
     see_also(command, name, out)
 }
@@ -155,7 +156,10 @@ fn exits(name: &str) -> Vec<Code> {
 }
 
 /// The variables that stand for flags, and those that are read besides.
-fn environment(globals: &[clap::Arg], out: &mut Vec<u8>) -> std::io::Result<()> {
+fn environment<'a>(
+    flags: impl Iterator<Item = &'a clap::Arg>,
+    out: &mut Vec<u8>,
+) -> std::io::Result<()> {
     let mut roff = Roff::new();
     roff.control("SH", ["ENVIRONMENT"]);
     let mut row = |name: &str, text: Vec<Inline>| {
@@ -163,7 +167,7 @@ fn environment(globals: &[clap::Arg], out: &mut Vec<u8>) -> std::io::Result<()> 
         roff.text([bold(name)]);
         roff.text(text);
     };
-    for flag in globals {
+    for flag in flags {
         if let (Some(name), Some(long)) = (flag.get_env(), flag.get_long()) {
             let text = vec![roman("as "), bold(format!("--{long}")), roman(", which comes first")];
             row(&name.to_string_lossy(), text);

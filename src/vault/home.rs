@@ -51,13 +51,15 @@ impl Home {
         })
     }
 
-    /// Looks at the mode of everything that is here, and counts it.
+    /// Looks at the mode of everything that is here, and counts it. What is above the three
+    /// directories may be looser: nothing of this device is there.
     ///
     /// # Errors
     ///
     /// [`Error::LooseMode`] for the first file or directory that others can get at.
     pub fn check_modes(&self) -> Result<usize, Error> {
-        let mut rest: Vec<PathBuf> = self.roots().map(Path::to_owned).to_vec();
+        let mut rest: Vec<PathBuf> =
+            self.roots().into_iter().filter(|root| root.exists()).map(Path::to_owned).collect();
         let mut count: usize = 0;
         while let Some(path) = rest.pop() {
             if path.is_dir() {
