@@ -42,6 +42,10 @@ need_python() {
     /usr/bin/python3 -c "import $1" 2>/dev/null || provide "$2"
 }
 
+# What is set for the device of whoever runs this is not meant for these.
+unset COSIGN_HOME COSIGN_IDENTITY COSIGN_PASSPHRASE_FILE COSIGN_NO_INPUT COSIGN_RELAY COSIGN_LOG \
+    COSIGN_TOKEN_MODULE COSIGN_TOKEN_PIN_FILE
+
 need jq jq
 need openssl openssl
 need age-keygen age

@@ -183,15 +183,15 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
         cli.global.settings = config::settings(&matches);
         Ok(cli)
     });
-    parsed.map_err(|e| match e.kind() {
+    parsed.map_err(without_hidden).map_err(|e| match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unparsed::Help(e),
         // `cosign peers` alone lacks one too, but whoever typed it knows where they are.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
             if command_of(argv).is_empty() =>
         {
-            Unparsed::Start(usage(&e))
+            Unparsed::Start(usage(&e, argv))
         }
-        _ => Unparsed::Wrong(usage(&e)),
+        _ => Unparsed::Wrong(usage(&e, argv)),
     })
 }
 
@@ -207,15 +207,35 @@ fn without_empty(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty)
 }
 
+/// Takes commands that no help lists out of what is suggested.
+fn without_hidden(mut error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    if let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedSubcommand) {
+        let cli = Cli::command();
+        let hidden = |name: &String| cli.find_subcommand(name).is_some_and(|c| c.is_hide_set());
+        let shown = names.iter().filter(|name| !hidden(name)).cloned().collect();
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown));
+    }
+    error
+}
+
 /// Clap's complaint in our form: what is wrong on one line, what to do on another.
-fn usage(error: &clap::Error) -> Failure {
+fn usage(error: &clap::Error, argv: &[OsString]) -> Failure {
     use clap::error::ErrorKind;
     if matches!(
         error.kind(),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
     ) {
-        return Failure::new(Code::Usage, "no command was given")
-            .hint("`cosign --help` lists the commands, `cosign demo` shows them at work");
+        let commands = meant(argv);
+        if commands.get_name() == "cosign" {
+            return Failure::new(Code::Usage, "no command was given")
+                .hint("`cosign --help` lists the commands, `cosign demo` shows them at work");
+        }
+        let shown = commands.get_subcommands().filter(|sub| sub.get_name() != "help");
+        let name = commands.get_bin_name().unwrap_or_default();
+        let next: Vec<String> = shown.map(|sub| format!("`{name} {}`", sub.get_name())).collect();
+        return Failure::new(Code::Usage, format!("{name}: no command was given"))
+            .hint(format!("{}; see `{name} --help`", next.join(", ")));
     }
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n").map(one_line);
@@ -225,10 +245,23 @@ fn usage(error: &clap::Error) -> Failure {
         .find_map(|p| {
             p.strip_prefix("tip: ")
                 .map(str::to_owned)
-                .or_else(|| p.strip_prefix("Usage: ").map(|usage| format!("usage: {usage}")))
+                // Clap's own takes flags that come from variables for required ones.
+                .or_else(|| p.starts_with("Usage: ").then(|| one_line(&usage_line(argv))))
         })
         .unwrap_or_else(|| "see `cosign --help`".to_owned());
     Failure::new(Code::Usage, message).hint(hint)
+}
+
+fn usage_line(argv: &[OsString]) -> String {
+    meant(argv).render_usage().to_string().replace("Usage: ", "usage: ")
+}
+
+/// The innermost command that a command line which does not parse seems to mean.
+fn meant(argv: &[OsString]) -> clap::Command {
+    let mut cli = Cli::command();
+    cli.build();
+    let words = argv.iter().skip(1).filter_map(|word| word.to_str());
+    words.fold(cli, |command, word| command.find_subcommand(word).cloned().unwrap_or(command))
 }
 
 fn one_line(text: &str) -> String {

@@ -70,12 +70,58 @@ mod command_line {
             &["sign", "ghcr.io/owner/app@sha256:00"][..],
             &["verify", "--certificate-identity", "me@example.org", "app"],
             &["attest", "--predicate", "p", "image"],
+            &["sign", "--key", "cosign.key", "alpine"],
+            &["verify", "--key", "cosign.pub", "alpine:3.18"],
             &["sign-blob", "file"],
             &["generate-key-pair"],
         ] {
             let ended = sandbox.run(line).exits(2).complains("sigstore", "cosign --help");
             assert_eq!(ended.stderr().lines().count(), 2);
         }
+    }
+
+    #[test]
+    fn a_group_without_a_command_says_what_it_has() {
+        let sandbox = Sandbox::new();
+        for (group, command) in [
+            ("peers", "`cosign peers rename`"),
+            ("keys", "`cosign keys refresh`"),
+            ("policy", "`cosign policy check`"),
+            ("token", "`cosign token list`"),
+            ("vault", "`cosign vault move`"),
+        ] {
+            sandbox
+                .run([group])
+                .exits(2)
+                .complains(&format!("cosign {group}: no command"), command);
+        }
+    }
+
+    #[test]
+    fn a_usage_has_no_flag_that_a_variable_gave() {
+        let ended = Sandbox::new().run(["peers", "add", "bob"]).exits(2);
+        ended.complains(
+            "--fingerprint",
+            "usage: cosign peers add [OPTIONS] --fingerprint <HEX> <NAME>",
+        );
+    }
+
+    #[test]
+    fn what_is_hidden_is_not_suggested() {
+        let ended = Sandbox::new().run(["completion", "bash"]).exits(2);
+        assert!(!ended.stderr().contains("'complete'"), "{}", ended.stderr());
+        ended.complains("completion", "'completions'");
+    }
+
+    #[test]
+    fn a_purpose_arrives_as_it_was_typed_or_not_at_all() {
+        let sandbox = Sandbox::new();
+        for purpose in ["x".repeat(257).as_str(), "a\tb", "a\u{202e}b"] {
+            let ended = sandbox.run(["sign", DIGEST, "--purpose", purpose]).exits(2);
+            ended.complains("--purpose", "");
+        }
+        let mut longest = sandbox.command(["sign", DIGEST, "--purpose", &"é".repeat(256)]);
+        Ended::of(&mut longest).exits(11);
     }
 
     #[test]
@@ -731,6 +777,33 @@ action = "deny"
         sandbox.write("broken.toml", "[[rule]]\npeer = 3\n");
         sandbox.run(["policy", "check", "broken.toml"]).exits(2).complains("line 2", "");
         sandbox.run(["policy", "check", "gone.toml"]).exits(10).complains("gone.toml", "");
+        sandbox.write("latin.toml", b"# caf\xe9\n");
+        sandbox.run(["policy", "check", "latin.toml"]).exits(2).complains("UTF-8", "");
+    }
+
+    #[test]
+    fn a_rule_that_can_never_fit_is_pointed_out() {
+        let sandbox = with_rules();
+        for (field, said) in [
+            ("max_count = 0", "max_count is 0"),
+            ("hours = \"08:00-08:00\"", "hours begin when they end"),
+            ("key = \"gone\"", "there is no key \"gone\" here yet"),
+        ] {
+            let rule = format!("[[rule]]\npeer = \"bob\"\naction = \"deny\"\n{field}\n");
+            sandbox.write("odd.toml", rule);
+            let shown = sandbox.run(["policy", "check", "odd.toml"]).exits(0).stdout();
+            assert!(shown.contains(said), "{shown}");
+        }
+        let whole = "[[rule]]\npeer = \"bob\"\naction = \"deny\"\nhours = \"00:00-24:00\"\n";
+        sandbox.write("odd.toml", whole);
+        let ended = sandbox.run(["policy", "check", "odd.toml"]).exits(2);
+        ended.complains("00:00 to 23:59", "");
+    }
+
+    #[test]
+    fn a_field_of_a_request_is_given_once() {
+        let ended = check(&with_rules(), &["peer=bob", "peer=carol"]).exits(2);
+        ended.complains("peer=carol: given twice", "once");
     }
 }
 
@@ -833,6 +906,44 @@ mod doctor {
         assert_eq!(check(&doctor(&sandbox).exits(70), "clock")["status"], "fail");
         sandbox.write("home/state/log.jsonl", "{}\n");
         assert_eq!(check(&doctor(&sandbox).exits(70), "log")["status"], "fail");
+    }
+
+    #[test]
+    fn a_home_that_cannot_be_written_is_not_healthy() {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(["doctor", "--json", "--wait", "1ms"]);
+        // Nobody makes a folder there, not even root.
+        let ended = Ended::of(command.env("COSIGN_HOME", "/proc/nobody")).exits(70);
+        let disk = check(&ended, "disk");
+        assert!(disk["status"] == "fail" && disk["found"].as_str().unwrap().contains("/proc"));
+    }
+
+    #[test]
+    fn a_home_in_a_folder_that_others_may_read_is_healthy() {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir(sandbox.path("home")).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(sandbox.path("home"), mode).unwrap();
+        sandbox.write("passphrase", "correct horse\n");
+        sandbox.run(["init", "--passphrase-file", "passphrase"]).exits(0);
+        let ended = doctor(&sandbox);
+        assert_eq!(check(&ended, "permissions")["status"], "ok");
+    }
+
+    #[test]
+    fn a_passphrase_that_was_given_is_tried() {
+        let sandbox = Sandbox::new();
+        sandbox.write("right", "correct horse\n");
+        sandbox.write("wrong", "battery staple\n");
+        sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
+        let device = |file: &str, exit| {
+            let args = ["doctor", "--json", "--wait", "1ms", "--passphrase-file", file];
+            check(&sandbox.run(args).exits(exit), "device")
+        };
+        let right = device("right", 0);
+        assert!(right["found"].as_str().unwrap().contains("opens it"), "{right}");
+        assert_eq!(device("wrong", 70)["status"], "fail");
+        assert_eq!(device("gone", 70)["status"], "fail");
     }
 
     #[test]

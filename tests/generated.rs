@@ -86,3 +86,17 @@ fn man_renders_every_page_without_a_warning() {
         assert!(text.contains("EXIT STATUS") && text.contains(&command), "{name}: {text}");
     }
 }
+
+#[test]
+fn a_page_names_the_variable_of_every_flag_that_it_has() {
+    for (name, variable) in [
+        ("cosign-sign.1", "COSIGN_RELAY"),
+        ("cosign-pair.1", "COSIGN_RELAY"),
+        ("cosign-relay.1", "COSIGN_RELAY_CLUSTER"),
+        ("cosign-id.1", "COSIGN_HOME"),
+    ] {
+        let page = fs::read_to_string(committed("man").join(name)).unwrap();
+        let (_, environment) = page.split_once(".SH ENVIRONMENT").unwrap();
+        assert!(environment.contains(&format!("\\fB{variable}\\fR")), "{name}");
+    }
+}

@@ -11,13 +11,17 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
-/// A recipe that uses this build, with nothing from the environment around it.
+/// A recipe that uses this build, with nothing else from the environment around it.
 fn recipe(name: &str) -> Command {
     let mut command = Command::new("bash");
     command.arg(examples().join(name)).env_clear();
     let folder = Path::new(env!("CARGO_BIN_EXE_cosign")).parent().unwrap();
     command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", folder.display()));
     command.env("LC_ALL", "C.UTF-8");
+    // As with somebody who has a device of their own.
+    for variable in ["COSIGN_HOME", "COSIGN_IDENTITY", "COSIGN_PASSPHRASE_FILE"] {
+        command.env(variable, "/nonexistent/mine");
+    }
     command
 }
 

@@ -48,7 +48,7 @@ impl Digest {
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
             let why =
                 format!("{:?} is not a digest of 64 hexadecimal digits", Label::capped(text, 80));
-            Failure::new(Code::Usage, why).hint("to sign what is in a file, use --file FILE")
+            Failure::new(Code::Usage, why).hint("for what is in a file use --file FILE")
         })?;
         Ok(Self { bytes, source: Source::Digest })
     }

@@ -60,18 +60,26 @@ const FLAGS: &[&str] = &[
     "--output-certificate",
     "--signing-config",
     "--new-bundle-format",
+    "--offline",
 ];
 
 /// A failure with a hint, if this looks like a command line for sigstore's cosign.
 pub(super) fn recognise(argv: &[OsString]) -> Option<Failure> {
     let words: Vec<&str> = argv.iter().skip(1).filter_map(|a| a.to_str()).collect();
-    let mut arguments = arguments(&words);
-    let command = arguments.next()?;
-    let sign = command == "sign";
-    let theirs = COMMANDS.contains(&command)
-        || (sign || command == "verify")
-            && (words.iter().any(|w| is_flag(w) || is_key_service(w))
-                || arguments.any(|w| is_image(w, sign)));
+    let arguments = arguments(&words);
+    let (command, arguments) = arguments.split_first()?;
+    let has_file = words.iter().any(|w| *w == "--file" || w.starts_with("--file="));
+    let theirs = match (*command, arguments) {
+        ("sign" | "verify", _) if words.iter().any(|w| is_flag(w) || is_key_service(w)) => true,
+        ("sign" | "verify", arguments) if arguments.iter().any(|w| is_image(w)) => true,
+        // Our only argument is a digest, and none of a digest's digits is beyond f.
+        ("sign", [only]) => !has_file && (is_tagged(only) || is_name(only)),
+        // Ours has a digest before the signature, or a file.
+        ("verify", [only]) => {
+            !has_file && (is_tagged(only) || has_key_file(&words) && is_name(only))
+        }
+        (command, _) => COMMANDS.contains(&command),
+    };
     theirs.then(|| {
         Failure::new(
             Code::Usage,
@@ -82,9 +90,10 @@ pub(super) fn recognise(argv: &[OsString]) -> Option<Failure> {
 }
 
 /// The words that are neither flags nor the values of ours: the command and what it is given.
-fn arguments<'a>(words: &[&'a str]) -> impl Iterator<Item = &'a str> {
+fn arguments<'a>(words: &[&'a str]) -> Vec<&'a str> {
     let cli = Cli::command();
-    let takes_value = |word: &str| {
+    // How many values at most.
+    let values = |word: &str| {
         let ours = cli.get_subcommands().flat_map(|c| c.get_arguments()).chain(cli.get_arguments());
         let named = |arg: &clap::Arg| match word.strip_prefix("--") {
             Some(long) => arg.get_long() == Some(long),
@@ -92,27 +101,29 @@ fn arguments<'a>(words: &[&'a str]) -> impl Iterator<Item = &'a str> {
                 word.chars().nth(1).is_some_and(|c| word.len() == 2 && arg.get_short() == Some(c))
             }
         };
-        ours.filter(|arg| named(arg)).any(|arg| arg.get_action().takes_values())
+        let takers = ours.filter(|arg| named(arg) && arg.get_action().takes_values());
+        takers.map(|arg| arg.get_num_args().map_or(1, |range| range.max_values())).max()
     };
     let mut found = Vec::new();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if !word.starts_with('-') {
+    let mut left = 0;
+    for word in words {
+        if word.starts_with('-') {
+            left = values(word).unwrap_or(0);
+        } else if left > 0 {
+            left -= 1;
+        } else {
             found.push(*word);
-        } else if takes_value(word) {
-            words.next();
         }
     }
-    found.into_iter()
+    found
 }
 
 fn is_flag(word: &str) -> bool {
     FLAGS.iter().any(|flag| word.starts_with(flag))
 }
 
-/// `registry.example/app@sha256:…`, `ghcr.io/owner/app:1.0`; to `sign`, whose only argument is a
-/// digest, also `app:1.0`. A file of that name is a file.
-fn is_image(word: &str, sign: bool) -> bool {
+/// `registry.example/app@sha256:…`, `ghcr.io/owner/app:1.0`. A file of that name is a file.
+fn is_image(word: &str) -> bool {
     if Path::new(word).exists() {
         return false;
     }
@@ -122,15 +133,40 @@ fn is_image(word: &str, sign: bool) -> bool {
             && !h.starts_with('.')
             && (h.contains('.') || h.contains(':') || h == "localhost")
     });
-    word.contains("@sha256:") || registry && !word.contains(' ') || sign && is_tagged(word)
+    word.contains("@sha256:") || registry && !word.contains(' ')
 }
 
-/// `alpine:3.20`: a lower-case name and a tag, which is no port.
+/// `alpine:3.20`: a lower-case name and a tag.
 fn is_tagged(word: &str) -> bool {
-    let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
     word.split_once(':').is_some_and(|(image, tag)| {
-        !image.is_empty() && image.chars().all(name) && !tag.is_empty() && !tag.contains([':', ' '])
+        !image.is_empty()
+            && image.chars().all(in_name)
+            && !tag.is_empty()
+            && !tag.contains([':', ' '])
+            && !Path::new(word).exists()
     })
+}
+
+/// `alpine`: a lower-case name that is neither hexadecimal digits nor a file.
+fn is_name(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_lowercase())
+        && word.chars().all(in_name)
+        && !word.chars().all(|c| c.is_ascii_hexdigit())
+        && !Path::new(word).exists()
+}
+
+fn in_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_')
+}
+
+/// `--key cosign.pub`
+fn has_key_file(words: &[&str]) -> bool {
+    let named = words.windows(2).filter_map(|pair| match pair {
+        ["--key", file] => Some(*file),
+        _ => None,
+    });
+    let joined = words.iter().filter_map(|word| word.strip_prefix("--key="));
+    named.chain(joined).any(|file| [".pub", ".key", ".pem"].iter().any(|end| file.ends_with(end)))
 }
 
 fn is_key_service(word: &str) -> bool {
@@ -155,7 +191,14 @@ mod tests {
             "cosign sign --key cosign.key registry.example/app@sha256:00ff",
             "cosign sign alpine:3.20",
             "cosign sign --key awskms://alias/x app",
+            "cosign sign alpine",
+            "cosign sign --key cosign.key image",
+            "cosign sign --yes img",
             "cosign verify --key cosign.pub ghcr.io/owner/app",
+            "cosign verify --key cosign.pub alpine:3.18",
+            "cosign verify --key cosign.pub image",
+            "cosign verify --key=cosign.pub image",
+            "cosign verify --offline img",
             "cosign verify --certificate-identity me@example.org app",
             "cosign generate-key-pair",
             "cosign verify-blob --key k --signature s file",
@@ -173,6 +216,15 @@ mod tests {
             "cosign sign --key vault 5a7f8d",
             "cosign sign --key vault --file release.tar -o out/release.tar.sig",
             "cosign sign 00ff --wait --timeout 90s --home /tmp/a.b/c",
+            "cosign sign --key vault --with bob carol",
+            "cosign sign --with bob carol --file release",
+            "cosign sign --key vault --with bob,carol -- 00ff",
+            "cosign sign --deliver-to bob --request-id r-1 --purpose x feed",
+            "cosign sign --key vault --file alpine --purpose x",
+            "cosign verify --key vault image",
+            "cosign verify --file release signature",
+            "cosign verify --key backup.key --file release signature",
+            "cosign verify --key backup.key 00ff signature",
             "cosign verify --key vault 00ff ./out/release.tar.sig",
             "cosign verify --public-key ../keys/key.pem 00ff 3045",
             "cosign sign 00ff --peer localhost:7700 -o out.d/sig --purpose a.b/c",

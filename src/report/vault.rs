@@ -51,7 +51,8 @@ impl From<Error> for Failure {
             }
             Error::BadName { name } => {
                 Self::new(Code::Usage, format!("{name:?} is not a usable name")).hint(
-                    "1 to 63 printable characters; for a key letters, digits, '.', '_' and '-'",
+                    "1 to 63 printable characters; for a key 1 to 64 letters, digits, '.', '_' and \
+                     '-', and a letter or digit first",
                 )
             }
             Error::Spent => Self::new(Code::Conflict, "this session was run before")
