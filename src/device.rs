@@ -191,6 +191,14 @@ mod tests {
         assert_eq!(label.as_str(), "al[31mice");
     }
 
+    #[cfg(feature = "cli")]
+    #[test]
+    fn text_from_another_device_is_cleaned_when_it_is_read() {
+        let sent = "pay \u{1b}[2J\u{7} the \u{202e}invoice\u{200b}\n";
+        let read: Label = serde_json::from_str(&serde_json::json!(sent).to_string()).unwrap();
+        assert_eq!(read.as_str(), "pay [2J the invoice");
+    }
+
     #[test]
     fn whatever_a_device_is_called_is_one_word_to_the_shell() {
         for (text, word) in [

@@ -59,7 +59,10 @@ fn the_approver_sees_every_fact_and_their_no_is_exit_3_on_both_sides() {
     let (alice, bob, mut at_bob, to) = two_with_person(&["--once"]);
     let key = text(&alice.run(["keys", "show", "vault"]).succeeds()["public_key"]);
     let digest = fresh_digest();
-    let purpose = "pay \x1b[2J\x1b]0;x\x07 the \u{202e}invoice\u{200b}\n";
+    // Alice's program sends nothing else; what an altered one sends is cleaned when it is read.
+    let hostile = "pay \x1b[2J\x1b]0;x\x07 the \u{202e}invoice\u{200b}\n";
+    alice.run(["sign", &digest, "--peer", &to, "--purpose", hostile]).fails(2, "--purpose");
+    let purpose = "pay [2J]0;x the invoice";
     let sign = ["sign", &digest, "--peer", &to, "--deliver-to", "both", "--purpose", purpose];
     let running = alice.start(sign);
     at_bob.shows("request to sign").shows("key          \"vault\", 2 of 2").shows(&key);
