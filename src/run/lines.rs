@@ -19,12 +19,14 @@ use crate::net::frame::{Life, Session};
 use crate::net::line::{Line, Redial};
 use crate::net::tls::TlsLink;
 use crate::progress::Event;
-use crate::run::reach::{Miss, RETRY, Reached, Route, Target, Way, again, say};
+use crate::run::reach::{HANDSHAKE, Miss, RETRY, Reached, Route, Target, Way, again, say};
 use crate::run::{Node, clock};
 use crate::talk::{Hex, Message, Want};
 
 /// How long a connection may be gone.
 pub const RESUME: Duration = Duration::from_secs(30);
+/// How long something that belongs to a handshake may take on a line that may break meanwhile.
+pub const OVER_A_BREAK: Duration = HANDSHAKE.saturating_add(RESUME);
 
 /// How long a device may be gone at whose address nobody listens: what it knew of the line has
 /// most likely gone with the program.

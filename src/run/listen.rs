@@ -18,7 +18,7 @@ use crate::net::{Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::convene::decline;
-use crate::run::lines::RESUME;
+use crate::run::lines::OVER_A_BREAK;
 use crate::run::reach::{HANDSHAKE, PORT, Way, hear, say};
 use crate::run::rooms::Streams;
 use crate::run::{Node, clock, keygen, lines, pairing, rooms, sign};
@@ -291,9 +291,8 @@ async fn receive(
     let known_as = node.name_of(&link.peer());
     let mut line = lines::answer(node, known_as, link, way);
     // A line that can be resumed may break before anything was said on it.
-    let grace = if *way == Way::Command { Duration::ZERO } else { RESUME };
-    let within = clock::now() + HANDSHAKE + grace;
-    let Ok(Message::Propose(proposal)) = hear(&mut line, within).await else {
+    let patience = if *way == Way::Command { HANDSHAKE } else { OVER_A_BREAK };
+    let Ok(Message::Propose(proposal)) = hear(&mut line, clock::now() + patience).await else {
         return None;
     };
     Some(take_part(node, line, *proposal).await)

@@ -15,8 +15,7 @@ use crate::net::pump::{Handle, pump};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{self, Frame, Kind, Link, LinkError, tunnel};
 use crate::report::{self, Failure};
-use crate::run::lines::RESUME;
-use crate::run::reach::HANDSHAKE;
+use crate::run::lines::OVER_A_BREAK;
 use crate::run::{Names, Node};
 use crate::talk::{Message, Reason};
 
@@ -27,8 +26,6 @@ const INBOX: usize = 64;
 const EARLY: usize = 32;
 /// How long a participant may take to take a message.
 const SEND: Duration = Duration::from_secs(30);
-/// How long a handshake through the requester may take: the lines it runs over may break meanwhile.
-const THROUGH: Duration = HANDSHAKE.saturating_add(RESUME);
 /// How long the last words of a link may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 /// How long the other side may take to be done too: a command of `--via` is killed afterwards.
@@ -127,7 +124,7 @@ impl Table {
                     }
                 }
             });
-            let tls = node.tls.clone().handshake_within(THROUGH);
+            let tls = node.tls.clone().handshake_within(OVER_A_BREAK);
             let (expect, client) = (Expect::Pinned(*fingerprint), self.me < party);
             tokio::spawn(async move {
                 let link = handshake(&tls, io, expect, client).await;

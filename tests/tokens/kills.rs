@@ -9,6 +9,21 @@ use rustix::process::Signal;
 use crate::device::{Device, Listener, Running};
 use crate::holder::{Holder, TOKEN, introduce, serve};
 
+const THERE: [&str; 6] = ["vault", "move", "--to-token", TOKEN, "--identity", "key.txt"];
+const BACK: [&str; 6] = ["vault", "move", "--to-identity", "key.txt", "--identity", "key.txt"];
+
+/// Bob waits, and has made the key `vault` with Alice, whose vault is sealed to a file.
+fn key_with_bob(alice: &Holder) -> (Device, Listener) {
+    alice.run(["init", "--name", "alice", "--identity", "key.txt"]).succeeds();
+    let bob = Device::new("bob");
+    introduce(alice, &bob);
+    let listener = serve(&bob, &alice.name);
+    let address = listener.address();
+    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];
+    alice.run(keygen.iter().chain(&["--identity", "key.txt"])).succeeds();
+    (bob, listener)
+}
+
 /// Runs a command whose `step`-th step on the token is its last; whether it came that far.
 fn killed(alice: &Holder, command: &[&str], step: usize) -> bool {
     let mut command = alice.script(command);
@@ -44,24 +59,16 @@ fn keys_on(alice: &Holder) -> usize {
 fn a_move_that_is_killed_at_any_step_loses_nothing() {
     let mut alice = Holder::new("alice");
     alice.through_stub();
-    alice.run(["init", "--name", "alice", "--identity", "key.txt"]).succeeds();
-    let bob = Device::new("bob");
-    introduce(&alice, &bob);
-    let listener = serve(&bob, &alice.name);
-    let address = listener.address();
-    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];
-    alice.run(keygen.iter().chain(&["--identity", "key.txt"])).succeeds();
+    let (_bob, listener) = key_with_bob(&alice);
 
-    let there = ["vault", "move", "--to-token", TOKEN, "--identity", "key.txt"];
-    let back = ["vault", "move", "--to-identity", "key.txt", "--identity", "key.txt"];
     for step in 1.. {
-        let killed_there = killed(&alice, &there, step);
+        let killed_there = killed(&alice, &THERE, step);
         signs(&alice, &listener);
-        alice.run(there).succeeds();
+        alice.run(THERE).succeeds();
         assert!(alice.location("vault").starts_with(TOKEN), "step {step}");
-        let killed_back = killed(&alice, &back, step);
+        let killed_back = killed(&alice, &BACK, step);
         signs(&alice, &listener);
-        alice.run(back).succeeds();
+        alice.run(BACK).succeeds();
         assert!(alice.location("vault").ends_with(".age"), "step {step}");
         assert!(!alice.objects().contains(&"Data object".to_owned()), "step {step}");
         if !killed_there && !killed_back {
@@ -75,26 +82,18 @@ fn a_move_that_is_killed_at_any_step_loses_nothing() {
 #[test]
 fn a_move_that_is_killed_while_it_destroys_what_is_old_loses_nothing() {
     let alice = Holder::new("alice");
-    alice.run(["init", "--name", "alice", "--identity", "key.txt"]).succeeds();
-    let bob = Device::new("bob");
-    introduce(&alice, &bob);
-    let listener = serve(&bob, &alice.name);
-    let address = listener.address();
-    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];
-    alice.run(keygen.iter().chain(&["--identity", "key.txt"])).succeeds();
+    let (_bob, listener) = key_with_bob(&alice);
     let share = PathBuf::from(alice.location("vault"));
     let doomed = alice.home().join("data/.old");
     let header = alice.home().join("data/vault.json");
     let is_sealed_to_a_file = || std::fs::read_to_string(&header).unwrap().contains("\"identity\"");
 
-    let there = ["vault", "move", "--to-token", TOKEN, "--identity", "key.txt"];
-    let back = ["vault", "move", "--to-identity", "key.txt", "--identity", "key.txt"];
     // The share or its note is being destroyed, or the key on the token is about to be.
     let moves: [(_, &dyn Fn() -> bool); 4] = [
-        (there, &|| doomed.exists()),
-        (back, &|| doomed.exists()),
-        (there, &|| doomed.exists()),
-        (back, &is_sealed_to_a_file),
+        (THERE, &|| doomed.exists()),
+        (BACK, &|| doomed.exists()),
+        (THERE, &|| doomed.exists()),
+        (BACK, &is_sealed_to_a_file),
     ];
     for (command, moment) in moves.iter().cycle().take(12) {
         let keys = keys_on(&alice);
@@ -110,7 +109,7 @@ fn a_move_that_is_killed_while_it_destroys_what_is_old_loses_nothing() {
         signs(&alice, &listener);
         let again = alice.run(command);
         assert_eq!(again.code, Some(0), "{}", again.stderr);
-        if *command == back && keys_on(&alice) == keys {
+        if *command == BACK && keys_on(&alice) == keys {
             assert!(again.stderr.contains("may still be on its token"), "{}", again.stderr);
         }
         signs(&alice, &listener);
@@ -120,19 +119,12 @@ fn a_move_that_is_killed_while_it_destroys_what_is_old_loses_nothing() {
 #[test]
 fn a_damaged_share_on_the_disk_never_takes_the_place_of_a_whole_one_on_the_token() {
     let alice = Holder::new("alice");
-    alice.run(["init", "--name", "alice", "--identity", "key.txt"]).succeeds();
-    let bob = Device::new("bob");
-    introduce(&alice, &bob);
-    let listener = serve(&bob, &alice.name);
-    let address = listener.address();
-    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];
-    alice.run(keygen.iter().chain(&["--identity", "key.txt"])).succeeds();
+    let (_bob, listener) = key_with_bob(&alice);
     let share = alice.location("vault");
-    let there = ["vault", "move", "--to-token", TOKEN, "--identity", "key.txt"];
-    alice.run(there).succeeds();
+    alice.run(THERE).succeeds();
     std::fs::write(&share, [0; 33_000]).unwrap();
     std::fs::set_permissions(&share, Permissions::from_mode(0o600)).unwrap();
-    alice.run(there).succeeds();
+    alice.run(THERE).succeeds();
     assert!(alice.location("vault").starts_with(TOKEN));
     signs(&alice, &listener);
 }
