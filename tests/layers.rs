@@ -1,7 +1,11 @@
 //! Who may import whom: the table of ARCHITECTURE.md, enforced.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::{Attribute, Item, Meta};
 
 /// Each module and what it may import; `*` is everything.
 const TABLE: &[(&str, &[&str])] = &[
@@ -31,29 +35,163 @@ const TABLE: &[(&str, &[&str])] = &[
 fn no_module_imports_what_lies_above_it() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
-    for (module, allowed) in TABLE {
+    for (module, _) in TABLE {
         let mut files = vec![source.join(format!("{module}.rs"))];
         collect(&source.join(module), &mut files);
         for file in files {
+            let place = file.strip_prefix(&source).unwrap();
             let text = fs::read_to_string(&file).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for import in code.split("crate::").skip(1) {
-                let target: String =
-                    import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let fine = target == *module
-                    || allowed.contains(&"*")
-                    || allowed.contains(&target.as_str())
-                    || !TABLE.iter().any(|(name, _)| *name == target);
-                if !fine {
-                    wrong.push(format!("{}: {module} must not import {target}", file.display()));
-                }
-            }
+            let bad = forbidden(module, place, &text);
+            wrong.extend(
+                bad.iter().map(|b| format!("{}: {module} must not use {b}", file.display())),
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn collect(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
+#[test]
+fn every_module_is_in_the_table() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut names: Vec<String> = fs::read_dir(source)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .filter(|name| name != "lib" && name != "main")
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut table: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
+    table.sort_unstable();
+    assert_eq!(names, table);
+}
+
+#[test]
+fn every_way_to_write_a_forbidden_import_is_seen() {
+    let bad = [
+        "use crate::net::Link;",
+        "use crate::{device, net};",
+        "use crate::{device::hex, net::{Link, Frame}};",
+        "use super::super::net::Link;",
+        "use super::super::{device, net};",
+        "mod inner { use super::super::super::net::Link; }",
+        "fn f() -> crate::net::Link { todo!() }",
+        "fn f() { g!(crate::net::CAP) }",
+        "use crate::*;",
+        "use crate as root;",
+        "use cosign::net;",
+        "#[cfg(not(test))] use crate::net::Link;",
+        "#[cfg(test)] mod tests { use crate::net::Link; } use crate::net::Frame;",
+    ];
+    for text in bad {
+        assert!(!forbidden("vault", Path::new("vault/keys.rs"), text).is_empty(), "{text}");
+    }
+    let fine = [
+        "use crate::device::hex; pub(crate) fn f() {} pub(in crate::vault) fn g() {}",
+        "use crate::{device, secret::Secret}; use super::super::token;",
+        "#[cfg(test)] mod tests { use crate::net::Link; }",
+        "#[cfg(all(test, unix))] use crate::net::Link;",
+        "/// See crate::net. \n fn f() { g(\"crate::net\") } // crate::net",
+    ];
+    for text in fine {
+        let found = forbidden("vault", Path::new("vault/keys.rs"), text);
+        assert_eq!(found, Vec::<String>::new(), "{text}");
+    }
+}
+
+/// What the file at `place` below src/ uses and `module` may not, apart from its tests.
+fn forbidden(module: &str, place: &Path, text: &str) -> Vec<String> {
+    let allowed = TABLE.iter().find(|(name, _)| *name == module).unwrap().1;
+    let depth = place.components().count();
+    let mut used = Vec::new();
+    let file = syn::parse_file(text).unwrap();
+    file.items.iter().for_each(|item| walk(item, depth, &mut used));
+    used.retain(|target| {
+        let known = target == "*" || TABLE.iter().any(|(name, _)| name == target);
+        known && target != module && !allowed.contains(&"*") && !allowed.contains(&target.as_str())
+    });
+    used
+}
+
+/// Collects the modules below the crate's root that `item` names, at `depth` modules below it.
+fn walk(item: &Item, depth: usize, used: &mut Vec<String>) {
+    if attributes(item).iter().any(is_test) {
+        return;
+    }
+    match item {
+        Item::Mod(inner) => {
+            let items = inner.content.iter().flat_map(|(_, items)| items);
+            items.for_each(|item| walk(item, depth + 1, used));
+        }
+        item => scan(item.to_token_stream(), depth, used),
+    }
+}
+
+/// Whether `#[cfg(…)]` keeps what it is on out of everything but tests.
+fn is_test(attribute: &Attribute) -> bool {
+    let Meta::List(list) = &attribute.meta else { return false };
+    let condition: String =
+        list.tokens.to_string().chars().filter(|c| !c.is_whitespace()).collect();
+    list.path.is_ident("cfg") && (condition == "test" || condition.starts_with("all(test,"))
+}
+
+fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(i) => &i.attrs,
+        Item::Enum(i) => &i.attrs,
+        Item::Fn(i) => &i.attrs,
+        Item::Impl(i) => &i.attrs,
+        Item::Macro(i) => &i.attrs,
+        Item::Mod(i) => &i.attrs,
+        Item::Static(i) => &i.attrs,
+        Item::Struct(i) => &i.attrs,
+        Item::Trait(i) => &i.attrs,
+        Item::Type(i) => &i.attrs,
+        Item::Use(i) => &i.attrs,
+        _ => &[],
+    }
+}
+
+/// Looks for paths that begin at the crate's root: `crate::…`, `cosign::…`, or as many `super::` as
+/// lead there.
+fn scan(tokens: TokenStream, depth: usize, used: &mut Vec<String>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let word = |at: usize| tokens.get(at).map(ToString::to_string).unwrap_or_default();
+    let mut at = 0;
+    while at < tokens.len() {
+        if let TokenTree::Group(group) = &tokens[at] {
+            scan(group.stream(), depth, used);
+        }
+        let mut end = at + 1;
+        let mut steps = usize::from(word(at) == "super");
+        while steps > 0 && word(end) == ":" && word(end + 2) == "super" {
+            (steps, end) = (steps + 1, end + 3);
+        }
+        if steps == depth || matches!(word(at).as_str(), "crate" | "cosign") {
+            if word(end) == "as" {
+                used.push("*".to_owned());
+            } else if word(end) == ":" && word(end + 1) == ":" {
+                first_names(tokens.get(end + 2), used);
+            }
+        }
+        at = if steps > 0 { end } else { at + 1 };
+    }
+}
+
+/// The first name of each path in `token`: a name, `*`, or a list in braces.
+fn first_names(token: Option<&TokenTree>, used: &mut Vec<String>) {
+    let Some(TokenTree::Group(group)) = token else {
+        used.extend(token.map(ToString::to_string));
+        return;
+    };
+    if group.delimiter() == Delimiter::Brace {
+        let list: Vec<TokenTree> = group.stream().into_iter().collect();
+        for path in list.split(|token| token.to_string() == ",") {
+            first_names(path.first(), used);
+        }
+    }
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
