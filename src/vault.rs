@@ -46,7 +46,7 @@ use document::{digits, fingerprint};
 pub use error::{Altered, Error};
 use file::{Durability, Writer};
 pub use home::Home;
-pub use keys::{KeyLock, KeyRecord, KeyState, PartyRecord};
+pub use keys::{Confirmed, KeyLock, KeyRecord, KeyState, PartyRecord};
 pub use ledger::Ledger;
 pub use log::{Chain, Entry, Log};
 pub use peers::{PeerRecord, Peers};

@@ -298,9 +298,6 @@ async fn run(
     let mut keep = |what: Persist| match what {
         Persist::PendingShare(pending) => {
             let record = record(&pending.share, name, generation, &parties);
-            if ceremony == "refresh" {
-                give_up_older(node, name)?;
-            }
             node.vault.store_pending(
                 &record,
                 &pending.share.to_bytes(),
@@ -330,16 +327,6 @@ async fn run(
                 failure
             })
         }
-    }
-}
-
-/// Forgets what an earlier refresh left pending. Every party has just made newer shares from the
-/// active ones, so none of them has taken the older pending ones into use, and without this
-/// device none ever can.
-fn give_up_older(node: &Node, name: &str) -> Result<(), Failure> {
-    match records::pending(&node.home, name)? {
-        Some(older) => Ok(node.vault.discard_pending(name, &older.epoch)?),
-        None => Ok(()),
     }
 }
 

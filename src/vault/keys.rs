@@ -1,10 +1,11 @@
 //! Key shares: one directory for each key, one sealed file for each epoch, or a note of where on a
 //! token the sealed share is.
 //!
-//! A key has an **active** epoch, which signs, or a **pending** one, which waits until every party
-//! has stored its share, or after a refresh both. `key.json` says which is which; it is replaced in
-//! one step, after the files it names were written and before those it no longer names are
-//! destroyed. A share that it does not name was never announced to anybody.
+//! A key has an **active** epoch, which every party is known to hold, or **pending** ones, which wait
+//! until every party has said that it has stored its share, or after a refresh both. They are in the
+//! order in which they were stored; the active one is the oldest. `key.json` says which is which; it
+//! is replaced in one step, after the files it names were written and before those it no longer names
+//! are destroyed. A share that it does not name was never announced to anybody.
 //!
 //! The note is there before the object on the token, and goes after it, so that no object is ever
 //! without one. Where file and note are both there, the file counts.
@@ -13,7 +14,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
 use super::document::{self, digits, fingerprint};
@@ -71,11 +72,46 @@ pub struct KeyRecord {
     pub state: KeyState,
 }
 
+/// How many epochs of one key may be pending at a time.
+pub const MAX_PENDING: usize = 8;
+
 /// `key.json`.
 #[derive(Default, Serialize, Deserialize)]
 struct KeyFile {
     active: Option<KeyRecord>,
-    pending: Option<KeyRecord>,
+    /// The oldest first.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pending: Vec<KeyRecord>,
+}
+
+/// `pending` of [`KeyFile`], also where it is the only record or `null`.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KeyRecord>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Pending {
+        One(Option<KeyRecord>),
+        Several(Vec<KeyRecord>),
+    }
+    Ok(match Pending::deserialize(deserializer)? {
+        Pending::One(record) => record.into_iter().collect(),
+        Pending::Several(records) => records,
+    })
+}
+
+/// A party's word that it has stored its share of an epoch, as it arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// The party's index.
+    pub party: u8,
+    /// What it said.
+    #[serde(with = "digits")]
+    pub statement: [u8; 32],
+}
+
+/// `EPOCH.confirmed`: which parties have confirmed an epoch.
+#[derive(Default, Serialize, Deserialize)]
+struct ConfirmedFile {
+    confirmed: Vec<Confirmed>,
 }
 
 /// Where a sealed share is.
@@ -97,7 +133,7 @@ struct Note {
 #[derive(Debug)]
 pub struct KeyLock(#[expect(dead_code, reason = "holds the lock for as long as it is open")] File);
 
-/// All keys, by name: the active record of each first, then the pending one.
+/// All keys, by name: the active record of each first, then the pending ones, the oldest first.
 ///
 /// # Errors
 ///
@@ -107,21 +143,19 @@ pub fn list(home: &Home) -> Result<Vec<KeyRecord>, Error> {
     for dir in file::list(&home.keys())? {
         let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if check_file_name(name).is_ok() {
-            let KeyFile { active, pending } = KeyFile::read(home, name)?.unwrap_or_default();
-            records.extend(active.into_iter().chain(pending));
+            records.extend(KeyFile::read(home, name)?.unwrap_or_default().into_records());
         }
     }
     Ok(records)
 }
 
-/// The records of one key: the active one first, then the pending one.
+/// The records of one key: the active one first, then the pending ones, the oldest first.
 ///
 /// # Errors
 ///
 /// [`Error::NotFound`] if there is no such key, and as [`list`].
 pub fn find(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
-    let KeyFile { active, pending } = KeyFile::existing(home, name)?;
-    Ok(active.into_iter().chain(pending).collect())
+    Ok(KeyFile::existing(home, name)?.into_records().collect())
 }
 
 /// Where the sealed share of an epoch is.
@@ -155,6 +189,18 @@ pub fn confirmation(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<u8>
     check_file_name(name)?;
     let path = epoch_file(home, name, epoch, CONFIRMATION);
     file::read(&path)?.ok_or_else(|| Error::not_found("confirmation", name))
+}
+
+/// The confirmations of an epoch that [`Vault::store_confirmed`] stored, to be checked before they
+/// count.
+///
+/// # Errors
+///
+/// [`Error::Corrupt`] if the file is not one, [`Error::LooseMode`], [`Error::Io`].
+pub fn confirmed(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<Confirmed>, Error> {
+    check_file_name(name)?;
+    let file = document::read::<ConfirmedFile>(&epoch_file(home, name, epoch, CONFIRMED))?;
+    Ok(file.unwrap_or_default().confirmed)
 }
 
 /// Keeps every other ceremony off a key, which need not exist yet.
@@ -199,33 +245,13 @@ impl Vault {
         delete_with(&self.home, name, self.token.as_deref())
     }
 
-    /// Forgets a pending epoch and destroys its share. A key that was never active goes with it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] if there is no such key, or if this is not its pending epoch;
-    /// [`Error::Token`].
-    pub fn discard_pending(&self, name: &str, epoch: &[u8; 32]) -> Result<(), Error> {
-        let (home, token) = (&self.home, self.token.as_deref());
-        let writer = Writer::lock(home)?;
-        let mut file = KeyFile::existing(home, name)?;
-        if file.pending.take_if(|record| record.epoch == *epoch).is_none() {
-            return Err(Error::not_found("pending key", name));
-        }
-        if file.active.is_none() {
-            return bury(&writer, home, name, token);
-        }
-        file.write(&writer, home, name)?;
-        sweep(&writer, home, name, &file, token)
-    }
-
     /// Stores the share of a new epoch, durably: of a new key, or of a refresh beside the active
     /// epoch of the same key. `confirmation` is kept unsealed beside it.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] if the name is taken by another key, if an epoch is pending already, or
-    /// if there is a share of this epoch. Nothing is overwritten.
+    /// [`Error::Conflict`] if the name is taken by another key, if [`MAX_PENDING`] epochs are pending
+    /// already, or if there is a share of this epoch. Nothing is overwritten.
     pub fn store_pending(
         &self,
         record: &KeyRecord,
@@ -237,11 +263,9 @@ impl Vault {
         let writer = Writer::lock(home)?;
         bury_the_dead(&writer, home, self.token.as_deref())?;
         let mut file = KeyFile::read(home, name)?.unwrap_or_default();
-        if file.pending.is_some() {
-            return Err(Error::conflict("pending key", name));
-        }
-        if file.active.as_ref().is_some_and(|active| !record.follows(active)) {
-            return Err(Error::conflict("key", name));
+        if file.pending.len() >= MAX_PENDING || file.records().any(|held| !record.follows(held)) {
+            let what = if file.active.is_some() { "key" } else { "pending key" };
+            return Err(Error::conflict(what, name));
         }
         let path = epoch_file(home, name, &record.epoch, SHARE);
         let sealed = self.keyring.seal(share.expose()).map_err(Error::io(&path))?;
@@ -258,12 +282,44 @@ impl Vault {
         if !bool::from(self.share(name, &record.epoch)?.ct_eq(share)) {
             return Err(Error::corrupt(&path, "reads back differently"));
         }
-        file.pending = Some(KeyRecord { state: KeyState::Pending, ..record.clone() });
+        file.pending.push(KeyRecord { state: KeyState::Pending, ..record.clone() });
         file.write(&writer, home, name)
     }
 
-    /// Makes a pending epoch the active one, in one step, then destroys the shares of all others.
-    /// Doing it again is harmless, and finishes what an error or a crash interrupted.
+    /// Keeps what a party said when it confirmed an epoch, durably. A file of confirmations that
+    /// cannot be read is replaced: it holds nothing that cannot be asked for again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such key or epoch.
+    pub fn store_confirmed(
+        &self,
+        name: &str,
+        epoch: &[u8; 32],
+        said: &Confirmed,
+    ) -> Result<(), Error> {
+        let home = &self.home;
+        let writer = Writer::lock(home)?;
+        if !KeyFile::existing(home, name)?.records().any(|record| record.epoch == *epoch) {
+            return Err(Error::not_found("key", name));
+        }
+        let mut confirmed = match confirmed(home, name, epoch) {
+            Err(Error::Corrupt { .. }) => Vec::new(),
+            read => read?,
+        };
+        if confirmed.contains(said) {
+            return Ok(());
+        }
+        confirmed.retain(|other| other.party != said.party);
+        confirmed.push(said.clone());
+        let path = epoch_file(home, name, epoch, CONFIRMED);
+        let bytes = document::to_bytes(&path, ConfirmedFile { confirmed })?;
+        writer.replace(&path, &bytes, Durability::Synced)
+    }
+
+    /// Makes a pending epoch the active one, in one step, then destroys the shares of all older ones.
+    /// Newer ones stay pending. Doing it again is harmless, and finishes what an error or a crash
+    /// interrupted.
     ///
     /// # Errors
     ///
@@ -275,8 +331,9 @@ impl Vault {
         let writer = Writer::lock(home)?;
         let mut file = KeyFile::existing(home, name)?;
         self.share(name, epoch)?;
-        if let Some(pending) = file.pending.take_if(|record| record.epoch == *epoch) {
-            file.active = Some(KeyRecord { state: KeyState::Active, ..pending });
+        if let Some(position) = file.pending.iter().position(|record| record.epoch == *epoch) {
+            let newest_done = file.pending.drain(..=position).next_back();
+            file.active = newest_done.map(|record| KeyRecord { state: KeyState::Active, ..record });
             file.write(&writer, home, name)?;
         }
         match &file.active {
@@ -419,11 +476,13 @@ impl Serialize for Location {
 }
 
 impl KeyRecord {
-    /// Whether this can be a refresh of `active`.
-    fn follows(&self, active: &Self) -> bool {
-        self.public_key == active.public_key
-            && self.epoch != active.epoch
-            && self.generation > active.generation
+    /// Whether this can be stored beside `held`, which is older. Two refreshes of one epoch, of which
+    /// the first was left pending, have the same generation.
+    fn follows(&self, held: &Self) -> bool {
+        self.public_key == held.public_key
+            && self.epoch != held.epoch
+            && self.generation > 1
+            && (self.generation > held.generation || held.state == KeyState::Pending)
     }
 }
 
@@ -461,6 +520,10 @@ impl KeyFile {
     fn records(&self) -> impl Iterator<Item = &KeyRecord> {
         self.active.iter().chain(&self.pending)
     }
+
+    fn into_records(self) -> impl Iterator<Item = KeyRecord> {
+        self.active.into_iter().chain(self.pending)
+    }
 }
 
 /// Destroys the files, and the objects on the token, of all epochs that `file` does not name.
@@ -474,7 +537,9 @@ fn sweep(
     let dir = home.keys().join(name);
     let kept: Vec<PathBuf> = file
         .records()
-        .flat_map(|record| [SHARE, NOTE, CONFIRMATION].map(|ending| (record.epoch, ending)))
+        .flat_map(|record| {
+            [SHARE, NOTE, CONFIRMATION, CONFIRMED].map(|ending| (record.epoch, ending))
+        })
         .map(|(epoch, ending)| epoch_file(home, name, &epoch, ending))
         .chain([KeyFile::path(home, name)])
         .collect();
@@ -578,6 +643,7 @@ fn epoch_file(home: &Home, name: &str, epoch: &[u8; 32], ending: &str) -> PathBu
 const SHARE: &str = "age";
 const NOTE: &str = "token";
 const CONFIRMATION: &str = "confirmation";
+const CONFIRMED: &str = "confirmed";
 /// No key can have this name.
 const GRAVE: &str = ".deleted";
 
@@ -744,18 +810,69 @@ mod tests {
     }
 
     #[test]
-    fn discarding_a_pending_epoch_leaves_the_active_one() {
+    fn an_epoch_that_becomes_active_replaces_the_older_ones_and_no_newer_one() {
+        let (home, vault) = vault_with_key();
+        for (epoch, generation) in [(2, 2), (3, 2), (4, 3)] {
+            store(&vault, &record("k", epoch, generation)).unwrap();
+        }
+        vault.activate("k", &[3; 32]).unwrap();
+        assert_eq!(find(&home, "k").unwrap(), [active(record("k", 3, 2)), record("k", 4, 3)]);
+        for (epoch, kept) in [(1, false), (2, false), (3, true), (4, true)] {
+            assert_eq!(vault.share("k", &[epoch; 32]).is_ok(), kept, "{epoch}");
+        }
+        assert!(matches!(vault.activate("k", &[2; 32]), Err(Error::NotFound { .. })));
+    }
+
+    #[test]
+    fn a_refresh_too_many_is_refused_and_nothing_is_lost() {
+        let (home, vault) = vault_with_key();
+        let last = u8::try_from(MAX_PENDING).unwrap() + 1;
+        for epoch in 2..=last {
+            store(&vault, &record("k", epoch, 2)).unwrap();
+        }
+        let result = store(&vault, &record("k", last + 1, 2));
+        assert!(matches!(result, Err(Error::Conflict { what: "key", .. })));
+        assert_eq!(find(&home, "k").unwrap().len(), MAX_PENDING + 1);
+        (1..=last).for_each(|epoch| drop(vault.share("k", &[epoch; 32]).unwrap()));
+    }
+
+    #[test]
+    fn a_key_file_with_one_pending_record_or_none_still_reads() {
         let (home, vault) = vault_with_key();
         store(&vault, &record("k", 2, 2)).unwrap();
-        let wrong = vault.discard_pending("k", &[1; 32]);
-        assert!(matches!(wrong, Err(Error::NotFound { what: "pending key", .. })));
-        vault.discard_pending("k", &[2; 32]).unwrap();
+        let path = home.keys().join("k/key.json");
+        let mut file: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        file["pending"] = file["pending"][0].take();
+        fs::write(&path, file.to_string()).unwrap();
+        assert_eq!(find(&home, "k").unwrap(), [active(record("k", 1, 1)), record("k", 2, 2)]);
+        file["pending"] = serde_json::Value::Null;
+        fs::write(&path, file.to_string()).unwrap();
         assert_eq!(find(&home, "k").unwrap(), [active(record("k", 1, 1))]);
-        assert!(!share_file(&home, "k", &[2; 32]).exists());
+    }
 
-        store(&vault, &record("new", 3, 1)).unwrap();
-        vault.discard_pending("new", &[3; 32]).unwrap();
-        assert!(!home.keys().join("new").exists());
+    #[test]
+    fn what_parties_confirmed_is_kept_for_as_long_as_the_epoch() {
+        let (home, vault) = vault_with_key();
+        let said = |party, byte| Confirmed { party, statement: [byte; 32] };
+        assert_eq!(confirmed(&home, "k", &[1; 32]).unwrap(), []);
+        for of in [said(2, 7), said(3, 8), said(2, 9)] {
+            vault.store_confirmed("k", &[1; 32], &of).unwrap();
+        }
+        assert_eq!(confirmed(&home, "k", &[1; 32]).unwrap(), [said(3, 8), said(2, 9)]);
+        let missing = vault.store_confirmed("k", &[2; 32], &said(2, 7));
+        assert!(matches!(missing, Err(Error::NotFound { .. })));
+
+        let path = epoch_file(&home, "k", &[1; 32], CONFIRMED);
+        fs::write(&path, b"{}").unwrap();
+        let unreadable = confirmed(&home, "k", &[1; 32]);
+        assert!(matches!(unreadable, Err(Error::Corrupt { path: p, .. }) if p == path));
+        vault.store_confirmed("k", &[1; 32], &said(2, 7)).unwrap();
+        assert_eq!(confirmed(&home, "k", &[1; 32]).unwrap(), [said(2, 7)]);
+
+        store(&vault, &record("k", 2, 2)).unwrap();
+        vault.activate("k", &[2; 32]).unwrap();
+        assert!(!path.exists());
     }
 
     #[test]
@@ -826,7 +943,10 @@ mod tests {
             bad(find(&home, name).err());
             bad(lock(&home, name).err());
             bad(delete(&home, name).err());
-            bad(vault.discard_pending(name, &[1; 32]).err());
+            bad(confirmed(&home, name, &[1; 32]).err());
+            bad(vault
+                .store_confirmed(name, &[1; 32], &Confirmed { party: 2, statement: [0; 32] })
+                .err());
         }
         let longest = "k".repeat(64);
         for name in ["k", "Vault_2.old-1", &longest] {
