@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::device::{Fingerprint, shell_word};
+use crate::device::{Fingerprint, Label, shell_word};
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
@@ -407,16 +407,43 @@ pub fn withdrawn(name: &str) -> Failure {
     Failure::new(Code::Aborted, format!("{name} withdrew the request"))
 }
 
+/// The time zone of this machine is not known, or `TZ` names one that does not exist.
+pub fn no_time_zone(named: Option<&str>) -> Failure {
+    let why = match named {
+        Some(zone) => format!("there is no time zone {:?}, which TZ names", Label::new(zone)),
+        None => "the time zone of this machine is not known".to_owned(),
+    };
+    Failure::new(Code::Usage, why)
+        .hint("set TZ to one that exists, such as TZ=Europe/Zurich or TZ=UTC")
+}
+
 /// The owner of this device said no.
 pub fn denied_here(ceremony: &str) -> Failure {
     Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))
 }
 
+/// Why a policy says no. Rules count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// This rule denies it.
+    Rule(usize),
+    /// This rule would allow it but has been used as often as it may be.
+    UsedUp(usize),
+    /// No rule allows it.
+    NoRule,
+}
+
 /// The policy of this device said no: that rule of it, or none that would allow it.
-pub fn policy_here(ceremony: &str, requester: &str, rule: Option<usize>) -> Failure {
-    let (why, what) = match rule {
-        Some(n) => (format!("rule {n} of the policy denies"), format!("put one before rule {n}")),
-        None => ("no rule of the policy allows".to_owned(), "add one".to_owned()),
+pub fn policy_here(ceremony: &str, requester: &str, refusal: Refusal) -> Failure {
+    let (why, what) = match refusal {
+        Refusal::Rule(n) => {
+            (format!("rule {n} of the policy denies"), format!("put one before rule {n}"))
+        }
+        Refusal::UsedUp(n) => (
+            format!("rule {n} of the policy is used up and no other rule allows"),
+            format!("raise max_count in rule {n}, or add a rule,"),
+        ),
+        Refusal::NoRule => ("no rule of the policy allows".to_owned(), "add one".to_owned()),
     };
     Failure::new(Code::Policy, format!("{why} this {ceremony} by {requester}")).hint(format!(
         "the first rule whose every field matches decides; {what} if this should pass"

@@ -9,7 +9,7 @@
 //! data/   vault.json  identity.age  identity.recovery.age  device.json  device.age
 //!         keys/NAME/key.json  keys/NAME/EPOCH.age or EPOCH.token  keys/NAME/EPOCH.confirmation
 //! config/ peers.json
-//! state/  ledger.jsonl  log.jsonl  log.head  attempts.json  signatures/ID.json
+//! state/  ledger.jsonl  log.jsonl  log.head  attempts.json  policy.json  signatures/ID.json
 //! ```
 //!
 //! The vault knows no protocol type: shares are bytes to it. Time is an argument, in seconds since
@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod log;
 pub mod peers;
 pub mod signatures;
+pub mod uses;
 
 mod document;
 mod error;
@@ -52,6 +53,7 @@ pub use log::{Chain, Entry, Log};
 pub use peers::{PeerRecord, Peers};
 pub use reseal::Resealed;
 use seal::{Keyring, Unopened};
+pub use uses::Uses;
 
 /// What a new vault is sealed with.
 #[derive(Debug)]

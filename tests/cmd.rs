@@ -801,6 +801,48 @@ action = "deny"
     }
 
     #[test]
+    fn a_rule_that_lets_anything_pass_is_pointed_out() {
+        let sandbox = with_rules();
+        let rule = "[[rule]]\npeer = \"bob\"\naction = \"allow\"\npurpose = 'release .*'\n";
+        sandbox.write("open.toml", rule);
+        let shown = sandbox.run(["policy", "check", "open.toml"]).exits(0).stdout();
+        assert!(shown.contains("any digest") && shown.contains("`.*`"), "{shown}");
+        sandbox.write("open.toml", format!("{rule}digest = [\"{}\"]\n", "5a".repeat(32)));
+        let shown = sandbox.run(["policy", "check", "open.toml"]).exits(0).stdout();
+        assert!(!shown.contains("any digest"), "{shown}");
+    }
+
+    #[test]
+    fn a_count_on_a_rule_that_denies_is_refused_with_its_line() {
+        let sandbox = with_rules();
+        let rule = "[[rule]]\npeer = \"bob\"\naction = \"deny\"\nmax_count = 3\n";
+        sandbox.write("deny.toml", rule);
+        for args in [&["policy", "check"][..], &["listen", "--policy"]] {
+            let ended = sandbox.run(args.iter().chain(&["deny.toml"])).exits(2);
+            ended.complains("line 4, column 13: rule 1 denies", "");
+        }
+    }
+
+    #[test]
+    fn a_time_zone_that_does_not_exist_decides_no_hours() {
+        let sandbox = with_rules();
+        let rule = "[[rule]]\npeer = \"bob\"\naction = \"allow\"\n";
+        sandbox.write("hours.toml", format!("{rule}hours = \"08:00-18:00\"\n"));
+        let zone = |zone: &str, args: &[&str]| {
+            Ended::of(sandbox.command(args.iter().copied()).env("TZ", zone))
+        };
+        for args in [&["policy", "check", "hours.toml"][..], &["listen", "--policy", "hours.toml"]]
+        {
+            zone("Mars/Olympus_Mons", args).exits(2).complains("Mars/Olympus_Mons", "TZ=");
+        }
+        zone("UTC", &["policy", "check", "hours.toml"]).exits(0);
+        zone("EST5EDT,M3.2.0,M11.1.0", &["policy", "check", "hours.toml"]).exits(0);
+        // Without hours it matters to nothing.
+        sandbox.write("any.toml", rule);
+        zone("Mars/Olympus_Mons", &["policy", "check", "any.toml"]).exits(0);
+    }
+
+    #[test]
     fn a_field_of_a_request_is_given_once() {
         let ended = check(&with_rules(), &["peer=bob", "peer=carol"]).exits(2);
         ended.complains("peer=carol: given twice", "once");

@@ -356,7 +356,13 @@ fn clock_stands(home: &Home) -> Check {
         _ if now < BUILT => {
             Check::fail("clock", format!("it is {shown}, before this was made"), hint)
         }
-        _ => Check::ok("clock", format!("{shown}, local offset {}", clock::local_now().offset())),
+        _ => match clock::local_now() {
+            Ok(local) => Check::ok("clock", format!("{shown}, local offset {}", local.offset())),
+            Err(failure) => {
+                let hint = failure.hint.unwrap_or_default();
+                Check::warn("clock", format!("{shown}; {}", failure.message), hint)
+            }
+        },
     }
 }
 

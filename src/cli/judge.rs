@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::cli::policy::{Decision, Policy};
 use crate::device::hex;
 use crate::progress::{Event, RequestView};
-use crate::report::{Code, Failure};
-use crate::run::judge::{Answer, Comparison, Judge, Verdict};
+use crate::report::{Code, Failure, Refusal};
+use crate::run::judge::{Answer, Charge, Comparison, Judge, Verdict};
 use crate::ui::{Prompter, Screen};
 
 /// The person at this terminal decides about everything.
@@ -79,6 +79,29 @@ impl Rules {
     pub(super) fn new(policy: Policy, prompter: Prompter, screen: Screen) -> Self {
         Self { policy, person: Person::new(prompter), screen }
     }
+
+    /// Looks at the clock, and says so if it was set back.
+    ///
+    /// # Errors
+    /// The time cannot be remembered.
+    pub(super) fn watched(&self) -> Result<(), Failure> {
+        self.policy.watch_clock()?.into_iter().for_each(|warning| self.screen.note(warning));
+        Ok(())
+    }
+
+    /// A yes by this rule, with what takes its use back.
+    fn yes(&self, rule: usize) -> Verdict {
+        let Some(refund) = self.policy.refund(rule) else { return Verdict::Yes };
+        let screen = self.screen.clone();
+        Verdict::Charged(Charge::new(move || {
+            screen.note(match refund() {
+                Ok(()) => format!("nothing was signed: the use of rule {rule} is given back"),
+                Err(failure) => {
+                    format!("the use of rule {rule} stays counted: {}", failure.message)
+                }
+            });
+        }))
+    }
 }
 
 impl Judge for Rules {
@@ -89,12 +112,12 @@ impl Judge for Rules {
     fn approve(&self, request: RequestView) -> Answer<'_> {
         Box::pin(async move {
             self.screen.show(&Event::Request(request.clone()));
-            match self.policy.decide(&request) {
-                Ok(Decision::Allow(_)) => Verdict::Yes,
-                Ok(Decision::Deny(rule)) => Verdict::Policy(rule),
+            match self.watched().and_then(|()| self.policy.decide(&request)) {
+                Ok(Decision::Allow(rule)) => self.yes(rule),
+                Ok(Decision::Deny(refusal)) => Verdict::Policy(refusal),
                 Err(failure) => {
                     self.screen.note(failure.message);
-                    Verdict::Policy(None)
+                    Verdict::Policy(Refusal::NoRule)
                 }
             }
         })
@@ -140,7 +163,7 @@ impl Judge for OneDigest {
                 && request.public_key == self.public_key;
             // One approval is one signature.
             let yes = same && !self.approved.swap(true, Ordering::Relaxed);
-            if yes { Verdict::Yes } else { Verdict::Policy(None) }
+            if yes { Verdict::Yes } else { Verdict::Policy(Refusal::NoRule) }
         })
     }
 }

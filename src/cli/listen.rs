@@ -36,7 +36,9 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
         Some(path) => {
             let policy = Policy::load(&path, &unlock::home(global)?)?;
             let (prompter, screen) = (global.prompter.clone(), global.screen.clone());
-            Some(Arc::new(Rules::new(policy, prompter, screen)))
+            let rules = Rules::new(policy, prompter, screen);
+            rules.watched()?;
+            Some(Arc::new(rules))
         }
         None if global.prompter.can_ask() => None,
         None => return Err(Need::Approval.failure()),

@@ -5,26 +5,26 @@
 //! A rule with `max_count` is charged on disk before its answer leaves.
 
 mod check;
+mod expression;
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use regex::Regex;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, Time};
+use toml::Spanned;
 
 use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, hex, unhex};
 use crate::progress::RequestView;
-use crate::report::{Code, Failure};
+use crate::report::{Code, Failure, Refusal};
 use crate::run::clock;
-use crate::vault::{Home, Peers};
+use crate::vault::{Home, Peers, Uses, uses};
 pub(super) use check::run_policy;
+use expression::Purpose;
 
 /// The rules of one file, for the device in one home.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ pub struct Policy {
 pub enum Decision {
     /// This rule allows it.
     Allow(usize),
-    /// This rule denies it, or no rule matches.
-    Deny(Option<usize>),
+    /// Nothing allows it.
+    Deny(Refusal),
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,7 +60,7 @@ struct Rule {
     purpose: Option<Purpose>,
     digest: Option<Vec<Digest>>,
     digest_file: Option<PathBuf>,
-    max_count: Option<u64>,
+    max_count: Option<Spanned<u64>>,
     not_after: Option<Moment>,
     hours: Option<Hours>,
     action: Action,
@@ -119,25 +119,69 @@ impl Policy {
         for rule in &policy.rules {
             policy.listed(rule)?;
         }
+        // A time zone that is not known decides nothing.
+        policy.now()?;
         Ok(policy)
     }
 
     fn parse(text: &str, folder: PathBuf, home: Home) -> Result<Self, String> {
         let document: Document = toml::from_str(text).map_err(|e| in_one_line(text, &e))?;
+        for (n, rule) in (1..).zip(&document.rule) {
+            if let (Action::Deny, Some(max)) = (rule.action, &rule.max_count) {
+                return Err(format!(
+                    "{}: rule {n} denies, and max_count would end that: leave it out",
+                    position(text, max.span().start)
+                ));
+            }
+        }
         Ok(Self { rules: document.rule, folder, home })
     }
 
-    /// What the rules say to `request`, now. What a counting rule decided is charged durably
-    /// before this returns.
+    /// Now, for these rules: in the local time zone if any of them is about hours.
+    fn now(&self) -> Result<OffsetDateTime, Failure> {
+        match self.rules.iter().any(|rule| rule.hours.is_some()) {
+            true => clock::local_now(),
+            false => Ok(clock::utc_now()),
+        }
+    }
+
+    /// Whether any rule ends at a moment.
+    fn ends(&self) -> bool {
+        self.rules.iter().any(|rule| rule.not_after.is_some())
+    }
+
+    /// Remembers the time, so that a clock that is set back revives no rule that ends, and says so
+    /// if it was.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be remembered.
+    pub fn watch_clock(&self) -> Result<Option<String>, Failure> {
+        if !self.ends() {
+            return Ok(None);
+        }
+        let now = clock::unix_now();
+        let latest = Uses::load(&self.home)?.latest(now);
+        uses::saw(&self.home, now)?;
+        let (now, behind) = (clock::rfc3339(now), latest > now);
+        let latest = clock::rfc3339(latest);
+        Ok(behind.then(|| {
+            format!(
+                "the clock says {now} and was set back from {latest}: by that, not_after is judged"
+            )
+        }))
+    }
+
+    /// What the rules say to `request`, now. What a counting rule allowed is charged durably before
+    /// this returns.
     ///
     /// # Errors
     ///
     /// What the rules refer to cannot be read, or the count cannot be kept: nothing is allowed.
     pub fn decide(&self, request: &RequestView) -> Result<Decision, Failure> {
         let peers = Peers::load(&self.home)?;
-        let now = clock::local_now();
         let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
-        self.decide_at(now, peer, request)
+        self.decide_at(self.now()?, peer, request)
     }
 
     fn decide_at(
@@ -146,40 +190,59 @@ impl Policy {
         peer: impl Fn(&str) -> Option<Fingerprint>,
         request: &RequestView,
     ) -> Result<Decision, Failure> {
-        let mut counters = Counters::lock(&self.home.state).map_err(broken)?;
-        let case = Case { request, peer: &peer, now, counters: &counters };
-        let decision = self.judge(&case)?;
-        if let Decision::Allow(n) | Decision::Deny(Some(n)) = decision
-            && let Some(rule) = self.rules.get(n.saturating_sub(1))
-            && rule.max_count.is_some()
-        {
-            counters.charge(self.counter(rule)).map_err(broken)?;
+        loop {
+            let uses = Uses::load(&self.home)?;
+            let decision = self.judge(&Case { request, peer: &peer, now, uses: &uses })?;
+            let Decision::Allow(n) = decision else { return Ok(decision) };
+            let Some((counter, max)) = self.limit(n) else { return Ok(decision) };
+            // Where another request took the last use in between, another rule may still fit.
+            if uses::charge(&self.home, &counter, max)? {
+                return Ok(decision);
+            }
         }
-        Ok(decision)
+    }
+
+    /// Takes back the use that was charged when rule `n` allowed a request; `None` if it does not
+    /// count.
+    pub fn refund(&self, n: usize) -> Option<impl FnOnce() -> Result<(), Failure> + use<>> {
+        let (counter, _) = self.limit(n)?;
+        let home = self.home.clone();
+        Some(move || Ok(uses::give_back(&home, &counter)?))
+    }
+
+    /// What rule `n` is counted under, and how often it may be used.
+    fn limit(&self, n: usize) -> Option<(String, u64)> {
+        let rule = self.rules.get(n.checked_sub(1)?)?;
+        Some((self.counter(rule), *rule.max_count.as_ref()?.get_ref()))
     }
 
     /// The rules alone.
     fn judge(&self, case: &Case<'_>) -> Result<Decision, Failure> {
+        let mut used_up = None;
         for (n, rule) in (1..).zip(&self.rules) {
-            if self.fits(rule, case)? {
-                return Ok(match rule.action {
-                    Action::Allow => Decision::Allow(n),
-                    Action::Deny => Decision::Deny(Some(n)),
-                });
+            match self.misfit(rule, case)? {
+                None => {
+                    return Ok(match rule.action {
+                        Action::Allow => Decision::Allow(n),
+                        Action::Deny => Decision::Deny(Refusal::Rule(n)),
+                    });
+                }
+                Some(Field::MaxCount) => used_up = used_up.or(Some(n)),
+                Some(_) => {}
             }
         }
-        Ok(Decision::Deny(None))
+        Ok(Decision::Deny(used_up.map_or(Refusal::NoRule, Refusal::UsedUp)))
     }
 
-    /// Whether every given field fits. What comes after the first that does not is not looked at:
-    /// a digest file that cannot be read matters only to the requests that it is about.
-    fn fits(&self, rule: &Rule, case: &Case<'_>) -> Result<bool, Failure> {
+    /// The first field that does not fit. What comes after it is not looked at: a digest file that
+    /// cannot be read matters only to the requests that it is about.
+    fn misfit(&self, rule: &Rule, case: &Case<'_>) -> Result<Option<Field>, Failure> {
         for field in FIELDS {
             if self.finding(field, rule, case)?.is_some_and(|finding| !finding.fits) {
-                return Ok(false);
+                return Ok(Some(field));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// A field of a rule held against a request; `None` if the rule does not give it.
@@ -214,22 +277,30 @@ impl Policy {
             }),
             Field::Purpose => rule.purpose.as_ref().map(|purpose| {
                 let text = request.purpose.as_str();
-                let fits = purpose.expression.is_match(text);
+                let fits = purpose.matches(text);
                 let verb = if fits { "matches" } else { "does not match" };
-                (fits, format!("all of {text:?} {verb} '{}'", purpose.text))
+                (fits, format!("all of {text:?} {verb} '{}'", purpose.text()))
             }),
             Field::NotAfter => rule.not_after.map(|end| {
-                let fits = *now <= end.0;
-                let verb = if fits { "ends" } else { "ended" };
-                (fits, format!("the rule {verb} at {}", clock::rfc3339(end.0.unix_timestamp())))
+                let (now, end) = (now.unix_timestamp(), end.0.unix_timestamp());
+                // A clock that was set back revives nothing.
+                let latest = case.uses.latest(now);
+                let verb = if latest <= end { "ends" } else { "ended" };
+                let set_back = if latest > now {
+                    format!("; it was {} before the clock was set back", clock::rfc3339(latest))
+                } else {
+                    String::new()
+                };
+                let why = format!("the rule {verb} at {}{set_back}", clock::rfc3339(end));
+                (latest <= end, why)
             }),
             Field::Hours => rule.hours.map(|hours| {
                 let time = now.time();
                 let shown = format!("{:02}:{:02}", time.hour(), time.minute());
                 (hours.contain(time), format!("it is {shown}, the rule is for {}", hours.text()))
             }),
-            Field::MaxCount => rule.max_count.map(|max| {
-                let count = case.counters.count(&self.counter(rule));
+            Field::MaxCount => rule.max_count.as_ref().map(|max| {
+                let (count, max) = (case.uses.count(&self.counter(rule)), *max.get_ref());
                 (count < max, format!("used {count} of {max} times"))
             }),
             Field::Digest => self.named(rule)?.map(|named| {
@@ -294,7 +365,7 @@ impl Rule {
             self.peer.as_bytes(),
             self.ceremony.map_or("", Ceremony::name).as_bytes(),
             self.key.as_deref().unwrap_or_default().as_bytes(),
-            self.purpose.as_ref().map_or("", |p| p.expression.as_str()).as_bytes(),
+            self.purpose.as_ref().map(Purpose::anchored).unwrap_or_default().as_bytes(),
             &length_prefixed(&digests),
             file.unwrap_or_default().as_bytes(),
             &[u8::from(self.action == Action::Allow)],
@@ -308,7 +379,7 @@ struct Case<'c> {
     /// The fingerprint of the paired device of this name.
     peer: &'c dyn Fn(&str) -> Option<Fingerprint>,
     now: OffsetDateTime,
-    counters: &'c Counters,
+    uses: &'c Uses,
 }
 
 /// What a rule may say, in the order in which it is looked at.
@@ -320,8 +391,8 @@ enum Field {
     Purpose,
     NotAfter,
     Hours,
-    MaxCount,
     Digest,
+    MaxCount,
 }
 
 const FIELDS: [Field; 8] = [
@@ -331,8 +402,8 @@ const FIELDS: [Field; 8] = [
     Field::Purpose,
     Field::NotAfter,
     Field::Hours,
-    Field::MaxCount,
     Field::Digest,
+    Field::MaxCount,
 ];
 
 impl Field {
@@ -356,34 +427,6 @@ struct Finding {
     field: &'static str,
     fits: bool,
     why: String,
-}
-
-fn broken(error: io::Error) -> Failure {
-    Failure::new(Code::Internal, format!("cannot keep the policy's counts: {error}"))
-}
-
-/// A regular expression over the whole purpose.
-#[derive(Debug)]
-struct Purpose {
-    text: String,
-    expression: Regex,
-}
-
-impl<'de> Deserialize<'de> for Purpose {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let complain = |e: regex::Error| {
-            let why = e.to_string();
-            D::Error::custom(format!(
-                "not a regular expression: {}",
-                why.lines().last().unwrap_or_default().trim_start_matches("error: ")
-            ))
-        };
-        // On its own first: `a)|(b` would otherwise step out of the anchors.
-        Regex::new(&text).map_err(complain)?;
-        let expression = Regex::new(&format!(r"\A(?:{text})\z")).map_err(complain)?;
-        Ok(Self { text, expression })
-    }
 }
 
 /// 64 lower-case hexadecimal digits.
@@ -461,68 +504,21 @@ impl<'de> Deserialize<'de> for Hours {
     }
 }
 
-/// How often each rule has decided. Holding it holds the lock.
-struct Counters {
-    path: PathBuf,
-    counts: BTreeMap<String, u64>,
-    /// `None` where they are only read.
-    _lock: Option<File>,
-}
-
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CounterFile {
-    v: u8,
-    counts: BTreeMap<String, u64>,
-}
-
-impl Counters {
-    fn lock(state: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(state)?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let lock = options.open(state.join("policy.lock"))?;
-        lock.lock()?;
-        Ok(Self { _lock: Some(lock), ..Self::read(state)? })
-    }
-
-    /// The counts as they are now, to look at.
-    fn read(state: &Path) -> io::Result<Self> {
-        let path = state.join("policy.json");
-        let file = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice::<CounterFile>(&bytes)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => CounterFile::default(),
-            Err(e) => return Err(e),
-        };
-        Ok(Self { path, counts: file.counts, _lock: None })
-    }
-
-    fn count(&self, counter: &str) -> u64 {
-        self.counts.get(counter).copied().unwrap_or_default()
-    }
-
-    fn charge(&mut self, counter: String) -> io::Result<()> {
-        let count = self.counts.entry(counter).or_default();
-        *count = count.saturating_add(1);
-        let file = CounterFile { v: 1, counts: self.counts.clone() };
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut new = tempfile::NamedTempFile::new_in(folder)?;
-        new.write_all(&serde_json::to_vec(&file)?)?;
-        new.as_file().sync_all()?;
-        new.persist(&self.path)?;
-        File::open(folder)?.sync_all()
-    }
-}
-
 /// A complaint about TOML as `line 3, column 5: …`.
 pub(super) fn in_one_line(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().lines().collect::<Vec<_>>().join(" ");
-    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
-        return message;
-    };
+    match error.span() {
+        Some(span) => format!("{}: {message}", position(text, span.start)),
+        None => message,
+    }
+}
+
+/// Where the byte at `offset` of `text` is, as `line 3, column 5`.
+fn position(text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or_default();
     let line = before.matches('\n').count().saturating_add(1);
     let column = before.chars().rev().take_while(|c| *c != '\n').count().saturating_add(1);
-    format!("line {line}, column {column}: {message}")
+    format!("line {line}, column {column}")
 }
 
 #[cfg(test)]
@@ -579,16 +575,16 @@ mod tests {
 
     #[test]
     fn without_a_matching_rule_the_answer_is_no() {
-        assert_eq!(decide("", &request(""), NOW), Decision::Deny(None));
+        assert_eq!(decide("", &request(""), NOW), Decision::Deny(Refusal::NoRule));
         let other = allow("").replace("alice", "bob");
-        assert_eq!(decide(&other, &request(""), NOW), Decision::Deny(None));
+        assert_eq!(decide(&other, &request(""), NOW), Decision::Deny(Refusal::NoRule));
     }
 
     #[test]
     fn the_first_matching_rule_decides() {
         let deny = allow("key = \"vault\"").replace("allow", "deny");
         let text = format!("{}{deny}{}", allow("key = \"other\""), allow(""));
-        assert_eq!(decide(&text, &request(""), NOW), Decision::Deny(Some(2)));
+        assert_eq!(decide(&text, &request(""), NOW), Decision::Deny(Refusal::Rule(2)));
     }
 
     #[test]
@@ -596,7 +592,7 @@ mod tests {
         let mut claims = request("");
         claims.requester.fingerprint = "bb".repeat(32);
         claims.requester.name = Label::new("alice");
-        assert_eq!(decide(&allow(""), &claims, NOW), Decision::Deny(None));
+        assert_eq!(decide(&allow(""), &claims, NOW), Decision::Deny(Refusal::NoRule));
         let by_fingerprint = allow("").replace("alice", &"aa".repeat(32));
         assert_eq!(decide(&by_fingerprint, &request(""), NOW), Decision::Allow(1));
     }
@@ -607,7 +603,11 @@ mod tests {
         assert_eq!(decide(&rule, &request("release 12"), NOW), Decision::Allow(1));
         assert_eq!(decide(&rule, &request("test"), NOW), Decision::Allow(1));
         for purpose in ["release 12 and more", "a release 12", "a test", "", "testrelease 1"] {
-            assert_eq!(decide(&rule, &request(purpose), NOW), Decision::Deny(None), "{purpose:?}");
+            assert_eq!(
+                decide(&rule, &request(purpose), NOW),
+                Decision::Deny(Refusal::NoRule),
+                "{purpose:?}"
+            );
         }
     }
 
@@ -629,8 +629,8 @@ mod tests {
         let here = format!("digest = [\"{}\", \"{}\"]", "00".repeat(32), "5a".repeat(32));
         assert_eq!(decide(&here).unwrap(), Decision::Allow(1));
         let other = format!("digest = [\"{}\"]", "00".repeat(32));
-        assert_eq!(decide(&other).unwrap(), Decision::Deny(None));
-        assert_eq!(decide("digest = []").unwrap(), Decision::Deny(None));
+        assert_eq!(decide(&other).unwrap(), Decision::Deny(Refusal::NoRule));
+        assert_eq!(decide("digest = []").unwrap(), Decision::Deny(Refusal::NoRule));
         assert_eq!(decide("digest_file = \"gone.txt\"").unwrap_err().code, Code::NotFound);
         fs::write(folder.path().join("bad.txt"), "5a7f\n").unwrap();
         assert_eq!(decide("digest_file = \"bad.txt\"").unwrap_err().code, Code::Usage);
@@ -646,9 +646,53 @@ mod tests {
         };
         assert_eq!(decide(2), Decision::Allow(1));
         assert_eq!(decide(2), Decision::Allow(1));
-        assert_eq!(decide(2), Decision::Deny(None));
+        assert_eq!(decide(2), Decision::Deny(Refusal::UsedUp(1)));
         assert_eq!(decide(3), Decision::Allow(1));
-        assert_eq!(decide(3), Decision::Deny(None));
+        assert_eq!(decide(3), Decision::Deny(Refusal::UsedUp(1)));
+    }
+
+    #[test]
+    fn a_use_that_is_taken_back_can_be_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = policy(&allow("max_count = 1"), folder.path());
+        let decide = || policy.decide_at(NOW, paired, &request("")).unwrap();
+        assert_eq!(decide(), Decision::Allow(1));
+        assert_eq!(decide(), Decision::Deny(Refusal::UsedUp(1)));
+        policy.refund(1).unwrap()().unwrap();
+        assert_eq!(decide(), Decision::Allow(1));
+        assert!(policy.refund(2).is_none());
+    }
+
+    #[test]
+    fn a_rule_that_denies_without_end_has_no_count() {
+        let deny = allow("key = \"vault\"\nmax_count = 3").replace("allow", "deny");
+        let error = mistake(&(allow("") + &deny)).unwrap();
+        assert!(error.starts_with("line 9, column 13: rule 2 denies"), "{error}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_revives_no_rule() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = policy(&allow("not_after = 2026-06-15T10:00:00Z"), folder.path());
+        let decide = |now| policy.decide_at(now, paired, &request("")).unwrap();
+        uses::saw(&policy.home, NOW.unix_timestamp()).unwrap();
+        assert_eq!(decide(NOW), Decision::Allow(1));
+        uses::saw(&policy.home, NOW.unix_timestamp() + 1).unwrap();
+        let before = NOW - time::Duration::days(30);
+        assert_eq!(decide(before), Decision::Deny(Refusal::NoRule));
+    }
+
+    #[test]
+    fn the_time_is_remembered_where_a_rule_ends_and_a_clock_behind_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let ends = policy(&allow("not_after = 2026-06-15T10:00:00Z"), folder.path());
+        policy(&allow(""), folder.path()).watch_clock().unwrap();
+        assert_eq!(Uses::load(&ends.home).unwrap(), Uses::default());
+        assert_eq!(ends.watch_clock().unwrap(), None);
+        let later = clock::unix_now() + 3600;
+        uses::saw(&ends.home, later).unwrap();
+        let said = ends.watch_clock().unwrap().unwrap();
+        assert!(said.contains(&clock::rfc3339(later)), "{said}");
     }
 
     #[test]
@@ -658,17 +702,18 @@ mod tests {
         let decide = || policy.decide_at(NOW, paired, &request("")).unwrap();
         assert_eq!(
             [decide(), decide(), decide()],
-            [Decision::Allow(1), Decision::Allow(2), Decision::Deny(None)]
+            [Decision::Allow(1), Decision::Allow(2), Decision::Deny(Refusal::UsedUp(1))]
         );
     }
 
     #[test]
     fn unreadable_counts_allow_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("state")).unwrap();
-        fs::write(folder.path().join("state/policy.json"), "{").unwrap();
         let policy = policy(&allow("max_count = 1"), folder.path());
-        assert!(policy.decide_at(NOW, paired, &request("")).is_err());
+        assert_eq!(policy.decide_at(NOW, paired, &request("")).unwrap(), Decision::Allow(1));
+        fs::write(folder.path().join("state/policy.json"), "{").unwrap();
+        let failure = policy.decide_at(NOW, paired, &request("")).unwrap_err();
+        assert!(failure.message.contains("policy.json"), "{failure}");
     }
 
     #[test]
@@ -676,16 +721,16 @@ mod tests {
         let until = allow("not_after = 2026-06-15T10:00:00Z");
         assert_eq!(decide(&until, &request(""), NOW), Decision::Allow(1));
         let later = NOW + time::Duration::seconds(1);
-        assert_eq!(decide(&until, &request(""), later), Decision::Deny(None));
+        assert_eq!(decide(&until, &request(""), later), Decision::Deny(Refusal::NoRule));
 
         let at = |hour, minute| NOW.replace_time(Time::from_hms(hour, minute, 0).unwrap());
         let day = allow("hours = \"08:00-18:00\"");
         assert_eq!(decide(&day, &request(""), at(8, 0)), Decision::Allow(1));
-        assert_eq!(decide(&day, &request(""), at(18, 0)), Decision::Deny(None));
+        assert_eq!(decide(&day, &request(""), at(18, 0)), Decision::Deny(Refusal::NoRule));
         let night = allow("hours = \"22:00-06:00\"");
         assert_eq!(decide(&night, &request(""), at(23, 0)), Decision::Allow(1));
         assert_eq!(decide(&night, &request(""), at(5, 59)), Decision::Allow(1));
-        assert_eq!(decide(&night, &request(""), at(12, 0)), Decision::Deny(None));
+        assert_eq!(decide(&night, &request(""), at(12, 0)), Decision::Deny(Refusal::NoRule));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand::RngCore;
 use rand::rngs::OsRng;
 
-use crate::report::{Code, Failure};
+use crate::report::{self, Code, Failure};
 use crate::secret::Secret;
 
 /// Now, on the clock that never goes back.
@@ -14,14 +14,14 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Now, in seconds since 1970.
+/// Now, in seconds since 1970; negative on a clock that is before it.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the calendar clock")]
 pub fn unix_now() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_secs()).ok())
-        .unwrap_or(0)
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
+        Ok(since) => seconds(since),
+        Err(before) => seconds(before.duration()).saturating_neg(),
+    }
 }
 
 /// A moment as RFC 3339 in UTC, such as `2026-01-31T12:00:00Z`.
@@ -32,17 +32,30 @@ pub fn rfc3339(unix: i64) -> String {
         .unwrap_or_else(|| unix.to_string())
 }
 
-/// Now, in the time zone of this machine; in UTC where that is not known.
-pub fn local_now() -> time::OffsetDateTime {
-    let unix = unix_now();
-    let utc =
-        time::OffsetDateTime::from_unix_timestamp(unix).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    let offset = jiff::Timestamp::from_second(unix)
-        .map(|moment| jiff::tz::TimeZone::system().to_offset(moment).seconds());
-    match offset.ok().and_then(|seconds| time::UtcOffset::from_whole_seconds(seconds).ok()) {
-        Some(offset) => utc.to_offset(offset),
-        None => utc,
-    }
+/// Now, in UTC.
+pub fn utc_now() -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(unix_now())
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Now, in the time zone of this machine.
+///
+/// # Errors
+/// It is not known: `TZ` names one that does not exist, or nothing says which.
+pub fn local_now() -> Result<time::OffsetDateTime, Failure> {
+    let utc = utc_now();
+    let zone = jiff::tz::TimeZone::try_system().ok();
+    let moment = jiff::Timestamp::from_second(utc.unix_timestamp()).ok();
+    zone.zip(moment)
+        .and_then(|(zone, moment)| {
+            let seconds = zone.to_offset(moment).seconds();
+            time::UtcOffset::from_whole_seconds(seconds).ok()
+        })
+        .map(|offset| utc.to_offset(offset))
+        .ok_or_else(|| {
+            let named = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
+            report::no_time_zone(named.as_deref())
+        })
 }
 
 /// 32 bytes from the operating system.

@@ -14,7 +14,7 @@ use crate::net::{Link, LinkError};
 use crate::party::PartyId;
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Failure};
-use crate::run::judge::Verdict;
+use crate::run::judge::{Charge, Verdict};
 use crate::run::reach::{Target, hear, reach, say};
 use crate::run::table::Table;
 use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock, lines};
@@ -32,6 +32,8 @@ pub struct Convened {
     pub id: [u8; 32],
     /// How many sessions each of the others has spent under the epoch, by party index.
     pub heights: BTreeMap<u8, u64>,
+    /// What the owner's yes was charged.
+    pub charge: Charge,
 }
 
 /// What the owner of an invited device is asked.
@@ -110,7 +112,12 @@ pub async fn convene(
         heights.insert(party, height);
         table.seat(node, party, name, link);
     }
-    Ok(Convened { table, id: ceremony_id(view, proposal, &nonces), heights })
+    Ok(Convened {
+        table,
+        id: ceremony_id(view, proposal, &nonces),
+        heights,
+        charge: Charge::default(),
+    })
 }
 
 /// Tells that `names` are awaited, if anybody is, and for how long.
@@ -191,12 +198,13 @@ pub async fn attend(
     };
     // The link itself lives no longer, whatever the requester says.
     let patience = Duration::from_secs(u64::from(proposal.seconds)).min(PATIENCE);
-    if ask != Ask::Nothing
-        && let Err((failure, reason)) = approve(node, &mut link, view, ask, patience).await
-    {
-        decline(link, &name, reason).await;
-        return Err(failure);
-    }
+    let charge = match approve(node, &mut link, view, ask, patience).await {
+        Ok(charge) => charge,
+        Err((failure, reason)) => {
+            decline(link, &name, reason).await;
+            return Err(failure);
+        }
+    };
     let nonce = Hex(clock::nonce()?);
     say(&mut link, &Message::Accept { nonce, height })
         .await
@@ -234,21 +242,22 @@ pub async fn attend(
         table.abort().await;
         return Err(failure);
     }
-    Ok(Convened { table, id: ceremony_id(view, proposal, &nonces), heights })
+    Ok(Convened { table, id: ceremony_id(view, proposal, &nonces), heights, charge })
 }
 
-/// Asks the owner, and stops asking when the requester is gone or the time is up.
+/// Asks the owner if there is anything to ask, and stops when the requester is gone or the time is up.
 async fn approve(
     node: &Node,
     link: &mut Line,
     view: &RequestView,
     ask: Ask,
     patience: Duration,
-) -> Result<(), (Failure, Reason)> {
+) -> Result<Charge, (Failure, Reason)> {
     let left = node.until(patience).saturating_duration_since(clock::now());
     let view = RequestView { seconds: left.as_secs(), ..view.clone() };
     let name = view.requester.name.as_str();
     let answer = match ask {
+        Ask::Nothing => return Ok(Charge::default()),
         Ask::Pardon => {
             node.tell(Event::Note {
                 message: "a device of this key failed a check and is banned; a refresh ends that"
@@ -256,7 +265,7 @@ async fn approve(
             });
             node.judge.pardon(view.clone())
         }
-        Ask::Approval | Ask::Nothing => node.judge.approve(view.clone()),
+        Ask::Approval => node.judge.approve(view.clone()),
     };
     let verdict = tokio::select! {
         verdict = timeout(left, answer) => verdict,
@@ -271,10 +280,11 @@ async fn approve(
         () = node.interrupted() => return Err((report::interrupted(), Reason::Interrupted)),
     };
     match verdict {
-        Ok(Verdict::Yes) => Ok(()),
+        Ok(Verdict::Yes) => Ok(Charge::default()),
+        Ok(Verdict::Charged(charge)) => Ok(charge),
         Ok(Verdict::No) => Err((report::denied_here(&view.ceremony), Reason::Denied)),
-        Ok(Verdict::Policy(rule)) => {
-            Err((report::policy_here(&view.ceremony, name, rule), Reason::Policy))
+        Ok(Verdict::Policy(refusal)) => {
+            Err((report::policy_here(&view.ceremony, name, refusal), Reason::Policy))
         }
         Ok(Verdict::Nobody) => Err((report::nobody_to_ask(), Reason::TimedOut)),
         Ok(Verdict::Late) | Err(_) => Err((report::unanswered(&view.ceremony), Reason::TimedOut)),

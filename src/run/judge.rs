@@ -1,10 +1,12 @@
 //! Who answers questions that only the owner of a device may answer.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::device::{Fingerprint, Label};
 use crate::progress::RequestView;
+use crate::report::Refusal;
 
 /// An answer that may take a person's time.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
@@ -25,18 +27,51 @@ pub struct Comparison {
 }
 
 /// A yes or a no, and from whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Verdict {
     /// Yes.
     Yes,
+    /// Yes, by a rule that is good for so many uses.
+    Charged(Charge),
     /// A person said no.
     No,
-    /// The policy said no: this rule, counted from 1, or none that would allow it.
-    Policy(Option<usize>),
+    /// The policy said no.
+    Policy(Refusal),
     /// There is nobody to ask.
     Nobody,
     /// Nobody answered in time.
     Late,
+}
+
+/// A use of a rule that was charged for a yes. It is given back when this is dropped, unless
+/// something was spent by then; a process that dies in between leaves it charged.
+#[derive(Default)]
+pub struct Charge(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Charge {
+    /// A use that `give_back` takes back.
+    pub fn new(give_back: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(give_back)))
+    }
+
+    /// From here on it counts, whatever becomes of the ceremony.
+    pub fn spend(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some(give_back) = self.0.take() {
+            give_back();
+        }
+    }
+}
+
+impl fmt::Debug for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Charge(..)")
+    }
 }
 
 /// Answers for the owner of this device: a person at a terminal, a policy file, a digest given

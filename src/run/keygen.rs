@@ -251,7 +251,7 @@ async fn make(
     node: &Arc<Node>,
     name: &str,
     proposal: &Proposal,
-    convened: Convened,
+    mut convened: Convened,
 ) -> Result<KeyRecord, Failure> {
     let me = index_of(proposal, &node.info.fingerprint)
         .and_then(PartyId::new)
@@ -272,14 +272,20 @@ async fn make(
             fingerprint: party.fingerprint(),
         })
         .collect();
+    convened.charge.spend();
     run(node, "keygen", machine, name, 1, parties, convened.table).await
 }
 
-async fn renew(node: &Arc<Node>, key: &OpenKey, convened: Convened) -> Result<KeyRecord, Failure> {
+async fn renew(
+    node: &Arc<Node>,
+    key: &OpenKey,
+    mut convened: Convened,
+) -> Result<KeyRecord, Failure> {
     let machine = keygen::refresh(&key.share, convened.id, &clock::random()?, ROUND)
         .map_err(|fault| report::fault(&fault, |party| format!("party {party}")))?;
     let generation = key.record.generation.saturating_add(1);
     let parties = key.record.parties.clone();
+    convened.charge.spend();
     run(node, "refresh", machine, &key.record.name, generation, parties, convened.table).await
 }
 

@@ -311,7 +311,10 @@ async fn agree(
     match verdict {
         Ok(Verdict::Yes) => {}
         Ok(Verdict::No) => return Err(report::codes_differ()),
-        Ok(Verdict::Policy(_) | Verdict::Nobody) => return Err(report::pairing_needs_a_person()),
+        // No policy and no rule decides about codes.
+        Ok(Verdict::Policy(_) | Verdict::Charged(_) | Verdict::Nobody) => {
+            return Err(report::pairing_needs_a_person());
+        }
         Ok(Verdict::Late) | Err(_) => return Err(report::unanswered("pairing")),
     }
     let (confirmed, mine) = compare.confirm();

@@ -323,8 +323,15 @@ async fn perform(
     // Before the first message leaves: this session can never be run again, and a crash from here
     // on counts against the pair.
     let mut spent = match Spent::begin(&mut key, machine.session_id(), &peers) {
-        Ok(spent) => spent,
+        Ok(spent) => {
+            convened.charge.spend();
+            spent
+        }
         Err(error) => {
+            // Whether a line that could not be written is there is not known.
+            if !matches!(error, Error::Retired { .. } | Error::Spent) {
+                convened.charge.spend();
+            }
             convened.table.abort().await;
             return Err(refusal(error, &names));
         }

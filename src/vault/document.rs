@@ -13,6 +13,7 @@ const VERSION: u64 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct Document<T> {
+    #[serde(alias = "v")]
     version: u64,
     #[serde(flatten)]
     content: T,
@@ -20,6 +21,7 @@ struct Document<T> {
 
 #[derive(Deserialize)]
 struct Version {
+    #[serde(alias = "v")]
     version: u64,
 }
 

@@ -315,7 +315,7 @@ fn what_the_policy_does_not_allow_is_exit_9_on_both_sides() {
     // The rule was good for one signature, and a new process knows it.
     let listener = listen();
     sign(&listener, "release 2").fails(9, "bob");
-    listener.ends().fails(9, "alice");
+    listener.ends().fails(9, "rule 1 of the policy is used up and no other rule allows this sign");
 
     let listener = listen();
     alice.run(["keygen", "--key", "more", "--peer", &listener.address()]).fails(9, "bob");

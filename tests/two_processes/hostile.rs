@@ -410,3 +410,28 @@ fn a_start_that_leaves_somebody_out_starts_nothing() {
     });
     still_signs(&alice, &listener);
 }
+
+#[test]
+fn a_request_that_is_withdrawn_after_the_yes_uses_nothing_up() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    bob.policy("[[rule]]\npeer = \"alice\"\nmax_count = 1\naction = \"allow\"\n");
+    let mut listener = bob.listen(&["--policy", "policy.toml"]);
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    block_on(async {
+        for _ in 0..3 {
+            let mut link = enter(&insider.tls, &listener.address()).await;
+            let proposal = proposal(&insider, &record);
+            say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+            assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Accept { .. })));
+            say(&mut link, &Message::Refuse { reason: Reason::Aborted }).await.unwrap();
+            until_closed(link).await;
+            listener.event("aborted");
+        }
+    });
+    still_signs(&alice, &listener);
+    let to = listener.address();
+    let ended = alice.run(["sign", &fresh_digest(), "--with", "bob", "--peer", &to]);
+    ended.fails(9, "bob");
+}

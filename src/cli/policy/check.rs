@@ -9,18 +9,16 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{
-    Action, Case, Ceremony, Counters, Decision, Digest, FIELDS, Finding, Policy, Rule, broken,
-};
+use super::{Action, Case, Ceremony, Decision, Digest, FIELDS, Finding, Policy, Purpose, Rule};
 use crate::cli::args::{PolicyCheckArgs, PolicyCommand};
 use crate::cli::output::Table;
 use crate::cli::signature::read_file;
 use crate::cli::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::progress::{PartyView, RequestView, Source};
-use crate::report::{Code, Failure};
+use crate::report::{Code, Failure, Refusal};
 use crate::run::clock;
-use crate::vault::{Peers, keys};
+use crate::vault::{Peers, Uses, keys};
 
 /// `cosign policy`
 pub(in crate::cli) fn run_policy(
@@ -31,7 +29,7 @@ pub(in crate::cli) fn run_policy(
     let home = unlock::home(global)?;
     let policy = Policy::load(&file, &home)?;
     let peers = Peers::load(&home)?;
-    let counters = Counters::read(&home.state).map_err(broken)?;
+    let uses = Uses::load(&home)?;
     let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
     if request.is_empty() {
         let mut keys: Vec<String> =
@@ -41,9 +39,13 @@ pub(in crate::cli) fn run_policy(
     }
     let asked = Asked::read(&request)?;
     let (view, time) = asked.view(&peer)?;
-    let local = clock::local_now();
-    let now = time.map_or(local, |time| time.to_offset(local.offset()));
-    policy.explained(&Case { request: &view, peer: &peer, now, counters: &counters })
+    let local = policy.now()?;
+    // A moment that is asked about is taken as it is, whatever the clock said before.
+    let (now, uses) = match time {
+        Some(time) => (time.to_offset(local.offset()), uses.without_latest()),
+        None => (local, uses),
+    };
+    policy.explained(&Case { request: &view, peer: &peer, now, uses: &uses })
 }
 
 impl Policy {
@@ -52,7 +54,8 @@ impl Policy {
         let decision = self.judge(case)?;
         let (allowed, decided) = match decision {
             Decision::Allow(n) => (true, Some(n)),
-            Decision::Deny(n) => (false, n),
+            Decision::Deny(Refusal::Rule(n)) => (false, Some(n)),
+            Decision::Deny(Refusal::UsedUp(_) | Refusal::NoRule) => (false, None),
         };
         let (mut rules, mut text) = (Vec::new(), String::new());
         for (n, rule) in (1..).zip(&self.rules) {
@@ -76,8 +79,11 @@ impl Policy {
         }
         let verdict = match decision {
             Decision::Allow(n) => format!("the answer is yes, by rule {n}"),
-            Decision::Deny(Some(n)) => format!("the answer is no, by rule {n}"),
-            Decision::Deny(None) => "the answer is no: no rule fits".to_owned(),
+            Decision::Deny(Refusal::Rule(n)) => format!("the answer is no, by rule {n}"),
+            Decision::Deny(Refusal::UsedUp(n)) => {
+                format!("the answer is no: rule {n} is used up, and no other rule fits")
+            }
+            Decision::Deny(Refusal::NoRule) => "the answer is no: no rule fits".to_owned(),
         };
         let word = if allowed { Action::Allow } else { Action::Deny };
         let result = json!({ "decision": word.name(), "rule": decided, "rules": rules });
@@ -132,7 +138,7 @@ impl Policy {
         {
             warnings.push(format!("there is no key {key:?} here yet: only keygen can fit"));
         }
-        if rule.max_count == Some(0) {
+        if rule.max_count.as_ref().is_some_and(|max| *max.get_ref() == 0) {
             warnings.push("max_count is 0: it never fits".to_owned());
         }
         if rule.hours.is_some_and(|hours| hours.from == hours.until) {
@@ -144,11 +150,17 @@ impl Policy {
         }
         if rule.action == Action::Allow && named.is_none() {
             warnings.push("any digest: the purpose is the requester's word for it".to_owned());
+            if rule.purpose.as_ref().is_some_and(Purpose::is_open) {
+                warnings.push(
+                    "the purpose may hold anything: `.*` or `.+` fits whatever the requester writes"
+                        .to_owned(),
+                );
+            }
             if rule.max_count.is_none() && rule.not_after.is_none() {
                 warnings.push("no end: neither max_count nor not_after".to_owned());
             }
         }
-        if rule.not_after.is_some_and(|end| end.0 < clock::local_now()) {
+        if rule.not_after.is_some_and(|end| end.0 < clock::utc_now()) {
             warnings.push("not_after is past: it never fits again".to_owned());
         }
         Ok(warnings)
