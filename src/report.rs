@@ -422,6 +422,13 @@ pub fn denied_here(ceremony: &str) -> Failure {
     Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))
 }
 
+/// A device asks again too soon after a no, or is muted.
+pub fn turned_away(name: &str, ceremony: &str) -> String {
+    format!(
+        "{name:?} asks again ({ceremony}) and is answered \"busy\": you were just asked, or muted it"
+    )
+}
+
 /// Why a policy says no. Rules count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

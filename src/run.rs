@@ -13,6 +13,7 @@ pub mod keygen;
 pub mod lines;
 pub mod listen;
 pub mod pairing;
+pub mod patience;
 pub mod reach;
 pub mod records;
 pub mod rooms;

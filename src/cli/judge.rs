@@ -1,25 +1,53 @@
 //! Who answers for the owner of this device: a person, a policy file, a digest given ahead.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::cli::policy::{Decision, Policy};
-use crate::device::hex;
+use crate::device::{Fingerprint, hex, unhex};
 use crate::progress::{Event, RequestView};
 use crate::report::{Code, Failure, Refusal};
+use crate::run::clock;
 use crate::run::judge::{Answer, Charge, Comparison, Judge, Verdict};
+use crate::run::patience::{Admission, Patience};
+use crate::talk::Kind;
 use crate::ui::{Prompter, Screen};
 
 /// The person at this terminal decides about everything.
 #[derive(Debug)]
 pub(super) struct Person {
     prompter: Prompter,
+    patience: Mutex<Patience>,
 }
 
 impl Person {
     /// Asks through `prompter`.
     pub(super) fn new(prompter: Prompter) -> Self {
-        Self { prompter }
+        Self { prompter, patience: Mutex::default() }
+    }
+
+    // A panic while the lock was held leaves nothing half done.
+    fn patience(&self) -> MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that counts as refused unless it is approved: whoever asked may drop the question.
+struct Pending<'a> {
+    person: &'a Person,
+    requester: Option<Fingerprint>,
+    approved: bool,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let Some(requester) = &self.requester else { return };
+        if self.approved {
+            self.person.patience().approved(requester);
+        } else {
+            self.person.patience().refused(requester, clock::now());
+        }
     }
 }
 
@@ -34,8 +62,19 @@ impl Judge for Person {
     fn approve(&self, request: RequestView) -> Answer<'_> {
         Box::pin(async move {
             let within = Duration::from_secs(request.seconds);
-            verdict(self.prompter.approve(&request, within).await)
+            let requester = fingerprint(&request.requester.fingerprint);
+            let mut pending = Pending { person: self, requester, approved: false };
+            let verdict = verdict(self.prompter.approve(&request, within).await);
+            pending.approved = matches!(verdict, Verdict::Yes);
+            if matches!(verdict, Verdict::Nobody) {
+                pending.requester = None;
+            }
+            verdict
         })
+    }
+
+    fn admit(&self, requester: &Fingerprint, _: Kind) -> Admission {
+        self.patience().admit(requester, clock::now())
     }
 
     fn pardon(&self, request: RequestView) -> Answer<'_> {
@@ -52,6 +91,10 @@ pub(super) fn shown(comparison: Comparison) -> Event {
         warning: comparison.warning,
         seconds: comparison.within.as_secs(),
     }
+}
+
+fn fingerprint(digits: &str) -> Option<Fingerprint> {
+    unhex(digits)?.try_into().ok().map(Fingerprint::new)
 }
 
 fn verdict(answer: Result<bool, Failure>) -> Verdict {
@@ -121,6 +164,14 @@ impl Judge for Rules {
                 }
             }
         })
+    }
+
+    fn admit(&self, requester: &Fingerprint, kind: Kind) -> Admission {
+        match kind {
+            // A person is asked where it brings a banned device back.
+            Kind::Refresh => self.person.admit(requester, kind),
+            Kind::Keygen | Kind::Resume | Kind::Sign => Admission::Asked,
+        }
     }
 
     fn pardon(&self, request: RequestView) -> Answer<'_> {

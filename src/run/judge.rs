@@ -7,6 +7,8 @@ use std::pin::Pin;
 use crate::device::{Fingerprint, Label};
 use crate::progress::RequestView;
 use crate::report::Refusal;
+use crate::run::patience::Admission;
+use crate::talk::Kind;
 
 /// An answer that may take a person's time.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
@@ -82,6 +84,12 @@ pub trait Judge: Send + Sync {
 
     /// Whether to take part. One yes is one ceremony.
     fn approve(&self, request: RequestView) -> Answer<'_>;
+
+    /// Whether requests of this kind from this device are put before the owner now. Only where a
+    /// person is asked does anybody have to wait.
+    fn admit(&self, _requester: &Fingerprint, _kind: Kind) -> Admission {
+        Admission::Asked
+    }
 
     /// Whether to take part in a refresh that brings back a device which this one no longer signs
     /// with. Never answered by a policy.

@@ -19,11 +19,12 @@ use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::convene::decline;
 use crate::run::lines::OVER_A_BREAK;
+use crate::run::patience::Admission;
 use crate::run::reach::{HANDSHAKE, PORT, Way, hear, say};
 use crate::run::rooms::Streams;
 use crate::run::{Node, clock, keygen, lines, pairing, rooms, sign};
 use crate::talk::{self, Kind, Message, Proposal, Reason, Want};
-use crate::vault::keys;
+use crate::vault::{Entry, keys};
 
 /// How long a caller waits for a ceremony that is just ending.
 const TURN: Duration = Duration::from_secs(10);
@@ -295,7 +296,36 @@ async fn receive(
     let Ok(Message::Propose(proposal)) = hear(&mut line, clock::now() + patience).await else {
         return None;
     };
+    if let Admission::TurnedAway { first } = admit(node, &line.peer(), proposal.kind) {
+        turn_away(node, line, proposal.kind, first).await;
+        return None;
+    }
     Some(take_part(node, line, *proposal).await)
+}
+
+/// Whether the owner is asked now. What was agreed to before is finished without asking.
+fn admit(node: &Node, requester: &Fingerprint, kind: Kind) -> Admission {
+    match kind {
+        Kind::Resume => Admission::Asked,
+        Kind::Keygen | Kind::Refresh | Kind::Sign => node.judge.admit(requester, kind),
+    }
+}
+
+/// Says "busy" to a device whose owner was just told no, and keeps a record of the first time.
+async fn turn_away(node: &Node, link: Line, kind: Kind, first: bool) {
+    let requester = link.peer();
+    let name = node.name_of(&requester);
+    if first {
+        node.tell(Event::Note { message: report::turned_away(name.as_str(), kind.name()) });
+        node.log(Entry {
+            time: clock::unix_now(),
+            ceremony: kind.name().to_owned(),
+            peer: requester.to_hex(),
+            outcome: "busy".to_owned(),
+            ..Entry::default()
+        });
+    }
+    decline(link, &name, Reason::Busy).await;
 }
 
 async fn take_part(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Visit, Failure> {

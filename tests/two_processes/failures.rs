@@ -112,8 +112,8 @@ fn a_requester_is_told_whose_approval_it_waits_for_and_a_queued_one_asks_for_wha
     // Its time runs, and Bob has something else on his screen.
     assert_eq!(second.event("waiting")["what"], "connection");
     std::thread::sleep(std::time::Duration::from_secs(3));
-    at_bob.types("d\n");
-    first.ends().fails(3, "bob");
+    at_bob.types("a\n");
+    first.ends().succeeds();
     at_bob.shows("request to make a key").shows("time left    ");
     let left = at_bob.shown_before(" s\r\n");
     let left: u64 = left.trim().parse().unwrap();
@@ -145,8 +145,12 @@ fn a_person_who_does_not_answer_in_time_is_exit_4() {
     let running = alice.start(sign);
     at_bob.shows(APPROVE);
     running.ends().fails(4, "bob");
-    // The question is taken back, and the next request is welcome.
+    // The question is taken back, and the next request is welcome once the peer has waited.
     at_bob.shows("sign ended: ");
+    let early = alice.run(["sign", &fresh_digest(), "--peer", &to]);
+    early.fails(4, "busy");
+    assert_eq!(bob.outcomes().last().unwrap(), "busy");
+    std::thread::sleep(std::time::Duration::from_secs(3));
     let running = alice.start(["sign", &fresh_digest(), "--peer", &to]);
     at_bob.shows(APPROVE).types("a\n");
     running.ends().succeeds();
