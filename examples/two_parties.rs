@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut machines = Vec::new();
     for me in PartyId::all(2) {
         let setup = KeygenSetup { instance, threshold: 2, me, identities: identities.clone() };
-        machines.push(keygen(setup, &Secret::new(random()), TIMEOUT)?);
+        machines.push(keygen(setup, &Secret::new(random()), &[], TIMEOUT)?);
     }
     let mut shares = Vec::new();
     for outcome in Local::start(machines, Instant::now()).run().into_values() {

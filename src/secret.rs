@@ -60,6 +60,27 @@ impl<T: Zeroize + AsRef<[u8]>> ConstantTimeEq for Secret<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    /// Notes how often it was wiped.
+    struct Witness(Rc<Cell<u32>>);
+
+    impl Zeroize for Witness {
+        fn zeroize(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_wiped_when_it_is_dropped_and_not_before() {
+        let wiped = Rc::new(Cell::new(0));
+        let secret = Secret::new(Witness(Rc::clone(&wiped)));
+        let moved = [secret];
+        assert_eq!(wiped.get(), 0);
+        drop(moved);
+        assert_eq!(wiped.get(), 1);
+    }
 
     #[test]
     fn debug_output_hides_the_value() {

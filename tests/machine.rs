@@ -13,6 +13,7 @@ use ceremony::{
     Shares, TIMEOUT, fault, keygen, keygen_machines, keygen_setup, now, parties, party, reloaded,
     retired, run, run_with, seed, sha, sign, sign_machines, sign_setup, signer,
 };
+use cosign::crypto::curve::encode_point;
 use cosign::crypto::share::lagrange;
 use cosign::party::PartyId;
 use cosign::protocol::event::{Ceremony, Event};
@@ -23,10 +24,11 @@ use cosign::protocol::local::{Local, Parcel};
 use cosign::protocol::machine::{Machine, Output, Persist, Protocol};
 use cosign::protocol::sign::{SignSetup, Signed, Signing};
 use cosign::protocol::wire::{HEADER, Kind, pack};
-use k256::Scalar;
+use k256::{ProjectivePoint, Scalar};
 use proptest::prelude::*;
 
 static TWO_OF_TWO: LazyLock<Shares> = LazyLock::new(|| keygen("machine 2-of-2", 2, 2));
+static TWO_OF_THREE: LazyLock<Shares> = LazyLock::new(|| keygen("machine 2-of-3", 2, 3));
 static THREE_OF_THREE: LazyLock<Shares> = LazyLock::new(|| keygen("machine 3-of-3", 3, 3));
 
 fn everything<P: Protocol>(machine: &mut Machine<P>) -> Vec<Output<P::Done>> {
@@ -365,6 +367,16 @@ fn signer_sets_that_cannot_sign_are_refused() {
 }
 
 #[test]
+fn a_signer_set_without_this_party_is_refused_although_it_could_sign() {
+    let begin = |me| {
+        let setup = sign_setup("without", &parties([2, 3]), sha("digest"));
+        signer(&TWO_OF_THREE[&party(me)], "without", &setup).map(|_| ())
+    };
+    assert_eq!(begin(1), Err(Fault::nobody(Check::Params, "setup")));
+    assert_eq!((begin(2), begin(3)), (Ok(()), Ok(())));
+}
+
+#[test]
 fn a_tweak_that_cancels_the_key_is_refused() {
     let signers = parties([1, 2]);
     let part = |p: &PartyId| lagrange(*p, &signers, 0) * TWO_OF_TWO[p].secret().expose();
@@ -414,6 +426,18 @@ fn a_confirmation_can_be_finished_later_from_its_stored_form() {
 }
 
 #[test]
+fn a_stored_confirmation_of_a_party_that_is_none_is_refused() {
+    let of = |me: u8, count: u8| {
+        let stored = [&[7; 64][..], &[me, count]].concat();
+        Confirmation::from_bytes(&stored).map(|read| read.peers().count())
+    };
+    assert_eq!((of(2, 2), of(3, 3), of(1, 16)), (Ok(1), Ok(2), Ok(15)));
+    for (me, count) in [(3, 2), (0, 2), (16, 15), (255, 2), (1, 1), (1, 0), (1, 17), (17, 17)] {
+        assert!(of(me, count).is_err(), "party {me} of {count}");
+    }
+}
+
+#[test]
 fn a_stored_share_signs_again_and_does_not_know_of_retired_pairs() {
     let share = &TWO_OF_TWO[&party(1)];
     let copy = KeyShare::from_bytes(share.to_bytes().expose()).unwrap();
@@ -441,6 +465,43 @@ fn a_stored_share_that_does_not_fit_together_is_refused() {
         assert!(refused(&stored[..length]), "cut to {length}");
     }
     assert!(refused(&[&stored[..], &[0]].concat()));
+}
+
+/// Where things lie in a stored share of three parties (docs/protocol.md §3.6).
+const PUBLIC_SHARES: usize = 20 + 32 + 32 + 33;
+const PAIR: usize = 32832;
+
+#[test]
+fn a_stored_share_whose_public_shares_lie_on_no_common_line_is_refused() {
+    let stored = TWO_OF_THREE[&party(1)].to_bytes();
+    let stored = stored.expose();
+    assert!(KeyShare::from_bytes(stored).is_ok());
+    // Valid points all of them, and the own one is right: only the common polynomial is missing.
+    let other = encode_point(&ProjectivePoint::GENERATOR.to_affine()).unwrap();
+    for peer in [2, 3] {
+        let mut bytes = stored.clone();
+        let place = PUBLIC_SHARES + (peer - 1) * 33;
+        bytes[place..place + 33].copy_from_slice(&other);
+        assert!(KeyShare::from_bytes(&bytes).is_err(), "the public share of party {peer}");
+    }
+    let mut exchanged = stored.clone();
+    let (two, three) = exchanged[PUBLIC_SHARES + 33..PUBLIC_SHARES + 99].split_at_mut(33);
+    two.swap_with_slice(three);
+    assert!(KeyShare::from_bytes(&exchanged).is_err(), "two public shares exchanged");
+    let mut key = stored.clone();
+    key[PUBLIC_SHARES - 33..PUBLIC_SHARES].copy_from_slice(&other);
+    assert!(KeyShare::from_bytes(&key).is_err(), "another key");
+}
+
+#[test]
+fn a_stored_share_with_a_pair_too_many_or_too_few_is_refused() {
+    for (shares, index) in [(&TWO_OF_TWO, 1), (&TWO_OF_THREE, 2)] {
+        let stored = shares[&party(index)].to_bytes();
+        let stored = stored.expose();
+        let last = &stored[stored.len() - PAIR..];
+        assert!(KeyShare::from_bytes(&[&stored[..], last].concat()).is_err());
+        assert!(KeyShare::from_bytes(&stored[..stored.len() - PAIR]).is_err());
+    }
 }
 
 proptest! {

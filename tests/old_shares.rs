@@ -320,7 +320,7 @@ fn identity_file(path: &Path) -> String {
 fn keygen_of(me: PartyId) -> Machine<Keygen> {
     let identities = [1, 2].map(|index| fingerprint(index).as_bytes().to_vec()).into();
     let setup = KeygenSetup { instance: [1; 32], threshold: 2, me, identities };
-    keygen(setup, &Secret::new([me.get(); 32]), Duration::from_secs(60)).unwrap()
+    keygen(setup, &Secret::new([me.get(); 32]), &[], Duration::from_secs(60)).unwrap()
 }
 
 fn refresh_of(share: &KeyShare) -> Machine<Keygen> {

@@ -69,7 +69,7 @@ fn keygens(parties: u8) -> Result<(Row, Vec<KeyShare>), Failure> {
             .map(|me| {
                 let identities = identities.clone();
                 let setup = KeygenSetup { instance, threshold: 2, me, identities };
-                keygen(setup, &clock::random()?, ROUND).map_err(|fault| broken(&fault))
+                keygen(setup, &clock::random()?, &[], ROUND).map_err(|fault| broken(&fault))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let since = clock::now();

@@ -114,7 +114,14 @@ mod tests {
         }
         x_is_p.truncate(0);
         let generator: AffinePoint = ProjectivePoint::GENERATOR.into();
-        assert_eq!(decode_point(&encode_point(&generator).unwrap()), Ok(generator));
+        let encoded = encode_point(&generator).unwrap();
+        assert_eq!(decode_point(&encoded), Ok(generator));
+        // SEC1's compact form, 05 and x, which `k256` decodes: a second encoding of one point.
+        for prefix in (0..=255).filter(|prefix| !matches!(prefix, 2 | 3)) {
+            let mut bad = encoded;
+            bad[0] = prefix;
+            assert_eq!(decode_point(&bad), Err(InvalidPoint), "{prefix}");
+        }
         assert_eq!(encode_point(&AffinePoint::IDENTITY), None);
     }
 

@@ -168,6 +168,8 @@ fn integer(bytes: &[u8]) -> Result<Scalar, InvalidSignature> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::curve::decode_point;
+    use k256::elliptic_curve::bigint::ArrayEncoding;
     use proptest::prelude::*;
 
     /// A single-key signer, for comparison.
@@ -224,6 +226,35 @@ mod tests {
         assert!(Signature::assemble(&public_key, &[1; 32], &other_nonce, &s).is_err());
         assert!(Signature::assemble(&public_key, &[1; 32], &nonce_point, &Scalar::ZERO).is_err());
         assert!(Signature::assemble(&public_key, &[1; 32], &-nonce_point, &s).is_err());
+    }
+
+    /// No search finds such a nonce, so the point is chosen first and the key computed from it.
+    #[test]
+    fn a_nonce_point_with_x_above_the_order_sets_the_second_bit() {
+        let order =
+            U256::from_be_hex("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141");
+        let decoded = (1_u32..).find_map(|above| {
+            let x = order.wrapping_add(&U256::from_u32(above)).to_be_byte_array();
+            decode_point(&[&[2], &x[..]].concat()).ok()
+        });
+        let digest = [3; 32];
+        for nonce_point in [decoded.unwrap(), -decoded.unwrap()] {
+            let r = x_mod_order(&nonce_point);
+            for s in [Scalar::from(9_u64), -Scalar::from(9_u64)] {
+                // Q = (s R - m G) / r, so that (m/s) G + (r/s) Q = R.
+                let sum = ProjectivePoint::from(nonce_point) * s
+                    - ProjectivePoint::mul_by_generator(&reduce(&digest));
+                let public_key = (sum * r.invert().unwrap()).to_affine();
+                let made = Signature::assemble(&public_key, &digest, &nonce_point, &s).unwrap();
+                assert_eq!(made.recovery_id & 2, 2);
+                let recovered = k256::ecdsa::VerifyingKey::recover_from_prehash(
+                    &digest,
+                    &k256::ecdsa::Signature::from_scalars(made.r, made.s).unwrap(),
+                    k256::ecdsa::RecoveryId::from_byte(made.recovery_id).unwrap(),
+                );
+                assert_eq!(*recovered.unwrap().as_affine(), public_key);
+            }
+        }
     }
 
     #[test]

@@ -27,7 +27,9 @@ impl SessionSeed {
     /// A seed hedged against a weak generator: `HMAC(random, LP("session-seed", session, [party], share))`.
     ///
     /// `random` is 32 bytes of the operating system's randomness, `share` the party's long-term
-    /// share or empty. Even where `random` repeats, another session or share gives another seed.
+    /// share or, where there is none yet, another secret of the device. Where `random` repeats,
+    /// another session or share still gives another seed; where it is known, the seed is as hard to
+    /// guess as the share.
     pub fn hedged(random: &Secret<[u8; 32]>, session: &[u8; 32], party: u8, share: &[u8]) -> Self {
         let input = Zeroizing::new(length_prefixed(&[b"session-seed", session, &[party], share]));
         Self(Secret::made(|seed: &mut [u8; 32]| {

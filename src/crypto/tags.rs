@@ -80,6 +80,8 @@ tags! {
     MEETING_SECRET = "meeting/secret";
     /// Name of the room where two devices meet on one day.
     MEETING_ROOM = "meeting/room";
+    /// Secret of a device that hedges its randomness in a key generation.
+    DEVICE_HEDGE = "device/hedge";
     /// Id of a ceremony: what its approvers saw and a nonce of every participant.
     CEREMONY_ID = "ceremony/id";
 }

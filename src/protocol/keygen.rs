@@ -71,15 +71,17 @@ pub struct Confirmed {
 
 /// Takes part in making a key.
 ///
-/// `random` is 32 bytes of the operating system's randomness. A fault at `setup` if the parameters
-/// are out of range.
+/// `random` is 32 bytes of the operating system's randomness. `hedge` is a long-term secret of this
+/// device, which keeps the share secret where `random` is known; empty if there is none. A fault at
+/// `setup` if the parameters are out of range.
 pub fn keygen(
     setup: KeygenSetup,
     random: &Secret<[u8; 32]>,
+    hedge: &[u8],
     round_timeout: Duration,
 ) -> Result<Machine<Keygen>, Fault> {
     let session = keygen_session(&setup);
-    let seed = SessionSeed::hedged(random, &session, setup.me.get(), &[]);
+    let seed = SessionSeed::hedged(random, &session, setup.me.get(), hedge);
     keygen_with_seed(setup, seed, round_timeout)
 }
 

@@ -492,3 +492,37 @@ impl Gathered {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::seed::SessionSeed;
+    use crate::protocol::keygen::{Keygen, KeygenSetup, keygen_with_seed};
+
+    fn machine(me: u8) -> Machine<Keygen> {
+        let setup = KeygenSetup {
+            instance: [1; 32],
+            threshold: 2,
+            me: PartyId::new(me).unwrap(),
+            identities: vec![vec![1], vec![2]],
+        };
+        let seed = SessionSeed::from_bytes([me; 32]);
+        keygen_with_seed(setup, seed, Duration::from_secs(60)).unwrap()
+    }
+
+    /// `Secret` wipes what it held, so an empty inbox is a wiped one.
+    #[test]
+    fn a_failure_wipes_what_was_received_and_what_was_not_sent() {
+        #[expect(clippy::disallowed_methods, reason = "there is no other instant")]
+        let now = Instant::now();
+        let other = PartyId::new(2).unwrap();
+        let mut machine = machine(1);
+        machine.start(now);
+        let early = wire::pack(Kind::Kg4b, other, None, &[9; 32], &[&[7; 32]]);
+        machine.handle(now, other, &early);
+        assert_eq!(machine.inbox.len(), 1);
+        machine.handle(now, other, &early);
+        assert!(machine.is_over() && machine.inbox.is_empty());
+        assert!(!machine.outputs.iter().any(|o| matches!(o, Output::Send { .. })));
+    }
+}

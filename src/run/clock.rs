@@ -81,3 +81,16 @@ pub fn request_id() -> Result<String, Failure> {
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A constant in its place would go unnoticed otherwise: devices sign with it, too.
+    #[test]
+    fn randomness_is_drawn_anew_each_time() {
+        let drawn: Vec<_> = (0..4).map(|_| *random().unwrap().expose()).collect();
+        assert!(drawn.iter().enumerate().all(|(at, bytes)| !drawn[..at].contains(bytes)));
+        assert!(drawn.iter().all(|bytes| bytes[..16] != [0; 16] && bytes[16..] != [0; 16]));
+    }
+}

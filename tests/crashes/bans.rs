@@ -136,6 +136,7 @@ fn a_cheater_is_banned_for_good_until_its_victim_asks_for_new_shares() {
     signs(&alice, &listener.address(), "vault");
 }
 
+/// S-49
 #[test]
 fn a_ban_survives_a_kill_before_anybody_was_told() {
     let (alice, bob, _listener) = two_with_key();

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use cosign::vault::ledger::MAX_UNRESOLVED;
 use rustix::process::Signal;
 
 use crate::device::{Device, Ended, Listener, Running, two, two_with_key};
-use crate::survey::{DIGEST, Key, count, key, killed_at, signs, unresolved, whole};
+use crate::survey::{DIGEST, Key, banned, count, key, killed_at, signs, unresolved, whole};
 
 /// Checks that it was killed, has done its work, or has noticed that the other side was killed.
 #[track_caller]
@@ -49,6 +50,7 @@ fn recovers(asker: &Device, other: &Device, address: &str, name: &str) {
     signs(asker, address, name);
 }
 
+/// K-34 among the moments; what a share does that is pending since then is in `unfinished`.
 #[test]
 fn a_requester_killed_at_any_moment_of_keygen_leaves_nothing_half_made() {
     let (alice, bob) = two();
@@ -112,6 +114,29 @@ fn a_requester_killed_at_any_moment_of_signing_signs_again() {
     assert!((4..=killed / 2).contains(&unresolved(&alice)), "{}", unresolved(&alice));
     // Whoever survived knows that no check is left.
     assert_eq!(unresolved(&bob), 0);
+}
+
+/// S-48: each kill leaves a check of which nobody knows how it ended.
+#[test]
+fn a_requester_killed_in_twenty_checks_retires_the_pair() {
+    let (alice, _bob, listener) = two_with_key();
+    let address = listener.address();
+    let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
+    // A kill that comes late finds the check resolved, and does not count.
+    for killed in 0_u32.. {
+        assert!(killed < 3 * MAX_UNRESOLVED, "the checks are over before the kills");
+        if unresolved(&alice) == MAX_UNRESOLVED as usize {
+            break;
+        }
+        let mut asking = alice.start(sign);
+        asking.event_where("round", |event| event["ceremony"] == "sign" && event["round"] == 1);
+        asking.signal(Signal::KILL);
+        asking.ends();
+    }
+    for _ in 0..2 {
+        alice.run(sign).fails(7, "cut short").fails(7, "cosign keys refresh");
+    }
+    assert_eq!(banned(&alice), ["unresolved"]);
 }
 
 #[test]

@@ -61,6 +61,14 @@ fn a_wrong_numerator_makes_no_signature_for_anybody() {
     lives(lies, |_| Fault::nobody(Check::SigInvalid, "SG3"));
 }
 
+/// The session, and with it the epoch, is part of the view: whoever computes the view for another
+/// epoch is found out by it before anything that could burn.
+#[test]
+fn a_view_of_another_epoch_stops_the_session_and_blames_nobody() {
+    let lies = Lies { epoch: Some([5; 32]), ..Lies::default() };
+    lives(lies, |_| Fault::nobody(Check::View, "SG2"));
+}
+
 /// S-47: the victim's own nonce must be known for this, so it takes a colluding victim.
 #[test]
 fn nonce_points_that_cancel_make_no_signature() {

@@ -31,6 +31,9 @@ pub(crate) struct Lies {
     pub(crate) share: Scalar,
     /// Added to its part of the numerator.
     pub(crate) w: Scalar,
+    /// The epoch under which it computes the view, instead of the key's; the session ids of its
+    /// messages remain right.
+    pub(crate) epoch: Option<[u8; 32]>,
     /// A bet on the holes of everybody it extends transfers for.
     pub(crate) guess: Option<Guess>,
     /// Alters what it multiplies in one transfer, with a check value that fits where nobody looks.
@@ -42,6 +45,8 @@ pub(crate) struct Reference {
     me: PartyId,
     setup: SignSetup,
     session: [u8; 32],
+    /// The session id that it puts into the view.
+    viewed: [u8; 32],
     secret: Scalar,
     seed: SessionSeed,
     lies: Lies,
@@ -65,22 +70,27 @@ impl Reference {
         let public_key =
             ProjectivePoint::from(*share.public_key()) + ProjectivePoint::GENERATOR * setup.tweak;
         let signers: Vec<u8> = setup.signers.iter().map(|party| party.get()).collect();
-        let session = tags::SIGN_SID.hash(&[
-            share.epoch(),
-            &[0],
-            &setup.sign_id,
-            &signers,
-            &encode_point(&public_key.to_affine()).unwrap(),
-            &encode_scalar(&setup.tweak),
-            &setup.digest,
-            &[setup.recipient.map_or(0, PartyId::get)],
-        ]);
+        let session = |epoch: &[u8; 32]| {
+            tags::SIGN_SID.hash(&[
+                epoch,
+                &[0],
+                &setup.sign_id,
+                &signers,
+                &encode_point(&public_key.to_affine()).unwrap(),
+                &encode_scalar(&setup.tweak),
+                &setup.digest,
+                &[setup.recipient.map_or(0, PartyId::get)],
+            ])
+        };
+        let viewed = session(lies.epoch.as_ref().unwrap_or(share.epoch()));
+        let session = session(share.epoch());
         let peers = setup.signers.iter().filter(|party| **party != me);
         let pairs = peers.map(|peer| (*peer, Pair::read(key, me, *peer))).collect();
         Self {
             me,
             setup,
             session,
+            viewed,
             secret: *share.secret().expose(),
             seed,
             lies,
@@ -122,7 +132,7 @@ impl Reference {
 
     fn round2(&mut self) -> Vec<Parcel> {
         let [nu, commitment] = self.commitment();
-        let mut parts = vec![self.session.to_vec()];
+        let mut parts = vec![self.viewed.to_vec()];
         for signer in &self.setup.signers {
             let fields = match self.heard.get(&(Kind::Sg1, *signer)) {
                 None => [&nu[..], &commitment].concat(),

@@ -1,8 +1,11 @@
 //! Refresh (docs/protocol.md §8.1, §10.3).
 
+use std::sync::Arc;
+
 use cosign::crypto::curve::{decode_scalar, encode_scalar};
 use cosign::party::PartyId;
 use cosign::protocol::fault::{Check, Fault};
+use cosign::protocol::key::KeyShare;
 use cosign::protocol::keygen::Keygen;
 use cosign::protocol::wire::Kind;
 use k256::Scalar;
@@ -86,6 +89,56 @@ fn signers_of_different_epochs_part_at_once() {
     for shares in [&old, &new] {
         assert_eq!(retired(shares), []);
         sign_honestly("one epoch", shares, &[id(1), id(3)]);
+    }
+}
+
+/// The stored share of `party` with one byte altered, as a liar has it who wants to pass for a
+/// holder of another epoch or chain code: nothing that the share checks about itself is touched.
+fn altered(key: &Key, party: PartyId, place: usize) -> Arc<KeyShare> {
+    let mut bytes = key.stored(party).to_vec();
+    bytes[place] ^= 1;
+    Arc::new(KeyShare::from_bytes(&bytes).unwrap())
+}
+
+/// Where a stored share of three parties has its epoch, and where its chain code.
+const EPOCH: usize = 20;
+const CHAIN_CODE: usize = 20 + 32 + 32 + 33 + 3 * 33;
+
+/// R-01, with everything alike but the epoch's name: it is part of the session by itself, not only
+/// through shares that do not fit.
+#[test]
+fn the_same_shares_under_another_epochs_name_do_not_sign_together() {
+    let honest = two_of_three().shares();
+    let setup = sign_setup("renamed", &[id(1), id(2)]);
+    let liar = altered(two_of_three(), id(2), EPOCH);
+    let machines = [
+        signer("renamed", &honest[&id(1)], setup.clone()).unwrap(),
+        signer("renamed", &liar, setup).unwrap(),
+    ];
+    let mut table = Table::of(machines).honestly();
+    table.seat(id(1)).stopped(Fault::by(id(2), Check::Session, "SG1"));
+    assert_eq!(retired(&honest), []);
+    sign_honestly("renamed", &honest, &[id(1), id(2)]);
+}
+
+/// Each part of the old key's public data is in the session id of a refresh: epoch, chain code, and
+/// the public shares, here those of another sharing of the same key under the old epoch's name.
+#[test]
+fn a_refresh_of_anything_but_the_same_shares_stops_at_the_first_message() {
+    let key = two_of_three();
+    let newer = Key::of(Table::of(refresh_machines(NAME, &key.shares())).honestly());
+    let mut relabelled = newer.stored(id(2)).to_vec();
+    relabelled[EPOCH..EPOCH + 32].copy_from_slice(&key.stored(id(2))[EPOCH..EPOCH + 32]);
+    let relabelled = Arc::new(KeyShare::from_bytes(&relabelled).unwrap());
+    assert_eq!(relabelled.public_key(), key.shares()[&id(2)].public_key());
+    let lies = [altered(key, id(2), EPOCH), altered(key, id(2), CHAIN_CODE), relabelled];
+    for lie in lies {
+        let mut shares = key.shares();
+        shares.insert(id(2), lie);
+        let mut table = Table::of(refresh_machines(NAME, &shares)).honestly();
+        for party in [1, 3] {
+            table.seat(id(party)).stopped(Fault::by(id(2), Check::Session, "KG1"));
+        }
     }
 }
 
