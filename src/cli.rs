@@ -42,9 +42,10 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::report::{Code, Failure};
+use crate::report::{Code, Failure, Flags};
 use crate::token::host;
 use args::{Cli, Command, KeysCommand, PeersCommand, PolicyCommand, TokenCommand, VaultCommand};
 pub use global::Global;
@@ -181,6 +182,7 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     let parsed = without_empty(Cli::command()).try_get_matches_from(argv).and_then(|matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
         cli.global.settings = config::settings(&matches);
+        crate::report::called_with(repeated(&matches));
         Ok(cli)
     });
     parsed.map_err(without_hidden).map_err(|e| match e.kind() {
@@ -193,6 +195,39 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
         }
         _ => Unparsed::Wrong(usage(&e, argv)),
     })
+}
+
+/// The flags of this command line that commands in hints need again.
+fn repeated(matches: &clap::ArgMatches) -> Flags {
+    let (mut leaf, mut command) = (matches, Cli::command());
+    command.build();
+    while let Some((name, sub)) = leaf.subcommand() {
+        leaf = sub;
+        command = command.find_subcommand(name).cloned().unwrap_or_default();
+    }
+    let given = |names: &[&str]| {
+        let flags = command.get_arguments().filter(|arg| {
+            arg.get_long().is_some_and(|long| names.contains(&long))
+                && leaf.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+        });
+        let words = flags.flat_map(|arg| {
+            let values = leaf.get_raw(arg.get_id().as_str()).into_iter().flatten();
+            let flag = format!("--{}", arg.get_long().unwrap_or_default());
+            // What is no text cannot be written into a hint.
+            values.filter_map(OsStr::to_str).flat_map(move |value| [flag.clone(), value.to_owned()])
+        });
+        words.collect()
+    };
+    Flags {
+        global: given(&["home", "identity", "passphrase-file", "module", "pin-file", "tls"]),
+        meeting: given(&["relay", "interface"]),
+        // Without `--key` or `--with`, such as for `pair`, an address is that of another device.
+        routes: if leaf.try_contains_id("vias").is_ok() {
+            given(&["peer", "via"])
+        } else {
+            Vec::new()
+        },
+    }
 }
 
 /// The command where variables that are empty count as unset.

@@ -1,5 +1,6 @@
 //! Failure to sentence, hint and exit code: the only place that knows the exit code table.
 
+mod command;
 mod token;
 mod vault;
 
@@ -7,11 +8,14 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::device::{Fingerprint, Label, shell_word};
+use crate::device::{Fingerprint, Label};
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
-use crate::talk::Reason;
+use crate::talk::{Kind, Proposal, Reason};
+pub(crate) use command::here;
+use command::there;
+pub use command::{Flags, called_with};
 
 /// The kind of a failure: its name in JSON and its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -162,7 +166,8 @@ pub fn slow(name: &str, what: &str) -> Failure {
         .hint("try again, or give it longer with --timeout")
 }
 
-/// `name` presented another identity than the pinned one.
+/// `name` presented another identity than the pinned one, at an address that its record or the
+/// command line names, or through a command.
 pub fn changed(name: &str, expected: &Fingerprint, got: &Fingerprint) -> Failure {
     Failure::new(
         Code::Identity,
@@ -172,10 +177,31 @@ pub fn changed(name: &str, expected: &Fingerprint, got: &Fingerprint) -> Failure
             got.device_id()
         ),
     )
-    .hint(format!(
-        "if {name} really has a new device, run `cosign peers forget {}` and pair again",
-        shell_word(name)
-    ))
+    .hint(in_its_place(name, expected))
+}
+
+/// Where `name` was looked for on the network, only other devices answered: `others` of them. What
+/// announces itself there proves nothing about `name`.
+pub fn others_answer(name: &str, expected: &Fingerprint, others: usize) -> Failure {
+    let who = match others {
+        1 => "another device answers".to_owned(),
+        many => format!("{many} other devices answer"),
+    };
+    Failure::new(Code::Unreachable, format!("{name} was not found: {who} in its place"))
+        .hint(in_its_place(name, expected))
+}
+
+/// What to do where somebody else answers for `name`. Only its owner can say whether it has a new
+/// device; who answers cannot.
+fn in_its_place(name: &str, expected: &Fingerprint) -> String {
+    format!(
+        "somebody uses its name or address; go to {name} in person: while {} there shows {}, it is \
+         the same device, and --peer HOST:PORT or --via reaches it; only if its owner has replaced \
+         it, {} says what to do",
+        there(&["id"], &[]),
+        expected.device_id(),
+        here(&["peers", "forget", "--help"], &[]),
+    )
 }
 
 /// `name` refused, and this is why.
@@ -191,13 +217,17 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
         Reason::Locked => (
             Code::Identity,
             format!("{name} takes no more pairings: too many in a row have failed"),
-            Some(format!("find out why, then run `cosign pair --reset-attempts` on {name}")),
+            Some(format!(
+                "its owner finds out why, and then runs {} there",
+                there(&["pair", "--reset-attempts"], &[])
+            )),
         ),
         Reason::Policy => (
             Code::Policy,
             format!("the policy of {name} does not allow this"),
             Some(format!(
-                "a rule there denies it, or none allows it: `cosign policy check` on {name} says which"
+                "a rule there denies it, or none allows it: {} there says how to find out which",
+                there(&["policy", "check", "--help"], &[])
             )),
         ),
         Reason::TimedOut => (
@@ -209,44 +239,42 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
             Code::Identity,
             format!("{name} is not paired with this device or with another participant"),
             Some(format!(
-                "run `cosign pair {}`; every two parties of a key must be paired",
-                shell_word(name)
+                "run {}; every two parties of a key must be paired",
+                here(&["pair"], &[name])
             )),
         ),
         Reason::Expired => (
             Code::Identity,
             format!("the pairing with {name} is over"),
-            Some(format!(
-                "run `cosign pair {}` again, with --remember to keep it",
-                shell_word(name)
-            )),
+            Some(format!("run {} again, with --remember to keep it", here(&["pair"], &[name]))),
         ),
         Reason::UnknownKey => (
             Code::NotFound,
             format!("{name} has no share of this key"),
-            Some(format!("{UNFINISHED}; see `cosign keys list` on both devices")),
+            Some(format!("{} here and on {name} say what each has", here(&["keys", "list"], &[]))),
         ),
         Reason::Conflict => (
             Code::Conflict,
             format!("{name} has a key of that name, or the key is in use or not ready there"),
-            Some(format!("see `cosign keys list` on {name}; {UNFINISHED}")),
+            Some(format!("{} on {name} shows its keys", there(&["keys", "list"], &[]))),
         ),
         Reason::RolledBack => (
             Code::Conflict,
             format!(
                 "{name} has seen a newer copy of this device's key: the data here was rolled back"
             ),
-            Some(
-                "restore the newest state, or make new shares with `cosign keys refresh`"
-                    .to_owned(),
-            ),
+            Some(format!(
+                "put the newest data of this device back; where that is gone, {} makes new shares \
+                 of those that all devices still have",
+                here(&["keys", "refresh"], &[])
+            )),
         ),
         Reason::Banned => (
             Code::Banned,
             format!("{name} no longer signs with this device under this key"),
             Some(format!(
-                "a check failed that may leak the key; find out why, then its owner runs `cosign \
-                 keys refresh` on {name}"
+                "a check failed that may leak the key; find out why, then its owner runs {} there",
+                there(&["keys", "refresh"], &[])
             )),
         ),
         Reason::Version => (
@@ -265,8 +293,52 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
     Failure { code, message, hint }
 }
 
-const UNFINISHED: &str =
-    "what was left unfinished is finished with `cosign keygen --key NAME --resume`";
+/// `name` refused to take part in what `proposal` asks, and this is why.
+pub fn refused_proposal(name: &str, reason: Reason, proposal: &Proposal) -> Failure {
+    let key = proposal.key.as_str();
+    let failure = refused(name, reason);
+    match (reason, proposal.kind) {
+        (Reason::UnknownKey, Kind::Sign | Kind::Refresh) => Failure {
+            message: format!(
+                "{name} says that it has no share of key {key:?} that fits this one's"
+            ),
+            ..failure
+        }
+        .hint(format!("{}; {}", generations(name, key), brought_together(key))),
+        (Reason::Conflict, Kind::Keygen) => {
+            Failure { message: format!("{name} has a key {key:?}, or is making one"), ..failure }
+        }
+        (Reason::Conflict, _) => Failure {
+            message: format!(
+                "{name} cannot use the key {key:?}: it is in use there, or unfinished"
+            ),
+            ..failure
+        }
+        .hint(format!("{}; {}", generations(name, key), brought_together(key))),
+        (Reason::RolledBack, _) => failure.hint(format!(
+            "put the newest data of this device back; where that is gone, {} makes new shares of \
+             those that all devices still have",
+            here(&["keys", "refresh"], &[key])
+        )),
+        _ => failure,
+    }
+}
+
+/// How to see which generation of its shares each side has.
+fn generations(name: &str, key: &str) -> String {
+    format!(
+        "{} here and on {name} say which generation of shares each has",
+        here(&["keys", "show"], &[key])
+    )
+}
+
+/// What finishes a key generation or refresh that one side has not finished.
+fn brought_together(key: &str) -> String {
+    format!(
+        "what was left unfinished is finished with {}",
+        here(&["keygen", "--key", key, "--resume"], &[])
+    )
+}
 
 /// A ceremony failed in the protocol. `name` gives the people's name of a party.
 pub fn fault(fault: &Fault, name: impl Fn(PartyId) -> String) -> Failure {
@@ -274,7 +346,11 @@ pub fn fault(fault: &Fault, name: impl Fn(PartyId) -> String) -> Failure {
     let culprit = fault.culprit.map(name);
     let who = culprit.as_deref().unwrap_or("a participant");
     match fault.blame() {
-        Blame::Local if fault.check == Check::PairRetired => banned(who),
+        Blame::Local if fault.check == Check::PairRetired => Failure::new(
+            Code::Banned,
+            format!("{who} is banned under this key: a check failed earlier"),
+        )
+        .hint(trust_again(&[])),
         Blame::Local => Failure::new(Code::Internal, format!("the ceremony cannot run: {detail}")),
         Blame::NotProof if fault.check == Check::Missing => slow(who, &detail),
         Blame::NotProof => Failure::new(
@@ -293,23 +369,34 @@ pub fn fault(fault: &Fault, name: impl Fn(PartyId) -> String) -> Failure {
             Code::Banned,
             format!("{who} failed a check that may leak the key ({detail}) and is banned"),
         )
-        .hint("find out why; `cosign keys refresh` makes new shares once you trust it again"),
+        .hint(trust_again(&[])),
     }
 }
 
-/// This device no longer signs with `name` under this key.
-pub fn banned(name: &str) -> Failure {
-    Failure::new(Code::Banned, format!("{name} is banned under this key: a check failed earlier"))
-        .hint("find out why; `cosign keys refresh` makes new shares once you trust it again")
+/// This device no longer signs with `name` under the key `key`.
+pub fn banned(name: &str, key: &str) -> Failure {
+    Failure::new(
+        Code::Banned,
+        format!("{name} is banned under key {key:?}: a check failed earlier"),
+    )
+    .hint(trust_again(&[key]))
 }
 
-/// Too many sessions with `name` were cut short for this key.
-pub fn worn(name: &str) -> Failure {
+/// What lifts a ban; `key` is empty where the key's name is not known.
+fn trust_again(key: &[&str]) -> String {
+    format!(
+        "find out why; {} makes new shares once you trust it again",
+        here(&["keys", "refresh"], key)
+    )
+}
+
+/// Too many sessions with `name` were cut short for the key `key`.
+pub fn worn(name: &str, key: &str) -> Failure {
     Failure::new(
         Code::Banned,
         format!("too many signatures with {name} were cut short, and each may have leaked a bit"),
     )
-    .hint("`cosign keys refresh` makes new shares, which start afresh")
+    .hint(format!("{} makes new shares, which start afresh", here(&["keys", "refresh"], &[key])))
 }
 
 /// A frame or message of `name` makes no sense.
@@ -321,19 +408,22 @@ pub fn nonsense(name: &str) -> Failure {
 /// An invitation that has run out.
 pub fn invitation_over(moment: &str) -> Failure {
     Failure::new(Code::Identity, format!("the invitation was good until {moment}"))
-        .hint("make another: run `cosign pair --relay URL` again on the other device")
+        .hint("make another on the other device, as this one was made there: each is good once")
 }
 
 /// `name` does not wait at the relay.
 pub fn nobody_at_relay(name: &str, relay: &str) -> Failure {
     Failure::new(Code::Unreachable, format!("{name} does not wait at the relay {relay}"))
-        .hint(format!("run `cosign listen --relay {}` on that device", shell_word(relay)))
+        .hint(format!("run {} on that device", there(&["listen", "--relay", relay], &[])))
 }
 
 /// Whoever made an invitation is not in its room.
 pub fn nobody_invites(relay: &str) -> Failure {
     Failure::new(Code::Unreachable, format!("the device that invites is not at the relay {relay}"))
-        .hint("`cosign pair --relay URL` must be running there; each run makes a new invitation")
+        .hint(format!(
+            "{} must be running there; each run makes a new invitation",
+            there(&["pair", "--relay", relay], &[])
+        ))
 }
 
 /// Another device than the one of the invitation is in its room.
@@ -374,7 +464,7 @@ pub fn link(name: &str, error: &LinkError) -> Failure {
             Code::Identity,
             format!("{name} does not accept this device's certificate"),
         )
-        .hint(format!("pair again: `cosign pair {}`", shell_word(name))),
+        .hint(format!("pair again: {}", here(&["pair"], &[name]))),
         LinkError::Malformed(_) => nonsense(name),
         LinkError::TimedOut => slow(name, "handshake"),
         LinkError::Tls(detail) => {
@@ -501,21 +591,65 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
 
 /// There is no key `name`.
 pub fn no_key(name: &str) -> Failure {
-    Failure::new(Code::NotFound, format!("there is no key {name:?} here"))
-        .hint("`cosign keys list` shows the keys; `cosign keygen` makes one")
+    Failure::new(Code::NotFound, format!("there is no key {name:?} here")).hint(format!(
+        "{} shows the keys; {} makes one",
+        here(&["keys", "list"], &[]),
+        here(&["keygen", "--key", name], &[])
+    ))
 }
 
-/// The key `name` exists.
-pub fn key_exists(name: &str, pending: bool) -> Failure {
+/// A key generation as it was asked for, to say how it is asked for again.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The key's name.
+    pub key: String,
+    /// How many devices must sign.
+    pub threshold: u8,
+    /// The other devices: names or ids.
+    pub with: Vec<String>,
+}
+
+impl Wanted {
+    /// The command that makes the key under the next free-looking name. It costs nothing that is
+    /// there: a share is only ever given up by its owner.
+    fn under_another_name(&self) -> String {
+        let (name, threshold) = (next_name(&self.key), self.threshold.to_string());
+        let mut words = vec!["keygen", "--key", &name, "--threshold", &threshold, "--with"];
+        words.extend(self.with.iter().map(String::as_str));
+        here(&words, &[])
+    }
+}
+
+/// The name after `name`: `vault-2` after `vault`, `vault-3` after `vault-2`.
+fn next_name(name: &str) -> String {
+    let counted = name.rsplit_once('-').and_then(|(stem, n)| Some((stem, n.parse::<u32>().ok()?)));
+    let (stem, number) = counted.unwrap_or((name, 1));
+    let ending = format!("-{}", number.saturating_add(1));
+    let room = MAX_NAME.saturating_sub(ending.len());
+    stem.chars().take(room).chain(ending.chars()).collect()
+}
+
+/// The longest name of a key.
+const MAX_NAME: usize = 64;
+
+/// The key that is wanted exists.
+pub fn key_exists(wanted: &Wanted, pending: bool) -> Failure {
+    let name = wanted.key.as_str();
     if pending {
         return Failure::new(Code::Conflict, format!("the key {name:?} was left unfinished here"))
             .hint(format!(
-                "finish it with `cosign keygen --key {name} --resume`, or drop it with \
-                 `cosign keys delete {name}`"
+                "finish it with {}, or make another one: {}",
+                here(&["keygen", "--key", name, "--resume"], &[]),
+                wanted.under_another_name()
             ));
     }
     Failure::new(Code::Conflict, format!("a key {name:?} exists already"))
-        .hint("choose another name with --key")
+        .hint(format!("choose another name: {}", wanted.under_another_name()))
+}
+
+/// Another device has a key of the name that is wanted.
+pub fn key_exists_there(failure: Failure, wanted: &Wanted) -> Failure {
+    failure.hint(format!("choose another name: {}", wanted.under_another_name()))
 }
 
 /// The key `name` cannot sign yet.
@@ -524,30 +658,34 @@ pub fn pending_key(name: &str) -> Failure {
         Code::Conflict,
         format!("the key {name:?} is pending: not every party has said that its share is stored"),
     )
-    .hint(format!("finish it with `cosign keygen --key {name} --resume`"))
+    .hint(format!("finish it with {}", here(&["keygen", "--key", name, "--resume"], &[])))
 }
 
 /// The share of `name` is not what its record says.
 pub fn damaged_share(name: &str) -> Failure {
     Failure::new(Code::Internal, format!("the share of key {name:?} is damaged or was exchanged"))
         .hint(
-            "the other parties' shares are not affected; restore this device's data from a backup",
+            "keep this home as it is: the other devices' shares are not affected, and this one's \
+             file can be put back from any copy of it that was made since the last refresh",
         )
 }
 
 /// `peer` takes no part in the key `name`.
 pub fn no_share_there(peer: &str, name: &str) -> Failure {
     Failure::new(Code::NotFound, format!("{peer} is no signer of the key {name:?}"))
-        .hint(format!("`cosign keys show {name}` lists its parties"))
+        .hint(format!("{} lists its parties", here(&["keys", "show"], &[name])))
 }
 
 /// `name` shows fewer sessions than it has run.
-pub fn rolled_back_there(name: &str) -> Failure {
+pub fn rolled_back_there(name: &str, key: &str) -> Failure {
     Failure::new(
         Code::Conflict,
         format!("{name} has forgotten sessions it has run: its data was rolled back"),
     )
-    .hint("restore its newest state, or make new shares with `cosign keys refresh`")
+    .hint(format!(
+        "put its newest data back; where that is gone, {} makes new shares",
+        here(&["keys", "refresh"], &[key])
+    ))
 }
 
 /// A derivation path that leads nowhere.
@@ -559,31 +697,60 @@ pub fn bad_path() -> Failure {
 /// A ceremony failed after this device had stored its share.
 pub fn left_pending(failure: Failure, ceremony: &str, name: &str) -> Failure {
     let hint = if ceremony == "refresh" {
-        format!("the old shares stay in use; run `cosign keys refresh {name}` again")
+        format!("the old shares stay in use; run {} again", here(&["keys", "refresh"], &[name]))
     } else {
         format!(
-            "this device has stored its share: finish with `cosign keygen --key {name} --resume`"
+            "this device has stored its share: finish with {}",
+            here(&["keygen", "--key", name, "--resume"], &[])
         )
     };
     Failure { hint: Some(hint), ..failure }
 }
 
-/// A party of a pending key has no share of it.
-pub fn never_stored(failure: &Failure, name: &str) -> Failure {
+/// A party of a new key says that it has no share of it. That is its word: this device's share stays,
+/// since another device may have received all confirmations, and given the key's address away.
+pub fn never_stored(failure: &Failure, wanted: &Wanted) -> Failure {
     Failure::new(
         Code::NotFound,
-        format!("{}: the key {name:?} cannot be finished", failure.message),
+        format!("{}: the key {:?} cannot be finished now", failure.message, wanted.key),
     )
     .hint(format!(
-        "nothing can have been signed or received with it; drop it with `cosign keys delete {name}` \
-         and make a new one"
+        "{} there says why; this device keeps its share, and makes another key with {}",
+        there(&["log"], &[]),
+        wanted.under_another_name()
+    ))
+}
+
+/// A party says that it has no share of a refresh that is pending here. The shares of before it are
+/// still in use.
+pub fn refresh_never_stored(failure: &Failure, name: &str) -> Failure {
+    Failure::new(
+        Code::NotFound,
+        format!("{}: the refresh of key {name:?} cannot be finished", failure.message),
+    )
+    .hint(format!(
+        "the shares of before it stay in use; {} makes new ones",
+        here(&["keys", "refresh"], &[name])
+    ))
+}
+
+/// A party says that it has no share of a key that is in use here.
+pub fn share_missing_there(failure: &Failure, name: &str) -> Failure {
+    Failure::new(Code::NotFound, format!("{}: this one's is in use", failure.message)).hint(format!(
+        "nothing was changed here, and nothing is to be: does that device use the right home, with \
+         its newest data? {} there says which keys it has, {} which generation this one has",
+        there(&["keys", "list"], &[]),
+        here(&["keys", "show"], &[name])
     ))
 }
 
 /// A confirmation does not verify.
 pub fn wrong_confirmation(peer: &str, name: &str) -> Failure {
     Failure::new(Code::Aborted, format!("{peer} sent a wrong confirmation for the key {name:?}"))
-        .hint("do not use the key; drop it on every device and make a new one")
+        .hint(
+            "nothing was changed here; find out on that device why, and until then give nobody an \
+             address of a key that is unfinished",
+        )
 }
 
 /// Nobody greeted at the other end of standard input and output.
@@ -603,7 +770,7 @@ pub fn nobody_to_pair() -> Failure {
 /// The other device is this device.
 pub fn oneself() -> Failure {
     Failure::new(Code::Identity, "the other device is this device itself")
-        .hint("two homes that were copied from one another share a device key: make a new one with `cosign init`")
+        .hint("homes that were copied from one another are one device: each needs a home of its own, which `cosign init` makes where --home says")
 }
 
 /// A person saw two different codes, or did not want to pair.
@@ -624,7 +791,7 @@ pub fn denied_there(name: &str) -> Failure {
 /// Only a person may compare codes.
 pub fn pairing_needs_a_person() -> Failure {
     Failure::new(Code::Interaction, "pairing needs a person who compares the two codes")
-        .hint("run it in a terminal; machines pin each other with `cosign peers add NAME --fingerprint HEX`")
+        .hint("run it in a terminal; machines pin each other by fingerprint, as `cosign peers add --help` says")
 }
 
 /// Something between the two devices, or one of them, does not follow the pairing protocol.

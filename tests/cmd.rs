@@ -395,8 +395,8 @@ mod peers {
         let sandbox = Sandbox::new();
         let name = "x; touch y's";
         add(&sandbox, name, BOB).exits(0);
-        let ended = add(&sandbox, name, &"cc".repeat(32)).exits(12);
-        ended.complains("already", r"`cosign peers forget 'x; touch y'\''s'`");
+        let ended = add(&sandbox, "bob", BOB).exits(12);
+        ended.complains("known as", r"`cosign peers rename 'x; touch y'\''s' bob`");
     }
 
     #[test]

@@ -456,7 +456,9 @@ Do it on both devices; `cosign id` prints the fingerprint that the other one nee
     #[command(after_help = "Examples:
   cosign peers forget bob
 
-Keys made with the device go on working: they hold its fingerprint themselves.")]
+Only after its owner has told you in person that the old device is no more: who answers in its place, or
+announces its name, proves nothing. Then pair with the new one. Keys made with the old device go on
+working with that one alone: they hold its fingerprint themselves.")]
     Forget {
         /// Its name
         #[arg(value_name = "NAME")]

@@ -12,7 +12,7 @@ use crate::cli::unlock;
 use crate::device::{Fingerprint, Label, shell_word};
 use crate::net::relay::RelayUrl;
 use crate::net::tls::TlsVersion;
-use crate::report::{Code, Failure};
+use crate::report::{Code, Failure, here};
 use crate::run::judge::Judge;
 use crate::run::reach::{Route, Target};
 use crate::run::{Node, clock, records};
@@ -173,7 +173,7 @@ pub(super) fn peer<'a>(peers: &'a [PeerRecord], text: &str) -> Result<&'a PeerRe
         .ok_or_else(|| {
             let names: Vec<&str> = peers.iter().map(|p| p.name.as_str()).collect();
             let hint = if names.is_empty() {
-                format!("no device is paired yet: run `cosign pair {}`", shell_word(text))
+                format!("no device is paired yet: run {}", here(&["pair"], &[text]))
             } else {
                 format!("the paired devices are: {}", names.join(", "))
             };
@@ -213,8 +213,10 @@ pub(super) fn targets(records: &[PeerRecord], reach: &ReachArgs) -> Result<Vec<T
         };
         let flag = if via { "--via" } else { "--peer" };
         let target = found.ok_or_else(|| {
+            let names = records.iter().map(|r| shell_word(&format!("{}={to}", r.name)));
+            let names: Vec<String> = names.map(|word| format!("{flag} {word}")).collect();
             Failure::new(Code::Usage, format!("{flag} {to} does not say which device it leads to"))
-                .hint(format!("write {flag} NAME={to}"))
+                .hint(format!("write {}", names.join(", or ")))
         })?;
         target.route = if via { Route::Via(to) } else { Route::Address(to) };
     }
@@ -239,7 +241,7 @@ pub(super) async fn key(
     let chosen = match names.as_slice() {
         [] => {
             return Err(Failure::new(Code::NotFound, "there is no key on this device yet")
-                .hint("make one with `cosign keygen`"));
+                .hint(format!("make one with {}", here(&["keygen"], &[]))));
         }
         [only] => only.clone(),
         several => {

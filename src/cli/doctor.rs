@@ -12,11 +12,10 @@ use serde_json::json;
 use super::args::DoctorArgs;
 use super::ceremony::block_on;
 use super::{Global, Output, log, token, unlock, vault};
-use crate::device::shell_word;
 use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::{mdns, tcp};
-use crate::report::{Code, Failure};
+use crate::report::{Code, Failure, here};
 use crate::run::clock;
 use crate::run::reach::PORT;
 use crate::token::{TokenInfo, Tries};
@@ -308,12 +307,18 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
                 (_, Some(key), _) => Check::warn(
                     "keys",
                     format!("a device is banned under key {:?}", key.name),
-                    format!("`cosign keys show {}` says which; find out why first", key.name),
+                    format!(
+                        "{} says which; find out why first",
+                        here(&["keys", "show"], &[&key.name])
+                    ),
                 ),
                 (_, None, Some(key)) => Check::warn(
                     "keys",
                     format!("key {:?} is unfinished", key.name),
-                    format!("finish it with `cosign keygen --key {} --resume`", key.name),
+                    format!(
+                        "finish it with {}",
+                        here(&["keygen", "--key", &key.name, "--resume"], &[])
+                    ),
                 ),
                 (_, None, None) => Check::ok("keys", format!("{whole} ready")),
             });
@@ -327,10 +332,7 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
                 Some(peer) => Check::warn(
                     "peers",
                     format!("the pairing with {:?} is over", peer.name),
-                    format!(
-                        "`cosign pair {}` again, with --remember to keep it",
-                        shell_word(&peer.name)
-                    ),
+                    format!("{} again, with --remember to keep it", here(&["pair"], &[&peer.name])),
                 ),
                 None => Check::ok("peers", format!("{} paired", peers.iter().count())),
             }

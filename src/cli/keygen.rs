@@ -119,8 +119,10 @@ async fn companions(
     let now = clock::unix_now();
     let live: Vec<PeerRecord> = peers.iter().filter(|p| !p.is_expired(now)).cloned().collect();
     match live.as_slice() {
-        [] => Err(Failure::new(Code::NotFound, "no device is paired with this one")
-            .hint("run `cosign pair` first; both devices show six digits to compare")),
+        [] => Err(Failure::new(Code::NotFound, "no device is paired with this one").hint(format!(
+            "run {} first; both devices show six digits to compare",
+            report::here(&["pair"], &[])
+        ))),
         [only] => Ok(vec![only.clone()]),
         several => {
             let names: Vec<String> = several.iter().map(|p| p.name.clone()).collect();

@@ -51,8 +51,10 @@ pub(super) fn chosen(
         }
     };
     records.into_iter().next().ok_or_else(|| {
-        Failure::new(Code::NotFound, "there is no key on this device")
-            .hint("`cosign keygen` makes one; --public-key takes a key from elsewhere")
+        Failure::new(Code::NotFound, "there is no key on this device").hint(format!(
+            "{} makes one; --public-key takes a key from elsewhere",
+            report::here(&["keygen"], &[])
+        ))
     })
 }
 

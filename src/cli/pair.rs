@@ -103,7 +103,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
 fn invitation(text: &str) -> Result<Invite, Failure> {
     text.parse().map_err(|why: String| {
         Failure::new(Code::Usage, why)
-            .hint("it is the whole text that `cosign pair --relay URL` shows, in quotes")
+            .hint("it is the whole text that `cosign pair` with --relay shows, in quotes")
     })
 }
 

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::args::PeersCommand;
 use super::output::Table;
 use super::{Global, Output, unlock};
-use crate::device::{Fingerprint, Label, shell_word};
-use crate::report::{Code, Failure};
+use crate::device::{Fingerprint, Label};
+use crate::report::{Code, Failure, here};
 use crate::run::clock;
 use crate::vault::{Home, PeerRecord, Peers, Vault};
 
@@ -97,9 +97,10 @@ fn add(
     if let Some(old) = Peers::load(home)?.known(&fingerprint).filter(|old| old.name != name) {
         // The rules of a policy file name devices: none may stop to apply unnoticed.
         let why = format!("the device with this fingerprint is known as {:?}", old.name);
-        let rename = [&old.name, &name].map(|name| shell_word(name)).join(" ");
-        return Err(Failure::new(Code::Conflict, why)
-            .hint(format!("for another name run `cosign peers rename {rename}`")));
+        return Err(Failure::new(Code::Conflict, why).hint(format!(
+            "for another name run {}",
+            here(&["peers", "rename"], &[&old.name, &name])
+        )));
     }
     let paired_at = clock::unix_now();
     Peers::add(

@@ -150,7 +150,7 @@ fn of_token(token: &str, trouble: Trouble) -> Failure {
         ),
         Trouble::NoKey => (
             format!("the key is not on {token}"),
-            "it was deleted there; only a recovery passphrase, identity or recipient still opens the vault",
+            "it is gone from there; only a recovery passphrase, identity or recipient still opens the vault",
         ),
         Trouble::NoSuchKey => (
             format!("the key that was named is not on {token}"),
@@ -176,9 +176,11 @@ fn of_token(token: &str, trouble: Trouble) -> Failure {
             format!("{token} is read-only"),
             "make the key with its maker's tool and name it: pkcs11:…;id=%01",
         ),
-        Trouble::Full => {
-            (format!("{token} is full"), "delete what is no longer needed with its maker's tool")
-        }
+        Trouble::Full => (
+            format!("{token} is full"),
+            "take another token, or make room with its maker's tool; objects \
+              whose label begins with cosign hold shares that are in use",
+        ),
         Trouble::Refused { function, value } => {
             let hint = match function.as_str() {
                 "C_GenerateKeyPair" => {

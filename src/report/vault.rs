@@ -1,7 +1,6 @@
 //! What can go wrong with files and secrets, for people.
 
-use super::{Code, Failure};
-use crate::device::shell_word;
+use super::{Code, Failure, here};
 use crate::vault::{Altered, Error};
 
 impl From<Error> for Failure {
@@ -22,9 +21,8 @@ impl From<Error> for Failure {
             Error::Gone { uri } => {
                 Self::new(Code::NotFound, format!("the share is no longer on the token: {uri}"))
                     .hint(
-                        "is it the right token? If the share was deleted there, see first whether \
-                         the other devices are enough to sign without this one: what `cosign keys \
-                         delete` forgets here does not come back",
+                        "is it the right token? keep what is here: if the share is gone, the other \
+                         devices may be enough to sign without this one",
                     )
             }
             Error::NotAnIdentity { path } => {
@@ -63,15 +61,19 @@ impl From<Error> for Failure {
                     "party {peer} failed a check earlier ({code}) and is banned under this key"
                 ),
             )
-            .hint("find out why; `cosign keys refresh` makes new shares"),
+            .hint(format!("find out why; {} makes new shares", here(&["keys", "refresh"], &[]))),
             Error::RolledBack { peer, seen, announced } => Self::new(
                 Code::Conflict,
                 format!("party {peer} was at session {seen} and is back at {announced}"),
             )
-            .hint("an old copy of its vault was restored; `cosign keys refresh` makes new shares"),
+            .hint(format!(
+                "an old copy of its vault was restored; {} makes new shares",
+                here(&["keys", "refresh"], &[])
+            )),
             Error::NoAttemptsLeft { limit } => {
-                Self::new(Code::Identity, format!("{limit} pairings in a row have failed"))
-                    .hint("find out why, then `cosign pair --reset-attempts`")
+                Self::new(Code::Identity, format!("{limit} pairings in a row have failed")).hint(
+                    format!("find out why, then {}", here(&["pair", "--reset-attempts"], &[])),
+                )
             }
             Error::LooseMode { path, chmod } => {
                 Self::new(Code::Internal, format!("others can read or change {}", path.display()))
@@ -93,8 +95,12 @@ impl From<Error> for Failure {
 fn not_found(what: &str, name: &str) -> Failure {
     let failure = Failure::new(Code::NotFound, format!("there is no {what} {name:?}"));
     match what {
-        "key" => failure.hint("`cosign keys list` shows the keys of this device"),
-        "peer" => failure.hint("`cosign peers list` shows the known devices"),
+        "key" => {
+            failure.hint(format!("{} shows the keys of this device", here(&["keys", "list"], &[])))
+        }
+        "peer" => {
+            failure.hint(format!("{} shows the known devices", here(&["peers", "list"], &[])))
+        }
         "home directory" => {
             Failure::new(Code::NotFound, "HOME is not set").hint("use --home DIR or COSIGN_HOME")
         }
@@ -107,11 +113,13 @@ fn conflict(what: &str, name: &str) -> Failure {
     match what {
         "key" => failure.hint("choose another name; a share is never overwritten"),
         "pending key" => {
-            failure.hint(format!("finish it with `cosign keygen --key {name} --resume`"))
+            let finish = here(&["keygen", "--key", name, "--resume"], &[]);
+            failure.hint(format!("finish it with {finish}"))
         }
         "peer" => failure.hint(format!(
-            "choose another name, or `cosign peers forget {}` if the device was replaced",
-            shell_word(name)
+            "choose another name; if its owner has said in person that the old device is no more, \
+             {} says what to do",
+            here(&["peers", "forget", "--help"], &[])
         )),
         _ => failure,
     }

@@ -156,6 +156,7 @@ async fn invite(
     // Whoever was busy until now has less time left than there was at the beginning.
     let answer_by = node.patience(ANSWER);
     proposal.seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
+    let asked = proposal.clone();
     say(&mut link, &Message::Propose(Box::new(proposal)))
         .await
         .map_err(|e| report::link(&name, &e))?;
@@ -168,7 +169,7 @@ async fn invite(
         Ok(Message::Accept { nonce, height }) => {
             Ok(Guest { party, name: target.name, link, nonce, height })
         }
-        Ok(Message::Refuse { reason }) => Err(report::refused(&name, reason)),
+        Ok(Message::Refuse { reason }) => Err(report::refused_proposal(&name, reason, &asked)),
         Ok(_) => Err(report::nonsense(&name)),
         Err(LinkError::TimedOut) => Err(report::slow(&name, "approval")),
         Err(error) => Err(report::link(&name, &error)),

@@ -11,7 +11,7 @@ use crate::progress::{Event, PartyView, RequestView, Source};
 use crate::protocol::key::{Confirmation, KeyShare};
 use crate::protocol::keygen::{self, Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
-use crate::report::{self, Code, Failure};
+use crate::report::{self, Code, Failure, Wanted};
 use crate::run::convene::{Ask, Convened, attend, convene, decline, index_of, well_formed};
 use crate::run::drive::drive;
 use crate::run::reach::Target;
@@ -44,7 +44,8 @@ pub async fn request(
     with: &[Target],
 ) -> Result<Made, Failure> {
     if let Some(record) = records::find(&node.home, name)? {
-        return Err(report::key_exists(&record.name, record.state == KeyState::Pending));
+        let wanted = wanted(node, name, threshold, with.iter().filter_map(|t| t.fingerprint));
+        return Err(report::key_exists(&wanted, record.state == KeyState::Pending));
     }
     let mut parties: Vec<Hex<32>> = with
         .iter()
@@ -65,7 +66,14 @@ pub async fn request(
     let guests = guests(&proposal, with)?;
     let result = async {
         let lock = records::hold(&node.home, name).await?;
-        let convened = convene(node, &proposal, &view, guests).await?;
+        let convened = convene(node, &proposal, &view, guests).await.map_err(|failure| {
+            if failure.code == Code::Conflict {
+                let others = with.iter().filter_map(|target| target.fingerprint);
+                report::key_exists_there(failure, &wanted(node, name, threshold, others))
+            } else {
+                failure
+            }
+        })?;
         let made = make(node, name, &proposal, convened).await;
         drop(lock);
         made
@@ -124,7 +132,7 @@ async fn finish(node: &Arc<Node>, record: &KeyRecord, with: &[Target]) -> Result
         let lock = records::hold(&node.home, &record.name).await?;
         let convened = convene(node, &proposal, &view, guests).await.map_err(|failure| {
             if failure.code == Code::NotFound {
-                report::never_stored(&failure, &record.name)
+                unfinished(node, &failure, record)
             } else {
                 failure
             }
@@ -135,6 +143,39 @@ async fn finish(node: &Arc<Node>, record: &KeyRecord, with: &[Target]) -> Result
     }
     .await;
     conclude(node, &proposal, &me, &view, result)
+}
+
+/// What to do where a party says that it has no share of the epoch of `record`.
+fn unfinished(node: &Node, failure: &Failure, record: &KeyRecord) -> Failure {
+    let others = record.parties.iter().filter(|party| party.index != record.me);
+    let others = others.map(|party| party.fingerprint);
+    match record.state {
+        KeyState::Active => report::share_missing_there(failure, &record.name),
+        KeyState::Pending if records::active(&node.home, &record.name).is_ok() => {
+            report::refresh_never_stored(failure, &record.name)
+        }
+        KeyState::Pending => {
+            let wanted = wanted(node, &record.name, record.threshold, others);
+            report::never_stored(failure, &wanted)
+        }
+    }
+}
+
+/// A key of this name with `others`, as a command line asks for it.
+fn wanted(
+    node: &Node,
+    name: &str,
+    threshold: u8,
+    others: impl Iterator<Item = Fingerprint>,
+) -> Wanted {
+    let peers = node.peers().unwrap_or_default();
+    let word = |fingerprint: Fingerprint| {
+        let known = peers.known(&fingerprint).map(|peer| peer.name.clone());
+        // `--with` takes a comma for the end of a name, and a dash for that of its names.
+        let fits = known.filter(|name| !name.contains(',') && !name.starts_with('-'));
+        fits.unwrap_or_else(|| fingerprint.device_id())
+    };
+    Wanted { key: name.to_owned(), threshold, with: others.map(word).collect() }
 }
 
 /// Takes part in making a key that the device at the other end of `link` asks for.

@@ -149,7 +149,7 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
     signers.sort_unstable();
     if let Some(error) = key.banned(&signers) {
         let names = others.iter().map(|(party, target)| (*party, target.name.clone())).collect();
-        return Err(refusal(error, &names));
+        return Err(refusal(error, &names, &record.name));
     }
     let recipient = match request.recipient {
         None => 0,
@@ -301,12 +301,12 @@ async fn perform(
     let name = |party: PartyId| {
         names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
     };
-    let epoch = key.record.epoch;
+    let (epoch, key_name) = (key.record.epoch, key.record.name.clone());
     for (party, height) in &convened.heights {
         if *height < key.ledger.peer_height(&epoch, *party) {
             let who = names.get(party).map(ToString::to_string).unwrap_or_default();
             convened.table.abort().await;
-            return Err(report::rolled_back_there(&who));
+            return Err(report::rolled_back_there(&who, &key_name));
         }
     }
     let setup = SignSetup {
@@ -333,7 +333,7 @@ async fn perform(
                 convened.charge.spend();
             }
             convened.table.abort().await;
-            return Err(refusal(error, &names));
+            return Err(refusal(error, &names, &key_name));
         }
     };
     let mut keep = |what: Persist| match what {
@@ -413,12 +413,12 @@ impl Drop for Spent<'_> {
     }
 }
 
-/// Why a session could not be spent, with the people's name of the party.
-fn refusal(error: Error, names: &Names) -> Failure {
+/// Why a session with the key `key` could not be spent, with the people's name of the party.
+fn refusal(error: Error, names: &Names, key: &str) -> Failure {
     let name = |peer: &u8| names.get(peer).map(ToString::to_string).unwrap_or_default();
     match &error {
-        Error::Retired { peer, code } if code == UNRESOLVED => report::worn(&name(peer)),
-        Error::Retired { peer, .. } => report::banned(&name(peer)),
+        Error::Retired { peer, code } if code == UNRESOLVED => report::worn(&name(peer), key),
+        Error::Retired { peer, .. } => report::banned(&name(peer), key),
         _ => error.into(),
     }
 }

@@ -56,11 +56,11 @@ impl Need {
         let (message, hint) = match self {
             Self::Code => (
                 "pairing needs a person who compares six digits".to_owned(),
-                "run it in a terminal, or pin the peer on both devices: `cosign peers add NAME --fingerprint HEX`",
+                "run it in a terminal, or pin the peer on both devices, as `cosign peers add --help` says",
             ),
             Self::Approval => (
                 "a request needs a person who approves it".to_owned(),
-                "run it in a terminal, or let rules decide: `cosign listen --policy FILE`, or approve one digest: `cosign sign DIGEST --wait`",
+                "run it in a terminal, or let rules decide, as `cosign listen --help` says, or approve one digest, as `cosign sign --help` says",
             ),
             Self::Passphrase => (
                 "the vault needs its passphrase".to_owned(),

@@ -22,6 +22,12 @@ fn folder(device: &Device) -> PathBuf {
     Home::at(device.home()).data.join("keys/vault")
 }
 
+/// The only sealed share that `device` keeps of the key `vault`.
+fn share_file(device: &Device) -> PathBuf {
+    let mut files = fs::read_dir(folder(device)).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|ending| ending == "age")).unwrap()
+}
+
 fn records(folder: &Path) -> Value {
     serde_json::from_slice(&fs::read(folder.join("key.json")).unwrap()).unwrap()
 }
@@ -120,7 +126,7 @@ fn a_key_that_is_pending_on_one_side_is_finished_from_either_side() {
     for (asker, to) in [(&alice, at_bob.address()), (&bob, at_alice.address())] {
         unconfirmed(&alice, None);
         alice.run(sign_at(&at_bob.address())).fails(12, RESUME);
-        bob.run(sign_at(&at_alice.address())).fails(12, "keygen --key NAME --resume");
+        bob.run(sign_at(&at_alice.address())).fails(12, RESUME);
         asker.run(resume_at(&to)).succeeds();
         ready([&alice, &bob]);
         signs(asker, &to, "vault");
@@ -132,11 +138,15 @@ fn a_key_that_the_other_side_never_stored_says_what_to_do() {
     let (alice, bob, listener) = two_with_key();
     unconfirmed(&alice, None);
     bob.run(["keys", "delete", "vault", "--yes"]).succeeds();
-    alice.run(resume_at(&listener.address())).fails(10, "cosign keys delete vault");
-    alice.run(["keys", "delete", "vault", "--yes"]).succeeds();
-    let again = ["keygen", "--key", "vault", "--peer", &listener.address()];
-    alice.run(again).succeeds();
-    ready([&alice, &bob]);
+    let share = fs::read(share_file(&alice)).unwrap();
+    let address = listener.address();
+    let resumed = alice.run(resume_at(&address));
+    let another = "keygen --key vault-2 --threshold 2 --with bob";
+    resumed.fails(10, &format!("`cosign {another} --peer {address}`"));
+    alice.run(another.split(' ').chain(["--peer", &address])).succeeds();
+    signs(&alice, &address, "vault-2");
+    // Nothing was given up for it.
+    assert_eq!(fs::read(share_file(&alice)).unwrap(), share);
 }
 
 #[test]
@@ -166,10 +176,9 @@ fn a_refresh_that_is_finished_on_one_side_is_finished_from_either_side() {
         alice.run(["keys", "refresh", "vault", "--peer", &at_bob.address()]).succeeds();
         unconfirmed(&alice, Some(&before));
         // They have no usable shares of one epoch, and both say what to do.
-        alice.run(sign_at(&at_bob.address())).fails(10, "keygen --key NAME --resume");
-        bob.run(sign_at(&at_alice.address())).fails(12, "keygen --key NAME --resume");
-        bob.run(["keys", "refresh", "vault", "--peer", &at_alice.address()])
-            .fails(12, "keygen --key NAME --resume");
+        alice.run(sign_at(&at_bob.address())).fails(10, RESUME);
+        bob.run(sign_at(&at_alice.address())).fails(12, RESUME);
+        bob.run(["keys", "refresh", "vault", "--peer", &at_alice.address()]).fails(12, RESUME);
         asker.run([&again[..], &[&to]].concat()).succeeds();
         ready([&alice, &bob]);
         signs(asker, &to, "vault");

@@ -227,7 +227,7 @@ fn a_device_with_another_key_than_the_pinned_one_is_exit_5_before_round_1() {
     let ended = alice.run(sign).fails(5, "bob");
     assert!(ended.events("round").is_empty());
     let keygen = ["keygen", "--key", "more", "--peer", &listener.address()];
-    let ended = alice.run(keygen).fails(5, "cosign peers forget bob");
+    let ended = alice.run(keygen).fails(5, "go to bob in person");
     assert!(ended.events("round").is_empty());
     listener.signal(Signal::TERM);
     assert!(listener.ends().fails(130, "interrupted").events("request").is_empty());

@@ -16,7 +16,7 @@ use crate::cli::signature::read_file;
 use crate::cli::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::progress::{PartyView, RequestView, Source};
-use crate::report::{Code, Failure, Refusal};
+use crate::report::{Code, Failure, Refusal, here};
 use crate::run::clock;
 use crate::vault::{Peers, Uses, keys};
 
@@ -240,7 +240,10 @@ impl Asked {
                 Code::NotFound,
                 format!("no device called {:?} is paired", Label::new(&who)),
             )
-            .hint("name a paired device or a fingerprint: `cosign peers list` shows them")
+            .hint(format!(
+                "name a paired device or a fingerprint: {} shows them",
+                here(&["peers", "list"], &[])
+            ))
         })?;
         let ceremony = if self.ceremony.is_empty() { "sign".to_owned() } else { self.ceremony };
         if !["sign", "keygen", "refresh"].contains(&ceremony.as_str()) {

@@ -1,0 +1,102 @@
+//! Commands that a hint tells people to run: whole, quoted for a shell, and with the flags that this
+//! program was called with and that another run needs again.
+
+use std::sync::OnceLock;
+
+use crate::device::shell_word;
+
+/// The flags of this run that a command in a hint needs again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// For every command: the home, and what opens its vault.
+    pub global: Vec<String>,
+    /// For commands that meet other devices: the relay and the network interface.
+    pub meeting: Vec<String>,
+    /// For ceremonies: where the other devices listen.
+    pub routes: Vec<String>,
+}
+
+static FLAGS: OnceLock<Flags> = OnceLock::new();
+
+/// Says what this program was called with. It stays so until the process ends.
+pub fn called_with(flags: Flags) {
+    // A process has one command line: the first word counts.
+    let _ = FLAGS.set(flags);
+}
+
+/// A command for this device, in backticks: the words of the command, then its operands.
+pub(crate) fn here(words: &[&str], operands: &[&str]) -> String {
+    written(words, operands, FLAGS.get().unwrap_or(&Flags::default()))
+}
+
+/// A command for another device, in backticks.
+pub(super) fn there(words: &[&str], operands: &[&str]) -> String {
+    written(words, operands, &Flags::default())
+}
+
+fn written(words: &[&str], operands: &[&str], flags: &Flags) -> String {
+    let mut line = vec!["cosign"];
+    let mut more: Vec<&str> = flags.global.iter().map(String::as_str).collect();
+    if meets(words) {
+        more.extend(flags.meeting.iter().map(String::as_str));
+    }
+    if is_ceremony(words) {
+        more.extend(flags.routes.iter().map(String::as_str));
+    }
+    line.extend(words);
+    // An operand that looks like a flag comes last, behind the mark that says it is none.
+    if operands.iter().any(|operand| operand.starts_with('-')) {
+        line.extend(more);
+        line.push("--");
+        line.extend(operands);
+    } else {
+        line.extend(operands);
+        line.extend(more);
+    }
+    let line: Vec<String> = line.into_iter().map(shell_word).collect();
+    format!("`{}`", line.join(" "))
+}
+
+fn is_ceremony(words: &[&str]) -> bool {
+    matches!(words, ["keygen" | "sign", ..] | ["keys", "refresh", ..])
+}
+
+fn meets(words: &[&str]) -> bool {
+    is_ceremony(words) || matches!(words, ["pair", ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags() -> Flags {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect();
+        Flags {
+            global: words("--home /tmp/a=b;c"),
+            meeting: words("--relay wss://r"),
+            routes: words("--peer bob=10.0.0.1:7"),
+        }
+    }
+
+    #[test]
+    fn a_command_keeps_the_flags_that_it_knows() {
+        let home = "--home '/tmp/a=b;c'";
+        assert_eq!(written(&["keys", "list"], &[], &flags()), format!("`cosign keys list {home}`"));
+        assert_eq!(
+            written(&["pair"], &["Bob's"], &flags()),
+            format!(r"`cosign pair 'Bob'\''s' {home} --relay wss://r`")
+        );
+        assert_eq!(
+            written(&["keygen", "--key", "vault", "--resume"], &[], &flags()),
+            format!(
+                "`cosign keygen --key vault --resume {home} --relay wss://r --peer bob=10.0.0.1:7`"
+            )
+        );
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_flag_stays_a_name() {
+        let line = written(&["pair"], &["-rf"], &flags());
+        assert_eq!(line, "`cosign pair --home '/tmp/a=b;c' --relay wss://r -- -rf`");
+    }
+}

@@ -1,0 +1,275 @@
+//! One of every failure that carries words of `report.rs`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cosign::device::{Fingerprint, Label};
+use cosign::net::LinkError;
+use cosign::party::PartyId;
+use cosign::progress::Source;
+use cosign::protocol::fault::{Check, Fault};
+use cosign::report::{self, Code, Failure, Wanted};
+use cosign::talk::{Hex, Kind, Proposal, Reason};
+use cosign::token::{self, Tries, Trouble};
+use cosign::vault::{Altered, Error};
+
+/// What devices may be called.
+pub(crate) const NAMES: [&str; 5] = ["bob", "-rf", "x; touch y", "Bob's $(phone)", "--help"];
+
+const KEY: &str = "vault";
+
+fn reasons() -> Vec<Reason> {
+    vec![
+        Reason::Busy,
+        Reason::Crossed,
+        Reason::Denied,
+        Reason::Locked,
+        Reason::Policy,
+        Reason::TimedOut,
+        Reason::NotPaired,
+        Reason::Expired,
+        Reason::UnknownKey,
+        Reason::Conflict,
+        Reason::RolledBack,
+        Reason::Banned,
+        Reason::Version,
+        Reason::Aborted,
+        Reason::Interrupted,
+        Reason::Gone,
+    ]
+}
+
+fn proposal(kind: Kind) -> Proposal {
+    Proposal {
+        kind,
+        request_id: "r-1".into(),
+        key: KEY.into(),
+        parties: vec![Hex([2; 32]), Hex([3; 32])],
+        signers: vec![1, 2],
+        threshold: 2,
+        epoch: Hex([4; 32]),
+        digest: Hex([5; 32]),
+        source: Source::Digest,
+        purpose: Label::new("rent"),
+        recipient: 0,
+        path: Vec::new(),
+        nonce: Hex([6; 32]),
+        height: 3,
+        seconds: 60,
+    }
+}
+
+fn errors(name: &str) -> Vec<Error> {
+    let path = || PathBuf::from("/home/a b/key.json");
+    let found = |what| Error::NotFound { what, name: name.to_owned() };
+    let conflict = |what| Error::Conflict { what, name: name.to_owned() };
+    vec![
+        Error::WrongSecret,
+        Error::NoSeal,
+        Error::Elsewhere { uri: "pkcs11:token=t".into() },
+        Error::Gone { uri: "pkcs11:token=t".into() },
+        Error::NotAnIdentity { path: path() },
+        Error::BadRecipient { recipient: "age2".into() },
+        Error::NoVault { path: path() },
+        Error::Exists { path: path() },
+        found("key"),
+        found("peer"),
+        found("home directory"),
+        conflict("key"),
+        Error::Conflict { what: "pending key", name: KEY.into() },
+        conflict("peer"),
+        Error::InUse { name: KEY.into() },
+        Error::BadName { name: name.to_owned() },
+        Error::Spent,
+        Error::Retired { peer: 2, code: "E_OTE_CHECK".into() },
+        Error::RolledBack { peer: 2, seen: 3, announced: 1 },
+        Error::NoAttemptsLeft { limit: 5 },
+        Error::LooseMode { path: path(), chmod: "chmod 600 '/home/a b/key.json'".into() },
+        Error::Unsupported { path: path(), version: 9 },
+        Error::Corrupt { path: path(), line: None, why: "empty" },
+        Error::BadLine { line: 3, why: Altered::Changed },
+        Error::BadLine { line: 3, why: Altered::Missing },
+        Error::Io { path: path(), source: io::Error::other("full") },
+    ]
+}
+
+fn troubles() -> Vec<Trouble> {
+    let text = || "text".to_owned();
+    let no_token = |seen: &[&str], failed: &[&str]| Trouble::NoToken {
+        wanted: "pkcs11:".into(),
+        seen: seen.iter().map(|s| (*s).to_owned()).collect(),
+        failed: failed.iter().map(PathBuf::from).collect(),
+    };
+    let refused =
+        |function: &str| Trouble::Refused { function: function.to_owned(), value: text() };
+    vec![
+        Trouble::NoModule,
+        Trouble::Missing,
+        Trouble::Unloadable(text()),
+        Trouble::NotAModule,
+        Trouble::NotBuilt,
+        Trouble::Unready(text()),
+        Trouble::Crashed(Some(11)),
+        Trouble::Silent,
+        Trouble::Nonsense,
+        no_token(&[], &[]),
+        no_token(&["pkcs11:token=a"], &[]),
+        no_token(&[], &["/lib/p.so"]),
+        Trouble::Several { uris: vec![text()] },
+        Trouble::Uninitialised,
+        Trouble::NoUserPin,
+        Trouble::NoLogin,
+        Trouble::WrongPin(Tries::Last),
+        Trouble::WrongPin(Tries::Few),
+        Trouble::LockedPin,
+        Trouble::ExpiredPin,
+        Trouble::Removed,
+        Trouble::NoKey,
+        Trouble::NoSuchKey,
+        Trouble::SeveralKeys,
+        Trouble::WrongKey(text()),
+        Trouble::Taken,
+        Trouble::Sessions,
+        Trouble::ReadOnly,
+        Trouble::Full,
+        refused("C_GenerateKeyPair"),
+        refused("C_DestroyObject"),
+        refused("C_Sign"),
+    ]
+}
+
+fn links() -> Vec<LinkError> {
+    let prints = || (Fingerprint::new([1; 32]), Fingerprint::new([2; 32]));
+    let (expected, got) = prints();
+    vec![
+        LinkError::Unreachable("no route".into()),
+        LinkError::Deaf("refused".into()),
+        LinkError::Closed,
+        LinkError::Lost,
+        LinkError::TimedOut,
+        LinkError::Identity { expected, got },
+        LinkError::Refused,
+        LinkError::Malformed("frame"),
+        LinkError::Expired,
+        LinkError::Tls("alert".into()),
+        LinkError::Io("broken".into()),
+    ]
+}
+
+/// The functions of `report.rs` that word a failure, each with one that it words about the device
+/// `name`.
+fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
+    let print = || Fingerprint::new([7; 32]);
+    let failure = || Failure::new(Code::NotFound, "it is not there");
+    let wanted =
+        || Wanted { key: KEY.into(), threshold: 2, with: vec!["bob".into(), "carol".into()] };
+    let relay = "wss://relay.example";
+    let party = |_: PartyId| name.to_owned();
+    // One of each kind of blame, and those that are worded apart.
+    let checks = [
+        Check::Params,
+        Check::PairRetired,
+        Check::Missing,
+        Check::Session,
+        Check::View,
+        Check::Commit,
+        Check::OteCheck,
+        Check::Bug,
+    ];
+    let faults = checks.into_iter().flat_map(|check| {
+        [None, PartyId::new(2)].map(|culprit| Fault { check, culprit, at: "round 2" })
+    });
+    let kinds = [Kind::Keygen, Kind::Refresh, Kind::Resume, Kind::Sign];
+    let proposals = kinds.map(proposal);
+    let one = |failure| vec![failure];
+    vec![
+        ("nobody", one(report::nobody(name))),
+        ("lost", one(report::lost(name))),
+        ("slow", one(report::slow(name, "approval"))),
+        ("changed", one(report::changed(name, &print(), &print()))),
+        (
+            "others_answer",
+            [1, 3].map(|others| report::others_answer(name, &print(), others)).into(),
+        ),
+        ("refused", reasons().into_iter().map(|reason| report::refused(name, reason)).collect()),
+        (
+            "refused_proposal",
+            reasons()
+                .into_iter()
+                .flat_map(|reason| {
+                    proposals.iter().map(move |p| report::refused_proposal(name, reason, p))
+                })
+                .collect(),
+        ),
+        ("fault", faults.map(|fault| report::fault(&fault, party)).collect()),
+        ("banned", one(report::banned(name, KEY))),
+        ("worn", one(report::worn(name, KEY))),
+        ("nonsense", one(report::nonsense(name))),
+        ("invitation_over", one(report::invitation_over("2026-01-01T00:00:00Z"))),
+        ("nobody_at_relay", one(report::nobody_at_relay(name, relay))),
+        ("nobody_invites", one(report::nobody_invites(relay))),
+        ("not_the_host", one(report::not_the_host(&print()))),
+        ("relay", links().iter().map(|error| report::relay(relay, error)).collect()),
+        ("link", links().iter().map(|error| report::link(name, error)).collect()),
+        ("signed_already", one(report::signed_already("r-1"))),
+        ("not_a_party", one(report::not_a_party())),
+        ("bug", one(report::bug("something"))),
+        ("withdrawn", one(report::withdrawn(name))),
+        ("denied_here", one(report::denied_here("sign"))),
+        ("policy_here", [None, Some(2)].map(|rule| report::policy_here("sign", name, rule)).into()),
+        ("nobody_to_ask", one(report::nobody_to_ask())),
+        ("unanswered", one(report::unanswered("sign"))),
+        ("declined", reasons().into_iter().map(|reason| report::declined(name, reason)).collect()),
+        ("no_key", one(report::no_key(KEY))),
+        ("key_exists", [true, false].map(|p| report::key_exists(&wanted(), p)).into()),
+        ("key_exists_there", one(report::key_exists_there(failure(), &wanted()))),
+        ("pending_key", one(report::pending_key(KEY))),
+        ("damaged_share", one(report::damaged_share(KEY))),
+        ("no_share_there", one(report::no_share_there(name, KEY))),
+        ("rolled_back_there", one(report::rolled_back_there(name, KEY))),
+        ("bad_path", one(report::bad_path())),
+        (
+            "left_pending",
+            ["keygen", "refresh"].map(|c| report::left_pending(failure(), c, KEY)).into(),
+        ),
+        ("never_stored", one(report::never_stored(&failure(), &wanted()))),
+        ("refresh_never_stored", one(report::refresh_never_stored(&failure(), KEY))),
+        ("share_missing_there", one(report::share_missing_there(&failure(), KEY))),
+        ("wrong_confirmation", one(report::wrong_confirmation(name, KEY))),
+        ("no_caller", one(report::no_caller())),
+        ("nobody_to_pair", one(report::nobody_to_pair())),
+        ("oneself", one(report::oneself())),
+        ("codes_differ", one(report::codes_differ())),
+        ("denied_there", one(report::denied_there(name))),
+        ("pairing_needs_a_person", one(report::pairing_needs_a_person())),
+        ("tampered", one(report::tampered(name))),
+        ("interrupted", one(report::interrupted())),
+        ("nobody_came", one(report::nobody_came())),
+    ]
+}
+
+/// One of every failure, about the device `name`.
+pub(crate) fn all(name: &str) -> Vec<Failure> {
+    let of_tokens = troubles().into_iter().map(|trouble| {
+        token::Error { module: None, token: Some(Label::new("keys")), trouble }.into()
+    });
+    let of_vault = errors(name).into_iter().map(Failure::from);
+    let worded = worded(name).into_iter().flat_map(|(_, failures)| failures);
+    worded.chain(of_vault).chain(of_tokens).collect()
+}
+
+#[test]
+fn every_function_that_words_a_failure_is_looked_at() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report.rs");
+    let source = fs::read_to_string(source).unwrap();
+    let functions: BTreeSet<&str> = source
+        .split("\npub fn ")
+        .skip(1)
+        .filter(|rest| rest.split(" {\n").next().unwrap().ends_with("-> Failure"))
+        .map(|rest| rest.split(['(', '<']).next().unwrap())
+        .collect();
+    let looked_at: BTreeSet<&str> = worded("bob").into_iter().map(|(name, _)| name).collect();
+    assert_eq!(functions, looked_at);
+}

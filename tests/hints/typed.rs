@@ -1,0 +1,90 @@
+//! Every command in a hint is one that the program knows, whole and quoted.
+
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+use cosign::cli::args::Cli;
+
+use crate::failures::{NAMES, all};
+use crate::said::Sources;
+
+/// The commands in a text: what stands between backticks and begins with the program's name.
+pub(crate) fn commands(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).filter(|quoted| quoted.starts_with("cosign ")).collect()
+}
+
+/// The words that a shell makes of `line`: spaces part them, quotes keep spaces, and a backslash
+/// keeps a quote.
+pub(crate) fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '\\' if !quoted => word.get_or_insert_default().extend(chars.next()),
+            ' ' if !quoted => words.extend(word.take()),
+            other => {
+                assert!(
+                    quoted || !"$;&|<>(){}*?~\"".contains(other),
+                    "{other:?} is not for a shell: {line}"
+                );
+                word.get_or_insert_default().push(other);
+            }
+        }
+    }
+    assert!(!quoted, "a quote is open: {line}");
+    words.extend(word);
+    words
+}
+
+/// Checks that the program would run these words, or show its help.
+#[track_caller]
+fn is_known(line: &[String]) {
+    let parsed = Cli::command().try_get_matches_from(line);
+    let failed = parsed.err().filter(|error| error.kind() != ErrorKind::DisplayHelp);
+    assert!(failed.is_none(), "{line:?}: {}", failed.unwrap());
+    let is_placeholder =
+        |word: &&String| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
+    assert_eq!(line.iter().find(is_placeholder), None, "{line:?} is not whole");
+}
+
+#[test]
+fn every_command_in_a_hint_can_be_typed() {
+    let sources = Sources::read();
+    let mut count = 0;
+    for said in &sources.said {
+        // A command that is put together from pieces is looked at where it is whole.
+        for command in commands(&said.text).into_iter().filter(|command| *command != "cosign {}") {
+            let whole = command.replace(['{', '}'], "");
+            is_known(&words(&whole));
+            count += 1;
+        }
+    }
+    assert!(count > 20, "the sources were not read: {count}");
+    assert!(sources.commands.len() > 20, "the sources were not read");
+    for words in &sources.commands {
+        let after_relay = |i: usize| i > 0 && words.get(i - 1).is_some_and(|w| w == "--relay");
+        let word = |(i, word): (usize, &String)| {
+            if after_relay(i) { "wss://relay.example".to_owned() } else { word.clone() }
+        };
+        let line: Vec<String> = std::iter::once("cosign".to_owned())
+            .chain(words.iter().enumerate().map(word))
+            .collect();
+        is_known(&line);
+    }
+}
+
+#[test]
+fn every_command_of_a_failure_can_be_typed_whatever_devices_are_called() {
+    for name in NAMES {
+        for failure in all(name) {
+            for command in commands(failure.hint.as_deref().unwrap_or_default()) {
+                is_known(&words(command));
+            }
+        }
+    }
+}
