@@ -111,7 +111,7 @@ fn invitation(text: &str) -> Result<Invite, Failure> {
 pub(super) fn output(pairing: &Pairing) -> Result<Output, Failure> {
     let expires = pairing.expires.map(clock::rfc3339);
     let until = expires.as_ref().map_or_else(
-        || "until `cosign peers forget`".to_owned(),
+        || "until it is forgotten".to_owned(),
         |moment| format!("until {moment}; --remember keeps it"),
     );
     let text = format!(

@@ -88,8 +88,8 @@ pub(super) async fn token_seals(
     }
     if global.args.identity.is_some() {
         return Err(Failure::new(Code::Usage, "both a token and an age identity were given").hint(
-            "leave --identity (or COSIGN_IDENTITY) out; `cosign vault move` with both flags \
-                   lets either of them open the vault",
+            "leave --identity (or COSIGN_IDENTITY) out; `cosign vault move --help` says how either \
+             of them comes to open the vault",
         ));
     }
     let passphrase = match recovery_passphrase {

@@ -133,7 +133,7 @@ async fn follow(node: Arc<Node>, relay: RelayUrl, streams: mpsc::Sender<Box<dyn 
         let rooms = of_guests(&node);
         if rooms.is_empty() && !lonely {
             let message = "no device is known yet that could call through the relay: pair with one \
-                           first, as with `cosign pair --relay URL`";
+                           first, as by `cosign pair` with --relay";
             node.tell(Event::Note { message: message.to_owned() });
         }
         lonely = rooms.is_empty();

@@ -10,7 +10,7 @@ use cosign::net::LinkError;
 use cosign::party::PartyId;
 use cosign::progress::Source;
 use cosign::protocol::fault::{Check, Fault};
-use cosign::report::{self, Code, Failure, Wanted};
+use cosign::report::{self, Code, Failure, Refusal, Wanted};
 use cosign::talk::{Hex, Kind, Proposal, Reason};
 use cosign::token::{self, Tries, Trouble};
 use cosign::vault::{Altered, Error};
@@ -218,7 +218,13 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("bug", one(report::bug("something"))),
         ("withdrawn", one(report::withdrawn(name))),
         ("denied_here", one(report::denied_here("sign"))),
-        ("policy_here", [None, Some(2)].map(|rule| report::policy_here("sign", name, rule)).into()),
+        (
+            "policy_here",
+            [Refusal::Rule(2), Refusal::UsedUp(2), Refusal::NoRule]
+                .map(|refusal| report::policy_here("sign", name, refusal))
+                .into(),
+        ),
+        ("no_time_zone", [None, Some("x")].map(report::no_time_zone).into()),
         ("nobody_to_ask", one(report::nobody_to_ask())),
         ("unanswered", one(report::unanswered("sign"))),
         ("declined", reasons().into_iter().map(|reason| report::declined(name, reason)).collect()),

@@ -29,7 +29,6 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("cli/keys.rs", "deleted", "a field of the result"),
     ("cli/pair.rs", "reset", "a field of the result"),
     ("cli/pair.rs", "pairing attempts were reset", "what the owner has just done"),
-    ("cli/pair.rs", "until `cosign peers forget`", "how long a pairing lasts, not what to do"),
     ("ui/view/result.rs", "cosign peers forget", "how long a pairing lasts, not what to do"),
     ("report.rs", "forget", "the command's help, which says to ask the owner in person first"),
     (

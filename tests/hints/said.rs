@@ -100,6 +100,9 @@ fn command(arguments: TokenStream) -> Option<Vec<String>> {
         .collect();
     // Where the words are in a variable, the failures that use them are looked at instead.
     let [words, operands] = lists.as_slice() else { return None };
+    // The parameters of the functions themselves.
+    let is_literal = |tree: TokenTree| matches!(tree, TokenTree::Literal(_));
+    words.clone().into_iter().next().filter(|first| is_literal(first.clone()))?;
     Some([words, operands].into_iter().flat_map(|list| elements(list.clone())).collect())
 }
 

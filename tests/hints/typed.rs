@@ -41,30 +41,31 @@ pub(crate) fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Checks that the program would run these words, or show its help.
-#[track_caller]
-fn is_known(line: &[String]) {
+/// What is wrong with these words: the program must run them, or show its help.
+fn complaint(line: &[String]) -> Option<String> {
     let parsed = Cli::command().try_get_matches_from(line);
     let failed = parsed.err().filter(|error| error.kind() != ErrorKind::DisplayHelp);
-    assert!(failed.is_none(), "{line:?}: {}", failed.unwrap());
     let is_placeholder =
         |word: &&String| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
-    assert_eq!(line.iter().find(is_placeholder), None, "{line:?} is not whole");
+    match (failed, line.iter().find(is_placeholder)) {
+        (Some(error), _) => Some(format!("{line:?}: {error}")),
+        (None, Some(word)) => Some(format!("{line:?}: {word} is to be filled in")),
+        (None, None) => None,
+    }
 }
 
 #[test]
 fn every_command_in_a_hint_can_be_typed() {
     let sources = Sources::read();
-    let mut count = 0;
+    let mut lines = Vec::new();
     for said in &sources.said {
         // A command that is put together from pieces is looked at where it is whole.
         for command in commands(&said.text).into_iter().filter(|command| *command != "cosign {}") {
             let whole = command.replace(['{', '}'], "");
-            is_known(&words(&whole));
-            count += 1;
+            lines.push(words(&whole));
         }
     }
-    assert!(count > 20, "the sources were not read: {count}");
+    assert!(lines.len() > 20, "the sources were not read");
     assert!(sources.commands.len() > 20, "the sources were not read");
     for words in &sources.commands {
         let after_relay = |i: usize| i > 0 && words.get(i - 1).is_some_and(|w| w == "--relay");
@@ -74,8 +75,10 @@ fn every_command_in_a_hint_can_be_typed() {
         let line: Vec<String> = std::iter::once("cosign".to_owned())
             .chain(words.iter().enumerate().map(word))
             .collect();
-        is_known(&line);
+        lines.push(line);
     }
+    let wrong: Vec<String> = lines.iter().filter_map(|line| complaint(line)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -83,7 +86,7 @@ fn every_command_of_a_failure_can_be_typed_whatever_devices_are_called() {
     for name in NAMES {
         for failure in all(name) {
             for command in commands(failure.hint.as_deref().unwrap_or_default()) {
-                is_known(&words(command));
+                assert_eq!(complaint(&words(command)), None, "{}", failure.message);
             }
         }
     }
