@@ -60,7 +60,7 @@ impl Need {
             ),
             Self::Approval => (
                 "a request needs a person who approves it".to_owned(),
-                "run it in a terminal, or let rules decide, as `cosign listen --help` says, or approve one digest, as `cosign sign --help` says",
+                "run it in a terminal, or let rules decide, with `cosign listen` and --policy, or approve one digest, with `cosign sign` and --wait",
             ),
             Self::Passphrase => (
                 "the vault needs its passphrase".to_owned(),
