@@ -8,11 +8,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::device::{Fingerprint, Label};
+use crate::device::{Fingerprint, Label, hex};
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
-use crate::talk::{Kind, Proposal, Reason};
+use crate::talk::{Held, Hex, Kind, Proposal, Reason};
 pub(crate) use command::here;
 use command::there;
 pub use command::{Flags, called_with};
@@ -697,7 +697,7 @@ pub fn bad_path() -> Failure {
 /// A ceremony failed after this device had stored its share.
 pub fn left_pending(failure: Failure, ceremony: &str, name: &str) -> Failure {
     let hint = if ceremony == "refresh" {
-        format!("the old shares stay in use; run {} again", here(&["keys", "refresh"], &[name]))
+        format!("the key still signs; run {} again", here(&["keys", "refresh"], &[name]))
     } else {
         format!(
             "this device has stored its share: finish with {}",
@@ -742,6 +742,64 @@ pub fn share_missing_there(failure: &Failure, name: &str) -> Failure {
         there(&["keys", "list"], &[]),
         here(&["keys", "show"], &[name])
     ))
+}
+
+/// The devices have no shares of one epoch of the key `name`: which this one has, and which the others
+/// have.
+pub fn apart(name: &str, mine: &[Held], others: &[(&str, &[Held])]) -> Failure {
+    let theirs: Vec<String> =
+        others.iter().map(|(name, held)| format!("{name} has {}", listed(held))).collect();
+    let message = format!(
+        "the devices have no shares of one generation in common: this device has {}, {}",
+        listed(mine),
+        theirs.join(", ")
+    );
+    Failure::new(Code::NotFound, message).hint(format!(
+        "{} shows what this device has; nothing is to be given up, and those who have the newest \
+         shares can sign with each other",
+        here(&["keys", "show"], &[name])
+    ))
+}
+
+/// `generation 2 (0123abcd)`, for each epoch.
+fn listed(held: &[Held]) -> String {
+    let one = |Held { epoch: Hex(epoch), generation, .. }: &Held| {
+        let (start, _) = epoch.split_at(4);
+        format!("generation {generation} ({})", hex(start))
+    };
+    match held {
+        [] => "none".to_owned(),
+        _ => held.iter().map(one).collect::<Vec<_>>().join(" and "),
+    }
+}
+
+/// Not every party has confirmed the newest epoch of the key `name`, and these have not.
+pub fn unconfirmed(name: &str, missing: &[String], active: bool) -> Failure {
+    let failure = Failure::new(
+        Code::Conflict,
+        format!("the key {name:?} is unfinished: not confirmed by {}", missing.join(", ")),
+    );
+    if active {
+        failure.hint("it signs meanwhile, with the newest shares that all signers have")
+    } else {
+        failure.hint(format!("{}, when they can be reached", brought_together(name)))
+    }
+}
+
+/// As many refreshes of the key `name` are unfinished as may be.
+pub fn too_many_pending(name: &str) -> Failure {
+    Failure::new(Code::Conflict, format!("too many refreshes of the key {name:?} are unfinished"))
+        .hint(format!(
+            "finish them with {} while every party listens",
+            here(&["keygen", "--key", name, "--resume"], &[])
+        ))
+}
+
+/// What is told of a confirmation on the disk that does not verify.
+pub fn kept_and_wrong(name: &str, party: u8) -> String {
+    format!(
+        "the kept confirmation of party {party} for the key {name:?} is wrong and does not count"
+    )
 }
 
 /// A confirmation does not verify.

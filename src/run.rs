@@ -6,8 +6,10 @@
 //! leaves is made durable in [`drive`], nowhere else.
 
 pub mod clock;
+pub mod confirmations;
 pub mod convene;
 pub mod drive;
+pub mod epochs;
 pub mod judge;
 pub mod keygen;
 pub mod lines;
@@ -29,6 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use crate::crypto::tags;
+use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, Label};
 use crate::net::pump::{Handle, Whisper};
 use crate::net::relay::RelayUrl;
@@ -37,7 +40,7 @@ use crate::net::{Frame, Kind};
 use crate::progress::{Event, PartyView, RequestView};
 use crate::report::Failure;
 use crate::run::judge::Judge;
-use crate::talk::{Hex, Message, Proposal, Reason};
+use crate::talk::{Agreed, Message, Proposal, Reason};
 use crate::vault::{DeviceInfo, Home, Log, Peers, Vault};
 
 /// How long a person has to answer, unless `--timeout` says otherwise.
@@ -244,16 +247,24 @@ pub fn view_of(
     }
 }
 
-/// The id of a ceremony: everything the approvers saw, the key it is about, and a fresh nonce of
-/// every participant, in index order. Devices that disagree about any of it end up in different
-/// sessions and stop at the first message, before anything secret is used.
-pub fn ceremony_id(view: &RequestView, proposal: &Proposal, nonces: &[Hex<32>]) -> [u8; 32] {
+/// The id of a ceremony: everything the approvers saw, the epochs of the key that everybody offered
+/// and the one that is used, and a fresh nonce of every participant, in index order. Devices that
+/// disagree about any of it end up in different sessions and stop at the first message, before
+/// anything secret is used.
+pub fn ceremony_id(view: &RequestView, proposal: &Proposal, agreed: &Agreed) -> [u8; 32] {
     let parties: Vec<u8> = proposal.parties.iter().flat_map(|p| p.0).collect();
     let path: Vec<u8> = proposal.path.iter().flat_map(|index| index.to_be_bytes()).collect();
-    let nonces: Vec<u8> = nonces.iter().flat_map(|nonce| nonce.0).collect();
+    let nonces: Vec<u8> = agreed.nonces.iter().flat_map(|nonce| nonce.0).collect();
+    let held: Vec<Vec<u8>> = agreed
+        .held
+        .iter()
+        .map(|of_one| of_one.iter().flat_map(|epoch| epoch.0).collect())
+        .collect();
+    let held: Vec<&[u8]> = held.iter().map(Vec::as_slice).collect();
     tags::CEREMONY_ID.hash(&[
         &view.facts(),
-        &proposal.epoch.0,
+        &agreed.epoch.0,
+        &length_prefixed(&held),
         &parties,
         &proposal.signers,
         &[proposal.recipient],

@@ -130,6 +130,18 @@ impl Kind {
     }
 }
 
+/// One epoch of a key, as a device that has a share of it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The generation of shares.
+    pub epoch: Hex<32>,
+    /// 1 for the shares of a new key, one more after each refresh.
+    pub generation: u64,
+    /// How many sessions this device has spent under this epoch.
+    pub height: u64,
+}
+
 /// What the requester asks the others to take part in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,8 +158,11 @@ pub struct Proposal {
     pub signers: Vec<u8>,
     /// How many parties must sign.
     pub threshold: u8,
-    /// The generation of shares; all zeros for a key that is to be made.
-    pub epoch: Hex<32>,
+    /// The key, SEC1 compressed; all zeros for a key that is to be made.
+    pub public_key: Hex<33>,
+    /// The epochs of the key that the requester offers, the newest first; none for a key that is to
+    /// be made.
+    pub epochs: Vec<Held>,
     /// The digest to sign; all zeros otherwise.
     pub digest: Hex<32>,
     /// How the requester came by the digest.
@@ -160,8 +175,6 @@ pub struct Proposal {
     pub path: Vec<u32>,
     /// The requester's contribution to the session id.
     pub nonce: Hex<32>,
-    /// How many sessions the requester has spent under this epoch.
-    pub height: u64,
     /// Seconds until the requester gives up waiting for an answer, set when it asks.
     pub seconds: u32,
 }
@@ -170,6 +183,18 @@ pub struct Proposal {
 pub fn is_request_id(id: &str) -> bool {
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=64).contains(&id.len()) && id.chars().all(sound) && !id.starts_with(['.', '-'])
+}
+
+/// What everybody who takes part has agreed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agreed {
+    /// The contributions to the session id, in index order.
+    pub nonces: Vec<Hex<32>>,
+    /// The epochs that each offered, in index order, the newest first.
+    pub held: Vec<Vec<Hex<32>>>,
+    /// The newest of the epochs that all have; all zeros where no epoch is used.
+    pub epoch: Hex<32>,
 }
 
 /// A control message.
@@ -211,14 +236,16 @@ pub enum Message {
     Accept {
         /// This party's contribution to the session id.
         nonce: Hex<32>,
-        /// How many sessions it has spent under this epoch.
-        height: u64,
+        /// Those of the requester's epochs that this party offers too, the newest first.
+        held: Vec<Held>,
+    },
+    /// No to a request: this party has no share of any of the requester's epochs.
+    Apart {
+        /// The epochs of the key that it has, the newest first.
+        held: Vec<Held>,
     },
     /// Everybody said yes: begin.
-    Start {
-        /// The contributions of all who take part, in index order.
-        nonces: Vec<Hex<32>>,
-    },
+    Start(Agreed),
     /// This party is done; from the requester: everybody is.
     Finished,
 }
@@ -247,6 +274,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn held(epoch: u8) -> Held {
+        Held { epoch: Hex([epoch; 32]), generation: 2, height: 3 }
+    }
+
     #[test]
     fn every_message_reads_back() {
         let proposal = Proposal {
@@ -256,14 +287,14 @@ mod tests {
             parties: vec![Hex([2; 32]), Hex([3; 32])],
             signers: vec![1, 2],
             threshold: 2,
-            epoch: Hex([4; 32]),
+            public_key: Hex([2; 33]),
+            epochs: vec![held(4), held(5)],
             digest: Hex([5; 32]),
             source: Source::File { name: Label::new("a.tar"), size: 7, hash: "sha256".into() },
             purpose: Label::new("release"),
             recipient: 1,
             path: vec![0, 7],
             nonce: Hex([6; 32]),
-            height: 3,
             seconds: 60,
         };
         for message in [
@@ -277,8 +308,13 @@ mod tests {
             Message::Refuse { reason: Reason::RolledBack },
             Message::Pair { step: Hex([9; 32]) },
             Message::Propose(Box::new(proposal)),
-            Message::Accept { nonce: Hex([1; 32]), height: 0 },
-            Message::Start { nonces: vec![Hex([1; 32])] },
+            Message::Accept { nonce: Hex([1; 32]), held: vec![held(4)] },
+            Message::Apart { held: vec![held(8)] },
+            Message::Start(Agreed {
+                nonces: vec![Hex([1; 32])],
+                held: vec![vec![Hex([4; 32])], vec![]],
+                epoch: Hex([4; 32]),
+            }),
             Message::Finished,
         ] {
             assert_eq!(Message::from_bytes(&message.to_bytes()), Ok(message));

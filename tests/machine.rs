@@ -409,7 +409,9 @@ fn a_confirmation_can_be_finished_later_from_its_stored_form() {
     let confirmations: Vec<Confirmation> = outcomes
         .into_values()
         .map(|outcome| match &outcome.persisted[..] {
-            [Persist::PendingShare(pending)] => pending.confirmation.clone(),
+            [Persist::PendingShare(pending), Persist::Confirmed { .. }] => {
+                pending.confirmation.clone()
+            }
             other => panic!("{other:?}"),
         })
         .collect();

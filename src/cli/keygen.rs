@@ -76,8 +76,10 @@ fn pending(node: &Node, name: Option<&str>) -> Result<crate::vault::KeyRecord, F
     if let Some(name) = name {
         return records::find(&node.home, name)?.ok_or_else(|| report::no_key(name));
     }
-    let all = keys::list(&node.home)?;
-    let mut open = all.into_iter().filter(|record| record.state == KeyState::Pending);
+    let mut all = keys::list(&node.home)?;
+    all.retain(|record| record.state == KeyState::Pending);
+    all.dedup_by(|a, b| a.name == b.name);
+    let mut open = all.into_iter();
     match (open.next(), open.next()) {
         (Some(only), None) => Ok(only),
         (None, _) => Err(Failure::new(Code::NotFound, "no key was left unfinished here")),

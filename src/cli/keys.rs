@@ -12,7 +12,7 @@ use super::{Global, Output, public_key, refresh};
 use crate::device::hex;
 use crate::protocol::key::KeyShare;
 use crate::report::{self, Code, Failure};
-use crate::run::clock;
+use crate::run::{clock, confirmations};
 use crate::vault::keys::Location;
 use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 
@@ -76,24 +76,73 @@ struct Row<'a> {
     /// A refresh was begun and is not finished.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     refresh_pending: bool,
+    /// The epochs that not every party is known to have, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<PendingEpoch<'a>>,
+}
+
+/// An epoch that is not confirmed by everybody.
+#[derive(Serialize)]
+struct PendingEpoch<'a> {
+    epoch: String,
+    generation: u64,
+    created: String,
+    /// Whether it signs with those who have it. That of a new key waits for everybody.
+    signs: bool,
+    /// Who has not confirmed it.
+    missing: Vec<&'a str>,
+}
+
+impl<'a> PendingEpoch<'a> {
+    fn new(home: &Home, key: &'a KeyRecord, signs: bool) -> Self {
+        // What cannot be checked does not count.
+        let kept = confirmations::kept(home, key);
+        let is_missing = |index: u8| kept.as_ref().map_or(true, |k| k.missing.contains(&index));
+        let others = key.parties.iter().filter(|party| party.index != key.me);
+        Self {
+            epoch: hex(&key.epoch),
+            generation: key.generation,
+            created: clock::rfc3339(key.created),
+            signs,
+            missing: others.filter(|p| is_missing(p.index)).map(|p| p.name.as_str()).collect(),
+        }
+    }
+
+    fn line(&self) -> String {
+        let (epoch, _) = self.epoch.split_at(8);
+        let names: Vec<String> = self.missing.iter().map(|name| format!("{name:?}")).collect();
+        let missing = match names.as_slice() {
+            [] => "confirmed by all".to_owned(),
+            names => format!("not confirmed by {}", names.join(", ")),
+        };
+        let signs = if self.signs { "signs already" } else { "does not sign" };
+        format!("pending      generation {} ({epoch}): {signs}, {missing}\n", self.generation)
+    }
 }
 
 impl<'a> Row<'a> {
-    fn new(home: &Home, key: &'a KeyRecord, refresh_pending: bool) -> Result<Self, Failure> {
+    /// `of_one` are the records of one key, the active one first.
+    fn new(home: &Home, of_one: &'a [KeyRecord]) -> Result<Option<Self>, Failure> {
+        let Some(key) = of_one.first() else { return Ok(None) };
+        let confirmed = key.state == KeyState::Active;
+        let pending = of_one.iter().filter(|record| record.state == KeyState::Pending);
+        let pending: Vec<_> =
+            pending.map(|record| PendingEpoch::new(home, record, confirmed)).collect();
         let party = |party: &'a PartyRecord| Party {
             name: &party.name,
             fingerprint: party.fingerprint.to_hex(),
         };
-        Ok(Self {
+        Ok(Some(Self {
             name: &key.name,
             public_key: hex(&key.public_key),
             threshold: key.threshold,
             parties: key.parties.iter().map(party).collect(),
-            confirmed: key.state == KeyState::Active,
+            confirmed,
             created: clock::rfc3339(key.created),
             location: keys::location(home, &key.name, &key.epoch)?,
-            refresh_pending,
-        })
+            refresh_pending: confirmed && !pending.is_empty(),
+            pending,
+        }))
     }
 
     fn state(&self) -> &'static str {
@@ -105,11 +154,11 @@ impl<'a> Row<'a> {
     }
 }
 
-/// One row for each key: a pending record beside an active one is an unfinished refresh.
+/// One row for each key: pending records beside an active one are unfinished refreshes.
 fn rows<'a>(home: &Home, records: &'a [KeyRecord]) -> Result<Vec<Row<'a>>, Failure> {
     records
         .chunk_by(|a, b| a.name == b.name)
-        .filter_map(|of_one| Some(Row::new(home, of_one.first()?, of_one.len() > 1)))
+        .filter_map(|of_one| Row::new(home, of_one).transpose())
         .collect()
 }
 
@@ -178,6 +227,7 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         text += &format!("party {:<2}     {:?}{me}\n", party.index, party.name);
         text += &format!("             {}\n", party.fingerprint);
     }
+    row.pending.iter().for_each(|pending| text += &pending.line());
     for Banned { name, check } in &banned {
         text += &format!("banned       {name:?} ({check})\n");
     }

@@ -95,15 +95,18 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
     let home = unlock::home(global)?;
     let name = match &args.key {
         Some(name) => name.clone(),
-        None => match keys::list(&home)?.as_slice() {
-            [only] => only.name.clone(),
-            [] => return Err(report::no_key("default")),
-            _ => {
-                return Err(
-                    Failure::new(Code::Usage, "there are several keys").hint("name one with --key")
-                );
+        None => {
+            let mut records = keys::list(&home)?;
+            records.dedup_by(|a, b| a.name == b.name);
+            match records.as_slice() {
+                [only] => only.name.clone(),
+                [] => return Err(report::no_key("default")),
+                _ => {
+                    return Err(Failure::new(Code::Usage, "there are several keys")
+                        .hint("name one with --key"));
+                }
             }
-        },
+        }
     };
     let record = records::find(&home, &name)?.ok_or_else(|| report::no_key(&name))?;
     let judge = Arc::new(OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone()));

@@ -433,6 +433,11 @@ impl Confirmation {
         from != self.me && from.get() <= self.count && self.statement(from) == *body
     }
 
+    /// The party that sends it.
+    pub fn me(&self) -> PartyId {
+        self.me
+    }
+
     /// The generation of shares it is about.
     pub fn epoch(&self) -> &[u8; 32] {
         &self.epoch

@@ -25,8 +25,8 @@ use crate::party::PartyId;
 use crate::protocol::event::Ceremony;
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::{KeyShare, are_valid_identities, are_valid_sizes, parameters, peers};
-use crate::protocol::machine::{Expected, Gathered, Machine, Plan, Protocol, Step};
-use crate::protocol::wire::Kind;
+use crate::protocol::machine::{Expected, Gathered, Machine, Persist, Plan, Protocol, Step};
+use crate::protocol::wire::{Kind, Received};
 use crate::secret::Secret;
 
 mod round1;
@@ -156,6 +156,13 @@ impl Protocol for Keygen {
             Round::Two(round) => round.session(),
             Round::Three(round) => round.session(),
             Round::Four(round) => round.session(),
+        }
+    }
+
+    fn arrived(&self, message: &Received<'_>) -> Option<Persist> {
+        match &self.0 {
+            Round::Four(round) => round.arrived(message),
+            Round::One(_) | Round::Two(_) | Round::Three(_) => None,
         }
     }
 

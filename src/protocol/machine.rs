@@ -54,6 +54,14 @@ impl<D: fmt::Debug> fmt::Debug for Output<D> {
 pub enum Persist {
     /// A new share, to be kept as pending until every party has confirmed.
     PendingShare(Box<Pending>),
+    /// This party has confirmed that it stored its share. It counts whatever becomes of the round.
+    Confirmed {
+        /// The party.
+        peer: PartyId,
+        /// What it said, as [`Confirmation::verify`](crate::protocol::key::Confirmation::verify)
+        /// takes it.
+        statement: [u8; 32],
+    },
     /// The transfer check with this party was evaluated and passed.
     CheckResolved {
         /// The party.
@@ -77,6 +85,11 @@ pub trait Protocol: Sized {
 
     /// The session id that the messages of the present round carry.
     fn session(&self) -> &[u8; 32];
+
+    /// What a message of the present round leaves behind as soon as it is here.
+    fn arrived(&self, _message: &Received<'_>) -> Option<Persist> {
+        None
+    }
 
     /// Consumes the round with all of its messages.
     fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault>;
@@ -215,6 +228,7 @@ impl<P: Protocol> Machine<P> {
         match self.accept(from, bytes) {
             Ok(kind) => {
                 if kind.round() == self.round() {
+                    self.persist_arrived((kind, from));
                     self.tell_received(from);
                 }
                 self.proceed(now);
@@ -340,8 +354,22 @@ impl<P: Protocol> Machine<P> {
         self.outputs.extend(sends);
         self.stage = Stage::Running { protocol, round, since: now };
         match self.judge_early(round) {
-            Ok(()) => self.tell_early(round),
+            Ok(()) => {
+                let early = self.inbox.keys().filter(|(kind, _)| kind.round() == round);
+                let early: Vec<_> = early.copied().collect();
+                early.into_iter().for_each(|key| self.persist_arrived(key));
+                self.tell_early(round);
+            }
             Err(fault) => self.fail(fault),
+        }
+    }
+
+    fn persist_arrived(&mut self, (kind, from): (Kind, PartyId)) {
+        if let Stage::Running { protocol, .. } = &self.stage
+            && let Some(bytes) = self.inbox.get(&(kind, from))
+        {
+            let left = protocol.arrived(&Received { from, kind, bytes: bytes.expose() });
+            self.outputs.extend(left.map(Output::Persist));
         }
     }
 

@@ -17,8 +17,9 @@ use crate::report::{self, Failure};
 use crate::run::judge::{Charge, Verdict};
 use crate::run::reach::{Target, hear, reach, say};
 use crate::run::table::Table;
-use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock, lines};
-use crate::talk::{Hex, Message, Proposal, Reason, Want, is_request_id};
+use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock, epochs, lines};
+use crate::talk::{Agreed, Held, Hex, Kind, Message, Proposal, Reason, Want, is_request_id};
+use crate::vault::keys::MAX_PENDING;
 
 /// The longest a requester can be waited for: a link lives no longer.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -30,10 +31,22 @@ pub struct Convened {
     pub table: Table,
     /// The id of this ceremony, the same for all.
     pub id: [u8; 32],
-    /// How many sessions each of the others has spent under the epoch, by party index.
-    pub heights: BTreeMap<u8, u64>,
+    /// The epoch that all use; all zeros where none is used.
+    pub epoch: Hex<32>,
+    /// What each of the others says of the epochs it offered, by party index.
+    pub held: BTreeMap<u8, Vec<Held>>,
     /// What the owner's yes was charged.
     pub charge: Charge,
+}
+
+impl Convened {
+    /// How many sessions each of the others has spent in the epoch that is used, by party index.
+    pub fn heights(&self) -> BTreeMap<u8, u64> {
+        let height = |held: &Vec<Held>| {
+            held.iter().find(|held| held.epoch == self.epoch).map(|held| held.height)
+        };
+        self.held.iter().filter_map(|(party, held)| Some((*party, height(held)?))).collect()
+    }
 }
 
 /// What the owner of an invited device is asked.
@@ -53,7 +66,7 @@ struct Guest {
     name: Label,
     link: Line,
     nonce: Hex<32>,
-    height: u64,
+    held: Vec<Held>,
 }
 
 /// The requester's side: reaches everybody in `guests`, asks, and starts when all said yes.
@@ -98,26 +111,34 @@ pub async fn convene(
         tell_awaited(node, "approval", asked.values().map(|(name, _)| name), until);
         tell_awaited(node, "connection", called.values(), None);
     }
-    let mut nonces: BTreeMap<u8, Hex<32>> = accepted.iter().map(|g| (g.party, g.nonce)).collect();
-    nonces.insert(me, proposal.nonce);
-    let nonces: Vec<Hex<32>> = nonces.into_values().collect();
+    let agreed = agree(proposal, me, &accepted)?;
     let mut table = Table::new(me, me);
-    let mut heights = BTreeMap::new();
+    let mut held = BTreeMap::new();
     for guest in &mut accepted {
-        say(&mut guest.link, &Message::Start { nonces: nonces.clone() })
+        say(&mut guest.link, &Message::Start(agreed.clone()))
             .await
             .map_err(|e| report::link(guest.name.as_str(), &e))?;
     }
-    for Guest { party, name, link, height, .. } in accepted {
-        heights.insert(party, height);
-        table.seat(node, party, name, link);
+    for guest in accepted {
+        held.insert(guest.party, guest.held);
+        table.seat(node, guest.party, guest.name, guest.link);
     }
-    Ok(Convened {
-        table,
-        id: ceremony_id(view, proposal, &nonces),
-        heights,
-        charge: Charge::default(),
-    })
+    let id = ceremony_id(view, proposal, &agreed);
+    Ok(Convened { table, id, epoch: agreed.epoch, held, charge: Charge::default() })
+}
+
+/// What all have in common once everybody has said yes.
+fn agree(proposal: &Proposal, me: u8, accepted: &[Guest]) -> Result<Agreed, Failure> {
+    let mine = epochs::names(&proposal.epochs);
+    let mut all: BTreeMap<u8, (Hex<32>, Vec<Hex<32>>)> =
+        accepted.iter().map(|g| (g.party, (g.nonce, epochs::names(&g.held)))).collect();
+    all.insert(me, (proposal.nonce, mine.clone()));
+    let (nonces, held): (Vec<_>, Vec<_>) = all.into_values().unzip();
+    let epoch = epochs::agreed(proposal.kind, &mine, &held).ok_or_else(|| {
+        let theirs = accepted.iter().map(|guest| (guest.name.as_str(), guest.held.as_slice()));
+        report::apart(&proposal.key, &proposal.epochs, &theirs.collect::<Vec<_>>())
+    })?;
+    Ok(Agreed { nonces, held, epoch })
 }
 
 /// Tells that `names` are awaited, if anybody is, and for how long.
@@ -166,8 +187,11 @@ async fn invite(
         () = node.interrupted() => return Err(leave(link, &target.name).await),
     };
     match answer {
-        Ok(Message::Accept { nonce, height }) => {
-            Ok(Guest { party, name: target.name, link, nonce, height })
+        Ok(Message::Accept { nonce, held }) if is_answer(&held, &asked.epochs) => {
+            Ok(Guest { party, name: target.name, link, nonce, held })
+        }
+        Ok(Message::Apart { held }) => {
+            Err(report::apart(&asked.key, &asked.epochs, &[(name.as_str(), held.as_slice())]))
         }
         Ok(Message::Refuse { reason }) => Err(report::refused_proposal(&name, reason, &asked)),
         Ok(_) => Err(report::nonsense(&name)),
@@ -176,9 +200,15 @@ async fn invite(
     }
 }
 
+/// Whether `held` are some of the epochs that were `offered`: none for a new key.
+fn is_answer(held: &[Held], offered: &[Held]) -> bool {
+    let offers = |held: &Held| offered.iter().any(|other| other.epoch == held.epoch);
+    held.is_empty() == offered.is_empty() && held.len() <= offered.len() && held.iter().all(offers)
+}
+
 /// The invited side: asks the owner of this device, says yes, and takes its seat.
 ///
-/// `height` is what this device says about the sessions it has spent.
+/// `offer` are those of the requester's epochs that this device offers, the newest first.
 ///
 /// # Errors
 /// The owner says no, the requester withdraws, or another participant does not appear. A no has
@@ -188,7 +218,7 @@ pub async fn attend(
     mut link: Line,
     proposal: &Proposal,
     view: &RequestView,
-    height: u64,
+    offer: Vec<Held>,
     ask: Ask,
 ) -> Result<Convened, Failure> {
     let requester = link.peer();
@@ -207,15 +237,16 @@ pub async fn attend(
         }
     };
     let nonce = Hex(clock::nonce()?);
-    say(&mut link, &Message::Accept { nonce, height })
+    let mine = epochs::names(&offer);
+    say(&mut link, &Message::Accept { nonce, held: offer })
         .await
         .map_err(|e| report::link(name.as_str(), &e))?;
     let start = tokio::select! {
         start = hear(&mut link, node.until(patience.max(ANSWER))) => start,
         () = node.interrupted() => return Err(leave(link, &name).await),
     };
-    let nonces = match start {
-        Ok(Message::Start { nonces }) => nonces,
+    let agreed = match start {
+        Ok(Message::Start(agreed)) => agreed,
         Ok(Message::Refuse { reason }) => return Err(report::refused(name.as_str(), reason)),
         Ok(_) => return Err(report::nonsense(name.as_str())),
         Err(LinkError::Closed | LinkError::Lost | LinkError::Io(_)) => {
@@ -223,8 +254,7 @@ pub async fn attend(
         }
         Err(error) => return Err(report::link(name.as_str(), &error)),
     };
-    let mine = proposal.signers.iter().position(|party| *party == me);
-    if nonces.len() != proposal.signers.len() || mine.and_then(|i| nonces.get(i)) != Some(&nonce) {
+    if !is_sound(proposal, (me, &nonce, &mine), host, &agreed) {
         return Err(report::nonsense(name.as_str()));
     }
     let mut table = Table::new(me, host);
@@ -238,12 +268,32 @@ pub async fn attend(
             Some((*party, (node.name_of(&fingerprint), fingerprint)))
         })
         .collect();
-    let heights = BTreeMap::from([(host, proposal.height)]);
+    let held = BTreeMap::from([(host, proposal.epochs.clone())]);
     if let Err(failure) = table.complete(node, &others, node.until(HELLO)).await {
         table.abort().await;
         return Err(failure);
     }
-    Ok(Convened { table, id: ceremony_id(view, proposal, &nonces), heights, charge })
+    let id = ceremony_id(view, proposal, &agreed);
+    Ok(Convened { table, id, epoch: agreed.epoch, held, charge })
+}
+
+/// Whether what the requester says all agreed on has everybody in it, has what this device and the
+/// requester said in it, and names the newest epoch that all have in common.
+fn is_sound(
+    proposal: &Proposal,
+    (me, nonce, mine): (u8, &Hex<32>, &[Hex<32>]),
+    host: u8,
+    agreed: &Agreed,
+) -> bool {
+    let Agreed { nonces, held, epoch } = agreed;
+    let seat = |party: u8| proposal.signers.iter().position(|signer| *signer == party);
+    let said = |party: u8| seat(party).and_then(|i| nonces.get(i).zip(held.get(i)));
+    let theirs = epochs::names(&proposal.epochs);
+    nonces.len() == proposal.signers.len()
+        && held.len() == proposal.signers.len()
+        && said(me).is_some_and(|(n, h)| n == nonce && h == mine)
+        && said(host).is_some_and(|(n, h)| *n == proposal.nonce && *h == theirs)
+        && epochs::agreed(proposal.kind, mine, held) == Some(*epoch)
 }
 
 /// Asks the owner if there is anything to ask, and stops when the requester is gone or the time is up.
@@ -298,6 +348,21 @@ async fn leave(link: Line, name: &Label) -> Failure {
     report::interrupted()
 }
 
+/// Says which epochs this device has, of which the requester has none, and gives the failure for this
+/// device's own log.
+pub async fn part(
+    mut link: impl Link,
+    name: &Label,
+    proposal: &Proposal,
+    held: Vec<Held>,
+) -> Failure {
+    let failure =
+        report::apart(&proposal.key, &held, &[(name.as_str(), proposal.epochs.as_slice())]);
+    let _ = say(&mut link, &Message::Apart { held }).await;
+    let _ = timeout(Duration::from_millis(500), link.close()).await;
+    failure
+}
+
 /// Says no to a request and gives the failure for this device's own log.
 pub async fn decline(mut link: impl Link, name: &Label, reason: Reason) -> Failure {
     let _ = say(&mut link, &Message::Refuse { reason }).await;
@@ -334,6 +399,8 @@ pub fn well_formed(proposal: &Proposal, me: &Fingerprint, requester: &Fingerprin
         && takes_part(me)
         && takes_part(requester)
         && (proposal.recipient == 0 || proposal.signers.contains(&proposal.recipient))
+        && (proposal.kind == Kind::Keygen) == proposal.epochs.is_empty()
+        && proposal.epochs.len() <= MAX_PENDING.saturating_add(1)
         && proposal.source.is_known()
         && is_request_id(&proposal.request_id)
         && proposal.path.len() <= 16

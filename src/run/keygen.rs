@@ -1,6 +1,6 @@
 //! Making a key, making new shares of it, and finishing what a lost last message left pending.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::crypto::tags;
@@ -8,19 +8,19 @@ use crate::device::{Fingerprint, Label, hex};
 use crate::net::line::Line;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView, Source};
-use crate::protocol::key::{Confirmation, KeyShare};
+use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{self, Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::report::{self, Code, Failure, Wanted};
-use crate::run::convene::{Ask, Convened, attend, convene, decline, index_of, well_formed};
+use crate::run::convene::{Ask, Convened, attend, convene, decline, index_of, part, well_formed};
 use crate::run::drive::drive;
+use crate::run::epochs::{HeldKey, OpenKey};
 use crate::run::reach::Target;
-use crate::run::sign::OpenKey;
-use crate::run::table::{Incoming, Table};
-use crate::run::{Node, ROUND, clock, records, view_of};
+use crate::run::table::Table;
+use crate::run::{Node, ROUND, clock, confirmations, records, view_of};
 use crate::secret::Secret;
-use crate::talk::{Hex, Kind, Message, Proposal, Reason};
-use crate::vault::{Entry, KeyRecord, KeyState, PartyRecord, Vault, keys};
+use crate::talk::{Held, Hex, Kind, Proposal, Reason};
+use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, Vault};
 
 /// A key that every party holds a share of.
 #[derive(Clone, Debug)]
@@ -54,13 +54,7 @@ pub async fn request(
         .map(|fingerprint| Hex(*fingerprint.as_bytes()))
         .collect();
     parties.sort_unstable();
-    let proposal = Proposal {
-        kind: Kind::Keygen,
-        threshold,
-        epoch: Hex([0; 32]),
-        height: 0,
-        ..blank(name, parties)?
-    };
+    let proposal = Proposal { kind: Kind::Keygen, threshold, ..blank(name, parties)? };
     let me = node.info.fingerprint;
     let view = view_of(node, &proposal, &me, "", name);
     let guests = guests(&proposal, with)?;
@@ -87,78 +81,91 @@ pub async fn request(
 /// # Errors
 /// As for [`request`]; the old shares stay in use until every party has stored its new one.
 pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Failure> {
-    if let Some(pending) = records::pending(&node.home, name)? {
-        match finish(node, &pending, with).await {
-            // One party never stored its share, or says so. What is pending here is given up
-            // only when all parties have made newer shares from the active ones.
+    let held = records::held(&node.home, name)?;
+    if held.first().is_some_and(|record| record.state == KeyState::Pending) {
+        match resume(node, name, with).await {
+            // Somebody has no share of what is pending here, so it cannot be finished. It stays:
+            // others may hold nothing older.
             Err(failure)
-                if failure.code == Code::NotFound && records::active(&node.home, name).is_ok() => {}
+                if matches!(failure.code, Code::NotFound | Code::Conflict)
+                    && records::active(&node.home, name).is_ok() => {}
             finished => return finished,
         }
     }
-    let record = records::active(&node.home, name)?;
-    let key = OpenKey::take(node, &record).await?;
-    let proposal = of_key(Kind::Refresh, &record, key.ledger.height(&record.epoch))?;
+    records::active(&node.home, name)?;
+    let lock = records::hold(&node.home, name).await?;
+    let key = HeldKey::open(node, name)?;
+    if key.is_full() {
+        return Err(report::too_many_pending(name));
+    }
+    let proposal = of_key(Kind::Refresh, key.record(), key.held())?;
     let me = node.info.fingerprint;
-    let view = view_of(node, &proposal, &me, &hex(&record.public_key), name);
+    let view = view_of(node, &proposal, &me, &hex(&key.record().public_key), name);
     let guests = guests(&proposal, with)?;
     let result = async {
         let convened = convene(node, &proposal, &view, guests).await?;
+        let key = key.choose(&convened.epoch, lock)?;
         renew(node, &key, convened).await
     }
     .await;
     conclude(node, &proposal, &me, &view, result)
 }
 
-/// Finishes the pending key `name`: asks every party whether its share is stored. Where it is
-/// finished here, it is for the others that it is done again.
+/// Finishes the pending key `name`: gets the confirmations that are missing here from their parties.
+/// Where it is finished here, it is for the others that it is done again.
 ///
 /// # Errors
 /// A party cannot be reached or has no share; a pending key stays pending.
 pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Failure> {
-    let record = match records::pending(&node.home, name)? {
-        Some(record) => record,
-        None => records::active(&node.home, name)?,
+    let lock = records::hold(&node.home, name).await?;
+    let record = newest(node, name)?;
+    let everybody: BTreeSet<u8> =
+        record.parties.iter().map(|p| p.index).filter(|index| *index != record.me).collect();
+    let missing = match record.state {
+        KeyState::Pending => missing(node, name)?,
+        KeyState::Active => everybody,
     };
-    finish(node, &record, with).await
-}
-
-async fn finish(node: &Arc<Node>, record: &KeyRecord, with: &[Target]) -> Result<Made, Failure> {
-    let proposal = of_key(Kind::Resume, record, 0)?;
+    let proposal = resumption(node, &record, &missing)?;
     let me = node.info.fingerprint;
-    let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);
-    let guests = guests(&proposal, with)?;
+    let view = view_of(node, &proposal, &me, &hex(&record.public_key), name);
     let result = async {
-        let lock = records::hold(&node.home, &record.name).await?;
-        let convened = convene(node, &proposal, &view, guests).await.map_err(|failure| {
-            if failure.code == Code::NotFound {
-                unfinished(node, &failure, record)
-            } else {
-                failure
+        let mut outcome = Ok(());
+        if !missing.is_empty() {
+            outcome = visit(node, &record, &missing, with).await;
+        }
+        // Who is out of reach keeps nobody from hearing the others.
+        if outcome.is_err() && missing.len() > 1 {
+            for party in &missing {
+                let _ = visit(node, &record, &BTreeSet::from([*party]), with).await;
             }
+        }
+        if record.state == KeyState::Active {
+            return outcome.map(|()| record).map_err(|failure| match failure.code {
+                Code::NotFound => report::share_missing_there(&failure, name),
+                _ => failure,
+            });
+        }
+        confirmations::settle(node, name)?;
+        let newest = newest(node, name)?;
+        if newest.state == KeyState::Active {
+            return Ok(newest);
+        }
+        let signs = records::active(&node.home, name).is_ok();
+        outcome.map_err(|failure| match failure.code {
+            Code::NotFound if signs => report::refresh_never_stored(&failure, name),
+            Code::NotFound => {
+                let others = newest.parties.iter().filter(|party| party.index != newest.me);
+                let others = others.map(|party| party.fingerprint);
+                report::never_stored(&failure, &wanted(node, name, newest.threshold, others))
+            }
+            _ => failure,
         })?;
-        let record = confirm(node, record, convened).await?;
-        drop(lock);
-        Ok(record)
+        let missing = confirmations::missing(node, &newest)?;
+        Err(report::unconfirmed(name, &named(node, &newest, &missing), signs))
     }
     .await;
+    drop(lock);
     conclude(node, &proposal, &me, &view, result)
-}
-
-/// What to do where a party says that it has no share of the epoch of `record`.
-fn unfinished(node: &Node, failure: &Failure, record: &KeyRecord) -> Failure {
-    let others = record.parties.iter().filter(|party| party.index != record.me);
-    let others = others.map(|party| party.fingerprint);
-    match record.state {
-        KeyState::Active => report::share_missing_there(failure, &record.name),
-        KeyState::Pending if records::active(&node.home, &record.name).is_ok() => {
-            report::refresh_never_stored(failure, &record.name)
-        }
-        KeyState::Pending => {
-            let wanted = wanted(node, &record.name, record.threshold, others);
-            report::never_stored(failure, &wanted)
-        }
-    }
 }
 
 /// A key of this name with `others`, as a command line asks for it.
@@ -176,6 +183,68 @@ fn wanted(
         fits.unwrap_or_else(|| fingerprint.device_id())
     };
     Wanted { key: name.to_owned(), threshold, with: others.map(word).collect() }
+}
+
+/// The newest epoch of the key `name`.
+fn newest(node: &Node, name: &str) -> Result<KeyRecord, Failure> {
+    records::held(&node.home, name)?.into_iter().next().ok_or_else(|| report::no_key(name))
+}
+
+/// The parties of whom a confirmation of one of the pending epochs of the key `name` is missing here.
+fn missing(node: &Node, name: &str) -> Result<BTreeSet<u8>, Failure> {
+    let mut missing = BTreeSet::new();
+    for record in records::held(&node.home, name)? {
+        if record.state == KeyState::Pending {
+            missing.extend(confirmations::missing(node, &record)?);
+        }
+    }
+    Ok(missing)
+}
+
+/// Exchanges confirmations with these `parties`.
+async fn visit(
+    node: &Arc<Node>,
+    record: &KeyRecord,
+    parties: &BTreeSet<u8>,
+    with: &[Target],
+) -> Result<(), Failure> {
+    let proposal = resumption(node, record, parties)?;
+    let me = node.info.fingerprint;
+    let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);
+    let mut guests = guests(&proposal, with)?;
+    guests.retain(|(party, _)| parties.contains(party));
+    let Convened { mut table, .. } = convene(node, &proposal, &view, guests).await?;
+    let exchanged = confirmations::exchange(node, &record.name, &mut table).await;
+    part_after(node, exchanged, table).await
+}
+
+/// What is asked of these `parties`: their confirmations of every epoch that both have.
+fn resumption(
+    node: &Node,
+    record: &KeyRecord,
+    parties: &BTreeSet<u8>,
+) -> Result<Proposal, Failure> {
+    let mut signers = parties.clone();
+    signers.insert(record.me);
+    let signers = signers.into_iter().collect();
+    Ok(Proposal { signers, ..of_key(Kind::Resume, record, held(node, &record.name)?)? })
+}
+
+/// The epochs of the key `name` that this device has a share of, the newest first.
+fn held(node: &Node, name: &str) -> Result<Vec<Held>, Failure> {
+    let ledger = Ledger::open(&node.home)?;
+    let held = |KeyRecord { epoch, generation, .. }: KeyRecord| Held {
+        epoch: Hex(epoch),
+        generation,
+        height: ledger.height(&epoch),
+    };
+    Ok(records::held(&node.home, name)?.into_iter().map(held).collect())
+}
+
+/// The names of these parties.
+fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Vec<String> {
+    let parties = record.parties.iter().filter(|party| parties.contains(&party.index));
+    parties.map(|party| node.name_of(&party.fingerprint).to_string()).collect()
 }
 
 /// Takes part in making a key that the device at the other end of `link` asks for.
@@ -198,36 +267,44 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
     let public_key = known.as_ref().map_or(String::new(), |record| hex(&record.public_key));
     let view = view_of(node, &proposal, &requester, &public_key, &key);
     let result = async {
-        match (proposal.kind, known) {
-            (Kind::Refresh, Some(record)) => {
-                let open = match OpenKey::take(node, &record).await {
+        let lock = match records::hold(&node.home, &key).await {
+            Ok(lock) => lock,
+            Err(failure) => {
+                decline(link, &name, records::unusable(&failure)).await;
+                return Err(failure);
+            }
+        };
+        match known {
+            None => {
+                let convened =
+                    attend(node, link, &proposal, &view, Vec::new(), Ask::Approval).await?;
+                let made = make(node, &key, &proposal, convened).await;
+                drop(lock);
+                made
+            }
+            Some(record) if proposal.kind == Kind::Resume => {
+                confirm(node, link, &proposal, &view, &record, lock).await
+            }
+            Some(record) => {
+                let open = match HeldKey::open(node, &record.name) {
                     Ok(open) => open,
                     Err(failure) => {
                         decline(link, &name, records::unusable(&failure)).await;
                         return Err(failure);
                     }
                 };
-                let height = open.ledger.height(&record.epoch);
+                let offer = open.common(&proposal);
+                if offer.is_empty() {
+                    return Err(part(link, &name, &proposal, open.held()).await);
+                }
+                if open.is_full() {
+                    decline(link, &name, Reason::Conflict).await;
+                    return Err(report::too_many_pending(&record.name));
+                }
                 let ask = if open.has_bans() { Ask::Pardon } else { Ask::Approval };
-                let convened = attend(node, link, &proposal, &view, height, ask).await?;
+                let convened = attend(node, link, &proposal, &view, offer, ask).await?;
+                let open = open.choose(&convened.epoch, lock)?;
                 renew(node, &open, convened).await
-            }
-            (kind, known) => {
-                let lock = match records::hold(&node.home, &key).await {
-                    Ok(lock) => lock,
-                    Err(failure) => {
-                        decline(link, &name, records::unusable(&failure)).await;
-                        return Err(failure);
-                    }
-                };
-                let ask = if kind == Kind::Keygen { Ask::Approval } else { Ask::Nothing };
-                let convened = attend(node, link, &proposal, &view, 0, ask).await?;
-                let made = match known {
-                    Some(record) => confirm(node, &record, convened).await,
-                    None => make(node, &key, &proposal, convened).await,
-                };
-                drop(lock);
-                made
             }
         }
     }
@@ -242,11 +319,12 @@ fn acceptable(
     requester: &Fingerprint,
 ) -> Result<Option<KeyRecord>, Reason> {
     let everybody: Vec<u8> = (1_u8..).take(proposal.parties.len()).collect();
-    if !well_formed(proposal, &node.info.fingerprint, requester) || proposal.signers != everybody {
+    let complete = proposal.kind == Kind::Resume || proposal.signers == everybody;
+    if !well_formed(proposal, &node.info.fingerprint, requester) || !complete {
         return Err(Reason::Aborted);
     }
     if proposal.kind == Kind::Keygen {
-        if proposal.epoch != Hex([0; 32]) {
+        if proposal.public_key != Hex([0; 33]) {
             return Err(Reason::Aborted);
         }
         paired_with_all(node, proposal)?;
@@ -256,22 +334,8 @@ fn acceptable(
             Err(_) => Err(Reason::Aborted),
         };
     }
-    let record = records::of_epoch(&node.home, &proposal.epoch.0)
-        .ok()
-        .flatten()
-        .ok_or(Reason::UnknownKey)?;
-    let same_parties = record
-        .parties
-        .iter()
-        .map(|p| p.fingerprint.as_bytes())
-        .eq(proposal.parties.iter().map(|p| &p.0));
-    if !same_parties || record.threshold != proposal.threshold {
-        return Err(Reason::UnknownKey);
-    }
-    if proposal.kind == Kind::Refresh && record.state == KeyState::Pending {
-        return Err(Reason::Conflict);
-    }
-    Ok(Some(record))
+    let known = records::of_key(&node.home, proposal).ok().flatten();
+    known.map(Some).ok_or(Reason::UnknownKey)
 }
 
 /// Every two parties of a key must be paired: this device checks its own pairs.
@@ -362,6 +426,10 @@ async fn run(
             stored = Some(record);
             Ok(())
         }
+        Persist::Confirmed { peer, statement } => match &stored {
+            Some(record) => confirmations::keep(node, record, peer.get(), statement),
+            None => Err(report::bug("a share was confirmed before it was stored")),
+        },
         Persist::CheckResolved { .. } => Ok(()),
         Persist::Retired { .. } => Err(report::bug("a pair was retired while making a key")),
     };
@@ -369,10 +437,18 @@ async fn run(
     drop(machine);
     match (driven, stored) {
         (Ok(_), Some(record)) => {
-            node.vault.activate(&record.name, &record.epoch)?;
+            confirmations::settle(node, &record.name)?;
             // The key is whole; a goodbye that gets lost changes nothing.
             let _ = table.finish(node.until(ROUND)).await;
-            Ok(KeyRecord { state: KeyState::Active, ..record })
+            let newest = newest(node, &record.name)?;
+            match newest.state {
+                KeyState::Active => Ok(newest),
+                KeyState::Pending => {
+                    let missing = confirmations::missing(node, &newest)?;
+                    let missing = named(node, &newest, &missing);
+                    Err(report::unconfirmed(name, &missing, ceremony == "refresh"))
+                }
+            }
         }
         (Ok(_), None) => Err(report::bug("a key was made and no share was stored")),
         (Err(failure), stored) => {
@@ -400,65 +476,41 @@ fn record(share: &KeyShare, name: &str, generation: u64, parties: &[PartyRecord]
     }
 }
 
-/// Exchanges confirmations with every party; with all of them in hand the key is active.
+/// Exchanges confirmations with those who ask for it. What is complete then is active.
 async fn confirm(
     node: &Arc<Node>,
+    link: Line,
+    proposal: &Proposal,
+    view: &RequestView,
     record: &KeyRecord,
-    convened: Convened,
+    _lock: KeyLock,
 ) -> Result<KeyRecord, Failure> {
-    let Convened { mut table, .. } = convened;
-    let bytes = keys::confirmation(&node.home, &record.name, &record.epoch)?;
-    let confirmation =
-        Confirmation::from_bytes(&bytes).map_err(|_| report::damaged_share(&record.name))?;
-    let exchanged = exchange(node, record, &confirmation, &mut table).await;
-    if let Err(failure) = exchanged {
-        table.abort().await;
-        return Err(failure);
+    let mine = held(node, &record.name)?;
+    let is_theirs = |held: &Held| proposal.epochs.iter().any(|other| other.epoch == held.epoch);
+    let offer: Vec<Held> = mine.iter().copied().filter(is_theirs).collect();
+    if offer.is_empty() {
+        let name = node.name_of(&link.peer());
+        return Err(part(link, &name, proposal, mine).await);
     }
-    if record.state == KeyState::Pending {
-        node.vault.activate(&record.name, &record.epoch)?;
-    }
-    let _ = table.finish(node.until(ROUND)).await;
-    Ok(KeyRecord { state: KeyState::Active, ..record.clone() })
+    let Convened { mut table, .. } =
+        attend(node, link, proposal, view, offer, Ask::Nothing).await?;
+    let exchanged = confirmations::exchange(node, &record.name, &mut table).await;
+    let settled = confirmations::settle(node, &record.name);
+    part_after(node, exchanged.and(settled), table).await?;
+    newest(node, &record.name)
 }
 
-async fn exchange(
+/// Says goodbye after an exchange of confirmations, which no lost goodbye undoes.
+async fn part_after(
     node: &Node,
-    record: &KeyRecord,
-    confirmation: &Confirmation,
-    table: &mut Table,
+    exchanged: Result<(), Failure>,
+    table: Table,
 ) -> Result<(), Failure> {
-    let names = table.names();
-    let name = |party: u8| names.get(&party).map(ToString::to_string).unwrap_or_default();
-    for party in names.keys() {
-        table.send(*party, confirmation.message().to_vec()).await?;
+    match exchanged {
+        Ok(()) => drop(table.finish(node.until(ROUND)).await),
+        Err(_) => table.abort().await,
     }
-    let mut awaited: BTreeMap<u8, ()> = names.keys().map(|party| (*party, ())).collect();
-    let deadline = node.until(ROUND);
-    while let Some((slow, ())) = awaited.first_key_value() {
-        let Some((party, incoming)) = table.recv_before(deadline).await else {
-            return Err(report::slow(&name(*slow), "confirmation"));
-        };
-        match incoming {
-            Incoming::Protocol(bytes) => {
-                let sound = <[u8; 32]>::try_from(bytes.as_slice()).is_ok_and(|body| {
-                    PartyId::new(party).is_some_and(|from| confirmation.verify(from, &body))
-                });
-                if !sound {
-                    return Err(report::wrong_confirmation(&name(party), &record.name));
-                }
-                awaited.remove(&party);
-            }
-            Incoming::Control(Message::Finished) => {}
-            Incoming::Control(Message::Refuse { reason }) => {
-                return Err(report::refused(&name(party), reason));
-            }
-            Incoming::Control(_) => return Err(report::nonsense(&name(party))),
-            Incoming::Lost(_) if !awaited.contains_key(&party) => {}
-            Incoming::Lost(error) => return Err(report::link(&name(party), &error)),
-        }
-    }
-    Ok(())
+    exchanged
 }
 
 fn blank(name: &str, parties: Vec<Hex<32>>) -> Result<Proposal, Failure> {
@@ -469,25 +521,25 @@ fn blank(name: &str, parties: Vec<Hex<32>>) -> Result<Proposal, Failure> {
         signers: (1_u8..).take(parties.len()).collect(),
         parties,
         threshold: 2,
-        epoch: Hex([0; 32]),
+        public_key: Hex([0; 33]),
+        epochs: Vec::new(),
         digest: Hex([0; 32]),
         source: Source::Digest,
         purpose: Label::default(),
         recipient: 0,
         path: Vec::new(),
         nonce: Hex(clock::nonce()?),
-        height: 0,
         seconds: 0,
     })
 }
 
-fn of_key(kind: Kind, record: &KeyRecord, height: u64) -> Result<Proposal, Failure> {
+fn of_key(kind: Kind, record: &KeyRecord, held: Vec<Held>) -> Result<Proposal, Failure> {
     let parties = record.parties.iter().map(|p| Hex(*p.fingerprint.as_bytes())).collect();
     Ok(Proposal {
         kind,
         threshold: record.threshold,
-        epoch: Hex(record.epoch),
-        height,
+        public_key: Hex(record.public_key),
+        epochs: held,
         ..blank(&record.name, parties)?
     })
 }

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::report::{self, Code, Failure};
 use crate::run::clock;
-use crate::talk::Reason;
+use crate::talk::{Proposal, Reason};
 use crate::vault::{Error, Home, KeyLock, KeyRecord, KeyState, keys};
 
 /// What the other side is told where this device cannot use a key. The rest is for its own owner.
@@ -23,12 +23,15 @@ pub fn find(home: &Home, name: &str) -> Result<Option<KeyRecord>, Failure> {
     Ok(all(home, name)?.into_iter().next())
 }
 
-/// The pending record of the key `name`: of a new key, or of a refresh beside the active one.
+/// All epochs of the key `name` that this device has a share of, the newest first; none if there is
+/// no such key.
 ///
 /// # Errors
 /// As for [`find`].
-pub fn pending(home: &Home, name: &str) -> Result<Option<KeyRecord>, Failure> {
-    Ok(all(home, name)?.into_iter().find(|record| record.state == KeyState::Pending))
+pub fn held(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Failure> {
+    let mut records = all(home, name)?;
+    records.reverse();
+    Ok(records)
 }
 
 /// The active record of the key `name`.
@@ -43,12 +46,19 @@ pub fn active(home: &Home, name: &str) -> Result<KeyRecord, Failure> {
     }
 }
 
-/// The record of the generation of shares called `epoch`.
+/// A record of the key that `proposal` is about, if this device has a share of it, and if it has the
+/// parties and the threshold that the proposal says.
 ///
 /// # Errors
 /// The records cannot be read.
-pub fn of_epoch(home: &Home, epoch: &[u8; 32]) -> Result<Option<KeyRecord>, Failure> {
-    Ok(keys::list(home)?.into_iter().find(|record| record.epoch == *epoch))
+pub fn of_key(home: &Home, proposal: &Proposal) -> Result<Option<KeyRecord>, Failure> {
+    let same = |record: &KeyRecord| {
+        let parties = record.parties.iter().map(|party| party.fingerprint.as_bytes());
+        record.public_key == proposal.public_key.0
+            && record.threshold == proposal.threshold
+            && parties.eq(proposal.parties.iter().map(|party| &party.0))
+    };
+    Ok(keys::list(home)?.into_iter().find(same))
 }
 
 /// Holds the key `name` for one ceremony. Another process of this home may just be saying goodbye

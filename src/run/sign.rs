@@ -13,17 +13,17 @@ use crate::net::line::Line;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView, Source};
 use crate::protocol::fault::Check;
-use crate::protocol::key::KeyShare;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{self, SignSetup, Signed};
 use crate::report::{self, Failure};
-use crate::run::convene::{self, Ask, Convened, attend, convene, decline, well_formed};
+use crate::run::convene::{self, Ask, Convened, attend, convene, decline, part, well_formed};
 use crate::run::drive::drive;
+use crate::run::epochs::{HeldKey, NoOffer, OpenKey, is_rolled_back};
 use crate::run::reach::Target;
 use crate::run::{Names, Node, ROUND, clock, records, view_of};
 use crate::talk::{Hex, Kind, Proposal, Reason};
 use crate::vault::ledger::UNRESOLVED;
-use crate::vault::{Entry, Error, KeyLock, KeyRecord, KeyState, Ledger, signatures};
+use crate::vault::{Entry, Error, KeyLock, KeyRecord, signatures};
 
 /// What is to be signed, by whom and for whom.
 #[derive(Clone, Debug)]
@@ -65,73 +65,14 @@ pub struct Outcome {
     pub request_id: String,
 }
 
-/// A key that this process has taken for one ceremony.
-pub struct OpenKey {
-    /// What is known about it without unlocking.
-    pub record: KeyRecord,
-    /// The share, with the retired pairs of the ledger.
-    pub share: Arc<KeyShare>,
-    /// The ledger.
-    pub ledger: Ledger,
-    _lock: KeyLock,
-}
-
-impl std::fmt::Debug for OpenKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenKey").field("record", &self.record).finish_non_exhaustive()
-    }
-}
-
-impl OpenKey {
-    /// Takes the key for one ceremony: nobody else in this home can use it meanwhile.
-    ///
-    /// # Errors
-    /// The key is in use, its share does not open, or the share is not the one the record names.
-    pub async fn take(node: &Node, record: &KeyRecord) -> Result<Self, Failure> {
-        let lock = records::hold(&node.home, &record.name).await?;
-        let bytes = node.vault.share(&record.name, &record.epoch)?;
-        let share = KeyShare::from_bytes(bytes.expose())
-            .map_err(|_| report::damaged_share(&record.name))?;
-        let identities: Vec<&[u8]> =
-            record.parties.iter().map(|p| p.fingerprint.as_bytes().as_slice()).collect();
-        let fits = *share.epoch() == record.epoch
-            && share.public_key_bytes() == record.public_key
-            && share.me().get() == record.me
-            && share.threshold() == record.threshold
-            && share.identities().iter().map(Vec::as_slice).eq(identities);
-        if !fits {
-            return Err(report::damaged_share(&record.name));
-        }
-        let ledger = Ledger::open(&node.home)?;
-        for (peer, code) in ledger.retired(&record.epoch) {
-            if let Some(peer) = PartyId::new(peer) {
-                share.retire(peer, Check::from_burn_code(&code).unwrap_or(Check::PairRetired));
-            }
-        }
-        Ok(Self { record: record.clone(), share: Arc::new(share), ledger, _lock: lock })
-    }
-
-    /// Whether a party failed a check. Pairs that only wore out do not count.
-    pub fn has_bans(&self) -> bool {
-        self.ledger.retired(&self.record.epoch).iter().any(|(_, code)| code != UNRESOLVED)
-    }
-
-    /// The first of `signers` that this device no longer signs with, and why.
-    fn banned(&self, signers: &[u8]) -> Option<Error> {
-        let mut retired = self.ledger.retired(&self.record.epoch).into_iter();
-        retired
-            .find(|(peer, _)| signers.contains(peer))
-            .map(|(peer, code)| Error::Retired { peer, code })
-    }
-}
-
 /// Asks the others to sign, and signs with them.
 ///
 /// # Errors
 /// Everything that can go wrong; nothing is signed then.
 pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Failure> {
-    let record = records::active(&node.home, &request.key)?;
-    let key = OpenKey::take(node, &record).await?;
+    records::active(&node.home, &request.key)?;
+    let (lock, key) = take(node, &request.key).await?;
+    let record = key.record().clone();
     // With the key in hand: another process may have just signed this very request.
     if signatures::load(&node.home, &request.request_id)?.is_some() {
         return Err(report::signed_already(&request.request_id));
@@ -147,10 +88,10 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
     }
     let mut signers: Vec<u8> = others.keys().copied().chain([record.me]).collect();
     signers.sort_unstable();
-    if let Some(error) = key.banned(&signers) {
+    let epochs = key.offer(&signers).map_err(|error| {
         let names = others.iter().map(|(party, target)| (*party, target.name.clone())).collect();
-        return Err(refusal(error, &names, &record.name));
-    }
+        refusal(error, &names, &record.name)
+    })?;
     let recipient = match request.recipient {
         None => 0,
         Some(who) => record
@@ -167,14 +108,14 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
         parties: record.parties.iter().map(|p| Hex(*p.fingerprint.as_bytes())).collect(),
         signers,
         threshold: record.threshold,
-        epoch: Hex(record.epoch),
+        public_key: Hex(record.public_key),
+        epochs,
         digest: Hex(request.digest),
         source: request.source.clone(),
         purpose: request.purpose.clone(),
         recipient,
         path: request.path.clone(),
         nonce: Hex(clock::nonce()?),
-        height: key.ledger.height(&record.epoch),
         seconds: 0,
     };
     let me = node.info.fingerprint;
@@ -182,6 +123,7 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
     let view = view_of(node, &proposal, &me, &hex(&child.public_key), &child.name);
     let result = async {
         let convened = convene(node, &proposal, &view, others.into_iter().collect()).await?;
+        let key = key.choose(&convened.epoch, lock)?;
         perform(node, key, &child, &proposal, convened).await
     }
     .await;
@@ -201,42 +143,51 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
 pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Outcome, Failure> {
     let requester = link.peer();
     let name = node.name_of(&requester);
-    let Some(record) = records::of_epoch(&node.home, &proposal.epoch.0)? else {
+    let Some(record) = records::of_key(&node.home, &proposal)? else {
         let failure = decline(link, &name, Reason::UnknownKey).await;
         log(node, "", &proposal, &requester, failure.code.name());
         return Err(failure);
     };
-    if let Err(reason) = acceptable(node, &record, &proposal, &requester) {
-        let failure = decline(link, &name, reason).await;
+    let complete = proposal.signers.len() == usize::from(record.threshold);
+    if !complete || !well_formed(&proposal, &node.info.fingerprint, &requester) {
+        let failure = decline(link, &name, Reason::Aborted).await;
         log(node, &record.name, &proposal, &requester, failure.code.name());
         return Err(failure);
     }
     let result = async {
-        let key = match OpenKey::take(node, &record).await {
-            Ok(key) => key,
+        let (lock, key) = match take(node, &record.name).await {
+            Ok(taken) => taken,
             Err(failure) => {
                 decline(link, &name, records::unusable(&failure)).await;
                 return Err(failure);
             }
         };
-        if key.banned(&proposal.signers).is_some() {
-            return Err(decline(link, &name, Reason::Banned).await);
-        }
+        let offer = match key.answer(&proposal) {
+            Ok(offer) => offer,
+            Err(NoOffer::Banned) => return Err(decline(link, &name, Reason::Banned).await),
+            Err(NoOffer::Apart) => return Err(part(link, &name, &proposal, key.held()).await),
+        };
         let host = convene::index_of(&proposal, &requester).unwrap_or_default();
-        if proposal.height < key.ledger.peer_height(&record.epoch, host) {
+        if key.is_rolled_back(host, &proposal.epochs) {
             return Err(decline(link, &name, Reason::RolledBack).await);
         }
         let Ok(child) = Child::of(&key, &proposal.path) else {
             return Err(decline(link, &name, Reason::Aborted).await);
         };
         let view = view_of(node, &proposal, &requester, &hex(&child.public_key), &child.name);
-        let height = key.ledger.height(&record.epoch);
-        let convened = attend(node, link, &proposal, &view, height, Ask::Approval).await?;
+        let convened = attend(node, link, &proposal, &view, offer, Ask::Approval).await?;
+        let key = key.choose(&convened.epoch, lock)?;
         let signature = perform(node, key, &child, &proposal, convened).await?;
         Ok((view, child.public_key, signature))
     }
     .await;
     conclude(node, &record, &proposal, &requester, result)
+}
+
+/// The key, for one ceremony: nobody else in this home can use it meanwhile.
+async fn take(node: &Node, name: &str) -> Result<(KeyLock, HeldKey), Failure> {
+    let lock = records::hold(&node.home, name).await?;
+    Ok((lock, HeldKey::open(node, name)?))
 }
 
 /// The key that signs: the one at the end of the request's path. Approvers see its public key, and
@@ -253,8 +204,8 @@ fn below(name: &str, path: &[u32]) -> String {
 }
 
 impl Child {
-    fn of(key: &OpenKey, path: &[u32]) -> Result<Self, Failure> {
-        let OpenKey { record, share, .. } = key;
+    fn of(key: &HeldKey, path: &[u32]) -> Result<Self, Failure> {
+        let (record, share) = (key.record(), key.share());
         let child = bip32::derive(share.public_key(), share.chain_code(), path)
             .map_err(|_| report::bad_path())?;
         Ok(Self {
@@ -263,30 +214,6 @@ impl Child {
             tweak: child.tweak,
         })
     }
-}
-
-fn acceptable(
-    node: &Node,
-    record: &KeyRecord,
-    proposal: &Proposal,
-    requester: &Fingerprint,
-) -> Result<(), Reason> {
-    let same_parties = record
-        .parties
-        .iter()
-        .map(|p| p.fingerprint.as_bytes())
-        .eq(proposal.parties.iter().map(|p| &p.0));
-    if !same_parties || proposal.threshold != record.threshold {
-        return Err(Reason::UnknownKey);
-    }
-    let complete = proposal.signers.len() == usize::from(record.threshold);
-    if !complete || !well_formed(proposal, &node.info.fingerprint, requester) {
-        return Err(Reason::Aborted);
-    }
-    if record.state == KeyState::Pending {
-        return Err(Reason::Conflict);
-    }
-    Ok(())
 }
 
 /// The protocol itself, once everybody sits at the table.
@@ -302,8 +229,8 @@ async fn perform(
         names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
     };
     let (epoch, key_name) = (key.record.epoch, key.record.name.clone());
-    for (party, height) in &convened.heights {
-        if *height < key.ledger.peer_height(&epoch, *party) {
+    for (party, held) in &convened.held {
+        if is_rolled_back(&key.ledger, *party, held) {
             let who = names.get(party).map(ToString::to_string).unwrap_or_default();
             convened.table.abort().await;
             return Err(report::rolled_back_there(&who, &key_name));
@@ -340,15 +267,17 @@ async fn perform(
         Persist::Retired { peer, check, session } => spent.retire(peer, check, &session),
         // Said once, after the last check: until then a crash counts against the pair.
         Persist::CheckResolved { .. } => Ok(()),
-        Persist::PendingShare(_) => Err(report::bug("a signature came with a new share")),
+        Persist::PendingShare(_) | Persist::Confirmed { .. } => {
+            Err(report::bug("a signature came with a new share"))
+        }
     };
     let driven = drive(node, "sign", &mut machine, &mut convened.table, &mut keep).await;
     drop((machine, spent));
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
     // device from before is noticed from now on.
-    for (party, height) in &convened.heights {
-        let begun = u64::from(convened.table.has_spoken(*party));
-        if let Err(error) = key.ledger.saw_height(&epoch, *party, height.saturating_add(begun)) {
+    for (party, height) in convened.heights() {
+        let begun = u64::from(convened.table.has_spoken(party));
+        if let Err(error) = key.ledger.saw_height(&epoch, party, height.saturating_add(begun)) {
             node.tell(Event::Note { message: error.to_string() });
         }
     }

@@ -9,7 +9,7 @@ use cosign::protocol::machine::{Machine, Output, Protocol};
 use cosign::protocol::sign::{SignSetup, Signing, sign};
 use cosign::report::{Code, Failure};
 use cosign::run::convene::{Convened, convene};
-use cosign::run::sign::OpenKey;
+use cosign::run::epochs::OpenKey;
 use cosign::run::table::{Incoming, Table};
 use cosign::run::{Node, ROUND, clock, view_of};
 use cosign::talk::Proposal;
@@ -18,7 +18,7 @@ use k256::Scalar;
 use rustix::process::Signal;
 
 use crate::device::{Device, Running, two_with_key};
-use crate::insider::{block_on, only_key, opened, other, port, proposal, sit_down};
+use crate::insider::{block_on, only_key, opened, other, port, proposal, sit_down, take_key};
 use crate::survey::{DIGEST, banned, count, signs, unresolved, whole};
 
 /// Takes part to the end, with `alter` altering what it says.
@@ -91,7 +91,7 @@ fn cheated_by(bob: &Device, ask: impl FnOnce(&str) -> Running) -> Running {
 /// Bob asks Alice, who listens at `address`, and both sit down.
 async fn asks(node: &Arc<Node>, address: &str) -> Result<(OpenKey, Proposal, Convened), Failure> {
     let record = only_key(node);
-    let key = OpenKey::take(node, &record).await?;
+    let key = take_key(node, &record).await?;
     let proposal = proposal(node, &record);
     let me = node.info.fingerprint;
     let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);

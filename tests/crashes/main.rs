@@ -19,5 +19,6 @@ mod bans;
 mod kills;
 mod memory;
 mod pairing;
+mod stranded;
 mod strangers;
 mod unfinished;

@@ -11,7 +11,7 @@ use cosign::party::PartyId;
 use cosign::progress::Source;
 use cosign::protocol::fault::{Check, Fault};
 use cosign::report::{self, Code, Failure, Refusal, Wanted};
-use cosign::talk::{Hex, Kind, Proposal, Reason};
+use cosign::talk::{Held, Hex, Kind, Proposal, Reason};
 use cosign::token::{self, Tries, Trouble};
 use cosign::vault::{Altered, Error};
 
@@ -49,14 +49,14 @@ fn proposal(kind: Kind) -> Proposal {
         parties: vec![Hex([2; 32]), Hex([3; 32])],
         signers: vec![1, 2],
         threshold: 2,
-        epoch: Hex([4; 32]),
+        public_key: Hex([2; 33]),
+        epochs: vec![Held { epoch: Hex([4; 32]), generation: 2, height: 3 }],
         digest: Hex([5; 32]),
         source: Source::Digest,
         purpose: Label::new("rent"),
         recipient: 0,
         path: Vec::new(),
         nonce: Hex([6; 32]),
-        height: 3,
         seconds: 60,
     }
 }

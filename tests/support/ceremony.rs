@@ -112,7 +112,7 @@ pub(crate) fn run_with<P: Protocol>(
 pub(crate) fn pending<D>(outcome: Outcome<D>) -> Option<KeyShare> {
     outcome.persisted.into_iter().find_map(|persist| match persist {
         Persist::PendingShare(pending) => Some(pending.share),
-        Persist::CheckResolved { .. } | Persist::Retired { .. } => None,
+        _ => None,
     })
 }
 

@@ -283,7 +283,7 @@ pub(crate) fn frame(bytes: &[u8]) {
 #[cfg(feature = "cli")]
 pub(crate) fn control(bytes: &[u8]) {
     use cosign::progress::Source;
-    use cosign::talk::{Hex, Kind, Message, Proposal};
+    use cosign::talk::{Held, Hex, Kind, Message, Proposal};
 
     let honest = Message::Propose(Box::new(Proposal {
         kind: Kind::Sign,
@@ -292,14 +292,14 @@ pub(crate) fn control(bytes: &[u8]) {
         parties: vec![Hex([2; 32]), Hex([3; 32])],
         signers: vec![1, 2],
         threshold: 2,
-        epoch: Hex([4; 32]),
+        public_key: Hex([2; 33]),
+        epochs: vec![Held { epoch: Hex([4; 32]), generation: 2, height: 3 }],
         digest: Hex([5; 32]),
         source: Source::File { name: Label::new("file"), size: 7, hash: "sha256".into() },
         purpose: Label::new("purpose"),
         recipient: 0,
         path: vec![0, 7],
         nonce: Hex([6; 32]),
-        height: 3,
         seconds: 60,
     }));
     for message in [bytes, &changed(&honest.to_bytes(), bytes)] {

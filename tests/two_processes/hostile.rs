@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use crate::device::{Device, Listener, two_with_key};
 use crate::insider::{
     ask, block_on, call, enter, hello, note_session, only_key, opened, port, proposal, sit_down,
-    soon, take_part, until_closed,
+    soon, start, take_part, until_closed,
 };
 use crate::signing::fresh_digest;
 
@@ -187,7 +187,7 @@ fn nonsense() -> Vec<Vec<Frame>> {
         vec![message(hello(VERSION + 1, Want::Ceremony))],
         vec![ceremony()],
         vec![ceremony(), control(b"{}")],
-        vec![ceremony(), message(Message::Start { nonces: vec![Hex([0; 32]); 500] })],
+        vec![ceremony(), message(start(vec![Hex([0; 32]); 500], &[]))],
         vec![ceremony(), message(Message::Pair { step: Hex([0; 32]) })],
         vec![ceremony(), Frame::new(Kind::Protocol, vec![1; 100])],
         vec![ceremony(), control(&vec![b'{'; MAX_FRAME])],
@@ -270,7 +270,8 @@ fn absurd(honest: &Proposal) -> Vec<Proposal> {
     };
     let keygen = |p: &mut Proposal| {
         p.kind = cosign::talk::Kind::Keygen;
-        p.epoch = Hex([0; 32]);
+        p.public_key = Hex([0; 33]);
+        p.epochs.clear();
         p.key = "new".into();
     };
     with(&|p| p.parties.clear());
@@ -286,8 +287,10 @@ fn absurd(honest: &Proposal) -> Vec<Proposal> {
     with(&|p| p.threshold = 0);
     with(&|p| p.threshold = 255);
     with(&|p| p.recipient = 9);
-    with(&|p| p.epoch = Hex([3; 32]));
-    with(&|p| p.epoch = Hex([0; 32]));
+    with(&|p| p.public_key = Hex([3; 33]));
+    with(&|p| p.public_key = Hex([0; 33]));
+    with(&|p| p.epochs.clear());
+    with(&|p| p.epochs = vec![p.epochs[0]; 10]);
     with(&|p| p.request_id = "../../../etc/passwd".into());
     with(&|p| p.request_id.clear());
     with(&|p| p.path = vec![1 << 31]);
@@ -307,7 +310,7 @@ fn absurd(honest: &Proposal) -> Vec<Proposal> {
     });
     with(&|p| {
         keygen(p);
-        p.epoch = Hex([5; 32]);
+        p.public_key = Hex([5; 33]);
     });
     with(&|p| {
         keygen(p);
@@ -360,7 +363,7 @@ fn nonsense_in_the_middle_of_a_ceremony_ends_that_ceremony_alone() {
         protocol(vec![0; MAX_FRAME]),
         Frame::new(Kind::Control, b"garbage".to_vec()),
         control(Message::Welcome { name: cosign::device::Label::new("alice") }),
-        control(Message::Start { nonces: vec![] }),
+        control(start(vec![], &[])),
         control(Message::Refuse { reason: Reason::Denied }),
     ];
     block_on(async {
@@ -371,14 +374,16 @@ fn nonsense_in_the_middle_of_a_ceremony_ends_that_ceremony_alone() {
             note_session(&insider, &record);
             if i % 2 == 1 {
                 proposal.kind = cosign::talk::Kind::Keygen;
-                proposal.epoch = Hex([0; 32]);
+                proposal.public_key = Hex([0; 33]);
+                proposal.epochs = vec![];
                 proposal.key = "new".into();
             }
             let mine = proposal.nonce;
+            let epochs: Vec<_> = proposal.epochs.iter().map(|held| held.epoch).collect();
             say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
             let Ok(Message::Accept { nonce, .. }) = hear(&mut link, soon()).await else { panic!() };
             let nonces = if record.me == 1 { vec![mine, nonce] } else { vec![nonce, mine] };
-            say(&mut link, &Message::Start { nonces }).await.unwrap();
+            say(&mut link, &start(nonces, &epochs)).await.unwrap();
             link.send(last).await.unwrap();
             until_closed(link).await;
         }
@@ -403,7 +408,7 @@ fn a_start_that_leaves_somebody_out_starts_nothing() {
             say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
             let accepted = hear(&mut link, soon()).await;
             assert!(matches!(accepted, Ok(Message::Accept { .. })));
-            say(&mut link, &Message::Start { nonces }).await.unwrap();
+            say(&mut link, &start(nonces, &[Hex(record.epoch)])).await.unwrap();
             until_closed(link).await;
             assert_eq!(listener.event("aborted")["code"], "aborted");
         }

@@ -13,11 +13,11 @@ use cosign::protocol::sign::{SignSetup, Signed, sign};
 use cosign::report::{self, Failure};
 use cosign::run::convene::{Ask, Convened, attend, convene};
 use cosign::run::drive::drive;
+use cosign::run::epochs::{HeldKey, OpenKey};
 use cosign::run::judge::{Answer, Comparison, Judge, Verdict};
 use cosign::run::reach::{Route, Target, Way, hear, say};
-use cosign::run::sign::OpenKey;
 use cosign::run::{Node, ROUND, clock, lines, records, view_of};
-use cosign::talk::{Hex, Kind, Message, Proposal, VERSION, Want};
+use cosign::talk::{Agreed, Held, Hex, Kind, Message, Proposal, VERSION, Want};
 use cosign::vault::{Home, KeyRecord, Ledger, Unlock, Vault};
 use k256::Scalar;
 
@@ -87,16 +87,35 @@ pub(crate) fn proposal(node: &Node, record: &KeyRecord) -> Proposal {
         parties: record.parties.iter().map(|p| Hex(*p.fingerprint.as_bytes())).collect(),
         signers: record.parties.iter().map(|p| p.index).collect(),
         threshold: record.threshold,
-        epoch: Hex(record.epoch),
+        public_key: Hex(record.public_key),
+        epochs: vec![held(node, record)],
         digest: Hex([7; 32]),
         source: Source::Digest,
         purpose: Label::new("invoice 7"),
         recipient: record.me,
         path: Vec::new(),
         nonce: Hex(clock::nonce().unwrap()),
-        height: Ledger::open(&node.home).unwrap().height(&record.epoch),
         seconds: 100,
     }
+}
+
+/// What a device says of its share of `record`.
+pub(crate) fn held(node: &Node, KeyRecord { epoch, generation, .. }: &KeyRecord) -> Held {
+    let height = Ledger::open(&node.home).unwrap().height(epoch);
+    Held { epoch: Hex(*epoch), generation: *generation, height }
+}
+
+/// The key of `record`, taken for one ceremony in the epoch of `record`.
+pub(crate) async fn take_key(node: &Node, record: &KeyRecord) -> Result<OpenKey, Failure> {
+    let lock = records::hold(&node.home, &record.name).await?;
+    HeldKey::open(node, &record.name)?.choose(&Hex(record.epoch), lock)
+}
+
+/// What the requester says once everybody has accepted with these nonces, in index order.
+pub(crate) fn start(nonces: Vec<Hex<32>>, epochs: &[Hex<32>]) -> Message {
+    let held = nonces.iter().map(|_| epochs.to_vec()).collect();
+    let epoch = epochs.first().copied().unwrap_or(Hex([0; 32]));
+    Message::Start(Agreed { nonces, held, epoch })
 }
 
 /// The only key of `node`.
@@ -130,7 +149,7 @@ pub(crate) async fn ask(
     alter: impl FnOnce(&mut SignSetup),
 ) -> Result<Signed, Failure> {
     let record = only_key(node);
-    let key = OpenKey::take(node, &record).await?;
+    let key = take_key(node, &record).await?;
     let proposal = proposal(node, &record);
     let mut view = seen(node, &proposal, &record);
     see(&mut view);
@@ -156,12 +175,12 @@ pub(crate) async fn sit_down(
     let mut link = lines::answer(node, Label::new("alice"), link, &Way::Command);
     let Ok(Message::Propose(proposal)) = hear(&mut link, soon()).await else { panic!() };
     let record = only_key(node);
-    let key = OpenKey::take(node, &record).await.unwrap();
+    let key = take_key(node, &record).await.unwrap();
     let requester = link.peer();
     let mut view = view_of(node, &proposal, &requester, &hex(&record.public_key), "vault");
     see(&mut view);
     let convened =
-        attend(node, link, &proposal, &view, proposal.height, Ask::Nothing).await.unwrap();
+        attend(node, link, &proposal, &view, proposal.epochs.clone(), Ask::Nothing).await.unwrap();
     (key, *proposal, convened)
 }
 

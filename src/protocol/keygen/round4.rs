@@ -4,8 +4,8 @@
 use super::{Confirmed, Keygen};
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::Confirmation;
-use crate::protocol::machine::{Gathered, Step};
-use crate::protocol::wire::Kind;
+use crate::protocol::machine::{Gathered, Persist, Step};
+use crate::protocol::wire::{Kind, Received};
 
 /// Awaits everybody's confirmation.
 #[derive(Debug)]
@@ -19,6 +19,13 @@ impl Round4 {
         &self.session
     }
 
+    /// A confirmation counts from now on, even if another one never comes.
+    pub(super) fn arrived(&self, message: &Received<'_>) -> Option<Persist> {
+        let statement = *message.reader().array().ok()?;
+        let (peer, sound) = (message.from, self.confirmation.verify(message.from, &statement));
+        sound.then_some(Persist::Confirmed { peer, statement })
+    }
+
     /// Checks that everybody confirmed the same key.
     pub(super) fn finish(self, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
         for message in messages.of(Kind::Kg4b) {
@@ -30,7 +37,7 @@ impl Round4 {
     }
 
     /// With three parties or more, another one may have sent the two of us different KG3B (§9).
-    fn mismatch(&self, message: &crate::protocol::wire::Received<'_>) -> Fault {
+    fn mismatch(&self, message: &Received<'_>) -> Fault {
         if self.confirmation.peers().count() == 1 {
             message.fault(Check::Confirm)
         } else {
