@@ -191,6 +191,15 @@ pub enum Event {
         /// Its latest ceremonies, the newest first.
         recent: Vec<PastCeremony>,
     },
+    /// Devices that nobody here knows were turned away.
+    Strangers {
+        /// How many so far.
+        count: u64,
+        /// Where the latest came from: an address or a network, `relay` or `command`.
+        source: String,
+        /// What the latest wanted: `pair` or `ceremony`.
+        wanted: String,
+    },
     /// Something people should know that stops nothing.
     Note {
         /// What.

@@ -209,7 +209,7 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
     let (code, message, hint) = match reason {
         Reason::Busy => (
             Code::Unreachable,
-            format!("{name} is busy with another ceremony"),
+            format!("{name} is busy with another request"),
             Some("wait a moment and run the command again".to_owned()),
         ),
         Reason::Crossed => (Code::Unreachable, format!("{name} called at the same time"), None),
@@ -220,6 +220,15 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
             Some(format!(
                 "its owner finds out why, and then runs {} there",
                 there(&["pair", "--reset-attempts"], &[])
+            )),
+        ),
+        Reason::Unattended => (
+            Code::Interaction,
+            format!("nobody is at {name} who could compare two codes"),
+            Some(format!(
+                "run {} in a terminal on {name}; machines pin each other: {}",
+                there(&["listen"], &[]),
+                here(&["peers", "add", "--help"], &[])
             )),
         ),
         Reason::Policy => (
@@ -563,10 +572,11 @@ pub fn unanswered(ceremony: &str) -> Failure {
 /// This device refused a request, and why, for its own log.
 pub fn declined(name: &str, reason: Reason) -> Failure {
     let (code, why) = match reason {
-        Reason::Busy => (Code::Unreachable, "another ceremony is running"),
+        Reason::Busy => (Code::Unreachable, "another one is on the screen"),
         Reason::Crossed => (Code::Unreachable, "both devices called at once"),
         Reason::Denied => (Code::Denied, "it was denied"),
         Reason::Locked => (Code::Identity, "too many pairings in a row have failed"),
+        Reason::Unattended => (Code::Interaction, "nobody is here to compare two codes"),
         Reason::Policy => (Code::Policy, "the policy does not allow it"),
         Reason::TimedOut => (Code::Unreachable, "nobody answered in time"),
         Reason::NotPaired => {
@@ -844,6 +854,15 @@ pub fn denied_there(name: &str) -> Failure {
         format!("the codes were not confirmed on {name}; nothing was stored"),
     )
     .hint("if they differed, somebody is between the two devices: do not pair on this network")
+}
+
+/// Pairing waits for the owner of this device, after so many failures.
+pub fn pairing_paused(failed: u32) -> String {
+    format!(
+        "a device that is not known wants to pair, and was refused: {failed} pairings in a row have \
+         failed; find out why, then {} lets others try",
+        here(&["pair", "--reset-attempts"], &[])
+    )
 }
 
 /// Only a person may compare codes.

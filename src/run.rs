@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod confirmations;
 pub mod convene;
+pub mod door;
 pub mod drive;
 pub mod epochs;
 pub mod judge;
@@ -20,6 +21,7 @@ pub mod reach;
 pub mod records;
 pub mod rooms;
 pub mod sign;
+pub mod strangers;
 pub mod table;
 
 use std::collections::BTreeMap;
@@ -83,8 +85,14 @@ pub struct Node {
     acquainted: Notify,
     /// What other devices may come back to.
     lines: lines::Lines,
-    /// Held by the one ceremony that may be on the screen.
+    /// Held by the one question that may be on the screen.
     turn: tokio::sync::Mutex<()>,
+    /// Whether there is one.
+    asking: watch::Sender<bool>,
+    /// The known devices that are here.
+    guests: door::Guests,
+    /// The others.
+    strangers: strangers::Strangers,
     /// This device is calling another one to pair with it.
     dialing: AtomicBool,
     /// The links that are open now, to tell the other side when this one is interrupted.
@@ -134,10 +142,23 @@ impl Node {
             keep: false,
             lines: lines::Lines::default(),
             turn: tokio::sync::Mutex::new(()),
+            asking: watch::Sender::new(false),
+            guests: door::Guests::default(),
+            strangers: strangers::Strangers::default(),
             dialing: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),
             ending: watch::Sender::new(false),
         })
+    }
+
+    /// The right to put a question on the screen, unless another one is there.
+    fn try_turn(&self) -> Option<Turn<'_>> {
+        self.turn.try_lock().ok().map(|held| Turn::new(self, held))
+    }
+
+    /// The same, as soon as no other question is there.
+    async fn turn(&self) -> Turn<'_> {
+        Turn::new(self, self.turn.lock().await)
     }
 
     /// Tells people.
@@ -205,6 +226,25 @@ impl Node {
         if let Err(error) = Log::append(&self.home, &entry) {
             self.tell(Event::Note { message: format!("the log was not written: {error}") });
         }
+    }
+}
+
+/// The one question that may be on the screen. It is for what is in hand: nobody takes it by being silent.
+struct Turn<'a> {
+    node: &'a Node,
+    _held: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl<'a> Turn<'a> {
+    fn new(node: &'a Node, held: tokio::sync::MutexGuard<'a, ()>) -> Self {
+        node.asking.send_replace(true);
+        Self { node, _held: held }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.node.asking.send_replace(false);
     }
 }
 

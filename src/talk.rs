@@ -78,6 +78,8 @@ pub enum Reason {
     Denied,
     /// Too many pairings in a row have failed there.
     Locked,
+    /// There is nobody who could compare digits.
+    Unattended,
     /// Its policy says no.
     Policy,
     /// Nobody answered in time.
@@ -102,6 +104,31 @@ pub enum Reason {
     Interrupted,
     /// It knows nothing of what the caller wants to go on with.
     Gone,
+}
+
+impl Reason {
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Crossed => "crossed",
+            Self::Denied => "denied",
+            Self::Locked => "locked",
+            Self::Unattended => "unattended",
+            Self::Policy => "policy",
+            Self::TimedOut => "timed_out",
+            Self::NotPaired => "not_paired",
+            Self::Expired => "expired",
+            Self::UnknownKey => "unknown_key",
+            Self::Conflict => "conflict",
+            Self::RolledBack => "rolled_back",
+            Self::Banned => "banned",
+            Self::Version => "version",
+            Self::Aborted => "aborted",
+            Self::Interrupted => "interrupted",
+            Self::Gone => "gone",
+        }
+    }
 }
 
 /// What a ceremony is for.

@@ -9,7 +9,8 @@
 //! data/   vault.json  identity.age  identity.recovery.age  device.json  device.age
 //!         keys/NAME/key.json  keys/NAME/EPOCH.age or EPOCH.token  keys/NAME/EPOCH.confirmation
 //! config/ peers.json
-//! state/  ledger.jsonl  log.jsonl  log.head  attempts.json  policy.json  signatures/ID.json
+//! state/  ledger.jsonl  log.jsonl  log.head  attempts.json  policy.json  strangers.jsonl
+//!         signatures/ID.json
 //! ```
 //!
 //! The vault knows no protocol type: shares are bytes to it. Time is an argument, in seconds since
@@ -21,6 +22,7 @@ pub mod ledger;
 pub mod log;
 pub mod peers;
 pub mod signatures;
+pub mod strangers;
 pub mod uses;
 
 mod document;

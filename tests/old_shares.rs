@@ -187,7 +187,7 @@ fn old_records_read_back_and_go_on() {
         let home = thawed.home("bob");
         assert_eq!(Vault::device(&home).unwrap(), device("bob"));
         assert_eq!(Peers::load(&home).unwrap().named("alice"), Some(&peer("alice")));
-        assert_eq!(attempts::charge(&home).unwrap(), 3);
+        assert_eq!(attempts::charge(&home, "192.0.2.7").unwrap().charged, 3);
         assert_eq!(signatures::load(&home, "0a1b").unwrap().unwrap(), b"{}");
 
         let epoch = keys::find(&home, "vault").unwrap().remove(0).epoch;
@@ -306,8 +306,8 @@ fn keep_records(home: &Home, epoch: &[u8; 32]) {
     Log::append(home, &entry(0)).unwrap();
     Log::append(home, &entry(1)).unwrap();
     Peers::add(home, &peer("alice")).unwrap();
-    attempts::charge(home).unwrap();
-    attempts::charge(home).unwrap();
+    attempts::charge(home, "relay").unwrap();
+    attempts::charge(home, "relay").unwrap();
     signatures::store(home, "0a1b", b"{}").unwrap();
 }
 

@@ -203,7 +203,7 @@ fn worker_records() {
         say(&format!("done logged {n}"));
         Peers::add(&home, &peer(n)).unwrap();
         attempts::reset(&home).unwrap();
-        attempts::charge(&home).unwrap();
+        attempts::charge(&home, "relay").unwrap();
         signatures::store(&home, &format!("{n}"), &vec![b'x'; 3_000]).unwrap();
         say(&format!("done signed {n}"));
     }
@@ -312,7 +312,7 @@ fn records_whose_writing_is_killed_lose_nothing_that_was_reported() {
         let logged = Log::entries(&home).unwrap().last().map(|entry| entry.time as u64);
         assert_reached(&done, "logged", logged);
         assert!(Peers::load(&home).unwrap().iter().count() <= 1);
-        assert!(attempts::charged(&home).unwrap() <= 1);
+        assert!(attempts::charged(&home).unwrap().charged <= 1);
         for n in reached(&done, "signed") {
             assert_eq!(signatures::load(&home, &n.to_string()).unwrap().unwrap().len(), 3_000);
         }

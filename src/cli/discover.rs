@@ -1,20 +1,19 @@
 //! `cosign discover`: who is near, and who really is.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::cli::args::DiscoverArgs;
 use crate::cli::ceremony::{Setup, with_node};
 use crate::cli::{Global, Output};
-use crate::device::Fingerprint;
-use crate::net::mdns;
 use crate::progress::Event;
 use crate::report::Failure;
+use crate::run::reach::look_around;
 use crate::run::{Node, clock, reach};
 
 /// How long a dashboard looks around at a time, and rests afterwards.
@@ -26,8 +25,7 @@ const REST: Duration = Duration::from_secs(3);
 pub(super) struct Found {
     name: String,
     id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
+    fingerprint: String,
     status: String,
     addresses: Vec<String>,
     port: u16,
@@ -55,57 +53,34 @@ pub(super) fn run_discover(global: &Global, args: DiscoverArgs) -> Result<Output
 
 /// Looks once. Whoever is announced is asked for its certificate: only that says who it is.
 pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>, Failure> {
-    let until = node.until(wait);
-    let wait = until.saturating_duration_since(clock::now());
-    let seen =
-        mdns::browse(wait, &node.info.fingerprint.device_id(), node.interface.as_deref()).await;
-    let mut pings = JoinSet::new();
-    for seen in seen {
-        let node = Arc::clone(node);
-        pings.spawn(async move {
-            let answer = reach::ping(&node, &seen).await;
-            (seen, answer)
-        });
-    }
+    let wait = node.until(wait).saturating_duration_since(clock::now());
+    let met = look_around(node, wait).await?;
     let peers = node.peers()?;
     let now = clock::unix_now();
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
-    while let Some(joined) = pings.join_next().await {
-        let Ok((seen, answer)) = joined else { continue };
-        let fingerprint = answer.as_ref().map(|(fingerprint, _, _)| *fingerprint);
-        if fingerprint == Some(node.info.fingerprint) {
-            continue;
-        }
-        // An announcement in somebody else's name is shown for what it is: another device.
-        let id = fingerprint.map_or(seen.id.clone(), |f| f.device_id());
-        let record = fingerprint.and_then(|f| peers.known(&f).cloned());
-        let paired = record.as_ref().is_some_and(|record| !record.is_expired(now));
-        let status = match (&answer, paired) {
-            (None, _) => "offline",
-            (Some(_), _) if seen.status == mdns::Status::Busy => "busy",
-            (Some(_), true) => "ready",
-            (Some(_), false) => "available",
+    for device in met {
+        let record = peers.known(&device.fingerprint);
+        let paired = record.is_some_and(|record| !record.is_expired(now));
+        let status = match (device.busy, paired) {
+            (true, _) => "busy",
+            (false, true) => "ready",
+            (false, false) => "available",
         };
-        if let Some((fingerprint, _, address)) = &answer {
-            reach::remember(&node.home, fingerprint, *address);
+        let first = device.addresses.first();
+        if let Some(address) = first {
+            reach::remember(&node.home, &device.fingerprint, *address);
         }
-        let name = match (&record, &answer) {
-            (Some(record), _) => record.name.clone(),
-            (None, Some((_, name, _))) => name.to_string(),
-            (None, None) => seen.name.to_string(),
+        let id = device.fingerprint.device_id();
+        let known = Found {
+            name: record.map_or_else(|| device.name.to_string(), |record| record.name.clone()),
+            id: id.clone(),
+            fingerprint: device.fingerprint.to_hex(),
+            status: status.to_owned(),
+            addresses: device.addresses.iter().map(|a| a.ip().to_string()).collect(),
+            port: first.map_or(0, SocketAddr::port),
+            paired,
         };
-        found.insert(
-            id.clone(),
-            Found {
-                name,
-                id,
-                fingerprint: fingerprint.map(|f| f.to_hex()),
-                status: status.to_owned(),
-                addresses: seen.addresses.iter().map(|a| a.ip().to_string()).collect(),
-                port: seen.port,
-                paired,
-            },
-        );
+        found.insert(id, known);
     }
     for record in peers.iter() {
         let id = record.fingerprint.device_id();
@@ -116,11 +91,10 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
 
 /// A known device that is not seen now.
 fn away(record: &crate::vault::PeerRecord, id: String, now: i64) -> Found {
-    let fingerprint: Fingerprint = record.fingerprint;
     Found {
         name: record.name.clone(),
         id,
-        fingerprint: Some(fingerprint.to_hex()),
+        fingerprint: record.fingerprint.to_hex(),
         status: "offline".to_owned(),
         addresses: Vec::new(),
         port: 0,
@@ -184,7 +158,7 @@ fn tell(node: &Node, found: &Found, status: &str) {
     node.tell(Event::Peer {
         name: found.name.clone(),
         id: found.id.clone(),
-        fingerprint: found.fingerprint.clone(),
+        fingerprint: Some(found.fingerprint.clone()),
         status: status.to_owned(),
         address: address.unwrap_or_default(),
     });

@@ -20,7 +20,8 @@ use crate::run::clock;
 use crate::run::reach::PORT;
 use crate::token::{TokenInfo, Tries};
 use crate::vault::{
-    Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, Peers, TokenRecord, Unlock, Vault, keys,
+    Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, Peers, TokenRecord, Unlock, Vault,
+    attempts, keys,
 };
 
 /// How something stands.
@@ -72,7 +73,7 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
     let (tokens, on_token) = tokens(global, &home);
     let mut checks = vec![device, permissions(&home), space(&home), chain(&home), tokens];
     checks.extend(known(&home, on_token.or(opened).as_ref()));
-    checks.extend([clock_stands(&home), random()]);
+    checks.extend([pairing(&home), clock_stands(&home), random()]);
     checks.push(multicast());
     let url = args.relay.as_ref().or(global.relay.as_ref());
     let network = block_on(async {
@@ -150,6 +151,33 @@ fn device(global: &Global, home: &Home) -> (Check, Option<Vault>) {
         Check::ok(NAME, format!("{found}; opened by {}", names.join(", or ")))
     };
     (check, None)
+}
+
+/// Whether devices can be paired, or have failed to too often.
+fn pairing(home: &Home) -> Check {
+    const NAME: &str = "pairing";
+    let failed = match attempts::charged(home) {
+        Ok(failed) => failed,
+        Err(e) => return Check::of(NAME, e.into()),
+    };
+    let locked: Vec<String> = failed
+        .sources
+        .iter()
+        .filter(|(_, count)| **count >= attempts::OF_ONE_SOURCE)
+        .map(|(source, count)| format!("{count} with {source}"))
+        .collect();
+    let found = format!("{} pairings in a row have failed", failed.charged);
+    let hint = format!("find out why, then {}", here(&["pair", "--reset-attempts"], &[]));
+    match (failed.are_used_up(), locked.as_slice()) {
+        (true, _) => Check::warn(NAME, format!("{found}: no device can pair with this one"), hint),
+        (false, [_, ..]) => {
+            let found = format!("{found}, {}: no more with that", locked.join(" and "));
+            Check::warn(NAME, found, hint)
+        }
+        (false, []) => {
+            Check::ok(NAME, format!("{} of {} attempts failed", failed.charged, attempts::LIMIT))
+        }
+    }
 }
 
 /// Whether the modules answer, the token that opens the vault is there, and the vault's key is on

@@ -77,6 +77,10 @@ impl Judge for Person {
         self.patience().admit(requester, clock::now())
     }
 
+    fn is_attended(&self) -> bool {
+        self.prompter.can_ask()
+    }
+
     fn pardon(&self, request: RequestView) -> Answer<'_> {
         self.approve(request)
     }
@@ -174,6 +178,14 @@ impl Judge for Rules {
         }
     }
 
+    fn is_attended(&self) -> bool {
+        self.person.is_attended()
+    }
+
+    fn asks_a_person(&self) -> bool {
+        false
+    }
+
     fn pardon(&self, request: RequestView) -> Answer<'_> {
         self.person.pardon(request)
     }
@@ -204,6 +216,14 @@ impl OneDigest {
 impl Judge for OneDigest {
     fn compare(&self, _: Comparison) -> Answer<'_> {
         Box::pin(async { Verdict::Nobody })
+    }
+
+    fn is_attended(&self) -> bool {
+        false
+    }
+
+    fn asks_a_person(&self) -> bool {
+        false
     }
 
     fn approve(&self, request: RequestView) -> Answer<'_> {

@@ -7,19 +7,18 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::cli::args::PairArgs;
-use crate::cli::ceremony::{Setup, label, pick, with_node};
-use crate::cli::{Global, Output, qr};
-use crate::device::{Fingerprint, shell_word};
-use crate::net::mdns::{self, Seen};
+use crate::cli::ceremony::{Setup, block_on, label, pick, with_node};
+use crate::cli::{Global, Output, qr, unlock};
+use crate::device::shell_word;
 use crate::net::relay::invite::Invite;
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::listen::Visit;
 use crate::run::pairing::{self, Pairing};
-use crate::run::reach::{Route, Target, ping};
+use crate::run::reach::{Met, Route, Target, look_around};
 use crate::run::{Node, REACH, clock};
 use crate::ui::Need;
-use crate::vault::attempts;
+use crate::vault::{Error, attempts};
 
 /// How long `pair` looks around at a time.
 const LOOK: Duration = Duration::from_secs(2);
@@ -37,7 +36,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         args;
     let names_nobody = name.is_none() && peer.is_none() && via.is_none() && qr_image.is_none();
     if reset_attempts {
-        attempts::reset(&crate::cli::unlock::home(global)?)?;
+        attempts::reset(&unlock::home(global)?)?;
         if names_nobody && relay.is_none() {
             return Output::new(
                 serde_json::json!({ "reset": true }),
@@ -58,6 +57,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         qr::kind(path)?;
     }
     global.prompter.demand(&Need::Code)?;
+    after_failures(global)?;
     // The command of --via may want the terminal for itself, to ask for a password.
     let lines = via.is_some();
     // A relay that was named here and now is where to meet; one of config.toml is one way more.
@@ -98,6 +98,23 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         };
         output(&pairing)
     })
+}
+
+/// After so many failed pairings somebody may be guessing: the next one takes a word of the owner.
+fn after_failures(global: &Global) -> Result<(), Failure> {
+    let home = unlock::home(global)?;
+    let failed = attempts::charged(&home)?;
+    if !failed.are_used_up() {
+        return Ok(());
+    }
+    let used_up = Error::NoAttemptsLeft { limit: failed.charged, source: None };
+    let failure = Failure::from(used_up);
+    let what =
+        format!("{}, and somebody may be guessing codes: pair all the same", failure.message);
+    if !block_on(global.prompter.confirm(&what, "--reset-attempts"))? {
+        return Err(failure);
+    }
+    Ok(attempts::reset(&home)?)
 }
 
 fn invitation(text: &str) -> Result<Invite, Failure> {
@@ -165,9 +182,7 @@ async fn choose(
             several => {
                 let names: Vec<String> = several
                     .iter()
-                    .map(|(seen, fingerprint)| {
-                        format!("{} ({})", seen.name, fingerprint.device_id())
-                    })
+                    .map(|device| format!("{} ({})", device.name, device.fingerprint.device_id()))
                     .collect();
                 tokio::select! {
                     chosen = pick(global, "peer", "PEER (a device id)", &names) => chosen?,
@@ -179,12 +194,12 @@ async fn choose(
                 }
             }
         };
-        if let Some((seen, fingerprint)) = found.get(chosen)
-            && let Some(address) = seen.addresses.first()
+        if let Some(device) = found.get(chosen)
+            && let Some(address) = device.addresses.first()
         {
             return Ok(Target {
-                name: seen.name.clone(),
-                fingerprint: Some(*fingerprint),
+                name: device.name.clone(),
+                fingerprint: Some(device.fingerprint),
                 route: Route::Address(address.to_string()),
             });
         }
@@ -192,45 +207,35 @@ async fn choose(
 }
 
 /// Who is near and can be meant; each is told.
-async fn look(node: &Node, name: Option<&str>) -> Vec<(Seen, Fingerprint)> {
-    let own_id = node.info.fingerprint.device_id();
-    let mut found = Vec::new();
-    for seen in mdns::browse(LOOK, &own_id, node.interface.as_deref()).await {
-        if let Some((fingerprint, announced, _)) = ping(node, &seen).await
-            && fingerprint != node.info.fingerprint
-            && name.is_none_or(|name| meant(name, &seen, &fingerprint))
-        {
-            node.tell(Event::Peer {
-                name: announced.to_string(),
-                id: fingerprint.device_id(),
-                fingerprint: Some(fingerprint.to_hex()),
-                status: seen.status.word().to_owned(),
-                address: seen.addresses.first().map(ToString::to_string).unwrap_or_default(),
-            });
-            found.push((Seen { name: announced, ..seen }, fingerprint));
-        }
+async fn look(node: &Node, name: Option<&str>) -> Vec<Met> {
+    let mut found = look_around(node, LOOK).await.unwrap_or_default();
+    found.retain(|device| name.is_none_or(|name| meant(name, device)));
+    for device in &found {
+        node.tell(Event::Peer {
+            name: device.name.to_string(),
+            id: device.fingerprint.device_id(),
+            fingerprint: Some(device.fingerprint.to_hex()),
+            status: if device.busy { "busy" } else { "available" }.to_owned(),
+            address: device.addresses.first().map(ToString::to_string).unwrap_or_default(),
+        });
     }
     found
 }
 
 /// Waits for devices that are not among `known`.
-async fn newcomers(
-    node: &Node,
-    name: Option<&str>,
-    known: &[(Seen, Fingerprint)],
-) -> Vec<(Seen, Fingerprint)> {
+async fn newcomers(node: &Node, name: Option<&str>, known: &[Met]) -> Vec<Met> {
     loop {
         let mut found = look(node, name).await;
-        found.retain(|(_, new)| known.iter().all(|(_, old)| old != new));
+        found.retain(|new| known.iter().all(|old| old.fingerprint != new.fingerprint));
         if !found.is_empty() {
             return found;
         }
     }
 }
 
-/// Whether `name` is what a device announces, or its id or fingerprint.
-fn meant(name: &str, seen: &Seen, fingerprint: &Fingerprint) -> bool {
-    seen.name.as_str().eq_ignore_ascii_case(name)
-        || fingerprint.device_id() == name.to_lowercase()
-        || name.parse() == Ok(*fingerprint)
+/// Whether `name` is what a device calls itself, or its id or fingerprint.
+fn meant(name: &str, device: &Met) -> bool {
+    device.name.as_str().eq_ignore_ascii_case(name)
+        || device.fingerprint.device_id() == name.to_lowercase()
+        || name.parse() == Ok(device.fingerprint)
 }

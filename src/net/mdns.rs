@@ -4,7 +4,7 @@
 //! checked for their form, names become [`Label`]s, numbers are bounded; who a device is shows in
 //! the handshake with it. Where multicast does not get through, nobody is found and nothing fails.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
@@ -139,22 +139,10 @@ pub struct Seen {
     pub status: Status,
 }
 
-/// What a [`Browser`] noticed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sighting {
-    /// A device that was not there before.
-    Appeared(Seen),
-    /// A device that said something new of itself.
-    Changed(Seen),
-    /// A device that said goodbye or was not heard of for two minutes.
-    Gone(Seen),
-}
-
-/// Watches for devices, except the own one.
+/// Watches for announcements.
 pub struct Browser {
     daemon: ServiceDaemon,
     events: Receiver<ServiceEvent>,
-    neighbours: Neighbours,
 }
 
 impl Browser {
@@ -162,22 +150,24 @@ impl Browser {
     ///
     /// # Errors
     /// [`LinkError::Io`] if the watcher cannot be started.
-    pub fn start(own_id: &str, interface: Option<&str>) -> Result<Self, LinkError> {
+    pub fn start(interface: Option<&str>) -> Result<Self, LinkError> {
         let daemon = daemon(interface)?;
         let events = daemon.browse(SERVICE).map_err(|error| problem(&error))?;
-        Ok(Self { daemon, events, neighbours: Neighbours::new(own_id) })
+        Ok(Self { daemon, events })
     }
 
-    /// The next thing noticed. Cancel-safe. Waits for ever where nothing happens.
-    pub async fn next(&mut self) -> Sighting {
+    /// The next announcement of an address, new or altered. Cancel-safe. Waits for ever where nothing is
+    /// announced.
+    ///
+    /// Nothing is kept and nothing merged: whatever has the form is told, and any number of
+    /// announcements may name one device.
+    pub async fn next(&mut self) -> Seen {
         loop {
-            let sighting = match self.event().await {
-                ServiceEvent::ServiceResolved(service) => self.neighbours.resolved(&service),
-                ServiceEvent::ServiceRemoved(_, gone) => self.neighbours.removed(&gone),
-                _ => None,
-            };
-            if let Some(sighting) = sighting {
-                return sighting;
+            if let ServiceEvent::ServiceResolved(service) = self.event().await
+                && let Some(seen) = read(&service)
+                && !seen.addresses.is_empty()
+            {
+                return seen;
             }
         }
     }
@@ -195,11 +185,6 @@ impl Browser {
             }
         }
     }
-
-    /// Everybody who is there now, in order of name and id.
-    pub fn present(&self) -> Vec<Seen> {
-        self.neighbours.present()
-    }
 }
 
 impl Drop for Browser {
@@ -210,96 +195,38 @@ impl Drop for Browser {
 
 impl fmt::Debug for Browser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Browser").field("present", &self.present().len()).finish_non_exhaustive()
+        f.debug_struct("Browser").finish_non_exhaustive()
     }
 }
 
-/// Everybody who can be seen within `wait`, except the own device.
-pub async fn browse(wait: Duration, own_id: &str, interface: Option<&str>) -> Vec<Seen> {
-    let Ok(mut browser) = Browser::start(own_id, interface) else { return Vec::new() };
+/// The ids that are announced within `wait`, except the own one; at most 256.
+pub async fn browse(wait: Duration, own_id: &str, interface: Option<&str>) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    let Ok(mut browser) = Browser::start(interface) else { return ids };
     let watching = async {
-        loop {
-            browser.next().await;
+        while ids.len() < MAX_IDS {
+            let seen = browser.next().await;
+            if seen.id != own_id {
+                ids.insert(seen.id);
+            }
         }
     };
-    let _: Result<(), _> = timeout(wait, watching).await;
-    browser.present()
+    let _ = timeout(wait, watching).await;
+    ids
 }
 
-/// The device with this id, as soon as it is seen with an address; `None` if it is not within
-/// `wait`. However many others are announced, it is found among them.
+/// The first announcement of this id; `None` if there is none within `wait`.
 pub async fn find(id: &str, wait: Duration, interface: Option<&str>) -> Option<Seen> {
-    let mut browser = Browser::start("", interface).ok()?;
+    let mut browser = Browser::start(interface).ok()?;
     let watching = async {
         loop {
-            if let ServiceEvent::ServiceResolved(service) = browser.event().await
-                && let Some(seen) = read(&service)
-                && seen.id == id
-                && !seen.addresses.is_empty()
-            {
+            let seen = browser.next().await;
+            if seen.id == id {
                 return seen;
             }
         }
     };
     timeout(wait, watching).await.ok()
-}
-
-/// Who is there, by device id.
-#[derive(Debug)]
-struct Neighbours {
-    own_id: String,
-    known: HashMap<String, Known>,
-}
-
-/// A device and the announcement that it was last seen by.
-#[derive(Debug)]
-struct Known {
-    announcement: String,
-    seen: Seen,
-}
-
-impl Neighbours {
-    fn new(own_id: &str) -> Self {
-        Self { own_id: own_id.to_owned(), known: HashMap::new() }
-    }
-
-    fn present(&self) -> Vec<Seen> {
-        let mut all: Vec<Seen> = self.known.values().map(|known| known.seen.clone()).collect();
-        all.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        all
-    }
-
-    fn resolved(&mut self, service: &ResolvedService) -> Option<Sighting> {
-        let mut seen = read(service).filter(|seen| seen.id != self.own_id)?;
-        let announcement = service.fullname.clone();
-        let Some(known) = self.known.get_mut(&seen.id) else {
-            if self.known.len() >= MAX_KNOWN {
-                return None;
-            }
-            self.known.insert(seen.id.clone(), Known { announcement, seen: seen.clone() });
-            return Some(Sighting::Appeared(seen));
-        };
-        if known.announcement == announcement && known.seen.port == seen.port {
-            // IPv4 and IPv6 arrive one after the other.
-            seen.addresses.extend_from_slice(&known.seen.addresses);
-            order(&mut seen.addresses);
-        }
-        known.announcement = announcement;
-        if known.seen == seen {
-            return None;
-        }
-        known.seen = seen.clone();
-        Some(Sighting::Changed(seen))
-    }
-
-    fn removed(&mut self, announcement: &str) -> Option<Sighting> {
-        let id = self
-            .known
-            .iter()
-            .find(|(_, known)| known.announcement == announcement)
-            .map(|(id, _)| id.clone())?;
-        self.known.remove(&id).map(|known| Sighting::Gone(known.seen))
-    }
 }
 
 fn daemon(interface: Option<&str>) -> Result<ServiceDaemon, LinkError> {
@@ -382,10 +309,10 @@ const VERSION: &str = "1";
 /// The most bytes of a name.
 const MAX_NAME: usize = 63;
 
-/// The most devices that are remembered: more is a flood.
-const MAX_KNOWN: usize = 256;
+/// The most ids that are counted: more is a flood.
+const MAX_IDS: usize = 256;
 
-/// The most addresses of one device that are remembered.
+/// The most addresses of one announcement.
 const MAX_ADDRESSES: usize = 16;
 
 const GOODBYE: Duration = Duration::from_millis(300);
@@ -408,7 +335,6 @@ mod tests {
 
     #[test]
     fn announcements_of_another_form_are_ignored() {
-        let mut neighbours = Neighbours::new("");
         let good = [("v", "1"), ("id", ID), ("name", "bob"), ("status", "ready")];
         for (key, value) in [
             ("v", "2"),
@@ -419,73 +345,30 @@ mod tests {
             ("status", "asleep"),
         ] {
             let bad = good.map(|(k, v)| if k == key { (k, value) } else { (k, v) });
-            assert_eq!(neighbours.resolved(&said("x", "127.0.0.1", &bad)), None, "{key}={value}");
+            assert_eq!(read(&said("x", "127.0.0.1", &bad)), None, "{key}={value}");
         }
-        assert!(neighbours.resolved(&said("x", "127.0.0.1", &good)).is_some());
-    }
-
-    #[test]
-    fn the_own_device_is_not_seen() {
-        let mut neighbours = Neighbours::new(ID);
-        assert_eq!(neighbours.resolved(&announcement("x", ID, "127.0.0.1", "me")), None);
-        assert!(neighbours.present().is_empty());
+        assert!(read(&said("x", "127.0.0.1", &good)).is_some());
     }
 
     #[test]
     fn a_name_cannot_draw_on_the_screen() {
-        let mut neighbours = Neighbours::new("");
         let name = "\u{1b}[2Jbob\u{202e}";
-        neighbours.resolved(&announcement("x", ID, "127.0.0.1", name));
-        assert_eq!(neighbours.present()[0].name.as_str(), "[2Jbob");
-    }
-
-    #[test]
-    fn addresses_of_one_announcement_are_merged_and_repeats_are_no_news() {
-        let mut neighbours = Neighbours::new("");
-        let over = |ip| announcement("x", ID, ip, "bob");
-        assert!(matches!(neighbours.resolved(&over("10.0.0.2")), Some(Sighting::Appeared(_))));
-        assert!(matches!(neighbours.resolved(&over("fd00::2")), Some(Sighting::Changed(_))));
-        assert_eq!(neighbours.resolved(&over("10.0.0.2")), None);
-        let expected: Vec<SocketAddr> =
-            ["10.0.0.2:7001", "[fd00::2]:7001"].map(|a| a.parse().unwrap()).into();
-        assert_eq!(neighbours.present()[0].addresses, expected);
-    }
-
-    #[test]
-    fn a_restarted_device_replaces_what_it_was() {
-        let mut neighbours = Neighbours::new("");
-        let before = announcement("before", ID, "10.0.0.2", "bob");
-        neighbours.resolved(&before);
-        let after = announcement("after", ID, "10.0.0.3", "bob");
-        let Some(Sighting::Changed(seen)) = neighbours.resolved(&after) else { panic!() };
-        assert_eq!(seen.addresses, ["10.0.0.3:7001".parse().unwrap()]);
-        assert_eq!(neighbours.removed(&before.fullname), None);
-        assert_eq!(neighbours.removed(&after.fullname), Some(Sighting::Gone(seen)));
-    }
-
-    #[test]
-    fn devices_of_one_name_are_two_and_a_flood_is_cut() {
-        let mut neighbours = Neighbours::new("");
-        for number in 0..2 * MAX_KNOWN {
-            let id = format!("{number:016x}");
-            neighbours.resolved(&announcement(&id, &id, "10.0.0.2", "bob"));
-        }
-        assert_eq!(neighbours.present().len(), MAX_KNOWN);
+        let seen = read(&announcement("x", ID, "127.0.0.1", name)).unwrap();
+        assert_eq!(seen.name.as_str(), "[2Jbob");
     }
 
     #[test]
     fn unusable_addresses_are_skipped_and_the_rest_is_ordered_and_bounded() {
-        let mut neighbours = Neighbours::new("");
         // A link-local address without its interface reaches nobody.
         let list = "fe80::1,0.0.0.0,224.0.0.1,fd00::2,10.0.0.2,127.0.0.1";
-        neighbours.resolved(&announcement("x", ID, list, "bob"));
+        let seen = read(&announcement("x", ID, list, "bob")).unwrap();
         let expected: Vec<SocketAddr> = ["127.0.0.1:7001", "10.0.0.2:7001", "[fd00::2]:7001"]
             .map(|a| a.parse().unwrap())
             .into();
-        assert_eq!(neighbours.present()[0].addresses, expected);
+        assert_eq!(seen.addresses, expected);
         let many: Vec<String> = (1..100).map(|n| format!("10.0.1.{n}")).collect();
-        neighbours.resolved(&announcement("x", ID, &many.join(","), "bob"));
-        assert_eq!(neighbours.present()[0].addresses.len(), MAX_ADDRESSES);
+        let seen = read(&announcement("x", ID, &many.join(","), "bob")).unwrap();
+        assert_eq!(seen.addresses.len(), MAX_ADDRESSES);
     }
 
     #[test]

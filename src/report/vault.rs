@@ -70,10 +70,14 @@ impl From<Error> for Failure {
                 "an old copy of its vault was restored; {} makes new shares",
                 here(&["keys", "refresh"], &[])
             )),
-            Error::NoAttemptsLeft { limit } => {
-                Self::new(Code::Identity, format!("{limit} pairings in a row have failed")).hint(
-                    format!("find out why, then {}", here(&["pair", "--reset-attempts"], &[])),
-                )
+            Error::NoAttemptsLeft { limit, source } => {
+                let with =
+                    source.iter().map(|source| format!(" with {source}")).collect::<String>();
+                Self::new(Code::Identity, format!("{limit} pairings in a row{with} have failed"))
+                    .hint(format!(
+                        "find out why, then {}",
+                        here(&["pair", "--reset-attempts"], &[])
+                    ))
             }
             Error::LooseMode { path, chmod } => {
                 Self::new(Code::Internal, format!("others can read or change {}", path.display()))

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::device::{Fingerprint, Label};
 use crate::net::line::Line;
-use crate::net::{Link, LinkError};
+use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Failure};
@@ -23,6 +23,9 @@ use crate::vault::keys::MAX_PENDING;
 
 /// The longest a requester can be waited for: a link lives no longer.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// How long a request waits while another one is on the screen.
+const TURN: Duration = Duration::from_secs(15);
 
 /// Everybody has agreed and is linked to everybody else.
 #[derive(Debug)]
@@ -304,9 +307,27 @@ async fn approve(
     ask: Ask,
     patience: Duration,
 ) -> Result<Charge, (Failure, Reason)> {
-    let left = node.until(patience).saturating_duration_since(clock::now());
-    let view = RequestView { seconds: left.as_secs(), ..view.clone() };
     let name = view.requester.name.as_str();
+    let until = node.until(patience);
+    // Held until there is an answer, and no longer: what is agreed to needs no screen.
+    let asks = match ask {
+        Ask::Nothing => false,
+        Ask::Approval => node.judge.asks_a_person(),
+        Ask::Pardon => true,
+    };
+    let _turn = if asks {
+        tokio::select! {
+            turn = timeout(TURN, node.turn()) => {
+                Some(turn.map_err(|_| (report::declined(name, Reason::Busy), Reason::Busy))?)
+            }
+            withdrawal = link.recv() => return Err((gone(name, withdrawal), Reason::Aborted)),
+            () = node.interrupted() => return Err((report::interrupted(), Reason::Interrupted)),
+        }
+    } else {
+        None
+    };
+    let left = until.saturating_duration_since(clock::now());
+    let view = RequestView { seconds: left.as_secs(), ..view.clone() };
     let answer = match ask {
         Ask::Nothing => return Ok(Charge::default()),
         Ask::Pardon => {
@@ -320,14 +341,7 @@ async fn approve(
     };
     let verdict = tokio::select! {
         verdict = timeout(left, answer) => verdict,
-        // Nothing is due from the requester now but a withdrawal.
-        withdrawal = link.recv() => {
-            let failure = match withdrawal {
-                Err(LinkError::Lost) => report::lost(name),
-                _ => report::withdrawn(name),
-            };
-            return Err((failure, Reason::Aborted));
-        }
+        withdrawal = link.recv() => return Err((gone(name, withdrawal), Reason::Aborted)),
         () = node.interrupted() => return Err((report::interrupted(), Reason::Interrupted)),
     };
     match verdict {
@@ -339,6 +353,14 @@ async fn approve(
         }
         Ok(Verdict::Nobody) => Err((report::nobody_to_ask(), Reason::TimedOut)),
         Ok(Verdict::Late) | Err(_) => Err((report::unanswered(&view.ceremony), Reason::TimedOut)),
+    }
+}
+
+/// Nothing is due from a requester whose request is not answered but a withdrawal.
+fn gone(name: &str, withdrawal: Result<Frame, LinkError>) -> Failure {
+    match withdrawal {
+        Err(LinkError::Lost) => report::lost(name),
+        _ => report::withdrawn(name),
     }
 }
 

@@ -91,6 +91,16 @@ pub trait Judge: Send + Sync {
         Admission::Asked
     }
 
+    /// Whether a person is here who can compare digits.
+    fn is_attended(&self) -> bool {
+        true
+    }
+
+    /// Whether a person is asked about requests. One is on the screen at a time, and the others wait.
+    fn asks_a_person(&self) -> bool {
+        true
+    }
+
     /// Whether to take part in a refresh that brings back a device which this one no longer signs
     /// with. Never answered by a policy.
     fn pardon(&self, _request: RequestView) -> Answer<'_> {

@@ -1,7 +1,6 @@
 //! The other device's side of everything: waits, greets, and hands each caller to the ceremony
 //! it came for.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +17,14 @@ use crate::net::{Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::convene::decline;
-use crate::run::lines::OVER_A_BREAK;
+use crate::run::door::{Door, Source};
 use crate::run::patience::Admission;
 use crate::run::reach::{HANDSHAKE, PORT, Way, hear, say};
 use crate::run::rooms::Streams;
+use crate::run::strangers::{Visitor, turned_away};
 use crate::run::{Node, clock, keygen, lines, pairing, rooms, sign};
 use crate::talk::{self, Kind, Message, Proposal, Reason, Want};
 use crate::vault::{Entry, keys};
-
-/// How long a caller waits for a ceremony that is just ending.
-const TURN: Duration = Duration::from_secs(10);
-/// Callers that may be at the door at once, on the local network and through a relay.
-const HANDSHAKES: usize = 32;
 
 /// Where to listen.
 #[derive(Clone, Debug, Default)]
@@ -146,76 +141,31 @@ pub async fn serve(
     listener: Listener,
     visits: mpsc::Sender<Result<Visit, Failure>>,
 ) {
-    let listener = Arc::new(listener);
     // Strangers on one side keep nobody of the other out.
     let [mut near, mut far] = [Door::default(), Door::default()];
+    let mut asking = node.asking.subscribe();
     loop {
         let (io, way) = tokio::select! {
             caller = listener.accept() => caller,
+            Ok(()) = asking.changed() => {
+                let busy = *asking.borrow_and_update();
+                listener.status(if busy { Status::Busy } else { Status::Available }).await;
+                continue;
+            }
             () = visits.closed() => return,
         };
+        let source = Source::of(&way);
         let door = if matches!(way, Way::Relay(_)) { &mut far } else { &mut near };
-        let mut at_door = door.admit();
-        let (node, listener, visits) = (Arc::clone(&node), Arc::clone(&listener), visits.clone());
+        let at_door = door.admit(source);
+        let (node, visits) = (Arc::clone(&node), visits.clone());
         tokio::spawn(async move {
-            let greeted = tokio::select! {
-                greeted = greet(&node, io, &way) => greeted,
-                _ = &mut at_door => return,
-            };
-            let Some((mut link, name, want)) = greeted else { return };
-            if want == Want::Ceremony && !is_known(&node, &link.peer()) {
-                // It will be refused, and neither takes the turn of those who are awaited nor
-                // ends anybody's wait, nor is it waited for if it hangs up.
-                tokio::select! {
-                    refused = receive(&node, link, name, want, &Way::Command) => drop(refused),
-                    _ = at_door => {}
-                }
-                return;
-            }
-            drop(at_door);
-            if want == Want::Pair && pairing::crossed(&node, &link.peer()) {
-                decline(link, &name, Reason::Crossed).await;
-                return;
-            }
-            if want == Want::Ceremony {
-                node.lines.abandon(&link.peer());
-            }
-            let turn = tokio::select! {
-                turn = wait_turn(&node.turn, want) => turn,
-                // It hung up: nothing is due from it before it is let in.
-                _ = link.recv() => return,
-            };
-            let Ok(_turn) = turn else {
-                decline(link, &name, Reason::Busy).await;
-                return;
-            };
-            listener.status(Status::Busy).await;
-            let visit = receive(&node, link, name, want, &way).await;
+            let visit = receive(&node, io, way, at_door).await;
             node.acquainted.notify_one();
-            listener.status(Status::Available).await;
             if let Some(visit) = visit {
                 // Nobody reads the results of a listener that is ending.
                 let _ = visits.send(visit).await;
             }
         });
-    }
-}
-
-/// Callers that have not said yet what they want. Where there are too many, the one that has kept silent
-/// longest makes room: an honest one speaks at once.
-#[derive(Debug, Default)]
-struct Door(VecDeque<oneshot::Sender<()>>);
-
-impl Door {
-    /// A place at the door until what is returned is dropped; it resolves when another needs the place.
-    fn admit(&mut self) -> oneshot::Receiver<()> {
-        self.0.retain(|place| !place.is_closed());
-        if self.0.len() >= HANDSHAKES {
-            self.0.pop_front();
-        }
-        let (place, at_door) = oneshot::channel();
-        self.0.push_back(place);
-        at_door
     }
 }
 
@@ -226,25 +176,14 @@ fn is_known(node: &Node, peer: &Fingerprint) -> bool {
     paired || records.iter().any(|key| key.parties.iter().any(|p| p.fingerprint == *peer))
 }
 
-/// A second pairing is told "busy" at once; a ceremony waits for one that is just ending.
-async fn wait_turn(turn: &Mutex<()>, want: Want) -> Result<tokio::sync::MutexGuard<'_, ()>, ()> {
-    match want {
-        Want::Pair => turn.try_lock().map_err(|_| ()),
-        Want::Ceremony | Want::Ping | Want::Resume { .. } => {
-            timeout(TURN, turn.lock()).await.map_err(|_| ())
-        }
-    }
-}
-
 /// One visit over standard input and output.
 ///
 /// # Errors
 /// The caller never greeted, or the ceremony failed.
 pub async fn serve_stdio(node: &Arc<Node>) -> Result<Visit, Failure> {
-    let way = Way::Command;
-    let caller = greet(node, stdio::own_stdio(), &way).await;
-    let (link, name, want) = caller.ok_or_else(report::no_caller)?;
-    match receive(node, link, name, want, &way).await {
+    // There is one caller, and nobody to make room for.
+    let (_place, at_door) = oneshot::channel();
+    match receive(node, stdio::own_stdio(), Way::Command, at_door).await {
         Some(visit) => visit,
         None => Err(report::no_caller()),
     }
@@ -277,23 +216,58 @@ async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Labe
     Some((link, name, want))
 }
 
+/// A caller, from its first byte to the end of what it came for. Until it has proved that it is known
+/// here it has a place at the door, which resolves `at_door` when somebody else needs it.
 async fn receive(
     node: &Arc<Node>,
+    io: Box<dyn Io>,
+    way: Way,
+    mut at_door: oneshot::Receiver<()>,
+) -> Option<Result<Visit, Failure>> {
+    let source = Source::of(&way);
+    let (link, name, want) = tokio::select! {
+        greeted = greet(node, io, &way) => greeted?,
+        _ = &mut at_door => return None,
+    };
+    match want {
+        Want::Pair => {
+            let paired = pairing::respond(node, link, name, source, at_door).await?;
+            Some(paired.map(Visit::Paired))
+        }
+        Want::Ceremony if is_known(node, &link.peer()) => {
+            drop(at_door);
+            attend(node, link, &name, &way).await
+        }
+        Want::Ceremony | Want::Ping | Want::Resume { .. } => {
+            let fingerprint = link.peer();
+            let stranger = Visitor { source, fingerprint, name: &name, wanted: "ceremony" };
+            turned_away(node, &stranger, Reason::NotPaired);
+            tokio::select! {
+                refused = decline(link, &name, Reason::NotPaired) => drop(refused),
+                _ = at_door => {}
+            }
+            None
+        }
+    }
+}
+
+/// A known device that came to make, refresh or use a key. Until its proposal is here it costs one of
+/// the few connections that it may have, and nobody waits for it.
+async fn attend(
+    node: &Arc<Node>,
     mut link: TlsLink,
-    name: Label,
-    want: Want,
+    name: &Label,
     way: &Way,
 ) -> Option<Result<Visit, Failure>> {
-    if want == Want::Pair {
-        let paired = pairing::respond(node, link, name).await?;
-        return Some(paired.map(Visit::Paired));
-    }
+    let peer = link.peer();
+    let Some(_guest) = node.guests.admit(peer) else {
+        decline(link, name, Reason::Busy).await;
+        return None;
+    };
+    node.lines.abandon(&peer);
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
-    let known_as = node.name_of(&link.peer());
-    let mut line = lines::answer(node, known_as, link, way);
-    // A line that can be resumed may break before anything was said on it.
-    let patience = if *way == Way::Command { HANDSHAKE } else { OVER_A_BREAK };
-    let Ok(Message::Propose(proposal)) = hear(&mut line, clock::now() + patience).await else {
+    let mut line = lines::answer(node, node.name_of(&peer), link, way);
+    let Ok(Message::Propose(proposal)) = hear(&mut line, clock::now() + HANDSHAKE).await else {
         return None;
     };
     if let Admission::TurnedAway { first } = admit(node, &line.peer(), proposal.kind) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::device::{Fingerprint, Label};
 use crate::net::relay::RelayUrl;
@@ -16,12 +16,14 @@ use crate::progress::Event;
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
 use crate::report::{self, Code, Failure};
 use crate::run::convene::decline;
+use crate::run::door::Source;
 use crate::run::judge::{Comparison, Verdict};
 use crate::run::listen::{Listener, Place, Visit, serve};
 use crate::run::reach::{HANDSHAKE, Reached, Route, Target, hear, reach, remember, say};
+use crate::run::strangers::{Visitor, turned_away};
 use crate::run::{ANSWER, Node, REACH, SESSION, clock, rooms};
 use crate::talk::{Hex, Message, Reason, Want};
-use crate::vault::{Entry, PeerRecord, Peers, attempts};
+use crate::vault::{Entry, Error, PeerRecord, Peers, attempts};
 
 /// A device that is known from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +45,15 @@ pub async fn request(
     target: &Target,
     deadline: Instant,
 ) -> Result<Pairing, Failure> {
-    if attempts::charged(&node.home)? >= attempts::LIMIT {
-        return Err(locked());
+    if attempts::charged(&node.home)?.are_used_up() {
+        return Err(locked(None));
     }
     let _dialing = Dialing::new(node);
     let reached = reach(node, target, Want::Pair, deadline).await?;
     let name = reached.name.clone();
-    match node.turn.try_lock() {
-        Ok(_turn) => converse(node, reached).await,
-        Err(_) => Err(decline(reached.link, &name, Reason::Busy).await),
+    match node.try_turn() {
+        Some(_turn) => converse(node, reached).await,
+        None => Err(decline(reached.link, &name, Reason::Busy).await),
     }
 }
 
@@ -184,9 +186,10 @@ const CLOCKS: i64 = 60;
 /// The side that asked.
 async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Failure> {
     let address = reached.address();
-    let Reached { mut link, name, .. } = reached;
+    let Reached { mut link, name, way } = reached;
+    let source = Source::of(&way);
     let result = async {
-        let (exporter, random) = begin(node, &link)?;
+        let (exporter, random) = begin(node, &link, source)?;
         let (me, them) = sides(node, &link, &name);
         let (requester, commitment) = Requester::start(&exporter, me.side(), them.side(), random)
             .map_err(|e| broken(&name, e))?;
@@ -200,13 +203,15 @@ async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Failure
     if let (Ok(pairing), Some(address)) = (&result, address) {
         remember(&node.home, &pairing.fingerprint, address);
     }
-    close(node, link, &name, result).await
+    close(node, link, &name, source, result).await
 }
 
-/// The side that is asked: the caller has greeted, and waits to be let in.
+/// The side that is asked: the caller has greeted, and waits to be let in. It has a place at the door,
+/// which resolves `at_door` when somebody else needs it, until it has kept to its commitment; only then
+/// is the screen taken for it.
 ///
-/// A caller that hangs up before anybody has seen digits was none: `None`, so that strangers end
-/// nobody's wait.
+/// A caller that ends before anybody has seen digits was none: `None`, so that strangers end nobody's
+/// wait.
 ///
 /// # Errors
 /// As for [`request`].
@@ -214,29 +219,73 @@ pub async fn respond(
     node: &Arc<Node>,
     mut link: TlsLink,
     name: Label,
+    source: Source,
+    at_door: oneshot::Receiver<()>,
 ) -> Option<Result<Pairing, Failure>> {
-    let mut shown = false;
-    let result = async {
-        say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) })
+    let exchanged = tokio::select! {
+        exchanged = exchange(node, &mut link, &name, source) => exchanged,
+        _ = at_door => return None,
+    };
+    let taken = exchanged.and_then(|compare| match node.try_turn() {
+        Some(turn) => Ok((compare, turn)),
+        None => Err(Reason::Busy),
+    });
+    let (compare, _turn) = match taken {
+        Ok(taken) => taken,
+        Err(reason) => {
+            let fingerprint = link.peer();
+            decline(link, &name, reason).await;
+            // Two calls of two people that crossed are nobody's fault.
+            if reason != Reason::Crossed {
+                let stranger = Visitor { source, fingerprint, name: &name, wanted: "pair" };
+                turned_away(node, &stranger, reason);
+            }
+            return None;
+        }
+    };
+    let result = agree(node, &mut link, &name, compare).await;
+    Some(close(node, link, &name, source, result).await)
+}
+
+/// Lets the caller in, and goes on to where both devices can show digits. Gives what the caller is told
+/// where that fails.
+async fn exchange(
+    node: &Node,
+    link: &mut TlsLink,
+    name: &Label,
+    source: Source,
+) -> Result<Compare, Reason> {
+    if !node.judge.is_attended() {
+        return Err(Reason::Unattended);
+    }
+    if crossed(node, &link.peer()) {
+        return Err(Reason::Crossed);
+    }
+    // It may be taken before the digits are there; most often it is not.
+    if node.turn.try_lock().is_err() {
+        return Err(Reason::Busy);
+    }
+    let exchange = async {
+        say(link, &Message::Welcome { name: Label::new(&node.info.name) })
             .await
             .map_err(|e| report::link(name.as_str(), &e))?;
-        not_oneself(node, &link)?;
-        let commitment = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
-        let (exporter, random) = begin(node, &link)?;
-        let (me, them) = sides(node, &link, &name);
+        not_oneself(node, link)?;
+        let commitment = hear_step(link, name, clock::now() + HANDSHAKE).await?;
+        let (exporter, random) = begin(node, link, source)?;
+        let (me, them) = sides(node, link, name);
         let (responder, nonce) =
             Responder::start(&exporter, me.side(), them.side(), random, commitment)
-                .map_err(|e| broken(&name, e))?;
-        step(&mut link, &name, nonce).await?;
-        let opening = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
-        let compare = responder.open(&opening).map_err(|e| broken(&name, e))?;
-        shown = true;
-        agree(node, &mut link, &name, compare).await
-    }
-    .await;
-    let hung_up = |failure: &Failure| failure.code == Code::Unreachable;
-    let result = close(node, link, &name, result).await;
-    (shown || !result.as_ref().is_err_and(hung_up)).then_some(result)
+                .map_err(|e| broken(name, e))?;
+        step(link, name, nonce).await?;
+        let opening = hear_step(link, name, clock::now() + HANDSHAKE).await?;
+        responder.open(&opening).map_err(|e| {
+            let failure = broken(name, e);
+            // It was charged, so there are not many of these.
+            node.tell(Event::Note { message: failure.message.clone() });
+            failure
+        })
+    };
+    exchange.await.map_err(|failure: Failure| reason(&failure, source))
 }
 
 /// A device in a pairing: its fingerprint, and its name as both screens show it.
@@ -267,10 +316,10 @@ fn not_oneself(node: &Node, link: &TlsLink) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Charges the attempt before this device says anything that depends on a secret.
-fn begin(node: &Node, link: &TlsLink) -> Result<Inputs, Failure> {
+/// Charges the attempt to where it comes from, before this device says anything that depends on a secret.
+fn begin(node: &Node, link: &TlsLink, source: Source) -> Result<Inputs, Failure> {
     not_oneself(node, link)?;
-    attempts::charge(&node.home)?;
+    attempts::charge(&node.home, &source.to_string())?;
     let exporter = link.exporter(EXPORTER).map_err(|e| report::link("the other device", &e))?;
     Ok((exporter, clock::random()?))
 }
@@ -411,9 +460,9 @@ fn broken(name: &Label, error: PairError) -> Failure {
 }
 
 /// What the other side is told.
-fn reason(failure: &Failure) -> Reason {
+fn reason(failure: &Failure, source: Source) -> Reason {
     match failure.code {
-        _ if *failure == locked() => Reason::Locked,
+        _ if *failure == locked(None) || *failure == locked(Some(source)) => Reason::Locked,
         Code::Denied | Code::Identity => Reason::Denied,
         Code::Unreachable | Code::Interaction => Reason::TimedOut,
         Code::Interrupted => Reason::Interrupted,
@@ -421,15 +470,17 @@ fn reason(failure: &Failure) -> Reason {
     }
 }
 
-/// This device takes no more pairings.
-fn locked() -> Failure {
-    crate::vault::Error::NoAttemptsLeft { limit: attempts::LIMIT }.into()
+/// This device takes no more pairings, or none with this source.
+fn locked(source: Option<Source>) -> Failure {
+    let limit = if source.is_some() { attempts::OF_ONE_SOURCE } else { attempts::LIMIT };
+    Error::NoAttemptsLeft { limit, source: source.map(|source| source.to_string()) }.into()
 }
 
 async fn close(
     node: &Node,
     link: TlsLink,
     name: &Label,
+    source: Source,
     result: Result<Pairing, Failure>,
 ) -> Result<Pairing, Failure> {
     let peer = link.peer();
@@ -464,7 +515,7 @@ async fn close(
                 message: failure.message.clone(),
                 hint: failure.hint.clone(),
             });
-            decline(link, name, reason(failure)).await;
+            decline(link, name, reason(failure, source)).await;
         }
     }
     result

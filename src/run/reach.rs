@@ -1,7 +1,7 @@
 //! Getting to a device: a command, an address, the address it had last, mDNS, or a room of a relay –
 //! whichever answers first with the right certificate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout_at};
 
 use crate::device::{Fingerprint, Label};
-use crate::net::mdns::{self, Seen};
+use crate::net::mdns::{self, Status};
 use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::tls::{Expect, Tls, TlsLink};
@@ -36,8 +36,15 @@ const LOOK_AROUND: Duration = Duration::from_millis(600);
 /// How many rooms of a relay are entered at once, and the pause before the next ones are.
 const AT_ONCE: u32 = 3;
 const STAGGER: Duration = Duration::from_millis(700);
-/// How long the right device is waited for where others answer in its place.
+/// How long the right device is waited for where others answer in its place at a relay.
 const STRANGERS: Duration = Duration::from_secs(2);
+/// How many announced addresses of one device are called at once, and at all.
+const CALLS: usize = 48;
+const ADDRESSES: usize = 4096;
+/// The most devices that are listed.
+const DEVICES: usize = 256;
+/// How long whoever is at an announced address may take to prove who it is.
+const QUICK: Duration = Duration::from_secs(3);
 
 /// How to get to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +148,12 @@ pub async fn reach(
             Ok(_) => return Err(report::nonsense(target.name.as_str())),
             Err(Miss::Final(failure)) => return Err(failure),
             Err(Miss::Gone) => return Err(report::lost(target.name.as_str())),
-            Err(Miss::Again(failure) | Miss::Deaf(failure)) => failure,
+            Err(
+                Miss::Again(failure)
+                | Miss::Busy(failure)
+                | Miss::Deaf(failure)
+                | Miss::Stranger(failure),
+            ) => failure,
             Err(Miss::Late(failure)) => known.unwrap_or(failure),
         };
         if clock::now() + RETRY >= deadline || matches!(target.route, Route::Via(_)) {
@@ -177,6 +189,10 @@ pub enum Miss {
     Gone,
     /// For now.
     Again(Failure),
+    /// For now: it is there, and something else is on its screen.
+    Busy(Failure),
+    /// For now: somebody else is there, at a place that nobody vouched for.
+    Stranger(Failure),
     /// For now: the machine is there and nobody listens.
     Deaf(Failure),
     /// There was no time to find out: what was known before says more.
@@ -265,6 +281,8 @@ async fn either(
                 // And where strangers sit in its rooms, it may come yet.
                 Err(
                     miss @ (Miss::Again(_)
+                    | Miss::Busy(_)
+                    | Miss::Stranger(_)
                     | Miss::Deaf(_)
                     | Miss::Final(Failure { code: Code::Identity, .. })),
                 ) if clock::now() + RETRY < call.within => {
@@ -371,7 +389,9 @@ async fn knock(
     }))
 }
 
-/// Tries the address the device had last and looks for it by mDNS at the same time.
+/// Tries the address the device had last and, soon afterwards, every address that is announced by mDNS
+/// for its id, until the device itself is found. Anybody may announce anything: who is there and is
+/// somebody else, or makes no sense, is passed over.
 async fn find(node: &Node, call: &Call) -> Result<(Reached, Message), Miss> {
     let target = &call.target;
     let Some(fingerprint) = target.fingerprint else {
@@ -379,30 +399,122 @@ async fn find(node: &Node, call: &Call) -> Result<(Reached, Message), Miss> {
     };
     let id = fingerprint.device_id();
     let last = remembered(&node.home, &fingerprint);
-    let known = async {
-        match last {
-            Some(address) => race(call, vec![address]).await,
-            None => std::future::pending().await,
-        }
-    };
-    let discovered = async {
-        if last.is_some() {
-            sleep(HEAD_START).await;
-        }
-        match mdns::find(&id, left(call.within), node.interface.as_deref()).await {
-            Some(seen) => race(call, seen.addresses).await,
-            None => Err(Miss::Again(report::nobody(target.name.as_str()))),
-        }
-    };
-    tokio::pin!(known, discovered);
-    tokio::select! {
-        reached = &mut known => match reached {
-            // The address of yesterday may be somebody else's today.
-            Ok(reached) => Ok(reached),
-            Err(_) => discovered.await,
-        },
-        reached = &mut discovered => reached,
+    let mut callers = Callers::new(call);
+    callers.add(last);
+    if last.is_some()
+        && let Ok(found) = timeout_at((clock::now() + HEAD_START).into(), callers.next()).await
+    {
+        return found;
     }
+    let Ok(mut browser) = mdns::Browser::start(node.interface.as_deref()) else {
+        return match timeout_at(call.within.into(), callers.next()).await {
+            Ok(found) => found,
+            Err(_) => Err(callers.miss()),
+        };
+    };
+    loop {
+        tokio::select! {
+            found = callers.next() => return found,
+            () = sleep_until(call.within.into()) => return Err(callers.miss()),
+            seen = browser.next() => if seen.id == id { callers.add(seen.addresses) },
+        }
+    }
+}
+
+/// Others answer where `target` was looked for.
+fn others_answer(target: &Target, others: usize) -> Failure {
+    let name = target.name.as_str();
+    target
+        .fingerprint
+        .map_or_else(|| report::nobody(name), |who| report::others_answer(name, &who, others))
+}
+
+/// Calls at addresses where a device may be, several at once and each until it is clear that it is not
+/// there.
+struct Callers<'a> {
+    call: &'a Call,
+    /// Addresses that were added, whatever became of them.
+    known: BTreeSet<SocketAddr>,
+    waiting: VecDeque<(Instant, SocketAddr)>,
+    calling: JoinSet<(SocketAddr, Result<(Reached, Message), Miss>)>,
+    /// How many others answered.
+    strangers: usize,
+    worst: Option<Miss>,
+}
+
+impl<'a> Callers<'a> {
+    fn new(call: &'a Call) -> Self {
+        Self {
+            call,
+            known: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            calling: JoinSet::new(),
+            strangers: 0,
+            worst: None,
+        }
+    }
+
+    fn add(&mut self, addresses: impl IntoIterator<Item = SocketAddr>) {
+        for address in addresses {
+            if self.known.len() < ADDRESSES && self.known.insert(address) {
+                // What was not tried yet comes before what is tried again.
+                self.waiting.push_front((clock::now(), address));
+            }
+        }
+    }
+
+    /// The device, or what it says that is final. Cancel-safe; waits for ever where nothing is found.
+    async fn next(&mut self) -> Result<(Reached, Message), Miss> {
+        loop {
+            let now = clock::now();
+            while self.calling.len() < CALLS
+                && self.waiting.front().is_some_and(|(due, _)| *due <= now)
+                && let Some((_, address)) = self.waiting.pop_front()
+            {
+                let call = self.call.clone();
+                self.calling.spawn(async move { (address, call_at(call, address).await) });
+            }
+            let due = self.waiting.front().map(|(due, _)| *due);
+            let due = due.filter(|_| self.calling.len() < CALLS);
+            let wait = async {
+                match due {
+                    Some(due) => sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = wait => {}
+                Some(Ok((address, result))) = self.calling.join_next() => match result {
+                    Err(Miss::Stranger(_)) => {
+                        self.strangers = self.strangers.saturating_add(1);
+                        let miss = Miss::Stranger(others_answer(&self.call.target, self.strangers));
+                        self.worst = Some(miss.or(self.worst.take()));
+                    }
+                    Err(
+                        miss @ (Miss::Again(_) | Miss::Busy(_) | Miss::Deaf(_) | Miss::Late(_)),
+                    ) => {
+                        self.worst = Some(miss.or(self.worst.take()));
+                        self.waiting.push_back((clock::now() + RETRY, address));
+                    }
+                    found => return found,
+                }
+            }
+        }
+    }
+
+    /// What to say where the device was not found.
+    fn miss(self) -> Miss {
+        let name = self.call.target.name.as_str();
+        self.worst.unwrap_or_else(|| Miss::Again(report::nobody(name)))
+    }
+}
+
+/// Calls at an address that somebody announced: an answer there is quick, or is none.
+async fn call_at(call: Call, address: SocketAddr) -> Result<(Reached, Message), Miss> {
+    let dialed = tcp::dial(&address.to_string(), left(call.within).min(QUICK)).await;
+    let io = dialed.map_err(|e| miss(call.target.name.as_str(), &e))?;
+    let tls = call.tls.clone().handshake_within(QUICK);
+    greet(Call { tls, ..call }, io, Way::Lan(address)).await
 }
 
 async fn resolve(text: &str) -> Result<Vec<SocketAddr>, Miss> {
@@ -453,9 +565,10 @@ impl Miss {
         let weight = |miss: &Self| match miss {
             Self::Deaf(_) => 0,
             Self::Late(_) => 1,
+            Self::Stranger(_) => 2,
             Self::Again(failure) if failure.code == Code::Unreachable => 1,
-            Self::Again(_) => 2,
-            Self::Final(_) | Self::Gone => 3,
+            Self::Again(_) | Self::Busy(_) => 3,
+            Self::Final(_) | Self::Gone => 4,
         };
         match other {
             Some(other) if weight(&other) > weight(&self) => other,
@@ -473,6 +586,16 @@ async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Messag
     let mut link = tls.connect(io, expect).await.map_err(|e| match (&e, &target.route) {
         (LinkError::Identity { got, .. }, Route::Room(..)) => {
             Miss::Final(report::not_the_host(got))
+        }
+        // A device that its owner named is the one or is not; what mDNS or a relay says proves nothing.
+        (
+            LinkError::Identity { .. }
+            | LinkError::Refused
+            | LinkError::Malformed(_)
+            | LinkError::Tls(_),
+            route,
+        ) if *route == Route::Find || matches!(way, Way::Relay(_)) => {
+            Miss::Stranger(others_answer(&target, 1))
         }
         _ => miss(whom, &e),
     })?;
@@ -493,7 +616,7 @@ async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Messag
         }
         Message::Refuse { reason: Reason::Gone } => Err(Miss::Gone),
         Message::Refuse { reason: reason @ (Reason::Busy | Reason::Crossed) } => {
-            Err(Miss::Again(report::refused(whom, reason)))
+            Err(Miss::Busy(report::refused(whom, reason)))
         }
         Message::Refuse { reason } => Err(Miss::Final(report::refused(whom, reason))),
         _ => Err(Miss::Final(report::nonsense(whom))),
@@ -531,14 +654,82 @@ pub async fn hear(link: &mut impl Link, within: Instant) -> Result<Message, Link
     Message::from_bytes(&frame.payload).map_err(|_| LinkError::Malformed("control message"))
 }
 
-/// Whether the device that announces itself as `seen` is there, and who it really is.
-pub async fn ping(node: &Node, seen: &Seen) -> Option<(Fingerprint, Label, SocketAddr)> {
-    let target = Target { name: seen.name.clone(), fingerprint: None, route: Route::Find };
-    let within = clock::now() + Duration::from_secs(2);
-    let (reached, _) =
-        race(&Call::new(node, &target, Want::Ping, within), seen.addresses.clone()).await.ok()?;
+/// A device that was announced, and proved who it is.
+#[derive(Clone, Debug)]
+pub struct Met {
+    /// Who it is.
+    pub fingerprint: Fingerprint,
+    /// Its name for itself.
+    pub name: Label,
+    /// Where it answered, in the order in which it did.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether it announces that it is busy.
+    pub busy: bool,
+}
+
+/// Asks everybody who is announced within `wait` who they are, at every address that is announced. Who
+/// is known is asked first.
+///
+/// # Errors
+/// The paired devices cannot be read.
+pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Failure> {
+    let known: BTreeSet<String> =
+        node.peers()?.iter().map(|peer| peer.fingerprint.device_id()).collect();
+    let own_id = node.info.fingerprint.device_id();
+    let mut met: BTreeMap<Fingerprint, Met> = BTreeMap::new();
+    let Ok(mut browser) = mdns::Browser::start(node.interface.as_deref()) else {
+        return Ok(Vec::new());
+    };
+    let until = clock::now() + wait;
+    let target = Target { name: Label::default(), fingerprint: None, route: Route::Find };
+    let call = Call::new(node, &target, Want::Ping, until + QUICK);
+    let mut asked = BTreeSet::new();
+    let [mut first, mut then] = [VecDeque::new(), VecDeque::new()];
+    let mut asking = JoinSet::new();
+    loop {
+        while asking.len() < CALLS
+            && let Some((address, seen)) = first.pop_front().or_else(|| then.pop_front())
+        {
+            // Each is another device until it is known which.
+            let call = Call { floor: Arc::default(), ..call.clone() };
+            asking.spawn(async move { (seen, who_is_at(call, address).await) });
+        }
+        let over = clock::now() >= until;
+        if over && asking.is_empty() {
+            break;
+        }
+        tokio::select! {
+            Some(Ok((seen, answer))) = asking.join_next() => {
+                if let Some((fingerprint, name, address)) = answer
+                    && fingerprint != node.info.fingerprint
+                    && (met.len() < DEVICES || met.contains_key(&fingerprint))
+                {
+                    let busy = seen == (fingerprint.device_id(), Status::Busy);
+                    let new = Met { fingerprint, name, addresses: Vec::new(), busy };
+                    let device = met.entry(fingerprint).or_insert(new);
+                    device.busy |= busy;
+                    device.addresses.push(address);
+                }
+            }
+            () = sleep_until((until + QUICK).into()) => break,
+            () = sleep_until(until.into()), if !over => {}
+            seen = browser.next(), if !over && asked.len() < ADDRESSES => {
+                let queue = if known.contains(&seen.id) { &mut first } else { &mut then };
+                if seen.id != own_id {
+                    let new = seen.addresses.iter().filter(|address| asked.insert(**address));
+                    queue.extend(new.map(|address| (*address, (seen.id.clone(), seen.status))));
+                }
+            }
+        }
+    }
+    Ok(met.into_values().collect())
+}
+
+/// Who answers at an address that somebody announced.
+async fn who_is_at(call: Call, address: SocketAddr) -> Option<(Fingerprint, Label, SocketAddr)> {
+    let within = call.within.min(clock::now() + QUICK);
+    let (reached, _) = call_at(Call { within, ..call }, address).await.ok()?;
     let fingerprint = reached.link.peer();
-    let address = reached.address()?;
     let _ = tokio::time::timeout(Duration::from_millis(200), reached.link.close()).await;
     Some((fingerprint, reached.name, address))
 }

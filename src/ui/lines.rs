@@ -108,6 +108,15 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             let words = [Some(what), source.as_ref(), detail.as_ref()];
             vec![words.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")]
         }
+        Event::Strangers { count, source, wanted } => {
+            let so_far = if *count == 1 {
+                "a stranger was".to_owned()
+            } else {
+                format!("{count} strangers were")
+            };
+            let what = if wanted == "pair" { "to pair" } else { "to take part in a ceremony" };
+            vec![format!("{so_far} turned away; the latest wanted {what} ({source})")]
+        }
         Event::Note { message } => vec![message.clone()],
     }
 }

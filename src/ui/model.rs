@@ -31,6 +31,8 @@ pub struct Model {
     pub invite: Option<(String, String)>,
     /// The relay through which this device can be reached.
     pub relay: Option<Relay>,
+    /// How many devices that nobody here knows were turned away.
+    pub strangers: u64,
     /// The latest sentence that stopped nothing.
     pub note: Option<String>,
 }
@@ -236,6 +238,7 @@ impl Model {
                 self.relay = Some(relay);
             }
             Event::Serving { .. } => {}
+            Event::Strangers { count, .. } => self.strangers = *count,
             Event::Note { message } => self.note = Some(message.clone()),
         }
     }

@@ -1,8 +1,10 @@
-//! How often pairing failed.
+//! How often pairing failed, and where the other side was.
 //!
 //! An attempt is charged before the exchange begins and given back only when it succeeds, so that
-//! guessing cannot be spread over restarts and broken connections.
+//! guessing cannot be spread over restarts and broken connections. Whoever has many addresses still
+//! has no more attempts than [`LIMIT`] before a person says so; whoever has one cannot use up all.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -12,50 +14,73 @@ use super::document;
 use super::error::Error;
 use super::file::{Durability, Writer};
 
-/// How many attempts may fail in a row.
+/// How many attempts may fail in a row, wherever they come from.
 pub const LIMIT: u32 = 5;
 
-#[derive(Default, Serialize, Deserialize)]
-struct Attempts {
-    charged: u32,
+/// How many of them may be of one source.
+pub const OF_ONE_SOURCE: u32 = 3;
+
+/// The failed attempts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// How many.
+    pub charged: u32,
+    /// How many of each source, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, u32>,
 }
 
-/// Charges one attempt, durably, and says how many are charged now.
-///
-/// # Errors
-///
-/// [`Error::NoAttemptsLeft`] if [`LIMIT`] are charged already.
-pub fn charge(home: &Home) -> Result<u32, Error> {
-    let writer = Writer::lock(home)?;
-    match charged(home)? {
-        charged if charged >= LIMIT => Err(Error::NoAttemptsLeft { limit: LIMIT }),
-        charged => write(&writer, home, charged.saturating_add(1)),
+impl Attempts {
+    /// Whether nobody can pair before the owner of this device says so.
+    pub fn are_used_up(&self) -> bool {
+        self.charged >= LIMIT
     }
 }
 
-/// Forgets all charged attempts: after a success, or when the user of this device asks for it.
+/// Charges one attempt to its source, durably.
+///
+/// # Errors
+///
+/// [`Error::NoAttemptsLeft`] if [`LIMIT`] are charged already, or [`OF_ONE_SOURCE`] to this one.
+pub fn charge(home: &Home, source: &str) -> Result<Attempts, Error> {
+    let writer = Writer::lock(home)?;
+    let mut attempts = charged(home)?;
+    if attempts.are_used_up() {
+        return Err(Error::NoAttemptsLeft { limit: LIMIT, source: None });
+    }
+    let of_source = attempts.sources.entry(source.to_owned()).or_default();
+    if *of_source >= OF_ONE_SOURCE {
+        let source = Some(source.to_owned());
+        return Err(Error::NoAttemptsLeft { limit: OF_ONE_SOURCE, source });
+    }
+    *of_source = of_source.saturating_add(1);
+    attempts.charged = attempts.charged.saturating_add(1);
+    write(&writer, home, &attempts)?;
+    Ok(attempts)
+}
+
+/// Forgets all charged attempts: after a success, or when the owner of this device says so.
 ///
 /// # Errors
 ///
 /// [`Error::Io`].
 pub fn reset(home: &Home) -> Result<(), Error> {
-    write(&Writer::lock(home)?, home, 0).map(|_| ())
+    write(&Writer::lock(home)?, home, &Attempts::default())
 }
 
-/// How many attempts are charged.
+/// The charged attempts.
 ///
 /// # Errors
 ///
 /// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`].
-pub fn charged(home: &Home) -> Result<u32, Error> {
-    document::read::<Attempts>(&path(home)).map(|attempts| attempts.unwrap_or_default().charged)
+pub fn charged(home: &Home) -> Result<Attempts, Error> {
+    document::read(&path(home)).map(Option::unwrap_or_default)
 }
 
-fn write(writer: &Writer<'_>, home: &Home, charged: u32) -> Result<u32, Error> {
+fn write(writer: &Writer<'_>, home: &Home, attempts: &Attempts) -> Result<(), Error> {
     let path = path(home);
-    let bytes = document::to_bytes(&path, Attempts { charged })?;
-    writer.replace(&path, &bytes, Durability::Synced)?;
-    Ok(charged)
+    let bytes = document::to_bytes(&path, attempts)?;
+    writer.replace(&path, &bytes, Durability::Synced)
 }
 
 fn path(home: &Home) -> PathBuf {
@@ -68,28 +93,42 @@ mod tests {
     use crate::vault::fixture;
 
     #[test]
-    fn the_sixth_attempt_in_a_row_is_refused_until_somebody_resets() {
+    fn one_source_cannot_use_up_the_attempts_of_others() {
+        let home = fixture::home();
+        for count in 1..=OF_ONE_SOURCE {
+            assert_eq!(charge(&home, "192.0.2.7").unwrap().charged, count);
+        }
+        for _ in 0..9 {
+            let refused = charge(&home, "192.0.2.7");
+            assert!(matches!(refused, Err(Error::NoAttemptsLeft { source: Some(_), .. })));
+        }
+        assert!(charge(&home, "192.0.2.8").is_ok());
+    }
+
+    #[test]
+    fn all_sources_together_have_five_attempts_until_somebody_resets() {
         let home = fixture::home();
         for count in 1..=LIMIT {
-            assert_eq!(charge(&home).unwrap(), count);
+            assert_eq!(charge(&home, &count.to_string()).unwrap().charged, count);
         }
-        for _ in 0..2 {
-            assert!(matches!(charge(&home), Err(Error::NoAttemptsLeft { limit: LIMIT })));
-            assert_eq!(charged(&home).unwrap(), LIMIT);
+        for source in ["1", "new"] {
+            let refused = charge(&home, source);
+            assert!(matches!(refused, Err(Error::NoAttemptsLeft { limit: LIMIT, source: None })));
+            assert!(charged(&home).unwrap().are_used_up());
         }
         reset(&home).unwrap();
-        assert_eq!(charge(&home).unwrap(), 1);
+        assert_eq!(charge(&home, "1").unwrap().charged, 1);
     }
 
     #[test]
     fn a_damaged_counter_grants_no_attempt() {
         let home = fixture::home();
-        charge(&home).unwrap();
+        charge(&home, "relay").unwrap();
         let writer = Writer::lock(&home).unwrap();
         writer.replace(&path(&home), b"{}", Durability::Synced).unwrap();
         drop(writer);
-        assert!(matches!(charge(&home), Err(Error::Corrupt { .. })));
+        assert!(matches!(charge(&home, "relay"), Err(Error::Corrupt { .. })));
         reset(&home).unwrap();
-        assert_eq!(charge(&home).unwrap(), 1);
+        assert_eq!(charge(&home, "relay").unwrap().charged, 1);
     }
 }

@@ -91,6 +91,8 @@ pub enum Error {
     NoAttemptsLeft {
         /// How many failures are allowed.
         limit: u32,
+        /// Where they were, if only that counts.
+        source: Option<String>,
     },
     /// Others may read or change a file or directory.
     LooseMode {
@@ -196,7 +198,7 @@ impl fmt::Display for Error {
             Self::RolledBack { peer, seen, announced } => {
                 write!(f, "party {peer} went back from session {seen} to {announced}")
             }
-            Self::NoAttemptsLeft { limit } => write!(f, "{limit} failed pairings"),
+            Self::NoAttemptsLeft { limit, .. } => write!(f, "{limit} failed pairings"),
             Self::LooseMode { path, .. } => write!(f, "others can get at {}", path.display()),
             Self::Unsupported { path, version } => {
                 write!(f, "{} has the newer format {version}", path.display())

@@ -296,17 +296,22 @@ fn head_path(home: &Home) -> PathBuf {
 }
 
 /// Seconds since 1970 as `2026-01-31T12:00:00Z`.
-mod rfc3339 {
+pub(super) mod rfc3339 {
     use serde::{Deserialize, Deserializer, Serializer, de, ser};
 
     use super::{OffsetDateTime, Rfc3339};
 
-    pub(super) fn serialize<S: Serializer>(time: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::vault) fn serialize<S: Serializer>(
+        time: &i64,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let time = OffsetDateTime::from_unix_timestamp(*time).map_err(ser::Error::custom)?;
         serializer.serialize_str(&time.format(&Rfc3339).map_err(ser::Error::custom)?)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    pub(in crate::vault) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<i64, D::Error> {
         let text = String::deserialize(deserializer)?;
         let time = OffsetDateTime::parse(&text, &Rfc3339).map_err(de::Error::custom)?;
         Ok(time.unix_timestamp())

@@ -19,8 +19,10 @@ fn a_stranger_ends_nobodys_wait() {
     carol.run(keygen).fails(5, "not paired");
     signs(&alice, &once.address(), "vault");
     once.ends().succeeds();
-    // It is in the log all the same.
-    assert!(bob.outcomes().contains(&"identity".to_owned()));
+    // She wrote nothing into the log, and is noted beside it.
+    assert!(!bob.outcomes().contains(&"identity".to_owned()));
+    let noted = std::fs::read_to_string(bob.home().join("state/strangers.jsonl")).unwrap();
+    assert!(noted.contains("\"not_paired\"") && noted.contains(&carol.fingerprint()), "{noted}");
 }
 
 #[test]

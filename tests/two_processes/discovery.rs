@@ -1,9 +1,11 @@
 //! Who is near, by real multicast on the loopback interface.
 
+use cosign::net::mdns::{Advert, AdvertInfo, Status};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::device::{Device, Listener, introduce};
+use crate::device::{Device, Listener, introduce, two_with_key};
+use crate::signing::fresh_digest;
 
 /// What Alice sees of the device with this fingerprint.
 fn seen_by(alice: &Device, fingerprint: &str) -> Option<Value> {
@@ -51,4 +53,77 @@ fn a_device_is_available_then_ready_then_offline() {
     listener.signal(Signal::KILL);
     drop(listener);
     assert_eq!(seen_by(&alice, &bobs).unwrap()["status"], "offline");
+}
+
+/// Others that announce themselves under `id`, some of whom answer as devices of their own, some of whom
+/// take a connection and say nothing, and some of whom are not there.
+struct Impostors {
+    _adverts: Vec<Advert>,
+    _silent: Vec<std::net::TcpListener>,
+    _others: Vec<Listener>,
+}
+
+impl Impostors {
+    fn of(id: &str, others: &[&Device]) -> Self {
+        let place = ["--interface", "lo"];
+        let others: Vec<Listener> = others
+            .iter()
+            .map(|other| {
+                other.policy("");
+                other.listen(&[&["--policy", "policy.toml"], &place[..]].concat())
+            })
+            .collect();
+        let silent: Vec<std::net::TcpListener> =
+            (0..8).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports = others.iter().map(|other| u16::try_from(other.port).unwrap());
+        let silent_ports = silent.iter().map(|silent| silent.local_addr().unwrap().port());
+        let adverts = ports
+            .chain(silent_ports)
+            .chain(1..20)
+            .map(|port| {
+                let (id, name) = (id.to_owned(), "bob".to_owned());
+                let info = AdvertInfo { id, name, port, status: Status::Available };
+                Advert::start(info, Some("lo")).unwrap()
+            })
+            .collect();
+        Self { _adverts: adverts, _silent: silent, _others: others }
+    }
+}
+
+#[test]
+fn announcements_in_another_devices_name_hide_it_from_nobody() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let (bobs, carol, dave) = (bob.fingerprint(), Device::new("carol"), Device::new("dave"));
+    let impostors = Impostors::of(&bobs[..16], &[&carol, &dave]);
+    let forgotten = alice.home().join("state/addresses.json");
+
+    // Where he is not there, nothing was proved about him.
+    let sign = |digest: &str| {
+        let _ = std::fs::remove_file(&forgotten);
+        let place = ["--interface", "lo", "--timeout", "60s"];
+        alice.run(["sign", digest].iter().chain(&place))
+    };
+    let _ = std::fs::remove_file(&forgotten);
+    let nowhere = ["sign", &fresh_digest(), "--interface", "lo", "--timeout", "4s"];
+    let failed = alice.run(nowhere).fails(4, "other devices answer in its place");
+    assert!(!String::from_utf8_lossy(&failed.stdout).contains("peers forget bob"));
+
+    let listener = bob.serve_with(&[&alice], &["--interface", "lo"]);
+    for _ in 0..3 {
+        sign(&fresh_digest()).succeeds();
+    }
+    let seen = seen_by(&alice, &bobs).unwrap();
+    assert_eq!((&seen["status"], &seen["port"]), (&"ready".into(), &listener.port.into()));
+    drop(impostors);
+}
+
+#[test]
+fn another_device_at_an_address_that_the_owner_named_is_exit_5() {
+    let (alice, _bob, listener) = two_with_key();
+    let carol = Device::new("carol");
+    carol.policy("");
+    let other = carol.listen(&["--policy", "policy.toml"]);
+    alice.run(["sign", &fresh_digest(), "--peer", &other.address()]).fails(5, "pinned to device");
+    drop(listener);
 }

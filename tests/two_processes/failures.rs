@@ -111,6 +111,7 @@ fn a_requester_is_told_whose_approval_it_waits_for_and_a_queued_one_asks_for_wha
     let mut second = alice.start(keygen);
     // Its time runs, and Bob has something else on his screen.
     assert_eq!(second.event("waiting")["what"], "connection");
+    assert_eq!(second.event("waiting")["what"], "approval");
     std::thread::sleep(std::time::Duration::from_secs(3));
     at_bob.types("a\n");
     first.ends().succeeds();
@@ -118,7 +119,6 @@ fn a_requester_is_told_whose_approval_it_waits_for_and_a_queued_one_asks_for_wha
     let left = at_bob.shown_before(" s\r\n");
     let left: u64 = left.trim().parse().unwrap();
     assert!(left <= 57, "{left}");
-    assert!(second.event("waiting")["seconds"].as_u64().unwrap() <= 57);
     at_bob.shows(APPROVE).types("d\n");
     second.ends().fails(3, "bob");
 }

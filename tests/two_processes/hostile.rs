@@ -251,7 +251,9 @@ fn callers_who_say_nothing_hold_nobody_up() {
         }
         let mut guests = Vec::new();
         for _ in 0..40 {
-            guests.push(enter(&stranger, &address).await);
+            let mut guest = call(&stranger, &address).await;
+            say(&mut guest, &hello(VERSION, Want::Pair)).await.unwrap();
+            guests.push(guest);
         }
         let to = ["--peer", &address, "--timeout", "7s"];
         let digest = fresh_digest();
@@ -339,11 +341,11 @@ fn absurd_proposals_are_refused_one_by_one() {
             assert!(matches!(answer, Ok(Message::Refuse { .. })), "{answer:?} to {proposal:?}");
             until_closed(link).await;
         }
-        // What is fine from Alice is not from somebody else.
-        let mut link = enter(&stranger, &address).await;
-        say(&mut link, &Message::Propose(Box::new(honest))).await.unwrap();
+        // What is fine from Alice is not from somebody else, who is not even heard.
+        let mut link = call(&stranger, &address).await;
+        say(&mut link, &hello(VERSION, Want::Ceremony)).await.unwrap();
         let answer = hear(&mut link, soon()).await;
-        assert!(matches!(answer, Ok(Message::Refuse { .. })), "{answer:?}");
+        assert_eq!(answer, Ok(Message::Refuse { reason: Reason::NotPaired }));
     });
     let keys = bob.run(["keys", "list"]).succeeds();
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1);

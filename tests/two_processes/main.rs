@@ -17,4 +17,5 @@ mod hostile;
 mod pairing;
 mod resume;
 mod routes;
+mod siege;
 mod signing;

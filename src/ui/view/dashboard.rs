@@ -63,6 +63,11 @@ fn own_lines(scene: Scene<'_>, area: Rect) -> (Vec<Line<'static>>, Rect) {
         };
         lines.push(Line::styled(format!(" {}", clip(&text, width)), style));
     }
+    match scene.model.strangers {
+        0 => {}
+        1 => lines.push(Line::from(" a stranger was turned away")),
+        count => lines.push(Line::from(format!(" {count} strangers were turned away"))),
+    }
     if let Some(note) = &scene.model.note {
         lines.extend(
             wrap(&bare(note), width).into_iter().take(2).map(|t| Line::from(format!(" {t}"))),

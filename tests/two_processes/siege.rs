@@ -1,0 +1,276 @@
+//! Whoever wants to hold, flood or mislead a listener, one by one and all at once. Honest signatures are
+//! made all the while.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cosign::device::Label;
+use cosign::net::tcp;
+use cosign::net::tls::{self, Expect, Tls, TlsLink, TlsVersion};
+use cosign::protocol::pair::{EXPORTER, Requester, Side};
+use cosign::run::Node;
+use cosign::run::reach::{hear, say};
+use cosign::secret::Secret;
+use cosign::talk::{Hex, Message, Proposal, Reason, VERSION, Want};
+use cosign::vault::{Home, Log, attempts, strangers};
+
+use crate::device::{Device, PATIENCE, introduce};
+use crate::insider::{hello, only_key, opened, proposal, soon, until_closed};
+use crate::signing::fresh_digest;
+use crate::terminal::Terminal;
+
+/// Alice and Bob, who are honest, and Carol, who is not. They have a key that any two sign with. Bob is at
+/// his terminal, and his policy answers for him.
+struct Scene {
+    alice: Device,
+    bob: Device,
+    carol: Arc<Node>,
+    address: String,
+    _at_bob: Terminal,
+    _carols: Device,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let [alice, bob, carols] = ["alice", "bob", "carol"].map(Device::new);
+        introduce(&[&alice, &bob, &carols]);
+        let near = ["--interface", "lo"];
+        let listeners =
+            [bob.serve_with(&[&alice, &carols], &near), carols.serve_with(&[&alice, &bob], &near)];
+        let keygen = ["keygen", "--key", "vault", "--threshold", "2", "--with", "bob", "carol"];
+        alice.run(keygen.iter().chain(&near)).succeeds();
+        drop(listeners);
+        let listen = ["listen", "--bind", "127.0.0.1", "--port", "0", "--policy", "policy.toml"];
+        let mut at_bob = bob.terminal(listen.iter().chain(&near));
+        let address = at_bob.address();
+        let carol = opened(&carols);
+        Self { alice, bob, carol, address, _at_bob: at_bob, _carols: carols }
+    }
+
+    /// Honest signatures, for each of which Bob has to be found first.
+    #[track_caller]
+    fn signs(&self, times: u32, what: &str) {
+        let mut all = Duration::ZERO;
+        let mut longest = Duration::ZERO;
+        for _ in 0..times {
+            // Where he was last time helps nobody.
+            let _ = std::fs::remove_file(self.alice.home().join("state/addresses.json"));
+            let digest = fresh_digest();
+            let sign = ["sign", &digest, "--with", "bob", "--interface", "lo", "--timeout", "90s"];
+            let began = Instant::now();
+            self.alice.run(sign).succeeds();
+            longest = longest.max(began.elapsed());
+            all += began.elapsed();
+        }
+        eprintln!("{what}: {:?} each, {longest:?} at most", all / times);
+    }
+
+    /// A signature that Carol asks Bob for.
+    fn asked_by_carol(&self) -> Proposal {
+        let record = only_key(&self.carol);
+        let bobs = self.bob.fingerprint();
+        let bob = record.parties.iter().find(|party| party.fingerprint.to_hex() == bobs).unwrap();
+        let mut signers = vec![record.me, bob.index];
+        signers.sort_unstable();
+        Proposal { signers, recipient: 0, seconds: 1800, ..proposal(&self.carol, &record) }
+    }
+
+    /// A stranger who says what it wants, and then nothing.
+    fn silent_strangers(&self) -> Attack {
+        let address = self.address.clone();
+        Attack::begin(8, move |hits| {
+            let address = address.clone();
+            async move {
+                let mut link = reach(&stranger(), &address).await?;
+                say(&mut link, &hello(VERSION, Want::Pair)).await.ok()?;
+                welcomed(&mut link, &hits).await?;
+                until_closed(link).await;
+                Some(())
+            }
+        })
+    }
+
+    /// Carol, who says that she has come for a ceremony, and then nothing.
+    fn silent_peer(&self) -> Attack {
+        let (carol, address) = (Arc::clone(&self.carol), self.address.clone());
+        Attack::begin(8, move |hits| {
+            let (carol, address) = (Arc::clone(&carol), address.clone());
+            async move {
+                let mut link = reach(&carol.tls, &address).await?;
+                say(&mut link, &hello(VERSION, Want::Ceremony)).await.ok()?;
+                welcomed(&mut link, &hits).await?;
+                until_closed(link).await;
+                Some(())
+            }
+        })
+    }
+
+    /// Strangers who go as far as a pairing goes without a person.
+    fn pairing_strangers(&self) -> Attack {
+        let address = self.address.clone();
+        Attack::begin(4, move |hits| {
+            let address = address.clone();
+            async move {
+                let device = tls::Device::generate().unwrap();
+                let own = Tls::new(&device, TlsVersion::Any).unwrap();
+                let mut link = reach(&own, &address).await?;
+                say(&mut link, &hello(VERSION, Want::Pair)).await.ok()?;
+                let Message::Welcome { name } = hear(&mut link, soon()).await.ok()? else {
+                    return None;
+                };
+                let me = Side { fingerprint: device.fingerprint, name: b"alice" };
+                let bob = Side { fingerprint: link.peer(), name: name.as_str().as_bytes() };
+                let (exporter, nonce) = (link.exporter(EXPORTER).ok()?, Secret::new([7; 32]));
+                let (requester, commitment) = Requester::start(&exporter, me, bob, nonce).ok()?;
+                say(&mut link, &Message::Pair { step: Hex(commitment) }).await.ok()?;
+                hits.fetch_add(1, Ordering::Relaxed);
+                let Message::Pair { step } = hear(&mut link, soon()).await.ok()? else {
+                    return None;
+                };
+                let (_, opening) = requester.reveal(&step.0);
+                say(&mut link, &Message::Pair { step: Hex(opening) }).await.ok()?;
+                until_closed(link).await;
+                Some(())
+            }
+        })
+    }
+
+    /// Strangers who ask for signatures, with much to read.
+    fn asking_strangers(&self, asked: Proposal) -> Attack {
+        let address = self.address.clone();
+        let text = Label::new(&"read this! ".repeat(20));
+        let asked = Proposal { purpose: text.clone(), ..asked };
+        Attack::begin(8, move |hits| {
+            let (address, asked, name) = (address.clone(), asked.clone(), text.clone());
+            async move {
+                let mut link = reach(&stranger(), &address).await?;
+                let hello = Message::Hello { version: VERSION, name, want: Want::Ceremony };
+                say(&mut link, &hello).await.ok()?;
+                let _ = say(&mut link, &Message::Propose(Box::new(asked))).await;
+                let refused = Message::Refuse { reason: Reason::NotPaired };
+                if hear(&mut link, soon()).await.ok()? == refused {
+                    hits.fetch_add(1, Ordering::Relaxed);
+                }
+                until_closed(link).await;
+                Some(())
+            }
+        })
+    }
+
+    /// Strangers left nothing in the log and little elsewhere, and did not use up the attempts of others.
+    #[track_caller]
+    fn is_unmoved(&self) {
+        let home = Home::at(self.bob.home());
+        let known = [self.alice.fingerprint(), self.carol.info.fingerprint.to_hex()];
+        for entry in Log::entries(&home).unwrap() {
+            assert!(entry.peer.split(',').all(|peer| known.iter().any(|k| k == peer)), "{entry:?}");
+        }
+        let noted = std::fs::metadata(home.state.join("strangers.jsonl")).map_or(0, |m| m.len());
+        assert!(noted <= strangers::LIMIT as u64);
+        assert!(attempts::charged(&home).unwrap().charged <= attempts::OF_ONE_SOURCE);
+    }
+}
+
+fn stranger() -> Tls {
+    Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap()
+}
+
+/// A connection, unless the listener has no room for it.
+async fn reach(tls: &Tls, address: &str) -> Option<TlsLink> {
+    let io = tcp::dial(address, PATIENCE).await.ok()?;
+    tls.connect(io, Expect::Anyone).await.ok()
+}
+
+async fn welcomed(link: &mut TlsLink, hits: &AtomicUsize) -> Option<()> {
+    let Message::Welcome { .. } = hear(link, soon()).await.ok()? else { return None };
+    hits.fetch_add(1, Ordering::Relaxed);
+    Some(())
+}
+
+type Hits = Arc<AtomicUsize>;
+
+/// An attack that goes on until it is called off.
+struct Attack {
+    hits: Hits,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Attack {
+    /// Runs `attack` again and again, so many at once. It counts each time that it got where it wanted to.
+    fn begin<F>(at_once: usize, attack: impl Fn(Hits) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Option<()>> + Send + 'static,
+    {
+        let hits = Hits::default();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let attack = Arc::new(attack);
+        for _ in 0..at_once {
+            let (attack, hits) = (Arc::clone(&attack), Arc::clone(&hits));
+            runtime.spawn(async move {
+                loop {
+                    if attack(Arc::clone(&hits)).await.is_none() {
+                        // What was refused is tried again, at a rate that leaves the machine to others.
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                }
+            });
+        }
+        let attack = Self { hits, runtime: Some(runtime) };
+        attack.wait();
+        attack
+    }
+
+    /// Waits until it has got where it wanted to.
+    fn wait(&self) {
+        let until = Instant::now() + PATIENCE;
+        while self.hits.load(Ordering::Relaxed) == 0 {
+            assert!(Instant::now() < until, "the attack never got anywhere");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Attack {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[test]
+fn silent_strangers_hold_nobody_up() {
+    let scene = Scene::new();
+    let _attack = scene.silent_strangers();
+    scene.signs(3, "silent strangers");
+    scene.is_unmoved();
+}
+
+#[test]
+fn a_silent_peer_holds_nobody_up() {
+    let scene = Scene::new();
+    let _attack = scene.silent_peer();
+    scene.signs(3, "a silent peer");
+}
+
+#[test]
+fn pairing_strangers_hold_nobody_up_and_use_up_their_own_attempts() {
+    let scene = Scene::new();
+    let _attack = scene.pairing_strangers();
+    scene.signs(3, "pairing strangers");
+    scene.is_unmoved();
+}
+
+#[test]
+fn asking_strangers_hold_nobody_up_and_leave_no_trace_in_the_log() {
+    let scene = Scene::new();
+    let _attack = scene.asking_strangers(scene.asked_by_carol());
+    scene.signs(3, "asking strangers");
+    scene.is_unmoved();
+}
