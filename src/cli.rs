@@ -1,11 +1,13 @@
 //! The command line: parse, call, print. One file per command.
 
 pub mod args;
+pub mod config;
 pub mod digest;
 pub mod global;
 pub mod output;
 pub mod policy;
 pub mod public_key;
+pub mod qr;
 pub mod signature;
 mod sigstore;
 pub mod unlock;
@@ -13,7 +15,6 @@ pub mod unlock;
 mod bench;
 mod ceremony;
 mod complete;
-mod config;
 mod demo;
 mod discover;
 mod doctor;
@@ -28,7 +29,6 @@ mod log;
 mod manual;
 mod pair;
 mod peers;
-mod qr;
 mod refresh;
 mod relay;
 mod sign;
@@ -87,7 +87,8 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Keeps the memory of this process from core dumps and from other processes of the same user, and
 /// the descriptors that it was given, of which one may hold the passphrase, from programs that it
-/// starts. Where the system does not let it, the program still does its work.
+/// starts. Neither it nor they can gain privileges, as by sudo. Where the system does not let it, the
+/// program still does its work.
 fn harden() {
     close_fds::set_fds_cloexec(3, &[]);
     use rustix::process::{Resource, Rlimit, setrlimit};
@@ -96,6 +97,7 @@ fn harden() {
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        let _ = rustix::thread::set_no_new_privs(true);
     }
 }
 

@@ -25,6 +25,8 @@ pub mod report;
 #[cfg(feature = "cli")]
 pub mod run;
 #[cfg(feature = "cli")]
+pub mod sandbox;
+#[cfg(feature = "cli")]
 pub mod talk;
 #[cfg(feature = "cli")]
 pub mod token;

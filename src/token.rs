@@ -14,6 +14,7 @@ pub mod host;
 pub mod uri;
 
 mod client;
+mod confine;
 mod error;
 mod frame;
 mod modules;

@@ -31,6 +31,7 @@ mod file;
 #[cfg(test)]
 mod fixture;
 mod home;
+mod locked;
 mod reseal;
 mod seal;
 mod tag;
@@ -51,6 +52,7 @@ use file::{Durability, Writer};
 pub use home::Home;
 pub use keys::{Confirmed, KeyLock, KeyRecord, KeyState, PartyRecord};
 pub use ledger::Ledger;
+pub use locked::memory_can_be_locked;
 pub use log::{Chain, Entry, Log};
 pub use peers::{PeerRecord, Peers};
 pub use reseal::Resealed;

@@ -23,7 +23,7 @@ use crate::vault::{Home, Vault};
 /// The settings. All are optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Config {
+pub struct Config {
     /// A new device's name.
     pub(super) name: Option<String>,
     /// The relay to meet at.
@@ -41,7 +41,7 @@ pub(super) struct Config {
 
 impl Config {
     /// Reads the settings of the device in `home`; without a file there are none.
-    pub(super) fn load(home: &Home) -> Result<Self, Failure> {
+    pub fn load(home: &Home) -> Result<Self, Failure> {
         let path = home.config.join("config.toml");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,

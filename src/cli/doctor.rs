@@ -18,10 +18,11 @@ use crate::net::{mdns, tcp};
 use crate::report::{Code, Failure, here};
 use crate::run::clock;
 use crate::run::reach::PORT;
+use crate::sandbox;
 use crate::token::{TokenInfo, Tries};
 use crate::vault::{
     Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, Peers, TokenRecord, Unlock, Vault,
-    attempts, keys,
+    attempts, keys, memory_can_be_locked,
 };
 
 /// How something stands.
@@ -73,7 +74,7 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
     let (tokens, on_token) = tokens(global, &home);
     let mut checks = vec![device, permissions(&home), space(&home), chain(&home), tokens];
     checks.extend(known(&home, on_token.or(opened).as_ref()));
-    checks.extend([pairing(&home), clock_stands(&home), random()]);
+    checks.extend([pairing(&home), clock_stands(&home), random(), memory(), confinement()]);
     checks.push(multicast());
     let url = args.relay.as_ref().or(global.relay.as_ref());
     let network = block_on(async {
@@ -409,6 +410,33 @@ fn random() -> Check {
         ),
         (Err(failure), _) | (_, Err(failure)) => Check::of("random", failure),
     }
+}
+
+/// Whether an opened vault stays out of swap.
+fn memory() -> Check {
+    const NAME: &str = "memory";
+    if memory_can_be_locked() {
+        return Check::ok(NAME, "an opened vault is locked in memory");
+    }
+    Check::warn(
+        NAME,
+        "the system locks no memory for this user: an opened vault may reach swap",
+        "raise `ulimit -l`, or encrypt the swap",
+    )
+}
+
+/// Whether the kernel confines the relay and the modules of tokens.
+fn confinement() -> Check {
+    const NAME: &str = "sandbox";
+    let missing = sandbox::missing();
+    if missing.is_empty() {
+        return Check::ok(NAME, "Landlock and seccomp confine relays and the modules of tokens");
+    }
+    Check::warn(
+        NAME,
+        format!("this kernel has no {}", missing.join(" and no ")),
+        "relays and the modules of tokens run without it; a newer kernel has both",
+    )
 }
 
 /// Whether a multicast packet of this machine comes back to it.

@@ -36,7 +36,7 @@ pub(super) fn kind(path: &Path) -> Result<Kind, Failure> {
 ///
 /// # Errors
 /// The file cannot be written.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |why: String| {
         Failure::new(Code::Internal, format!("cannot write {}: {why}", path.display()))
     };
@@ -70,7 +70,7 @@ fn picture(code: &QrCode) -> GrayImage {
 ///
 /// # Errors
 /// `not_found` if there is no such file or no QR code in it, `usage` if it is no picture.
-pub(super) fn read(path: &Path) -> Result<String, Failure> {
+pub fn read(path: &Path) -> Result<String, Failure> {
     let name = path.display();
     let reader = ImageReader::open(path)
         .map_err(|why| Failure::new(Code::NotFound, format!("cannot read {name}: {why}")))?;

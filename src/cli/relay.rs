@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::cli::args::RelayArgs;
 use crate::cli::{Global, Output};
@@ -20,6 +22,7 @@ use crate::net::relay::status;
 use crate::progress::Event;
 use crate::report::{Code, Failure};
 use crate::run::clock;
+use crate::sandbox::{self, Files, Sockets, confine_calls, confine_files};
 use crate::ui::Screen;
 
 /// The port of a relay unless another is named.
@@ -37,12 +40,15 @@ struct Result_ {
 /// `cosign relay`
 pub(super) fn run_relay(global: &Global, args: RelayArgs) -> Result<Output, Failure> {
     let limits = limits(&args)?;
+    let tls = tls(&args)?;
+    // Threads are confined as whoever starts them.
+    confine_files(&reach(&args));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Code::Internal, format!("the runtime cannot start: {e}")))?;
     raise_file_limit();
-    runtime.block_on(serve(&global.screen, &args, limits))
+    runtime.block_on(serve(&global.screen, &args, tls, limits))
 }
 
 fn limits(args: &RelayArgs) -> Result<Limits, Failure> {
@@ -84,22 +90,44 @@ fn limits(args: &RelayArgs) -> Result<Limits, Failure> {
     })
 }
 
-async fn serve(screen: &Screen, args: &RelayArgs, limits: Limits) -> Result<Output, Failure> {
-    let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(certificates), Some(key)) => {
-            for path in [certificates, key] {
-                std::fs::metadata(path).map_err(|error| {
-                    Failure::new(Code::NotFound, format!("{}: {error}", path.display()))
-                })?;
-            }
-            Some(server::tls(certificates, key).map_err(|why| {
-                Failure::new(Code::Usage, why).hint(
-                    "--tls-cert takes the chain and --tls-key its unencrypted key, both in PEM",
-                )
-            })?)
-        }
-        _ => None,
+/// The certificates and their key, if there are any.
+fn tls(args: &RelayArgs) -> Result<Option<Arc<ServerConfig>>, Failure> {
+    let (Some(certificates), Some(key)) = (&args.tls_cert, &args.tls_key) else {
+        return Ok(None);
     };
+    for path in [certificates, key] {
+        std::fs::metadata(path).map_err(|error| {
+            Failure::new(Code::NotFound, format!("{}: {error}", path.display()))
+        })?;
+    }
+    let config = server::tls(certificates, key).map_err(|why| {
+        Failure::new(Code::Usage, why)
+            .hint("--tls-cert takes the chain and --tls-key its unencrypted key, both in PEM")
+    })?;
+    Ok(Some(config))
+}
+
+/// What a relay still reads once its certificates are read: the system's settings, and in a cluster
+/// what finding the servers and checking their certificates takes.
+fn reach(args: &RelayArgs) -> Files<PathBuf> {
+    let mut read: Vec<PathBuf> = SETTINGS.iter().map(PathBuf::from).collect();
+    if args.cluster.is_some() {
+        read.extend(LOOK_UPS.iter().map(PathBuf::from));
+        let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os);
+        read.extend(named.map(PathBuf::from));
+    }
+    Files { read, write: Vec::new() }
+}
+
+const SETTINGS: &[&str] = &["/proc", "/sys", "/usr/share/zoneinfo", "/etc/localtime"];
+const LOOK_UPS: &[&str] = &["/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/nscd"];
+
+async fn serve(
+    screen: &Screen,
+    args: &RelayArgs,
+    tls: Option<Arc<ServerConfig>>,
+    limits: Limits,
+) -> Result<Output, Failure> {
     let (mut terminated, mut pressed) =
         (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
     let place = endpoint("--bind", &args.bind, true)?;
@@ -123,10 +151,19 @@ async fn serve(screen: &Screen, args: &RelayArgs, limits: Limits) -> Result<Outp
         })?;
     }
     let listener = listen("--bind", place).await?;
+    let figures = match watched {
+        Some(place) => Some(listen("--metrics", place).await?),
+        None => None,
+    };
+    // A cluster's servers are looked up and connected to again when a connection breaks.
+    confine_calls(if args.cluster.is_some() { Sockets::Local } else { Sockets::Open });
+    let missing = sandbox::missing();
+    if !missing.is_empty() {
+        tell(screen, "unconfined", None, Some(format!("no {} here", missing.join(" and no "))));
+    }
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     tell(screen, "listening", None, Some(url(scheme, &listener)));
-    if let Some(place) = watched {
-        let listener = listen("--metrics", place).await?;
+    if let Some(listener) = figures {
         tell(screen, "metrics", None, Some(url("http", &listener)));
         tokio::spawn(status::serve(Arc::clone(&hub), listener));
     }

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::Trouble;
+use super::confine::confine;
 use super::frame::{self, Reply, Request};
 use crate::secret::Secret;
 
@@ -27,7 +28,12 @@ pub fn asked_for(argv: &[OsString]) -> Option<&Path> {
 
 /// Serves until standard input is closed.
 pub fn serve(module: &Path) -> ExitCode {
-    match answers().and_then(|out| answer(module, &requests(), out)) {
+    let served = answers().and_then(|out| {
+        // Before there is a second thread, and before any code of the module runs.
+        confine(module);
+        answer(module, &requests(), out)
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -10,6 +10,7 @@ use age::secrecy::{ExposeSecret, SecretString};
 use age::{DecryptError, Decryptor, Encryptor, IdentityFile};
 
 use super::error::Error;
+use super::locked::Locked;
 use crate::device::Label;
 use crate::secret::Secret;
 
@@ -31,7 +32,7 @@ pub(super) enum Unopened {
 /// The recipients are kept inside the sealed text, where nobody who cannot open the vault can add
 /// one of his own.
 pub(super) struct Keyring {
-    identity: age::x25519::Identity,
+    identity: Locked<age::x25519::Identity>,
     recovery: Vec<(String, Recipient)>,
 }
 
@@ -39,7 +40,7 @@ impl Keyring {
     /// A new identity with these recovery recipients.
     pub(super) fn generate(recovery: &[String]) -> Result<Self, Error> {
         Ok(Self {
-            identity: age::x25519::Identity::generate(),
+            identity: Locked::new(age::x25519::Identity::generate()),
             recovery: recovery
                 .iter()
                 .map(|text| parse_recipient(text))
@@ -49,7 +50,7 @@ impl Keyring {
 
     /// An age identity file: a comment for each recovery recipient, then the identity.
     pub(super) fn to_text(&self) -> Secret<String> {
-        let identity = self.identity.to_string();
+        let identity = self.identity.expose().to_string();
         let length = self.recovery.iter().map(|(text, _)| text.len() + RECOVERY.len() + 1);
         Secret::made(|text: &mut String| {
             // One allocation: growing would leave parts of the secret behind.
@@ -71,7 +72,7 @@ impl Keyring {
             recovery.push(parse_recipient(recipient).ok()?);
             line = lines.next()?;
         }
-        let identity = line.parse().ok()?;
+        let identity = Locked::new(line.parse().ok()?);
         lines.next().is_none().then_some(Self { identity, recovery })
     }
 
@@ -82,7 +83,7 @@ impl Keyring {
 
     /// Seals to the vault's identity and all recovery recipients.
     pub(super) fn seal(&self, content: &[u8]) -> io::Result<Vec<u8>> {
-        let own = self.identity.to_public();
+        let own = self.identity.expose().to_public();
         let recovery = self.recovery.iter().map(|(_, recipient)| recipient.as_ref() as _);
         seal_to(std::iter::once(&own as &dyn age::Recipient).chain(recovery), content)
     }
@@ -98,7 +99,7 @@ impl Keyring {
 
     /// Opens what [`Keyring::seal`] sealed.
     pub(super) fn open(&self, sealed: &[u8]) -> Result<Secret<Vec<u8>>, Unopened> {
-        open_with(std::iter::once(&self.identity as _), sealed)
+        open_with(std::iter::once(self.identity.expose() as _), sealed)
     }
 }
 

@@ -305,6 +305,18 @@ fn sigterm_says_goodbye_to_everybody_and_ends_with_0() {
 }
 
 #[test]
+fn every_thread_of_a_relay_is_confined() {
+    let (_nats, cluster) = nats();
+    for flags in [&[][..], &["--metrics", "0"], &["--cluster", &cluster]] {
+        let relay = Relay::start(flags);
+        for (field, value) in [("Seccomp", "2"), ("NoNewPrivs", "1")] {
+            let found = relay.running.statuses(field);
+            assert!(found.len() > 1 && found.iter().all(|f| f == value), "{field}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn logs_name_no_rooms() {
     let mut relay = Relay::start(&["-v"]);
     run(async {

@@ -183,7 +183,7 @@ fn all_tokens_that_match_are_listed() {
 fn a_module_gets_no_descriptor_with_a_secret() {
     let mut alice = Holder::new("alice");
     alice.through_stub();
-    let open = alice.path("open");
+    let open = alice.path("stub/open");
     alice.misbehave(&[("STUB_FDS", arg(&open))]);
     let flags =
         ["--token", TOKEN, "--recovery-passphrase", "--passphrase-fd", "5", "--pin-fd", "6"];
@@ -197,6 +197,28 @@ fn a_module_gets_no_descriptor_with_a_secret() {
     let open = std::fs::read_to_string(open).unwrap();
     assert!(open.contains("pipe:"), "{open}");
     assert!(!open.contains("/passphrase") && !open.contains("/pin"), "{open}");
+}
+
+#[test]
+fn a_module_reaches_neither_the_users_files_nor_other_programs() {
+    let mut alice = Holder::new("alice");
+    alice.through_stub();
+    let tried = alice.path("stub/tried");
+    let (secret, plant) = (alice.write("secret", "a secret"), alice.path("planted"));
+    alice.misbehave(&[
+        ("STUB_TRY", arg(&tried)),
+        ("STUB_SECRET", arg(&secret)),
+        ("STUB_PLANT", arg(&plant)),
+    ]);
+    alice.run(["init", "--name", "alice", "--token", TOKEN]).succeeds();
+    let tried = std::fs::read_to_string(tried).unwrap();
+    let expected =
+        ["settings 1", "network 1", "secret 0", "plant 0", "packets 0", "trace 0", "start 0"];
+    assert_eq!(tried.lines().collect::<Vec<_>>(), expected);
+    assert!(!plant.exists());
+    // The probe itself can: without the confinement it would have told so.
+    let mut free = std::process::Command::new("cat");
+    assert!(free.arg(&secret).status().unwrap().success());
 }
 
 #[test]

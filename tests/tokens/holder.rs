@@ -75,15 +75,25 @@ impl Holder {
     /// From now on everything goes through the module that misbehaves.
     pub(crate) fn through_stub(&mut self) {
         self.env.push(("STUB_REAL".into(), softhsm().display().to_string()));
-        self.env.push(("STUB_LOG".into(), self.path("calls").display().to_string()));
+        // A folder that a variable about HSMs names is one that modules may write to.
+        std::fs::create_dir(self.path("stub")).unwrap();
+        self.env.push(("STUB_HSM".into(), self.path("stub").display().to_string()));
+        self.env.push(("STUB_LOG".into(), self.path("stub/calls").display().to_string()));
         self.module = stub();
     }
 
     /// How the module misbehaves from now on.
     pub(crate) fn misbehave(&mut self, how: &[(&str, &str)]) {
         self.env.retain(|(name, _)| {
-            let how =
-                ["STUB_FAIL", "STUB_FLAGS", "STUB_LABEL", "STUB_WHEN", "STUB_AFTER", "STUB_FDS"];
+            let how = [
+                "STUB_FAIL",
+                "STUB_FLAGS",
+                "STUB_LABEL",
+                "STUB_WHEN",
+                "STUB_AFTER",
+                "STUB_FDS",
+                "STUB_TRY",
+            ];
             !how.contains(&name.as_str())
         });
         self.env.extend(how.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -91,8 +101,8 @@ impl Holder {
 
     /// The functions of the module that were called since this was asked last.
     pub(crate) fn calls(&self) -> Vec<String> {
-        let calls = std::fs::read_to_string(self.path("calls")).unwrap_or_default();
-        let _ = std::fs::remove_file(self.path("calls"));
+        let calls = std::fs::read_to_string(self.path("stub/calls")).unwrap_or_default();
+        let _ = std::fs::remove_file(self.path("stub/calls"));
         calls.lines().map(str::to_owned).collect()
     }
 

@@ -10,16 +10,23 @@
  * STUB_LABEL  every token's label
  * STUB_KILL   a number: before this many-th call that opens, closes, makes, destroys or derives
  *             something, the process that asked for it is killed
+ * STUB_TRY    a file: what this process may do when the module is loaded, a line each; STUB_SECRET
+ *             is a file that it tries to read, STUB_PLANT one that it tries to make
  * STUB_LOG    a file: the name of every function that is called, a line each
  *
  * All arguments of PKCS#11 functions are integers or pointers, so one type of wrapper with the
  * largest number of arguments does for all of them.
  */
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef unsigned long word;
@@ -69,6 +76,33 @@ static void strike(const char *name) {
     const char *when = getenv("STUB_KILL");
     for (unsigned i = 0; when && i < sizeof steps / sizeof *steps; i++)
         if (strcmp(name, steps[i]) == 0 && ++count == atoi(when)) kill(getppid(), SIGKILL);
+}
+
+/* Whether a program can be started. */
+static int starts(void) {
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+/* Tries what no module has to do, and some that it has. */
+static void try_all(void) {
+    const char *path = getenv("STUB_TRY");
+    const char *secret = getenv("STUB_SECRET"), *plant = getenv("STUB_PLANT");
+    FILE *out = path ? fopen(path, "w") : NULL;
+    if (!out) return;
+    fprintf(out, "settings %d\n", open("/etc/passwd", O_RDONLY) >= 0);
+    fprintf(out, "network %d\n", socket(AF_INET, SOCK_STREAM, 0) >= 0);
+    fprintf(out, "secret %d\n", secret && open(secret, O_RDONLY) >= 0);
+    fprintf(out, "plant %d\n", plant && open(plant, O_WRONLY | O_CREAT, 0600) >= 0);
+    fprintf(out, "packets %d\n", socket(AF_PACKET, SOCK_RAW, 0) >= 0);
+    fprintf(out, "trace %d\n", ptrace(PTRACE_ATTACH, getppid(), 0, 0) == 0);
+    fprintf(out, "start %d\n", starts());
+    fclose(out);
 }
 
 /* Tells what is open. */
@@ -123,6 +157,7 @@ word C_GetFunctionList(struct list **list) {
     printf("this module talks on standard output\n");
     fflush(stdout);
     tell();
+    try_all();
     void *library = dlopen(getenv("STUB_REAL"), RTLD_NOW);
     word (*get)(struct list **) = library ? dlsym(library, "C_GetFunctionList") : NULL;
     if (!get || get(&real) != 0) return 5;

@@ -241,6 +241,24 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Its limits, as the kernel tells them.
+    #[allow(dead_code, reason = "not all test programs look at it")]
+    pub(crate) fn limits(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap()
+    }
+
+    /// What the kernel says of a field of each of its threads, such as `Seccomp`.
+    #[allow(dead_code, reason = "not all test programs look at it")]
+    pub(crate) fn statuses(&self, field: &str) -> Vec<String> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let of = |thread: std::fs::DirEntry| {
+            let status = std::fs::read_to_string(thread.path().join("status")).unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+            line.unwrap().trim().to_owned()
+        };
+        threads.map(|thread| of(thread.unwrap())).collect()
+    }
+
     #[allow(dead_code, reason = "not all test programs kill at a certain moment")]
     pub(crate) fn is_over(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

@@ -16,7 +16,7 @@ use k256::Scalar;
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 
-use crate::device::{Device, Listener, two_with_key};
+use crate::device::{Device, Listener, two, two_with_key};
 use crate::insider::{
     ask, block_on, call, enter, hello, note_session, only_key, opened, port, proposal, sit_down,
     soon, start, take_part, until_closed,
@@ -441,4 +441,20 @@ fn a_request_that_is_withdrawn_after_the_yes_uses_nothing_up() {
     let to = listener.address();
     let ended = alice.run(["sign", &fresh_digest(), "--with", "bob", "--peer", &to]);
     ended.fails(9, "bob");
+}
+
+/// What is opened is not swapped, not dumped, and of no use to programs that it starts.
+#[test]
+fn an_opened_vault_is_locked_in_memory_and_its_process_gains_no_privileges() {
+    let (alice, bob) = two();
+    let listener = bob.serve(&[&alice]);
+    let all = |field: &str, right: &dyn Fn(&str) -> bool| {
+        let found = listener.statuses(field);
+        assert!(!found.is_empty() && found.iter().all(|f| right(f)), "{field}: {found:?}");
+    };
+    all("VmLck", &|size| size != "0 kB");
+    all("NoNewPrivs", &|set| set == "1");
+    let limits = listener.limits();
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(cores.split_whitespace().nth_back(1), Some("0"), "{cores}");
 }

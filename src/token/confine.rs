@@ -1,0 +1,142 @@
+//! What the process that holds a module may reach (docs/tokens.md §4).
+//!
+//! Modules are of many kinds, so this is wide where they need it: they read the system's libraries
+//! and settings, speak to readers and to network modules, and write where tokens live. The user's
+//! other files are none of their business, and neither are other programs.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::client::program;
+use crate::sandbox::{Files, Sockets, confine_calls, confine_files};
+
+/// Confines this process before `module` is loaded.
+pub(super) fn confine(module: &Path) {
+    confine_files(&reach(module));
+    confine_calls(Sockets::Local);
+}
+
+fn reach(module: &Path) -> Files<PathBuf> {
+    let paths = |fixed: &[&str]| fixed.iter().map(PathBuf::from).collect::<Vec<_>>();
+    let mut files = Files { read: paths(SYSTEM), write: paths(DEVICES_AND_TOKENS) };
+    // A link is followed before it is judged, so both its place and its end count.
+    let folders = [module.parent().map(Path::to_owned), resolved_folder(module)];
+    files.read.extend(folders.into_iter().flatten());
+    // With which a module for another kind of machine is compared.
+    files.read.extend(program());
+    let libraries = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    files.read.extend(env::split_paths(&libraries).filter(|path| path.is_absolute()));
+    if let Some(home) = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()) {
+        files.read.extend(SETTINGS.iter().map(|place| home.join(place)));
+        files.write.extend(TOKENS.iter().map(|place| home.join(place)));
+    }
+    for path in named() {
+        if path.is_dir() { &mut files.write } else { &mut files.read }.push(path);
+    }
+    let folders: Vec<PathBuf> = files.read.iter().filter_map(|file| token_folder(file)).collect();
+    files.write.extend(folders);
+    files
+}
+
+fn resolved_folder(module: &Path) -> Option<PathBuf> {
+    fs::canonicalize(module).ok()?.parent().map(Path::to_owned)
+}
+
+/// Files and folders that variables name which are about tokens, such as `SOFTHSM2_CONF`.
+fn named() -> impl Iterator<Item = PathBuf> {
+    let about = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        ["PKCS11", "P11", "HSM", "OPENSC"].iter().any(|word| name.contains(word))
+    };
+    let named = env::vars_os().filter(move |(name, _)| about(name)).map(|(_, value)| value.into());
+    named.filter(|path: &PathBuf| path.is_absolute())
+}
+
+/// Where SoftHSM2 keeps its tokens, if `settings` are its settings or hold them.
+fn token_folder(settings: &Path) -> Option<PathBuf> {
+    const NAME: &str = "softhsm2.conf";
+    let file = if settings.is_dir() { settings.join(NAME) } else { settings.to_owned() };
+    if file.metadata().ok()?.len() > LONGEST_SETTINGS {
+        return None;
+    }
+    let text = fs::read_to_string(file).ok()?;
+    let value = text.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == "directories.tokendir").then_some(value.trim())
+    });
+    value.map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
+
+const LONGEST_SETTINGS: u64 = 64 << 10;
+
+/// Libraries and settings of the system, and what tells of devices.
+const SYSTEM: &[&str] = &[
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt",
+    "/nix",
+    "/gnu",
+    "/snap",
+    "/etc",
+    "/etc/softhsm",
+    "/proc",
+    "/sys",
+    "/run/udev",
+    "/run/pcscd",
+    "/run/systemd/resolve",
+];
+
+/// Devices, and where the system's own tokens are.
+const DEVICES_AND_TOKENS: &[&str] = &[
+    "/dev",
+    "/run/lock",
+    "/run/opencryptoki",
+    "/var/lib/softhsm",
+    "/var/lib/opencryptoki",
+    "/var/lib/tpm2_pkcs11",
+];
+
+/// The same below the user's home.
+const SETTINGS: &[&str] = &[".config/softhsm2", ".config/opensc", ".config/pkcs11", ".eid"];
+const TOKENS: &[&str] = &[".cache/opensc", ".tpm2_pkcs11", ".pki", ".softhsm2"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_lie_where_softhsm_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = dir.path().join(name);
+            fs::write(&file, text).unwrap();
+            file
+        };
+        let file = write("softhsm2.conf", "# x\ndirectories.tokendir =  /a b/tokens \nlog = 1\n");
+        let there = Some(PathBuf::from("/a b/tokens"));
+        assert_eq!(token_folder(&file), there);
+        assert_eq!(token_folder(dir.path()), there);
+        for other in ["", "directories.tokendir", "directories.tokendir = relative", "= /x"] {
+            assert_eq!(token_folder(&write("other", other)), None, "{other}");
+        }
+        assert_eq!(token_folder(&dir.path().join("absent")), None);
+    }
+
+    #[test]
+    fn a_module_does_not_reach_the_users_files() {
+        let files = reach(Path::new("/somewhere/else/module.so"));
+        let home = PathBuf::from(env::var_os("HOME").unwrap());
+        let covers = |place: &PathBuf, path: &Path| path.starts_with(place);
+        for secret in [".ssh/id_ed25519", ".local/share/cosign/vault.json", ".bashrc"] {
+            let secret = home.join(secret);
+            assert!(!files.read.iter().chain(&files.write).any(|place| covers(place, &secret)));
+        }
+        assert!(files.read.contains(&PathBuf::from("/somewhere/else")));
+        assert!(!files.write.iter().any(|place| covers(place, Path::new("/etc/passwd"))));
+    }
+}
