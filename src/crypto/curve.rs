@@ -2,7 +2,8 @@
 
 use k256::elliptic_curve::group::prime::PrimeCurveAffine;
 use k256::elliptic_curve::hash2curve::{ExpandMsgXmd, GroupDigest};
-use k256::elliptic_curve::sec1::{EncodedPoint, FromEncodedPoint, ToEncodedPoint};
+use k256::elliptic_curve::point::AffineCoordinates;
+use k256::elliptic_curve::sec1::{EncodedPoint, FromEncodedPoint};
 use k256::elliptic_curve::{BatchNormalize, PrimeField};
 use k256::{AffinePoint, ProjectivePoint, Scalar, Secp256k1};
 use sha2::Sha256;
@@ -32,11 +33,18 @@ pub fn decode_point(bytes: &[u8]) -> Result<AffinePoint, InvalidPoint> {
 }
 
 /// Encodes a point; `None` for the identity, which has no encoding.
+///
+/// Points may be secret here. `k256`'s own encoding branches on the first byte, and so on whether y is
+/// odd.
 pub fn encode_point(point: &AffinePoint) -> Option<[u8; POINT]> {
     if bool::from(point.is_identity()) {
         return None;
     }
-    point.to_encoded_point(true).as_bytes().try_into().ok()
+    let mut encoded = [0; POINT];
+    let [first, x @ ..] = &mut encoded;
+    *first = 2 + point.y_is_odd().unwrap_u8();
+    x.copy_from_slice(&point.x());
+    Some(encoded)
 }
 
 /// Affine coordinates of many points with one field inversion; `None` if one of them is the
@@ -123,6 +131,18 @@ mod tests {
             assert_eq!(decode_point(&bad), Err(InvalidPoint), "{prefix}");
         }
         assert_eq!(encode_point(&AffinePoint::IDENTITY), None);
+    }
+
+    #[test]
+    fn a_point_is_encoded_as_others_encode_it() {
+        use k256::elliptic_curve::sec1::ToEncodedPoint;
+
+        let mut point = ProjectivePoint::GENERATOR;
+        for _ in 0..64 {
+            point += ProjectivePoint::GENERATOR;
+            let point = point.to_affine();
+            assert_eq!(encode_point(&point).unwrap(), point.to_encoded_point(true).as_bytes());
+        }
     }
 
     #[test]

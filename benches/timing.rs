@@ -1,0 +1,101 @@
+//! Whether times tell secrets: Welch's t-test between a fixed and a random secret, as dudect does.
+//!
+//! The extension's check with `Delta`, the multiplication with `beta`. In both, the message is wrong
+//! for either class, so that the public verdict is the same. |t| above 10 is a leak or a disturbed
+//! machine: repeat it on an idle one. `tests/ct` looks for causes and is exact; this looks for effects.
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark that prints")]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use cosign::crypto::mul;
+use cosign::crypto::ot::extension;
+use cosign::crypto::ot::tree::{ReceiverTrees, SenderTrees};
+use cosign::crypto::seed::SessionSeed;
+
+const SESSION: [u8; 32] = [1; 32];
+const NONCE: [u8; 32] = [2; 32];
+/// Measurements of both classes together.
+const RUNS: u32 = 20_000;
+/// The slowest of these are the machine's, not the program's.
+const KEPT: f64 = 0.9;
+
+fn main() {
+    // `cargo test --benches` only wants to see it run.
+    let runs = if std::env::args().any(|argument| argument == "--test") { 200 } else { RUNS };
+    report(
+        "extension check, Delta",
+        &measured(runs, trees, |trees| {
+            assert!(
+                extension::check(&SESSION, &trees, black_box(&[3; extension::MESSAGE])).is_err()
+            );
+        }),
+    );
+    report(
+        "multiplication, beta",
+        &measured(runs, extended, |extended| {
+            let refused = mul::receive(&SESSION, &NONCE, &extended, black_box(&[5; mul::MESSAGE]));
+            assert!(refused.is_err());
+        }),
+    );
+}
+
+/// A's trees with holes that follow from `secret`; the leaves are the same for all.
+fn trees(secret: u32) -> ReceiverTrees {
+    let mut stored = vec![7; 32 + 16_384];
+    let holes: [u8; 32] = seed(secret).bytes("holes");
+    let (first, leaves) = stored.split_at_mut(32);
+    for (tree, (hole, drawn)) in first.iter_mut().zip(holes).enumerate() {
+        *hole = drawn & 15;
+        let start = (tree * 16 + usize::from(*hole)) * 32;
+        leaves.get_mut(start..start + 32).expect("a leaf").fill(0);
+    }
+    ReceiverTrees::from_bytes(&stored).expect("trees")
+}
+
+/// B's half of an extension with choices that follow from `secret`.
+fn extended(secret: u32) -> extension::Extended {
+    let trees = SenderTrees::from_bytes(&[7; 16_384]).expect("trees");
+    extension::extend(&SESSION, &trees, &seed(secret), 1).0
+}
+
+fn seed(secret: u32) -> SessionSeed {
+    let mut bytes = [9; 32];
+    bytes[..4].copy_from_slice(&secret.to_be_bytes());
+    SessionSeed::from_bytes(bytes)
+}
+
+/// Nanoseconds with the fixed and with random secrets, in an order that does not follow the time. Both
+/// classes are made anew for each run, in the same way.
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
+fn measured<T>(runs: u32, make: impl Fn(u32) -> T, run: impl Fn(T)) -> [Vec<f64>; 2] {
+    let order: Vec<u8> = {
+        let mut bytes = vec![0; runs as usize];
+        seed(0xffff_ffff).fill("order", &mut bytes);
+        bytes
+    };
+    let mut times = [Vec::new(), Vec::new()];
+    for (number, order) in (1..).zip(order) {
+        let class = usize::from(order & 1);
+        let secret = make(if class == 0 { 0 } else { number });
+        let begun = Instant::now();
+        run(secret);
+        times[class].push(begun.elapsed().as_nanos() as f64);
+    }
+    times
+}
+
+fn report(what: &str, times: &[Vec<f64>; 2]) {
+    let mut all: Vec<f64> = times.concat();
+    all.sort_by(f64::total_cmp);
+    let limit = all[(all.len() as f64 * KEPT) as usize];
+    let [fixed, random] = [0, 1].map(|class: usize| {
+        let kept: Vec<f64> = times[class].iter().copied().filter(|time| *time <= limit).collect();
+        let count = kept.len() as f64;
+        let mean = kept.iter().sum::<f64>() / count;
+        let variance = kept.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        (mean, variance / count)
+    });
+    let t = (fixed.0 - random.0) / (fixed.1 + random.1).sqrt();
+    println!("{what}: fixed {:.1} us, random {:.1} us, t = {t:.1}", fixed.0 / 1e3, random.0 / 1e3);
+}
