@@ -60,7 +60,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn is_marked(locked: &Locked<[u8; 32]>) -> bool {
         let place = (&raw const *locked.page).addr();
-        let number = |hex| usize::from_str_radix(hex, 16).ok();
+        let number = |hex: &str| usize::from_str_radix(hex, 16).ok();
         let range = |line: &str| {
             let (start, end) = line.split_once(' ')?.0.split_once('-')?;
             Some(number(start)?..number(end)?)
