@@ -698,6 +698,15 @@ pub fn rolled_back_there(name: &str, key: &str) -> Failure {
     ))
 }
 
+/// The key `name` is not what it was when its owner said yes.
+pub fn changed_meanwhile(name: &str) -> Failure {
+    Failure::new(
+        Code::Aborted,
+        format!("the key {name:?} was changed here while the others were awaited"),
+    )
+    .hint("nothing was spent; it is safe to try again")
+}
+
 /// A derivation path that leads nowhere.
 pub fn bad_path() -> Failure {
     Failure::new(Code::Usage, "the path does not lead to a key")

@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// How long a request waits while another one is on the screen.
 const TURN: Duration = Duration::from_secs(15);
 
+/// How long a requester to whom everybody has said yes may take to start.
+const START: Duration = Duration::from_secs(15);
+
 /// Everybody has agreed and is linked to everybody else.
 #[derive(Debug)]
 pub struct Convened {
@@ -244,8 +247,11 @@ pub async fn attend(
     say(&mut link, &Message::Accept { nonce, held: offer })
         .await
         .map_err(|e| report::link(name.as_str(), &e))?;
+    // A requester that awaits nobody else starts at once.
+    let others = proposal.signers.len() > 2;
+    let start_within = if others { patience.saturating_add(START) } else { START };
     let start = tokio::select! {
-        start = hear(&mut link, node.until(patience.max(ANSWER))) => start,
+        start = hear(&mut link, node.until(start_within)) => start,
         () = node.interrupted() => return Err(leave(link, &name).await),
     };
     let agreed = match start {
@@ -254,6 +260,10 @@ pub async fn attend(
         Ok(_) => return Err(report::nonsense(name.as_str())),
         Err(LinkError::Closed | LinkError::Lost | LinkError::Io(_)) => {
             return Err(report::withdrawn(name.as_str()));
+        }
+        Err(LinkError::TimedOut) => {
+            decline(link, &name, Reason::TimedOut).await;
+            return Err(report::slow(name.as_str(), "start"));
         }
         Err(error) => return Err(report::link(name.as_str(), &error)),
     };

@@ -20,7 +20,7 @@ use crate::run::table::Table;
 use crate::run::{Node, ROUND, clock, confirmations, records, view_of};
 use crate::secret::Secret;
 use crate::talk::{Held, Hex, Kind, Proposal, Reason};
-use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, Vault};
+use crate::vault::{Entry, KeyRecord, KeyState, Ledger, PartyRecord, Vault};
 
 /// A key that every party holds a share of.
 #[derive(Clone, Debug)]
@@ -117,7 +117,6 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
 /// # Errors
 /// A party cannot be reached or has no share; a pending key stays pending.
 pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Failure> {
-    let lock = records::hold(&node.home, name).await?;
     let record = newest(node, name)?;
     let everybody: BTreeSet<u8> =
         record.parties.iter().map(|p| p.index).filter(|index| *index != record.me).collect();
@@ -145,7 +144,7 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
                 _ => failure,
             });
         }
-        confirmations::settle(node, name)?;
+        settle(node, name).await?;
         let newest = newest(node, name)?;
         if newest.state == KeyState::Active {
             return Ok(newest);
@@ -164,7 +163,6 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
         Err(report::unconfirmed(name, &named(node, &newest, &missing), signs))
     }
     .await;
-    drop(lock);
     conclude(node, &proposal, &me, &view, result)
 }
 
@@ -267,23 +265,24 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
     let public_key = known.as_ref().map_or(String::new(), |record| hex(&record.public_key));
     let view = view_of(node, &proposal, &requester, &public_key, &key);
     let result = async {
-        let lock = match records::hold(&node.home, &key).await {
-            Ok(lock) => lock,
-            Err(failure) => {
-                decline(link, &name, records::unusable(&failure)).await;
-                return Err(failure);
-            }
-        };
         match known {
             None => {
                 let convened =
                     attend(node, link, &proposal, &view, Vec::new(), Ask::Approval).await?;
+                let free = async {
+                    let lock = records::hold(&node.home, &key).await?;
+                    match records::find(&node.home, &key)? {
+                        None => Ok(lock),
+                        Some(_) => Err(report::changed_meanwhile(&key)),
+                    }
+                };
+                let (lock, convened) = seated(convened, free).await?;
                 let made = make(node, &key, &proposal, convened).await;
                 drop(lock);
                 made
             }
             Some(record) if proposal.kind == Kind::Resume => {
-                confirm(node, link, &proposal, &view, &record, lock).await
+                confirm(node, link, &proposal, &view, &record).await
             }
             Some(record) => {
                 let open = match HeldKey::open(node, &record.name) {
@@ -303,13 +302,38 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
                 }
                 let ask = if open.has_bans() { Ask::Pardon } else { Ask::Approval };
                 let convened = attend(node, link, &proposal, &view, offer, ask).await?;
-                let open = open.choose(&convened.epoch, lock)?;
+                let epoch = convened.epoch;
+                let same = async {
+                    let lock = records::hold(&node.home, &record.name).await?;
+                    let open = HeldKey::open(node, &record.name)?;
+                    let offers = open.common(&proposal);
+                    if open.is_full() || !offers.iter().any(|h| h.epoch == epoch) {
+                        return Err(report::changed_meanwhile(&record.name));
+                    }
+                    open.choose(&epoch, lock)
+                };
+                let (open, convened) = seated(convened, same).await?;
                 renew(node, &open, convened).await
             }
         }
     }
     .await;
     conclude(node, &proposal, &requester, &view, result)
+}
+
+/// What is `taken` now that everybody has started: it was anybody's until then. Where it cannot be had, the
+/// others are let go.
+async fn seated<T>(
+    convened: Convened,
+    taken: impl Future<Output = Result<T, Failure>>,
+) -> Result<(T, Convened), Failure> {
+    match taken.await {
+        Ok(taken) => Ok((taken, convened)),
+        Err(failure) => {
+            convened.table.abort().await;
+            Err(failure)
+        }
+    }
 }
 
 /// Whether this device can take part: the record of the key it is about, if there is one.
@@ -483,7 +507,6 @@ async fn confirm(
     proposal: &Proposal,
     view: &RequestView,
     record: &KeyRecord,
-    _lock: KeyLock,
 ) -> Result<KeyRecord, Failure> {
     let mine = held(node, &record.name)?;
     let is_theirs = |held: &Held| proposal.epochs.iter().any(|other| other.epoch == held.epoch);
@@ -495,9 +518,19 @@ async fn confirm(
     let Convened { mut table, .. } =
         attend(node, link, proposal, view, offer, Ask::Nothing).await?;
     let exchanged = confirmations::exchange(node, &record.name, &mut table).await;
-    let settled = confirmations::settle(node, &record.name);
+    // Until here nothing was changed but what is kept of the others' words.
+    let settled = settle(node, &record.name).await;
     part_after(node, exchanged.and(settled), table).await?;
     newest(node, &record.name)
+}
+
+/// Takes what is confirmed into use. The key is held only where there is something to finish.
+async fn settle(node: &Node, name: &str) -> Result<(), Failure> {
+    if newest(node, name)?.state == KeyState::Active {
+        return Ok(());
+    }
+    let _lock = records::hold(&node.home, name).await?;
+    confirmations::settle(node, name)
 }
 
 /// Says goodbye after an exchange of confirmations, which no lost goodbye undoes.

@@ -155,8 +155,8 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
         return Err(failure);
     }
     let result = async {
-        let (lock, key) = match take(node, &record.name).await {
-            Ok(taken) => taken,
+        let key = match HeldKey::open(node, &record.name) {
+            Ok(key) => key,
             Err(failure) => {
                 decline(link, &name, records::unusable(&failure)).await;
                 return Err(failure);
@@ -176,7 +176,13 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
         };
         let view = view_of(node, &proposal, &requester, &hex(&child.public_key), &child.name);
         let convened = attend(node, link, &proposal, &view, offer, Ask::Approval).await?;
-        let key = key.choose(&convened.epoch, lock)?;
+        let key = match begin(node, &record.name, &proposal, &convened.epoch).await {
+            Ok(key) => key,
+            Err(failure) => {
+                convened.table.abort().await;
+                return Err(failure);
+            }
+        };
         let signature = perform(node, key, &child, &proposal, convened).await?;
         Ok((view, child.public_key, signature))
     }
@@ -188,6 +194,22 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
 async fn take(node: &Node, name: &str) -> Result<(KeyLock, HeldKey), Failure> {
     let lock = records::hold(&node.home, name).await?;
     Ok((lock, HeldKey::open(node, name)?))
+}
+
+/// The key, now that everybody has started. It was anybody's while its owner was asked and the others were
+/// awaited, so what was offered then is looked at again.
+async fn begin(
+    node: &Node,
+    name: &str,
+    proposal: &Proposal,
+    epoch: &Hex<32>,
+) -> Result<OpenKey, Failure> {
+    let (lock, key) = take(node, name).await?;
+    let offer = key.answer(proposal).unwrap_or_default();
+    if !offer.iter().any(|held| held.epoch == *epoch) {
+        return Err(report::changed_meanwhile(name));
+    }
+    key.choose(epoch, lock)
 }
 
 /// The key that signs: the one at the end of the request's path. Approvers see its public key, and

@@ -57,14 +57,15 @@ fn a_device_is_available_then_ready_then_offline() {
 
 /// Others that announce themselves under `id`, some of whom answer as devices of their own, some of whom
 /// take a connection and say nothing, and some of whom are not there.
-struct Impostors {
-    _adverts: Vec<Advert>,
+pub(crate) struct Impostors {
+    adverts: Vec<Advert>,
+    status: Status,
     _silent: Vec<std::net::TcpListener>,
     _others: Vec<Listener>,
 }
 
 impl Impostors {
-    fn of(id: &str, others: &[&Device]) -> Self {
+    pub(crate) fn of(id: &str, others: &[&Device]) -> Self {
         let place = ["--interface", "lo"];
         let others: Vec<Listener> = others
             .iter()
@@ -86,7 +87,19 @@ impl Impostors {
                 Advert::start(info, Some("lo")).unwrap()
             })
             .collect();
-        Self { _adverts: adverts, _silent: silent, _others: others }
+        Self { adverts, status: Status::Available, _silent: silent, _others: others }
+    }
+
+    /// Says something new in every announcement.
+    pub(crate) fn announce_again(&mut self) {
+        self.status = match self.status {
+            Status::Busy => Status::Available,
+            Status::Available | Status::Ready => Status::Busy,
+        };
+        for advert in &mut self.adverts {
+            // Faster than they can be sent, some are not.
+            let _ = advert.set_status(self.status);
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //! made all the while.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cosign::device::Label;
@@ -13,10 +13,11 @@ use cosign::protocol::pair::{EXPORTER, Requester, Side};
 use cosign::run::Node;
 use cosign::run::reach::{hear, say};
 use cosign::secret::Secret;
-use cosign::talk::{Hex, Message, Proposal, Reason, VERSION, Want};
+use cosign::talk::{Hex, Kind, Message, Proposal, Reason, VERSION, Want};
 use cosign::vault::{Home, Log, attempts, strangers};
 
 use crate::device::{Device, PATIENCE, introduce};
+use crate::discovery::Impostors;
 use crate::insider::{hello, only_key, opened, proposal, soon, until_closed};
 use crate::signing::fresh_digest;
 use crate::terminal::Terminal;
@@ -107,6 +108,28 @@ impl Scene {
         })
     }
 
+    /// Carol, who asks for this, hears a yes and never starts.
+    fn never_starts(&self, asked: Proposal) -> Attack {
+        let (carol, address) = (Arc::clone(&self.carol), self.address.clone());
+        Attack::begin(4, move |hits| {
+            let (carol, address, asked) = (Arc::clone(&carol), address.clone(), asked.clone());
+            async move {
+                let mut link = reach(&carol.tls, &address).await?;
+                say(&mut link, &hello(VERSION, Want::Ceremony)).await.ok()?;
+                let Message::Welcome { .. } = hear(&mut link, soon()).await.ok()? else {
+                    return None;
+                };
+                say(&mut link, &Message::Propose(Box::new(asked))).await.ok()?;
+                let Message::Accept { .. } = hear(&mut link, soon()).await.ok()? else {
+                    return None;
+                };
+                hits.fetch_add(1, Ordering::Relaxed);
+                until_closed(link).await;
+                Some(())
+            }
+        })
+    }
+
     /// Strangers who go as far as a pairing goes without a person.
     fn pairing_strangers(&self) -> Attack {
         let address = self.address.clone();
@@ -157,6 +180,33 @@ impl Scene {
                 Some(())
             }
         })
+    }
+
+    /// Others who announce themselves under Bob's id, over and over.
+    fn impostors(&self, others: &[&Device]) -> Attack {
+        let impostors = Impostors::of(&self.bob.fingerprint()[..16], others);
+        let impostors = Arc::new(Mutex::new(impostors));
+        Attack::begin(1, move |hits| {
+            let impostors = Arc::clone(&impostors);
+            async move {
+                impostors.lock().unwrap().announce_again();
+                hits.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Some(())
+            }
+        })
+    }
+
+    /// What Carol would finish that is finished.
+    fn finished_already(&self) -> Proposal {
+        let record = only_key(&self.carol);
+        Proposal {
+            kind: Kind::Resume,
+            signers: record.parties.iter().map(|party| party.index).collect(),
+            digest: Hex([0; 32]),
+            purpose: Label::default(),
+            ..self.asked_by_carol()
+        }
     }
 
     /// Strangers left nothing in the log and little elsewhere, and did not use up the attempts of others.
@@ -260,6 +310,20 @@ fn a_silent_peer_holds_nobody_up() {
 }
 
 #[test]
+fn a_peer_that_never_starts_holds_nobody_up() {
+    let scene = Scene::new();
+    let _attack = scene.never_starts(scene.asked_by_carol());
+    scene.signs(3, "a peer that never starts");
+}
+
+#[test]
+fn a_peer_that_never_finishes_a_resume_holds_nobody_up() {
+    let scene = Scene::new();
+    let _attack = scene.never_starts(scene.finished_already());
+    scene.signs(3, "a resume that goes nowhere");
+}
+
+#[test]
 fn pairing_strangers_hold_nobody_up_and_use_up_their_own_attempts() {
     let scene = Scene::new();
     let _attack = scene.pairing_strangers();
@@ -272,5 +336,23 @@ fn asking_strangers_hold_nobody_up_and_leave_no_trace_in_the_log() {
     let scene = Scene::new();
     let _attack = scene.asking_strangers(scene.asked_by_carol());
     scene.signs(3, "asking strangers");
+    scene.is_unmoved();
+}
+
+#[test]
+fn with_all_of_them_at_once_honest_devices_sign() {
+    let scene = Scene::new();
+    scene.signs(10, "without attack");
+    let other = Device::new("mallory");
+    let _attacks = [
+        scene.silent_strangers(),
+        scene.pairing_strangers(),
+        scene.asking_strangers(scene.asked_by_carol()),
+        scene.never_starts(scene.asked_by_carol()),
+        scene.never_starts(scene.finished_already()),
+        scene.silent_peer(),
+        scene.impostors(&[&other]),
+    ];
+    scene.signs(10, "with all of them");
     scene.is_unmoved();
 }
