@@ -428,6 +428,53 @@ fn a_confirmation_can_be_finished_later_from_its_stored_form() {
 }
 
 #[test]
+fn a_confirmation_counts_as_it_arrives_whatever_becomes_of_the_others() {
+    // Party 3 confirms to nobody; party 1 hears party 2 before it has got there itself.
+    let mut early = Vec::new();
+    let outcomes = ceremony::run_with(keygen_machines("withheld", 3, 2), |parcel| {
+        let (last, to_one) = (parcel.bytes[1] == Kind::Kg4b.tag(), parcel.to == party(1));
+        match parcel.from {
+            from if last && from == party(3) => vec![],
+            // What party 1 awaits of round 3 comes after the confirmation of party 2.
+            from if !last && to_one && from == party(3) && parcel.bytes[1] == Kind::Kg3p.tag() => {
+                early.push(parcel);
+                vec![]
+            }
+            from if last && to_one && from == party(2) => {
+                let mut both = vec![parcel];
+                both.append(&mut early);
+                both
+            }
+            _ => vec![parcel],
+        }
+    });
+    for (me, other) in [(1, 2), (2, 1)] {
+        let outcome = &outcomes[&party(me)];
+        let fault = outcome.result.as_ref().unwrap().as_ref().unwrap_err();
+        assert_eq!((fault.check, fault.culprit), (Check::Missing, Some(party(3))));
+        let [Persist::PendingShare(pending), Persist::Confirmed { peer, statement }] =
+            &outcome.persisted[..]
+        else {
+            panic!("{:?}", outcome.persisted)
+        };
+        assert_eq!(*peer, party(other));
+        assert!(pending.confirmation.verify(*peer, statement));
+    }
+}
+
+#[test]
+fn a_wrong_confirmation_is_not_kept() {
+    let outcomes = ceremony::run_with(keygen_machines("wrong", 2, 2), |mut parcel| {
+        if parcel.bytes[1] == Kind::Kg4b.tag() && parcel.to == party(1) {
+            parcel.bytes[HEADER] ^= 1;
+        }
+        vec![parcel]
+    });
+    let persisted = &outcomes[&party(1)].persisted;
+    assert!(matches!(persisted[..], [Persist::PendingShare(_)]), "{persisted:?}");
+}
+
+#[test]
 fn a_stored_confirmation_of_a_party_that_is_none_is_refused() {
     let of = |me: u8, count: u8| {
         let stored = [&[7; 64][..], &[me, count]].concat();

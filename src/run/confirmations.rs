@@ -147,7 +147,7 @@ fn take(
     name: &str,
     bytes: &[u8],
 ) -> Result<(), Failure> {
-    if bytes.len() % ENTRY != 0 {
+    if !bytes.len().is_multiple_of(ENTRY) {
         return Err(report::nonsense(name));
     }
     for entry in bytes.chunks_exact(ENTRY) {

@@ -380,16 +380,16 @@ async fn leave(link: Line, name: &Label) -> Failure {
     report::interrupted()
 }
 
-/// Says which epochs this device has, of which the requester has none, and gives the failure for this
+/// Says which epochs of `key` this device has, of which the requester has none, and gives the failure for this
 /// device's own log.
 pub async fn part(
     mut link: impl Link,
     name: &Label,
+    key: &str,
     proposal: &Proposal,
     held: Vec<Held>,
 ) -> Failure {
-    let failure =
-        report::apart(&proposal.key, &held, &[(name.as_str(), proposal.epochs.as_slice())]);
+    let failure = report::apart(key, &held, &[(name.as_str(), proposal.epochs.as_slice())]);
     let _ = say(&mut link, &Message::Apart { held }).await;
     let _ = timeout(Duration::from_millis(500), link.close()).await;
     failure

@@ -294,7 +294,7 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
                 };
                 let offer = open.common(&proposal);
                 if offer.is_empty() {
-                    return Err(part(link, &name, &proposal, open.held()).await);
+                    return Err(part(link, &name, &record.name, &proposal, open.held()).await);
                 }
                 if open.is_full() {
                     decline(link, &name, Reason::Conflict).await;
@@ -513,7 +513,7 @@ async fn confirm(
     let offer: Vec<Held> = mine.iter().copied().filter(is_theirs).collect();
     if offer.is_empty() {
         let name = node.name_of(&link.peer());
-        return Err(part(link, &name, proposal, mine).await);
+        return Err(part(link, &name, &record.name, proposal, mine).await);
     }
     let Convened { mut table, .. } =
         attend(node, link, proposal, view, offer, Ask::Nothing).await?;

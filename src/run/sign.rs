@@ -165,7 +165,9 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
         let offer = match key.answer(&proposal) {
             Ok(offer) => offer,
             Err(NoOffer::Banned) => return Err(decline(link, &name, Reason::Banned).await),
-            Err(NoOffer::Apart) => return Err(part(link, &name, &proposal, key.held()).await),
+            Err(NoOffer::Apart) => {
+                return Err(part(link, &name, &record.name, &proposal, key.held()).await);
+            }
         };
         let host = convene::index_of(&proposal, &requester).unwrap_or_default();
         if key.is_rolled_back(host, &proposal.epochs) {

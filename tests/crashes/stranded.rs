@@ -144,7 +144,7 @@ fn arrange(device: &Device, before: &Before, stored: &[(&New, &[&New])]) {
 }
 
 /// Those of `all` whose bit is set.
-fn chosen<'a>(bits: u8, all: [&'a New; 2]) -> Vec<&'a New> {
+fn chosen(bits: u8, all: [&New; 2]) -> Vec<&New> {
     all.into_iter().zip(0..).filter(|(_, i)| bits >> i & 1 == 1).map(|(new, _)| new).collect()
 }
 
@@ -278,6 +278,23 @@ fn a_liar_that_confirms_to_one_and_is_gone_strands_nobody_and_ends_it_when_it_is
     ]);
     apart.fails(10, "carol has generation 1");
     drop((at_bob, at_carol));
+    both_sign(&alice, &bob);
+}
+
+#[test]
+fn a_liar_that_confirms_to_nobody_and_is_gone_strands_nobody() {
+    let ([alice, bob, carol], [at_alice, at_bob, at_carol]) = three();
+    drop(at_carol);
+    let node = opened(&carol);
+    let record = only_key(&node);
+    let guests = guests(&record, &[("alice", &at_alice), ("bob", &at_bob)]);
+    let deaf: Vec<u8> = guests.iter().map(|(party, _)| *party).collect();
+    block_on(withholds(&node, guests, &deaf));
+    drop((node, carol, at_alice, at_bob));
+    for device in [&alice, &bob] {
+        assert!(missing(device).concat().contains(&"carol".to_owned()), "{}", device.name);
+        assert_eq!(shares(device).len(), 2, "{}", device.name);
+    }
     both_sign(&alice, &bob);
 }
 

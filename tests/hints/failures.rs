@@ -185,6 +185,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
     });
     let kinds = [Kind::Keygen, Kind::Refresh, Kind::Resume, Kind::Sign];
     let proposals = kinds.map(proposal);
+    let held = proposal(Kind::Sign).epochs;
     let one = |failure| vec![failure];
     vec![
         ("nobody", one(report::nobody(name))),
@@ -245,6 +246,12 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("never_stored", one(report::never_stored(&failure(), &wanted()))),
         ("refresh_never_stored", one(report::refresh_never_stored(&failure(), KEY))),
         ("share_missing_there", one(report::share_missing_there(&failure(), KEY))),
+        ("apart", one(report::apart(KEY, &held, &[(name, &[])]))),
+        (
+            "unconfirmed",
+            [true, false].map(|a| report::unconfirmed(KEY, &[name.to_owned()], a)).into(),
+        ),
+        ("too_many_pending", one(report::too_many_pending(KEY))),
         ("wrong_confirmation", one(report::wrong_confirmation(name, KEY))),
         ("no_caller", one(report::no_caller())),
         ("nobody_to_pair", one(report::nobody_to_pair())),
