@@ -189,6 +189,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
     let one = |failure| vec![failure];
     vec![
         ("nobody", one(report::nobody(name))),
+        ("changed_meanwhile", one(report::changed_meanwhile(KEY))),
         ("lost", one(report::lost(name))),
         ("slow", one(report::slow(name, "approval"))),
         ("changed", one(report::changed(name, &print(), &print()))),

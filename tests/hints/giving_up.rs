@@ -38,6 +38,8 @@ const REASONS: &[(&str, &str, &str)] = &[
     ),
     ("report.rs", "--reset-attempts", "a count on the device that says so; no share, no pin"),
     ("report/vault.rs", "--reset-attempts", "a count of this device; no share, no pin"),
+    ("cli/doctor.rs", "--reset-attempts", "a count of this device; no share, no pin"),
+    ("cli/pair.rs", "--reset-attempts", "a count of this device; no share, no pin"),
     (
         "report/token.rs",
         "`pkcs11-tool --init-token",
