@@ -143,6 +143,21 @@ pub fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// `text` with every blank of a run of them as `␣`, and every blank that is no ordinary space:
+/// blanks that are not seen could push words of another device into a column of this one.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    let mut after_blank = false;
+    while let Some(c) = chars.next() {
+        let blank = c.is_whitespace();
+        let run = after_blank || chars.peek().is_some_and(|next| next.is_whitespace());
+        out.push(if blank && (run || c != ' ') { '␣' } else { c });
+        after_blank = blank;
+    }
+    out
+}
+
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;

@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::crypto::tags;
 use crate::crypto::transcript::length_prefixed;
-use crate::device::Label;
+use crate::device::{Label, hex};
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -309,6 +310,10 @@ pub struct RequestView {
     pub receivers: Vec<PartyView>,
     /// Seconds left to answer. Not part of the hash.
     pub seconds: u64,
+    /// The fields, by the names they have in the event, that are not what they were on the last request of
+    /// the same requester for the same key that this process showed. Not part of the hash.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<&'static str>,
 }
 
 impl Source {
@@ -324,6 +329,38 @@ impl Source {
 }
 
 impl RequestView {
+    /// The digits that stand for this very request: those of the digest, or of a hash of all facts
+    /// where nothing is signed. The word that approves it is where they begin.
+    pub fn digits(&self) -> String {
+        if self.digest.is_empty() { self.hash() } else { self.digest.clone() }
+    }
+
+    /// The first eight digits of a hash of the facts.
+    pub fn hash(&self) -> String {
+        let hash = tags::REQUEST_HASH.hash(&[&self.facts()]);
+        hex(hash.get(..4).unwrap_or_default())
+    }
+
+    /// The fields, by the names they have in the event, in which `self` is not what `last` was.
+    pub fn differs_from(&self, last: &Self) -> Vec<&'static str> {
+        [
+            ("ceremony", self.ceremony != last.ceremony),
+            ("key", self.key != last.key),
+            ("public_key", self.public_key != last.public_key),
+            ("threshold", self.threshold != last.threshold),
+            ("parties", self.parties != last.parties),
+            ("digest", self.digest != last.digest),
+            ("source", self.source != last.source),
+            ("purpose", self.purpose != last.purpose),
+            ("requester", self.requester != last.requester),
+            ("signers", self.signers != last.signers),
+            ("receivers", self.receivers != last.receivers),
+        ]
+        .into_iter()
+        .filter_map(|(name, differs)| differs.then_some(name))
+        .collect()
+    }
+
     /// The facts that must be the same on every device, as unambiguous bytes. Local names for the
     /// key and its parties, and the time left, differ between devices and stay out.
     pub fn facts(&self) -> Vec<u8> {

@@ -284,6 +284,7 @@ pub fn view_of(
         requester: view(*requester),
         receivers: receivers.iter().filter_map(party).collect(),
         seconds: u64::from(proposal.seconds),
+        changed: Vec::new(),
     }
 }
 

@@ -10,8 +10,10 @@ pub mod prompt;
 pub mod qr;
 pub mod terminal;
 
+mod cards;
 mod fullscreen;
 mod stage;
+mod text;
 mod view;
 
 use std::collections::VecDeque;
@@ -23,13 +25,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event as Input, EventStream};
+use crossterm::event::{Event as Input, EventStream, KeyEvent, KeyEventKind};
 use futures_core::Stream as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::progress::Event;
+use crate::progress::{Event, RequestView};
 
+use cards::Cards;
 use fullscreen::Fullscreen;
 pub use lines::Style;
 use model::{Model, Own};
@@ -68,6 +71,7 @@ struct State {
     style: Style,
     model: Model,
     recorder: Option<Recorder>,
+    cards: Cards,
     /// A question is on the current line, which has not ended.
     open: Option<String>,
     clock: Clock,
@@ -110,6 +114,7 @@ impl Screen {
             style,
             model: Model::default(),
             recorder,
+            cards: Cards::default(),
             open: None,
             clock,
             began: clock(),
@@ -145,6 +150,11 @@ impl Screen {
     /// How it speaks.
     pub fn format(&self) -> Format {
         self.lock().format
+    }
+
+    /// The span since the screen was made.
+    fn now(&self) -> Duration {
+        self.lock().now()
     }
 
     /// Says whose screen this is.
@@ -218,14 +228,64 @@ impl Screen {
         }
     }
 
-    /// The question about the code or request that `event` is, which was shown just now.
-    fn question(&self, event: &Event) -> Option<Question> {
+    /// The question about the code that was shown just now, or about the request that `word` approves.
+    fn question(&self, word: Option<&str>) -> Option<Question> {
         let model = &self.lock().model;
-        match event {
-            Event::Code { .. } => model.code.clone().map(Question::Code),
-            Event::Request(_) => model.request.clone().map(|c| Question::Approval(Box::new(c))),
-            _ => None,
+        match word {
+            None => model.code.clone().map(Question::Code),
+            Some(word) => model
+                .request
+                .clone()
+                .map(|card| Question::Approval { card: Box::new(card), word: word.to_owned() }),
         }
+    }
+
+    /// `view` with what is new about it, compared with what was shown before.
+    pub(crate) fn compared(&self, view: RequestView) -> RequestView {
+        self.lock().cards.compare(view)
+    }
+
+    /// The word that approves `view`.
+    fn word(&self, view: &RequestView) -> String {
+        self.lock().cards.word(view)
+    }
+
+    /// The request `view` ended without an answer. `shown`: the person saw it.
+    fn gone(&self, view: &RequestView, shown: bool) {
+        self.lock().full.stage.gone(view.clone(), shown);
+        self.changed.notify_one();
+    }
+
+    /// The request that ended without an answer, as lines of so many columns, until the person has left
+    /// it. Another one waits for that.
+    fn page(&self, columns: usize) -> Option<Vec<String>> {
+        let mut state = self.lock();
+        state.full.stage.await_page();
+        let style = Style { columns, ..state.style };
+        state.full.stage.page().map(|page| lines::page(page, style))
+    }
+
+    /// The person has left the page.
+    fn leave_page(&self) {
+        self.lock().full.stage.leave_page();
+        self.changed.notify_one();
+    }
+
+    /// Prints lines that a person must see.
+    fn say(&self, text: &[String]) {
+        self.lock().print(&joined(text.iter().cloned()));
+    }
+
+    /// Whether requests of the device with this fingerprint are turned away.
+    pub(crate) fn is_muted(&self, fingerprint: &str) -> bool {
+        self.lock().full.stage.is_muted(fingerprint)
+    }
+
+    /// Turns requests of this device away, or no longer.
+    fn toggle(&self, name: &str, fingerprint: &str) {
+        let muted = self.lock().full.stage.toggle(fingerprint);
+        let what = if muted { "muted until this command ends" } else { "no longer muted" };
+        self.note(format!("{} is {what}", text::quoted(name)));
     }
 
     /// Asks on the full screen. `None` if it is not there, or no longer.
@@ -254,15 +314,15 @@ impl Screen {
     fn repeat(&self, event: &Event) {
         let mut state = self.lock();
         if state.format != Format::Events {
-            let lines = lines::prose(&state.model, event, state.style);
+            let lines = lines::prose(&state.model, event, state.style_now());
             state.print(&joined(lines));
         }
     }
 
-    /// The lines that an event is to people.
-    pub(crate) fn prose(&self, event: &Event) -> Vec<String> {
+    /// The lines that an event is to people, on a terminal of so many columns.
+    pub(crate) fn prose(&self, event: &Event, columns: usize) -> Vec<String> {
         let state = self.lock();
-        lines::prose(&state.model, event, state.style)
+        lines::prose(&state.model, event, Style { columns, ..state.style })
     }
 
     /// Puts a question on a line of its own, which stays open for the answer.
@@ -280,11 +340,15 @@ impl Screen {
 
     /// Takes what was typed.
     fn take(&self, input: Option<io::Result<Input>>) {
+        let mut chosen = None;
         let effect = {
             let mut state = self.lock();
             let now = state.now();
             match input {
-                Some(Ok(Input::Key(key))) => state.full.stage.key(key, now),
+                Some(Ok(Input::Key(key))) => {
+                    chosen = state.choose(key);
+                    state.full.stage.key(key, now)
+                }
                 // Text that is pasted answers nothing; a new size is seen by `settle`.
                 Some(Ok(_)) => Effect::Nothing,
                 // The terminal is gone.
@@ -295,6 +359,9 @@ impl Screen {
                 }
             }
         };
+        if let Some((name, fingerprint)) = chosen {
+            self.toggle(&name, &fingerprint);
+        }
         match effect {
             Effect::Nothing => {}
             Effect::Interrupt => fullscreen::interrupt(),
@@ -330,6 +397,9 @@ impl State {
         }
         self.model.fold(event, now);
         self.full.wanted |= !matches!(event, Event::Note { .. });
+        if let Event::Aborted { message, .. } = event {
+            self.full.stage.gone_because(message);
+        }
         if matches!(event, Event::Code { .. } | Event::Request(_)) {
             self.full.stage.consent = Consent::NotAsked;
         }
@@ -355,9 +425,30 @@ impl State {
         let text = match self.format {
             Format::Events => serde_json::to_string(event).unwrap_or_default() + "\n",
             Format::Quiet if !lines::needs_a_person(event) => return,
-            Format::Quiet | Format::Prose => joined(lines::prose(&self.model, event, self.style)),
+            Format::Quiet | Format::Prose => {
+                joined(lines::prose(&self.model, event, self.style_now()))
+            }
         };
         self.print(&text);
+    }
+
+    /// How lines look in the window as it is now.
+    fn style_now(&self) -> Style {
+        Style { columns: terminal::columns(), ..self.style }
+    }
+
+    /// The device that a key chooses on the dashboard.
+    fn choose(&mut self, key: KeyEvent) -> Option<(String, String)> {
+        let Self { model, full: Full { stage, .. }, .. } = self;
+        let pressed = key.kind == KeyEventKind::Press && key.modifiers.is_empty();
+        let now = (self.clock)().saturating_duration_since(self.began);
+        let scene = view::Scene { model, stage, now, color: false };
+        if !pressed || !view::shows_dashboard(scene) {
+            return None;
+        }
+        let peers = model.inventory.as_ref().map(|has| has.peers.as_slice()).unwrap_or_default();
+        let peer = stage.choose(key.code, peers)?;
+        Some((peer.name.clone(), peer.fingerprint.clone()))
     }
 
     /// Prints whole lines, above the question that is open.
@@ -420,7 +511,7 @@ impl State {
         let now = self.now();
         if self.full.stage.may_arm(now) {
             fullscreen::forget_typed();
-            self.full.stage.arm();
+            self.full.stage.arm(now);
         }
         let (model, color) = (&self.model, self.style.color);
         let Full { taken, stage, .. } = &mut self.full;

@@ -219,8 +219,8 @@ fn whole_story(columns: u16, rows: u16) {
 
     at_alice.runs(&alice.command(&format!("keygen --key vault --with bob --peer {empty}")));
     at_bob.shows("request to make a key");
-    read(&at_bob);
-    at_bob.press("a");
+    let made = read(&at_bob);
+    at_bob.runs(&word(&made));
     let made = at_alice.shows("confirmed    by everybody");
     assert!(made.contains("✓ key \"vault\"") && made.contains("next: cosign sign --key vault"));
     at_alice.press("Enter");
@@ -251,8 +251,14 @@ fn whole_story(columns: u16, rows: u16) {
     if (columns, rows) != (60, 18) {
         assert!(!seen.contains("more line"), "something is cut:\n{seen}");
     }
+    // Neither Enter, nor a habit, nor what is pasted is an answer.
+    let typed = word(&seen);
     at_bob.press("Enter");
     at_bob.press("y");
+    at_bob.tmux(&["set-buffer", &format!("{typed}\n")]);
+    at_bob.tmux(&["paste-buffer", "-p"]);
+    at_bob.shows(&format!("and Enter [{}]", " ".repeat(typed.len())));
+    at_bob.runs(&typed);
     at_bob.shows("✓ signed");
     at_alice.shows("signed ");
     at_alice.is_given_back(&modes);
@@ -264,7 +270,7 @@ fn whole_story(columns: u16, rows: u16) {
     at_alice.runs(&format!("clear; {}", alice.command(&sign)));
     at_bob.shows("request to sign");
     read(&at_bob);
-    at_bob.press("d");
+    at_bob.press("n");
     at_alice.shows("cosign: error:");
     at_alice.is_given_back(&modes);
     at_bob.shows("✗ sign ended");
@@ -273,17 +279,24 @@ fn whole_story(columns: u16, rows: u16) {
     at_bob.is_given_back(&modes);
 }
 
+/// The word that approves the request on the screen.
+#[track_caller]
+fn word(screen: &str) -> String {
+    let (before, _) = screen.rsplit_once(" and Enter [").unwrap();
+    before.rsplit(' ').next().unwrap().to_owned()
+}
+
 /// Reads a request to its end; everything that was on the screen meanwhile.
 #[track_caller]
 fn read(terminal: &Terminal) -> String {
     let mut all = String::new();
     loop {
         let screen = terminal.until("keys that answer", |screen| {
-            let ready = screen.contains("Enter does nothing") || screen.contains("more line");
+            let ready = screen.contains(" and Enter [") || screen.contains("more line");
             ready.then(|| screen.to_owned())
         });
         all += &screen;
-        if screen.contains("Enter does nothing") {
+        if screen.contains(" and Enter [") {
             return all;
         }
         terminal.press("Down");
@@ -381,24 +394,80 @@ fn a_request_moves_between_lines_and_a_screen_and_is_asked_on_both() {
     at_bob.until("lines", |_| (at_bob.flags() == "0 1").then_some(()));
     at_alice.runs(&alice.command(&format!("keygen --with bob --peer {place}")));
     for _ in 0..2 {
-        at_bob.shows("[a]pprove, [d]eny:");
+        at_bob.shows("m to mute:");
         at_bob.resizes(80, 24);
         at_bob.until("a screen", |_| (at_bob.flags() == "1 0").then_some(()));
         let moved = at_bob.shows("request to make a key");
-        let asked = at_bob.asks("time left");
+        let asked = at_bob.shows(" and Enter [");
         for screen in [moved, asked] {
             let lines: Vec<&str> = screen.lines().collect();
             assert!(lines[0].starts_with(" cosign  \"bob\""), "{screen}");
             assert_eq!(lines[1].trim(), "request to make a key", "{screen}");
             assert!(!screen.contains("decided by"), "{screen}");
-            assert!(screen.matches("Enter does nothing").count() < 2, "{screen}");
+            assert!(screen.matches(" and Enter [").count() < 2, "{screen}");
         }
         at_bob.resizes(59, 17);
         at_bob.until("lines", |_| (at_bob.flags() == "0 1").then_some(()));
     }
-    at_bob.shows("[a]pprove, [d]eny:");
-    at_bob.runs("a");
+    let asked = at_bob.shows("m to mute:");
+    let (before, _) = asked.rsplit_once(" and Enter to").unwrap();
+    at_bob.runs(before.rsplit(' ').next().unwrap());
     at_alice.shows("confirmed    by everybody");
+}
+
+#[test]
+fn a_withdrawn_request_leaves_a_page_that_no_reflex_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (alice, bob) = (Device::new(folder, "alice"), Device::new(folder, "bob"));
+    alice.pins(&bob, "bob");
+    bob.pins(&alice, "alice");
+    let (at_alice, at_bob) = (Terminal::new(folder, 80, 24), Terminal::new(folder, 80, 24));
+    let place = listen(&at_bob, &bob);
+    at_alice.runs(&alice.command(&format!("keygen --key vault --with bob --peer {place}")));
+    let made = read(&at_bob);
+    at_bob.runs(&word(&made));
+    at_alice.shows("confirmed    by everybody");
+    at_alice.press("Enter");
+
+    let sign = |digest: &str| alice.command(&format!("--plain sign {digest} --peer {place}"));
+    at_alice.runs(&sign(&"5a".repeat(32)));
+    at_bob.shows("type 5a and Enter [  ]");
+    at_bob.types("5");
+    at_bob.shows("[5 ]");
+    at_alice.press("C-c");
+    let page = at_bob.shows("alice withdrew the request: nothing was approved");
+    assert!(page.contains("it was       a request to sign"), "{page}");
+    at_bob.types("a");
+    at_bob.press("Enter");
+    // The peer waits until it is let in again.
+    at_alice.runs(&format!("sleep 3; {}", sign(&("5a".to_owned() + &"7f".repeat(31)))));
+    at_bob.shows("another request waits");
+    at_bob.runs("5a");
+    at_bob.press("y");
+    let page = at_bob.shows("Space goes on");
+    assert!(page.contains("nothing was approved") && !page.contains("7f7f"), "{page}");
+    at_bob.press("Space");
+    let next = at_bob.shows("type 5a7f and Enter [    ]");
+    assert!(next.contains("changed      digest (*)"), "{next}");
+    assert!(next.contains(" * digest       5a7f 7f7f"), "{next}");
+    at_bob.runs("5a");
+    at_bob.shows("5a approves nothing");
+    at_bob.runs("5a7f");
+    at_alice.shows("signed ");
+
+    // On the dashboard, too, a device is muted.
+    at_bob.shows("✓ signed");
+    at_bob.press("Enter");
+    at_bob.shows("m mutes a device");
+    at_bob.press("m");
+    at_bob.shows("> \"alice\"");
+    at_bob.press("m");
+    at_bob.shows("muted until this command ends");
+    at_alice.runs(&format!("clear; {}", sign(&"77".repeat(32))));
+    at_alice.shows("busy");
+    at_bob.press("m");
+    at_bob.shows("no longer muted");
 }
 
 #[test]

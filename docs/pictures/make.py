@@ -166,21 +166,25 @@ def tell(devices, release, alice, bob):
         terminal.shows("✓ paired")
         terminal.press("Enter")
     alice.runs(f"{devices['alice']} keygen --key vault --with bob --peer 127.0.0.1:{port}")
-    bob.shows("request to make a key", "a/y approve")
-    bob.press("a")
+    approve(bob, bob.shows("request to make a key", " and Enter ["))
     for terminal in [alice, bob]:
         terminal.shows("confirmed    by everybody")
         terminal.press("Enter")
     alice.runs(f"{devices['alice']} sign --key vault --file {release} --purpose 'release 1.2' --peer 127.0.0.1:{port}")
-    bob.shows("request to sign", "a/y approve")
+    request = bob.shows("request to sign", " and Enter [")
     bob.picture("request")
-    bob.press("a")
+    approve(bob, request)
     alice.shows("✓ signed")
     alice.picture("signed")
     bob.shows("✓ signed")
     bob.press("Enter")
     bob.shows("recent", "✓ sign")
     bob.picture("listen")
+
+
+def approve(terminal, screen):
+    terminal.tmux("send-keys", "-l", re.search(r"type (\w+) and Enter", screen)[1])
+    terminal.press("Enter")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ impl Global {
             color: colored(&args),
             terminal: io::stderr().is_terminal(),
             verbose: args.verbose,
+            ..Style::default()
         };
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
         let screen = Screen::new(format, style, recorder, clock::now);

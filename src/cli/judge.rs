@@ -74,7 +74,8 @@ impl Judge for Person {
     }
 
     fn admit(&self, requester: &Fingerprint, _: Kind) -> Admission {
-        self.patience().admit(requester, clock::now())
+        let muted = self.prompter.is_muted(&requester.to_hex());
+        self.patience().admit(requester, muted, clock::now())
     }
 
     fn is_attended(&self) -> bool {
@@ -158,7 +159,7 @@ impl Judge for Rules {
 
     fn approve(&self, request: RequestView) -> Answer<'_> {
         Box::pin(async move {
-            self.screen.show(&Event::Request(request.clone()));
+            self.screen.show(&Event::Request(self.screen.compared(request.clone())));
             match self.watched().and_then(|()| self.policy.decide(&request)) {
                 Ok(Decision::Allow(rule)) => self.yes(rule),
                 Ok(Decision::Deny(refusal)) => Verdict::Policy(refusal),
@@ -228,7 +229,7 @@ impl Judge for OneDigest {
 
     fn approve(&self, request: RequestView) -> Answer<'_> {
         Box::pin(async move {
-            self.screen.show(&Event::Request(request.clone()));
+            self.screen.show(&Event::Request(self.screen.compared(request.clone())));
             let same = request.ceremony == "sign"
                 && request.digest == self.digest
                 && request.public_key == self.public_key;

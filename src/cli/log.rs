@@ -6,6 +6,7 @@ use super::args::LogArgs;
 use super::inventory::names;
 use super::output::Body;
 use super::{Global, Output, unlock};
+use crate::device::visible;
 use crate::report::Failure;
 use crate::run::clock;
 use crate::vault::{Chain, Entry, Error, Log, Peers};
@@ -57,7 +58,7 @@ fn line(entry: &Entry, peers: &Peers) -> String {
     let who = names(peer, peers);
     for (word, text) in [("key", key), ("with", &who), ("for", purpose)] {
         if !text.is_empty() {
-            line += &format!("  {word} {text:?}");
+            line += &format!("  {word} {}", visible(&format!("{text:?}")));
         }
     }
     if !digest.is_empty() {

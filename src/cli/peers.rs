@@ -6,7 +6,7 @@ use serde_json::json;
 use super::args::PeersCommand;
 use super::output::Table;
 use super::{Global, Output, unlock};
-use crate::device::{Fingerprint, Label};
+use crate::device::{Fingerprint, Label, visible};
 use crate::report::{Code, Failure, here};
 use crate::run::clock;
 use crate::vault::{Home, PeerRecord, Peers, Vault};
@@ -49,7 +49,7 @@ fn list(home: &Home) -> Result<Output, Failure> {
     let mut table = Table::new(["NAME", "STATUS", "ID", "UNTIL", "ADDRESS"]);
     for row in &rows {
         table.row([
-            row.name,
+            &visible(row.name),
             row.status,
             row.fingerprint.get(..16).unwrap_or_default(),
             row.expires.as_deref().unwrap_or("forgotten"),

@@ -546,6 +546,7 @@ mod tests {
             requester: alice,
             receivers: Vec::new(),
             seconds: 60,
+            changed: Vec::new(),
         }
     }
 

@@ -84,6 +84,8 @@ tags! {
     DEVICE_HEDGE = "device/hedge";
     /// Id of a ceremony: what its approvers saw and a nonce of every participant.
     CEREMONY_ID = "ceremony/id";
+    /// Short hash of a request, which its approver types.
+    REQUEST_HASH = "request/hash";
 }
 
 #[cfg(test)]

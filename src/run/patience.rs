@@ -1,7 +1,7 @@
 //! How long a device waits after its owner was asked in vain: without that, a peer could put one
 //! request after another on the screen until somebody says yes to the wrong one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::device::Fingerprint;
@@ -25,7 +25,11 @@ pub enum Admission {
 
 /// Which peers have to wait, and how long.
 #[derive(Clone, Debug, Default)]
-pub struct Patience(BTreeMap<Fingerprint, Wait>);
+pub struct Patience {
+    waits: BTreeMap<Fingerprint, Wait>,
+    /// The muted peers whose first request since then was told.
+    muted: BTreeSet<Fingerprint>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Wait {
@@ -35,9 +39,13 @@ struct Wait {
 }
 
 impl Patience {
-    /// Whether a request of `peer` is put before the owner at `now`.
-    pub fn admit(&mut self, peer: &Fingerprint, now: Instant) -> Admission {
-        match self.0.get_mut(peer) {
+    /// Whether a request of `peer`, which may be `muted`, is put before the owner at `now`.
+    pub fn admit(&mut self, peer: &Fingerprint, muted: bool, now: Instant) -> Admission {
+        if muted {
+            return Admission::TurnedAway { first: self.muted.insert(*peer) };
+        }
+        self.muted.remove(peer);
+        match self.waits.get_mut(peer) {
             Some(wait) if now < wait.until => {
                 Admission::TurnedAway { first: !std::mem::replace(&mut wait.told, true) }
             }
@@ -47,13 +55,13 @@ impl Patience {
 
     /// A request of `peer` ended at `now` without a yes: it was denied, withdrawn or not answered.
     pub fn refused(&mut self, peer: &Fingerprint, now: Instant) {
-        let span = self.0.get(peer).map_or(FIRST, |wait| (wait.span * 2).min(LONGEST));
-        self.0.insert(*peer, Wait { span, until: now + span, told: false });
+        let span = self.waits.get(peer).map_or(FIRST, |wait| (wait.span * 2).min(LONGEST));
+        self.waits.insert(*peer, Wait { span, until: now + span, told: false });
     }
 
     /// A request of `peer` was approved: the next one is asked at once.
     pub fn approved(&mut self, peer: &Fingerprint) {
-        self.0.remove(peer);
+        self.waits.remove(peer);
     }
 }
 
@@ -70,7 +78,7 @@ mod tests {
     fn seconds(patience: &Patience, peer: &Fingerprint, now: Instant) -> u64 {
         let asked = |seconds: &u64| {
             let then = now + Duration::from_secs(*seconds);
-            patience.clone().admit(peer, then) == Admission::Asked
+            patience.clone().admit(peer, false, then) == Admission::Asked
         };
         (0..1000).find(asked).unwrap()
     }
@@ -110,7 +118,7 @@ mod tests {
         patience.refused(&bob(), now);
         patience.refused(&bob(), now);
         patience.approved(&bob());
-        assert_eq!(patience.admit(&bob(), now), Admission::Asked);
+        assert_eq!(patience.admit(&bob(), false, now), Admission::Asked);
         patience.refused(&bob(), now);
         assert_eq!(seconds(&patience, &bob(), now), 2);
     }
@@ -119,9 +127,22 @@ mod tests {
     fn only_the_first_request_of_a_wait_is_told() {
         let (mut patience, now) = (Patience::default(), clock::now());
         patience.refused(&bob(), now);
-        assert_eq!(patience.admit(&bob(), now), Admission::TurnedAway { first: true });
-        assert_eq!(patience.admit(&bob(), now), Admission::TurnedAway { first: false });
+        assert_eq!(patience.admit(&bob(), false, now), Admission::TurnedAway { first: true });
+        assert_eq!(patience.admit(&bob(), false, now), Admission::TurnedAway { first: false });
         patience.refused(&bob(), now + FIRST);
-        assert_eq!(patience.admit(&bob(), now + FIRST), Admission::TurnedAway { first: true });
+        assert_eq!(
+            patience.admit(&bob(), false, now + FIRST),
+            Admission::TurnedAway { first: true }
+        );
+    }
+
+    #[test]
+    fn a_muted_peer_is_turned_away_until_it_is_unmuted() {
+        let (mut patience, now) = (Patience::default(), clock::now());
+        for first in [true, false] {
+            assert_eq!(patience.admit(&bob(), true, now), Admission::TurnedAway { first });
+        }
+        assert_eq!(patience.admit(&bob(), false, now), Admission::Asked);
+        assert_eq!(patience.admit(&bob(), true, now), Admission::TurnedAway { first: true });
     }
 }

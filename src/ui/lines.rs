@@ -2,11 +2,13 @@
 
 use super::model::Model;
 use super::qr;
-use crate::device::{grouped, shell_word};
+use super::stage::Page;
+use super::text::{CHANGED, quoted, under_label};
+use crate::device::{grouped, shell_word, visible};
 use crate::progress::{Event, PartyView, RequestView, Source};
 
 /// How lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Whether escape sequences may be used.
     pub color: bool,
@@ -14,9 +16,31 @@ pub struct Style {
     pub terminal: bool,
     /// How often `-v` was given.
     pub verbose: u8,
+    /// The columns that a card may take.
+    pub columns: usize,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { color: false, terminal: false, verbose: 0, columns: 80 }
+    }
 }
 
 impl Style {
+    /// The lines of a card, with what does not fit below the fact it belongs to.
+    fn card(self, lines: Vec<String>) -> Vec<String> {
+        let wrapped = |line: String| {
+            let rows = under_label(&line, self.columns.max(NARROWEST));
+            // An escape sequence is not wrapped: what is bold is short.
+            if rows.len() == 1 {
+                vec![line]
+            } else {
+                rows.into_iter().map(|(a, b)| a + &b).collect()
+            }
+        };
+        lines.into_iter().flat_map(wrapped).collect()
+    }
+
     fn bold(self, text: &str) -> String {
         if self.color { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -45,18 +69,18 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
                 format!("port {port}")
             };
             vec![
-                format!("listening as {name:?} ({id}) on {place}"),
+                format!("listening as {} ({id}) on {place}", quoted(name)),
                 format!("fingerprint {}", grouped(fingerprint)),
             ]
         }
         Event::Peer { name, id, status, address, .. } => {
-            vec![format!("{name:?} ({id}) is {status} at {address}")]
+            vec![format!("{} ({id}) is {status} at {address}", quoted(name))]
         }
         Event::Inventory { .. } => Vec::new(),
         Event::Code { code, peer, fingerprint, warning, seconds } => {
-            code_card(code, peer, fingerprint, warning.as_deref(), *seconds, style)
+            style.card(code_card(code, peer, fingerprint, warning.as_deref(), *seconds, style))
         }
-        Event::Request(view) => request_card(view, style),
+        Event::Request(view) => style.card(request_card(view, style)),
         Event::Round { ms: None, .. } if style.verbose == 0 => Vec::new(),
         Event::Round { .. } => round_line(model).into_iter().collect(),
         Event::Received { .. } => Vec::new(),
@@ -65,7 +89,8 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             vec![waiting_line(model, what, peers) + &at_most.unwrap_or_default()]
         }
         Event::Paired { peer, fingerprint, expires } => vec![format!(
-            "paired with {peer:?} (fingerprint {}){}",
+            "paired with {} (fingerprint {}){}",
+            quoted(peer),
             grouped(fingerprint),
             expires.as_ref().map_or_else(String::new, |time| format!(" until {time}"))
         )],
@@ -162,7 +187,7 @@ fn code_card(
     seconds: u64,
     style: Style,
 ) -> Vec<String> {
-    let mut card = vec![format!("pairing with {peer:?}")];
+    let mut card = vec![format!("pairing with {}", quoted(peer))];
     card.extend(warning.map(|text| format!("  warning      {text}")));
     card.extend(fingerprint_lines(fingerprint));
     card.push(format!("  time left    {}", time_left(seconds)));
@@ -172,42 +197,86 @@ fn code_card(
 
 /// Everything an approver must see (the same facts as [`RequestView::facts`]).
 pub(super) fn request_card(view: &RequestView, style: Style) -> Vec<String> {
-    let mut card = vec![style.bold(&format!(
-        "request to {}",
-        match view.ceremony.as_str() {
-            "sign" => "sign",
-            "refresh" => "refresh a key",
-            _ => "make a key",
-        }
-    ))];
-    card.push(format!("  key          {:?}, {} of {}", view.key, view.threshold, view.parties));
+    let mut card = vec![style.bold(request_title(view))];
+    if !view.changed.is_empty() {
+        let changed: Vec<String> = view.changed.iter().map(|name| name.replace('_', " ")).collect();
+        card.push(format!("  changed      {} (*) since the last one", changed.join(", ")));
+    }
+    card.extend(request_facts(view));
+    card.push(format!("  time left    {}", time_left(view.seconds)));
+    card
+}
+
+/// `request to sign`
+fn request_title(view: &RequestView) -> &'static str {
+    match view.ceremony.as_str() {
+        "sign" => "request to sign",
+        "refresh" => "request to refresh a key",
+        _ => "request to make a key",
+    }
+}
+
+/// What is asked, without the time there is. A fact that is not what it was on the last card is marked.
+fn request_facts(view: &RequestView) -> Vec<String> {
+    let mark = |names: &[&str]| {
+        if view.changed.iter().any(|changed| names.contains(changed)) { CHANGED } else { "  " }
+    };
+    let mut card = vec![format!(
+        "{}key          {}, {} of {}",
+        mark(&["key", "threshold", "parties"]),
+        quoted(&view.key),
+        view.threshold,
+        view.parties
+    )];
     if !view.public_key.is_empty() {
-        card.push(format!("  public key   {}", view.public_key));
+        card.push(format!("{}public key   {}", mark(&["public_key"]), view.public_key));
     }
-    if !view.digest.is_empty() {
-        card.extend(in_halves("  digest       ", &view.digest));
-        card.push(format!("  computed     {}", source(&view.source)));
-    }
-    card.push(if view.purpose.is_empty() {
-        "  purpose      none given".to_owned()
+    if view.digest.is_empty() {
+        card.push(format!("  hash         {}", grouped(&view.hash())));
     } else {
-        format!("  purpose      {:?}", view.purpose)
-    });
+        card.extend(in_halves(&format!("{}digest       ", mark(&["digest"])), &view.digest));
+        card.push(format!("{}computed     {}", mark(&["source"]), source(&view.source)));
+    }
+    let purpose = if view.purpose.is_empty() {
+        "none given".to_owned()
+    } else {
+        quoted(view.purpose.as_str())
+    };
+    card.push(format!("{}purpose      {purpose}", mark(&["purpose"])));
     let mut introduced = Vec::new();
     let roles = [
-        ("requester", std::slice::from_ref(&view.requester)),
-        ("signers", &view.signers),
-        ("receives it", &view.receivers),
+        ("requester", "requester", std::slice::from_ref(&view.requester)),
+        ("signers", "signers", &view.signers),
+        ("receivers", "receives it", &view.receivers),
     ];
-    for (role, parties) in roles {
+    for (name, role, parties) in roles {
         let mut label = role;
         for party in parties {
-            card.extend(introduce(label, party, &mut introduced));
+            card.extend(introduce(mark(&[name]), label, party, &mut introduced));
             label = "";
         }
     }
     card.push(format!("  request      {}", view.request_id));
-    card.push(format!("  time left    {}", time_left(view.seconds)));
+    card
+}
+
+/// A request that ended without an answer of the person who was asked.
+pub(super) fn page(page: &Page, style: Style) -> Vec<String> {
+    style.card(page_card(page))
+}
+
+/// The same without line breaks.
+pub(super) fn page_card(page: &Page) -> Vec<String> {
+    let why = page.why.as_deref().unwrap_or("the request is over");
+    let mut card = vec![format!("{}: nothing was approved", visible(why))];
+    if page.unseen > 0 {
+        card.push(format!("  meanwhile    {} more came and went unseen", page.unseen));
+    }
+    if page.awaited {
+        card.push("  next         another request waits; it may look alike".to_owned());
+    }
+    card.push(format!("  it was       a {}", request_title(&page.view)));
+    card.extend(request_facts(&RequestView { changed: Vec::new(), ..page.view.clone() }));
     card
 }
 
@@ -215,15 +284,20 @@ fn source(source: &Source) -> String {
     match source {
         Source::Digest => "digest only: cannot be checked here".to_owned(),
         Source::File { name, size, hash } => {
-            format!("by the requester: {hash} of {name:?}, {size} bytes")
+            format!("by the requester: {hash} of {}, {size} bytes", quoted(name.as_str()))
         }
     }
 }
 
 /// A device by name and id, and in full where it appears for the first time.
-fn introduce(label: &str, party: &PartyView, introduced: &mut Vec<String>) -> Vec<String> {
+fn introduce(
+    mark: &str,
+    label: &str,
+    party: &PartyView,
+    introduced: &mut Vec<String>,
+) -> Vec<String> {
     let id = party.fingerprint.get(..16).unwrap_or(&party.fingerprint);
-    let mut lines = vec![format!("  {label:<11}  {:?} ({id})", party.name)];
+    let mut lines = vec![format!("{mark}{label:<11}  {} ({id})", quoted(party.name.as_str()))];
     if !introduced.contains(&party.fingerprint) {
         lines.extend(fingerprint_lines(&party.fingerprint));
         introduced.push(party.fingerprint.clone());
@@ -252,6 +326,9 @@ pub(super) fn time_left(seconds: u64) -> String {
         (m, s) => format!("{m} min {s} s"),
     }
 }
+
+/// The fewest columns that a card is made for.
+const NARROWEST: usize = 24;
 
 fn short(digest: &str) -> String {
     match digest.get(..16) {
@@ -341,12 +418,14 @@ mod tests {
             requester: view("alice", "a"),
             receivers: vec![view("alice", "a")],
             seconds: 90,
+            changed: Vec::new(),
         });
         let group = |digit: &str| vec![digit.repeat(4); 8].join(" ");
         let expected = format!(
             "request to sign
   key          \"vault\", 2 of 3
   public key   02{nines}
+               {rest}
   digest       {digest}
                {digest}
   computed     by the requester: sha256 of \"release.tar\", 42 bytes
@@ -361,7 +440,8 @@ mod tests {
   receives it  \"alice\" (aaaaaaaaaaaaaaaa)
   request      {id}
   time left    1 min 30 s",
-            nines = "9".repeat(64),
+            nines = "9".repeat(34),
+            rest = "9".repeat(30),
             digest = ["5a7f"; 8].join(" "),
             a = group("a"),
             b = group("b"),

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout_at;
 
-use super::stage::{Answer, Question};
-use super::terminal::Terminal;
-use super::{Format, Screen};
+use super::stage::{Answer, CALM, Question};
+use super::terminal::{self, Terminal};
+use super::{Format, Screen, TICK};
 use crate::progress::{Event, RequestView};
 use crate::report::{Code, Failure};
 use crate::secret::Secret;
@@ -135,25 +135,102 @@ impl Prompter {
     /// Shows six digits ([`Event::Code`]) and asks whether the other screen shows the same. Only a
     /// typed `y` or `yes` is yes; an empty line is no.
     pub async fn compare(&self, code: &Event, within: Duration) -> Result<bool, Failure> {
-        let question = "do both screens show the same code? [y/N] ";
-        let answer = |line: &str| match line {
-            "y" | "yes" => Some(true),
-            "" | "n" | "no" => Some(false),
-            _ => None,
+        let inquiry = Inquiry {
+            event: code,
+            word: None,
+            question: "do both screens show the same code? [y/N] ",
         };
-        self.decide(&Need::Code, code, question, within, answer).await
+        let terminal = self.open_to_ask(&Need::Code);
+        self.screen.show_question(code);
+        let terminal = terminal?;
+        let answer = in_time(within, self.decide(&terminal, &inquiry)).await?;
+        Ok(answer == Answer::Yes)
     }
 
-    /// Shows a request and asks for approval. `a`, `y` approve, `d`, `n` deny, an empty line does nothing.
+    /// Shows a request and asks for approval. The request's own word approves, `n` denies, `m` denies
+    /// this and everything else that this device will ask, an empty line does nothing. If the request
+    /// before this one ended without an answer, the person first leaves the page that says so.
     pub async fn approve(&self, request: &RequestView, within: Duration) -> Result<bool, Failure> {
-        let question = "approve this one request? [a]pprove, [d]eny: ";
-        let answer = |line: &str| match line {
-            "a" | "approve" | "y" | "yes" => Some(true),
-            "d" | "deny" | "n" | "no" => Some(false),
-            _ => None,
+        let terminal = match self.open_to_ask(&Need::Approval) {
+            Ok(terminal) => terminal,
+            Err(failure) => {
+                self.screen.show_question(&Event::Request(request.clone()));
+                return Err(failure);
+            }
         };
-        let shown = Event::Request(request.clone());
-        self.decide(&Need::Approval, &shown, question, within, answer).await
+        let mut pending = Pending { screen: &self.screen, request, shown: false, answered: false };
+        let answer = in_time(within, self.approve_next(&terminal, &mut pending)).await?;
+        pending.answered = true;
+        if answer == Answer::Mute {
+            let from = &request.requester;
+            self.screen.toggle(from.name.as_str(), &from.fingerprint);
+        }
+        Ok(answer == Answer::Yes)
+    }
+
+    /// Whether requests of the device with this fingerprint are turned away.
+    pub fn is_muted(&self, fingerprint: &str) -> bool {
+        self.screen.is_muted(fingerprint)
+    }
+
+    async fn approve_next(
+        &self,
+        terminal: &Terminal,
+        pending: &mut Pending<'_>,
+    ) -> Result<Answer, Failure> {
+        let came = self.screen.now();
+        let seconds = if self.leave_page(terminal).await? {
+            // The requester has waited all the while.
+            let waited = self.screen.now().saturating_sub(came);
+            Duration::from_secs(pending.request.seconds).saturating_sub(waited).as_secs()
+        } else {
+            pending.request.seconds
+        };
+        let view = self.screen.compared(RequestView { seconds, ..pending.request.clone() });
+        let word = self.screen.word(&view);
+        let event = Event::Request(view);
+        terminal.forget_typed();
+        self.screen.show_question(&event);
+        pending.shown = true;
+        let question = format!("type {word} and Enter to approve, n to deny, m to mute: ");
+        let inquiry = Inquiry { event: &event, word: Some(&word), question: &question };
+        self.decide(terminal, &inquiry).await
+    }
+
+    /// Waits until the person has seen that the request before this one is over. Whether one was.
+    async fn leave_page(&self, terminal: &Terminal) -> Result<bool, Failure> {
+        let mut was_there = false;
+        while let Some(page) = self.screen.page(self.columns(terminal)) {
+            was_there = true;
+            if self.screen.is_full() {
+                // Its own key leaves it.
+                tokio::time::sleep(TICK).await;
+                continue;
+            }
+            tokio::select! {
+                left = self.leave_in_lines(terminal, &page) => left?,
+                () = self.screen.filled() => {}
+            }
+        }
+        Ok(was_there)
+    }
+
+    async fn leave_in_lines(&self, terminal: &Terminal, page: &[String]) -> Result<(), Failure> {
+        if self.speaks_elsewhere() {
+            // What was typed to the question before stands on this line.
+            terminal.write("\n");
+        }
+        self.say(terminal, page);
+        calm(terminal).await;
+        loop {
+            match self.ask(terminal, &[], "type ok and Enter to go on: ").await?.as_deref() {
+                Some("ok") => break,
+                Some(_) => {}
+                None => return Err(Failure::new(Code::Denied, "the terminal was closed")),
+            }
+        }
+        self.screen.leave_page();
+        Ok(())
     }
 
     /// Asks for a yes to something that cannot be undone.
@@ -238,71 +315,80 @@ impl Prompter {
         Terminal::open(self.elsewhere.as_deref()).map_err(broken)
     }
 
-    /// Shows `event`, asks until `answer` understands, and gives up after `within`. The end of
-    /// input is no.
-    async fn decide(
-        &self,
-        need: &Need,
-        event: &Event,
-        question: &str,
-        within: Duration,
-        answer: impl Fn(&str) -> Option<bool>,
-    ) -> Result<bool, Failure> {
-        let terminal = self.demand(need).and_then(|()| self.open());
-        // Before the question appears: an answer to what nobody has seen yet is dropped.
-        if let Ok(terminal) = &terminal {
-            terminal.forget_typed();
-        }
-        self.screen.show_question(event);
-        let terminal = terminal?;
-        let asking = async {
-            let mut shown = !self.screen.is_full();
-            let full = self.screen.question(event);
-            loop {
-                if let Some(full) = &full
-                    && let Some(answer) = self.screen.ask_in_full(full.clone()).await
-                {
-                    return Ok(answer == Answer::Yes);
-                }
-                // The window became too small for a full screen, which took the card along.
-                if !std::mem::replace(&mut shown, false) {
-                    terminal.forget_typed();
-                    self.screen.repeat(event);
-                }
-                tokio::select! {
-                    decision = self.decide_in_lines(&terminal, event, question, &answer) => return decision,
-                    () = self.screen.filled() => {}
-                }
+    /// The terminal, without what was typed before a question appears on it: an answer to what nobody
+    /// has seen yet is dropped.
+    fn open_to_ask(&self, need: &Need) -> Result<Terminal, Failure> {
+        self.demand(need)?;
+        let terminal = self.open()?;
+        terminal.forget_typed();
+        Ok(terminal)
+    }
+
+    /// Asks about what is shown until the answer is understood. The end of input is no.
+    async fn decide(&self, terminal: &Terminal, inquiry: &Inquiry<'_>) -> Result<Answer, Failure> {
+        let mut shown = !self.screen.is_full();
+        let full = self.screen.question(inquiry.word);
+        let answer = loop {
+            if let Some(full) = &full
+                && let Some(answer) = self.screen.ask_in_full(full.clone()).await
+            {
+                break answer;
+            }
+            // The window became too small for a full screen, which took the card along.
+            if !std::mem::replace(&mut shown, false) {
+                terminal.forget_typed();
+                self.screen.repeat(inquiry.event);
+            }
+            tokio::select! {
+                answer = self.decide_in_lines(terminal, inquiry) => break answer?,
+                () = self.screen.filled() => {}
             }
         };
-        let decision = tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
-            let waited = humantime::format_duration(within);
-            Err(Failure::new(Code::Unreachable, format!("nobody answered within {waited}")))
-        });
-        if decision == Ok(true) {
+        if answer == Answer::Yes {
             self.screen.agreed();
         }
-        decision
+        Ok(answer)
     }
 
     async fn decide_in_lines(
         &self,
         terminal: &Terminal,
-        event: &Event,
-        question: &str,
-        answer: impl Fn(&str) -> Option<bool>,
-    ) -> Result<bool, Failure> {
-        let card = self.screen.prose(event);
-        let mut card = if self.speaks_elsewhere() { card.as_slice() } else { &[] };
-        loop {
-            let Some(line) = self.ask(terminal, card, question).await? else {
-                return Ok(false);
-            };
-            if let Some(decision) = answer(&line.to_lowercase()) {
-                return Ok(decision);
-            }
-            card = &[];
+        inquiry: &Inquiry<'_>,
+    ) -> Result<Answer, Failure> {
+        if self.speaks_elsewhere() {
+            terminal.write_lines(&self.screen.prose(inquiry.event, terminal.columns()));
         }
+        if inquiry.word.is_some() {
+            calm(terminal).await;
+        }
+        loop {
+            let Some(line) = self.ask(terminal, &[], inquiry.question).await? else {
+                return Ok(Answer::No);
+            };
+            match inquiry.heard(&line.to_lowercase()) {
+                Heard::Said(answer) => return Ok(answer),
+                Heard::Nothing => {}
+                Heard::Wrong => {
+                    let said =
+                        ["that is not what this request asks for: nothing was approved".to_owned()];
+                    self.say(terminal, &said);
+                }
+            }
+        }
+    }
+
+    /// Prints lines where the person looks.
+    fn say(&self, terminal: &Terminal, lines: &[String]) {
+        if self.speaks_elsewhere() {
+            terminal.write_lines(lines);
+        } else {
+            self.screen.say(lines);
+        }
+    }
+
+    /// The columns of what the person looks at.
+    fn columns(&self, terminal: &Terminal) -> usize {
+        if self.speaks_elsewhere() { terminal.columns() } else { terminal::columns() }
     }
 
     /// Asks once and reads a trimmed line; `None` at the end of input.
@@ -349,7 +435,7 @@ impl Prompter {
         question: &str,
         line: &mut Vec<u8>,
     ) -> Result<bool, Failure> {
-        card.iter().for_each(|text| terminal.write(&format!("{text}\n")));
+        terminal.write_lines(card);
         if self.speaks_elsewhere() {
             terminal.write(question);
         }
@@ -369,6 +455,72 @@ impl Prompter {
         use std::io::IsTerminal as _;
         self.screen.format() == Format::Events || !std::io::stderr().is_terminal()
     }
+}
+
+/// What is asked about, and what is an answer in lines.
+struct Inquiry<'a> {
+    event: &'a Event,
+    /// What approves, where a request is asked about.
+    word: Option<&'a str>,
+    question: &'a str,
+}
+
+impl Inquiry<'_> {
+    /// What a line in lower case says.
+    fn heard(&self, line: &str) -> Heard {
+        match (self.word, line) {
+            (None, "y" | "yes") => Heard::Said(Answer::Yes),
+            (None, "" | "n" | "no") => Heard::Said(Answer::No),
+            (None, _) | (Some(_), "") => Heard::Nothing,
+            (Some(word), line) if line == word => Heard::Said(Answer::Yes),
+            (Some(_), "n" | "no" | "deny") => Heard::Said(Answer::No),
+            (Some(_), "m" | "mute") => Heard::Said(Answer::Mute),
+            (Some(_), _) => Heard::Wrong,
+        }
+    }
+}
+
+/// What a line says.
+enum Heard {
+    /// An answer.
+    Said(Answer),
+    /// Nothing: it is asked again.
+    Nothing,
+    /// Something else than what was asked for.
+    Wrong,
+}
+
+/// A request that leaves a page behind unless it is answered: whoever asked may drop the question.
+struct Pending<'a> {
+    screen: &'a Screen,
+    request: &'a RequestView,
+    shown: bool,
+    answered: bool,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.screen.gone(self.request, self.shown);
+        }
+    }
+}
+
+/// Gives up after `within`.
+async fn in_time<T>(
+    within: Duration,
+    asking: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
+        let waited = humantime::format_duration(within);
+        Err(Failure::new(Code::Unreachable, format!("nobody answered within {waited}")))
+    })
+}
+
+/// Lets what was just written be seen, and drops what is typed until then.
+async fn calm(terminal: &Terminal) {
+    tokio::time::sleep(CALM).await;
+    terminal.forget_typed();
 }
 
 /// A question that is on the screen until this is dropped.
@@ -437,6 +589,32 @@ mod tests {
             (&self.keyboard).write_all(text.as_bytes()).unwrap();
         }
 
+        /// Waits until `text` is on the screen, and gives all that was until then.
+        async fn sees(&self, text: &str) -> String {
+            rustix::io::ioctl_fionbio(&self.keyboard, true).unwrap();
+            let mut seen = String::new();
+            while !seen.contains(text) {
+                let mut bytes = [0; 4096];
+                match (&self.keyboard).read(&mut bytes) {
+                    Ok(n) => seen += &String::from_utf8_lossy(&bytes[..n]),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+            seen
+        }
+
+        /// Approves or denies `request` by typing each of `texts` when it is asked.
+        async fn decides(&self, request: &RequestView, texts: &[&str]) -> Result<bool, Failure> {
+            let question = self.prompter.approve(request, Duration::from_secs(60));
+            let typing = async {
+                for text in texts {
+                    self.sees("and Enter to approve, n to deny, m to mute: ").await;
+                    self.types(text);
+                }
+            };
+            tokio::join!(question, typing).0
+        }
+
         /// Asks, and types once the question waits for an answer.
         async fn answers<T>(&self, question: impl Future<Output = T>, text: &str) -> T {
             tokio::join!(question, async { self.types(text) }).0
@@ -488,6 +666,7 @@ mod tests {
             requester: PartyView { name: Default::default(), fingerprint: "00".repeat(32) },
             receivers: Vec::new(),
             seconds: 60,
+            changed: Vec::new(),
         }
     }
 
@@ -513,16 +692,84 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_line_neither_approves_nor_denies() {
+    fn only_the_word_of_the_request_approves_it() {
+        run(async {
+            for (typed, expected) in [
+                (&["5a\n"][..], true),
+                (&["5A\n"], true),
+                (&["\n", "y\n", "a\n", "5b\n", "5a5a\n", "n\n"], false),
+                (&["no\n"], false),
+                (&["d\n", "5a\n"], true),
+                (&["\u{4}"], false),
+            ] {
+                let person = Person::new();
+                assert_eq!(person.decides(&request(), typed).await, Ok(expected), "{typed:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_typed_before_a_request_was_there_for_a_while_does_not_answer_it() {
         run(async {
             let person = Person::new();
-            for (typed, expected) in
-                [("\n\na\n", true), ("y\n", true), ("\nd\n", false), ("n\n", false)]
-            {
-                let request = request();
-                let question = person.prompter.approve(&request, Duration::from_secs(60));
-                assert_eq!(person.answers(question, typed).await, Ok(expected), "{typed:?}");
+            let request = request();
+            let question = person.prompter.approve(&request, Duration::from_secs(60));
+            let typing = async {
+                person.sees("time left").await;
+                person.types("5a\n5a");
+                person.sees("to mute: ").await;
+                person.types("\n");
+                person.sees("to mute: ").await;
+                person.types("n\n");
+            };
+            assert_eq!(tokio::join!(question, typing).0, Ok(false));
+        });
+    }
+
+    #[test]
+    fn a_request_that_was_taken_back_is_acknowledged_before_the_next_is_shown() {
+        run(async {
+            let person = Person::new();
+            let (first, second) = (request(), RequestView { seconds: 30, ..request() });
+            let withdrawn = async {
+                person.sees("type 5a and Enter").await;
+                person.types("5");
+            };
+            tokio::select! {
+                answer = person.prompter.approve(&first, Duration::from_secs(60)) => panic!("{answer:?}"),
+                () = withdrawn => {}
             }
+            let question = person.prompter.approve(&second, Duration::from_secs(30));
+            let typing = async {
+                let page = person.sees("nothing was approved").await;
+                assert!(!page.contains("time left"), "{page}");
+                // The reflex, and what was meant for the request before.
+                person.types("a\n5a\n\n");
+                person.sees("type ok and Enter to go on: ").await;
+                for text in ["5a\n", "\n", "y\n"] {
+                    person.types(text);
+                    person.sees("type ok and Enter to go on: ").await;
+                }
+                person.types("ok\n");
+                let card = person.sees("type 5a5a and Enter to approve").await;
+                assert!(card.contains("request to sign"), "{card}");
+                assert!(card.contains("time left    29 s"), "{card}");
+                person.types("5a\n");
+                person.sees("nothing was approved").await;
+                person.types("5a5a\n");
+            };
+            assert_eq!(tokio::join!(question, typing).0, Ok(true));
+        });
+    }
+
+    #[test]
+    fn a_peer_is_muted_by_its_own_request() {
+        run(async {
+            let person = Person::new();
+            let request = request();
+            assert_eq!(person.decides(&request, &["m\n"]).await, Ok(false));
+            assert!(person.prompter.is_muted(&request.requester.fingerprint));
+            assert!(!person.prompter.is_muted(&"11".repeat(32)));
         });
     }
 

@@ -1,15 +1,19 @@
 //! The question that is on the full screen, and what keys do to it. No I/O and no clock.
 //!
 //! A key answers a question only once the question has been drawn, nothing was typed for
-//! [`CALM`], and everything it shows was within the window. So nobody approves with a key that was
-//! meant for something else, held down, pasted, or pressed before the last line was seen.
+//! [`CALM`], and everything it shows was within the window for as long. So nobody approves with a key that
+//! was meant for something else, held down, pasted, or pressed before the last line was seen. A request is
+//! approved by the first digits of what is approved, typed, and Enter: no reflex knows them. One that
+//! ended without an answer leaves a [`Page`], and nothing is asked before that has been left.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::oneshot;
 
 use super::model::{CodeCard, RequestCard};
+use crate::progress::{KnownPeer, RequestView};
 
 /// How long no key may have come before keys answer.
 pub(super) const CALM: Duration = Duration::from_millis(500);
@@ -21,7 +25,12 @@ pub(super) enum Question {
     /// whatever happens elsewhere meanwhile.
     Code(CodeCard),
     /// Whether to take part.
-    Approval(Box<RequestCard>),
+    Approval {
+        /// The facts.
+        card: Box<RequestCard>,
+        /// What is to be typed.
+        word: String,
+    },
     /// Which one.
     Pick {
         /// What is chosen: `key`, `peer`.
@@ -40,6 +49,8 @@ pub(super) enum Answer {
     Yes,
     /// No.
     No,
+    /// No, and nothing more from this device.
+    Mute,
     /// This one of the candidates.
     Choice(usize),
 }
@@ -67,6 +78,19 @@ pub(super) enum Consent {
     Given,
 }
 
+/// A request that ended without an answer of the person who was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    /// What was asked.
+    pub(super) view: RequestView,
+    /// How it ended, once that is known.
+    pub(super) why: Option<String>,
+    /// How many more requests came and went while this was on the screen.
+    pub(super) unseen: usize,
+    /// Whether a request waits for this to be left.
+    pub(super) awaited: bool,
+}
+
 /// A question that is open.
 #[derive(Debug)]
 pub(super) struct Asking {
@@ -92,6 +116,20 @@ pub(super) struct Stage {
     armed: bool,
     /// Whether the last line was in the window.
     read: bool,
+    /// Since when it was and nothing was typed.
+    whole: Option<Duration>,
+    /// Whether a yes can be given.
+    open: bool,
+    /// What was typed of the word.
+    pub(super) typed: String,
+    /// What was typed instead of the word.
+    pub(super) wrong: Option<String>,
+    /// The request that ended without an answer, until the person has left it.
+    page: Option<Page>,
+    /// The fingerprints of the devices whose requests are turned away.
+    muted: BTreeSet<String>,
+    /// Which of the paired devices is under the cursor, while one is chosen to be muted or not.
+    pub(super) cursor: Option<usize>,
     /// What the person says to what is shown.
     pub(super) consent: Consent,
     /// The person has seen how the last ceremony ended.
@@ -124,9 +162,85 @@ impl Stage {
         self.turn_page();
     }
 
-    /// The question that keys answer: the one that was asked last.
+    /// The question that keys answer: the one that was asked last, unless a page has to be left first.
     pub(super) fn top(&self) -> Option<&Asking> {
-        self.asking.last()
+        self.asking.last().filter(|_| self.page.is_none())
+    }
+
+    /// The request that ended without an answer.
+    pub(super) fn page(&self) -> Option<&Page> {
+        self.page.as_ref()
+    }
+
+    /// The request `view` ended without an answer. `shown`: the person saw it.
+    pub(super) fn gone(&mut self, view: RequestView, shown: bool) {
+        match &mut self.page {
+            Some(page) => {
+                page.unseen = page.unseen.saturating_add(1);
+                page.awaited = false;
+            }
+            None if shown => {
+                self.page = Some(Page { view, why: None, unseen: 0, awaited: false });
+                self.turn_page();
+            }
+            None => {}
+        }
+    }
+
+    /// How the request ended that has just left its page.
+    pub(super) fn gone_because(&mut self, why: &str) {
+        if let Some(page) = &mut self.page {
+            page.why.get_or_insert_with(|| why.to_owned());
+        }
+    }
+
+    /// A request waits for the page to be left.
+    pub(super) fn await_page(&mut self) {
+        if let Some(page) = &mut self.page {
+            page.awaited = true;
+        }
+    }
+
+    /// The person has seen the page.
+    pub(super) fn leave_page(&mut self) {
+        self.page = None;
+        // The result of the same ceremony says nothing more.
+        self.dismissed = true;
+        if matches!(self.asking.last(), Some(Asking { question: Question::Result, .. })) {
+            self.reply(Answer::Yes);
+        }
+        self.turn_page();
+    }
+
+    /// Whether requests of the device with this fingerprint are turned away.
+    pub(super) fn is_muted(&self, fingerprint: &str) -> bool {
+        self.muted.contains(fingerprint)
+    }
+
+    /// Turns requests of this device away, or no longer. Whether they are now.
+    pub(super) fn toggle(&mut self, fingerprint: &str) -> bool {
+        let muted = !self.muted.remove(fingerprint);
+        if muted {
+            self.muted.insert(fingerprint.to_owned());
+        }
+        muted
+    }
+
+    /// Takes a key on the dashboard: `m` puts a cursor on the paired `peers`, and gives the one under it.
+    pub(super) fn choose<'p>(
+        &mut self,
+        code: KeyCode,
+        peers: &'p [KnownPeer],
+    ) -> Option<&'p KnownPeer> {
+        let last = peers.len().checked_sub(1)?;
+        self.cursor = match (code, self.cursor) {
+            (KeyCode::Char('m'), None) => Some(0),
+            (KeyCode::Char('m'), Some(at)) => return peers.get(at),
+            (KeyCode::Up, Some(at)) => Some(at.saturating_sub(1)),
+            (KeyCode::Down, Some(at)) => Some((at + 1).min(last)),
+            (_, _) => None,
+        };
+        None
     }
 
     /// Something else is on the screen from now on: it is read from the top, and keys have to wait.
@@ -136,6 +250,11 @@ impl Stage {
         self.calm = None;
         self.armed = false;
         self.read = false;
+        self.whole = None;
+        self.open = false;
+        self.typed.clear();
+        self.wrong = None;
+        self.cursor = None;
     }
 
     /// The screen was drawn at `now`, and `overflow` lines do not fit into the window.
@@ -144,22 +263,31 @@ impl Stage {
         self.scroll = self.scroll.min(overflow);
         self.read |= self.scroll == overflow;
         self.calm.get_or_insert(now);
+        if self.read {
+            self.whole.get_or_insert(now);
+        }
     }
 
-    /// Whether keys may answer from `now` on; what was typed until then is to be dropped before
-    /// [`Stage::arm`].
+    /// Whether keys may answer more from `now` on than they did; what was typed until then is to be
+    /// dropped before [`Stage::arm`].
     pub(super) fn may_arm(&self, now: Duration) -> bool {
-        !self.armed && self.calm.is_some_and(|since| now.saturating_sub(since) >= CALM)
+        (!self.armed && is_past(self.calm, now)) || (!self.open && is_past(self.whole, now))
     }
 
-    /// From now on keys answer.
-    pub(super) fn arm(&mut self) {
-        self.armed = true;
+    /// From `now` on keys answer.
+    pub(super) fn arm(&mut self, now: Duration) {
+        self.armed |= is_past(self.calm, now);
+        self.open |= is_past(self.whole, now);
     }
 
     /// Whether keys answer.
     pub(super) fn is_armed(&self) -> bool {
         self.armed
+    }
+
+    /// Whether a yes can be given: all of it was on the screen long enough.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Whether the last line was in the window, so that a yes means all of it.
@@ -191,13 +319,17 @@ impl Stage {
         } else if plain && key.kind == KeyEventKind::Press {
             self.answer(key.code);
         }
+        if !self.open {
+            self.whole = self.whole.map(|_| now);
+        }
         Effect::Nothing
     }
 
     /// Moves the window or the cursor.
     fn moves(&mut self, code: KeyCode) -> bool {
-        if let Some(Asking { question: Question::Pick { candidates, .. }, selected, .. }) =
-            self.asking.last_mut()
+        if self.page.is_none()
+            && let Some(Asking { question: Question::Pick { candidates, .. }, selected, .. }) =
+                self.asking.last_mut()
         {
             match code {
                 KeyCode::Up => *selected = selected.saturating_sub(1),
@@ -220,6 +352,9 @@ impl Stage {
     /// Leaves a result: nothing depends on it, so these keys work at once.
     fn leaves(&mut self, code: KeyCode) -> bool {
         let leaves = matches!(code, KeyCode::Enter | KeyCode::Esc | KeyCode::Char(' ' | 'q'));
+        if self.page.is_some() {
+            return false;
+        }
         match self.asking.last().map(|asking| &asking.question) {
             Some(Question::Result) if leaves => self.reply(Answer::Yes),
             None if leaves => self.dismissed = true,
@@ -229,15 +364,29 @@ impl Stage {
     }
 
     fn answer(&mut self, code: KeyCode) {
+        if self.page.is_some() {
+            // No key that answers a request.
+            if code == KeyCode::Char(' ') {
+                self.leave_page();
+            }
+            return;
+        }
         let Some(asking) = self.asking.last() else { return };
         let letter = match code {
             KeyCode::Char(letter) => Some(letter.to_ascii_lowercase()),
             _ => None,
         };
         let answer = match (&asking.question, letter) {
-            (Question::Code(_), Some('y')) if self.read => Answer::Yes,
-            (Question::Approval(_), Some('a' | 'y')) if self.read => Answer::Yes,
-            (Question::Code(_), Some('n')) | (Question::Approval(_), Some('d' | 'n')) => Answer::No,
+            (Question::Code(_), Some('y')) if self.open => Answer::Yes,
+            (Question::Code(_) | Question::Approval { .. }, Some('n')) => Answer::No,
+            (Question::Approval { .. }, Some('m')) => Answer::Mute,
+            (Question::Approval { word, .. }, _) if self.open => {
+                if code == KeyCode::Enter && self.typed == *word {
+                    Answer::Yes
+                } else {
+                    return self.edit(code);
+                }
+            }
             (Question::Pick { candidates, .. }, _) => {
                 let digit = letter.and_then(|c| c.to_digit(10)).and_then(|n| n.checked_sub(1));
                 let place = digit.and_then(|n| usize::try_from(n).ok());
@@ -252,6 +401,21 @@ impl Stage {
         self.reply(answer);
     }
 
+    /// Takes a key of the word that approves.
+    fn edit(&mut self, code: KeyCode) {
+        match code {
+            KeyCode::Char(c) if c.is_ascii_hexdigit() && self.typed.len() < LONGEST_WORD => {
+                self.typed.push(c.to_ascii_lowercase());
+                self.wrong = None;
+            }
+            KeyCode::Backspace => drop(self.typed.pop()),
+            KeyCode::Enter if !self.typed.is_empty() => {
+                self.wrong = Some(std::mem::take(&mut self.typed));
+            }
+            _ => {}
+        }
+    }
+
     fn reply(&mut self, answer: Answer) {
         let Some(asking) = self.asking.pop() else { return };
         self.turn_page();
@@ -260,9 +424,18 @@ impl Stage {
     }
 }
 
+/// Whether [`CALM`] is over.
+fn is_past(since: Option<Duration>, now: Duration) -> bool {
+    since.is_some_and(|since| now.saturating_sub(since) >= CALM)
+}
+
+/// The most that is taken of a word.
+const LONGEST_WORD: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::view::fixture::request;
 
     fn code() -> Question {
         Question::Code(CodeCard {
@@ -274,20 +447,40 @@ mod tests {
         })
     }
 
+    fn approval_by(word: &str) -> Question {
+        let card = RequestCard { view: request(), note: None, until: Duration::from_secs(60) };
+        Question::Approval { card: Box::new(card), word: word.to_owned() }
+    }
+
     fn approval() -> Question {
-        Question::Approval(Box::new(RequestCard {
-            view: crate::ui::view::fixture::request(),
-            note: None,
-            until: Duration::from_secs(60),
-        }))
+        approval_by("5a")
     }
 
     const fn at(ms: u64) -> Duration {
         Duration::from_millis(ms)
     }
 
+    fn strike(stage: &mut Stage, code: KeyCode, ms: u64) {
+        stage.key(KeyEvent::new(code, KeyModifiers::NONE), at(ms));
+    }
+
     fn press(stage: &mut Stage, key: char, ms: u64) {
-        stage.key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE), at(ms));
+        strike(stage, KeyCode::Char(key), ms);
+    }
+
+    /// Types `text`; `\n` is Enter.
+    fn types(stage: &mut Stage, text: &str, ms: u64) {
+        for c in text.chars() {
+            strike(stage, if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) }, ms);
+        }
+    }
+
+    /// The screen is drawn at `ms`, as it is every so often.
+    fn tick(stage: &mut Stage, ms: u64, overflow: usize) {
+        if stage.may_arm(at(ms)) {
+            stage.arm(at(ms));
+        }
+        stage.drawn(at(ms), overflow);
     }
 
     /// A question on the screen since 0 ms, of which `overflow` lines do not fit.
@@ -301,42 +494,61 @@ mod tests {
     fn armed(question: Question, overflow: usize) -> (Stage, oneshot::Receiver<Answer>) {
         let (mut stage, answer) = asked(question, overflow);
         assert!(stage.may_arm(CALM));
-        stage.arm();
+        stage.arm(CALM);
         (stage, answer)
     }
 
     #[test]
-    fn only_the_letters_on_the_screen_answer() {
-        for (question, key, expected) in [
-            (approval(), 'a', Some(Answer::Yes)),
-            (approval(), 'Y', Some(Answer::Yes)),
-            (approval(), 'd', Some(Answer::No)),
-            (approval(), 'n', Some(Answer::No)),
-            (approval(), ' ', None),
-            (approval(), 'q', None),
-            (code(), 'y', Some(Answer::Yes)),
-            (code(), 'n', Some(Answer::No)),
-            (code(), 'a', None),
-            (code(), '3', None),
+    fn only_what_stands_on_the_screen_answers() {
+        for (question, typed, expected) in [
+            (approval(), "5a\n", Some(Answer::Yes)),
+            (approval(), "5A\n", Some(Answer::Yes)),
+            (approval(), "5a", None),
+            (approval(), "y\n", None),
+            (approval(), "a\n", None),
+            (approval(), "d\n", None),
+            (approval(), "5a7f\n", None),
+            (approval(), "\n\n", None),
+            (approval(), " q", None),
+            (approval(), "n", Some(Answer::No)),
+            (approval(), "5an", Some(Answer::No)),
+            (approval(), "m", Some(Answer::Mute)),
+            (approval_by("dead"), "dead\n", Some(Answer::Yes)),
+            (code(), "y", Some(Answer::Yes)),
+            (code(), "n", Some(Answer::No)),
+            (code(), "a3m", None),
         ] {
             let (mut stage, mut answer) = armed(question.clone(), 0);
-            press(&mut stage, key, 600);
-            assert_eq!(answer.try_recv().ok(), expected, "{question:?} {key:?}");
+            types(&mut stage, typed, 600);
+            assert_eq!(answer.try_recv().ok(), expected, "{question:?} {typed:?}");
         }
     }
 
     #[test]
-    fn enter_escape_and_chords_do_nothing() {
+    fn a_wrong_word_approves_nothing_and_is_said() {
+        let (mut stage, mut answer) = armed(approval(), 0);
+        types(&mut stage, "5b\n", 600);
+        assert!(answer.try_recv().is_err());
+        assert_eq!((stage.wrong.as_deref(), stage.typed.as_str()), (Some("5b"), ""));
+        types(&mut stage, "5b", 700);
+        strike(&mut stage, KeyCode::Backspace, 700);
+        types(&mut stage, "a\n", 700);
+        assert_eq!(answer.try_recv(), Ok(Answer::Yes));
+    }
+
+    #[test]
+    fn escape_and_chords_do_nothing() {
         let keys = [
-            KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE),
             KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE),
-            KeyEvent::new(KeyCode::Char('a'), KeyModifiers::ALT),
-            KeyEvent::new(KeyCode::Char('a'), KeyModifiers::CONTROL),
-            KeyEvent::new(KeyCode::Char('y'), KeyModifiers::SUPER),
-            KeyEvent::new_with_kind(KeyCode::Char('y'), KeyModifiers::NONE, KeyEventKind::Release),
-            KeyEvent::new_with_kind(KeyCode::Char('y'), KeyModifiers::NONE, KeyEventKind::Repeat),
+            KeyEvent::new(KeyCode::Char('n'), KeyModifiers::ALT),
+            KeyEvent::new(KeyCode::Char('n'), KeyModifiers::CONTROL),
+            KeyEvent::new(KeyCode::Char('n'), KeyModifiers::SUPER),
+            KeyEvent::new_with_kind(KeyCode::Char('n'), KeyModifiers::NONE, KeyEventKind::Release),
+            KeyEvent::new_with_kind(KeyCode::Char('n'), KeyModifiers::NONE, KeyEventKind::Repeat),
+            KeyEvent::new_with_kind(KeyCode::Enter, KeyModifiers::NONE, KeyEventKind::Repeat),
         ];
         let (mut stage, mut answer) = armed(approval(), 0);
+        types(&mut stage, "5a", 600);
         for key in keys {
             assert_eq!(stage.key(key, at(600)), Effect::Nothing);
             assert!(answer.try_recv().is_err(), "{key:?}");
@@ -347,35 +559,136 @@ mod tests {
     fn a_key_before_the_question_was_calmly_on_the_screen_is_no_answer() {
         let mut stage = Stage::default();
         let (_, mut answer) = stage.ask(approval());
-        press(&mut stage, 'y', 0);
+        types(&mut stage, "5a\n", 0);
         assert!(!stage.may_arm(at(10_000)), "it was not drawn");
         stage.drawn(at(10_000), 0);
         // A key that is held down, or a habit.
         for ms in [10_100, 10_400, 10_700] {
             assert!(!stage.may_arm(at(ms)));
-            press(&mut stage, 'y', ms);
+            types(&mut stage, "5a\n", ms);
         }
         assert!(!stage.may_arm(at(11_199)));
         assert!(stage.may_arm(at(11_200)));
-        assert!(answer.try_recv().is_err());
+        stage.arm(at(11_200));
+        strike(&mut stage, KeyCode::Enter, 11_300);
+        assert!(answer.try_recv().is_err(), "what was typed before was dropped");
     }
 
     #[test]
-    fn a_yes_needs_the_last_line_to_have_been_seen_and_a_no_does_not() {
+    fn a_yes_needs_all_of_it_to_have_been_seen_for_a_while_and_a_no_does_not() {
         let (mut stage, mut answer) = armed(approval(), 2);
-        press(&mut stage, 'a', 600);
+        types(&mut stage, "5a\n", 600);
         for _ in 0..2 {
             assert!(!stage.is_read());
-            stage.key(KeyEvent::new(KeyCode::Down, KeyModifiers::NONE), at(700));
-            stage.drawn(at(700), 2);
+            strike(&mut stage, KeyCode::Down, 700);
+            tick(&mut stage, 700, 2);
         }
+        assert!(stage.is_read() && !stage.is_open());
+        types(&mut stage, "5a\n", 1000);
+        tick(&mut stage, 1400, 2);
+        assert!(!stage.is_open(), "a key that came too early is waited out");
+        tick(&mut stage, 1500, 2);
         assert!(answer.try_recv().is_err());
-        press(&mut stage, 'a', 800);
+        types(&mut stage, "5a\n", 1600);
         assert_eq!(answer.try_recv(), Ok(Answer::Yes));
 
         let (mut stage, mut answer) = armed(approval(), 2);
-        press(&mut stage, 'd', 600);
+        press(&mut stage, 'n', 600);
         assert_eq!(answer.try_recv(), Ok(Answer::No));
+    }
+
+    #[test]
+    fn a_window_that_changes_begins_anew() {
+        let (mut stage, mut answer) = armed(approval(), 0);
+        types(&mut stage, "5a", 600);
+        stage.turn_page();
+        stage.drawn(at(700), 1);
+        strike(&mut stage, KeyCode::Enter, 800);
+        tick(&mut stage, 1400, 1);
+        types(&mut stage, "5a\n", 1500);
+        assert!(answer.try_recv().is_err(), "a line is below the window now");
+        strike(&mut stage, KeyCode::Down, 1600);
+        tick(&mut stage, 1600, 1);
+        tick(&mut stage, 2100, 1);
+        types(&mut stage, "5a\n", 2200);
+        assert_eq!(answer.try_recv(), Ok(Answer::Yes));
+    }
+
+    /// A request is on the screen and ready; it is withdrawn, and another one is there 85 ms later.
+    fn swapped(typed: &str) -> (Stage, impl FnMut(&mut Stage, u64) -> Option<Answer>) {
+        let mut stage = Stage::default();
+        let (id, _first) = stage.ask(approval_by("5a"));
+        tick(&mut stage, 0, 0);
+        tick(&mut stage, 600, 0);
+        types(&mut stage, typed, 900);
+        stage.withdraw(id);
+        stage.gone(request(), true);
+        stage.await_page();
+        tick(&mut stage, 1000, 0);
+        let mut second: Option<oneshot::Receiver<Answer>> = None;
+        // The prompter asks as soon as the page has been left, and not before.
+        let mut go_on = move |stage: &mut Stage, ms: u64| {
+            if stage.page().is_none() && second.is_none() {
+                second = Some(stage.ask(approval_by("5a7f")).1);
+            }
+            tick(stage, ms, 0);
+            second.as_mut().and_then(|answer| answer.try_recv().ok())
+        };
+        go_on(&mut stage, 1085);
+        (stage, go_on)
+    }
+
+    #[test]
+    fn what_is_typed_after_a_swap_never_approves_the_other_request() {
+        for late in [550, 700, 1000, 3000] {
+            for typed in ["y", "a", "5a\n", "a\n", "\n", "5a7f\n"] {
+                let (mut stage, mut go_on) = swapped("5");
+                let mut answers = Vec::new();
+                for ms in (1100..8000).step_by(50) {
+                    if ms == 1000 + late {
+                        types(&mut stage, typed, ms);
+                    }
+                    answers.extend(go_on(&mut stage, ms));
+                }
+                assert!(answers.is_empty(), "{typed:?} {late} ms after the swap");
+                assert!(stage.page().is_some(), "only a key that answers nothing leaves the page");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_is_left_once_it_was_there_for_a_while_and_then_the_next_is_asked_from_the_start() {
+        let (mut stage, mut go_on) = swapped("5a");
+        press(&mut stage, ' ', 1300);
+        assert!(stage.page().is_some_and(|page| page.awaited), "a reflex leaves nothing");
+        assert!(stage.top().is_none() && stage.typed.is_empty());
+        go_on(&mut stage, 1700);
+        assert!(!stage.is_armed(), "the reflex is waited out");
+        go_on(&mut stage, 1800);
+        press(&mut stage, ' ', 1900);
+        assert!(stage.page().is_none());
+        assert_eq!(go_on(&mut stage, 2000), None);
+        strike(&mut stage, KeyCode::Enter, 2550);
+        types(&mut stage, "5a7f\n", 2560);
+        assert_eq!(go_on(&mut stage, 3200), None, "typed before the card was there for a while");
+        types(&mut stage, "5a\n", 3300);
+        assert_eq!(go_on(&mut stage, 3350), None, "the word of the request before");
+        types(&mut stage, "5a7f\n", 3400);
+        assert_eq!(go_on(&mut stage, 3450), Some(Answer::Yes));
+    }
+
+    #[test]
+    fn requests_that_come_and_go_behind_a_page_are_counted() {
+        let mut stage = Stage::default();
+        stage.gone(request(), false);
+        assert_eq!(stage.page(), None, "nobody saw it");
+        stage.gone(request(), true);
+        stage.gone_because("alice withdrew the request");
+        stage.gone(request(), false);
+        stage.gone_because("another reason");
+        let page = stage.page().unwrap();
+        assert_eq!(page.why.as_deref(), Some("alice withdrew the request"));
+        assert_eq!(page.unseen, 1);
     }
 
     #[test]
@@ -388,7 +701,7 @@ mod tests {
         press(&mut stage, 'y', 601);
         assert!(code.try_recv().is_err(), "the screen changed under the finger");
         stage.drawn(at(602), 0);
-        stage.arm();
+        stage.arm(at(1102));
         press(&mut stage, 'y', 1200);
         assert_eq!(code.try_recv(), Ok(Answer::Yes));
     }
@@ -408,10 +721,28 @@ mod tests {
 
         let (mut stage, mut answer) = armed(pick(), 0);
         for _ in 0..3 {
-            stage.key(KeyEvent::new(KeyCode::Down, KeyModifiers::NONE), at(600));
+            strike(&mut stage, KeyCode::Down, 600);
         }
-        stage.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE), at(600));
+        strike(&mut stage, KeyCode::Enter, 600);
         assert_eq!(answer.try_recv(), Ok(Answer::Choice(1)));
+    }
+
+    #[test]
+    fn a_device_is_chosen_on_the_dashboard_and_muted_or_not() {
+        let peer =
+            |name: &str| KnownPeer { name: name.into(), fingerprint: name.into(), expires: None };
+        let peers = [peer("alice"), peer("carol")];
+        let mut stage = Stage::default();
+        assert_eq!(stage.choose(KeyCode::Char('m'), &[]), None);
+        assert_eq!((stage.choose(KeyCode::Char('m'), &peers), stage.cursor), (None, Some(0)));
+        stage.choose(KeyCode::Down, &peers);
+        stage.choose(KeyCode::Down, &peers);
+        let chosen = stage.choose(KeyCode::Char('m'), &peers);
+        assert_eq!(chosen, Some(&peers[1]));
+        assert!(stage.toggle("carol") && stage.is_muted("carol") && !stage.is_muted("alice"));
+        assert!(!stage.toggle("carol") && !stage.is_muted("carol"));
+        stage.choose(KeyCode::Esc, &peers);
+        assert_eq!(stage.cursor, None);
     }
 
     #[test]
@@ -419,6 +750,8 @@ mod tests {
         let key = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert_eq!(Stage::default().key(key, at(0)), Effect::Interrupt);
         let (mut stage, _answer) = asked(approval(), 9);
+        assert_eq!(stage.key(key, at(0)), Effect::Interrupt);
+        stage.gone(request(), true);
         assert_eq!(stage.key(key, at(0)), Effect::Interrupt);
     }
 }

@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios};
+use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios, Winsize};
 use tokio::net::unix::pipe::Receiver;
 
 /// The longest line that is taken.
@@ -23,7 +23,27 @@ pub struct Terminal {
     reader: Receiver,
 }
 
+/// The columns of the terminal that standard error is; 80 where it is none.
+pub fn columns() -> usize {
+    termios::tcgetwinsize(io::stderr()).ok().map_or(USUAL, |size| width_of(&size))
+}
+
+fn width_of(size: &Winsize) -> usize {
+    match size.ws_col {
+        0 => USUAL,
+        columns => usize::from(columns),
+    }
+}
+
+/// The columns of a terminal that does not say.
+const USUAL: usize = 80;
+
 impl Terminal {
+    /// How many columns it has.
+    pub fn columns(&self) -> usize {
+        termios::tcgetwinsize(&self.file).ok().map_or(USUAL, |size| width_of(&size))
+    }
+
     /// Whether `place`, or else standard input, is a terminal.
     pub fn is_there(place: Option<&Path>) -> bool {
         match place {
@@ -68,6 +88,11 @@ impl Terminal {
     /// Writes to the terminal itself, for a question when standard error goes elsewhere.
     pub fn write(&self, text: &str) {
         let _ = (&self.file).write_all(text.as_bytes());
+    }
+
+    /// The same for whole lines.
+    pub fn write_lines(&self, lines: &[String]) {
+        lines.iter().for_each(|line| self.write(&format!("{line}\n")));
     }
 
     /// Reads a line into `line`, without its end. `false` at the end of input.

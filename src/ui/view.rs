@@ -3,7 +3,7 @@
 //! ```text
 //!  cosign  "bob" 6f1d…                                    1 min 58 s left     header
 //!  one document, or the dashboard's panels                                    body
-//!  a/y approve · d/n deny · Enter does nothing · Ctrl-C ends                  footer
+//!  approve: type 5a and Enter [5 ] · n deny · m mute                          footer
 //! ```
 //!
 //! A document that is longer than the body scrolls; a question counts as read when its last line
@@ -17,7 +17,6 @@ mod result;
 mod rounds;
 #[cfg(test)]
 mod screens;
-mod text;
 
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ use ratatui::widgets::Paragraph;
 use super::lines::time_left;
 use super::model::{Ceremony, Model};
 use super::stage::{Question, Stage};
-use text::{clip, quoted_in, width};
+use super::text::{clip, quoted_in, width};
 
 /// Everything that a frame shows.
 #[derive(Clone, Copy, Debug)]
@@ -104,9 +103,12 @@ impl Scene<'_> {
         let size = (usize::from(page.width), usize::from(page.height));
         let width = size.0;
         let model = self.model;
+        if let Some(page) = self.stage.page() {
+            return Body::Document(question::page(self, page, width));
+        }
         let document = match (self.stage.top().map(|asking| &asking.question), &model.ended) {
             (Some(Question::Code(card)), _) => code::document(self, card, width),
-            (Some(Question::Approval(card)), _) => question::request(self, card, width),
+            (Some(Question::Approval { card, .. }), _) => question::request(self, card, width),
             (Some(Question::Pick { what, .. }), _) => question::pick(self, what, width),
             (Some(Question::Result), Some(ended)) => result::document(self, ended, width),
             (_, Some(ended)) if !self.is_over() => result::document(self, ended, width),
@@ -161,7 +163,7 @@ impl Ceremony {
 fn header(scene: Scene<'_>, columns: u16) -> Line<'static> {
     let until = match scene.stage.top().map(|asking| &asking.question) {
         Some(Question::Code(card)) => Some(card.until),
-        Some(Question::Approval(card)) => Some(card.until),
+        Some(Question::Approval { card, .. }) => Some(card.until),
         Some(Question::Pick { .. } | Question::Result) | None => None,
     };
     let right = until.map_or_else(String::new, |until| {
@@ -188,20 +190,28 @@ fn footer(scene: Scene<'_>, overflow: usize) -> String {
     let stage = scene.stage;
     let below = overflow.saturating_sub(stage.scroll);
     let more = format!("↓ {below} more {}", if below == 1 { "line" } else { "lines" });
+    if stage.page().is_some() {
+        return match (stage.is_armed(), below) {
+            (false, _) => "one moment, then keys answer".to_owned(),
+            (true, 0) => "Space goes on · no other key does".to_owned(),
+            (true, _) => format!("{more} · Space goes on"),
+        };
+    }
     let asking = stage.top().map(|asking| &asking.question);
     match asking {
         Some(Question::Result) if below > 0 => format!("{more} · Enter goes on"),
         Some(Question::Result) => "Enter goes on".to_owned(),
         Some(_) if !stage.is_armed() => "one moment, then keys answer".to_owned(),
-        Some(Question::Approval(_)) if !stage.is_read() => {
-            format!("{more}: approving needs all of them · d/n deny")
+        Some(Question::Approval { .. }) if !stage.is_read() => {
+            format!("{more}: approving needs all of them · n deny")
         }
         Some(Question::Code(_)) if !stage.is_read() => {
             format!("{more}: comparing needs all of them · n different")
         }
-        Some(Question::Approval(_)) => {
-            "a/y approve · d/n deny · Enter does nothing · Ctrl-C ends".to_owned()
+        Some(Question::Approval { .. } | Question::Code(_)) if !stage.is_open() => {
+            "one moment, then keys answer · n does already".to_owned()
         }
+        Some(Question::Approval { word, .. }) => approve(stage, word),
         Some(Question::Code(_)) => {
             "y the same · n different · Enter does nothing · Ctrl-C ends".to_owned()
         }
@@ -210,8 +220,30 @@ fn footer(scene: Scene<'_>, overflow: usize) -> String {
         None if scene.model.ended.is_some() && !scene.is_over() => {
             "Enter goes back to the list · Ctrl-C ends".to_owned()
         }
+        None if stage.cursor.is_some() => {
+            "↑ ↓ choose · m mutes or unmutes · Esc goes back".to_owned()
+        }
+        None if scene.model.inventory.as_ref().is_some_and(|has| !has.peers.is_empty()) => {
+            "m mutes a device · Ctrl-C ends · Ctrl-Z suspends".to_owned()
+        }
         None => "Ctrl-C ends · Ctrl-Z suspends".to_owned(),
     }
+}
+
+/// How a request is approved, with what was typed so far.
+fn approve(stage: &Stage, word: &str) -> String {
+    let field = format!("{:width$}", stage.typed, width = word.len());
+    match &stage.wrong {
+        Some(wrong) => {
+            format!("{wrong} approves nothing: type {word} and Enter [{field}] · n deny")
+        }
+        None => format!("approve: type {word} and Enter [{field}] · n deny · m mute"),
+    }
+}
+
+/// Whether the dashboard is on the screen, and keys go to it.
+pub(super) fn shows_dashboard(scene: Scene<'_>) -> bool {
+    scene.stage.top().is_none() && matches!(scene.body(Rect::new(0, 0, 80, 24)), Body::Dashboard)
 }
 
 const TITLE: &str = " cosign  ";
@@ -251,6 +283,7 @@ pub(super) mod fixture {
             requester: party("alice", "a"),
             receivers: vec![party("alice", "a")],
             seconds: 90,
+            changed: Vec::new(),
         }
     }
 }

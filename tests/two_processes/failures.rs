@@ -5,13 +5,11 @@ use rustix::process::Signal;
 use crate::device::{Device, Listener, arg, introduce, text, two, two_with_key};
 use crate::openssl;
 use crate::signing::fresh_digest;
-use crate::terminal::Terminal;
+use crate::terminal::{APPROVE, Terminal};
 
 /// A key that nobody has anything to do with, a digest and its signature (r = s = 1, so: none).
 const STRANGE_KEY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
 const NO_SIGNATURE: &str = "3006020101020101";
-
-const APPROVE: &str = "[a]pprove, [d]eny: ";
 
 /// Bob's device listens in a terminal, and Bob decides.
 fn attended(bob: &Device, more: &[&str]) -> (Terminal, String) {
@@ -22,6 +20,9 @@ fn attended(bob: &Device, more: &[&str]) -> (Terminal, String) {
 }
 
 /// Alice and Bob with a key, and Bob at his terminal.
+/// What a person types `ok` to after a request that ended without an answer.
+const GO_ON: &str = "type ok and Enter to go on: ";
+
 fn two_with_person(more: &[&str]) -> (Device, Device, Terminal, String) {
     let (alice, bob, listener) = two_with_key();
     drop(listener);
@@ -73,8 +74,11 @@ fn the_approver_sees_every_fact_and_their_no_is_exit_3_on_both_sides() {
     at_bob.shows("requester    \"alice\"").shows("fingerprint");
     let receivers = at_bob.shows("receives it").shown_before("time left");
     assert!(receivers.contains("\"alice\"") && receivers.contains("\"bob\""), "{receivers}");
-    // Enter decides nothing.
-    at_bob.shows(APPROVE).types("\n").shows(APPROVE).types("d\n");
+    // Neither Enter nor a letter by habit decides anything.
+    for habit in ["\n", "y\n", "a\n"] {
+        at_bob.shows(APPROVE).types(habit);
+    }
+    at_bob.shows(APPROVE).types("n\n");
     running.ends().fails(3, "bob");
     let raw = String::from_utf8_lossy(&at_bob.raw).replace("\x1b[1m", "").replace("\x1b[0m", "");
     assert!(!raw.contains(['\x1b', '\x07', '\u{202e}', '\u{200b}']), "{raw:?}");
@@ -89,12 +93,13 @@ fn one_approval_is_one_signature() {
     let (alice, _bob, mut at_bob, to) = two_with_person(&[]);
     let sign = |digest: &str| alice.start(["sign", digest, "--key", "vault", "--peer", &to]);
     let first = sign(&fresh_digest());
-    at_bob.shows(APPROVE).types("a\n");
+    at_bob.approves();
     first.ends().succeeds();
     // An answer that was typed before the question is none.
-    at_bob.types("a\n");
-    let second = sign(&fresh_digest());
-    at_bob.shows(APPROVE).types("d\n");
+    let digest = fresh_digest();
+    at_bob.types(&format!("{}\n", &digest[..2]));
+    let second = sign(&digest);
+    at_bob.shows(APPROVE).types("n\n");
     second.ends().fails(3, "bob");
 }
 
@@ -106,21 +111,47 @@ fn a_requester_is_told_whose_approval_it_waits_for_and_a_queued_one_asks_for_wha
     let waiting = first.event_where("waiting", |event| event["what"] == "approval");
     assert_eq!(waiting["for"], serde_json::json!(["bob"]));
     assert!((1..=60).contains(&waiting["seconds"].as_u64().unwrap()), "{waiting}");
-    at_bob.shows(APPROVE);
+    let word = at_bob.word();
     let keygen = ["keygen", "--key", "other", "--with", "bob", "--peer", &to, "--timeout", "60s"];
     let mut second = alice.start(keygen);
     // Its time runs, and Bob has something else on his screen.
     assert_eq!(second.event("waiting")["what"], "connection");
     assert_eq!(second.event("waiting")["what"], "approval");
     std::thread::sleep(std::time::Duration::from_secs(3));
-    at_bob.types("a\n");
+    at_bob.types(&format!("{word}\n"));
     first.ends().succeeds();
     at_bob.shows("request to make a key").shows("time left    ");
     let left = at_bob.shown_before(" s\r\n");
     let left: u64 = left.trim().parse().unwrap();
     assert!(left <= 57, "{left}");
-    at_bob.shows(APPROVE).types("d\n");
+    at_bob.shows(APPROVE).types("n\n");
     second.ends().fails(3, "bob");
+}
+
+#[test]
+fn a_muted_peer_is_turned_away_and_logged_once() {
+    let (alice, bob, mut at_bob, to) = two_with_person(&[]);
+    let running = alice.start(["sign", &fresh_digest(), "--peer", &to]);
+    at_bob.shows(APPROVE).types("m\n").shows("\"alice\" is muted");
+    running.ends().fails(3, "bob");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    for _ in 0..2 {
+        alice.run(["sign", &fresh_digest(), "--peer", &to]).fails(4, "busy");
+    }
+    at_bob.shows("\"alice\" asks again (sign)");
+    assert_eq!(bob.outcomes()[1..], ["denied", "busy"]);
+}
+
+#[test]
+fn a_policy_that_denies_makes_nobody_wait() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    bob.policy("");
+    let listener = bob.listen(&["--policy", "policy.toml"]);
+    for _ in 0..3 {
+        let digest = fresh_digest();
+        alice.run(["sign", &digest, "--peer", &listener.address()]).fails(9, "bob");
+    }
 }
 
 #[test]
@@ -152,7 +183,7 @@ fn a_person_who_does_not_answer_in_time_is_exit_4() {
     assert_eq!(bob.outcomes().last().unwrap(), "busy");
     std::thread::sleep(std::time::Duration::from_secs(3));
     let running = alice.start(["sign", &fresh_digest(), "--peer", &to]);
-    at_bob.shows(APPROVE).types("a\n");
+    at_bob.shows("nothing was approved").shows(GO_ON).types("ok\n").approves();
     running.ends().succeeds();
     at_bob.shows("signed ");
     let outcomes = bob.outcomes();
@@ -204,8 +235,9 @@ fn ctrl_c_is_exit_130_and_the_other_side_is_told() {
     assert_eq!(format!("{:?}", at_alice.modes()), format!("{modes:?}"));
     assert_eq!(at_alice.ends().0, Some(130));
 
+    std::thread::sleep(std::time::Duration::from_secs(3));
     let running = alice.start(sign);
-    at_bob.shows(APPROVE).interrupts();
+    at_bob.shows(GO_ON).types("ok\n").shows(APPROVE).interrupts();
     let ended = running.ends().fails(3, "bob");
     assert!(ended.events("round").is_empty());
     assert_eq!(at_bob.ends().0, Some(130));
@@ -381,9 +413,9 @@ fn what_is_taken_is_exit_12_and_named() {
 fn a_key_that_is_in_use_is_exit_12() {
     let (alice, bob, mut at_bob, to) = two_with_person(&[]);
     let running = alice.start(["sign", &fresh_digest(), "--peer", &to]);
-    at_bob.shows(APPROVE);
+    let word = at_bob.word();
     alice.run(["sign", &fresh_digest(), "--peer", &to]).fails(12, "vault");
-    at_bob.types("a\n");
+    at_bob.types(&format!("{word}\n"));
     running.ends().succeeds();
     drop(bob);
 }

@@ -3,14 +3,17 @@
 
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
-use cosign::net::tls::{self, Tls, TlsVersion};
-use cosign::net::{Frame, Kind, Link, MAX_FRAME, tcp};
+use cosign::device::Label;
+use cosign::net::tls::{self, Tls, TlsLink, TlsVersion};
+use cosign::net::{Frame, Kind, Link, LinkError, MAX_FRAME, tcp};
 use cosign::progress::{RequestView, Source};
 use cosign::protocol::sign::SignSetup;
 use cosign::report::Code;
 use cosign::run::reach::{hear, say};
 use cosign::run::table::Incoming;
+use cosign::run::{Node, clock};
 use cosign::talk::{Hex, Message, Proposal, Reason, VERSION, Want};
 use k256::Scalar;
 use rustix::process::Signal;
@@ -22,6 +25,7 @@ use crate::insider::{
     soon, start, take_part, until_closed,
 };
 use crate::signing::fresh_digest;
+use crate::terminal::APPROVE;
 
 /// An honest signature: nobody was banned, and the listener still serves.
 #[track_caller]
@@ -36,7 +40,7 @@ fn a_requester_that_signs_something_else_than_it_asked_for_gets_nothing_and_no_b
     let insider = opened(&alice);
     type Lie = (fn(&mut RequestView), fn(&mut SignSetup));
     let lies: [Lie; 6] = [
-        (|view| view.purpose = cosign::device::Label::new("invoice 8"), |_| ()),
+        (|view| view.purpose = Label::new("invoice 8"), |_| ()),
         (|view| view.digest = "08".repeat(32), |_| ()),
         (
             |view| {
@@ -226,7 +230,7 @@ fn nonsense_from_anybody_does_not_disturb_a_listener() {
     let mut at_bob = bob.terminal(listener);
     let to = at_bob.address();
     let running = alice.start(["sign", &fresh_digest(), "--peer", &to]);
-    at_bob.shows("[a]pprove, [d]eny: ");
+    let word = at_bob.word();
     block_on(async {
         let stranger = Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap();
         for frame in nonsense().into_iter().flatten().take(5) {
@@ -235,8 +239,79 @@ fn nonsense_from_anybody_does_not_disturb_a_listener() {
             until_closed(link).await;
         }
     });
-    at_bob.types("a\n");
+    at_bob.types(&format!("{word}\n"));
     running.ends().succeeds();
+}
+
+/// Puts a request to sign `digest` before the person at the device at `address`, as soon as that is let in.
+async fn put_before(insider: &Node, address: &str, digest: [u8; 32]) -> TlsLink {
+    let record = only_key(insider);
+    loop {
+        let mut link = enter(&insider.tls, address).await;
+        let proposal = Proposal { digest: Hex(digest), ..proposal(insider, &record) };
+        say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+        match hear(&mut link, clock::now() + Duration::from_millis(500)).await {
+            Ok(Message::Refuse { reason: Reason::Busy }) => {
+                tokio::time::sleep(Duration::from_millis(85)).await;
+            }
+            Err(LinkError::TimedOut) => return link,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_was_meant_for_a_withdrawn_request_never_approves_the_one_in_its_place() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let mut at_bob = bob.terminal(["listen", "--bind", "127.0.0.1", "--port", "0"]);
+    let to = at_bob.address();
+    let insider = opened(&alice);
+    let mut harmful = [0x5a; 32];
+    harmful[31] = 0;
+    block_on(async {
+        let harmless = put_before(&insider, &to, [0x5a; 32]).await;
+        assert_eq!(at_bob.word(), "5a");
+        at_bob.types("5");
+        harmless.close().await;
+        at_bob.shows("sign ended: ");
+        let begun = clock::now();
+        let mut in_its_place = put_before(&insider, &to, harmful).await;
+        assert!(clock::now() - begun > Duration::from_secs(1), "a peer that withdrew waits");
+        at_bob.shows("nothing was approved").types("a\n5a\n");
+        for reflex in ["5a\n", "y\n", "\n"] {
+            at_bob.shows("type ok and Enter to go on: ").types(reflex);
+        }
+        let page = at_bob.shows("type ok and Enter to go on: ").types("ok\n");
+        page.shows("changed      digest (*)").shows("* digest       5a5a");
+        assert_eq!(at_bob.word(), "5a5a");
+        at_bob.types("5a\n").shows("nothing was approved").shows(APPROVE).types("n\n");
+        let answer = hear(&mut in_its_place, soon()).await;
+        assert!(matches!(answer, Ok(Message::Refuse { reason: Reason::Denied })), "{answer:?}");
+    });
+    assert_eq!(bob.outcomes().last().unwrap(), "denied");
+}
+
+#[test]
+fn no_purpose_draws_a_row_of_its_own() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let mut at_bob = bob.terminal(["listen", "--bind", "127.0.0.1", "--port", "0"]);
+    let to = at_bob.address();
+    let insider = opened(&alice);
+    block_on(async {
+        let record = only_key(&insider);
+        let mut link = enter(&insider.tls, &to).await;
+        let blanks = " ".repeat(119 - 15 - 4);
+        let purpose = Label::new(&format!("pay{blanks}  digest       0000 0000"));
+        let proposal = Proposal { purpose, ..proposal(&insider, &record) };
+        say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+        let card = at_bob.shown_before(APPROVE);
+        let labels: Vec<&str> = card.lines().filter(|l| l.contains("digest  ")).collect();
+        assert_eq!(labels.len(), 1, "{card}");
+        assert!(card.contains("\r\n               ␣"), "{card}");
+        link.close().await;
+    });
 }
 
 #[test]

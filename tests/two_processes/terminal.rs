@@ -12,6 +12,9 @@ use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::device::PATIENCE;
 
+/// The end of the question about a request.
+pub(crate) const APPROVE: &str = " and Enter to approve, n to deny, m to mute: ";
+
 /// The program in a terminal of its own, which is its controlling one.
 pub(crate) struct Terminal {
     child: Child,
@@ -108,6 +111,26 @@ impl Terminal {
     pub(crate) fn types(&mut self, text: &str) -> &mut Self {
         self.keyboard.write_all(text.as_bytes()).unwrap();
         self
+    }
+
+    /// Waits for the question about a request, and gives the word that approves it.
+    #[track_caller]
+    #[allow(dead_code, reason = "not all test programs have requests")]
+    pub(crate) fn word(&mut self) -> String {
+        self.until("the word of a request", |seen| {
+            let (before, _) = seen.split_once(APPROVE)?;
+            let word = before.rsplit(' ').next()?.to_owned();
+            Some((word, before.len() + APPROVE.len()))
+        })
+        .0
+    }
+
+    /// Approves the request that is asked about next.
+    #[track_caller]
+    #[allow(dead_code, reason = "not all test programs have requests")]
+    pub(crate) fn approves(&mut self) -> &mut Self {
+        let word = self.word();
+        self.types(&format!("{word}\n"))
     }
 
     /// Presses Ctrl-C.

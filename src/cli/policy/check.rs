@@ -274,6 +274,7 @@ impl Asked {
             requester,
             receivers: Vec::new(),
             seconds: 0,
+            changed: Vec::new(),
         };
         Ok((view, time))
     }

@@ -4,10 +4,10 @@ use ratatui::text::{Line, Span};
 
 use super::Scene;
 use super::question::facts;
-use super::text::{bare, quoted, wrap};
 use crate::ui::lines::{fingerprint_lines, time_left};
 use crate::ui::model::CodeCard;
 use crate::ui::stage::Consent;
+use crate::ui::text::{bare, quoted, wrap};
 
 /// The digits, both names, and what to do with them.
 pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<Line<'static>> {

@@ -9,10 +9,10 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph};
 
 use super::Scene;
-use super::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
 use crate::device::grouped;
 use crate::ui::lines::{fingerprint_lines, time_left};
 use crate::ui::model::{Inventory, Model, PeerRow};
+use crate::ui::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
 
 /// Draws the panels: side by side where there is room, one below the other where there is not.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, scene: Scene<'_>) {
@@ -101,10 +101,12 @@ struct Row {
     status: String,
     fingerprint: String,
     seen: String,
+    /// Whether the cursor is on it.
+    chosen: bool,
 }
 
 fn nearby(scene: Scene<'_>, inventory: Option<&Inventory>, width: usize) -> Vec<Line<'static>> {
-    let rows = rows(scene.model, inventory, scene.now);
+    let rows = rows(scene, inventory);
     if rows.is_empty() {
         let advice = match inventory {
             Some(_) => "no device yet; on the other device: cosign pair",
@@ -129,23 +131,42 @@ fn nearby(scene: Scene<'_>, inventory: Option<&Inventory>, width: usize) -> Vec<
         } else {
             grouped(&row.fingerprint)
         };
-        Line::from(line([
-            &quoted_in(&row.name, name - 1),
-            &bare(&row.status),
-            &fingerprint,
-            &row.seen,
-        ]))
+        // A cursor takes two columns of the name.
+        let mark = if row.chosen { "> " } else { "" };
+        let shown = format!("{mark}{}", quoted_in(&row.name, name - 1 - mark.len()));
+        Line::from(line([&shown, &bare(&row.status), &fingerprint, &row.seen]))
     }));
     lines
 }
 
-fn rows(model: &Model, inventory: Option<&Inventory>, now: Duration) -> Vec<Row> {
+fn rows(scene: Scene<'_>, inventory: Option<&Inventory>) -> Vec<Row> {
+    let Scene { model, stage, now, .. } = scene;
+    let mut rows = known_and_near(model, inventory, now);
+    let cursor = stage.cursor.and_then(|at| inventory?.peers.get(at));
+    for row in &mut rows {
+        row.chosen = cursor.is_some_and(|peer| peer.fingerprint == row.fingerprint);
+        if stage.is_muted(&row.fingerprint) {
+            row.status = "muted".to_owned();
+        }
+    }
+    if let (Some(at), Some(inventory)) = (stage.cursor, inventory) {
+        // Whoever is chosen is among those that fit, however many devices there are.
+        let place =
+            |row: &Row| inventory.peers.iter().position(|p| p.fingerprint == row.fingerprint);
+        rows.retain(|row| place(row).is_some_and(|place| place + ABOVE >= at));
+        rows.sort_by_key(place);
+    }
+    rows
+}
+
+fn known_and_near(model: &Model, inventory: Option<&Inventory>, now: Duration) -> Vec<Row> {
     let paired = inventory.map(|i| i.peers.as_slice()).unwrap_or_default();
     let seen = |peer: &PeerRow| Row {
         name: peer.name.clone(),
         status: peer.status.clone(),
         fingerprint: peer.fingerprint.clone().unwrap_or_else(|| peer.id.clone()),
         seen: format!("{} ago", time_left(now.saturating_sub(peer.seen).as_secs())),
+        chosen: false,
     };
     let near = |fingerprint: &str| {
         model.peers.iter().find(|peer| peer.fingerprint.as_deref() == Some(fingerprint))
@@ -155,6 +176,7 @@ fn rows(model: &Model, inventory: Option<&Inventory>, now: Duration) -> Vec<Row>
         status: "paired".to_owned(),
         fingerprint: peer.fingerprint.clone(),
         seen: "-".to_owned(),
+        chosen: false,
     });
     // Who is here comes first, and of them the devices that one knows, however many strangers there are.
     let is_paired = |row: &&PeerRow| {
@@ -214,6 +236,8 @@ fn recent(scene: Scene<'_>, inventory: &Inventory, width: usize) -> Vec<Line<'st
     inventory.recent.iter().map(line).collect()
 }
 
+/// How many devices are listed above the cursor.
+const ABOVE: usize = 1;
 const NAME: usize = 12;
 const STATUS: usize = 11;
 /// `59 min 59 s ago`

@@ -4,9 +4,9 @@ use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
 use super::Scene;
-use super::text::{bare, wrap};
 use crate::device::shell_word;
 use crate::ui::qr;
+use crate::ui::text::{bare, wrap};
 
 /// The text, and the code below it; beside it where the window is too low for that.
 pub(super) fn document(

@@ -4,11 +4,11 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::Scene;
-use super::text::{bare, cell, wrap};
 use crate::progress::RequestView;
-use crate::ui::lines::{Style, request_card};
+use crate::ui::lines::{Style, page_card, request_card};
 use crate::ui::model::RequestCard;
-use crate::ui::stage::Consent;
+use crate::ui::stage::{Consent, Page};
+use crate::ui::text::{bare, cell, under_label, wrap};
 
 /// Everything that an approver must see: the lines of `--plain`, each as long as it takes.
 pub(super) fn request(scene: Scene<'_>, card: &RequestCard, width: usize) -> Vec<Line<'static>> {
@@ -28,26 +28,20 @@ pub(super) fn request(scene: Scene<'_>, card: &RequestCard, width: usize) -> Vec
     lines
 }
 
-/// Lines of a card: a title, then a label of [`LABEL`] columns and a fact on each.
-pub(super) fn facts(scene: Scene<'_>, card: &[String], width: usize) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    for text in card {
-        match text.split_at_checked(LABEL) {
-            Some((label, fact)) if text.starts_with("  ") => {
-                for (i, part) in wrap(fact, width.saturating_sub(LABEL)).into_iter().enumerate() {
-                    let label = if i == 0 { label.to_owned() } else { " ".repeat(LABEL) };
-                    lines.push(Line::from(vec![
-                        Span::raw(label),
-                        Span::styled(part, scene.strong()),
-                    ]));
-                }
-            }
-            _ => {
-                lines.extend(wrap(text, width).into_iter().map(|t| Line::styled(t, scene.strong())))
-            }
-        }
+/// A request that ended without an answer of the person who was asked.
+pub(super) fn page(scene: Scene<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
+    let mut lines = facts(scene, &page_card(page), width);
+    if let Some(title) = lines.first_mut() {
+        *title = std::mem::take(title).style(scene.bad());
     }
     lines
+}
+
+/// Lines of a card: a title, then a label and a fact on each.
+pub(super) fn facts(scene: Scene<'_>, card: &[String], width: usize) -> Vec<Line<'static>> {
+    let rows = card.iter().flat_map(|text| under_label(text, width));
+    rows.map(|(label, fact)| Line::from(vec![Span::raw(label), Span::styled(fact, scene.strong())]))
+        .collect()
 }
 
 /// The candidates, and which one is under the cursor.
@@ -66,6 +60,3 @@ pub(super) fn pick(scene: Scene<'_>, what: &str, width: usize) -> Vec<Line<'stat
     }
     lines
 }
-
-/// The columns of `  fingerprint  `.
-const LABEL: usize = 15;

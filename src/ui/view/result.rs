@@ -5,11 +5,11 @@ use ratatui::text::Line;
 use super::Scene;
 use super::question::facts;
 use super::rounds::table;
-use super::text::{bare, quoted, wrap};
 use crate::device::shell_word;
 use crate::progress::Event;
 use crate::ui::lines::{fingerprint_lines, in_halves};
 use crate::ui::model::Ended;
+use crate::ui::text::{bare, quoted, wrap};
 
 /// What came out, or why nothing did, and what to do next.
 pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Line<'static>> {

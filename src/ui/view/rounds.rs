@@ -3,9 +3,9 @@
 use ratatui::text::{Line, Span};
 
 use super::Scene;
-use super::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
 use crate::ui::lines::time_left;
 use crate::ui::model::{Ceremony, RoundRow};
+use crate::ui::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
 
 /// What runs, the table, and who is awaited.
 pub(super) fn document(scene: Scene<'_>, ceremony: &Ceremony, width: usize) -> Vec<Line<'static>> {

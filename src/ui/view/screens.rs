@@ -40,7 +40,11 @@ impl Screen {
     fn asked(events: &[Event]) -> Self {
         let mut screen = Self::after(events);
         let code = screen.model.code.clone().map(Question::Code);
-        let request = screen.model.request.clone().map(|c| Question::Approval(Box::new(c)));
+        let request = screen
+            .model
+            .request
+            .clone()
+            .map(|card| Question::Approval { card: Box::new(card), word: "5a".into() });
         screen.stage.ask(code.or(request).unwrap());
         screen.stage.consent = Consent::Open;
         screen
@@ -56,7 +60,7 @@ impl Screen {
             terminal.draw(|frame| overflow = draw(frame, scene)).unwrap();
             self.stage.drawn(self.now, overflow);
             assert!(self.stage.may_arm(self.now + CALM) || self.stage.is_armed());
-            self.stage.arm();
+            self.stage.arm(self.now + CALM);
         }
         let mut text = String::new();
         let buffer = terminal.backend().buffer();
@@ -317,6 +321,61 @@ fn six_digits_are_large_and_have_both_names() {
 #[test]
 fn a_request_has_every_fact() {
     check("request", || Screen::asked(&[listening(), inventory(), Event::Request(request())]));
+}
+
+#[test]
+fn what_is_new_about_a_request_is_marked() {
+    let view = RequestView { changed: vec!["digest", "receivers"], ..request() };
+    check("changed", || Screen::asked(&[listening(), Event::Request(view.clone())]));
+}
+
+#[test]
+fn a_request_that_is_gone_leaves_a_page() {
+    check("gone", || {
+        let mut screen = Screen::after(&[listening(), inventory(), Event::Request(request())]);
+        screen.stage.gone(request(), true);
+        screen.stage.gone_because("alice withdrew the request");
+        screen.stage.gone(request(), false);
+        screen.stage.await_page();
+        screen
+    });
+}
+
+#[test]
+fn a_request_to_make_a_key_shows_the_hash_that_is_typed() {
+    let view = RequestView { ceremony: "keygen".into(), digest: String::new(), ..request() };
+    let hash = crate::device::grouped(&view.hash());
+    let (drawn, _) = Screen::asked(&[Event::Request(view)]).drawn((80, 24), false);
+    assert!(drawn.contains(&format!("  hash         {hash}")), "{drawn}");
+}
+
+#[test]
+fn what_was_typed_and_what_is_wrong_with_it_is_shown() {
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+    let mut screen = Screen::asked(&[Event::Request(request())]);
+    let mut typed = |codes: &[KeyCode]| {
+        screen.drawn((80, 24), false);
+        for code in codes {
+            screen.stage.key(KeyEvent::new(*code, KeyModifiers::NONE), screen.now);
+        }
+        screen.drawn((80, 24), false).0
+    };
+    let drawn = typed(&[KeyCode::Char('5')]);
+    assert!(drawn.contains("type 5a and Enter [5 ] · n deny · m mute"), "{drawn}");
+    let drawn = typed(&[KeyCode::Char('5'), KeyCode::Enter]);
+    assert!(drawn.contains("55 approves nothing: type 5a and Enter [  ]"), "{drawn}");
+}
+
+#[test]
+fn a_muted_device_and_the_cursor_are_on_the_dashboard() {
+    let mut screen = Screen::after(&[listening(), inventory()]);
+    screen.stage.toggle(&"c".repeat(64));
+    let (drawn, _) = screen.drawn((80, 24), false);
+    assert!(drawn.lines().any(|row| row.contains("\"carol\"") && row.contains("muted")), "{drawn}");
+    assert!(drawn.contains("m mutes a device"), "{drawn}");
+    screen.stage.cursor = Some(1);
+    let (drawn, _) = screen.drawn((80, 24), false);
+    assert!(drawn.contains("> \"carol\"") && drawn.contains("m mutes or unmutes"), "{drawn}");
 }
 
 #[test]

@@ -2,14 +2,17 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use crate::device::visible;
+
 /// How many columns `text` takes.
 pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// `text` in quotes as other devices' names are shown: what does not print is spelled out.
+/// `text` in quotes as other devices' names are shown: what does not print is spelled out, and
+/// blanks that could push words into a column are seen.
 pub(super) fn quoted(text: &str) -> String {
-    format!("{text:?}")
+    visible(&format!("{text:?}"))
 }
 
 /// `text` without quotes, and nothing in it that does not print. Quotes and backslashes in it stay as
@@ -36,7 +39,7 @@ pub(super) fn clip(text: &str, columns: usize) -> String {
 
 /// `text` in quotes, cut within them to `columns` in all.
 pub(super) fn quoted_in(text: &str, columns: usize) -> String {
-    format!("\"{}\"", clip(&bare(text), columns.saturating_sub(2)))
+    format!("\"{}\"", clip(&visible(&bare(text)), columns.saturating_sub(2)))
 }
 
 /// `text`, cut or filled up to exactly `columns`.
@@ -76,6 +79,34 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines.push(rest.to_owned());
     lines
 }
+
+/// A line of a card as labels and parts of at most `columns` in all. What does not fit goes on below the
+/// fact, never below the label, so no value can draw a row of its own.
+pub(super) fn under_label(line: &str, columns: usize) -> Vec<(String, String)> {
+    let labelled = line.starts_with("  ") || line.starts_with(CHANGED);
+    let (label, fact) = match line.split_at_checked(LABEL) {
+        Some(split) if labelled => split,
+        _ => ("", line),
+    };
+    let first = columns.saturating_sub(width(label));
+    let mut parts = wrap(fact, first).into_iter();
+    let mut rows = vec![(label.to_owned(), parts.next().unwrap_or_default())];
+    if label.is_empty() {
+        // A title's second line is narrower than its first.
+        let rest: String = parts.collect();
+        parts = wrap(&rest, columns.saturating_sub(LABEL)).into_iter();
+        if rest.is_empty() {
+            return rows;
+        }
+    }
+    rows.extend(parts.map(|part| (" ".repeat(LABEL), part)));
+    rows
+}
+
+/// What begins a line of a card whose fact is not what it was on the last one.
+pub(super) const CHANGED: &str = "* ";
+/// The columns of `  fingerprint  `.
+pub(super) const LABEL: usize = 15;
 
 /// The longest start of `text` that fits into `columns`, but one character at least, and the rest.
 fn split(text: &str, columns: usize) -> (&str, &str) {
@@ -126,6 +157,29 @@ mod tests {
         assert_eq!(cell("ab", 4), "ab  ");
         assert_eq!(quoted_in("release", 9), "\"release\"");
         assert_eq!(quoted_in("release", 8), "\"relea…\"");
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_on_below_the_fact() {
+        let purpose = format!("  purpose      \"pay{}digest       00\"", " ".repeat(70));
+        for columns in [40, 60, 80, 120] {
+            let rows = under_label(&purpose, columns);
+            assert_eq!(rows[0].0, "  purpose      ");
+            assert!(rows.iter().skip(1).all(|(label, _)| *label == " ".repeat(LABEL)), "{rows:?}");
+            let facts: String = rows.iter().map(|(_, fact)| fact.as_str()).collect();
+            assert_eq!(facts, purpose[LABEL..]);
+            assert!(rows.iter().all(|(a, b)| width(a) + width(b) <= columns), "{rows:?}");
+        }
+        let title = format!("pairing with \"{}digest\"", "x".repeat(50));
+        let rows = under_label(&title, 40);
+        assert_eq!(rows[1].0, " ".repeat(LABEL), "{rows:?}");
+    }
+
+    #[test]
+    fn runs_of_blanks_are_seen() {
+        assert_eq!(quoted("pay  digest"), "\"pay␣␣digest\"");
+        assert_eq!(quoted("pay the invoice"), "\"pay the invoice\"");
+        assert_eq!(visible("a\u{a0}b\u{3000}c"), "a␣b␣c");
     }
 
     #[test]

@@ -1,0 +1,127 @@
+//! The requests that were shown before: what is new about the next one, and which word approves it.
+
+use std::collections::BTreeMap;
+
+use crate::progress::RequestView;
+
+/// What a run of the program has shown.
+#[derive(Debug, Default)]
+pub(super) struct Cards {
+    /// By requester and key.
+    last: BTreeMap<(String, String), RequestView>,
+    /// The latest word of each requester.
+    words: BTreeMap<String, String>,
+    /// The latest word of all.
+    word: String,
+}
+
+impl Cards {
+    /// `view` with the fields that are not what they were on the last card of this requester for this
+    /// key. From now on `view` is that card.
+    pub(super) fn compare(&mut self, view: RequestView) -> RequestView {
+        let subject = (view.requester.fingerprint.clone(), subject(&view).to_owned());
+        let changed = self.last.get(&subject).map(|last| view.differs_from(last));
+        let view = RequestView { changed: changed.unwrap_or_default(), ..view };
+        self.last.insert(subject, view.clone());
+        view
+    }
+
+    /// The word that approves `view` and nothing else: how its digits begin. It is longer than two
+    /// digits where two were the word of the card before this one, or of the requester's last one, so
+    /// that what was typed for that one never approves this one.
+    pub(super) fn word(&mut self, view: &RequestView) -> String {
+        let digits = view.digits();
+        let requester = view.requester.fingerprint.clone();
+        let last = self.words.get(&requester);
+        let begins = |length: usize| digits.get(..length).unwrap_or(&digits);
+        let is_new = |word: &&str| **word != self.word && last.is_none_or(|last| **word != **last);
+        // Two words are taken at most: one of three lengths is free.
+        let word = LENGTHS.map(begins).into_iter().find(is_new).unwrap_or(&digits).to_owned();
+        self.word.clone_from(&word);
+        self.words.insert(requester, word.clone());
+        word
+    }
+}
+
+/// The key a request is about: its keys at the end of a path are the same one, and so are all keys
+/// that are to be made.
+fn subject(view: &RequestView) -> &str {
+    if view.public_key.is_empty() { "" } else { view.key.split('/').next().unwrap_or_default() }
+}
+
+/// How long a word may be.
+const LENGTHS: [usize; 3] = [2, 4, 6];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Label;
+    use crate::ui::view::fixture::{party, request};
+
+    fn digest(digits: &str) -> RequestView {
+        RequestView { digest: digits.repeat(64 / digits.len()), ..request() }
+    }
+
+    #[test]
+    fn the_first_card_of_a_key_has_nothing_to_compare_with() {
+        let mut cards = Cards::default();
+        assert!(cards.compare(request()).changed.is_empty());
+        let other = RequestView { key: "other".into(), ..digest("11") };
+        assert!(cards.compare(other).changed.is_empty());
+        let carol = RequestView { requester: party("carol", "c"), ..digest("22") };
+        assert!(cards.compare(carol).changed.is_empty());
+    }
+
+    #[test]
+    fn what_differs_from_the_last_card_is_named() {
+        let mut cards = Cards::default();
+        cards.compare(request());
+        let again = RequestView { request_id: "other".into(), seconds: 1, ..request() };
+        assert!(cards.compare(again).changed.is_empty(), "an id and a time are always new");
+        let swapped = RequestView {
+            purpose: Label::new("release 1.3"),
+            receivers: vec![party("bob", "b")],
+            key: "vault/0/7".into(),
+            ..digest("11")
+        };
+        assert_eq!(cards.compare(swapped).changed, ["key", "digest", "purpose", "receivers"]);
+        assert_eq!(cards.compare(request()).changed, ["key", "digest", "purpose", "receivers"]);
+    }
+
+    #[test]
+    fn no_card_has_the_word_of_the_one_before_it() {
+        let mut cards = Cards::default();
+        let mut words: Vec<String> = Vec::new();
+        for view in [digest("5a7f"), digest("5a"), digest("5a7f"), digest("5a7f11aa"), digest("33")]
+        {
+            words.push(cards.word(&view));
+            assert!(view.digest.starts_with(words.last().unwrap()));
+        }
+        assert_eq!(words, ["5a", "5a5a", "5a", "5a7f", "33"]);
+    }
+
+    #[test]
+    fn neither_two_peers_nor_a_detour_bring_a_word_back() {
+        let mut cards = Cards::default();
+        let carol = |digits: &str| RequestView { requester: party("carol", "c"), ..digest(digits) };
+        assert_eq!(cards.word(&digest("5a7f")), "5a");
+        assert_eq!(cards.word(&carol("5a7f")), "5a7f", "the card before was alice's");
+        assert_eq!(cards.word(&digest("5a7f")), "5a7f5a", "both words are taken");
+    }
+
+    #[test]
+    fn a_request_without_a_digest_has_a_word_of_its_own() {
+        let keygen = |purpose: &str| RequestView {
+            ceremony: "keygen".into(),
+            digest: String::new(),
+            purpose: Label::new(purpose),
+            ..request()
+        };
+        let mut cards = Cards::default();
+        let (first, second) = (keygen("one"), keygen("two"));
+        assert_ne!(first.hash(), second.hash());
+        assert_eq!(cards.word(&first), first.hash()[..2]);
+        let word = cards.word(&first);
+        assert_eq!(word, first.hash()[..4], "the same request again is another card");
+    }
+}
