@@ -15,6 +15,7 @@ use crate::party::PartyId;
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Failure};
 use crate::run::judge::{Charge, Verdict};
+use crate::run::patience::Admission;
 use crate::run::reach::{Target, hear, reach, say};
 use crate::run::table::Table;
 use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock, epochs, lines};
@@ -235,7 +236,7 @@ pub async fn attend(
     };
     // The link itself lives no longer, whatever the requester says.
     let patience = Duration::from_secs(u64::from(proposal.seconds)).min(PATIENCE);
-    let charge = match approve(node, &mut link, view, ask, patience).await {
+    let charge = match approve(node, &mut link, view, proposal.kind, ask, patience).await {
         Ok(charge) => charge,
         Err((failure, reason)) => {
             decline(link, &name, reason).await;
@@ -314,6 +315,7 @@ async fn approve(
     node: &Node,
     link: &mut Line,
     view: &RequestView,
+    kind: Kind,
     ask: Ask,
     patience: Duration,
 ) -> Result<Charge, (Failure, Reason)> {
@@ -336,6 +338,10 @@ async fn approve(
     } else {
         None
     };
+    // What waited for the screen was let in before the owner said no to the request ahead of it.
+    if asks && node.judge.admit(&link.peer(), kind) != Admission::Asked {
+        return Err((report::declined(name, Reason::Busy), Reason::Busy));
+    }
     let left = until.saturating_duration_since(clock::now());
     let view = RequestView { seconds: left.as_secs(), ..view.clone() };
     let answer = match ask {

@@ -293,6 +293,41 @@ fn what_was_meant_for_a_withdrawn_request_never_approves_the_one_in_its_place() 
 }
 
 #[test]
+fn what_waited_for_the_screen_is_turned_away_by_the_no_to_the_request_ahead_of_it() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let mut at_bob = bob.terminal(["listen", "--bind", "127.0.0.1", "--port", "0"]);
+    let to = at_bob.address();
+    let insider = opened(&alice);
+    block_on(async {
+        let mut first = put_before(&insider, &to, [1; 32]).await;
+        let answer = async {
+            at_bob.shows(APPROVE);
+            let record = only_key(&insider);
+            let mut second = enter(&insider.tls, &to).await;
+            let other = Proposal {
+                kind: cosign::talk::Kind::Keygen,
+                key: "other".into(),
+                public_key: Hex([0; 33]),
+                epochs: Vec::new(),
+                digest: Hex([0; 32]),
+                recipient: 0,
+                ..proposal(&insider, &record)
+            };
+            say(&mut second, &Message::Propose(Box::new(other))).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            at_bob.types("n\n");
+            hear(&mut second, soon()).await
+        };
+        let answer = answer.await;
+        assert!(matches!(answer, Ok(Message::Refuse { reason: Reason::Busy })), "{answer:?}");
+        let denied = hear(&mut first, soon()).await;
+        assert!(matches!(denied, Ok(Message::Refuse { reason: Reason::Denied })), "{denied:?}");
+    });
+    drop(bob);
+}
+
+#[test]
 fn no_purpose_draws_a_row_of_its_own() {
     let (alice, bob, listener) = two_with_key();
     drop(listener);
