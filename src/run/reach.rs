@@ -429,6 +429,9 @@ fn others_answer(target: &Target, others: usize) -> Failure {
         .map_or_else(|| report::nobody(name), |who| report::others_answer(name, &who, others))
 }
 
+/// What a call came to.
+type Answer = Result<(Reached, Message), Miss>;
+
 /// Calls at addresses where a device may be, several at once and each until it is clear that it is not
 /// there.
 struct Callers<'a> {
@@ -436,7 +439,7 @@ struct Callers<'a> {
     /// Addresses that were added, whatever became of them.
     known: BTreeSet<SocketAddr>,
     waiting: VecDeque<(Instant, SocketAddr)>,
-    calling: JoinSet<(SocketAddr, Result<(Reached, Message), Miss>)>,
+    calling: JoinSet<(SocketAddr, Answer)>,
     /// How many others answered.
     strangers: usize,
     worst: Option<Miss>,
