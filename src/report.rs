@@ -47,6 +47,8 @@ pub enum Code {
     Conflict,
     /// Anything else: disk full, permission, bug.
     Internal,
+    /// A file of this device is not what this device wrote there.
+    Tampered,
     /// Interrupted by Ctrl-C or a signal.
     Interrupted,
 }
@@ -68,6 +70,7 @@ impl Code {
             Self::Interaction => 11,
             Self::Conflict => 12,
             Self::Internal => 70,
+            Self::Tampered => 71,
             Self::Interrupted => 130,
         }
     }
@@ -88,6 +91,7 @@ impl Code {
             Self::Interaction => "a person is needed and --no-input was given",
             Self::Conflict => "exists already, in use, or rolled back",
             Self::Internal => "anything else: disk full, permission, bug",
+            Self::Tampered => "a file of this device is not what this device wrote there",
             Self::Interrupted => "interrupted",
         }
     }
@@ -108,6 +112,7 @@ impl Code {
             Self::Interaction => "interaction",
             Self::Conflict => "conflict",
             Self::Internal => "internal",
+            Self::Tampered => "tampered",
             Self::Interrupted => "interrupted",
         }
     }

@@ -43,7 +43,7 @@ use crate::progress::{Event, PartyView, RequestView};
 use crate::report::Failure;
 use crate::run::judge::Judge;
 use crate::talk::{Agreed, Message, Proposal, Reason};
-use crate::vault::{DeviceInfo, Home, Log, Peers, Vault};
+use crate::vault::{DeviceInfo, Home, Log, Misfit, Peers, Vault};
 
 /// How long a person has to answer, unless `--timeout` says otherwise.
 pub const ANSWER: Duration = Duration::from_secs(120);
@@ -61,7 +61,7 @@ pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// This device, unlocked and ready to take part.
 pub struct Node {
-    /// Where it keeps things.
+    /// Where it keeps things, as its open vault sees them.
     pub home: Home,
     /// Its vault, open.
     pub vault: Vault,
@@ -108,17 +108,25 @@ impl fmt::Debug for Node {
 }
 
 impl Node {
-    /// A node for the vault in `home`.
+    /// A node for an open vault.
     ///
     /// # Errors
-    /// The device key cannot be opened, or does not fit its certificate.
+    /// The device key cannot be opened, or does not fit its certificate; a file that says with whom
+    /// and with which key this device signs, or whom it has banned, is not what it wrote.
     pub fn new(
-        home: Home,
         vault: Vault,
         version: TlsVersion,
         judge: Arc<dyn Judge>,
         sink: Sink,
     ) -> Result<Self, Failure> {
+        let home = vault.home().clone();
+        for Misfit { error, stops } in vault.misfits() {
+            let failure = Failure::from(error);
+            if stops {
+                return Err(failure);
+            }
+            sink(Event::Note { message: failure.message });
+        }
         let info = Vault::device(&home)?;
         let device =
             Device::from_parts(info.certificate.clone(), vault.device_key()?).map_err(|_| {

@@ -25,6 +25,8 @@ pub mod signatures;
 pub mod strangers;
 pub mod uses;
 
+mod adopt;
+mod authentic;
 mod document;
 mod error;
 mod file;
@@ -32,6 +34,7 @@ mod file;
 mod fixture;
 mod home;
 mod locked;
+mod misfits;
 mod reseal;
 mod seal;
 mod tag;
@@ -46,6 +49,7 @@ use subtle::ConstantTimeEq as _;
 use crate::device::{Fingerprint, Label};
 use crate::secret::Secret;
 use crate::token::{self, Uri};
+use adopt::Found;
 use document::{digits, fingerprint};
 pub use error::{Altered, Error};
 use file::{Durability, Writer};
@@ -54,6 +58,7 @@ pub use keys::{Confirmed, KeyLock, KeyRecord, KeyState, PartyRecord};
 pub use ledger::Ledger;
 pub use locked::memory_can_be_locked;
 pub use log::{Chain, Entry, Log};
+pub use misfits::Misfit;
 pub use peers::{PeerRecord, Peers};
 pub use reseal::Resealed;
 use seal::{Keyring, Unopened};
@@ -153,6 +158,8 @@ pub struct Vault {
     keyring: Keyring,
     /// The token that opened it.
     token: Option<Arc<token::Session>>,
+    /// The files that were taken over when it was opened.
+    adopted: Vec<PathBuf>,
 }
 
 impl Vault {
@@ -200,7 +207,7 @@ impl Vault {
     pub fn device(home: &Home) -> Result<DeviceInfo, Error> {
         Header::read(home)?;
         let path = home.data.join(DEVICE);
-        document::read(&path)?.ok_or_else(|| Error::corrupt(&path, "missing"))
+        document::read(home, &path)?.ok_or_else(|| Error::corrupt(&path, "missing"))
     }
 
     /// Makes a vault for a new device whose private key is `device_key` (PKCS#8, DER). Any of
@@ -241,6 +248,7 @@ impl Vault {
         refuse_existing(home)?;
         let keyring = Keyring::generate(recovery)?;
         let header = Header::new(seals, FIRST, recovery)?;
+        let home = &home.with_key(keyring.state_key());
         let files = files_of_a_new_vault(home, device, device_key, seals, &keyring)?;
 
         let writer = Writer::lock(home)?;
@@ -248,11 +256,11 @@ impl Vault {
         for (path, content) in files {
             writer.replace(&path, &content, Durability::Synced)?;
         }
-        Ledger::create(&writer, home)?;
+        let adopted = adopt::everything(&writer, home, Found::Before)?;
         let path = header_path(home);
-        writer.create(&path, &document::to_bytes(&path, header)?)?;
+        writer.create(&path, &document::to_bytes(home, &path, header)?)?;
         let token = seals.iter().find_map(Seal::session);
-        Ok(Self { home: home.clone(), keyring, token })
+        Ok(Self { home: home.clone(), keyring, token, adopted })
     }
 
     /// Opens the vault. An identity file may also be that of a recovery recipient.
@@ -309,7 +317,11 @@ impl Vault {
             Unlock::Token(session) => Some(session.clone()),
             Unlock::Passphrase(_) | Unlock::Identity(_) => None,
         };
-        Ok(Self { home: home.clone(), keyring, token })
+        let home = home.with_key(keyring.state_key());
+        let mut vault = Self { home, keyring, token, adopted: Vec::new() };
+        vault.adopt()?;
+        Header::read(&vault.home)?;
+        Ok(vault)
     }
 
     /// The device's private key (PKCS#8, DER).
@@ -318,8 +330,25 @@ impl Vault {
     ///
     /// [`Error::LooseMode`], [`Error::Corrupt`].
     pub fn device_key(&self) -> Result<Secret<Vec<u8>>, Error> {
+        let mut sealed = self.device_file()?;
+        if sealed.expose().ends_with(KEPT) {
+            let length = sealed.expose().len().saturating_sub(KEPT.len());
+            sealed.expose_mut().truncate(length);
+        }
+        Ok(sealed)
+    }
+
+    /// What is sealed in `device.age`: the device key and, where every other file is authenticated,
+    /// a line that says so. Nobody who cannot open the vault can take that line away.
+    fn device_file(&self) -> Result<Secret<Vec<u8>>, Error> {
         let path = self.home.data.join(DEVICE_KEY);
         self.unseal(&path)?.ok_or_else(|| Error::corrupt(&path, "missing"))
+    }
+
+    /// The files that were not authenticated yet when the vault was opened, and were taken as they
+    /// were: those of a home that an earlier version made.
+    pub fn adopted(&self) -> &[PathBuf] {
+        &self.adopted
     }
 
     /// The token that opened the vault, if one did.
@@ -327,7 +356,7 @@ impl Vault {
         self.token.clone()
     }
 
-    /// Where the vault is.
+    /// Where the vault is. Files that are read through this are checked.
     pub fn home(&self) -> &Home {
         &self.home
     }
@@ -414,12 +443,12 @@ impl Header {
 
     fn write(&self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
         let path = header_path(home);
-        writer.replace(&path, &document::to_bytes(&path, self)?, Durability::Synced)
+        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
     }
 
     fn read(home: &Home) -> Result<Self, Error> {
         let path = header_path(home);
-        let header: Option<Self> = document::read(&path)?;
+        let header: Option<Self> = document::read(home, &path)?;
         let header = header.ok_or_else(|| Error::NoVault { path: home.data.clone() })?;
         // Where the module is, is said beside it.
         let plain = |record: &TokenRecord| {
@@ -511,7 +540,7 @@ fn open_with_key(
     }
 }
 
-/// All files but the header, which is written last, and the ledger.
+/// The files of the vault itself, but for the header, which is written last.
 fn files_of_a_new_vault(
     home: &Home,
     device: &DeviceInfo,
@@ -534,12 +563,23 @@ fn files_of_a_new_vault(
         files.push((path, sealed));
     }
     let for_recovery = keyring.seal_for_recovery(text.expose()).map_err(Error::io(&recovery))?;
-    let sealed_key = keyring.seal(device_key.expose()).map_err(Error::io(&key))?;
-    let info_bytes = document::to_bytes(&info, device)?;
+    let kept_key = kept(device_key);
+    let sealed_key = keyring.seal(kept_key.expose()).map_err(Error::io(&key))?;
+    let info_bytes = document::to_bytes(home, &info, device)?;
 
     files.extend([(key, sealed_key), (info, info_bytes)]);
     files.extend(for_recovery.map(|sealed| (recovery, sealed)));
     Ok(files)
+}
+
+/// The content of `device.age` in a home where every file is authenticated.
+fn kept(device_key: &Secret<Vec<u8>>) -> Secret<Vec<u8>> {
+    Secret::made(|content: &mut Vec<u8>| {
+        // One allocation: growing would leave parts of the secret behind.
+        content.reserve_exact(device_key.expose().len().saturating_add(KEPT.len()));
+        content.extend_from_slice(device_key.expose());
+        content.extend_from_slice(KEPT);
+    })
 }
 
 /// Fails if there is a vault, or keys that a new vault could not open.
@@ -603,6 +643,8 @@ const IDENTITY: &str = "identity.age";
 const RECOVERY: &str = "identity.recovery.age";
 const DEVICE: &str = "device.json";
 const DEVICE_KEY: &str = "device.age";
+/// Follows the device key where every file that decides something is authenticated.
+const KEPT: &[u8] = b"\ncosign: state is authenticated\n";
 
 #[cfg(test)]
 mod tests {

@@ -164,8 +164,10 @@ mod device {
         let sandbox = Sandbox::new();
         sandbox.write("passphrase", "correct horse\n");
         let first = sandbox.run(["id", "--json", "--passphrase-file", "passphrase"]).exits(0);
-        let again = sandbox.run(["id", "--json"]).exits(0);
-        assert_eq!(first.json(), again.json());
+        assert_eq!(first.json()["result"]["checked"], true);
+        let again = sandbox.run(["id", "--json"]).exits(0).json();
+        assert_eq!(again["result"]["checked"], false);
+        assert_eq!(first.json()["result"]["fingerprint"], again["result"]["fingerprint"]);
         let fingerprint = first.json()["result"]["fingerprint"].as_str().unwrap().to_owned();
         assert_eq!(first.json()["result"]["id"], fingerprint[..16]);
     }
@@ -323,7 +325,8 @@ mod ceremonies {
         let sandbox = Sandbox::with_device();
         let fingerprint = "bb".repeat(32);
         let address = ["--address", "127.0.0.1:9"];
-        let add = ["peers", "add", "bob", "--fingerprint", &fingerprint];
+        let unlock = ["--identity", "identity.txt"];
+        let add = ["peers", "add", "bob", "--fingerprint", &fingerprint, unlock[0], unlock[1]];
         sandbox.run(add.iter().chain(&address)).exits(0);
         let args =
             ["keygen", "--json", "--with", "bob", "--identity", "identity.txt", "--timeout", "2s"];
@@ -414,7 +417,9 @@ mod peers {
     fn a_device_does_not_pin_itself() {
         let sandbox = Sandbox::with_device();
         let id = sandbox.run(["id", "--json"]).json();
-        let ended = add(&sandbox, "me", id["result"]["fingerprint"].as_str().unwrap());
+        let fingerprint = id["result"]["fingerprint"].as_str().unwrap();
+        let add = ["peers", "add", "me", "--fingerprint", fingerprint];
+        let ended = sandbox.run([&add[..], &["--identity", "identity.txt"]].concat());
         ended.exits(2).complains("this very device", "cosign id");
     }
 }
@@ -475,7 +480,7 @@ mod keys {
         assert_eq!(export("hex").stdout(), format!("{KEY}\n"));
         assert_eq!(export("address-eth").stdout(), "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf\n");
         assert!(export("pem").stdout().starts_with("-----BEGIN PUBLIC KEY-----\n"));
-        assert_eq!(export("pem").stderr(), "");
+        assert!(export("pem").stderr().contains("not checked"));
     }
 
     #[test]
@@ -609,7 +614,7 @@ mod verify {
 
 mod log {
     use super::*;
-    use cosign::vault::{Entry, Home, Log};
+    use cosign::vault::{Entry, Home, Log, Unlock, Vault};
     use sha2::{Digest as _, Sha256};
 
     fn with_entries() -> Sandbox {
@@ -625,7 +630,9 @@ mod log {
                 outcome: outcome.into(),
                 ..Entry::default()
             };
-            Log::append(&Home::at(sandbox.path("home")), &entry).unwrap();
+            let home = Home::at(sandbox.path("home"));
+            let unlock = Unlock::Identity(sandbox.path("identity.txt"));
+            Log::append(Vault::open(&home, &unlock).unwrap().home(), &entry).unwrap();
         }
         sandbox
     }
@@ -649,7 +656,7 @@ mod log {
         std::fs::write(&path, altered).unwrap();
         let ended = sandbox.run(["log", "--verify", "--json"]).exits(1);
         assert_eq!(ended.error_code(), "invalid");
-        assert_eq!(ended.json()["result"], json!({"valid": false, "line": 1}));
+        assert_eq!(ended.json()["result"], json!({"valid": false, "line": 1, "checked": false}));
         ended.complains("line 1 ", "log.jsonl");
     }
 
@@ -658,8 +665,9 @@ mod log {
         let sandbox = with_entries();
         let verified = |attested: bool| {
             let ended = sandbox.run(["log", "--verify", "--json"]).exits(0);
-            let expected =
-                json!({"valid": true, "entries": 2, "attested": attested, "head_lost": []});
+            let expected = json!({
+                "valid": true, "entries": 2, "attested": attested, "head_lost": [], "checked": false,
+            });
             assert_eq!(ended.json()["result"], expected);
         };
         verified(true);
@@ -681,7 +689,7 @@ mod log {
         forged["prev"] = json!(hex::encode(Sha256::digest(text.lines().last().unwrap())));
         std::fs::write(&path, format!("{text}{forged}\n")).unwrap();
         let ended = sandbox.run(["log", "--verify", "--json"]).exits(1);
-        assert_eq!(ended.json()["result"], json!({"valid": false, "line": 3}));
+        assert_eq!(ended.json()["result"], json!({"valid": false, "line": 3, "checked": false}));
         ended.complains("log.head attests 2 lines", "line 3");
     }
 }
@@ -707,7 +715,8 @@ action = "deny"
         let sandbox = Sandbox::with_device();
         for (name, digit) in [("bob", "2"), ("carol", "3")] {
             let fingerprint = digit.repeat(64);
-            sandbox.run(["peers", "add", name, "--fingerprint", &fingerprint]).exits(0);
+            let add = ["peers", "add", name, "--fingerprint", &fingerprint];
+            sandbox.run([&add[..], &["--identity", "identity.txt"]].concat()).exits(0);
         }
         sandbox.write("policy.toml", RULES);
         sandbox
@@ -728,7 +737,8 @@ action = "deny"
             assert_eq!((&result["decision"], &result["rule"]), (&json!("allow"), &json!(1)));
             assert_eq!(result["rules"][1]["fields"][0]["fits"], false);
         }
-        assert!(!sandbox.path("home/state/policy.json").exists());
+        let uses = std::fs::read_to_string(sandbox.path("home/state/policy.json")).unwrap();
+        assert!(uses.contains("\"counts\": {}"), "{uses}");
     }
 
     #[test]
@@ -944,7 +954,9 @@ mod doctor {
         let mut entry = cosign::vault::Entry { time: 4_000_000_000, ..Default::default() };
         entry.ceremony = "sign".into();
         let home = cosign::vault::Home::at(sandbox.path("home"));
-        cosign::vault::Log::append(&home, &entry).unwrap();
+        let unlock = cosign::vault::Unlock::Identity(sandbox.path("identity.txt"));
+        let vault = cosign::vault::Vault::open(&home, &unlock).unwrap();
+        cosign::vault::Log::append(vault.home(), &entry).unwrap();
         assert_eq!(check(&doctor(&sandbox).exits(70), "clock")["status"], "fail");
         sandbox.write("home/state/log.jsonl", "{}\n");
         assert_eq!(check(&doctor(&sandbox).exits(70), "log")["status"], "fail");
@@ -999,7 +1011,9 @@ mod doctor {
     #[test]
     fn a_peer_that_does_not_answer_is_named() {
         let sandbox = Sandbox::with_device();
-        let add = ["peers", "add", "bob", "--fingerprint", &"2".repeat(64)];
+        let fingerprint = "2".repeat(64);
+        let add = ["peers", "add", "bob", "--fingerprint", &fingerprint];
+        let add = [&add[..], &["--identity", "identity.txt"]].concat();
         sandbox.run([&add[..], &["--address", "127.0.0.1:1"]].concat()).exits(0);
         let reach = check(&doctor(&sandbox).exits(0), "reach");
         assert!(reach["status"] == "warn" && reach["found"].as_str().unwrap().contains("bob"));
@@ -1038,7 +1052,8 @@ mod completion {
     fn a_locked_vault_gives_names_and_the_home_may_be_named_on_the_line() {
         let sandbox = Sandbox::with_device();
         let fingerprint = "2".repeat(64);
-        sandbox.run(["peers", "add", "bob", "--fingerprint", &fingerprint]).exits(0);
+        let add = ["peers", "add", "bob", "--fingerprint", &fingerprint];
+        sandbox.run([&add[..], &["--identity", "identity.txt"]].concat()).exits(0);
         let home = sandbox.path("home");
         let home = format!("--home={}", home.display());
         let line = ["complete", "fish", "--", "cosign", &home, "keygen", "--with", "b"];

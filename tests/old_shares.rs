@@ -27,11 +27,11 @@ use cosign::protocol::sign::{SignSetup, Signature, Signed, sign};
 use cosign::secret::Secret;
 use cosign::vault::keys::Location;
 use cosign::vault::{
-    DeviceInfo, Entry, Home, KeyRecord, KeyState, Ledger, Lock, Log, PartyRecord, PeerRecord,
-    Peers, Seal, Unlock, Vault, attempts, keys, signatures,
+    DeviceInfo, Entry, Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, PartyRecord,
+    PeerRecord, Peers, Seal, Unlock, Vault, attempts, keys, signatures,
 };
 
-const VERSIONS: [&str; 1] = ["v1"];
+const VERSIONS: [&str; 2] = ["v1", "v2"];
 const PASSPHRASE: &str = "frozen shares keep";
 const NAMES: [&str; 2] = ["alice", "bob"];
 const TIME: i64 = 1_790_000_000;
@@ -184,11 +184,12 @@ fn an_old_interrupted_refresh_can_be_finished() {
 fn old_records_read_back_and_go_on() {
     for version in VERSIONS {
         let thawed = Thawed::new(version);
-        let home = thawed.home("bob");
+        let vault = thawed.open("bob");
+        let home = vault.home().clone();
         assert_eq!(Vault::device(&home).unwrap(), device("bob"));
         assert_eq!(Peers::load(&home).unwrap().named("alice"), Some(&peer("alice")));
         assert_eq!(attempts::charge(&home, "192.0.2.7").unwrap().charged, 3);
-        assert_eq!(signatures::load(&home, "0a1b").unwrap().unwrap(), b"{}");
+        assert!(signatures::load(&home, "0a1b").unwrap().unwrap().starts_with(b"{"));
 
         let epoch = keys::find(&home, "vault").unwrap().remove(0).epoch;
         let mut ledger = Ledger::open(&home).unwrap();
@@ -200,6 +201,66 @@ fn old_records_read_back_and_go_on() {
         Log::append(&home, &entry(2)).unwrap();
         assert_eq!(Log::verify(&home).unwrap().entries, 3);
     }
+}
+
+#[test]
+fn an_old_home_is_taken_over_once_and_nothing_of_it_is_lost() {
+    let thawed = Thawed::new("v1");
+    let adopted = |vault: &Vault| {
+        let named = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        vault.adopted().iter().map(named).collect::<Vec<_>>()
+    };
+    let first = thawed.open("bob");
+    for file in ["vault.json", "device.json", "peers.json", "key.json", "ledger.jsonl"] {
+        assert!(adopted(&first).iter().any(|name| name == file), "{file}");
+    }
+    let misfits: Vec<_> = first.misfits().into_iter().map(|misfit| misfit.error).collect();
+    assert!(misfits.is_empty(), "{misfits:?}");
+    let epoch = keys::find(first.home(), "vault").unwrap().remove(0).epoch;
+    assert_eq!(adopted(&Thawed::new("v2").open("bob")), Vec::<String>::new());
+    let again = thawed.open("bob");
+    assert_eq!(adopted(&again), Vec::<String>::new());
+    let retired = Ledger::open(again.home()).unwrap().retired(&epoch);
+    assert_eq!(retired, [(1, "E_OTE_CHECK".to_owned())]);
+
+    // From now on no file of the old format is taken.
+    for file in ["config/peers.json", "state/ledger.jsonl", "data/keys/vault/key.json"] {
+        let (old, new) =
+            (Path::new("tests/shares/v1/bob").join(file), thawed.path("bob").join(file));
+        let kept = fs::read(&new).unwrap();
+        fs::write(&new, fs::read(old).unwrap()).unwrap();
+        let misfit = again.misfits().into_iter().next().unwrap();
+        assert!(matches!(misfit.error, Error::Tampered { path, .. } if path == new), "{file}");
+        assert!(misfit.stops);
+        fs::write(&new, kept).unwrap();
+    }
+}
+
+#[test]
+fn an_old_home_that_was_taken_over_in_part_is_taken_over_to_the_end() {
+    let thawed = Thawed::new("v1");
+    let old_device = fs::read(thawed.path("bob/data/device.age")).unwrap();
+    let epoch = keys::find(thawed.open("bob").home(), "vault").unwrap().remove(0).epoch;
+    // As a process that was killed before its last step leaves it, and one killed halfway.
+    fs::write(thawed.path("bob/data/device.age"), &old_device).unwrap();
+    assert_eq!(thawed.open("bob").adopted(), Vec::<PathBuf>::new());
+    fs::write(thawed.path("bob/data/device.age"), &old_device).unwrap();
+    for file in ["state/ledger.jsonl", "config/peers.json"] {
+        let old = fs::read(Path::new("tests/shares/v1/bob").join(file)).unwrap();
+        fs::write(thawed.path("bob").join(file), old).unwrap();
+    }
+    let vault = thawed.open("bob");
+    assert_eq!(vault.adopted().len(), 2);
+    assert!(vault.misfits().is_empty());
+    assert_eq!(Ledger::open(vault.home()).unwrap().retired(&epoch).len(), 1);
+    // What is authenticated already must fit.
+    fs::write(thawed.path("bob/data/device.age"), &old_device).unwrap();
+    let peers = thawed.path("bob/config/peers.json");
+    let text = fs::read_to_string(&peers).unwrap();
+    fs::write(&peers, text.replace("alice.example", "mallory.test")).unwrap();
+    let unlock = Unlock::Identity(thawed.path("recovery.txt"));
+    let opened = Vault::open(&thawed.home("bob"), &unlock);
+    assert!(matches!(opened, Err(Error::Tampered { path, .. }) if path == peers));
 }
 
 /// Runs age, which must be installed: `apt-get install age`.
@@ -224,7 +285,7 @@ fn a_stock_age_opens_every_file_of_a_vault() {
             // The vault's own identity opens the rest, and so does the recovery identity itself.
             for key in [&identity, &thawed.path("recovery.txt")] {
                 let device_key = age(&[decrypt, with, key, &home.data.join("device.age")]);
-                assert_eq!(device_key, b"the device key of bob");
+                assert!(device_key.starts_with(b"the device key of bob"));
                 for (record, share) in thawed.shares("bob") {
                     let location = keys::location(&home, "vault", &record.epoch).unwrap();
                     let Location::File(sealed) = location else { panic!("{location}") };
@@ -253,7 +314,8 @@ fn a_stock_age_opens_the_identity_with_the_passphrase() {
         assert!(script.wait().unwrap().success());
         let device_key = thawed.path("alice/data/device.age");
         let [decrypt, with] = ["-d", "-i"].map(Path::new);
-        assert_eq!(age(&[decrypt, with, &opened, &device_key]), b"the device key of alice");
+        let device_key = age(&[decrypt, with, &opened, &device_key]);
+        assert!(device_key.starts_with(b"the device key of alice"));
     }
 }
 

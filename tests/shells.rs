@@ -23,7 +23,8 @@ fn device() -> Sandbox {
     for (name, digit) in [("bob", "2"), (EVIL, "3"), ("~ann", "4")] {
         let fingerprint = digit.repeat(64);
         let add = ["peers", "add", name, "--fingerprint", &fingerprint];
-        sandbox.run([&add[..], &["--address", "192.0.2.7:7700"]].concat()).exits(0);
+        let more = ["--address", "192.0.2.7:7700", "--identity", "identity.txt"];
+        sandbox.run([&add[..], &more].concat()).exits(0);
     }
     let home = Home::at(sandbox.path("home"));
     let vault = Vault::open(&home, &Unlock::Identity(sandbox.path("identity.txt"))).unwrap();

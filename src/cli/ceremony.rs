@@ -17,7 +17,7 @@ use crate::run::judge::Judge;
 use crate::run::reach::{Route, Target};
 use crate::run::{Node, clock, records};
 use crate::ui::Need;
-use crate::vault::{KeyRecord, PeerRecord, keys};
+use crate::vault::{Home, KeyRecord, PeerRecord, keys};
 
 /// Runs `work` to its end, on one thread.
 ///
@@ -63,6 +63,9 @@ impl From<&ReachArgs> for Setup {
     }
 }
 
+/// Makes who answers for the owner of this device, once its vault is open.
+pub(super) type Choice = Box<dyn FnOnce(&Home) -> Result<Arc<dyn Judge>, Failure>>;
+
 /// Opens the device of this home and runs `work` with it; on Ctrl-C or SIGTERM the devices at the
 /// other end of open links are told.
 ///
@@ -70,7 +73,7 @@ impl From<&ReachArgs> for Setup {
 /// What `work` fails with, or `interrupted`.
 pub(super) fn with_node<T, W, F>(
     global: &Global,
-    judge: Option<Arc<dyn Judge>>,
+    judge: Option<Choice>,
     setup: impl Into<Setup>,
     work: W,
 ) -> Result<T, Failure>
@@ -86,10 +89,12 @@ where
             Some(Tls::Only12) => TlsVersion::Only12,
             Some(Tls::Any) | None => TlsVersion::Any,
         };
-        let judge = judge.unwrap_or_else(|| Arc::new(Person::new(global.prompter.clone())));
+        let judge = match judge {
+            Some(choose) => choose(&home)?,
+            None => Arc::new(Person::new(global.prompter.clone())),
+        };
         let told = global.screen.clone();
-        let mut node =
-            Node::new(home, vault, version, judge, Arc::new(move |event| told.show(&event)))?;
+        let mut node = Node::new(vault, version, judge, Arc::new(move |event| told.show(&event)))?;
         node.deadline = deadline;
         node.interface = setup.interface;
         node.relay = setup.relay.or_else(|| global.relay.clone());

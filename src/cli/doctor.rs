@@ -16,8 +16,8 @@ use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::{mdns, tcp};
 use crate::report::{Code, Failure, here};
-use crate::run::clock;
 use crate::run::reach::PORT;
+use crate::run::{clock, records};
 use crate::sandbox;
 use crate::token::{TokenInfo, Tries};
 use crate::vault::{
@@ -72,8 +72,12 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
     let home = unlock::home(global)?;
     let (device, opened) = device(global, &home);
     let (tokens, on_token) = tokens(global, &home);
+    let vault = on_token.or(opened);
+    // What the open vault authenticates is checked through its home.
+    let home = vault.as_ref().map_or(home, |vault| vault.home().clone());
     let mut checks = vec![device, permissions(&home), space(&home), chain(&home), tokens];
-    checks.extend(known(&home, on_token.or(opened).as_ref()));
+    checks.push(state(vault.as_ref()));
+    checks.extend(known(&home, vault.as_ref()));
     checks.extend([pairing(&home), clock_stands(&home), random(), memory(), confinement()]);
     checks.push(multicast());
     let url = args.relay.as_ref().or(global.relay.as_ref());
@@ -119,29 +123,20 @@ fn device(global: &Global, home: &Home) -> (Check, Option<Vault>) {
         Err(e) => return (Check::of(NAME, e.into()), None),
     };
     let found = format!("{:?}, id {}", device.name, device.fingerprint.device_id());
-    // As for every command, one that does not fit is left alone where a token opens the vault.
-    let fits = locks.contains(&Lock::Identity) || !locks.contains(&Lock::Token);
-    if let Some(file) = global.args.identity.as_ref().filter(|_| fits) {
-        return match Vault::open(home, &Unlock::Identity(file.clone())) {
-            Ok(vault) => {
-                (Check::ok(NAME, format!("{found}; {} opens it", file.display())), Some(vault))
-            }
-            Err(e) => (Check::of(NAME, e.into()), None),
-        };
-    }
-    if locks.contains(&Lock::Passphrase) {
-        match unlock::given_passphrase(global) {
-            Ok(None) => {}
-            Ok(Some(passphrase)) => {
-                return match Vault::open(home, &Unlock::Passphrase(passphrase)) {
-                    Ok(vault) => {
-                        let found = format!("{found}; the passphrase that was given opens it");
-                        (Check::ok(NAME, found), Some(vault))
-                    }
-                    Err(e) => (Check::of(NAME, e.into()), None),
-                };
-            }
-            Err(failure) => return (Check::of(NAME, failure), None),
+    match unlock::given_unlock(global, home) {
+        Err(failure) => return (Check::of(NAME, failure), None),
+        Ok(None) => {}
+        Ok(Some(unlock)) => {
+            return match Vault::open(home, &unlock) {
+                Ok(vault) => {
+                    let by = match unlock {
+                        Unlock::Identity(file) => file.display().to_string(),
+                        _ => "the passphrase that was given".to_owned(),
+                    };
+                    (Check::ok(NAME, format!("{found}; {by} opens it")), Some(vault))
+                }
+                Err(e) => (Check::of(NAME, e.into()), None),
+            };
         }
     }
     let check = if locks == [Lock::Identity] {
@@ -309,6 +304,26 @@ fn chain(home: &Home) -> Check {
     }
 }
 
+/// Whether every file that decides something is the one that this device wrote.
+fn state(vault: Option<&Vault>) -> Check {
+    const NAME: &str = "state";
+    let Some(vault) = vault else {
+        let found = "not checked: the vault is locked";
+        return Check::warn(NAME, found, "give --identity or --passphrase-file, and it is checked");
+    };
+    let misfits = vault.misfits().into_iter().map(|misfit| misfit.error);
+    let failures: Vec<Failure> =
+        misfits.chain(vault.check_signatures().err()).map(Failure::from).collect();
+    let said: Vec<&str> = failures.iter().map(|failure| failure.message.as_str()).collect();
+    match failures.first() {
+        None => Check::ok(NAME, "every file is the one that this device wrote"),
+        Some(first) => {
+            let hint = first.hint.clone();
+            Check { name: NAME, status: Status::Fail, found: said.join("; "), hint }
+        }
+    }
+}
+
 /// Keys that wait, peers that were banned, pairings that are over.
 /// With an open vault also shares that do not open.
 fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
@@ -325,14 +340,14 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
                 _ => None,
             };
             let broken = |key: &KeyRecord| {
-                let failure: Failure = vault?.share(&key.name, &key.epoch).err()?.into();
+                let failure = records::share(vault?, key).err()?;
                 let message = format!("key {:?}: {}", key.name, failure.message);
                 Some(Check::of("keys", Failure { message, ..failure }))
             };
             checks.extend(records.iter().filter_map(broken));
             let whole = records.len().saturating_sub(checks.len());
-            checks.push(match (&ledger, retired, pending) {
-                (Err(e), ..) => Check::fail("keys", e.to_string(), "restore state/ledger.jsonl"),
+            checks.push(match (ledger, retired, pending) {
+                (Err(e), ..) => Check::of("keys", e.into()),
                 (_, Some(key), _) => Check::warn(
                     "keys",
                     format!("a device is banned under key {:?}", key.name),

@@ -6,13 +6,15 @@ use super::args::InitArgs;
 use super::unlock::{self, ask};
 use super::{Global, Output, token};
 use crate::report::Failure;
-use crate::vault::{DeviceInfo, Error, Vault};
+use crate::vault::{DeviceInfo, Error, Home, Vault};
 
 #[derive(Serialize)]
 struct Identity<'a> {
     name: &'a str,
     id: String,
     fingerprint: String,
+    /// Whether the open vault authenticated this.
+    checked: bool,
 }
 
 /// Makes this device.
@@ -23,7 +25,7 @@ pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failur
     if Vault::exists(&home) {
         return Err(Error::Exists { path: home.data }.into());
     }
-    ask(async {
+    let vault = ask(async {
         let token = match token {
             None => token::offer(global).await?,
             Some(text) => Some(token::uri("--token", &text)?),
@@ -34,18 +36,21 @@ pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failur
         };
         unlock::create(global, &home, name.as_deref(), &seals, &recipient)
     })?;
-    show(&Vault::device(&home)?)
+    show(vault.home())
 }
 
 /// Prints who this device is.
 pub(super) fn run_id(global: &Global) -> Result<Output, Failure> {
-    let (_, device) = ask(unlock::device(global))?;
-    show(&device)
+    match Vault::exists(&unlock::home(global)?) {
+        true => show(&unlock::look(global)?.0),
+        false => show(&ask(unlock::open(global))?.0),
+    }
 }
 
-fn show(device: &DeviceInfo) -> Result<Output, Failure> {
-    let DeviceInfo { name, fingerprint, .. } = device;
+fn show(home: &Home) -> Result<Output, Failure> {
+    let DeviceInfo { name, fingerprint, .. } = Vault::device(home)?;
+    let checked = home.checks();
     let id = fingerprint.device_id();
     let text = format!("name         {name}\nid           {id}\nfingerprint  {fingerprint}");
-    Output::new(Identity { name, id, fingerprint: fingerprint.to_hex() }, text)
+    Output::new(Identity { name: &name, id, fingerprint: fingerprint.to_hex(), checked }, text)
 }

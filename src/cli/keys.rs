@@ -10,11 +10,10 @@ use super::output::{Sink, Table};
 use super::unlock::{self, ask};
 use super::{Global, Output, public_key, refresh};
 use crate::device::hex;
-use crate::protocol::key::KeyShare;
 use crate::report::{self, Code, Failure};
-use crate::run::{clock, confirmations};
+use crate::run::{clock, confirmations, records};
 use crate::vault::keys::Location;
-use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, keys};
+use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, Vault, keys};
 
 /// Runs one of `cosign keys`.
 pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, Failure> {
@@ -35,8 +34,8 @@ pub(super) fn chosen(
     global: &Global,
     name: Option<&str>,
     flag: &'static str,
-) -> Result<KeyRecord, Failure> {
-    let home = unlock::home(global)?;
+) -> Result<Chosen, Failure> {
+    let (home, vault) = unlock::look(global)?;
     let records = match name {
         Some(name) => keys::find(&home, name)?,
         None => {
@@ -50,12 +49,26 @@ pub(super) fn chosen(
             records
         }
     };
-    records.into_iter().next().ok_or_else(|| {
+    let record = records.into_iter().next().ok_or_else(|| {
         Failure::new(Code::NotFound, "there is no key on this device").hint(format!(
             "{} makes one; --public-key takes a key from elsewhere",
             report::here(&["keygen"], &[])
         ))
-    })
+    })?;
+    check(vault.as_ref(), std::slice::from_ref(&record))?;
+    Ok(Chosen { record, vault })
+}
+
+/// A key, and the open vault that it was checked against.
+pub(super) struct Chosen {
+    pub(super) record: KeyRecord,
+    pub(super) vault: Option<Vault>,
+}
+
+/// Fails if what is recorded is not what the shares say, where the vault is open.
+fn check(vault: Option<&Vault>, records: &[KeyRecord]) -> Result<(), Failure> {
+    let Some(vault) = vault else { return Ok(()) };
+    records.iter().try_for_each(|record| records::check(vault, record))
 }
 
 #[derive(Serialize)]
@@ -163,8 +176,9 @@ fn rows<'a>(home: &Home, records: &'a [KeyRecord]) -> Result<Vec<Row<'a>>, Failu
 }
 
 fn list(global: &Global) -> Result<Output, Failure> {
-    let home = unlock::home(global)?;
+    let (home, vault) = unlock::look(global)?;
     let records = keys::list(&home)?;
+    check(vault.as_ref(), &records)?;
     let rows = rows(&home, &records)?;
     let mut table = Table::new(["NAME", "SIGNERS", "STATE", "PUBLIC KEY", "WITH"]);
     for (row, key) in rows.iter().zip(records.chunk_by(|a, b| a.name == b.name)) {
@@ -179,7 +193,7 @@ fn list(global: &Global) -> Result<Output, Failure> {
     } else {
         table.text()
     };
-    Output::new(json!({ "keys": rows }), text)
+    Output::new(json!({ "keys": rows, "checked": vault.is_some() }), text)
 }
 
 #[derive(Serialize)]
@@ -191,6 +205,8 @@ struct Details<'a> {
     epoch: String,
     generation: u64,
     banned: Vec<Banned<'a>>,
+    /// Whether the open vault and its share say the same.
+    checked: bool,
 }
 
 #[derive(Serialize)]
@@ -200,8 +216,9 @@ struct Banned<'a> {
 }
 
 fn show(global: &Global, name: &str) -> Result<Output, Failure> {
-    let home = unlock::home(global)?;
+    let (home, vault) = unlock::look(global)?;
     let records = keys::find(&home, name)?;
+    check(vault.as_ref(), &records)?;
     let rows = rows(&home, &records)?;
     let (Some(row), Some(key)) = (rows.first(), records.first()) else {
         return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
@@ -238,7 +255,8 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         row.location
     );
     let (index, epoch, generation) = (key.me, hex(&key.epoch), key.generation);
-    Output::new(Details { row, index, epoch, generation, banned }, text)
+    let checked = vault.is_some();
+    Output::new(Details { row, index, epoch, generation, banned, checked }, text)
 }
 
 fn export(
@@ -248,22 +266,25 @@ fn export(
     output: Option<PathBuf>,
 ) -> Result<Output, Failure> {
     let sink = Sink::new(output.as_deref(), false, global.args.json)?;
-    let key = chosen(global, name, "NAME")?;
-    let text = public_key::encode(&key.public_key, format, || chain_code(global, &key))?;
+    let Chosen { record: key, vault } = chosen(global, name, "NAME")?;
+    let checked = vault.is_some();
+    let text = public_key::encode(&key.public_key, format, || chain_code(global, vault, &key))?;
     let result = json!({
         "name": key.name,
         "public_key": hex(&key.public_key),
         "exported": text.trim_end(),
+        "checked": checked,
     });
     Output::with_body(result, sink.put(text.into_bytes())?)
 }
 
 /// The chain code is kept with the share: the vault must be opened.
-fn chain_code(global: &Global, key: &KeyRecord) -> Result<[u8; 32], Failure> {
-    let (_, vault) = ask(unlock::open(global))?;
-    let share = vault.share(&key.name, &key.epoch)?;
-    let share = KeyShare::from_bytes(share.expose());
-    Ok(*share.map_err(|_| report::damaged_share(&key.name))?.chain_code())
+fn chain_code(global: &Global, vault: Option<Vault>, key: &KeyRecord) -> Result<[u8; 32], Failure> {
+    let vault = match vault {
+        Some(vault) => vault,
+        None => ask(unlock::open(global))?.1,
+    };
+    Ok(*records::share(&vault, key)?.chain_code())
 }
 
 fn delete(global: &Global, name: &str, yes: bool) -> Result<Output, Failure> {

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::cli::args::ListenArgs;
-use crate::cli::ceremony::{Setup, with_node};
+use crate::cli::ceremony::{Choice, Setup, with_node};
 use crate::cli::inventory::inventory;
 use crate::cli::judge::Rules;
 use crate::cli::output::Body;
@@ -15,7 +15,6 @@ use crate::cli::{Global, Output, discover, keygen, pair, sign, unlock};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::Node;
-use crate::run::judge::Judge;
 use crate::run::listen::{Listener, Place, Visit, serve, serve_stdio};
 use crate::ui::Need;
 
@@ -32,13 +31,15 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
         global.prompter = global.prompter.at("/dev/tty");
     }
     let global = &global;
-    let judge: Option<Arc<dyn Judge>> = match policy {
+    let judge: Option<Choice> = match policy {
         Some(path) => {
             let policy = Policy::load(&path, &unlock::home(global)?)?;
             let (prompter, screen) = (global.prompter.clone(), global.screen.clone());
-            let rules = Rules::new(policy, prompter, screen);
-            rules.watched()?;
-            Some(Arc::new(rules))
+            Some(Box::new(move |home| {
+                let rules = Rules::new(policy.at(home), prompter, screen);
+                rules.watched()?;
+                Ok(Arc::new(rules))
+            }))
         }
         None if global.prompter.can_ask() => None,
         None => return Err(Need::Approval.failure()),

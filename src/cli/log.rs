@@ -13,13 +13,15 @@ use crate::vault::{Chain, Entry, Error, Log, Peers};
 
 /// Prints the log, or checks its chain.
 pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure> {
-    let home = unlock::home(global)?;
+    let (home, _) = unlock::look(global)?;
+    let checked = home.checks();
     if args.verify {
         return match Log::verify(&home) {
             Ok(chain) => {
                 let Chain { entries, attested, head_lost } = &chain;
                 let result = json!({
                     "valid": true, "entries": entries, "attested": attested, "head_lost": head_lost,
+                    "checked": checked,
                 });
                 let remarks: String =
                     remarks(&chain).iter().map(|remark| format!("\nnote: {remark}")).collect();
@@ -27,7 +29,7 @@ pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure>
             }
             Err(Error::BadLine { line, why }) => {
                 let altered = Error::BadLine { line, why };
-                let result = json!({ "valid": false, "line": line });
+                let result = json!({ "valid": false, "line": line, "checked": checked });
                 Ok(Output::with_body(result, Body::Nothing)?.but(altered.into()))
             }
             Err(e) => Err(e.into()),
@@ -40,7 +42,10 @@ pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure>
     } else {
         entries.iter().map(|entry| line(entry, &peers) + "\n").collect()
     };
-    Output::new(json!({ "entries": entries }), text)
+    if checked {
+        Log::verify(&home)?;
+    }
+    Output::new(json!({ "entries": entries, "checked": checked }), text)
 }
 
 /// What a whole chain does not say.

@@ -126,10 +126,12 @@ fn exit_status(name: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
 fn exits(name: &str) -> Vec<Code> {
     use Code::{
         Aborted, Banned, Conflict, Denied, Identity, Interaction, Internal, Interrupted, Invalid,
-        Locked, NotFound, Policy, Unreachable, Usage,
+        Locked, NotFound, Policy, Tampered, Unreachable, Usage,
     };
     // What opens the vault, and asks for what opens it.
-    let vault = [Locked, NotFound, Interaction, Conflict, Internal, Interrupted];
+    let vault = [Locked, NotFound, Interaction, Conflict, Internal, Tampered, Interrupted];
+    // What opens the vault only with what was given.
+    let look = [Usage, Locked, Internal, Tampered];
     let ceremony = [Usage, Denied, Unreachable, Identity, Aborted, Banned, Policy];
     let mut codes = match name.strip_prefix("cosign-").unwrap_or_default() {
         "" => [&[Invalid][..], &ceremony, &vault].concat(),
@@ -140,13 +142,13 @@ fn exits(name: &str) -> Vec<Code> {
             vec![Usage, Denied, NotFound, Interaction, Conflict, Internal, Interrupted]
         }
         "doctor" => vec![Usage, Internal, Interrupted],
-        "verify" => vec![Invalid, Usage, NotFound, Internal],
-        "log" => vec![Invalid, Usage, Internal],
+        "verify" => [&[Invalid, NotFound][..], &look].concat(),
+        "log" => [&[Invalid][..], &look].concat(),
         "token" | "token-list" => vec![Usage, Locked, NotFound, Internal],
         "vault" | "vault-move" => [&[Usage, Denied][..], &vault].concat(),
-        "peers-add" => vec![Usage, Conflict, Internal],
-        "peers" | "peers-rename" => vec![Usage, NotFound, Conflict, Internal],
-        "peers-forget" | "keys-show" => vec![Usage, NotFound, Internal],
+        "peers" | "peers-add" | "peers-rename" | "peers-forget" => [&[Usage][..], &vault].concat(),
+        "peers-list" | "keys-list" => look.to_vec(),
+        "keys-show" => [&[NotFound][..], &look].concat(),
         "keys" => [&ceremony[..], &vault].concat(),
         "policy" | "policy-check" => vec![Usage, Policy, NotFound, Internal],
         _ => vec![Usage, Internal],

@@ -36,7 +36,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         args;
     let names_nobody = name.is_none() && peer.is_none() && via.is_none() && qr_image.is_none();
     if reset_attempts {
-        attempts::reset(&unlock::home(global)?)?;
+        attempts::reset(&unlock::to_change(global)?)?;
         if names_nobody && relay.is_none() {
             return Output::new(
                 serde_json::json!({ "reset": true }),

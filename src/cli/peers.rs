@@ -24,7 +24,10 @@ struct Row<'a> {
 
 /// Runs one of `cosign peers`.
 pub(super) fn run_peers(global: &Global, command: PeersCommand) -> Result<Output, Failure> {
-    let home = unlock::home(global)?;
+    let home = match command {
+        PeersCommand::List => unlock::look(global)?.0,
+        _ => unlock::to_change(global)?,
+    };
     match command {
         PeersCommand::List => list(&home),
         PeersCommand::Add { name, fingerprint, address } => add(&home, name, &fingerprint, address),
@@ -62,7 +65,7 @@ fn list(home: &Home) -> Result<Output, Failure> {
     } else {
         table.text()
     };
-    Output::new(json!({ "peers": rows }), text)
+    Output::new(json!({ "peers": rows, "checked": home.checks() }), text)
 }
 
 fn row(peer: &PeerRecord, now: i64) -> Row<'_> {

@@ -124,6 +124,12 @@ impl Policy {
         Ok(policy)
     }
 
+    /// The same rules, for the device in an opened home.
+    #[must_use]
+    pub fn at(self, home: &Home) -> Self {
+        Self { home: home.clone(), ..self }
+    }
+
     fn parse(text: &str, folder: PathBuf, home: Home) -> Result<Self, String> {
         let document: Document = toml::from_str(text).map_err(|e| in_one_line(text, &e))?;
         for (n, rule) in (1..).zip(&document.rule) {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::cli::args::{Deliver, SignArgs, SignatureFormat};
-use crate::cli::ceremony::{Setup, key, parties, peer, pick, targets, with_node};
+use crate::cli::ceremony::{Choice, Setup, key, parties, peer, pick, targets, with_node};
 use crate::cli::digest::{self, Digest};
 use crate::cli::judge::OneDigest;
 use crate::cli::output::Sink;
@@ -113,7 +113,9 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     // A script's twin has nobody to look at a screen.
     let setup = Setup { lines: true, ..Setup::from(&args.reach) };
-    with_node(global, Some(judge.clone()), setup, |node| async move {
+    let chosen = judge.clone();
+    let chosen: Choice = Box::new(move |_| Ok(chosen));
+    with_node(global, Some(chosen), setup, |node| async move {
         records::active(&node.home, &name)?;
         let listener = Listener::open(&node, &place).await?;
         let (sender, mut visits) = mpsc::channel(1);

@@ -11,7 +11,7 @@ use super::ceremony::block_on;
 use super::{Global, token};
 use crate::device::Label;
 use crate::net::tls::Device;
-use crate::report::{Code, Failure};
+use crate::report::{Code, Failure, here};
 use crate::run::clock;
 use crate::secret::Secret;
 use crate::token::Uri;
@@ -39,16 +39,6 @@ pub fn home(global: &Global) -> Result<Home, Failure> {
     Ok(global.home.clone().map_or_else(Home::xdg, Ok)?)
 }
 
-/// The device, made now if there is none. It stays locked.
-pub async fn device(global: &Global) -> Result<(Home, DeviceInfo), Failure> {
-    let home = home(global)?;
-    if !Vault::exists(&home) {
-        make(global, &home).await?;
-    }
-    let device = Vault::device(&home)?;
-    Ok((home, device))
-}
-
 /// The device's vault, open; made now if there is none.
 pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
     let home = home(global)?;
@@ -59,7 +49,74 @@ pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
         },
         locks => unlock(global, &home, &locks?).await?,
     };
-    Ok((home, vault))
+    note_adopted(global, &vault);
+    Ok((vault.home().clone(), vault))
+}
+
+/// Where this device keeps things, and its vault where what was given opens it: nobody is asked.
+/// Without the vault nothing that is read is checked, and that is said.
+///
+/// # Errors
+/// What was given does not open the vault.
+pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
+    let home = home(global)?;
+    let opened = match Vault::exists(&home) {
+        true => {
+            given_unlock(global, &home)?.map(|unlock| Vault::open(&home, &unlock)).transpose()?
+        }
+        false => None,
+    };
+    match opened {
+        Some(vault) => {
+            note_adopted(global, &vault);
+            Ok((vault.home().clone(), Some(vault)))
+        }
+        None => {
+            if Vault::exists(&home) {
+                global.screen.note(
+                    "not checked: the vault is locked, and this is what its files say; \
+                     with --identity or --passphrase-file it is checked",
+                );
+            }
+            Ok((home, None))
+        }
+    }
+}
+
+/// What was given that opens the vault without a question.
+pub(super) fn given_unlock(global: &Global, home: &Home) -> Result<Option<Unlock>, Failure> {
+    let locks = Vault::locks(home)?;
+    // As for every command, an identity that does not fit is left alone where a token opens the vault.
+    let fits = locks.contains(&Lock::Identity) || !locks.contains(&Lock::Token);
+    if let Some(file) = global.args.identity.as_ref().filter(|_| fits) {
+        return Ok(Some(Unlock::Identity(file.clone())));
+    }
+    match locks.contains(&Lock::Passphrase) {
+        true => Ok(given_passphrase(global)?.map(Unlock::Passphrase)),
+        false => Ok(None),
+    }
+}
+
+/// Says which files were taken over when the vault was opened.
+fn note_adopted(global: &Global, vault: &Vault) {
+    let adopted = vault.adopted();
+    if let Some(path) = adopted.first() {
+        let more = adopted.len().saturating_sub(1);
+        global.screen.note(format!(
+            "nothing authenticated {} and {more} other files of this home: they were taken as they \
+             are, and from now on it shows if others change them; look at {} and {}",
+            path.display(),
+            here(&["peers", "list"], &[]),
+            here(&["keys", "list"], &[]),
+        ));
+    }
+}
+
+/// Where this device keeps things, to change what its vault authenticates: opened, where there is
+/// a vault.
+pub(super) fn to_change(global: &Global) -> Result<Home, Failure> {
+    let home = home(global)?;
+    if Vault::exists(&home) { ask(open(global)).map(|(home, _)| home) } else { Ok(home) }
 }
 
 /// What a new vault is sealed with: what the global flags say, or a passphrase that a person chooses.

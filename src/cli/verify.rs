@@ -4,6 +4,7 @@ use k256::{AffinePoint, Scalar};
 use serde::Serialize;
 
 use super::args::VerifyArgs;
+use super::keys::Chosen;
 use super::signature::{self, Parsed};
 use super::{Global, Output, digest, keys, public_key};
 use crate::crypto::curve::{decode_point, encode_point};
@@ -16,6 +17,9 @@ struct Verdict {
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// Whether the key on this device was held against its share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked: Option<bool>,
     public_key: String,
     digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,17 +29,17 @@ struct Verdict {
 /// Checks one signature. Exit code 0: valid; 1: not, whatever is wrong with it.
 pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Failure> {
     let digest = digest::of(args.digest.as_deref(), args.file.as_deref(), args.hash)?;
-    let (key, point) = match args.public_key {
-        Some(argument) => (None, public_key::read(&argument)?),
+    let (key, checked, point) = match args.public_key {
+        Some(argument) => (None, None, public_key::read(&argument)?),
         None => {
-            let record = keys::chosen(global, args.key.as_deref(), "--key NAME")?;
+            let Chosen { record, vault } = keys::chosen(global, args.key.as_deref(), "--key NAME")?;
             let point = decode_point(&record.public_key).map_err(|_| {
                 Failure::new(
                     Code::Internal,
                     format!("the record of key {:?} is damaged", record.name),
                 )
             })?;
-            (Some(record.name), point)
+            (Some(record.name), Some(vault.is_some()), point)
         }
     };
     let parsed = signature::read(&args.signature)?.and_then(|bytes| Parsed::from_bytes(&bytes));
@@ -45,6 +49,7 @@ pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Fa
     let verdict = Verdict {
         valid: fault.is_none(),
         key,
+        checked,
         public_key,
         digest: digest.hex(),
         low_s: parsed.map(|signature| ecdsa::is_low_s(&signature.s)),

@@ -90,6 +90,14 @@ impl From<Error> for Failure {
             .hint("update this cosign"),
             Error::Corrupt { .. } => Self::new(Code::Internal, said)
                 .hint("restore the file from a backup; nothing was changed"),
+            Error::Tampered { .. } => Self::new(Code::Tampered, said).hint(format!(
+                "something other than this program changed it: find out what. The shares are sealed \
+                 and not affected; {} names every file that does not fit. Put back what was there, or \
+                 let the other devices sign without this one",
+                here(&["doctor"], &[])
+            )),
+            Error::Closed { .. } => Self::new(Code::Locked, said)
+                .hint("give --passphrase-file FILE or --identity FILE"),
             Error::BadLine { line, why } => bad_line(line, why, said),
             Error::Io { .. } => Self::new(Code::Internal, said),
         }

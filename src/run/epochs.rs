@@ -188,19 +188,7 @@ impl HeldKey {
 
 impl Opened {
     fn of(node: &Node, ledger: &Ledger, record: &KeyRecord) -> Result<Self, Failure> {
-        let bytes = node.vault.share(&record.name, &record.epoch)?;
-        let share = KeyShare::from_bytes(bytes.expose())
-            .map_err(|_| report::damaged_share(&record.name))?;
-        let identities: Vec<&[u8]> =
-            record.parties.iter().map(|p| p.fingerprint.as_bytes().as_slice()).collect();
-        let fits = *share.epoch() == record.epoch
-            && share.public_key_bytes() == record.public_key
-            && share.me().get() == record.me
-            && share.threshold() == record.threshold
-            && share.identities().iter().map(Vec::as_slice).eq(identities);
-        if !fits {
-            return Err(report::damaged_share(&record.name));
-        }
+        let share = records::share(&node.vault, record)?;
         for (peer, code) in ledger.retired(&record.epoch) {
             if let Some(peer) = PartyId::new(peer) {
                 share.retire(peer, Check::from_burn_code(&code).unwrap_or(Check::PairRetired));

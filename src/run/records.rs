@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::protocol::key::KeyShare;
 use crate::report::{self, Code, Failure};
 use crate::run::clock;
 use crate::talk::{Proposal, Reason};
-use crate::vault::{Error, Home, KeyLock, KeyRecord, KeyState, keys};
+use crate::vault::{Error, Home, KeyLock, KeyRecord, KeyState, Vault, keys};
 
 /// What the other side is told where this device cannot use a key. The rest is for its own owner.
 pub fn unusable(failure: &Failure) -> Reason {
@@ -59,6 +60,35 @@ pub fn of_key(home: &Home, proposal: &Proposal) -> Result<Option<KeyRecord>, Fai
             && parties.eq(proposal.parties.iter().map(|party| &party.0))
     };
     Ok(keys::list(home)?.into_iter().find(same))
+}
+
+/// The share that a record is about.
+///
+/// # Errors
+/// It does not open, or it is not the one that the record names.
+pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Failure> {
+    let damaged = || report::damaged_share(&record.name);
+    let bytes = vault.share(&record.name, &record.epoch)?;
+    let share = KeyShare::from_bytes(bytes.expose()).map_err(|_| damaged())?;
+    let identities = record.parties.iter().map(|party| party.fingerprint.as_bytes().as_slice());
+    let fits = *share.epoch() == record.epoch
+        && share.public_key_bytes() == record.public_key
+        && share.me().get() == record.me
+        && share.threshold() == record.threshold
+        && share.identities().iter().map(Vec::as_slice).eq(identities);
+    if fits { Ok(share) } else { Err(damaged()) }
+}
+
+/// Fails if a record does not say what its share does. A share that is on another token than the open
+/// one cannot be asked.
+///
+/// # Errors
+/// As for [`share`].
+pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Failure> {
+    match vault.share(&record.name, &record.epoch) {
+        Err(Error::Elsewhere { .. }) => Ok(()),
+        _ => share(vault, record).map(drop),
+    }
 }
 
 /// Holds the key `name` for one ceremony. Another process of this home may just be saying goodbye

@@ -74,16 +74,17 @@ pub fn reset(home: &Home) -> Result<(), Error> {
 ///
 /// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`].
 pub fn charged(home: &Home) -> Result<Attempts, Error> {
-    document::read(&path(home)).map(Option::unwrap_or_default)
+    document::read_kept(home, &path(home)).map(Option::unwrap_or_default)
 }
 
-fn write(writer: &Writer<'_>, home: &Home, attempts: &Attempts) -> Result<(), Error> {
+/// Puts these attempts in the place of the others.
+pub(super) fn write(writer: &Writer<'_>, home: &Home, attempts: &Attempts) -> Result<(), Error> {
     let path = path(home);
-    let bytes = document::to_bytes(&path, attempts)?;
+    let bytes = document::to_bytes(home, &path, attempts)?;
     writer.replace(&path, &bytes, Durability::Synced)
 }
 
-fn path(home: &Home) -> PathBuf {
+pub(super) fn path(home: &Home) -> PathBuf {
     home.state.join("attempts.json")
 }
 

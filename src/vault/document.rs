@@ -1,4 +1,5 @@
-//! Small JSON files that carry the version of their format.
+//! Small JSON files that carry the version of their format and, in the home of an open vault, what
+//! authenticates them.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::file;
+use super::{Home, authentic, file};
 
 /// The version of every document so far.
 const VERSION: u64 = 1;
@@ -25,24 +26,47 @@ struct Version {
     version: u64,
 }
 
-/// Reads a document, `None` if the file does not exist.
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+/// Reads a document, `None` if the file does not exist. With an open vault it must be the one that
+/// was written.
+pub(super) fn read<T: DeserializeOwned>(home: &Home, path: &Path) -> Result<Option<T>, Error> {
     let Some(bytes) = file::read(path)? else { return Ok(None) };
+    authentic::check(home, path, &bytes)?;
+    parse(path, &bytes).map(Some)
+}
+
+/// Reads a document that every open vault has; `None` only without one.
+pub(super) fn read_kept<T: DeserializeOwned>(home: &Home, path: &Path) -> Result<Option<T>, Error> {
+    match read(home, path)? {
+        None if home.checks() => Err(Error::tampered(path, "missing")),
+        document => Ok(document),
+    }
+}
+
+/// The content of a document.
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, Error> {
     let corrupt = |_| Error::corrupt(path, "not a document of this program");
-    let Version { version } = serde_json::from_slice(&bytes).map_err(corrupt)?;
+    let Version { version } = serde_json::from_slice(bytes).map_err(corrupt)?;
     if version != VERSION {
         return Err(Error::Unsupported { path: path.to_owned(), version });
     }
-    let document: Document<T> = serde_json::from_slice(&bytes).map_err(corrupt)?;
-    Ok(Some(document.content))
+    let document: Document<T> = serde_json::from_slice(bytes).map_err(corrupt)?;
+    Ok(document.content)
 }
 
 /// The bytes of a document that will be stored in `path`.
-pub(super) fn to_bytes<T: Serialize>(path: &Path, content: T) -> Result<Vec<u8>, Error> {
+///
+/// # Errors
+///
+/// [`Error::Closed`] if there is a vault, and it is not open.
+pub(super) fn to_bytes<T: Serialize>(
+    home: &Home,
+    path: &Path,
+    content: T,
+) -> Result<Vec<u8>, Error> {
     let mut bytes = serde_json::to_vec_pretty(&Document { version: VERSION, content })
         .map_err(|e| Error::io(path)(e.into()))?;
     bytes.push(b'\n');
-    Ok(bytes)
+    authentic::sign(home, path, bytes)
 }
 
 /// Bytes as a string of hexadecimal digits; for `#[serde(with)]`.
@@ -106,13 +130,13 @@ mod tests {
         let home = fixture::home();
         let path = home.data.join("pet.json");
         Writer::lock(&home).unwrap().create(&path, content).unwrap();
-        read(&path)
+        read(&home, &path)
     }
 
     #[test]
     fn a_document_reads_back() {
         let pet = || Pet { name: "Tom".into(), chip: [1, 0xab] };
-        let bytes = to_bytes(Path::new("pet.json"), pet()).unwrap();
+        let bytes = to_bytes(&fixture::home(), Path::new("pet.json"), pet()).unwrap();
         assert_eq!(stored(&bytes).unwrap(), Some(pet()));
     }
 

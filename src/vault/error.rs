@@ -117,6 +117,20 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A file, or a line of one, is not what this device wrote there.
+    Tampered {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1, in a file of lines.
+        line: Option<u64>,
+        /// How that shows.
+        why: &'static str,
+    },
+    /// A file can be changed only with the vault open.
+    Closed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The log was altered.
     BadLine {
         /// The line, counted from 1.
@@ -158,6 +172,11 @@ impl Error {
     /// A file that is not what was written to it.
     pub(super) fn corrupt(path: &Path, why: &'static str) -> Self {
         Self::Corrupt { path: path.to_owned(), line: None, why }
+    }
+
+    /// A file that is not what this device wrote there.
+    pub(super) fn tampered(path: &Path, why: &'static str) -> Self {
+        Self::Tampered { path: path.to_owned(), line: None, why }
     }
 
     /// A thing that was named and does not exist.
@@ -203,10 +222,16 @@ impl fmt::Display for Error {
             Self::Unsupported { path, version } => {
                 write!(f, "{} has the newer format {version}", path.display())
             }
-            Self::Corrupt { path, line: Some(line), why } => {
+            Self::Corrupt { path, line: Some(line), why }
+            | Self::Tampered { path, line: Some(line), why } => {
                 write!(f, "{} line {line}: {why}", path.display())
             }
-            Self::Corrupt { path, line: None, why } => write!(f, "{}: {why}", path.display()),
+            Self::Corrupt { path, line: None, why } | Self::Tampered { path, line: None, why } => {
+                write!(f, "{}: {why}", path.display())
+            }
+            Self::Closed { path } => {
+                write!(f, "{} is changed with the vault open", path.display())
+            }
             Self::BadLine { line, why } => why.describe(*line, f),
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
         }

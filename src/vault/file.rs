@@ -44,6 +44,11 @@ impl<'h> Writer<'h> {
         Ok(Self { home, _lock: lock })
     }
 
+    /// Whose files are written.
+    pub(super) fn home(&self) -> &Home {
+        self.home
+    }
+
     /// Writes a file that must not exist yet.
     pub(super) fn create(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
         match path.try_exists().map_err(Error::io(path))? {

@@ -4,8 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::authentic::StateKey;
 use super::error::Error;
-use super::file;
+use super::{file, keys};
 
 /// The three directories of a device. Each is made when first written to, mode 0700.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,13 +17,16 @@ pub struct Home {
     pub data: PathBuf,
     /// What happened: ledger, log, signatures.
     pub state: PathBuf,
+    /// What its files are authenticated with; known where the vault is open.
+    key: Option<StateKey>,
 }
 
 impl Home {
     /// Everything under one directory: `config`, `data` and `state` in it.
     pub fn at(dir: impl AsRef<Path>) -> Self {
         let dir = dir.as_ref();
-        Self { config: dir.join("config"), data: dir.join("data"), state: dir.join("state") }
+        let [config, data, state] = ROOTS.map(|name| dir.join(name));
+        Self { config, data, state, key: None }
     }
 
     /// `cosign` in each of the XDG base directories. Relative XDG variables are ignored, as the
@@ -48,6 +52,7 @@ impl Home {
             config: base("XDG_CONFIG_HOME", ".config")?,
             data: base("XDG_DATA_HOME", ".local/share")?,
             state: base("XDG_STATE_HOME", ".local/state")?,
+            key: None,
         })
     }
 
@@ -73,6 +78,41 @@ impl Home {
         Ok(count)
     }
 
+    /// Whether files that do not fit the vault are found out here: whether this came from an open
+    /// vault.
+    pub fn checks(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// The same directories, with what their files are authenticated with.
+    pub(super) fn with_key(&self, key: StateKey) -> Self {
+        Self { key: Some(key), ..self.clone() }
+    }
+
+    /// The same directories as they are seen while the vault is locked.
+    pub(super) fn locked(&self) -> Self {
+        Self { key: None, ..self.clone() }
+    }
+
+    /// What the files here are authenticated with.
+    pub(super) fn key(&self) -> Option<&StateKey> {
+        self.key.as_ref()
+    }
+
+    /// What a file is to this device, wherever its directories are: `state/attempts.json`. It is
+    /// authenticated together with the content, so that no file can take another one's place.
+    pub(super) fn role(&self, path: &Path) -> String {
+        // The note of a share that is on a token belongs to its epoch, also while its key is
+        // deleted and the folder has another name.
+        if path.extension().is_some_and(|ending| ending == keys::NOTE) {
+            return path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        }
+        let within = ROOTS.into_iter().zip(self.roots()).find_map(|(name, root)| {
+            path.strip_prefix(root).ok().map(|rest| format!("{name}/{}", rest.display()))
+        });
+        within.unwrap_or_else(|| path.display().to_string())
+    }
+
     /// The three directories.
     pub(super) fn roots(&self) -> [&Path; 3] {
         [&self.config, &self.data, &self.state]
@@ -83,6 +123,9 @@ impl Home {
         self.data.join("keys")
     }
 }
+
+/// What the directories are called under one directory.
+const ROOTS: [&str; 3] = ["config", "data", "state"];
 
 #[cfg(test)]
 mod tests {
@@ -102,6 +145,7 @@ mod tests {
                 config: "/home/alice/.config/cosign".into(),
                 data: "/big/disk/cosign".into(),
                 state: "/home/alice/.local/state/cosign".into(),
+                key: None,
             }
         );
     }

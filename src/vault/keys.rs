@@ -166,11 +166,22 @@ pub fn find(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
 pub fn location(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Location, Error> {
     let path = epoch_file(home, name, epoch, SHARE);
     if !path.exists()
-        && let Some(Note { uri }) = document::read(&epoch_file(home, name, epoch, NOTE))?
+        && let Some(Note { uri }) = document::read(home, &epoch_file(home, name, epoch, NOTE))?
     {
         return Ok(Location::Token(Box::new(uri)));
     }
     Ok(Location::File(path))
+}
+
+/// Fails if a record, or a note of where on a token a share is, is not what this device wrote.
+pub(super) fn check(home: &Home) -> Result<(), Error> {
+    for name in names(home)? {
+        KeyFile::read(home, &name)?;
+        for path in file::list(&home.keys().join(&name))?.iter().filter(|path| is_note(path)) {
+            existing_note(home, path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The names of all keys, whole or not.
@@ -178,6 +189,21 @@ pub(super) fn names(home: &Home) -> Result<Vec<String>, Error> {
     let dirs = file::list(&home.keys())?.into_iter();
     let name = |dir: PathBuf| dir.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     Ok(dirs.filter_map(name).filter(|name| check_file_name(name).is_ok()).collect())
+}
+
+/// Every document of a key.
+pub(super) fn documents(home: &Home) -> Result<Vec<PathBuf>, Error> {
+    let mut paths = Vec::new();
+    for dir in file::list(&home.keys())? {
+        let files = file::list(&dir)?.into_iter();
+        let is_document = |path: &PathBuf| {
+            is_note(path)
+                || path.ends_with(RECORD)
+                || path.extension().is_some_and(|e| e == CONFIRMED)
+        };
+        paths.extend(files.filter(is_document));
+    }
+    Ok(paths)
 }
 
 /// What [`Vault::store_pending`] stored beside the share.
@@ -199,7 +225,7 @@ pub fn confirmation(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<u8>
 /// [`Error::Corrupt`] if the file is not one, [`Error::LooseMode`], [`Error::Io`].
 pub fn confirmed(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<Confirmed>, Error> {
     check_file_name(name)?;
-    let file = document::read::<ConfirmedFile>(&epoch_file(home, name, epoch, CONFIRMED))?;
+    let file = document::read::<ConfirmedFile>(home, &epoch_file(home, name, epoch, CONFIRMED))?;
     Ok(file.unwrap_or_default().confirmed)
 }
 
@@ -229,7 +255,7 @@ fn delete_with(home: &Home, name: &str, token: Option<&token::Session>) -> Resul
     let writer = Writer::lock(home)?;
     KeyFile::existing(home, name)?;
     for path in file::list(&home.keys().join(name))? {
-        reach(&path, token)?;
+        reach(home, &path, token)?;
     }
     bury(&writer, home, name, token)
 }
@@ -304,7 +330,7 @@ impl Vault {
             return Err(Error::not_found("key", name));
         }
         let mut confirmed = match confirmed(home, name, epoch) {
-            Err(Error::Corrupt { .. }) => Vec::new(),
+            Err(Error::Corrupt { .. } | Error::Tampered { .. }) => Vec::new(),
             read => read?,
         };
         if confirmed.contains(said) {
@@ -313,7 +339,7 @@ impl Vault {
         confirmed.retain(|other| other.party != said.party);
         confirmed.push(said.clone());
         let path = epoch_file(home, name, epoch, CONFIRMED);
-        let bytes = document::to_bytes(&path, ConfirmedFile { confirmed })?;
+        let bytes = document::to_bytes(home, &path, ConfirmedFile { confirmed })?;
         writer.replace(&path, &bytes, Durability::Synced)
     }
 
@@ -391,7 +417,7 @@ impl Vault {
         let (object, kind) = (Some(label.clone()), Some(Kind::Data));
         let note = epoch_file(&self.home, name, epoch, NOTE);
         let uri = Uri { object, kind, ..Uri::of(token.info()) };
-        writer.create(&note, &document::to_bytes(&note, Note { uri })?)?;
+        writer.create(&note, &document::to_bytes(&self.home, &note, Note { uri })?)?;
         match token.put(&label, sealed) {
             // Who cannot write there could not delete there either: a share that this one is to
             // replace would stay.
@@ -422,7 +448,7 @@ impl Vault {
                 Err(error) => return Err(error),
             };
             if !whole {
-                let Note { uri } = existing_note(&note)?;
+                let Note { uri } = existing_note(&self.home, &note)?;
                 match fetch(&uri, self.token.as_deref()) {
                     Ok(sealed) => {
                         self.unseal_bytes(&note, &sealed)?;
@@ -488,12 +514,12 @@ impl KeyRecord {
 
 impl KeyFile {
     fn path(home: &Home, name: &str) -> PathBuf {
-        home.keys().join(name).join("key.json")
+        home.keys().join(name).join(RECORD)
     }
 
     fn read(home: &Home, name: &str) -> Result<Option<Self>, Error> {
         let path = Self::path(home, name);
-        let Some(file) = document::read::<Self>(&path)? else { return Ok(None) };
+        let Some(file) = document::read::<Self>(home, &path)? else { return Ok(None) };
         let named = file.records().all(|record| record.name == name);
         if named { Ok(Some(file)) } else { Err(Error::corrupt(&path, "of another key")) }
     }
@@ -514,7 +540,7 @@ impl KeyFile {
 
     fn write(&self, writer: &Writer<'_>, home: &Home, name: &str) -> Result<(), Error> {
         let path = Self::path(home, name);
-        writer.replace(&path, &document::to_bytes(&path, self)?, Durability::Synced)
+        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
     }
 
     fn records(&self) -> impl Iterator<Item = &KeyRecord> {
@@ -562,7 +588,7 @@ fn bury(
     bury_the_dead(writer, home, token)?;
     let dir = home.keys().join(name);
     for note in file::list(&dir)?.iter().filter(|path| is_note(path)) {
-        clear(note, token)?;
+        clear(home, note, token)?;
     }
     file::rename_dir(&dir, &home.keys().join(GRAVE))?;
     bury_the_dead(writer, home, token)
@@ -595,13 +621,13 @@ fn drop_note(
     note: &Path,
     token: Option<&token::Session>,
 ) -> Result<(), Error> {
-    clear(note, token)?;
+    clear(writer.home(), note, token)?;
     writer.destroy(note)
 }
 
 /// Destroys the object that a note is about.
-fn clear(note: &Path, token: Option<&token::Session>) -> Result<(), Error> {
-    let Note { uri } = existing_note(note)?;
+fn clear(home: &Home, note: &Path, token: Option<&token::Session>) -> Result<(), Error> {
+    let Note { uri } = existing_note(home, note)?;
     Ok(on(&uri, token)?.destroy(uri.object.as_deref().unwrap_or_default())?)
 }
 
@@ -623,16 +649,16 @@ fn on<'t>(uri: &Uri, token: Option<&'t token::Session>) -> Result<&'t token::Ses
 }
 
 /// Fails if what a file of a key is about is on a token that is not open.
-fn reach(path: &Path, token: Option<&token::Session>) -> Result<(), Error> {
-    if is_note(path) { on(&existing_note(path)?.uri, token).map(|_| ()) } else { Ok(()) }
+fn reach(home: &Home, path: &Path, token: Option<&token::Session>) -> Result<(), Error> {
+    if is_note(path) { on(&existing_note(home, path)?.uri, token).map(|_| ()) } else { Ok(()) }
 }
 
 fn is_note(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == NOTE)
 }
 
-fn existing_note(path: &Path) -> Result<Note, Error> {
-    document::read(path)?.ok_or_else(|| Error::corrupt(path, "missing"))
+fn existing_note(home: &Home, path: &Path) -> Result<Note, Error> {
+    document::read(home, path)?.ok_or_else(|| Error::corrupt(path, "missing"))
 }
 
 fn epoch_file(home: &Home, name: &str, epoch: &[u8; 32], ending: &str) -> PathBuf {
@@ -640,8 +666,10 @@ fn epoch_file(home: &Home, name: &str, epoch: &[u8; 32], ending: &str) -> PathBu
     home.keys().join(name).join(Path::new(&hex(start)).with_extension(ending))
 }
 
+const RECORD: &str = "key.json";
 const SHARE: &str = "age";
-const NOTE: &str = "token";
+/// The ending of a note.
+pub(super) const NOTE: &str = "token";
 const CONFIRMATION: &str = "confirmation";
 const CONFIRMED: &str = "confirmed";
 /// No key can have this name.
@@ -652,6 +680,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::vault::authentic;
     use crate::vault::fixture::{self, TestHome};
 
     fn record(name: &str, epoch: u8, generation: u64) -> KeyRecord {
@@ -911,7 +940,8 @@ mod tests {
         let note = epoch_file(&home, "k", &[1; 32], NOTE);
         let uri = "pkcs11:token=cosign%20test;object=cosign%20k%200101010101010101%20a1;type=data";
         let frozen = format!("{{\n  \"version\": 1,\n  \"uri\": \"{uri}\"\n}}\n");
-        Writer::lock(&home).unwrap().create(&note, frozen.as_bytes()).unwrap();
+        let frozen = authentic::sign(vault.home(), &note, frozen.into_bytes()).unwrap();
+        Writer::lock(&home).unwrap().create(&note, &frozen).unwrap();
         // Where both are, as in the middle of a move, the file counts.
         assert_eq!(vault.share("k", &[1; 32]).unwrap().expose(), share(1).expose());
         let moved = home.data.join("moved");
@@ -925,7 +955,7 @@ mod tests {
         assert_eq!(list(&home).unwrap(), [active(record("k", 1, 1))]);
         fs::write(&note, b"{}").unwrap();
         assert!(
-            matches!(vault.share("k", &[1; 32]), Err(Error::Corrupt { path, .. }) if path == note)
+            matches!(vault.share("k", &[1; 32]), Err(Error::Tampered { path, .. }) if path == note)
         );
     }
 

@@ -9,18 +9,25 @@
 //! them are read in well under 50 ms:
 //!
 //! ```text
-//! {"ledger":1}
-//! {"spend":SESSION,"epoch":EPOCH,"peers":[2,3]}
-//! {"resolve":N}
-//! {"retire":PEER,"epoch":EPOCH,"fingerprint":HEX,"code":"E_OTE_CHECK","session":SESSION,"time":N}
-//! {"height":N,"epoch":EPOCH,"peer":PEER}
+//! {"ledger":2}
+//! {"spend":SESSION,"epoch":EPOCH,"peers":[2,3],"mac":LINK}
+//! {"resolve":N,"mac":LINK}
+//! {"retire":PEER,"epoch":EPOCH,"fingerprint":HEX,"code":"E_OTE_CHECK","session":SESSION,"time":N,"mac":LINK}
+//! {"height":N,"epoch":EPOCH,"peer":PEER,"mac":LINK}
 //! ```
 //!
 //! `resolve` is about the N-th spent session, counted from 1. Hashes are 64 hexadecimal digits.
 //!
+//! `mac` is the link of a chain that only the open vault can make: it authenticates its line and all
+//! before it. `ledger.head` names the last line that was synced, and its link, so that lines that were
+//! cut off show as well. Lines behind it are genuine where their links fit: a process was killed
+//! before it wrote the head, or they need not be synced. The first format, `{"ledger":1}`, has no
+//! links; an open vault has none of it.
+//!
 //! An empty file is an empty ledger; the first line written to it comes with the header. A last
 //! line that a crash cut short was never acted on and is dropped. Any other line that does not
-//! parse is an error: a ban that cannot be read must not be taken for no ban.
+//! parse, or was not written here, is an error: a ban that cannot be read must not be taken for no
+//! ban.
 
 mod line;
 mod state;
@@ -28,6 +35,12 @@ mod state;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+
+use super::adopt::Found;
+use super::authentic::{Chain, Link, UNSIGNED};
+use super::document::{self, digits};
 use super::error::Error;
 use super::file::{self, Durability, Writer};
 use super::{Home, Vault};
@@ -48,34 +61,91 @@ pub struct Ledger {
     /// Everything before this offset is in `state`.
     end: u64,
     lines: u64,
+    /// Whether its lines have links.
+    is_linked: bool,
+    /// Where the vault is open: the links so far.
+    chain: Option<Chain>,
+    head: Head,
     state: State,
 }
 
+/// `ledger.head`: how many lines there are at least, and the link of the last of them.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    lines: u64,
+    #[serde(with = "digits")]
+    link: Link,
+}
+
 impl Ledger {
-    /// Reads the ledger.
+    /// Reads the ledger. With an open vault every line is checked.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] naming the line, or if there is a vault and no ledger;
-    /// [`Error::Unsupported`]; [`Error::LooseMode`].
+    /// [`Error::Tampered`] or [`Error::Corrupt`] naming the line, or if there is a vault and no
+    /// ledger; [`Error::Unsupported`]; [`Error::LooseMode`].
     pub fn open(home: &Home) -> Result<Self, Error> {
-        let mut ledger = Self { home: home.clone(), end: 0, lines: 0, state: State::default() };
         let _lock = file::lock_shared(home)?;
+        Self::read(home)
+    }
+
+    fn read(home: &Home) -> Result<Self, Error> {
+        let mut ledger = Self::empty(home);
         match file::read(&ledger.path())? {
             Some(content) => ledger.absorb(&content)?,
-            None if Vault::exists(home) => return Err(Error::corrupt(&ledger.path(), "missing")),
+            None if Vault::exists(home) => return Err(ledger.missing()),
             None => {}
         }
         Ok(ledger)
     }
 
-    /// Writes an empty ledger unless there is one.
-    pub(super) fn create(writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
-        let path = path(home);
-        if file::read(&path)?.is_some() {
-            return Ok(());
+    fn empty(home: &Home) -> Self {
+        Self {
+            home: home.clone(),
+            end: 0,
+            lines: 0,
+            is_linked: home.checks(),
+            chain: home.key().map(|key| Chain::new(key, ROLE)),
+            head: Head::default(),
+            state: State::default(),
         }
-        writer.create(&path, b"")
+    }
+
+    /// Makes an empty ledger, or gives links to the lines of one that has none; hands back its path
+    /// in the second case.
+    pub(super) fn adopt(
+        writer: &Writer<'_>,
+        home: &Home,
+        found: Found,
+    ) -> Result<Option<PathBuf>, Error> {
+        let path = path(home);
+        let Some(content) = file::read(&path)? else {
+            if found == Found::Earlier {
+                return Err(Error::corrupt(&path, "missing"));
+            }
+            Head::default().write(writer, home)?;
+            return writer.create(&path, b"").map(|()| None);
+        };
+        let mut old = Self::empty(&home.locked());
+        old.absorb(&content)?;
+        if old.is_linked && found == Found::Earlier {
+            return Self::read(home).map(|_| None);
+        }
+        let (mut new, mut linked) = (Self::empty(home), Vec::new());
+        let mut cursor = Cursor(&content);
+        cursor.header();
+        for _ in 1..old.lines {
+            let line = cursor.line();
+            let end = if old.is_linked { cursor.link().map(drop) } else { cursor.end() };
+            let line = line.zip(end).ok_or_else(|| Error::corrupt(&path, NO_LINE))?;
+            let text = new.text_of(&line.0);
+            new.take_all(&text)?;
+            linked.extend(text);
+        }
+        // The head first: a ledger that is linked has one.
+        new.new_head().write(writer, home)?;
+        writer.replace(&path, &linked, Durability::Synced)?;
+        Ok(Some(path))
     }
 
     /// Spends a session, durably, and counts one check as begun for each of `peers`. To be called
@@ -201,22 +271,45 @@ impl Ledger {
         let writer = Writer::lock(&home)?;
         match file::read_from(&path, self.end)? {
             Some(news) => self.absorb(&news)?,
-            None if self.end == 0 && !Vault::exists(&home) => Self::create(&writer, &home)?,
-            None => return Err(Error::corrupt(&path, "missing")),
+            None if self.end == 0 && !Vault::exists(&home) => writer.create(&path, b"")?,
+            None => return Err(self.missing()),
         }
         let Change { line, durability, refusal } = decide(&self.state)?;
         if let Some(line) = line {
-            let header = if self.lines == 0 { format!("{HEADER}\n") } else { String::new() };
-            let text = format!("{header}{line}\n");
-            writer.append(&path, self.end, text.as_bytes(), durability)?;
-            self.absorb(text.as_bytes())?;
+            if !home.checks() && Vault::exists(&home) {
+                return Err(Error::Closed { path });
+            }
+            let text = self.text_of(&line);
+            writer.append(&path, self.end, &text, durability)?;
+            self.take_all(&text)?;
+            if durability == Durability::Synced && home.checks() {
+                self.head = self.new_head();
+                self.head.write(&writer, &home)?;
+            }
         }
         refusal.map_or(Ok(()), Err)
     }
-
-    /// Takes in what follows `self.end`, but for a line that a crash cut short.
+    /// Takes in what follows `self.end`. With an open vault the head says how much that is at least.
     fn absorb(&mut self, content: &[u8]) -> Result<(), Error> {
-        self.state.sessions.reserve(content.len() / 192);
+        if self.chain.is_some() {
+            let path = head_path(&self.home);
+            let head: Option<Head> = document::read_kept(&self.home, &path)?;
+            let head = head.unwrap_or_default();
+            if head.lines <= self.lines && head != self.head {
+                return Err(Error::tampered(&path, "it is not of this ledger"));
+            }
+            self.head = head;
+        }
+        self.take_all(content)?;
+        if self.lines < self.head.lines {
+            return Err(self.wrong("it was cut off from here on"));
+        }
+        Ok(())
+    }
+
+    /// Takes in lines, but for a last one that a crash cut short.
+    fn take_all(&mut self, content: &[u8]) -> Result<(), Error> {
+        self.state.sessions.reserve(content.len() / 256);
         let mut cursor = Cursor(content);
         while !cursor.0.is_empty() {
             let before = cursor.0;
@@ -228,22 +321,75 @@ impl Ledger {
             let length = before.len().saturating_sub(cursor.0.len());
             self.end = self.end.saturating_add(length as u64);
             self.lines = self.lines.saturating_add(1);
+            let link = self.chain.as_ref().map(Chain::last);
+            if self.lines == self.head.lines && link.is_some_and(|link| link != self.head.link) {
+                return Err(Error::tampered(&head_path(&self.home), "it is not of this ledger"));
+            }
         }
         Ok(())
     }
 
     fn take(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
-        let folded = if self.lines == 0 {
-            match cursor.header() {
-                Some(VERSION) => Ok(()),
-                Some(version) => return Err(Error::Unsupported { path: self.path(), version }),
-                None => Err("not a ledger"),
-            }
-        } else {
-            cursor.line().ok_or("not a ledger line").and_then(|line| self.state.fold(line))
-        };
-        let line = Some(self.lines.saturating_add(1));
-        folded.map_err(|why| Error::Corrupt { path: self.path(), line, why })
+        if self.lines == 0 {
+            return match cursor.header() {
+                Some(LINKED) => {
+                    self.is_linked = true;
+                    Ok(())
+                }
+                Some(UNLINKED) if self.chain.is_some() => Err(self.wrong(UNSIGNED)),
+                Some(UNLINKED) => {
+                    self.is_linked = false;
+                    Ok(())
+                }
+                Some(version) => Err(Error::Unsupported { path: self.path(), version }),
+                None => Err(self.wrong("not a ledger")),
+            };
+        }
+        let before = cursor.0;
+        let line = cursor.line().ok_or_else(|| self.wrong(NO_LINE))?;
+        let (body, _) = before.split_at(before.len().saturating_sub(cursor.0.len()));
+        let link =
+            if self.is_linked { cursor.link().map(Some) } else { cursor.end().map(|()| None) };
+        let link = link.ok_or_else(|| self.wrong(NO_LINE))?;
+        if let (Some(chain), Some(link)) = (&mut self.chain, link)
+            && !bool::from(chain.push(body).ct_eq(&link))
+        {
+            return Err(self.wrong("it was changed, or a line before it is missing"));
+        }
+        self.state.fold(line).map_err(|why| self.wrong(why))
+    }
+
+    /// A line as it will follow the others, with the header if it is the first.
+    fn text_of(&self, line: &Line) -> Vec<u8> {
+        let version = if self.is_linked { LINKED } else { UNLINKED };
+        let header =
+            if self.lines == 0 { format!("{{\"ledger\":{version}}}\n") } else { String::new() };
+        let body = line.to_string();
+        let link = self.chain.clone().map(|mut chain| chain.push(body.as_bytes()));
+        let link = link.map(|link| format!(r#","mac":"{}""#, hex(&link))).unwrap_or_default();
+        format!("{header}{body}{link}}}\n").into_bytes()
+    }
+
+    /// The head for the lines that there are.
+    fn new_head(&self) -> Head {
+        let link = self.chain.as_ref().map(Chain::last);
+        Head { lines: self.lines, link: link.unwrap_or_default() }
+    }
+
+    /// The next line is not what it should be.
+    fn wrong(&self, why: &'static str) -> Error {
+        let (path, line) = (self.path(), Some(self.lines.saturating_add(1)));
+        match self.chain {
+            Some(_) => Error::Tampered { path, line, why },
+            None => Error::Corrupt { path, line, why },
+        }
+    }
+
+    fn missing(&self) -> Error {
+        match self.chain {
+            Some(_) => Error::tampered(&self.path(), "missing"),
+            None => Error::corrupt(&self.path(), "missing"),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -254,6 +400,13 @@ impl Ledger {
 impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Ledger({} lines)", self.lines)
+    }
+}
+
+impl Head {
+    fn write(self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
+        let path = head_path(home);
+        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
     }
 }
 
@@ -285,8 +438,16 @@ fn path(home: &Home) -> PathBuf {
     home.state.join("ledger.jsonl")
 }
 
-const VERSION: u64 = 1;
-const HEADER: &str = r#"{"ledger":1}"#;
+fn head_path(home: &Home) -> PathBuf {
+    home.state.join("ledger.head")
+}
+
+/// The format without links.
+const UNLINKED: u64 = 1;
+const LINKED: u64 = 2;
+/// What the chain of links is for.
+const ROLE: &str = "state/ledger.jsonl";
+const NO_LINE: &str = "not a ledger line";
 
 #[cfg(test)]
 mod tests {
@@ -324,6 +485,108 @@ mod tests {
             Err(Error::Retired { peer, code }) => (peer, code),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The ledger of an open vault, with one of each line; its lines.
+    fn linked() -> (fixture::TestHome, Vault, Vec<String>) {
+        let (home, vault, _) = fixture::vault();
+        all_kinds(vault.home());
+        let text = fs::read_to_string(path(&home)).unwrap();
+        (home, vault, text.lines().map(|line| format!("{line}\n")).collect())
+    }
+
+    /// The line that is named where the ledger of an open vault is not what was written; `None` if
+    /// another file is.
+    fn named(vault: &Vault) -> Option<u64> {
+        match Ledger::open(vault.home()) {
+            Err(Error::Tampered { line, .. }) => line,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_removed_doubled_moved_or_put_in_is_named() {
+        let (home, vault, lines) = linked();
+        let write = |lines: &[String]| fs::write(path(&home), lines.concat()).unwrap();
+        for n in 1..lines.len() {
+            let mut fewer = lines.clone();
+            fewer.remove(n);
+            write(&fewer);
+            assert_eq!(named(&vault), Some(n as u64 + 1));
+            let mut more = lines.clone();
+            more.insert(n, lines[n].clone());
+            write(&more);
+            assert_eq!(named(&vault), Some(n as u64 + 2));
+            write(&lines[..n]);
+            assert_eq!(named(&vault), Some(n as u64 + 1));
+        }
+        for n in 1..lines.len() - 1 {
+            let mut swapped = lines.clone();
+            swapped.swap(n, n + 1);
+            write(&swapped);
+            assert_eq!(named(&vault), Some(n as u64 + 1));
+        }
+        write(&[]);
+        assert_eq!(named(&vault), Some(1));
+        write(&lines);
+        Ledger::open(vault.home()).unwrap();
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_ledger_is_named() {
+        let (home, vault, lines) = linked();
+        let whole = lines.concat().into_bytes();
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(path(&home), &flipped).unwrap();
+            let opened = Ledger::open(vault.home());
+            let is_named =
+                matches!(opened, Err(Error::Tampered { .. } | Error::Unsupported { .. }));
+            assert!(is_named, "bit {bit}: {opened:?}");
+        }
+    }
+
+    #[test]
+    fn a_ledger_without_links_or_of_another_vault_is_not_taken() {
+        let (home, vault, lines) = linked();
+        let (_other, other, theirs) = linked();
+        fs::write(path(&home), theirs.concat()).unwrap();
+        assert_eq!(named(&vault), Some(2));
+        fs::copy(head_path(other.home()), head_path(&home)).unwrap();
+        assert_eq!(named(&vault), None);
+        let unlinked: Vec<String> =
+            lines.iter().map(|line| line.split(",\"mac\"").next().unwrap().to_owned()).collect();
+        let unlinked = unlinked.join("}\n").replace("2}\n}", "1}") + "}\n";
+        fs::write(path(&home), unlinked.replacen(":2}", ":1}", 1)).unwrap();
+        assert!(Ledger::open(&home).is_ok() || Ledger::open(vault.home()).is_err());
+        assert!(Ledger::open(vault.home()).is_err());
+    }
+
+    #[test]
+    fn lines_that_a_killed_process_wrote_before_the_head_count() {
+        let (home, vault, _) = linked();
+        let before = fs::read(head_path(&home)).unwrap();
+        let mut ledger = Ledger::open(vault.home()).unwrap();
+        ledger.retire(&EPOCH, 2, &alice(), "E_GAMMA_U", &session(2), 5).unwrap();
+        fs::write(head_path(&home), before).unwrap();
+        assert_eq!(Ledger::open(vault.home()).unwrap().retired(&EPOCH).len(), 2);
+        Ledger::open(vault.home()).unwrap().spend(&EPOCH, &session(3), &[4]).unwrap();
+        Ledger::open(vault.home()).unwrap();
+    }
+
+    #[test]
+    fn a_head_that_was_changed_or_taken_away_is_named() {
+        let (home, vault, _) = linked();
+        let whole = fs::read(head_path(&home)).unwrap();
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(head_path(&home), &changed).unwrap();
+            assert_eq!(named(&vault), None);
+        }
+        fs::remove_file(head_path(&home)).unwrap();
+        assert_eq!(named(&vault), None);
     }
 
     /// One of each line, through the public calls.
@@ -486,7 +749,7 @@ mod tests {
         ] {
             let home = fixture::home();
             all_kinds(&home);
-            add(&home, format!("{line}\n").as_bytes());
+            add(&home, format!("{line}}}\n").as_bytes());
             assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(6), .. })));
         }
     }
@@ -495,20 +758,22 @@ mod tests {
     fn a_newer_ledger_is_not_guessed_at_and_not_written_to() {
         let home = fixture::home();
         let mut ledger = all_kinds(&home);
-        fs::write(path(&home), "{\"ledger\":2}\n{\"resolve\":\"x\"}").unwrap();
-        assert!(matches!(Ledger::open(&home), Err(Error::Unsupported { version: 2, .. })));
+        fs::write(path(&home), "{\"ledger\":3}\n{\"resolve\":\"x\"}").unwrap();
+        assert!(matches!(Ledger::open(&home), Err(Error::Unsupported { version: 3, .. })));
         let shrunk = ledger.spend(&EPOCH, &session(2), &[2]);
         assert!(matches!(shrunk, Err(Error::Corrupt { .. })));
     }
 
     #[test]
     fn a_lost_ledger_is_not_taken_for_an_empty_one() {
-        let (home, _vault, _) = fixture::vault();
-        let mut ledger = all_kinds(&home);
+        let (home, vault, _) = fixture::vault();
+        let mut ledger = all_kinds(vault.home());
         fs::remove_file(path(&home)).unwrap();
         assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { why: "missing", .. })));
+        let opened = Ledger::open(vault.home());
+        assert!(matches!(opened, Err(Error::Tampered { why: "missing", .. })));
         let spent = ledger.spend(&EPOCH, &session(2), &[2]);
-        assert!(matches!(spent, Err(Error::Corrupt { why: "missing", .. })));
+        assert!(matches!(spent, Err(Error::Tampered { why: "missing", .. })));
     }
 
     #[test]
@@ -568,9 +833,7 @@ mod tests {
                     .prop_map(String::into_bytes),
             ],
         ) {
-            let mut ledger = Ledger {
-                home: Home::at("nowhere"), end: 0, lines: 0, state: State::default(),
-            };
+            let mut ledger = Ledger::empty(&Home::at("nowhere"));
             if ledger.absorb(&content).is_ok() {
                 prop_assert!(ledger.end <= content.len() as u64);
             }

@@ -71,6 +71,13 @@ struct Head {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Next(#[serde(with = "digits")] [u8; 32]);
 
+impl Head {
+    fn write(self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
+        let path = head_path(home);
+        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
+    }
+}
+
 /// What [`Log::verify`] found in a log that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
@@ -96,20 +103,18 @@ impl Log {
         if let Some(name) = entry.extra.keys().find(|name| FIELDS.contains(&name.as_str())) {
             return Err(bad_name(name));
         }
-        let (path, head_path) = (path(home), head_path(home));
+        let path = path(home);
         let writer = Writer::lock(home)?;
-        let keep = |head: Head, durability| {
-            writer.replace(&head_path, &document::to_bytes(&head_path, head)?, durability)
-        };
         if file::open(&path)?.is_none() {
-            if file::open(&head_path)?.is_none() {
-                keep(Head::default(), Durability::Synced)?;
+            // With an open vault there is a head already, or it was taken away.
+            if !home.checks() {
+                Self::begin(&writer, home)?;
             }
             writer.create(&path, b"")?;
         }
         let tail = Tail::read(&path)?;
         let mut entry = entry.clone();
-        let last = match last_written(&head_path, &tail)? {
+        let last = match last_written(home, &tail)? {
             Some(last) => last,
             None => {
                 entry.extra.insert(HEAD_LOST.to_owned(), true.into());
@@ -122,10 +127,17 @@ impl Log {
             .map_err(|e| bad_name(&e.to_string()))?;
         let hash = hash(&line);
         line.push(b'\n');
-        keep(Head { next: Some(Next(hash)), ..last }, Durability::Synced)?;
+        Head { next: Some(Next(hash)), ..last }.write(&writer, home)?;
         writer.append(&path, tail.end, &line, Durability::Synced)?;
-        let head = Head { count: last.count.saturating_add(1), hash, next: None };
-        keep(head, Durability::Lazy)
+        Head { count: last.count.saturating_add(1), hash, next: None }.write(&writer, home)
+    }
+
+    /// Writes the head of an empty log unless there is a head or a log.
+    pub(super) fn begin(writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
+        if head_path(home).exists() || path(home).exists() {
+            return Ok(());
+        }
+        Head::default().write(writer, home)
     }
 
     /// Checks the whole chain and counts the entries.
@@ -133,11 +145,11 @@ impl Log {
     /// # Errors
     ///
     /// [`Error::BadLine`] for the first line that is not what was written; [`Error::Corrupt`] if
-    /// `log.head` is damaged.
+    /// `log.head` is damaged; with an open vault [`Error::Tampered`] if this device did not write it.
     pub fn verify(home: &Home) -> Result<Chain, Error> {
         let _lock = file::lock_shared(home)?;
         let content = file::read(&path(home))?.unwrap_or_default();
-        let found: Option<Head> = document::read(&head_path(home))?;
+        let found: Option<Head> = document::read_kept(home, &head_path(home))?;
         let head = found.unwrap_or_default();
         let attested = found.is_some() || content.is_empty();
         let lines: Vec<&[u8]> = lines(&content).collect();
@@ -172,6 +184,22 @@ impl Log {
             bad(behind, Altered::Unreadable)
         } else {
             Ok(Chain { entries: last.count, attested, head_lost })
+        }
+    }
+
+    /// Fails unless the log ends where this device's last entry did. With an open vault the head
+    /// must be the one that was written.
+    pub(super) fn check_end(home: &Home) -> Result<(), Error> {
+        let _lock = file::lock_shared(home)?;
+        let path = head_path(home);
+        let head: Option<Head> = document::read_kept(home, &path)?;
+        let tail = Tail::read(&self::path(home))?;
+        let fits = |head: &Head| head.hash == tail.hash || head.next == Some(Next(tail.hash));
+        match head {
+            Some(head) if !fits(&head) => {
+                Err(Error::tampered(&self::path(home), "it does not end with the last entry"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -219,14 +247,14 @@ fn prev_of(line: &[u8]) -> Option<[u8; 32]> {
 /// What the next line has to follow: the line that the head attests, or the one that it expects if
 /// that is there. Lines that were taken away or put in since then stay visible for good. `None` if
 /// there is no head to tell.
-fn last_written(head_path: &Path, tail: &Tail) -> Result<Option<Head>, Error> {
-    let head: Option<Head> = match document::read(head_path) {
-        // Its last state is not synced, so a power failure may have emptied it.
-        Err(Error::Corrupt { .. }) => None,
+fn last_written(home: &Home, tail: &Tail) -> Result<Option<Head>, Error> {
+    let head: Option<Head> = match document::read(home, &head_path(home)) {
+        // What is in it now attests nothing.
+        Err(Error::Corrupt { .. } | Error::Tampered { .. }) => None,
         head => head?,
     };
     Ok(match head {
-        None if tail.end == 0 => Some(Head::default()),
+        None if tail.end == 0 && !home.checks() => Some(Head::default()),
         Some(Head { count, next: Some(Next(hash)), .. }) if hash == tail.hash => {
             Some(Head { count: count.saturating_add(1), hash, next: None })
         }
@@ -291,7 +319,7 @@ fn path(home: &Home) -> PathBuf {
     home.state.join("log.jsonl")
 }
 
-fn head_path(home: &Home) -> PathBuf {
+pub(super) fn head_path(home: &Home) -> PathBuf {
     home.state.join("log.head")
 }
 
@@ -468,10 +496,12 @@ mod tests {
     /// Writes the entry `n` and leaves the head as a crash would, right before or after the line.
     fn crash(home: &Home, n: i64, is_written: bool) {
         let before = fs::read(path(home)).unwrap();
-        let mut head: Head = document::read(&head_path(home)).unwrap().unwrap();
+        let mut head: Head = document::read(home, &head_path(home)).unwrap().unwrap();
         Log::append(home, &entry(n)).unwrap();
-        head.next = document::read(&head_path(home)).unwrap().map(|head: Head| Next(head.hash));
-        fs::write(head_path(home), document::to_bytes(&head_path(home), head).unwrap()).unwrap();
+        head.next =
+            document::read(home, &head_path(home)).unwrap().map(|head: Head| Next(head.hash));
+        fs::write(head_path(home), document::to_bytes(home, &head_path(home), head).unwrap())
+            .unwrap();
         if !is_written {
             fs::write(path(home), before).unwrap();
         }

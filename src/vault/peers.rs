@@ -47,7 +47,7 @@ impl Peers {
     ///
     /// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`].
     pub fn load(home: &Home) -> Result<Self, Error> {
-        document::read(&path(home)).map(Option::unwrap_or_default)
+        document::read_kept(home, &path(home)).map(Option::unwrap_or_default)
     }
 
     /// Adds a record. One with the same fingerprint is renewed: it takes the new name, keeps its
@@ -125,9 +125,14 @@ impl Peers {
         let mut peers = Self::load(home)?;
         let result = change(&mut peers)?;
         peers.peers.sort_by(|a, b| a.name.cmp(&b.name));
-        let path = path(home);
-        writer.replace(&path, &document::to_bytes(&path, peers)?, Durability::Synced)?;
+        peers.write(&writer, home)?;
         Ok(result)
+    }
+
+    /// Puts these records in the place of all others.
+    pub(super) fn write(&self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
+        let path = path(home);
+        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
     }
 
     fn remove(&mut self, which: impl Fn(&PeerRecord) -> bool) -> Option<PeerRecord> {
@@ -141,7 +146,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     if name.parse::<Fingerprint>().is_ok() { Err(bad_name(name)) } else { Ok(()) }
 }
 
-fn path(home: &Home) -> PathBuf {
+pub(super) fn path(home: &Home) -> PathBuf {
     home.config.join("peers.json")
 }
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use age::secrecy::{ExposeSecret, SecretString};
 use age::{DecryptError, Decryptor, Encryptor, IdentityFile};
 
+use super::authentic::StateKey;
 use super::error::Error;
 use super::locked::Locked;
 use crate::device::Label;
@@ -79,6 +80,11 @@ impl Keyring {
     /// The recovery recipients as they were given.
     pub(super) fn recovery(&self) -> impl Iterator<Item = &str> {
         self.recovery.iter().map(|(text, _)| text.as_str())
+    }
+
+    /// What authenticates the files of this vault.
+    pub(super) fn state_key(&self) -> StateKey {
+        StateKey::of_identity(self.identity.expose().to_string().expose_secret().as_bytes())
     }
 
     /// Seals to the vault's identity and all recovery recipients.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::error::Error;
 use super::file::{self, Writer};
-use super::{Home, check_file_name};
+use super::{Home, authentic, check_file_name};
 
-/// Stores the signature made for a request, durably, and says where.
+/// Stores the signature made for a request, a JSON object, durably, and says where.
 ///
 /// # Errors
 ///
@@ -14,9 +14,10 @@ use super::{Home, check_file_name};
 /// [`Error::BadName`] for an id that cannot be the name of a file.
 pub fn store(home: &Home, request_id: &str, signature: &[u8]) -> Result<PathBuf, Error> {
     let path = path(home, request_id)?;
+    let signature = authentic::sign(home, &path, signature.to_vec())?;
     let writer = Writer::lock(home)?;
     match file::read(&path)? {
-        None => writer.create(&path, signature)?,
+        None => writer.create(&path, &signature)?,
         Some(stored) if stored == signature => {}
         Some(_) => return Err(Error::conflict("signature", request_id)),
     }
@@ -27,14 +28,23 @@ pub fn store(home: &Home, request_id: &str, signature: &[u8]) -> Result<PathBuf,
 ///
 /// # Errors
 ///
-/// [`Error::LooseMode`], [`Error::BadName`], [`Error::Io`].
+/// [`Error::LooseMode`], [`Error::BadName`], [`Error::Io`]; with an open vault [`Error::Tampered`] if
+/// this device did not store it.
 pub fn load(home: &Home, request_id: &str) -> Result<Option<Vec<u8>>, Error> {
-    file::read(&path(home, request_id)?)
+    let path = path(home, request_id)?;
+    let Some(signature) = file::read(&path)? else { return Ok(None) };
+    authentic::check(home, &path, &signature)?;
+    Ok(Some(signature))
+}
+
+/// Where they are.
+pub(super) fn folder(home: &Home) -> PathBuf {
+    home.state.join("signatures")
 }
 
 fn path(home: &Home, request_id: &str) -> Result<PathBuf, Error> {
     check_file_name(request_id)?;
-    Ok(home.state.join("signatures").join(format!("{request_id}.json")))
+    Ok(folder(home).join(format!("{request_id}.json")))
 }
 
 #[cfg(test)]

@@ -31,7 +31,13 @@ impl Uses {
     ///
     /// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`].
     pub fn load(home: &Home) -> Result<Self, Error> {
-        document::read(&path(home)).map(Option::unwrap_or_default)
+        document::read_kept(home, &path(home)).map(Option::unwrap_or_default)
+    }
+
+    /// Puts these uses in the place of all others.
+    pub(super) fn write(&self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
+        let path = path(home);
+        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
     }
 
     /// How often `rule` was used.
@@ -101,12 +107,10 @@ fn change(home: &Home, change: impl FnOnce(&mut Uses) -> bool) -> Result<(), Err
     if !change(&mut uses) {
         return Ok(());
     }
-    let path = path(home);
-    let bytes = document::to_bytes(&path, uses)?;
-    writer.replace(&path, &bytes, Durability::Synced)
+    uses.write(&writer, home)
 }
 
-fn path(home: &Home) -> PathBuf {
+pub(super) fn path(home: &Home) -> PathBuf {
     home.state.join("policy.json")
 }
 

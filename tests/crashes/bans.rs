@@ -201,7 +201,7 @@ fn a_ban_that_cannot_be_written_down_stays_unresolved() {
         play(&mut machine, &mut convened.table, flip).await;
         asking
     });
-    asking.ends().fails(70, "ledger");
+    asking.ends().fails(71, "ledger");
     std::fs::rename(state.join("elsewhere"), state.join("ledger.jsonl")).unwrap();
     assert_eq!(unresolved(&alice), 1);
 }

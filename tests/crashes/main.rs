@@ -13,6 +13,8 @@ mod insider;
 #[allow(dead_code, reason = "shared with the tests of two processes")]
 mod terminal;
 
+#[path = "../support/authentic.rs"]
+mod authentic;
 mod survey;
 
 mod bans;

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cosign::vault::ledger::MAX_UNRESOLVED;
-use cosign::vault::{Home, Ledger, keys};
+use cosign::vault::{Ledger, keys};
 
 use crate::device::{Device, two_with_key};
+use crate::insider::opened;
 use crate::survey::{DIGEST, count, killed_at, signs, unresolved, whole};
 
 /// A copy of the device's home beside it.
@@ -83,7 +84,7 @@ fn a_share_from_before_a_refresh_is_useless() {
 fn after_too_many_sessions_cut_short_the_pair_is_retired_until_a_refresh() {
     let (alice, bob, listener) = two_with_key();
     let address = listener.address();
-    let home = Home::at(alice.home());
+    let home = opened(&alice).home.clone();
     let record = keys::find(&home, "vault").unwrap().remove(0);
     let peer = 3 - record.me;
     // As that many processes leave it that were killed in the first round.

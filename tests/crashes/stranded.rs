@@ -20,7 +20,7 @@ use cosign::run::table::Incoming;
 use cosign::run::{Node, ROUND, clock, confirmations, epochs, records, view_of};
 use cosign::secret::Secret;
 use cosign::talk::{Agreed, Held, Hex, Kind, Message, Proposal};
-use cosign::vault::{Confirmed, Home, KeyRecord, KeyState, Ledger, PartyRecord, keys};
+use cosign::vault::{Confirmed, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -447,7 +447,7 @@ fn no_older_epoch_is_a_way_around_a_ban_and_a_newer_one_ends_it() {
     arrange(&alice, &of_alice, &[(&a, &[])]);
     arrange(&bob, &of_bob, &[(&b, &[])]);
     let ban = |epoch: &[u8; 32]| {
-        let mut ledger = Ledger::open(&Home::at(alice.home())).unwrap();
+        let mut ledger = Ledger::open(&opened(&alice).home).unwrap();
         let who = opened(&bob).info.fingerprint;
         let me = b.record.me;
         ledger.retire(epoch, me, &who, "E_OTE_CHECK", &[7; 32], clock::unix_now()).unwrap();

@@ -11,6 +11,7 @@ use cosign::talk::{Hex, Kind, Proposal};
 use cosign::vault::Home;
 use serde_json::Value;
 
+use crate::authentic::State;
 use crate::device::{Device, Listener, two_with_key};
 use crate::insider::{block_on, only_key, opened, other, proposal};
 use crate::survey::{DIGEST, Key, key, signs, whole};
@@ -76,7 +77,8 @@ fn unconfirmed(device: &Device, before: Option<&Before>) {
             }
         }
     }
-    fs::write(folder.join("key.json"), record.to_string()).unwrap();
+    let state = State::of(&device.home(), &device.path("key.txt"));
+    state.write("data/keys/vault/key.json", record);
     for entry in fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "confirmed") {

@@ -91,6 +91,8 @@ fn errors(name: &str) -> Vec<Error> {
         Error::LooseMode { path: path(), chmod: "chmod 600 '/home/a b/key.json'".into() },
         Error::Unsupported { path: path(), version: 9 },
         Error::Corrupt { path: path(), line: None, why: "empty" },
+        Error::Tampered { path: path(), line: Some(3), why: "missing" },
+        Error::Closed { path: path() },
         Error::BadLine { line: 3, why: Altered::Changed },
         Error::BadLine { line: 3, why: Altered::Missing },
         Error::Io { path: path(), source: io::Error::other("full") },

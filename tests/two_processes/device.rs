@@ -339,7 +339,7 @@ pub(crate) struct Ended {
 impl Ended {
     /// Standard output as the one JSON document that it must be.
     #[track_caller]
-    fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         let stdout = String::from_utf8_lossy(&self.stdout);
         assert_eq!(stdout.lines().count(), 1, "{stdout:?}\n{}", self.stderr);
         let document: Value = serde_json::from_str(&stdout).unwrap();
@@ -390,7 +390,7 @@ impl Ended {
 }
 
 /// The table of exit codes.
-const NAMES: [(i32, &str); 14] = [
+const NAMES: [(i32, &str); 15] = [
     (1, "invalid"),
     (2, "usage"),
     (3, "denied"),
@@ -404,6 +404,7 @@ const NAMES: [(i32, &str); 14] = [
     (11, "interaction"),
     (12, "conflict"),
     (70, "internal"),
+    (71, "tampered"),
     (130, "interrupted"),
 ];
 

@@ -51,7 +51,7 @@ impl Judge for Yes {
 pub(crate) fn opened(device: &Device) -> Arc<Node> {
     let home = Home::at(device.home());
     let vault = Vault::open(&home, &Unlock::Identity(device.path("key.txt"))).unwrap();
-    let node = Node::new(home, vault, TlsVersion::Any, Arc::new(Yes), Arc::new(|_| {}));
+    let node = Node::new(vault, TlsVersion::Any, Arc::new(Yes), Arc::new(|_| {}));
     Arc::new(node.unwrap())
 }
 

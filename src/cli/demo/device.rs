@@ -71,7 +71,7 @@ fn node(name: &str, folder: &Path, people: Arc<People>) -> Result<Node, Failure>
         created: clock::unix_now(),
     };
     let vault = Vault::create(&home, &info, &device.key, &Seal::Identity(key_file), &[])?;
-    let mut node = Node::new(home, vault, TlsVersion::Any, people, Arc::new(|_| {}))?;
+    let mut node = Node::new(vault, TlsVersion::Any, people, Arc::new(|_| {}))?;
     node.interface = Some(LOOPBACK.to_owned());
     Ok(node)
 }

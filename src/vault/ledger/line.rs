@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Id;
 use crate::device::hex;
+use crate::vault::authentic::Link;
 use crate::vault::error::Error;
 
 /// Some of the parties 1 to 16.
@@ -44,22 +45,23 @@ pub(super) enum Line {
     Height { height: u64, epoch: Id, peer: u8 },
 }
 
+/// The line up to what authenticates it, so without its last brace.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Spend { session, epoch, peers } => {
                 let peers: Vec<String> = peers.iter().map(|peer| peer.to_string()).collect();
                 let (session, epoch, peers) = (hex(session), hex(epoch), peers.join(","));
-                write!(f, r#"{{"spend":"{session}","epoch":"{epoch}","peers":[{peers}]}}"#)
+                write!(f, r#"{{"spend":"{session}","epoch":"{epoch}","peers":[{peers}]"#)
             }
-            Self::Resolve { spent } => write!(f, r#"{{"resolve":{spent}}}"#),
+            Self::Resolve { spent } => write!(f, r#"{{"resolve":{spent}"#),
             Self::Retire { peer, epoch, fingerprint, code, session, time } => {
                 let (epoch, fingerprint, session) = (hex(epoch), hex(fingerprint), hex(session));
                 write!(f, r#"{{"retire":{peer},"epoch":"{epoch}","fingerprint":"{fingerprint}","#)?;
-                write!(f, r#""code":"{code}","session":"{session}","time":{time}}}"#)
+                write!(f, r#""code":"{code}","session":"{session}","time":{time}"#)
             }
             Self::Height { height, epoch, peer } => {
-                write!(f, r#"{{"height":{height},"epoch":"{}","peer":{peer}}}"#, hex(epoch))
+                write!(f, r#"{{"height":{height},"epoch":"{}","peer":{peer}"#, hex(epoch))
             }
         }
     }
@@ -77,7 +79,7 @@ impl Cursor<'_> {
         Some(version)
     }
 
-    /// The next line with its newline. Only what [`Line`] prints is read.
+    /// The next line up to what authenticates it. Only what [`Line`] prints is read.
     pub(super) fn line(&mut self) -> Option<Line> {
         let line = if self.text(r#"{"spend":""#).is_some() {
             let session = self.id()?;
@@ -97,8 +99,20 @@ impl Cursor<'_> {
             self.text(r#"","peer":"#)?;
             Line::Height { height, epoch, peer: self.peer()? }
         };
-        self.text("}\n")?;
         Some(line)
+    }
+
+    /// The end of a line that nothing authenticates.
+    pub(super) fn end(&mut self) -> Option<()> {
+        self.text("}\n")
+    }
+
+    /// What authenticates a line, and its end.
+    pub(super) fn link(&mut self) -> Option<Link> {
+        self.text(r#","mac":""#)?;
+        let link = self.digits()?;
+        self.text("\"}\n")?;
+        Some(link)
     }
 
     fn retire(&mut self) -> Option<Line> {
@@ -128,8 +142,13 @@ impl Cursor<'_> {
 
     /// 64 lower-case hexadecimal digits.
     fn id(&mut self) -> Option<Id> {
-        let (digits, rest) = self.0.split_first_chunk::<64>()?;
-        let mut id = [0; 32];
+        self.digits()
+    }
+
+    /// `N` bytes as lower-case hexadecimal digits.
+    fn digits<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (digits, rest) = self.0.split_at_checked(N.checked_mul(2)?)?;
+        let mut id = [0; N];
         // Both digits of every byte are looked up; one bad digit anywhere shows in `bad`.
         let mut bad = 0;
         for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
@@ -217,7 +236,8 @@ mod tests {
     fn read(line: &[u8]) -> Option<String> {
         let mut cursor = Cursor(line);
         let line = cursor.line()?;
-        cursor.0.is_empty().then(|| format!("{line}\n"))
+        cursor.end()?;
+        cursor.0.is_empty().then(|| format!("{line}}}\n"))
     }
 
     fn any_line() -> impl Strategy<Value = Line> {
@@ -244,7 +264,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_line_reads_back(line in any_line()) {
-            let text = format!("{line}\n");
+            let text = format!("{line}}}\n");
             prop_assert_eq!(read(text.as_bytes()), Some(text));
         }
 
@@ -252,7 +272,7 @@ mod tests {
         fn an_altered_line_is_refused_or_means_what_it_says(
             line in any_line(), at: prop::sample::Index, byte: u8,
         ) {
-            let mut bytes = format!("{line}\n").into_bytes();
+            let mut bytes = format!("{line}}}\n").into_bytes();
             let at = at.index(bytes.len());
             bytes[at] = byte;
             if let Some(read) = read(&bytes) {

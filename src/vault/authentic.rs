@@ -1,0 +1,158 @@
+//! What shows that a file beside the vault is the one that this device wrote.
+//!
+//! A key that only the open vault has authenticates every file that decides something. The key is
+//! derived from the identity at the centre of the vault, so it stays the same when the vault is
+//! sealed anew. A JSON file ends with `mac`, HMAC-SHA256 over what the file is to this device
+//! ([`Home::role`]), a zero byte and everything before the last comma. Lines of the ledger are
+//! chained ([`Chain`]).
+//!
+//! Which files a person who holds an old copy of them can put back is not decided here: a whole
+//! older state is consistent. Peers notice that (docs/vault.md §5).
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::error::Error;
+use super::{Home, Vault};
+use crate::device::hex;
+use crate::secret::Secret;
+
+/// What the files of one vault are authenticated with.
+#[derive(Clone)]
+pub(super) struct StateKey(Arc<Secret<[u8; 32]>>);
+
+impl StateKey {
+    /// Derived from the identity of a vault.
+    pub(super) fn of_identity(identity: &[u8]) -> Self {
+        let mut mac = keyed(DERIVATION);
+        mac.update(identity);
+        Self(Arc::new(Secret::new(mac.finalize().into_bytes().into())))
+    }
+
+    fn mac(&self, role: &str) -> Hmac<Sha256> {
+        let mut mac = keyed(self.0.expose());
+        mac.update(role.as_bytes());
+        mac.update(b"\0");
+        mac
+    }
+}
+
+impl fmt::Debug for StateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StateKey(..)")
+    }
+}
+
+impl PartialEq for StateKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for StateKey {}
+
+/// Adds to a JSON object that will be stored in `path` what authenticates it, where the vault is
+/// open.
+///
+/// # Errors
+///
+/// [`Error::Closed`] if there is a vault, and it is not open.
+pub(super) fn sign(home: &Home, path: &Path, text: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let Some(key) = home.key() else {
+        return match Vault::exists(home) {
+            true => Err(Error::Closed { path: path.to_owned() }),
+            false => Ok(text),
+        };
+    };
+    let body = text.trim_ascii_end().strip_suffix(b"}");
+    let body = body.ok_or_else(|| Error::corrupt(path, "not an object"))?.trim_ascii_end();
+    let mac = object_mac(key, home, path, body);
+    let comma: &[u8] = if body == b"{" { b"" } else { b"," };
+    Ok([body, comma, MEMBER, mac.as_bytes(), END].concat())
+}
+
+/// Refuses the content of `path` if the vault is open and did not write it.
+///
+/// # Errors
+///
+/// [`Error::Tampered`].
+pub(super) fn check(home: &Home, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let Some(key) = home.key() else { return Ok(()) };
+    let (body, mac) = split(bytes).ok_or_else(|| Error::tampered(path, UNSIGNED))?;
+    let expected = object_mac(key, home, path, body);
+    match bool::from(expected.as_bytes().ct_eq(mac)) {
+        true => Ok(()),
+        false => Err(Error::tampered(path, "it is not what this device wrote there")),
+    }
+}
+
+/// What a JSON object said before it was authenticated, and what authenticates it; `None` if nothing
+/// does.
+pub(super) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8; 64])> {
+    let (rest, mac) = bytes.strip_suffix(END)?.split_last_chunk()?;
+    let rest = rest.strip_suffix(MEMBER)?;
+    match rest {
+        b"{" => Some((rest, mac)),
+        _ => Some((rest.strip_suffix(b",")?, mac)),
+    }
+}
+
+fn object_mac(key: &StateKey, home: &Home, path: &Path, body: &[u8]) -> String {
+    let mut mac = key.mac(&home.role(path));
+    mac.update(body);
+    hex(&mac.finalize().into_bytes())
+}
+
+/// What authenticates a line together with all lines before it.
+#[derive(Clone)]
+pub(super) struct Chain {
+    keyed: Hmac<Sha256>,
+    last: Link,
+}
+
+/// The end of a chain: 128 bits.
+pub(super) type Link = [u8; 16];
+
+impl Chain {
+    /// The chain before the first line of the file that is called `role`.
+    pub(super) fn new(key: &StateKey, role: &str) -> Self {
+        Self { keyed: key.mac(role), last: [0; 16] }
+    }
+
+    /// Takes in the next line.
+    pub(super) fn push(&mut self, line: &[u8]) -> Link {
+        let mut mac = self.keyed.clone();
+        mac.update(&self.last);
+        mac.update(line);
+        let mac: [u8; 32] = mac.finalize().into_bytes().into();
+        if let Some(link) = mac.first_chunk() {
+            self.last = *link;
+        }
+        self.last
+    }
+
+    /// Where the chain ends now.
+    pub(super) fn last(&self) -> Link {
+        self.last
+    }
+}
+
+/// HMAC-SHA256 with a key of 32 bytes, which it fills up with zeros itself.
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = Zeroizing::new([0; 64]);
+    let (start, _) = block.split_at_mut(key.len());
+    start.copy_from_slice(key);
+    Hmac::new((&*block).into())
+}
+
+const DERIVATION: &[u8; 32] = b"cosign: state files of one vault";
+const MEMBER: &[u8] = b"\n  \"mac\": \"";
+const END: &[u8] = b"\"\n}\n";
+/// Why a file without a MAC is refused.
+pub(super) const UNSIGNED: &str = "nothing shows that this device wrote it";
