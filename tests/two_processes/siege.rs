@@ -4,14 +4,14 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cosign::device::Label;
 use cosign::net::tcp;
 use cosign::net::tls::{self, Expect, Tls, TlsLink, TlsVersion};
 use cosign::protocol::pair::{EXPORTER, Requester, Side};
-use cosign::run::Node;
 use cosign::run::reach::{hear, say};
+use cosign::run::{Node, clock};
 use cosign::secret::Secret;
 use cosign::talk::{Hex, Kind, Message, Proposal, Reason, VERSION, Want};
 use cosign::vault::{Home, Log, attempts, strangers};
@@ -52,20 +52,14 @@ impl Scene {
 
     /// Honest signatures, for each of which Bob has to be found first.
     #[track_caller]
-    fn signs(&self, times: u32, what: &str) {
-        let mut all = Duration::ZERO;
-        let mut longest = Duration::ZERO;
+    fn signs(&self, times: u32) {
         for _ in 0..times {
             // Where he was last time helps nobody.
             let _ = std::fs::remove_file(self.alice.home().join("state/addresses.json"));
             let digest = fresh_digest();
             let sign = ["sign", &digest, "--with", "bob", "--interface", "lo", "--timeout", "90s"];
-            let began = Instant::now();
             self.alice.run(sign).succeeds();
-            longest = longest.max(began.elapsed());
-            all += began.elapsed();
         }
-        eprintln!("{what}: {:?} each, {longest:?} at most", all / times);
     }
 
     /// A signature that Carol asks Bob for.
@@ -278,9 +272,9 @@ impl Attack {
 
     /// Waits until it has got where it wanted to.
     fn wait(&self) {
-        let until = Instant::now() + PATIENCE;
+        let until = clock::now() + PATIENCE;
         while self.hits.load(Ordering::Relaxed) == 0 {
-            assert!(Instant::now() < until, "the attack never got anywhere");
+            assert!(clock::now() < until, "the attack never got anywhere");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -298,7 +292,7 @@ impl Drop for Attack {
 fn silent_strangers_hold_nobody_up() {
     let scene = Scene::new();
     let _attack = scene.silent_strangers();
-    scene.signs(3, "silent strangers");
+    scene.signs(3);
     scene.is_unmoved();
 }
 
@@ -306,28 +300,28 @@ fn silent_strangers_hold_nobody_up() {
 fn a_silent_peer_holds_nobody_up() {
     let scene = Scene::new();
     let _attack = scene.silent_peer();
-    scene.signs(3, "a silent peer");
+    scene.signs(3);
 }
 
 #[test]
 fn a_peer_that_never_starts_holds_nobody_up() {
     let scene = Scene::new();
     let _attack = scene.never_starts(scene.asked_by_carol());
-    scene.signs(3, "a peer that never starts");
+    scene.signs(3);
 }
 
 #[test]
 fn a_peer_that_never_finishes_a_resume_holds_nobody_up() {
     let scene = Scene::new();
     let _attack = scene.never_starts(scene.finished_already());
-    scene.signs(3, "a resume that goes nowhere");
+    scene.signs(3);
 }
 
 #[test]
 fn pairing_strangers_hold_nobody_up_and_use_up_their_own_attempts() {
     let scene = Scene::new();
     let _attack = scene.pairing_strangers();
-    scene.signs(3, "pairing strangers");
+    scene.signs(3);
     scene.is_unmoved();
 }
 
@@ -335,14 +329,14 @@ fn pairing_strangers_hold_nobody_up_and_use_up_their_own_attempts() {
 fn asking_strangers_hold_nobody_up_and_leave_no_trace_in_the_log() {
     let scene = Scene::new();
     let _attack = scene.asking_strangers(scene.asked_by_carol());
-    scene.signs(3, "asking strangers");
+    scene.signs(3);
     scene.is_unmoved();
 }
 
 #[test]
 fn with_all_of_them_at_once_honest_devices_sign() {
     let scene = Scene::new();
-    scene.signs(10, "without attack");
+    scene.signs(10);
     let other = Device::new("mallory");
     let _attacks = [
         scene.silent_strangers(),
@@ -353,6 +347,6 @@ fn with_all_of_them_at_once_honest_devices_sign() {
         scene.silent_peer(),
         scene.impostors(&[&other]),
     ];
-    scene.signs(10, "with all of them");
+    scene.signs(10);
     scene.is_unmoved();
 }
