@@ -122,6 +122,34 @@ impl fmt::Debug for Label {
     }
 }
 
+/// `text` without what a terminal obeys or hides, for whatever reaches one: control characters but for
+/// line ends and tabs, bidirectional controls, invisible characters.
+pub fn shown(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || is_printable(*c)).collect()
+}
+
+/// The same on one line: line ends and tabs are spaces.
+pub fn shown_on_one_line(text: &str) -> String {
+    let space = |c| if matches!(c, '\n' | '\t') { ' ' } else { c };
+    text.chars().map(space).filter(|c| is_printable(*c)).collect()
+}
+
+/// JSON that says the same, with the characters that [`shown`] drops as escapes.
+pub fn shown_json(json: &str) -> String {
+    use fmt::Write as _;
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || is_printable(c) {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    out
+}
+
 fn is_printable(c: char) -> bool {
     let invisible = matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
@@ -191,6 +219,23 @@ pub fn grouped(digits: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_shown() {
+        let hostile = "a\u{1b}[2Jb\u{9b}31mc\rd\u{202e}e\u{200b}f\u{7}g\nh\ti";
+        assert_eq!(shown(hostile), "a[2Jb31mcdefg\nh\ti");
+        assert_eq!(shown_on_one_line(hostile), "a[2Jb31mcdefg h i");
+    }
+
+    #[test]
+    #[cfg(feature = "cli")]
+    fn json_says_the_same_when_it_is_shown() {
+        let hostile = "a\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{e0041}\n\"é\"";
+        let json = serde_json::to_string(hostile).unwrap();
+        let plain = shown_json(&json);
+        assert!(plain.chars().all(is_printable), "{plain:?}");
+        assert_eq!(serde_json::from_str::<String>(&plain).unwrap(), hostile);
+    }
 
     #[test]
     fn a_fingerprint_reads_back_from_what_it_prints() {

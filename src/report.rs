@@ -35,6 +35,8 @@ pub enum Code {
     Aborted,
     /// The peer failed a check that leaks: peer banned, pair state retired.
     Banned,
+    /// Too many signatures of a pair were cut short; nobody failed a check.
+    Worn,
     /// Wrong passphrase, PIN or identity, or no token.
     Locked,
     /// Refused by local policy.
@@ -69,6 +71,7 @@ impl Code {
             Self::NotFound => 10,
             Self::Interaction => 11,
             Self::Conflict => 12,
+            Self::Worn => 13,
             Self::Internal => 70,
             Self::Tampered => 71,
             Self::Interrupted => 130,
@@ -90,6 +93,7 @@ impl Code {
             Self::NotFound => "no such key, peer or file",
             Self::Interaction => "a person is needed and --no-input was given",
             Self::Conflict => "exists already, in use, or rolled back",
+            Self::Worn => "too many signatures of two devices were cut short; a refresh mends it",
             Self::Internal => "anything else: disk full, permission, bug",
             Self::Tampered => "a file of this device is not what this device wrote there",
             Self::Interrupted => "interrupted",
@@ -111,6 +115,7 @@ impl Code {
             Self::NotFound => "not_found",
             Self::Interaction => "interaction",
             Self::Conflict => "conflict",
+            Self::Worn => "worn",
             Self::Internal => "internal",
             Self::Tampered => "tampered",
             Self::Interrupted => "interrupted",
@@ -291,6 +296,7 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
                 there(&["keys", "refresh"], &[])
             )),
         ),
+        Reason::Worn => return worn(name, &[]),
         Reason::Version => (
             Code::Aborted,
             format!("{name} runs a version that this one cannot talk to"),
@@ -404,13 +410,17 @@ fn trust_again(key: &[&str]) -> String {
     )
 }
 
-/// Too many sessions with `name` were cut short for the key `key`.
-pub fn worn(name: &str, key: &str) -> Failure {
+/// Too many sessions with `name` were cut short for the key `key`, which is empty where its name is not
+/// known.
+pub fn worn(name: &str, key: &[&str]) -> Failure {
     Failure::new(
-        Code::Banned,
+        Code::Worn,
         format!("too many signatures with {name} were cut short, and each may have leaked a bit"),
     )
-    .hint(format!("{} makes new shares, which start afresh", here(&["keys", "refresh"], &[key])))
+    .hint(format!(
+        "nobody failed a check; {} makes new shares, which start afresh",
+        here(&["keys", "refresh"], key)
+    ))
 }
 
 /// A frame or message of `name` makes no sense.
@@ -521,6 +531,12 @@ pub fn no_time_zone(named: Option<&str>) -> Failure {
         .hint("set TZ to one that exists, such as TZ=Europe/Zurich or TZ=UTC")
 }
 
+/// A ceremony must leave a record and cannot.
+pub fn no_record(error: &crate::vault::Error) -> Failure {
+    Failure::new(Code::Internal, format!("the log cannot be written and is required: {error}"))
+        .hint("mend that, or leave --require-log (require_log in config.toml) out")
+}
+
 /// The owner of this device said no.
 pub fn denied_here(ceremony: &str) -> Failure {
     Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))
@@ -596,6 +612,7 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
             (Code::Conflict, "its copy of the key is older than what was seen of it")
         }
         Reason::Banned => (Code::Banned, "it is banned under that key"),
+        Reason::Worn => (Code::Worn, "too many signatures with it were cut short"),
         Reason::Version => (Code::Aborted, "it speaks another version"),
         Reason::Aborted => (Code::Aborted, "the request makes no sense"),
         Reason::Interrupted => (Code::Interrupted, "this device was interrupted"),

@@ -81,6 +81,8 @@ pub struct Node {
     pub relay: Option<RelayUrl>,
     /// Whether pairings made by this process are kept until they are forgotten.
     pub keep: bool,
+    /// Whether no ceremony may begin that cannot be written down.
+    pub require_log: bool,
     /// Told when keys or peers have changed, and with them the rooms to wait in.
     acquainted: Notify,
     /// What other devices may come back to.
@@ -148,6 +150,7 @@ impl Node {
             relay: None,
             acquainted: Notify::new(),
             keep: false,
+            require_log: false,
             lines: lines::Lines::default(),
             turn: tokio::sync::Mutex::new(()),
             asking: watch::Sender::new(false),
@@ -228,12 +231,40 @@ impl Node {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
-    /// Writes one line of the log. That a log cannot be written is told and stops nothing: what
-    /// must not be lost is in the ledger and the vault.
-    pub fn log(&self, entry: crate::vault::Entry) {
-        if let Err(error) = Log::append(&self.home, &entry) {
-            self.tell(Event::Note { message: format!("the log was not written: {error}") });
+    /// Writes one line of the log. That a log cannot be written is told, and given back as a warning,
+    /// and stops nothing: what must not be lost is in the ledger and the vault.
+    pub fn log(&self, entry: crate::vault::Entry) -> Option<String> {
+        let error = Log::append(&self.home, &entry).err()?;
+        let warning = format!("the log was not written: {error}");
+        self.tell(Event::Note { message: warning.clone() });
+        Some(warning)
+    }
+
+    /// Writes down, durably, that the ceremony of `view` begins, where it may leave no other way than
+    /// with a record. To be called before this device lets it begin.
+    ///
+    /// # Errors
+    /// The record is required and cannot be written.
+    pub fn begin(&self, view: &RequestView) -> Result<(), Failure> {
+        if !self.require_log {
+            return Ok(());
         }
+        let me = self.info.fingerprint.to_hex();
+        let others: Vec<&str> = match view.requester.fingerprint == me {
+            true => view.signers.iter().map(|s| s.fingerprint.as_str()).collect(),
+            false => vec![&view.requester.fingerprint],
+        };
+        let entry = crate::vault::Entry {
+            time: clock::unix_now(),
+            ceremony: view.ceremony.clone(),
+            key: Label::capped(&view.key, 256).as_str().to_owned(),
+            digest: view.digest.clone(),
+            peer: others.into_iter().filter(|f| *f != me).collect::<Vec<_>>().join(","),
+            purpose: view.purpose.as_str().to_owned(),
+            outcome: "begun".to_owned(),
+            ..Default::default()
+        };
+        Log::append(&self.home, &entry).map_err(|error| crate::report::no_record(&error))
     }
 }
 

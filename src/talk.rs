@@ -96,6 +96,8 @@ pub enum Reason {
     RolledBack,
     /// It no longer signs with the caller under that key.
     Banned,
+    /// Too many signatures with the caller under that key were cut short; nobody failed a check.
+    Worn,
     /// It does not speak this version.
     Version,
     /// The ceremony failed.
@@ -123,6 +125,7 @@ impl Reason {
             Self::Conflict => "conflict",
             Self::RolledBack => "rolled_back",
             Self::Banned => "banned",
+            Self::Worn => "worn",
             Self::Version => "version",
             Self::Aborted => "aborted",
             Self::Interrupted => "interrupted",

@@ -4,6 +4,7 @@
 //! the result. In a terminal that is large enough, a command may let the screen fill it
 //! ([`Screen::fill`]); everywhere else, and while a secret is typed, there are lines.
 
+pub mod ending;
 pub mod lines;
 pub mod model;
 pub mod prompt;
@@ -30,9 +31,11 @@ use futures_core::Stream as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
+use crate::device::shown_json;
 use crate::progress::{Event, RequestView};
 
 use cards::Cards;
+pub use ending::{Ending, ending};
 use fullscreen::Fullscreen;
 pub use lines::Style;
 use model::{Model, Own};
@@ -544,6 +547,10 @@ impl State {
 
     // One write for all lines of an event: two processes on one terminal do not mix inside it.
     fn write(&mut self, text: &str) {
+        let text = match self.format {
+            Format::Events => shown_json(text),
+            Format::Quiet | Format::Prose => lines::safe(text, self.style),
+        };
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 }
@@ -607,8 +614,6 @@ struct Signals {
     resized: Signal,
     stopped: Signal,
     continued: Signal,
-    hung_up: Signal,
-    quit: Signal,
     /// The one that came.
     came: Option<SignalKind>,
 }
@@ -619,8 +624,6 @@ impl Signals {
             resized: signal(SignalKind::window_change())?,
             stopped: signal(stop_kind())?,
             continued: signal(continue_kind())?,
-            hung_up: signal(SignalKind::hangup())?,
-            quit: signal(SignalKind::quit())?,
             came: None,
         })
     }
@@ -630,8 +633,6 @@ impl Signals {
             _ = self.resized.recv() => SignalKind::window_change(),
             _ = self.stopped.recv() => stop_kind(),
             _ = self.continued.recv() => continue_kind(),
-            _ = self.hung_up.recv() => SignalKind::hangup(),
-            _ = self.quit.recv() => SignalKind::quit(),
         });
     }
 
@@ -640,9 +641,6 @@ impl Signals {
             Some(kind) if kind == stop_kind() => screen.suspend(false),
             // After a stop that nobody announced, the terminal is as the shell left it.
             Some(kind) if kind == continue_kind() => screen.lock().put_away(),
-            Some(kind) if kind == SignalKind::hangup() || kind == SignalKind::quit() => {
-                fullscreen::end();
-            }
             // `settle` looks at the size.
             Some(_) | None => {}
         }

@@ -17,6 +17,7 @@
 //! 1970; randomness is age's, which takes it from the operating system.
 
 pub mod attempts;
+pub mod given;
 pub mod keys;
 pub mod ledger;
 pub mod log;
@@ -53,7 +54,7 @@ use adopt::Found;
 use document::{digits, fingerprint};
 pub use error::{Altered, Error};
 use file::{Durability, Writer};
-pub use home::Home;
+pub use home::{Deadline, Home};
 pub use keys::{Confirmed, KeyLock, KeyRecord, KeyState, PartyRecord};
 pub use ledger::Ledger;
 pub use locked::memory_can_be_locked;
@@ -707,6 +708,7 @@ mod tests {
         }
         for content in ["", "# only a comment\n", "hello\n"] {
             fs::write(&missing, content).unwrap();
+            fs::set_permissions(&missing, fs::Permissions::from_mode(0o600)).unwrap();
             let opened = Vault::open(&home, &Unlock::Identity(missing.clone()));
             assert!(matches!(opened, Err(Error::NotAnIdentity { .. })), "{content}");
             let new = fixture::home();

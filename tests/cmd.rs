@@ -694,6 +694,261 @@ mod log {
     }
 }
 
+mod terminal_text {
+    use super::*;
+
+    /// What a terminal would obey or hide.
+    const HOSTILE: &str = "x\x1b]0;owned\x07\x1b[2J\u{9b}31m\r\u{202e}y\u{200b}z\x08";
+
+    #[track_caller]
+    fn is_plain(ended: &Ended) {
+        for said in [ended.stdout(), ended.stderr()] {
+            let bad = |c: &char| {
+                (c.is_control() && *c != '\n')
+                    || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+            };
+            assert_eq!(said.chars().find(bad), None, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_from_outside_reaches_it_raw() {
+        let sandbox = Sandbox::with_device();
+        let folder = sandbox.path(HOSTILE);
+        std::fs::create_dir(&folder).unwrap();
+        sandbox.write(&format!("{HOSTILE}.toml"), "[[rule]]\n\u{1b}[2J = 1\n");
+        let escaped = "x\\u001b]0;owned\\u0007\\u001b[2J\\u009b31m\\r\\u202ey\\n";
+        sandbox.write("value.toml", format!("[[rule]]\n\"{escaped}\" = 1\n"));
+        let pattern = format!("[[rule]]\npeer='a'\naction='allow'\npurpose=\"({escaped}\"\n");
+        sandbox.write("pattern.toml", pattern);
+        let toml = format!("{HOSTILE}.toml");
+        let runs: [&[&str]; 14] = [
+            &["policy", "check", HOSTILE],
+            &["policy", "check", &toml],
+            &["policy", "check", "value.toml"],
+            &["policy", "check", "pattern.toml"],
+            &["policy", "check", "/dev/null", "--request", HOSTILE],
+            &["sign", HOSTILE],
+            &["sign", "--file", HOSTILE],
+            &["verify", "--key", HOSTILE, HOSTILE, HOSTILE],
+            &["keys", "show", HOSTILE],
+            &["peers", "forget", HOSTILE],
+            &["--home", HOSTILE, "id"],
+            &["--timeout", HOSTILE, "id"],
+            &[HOSTILE],
+            &["keygen", "--identity", HOSTILE],
+        ];
+        for args in runs {
+            for voice in [&[][..], &["--json"], &["--json", "--events"]] {
+                let ended = sandbox.run(args.iter().chain(voice));
+                assert_ne!(ended.output.status.code(), Some(0), "{args:?}");
+                is_plain(&ended);
+            }
+        }
+        let mut command = sandbox.command(["config"]);
+        command.env("COSIGN_RELAY", HOSTILE).env("TZ", HOSTILE);
+        is_plain(&Ended::of(&mut command));
+    }
+
+    #[test]
+    fn names_edited_into_files_are_shown_clean() {
+        let sandbox = Sandbox::with_device();
+        sandbox.run(["peers", "add", "bob", "--fingerprint", &"2".repeat(64)]).exits(0);
+        for (file, from) in [("home/data/device.json", "alice"), ("home/config/peers.json", "bob")]
+        {
+            let text = std::fs::read_to_string(sandbox.path(file)).unwrap();
+            let name = serde_json::to_string(HOSTILE).unwrap();
+            sandbox.write(file, text.replace(&format!("{from:?}"), &name));
+        }
+        for args in [&["id"][..], &["peers", "list"], &["doctor"], &["config"]] {
+            for voice in [&[][..], &["--json"]] {
+                is_plain(&sandbox.run(args.iter().chain(voice)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_servers_url_is_in_no_error() {
+        let sandbox = Sandbox::new();
+        for url in [
+            "http://user:s3cret@host",
+            "nats://user:s3cret,x@host:port",
+            "nats://user:s3cret@127.0.0.1:1",
+        ] {
+            let mut command = sandbox.command(["relay", "--bind", "127.0.0.1:0"]);
+            command.args(["--timeout", "20s", "--json"]).env("COSIGN_RELAY_CLUSTER", url);
+            let ended = Ended::of(&mut command);
+            assert_ne!(ended.output.status.code(), Some(0), "{url}");
+            let said = ended.stdout() + &ended.stderr();
+            assert!(!said.contains("s3cret"), "{said}");
+        }
+    }
+}
+
+mod clock {
+    use super::*;
+
+    #[test]
+    fn one_before_1970_panics_nowhere() {
+        let faketime = std::process::Command::new("faketime").arg("--version").output();
+        if faketime.is_err() {
+            eprintln!("skipped: faketime is not installed");
+            return;
+        }
+        let sandbox = Sandbox::new();
+        let identity = age::x25519::Identity::generate().to_string();
+        sandbox.write("identity.txt", age::secrecy::ExposeSecret::expose_secret(&identity));
+        sandbox.write(
+            "policy.toml",
+            "[[rule]]\npeer = 'bob'\naction = 'allow'\nnot_after = 2026-01-01T00:00:00Z\n\
+             hours = '08:00-18:00'\n",
+        );
+        let fingerprint = "2".repeat(64);
+        let open = ["--identity", "identity.txt", "--no-input", "--timeout", "3s"];
+        let runs: [(&[&str], &[i32]); 10] = [
+            (&["init", "--name", "alice"], &[0]),
+            (&["id"], &[0]),
+            (&["peers", "add", "bob", "--fingerprint", &fingerprint], &[0]),
+            (&["peers", "list"], &[0]),
+            (&["policy", "check", "policy.toml"], &[0]),
+            (&["policy", "check", "policy.toml", "--request", "peer=bob"], &[0, 9]),
+            (&["listen", "--policy", "policy.toml", "--port", "0"], &[0, 4]),
+            (&["pair", "--peer", "127.0.0.1:1"], &[4, 11]),
+            (&["log"], &[0]),
+            (&["doctor", "--wait", "1ms"], &[0, 70]),
+        ];
+        for (args, codes) in runs {
+            let template = sandbox.command(args.iter().chain(&open));
+            let mut command = std::process::Command::new("faketime");
+            command.arg("1969-06-01 12:00:00").arg(template.get_program());
+            command
+                .args(template.get_args())
+                .envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            command.current_dir(template.get_current_dir().unwrap());
+            command.env("TZ", "UTC").stdin(std::process::Stdio::null());
+            let ended = Ended::of(&mut command);
+            assert!(!ended.stderr().contains("panicked"), "{args:?}: {}", ended.stderr());
+            let code = ended.output.status.code();
+            assert!(
+                code.is_some_and(|code| codes.contains(&code)),
+                "{args:?}: {code:?} {}",
+                ended.stderr()
+            );
+        }
+    }
+}
+
+mod files {
+    use super::*;
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    fn loosen(sandbox: &Sandbox, name: &str, mode: u32) {
+        set_permissions(sandbox.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_others_can_change_or_read_is_refused_with_the_command_to_run() {
+        let sandbox = Sandbox::with_device();
+        sandbox.write("policy.toml", "");
+        sandbox.write("passphrase", "one two three\n");
+        symlink("passphrase", sandbox.path("link")).unwrap();
+        for (file, mode, args) in [
+            ("policy.toml", 0o664, &["policy", "check", "policy.toml"][..]),
+            ("policy.toml", 0o646, &["listen", "--policy", "policy.toml"]),
+            ("identity.txt", 0o640, &["keys", "delete", "x", "--identity", "identity.txt"]),
+            ("identity.txt", 0o604, &["doctor", "--identity", "identity.txt"]),
+            ("passphrase", 0o644, &["--home", "new", "init", "--passphrase-file", "passphrase"]),
+            ("passphrase", 0o644, &["--home", "new", "init", "--passphrase-file", "link"]),
+        ] {
+            loosen(&sandbox, file, mode);
+            let ended = sandbox.run(args);
+            assert_ne!(ended.output.status.code(), Some(0), "{args:?}");
+            let said = ended.stdout() + &ended.stderr();
+            assert!(said.contains("others can read or change"), "{args:?}: {said}");
+            assert!(said.contains("chmod "), "{args:?}: {said}");
+            loosen(&sandbox, file, 0o600);
+        }
+    }
+
+    #[test]
+    fn what_only_others_may_read_is_fine_for_a_policy() {
+        let sandbox = Sandbox::with_device();
+        sandbox.write("policy.toml", "");
+        loosen(&sandbox, "policy.toml", 0o644);
+        sandbox.run(["policy", "check", "policy.toml"]).exits(0);
+    }
+
+    #[test]
+    fn a_passphrase_through_a_pipe_opens_and_one_that_is_too_long_is_refused() {
+        let sandbox = Sandbox::new();
+        let pipe = |length: usize, command: &str| {
+            let script = format!(
+                "exec {} {command} --passphrase-file <(printf '%{length}s\\n' x)",
+                env!("CARGO_BIN_EXE_cosign")
+            );
+            let template = sandbox.command([""; 0]);
+            let mut shell = Command::new("bash");
+            shell.args(["-c", &script]).current_dir(template.get_current_dir().unwrap());
+            shell.env("COSIGN_HOME", sandbox.path("home"));
+            Ended::of(&mut shell)
+        };
+        pipe(1025, "init").exits(2).complains("longer than 1024", "");
+        pipe(1024, "init").exits(0);
+        // All of it counts, its end too.
+        pipe(1023, "keygen --no-input --with bob").exits(8);
+        pipe(1024, "keygen --no-input --with bob").exits(10);
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+        let sandbox = Sandbox::with_device();
+        assert!(Command::new("mkfifo").arg(sandbox.path("pipe")).status().unwrap().success());
+        let digest = "5a".repeat(32);
+        for args in [
+            &["policy", "check", "pipe"][..],
+            &["listen", "--policy", "pipe"],
+            &["verify", "--key", "x", "pipe", &digest],
+            &["sign", "--file", "pipe", "--identity", "identity.txt"],
+            &["keygen", "--identity", "pipe"],
+            &["--home", "new", "init", "--passphrase-file", "pipe"],
+        ] {
+            sandbox.run(args).exits(2).complains("pipe is a pipe, not a regular file", "");
+        }
+        std::fs::rename(sandbox.path("pipe"), sandbox.path("home/data/device.json")).unwrap();
+        sandbox.run(["id"]).exits(2).complains("device.json is a pipe", "");
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_with_the_limit() {
+        let sandbox = Sandbox::with_device();
+        sandbox.write("policy.toml", vec![b'#'; (16 << 20) + 1]);
+        sandbox.run(["policy", "check", "policy.toml"]).exits(2).complains("16 MiB", "");
+        std::fs::create_dir_all(sandbox.path("home/config")).unwrap();
+        set_permissions(sandbox.path("home/config"), Permissions::from_mode(0o700)).unwrap();
+        sandbox.write("home/config/peers.json", vec![b' '; (1 << 20) + 1]);
+        sandbox.run(["peers", "list"]).exits(2).complains("1 MiB", "");
+    }
+
+    #[test]
+    fn a_timeout_bounds_the_wait_for_a_lock_and_for_a_silent_pipe() {
+        let sandbox = Sandbox::with_device();
+        let lock = std::fs::File::open(sandbox.path("home/data/lock")).unwrap();
+        lock.lock().unwrap();
+        let fingerprint = "2".repeat(64);
+        let add = ["peers", "add", "bob", "--fingerprint", &fingerprint, "--timeout", "200ms"];
+        sandbox.run(add).exits(4).complains("another process writes in this home", "--timeout");
+        drop(lock);
+        sandbox.run(add).exits(0);
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let mut silent = sandbox.command(["--home", "new", "init", "--passphrase-file", "-"]);
+        silent.args(["--timeout", "200ms"]).stdin(reader);
+        Ended::of(&mut silent).exits(4).complains("passphrase on standard input", "--timeout");
+    }
+}
+
 mod policy {
     use super::*;
 
@@ -799,7 +1054,7 @@ action = "deny"
             ("hours = \"08:00-08:00\"", "hours begin when they end"),
             ("key = \"gone\"", "there is no key \"gone\" here yet"),
         ] {
-            let rule = format!("[[rule]]\npeer = \"bob\"\naction = \"deny\"\n{field}\n");
+            let rule = format!("[[rule]]\npeer = \"bob\"\naction = \"allow\"\n{field}\n");
             sandbox.write("odd.toml", rule);
             let shown = sandbox.run(["policy", "check", "odd.toml"]).exits(0).stdout();
             assert!(shown.contains(said), "{shown}");

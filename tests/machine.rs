@@ -543,6 +543,19 @@ fn a_stored_share_whose_public_shares_lie_on_no_common_line_is_refused() {
 }
 
 #[test]
+fn a_stored_share_that_fewer_than_the_threshold_have_is_refused() {
+    // Everything fits a constant polynomial: any one party has the key.
+    let mut bytes = TWO_OF_THREE[&party(1)].to_bytes().expose().clone();
+    let generator = encode_point(&ProjectivePoint::GENERATOR.to_affine()).unwrap();
+    let secret = PUBLIC_SHARES - 33 - 32;
+    bytes[secret..secret + 32].copy_from_slice(&[&[0; 31][..], &[1]].concat());
+    for place in (PUBLIC_SHARES - 33..).step_by(33).take(4) {
+        bytes[place..place + 33].copy_from_slice(&generator);
+    }
+    assert!(KeyShare::from_bytes(&bytes).is_err());
+}
+
+#[test]
 fn a_stored_share_with_a_pair_too_many_or_too_few_is_refused() {
     for (shares, index) in [(&TWO_OF_TWO, 1), (&TWO_OF_THREE, 2)] {
         let stored = shares[&party(index)].to_bytes();

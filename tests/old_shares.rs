@@ -376,6 +376,7 @@ fn keep_records(home: &Home, epoch: &[u8; 32]) {
 fn identity_file(path: &Path) -> String {
     let identity = age::x25519::Identity::generate();
     fs::write(path, format!("{}\n", identity.to_string().expose_secret())).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     identity.to_public().to_string()
 }
 

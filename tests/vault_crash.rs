@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,7 +36,9 @@ impl Scene {
     fn new(seed: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let identity = age::x25519::Identity::generate().to_string();
-        fs::write(identity_file(dir.path()), identity.expose_secret()).unwrap();
+        let path = identity_file(dir.path());
+        fs::write(&path, identity.expose_secret()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         Self { dir, random: seed }
     }
 

@@ -26,7 +26,7 @@ use crate::net::relay::RelayUrl;
 
 Exit codes: 0 done or valid, 1 invalid, 2 usage, 3 denied, 4 unreachable, 5 identity,
 6 aborted, 7 banned, 8 locked, 9 policy, 10 not found, 11 needs a person, 12 conflict,
-70 internal, 130 interrupted."
+13 worn, 70 internal, 130 interrupted."
 )]
 pub struct Cli {
     /// What every command takes.
@@ -134,6 +134,10 @@ pub struct GlobalArgs {
     /// Append what happens to FILE as NDJSON; never codes, nonces or secrets
     #[arg(long, global = true, value_name = "FILE", env = "COSIGN_LOG", hide_env_values = true)]
     pub log_file: Option<PathBuf>,
+
+    /// Begin no ceremony that cannot be written to the log
+    #[arg(long, global = true)]
+    pub require_log: bool,
 
     /// Colour on standard error; NO_COLOR is honoured
     #[arg(long, global = true, value_name = "WHEN")]
@@ -944,8 +948,8 @@ pub struct RelayArgs {
     /// Its private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Make one relay of all that name this NATS: nats://HOST:PORT or nats://USER:PASSWORD@HOST, several
-    /// with commas
+    /// Make one relay of all that name this NATS: nats://HOST:PORT, several with commas; a URL with a
+    /// password belongs into the variable, since others see arguments
     #[arg(long, value_name = "NATS_URL", env = "COSIGN_RELAY_CLUSTER", hide_env_values = true)]
     pub cluster: Option<String>,
     /// Answer /healthz and /metrics (Prometheus) here: IP:PORT, or PORT on loopback

@@ -16,7 +16,7 @@ use crate::report::{Code, Failure, here};
 use crate::run::judge::Judge;
 use crate::run::reach::{Route, Target};
 use crate::run::{Node, clock, records};
-use crate::ui::Need;
+use crate::ui::{Need, ending};
 use crate::vault::{Home, KeyRecord, PeerRecord, keys};
 
 /// Runs `work` to its end, on one thread.
@@ -66,7 +66,7 @@ impl From<&ReachArgs> for Setup {
 /// Makes who answers for the owner of this device, once its vault is open.
 pub(super) type Choice = Box<dyn FnOnce(&Home) -> Result<Arc<dyn Judge>, Failure>>;
 
-/// Opens the device of this home and runs `work` with it; on Ctrl-C or SIGTERM the devices at the
+/// Opens the device of this home and runs `work` with it; on a signal to end the devices at the
 /// other end of open links are told.
 ///
 /// # Errors
@@ -99,6 +99,7 @@ where
         node.interface = setup.interface;
         node.relay = setup.relay.or_else(|| global.relay.clone());
         node.keep = setup.keep;
+        node.require_log = global.args.require_log;
         let node = Arc::new(node);
         let screen = &global.screen;
         screen.introduce(
@@ -118,7 +119,7 @@ where
         let result = tokio::select! {
             // First of all: a signal that comes as soon as this device says that it listens is heard.
             biased;
-            () = interrupted() => {
+            () = ending() => {
                 // The work goes on meanwhile: it holds the links that are to carry the word.
                 let word = node.interrupt();
                 tokio::pin!(word);
@@ -136,7 +137,7 @@ where
             tokio::select! {
                 () = screen.linger(LINGER) => {}
                 never = &mut filled => match never {},
-                () = interrupted() => {}
+                () = ending() => {}
             }
         }
         result
@@ -145,23 +146,6 @@ where
 
 /// How long a result stays on a full screen where nobody presses a key.
 const LINGER: Duration = Duration::from_secs(10);
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let hangup = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => if pressed.is_err() { std::future::pending().await },
-        () = hangup => {}
-    }
-}
 
 /// The peer that `text` means: its name, its fingerprint or its device id.
 ///

@@ -1,6 +1,5 @@
 //! `config.toml`, what no flag and no variable says, and `cosign config`, what all three come to.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +17,8 @@ use super::{Global, Output, unlock};
 use crate::device::Label;
 use crate::net::relay::RelayUrl;
 use crate::report::{Code, Failure};
-use crate::vault::{Home, Vault};
+use crate::vault::given::{self, Guard};
+use crate::vault::{Error, Home, Vault};
 
 /// The settings. All are optional.
 #[derive(Debug, Default, Deserialize)]
@@ -37,19 +37,22 @@ pub struct Config {
     timeout: Option<Duration>,
     tls: Option<Tls>,
     color: Option<Color>,
+    #[serde(default)]
+    require_log: bool,
 }
 
 impl Config {
     /// Reads the settings of the device in `home`; without a file there are none.
     pub fn load(home: &Home) -> Result<Self, Failure> {
         let path = home.config.join("config.toml");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(e) => {
-                let why = format!("cannot read {}: {e}", path.display());
-                return Err(Failure::new(Code::Internal, why));
+        let shown = path.display();
+        let text = match given::read(&path, Guard::Open, MAX_FILE) {
+            Ok(text) => String::from_utf8(text.expose().clone())
+                .map_err(|_| Failure::new(Code::Usage, format!("{shown}: not UTF-8 text")))?,
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self::default());
             }
+            Err(error) => return Err(unlock::unreadable(error, &shown.to_string())),
         };
         toml::from_str(&text).map_err(|e| {
             let why = format!("{}: {}", path.display(), in_one_line(&text, &e));
@@ -83,6 +86,10 @@ impl Config {
         fill(&mut args.timeout, &self.timeout, settings, "timeout", span);
         fill(&mut args.tls, &self.tls, settings, "tls", word);
         fill(&mut args.color, &self.color, settings, "color", word);
+        let mut record = args.require_log.then_some(true);
+        let given = self.require_log.then_some(true);
+        fill(&mut record, &given, settings, "require_log", bool::to_string);
+        args.require_log = record.is_some();
     }
 }
 
@@ -190,6 +197,8 @@ pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
     Output::new(result, text)
 }
 
+/// The most that is read of `config.toml`.
+const MAX_FILE: u64 = 1 << 20;
 /// The variable of `--relay`, which is a flag of those commands that meet other devices.
 const RELAY: &str = "COSIGN_RELAY";
 

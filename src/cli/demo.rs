@@ -25,6 +25,7 @@ use crate::crypto::{curve, ecdsa};
 use crate::device::{hex, unhex};
 use crate::report::{self, Code, Failure};
 use crate::run::clock;
+use crate::ui::ending;
 
 /// A step of the demo and how long it took.
 #[derive(Debug, Serialize)]
@@ -48,7 +49,7 @@ pub(super) fn run_demo(global: &Global, args: DemoArgs) -> Result<Output, Failur
         None => block_on(async {
             tokio::select! {
                 result = show(global) => result,
-                _ = tokio::signal::ctrl_c() => Err(Failure::new(Code::Interrupted, "interrupted")),
+                () = ending() => Err(Failure::new(Code::Interrupted, "interrupted")),
             }
         }),
     }

@@ -1,6 +1,5 @@
 //! The 32 bytes that are signed: given, or the hash of a file.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -8,9 +7,11 @@ use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
 use super::args::Hash;
+use super::unlock::unreadable;
 use crate::device::{Label, hex, unhex};
 use crate::progress::Source;
 use crate::report::{Code, Failure};
+use crate::vault::given::{self, Guard};
 
 /// What is signed or checked, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,19 +56,13 @@ impl Digest {
 
     fn of_file(path: &Path, hash: Hash) -> Result<Self, Failure> {
         let shown = path.display();
-        let failed = |e: io::Error| match e.kind() {
-            io::ErrorKind::NotFound => {
-                Failure::new(Code::NotFound, format!("there is no file {shown}"))
-            }
-            io::ErrorKind::IsADirectory => {
-                Failure::new(Code::Usage, format!("{shown} is a folder"))
-            }
-            _ => Failure::new(Code::Internal, format!("cannot read {shown}: {e}")),
-        };
+        let failed =
+            |e: io::Error| Failure::new(Code::Internal, format!("cannot read {shown}: {e}"));
         let (name, (bytes, size)) = if path == Path::new("-") {
             ("standard input".into(), hashed(io::stdin().lock(), hash).map_err(failed)?)
         } else {
-            let file = File::open(path).map_err(failed)?;
+            let file = given::open(path, Guard::Open)
+                .map_err(|error| unreadable(error, &format!("file {shown}")))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             (name, hashed(file, hash).map_err(failed)?)
         };

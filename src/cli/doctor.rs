@@ -20,6 +20,7 @@ use crate::run::reach::PORT;
 use crate::run::{clock, records};
 use crate::sandbox;
 use crate::token::{TokenInfo, Tries};
+use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{
     Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, Peers, TokenRecord, Unlock, Vault,
     attempts, keys, memory_can_be_locked,
@@ -334,9 +335,11 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
             let pending = records.iter().find(|key| key.state == KeyState::Pending);
             let ledger = Vault::exists(home).then(|| Ledger::open(home)).transpose();
             let retired = match &ledger {
-                Ok(Some(ledger)) => {
-                    records.iter().find(|key| !ledger.retired(&key.epoch).is_empty())
-                }
+                Ok(Some(ledger)) => records.iter().find_map(|key| {
+                    let retired = ledger.retired(&key.epoch);
+                    let worn = retired.iter().all(|(_, code)| code == UNRESOLVED);
+                    (!retired.is_empty()).then_some((key, worn))
+                }),
                 _ => None,
             };
             let broken = |key: &KeyRecord| {
@@ -348,7 +351,12 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
             let whole = records.len().saturating_sub(checks.len());
             checks.push(match (ledger, retired, pending) {
                 (Err(e), ..) => Check::of("keys", e.into()),
-                (_, Some(key), _) => Check::warn(
+                (_, Some((key, true)), _) => Check::warn(
+                    "keys",
+                    format!("too many signatures with key {:?} were cut short", key.name),
+                    format!("`cosign keys refresh {}` makes new shares", key.name),
+                ),
+                (_, Some((key, false)), _) => Check::warn(
                     "keys",
                     format!("a device is banned under key {:?}", key.name),
                     format!(

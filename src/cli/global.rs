@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::args::{Color, GlobalArgs};
 use super::config::Config;
@@ -13,7 +13,7 @@ use crate::progress::Event;
 use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::ui::{Format, Prompter, Recorder, Screen, Style};
-use crate::vault::Home;
+use crate::vault::{Deadline, Home};
 
 /// What every command is given.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Global {
     pub screen: Screen,
     /// Who is asked.
     pub prompter: Prompter,
+    /// When the whole command is to end.
+    pub deadline: Option<Instant>,
 }
 
 impl Global {
@@ -57,8 +59,10 @@ impl Global {
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
         let screen = Screen::new(format, style, recorder, clock::now);
         let deadline = args.timeout.map(|timeout| clock::now() + timeout);
+        let home =
+            home.map(|home| home.until(deadline.map(|moment| Deadline::new(moment, clock::now))));
         let prompter = Prompter::new(screen.clone(), args.no_input).until(deadline);
-        Ok(Self { args, home, name: config.name, relay: config.relay, screen, prompter })
+        Ok(Self { args, home, name: config.name, relay: config.relay, screen, prompter, deadline })
     }
 
     /// Whether a full screen is wanted and there is somebody to see it.

@@ -19,6 +19,8 @@ struct Result_<'a> {
     parties: &'a [PartyView],
     threshold: u8,
     confirmed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'a str>,
 }
 
 /// `cosign keygen`
@@ -67,6 +69,7 @@ pub(super) fn output(made: &Made) -> Result<Output, Failure> {
         parties: &made.parties,
         threshold: record.threshold,
         confirmed: record.state == KeyState::Active,
+        warning: made.warning.as_deref(),
     };
     Output::new(result, text)
 }

@@ -13,6 +13,7 @@ use crate::device::hex;
 use crate::report::{self, Code, Failure};
 use crate::run::{clock, confirmations, records};
 use crate::vault::keys::Location;
+use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, Vault, keys};
 
 /// Runs one of `cosign keys`.
@@ -207,6 +208,8 @@ struct Details<'a> {
     banned: Vec<Banned<'a>>,
     /// Whether the open vault and its share say the same.
     checked: bool,
+    /// Who too many signatures were cut short with; a refresh mends it.
+    worn: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -228,8 +231,11 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         named.map_or("?", |party| party.name.as_str())
     };
     let retired = Ledger::open(&home)?.retired(&key.epoch);
+    let (worn, banned): (Vec<_>, Vec<_>) =
+        retired.into_iter().partition(|(_, check)| check == UNRESOLVED);
+    let worn: Vec<&str> = worn.into_iter().map(|(peer, _)| party_name(peer)).collect();
     let banned: Vec<Banned<'_>> =
-        retired.into_iter().map(|(peer, check)| Banned { name: party_name(peer), check }).collect();
+        banned.into_iter().map(|(peer, check)| Banned { name: party_name(peer), check }).collect();
 
     let mut text = format!(
         "name         {}\nstate        {}\npublic key   {}\nsigners      {} of {}\n",
@@ -248,6 +254,9 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     for Banned { name, check } in &banned {
         text += &format!("banned       {name:?} ({check})\n");
     }
+    for name in &worn {
+        text += &format!("worn         {name:?} (too many signatures were cut short)\n");
+    }
     text += &format!(
         "created      {}\nrefreshes    {}\nshare        {}\n",
         row.created,
@@ -256,7 +265,7 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     );
     let (index, epoch, generation) = (key.me, hex(&key.epoch), key.generation);
     let checked = vault.is_some();
-    Output::new(Details { row, index, epoch, generation, banned, checked }, text)
+    Output::new(Details { row, index, epoch, generation, banned, worn, checked }, text)
 }
 
 fn export(

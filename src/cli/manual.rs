@@ -126,13 +126,13 @@ fn exit_status(name: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
 fn exits(name: &str) -> Vec<Code> {
     use Code::{
         Aborted, Banned, Conflict, Denied, Identity, Interaction, Internal, Interrupted, Invalid,
-        Locked, NotFound, Policy, Tampered, Unreachable, Usage,
+        Locked, NotFound, Policy, Tampered, Unreachable, Usage, Worn,
     };
     // What opens the vault, and asks for what opens it.
     let vault = [Locked, NotFound, Interaction, Conflict, Internal, Tampered, Interrupted];
     // What opens the vault only with what was given.
     let look = [Usage, Locked, Internal, Tampered];
-    let ceremony = [Usage, Denied, Unreachable, Identity, Aborted, Banned, Policy];
+    let ceremony = [Usage, Denied, Unreachable, Identity, Aborted, Banned, Policy, Worn];
     let mut codes = match name.strip_prefix("cosign-").unwrap_or_default() {
         "" => [&[Invalid][..], &ceremony, &vault].concat(),
         "listen" | "pair" | "keygen" | "sign" | "keys-refresh" => [&ceremony[..], &vault].concat(),

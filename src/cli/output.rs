@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::device::{shown, shown_json, shown_on_one_line};
 use crate::report::{Code, Failure};
 
 /// A command's result.
@@ -96,7 +97,7 @@ fn document(command: &str, result: Option<String>, failure: Option<&Failure>) ->
     if let Some(failure) = failure {
         document += &format!(r#","error":{}"#, error(failure));
     }
-    Body::Text(document + "}")
+    Body::Text(shown_json(&(document + "}")))
 }
 
 /// The error object of the JSON document and of the last event.
@@ -116,10 +117,12 @@ fn complain(failure: &Failure, events: bool) {
     let text = if events {
         let mut line = error(failure);
         line["event"] = json!("error");
-        format!("{line}\n")
+        shown_json(&format!("{line}\n"))
     } else {
-        let hint = failure.hint.iter().map(|hint| format!("cosign: hint: {hint}\n"));
-        std::iter::once(format!("cosign: error: {}\n", failure.message)).chain(hint).collect()
+        let line =
+            |what: &str, text: &str| format!("cosign: {what}: {}\n", shown_on_one_line(text));
+        let hint = failure.hint.iter().map(|hint| line("hint", hint));
+        std::iter::once(line("error", &failure.message)).chain(hint).collect()
     };
     // With standard error gone there is nobody left to tell.
     let _ = io::stderr().lock().write_all(text.as_bytes());
@@ -131,7 +134,7 @@ fn print(body: &Body) -> io::Result<()> {
         Body::Nothing => {}
         Body::Raw(bytes) => out.write_all(bytes)?,
         Body::Text(text) => {
-            out.write_all(text.as_bytes())?;
+            out.write_all(shown(text).as_bytes())?;
             if !text.is_empty() && !text.ends_with('\n') {
                 out.write_all(b"\n")?;
             }
@@ -240,7 +243,7 @@ impl<const N: usize> Table<N> {
 
     /// Adds a row.
     pub fn row(&mut self, cells: [&str; N]) {
-        self.rows.push(cells.map(str::to_owned));
+        self.rows.push(cells.map(shown_on_one_line));
     }
 
     /// The rows, each cell as wide as its column, the last as it is.

@@ -7,8 +7,6 @@
 mod check;
 mod expression;
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::{Deserializer, Error as _};
@@ -17,11 +15,13 @@ use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, Time};
 use toml::Spanned;
 
+use crate::cli::unlock;
 use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, hex, unhex};
 use crate::progress::RequestView;
 use crate::report::{Code, Failure, Refusal};
 use crate::run::clock;
+use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Peers, Uses, uses};
 pub(super) use check::run_policy;
 use expression::Purpose;
@@ -104,15 +104,7 @@ impl Policy {
     /// Reads the rules in the file at `path`.
     pub fn load(path: &Path, home: &Home) -> Result<Self, Failure> {
         let shown = path.display();
-        let text = fs::read_to_string(path).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => {
-                Failure::new(Code::NotFound, format!("there is no policy file {shown}"))
-            }
-            io::ErrorKind::InvalidData => {
-                Failure::new(Code::Usage, format!("policy file {shown}: not UTF-8 text"))
-            }
-            _ => Failure::new(Code::Internal, format!("cannot read policy file {shown}: {e}")),
-        })?;
+        let text = read_text(path, &format!("policy file {shown}"))?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let policy = Self::parse(&text, folder, home.clone())
             .map_err(|e| Failure::new(Code::Usage, format!("policy file {shown}: {e}")))?;
@@ -335,15 +327,7 @@ impl Policy {
             return Ok(None);
         };
         let shown = path.display();
-        let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => {
-                Failure::new(Code::NotFound, format!("there is no digest file {shown}"))
-            }
-            io::ErrorKind::InvalidData => {
-                Failure::new(Code::Usage, format!("digest file {shown}: not UTF-8 text"))
-            }
-            _ => Failure::new(Code::Internal, format!("cannot read digest file {shown}: {e}")),
-        })?;
+        let text = read_text(&path, &format!("digest file {shown}"))?;
         let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty());
         let digests = lines.map(|(n, line)| {
             Digest::parse(line).ok_or_else(|| {
@@ -510,6 +494,17 @@ impl<'de> Deserialize<'de> for Hours {
     }
 }
 
+/// The text in a file that decides something, which nobody else may change; `name` is for people.
+fn read_text(path: &Path, name: &str) -> Result<String, Failure> {
+    let bytes = given::read(path, Guard::Unaltered, MAX_FILE)
+        .map_err(|error| unlock::unreadable(error, name))?;
+    String::from_utf8(bytes.expose().clone())
+        .map_err(|_| Failure::new(Code::Usage, format!("{name}: not UTF-8 text")))
+}
+
+/// The most that is read of a policy or a digest file.
+const MAX_FILE: u64 = 16 << 20;
+
 /// A complaint about TOML as `line 3, column 5: …`.
 pub(super) fn in_one_line(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().lines().collect::<Vec<_>>().join(" ");
@@ -529,6 +524,8 @@ fn position(text: &str, offset: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::device::Label;
     use crate::progress::{PartyView, Source};

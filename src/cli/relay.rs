@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -23,7 +23,7 @@ use crate::progress::Event;
 use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::sandbox::{self, Files, Sockets, confine_calls, confine_files};
-use crate::ui::Screen;
+use crate::ui::{Ending, Screen};
 
 /// The port of a relay unless another is named.
 const PORT: u16 = 46738;
@@ -128,8 +128,8 @@ async fn serve(
     tls: Option<Arc<ServerConfig>>,
     limits: Limits,
 ) -> Result<Output, Failure> {
-    let (mut terminated, mut pressed) =
-        (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
+    let mut ending =
+        Ending::new().map_err(|e| Failure::new(Code::Internal, format!("signals: {e}")))?;
     let place = endpoint("--bind", &args.bind, true)?;
     let watched =
         args.metrics.as_ref().map(|text| endpoint("--metrics", text, false)).transpose()?;
@@ -180,15 +180,14 @@ async fn serve(
     tokio::pin!(serving);
     let interrupted = tokio::select! {
         () = &mut serving => false,
-        _ = terminated.recv() => false,
-        _ = pressed.recv() => true,
+        signal = ending.comes() => signal == SignalKind::interrupt(),
     };
     tell(screen, "stopping", None, None);
     closing.send_replace(true);
-    // Whoever presses again does not want to wait.
+    // Whoever asks again does not want to wait.
     tokio::select! {
         () = &mut serving => {}
-        _ = pressed.recv() => {}
+        _ = ending.comes() => {}
     }
     if interrupted {
         return Err(Failure::new(Code::Interrupted, "interrupted"));
@@ -204,10 +203,6 @@ async fn serve(
         result.joins, result.frames, result.bytes
     );
     Output::new(result, text)
-}
-
-fn stop(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
-    signal(kind).map_err(|e| Failure::new(Code::Internal, format!("signals: {e}")))
 }
 
 /// `IP:PORT`, `IP`, `:PORT` or `PORT`. Without an IP all addresses are meant if `open`, and loopback

@@ -29,6 +29,8 @@ pub(super) struct Result_<'a> {
     parties: &'a [PartyView],
     delivered_to: Vec<String>,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'a str>,
 }
 
 /// A signature, where this device received it.
@@ -246,6 +248,7 @@ pub(super) fn view(outcome: &Outcome) -> Result_<'_> {
         parties: &outcome.parties,
         delivered_to: outcome.delivered_to.iter().map(|p| p.name.to_string()).collect(),
         request_id: &outcome.request_id,
+        warning: outcome.warning.as_deref(),
     }
 }
 

@@ -1,7 +1,5 @@
 //! Signatures as text and files: every form that `sign` writes, `verify` reads.
 
-use std::fs;
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -11,10 +9,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::args::SignatureFormat;
+use super::unlock::unreadable;
 use crate::crypto::curve::decode_scalar;
 use crate::crypto::ecdsa::{Signature, from_der};
 use crate::device::{hex, unhex};
 use crate::report::{Code, Failure};
+use crate::vault::given::{self, Guard};
 
 /// The most bytes that are read of a signature file; the longest signature is far shorter.
 const MAX_FILE: u64 = 4096;
@@ -118,28 +118,19 @@ pub fn read(argument: &str) -> Result<Option<Vec<u8>>, Failure> {
     })
 }
 
-/// Reads at most `limit` bytes of the file that an argument names.
+/// Reads the file that an argument names, of at most `limit` bytes.
 pub(super) fn read_file(path: &str, what: &str, limit: u64) -> Result<Vec<u8>, Failure> {
-    let mut content = Vec::new();
-    let read = if path == "-" {
-        io::stdin().lock().take(limit).read_to_end(&mut content)
-    } else {
-        fs::File::open(Path::new(path)).and_then(|file| file.take(limit).read_to_end(&mut content))
-    };
-    match read {
-        Ok(_) => Ok(content),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            Err(Failure::new(Code::NotFound, format!("there is no {what} file {path}")))
-        }
-        Err(e) if e.kind() == io::ErrorKind::IsADirectory => {
-            Err(Failure::new(Code::Usage, format!("{path} is a folder, not a {what}")))
-        }
-        Err(e) => Err(Failure::new(Code::Internal, format!("cannot read {path}: {e}"))),
+    let place = Path::new(if path == "-" { "/dev/stdin" } else { path });
+    match given::read(place, Guard::Open, limit) {
+        Ok(content) => Ok(content.expose().clone()),
+        Err(error) => Err(unreadable(error, &format!("{what} file {path}"))),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::crypto::curve::encode_scalar;
     use k256::ProjectivePoint;

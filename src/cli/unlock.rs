@@ -1,10 +1,10 @@
 //! The device behind a command: where it lives, made where there is none, opened where it must be.
 
-use std::fs::File;
 use std::future::Future;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use super::args::GlobalArgs;
 use super::ceremony::block_on;
@@ -15,21 +15,23 @@ use crate::report::{Code, Failure, here};
 use crate::run::clock;
 use crate::secret::Secret;
 use crate::token::Uri;
+use crate::ui::ending;
+use crate::vault::given::{self, Guard};
 use crate::vault::{DeviceInfo, Error, Home, Lock, Seal, Unlock, Vault};
 
 /// The most bytes of a device's name, which are what a service announcement can hold.
 const MAX_NAME: usize = 63;
-/// The longest passphrase.
-const MAX_PASSPHRASE: u64 = 1024;
+/// The longest passphrase or PIN in bytes, as much as a terminal takes.
+const MAX_PASSPHRASE: usize = 1024;
 /// How often a person may mistype the passphrase.
 const TRIES: usize = 3;
 
-/// Runs a question or two to the end; Ctrl-C takes them back.
+/// Runs a question or two to the end; a signal to end takes them back.
 pub(super) fn ask<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     block_on(async {
         tokio::select! {
             result = work => result,
-            Ok(()) = tokio::signal::ctrl_c() => Err(Failure::new(Code::Interrupted, "interrupted")),
+            () = ending() => Err(Failure::new(Code::Interrupted, "interrupted")),
         }
     })
 }
@@ -245,7 +247,7 @@ async fn unlock(global: &Global, home: &Home, locks: &[Lock]) -> Result<Vault, F
 /// The passphrase that `--passphrase-fd` or `--passphrase-file` names, if either was given.
 pub(super) fn given_passphrase(global: &Global) -> Result<Option<Secret<String>>, Failure> {
     let GlobalArgs { passphrase_fd, passphrase_file, .. } = &global.args;
-    given("passphrase", *passphrase_fd, passphrase_file.as_deref())
+    given("passphrase", *passphrase_fd, passphrase_file.as_deref(), global.deadline)
 }
 
 /// The secret on the first line of a file descriptor or file, where one was given. `what` is also
@@ -254,33 +256,64 @@ pub(super) fn given(
     what: &str,
     fd: Option<u32>,
     file: Option<&Path>,
+    deadline: Option<Instant>,
 ) -> Result<Option<Secret<String>>, Failure> {
-    let (name, file) = match (fd, file) {
+    let descriptor = |fd: u32| Path::new("/dev/fd").join(fd.to_string());
+    let (name, path) = match (fd, file) {
         (Some(fd), _) => (format!("--{}-fd {fd}", what.to_lowercase()), descriptor(fd)),
         (None, Some(path)) if path == Path::new("-") => {
             (format!("{what} on standard input"), descriptor(0))
         }
-        (None, Some(path)) => (format!("{what} file {}", path.display()), File::open(path)),
+        (None, Some(path)) => (format!("{what} file {}", path.display()), path.to_owned()),
         (None, None) => return Ok(None),
     };
-    file.and_then(first_line).map(Some).map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => Failure::new(Code::NotFound, format!("there is no {name}")),
-        _ => Failure::new(Code::Usage, format!("cannot read {name}: {e}")),
-    })
+    let file = given::open(&path, Guard::Secret).map_err(|e| unreadable(e, &name))?;
+    let line = by(deadline, move || first_line(file));
+    let late = || crate::report::slow(&name, "a line");
+    line.ok_or_else(late)?
+        .map(Some)
+        .map_err(|e| Failure::new(Code::Usage, format!("cannot read {name}: {e}")))
 }
 
-/// Opens what a file descriptor stands for.
-fn descriptor(fd: u32) -> io::Result<File> {
-    File::open(Path::new("/dev/fd").join(fd.to_string()))
+/// Why a file that was named `name` to people cannot be read.
+pub(super) fn unreadable(error: Error, name: &str) -> Failure {
+    match error {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Failure::new(Code::NotFound, format!("there is no {name}"))
+        }
+        Error::Io { source, .. } => {
+            Failure::new(Code::Usage, format!("cannot read {name}: {source}"))
+        }
+        error => {
+            let failure = Failure::from(error);
+            Failure { message: format!("{name}: {}", failure.message), ..failure }
+        }
+    }
 }
 
-/// The first line without its end. It never leaves memory that is wiped.
-fn first_line(file: impl Read) -> io::Result<Secret<String>> {
-    let mut bytes = Secret::new(Vec::with_capacity(MAX_PASSPHRASE as usize));
-    let mut file = file.take(MAX_PASSPHRASE);
+/// What `work` gives, or `None` if it has not come to an end by then: a pipe may never say anything.
+fn by<T: Send + 'static>(
+    deadline: Option<Instant>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let Some(deadline) = deadline else { return Some(work()) };
+    let (sender, done) = mpsc::channel();
+    // Nobody waits for one that is late: the process ends without it.
+    std::thread::spawn(move || sender.send(work()));
+    done.recv_timeout(deadline.saturating_duration_since(clock::now())).ok()
+}
+
+/// The first line without its end, whole or not at all. It never leaves memory that is wiped.
+fn first_line(mut file: impl Read) -> io::Result<Secret<String>> {
+    let mut bytes = Secret::new(Vec::with_capacity(MAX_PASSPHRASE));
     // `read_to_end` would probe with a buffer of its own and grow this one.
     let mut byte = [0];
     while file.read(&mut byte)? == 1 && byte != *b"\n" {
+        if bytes.expose().len() >= MAX_PASSPHRASE {
+            return Err(io::Error::other(format!(
+                "its first line is longer than {MAX_PASSPHRASE} bytes"
+            )));
+        }
         bytes.expose_mut().extend_from_slice(&byte);
     }
     let line = bytes.expose().strip_suffix(b"\r").unwrap_or(bytes.expose());
@@ -310,5 +343,24 @@ mod tests {
         assert_eq!(read(b"no end").unwrap(), "no end");
         assert_eq!(read(b"").unwrap(), "");
         assert!(read(b"\xff\n").is_err());
+    }
+
+    #[test]
+    fn a_passphrase_is_used_whole_or_refused() {
+        let read = |length: usize, end: &[u8]| {
+            let text = [&vec![b'x'; length], end].concat();
+            first_line(text.as_slice()).map(|line| line.expose().len())
+        };
+        for end in [&b""[..], b"\n", b"\nmore"] {
+            assert_eq!(read(1024, end).unwrap(), 1024);
+            assert!(read(1025, end).unwrap_err().to_string().contains("1024"));
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_says_nothing_is_given_up() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let soon = clock::now() + std::time::Duration::from_millis(50);
+        assert!(by(Some(soon), move || first_line(reader)).is_none());
     }
 }

@@ -110,7 +110,8 @@ fn verification_point(
     if *r == Scalar::ZERO {
         return None;
     }
-    let inverse = Option::<Scalar>::from(s.invert_vartime())?;
+    // In constant time: before the check, `s` need not be what the signers have agreed to publish.
+    let inverse = Option::<Scalar>::from(Invert::invert(s))?;
     // Two multiplications: the generator's tables make this faster than a linear combination.
     let of_generator = ProjectivePoint::mul_by_generator(&(reduce(digest) * inverse));
     Some(of_generator + ProjectivePoint::from(*public_key) * (*r * inverse))

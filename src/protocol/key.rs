@@ -226,8 +226,8 @@ impl PublicKey {
         self.shares.get(usize::from(party.get()) - 1).copied()
     }
 
-    /// Whether the sizes are allowed, and all public shares lie on one polynomial of degree `t - 1`
-    /// whose value at 0 is the key.
+    /// Whether the sizes are allowed, and all public shares lie on one polynomial of degree `t - 1`,
+    /// not less, whose value at 0 is the key. With a smaller degree fewer than `t` parties have it.
     fn is_consistent(&self) -> bool {
         let count = self.shares.len();
         if !are_valid_sizes(self.threshold, count) || !are_valid_identities(&self.identities, count)
@@ -236,15 +236,18 @@ impl PublicKey {
         }
         let all: Vec<PartyId> = PartyId::all(self.count()).collect();
         let (basis, others) = all.split_at(usize::from(self.threshold));
-        let at = |target: u8| -> ProjectivePoint {
+        let at = |basis: &[PartyId], target: u8| -> ProjectivePoint {
             let terms = basis.iter().zip(&self.shares);
             terms.map(|(party, share)| *share * lagrange(*party, basis, target)).sum()
         };
-        at(0) == ProjectivePoint::from(self.point)
-            && others.iter().all(|party| {
-                self.share_of(*party)
-                    .is_some_and(|share| at(party.get()) == ProjectivePoint::from(share))
-            })
+        let fits = |basis: &[PartyId], party: &PartyId| {
+            self.share_of(*party)
+                .is_some_and(|share| at(basis, party.get()) == ProjectivePoint::from(share))
+        };
+        let Some((last, fewer)) = basis.split_last() else { return false };
+        at(basis, 0) == ProjectivePoint::from(self.point)
+            && !fits(fewer, last)
+            && others.iter().all(|party| fits(basis, party))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong with files and secrets, for people.
 
 use super::{Code, Failure, here};
+use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{Altered, Error};
 
 impl From<Error> for Failure {
@@ -55,6 +56,9 @@ impl From<Error> for Failure {
             }
             Error::Spent => Self::new(Code::Conflict, "this session was run before")
                 .hint("start the request again: every session is used once"),
+            Error::Retired { peer, code } if code == UNRESOLVED => {
+                super::worn(&format!("party {peer}"), &[])
+            }
             Error::Retired { peer, code } => Self::new(
                 Code::Banned,
                 format!(
@@ -83,6 +87,14 @@ impl From<Error> for Failure {
                 Self::new(Code::Internal, format!("others can read or change {}", path.display()))
                     .hint(format!("run `{chmod}`"))
             }
+            Error::NotAFile { .. } => Self::new(Code::Usage, said),
+            Error::TooLong { .. } => Self::new(Code::Usage, said)
+                .hint("nothing that belongs there is that long: is it the right file?"),
+            Error::Waited { .. } => Self::new(
+                Code::Unreachable,
+                format!("another process writes in this home and does not end: {said}"),
+            )
+            .hint("see which one it is, or give it longer with --timeout"),
             Error::Unsupported { path, version } => Self::new(
                 Code::Internal,
                 format!("{} was written by a newer cosign (format {version})", path.display()),

@@ -119,6 +119,7 @@ pub async fn convene(
         tell_awaited(node, "connection", called.values(), None);
     }
     let agreed = agree(proposal, me, &accepted)?;
+    node.begin(view)?;
     let mut table = Table::new(me, me);
     let mut held = BTreeMap::new();
     for guest in &mut accepted {
@@ -243,6 +244,10 @@ pub async fn attend(
             return Err(failure);
         }
     };
+    if let Err(failure) = node.begin(view) {
+        decline(link, &name, Reason::Aborted).await;
+        return Err(failure);
+    }
     let nonce = Hex(clock::nonce()?);
     let mine = epochs::names(&offer);
     say(&mut link, &Message::Accept { nonce, held: offer })

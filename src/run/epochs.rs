@@ -61,8 +61,10 @@ impl std::fmt::Debug for OpenKey {
 pub enum NoOffer {
     /// It has a share of none of them.
     Apart,
-    /// It no longer signs with one of the signers.
+    /// It no longer signs with one of the signers, which failed a check.
     Banned,
+    /// It no longer signs with one of the signers, because too many signatures were cut short.
+    Worn,
 }
 
 impl HeldKey {
@@ -110,10 +112,7 @@ impl HeldKey {
     /// # Errors
     /// [`Error::Retired`] if there is none.
     pub fn offer(&self, signers: &[u8]) -> Result<Vec<Held>, Error> {
-        let ban_in = |record: &KeyRecord| {
-            let mut retired = self.ledger.retired(&record.epoch).into_iter();
-            retired.find(|(peer, _)| signers.contains(peer))
-        };
+        let ban_in = |record: &KeyRecord| self.retired_in(record, signers);
         let free: Vec<&KeyRecord> =
             self.records.iter().take_while(|record| ban_in(record).is_none()).collect();
         let is_free = |opened: &&Opened| free.iter().any(|r| r.epoch == opened.record.epoch);
@@ -125,17 +124,29 @@ impl HeldKey {
         }
     }
 
+    /// The first of `signers` that this device no longer signs with in an epoch, and why.
+    fn retired_in(&self, record: &KeyRecord, signers: &[u8]) -> Option<(u8, String)> {
+        let mut retired = self.ledger.retired(&record.epoch).into_iter();
+        retired.find(|(peer, _)| signers.contains(peer))
+    }
+
     /// Those of the epochs of `proposal` that this device signs in with its signers.
     ///
     /// # Errors
     /// Why there is none.
     pub fn answer(&self, proposal: &Proposal) -> Result<Vec<Held>, NoOffer> {
         let all = self.common(proposal);
-        let offer = self.offer(&proposal.signers).map_err(|_| NoOffer::Banned)?;
+        let signers = &proposal.signers;
+        let mut retired = self.records.iter().filter_map(|r| self.retired_in(r, signers));
+        let no_longer = match retired.next() {
+            Some((_, code)) if code == UNRESOLVED => NoOffer::Worn,
+            _ => NoOffer::Banned,
+        };
+        let offer = self.offer(signers).map_err(|_| no_longer)?;
         let common: Vec<Held> = all.iter().copied().filter(|held| offer.contains(held)).collect();
         match (common.is_empty(), all.is_empty()) {
             (false, _) => Ok(common),
-            (true, false) => Err(NoOffer::Banned),
+            (true, false) => Err(no_longer),
             (true, true) => Err(NoOffer::Apart),
         }
     }

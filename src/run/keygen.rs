@@ -29,6 +29,8 @@ pub struct Made {
     pub record: KeyRecord,
     /// Its parties, party 1 first.
     pub parties: Vec<PartyView>,
+    /// That the log could not be written, if so.
+    pub warning: Option<String>,
 }
 
 /// Makes the key `name` with the devices in `with`, any `threshold` of which sign later.
@@ -599,7 +601,7 @@ fn made(node: &Node, record: KeyRecord) -> Made {
             fingerprint: party.fingerprint.to_hex(),
         })
         .collect();
-    Made { record, parties }
+    Made { record, parties, warning: None }
 }
 
 fn conclude(
@@ -611,13 +613,13 @@ fn conclude(
 ) -> Result<Made, Failure> {
     match result {
         Ok(record) => {
-            log(node, proposal, requester, "stored");
+            let warning = log(node, proposal, requester, "stored");
             node.tell(Event::Key {
                 key: record.name.clone(),
                 public_key: hex(&record.public_key),
                 confirmed: record.state == KeyState::Active,
             });
-            Ok(made(node, record))
+            Ok(Made { warning, ..made(node, record) })
         }
         Err(failure) => {
             log(node, proposal, requester, failure.code.name());
@@ -632,7 +634,7 @@ fn conclude(
     }
 }
 
-fn log(node: &Node, proposal: &Proposal, requester: &Fingerprint, outcome: &str) {
+fn log(node: &Node, proposal: &Proposal, requester: &Fingerprint, outcome: &str) -> Option<String> {
     let peers: Vec<String> = proposal
         .parties
         .iter()
@@ -651,7 +653,7 @@ fn log(node: &Node, proposal: &Proposal, requester: &Fingerprint, outcome: &str)
         purpose: String::new(),
         outcome: outcome.to_owned(),
         ..Entry::default()
-    });
+    })
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Failure> {
 /// # Errors
 /// The key is still in use after five seconds.
 pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Failure> {
-    let give_up = clock::now() + PATIENCE;
+    let give_up = home.patience(clock::now() + PATIENCE);
     loop {
         match keys::lock(home, name) {
             Err(Error::InUse { .. }) if clock::now() < give_up => sleep(PAUSE).await,

@@ -63,6 +63,8 @@ pub struct Outcome {
     pub delivered_to: Vec<PartyView>,
     /// The request's id.
     pub request_id: String,
+    /// That the log could not be written, if so.
+    pub warning: Option<String>,
 }
 
 /// Asks the others to sign, and signs with them.
@@ -165,6 +167,7 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
         let offer = match key.answer(&proposal) {
             Ok(offer) => offer,
             Err(NoOffer::Banned) => return Err(decline(link, &name, Reason::Banned).await),
+            Err(NoOffer::Worn) => return Err(decline(link, &name, Reason::Worn).await),
             Err(NoOffer::Apart) => {
                 return Err(part(link, &name, &record.name, &proposal, key.held()).await);
             }
@@ -283,7 +286,12 @@ async fn perform(
             if !matches!(error, Error::Retired { .. } | Error::Spent) {
                 convened.charge.spend();
             }
-            convened.table.abort().await;
+            let worn = match &error {
+                Error::Retired { peer, .. } if is_worn(&error) => Some(*peer),
+                _ => None,
+            };
+            let reason = |party| if worn == Some(party) { Reason::Worn } else { Reason::Aborted };
+            convened.table.abort_with(reason).await;
             return Err(refusal(error, &names, &key_name));
         }
     };
@@ -370,10 +378,15 @@ impl Drop for Spent<'_> {
 fn refusal(error: Error, names: &Names, key: &str) -> Failure {
     let name = |peer: &u8| names.get(peer).map(ToString::to_string).unwrap_or_default();
     match &error {
-        Error::Retired { peer, code } if code == UNRESOLVED => report::worn(&name(peer), key),
+        Error::Retired { peer, .. } if is_worn(&error) => report::worn(&name(peer), &[key]),
         Error::Retired { peer, .. } => report::banned(&name(peer), key),
         _ => error.into(),
     }
+}
+
+/// Whether a pair is retired for its unresolved checks alone: nobody failed one.
+fn is_worn(error: &Error) -> bool {
+    matches!(error, Error::Retired { code, .. } if code == UNRESOLVED)
 }
 
 /// A delivered signature is kept, so that losing the terminal does not lose it.
@@ -402,7 +415,7 @@ fn conclude(
 ) -> Result<Outcome, Failure> {
     match result {
         Ok((view, public_key, signature)) => {
-            log(node, &record.name, proposal, requester, "signed");
+            let warning = log(node, &record.name, proposal, requester, "signed");
             let outcome = Outcome {
                 key: record.name.clone(),
                 public_key,
@@ -411,6 +424,7 @@ fn conclude(
                 parties: view.signers,
                 delivered_to: view.receivers,
                 request_id: proposal.request_id.clone(),
+                warning,
             };
             node.tell(Event::Signed {
                 key: outcome.key.clone(),
@@ -435,7 +449,13 @@ fn conclude(
     }
 }
 
-fn log(node: &Node, key: &str, proposal: &Proposal, requester: &Fingerprint, outcome: &str) {
+fn log(
+    node: &Node,
+    key: &str,
+    proposal: &Proposal,
+    requester: &Fingerprint,
+    outcome: &str,
+) -> Option<String> {
     let peer = if *requester == node.info.fingerprint {
         let signers = proposal.signers.iter();
         let others = signers
@@ -456,5 +476,5 @@ fn log(node: &Node, key: &str, proposal: &Proposal, requester: &Fingerprint, out
         purpose: proposal.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
         ..Entry::default()
-    });
+    })
 }

@@ -306,8 +306,13 @@ impl Table {
 
     /// Ends a ceremony that failed: one word to everybody, and no reason.
     pub async fn abort(self) {
+        self.abort_with(|_| Reason::Aborted).await;
+    }
+
+    /// The same with a reason for each party, by its index.
+    pub async fn abort_with(self, reason: impl Fn(u8) -> Reason) {
         for party in self.seats.keys() {
-            self.say(*party, &Message::Refuse { reason: Reason::Aborted }).await;
+            self.say(*party, &Message::Refuse { reason: reason(*party) }).await;
         }
         self.close().await;
     }

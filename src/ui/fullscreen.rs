@@ -127,11 +127,6 @@ pub(super) fn interrupt() {
     let _ = kill_process(getpid(), Signal::INT);
 }
 
-/// Asks this process to end.
-pub(super) fn end() {
-    let _ = kill_process(getpid(), Signal::TERM);
-}
-
 /// Stops this process until somebody continues it; `everybody` in its job too, as Ctrl-Z does.
 /// Without a shell that could continue it, nothing happens.
 pub(super) fn stop(everybody: bool) {

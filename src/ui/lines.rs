@@ -4,7 +4,7 @@ use super::model::Model;
 use super::qr;
 use super::stage::Page;
 use super::text::{CHANGED, quoted, under_label};
-use crate::device::{grouped, shell_word, visible};
+use crate::device::{grouped, shell_word, shown, visible};
 use crate::progress::{Event, PartyView, RequestView, Source};
 
 /// How lines look.
@@ -45,6 +45,23 @@ impl Style {
         if self.color { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
+
+/// `text` as it may reach a terminal: of the sequences that one obeys only those that are ours.
+pub(super) fn safe(text: &str, style: Style) -> String {
+    if !style.color && !style.terminal {
+        return shown(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for (n, part) in text.split('\x1b').enumerate() {
+        let own = OWN.iter().find(|own| part.starts_with(*own)).filter(|_| n > 0);
+        out.extend(own.map(|_| '\x1b'));
+        out += &shown(part);
+    }
+    out
+}
+
+/// What follows the escape in the sequences that are written here.
+const OWN: [&str; 3] = ["[1m", "[0m", "[38;5;16;48;5;231m"];
 
 /// Whether a person must see the event even with `--quiet`.
 pub fn needs_a_person(event: &Event) -> bool {
@@ -353,6 +370,18 @@ mod tests {
                 prose(&model, event, Style::default())
             })
             .collect()
+    }
+
+    #[test]
+    fn only_our_own_sequences_reach_a_terminal() {
+        let styled = Style { color: true, terminal: true, verbose: 0, ..Style::default() };
+        let bold = styled.bold("yes");
+        assert_eq!(safe(&bold, styled), bold);
+        let colors = format!("{}code\x1b[0m", qr::COLORS);
+        assert_eq!(safe(&colors, styled), colors);
+        let hostile = "a\x1b[2Jb\x1b]0;title\x07c\u{9b}31md\re\x1b";
+        assert_eq!(safe(hostile, styled), "a[2Jb]0;titlec31mde");
+        assert_eq!(safe(&bold, Style::default()), "[1myes[0m");
     }
 
     #[test]

@@ -6,9 +6,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout_at;
 
+use super::ending::Ending;
 use super::stage::{Answer, CALM, Question};
 use super::terminal::{self, Terminal};
 use super::{Format, Screen, TICK};
@@ -410,14 +410,12 @@ impl Prompter {
     ) -> Result<Secret<String>, Failure> {
         let _pause = self.screen.pause();
         let mut line = Secret::new(Vec::with_capacity(1024));
-        // Before typing is hidden: dying of Ctrl-C would leave it hidden.
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+        // Before typing is hidden: dying of a signal would leave it hidden.
+        let mut ending = Ending::new().map_err(broken)?;
         let hidden = terminal.hide_typing().map_err(broken)?;
         let more = tokio::select! {
             more = self.read(terminal, &[], question, line.expose_mut()) => more?,
-            _ = interrupt.recv() => return Err(interrupted()),
-            _ = terminate.recv() => return Err(interrupted()),
+            _ = ending.comes() => return Err(interrupted()),
         };
         drop(hidden);
         if !more {

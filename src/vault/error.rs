@@ -101,6 +101,25 @@ pub enum Error {
         /// The command that puts it right.
         chmod: String,
     },
+    /// Something is there that is no regular file.
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+        /// What it is, such as `a folder`.
+        kind: &'static str,
+    },
+    /// A file is longer than anything that belongs there.
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes that are read.
+        limit: u64,
+    },
+    /// A lock was not free before the time was up.
+    Waited {
+        /// The lock.
+        path: PathBuf,
+    },
     /// A file was written by a newer version.
     Unsupported {
         /// The file.
@@ -219,6 +238,13 @@ impl fmt::Display for Error {
             }
             Self::NoAttemptsLeft { limit, .. } => write!(f, "{limit} failed pairings"),
             Self::LooseMode { path, .. } => write!(f, "others can get at {}", path.display()),
+            Self::NotAFile { path, kind } => {
+                write!(f, "{} is {kind}, not a regular file", path.display())
+            }
+            Self::TooLong { path, limit } => {
+                write!(f, "{} is longer than {}", path.display(), size(*limit))
+            }
+            Self::Waited { path } => write!(f, "{} was not free in time", path.display()),
             Self::Unsupported { path, version } => {
                 write!(f, "{} has the newer format {version}", path.display())
             }
@@ -235,6 +261,14 @@ impl fmt::Display for Error {
             Self::BadLine { line, why } => why.describe(*line, f),
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
         }
+    }
+}
+
+/// A number of bytes for people.
+fn size(bytes: u64) -> String {
+    match (bytes >> 20, bytes.trailing_zeros() >= 20) {
+        (mebibytes @ 1.., true) => format!("{mebibytes} MiB"),
+        _ => format!("{bytes} bytes"),
     }
 }
 

@@ -7,10 +7,13 @@
 //! A file that is to be destroyed leaves its place in one step before a byte of it is overwritten.
 //! Files are mode 0600 in directories of mode 0700, and looser ones are refused when read.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::error::Error;
 use super::home::Home;
@@ -36,7 +39,7 @@ impl<'h> Writer<'h> {
     pub(super) fn lock(home: &'h Home) -> Result<Self, Error> {
         make_dir(&home.data)?;
         let lock = lock_file(&home.data.join(LOCK))?;
-        lock.lock().map_err(Error::io(&home.data.join(LOCK)))?;
+        wait(home, &home.data.join(LOCK), || lock.lock(), || lock.try_lock())?;
         for root in home.roots() {
             remove_file(&root.join(SCRATCH))?;
             wipe(&root.join(DOOMED))?;
@@ -86,7 +89,7 @@ impl<'h> Writer<'h> {
         content: &[u8],
         durability: Durability,
     ) -> Result<(), Error> {
-        let file = OpenOptions::new().write(true).open(path).map_err(Error::io(path))?;
+        let file = open_with(path, OFlags::WRONLY)?;
         let write = || {
             if file.metadata()?.len() != at {
                 file.set_len(at)?;
@@ -142,8 +145,8 @@ impl<'h> Writer<'h> {
 /// Keeps writers out while a file that grows in place is read. `None` where nobody ever wrote.
 pub(super) fn lock_shared(home: &Home) -> Result<Option<File>, Error> {
     let path = home.data.join(LOCK);
-    let Some(file) = found(File::open(&path), &path)? else { return Ok(None) };
-    file.lock_shared().map_err(Error::io(&path))?;
+    let Some(file) = there(open_regular(&path))? else { return Ok(None) };
+    wait(home, &path, || file.lock_shared(), || file.try_lock_shared())?;
     Ok(Some(file))
 }
 
@@ -153,21 +156,55 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<File>, Error> {
     let file = lock_file(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(e)) => Err(Error::io(path)(e)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(Error::io(path)(e)),
     }
 }
 
-/// The content of a file, `None` if it does not exist.
+/// Takes a lock: `lock` waits for as long as it takes, and where the home has a deadline, `attempt`
+/// is repeated until then.
+fn wait(
+    home: &Home,
+    path: &Path,
+    lock: impl FnOnce() -> io::Result<()>,
+    attempt: impl Fn() -> Result<(), TryLockError>,
+) -> Result<(), Error> {
+    let Some(deadline) = home.deadline() else { return lock().map_err(Error::io(path)) };
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(e)) => return Err(Error::io(path)(e)),
+            Err(TryLockError::WouldBlock) if deadline.is_over() => {
+                return Err(Error::Waited { path: path.to_owned() });
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// The content of a file that is written as a whole, `None` if it does not exist.
 ///
 /// # Errors
 ///
-/// [`Error::LooseMode`] if others than its owner can get at it.
+/// [`Error::LooseMode`] if others than its owner can get at it; [`Error::NotAFile`];
+/// [`Error::TooLong`].
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let Some(file) = open(path)? else { return Ok(None) };
+    let length = file.metadata().map_err(Error::io(path))?.len().min(LIMIT);
+    let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
+    file.take(LIMIT.saturating_add(1)).read_to_end(&mut content).map_err(Error::io(path))?;
+    match u64::try_from(content.len()) {
+        Ok(length) if length <= LIMIT => Ok(Some(content)),
+        _ => Err(Error::TooLong { path: path.to_owned(), limit: LIMIT }),
+    }
+}
+
+/// The content of a file of lines, which only grows, `None` if it does not exist.
+pub(super) fn read_lines(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     read_from(path, 0)
 }
 
-/// The content of a file from the offset `start` on, `None` if it does not exist.
+/// The content of a file of lines from the offset `start` on, `None` if it does not exist.
 pub(super) fn read_from(path: &Path, start: u64) -> Result<Option<Vec<u8>>, Error> {
     let Some(file) = open(path)? else { return Ok(None) };
     let length = file.metadata().map_err(Error::io(path))?.len();
@@ -185,15 +222,44 @@ pub(super) fn read_from(path: &Path, start: u64) -> Result<Option<Vec<u8>>, Erro
 /// Opens a file for reading, `None` if it does not exist, after looking at its mode.
 pub(super) fn open(path: &Path) -> Result<Option<File>, Error> {
     check_dir(parent(path))?;
-    let Some(file) = found(File::open(path), path)? else { return Ok(None) };
-    check_mode(path, file.metadata().map_err(Error::io(path))?.mode(), "600")?;
+    let Some(file) = there(open_regular(path))? else { return Ok(None) };
+    check_mode(path, file.metadata().map_err(Error::io(path))?.mode(), OTHERS, "600")?;
     Ok(Some(file))
+}
+
+/// Opens a regular file for reading, and nothing else: a pipe would wait for somebody to write, and
+/// a device may do something when it is opened.
+pub(super) fn open_regular(path: &Path) -> Result<File, Error> {
+    is_regular(path, &fs::metadata(path).map_err(Error::io(path))?)?;
+    let file = open_with(path, OFlags::RDONLY)?;
+    // Something else may have taken its place in between.
+    is_regular(path, &file.metadata().map_err(Error::io(path))?)?;
+    Ok(file)
+}
+
+fn is_regular(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
+    let found = metadata.file_type();
+    let kind = match () {
+        () if found.is_file() => return Ok(()),
+        () if found.is_dir() => "a folder",
+        () if found.is_fifo() => "a pipe",
+        () if found.is_socket() => "a socket",
+        () => "a device",
+    };
+    Err(Error::NotAFile { path: path.to_owned(), kind })
+}
+
+/// Opens what is there without waiting for anybody at its other end.
+fn open_with(path: &Path, flags: OFlags) -> Result<File, Error> {
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty());
+    opened.map(File::from).map_err(|e| Error::io(path)(e.into()))
 }
 
 /// Refuses a directory that others can get at. One that does not exist is fine.
 pub(super) fn check_dir(dir: &Path) -> Result<(), Error> {
     match found(fs::metadata(dir), dir)? {
-        Some(metadata) => check_mode(dir, metadata.mode(), "700"),
+        Some(metadata) => check_mode(dir, metadata.mode(), OTHERS, "700"),
         None => Ok(()),
     }
 }
@@ -252,13 +318,22 @@ fn lock_file(path: &Path) -> Result<File, Error> {
     options.open(path).map_err(Error::io(path))
 }
 
-/// Overwrites a file that nobody reads any more and removes it, if it is there.
+/// Overwrites a file that nobody reads any more and removes it, if it is there. A symbolic link is
+/// removed and not followed: what it leads to is not ours to overwrite.
 fn wipe(path: &Path) -> Result<(), Error> {
-    let overwrite = || {
-        let file = OpenOptions::new().write(true).open(path)?;
-        let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
-        file.write_all_at(&zeros, 0)?;
-        file.sync_data()
+    let overwrite = || -> Result<(), Error> {
+        let file = open_with(path, OFlags::WRONLY | OFlags::NOFOLLOW)?;
+        let metadata = file.metadata().map_err(Error::io(path))?;
+        is_regular(path, &metadata)?;
+        let zeros = [0; 1 << 14];
+        let mut left = metadata.len();
+        let mut file = io::BufWriter::with_capacity(zeros.len(), file);
+        while left > 0 {
+            let count = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
+            file.write_all(zeros.get(..count).unwrap_or_default()).map_err(Error::io(path))?;
+            left = left.saturating_sub(count as u64);
+        }
+        file.flush().and_then(|()| file.get_ref().sync_data()).map_err(Error::io(path))
     };
     // Best effort: removing it is what counts.
     let _ = overwrite();
@@ -269,8 +344,9 @@ fn remove_file(path: &Path) -> Result<(), Error> {
     found(fs::remove_file(path), path).map(|_| ())
 }
 
-fn check_mode(path: &Path, mode: u32, wanted: &str) -> Result<(), Error> {
-    if mode & 0o077 == 0 {
+/// Refuses a mode that lets others do what is in `mask`; `wanted` is what `chmod` is to be told.
+pub(super) fn check_mode(path: &Path, mode: u32, mask: u32, wanted: &str) -> Result<(), Error> {
+    if mode & mask == 0 {
         return Ok(());
     }
     let chmod = format!("chmod {wanted} {}", quoted(path));
@@ -283,6 +359,15 @@ fn quoted(path: &Path) -> String {
     // A leading dash would read as an option.
     let prefix = if text.starts_with('-') { "./" } else { "" };
     shell_word(&format!("{prefix}{text}"))
+}
+
+/// The same for what has told its path already.
+fn there<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 fn found<T>(result: io::Result<T>, path: &Path) -> Result<Option<T>, Error> {
@@ -298,6 +383,12 @@ fn parent(path: &Path) -> &Path {
 }
 
 const LOCK: &str = "lock";
+/// What others must not have of a file or directory of this home: anything.
+const OTHERS: u32 = 0o077;
+/// The most that is read of a file that is written as a whole; the share of 16 parties takes half.
+const LIMIT: u64 = 1 << 20;
+/// Between two attempts at a lock.
+const PAUSE: Duration = Duration::from_millis(10);
 /// A file that is being written.
 const SCRATCH: &str = ".new";
 /// A file that is being destroyed.
@@ -387,6 +478,76 @@ mod tests {
         drop(writer);
         Writer::lock(&home).unwrap();
         assert!(!home.data.join(DOOMED).exists());
+    }
+
+    #[test]
+    fn wiping_never_follows_a_link() {
+        let home = fixture::home();
+        let other = home.dir.path().join("not ours");
+        fs::write(&other, b"precious").unwrap();
+        let path = home.data.join("file");
+        let writer = Writer::lock(&home).unwrap();
+        for place in [&path, &home.data.join(DOOMED)] {
+            std::os::unix::fs::symlink(&other, place).unwrap();
+            writer.destroy(&path).unwrap();
+            assert!(fs::symlink_metadata(place).is_err(), "{}", place.display());
+            assert_eq!(fs::read(&other).unwrap(), b"precious");
+        }
+    }
+
+    #[test]
+    fn a_long_file_is_wiped_to_its_end() {
+        let home = fixture::home();
+        let (path, same) = (home.data.join("file"), home.data.join("same"));
+        let writer = Writer::lock(&home).unwrap();
+        writer.create(&path, &vec![7; 100_001]).unwrap();
+        fs::hard_link(&path, &same).unwrap();
+        writer.destroy(&path).unwrap();
+        assert_eq!(fs::read(&same).unwrap(), vec![0; 100_001]);
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+        let home = fixture::home();
+        drop(Writer::lock(&home).unwrap());
+        for name in ["file", LOCK] {
+            let path = home.data.join(name);
+            remove_file(&path).unwrap();
+            assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        }
+        let refused = |result| matches!(result, Err(Error::NotAFile { kind: "a pipe", .. }));
+        assert!(refused(read(&home.data.join("file")).map(drop)));
+        assert!(refused(lock_shared(&home).map(drop)));
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_limit() {
+        let home = fixture::home();
+        let path = home.data.join("file");
+        let writer = Writer::lock(&home).unwrap();
+        let length = usize::try_from(LIMIT).unwrap();
+        writer.replace(&path, &vec![b' '; length], Durability::Lazy).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().len(), length);
+        writer.replace(&path, &vec![b' '; length + 1], Durability::Lazy).unwrap();
+        let Err(error @ Error::TooLong { .. }) = read(&path) else { panic!() };
+        assert!(error.to_string().contains("1 MiB"), "{error}");
+        assert_eq!(read_lines(&path).unwrap().unwrap().len(), length + 1);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a lock is waited for in real time")]
+    fn a_lock_is_not_waited_for_longer_than_the_home_says() {
+        use crate::vault::Deadline;
+        use std::time::Instant;
+        let home = fixture::home();
+        let holder = Writer::lock(&home).unwrap();
+        let soon = Deadline::new(Instant::now() + Duration::from_millis(50), Instant::now);
+        let hurried = home.home.clone().until(Some(soon));
+        assert!(matches!(Writer::lock(&hurried), Err(Error::Waited { .. })));
+        assert!(matches!(lock_shared(&hurried), Err(Error::Waited { .. })));
+        drop(holder);
+        // Free, it is taken however late it is.
+        Writer::lock(&hurried).unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Homes and vaults for tests, sealed to an identity file because that is quick.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use age::secrecy::ExposeSecret;
@@ -33,6 +34,7 @@ pub(super) fn identity_file(dir: &Path, name: &str) -> (PathBuf, String) {
     let identity = age::x25519::Identity::generate();
     let path = dir.join(name);
     fs::write(&path, format!("# a comment\n{}\n", identity.to_string().expose_secret())).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     (path, identity.to_public().to_string())
 }
 

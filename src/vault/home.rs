@@ -3,13 +3,14 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::authentic::StateKey;
 use super::error::Error;
 use super::{file, keys};
 
 /// The three directories of a device. Each is made when first written to, mode 0700.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Home {
     /// What the user sets and may edit: peers and settings.
     pub config: PathBuf,
@@ -19,6 +20,33 @@ pub struct Home {
     pub state: PathBuf,
     /// What its files are authenticated with; known where the vault is open.
     key: Option<StateKey>,
+    /// Until when its locks are waited for; `None` for as long as it takes.
+    deadline: Option<Deadline>,
+}
+
+/// A moment after which nothing is waited for, and the clock that says whether it has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    moment: Instant,
+    now: fn() -> Instant,
+}
+
+impl Deadline {
+    /// `moment` on the clock that `now` reads.
+    pub fn new(moment: Instant, now: fn() -> Instant) -> Self {
+        Self { moment, now }
+    }
+
+    /// Whether it has come.
+    pub(super) fn is_over(&self) -> bool {
+        (self.now)() >= self.moment
+    }
+}
+
+impl PartialEq for Home {
+    fn eq(&self, other: &Self) -> bool {
+        self.roots() == other.roots()
+    }
 }
 
 impl Home {
@@ -26,7 +54,23 @@ impl Home {
     pub fn at(dir: impl AsRef<Path>) -> Self {
         let dir = dir.as_ref();
         let [config, data, state] = ROOTS.map(|name| dir.join(name));
-        Self { config, data, state, key: None }
+        Self { config, data, state, key: None, deadline: None }
+    }
+
+    /// The same, whose locks are waited for until `deadline`.
+    #[must_use]
+    pub fn until(self, deadline: Option<Deadline>) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// `moment`, or the home's deadline if that comes first.
+    pub fn patience(&self, moment: Instant) -> Instant {
+        self.deadline.map_or(moment, |deadline| deadline.moment.min(moment))
+    }
+
+    /// Until when its locks are waited for.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        self.deadline
     }
 
     /// `cosign` in each of the XDG base directories. Relative XDG variables are ignored, as the
@@ -53,6 +97,7 @@ impl Home {
             data: base("XDG_DATA_HOME", ".local/share")?,
             state: base("XDG_STATE_HOME", ".local/state")?,
             key: None,
+            deadline: None,
         })
     }
 
@@ -139,15 +184,9 @@ mod tests {
             "XDG_STATE_HOME" => Some("relative".into()),
             _ => None,
         });
-        assert_eq!(
-            home.unwrap(),
-            Home {
-                config: "/home/alice/.config/cosign".into(),
-                data: "/big/disk/cosign".into(),
-                state: "/home/alice/.local/state/cosign".into(),
-                key: None,
-            }
-        );
+        let expected =
+            ["/home/alice/.config/cosign", "/big/disk/cosign", "/home/alice/.local/state/cosign"];
+        assert_eq!(home.unwrap().roots(), expected.map(Path::new));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Ledger {
 
     fn read(home: &Home) -> Result<Self, Error> {
         let mut ledger = Self::empty(home);
-        match file::read(&ledger.path())? {
+        match file::read_lines(&ledger.path())? {
             Some(content) => ledger.absorb(&content)?,
             None if Vault::exists(home) => return Err(ledger.missing()),
             None => {}
@@ -119,7 +119,7 @@ impl Ledger {
         found: Found,
     ) -> Result<Option<PathBuf>, Error> {
         let path = path(home);
-        let Some(content) = file::read(&path)? else {
+        let Some(content) = file::read_lines(&path)? else {
             if found == Found::Earlier {
                 return Err(Error::corrupt(&path, "missing"));
             }

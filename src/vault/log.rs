@@ -118,7 +118,7 @@ impl Log {
             Some(last) => last,
             None => {
                 entry.extra.insert(HEAD_LOST.to_owned(), true.into());
-                let content = file::read(&path)?.unwrap_or_default();
+                let content = file::read_lines(&path)?.unwrap_or_default();
                 let count = u64::try_from(lines(&content).count()).unwrap_or(u64::MAX);
                 Head { count, hash: tail.hash, next: None }
             }
@@ -148,7 +148,7 @@ impl Log {
     /// `log.head` is damaged; with an open vault [`Error::Tampered`] if this device did not write it.
     pub fn verify(home: &Home) -> Result<Chain, Error> {
         let _lock = file::lock_shared(home)?;
-        let content = file::read(&path(home))?.unwrap_or_default();
+        let content = file::read_lines(&path(home))?.unwrap_or_default();
         let found: Option<Head> = document::read_kept(home, &head_path(home))?;
         let head = found.unwrap_or_default();
         let attested = found.is_some() || content.is_empty();
@@ -210,7 +210,7 @@ impl Log {
     /// [`Error::BadLine`] for a line that is no entry.
     pub fn entries(home: &Home) -> Result<Vec<Entry>, Error> {
         let _lock = file::lock_shared(home)?;
-        let content = file::read(&path(home))?.unwrap_or_default();
+        let content = file::read_lines(&path(home))?.unwrap_or_default();
         let entry = |(number, line)| match serde_json::from_slice(line) {
             Ok(Line { entry, .. }) => Ok(entry),
             Err(_) => Err(Error::BadLine { line: number, why: Altered::Unreadable }),

@@ -11,6 +11,7 @@ use age::{DecryptError, Decryptor, Encryptor, IdentityFile};
 
 use super::authentic::StateKey;
 use super::error::Error;
+use super::given::{self, Guard};
 use super::locked::Locked;
 use crate::device::Label;
 use crate::secret::Secret;
@@ -198,13 +199,12 @@ fn open_with<'a>(
 }
 
 fn identity_file(path: &Path) -> Result<IdentityFile<impl age::Callbacks>, Error> {
-    let text = match std::fs::read(path) {
-        Ok(text) => Secret::new(text),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::not_found("identity file", path.display().to_string()));
+    let text = given::read(path, Guard::Secret, MAX_IDENTITY_FILE).map_err(|e| match e {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Error::not_found("identity file", path.display().to_string())
         }
-        Err(e) => return Err(Error::io(path)(e)),
-    };
+        error => error,
+    })?;
     IdentityFile::from_buffer(text.expose().as_slice()).map_err(|_| not_an_identity(path))
 }
 
@@ -229,6 +229,8 @@ fn secret_string(secret: &Secret<String>) -> SecretString {
     SecretString::from(secret.expose().as_str())
 }
 
+/// The most that is read of a file of identities.
+const MAX_IDENTITY_FILE: u64 = 1 << 20;
 /// scrypt takes 2^18 KiB and about a second. Left to itself, age would measure this machine and
 /// write a weak file on a busy one.
 const WORK_FACTOR: u8 = 18;

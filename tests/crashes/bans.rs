@@ -12,7 +12,7 @@ use cosign::run::convene::{Convened, convene};
 use cosign::run::epochs::OpenKey;
 use cosign::run::table::{Incoming, Table};
 use cosign::run::{Node, ROUND, clock, view_of};
-use cosign::talk::Proposal;
+use cosign::talk::{Message, Proposal, Reason};
 use cosign::vault::Home;
 use k256::Scalar;
 use rustix::process::Signal;
@@ -207,30 +207,43 @@ fn a_ban_that_cannot_be_written_down_stays_unresolved() {
 }
 
 #[test]
-fn an_interrupt_leaves_no_check_unresolved() {
+fn a_signal_to_end_leaves_no_check_unresolved() {
     let (alice, bob, _listener) = two_with_key();
     let node = opened(&bob);
-    let in_round_1 = |running: &mut Running| {
+    let in_round_1 = |running: &mut Running, signal| {
         running.event_where("waiting", |event| event["what"] == "round 1");
-        running.signal(Signal::TERM);
+        running.signal(signal);
     };
-    block_on(async {
-        let (port, address) = port().await;
-        let mut asking = alice.start(sign_at(&address));
-        let _at_the_table = sit_down(&node, &port, |_| {}).await;
-        in_round_1(&mut asking);
-        asking.ends().fails(130, "interrupted");
-    });
-    assert_eq!((count(&alice, "spend"), unresolved(&alice)), (1, 0));
-    let mut listener = alice.serve(&[&bob]);
-    block_on(async {
-        let _at_the_table = asks(&node, &listener.address()).await.unwrap();
-        // On another thread: this one still has to say that it begins.
-        let listening = tokio::task::spawn_blocking(move || {
-            in_round_1(&mut listener);
-            listener.ends().fails(130, "interrupted");
+    let mut spent = 0;
+    for signal in [Signal::TERM, Signal::HUP, Signal::QUIT, Signal::INT] {
+        block_on(async {
+            let (port, address) = port().await;
+            let mut asking = alice.start(sign_at(&address));
+            let (_, _, mut at_the_table) = sit_down(&node, &port, |_| {}).await;
+            in_round_1(&mut asking, signal);
+            asking.ends().fails(130, "interrupted");
+            let told = loop {
+                match at_the_table.table.recv().await.1 {
+                    Incoming::Control(Message::Refuse { reason }) => break reason,
+                    Incoming::Lost(error) => panic!("{error}"),
+                    _ => {}
+                }
+            };
+            assert_eq!(told, Reason::Interrupted);
         });
-        listening.await.unwrap();
-    });
-    assert_eq!((count(&alice, "spend"), unresolved(&alice)), (2, 0));
+        spent += 1;
+        assert_eq!((count(&alice, "spend"), unresolved(&alice)), (spent, 0), "{signal:?}");
+        let mut listener = alice.serve(&[&bob]);
+        block_on(async {
+            let _at_the_table = asks(&node, &listener.address()).await.unwrap();
+            // On another thread: this one still has to say that it begins.
+            let listening = tokio::task::spawn_blocking(move || {
+                in_round_1(&mut listener, signal);
+                listener.ends().fails(130, "interrupted");
+            });
+            listening.await.unwrap();
+        });
+        spent += 1;
+        assert_eq!((count(&alice, "spend"), unresolved(&alice)), (spent, 0), "{signal:?}");
+    }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use cosign::vault::ledger::MAX_UNRESOLVED;
 use cosign::vault::{Ledger, keys};
+use serde_json::json;
 
 use crate::device::{Device, two_with_key};
 use crate::insider::opened;
@@ -81,8 +82,8 @@ fn a_share_from_before_a_refresh_is_useless() {
 }
 
 #[test]
-fn after_too_many_sessions_cut_short_the_pair_is_retired_until_a_refresh() {
-    let (alice, bob, listener) = two_with_key();
+fn after_too_many_sessions_cut_short_the_pair_is_worn_until_a_refresh_and_nobody_is_accused() {
+    let (alice, bob, mut listener) = two_with_key();
     let address = listener.address();
     let home = opened(&alice).home.clone();
     let record = keys::find(&home, "vault").unwrap().remove(0);
@@ -96,11 +97,20 @@ fn after_too_many_sessions_cut_short_the_pair_is_retired_until_a_refresh() {
     Ledger::open(&home).unwrap().spend(&record.epoch, &[0xff; 32], &[peer]).unwrap();
     for _ in 0..2 {
         let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
-        alice.run(sign).fails(7, "cut short").fails(7, "cosign keys refresh");
+        let ended = alice.run(sign).fails(13, "cut short").fails(13, "cosign keys refresh");
+        assert!(!ended.stderr.contains("banned"), "{}", ended.stderr);
     }
-    let at_alice = alice.serve(&[&bob]);
+    let told = listener.event("aborted");
+    assert_eq!(told["code"], "worn");
+    assert!(told["message"].as_str().unwrap().contains("too many signatures with alice"));
+    let shown = alice.run(["keys", "show", "vault"]).succeeds();
+    assert_eq!((&shown["banned"], &shown["worn"]), (&json!([]), &json!(["bob"])));
+    let mut at_alice = alice.serve(&[&bob]);
     let sign = ["sign", DIGEST, "--key", "vault", "--peer", &at_alice.address()];
-    bob.run(sign).fails(7, "alice no longer signs");
+    let ended = bob.run(sign).fails(13, "too many signatures with alice were cut short");
+    assert!(!ended.stderr.contains("banned"), "{}", ended.stderr);
+    assert_eq!(at_alice.event("aborted")["code"], "worn");
+    assert_eq!(alice.outcomes().last().unwrap(), "worn");
     // Nobody cheated, so no person is needed.
     bob.run(["keys", "refresh", "vault", "--peer", &at_alice.address()]).succeeds();
     signs(&alice, &address, "vault");

@@ -211,7 +211,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ),
         ("fault", faults.map(|fault| report::fault(&fault, party)).collect()),
         ("banned", one(report::banned(name, KEY))),
-        ("worn", one(report::worn(name, KEY))),
+        ("worn", one(report::worn(name, &[KEY]))),
         ("nonsense", one(report::nonsense(name))),
         ("invitation_over", one(report::invitation_over("2026-01-01T00:00:00Z"))),
         ("nobody_at_relay", one(report::nobody_at_relay(name, relay))),

@@ -1,7 +1,9 @@
 //! Devices: the real program in homes of their own, with nothing from the environment around them.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -48,6 +50,7 @@ impl Device {
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path
     }
 
@@ -390,7 +393,7 @@ impl Ended {
 }
 
 /// The table of exit codes.
-const NAMES: [(i32, &str); 15] = [
+const NAMES: [(i32, &str); 16] = [
     (1, "invalid"),
     (2, "usage"),
     (3, "denied"),
@@ -403,6 +406,7 @@ const NAMES: [(i32, &str); 15] = [
     (10, "not_found"),
     (11, "interaction"),
     (12, "conflict"),
+    (13, "worn"),
     (70, "internal"),
     (71, "tampered"),
     (130, "interrupted"),

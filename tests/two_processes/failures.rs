@@ -1,8 +1,10 @@
 //! What goes wrong, on which side it shows, and with which exit code.
 
+use std::process::{Command, Stdio};
+
 use rustix::process::Signal;
 
-use crate::device::{Device, Listener, arg, introduce, text, two, two_with_key};
+use crate::device::{Device, Listener, Running, arg, introduce, text, two, two_with_key};
 use crate::openssl;
 use crate::signing::fresh_digest;
 use crate::terminal::{APPROVE, Terminal};
@@ -242,8 +244,28 @@ fn ctrl_c_is_exit_130_and_the_other_side_is_told() {
     assert!(ended.events("round").is_empty());
     assert_eq!(at_bob.ends().0, Some(130));
 
-    let listener = bob.serve(&[&alice]);
-    listener.signal(Signal::INT);
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+        let listener = bob.serve(&[&alice]);
+        listener.signal(signal);
+        listener.ends().fails(130, "interrupted");
+    }
+}
+
+#[test]
+fn a_listener_that_outlives_its_terminal_is_left_alone_by_a_hangup() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let mut nohup = Command::new("nohup");
+    let listen = ["listen", "--bind", "127.0.0.1", "--port", "0", "--policy", "policy.toml"];
+    let script = bob.script(listen);
+    nohup.arg(script.get_program()).args(script.get_args()).stdin(Stdio::null());
+    nohup.envs(script.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    nohup.current_dir(script.get_current_dir().unwrap());
+    let listener = Listener::on(Running::start(&mut nohup));
+    listener.signal(Signal::HUP);
+    let to = listener.address();
+    alice.run(["sign", &fresh_digest(), "--peer", &to]).succeeds();
+    listener.signal(Signal::QUIT);
     listener.ends().fails(130, "interrupted");
 }
 
@@ -439,4 +461,44 @@ fn nothing_is_left_of_a_signature_that_was_refused() {
     let to = listener.address();
     let again = ["sign", &digest, "--peer", &to, "--request-id", "once"];
     openssl::is_satisfied(&alice.run(again).succeeds(), &pem, &digest);
+}
+
+#[test]
+fn without_a_record_there_is_a_warning_and_with_require_log_nothing_begins() {
+    let (alice, bob, listener) = two_with_key();
+    let to = listener.address();
+    let log = |device: &Device| device.home().join("state/log.jsonl");
+    let block = |device: &Device| {
+        std::fs::rename(log(device), device.path("log")).unwrap();
+        std::fs::create_dir(log(device)).unwrap();
+    };
+    let mend = |device: &Device| {
+        std::fs::remove_dir(log(device)).unwrap();
+        std::fs::rename(device.path("log"), log(device)).unwrap();
+    };
+    let sign = |to: &str, more: &[&str]| {
+        let digest = fresh_digest();
+        alice.run(["sign", &digest, "--peer", to].iter().chain(more))
+    };
+    assert_eq!(sign(&to, &[]).succeeds().get("warning"), None);
+    block(&alice);
+    let warning = text(&sign(&to, &[]).succeeds()["warning"]);
+    assert!(warning.contains("log.jsonl"), "{warning}");
+    let ended = sign(&to, &["--require-log"]).fails(70, "log.jsonl");
+    assert!(ended.events("round").is_empty());
+    mend(&alice);
+    sign(&to, &["--require-log"]).succeeds();
+    assert!(alice.outcomes().ends_with(&["begun".to_owned(), "signed".to_owned()]));
+    drop(listener);
+
+    let mut listener = bob.serve_with(&[&alice], &["--require-log"]);
+    block(&bob);
+    let ended = sign(&listener.address(), &[]).fails(6, "bob");
+    assert!(ended.events("round").is_empty());
+    let aborted = listener.event("aborted");
+    assert_eq!(aborted["code"], "internal");
+    assert!(text(&aborted["message"]).contains("log.jsonl"), "{aborted}");
+    mend(&bob);
+    sign(&listener.address(), &[]).succeeds();
+    assert!(bob.outcomes().ends_with(&["begun".to_owned(), "signed".to_owned()]));
 }

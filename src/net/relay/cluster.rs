@@ -64,7 +64,8 @@ pub async fn join(
     servers: &str,
     watch: impl Fn(Weather) + Send + Sync + 'static,
 ) -> Result<(), Trouble> {
-    let servers = servers.split(',').map(address).collect::<Result<Vec<_>, _>>()?;
+    let servers = (1..).zip(servers.split(','));
+    let servers = servers.map(|(n, text)| address(n, text)).collect::<Result<Vec<_>, _>>()?;
     let (back, returned) = mpsc::channel(1);
     let watch = Arc::new(watch);
     let options = ConnectOptions::new()
@@ -108,12 +109,13 @@ pub async fn join(
 }
 
 /// A NATS server's URL. No other scheme will do, whatever the library makes of it.
-fn address(text: &str) -> Result<ServerAddr, Trouble> {
+/// It may hold a password, so that errors have only its number.
+fn address(n: usize, text: &str) -> Result<ServerAddr, Trouble> {
     let text = text.trim();
-    let wrong = |why: String| Trouble::Servers(format!("{text}: {why}"));
+    let wrong = |why: &str| Trouble::Servers(format!("server {n}: {why}"));
     match text.split_once("://") {
-        Some(("nats" | "tls", _)) | None => text.parse().map_err(|e| wrong(format!("{e}"))),
-        Some(_) => Err(wrong("no URL of NATS".to_owned())),
+        Some(("nats" | "tls", _)) | None => text.parse().map_err(|_| wrong("no URL of NATS")),
+        Some(_) => Err(wrong("no URL of NATS")),
     }
 }
 

@@ -1,0 +1,157 @@
+//! Files that a person names: looked at, opened without waiting, read within a limit.
+//!
+//! What a name leads to counts, not a symbolic link on the way. A descriptor that the caller has
+//! opened, under `/dev/fd` or as `/dev/stdin`, may be a pipe: what comes through it nobody else sees.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::error::Error;
+use super::file::{check_mode, open_regular};
+use crate::secret::Secret;
+
+/// What others must not do with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Nothing is forbidden.
+    Open,
+    /// Change it: it decides something.
+    Unaltered,
+    /// Read or change it.
+    Secret,
+}
+
+/// Opens the file at `path` for reading.
+///
+/// # Errors
+///
+/// [`Error::NotAFile`] for a folder, a device or a pipe with a name; [`Error::LooseMode`];
+/// [`Error::Io`].
+pub fn open(path: &Path, guard: Guard) -> Result<File, Error> {
+    let file = if is_descriptor(path) {
+        File::open(path).map_err(Error::io(path))?
+    } else {
+        open_regular(path)?
+    };
+    let metadata = file.metadata().map_err(Error::io(path))?;
+    let (mask, wanted) = match guard {
+        Guard::Open => (0, ""),
+        Guard::Unaltered => (0o022, "go-w"),
+        Guard::Secret => (0o077, "600"),
+    };
+    // Pipes have no mode that says anything.
+    if metadata.is_file() {
+        check_mode(path, metadata.mode(), mask, wanted)?;
+    }
+    Ok(file)
+}
+
+/// The content of the file at `path`, at most `limit` bytes.
+///
+/// # Errors
+///
+/// As [`open`], and [`Error::TooLong`].
+pub fn read(path: &Path, guard: Guard, limit: u64) -> Result<Secret<Vec<u8>>, Error> {
+    let file = open(path, guard)?;
+    let length = file.metadata().map_err(Error::io(path))?.len().min(limit);
+    // One byte more than there should be, so that nothing is moved while it is read.
+    let room = usize::try_from(length).unwrap_or(0).saturating_add(1);
+    let mut content = Secret::new(Vec::with_capacity(room));
+    let bytes = content.expose_mut();
+    file.take(limit.saturating_add(1)).read_to_end(bytes).map_err(Error::io(path))?;
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= limit => Ok(content),
+        _ => Err(Error::TooLong { path: path.to_owned(), limit }),
+    }
+}
+
+/// Whether the caller has opened what is there.
+fn is_descriptor(path: &Path) -> bool {
+    path == Path::new("/dev/stdin")
+        || path.parent().is_some_and(|folder| {
+            folder == Path::new("/dev/fd") || folder == Path::new("/proc/self/fd")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use super::*;
+
+    /// A file of mode `mode` with `content`, in a folder of its own.
+    fn file(content: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn what_others_can_change_decides_nothing_and_what_they_can_read_is_no_secret() {
+        let loose = |mode, guard| {
+            let (_folder, path) = file(b"x", mode);
+            matches!(open(&path, guard), Err(Error::LooseMode { .. }))
+        };
+        for mode in [0o600, 0o644, 0o664, 0o646, 0o666] {
+            assert!(!loose(mode, Guard::Open));
+            assert_eq!(loose(mode, Guard::Unaltered), mode & 0o022 != 0, "{mode:o}");
+            assert_eq!(loose(mode, Guard::Secret), mode & 0o077 != 0, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn the_command_that_is_named_mends_it() {
+        for guard in [Guard::Unaltered, Guard::Secret] {
+            let (_folder, path) = file(b"x", 0o666);
+            let Err(Error::LooseMode { chmod, .. }) = open(&path, guard) else { panic!() };
+            assert!(Command::new("sh").args(["-c", &chmod]).status().unwrap().success());
+            open(&path, guard).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_target_of_a_link_counts() {
+        let (folder, path) = file(b"x", 0o644);
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert!(matches!(open(&link, Guard::Secret), Err(Error::LooseMode { .. })));
+        open(&link, Guard::Unaltered).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_a_folder_and_a_device_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let link = folder.path().join("link");
+        symlink(&pipe, &link).unwrap();
+        for path in [&pipe, &link, Path::new("/dev/zero"), folder.path()] {
+            let opened = read(path, Guard::Open, 10);
+            assert!(matches!(opened, Err(Error::NotAFile { .. })), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_limit() {
+        let (_folder, path) = file(b"0123456789", 0o600);
+        assert_eq!(read(&path, Guard::Secret, 10).unwrap().expose(), b"0123456789");
+        assert!(matches!(read(&path, Guard::Secret, 9), Err(Error::TooLong { limit: 9, .. })));
+    }
+
+    #[test]
+    fn a_pipe_that_the_caller_has_opened_is_read() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        std::io::Write::write_all(&mut writer, b"through a pipe").unwrap();
+        drop(writer);
+        let number = std::os::fd::AsRawFd::as_raw_fd(&reader);
+        let path = PathBuf::from(format!("/dev/fd/{number}"));
+        assert_eq!(read(&path, Guard::Secret, 99).unwrap().expose(), b"through a pipe");
+    }
+}
