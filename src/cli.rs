@@ -15,6 +15,8 @@ pub mod unlock;
 mod bench;
 mod ceremony;
 mod complete;
+mod config;
+mod delete;
 mod demo;
 mod discover;
 mod doctor;

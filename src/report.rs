@@ -272,6 +272,11 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
             format!("{name} has no share of this key"),
             Some(format!("{} here and on {name} say what each has", here(&["keys", "list"], &[]))),
         ),
+        Reason::Deleted { .. } => (
+            Code::NotFound,
+            format!("{name} says that it has deleted its share of this key"),
+            Some(ITS_WORD.to_owned()),
+        ),
         Reason::Conflict => (
             Code::Conflict,
             format!("{name} has a key of that name, or the key is in use or not ready there"),
@@ -343,6 +348,24 @@ pub fn refused_proposal(name: &str, reason: Reason, proposal: &Proposal) -> Fail
         _ => failure,
     }
 }
+
+/// `name` says that it has deleted its share of the key that `proposal` is about, `when`.
+pub fn deleted_there(name: &str, when: &str, proposal: &Proposal) -> Failure {
+    let failure = Failure::new(Code::NotFound, deletion(name, &proposal.key, when));
+    if proposal.parties.len() > usize::from(proposal.threshold) {
+        failure.hint(format!("{ITS_WORD}; without it others sign, whom --with names"))
+    } else {
+        failure.hint(ITS_WORD)
+    }
+}
+
+/// What `name` says of its share of the key `key`.
+pub fn deletion(name: &str, key: &str, when: &str) -> String {
+    format!("{name} says that it deleted its share of {key:?} at {when}")
+}
+
+const ITS_WORD: &str =
+    "that is its word alone: this device keeps its share; ask its owner in person whether it is so";
 
 /// How to see which generation of its shares each side has.
 fn generations(name: &str, key: &str) -> String {
@@ -605,6 +628,7 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         }
         Reason::Expired => (Code::Identity, "the pairing is over"),
         Reason::UnknownKey => (Code::NotFound, "this device has no share of that key"),
+        Reason::Deleted { .. } => (Code::NotFound, "its share of that key was deleted here"),
         Reason::Conflict => {
             (Code::Conflict, "a key of that name exists, or the key is in use or not ready")
         }

@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod confirmations;
 pub mod convene;
+pub mod deletions;
 pub mod door;
 pub mod drive;
 pub mod epochs;

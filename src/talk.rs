@@ -90,6 +90,11 @@ pub enum Reason {
     Expired,
     /// It has no share of that key.
     UnknownKey,
+    /// It had a share of that key, and its owner has deleted it.
+    Deleted {
+        /// When, in seconds since 1970.
+        time: i64,
+    },
     /// The key's name is taken, the key is in use or not in the state the request needs.
     Conflict,
     /// The caller's copy of the key is older than what this device has seen.
@@ -260,6 +265,13 @@ pub enum Message {
         /// A commitment, a nonce, an opening or a confirmation, by position.
         step: Hex<32>,
     },
+    /// The caller has deleted its share of a key that both have, or had.
+    Deleted {
+        /// The key, SEC1 compressed.
+        public_key: Hex<33>,
+        /// When, in seconds since 1970.
+        time: i64,
+    },
     /// A request to take part.
     Propose(Box<Proposal>),
     /// Yes to a request.
@@ -336,6 +348,8 @@ mod tests {
             },
             Message::Resumed { received: u64::MAX },
             Message::Refuse { reason: Reason::RolledBack },
+            Message::Refuse { reason: Reason::Deleted { time: 1_790_000_000 } },
+            Message::Deleted { public_key: Hex([2; 33]), time: -1 },
             Message::Pair { step: Hex([9; 32]) },
             Message::Propose(Box::new(proposal)),
             Message::Accept { nonce: Hex([1; 32]), held: vec![held(4)] },

@@ -17,6 +17,7 @@
 //! 1970; randomness is age's, which takes it from the operating system.
 
 pub mod attempts;
+pub mod deleted;
 pub mod given;
 pub mod keys;
 pub mod ledger;

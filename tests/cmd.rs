@@ -499,13 +499,20 @@ mod keys {
     }
 
     #[test]
-    fn deleting_needs_a_yes() {
+    fn deleting_takes_the_name_of_the_key_once_more() {
         let sandbox = with_keys(&["vault"]);
-        sandbox.run(["keys", "delete", "vault"]).exits(11).complains("vault", "--yes");
-        let mut terminal = sandbox.terminal(["keys", "delete", "vault"]);
-        terminal.shows("[y/N]").types("\n");
-        assert_eq!(terminal.ends().0, Some(3));
-        sandbox.run(["keys", "delete", "vault", "--yes"]).exits(0);
+        sandbox.run(["keys", "delete", "vault"]).exits(11).complains("vault", "--yes-delete vault");
+        for typed in ["", "y", "yes", "valut", "Vault"] {
+            let mut terminal = sandbox.terminal(["keys", "delete", "vault"]);
+            terminal.shows(KEY).shows("generation 1").shows("type vault to go on: ");
+            terminal.types(&format!("{typed}\n"));
+            assert_eq!(terminal.ends().0, Some(3), "{typed:?}");
+        }
+        let wrong = ["keys", "delete", "vault", "--yes-delete", "valut"];
+        sandbox.run(wrong).exits(2).complains("--yes-delete", "nothing was deleted");
+        sandbox.run(["keys", "delete", "vault", "--yes"]).exits(2);
+        sandbox.run(["keys", "show", "vault"]).exits(0);
+        sandbox.run(["keys", "delete", "vault", "--yes-delete", "vault"]).exits(0);
         let ended = sandbox.run(["keys", "show", "vault", "--json"]).exits(10);
         assert_eq!(ended.error_code(), "not_found");
     }

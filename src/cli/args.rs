@@ -761,16 +761,21 @@ Whoever has the xpub and one child's private key can compute the parent's privat
     /// Delete this device's share for ever
     #[command(after_help = "Examples:
   cosign keys delete old
-  cosign keys delete old --yes
+  cosign keys delete old --yes-delete old             for scripts: the name once more
 
-The other devices keep theirs. With too few shares left the key can never sign again.")]
+It says what the key can still do afterwards, and asks for the key's name. The other devices keep their
+shares; with too few left the key can never sign again, and whatever it guards is lost. They are told at
+the next contact.
+
+A key that is pending here may be in use elsewhere: another device may have received all confirmations,
+and an address of the key may have been given away. Look at `cosign keys list` on each of them first.")]
     Delete {
         /// The key
         #[arg(value_name = "NAME")]
         name: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        /// Do not ask: NAME is the key's name once more
+        #[arg(long, value_name = "NAME")]
+        yes_delete: Option<String>,
     },
 }
 

@@ -8,13 +8,15 @@ use serde_json::json;
 use super::args::{KeyFormat, KeysCommand};
 use super::output::{Sink, Table};
 use super::unlock::{self, ask};
-use super::{Global, Output, public_key, refresh};
+use super::{Global, Output, delete, public_key, refresh};
 use crate::device::hex;
 use crate::report::{self, Code, Failure};
 use crate::run::{clock, confirmations, records};
 use crate::vault::keys::Location;
 use crate::vault::ledger::UNRESOLVED;
-use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, Vault, keys};
+use crate::vault::{
+    Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, Vault, deleted, keys,
+};
 
 /// Runs one of `cosign keys`.
 pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, Failure> {
@@ -25,7 +27,9 @@ pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, 
             export(global, name.as_deref(), format, output)
         }
         KeysCommand::Refresh(args) => refresh::run_refresh(global, args),
-        KeysCommand::Delete { name, yes } => delete(global, &name, yes),
+        KeysCommand::Delete { name, yes_delete } => {
+            delete::run_delete(global, &name, yes_delete.as_deref())
+        }
     }
 }
 
@@ -206,10 +210,19 @@ struct Details<'a> {
     epoch: String,
     generation: u64,
     banned: Vec<Banned<'a>>,
+    /// Who says that it has deleted its share.
+    deleted: Vec<Deleted<'a>>,
     /// Whether the open vault and its share say the same.
     checked: bool,
     /// Who too many signatures were cut short with; a refresh mends it.
     worn: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    name: &'a str,
+    fingerprint: String,
+    time: String,
 }
 
 #[derive(Serialize)]
@@ -257,6 +270,10 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     for name in &worn {
         text += &format!("worn         {name:?} (too many signatures were cut short)\n");
     }
+    let deleted = said_deleted(&home, key)?;
+    for Deleted { name, time, .. } in &deleted {
+        text += &format!("deleted      {name:?} says so of its share, at {time}\n");
+    }
     text += &format!(
         "created      {}\nrefreshes    {}\nshare        {}\n",
         row.created,
@@ -265,7 +282,18 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     );
     let (index, epoch, generation) = (key.me, hex(&key.epoch), key.generation);
     let checked = vault.is_some();
-    Output::new(Details { row, index, epoch, generation, banned, worn, checked }, text)
+    Output::new(Details { row, index, epoch, generation, banned, worn, deleted, checked }, text)
+}
+
+/// The parties of `key` that say that they have deleted their share.
+fn said_deleted<'a>(home: &Home, key: &'a KeyRecord) -> Result<Vec<Deleted<'a>>, Failure> {
+    let claims = deleted::claims(home, &key.public_key)?;
+    let said = |claim: &deleted::Claim| {
+        let party = key.parties.iter().find(|party| party.fingerprint == claim.party)?;
+        let (fingerprint, time) = (claim.party.to_hex(), clock::rfc3339(claim.time));
+        Some(Deleted { name: &party.name, fingerprint, time })
+    };
+    Ok(claims.iter().filter_map(said).collect())
 }
 
 fn export(
@@ -294,19 +322,4 @@ fn chain_code(global: &Global, vault: Option<Vault>, key: &KeyRecord) -> Result<
         None => ask(unlock::open(global))?.1,
     };
     Ok(*records::share(&vault, key)?.chain_code())
-}
-
-fn delete(global: &Global, name: &str, yes: bool) -> Result<Output, Failure> {
-    let home = unlock::home(global)?;
-    keys::find(&home, name)?;
-    let what = format!("delete this device's share of key {name:?} for ever");
-    if !yes && !ask(global.prompter.confirm(&what, "--yes"))? {
-        return Err(Failure::new(Code::Denied, format!("key {name:?} was not deleted")));
-    }
-    match keys::delete(&home, name) {
-        // A share on a token is deleted there, which takes the PIN.
-        Err(Error::Elsewhere { .. }) => ask(unlock::open(global))?.1.delete(name)?,
-        deleted => deleted?,
-    }
-    Output::new(json!({ "deleted": name }), format!("the share of key {name:?} is gone"))
 }

@@ -18,7 +18,7 @@ use crate::run::judge::{Charge, Verdict};
 use crate::run::patience::Admission;
 use crate::run::reach::{Target, hear, reach, say};
 use crate::run::table::Table;
-use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock, epochs, lines};
+use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock, deletions, epochs, lines};
 use crate::talk::{Agreed, Held, Hex, Kind, Message, Proposal, Reason, Want, is_request_id};
 use crate::vault::keys::MAX_PENDING;
 
@@ -186,6 +186,7 @@ async fn invite(
     let answer_by = node.patience(ANSWER);
     proposal.seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
     let asked = proposal.clone();
+    deletions::tell(node, &mut link).await.map_err(|e| report::link(&name, &e))?;
     say(&mut link, &Message::Propose(Box::new(proposal)))
         .await
         .map_err(|e| report::link(&name, &e))?;
@@ -196,12 +197,15 @@ async fn invite(
     };
     match answer {
         Ok(Message::Accept { nonce, held }) if is_answer(&held, &asked.epochs) => {
+            deletions::refuted(node, &link.peer(), &asked);
             Ok(Guest { party, name: target.name, link, nonce, held })
         }
         Ok(Message::Apart { held }) => {
             Err(report::apart(&asked.key, &asked.epochs, &[(name.as_str(), held.as_slice())]))
         }
-        Ok(Message::Refuse { reason }) => Err(report::refused_proposal(&name, reason, &asked)),
+        Ok(Message::Refuse { reason }) => {
+            Err(deletions::refused(node, &link.peer(), &target.name, reason, &asked))
+        }
         Ok(_) => Err(report::nonsense(&name)),
         Err(LinkError::TimedOut) => Err(report::slow(&name, "approval")),
         Err(error) => Err(report::link(&name, &error)),

@@ -17,7 +17,7 @@ use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, OpenKey};
 use crate::run::reach::Target;
 use crate::run::table::Table;
-use crate::run::{Node, ROUND, clock, confirmations, records, view_of};
+use crate::run::{Node, ROUND, clock, confirmations, deletions, records, view_of};
 use crate::secret::Secret;
 use crate::talk::{Held, Hex, Kind, Proposal, Reason};
 use crate::vault::{Entry, KeyRecord, KeyState, Ledger, PartyRecord, Vault};
@@ -361,7 +361,7 @@ fn acceptable(
         };
     }
     let known = records::of_key(&node.home, proposal).ok().flatten();
-    known.map(Some).ok_or(Reason::UnknownKey)
+    known.map(Some).ok_or_else(|| deletions::reason(node, proposal, requester))
 }
 
 /// Every two parties of a key must be paired: this device checks its own pairs.

@@ -22,9 +22,9 @@ use crate::run::patience::Admission;
 use crate::run::reach::{HANDSHAKE, PORT, Way, hear, say};
 use crate::run::rooms::Streams;
 use crate::run::strangers::{Visitor, turned_away};
-use crate::run::{Node, clock, keygen, lines, pairing, rooms, sign};
+use crate::run::{Node, clock, deletions, keygen, lines, pairing, rooms, sign};
 use crate::talk::{self, Kind, Message, Proposal, Reason, Want};
-use crate::vault::{Entry, keys};
+use crate::vault::{Entry, deleted, keys};
 
 /// Where to listen.
 #[derive(Clone, Debug, Default)]
@@ -173,7 +173,8 @@ pub async fn serve(
 fn is_known(node: &Node, peer: &Fingerprint) -> bool {
     let paired = node.peers().is_ok_and(|peers| peers.known(peer).is_some());
     let records = keys::list(&node.home).unwrap_or_default();
-    paired || records.iter().any(|key| key.parties.iter().any(|p| p.fingerprint == *peer))
+    let told = deleted::shared_with(&node.home, peer).is_ok_and(|keys| !keys.is_empty());
+    paired || told || records.iter().any(|key| key.parties.iter().any(|p| p.fingerprint == *peer))
 }
 
 /// One visit over standard input and output.
@@ -267,14 +268,12 @@ async fn attend(
     node.lines.abandon(&peer);
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
     let mut line = lines::answer(node, node.name_of(&peer), link, way);
-    let Ok(Message::Propose(proposal)) = hear(&mut line, clock::now() + HANDSHAKE).await else {
-        return None;
-    };
+    let proposal = deletions::hear_proposal(node, &mut line, clock::now() + HANDSHAKE).await?;
     if let Admission::TurnedAway { first } = admit(node, &line.peer(), proposal.kind) {
         turn_away(node, line, proposal.kind, first).await;
         return None;
     }
-    Some(take_part(node, line, *proposal).await)
+    Some(take_part(node, line, proposal).await)
 }
 
 /// Whether the owner is asked now. What was agreed to before is finished without asking.

@@ -20,7 +20,7 @@ use crate::run::convene::{self, Ask, Convened, attend, convene, decline, part, w
 use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, NoOffer, OpenKey, is_rolled_back};
 use crate::run::reach::Target;
-use crate::run::{Names, Node, ROUND, clock, records, view_of};
+use crate::run::{Names, Node, ROUND, clock, deletions, records, view_of};
 use crate::talk::{Hex, Kind, Proposal, Reason};
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{Entry, Error, KeyLock, KeyRecord, signatures};
@@ -146,7 +146,8 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
     let requester = link.peer();
     let name = node.name_of(&requester);
     let Some(record) = records::of_key(&node.home, &proposal)? else {
-        let failure = decline(link, &name, Reason::UnknownKey).await;
+        let reason = deletions::reason(node, &proposal, &requester);
+        let failure = decline(link, &name, reason).await;
         log(node, "", &proposal, &requester, failure.code.name());
         return Err(failure);
     };

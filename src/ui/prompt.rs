@@ -43,10 +43,10 @@ pub enum Need {
     },
     /// To confirm something that cannot be undone; `flag` would have.
     Confirmation {
-        /// What happens: `delete key "vault"`.
+        /// What happens: `deleting key "vault"`.
         what: String,
-        /// The flag.
-        flag: &'static str,
+        /// The flag, with its value.
+        flag: String,
     },
 }
 
@@ -233,14 +233,15 @@ impl Prompter {
         Ok(())
     }
 
-    /// Asks for a yes to something that cannot be undone.
-    pub async fn confirm(&self, what: &str, flag: &'static str) -> Result<bool, Failure> {
-        self.demand(&Need::Confirmation { what: what.to_owned(), flag })?;
+    /// Shows `card` and asks for `word` to be typed, since what follows cannot be undone. Anything else
+    /// is no.
+    pub async fn retype(&self, need: Need, card: &[String], word: &str) -> Result<bool, Failure> {
+        self.demand(&need)?;
         let _pause = self.screen.pause();
         let terminal = self.open()?;
         terminal.forget_typed();
-        let line = self.ask(&terminal, &[], &format!("{what}? [y/N] ")).await?;
-        Ok(matches!(line.as_deref(), Some("y" | "yes")))
+        let line = self.ask(&terminal, card, &format!("type {word} to go on: ")).await?;
+        Ok(line.as_deref() == Some(word))
     }
 
     /// Asks for one of `candidates`, by number or by name, and returns its position.

@@ -17,6 +17,7 @@ mod terminal;
 mod authentic;
 mod survey;
 
+mod advice;
 mod bans;
 mod kills;
 mod memory;

@@ -146,7 +146,7 @@ fn a_key_that_is_pending_on_one_side_is_finished_from_either_side() {
 fn a_key_that_the_other_side_never_stored_says_what_to_do() {
     let (alice, bob, listener) = two_with_key();
     unconfirmed(&alice, None);
-    bob.run(["keys", "delete", "vault", "--yes"]).succeeds();
+    bob.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
     let share = fs::read(share_file(&alice)).unwrap();
     let address = listener.address();
     let resumed = alice.run(resume_at(&address));

@@ -32,6 +32,7 @@ fn reasons() -> Vec<Reason> {
         Reason::NotPaired,
         Reason::Expired,
         Reason::UnknownKey,
+        Reason::Deleted { time: 1_790_000_000 },
         Reason::Conflict,
         Reason::RolledBack,
         Reason::Banned,
@@ -208,6 +209,10 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
                     proposals.iter().map(move |p| report::refused_proposal(name, reason, p))
                 })
                 .collect(),
+        ),
+        (
+            "deleted_there",
+            proposals.iter().map(|p| report::deleted_there(name, "2026-01-01", p)).collect(),
         ),
         ("fault", faults.map(|fault| report::fault(&fault, party)).collect()),
         ("banned", one(report::banned(name, KEY))),

@@ -426,7 +426,7 @@ fn a_token_that_nothing_can_be_written_to_keeps_what_it_has() {
     assert_eq!(alice.location("first"), first);
 
     alice.misbehave(&[("STUB_FAIL", "C_DestroyObject=6")]);
-    let delete = ["keys", "delete", "first", "--yes"];
+    let delete = ["keys", "delete", "first", "--yes-delete", "first"];
     alice.run(delete).fails(8, "it may be read-only");
     assert_eq!(alice.location("first"), first);
     let digest = hex::encode(rand::random::<[u8; 32]>());
@@ -435,7 +435,7 @@ fn a_token_that_nothing_can_be_written_to_keeps_what_it_has() {
     alice.misbehave(&[]);
     alice.run(refresh).succeeds();
     alice.run(delete).succeeds();
-    alice.run(["keys", "delete", "second", "--yes"]).succeeds();
+    alice.run(["keys", "delete", "second", "--yes-delete", "second"]).succeeds();
     assert_eq!(alice.objects().len(), 2);
 }
 
@@ -502,7 +502,7 @@ fn a_module_that_crashes_with_a_share_in_hand_loses_none() {
     alice
         .run(["sign", &digest, "--key", "vault", "--peer", &address])
         .fails(10, "is it the right token?");
-    alice.run(["keys", "delete", "vault", "--yes"]).succeeds();
+    alice.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
 }
 
 #[test]

@@ -259,11 +259,11 @@ fn a_refresh_and_a_deletion_leave_no_old_share_on_the_token() {
     assert_eq!(alice.objects().len(), 3);
     sign(&alice, &listener, &[]);
 
-    let mut wrong = alice.script(["keys", "delete", "vault", "--yes"]);
+    let mut wrong = alice.script(["keys", "delete", "vault", "--yes-delete", "vault"]);
     wrong.env("COSIGN_TOKEN_PIN_FILE", alice.path("wrong-pin"));
     crate::device::Running::start(&mut wrong).ends().fails(8, "wrong PIN");
     assert_eq!(alice.location("vault"), second);
-    alice.run(["keys", "delete", "vault", "--yes"]).succeeds();
+    alice.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
     assert_eq!(alice.objects().len(), 2);
     alice.run(["keys", "show", "vault"]).fails(10, "vault");
 }

@@ -400,7 +400,7 @@ fn what_is_not_there_is_exit_10_and_named() {
     alice.run(["listen", "--policy", "rules.toml"]).fails(10, "rules.toml");
     alice.run(["verify", &digest, "sig.der", "--key", "vault"]).fails(10, "sig.der");
     // Bob's device has lost its share.
-    _bob.run(["keys", "delete", "vault", "--yes"]).succeeds();
+    _bob.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
     alice.run(["sign", &digest, "--peer", &listener.address()]).fails(10, "bob");
     let empty = Device::new("empty");
     empty.run(["sign", &digest]).fails(10, "cosign keygen");
@@ -413,7 +413,7 @@ fn what_needs_a_person_is_exit_11_without_one() {
     alice.run(["listen"]).fails(11, "--policy");
     Device::blank("new").run(["keys", "delete", "vault"]).fails(10, "vault");
     let (alice, _bob, _listener) = two_with_key();
-    alice.run(["keys", "delete", "vault"]).fails(11, "--yes");
+    alice.run(["keys", "delete", "vault"]).fails(11, "--yes-delete vault");
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn what_is_taken_is_exit_12_and_named() {
     alice.run(["init"]).fails(12, "home");
     let keygen = ["keygen", "--key", "vault", "--with", "bob"];
     alice.run(keygen).fails(12, "vault");
-    alice.run(["keys", "delete", "vault", "--yes"]).succeeds();
+    alice.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
     alice.run(keygen).fails(12, "bob");
     let port = listener.port.to_string();
     let listen = ["listen", "--policy", "policy.toml", "--bind", "127.0.0.1", "--port", &port];

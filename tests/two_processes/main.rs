@@ -11,6 +11,7 @@ mod insider;
 mod openssl;
 mod terminal;
 
+mod deletion;
 mod discovery;
 mod failures;
 mod hostile;

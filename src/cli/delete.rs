@@ -1,0 +1,190 @@
+//! `cosign keys delete`
+
+use serde_json::json;
+
+use super::unlock::{self, ask};
+use super::{Global, Output};
+use crate::device::hex;
+use crate::report::{Code, Failure};
+use crate::run::clock;
+use crate::ui::Need;
+use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, deleted, keys};
+
+/// `cosign keys delete`
+pub(super) fn run_delete(
+    global: &Global,
+    name: &str,
+    yes: Option<&str>,
+) -> Result<Output, Failure> {
+    let home = unlock::home(global)?;
+    let records = keys::find(&home, name)?;
+    let Some(key) = records.first() else {
+        return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
+    };
+    let remains = Remains::of(&home, key)?;
+    agreed(global, key, yes, &card(&home, &records, &remains))?;
+    let now = clock::unix_now();
+    deleted::remember(&home, &records, now)?;
+    match keys::delete(&home, name) {
+        // A share on a token is deleted there, which takes the PIN.
+        Err(Error::Elsewhere { .. }) => ask(unlock::open(global))?.1.delete(name)?,
+        deleted => deleted?,
+    }
+    if let Err(error) = Log::append(&home, &entry(&records, key, now)) {
+        global.screen.note(format!("the log was not written: {error}"));
+    }
+    let result = json!({
+        "deleted": name,
+        "public_key": hex(&key.public_key),
+        "can_sign": remains.can_sign(),
+    });
+    Output::new(result, format!("the share of key {name:?} is gone\n{}", remains.sentence()))
+}
+
+/// Fails unless the owner has given the key's name once more.
+fn agreed(
+    global: &Global,
+    key: &KeyRecord,
+    yes: Option<&str>,
+    card: &[String],
+) -> Result<(), Failure> {
+    let name = key.name.as_str();
+    if let Some(typed) = yes {
+        if typed == name {
+            return Ok(());
+        }
+        return Err(Failure::new(
+            Code::Usage,
+            format!("--yes-delete is not the name of the key, {name:?}"),
+        )
+        .hint("nothing was deleted; it takes the same name as the command"));
+    }
+    let need = Need::Confirmation {
+        what: format!("deleting key {name:?}"),
+        flag: format!("--yes-delete {name}, after reading `cosign keys delete --help`"),
+    };
+    if ask(global.prompter.retype(need, card, name))? {
+        Ok(())
+    } else {
+        Err(Failure::new(Code::Denied, format!("key {name:?} was not deleted")))
+    }
+}
+
+/// What the owner sees before the name is typed.
+fn card(home: &Home, records: &[KeyRecord], remains: &Remains) -> Vec<String> {
+    let mut card = vec!["this deletes this device's share for ever:".to_owned()];
+    let mut row = |what: &str, says: String| card.push(format!("  {what:<12} {says}"));
+    if let Some(key) = records.first() {
+        row("key", key.name.clone());
+        row("public key", hex(&key.public_key));
+    }
+    for record in records {
+        let (epoch, _) = record.epoch.split_at(8);
+        let says = format!("generation {}, epoch {}", record.generation, hex(epoch));
+        match record.state {
+            KeyState::Active => row("in use", says),
+            KeyState::Pending => row("pending", says),
+        }
+    }
+    if let [KeyRecord { state: KeyState::Pending, .. }, ..] = records {
+        row("note", "other devices may have it in use: see `cosign keys list` on each".to_owned());
+    }
+    let name = records.first().map_or("", |key| key.name.as_str());
+    row("signatures", signatures(home, name));
+    row("afterwards", remains.sentence());
+    card
+}
+
+/// What the log says about signatures with the key `name` and the keys below it.
+fn signatures(home: &Home, name: &str) -> String {
+    let Ok(entries) = Log::entries(home) else { return "the log cannot be read".to_owned() };
+    let of_key = |key: &str| {
+        key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let signed: Vec<i64> = entries
+        .iter()
+        .filter(|e| e.ceremony == "sign" && e.outcome == "signed" && of_key(&e.key))
+        .map(|e| e.time)
+        .collect();
+    match (signed.len(), signed.last()) {
+        (count, Some(last)) => format!("{count} in the log, the last at {}", clock::rfc3339(*last)),
+        _ => "none in the log of this device".to_owned(),
+    }
+}
+
+/// What the key can do without this device's share.
+struct Remains {
+    threshold: usize,
+    others: usize,
+    /// How many of the others say that theirs is deleted too.
+    deleted: usize,
+}
+
+impl Remains {
+    fn of(home: &Home, key: &KeyRecord) -> Result<Self, Failure> {
+        Ok(Self {
+            threshold: usize::from(key.threshold),
+            others: key.parties.len().saturating_sub(1),
+            deleted: deleted::claims(home, &key.public_key)?.len(),
+        })
+    }
+
+    fn can_sign(&self) -> bool {
+        self.others >= self.threshold
+    }
+
+    fn sentence(&self) -> String {
+        let Self { threshold, others, deleted } = self;
+        let of = format!("{threshold} of {}", others.saturating_add(1));
+        if !self.can_sign() {
+            return format!("{of}: nobody can ever sign with this key again");
+        }
+        let mut says = match others.saturating_sub(*threshold) {
+            0 => format!(
+                "{of}: the {others} others sign only all together; if one is lost, nobody can"
+            ),
+            spare => {
+                format!("{of}: any {threshold} of the {others} others sign; {spare} may be lost")
+            }
+        };
+        if others.saturating_sub(*deleted) < *threshold {
+            says += &format!(
+                "; but {deleted} of them say that their share is deleted: then nobody can"
+            );
+        }
+        says
+    }
+}
+
+fn entry(records: &[KeyRecord], key: &KeyRecord, now: i64) -> Entry {
+    let others = key.parties.iter().filter(|party| party.index != key.me);
+    let others: Vec<String> = others.map(|party| party.fingerprint.to_hex()).collect();
+    let epochs: Vec<String> = records.iter().map(|record| hex(&record.epoch)).collect();
+    let extra = [("public_key", json!(hex(&key.public_key))), ("epochs", json!(epochs))];
+    Entry {
+        time: now,
+        ceremony: "delete".to_owned(),
+        key: key.name.clone(),
+        peer: others.join(","),
+        outcome: "deleted".to_owned(),
+        extra: extra.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        ..Entry::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_key_is_counted() {
+        let says = |threshold, others, deleted| Remains { threshold, others, deleted }.sentence();
+        assert_eq!(says(2, 1, 0), "2 of 2: nobody can ever sign with this key again");
+        assert!(says(2, 2, 0).contains("the 2 others sign only all together"));
+        assert!(says(2, 3, 0).contains("any 2 of the 3 others sign; 1 may be lost"));
+        assert!(
+            says(2, 2, 1).contains("1 of them say that their share is deleted: then nobody can")
+        );
+        assert!(!says(2, 3, 1).contains("deleted"));
+    }
+}

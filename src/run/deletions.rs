@@ -1,0 +1,95 @@
+//! Shares that were deleted: the other parties are told at the next contact, whoever calls, and what
+//! they tell is kept as their word.
+
+use std::time::Instant;
+
+use crate::device::{Fingerprint, Label};
+use crate::net::LinkError;
+use crate::net::line::Line;
+use crate::progress::Event;
+use crate::report::{self, Failure};
+use crate::run::reach::{hear, say};
+use crate::run::{Node, clock};
+use crate::talk::{Hex, Message, Proposal, Reason};
+use crate::vault::{Entry, deleted, keys};
+
+/// How many deletions a caller may tell of before it says what it came for.
+const AT_MOST: usize = 16;
+
+/// Tells the device at the other end which of the keys with it have no share here any more.
+///
+/// # Errors
+/// The link is down.
+pub async fn tell(node: &Node, link: &mut Line) -> Result<(), LinkError> {
+    // What cannot be read is not told, and keeps nobody from a ceremony.
+    let deleted = deleted::shared_with(&node.home, &link.peer()).unwrap_or_default();
+    for stone in deleted.into_iter().rev().take(AT_MOST) {
+        say(link, &Message::Deleted { public_key: Hex(stone.public_key), time: stone.time })
+            .await?;
+    }
+    Ok(())
+}
+
+/// What the caller asks for; before that it may tell of keys whose shares are deleted there.
+pub async fn hear_proposal(node: &Node, link: &mut Line, within: Instant) -> Option<Proposal> {
+    for _ in 0..=AT_MOST {
+        match hear(link, within).await {
+            Ok(Message::Propose(proposal)) => return Some(*proposal),
+            Ok(Message::Deleted { public_key, time }) => {
+                heard(node, &link.peer(), &public_key.0, time);
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Takes the word of `peer` that it has deleted its share of a key.
+pub fn heard(node: &Node, peer: &Fingerprint, public_key: &[u8; 33], time: i64) {
+    let Ok(records) = keys::list(&node.home) else { return };
+    let Some(key) = records.into_iter().find(|key| key.public_key == *public_key) else { return };
+    match deleted::claim(&node.home, &key, peer, time) {
+        Ok(false) => {}
+        Ok(true) => {
+            node.log(Entry {
+                time: clock::unix_now(),
+                ceremony: "delete".to_owned(),
+                key: key.name.clone(),
+                peer: peer.to_hex(),
+                outcome: "told".to_owned(),
+                ..Entry::default()
+            });
+            let (name, when) = (node.name_of(peer), clock::rfc3339(time));
+            node.tell(Event::Note { message: report::deletion(name.as_str(), &key.name, &when) });
+        }
+        Err(error) => node.tell(Event::Note { message: error.to_string() }),
+    }
+}
+
+/// What `requester` is told where there is no share here that `proposal` could be about.
+pub fn reason(node: &Node, proposal: &Proposal, requester: &Fingerprint) -> Reason {
+    let stones = deleted::shared_with(&node.home, requester).unwrap_or_default();
+    let stone = stones.into_iter().find(|stone| stone.public_key == proposal.public_key.0);
+    stone.map_or(Reason::UnknownKey, |stone| Reason::Deleted { time: stone.time })
+}
+
+/// The failure where `peer`, called `name`, answers `proposal` with a no.
+pub fn refused(
+    node: &Node,
+    peer: &Fingerprint,
+    name: &Label,
+    reason: Reason,
+    proposal: &Proposal,
+) -> Failure {
+    let Reason::Deleted { time } = reason else {
+        return report::refused_proposal(name.as_str(), reason, proposal);
+    };
+    heard(node, peer, &proposal.public_key.0, time);
+    report::deleted_there(name.as_str(), &clock::rfc3339(time), proposal)
+}
+
+/// Notes that `peer` takes part with a share that it may have called deleted.
+pub fn refuted(node: &Node, peer: &Fingerprint, proposal: &Proposal) {
+    // It is a note for people.
+    let _ = deleted::refute(&node.home, &proposal.public_key.0, peer);
+}

@@ -1,0 +1,212 @@
+//! Shares that were given up: by this device, which remembers it to tell the other parties, and by
+//! others, as far as they said so. What another device says is kept as its word and decides nothing.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::document::{self, digits, fingerprint};
+use super::error::Error;
+use super::file::{Durability, Writer};
+use super::{Home, KeyRecord, keys};
+use crate::device::Fingerprint;
+
+/// A key whose share this device has deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// What the key was called here.
+    pub name: String,
+    /// The public key, SEC1 compressed.
+    #[serde(with = "digits")]
+    pub public_key: [u8; 33],
+    /// The epochs of which there were shares, in hexadecimal.
+    pub epochs: Vec<String>,
+    /// Who else had a share.
+    others: Vec<Party>,
+    /// When it was deleted, in seconds since 1970.
+    pub time: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Party(#[serde(with = "fingerprint")] Fingerprint);
+
+/// The word of another party that it has deleted its share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The key, SEC1 compressed.
+    #[serde(with = "digits")]
+    pub public_key: [u8; 33],
+    /// Who says so.
+    #[serde(with = "fingerprint")]
+    pub party: Fingerprint,
+    /// When it deleted the share, as it says.
+    pub time: i64,
+}
+
+/// `deleted.json`.
+#[derive(Default, Serialize, Deserialize)]
+struct File {
+    here: Vec<Tombstone>,
+    elsewhere: Vec<Claim>,
+}
+
+/// Remembers, durably, that the shares in `records`, all of one key, are given up. Until they are gone
+/// it is not told to anybody.
+///
+/// # Errors
+///
+/// [`Error::Io`]; [`Error::Corrupt`] if what is remembered cannot be read.
+pub fn remember(home: &Home, records: &[KeyRecord], time: i64) -> Result<(), Error> {
+    let Some(key) = records.first() else { return Ok(()) };
+    let others = key.parties.iter().filter(|party| party.index != key.me);
+    let stone = Tombstone {
+        name: key.name.clone(),
+        public_key: key.public_key,
+        epochs: records.iter().map(|record| crate::device::hex(&record.epoch)).collect(),
+        others: others.map(|party| Party(party.fingerprint)).collect(),
+        time,
+    };
+    change(home, |file| {
+        file.here.retain(|old| old.public_key != stone.public_key);
+        file.here.push(stone);
+    })
+}
+
+/// The keys that `peer` is a party of, and whose shares here are deleted.
+///
+/// # Errors
+///
+/// [`Error::Corrupt`], and as for [`keys::list`].
+pub fn shared_with(home: &Home, peer: &Fingerprint) -> Result<Vec<Tombstone>, Error> {
+    let file = read(home)?;
+    if file.here.is_empty() {
+        return Ok(Vec::new());
+    }
+    // A deletion that did not come to its end is none.
+    let kept = keys::list(home)?;
+    let gone = |stone: &Tombstone| !kept.iter().any(|key| key.public_key == stone.public_key);
+    let shared = |stone: &Tombstone| stone.others.iter().any(|Party(other)| other == peer);
+    Ok(file.here.into_iter().filter(|stone| shared(stone) && gone(stone)).collect())
+}
+
+/// Keeps the word of `party` that it has deleted its share of `key`; false if it said so before, or if
+/// it is no party of that key.
+///
+/// # Errors
+///
+/// [`Error::Io`], [`Error::Corrupt`].
+pub fn claim(home: &Home, key: &KeyRecord, party: &Fingerprint, time: i64) -> Result<bool, Error> {
+    let takes_part =
+        key.parties.iter().any(|other| other.fingerprint == *party && other.index != key.me);
+    let said = |old: &Claim| old.public_key == key.public_key && old.party == *party;
+    if !takes_part || read(home)?.elsewhere.iter().any(said) {
+        return Ok(false);
+    }
+    change(home, |file| {
+        file.elsewhere.push(Claim { public_key: key.public_key, party: *party, time });
+    })?;
+    Ok(true)
+}
+
+/// Forgets what `party` said of `key`: it has just taken part with a share.
+///
+/// # Errors
+///
+/// [`Error::Io`], [`Error::Corrupt`].
+pub fn refute(home: &Home, public_key: &[u8; 33], party: &Fingerprint) -> Result<(), Error> {
+    let said = |old: &Claim| old.public_key == *public_key && old.party == *party;
+    if !read(home)?.elsewhere.iter().any(said) {
+        return Ok(());
+    }
+    change(home, |file| file.elsewhere.retain(|old| !said(old)))
+}
+
+/// Who says of this key that it has deleted its share.
+///
+/// # Errors
+///
+/// [`Error::Corrupt`].
+pub fn claims(home: &Home, public_key: &[u8; 33]) -> Result<Vec<Claim>, Error> {
+    let claims = read(home)?.elsewhere.into_iter();
+    Ok(claims.filter(|claim| claim.public_key == *public_key).collect())
+}
+
+fn change(home: &Home, how: impl FnOnce(&mut File)) -> Result<(), Error> {
+    let writer = Writer::lock(home)?;
+    let mut file = read(home)?;
+    how(&mut file);
+    let path = path(home);
+    writer.replace(&path, &document::to_bytes(&path, file)?, Durability::Synced)
+}
+
+fn read(home: &Home) -> Result<File, Error> {
+    document::read(&path(home)).map(Option::unwrap_or_default)
+}
+
+fn path(home: &Home) -> PathBuf {
+    home.data.join("deleted.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::{KeyState, PartyRecord, fixture};
+
+    fn party(index: u8) -> PartyRecord {
+        let fingerprint = Fingerprint::new([index; 32]);
+        PartyRecord { index, name: format!("party {index}"), fingerprint }
+    }
+
+    fn record() -> KeyRecord {
+        KeyRecord {
+            name: "vault".into(),
+            public_key: [2; 33],
+            threshold: 2,
+            me: 1,
+            parties: vec![party(1), party(2)],
+            epoch: [7; 32],
+            generation: 1,
+            created: 1_790_000_000,
+            state: KeyState::Active,
+        }
+    }
+
+    #[test]
+    fn a_deleted_share_is_told_to_its_parties_alone() {
+        let home = fixture::home();
+        remember(&home, &[record()], 5).unwrap();
+        remember(&home, &[record()], 6).unwrap();
+        let [me, bob, stranger] = [1, 2, 3].map(|n| Fingerprint::new([n; 32]));
+        let told = shared_with(&home, &bob).unwrap();
+        assert_eq!(told.iter().map(|stone| stone.time).collect::<Vec<_>>(), [6]);
+        for other in [me, stranger] {
+            assert_eq!(shared_with(&home, &other).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn a_deletion_that_was_cut_off_is_told_to_nobody() {
+        let (home, vault, _) = fixture::vault();
+        let share = crate::secret::Secret::new(vec![1; 100]);
+        vault.store_pending(&record(), &share, b"").unwrap();
+        remember(&home, &[record()], 5).unwrap();
+        assert_eq!(shared_with(&home, &Fingerprint::new([2; 32])).unwrap(), []);
+        keys::delete(&home, "vault").unwrap();
+        assert_eq!(shared_with(&home, &Fingerprint::new([2; 32])).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_party_is_believed_about_itself_alone_until_it_takes_part_again() {
+        let home = fixture::home();
+        let [me, bob, stranger] = [1, 2, 3].map(|n| Fingerprint::new([n; 32]));
+        assert!(claim(&home, &record(), &bob, 5).unwrap());
+        assert!(!claim(&home, &record(), &bob, 6).unwrap(), "told twice");
+        assert!(!claim(&home, &record(), &stranger, 5).unwrap());
+        assert!(!claim(&home, &record(), &me, 5).unwrap());
+        let said = claims(&home, &[2; 33]).unwrap();
+        assert_eq!(said.iter().map(|claim| claim.party).collect::<Vec<_>>(), [bob]);
+        assert_eq!(claims(&home, &[3; 33]).unwrap(), []);
+        refute(&home, &[2; 33], &bob).unwrap();
+        assert_eq!(claims(&home, &[2; 33]).unwrap(), []);
+    }
+}

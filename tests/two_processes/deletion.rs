@@ -1,0 +1,118 @@
+//! A share that its owner deletes: only by the key's name, on the record, and the others are told.
+
+use serde_json::Value;
+
+use crate::device::{Device, text, two_with_key};
+use crate::insider::{block_on, enter, only_key, opened, proposal, soon, until_closed};
+use crate::signing::fresh_digest;
+use cosign::run::reach::{hear, say};
+use cosign::talk::{Hex, Message};
+
+const DELETE: [&str; 3] = ["keys", "delete", "vault"];
+
+/// Who says that it has deleted its share, as `keys show` on `device` has it.
+fn said_deleted(device: &Device) -> Vec<String> {
+    let shown = device.run(["keys", "show", "vault"]).succeeds();
+    shown["deleted"].as_array().unwrap().iter().map(|said| text(&said["name"])).collect()
+}
+
+/// What the log of `device` says about deletions: the outcome, and the key.
+fn logged(device: &Device) -> Vec<(String, String)> {
+    let log = device.run(["log"]).succeeds();
+    let entries: &Vec<Value> = log["entries"].as_array().unwrap();
+    let deletions = entries.iter().filter(|entry| entry["ceremony"] == "delete");
+    deletions.map(|entry| (text(&entry["outcome"]), text(&entry["key"]))).collect()
+}
+
+fn deletes(device: &Device) {
+    let deleted = device.run(DELETE.iter().chain(&["--yes-delete", "vault"])).succeeds();
+    assert_eq!(deleted["can_sign"], false);
+    assert_eq!(logged(device), [("deleted".to_owned(), "vault".to_owned())]);
+    device.run(["log", "--verify"]).succeeds();
+}
+
+#[test]
+fn the_owner_sees_what_is_lost_and_types_the_name_of_the_key() {
+    let (alice, bob, listener) = two_with_key();
+    alice.run(["sign", &fresh_digest(), "--peer", &listener.address()]).succeeds();
+    let mut terminal = bob.terminal(DELETE);
+    terminal.shows("in use       generation 1, epoch ");
+    terminal.shows("1 in the log, the last at ");
+    terminal.shows("2 of 2: nobody can ever sign with this key again");
+    terminal.shows("type vault to go on: ").types("valut\n");
+    assert_eq!(terminal.ends().0, Some(3));
+    bob.run(DELETE.iter().chain(&["--yes-delete", "valut"])).fails(2, "--yes-delete");
+    bob.run(DELETE).fails(11, "--yes-delete vault");
+    assert_eq!(logged(&bob), []);
+    alice.run(["sign", &fresh_digest(), "--peer", &listener.address()]).succeeds();
+
+    let mut terminal = bob.terminal(DELETE);
+    terminal.shows("type vault to go on: ").types("vault\n");
+    assert_eq!(terminal.ends().0, Some(0));
+    assert_eq!(bob.run(["keys", "list"]).succeeds()["keys"], serde_json::json!([]));
+}
+
+#[test]
+fn whoever_calls_is_told_that_the_share_was_deleted_and_when() {
+    let (alice, bob, listener) = two_with_key();
+    deletes(&bob);
+    let to = ["--peer", &listener.address()];
+    let sign = alice.run(["sign", &fresh_digest()].iter().chain(&to));
+    let sign = sign.fails(10, "bob says that it deleted its share of \"vault\" at 20");
+    sign.fails(10, "this device keeps its share");
+    let again = alice.run(["keygen", "--resume", "--key", "vault"].iter().chain(&to));
+    again.fails(10, "bob says that it deleted its share");
+    assert_eq!(said_deleted(&alice), ["bob"]);
+    assert_eq!(logged(&alice), [("told".to_owned(), "vault".to_owned())]);
+    alice.run(["log", "--verify"]).succeeds();
+}
+
+#[test]
+fn a_device_that_deleted_its_share_tells_the_next_party_it_calls() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    deletes(&bob);
+    let listener = alice.serve(&[&bob]);
+    let keygen = ["keygen", "--key", "other", "--with", "alice", "--peer", &listener.address()];
+    bob.run(keygen).succeeds();
+    assert_eq!(said_deleted(&alice), ["bob"]);
+    // It has nothing more to tell.
+    bob.run(["sign", &fresh_digest(), "--key", "other", "--peer", &listener.address()]).succeeds();
+    assert_eq!(logged(&alice), [("told".to_owned(), "vault".to_owned())]);
+}
+
+#[test]
+fn what_a_device_says_of_its_share_decides_nothing() {
+    let (alice, bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    block_on(async {
+        for count in [1, 16, 17, 40] {
+            let mut link = enter(&insider.tls, &listener.address()).await;
+            for (time, public_key) in [5, i64::MAX, i64::MIN, 0]
+                .into_iter()
+                .cycle()
+                .zip([record.public_key, [2; 33], [0; 33]].into_iter().cycle())
+                .take(count)
+            {
+                let told = Message::Deleted { public_key: Hex(public_key), time };
+                // Who tells too much is hung up on.
+                let _ = say(&mut link, &told).await;
+            }
+            let mut absurd = proposal(&insider, &record);
+            absurd.threshold = 9;
+            let _ = say(&mut link, &Message::Propose(Box::new(absurd))).await;
+            assert!(!matches!(hear(&mut link, soon()).await, Ok(Message::Accept { .. })));
+            until_closed(link).await;
+        }
+    });
+    drop(insider);
+    assert_eq!(said_deleted(&bob), ["alice"]);
+    assert_eq!(logged(&bob), [("told".to_owned(), "vault".to_owned())]);
+    alice.run(["sign", &fresh_digest(), "--peer", &listener.address()]).succeeds();
+    // Whoever takes part again has a share.
+    drop(listener);
+    let listener = alice.serve(&[&bob]);
+    bob.run(["sign", &fresh_digest(), "--peer", &listener.address()]).succeeds();
+    assert_eq!(said_deleted(&bob), [""; 0]);
+}
