@@ -127,6 +127,7 @@ impl Reason {
             Self::NotPaired => "not_paired",
             Self::Expired => "expired",
             Self::UnknownKey => "unknown_key",
+            Self::Deleted { .. } => "deleted",
             Self::Conflict => "conflict",
             Self::RolledBack => "rolled_back",
             Self::Banned => "banned",
