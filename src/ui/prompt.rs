@@ -233,6 +233,16 @@ impl Prompter {
         Ok(())
     }
 
+    /// Asks for a yes to something that cannot be undone.
+    pub async fn confirm(&self, what: &str, flag: &str) -> Result<bool, Failure> {
+        self.demand(&Need::Confirmation { what: what.to_owned(), flag: flag.to_owned() })?;
+        let _pause = self.screen.pause();
+        let terminal = self.open()?;
+        terminal.forget_typed();
+        let line = self.ask(&terminal, &[], &format!("{what}? [y/N] ")).await?;
+        Ok(matches!(line.as_deref(), Some("y" | "yes")))
+    }
+
     /// Shows `card` and asks for `word` to be typed, since what follows cannot be undone. Anything else
     /// is no.
     pub async fn retype(&self, need: Need, card: &[String], word: &str) -> Result<bool, Failure> {
