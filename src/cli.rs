@@ -15,7 +15,6 @@ pub mod unlock;
 mod bench;
 mod ceremony;
 mod complete;
-mod config;
 mod delete;
 mod demo;
 mod discover;
