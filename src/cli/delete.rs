@@ -8,7 +8,7 @@ use crate::device::hex;
 use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::ui::Need;
-use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, deleted, keys};
+use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, Vault, deleted, keys};
 
 /// `cosign keys delete`
 pub(super) fn run_delete(
@@ -16,7 +16,7 @@ pub(super) fn run_delete(
     name: &str,
     yes: Option<&str>,
 ) -> Result<Output, Failure> {
-    let home = unlock::home(global)?;
+    let (home, vault) = opened(global)?;
     let records = keys::find(&home, name)?;
     let Some(key) = records.first() else {
         return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
@@ -25,10 +25,9 @@ pub(super) fn run_delete(
     agreed(global, key, yes, &card(&home, &records, &remains))?;
     let now = clock::unix_now();
     deleted::remember(&home, &records, now)?;
-    match keys::delete(&home, name) {
-        // A share on a token is deleted there, which takes the PIN.
-        Err(Error::Elsewhere { .. }) => ask(unlock::open(global))?.1.delete(name)?,
-        deleted => deleted?,
+    match &vault {
+        Some(vault) => vault.delete(name)?,
+        None => keys::delete(&home, name)?,
     }
     if let Err(error) = Log::append(&home, &entry(&records, key, now)) {
         global.screen.note(format!("the log was not written: {error}"));
@@ -39,6 +38,17 @@ pub(super) fn run_delete(
         "can_sign": remains.can_sign(),
     });
     Output::new(result, format!("the share of key {name:?} is gone\n{}", remains.sentence()))
+}
+
+/// The home, and its vault where there is one: what is noted is authenticated, and what is shown was
+/// checked.
+fn opened(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
+    let home = unlock::home(global)?;
+    if !Vault::exists(&home) {
+        return Ok((home, None));
+    }
+    let (home, vault) = ask(unlock::open(global))?;
+    Ok((home, Some(vault)))
 }
 
 /// Fails unless the owner has given the key's name once more.

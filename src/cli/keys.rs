@@ -14,9 +14,7 @@ use crate::report::{self, Code, Failure};
 use crate::run::{clock, confirmations, records};
 use crate::vault::keys::Location;
 use crate::vault::ledger::UNRESOLVED;
-use crate::vault::{
-    Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, Vault, deleted, keys,
-};
+use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, Vault, deleted, keys};
 
 /// Runs one of `cosign keys`.
 pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, Failure> {

@@ -136,11 +136,11 @@ fn change(home: &Home, how: impl FnOnce(&mut File)) -> Result<(), Error> {
     let mut file = read(home)?;
     how(&mut file);
     let path = path(home);
-    writer.replace(&path, &document::to_bytes(&path, file)?, Durability::Synced)
+    writer.replace(&path, &document::to_bytes(home, &path, file)?, Durability::Synced)
 }
 
 fn read(home: &Home) -> Result<File, Error> {
-    document::read(&path(home)).map(Option::unwrap_or_default)
+    document::read(home, &path(home)).map(Option::unwrap_or_default)
 }
 
 fn path(home: &Home) -> PathBuf {
