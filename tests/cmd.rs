@@ -500,10 +500,14 @@ mod keys {
 
     #[test]
     fn deleting_takes_the_name_of_the_key_once_more() {
+        const ID: [&str; 2] = ["--identity", "identity.txt"];
         let sandbox = with_keys(&["vault"]);
-        sandbox.run(["keys", "delete", "vault"]).exits(11).complains("vault", "--yes-delete vault");
+        sandbox
+            .run(["keys", "delete", "vault", ID[0], ID[1]])
+            .exits(11)
+            .complains("vault", "--yes-delete vault");
         for typed in ["", "y", "yes", "valut", "Vault"] {
-            let mut terminal = sandbox.terminal(["keys", "delete", "vault"]);
+            let mut terminal = sandbox.terminal(["keys", "delete", "vault", ID[0], ID[1]]);
             terminal.shows(KEY).shows("generation 1").shows("type vault to go on: ");
             terminal.types(&format!("{typed}\n"));
             assert_eq!(terminal.ends().0, Some(3), "{typed:?}");
@@ -512,7 +516,7 @@ mod keys {
         sandbox.run(wrong).exits(2).complains("--yes-delete", "nothing was deleted");
         sandbox.run(["keys", "delete", "vault", "--yes"]).exits(2);
         sandbox.run(["keys", "show", "vault"]).exits(0);
-        sandbox.run(["keys", "delete", "vault", "--yes-delete", "vault"]).exits(0);
+        sandbox.run(["keys", "delete", "vault", "--yes-delete", "vault", ID[0], ID[1]]).exits(0);
         let ended = sandbox.run(["keys", "show", "vault", "--json"]).exits(10);
         assert_eq!(ended.error_code(), "not_found");
     }
@@ -760,7 +764,9 @@ mod terminal_text {
     #[test]
     fn names_edited_into_files_are_shown_clean() {
         let sandbox = Sandbox::with_device();
-        sandbox.run(["peers", "add", "bob", "--fingerprint", &"2".repeat(64)]).exits(0);
+        let fingerprint = "2".repeat(64);
+        let add = ["peers", "add", "bob", "--fingerprint", &fingerprint];
+        sandbox.run([&add[..], &["--identity", "identity.txt"]].concat()).exits(0);
         for (file, from) in [("home/data/device.json", "alice"), ("home/config/peers.json", "bob")]
         {
             let text = std::fs::read_to_string(sandbox.path(file)).unwrap();
@@ -917,7 +923,7 @@ mod files {
         for args in [
             &["policy", "check", "pipe"][..],
             &["listen", "--policy", "pipe"],
-            &["verify", "--key", "x", "pipe", &digest],
+            &["verify", "--public-key", "pipe", &digest, "00"],
             &["sign", "--file", "pipe", "--identity", "identity.txt"],
             &["keygen", "--identity", "pipe"],
             &["--home", "new", "init", "--passphrase-file", "pipe"],
@@ -946,7 +952,8 @@ mod files {
         lock.lock().unwrap();
         let fingerprint = "2".repeat(64);
         let add = ["peers", "add", "bob", "--fingerprint", &fingerprint, "--timeout", "200ms"];
-        sandbox.run(add).exits(4).complains("another process writes in this home", "--timeout");
+        let add = [&add[..], &["--identity", "identity.txt"]].concat();
+        sandbox.run(&add).exits(4).complains("another process writes in this home", "--timeout");
         drop(lock);
         sandbox.run(add).exits(0);
         let (reader, _writer) = std::io::pipe().unwrap();

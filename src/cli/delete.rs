@@ -16,13 +16,20 @@ pub(super) fn run_delete(
     name: &str,
     yes: Option<&str>,
 ) -> Result<Output, Failure> {
+    if yes.is_some_and(|typed| typed != name) {
+        let message = format!("--yes-delete is not the name of the key, {name:?}");
+        return Err(Failure::new(Code::Usage, message)
+            .hint("nothing was deleted; it takes the same name as the command"));
+    }
     let (home, vault) = opened(global)?;
     let records = keys::find(&home, name)?;
     let Some(key) = records.first() else {
         return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
     };
     let remains = Remains::of(&home, key)?;
-    agreed(global, key, yes, &card(&home, &records, &remains))?;
+    if yes.is_none() {
+        agreed(global, name, &card(&home, &records, &remains))?;
+    }
     let now = clock::unix_now();
     deleted::remember(&home, &records, now)?;
     match &vault {
@@ -51,24 +58,8 @@ fn opened(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
     Ok((home, Some(vault)))
 }
 
-/// Fails unless the owner has given the key's name once more.
-fn agreed(
-    global: &Global,
-    key: &KeyRecord,
-    yes: Option<&str>,
-    card: &[String],
-) -> Result<(), Failure> {
-    let name = key.name.as_str();
-    if let Some(typed) = yes {
-        if typed == name {
-            return Ok(());
-        }
-        return Err(Failure::new(
-            Code::Usage,
-            format!("--yes-delete is not the name of the key, {name:?}"),
-        )
-        .hint("nothing was deleted; it takes the same name as the command"));
-    }
+/// Fails unless the owner types the key's name once more.
+fn agreed(global: &Global, name: &str, card: &[String]) -> Result<(), Failure> {
     let need = Need::Confirmation {
         what: format!("deleting key {name:?}"),
         flag: format!("--yes-delete {name}, after reading `cosign keys delete --help`"),

@@ -138,14 +138,11 @@ fn exits(name: &str) -> Vec<Code> {
         "listen" | "pair" | "keygen" | "sign" | "keys-refresh" => [&ceremony[..], &vault].concat(),
         "demo" => [&ceremony[..], &[Internal, Interrupted]].concat(),
         "init" | "id" | "discover" | "keys-export" => [&[Usage][..], &vault].concat(),
-        "keys-delete" => {
-            vec![Usage, Denied, NotFound, Interaction, Conflict, Internal, Interrupted]
-        }
         "doctor" => vec![Usage, Internal, Interrupted],
         "verify" => [&[Invalid, NotFound][..], &look].concat(),
         "log" => [&[Invalid][..], &look].concat(),
         "token" | "token-list" => vec![Usage, Locked, NotFound, Internal],
-        "vault" | "vault-move" => [&[Usage, Denied][..], &vault].concat(),
+        "vault" | "vault-move" | "keys-delete" => [&[Usage, Denied][..], &vault].concat(),
         "peers" | "peers-add" | "peers-rename" | "peers-forget" => [&[Usage][..], &vault].concat(),
         "peers-list" | "keys-list" => look.to_vec(),
         "keys-show" => [&[NotFound][..], &look].concat(),

@@ -668,6 +668,8 @@ mod tests {
         let file = dir.join("identity");
         let identity = age::x25519::Identity::generate();
         std::fs::write(&file, identity.to_string().expose_secret()).unwrap();
+        let owners = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, owners).unwrap();
         let home = Home::at(dir.join(crate::device::hex(device_key)));
         let device = DeviceInfo {
             name: "alice".into(),

@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_deletion_that_was_cut_off_is_told_to_nobody() {
-        let (home, vault, _) = fixture::vault();
+        let (_dir, vault, _) = fixture::vault();
+        let home = vault.home().clone();
         let share = crate::secret::Secret::new(vec![1; 100]);
         vault.store_pending(&record(), &share, b"").unwrap();
         remember(&home, &[record()], 5).unwrap();
