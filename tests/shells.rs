@@ -17,6 +17,9 @@ use program::{Sandbox, Terminal};
 /// A peer whose name is an attack on whoever completes it.
 const EVIL: &str = "ev'l \"; $(touch pwned) `touch pwned` *";
 
+/// What opens its vault.
+const ID: &str = "--identity identity.txt";
+
 /// A device that knows `bob` and [`EVIL`] and has the key `vault-7`.
 fn device() -> Sandbox {
     let sandbox = Sandbox::with_device();
@@ -121,14 +124,14 @@ fn completes(shell: &Shell) {
         assert!(shown("verified").contains("vault-7"), "{:?}", shown("verified"));
     }
 
-    shell.run(&mut terminal, "cosign peers rename bo\t robert", "third");
+    shell.run(&mut terminal, &format!("cosign peers rename bo\t robert {ID}"), "third");
     let take = if elvish { "\t\r" } else { "\t" };
-    shell.run(&mut terminal, &format!("cosign peers forget ev{take}"), "fourth");
+    shell.run(&mut terminal, &format!("cosign peers forget ev{take} {ID}"), "fourth");
     // Elvish completes nothing after a backslash or an open quote.
     if !elvish {
         shell.run(&mut terminal, "cosign keys show 'va\t >quoted", "fifth");
         assert!(shown("quoted").contains("vault-7"), "{:?}", shown("quoted"));
-        shell.run(&mut terminal, "cosign peers rename \\~a\t ann", "sixth");
+        shell.run(&mut terminal, &format!("cosign peers rename \\~a\t ann {ID}"), "sixth");
     }
     let peers = sandbox.run(["peers", "list"]).exits(0).stdout();
     assert!(elvish || peers.contains("\nann "), "{peers}");

@@ -62,11 +62,14 @@ pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
 /// What was given does not open the vault.
 pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
     let home = home(global)?;
-    let opened = match Vault::exists(&home) {
-        true => {
-            given_unlock(global, &home)?.map(|unlock| Vault::open(&home, &unlock)).transpose()?
-        }
+    let given = match Vault::exists(&home) {
+        true => given_unlock(global, &home)?,
         false => None,
+    };
+    let opened = match given.map(|unlock| Vault::open(&home, &unlock)).transpose() {
+        // What was given opens another vault: this one is looked at as it lies.
+        Err(Error::WrongSecret) => None,
+        opened => opened?,
     };
     match opened {
         Some(vault) => {

@@ -62,7 +62,7 @@ enum Round {
 }
 
 /// Every party confirmed that its share is stored. The share itself came out before, as a
-/// [`Persist::PendingShare`](crate::protocol::machine::Persist::PendingShare).
+/// [`Persist::PendingShare`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Confirmed {
     /// The epoch of the share that may now be used.

@@ -136,7 +136,7 @@ fn a_requester_killed_in_twenty_checks_retires_the_pair() {
         asking.ends();
     }
     for _ in 0..2 {
-        alice.run(sign).fails(7, "cut short").fails(7, "cosign keys refresh");
+        alice.run(sign).fails(13, "cut short").fails(13, "cosign keys refresh");
     }
     assert_eq!(banned(&alice), ["unresolved"]);
 }

@@ -262,6 +262,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("too_many_pending", one(report::too_many_pending(KEY))),
         ("wrong_confirmation", one(report::wrong_confirmation(name, KEY))),
         ("no_caller", one(report::no_caller())),
+        ("no_record", errors(name).iter().map(report::no_record).collect()),
         ("nobody_to_pair", one(report::nobody_to_pair())),
         ("oneself", one(report::oneself())),
         ("codes_differ", one(report::codes_differ())),

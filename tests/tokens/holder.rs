@@ -189,9 +189,24 @@ impl Holder {
 
 /// Makes a device on a token and another one known to each other.
 pub(crate) fn introduce(holder: &Holder, other: &Device) {
+    introduce_with(holder, &[], other, None);
+}
+
+/// The same, where `unlock` opens the vault of the one and the passphrase in a file that of the other.
+pub(crate) fn introduce_with(
+    holder: &Holder,
+    unlock: &[&str],
+    other: &Device,
+    passphrase: Option<&Path>,
+) {
     let (ours, theirs) = (holder.fingerprint(), other.fingerprint());
-    holder.run(["peers", "add", &other.name, "--fingerprint", &theirs]).succeeds();
-    other.run(["peers", "add", &holder.name, "--fingerprint", &ours]).succeeds();
+    let add = ["peers", "add", &other.name, "--fingerprint", &theirs];
+    holder.run(add.iter().chain(unlock)).succeeds();
+    let mut add = other.script(["peers", "add", &holder.name, "--fingerprint", &ours]);
+    if let Some(file) = passphrase {
+        add.env_remove("COSIGN_IDENTITY").env("COSIGN_PASSPHRASE_FILE", file);
+    }
+    Running::start(&mut add).ends().succeeds();
 }
 
 /// Listens, and allows whatever the device of this name asks for.

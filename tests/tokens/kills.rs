@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 
 use crate::device::{Device, Listener, Running};
-use crate::holder::{Holder, TOKEN, introduce, serve};
+use crate::holder::{Holder, TOKEN, introduce_with, serve};
 
 const THERE: [&str; 6] = ["vault", "move", "--to-token", TOKEN, "--identity", "key.txt"];
 const BACK: [&str; 6] = ["vault", "move", "--to-identity", "key.txt", "--identity", "key.txt"];
@@ -16,7 +16,7 @@ const BACK: [&str; 6] = ["vault", "move", "--to-identity", "key.txt", "--identit
 fn key_with_bob(alice: &Holder) -> (Device, Listener) {
     alice.run(["init", "--name", "alice", "--identity", "key.txt"]).succeeds();
     let bob = Device::new("bob");
-    introduce(alice, &bob);
+    introduce_with(alice, &["--identity", "key.txt"], &bob, None);
     let listener = serve(&bob, &alice.name);
     let address = listener.address();
     let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::device::{Device, Listener, arg, holds, text};
-use crate::holder::{Holder, PIN, TOKEN, introduce, only, serve};
+use crate::holder::{Holder, PIN, TOKEN, introduce_with, only, serve};
 use crate::openssl;
 
 fn fresh_digest() -> String {
@@ -17,7 +17,7 @@ fn with_key(alice: &Holder) -> (Device, Listener) {
     let mut init = bob.script(["init", "--name", "bob"]);
     init.env_remove("COSIGN_IDENTITY").env("COSIGN_PASSPHRASE_FILE", &passphrase);
     crate::device::Running::start(&mut init).ends().succeeds();
-    introduce(alice, &bob);
+    introduce_with(alice, &[], &bob, Some(Path::new(&passphrase)));
     bob.policy("[[rule]]\npeer = \"alice\"\naction = \"allow\"\n");
     let mut listen =
         bob.script(["listen", "--bind", "127.0.0.1", "--port", "0", "--policy", "policy.toml"]);
@@ -142,7 +142,7 @@ fn moving_there_and_back_keeps_the_key() {
     let alice = Holder::with_passphrase("alice");
     let old = ["--passphrase-file", "passphrase"];
     let bob = Device::new("bob");
-    introduce(&alice, &bob);
+    introduce_with(&alice, &old, &bob, None);
     let listener = serve(&bob, "alice");
     let address = listener.address();
     let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];
