@@ -1,5 +1,7 @@
 //! What works: keys and signatures, moving, and what is on the token meanwhile.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::device::{Device, Listener, arg, holds, text};

@@ -174,7 +174,7 @@ fn nobody_in_reach_is_exit_4_and_named() {
 #[test]
 fn a_person_who_does_not_answer_in_time_is_exit_4() {
     let (alice, bob, mut at_bob, to) = two_with_person(&[]);
-    let sign = ["sign", &fresh_digest(), "--peer", &to, "--timeout", "2s"];
+    let sign = ["sign", &fresh_digest(), "--peer", &to, "--timeout", "8s"];
     let running = alice.start(sign);
     at_bob.shows(APPROVE);
     running.ends().fails(4, "bob");

@@ -8,10 +8,10 @@ use cosign::protocol::pair::{EXPORTER, Requester, Responder, Side};
 use cosign::run::reach::{hear, say};
 use cosign::secret::Secret;
 use cosign::talk::{Hex, Message, Want};
-use cosign::vault::{Home, attempts};
+use cosign::vault::{PeerRecord, Peers, attempts};
 
 use crate::device::{Device, introduce, text};
-use crate::insider::{block_on, soon};
+use crate::insider::{block_on, opened, soon};
 use crate::terminal::Terminal;
 
 /// Bob's device listens in a terminal and takes what comes.
@@ -212,9 +212,9 @@ fn three_failures_lock_their_source_until_the_owner_resets_it() {
 #[test]
 fn after_five_failures_the_owner_is_asked_before_the_next() {
     let (alice, bob) = strangers();
-    let home = Home::at(alice.home());
+    let node = opened(&alice);
     for source in 0..5 {
-        attempts::charge(&home, &format!("192.0.2.{source}")).unwrap();
+        attempts::charge(&node.home, &format!("192.0.2.{source}")).unwrap();
     }
     let doctor = alice.run(["doctor"]);
     let said = String::from_utf8(doctor.stdout).unwrap();
@@ -302,13 +302,12 @@ fn a_pairing_that_is_over_makes_no_key_on_either_side() {
 
 /// Lets every pairing of `device` have ended in 1970.
 fn expire(device: &Device) {
-    let named = |(path, _): &(std::path::PathBuf, Vec<u8>)| path.ends_with("peers.json");
-    let (path, content) = device.files().into_iter().find(named).unwrap();
-    let mut document: Value = serde_json::from_slice(&content).unwrap();
-    for peer in document["peers"].as_array_mut().unwrap() {
-        peer["expires"] = 1.into();
+    let node = opened(device);
+    let peers: Vec<PeerRecord> = node.peers().unwrap().iter().cloned().collect();
+    for peer in peers {
+        Peers::forget(&node.home, &peer.name).unwrap();
+        Peers::add(&node.home, &PeerRecord { expires: Some(1), ..peer }).unwrap();
     }
-    std::fs::write(path, document.to_string()).unwrap();
 }
 
 /// What somebody between Alice and Bob sees: the code of either side.
