@@ -1,14 +1,12 @@
 //! Two people, two screens, six digits.
 
-use serde_json::Value;
-
 use cosign::net::tls::{self, Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Link, tcp};
 use cosign::protocol::pair::{EXPORTER, Requester, Responder, Side};
 use cosign::run::reach::{hear, say};
 use cosign::secret::Secret;
 use cosign::talk::{Hex, Message, Want};
-use cosign::vault::{PeerRecord, Peers, attempts};
+use cosign::vault::{Home, PeerRecord, Peers, attempts};
 
 use crate::device::{Device, introduce, text};
 use crate::insider::{block_on, opened, soon};
