@@ -222,14 +222,14 @@ fn after_five_failures_the_owner_is_asked_before_the_next() {
     let mut at_alice = alice.terminal(["pair", "--peer", &address]);
     at_alice.shows("5 pairings in a row have failed").shows("[y/N] ").types("n\n");
     assert_eq!(at_alice.ends().0, Some(5));
-    assert_eq!(attempts::charged(&home).unwrap().charged, 5);
+    assert_eq!(attempts::charged(&node.home).unwrap().charged, 5);
     let mut at_alice = alice.terminal(["pair", "--peer", &address]);
     at_alice.shows("5 pairings in a row have failed").shows("[y/N] ").types("y\n");
     for screen in [&mut at_alice, &mut at_bob] {
         screen.shows(QUESTION).types("y\n");
     }
     assert_eq!(at_alice.ends().0, Some(0));
-    assert_eq!(attempts::charged(&home).unwrap().charged, 0);
+    assert_eq!(attempts::charged(&node.home).unwrap().charged, 0);
 }
 
 #[test]
