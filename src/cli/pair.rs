@@ -114,7 +114,7 @@ fn after_failures(global: &Global) -> Result<(), Failure> {
     if !block_on(global.prompter.confirm(&what, "--reset-attempts"))? {
         return Err(failure);
     }
-    Ok(attempts::reset(&home)?)
+    Ok(attempts::reset(&unlock::to_change(global)?)?)
 }
 
 fn invitation(text: &str) -> Result<Invite, Failure> {

@@ -138,7 +138,8 @@ fn a_requester_killed_in_twenty_checks_retires_the_pair() {
     for _ in 0..2 {
         alice.run(sign).fails(13, "cut short").fails(13, "cosign keys refresh");
     }
-    assert_eq!(banned(&alice), ["unresolved"]);
+    assert!(banned(&alice).is_empty(), "nobody failed a check");
+    assert_eq!(alice.run(["keys", "show", "vault"]).succeeds()["worn"][0], "bob");
 }
 
 #[test]
