@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cosign::vault::{Home, KeyRecord, keys};
 use serde_json::Value;
 
 use crate::device::{Device, Ended, two, two_with_key};
 use crate::insider::opened;
+use crate::memory::{copied, restored};
 use crate::survey::{DIGEST, key, signs};
 
 /// The commands that the last hint of a run names, as a shell would take them.
@@ -61,18 +61,6 @@ fn nothing_was_given_up(device: &Device, before: &[(PathBuf, Vec<u8>)]) {
     for share in before {
         assert!(after.contains(share), "{} is gone", share.0.display());
     }
-}
-
-fn copied(device: &Device) -> PathBuf {
-    let copy = device.path("copy");
-    let copying = Command::new("cp").arg("-a").arg(device.home()).arg(&copy).status();
-    assert!(copying.unwrap().success());
-    copy
-}
-
-fn restored(device: &Device, copy: &Path) {
-    fs::remove_dir_all(device.home()).unwrap();
-    fs::rename(copy, device.home()).unwrap();
 }
 
 /// Puts the copy back, with the newest share of now pending beside what was there then: as if the

@@ -12,7 +12,7 @@ use crate::insider::opened;
 use crate::survey::{DIGEST, count, killed_at, signs, unresolved, whole};
 
 /// A copy of the device's home beside it.
-fn copied(device: &Device) -> PathBuf {
+pub(crate) fn copied(device: &Device) -> PathBuf {
     let copy = device.path("copy");
     let copying = Command::new("cp").arg("-a").arg(device.home()).arg(&copy).status();
     assert!(copying.unwrap().success());
@@ -20,7 +20,7 @@ fn copied(device: &Device) -> PathBuf {
 }
 
 /// Puts the copy back in place of the home.
-fn restored(device: &Device, copy: &Path) {
+pub(crate) fn restored(device: &Device, copy: &Path) {
     std::fs::remove_dir_all(device.home()).unwrap();
     std::fs::rename(copy, device.home()).unwrap();
 }
