@@ -356,3 +356,125 @@ pub fn ceremony_id(view: &RequestView, proposal: &Proposal, agreed: &Agreed) -> 
 
 /// Names by party index, for messages.
 pub type Names = BTreeMap<u8, Label>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::hex;
+    use crate::progress::Source;
+    use crate::talk::{Hex, Kind};
+
+    fn party(digit: u8) -> PartyView {
+        let fingerprint = Fingerprint::new([digit; 32]);
+        PartyView { name: Label::new("anything"), fingerprint: fingerprint.to_hex() }
+    }
+
+    fn of(digits: &[u8]) -> Vec<PartyView> {
+        digits.iter().map(|digit| party(*digit)).collect()
+    }
+
+    /// What 2 of 3 are asked, as docs/wire.md §4 has it, and what they agree on.
+    fn asked(kind: Kind, signers: &[u8]) -> (RequestView, Proposal, Agreed) {
+        let parties = [0x11, 0x22, 0x33];
+        let proposal = Proposal {
+            kind,
+            request_id: "r-1".into(),
+            key: "vault".into(),
+            parties: parties.map(|digit| Hex([digit; 32])).to_vec(),
+            signers: signers.to_vec(),
+            threshold: 2,
+            public_key: Hex([0; 33]),
+            epochs: Vec::new(),
+            digest: Hex([0; 32]),
+            source: Source::Digest,
+            purpose: Label::default(),
+            recipient: 0,
+            path: Vec::new(),
+            nonce: Hex([0; 32]),
+            seconds: 60,
+        };
+        let public_key = std::iter::once(2).chain([0xab; 32]).collect::<Vec<u8>>();
+        let view = RequestView {
+            ceremony: kind.name().into(),
+            request_id: proposal.request_id.clone(),
+            key: "anything".into(),
+            public_key: if kind == Kind::Keygen { String::new() } else { hex(&public_key) },
+            threshold: 2,
+            parties: 3,
+            signers: signers.iter().map(|i| party(parties[usize::from(*i) - 1])).collect(),
+            digest: String::new(),
+            source: Source::Digest,
+            purpose: Label::default(),
+            requester: party(0x22),
+            receivers: Vec::new(),
+            seconds: 60,
+            changed: Vec::new(),
+        };
+        let nonces = signers.iter().map(|i| Hex([0xa0 + i; 32])).collect();
+        let agreed = Agreed { nonces, held: vec![Vec::new(); signers.len()], epoch: Hex([0; 32]) };
+        (view, proposal, agreed)
+    }
+
+    #[test]
+    fn facts_and_ceremony_ids_have_the_bytes_of_the_specification() {
+        let epochs = |list: &[u8]| list.iter().map(|e| Hex([*e; 32])).collect::<Vec<_>>();
+        let (mut view, mut proposal, mut agreed) = asked(Kind::Sign, &[1, 3]);
+        view.request_id = "release-7".into();
+        view.digest = "5d".repeat(32);
+        view.source =
+            Source::File {
+                name: Label::new("résumé.pdf"), size: 70_000, hash: "keccak256".into()
+            };
+        view.purpose = Label::new("pay the printer");
+        view.requester = party(0x33);
+        view.receivers = of(&[0x11]);
+        proposal.recipient = 1;
+        proposal.path = vec![0, 7];
+        agreed.epoch = Hex([7; 32]);
+        agreed.held = vec![epochs(&[7, 6]), epochs(&[8, 7])];
+        let file = (view, proposal, agreed);
+
+        let (mut view, proposal, mut agreed) = asked(Kind::Sign, &[1, 3]);
+        view.request_id = "release-7".into();
+        view.digest = "5d".repeat(32);
+        view.requester = party(0x11);
+        view.receivers = of(&[0x11, 0x33]);
+        agreed.epoch = Hex([7; 32]);
+        agreed.held = vec![epochs(&[7]), epochs(&[7])];
+        let digest = (view, proposal, agreed);
+
+        let keygen = asked(Kind::Keygen, &[1, 2, 3]);
+        let mut refresh = asked(Kind::Refresh, &[1, 2, 3]);
+        refresh.2.epoch = Hex([7; 32]);
+        refresh.2.held = vec![epochs(&[7]); 3];
+        let mut resume = asked(Kind::Resume, &[2, 3]);
+        resume.2.held = vec![epochs(&[7, 6]), epochs(&[7])];
+
+        for ((view, proposal, agreed), word, id) in [
+            (file, "399db907", "f6b679a09b7f812a2a485b677aa6993ce146755be73df332e75701966fe4f12d"),
+            (
+                digest,
+                "30dc871d",
+                "ece5b3c744841d609ee9a87623ae314cf1bd442f157dd3acecd1799a30ffa6eb",
+            ),
+            (
+                keygen,
+                "282745d1",
+                "c40c159916465cf6be5af322186016408307263477f591fdd465a4c35bf59e5d",
+            ),
+            (
+                refresh,
+                "d0b32f6b",
+                "658c837ee6ca5a24208787551f9c7e142cdc1335b1e2fdd8a53e24f2d7be3b16",
+            ),
+            (
+                resume,
+                "aa6895dd",
+                "8b37b6f56a04f80857f2bc22cf1ab0e26904a52b0515235c18147dfeaad97ae0",
+            ),
+        ] {
+            assert_eq!(view.hash(), word, "{}", view.ceremony);
+            assert_eq!(hex(&ceremony_id(&view, &proposal, &agreed)), id, "{}", view.ceremony);
+        }
+    }
+}
