@@ -5,6 +5,7 @@
 //! to every other participant), *drive* the machine, *finish*. What must be durable before a byte
 //! leaves is made durable in [`drive`], nowhere else.
 
+mod begin;
 pub mod clock;
 pub mod confirmations;
 pub mod convene;

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::crypto::tags;
 use crate::device::{Fingerprint, Label, hex};
 use crate::net::line::Line;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView, Source};
 use crate::protocol::key::KeyShare;
-use crate::protocol::keygen::{self, Keygen, KeygenSetup};
+use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::report::{self, Code, Failure, Wanted};
 use crate::run::convene::{Ask, Convened, attend, convene, decline, index_of, part, well_formed};
@@ -17,10 +16,9 @@ use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, OpenKey};
 use crate::run::reach::Target;
 use crate::run::table::Table;
-use crate::run::{Node, ROUND, clock, confirmations, deletions, records, view_of};
-use crate::secret::Secret;
+use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, records, view_of};
 use crate::talk::{Held, Hex, Kind, Proposal, Reason};
-use crate::vault::{Entry, KeyRecord, KeyState, Ledger, PartyRecord, Vault};
+use crate::vault::{Entry, KeyRecord, KeyState, Ledger, PartyRecord};
 
 /// A key that every party holds a share of.
 #[derive(Clone, Debug)]
@@ -395,7 +393,7 @@ async fn make(
         me,
         identities: proposal.parties.iter().map(|p| p.0.to_vec()).collect(),
     };
-    let machine = keygen::keygen(setup, &clock::random()?, hedge(&node.vault)?.expose(), ROUND)
+    let machine = begin::keygen(&node.vault, setup)?
         .map_err(|fault| report::fault(&fault, |party| format!("party {party}")))?;
     let parties: Vec<PartyRecord> = (1_u8..)
         .zip(&proposal.parties)
@@ -409,19 +407,12 @@ async fn make(
     run(node, "keygen", machine, name, 1, parties, convened.table).await
 }
 
-/// What keeps a new share secret should the system's randomness be known: a secret that only the
-/// opened vault has.
-fn hedge(vault: &Vault) -> Result<Secret<[u8; 32]>, Failure> {
-    let key = vault.device_key()?;
-    Ok(Secret::new(tags::DEVICE_HEDGE.hash(&[key.expose()])))
-}
-
 async fn renew(
     node: &Arc<Node>,
     key: &OpenKey,
     mut convened: Convened,
 ) -> Result<KeyRecord, Failure> {
-    let machine = keygen::refresh(&key.share, convened.id, &clock::random()?, ROUND)
+    let machine = begin::refresh(&key.share, convened.id)?
         .map_err(|fault| report::fault(&fault, |party| format!("party {party}")))?;
     let generation = key.record.generation.saturating_add(1);
     let parties = key.record.parties.clone();
@@ -654,40 +645,4 @@ fn log(node: &Node, proposal: &Proposal, requester: &Fingerprint, outcome: &str)
         outcome: outcome.to_owned(),
         ..Entry::default()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::vault::{DeviceInfo, Home, Seal, Unlock};
-
-    /// A vault with this device key, sealed to an identity file because that is quick.
-    fn vault(dir: &std::path::Path, device_key: &[u8]) -> Vault {
-        use age::secrecy::ExposeSecret;
-
-        let file = dir.join("identity");
-        let identity = age::x25519::Identity::generate();
-        std::fs::write(&file, identity.to_string().expose_secret()).unwrap();
-        let owners = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&file, owners).unwrap();
-        let home = Home::at(dir.join(crate::device::hex(device_key)));
-        let device = DeviceInfo {
-            name: "alice".into(),
-            fingerprint: Fingerprint::new([1; 32]),
-            certificate: vec![0x30],
-            created: 1_790_000_000,
-        };
-        let key = Secret::new(device_key.to_vec());
-        Vault::create(&home, &device, &key, &Seal::Identity(file.clone()), &[]).unwrap();
-        Vault::open(&home, &Unlock::Identity(file)).unwrap()
-    }
-
-    #[test]
-    fn the_hedge_of_a_new_share_follows_from_the_device_key_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let hedge = |key: &[u8]| *hedge(&vault(dir.path(), key)).unwrap().expose();
-        let one = hedge(b"one");
-        assert_ne!(one, hedge(b"another"));
-        assert_eq!(one, tags::DEVICE_HEDGE.hash(&[b"one"]));
-    }
 }

@@ -14,13 +14,13 @@ use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView, Source};
 use crate::protocol::fault::Check;
 use crate::protocol::machine::Persist;
-use crate::protocol::sign::{self, SignSetup, Signed};
+use crate::protocol::sign::{SignSetup, Signed};
 use crate::report::{self, Failure};
 use crate::run::convene::{self, Ask, Convened, attend, convene, decline, part, well_formed};
 use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, NoOffer, OpenKey, is_rolled_back};
 use crate::run::reach::Target;
-use crate::run::{Names, Node, ROUND, clock, deletions, records, view_of};
+use crate::run::{Names, Node, ROUND, begin, clock, deletions, records, view_of};
 use crate::talk::{Hex, Kind, Proposal, Reason};
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{Entry, Error, KeyLock, KeyRecord, signatures};
@@ -271,8 +271,8 @@ async fn perform(
         tweak: child.tweak,
         recipient: PartyId::new(proposal.recipient),
     };
-    let mut machine = sign::sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
-        .map_err(|fault| report::fault(&fault, name))?;
+    let mut machine =
+        begin::sign(&key.share, setup)?.map_err(|fault| report::fault(&fault, name))?;
     let peers: Vec<u8> =
         proposal.signers.iter().copied().filter(|party| *party != key.record.me).collect();
     // Before the first message leaves: this session can never be run again, and a crash from here
