@@ -3,12 +3,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cosign::device::hex;
-use cosign::run::convene::convene;
-use cosign::run::view_of;
+use cosign::party::PartyId;
+use cosign::protocol::keygen::{KeygenSetup, keygen};
+use cosign::protocol::machine::Output;
+use cosign::protocol::wire::Kind as Step;
+use cosign::run::convene::{Convened, convene};
+use cosign::run::table::Incoming;
+use cosign::run::{Node, ROUND, clock, view_of};
 use cosign::talk::{Hex, Kind, Proposal};
 use cosign::vault::Home;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::authentic::State;
@@ -107,6 +114,66 @@ fn ready(devices: [&Device; 2]) {
         let Key { confirmed, refresh_pending, .. } = key(device, "vault").unwrap();
         assert!(confirmed && !refresh_pending, "on {}", device.name);
     }
+}
+
+/// Bob makes the key `second` with the device at `address` up to its KG4B, and says no KG4B himself.
+async fn makes_without_confirming(bob: &Arc<Node>, address: &str) {
+    let record = only_key(bob);
+    let proposal = Proposal {
+        kind: Kind::Keygen,
+        key: "second".into(),
+        public_key: Hex([0; 33]),
+        epochs: Vec::new(),
+        digest: Hex([0; 32]),
+        recipient: 0,
+        ..proposal(bob, &record)
+    };
+    let view = view_of(bob, &proposal, &bob.info.fingerprint, "", "second");
+    let convened = convene(bob, &proposal, &view, vec![other(&record, address)]).await.unwrap();
+    let Convened { mut table, id, .. } = convened;
+    let setup = KeygenSetup {
+        instance: id,
+        threshold: proposal.threshold,
+        me: PartyId::new(record.me).unwrap(),
+        identities: proposal.parties.iter().map(|party| party.0.to_vec()).collect(),
+    };
+    let mut machine = keygen(setup, &clock::random().unwrap(), &[], ROUND).unwrap();
+    machine.start(clock::now());
+    loop {
+        while let Some(output) = machine.poll() {
+            if let Output::Send { to, bytes } = output
+                && bytes[1] != Step::Kg4b.tag()
+            {
+                table.send(to.get(), bytes).await.unwrap();
+            }
+        }
+        let (party, Incoming::Protocol(bytes)) = table.recv().await else { panic!() };
+        if bytes[1] == Step::Kg4b.tag() {
+            return;
+        }
+        machine.handle(clock::now(), PartyId::new(party).unwrap(), &bytes);
+    }
+}
+
+/// K-34
+#[test]
+fn a_share_that_was_stored_before_a_kill_is_pending_after_it_and_signs_with_nobody() {
+    let (alice, bob, at_bob) = two_with_key();
+    let at_alice = alice.serve(&[&bob]);
+    block_on(async {
+        makes_without_confirming(&opened(&bob), &at_alice.address()).await;
+        at_alice.signal(Signal::KILL);
+    });
+    at_alice.ends();
+    whole(&alice);
+    assert!(!key(&alice, "second").unwrap().confirmed);
+    let resume = "keygen --key second --resume";
+    alice.run(["sign", DIGEST, "--key", "second", "--peer", &at_bob.address()]).fails(12, resume);
+    // Bob has it nowhere, so that nothing finishes it.
+    let to = at_bob.address();
+    alice.run(["keygen", "--resume", "--key", "second", "--peer", &to]).fails(10, "bob");
+    alice.run(["sign", DIGEST, "--key", "second", "--peer", &to]).fails(12, resume);
+    signs(&alice, &to, "vault");
 }
 
 #[test]
