@@ -3,20 +3,20 @@
 //! A PKCS#11 module is a library of whoever made the token, and libraries crash, hang and scribble.
 //! So none is ever loaded into a process that holds a share: this program starts itself once more,
 //! with the module ([`host`]), and talks to that process over its standard input and output
-//! (`frame`), with a deadline for every answer (`client`). The other process sees the PIN, what
+//! ([`frame`]), with a deadline for every answer (`client`). The other process sees the PIN, what
 //! the token computes, and sealed files; it never sees a share or the vault's identity.
 //!
 //! One process and one logged-in session serve as long as the vault is open. The session is
 //! read-only; one that writes is opened for each write and closed after it. All of them end when
 //! this side closes the pipe, however it ends.
 
+pub mod frame;
 pub mod host;
 pub mod uri;
 
 mod client;
 mod confine;
 mod error;
-mod frame;
 mod modules;
 
 use std::path::{Path, PathBuf};

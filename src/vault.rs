@@ -25,6 +25,7 @@ pub mod log;
 pub mod peers;
 pub mod signatures;
 pub mod strangers;
+pub mod tag;
 pub mod uses;
 
 mod adopt;
@@ -39,7 +40,6 @@ mod locked;
 mod misfits;
 mod reseal;
 mod seal;
-mod tag;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

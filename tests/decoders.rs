@@ -64,6 +64,17 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases(12))]
+
+    #[test]
+    fn a_changed_message_of_a_new_key_is_refused_or_taken_in_order(
+        kind: u8, changes in changes(),
+    ) {
+        decoders::dealing(&[&[kind], &changes[..]].concat());
+    }
+}
+
 #[cfg(feature = "cli")]
 proptest! {
     #![proptest_config(cases(256))]
@@ -85,15 +96,112 @@ proptest! {
     }
 
     #[test]
-    fn a_policy_is_read_or_refused(raw in bytes(200), changes in changes()) {
-        decoders::policy(&raw);
-        decoders::policy(&changes);
-    }
-
-    #[test]
     fn a_token_uri_reads_back(raw in bytes(200), text: String, changes in changes()) {
         decoders::uri(&raw);
         decoders::uri(format!("pkcs11:{text}").as_bytes());
         decoders::uri(&changes);
+    }
+}
+
+#[cfg(feature = "cli")]
+proptest! {
+    #![proptest_config(cases(12))]
+
+    #[test]
+    fn files_of_a_device_are_named_or_harmless(kind: u8, raw in bytes(200), changes in changes()) {
+        for bytes in [&raw, &changes] {
+            decoders::home(&[&[kind], &bytes[..]].concat());
+            decoders::found(&[&[kind], &bytes[..]].concat());
+            decoders::config(bytes);
+            decoders::policy(bytes);
+        }
+    }
+
+    #[test]
+    fn files_that_are_given_are_read_or_refused(raw in bytes(200), changes in changes()) {
+        for bytes in [&raw, &changes] {
+            decoders::given(bytes);
+            decoders::key_file(bytes);
+            decoders::picture(bytes);
+        }
+    }
+
+    #[test]
+    fn what_neighbours_and_clusters_say_is_understood_or_not(
+        raw in bytes(200), changes in changes(),
+    ) {
+        for bytes in [&raw, &changes] {
+            decoders::announcement(bytes);
+            decoders::cluster(bytes);
+            decoders::certificate(bytes);
+        }
+    }
+
+    #[test]
+    fn what_tokens_say_is_understood_or_not(kind: u8, raw in bytes(200), changes in changes()) {
+        for bytes in [&raw, &changes] {
+            decoders::token_frame(&[&[kind], &bytes[..]].concat());
+            decoders::stanza(bytes);
+        }
+    }
+}
+
+type Decoder = fn(&[u8]);
+
+/// What the fuzz targets begin with, and what they once found.
+#[test]
+fn every_kept_input_is_borne() {
+    let all: &[(&str, Decoder)] = &[
+        ("values", decoders::values),
+        ("der", decoders::der),
+        ("share", decoders::share),
+        ("confirmation", decoders::confirmation),
+        ("message", decoders::message),
+        ("dealing", decoders::dealing),
+        ("operations", decoders::operations),
+        #[cfg(feature = "cli")]
+        ("frame", decoders::frame),
+        #[cfg(feature = "cli")]
+        ("control", decoders::control),
+        #[cfg(feature = "cli")]
+        ("relay", decoders::relay),
+        #[cfg(feature = "cli")]
+        ("certificate", decoders::certificate),
+        #[cfg(feature = "cli")]
+        ("announcement", decoders::announcement),
+        #[cfg(feature = "cli")]
+        ("cluster", decoders::cluster),
+        #[cfg(feature = "cli")]
+        ("home", decoders::home),
+        #[cfg(feature = "cli")]
+        ("found", decoders::found),
+        #[cfg(feature = "cli")]
+        ("config", decoders::config),
+        #[cfg(feature = "cli")]
+        ("policy", decoders::policy),
+        #[cfg(feature = "cli")]
+        ("given", decoders::given),
+        #[cfg(feature = "cli")]
+        ("key_file", decoders::key_file),
+        #[cfg(feature = "cli")]
+        ("picture", decoders::picture),
+        #[cfg(feature = "cli")]
+        ("token_frame", decoders::token_frame),
+        #[cfg(feature = "cli")]
+        ("stanza", decoders::stanza),
+        #[cfg(feature = "cli")]
+        ("uri", decoders::uri),
+    ];
+    let fuzz = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz");
+    for (name, decode) in all.iter().copied() {
+        let seeds = std::fs::read_dir(format!("{fuzz}/seeds/{name}")).unwrap();
+        let seeds: Vec<_> = seeds.map(|seed| seed.unwrap().path()).collect();
+        assert!(seeds.len() >= 3, "{name}");
+        seeds.iter().for_each(|seed| decode(&std::fs::read(seed).unwrap()));
+    }
+    #[cfg(feature = "cli")]
+    {
+        let targets = std::fs::read_dir(format!("{fuzz}/fuzz_targets")).unwrap();
+        assert_eq!(targets.count(), all.len(), "a target without kept inputs, or the reverse");
     }
 }

@@ -307,7 +307,7 @@ fn by<T: Send + 'static>(
 }
 
 /// The first line without its end, whole or not at all. It never leaves memory that is wiped.
-fn first_line(mut file: impl Read) -> io::Result<Secret<String>> {
+pub fn first_line(mut file: impl Read) -> io::Result<Secret<String>> {
     let mut bytes = Secret::new(Vec::with_capacity(MAX_PASSPHRASE));
     // `read_to_end` would probe with a buffer of its own and grow this one.
     let mut byte = [0];

@@ -239,7 +239,7 @@ fn daemon(interface: Option<&str>) -> Result<ServiceDaemon, LinkError> {
 }
 
 /// What an announcement says, if it has our form.
-fn read(service: &ResolvedService) -> Option<Seen> {
+pub fn read(service: &ResolvedService) -> Option<Seen> {
     let text = |key| service.get_property_val_str(key);
     let id = text("id").filter(|id| is_device_id(id))?.to_owned();
     if text("v") != Some(VERSION) || service.port == 0 {

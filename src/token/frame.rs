@@ -13,48 +13,88 @@ use crate::secret::Secret;
 
 /// What the module's process is asked.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Request {
+pub enum Request {
     /// To load the module. Apart from the rest, so that a file that takes the process down with it
     /// is told from a module that crashes.
     Load,
     /// The tokens in all slots.
     Tokens,
     /// To open a session and log in. Content: the PIN; none where the reader asks for it.
-    Open { slot: u64 },
+    Open {
+        /// The slot that the token is in.
+        slot: u64,
+    },
     /// To make a key.
-    MakeKey { id: Vec<u8>, label: String },
+    MakeKey {
+        /// Its `CKA_ID`.
+        id: Vec<u8>,
+        /// Its label.
+        label: String,
+    },
     /// The one key with this id and label, as far as they are given.
-    FindKey { id: Option<Vec<u8>>, label: Option<String> },
+    FindKey {
+        /// Its `CKA_ID`.
+        id: Option<Vec<u8>>,
+        /// Its label.
+        label: Option<String>,
+    },
     /// To destroy both halves of a key.
-    DestroyKey { id: Vec<u8> },
+    DestroyKey {
+        /// Its `CKA_ID`.
+        id: Vec<u8>,
+    },
     /// ECDH with a point.
-    Derive { id: Vec<u8>, point: Vec<u8> },
+    Derive {
+        /// The `CKA_ID` of the key.
+        id: Vec<u8>,
+        /// The point, SEC1 uncompressed.
+        point: Vec<u8>,
+    },
     /// Whether the session still works.
     Check,
     /// To store a data object. Content: its value.
-    Put { label: String },
+    Put {
+        /// Its label.
+        label: String,
+    },
     /// The value of a data object.
-    Fetch { label: String },
+    Fetch {
+        /// Its label.
+        label: String,
+    },
     /// To destroy a data object.
-    Destroy { label: String },
+    Destroy {
+        /// Its label.
+        label: String,
+    },
 }
 
 /// What it answers.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Reply {
+pub enum Reply {
+    /// The tokens in all slots.
     Tokens(Vec<TokenInfo>),
+    /// The key that was made or found.
     Key {
+        /// Its `CKA_ID`.
         id: Vec<u8>,
+        /// Its public point, SEC1 uncompressed.
         point: Vec<u8>,
     },
     /// What was asked for is the content.
     Content,
+    /// It is done.
     Done,
+    /// It could not be done.
     Failed(Trouble),
 }
 
 /// The bytes of one frame, in one allocation that is wiped.
-pub(super) fn encode(header: &impl Serialize, content: &[u8]) -> io::Result<Secret<Vec<u8>>> {
+///
+/// # Errors
+///
+/// A part that is too long.
+pub fn encode(header: &impl Serialize, content: &[u8]) -> io::Result<Secret<Vec<u8>>> {
     let header = serde_json::to_vec(header)?;
     let lengths = [header.len(), content.len()].map(u32::try_from);
     let [Ok(first), Ok(second)] = lengths else {
@@ -68,8 +108,12 @@ pub(super) fn encode(header: &impl Serialize, content: &[u8]) -> io::Result<Secr
     Ok(frame)
 }
 
-/// Reads one frame.
-pub(super) fn read<H: DeserializeOwned>(mut from: impl Read) -> io::Result<(H, Secret<Vec<u8>>)> {
+/// Reads one frame: its header and its content.
+///
+/// # Errors
+///
+/// It ends early, is too long, or its header is none.
+pub fn read<H: DeserializeOwned>(mut from: impl Read) -> io::Result<(H, Secret<Vec<u8>>)> {
     let header = part(&mut from, MAX_HEADER)?;
     let content = part(&mut from, MAX_CONTENT)?;
     Ok((serde_json::from_slice(header.expose())?, content))

@@ -6,6 +6,7 @@
 //! bytes at a time, so HKDF is two HMACs here.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use age::DecryptError;
 use age_core::format::{FileKey, Stanza};
@@ -25,7 +26,7 @@ use crate::secret::Secret;
 use crate::token;
 
 /// A P-256 key that is somewhere else: ECDH with it, and its public half.
-pub(super) struct Identity<F> {
+pub struct Identity<F> {
     public: PublicKey,
     ecdh: F,
     failed: RefCell<Option<token::Error>>,
@@ -36,12 +37,12 @@ where
     F: Fn(&[u8]) -> Result<Secret<Vec<u8>>, token::Error>,
 {
     /// `ecdh` takes a point on the curve, SEC1 uncompressed, and gives an x coordinate.
-    pub(super) fn new(public: PublicKey, ecdh: F) -> Self {
+    pub fn new(public: PublicKey, ecdh: F) -> Self {
         Self { public, ecdh, failed: RefCell::new(None) }
     }
 
     /// Why the token did not do its part, if it was asked and did not.
-    pub(super) fn failure(self) -> Option<token::Error> {
+    pub fn failure(self) -> Option<token::Error> {
         self.failed.into_inner()
     }
 
@@ -64,6 +65,12 @@ where
         let opened = Secret::new(cipher.decrypt(&Nonce::from(nonce), body).ok()?);
         (opened.expose().len() == FILE_KEY)
             .then(|| FileKey::init_with_mut(|key| key.copy_from_slice(opened.expose())))
+    }
+}
+
+impl<F> fmt::Debug for Identity<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(..)")
     }
 }
 

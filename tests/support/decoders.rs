@@ -18,9 +18,29 @@ use cosign::protocol::key::{Confirmation, KeyShare};
 use cosign::protocol::machine::{Machine, Output, Persist, Protocol};
 use cosign::protocol::wire::Kind;
 
+#[cfg(feature = "cli")]
+#[path = "decoders/device.rs"]
+mod device;
+#[cfg(feature = "cli")]
+#[path = "decoders/given.rs"]
+mod given;
+#[cfg(feature = "cli")]
+#[path = "decoders/network.rs"]
+mod network;
+#[cfg(feature = "cli")]
+#[path = "decoders/token.rs"]
+mod token;
+
 use crate::ceremony::{
-    TIMEOUT, keygen, keygen_machines, now, party, run_with, sha, sign_machines, sign_setup,
+    TIMEOUT, keygen_machines, now, party, refresh_machines, run_with, sha, sign_machines,
+    sign_setup,
 };
+
+#[cfg(feature = "cli")]
+pub(crate) use {device::*, given::*, network::*, token::*};
+
+/// The shares of a test key of two: making one would take longer than all that is done with it.
+const SHARES: [&[u8]; 2] = [include_bytes!("shares/party-1"), include_bytes!("shares/party-2")];
 
 /// `honest` after the changes that `bytes` ask for, three each: where, and what.
 fn changed(honest: &[u8], bytes: &[u8]) -> Vec<u8> {
@@ -82,10 +102,7 @@ pub(crate) fn der(bytes: &[u8]) {
 
 /// A stored share, raw and changed. What is read is written back as it was.
 pub(crate) fn share(bytes: &[u8]) {
-    static HONEST: OnceLock<Vec<u8>> = OnceLock::new();
-    let honest = HONEST
-        .get_or_init(|| keygen("a stored share", 2, 3)[&party(2)].to_bytes().expose().clone());
-    for stored in [bytes, &changed(honest, bytes)] {
+    for stored in [bytes, &changed(SHARES[1], bytes)] {
         if let Ok(share) = KeyShare::from_bytes(stored) {
             assert_eq!(share.to_bytes().expose(), stored);
         }
@@ -97,14 +114,24 @@ pub(crate) fn share(bytes: &[u8]) {
     }
 }
 
-/// A stored confirmation, changed.
+/// A stored confirmation of an epoch, raw and changed, and what another party says of it, changed.
 pub(crate) fn confirmation(bytes: &[u8]) {
-    let mut honest = [7; Confirmation::STORED];
-    honest[64..].copy_from_slice(&[2, 3]);
-    let stored = changed(&honest, bytes);
-    if let Ok(confirmation) = Confirmation::from_bytes(&stored) {
-        assert_eq!(confirmation.to_bytes(), *stored);
-        assert!(PartyId::all(16).all(|from| !confirmation.verify(from, &[0; 32])));
+    let stored = |me| {
+        let mut stored = [7; Confirmation::STORED];
+        stored[64..].copy_from_slice(&[me, 3]);
+        stored
+    };
+    let [mine, theirs] = [2, 3].map(|me| Confirmation::from_bytes(&stored(me)).unwrap());
+    for stored in [bytes, &changed(&stored(2), bytes)] {
+        if let Ok(confirmation) = Confirmation::from_bytes(stored) {
+            assert_eq!(confirmation.to_bytes(), *stored);
+            assert!(PartyId::all(16).all(|from| !confirmation.verify(from, &[0; 32])));
+        }
+    }
+    let honest = theirs.message();
+    if let Ok(said) = <[u8; 32]>::try_from(changed(&honest, bytes)) {
+        assert_eq!(mine.verify(party(3), &said), said == honest);
+        assert!([1, 2, 4, 16].iter().all(|other| !mine.verify(party(*other), &said)));
     }
 }
 
@@ -140,42 +167,47 @@ fn sign_said() -> &'static Said {
     SAID.get_or_init(|| said(signers()))
 }
 
-fn signers() -> Vec<Machine<cosign::protocol::sign::Signing>> {
-    static STORED: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    let stored = STORED.get_or_init(|| {
-        keygen("decoded signatures", 2, 2).values().map(|s| s.to_bytes().expose().clone()).collect()
-    });
-    let read = |bytes: &Vec<u8>| Arc::new(KeyShare::from_bytes(bytes).unwrap());
-    let shares = stored.iter().map(read).map(|share| (share.me(), share)).collect();
-    let parties = [party(1), party(2)];
-    sign_machines(&shares, "decoded", &sign_setup("decoded", &parties, sha("decoded")))
+fn stored() -> BTreeMap<PartyId, Arc<KeyShare>> {
+    let read = |bytes: &&[u8]| Arc::new(KeyShare::from_bytes(bytes).unwrap());
+    SHARES.iter().map(read).map(|share| (share.me(), share)).collect()
 }
 
-/// One message, changed: the first byte says of which type.
+fn signers() -> Vec<Machine<cosign::protocol::sign::Signing>> {
+    let parties = [party(1), party(2)];
+    sign_machines(&stored(), "decoded", &sign_setup("decoded", &parties, sha("decoded")))
+}
+
+fn refresh_said() -> &'static Said {
+    static SAID: OnceLock<Said> = OnceLock::new();
+    SAID.get_or_init(|| said(refreshers()))
+}
+
+fn refreshers() -> Vec<Machine<cosign::protocol::keygen::Keygen>> {
+    refresh_machines("decoded", &stored())
+}
+
+/// One message of a signature, changed: the first byte says of which type.
 pub(crate) fn message(bytes: &[u8]) {
-    let Some((first, changes)) = bytes.split_first() else { return };
-    const KINDS: [Kind; 9] = [
-        Kind::Kg1,
-        Kind::Kg2b,
-        Kind::Kg2p,
-        Kind::Kg3b,
-        Kind::Kg3p,
-        Kind::Kg4b,
-        Kind::Sg1,
-        Kind::Sg2,
-        Kind::Sg3,
-    ];
-    let kind = KINDS[usize::from(*first) % KINDS.len()].tag();
-    let lie = |said: &Said| {
-        let mut heard = said.clone();
-        heard.insert(kind, changed(&said[&kind], changes));
-        heard
-    };
-    if kind < Kind::Sg1.tag() {
-        hear(keygen_victim(), lie(keygen_said()).into_values());
-    } else {
-        hear(signers().swap_remove(0), lie(sign_said()).into_values());
+    let kinds = [Kind::Sg1, Kind::Sg2, Kind::Sg3];
+    hear_a_lie(signers().swap_remove(0), sign_said(), &kinds, bytes);
+}
+
+/// The same of a key generation or, from 128 on, of a refresh; both take a hundred times as long.
+pub(crate) fn dealing(bytes: &[u8]) {
+    let kinds = [Kind::Kg1, Kind::Kg2b, Kind::Kg2p, Kind::Kg3b, Kind::Kg3p, Kind::Kg4b];
+    match bytes.first() {
+        Some(0..128) => hear_a_lie(keygen_victim(), keygen_said(), &kinds, bytes),
+        Some(_) => hear_a_lie(refreshers().swap_remove(0), refresh_said(), &kinds, bytes),
+        None => {}
     }
+}
+
+fn hear_a_lie<P: Protocol>(machine: Machine<P>, said: &Said, kinds: &[Kind], bytes: &[u8]) {
+    let Some((first, changes)) = bytes.split_first() else { return };
+    let kind = kinds[usize::from(*first) % kinds.len()].tag();
+    let mut heard = said.clone();
+    heard.insert(kind, changed(&said[&kind], changes));
+    hear(machine, heard.into_values());
 }
 
 /// A party that hears `messages` from party 2.
@@ -216,12 +248,7 @@ impl Heard {
 /// What is done to a machine, one thing after another: called early, late, twice, with messages of
 /// any type from anybody, changed or not, while time passes or stands still.
 pub(crate) fn operations(bytes: &[u8]) {
-    let Some((ceremony, operations)) = bytes.split_first() else { return };
-    if ceremony % 8 == 0 {
-        operate(keygen_victim(), keygen_said(), operations);
-    } else {
-        operate(signers().swap_remove(0), sign_said(), operations);
-    }
+    operate(signers().swap_remove(0), sign_said(), bytes);
 }
 
 fn operate<P: Protocol>(mut machine: Machine<P>, said: &Said, operations: &[u8]) {
@@ -243,128 +270,5 @@ fn operate<P: Protocol>(mut machine: Machine<P>, said: &Said, operations: &[u8])
         }
         heard.drain(&mut machine);
         assert!(machine.awaiting().len() <= 1);
-    }
-}
-
-// ---------------------------------------------------------------------------------------------
-// Frames and control messages
-// ---------------------------------------------------------------------------------------------
-
-/// The bytes of a link, raw and changed, in pieces: what is accepted is what was sent.
-#[cfg(feature = "cli")]
-pub(crate) fn frame(bytes: &[u8]) {
-    use cosign::net::frame::{Decoder, Encoder};
-    use cosign::net::{Frame, Kind};
-
-    let (mut encoder, mut honest) = (Encoder::new([3; 16]), Vec::new());
-    for (kind, payload) in
-        [(Kind::Control, &b"one"[..]), (Kind::Protocol, b""), (Kind::Tunnel, b"2")]
-    {
-        encoder.encode(&Frame::new(kind, payload.to_vec()), &mut honest).unwrap();
-    }
-    for stream in [bytes, &changed(&honest, bytes)] {
-        let mut decoder = Decoder::new([3; 16]);
-        let mut again = (Encoder::new([3; 16]), Vec::new());
-        'stream: for piece in stream.chunks(7) {
-            decoder.feed(piece);
-            loop {
-                match decoder.next_frame() {
-                    Ok(Some(frame)) => again.0.encode(&frame, &mut again.1).unwrap(),
-                    Ok(None) => break,
-                    Err(_) => break 'stream,
-                }
-            }
-        }
-        assert!(stream.starts_with(&again.1));
-    }
-}
-
-/// A control message, raw and changed: what is read means the same when it is written and read.
-#[cfg(feature = "cli")]
-pub(crate) fn control(bytes: &[u8]) {
-    use cosign::progress::Source;
-    use cosign::talk::{Held, Hex, Kind, Message, Proposal};
-
-    let honest = Message::Propose(Box::new(Proposal {
-        kind: Kind::Sign,
-        request_id: "request".into(),
-        key: "key".into(),
-        parties: vec![Hex([2; 32]), Hex([3; 32])],
-        signers: vec![1, 2],
-        threshold: 2,
-        public_key: Hex([2; 33]),
-        epochs: vec![Held { epoch: Hex([4; 32]), generation: 2, height: 3 }],
-        digest: Hex([5; 32]),
-        source: Source::File { name: Label::new("file"), size: 7, hash: "sha256".into() },
-        purpose: Label::new("purpose"),
-        recipient: 0,
-        path: vec![0, 7],
-        nonce: Hex([6; 32]),
-        seconds: 60,
-    }));
-    for message in [bytes, &changed(&honest.to_bytes(), bytes)] {
-        if let Ok(message) = Message::from_bytes(message) {
-            assert_eq!(Message::from_bytes(&message.to_bytes()), Ok(message));
-        }
-    }
-}
-
-/// A policy file.
-#[cfg(feature = "cli")]
-pub(crate) fn policy(bytes: &[u8]) {
-    use cosign::cli::policy::Policy;
-    use cosign::vault::Home;
-
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("policy.toml");
-    let honest = b"[[rule]]\nceremony = \"sign\"\nkey = \"k\"\npeer = \"bob\"\npurpose = \"release .*\"\n\
-        max_count = 3\nnot_after = \"2030-01-01T00:00:00Z\"\nhours = \"09:00-17:00\"\naction = \"allow\"\n";
-    for text in [bytes, &changed(honest, bytes)] {
-        std::fs::write(&path, text).unwrap();
-        let _ = Policy::load(&path, &Home::at(directory.path()));
-    }
-}
-
-/// What a relay and its clients say, and invitations: what is read is what would be written.
-#[cfg(feature = "cli")]
-pub(crate) fn relay(bytes: &[u8]) {
-    use cosign::net::relay::invite::Invite;
-    use cosign::net::relay::{Role, Room, Said, addressee, join, parcel, read_join};
-
-    let honest = [
-        join(Role::Guest, &Room([1; 16])),
-        parcel(&[2; 8], b"payload"),
-        Said::Here([3; 8]).to_bytes(),
-    ];
-    for message in honest.iter().map(|honest| changed(honest, bytes)).chain([bytes.to_vec()]) {
-        if let Some(said) = Said::from_bytes(&message) {
-            assert_eq!(said.to_bytes(), message);
-        }
-        if let Some((role, room)) = read_join(&message) {
-            assert_eq!(join(role, &room), message);
-        }
-        if let Some(member) = addressee(&message) {
-            assert_eq!(parcel(member, &message[9..]), message);
-        }
-    }
-    let honest = b"cosign://pair?relay=ws://a:1&room=AEAQCAIBAEAQCAIBAEAQCAIBAE&\
-        fp=AIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBA&exp=1800000000";
-    for text in [bytes.to_vec(), changed(honest, bytes)] {
-        if let Ok(invite) = String::from_utf8_lossy(&text).parse::<Invite>() {
-            assert_eq!(invite.to_string().parse(), Ok(invite));
-        }
-    }
-}
-
-/// A `pkcs11:` URI, raw and changed: what is understood reads back from what it prints.
-#[cfg(feature = "cli")]
-pub(crate) fn uri(bytes: &[u8]) {
-    use cosign::token::Uri;
-    let honest = b"pkcs11:token=My%20token;serial=0a;id=%01%ff;type=private?module-path=/lib/a.so&\
-                   pin-source=file:/etc/pin";
-    for bytes in [bytes.to_vec(), changed(honest, bytes)] {
-        if let Ok(uri) = String::from_utf8_lossy(&bytes).parse::<Uri>() {
-            assert_eq!(uri.to_string().parse(), Ok(uri));
-        }
     }
 }

@@ -1,0 +1,335 @@
+//! The files of a device, as somebody else may have left them while the vault was locked.
+
+use std::cell::RefCell;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use cosign::cli::config::Config;
+use cosign::cli::policy::Policy;
+use cosign::device::{Fingerprint, hex, unhex};
+use cosign::protocol::key::Confirmation;
+use cosign::run::reach;
+use cosign::secret::Secret;
+use cosign::vault::strangers::{self, Stranger};
+use cosign::vault::{
+    Confirmed, DeviceInfo, Entry, Error, Home, KeyRecord, KeyState, Ledger, Log, PartyRecord,
+    PeerRecord, Peers, Seal, Unlock, Uses, Vault, attempts, deleted, keys, signatures, uses,
+};
+use tempfile::TempDir;
+
+use super::{SHARES, changed};
+
+/// Opens the vaults below.
+const IDENTITY: &[u8] = include_bytes!("../../shares/v2/identity.txt");
+const EPOCH: [u8; 32] = [7; 32];
+
+/// A device with a bit of everything, and its files as it wrote them.
+struct Device {
+    folder: TempDir,
+    home: Home,
+    unlock: Unlock,
+    files: Vec<(PathBuf, Vec<u8>)>,
+    facts: Facts,
+}
+
+/// What an open vault says of its device.
+#[derive(Debug, PartialEq)]
+struct Facts {
+    device: DeviceInfo,
+    records: Vec<KeyRecord>,
+    confirmed: Vec<Confirmed>,
+    share: Vec<u8>,
+    retired: Vec<(u8, String)>,
+    heights: (u64, u64),
+    peers: Peers,
+    attempts: attempts::Attempts,
+    uses: Uses,
+    log: Vec<Entry>,
+    signature: Option<Vec<u8>>,
+    deleted: String,
+}
+
+impl Facts {
+    fn of(home: &Home, unlock: &Unlock) -> Result<Self, Error> {
+        let vault = Vault::open(home, unlock)?;
+        vault.device_key()?;
+        let home = vault.home();
+        Log::verify(home)?;
+        let ledger = Ledger::open(home)?;
+        Ok(Self {
+            device: Vault::device(home)?,
+            records: keys::list(home)?,
+            confirmed: keys::confirmed(home, "vault", &EPOCH)?,
+            share: vault.share("vault", &EPOCH)?.expose().clone(),
+            retired: ledger.retired(&EPOCH),
+            heights: (ledger.height(&EPOCH), ledger.peer_height(&EPOCH, 2)),
+            peers: Peers::load(home)?,
+            attempts: attempts::charged(home)?,
+            uses: Uses::load(home)?,
+            log: Log::entries(home)?,
+            signature: signatures::load(home, "r-1")?,
+            deleted: deletions(home)?,
+        })
+    }
+}
+
+fn deletions(home: &Home) -> Result<String, Error> {
+    let told = deleted::shared_with(home, &bob())?;
+    Ok(format!("{told:?} {:?}", deleted::claims(home, &[3; 33])?))
+}
+
+fn bob() -> Fingerprint {
+    Fingerprint::new([2; 32])
+}
+
+fn record(name: &str, public_key: [u8; 33]) -> KeyRecord {
+    let party = |index: u8| {
+        let fingerprint = Fingerprint::new([index; 32]);
+        PartyRecord { index, name: format!("party {index}"), fingerprint }
+    };
+    KeyRecord {
+        name: name.into(),
+        public_key,
+        threshold: 2,
+        me: 1,
+        parties: vec![party(1), party(2)],
+        epoch: EPOCH,
+        generation: 1,
+        created: 1_790_000_000,
+        state: KeyState::Active,
+    }
+}
+
+fn new_vault(folder: &Path) -> (Home, Unlock, Result<Vault, Error>) {
+    let identity = folder.join("identity.txt");
+    write_privately(&identity, IDENTITY);
+    let home = Home::at(folder.join("home"));
+    let info = DeviceInfo {
+        name: "alice".into(),
+        fingerprint: Fingerprint::new([1; 32]),
+        certificate: vec![0x30, 0x03, 1, 2, 3],
+        created: 1_790_000_000,
+    };
+    let key = Secret::new(b"the device key".to_vec());
+    let vault = Vault::create(&home, &info, &key, &Seal::Identity(identity.clone()), &[]);
+    (home, Unlock::Identity(identity), vault)
+}
+
+impl Device {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, unlock, vault) = new_vault(folder.path());
+        let vault = vault.unwrap();
+        let open = vault.home();
+        let stored = [&[7; 64][..], &[1, 2]].concat();
+        let share = Secret::new(SHARES[0].to_vec());
+        vault.store_pending(&record("vault", [2; 33]), &share, &stored).unwrap();
+        let said = Confirmed { party: 2, statement: [9; 32] };
+        vault.store_confirmed("vault", &EPOCH, &said).unwrap();
+        let mut ledger = Ledger::open(open).unwrap();
+        ledger.saw_height(&EPOCH, 2, 7).unwrap();
+        ledger.spend(&EPOCH, &[5; 32], &[2]).unwrap();
+        ledger.resolve(&[5; 32]).unwrap();
+        ledger.retire(&EPOCH, 2, &bob(), "E_OTE_CHECK", &[5; 32], 5).unwrap();
+        let peer = PeerRecord {
+            name: "bob".into(),
+            fingerprint: bob(),
+            address: Some("192.0.2.1:4711".into()),
+            paired_at: 1_790_000_000,
+            expires: None,
+        };
+        Peers::add(open, &peer).unwrap();
+        attempts::charge(open, "192.0.2.7").unwrap();
+        uses::charge(open, "a rule", 9).unwrap();
+        for outcome in ["signed", "denied"] {
+            let entry = Entry { outcome: outcome.into(), ..Entry::default() };
+            Log::append(open, &entry).unwrap();
+        }
+        signatures::store(open, "r-1", b"{\n  \"signature\": \"00\"\n}\n").unwrap();
+        deleted::remember(open, &[record("gone", [3; 33])], 5).unwrap();
+        deleted::claim(open, &record("gone", [3; 33]), &bob(), 6).unwrap();
+        strangers::note(open, &stranger()).unwrap();
+        reach::remember(open, &bob(), ([192, 0, 2, 1], 4711).into());
+        let facts = Facts::of(&home, &unlock).unwrap();
+        let mut files = Vec::new();
+        collect(folder.path(), &mut files);
+        files.sort();
+        Self { folder, home, unlock, files, facts }
+    }
+}
+
+fn stranger() -> Stranger {
+    Stranger {
+        time: 1_790_000_000,
+        source: "relay".into(),
+        fingerprint: hex(&[9; 32]),
+        name: "somebody".into(),
+        wanted: "pair".into(),
+        outcome: "busy".into(),
+        others: 0,
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            let content = fs::read(&path).unwrap();
+            files.push((path, content));
+        }
+    }
+}
+
+/// Everything that is read while the vault is locked; errors are fine.
+fn look_locked(home: &Home) {
+    let _ = Vault::locks(home);
+    let _ = Vault::device(home);
+    let _ = Vault::token(home);
+    let _ = keys::list(home);
+    let _ = keys::find(home, "vault");
+    let _ = keys::location(home, "vault", &EPOCH);
+    let _ = keys::confirmed(home, "vault", &EPOCH);
+    if let Ok(stored) = keys::confirmation(home, "vault", &EPOCH) {
+        let _ = Confirmation::from_bytes(&stored);
+    }
+    if let Ok(ledger) = Ledger::open(home) {
+        let _ = (ledger.retired(&EPOCH), ledger.height(&EPOCH), ledger.peer_height(&EPOCH, 2));
+    }
+    let _ = Log::entries(home);
+    let _ = Log::verify(home);
+    let _ = attempts::charged(home);
+    let _ = Uses::load(home);
+    let _ = Peers::load(home);
+    let _ = signatures::load(home, "r-1");
+    let _ = deletions(home);
+}
+
+/// One file of a device, raw and changed, the first byte says which: with the vault open it is named,
+/// or it changes nothing. Files that decide nothing are read and written on.
+pub(crate) fn home(bytes: &[u8]) {
+    thread_local!(static DEVICE: RefCell<Option<Device>> = const { RefCell::new(None) });
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    DEVICE.with_borrow_mut(|device| {
+        let device = device.get_or_insert_with(Device::new);
+        let (path, honest) = &device.files[usize::from(*first) % device.files.len()];
+        for content in [bytes, &changed(honest, bytes)] {
+            fs::write(path, content).unwrap();
+            look_locked(&device.home);
+            if let Ok(facts) = Facts::of(&device.home, &device.unlock) {
+                let name = path.strip_prefix(device.folder.path()).unwrap();
+                assert_eq!(facts, device.facts, "{}", name.display());
+            }
+            if path.ends_with("strangers.jsonl") {
+                let _ = strangers::note(&device.home, &stranger());
+                assert!(fs::metadata(path).unwrap().len() <= (1 << 20) + 1024);
+            }
+            if path.ends_with("addresses.json") {
+                reach::remember(&device.home, &bob(), ([192, 0, 2, 9], 4711).into());
+            }
+            fs::write(path, honest).unwrap();
+        }
+    });
+}
+
+/// What lies where a new vault is made, raw and changed, the first byte says which: it is taken over
+/// as it was read before, or named, or nothing is made. No ban is lost.
+pub(crate) fn found(bytes: &[u8]) {
+    const FILES: [(&str, &[u8]); 5] = [
+        ("state/ledger.jsonl", include_bytes!("../../shares/v1/bob/state/ledger.jsonl")),
+        ("state/log.jsonl", include_bytes!("../../shares/v1/bob/state/log.jsonl")),
+        ("state/log.head", include_bytes!("../../shares/v1/bob/state/log.head")),
+        ("state/attempts.json", include_bytes!("../../shares/v1/bob/state/attempts.json")),
+        ("config/peers.json", include_bytes!("../../shares/v1/bob/config/peers.json")),
+    ];
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    let chosen = usize::from(*first) % FILES.len();
+    for content in [bytes, &changed(FILES[chosen].1, bytes)] {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("home"));
+        for (n, (name, honest)) in FILES.iter().enumerate() {
+            let path = folder.path().join("home").join(name);
+            private_folder(path.parent().unwrap());
+            write_privately(&path, if n == chosen { content } else { honest });
+        }
+        let before = decisions(&home);
+        let (home, unlock, made) = new_vault(folder.path());
+        if made.is_ok() {
+            let vault = Vault::open(&home, &unlock).unwrap();
+            // What does not fit is named whenever the vault is opened.
+            if vault.misfits().is_empty() {
+                assert_eq!(decisions(vault.home()), before);
+            }
+        }
+    }
+}
+
+/// What the files say that decide something, where they can be read.
+fn decisions(home: &Home) -> Option<impl std::fmt::Debug + PartialEq + use<>> {
+    let ledger = Ledger::open(home).ok()?;
+    let epoch = |text: &str| <[u8; 32]>::try_from(unhex(text).unwrap()).unwrap();
+    let epochs = [
+        epoch("8748486422d57335f98530253a1d18cb2afaa53d6980cda94ad671150cda8c3f"),
+        epoch("6ccf4dc1648b89d4ecfc3994cef8dbac0e0c896528049f1c3b8d80811fc6fe01"),
+    ];
+    let of = |epoch: &[u8; 32]| {
+        (ledger.retired(epoch), ledger.height(epoch), ledger.peer_height(epoch, 1))
+    };
+    Some((epochs.map(|epoch| of(&epoch)), attempts::charged(home).ok()?, Peers::load(home).ok()?))
+}
+
+fn private_folder(folder: &Path) {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).unwrap();
+}
+
+fn write_privately(path: &Path, content: &[u8]) {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).unwrap().write_all(content).unwrap();
+}
+
+/// The settings of a device, raw and changed.
+pub(crate) fn config(bytes: &[u8]) {
+    let honest = b"relay = \"wss://relay.example:443\"\ntimeout = \"30s\"\ntls = \"1.2\"\n\
+        identity = \"/a\"\npassphrase_file = \"/b\"\nmodule = \"/c.so\"\npin_file = \"/d\"\n\
+        color = \"never\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::at(folder.path());
+    private_folder(&home.config);
+    let load = |text: &[u8]| {
+        write_privately(&home.config.join("config.toml"), text);
+        Config::load(&home)
+    };
+    load(honest).unwrap();
+    for text in [bytes, &changed(honest, bytes)] {
+        let _ = load(text);
+    }
+}
+
+/// A policy file and the list of digests that it names, both raw and changed.
+pub(crate) fn policy(bytes: &[u8]) {
+    let rule =
+        b"[[rule]]\nceremony = \"sign\"\nkey = \"k\"\npeer = \"bob\"\npurpose = \"release .*\"\n\
+        digest_file = \"digests\"\nmax_count = 3\nnot_after = 2030-01-01T00:00:00Z\n\
+        hours = \"09:00-17:00\"\naction = \"allow\"\n";
+    let list = [[0xa5; 32], [1; 32]].map(|digest| hex(&digest)).join("\n");
+    let folder = tempfile::tempdir().unwrap();
+    let (path, digests) = (folder.path().join("policy.toml"), folder.path().join("digests"));
+    let load = |rules: &[u8], listed: &[u8]| {
+        write_privately(&path, rules);
+        write_privately(&digests, listed);
+        Policy::load(&path, &Home::at(folder.path()))
+    };
+    load(rule, list.as_bytes()).unwrap();
+    for (rules, listed) in [
+        (bytes, list.as_bytes()),
+        (&changed(rule, bytes), list.as_bytes()),
+        (rule, bytes),
+        (rule, &changed(list.as_bytes(), bytes)),
+    ] {
+        let _ = load(rules, listed);
+    }
+}

@@ -1,0 +1,84 @@
+//! Files that a person names.
+
+use std::fs;
+use std::sync::OnceLock;
+
+use cosign::cli::args::KeyFormat;
+use cosign::cli::{digest, public_key, qr, signature, unlock};
+use cosign::crypto::curve::encode_point;
+use cosign::vault::given::{self, Guard};
+use cosign::vault::{Error, Home, Unlock, Vault};
+use sha2::{Digest as _, Sha256};
+
+use super::changed;
+
+/// A file that is read within a limit, the first line of one with a passphrase or PIN, and one with
+/// age identities.
+pub(crate) fn given(bytes: &[u8]) {
+    const LIMIT: usize = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("given");
+    let honest = include_bytes!("../../shares/v1/identity.txt");
+    for content in [bytes, &changed(honest, bytes)] {
+        fs::write(&path, content).unwrap();
+        match given::read(&path, Guard::Open, LIMIT as u64) {
+            Ok(read) => assert_eq!(read.expose(), content),
+            Err(error) => {
+                assert!(matches!(error, Error::TooLong { .. }) && content.len() > LIMIT);
+            }
+        }
+        if let Ok(line) = unlock::first_line(content) {
+            let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            assert_eq!(line.expose().as_bytes(), first.strip_suffix(b"\r").unwrap_or(first));
+        }
+        // There is no vault: the file is looked at and nothing is opened.
+        let _ = Vault::open(&Home::at(folder.path().join("home")), &Unlock::Identity(path.clone()));
+    }
+}
+
+/// is a point of the curve, and reads back from what is written for it.
+pub(crate) fn key_file(bytes: &[u8]) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    let name = path.to_str().unwrap();
+    let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
+    let write = |format| public_key::encode(&generator, format, || Ok([7; 32])).unwrap();
+    for honest in [write(KeyFormat::Hex), write(KeyFormat::Pem)] {
+        fs::write(&path, &honest).unwrap();
+        public_key::read(name).unwrap();
+        for content in [bytes, &changed(honest.as_bytes(), bytes)] {
+            fs::write(&path, content).unwrap();
+            if let Ok(point) = public_key::read(name) {
+                let point = encode_point(&point).unwrap();
+                let again = public_key::encode(&point, KeyFormat::Pem, || Ok([7; 32])).unwrap();
+                fs::write(&path, again).unwrap();
+                assert_eq!(public_key::read(name).map(|p| encode_point(&p).unwrap()), Ok(point));
+            }
+            fs::write(&path, content).unwrap();
+            let _ = signature::read(name);
+            let digest = digest::of(None, Some(&path), None).unwrap();
+            assert_eq!(digest.bytes, <[u8; 32]>::from(Sha256::digest(content)));
+        }
+    }
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(read) = digest::of(Some(&text), None, None) {
+        assert_eq!(digest::of(Some(&read.hex()), None, None), Ok(read));
+    }
+}
+
+/// A picture with a QR code, raw and changed.
+pub(crate) fn picture(bytes: &[u8]) {
+    static HONEST: OnceLock<Vec<u8>> = OnceLock::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("code.png");
+    let honest = HONEST.get_or_init(|| {
+        qr::write(&path, "cosign://pair?relay=ws://a:1").unwrap();
+        fs::read(&path).unwrap()
+    });
+    fs::write(&path, honest).unwrap();
+    qr::read(&path).unwrap();
+    for content in [bytes, &changed(honest, bytes)] {
+        fs::write(&path, content).unwrap();
+        let _ = qr::read(&path);
+    }
+}
