@@ -926,6 +926,7 @@ mod files {
             &["verify", "--public-key", "pipe", &digest, "00"],
             &["sign", "--file", "pipe", "--identity", "identity.txt"],
             &["keygen", "--identity", "pipe"],
+            &["pair", "--qr-image", "pipe", "--identity", "identity.txt"],
             &["--home", "new", "init", "--passphrase-file", "pipe"],
         ] {
             sandbox.run(args).exits(2).complains("pipe is a pipe, not a regular file", "");

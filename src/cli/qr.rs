@@ -1,13 +1,17 @@
 //! QR codes in pictures.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
 use image::{GrayImage, ImageFormat, ImageReader, Limits, Luma};
 use qrcode::render::svg;
 use qrcode::{Color, EcLevel, QrCode};
 
+use super::unlock::unreadable;
 use crate::report::{Code, Failure};
+use crate::vault::Error;
+use crate::vault::given::{self, Guard};
 
 /// What a picture of a QR code is saved as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +76,14 @@ fn picture(code: &QrCode) -> GrayImage {
 /// `not_found` if there is no such file or no QR code in it, `usage` if it is no picture.
 pub fn read(path: &Path) -> Result<String, Failure> {
     let name = path.display();
-    let reader = ImageReader::open(path)
-        .map_err(|why| Failure::new(Code::NotFound, format!("cannot read {name}: {why}")))?;
-    let mut reader = reader
+    let cannot = |why| Failure::new(Code::NotFound, format!("cannot read {name}: {why}"));
+    let content = given::read(path, Guard::Open, MAX_FILE).map_err(|error| match error {
+        Error::Io { source, .. } => cannot(source),
+        error => unreadable(error, &format!("picture {name}")),
+    })?;
+    let mut reader = ImageReader::new(Cursor::new(content.expose().as_slice()))
         .with_guessed_format()
-        .map_err(|why| Failure::new(Code::NotFound, format!("cannot read {name}: {why}")))?;
+        .map_err(cannot)?;
     // A small file may say that it is a huge picture.
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST);
@@ -107,6 +114,8 @@ fn decode(picture: GrayImage) -> Option<String> {
     prepared.detect_grids().iter().find_map(|grid| grid.decode().ok().map(|(_, text)| text))
 }
 
+/// The most bytes that are read of a picture.
+const MAX_FILE: u64 = 32 << 20;
 const QUIET: usize = 4;
 const SCALE: u32 = 8;
 const LARGEST: u32 = 12_000;
