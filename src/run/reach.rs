@@ -21,6 +21,7 @@ use crate::net::{Frame, Io, Kind, Link, LinkError, stdio, tcp};
 use crate::report::{self, Code, Failure};
 use crate::run::{Node, clock, rooms};
 use crate::talk::{self, Message, Reason, Want};
+use crate::vault::given::{self, Guard};
 use crate::vault::{Home, PeerRecord};
 
 /// The port a device listens on unless it is taken.
@@ -38,6 +39,8 @@ const AT_ONCE: u32 = 3;
 const STAGGER: Duration = Duration::from_millis(700);
 /// How long the right device is waited for where others answer in its place at a relay.
 const STRANGERS: Duration = Duration::from_secs(2);
+/// The most bytes that are read of the addresses that devices had.
+const MAX_SEEN: u64 = 1 << 20;
 /// How many announced addresses of one device are called at once, and at all.
 const CALLS: usize = 48;
 const ADDRESSES: usize = 4096;
@@ -747,9 +750,9 @@ fn seen_file(home: &Home) -> std::path::PathBuf {
 }
 
 fn addresses(home: &Home) -> BTreeMap<String, SocketAddr> {
-    std::fs::read(seen_file(home))
+    given::read(&seen_file(home), Guard::Open, MAX_SEEN)
         .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .and_then(|bytes| serde_json::from_slice(bytes.expose()).ok())
         .unwrap_or_default()
 }
 
