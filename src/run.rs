@@ -242,6 +242,17 @@ impl Node {
         Some(warning)
     }
 
+    /// Looks whether a record that is required could be written now: to be called before anybody is asked.
+    ///
+    /// # Errors
+    /// It could not.
+    pub fn can_record(&self) -> Result<(), Failure> {
+        if !self.require_log {
+            return Ok(());
+        }
+        Log::try_out(&self.home).map_err(|error| crate::report::no_record(&error))
+    }
+
     /// Writes down, durably, that the ceremony of `view` begins, where it may leave no other way than
     /// with a record. To be called before this device lets it begin.
     ///
@@ -412,7 +423,12 @@ mod tests {
             changed: Vec::new(),
         };
         let nonces = signers.iter().map(|i| Hex([0xa0 + i; 32])).collect();
-        let agreed = Agreed { nonces, held: vec![Vec::new(); signers.len()], epoch: Hex([0; 32]) };
+        let agreed = Agreed {
+            nonces,
+            held: vec![Vec::new(); signers.len()],
+            epoch: Hex([0; 32]),
+            height: 0,
+        };
         (view, proposal, agreed)
     }
 

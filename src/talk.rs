@@ -231,6 +231,8 @@ pub struct Agreed {
     pub held: Vec<Vec<Hex<32>>>,
     /// The newest of the epochs that all have; all zeros where no epoch is used.
     pub epoch: Hex<32>,
+    /// How many sessions the requester has spent under that epoch, now that it begins.
+    pub height: u64,
 }
 
 /// A control message.
@@ -359,6 +361,7 @@ mod tests {
                 nonces: vec![Hex([1; 32])],
                 held: vec![vec![Hex([4; 32])], vec![]],
                 epoch: Hex([4; 32]),
+                height: 3,
             }),
             Message::Finished,
         ] {

@@ -20,6 +20,7 @@ use crate::run::reach::{Target, hear, reach, say};
 use crate::run::table::Table;
 use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock, deletions, epochs, lines};
 use crate::talk::{Agreed, Held, Hex, Kind, Message, Proposal, Reason, Want, is_request_id};
+use crate::vault::Ledger;
 use crate::vault::keys::MAX_PENDING;
 
 /// The longest a requester can be waited for: a link lives no longer.
@@ -67,7 +68,16 @@ pub enum Ask {
     Pardon,
 }
 
+/// Everybody has said yes, and nothing has begun.
+#[derive(Debug)]
+pub struct Gathered {
+    me: u8,
+    accepted: Vec<Guest>,
+    agreed: Agreed,
+}
+
 /// One invited party that said yes.
+#[derive(Debug)]
 struct Guest {
     party: u8,
     name: Label,
@@ -76,16 +86,34 @@ struct Guest {
     held: Vec<Held>,
 }
 
-/// The requester's side: reaches everybody in `guests`, asks, and starts when all said yes.
+/// The requester's side where it holds nothing that others of its ceremonies wait for: reaches everybody in
+/// `guests`, asks, and starts when all said yes.
 ///
 /// # Errors
-/// Who cannot be reached, does not answer or says no is named; the others are let go.
+/// As for [`gather`] and [`Gathered::start`].
 pub async fn convene(
     node: &Arc<Node>,
     proposal: &Proposal,
     view: &RequestView,
     guests: Vec<(u8, Target)>,
 ) -> Result<Convened, Failure> {
+    let gathered = gather(node, proposal, guests).await?;
+    let epoch = gathered.epoch();
+    let height = Ledger::open(&node.home)?.height(&epoch.0);
+    gathered.start(node, proposal, view, height).await
+}
+
+/// The requester's side: reaches everybody in `guests` and asks. Until all have said yes this device holds no
+/// key, so that who does not answer keeps nobody from one.
+///
+/// # Errors
+/// Who cannot be reached, does not answer or says no is named; the others are let go.
+pub async fn gather(
+    node: &Arc<Node>,
+    proposal: &Proposal,
+    guests: Vec<(u8, Target)>,
+) -> Result<Gathered, Failure> {
+    node.can_record()?;
     let me = index_of(proposal, &node.info.fingerprint).ok_or_else(report::not_a_party)?;
     let mut called: BTreeMap<u8, String> =
         guests.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
@@ -119,20 +147,51 @@ pub async fn convene(
         tell_awaited(node, "connection", called.values(), None);
     }
     let agreed = agree(proposal, me, &accepted)?;
-    node.begin(view)?;
-    let mut table = Table::new(me, me);
-    let mut held = BTreeMap::new();
-    for guest in &mut accepted {
-        say(&mut guest.link, &Message::Start(agreed.clone()))
-            .await
-            .map_err(|e| report::link(guest.name.as_str(), &e))?;
+    Ok(Gathered { me, accepted, agreed })
+}
+
+impl Gathered {
+    /// The epoch that all use; all zeros where none is used.
+    pub fn epoch(&self) -> Hex<32> {
+        self.agreed.epoch
     }
-    for guest in accepted {
-        held.insert(guest.party, guest.held);
-        table.seat(node, guest.party, guest.name, guest.link);
+
+    /// Begins, now that this device, which has spent `height` sessions under the epoch, has in hand what it
+    /// needs.
+    ///
+    /// # Errors
+    /// A link is down, or the beginning cannot be written down and must be.
+    pub async fn start(
+        self,
+        node: &Node,
+        proposal: &Proposal,
+        view: &RequestView,
+        height: u64,
+    ) -> Result<Convened, Failure> {
+        let Self { me, mut accepted, agreed } = self;
+        node.begin(view)?;
+        let agreed = Agreed { height, ..agreed };
+        let mut table = Table::new(me, me);
+        let mut held = BTreeMap::new();
+        for guest in &mut accepted {
+            say(&mut guest.link, &Message::Start(agreed.clone()))
+                .await
+                .map_err(|e| report::link(guest.name.as_str(), &e))?;
+        }
+        for guest in accepted {
+            held.insert(guest.party, guest.held);
+            table.seat(node, guest.party, guest.name, guest.link);
+        }
+        let id = ceremony_id(view, proposal, &agreed);
+        Ok(Convened { table, id, epoch: agreed.epoch, held, charge: Charge::default() })
     }
-    let id = ceremony_id(view, proposal, &agreed);
-    Ok(Convened { table, id, epoch: agreed.epoch, held, charge: Charge::default() })
+
+    /// Lets everybody go.
+    pub async fn dismiss(self, reason: Reason) {
+        for guest in self.accepted {
+            decline(guest.link, &guest.name, reason).await;
+        }
+    }
 }
 
 /// What all have in common once everybody has said yes.
@@ -146,7 +205,7 @@ fn agree(proposal: &Proposal, me: u8, accepted: &[Guest]) -> Result<Agreed, Fail
         let theirs = accepted.iter().map(|guest| (guest.name.as_str(), guest.held.as_slice()));
         report::apart(&proposal.key, &proposal.epochs, &theirs.collect::<Vec<_>>())
     })?;
-    Ok(Agreed { nonces, held, epoch })
+    Ok(Agreed { nonces, held, epoch, height: 0 })
 }
 
 /// Tells that `names` are awaited, if anybody is, and for how long.
@@ -185,6 +244,8 @@ async fn invite(
     // Whoever was busy until now has less time left than there was at the beginning.
     let answer_by = node.patience(ANSWER);
     proposal.seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
+    // And more sessions may be spent.
+    proposal.epochs = epochs::counted_anew(&Ledger::open(&node.home)?, &proposal.epochs);
     let asked = proposal.clone();
     deletions::tell(node, &mut link).await.map_err(|e| report::link(&name, &e))?;
     say(&mut link, &Message::Propose(Box::new(proposal)))
@@ -197,6 +258,11 @@ async fn invite(
     };
     match answer {
         Ok(Message::Accept { nonce, held }) if is_answer(&held, &asked.epochs) => {
+            // What it has spent is looked at while it is news: with other sessions it grows.
+            if epochs::is_rolled_back(&Ledger::open(&node.home)?, party, &held) {
+                decline(link, &target.name, Reason::Aborted).await;
+                return Err(report::rolled_back_there(&name, &asked.key));
+            }
             deletions::refuted(node, &link.peer(), &asked);
             Ok(Guest { party, name: target.name, link, nonce, held })
         }
@@ -239,6 +305,11 @@ pub async fn attend(
     let Some((me, host)) = seat else {
         return Err(decline(link, &name, Reason::NotPaired).await);
     };
+    // Nobody is asked for what may not begin.
+    if let Err(failure) = node.can_record() {
+        decline(link, &name, Reason::Aborted).await;
+        return Err(failure);
+    }
     // The link itself lives no longer, whatever the requester says.
     let patience = Duration::from_secs(u64::from(proposal.seconds)).min(PATIENCE);
     let charge = match approve(node, &mut link, view, proposal.kind, ask, patience).await {
@@ -291,7 +362,11 @@ pub async fn attend(
             Some((*party, (node.name_of(&fingerprint), fingerprint)))
         })
         .collect();
-    let held = BTreeMap::from([(host, proposal.epochs.clone())]);
+    let now = |held: &Held| match held.epoch == agreed.epoch {
+        true => Held { height: agreed.height, ..*held },
+        false => *held,
+    };
+    let held = BTreeMap::from([(host, proposal.epochs.iter().map(now).collect())]);
     if let Err(failure) = table.complete(node, &others, node.until(HELLO)).await {
         table.abort().await;
         return Err(failure);
@@ -308,7 +383,8 @@ fn is_sound(
     host: u8,
     agreed: &Agreed,
 ) -> bool {
-    let Agreed { nonces, held, epoch } = agreed;
+    let Agreed { nonces, held, epoch, height } = agreed;
+    let announced = proposal.epochs.iter().find(|held| held.epoch == *epoch);
     let seat = |party: u8| proposal.signers.iter().position(|signer| *signer == party);
     let said = |party: u8| seat(party).and_then(|i| nonces.get(i).zip(held.get(i)));
     let theirs = epochs::names(&proposal.epochs);
@@ -317,6 +393,7 @@ fn is_sound(
         && said(me).is_some_and(|(n, h)| n == nonce && h == mine)
         && said(host).is_some_and(|(n, h)| *n == proposal.nonce && *h == theirs)
         && epochs::agreed(proposal.kind, mine, held) == Some(*epoch)
+        && announced.is_none_or(|held| held.height <= *height)
 }
 
 /// Asks the owner if there is anything to ask, and stops when the requester is gone or the time is up.

@@ -168,6 +168,11 @@ impl HeldKey {
         is_rolled_back(&self.ledger, party, held)
     }
 
+    /// How many sessions this device has spent under `epoch`.
+    pub fn height(&self, epoch: &Hex<32>) -> u64 {
+        self.ledger.height(&epoch.0)
+    }
+
     /// Whether no further epoch may be stored beside those that are pending.
     pub fn is_full(&self) -> bool {
         let pending = self.records.iter().filter(|record| record.state == KeyState::Pending);
@@ -212,6 +217,12 @@ impl Opened {
 /// Whether `party` announces fewer sessions in one of `held` than it did before.
 pub fn is_rolled_back(ledger: &Ledger, party: u8, held: &[Held]) -> bool {
     held.iter().any(|held| held.height < ledger.peer_height(&held.epoch.0, party))
+}
+
+/// `held` by this device, with the sessions that it has spent until now.
+pub fn counted_anew(ledger: &Ledger, held: &[Held]) -> Vec<Held> {
+    let anew = |held: &Held| Held { height: ledger.height(&held.epoch.0), ..*held };
+    held.iter().map(anew).collect()
 }
 
 /// The names of `held`.

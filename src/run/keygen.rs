@@ -11,14 +11,16 @@ use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::report::{self, Code, Failure, Wanted};
-use crate::run::convene::{Ask, Convened, attend, convene, decline, index_of, part, well_formed};
+use crate::run::convene::{
+    Ask, Convened, Gathered, attend, convene, decline, gather, index_of, part, well_formed,
+};
 use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, OpenKey};
 use crate::run::reach::Target;
 use crate::run::table::Table;
 use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, records, view_of};
 use crate::talk::{Held, Hex, Kind, Proposal, Reason};
-use crate::vault::{Entry, KeyRecord, KeyState, Ledger, PartyRecord};
+use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord};
 
 /// A key that every party holds a share of.
 #[derive(Clone, Debug)]
@@ -59,8 +61,7 @@ pub async fn request(
     let view = view_of(node, &proposal, &me, "", name);
     let guests = guests(&proposal, with)?;
     let result = async {
-        let lock = records::hold(&node.home, name).await?;
-        let convened = convene(node, &proposal, &view, guests).await.map_err(|failure| {
+        let gathered = gather(node, &proposal, guests).await.map_err(|failure| {
             if failure.code == Code::Conflict {
                 let others = with.iter().filter_map(|target| target.fingerprint);
                 report::key_exists_there(failure, &wanted(node, name, threshold, others))
@@ -68,6 +69,8 @@ pub async fn request(
                 failure
             }
         })?;
+        let (lock, gathered) = in_hand(gathered, free(node, name)).await?;
+        let convened = gathered.start(node, &proposal, &view, 0).await?;
         let made = make(node, name, &proposal, convened).await;
         drop(lock);
         made
@@ -93,7 +96,6 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         }
     }
     records::active(&node.home, name)?;
-    let lock = records::hold(&node.home, name).await?;
     let key = HeldKey::open(node, name)?;
     if key.is_full() {
         return Err(report::too_many_pending(name));
@@ -103,8 +105,11 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
     let view = view_of(node, &proposal, &me, &hex(&key.record().public_key), name);
     let guests = guests(&proposal, with)?;
     let result = async {
-        let convened = convene(node, &proposal, &view, guests).await?;
-        let key = key.choose(&convened.epoch, lock)?;
+        let gathered = gather(node, &proposal, guests).await?;
+        let epoch = gathered.epoch();
+        let (key, gathered) = in_hand(gathered, same(node, name, &proposal, &epoch)).await?;
+        let height = key.ledger.height(&epoch.0);
+        let convened = gathered.start(node, &proposal, &view, height).await?;
         renew(node, &key, convened).await
     }
     .await;
@@ -269,14 +274,7 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
             None => {
                 let convened =
                     attend(node, link, &proposal, &view, Vec::new(), Ask::Approval).await?;
-                let free = async {
-                    let lock = records::hold(&node.home, &key).await?;
-                    match records::find(&node.home, &key)? {
-                        None => Ok(lock),
-                        Some(_) => Err(report::changed_meanwhile(&key)),
-                    }
-                };
-                let (lock, convened) = seated(convened, free).await?;
+                let (lock, convened) = seated(convened, free(node, &key)).await?;
                 let made = make(node, &key, &proposal, convened).await;
                 drop(lock);
                 made
@@ -303,15 +301,7 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
                 let ask = if open.has_bans() { Ask::Pardon } else { Ask::Approval };
                 let convened = attend(node, link, &proposal, &view, offer, ask).await?;
                 let epoch = convened.epoch;
-                let same = async {
-                    let lock = records::hold(&node.home, &record.name).await?;
-                    let open = HeldKey::open(node, &record.name)?;
-                    let offers = open.common(&proposal);
-                    if open.is_full() || !offers.iter().any(|h| h.epoch == epoch) {
-                        return Err(report::changed_meanwhile(&record.name));
-                    }
-                    open.choose(&epoch, lock)
-                };
+                let same = same(node, &record.name, &proposal, &epoch);
                 let (open, convened) = seated(convened, same).await?;
                 renew(node, &open, convened).await
             }
@@ -321,8 +311,47 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
     conclude(node, &proposal, &requester, &view, result)
 }
 
-/// What is `taken` now that everybody has started: it was anybody's until then. Where it cannot be had, the
+/// The name of a new key, which is still free.
+async fn free(node: &Node, name: &str) -> Result<KeyLock, Failure> {
+    let lock = records::hold(&node.home, name).await?;
+    match records::find(&node.home, name)? {
+        None => Ok(lock),
+        Some(_) => Err(report::changed_meanwhile(name)),
+    }
+}
+
+/// The key that is to be refreshed, which is still what it was.
+async fn same(
+    node: &Node,
+    name: &str,
+    proposal: &Proposal,
+    epoch: &Hex<32>,
+) -> Result<OpenKey, Failure> {
+    let lock = records::hold(&node.home, name).await?;
+    let open = HeldKey::open(node, name)?;
+    let offers = open.common(proposal);
+    if open.is_full() || !offers.iter().any(|held| held.epoch == *epoch) {
+        return Err(report::changed_meanwhile(name));
+    }
+    open.choose(epoch, lock)
+}
+
+/// What is `taken` now that everybody has said yes: it was anybody's until then. Where it cannot be had, the
 /// others are let go.
+async fn in_hand<T>(
+    gathered: Gathered,
+    taken: impl Future<Output = Result<T, Failure>>,
+) -> Result<(T, Gathered), Failure> {
+    match taken.await {
+        Ok(taken) => Ok((taken, gathered)),
+        Err(failure) => {
+            gathered.dismiss(records::taken(&failure)).await;
+            Err(failure)
+        }
+    }
+}
+
+/// The same once everybody has started.
 async fn seated<T>(
     convened: Convened,
     taken: impl Future<Output = Result<T, Failure>>,
@@ -330,7 +359,7 @@ async fn seated<T>(
     match taken.await {
         Ok(taken) => Ok((taken, convened)),
         Err(failure) => {
-            convened.table.abort().await;
+            convened.table.abort_with(|_| records::taken(&failure)).await;
             Err(failure)
         }
     }

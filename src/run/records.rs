@@ -15,6 +15,12 @@ pub fn unusable(failure: &Failure) -> Reason {
     if failure.code == Code::Conflict { Reason::Conflict } else { Reason::Aborted }
 }
 
+/// What the others are told where everybody has agreed and this device cannot take the key: it is used
+/// for something else just now, or is not what it was.
+pub fn taken(failure: &Failure) -> Reason {
+    if failure.code == Code::Conflict { Reason::Busy } else { Reason::Aborted }
+}
+
 /// The record of the key `name`: the active one, or the pending one of a key that was never
 /// finished.
 ///
@@ -91,15 +97,30 @@ pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Failure> {
     }
 }
 
-/// Holds the key `name` for one ceremony. Another process of this home may just be saying goodbye
-/// in a ceremony with the same key: that is waited for.
+/// Holds the key `name` for a ceremony that makes or changes its shares. Another ceremony with the
+/// same key may just be saying goodbye: that is waited for.
 ///
 /// # Errors
 /// The key is still in use after five seconds.
 pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Failure> {
+    hold_by(home, || keys::lock(home, name)).await
+}
+
+/// Holds the key `name` for a signature with the parties `peers`, as [`hold`] does.
+///
+/// # Errors
+/// The key is being changed, or signs with one of them, after five seconds.
+pub async fn hold_with(home: &Home, name: &str, peers: &[u8]) -> Result<KeyLock, Failure> {
+    hold_by(home, || keys::lock_with(home, name, peers)).await
+}
+
+async fn hold_by(
+    home: &Home,
+    lock: impl Fn() -> Result<KeyLock, Error>,
+) -> Result<KeyLock, Failure> {
     let give_up = home.patience(clock::now() + PATIENCE);
     loop {
-        match keys::lock(home, name) {
+        match lock() {
             Err(Error::InUse { .. }) if clock::now() < give_up => sleep(PAUSE).await,
             lock => return Ok(lock?),
         }

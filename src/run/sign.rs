@@ -16,14 +16,14 @@ use crate::protocol::fault::Check;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{SignSetup, Signed};
 use crate::report::{self, Failure};
-use crate::run::convene::{self, Ask, Convened, attend, convene, decline, part, well_formed};
+use crate::run::convene::{self, Ask, Convened, attend, decline, gather, part, well_formed};
 use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, NoOffer, OpenKey, is_rolled_back};
 use crate::run::reach::Target;
 use crate::run::{Names, Node, ROUND, begin, clock, deletions, records, view_of};
 use crate::talk::{Hex, Kind, Proposal, Reason};
 use crate::vault::ledger::UNRESOLVED;
-use crate::vault::{Entry, Error, KeyLock, KeyRecord, signatures};
+use crate::vault::{Entry, Error, KeyRecord, signatures};
 
 /// What is to be signed, by whom and for whom.
 #[derive(Clone, Debug)]
@@ -73,12 +73,9 @@ pub struct Outcome {
 /// Everything that can go wrong; nothing is signed then.
 pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Failure> {
     records::active(&node.home, &request.key)?;
-    let (lock, key) = take(node, &request.key).await?;
+    let key = HeldKey::open(node, &request.key)?;
     let record = key.record().clone();
-    // With the key in hand: another process may have just signed this very request.
-    if signatures::load(&node.home, &request.request_id)?.is_some() {
-        return Err(report::signed_already(&request.request_id));
-    }
+    is_new(node, &request.request_id)?;
     let mut others = BTreeMap::new();
     for target in &request.with {
         let party = record
@@ -124,8 +121,22 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
     let child = Child::of(&key, &request.path)?;
     let view = view_of(node, &proposal, &me, &hex(&child.public_key), &child.name);
     let result = async {
-        let convened = convene(node, &proposal, &view, others.into_iter().collect()).await?;
-        let key = key.choose(&convened.epoch, lock)?;
+        let gathered = gather(node, &proposal, others.into_iter().collect()).await?;
+        let begun = async {
+            let key = begin(node, &record, &proposal, &gathered.epoch()).await?;
+            // With the key in hand: another process may have just signed this very request.
+            is_new(node, &request.request_id)?;
+            Ok(key)
+        };
+        let key = match begun.await {
+            Ok(key) => key,
+            Err(failure) => {
+                gathered.dismiss(records::taken(&failure)).await;
+                return Err(failure);
+            }
+        };
+        let height = key.ledger.height(&key.record.epoch);
+        let convened = gathered.start(node, &proposal, &view, height).await?;
         perform(node, key, &child, &proposal, convened).await
     }
     .await;
@@ -182,10 +193,16 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
         };
         let view = view_of(node, &proposal, &requester, &hex(&child.public_key), &child.name);
         let convened = attend(node, link, &proposal, &view, offer, Ask::Approval).await?;
-        let key = match begin(node, &record.name, &proposal, &convened.epoch).await {
+        let begun = async {
+            let key = begin(node, &record, &proposal, &convened.epoch).await?;
+            let now =
+                convened.held.get(&host).is_some_and(|h| is_rolled_back(&key.ledger, host, h));
+            if now { Err(report::rolled_back_there(name.as_str(), &record.name)) } else { Ok(key) }
+        };
+        let key = match begun.await {
             Ok(key) => key,
             Err(failure) => {
-                convened.table.abort().await;
+                convened.table.abort_with(|_| records::taken(&failure)).await;
                 return Err(failure);
             }
         };
@@ -196,26 +213,36 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
     conclude(node, &record, &proposal, &requester, result)
 }
 
-/// The key, for one ceremony: nobody else in this home can use it meanwhile.
-async fn take(node: &Node, name: &str) -> Result<(KeyLock, HeldKey), Failure> {
-    let lock = records::hold(&node.home, name).await?;
-    Ok((lock, HeldKey::open(node, name)?))
+/// Fails if the request `id` was signed before.
+fn is_new(node: &Node, id: &str) -> Result<(), Failure> {
+    match signatures::load(&node.home, id)? {
+        Some(_) => Err(report::signed_already(id)),
+        None => Ok(()),
+    }
 }
 
-/// The key, now that everybody has started. It was anybody's while its owner was asked and the others were
-/// awaited, so what was offered then is looked at again.
+/// The key, now that everybody has said yes. Until then it was anybody's, so what was offered is looked at
+/// again. From now on its shares stay as they are, and nobody else in this home signs with one of these
+/// signers.
 async fn begin(
     node: &Node,
-    name: &str,
+    record: &KeyRecord,
     proposal: &Proposal,
     epoch: &Hex<32>,
 ) -> Result<OpenKey, Failure> {
-    let (lock, key) = take(node, name).await?;
+    let name = &record.name;
+    let lock = records::hold_with(&node.home, name, &peers(record, proposal)).await?;
+    let key = HeldKey::open(node, name)?;
     let offer = key.answer(proposal).unwrap_or_default();
     if !offer.iter().any(|held| held.epoch == *epoch) {
         return Err(report::changed_meanwhile(name));
     }
     key.choose(epoch, lock)
+}
+
+/// The indices of the other signers.
+fn peers(record: &KeyRecord, proposal: &Proposal) -> Vec<u8> {
+    proposal.signers.iter().copied().filter(|party| *party != record.me).collect()
 }
 
 /// The key that signs: the one at the end of the request's path. Approvers see its public key, and
@@ -257,13 +284,6 @@ async fn perform(
         names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
     };
     let (epoch, key_name) = (key.record.epoch, key.record.name.clone());
-    for (party, held) in &convened.held {
-        if is_rolled_back(&key.ledger, *party, held) {
-            let who = names.get(party).map(ToString::to_string).unwrap_or_default();
-            convened.table.abort().await;
-            return Err(report::rolled_back_there(&who, &key_name));
-        }
-    }
     let setup = SignSetup {
         signers: proposal.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
         sign_id: convened.id,
@@ -273,8 +293,7 @@ async fn perform(
     };
     let mut machine =
         begin::sign(&key.share, setup)?.map_err(|fault| report::fault(&fault, name))?;
-    let peers: Vec<u8> =
-        proposal.signers.iter().copied().filter(|party| *party != key.record.me).collect();
+    let peers = peers(&key.record, proposal);
     // Before the first message leaves: this session can never be run again, and a crash from here
     // on counts against the pair.
     let mut spent = match Spent::begin(&mut key, machine.session_id(), &peers) {
@@ -310,7 +329,10 @@ async fn perform(
     // device from before is noticed from now on.
     for (party, height) in convened.heights() {
         let begun = u64::from(convened.table.has_spoken(party));
-        if let Err(error) = key.ledger.saw_height(&epoch, party, height.saturating_add(begun)) {
+        // Between its yes and now it may have spent others with this device.
+        let known = key.ledger.peer_height(&epoch, party);
+        let height = height.saturating_add(begun).max(known);
+        if let Err(error) = key.ledger.saw_height(&epoch, party, height) {
             node.tell(Event::Note { message: error.to_string() });
         }
     }

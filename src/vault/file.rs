@@ -104,6 +104,16 @@ impl<'h> Writer<'h> {
         })
     }
 
+    /// Fails as writing to the file `path` would: it may not be written to, or there is no room.
+    pub(super) fn try_out(&self, path: &Path) -> Result<(), Error> {
+        there(open_with(path, OFlags::WRONLY))?;
+        make_dir(parent(path))?;
+        let scratch = self.scratch(path)?;
+        let written = write_scratch(&scratch, &[b' '; ROOM], Durability::Lazy);
+        remove_file(&scratch)?;
+        written.map_err(Error::io(path))
+    }
+
     /// Takes a file away in one step, durably; then overwrites it, as far as the file system lets one,
     /// and removes it. What is in the file's place is therefore never half destroyed.
     pub(super) fn destroy(&self, path: &Path) -> Result<(), Error> {
@@ -142,6 +152,9 @@ impl<'h> Writer<'h> {
     }
 }
 
+/// How much room there must be for another entry of a file of lines.
+const ROOM: usize = 16 << 10;
+
 /// Keeps writers out while a file that grows in place is read. `None` where nobody ever wrote.
 pub(super) fn lock_shared(home: &Home) -> Result<Option<File>, Error> {
     let path = home.data.join(LOCK);
@@ -152,9 +165,21 @@ pub(super) fn lock_shared(home: &Home) -> Result<Option<File>, Error> {
 
 /// Takes the lock in the file `path` at once; `None` if somebody holds it.
 pub(super) fn try_lock(path: &Path) -> Result<Option<File>, Error> {
+    try_lock_by(path, File::try_lock)
+}
+
+/// The same, beside others who take it so.
+pub(super) fn try_lock_shared(path: &Path) -> Result<Option<File>, Error> {
+    try_lock_by(path, File::try_lock_shared)
+}
+
+fn try_lock_by(
+    path: &Path,
+    lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+) -> Result<Option<File>, Error> {
     make_dir(parent(path))?;
     let file = lock_file(path)?;
-    match file.try_lock() {
+    match lock(&file) {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(e)) => Err(Error::io(path)(e)),

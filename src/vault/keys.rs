@@ -131,7 +131,9 @@ struct Note {
 
 /// A ceremony's hold on a key, until it is dropped or the process ends.
 #[derive(Debug)]
-pub struct KeyLock(#[expect(dead_code, reason = "holds the lock for as long as it is open")] File);
+pub struct KeyLock(
+    #[expect(dead_code, reason = "holds the locks for as long as they are open")] Vec<File>,
+);
 
 /// All keys, by name: the active record of each first, then the pending ones, the oldest first.
 ///
@@ -236,8 +238,35 @@ pub fn confirmed(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<Confir
 /// [`Error::InUse`] at once if another ceremony holds it.
 pub fn lock(home: &Home, name: &str) -> Result<KeyLock, Error> {
     check_file_name(name)?;
-    let held = file::try_lock(&home.data.join("locks").join(name))?;
-    held.map(KeyLock).ok_or_else(|| Error::InUse { name: name.to_owned() })
+    let held = file::try_lock(&lock_of(home, name))?.ok_or_else(|| in_use(name))?;
+    Ok(KeyLock(vec![held]))
+}
+
+/// Keeps off a key every ceremony that changes its shares, and every other signature with one of the
+/// parties `peers`. Signatures with others go on beside this one: who takes part and falls silent
+/// keeps nobody but itself from signing.
+///
+/// # Errors
+///
+/// As [`lock`].
+pub fn lock_with(home: &Home, name: &str, peers: &[u8]) -> Result<KeyLock, Error> {
+    check_file_name(name)?;
+    let path = lock_of(home, name);
+    let mut held = vec![file::try_lock_shared(&path)?.ok_or_else(|| in_use(name))?];
+    for peer in peers {
+        // No key has such a name.
+        let pair = path.with_file_name(format!("{name}@{peer}"));
+        held.push(file::try_lock(&pair)?.ok_or_else(|| in_use(name))?);
+    }
+    Ok(KeyLock(held))
+}
+
+fn lock_of(home: &Home, name: &str) -> PathBuf {
+    home.data.join("locks").join(name)
+}
+
+fn in_use(name: &str) -> Error {
+    Error::InUse { name: name.to_owned() }
 }
 
 /// Destroys all shares of a key on this device. The other parties keep theirs.
@@ -930,6 +959,15 @@ mod tests {
         assert!(matches!(lock(&home, "k"), Err(Error::InUse { name }) if name == "k"));
         assert!(matches!(delete(&home, "k"), Err(Error::InUse { .. })));
         lock(&home, "other").unwrap();
+        drop(held);
+        let in_use = |lock: Result<KeyLock, Error>| matches!(lock, Err(Error::InUse { .. }));
+        let with_two = lock_with(&home, "k", &[2]).unwrap();
+        assert!(in_use(lock_with(&home, "k", &[2])) && in_use(lock_with(&home, "k", &[2, 3])));
+        let with_three = lock_with(&home, "k", &[3]).unwrap();
+        assert!(in_use(lock(&home, "k")));
+        drop((with_two, with_three));
+        let held = lock(&home, "k").unwrap();
+        assert!(in_use(lock_with(&home, "k", &[2])));
         drop(held);
         delete(&home, "k").unwrap();
     }

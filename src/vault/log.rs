@@ -132,6 +132,20 @@ impl Log {
         Head { count: last.count.saturating_add(1), hash, next: None }.write(&writer, home)
     }
 
+    /// Fails as [`Log::append`] would now, and writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Log::append`].
+    pub fn try_out(home: &Home) -> Result<(), Error> {
+        let path = path(home);
+        let writer = Writer::lock(home)?;
+        if file::open(&path)?.is_some() {
+            last_written(home, &Tail::read(&path)?)?;
+        }
+        writer.try_out(&path)
+    }
+
     /// Writes the head of an empty log unless there is a head or a log.
     pub(super) fn begin(writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
         if head_path(home).exists() || path(home).exists() {

@@ -399,7 +399,9 @@ fn a_start_that_names_an_older_epoch_than_all_have_is_refused() {
                 seats.reverse();
             }
             let (nonces, held) = seats.into_iter().unzip();
-            say(&mut link, &Message::Start(Agreed { nonces, held, epoch })).await.unwrap();
+            let height = new.height.max(old.height);
+            let start = Message::Start(Agreed { nonces, held, epoch, height });
+            say(&mut link, &start).await.unwrap();
             until_closed(link).await;
             assert_eq!(listener.event("aborted")["code"], "aborted");
         }

@@ -115,7 +115,7 @@ pub(crate) async fn take_key(node: &Node, record: &KeyRecord) -> Result<OpenKey,
 pub(crate) fn start(nonces: Vec<Hex<32>>, epochs: &[Hex<32>]) -> Message {
     let held = nonces.iter().map(|_| epochs.to_vec()).collect();
     let epoch = epochs.first().copied().unwrap_or(Hex([0; 32]));
-    Message::Start(Agreed { nonces, held, epoch })
+    Message::Start(Agreed { nonces, held, epoch, height: 0 })
 }
 
 /// The only key of `node`.

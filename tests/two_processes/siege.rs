@@ -6,21 +6,34 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cosign::device::Label;
-use cosign::net::tcp;
+use cosign::device::{Label, hex};
 use cosign::net::tls::{self, Expect, Tls, TlsLink, TlsVersion};
+use cosign::net::{Frame, Kind as FrameKind, Link, tcp};
+use cosign::party::PartyId;
+use cosign::protocol::machine::Output;
 use cosign::protocol::pair::{EXPORTER, Requester, Side};
-use cosign::run::reach::{hear, say};
-use cosign::run::{Node, clock};
+use cosign::protocol::sign::{SignSetup, sign};
+use cosign::run::convene::convene;
+use cosign::run::epochs::HeldKey;
+use cosign::run::reach::{Route, Target, hear, say};
+use cosign::run::table::Incoming;
+use cosign::run::{Node, ROUND, clock, view_of};
 use cosign::secret::Secret;
 use cosign::talk::{Hex, Kind, Message, Proposal, Reason, VERSION, Want};
-use cosign::vault::{Home, Log, attempts, strangers};
+use cosign::vault::{Home, KeyRecord, Log, attempts, keys, strangers};
+use k256::Scalar;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::device::{Device, PATIENCE, introduce};
 use crate::discovery::Impostors;
-use crate::insider::{hello, only_key, opened, proposal, soon, until_closed};
+use crate::insider::{
+    block_on, held, hello, note_session, only_key, opened, port, proposal, soon, until_closed,
+};
 use crate::signing::fresh_digest;
 use crate::terminal::Terminal;
+
+/// How many messages a signer sends to another.
+const ROUNDS: usize = 3;
 
 /// Alice and Bob, who are honest, and Carol, who is not. They have a key that any two sign with. Bob is at
 /// his terminal, and his policy answers for him.
@@ -30,7 +43,7 @@ struct Scene {
     carol: Arc<Node>,
     address: String,
     _at_bob: Terminal,
-    _carols: Device,
+    carols: Device,
 }
 
 impl Scene {
@@ -47,7 +60,7 @@ impl Scene {
         let mut at_bob = bob.terminal(listen.iter().chain(&near));
         let address = at_bob.address();
         let carol = opened(&carols);
-        Self { alice, bob, carol, address, _at_bob: at_bob, _carols: carols }
+        Self { alice, bob, carol, address, _at_bob: at_bob, carols }
     }
 
     /// Honest signatures, for each of which Bob has to be found first.
@@ -119,6 +132,91 @@ impl Scene {
                 };
                 hits.fetch_add(1, Ordering::Relaxed);
                 until_closed(link).await;
+                Some(())
+            }
+        })
+    }
+
+    /// Carol, who begins as an honest device does and falls silent where her message number `n` is due.
+    fn stalls(&self, n: usize) -> Attack {
+        let (carol, address) = (Arc::clone(&self.carol), self.address.clone());
+        let (asked, bob) = (self.asked_by_carol(), self.bob.fingerprint());
+        Attack::begin(2, move |hits| {
+            let (carol, asked) = (Arc::clone(&carol), asked.clone());
+            let at = party_at(&only_key(&carol), &bob, &address);
+            async move { stall(&carol, asked, at, n, &hits).await }
+        })
+    }
+
+    /// Carol, who says that she is still there at every stage, and nothing else.
+    fn chatters(&self, asked: Proposal) -> Attack {
+        let (carol, address) = (Arc::clone(&self.carol), self.address.clone());
+        Attack::begin(2, move |hits| {
+            let (carol, address, asked) = (Arc::clone(&carol), address.clone(), asked.clone());
+            async move {
+                for proposes in [false, true] {
+                    let mut link = reach(&carol.tls, &address).await?;
+                    say(&mut link, &hello(VERSION, Want::Ceremony)).await.ok()?;
+                    welcomed(&mut link, &hits).await?;
+                    if proposes {
+                        say(&mut link, &Message::Propose(Box::new(asked.clone()))).await.ok()?;
+                    }
+                    let receipt = || Frame::new(FrameKind::Receipt, vec![0; 8]);
+                    while link.send(receipt()).await.is_ok() {
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
+                }
+                Some(())
+            }
+        })
+    }
+
+    /// Carol, who asks for one thing after the other and waits for no answer.
+    fn asks_for_all(&self, asked: Proposal) -> Attack {
+        let (carol, address) = (Arc::clone(&self.carol), self.address.clone());
+        Attack::begin(4, move |hits| {
+            let (carol, address, asked) = (Arc::clone(&carol), address.clone(), asked.clone());
+            async move {
+                let mut link = reach(&carol.tls, &address).await?;
+                say(&mut link, &hello(VERSION, Want::Ceremony)).await.ok()?;
+                welcomed(&mut link, &hits).await?;
+                for _ in 0..100 {
+                    say(&mut link, &Message::Propose(Box::new(asked.clone()))).await.ok()?;
+                }
+                until_closed(link).await;
+                Some(())
+            }
+        })
+    }
+
+    /// Connections from many addresses: some say nothing, some begin TLS, some say one byte after the other.
+    fn half_open(&self) -> Attack {
+        let address: std::net::SocketAddr = self.address.parse().unwrap();
+        let next = Arc::new(AtomicUsize::new(0));
+        Attack::begin(64, move |hits| {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let socket = tokio::net::TcpSocket::new_v4().ok()?;
+                let from = [127, 0, 0, u8::try_from(2 + n % 60).ok()?];
+                socket.bind((from, 0).into()).ok()?;
+                let mut io = socket.connect(address).await.ok()?;
+                hits.fetch_add(1, Ordering::Relaxed);
+                // The beginning of a TLS record that never ends.
+                let record = [&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3][..], &[7; 400]].concat();
+                let bytes = match n % 3 {
+                    0 => &[][..],
+                    1 => &record[..],
+                    _ => {
+                        for byte in &record {
+                            io.write_all(&[*byte]).await.ok()?;
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                        }
+                        &[][..]
+                    }
+                };
+                io.write_all(bytes).await.ok()?;
+                let _ = io.read(&mut [0]).await;
                 Some(())
             }
         })
@@ -217,6 +315,65 @@ impl Scene {
     }
 }
 
+/// The party of `record` with this fingerprint, at `address`.
+fn party_at(record: &KeyRecord, fingerprint: &str, address: &str) -> (u8, Target) {
+    let mut parties = record.parties.iter();
+    let party = parties.find(|party| party.fingerprint.to_hex() == fingerprint).unwrap();
+    let target = Target {
+        name: Label::new(&party.name),
+        fingerprint: Some(party.fingerprint),
+        route: Route::Address(address.to_owned()),
+    };
+    (party.index, target)
+}
+
+/// Signs with the device `at` and keeps back its messages from number `n` on, until the other side has enough.
+async fn stall(
+    carol: &Arc<Node>,
+    asked: Proposal,
+    at: (u8, Target),
+    n: usize,
+    hits: &AtomicUsize,
+) -> Option<()> {
+    let record = only_key(carol);
+    let lock = keys::lock_with(&carol.home, &record.name, &[]).ok()?;
+    let key = HeldKey::open(carol, &record.name).ok()?.choose(&Hex(record.epoch), lock).ok()?;
+    let (nonce, request_id) = (Hex(clock::nonce().ok()?), clock::request_id().ok()?);
+    let asked = Proposal { nonce, request_id, epochs: vec![held(carol, &record)], ..asked };
+    let me = carol.info.fingerprint;
+    let view = view_of(carol, &asked, &me, &hex(&record.public_key), &record.name);
+    let mut convened = convene(carol, &asked, &view, vec![at]).await.ok()?;
+    note_session(carol, &record);
+    let setup = SignSetup {
+        signers: asked.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
+        sign_id: convened.id,
+        digest: asked.digest.0,
+        tweak: Scalar::ZERO,
+        recipient: None,
+    };
+    let mut machine = sign(Arc::clone(&key.share), setup, &clock::random().ok()?, ROUND).ok()?;
+    machine.start(clock::now());
+    let mut due = 0;
+    loop {
+        while let Some(output) = machine.poll() {
+            if let Output::Send { to, bytes } = output {
+                if due < n {
+                    convened.table.send(to.get(), bytes).await.ok()?;
+                } else {
+                    hits.fetch_add(1, Ordering::Relaxed);
+                }
+                due += 1;
+            }
+        }
+        match convened.table.recv().await {
+            (party, Incoming::Protocol(bytes)) => {
+                machine.handle(clock::now(), PartyId::new(party)?, &bytes);
+            }
+            (_, Incoming::Lost(_) | Incoming::Control(_)) => return Some(()),
+        }
+    }
+}
+
 fn stranger() -> Tls {
     Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap()
 }
@@ -311,6 +468,60 @@ fn a_peer_that_never_starts_holds_nobody_up() {
 }
 
 #[test]
+fn a_peer_that_stalls_in_any_round_holds_nobody_but_itself_up() {
+    let scene = Scene::new();
+    for n in 0..ROUNDS {
+        let _attack = scene.stalls(n);
+        scene.signs(2);
+        let asks = ["sign", &fresh_digest(), "--with", "bob", "--peer", &scene.address];
+        scene.carols.run(asks).fails(4, "bob is busy with another request");
+    }
+    assert!(scene.bob.outcomes().iter().all(|outcome| !["banned", "worn"].contains(&&**outcome)));
+}
+
+#[test]
+fn a_peer_that_does_not_answer_keeps_the_others_from_no_key() {
+    let scene = Scene::new();
+    let (tell, told) = std::sync::mpsc::channel();
+    let carol = Arc::clone(&scene.carol);
+    std::thread::spawn(move || {
+        block_on(async {
+            let (port, here) = port().await;
+            tell.send(here).unwrap();
+            let (io, _) = port.accept().await;
+            let mut link = carol.tls.accept(io, Expect::Anyone).await.unwrap();
+            hear(&mut link, soon()).await.unwrap();
+            say(&mut link, &Message::Welcome { name: Label::new("carol") }).await.unwrap();
+            until_closed(link).await;
+        });
+    });
+    let silent = told.recv().unwrap();
+    let asks = ["sign", &fresh_digest(), "--with", "carol", "--peer", &silent];
+    let mut asking = scene.bob.start(asks);
+    asking.event_where("waiting", |event| event["what"] == "approval");
+    scene.signs(2);
+    assert!(!asking.is_over());
+    asking.signal(rustix::process::Signal::INT);
+    asking.ends().fails(130, "interrupted");
+}
+
+#[test]
+fn half_open_connections_from_many_places_hold_nobody_up() {
+    let scene = Scene::new();
+    let _attack = scene.half_open();
+    scene.signs(3);
+    scene.is_unmoved();
+}
+
+#[test]
+fn a_peer_that_chatters_or_asks_for_everything_holds_nobody_up() {
+    let scene = Scene::new();
+    let _attacks =
+        [scene.chatters(scene.asked_by_carol()), scene.asks_for_all(scene.asked_by_carol())];
+    scene.signs(3);
+}
+
+#[test]
 fn a_peer_that_never_finishes_a_resume_holds_nobody_up() {
     let scene = Scene::new();
     let _attack = scene.never_starts(scene.finished_already());
@@ -338,13 +549,17 @@ fn with_all_of_them_at_once_honest_devices_sign() {
     let scene = Scene::new();
     scene.signs(10);
     let other = Device::new("mallory");
+    // Those of Carol's attacks that need a place of hers that is free begin first.
     let _attacks = [
+        scene.stalls(1),
         scene.silent_strangers(),
         scene.pairing_strangers(),
         scene.asking_strangers(scene.asked_by_carol()),
         scene.never_starts(scene.asked_by_carol()),
         scene.never_starts(scene.finished_already()),
         scene.silent_peer(),
+        scene.chatters(scene.asked_by_carol()),
+        scene.asks_for_all(scene.asked_by_carol()),
         scene.impostors(&[&other]),
     ];
     scene.signs(10);

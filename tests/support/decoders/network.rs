@@ -97,6 +97,7 @@ fn control_messages() -> Vec<Message> {
             nonces: vec![Hex([1; 32])],
             held: vec![vec![Hex([4; 32])], vec![]],
             epoch: Hex([4; 32]),
+            height: 3,
         }),
         Message::Finished,
     ]
