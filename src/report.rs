@@ -565,6 +565,11 @@ pub fn denied_here(ceremony: &str) -> Failure {
     Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))
 }
 
+/// A line that the command of `--via` wrote to its standard error.
+pub fn said_by_via(line: &Label) -> String {
+    format!("the command of --via says: {line}")
+}
+
 /// A device asks again too soon after a no, or is muted.
 pub fn turned_away(name: &str, ceremony: &str) -> String {
     format!(

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use cosign::device::Fingerprint;
-use cosign::net::stdio::{dial_via, own_stdio};
+use cosign::net::stdio::{LINES, dial_via, own_stdio};
 use cosign::net::tls::{Device, Expect, Tls, TlsVersion};
 use cosign::net::{Frame, Kind, Link, LinkError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,7 +51,7 @@ fn far_end() -> String {
 #[tokio::test]
 async fn a_command_that_reaches_another_process_carries_a_link() {
     let (tls, _) = tls();
-    let io = dial_via(&far_end()).unwrap();
+    let io = dial_via(&far_end(), |_| ()).unwrap();
     let mut link = timeout(LONG, tls.connect(io, Expect::Anyone)).await.unwrap().unwrap();
     for length in [1, 1000, 400_000] {
         let frame = Frame::new(Kind::Protocol, vec![9; length]);
@@ -65,7 +65,7 @@ async fn a_command_that_reaches_another_process_carries_a_link() {
 #[tokio::test]
 async fn another_device_at_the_far_end_is_refused_as_over_tcp() {
     let ((tls, _), (_, expected)) = (tls(), tls());
-    let io = dial_via(&far_end()).unwrap();
+    let io = dial_via(&far_end(), |_| ()).unwrap();
     let refused = timeout(LONG, tls.connect(io, Expect::Pinned(expected))).await.unwrap();
     assert!(matches!(refused, Err(LinkError::Identity { expected: e, .. }) if e == expected));
 }
@@ -74,7 +74,7 @@ async fn another_device_at_the_far_end_is_refused_as_over_tcp() {
 async fn a_command_that_fails_closes_the_stream() {
     let (tls, _) = tls();
     for command in ["exit 3", "no-such-command-anywhere 2>&-"] {
-        let io = dial_via(command).unwrap();
+        let io = dial_via(command, |_| ()).unwrap();
         let failed = tls.connect(io, Expect::Anyone).await.unwrap_err();
         assert_eq!(failed, LinkError::Lost);
     }
@@ -83,13 +83,13 @@ async fn a_command_that_fails_closes_the_stream() {
 #[tokio::test]
 async fn a_command_that_says_something_else_is_no_device() {
     let (tls, _) = tls();
-    let io = dial_via("echo 'ssh: could not resolve hostname'; cat").unwrap();
+    let io = dial_via("echo 'ssh: could not resolve hostname'; cat", |_| ()).unwrap();
     assert!(matches!(tls.connect(io, Expect::Anyone).await, Err(LinkError::Tls(_))));
 }
 
 #[tokio::test]
 async fn bytes_pass_a_command_unchanged_and_shutting_ends_its_input() {
-    let mut io = dial_via("cat").unwrap();
+    let mut io = dial_via("cat", |_| ()).unwrap();
     let bytes: Vec<u8> = (0..=255).collect();
     io.write_all(&bytes).await.unwrap();
     io.shutdown().await.unwrap();
@@ -105,7 +105,7 @@ async fn a_dropped_stream_takes_its_command_with_it() {
     let status = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(status.success());
     // The command holds the pipe open for writing for as long as it lives.
-    let io = dial_via(&format!("exec sleep 1000 3>'{}'", pipe.display())).unwrap();
+    let io = dial_via(&format!("exec sleep 1000 3>'{}'", pipe.display()), |_| ()).unwrap();
     let (opened, is_open) = oneshot::channel();
     let (ended, has_ended) = oneshot::channel();
     std::thread::spawn(move || {
@@ -116,4 +116,19 @@ async fn a_dropped_stream_takes_its_command_with_it() {
     timeout(LONG, is_open).await.expect("not started").unwrap();
     drop(io);
     assert_eq!(timeout(LONG, has_ended).await.expect("still running"), Ok(0));
+}
+
+#[tokio::test]
+async fn what_a_command_complains_of_is_cleaned_and_bounded() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let command = "printf 'a\\033[2Jb\\npassword: ' >&2; sleep 1; \
+                   yes 'no such host' | head -n 1000 >&2; cat";
+    let io = dial_via(command, move |line| tell.send(line.to_string()).unwrap()).unwrap();
+    let mut lines = Vec::new();
+    while let Ok(Some(line)) = timeout(Duration::from_secs(3), told.recv()).await {
+        lines.push(line);
+    }
+    assert_eq!(lines[..3], ["a[2Jb", "password:", "no such host"]);
+    assert_eq!(lines.len(), LINES);
+    drop(io);
 }

@@ -6,28 +6,34 @@ use std::pin::{Pin, pin};
 use std::process::Stdio;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, join, stdout};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, join, stdout};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
+use tokio::time::{Duration, timeout};
 
 use super::tunnel::Chunks;
 use super::{Io, LinkError};
+use crate::device::Label;
 
 /// Runs `command` with `sh -c` and talks to its standard input and output.
 ///
-/// Its standard error is ours. When the stream is shut it sees the end of its input, and shutting
-/// takes until it has ended; a command that is still there when the stream is dropped is killed.
+/// What it writes to its standard error may be the other device's words: `complain` is given it, cleaned, in
+/// lines, and no more than [`LINES`]. When the stream is shut the command sees the end of its input, and
+/// shutting takes until it has ended; a command that is still there when the stream is dropped is killed.
 ///
 /// # Errors
 /// [`LinkError::Unreachable`] if the shell cannot be started. A command that fails closes the
 /// stream.
-pub fn dial_via(command: &str) -> Result<Box<dyn Io>, LinkError> {
+pub fn dial_via(
+    command: &str,
+    complain: impl Fn(Label) + Send + 'static,
+) -> Result<Box<dyn Io>, LinkError> {
     let started = Command::new("sh")
         .arg("-c")
         .arg(command)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn();
     let failed = |why: String| LinkError::Unreachable(format!("{command}: {why}"));
@@ -35,7 +41,46 @@ pub fn dial_via(command: &str) -> Result<Box<dyn Io>, LinkError> {
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(failed("has no standard input or output".to_owned()));
     };
+    if let Some(errors) = child.stderr.take() {
+        tokio::spawn(overhear(errors, complain));
+    }
     Ok(Box::new(Via { output, input: Some(input), child }))
+}
+
+/// Hands what comes through `errors` on in lines. A question has no end of line, and is a line when nothing
+/// follows it.
+async fn overhear(mut errors: ChildStderr, complain: impl Fn(Label)) {
+    let (mut line, mut said) = (Vec::new(), 0_usize);
+    let mut chunk = [0; 1024];
+    loop {
+        let read = if line.is_empty() {
+            Ok(errors.read(&mut chunk).await)
+        } else {
+            timeout(QUESTION, errors.read(&mut chunk)).await
+        };
+        let (bytes, over) = match read {
+            Ok(Ok(count)) => (chunk.get(..count).unwrap_or_default(), count == 0),
+            Ok(Err(_)) => (&[][..], true),
+            Err(_) => (&b"\n"[..], false),
+        };
+        for byte in bytes.iter().chain(over.then_some(&b'\n')) {
+            match byte {
+                b'\n' | b'\r' => {
+                    let text = Label::capped(&String::from_utf8_lossy(&line), LINE);
+                    line.clear();
+                    if said < LINES && !text.as_str().is_empty() {
+                        said = said.saturating_add(1);
+                        complain(text);
+                    }
+                }
+                _ if line.len() < 4 * LINE => line.push(*byte),
+                _ => {}
+            }
+        }
+        if over {
+            return;
+        }
+    }
 }
 
 /// This process's standard input and output, for the side that was started by somebody's command.
@@ -107,3 +152,10 @@ impl AsyncWrite for Via {
 }
 
 const CHUNK: usize = 32 * 1024;
+
+/// How many lines of what a command complains of are passed on, and how many characters of each.
+pub const LINES: usize = 50;
+const LINE: usize = 200;
+
+/// How long after words without an end of line nothing follows them.
+const QUESTION: Duration = Duration::from_millis(300);

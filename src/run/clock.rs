@@ -72,6 +72,16 @@ pub fn nonce() -> Result<[u8; 32], Failure> {
     random().map(|secret| *secret.expose())
 }
 
+/// Any number below `count`; `None` where there is none.
+pub fn any_of(count: usize) -> Option<usize> {
+    // Without randomness the first is as good as any.
+    let drawn = random().map_or(0, |bytes| {
+        let [a, b, c, d, ..] = *bytes.expose();
+        u32::from_le_bytes([a, b, c, d])
+    });
+    usize::try_from(drawn).unwrap_or(0).checked_rem(count)
+}
+
 /// A fresh name for a request: 16 random bytes in hexadecimal.
 pub fn request_id() -> Result<String, Failure> {
     nonce().map(|bytes| crate::device::hex(bytes.get(..16).unwrap_or_default()))
@@ -85,6 +95,15 @@ pub fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_of_some_is_each_of_them_in_time() {
+        let mut drawn: Vec<_> = (0..500).map(|_| any_of(3).unwrap()).collect();
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn, [0, 1, 2]);
+        assert_eq!(any_of(0), None);
+    }
 
     /// A constant in its place would go unnoticed otherwise: devices sign with it, too.
     #[test]

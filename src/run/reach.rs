@@ -18,6 +18,7 @@ use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{Frame, Io, Kind, Link, LinkError, stdio, tcp};
+use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::{Node, clock, rooms};
 use crate::talk::{self, Message, Reason, Want};
@@ -42,7 +43,7 @@ const STRANGERS: Duration = Duration::from_secs(2);
 /// The most bytes that are read of the addresses that devices had.
 const MAX_SEEN: u64 = 1 << 20;
 /// How many announced addresses of one device are called at once, and at all.
-const CALLS: usize = 48;
+const CALLS: usize = 128;
 const ADDRESSES: usize = 4096;
 /// The most devices that are listed.
 const DEVICES: usize = 256;
@@ -239,7 +240,10 @@ async fn attempt(
     let call = &Call::new(node, target, want, deadline.min(clock::now() + HANDSHAKE));
     match &target.route {
         Route::Via(command) => {
-            let io = stdio::dial_via(command).map_err(|e| {
+            let sink = Arc::clone(&node.sink);
+            let complain =
+                move |line: Label| sink(Event::Note { message: report::said_by_via(&line) });
+            let io = stdio::dial_via(command, complain).map_err(|e| {
                 Miss::Final(Failure::new(
                     Code::Unreachable,
                     format!("the command of --via cannot be run: {e}"),
@@ -441,7 +445,8 @@ struct Callers<'a> {
     call: &'a Call,
     /// Addresses that were added, whatever became of them.
     known: BTreeSet<SocketAddr>,
-    waiting: VecDeque<(Instant, SocketAddr)>,
+    /// Those that are to be called, and when.
+    waiting: Vec<(Instant, SocketAddr)>,
     calling: JoinSet<(SocketAddr, Answer)>,
     /// How many others answered.
     strangers: usize,
@@ -453,7 +458,7 @@ impl<'a> Callers<'a> {
         Self {
             call,
             known: BTreeSet::new(),
-            waiting: VecDeque::new(),
+            waiting: Vec::new(),
             calling: JoinSet::new(),
             strangers: 0,
             worst: None,
@@ -463,24 +468,31 @@ impl<'a> Callers<'a> {
     fn add(&mut self, addresses: impl IntoIterator<Item = SocketAddr>) {
         for address in addresses {
             if self.known.len() < ADDRESSES && self.known.insert(address) {
-                // What was not tried yet comes before what is tried again.
-                self.waiting.push_front((clock::now(), address));
+                self.waiting.push((clock::now(), address));
             }
         }
+    }
+
+    /// An address that is due, any of them: no order in which others announce theirs puts the right one
+    /// last.
+    fn due(&mut self) -> Option<SocketAddr> {
+        let now = clock::now();
+        let due = |(_, (due, _)): &(usize, &(Instant, SocketAddr))| *due <= now;
+        let all: Vec<usize> = self.waiting.iter().enumerate().filter(due).map(|(n, _)| n).collect();
+        let any = clock::any_of(all.len())?;
+        all.get(any).map(|n| self.waiting.swap_remove(*n).1)
     }
 
     /// The device, or what it says that is final. Cancel-safe; waits for ever where nothing is found.
     async fn next(&mut self) -> Result<(Reached, Message), Miss> {
         loop {
-            let now = clock::now();
             while self.calling.len() < CALLS
-                && self.waiting.front().is_some_and(|(due, _)| *due <= now)
-                && let Some((_, address)) = self.waiting.pop_front()
+                && let Some(address) = self.due()
             {
                 let call = self.call.clone();
                 self.calling.spawn(async move { (address, call_at(call, address).await) });
             }
-            let due = self.waiting.front().map(|(due, _)| *due);
+            let due = self.waiting.iter().map(|(due, _)| *due).min();
             let due = due.filter(|_| self.calling.len() < CALLS);
             let wait = async {
                 match due {
@@ -500,7 +512,7 @@ impl<'a> Callers<'a> {
                         miss @ (Miss::Again(_) | Miss::Busy(_) | Miss::Deaf(_) | Miss::Late(_)),
                     ) => {
                         self.worst = Some(miss.or(self.worst.take()));
-                        self.waiting.push_back((clock::now() + RETRY, address));
+                        self.waiting.push((clock::now() + RETRY, address));
                     }
                     found => return found,
                 }

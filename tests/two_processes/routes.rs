@@ -62,6 +62,9 @@ fn a_command_that_leads_nowhere_is_exit_4_and_named() {
     via("/no/such/program").fails(4, "bob");
     via("echo this is no device").fails(4, "bob");
     via("sleep 100").fails(4, "bob");
+    let said = via("printf 'no\\033]0;owned\\007 route\\n' >&2; exit 1").fails(4, "bob");
+    let notes = said.events("note");
+    assert!(notes.iter().any(|n| n["message"] == "the command of --via says: no]0;owned route"));
 }
 
 /// Passes one connection on to `to`, and keeps what either side said.
