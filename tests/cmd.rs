@@ -928,6 +928,8 @@ mod files {
             &["keygen", "--identity", "pipe"],
             &["pair", "--qr-image", "pipe", "--identity", "identity.txt"],
             &["--home", "new", "init", "--passphrase-file", "pipe"],
+            &["relay", "--tls-cert", "pipe", "--tls-key", "identity.txt"],
+            &["relay", "--tls-cert", "identity.txt", "--tls-key", "pipe"],
         ] {
             sandbox.run(args).exits(2).complains("pipe is a pipe, not a regular file", "");
         }
@@ -940,6 +942,8 @@ mod files {
         let sandbox = Sandbox::with_device();
         sandbox.write("policy.toml", vec![b'#'; (16 << 20) + 1]);
         sandbox.run(["policy", "check", "policy.toml"]).exits(2).complains("16 MiB", "");
+        let tls = ["relay", "--tls-cert", "policy.toml", "--tls-key", "policy.toml"];
+        sandbox.run(tls).exits(2).complains("1 MiB", "");
         std::fs::create_dir_all(sandbox.path("home/config")).unwrap();
         set_permissions(sandbox.path("home/config"), Permissions::from_mode(0o700)).unwrap();
         sandbox.write("home/config/peers.json", vec![b' '; (1 << 20) + 1]);
@@ -961,6 +965,16 @@ mod files {
         let mut silent = sandbox.command(["--home", "new", "init", "--passphrase-file", "-"]);
         silent.args(["--timeout", "200ms"]).stdin(reader);
         Ended::of(&mut silent).exits(4).complains("passphrase on standard input", "--timeout");
+        let hash = |command: &[&str]| {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            std::io::Write::write_all(&mut writer, b"and more to come").unwrap();
+            let mut endless = sandbox.command(command);
+            endless.args(["--file", "-", "--timeout", "200ms"]).stdin(reader);
+            Ended::of(&mut endless).exits(4).complains("standard input", "--timeout");
+            drop(writer);
+        };
+        hash(&["sign", "--key", "vault"]);
+        hash(&["verify", "--public-key", "key.pem", "00"]);
     }
 }
 
@@ -1051,6 +1065,13 @@ action = "deny"
     fn a_file_alone_is_read_and_what_is_odd_is_said() {
         let sandbox = with_rules();
         sandbox.run(["policy", "check", "policy.toml"]).exits(0);
+        let identity = ["--identity", "identity.txt"];
+        for (more, checked) in [(&[][..], false), (&identity, true)] {
+            for request in [&[][..], &["--request", "peer=bob", "key=vault"]] {
+                let args = [&["policy", "check", "policy.toml", "--json"], more, request].concat();
+                assert_eq!(sandbox.run(args).json()["result"]["checked"], checked);
+            }
+        }
         sandbox.write("odd.toml", "[[rule]]\npeer = \"eve\"\naction = \"allow\"\n");
         let said = sandbox.run(["policy", "check", "odd.toml"]).exits(0).stdout();
         assert!(said.contains("never fits") && said.contains("max_count"), "{said}");

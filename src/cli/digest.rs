@@ -2,15 +2,16 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
 use super::args::Hash;
-use super::unlock::unreadable;
+use super::unlock::{by, unreadable};
 use crate::device::{Label, hex, unhex};
 use crate::progress::Source;
-use crate::report::{Code, Failure};
+use crate::report::{self, Code, Failure};
 use crate::vault::given::{self, Guard};
 
 /// What is signed or checked, and where it comes from.
@@ -28,9 +29,10 @@ pub fn of(
     digest: Option<&str>,
     file: Option<&Path>,
     hash: Option<Hash>,
+    deadline: Option<Instant>,
 ) -> Result<Digest, Failure> {
     match (digest, file) {
-        (_, Some(path)) => Digest::of_file(path, hash.unwrap_or_default()),
+        (_, Some(path)) => Digest::of_file(path, hash.unwrap_or_default(), deadline),
         (Some(text), None) => Digest::of_text(text),
         (None, None) => Err(Failure::new(Code::Usage, "neither a digest nor a file was given")
             .hint("give a digest of 64 hexadecimal digits, or --file FILE")),
@@ -54,18 +56,20 @@ impl Digest {
         Ok(Self { bytes, source: Source::Digest })
     }
 
-    fn of_file(path: &Path, hash: Hash) -> Result<Self, Failure> {
+    fn of_file(path: &Path, hash: Hash, deadline: Option<Instant>) -> Result<Self, Failure> {
         let shown = path.display();
-        let failed =
-            |e: io::Error| Failure::new(Code::Internal, format!("cannot read {shown}: {e}"));
-        let (name, (bytes, size)) = if path == Path::new("-") {
-            ("standard input".into(), hashed(io::stdin().lock(), hash).map_err(failed)?)
+        let (name, read) = if path == Path::new("-") {
+            ("standard input".into(), by(deadline, move || hashed(io::stdin().lock(), hash)))
         } else {
             let file = given::open(path, Guard::Open)
                 .map_err(|error| unreadable(error, &format!("file {shown}")))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            (name, hashed(file, hash).map_err(failed)?)
+            // It may be a pipe that the caller opened.
+            (name, by(deadline, move || hashed(file, hash)))
         };
+        let (bytes, size) = read
+            .ok_or_else(|| report::slow(&name, "its end"))?
+            .map_err(|e| Failure::new(Code::Internal, format!("cannot read {shown}: {e}")))?;
         let source = Source::File { name: Label::new(&name), size, hash: hash.name().to_owned() };
         Ok(Self { bytes, source })
     }
@@ -101,7 +105,7 @@ mod tests {
     fn hash_of(content: &[u8], hash: Hash) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
-        let digest = of(None, Some(file.path()), Some(hash)).unwrap();
+        let digest = of(None, Some(file.path()), Some(hash), None).unwrap();
         let Source::File { size, .. } = digest.source else { panic!() };
         assert_eq!(size, content.len() as u64);
         digest.hex()
@@ -125,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_digest_has_exactly_64_digits() {
-        let code = |text: &str| of(Some(text), None, None).map_err(|f| f.code);
+        let code = |text: &str| of(Some(text), None, None, None).map_err(|f| f.code);
         assert_eq!(code(&"5A".repeat(32)).unwrap().hex(), "5a".repeat(32));
         for bad in ["", "5a", &"5a".repeat(33), &"zz".repeat(32)] {
             assert_eq!(code(bad), Err(Code::Usage), "{bad}");
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_and_a_folder_are_told_apart() {
-        let code = |path: &str| of(None, Some(Path::new(path)), None).unwrap_err().code;
+        let code = |path: &str| of(None, Some(Path::new(path)), None, None).unwrap_err().code;
         assert_eq!(code("/nonexistent/file"), Code::NotFound);
         assert_eq!(code("/"), Code::Usage);
     }

@@ -1,7 +1,7 @@
 //! Who answers for the owner of this device: a person, a policy file, a digest given ahead.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::cli::policy::{Decision, Policy};
@@ -198,17 +198,17 @@ pub(super) struct OneDigest {
     digest: String,
     public_key: String,
     screen: Screen,
-    approved: AtomicBool,
+    approved: Arc<AtomicBool>,
 }
 
 impl OneDigest {
     /// Approves `digest` under the key with this public key.
     pub(super) fn new(digest: &[u8; 32], public_key: &[u8; 33], screen: Screen) -> Self {
         let (digest, public_key) = (hex(digest), hex(public_key));
-        Self { digest, public_key, screen, approved: AtomicBool::new(false) }
+        Self { digest, public_key, screen, approved: Arc::default() }
     }
 
-    /// Whether the digest was approved, whatever became of it.
+    /// Whether the digest was approved, and the approval may have been used.
     pub(super) fn has_approved(&self) -> bool {
         self.approved.load(Ordering::Relaxed)
     }
@@ -234,8 +234,12 @@ impl Judge for OneDigest {
                 && request.digest == self.digest
                 && request.public_key == self.public_key;
             // One approval is one signature.
-            let yes = same && !self.approved.swap(true, Ordering::Relaxed);
-            if yes { Verdict::Yes } else { Verdict::Policy(Refusal::NoRule) }
+            if !same || self.approved.swap(true, Ordering::Relaxed) {
+                return Verdict::Policy(Refusal::NoRule);
+            }
+            // Who asks and then begins nothing uses it up for nobody.
+            let approved = Arc::clone(&self.approved);
+            Verdict::Charged(Charge::new(move || approved.store(false, Ordering::Relaxed)))
         })
     }
 }

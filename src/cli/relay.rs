@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::cli::args::RelayArgs;
-use crate::cli::{Global, Output};
+use crate::cli::{Global, Output, unlock};
 use crate::net::relay::cluster::{self, Weather};
 use crate::net::relay::hub::{Hub, KEEPING, Limits};
 use crate::net::relay::server::{self, Entrance, Notice};
@@ -24,9 +24,12 @@ use crate::report::{Code, Failure};
 use crate::run::clock;
 use crate::sandbox::{self, Files, Sockets, confine_calls, confine_files};
 use crate::ui::{Ending, Screen};
+use crate::vault::given::{self, Guard};
 
 /// The port of a relay unless another is named.
 const PORT: u16 = 46738;
+/// The most that is read of a file of certificates or of their key.
+const MAX_PEM: u64 = 1 << 20;
 /// The longest message of a device, with what the relay adds.
 const LONGEST: usize = 33 << 10;
 
@@ -95,12 +98,14 @@ fn tls(args: &RelayArgs) -> Result<Option<Arc<ServerConfig>>, Failure> {
     let (Some(certificates), Some(key)) = (&args.tls_cert, &args.tls_key) else {
         return Ok(None);
     };
-    for path in [certificates, key] {
-        std::fs::metadata(path).map_err(|error| {
-            Failure::new(Code::NotFound, format!("{}: {error}", path.display()))
-        })?;
-    }
-    let config = server::tls(certificates, key).map_err(|why| {
+    let read = |path: &Path, what: &str| {
+        given::read(path, Guard::Open, MAX_PEM)
+            .map_err(|error| unlock::unreadable(error, &format!("{what} {}", path.display())))
+    };
+    let chain = read(certificates, "certificate file")?;
+    let secret = read(key, "key file")?;
+    let chain = (certificates.as_path(), chain.expose().as_slice());
+    let config = server::tls(chain, (key, secret.expose())).map_err(|why| {
         Failure::new(Code::Usage, why)
             .hint("--tls-cert takes the chain and --tls-key its unencrypted key, both in PEM")
     })?;

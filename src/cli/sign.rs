@@ -47,7 +47,8 @@ struct SignatureView {
 /// `cosign sign`
 pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Failure> {
     digest_after_with(&mut args);
-    let digest = digest::of(args.digest.as_deref(), args.file.as_deref(), args.hash)?;
+    let (text, file) = (args.digest.as_deref(), args.file.as_deref());
+    let digest = digest::of(text, file, args.hash, global.deadline)?;
     let format = args.format;
     let binary = signature::is_binary(format);
     let sink = Sink::new(args.output.as_deref(), binary, global.args.json)?;

@@ -295,7 +295,7 @@ pub(super) fn unreadable(error: Error, name: &str) -> Failure {
 }
 
 /// What `work` gives, or `None` if it has not come to an end by then: a pipe may never say anything.
-fn by<T: Send + 'static>(
+pub(super) fn by<T: Send + 'static>(
     deadline: Option<Instant>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {

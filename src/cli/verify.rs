@@ -28,7 +28,8 @@ struct Verdict {
 
 /// Checks one signature. Exit code 0: valid; 1: not, whatever is wrong with it.
 pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Failure> {
-    let digest = digest::of(args.digest.as_deref(), args.file.as_deref(), args.hash)?;
+    let (text, file) = (args.digest.as_deref(), args.file.as_deref());
+    let digest = digest::of(text, file, args.hash, global.deadline)?;
     let (key, checked, point) = match args.public_key {
         Some(argument) => (None, None, public_key::read(&argument)?),
         None => {

@@ -14,7 +14,7 @@ use crate::device::Fingerprint;
 use crate::run::reach::Way;
 
 /// Callers that may be at the door at once, on the local network and through a relay.
-const PLACES: usize = 32;
+const PLACES: usize = 128;
 /// Connections that one known device may have here at once.
 const CONNECTIONS: usize = 4;
 

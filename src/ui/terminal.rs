@@ -12,6 +12,11 @@ use rustix::fs::{Mode, OFlags};
 use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios, Winsize};
 use tokio::net::unix::pipe::Receiver;
 
+use super::lines::{Style, safe};
+
+/// The sequences that are written here may pass.
+const OWN: Style = Style { color: true, terminal: true, verbose: 0, columns: 80 };
+
 /// The longest line that is taken.
 const MAX_LINE: usize = 1024;
 
@@ -87,7 +92,8 @@ impl Terminal {
 
     /// Writes to the terminal itself, for a question when standard error goes elsewhere.
     pub fn write(&self, text: &str) {
-        let _ = (&self.file).write_all(text.as_bytes());
+        // Names in a question may have been edited where they are kept.
+        let _ = (&self.file).write_all(safe(text, OWN).as_bytes());
     }
 
     /// The same for whole lines.

@@ -26,7 +26,7 @@ pub(in crate::cli) fn run_policy(
     command: PolicyCommand,
 ) -> Result<Output, Failure> {
     let PolicyCommand::Check(PolicyCheckArgs { file, request }) = command;
-    let home = unlock::home(global)?;
+    let home = unlock::look(global)?.0;
     let policy = Policy::load(&file, &home)?;
     let peers = Peers::load(&home)?;
     let uses = Uses::load(&home)?;
@@ -86,7 +86,10 @@ impl Policy {
             Decision::Deny(Refusal::NoRule) => "the answer is no: no rule fits".to_owned(),
         };
         let word = if allowed { Action::Allow } else { Action::Deny };
-        let result = json!({ "decision": word.name(), "rule": decided, "rules": rules });
+        let checked = self.home.checks();
+        let result = json!({
+            "decision": word.name(), "rule": decided, "rules": rules, "checked": checked,
+        });
         if allowed {
             return Output::new(result, text + &verdict);
         }
@@ -120,7 +123,8 @@ impl Policy {
             }));
         }
         text += &format!("{} rules; what none of them fits is refused", self.rules.len());
-        Output::new(json!({ "valid": true, "rules": rules }), text)
+        let checked = self.home.checks();
+        Output::new(json!({ "valid": true, "rules": rules, "checked": checked }), text)
     }
 
     fn warnings(
@@ -148,14 +152,14 @@ impl Policy {
         if named.as_ref().is_some_and(Vec::is_empty) {
             warnings.push("it names no digest: it never fits".to_owned());
         }
+        if rule.action == Action::Allow && rule.purpose.as_ref().is_some_and(Purpose::is_open) {
+            warnings.push(
+                "the purpose may hold anything: `.*` or its like fits whatever the requester writes"
+                    .to_owned(),
+            );
+        }
         if rule.action == Action::Allow && named.is_none() {
             warnings.push("any digest: the purpose is the requester's word for it".to_owned());
-            if rule.purpose.as_ref().is_some_and(Purpose::is_open) {
-                warnings.push(
-                    "the purpose may hold anything: `.*` or `.+` fits whatever the requester writes"
-                        .to_owned(),
-                );
-            }
             if rule.max_count.is_none() && rule.not_after.is_none() {
                 warnings.push("no end: neither max_count nor not_after".to_owned());
             }

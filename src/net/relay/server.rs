@@ -1,6 +1,5 @@
 //! The relay's ears: connections, WebSocket, and the end of both.
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -66,20 +65,22 @@ impl std::fmt::Debug for Entrance {
     }
 }
 
-/// TLS with the certificate chain and the key in these PEM files.
+/// TLS with the certificate chain and the key in the PEM files of these names, whose content is here.
 ///
 /// # Errors
 /// Which file is wrong, and how.
-pub fn tls(certificates: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
-    let read = |path: &Path| fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
-    let chain = CertificateDer::pem_slice_iter(&read(certificates)?)
+pub fn tls(
+    (certificates, chain): (&Path, &[u8]),
+    (key, secret): (&Path, &[u8]),
+) -> Result<Arc<ServerConfig>, String> {
+    let chain = CertificateDer::pem_slice_iter(chain)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| format!("{}: {e}", certificates.display()))?;
     if chain.is_empty() {
         return Err(format!("{}: no certificate in it", certificates.display()));
     }
-    let secret = PrivateKeyDer::from_pem_slice(&read(key)?)
-        .map_err(|e| format!("{}: {e}", key.display()))?;
+    let secret =
+        PrivateKeyDer::from_pem_slice(secret).map_err(|e| format!("{}: {e}", key.display()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

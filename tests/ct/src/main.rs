@@ -26,7 +26,6 @@ use cosign::protocol::sign::{SignSetup, Signed, sign_with_seed};
 use cosign::secret::Secret;
 use k256::Scalar;
 use memcheck::{public, secret};
-use verdicts::Verdict;
 
 const PAIR: [u8; 32] = [5; 32];
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -77,11 +76,8 @@ fn judge_all() -> ExitCode {
         wrong += refused.len();
     }
     for (at, verdict) in verdicts::VERDICTS.iter().enumerate() {
-        let Verdict { file, line, why, .. } = verdict;
-        if used.contains(&at) {
-            println!("allowed at {file}: {line}\n    {why}");
-        } else {
-            println!("nothing is reported at {file}: {line}");
+        if !used.contains(&at) {
+            println!("nothing is reported at {}: {}", verdict.file, verdict.line);
             wrong += 1;
         }
     }

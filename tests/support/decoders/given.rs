@@ -56,13 +56,13 @@ pub(crate) fn key_file(bytes: &[u8]) {
             }
             fs::write(&path, content).unwrap();
             let _ = signature::read(name);
-            let digest = digest::of(None, Some(&path), None).unwrap();
+            let digest = digest::of(None, Some(&path), None, None).unwrap();
             assert_eq!(digest.bytes, <[u8; 32]>::from(Sha256::digest(content)));
         }
     }
     let text = String::from_utf8_lossy(bytes);
-    if let Ok(read) = digest::of(Some(&text), None, None) {
-        assert_eq!(digest::of(Some(&read.hex()), None, None), Ok(read));
+    if let Ok(read) = digest::of(Some(&text), None, None, None) {
+        assert_eq!(digest::of(Some(&read.hex()), None, None, None), Ok(read));
     }
 }
 
