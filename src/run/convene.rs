@@ -258,8 +258,10 @@ async fn invite(
     };
     match answer {
         Ok(Message::Accept { nonce, held }) if is_answer(&held, &asked.epochs) => {
-            // What it has spent is looked at while it is news: with other sessions it grows.
-            if epochs::is_rolled_back(&Ledger::open(&node.home)?, party, &held) {
+            // What it has spent is looked at while it is news: with other sessions it grows. New shares
+            // are what mends it.
+            let signs = asked.kind == Kind::Sign;
+            if signs && epochs::is_rolled_back(&Ledger::open(&node.home)?, party, &held) {
                 decline(link, &target.name, Reason::Aborted).await;
                 return Err(report::rolled_back_there(&name, &asked.key));
             }
