@@ -2,7 +2,8 @@
 //!
 //! The extension's check with `Delta`, the multiplication with `beta`. In both, the message is wrong
 //! for either class, so that the public verdict is the same. |t| above 10 is a leak or a disturbed
-//! machine: repeat it on an idle one. `tests/ct` looks for causes and is exact; this looks for effects.
+//! machine: repeat it on an idle one. The control leaks, and must be found. `tests/ct` looks for causes
+//! and is exact; this looks for effects.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark that prints")]
 
 use std::hint::black_box;
@@ -19,6 +20,8 @@ const NONCE: [u8; 32] = [2; 32];
 const RUNS: u32 = 20_000;
 /// The slowest of these are the machine's, not the program's.
 const KEPT: f64 = 0.9;
+/// From this |t| on there is a difference.
+const LEAK: f64 = 10.0;
 
 fn main() {
     // `cargo test --benches` only wants to see it run.
@@ -38,14 +41,40 @@ fn main() {
             assert!(refused.is_err());
         }),
     );
+    let t = report(
+        "control, a check and then a branch on Delta",
+        &measured(
+            runs,
+            |secret| (trees(0), holes(secret)),
+            |(trees, holes)| {
+                let refused =
+                    extension::check(&SESSION, &trees, black_box(&[3; extension::MESSAGE]));
+                assert!(refused.is_err());
+                leak(&holes);
+            },
+        ),
+    );
+    assert!(runs < RUNS || t.abs() > LEAK, "the control went unnoticed");
+}
+
+/// What a careless edit may do: a little more for each hole that is where it was expected.
+fn leak(holes: &[u8; 32]) {
+    for (hole, expected) in holes.iter().zip(self::holes(0)) {
+        if black_box(hole & 15) == expected & 15 {
+            black_box(seed(1).bytes::<32>("more"));
+        }
+    }
+}
+
+fn holes(secret: u32) -> [u8; 32] {
+    seed(secret).bytes("holes")
 }
 
 /// A's trees with holes that follow from `secret`; the leaves are the same for all.
 fn trees(secret: u32) -> ReceiverTrees {
     let mut stored = vec![7; 32 + 16_384];
-    let holes: [u8; 32] = seed(secret).bytes("holes");
     let (first, leaves) = stored.split_at_mut(32);
-    for (tree, (hole, drawn)) in first.iter_mut().zip(holes).enumerate() {
+    for (tree, (hole, drawn)) in first.iter_mut().zip(holes(secret)).enumerate() {
         *hole = drawn & 15;
         let start = (tree * 16 + usize::from(*hole)) * 32;
         leaves.get_mut(start..start + 32).expect("a leaf").fill(0);
@@ -85,7 +114,8 @@ fn measured<T>(runs: u32, make: impl Fn(u32) -> T, run: impl Fn(T)) -> [Vec<f64>
     times
 }
 
-fn report(what: &str, times: &[Vec<f64>; 2]) {
+/// Prints the means of both classes and hands back t.
+fn report(what: &str, times: &[Vec<f64>; 2]) -> f64 {
     let mut all: Vec<f64> = times.concat();
     all.sort_by(f64::total_cmp);
     let limit = all[(all.len() as f64 * KEPT) as usize];
@@ -98,4 +128,5 @@ fn report(what: &str, times: &[Vec<f64>; 2]) {
     });
     let t = (fixed.0 - random.0) / (fixed.1 + random.1).sqrt();
     println!("{what}: fixed {:.1} us, random {:.1} us, t = {t:.1}", fixed.0 / 1e3, random.0 / 1e3);
+    t
 }

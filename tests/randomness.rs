@@ -11,6 +11,8 @@ use std::sync::{Arc, LazyLock};
 use ceremony::{
     Shares, TIMEOUT, keygen, keygen_setup, now, parties, party, refresh, sha, sign_setup,
 };
+use cosign::crypto::curve::encode_scalar;
+use cosign::crypto::seed::SessionSeed;
 use cosign::protocol::key::KeyShare;
 use cosign::protocol::keygen::{self, KeygenSetup};
 use cosign::protocol::machine::{Machine, Output, Protocol};
@@ -100,20 +102,26 @@ fn a_signature_begins_otherwise_with_other_randomness_session_or_share() {
     ]);
 }
 
-/// The share itself is hashed, not only what is public about it and part of the session: two
-/// parties whose sessions are equal and whose randomness is known still draw differently.
+/// What the nonce would be if `share` were hashed into the seed of a session.
+fn guess(session: &[u8; 32], share: &[u8]) -> [u8; 32] {
+    SessionSeed::hedged(&random(0), session, 1, share).bytes("nonce")
+}
+
+/// The share itself is hashed, not only what is public about it and part of the session: whoever
+/// knows the randomness and the session must know the share, too.
 #[test]
 fn where_randomness_is_known_the_nonces_follow_from_the_secret_share() {
     let setup = sign_setup("known", &parties([1, 2]), sha("digest"));
     let share = &KEY[&party(1)];
-    let begun = nonce(sign::sign(Arc::clone(share), setup.clone(), &random(0), TIMEOUT).unwrap());
-    let session = *sign::sign(Arc::clone(share), setup, &random(0), TIMEOUT).unwrap().session_id();
-    let guess = |share: &[u8]| {
-        let seed = cosign::crypto::seed::SessionSeed::hedged(&random(0), &session, 1, share);
-        seed.bytes::<32>("nonce")
-    };
-    let secret = cosign::crypto::curve::encode_scalar(share.secret().expose());
-    assert_eq!(guess(&secret), begun);
-    assert_ne!(guess(&[]), begun);
-    assert_ne!(guess(&[0; 32]), begun);
+    let secret = encode_scalar(share.secret().expose());
+    let signature = || sign::sign(Arc::clone(share), setup.clone(), &random(0), TIMEOUT).unwrap();
+    let refresh = || keygen::refresh(share, sha("known"), &random(0), TIMEOUT).unwrap();
+    for (session, begun) in [
+        (*signature().session_id(), nonce(signature())),
+        (*refresh().session_id(), nonce(refresh())),
+    ] {
+        assert_eq!(guess(&session, &secret), begun);
+        assert_ne!(guess(&session, &[]), begun);
+        assert_ne!(guess(&session, &[0; 32]), begun);
+    }
 }

@@ -26,6 +26,7 @@ use cosign::protocol::sign::{SignSetup, Signed, sign_with_seed};
 use cosign::secret::Secret;
 use k256::Scalar;
 use memcheck::{public, secret};
+use verdicts::Verdict;
 
 const PAIR: [u8; 32] = [5; 32];
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -76,8 +77,11 @@ fn judge_all() -> ExitCode {
         wrong += refused.len();
     }
     for (at, verdict) in verdicts::VERDICTS.iter().enumerate() {
-        if !used.contains(&at) {
-            println!("nothing is reported at {}: {}", verdict.file, verdict.line);
+        let Verdict { file, line, why, .. } = verdict;
+        if used.contains(&at) {
+            println!("allowed at {file}: {line}\n    {why}");
+        } else {
+            println!("nothing is reported at {file}: {line}");
             wrong += 1;
         }
     }
