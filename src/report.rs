@@ -560,6 +560,11 @@ pub fn no_record(error: &crate::vault::Error) -> Failure {
         .hint("mend that, or leave --require-log (require_log in config.toml) out")
 }
 
+/// What the owner is warned of before a refresh that brings back a device which this one no longer signs
+/// with.
+pub const ENDS_A_BAN: &str =
+    "a device of this key failed a check and is banned; a refresh ends that";
+
 /// The owner of this device said no.
 pub fn denied_here(ceremony: &str) -> Failure {
     Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))

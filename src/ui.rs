@@ -132,12 +132,30 @@ impl Screen {
         self.changed.notify_one();
     }
 
-    /// Shows a code or request that a person is asked about from now on.
-    fn show_question(&self, event: &Event) {
+    /// Shows a code, or a request that `word` approves and that is warned of, which a person is asked about
+    /// from now on. Gives what is asked on a full screen.
+    fn show_question(
+        &self,
+        event: &Event,
+        warning: Option<&str>,
+        word: Option<&str>,
+    ) -> Option<Question> {
         let mut state = self.lock();
+        if let Some(warning) = warning {
+            state.show(&Event::Note { message: warning.to_owned() });
+        }
         state.show(event);
         state.full.stage.consent = Consent::Open;
         self.changed.notify_one();
+        // Taken at once: what is shown later is not what is asked about.
+        match word {
+            None => state.model.code.clone().map(Question::Code),
+            Some(word) => state
+                .model
+                .request
+                .clone()
+                .map(|card| Question::Approval { card: Box::new(card), word: word.to_owned() }),
+        }
     }
 
     /// The person said yes.
@@ -231,18 +249,6 @@ impl Screen {
         }
     }
 
-    /// The question about the code that was shown just now, or about the request that `word` approves.
-    fn question(&self, word: Option<&str>) -> Option<Question> {
-        let model = &self.lock().model;
-        match word {
-            None => model.code.clone().map(Question::Code),
-            Some(word) => model
-                .request
-                .clone()
-                .map(|card| Question::Approval { card: Box::new(card), word: word.to_owned() }),
-        }
-    }
-
     /// `view` with what is new about it, compared with what was shown before.
     pub(crate) fn compared(&self, view: RequestView) -> RequestView {
         self.lock().cards.compare(view)
@@ -253,14 +259,14 @@ impl Screen {
         self.lock().cards.word(view)
     }
 
-    /// The request `view` ended without an answer. `shown`: the person saw it.
-    fn gone(&self, view: &RequestView, shown: bool) {
-        self.lock().full.stage.gone(view.clone(), shown);
+    /// The request or code in `asked` ended without an answer. `shown`: the person saw it.
+    fn gone(&self, asked: &Event, shown: bool) {
+        self.lock().full.stage.gone(asked.clone(), shown);
         self.changed.notify_one();
     }
 
-    /// The request that ended without an answer, as lines of so many columns, until the person has left
-    /// it. Another one waits for that.
+    /// What ended without an answer, as lines of so many columns, until the person has left it. Another
+    /// question waits for that.
     fn page(&self, columns: usize) -> Option<Vec<String>> {
         let mut state = self.lock();
         state.full.stage.await_page();
@@ -400,8 +406,8 @@ impl State {
         }
         self.model.fold(event, now);
         self.full.wanted |= !matches!(event, Event::Note { .. });
-        if let Event::Aborted { message, .. } = event {
-            self.full.stage.gone_because(message);
+        if let Event::Aborted { ceremony, message, .. } = event {
+            self.full.stage.gone_because(ceremony, message);
         }
         if matches!(event, Event::Code { .. } | Event::Request(_)) {
             self.full.stage.consent = Consent::NotAsked;

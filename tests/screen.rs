@@ -423,12 +423,14 @@ fn a_withdrawn_request_leaves_a_page_that_no_reflex_leaves() {
     alice.pins(&bob, "bob");
     bob.pins(&alice, "alice");
     let (at_alice, at_bob) = (Terminal::new(folder, 80, 24), Terminal::new(folder, 80, 24));
+    let modes = at_alice.modes();
     let place = listen(&at_bob, &bob);
     at_alice.runs(&alice.command(&format!("keygen --key vault --with bob --peer {place}")));
     let made = read(&at_bob);
     at_bob.runs(&word(&made));
     at_alice.shows("confirmed    by everybody");
     at_alice.press("Enter");
+    at_alice.is_given_back(&modes);
 
     let sign = |digest: &str| alice.command(&format!("--plain sign {digest} --peer {place}"));
     at_alice.runs(&sign(&"5a".repeat(32)));
@@ -442,7 +444,7 @@ fn a_withdrawn_request_leaves_a_page_that_no_reflex_leaves() {
     at_bob.press("Enter");
     // The peer waits until it is let in again.
     at_alice.runs(&format!("sleep 3; {}", sign(&("5a".to_owned() + &"7f".repeat(31)))));
-    at_bob.shows("another request waits");
+    at_bob.shows("another one waits");
     at_bob.runs("5a");
     at_bob.press("y");
     let page = at_bob.shows("Space goes on");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cli::policy::{Decision, Policy};
 use crate::device::{Fingerprint, hex, unhex};
 use crate::progress::{Event, RequestView};
-use crate::report::{Code, Failure, Refusal};
+use crate::report::{self, Code, Failure, Refusal};
 use crate::run::clock;
 use crate::run::judge::{Answer, Charge, Comparison, Judge, Verdict};
 use crate::run::patience::{Admission, Patience};
@@ -25,6 +25,18 @@ impl Person {
     /// Asks through `prompter`.
     pub(super) fn new(prompter: Prompter) -> Self {
         Self { prompter, patience: Mutex::default() }
+    }
+
+    async fn decide(&self, request: RequestView, warning: Option<&str>) -> Verdict {
+        let within = Duration::from_secs(request.seconds);
+        let requester = fingerprint(&request.requester.fingerprint);
+        let mut pending = Pending { person: self, requester, approved: false };
+        let verdict = verdict(self.prompter.approve(&request, warning, within).await);
+        pending.approved = matches!(verdict, Verdict::Yes);
+        if matches!(verdict, Verdict::Nobody) {
+            pending.requester = None;
+        }
+        verdict
     }
 
     // A panic while the lock was held leaves nothing half done.
@@ -60,17 +72,7 @@ impl Judge for Person {
     }
 
     fn approve(&self, request: RequestView) -> Answer<'_> {
-        Box::pin(async move {
-            let within = Duration::from_secs(request.seconds);
-            let requester = fingerprint(&request.requester.fingerprint);
-            let mut pending = Pending { person: self, requester, approved: false };
-            let verdict = verdict(self.prompter.approve(&request, within).await);
-            pending.approved = matches!(verdict, Verdict::Yes);
-            if matches!(verdict, Verdict::Nobody) {
-                pending.requester = None;
-            }
-            verdict
-        })
+        Box::pin(self.decide(request, None))
     }
 
     fn admit(&self, requester: &Fingerprint, _: Kind) -> Admission {
@@ -83,7 +85,7 @@ impl Judge for Person {
     }
 
     fn pardon(&self, request: RequestView) -> Answer<'_> {
-        self.approve(request)
+        Box::pin(self.decide(request, Some(report::ENDS_A_BAN)))
     }
 }
 

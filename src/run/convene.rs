@@ -434,13 +434,7 @@ async fn approve(
     let view = RequestView { seconds: left.as_secs(), ..view.clone() };
     let answer = match ask {
         Ask::Nothing => return Ok(Charge::default()),
-        Ask::Pardon => {
-            node.tell(Event::Note {
-                message: "a device of this key failed a check and is banned; a refresh ends that"
-                    .to_owned(),
-            });
-            node.judge.pardon(view.clone())
-        }
+        Ask::Pardon => node.judge.pardon(view.clone()),
         Ask::Approval => node.judge.approve(view.clone()),
     };
     let verdict = tokio::select! {

@@ -277,23 +277,38 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     card
 }
 
-/// A request that ended without an answer of the person who was asked.
+/// What ended without an answer of the person who was asked.
 pub(super) fn page(page: &Page, style: Style) -> Vec<String> {
     style.card(page_card(page))
 }
 
 /// The same without line breaks.
 pub(super) fn page_card(page: &Page) -> Vec<String> {
-    let why = page.why.as_deref().unwrap_or("the request is over");
-    let mut card = vec![format!("{}: nothing was approved", visible(why))];
+    let (what, nothing) = match &page.asked {
+        Event::Request(_) => ("the request", "approved"),
+        _ => ("the pairing", "paired"),
+    };
+    let over = format!("{what} is over");
+    let why = page.why.as_deref().unwrap_or(&over);
+    let mut card = vec![format!("{}: nothing was {nothing}", visible(why))];
     if page.unseen > 0 {
         card.push(format!("  meanwhile    {} more came and went unseen", page.unseen));
     }
     if page.awaited {
-        card.push("  next         another request waits; it may look alike".to_owned());
+        card.push("  next         another one waits; it may look alike".to_owned());
     }
-    card.push(format!("  it was       a {}", request_title(&page.view)));
-    card.extend(request_facts(&RequestView { changed: Vec::new(), ..page.view.clone() }));
+    match &page.asked {
+        Event::Request(view) => {
+            card.push(format!("  it was       a {}", request_title(view)));
+            card.extend(request_facts(&RequestView { changed: Vec::new(), ..view.clone() }));
+        }
+        Event::Code { code, peer, fingerprint, .. } => {
+            card.push(format!("  it was       a pairing with {}", quoted(peer)));
+            card.extend(fingerprint_lines(fingerprint));
+            card.push(format!("  code         {code}"));
+        }
+        _ => {}
+    }
     card
 }
 

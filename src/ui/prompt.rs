@@ -133,34 +133,23 @@ impl Prompter {
     }
 
     /// Shows six digits ([`Event::Code`]) and asks whether the other screen shows the same. Only a
-    /// typed `y` or `yes` is yes; an empty line is no.
+    /// typed `y` or `yes` is yes; an empty line is no. If what was asked before this ended without an answer,
+    /// the person first leaves the page that says so.
     pub async fn compare(&self, code: &Event, within: Duration) -> Result<bool, Failure> {
-        let inquiry = Inquiry {
-            event: code,
-            word: None,
-            question: "do both screens show the same code? [y/N] ",
-        };
-        let terminal = self.open_to_ask(&Need::Code);
-        self.screen.show_question(code);
-        let terminal = terminal?;
-        let answer = in_time(within, self.decide(&terminal, &inquiry)).await?;
-        Ok(answer == Answer::Yes)
+        Ok(self.put(code, None, &Need::Code, within).await? == Answer::Yes)
     }
 
-    /// Shows a request and asks for approval. The request's own word approves, `n` denies, `m` denies
-    /// this and everything else that this device will ask, an empty line does nothing. If the request
-    /// before this one ended without an answer, the person first leaves the page that says so.
-    pub async fn approve(&self, request: &RequestView, within: Duration) -> Result<bool, Failure> {
-        let terminal = match self.open_to_ask(&Need::Approval) {
-            Ok(terminal) => terminal,
-            Err(failure) => {
-                self.screen.show_question(&Event::Request(request.clone()));
-                return Err(failure);
-            }
-        };
-        let mut pending = Pending { screen: &self.screen, request, shown: false, answered: false };
-        let answer = in_time(within, self.approve_next(&terminal, &mut pending)).await?;
-        pending.answered = true;
+    /// Shows a request, with a `warning` if there is one, and asks for approval. The request's own word approves, `n` denies, `m` denies
+    /// this and everything else that this device will ask, an empty line does nothing. If what was asked
+    /// before this ended without an answer, the person first leaves the page that says so.
+    pub async fn approve(
+        &self,
+        request: &RequestView,
+        warning: Option<&str>,
+        within: Duration,
+    ) -> Result<bool, Failure> {
+        let event = Event::Request(request.clone());
+        let answer = self.put(&event, warning, &Need::Approval, within).await?;
         if answer == Answer::Mute {
             let from = &request.requester;
             self.screen.toggle(from.name.as_str(), &from.fingerprint);
@@ -173,32 +162,63 @@ impl Prompter {
         self.screen.is_muted(fingerprint)
     }
 
-    async fn approve_next(
+    /// Asks about the code or request in `event`.
+    async fn put(
+        &self,
+        event: &Event,
+        warning: Option<&str>,
+        need: &Need,
+        within: Duration,
+    ) -> Result<Answer, Failure> {
+        let terminal = match self.open_to_ask(need) {
+            Ok(terminal) => terminal,
+            Err(failure) => {
+                self.screen.show_question(event, warning, None);
+                return Err(failure);
+            }
+        };
+        let screen = &self.screen;
+        let mut pending = Pending { screen, event, warning, shown: false, answered: false };
+        let answer = in_time(within, self.put_next(&terminal, &mut pending)).await?;
+        pending.answered = true;
+        Ok(answer)
+    }
+
+    async fn put_next(
         &self,
         terminal: &Terminal,
         pending: &mut Pending<'_>,
     ) -> Result<Answer, Failure> {
-        let came = self.screen.now();
-        let seconds = if self.leave_page(terminal).await? {
-            // The requester has waited all the while.
-            let waited = self.screen.now().saturating_sub(came);
-            Duration::from_secs(pending.request.seconds).saturating_sub(waited).as_secs()
-        } else {
-            pending.request.seconds
-        };
-        let view = self.screen.compared(RequestView { seconds, ..pending.request.clone() });
-        let word = self.screen.word(&view);
-        let event = Event::Request(view);
+        // Whoever asks waits all the while.
+        let waited = self.leave_page(terminal).await?;
+        let left = |seconds| Duration::from_secs(seconds).saturating_sub(waited).as_secs();
+        let mut event = pending.event.clone();
+        let mut word = None;
+        match &mut event {
+            Event::Request(view) => {
+                view.seconds = left(view.seconds);
+                *view = self.screen.compared(view.clone());
+                word = Some(self.screen.word(view));
+            }
+            Event::Code { seconds, .. } => *seconds = left(*seconds),
+            _ => {}
+        }
         terminal.forget_typed();
-        self.screen.show_question(&event);
+        let warning = pending.warning;
+        let full = self.screen.show_question(&event, warning, word.as_deref());
         pending.shown = true;
-        let question = format!("type {word} and Enter to approve, n to deny, m to mute: ");
-        let inquiry = Inquiry { event: &event, word: Some(&word), question: &question };
-        self.decide(terminal, &inquiry).await
+        let question = match &word {
+            Some(word) => format!("type {word} and Enter to approve, n to deny, m to mute: "),
+            None => "do both screens show the same code? [y/N] ".to_owned(),
+        };
+        let inquiry =
+            Inquiry { event: &event, warning, word: word.as_deref(), question: &question };
+        self.decide(terminal, &inquiry, full).await
     }
 
-    /// Waits until the person has seen that the request before this one is over. Whether one was.
-    async fn leave_page(&self, terminal: &Terminal) -> Result<bool, Failure> {
+    /// Waits until the person has seen that what was asked before is over, and says how long that took.
+    async fn leave_page(&self, terminal: &Terminal) -> Result<Duration, Failure> {
+        let came = self.screen.now();
         let mut was_there = false;
         while let Some(page) = self.screen.page(self.columns(terminal)) {
             was_there = true;
@@ -212,7 +232,7 @@ impl Prompter {
                 () = self.screen.filled() => {}
             }
         }
-        Ok(was_there)
+        Ok(if was_there { self.screen.now().saturating_sub(came) } else { Duration::ZERO })
     }
 
     async fn leave_in_lines(&self, terminal: &Terminal, page: &[String]) -> Result<(), Failure> {
@@ -336,9 +356,13 @@ impl Prompter {
     }
 
     /// Asks about what is shown until the answer is understood. The end of input is no.
-    async fn decide(&self, terminal: &Terminal, inquiry: &Inquiry<'_>) -> Result<Answer, Failure> {
+    async fn decide(
+        &self,
+        terminal: &Terminal,
+        inquiry: &Inquiry<'_>,
+        full: Option<Question>,
+    ) -> Result<Answer, Failure> {
         let mut shown = !self.screen.is_full();
-        let full = self.screen.question(inquiry.word);
         let answer = loop {
             if let Some(full) = &full
                 && let Some(answer) = self.screen.ask_in_full(full.clone()).await
@@ -348,7 +372,7 @@ impl Prompter {
             // The window became too small for a full screen, which took the card along.
             if !std::mem::replace(&mut shown, false) {
                 terminal.forget_typed();
-                self.screen.repeat(inquiry.event);
+                inquiry.events().for_each(|event| self.screen.repeat(&event));
             }
             tokio::select! {
                 answer = self.decide_in_lines(terminal, inquiry) => break answer?,
@@ -367,11 +391,12 @@ impl Prompter {
         inquiry: &Inquiry<'_>,
     ) -> Result<Answer, Failure> {
         if self.speaks_elsewhere() {
-            terminal.write_lines(&self.screen.prose(inquiry.event, terminal.columns()));
+            let columns = terminal.columns();
+            inquiry
+                .events()
+                .for_each(|event| terminal.write_lines(&self.screen.prose(&event, columns)));
         }
-        if inquiry.word.is_some() {
-            calm(terminal).await;
-        }
+        calm(terminal).await;
         loop {
             let Some(line) = self.ask(terminal, &[], inquiry.question).await? else {
                 return Ok(Answer::No);
@@ -469,12 +494,19 @@ impl Prompter {
 /// What is asked about, and what is an answer in lines.
 struct Inquiry<'a> {
     event: &'a Event,
+    warning: Option<&'a str>,
     /// What approves, where a request is asked about.
     word: Option<&'a str>,
     question: &'a str,
 }
 
 impl Inquiry<'_> {
+    /// What is shown, in this order.
+    fn events(&self) -> impl Iterator<Item = Event> {
+        let warning = self.warning.map(|message| Event::Note { message: message.to_owned() });
+        warning.into_iter().chain([self.event.clone()])
+    }
+
     /// What a line in lower case says.
     fn heard(&self, line: &str) -> Heard {
         match (self.word, line) {
@@ -499,10 +531,11 @@ enum Heard {
     Wrong,
 }
 
-/// A request that leaves a page behind unless it is answered: whoever asked may drop the question.
+/// A code or request that leaves a page behind unless it is answered: whoever asked may drop the question.
 struct Pending<'a> {
     screen: &'a Screen,
-    request: &'a RequestView,
+    event: &'a Event,
+    warning: Option<&'a str>,
     shown: bool,
     answered: bool,
 }
@@ -510,7 +543,7 @@ struct Pending<'a> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            self.screen.gone(self.request, self.shown);
+            self.screen.gone(self.event, self.shown);
         }
     }
 }
@@ -614,7 +647,7 @@ mod tests {
 
         /// Approves or denies `request` by typing each of `texts` when it is asked.
         async fn decides(&self, request: &RequestView, texts: &[&str]) -> Result<bool, Failure> {
-            let question = self.prompter.approve(request, Duration::from_secs(60));
+            let question = self.prompter.approve(request, None, Duration::from_secs(60));
             let typing = async {
                 for text in texts {
                     self.sees("and Enter to approve, n to deny, m to mute: ").await;
@@ -629,19 +662,33 @@ mod tests {
             tokio::join!(question, async { self.types(text) }).0
         }
 
-        fn compare(&self) -> impl Future<Output = Result<bool, Failure>> {
-            let code = Event::Code {
-                code: "385 721".into(),
-                peer: "bob".into(),
-                fingerprint: "00".repeat(32),
-                warning: None,
-                seconds: 60,
+        async fn compare(&self) -> Result<bool, Failure> {
+            self.prompter.compare(&code("385 721"), Duration::from_secs(60)).await
+        }
+
+        /// Compares a code by typing each of `texts` when it is asked.
+        async fn compares(&self, texts: &[&str]) -> Result<bool, Failure> {
+            let typing = async {
+                for text in texts {
+                    self.sees("the same code? [y/N] ").await;
+                    self.types(text);
+                }
             };
-            async move { self.prompter.compare(&code, Duration::from_secs(60)).await }
+            tokio::join!(self.compare(), typing).0
         }
 
         fn typing_is_shown(&self) -> bool {
             tcgetattr(self.keyboard.as_fd()).unwrap().local_modes.contains(LocalModes::ECHO)
+        }
+    }
+
+    fn code(digits: &str) -> Event {
+        Event::Code {
+            code: digits.into(),
+            peer: "bob".into(),
+            fingerprint: "00".repeat(32),
+            warning: None,
+            seconds: 60,
         }
     }
 
@@ -684,18 +731,14 @@ mod tests {
         run(async {
             let person = Person::new();
             for (typed, expected) in [
-                ("y\n", true),
-                ("YES\n", true),
-                ("\n", false),
-                ("n\n", false),
-                ("385721\nmaybe\nn\n", false),
-                ("\u{4}", false),
+                (&["y\n"][..], true),
+                (&["YES\n"], true),
+                (&["\n"], false),
+                (&["n\n"], false),
+                (&["385721\n", "maybe\n", "n\n"], false),
+                (&["\u{4}"], false),
             ] {
-                assert_eq!(
-                    person.answers(person.compare(), typed).await,
-                    Ok(expected),
-                    "{typed:?}"
-                );
+                assert_eq!(person.compares(typed).await, Ok(expected), "{typed:?}");
             }
         });
     }
@@ -722,7 +765,7 @@ mod tests {
         run(async {
             let person = Person::new();
             let request = request();
-            let question = person.prompter.approve(&request, Duration::from_secs(60));
+            let question = person.prompter.approve(&request, None, Duration::from_secs(60));
             let typing = async {
                 person.sees("time left").await;
                 person.types("5a\n5a");
@@ -745,10 +788,10 @@ mod tests {
                 person.types("5");
             };
             tokio::select! {
-                answer = person.prompter.approve(&first, Duration::from_secs(60)) => panic!("{answer:?}"),
+                answer = person.prompter.approve(&first, None, Duration::from_secs(60)) => panic!("{answer:?}"),
                 () = withdrawn => {}
             }
-            let question = person.prompter.approve(&second, Duration::from_secs(30));
+            let question = person.prompter.approve(&second, None, Duration::from_secs(30));
             let typing = async {
                 let page = person.sees("nothing was approved").await;
                 assert!(!page.contains("time left"), "{page}");
@@ -787,7 +830,7 @@ mod tests {
         run(async {
             let person = Person::new();
             person.types("y\ny\n");
-            assert_eq!(person.answers(person.compare(), "n\n").await, Ok(false));
+            assert_eq!(person.compares(&["n\n"]).await, Ok(false));
         });
     }
 
@@ -795,11 +838,78 @@ mod tests {
     fn a_question_taken_back_leaves_the_next_answer_alone() {
         run(async {
             let person = Person::new();
+            let names = ["alice".to_owned(), "bob".to_owned()];
+            let pick = || person.prompter.pick("peer", "--with", &names);
             for _ in 0..3 {
-                let taken_back = tokio::time::timeout(Duration::from_millis(20), person.compare());
+                let taken_back = tokio::time::timeout(Duration::from_millis(20), pick());
                 assert!(taken_back.await.is_err());
             }
-            assert_eq!(person.answers(person.compare(), "y\n").await, Ok(true));
+            assert_eq!(person.answers(pick(), "2\n").await, Ok(1));
+        });
+    }
+
+    /// A code is on the screen; the device that shows it leaves, and another one is there at once.
+    #[test]
+    fn a_code_that_was_taken_back_is_acknowledged_before_anything_else_is_asked() {
+        run(async {
+            for by_code in [true, false] {
+                let person = Person::new();
+                tokio::select! {
+                    answer = person.compare() => panic!("{answer:?}"),
+                    _ = person.sees("the same code? [y/N] ") => {}
+                }
+                let within = Duration::from_secs(60);
+                let (other, request) = (code("111 222"), request());
+                let question = async {
+                    if by_code {
+                        person.prompter.compare(&other, within).await
+                    } else {
+                        person.prompter.approve(&request, None, within).await
+                    }
+                };
+                let typing = async {
+                    person.types("y\n");
+                    let page = person.sees("type ok and Enter to go on: ").await;
+                    assert!(page.contains("the pairing is over: nothing was paired"), "{page}");
+                    assert!(page.contains("385 721") && !page.contains("111 222"), "{page}");
+                    for text in ["y\n", "5a\n", "\n"] {
+                        person.types(text);
+                        person.sees("type ok and Enter to go on: ").await;
+                    }
+                    person.types("ok\n");
+                    person.sees(if by_code { "111 222" } else { "time left" }).await;
+                    // The reflex that came after the page.
+                    person.types("y\n5a\n");
+                    person.sees(if by_code { "[y/N] " } else { "to mute: " }).await;
+                    person.types("n\n");
+                };
+                assert_eq!(tokio::join!(question, typing).0, Ok(false));
+            }
+        });
+    }
+
+    #[test]
+    fn a_warning_stands_on_its_card_whatever_is_said_while_the_page_before_is_left() {
+        run(async {
+            let person = Person::new();
+            tokio::select! {
+                answer = person.compare() => panic!("{answer:?}"),
+                _ = person.sees("the same code? [y/N] ") => {}
+            }
+            let request = request();
+            let warned =
+                person.prompter.approve(&request, Some("this ends a ban"), Duration::from_secs(60));
+            let typing = async {
+                person.sees("type ok and Enter to go on: ").await;
+                person.prompter.screen.note("something else");
+                person.types("ok\n");
+                let card = person.sees("to mute: ").await;
+                assert!(card.contains("this ends a ban\r\nrequest to sign"), "{card}");
+                let note = person.prompter.screen.lock().model.request.clone().unwrap().note;
+                assert_eq!(note.as_deref(), Some("this ends a ban"));
+                person.types("n\n");
+            };
+            assert_eq!(tokio::join!(warned, typing).0, Ok(false));
         });
     }
 
@@ -808,7 +918,7 @@ mod tests {
         run(async {
             let person = Person::new();
             let request = request();
-            let answer = person.prompter.approve(&request, Duration::from_millis(20)).await;
+            let answer = person.prompter.approve(&request, None, Duration::from_millis(20)).await;
             assert_eq!(answer.map_err(|failure| failure.code), Err(Code::Unreachable));
         });
     }

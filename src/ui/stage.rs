@@ -3,8 +3,8 @@
 //! A key answers a question only once the question has been drawn, nothing was typed for
 //! [`CALM`], and everything it shows was within the window for as long. So nobody approves with a key that
 //! was meant for something else, held down, pasted, or pressed before the last line was seen. A request is
-//! approved by the first digits of what is approved, typed, and Enter: no reflex knows them. One that
-//! ended without an answer leaves a [`Page`], and nothing is asked before that has been left.
+//! approved by the first digits of what is approved, typed, and Enter: no reflex knows them. A request or a
+//! code that ended without an answer leaves a [`Page`], and nothing is asked before that has been left.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::oneshot;
 
 use super::model::{CodeCard, RequestCard};
-use crate::progress::{KnownPeer, RequestView};
+use crate::progress::{Event, KnownPeer};
 
 /// How long no key may have come before keys answer.
 pub(super) const CALM: Duration = Duration::from_millis(500);
@@ -78,17 +78,27 @@ pub(super) enum Consent {
     Given,
 }
 
-/// A request that ended without an answer of the person who was asked.
+/// A request or a code that ended without an answer of the person who was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Page {
-    /// What was asked.
-    pub(super) view: RequestView,
+    /// What was asked: [`Event::Request`] or [`Event::Code`].
+    pub(super) asked: Event,
     /// How it ended, once that is known.
     pub(super) why: Option<String>,
-    /// How many more requests came and went while this was on the screen.
+    /// How many more came and went while this was on the screen.
     pub(super) unseen: usize,
-    /// Whether a request waits for this to be left.
+    /// Whether another one waits for this to be left.
     pub(super) awaited: bool,
+}
+
+impl Page {
+    /// The ceremony that was asked about.
+    fn ceremony(&self) -> &str {
+        match &self.asked {
+            Event::Request(view) => &view.ceremony,
+            _ => "pair",
+        }
+    }
 }
 
 /// A question that is open.
@@ -124,7 +134,7 @@ pub(super) struct Stage {
     pub(super) typed: String,
     /// What was typed instead of the word.
     pub(super) wrong: Option<String>,
-    /// The request that ended without an answer, until the person has left it.
+    /// What ended without an answer, until the person has left it.
     page: Option<Page>,
     /// The fingerprints of the devices whose requests are turned away.
     muted: BTreeSet<String>,
@@ -167,34 +177,34 @@ impl Stage {
         self.asking.last().filter(|_| self.page.is_none())
     }
 
-    /// The request that ended without an answer.
+    /// What ended without an answer.
     pub(super) fn page(&self) -> Option<&Page> {
         self.page.as_ref()
     }
 
-    /// The request `view` ended without an answer. `shown`: the person saw it.
-    pub(super) fn gone(&mut self, view: RequestView, shown: bool) {
+    /// The request or code in `asked` ended without an answer. `shown`: the person saw it.
+    pub(super) fn gone(&mut self, asked: Event, shown: bool) {
         match &mut self.page {
             Some(page) => {
                 page.unseen = page.unseen.saturating_add(1);
                 page.awaited = false;
             }
             None if shown => {
-                self.page = Some(Page { view, why: None, unseen: 0, awaited: false });
+                self.page = Some(Page { asked, why: None, unseen: 0, awaited: false });
                 self.turn_page();
             }
             None => {}
         }
     }
 
-    /// How the request ended that has just left its page.
-    pub(super) fn gone_because(&mut self, why: &str) {
-        if let Some(page) = &mut self.page {
+    /// How the `ceremony` ended that has just left its page.
+    pub(super) fn gone_because(&mut self, ceremony: &str, why: &str) {
+        if let Some(page) = self.page.as_mut().filter(|page| page.ceremony() == ceremony) {
             page.why.get_or_insert_with(|| why.to_owned());
         }
     }
 
-    /// A request waits for the page to be left.
+    /// Something waits for the page to be left.
     pub(super) fn await_page(&mut self) {
         if let Some(page) = &mut self.page {
             page.awaited = true;
@@ -622,7 +632,7 @@ mod tests {
         tick(&mut stage, 600, 0);
         types(&mut stage, typed, 900);
         stage.withdraw(id);
-        stage.gone(request(), true);
+        stage.gone(Event::Request(request()), true);
         stage.await_page();
         tick(&mut stage, 1000, 0);
         let mut second: Option<oneshot::Receiver<Answer>> = None;
@@ -680,12 +690,12 @@ mod tests {
     #[test]
     fn requests_that_come_and_go_behind_a_page_are_counted() {
         let mut stage = Stage::default();
-        stage.gone(request(), false);
+        stage.gone(Event::Request(request()), false);
         assert_eq!(stage.page(), None, "nobody saw it");
-        stage.gone(request(), true);
-        stage.gone_because("alice withdrew the request");
-        stage.gone(request(), false);
-        stage.gone_because("another reason");
+        stage.gone(Event::Request(request()), true);
+        stage.gone_because("sign", "alice withdrew the request");
+        stage.gone(Event::Request(request()), false);
+        stage.gone_because("sign", "another reason");
         let page = stage.page().unwrap();
         assert_eq!(page.why.as_deref(), Some("alice withdrew the request"));
         assert_eq!(page.unseen, 1);
@@ -751,7 +761,7 @@ mod tests {
         assert_eq!(Stage::default().key(key, at(0)), Effect::Interrupt);
         let (mut stage, _answer) = asked(approval(), 9);
         assert_eq!(stage.key(key, at(0)), Effect::Interrupt);
-        stage.gone(request(), true);
+        stage.gone(Event::Request(request()), true);
         assert_eq!(stage.key(key, at(0)), Effect::Interrupt);
     }
 }

@@ -30,6 +30,7 @@ fn comparing(alice: &Device, bob: &Device) -> (Terminal, Terminal) {
     (at_alice, at_bob)
 }
 
+const PAGE: &str = "type ok and Enter to go on: ";
 const QUESTION: &str = "do both screens show the same code? [y/N] ";
 
 fn strangers() -> (Device, Device) {
@@ -105,6 +106,10 @@ fn after_one_side_is_killed_both_can_pair_again_at_once() {
     for bob_says_yes in [false, true] {
         let mut at_alice = alice.terminal(["pair", "--peer", &address]);
         at_alice.shows(QUESTION);
+        if bob_says_yes {
+            // The first code went away unanswered.
+            at_bob.shows(PAGE).types("ok\n");
+        }
         at_bob.shows(QUESTION);
         if bob_says_yes {
             at_bob.types("y\n").shows("waiting for alice");
@@ -173,9 +178,12 @@ fn while_a_code_is_on_the_screen_others_are_told_busy() {
     assert!(carol.peers().is_empty());
 }
 
-/// One pairing that Alice calls off.
-fn fails_once(alice: &Device, at_bob: &mut Terminal, address: &str) {
+/// One pairing that Alice calls off; `again`: so she did with the one before.
+fn fails_once(alice: &Device, at_bob: &mut Terminal, address: &str, again: bool) {
     let mut at_alice = alice.terminal(["pair", "--peer", address]);
+    if again {
+        at_bob.shows(PAGE).types("ok\n");
+    }
     at_bob.shows(QUESTION);
     at_alice.shows(QUESTION).types("n\n");
     assert_eq!(at_alice.ends().0, Some(3));
@@ -187,8 +195,8 @@ fn three_failures_lock_their_source_until_the_owner_resets_it() {
     let (alice, bob) = strangers();
     let (mut at_bob, address) = listening(&bob, &[]);
     let pair = ["pair", "--peer", &address];
-    for _ in 0..3 {
-        fails_once(&alice, &mut at_bob, &address);
+    for n in 0..3 {
+        fails_once(&alice, &mut at_bob, &address, n > 0);
     }
     // Both devices count for themselves, and restarts change nothing.
     let (code, said) = alice.terminal(pair).ends();
@@ -201,6 +209,7 @@ fn three_failures_lock_their_source_until_the_owner_resets_it() {
     at_bob.shows("3 pairings in a row have failed");
     bob.run(["pair", "--reset-attempts"]).succeeds();
     let mut at_alice = alice.terminal(pair);
+    at_bob.shows(PAGE).types("ok\n");
     for screen in [&mut at_alice, &mut at_bob] {
         screen.shows(QUESTION).types("y\n");
     }

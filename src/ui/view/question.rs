@@ -28,7 +28,7 @@ pub(super) fn request(scene: Scene<'_>, card: &RequestCard, width: usize) -> Vec
     lines
 }
 
-/// A request that ended without an answer of the person who was asked.
+/// What ended without an answer of the person who was asked.
 pub(super) fn page(scene: Scene<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
     let mut lines = facts(scene, &page_card(page), width);
     if let Some(title) = lines.first_mut() {

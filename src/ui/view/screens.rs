@@ -333,9 +333,21 @@ fn what_is_new_about_a_request_is_marked() {
 fn a_request_that_is_gone_leaves_a_page() {
     check("gone", || {
         let mut screen = Screen::after(&[listening(), inventory(), Event::Request(request())]);
-        screen.stage.gone(request(), true);
-        screen.stage.gone_because("alice withdrew the request");
-        screen.stage.gone(request(), false);
+        screen.stage.gone(Event::Request(request()), true);
+        screen.stage.gone_because("sign", "alice withdrew the request");
+        screen.stage.gone(Event::Request(request()), false);
+        screen.stage.await_page();
+        screen
+    });
+}
+
+#[test]
+fn a_code_that_is_gone_leaves_a_page() {
+    check("page-code", || {
+        let mut screen = Screen::after(&[listening()]);
+        screen.stage.gone(code(), true);
+        screen.stage.gone_because("sign", "what became of another ceremony");
+        screen.stage.gone_because("pair", "the connection to alice was lost");
         screen.stage.await_page();
         screen
     });
