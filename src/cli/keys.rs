@@ -9,7 +9,7 @@ use super::args::{KeyFormat, KeysCommand};
 use super::output::{Sink, Table};
 use super::unlock::{self, ask};
 use super::{Global, Output, delete, public_key, refresh};
-use crate::device::hex;
+use crate::device::{hex, visible};
 use crate::report::{self, Code, Failure};
 use crate::run::{clock, confirmations, records};
 use crate::vault::keys::Location;
@@ -126,7 +126,7 @@ impl<'a> PendingEpoch<'a> {
 
     fn line(&self) -> String {
         let (epoch, _) = self.epoch.split_at(8);
-        let names: Vec<String> = self.missing.iter().map(|name| format!("{name:?}")).collect();
+        let names: Vec<String> = self.missing.iter().map(|name| quoted(name)).collect();
         let missing = match names.as_slice() {
             [] => "confirmed by all".to_owned(),
             names => format!("not confirmed by {}", names.join(", ")),
@@ -187,7 +187,7 @@ fn list(global: &Global) -> Result<Output, Failure> {
     for (row, key) in rows.iter().zip(records.chunk_by(|a, b| a.name == b.name)) {
         let me = key.first().map_or(0, |key| key.me);
         let others = key.iter().take(1).flat_map(|key| &key.parties).filter(|p| p.index != me);
-        let names: Vec<&str> = others.map(|party| party.name.as_str()).collect();
+        let names: Vec<String> = others.map(|party| visible(&party.name)).collect();
         let signers = format!("{} of {}", row.threshold, row.parties.len());
         table.row([row.name, &signers, row.state(), &row.public_key, &names.join(", ")]);
     }
@@ -258,19 +258,19 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     );
     for party in &key.parties {
         let me = if party.index == key.me { ", this device" } else { "" };
-        text += &format!("party {:<2}     {:?}{me}\n", party.index, party.name);
+        text += &format!("party {:<2}     {}{me}\n", party.index, quoted(&party.name));
         text += &format!("             {}\n", party.fingerprint);
     }
     row.pending.iter().for_each(|pending| text += &pending.line());
     for Banned { name, check } in &banned {
-        text += &format!("banned       {name:?} ({check})\n");
+        text += &format!("banned       {} ({check})\n", quoted(name));
     }
     for name in &worn {
-        text += &format!("worn         {name:?} (too many signatures were cut short)\n");
+        text += &format!("worn         {} (too many signatures were cut short)\n", quoted(name));
     }
     let deleted = said_deleted(&home, key)?;
     for Deleted { name, time, .. } in &deleted {
-        text += &format!("deleted      {name:?} says so of its share, at {time}\n");
+        text += &format!("deleted      {} says so of its share, at {time}\n", quoted(name));
     }
     text += &format!(
         "created      {}\nrefreshes    {}\nshare        {}\n",
@@ -281,6 +281,11 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     let (index, epoch, generation) = (key.me, hex(&key.epoch), key.generation);
     let checked = vault.is_some();
     Output::new(Details { row, index, epoch, generation, banned, worn, deleted, checked }, text)
+}
+
+/// `name` in quotes, with every blank that could be overlooked.
+fn quoted(name: &str) -> String {
+    visible(&format!("{name:?}"))
 }
 
 /// The parties of `key` that say that they have deleted their share.

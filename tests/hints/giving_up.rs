@@ -26,7 +26,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("cli/manual.rs", "keys-delete", "the command's page"),
     ("cli/manual.rs", "peers-forget", "the command's page"),
     ("cli/delete.rs", "", "the command itself: says what is lost, and asks for the key's name"),
-    ("cli/keys.rs", "deleted      {name:?} says so", "what another device says, as its word"),
+    ("cli/keys.rs", "deleted      {} says so", "what another device says, as its word"),
     ("report.rs", "{name} says that it", "what another device says, as its word"),
     ("report.rs", "its share of that key was deleted here", "what this device told another one"),
     ("run/deletions.rs", "delete", "a word of the log"),
