@@ -216,6 +216,15 @@ fn in_its_place(name: &str, expected: &Fingerprint) -> String {
 
 /// `name` refused, and this is why.
 pub fn refused(name: &str, reason: Reason) -> Failure {
+    refused_about(name, reason, &[])
+}
+
+/// `name` refused in a ceremony with the key `key`, and this is why.
+pub fn refused_with(name: &str, reason: Reason, key: &str) -> Failure {
+    refused_about(name, reason, &[key])
+}
+
+fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
     let (code, message, hint) = match reason {
         Reason::Busy => (
             Code::Unreachable,
@@ -284,24 +293,18 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
         ),
         Reason::RolledBack => (
             Code::Conflict,
-            format!(
-                "{name} has seen a newer copy of this device's key: the data here was rolled back"
-            ),
-            Some(format!(
-                "put the newest data of this device back; where that is gone, {} makes new shares \
-                 of those that all devices still have",
-                here(&["keys", "refresh"], &[])
-            )),
+            format!("{name} says that the data here was rolled back: it has seen newer"),
+            Some(rolled_back_here(key)),
         ),
         Reason::Banned => (
             Code::Banned,
             format!("{name} no longer signs with this device under this key"),
             Some(format!(
                 "a check failed that may leak the key; find out why, then its owner runs {} there",
-                there(&["keys", "refresh"], &[])
+                there(&["keys", "refresh"], key)
             )),
         ),
-        Reason::Worn => return worn(name, &[]),
+        Reason::Worn => return worn(name, key),
         Reason::Version => (
             Code::Aborted,
             format!("{name} runs a version that this one cannot talk to"),
@@ -321,7 +324,7 @@ pub fn refused(name: &str, reason: Reason) -> Failure {
 /// `name` refused to take part in what `proposal` asks, and this is why.
 pub fn refused_proposal(name: &str, reason: Reason, proposal: &Proposal) -> Failure {
     let key = proposal.key.as_str();
-    let failure = refused(name, reason);
+    let failure = refused_with(name, reason, key);
     match (reason, proposal.kind) {
         (Reason::UnknownKey, Kind::Sign | Kind::Refresh) => Failure {
             message: format!(
@@ -340,11 +343,6 @@ pub fn refused_proposal(name: &str, reason: Reason, proposal: &Proposal) -> Fail
             ..failure
         }
         .hint(format!("{}; {}", generations(name, key), brought_together(key))),
-        (Reason::RolledBack, _) => failure.hint(format!(
-            "put the newest data of this device back; where that is gone, {} makes new shares of \
-             those that all devices still have",
-            here(&["keys", "refresh"], &[key])
-        )),
         _ => failure,
     }
 }
@@ -367,6 +365,16 @@ pub fn deletion(name: &str, key: &str, when: &str) -> String {
 const ITS_WORD: &str =
     "that is its word alone: this device keeps its share; ask its owner in person whether it is so";
 
+/// What to do where another device says that this one was set back. It may lie, and then what is here is the
+/// newest that there is.
+fn rolled_back_here(key: &[&str]) -> String {
+    format!(
+        "that is its word alone: leave what is here as it is, unless you yourself have put an old copy of it \
+         back; {} makes new shares of those that all devices have",
+        here(&["keys", "refresh"], key)
+    )
+}
+
 /// How to see which generation of its shares each side has.
 fn generations(name: &str, key: &str) -> String {
     format!(
@@ -383,8 +391,9 @@ fn brought_together(key: &str) -> String {
     )
 }
 
-/// A ceremony failed in the protocol. `name` gives the people's name of a party.
-pub fn fault(fault: &Fault, name: impl Fn(PartyId) -> String) -> Failure {
+/// A ceremony with the key `key`, which is empty where there is none, failed in the protocol. `name` gives the
+/// people's name of a party.
+pub fn fault(fault: &Fault, key: &[&str], name: impl Fn(PartyId) -> String) -> Failure {
     let detail = format!("{} at {}", fault.check.code(), fault.at);
     let culprit = fault.culprit.map(name);
     let who = culprit.as_deref().unwrap_or("a participant");
@@ -393,7 +402,7 @@ pub fn fault(fault: &Fault, name: impl Fn(PartyId) -> String) -> Failure {
             Code::Banned,
             format!("{who} is banned under this key: a check failed earlier"),
         )
-        .hint(trust_again(&[])),
+        .hint(trust_again(key)),
         Blame::Local => Failure::new(Code::Internal, format!("the ceremony cannot run: {detail}")),
         Blame::NotProof if fault.check == Check::Missing => slow(who, &detail),
         Blame::NotProof => Failure::new(
@@ -412,7 +421,7 @@ pub fn fault(fault: &Fault, name: impl Fn(PartyId) -> String) -> Failure {
             Code::Banned,
             format!("{who} failed a check that may leak the key ({detail}) and is banned"),
         )
-        .hint(trust_again(&[])),
+        .hint(trust_again(key)),
     }
 }
 
@@ -879,11 +888,14 @@ pub fn kept_and_wrong(name: &str, party: u8) -> String {
 
 /// A confirmation does not verify.
 pub fn wrong_confirmation(peer: &str, name: &str) -> Failure {
-    Failure::new(Code::Aborted, format!("{peer} sent a wrong confirmation for the key {name:?}"))
-        .hint(
-            "nothing was changed here; find out on that device why, and until then give nobody an \
-             address of a key that is unfinished",
-        )
+    Failure::new(
+        Code::Aborted,
+        format!("{peer} sent a confirmation for the key {name:?} that does not fit this device's"),
+    )
+    .hint(
+        "nothing was changed here; a file of one of the two is damaged, or that device does not tell \
+         the truth: find out which, and until then give nobody an address of a key that is unfinished",
+    )
 }
 
 /// Nobody greeted at the other end of standard input and output.

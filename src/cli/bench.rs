@@ -170,5 +170,5 @@ fn row(
 }
 
 fn broken(fault: &Fault) -> Failure {
-    report::fault(fault, |party| format!("party {party}"))
+    report::fault(fault, &[], |party| format!("party {party}"))
 }

@@ -65,15 +65,12 @@ impl From<Error> for Failure {
                     "party {peer} failed a check earlier ({code}) and is banned under this key"
                 ),
             )
-            .hint(format!("find out why; {} makes new shares", here(&["keys", "refresh"], &[]))),
+            .hint("find out why; a refresh of the key makes new shares"),
             Error::RolledBack { peer, seen, announced } => Self::new(
                 Code::Conflict,
                 format!("party {peer} was at session {seen} and is back at {announced}"),
             )
-            .hint(format!(
-                "an old copy of its vault was restored; {} makes new shares",
-                here(&["keys", "refresh"], &[])
-            )),
+            .hint("an old copy of its vault was restored there; a refresh of the key makes new shares"),
             Error::NoAttemptsLeft { limit, source } => {
                 let with =
                     source.iter().map(|source| format!(" with {source}")).collect::<String>();

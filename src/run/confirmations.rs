@@ -128,7 +128,7 @@ pub async fn exchange(node: &Node, name: &str, table: &mut Table) -> Result<(), 
                 Err(report::link(&name_of(party), &LinkError::Closed))
             }
             Incoming::Control(Message::Refuse { reason }) => {
-                Err(report::refused(&name_of(party), reason))
+                Err(report::refused_with(&name_of(party), reason, name))
             }
             Incoming::Control(_) => Err(report::nonsense(&name_of(party))),
             Incoming::Lost(error) => Err(report::link(&name_of(party), &error)),

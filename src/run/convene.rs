@@ -339,7 +339,9 @@ pub async fn attend(
     };
     let agreed = match start {
         Ok(Message::Start(agreed)) => agreed,
-        Ok(Message::Refuse { reason }) => return Err(report::refused(name.as_str(), reason)),
+        Ok(Message::Refuse { reason }) => {
+            return Err(report::refused_with(name.as_str(), reason, &proposal.key));
+        }
         Ok(_) => return Err(report::nonsense(name.as_str())),
         Err(LinkError::Closed | LinkError::Lost | LinkError::Io(_)) => {
             return Err(report::withdrawn(name.as_str()));

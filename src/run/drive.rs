@@ -17,13 +17,14 @@ use crate::run::table::{Incoming, Table};
 use crate::run::{Node, clock};
 use crate::talk::Message;
 
-/// Runs `machine` to its end over the links of `table`; `keep` makes durable what must be.
+/// Runs `machine`, a ceremony with a key, to its end over the links of `table`; `keep` makes durable what
+/// must be.
 ///
 /// # Errors
 /// What the machine finds, what `keep` cannot store, and a participant that is gone or gives up.
 pub async fn drive<P: Protocol>(
     node: &Node,
-    ceremony: &str,
+    (ceremony, key): (&str, &str),
     machine: &mut Machine<P>,
     table: &mut Table,
     keep: &mut (dyn FnMut(Persist) -> Result<(), Failure> + Send),
@@ -46,7 +47,7 @@ pub async fn drive<P: Protocol>(
                     node.tell(told(ceremony, &step, since, name));
                 }
                 Output::Done(done) => return Ok(done),
-                Output::Failed(fault) => return Err(report::fault(&fault, name)),
+                Output::Failed(fault) => return Err(report::fault(&fault, &[key], name)),
             }
         }
         let wake = machine.wake_at().unwrap_or_else(|| node.until(super::ROUND));
@@ -67,7 +68,7 @@ pub async fn drive<P: Protocol>(
                 }
                 Incoming::Control(Message::Finished) => {}
                 Incoming::Control(Message::Refuse { reason }) => {
-                    return Err(report::refused(&label(&names, party), reason));
+                    return Err(report::refused_with(&label(&names, party), reason, key));
                 }
                 Incoming::Control(_) => return Err(report::nonsense(&label(&names, party))),
                 // Whoever said it is done may leave: all it had to say has arrived.

@@ -153,8 +153,7 @@ impl HeldKey {
 
     /// Those of the epochs of `proposal` that this device has, the newest first.
     pub fn common(&self, proposal: &Proposal) -> Vec<Held> {
-        let theirs = |held: &Held| proposal.epochs.iter().any(|other| other.epoch == held.epoch);
-        self.held().into_iter().filter(theirs).collect()
+        common(&self.held(), proposal)
     }
 
     /// Whether a party failed a check. Pairs that only wore out do not count.
@@ -197,8 +196,7 @@ impl HeldKey {
     }
 
     fn held_of(&self, record: &KeyRecord) -> Held {
-        let KeyRecord { epoch, generation, .. } = record;
-        Held { epoch: Hex(*epoch), generation: *generation, height: self.ledger.height(epoch) }
+        held_of(&self.ledger, record)
     }
 }
 
@@ -212,6 +210,18 @@ impl Opened {
         }
         Ok(Self { record: record.clone(), share: Arc::new(share) })
     }
+}
+
+/// What this device says of the epoch of `record`.
+pub fn held_of(ledger: &Ledger, record: &KeyRecord) -> Held {
+    let KeyRecord { epoch, generation, .. } = record;
+    Held { epoch: Hex(*epoch), generation: *generation, height: ledger.height(epoch) }
+}
+
+/// Those of `mine` that are epochs of `proposal` too.
+pub fn common(mine: &[Held], proposal: &Proposal) -> Vec<Held> {
+    let theirs = |held: &&Held| proposal.epochs.iter().any(|other| other.epoch == held.epoch);
+    mine.iter().filter(theirs).copied().collect()
 }
 
 /// Whether `party` announces fewer sessions in one of `held` than it did before.

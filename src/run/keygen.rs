@@ -18,7 +18,7 @@ use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, OpenKey};
 use crate::run::reach::Target;
 use crate::run::table::Table;
-use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, records, view_of};
+use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, epochs, records, view_of};
 use crate::talk::{Held, Hex, Kind, Proposal, Reason};
 use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord};
 
@@ -236,12 +236,8 @@ fn resumption(
 /// The epochs of the key `name` that this device has a share of, the newest first.
 fn held(node: &Node, name: &str) -> Result<Vec<Held>, Failure> {
     let ledger = Ledger::open(&node.home)?;
-    let held = |KeyRecord { epoch, generation, .. }: KeyRecord| Held {
-        epoch: Hex(epoch),
-        generation,
-        height: ledger.height(&epoch),
-    };
-    Ok(records::held(&node.home, name)?.into_iter().map(held).collect())
+    let records = records::held(&node.home, name)?;
+    Ok(records.iter().map(|record| epochs::held_of(&ledger, record)).collect())
 }
 
 /// The names of these parties.
@@ -423,7 +419,7 @@ async fn make(
         identities: proposal.parties.iter().map(|p| p.0.to_vec()).collect(),
     };
     let machine = begin::keygen(&node.vault, setup)?
-        .map_err(|fault| report::fault(&fault, |party| format!("party {party}")))?;
+        .map_err(|fault| report::fault(&fault, &[name], |party| format!("party {party}")))?;
     let parties: Vec<PartyRecord> = (1_u8..)
         .zip(&proposal.parties)
         .map(|(index, party)| PartyRecord {
@@ -441,8 +437,9 @@ async fn renew(
     key: &OpenKey,
     mut convened: Convened,
 ) -> Result<KeyRecord, Failure> {
-    let machine = begin::refresh(&key.share, convened.id)?
-        .map_err(|fault| report::fault(&fault, |party| format!("party {party}")))?;
+    let machine = begin::refresh(&key.share, convened.id)?.map_err(|fault| {
+        report::fault(&fault, &[&key.record.name], |party| format!("party {party}"))
+    })?;
     let generation = key.record.generation.saturating_add(1);
     let parties = key.record.parties.clone();
     convened.charge.spend();
@@ -479,7 +476,7 @@ async fn run(
         Persist::CheckResolved { .. } => Ok(()),
         Persist::Retired { .. } => Err(report::bug("a pair was retired while making a key")),
     };
-    let driven = drive(node, ceremony, &mut machine, &mut table, &mut keep).await;
+    let driven = drive(node, (ceremony, name), &mut machine, &mut table, &mut keep).await;
     drop(machine);
     match (driven, stored) {
         (Ok(_), Some(record)) => {
@@ -500,6 +497,10 @@ async fn run(
         (Err(failure), stored) => {
             table.abort().await;
             Err(if stored.is_some() {
+                // A resume may have brought what was missing, and waits for the key.
+                if let Err(Failure { message, .. }) = confirmations::settle(node, name) {
+                    node.tell(Event::Note { message });
+                }
                 report::left_pending(failure, ceremony, name)
             } else {
                 failure
@@ -531,8 +532,7 @@ async fn confirm(
     record: &KeyRecord,
 ) -> Result<KeyRecord, Failure> {
     let mine = held(node, &record.name)?;
-    let is_theirs = |held: &Held| proposal.epochs.iter().any(|other| other.epoch == held.epoch);
-    let offer: Vec<Held> = mine.iter().copied().filter(is_theirs).collect();
+    let offer = epochs::common(&mine, proposal);
     if offer.is_empty() {
         let name = node.name_of(&link.peer());
         return Err(part(link, &name, &record.name, proposal, mine).await);
@@ -546,12 +546,14 @@ async fn confirm(
     newest(node, &record.name)
 }
 
-/// Takes what is confirmed into use. The key is held only where there is something to finish.
+/// Takes what is confirmed into use. The key is held only where there is something to finish. A ceremony
+/// whose other side is gone may still hold it, for as long as its last step takes: that is outlasted, or the
+/// key would be finished on one side alone.
 async fn settle(node: &Node, name: &str) -> Result<(), Failure> {
     if newest(node, name)?.state == KeyState::Active {
         return Ok(());
     }
-    let _lock = records::hold(&node.home, name).await?;
+    let _lock = records::hold_until(&node.home, name, node.until(ROUND)).await?;
     confirmations::settle(node, name)
 }
 

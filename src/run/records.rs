@@ -1,6 +1,6 @@
 //! Which record of a key is meant.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
@@ -103,7 +103,15 @@ pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Failure> {
 /// # Errors
 /// The key is still in use after five seconds.
 pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Failure> {
-    hold_by(home, || keys::lock(home, name)).await
+    hold_until(home, name, home.patience(clock::now() + PATIENCE)).await
+}
+
+/// The same, with another end to waiting.
+///
+/// # Errors
+/// The key is still in use at `give_up`.
+pub async fn hold_until(home: &Home, name: &str, give_up: Instant) -> Result<KeyLock, Failure> {
+    hold_by(give_up, || keys::lock(home, name)).await
 }
 
 /// Holds the key `name` for a signature with the parties `peers`, as [`hold`] does.
@@ -111,14 +119,13 @@ pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Failure> {
 /// # Errors
 /// The key is being changed, or signs with one of them, after five seconds.
 pub async fn hold_with(home: &Home, name: &str, peers: &[u8]) -> Result<KeyLock, Failure> {
-    hold_by(home, || keys::lock_with(home, name, peers)).await
+    hold_by(home.patience(clock::now() + PATIENCE), || keys::lock_with(home, name, peers)).await
 }
 
 async fn hold_by(
-    home: &Home,
+    give_up: Instant,
     lock: impl Fn() -> Result<KeyLock, Error>,
 ) -> Result<KeyLock, Failure> {
-    let give_up = home.patience(clock::now() + PATIENCE);
     loop {
         match lock() {
             Err(Error::InUse { .. }) if clock::now() < give_up => sleep(PAUSE).await,

@@ -291,8 +291,8 @@ async fn perform(
         tweak: child.tweak,
         recipient: PartyId::new(proposal.recipient),
     };
-    let mut machine =
-        begin::sign(&key.share, setup)?.map_err(|fault| report::fault(&fault, name))?;
+    let mut machine = begin::sign(&key.share, setup)?
+        .map_err(|fault| report::fault(&fault, &[&key_name], name))?;
     let peers = peers(&key.record, proposal);
     // Before the first message leaves: this session can never be run again, and a crash from here
     // on counts against the pair.
@@ -323,7 +323,8 @@ async fn perform(
             Err(report::bug("a signature came with a new share"))
         }
     };
-    let driven = drive(node, "sign", &mut machine, &mut convened.table, &mut keep).await;
+    let driven =
+        drive(node, ("sign", &key_name), &mut machine, &mut convened.table, &mut keep).await;
     drop((machine, spent));
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
     // device from before is noticed from now on.

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use cosign::vault::{Home, KeyRecord, keys};
+use cosign::vault::{Home, KeyRecord, Ledger, keys};
 use serde_json::Value;
 
-use crate::device::{Device, Ended, two, two_with_key};
+use crate::device::{Device, Ended, Listener, Running, two, two_with_key};
 use crate::insider::opened;
 use crate::memory::{copied, restored};
 use crate::survey::{DIGEST, key, signs};
@@ -200,4 +201,100 @@ fn a_damaged_share_is_kept() {
     fs::write(&path, &content).unwrap();
     follows(&alice, &["sign", DIGEST, "--key", "vault", "--peer", &listener.address()]);
     assert_eq!(fs::read(&path).unwrap(), content);
+}
+
+/// The program on a disk that has no room for a share.
+fn on_a_full_disk(device: &Device, args: &[&str]) -> Running {
+    let whole = device.script(args);
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" \"$@\""])
+        .arg(whole.get_program())
+        .args(whole.get_args())
+        .envs(whole.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = whole.get_current_dir() {
+        limited.current_dir(folder);
+    }
+    Running::start(&mut limited)
+}
+
+#[test]
+fn a_disk_that_is_full_on_either_side_ends_with_a_key_that_signs() {
+    for asker_is_full in [false, true] {
+        let (alice, bob) = two();
+        bob.serve(&[&alice]);
+        let listener = if asker_is_full {
+            bob.serve(&[&alice])
+        } else {
+            let place = ["--bind", "127.0.0.1", "--port", "0", "--policy", "policy.toml"];
+            Listener::on(on_a_full_disk(&bob, &[&["listen"], &place[..]].concat()))
+        };
+        let address = listener.address();
+        let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &address];
+        let ended =
+            if asker_is_full { on_a_full_disk(&alice, &keygen).ends() } else { alice.run(keygen) };
+        assert!(!matches!(ended.code, None | Some(0)), "{ended:?}");
+        assert!(shares(if asker_is_full { &alice } else { &bob }).is_empty());
+        // There is room again.
+        drop(listener);
+        let listener = bob.serve(&[&alice]);
+        let address = listener.address();
+        let had = [shares(&alice), shares(&bob)];
+        let done =
+            follows(&alice, &["keygen", "--key", "vault", "--with", "bob", "--peer", &address]);
+        let last = done.last().unwrap();
+        assert!(last.contains("keygen --key vault"), "{done:?}");
+        let name = if last.contains("vault-2") { "vault-2" } else { "vault" };
+        signs(&alice, &address, name);
+        nothing_was_given_up(&alice, &had[0]);
+        nothing_was_given_up(&bob, &had[1]);
+    }
+}
+
+#[test]
+fn a_confirmation_that_does_not_fit_costs_nobody_a_share() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let before = copied(&alice);
+    let listener = bob.serve(&[&alice]);
+    alice.run(["keys", "refresh", "vault", "--peer", &listener.address()]).succeeds();
+    drop(listener);
+    cut_off(&alice, &before);
+    // Bob says of the shares of now what is not so.
+    let folder = Home::at(bob.home()).data.join("keys/vault");
+    let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let path = files.find(|path| path.extension().is_some_and(|e| e == "confirmation")).unwrap();
+    let mut content = fs::read(&path).unwrap();
+    content[40] ^= 1;
+    fs::write(&path, &content).unwrap();
+    let had = shares(&alice);
+    let listener = bob.serve(&[&alice]);
+    let address = listener.address();
+    let resume = ["keygen", "--resume", "--key", "vault", "--peer", &address];
+    alice.run(resume).fails(6, "does not fit this device's");
+    follows(&alice, &resume);
+    nothing_was_given_up(&alice, &had);
+    assert!(key(&alice, "vault").unwrap().refresh_pending);
+    signs(&alice, &address, "vault");
+}
+
+#[test]
+fn a_liar_that_says_data_was_rolled_back_sends_nobody_to_an_old_copy() {
+    let (alice, bob, listener) = two_with_key();
+    let address = listener.address();
+    // Bob remembers more sessions than there were.
+    let record: KeyRecord = keys::find(&Home::at(bob.home()), "vault").unwrap().remove(0);
+    let mut ledger = Ledger::open(&opened(&bob).home).unwrap();
+    ledger.saw_height(&record.epoch, 3 - record.me, 1000).unwrap();
+    let had = shares(&alice);
+    let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
+    let ended = alice.run(sign).fails(12, "bob says that the data here was rolled back");
+    let document: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let hint = document["error"]["hint"].as_str().unwrap();
+    assert!(hint.starts_with("that is its word alone: leave what is here as it is"), "{hint}");
+    assert!(hint.contains("`cosign keys refresh vault "), "{hint}");
+    nothing_was_given_up(&alice, &had);
+    let done = follows(&alice, &sign);
+    assert!(done.last().unwrap().contains("keys refresh vault"), "{done:?}");
+    signs(&alice, &address, "vault");
 }

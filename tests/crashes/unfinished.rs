@@ -14,7 +14,7 @@ use cosign::run::convene::{Convened, convene};
 use cosign::run::table::Incoming;
 use cosign::run::{Node, ROUND, clock, view_of};
 use cosign::talk::{Hex, Kind, Proposal};
-use cosign::vault::Home;
+use cosign::vault::{Home, keys};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -223,6 +223,27 @@ fn a_key_that_the_other_side_never_stored_says_what_to_do() {
     signs(&alice, &address, "vault-2");
     // Nothing was given up for it.
     assert_eq!(fs::read(share_file(&alice)).unwrap(), share);
+}
+
+/// A ceremony that was cut off, and whose last step takes long, still holds the key there.
+#[test]
+fn a_key_that_is_held_on_the_other_side_for_a_while_is_finished_on_both() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    unconfirmed(&alice, None);
+    unconfirmed(&bob, None);
+    let listener = bob.serve(&[&alice]);
+    let held = keys::lock(&Home::at(bob.home()), "vault").unwrap();
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(8));
+        drop(held);
+    });
+    alice.run(resume_at(&listener.address())).succeeds();
+    holder.join().unwrap();
+    ready([&alice, &bob]);
+    // What is in use on both sides needs no key: it may be held all the while.
+    let _held = [&alice, &bob].map(|device| keys::lock(&Home::at(device.home()), "vault").unwrap());
+    alice.run(resume_at(&listener.address())).succeeds();
 }
 
 #[test]

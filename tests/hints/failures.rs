@@ -202,6 +202,10 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ),
         ("refused", reasons().into_iter().map(|reason| report::refused(name, reason)).collect()),
         (
+            "refused_with",
+            reasons().into_iter().map(|reason| report::refused_with(name, reason, KEY)).collect(),
+        ),
+        (
             "refused_proposal",
             reasons()
                 .into_iter()
@@ -214,7 +218,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
             "deleted_there",
             proposals.iter().map(|p| report::deleted_there(name, "2026-01-01", p)).collect(),
         ),
-        ("fault", faults.map(|fault| report::fault(&fault, party)).collect()),
+        ("fault", faults.map(|fault| report::fault(&fault, &[KEY], party)).collect()),
         ("banned", one(report::banned(name, KEY))),
         ("worn", one(report::worn(name, &[KEY]))),
         ("nonsense", one(report::nonsense(name))),

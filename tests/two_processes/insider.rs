@@ -201,9 +201,10 @@ pub(crate) async fn take_part(
     };
     alter(&mut setup);
     let mut machine = sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
-        .map_err(|fault| report::fault(&fault, |party| party.to_string()))?;
+        .map_err(|fault| report::fault(&fault, &[], |party| party.to_string()))?;
     key.ledger.spend(&key.record.epoch, machine.session_id(), &[]).unwrap();
-    let signed = drive(node, "sign", &mut machine, &mut convened.table, &mut |_| Ok(())).await;
+    let signed =
+        drive(node, ("sign", "vault"), &mut machine, &mut convened.table, &mut |_| Ok(())).await;
     match &signed {
         Ok(_) => convened.table.finish(soon()).await?,
         Err(_) => convened.table.abort().await,
