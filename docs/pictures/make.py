@@ -47,6 +47,12 @@ class Terminal:
             time.sleep(0.1)
         sys.exit(f"{texts} never came:\n{screen}")
 
+    def leaves(self):
+        """Leaves the result, and waits for the shell: what is typed before that is dropped."""
+        self.press("Enter")
+        while self.tmux("display-message", "-p", "#{alternate_on}").strip() != "0":
+            time.sleep(0.1)
+
     def picture(self, name):
         path = os.path.join(FOLDER, name + ".svg")
         with open(path, "w", encoding="utf-8") as file:
@@ -164,12 +170,14 @@ def tell(devices, release, alice, bob):
     bob.press("y")
     for terminal in [alice, bob]:
         terminal.shows("✓ paired")
-        terminal.press("Enter")
+    alice.leaves()
+    bob.press("Enter")
     alice.runs(f"{devices['alice']} keygen --key vault --with bob --peer 127.0.0.1:{port}")
     approve(bob, bob.shows("request to make a key", " and Enter ["))
     for terminal in [alice, bob]:
         terminal.shows("confirmed    by everybody")
-        terminal.press("Enter")
+    alice.leaves()
+    bob.press("Enter")
     alice.runs(f"{devices['alice']} sign --key vault --file {release} --purpose 'release 1.2' --peer 127.0.0.1:{port}")
     request = bob.shows("request to sign", " and Enter [")
     bob.picture("request")
