@@ -117,7 +117,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
 }
 
 /// Finishes the pending key `name`: gets the confirmations that are missing here from their parties.
-/// Where it is finished here, it is for the others that it is done again.
+/// Where none is missing here, it is for the others that everybody is asked.
 ///
 /// # Errors
 /// A party cannot be reached or has no share; a pending key stays pending.
@@ -127,19 +127,18 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
         record.parties.iter().map(|p| p.index).filter(|index| *index != record.me).collect();
     let missing = match record.state {
         KeyState::Pending => missing(node, name)?,
-        KeyState::Active => everybody,
+        KeyState::Active => BTreeSet::new(),
     };
-    let proposal = resumption(node, &record, &missing)?;
+    // Whoever has heard everybody was perhaps killed before everybody had heard it.
+    let parties = if missing.is_empty() { everybody } else { missing };
+    let proposal = resumption(node, &record, &parties)?;
     let me = node.info.fingerprint;
     let view = view_of(node, &proposal, &me, &hex(&record.public_key), name);
     let result = async {
-        let mut outcome = Ok(());
-        if !missing.is_empty() {
-            outcome = visit(node, &record, &missing, with).await;
-        }
+        let outcome = visit(node, &record, &parties, with).await;
         // Who is out of reach keeps nobody from hearing the others.
-        if outcome.is_err() && missing.len() > 1 {
-            for party in &missing {
+        if outcome.is_err() && parties.len() > 1 {
+            for party in &parties {
                 let _ = visit(node, &record, &BTreeSet::from([*party]), with).await;
             }
         }

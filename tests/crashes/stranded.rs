@@ -191,6 +191,32 @@ fn whichever_last_messages_are_lost_two_of_two_sign_and_finish_when_either_comes
     }
 }
 
+/// Alice was killed when she had heard Bob, and before he heard her.
+#[test]
+fn who_was_killed_with_every_confirmation_in_hand_finishes_it_for_the_others_too() {
+    let (alice, bob, listener) = two_with_key();
+    let (of_alice, of_bob) = (Before::of(&alice), Before::of(&bob));
+    refreshes(&alice, &[(&bob, &listener)]);
+    drop(listener);
+    let (a, b) = (New::of(&alice), New::of(&bob));
+    for bob_is_there in [true, false] {
+        arrange(&alice, &of_alice, &[(&a, &[])]);
+        arrange(&bob, &of_bob, &[(&b, &[])]);
+        let node = opened(&alice);
+        node.vault.store_confirmed("vault", &a.record.epoch, &b.said()).unwrap();
+        drop(node);
+        assert_eq!(missing(&alice), [Vec::<String>::new()]);
+        let at_bob = bob_is_there.then(|| bob.serve(&[&alice]));
+        let nowhere = "127.0.0.1:1".to_owned();
+        let to = at_bob.as_ref().map_or(nowhere, Listener::address);
+        alice.run(["keygen", "--resume", "--key", "vault", "--peer", &to]).succeeds();
+        assert!(missing(&alice).is_empty());
+        assert_eq!(missing(&bob).is_empty(), bob_is_there);
+        drop(at_bob);
+        both_sign(&alice, &bob);
+    }
+}
+
 /// Carol asks for a refresh, takes part in it, says nothing to `deaf` in the end, and is gone when the
 /// others have what she gave.
 async fn withholds(carol: &Arc<Node>, guests: Vec<(u8, Target)>, deaf: &[u8]) {
