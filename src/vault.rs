@@ -9,13 +9,14 @@
 //! data/   vault.json  identity.age  identity.recovery.age  device.json  device.age
 //!         keys/NAME/key.json  keys/NAME/EPOCH.age or EPOCH.token  keys/NAME/EPOCH.confirmation
 //! config/ peers.json
-//! state/  ledger.jsonl  log.jsonl  log.head  attempts.json  policy.json  strangers.jsonl
-//!         signatures/ID.json
+//! state/  ledger.jsonl  log.jsonl  log.head  attempts.json  policy.json  editions.json
+//!         addresses.json  strangers.jsonl  signatures/ID.json
 //! ```
 //!
 //! The vault knows no protocol type: shares are bytes to it. Time is an argument, in seconds since
 //! 1970; randomness is age's, which takes it from the operating system.
 
+pub mod addresses;
 pub mod attempts;
 pub mod deleted;
 pub mod given;
@@ -31,6 +32,7 @@ pub mod uses;
 mod adopt;
 mod authentic;
 mod document;
+mod editions;
 mod error;
 mod file;
 #[cfg(test)]
@@ -53,6 +55,7 @@ use crate::secret::Secret;
 use crate::token::{self, Uri};
 use adopt::Found;
 use document::{digits, fingerprint};
+use editions::Editions;
 pub use error::{Altered, Error};
 use file::{Durability, Writer};
 pub use home::{Deadline, Home};
@@ -261,6 +264,7 @@ impl Vault {
         let adopted = adopt::everything(&writer, home, Found::Before)?;
         let path = header_path(home);
         writer.create(&path, &document::to_bytes(home, &path, header)?)?;
+        Editions::note(&writer, &path, 0)?;
         let token = seals.iter().find_map(Seal::session);
         Ok(Self { home: home.clone(), keyring, token, adopted })
     }
@@ -275,7 +279,6 @@ impl Vault {
         for root in home.roots() {
             file::check_dir(root)?;
         }
-        reseal::clean_up(home)?;
         let header = Header::read(home)?;
         let (path, text) = match unlock {
             Unlock::Passphrase(passphrase) => {
@@ -322,7 +325,8 @@ impl Vault {
         let home = home.with_key(keyring.state_key());
         let mut vault = Self { home, keyring, token, adopted: Vec::new() };
         vault.adopt()?;
-        Header::read(&vault.home)?;
+        // What is destroyed is what this device said, and nobody else.
+        reseal::clean_up(&vault.home)?;
         Ok(vault)
     }
 
@@ -333,8 +337,9 @@ impl Vault {
     /// [`Error::LooseMode`], [`Error::Corrupt`].
     pub fn device_key(&self) -> Result<Secret<Vec<u8>>, Error> {
         let mut sealed = self.device_file()?;
-        if sealed.expose().ends_with(KEPT) {
-            let length = sealed.expose().len().saturating_sub(KEPT.len());
+        let mut lines = [KEPT, NUMBERING, UNNUMBERED, BEGUN].into_iter();
+        if let Some(line) = lines.find(|line| sealed.expose().ends_with(line)) {
+            let length = sealed.expose().len().saturating_sub(line.len());
             sealed.expose_mut().truncate(length);
         }
         Ok(sealed)
@@ -444,8 +449,7 @@ impl Header {
     }
 
     fn write(&self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
-        let path = header_path(home);
-        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
+        document::write(writer, &header_path(home), self)
     }
 
     fn read(home: &Home) -> Result<Self, Error> {
@@ -565,7 +569,7 @@ fn files_of_a_new_vault(
         files.push((path, sealed));
     }
     let for_recovery = keyring.seal_for_recovery(text.expose()).map_err(Error::io(&recovery))?;
-    let kept_key = kept(device_key);
+    let kept_key = marked(device_key, KEPT);
     let sealed_key = keyring.seal(kept_key.expose()).map_err(Error::io(&key))?;
     let info_bytes = document::to_bytes(home, &info, device)?;
 
@@ -574,13 +578,13 @@ fn files_of_a_new_vault(
     Ok(files)
 }
 
-/// The content of `device.age` in a home where every file is authenticated.
-fn kept(device_key: &Secret<Vec<u8>>) -> Secret<Vec<u8>> {
+/// The content of `device.age` with one of the lines behind the key.
+fn marked(device_key: &Secret<Vec<u8>>, line: &[u8]) -> Secret<Vec<u8>> {
     Secret::made(|content: &mut Vec<u8>| {
         // One allocation: growing would leave parts of the secret behind.
-        content.reserve_exact(device_key.expose().len().saturating_add(KEPT.len()));
+        content.reserve_exact(device_key.expose().len().saturating_add(line.len()));
         content.extend_from_slice(device_key.expose());
-        content.extend_from_slice(KEPT);
+        content.extend_from_slice(line);
     })
 }
 
@@ -645,8 +649,15 @@ const IDENTITY: &str = "identity.age";
 const RECOVERY: &str = "identity.recovery.age";
 const DEVICE: &str = "device.json";
 const DEVICE_KEY: &str = "device.age";
-/// Follows the device key where every file that decides something is authenticated.
-const KEPT: &[u8] = b"\ncosign: state is authenticated\n";
+/// Follows the device key while the files of an earlier version are taken over.
+const BEGUN: &[u8] = b"\ncosign: state is being authenticated\n";
+/// Follows the device key where every file is authenticated, and editions were not counted yet.
+const UNNUMBERED: &[u8] = b"\ncosign: state is authenticated\n";
+/// Follows the device key while that is begun.
+const NUMBERING: &[u8] = b"\ncosign: state is being numbered\n";
+/// Follows the device key where every file that decides something is authenticated, and of documents
+/// also which edition it is.
+const KEPT: &[u8] = b"\ncosign: state is authenticated and numbered\n";
 
 #[cfg(test)]
 mod tests {

@@ -217,7 +217,17 @@ fn an_old_home_is_taken_over_once_and_nothing_of_it_is_lost() {
     let misfits: Vec<_> = first.misfits().into_iter().map(|misfit| misfit.error).collect();
     assert!(misfits.is_empty(), "{misfits:?}");
     let epoch = keys::find(first.home(), "vault").unwrap().remove(0).epoch;
-    assert_eq!(adopted(&Thawed::new("v2").open("bob")), Vec::<String>::new());
+    // The second version authenticated all but these, and did not count editions.
+    let second = Thawed::new("v2");
+    let old_device = fs::read(second.path("bob/data/device.age")).unwrap();
+    let named = adopted(&second.open("bob"));
+    assert!(named.iter().all(|name| name.ends_with(".confirmation")), "{named:?}");
+    assert_eq!(adopted(&second.open("bob")), Vec::<String>::new());
+    assert!(second.open("bob").misfits().is_empty());
+    fs::write(second.path("bob/data/device.age"), old_device).unwrap();
+    let unlock = Unlock::Identity(second.path("recovery.txt"));
+    let opened = Vault::open(&second.home("bob"), &unlock);
+    assert!(matches!(opened, Err(Error::Tampered { path, .. }) if path.ends_with("device.age")));
     let again = thawed.open("bob");
     assert_eq!(adopted(&again), Vec::<String>::new());
     let retired = Ledger::open(again.home()).unwrap().retired(&epoch);
@@ -237,30 +247,23 @@ fn an_old_home_is_taken_over_once_and_nothing_of_it_is_lost() {
 }
 
 #[test]
-fn an_old_home_that_was_taken_over_in_part_is_taken_over_to_the_end() {
+fn an_old_device_file_does_not_have_a_home_taken_over_again() {
     let thawed = Thawed::new("v1");
     let old_device = fs::read(thawed.path("bob/data/device.age")).unwrap();
-    let epoch = keys::find(thawed.open("bob").home(), "vault").unwrap().remove(0).epoch;
-    // As a process that was killed before its last step leaves it, and one killed halfway.
-    fs::write(thawed.path("bob/data/device.age"), &old_device).unwrap();
-    assert_eq!(thawed.open("bob").adopted(), Vec::<PathBuf>::new());
-    fs::write(thawed.path("bob/data/device.age"), &old_device).unwrap();
-    for file in ["state/ledger.jsonl", "config/peers.json"] {
-        let old = fs::read(Path::new("tests/shares/v1/bob").join(file)).unwrap();
-        fs::write(thawed.path("bob").join(file), old).unwrap();
-    }
+    let path = thawed.path("bob/data/device.age");
     let vault = thawed.open("bob");
-    assert_eq!(vault.adopted().len(), 2);
-    assert!(vault.misfits().is_empty());
-    assert_eq!(Ledger::open(vault.home()).unwrap().retired(&epoch).len(), 1);
-    // What is authenticated already must fit.
-    fs::write(thawed.path("bob/data/device.age"), &old_device).unwrap();
-    let peers = thawed.path("bob/config/peers.json");
-    let text = fs::read_to_string(&peers).unwrap();
-    fs::write(&peers, text.replace("alice.example", "mallory.test")).unwrap();
-    let unlock = Unlock::Identity(thawed.path("recovery.txt"));
-    let opened = Vault::open(&thawed.home("bob"), &unlock);
-    assert!(matches!(opened, Err(Error::Tampered { path, .. }) if path == peers));
+    assert!(!vault.adopted().is_empty());
+    let unlock = || Unlock::Identity(thawed.path("recovery.txt"));
+    // With more and more files as they were before, among them those that say with whom, with which
+    // key, and whom this device has banned.
+    fs::write(&path, &old_device).unwrap();
+    for file in ["", "state/ledger.jsonl", "config/peers.json", "data/keys/vault/key.json"] {
+        if let Ok(old) = fs::read(Path::new("tests/shares/v1/bob").join(file)) {
+            fs::write(thawed.path("bob").join(file), old).unwrap();
+        }
+        let opened = Vault::open(&thawed.home("bob"), &unlock());
+        assert!(matches!(opened, Err(Error::Tampered { path: p, .. }) if p == path), "{file}");
+    }
 }
 
 /// Runs age, which must be installed: `apt-get install age`.

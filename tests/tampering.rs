@@ -10,14 +10,21 @@ mod device;
 #[allow(dead_code, reason = "shared with the tests of two processes")]
 mod terminal;
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use cosign::device::Fingerprint;
+use cosign::protocol::key::KeyShare;
 use cosign::vault::attempts::Attempts;
 use cosign::vault::{
     DeviceInfo, Entry, Error, Home, KeyRecord, Ledger, Log, Misfit, Peers, Unlock, Uses, Vault,
-    attempts, keys, uses,
+    addresses, attempts, deleted, keys, uses,
 };
 use serde_json::Value;
 
@@ -39,12 +46,16 @@ struct Facts {
     attempts: Attempts,
     uses: Uses,
     log: Vec<Entry>,
+    claims: Vec<deleted::Claim>,
 }
 
 impl Facts {
     fn of(device: &Device) -> Result<Self, Error> {
-        let unlock = Unlock::Identity(device.path("key.txt"));
-        let vault = Vault::open(&Home::at(device.home()), &unlock)?;
+        Self::at(&device.home(), device.path("key.txt"))
+    }
+
+    fn at(home: &Path, identity: PathBuf) -> Result<Self, Error> {
+        let vault = Vault::open(&Home::at(home), &Unlock::Identity(identity))?;
         if let Some(Misfit { error, .. }) = vault.misfits().into_iter().next() {
             return Err(error);
         }
@@ -53,12 +64,18 @@ impl Facts {
         let home = vault.home();
         Log::verify(home)?;
         let records = keys::list(home)?;
-        let share =
-            |record: &KeyRecord| Ok(vault.share(&record.name, &record.epoch)?.expose().clone());
+        let share = |record: &KeyRecord| {
+            let bytes = vault.share(&record.name, &record.epoch)?.expose().clone();
+            let path = home.data.join("a share");
+            let other = |_| Error::Corrupt { path, line: None, why: "another file" };
+            KeyShare::from_bytes(&bytes).map(|_| bytes).map_err(other)
+        };
         let shares: Result<_, Error> = records.iter().map(share).collect();
         let ledger = Ledger::open(home)?;
         let epoch = records.first().map(|record| record.epoch).unwrap_or_default();
+        let key = records.first().map_or([0; 33], |record| record.public_key);
         Ok(Self {
+            claims: deleted::claims(home, &key)?,
             device: Vault::device(home)?,
             shares: shares?,
             records,
@@ -90,7 +107,18 @@ fn scene() -> (Device, Device) {
         .unwrap();
     attempts::charge(home, "relay").unwrap();
     uses::charge(home, "a rule", 9).unwrap();
+    deleted::claim(home, &record, &fingerprint, 5).unwrap();
+    addresses::note(home, &fingerprint, "192.0.2.7:4711".parse().unwrap()).unwrap();
     (alice, bob)
+}
+
+/// The files of a device that may decide something, with their content.
+fn contents(device: &Device) -> BTreeMap<PathBuf, Vec<u8>> {
+    files(device).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+fn is_called(path: &Path, name: &str) -> bool {
+    path.file_name().is_some_and(|found| found == name)
 }
 
 /// The files of a device that may decide something.
@@ -163,22 +191,173 @@ fn what_is_cut_off_stripped_or_taken_from_another_home_is_named_or_harmless() {
         fs::write(&file, &whole).unwrap();
     }
     assert!(stripped >= 9 && exchanged >= 9, "{stripped} {exchanged}");
-    for name in [
-        "config/peers.json",
-        "state/attempts.json",
-        "state/policy.json",
-        "state/ledger.jsonl",
-        "state/ledger.head",
-        "state/log.head",
-        "data/device.json",
-        "data/device.age",
-    ] {
-        let (path, away) = (alice.home().join(name), alice.path("away"));
+    assert_eq!(Facts::of(&alice).unwrap(), before);
+}
+
+#[test]
+fn older_copies_are_named_or_harmless() {
+    let (alice, _bob) = scene();
+    let older = contents(&alice);
+    let unlock = Unlock::Identity(alice.path("key.txt"));
+    let vault = Vault::open(&Home::at(alice.home()), &unlock).unwrap();
+    let home = vault.home();
+    let record = keys::find(home, "vault").unwrap().remove(0);
+    let eve = Fingerprint::new([0xee; 32]);
+    let mut ledger = Ledger::open(home).unwrap();
+    ledger.retire(&record.epoch, 9, &eve, "E_OTE_CHECK", &[8; 32], 6).unwrap();
+    attempts::charge(home, "relay").unwrap();
+    uses::charge(home, "a rule", 9).unwrap();
+    Peers::forget(home, "bob").unwrap();
+    deleted::refute(
+        home,
+        &record.public_key,
+        &record.parties[usize::from(record.me == 1)].fingerprint,
+    )
+    .unwrap();
+    Log::append(home, &Entry { ceremony: "pair".into(), ..Entry::default() }).unwrap();
+
+    let before = Facts::of(&alice).unwrap();
+    let newest = contents(&alice);
+    let changed: Vec<&PathBuf> = newest
+        .keys()
+        .filter(|path| older.get(*path).is_some_and(|old| *old != newest[*path]))
+        .collect();
+    // The ledger, the log, their heads, attempts, counts, peers, claims and editions.
+    assert_eq!(changed.len(), 9, "{changed:?}");
+    let put_back = |path: &Path| fs::write(path, &older[path]).unwrap();
+    let restore = |path: &Path| fs::write(path, &newest[path]).unwrap();
+    for first in &changed {
+        put_back(first);
+        // An older list of editions demands less, and the documents are newer than it says.
+        match is_called(first, "editions.json") {
+            true => assert_eq!(Facts::of(&alice).unwrap(), before),
+            false => assert!(Facts::of(&alice).is_err(), "{} put back", first.display()),
+        }
+        for second in changed.iter().filter(|second| **second > *first) {
+            if ![first, second].iter().any(|path| is_called(path, "editions.json")) {
+                put_back(second);
+                assert!(Facts::of(&alice).is_err(), "{} and {}", first.display(), second.display());
+                restore(second);
+            }
+        }
+        restore(first);
+    }
+    assert_eq!(Facts::of(&alice).unwrap(), before);
+}
+
+#[test]
+fn what_was_taken_away_is_named_or_harmless() {
+    let (alice, _bob) = scene();
+    let before = Facts::of(&alice).unwrap();
+    let away = alice.path("away");
+    let folders = ["data/keys", "data/keys/vault", "state/signatures", "state", "config"];
+    let folders = folders.map(|name| alice.home().join(name));
+    assert!(files(&alice).iter().any(|path| path.parent().unwrap().ends_with("signatures")));
+    for path in files(&alice).into_iter().chain(folders) {
         fs::rename(&path, &away).unwrap();
-        assert!(Facts::of(&alice).is_err(), "{name} was taken away");
+        // But for hints and what can be asked for again.
+        if let Ok(after) = Facts::of(&alice) {
+            let harmless = path.extension().is_some_and(|ending| ending == "confirmed")
+                || is_called(&path, "addresses.json");
+            assert!(harmless && after == before, "{} taken away", path.display());
+        }
+        // What came in its place while it was away.
+        let _ = fs::remove_dir_all(&path);
+        let _ = fs::remove_file(&path);
         fs::rename(&away, &path).unwrap();
     }
     assert_eq!(Facts::of(&alice).unwrap(), before);
+}
+
+#[test]
+fn a_file_in_the_place_of_another_is_named_or_harmless() {
+    let (alice, _bob) = scene();
+    let before = Facts::of(&alice).unwrap();
+    let whole = contents(&alice);
+    for (path, content) in &whole {
+        for (other, theirs) in &whole {
+            if path != other && content != theirs {
+                fs::write(path, theirs).unwrap();
+                assert_found_out(&alice, path, &before, &format!("{} there", other.display()));
+            }
+        }
+        fs::write(path, content).unwrap();
+    }
+    assert_eq!(Facts::of(&alice).unwrap(), before);
+}
+
+#[test]
+fn what_is_no_file_is_named_and_never_waited_for() {
+    let (alice, _bob) = scene();
+    let before = Facts::of(&alice).unwrap();
+    for path in files(&alice) {
+        let away = alice.path("away");
+        fs::rename(&path, &away).unwrap();
+        for kind in ["pipe", "folder", "device", "link", "endless"] {
+            match kind {
+                "pipe" => {
+                    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+                }
+                "folder" => fs::create_dir(&path).unwrap(),
+                "device" => symlink("/dev/zero", &path).unwrap(),
+                "link" => symlink(&away, &path).unwrap(),
+                _ => fs::File::create(&path).unwrap().set_len(1 << 40).unwrap(),
+            }
+            let (sender, done) = mpsc::channel();
+            let (home, identity) = (alice.home(), alice.path("key.txt"));
+            thread::spawn(move || drop(sender.send(Facts::at(&home, identity))));
+            let facts = done.recv_timeout(Duration::from_secs(60));
+            let facts =
+                facts.unwrap_or_else(|_| panic!("{}: a {kind} is waited for", path.display()));
+            if let Ok(facts) = facts {
+                assert_eq!(facts, before, "{}: a {kind}", path.display());
+            }
+            match kind {
+                "folder" => fs::remove_dir(&path).unwrap(),
+                _ => fs::remove_file(&path).unwrap(),
+            }
+        }
+        fs::rename(&away, &path).unwrap();
+    }
+    assert_eq!(Facts::of(&alice).unwrap(), before);
+}
+
+#[test]
+fn a_key_that_was_taken_away_stops_everything_until_its_owner_lets_it_go() {
+    let (alice, _bob, _listener) = two_with_key();
+    let folder = alice.home().join("data/keys/vault");
+    fs::rename(&folder, alice.path("away")).unwrap();
+    for command in [
+        &["keys", "list"][..],
+        &["keys", "show", "vault"],
+        &["keygen", "--key", "other", "--peer", "127.0.0.1:9"],
+        &["sign", DIGEST, "--key", "vault", "--peer", "127.0.0.1:9"],
+    ] {
+        alice.run(command).fails(71, "key.json: missing");
+    }
+    alice.run(["keys", "delete", "vault"]).fails(11, "--yes-delete");
+    alice.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
+    assert_eq!(alice.run(["keys", "list"]).succeeds()["keys"].as_array().unwrap().len(), 0);
+    // It does not come back.
+    fs::rename(alice.path("away"), &folder).unwrap();
+    alice.run(["keys", "list"]).fails(71, "key.json");
+}
+
+#[test]
+fn what_a_policy_rests_on_is_checked_or_said_to_be_unchecked() {
+    let (alice, _bob, _listener) = two_with_key();
+    alice.policy("[[rule]]\naction = \"allow\"\npeer = \"bob\"\nmax_count = 1\n");
+    let check = ["policy", "check", "policy.toml", "--request", "peer=bob", "key=vault"];
+    let digest = format!("digest={DIGEST}");
+    let check: Vec<&str> = check.into_iter().chain([digest.as_str()]).collect();
+    assert_eq!(alice.run(&check).succeeds()["checked"], true);
+    let mut locked = alice.script(&check);
+    let said = device::Running::start(locked.env_remove("COSIGN_IDENTITY")).ends().succeeds();
+    assert_eq!(said["checked"], false);
+    let path = alice.home().join("state/policy.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"version\": 1", "\"version\":  1")).unwrap();
+    alice.run(&check).fails(71, "policy.json");
 }
 
 /// Writes another public key into the record of the key `vault`.

@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use cosign::device::Fingerprint;
 use cosign::secret::Secret;
 use cosign::vault::{
     DeviceInfo, Entry, Error, Home, KeyRecord, KeyState, Ledger, Log, PeerRecord, Peers, Seal,
-    Unlock, Vault, attempts, keys, signatures,
+    Unlock, Uses, Vault, addresses, attempts, keys, signatures, uses,
 };
 
 /// Tells a child process which home to write to.
@@ -188,7 +189,7 @@ fn worker_deletes() {
         if keys::list(&home).unwrap().is_empty() {
             vault.store_pending(&record(1), &share(1), b"confirmation").unwrap();
         }
-        keys::delete(&home, "k").unwrap();
+        vault.delete("k").unwrap();
         say("done deleted");
     }
 }
@@ -205,15 +206,38 @@ fn worker_records() {
         ledger.spend(&[1; 32], &session, &[2]).unwrap();
         say(&format!("done spent {n}"));
         ledger.resolve(&session).unwrap();
-        let entry = Entry { time: n as i64, purpose: "x".repeat(3_000), ..Entry::default() };
+        signatures::store(&home, &format!("{n}"), &signature()).unwrap();
+        say(&format!("done signed {n}"));
+        let kept = [(signatures::KEPT.to_owned(), n.to_string().into())];
+        let (time, purpose) = (n as i64, "x".repeat(3_000));
+        let entry = Entry { time, purpose, extra: kept.into_iter().collect(), ..Entry::default() };
         Log::append(&home, &entry).unwrap();
         say(&format!("done logged {n}"));
+        uses::charge(&home, "a rule", u64::MAX).unwrap();
+        say(&format!("done used {n}"));
+        addresses::note(&home, &Fingerprint::new([2; 32]), address(n)).unwrap();
+        if n % 4 == 3 {
+            let code = "E_OTE_CHECK";
+            let (epoch, peer) = ([n as u8; 32], Fingerprint::new([2; 32]));
+            ledger.retire(&epoch, 2, &peer, code, &session, n as i64).unwrap();
+            say(&format!("done banned {n}"));
+        }
         Peers::add(&home, &peer(n)).unwrap();
         attempts::reset(&home).unwrap();
         attempts::charge(&home, "relay").unwrap();
-        signatures::store(&home, &format!("{n}"), &signature()).unwrap();
-        say(&format!("done signed {n}"));
     }
+}
+
+fn address(n: u64) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 1 + (n % 1000) as u16))
+}
+
+/// Fails if a file is taken for one that this device did not write: nobody else was here.
+fn assert_nothing_is_missed(scene: &Scene) {
+    let vault = scene.open();
+    let misfits: Vec<_> = vault.misfits().into_iter().map(|misfit| misfit.error).collect();
+    assert!(misfits.is_empty(), "{misfits:?}");
+    vault.check_signatures().unwrap();
 }
 
 fn signature() -> Vec<u8> {
@@ -249,6 +273,7 @@ fn a_vault_whose_making_is_killed_is_whole_or_can_be_made() {
         assert_eq!(scene.open().device_key().unwrap().expose(), &[7; 150]);
         assert_eq!(Vault::device(&scene.home()).unwrap().name, "alice");
         Ledger::open(&scene.home()).unwrap();
+        assert_nothing_is_missed(&scene);
     }
 }
 
@@ -259,6 +284,7 @@ fn a_key_whose_refresh_is_killed_has_one_whole_active_share() {
     let home = scene.home();
     for _ in 0..30 {
         let done = scene.kill("worker_refreshes", 6.0, Duration::from_millis(20));
+        assert_nothing_is_missed(&scene);
         let records = keys::list(&home).unwrap();
         for record in &records {
             let stored = vault.share("k", &record.epoch).unwrap();
@@ -292,6 +318,7 @@ fn a_key_whose_deletion_is_killed_is_there_or_gone() {
     let home = scene.home();
     for _ in 0..20 {
         scene.kill("worker_deletes", 4.0, Duration::from_millis(20));
+        assert_nothing_is_missed(&scene);
         for record in keys::list(&home).unwrap() {
             assert!(vault.share("k", &record.epoch).unwrap().expose() == share(1).expose());
         }
@@ -299,7 +326,7 @@ fn a_key_whose_deletion_is_killed_is_there_or_gone() {
     if keys::list(&home).unwrap().is_empty() {
         vault.store_pending(&record(1), &share(1), b"").unwrap();
     }
-    keys::delete(&home, "k").unwrap();
+    vault.delete("k").unwrap();
     assert_eq!(fs::read_dir(home.data.join("keys")).unwrap().count(), 0);
 }
 
@@ -307,8 +334,15 @@ fn a_key_whose_deletion_is_killed_is_there_or_gone() {
 fn records_whose_writing_is_killed_lose_nothing_that_was_reported() {
     let mut scene = Scene::new(300);
     let home = create(scene.dir.path()).unwrap().home().clone();
+    let mut used = Vec::new();
     for _ in 0..30 {
-        let done = scene.kill("worker_records", 9.0, Duration::from_millis(10));
+        let done = scene.kill("worker_records", 12.0, Duration::from_millis(10));
+        assert_nothing_is_missed(&scene);
+        for n in reached(&done, "banned") {
+            assert_eq!(Ledger::open(&home).unwrap().retired(&[n as u8; 32]).len(), 1);
+        }
+        used.extend(reached(&done, "used"));
+        assert!(Uses::load(&home).unwrap().count("a rule") >= used.len() as u64);
         let mut ledger = Ledger::open(&home).unwrap();
         let height = ledger.height(&[1; 32]);
         assert_reached(&done, "spent", height.checked_sub(1));

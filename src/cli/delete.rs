@@ -21,22 +21,23 @@ pub(super) fn run_delete(
         return Err(Failure::new(Code::Usage, message)
             .hint("nothing was deleted; it takes the same name as the command"));
     }
-    let (home, vault) = opened(global)?;
-    let records = keys::find(&home, name)?;
+    let vault = opened(global, name)?;
+    let home = vault.home();
+    if keys::is_gone(home, name)? {
+        return let_go(global, &vault, name, yes);
+    }
+    let records = keys::find(home, name)?;
     let Some(key) = records.first() else {
         return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
     };
-    let remains = Remains::of(&home, key)?;
+    let remains = Remains::of(home, key)?;
     if yes.is_none() {
-        agreed(global, name, &card(&home, &records, &remains))?;
+        agreed(global, name, &card(home, &records, &remains))?;
     }
     let now = clock::unix_now();
-    deleted::remember(&home, &records, now)?;
-    match &vault {
-        Some(vault) => vault.delete(name)?,
-        None => keys::delete(&home, name)?,
-    }
-    if let Err(error) = Log::append(&home, &entry(&records, key, now)) {
+    deleted::remember(home, &records, now)?;
+    vault.delete(name)?;
+    if let Err(error) = Log::append(home, &entry(&records, key, now)) {
         global.screen.note(format!("the log was not written: {error}"));
     }
     let result = json!({
@@ -47,15 +48,43 @@ pub(super) fn run_delete(
     Output::new(result, format!("the share of key {name:?} is gone\n{}", remains.sentence()))
 }
 
-/// The home, and its vault where there is one: what is noted is authenticated, and what is shown was
-/// checked.
-fn opened(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
-    let home = unlock::home(global)?;
-    if !Vault::exists(&home) {
-        return Ok((home, None));
+/// The vault: what is noted is authenticated, and what is shown was checked.
+fn opened(global: &Global, name: &str) -> Result<Vault, Failure> {
+    if !Vault::exists(&unlock::home(global)?) {
+        return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
     }
-    let (home, vault) = ask(unlock::open(global))?;
-    Ok((home, Some(vault)))
+    Ok(ask(unlock::open(global))?.1)
+}
+
+/// Takes it that a key is deleted of which somebody took everything away.
+fn let_go(
+    global: &Global,
+    vault: &Vault,
+    name: &str,
+    yes: Option<&str>,
+) -> Result<Output, Failure> {
+    let card = [
+        format!("everything of key {name:?} was taken away from this device:"),
+        "  now          no ceremony runs here, with any key".to_owned(),
+        "  better       put its folder back, if there is a copy of this very state".to_owned(),
+        "  afterwards   the key counts as deleted here, and a copy is no longer taken".to_owned(),
+    ];
+    if yes.is_none() {
+        agreed(global, name, &card)?;
+    }
+    vault.let_go(name)?;
+    let entry = Entry {
+        time: clock::unix_now(),
+        ceremony: "delete".to_owned(),
+        key: name.to_owned(),
+        outcome: "gone".to_owned(),
+        ..Entry::default()
+    };
+    if let Err(error) = Log::append(vault.home(), &entry) {
+        global.screen.note(format!("the log was not written: {error}"));
+    }
+    let result = json!({ "deleted": name, "public_key": null, "can_sign": null });
+    Output::new(result, format!("key {name:?} is gone, and no longer expected here"))
 }
 
 /// Fails unless the owner types the key's name once more.

@@ -14,10 +14,10 @@ use crate::net::tls::Device;
 use crate::report::{Code, Failure, here};
 use crate::run::clock;
 use crate::secret::Secret;
-use crate::token::Uri;
+use crate::token::{Found, Tries, Uri};
 use crate::ui::ending;
 use crate::vault::given::{self, Guard};
-use crate::vault::{DeviceInfo, Error, Home, Lock, Seal, Unlock, Vault};
+use crate::vault::{DeviceInfo, Error, Home, Lock, Seal, TokenRecord, Unlock, Vault};
 
 /// The most bytes of a device's name, which are what a service announcement can hold.
 const MAX_NAME: usize = 63;
@@ -62,14 +62,9 @@ pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
 /// What was given does not open the vault.
 pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
     let home = home(global)?;
-    let given = match Vault::exists(&home) {
-        true => given_unlock(global, &home)?,
+    let opened = match Vault::exists(&home) {
+        true => opened(global, &home)?,
         false => None,
-    };
-    let opened = match given.map(|unlock| Vault::open(&home, &unlock)).transpose() {
-        // What was given opens another vault: this one is looked at as it lies.
-        Err(Error::WrongSecret) => None,
-        opened => opened?,
     };
     match opened {
         Some(vault) => {
@@ -80,12 +75,49 @@ pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
             if Vault::exists(&home) {
                 global.screen.note(
                     "not checked: the vault is locked, and this is what its files say; \
-                     with --identity or --passphrase-file it is checked",
+                     with --identity, --passphrase-file or --pin-file it is checked",
                 );
             }
             Ok((home, None))
         }
     }
+}
+
+/// The vault, where what was given opens it.
+fn opened(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
+    let Some(unlock) = given_unlock(global, home)? else { return opened_by_token(global, home) };
+    match Vault::open(home, &unlock) {
+        // What was given opens another vault: this one is looked at as it lies.
+        Err(Error::WrongSecret) => Ok(None),
+        opened => Ok(Some(opened?)),
+    }
+}
+
+/// The vault, where its token is there and the flags say where the PIN is. The last try is left to a
+/// person.
+fn opened_by_token(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
+    let record = Vault::token(home)?.filter(|_| token::pin_is_told(global));
+    let Some(record) = record else { return Ok(None) };
+    ask(async {
+        match token::find_again(global, &record).await? {
+            Ok(found) if found.info.tries != Tries::Last => {
+                with_token(global, home, &record, found).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    })
+}
+
+/// Opens the vault with its token.
+async fn with_token(
+    global: &Global,
+    home: &Home,
+    record: &TokenRecord,
+    found: Found,
+) -> Result<Vault, Failure> {
+    let session = token::log_in_again(global, record, found).await?;
+    let (home, unlock) = (home.clone(), Unlock::Token(Arc::new(session)));
+    token::aside(move || Ok(Vault::open(&home, &unlock)?)).await
 }
 
 /// What was given that opens the vault without a question.
@@ -221,11 +253,7 @@ async fn unlock(global: &Global, home: &Home, locks: &[Lock]) -> Result<Vault, F
     }
     if let Some(record) = Vault::token(home)? {
         match token::find_again(global, &record).await? {
-            Ok(found) => {
-                let session = token::log_in_again(global, &record, found).await?;
-                let (home, unlock) = (home.clone(), Unlock::Token(Arc::new(session)));
-                return token::aside(move || Ok(Vault::open(&home, &unlock)?)).await;
-            }
+            Ok(found) => return with_token(global, home, &record, found).await,
             Err(error) if opens(Lock::Passphrase) && global.prompter.can_ask() => {
                 let why = Failure::from(error);
                 global.screen.note(format!("{why}: the passphrase opens the vault as well"));

@@ -22,8 +22,7 @@ use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::{Node, clock, rooms};
 use crate::talk::{self, Message, Reason, Want};
-use crate::vault::given::{self, Guard};
-use crate::vault::{Home, PeerRecord};
+use crate::vault::{Home, PeerRecord, addresses};
 
 /// The port a device listens on unless it is taken.
 pub const PORT: u16 = 46737;
@@ -40,8 +39,6 @@ const AT_ONCE: u32 = 3;
 const STAGGER: Duration = Duration::from_millis(700);
 /// How long the right device is waited for where others answer in its place at a relay.
 const STRANGERS: Duration = Duration::from_secs(2);
-/// The most bytes that are read of the addresses that devices had.
-const MAX_SEEN: u64 = 1 << 20;
 /// How many announced addresses of one device are called at once, and at all.
 const CALLS: usize = 128;
 const ADDRESSES: usize = 4096;
@@ -756,37 +753,13 @@ fn left(until: Instant) -> Duration {
     until.saturating_duration_since(clock::now())
 }
 
-/// Addresses devices had last: a hint, never trusted, lost without harm.
-fn seen_file(home: &Home) -> std::path::PathBuf {
-    home.state.join("addresses.json")
-}
-
-fn addresses(home: &Home) -> BTreeMap<String, SocketAddr> {
-    given::read(&seen_file(home), Guard::Open, MAX_SEEN)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(bytes.expose()).ok())
-        .unwrap_or_default()
-}
-
 fn remembered(home: &Home, fingerprint: &Fingerprint) -> Option<SocketAddr> {
-    addresses(home).get(&fingerprint.to_hex()).copied()
-}
-
-fn replace(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(std::path::Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut file, bytes)?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    // What somebody else wrote there is no hint.
+    addresses::of(home, fingerprint).ok().flatten()
 }
 
 /// Notes where a device answered.
 pub fn remember(home: &Home, fingerprint: &Fingerprint, address: SocketAddr) {
-    let mut all = addresses(home);
-    if all.insert(fingerprint.to_hex(), address) == Some(address) {
-        return;
-    }
-    if let Ok(bytes) = serde_json::to_vec(&all) {
-        // A hint that cannot be kept is found again by mDNS next time.
-        let _ = replace(&seen_file(home), &bytes);
-    }
+    // A hint that cannot be kept is found again by mDNS next time.
+    let _ = addresses::note(home, fingerprint, address);
 }

@@ -159,13 +159,13 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
     let Some(record) = records::of_key(&node.home, &proposal)? else {
         let reason = deletions::reason(node, &proposal, &requester);
         let failure = decline(link, &name, reason).await;
-        log(node, "", &proposal, &requester, failure.code.name());
+        log(node, "", &proposal, &requester, failure.code.name(), false);
         return Err(failure);
     };
     let complete = proposal.signers.len() == usize::from(record.threshold);
     if !complete || !well_formed(&proposal, &node.info.fingerprint, &requester) {
         let failure = decline(link, &name, Reason::Aborted).await;
-        log(node, &record.name, &proposal, &requester, failure.code.name());
+        log(node, &record.name, &proposal, &requester, failure.code.name(), false);
         return Err(failure);
     }
     let result = async {
@@ -439,7 +439,8 @@ fn conclude(
 ) -> Result<Outcome, Failure> {
     match result {
         Ok((view, public_key, signature)) => {
-            let warning = log(node, &record.name, proposal, requester, "signed");
+            let kept = signature.is_some();
+            let warning = log(node, &record.name, proposal, requester, "signed", kept);
             let outcome = Outcome {
                 key: record.name.clone(),
                 public_key,
@@ -461,7 +462,7 @@ fn conclude(
             Ok(outcome)
         }
         Err(failure) => {
-            log(node, &record.name, proposal, requester, failure.code.name());
+            log(node, &record.name, proposal, requester, failure.code.name(), false);
             node.tell(Event::Aborted {
                 ceremony: "sign".to_owned(),
                 code: failure.code.name().to_owned(),
@@ -479,7 +480,12 @@ fn log(
     proposal: &Proposal,
     requester: &Fingerprint,
     outcome: &str,
+    is_kept: bool,
 ) -> Option<String> {
+    let id = &proposal.request_id;
+    // Whether it could be kept is known by now.
+    let is_kept = is_kept && matches!(signatures::load(&node.home, id), Ok(Some(_)));
+    let kept = is_kept.then(|| (signatures::KEPT.to_owned(), id.as_str().into()));
     let peer = if *requester == node.info.fingerprint {
         let signers = proposal.signers.iter();
         let others = signers
@@ -499,6 +505,6 @@ fn log(
         peer,
         purpose: proposal.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
-        ..Entry::default()
+        extra: kept.into_iter().collect(),
     })
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Home;
 use super::document;
 use super::error::Error;
-use super::file::{Durability, Writer};
+use super::file::Writer;
 
 /// How many attempts may fail in a row, wherever they come from.
 pub const LIMIT: u32 = 5;
@@ -55,7 +55,7 @@ pub fn charge(home: &Home, source: &str) -> Result<Attempts, Error> {
     }
     *of_source = of_source.saturating_add(1);
     attempts.charged = attempts.charged.saturating_add(1);
-    write(&writer, home, &attempts)?;
+    write(&writer, &attempts)?;
     Ok(attempts)
 }
 
@@ -65,7 +65,7 @@ pub fn charge(home: &Home, source: &str) -> Result<Attempts, Error> {
 ///
 /// [`Error::Io`].
 pub fn reset(home: &Home) -> Result<(), Error> {
-    write(&Writer::lock(home)?, home, &Attempts::default())
+    write(&Writer::lock(home)?, &Attempts::default())
 }
 
 /// The charged attempts.
@@ -74,14 +74,12 @@ pub fn reset(home: &Home) -> Result<(), Error> {
 ///
 /// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`].
 pub fn charged(home: &Home) -> Result<Attempts, Error> {
-    document::read_kept(home, &path(home)).map(Option::unwrap_or_default)
+    document::read(home, &path(home)).map(Option::unwrap_or_default)
 }
 
 /// Puts these attempts in the place of the others.
-pub(super) fn write(writer: &Writer<'_>, home: &Home, attempts: &Attempts) -> Result<(), Error> {
-    let path = path(home);
-    let bytes = document::to_bytes(home, &path, attempts)?;
-    writer.replace(&path, &bytes, Durability::Synced)
+pub(super) fn write(writer: &Writer<'_>, attempts: &Attempts) -> Result<(), Error> {
+    document::write(writer, &path(writer.home()), attempts)
 }
 
 pub(super) fn path(home: &Home) -> PathBuf {
@@ -125,9 +123,7 @@ mod tests {
     fn a_damaged_counter_grants_no_attempt() {
         let home = fixture::home();
         charge(&home, "relay").unwrap();
-        let writer = Writer::lock(&home).unwrap();
-        writer.replace(&path(&home), b"{}", Durability::Synced).unwrap();
-        drop(writer);
+        std::fs::write(path(&home), b"{}").unwrap();
         assert!(matches!(charge(&home, "relay"), Err(Error::Corrupt { .. })));
         reset(&home).unwrap();
         assert_eq!(charge(&home, "relay").unwrap().charged, 1);

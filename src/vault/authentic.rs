@@ -6,8 +6,8 @@
 //! ([`Home::role`]), a zero byte and everything before the last comma. Lines of the ledger are
 //! chained ([`Chain`]).
 //!
-//! Which files a person who holds an old copy of them can put back is not decided here: a whole
-//! older state is consistent. Peers notice that (docs/vault.md §5).
+//! An older copy of a file is authentic too; [`Editions`](super::editions::Editions) tells it from the
+//! last one. A whole older state that is put back is consistent. Peers notice that (docs/vault.md §5).
 
 use std::fmt;
 use std::path::Path;
@@ -88,7 +88,7 @@ pub(super) fn check(home: &Home, path: &Path, bytes: &[u8]) -> Result<(), Error>
     let expected = object_mac(key, home, path, body);
     match bool::from(expected.as_bytes().ct_eq(mac)) {
         true => Ok(()),
-        false => Err(Error::tampered(path, "it is not what this device wrote there")),
+        false => Err(Error::tampered(path, CHANGED)),
     }
 }
 
@@ -101,6 +101,41 @@ pub(super) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8; 64])> {
         b"{" => Some((rest, mac)),
         _ => Some((rest.strip_suffix(b",")?, mac)),
     }
+}
+
+/// Adds to bytes that will be stored in `path` what authenticates them, where the vault is open.
+///
+/// # Errors
+///
+/// As [`sign`].
+pub(super) fn sign_bytes(home: &Home, path: &Path, body: &[u8]) -> Result<Vec<u8>, Error> {
+    match home.key() {
+        Some(key) => {
+            Ok([body, BEFORE, object_mac(key, home, path, body).as_bytes(), b"\n"].concat())
+        }
+        None if Vault::exists(home) => Err(Error::Closed { path: path.to_owned() }),
+        None => Ok(body.to_owned()),
+    }
+}
+
+/// What [`sign_bytes`] was given.
+///
+/// # Errors
+///
+/// As [`check`].
+pub(super) fn open_bytes(home: &Home, path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let Some((body, mac)) = split_bytes(&bytes) else {
+        return if home.checks() { Err(Error::tampered(path, UNSIGNED)) } else { Ok(bytes) };
+    };
+    let genuine =
+        home.key().is_none_or(|key| object_mac(key, home, path, body).as_bytes().ct_eq(mac).into());
+    if genuine { Ok(body.to_owned()) } else { Err(Error::tampered(path, CHANGED)) }
+}
+
+/// The bytes that [`sign_bytes`] was given, and what authenticates them; `None` if nothing does.
+pub(super) fn split_bytes(bytes: &[u8]) -> Option<(&[u8], &[u8; 64])> {
+    let (rest, mac) = bytes.strip_suffix(b"\n")?.split_last_chunk()?;
+    Some((rest.strip_suffix(BEFORE)?, mac))
 }
 
 fn object_mac(key: &StateKey, home: &Home, path: &Path, body: &[u8]) -> String {
@@ -154,5 +189,9 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 const DERIVATION: &[u8; 32] = b"cosign: state files of one vault";
 const MEMBER: &[u8] = b"\n  \"mac\": \"";
 const END: &[u8] = b"\"\n}\n";
+/// What is before the MAC in a file that is no JSON.
+const BEFORE: &[u8] = b"\nmac ";
+/// Why a file with another MAC is refused.
+const CHANGED: &str = "it is not what this device wrote there";
 /// Why a file without a MAC is refused.
 pub(super) const UNSIGNED: &str = "nothing shows that this device wrote it";

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{self, digits, fingerprint};
 use super::error::Error;
-use super::file::{Durability, Writer};
+use super::file::Writer;
 use super::{Home, KeyRecord, keys};
 use crate::device::Fingerprint;
 
@@ -135,15 +135,19 @@ fn change(home: &Home, how: impl FnOnce(&mut File)) -> Result<(), Error> {
     let writer = Writer::lock(home)?;
     let mut file = read(home)?;
     how(&mut file);
-    let path = path(home);
-    writer.replace(&path, &document::to_bytes(home, &path, file)?, Durability::Synced)
+    document::write(&writer, &path(home), file)
+}
+
+/// Fails unless this device wrote what it remembers.
+pub(super) fn check(home: &Home) -> Result<(), Error> {
+    read(home).map(drop)
 }
 
 fn read(home: &Home) -> Result<File, Error> {
     document::read(home, &path(home)).map(Option::unwrap_or_default)
 }
 
-fn path(home: &Home) -> PathBuf {
+pub(super) fn path(home: &Home) -> PathBuf {
     home.data.join("deleted.json")
 }
 
@@ -192,7 +196,7 @@ mod tests {
         vault.store_pending(&record(), &share, b"").unwrap();
         remember(&home, &[record()], 5).unwrap();
         assert_eq!(shared_with(&home, &Fingerprint::new([2; 32])).unwrap(), []);
-        keys::delete(&home, "vault").unwrap();
+        vault.delete("vault").unwrap();
         assert_eq!(shared_with(&home, &Fingerprint::new([2; 32])).unwrap().len(), 1);
     }
 

@@ -5,9 +5,12 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::editions::{Editions, MISSING, OLDER};
 use super::error::Error;
-use super::{Home, authentic, file};
+use super::file::{self, Durability, Writer};
+use super::{Home, authentic};
 
 /// The version of every document so far.
 const VERSION: u64 = 1;
@@ -16,6 +19,9 @@ const VERSION: u64 = 1;
 struct Document<T> {
     #[serde(alias = "v")]
     version: u64,
+    /// How often it was written, where that is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    edition: Option<u64>,
     #[serde(flatten)]
     content: T,
 }
@@ -27,33 +33,83 @@ struct Version {
 }
 
 /// Reads a document, `None` if the file does not exist. With an open vault it must be the one that
-/// was written.
+/// was written last, and there if it was.
 pub(super) fn read<T: DeserializeOwned>(home: &Home, path: &Path) -> Result<Option<T>, Error> {
-    let Some(bytes) = file::read(path)? else { return Ok(None) };
-    authentic::check(home, path, &bytes)?;
-    parse(path, &bytes).map(Some)
-}
-
-/// Reads a document that every open vault has; `None` only without one.
-pub(super) fn read_kept<T: DeserializeOwned>(home: &Home, path: &Path) -> Result<Option<T>, Error> {
-    match read(home, path)? {
-        None if home.checks() => Err(Error::tampered(path, "missing")),
-        document => Ok(document),
+    // Before the document, which others may just be replacing by a newer one.
+    let editions = Editions::load(home)?;
+    match read_any(home, path)? {
+        Some((_, edition)) if edition < editions.least(home, path) => {
+            Err(Error::tampered(path, OLDER))
+        }
+        Some((content, _)) => Ok(Some(content)),
+        // Unless it was just deleted.
+        None if editions.demand(home, path) && Editions::load(home)?.demand(home, path) => {
+            Err(Error::tampered(path, MISSING))
+        }
+        None => Ok(None),
     }
 }
 
-/// The content of a document.
-fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, Error> {
+/// Reads a document and its edition, whichever that is.
+pub(super) fn read_any<T: DeserializeOwned>(
+    home: &Home,
+    path: &Path,
+) -> Result<Option<(T, u64)>, Error> {
+    let Some(bytes) = file::read(path)? else { return Ok(None) };
+    authentic::check(home, path, &bytes)?;
+    let Document { content, edition, .. } = parse(path, &bytes)?;
+    Ok(Some((content, edition.unwrap_or_default())))
+}
+
+/// Which edition of a document is there.
+pub(super) fn edition(home: &Home, path: &Path) -> Result<u64, Error> {
+    Ok(read_any::<Map<String, Value>>(home, path)?.map_or(0, |(_, edition)| edition))
+}
+
+/// Replaces a document by its next edition.
+pub(super) fn write<T: Serialize>(
+    writer: &Writer<'_>,
+    path: &Path,
+    content: T,
+) -> Result<(), Error> {
+    let home = writer.home();
+    if !home.checks() {
+        return writer.replace(path, &to_bytes(home, path, content)?, Durability::Synced);
+    }
+    // A process that was killed may have written an edition that is not noted.
+    let there = match edition(home, path) {
+        Err(Error::Tampered { .. } | Error::Corrupt { .. }) => 0,
+        there => there?,
+    };
+    let next = Editions::load(home)?.least(home, path).max(there).saturating_add(1);
+    put(writer, path, next, content)?;
+    Editions::note(writer, path, next)
+}
+
+/// Replaces a document by this edition, which is not noted yet.
+pub(super) fn put<T: Serialize>(
+    writer: &Writer<'_>,
+    path: &Path,
+    edition: u64,
+    content: T,
+) -> Result<(), Error> {
+    let home = writer.home();
+    let edition = home.checks().then_some(edition);
+    let bytes = bytes_of(home, path, &Document { version: VERSION, edition, content })?;
+    writer.replace(path, &bytes, Durability::Synced)
+}
+
+/// The document in these bytes.
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Document<T>, Error> {
     let corrupt = |_| Error::corrupt(path, "not a document of this program");
     let Version { version } = serde_json::from_slice(bytes).map_err(corrupt)?;
     if version != VERSION {
         return Err(Error::Unsupported { path: path.to_owned(), version });
     }
-    let document: Document<T> = serde_json::from_slice(bytes).map_err(corrupt)?;
-    Ok(document.content)
+    serde_json::from_slice(bytes).map_err(corrupt)
 }
 
-/// The bytes of a document that will be stored in `path`.
+/// The bytes of a document that will be stored in `path`, and whose editions are not counted.
 ///
 /// # Errors
 ///
@@ -63,8 +119,15 @@ pub(super) fn to_bytes<T: Serialize>(
     path: &Path,
     content: T,
 ) -> Result<Vec<u8>, Error> {
-    let mut bytes = serde_json::to_vec_pretty(&Document { version: VERSION, content })
-        .map_err(|e| Error::io(path)(e.into()))?;
+    bytes_of(home, path, &Document { version: VERSION, edition: None, content })
+}
+
+fn bytes_of<T: Serialize>(
+    home: &Home,
+    path: &Path,
+    document: &Document<T>,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = serde_json::to_vec_pretty(document).map_err(|e| Error::io(path)(e.into()))?;
     bytes.push(b'\n');
     authentic::sign(home, path, bytes)
 }

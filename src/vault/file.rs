@@ -89,7 +89,9 @@ impl<'h> Writer<'h> {
         content: &[u8],
         durability: Durability,
     ) -> Result<(), Error> {
-        let file = open_with(path, OFlags::WRONLY)?;
+        // What a link leads to is not ours to change.
+        let file = open_with(path, OFlags::WRONLY | OFlags::NOFOLLOW)?;
+        is_regular(path, &file.metadata().map_err(Error::io(path))?)?;
         let write = || {
             if file.metadata()?.len() != at {
                 file.set_len(at)?;
@@ -236,10 +238,13 @@ pub(super) fn read_from(path: &Path, start: u64) -> Result<Option<Vec<u8>>, Erro
     if length < start {
         return Err(Error::corrupt(path, "shorter than it was"));
     }
+    if length - start > MOST_LINES {
+        return Err(Error::TooLong { path: path.to_owned(), limit: MOST_LINES });
+    }
     let mut content = Vec::with_capacity(usize::try_from(length - start).unwrap_or(0));
     let mut rest = &file;
     io::Seek::seek(&mut rest, io::SeekFrom::Start(start))
-        .and_then(|_| rest.read_to_end(&mut content))
+        .and_then(|_| rest.take(MOST_LINES).read_to_end(&mut content))
         .map_err(Error::io(path))?;
     Ok(Some(content))
 }
@@ -338,9 +343,12 @@ fn write_scratch(scratch: &Path, content: &[u8], durability: Durability) -> io::
 }
 
 fn lock_file(path: &Path) -> Result<File, Error> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(path).map_err(Error::io(path))
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = flags | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from);
+    let file = opened.map_err(|e| Error::io(path)(e.into()))?;
+    is_regular(path, &file.metadata().map_err(Error::io(path))?)?;
+    Ok(file)
 }
 
 /// Overwrites a file that nobody reads any more and removes it, if it is there. A symbolic link is
@@ -412,6 +420,8 @@ const LOCK: &str = "lock";
 const OTHERS: u32 = 0o077;
 /// The most that is read of a file that is written as a whole; the share of 16 parties takes half.
 const LIMIT: u64 = 1 << 20;
+/// The most that is read of a file of lines: about a million of them.
+pub(super) const MOST_LINES: u64 = 1 << 28;
 /// Between two attempts at a lock.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A file that is being written.

@@ -158,6 +158,13 @@ impl Home {
         within.unwrap_or_else(|| path.display().to_string())
     }
 
+    /// The file that has this role.
+    pub(super) fn path_of(&self, role: &str) -> Option<PathBuf> {
+        let (root, rest) = role.split_once('/')?;
+        let (_, root) = ROOTS.into_iter().zip(self.roots()).find(|(name, _)| *name == root)?;
+        Some(root.join(rest))
+    }
+
     /// The three directories.
     pub(super) fn roots(&self) -> [&Path; 3] {
         [&self.config, &self.data, &self.state]

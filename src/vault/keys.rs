@@ -18,9 +18,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
 use super::document::{self, digits, fingerprint};
+use super::editions::{Editions, MISSING};
 use super::error::Error;
 use super::file::{self, Durability, Writer};
-use super::{Header, Home, Vault, check_file_name};
+use super::{Header, Home, Vault, authentic, check_file_name};
 use crate::device::{Fingerprint, hex};
 use crate::secret::Secret;
 use crate::token::{self, Kind, Uri};
@@ -142,11 +143,8 @@ pub struct KeyLock(
 /// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`], [`Error::Io`].
 pub fn list(home: &Home) -> Result<Vec<KeyRecord>, Error> {
     let mut records = Vec::new();
-    for dir in file::list(&home.keys())? {
-        let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if check_file_name(name).is_ok() {
-            records.extend(KeyFile::read(home, name)?.unwrap_or_default().into_records());
-        }
+    for name in names(home)? {
+        records.extend(KeyFile::read(home, &name)?.unwrap_or_default().into_records());
     }
     Ok(records)
 }
@@ -178,7 +176,14 @@ pub fn location(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Location, E
 /// Fails if a record, or a note of where on a token a share is, is not what this device wrote.
 pub(super) fn check(home: &Home) -> Result<(), Error> {
     for name in names(home)? {
-        KeyFile::read(home, &name)?;
+        let records = KeyFile::read(home, &name)?.unwrap_or_default();
+        for record in records.records() {
+            let path = epoch_file(home, &name, &record.epoch, CONFIRMATION);
+            match confirmation(home, &name, &record.epoch) {
+                Err(Error::NotFound { .. }) => return Err(Error::tampered(&path, MISSING)),
+                found => found.map(drop)?,
+            }
+        }
         for path in file::list(&home.keys().join(&name))?.iter().filter(|path| is_note(path)) {
             existing_note(home, path)?;
         }
@@ -186,11 +191,28 @@ pub(super) fn check(home: &Home) -> Result<(), Error> {
     Ok(())
 }
 
-/// The names of all keys, whole or not.
+/// The names of all keys, whole or not, and with an open vault also of those that were taken away.
 pub(super) fn names(home: &Home) -> Result<Vec<String>, Error> {
-    let dirs = file::list(&home.keys())?.into_iter();
+    let mut dirs = file::list(&home.keys())?;
+    let demanded = Editions::load(home)?.demanded(home).into_iter();
+    let records = demanded.filter(|path| path.ends_with(RECORD));
+    dirs.extend(records.filter_map(|path| path.parent().map(Path::to_owned)));
+    dirs.sort();
+    dirs.dedup();
     let name = |dir: PathBuf| dir.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    Ok(dirs.filter_map(name).filter(|name| check_file_name(name).is_ok()).collect())
+    let names = dirs.into_iter().filter_map(name);
+    Ok(names.filter(|name| check_file_name(name).is_ok()).collect())
+}
+
+/// Whether a key is known to the open vault, and nothing of it is there any more.
+///
+/// # Errors
+///
+/// [`Error::BadName`]; [`Error::Tampered`].
+pub fn is_gone(home: &Home, name: &str) -> Result<bool, Error> {
+    check_file_name(name)?;
+    let known = Editions::load(home)?.demand(home, &KeyFile::path(home, name));
+    Ok(known && !home.keys().join(name).exists())
 }
 
 /// Every document of a key.
@@ -201,6 +223,7 @@ pub(super) fn documents(home: &Home) -> Result<Vec<PathBuf>, Error> {
         let is_document = |path: &PathBuf| {
             is_note(path)
                 || path.ends_with(RECORD)
+                || is_confirmation(path)
                 || path.extension().is_some_and(|e| e == CONFIRMED)
         };
         paths.extend(files.filter(is_document));
@@ -212,11 +235,12 @@ pub(super) fn documents(home: &Home) -> Result<Vec<PathBuf>, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`] if there is no such key or epoch.
+/// [`Error::NotFound`] if there is no such key or epoch; [`Error::Tampered`].
 pub fn confirmation(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<u8>, Error> {
     check_file_name(name)?;
     let path = epoch_file(home, name, epoch, CONFIRMATION);
-    file::read(&path)?.ok_or_else(|| Error::not_found("confirmation", name))
+    let bytes = file::read(&path)?.ok_or_else(|| Error::not_found("confirmation", name))?;
+    authentic::open_bytes(home, &path, bytes)
 }
 
 /// The confirmations of an epoch that [`Vault::store_confirmed`] stored, to be checked before they
@@ -269,35 +293,36 @@ fn in_use(name: &str) -> Error {
     Error::InUse { name: name.to_owned() }
 }
 
-/// Destroys all shares of a key on this device. The other parties keep theirs.
-///
-/// # Errors
-///
-/// [`Error::NotFound`] if there is no such key, [`Error::InUse`] during a ceremony with it,
-/// [`Error::Elsewhere`] if a share is on a token: then [`Vault::delete`] does it.
-pub fn delete(home: &Home, name: &str) -> Result<(), Error> {
-    delete_with(home, name, None)
-}
-
-fn delete_with(home: &Home, name: &str, token: Option<&token::Session>) -> Result<(), Error> {
-    let _held = lock(home, name)?;
-    let writer = Writer::lock(home)?;
-    KeyFile::existing(home, name)?;
-    for path in file::list(&home.keys().join(name))? {
-        reach(home, &path, token)?;
-    }
-    bury(&writer, home, name, token)
-}
-
 impl Vault {
     /// Destroys all shares of a key on this device, also those on the token that opened the vault.
     /// The other parties keep theirs.
     ///
     /// # Errors
     ///
-    /// As [`delete`]; [`Error::Token`].
+    /// [`Error::NotFound`] if there is no such key, [`Error::InUse`] during a ceremony with it,
+    /// [`Error::Elsewhere`] if a share is on a token that did not open the vault, [`Error::Token`].
     pub fn delete(&self, name: &str) -> Result<(), Error> {
-        delete_with(&self.home, name, self.token.as_deref())
+        let (home, token) = (&self.home, self.token.as_deref());
+        let _held = lock(home, name)?;
+        let writer = Writer::lock(home)?;
+        KeyFile::existing(home, name)?;
+        for path in file::list(&home.keys().join(name))? {
+            reach(home, &path, token)?;
+        }
+        bury(&writer, home, name, token)
+    }
+
+    /// Takes it that a key of which nothing is there any more is deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if it [is there](is_gone).
+    pub fn let_go(&self, name: &str) -> Result<(), Error> {
+        let writer = Writer::lock(&self.home)?;
+        if !is_gone(&self.home, name)? {
+            return Err(Error::conflict("key", name));
+        }
+        Editions::deleted(&writer, &KeyFile::path(&self.home, name))
     }
 
     /// Stores the share of a new epoch, durably: of a new key, or of a refresh beside the active
@@ -333,7 +358,8 @@ impl Vault {
             // The file is there now: what did not fit needs no note.
             writer.destroy(&path.with_extension(NOTE))?;
         }
-        writer.create(&epoch_file(home, name, &record.epoch, CONFIRMATION), confirmation)?;
+        let beside = epoch_file(home, name, &record.epoch, CONFIRMATION);
+        writer.create(&beside, &authentic::sign_bytes(home, &beside, confirmation)?)?;
         if !bool::from(self.share(name, &record.epoch)?.ct_eq(share)) {
             return Err(Error::corrupt(&path, "reads back differently"));
         }
@@ -568,8 +594,7 @@ impl KeyFile {
     }
 
     fn write(&self, writer: &Writer<'_>, home: &Home, name: &str) -> Result<(), Error> {
-        let path = Self::path(home, name);
-        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
+        document::write(writer, &Self::path(home, name), self)
     }
 
     fn records(&self) -> impl Iterator<Item = &KeyRecord> {
@@ -619,7 +644,10 @@ fn bury(
     for note in file::list(&dir)?.iter().filter(|path| is_note(path)) {
         clear(home, note, token)?;
     }
+    let record = KeyFile::path(home, name);
+    Editions::deleting(writer, &record, document::edition(home, &record)?)?;
     file::rename_dir(&dir, &home.keys().join(GRAVE))?;
+    Editions::deleted(writer, &record)?;
     bury_the_dead(writer, home, token)
 }
 
@@ -686,6 +714,10 @@ fn is_note(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == NOTE)
 }
 
+pub(super) fn is_confirmation(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == CONFIRMATION)
+}
+
 fn existing_note(home: &Home, path: &Path) -> Result<Note, Error> {
     document::read(home, path)?.ok_or_else(|| Error::corrupt(path, "missing"))
 }
@@ -709,7 +741,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::vault::authentic;
+    use crate::vault::editions;
     use crate::vault::fixture::{self, TestHome};
 
     fn record(name: &str, epoch: u8, generation: u64) -> KeyRecord {
@@ -825,9 +857,12 @@ mod tests {
     #[test]
     fn a_crash_while_storing_leaves_no_key_and_the_next_one_stores() {
         let (home, vault) = vault();
+        let editions = editions::path(&home);
+        let before = fs::read(&editions).unwrap();
         store(&vault, &record("k", 1, 1)).unwrap();
         // As if killed before key.json was written.
         fs::remove_file(home.keys().join("k/key.json")).unwrap();
+        fs::write(&editions, before).unwrap();
         assert_eq!(list(&home).unwrap(), []);
         assert!(matches!(find(&home, "k"), Err(Error::NotFound { .. })));
         assert!(matches!(vault.activate("k", &[1; 32]), Err(Error::NotFound { .. })));
@@ -936,28 +971,30 @@ mod tests {
     #[test]
     fn a_deleted_key_is_gone_and_its_name_is_free() {
         let (home, vault) = vault_with_key();
-        delete(&home, "k").unwrap();
+        vault.delete("k").unwrap();
         assert_eq!(list(&home).unwrap(), []);
         assert_eq!(file::list(&home.keys()).unwrap(), Vec::<PathBuf>::new());
-        assert!(matches!(delete(&home, "k"), Err(Error::NotFound { what: "key", .. })));
+        assert!(matches!(vault.delete("k"), Err(Error::NotFound { what: "key", .. })));
         store(&vault, &record("k", 2, 1)).unwrap();
     }
 
     #[test]
     fn what_an_interrupted_deletion_left_is_destroyed_later() {
         let (home, vault) = vault_with_key();
+        let record_of_k = KeyFile::path(&home, "k");
+        Editions::deleting(&Writer::lock(vault.home()).unwrap(), &record_of_k, 2).unwrap();
         fs::rename(home.keys().join("k"), home.keys().join(GRAVE)).unwrap();
-        assert_eq!(list(&home).unwrap(), []);
+        assert_eq!(list(vault.home()).unwrap(), []);
         store(&vault, &record("k", 2, 1)).unwrap();
         assert!(!home.keys().join(GRAVE).exists());
     }
 
     #[test]
     fn a_key_in_use_is_in_use_at_once_and_cannot_be_deleted() {
-        let (home, _vault) = vault_with_key();
+        let (home, vault) = vault_with_key();
         let held = lock(&home, "k").unwrap();
         assert!(matches!(lock(&home, "k"), Err(Error::InUse { name }) if name == "k"));
-        assert!(matches!(delete(&home, "k"), Err(Error::InUse { .. })));
+        assert!(matches!(vault.delete("k"), Err(Error::InUse { .. })));
         lock(&home, "other").unwrap();
         drop(held);
         let in_use = |lock: Result<KeyLock, Error>| matches!(lock, Err(Error::InUse { .. }));
@@ -969,7 +1006,7 @@ mod tests {
         let held = lock(&home, "k").unwrap();
         assert!(in_use(lock_with(&home, "k", &[2])));
         drop(held);
-        delete(&home, "k").unwrap();
+        vault.delete("k").unwrap();
     }
 
     #[test]
@@ -988,13 +1025,99 @@ mod tests {
         let elsewhere = |e: Error| assert!(matches!(e, Error::Elsewhere { uri: u } if u == uri));
         elsewhere(vault.share("k", &[1; 32]).unwrap_err());
         // Nothing is destroyed that could not be destroyed on the token too.
-        elsewhere(delete(&home, "k").unwrap_err());
         elsewhere(vault.delete("k").unwrap_err());
         assert_eq!(list(&home).unwrap(), [active(record("k", 1, 1))]);
         fs::write(&note, b"{}").unwrap();
         assert!(
             matches!(vault.share("k", &[1; 32]), Err(Error::Tampered { path, .. }) if path == note)
         );
+    }
+
+    #[test]
+    fn a_record_of_another_key_or_home_is_named() {
+        let ((_home, vault), (_other, elsewhere)) = (vault_with_key(), vault_with_key());
+        store(&vault, &record("l", 2, 1)).unwrap();
+        let path = |vault: &Vault, name: &str| KeyFile::path(vault.home(), name);
+        let whole = fs::read_to_string(path(&vault, "k")).unwrap();
+        let posing = fs::read_to_string(path(&vault, "l")).unwrap().replace("\"l\"", "\"k\"");
+        for other in [posing, fs::read_to_string(path(&elsewhere, "k")).unwrap()] {
+            assert_ne!(other, whole);
+            fs::write(path(&vault, "k"), other).unwrap();
+            let found = find(vault.home(), "k");
+            assert!(
+                matches!(found, Err(Error::Tampered { path: p, .. }) if p == path(&vault, "k"))
+            );
+        }
+        fs::write(path(&vault, "k"), whole).unwrap();
+        assert_eq!(find(vault.home(), "k").unwrap(), [active(record("k", 1, 1))]);
+    }
+
+    #[test]
+    fn an_older_record_is_not_taken() {
+        let (_home, vault) = vault_with_key();
+        let path = KeyFile::path(vault.home(), "k");
+        let older = fs::read(&path).unwrap();
+        store(&vault, &record("k", 2, 2)).unwrap();
+        let newest = fs::read(&path).unwrap();
+        fs::write(&path, &older).unwrap();
+        assert!(matches!(vault.activate("k", &[1; 32]), Err(Error::Tampered { .. })));
+        assert!(vault.share("k", &[2; 32]).is_ok(), "what the newest record names was destroyed");
+        fs::write(&path, newest).unwrap();
+        vault.activate("k", &[2; 32]).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_was_taken_away_is_missed_until_its_owner_lets_it_go() {
+        let (home, vault) = vault_with_key();
+        let (folder, away) = (home.keys().join("k"), home.data.join("away"));
+        assert!(matches!(vault.let_go("k"), Err(Error::Conflict { .. })));
+        fs::rename(&folder, &away).unwrap();
+        for missed in
+            [list(vault.home()).err(), find(vault.home(), "k").err(), check(vault.home()).err()]
+        {
+            assert!(matches!(missed, Some(Error::Tampered { path, .. }) if path.ends_with(RECORD)));
+        }
+        assert!(is_gone(vault.home(), "k").unwrap());
+        vault.let_go("k").unwrap();
+        assert_eq!(list(vault.home()).unwrap(), []);
+        // It does not come back, and its name is free.
+        fs::rename(&away, &folder).unwrap();
+        assert!(matches!(list(vault.home()), Err(Error::Tampered { .. })));
+        fs::rename(&folder, &away).unwrap();
+        store(&vault, &record("k", 2, 1)).unwrap();
+        assert_eq!(list(vault.home()).unwrap(), [record("k", 2, 1)]);
+        fs::copy(away.join(RECORD), folder.join(RECORD)).unwrap();
+        assert!(matches!(list(vault.home()), Err(Error::Tampered { .. })));
+    }
+
+    #[test]
+    fn a_deleted_key_does_not_come_back() {
+        let (home, vault) = vault_with_key();
+        let (folder, copy) = (home.keys().join("k"), home.data.join("copy"));
+        file::make_dir(&copy).unwrap();
+        for path in file::list(&folder).unwrap() {
+            fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+        }
+        vault.delete("k").unwrap();
+        assert_eq!(list(vault.home()).unwrap(), []);
+        fs::rename(&copy, &folder).unwrap();
+        assert!(matches!(list(vault.home()), Err(Error::Tampered { .. })));
+    }
+
+    #[test]
+    fn what_confirmations_are_held_against_is_authenticated() {
+        let (_home, vault) = vault_with_key();
+        let path = epoch_file(vault.home(), "k", &[1; 32], CONFIRMATION);
+        let whole = fs::read(&path).unwrap();
+        let named = |vault: &Vault| matches!(check(vault.home()), Err(Error::Tampered { path: p, .. }) if p == path);
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, flipped).unwrap();
+            assert!(named(&vault), "bit {bit}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(named(&vault));
     }
 
     #[test]
@@ -1010,7 +1133,7 @@ mod tests {
             bad(confirmation(&home, name, &[1; 32]).err());
             bad(find(&home, name).err());
             bad(lock(&home, name).err());
-            bad(delete(&home, name).err());
+            bad(vault.delete(name).err());
             bad(confirmed(&home, name, &[1; 32]).err());
             bad(vault
                 .store_confirmed(name, &[1; 32], &Confirmed { party: 2, statement: [0; 32] })

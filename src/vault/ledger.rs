@@ -41,6 +41,7 @@ use subtle::ConstantTimeEq as _;
 use super::adopt::Found;
 use super::authentic::{Chain, Link, UNSIGNED};
 use super::document::{self, digits};
+use super::editions::Editions;
 use super::error::Error;
 use super::file::{self, Durability, Writer};
 use super::{Home, Vault};
@@ -120,16 +121,20 @@ impl Ledger {
     ) -> Result<Option<PathBuf>, Error> {
         let path = path(home);
         let Some(content) = file::read_lines(&path)? else {
-            if found == Found::Earlier {
+            if found != Found::Before {
                 return Err(Error::corrupt(&path, "missing"));
             }
-            Head::default().write(writer, home)?;
+            Head::default().write(writer)?;
+            Editions::note(writer, &head_path(home), 0)?;
             return writer.create(&path, b"").map(|()| None);
         };
         let mut old = Self::empty(&home.locked());
         old.absorb(&content)?;
-        if old.is_linked && found == Found::Earlier {
-            return Self::read(home).map(|_| None);
+        if found == Found::Unnumbered || old.is_linked && found == Found::Earlier {
+            let head = Self::read(home)?.new_head();
+            head.write(writer)?;
+            Editions::note(writer, &head_path(home), head.lines)?;
+            return Ok(None);
         }
         let (mut new, mut linked) = (Self::empty(home), Vec::new());
         let mut cursor = Cursor(&content);
@@ -143,9 +148,16 @@ impl Ledger {
             linked.extend(text);
         }
         // The head first: a ledger that is linked has one.
-        new.new_head().write(writer, home)?;
+        new.new_head().write(writer)?;
+        Editions::note(writer, &head_path(home), new.lines)?;
         writer.replace(&path, &linked, Durability::Synced)?;
-        Ok(Some(path))
+        Ok((old.lines > 0).then_some(path))
+    }
+
+    /// Whether the lines that are there have links.
+    pub(super) fn is_linked(home: &Home) -> Result<bool, Error> {
+        let content = file::read_lines(&path(home))?.unwrap_or_default();
+        Ok(Cursor(&content).header() == Some(LINKED))
     }
 
     /// Spends a session, durably, and counts one check as begun for each of `peers`. To be called
@@ -279,12 +291,16 @@ impl Ledger {
             if !home.checks() && Vault::exists(&home) {
                 return Err(Error::Closed { path });
             }
+            let retires = matches!(line, Line::Retire { .. }) || refusal.is_some();
             let text = self.text_of(&line);
             writer.append(&path, self.end, &text, durability)?;
             self.take_all(&text)?;
             if durability == Durability::Synced && home.checks() {
                 self.head = self.new_head();
-                self.head.write(&writer, &home)?;
+                self.head.write(&writer)?;
+                if retires {
+                    Editions::note(&writer, &head_path(&home), self.lines)?;
+                }
             }
         }
         refusal.map_or(Ok(()), Err)
@@ -293,7 +309,7 @@ impl Ledger {
     fn absorb(&mut self, content: &[u8]) -> Result<(), Error> {
         if self.chain.is_some() {
             let path = head_path(&self.home);
-            let head: Option<Head> = document::read_kept(&self.home, &path)?;
+            let head: Option<Head> = document::read(&self.home, &path)?;
             let head = head.unwrap_or_default();
             if head.lines <= self.lines && head != self.head {
                 return Err(Error::tampered(&path, "it is not of this ledger"));
@@ -404,9 +420,10 @@ impl fmt::Debug for Ledger {
 }
 
 impl Head {
-    fn write(self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
-        let path = head_path(home);
-        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
+    /// Its edition is the number of lines. What is noted of it is how many there were at the last ban,
+    /// so that no older ledger with its head can lift one.
+    fn write(self, writer: &Writer<'_>) -> Result<(), Error> {
+        document::put(writer, &head_path(writer.home()), self.lines, self)
     }
 }
 
@@ -438,7 +455,7 @@ fn path(home: &Home) -> PathBuf {
     home.state.join("ledger.jsonl")
 }
 
-fn head_path(home: &Home) -> PathBuf {
+pub(super) fn head_path(home: &Home) -> PathBuf {
     home.state.join("ledger.head")
 }
 
@@ -457,7 +474,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::vault::fixture;
+    use crate::vault::{editions, fixture};
 
     const EPOCH: Id = [0xe1; 32];
 
@@ -508,7 +525,7 @@ mod tests {
             }
         }
         fs::write(path(home), &content).unwrap();
-        ledger.new_head().write(&Writer::lock(home).unwrap(), home).unwrap();
+        ledger.new_head().write(&Writer::lock(home).unwrap()).unwrap();
         for (what, home) in [("open", home.clone()), ("locked", home.locked())] {
             let mut times: Vec<_> = (0..21)
                 .map(|_| {
@@ -602,13 +619,34 @@ mod tests {
     #[test]
     fn lines_that_a_killed_process_wrote_before_the_head_count() {
         let (home, vault, _) = linked();
-        let before = fs::read(head_path(&home)).unwrap();
+        let behind = [head_path(&home), editions::path(&home)];
+        let before = behind.clone().map(|path| fs::read(path).unwrap());
         let mut ledger = Ledger::open(vault.home()).unwrap();
         ledger.retire(&EPOCH, 2, &alice(), "E_GAMMA_U", &session(2), 5).unwrap();
-        fs::write(head_path(&home), before).unwrap();
+        for (path, bytes) in behind.iter().zip(before) {
+            fs::write(path, bytes).unwrap();
+        }
         assert_eq!(Ledger::open(vault.home()).unwrap().retired(&EPOCH).len(), 2);
         Ledger::open(vault.home()).unwrap().spend(&EPOCH, &session(3), &[4]).unwrap();
         Ledger::open(vault.home()).unwrap();
+    }
+
+    #[test]
+    fn no_older_ledger_with_its_head_lifts_a_ban() {
+        let (home, vault, _) = linked();
+        let files = [path(&home), head_path(&home)];
+        let older = files.clone().map(|path| fs::read(path).unwrap());
+        let mut ledger = Ledger::open(vault.home()).unwrap();
+        ledger.retire(&EPOCH, 5, &alice(), "E_GAMMA_U", &session(2), 5).unwrap();
+        let newest = files.clone().map(|path| fs::read(path).unwrap());
+        for (path, bytes) in files.iter().zip(older) {
+            fs::write(path, bytes).unwrap();
+        }
+        assert!(matches!(Ledger::open(vault.home()), Err(Error::Tampered { .. })));
+        for (path, bytes) in files.iter().zip(newest) {
+            fs::write(path, bytes).unwrap();
+        }
+        assert!(Ledger::open(vault.home()).unwrap().retired(&EPOCH).iter().any(|(p, _)| *p == 5));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::document::{self, digits};
+use super::editions::Editions;
 use super::error::{Altered, Error};
 use super::file::{self, Durability, Writer};
 use super::{Home, bad_name};
@@ -72,9 +73,11 @@ struct Head {
 struct Next(#[serde(with = "digits")] [u8; 32]);
 
 impl Head {
-    fn write(self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
-        let path = head_path(home);
-        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
+    /// Its edition is the number of lines.
+    fn write(self, writer: &Writer<'_>) -> Result<(), Error> {
+        let path = head_path(writer.home());
+        document::put(writer, &path, self.count, self)?;
+        if self.next.is_none() { Editions::note(writer, &path, self.count) } else { Ok(()) }
     }
 }
 
@@ -127,9 +130,9 @@ impl Log {
             .map_err(|e| bad_name(&e.to_string()))?;
         let hash = hash(&line);
         line.push(b'\n');
-        Head { next: Some(Next(hash)), ..last }.write(&writer, home)?;
+        Head { next: Some(Next(hash)), ..last }.write(&writer)?;
         writer.append(&path, tail.end, &line, Durability::Synced)?;
-        Head { count: last.count.saturating_add(1), hash, next: None }.write(&writer, home)
+        Head { count: last.count.saturating_add(1), hash, next: None }.write(&writer)
     }
 
     /// Fails as [`Log::append`] would now, and writes nothing.
@@ -151,7 +154,7 @@ impl Log {
         if head_path(home).exists() || path(home).exists() {
             return Ok(());
         }
-        Head::default().write(writer, home)
+        Head::default().write(writer)
     }
 
     /// Checks the whole chain and counts the entries.
@@ -163,7 +166,7 @@ impl Log {
     pub fn verify(home: &Home) -> Result<Chain, Error> {
         let _lock = file::lock_shared(home)?;
         let content = file::read_lines(&path(home))?.unwrap_or_default();
-        let found: Option<Head> = document::read_kept(home, &head_path(home))?;
+        let found: Option<Head> = document::read(home, &head_path(home))?;
         let head = found.unwrap_or_default();
         let attested = found.is_some() || content.is_empty();
         let lines: Vec<&[u8]> = lines(&content).collect();
@@ -206,7 +209,7 @@ impl Log {
     pub(super) fn check_end(home: &Home) -> Result<(), Error> {
         let _lock = file::lock_shared(home)?;
         let path = head_path(home);
-        let head: Option<Head> = document::read_kept(home, &path)?;
+        let head: Option<Head> = document::read(home, &path)?;
         let tail = Tail::read(&self::path(home))?;
         let fits = |head: &Head| head.hash == tail.hash || head.next == Some(Next(tail.hash));
         match head {
@@ -291,6 +294,9 @@ impl Tail {
         let length = file.metadata().map_err(Error::io(path))?.len();
         let mut window = 4096_u64;
         loop {
+            if window > file::MOST_LINES {
+                return Err(Error::TooLong { path: path.to_owned(), limit: file::MOST_LINES });
+            }
             let start = length.saturating_sub(window);
             let mut bytes = Vec::new();
             file.seek(SeekFrom::Start(start))

@@ -1,8 +1,9 @@
 //! What does not fit among the files of an open vault.
 
+use super::editions::MISSING;
 use super::error::Error;
-use super::{Ledger, Log, Peers, Uses, Vault};
-use super::{attempts, authentic, file, keys, signatures};
+use super::{Ledger, Log, Peers, RECOVERY, Uses, Vault};
+use super::{addresses, attempts, deleted, file, keys, signatures};
 
 /// A file, or a line of one, that this device did not write, or that cannot be read.
 #[derive(Debug)]
@@ -26,8 +27,14 @@ impl Vault {
             keys::check(home),
             Ledger::open(home).map(drop),
         ];
-        let others =
-            [attempts::charged(home).map(drop), Uses::load(home).map(drop), Log::check_end(home)];
+        let others = [
+            attempts::charged(home).map(drop),
+            Uses::load(home).map(drop),
+            Log::check_end(home),
+            deleted::check(home),
+            addresses::check(home),
+            self.check_recovery(),
+        ];
         let stopping = stopping.into_iter().map(|result| (result, true));
         let others = others.into_iter().map(|result| (result, false));
         let misfit = |(result, stops): (Result<(), Error>, bool)| {
@@ -36,17 +43,21 @@ impl Vault {
         stopping.chain(others).filter_map(misfit).collect()
     }
 
-    /// The first kept signature that this device did not store.
+    /// Fails for the first kept signature that this device did not store, or that was taken away.
     ///
     /// # Errors
     ///
-    /// [`Error::Tampered`]; [`Error::LooseMode`], [`Error::Io`].
+    /// [`Error::Tampered`]; [`Error::LooseMode`], [`Error::BadLine`], [`Error::Io`].
     pub fn check_signatures(&self) -> Result<(), Error> {
-        for path in file::list(&signatures::folder(&self.home))? {
-            if let Some(bytes) = file::read(&path)? {
-                authentic::check(&self.home, &path, &bytes)?;
-            }
+        signatures::check(&self.home)
+    }
+
+    /// Fails if a sealed file that nothing opens from day to day is gone.
+    fn check_recovery(&self) -> Result<(), Error> {
+        let path = self.home.data.join(RECOVERY);
+        match self.keyring.recovery().next() {
+            Some(_) if file::read(&path)?.is_none() => Err(Error::tampered(&path, MISSING)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{self, fingerprint};
 use super::error::Error;
-use super::file::{Durability, Writer};
+use super::file::Writer;
 use super::{Home, bad_name, check_label};
 use crate::device::Fingerprint;
 
@@ -47,7 +47,7 @@ impl Peers {
     ///
     /// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`].
     pub fn load(home: &Home) -> Result<Self, Error> {
-        document::read_kept(home, &path(home)).map(Option::unwrap_or_default)
+        document::read(home, &path(home)).map(Option::unwrap_or_default)
     }
 
     /// Adds a record. One with the same fingerprint is renewed: it takes the new name, keeps its
@@ -125,14 +125,13 @@ impl Peers {
         let mut peers = Self::load(home)?;
         let result = change(&mut peers)?;
         peers.peers.sort_by(|a, b| a.name.cmp(&b.name));
-        peers.write(&writer, home)?;
+        peers.write(&writer)?;
         Ok(result)
     }
 
     /// Puts these records in the place of all others.
-    pub(super) fn write(&self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
-        let path = path(home);
-        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
+    pub(super) fn write(&self, writer: &Writer<'_>) -> Result<(), Error> {
+        document::write(writer, &path(writer.home()), self)
     }
 
     fn remove(&mut self, which: impl Fn(&PeerRecord) -> bool) -> Option<PeerRecord> {

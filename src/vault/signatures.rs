@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
+use super::editions::MISSING;
 use super::error::Error;
 use super::file::{self, Writer};
-use super::{Home, authentic, check_file_name};
+use super::{Home, Log, authentic, check_file_name};
 
 /// Stores the signature made for a request, a JSON object, durably, and says where.
 ///
@@ -37,9 +40,31 @@ pub fn load(home: &Home, request_id: &str) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(signature))
 }
 
+/// Fails if a kept signature is not the one that this device stored, or if one that the log tells of
+/// is not there.
+pub(super) fn check(home: &Home) -> Result<(), Error> {
+    for path in file::list(&folder(home))? {
+        if let Some(bytes) = file::read(&path)? {
+            authentic::check(home, &path, &bytes)?;
+        }
+    }
+    for entry in Log::entries(home)? {
+        let Some(id) = entry.extra.get(KEPT).and_then(Value::as_str) else { continue };
+        if load(home, id)?.is_none() {
+            return Err(Error::tampered(&path(home, id)?, MISSING));
+        }
+    }
+    Ok(())
+}
+
+pub(super) const FOLDER: &str = "signatures";
+
+/// Names, in an entry of the log, the request whose signature is kept here.
+pub const KEPT: &str = "kept";
+
 /// Where they are.
 pub(super) fn folder(home: &Home) -> PathBuf {
-    home.state.join("signatures")
+    home.state.join(FOLDER)
 }
 
 fn path(home: &Home, request_id: &str) -> Result<PathBuf, Error> {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Home;
 use super::document;
 use super::error::Error;
-use super::file::{Durability, Writer};
+use super::file::Writer;
 
 /// The uses of every rule that counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,13 +31,12 @@ impl Uses {
     ///
     /// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`].
     pub fn load(home: &Home) -> Result<Self, Error> {
-        document::read_kept(home, &path(home)).map(Option::unwrap_or_default)
+        document::read(home, &path(home)).map(Option::unwrap_or_default)
     }
 
     /// Puts these uses in the place of all others.
-    pub(super) fn write(&self, writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
-        let path = path(home);
-        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
+    pub(super) fn write(&self, writer: &Writer<'_>) -> Result<(), Error> {
+        document::write(writer, &path(writer.home()), self)
     }
 
     /// How often `rule` was used.
@@ -107,7 +106,7 @@ fn change(home: &Home, change: impl FnOnce(&mut Uses) -> bool) -> Result<(), Err
     if !change(&mut uses) {
         return Ok(());
     }
-    uses.write(&writer, home)
+    uses.write(&writer)
 }
 
 pub(super) fn path(home: &Home) -> PathBuf {
@@ -117,6 +116,7 @@ pub(super) fn path(home: &Home) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::file::Durability;
     use crate::vault::fixture;
 
     #[test]

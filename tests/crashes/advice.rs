@@ -8,6 +8,7 @@ use std::process::Command;
 use cosign::vault::{Home, KeyRecord, Ledger, keys};
 use serde_json::Value;
 
+use crate::authentic::State;
 use crate::device::{Device, Ended, Listener, Running, two, two_with_key};
 use crate::insider::opened;
 use crate::memory::{copied, restored};
@@ -138,9 +139,16 @@ fn a_peer_without_its_share_costs_this_device_nothing() {
     // It says no more than that it knows nothing of it; then that it was deleted.
     let folder = Home::at(bob.home()).data.join("keys/vault");
     let aside = bob.path("aside");
+    let noted = bob.home().join("state/editions.json");
+    let whole = fs::read(&noted).unwrap();
+    // As if it had never had the key.
+    let mut without: Value = serde_json::from_slice(&whole).unwrap();
+    without["editions"].as_object_mut().unwrap().remove("data/keys/vault/key.json").unwrap();
+    State::of(&bob.home(), &bob.path("key.txt")).write("state/editions.json", without);
     fs::rename(&folder, &aside).unwrap();
     for deleted in [false, true] {
         if deleted {
+            fs::write(&noted, &whole).unwrap();
             fs::rename(&aside, &folder).unwrap();
             bob.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
         }

@@ -40,8 +40,13 @@ fn records(folder: &Path) -> Value {
     serde_json::from_slice(&fs::read(folder.join("key.json")).unwrap()).unwrap()
 }
 
-/// The shares of a device from before a refresh.
-pub(crate) struct Before(tempfile::TempDir);
+/// What a device knows of the editions of its documents.
+fn editions(device: &Device) -> PathBuf {
+    Home::at(device.home()).state.join("editions.json")
+}
+
+/// The shares of a device from before a refresh, and its editions.
+pub(crate) struct Before(tempfile::TempDir, Vec<u8>);
 
 impl Before {
     pub(crate) fn of(device: &Device) -> Self {
@@ -50,7 +55,7 @@ impl Before {
             let path = entry.unwrap().path();
             fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
         }
-        Self(copy)
+        Self(copy, fs::read(editions(device)).unwrap())
     }
 
     /// Leaves the device as if it had never stored a newer share.
@@ -63,6 +68,7 @@ impl Before {
             let path = entry.unwrap().path();
             fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
         }
+        fs::write(editions(device), &self.1).unwrap();
     }
 }
 
@@ -74,7 +80,7 @@ fn unconfirmed(device: &Device, before: Option<&Before>) {
     let mut pending = record["active"].take();
     pending["state"] = "pending".into();
     record["pending"] = pending;
-    if let Some(Before(copy)) = before {
+    if let Some(Before(copy, _)) = before {
         let old = records(copy.path());
         record["active"] = old["active"].clone();
         for entry in fs::read_dir(copy.path()).unwrap() {

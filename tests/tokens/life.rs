@@ -35,7 +35,9 @@ fn with_key(alice: &Holder) -> (Device, Listener) {
 #[track_caller]
 fn sign(alice: &Holder, listener: &Listener, flags: &[&str]) {
     let pem = alice.path("vault.pem");
-    alice.run(["keys", "export", "vault", "-o", arg(&pem)]).succeeds();
+    // With the PIN the token would be asked too.
+    let mut export = alice.pinless(["keys", "export", "vault", "-o", arg(&pem)]);
+    crate::device::Running::start(&mut export).ends().succeeds();
     let digest = fresh_digest();
     let address = listener.address();
     let command = ["sign", &digest, "--key", "vault", "--peer", &address];
@@ -85,6 +87,8 @@ fn the_key_cannot_leave_the_token_and_the_share_is_private_on_it() {
     assert!(listed.contains(&label.replace("%20", " ")), "{listed}");
     let listed = alice.run(["keys", "list"]).succeeds();
     assert_eq!(text(&listed["keys"][0]["location"]), location);
+    // The PIN that was told opens the vault, so that what is listed is checked.
+    assert_eq!(listed["checked"], true);
     // What is there is an age file for the vault's identity, and no copy of it is on the disk.
     let name = label.replace("%20", " ");
     let copy = alice.path("copy.age");

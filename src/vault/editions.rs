@@ -1,0 +1,137 @@
+//! How often each document was written.
+//!
+//! A document that this device wrote may still be an older one that was put back. So each says which
+//! edition it is, and `editions.json` says which edition there is at least, and which documents
+//! there must be. It is written after the document: a process that is killed in between leaves a
+//! newer one, which is fine. What is to be deleted is noted before it goes, and again when it is
+//! gone, so that it cannot come back.
+//!
+//! Without an open vault nothing is known of editions.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::file::{Durability, Writer};
+use super::{Home, document};
+
+/// What is known of the documents of a home, by their roles ([`Home::role`]).
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Editions {
+    editions: BTreeMap<String, Mark>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    /// The edition that it has at least, where it is there.
+    least: u64,
+    /// It need not be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
+}
+
+impl Editions {
+    /// What is known; nothing without an open vault.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tampered`], also if the file is missing.
+    pub(super) fn load(home: &Home) -> Result<Self, Error> {
+        if !home.checks() {
+            return Ok(Self::default());
+        }
+        let path = path(home);
+        let (editions, _) =
+            document::read_any(home, &path)?.ok_or_else(|| Error::tampered(&path, MISSING))?;
+        Ok(editions)
+    }
+
+    /// The edition that a document has at least.
+    pub(super) fn least(&self, home: &Home, path: &Path) -> u64 {
+        self.editions.get(&home.role(path)).map_or(0, |mark| mark.least)
+    }
+
+    /// Whether a document must be there.
+    pub(super) fn demand(&self, home: &Home, path: &Path) -> bool {
+        self.editions.get(&home.role(path)).is_some_and(|mark| !mark.deleted)
+    }
+
+    /// The documents that must be there.
+    pub(super) fn demanded(&self, home: &Home) -> Vec<PathBuf> {
+        let demanded = self.editions.iter().filter(|(_, mark)| !mark.deleted);
+        demanded.filter_map(|(role, _)| home.path_of(role)).collect()
+    }
+
+    /// Notes that a document is there, in this edition.
+    pub(super) fn note(writer: &Writer<'_>, path: &Path, edition: u64) -> Result<(), Error> {
+        Self::change(writer, path, |mark| *mark = Mark { least: edition, deleted: false })
+    }
+
+    /// Notes that a document, which is there in this edition, is about to be deleted.
+    pub(super) fn deleting(writer: &Writer<'_>, path: &Path, edition: u64) -> Result<(), Error> {
+        Self::change(writer, path, |mark| *mark = Mark { least: edition, deleted: true })
+    }
+
+    /// Notes that a document is deleted: no edition that there was may come back.
+    pub(super) fn deleted(writer: &Writer<'_>, path: &Path) -> Result<(), Error> {
+        let gone =
+            |mark: &mut Mark| *mark = Mark { least: mark.least.saturating_add(1), deleted: true };
+        Self::change(writer, path, gone)
+    }
+
+    /// Begins to number the documents of a home; with `anew` also where that was begun.
+    pub(super) fn begin(writer: &Writer<'_>, anew: bool) -> Result<(), Error> {
+        let home = writer.home();
+        if !anew && document::read_any::<Self>(home, &path(home))?.is_some() {
+            return Ok(());
+        }
+        Self::default().write(writer)
+    }
+
+    /// Notes the documents that are there and of which nothing is known yet.
+    pub(super) fn take_in(writer: &Writer<'_>, found: &[(PathBuf, u64)]) -> Result<(), Error> {
+        let home = writer.home();
+        let mut all = Self::load(home)?;
+        for (path, edition) in found {
+            let new = Mark { least: *edition, deleted: false };
+            all.editions.entry(home.role(path)).or_insert(new);
+        }
+        all.write(writer)
+    }
+
+    fn change(
+        writer: &Writer<'_>,
+        path: &Path,
+        change: impl FnOnce(&mut Mark),
+    ) -> Result<(), Error> {
+        let home = writer.home();
+        if !home.checks() {
+            return Ok(());
+        }
+        let mut all = Self::load(home)?;
+        let mark = all.editions.entry(home.role(path)).or_default();
+        let before = *mark;
+        change(mark);
+        // A mark that is new says that the document must be there.
+        if before == *mark && before != Mark::default() {
+            return Ok(());
+        }
+        all.write(writer)
+    }
+
+    fn write(&self, writer: &Writer<'_>) -> Result<(), Error> {
+        let (home, path) = (writer.home(), path(writer.home()));
+        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
+    }
+}
+
+pub(super) fn path(home: &Home) -> PathBuf {
+    home.state.join("editions.json")
+}
+
+/// Why a document that must be there is refused.
+pub(super) const MISSING: &str = "missing";
+/// Why an older edition of a document is refused.
+pub(super) const OLDER: &str = "it is an older one, which was put back";
