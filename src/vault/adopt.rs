@@ -181,8 +181,8 @@ fn signed(
             false => authentic::sign_bytes(home, path, &bytes).map(Some),
         };
     }
-    let Some((body, _)) = authentic::split(&bytes) else {
-        let is_object = serde_json::from_slice::<Map<String, Value>>(&bytes).is_ok();
+    let is_object = serde_json::from_slice::<Map<String, Value>>(&bytes).is_ok();
+    let Some((body, _)) = authentic::split(&bytes).filter(|_| is_object) else {
         return match found {
             Found::Unnumbered => Err(Error::tampered(path, UNSIGNED)),
             _ => is_object.then(|| authentic::sign(home, path, bytes)).transpose(),
