@@ -30,6 +30,13 @@ impl State {
         Self { home: home.to_owned(), key }
     }
 
+    /// Puts bytes that are no document in place of those at `path` in the home.
+    pub(crate) fn write_bytes(&self, path: &str, body: &[u8]) {
+        let mac = hex(&mac(&self.key, &[path.as_bytes(), b"\0", body]));
+        let content = [body, b"\nmac ", mac.as_bytes(), b"\n"].concat();
+        fs::write(self.home.join(path), content).unwrap();
+    }
+
     /// Puts a document in place of the one at `path` in the home.
     pub(crate) fn write(&self, path: &str, mut document: Value) {
         document.as_object_mut().unwrap().remove("mac");
