@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::Permissions;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -125,22 +125,31 @@ impl Device {
         log["entries"].as_array().unwrap().iter().map(|entry| text(&entry["outcome"])).collect()
     }
 
-    /// The files below the home, with their content.
+    /// The files below the home, with their content. A process that runs may replace or remove
+    /// files meanwhile; those are left out.
     pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).unwrap() {
+            for entry in unless_gone(std::fs::read_dir(&folder)).into_iter().flatten() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path);
-                } else {
-                    let content = std::fs::read(&path).unwrap();
+                } else if let Some(content) = unless_gone(std::fs::read(&path)) {
                     found.push((path, content));
                 }
             }
         }
         found
+    }
+}
+
+/// What was read, unless the file or folder was removed or renamed after it had been listed.
+#[track_caller]
+fn unless_gone<T>(read: std::io::Result<T>) -> Option<T> {
+    match read {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        read => Some(read.unwrap()),
     }
 }
 
