@@ -521,6 +521,18 @@ const PUBLIC_SHARES: usize = 20 + 32 + 32 + 33;
 const PAIR: usize = 32832;
 
 #[test]
+fn a_stored_share_of_two_parties_with_one_identity_is_refused() {
+    let stored = TWO_OF_THREE[&party(1)].to_bytes();
+    let mut bytes = stored.expose().clone();
+    let identities = PUBLIC_SHARES + 3 * 33 + 32;
+    let length = 1 + usize::from(bytes[identities]);
+    let second = identities + length;
+    assert_eq!(bytes[second], bytes[identities], "identities of one length");
+    bytes.copy_within(identities..second, second);
+    assert!(KeyShare::from_bytes(&bytes).is_err());
+}
+
+#[test]
 fn a_stored_share_whose_public_shares_lie_on_no_common_line_is_refused() {
     let stored = TWO_OF_THREE[&party(1)].to_bytes();
     let stored = stored.expose();
