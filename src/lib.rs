@@ -23,6 +23,8 @@ pub mod progress;
 #[cfg(feature = "cli")]
 pub mod report;
 #[cfg(feature = "cli")]
+pub mod request;
+#[cfg(feature = "cli")]
 pub mod run;
 #[cfg(feature = "cli")]
 pub mod sandbox;

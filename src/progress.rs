@@ -3,11 +3,11 @@
 //! One event, three renderings: a prose line, a line of NDJSON (`--events`), a screen. An event
 //! never holds a secret and never raw text of a peer: that is a [`Label`] by the time it gets here.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::crypto::tags;
-use crate::crypto::transcript::length_prefixed;
-use crate::device::{Label, hex};
+use crate::device::{Fingerprint, Label};
+use crate::party::PartyId;
+use crate::request::{Ceremony, Hex, Question, RequestId, Source};
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,7 +32,7 @@ pub enum Event {
         id: String,
         /// Its full fingerprint, once it has proved who it is.
         #[serde(skip_serializing_if = "Option::is_none")]
-        fingerprint: Option<String>,
+        fingerprint: Option<Fingerprint>,
         /// `ready`, `available`, `busy` or `offline`.
         status: String,
         /// Where it is, as `HOST:PORT`.
@@ -56,8 +56,8 @@ pub enum Event {
     Request(RequestView),
     /// A round began (`ms` absent) or ended.
     Round {
-        /// `keygen`, `refresh` or `sign`.
-        ceremony: String,
+        /// What is done.
+        ceremony: Ceremony,
         /// The round, from 1.
         round: u8,
         /// How many rounds there are.
@@ -105,8 +105,8 @@ pub enum Event {
     },
     /// Everything that a device sends in a round is here.
     Received {
-        /// `keygen`, `refresh` or `sign`.
-        ceremony: String,
+        /// What is done.
+        ceremony: Ceremony,
         /// The round, from 1.
         round: u8,
         /// The device's name.
@@ -213,8 +213,8 @@ pub enum Event {
 pub struct KnownPeer {
     /// What it is called here.
     pub name: String,
-    /// Its full fingerprint in hexadecimal.
-    pub fingerprint: String,
+    /// Its full fingerprint.
+    pub fingerprint: Fingerprint,
     /// When the pairing ends, RFC 3339; absent if it is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
@@ -252,61 +252,44 @@ pub struct PastCeremony {
     pub outcome: String,
 }
 
-/// How the requester says it came by the digest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Source {
-    /// The digest was given; nothing about it can be checked here.
-    Digest,
-    /// A file was hashed.
-    File {
-        /// The file's name, as the requester says.
-        name: Label,
-        /// Its size in bytes.
-        size: u64,
-        /// `sha256`, `sha256d` or `keccak256`.
-        hash: String,
-    },
-}
-
 /// A party as an approver sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartyView {
     /// The name this device knows it by, or that it announces.
     pub name: Label,
-    /// Its full fingerprint in hexadecimal.
-    pub fingerprint: String,
+    /// Its full fingerprint.
+    pub fingerprint: Fingerprint,
 }
 
-/// What the approver sees: the same facts on every device, on screen, in plain text and as event.
-///
-/// Its hash is part of the ceremony's session id, so devices that would show different facts
-/// cannot finish.
+/// What the approver sees of a [`Question`]: the same facts on every device, on screen, in plain text and
+/// as event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RequestView {
-    /// `sign`, `keygen` or `refresh`.
-    pub ceremony: String,
-    /// The request's id, in hexadecimal.
-    pub request_id: String,
+    /// What is to be done.
+    pub ceremony: Ceremony,
+    /// The request's id.
+    pub request_id: RequestId,
     /// The key's name here.
     pub key: String,
-    /// Its 33-byte public key in hexadecimal; empty for a key that is to be made.
-    pub public_key: String,
+    /// Its public key; empty for a key that is to be made.
+    #[serde(serialize_with = "or_empty")]
+    pub public_key: Option<Hex<33>>,
     /// How many parties must sign.
     pub threshold: u8,
     /// How many parties there are.
     pub parties: u8,
     /// The devices that take part, in the order of their indices in the key.
     pub signers: Vec<PartyView>,
-    /// The digest in hexadecimal; empty unless something is signed.
-    pub digest: String,
+    /// The digest; empty unless something is signed.
+    #[serde(serialize_with = "or_empty")]
+    pub digest: Option<Hex<32>>,
     /// How the requester came by the digest.
     pub source: Source,
     /// What it is for, in the requester's words.
     pub purpose: Label,
     /// Who asks.
     pub requester: PartyView,
-    /// The fingerprints of the devices that receive the signature.
+    /// The devices that receive the signature.
     pub receivers: Vec<PartyView>,
     /// Seconds left to answer. Not part of the hash.
     pub seconds: u64,
@@ -314,31 +297,46 @@ pub struct RequestView {
     /// the same requester for the same key that this process showed. Not part of the hash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<&'static str>,
-}
-
-impl Source {
-    /// Whether this is something a requester may say: the hash function is one we know.
-    pub fn is_known(&self) -> bool {
-        match self {
-            Self::Digest => true,
-            Self::File { hash, .. } => {
-                matches!(hash.as_str(), "sha256" | "sha256d" | "keccak256")
-            }
-        }
-    }
+    /// The beginning of a hash of the facts ([`Question::hash`]).
+    #[serde(skip)]
+    pub hash: Hex<4>,
 }
 
 impl RequestView {
+    /// What the owner of this device sees of `question`.
+    pub fn of(question: &Question) -> Self {
+        let request = &question.request;
+        let view = |party: &PartyId| {
+            let fingerprint = request.fingerprint(*party)?;
+            Some(PartyView { name: question.name(*party), fingerprint })
+        };
+        let views = |parties: &[PartyId]| parties.iter().filter_map(view).collect();
+        Self {
+            ceremony: request.ceremony(),
+            request_id: request.id.clone(),
+            key: question.key.clone(),
+            public_key: question.public_key.map(Hex),
+            threshold: request.threshold,
+            parties: u8::try_from(request.parties.len()).unwrap_or(u8::MAX),
+            signers: views(&request.signers),
+            digest: request.digest().map(|digest| Hex(*digest)),
+            source: request.source().clone(),
+            purpose: request.purpose.clone(),
+            requester: PartyView {
+                name: question.name(request.requester),
+                fingerprint: request.asked_by(),
+            },
+            receivers: views(&request.receivers()),
+            seconds: question.seconds,
+            changed: Vec::new(),
+            hash: question.hash(),
+        }
+    }
+
     /// The digits that stand for this very request: those of the digest, or of a hash of all facts
     /// where nothing is signed. The word that approves it is where they begin.
     pub fn digits(&self) -> String {
-        if self.digest.is_empty() { self.hash() } else { self.digest.clone() }
-    }
-
-    /// The first eight digits of a hash of the facts.
-    pub fn hash(&self) -> String {
-        let hash = tags::REQUEST_HASH.hash(&[&self.facts()]);
-        hex(hash.get(..4).unwrap_or_default())
+        self.digest.map_or_else(|| self.hash.to_string(), |digest| digest.to_string())
     }
 
     /// The fields, by the names they have in the event, in which `self` is not what `last` was.
@@ -360,34 +358,15 @@ impl RequestView {
         .filter_map(|(name, differs)| differs.then_some(name))
         .collect()
     }
+}
 
-    /// The facts that must be the same on every device, as unambiguous bytes. Local names for the
-    /// key and its parties, and the time left, differ between devices and stay out.
-    pub fn facts(&self) -> Vec<u8> {
-        let (kind, file, size, hash): (&[u8], &[u8], u64, &[u8]) = match &self.source {
-            Source::Digest => (b"digest", b"", 0, b""),
-            Source::File { name, size, hash } => {
-                (b"file", name.as_str().as_bytes(), *size, hash.as_bytes())
-            }
-        };
-        let fingerprints = |views: &[PartyView]| {
-            let list: Vec<&[u8]> = views.iter().map(|v| v.fingerprint.as_bytes()).collect();
-            length_prefixed(&list)
-        };
-        length_prefixed(&[
-            self.ceremony.as_bytes(),
-            self.request_id.as_bytes(),
-            self.public_key.as_bytes(),
-            &[self.threshold, self.parties],
-            &fingerprints(&self.signers),
-            self.digest.as_bytes(),
-            kind,
-            file,
-            &size.to_be_bytes(),
-            hash,
-            self.purpose.as_str().as_bytes(),
-            self.requester.fingerprint.as_bytes(),
-            &fingerprints(&self.receivers),
-        ])
+/// Bytes that may be missing, which is an empty text.
+fn or_empty<const N: usize, S: serde::Serializer>(
+    bytes: &Option<Hex<N>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match bytes {
+        Some(bytes) => bytes.serialize(serializer),
+        None => serializer.serialize_str(""),
     }
 }

@@ -12,7 +12,8 @@ use crate::device::{Fingerprint, Label, hex};
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
-use crate::talk::{Held, Hex, Kind, Proposal, Reason};
+use crate::request::{Ceremony, Held, Hex, Request};
+use crate::talk::Reason;
 pub(crate) use command::here;
 use command::there;
 pub use command::{Flags, called_with};
@@ -321,19 +322,19 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
     Failure { code, message, hint }
 }
 
-/// `name` refused to take part in what `proposal` asks, and this is why.
-pub fn refused_proposal(name: &str, reason: Reason, proposal: &Proposal) -> Failure {
-    let key = proposal.key.as_str();
+/// `name` refused to take part in what `request` asks, and this is why.
+pub fn refused_request(name: &str, reason: Reason, request: &Request) -> Failure {
+    let key = request.key.as_str();
     let failure = refused_with(name, reason, key);
-    match (reason, proposal.kind) {
-        (Reason::UnknownKey, Kind::Sign | Kind::Refresh) => Failure {
+    match (reason, request.ceremony()) {
+        (Reason::UnknownKey, Ceremony::Sign | Ceremony::Refresh) => Failure {
             message: format!(
                 "{name} says that it has no share of key {key:?} that fits this one's"
             ),
             ..failure
         }
         .hint(format!("{}; {}", generations(name, key), brought_together(key))),
-        (Reason::Conflict, Kind::Keygen) => {
+        (Reason::Conflict, Ceremony::Keygen) => {
             Failure { message: format!("{name} has a key {key:?}, or is making one"), ..failure }
         }
         (Reason::Conflict, _) => Failure {
@@ -347,10 +348,10 @@ pub fn refused_proposal(name: &str, reason: Reason, proposal: &Proposal) -> Fail
     }
 }
 
-/// `name` says that it has deleted its share of the key that `proposal` is about, `when`.
-pub fn deleted_there(name: &str, when: &str, proposal: &Proposal) -> Failure {
-    let failure = Failure::new(Code::NotFound, deletion(name, &proposal.key, when));
-    if proposal.parties.len() > usize::from(proposal.threshold) {
+/// `name` says that it has deleted its share of the key that `request` is about, `when`.
+pub fn deleted_there(name: &str, when: &str, request: &Request) -> Failure {
+    let failure = Failure::new(Code::NotFound, deletion(name, &request.key, when));
+    if request.parties.len() > usize::from(request.threshold) {
         failure.hint(format!("{ITS_WORD}; without it others sign, whom --with names"))
     } else {
         failure.hint(ITS_WORD)
@@ -779,8 +780,8 @@ pub fn bad_path() -> Failure {
 }
 
 /// A ceremony failed after this device had stored its share.
-pub fn left_pending(failure: Failure, ceremony: &str, name: &str) -> Failure {
-    let hint = if ceremony == "refresh" {
+pub fn left_pending(failure: Failure, ceremony: Ceremony, name: &str) -> Failure {
+    let hint = if ceremony == Ceremony::Refresh {
         format!("the key still signs; run {} again", here(&["keys", "refresh"], &[name]))
     } else {
         format!(

@@ -34,17 +34,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use crate::crypto::tags;
-use crate::crypto::transcript::length_prefixed;
-use crate::device::{Fingerprint, Label};
+use crate::device::{Fingerprint, Label, hex};
 use crate::net::pump::{Handle, Whisper};
 use crate::net::relay::RelayUrl;
 use crate::net::tls::{Device, Tls, TlsVersion};
 use crate::net::{Frame, Kind};
-use crate::progress::{Event, PartyView, RequestView};
+use crate::progress::Event;
 use crate::report::Failure;
+use crate::request::{Question, Request};
 use crate::run::judge::Judge;
-use crate::talk::{Agreed, Message, Proposal, Reason};
+use crate::talk::{Message, Reason};
 use crate::vault::{DeviceInfo, Home, Log, Misfit, Peers, Vault};
 
 /// How long a person has to answer, unless `--timeout` says otherwise.
@@ -233,6 +232,18 @@ impl Node {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
+    /// The fingerprints that the log has for `request`: of the other signers where this device asks, else
+    /// of the one that asks.
+    fn others(&self, request: &Request) -> String {
+        let asked_by = request.asked_by();
+        if asked_by != self.info.fingerprint {
+            return asked_by.to_hex();
+        }
+        let others = request.signers.iter().filter(|party| **party != request.requester);
+        let known = others.filter_map(|party| request.fingerprint(*party));
+        known.map(|fingerprint| fingerprint.to_hex()).collect::<Vec<_>>().join(",")
+    }
+
     /// Writes one line of the log. That a log cannot be written is told, and given back as a warning,
     /// and stops nothing: what must not be lost is in the ledger and the vault.
     pub fn log(&self, entry: crate::vault::Entry) -> Option<String> {
@@ -253,27 +264,34 @@ impl Node {
         Log::try_out(&self.home).map_err(|error| crate::report::no_record(&error))
     }
 
-    /// Writes down, durably, that the ceremony of `view` begins, where it may leave no other way than
+    /// `request` as the owner of this device is asked about it: `key` is the name that its key has here.
+    pub fn question(
+        &self,
+        request: Request,
+        key: String,
+        public_key: Option<[u8; 33]>,
+    ) -> Question {
+        let names = request.parties.iter().map(|party| self.name_of(party)).collect();
+        Question { request, key, public_key, names, seconds: 0 }
+    }
+
+    /// Writes down, durably, that the ceremony of `question` begins, where it may leave no other way than
     /// with a record. To be called before this device lets it begin.
     ///
     /// # Errors
     /// The record is required and cannot be written.
-    pub fn begin(&self, view: &RequestView) -> Result<(), Failure> {
+    pub fn begin(&self, question: &Question) -> Result<(), Failure> {
         if !self.require_log {
             return Ok(());
         }
-        let me = self.info.fingerprint.to_hex();
-        let others: Vec<&str> = match view.requester.fingerprint == me {
-            true => view.signers.iter().map(|s| s.fingerprint.as_str()).collect(),
-            false => vec![&view.requester.fingerprint],
-        };
+        let request = &question.request;
         let entry = crate::vault::Entry {
             time: clock::unix_now(),
-            ceremony: view.ceremony.clone(),
-            key: Label::capped(&view.key, 256).as_str().to_owned(),
-            digest: view.digest.clone(),
-            peer: others.into_iter().filter(|f| *f != me).collect::<Vec<_>>().join(","),
-            purpose: view.purpose.as_str().to_owned(),
+            ceremony: request.ceremony().name().to_owned(),
+            key: Label::capped(&question.key, 256).as_str().to_owned(),
+            digest: request.digest().map(|digest| hex(digest)).unwrap_or_default(),
+            peer: self.others(request),
+            purpose: request.purpose.as_str().to_owned(),
             outcome: "begun".to_owned(),
             ..Default::default()
         };
@@ -300,198 +318,5 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// What the approvers of `proposal` see, with the names this device knows.
-pub fn view_of(
-    node: &Node,
-    proposal: &Proposal,
-    requester: &Fingerprint,
-    public_key: &str,
-    key: &str,
-) -> RequestView {
-    let view = |fingerprint: Fingerprint| PartyView {
-        name: node.name_of(&fingerprint),
-        fingerprint: fingerprint.to_hex(),
-    };
-    let party = |index: &u8| {
-        let position = usize::from(*index).checked_sub(1)?;
-        proposal.parties.get(position).map(|hex| view(hex.fingerprint()))
-    };
-    let signs = proposal.kind == crate::talk::Kind::Sign;
-    let receivers: Vec<u8> = match (signs, proposal.recipient) {
-        (false, _) => Vec::new(),
-        (true, 0) => proposal.signers.clone(),
-        (true, one) => vec![one],
-    };
-    RequestView {
-        ceremony: proposal.kind.name().to_owned(),
-        request_id: proposal.request_id.clone(),
-        key: key.to_owned(),
-        public_key: public_key.to_owned(),
-        threshold: proposal.threshold,
-        parties: u8::try_from(proposal.parties.len()).unwrap_or(u8::MAX),
-        signers: proposal.signers.iter().filter_map(party).collect(),
-        digest: if signs { crate::device::hex(&proposal.digest.0) } else { String::new() },
-        source: proposal.source.clone(),
-        purpose: proposal.purpose.clone(),
-        requester: view(*requester),
-        receivers: receivers.iter().filter_map(party).collect(),
-        seconds: u64::from(proposal.seconds),
-        changed: Vec::new(),
-    }
-}
-
-/// The id of a ceremony: everything the approvers saw, the epochs of the key that everybody offered
-/// and the one that is used, and a fresh nonce of every participant, in index order. Devices that
-/// disagree about any of it end up in different sessions and stop at the first message, before
-/// anything secret is used.
-pub fn ceremony_id(view: &RequestView, proposal: &Proposal, agreed: &Agreed) -> [u8; 32] {
-    let parties: Vec<u8> = proposal.parties.iter().flat_map(|p| p.0).collect();
-    let path: Vec<u8> = proposal.path.iter().flat_map(|index| index.to_be_bytes()).collect();
-    let nonces: Vec<u8> = agreed.nonces.iter().flat_map(|nonce| nonce.0).collect();
-    let held: Vec<Vec<u8>> = agreed
-        .held
-        .iter()
-        .map(|of_one| of_one.iter().flat_map(|epoch| epoch.0).collect())
-        .collect();
-    let held: Vec<&[u8]> = held.iter().map(Vec::as_slice).collect();
-    tags::CEREMONY_ID.hash(&[
-        &view.facts(),
-        &agreed.epoch.0,
-        &length_prefixed(&held),
-        &parties,
-        &proposal.signers,
-        &[proposal.recipient],
-        &path,
-        &nonces,
-    ])
-}
-
 /// Names by party index, for messages.
 pub type Names = BTreeMap<u8, Label>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::hex;
-    use crate::progress::Source;
-    use crate::talk::{Hex, Kind};
-
-    fn party(digit: u8) -> PartyView {
-        let fingerprint = Fingerprint::new([digit; 32]);
-        PartyView { name: Label::new("anything"), fingerprint: fingerprint.to_hex() }
-    }
-
-    fn of(digits: &[u8]) -> Vec<PartyView> {
-        digits.iter().map(|digit| party(*digit)).collect()
-    }
-
-    /// What 2 of 3 are asked, as docs/wire.md §4 has it, and what they agree on.
-    fn asked(kind: Kind, signers: &[u8]) -> (RequestView, Proposal, Agreed) {
-        let parties = [0x11, 0x22, 0x33];
-        let proposal = Proposal {
-            kind,
-            request_id: "r-1".into(),
-            key: "vault".into(),
-            parties: parties.map(|digit| Hex([digit; 32])).to_vec(),
-            signers: signers.to_vec(),
-            threshold: 2,
-            public_key: Hex([0; 33]),
-            epochs: Vec::new(),
-            digest: Hex([0; 32]),
-            source: Source::Digest,
-            purpose: Label::default(),
-            recipient: 0,
-            path: Vec::new(),
-            nonce: Hex([0; 32]),
-            seconds: 60,
-        };
-        let public_key = std::iter::once(2).chain([0xab; 32]).collect::<Vec<u8>>();
-        let view = RequestView {
-            ceremony: kind.name().into(),
-            request_id: proposal.request_id.clone(),
-            key: "anything".into(),
-            public_key: if kind == Kind::Keygen { String::new() } else { hex(&public_key) },
-            threshold: 2,
-            parties: 3,
-            signers: signers.iter().map(|i| party(parties[usize::from(*i) - 1])).collect(),
-            digest: String::new(),
-            source: Source::Digest,
-            purpose: Label::default(),
-            requester: party(0x22),
-            receivers: Vec::new(),
-            seconds: 60,
-            changed: Vec::new(),
-        };
-        let nonces = signers.iter().map(|i| Hex([0xa0 + i; 32])).collect();
-        let agreed = Agreed {
-            nonces,
-            held: vec![Vec::new(); signers.len()],
-            epoch: Hex([0; 32]),
-            height: 0,
-        };
-        (view, proposal, agreed)
-    }
-
-    #[test]
-    fn facts_and_ceremony_ids_have_the_bytes_of_the_specification() {
-        let epochs = |list: &[u8]| list.iter().map(|e| Hex([*e; 32])).collect::<Vec<_>>();
-        let (mut view, mut proposal, mut agreed) = asked(Kind::Sign, &[1, 3]);
-        view.request_id = "release-7".into();
-        view.digest = "5d".repeat(32);
-        view.source =
-            Source::File {
-                name: Label::new("résumé.pdf"), size: 70_000, hash: "keccak256".into()
-            };
-        view.purpose = Label::new("pay the printer");
-        view.requester = party(0x33);
-        view.receivers = of(&[0x11]);
-        proposal.recipient = 1;
-        proposal.path = vec![0, 7];
-        agreed.epoch = Hex([7; 32]);
-        agreed.held = vec![epochs(&[7, 6]), epochs(&[8, 7])];
-        let file = (view, proposal, agreed);
-
-        let (mut view, proposal, mut agreed) = asked(Kind::Sign, &[1, 3]);
-        view.request_id = "release-7".into();
-        view.digest = "5d".repeat(32);
-        view.requester = party(0x11);
-        view.receivers = of(&[0x11, 0x33]);
-        agreed.epoch = Hex([7; 32]);
-        agreed.held = vec![epochs(&[7]), epochs(&[7])];
-        let digest = (view, proposal, agreed);
-
-        let keygen = asked(Kind::Keygen, &[1, 2, 3]);
-        let mut refresh = asked(Kind::Refresh, &[1, 2, 3]);
-        refresh.2.epoch = Hex([7; 32]);
-        refresh.2.held = vec![epochs(&[7]); 3];
-        let mut resume = asked(Kind::Resume, &[2, 3]);
-        resume.2.held = vec![epochs(&[7, 6]), epochs(&[7])];
-
-        for ((view, proposal, agreed), word, id) in [
-            (file, "399db907", "f6b679a09b7f812a2a485b677aa6993ce146755be73df332e75701966fe4f12d"),
-            (
-                digest,
-                "30dc871d",
-                "ece5b3c744841d609ee9a87623ae314cf1bd442f157dd3acecd1799a30ffa6eb",
-            ),
-            (
-                keygen,
-                "282745d1",
-                "c40c159916465cf6be5af322186016408307263477f591fdd465a4c35bf59e5d",
-            ),
-            (
-                refresh,
-                "d0b32f6b",
-                "658c837ee6ca5a24208787551f9c7e142cdc1335b1e2fdd8a53e24f2d7be3b16",
-            ),
-            (
-                resume,
-                "aa6895dd",
-                "8b37b6f56a04f80857f2bc22cf1ab0e26904a52b0515235c18147dfeaad97ae0",
-            ),
-        ] {
-            assert_eq!(view.hash(), word, "{}", view.ceremony);
-            assert_eq!(hex(&ceremony_id(&view, &proposal, &agreed)), id, "{}", view.ceremony);
-        }
-    }
-}

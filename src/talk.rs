@@ -5,47 +5,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{Fingerprint, Label, hex, unhex};
-use crate::progress::Source;
+use crate::device::{Fingerprint, Label};
+use crate::party::PartyId;
+use crate::request::{
+    self, Action, Agreed, Ceremony, HashFunction, Held, Hex, Request, RequestId, Shares, Signing,
+};
 
 /// The version of the control messages.
 pub const VERSION: u8 = 1;
 
 /// The longest control message, in bytes.
 pub const MAX_CONTROL: usize = 64 * 1024;
-
-/// Bytes of fixed length, as lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Hex<const N: usize>(pub [u8; N]);
-
-impl<const N: usize> std::fmt::Debug for Hex<N> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex(&self.0))
-    }
-}
-
-impl<const N: usize> Serialize for Hex<N> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex(&self.0))
-    }
-}
-
-impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        unhex(&text)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom("expected hexadecimal digits of fixed length"))
-    }
-}
-
-impl Hex<32> {
-    /// The fingerprint with these bytes.
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::new(self.0)
-    }
-}
 
 /// Why the caller is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,50 +110,29 @@ impl Reason {
     }
 }
 
-/// What a ceremony is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Make a key.
-    Keygen,
-    /// Give every party a new share of the same key.
-    Refresh,
-    /// Exchange the confirmations of a key that was left pending.
-    Resume,
-    /// Sign a digest.
-    Sign,
+/// How the requester says it came by the digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// The digest was given.
+    Digest,
+    /// A file was hashed.
+    File {
+        /// The file's name.
+        name: Label,
+        /// Its size in bytes.
+        size: u64,
+        /// The name of a [`HashFunction`].
+        hash: String,
+    },
 }
 
-impl Kind {
-    /// The name people see.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Keygen => "keygen",
-            Self::Refresh => "refresh",
-            Self::Resume => "resume",
-            Self::Sign => "sign",
-        }
-    }
-}
-
-/// One epoch of a key, as a device that has a share of it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Held {
-    /// The generation of shares.
-    pub epoch: Hex<32>,
-    /// 1 for the shares of a new key, one more after each refresh.
-    pub generation: u64,
-    /// How many sessions this device has spent under this epoch.
-    pub height: u64,
-}
-
-/// What the requester asks the others to take part in.
+/// A [`Request`] on the wire: one flat object, in which what a ceremony has not is zero or empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
     /// What it is.
-    pub kind: Kind,
+    pub kind: Ceremony,
     /// Names the request in logs and results.
     pub request_id: String,
     /// The name the requester gives the key; a new key is stored under it.
@@ -215,24 +164,125 @@ pub struct Proposal {
     pub seconds: u32,
 }
 
-/// Whether `id` can name a request: 1 to 64 letters, digits, `.`, `_` and `-`, neither dot nor dash first.
-pub fn is_request_id(id: &str) -> bool {
-    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    (1..=64).contains(&id.len()) && id.chars().all(sound) && !id.starts_with(['.', '-'])
+/// What a requester says besides its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Its contribution to the session id.
+    pub nonce: Hex<32>,
+    /// Seconds until it gives up waiting for an answer.
+    pub seconds: u32,
 }
 
-/// What everybody who takes part has agreed on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Agreed {
-    /// The contributions to the session id, in index order.
-    pub nonces: Vec<Hex<32>>,
-    /// The epochs that each offered, in index order, the newest first.
-    pub held: Vec<Vec<Hex<32>>>,
-    /// The newest of the epochs that all have; all zeros where no epoch is used.
-    pub epoch: Hex<32>,
-    /// How many sessions the requester has spent under that epoch, now that it begins.
-    pub height: u64,
+/// A proposal that no honest device makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRequest;
+
+impl Proposal {
+    /// What says `request` on the wire.
+    pub fn new(request: &Request, Terms { nonce, seconds }: Terms) -> Self {
+        let signing = request.signing();
+        Self {
+            kind: request.ceremony(),
+            request_id: request.id.as_str().to_owned(),
+            key: request.key.clone(),
+            parties: request.parties.iter().map(|party| Hex(*party.as_bytes())).collect(),
+            signers: request.signers.iter().map(|party| party.get()).collect(),
+            threshold: request.threshold,
+            public_key: request.shares().map_or(NO_KEY, |shares| Hex(shares.public_key)),
+            epochs: request.epochs().to_vec(),
+            digest: signing.map_or(NO_DIGEST, |signing| Hex(signing.digest)),
+            source: Source::from(request.source()),
+            purpose: request.purpose.clone(),
+            recipient: signing.and_then(|signing| signing.recipient).map_or(0, PartyId::get),
+            path: request.path().to_vec(),
+            nonce,
+            seconds,
+        }
+    }
+
+    /// What the device with the fingerprint `requester` asks of the device with the fingerprint `me`.
+    ///
+    /// # Errors
+    /// It makes no sense, or one of them does not take part.
+    pub fn request(
+        &self,
+        requester: &Fingerprint,
+        me: &Fingerprint,
+    ) -> Result<(Request, Terms), NoRequest> {
+        let request = self.read(requester).filter(|request| {
+            request.is_sound() && me != requester && request.signer(me).is_some()
+        });
+        let terms = Terms { nonce: self.nonce, seconds: self.seconds };
+        Ok((request.ok_or(NoRequest)?, terms))
+    }
+
+    fn read(&self, requester: &Fingerprint) -> Option<Request> {
+        let parties: Vec<Fingerprint> =
+            self.parties.iter().map(|party| Fingerprint::new(party.0)).collect();
+        let position = parties.iter().position(|party| party == requester)?;
+        let requester = PartyId::new(u8::try_from(position).ok()?.checked_add(1)?)?;
+        let shares = Shares { public_key: self.public_key.0, epochs: self.epochs.clone() };
+        let is_new = self.public_key == NO_KEY && self.epochs.is_empty();
+        let action = match self.kind {
+            Ceremony::Keygen if is_new => Action::Keygen,
+            Ceremony::Keygen => return None,
+            Ceremony::Refresh => Action::Refresh(shares),
+            Ceremony::Resume => Action::Resume(shares),
+            Ceremony::Sign => Action::Sign(Signing {
+                shares,
+                path: self.path.clone(),
+                digest: self.digest.0,
+                source: self.source.read()?,
+                recipient: match self.recipient {
+                    0 => None,
+                    index => Some(PartyId::new(index)?),
+                },
+            }),
+        };
+        Some(Request {
+            id: RequestId::new(&self.request_id)?,
+            key: self.key.clone(),
+            parties,
+            threshold: self.threshold,
+            signers: self
+                .signers
+                .iter()
+                .map(|index| PartyId::new(*index))
+                .collect::<Option<_>>()?,
+            requester,
+            purpose: self.purpose.clone(),
+            action,
+        })
+    }
+}
+
+/// Stands for a key that is to be made.
+const NO_KEY: Hex<33> = Hex([0; 33]);
+/// Stands for the digest where nothing is signed.
+const NO_DIGEST: Hex<32> = Hex([0; 32]);
+
+impl Source {
+    fn read(&self) -> Option<request::Source> {
+        Some(match self {
+            Self::Digest => request::Source::Digest,
+            Self::File { name, size, hash } => request::Source::File {
+                name: name.clone(),
+                size: *size,
+                hash: HashFunction::named(hash)?,
+            },
+        })
+    }
+}
+
+impl From<&request::Source> for Source {
+    fn from(source: &request::Source) -> Self {
+        match source {
+            request::Source::Digest => Self::Digest,
+            request::Source::File { name, size, hash } => {
+                Self::File { name: name.clone(), size: *size, hash: hash.name().to_owned() }
+            }
+        }
+    }
 }
 
 /// A control message.
@@ -326,7 +376,7 @@ mod tests {
     #[test]
     fn every_message_reads_back() {
         let proposal = Proposal {
-            kind: Kind::Sign,
+            kind: Ceremony::Sign,
             request_id: "r-1".into(),
             key: "vault".into(),
             parties: vec![Hex([2; 32]), Hex([3; 32])],

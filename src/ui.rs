@@ -31,7 +31,7 @@ use futures_core::Stream as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::device::shown_json;
+use crate::device::{Fingerprint, shown_json};
 use crate::progress::{Event, RequestView};
 
 use cards::Cards;
@@ -286,12 +286,12 @@ impl Screen {
     }
 
     /// Whether requests of the device with this fingerprint are turned away.
-    pub(crate) fn is_muted(&self, fingerprint: &str) -> bool {
+    pub(crate) fn is_muted(&self, fingerprint: &Fingerprint) -> bool {
         self.lock().full.stage.is_muted(fingerprint)
     }
 
     /// Turns requests of this device away, or no longer.
-    fn toggle(&self, name: &str, fingerprint: &str) {
+    fn toggle(&self, name: &str, fingerprint: &Fingerprint) {
         let muted = self.lock().full.stage.toggle(fingerprint);
         let what = if muted { "muted until this command ends" } else { "no longer muted" };
         self.note(format!("{} is {what}", text::quoted(name)));
@@ -447,7 +447,7 @@ impl State {
     }
 
     /// The device that a key chooses on the dashboard.
-    fn choose(&mut self, key: KeyEvent) -> Option<(String, String)> {
+    fn choose(&mut self, key: KeyEvent) -> Option<(String, Fingerprint)> {
         let Self { model, full: Full { stage, .. }, .. } = self;
         let pressed = key.kind == KeyEventKind::Press && key.modifiers.is_empty();
         let now = (self.clock)().saturating_duration_since(self.began);
@@ -457,7 +457,7 @@ impl State {
         }
         let peers = model.inventory.as_ref().map(|has| has.peers.as_slice()).unwrap_or_default();
         let peer = stage.choose(key.code, peers)?;
-        Some((peer.name.clone(), peer.fingerprint.clone()))
+        Some((peer.name.clone(), peer.fingerprint))
     }
 
     /// Prints whole lines, above the question that is open.

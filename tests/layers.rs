@@ -16,21 +16,22 @@ const TABLE: &[(&str, &[&str])] = &[
     ("device", &[]),
     ("crypto", &["secret", "party", "device"]),
     ("protocol", &["secret", "party", "device", "crypto"]),
-    ("progress", &["device", "crypto"]),
-    ("talk", &["device", "progress"]),
+    ("request", &["party", "device", "crypto"]),
+    ("progress", &["party", "device", "request"]),
+    ("talk", &["party", "device", "request"]),
     ("sandbox", &[]),
     ("token", &["secret", "device", "sandbox"]),
     ("vault", &["secret", "device", "token"]),
     ("net", &["secret", "device"]),
-    ("report", &["device", "party", "progress", "talk", "protocol", "token", "vault", "net"]),
+    ("report", &["device", "party", "request", "talk", "protocol", "token", "vault", "net"]),
     (
         "run",
         &[
-            "secret", "party", "device", "crypto", "protocol", "progress", "talk", "vault", "net",
-            "report",
+            "secret", "party", "device", "crypto", "protocol", "request", "progress", "talk",
+            "vault", "net", "report",
         ],
     ),
-    ("ui", &["secret", "device", "progress", "report"]),
+    ("ui", &["secret", "device", "request", "progress", "report"]),
     ("cli", &["*"]),
 ];
 

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, PossibleValue};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::device::{Label, MAX_LABEL_CHARS};
 use crate::net::relay::RelayUrl;
+use crate::request::HashFunction;
 
 /// Two or three devices co-sign with one ECDSA key that exists on none of them
 #[derive(Debug, Parser)]
@@ -575,7 +576,7 @@ pub struct SignArgs {
     pub file: Option<PathBuf>,
     /// How to hash the file; default: sha256
     #[arg(long, value_name = "HASH", requires = "file")]
-    pub hash: Option<Hash>,
+    pub hash: Option<HashFunction>,
     /// The key; default: the only one
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,
@@ -649,26 +650,18 @@ impl std::str::FromStr for Deliver {
     }
 }
 
-/// How a file becomes 32 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Hash {
-    /// SHA-256
-    #[default]
-    Sha256,
-    /// SHA-256 of SHA-256, as Bitcoin does
-    Sha256d,
-    /// Keccak-256, as Ethereum does
-    Keccak256,
-}
+impl ValueEnum for HashFunction {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
 
-impl Hash {
-    /// The name on the command line, in JSON and in requests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::Sha256d => "sha256d",
-            Self::Keccak256 => "keccak256",
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Sha256 => "SHA-256",
+            Self::Sha256d => "SHA-256 of SHA-256, as Bitcoin does",
+            Self::Keccak256 => "Keccak-256, as Ethereum does",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
     }
 }
 
@@ -710,7 +703,7 @@ pub struct VerifyArgs {
     pub file: Option<PathBuf>,
     /// How to hash the file; default: sha256
     #[arg(long, value_name = "HASH", requires = "file")]
-    pub hash: Option<Hash>,
+    pub hash: Option<HashFunction>,
     /// A key of this device; default: the only one
     #[arg(long, value_name = "NAME", conflicts_with = "public_key")]
     pub key: Option<String>,

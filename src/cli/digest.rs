@@ -7,11 +7,10 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
-use super::args::Hash;
 use super::unlock::{by, unreadable};
 use crate::device::{Label, hex, unhex};
-use crate::progress::Source;
 use crate::report::{self, Code, Failure};
+use crate::request::{HashFunction, Source};
 use crate::vault::given::{self, Guard};
 
 /// What is signed or checked, and where it comes from.
@@ -28,7 +27,7 @@ pub struct Digest {
 pub fn of(
     digest: Option<&str>,
     file: Option<&Path>,
-    hash: Option<Hash>,
+    hash: Option<HashFunction>,
     deadline: Option<Instant>,
 ) -> Result<Digest, Failure> {
     match (digest, file) {
@@ -56,7 +55,11 @@ impl Digest {
         Ok(Self { bytes, source: Source::Digest })
     }
 
-    fn of_file(path: &Path, hash: Hash, deadline: Option<Instant>) -> Result<Self, Failure> {
+    fn of_file(
+        path: &Path,
+        hash: HashFunction,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Failure> {
         let shown = path.display();
         let (name, read) = if path == Path::new("-") {
             ("standard input".into(), by(deadline, move || hashed(io::stdin().lock(), hash)))
@@ -70,28 +73,28 @@ impl Digest {
         let (bytes, size) = read
             .ok_or_else(|| report::slow(&name, "its end"))?
             .map_err(|e| Failure::new(Code::Internal, format!("cannot read {shown}: {e}")))?;
-        let source = Source::File { name: Label::new(&name), size, hash: hash.name().to_owned() };
+        let source = Source::File { name: Label::new(&name), size, hash };
         Ok(Self { bytes, source })
     }
 }
 
 /// The hash of all that `input` holds, and how many bytes that was. Memory stays small.
-fn hashed(mut input: impl Read, hash: Hash) -> io::Result<([u8; 32], u64)> {
+fn hashed(mut input: impl Read, hash: HashFunction) -> io::Result<([u8; 32], u64)> {
     fn fill<D: sha2::Digest + io::Write>(input: &mut impl Read) -> io::Result<(D, u64)> {
         let mut digest = D::new();
         let size = io::copy(&mut io::BufReader::with_capacity(1 << 16, input), &mut digest)?;
         Ok((digest, size))
     }
     Ok(match hash {
-        Hash::Sha256 => {
+        HashFunction::Sha256 => {
             let (digest, size) = fill::<Sha256>(&mut input)?;
             (digest.finalize().into(), size)
         }
-        Hash::Sha256d => {
+        HashFunction::Sha256d => {
             let (digest, size) = fill::<Sha256>(&mut input)?;
             (Sha256::digest(digest.finalize()).into(), size)
         }
-        Hash::Keccak256 => {
+        HashFunction::Keccak256 => {
             let (digest, size) = fill::<Keccak256>(&mut input)?;
             (digest.finalize().into(), size)
         }
@@ -102,7 +105,7 @@ fn hashed(mut input: impl Read, hash: Hash) -> io::Result<([u8; 32], u64)> {
 mod tests {
     use super::*;
 
-    fn hash_of(content: &[u8], hash: Hash) -> String {
+    fn hash_of(content: &[u8], hash: HashFunction) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
         let digest = of(None, Some(file.path()), Some(hash), None).unwrap();
@@ -114,15 +117,15 @@ mod tests {
     #[test]
     fn each_hash_gives_its_known_answer() {
         assert_eq!(
-            hash_of(b"abc", Hash::Sha256),
+            hash_of(b"abc", HashFunction::Sha256),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert_eq!(
-            hash_of(b"hello", Hash::Sha256d),
+            hash_of(b"hello", HashFunction::Sha256d),
             "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50"
         );
         assert_eq!(
-            hash_of(b"", Hash::Keccak256),
+            hash_of(b"", HashFunction::Keccak256),
             "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
         );
     }

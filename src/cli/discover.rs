@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use crate::cli::args::DiscoverArgs;
 use crate::cli::ceremony::{Setup, with_node};
 use crate::cli::{Global, Output};
+use crate::device::Fingerprint;
 use crate::progress::Event;
 use crate::report::Failure;
 use crate::run::reach::look_around;
@@ -25,7 +26,7 @@ const REST: Duration = Duration::from_secs(3);
 pub(super) struct Found {
     name: String,
     id: String,
-    fingerprint: String,
+    fingerprint: Fingerprint,
     status: String,
     addresses: Vec<String>,
     port: u16,
@@ -74,7 +75,7 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
         let known = Found {
             name: record.map_or_else(|| device.name.to_string(), |record| record.name.clone()),
             id: id.clone(),
-            fingerprint: device.fingerprint.to_hex(),
+            fingerprint: device.fingerprint,
             status: status.to_owned(),
             addresses: device.addresses.iter().map(|a| a.ip().to_string()).collect(),
             port: first.map_or(0, SocketAddr::port),
@@ -94,7 +95,7 @@ fn away(record: &crate::vault::PeerRecord, id: String, now: i64) -> Found {
     Found {
         name: record.name.clone(),
         id,
-        fingerprint: record.fingerprint.to_hex(),
+        fingerprint: record.fingerprint,
         status: "offline".to_owned(),
         addresses: Vec::new(),
         port: 0,
@@ -158,7 +159,7 @@ fn tell(node: &Node, found: &Found, status: &str) {
     node.tell(Event::Peer {
         name: found.name.clone(),
         id: found.id.clone(),
-        fingerprint: Some(found.fingerprint.clone()),
+        fingerprint: Some(found.fingerprint),
         status: status.to_owned(),
         address: address.unwrap_or_default(),
     });

@@ -18,7 +18,7 @@ pub(super) fn inventory(node: &Node) -> Result<Event, Failure> {
     let now = clock::unix_now();
     let known = peers.iter().filter(|peer| !peer.is_expired(now)).map(|peer| KnownPeer {
         name: peer.name.clone(),
-        fingerprint: peer.fingerprint.to_hex(),
+        fingerprint: peer.fingerprint,
         expires: peer.expires.map(clock::rfc3339),
     });
     let mut entries = Log::entries(&node.home)?;

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::cli::policy::{Decision, Policy};
-use crate::device::{Fingerprint, hex, unhex};
+use crate::device::Fingerprint;
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Code, Failure, Refusal};
+use crate::request::{Ceremony, Question};
 use crate::run::clock;
 use crate::run::judge::{Answer, Charge, Comparison, Judge, Verdict};
 use crate::run::patience::{Admission, Patience};
-use crate::talk::Kind;
 use crate::ui::{Prompter, Screen};
 
 /// The person at this terminal decides about everything.
@@ -27,11 +27,12 @@ impl Person {
         Self { prompter, patience: Mutex::default() }
     }
 
-    async fn decide(&self, request: RequestView, warning: Option<&str>) -> Verdict {
-        let within = Duration::from_secs(request.seconds);
-        let requester = fingerprint(&request.requester.fingerprint);
+    async fn decide(&self, question: Question, warning: Option<&str>) -> Verdict {
+        let within = Duration::from_secs(question.seconds);
+        let requester = Some(question.request.asked_by());
         let mut pending = Pending { person: self, requester, approved: false };
-        let verdict = verdict(self.prompter.approve(&request, warning, within).await);
+        let view = RequestView::of(&question);
+        let verdict = verdict(self.prompter.approve(&view, warning, within).await);
         pending.approved = matches!(verdict, Verdict::Yes);
         if matches!(verdict, Verdict::Nobody) {
             pending.requester = None;
@@ -71,12 +72,12 @@ impl Judge for Person {
         })
     }
 
-    fn approve(&self, request: RequestView) -> Answer<'_> {
-        Box::pin(self.decide(request, None))
+    fn approve(&self, question: Question) -> Answer<'_> {
+        Box::pin(self.decide(question, None))
     }
 
-    fn admit(&self, requester: &Fingerprint, _: Kind) -> Admission {
-        let muted = self.prompter.is_muted(&requester.to_hex());
+    fn admit(&self, requester: &Fingerprint, _: Ceremony) -> Admission {
+        let muted = self.prompter.is_muted(requester);
         self.patience().admit(requester, muted, clock::now())
     }
 
@@ -84,8 +85,8 @@ impl Judge for Person {
         self.prompter.can_ask()
     }
 
-    fn pardon(&self, request: RequestView) -> Answer<'_> {
-        Box::pin(self.decide(request, Some(report::ENDS_A_BAN)))
+    fn pardon(&self, question: Question) -> Answer<'_> {
+        Box::pin(self.decide(question, Some(report::ENDS_A_BAN)))
     }
 }
 
@@ -98,10 +99,6 @@ pub(super) fn shown(comparison: Comparison) -> Event {
         warning: comparison.warning,
         seconds: comparison.within.as_secs(),
     }
-}
-
-fn fingerprint(digits: &str) -> Option<Fingerprint> {
-    unhex(digits)?.try_into().ok().map(Fingerprint::new)
 }
 
 fn verdict(answer: Result<bool, Failure>) -> Verdict {
@@ -159,10 +156,11 @@ impl Judge for Rules {
         self.person.compare(comparison)
     }
 
-    fn approve(&self, request: RequestView) -> Answer<'_> {
+    fn approve(&self, question: Question) -> Answer<'_> {
         Box::pin(async move {
-            self.screen.show(&Event::Request(self.screen.compared(request.clone())));
-            match self.watched().and_then(|()| self.policy.decide(&request)) {
+            let view = RequestView::of(&question);
+            self.screen.show(&Event::Request(self.screen.compared(view)));
+            match self.watched().and_then(|()| self.policy.decide(&question)) {
                 Ok(Decision::Allow(rule)) => self.yes(rule),
                 Ok(Decision::Deny(refusal)) => Verdict::Policy(refusal),
                 Err(failure) => {
@@ -173,11 +171,11 @@ impl Judge for Rules {
         })
     }
 
-    fn admit(&self, requester: &Fingerprint, kind: Kind) -> Admission {
-        match kind {
+    fn admit(&self, requester: &Fingerprint, ceremony: Ceremony) -> Admission {
+        match ceremony {
             // A person is asked where it brings a banned device back.
-            Kind::Refresh => self.person.admit(requester, kind),
-            Kind::Keygen | Kind::Resume | Kind::Sign => Admission::Asked,
+            Ceremony::Refresh => self.person.admit(requester, ceremony),
+            Ceremony::Keygen | Ceremony::Resume | Ceremony::Sign => Admission::Asked,
         }
     }
 
@@ -189,16 +187,16 @@ impl Judge for Rules {
         false
     }
 
-    fn pardon(&self, request: RequestView) -> Answer<'_> {
-        self.person.pardon(request)
+    fn pardon(&self, question: Question) -> Answer<'_> {
+        self.person.pardon(question)
     }
 }
 
 /// Approves one digest under one key, once, and nothing else.
 #[derive(Debug)]
 pub(super) struct OneDigest {
-    digest: String,
-    public_key: String,
+    digest: [u8; 32],
+    public_key: [u8; 33],
     screen: Screen,
     approved: Arc<AtomicBool>,
 }
@@ -206,7 +204,7 @@ pub(super) struct OneDigest {
 impl OneDigest {
     /// Approves `digest` under the key with this public key.
     pub(super) fn new(digest: &[u8; 32], public_key: &[u8; 33], screen: Screen) -> Self {
-        let (digest, public_key) = (hex(digest), hex(public_key));
+        let (digest, public_key) = (*digest, *public_key);
         Self { digest, public_key, screen, approved: Arc::default() }
     }
 
@@ -229,12 +227,12 @@ impl Judge for OneDigest {
         false
     }
 
-    fn approve(&self, request: RequestView) -> Answer<'_> {
+    fn approve(&self, question: Question) -> Answer<'_> {
         Box::pin(async move {
-            self.screen.show(&Event::Request(self.screen.compared(request.clone())));
-            let same = request.ceremony == "sign"
-                && request.digest == self.digest
-                && request.public_key == self.public_key;
+            let view = RequestView::of(&question);
+            self.screen.show(&Event::Request(self.screen.compared(view)));
+            let same = question.request.digest() == Some(&self.digest)
+                && question.public_key == Some(self.public_key);
             // One approval is one signature.
             if !same || self.approved.swap(true, Ordering::Relaxed) {
                 return Verdict::Policy(Refusal::NoRule);

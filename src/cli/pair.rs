@@ -214,7 +214,7 @@ async fn look(node: &Node, name: Option<&str>) -> Vec<Met> {
         node.tell(Event::Peer {
             name: device.name.to_string(),
             id: device.fingerprint.device_id(),
-            fingerprint: Some(device.fingerprint.to_hex()),
+            fingerprint: Some(device.fingerprint),
             status: if device.busy { "busy" } else { "available" }.to_owned(),
             address: device.addresses.first().map(ToString::to_string).unwrap_or_default(),
         });

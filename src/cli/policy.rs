@@ -17,9 +17,9 @@ use toml::Spanned;
 
 use crate::cli::unlock;
 use crate::crypto::transcript::length_prefixed;
-use crate::device::{Fingerprint, hex, unhex};
-use crate::progress::RequestView;
+use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::report::{Code, Failure, Refusal};
+use crate::request::{Ceremony, Question};
 use crate::run::clock;
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Peers, Uses, uses};
@@ -55,6 +55,7 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct Rule {
     peer: String,
+    #[serde(default, deserialize_with = "ruled_on")]
     ceremony: Option<Ceremony>,
     key: Option<String>,
     purpose: Option<Purpose>,
@@ -78,24 +79,6 @@ impl Action {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Ceremony {
-    Sign,
-    Keygen,
-    Refresh,
-}
-
-impl Ceremony {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Sign => "sign",
-            Self::Keygen => "keygen",
-            Self::Refresh => "refresh",
         }
     }
 }
@@ -170,27 +153,27 @@ impl Policy {
         }))
     }
 
-    /// What the rules say to `request`, now. What a counting rule allowed is charged durably before
+    /// What the rules say to `question`, now. What a counting rule allowed is charged durably before
     /// this returns.
     ///
     /// # Errors
     ///
     /// What the rules refer to cannot be read, or the count cannot be kept: nothing is allowed.
-    pub fn decide(&self, request: &RequestView) -> Result<Decision, Failure> {
+    pub fn decide(&self, question: &Question) -> Result<Decision, Failure> {
         let peers = Peers::load(&self.home)?;
         let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
-        self.decide_at(self.now()?, peer, request)
+        self.decide_at(self.now()?, peer, &Asked::from(question))
     }
 
     fn decide_at(
         &self,
         now: OffsetDateTime,
         peer: impl Fn(&str) -> Option<Fingerprint>,
-        request: &RequestView,
+        asked: &Asked<'_>,
     ) -> Result<Decision, Failure> {
         loop {
             let uses = Uses::load(&self.home)?;
-            let decision = self.judge(&Case { request, peer: &peer, now, uses: &uses })?;
+            let decision = self.judge(&Case { asked, peer: &peer, now, uses: &uses })?;
             let Decision::Allow(n) = decision else { return Ok(decision) };
             let Some((counter, max)) = self.limit(n) else { return Ok(decision) };
             // Where another request took the last use in between, another rule may still fit.
@@ -250,12 +233,11 @@ impl Policy {
         rule: &Rule,
         case: &Case<'_>,
     ) -> Result<Option<Finding>, Failure> {
-        let Case { request, now, .. } = case;
+        let Case { asked, now, .. } = case;
         let held = match field {
             Field::Peer => {
                 let named = rule.peer.parse().ok().or_else(|| (case.peer)(&rule.peer));
-                let asks =
-                    named.is_some_and(|f: Fingerprint| f.to_hex() == request.requester.fingerprint);
+                let asks = named.is_some_and(|f: Fingerprint| f == asked.requester);
                 let why = match (named, asks) {
                     (_, true) => format!("{:?} asks", rule.peer),
                     (None, _) => format!("no device called {:?} is paired", rule.peer),
@@ -264,17 +246,14 @@ impl Policy {
                 Some((asks, why))
             }
             Field::Ceremony => rule.ceremony.map(|ceremony| {
-                let fits = ceremony.name() == request.ceremony;
-                (
-                    fits,
-                    format!("{} is asked for, {} is ruled on", request.ceremony, ceremony.name()),
-                )
+                let fits = ceremony == asked.ceremony;
+                (fits, format!("{} is asked for, {ceremony} is ruled on", asked.ceremony))
             }),
             Field::Key => rule.key.as_ref().map(|key| {
-                (*key == request.key, format!("the key is {:?}, the rule's {key:?}", request.key))
+                (key == asked.key, format!("the key is {:?}, the rule's {key:?}", asked.key))
             }),
             Field::Purpose => rule.purpose.as_ref().map(|purpose| {
-                let text = request.purpose.as_str();
+                let text = asked.purpose.as_str();
                 let fits = purpose.matches(text);
                 let verb = if fits { "matches" } else { "does not match" };
                 (fits, format!("all of {text:?} {verb} '{}'", purpose.text()))
@@ -302,7 +281,7 @@ impl Policy {
                 (count < max, format!("used {count} of {max} times"))
             }),
             Field::Digest => self.named(rule)?.map(|named| {
-                let fits = named.iter().any(|digest| digest.0 == request.digest);
+                let fits = named.iter().any(|digest| Some(digest.0) == asked.digest);
                 let among = if fits { "is" } else { "is not" };
                 (fits, format!("the digest {among} one of {} that are named", named.len()))
             }),
@@ -348,24 +327,55 @@ impl Policy {
 
 impl Rule {
     fn identity(&self) -> Vec<u8> {
-        let digests: Vec<&[u8]> =
-            self.digest.iter().flatten().map(|digest| digest.0.as_bytes()).collect();
+        let digests: Vec<String> =
+            self.digest.iter().flatten().map(|digest| hex(&digest.0)).collect();
         let file = self.digest_file.as_ref().map(|f| f.to_string_lossy().into_owned());
         length_prefixed(&[
             self.peer.as_bytes(),
             self.ceremony.map_or("", Ceremony::name).as_bytes(),
             self.key.as_deref().unwrap_or_default().as_bytes(),
             self.purpose.as_ref().map(Purpose::anchored).unwrap_or_default().as_bytes(),
-            &length_prefixed(&digests),
+            &length_prefixed(&digests.iter().map(String::as_bytes).collect::<Vec<_>>()),
             file.unwrap_or_default().as_bytes(),
             &[u8::from(self.action == Action::Allow)],
         ])
     }
 }
 
+/// The ceremony that a rule is about. A resume is asked of nobody.
+fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremony>, D::Error> {
+    match Ceremony::deserialize(deserializer)? {
+        Ceremony::Resume => Err(D::Error::custom("a rule is about sign, keygen or refresh")),
+        ceremony => Ok(Some(ceremony)),
+    }
+}
+
+/// What of a request a rule can be about.
+#[derive(Clone)]
+struct Asked<'q> {
+    requester: Fingerprint,
+    ceremony: Ceremony,
+    key: &'q str,
+    purpose: Label,
+    digest: Option<[u8; 32]>,
+}
+
+impl<'q> From<&'q Question> for Asked<'q> {
+    fn from(question: &'q Question) -> Self {
+        let request = &question.request;
+        Self {
+            requester: request.asked_by(),
+            ceremony: request.ceremony(),
+            key: &question.key,
+            purpose: request.purpose.clone(),
+            digest: request.digest().copied(),
+        }
+    }
+}
+
 /// What the rules are held against.
 struct Case<'c> {
-    request: &'c RequestView,
+    asked: &'c Asked<'c>,
     /// The fingerprint of the paired device of this name.
     peer: &'c dyn Fn(&str) -> Option<Fingerprint>,
     now: OffsetDateTime,
@@ -419,15 +429,15 @@ struct Finding {
     why: String,
 }
 
-/// 64 lower-case hexadecimal digits.
+/// A digest that a rule names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Digest(String);
+struct Digest([u8; 32]);
 
 const NO_DIGEST: &str = "a digest has 64 hexadecimal digits";
 
 impl Digest {
     fn parse(text: &str) -> Option<Self> {
-        unhex(text).filter(|bytes| bytes.len() == 32).map(|bytes| Self(hex(&bytes)))
+        unhex(text)?.try_into().ok().map(Self)
     }
 }
 
@@ -527,29 +537,17 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::device::Label;
-    use crate::progress::{PartyView, Source};
     use time::macros::datetime;
 
     const NOW: OffsetDateTime = datetime!(2026-06-15 12:00 +2);
 
-    fn request(purpose: &str) -> RequestView {
-        let alice = PartyView { name: Label::new("anything"), fingerprint: "aa".repeat(32) };
-        RequestView {
-            ceremony: "sign".into(),
-            request_id: String::new(),
-            key: "vault".into(),
-            public_key: String::new(),
-            threshold: 2,
-            parties: 2,
-            signers: Vec::new(),
-            digest: "5a".repeat(32),
-            source: Source::Digest,
+    fn request(purpose: &str) -> Asked<'static> {
+        Asked {
+            requester: Fingerprint::new([0xaa; 32]),
+            ceremony: Ceremony::Sign,
+            key: "vault",
             purpose: Label::new(purpose),
-            requester: alice,
-            receivers: Vec::new(),
-            seconds: 60,
-            changed: Vec::new(),
+            digest: Some([0x5a; 32]),
         }
     }
 
@@ -568,7 +566,7 @@ mod tests {
     }
 
     /// Decides one request by `text`, with fresh counts.
-    fn decide(text: &str, request: &RequestView, now: OffsetDateTime) -> Decision {
+    fn decide(text: &str, request: &Asked<'_>, now: OffsetDateTime) -> Decision {
         let folder = tempfile::tempdir().unwrap();
         policy(text, folder.path()).decide_at(now, paired, request).unwrap()
     }
@@ -592,11 +590,9 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_matched_by_fingerprint_and_never_by_the_name_it_claims() {
-        let mut claims = request("");
-        claims.requester.fingerprint = "bb".repeat(32);
-        claims.requester.name = Label::new("alice");
-        assert_eq!(decide(&allow(""), &claims, NOW), Decision::Deny(Refusal::NoRule));
+    fn a_peer_is_matched_by_fingerprint() {
+        let other = Asked { requester: Fingerprint::new([0xbb; 32]), ..request("") };
+        assert_eq!(decide(&allow(""), &other, NOW), Decision::Deny(Refusal::NoRule));
         let by_fingerprint = allow("").replace("alice", &"aa".repeat(32));
         assert_eq!(decide(&by_fingerprint, &request(""), NOW), Decision::Allow(1));
     }

@@ -14,10 +14,10 @@ use crate::cli::{Global, Output, signature, unlock};
 use crate::device::{Fingerprint, Label, hex};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
+use crate::request::RequestId;
 use crate::run::listen::{Listener, Place, Visit, serve};
-use crate::run::sign::{self, Outcome, Request};
+use crate::run::sign::{self, Outcome, ToSign};
 use crate::run::{Node, clock, records};
-use crate::talk::is_request_id;
 use crate::vault::{KeyRecord, PeerRecord, keys};
 
 #[derive(Debug, Serialize)]
@@ -67,11 +67,10 @@ fn digest_after_with(args: &mut SignArgs) {
 
 fn ask(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failure> {
     let request_id = match args.request_id {
-        Some(id) if is_request_id(&id) => id,
-        Some(id) => {
-            return Err(Failure::new(Code::Usage, format!("--request-id {id:?} is no id"))
-                .hint("use 1 to 64 letters, digits, dots, dashes and underscores"));
-        }
+        Some(id) => RequestId::new(&id).ok_or_else(|| {
+            Failure::new(Code::Usage, format!("--request-id {id:?} is no id"))
+                .hint("use 1 to 64 letters, digits, dots, dashes and underscores")
+        })?,
         None => clock::request_id()?,
     };
     with_node(global, None, Setup::from(&args.reach), |node| async move {
@@ -79,7 +78,7 @@ fn ask(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failu
         let record = records::active(&node.home, &named.name)?;
         let cosigners = cosigners(global, &node, &record, &args.with).await?;
         let recipient = recipient(&node, &record, &cosigners, args.deliver_to.as_ref())?;
-        let request = Request {
+        let wanted = ToSign {
             key: record.name.clone(),
             digest: digest.bytes,
             source: digest.source,
@@ -89,7 +88,7 @@ fn ask(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failu
             request_id,
             path: Vec::new(),
         };
-        sign::request(&node, &request).await
+        sign::request(&node, &wanted).await
     })
 }
 
@@ -248,7 +247,7 @@ pub(super) fn view(outcome: &Outcome) -> Result_<'_> {
         }),
         parties: &outcome.parties,
         delivered_to: outcome.delivered_to.iter().map(|p| p.name.to_string()).collect(),
-        request_id: &outcome.request_id,
+        request_id: outcome.request_id.as_str(),
         warning: outcome.warning.as_deref(),
     }
 }

@@ -6,6 +6,7 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 
 use crate::report::{self, Code, Failure};
+use crate::request::RequestId;
 use crate::secret::Secret;
 
 /// Now, on the clock that never goes back.
@@ -83,8 +84,9 @@ pub fn any_of(count: usize) -> Option<usize> {
 }
 
 /// A fresh name for a request: 16 random bytes in hexadecimal.
-pub fn request_id() -> Result<String, Failure> {
-    nonce().map(|bytes| crate::device::hex(bytes.get(..16).unwrap_or_default()))
+pub fn request_id() -> Result<RequestId, Failure> {
+    let id = nonce().map(|bytes| crate::device::hex(bytes.get(..16).unwrap_or_default()))?;
+    RequestId::new(&id).ok_or_else(|| report::bug("hexadecimal digits are no id"))
 }
 
 /// Whole milliseconds of a duration.

@@ -12,16 +12,16 @@ use crate::device::{Fingerprint, Label};
 use crate::net::line::Line;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
-use crate::progress::{Event, RequestView};
+use crate::progress::Event;
 use crate::report::{self, Failure};
+use crate::request::{Agreed, Held, Hex, Question, Request};
 use crate::run::judge::{Charge, Verdict};
 use crate::run::patience::Admission;
 use crate::run::reach::{Target, hear, reach, say};
 use crate::run::table::Table;
-use crate::run::{ANSWER, HELLO, Node, REACH, ceremony_id, clock, deletions, epochs, lines};
-use crate::talk::{Agreed, Held, Hex, Kind, Message, Proposal, Reason, Want, is_request_id};
+use crate::run::{ANSWER, HELLO, Node, REACH, clock, deletions, epochs, lines};
+use crate::talk::{Message, Proposal, Reason, Terms, Want};
 use crate::vault::Ledger;
-use crate::vault::keys::MAX_PENDING;
 
 /// The longest a requester can be waited for: a link lives no longer.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -39,8 +39,8 @@ pub struct Convened {
     pub table: Table,
     /// The id of this ceremony, the same for all.
     pub id: [u8; 32],
-    /// The epoch that all use; all zeros where none is used.
-    pub epoch: Hex<32>,
+    /// What all have agreed on.
+    pub agreed: Agreed,
     /// What each of the others says of the epochs it offered, by party index.
     pub held: BTreeMap<u8, Vec<Held>>,
     /// What the owner's yes was charged.
@@ -51,7 +51,7 @@ impl Convened {
     /// How many sessions each of the others has spent in the epoch that is used, by party index.
     pub fn heights(&self) -> BTreeMap<u8, u64> {
         let height = |held: &Vec<Held>| {
-            held.iter().find(|held| held.epoch == self.epoch).map(|held| held.height)
+            held.iter().find(|held| held.epoch == self.agreed.epoch).map(|held| held.height)
         };
         self.held.iter().filter_map(|(party, held)| Some((*party, height(held)?))).collect()
     }
@@ -93,14 +93,13 @@ struct Guest {
 /// As for [`gather`] and [`Gathered::start`].
 pub async fn convene(
     node: &Arc<Node>,
-    proposal: &Proposal,
-    view: &RequestView,
+    question: &Question,
     guests: Vec<(u8, Target)>,
 ) -> Result<Convened, Failure> {
-    let gathered = gather(node, proposal, guests).await?;
+    let gathered = gather(node, &question.request, guests).await?;
     let epoch = gathered.epoch();
     let height = Ledger::open(&node.home)?.height(&epoch.0);
-    gathered.start(node, proposal, view, height).await
+    gathered.start(node, question, height).await
 }
 
 /// The requester's side: reaches everybody in `guests` and asks. Until all have said yes this device holds no
@@ -110,19 +109,19 @@ pub async fn convene(
 /// Who cannot be reached, does not answer or says no is named; the others are let go.
 pub async fn gather(
     node: &Arc<Node>,
-    proposal: &Proposal,
+    request: &Request,
     guests: Vec<(u8, Target)>,
 ) -> Result<Gathered, Failure> {
     node.can_record()?;
-    let me = index_of(proposal, &node.info.fingerprint).ok_or_else(report::not_a_party)?;
+    let nonce = Hex(clock::nonce()?);
     let mut called: BTreeMap<u8, String> =
         guests.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
     tell_awaited(node, "connection", called.values(), None);
     let (proposed, mut at_table) = mpsc::channel(guests.len().max(1));
     let mut tasks = JoinSet::new();
     for (party, target) in guests {
-        let (node, proposal, proposed) = (Arc::clone(node), proposal.clone(), proposed.clone());
-        tasks.spawn(async move { invite(&node, party, target, proposal, proposed).await });
+        let (node, request, proposed) = (Arc::clone(node), request.clone(), proposed.clone());
+        tasks.spawn(async move { invite(&node, party, target, request, nonce, proposed).await });
     }
     // Who has the proposal and has not answered, and until when it may.
     let mut asked: BTreeMap<u8, (String, Instant)> = BTreeMap::new();
@@ -146,8 +145,8 @@ pub async fn gather(
         tell_awaited(node, "approval", asked.values().map(|(name, _)| name), until);
         tell_awaited(node, "connection", called.values(), None);
     }
-    let agreed = agree(proposal, me, &accepted)?;
-    Ok(Gathered { me, accepted, agreed })
+    let agreed = agree(request, nonce, &accepted)?;
+    Ok(Gathered { me: request.requester.get(), accepted, agreed })
 }
 
 impl Gathered {
@@ -164,12 +163,11 @@ impl Gathered {
     pub async fn start(
         self,
         node: &Node,
-        proposal: &Proposal,
-        view: &RequestView,
+        question: &Question,
         height: u64,
     ) -> Result<Convened, Failure> {
         let Self { me, mut accepted, agreed } = self;
-        node.begin(view)?;
+        node.begin(question)?;
         let agreed = Agreed { height, ..agreed };
         let mut table = Table::new(me, me);
         let mut held = BTreeMap::new();
@@ -182,8 +180,8 @@ impl Gathered {
             held.insert(guest.party, guest.held);
             table.seat(node, guest.party, guest.name, guest.link);
         }
-        let id = ceremony_id(view, proposal, &agreed);
-        Ok(Convened { table, id, epoch: agreed.epoch, held, charge: Charge::default() })
+        let id = question.ceremony_id(&agreed);
+        Ok(Convened { table, id, agreed, held, charge: Charge::default() })
     }
 
     /// Lets everybody go.
@@ -195,15 +193,15 @@ impl Gathered {
 }
 
 /// What all have in common once everybody has said yes.
-fn agree(proposal: &Proposal, me: u8, accepted: &[Guest]) -> Result<Agreed, Failure> {
-    let mine = epochs::names(&proposal.epochs);
+fn agree(request: &Request, nonce: Hex<32>, accepted: &[Guest]) -> Result<Agreed, Failure> {
+    let mine = epochs::names(request.epochs());
     let mut all: BTreeMap<u8, (Hex<32>, Vec<Hex<32>>)> =
         accepted.iter().map(|g| (g.party, (g.nonce, epochs::names(&g.held)))).collect();
-    all.insert(me, (proposal.nonce, mine.clone()));
+    all.insert(request.requester.get(), (nonce, mine.clone()));
     let (nonces, held): (Vec<_>, Vec<_>) = all.into_values().unzip();
-    let epoch = epochs::agreed(proposal.kind, &mine, &held).ok_or_else(|| {
+    let epoch = epochs::agreed(request.ceremony(), &mine, &held).ok_or_else(|| {
         let theirs = accepted.iter().map(|guest| (guest.name.as_str(), guest.held.as_slice()));
-        report::apart(&proposal.key, &proposal.epochs, &theirs.collect::<Vec<_>>())
+        report::apart(&request.key, request.epochs(), &theirs.collect::<Vec<_>>())
     })?;
     Ok(Agreed { nonces, held, epoch, height: 0 })
 }
@@ -230,7 +228,8 @@ async fn invite(
     node: &Arc<Node>,
     party: u8,
     target: Target,
-    mut proposal: Proposal,
+    request: Request,
+    nonce: Hex<32>,
     proposed: mpsc::Sender<(u8, Instant)>,
 ) -> Result<Guest, Failure> {
     let name = target.name.to_string();
@@ -243,10 +242,10 @@ async fn invite(
     let mut link = lines::call(node, &target, reached);
     // Whoever was busy until now has less time left than there was at the beginning.
     let answer_by = node.patience(ANSWER);
-    proposal.seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
+    let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
+    let mut proposal = Proposal::new(&request, Terms { nonce, seconds });
     // And more sessions may be spent.
-    proposal.epochs = epochs::counted_anew(&Ledger::open(&node.home)?, &proposal.epochs);
-    let asked = proposal.clone();
+    proposal.epochs = epochs::counted_anew(&Ledger::open(&node.home)?, request.epochs());
     deletions::tell(node, &mut link).await.map_err(|e| report::link(&name, &e))?;
     say(&mut link, &Message::Propose(Box::new(proposal)))
         .await
@@ -257,22 +256,22 @@ async fn invite(
         () = node.interrupted() => return Err(leave(link, &target.name).await),
     };
     match answer {
-        Ok(Message::Accept { nonce, held }) if is_answer(&held, &asked.epochs) => {
+        Ok(Message::Accept { nonce, held }) if is_answer(&held, request.epochs()) => {
             // What it has spent is looked at while it is news: with other sessions it grows. New shares
             // are what mends it.
-            let signs = asked.kind == Kind::Sign;
+            let signs = request.signing().is_some();
             if signs && epochs::is_rolled_back(&Ledger::open(&node.home)?, party, &held) {
                 decline(link, &target.name, Reason::Aborted).await;
-                return Err(report::rolled_back_there(&name, &asked.key));
+                return Err(report::rolled_back_there(&name, &request.key));
             }
-            deletions::refuted(node, &link.peer(), &asked);
+            deletions::refuted(node, &link.peer(), &request);
             Ok(Guest { party, name: target.name, link, nonce, held })
         }
         Ok(Message::Apart { held }) => {
-            Err(report::apart(&asked.key, &asked.epochs, &[(name.as_str(), held.as_slice())]))
+            Err(report::apart(&request.key, request.epochs(), &[(name.as_str(), held.as_slice())]))
         }
         Ok(Message::Refuse { reason }) => {
-            Err(deletions::refused(node, &link.peer(), &target.name, reason, &asked))
+            Err(deletions::refused(node, &link.peer(), &target.name, reason, &request))
         }
         Ok(_) => Err(report::nonsense(&name)),
         Err(LinkError::TimedOut) => Err(report::slow(&name, "approval")),
@@ -296,32 +295,32 @@ fn is_answer(held: &[Held], offered: &[Held]) -> bool {
 pub async fn attend(
     node: &Arc<Node>,
     mut link: Line,
-    proposal: &Proposal,
-    view: &RequestView,
+    question: &Question,
+    terms: &Terms,
     offer: Vec<Held>,
     ask: Ask,
 ) -> Result<Convened, Failure> {
-    let requester = link.peer();
-    let name = node.name_of(&requester);
-    let seat = index_of(proposal, &node.info.fingerprint).zip(index_of(proposal, &requester));
-    let Some((me, host)) = seat else {
+    let request = &question.request;
+    let name = node.name_of(&link.peer());
+    let Some(me) = request.signer(&node.info.fingerprint).map(PartyId::get) else {
         return Err(decline(link, &name, Reason::NotPaired).await);
     };
+    let host = request.requester.get();
     // Nobody is asked for what may not begin.
     if let Err(failure) = node.can_record() {
         decline(link, &name, Reason::Aborted).await;
         return Err(failure);
     }
     // The link itself lives no longer, whatever the requester says.
-    let patience = Duration::from_secs(u64::from(proposal.seconds)).min(PATIENCE);
-    let charge = match approve(node, &mut link, view, proposal.kind, ask, patience).await {
+    let patience = Duration::from_secs(u64::from(terms.seconds)).min(PATIENCE);
+    let charge = match approve(node, &mut link, question, ask, patience).await {
         Ok(charge) => charge,
         Err((failure, reason)) => {
             decline(link, &name, reason).await;
             return Err(failure);
         }
     };
-    if let Err(failure) = node.begin(view) {
+    if let Err(failure) = node.begin(question) {
         decline(link, &name, Reason::Aborted).await;
         return Err(failure);
     }
@@ -331,7 +330,7 @@ pub async fn attend(
         .await
         .map_err(|e| report::link(name.as_str(), &e))?;
     // A requester that awaits nobody else starts at once.
-    let others = proposal.signers.len() > 2;
+    let others = request.signers.len() > 2;
     let start_within = if others { patience.saturating_add(START) } else { START };
     let start = tokio::select! {
         start = hear(&mut link, node.until(start_within)) => start,
@@ -340,7 +339,7 @@ pub async fn attend(
     let agreed = match start {
         Ok(Message::Start(agreed)) => agreed,
         Ok(Message::Refuse { reason }) => {
-            return Err(report::refused_with(name.as_str(), reason, &proposal.key));
+            return Err(report::refused_with(name.as_str(), reason, &request.key));
         }
         Ok(_) => return Err(report::nonsense(name.as_str())),
         Err(LinkError::Closed | LinkError::Lost | LinkError::Io(_)) => {
@@ -352,51 +351,50 @@ pub async fn attend(
         }
         Err(error) => return Err(report::link(name.as_str(), &error)),
     };
-    if !is_sound(proposal, (me, &nonce, &mine), host, &agreed) {
+    if !is_sound(request, terms, (me, &nonce, &mine), &agreed) {
         return Err(report::nonsense(name.as_str()));
     }
     let mut table = Table::new(me, host);
     table.seat(node, host, name, link);
-    let others: BTreeMap<u8, (Label, Fingerprint)> = proposal
+    let others: BTreeMap<u8, (Label, Fingerprint)> = request
         .signers
         .iter()
-        .filter(|party| **party != me && **party != host)
+        .filter(|party| party.get() != me && party.get() != host)
         .filter_map(|party| {
-            let fingerprint = fingerprint_of(proposal, *party)?;
-            Some((*party, (node.name_of(&fingerprint), fingerprint)))
+            Some((party.get(), (question.name(*party), request.fingerprint(*party)?)))
         })
         .collect();
     let now = |held: &Held| match held.epoch == agreed.epoch {
         true => Held { height: agreed.height, ..*held },
         false => *held,
     };
-    let held = BTreeMap::from([(host, proposal.epochs.iter().map(now).collect())]);
+    let held = BTreeMap::from([(host, request.epochs().iter().map(now).collect())]);
     if let Err(failure) = table.complete(node, &others, node.until(HELLO)).await {
         table.abort().await;
         return Err(failure);
     }
-    let id = ceremony_id(view, proposal, &agreed);
-    Ok(Convened { table, id, epoch: agreed.epoch, held, charge })
+    let id = question.ceremony_id(&agreed);
+    Ok(Convened { table, id, agreed, held, charge })
 }
 
 /// Whether what the requester says all agreed on has everybody in it, has what this device and the
 /// requester said in it, and names the newest epoch that all have in common.
 fn is_sound(
-    proposal: &Proposal,
+    request: &Request,
+    terms: &Terms,
     (me, nonce, mine): (u8, &Hex<32>, &[Hex<32>]),
-    host: u8,
     agreed: &Agreed,
 ) -> bool {
     let Agreed { nonces, held, epoch, height } = agreed;
-    let announced = proposal.epochs.iter().find(|held| held.epoch == *epoch);
-    let seat = |party: u8| proposal.signers.iter().position(|signer| *signer == party);
+    let announced = request.epochs().iter().find(|held| held.epoch == *epoch);
+    let seat = |party: u8| request.signers.iter().position(|signer| signer.get() == party);
     let said = |party: u8| seat(party).and_then(|i| nonces.get(i).zip(held.get(i)));
-    let theirs = epochs::names(&proposal.epochs);
-    nonces.len() == proposal.signers.len()
-        && held.len() == proposal.signers.len()
+    let theirs = epochs::names(request.epochs());
+    nonces.len() == request.signers.len()
+        && held.len() == request.signers.len()
         && said(me).is_some_and(|(n, h)| n == nonce && h == mine)
-        && said(host).is_some_and(|(n, h)| *n == proposal.nonce && *h == theirs)
-        && epochs::agreed(proposal.kind, mine, held) == Some(*epoch)
+        && said(request.requester.get()).is_some_and(|(n, h)| *n == terms.nonce && *h == theirs)
+        && epochs::agreed(request.ceremony(), mine, held) == Some(*epoch)
         && announced.is_none_or(|held| held.height <= *height)
 }
 
@@ -404,12 +402,13 @@ fn is_sound(
 async fn approve(
     node: &Node,
     link: &mut Line,
-    view: &RequestView,
-    kind: Kind,
+    question: &Question,
     ask: Ask,
     patience: Duration,
 ) -> Result<Charge, (Failure, Reason)> {
-    let name = view.requester.name.as_str();
+    let ceremony = question.request.ceremony();
+    let name = question.name(question.request.requester);
+    let name = name.as_str();
     let until = node.until(patience);
     // Held until there is an answer, and no longer: what is agreed to needs no screen.
     let asks = match ask {
@@ -429,15 +428,15 @@ async fn approve(
         None
     };
     // What waited for the screen was let in before the owner said no to the request ahead of it.
-    if asks && node.judge.admit(&link.peer(), kind) != Admission::Asked {
+    if asks && node.judge.admit(&link.peer(), ceremony) != Admission::Asked {
         return Err((report::declined(name, Reason::Busy), Reason::Busy));
     }
     let left = until.saturating_duration_since(clock::now());
-    let view = RequestView { seconds: left.as_secs(), ..view.clone() };
+    let question = Question { seconds: left.as_secs(), ..question.clone() };
     let answer = match ask {
         Ask::Nothing => return Ok(Charge::default()),
-        Ask::Pardon => node.judge.pardon(view.clone()),
-        Ask::Approval => node.judge.approve(view.clone()),
+        Ask::Pardon => node.judge.pardon(question),
+        Ask::Approval => node.judge.approve(question),
     };
     let verdict = tokio::select! {
         verdict = timeout(left, answer) => verdict,
@@ -447,12 +446,12 @@ async fn approve(
     match verdict {
         Ok(Verdict::Yes) => Ok(Charge::default()),
         Ok(Verdict::Charged(charge)) => Ok(charge),
-        Ok(Verdict::No) => Err((report::denied_here(&view.ceremony), Reason::Denied)),
+        Ok(Verdict::No) => Err((report::denied_here(ceremony.name()), Reason::Denied)),
         Ok(Verdict::Policy(refusal)) => {
-            Err((report::policy_here(&view.ceremony, name, refusal), Reason::Policy))
+            Err((report::policy_here(ceremony.name(), name, refusal), Reason::Policy))
         }
         Ok(Verdict::Nobody) => Err((report::nobody_to_ask(), Reason::TimedOut)),
-        Ok(Verdict::Late) | Err(_) => Err((report::unanswered(&view.ceremony), Reason::TimedOut)),
+        Ok(Verdict::Late) | Err(_) => Err((report::unanswered(ceremony.name()), Reason::TimedOut)),
     }
 }
 
@@ -476,10 +475,10 @@ pub async fn part(
     mut link: impl Link,
     name: &Label,
     key: &str,
-    proposal: &Proposal,
+    request: &Request,
     held: Vec<Held>,
 ) -> Failure {
-    let failure = report::apart(key, &held, &[(name.as_str(), proposal.epochs.as_slice())]);
+    let failure = report::apart(key, &held, &[(name.as_str(), request.epochs())]);
     let _ = say(&mut link, &Message::Apart { held }).await;
     let _ = timeout(Duration::from_millis(500), link.close()).await;
     failure
@@ -490,41 +489,4 @@ pub async fn decline(mut link: impl Link, name: &Label, reason: Reason) -> Failu
     let _ = say(&mut link, &Message::Refuse { reason }).await;
     let _ = timeout(Duration::from_millis(500), link.close()).await;
     report::declined(name.as_str(), reason)
-}
-
-/// The index of the party with this fingerprint.
-pub fn index_of(proposal: &Proposal, fingerprint: &Fingerprint) -> Option<u8> {
-    let position = proposal.parties.iter().position(|p| p.0 == *fingerprint.as_bytes())?;
-    u8::try_from(position).ok()?.checked_add(1)
-}
-
-/// The fingerprint of a party.
-pub fn fingerprint_of(proposal: &Proposal, party: u8) -> Option<Fingerprint> {
-    let position = usize::from(party).checked_sub(1)?;
-    proposal.parties.get(position).map(Hex::fingerprint)
-}
-
-/// Whether a proposal makes sense at all: sizes, order, and that both ends take part.
-pub fn well_formed(proposal: &Proposal, me: &Fingerprint, requester: &Fingerprint) -> bool {
-    let count = proposal.parties.len();
-    let ascending = |list: &[u8]| list.windows(2).all(|w| matches!(w, [a, b] if a < b));
-    let in_range = |party: &u8| PartyId::new(*party).is_some() && usize::from(*party) <= count;
-    let sorted = proposal.parties.windows(2).all(|w| matches!(w, [a, b] if a < b));
-    let takes_part = |who| index_of(proposal, who).is_some_and(|i| proposal.signers.contains(&i));
-    (2..=16).contains(&count)
-        && sorted
-        && me != requester
-        && is_request_id(&proposal.key)
-        && (2..=count).contains(&usize::from(proposal.threshold))
-        && ascending(&proposal.signers)
-        && proposal.signers.iter().all(in_range)
-        && takes_part(me)
-        && takes_part(requester)
-        && (proposal.recipient == 0 || proposal.signers.contains(&proposal.recipient))
-        && (proposal.kind == Kind::Keygen) == proposal.epochs.is_empty()
-        && proposal.epochs.len() <= MAX_PENDING.saturating_add(1)
-        && proposal.source.is_known()
-        && is_request_id(&proposal.request_id)
-        && proposal.path.len() <= 16
-        && proposal.path.iter().all(|index| *index < 1 << 31)
 }

@@ -8,9 +8,10 @@ use crate::net::LinkError;
 use crate::net::line::Line;
 use crate::progress::Event;
 use crate::report::{self, Failure};
+use crate::request::{Hex, Request};
 use crate::run::reach::{hear, say};
 use crate::run::{Node, clock};
-use crate::talk::{Hex, Message, Proposal, Reason};
+use crate::talk::{Message, Proposal, Reason};
 use crate::vault::{Entry, deleted, keys};
 
 /// How many deletions a caller may tell of before it says what it came for.
@@ -66,30 +67,38 @@ pub fn heard(node: &Node, peer: &Fingerprint, public_key: &[u8; 33], time: i64) 
     }
 }
 
-/// What `requester` is told where there is no share here that `proposal` could be about.
-pub fn reason(node: &Node, proposal: &Proposal, requester: &Fingerprint) -> Reason {
+/// What `requester` is told where there is no share here that `request` could be about.
+pub fn reason(node: &Node, request: &Request, requester: &Fingerprint) -> Reason {
     let stones = deleted::shared_with(&node.home, requester).unwrap_or_default();
-    let stone = stones.into_iter().find(|stone| stone.public_key == proposal.public_key.0);
+    let stone = stones.into_iter().find(|stone| Some(&stone.public_key) == public_key(request));
     stone.map_or(Reason::UnknownKey, |stone| Reason::Deleted { time: stone.time })
 }
 
-/// The failure where `peer`, called `name`, answers `proposal` with a no.
+/// The failure where `peer`, called `name`, answers `request` with a no.
 pub fn refused(
     node: &Node,
     peer: &Fingerprint,
     name: &Label,
     reason: Reason,
-    proposal: &Proposal,
+    request: &Request,
 ) -> Failure {
     let Reason::Deleted { time } = reason else {
-        return report::refused_proposal(name.as_str(), reason, proposal);
+        return report::refused_request(name.as_str(), reason, request);
     };
-    heard(node, peer, &proposal.public_key.0, time);
-    report::deleted_there(name.as_str(), &clock::rfc3339(time), proposal)
+    if let Some(public_key) = public_key(request) {
+        heard(node, peer, public_key, time);
+    }
+    report::deleted_there(name.as_str(), &clock::rfc3339(time), request)
 }
 
 /// Notes that `peer` takes part with a share that it may have called deleted.
-pub fn refuted(node: &Node, peer: &Fingerprint, proposal: &Proposal) {
-    // It is a note for people.
-    let _ = deleted::refute(&node.home, &proposal.public_key.0, peer);
+pub fn refuted(node: &Node, peer: &Fingerprint, request: &Request) {
+    if let Some(public_key) = public_key(request) {
+        // It is a note for people.
+        let _ = deleted::refute(&node.home, public_key, peer);
+    }
+}
+
+fn public_key(request: &Request) -> Option<&[u8; 33]> {
+    request.shares().map(|shares| &shares.public_key)
 }

@@ -13,6 +13,7 @@ use crate::progress::Event;
 use crate::protocol::event::Event as Step;
 use crate::protocol::machine::{Machine, Output, Persist, Protocol};
 use crate::report::{self, Failure};
+use crate::request::Ceremony;
 use crate::run::table::{Incoming, Table};
 use crate::run::{Node, clock};
 use crate::talk::Message;
@@ -24,7 +25,7 @@ use crate::talk::Message;
 /// What the machine finds, what `keep` cannot store, and a participant that is gone or gives up.
 pub async fn drive<P: Protocol>(
     node: &Node,
-    (ceremony, key): (&str, &str),
+    (ceremony, key): (Ceremony, &str),
     machine: &mut Machine<P>,
     table: &mut Table,
     keep: &mut (dyn FnMut(Persist) -> Result<(), Failure> + Send),
@@ -84,17 +85,18 @@ fn label(names: &BTreeMap<u8, Label>, party: u8) -> String {
 }
 
 /// What people are told of `step`, in a round that began at `since`.
-fn told(ceremony: &str, step: &Step, since: Instant, name: impl Fn(PartyId) -> String) -> Event {
+fn told(
+    ceremony: Ceremony,
+    step: &Step,
+    since: Instant,
+    name: impl Fn(PartyId) -> String,
+) -> Event {
     match step {
-        Step::Round { round, of, name, .. } => Event::Round {
-            ceremony: ceremony.to_owned(),
-            round: *round,
-            of: *of,
-            name: (*name).to_owned(),
-            ms: None,
-        },
+        Step::Round { round, of, name, .. } => {
+            Event::Round { ceremony, round: *round, of: *of, name: (*name).to_owned(), ms: None }
+        }
         Step::RoundDone { round, of, name, elapsed, .. } => Event::Round {
-            ceremony: ceremony.to_owned(),
+            ceremony,
             round: *round,
             of: *of,
             name: (*name).to_owned(),
@@ -106,7 +108,7 @@ fn told(ceremony: &str, step: &Step, since: Instant, name: impl Fn(PartyId) -> S
             seconds: None,
         },
         Step::Received { round, from } => Event::Received {
-            ceremony: ceremony.to_owned(),
+            ceremony,
             round: *round,
             from: name(*from),
             ms: clock::millis(clock::now().saturating_duration_since(since)),

@@ -12,11 +12,14 @@ use crate::progress::Event;
 use crate::protocol::fault::Check;
 use crate::protocol::key::KeyShare;
 use crate::report::{self, Failure};
+use crate::request::{Ceremony, Held, Hex, MAX_EPOCHS, Request};
 use crate::run::{Node, records};
-use crate::talk::{Held, Hex, Kind, Proposal};
 use crate::vault::keys::MAX_PENDING;
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{Error, KeyLock, KeyRecord, KeyState, Ledger};
+
+/// An active epoch and those that are pending.
+const _: () = assert!(MAX_PENDING + 1 == MAX_EPOCHS);
 
 /// All epochs of one key whose shares open here.
 pub struct HeldKey {
@@ -130,13 +133,13 @@ impl HeldKey {
         retired.find(|(peer, _)| signers.contains(peer))
     }
 
-    /// Those of the epochs of `proposal` that this device signs in with its signers.
+    /// Those of the epochs of `request` that this device signs in with its signers.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn answer(&self, proposal: &Proposal) -> Result<Vec<Held>, NoOffer> {
-        let all = self.common(proposal);
-        let signers = &proposal.signers;
+    pub fn answer(&self, request: &Request) -> Result<Vec<Held>, NoOffer> {
+        let all = self.common(request);
+        let signers = &indices(&request.signers);
         let mut retired = self.records.iter().filter_map(|r| self.retired_in(r, signers));
         let no_longer = match retired.next() {
             Some((_, code)) if code == UNRESOLVED => NoOffer::Worn,
@@ -151,9 +154,9 @@ impl HeldKey {
         }
     }
 
-    /// Those of the epochs of `proposal` that this device has, the newest first.
-    pub fn common(&self, proposal: &Proposal) -> Vec<Held> {
-        common(&self.held(), proposal)
+    /// Those of the epochs of `request` that this device has, the newest first.
+    pub fn common(&self, request: &Request) -> Vec<Held> {
+        common(&self.held(), request)
     }
 
     /// Whether a party failed a check. Pairs that only wore out do not count.
@@ -218,9 +221,9 @@ pub fn held_of(ledger: &Ledger, record: &KeyRecord) -> Held {
     Held { epoch: Hex(*epoch), generation: *generation, height: ledger.height(epoch) }
 }
 
-/// Those of `mine` that are epochs of `proposal` too.
-pub fn common(mine: &[Held], proposal: &Proposal) -> Vec<Held> {
-    let theirs = |held: &&Held| proposal.epochs.iter().any(|other| other.epoch == held.epoch);
+/// Those of `mine` that are epochs of `request` too.
+pub fn common(mine: &[Held], request: &Request) -> Vec<Held> {
+    let theirs = |held: &&Held| request.epochs().iter().any(|other| other.epoch == held.epoch);
     mine.iter().filter(theirs).copied().collect()
 }
 
@@ -235,6 +238,11 @@ pub fn counted_anew(ledger: &Ledger, held: &[Held]) -> Vec<Held> {
     held.iter().map(anew).collect()
 }
 
+/// These parties as the vault knows them.
+pub fn indices(parties: &[PartyId]) -> Vec<u8> {
+    parties.iter().map(|party| party.get()).collect()
+}
+
 /// The names of `held`.
 pub fn names(held: &[Held]) -> Vec<Hex<32>> {
     held.iter().map(|held| held.epoch).collect()
@@ -242,10 +250,10 @@ pub fn names(held: &[Held]) -> Vec<Hex<32>> {
 
 /// The epoch that a ceremony of this kind uses: the first of `mine`, which are the newest first,
 /// that everybody offers. A new key and an exchange of confirmations use none, which is all zeros.
-pub fn agreed(kind: Kind, mine: &[Hex<32>], everybody: &[Vec<Hex<32>>]) -> Option<Hex<32>> {
-    match kind {
-        Kind::Keygen | Kind::Resume => Some(Hex([0; 32])),
-        Kind::Sign | Kind::Refresh => {
+pub fn agreed(ceremony: Ceremony, mine: &[Hex<32>], everybody: &[Vec<Hex<32>>]) -> Option<Hex<32>> {
+    match ceremony {
+        Ceremony::Keygen | Ceremony::Resume => Some(Hex([0; 32])),
+        Ceremony::Sign | Ceremony::Refresh => {
             mine.iter().copied().find(|epoch| everybody.iter().all(|held| held.contains(epoch)))
         }
     }

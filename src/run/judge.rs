@@ -5,10 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::device::{Fingerprint, Label};
-use crate::progress::RequestView;
 use crate::report::Refusal;
+use crate::request::{Ceremony, Question};
 use crate::run::patience::Admission;
-use crate::talk::Kind;
 
 /// An answer that may take a person's time.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
@@ -83,11 +82,11 @@ pub trait Judge: Send + Sync {
     fn compare(&self, comparison: Comparison) -> Answer<'_>;
 
     /// Whether to take part. One yes is one ceremony.
-    fn approve(&self, request: RequestView) -> Answer<'_>;
+    fn approve(&self, question: Question) -> Answer<'_>;
 
     /// Whether requests of this kind from this device are put before the owner now. Only where a
     /// person is asked does anybody have to wait.
-    fn admit(&self, _requester: &Fingerprint, _kind: Kind) -> Admission {
+    fn admit(&self, _requester: &Fingerprint, _ceremony: Ceremony) -> Admission {
         Admission::Asked
     }
 
@@ -103,7 +102,7 @@ pub trait Judge: Send + Sync {
 
     /// Whether to take part in a refresh that brings back a device which this one no longer signs
     /// with. Never answered by a policy.
-    fn pardon(&self, _request: RequestView) -> Answer<'_> {
+    fn pardon(&self, _question: Question) -> Answer<'_> {
         Box::pin(async { Verdict::Nobody })
     }
 }

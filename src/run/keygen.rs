@@ -6,20 +6,19 @@ use std::sync::Arc;
 use crate::device::{Fingerprint, Label, hex};
 use crate::net::line::Line;
 use crate::party::PartyId;
-use crate::progress::{Event, PartyView, RequestView, Source};
+use crate::progress::{Event, PartyView};
 use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::report::{self, Code, Failure, Wanted};
-use crate::run::convene::{
-    Ask, Convened, Gathered, attend, convene, decline, gather, index_of, part, well_formed,
-};
+use crate::request::{Action, Ceremony, Held, Hex, Question, Request, Shares};
+use crate::run::convene::{Ask, Convened, Gathered, attend, convene, decline, gather, part};
 use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, OpenKey};
 use crate::run::reach::Target;
 use crate::run::table::Table;
-use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, epochs, records, view_of};
-use crate::talk::{Held, Hex, Kind, Proposal, Reason};
+use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, epochs, records};
+use crate::talk::{Reason, Terms};
 use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord};
 
 /// A key that every party holds a share of.
@@ -49,19 +48,14 @@ pub async fn request(
         let wanted = wanted(node, name, threshold, with.iter().filter_map(|t| t.fingerprint));
         return Err(report::key_exists(&wanted, record.state == KeyState::Pending));
     }
-    let mut parties: Vec<Hex<32>> = with
-        .iter()
-        .filter_map(|target| target.fingerprint)
-        .chain([node.info.fingerprint])
-        .map(|fingerprint| Hex(*fingerprint.as_bytes()))
-        .collect();
+    let others = with.iter().filter_map(|target| target.fingerprint);
+    let mut parties: Vec<Fingerprint> = others.chain([node.info.fingerprint]).collect();
     parties.sort_unstable();
-    let proposal = Proposal { kind: Kind::Keygen, threshold, ..blank(name, parties)? };
-    let me = node.info.fingerprint;
-    let view = view_of(node, &proposal, &me, "", name);
-    let guests = guests(&proposal, with)?;
+    let request = asked(node, name, threshold, parties, Action::Keygen)?;
+    let guests = guests(&request, with)?;
+    let question = node.question(request, name.to_owned(), None);
     let result = async {
-        let gathered = gather(node, &proposal, guests).await.map_err(|failure| {
+        let gathered = gather(node, &question.request, guests).await.map_err(|failure| {
             if failure.code == Code::Conflict {
                 let others = with.iter().filter_map(|target| target.fingerprint);
                 report::key_exists_there(failure, &wanted(node, name, threshold, others))
@@ -70,13 +64,13 @@ pub async fn request(
             }
         })?;
         let (lock, gathered) = in_hand(gathered, free(node, name)).await?;
-        let convened = gathered.start(node, &proposal, &view, 0).await?;
-        let made = make(node, name, &proposal, convened).await;
+        let convened = gathered.start(node, &question, 0).await?;
+        let made = make(node, name, &question.request, convened).await;
         drop(lock);
         made
     }
     .await;
-    conclude(node, &proposal, &me, &view, result)
+    conclude(node, &question.request, result)
 }
 
 /// Gives every party of the key `name` a new share; the public key stays.
@@ -100,20 +94,20 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
     if key.is_full() {
         return Err(report::too_many_pending(name));
     }
-    let proposal = of_key(Kind::Refresh, key.record(), key.held())?;
-    let me = node.info.fingerprint;
-    let view = view_of(node, &proposal, &me, &hex(&key.record().public_key), name);
-    let guests = guests(&proposal, with)?;
+    let request = of_key(node, key.record(), key.held(), Action::Refresh)?;
+    let guests = guests(&request, with)?;
+    let question = about(node, request, key.record());
     let result = async {
-        let gathered = gather(node, &proposal, guests).await?;
+        let request = &question.request;
+        let gathered = gather(node, request, guests).await?;
         let epoch = gathered.epoch();
-        let (key, gathered) = in_hand(gathered, same(node, name, &proposal, &epoch)).await?;
+        let (key, gathered) = in_hand(gathered, same(node, name, request, &epoch)).await?;
         let height = key.ledger.height(&epoch.0);
-        let convened = gathered.start(node, &proposal, &view, height).await?;
+        let convened = gathered.start(node, &question, height).await?;
         renew(node, &key, convened).await
     }
     .await;
-    conclude(node, &proposal, &me, &view, result)
+    conclude(node, &question.request, result)
 }
 
 /// Finishes the pending key `name`: gets the confirmations that are missing here from their parties.
@@ -131,9 +125,7 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
     };
     // Whoever has heard everybody was perhaps killed before everybody had heard it.
     let parties = if missing.is_empty() { everybody } else { missing };
-    let proposal = resumption(node, &record, &parties)?;
-    let me = node.info.fingerprint;
-    let view = view_of(node, &proposal, &me, &hex(&record.public_key), name);
+    let request = resumption(node, &record, &parties)?;
     let result = async {
         let outcome = visit(node, &record, &parties, with).await;
         // Who is out of reach keeps nobody from hearing the others.
@@ -167,7 +159,7 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
         Err(report::unconfirmed(name, &named(node, &newest, &missing), signs))
     }
     .await;
-    conclude(node, &proposal, &me, &view, result)
+    conclude(node, &request, result)
 }
 
 /// A key of this name with `others`, as a command line asks for it.
@@ -210,26 +202,21 @@ async fn visit(
     parties: &BTreeSet<u8>,
     with: &[Target],
 ) -> Result<(), Failure> {
-    let proposal = resumption(node, record, parties)?;
-    let me = node.info.fingerprint;
-    let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);
-    let mut guests = guests(&proposal, with)?;
+    let request = resumption(node, record, parties)?;
+    let mut guests = guests(&request, with)?;
     guests.retain(|(party, _)| parties.contains(party));
-    let Convened { mut table, .. } = convene(node, &proposal, &view, guests).await?;
+    let question = about(node, request, record);
+    let Convened { mut table, .. } = convene(node, &question, guests).await?;
     let exchanged = confirmations::exchange(node, &record.name, &mut table).await;
     part_after(node, exchanged, table).await
 }
 
 /// What is asked of these `parties`: their confirmations of every epoch that both have.
-fn resumption(
-    node: &Node,
-    record: &KeyRecord,
-    parties: &BTreeSet<u8>,
-) -> Result<Proposal, Failure> {
-    let mut signers = parties.clone();
-    signers.insert(record.me);
-    let signers = signers.into_iter().collect();
-    Ok(Proposal { signers, ..of_key(Kind::Resume, record, held(node, &record.name)?)? })
+fn resumption(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Result<Request, Failure> {
+    let request = of_key(node, record, held(node, &record.name)?, Action::Resume)?;
+    let takes_part = |party: &PartyId| party.get() == record.me || parties.contains(&party.get());
+    let signers = request.signers.iter().copied().filter(takes_part).collect();
+    Ok(Request { signers, ..request })
 }
 
 /// The epochs of the key `name` that this device has a share of, the newest first.
@@ -249,33 +236,43 @@ fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Vec<String>
 ///
 /// # Errors
 /// Everything that can go wrong, refusals included; the other side has been told by then.
-pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Made, Failure> {
+pub async fn respond(
+    node: &Arc<Node>,
+    link: Line,
+    request: Request,
+    terms: Terms,
+) -> Result<Made, Failure> {
     let requester = link.peer();
     let name = node.name_of(&requester);
-    let found = acceptable(node, &proposal, &requester);
-    let known = match found {
+    let known = match acceptable(node, &request, &requester) {
         Ok(known) => known,
         Err(reason) => {
             let failure = decline(link, &name, reason).await;
-            log(node, &proposal, &requester, failure.code.name());
+            log(node, &request, failure.code.name());
             return Err(failure);
         }
     };
-    let key = known.as_ref().map_or(proposal.key.clone(), |record| record.name.clone());
-    let public_key = known.as_ref().map_or(String::new(), |record| hex(&record.public_key));
-    let view = view_of(node, &proposal, &requester, &public_key, &key);
+    let question = match &known {
+        Some(record) => about(node, request, record),
+        None => {
+            let key = request.key.clone();
+            node.question(request, key, None)
+        }
+    };
+    let request = &question.request;
     let result = async {
         match known {
             None => {
+                let key = &question.key;
                 let convened =
-                    attend(node, link, &proposal, &view, Vec::new(), Ask::Approval).await?;
-                let (lock, convened) = seated(convened, free(node, &key)).await?;
-                let made = make(node, &key, &proposal, convened).await;
+                    attend(node, link, &question, &terms, Vec::new(), Ask::Approval).await?;
+                let (lock, convened) = seated(convened, free(node, key)).await?;
+                let made = make(node, key, request, convened).await;
                 drop(lock);
                 made
             }
-            Some(record) if proposal.kind == Kind::Resume => {
-                confirm(node, link, &proposal, &view, &record).await
+            Some(record) if request.ceremony() == Ceremony::Resume => {
+                confirm(node, link, &question, &terms, &record).await
             }
             Some(record) => {
                 let open = match HeldKey::open(node, &record.name) {
@@ -285,25 +282,25 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
                         return Err(failure);
                     }
                 };
-                let offer = open.common(&proposal);
+                let offer = open.common(request);
                 if offer.is_empty() {
-                    return Err(part(link, &name, &record.name, &proposal, open.held()).await);
+                    return Err(part(link, &name, &record.name, request, open.held()).await);
                 }
                 if open.is_full() {
                     decline(link, &name, Reason::Conflict).await;
                     return Err(report::too_many_pending(&record.name));
                 }
                 let ask = if open.has_bans() { Ask::Pardon } else { Ask::Approval };
-                let convened = attend(node, link, &proposal, &view, offer, ask).await?;
-                let epoch = convened.epoch;
-                let same = same(node, &record.name, &proposal, &epoch);
+                let convened = attend(node, link, &question, &terms, offer, ask).await?;
+                let epoch = convened.agreed.epoch;
+                let same = same(node, &record.name, request, &epoch);
                 let (open, convened) = seated(convened, same).await?;
                 renew(node, &open, convened).await
             }
         }
     }
     .await;
-    conclude(node, &proposal, &requester, &view, result)
+    conclude(node, request, result)
 }
 
 /// The name of a new key, which is still free.
@@ -319,12 +316,12 @@ async fn free(node: &Node, name: &str) -> Result<KeyLock, Failure> {
 async fn same(
     node: &Node,
     name: &str,
-    proposal: &Proposal,
+    request: &Request,
     epoch: &Hex<32>,
 ) -> Result<OpenKey, Failure> {
     let lock = records::hold(&node.home, name).await?;
     let open = HeldKey::open(node, name)?;
-    let offers = open.common(proposal);
+    let offers = open.common(request);
     if open.is_full() || !offers.iter().any(|held| held.epoch == *epoch) {
         return Err(report::changed_meanwhile(name));
     }
@@ -363,38 +360,26 @@ async fn seated<T>(
 /// Whether this device can take part: the record of the key it is about, if there is one.
 fn acceptable(
     node: &Node,
-    proposal: &Proposal,
+    request: &Request,
     requester: &Fingerprint,
 ) -> Result<Option<KeyRecord>, Reason> {
-    let everybody: Vec<u8> = (1_u8..).take(proposal.parties.len()).collect();
-    let complete = proposal.kind == Kind::Resume || proposal.signers == everybody;
-    if !well_formed(proposal, &node.info.fingerprint, requester) || !complete {
-        return Err(Reason::Aborted);
-    }
-    if proposal.kind == Kind::Keygen {
-        if proposal.public_key != Hex([0; 33]) {
-            return Err(Reason::Aborted);
-        }
-        paired_with_all(node, proposal)?;
-        return match records::find(&node.home, &proposal.key) {
+    if request.ceremony() == Ceremony::Keygen {
+        paired_with_all(node, request)?;
+        return match records::find(&node.home, &request.key) {
             Ok(None) => Ok(None),
             Ok(Some(_)) => Err(Reason::Conflict),
             Err(_) => Err(Reason::Aborted),
         };
     }
-    let known = records::of_key(&node.home, proposal).ok().flatten();
-    known.map(Some).ok_or_else(|| deletions::reason(node, proposal, requester))
+    let known = records::of_key(&node.home, request).ok().flatten();
+    known.map(Some).ok_or_else(|| deletions::reason(node, request, requester))
 }
 
 /// Every two parties of a key must be paired: this device checks its own pairs.
-fn paired_with_all(node: &Node, proposal: &Proposal) -> Result<(), Reason> {
+fn paired_with_all(node: &Node, request: &Request) -> Result<(), Reason> {
     let peers = node.peers().map_err(|_| Reason::NotPaired)?;
-    for party in &proposal.parties {
-        let fingerprint = party.fingerprint();
-        if fingerprint == node.info.fingerprint {
-            continue;
-        }
-        let record = peers.known(&fingerprint).ok_or(Reason::NotPaired)?;
+    for fingerprint in request.parties.iter().filter(|party| **party != node.info.fingerprint) {
+        let record = peers.known(fingerprint).ok_or(Reason::NotPaired)?;
         if record.is_expired(clock::unix_now()) {
             return Err(Reason::Expired);
         }
@@ -405,30 +390,28 @@ fn paired_with_all(node: &Node, proposal: &Proposal) -> Result<(), Reason> {
 async fn make(
     node: &Arc<Node>,
     name: &str,
-    proposal: &Proposal,
+    request: &Request,
     mut convened: Convened,
 ) -> Result<KeyRecord, Failure> {
-    let me = index_of(proposal, &node.info.fingerprint)
-        .and_then(PartyId::new)
-        .ok_or_else(report::not_a_party)?;
+    let me = request.party_of(&node.info.fingerprint).ok_or_else(report::not_a_party)?;
     let setup = KeygenSetup {
         instance: convened.id,
-        threshold: proposal.threshold,
+        threshold: request.threshold,
         me,
-        identities: proposal.parties.iter().map(|p| p.0.to_vec()).collect(),
+        identities: request.parties.iter().map(|party| party.as_bytes().to_vec()).collect(),
     };
     let machine = begin::keygen(&node.vault, setup)?
         .map_err(|fault| report::fault(&fault, &[name], |party| format!("party {party}")))?;
     let parties: Vec<PartyRecord> = (1_u8..)
-        .zip(&proposal.parties)
+        .zip(&request.parties)
         .map(|(index, party)| PartyRecord {
             index,
-            name: node.name_of(&party.fingerprint()).as_str().to_owned(),
-            fingerprint: party.fingerprint(),
+            name: node.name_of(party).as_str().to_owned(),
+            fingerprint: *party,
         })
         .collect();
     convened.charge.spend();
-    run(node, "keygen", machine, name, 1, parties, convened.table).await
+    run(node, Ceremony::Keygen, machine, name, 1, parties, convened.table).await
 }
 
 async fn renew(
@@ -442,14 +425,15 @@ async fn renew(
     let generation = key.record.generation.saturating_add(1);
     let parties = key.record.parties.clone();
     convened.charge.spend();
-    run(node, "refresh", machine, &key.record.name, generation, parties, convened.table).await
+    run(node, Ceremony::Refresh, machine, &key.record.name, generation, parties, convened.table)
+        .await
 }
 
 /// Runs key generation or refresh: the new share is stored as pending before this device says so,
 /// and becomes the active one when every party has said so.
 async fn run(
     node: &Arc<Node>,
-    ceremony: &str,
+    ceremony: Ceremony,
     mut machine: Machine<Keygen>,
     name: &str,
     generation: u64,
@@ -488,7 +472,7 @@ async fn run(
                 KeyState::Pending => {
                     let missing = confirmations::missing(node, &newest)?;
                     let missing = named(node, &newest, &missing);
-                    Err(report::unconfirmed(name, &missing, ceremony == "refresh"))
+                    Err(report::unconfirmed(name, &missing, ceremony == Ceremony::Refresh))
                 }
             }
         }
@@ -526,18 +510,19 @@ fn record(share: &KeyShare, name: &str, generation: u64, parties: &[PartyRecord]
 async fn confirm(
     node: &Arc<Node>,
     link: Line,
-    proposal: &Proposal,
-    view: &RequestView,
+    question: &Question,
+    terms: &Terms,
     record: &KeyRecord,
 ) -> Result<KeyRecord, Failure> {
+    let request = &question.request;
     let mine = held(node, &record.name)?;
-    let offer = epochs::common(&mine, proposal);
+    let offer = epochs::common(&mine, request);
     if offer.is_empty() {
         let name = node.name_of(&link.peer());
-        return Err(part(link, &name, &record.name, proposal, mine).await);
+        return Err(part(link, &name, &record.name, request, mine).await);
     }
     let Convened { mut table, .. } =
-        attend(node, link, proposal, view, offer, Ask::Nothing).await?;
+        attend(node, link, question, terms, offer, Ask::Nothing).await?;
     let exchanged = confirmations::exchange(node, &record.name, &mut table).await;
     // Until here nothing was changed but what is kept of the others' words.
     let settled = settle(node, &record.name).await;
@@ -569,46 +554,55 @@ async fn part_after(
     exchanged
 }
 
-fn blank(name: &str, parties: Vec<Hex<32>>) -> Result<Proposal, Failure> {
-    Ok(Proposal {
-        kind: Kind::Keygen,
-        request_id: clock::request_id()?,
-        key: name.to_owned(),
-        signers: (1_u8..).take(parties.len()).collect(),
+/// What this device asks all `parties` of a key.
+fn asked(
+    node: &Node,
+    key: &str,
+    threshold: u8,
+    parties: Vec<Fingerprint>,
+    action: Action,
+) -> Result<Request, Failure> {
+    let count = u8::try_from(parties.len()).unwrap_or(u8::MAX);
+    let mut all = PartyId::all(count).zip(&parties);
+    let me = all.find(|(_, party)| **party == node.info.fingerprint);
+    Ok(Request {
+        id: clock::request_id()?,
+        key: key.to_owned(),
+        threshold,
+        signers: PartyId::all(count).collect(),
+        requester: me.map(|(me, _)| me).ok_or_else(report::not_a_party)?,
         parties,
-        threshold: 2,
-        public_key: Hex([0; 33]),
-        epochs: Vec::new(),
-        digest: Hex([0; 32]),
-        source: Source::Digest,
         purpose: Label::default(),
-        recipient: 0,
-        path: Vec::new(),
-        nonce: Hex(clock::nonce()?),
-        seconds: 0,
+        action,
     })
 }
 
-fn of_key(kind: Kind, record: &KeyRecord, held: Vec<Held>) -> Result<Proposal, Failure> {
-    let parties = record.parties.iter().map(|p| Hex(*p.fingerprint.as_bytes())).collect();
-    Ok(Proposal {
-        kind,
-        threshold: record.threshold,
-        public_key: Hex(record.public_key),
-        epochs: held,
-        ..blank(&record.name, parties)?
-    })
+/// What this device asks all parties of the key of `record`.
+fn of_key(
+    node: &Node,
+    record: &KeyRecord,
+    epochs: Vec<Held>,
+    action: impl FnOnce(Shares) -> Action,
+) -> Result<Request, Failure> {
+    let parties = record.parties.iter().map(|party| party.fingerprint).collect();
+    let action = action(Shares { public_key: record.public_key, epochs });
+    asked(node, &record.name, record.threshold, parties, action)
+}
+
+/// `request` as the owner of this device is asked about it, whose record of the key is `record`.
+fn about(node: &Node, request: Request, record: &KeyRecord) -> Question {
+    node.question(request, record.name.clone(), Some(record.public_key))
 }
 
 /// Which party each of the targets is.
-fn guests(proposal: &Proposal, with: &[Target]) -> Result<Vec<(u8, Target)>, Failure> {
+fn guests(request: &Request, with: &[Target]) -> Result<Vec<(u8, Target)>, Failure> {
     with.iter()
         .map(|target| {
             target
                 .fingerprint
-                .and_then(|fingerprint| index_of(proposal, &fingerprint))
-                .map(|party| (party, target.clone()))
-                .ok_or_else(|| report::no_share_there(target.name.as_str(), &proposal.key))
+                .and_then(|fingerprint| request.party_of(&fingerprint))
+                .map(|party| (party.get(), target.clone()))
+                .ok_or_else(|| report::no_share_there(target.name.as_str(), &request.key))
         })
         .collect()
 }
@@ -619,7 +613,7 @@ fn made(node: &Node, record: KeyRecord) -> Made {
         .iter()
         .map(|party| PartyView {
             name: node.name_of(&party.fingerprint),
-            fingerprint: party.fingerprint.to_hex(),
+            fingerprint: party.fingerprint,
         })
         .collect();
     Made { record, parties, warning: None }
@@ -627,14 +621,12 @@ fn made(node: &Node, record: KeyRecord) -> Made {
 
 fn conclude(
     node: &Node,
-    proposal: &Proposal,
-    requester: &Fingerprint,
-    view: &RequestView,
+    request: &Request,
     result: Result<KeyRecord, Failure>,
 ) -> Result<Made, Failure> {
     match result {
         Ok(record) => {
-            let warning = log(node, proposal, requester, "stored");
+            let warning = log(node, request, "stored");
             node.tell(Event::Key {
                 key: record.name.clone(),
                 public_key: hex(&record.public_key),
@@ -643,9 +635,9 @@ fn conclude(
             Ok(Made { warning, ..made(node, record) })
         }
         Err(failure) => {
-            log(node, proposal, requester, failure.code.name());
+            log(node, request, failure.code.name());
             node.tell(Event::Aborted {
-                ceremony: view.ceremony.clone(),
+                ceremony: request.ceremony().name().to_owned(),
                 code: failure.code.name().to_owned(),
                 message: failure.message.clone(),
                 hint: failure.hint.clone(),
@@ -655,23 +647,12 @@ fn conclude(
     }
 }
 
-fn log(node: &Node, proposal: &Proposal, requester: &Fingerprint, outcome: &str) -> Option<String> {
-    let peers: Vec<String> = proposal
-        .parties
-        .iter()
-        .map(Hex::fingerprint)
-        .filter(|f| *f != node.info.fingerprint)
-        .map(|f| f.to_hex())
-        .collect();
-    let peer =
-        if *requester == node.info.fingerprint { peers.join(",") } else { requester.to_hex() };
+fn log(node: &Node, request: &Request, outcome: &str) -> Option<String> {
     node.log(Entry {
         time: clock::unix_now(),
-        ceremony: proposal.kind.name().to_owned(),
-        key: Label::capped(&proposal.key, 64).as_str().to_owned(),
-        digest: String::new(),
-        peer,
-        purpose: String::new(),
+        ceremony: request.ceremony().name().to_owned(),
+        key: Label::capped(&request.key, 64).as_str().to_owned(),
+        peer: node.others(request),
         outcome: outcome.to_owned(),
         ..Entry::default()
     })

@@ -19,9 +19,10 @@ use crate::net::frame::{Life, Session};
 use crate::net::line::{Line, Redial};
 use crate::net::tls::TlsLink;
 use crate::progress::Event;
+use crate::request::Hex;
 use crate::run::reach::{HANDSHAKE, Miss, RETRY, Reached, Route, Target, Way, again, say};
 use crate::run::{Node, clock};
-use crate::talk::{Hex, Message, Want};
+use crate::talk::{Message, Want};
 
 /// How long a connection may be gone.
 pub const RESUME: Duration = Duration::from_secs(30);

@@ -16,6 +16,7 @@ use crate::net::tls::{Expect, TlsLink};
 use crate::net::{Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
+use crate::request::{Action, Ceremony};
 use crate::run::convene::decline;
 use crate::run::door::{Door, Source};
 use crate::run::patience::Admission;
@@ -23,7 +24,7 @@ use crate::run::reach::{HANDSHAKE, PORT, Way, hear, say};
 use crate::run::rooms::Streams;
 use crate::run::strangers::{Visitor, turned_away};
 use crate::run::{Node, clock, deletions, keygen, lines, pairing, rooms, sign};
-use crate::talk::{self, Kind, Message, Proposal, Reason, Want};
+use crate::talk::{self, Message, NoRequest, Proposal, Reason, Want};
 use crate::vault::{Entry, deleted, keys};
 
 /// Where to listen.
@@ -277,22 +278,24 @@ async fn attend(
 }
 
 /// Whether the owner is asked now. What was agreed to before is finished without asking.
-fn admit(node: &Node, requester: &Fingerprint, kind: Kind) -> Admission {
-    match kind {
-        Kind::Resume => Admission::Asked,
-        Kind::Keygen | Kind::Refresh | Kind::Sign => node.judge.admit(requester, kind),
+fn admit(node: &Node, requester: &Fingerprint, ceremony: Ceremony) -> Admission {
+    match ceremony {
+        Ceremony::Resume => Admission::Asked,
+        Ceremony::Keygen | Ceremony::Refresh | Ceremony::Sign => {
+            node.judge.admit(requester, ceremony)
+        }
     }
 }
 
 /// Says "busy" to a device whose owner was just told no, and keeps a record of the first time.
-async fn turn_away(node: &Node, link: Line, kind: Kind, first: bool) {
+async fn turn_away(node: &Node, link: Line, ceremony: Ceremony, first: bool) {
     let requester = link.peer();
     let name = node.name_of(&requester);
     if first {
-        node.tell(Event::Note { message: report::turned_away(name.as_str(), kind.name()) });
+        node.tell(Event::Note { message: report::turned_away(name.as_str(), ceremony.name()) });
         node.log(Entry {
             time: clock::unix_now(),
-            ceremony: kind.name().to_owned(),
+            ceremony: ceremony.name().to_owned(),
             peer: requester.to_hex(),
             outcome: "busy".to_owned(),
             ..Entry::default()
@@ -302,10 +305,27 @@ async fn turn_away(node: &Node, link: Line, kind: Kind, first: bool) {
 }
 
 async fn take_part(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Visit, Failure> {
-    match proposal.kind {
-        Kind::Sign => sign::respond(node, link, proposal).await.map(|o| Visit::Signed(Box::new(o))),
-        Kind::Keygen | Kind::Refresh | Kind::Resume => {
-            keygen::respond(node, link, proposal).await.map(Visit::Key)
+    let requester = link.peer();
+    let (request, terms) = match proposal.request(&requester, &node.info.fingerprint) {
+        Ok(request) => request,
+        Err(NoRequest) => {
+            let failure = decline(link, &node.name_of(&requester), Reason::Aborted).await;
+            node.log(Entry {
+                time: clock::unix_now(),
+                ceremony: proposal.kind.name().to_owned(),
+                peer: requester.to_hex(),
+                outcome: failure.code.name().to_owned(),
+                ..Entry::default()
+            });
+            return Err(failure);
+        }
+    };
+    match request.action {
+        Action::Sign(_) => {
+            sign::respond(node, link, request, terms).await.map(|o| Visit::Signed(Box::new(o)))
+        }
+        Action::Keygen | Action::Refresh(_) | Action::Resume(_) => {
+            keygen::respond(node, link, request, terms).await.map(Visit::Key)
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::net::{Link, LinkError};
 use crate::progress::Event;
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
 use crate::report::{self, Code, Failure};
+use crate::request::Hex;
 use crate::run::convene::decline;
 use crate::run::door::Source;
 use crate::run::judge::{Comparison, Verdict};
@@ -22,7 +23,7 @@ use crate::run::listen::{Listener, Place, Visit, serve};
 use crate::run::reach::{HANDSHAKE, Reached, Route, Target, hear, reach, remember, say};
 use crate::run::strangers::{Visitor, turned_away};
 use crate::run::{ANSWER, Node, REACH, SESSION, clock, rooms};
-use crate::talk::{Hex, Message, Reason, Want};
+use crate::talk::{Message, Reason, Want};
 use crate::vault::{Entry, Error, PeerRecord, Peers, attempts};
 
 /// A device that is known from now on.

@@ -6,8 +6,9 @@ use tokio::time::sleep;
 
 use crate::protocol::key::KeyShare;
 use crate::report::{self, Code, Failure};
+use crate::request::Request;
 use crate::run::clock;
-use crate::talk::{Proposal, Reason};
+use crate::talk::Reason;
 use crate::vault::{Error, Home, KeyLock, KeyRecord, KeyState, Vault, keys};
 
 /// What the other side is told where this device cannot use a key. The rest is for its own owner.
@@ -53,17 +54,17 @@ pub fn active(home: &Home, name: &str) -> Result<KeyRecord, Failure> {
     }
 }
 
-/// A record of the key that `proposal` is about, if this device has a share of it, and if it has the
-/// parties and the threshold that the proposal says.
+/// A record of the key that `request` is about, if this device has a share of it, and if it has the
+/// parties and the threshold that the request says.
 ///
 /// # Errors
 /// The records cannot be read.
-pub fn of_key(home: &Home, proposal: &Proposal) -> Result<Option<KeyRecord>, Failure> {
+pub fn of_key(home: &Home, request: &Request) -> Result<Option<KeyRecord>, Failure> {
     let same = |record: &KeyRecord| {
-        let parties = record.parties.iter().map(|party| party.fingerprint.as_bytes());
-        record.public_key == proposal.public_key.0
-            && record.threshold == proposal.threshold
-            && parties.eq(proposal.parties.iter().map(|party| &party.0))
+        let parties = record.parties.iter().map(|party| &party.fingerprint);
+        request.shares().is_some_and(|shares| shares.public_key == record.public_key)
+            && record.threshold == request.threshold
+            && parties.eq(&request.parties)
     };
     Ok(keys::list(home)?.into_iter().find(same))
 }

@@ -11,23 +11,26 @@ use crate::crypto::ecdsa::Signature;
 use crate::device::{Fingerprint, Label, hex};
 use crate::net::line::Line;
 use crate::party::PartyId;
-use crate::progress::{Event, PartyView, RequestView, Source};
+use crate::progress::{Event, PartyView, RequestView};
 use crate::protocol::fault::Check;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{SignSetup, Signed};
 use crate::report::{self, Failure};
-use crate::run::convene::{self, Ask, Convened, attend, decline, gather, part, well_formed};
+use crate::request::{
+    Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source,
+};
+use crate::run::convene::{Ask, Convened, attend, decline, gather, part};
 use crate::run::drive::drive;
-use crate::run::epochs::{HeldKey, NoOffer, OpenKey, is_rolled_back};
+use crate::run::epochs::{HeldKey, NoOffer, OpenKey, indices, is_rolled_back};
 use crate::run::reach::Target;
-use crate::run::{Names, Node, ROUND, begin, clock, deletions, records, view_of};
-use crate::talk::{Hex, Kind, Proposal, Reason};
+use crate::run::{Names, Node, ROUND, begin, clock, deletions, records};
+use crate::talk::{Reason, Terms};
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{Entry, Error, KeyRecord, signatures};
 
 /// What is to be signed, by whom and for whom.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ToSign {
     /// The key's name.
     pub key: String,
     /// The 32-byte digest.
@@ -41,7 +44,7 @@ pub struct Request {
     /// Who receives the signature: `None` for all signers.
     pub recipient: Option<Fingerprint>,
     /// Names the request.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// Non-hardened BIP-32 indices.
     pub path: Vec<u32>,
 }
@@ -62,7 +65,7 @@ pub struct Outcome {
     /// Who received it.
     pub delivered_to: Vec<PartyView>,
     /// The request's id.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// That the log could not be written, if so.
     pub warning: Option<String>,
 }
@@ -71,61 +74,64 @@ pub struct Outcome {
 ///
 /// # Errors
 /// Everything that can go wrong; nothing is signed then.
-pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Failure> {
-    records::active(&node.home, &request.key)?;
-    let key = HeldKey::open(node, &request.key)?;
+pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Failure> {
+    records::active(&node.home, &wanted.key)?;
+    let key = HeldKey::open(node, &wanted.key)?;
     let record = key.record().clone();
-    is_new(node, &request.request_id)?;
+    is_new(node, &wanted.request_id)?;
+    let party = |who: &Fingerprint, name: &str| {
+        let party = record.parties.iter().find(|party| party.fingerprint == *who);
+        let party = party.and_then(|party| PartyId::new(party.index));
+        party.ok_or_else(|| report::no_share_there(name, &record.name))
+    };
+    let me = party(&node.info.fingerprint, &node.info.name)?;
     let mut others = BTreeMap::new();
-    for target in &request.with {
-        let party = record
-            .parties
-            .iter()
-            .find(|p| Some(p.fingerprint) == target.fingerprint)
-            .ok_or_else(|| report::no_share_there(target.name.as_str(), &record.name))?;
-        others.insert(party.index, target.clone());
+    for target in &wanted.with {
+        let who = target.fingerprint.unwrap_or(node.info.fingerprint);
+        others.insert(party(&who, target.name.as_str())?, target.clone());
     }
-    let mut signers: Vec<u8> = others.keys().copied().chain([record.me]).collect();
+    let mut signers: Vec<PartyId> = others.keys().copied().chain([me]).collect();
     signers.sort_unstable();
-    let epochs = key.offer(&signers).map_err(|error| {
-        let names = others.iter().map(|(party, target)| (*party, target.name.clone())).collect();
-        refusal(error, &names, &record.name)
+    let epochs = key.offer(&indices(&signers)).map_err(|error| {
+        let names = others.iter().map(|(party, target)| (party.get(), target.name.clone()));
+        refusal(error, &names.collect(), &record.name)
     })?;
-    let recipient = match request.recipient {
-        None => 0,
-        Some(who) => record
-            .parties
-            .iter()
-            .find(|p| p.fingerprint == who && signers.contains(&p.index))
-            .map(|p| p.index)
-            .ok_or_else(|| report::no_share_there(node.name_of(&who).as_str(), &record.name))?,
+    let recipient = match wanted.recipient {
+        None => None,
+        Some(who) => {
+            let name = node.name_of(&who);
+            let found = party(&who, name.as_str())?;
+            let takes_part = signers.contains(&found);
+            let recipient = takes_part.then_some(found);
+            Some(recipient.ok_or_else(|| report::no_share_there(name.as_str(), &record.name))?)
+        }
     };
-    let proposal = Proposal {
-        kind: Kind::Sign,
-        request_id: request.request_id.clone(),
+    let asked = Request {
+        id: wanted.request_id.clone(),
         key: record.name.clone(),
-        parties: record.parties.iter().map(|p| Hex(*p.fingerprint.as_bytes())).collect(),
-        signers,
+        parties: record.parties.iter().map(|party| party.fingerprint).collect(),
         threshold: record.threshold,
-        public_key: Hex(record.public_key),
-        epochs,
-        digest: Hex(request.digest),
-        source: request.source.clone(),
-        purpose: request.purpose.clone(),
-        recipient,
-        path: request.path.clone(),
-        nonce: Hex(clock::nonce()?),
-        seconds: 0,
+        signers,
+        requester: me,
+        purpose: wanted.purpose.clone(),
+        action: Action::Sign(Signing {
+            shares: Shares { public_key: record.public_key, epochs },
+            path: wanted.path.clone(),
+            digest: wanted.digest,
+            source: wanted.source.clone(),
+            recipient,
+        }),
     };
-    let me = node.info.fingerprint;
-    let child = Child::of(&key, &request.path)?;
-    let view = view_of(node, &proposal, &me, &hex(&child.public_key), &child.name);
+    let child = Child::of(&key, &wanted.path)?;
+    let question = child.question(node, asked);
+    let guests = others.into_iter().map(|(party, target)| (party.get(), target)).collect();
     let result = async {
-        let gathered = gather(node, &proposal, others.into_iter().collect()).await?;
+        let request = &question.request;
+        let gathered = gather(node, request, guests).await?;
         let begun = async {
-            let key = begin(node, &record, &proposal, &gathered.epoch()).await?;
+            let key = begin(node, &record, request, &gathered.epoch()).await?;
             // With the key in hand: another process may have just signed this very request.
-            is_new(node, &request.request_id)?;
+            is_new(node, &request.id)?;
             Ok(key)
         };
         let key = match begun.await {
@@ -136,38 +142,32 @@ pub async fn request(node: &Arc<Node>, request: &Request) -> Result<Outcome, Fai
             }
         };
         let height = key.ledger.height(&key.record.epoch);
-        let convened = gathered.start(node, &proposal, &view, height).await?;
-        perform(node, key, &child, &proposal, convened).await
+        let convened = gathered.start(node, &question, height).await?;
+        perform(node, key, &child, request, convened).await
     }
     .await;
-    conclude(
-        node,
-        &record,
-        &proposal,
-        &me,
-        result.map(|signature| (view, child.public_key, signature)),
-    )
+    let result = result.map(|signature| (question.clone(), child.public_key, signature));
+    conclude(node, &record, &question.request, result)
 }
 
 /// Takes part in a signature that the device at the other end of `link` asks for.
 ///
 /// # Errors
 /// Everything that can go wrong, refusals included; the other side has been told by then.
-pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Outcome, Failure> {
+pub async fn respond(
+    node: &Arc<Node>,
+    link: Line,
+    request: Request,
+    terms: Terms,
+) -> Result<Outcome, Failure> {
     let requester = link.peer();
     let name = node.name_of(&requester);
-    let Some(record) = records::of_key(&node.home, &proposal)? else {
-        let reason = deletions::reason(node, &proposal, &requester);
+    let Some(record) = records::of_key(&node.home, &request)? else {
+        let reason = deletions::reason(node, &request, &requester);
         let failure = decline(link, &name, reason).await;
-        log(node, "", &proposal, &requester, failure.code.name(), false);
+        log(node, "", &request, failure.code.name(), false);
         return Err(failure);
     };
-    let complete = proposal.signers.len() == usize::from(record.threshold);
-    if !complete || !well_formed(&proposal, &node.info.fingerprint, &requester) {
-        let failure = decline(link, &name, Reason::Aborted).await;
-        log(node, &record.name, &proposal, &requester, failure.code.name(), false);
-        return Err(failure);
-    }
     let result = async {
         let key = match HeldKey::open(node, &record.name) {
             Ok(key) => key,
@@ -176,25 +176,25 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
                 return Err(failure);
             }
         };
-        let offer = match key.answer(&proposal) {
+        let offer = match key.answer(&request) {
             Ok(offer) => offer,
             Err(NoOffer::Banned) => return Err(decline(link, &name, Reason::Banned).await),
             Err(NoOffer::Worn) => return Err(decline(link, &name, Reason::Worn).await),
             Err(NoOffer::Apart) => {
-                return Err(part(link, &name, &record.name, &proposal, key.held()).await);
+                return Err(part(link, &name, &record.name, &request, key.held()).await);
             }
         };
-        let host = convene::index_of(&proposal, &requester).unwrap_or_default();
-        if key.is_rolled_back(host, &proposal.epochs) {
+        if key.is_rolled_back(request.requester.get(), request.epochs()) {
             return Err(decline(link, &name, Reason::RolledBack).await);
         }
-        let Ok(child) = Child::of(&key, &proposal.path) else {
+        let Ok(child) = Child::of(&key, request.path()) else {
             return Err(decline(link, &name, Reason::Aborted).await);
         };
-        let view = view_of(node, &proposal, &requester, &hex(&child.public_key), &child.name);
-        let convened = attend(node, link, &proposal, &view, offer, Ask::Approval).await?;
+        let question = child.question(node, request.clone());
+        let convened = attend(node, link, &question, &terms, offer, Ask::Approval).await?;
+        let host = request.requester.get();
         let begun = async {
-            let key = begin(node, &record, &proposal, &convened.epoch).await?;
+            let key = begin(node, &record, &request, &convened.agreed.epoch).await?;
             let now =
                 convened.held.get(&host).is_some_and(|h| is_rolled_back(&key.ledger, host, h));
             if now { Err(report::rolled_back_there(name.as_str(), &record.name)) } else { Ok(key) }
@@ -206,17 +206,17 @@ pub async fn respond(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result
                 return Err(failure);
             }
         };
-        let signature = perform(node, key, &child, &proposal, convened).await?;
-        Ok((view, child.public_key, signature))
+        let signature = perform(node, key, &child, &request, convened).await?;
+        Ok((question, child.public_key, signature))
     }
     .await;
-    conclude(node, &record, &proposal, &requester, result)
+    conclude(node, &record, &request, result)
 }
 
 /// Fails if the request `id` was signed before.
-fn is_new(node: &Node, id: &str) -> Result<(), Failure> {
-    match signatures::load(&node.home, id)? {
-        Some(_) => Err(report::signed_already(id)),
+fn is_new(node: &Node, id: &RequestId) -> Result<(), Failure> {
+    match signatures::load(&node.home, id.as_str())? {
+        Some(_) => Err(report::signed_already(id.as_str())),
         None => Ok(()),
     }
 }
@@ -227,13 +227,13 @@ fn is_new(node: &Node, id: &str) -> Result<(), Failure> {
 async fn begin(
     node: &Node,
     record: &KeyRecord,
-    proposal: &Proposal,
+    request: &Request,
     epoch: &Hex<32>,
 ) -> Result<OpenKey, Failure> {
     let name = &record.name;
-    let lock = records::hold_with(&node.home, name, &peers(record, proposal)).await?;
+    let lock = records::hold_with(&node.home, name, &peers(record, request)).await?;
     let key = HeldKey::open(node, name)?;
-    let offer = key.answer(proposal).unwrap_or_default();
+    let offer = key.answer(request).unwrap_or_default();
     if !offer.iter().any(|held| held.epoch == *epoch) {
         return Err(report::changed_meanwhile(name));
     }
@@ -241,8 +241,10 @@ async fn begin(
 }
 
 /// The indices of the other signers.
-fn peers(record: &KeyRecord, proposal: &Proposal) -> Vec<u8> {
-    proposal.signers.iter().copied().filter(|party| *party != record.me).collect()
+fn peers(record: &KeyRecord, request: &Request) -> Vec<u8> {
+    let mut peers = indices(&request.signers);
+    peers.retain(|party| *party != record.me);
+    peers
 }
 
 /// The key that signs: the one at the end of the request's path. Approvers see its public key, and
@@ -269,6 +271,11 @@ impl Child {
             tweak: child.tweak,
         })
     }
+
+    /// `request` as the owner of this device is asked about it.
+    fn question(&self, node: &Node, request: Request) -> Question {
+        node.question(request, self.name.clone(), Some(self.public_key))
+    }
 }
 
 /// The protocol itself, once everybody sits at the table.
@@ -276,7 +283,7 @@ async fn perform(
     node: &Arc<Node>,
     mut key: OpenKey,
     child: &Child,
-    proposal: &Proposal,
+    request: &Request,
     mut convened: Convened,
 ) -> Result<Option<Signature>, Failure> {
     let names = convened.table.names();
@@ -284,16 +291,17 @@ async fn perform(
         names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
     };
     let (epoch, key_name) = (key.record.epoch, key.record.name.clone());
+    let signing = request.signing().ok_or_else(|| report::bug("nothing is to be signed"))?;
     let setup = SignSetup {
-        signers: proposal.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
+        signers: request.signers.clone(),
         sign_id: convened.id,
-        digest: proposal.digest.0,
+        digest: signing.digest,
         tweak: child.tweak,
-        recipient: PartyId::new(proposal.recipient),
+        recipient: signing.recipient,
     };
     let mut machine = begin::sign(&key.share, setup)?
         .map_err(|fault| report::fault(&fault, &[&key_name], name))?;
-    let peers = peers(&key.record, proposal);
+    let peers = peers(&key.record, request);
     // Before the first message leaves: this session can never be run again, and a crash from here
     // on counts against the pair.
     let mut spent = match Spent::begin(&mut key, machine.session_id(), &peers) {
@@ -323,8 +331,8 @@ async fn perform(
             Err(report::bug("a signature came with a new share"))
         }
     };
-    let driven =
-        drive(node, ("sign", &key_name), &mut machine, &mut convened.table, &mut keep).await;
+    let what = (Ceremony::Sign, key_name.as_str());
+    let driven = drive(node, what, &mut machine, &mut convened.table, &mut keep).await;
     drop((machine, spent));
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
     // device from before is noticed from now on.
@@ -349,7 +357,7 @@ async fn perform(
         Signed::Delivered => None,
     };
     if let Some(signature) = &signature
-        && let Err(error) = keep_signature(node, proposal, &child.public_key, signature)
+        && let Err(error) = keep_signature(node, &request.id, signing, &child.public_key, signature)
     {
         // It is in hand and can still be delivered.
         node.tell(Event::Note { message: format!("the signature was not kept: {error}") });
@@ -416,39 +424,39 @@ fn is_worn(error: &Error) -> bool {
 /// A delivered signature is kept, so that losing the terminal does not lose it.
 fn keep_signature(
     node: &Node,
-    proposal: &Proposal,
+    id: &RequestId,
+    signing: &Signing,
     public_key: &[u8; 33],
     signature: &Signature,
 ) -> Result<(), Error> {
-    let id = proposal.request_id.clone();
     let document = serde_json::json!({
         "request_id": id,
-        "digest": hex(&proposal.digest.0),
+        "digest": hex(&signing.digest),
         "public_key": hex(public_key),
         "der": hex(&signature.der()),
     });
-    signatures::store(&node.home, &id, document.to_string().as_bytes()).map(drop)
+    signatures::store(&node.home, id.as_str(), document.to_string().as_bytes()).map(drop)
 }
 
 fn conclude(
     node: &Node,
     record: &KeyRecord,
-    proposal: &Proposal,
-    requester: &Fingerprint,
-    result: Result<(RequestView, [u8; 33], Option<Signature>), Failure>,
+    request: &Request,
+    result: Result<(Question, [u8; 33], Option<Signature>), Failure>,
 ) -> Result<Outcome, Failure> {
     match result {
-        Ok((view, public_key, signature)) => {
+        Ok((question, public_key, signature)) => {
             let kept = signature.is_some();
-            let warning = log(node, &record.name, proposal, requester, "signed", kept);
+            let warning = log(node, &record.name, request, "signed", kept);
+            let view = RequestView::of(&question);
             let outcome = Outcome {
                 key: record.name.clone(),
                 public_key,
-                digest: proposal.digest.0,
+                digest: request.digest().copied().unwrap_or_default(),
                 signature,
                 parties: view.signers,
                 delivered_to: view.receivers,
-                request_id: proposal.request_id.clone(),
+                request_id: request.id.clone(),
                 warning,
             };
             node.tell(Event::Signed {
@@ -457,14 +465,14 @@ fn conclude(
                 digest: hex(&outcome.digest),
                 der: outcome.signature.as_ref().map(|s| hex(&s.der())),
                 delivered_to: outcome.delivered_to.iter().map(|r| r.name.to_string()).collect(),
-                request_id: outcome.request_id.clone(),
+                request_id: outcome.request_id.to_string(),
             });
             Ok(outcome)
         }
         Err(failure) => {
-            log(node, &record.name, proposal, requester, failure.code.name(), false);
+            log(node, &record.name, request, failure.code.name(), false);
             node.tell(Event::Aborted {
-                ceremony: "sign".to_owned(),
+                ceremony: request.ceremony().name().to_owned(),
                 code: failure.code.name().to_owned(),
                 message: failure.message.clone(),
                 hint: failure.hint.clone(),
@@ -477,33 +485,22 @@ fn conclude(
 fn log(
     node: &Node,
     key: &str,
-    proposal: &Proposal,
-    requester: &Fingerprint,
+    request: &Request,
     outcome: &str,
     is_kept: bool,
 ) -> Option<String> {
-    let id = &proposal.request_id;
+    let id = request.id.as_str();
     // Whether it could be kept is known by now.
     let is_kept = is_kept && matches!(signatures::load(&node.home, id), Ok(Some(_)));
-    let kept = is_kept.then(|| (signatures::KEPT.to_owned(), id.as_str().into()));
-    let peer = if *requester == node.info.fingerprint {
-        let signers = proposal.signers.iter();
-        let others = signers
-            .filter_map(|i| convene::fingerprint_of(proposal, *i))
-            .filter(|f| f != requester)
-            .map(|f| f.to_hex());
-        others.collect::<Vec<_>>().join(",")
-    } else {
-        requester.to_hex()
-    };
+    let kept = is_kept.then(|| (signatures::KEPT.to_owned(), id.into()));
     node.log(Entry {
         time: clock::unix_now(),
-        ceremony: "sign".to_owned(),
+        ceremony: request.ceremony().name().to_owned(),
         // What is refused may have any path.
-        key: Label::capped(&below(key, &proposal.path), 256).as_str().to_owned(),
-        digest: hex(&proposal.digest.0),
-        peer,
-        purpose: proposal.purpose.as_str().to_owned(),
+        key: Label::capped(&below(key, request.path()), 256).as_str().to_owned(),
+        digest: request.digest().map(|digest| hex(digest)).unwrap_or_default(),
+        peer: node.others(request),
+        purpose: request.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
         extra: kept.into_iter().collect(),
     })

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::device::Fingerprint;
 use crate::progress::RequestView;
 
 /// What a run of the program has shown.
 #[derive(Debug, Default)]
 pub(super) struct Cards {
     /// By requester and key.
-    last: BTreeMap<(String, String), RequestView>,
+    last: BTreeMap<(Fingerprint, String), RequestView>,
     /// The latest word of each requester.
-    words: BTreeMap<String, String>,
+    words: BTreeMap<Fingerprint, String>,
     /// The latest word of all.
     word: String,
 }
@@ -19,7 +20,7 @@ impl Cards {
     /// `view` with the fields that are not what they were on the last card of this requester for this
     /// key. From now on `view` is that card.
     pub(super) fn compare(&mut self, view: RequestView) -> RequestView {
-        let subject = (view.requester.fingerprint.clone(), subject(&view).to_owned());
+        let subject = (view.requester.fingerprint, subject(&view).to_owned());
         let changed = self.last.get(&subject).map(|last| view.differs_from(last));
         let view = RequestView { changed: changed.unwrap_or_default(), ..view };
         self.last.insert(subject, view.clone());
@@ -31,7 +32,7 @@ impl Cards {
     /// that what was typed for that one never approves this one.
     pub(super) fn word(&mut self, view: &RequestView) -> String {
         let digits = view.digits();
-        let requester = view.requester.fingerprint.clone();
+        let requester = view.requester.fingerprint;
         let last = self.words.get(&requester);
         let begins = |length: usize| digits.get(..length).unwrap_or(&digits);
         let is_new = |word: &&str| **word != self.word && last.is_none_or(|last| **word != **last);
@@ -46,7 +47,7 @@ impl Cards {
 /// The key a request is about: its keys at the end of a path are the same one, and so are all keys
 /// that are to be made.
 fn subject(view: &RequestView) -> &str {
-    if view.public_key.is_empty() { "" } else { view.key.split('/').next().unwrap_or_default() }
+    if view.public_key.is_none() { "" } else { view.key.split('/').next().unwrap_or_default() }
 }
 
 /// How long a word may be.
@@ -55,11 +56,13 @@ const LENGTHS: [usize; 3] = [2, 4, 6];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::Label;
+    use crate::device::{Label, unhex};
+    use crate::request::{Ceremony, Hex, RequestId};
     use crate::ui::view::fixture::{party, request};
 
     fn digest(digits: &str) -> RequestView {
-        RequestView { digest: digits.repeat(64 / digits.len()), ..request() }
+        let digits = unhex(&digits.repeat(64 / digits.len())).unwrap();
+        RequestView { digest: Some(Hex(digits.try_into().unwrap())), ..request() }
     }
 
     #[test]
@@ -68,7 +71,7 @@ mod tests {
         assert!(cards.compare(request()).changed.is_empty());
         let other = RequestView { key: "other".into(), ..digest("11") };
         assert!(cards.compare(other).changed.is_empty());
-        let carol = RequestView { requester: party("carol", "c"), ..digest("22") };
+        let carol = RequestView { requester: party("carol", 0xcc), ..digest("22") };
         assert!(cards.compare(carol).changed.is_empty());
     }
 
@@ -76,11 +79,12 @@ mod tests {
     fn what_differs_from_the_last_card_is_named() {
         let mut cards = Cards::default();
         cards.compare(request());
-        let again = RequestView { request_id: "other".into(), seconds: 1, ..request() };
+        let other = RequestId::new("other").unwrap();
+        let again = RequestView { request_id: other, seconds: 1, ..request() };
         assert!(cards.compare(again).changed.is_empty(), "an id and a time are always new");
         let swapped = RequestView {
             purpose: Label::new("release 1.3"),
-            receivers: vec![party("bob", "b")],
+            receivers: vec![party("bob", 0xbb)],
             key: "vault/0/7".into(),
             ..digest("11")
         };
@@ -95,7 +99,7 @@ mod tests {
         for view in [digest("5a7f"), digest("5a"), digest("5a7f"), digest("5a7f11aa"), digest("33")]
         {
             words.push(cards.word(&view));
-            assert!(view.digest.starts_with(words.last().unwrap()));
+            assert!(view.digits().starts_with(words.last().unwrap()));
         }
         assert_eq!(words, ["5a", "5a5a", "5a", "5a7f", "33"]);
     }
@@ -103,7 +107,8 @@ mod tests {
     #[test]
     fn neither_two_peers_nor_a_detour_bring_a_word_back() {
         let mut cards = Cards::default();
-        let carol = |digits: &str| RequestView { requester: party("carol", "c"), ..digest(digits) };
+        let carol =
+            |digits: &str| RequestView { requester: party("carol", 0xcc), ..digest(digits) };
         assert_eq!(cards.word(&digest("5a7f")), "5a");
         assert_eq!(cards.word(&carol("5a7f")), "5a7f", "the card before was alice's");
         assert_eq!(cards.word(&digest("5a7f")), "5a7f5a", "both words are taken");
@@ -111,17 +116,14 @@ mod tests {
 
     #[test]
     fn a_request_without_a_digest_has_a_word_of_its_own() {
-        let keygen = |purpose: &str| RequestView {
-            ceremony: "keygen".into(),
-            digest: String::new(),
-            purpose: Label::new(purpose),
+        let keygen = RequestView {
+            ceremony: Ceremony::Keygen,
+            digest: None,
+            hash: Hex([0x28, 0x27, 0x45, 0xd1]),
             ..request()
         };
         let mut cards = Cards::default();
-        let (first, second) = (keygen("one"), keygen("two"));
-        assert_ne!(first.hash(), second.hash());
-        assert_eq!(cards.word(&first), first.hash()[..2]);
-        let word = cards.word(&first);
-        assert_eq!(word, first.hash()[..4], "the same request again is another card");
+        assert_eq!(cards.word(&keygen), "28");
+        assert_eq!(cards.word(&keygen), "2827", "the same request again is another card");
     }
 }

@@ -4,8 +4,9 @@ use super::model::Model;
 use super::qr;
 use super::stage::Page;
 use super::text::{CHANGED, quoted, under_label};
-use crate::device::{grouped, shell_word, shown, visible};
-use crate::progress::{Event, PartyView, RequestView, Source};
+use crate::device::{Fingerprint, grouped, shell_word, shown, visible};
+use crate::progress::{Event, PartyView, RequestView};
+use crate::request::{Ceremony, Source};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,7 +213,7 @@ fn code_card(
     card
 }
 
-/// Everything an approver must see (the same facts as [`RequestView::facts`]).
+/// Everything an approver must see (docs/wire.md §4).
 pub(super) fn request_card(view: &RequestView, style: Style) -> Vec<String> {
     let mut card = vec![style.bold(request_title(view))];
     if !view.changed.is_empty() {
@@ -226,10 +227,10 @@ pub(super) fn request_card(view: &RequestView, style: Style) -> Vec<String> {
 
 /// `request to sign`
 fn request_title(view: &RequestView) -> &'static str {
-    match view.ceremony.as_str() {
-        "sign" => "request to sign",
-        "refresh" => "request to refresh a key",
-        _ => "request to make a key",
+    match view.ceremony {
+        Ceremony::Sign => "request to sign",
+        Ceremony::Refresh => "request to refresh a key",
+        Ceremony::Keygen | Ceremony::Resume => "request to make a key",
     }
 }
 
@@ -245,14 +246,15 @@ fn request_facts(view: &RequestView) -> Vec<String> {
         view.threshold,
         view.parties
     )];
-    if !view.public_key.is_empty() {
-        card.push(format!("{}public key   {}", mark(&["public_key"]), view.public_key));
+    if let Some(public_key) = view.public_key {
+        card.push(format!("{}public key   {public_key}", mark(&["public_key"])));
     }
-    if view.digest.is_empty() {
-        card.push(format!("  hash         {}", grouped(&view.hash())));
-    } else {
-        card.extend(in_halves(&format!("{}digest       ", mark(&["digest"])), &view.digest));
+    if let Some(digest) = view.digest {
+        let label = format!("{}digest       ", mark(&["digest"]));
+        card.extend(in_halves(&label, &digest.to_string()));
         card.push(format!("{}computed     {}", mark(&["source"]), source(&view.source)));
+    } else {
+        card.push(format!("  hash         {}", grouped(&view.hash.to_string())));
     }
     let purpose = if view.purpose.is_empty() {
         "none given".to_owned()
@@ -326,13 +328,13 @@ fn introduce(
     mark: &str,
     label: &str,
     party: &PartyView,
-    introduced: &mut Vec<String>,
+    introduced: &mut Vec<Fingerprint>,
 ) -> Vec<String> {
-    let id = party.fingerprint.get(..16).unwrap_or(&party.fingerprint);
+    let id = party.fingerprint.device_id();
     let mut lines = vec![format!("{mark}{label:<11}  {} ({id})", quoted(party.name.as_str()))];
     if !introduced.contains(&party.fingerprint) {
-        lines.extend(fingerprint_lines(&party.fingerprint));
-        introduced.push(party.fingerprint.clone());
+        lines.extend(fingerprint_lines(&party.fingerprint.to_hex()));
+        introduced.push(party.fingerprint);
     }
     lines
 }
@@ -402,7 +404,7 @@ mod tests {
     #[test]
     fn a_round_says_what_it_exchanges_how_long_it_took_and_who_is_awaited() {
         let round = Event::Round {
-            ceremony: "sign".into(),
+            ceremony: Ceremony::Sign,
             round: 2,
             of: 3,
             name: "multiplication".into(),
@@ -440,29 +442,9 @@ mod tests {
 
     #[test]
     fn an_approver_sees_every_fact() {
-        let view = |name: &str, digit: &str| PartyView {
-            name: Label::new(name),
-            fingerprint: digit.repeat(64),
-        };
         let request = Event::Request(RequestView {
-            ceremony: "sign".into(),
-            request_id: "77".repeat(16),
-            key: "vault".into(),
-            public_key: format!("02{}", "9".repeat(64)),
-            threshold: 2,
-            parties: 3,
-            signers: vec![view("alice", "a"), view("bob", "b")],
-            digest: "5a7f".repeat(16),
-            source: Source::File {
-                name: Label::new("release.tar"),
-                size: 42,
-                hash: "sha256".into(),
-            },
             purpose: Label::new("release 1.2\u{202e}"),
-            requester: view("alice", "a"),
-            receivers: vec![view("alice", "a")],
-            seconds: 90,
-            changed: Vec::new(),
+            ..crate::ui::view::fixture::request()
         });
         let group = |digit: &str| vec![digit.repeat(4); 8].join(" ");
         let expected = format!(
@@ -497,7 +479,7 @@ mod tests {
     #[test]
     fn a_round_that_begins_is_told_only_with_verbose() {
         let begun = Event::Round {
-            ceremony: "sign".into(),
+            ceremony: Ceremony::Sign,
             round: 1,
             of: 3,
             name: "nonces".into(),

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use crate::device::Fingerprint;
 use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, RequestView};
+use crate::request::Ceremony;
 
 /// The state that a view draws.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub struct Model {
     /// The request being decided, with the seconds that were left when it came.
     pub request: Option<RequestCard>,
     /// The running ceremony.
-    pub ceremony: Option<Ceremony>,
+    pub ceremony: Option<Running>,
     /// How the latest ceremony ended.
     pub ended: Option<Ended>,
     /// The way to each device that was reached.
@@ -69,7 +71,7 @@ pub struct PeerRow {
     /// Its device id.
     pub id: String,
     /// Its full fingerprint, once it has proved who it is.
-    pub fingerprint: Option<String>,
+    pub fingerprint: Option<Fingerprint>,
     /// `ready`, `available`, `busy` or `offline`.
     pub status: String,
     /// Where it is.
@@ -115,11 +117,20 @@ pub struct Relay {
     pub detail: Option<String>,
 }
 
+/// What devices are doing together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// They compare six digits.
+    Pairing,
+    /// They make, refresh or use a key.
+    Ceremony(Ceremony),
+}
+
 /// A ceremony that runs, or ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ceremony {
-    /// `pair`, `keygen`, `refresh` or `sign`; empty while only others are awaited.
-    pub name: String,
+pub struct Running {
+    /// What is done; `None` while only others are awaited.
+    pub what: Option<Doing>,
     /// The other devices, in the order in which they were first heard of.
     pub parties: Vec<String>,
     /// Its rounds so far.
@@ -127,7 +138,7 @@ pub struct Ceremony {
     /// The devices that are awaited.
     pub waiting: Vec<String>,
     /// What for.
-    pub what: String,
+    pub awaited_for: String,
     /// Until when, where that is known.
     pub until: Option<Duration>,
 }
@@ -153,7 +164,7 @@ pub struct Ended {
     /// [`Event::Paired`], [`Event::Key`], [`Event::Signed`] or [`Event::Aborted`].
     pub how: Event,
     /// How far it got.
-    pub ceremony: Ceremony,
+    pub ceremony: Running,
     /// When.
     pub at: Duration,
 }
@@ -174,7 +185,7 @@ impl Model {
             Event::Peer { name, id, fingerprint, status, address } => self.peer(PeerRow {
                 name: name.clone(),
                 id: id.clone(),
-                fingerprint: fingerprint.clone(),
+                fingerprint: *fingerprint,
                 status: status.clone(),
                 address: address.clone(),
                 seen: now,
@@ -187,7 +198,7 @@ impl Model {
                 });
             }
             Event::Code { code, peer, fingerprint, warning, seconds } => {
-                self.begin("pair");
+                self.begin(Doing::Pairing);
                 self.invite = None;
                 self.code = Some(CodeCard {
                     code: code.clone(),
@@ -199,13 +210,13 @@ impl Model {
             }
             Event::Request(view) => {
                 let note = self.note.take();
-                self.begin(&view.ceremony);
+                self.begin(Doing::Ceremony(view.ceremony));
                 let until = after(now, view.seconds);
                 self.request = Some(RequestCard { view: view.clone(), note, until });
             }
             Event::Round { ceremony, round, of, name, ms } => {
-                if !self.runs(ceremony) || self.goes_back_to(*round) {
-                    self.begin(ceremony);
+                if !self.runs(*ceremony) || self.goes_back_to(*round) {
+                    self.begin(Doing::Ceremony(*ceremony));
                 }
                 self.round(*round, *of, name, *ms);
             }
@@ -214,7 +225,7 @@ impl Model {
                 let ceremony = self.ceremony.get_or_insert_default();
                 ceremony.know(peers);
                 ceremony.waiting.clone_from(peers);
-                ceremony.what.clone_from(what);
+                ceremony.awaited_for.clone_from(what);
                 ceremony.until = seconds.map(|seconds| after(now, seconds));
             }
             Event::Paired { .. }
@@ -257,17 +268,19 @@ impl Model {
         self.ceremony.as_ref()?.rounds.last()
     }
 
-    fn runs(&self, ceremony: &str) -> bool {
-        self.ceremony.as_ref().is_some_and(|running| running.name == ceremony)
+    fn runs(&self, ceremony: Ceremony) -> bool {
+        self.ceremony
+            .as_ref()
+            .is_some_and(|running| running.what == Some(Doing::Ceremony(ceremony)))
     }
 
-    fn begin(&mut self, ceremony: &str) {
+    fn begin(&mut self, what: Doing) {
         self.code = None;
         self.request = None;
         self.ended = None;
         self.note = None;
         self.broken = None;
-        self.ceremony = Some(Ceremony { name: ceremony.to_owned(), ..Ceremony::default() });
+        self.ceremony = Some(Running { what: Some(what), ..Running::default() });
     }
 
     fn end(&mut self, how: &Event, at: Duration) {
@@ -323,7 +336,7 @@ impl Model {
     }
 }
 
-impl Ceremony {
+impl Running {
     fn know(&mut self, names: &[String]) {
         for name in names {
             if !self.parties.contains(name) {
@@ -344,8 +357,8 @@ fn after(now: Duration, seconds: u64) -> Duration {
 mod tests {
     use super::*;
 
-    fn round(ceremony: &str, round: u8, ms: Option<u64>) -> Event {
-        Event::Round { ceremony: ceremony.into(), round, of: 3, name: "nonces".into(), ms }
+    fn round(ceremony: Ceremony, round: u8, ms: Option<u64>) -> Event {
+        Event::Round { ceremony, round, of: 3, name: "nonces".into(), ms }
     }
 
     fn aborted() -> Event {
@@ -384,9 +397,9 @@ mod tests {
     #[test]
     fn a_finished_round_stays_with_its_time() {
         let model = folded(&[
-            round("sign", 1, None),
-            round("sign", 1, Some(12)),
-            round("sign", 2, None),
+            round(Ceremony::Sign, 1, None),
+            round(Ceremony::Sign, 1, Some(12)),
+            round(Ceremony::Sign, 2, None),
             Event::Waiting { what: String::new(), peers: vec!["bob".into()], seconds: None },
         ]);
         let ceremony = model.ceremony.unwrap();
@@ -397,13 +410,13 @@ mod tests {
     #[test]
     fn what_arrived_of_whom_is_kept_by_round() {
         let received = |round, from: &str, ms| Event::Received {
-            ceremony: "sign".into(),
+            ceremony: Ceremony::Sign,
             round,
             from: from.into(),
             ms,
         };
         let model = folded(&[
-            round("sign", 1, None),
+            round(Ceremony::Sign, 1, None),
             Event::Waiting {
                 what: String::new(),
                 peers: vec!["bob".into(), "carol".into()],
@@ -411,8 +424,8 @@ mod tests {
             },
             received(1, "carol", 5),
             received(1, "bob", 7),
-            round("sign", 1, Some(7)),
-            round("sign", 2, None),
+            round(Ceremony::Sign, 1, Some(7)),
+            round(Ceremony::Sign, 2, None),
             received(2, "carol", 1),
         ]);
         let ceremony = model.ceremony.unwrap();
@@ -428,23 +441,24 @@ mod tests {
     fn a_new_ceremony_starts_from_nothing() {
         let rounds = |events: &[Event]| {
             let ceremony = folded(events).ceremony.unwrap();
-            (ceremony.name, ceremony.rounds.len())
+            (ceremony.what, ceremony.rounds.len())
         };
         assert_eq!(
-            rounds(&[round("keygen", 1, Some(1)), round("sign", 1, None)]),
-            ("sign".into(), 1)
+            rounds(&[round(Ceremony::Keygen, 1, Some(1)), round(Ceremony::Sign, 1, None)]),
+            (Some(Doing::Ceremony(Ceremony::Sign)), 1)
         );
         assert_eq!(
-            rounds(&[round("sign", 3, Some(1)), round("sign", 1, None)]),
-            ("sign".into(), 1)
+            rounds(&[round(Ceremony::Sign, 3, Some(1)), round(Ceremony::Sign, 1, None)]),
+            (Some(Doing::Ceremony(Ceremony::Sign)), 1)
         );
-        let after_an_end = folded(&[round("sign", 1, None), aborted(), round("sign", 1, None)]);
+        let after_an_end =
+            folded(&[round(Ceremony::Sign, 1, None), aborted(), round(Ceremony::Sign, 1, None)]);
         assert_eq!(after_an_end.ended, None);
     }
 
     #[test]
     fn an_abort_ends_the_ceremony_and_says_how_far_it_got() {
-        let model = folded(&[round("sign", 1, None), aborted()]);
+        let model = folded(&[round(Ceremony::Sign, 1, None), aborted()]);
         assert_eq!((model.ceremony, model.code, model.request), (None, None, None));
         let ended = model.ended.unwrap();
         assert_eq!((ended.how, ended.ceremony.rounds.len()), (aborted(), 1));

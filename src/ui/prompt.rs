@@ -12,6 +12,7 @@ use super::ending::Ending;
 use super::stage::{Answer, CALM, Question};
 use super::terminal::{self, Terminal};
 use super::{Format, Screen, TICK};
+use crate::device::Fingerprint;
 use crate::progress::{Event, RequestView};
 use crate::report::{Code, Failure};
 use crate::secret::Secret;
@@ -158,7 +159,7 @@ impl Prompter {
     }
 
     /// Whether requests of the device with this fingerprint are turned away.
-    pub fn is_muted(&self, fingerprint: &str) -> bool {
+    pub fn is_muted(&self, fingerprint: &Fingerprint) -> bool {
         self.screen.is_muted(fingerprint)
     }
 
@@ -707,22 +708,9 @@ mod tests {
     }
 
     fn request() -> RequestView {
-        use crate::progress::{PartyView, Source};
         RequestView {
-            ceremony: "sign".into(),
-            request_id: String::new(),
-            key: "vault".into(),
-            public_key: String::new(),
-            threshold: 2,
-            parties: 2,
-            signers: Vec::new(),
-            digest: "5a".repeat(32),
-            source: Source::Digest,
-            purpose: Default::default(),
-            requester: PartyView { name: Default::default(), fingerprint: "00".repeat(32) },
-            receivers: Vec::new(),
-            seconds: 60,
-            changed: Vec::new(),
+            digest: Some(crate::request::Hex([0x5a; 32])),
+            ..crate::ui::view::fixture::request()
         }
     }
 
@@ -821,7 +809,7 @@ mod tests {
             let request = request();
             assert_eq!(person.decides(&request, &["m\n"]).await, Ok(false));
             assert!(person.prompter.is_muted(&request.requester.fingerprint));
-            assert!(!person.prompter.is_muted(&"11".repeat(32)));
+            assert!(!person.prompter.is_muted(&Fingerprint::new([0x11; 32])));
         });
     }
 

@@ -13,6 +13,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::oneshot;
 
 use super::model::{CodeCard, RequestCard};
+use crate::device::Fingerprint;
 use crate::progress::{Event, KnownPeer};
 
 /// How long no key may have come before keys answer.
@@ -95,7 +96,7 @@ impl Page {
     /// The ceremony that was asked about.
     fn ceremony(&self) -> &str {
         match &self.asked {
-            Event::Request(view) => &view.ceremony,
+            Event::Request(view) => view.ceremony.name(),
             _ => "pair",
         }
     }
@@ -137,7 +138,7 @@ pub(super) struct Stage {
     /// What ended without an answer, until the person has left it.
     page: Option<Page>,
     /// The fingerprints of the devices whose requests are turned away.
-    muted: BTreeSet<String>,
+    muted: BTreeSet<Fingerprint>,
     /// Which of the paired devices is under the cursor, while one is chosen to be muted or not.
     pub(super) cursor: Option<usize>,
     /// What the person says to what is shown.
@@ -223,15 +224,15 @@ impl Stage {
     }
 
     /// Whether requests of the device with this fingerprint are turned away.
-    pub(super) fn is_muted(&self, fingerprint: &str) -> bool {
+    pub(super) fn is_muted(&self, fingerprint: &Fingerprint) -> bool {
         self.muted.contains(fingerprint)
     }
 
     /// Turns requests of this device away, or no longer. Whether they are now.
-    pub(super) fn toggle(&mut self, fingerprint: &str) -> bool {
+    pub(super) fn toggle(&mut self, fingerprint: &Fingerprint) -> bool {
         let muted = !self.muted.remove(fingerprint);
         if muted {
-            self.muted.insert(fingerprint.to_owned());
+            self.muted.insert(*fingerprint);
         }
         muted
     }
@@ -739,9 +740,13 @@ mod tests {
 
     #[test]
     fn a_device_is_chosen_on_the_dashboard_and_muted_or_not() {
-        let peer =
-            |name: &str| KnownPeer { name: name.into(), fingerprint: name.into(), expires: None };
-        let peers = [peer("alice"), peer("carol")];
+        let peer = |digit: u8| KnownPeer {
+            name: "anything".into(),
+            fingerprint: Fingerprint::new([digit; 32]),
+            expires: None,
+        };
+        let peers = [peer(1), peer(2)];
+        let [alice, carol] = peers.each_ref().map(|peer| peer.fingerprint);
         let mut stage = Stage::default();
         assert_eq!(stage.choose(KeyCode::Char('m'), &[]), None);
         assert_eq!((stage.choose(KeyCode::Char('m'), &peers), stage.cursor), (None, Some(0)));
@@ -749,8 +754,8 @@ mod tests {
         stage.choose(KeyCode::Down, &peers);
         let chosen = stage.choose(KeyCode::Char('m'), &peers);
         assert_eq!(chosen, Some(&peers[1]));
-        assert!(stage.toggle("carol") && stage.is_muted("carol") && !stage.is_muted("alice"));
-        assert!(!stage.toggle("carol") && !stage.is_muted("carol"));
+        assert!(stage.toggle(&carol) && stage.is_muted(&carol) && !stage.is_muted(&alice));
+        assert!(!stage.toggle(&carol) && !stage.is_muted(&carol));
         stage.choose(KeyCode::Esc, &peers);
         assert_eq!(stage.cursor, None);
     }

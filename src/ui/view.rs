@@ -27,7 +27,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::lines::time_left;
-use super::model::{Ceremony, Model};
+use super::model::{Model, Running};
 use super::stage::{Question, Stage};
 use super::text::{clip, quoted_in, width};
 
@@ -116,7 +116,7 @@ impl Scene<'_> {
                 (Some(card), _, _) => code::document(self, card, width),
                 (_, Some(card), _) => question::request(self, card, width),
                 (_, _, ceremony)
-                    if ceremony.as_ref().is_none_or(Ceremony::is_idle) && !self.stage.dismissed =>
+                    if ceremony.as_ref().is_none_or(Running::is_idle) && !self.stage.dismissed =>
                 {
                     match &model.invite {
                         Some((uri, expires)) => invitation::document(self, uri, expires, size),
@@ -152,10 +152,10 @@ impl Scene<'_> {
     }
 }
 
-impl Ceremony {
+impl Running {
     /// Whether nothing runs: somebody is awaited, as long as it takes.
     fn is_idle(&self) -> bool {
-        self.name.is_empty() && self.what == "a device to pair with"
+        self.what.is_none() && self.awaited_for == "a device to pair with"
     }
 }
 
@@ -255,35 +255,40 @@ const WIDEST: u16 = 100;
 
 #[cfg(test)]
 pub(super) mod fixture {
-    use crate::device::Label;
-    use crate::progress::{PartyView, RequestView, Source};
+    use crate::device::{Fingerprint, Label};
+    use crate::progress::{PartyView, RequestView};
+    use crate::request::{Ceremony, HashFunction, Hex, RequestId, Source};
 
-    /// A device called `name`, whose fingerprint is all `digit`.
-    pub(crate) fn party(name: &str, digit: &str) -> PartyView {
-        PartyView { name: Label::new(name), fingerprint: digit.repeat(64) }
+    /// A device called `name`, whose fingerprint is all `byte`.
+    pub(crate) fn party(name: &str, byte: u8) -> PartyView {
+        PartyView { name: Label::new(name), fingerprint: Fingerprint::new([byte; 32]) }
     }
 
     /// A request of alice to sign a file.
     pub(crate) fn request() -> RequestView {
+        let mut public_key = [0x99; 33];
+        public_key[0] = 2;
+        let digest = std::array::from_fn(|i| [0x5a, 0x7f][i % 2]);
         RequestView {
-            ceremony: "sign".into(),
-            request_id: "77".repeat(16),
+            ceremony: Ceremony::Sign,
+            request_id: RequestId::new(&"77".repeat(16)).unwrap(),
             key: "vault".into(),
-            public_key: format!("02{}", "9".repeat(64)),
+            public_key: Some(Hex(public_key)),
             threshold: 2,
             parties: 3,
-            signers: vec![party("alice", "a"), party("bob", "b")],
-            digest: "5a7f".repeat(16),
+            signers: vec![party("alice", 0xaa), party("bob", 0xbb)],
+            digest: Some(Hex(digest)),
             source: Source::File {
                 name: Label::new("release.tar"),
                 size: 42,
-                hash: "sha256".into(),
+                hash: HashFunction::Sha256,
             },
             purpose: Label::new("release 1.2"),
-            requester: party("alice", "a"),
-            receivers: vec![party("alice", "a")],
+            requester: party("alice", 0xaa),
+            receivers: vec![party("alice", 0xaa)],
             seconds: 90,
             changed: Vec::new(),
+            hash: Hex([0x6b, 0xe3, 0x32, 0xbf]),
         }
     }
 }

@@ -3,22 +3,23 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use cosign::device::hex;
 use cosign::party::PartyId;
 use cosign::protocol::machine::{Machine, Output, Protocol};
-use cosign::protocol::sign::{SignSetup, Signing, sign};
+use cosign::protocol::sign::{Signing, sign};
 use cosign::report::{Code, Failure};
+use cosign::request::{Action, Request};
 use cosign::run::convene::{Convened, convene};
 use cosign::run::epochs::OpenKey;
 use cosign::run::table::{Incoming, Table};
-use cosign::run::{Node, ROUND, clock, view_of};
-use cosign::talk::{Message, Proposal, Reason};
+use cosign::run::{Node, ROUND, clock};
+use cosign::talk::{Message, Reason};
 use cosign::vault::Home;
-use k256::Scalar;
 use rustix::process::Signal;
 
 use crate::device::{Device, Running, two_with_key};
-use crate::insider::{block_on, only_key, opened, other, port, proposal, sit_down, take_key};
+use crate::insider::{
+    asked, block_on, only_key, opened, other, port, setup, signing, sit_down, take_key,
+};
 use crate::survey::{DIGEST, banned, count, signs, unresolved, whole};
 
 /// Takes part to the end, with `alter` altering what it says.
@@ -52,21 +53,15 @@ async fn play<P: Protocol>(
 const SG1: u8 = 0x11;
 const U: usize = 100;
 
-/// The machine of a cheater that has agreed to `proposal`.
-fn signer(key: &OpenKey, proposal: &Proposal, convened: &Convened) -> Machine<Signing> {
-    let setup = SignSetup {
-        signers: proposal.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
-        sign_id: convened.id,
-        digest: proposal.digest.0,
-        tweak: Scalar::ZERO,
-        recipient: PartyId::new(proposal.recipient),
-    };
+/// The machine of a cheater that has agreed to `request`.
+fn signer(key: &OpenKey, request: &Request, convened: &Convened) -> Machine<Signing> {
+    let setup = setup(request, convened);
     sign(Arc::clone(&key.share), setup, &clock::random().unwrap(), ROUND).unwrap()
 }
 
 /// Signs with one bit of `u` flipped.
-async fn cheat(key: &OpenKey, proposal: &Proposal, mut convened: Convened) {
-    let mut machine = signer(key, proposal, &convened);
+async fn cheat(key: &OpenKey, request: &Request, mut convened: Convened) {
+    let mut machine = signer(key, request, &convened);
     play(&mut machine, &mut convened.table, flip).await;
 }
 
@@ -82,21 +77,19 @@ fn cheated_by(bob: &Device, ask: impl FnOnce(&str) -> Running) -> Running {
     block_on(async {
         let (port, address) = port().await;
         let asking = ask(&address);
-        let (key, proposal, convened) = sit_down(&node, &port, |_| {}).await;
-        cheat(&key, &proposal, convened).await;
+        let (key, request, convened) = sit_down(&node, &port, |_| {}).await;
+        cheat(&key, &request, convened).await;
         asking
     })
 }
 
 /// Bob asks Alice, who listens at `address`, and both sit down.
-async fn asks(node: &Arc<Node>, address: &str) -> Result<(OpenKey, Proposal, Convened), Failure> {
+async fn asks(node: &Arc<Node>, address: &str) -> Result<(OpenKey, Request, Convened), Failure> {
     let record = only_key(node);
     let key = take_key(node, &record).await?;
-    let proposal = proposal(node, &record);
-    let me = node.info.fingerprint;
-    let view = view_of(node, &proposal, &me, &hex(&record.public_key), &record.name);
-    let convened = convene(node, &proposal, &view, vec![other(&record, address)]).await?;
-    Ok((key, proposal, convened))
+    let question = asked(node, &record, Action::Sign(signing(node, &record)));
+    let convened = convene(node, &question, vec![other(&record, address)]).await?;
+    Ok((key, question.request, convened))
 }
 
 fn sign_at(address: &str) -> [&str; 6] {
@@ -144,8 +137,8 @@ fn a_ban_survives_a_kill_before_anybody_was_told() {
     block_on(async {
         let (port, address) = port().await;
         let asking = alice.start(sign_at(&address));
-        let (key, proposal, convened) = sit_down(&node, &port, |_| {}).await;
-        let mut machine = signer(&key, &proposal, &convened);
+        let (key, request, convened) = sit_down(&node, &port, |_| {}).await;
+        let mut machine = signer(&key, &request, &convened);
         // Nothing is read from here on, so nothing that Alice says arrives.
         machine.start(clock::now());
         while let Some(output) = machine.poll() {
@@ -170,8 +163,8 @@ fn two_hundred_attempts_evaluate_one_check() {
     let at_alice = alice.serve(&[&bob]);
     let node = opened(&bob);
     block_on(async {
-        let (key, proposal, convened) = asks(&node, &at_alice.address()).await.unwrap();
-        cheat(&key, &proposal, convened).await;
+        let (key, request, convened) = asks(&node, &at_alice.address()).await.unwrap();
+        cheat(&key, &request, convened).await;
         drop(key);
         for _ in 1..200 {
             let refused = asks(&node, &at_alice.address()).await.map(drop);
@@ -191,8 +184,8 @@ fn a_ban_that_cannot_be_written_down_stays_unresolved() {
     let asking = block_on(async {
         let (port, address) = port().await;
         let asking = alice.start(sign_at(&address));
-        let (key, proposal, mut convened) = sit_down(&node, &port, |_| {}).await;
-        let mut machine = signer(&key, &proposal, &convened);
+        let (key, request, mut convened) = sit_down(&node, &port, |_| {}).await;
+        let mut machine = signer(&key, &request, &convened);
         // Once the session is spent the ledger goes away.
         while count(&alice, "spend") == 0 {
             tokio::task::yield_now().await;

@@ -14,12 +14,13 @@ use cosign::protocol::key::Confirmation;
 use cosign::protocol::keygen::refresh;
 use cosign::protocol::machine::Output;
 use cosign::protocol::wire::Kind as Step;
+use cosign::request::{Action, Agreed, Ceremony, Held, Hex};
 use cosign::run::convene::{Convened, convene};
 use cosign::run::reach::{Route, Target, hear, say};
 use cosign::run::table::Incoming;
-use cosign::run::{Node, ROUND, clock, confirmations, epochs, records, view_of};
+use cosign::run::{Node, ROUND, clock, confirmations, epochs, records};
 use cosign::secret::Secret;
-use cosign::talk::{Agreed, Held, Hex, Kind, Message, Proposal};
+use cosign::talk::{Message, Proposal};
 use cosign::vault::{Confirmed, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -28,7 +29,8 @@ use serde_json::Value;
 
 use crate::device::{Device, Listener, introduce, two_with_key};
 use crate::insider::{
-    block_on, enter, held, only_key, opened, port, proposal, soon, take_key, until_closed,
+    asked, block_on, enter, held, only_key, opened, port, proposal, shares as offered, soon,
+    take_key, until_closed,
 };
 use crate::survey::{DIGEST, whole};
 use crate::unfinished::{Before, folder};
@@ -222,16 +224,9 @@ fn who_was_killed_with_every_confirmation_in_hand_finishes_it_for_the_others_too
 async fn withholds(carol: &Arc<Node>, guests: Vec<(u8, Target)>, deaf: &[u8]) {
     let record = only_key(carol);
     let key = take_key(carol, &record).await.unwrap();
-    let asked = Proposal {
-        kind: Kind::Refresh,
-        digest: Hex([0; 32]),
-        recipient: 0,
-        ..proposal(carol, &record)
-    };
-    let me = carol.info.fingerprint;
-    let view = view_of(carol, &asked, &me, &hex(&record.public_key), "vault");
+    let question = asked(carol, &record, Action::Refresh(offered(carol, &record)));
     let others: Vec<u8> = guests.iter().map(|(party, _)| *party).collect();
-    let Convened { mut table, id, .. } = convene(carol, &asked, &view, guests).await.unwrap();
+    let Convened { mut table, id, .. } = convene(carol, &question, guests).await.unwrap();
     let mut machine = refresh(&key.share, id, &clock::random().unwrap(), ROUND).unwrap();
     machine.start(clock::now());
     let mut awaited: Vec<u8> = others.iter().copied().filter(|p| !deaf.contains(p)).collect();
@@ -576,9 +571,9 @@ fn in_whatever_order_messages_are_lost_honest_devices_keep_an_epoch_in_common() 
                 confirmations::settle(&nodes[to], &name).unwrap();
             }
             let held = nodes.each_ref().map(|node| epochs_of(node, &name));
-            let common = epochs::agreed(Kind::Sign, &held[0], &held);
+            let common = epochs::agreed(Ceremony::Sign, &held[0], &held);
             assert!(common.is_some(), "case {case}, step {step}: {held:?}");
-            assert_eq!(common, epochs::agreed(Kind::Sign, &held[1], &held));
+            assert_eq!(common, epochs::agreed(Ceremony::Sign, &held[1], &held));
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Callers that nobody awaits, and requests for more than they say.
 
 use crate::device::{Device, two_with_key};
-use crate::insider::{block_on, only_key, opened, other, proposal};
+use crate::insider::{asked, block_on, only_key, opened, other, signing};
 use crate::survey::signs;
-use cosign::device::hex;
 use cosign::report::Code;
+use cosign::request::{Action, Signing};
 use cosign::run::convene::convene;
-use cosign::run::view_of;
 
 #[test]
 fn a_stranger_ends_nobodys_wait() {
@@ -35,11 +34,10 @@ fn a_rule_for_a_key_is_none_for_the_keys_below_it() {
     let node = opened(&alice);
     let record = only_key(&node);
     let ask = async |path: Vec<u32>| {
-        let asked = cosign::talk::Proposal { path, ..proposal(&node, &record) };
-        let me = node.info.fingerprint;
-        let view = view_of(&node, &asked, &me, &hex(&record.public_key), "vault");
+        let signing = Signing { path, ..signing(&node, &record) };
+        let question = asked(&node, &record, Action::Sign(signing));
         let guest = other(&record, &listener.address());
-        convene(&node, &asked, &view, vec![guest]).await.map(drop).map_err(|failure| failure.code)
+        convene(&node, &question, vec![guest]).await.map(drop).map_err(|failure| failure.code)
     };
     block_on(async {
         assert_eq!(ask(vec![]).await, Ok(()));

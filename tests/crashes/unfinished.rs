@@ -5,22 +5,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cosign::device::hex;
 use cosign::party::PartyId;
 use cosign::protocol::keygen::{KeygenSetup, keygen};
 use cosign::protocol::machine::Output;
 use cosign::protocol::wire::Kind as Step;
+use cosign::request::Action;
 use cosign::run::convene::{Convened, convene};
 use cosign::run::table::Incoming;
-use cosign::run::{Node, ROUND, clock, view_of};
-use cosign::talk::{Hex, Kind, Proposal};
+use cosign::run::{Node, ROUND, clock};
 use cosign::vault::{Home, keys};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::authentic::State;
 use crate::device::{Device, Listener, two_with_key};
-use crate::insider::{block_on, only_key, opened, other, proposal};
+use crate::insider::{asked, block_on, only_key, opened, other, shares};
 use crate::survey::{DIGEST, Key, key, signs, whole};
 
 const RESUME: &str = "keygen --key vault --resume";
@@ -125,23 +124,17 @@ fn ready(devices: [&Device; 2]) {
 /// Bob makes the key `second` with the device at `address` up to its KG4B, and says no KG4B himself.
 async fn makes_without_confirming(bob: &Arc<Node>, address: &str) {
     let record = only_key(bob);
-    let proposal = Proposal {
-        kind: Kind::Keygen,
-        key: "second".into(),
-        public_key: Hex([0; 33]),
-        epochs: Vec::new(),
-        digest: Hex([0; 32]),
-        recipient: 0,
-        ..proposal(bob, &record)
-    };
-    let view = view_of(bob, &proposal, &bob.info.fingerprint, "", "second");
-    let convened = convene(bob, &proposal, &view, vec![other(&record, address)]).await.unwrap();
+    let mut question = asked(bob, &record, Action::Keygen);
+    question.request.key = "second".into();
+    question.public_key = None;
+    let convened = convene(bob, &question, vec![other(&record, address)]).await.unwrap();
+    let request = question.request;
     let Convened { mut table, id, .. } = convened;
     let setup = KeygenSetup {
         instance: id,
-        threshold: proposal.threshold,
-        me: PartyId::new(record.me).unwrap(),
-        identities: proposal.parties.iter().map(|party| party.0.to_vec()).collect(),
+        threshold: request.threshold,
+        me: request.requester,
+        identities: request.parties.iter().map(|party| party.as_bytes().to_vec()).collect(),
     };
     let mut machine = keygen(setup, &clock::random().unwrap(), &[], ROUND).unwrap();
     machine.start(clock::now());
@@ -313,18 +306,9 @@ fn one_party_that_says_it_never_stored_its_share_destroys_no_others() {
     drop(listener);
     // Bob's new share is in use. He asks for a refresh of the old ones, and leaves.
     let at_alice = alice.serve(&[&bob]);
-    let asked = Proposal {
-        kind: Kind::Refresh,
-        digest: Hex([0; 32]),
-        recipient: 0,
-        ..proposal(&old, &old_record)
-    };
-    let me = old.info.fingerprint;
-    let view = view_of(&old, &asked, &me, &hex(&old_record.public_key), "vault");
+    let question = asked(&old, &old_record, Action::Refresh(shares(&old, &old_record)));
     let guest = other(&old_record, &at_alice.address());
-    block_on(async {
-        convene(&old, &asked, &view, vec![guest]).await.unwrap().table.abort().await
-    });
+    block_on(async { convene(&old, &question, vec![guest]).await.unwrap().table.abort().await });
     assert!(key(&alice, "vault").unwrap().refresh_pending);
     let listener = bob.serve(&[&alice]);
     alice.run(["keys", "refresh", "vault", "--peer", &listener.address()]).succeeds();

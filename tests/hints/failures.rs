@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use cosign::device::{Fingerprint, Label};
 use cosign::net::LinkError;
 use cosign::party::PartyId;
-use cosign::progress::Source;
 use cosign::protocol::fault::{Check, Fault};
 use cosign::report::{self, Code, Failure, Refusal, Wanted};
-use cosign::talk::{Held, Hex, Kind, Proposal, Reason};
+use cosign::request::{Action, Ceremony, Held, Hex, Request, RequestId, Shares, Signing, Source};
+use cosign::talk::Reason;
 use cosign::token::{self, Tries, Trouble};
 use cosign::vault::{Altered, Error};
 
@@ -43,24 +43,32 @@ fn reasons() -> Vec<Reason> {
     ]
 }
 
-fn proposal(kind: Kind) -> Proposal {
-    Proposal {
-        kind,
-        request_id: "r-1".into(),
-        key: KEY.into(),
-        parties: vec![Hex([2; 32]), Hex([3; 32])],
-        signers: vec![1, 2],
-        threshold: 2,
-        public_key: Hex([2; 33]),
-        epochs: vec![Held { epoch: Hex([4; 32]), generation: 2, height: 3 }],
-        digest: Hex([5; 32]),
-        source: Source::Digest,
-        purpose: Label::new("rent"),
-        recipient: 0,
+fn requests() -> [Request; 4] {
+    let epochs = vec![Held { epoch: Hex([4; 32]), generation: 2, height: 3 }];
+    let shares = Shares { public_key: [2; 33], epochs };
+    let signing = Signing {
+        shares: shares.clone(),
         path: Vec::new(),
-        nonce: Hex([6; 32]),
-        seconds: 60,
-    }
+        digest: [5; 32],
+        source: Source::Digest,
+        recipient: None,
+    };
+    let all = [
+        Action::Keygen,
+        Action::Refresh(shares.clone()),
+        Action::Resume(shares),
+        Action::Sign(signing),
+    ];
+    all.map(|action| Request {
+        id: RequestId::new("r-1").unwrap(),
+        key: KEY.into(),
+        parties: vec![Fingerprint::new([2; 32]), Fingerprint::new([3; 32])],
+        threshold: 2,
+        signers: PartyId::all(2).collect(),
+        requester: PartyId::new(1).unwrap(),
+        purpose: Label::new("rent"),
+        action,
+    })
 }
 
 fn errors(name: &str) -> Vec<Error> {
@@ -186,9 +194,8 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
     let faults = checks.into_iter().flat_map(|check| {
         [None, PartyId::new(2)].map(|culprit| Fault { check, culprit, at: "round 2" })
     });
-    let kinds = [Kind::Keygen, Kind::Refresh, Kind::Resume, Kind::Sign];
-    let proposals = kinds.map(proposal);
-    let held = proposal(Kind::Sign).epochs;
+    let requests = requests();
+    let held = requests[1].epochs();
     let one = |failure| vec![failure];
     vec![
         ("nobody", one(report::nobody(name))),
@@ -206,17 +213,17 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
             reasons().into_iter().map(|reason| report::refused_with(name, reason, KEY)).collect(),
         ),
         (
-            "refused_proposal",
+            "refused_request",
             reasons()
                 .into_iter()
                 .flat_map(|reason| {
-                    proposals.iter().map(move |p| report::refused_proposal(name, reason, p))
+                    requests.iter().map(move |p| report::refused_request(name, reason, p))
                 })
                 .collect(),
         ),
         (
             "deleted_there",
-            proposals.iter().map(|p| report::deleted_there(name, "2026-01-01", p)).collect(),
+            requests.iter().map(|p| report::deleted_there(name, "2026-01-01", p)).collect(),
         ),
         ("fault", faults.map(|fault| report::fault(&fault, &[KEY], party)).collect()),
         ("banned", one(report::banned(name, KEY))),
@@ -253,12 +260,14 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("bad_path", one(report::bad_path())),
         (
             "left_pending",
-            ["keygen", "refresh"].map(|c| report::left_pending(failure(), c, KEY)).into(),
+            [Ceremony::Keygen, Ceremony::Refresh]
+                .map(|c| report::left_pending(failure(), c, KEY))
+                .into(),
         ),
         ("never_stored", one(report::never_stored(&failure(), &wanted()))),
         ("refresh_never_stored", one(report::refresh_never_stored(&failure(), KEY))),
         ("share_missing_there", one(report::share_missing_there(&failure(), KEY))),
-        ("apart", one(report::apart(KEY, &held, &[(name, &[])]))),
+        ("apart", one(report::apart(KEY, held, &[(name, &[])]))),
         (
             "unconfirmed",
             [true, false].map(|a| report::unconfirmed(KEY, &[name.to_owned()], a)).into(),

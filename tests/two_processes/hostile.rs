@@ -8,13 +8,13 @@ use std::time::Duration;
 use cosign::device::Label;
 use cosign::net::tls::{self, Tls, TlsLink, TlsVersion};
 use cosign::net::{Frame, Kind, Link, LinkError, MAX_FRAME, tcp};
-use cosign::progress::{RequestView, Source};
 use cosign::protocol::sign::SignSetup;
 use cosign::report::Code;
+use cosign::request::{self, Action, Ceremony, HashFunction, Hex, Question, Signing};
 use cosign::run::reach::{hear, say};
 use cosign::run::table::Incoming;
 use cosign::run::{Node, clock};
-use cosign::talk::{Hex, Message, Proposal, Reason, VERSION, Want};
+use cosign::talk::{Message, Proposal, Reason, Source, VERSION, Want};
 use k256::Scalar;
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
@@ -34,18 +34,23 @@ fn still_signs(alice: &Device, listener: &Listener) {
     alice.run(["sign", &fresh_digest(), "--peer", &to, "--timeout", "60s"]).succeeds();
 }
 
+fn signing(asked: &mut Question) -> &mut Signing {
+    let Action::Sign(signing) = &mut asked.request.action else { panic!() };
+    signing
+}
+
 #[test]
 fn a_requester_that_signs_something_else_than_it_asked_for_gets_nothing_and_no_ban() {
     let (alice, _bob, mut listener) = two_with_key();
     let insider = opened(&alice);
-    type Lie = (fn(&mut RequestView), fn(&mut SignSetup));
+    type Lie = (fn(&mut Question), fn(&mut SignSetup));
     let lies: [Lie; 6] = [
-        (|view| view.purpose = Label::new("invoice 8"), |_| ()),
-        (|view| view.digest = "08".repeat(32), |_| ()),
+        (|asked| asked.request.purpose = Label::new("invoice 8"), |_| ()),
+        (|asked| signing(asked).digest = [8; 32], |_| ()),
         (
-            |view| {
-                view.source =
-                    Source::File { name: view.purpose.clone(), size: 1, hash: "sha256".into() }
+            |asked| {
+                let (name, hash) = (Label::new("invoice"), HashFunction::Sha256);
+                signing(asked).source = request::Source::File { name, size: 1, hash };
             },
             |_| (),
         ),
@@ -76,18 +81,18 @@ fn devices_that_would_show_different_facts_stop_with_exit_6_and_no_ban() {
             let (port, here) = port().await;
             address.send(here).unwrap();
             for lie in [true, false] {
-                let see = |view: &mut RequestView| {
+                let see = |asked: &mut Question| {
                     if lie {
-                        view.purpose = cosign::device::Label::new("something else");
+                        asked.request.purpose = Label::new("something else");
                     }
                 };
-                let (key, proposal, convened) = sit_down(&insider, &port, see).await;
+                let (key, request, convened) = sit_down(&insider, &port, see).await;
                 let alter = |setup: &mut SignSetup| {
                     if !lie {
                         setup.digest = [9; 32];
                     }
                 };
-                let result = take_part(&insider, key, &proposal, convened, alter).await;
+                let result = take_part(&insider, key, &request, convened, alter).await;
                 assert_eq!(result.unwrap_err().code, Code::Aborted);
             }
         });
@@ -306,7 +311,7 @@ fn what_waited_for_the_screen_is_turned_away_by_the_no_to_the_request_ahead_of_i
             let record = only_key(&insider);
             let mut second = enter(&insider.tls, &to).await;
             let other = Proposal {
-                kind: cosign::talk::Kind::Keygen,
+                kind: Ceremony::Keygen,
                 key: "other".into(),
                 public_key: Hex([0; 33]),
                 epochs: Vec::new(),
@@ -381,7 +386,7 @@ fn absurd(honest: &Proposal) -> Vec<Proposal> {
         all.push(proposal);
     };
     let keygen = |p: &mut Proposal| {
-        p.kind = cosign::talk::Kind::Keygen;
+        p.kind = Ceremony::Keygen;
         p.public_key = Hex([0; 33]);
         p.epochs.clear();
         p.key = "new".into();
@@ -485,7 +490,7 @@ fn nonsense_in_the_middle_of_a_ceremony_ends_that_ceremony_alone() {
             let mut proposal = proposal(&insider, &record);
             note_session(&insider, &record);
             if i % 2 == 1 {
-                proposal.kind = cosign::talk::Kind::Keygen;
+                proposal.kind = Ceremony::Keygen;
                 proposal.public_key = Hex([0; 33]);
                 proposal.epochs = vec![];
                 proposal.key = "new".into();

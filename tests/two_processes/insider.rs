@@ -4,20 +4,22 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cosign::device::{Label, hex};
+use cosign::device::Label;
 use cosign::net::tls::{Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Link, tcp};
 use cosign::party::PartyId;
-use cosign::progress::{RequestView, Source};
 use cosign::protocol::sign::{SignSetup, Signed, sign};
 use cosign::report::{self, Failure};
+use cosign::request::{
+    Action, Agreed, Ceremony, Held, Hex, Question, Request, Shares, Signing, Source,
+};
 use cosign::run::convene::{Ask, Convened, attend, convene};
 use cosign::run::drive::drive;
 use cosign::run::epochs::{HeldKey, OpenKey};
 use cosign::run::judge::{Answer, Comparison, Judge, Verdict};
 use cosign::run::reach::{Route, Target, Way, hear, say};
-use cosign::run::{Node, ROUND, clock, lines, records, view_of};
-use cosign::talk::{Agreed, Held, Hex, Kind, Message, Proposal, VERSION, Want};
+use cosign::run::{Node, ROUND, clock, lines, records};
+use cosign::talk::{Message, Proposal, Terms, VERSION, Want};
 use cosign::vault::{Home, KeyRecord, Ledger, Unlock, Vault};
 use k256::Scalar;
 
@@ -42,7 +44,7 @@ impl Judge for Yes {
         Box::pin(async { Verdict::Yes })
     }
 
-    fn approve(&self, _: RequestView) -> Answer<'_> {
+    fn approve(&self, _: Question) -> Answer<'_> {
         Box::pin(async { Verdict::Yes })
     }
 }
@@ -78,25 +80,42 @@ pub(crate) async fn until_closed(mut link: TlsLink) {
     while link.recv().await.is_ok() {}
 }
 
+/// The key of `record` and the one epoch that `node` offers of it.
+pub(crate) fn shares(node: &Node, record: &KeyRecord) -> Shares {
+    Shares { public_key: record.public_key, epochs: vec![held(node, record)] }
+}
+
+/// What an honest requester would sign with `record`, for itself.
+pub(crate) fn signing(node: &Node, record: &KeyRecord) -> Signing {
+    Signing {
+        shares: shares(node, record),
+        path: Vec::new(),
+        digest: [7; 32],
+        source: Source::Digest,
+        recipient: PartyId::new(record.me),
+    }
+}
+
+/// What `node` asks of all parties of `record`.
+pub(crate) fn asked(node: &Node, record: &KeyRecord, action: Action) -> Question {
+    let parties = || record.parties.iter();
+    let request = Request {
+        id: clock::request_id().unwrap(),
+        key: record.name.clone(),
+        parties: parties().map(|party| party.fingerprint).collect(),
+        threshold: record.threshold,
+        signers: parties().filter_map(|party| PartyId::new(party.index)).collect(),
+        requester: PartyId::new(record.me).unwrap(),
+        purpose: Label::new("invoice 7"),
+        action,
+    };
+    node.question(request, record.name.clone(), Some(record.public_key))
+}
+
 /// What an honest requester would propose for a signature with `record`.
 pub(crate) fn proposal(node: &Node, record: &KeyRecord) -> Proposal {
-    Proposal {
-        kind: Kind::Sign,
-        request_id: clock::request_id().unwrap(),
-        key: record.name.clone(),
-        parties: record.parties.iter().map(|p| Hex(*p.fingerprint.as_bytes())).collect(),
-        signers: record.parties.iter().map(|p| p.index).collect(),
-        threshold: record.threshold,
-        public_key: Hex(record.public_key),
-        epochs: vec![held(node, record)],
-        digest: Hex([7; 32]),
-        source: Source::Digest,
-        purpose: Label::new("invoice 7"),
-        recipient: record.me,
-        path: Vec::new(),
-        nonce: Hex(clock::nonce().unwrap()),
-        seconds: 100,
-    }
+    let asked = asked(node, record, Action::Sign(signing(node, record)));
+    Proposal::new(&asked.request, Terms { nonce: Hex(clock::nonce().unwrap()), seconds: 100 })
 }
 
 /// What a device says of its share of `record`.
@@ -140,34 +159,30 @@ pub(crate) fn other(record: &KeyRecord, address: &str) -> (u8, Target) {
     (party.index, target)
 }
 
-/// Asks the device at `address` to sign, with another view of it here than there, and signs
+/// Asks the device at `address` to sign, with another question in mind than it asks, and signs
 /// something else than was agreed.
 pub(crate) async fn ask(
     node: &Arc<Node>,
     address: &str,
-    see: impl FnOnce(&mut RequestView),
+    see: impl FnOnce(&mut Question),
     alter: impl FnOnce(&mut SignSetup),
 ) -> Result<Signed, Failure> {
     let record = only_key(node);
     let key = take_key(node, &record).await?;
-    let proposal = proposal(node, &record);
-    let mut view = seen(node, &proposal, &record);
-    see(&mut view);
-    let convened = convene(node, &proposal, &view, vec![other(&record, address)]).await?;
-    take_part(node, key, &proposal, convened, alter).await
+    let mut question = asked(node, &record, Action::Sign(signing(node, &record)));
+    let mut convened = convene(node, &question, vec![other(&record, address)]).await?;
+    let request = question.request.clone();
+    see(&mut question);
+    convened.id = question.ceremony_id(&convened.agreed);
+    take_part(node, key, &request, convened, alter).await
 }
 
-fn seen(node: &Node, proposal: &Proposal, record: &KeyRecord) -> RequestView {
-    let me = node.info.fingerprint;
-    view_of(node, proposal, &me, &hex(&record.public_key), &record.name)
-}
-
-/// Waits for a request for a signature, and says yes to another view of it than was proposed.
+/// Waits for a request for a signature, and says yes to another one than was proposed.
 pub(crate) async fn sit_down(
     node: &Arc<Node>,
     port: &tcp::Listener,
-    see: impl FnOnce(&mut RequestView),
-) -> (OpenKey, Proposal, Convened) {
+    see: impl FnOnce(&mut Question),
+) -> (OpenKey, Request, Convened) {
     let (io, _) = port.accept().await;
     let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
     assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Hello { .. })));
@@ -176,35 +191,42 @@ pub(crate) async fn sit_down(
     let Ok(Message::Propose(proposal)) = hear(&mut link, soon()).await else { panic!() };
     let record = only_key(node);
     let key = take_key(node, &record).await.unwrap();
-    let requester = link.peer();
-    let mut view = view_of(node, &proposal, &requester, &hex(&record.public_key), "vault");
-    see(&mut view);
-    let convened =
-        attend(node, link, &proposal, &view, proposal.epochs.clone(), Ask::Nothing).await.unwrap();
-    (key, *proposal, convened)
+    let (request, terms) = proposal.request(&link.peer(), &node.info.fingerprint).unwrap();
+    let offer = request.epochs().to_vec();
+    let mut question = node.question(request.clone(), record.name.clone(), Some(record.public_key));
+    let mut convened = attend(node, link, &question, &terms, offer, Ask::Nothing).await.unwrap();
+    see(&mut question);
+    convened.id = question.ceremony_id(&convened.agreed);
+    (key, request, convened)
+}
+
+/// What a party of `request` signs in an honest session.
+pub(crate) fn setup(request: &Request, convened: &Convened) -> SignSetup {
+    let signing = request.signing().unwrap();
+    SignSetup {
+        signers: request.signers.clone(),
+        sign_id: convened.id,
+        digest: signing.digest,
+        tweak: Scalar::ZERO,
+        recipient: signing.recipient,
+    }
 }
 
 /// The protocol, with altered terms.
 pub(crate) async fn take_part(
     node: &Arc<Node>,
     mut key: OpenKey,
-    proposal: &Proposal,
+    request: &Request,
     mut convened: Convened,
     alter: impl FnOnce(&mut SignSetup),
 ) -> Result<Signed, Failure> {
-    let mut setup = SignSetup {
-        signers: proposal.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
-        sign_id: convened.id,
-        digest: proposal.digest.0,
-        tweak: Scalar::ZERO,
-        recipient: PartyId::new(proposal.recipient),
-    };
+    let mut setup = setup(request, &convened);
     alter(&mut setup);
     let mut machine = sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
         .map_err(|fault| report::fault(&fault, &[], |party| party.to_string()))?;
     key.ledger.spend(&key.record.epoch, machine.session_id(), &[]).unwrap();
-    let signed =
-        drive(node, ("sign", "vault"), &mut machine, &mut convened.table, &mut |_| Ok(())).await;
+    let (what, table) = ((Ceremony::Sign, "vault"), &mut convened.table);
+    let signed = drive(node, what, &mut machine, table, &mut |_| Ok(())).await;
     match &signed {
         Ok(_) => convened.table.finish(soon()).await?,
         Err(_) => convened.table.abort().await,

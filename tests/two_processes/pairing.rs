@@ -3,9 +3,10 @@
 use cosign::net::tls::{self, Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Link, tcp};
 use cosign::protocol::pair::{EXPORTER, Requester, Responder, Side};
+use cosign::request::Hex;
 use cosign::run::reach::{hear, say};
 use cosign::secret::Secret;
-use cosign::talk::{Hex, Message, Want};
+use cosign::talk::{Message, Want};
 use cosign::vault::{Home, PeerRecord, Peers, attempts};
 
 use crate::device::{Device, introduce, text};

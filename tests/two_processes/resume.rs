@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use cosign::device::Label;
+use cosign::request::Hex;
 use cosign::run::reach::{hear, say};
-use cosign::talk::{Hex, Message, Reason, VERSION, Want};
+use cosign::talk::{Message, Reason, VERSION, Want};
 use rustix::process::Signal;
 
 use crate::device::{Device, Listener, introduce, two, two_with_key};

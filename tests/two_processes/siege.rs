@@ -6,28 +6,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cosign::device::{Label, hex};
+use cosign::device::Label;
 use cosign::net::tls::{self, Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Frame, Kind as FrameKind, Link, tcp};
 use cosign::party::PartyId;
 use cosign::protocol::machine::Output;
 use cosign::protocol::pair::{EXPORTER, Requester, Side};
-use cosign::protocol::sign::{SignSetup, sign};
+use cosign::protocol::sign::sign;
+use cosign::request::{Action, Ceremony, Hex, Signing};
 use cosign::run::convene::convene;
 use cosign::run::epochs::HeldKey;
 use cosign::run::reach::{Route, Target, hear, say};
 use cosign::run::table::Incoming;
-use cosign::run::{Node, ROUND, clock, view_of};
+use cosign::run::{Node, ROUND, clock};
 use cosign::secret::Secret;
-use cosign::talk::{Hex, Kind, Message, Proposal, Reason, VERSION, Want};
+use cosign::talk::{Message, Proposal, Reason, VERSION, Want};
 use cosign::vault::{Home, KeyRecord, Log, attempts, keys, strangers};
-use k256::Scalar;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::device::{Device, PATIENCE, introduce};
 use crate::discovery::Impostors;
 use crate::insider::{
-    block_on, held, hello, note_session, only_key, opened, port, proposal, soon, until_closed,
+    self, block_on, hello, note_session, only_key, opened, port, proposal, setup, signing, soon,
+    until_closed,
 };
 use crate::signing::fresh_digest;
 use crate::terminal::Terminal;
@@ -293,7 +294,7 @@ impl Scene {
     fn finished_already(&self) -> Proposal {
         let record = only_key(&self.carol);
         Proposal {
-            kind: Kind::Resume,
+            kind: Ceremony::Resume,
             signers: record.parties.iter().map(|party| party.index).collect(),
             digest: Hex([0; 32]),
             purpose: Label::default(),
@@ -338,19 +339,12 @@ async fn stall(
     let record = only_key(carol);
     let lock = keys::lock_with(&carol.home, &record.name, &[]).ok()?;
     let key = HeldKey::open(carol, &record.name).ok()?.choose(&Hex(record.epoch), lock).ok()?;
-    let (nonce, request_id) = (Hex(clock::nonce().ok()?), clock::request_id().ok()?);
-    let asked = Proposal { nonce, request_id, epochs: vec![held(carol, &record)], ..asked };
-    let me = carol.info.fingerprint;
-    let view = view_of(carol, &asked, &me, &hex(&record.public_key), &record.name);
-    let mut convened = convene(carol, &asked, &view, vec![at]).await.ok()?;
+    let signing = Signing { recipient: None, ..signing(carol, &record) };
+    let mut question = insider::asked(carol, &record, Action::Sign(signing));
+    question.request.signers = asked.signers.iter().filter_map(|i| PartyId::new(*i)).collect();
+    let mut convened = convene(carol, &question, vec![at]).await.ok()?;
     note_session(carol, &record);
-    let setup = SignSetup {
-        signers: asked.signers.iter().filter_map(|i| PartyId::new(*i)).collect(),
-        sign_id: convened.id,
-        digest: asked.digest.0,
-        tweak: Scalar::ZERO,
-        recipient: None,
-    };
+    let setup = setup(&question.request, &convened);
     let mut machine = sign(Arc::clone(&key.share), setup, &clock::random().ok()?, ROUND).ok()?;
     machine.start(clock::now());
     let mut due = 0;

@@ -19,8 +19,9 @@ use crate::cli::{Output, sign as signing};
 use crate::device::{Label, hex, unhex};
 use crate::net::mdns;
 use crate::net::tls::{self, TlsVersion};
-use crate::progress::{RequestView, Source};
+use crate::progress::RequestView;
 use crate::report::{self, Code, Failure};
+use crate::request::{Question, Source};
 use crate::run::judge::{Answer, Comparison, Judge, Verdict};
 use crate::run::listen::{Listener, Place, Visit, serve};
 use crate::run::reach::{Route, Target};
@@ -106,7 +107,8 @@ impl Judge for People {
         Box::pin(async move { self.ask("code", json!({ "code": comparison.code })).await })
     }
 
-    fn approve(&self, request: RequestView) -> Answer<'_> {
+    fn approve(&self, question: Question) -> Answer<'_> {
+        let request = RequestView::of(&question);
         Box::pin(async move { self.ask("approve", json!({ "request": request })).await })
     }
 }
@@ -210,7 +212,7 @@ async fn ask(node: &Arc<Node>, bob: &Target, digest: &str) -> Done {
     let digest = unhex(digest)
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| report::bug("the demo's digest is none"))?;
-    let request = sign::Request {
+    let wanted = sign::ToSign {
         key: KEY.to_owned(),
         digest,
         source: Source::Digest,
@@ -220,6 +222,6 @@ async fn ask(node: &Arc<Node>, bob: &Target, digest: &str) -> Done {
         request_id: clock::request_id()?,
         path: Vec::new(),
     };
-    let outcome = sign::request(node, &request).await?;
+    let outcome = sign::request(node, &wanted).await?;
     Ok(("signed", json!({ "result": signing::view(&outcome) })))
 }

@@ -9,14 +9,14 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Action, Case, Ceremony, Decision, Digest, FIELDS, Finding, Policy, Purpose, Rule};
+use super::{Action, Asked, Case, Decision, Digest, FIELDS, Finding, Policy, Purpose, Rule};
 use crate::cli::args::{PolicyCheckArgs, PolicyCommand};
 use crate::cli::output::Table;
 use crate::cli::signature::read_file;
 use crate::cli::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label};
-use crate::progress::{PartyView, RequestView, Source};
 use crate::report::{Code, Failure, Refusal, here};
+use crate::request::Ceremony;
 use crate::run::clock;
 use crate::vault::{Peers, Uses, keys};
 
@@ -37,15 +37,15 @@ pub(in crate::cli) fn run_policy(
         keys.dedup();
         return policy.described(&peer, &keys);
     }
-    let asked = Asked::read(&request)?;
-    let (view, time) = asked.view(&peer)?;
+    let given = Given::read(&request)?;
+    let (asked, time) = given.asked(&peer)?;
     let local = policy.now()?;
     // A moment that is asked about is taken as it is, whatever the clock said before.
     let (now, uses) = match time {
         Some(time) => (time.to_offset(local.offset()), uses.without_latest()),
         None => (local, uses),
     };
-    policy.explained(&Case { request: &view, peer: &peer, now, uses: &uses })
+    policy.explained(&Case { asked: &asked, peer: &peer, now, uses: &uses })
 }
 
 impl Policy {
@@ -174,7 +174,7 @@ impl Policy {
 /// A request as `--request` gives it: fields, or a JSON object such as a `request` event or a line
 /// of the log. What it has more is not looked at.
 #[derive(Default, Deserialize)]
-struct Asked {
+struct Given {
     #[serde(default)]
     ceremony: String,
     #[serde(default)]
@@ -195,7 +195,7 @@ struct Requester {
     fingerprint: String,
 }
 
-impl Asked {
+impl Given {
     fn read(arguments: &[String]) -> Result<Self, Failure> {
         if let [only] = arguments
             && (only.starts_with('{') || only == "-" || Path::new(only).is_file())
@@ -230,32 +230,30 @@ impl Asked {
     }
 
     /// The request as a policy sees it, and the moment that it names.
-    fn view(
-        self,
+    fn asked(
+        &self,
         peer: &dyn Fn(&str) -> Option<Fingerprint>,
-    ) -> Result<(RequestView, Option<OffsetDateTime>), Failure> {
+    ) -> Result<(Asked<'_>, Option<OffsetDateTime>), Failure> {
         let usage = |why: String| Failure::new(Code::Usage, format!("--request: {why}"));
-        let who = self.requester.map_or(self.peer, |requester| requester.fingerprint);
+        let who = self.requester.as_ref().map_or(&self.peer, |requester| &requester.fingerprint);
         if who.is_empty() {
             return Err(usage("it does not say who asks".to_owned()).hint("add peer=NAME"));
         }
-        let fingerprint = who.parse().ok().or_else(|| peer(&who)).ok_or_else(|| {
+        let requester = who.parse().ok().or_else(|| peer(who)).ok_or_else(|| {
             Failure::new(
                 Code::NotFound,
-                format!("no device called {:?} is paired", Label::new(&who)),
+                format!("no device called {:?} is paired", Label::new(who)),
             )
             .hint(format!(
                 "name a paired device or a fingerprint: {} shows them",
                 here(&["peers", "list"], &[])
             ))
         })?;
-        let ceremony = if self.ceremony.is_empty() { "sign".to_owned() } else { self.ceremony };
-        if !["sign", "keygen", "refresh"].contains(&ceremony.as_str()) {
-            return Err(usage(format!("{ceremony:?} is no ceremony that a policy decides")));
-        }
-        let digest = match self.digest.as_str() {
-            "" => String::new(),
-            text => Digest::parse(text).ok_or_else(|| usage(super::NO_DIGEST.to_owned()))?.0,
+        let ceremony = match self.ceremony.as_str() {
+            "" | "sign" => Ceremony::Sign,
+            "keygen" => Ceremony::Keygen,
+            "refresh" => Ceremony::Refresh,
+            other => return Err(usage(format!("{other:?} is no ceremony that a policy decides"))),
         };
         let time = match self.time.as_str() {
             "" => None,
@@ -263,24 +261,12 @@ impl Asked {
                 usage("time is not of the form 2026-12-31T12:00:00+01:00".to_owned())
             })?),
         };
-        let requester = PartyView { name: Label::new(&who), fingerprint: fingerprint.to_hex() };
-        let view = RequestView {
-            ceremony,
-            request_id: String::new(),
-            key: self.key,
-            public_key: String::new(),
-            threshold: 0,
-            parties: 0,
-            signers: Vec::new(),
-            digest,
-            source: Source::Digest,
-            purpose: Label::new(&self.purpose),
-            requester,
-            receivers: Vec::new(),
-            seconds: 0,
-            changed: Vec::new(),
+        let digest = match self.digest.as_str() {
+            "" => None,
+            text => Some(Digest::parse(text).ok_or_else(|| usage(super::NO_DIGEST.to_owned()))?.0),
         };
-        Ok((view, time))
+        let purpose = Label::new(&self.purpose);
+        Ok((Asked { requester, ceremony, key: &self.key, purpose, digest }, time))
     }
 }
 

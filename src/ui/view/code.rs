@@ -39,8 +39,8 @@ pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<L
         );
     }
     let last = match (scene.stage.consent, &scene.model.ceremony) {
-        (Consent::Given, Some(ceremony)) if !ceremony.what.is_empty() => {
-            format!("you said yes; waiting for {}", bare(&ceremony.what))
+        (Consent::Given, Some(ceremony)) if !ceremony.awaited_for.is_empty() => {
+            format!("you said yes; waiting for {}", bare(&ceremony.awaited_for))
         }
         (Consent::Given, _) => "you said yes; waiting for the other device".to_owned(),
         (Consent::Open | Consent::NotAsked, _) => {

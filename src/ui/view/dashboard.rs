@@ -9,7 +9,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph};
 
 use super::Scene;
-use crate::device::grouped;
+use crate::device::{Fingerprint, grouped};
+use crate::progress::KnownPeer;
 use crate::ui::lines::{fingerprint_lines, time_left};
 use crate::ui::model::{Inventory, Model, PeerRow};
 use crate::ui::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
@@ -39,7 +40,7 @@ fn own_lines(scene: Scene<'_>, area: Rect) -> (Vec<Line<'static>>, Rect) {
     let waits = match (&scene.model.inventory, ceremony) {
         (None, Some(ceremony)) => {
             let names: Vec<String> = ceremony.waiting.iter().map(|name| quoted(name)).collect();
-            format!("waiting for {} {}", bare(&ceremony.what), names.join(", "))
+            format!("waiting for {} {}", bare(&ceremony.awaited_for), names.join(", "))
         }
         _ => "waiting: pairings and requests appear here".to_owned(),
     };
@@ -99,7 +100,9 @@ fn panel(
 struct Row {
     name: String,
     status: String,
-    fingerprint: String,
+    id: String,
+    /// Once it has proved who it is.
+    fingerprint: Option<Fingerprint>,
     seen: String,
     /// Whether the cursor is on it.
     chosen: bool,
@@ -124,12 +127,10 @@ fn nearby(scene: Scene<'_>, inventory: Option<&Inventory>, width: usize) -> Vec<
     let head = line(["NAME", "STATUS", "FINGERPRINT", "SEEN"]);
     let mut lines = vec![Line::from(Span::styled(head, Modifier::BOLD))];
     lines.extend(rows.iter().map(|row| {
-        let fingerprint = if digits < 79 {
-            // 16 digits are the device id.
-            let id = row.fingerprint.get(..16).unwrap_or(&row.fingerprint);
-            format!("{}…", grouped(id))
-        } else {
-            grouped(&row.fingerprint)
+        let fingerprint = match row.fingerprint {
+            _ if digits < 79 => format!("{}…", grouped(&row.id)),
+            Some(fingerprint) => fingerprint.to_string(),
+            None => grouped(&row.id),
         };
         // A cursor takes two columns of the name.
         let mark = if row.chosen { "> " } else { "" };
@@ -144,15 +145,15 @@ fn rows(scene: Scene<'_>, inventory: Option<&Inventory>) -> Vec<Row> {
     let mut rows = known_and_near(model, inventory, now);
     let cursor = stage.cursor.and_then(|at| inventory?.peers.get(at));
     for row in &mut rows {
-        row.chosen = cursor.is_some_and(|peer| peer.fingerprint == row.fingerprint);
-        if stage.is_muted(&row.fingerprint) {
+        row.chosen = cursor.is_some_and(|peer| Some(peer.fingerprint) == row.fingerprint);
+        if row.fingerprint.is_some_and(|fingerprint| stage.is_muted(&fingerprint)) {
             row.status = "muted".to_owned();
         }
     }
     if let (Some(at), Some(inventory)) = (stage.cursor, inventory) {
         // Whoever is chosen is among those that fit, however many devices there are.
         let place =
-            |row: &Row| inventory.peers.iter().position(|p| p.fingerprint == row.fingerprint);
+            |row: &Row| inventory.peers.iter().position(|p| Some(p.fingerprint) == row.fingerprint);
         rows.retain(|row| place(row).is_some_and(|place| place + ABOVE >= at));
         rows.sort_by_key(place);
     }
@@ -164,24 +165,24 @@ fn known_and_near(model: &Model, inventory: Option<&Inventory>, now: Duration) -
     let seen = |peer: &PeerRow| Row {
         name: peer.name.clone(),
         status: peer.status.clone(),
-        fingerprint: peer.fingerprint.clone().unwrap_or_else(|| peer.id.clone()),
+        id: peer.id.clone(),
+        fingerprint: peer.fingerprint,
         seen: format!("{} ago", time_left(now.saturating_sub(peer.seen).as_secs())),
         chosen: false,
     };
-    let near = |fingerprint: &str| {
-        model.peers.iter().find(|peer| peer.fingerprint.as_deref() == Some(fingerprint))
-    };
-    let known = paired.iter().filter(|peer| near(&peer.fingerprint).is_none()).map(|peer| Row {
+    let is_near =
+        |known: &KnownPeer| model.peers.iter().any(|p| p.fingerprint == Some(known.fingerprint));
+    let known = paired.iter().filter(|peer| !is_near(peer)).map(|peer| Row {
         name: peer.name.clone(),
         status: "paired".to_owned(),
-        fingerprint: peer.fingerprint.clone(),
+        id: peer.fingerprint.device_id(),
+        fingerprint: Some(peer.fingerprint),
         seen: "-".to_owned(),
         chosen: false,
     });
     // Who is here comes first, and of them the devices that one knows, however many strangers there are.
-    let is_paired = |row: &&PeerRow| {
-        paired.iter().any(|peer| row.fingerprint.as_deref() == Some(peer.fingerprint.as_str()))
-    };
+    let is_paired =
+        |row: &&PeerRow| paired.iter().any(|peer| row.fingerprint == Some(peer.fingerprint));
     let (friends, strangers): (Vec<&PeerRow>, Vec<&PeerRow>) =
         model.peers.iter().partition(is_paired);
     let friends = friends.into_iter().map(seen);

@@ -3,18 +3,19 @@
 use ratatui::text::{Line, Span};
 
 use super::Scene;
+use crate::request::Ceremony;
 use crate::ui::lines::time_left;
-use crate::ui::model::{Ceremony, RoundRow};
+use crate::ui::model::{Doing, RoundRow, Running};
 use crate::ui::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
 
 /// What runs, the table, and who is awaited.
-pub(super) fn document(scene: Scene<'_>, ceremony: &Ceremony, width: usize) -> Vec<Line<'static>> {
-    let title = match ceremony.name.as_str() {
-        "sign" => "signing",
-        "refresh" => "refreshing a key",
-        "pair" => "pairing",
-        "" => "getting everybody together",
-        _ => "making a key",
+pub(super) fn document(scene: Scene<'_>, ceremony: &Running, width: usize) -> Vec<Line<'static>> {
+    let title = match ceremony.what {
+        None => "getting everybody together",
+        Some(Doing::Pairing) => "pairing",
+        Some(Doing::Ceremony(Ceremony::Sign)) => "signing",
+        Some(Doing::Ceremony(Ceremony::Refresh)) => "refreshing a key",
+        Some(Doing::Ceremony(Ceremony::Keygen | Ceremony::Resume)) => "making a key",
     };
     let mut lines = vec![Line::styled(title, scene.strong()), Line::default()];
     if !ceremony.rounds.is_empty() {
@@ -22,7 +23,7 @@ pub(super) fn document(scene: Scene<'_>, ceremony: &Ceremony, width: usize) -> V
         lines.push(Line::default());
     }
     let names: Vec<String> = ceremony.waiting.iter().map(|name| quoted(name)).collect();
-    let what = bare(&ceremony.what);
+    let what = bare(&ceremony.awaited_for);
     let awaited = match (names.is_empty(), what.as_str()) {
         (true, "") => None,
         (true, what) => Some(format!("… waiting for {what}")),
@@ -55,7 +56,7 @@ pub(super) fn document(scene: Scene<'_>, ceremony: &Ceremony, width: usize) -> V
 /// A row for each party and a column for each round; `over` if nothing more will come.
 pub(super) fn table(
     scene: Scene<'_>,
-    ceremony: &Ceremony,
+    ceremony: &Running,
     over: bool,
     width: usize,
 ) -> Vec<Line<'static>> {
@@ -78,7 +79,7 @@ pub(super) fn table(
 }
 
 /// The rounds' numbers and names, on as many lines as the longest takes.
-fn heads(ceremony: &Ceremony, column: usize) -> Vec<Line<'static>> {
+fn heads(ceremony: &Running, column: usize) -> Vec<Line<'static>> {
     let heads: Vec<Vec<String>> = ceremony
         .rounds
         .iter()

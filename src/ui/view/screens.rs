@@ -12,8 +12,9 @@ use ratatui::backend::TestBackend;
 
 use super::fixture::{party, request};
 use super::{Scene, draw};
-use crate::device::Label;
-use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, RequestView, Source};
+use crate::device::{Fingerprint, Label};
+use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, RequestView};
+use crate::request::{Ceremony, HashFunction, Source};
 use crate::ui::model::Model;
 use crate::ui::stage::{CALM, Consent, Question, Stage};
 
@@ -117,8 +118,16 @@ fn listening() -> Event {
 fn inventory() -> Event {
     Event::Inventory {
         peers: vec![
-            KnownPeer { name: "alice".into(), fingerprint: "a".repeat(64), expires: None },
-            KnownPeer { name: "carol".into(), fingerprint: "c".repeat(64), expires: None },
+            KnownPeer {
+                name: "alice".into(),
+                fingerprint: Fingerprint::new([0xaa; 32]),
+                expires: None,
+            },
+            KnownPeer {
+                name: "carol".into(),
+                fingerprint: Fingerprint::new([0xcc; 32]),
+                expires: None,
+            },
         ],
         keys: vec![KnownKey {
             name: "vault".into(),
@@ -146,11 +155,12 @@ fn past(ceremony: &str, purpose: &str, outcome: &str) -> PastCeremony {
     }
 }
 
-fn near(name: &str, digit: &str, status: &str) -> Event {
+fn near(name: &str, byte: u8, status: &str) -> Event {
+    let fingerprint = Fingerprint::new([byte; 32]);
     Event::Peer {
         name: name.into(),
-        id: digit.repeat(16),
-        fingerprint: Some(digit.repeat(64)),
+        id: fingerprint.device_id(),
+        fingerprint: Some(fingerprint),
         status: status.into(),
         address: "192.0.2.7:46737".into(),
     }
@@ -167,11 +177,11 @@ fn code() -> Event {
 }
 
 fn round(round: u8, name: &str, ms: Option<u64>) -> Event {
-    Event::Round { ceremony: "sign".into(), round, of: 3, name: name.into(), ms }
+    Event::Round { ceremony: Ceremony::Sign, round, of: 3, name: name.into(), ms }
 }
 
 fn received(round: u8, from: &str, ms: u64) -> Event {
-    Event::Received { ceremony: "sign".into(), round, from: from.into(), ms }
+    Event::Received { ceremony: Ceremony::Sign, round, from: from.into(), ms }
 }
 
 fn rounds() -> Vec<Event> {
@@ -227,8 +237,8 @@ fn a_dashboard_shows_devices_keys_and_what_happened() {
     let events = [
         listening(),
         inventory(),
-        near("alice", "a", "ready"),
-        near("mallory", "e", "available"),
+        near("alice", 0xaa, "ready"),
+        near("mallory", 0xee, "available"),
         Event::Note { message: "the log was not written: no space".into() },
     ];
     check("dashboard", || Screen::after(&events));
@@ -261,13 +271,13 @@ fn long_names_are_cut_and_nothing_beside_them() {
 fn devices_that_are_here_are_listed_before_those_that_are_not() {
     let paired = |digit: u8| KnownPeer {
         name: format!("paired{digit}"),
-        fingerprint: char::from(digit + b'a').to_string().repeat(64),
+        fingerprint: Fingerprint::new([digit; 32]),
         expires: None,
     };
     let many =
         Event::Inventory { peers: (0..12).map(paired).collect(), keys: vec![], recent: vec![] };
     let events =
-        [listening(), many, near("mallory", "7", "available"), near("paired9", "j", "ready")];
+        [listening(), many, near("mallory", 0x77, "available"), near("paired9", 9, "ready")];
     let (drawn, _) = Screen::after(&events).drawn((80, 24), false);
     let at = |name: &str| drawn.find(name).unwrap_or_else(|| panic!("{name}:\n{drawn}"));
     assert!(at("paired9") < at("mallory") && at("mallory") < at("paired0"), "{drawn}");
@@ -277,7 +287,7 @@ fn devices_that_are_here_are_listed_before_those_that_are_not() {
 fn headings_break_between_words() {
     let names = ["commitments", "shares and proofs", "oblivious transfers", "confirmation"];
     let begun = |(number, name): (u8, &str)| Event::Round {
-        ceremony: "keygen".into(),
+        ceremony: Ceremony::Keygen,
         round: number,
         of: 4,
         name: name.into(),
@@ -299,7 +309,7 @@ fn looking_for_a_device_to_pair_with_lists_who_is_near() {
     let waiting =
         Event::Waiting { what: "a device to pair with".into(), peers: vec![], seconds: None };
     check("pair", || {
-        Screen::after(&[listening(), waiting.clone(), near("alice", "a", "available")])
+        Screen::after(&[listening(), waiting.clone(), near("alice", 0xaa, "available")])
     });
 }
 
@@ -355,8 +365,8 @@ fn a_code_that_is_gone_leaves_a_page() {
 
 #[test]
 fn a_request_to_make_a_key_shows_the_hash_that_is_typed() {
-    let view = RequestView { ceremony: "keygen".into(), digest: String::new(), ..request() };
-    let hash = crate::device::grouped(&view.hash());
+    let view = RequestView { ceremony: Ceremony::Keygen, digest: None, ..request() };
+    let hash = crate::device::grouped(&view.hash.to_string());
     let (drawn, _) = Screen::asked(&[Event::Request(view)]).drawn((80, 24), false);
     assert!(drawn.contains(&format!("  hash         {hash}")), "{drawn}");
 }
@@ -381,7 +391,7 @@ fn what_was_typed_and_what_is_wrong_with_it_is_shown() {
 #[test]
 fn a_muted_device_and_the_cursor_are_on_the_dashboard() {
     let mut screen = Screen::after(&[listening(), inventory()]);
-    screen.stage.toggle(&"c".repeat(64));
+    screen.stage.toggle(&Fingerprint::new([0xcc; 32]));
     let (drawn, _) = screen.drawn((80, 24), false);
     assert!(drawn.lines().any(|row| row.contains("\"carol\"") && row.contains("muted")), "{drawn}");
     assert!(drawn.contains("m mutes a device"), "{drawn}");
@@ -450,10 +460,10 @@ fn vicious() -> RequestView {
         source: Source::File {
             name: name("/\u{7}x\u{9b}31m "),
             size: u64::MAX,
-            hash: "sha256".into(),
+            hash: HashFunction::Sha256,
         },
         signers: (b'a'..=b'f')
-            .map(|c| party(&char::from(c).to_string().repeat(60), &char::from(c).to_string()))
+            .map(|c| party(&char::from(c).to_string().repeat(60), 0x11 * (c - b'a' + 10)))
             .collect(),
         parties: 16,
         ..request()
@@ -469,9 +479,12 @@ fn at_80_by_24_an_ordinary_request_fits_and_nothing_of_any_request_is_cut() {
             let all = Screen::asked(&[Event::Request(view.clone())]).read(size);
             let digits: String = all.split_whitespace().collect();
             let joined = digits.replace(['"'], "");
-            assert!(joined.contains(&view.digest) && joined.contains(&view.public_key));
+            assert!(
+                joined.contains(&view.digits())
+                    && joined.contains(&view.public_key.unwrap().to_string())
+            );
             for signer in view.signers.iter().chain([&view.requester]).chain(&view.receivers) {
-                assert!(joined.contains(&signer.fingerprint), "{}", signer.fingerprint);
+                assert!(joined.contains(&signer.fingerprint.to_hex()), "{}", signer.fingerprint);
                 assert!(joined.contains(signer.name.as_str()));
             }
             // The requester's words are all there, and what does not print is spelled out.
@@ -486,11 +499,11 @@ fn at_80_by_24_an_ordinary_request_fits_and_nothing_of_any_request_is_cut() {
 fn nothing_that_another_device_says_reaches_the_terminal_raw() {
     let text = "a\u{1b}[31m\u{202e}\u{200b}\u{e000}e\u{301}\u{9b}b\r\n\t";
     let mut events = rounds();
-    events.push(near(text, "a", text));
+    events.push(near(text, 0xaa, text));
     events.push(Event::Note { message: text.into() });
     events.push(Event::Waiting { what: text.into(), peers: vec![text.into()], seconds: None });
     let mut hostile = vec![events];
-    hostile.push(vec![listening(), inventory(), near(text, "e", text)]);
+    hostile.push(vec![listening(), inventory(), near(text, 0xee, text)]);
     hostile.push(vec![Event::Aborted {
         ceremony: text.into(),
         code: text.into(),
@@ -519,7 +532,7 @@ fn nothing_that_another_device_says_reaches_the_terminal_raw() {
 #[test]
 fn no_size_makes_it_panic() {
     let scripts = [
-        vec![listening(), inventory(), near("alice", "a", "ready")],
+        vec![listening(), inventory(), near("alice", 0xaa, "ready")],
         rounds(),
         vec![signed(None)],
         vec![aborted()],

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cosign::device::Label;
+use cosign::device::{Fingerprint, Label};
 use cosign::net::frame::{Decoder, Encoder};
 use cosign::net::mdns;
 use cosign::net::relay::cluster::Weather;
@@ -13,9 +13,9 @@ use cosign::net::relay::invite::Invite;
 use cosign::net::relay::{Role, Room, Said, addressee, cluster, join, parcel, read_join};
 use cosign::net::tls::Device;
 use cosign::net::{Frame, Kind};
-use cosign::progress::Source;
+use cosign::request::{Agreed, Ceremony, Held, Hex};
 use cosign::secret::Secret;
-use cosign::talk::{self, Agreed, Held, Hex, Message, Proposal, Reason, Want};
+use cosign::talk::{self, Message, Proposal, Reason, Source, Want};
 use mdns_sd::{ServiceInfo, TxtProperties};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,9 +56,21 @@ pub(crate) fn control(bytes: &[u8]) {
     let honest = &honest[usize::from(*first) % honest.len()];
     for message in [bytes, changes, &changed(&honest.to_bytes(), changes)] {
         if let Ok(message) = Message::from_bytes(message) {
-            assert_eq!(Message::from_bytes(&message.to_bytes()), Ok(message));
+            assert_eq!(Message::from_bytes(&message.to_bytes()), Ok(message.clone()));
+            if let Message::Propose(proposal) = message {
+                requested(&proposal);
+            }
         }
     }
+}
+
+/// What a proposal asks of its party 2 is sound, and asked again it is the same.
+fn requested(proposal: &Proposal) {
+    let [requester, me] = [2, 3].map(|byte| Fingerprint::new([byte; 32]));
+    let Ok((request, terms)) = proposal.request(&requester, &me) else { return };
+    assert!(request.is_sound());
+    let again = Proposal::new(&request, terms).request(&requester, &me);
+    assert_eq!(again, Ok((request, terms)));
 }
 
 fn control_messages() -> Vec<Message> {
@@ -67,7 +79,7 @@ fn control_messages() -> Vec<Message> {
     let resume = Want::Resume { session: Hex([8; 16]), received: 3 };
     vec![
         Message::Propose(Box::new(Proposal {
-            kind: talk::Kind::Sign,
+            kind: Ceremony::Sign,
             request_id: "request".into(),
             key: "key".into(),
             parties: vec![Hex([2; 32]), Hex([3; 32])],

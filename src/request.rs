@@ -1,0 +1,598 @@
+//! What a device is asked to take part in, and what its owner decides about.
+//!
+//! A [`Request`] is made in two places: by the device that asks, and by `talk` from what the wire says. Both
+//! give only requests that are sound ([`Request::is_sound`]). Consent, policies, screens, the log and
+//! the ids of ceremonies all follow from it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::tags;
+use crate::crypto::transcript::length_prefixed;
+use crate::device::{Fingerprint, Label, hex, unhex};
+use crate::party::{MAX_PARTIES, PartyId};
+
+/// The most epochs of a key that a device offers: an active one and those that are pending.
+pub const MAX_EPOCHS: usize = 9;
+
+/// The most steps of a derivation path.
+const MAX_PATH: usize = 16;
+
+/// Bytes of fixed length, as lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hex<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> fmt::Display for Hex<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl<const N: usize> fmt::Debug for Hex<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<const N: usize> Serialize for Hex<N> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        unhex(&text)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("expected hexadecimal digits of fixed length"))
+    }
+}
+
+/// What devices do together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ceremony {
+    /// Make a key.
+    Keygen,
+    /// Give every party a new share of the same key.
+    Refresh,
+    /// Exchange the confirmations of a key that was left pending.
+    Resume,
+    /// Sign a digest.
+    Sign,
+}
+
+impl Ceremony {
+    /// The name on the wire, in events and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keygen => "keygen",
+            Self::Refresh => "refresh",
+            Self::Resume => "resume",
+            Self::Sign => "sign",
+        }
+    }
+}
+
+impl fmt::Display for Ceremony {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Names a request in logs and results: 1 to 64 letters, digits, `.`, `_` and `-`, neither dot nor dash
+/// first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The id that is `text`, if it can be one.
+    pub fn new(text: &str) -> Option<Self> {
+        is_name(text).then(|| Self(text.to_owned()))
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Whether `text` can name a request, or a key that a requester names.
+fn is_name(text: &str) -> bool {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=64).contains(&text.len()) && text.chars().all(sound) && !text.starts_with(['.', '-'])
+}
+
+/// How a file becomes 32 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HashFunction {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-256 of SHA-256, as Bitcoin does.
+    Sha256d,
+    /// Keccak-256, as Ethereum does.
+    Keccak256,
+}
+
+impl HashFunction {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha256d, Self::Keccak256];
+
+    /// The name on the command line, on the wire and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha256d => "sha256d",
+            Self::Keccak256 => "keccak256",
+        }
+    }
+
+    /// The function of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.name() == name)
+    }
+}
+
+impl fmt::Display for HashFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How the requester says it came by the digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// The digest was given; nothing about it can be checked here.
+    Digest,
+    /// A file was hashed.
+    File {
+        /// The file's name, as the requester says.
+        name: Label,
+        /// Its size in bytes.
+        size: u64,
+        /// How it was hashed.
+        hash: HashFunction,
+    },
+}
+
+/// One epoch of a key, as a device that has a share of it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The generation of shares.
+    pub epoch: Hex<32>,
+    /// 1 for the shares of a new key, one more after each refresh.
+    pub generation: u64,
+    /// How many sessions this device has spent under this epoch.
+    pub height: u64,
+}
+
+/// What everybody who takes part has agreed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agreed {
+    /// The contributions to the session id, in index order.
+    pub nonces: Vec<Hex<32>>,
+    /// The epochs that each offered, in index order, the newest first.
+    pub held: Vec<Vec<Hex<32>>>,
+    /// The newest of the epochs that all have; all zeros where no epoch is used.
+    pub epoch: Hex<32>,
+    /// How many sessions the requester has spent under that epoch, now that it begins.
+    pub height: u64,
+}
+
+/// A key that has been made, and which of its shares the requester offers to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// The key, SEC1 compressed.
+    pub public_key: [u8; 33],
+    /// The epochs that the requester has a share of, the newest first.
+    pub epochs: Vec<Held>,
+}
+
+/// What is to be signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// The key.
+    pub shares: Shares,
+    /// Non-hardened BIP-32 indices from the key to the one that signs.
+    pub path: Vec<u32>,
+    /// The digest.
+    pub digest: [u8; 32],
+    /// How the requester came by the digest.
+    pub source: Source,
+    /// Who receives the signature; `None` for all who take part.
+    pub recipient: Option<PartyId>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make a key.
+    Keygen,
+    /// Give every party a new share of the same key.
+    Refresh(Shares),
+    /// Exchange the confirmations of a key that was left pending.
+    Resume(Shares),
+    /// Sign.
+    Sign(Signing),
+}
+
+/// What a device asks others to take part in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Its name in logs and results.
+    pub id: RequestId,
+    /// The name the requester gives the key; a new key is stored under it.
+    pub key: String,
+    /// The parties of the key, party 1 first.
+    pub parties: Vec<Fingerprint>,
+    /// How many parties must sign.
+    pub threshold: u8,
+    /// Who takes part, ascending.
+    pub signers: Vec<PartyId>,
+    /// Who asks.
+    pub requester: PartyId,
+    /// What it is for, in the requester's words.
+    pub purpose: Label,
+    /// What is to be done.
+    pub action: Action,
+}
+
+impl Request {
+    /// Whether it makes sense at all: sizes, order, who takes part in what.
+    pub fn is_sound(&self) -> bool {
+        let count = self.parties.len();
+        let all = usize::from(MAX_PARTIES);
+        let takes_part = |party: &PartyId| self.signers.contains(party);
+        (2..=all).contains(&count)
+            && self.parties.is_sorted_by(|a, b| a < b)
+            && (2..=count).contains(&usize::from(self.threshold))
+            && self.signers.is_sorted_by(|a, b| a < b)
+            && self.signers.iter().all(|party| usize::from(party.get()) <= count)
+            && takes_part(&self.requester)
+            && is_name(&self.key)
+            && self.epochs().len() <= MAX_EPOCHS
+            && match &self.action {
+                Action::Keygen => self.signers.len() == count,
+                Action::Refresh(shares) => self.signers.len() == count && !shares.epochs.is_empty(),
+                Action::Resume(shares) => !shares.epochs.is_empty(),
+                Action::Sign(Signing { shares, path, recipient, .. }) => {
+                    self.signers.len() == usize::from(self.threshold)
+                        && !shares.epochs.is_empty()
+                        && path.len() <= MAX_PATH
+                        && path.iter().all(|index| *index < 1 << 31)
+                        && recipient.as_ref().is_none_or(takes_part)
+                }
+            }
+    }
+
+    /// What kind of thing is to be done.
+    pub fn ceremony(&self) -> Ceremony {
+        match self.action {
+            Action::Keygen => Ceremony::Keygen,
+            Action::Refresh(_) => Ceremony::Refresh,
+            Action::Resume(_) => Ceremony::Resume,
+            Action::Sign(_) => Ceremony::Sign,
+        }
+    }
+
+    /// The key it is about and the shares that are offered; `None` for a key that is to be made.
+    pub fn shares(&self) -> Option<&Shares> {
+        match &self.action {
+            Action::Keygen => None,
+            Action::Refresh(shares) | Action::Resume(shares) => Some(shares),
+            Action::Sign(signing) => Some(&signing.shares),
+        }
+    }
+
+    /// The epochs of the key that the requester offers, the newest first.
+    pub fn epochs(&self) -> &[Held] {
+        self.shares().map_or(&[], |shares| &shares.epochs)
+    }
+
+    /// What is to be signed, if something is.
+    pub fn signing(&self) -> Option<&Signing> {
+        match &self.action {
+            Action::Sign(signing) => Some(signing),
+            Action::Keygen | Action::Refresh(_) | Action::Resume(_) => None,
+        }
+    }
+
+    /// The digest that is to be signed, if something is.
+    pub fn digest(&self) -> Option<&[u8; 32]> {
+        self.signing().map(|signing| &signing.digest)
+    }
+
+    /// How the digest was come by. Where nothing is signed nothing was.
+    pub fn source(&self) -> &Source {
+        self.signing().map_or(&Source::Digest, |signing| &signing.source)
+    }
+
+    /// The steps from the key to the one that signs.
+    pub fn path(&self) -> &[u32] {
+        self.signing().map_or(&[], |signing| &signing.path)
+    }
+
+    /// Who receives a signature.
+    pub fn receivers(&self) -> Vec<PartyId> {
+        match self.signing().map(|signing| signing.recipient) {
+            None => Vec::new(),
+            Some(None) => self.signers.clone(),
+            Some(Some(only)) => vec![only],
+        }
+    }
+
+    /// The party with this fingerprint.
+    pub fn party_of(&self, fingerprint: &Fingerprint) -> Option<PartyId> {
+        let all = PartyId::all(MAX_PARTIES).zip(&self.parties);
+        all.into_iter().find(|(_, party)| *party == fingerprint).map(|(party, _)| party)
+    }
+
+    /// The party with this fingerprint, if it takes part.
+    pub fn signer(&self, fingerprint: &Fingerprint) -> Option<PartyId> {
+        self.party_of(fingerprint).filter(|party| self.signers.contains(party))
+    }
+
+    /// The fingerprint of a party.
+    pub fn fingerprint(&self, party: PartyId) -> Option<Fingerprint> {
+        self.parties.get(usize::from(party.get()).checked_sub(1)?).copied()
+    }
+
+    /// The fingerprint of the device that asks.
+    ///
+    /// All zeros, which no device has, where the request is not sound.
+    pub fn asked_by(&self) -> Fingerprint {
+        self.fingerprint(self.requester).unwrap_or_else(|| Fingerprint::new([0; 32]))
+    }
+}
+
+/// A request as the owner of this device is asked about it: with the key as it is found here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What is asked.
+    pub request: Request,
+    /// The name of the key here, with the path to the one that signs: `vault/0/7`.
+    pub key: String,
+    /// The key that signs, at the end of the path, SEC1 compressed; `None` for one that is to be made.
+    pub public_key: Option<[u8; 33]>,
+    /// What the parties are called here, party 1 first.
+    pub names: Vec<Label>,
+    /// Seconds left to answer.
+    pub seconds: u64,
+}
+
+impl Question {
+    /// What a party is called here.
+    pub fn name(&self, party: PartyId) -> Label {
+        let position = usize::from(party.get()).checked_sub(1);
+        position.and_then(|position| self.names.get(position)).cloned().unwrap_or_default()
+    }
+
+    /// The facts that must be the same on every device, as unambiguous bytes (docs/wire.md §4). Local names
+    /// for the key and its parties, and the time left, differ between devices and stay out.
+    pub fn facts(&self) -> Vec<u8> {
+        let request = &self.request;
+        let (kind, file, size, hash): (&[u8], &[u8], u64, &[u8]) = match request.source() {
+            Source::Digest => (b"digest", b"", 0, b""),
+            Source::File { name, size, hash } => {
+                (b"file", name.as_str().as_bytes(), *size, hash.name().as_bytes())
+            }
+        };
+        let fingerprints = |parties: &[PartyId]| {
+            let known = parties.iter().filter_map(|party| request.fingerprint(*party));
+            let list: Vec<String> = known.map(|fingerprint| fingerprint.to_hex()).collect();
+            length_prefixed(&list.iter().map(String::as_bytes).collect::<Vec<_>>())
+        };
+        length_prefixed(&[
+            request.ceremony().name().as_bytes(),
+            request.id.as_str().as_bytes(),
+            self.public_key.map(|key| hex(&key)).unwrap_or_default().as_bytes(),
+            &[request.threshold, u8::try_from(request.parties.len()).unwrap_or(u8::MAX)],
+            &fingerprints(&request.signers),
+            request.digest().map(|digest| hex(digest)).unwrap_or_default().as_bytes(),
+            kind,
+            file,
+            &size.to_be_bytes(),
+            hash,
+            request.purpose.as_str().as_bytes(),
+            request.asked_by().to_hex().as_bytes(),
+            &fingerprints(&request.receivers()),
+        ])
+    }
+
+    /// The first four bytes of a hash of the facts: tells requests apart for a person.
+    pub fn hash(&self) -> Hex<4> {
+        let [a, b, c, d, ..] = tags::REQUEST_HASH.hash(&[&self.facts()]);
+        Hex([a, b, c, d])
+    }
+
+    /// The id of the ceremony: everything the approvers see, the epochs of the key that everybody offered
+    /// and the one that is used, and a fresh nonce of every participant, in index order. Devices that
+    /// disagree about any of it end up in different sessions and stop at the first message, before
+    /// anything secret is used.
+    pub fn ceremony_id(&self, agreed: &Agreed) -> [u8; 32] {
+        let request = &self.request;
+        let parties: Vec<u8> = request.parties.iter().flat_map(|p| *p.as_bytes()).collect();
+        let signers: Vec<u8> = request.signers.iter().map(|party| party.get()).collect();
+        let recipient = request.signing().and_then(|signing| signing.recipient);
+        let path: Vec<u8> = request.path().iter().flat_map(|index| index.to_be_bytes()).collect();
+        let nonces: Vec<u8> = agreed.nonces.iter().flat_map(|nonce| nonce.0).collect();
+        let held: Vec<Vec<u8>> = agreed
+            .held
+            .iter()
+            .map(|of_one| of_one.iter().flat_map(|epoch| epoch.0).collect())
+            .collect();
+        tags::CEREMONY_ID.hash(&[
+            &self.facts(),
+            &agreed.epoch.0,
+            &length_prefixed(&held.iter().map(Vec::as_slice).collect::<Vec<_>>()),
+            &parties,
+            &signers,
+            &[recipient.map_or(0, PartyId::get)],
+            &path,
+            &nonces,
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(index: u8) -> PartyId {
+        PartyId::new(index).unwrap()
+    }
+
+    fn epochs(list: &[u8]) -> Vec<Hex<32>> {
+        list.iter().map(|epoch| Hex([*epoch; 32])).collect()
+    }
+
+    fn shares() -> Shares {
+        let mut public_key = [0xab; 33];
+        public_key[0] = 2;
+        let epochs = vec![Held { epoch: Hex([7; 32]), generation: 1, height: 0 }];
+        Shares { public_key, epochs }
+    }
+
+    fn signing() -> Signing {
+        Signing {
+            shares: shares(),
+            path: Vec::new(),
+            digest: [0x5d; 32],
+            source: Source::Digest,
+            recipient: None,
+        }
+    }
+
+    /// What party `requester` of three asks of `signers`.
+    fn request(id: &str, action: Action, signers: &[u8], requester: u8) -> Request {
+        Request {
+            id: RequestId::new(id).unwrap(),
+            key: "vault".into(),
+            parties: [0x11, 0x22, 0x33].map(|digit| Fingerprint::new([digit; 32])).to_vec(),
+            threshold: 2,
+            signers: signers.iter().map(|index| party(*index)).collect(),
+            requester: party(requester),
+            purpose: Label::default(),
+            action,
+        }
+    }
+
+    /// The same as a question, and what all agree on.
+    fn asked(request: Request, held: &[&[u8]], epoch: u8) -> (Question, Agreed) {
+        let nonces = request.signers.iter().map(|party| Hex([0xa0 + party.get(); 32])).collect();
+        let held = held.iter().map(|list| epochs(list)).collect();
+        let agreed = Agreed { nonces, held, epoch: Hex([epoch; 32]), height: 0 };
+        let public_key = request.shares().map(|shares| shares.public_key);
+        let names = vec![Label::new("anything"); 3];
+        (Question { request, key: "anything".into(), public_key, names, seconds: 60 }, agreed)
+    }
+
+    #[test]
+    fn facts_and_ceremony_ids_have_the_bytes_of_the_specification() {
+        let source = Source::File {
+            name: Label::new("résumé.pdf"),
+            size: 70_000,
+            hash: HashFunction::Keccak256,
+        };
+        let file = Signing { path: vec![0, 7], source, recipient: Some(party(1)), ..signing() };
+        let file = Request {
+            purpose: Label::new("pay the printer"),
+            ..request("release-7", Action::Sign(file), &[1, 3], 3)
+        };
+        let digest = request("release-7", Action::Sign(signing()), &[1, 3], 1);
+        let keygen = request("r-1", Action::Keygen, &[1, 2, 3], 2);
+        let refresh = request("r-1", Action::Refresh(shares()), &[1, 2, 3], 2);
+        let resume = request("r-1", Action::Resume(shares()), &[2, 3], 2);
+        for ((question, agreed), hash, id) in [
+            (
+                asked(file, &[&[7, 6], &[8, 7]], 7),
+                "399db907",
+                "f6b679a09b7f812a2a485b677aa6993ce146755be73df332e75701966fe4f12d",
+            ),
+            (
+                asked(digest, &[&[7], &[7]], 7),
+                "30dc871d",
+                "ece5b3c744841d609ee9a87623ae314cf1bd442f157dd3acecd1799a30ffa6eb",
+            ),
+            (
+                asked(keygen, &[&[], &[], &[]], 0),
+                "282745d1",
+                "c40c159916465cf6be5af322186016408307263477f591fdd465a4c35bf59e5d",
+            ),
+            (
+                asked(refresh, &[&[7], &[7], &[7]], 7),
+                "d0b32f6b",
+                "658c837ee6ca5a24208787551f9c7e142cdc1335b1e2fdd8a53e24f2d7be3b16",
+            ),
+            (
+                asked(resume, &[&[7, 6], &[7]], 0),
+                "aa6895dd",
+                "8b37b6f56a04f80857f2bc22cf1ab0e26904a52b0515235c18147dfeaad97ae0",
+            ),
+        ] {
+            let ceremony = question.request.ceremony();
+            assert!(question.request.is_sound(), "{ceremony}");
+            assert_eq!(question.hash().to_string(), hash, "{ceremony}");
+            assert_eq!(hex(&question.ceremony_id(&agreed)), id, "{ceremony}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_makes_no_sense_is_not_sound() {
+        let sign = |alter: &dyn Fn(&mut Request)| {
+            let mut request = request("r-1", Action::Sign(signing()), &[1, 3], 1);
+            alter(&mut request);
+            request.is_sound()
+        };
+        assert!(sign(&|_| ()));
+        assert!(!sign(&|r| r.parties.reverse()));
+        assert!(!sign(&|r| r.parties = vec![Fingerprint::new([1; 32]); 3]));
+        assert!(!sign(&|r| r.parties.truncate(1)));
+        assert!(!sign(&|r| r.threshold = 1));
+        assert!(!sign(&|r| r.threshold = 4));
+        assert!(!sign(&|r| r.threshold = 3));
+        assert!(!sign(&|r| r.signers.reverse()));
+        assert!(!sign(&|r| r.signers = vec![party(1), party(4)]));
+        assert!(!sign(&|r| r.signers = vec![party(1), party(1)]));
+        assert!(!sign(&|r| r.requester = party(2)));
+        assert!(!sign(&|r| r.key = "../vault".into()));
+        let action = |alter: &dyn Fn(&mut Signing)| {
+            let mut signing = signing();
+            alter(&mut signing);
+            sign(&|r| r.action = Action::Sign(signing.clone()))
+        };
+        assert!(action(&|s| s.recipient = Some(party(3))));
+        assert!(!action(&|s| s.recipient = Some(party(2))));
+        assert!(!action(&|s| s.path = vec![1 << 31]));
+        assert!(!action(&|s| s.path = vec![0; 17]));
+        assert!(!action(&|s| s.shares.epochs.clear()));
+        assert!(!action(&|s| s.shares.epochs = vec![s.shares.epochs[0]; 10]));
+        let all = |action, signers: &[u8]| request("r-1", action, signers, 1).is_sound();
+        assert!(!all(Action::Keygen, &[1, 2]));
+        assert!(!all(Action::Refresh(shares()), &[1, 2]));
+        assert!(all(Action::Resume(shares()), &[1, 2]));
+    }
+
+    #[test]
+    fn an_id_is_one_plain_word() {
+        for text in ["", ".a", "-a", "a/b", "a b", "ä", &"a".repeat(65)] {
+            assert_eq!(RequestId::new(text), None, "{text:?}");
+        }
+        assert!(RequestId::new(&"a".repeat(64)).is_some());
+    }
+}
