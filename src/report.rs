@@ -268,8 +268,10 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
             Code::Identity,
             format!("{name} is not paired with this device or with another participant"),
             Some(format!(
-                "run {}; every two parties of a key must be paired",
-                here(&["pair"], &[name])
+                "every two parties of a key must be paired: this device with {name} by {}, and {name} \
+                 with each of the others by {} there",
+                here(&["pair"], &[name]),
+                there(&["pair"], &[])
             )),
         ),
         Reason::Expired => (
@@ -601,6 +603,8 @@ pub enum Refusal {
     UsedUp(usize),
     /// No rule allows it.
     NoRule,
+    /// It is not the one signature that is approved here, or that was approved before.
+    NotThisOne,
 }
 
 /// The policy of this device said no: that rule of it, or none that would allow it.
@@ -614,6 +618,11 @@ pub fn policy_here(ceremony: &str, requester: &str, refusal: Refusal) -> Failure
             format!("raise max_count in rule {n}, or add a rule,"),
         ),
         Refusal::NoRule => ("no rule of the policy allows".to_owned(), "add one".to_owned()),
+        Refusal::NotThisOne => {
+            let why = "another digest or key is approved here than that of this";
+            return Failure::new(Code::Policy, format!("{why} {ceremony} by {requester}"))
+                .hint("this device waits on: compare the digest with whoever asks");
+        }
     };
     Failure::new(Code::Policy, format!("{why} this {ceremony} by {requester}")).hint(format!(
         "the first rule whose every field matches decides; {what} if this should pass"
@@ -840,8 +849,8 @@ pub fn apart(name: &str, mine: &[Held], others: &[(&str, &[Held])]) -> Failure {
         theirs.join(", ")
     );
     Failure::new(Code::NotFound, message).hint(format!(
-        "{} shows what this device has; nothing is to be given up, and those who have the newest \
-         shares can sign with each other",
+        "a device whose home was put back from an old copy needs its newest copy again: {} says what \
+         each has; nothing is to be given up on either",
         here(&["keys", "show"], &[name])
     ))
 }

@@ -457,7 +457,7 @@ Do it on both devices; `cosign id` prints the fingerprint that the other one nee
         #[arg(value_name = "NEW")]
         new: String,
     },
-    /// Forget a device: it must pair again
+    /// Forget a device: new keys need a new pairing, and keys made with it still sign
     #[command(after_help = "Examples:
   cosign peers forget bob
 

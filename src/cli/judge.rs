@@ -235,7 +235,7 @@ impl Judge for OneDigest {
                 && question.public_key == Some(self.public_key);
             // One approval is one signature.
             if !same || self.approved.swap(true, Ordering::Relaxed) {
-                return Verdict::Policy(Refusal::NoRule);
+                return Verdict::Policy(Refusal::NotThisOne);
             }
             // Who asks and then begins nothing uses it up for nobody.
             let approved = Arc::clone(&self.approved);

@@ -9,7 +9,7 @@ use super::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label, visible};
 use crate::report::{Code, Failure, here};
 use crate::run::clock;
-use crate::vault::{Home, PeerRecord, Peers, Vault};
+use crate::vault::{Home, PeerRecord, Peers, Vault, keys};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -37,10 +37,18 @@ pub(super) fn run_peers(global: &Global, command: PeersCommand) -> Result<Output
         }
         PeersCommand::Forget { name } => {
             let PeerRecord { name, fingerprint, .. } = Peers::forget(&home, &name)?;
-            Output::new(
-                json!({ "name": name, "fingerprint": fingerprint.to_hex() }),
-                format!("{name:?} is forgotten"),
-            )
+            let mut text = format!("{name:?} is forgotten: new keys with it need a new pairing");
+            let mut keys: Vec<String> = keys::list(&home)?
+                .into_iter()
+                .filter(|key| key.parties.iter().any(|party| party.fingerprint == fingerprint))
+                .map(|key| key.name)
+                .collect();
+            keys.dedup();
+            if !keys.is_empty() {
+                text += &format!("\nit still signs with this device under {}", keys.join(", "));
+            }
+            let result = json!({ "name": name, "fingerprint": fingerprint.to_hex(), "keys": keys });
+            Output::new(result, text)
         }
     }
 }

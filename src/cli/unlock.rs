@@ -85,11 +85,9 @@ pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
 
 /// The vault, where what was given opens it.
 fn opened(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
-    let Some(unlock) = given_unlock(global, home)? else { return opened_by_token(global, home) };
-    match Vault::open(home, &unlock) {
-        // What was given opens another vault: this one is looked at as it lies.
-        Err(Error::WrongSecret) => Ok(None),
-        opened => Ok(Some(opened?)),
+    match given_unlock(global, home)? {
+        Some(unlock) => Ok(Some(Vault::open(home, &unlock)?)),
+        None => opened_by_token(global, home),
     }
 }
 

@@ -482,13 +482,7 @@ fn conclude(
     }
 }
 
-fn log(
-    node: &Node,
-    key: &str,
-    request: &Request,
-    outcome: &str,
-    is_kept: bool,
-) -> Option<String> {
+fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) -> Option<String> {
     let id = request.id.as_str();
     // Whether it could be kept is known by now.
     let is_kept = is_kept && matches!(signatures::load(&node.home, id), Ok(Some(_)));

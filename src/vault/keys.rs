@@ -439,7 +439,13 @@ impl Vault {
                 if let Some(token) = &self.token {
                     token.check()?;
                 }
-                self.unseal(&path)?.ok_or_else(|| Error::not_found("key", name))
+                match self.unseal(&path)? {
+                    Some(share) => Ok(share),
+                    None if KeyFile::existing(&self.home, name)?.holds(epoch) => {
+                        Err(Error::tampered(&path, MISSING))
+                    }
+                    None => Err(Error::not_found("key", name)),
+                }
             }
             Location::Token(uri) => {
                 let sealed = fetch(&uri, self.token.as_deref())?;
@@ -599,6 +605,11 @@ impl KeyFile {
 
     fn records(&self) -> impl Iterator<Item = &KeyRecord> {
         self.active.iter().chain(&self.pending)
+    }
+
+    /// Whether it has a record of this epoch.
+    fn holds(&self, epoch: &[u8; 32]) -> bool {
+        self.records().any(|record| record.epoch == *epoch)
     }
 
     fn into_records(self) -> impl Iterator<Item = KeyRecord> {

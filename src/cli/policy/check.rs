@@ -55,7 +55,7 @@ impl Policy {
         let (allowed, decided) = match decision {
             Decision::Allow(n) => (true, Some(n)),
             Decision::Deny(Refusal::Rule(n)) => (false, Some(n)),
-            Decision::Deny(Refusal::UsedUp(_) | Refusal::NoRule) => (false, None),
+            Decision::Deny(_) => (false, None),
         };
         let (mut rules, mut text) = (Vec::new(), String::new());
         for (n, rule) in (1..).zip(&self.rules) {
@@ -83,7 +83,7 @@ impl Policy {
             Decision::Deny(Refusal::UsedUp(n)) => {
                 format!("the answer is no: rule {n} is used up, and no other rule fits")
             }
-            Decision::Deny(Refusal::NoRule) => "the answer is no: no rule fits".to_owned(),
+            Decision::Deny(_) => "the answer is no: no rule fits".to_owned(),
         };
         let word = if allowed { Action::Allow } else { Action::Deny };
         let checked = self.home.checks();
