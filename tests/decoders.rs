@@ -1,81 +1,22 @@
-//! Random bytes for everything that takes bytes from outside.
+//! Random bytes for everything of the program that takes bytes from outside.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-#[allow(dead_code, reason = "each test program uses a part of it")]
-#[path = "support/ceremony.rs"]
-mod ceremony;
+#[path = "../core/tests/support/changes.rs"]
+mod changes;
 #[path = "support/decoders.rs"]
 mod decoders;
+#[path = "../core/tests/support/random.rs"]
+mod random;
+
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use random::{bytes, cases, changes};
 
-/// Failures are reported with their input, and leave no file behind.
-fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
+/// Fuzz targets whose functions and kept inputs `core/tests/decoders.rs` runs.
+const OF_THE_CORE: [&str; 7] =
+    ["values", "der", "share", "confirmation", "message", "dealing", "operations"];
 
-fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(any::<u8>(), 0..most)
-}
-
-/// Changes for [`decoders`], few enough that something of the original remains.
-fn changes() -> impl Strategy<Value = Vec<u8>> {
-    let what = prop_oneof![Just(0_u8), Just(1), Just(2), any::<u8>()];
-    let one = (any::<u16>(), what).prop_map(|(place, what)| {
-        let [low, high] = place.to_le_bytes();
-        [low, high, what]
-    });
-    prop::collection::vec(one, 0..4).prop_map(|changes| changes.concat())
-}
-
-proptest! {
-    #![proptest_config(cases(256))]
-
-    #[test]
-    fn values_have_one_encoding(raw in bytes(80), changes in changes()) {
-        decoders::values(&raw);
-        decoders::der(&changes);
-    }
-
-    #[test]
-    fn text_of_any_kind_is_a_value_or_none(text: String) {
-        decoders::values(text.as_bytes());
-    }
-
-    #[test]
-    fn stored_shares_have_one_encoding(raw in bytes(200), changes in changes()) {
-        decoders::share(&raw);
-        decoders::share(&changes);
-        decoders::confirmation(&changes);
-    }
-}
-
-proptest! {
-    #![proptest_config(cases(48))]
-
-    #[test]
-    fn a_changed_message_is_refused_or_taken_in_order(kind: u8, changes in changes()) {
-        decoders::message(&[&[kind], &changes[..]].concat());
-    }
-
-    #[test]
-    fn machines_survive_whatever_is_done_to_them(operations in bytes(120)) {
-        decoders::operations(&operations);
-    }
-}
-
-proptest! {
-    #![proptest_config(cases(12))]
-
-    #[test]
-    fn a_changed_message_of_a_new_key_is_refused_or_taken_in_order(
-        kind: u8, changes in changes(),
-    ) {
-        decoders::dealing(&[&[kind], &changes[..]].concat());
-    }
-}
-
-#[cfg(feature = "cli")]
 proptest! {
     #![proptest_config(cases(256))]
 
@@ -84,6 +25,7 @@ proptest! {
         for bytes in [&raw, &changes] {
             decoders::frame(bytes);
             decoders::control(bytes);
+            decoders::label(bytes);
         }
     }
 
@@ -103,7 +45,6 @@ proptest! {
     }
 }
 
-#[cfg(feature = "cli")]
 proptest! {
     #![proptest_config(cases(12))]
 
@@ -152,56 +93,37 @@ type Decoder = fn(&[u8]);
 #[test]
 fn every_kept_input_is_borne() {
     let all: &[(&str, Decoder)] = &[
-        ("values", decoders::values),
-        ("der", decoders::der),
-        ("share", decoders::share),
-        ("confirmation", decoders::confirmation),
-        ("message", decoders::message),
-        ("dealing", decoders::dealing),
-        ("operations", decoders::operations),
-        #[cfg(feature = "cli")]
         ("frame", decoders::frame),
-        #[cfg(feature = "cli")]
         ("control", decoders::control),
-        #[cfg(feature = "cli")]
+        ("label", decoders::label),
         ("relay", decoders::relay),
-        #[cfg(feature = "cli")]
         ("certificate", decoders::certificate),
-        #[cfg(feature = "cli")]
         ("announcement", decoders::announcement),
-        #[cfg(feature = "cli")]
         ("cluster", decoders::cluster),
-        #[cfg(feature = "cli")]
         ("home", decoders::home),
-        #[cfg(feature = "cli")]
         ("found", decoders::found),
-        #[cfg(feature = "cli")]
         ("config", decoders::config),
-        #[cfg(feature = "cli")]
         ("policy", decoders::policy),
-        #[cfg(feature = "cli")]
         ("given", decoders::given),
-        #[cfg(feature = "cli")]
         ("key_file", decoders::key_file),
-        #[cfg(feature = "cli")]
         ("picture", decoders::picture),
-        #[cfg(feature = "cli")]
         ("token_frame", decoders::token_frame),
-        #[cfg(feature = "cli")]
         ("stanza", decoders::stanza),
-        #[cfg(feature = "cli")]
         ("uri", decoders::uri),
     ];
-    let fuzz = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz");
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds");
     for (name, decode) in all.iter().copied() {
-        let seeds = std::fs::read_dir(format!("{fuzz}/seeds/{name}")).unwrap();
+        let seeds = std::fs::read_dir(format!("{seeds}/{name}")).unwrap();
         let seeds: Vec<_> = seeds.map(|seed| seed.unwrap().path()).collect();
         assert!(seeds.len() >= 3, "{name}");
         seeds.iter().for_each(|seed| decode(&std::fs::read(seed).unwrap()));
     }
-    #[cfg(feature = "cli")]
-    {
-        let targets = std::fs::read_dir(format!("{fuzz}/fuzz_targets")).unwrap();
-        assert_eq!(targets.count(), all.len(), "a target without kept inputs, or the reverse");
-    }
+    let targets = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/fuzz_targets"));
+    let targets: BTreeSet<_> = targets
+        .unwrap()
+        .map(|target| target.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let run: BTreeSet<_> =
+        all.iter().map(|(name, _)| *name).chain(OF_THE_CORE).map(str::to_owned).collect();
+    assert_eq!(targets, run, "a target that no test runs, or the reverse");
 }

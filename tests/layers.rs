@@ -9,13 +9,21 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Attribute, Item, Meta};
 
-/// Each module and what it may import; `*` is everything.
-const TABLE: &[(&str, &[&str])] = &[
+/// Modules and what each may import; `*` is everything.
+type Table = &'static [(&'static str, &'static [&'static str])];
+
+/// Below `core/src`.
+const CORE: Table = &[
     ("secret", &[]),
     ("party", &[]),
     ("device", &[]),
     ("crypto", &["secret", "party", "device"]),
     ("protocol", &["secret", "party", "device", "crypto"]),
+];
+
+/// Below `src`, where modules of the core go by their names, too.
+const PROGRAM: Table = &[
+    ("device", &[]),
     ("request", &["party", "device", "crypto"]),
     ("progress", &["party", "device", "request"]),
     ("talk", &["party", "device", "request"]),
@@ -37,18 +45,19 @@ const TABLE: &[(&str, &[&str])] = &[
 
 #[test]
 fn no_module_imports_what_lies_above_it() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
-    for (module, _) in TABLE {
-        let mut files = vec![source.join(format!("{module}.rs"))];
-        collect(&source.join(module), &mut files);
-        for file in files {
-            let place = file.strip_prefix(&source).unwrap();
-            let text = fs::read_to_string(&file).unwrap();
-            let bad = forbidden(module, place, &text);
-            wrong.extend(
-                bad.iter().map(|b| format!("{}: {module} must not use {b}", file.display())),
-            );
+    for (source, table) in sources() {
+        for (module, allowed) in table {
+            let mut files = vec![source.join(format!("{module}.rs"))];
+            collect(&source.join(module), &mut files);
+            for file in files {
+                let place = file.strip_prefix(&source).unwrap();
+                let text = fs::read_to_string(&file).unwrap();
+                let bad = forbidden(module, allowed, place, &text);
+                wrong.extend(
+                    bad.iter().map(|b| format!("{}: {module} must not use {b}", file.display())),
+                );
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -56,21 +65,28 @@ fn no_module_imports_what_lies_above_it() {
 
 #[test]
 fn every_module_is_in_the_table() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut names: Vec<String> = fs::read_dir(source)
-        .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
-        .filter(|name| name != "lib" && name != "main")
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut table: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
-    table.sort_unstable();
-    assert_eq!(names, table);
+    for (source, table) in sources() {
+        let mut names: Vec<String> = fs::read_dir(source)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .filter(|name| name != "lib" && name != "main")
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut table: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
+        table.sort_unstable();
+        assert_eq!(names, table);
+    }
+}
+
+fn sources() -> [(PathBuf, Table); 2] {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    [(root.join("core/src"), CORE), (root.join("src"), PROGRAM)]
 }
 
 #[test]
 fn every_way_to_write_a_forbidden_import_is_seen() {
+    let place = Path::new("vault/keys.rs");
     let bad = [
         "use crate::net::Link;",
         "use crate::{device, net};",
@@ -83,11 +99,15 @@ fn every_way_to_write_a_forbidden_import_is_seen() {
         "use crate::*;",
         "use crate as root;",
         "use cosign::net;",
+        "use cosign_core::protocol::machine::Machine;",
         "#[cfg(not(test))] use crate::net::Link;",
         "#[cfg(test)] mod tests { use crate::net::Link; } use crate::net::Frame;",
     ];
     for text in bad {
-        assert!(!forbidden("vault", Path::new("vault/keys.rs"), text).is_empty(), "{text}");
+        assert!(
+            !forbidden("vault", &["secret", "device", "token"], place, text).is_empty(),
+            "{text}"
+        );
     }
     let fine = [
         "use crate::device::hex; pub(crate) fn f() {} pub(in crate::vault) fn g() {}",
@@ -97,20 +117,19 @@ fn every_way_to_write_a_forbidden_import_is_seen() {
         "/// See crate::net. \n fn f() { g(\"crate::net\") } // crate::net",
     ];
     for text in fine {
-        let found = forbidden("vault", Path::new("vault/keys.rs"), text);
+        let found = forbidden("vault", &["secret", "device", "token"], place, text);
         assert_eq!(found, Vec::<String>::new(), "{text}");
     }
 }
 
-/// What the file at `place` below src/ uses and `module` may not, apart from its tests.
-fn forbidden(module: &str, place: &Path, text: &str) -> Vec<String> {
-    let allowed = TABLE.iter().find(|(name, _)| *name == module).unwrap().1;
+/// What the file at `place` uses of what `module` may not, apart from its tests.
+fn forbidden(module: &str, allowed: &[&str], place: &Path, text: &str) -> Vec<String> {
     let depth = place.components().count();
     let mut used = Vec::new();
     let file = syn::parse_file(text).unwrap();
     file.items.iter().for_each(|item| walk(item, depth, &mut used));
     used.retain(|target| {
-        let known = target == "*" || TABLE.iter().any(|(name, _)| name == target);
+        let known = target == "*" || CORE.iter().chain(PROGRAM).any(|(name, _)| name == target);
         known && target != module && !allowed.contains(&"*") && !allowed.contains(&target.as_str())
     });
     used
@@ -155,8 +174,8 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// Looks for paths that begin at the crate's root: `crate::…`, `cosign::…`, or as many `super::` as
-/// lead there.
+/// Looks for paths that begin at a crate's root: `crate::…`, `cosign::…`, `cosign_core::…`, or as many
+/// `super::` as lead there.
 fn scan(tokens: TokenStream, depth: usize, used: &mut Vec<String>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let word = |at: usize| tokens.get(at).map(ToString::to_string).unwrap_or_default();
@@ -170,7 +189,7 @@ fn scan(tokens: TokenStream, depth: usize, used: &mut Vec<String>) {
         while steps > 0 && word(end) == ":" && word(end + 2) == "super" {
             (steps, end) = (steps + 1, end + 3);
         }
-        if steps == depth || matches!(word(at).as_str(), "crate" | "cosign") {
+        if steps == depth || matches!(word(at).as_str(), "crate" | "cosign" | "cosign_core") {
             if word(end) == "as" {
                 used.push("*".to_owned());
             } else if word(end) == ":" && word(end + 1) == ":" {

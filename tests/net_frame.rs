@@ -1,5 +1,4 @@
 //! Frames from a hostile peer: an error or nothing, never a wrong frame.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use cosign::net::frame::{Decoder, Encoder, HEADER, VERSION};

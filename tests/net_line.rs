@@ -1,5 +1,4 @@
 //! A line while connections come and go: nothing lost, nothing twice, every end told.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::future::Future;

@@ -1,5 +1,4 @@
 //! Discovery between two processes, with real packets on the loopback interface.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::io::{Read, Write};

@@ -1,5 +1,4 @@
 //! The task of a link: no deadlock, nothing lost, every end told.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::time::Duration;

@@ -1,5 +1,4 @@
 //! Links over the standard input and output of other programs.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::io::Read;

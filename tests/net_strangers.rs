@@ -1,5 +1,4 @@
 //! TLS peers that are not what a device should be: every one fails the handshake.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::fs;

@@ -1,5 +1,4 @@
 //! Links over TLS: who may talk to whom, and with which suites.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::time::Duration;

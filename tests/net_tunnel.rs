@@ -1,5 +1,4 @@
 //! Two devices that talk through a third, which understands nothing of it.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use cosign::net::memory::{Conditions, MemoryLink, pair};

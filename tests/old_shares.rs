@@ -3,7 +3,6 @@
 //!
 //! Alice's vault is sealed by a passphrase, Bob's to `identity.txt`, both to `recovery.txt` as
 //! well. They share the key `vault` and have refreshed it; Alice has finished, Bob was interrupted.
-#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;

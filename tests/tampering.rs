@@ -1,6 +1,5 @@
 //! Files that others changed while the vault was locked: whatever they do, it is named or it changes
 //! nothing (docs/vault.md §7).
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[path = "two_processes/device.rs"]

@@ -1,6 +1,5 @@
 //! A process that writes to a vault is killed with SIGKILL at any time: every file is whole
 //! afterwards, nothing that was reported as stored is missing, and the next process goes on.
-#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::env;

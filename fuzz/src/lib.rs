@@ -1,21 +1,27 @@
-//! The functions of `tests/support/decoders.rs`, one for each fuzz target.
+//! The functions of `core/tests/support/decoders.rs` and, with the feature `program`, of
+//! `tests/support/decoders.rs`, one for each fuzz target.
 
 #[allow(dead_code, reason = "each program uses a part of it")]
-#[path = "../../tests/support/ceremony.rs"]
+#[path = "../../core/tests/support/ceremony.rs"]
 mod ceremony;
+#[path = "../../core/tests/support/changes.rs"]
+mod changes;
+#[path = "../../core/tests/support/decoders.rs"]
+mod core;
+#[cfg(feature = "program")]
 #[path = "../../tests/support/decoders.rs"]
-mod decoders;
+mod program;
 
 macro_rules! targets {
-    ($($(#[$attribute:meta])* $name:ident),* $(,)?) => {
+    ($decoders:ident: $($(#[$attribute:meta])* $name:ident),* $(,)?) => {
         $($(#[$attribute])* pub fn $name(bytes: &[u8]) {
-            decoders::$name(bytes);
+            $decoders::$name(bytes);
         })*
     };
 }
 
-targets! {
-    /// Points, scalars, signatures, paths, texts.
+targets! { core:
+    /// Points, scalars, signatures, paths, digits.
     values,
     /// A signature in DER, changed.
     der,
@@ -29,52 +35,42 @@ targets! {
     dealing,
     /// What is done to a machine, one thing after another.
     operations,
+}
+
+#[cfg(feature = "program")]
+targets! { program:
     /// The bytes of a link.
-    #[cfg(feature = "cli")]
     frame,
     /// A control message.
-    #[cfg(feature = "cli")]
     control,
+    /// What another device calls itself.
+    label,
     /// What a relay and its clients say, and invitations.
-    #[cfg(feature = "cli")]
     relay,
     /// A device's certificate.
-    #[cfg(feature = "cli")]
     certificate,
     /// What an announcement on the local network says.
-    #[cfg(feature = "cli")]
     announcement,
     /// What a relay hears from the NATS server of its cluster.
-    #[cfg(feature = "cli")]
     cluster,
     /// A file of a device, raw and changed; the first byte says which.
-    #[cfg(feature = "cli")]
     home,
     /// What lies where a new vault is made.
-    #[cfg(feature = "cli")]
     found,
     /// The settings of a device.
-    #[cfg(feature = "cli")]
     config,
     /// A policy file and its list of digests.
-    #[cfg(feature = "cli")]
     policy,
     /// A file with a passphrase, a PIN or age identities.
-    #[cfg(feature = "cli")]
     given,
     /// A file with a key or a signature, and a digest.
-    #[cfg(feature = "cli")]
     key_file,
     /// A picture with a QR code.
-    #[cfg(feature = "cli")]
     picture,
     /// A frame of the process that holds a token's module.
-    #[cfg(feature = "cli")]
     token_frame,
     /// What is sealed to a key on a token.
-    #[cfg(feature = "cli")]
     stanza,
     /// A `pkcs11:` URI.
-    #[cfg(feature = "cli")]
     uri,
 }

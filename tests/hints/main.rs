@@ -1,6 +1,5 @@
 //! What the program advises: every command in a hint can be typed, and nothing is advised that gives
 //! something up on the word of somebody else.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod failures;

@@ -1,6 +1,5 @@
 //! Devices that meet through a relay: the real program as devices and as relays, a real nats-server, and
 //! relays that are not honest.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 #[path = "../two_processes/device.rs"]

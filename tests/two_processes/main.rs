@@ -3,7 +3,6 @@
 //! Every device has a home of its own and listens on a port that the system picks, so that tests
 //! run side by side. `openssl` judges the signatures. Where a person answers, the program runs in
 //! a terminal of its own.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod device;

@@ -46,25 +46,25 @@ pub const VERDICTS: &[Verdict] = &[
     verdict(
         "crypto/ot/tree.rs",
         "if bool::from(valid) { Ok(ReceiverTrees { holes, leaves }) } else { Err(InvalidTree) }",
-        "cosign::crypto::ot::tree::evaluate",
+        "cosign_core::crypto::ot::tree::evaluate",
         "whether the trees fit is what the peer is told",
     ),
     verdict(
         "crypto/ot/extension.rs",
         "if bool::from(verdict(sid_p, &h_u, combined, &rows).ct_eq(claimed)) {",
-        "cosign::crypto::ot::extension::check",
+        "cosign_core::crypto::ot::extension::check",
         "whether the extension fits is what the peer is told",
     ),
     verdict(
         "crypto/ot/combination.rs",
         "*bit ^= sums[usize::from(*index)];",
-        "cosign::crypto::ot::combination::Combination::of_columns",
+        "cosign_core::crypto::ot::combination::Combination::of_columns",
         "the weights are a hash of the corrections, which are sent",
     ),
     verdict(
         "crypto/ot/tree.rs",
         "if bool::from(valid) { Ok(Self { holes, leaves }) } else { Err(InvalidTree) }",
-        "cosign::crypto::ot::tree::ReceiverTrees::from_bytes",
+        "cosign_core::crypto::ot::tree::ReceiverTrees::from_bytes",
         "whether a stored share is whole; what is asked is the same for every whole one",
     ),
     verdict(
@@ -82,7 +82,7 @@ pub const VERDICTS: &[Verdict] = &[
     verdict(
         "crypto/mul.rs",
         "if bool::from(verdict.ct_eq(message.verdict)) {",
-        "cosign::crypto::mul::receive",
+        "cosign_core::crypto::mul::receive",
         "whether the product fits is what the peer is told",
     ),
     verdict(

@@ -19,7 +19,7 @@ use cosign::vault::{
 };
 use tempfile::TempDir;
 
-use super::{SHARES, changed};
+use crate::changes::{SHARES, changed};
 
 /// Opens the vaults below.
 const IDENTITY: &[u8] = include_bytes!("../../shares/v2/identity.txt");

@@ -10,7 +10,7 @@ use cosign::vault::given::{self, Guard};
 use cosign::vault::{Error, Home, Unlock, Vault};
 use sha2::{Digest as _, Sha256};
 
-use super::changed;
+use crate::changes::changed;
 
 /// A file that is read within a limit, the first line of one with a passphrase or PIN, and one with
 /// age identities.

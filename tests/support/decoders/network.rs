@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::changed;
+use crate::changes::changed;
 
 /// The bytes of a link, raw and changed, in pieces: what is accepted is what was sent.
 pub(crate) fn frame(bytes: &[u8]) {
@@ -46,6 +46,12 @@ pub(crate) fn frame(bytes: &[u8]) {
         }
         assert!(stream.starts_with(&again.1));
     }
+}
+
+/// What another device calls itself or its purpose: cleaned once, clean for ever.
+pub(crate) fn label(bytes: &[u8]) {
+    let label = Label::new(&String::from_utf8_lossy(bytes));
+    assert_eq!(Label::new(label.as_str()), label);
 }
 
 /// A control message, raw and changed, the first byte says of which shape: what is read means the same

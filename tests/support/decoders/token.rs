@@ -9,7 +9,7 @@ use cosign::vault::tag;
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::{PublicKey, SecretKey};
 
-use super::changed;
+use crate::changes::changed;
 
 /// One frame between the program and the process that holds a module, raw and changed, the first byte
 /// says of which kind: what is read means the same when it is written and read, and is fit to be

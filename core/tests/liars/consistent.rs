@@ -1,0 +1,115 @@
+//! Signing: lies that every message of the liar agrees with (docs/protocol.md §10.2).
+
+use cosign_core::protocol::fault::{Check, Fault};
+use cosign_core::protocol::wire::Kind;
+use k256::Scalar;
+
+use crate::reference::Lies;
+use crate::scene::{lives, scenes};
+use crate::table::*;
+
+/// Two implementations of one specification say the same, byte for byte.
+#[test]
+fn the_reference_sends_what_the_machine_sends() {
+    for scene in scenes() {
+        let of_liar = |table: Table<_>, kept: &mut Vec<_>| {
+            let table = table.play(|parcel| {
+                if parcel.from == scene.liar {
+                    kept.push(parcel.clone());
+                }
+                vec![parcel]
+            });
+            let victim = table.seats[&scene.victim].done();
+            assert!(victim.is_some());
+        };
+        let (mut machine, mut reference) = (Vec::new(), Vec::new());
+        of_liar(scene.table(&scene.key.shares()), &mut machine);
+        let liar = scene.reference(Lies::default());
+        of_liar(scene.honest(&scene.key.shares()).with(liar), &mut reference);
+        assert_eq!(machine, reference);
+    }
+}
+
+/// S-20
+#[test]
+fn multiplying_another_nonce_than_the_committed_one_retires_the_liar() {
+    let lies = Lies { inputs: [Scalar::ONE, Scalar::ZERO], ..Lies::default() };
+    lives(lies, |scene| scene.by_liar(Check::GammaU, "SG2"));
+}
+
+/// S-21
+#[test]
+fn multiplying_another_share_than_the_public_one_retires_the_liar() {
+    let lies = Lies { inputs: [Scalar::ZERO, Scalar::ONE], ..Lies::default() };
+    lives(lies, |scene| scene.by_liar(Check::GammaV, "SG2"));
+}
+
+/// S-22 and S-42: between two the liar is known, among three nobody is named.
+#[test]
+fn signing_with_another_key_share_is_seen_in_the_sum_of_the_public_shares() {
+    let lies = Lies { share: Scalar::ONE, ..Lies::default() };
+    lives(lies, |scene| match scene.setup.signers.len() {
+        2 => scene.by_liar(Check::PkSum, "SG2"),
+        _ => Fault::nobody(Check::PkSum, "SG2"),
+    });
+}
+
+/// S-25, told to everybody.
+#[test]
+fn a_wrong_numerator_makes_no_signature_for_anybody() {
+    let lies = Lies { w: Scalar::ONE, ..Lies::default() };
+    lives(lies, |_| Fault::nobody(Check::SigInvalid, "SG3"));
+}
+
+/// The session, and with it the epoch, is part of the view: whoever computes the view for another
+/// epoch is found out by it before anything that could burn.
+#[test]
+fn a_view_of_another_epoch_stops_the_session_and_blames_nobody() {
+    let lies = Lies { epoch: Some([5; 32]), ..Lies::default() };
+    lives(lies, |_| Fault::nobody(Check::View, "SG2"));
+}
+
+/// S-47: the victim's own nonce must be known for this, so it takes a colluding victim.
+#[test]
+fn nonce_points_that_cancel_make_no_signature() {
+    for scene in scenes() {
+        let honest = scene.setup.signers.iter().filter(|party| **party != scene.liar);
+        let sum: Scalar = honest.map(|party| scene.seed(*party).scalar("r")).sum();
+        let shares = scene.key.shares();
+        let liar = scene.reference(Lies { r: Some(-sum), ..Lies::default() });
+        let table = scene.honest(&shares).with(liar).honestly();
+        scene.assert(table, &shares, Fault::nobody(Check::RInvalid, "SG2"));
+    }
+}
+
+/// A liar that commits to the victim's own nonce point, which it must not have seen, cannot open
+/// it any better than its owner: the point alone is no use.
+#[test]
+fn a_nonce_point_without_its_logarithm_cannot_be_multiplied() {
+    for scene in scenes() {
+        let r = scene.seed(scene.victim).scalar("r");
+        let lies = Lies { r: Some(r), inputs: [Scalar::ONE - r, Scalar::ZERO], ..Lies::default() };
+        let shares = scene.key.shares();
+        let liar = scene.reference(lies);
+        let table = scene.honest(&shares).with(liar).honestly();
+        scene.assert(table, &shares, scene.by_liar(Check::GammaU, "SG2"));
+    }
+}
+
+/// The same lie to all of several victims retires each one's pair with the liar, and no other.
+#[test]
+fn every_victim_retires_the_liar_and_nobody_else() {
+    for scene in scenes() {
+        let shares = scene.key.shares();
+        let table = scene.table(&shares).play(|mut parcel| {
+            if parcel.from == scene.liar && kind_of(&parcel.bytes) == Kind::Sg1 {
+                parcel.bytes[200] ^= 1;
+            }
+            vec![parcel]
+        });
+        let honest = scene.setup.signers.iter().filter(|party| **party != scene.liar);
+        let expected: Vec<_> = honest.map(|p| (*p, scene.liar, Check::OteCheck)).collect();
+        assert_eq!(retired(&shares), expected);
+        scene.assert(table, &shares, scene.by_liar(Check::OteCheck, "SG1"));
+    }
+}

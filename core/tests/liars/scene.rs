@@ -1,0 +1,168 @@
+//! Signing with one liar, among two and among three: what is asserted of each lie.
+
+use cosign_core::crypto::seed::SessionSeed;
+use cosign_core::party::PartyId;
+use cosign_core::protocol::fault::{Check, Fault};
+use cosign_core::protocol::sign::{SignSetup, Signing};
+use cosign_core::protocol::wire::Kind;
+use k256::Scalar;
+
+use crate::layout::Message;
+use crate::reference::{Lies, Reference};
+use crate::table::*;
+
+/// Who signs with which key, who lies, and to whom.
+#[derive(Clone)]
+pub(crate) struct Scene {
+    pub(crate) key: &'static Key,
+    pub(crate) setup: SignSetup,
+    pub(crate) liar: PartyId,
+    pub(crate) victim: PartyId,
+}
+
+const NAME: &str = "a signature with a liar";
+
+/// Every place a liar and a victim can have: first and last, with gaps in the signer list, among
+/// three, with a signature for one party only, and under a derived key.
+pub(crate) fn scenes() -> Vec<Scene> {
+    let scene = |key, signers: &[u8], liar, victim| {
+        let signers: Vec<PartyId> = signers.iter().copied().map(id).collect();
+        Scene { key, setup: sign_setup(NAME, &signers), liar: id(liar), victim: id(victim) }
+    };
+    let mut for_one = scene(two_of_three(), &[1, 3], 3, 1);
+    for_one.setup.recipient = Some(id(1));
+    let mut derived = scene(three_of_three(), &[1, 2, 3], 1, 3);
+    derived.setup.tweak = Scalar::from(7_u64);
+    vec![
+        scene(two_of_two(), &[1, 2], 2, 1),
+        scene(two_of_two(), &[1, 2], 1, 2),
+        scene(two_of_three(), &[2, 3], 3, 2),
+        for_one,
+        scene(three_of_three(), &[1, 2, 3], 2, 1),
+        derived,
+    ]
+}
+
+impl Scene {
+    /// Everybody as a machine.
+    pub(crate) fn table(&self, shares: &Shares) -> Table<Signing> {
+        Table::of(signers(NAME, shares, &self.setup))
+    }
+
+    /// One party as a machine.
+    pub(crate) fn seat(&self, shares: &Shares, party: PartyId) -> Seat<Signing> {
+        Seat::new(signer(NAME, &shares[&party], self.setup.clone()).unwrap())
+    }
+
+    /// Everybody but the liar.
+    pub(crate) fn honest(&self, shares: &Shares) -> Table<Signing> {
+        let honest = self.setup.signers.iter().filter(|party| **party != self.liar);
+        Table::of(honest.map(|p| signer(NAME, &shares[p], self.setup.clone()).unwrap()))
+    }
+
+    /// A signer's randomness.
+    pub(crate) fn seed(&self, party: PartyId) -> SessionSeed {
+        sign_seed(NAME, party)
+    }
+
+    /// The liar, written a second time.
+    pub(crate) fn reference(&self, lies: Lies) -> Reference {
+        Reference::new(self.key, self.liar, self.setup.clone(), self.seed(self.liar), lies)
+    }
+
+    /// A fault that names the liar.
+    pub(crate) fn by_liar(&self, check: Check, at: &'static str) -> Fault {
+        Fault::by(self.liar, check, at)
+    }
+
+    /// The victim stopped with `fault`, and nothing else came of the lie.
+    pub(crate) fn assert(&self, mut table: Table<Signing>, shares: &Shares, fault: Fault) {
+        table.seat(self.victim).stopped(fault);
+        self.assert_statuses(&mut table, shares);
+        let parties = &self.setup.signers;
+        if retired(shares).is_empty() {
+            sign_honestly("after a lie", shares, parties);
+        } else {
+            self.assert_burnt(shares);
+        }
+    }
+
+    /// The pairs that are retired are those of the honest parties that burnt, with the liar.
+    fn assert_statuses(&self, table: &mut Table<Signing>, shares: &Shares) {
+        let mut expected = Vec::new();
+        for (party, seat) in table.seats.iter().filter(|(party, _)| **party != self.liar) {
+            if let Some(fault) = seat.fault().filter(Fault::burns) {
+                assert_eq!(fault.culprit, Some(self.liar), "an honest pair was retired");
+                expected.push((*party, self.liar, fault.check));
+            }
+        }
+        assert_eq!(retired(shares), expected);
+    }
+
+    /// S-40: the pair never signs again, not even a first message leaves; every other pair does.
+    fn assert_burnt(&self, shares: &Shares) {
+        let refused = signer("again", &shares[&self.victim], self.setup.clone());
+        assert_eq!(refused.err(), Some(self.by_liar(Check::PairRetired, "setup")));
+        if self.setup.signers.len() < shares.len() {
+            for without in [self.liar, self.victim] {
+                let others: Vec<_> = shares.keys().copied().filter(|p| *p != without).collect();
+                sign_honestly("without the pair", shares, &others);
+            }
+        }
+    }
+}
+
+/// A lie in one type of message.
+pub(crate) struct Told<'a> {
+    kind: Kind,
+    alter: Box<dyn Fn(&mut Message) + 'a>,
+}
+
+/// The liar alters its messages of `kind` to the victim.
+pub(crate) fn told<'a>(kind: Kind, alter: impl Fn(&mut Message) + 'a) -> Told<'a> {
+    Told { kind, alter: Box::new(alter) }
+}
+
+impl Told<'_> {
+    /// The liar is named, and the pair retired.
+    #[track_caller]
+    pub(crate) fn burns(&self, check: Check, at: &'static str) {
+        assert!(check.burns());
+        self.stops(|scene| scene.by_liar(check, at));
+    }
+
+    /// The liar is named.
+    #[track_caller]
+    pub(crate) fn blames(&self, check: Check, at: &'static str) {
+        assert!(!check.burns());
+        self.stops(|scene| scene.by_liar(check, at));
+    }
+
+    /// Nobody is named.
+    #[track_caller]
+    pub(crate) fn blames_nobody(&self, check: Check, at: &'static str) {
+        self.stops(|_| Fault::nobody(check, at));
+    }
+
+    fn stops(&self, fault: impl Fn(&Scene) -> Fault) {
+        for scene in scenes() {
+            let shares = scene.key.shares();
+            let table = scene.table(&shares).told(self.kind, scene.liar, scene.victim, |bytes| {
+                let mut message = Message(bytes);
+                (self.alter)(&mut message);
+                vec![message.0]
+            });
+            scene.assert(table, &shares, fault(&scene));
+        }
+    }
+}
+
+/// The liar does everything consistently with `lies`.
+pub(crate) fn lives(lies: Lies, fault: impl Fn(&Scene) -> Fault) {
+    for scene in scenes() {
+        let shares = scene.key.shares();
+        let liar = scene.reference(lies);
+        let table = scene.honest(&shares).with(liar).honestly();
+        scene.assert(table, &shares, fault(&scene));
+    }
+}

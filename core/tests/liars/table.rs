@@ -1,0 +1,495 @@
+//! The parties of a ceremony around a table, and what is asserted of all of them.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use cosign_core::crypto::seed::SessionSeed;
+use cosign_core::party::PartyId;
+use cosign_core::protocol::fault::{Check, Fault};
+use cosign_core::protocol::key::KeyShare;
+use cosign_core::protocol::keygen::{Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed};
+use cosign_core::protocol::local::Parcel;
+use cosign_core::protocol::machine::{Machine, Output, Persist, Protocol};
+use cosign_core::protocol::sign::{SignSetup, Signature, Signed, Signing, sign_with_seed};
+use cosign_core::protocol::wire::Kind;
+use cosign_core::secret::Secret;
+use k256::Scalar;
+use k256::ecdsa::signature::hazmat::PrehashVerifier;
+use sha2::{Digest, Sha256};
+
+/// How long a round may take. Time stands still, so no test takes as long.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(crate) fn id(index: u8) -> PartyId {
+    PartyId::new(index).unwrap()
+}
+
+pub(crate) fn sha(text: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+/// The randomness of a named party.
+pub(crate) fn seed(name: impl AsRef<[u8]>) -> SessionSeed {
+    SessionSeed::from_bytes(sha(name))
+}
+
+/// The time at which everything begins.
+pub(crate) fn noon() -> Instant {
+    static NOON: OnceLock<Instant> = OnceLock::new();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "there is no other way to get hold of an instant"
+    )]
+    *NOON.get_or_init(Instant::now)
+}
+
+/// The bytes at the type's place in a message.
+pub(crate) fn kind_of(message: &[u8]) -> Kind {
+    Kind::from_tag(message[1]).unwrap()
+}
+
+// ---------------------------------------------------------------------------------------------
+// One party
+// ---------------------------------------------------------------------------------------------
+
+/// A party that keeps to the protocol, and everything it ever put out.
+pub(crate) struct Seat<P: Protocol> {
+    machine: Machine<P>,
+    pub(crate) log: Vec<Output<P::Done>>,
+    now: Instant,
+    collected: usize,
+}
+
+impl<P: Protocol> Seat<P> {
+    /// Sits down and begins.
+    pub(crate) fn new(machine: Machine<P>) -> Self {
+        let mut seat = Self { machine, log: Vec::new(), now: noon(), collected: 0 };
+        seat.machine.start(seat.now);
+        seat.drain();
+        seat
+    }
+
+    pub(crate) fn me(&self) -> PartyId {
+        self.machine.me()
+    }
+
+    /// Takes a message.
+    pub(crate) fn hear(&mut self, from: PartyId, bytes: &[u8]) {
+        self.machine.handle(self.now, from, bytes);
+        self.drain();
+    }
+
+    /// Lets the round's time run out.
+    pub(crate) fn wait(&mut self) {
+        if let Some(time) = self.machine.wake_at() {
+            self.now = time;
+            self.machine.tick(time);
+            self.drain();
+        }
+    }
+
+    /// What it has sent since this was last asked.
+    pub(crate) fn collect(&mut self) -> Vec<Parcel> {
+        let new = self.log[self.collected..].iter().filter_map(|output| match output {
+            Output::Send { to, bytes } => {
+                Some(Parcel { from: self.machine.me(), to: *to, bytes: bytes.clone() })
+            }
+            _ => None,
+        });
+        let new = new.collect();
+        self.collected = self.log.len();
+        new
+    }
+
+    /// What it sent of this type to `to`.
+    pub(crate) fn sent(&self, kind: Kind, to: PartyId) -> Vec<u8> {
+        let mut found = self.log.iter().filter_map(|output| match output {
+            Output::Send { to: receiver, bytes } if *receiver == to && kind_of(bytes) == kind => {
+                Some(bytes.clone())
+            }
+            _ => None,
+        });
+        found.next().unwrap()
+    }
+
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        match self.log.last() {
+            Some(Output::Failed(fault)) => Some(*fault),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn done(&self) -> Option<&P::Done> {
+        match self.log.last() {
+            Some(Output::Done(done)) => Some(done),
+            _ => None,
+        }
+    }
+
+    /// The share it wants stored.
+    pub(crate) fn pending(&self) -> Option<&KeyShare> {
+        self.log.iter().find_map(|output| match output {
+            Output::Persist(Persist::PendingShare(pending)) => Some(&pending.share),
+            _ => None,
+        })
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.machine.poll() {
+            self.log.push(output);
+        }
+    }
+}
+
+impl<P: Protocol> Seat<P> {
+    /// It ended with this fault, found in the round in which it was, and in the way in which faults
+    /// must end.
+    pub(crate) fn stopped(&mut self, fault: Fault) {
+        assert_eq!(self.fault(), Some(fault), "party {}", self.me());
+        self.keeps_its_contract();
+        let last = ALL.iter().find(|kind| kind.name() == fault.at).map_or(0, |kind| kind.round());
+        assert!(self.rounds().iter().all(|round| *round <= last), "{fault}, and went on");
+        assert!(self.pending().is_none() || fault.at == "KG4B", "{fault}, and a share came of it");
+    }
+
+    /// What holds of every party that keeps to the protocol, whatever the others do.
+    pub(crate) fn keeps_its_contract(&mut self) {
+        let ended = |o: &Output<P::Done>| matches!(o, Output::Done(_) | Output::Failed(_));
+        if let Some(end) = self.log.iter().position(ended) {
+            assert_eq!(end + 1, self.log.len(), "something came after the end");
+            self.is_silent();
+        }
+        assert!(self.rounds().is_sorted(), "an earlier round after a later one");
+        self.retires_before_it_fails();
+        self.stores_before_it_says_so();
+    }
+
+    /// §5.4 rule 2: whoever acts on the outputs in order has the retirement on disk first.
+    fn retires_before_it_fails(&self) {
+        let retired =
+            self.log.iter().position(|o| matches!(o, Output::Persist(Persist::Retired { .. })));
+        let burnt = self.fault().filter(Fault::burns);
+        assert_eq!(retired.is_some(), burnt.is_some(), "retired without a reason, or not at all");
+        let (Some(at), Some(fault)) = (retired, burnt) else { return };
+        assert_eq!(at + 2, self.log.len(), "something between the retirement and the failure");
+        let Output::Persist(Persist::Retired { peer, check, session }) = &self.log[at] else {
+            return;
+        };
+        assert_eq!((Some(*peer), *check), (fault.culprit, fault.check));
+        assert_eq!(session, self.machine.session_id());
+    }
+
+    /// §3.4 round 4 and §5.4 rule 5.
+    fn stores_before_it_says_so(&self) {
+        let stored = |o: &Output<P::Done>| matches!(o, Output::Persist(Persist::PendingShare(_)));
+        let resolved =
+            |o: &Output<P::Done>| matches!(o, Output::Persist(Persist::CheckResolved { .. }));
+        let sent = |kind: Kind| move |o: &Output<P::Done>| matches!(o, Output::Send { bytes, .. } if kind_of(bytes) == kind);
+        let before = |first: Option<usize>, then: Option<usize>| match (first, then) {
+            (None, Some(_)) => false,
+            (Some(first), Some(then)) => first < then,
+            (_, None) => true,
+        };
+        let position = |f: &dyn Fn(&Output<P::Done>) -> bool| self.log.iter().position(f);
+        assert!(before(position(&stored), position(&sent(Kind::Kg4b))));
+        assert!(before(position(&resolved), position(&sent(Kind::Sg2))));
+        assert!(self.log.iter().filter(|o| stored(o)).count() <= 1);
+    }
+
+    /// After the end, neither messages nor time nor another start bring anything out.
+    fn is_silent(&mut self) {
+        let own: Vec<Vec<u8>> = self.sends().map(<[u8]>::to_vec).collect();
+        let peers = self.machine.peers().to_vec();
+        for (peer, bytes) in
+            peers.iter().flat_map(|peer| own.iter().map(move |bytes| (peer, bytes)))
+        {
+            self.machine.handle(self.now, *peer, bytes);
+        }
+        self.machine.start(self.now);
+        self.machine.tick(self.now + 10 * TIMEOUT);
+        assert!(self.machine.poll().is_none(), "not silent after the end");
+        assert!(self.machine.is_over() && self.machine.wake_at().is_none());
+    }
+
+    /// The rounds of what it sent.
+    fn rounds(&self) -> Vec<u8> {
+        self.sends().map(|bytes| kind_of(bytes).round()).collect()
+    }
+
+    fn sends(&self) -> impl Iterator<Item = &[u8]> {
+        self.log.iter().filter_map(|output| match output {
+            Output::Send { bytes, .. } => Some(bytes.as_slice()),
+            _ => None,
+        })
+    }
+}
+
+const ALL: [Kind; 9] = [
+    Kind::Kg1,
+    Kind::Kg2b,
+    Kind::Kg2p,
+    Kind::Kg3b,
+    Kind::Kg3p,
+    Kind::Kg4b,
+    Kind::Sg1,
+    Kind::Sg2,
+    Kind::Sg3,
+];
+
+// ---------------------------------------------------------------------------------------------
+// All parties
+// ---------------------------------------------------------------------------------------------
+
+/// A party that is not a machine, because machines cannot lie consistently.
+pub(crate) trait Liar {
+    fn me(&self) -> PartyId;
+    fn begin(&mut self) -> Vec<Parcel>;
+    fn hear(&mut self, from: PartyId, bytes: &[u8]) -> Vec<Parcel>;
+}
+
+/// Every message of a ceremony, by type, sender and receiver.
+pub(crate) type Record = BTreeMap<(Kind, PartyId, PartyId), Vec<u8>>;
+
+/// Everybody who takes part.
+pub(crate) struct Table<P: Protocol> {
+    pub(crate) seats: BTreeMap<PartyId, Seat<P>>,
+    liar: Option<Box<dyn Liar>>,
+}
+
+impl<P: Protocol> Table<P> {
+    pub(crate) fn of(machines: impl IntoIterator<Item = Machine<P>>) -> Self {
+        let seats = machines.into_iter().map(Seat::new).map(|seat| (seat.me(), seat)).collect();
+        Self { seats, liar: None }
+    }
+
+    pub(crate) fn with(mut self, liar: impl Liar + 'static) -> Self {
+        self.liar = Some(Box::new(liar));
+        self
+    }
+
+    /// Delivers in order, time passing only when nothing is left to deliver. What arrives is what
+    /// `tamper` makes of each message.
+    pub(crate) fn play(mut self, mut tamper: impl FnMut(Parcel) -> Vec<Parcel>) -> Self {
+        let mut mail: VecDeque<Parcel> =
+            self.liar.as_mut().map(|liar| liar.begin()).unwrap_or_default().into();
+        self.seats.values_mut().for_each(|seat| mail.extend(seat.collect()));
+        loop {
+            while let Some(parcel) = mail.pop_front() {
+                for parcel in tamper(parcel) {
+                    mail.extend(self.deliver(&parcel));
+                }
+            }
+            let waiting = self.seats.values_mut().filter(|seat| !seat.machine.is_over());
+            let mut waiting: Vec<_> = waiting.collect();
+            if waiting.is_empty() {
+                break;
+            }
+            waiting.iter_mut().for_each(|seat| seat.wait());
+        }
+        self.seats.values_mut().for_each(Seat::keeps_its_contract);
+        self
+    }
+
+    /// Plays without a lie, and keeps every message.
+    pub(crate) fn recorded(self) -> (Self, Record) {
+        let mut record = Record::new();
+        let table = self.play(|parcel| {
+            let key = (kind_of(&parcel.bytes), parcel.from, parcel.to);
+            record.insert(key, parcel.bytes.clone());
+            vec![parcel]
+        });
+        (table, record)
+    }
+
+    /// Plays without a lie.
+    pub(crate) fn honestly(self) -> Self {
+        self.play(|parcel| vec![parcel])
+    }
+
+    /// One party's messages of one type, altered on their way to one other party.
+    pub(crate) fn told(
+        self,
+        kind: Kind,
+        from: PartyId,
+        to: PartyId,
+        alter: impl Fn(Vec<u8>) -> Vec<Vec<u8>>,
+    ) -> Self {
+        self.play(|Parcel { from: sender, to: receiver, bytes }| {
+            if (sender, receiver) == (from, to) && bytes.get(1) == Some(&kind.tag()) {
+                alter(bytes).into_iter().map(|bytes| Parcel { from, to, bytes }).collect()
+            } else {
+                vec![Parcel { from: sender, to: receiver, bytes }]
+            }
+        })
+    }
+
+    pub(crate) fn seat(&mut self, party: PartyId) -> &mut Seat<P> {
+        self.seats.get_mut(&party).unwrap()
+    }
+
+    fn deliver(&mut self, parcel: &Parcel) -> Vec<Parcel> {
+        match (&mut self.liar, self.seats.get_mut(&parcel.to)) {
+            (_, Some(seat)) => {
+                seat.hear(parcel.from, &parcel.bytes);
+                seat.collect()
+            }
+            (Some(liar), None) if liar.me() == parcel.to => liar.hear(parcel.from, &parcel.bytes),
+            _ => Vec::new(),
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Keys
+// ---------------------------------------------------------------------------------------------
+
+/// The shares of a key, by party; each test has its own, since pairs are retired in them.
+pub(crate) type Shares = BTreeMap<PartyId, Arc<KeyShare>>;
+
+/// A key that an honest run made, kept in its stored form.
+pub(crate) struct Key(Vec<Secret<Vec<u8>>>);
+
+impl Key {
+    fn make(name: &str, threshold: u8, count: u8) -> Self {
+        Self::of(Table::of(keygen_machines(name, threshold, count)).honestly())
+    }
+
+    /// What an honest key generation or refresh left behind.
+    pub(crate) fn of(table: Table<Keygen>) -> Self {
+        let stored = |seat: &Seat<Keygen>| {
+            assert!(seat.done().is_some(), "{:?}", seat.fault());
+            seat.pending().unwrap().to_bytes()
+        };
+        Self(table.seats.values().map(stored).collect())
+    }
+
+    pub(crate) fn shares(&self) -> Shares {
+        read(&self.0)
+    }
+
+    /// How many parties it has.
+    pub(crate) fn count(&self) -> u8 {
+        self.0.len() as u8
+    }
+
+    /// The stored share of `party`.
+    pub(crate) fn stored(&self, party: PartyId) -> &[u8] {
+        self.0[usize::from(party.get()) - 1].expose()
+    }
+}
+
+/// Shares from their stored form.
+pub(crate) fn read<S: Borrow<Secret<Vec<u8>>>>(stored: impl IntoIterator<Item = S>) -> Shares {
+    let share = |bytes: S| KeyShare::from_bytes(bytes.borrow().expose()).unwrap();
+    stored.into_iter().map(share).map(|share| (share.me(), Arc::new(share))).collect()
+}
+
+pub(crate) fn two_of_two() -> &'static Key {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    KEY.get_or_init(|| Key::make("two of two", 2, 2))
+}
+
+pub(crate) fn two_of_three() -> &'static Key {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    KEY.get_or_init(|| Key::make("two of three", 2, 3))
+}
+
+pub(crate) fn three_of_three() -> &'static Key {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    KEY.get_or_init(|| Key::make("three of three", 3, 3))
+}
+
+pub(crate) fn keygen_setup(name: &str, threshold: u8, count: u8, me: PartyId) -> KeygenSetup {
+    let identities = (1..=count).map(|i| format!("party-{i}").into_bytes()).collect();
+    KeygenSetup { instance: sha(name), threshold, me, identities }
+}
+
+/// The randomness of `me` in the key generation `name`.
+pub(crate) fn keygen_seed(name: &str, me: PartyId) -> SessionSeed {
+    seed(format!("keygen|{name}|{me}"))
+}
+
+pub(crate) fn keygen_machine(name: &str, threshold: u8, count: u8, me: PartyId) -> Machine<Keygen> {
+    let setup = keygen_setup(name, threshold, count, me);
+    keygen_with_seed(setup, keygen_seed(name, me), TIMEOUT).unwrap()
+}
+
+pub(crate) fn keygen_machines(name: &str, threshold: u8, count: u8) -> Vec<Machine<Keygen>> {
+    PartyId::all(count).map(|me| keygen_machine(name, threshold, count, me)).collect()
+}
+
+pub(crate) fn refresh_machines(name: &str, shares: &Shares) -> Vec<Machine<Keygen>> {
+    let machine = |share: &Arc<KeyShare>| {
+        let seed = seed(format!("refresh|{name}|{}", share.me()));
+        refresh_with_seed(share, sha(name), seed, TIMEOUT).unwrap()
+    };
+    shares.values().map(machine).collect()
+}
+
+/// The pairs that are retired, each as this party and the other, with the reason.
+pub(crate) fn retired(shares: &Shares) -> Vec<(PartyId, PartyId, Check)> {
+    let pairs = shares.values().flat_map(|share| {
+        let all = PartyId::all(share.count());
+        all.filter_map(|peer| share.retired(peer).map(|check| (share.me(), peer, check)))
+    });
+    pairs.collect()
+}
+
+// ---------------------------------------------------------------------------------------------
+// Signatures
+// ---------------------------------------------------------------------------------------------
+
+/// What everybody signs.
+pub(crate) fn digest() -> [u8; 32] {
+    sha("what everybody signs")
+}
+
+/// For all signers and without derivation.
+pub(crate) fn sign_setup(name: &str, signers: &[PartyId]) -> SignSetup {
+    SignSetup {
+        signers: signers.to_vec(),
+        sign_id: sha(name),
+        digest: digest(),
+        tweak: Scalar::ZERO,
+        recipient: None,
+    }
+}
+
+/// The randomness of `me` in the signature `name`.
+pub(crate) fn sign_seed(name: &str, me: PartyId) -> SessionSeed {
+    seed(format!("sign|{name}|{me}"))
+}
+
+pub(crate) fn signer(
+    name: &str,
+    share: &Arc<KeyShare>,
+    setup: SignSetup,
+) -> Result<Machine<Signing>, Fault> {
+    sign_with_seed(Arc::clone(share), setup, sign_seed(name, share.me()), TIMEOUT)
+}
+
+pub(crate) fn signers(name: &str, shares: &Shares, setup: &SignSetup) -> Vec<Machine<Signing>> {
+    let machine = |party| signer(name, &shares[party], setup.clone()).unwrap();
+    setup.signers.iter().map(machine).collect()
+}
+
+/// Signs honestly, and lets another implementation verify all signatures.
+pub(crate) fn sign_honestly(name: &str, shares: &Shares, parties: &[PartyId]) {
+    let machines = signers(name, shares, &sign_setup(name, parties));
+    for (party, seat) in Table::of(machines).honestly().seats {
+        let Some(Signed::Signature(signature)) = seat.done() else {
+            panic!("party {party} has no signature: {:?}", seat.fault());
+        };
+        verify(shares[&party].public_key_bytes(), signature);
+    }
+}
+
+/// Verifies with `k256`'s own verifier.
+pub(crate) fn verify(public_key: [u8; 33], signature: &Signature) {
+    let key = k256::ecdsa::VerifyingKey::from_sec1_bytes(&public_key).unwrap();
+    let signature = k256::ecdsa::Signature::from_der(&signature.der()).unwrap();
+    assert!(key.verify_prehash(&digest(), &signature).is_ok());
+    assert!(signature.normalize_s().is_none(), "a high s");
+}

@@ -1,0 +1,177 @@
+//! Keys and signatures among parties in memory, everything derived from names (docs/protocol.md §12.2).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cosign_core::crypto::seed::SessionSeed;
+use cosign_core::party::PartyId;
+use cosign_core::protocol::fault::Fault;
+use cosign_core::protocol::key::KeyShare;
+use cosign_core::protocol::keygen::{Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed};
+use cosign_core::protocol::local::{Local, Outcome, Parcel};
+use cosign_core::protocol::machine::{Machine, Persist, Protocol};
+use cosign_core::protocol::sign::{SignSetup, Signature, Signed, Signing, sign_with_seed};
+use k256::Scalar;
+use sha2::{Digest, Sha256};
+
+/// Longer than any test takes; time stands still anyway.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The shares of a key, by party.
+pub(crate) type Shares = BTreeMap<PartyId, Arc<KeyShare>>;
+
+pub(crate) fn party(index: u8) -> PartyId {
+    PartyId::new(index).unwrap()
+}
+
+pub(crate) fn parties<const N: usize>(indices: [u8; N]) -> Vec<PartyId> {
+    indices.map(party).to_vec()
+}
+
+pub(crate) fn sha(name: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(name).into()
+}
+
+pub(crate) fn seed(name: &str) -> SessionSeed {
+    SessionSeed::from_bytes(sha(format!("model-seed|{name}")))
+}
+
+/// The time at which everything happens.
+#[expect(clippy::disallowed_methods, reason = "there is no other way to get hold of an instant")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+pub(crate) fn keygen_setup(name: &str, threshold: u8, count: u8, me: PartyId) -> KeygenSetup {
+    let identities = (1..=count).map(|i| format!("party-{i}").into_bytes()).collect();
+    KeygenSetup { instance: sha(name), threshold, me, identities }
+}
+
+pub(crate) fn keygen_machines(name: &str, threshold: u8, count: u8) -> Vec<Machine<Keygen>> {
+    PartyId::all(count).map(|me| keygen_machine(name, threshold, count, me)).collect()
+}
+
+/// One party of the key generation `name`.
+pub(crate) fn keygen_machine(name: &str, threshold: u8, count: u8, me: PartyId) -> Machine<Keygen> {
+    let setup = keygen_setup(name, threshold, count, me);
+    keygen_with_seed(setup, seed(&format!("{name}|{me}")), TIMEOUT).unwrap()
+}
+
+pub(crate) fn refresh_machines(name: &str, shares: &Shares) -> Vec<Machine<Keygen>> {
+    let machine = |share: &Arc<KeyShare>| {
+        let seed = seed(&format!("{name}|{}", share.me()));
+        refresh_with_seed(share, sha(name), seed, TIMEOUT).unwrap()
+    };
+    shares.values().map(machine).collect()
+}
+
+/// What all signers of `signers` sign, for everybody, without derivation.
+pub(crate) fn sign_setup(name: &str, signers: &[PartyId], digest: [u8; 32]) -> SignSetup {
+    SignSetup {
+        signers: signers.to_vec(),
+        sign_id: sha(name),
+        digest,
+        tweak: Scalar::ZERO,
+        recipient: None,
+    }
+}
+
+/// One party of the signature `name`.
+pub(crate) fn signer(
+    share: &Arc<KeyShare>,
+    name: &str,
+    setup: &SignSetup,
+) -> Result<Machine<Signing>, Fault> {
+    let seed = seed(&format!("sign|{name}|{}", share.me()));
+    sign_with_seed(Arc::clone(share), setup.clone(), seed, TIMEOUT)
+}
+
+pub(crate) fn sign_machines(
+    shares: &Shares,
+    name: &str,
+    setup: &SignSetup,
+) -> Vec<Machine<Signing>> {
+    setup.signers.iter().map(|me| signer(&shares[me], name, setup).unwrap()).collect()
+}
+
+/// Runs machines that all reach their end.
+pub(crate) fn run<P: Protocol>(machines: Vec<Machine<P>>) -> BTreeMap<PartyId, Outcome<P::Done>> {
+    Local::start(machines, now()).run()
+}
+
+/// Runs machines, and delivers what `tamper` makes of each message.
+pub(crate) fn run_with<P: Protocol>(
+    machines: Vec<Machine<P>>,
+    tamper: impl FnMut(Parcel) -> Vec<Parcel>,
+) -> BTreeMap<PartyId, Outcome<P::Done>> {
+    Local::start(machines, now()).run_with(tamper)
+}
+
+/// The share that a party was told to store.
+pub(crate) fn pending<D>(outcome: Outcome<D>) -> Option<KeyShare> {
+    outcome.persisted.into_iter().find_map(|persist| match persist {
+        Persist::PendingShare(pending) => Some(pending.share),
+        _ => None,
+    })
+}
+
+/// The shares of a ceremony in which nobody lied.
+pub(crate) fn shares<D: std::fmt::Debug>(outcomes: BTreeMap<PartyId, Outcome<D>>) -> Shares {
+    let share = |(party, outcome): (PartyId, Outcome<D>)| {
+        assert!(matches!(outcome.result, Some(Ok(_))), "{:?}", outcome.result);
+        (party, Arc::new(pending(outcome).unwrap()))
+    };
+    outcomes.into_iter().map(share).collect()
+}
+
+pub(crate) fn keygen(name: &str, threshold: u8, count: u8) -> Shares {
+    shares(run(keygen_machines(name, threshold, count)))
+}
+
+pub(crate) fn refresh(name: &str, old: &Shares) -> Shares {
+    shares(run(refresh_machines(name, old)))
+}
+
+/// The same shares as they come from the disk: pairs that were retired in memory are usable again.
+pub(crate) fn reloaded(shares: &Shares) -> Shares {
+    let reload = |(party, share): (&PartyId, &Arc<KeyShare>)| {
+        (*party, Arc::new(KeyShare::from_bytes(share.to_bytes().expose()).unwrap()))
+    };
+    shares.iter().map(reload).collect()
+}
+
+/// Every pair that was retired, as the party that did it and its peer.
+pub(crate) fn retired(shares: &Shares) -> Vec<(u8, u8)> {
+    let of = |share: &Arc<KeyShare>| {
+        let peers: Vec<PartyId> =
+            PartyId::all(share.count()).filter(|peer| share.retired(*peer).is_some()).collect();
+        peers.into_iter().map(|peer| (share.me().get(), peer.get())).collect::<Vec<_>>()
+    };
+    shares.values().flat_map(of).collect()
+}
+
+/// Signs with parties of which none lies; what each of them has in the end.
+pub(crate) fn sign(shares: &Shares, name: &str, setup: &SignSetup) -> BTreeMap<PartyId, Signed> {
+    let outcomes = run(sign_machines(shares, name, setup));
+    outcomes.into_iter().map(|(party, o)| (party, o.result.unwrap().unwrap())).collect()
+}
+
+/// The one signature that all signers have.
+pub(crate) fn signature(shares: &Shares, name: &str, setup: &SignSetup) -> Signature {
+    let signed: Vec<Signed> = sign(shares, name, setup).into_values().collect();
+    assert!(signed.windows(2).all(|pair| pair[0] == pair[1]));
+    match signed[0] {
+        Signed::Signature(signature) => signature,
+        Signed::Delivered => panic!("nobody received the signature"),
+    }
+}
+
+/// The fault of a party that stopped.
+pub(crate) fn fault<D>(outcomes: &BTreeMap<PartyId, Outcome<D>>, index: u8) -> Fault {
+    match &outcomes[&party(index)].result {
+        Some(Err(fault)) => *fault,
+        Some(Ok(_)) => panic!("party {index} was content"),
+        None => panic!("party {index} did not end"),
+    }
+}

@@ -1,0 +1,238 @@
+//! Everything of the core that takes bytes from outside, as functions of bytes: none may panic,
+//! whatever the bytes are, and what is accepted must be the only encoding of what it means.
+//!
+//! The tests call them with random bytes, the fuzz targets with chosen ones. Where random bytes
+//! would never get past a length or a version, they are taken as changes to bytes that are right.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use cosign_core::crypto::bip32::parse_path;
+use cosign_core::crypto::curve::{decode_point, decode_scalar, encode_point, encode_scalar};
+use cosign_core::crypto::ecdsa::{from_der, to_der};
+use cosign_core::crypto::ot::tree::{ReceiverTrees, SenderTrees};
+use cosign_core::device::{Fingerprint, hex, unhex};
+use cosign_core::party::PartyId;
+use cosign_core::protocol::fault::Fault;
+use cosign_core::protocol::key::{Confirmation, KeyShare};
+use cosign_core::protocol::machine::{Machine, Output, Persist, Protocol};
+use cosign_core::protocol::wire::Kind;
+
+use crate::ceremony::{
+    TIMEOUT, keygen_machines, now, party, refresh_machines, run_with, sha, sign_machines,
+    sign_setup,
+};
+use crate::changes::{SHARES, changed};
+
+// ---------------------------------------------------------------------------------------------
+// Small things
+// ---------------------------------------------------------------------------------------------
+
+/// Points, scalars, signatures, paths, digits.
+pub(crate) fn values(bytes: &[u8]) {
+    if let Ok(point) = decode_point(bytes) {
+        assert_eq!(encode_point(&point).map(Vec::from).as_deref(), Some(bytes));
+    }
+    if let Ok(scalar) = decode_scalar(bytes) {
+        assert_eq!(encode_scalar(&scalar), *bytes);
+    }
+    if let Ok((r, s)) = from_der(bytes) {
+        assert_eq!(to_der(&r, &s), bytes);
+    }
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(path) = parse_path(&text) {
+        let steps = path.iter().map(u32::to_string);
+        assert_eq!(["m".to_owned()].into_iter().chain(steps).collect::<Vec<_>>().join("/"), text);
+    }
+    if let Some(bytes) = unhex(&text) {
+        assert_eq!(hex(&bytes), text.to_lowercase());
+    }
+    let _ = text.parse::<Fingerprint>();
+}
+
+/// A signature in DER, changed.
+pub(crate) fn der(bytes: &[u8]) {
+    static HONEST: OnceLock<Vec<u8>> = OnceLock::new();
+    let scalar = |name| cosign_core::crypto::transcript::reduce(&sha(name));
+    let bytes = changed(HONEST.get_or_init(|| to_der(&scalar("r"), &scalar("s"))), bytes);
+    if let Ok((r, s)) = from_der(&bytes) {
+        assert_eq!(to_der(&r, &s), bytes);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Storage
+// ---------------------------------------------------------------------------------------------
+
+/// A stored share, raw and changed. What is read is written back as it was.
+pub(crate) fn share(bytes: &[u8]) {
+    for stored in [bytes, &changed(SHARES[1], bytes)] {
+        if let Ok(share) = KeyShare::from_bytes(stored) {
+            assert_eq!(share.to_bytes().expose(), stored);
+        }
+        if let Ok(confirmation) = Confirmation::from_bytes(stored) {
+            assert_eq!(confirmation.to_bytes(), *stored);
+        }
+        let _ = SenderTrees::from_bytes(stored);
+        let _ = ReceiverTrees::from_bytes(stored);
+    }
+}
+
+/// A stored confirmation of an epoch, raw and changed, and what another party says of it, changed.
+pub(crate) fn confirmation(bytes: &[u8]) {
+    let stored = |me| {
+        let mut stored = [7; Confirmation::STORED];
+        stored[64..].copy_from_slice(&[me, 3]);
+        stored
+    };
+    let [mine, theirs] = [2, 3].map(|me| Confirmation::from_bytes(&stored(me)).unwrap());
+    for stored in [bytes, &changed(&stored(2), bytes)] {
+        if let Ok(confirmation) = Confirmation::from_bytes(stored) {
+            assert_eq!(confirmation.to_bytes(), *stored);
+            assert!(PartyId::all(16).all(|from| !confirmation.verify(from, &[0; 32])));
+        }
+    }
+    let honest = theirs.message();
+    if let Ok(said) = <[u8; 32]>::try_from(changed(&honest, bytes)) {
+        assert_eq!(mine.verify(party(3), &said), said == honest);
+        assert!([1, 2, 4, 16].iter().all(|other| !mine.verify(party(*other), &said)));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Messages
+// ---------------------------------------------------------------------------------------------
+
+/// What party 2 says to party 1 in an honest ceremony, by type.
+type Said = BTreeMap<u8, Vec<u8>>;
+
+fn said<P: Protocol>(machines: Vec<Machine<P>>) -> Said {
+    let mut said = Said::new();
+    run_with(machines, |parcel| {
+        if parcel.from == party(2) && parcel.to == party(1) {
+            said.insert(parcel.bytes[1], parcel.bytes.clone());
+        }
+        vec![parcel]
+    });
+    said
+}
+
+fn keygen_said() -> &'static Said {
+    static SAID: OnceLock<Said> = OnceLock::new();
+    SAID.get_or_init(|| said(keygen_machines("decoded", 2, 2)))
+}
+
+fn keygen_victim() -> Machine<cosign_core::protocol::keygen::Keygen> {
+    keygen_machines("decoded", 2, 2).swap_remove(0)
+}
+
+fn sign_said() -> &'static Said {
+    static SAID: OnceLock<Said> = OnceLock::new();
+    SAID.get_or_init(|| said(signers()))
+}
+
+fn stored() -> BTreeMap<PartyId, Arc<KeyShare>> {
+    let read = |bytes: &&[u8]| Arc::new(KeyShare::from_bytes(bytes).unwrap());
+    SHARES.iter().map(read).map(|share| (share.me(), share)).collect()
+}
+
+fn signers() -> Vec<Machine<cosign_core::protocol::sign::Signing>> {
+    let parties = [party(1), party(2)];
+    sign_machines(&stored(), "decoded", &sign_setup("decoded", &parties, sha("decoded")))
+}
+
+fn refresh_said() -> &'static Said {
+    static SAID: OnceLock<Said> = OnceLock::new();
+    SAID.get_or_init(|| said(refreshers()))
+}
+
+fn refreshers() -> Vec<Machine<cosign_core::protocol::keygen::Keygen>> {
+    refresh_machines("decoded", &stored())
+}
+
+/// One message of a signature, changed: the first byte says of which type.
+pub(crate) fn message(bytes: &[u8]) {
+    let kinds = [Kind::Sg1, Kind::Sg2, Kind::Sg3];
+    hear_a_lie(signers().swap_remove(0), sign_said(), &kinds, bytes);
+}
+
+/// The same of a key generation or, from 128 on, of a refresh; both take a hundred times as long.
+pub(crate) fn dealing(bytes: &[u8]) {
+    let kinds = [Kind::Kg1, Kind::Kg2b, Kind::Kg2p, Kind::Kg3b, Kind::Kg3p, Kind::Kg4b];
+    match bytes.first() {
+        Some(0..128) => hear_a_lie(keygen_victim(), keygen_said(), &kinds, bytes),
+        Some(_) => hear_a_lie(refreshers().swap_remove(0), refresh_said(), &kinds, bytes),
+        None => {}
+    }
+}
+
+fn hear_a_lie<P: Protocol>(machine: Machine<P>, said: &Said, kinds: &[Kind], bytes: &[u8]) {
+    let Some((first, changes)) = bytes.split_first() else { return };
+    let kind = kinds[usize::from(*first) % kinds.len()].tag();
+    let mut heard = said.clone();
+    heard.insert(kind, changed(&said[&kind], changes));
+    hear(machine, heard.into_values());
+}
+
+/// A party that hears `messages` from party 2.
+fn hear<P: Protocol>(mut machine: Machine<P>, messages: impl Iterator<Item = Vec<u8>>) {
+    let mut heard = Heard::default();
+    machine.start(now());
+    for bytes in messages {
+        heard.drain(&mut machine);
+        machine.handle(now(), party(2), &bytes);
+    }
+    heard.drain(&mut machine);
+}
+
+/// What came out of a machine, as far as it matters here.
+#[derive(Default)]
+struct Heard {
+    retired: bool,
+    failed: Option<Fault>,
+}
+
+impl Heard {
+    fn drain<P: Protocol>(&mut self, machine: &mut Machine<P>) {
+        while let Some(output) = machine.poll() {
+            assert!(self.failed.is_none(), "not silent after a failure");
+            match output {
+                Output::Persist(Persist::Retired { .. }) => self.retired = true,
+                Output::Failed(fault) => {
+                    assert_eq!(fault.burns(), self.retired, "{fault}");
+                    self.failed = Some(fault);
+                }
+                Output::Send { .. } | Output::Done(_) => assert!(!self.retired),
+                Output::Persist(_) | Output::Event(_) => {}
+            }
+        }
+    }
+}
+
+/// What is done to a machine, one thing after another: called early, late, twice, with messages of
+/// any type from anybody, changed or not, while time passes or stands still.
+pub(crate) fn operations(bytes: &[u8]) {
+    operate(signers().swap_remove(0), sign_said(), bytes);
+}
+
+fn operate<P: Protocol>(mut machine: Machine<P>, said: &Said, operations: &[u8]) {
+    let mut heard = Heard::default();
+    let mut time = now();
+    let messages: Vec<&Vec<u8>> = said.values().collect();
+    for [operation, a, b, c] in operations.as_chunks::<4>().0 {
+        let honest = messages[usize::from(*a) % messages.len()];
+        match operation % 8 {
+            0 => machine.start(time),
+            1..=3 => machine.handle(time, party(2), honest),
+            4 => machine.handle(time, party(2), &changed(honest, &[*b, *c, *operation])),
+            5 => machine.handle(time, party(b % 16 + 1), honest),
+            6 => machine.handle(time, party(2), &operations[..usize::from(*c) % operations.len()]),
+            _ => {
+                time += TIMEOUT / u32::from(b % 4 + 1);
+                machine.tick(time);
+            }
+        }
+        heard.drain(&mut machine);
+        assert!(machine.awaiting().len() <= 1);
+    }
+}
