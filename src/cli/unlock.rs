@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -85,10 +85,22 @@ pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
 
 /// The vault, where what was given opens it.
 fn opened(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
-    match given_unlock(global, home)? {
-        Some(unlock) => Ok(Some(Vault::open(home, &unlock)?)),
-        None => opened_by_token(global, home),
+    let Some(unlock) = given_unlock(global, home)? else { return opened_by_token(global, home) };
+    match Vault::open(home, &unlock) {
+        // The environment is set for more than one home: this one is looked at as it lies.
+        Err(Error::WrongSecret) if is_of_environment(&unlock, global) => Ok(None),
+        opened => Ok(Some(opened?)),
     }
+}
+
+/// Whether the environment alone says what opens the vault.
+fn is_of_environment(unlock: &Unlock, global: &Global) -> bool {
+    let (variable, file) = match unlock {
+        Unlock::Identity(_) => ("COSIGN_IDENTITY", &global.args.identity),
+        _ => ("COSIGN_PASSPHRASE_FILE", &global.args.passphrase_file),
+    };
+    let set = std::env::var_os(variable).map(PathBuf::from);
+    set.is_some() && set == *file
 }
 
 /// The vault, where its token is there and the flags say where the PIN is. The last try is left to a
