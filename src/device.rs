@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-pub use cosign_core::device::{Fingerprint, NotAFingerprint, grouped, hex, unhex};
+pub use cosign_core::{Fingerprint, NotAFingerprint, grouped, hex, unhex};
 
 /// The most characters of a [`Label`] that are kept.
 pub const MAX_LABEL_CHARS: usize = 256;

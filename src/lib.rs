@@ -2,9 +2,52 @@
 //!
 //! The program: it stores shares, finds devices, carries messages and talks to people. What the
 //! devices compute is in the crate `cosign-core`, which does no I/O, reads no clock and owns no random
-//! number generator; its modules are named here as if they were of this crate.
+//! number generator.
 
-pub use cosign_core::{crypto, party, protocol, secret};
+pub mod crypto {
+    //! The core's arithmetic, as far as the program needs it.
+    pub use cosign_core::{bip32, curve, ecdsa, tags, tags as transcript};
+}
+
+pub mod party {
+    //! Who takes part.
+    pub use cosign_core::{MAX_PARTIES, PartyId};
+}
+
+pub mod protocol {
+    //! The core's machines, by what they are about.
+    pub use cosign_core::{local, pair, wire};
+
+    pub mod event {
+        //! What happens in a ceremony.
+        pub use cosign_core::{Ceremony, Event};
+    }
+    pub mod fault {
+        //! Why a ceremony ended, and who is to blame.
+        pub use cosign_core::{Blame, Check, Fault};
+    }
+    pub mod key {
+        //! What a ceremony leaves.
+        pub use cosign_core::{Confirmation, InvalidShare, KeyShare, Pending};
+    }
+    pub mod keygen {
+        //! Key generation and refresh.
+        pub use cosign_core::{Confirmed, Keygen, KeygenSetup, keygen, refresh};
+    }
+    pub mod machine {
+        //! What drives a ceremony.
+        pub use cosign_core::{Machine, Output, Persist, Protocol};
+    }
+    pub mod sign {
+        //! Signing.
+        pub use cosign_core::{SignSetup, Signature, Signed, Signing, sign};
+    }
+}
+
+pub mod secret {
+    //! Where secrets live.
+    pub use cosign_core::Secret;
+}
 
 pub mod cli;
 pub mod device;

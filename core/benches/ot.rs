@@ -6,10 +6,10 @@
 
 use std::hint::black_box;
 
-use cosign_core::crypto::mul;
-use cosign_core::crypto::ot::{base, extension, tree};
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::secret::Secret;
+use cosign_core::Secret;
+use cosign_core::hazmat::crypto::mul;
+use cosign_core::hazmat::crypto::ot::{base, extension, tree};
+use cosign_core::hazmat::crypto::seed::SessionSeed;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 const SESSION: [u8; 32] = [1; 32];

@@ -13,7 +13,7 @@ mod ceremony;
 mod replay;
 
 use ceremony::{keygen, parties, sha, sign_machines, sign_setup, signer};
-use cosign_core::party::PartyId;
+use cosign_core::PartyId;
 use criterion::{Criterion, criterion_group, criterion_main};
 use replay::Script;
 

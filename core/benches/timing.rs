@@ -9,10 +9,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use cosign_core::crypto::mul;
-use cosign_core::crypto::ot::extension;
-use cosign_core::crypto::ot::tree::{ReceiverTrees, SenderTrees};
-use cosign_core::crypto::seed::SessionSeed;
+use cosign_core::hazmat::crypto::mul;
+use cosign_core::hazmat::crypto::ot::extension;
+use cosign_core::hazmat::crypto::ot::tree::{ReceiverTrees, SenderTrees};
+use cosign_core::hazmat::crypto::seed::SessionSeed;
 
 const SESSION: [u8; 32] = [1; 32];
 const NONCE: [u8; 32] = [2; 32];

@@ -1,22 +1,17 @@
 //! Two parties make a key and sign with it, all in memory.
 //!
 //! `Local` carries the messages here; an application drives each `Machine` itself and puts a
-//! network and a disk between them (see `cosign_core::protocol`).
+//! network and a disk between them.
 
 use std::error::Error;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cosign_core::device::hex;
-use cosign_core::party::PartyId;
-use cosign_core::protocol::keygen::{KeygenSetup, keygen};
-use cosign_core::protocol::local::Local;
-use cosign_core::protocol::machine::Persist;
-use cosign_core::protocol::sign::{SignSetup, Signed, sign};
-use cosign_core::secret::Secret;
-use k256::Scalar;
-use k256::elliptic_curve::rand_core::{OsRng, RngCore};
+use cosign_core::k256::Scalar;
+use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
+use cosign_core::local::Local;
+use cosign_core::{KeygenSetup, PartyId, Persist, Secret, SignSetup, Signed, hex, keygen, sign};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

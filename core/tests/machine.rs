@@ -13,17 +13,17 @@ use ceremony::{
     Shares, TIMEOUT, fault, keygen, keygen_machines, keygen_setup, now, parties, party, reloaded,
     retired, run, run_with, seed, sha, sign, sign_machines, sign_setup, signer,
 };
-use cosign_core::crypto::curve::encode_point;
-use cosign_core::crypto::share::lagrange;
-use cosign_core::party::PartyId;
-use cosign_core::protocol::event::{Ceremony, Event};
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::key::{Confirmation, KeyShare};
-use cosign_core::protocol::keygen::{Keygen, keygen_with_seed};
-use cosign_core::protocol::local::{Local, Parcel};
-use cosign_core::protocol::machine::{Machine, Output, Persist, Protocol};
-use cosign_core::protocol::sign::{SignSetup, Signed, Signing};
-use cosign_core::protocol::wire::{HEADER, Kind, pack};
+use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::curve::encode_point;
+use cosign_core::hazmat::crypto::share::lagrange;
+use cosign_core::hazmat::protocol::event::{Ceremony, Event};
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::key::{Confirmation, KeyShare};
+use cosign_core::hazmat::protocol::keygen::{Keygen, keygen_with_seed};
+use cosign_core::hazmat::protocol::local::{Local, Parcel};
+use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
+use cosign_core::hazmat::protocol::sign::{SignSetup, Signed, Signing};
+use cosign_core::hazmat::protocol::wire::{HEADER, Kind, pack};
 use k256::{ProjectivePoint, Scalar};
 use proptest::prelude::*;
 

@@ -13,16 +13,16 @@ use ceremony::{
     Shares, fault, keygen, keygen_machines, now, parties, party, refresh, reloaded, retired,
     run_with, seed, sha, shares, sign_machines, sign_setup, signature, signer,
 };
-use cosign_core::crypto::bip32::derive;
-use cosign_core::crypto::ecdsa::{is_low_s, verify};
-use cosign_core::crypto::share::lagrange;
-use cosign_core::party::PartyId;
-use cosign_core::protocol::fault::{Blame, Check, Fault};
-use cosign_core::protocol::keygen::refresh_with_seed;
-use cosign_core::protocol::local::{Local, Outcome, Parcel};
-use cosign_core::protocol::machine::{Machine, Persist, Protocol};
-use cosign_core::protocol::sign::{SignSetup, Signature, sign_with_seed};
-use cosign_core::protocol::wire::{HEADER, Kind};
+use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::bip32::derive;
+use cosign_core::hazmat::crypto::ecdsa::{is_low_s, verify};
+use cosign_core::hazmat::crypto::share::lagrange;
+use cosign_core::hazmat::protocol::fault::{Blame, Check, Fault};
+use cosign_core::hazmat::protocol::keygen::refresh_with_seed;
+use cosign_core::hazmat::protocol::local::{Local, Outcome, Parcel};
+use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
+use cosign_core::hazmat::protocol::sign::{SignSetup, Signature, sign_with_seed};
+use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 use proptest::prelude::*;

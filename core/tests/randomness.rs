@@ -11,14 +11,14 @@ use std::sync::{Arc, LazyLock};
 use ceremony::{
     Shares, TIMEOUT, keygen, keygen_setup, now, parties, party, refresh, sha, sign_setup,
 };
-use cosign_core::crypto::curve::encode_scalar;
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::protocol::key::KeyShare;
-use cosign_core::protocol::keygen::{self, KeygenSetup};
-use cosign_core::protocol::machine::{Machine, Output, Protocol};
-use cosign_core::protocol::sign::{self, SignSetup};
-use cosign_core::protocol::wire::HEADER;
-use cosign_core::secret::Secret;
+use cosign_core::Secret;
+use cosign_core::hazmat::crypto::curve::encode_scalar;
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::protocol::key::KeyShare;
+use cosign_core::hazmat::protocol::keygen::{self, KeygenSetup};
+use cosign_core::hazmat::protocol::machine::{Machine, Output, Protocol};
+use cosign_core::hazmat::protocol::sign::{self, SignSetup};
+use cosign_core::hazmat::protocol::wire::HEADER;
 
 static KEY: LazyLock<Shares> = LazyLock::new(|| keygen("randomness", 2, 2));
 

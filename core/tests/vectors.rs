@@ -8,14 +8,16 @@ mod ceremony;
 use std::collections::BTreeMap;
 
 use ceremony::{keygen_machines, parties, party, run_with, sha, shares, sign_machines, sign_setup};
-use cosign_core::crypto::bip32::{derive, parse_path};
-use cosign_core::crypto::curve::{decode_point, encode_point, encode_scalar, hash_to_curve};
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::crypto::share::{Polynomial, lagrange};
-use cosign_core::crypto::transcript::{PROTOCOL, length_prefixed};
-use cosign_core::device::{hex, unhex};
-use cosign_core::protocol::local::Parcel;
-use cosign_core::protocol::sign::Signed;
+use cosign_core::hazmat::crypto::bip32::{derive, parse_path};
+use cosign_core::hazmat::crypto::curve::{
+    decode_point, encode_point, encode_scalar, hash_to_curve,
+};
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::crypto::share::{Polynomial, lagrange};
+use cosign_core::hazmat::crypto::transcript::{PROTOCOL, length_prefixed};
+use cosign_core::hazmat::protocol::local::Parcel;
+use cosign_core::hazmat::protocol::sign::Signed;
+use cosign_core::{hex, unhex};
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
 use serde_json::Value;
@@ -30,7 +32,7 @@ fn bytes<const N: usize>(value: &Value) -> [u8; N] {
 }
 
 fn scalar(value: &Value) -> Scalar {
-    cosign_core::crypto::curve::decode_scalar(&bytes::<32>(value)).unwrap()
+    cosign_core::hazmat::crypto::curve::decode_scalar(&bytes::<32>(value)).unwrap()
 }
 
 /// Messages by type, sender and receiver, as the list of known answers has them.

@@ -151,6 +151,7 @@ async fn serve(
                 cluster::Trouble::Unreachable(_) => {
                     (Code::Unreachable, "is nats-server running there?")
                 }
+                cluster::Trouble::NotBuilt => (Code::Usage, "build it with --features nats"),
             };
             Failure::new(code, format!("--cluster: {why}")).hint(hint)
         })?;

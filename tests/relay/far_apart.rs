@@ -84,6 +84,14 @@ fn a_relay_without_its_nats_says_so() {
     nobody.run(relay).fails(4, "nats-server");
 }
 
+#[cfg(not(feature = "nats"))]
+#[test]
+fn a_relay_that_was_built_without_nats_says_so() {
+    let nobody = Device::blank("relay");
+    let relay = ["relay", "--bind", "127.0.0.1:0", "--cluster", "nats://127.0.0.1:1"];
+    nobody.run(relay).fails(2, "without NATS");
+}
+
 #[test]
 fn a_cluster_goes_on_after_nats_was_gone() {
     let (server, bus) = nats();

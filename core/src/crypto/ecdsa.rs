@@ -84,6 +84,22 @@ impl Signature {
 }
 
 /// Whether `(r, s)` is a signature of `digest` under `public_key`. A high `s` is valid here.
+///
+/// ```
+/// use cosign_core::curve::{decode_point, decode_scalar};
+/// use cosign_core::{ecdsa, unhex};
+///
+/// let generator = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+/// let bytes = unhex(generator).ok_or("no digits")?;
+/// let public_key = decode_point(&bytes).map_err(|_| "no point")?;
+/// // With the private key 1 and the nonce 1, both halves of the signature of 0 are the same.
+/// let half = decode_scalar(&bytes[1..]).map_err(|_| "no scalar")?;
+/// let (r, s) = ecdsa::from_der(&ecdsa::to_der(&half, &half))?;
+/// let digest = [0; 32];
+/// assert!(ecdsa::verify(&public_key, &digest, &r, &s));
+/// assert!(!ecdsa::verify(&public_key, &[1; 32], &r, &s));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn verify(public_key: &AffinePoint, digest: &[u8; 32], r: &Scalar, s: &Scalar) -> bool {
     verification_point(public_key, digest, r, s).is_some_and(|point| {
         point != ProjectivePoint::IDENTITY && x_mod_order(&point.to_affine()) == *r

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 /// Name and version of the protocol; part of every tag.
 pub const PROTOCOL: &str = "DKLS23-SECP256K1-SHA256-V1";
 
-/// A domain-separation tag. All of them are in [`crate::crypto::tags`].
+/// A domain-separation tag. All of them are in `crypto/tags.rs`.
 pub struct Tag {
     name: &'static str,
     state: OnceLock<Sha256>,

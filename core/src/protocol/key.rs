@@ -33,7 +33,7 @@ pub const MIN_THRESHOLD: u8 = 2;
 pub struct KeyShare {
     public: PublicKey,
     me: PartyId,
-    secret: Secret<Scalar>,
+    pub(crate) secret: Secret<Scalar>,
     pairs: Vec<Pair>,
 }
 
@@ -145,7 +145,8 @@ impl KeyShare {
         &self.public.identities
     }
 
-    /// The secret share `y_i`.
+    /// The secret share `y_i`: as many of these as the threshold are the key.
+    #[cfg(feature = "hazmat")]
     pub fn secret(&self) -> &Secret<Scalar> {
         &self.secret
     }

@@ -74,6 +74,37 @@ pub struct Confirmed {
 /// `random` is 32 bytes of the operating system's randomness. `hedge` is a long-term secret of this
 /// device, which keeps the share secret where `random` is known; empty if there is none. A fault at
 /// `setup` if the parameters are out of range.
+///
+/// The share comes out before the end, as a [`Persist::PendingShare`]; nobody may use or fund the key
+/// before `Done`.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// # use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
+/// use cosign_core::local::Local;
+/// use cosign_core::{KeygenSetup, PartyId, Persist, Secret, keygen};
+/// # fn random() -> [u8; 32] {
+/// #     let mut bytes = [0; 32];
+/// #     OsRng.fill_bytes(&mut bytes);
+/// #     bytes
+/// # }
+///
+/// let (instance, device_secret) = (random(), b"of a file of this device");
+/// let mut machines = Vec::new();
+/// for me in PartyId::all(3) {
+///     let identities = vec![b"alice".to_vec(), b"bob".to_vec(), b"carol".to_vec()];
+///     let setup = KeygenSetup { instance, threshold: 2, me, identities };
+///     machines.push(keygen(setup, &Secret::new(random()), device_secret, Duration::from_secs(30))?);
+/// }
+/// let outcomes = Local::start(machines, Instant::now()).run();
+/// let mut keys = outcomes.values().flat_map(|outcome| &outcome.persisted).filter_map(|p| match p {
+///     Persist::PendingShare(pending) => Some(pending.share.public_key_bytes()),
+///     _ => None,
+/// });
+/// let first = keys.next().ok_or("no share")?;
+/// assert_eq!(keys.collect::<Vec<_>>(), [first, first]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn keygen(
     setup: KeygenSetup,
     random: &Secret<[u8; 32]>,
@@ -107,13 +138,43 @@ pub fn keygen_with_seed(
 ///
 /// `instance` is as in [`KeygenSetup`]. The old share stays valid until the new one is confirmed.
 /// Retired pairs do not matter: a refresh is what brings them back.
+///
+/// ```
+/// # use std::{fs, time::{Duration, Instant}};
+/// # use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
+/// # use cosign_core::{KeyShare, Persist, Secret, local::Local, refresh};
+/// # fn random() -> [u8; 32] {
+/// #     let mut bytes = [0; 32];
+/// #     OsRng.fill_bytes(&mut bytes);
+/// #     bytes
+/// # }
+/// # let old = |party| -> Result<_, Box<dyn std::error::Error>> {
+/// #     Ok(KeyShare::from_bytes(&fs::read(format!("tests/support/shares/party-{party}"))?)?)
+/// # };
+/// let old = [old(1)?, old(2)?];
+/// let instance = random();
+/// let mut machines = Vec::new();
+/// for share in &old {
+///     machines.push(refresh(share, instance, &Secret::new(random()), Duration::from_secs(30))?);
+/// }
+/// for outcome in Local::start(machines, Instant::now()).run().into_values() {
+///     let confirmed = outcome.result.ok_or("it did not end")??;
+///     for persist in outcome.persisted {
+///         let Persist::PendingShare(pending) = persist else { continue };
+///         assert_eq!(pending.share.public_key_bytes(), old[0].public_key_bytes());
+///         assert_eq!(pending.share.epoch(), &confirmed.epoch);
+///         assert_ne!(pending.share.epoch(), old[0].epoch());
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn refresh(
     share: &KeyShare,
     instance: [u8; 32],
     random: &Secret<[u8; 32]>,
     round_timeout: Duration,
 ) -> Result<Machine<Keygen>, Fault> {
-    let secret = Secret::new(encode_scalar(share.secret().expose()));
+    let secret = Secret::new(encode_scalar(share.secret.expose()));
     let session = refresh_session(share, &instance);
     let seed = SessionSeed::hedged(random, &session, share.me().get(), secret.expose());
     refresh_with_seed(share, instance, seed, round_timeout)
@@ -127,7 +188,7 @@ pub fn refresh_with_seed(
     round_timeout: Duration,
 ) -> Result<Machine<Keygen>, Fault> {
     let refreshed = Refreshed {
-        secret: Secret::new(*share.secret().expose()),
+        secret: Secret::new(*share.secret.expose()),
         point: *share.public_key(),
         shares: share.public_shares().to_vec(),
         chain_code: *share.chain_code(),

@@ -163,7 +163,16 @@ pub(crate) struct Plan {
     pub(crate) share: Option<Arc<KeyShare>>,
 }
 
-/// A party of one ceremony. See [`crate::protocol`] for how to drive it.
+/// A party of one ceremony.
+///
+/// ```text
+///             start, handle, tick            poll
+///   driver ───────────────────────▶ machine ──────▶ Send | Persist | Event | Done | Failed
+/// ```
+///
+/// The driver drains [`Machine::poll`] after every call and acts on what comes in its order, calls
+/// [`Machine::tick`] when the time of [`Machine::wake_at`] has come, and hands messages over as
+/// [`Machine::handle`] says. After `Done` or `Failed` the machine is silent, and its secrets are gone.
 pub struct Machine<P: Protocol> {
     plan: Plan,
     stage: Stage<P>,
@@ -221,6 +230,35 @@ impl<P: Protocol> Machine<P> {
     }
 
     /// Takes a message that the channel authenticated as coming from `from`.
+    ///
+    /// The machine cannot check that: what is wrong with a message is the fault of `from`, and a
+    /// failed check of the transfers retires its pair. What fails the channel's own checks must not
+    /// get here.
+    ///
+    /// ```
+    /// # use std::{fs, sync::Arc, time::{Duration, Instant}};
+    /// # use cosign_core::{Check, KeyShare, Output, PartyId, Secret, SignSetup, k256::Scalar, sign};
+    /// # let share = KeyShare::from_bytes(&fs::read("tests/support/shares/party-1")?)?;
+    /// # let setup = SignSetup {
+    /// #     signers: PartyId::all(2).collect(),
+    /// #     sign_id: [7; 32],
+    /// #     digest: [1; 32],
+    /// #     tweak: Scalar::ZERO,
+    /// #     recipient: None,
+    /// # };
+    /// # let (random, timeout) = (Secret::new([3; 32]), Duration::from_secs(30));
+    /// let mut machine = sign(Arc::new(share), setup, &random, timeout)?;
+    /// machine.start(Instant::now());
+    /// let bob = PartyId::new(2).ok_or("no party")?;
+    /// machine.handle(Instant::now(), bob, b"not of this protocol");
+    /// let failed = std::iter::from_fn(|| machine.poll()).find_map(|output| match output {
+    ///     Output::Failed(fault) => Some(fault),
+    ///     _ => None,
+    /// });
+    /// let fault = failed.ok_or("it went on")?;
+    /// assert_eq!((fault.check, fault.culprit), (Check::Malformed, Some(bob)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle(&mut self, now: Instant, from: PartyId, bytes: &[u8]) {
         if self.is_over() {
             return;
@@ -249,7 +287,78 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// The next thing to do, if there is one.
+    /// The next thing to do, if there is one. To be drained after every call, in order.
+    ///
+    /// What is to be stored is durable before any later output is acted on: then a retired pair stays
+    /// retired and a confirmed share exists, whenever the power goes.
+    ///
+    /// ```
+    /// use cosign_core::{Event, Fault, Machine, Output, PartyId, Persist, Protocol};
+    ///
+    /// trait Surroundings {
+    ///     /// Returns when it is on the disk: written, renamed into place, both synced.
+    ///     fn store(&mut self, persist: Persist) -> std::io::Result<()>;
+    ///     /// Over the channel of that party alone.
+    ///     fn send(&mut self, to: PartyId, message: Vec<u8>);
+    ///     fn tell(&mut self, event: Event);
+    /// }
+    ///
+    /// /// Acts on what the machine says; what it led to, once it is over.
+    /// fn act<P: Protocol>(
+    ///     machine: &mut Machine<P>,
+    ///     surroundings: &mut impl Surroundings,
+    /// ) -> std::io::Result<Option<Result<P::Done, Fault>>> {
+    ///     while let Some(output) = machine.poll() {
+    ///         match output {
+    ///             // If this fails, nothing that follows may happen: the machine is dropped.
+    ///             Output::Persist(persist) => surroundings.store(persist)?,
+    ///             Output::Send { to, bytes } => surroundings.send(to, bytes),
+    ///             Output::Event(event) => surroundings.tell(event),
+    ///             Output::Done(done) => return Ok(Some(Ok(done))),
+    ///             Output::Failed(fault) => return Ok(Some(Err(fault))),
+    ///         }
+    ///     }
+    ///     Ok(None)
+    /// }
+    /// # use std::time::{Duration, Instant};
+    /// # use cosign_core::{KeygenSetup, Secret, keygen};
+    /// # #[derive(Default)]
+    /// # struct Trace(Vec<&'static str>, Vec<(PartyId, Vec<u8>)>);
+    /// # impl Surroundings for Trace {
+    /// #     fn store(&mut self, persist: Persist) -> std::io::Result<()> {
+    /// #         self.0.push(if matches!(persist, Persist::PendingShare(_)) { "share" } else { "confirmed" });
+    /// #         Ok(())
+    /// #     }
+    /// #     fn send(&mut self, to: PartyId, message: Vec<u8>) {
+    /// #         self.0.push("send");
+    /// #         self.1.push((to, message));
+    /// #     }
+    /// #     fn tell(&mut self, _: Event) {}
+    /// # }
+    /// # let now = Instant::now();
+    /// # let mut parties: Vec<_> = PartyId::all(2).map(|me| {
+    /// #     let identities = vec![b"alice".to_vec(), b"bob".to_vec()];
+    /// #     let setup = KeygenSetup { instance: [5; 32], threshold: 2, me, identities };
+    /// #     let machine = keygen(setup, &Secret::new([me.get(); 32]), &[], Duration::from_secs(30));
+    /// #     (machine.expect("sound"), Trace::default())
+    /// # }).collect();
+    /// # parties.iter_mut().for_each(|(machine, _)| machine.start(now));
+    /// # while parties.iter().any(|(machine, _)| !machine.is_over()) {
+    /// #     for at in [0, 1] {
+    /// #         let (machine, trace) = &mut parties[at];
+    /// #         act(machine, trace)?;
+    /// #         let (from, sent) = (machine.me(), std::mem::take(&mut trace.1));
+    /// #         sent.iter().for_each(|(_, message)| parties[1 - at].0.handle(now, from, message));
+    /// #     }
+    /// # }
+    /// # for (machine, trace) in &mut parties {
+    /// #     act(machine, trace)?;
+    /// #     let stored = trace.0.iter().position(|what| *what == "share").expect("stored");
+    /// #     let last = trace.0.iter().rposition(|what| *what == "send").expect("sent");
+    /// #     assert!(stored < last, "confirmed before it was stored: {:?}", trace.0);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn poll(&mut self) -> Option<Output<P::Done>> {
         if let Some(Output::Send { bytes, .. }) = self.outputs.front()
             && let Some(fault) = self.retired(bytes)

@@ -34,6 +34,32 @@ mod round2;
 mod round3;
 
 /// What the signers agreed on.
+///
+/// All of it is in the session id, so parties that were asked to sign different things, or under
+/// different ids, part before a secret is touched. `sign_id` is made once, from what every signer
+/// contributed, and is noted as used before a machine is made with it.
+///
+/// ```
+/// # use std::{fs, sync::Arc, time::Duration};
+/// # use cosign_core::{Fault, KeyShare, PartyId, Secret, SignSetup, k256::Scalar, sign};
+/// # let share = Arc::new(KeyShare::from_bytes(&fs::read("tests/support/shares/party-1")?)?);
+/// # let setup = SignSetup {
+/// #     signers: PartyId::all(2).collect(),
+/// #     sign_id: [7; 32],
+/// #     digest: [1; 32],
+/// #     tweak: Scalar::ZERO,
+/// #     recipient: None,
+/// # };
+/// # let random = || Secret::new([3; 32]);
+/// let session = |setup: &SignSetup| {
+///     let machine = sign(Arc::clone(&share), setup.clone(), &random(), Duration::from_secs(30))?;
+///     Ok::<_, Fault>(*machine.session_id())
+/// };
+/// let fresh = SignSetup { sign_id: [8; 32], ..setup.clone() };
+/// assert_eq!(session(&setup)?, session(&setup)?);
+/// assert_ne!(session(&setup)?, session(&fresh)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignSetup {
     /// Exactly as many parties as the threshold asks for, in strictly ascending order.
@@ -72,6 +98,35 @@ pub enum Signed {
 ///
 /// `random` is 32 bytes of the operating system's randomness. A fault at `setup` if the parameters
 /// are out of range or a pair with one of the signers is retired.
+///
+/// ```
+/// # use std::{fs, sync::Arc, time::{Duration, Instant}};
+/// # use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
+/// # use cosign_core::{KeyShare, PartyId, Secret, SignSetup, Signed, ecdsa, k256::Scalar, local::Local, sign};
+/// # fn random() -> [u8; 32] {
+/// #     let mut bytes = [0; 32];
+/// #     OsRng.fill_bytes(&mut bytes);
+/// #     bytes
+/// # }
+/// # let stored = |party| fs::read(format!("tests/support/shares/party-{party}"));
+/// let shares = [1, 2].map(|party| Ok::<_, Box<dyn std::error::Error>>(KeyShare::from_bytes(&stored(party)?)?));
+/// let setup = SignSetup {
+///     signers: PartyId::all(2).collect(),
+///     sign_id: random(),
+///     digest: [0xd1; 32],
+///     tweak: Scalar::ZERO,
+///     recipient: None,
+/// };
+/// let mut machines = Vec::new();
+/// for share in shares {
+///     machines.push(sign(Arc::new(share?), setup.clone(), &Secret::new(random()), Duration::from_secs(30))?);
+/// }
+/// for outcome in Local::start(machines, Instant::now()).run().into_values() {
+///     let Signed::Signature(signature) = outcome.result.ok_or("it did not end")?? else { panic!() };
+///     assert!(ecdsa::verify(&signature.public_key, &setup.digest, &signature.r, &signature.s));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn sign(
     share: Arc<KeyShare>,
     setup: SignSetup,
@@ -79,7 +134,7 @@ pub fn sign(
     round_timeout: Duration,
 ) -> Result<Machine<Signing>, Fault> {
     let terms = Terms::new(share, setup)?;
-    let secret = Secret::new(encode_scalar(terms.share.secret().expose()));
+    let secret = Secret::new(encode_scalar(terms.share.secret.expose()));
     let me = terms.share.me().get();
     let seed = SessionSeed::hedged(random, &terms.session, me, secret.expose());
     machine(Signer { terms, seed }, round_timeout)

@@ -1,8 +1,8 @@
 //! Lies that pass if the liar guesses a secret bit (docs/protocol.md §5.4, §6.4): why a lost guess
 //! must cost the pair.
 
-use cosign_core::protocol::fault::Check;
-use cosign_core::protocol::sign::Signed;
+use cosign_core::hazmat::protocol::fault::Check;
+use cosign_core::hazmat::protocol::sign::Signed;
 
 use crate::reference::Lies;
 use crate::scene::{Scene, scenes};

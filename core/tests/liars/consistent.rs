@@ -1,7 +1,7 @@
 //! Signing: lies that every message of the liar agrees with (docs/protocol.md §10.2).
 
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::wire::Kind;
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::wire::Kind;
 use k256::Scalar;
 
 use crate::reference::Lies;

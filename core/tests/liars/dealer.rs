@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use cosign_core::crypto::curve::encode_scalar;
-use cosign_core::crypto::dlog::Claim;
-use cosign_core::crypto::ot::base;
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::crypto::share::Polynomial;
-use cosign_core::crypto::tags;
-use cosign_core::party::PartyId;
-use cosign_core::protocol::local::Parcel;
-use cosign_core::protocol::wire::{Kind, pack};
+use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::curve::encode_scalar;
+use cosign_core::hazmat::crypto::dlog::Claim;
+use cosign_core::hazmat::crypto::ot::base;
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::crypto::share::Polynomial;
+use cosign_core::hazmat::crypto::tags;
+use cosign_core::hazmat::protocol::local::Parcel;
+use cosign_core::hazmat::protocol::wire::{Kind, pack};
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
 

@@ -3,11 +3,11 @@
 
 use std::sync::OnceLock;
 
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::keygen::Keygen;
-use cosign_core::protocol::machine::Protocol;
-use cosign_core::protocol::sign::Signing;
-use cosign_core::protocol::wire::{HEADER, Kind};
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::keygen::Keygen;
+use cosign_core::hazmat::protocol::machine::Protocol;
+use cosign_core::hazmat::protocol::sign::Signing;
+use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 
 use crate::table::*;
 

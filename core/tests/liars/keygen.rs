@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use cosign_core::crypto::curve::{decode_point, encode_point, hash_to_curve};
-use cosign_core::crypto::dlog::Claim;
-use cosign_core::crypto::tags;
-use cosign_core::crypto::transcript::{PROTOCOL, length_prefixed};
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::keygen::{Keygen, keygen_with_seed};
-use cosign_core::protocol::wire::{HEADER, Kind};
+use cosign_core::hazmat::crypto::curve::{decode_point, encode_point, hash_to_curve};
+use cosign_core::hazmat::crypto::dlog::Claim;
+use cosign_core::hazmat::crypto::tags;
+use cosign_core::hazmat::crypto::transcript::{PROTOCOL, length_prefixed};
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::keygen::{Keygen, keygen_with_seed};
+use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
 
@@ -361,7 +361,7 @@ fn the_victims_own_messages_reflected_blame_their_sender() {
 /// K-23, K-24, K-25
 #[test]
 fn sizes_and_identities_that_make_no_key_are_refused() {
-    let refused = |change: &dyn Fn(&mut cosign_core::protocol::keygen::KeygenSetup)| {
+    let refused = |change: &dyn Fn(&mut cosign_core::hazmat::protocol::keygen::KeygenSetup)| {
         let mut setup = keygen_setup(NAME, 2, 2, id(1));
         change(&mut setup);
         let fault = keygen_with_seed(setup, seed("refused"), TIMEOUT).err();
@@ -381,7 +381,7 @@ fn sizes_and_identities_that_make_no_key_are_refused() {
 /// Parties with other parameters are in other sessions from the first message.
 #[test]
 fn parties_with_different_parameters_part_at_once() {
-    type Change = fn(&mut cosign_core::protocol::keygen::KeygenSetup);
+    type Change = fn(&mut cosign_core::hazmat::protocol::keygen::KeygenSetup);
     let changes: [Change; 3] = [
         |setup| setup.instance[0] ^= 1,
         |setup| setup.identities[0].push(0),

@@ -3,8 +3,8 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
-use cosign_core::crypto::curve::{encode_point, encode_scalar};
-use cosign_core::protocol::wire::{HEADER, Kind};
+use cosign_core::hazmat::crypto::curve::{encode_point, encode_scalar};
+use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
 

@@ -4,16 +4,18 @@
 
 use std::collections::BTreeMap;
 
-use cosign_core::crypto::curve::{decode_point, decode_scalar, encode_point, encode_scalar};
-use cosign_core::crypto::ecdsa::x_mod_order;
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::crypto::share::lagrange;
-use cosign_core::crypto::tags;
-use cosign_core::crypto::transcript::reduce;
-use cosign_core::party::PartyId;
-use cosign_core::protocol::local::Parcel;
-use cosign_core::protocol::sign::SignSetup;
-use cosign_core::protocol::wire::{HEADER, Kind, pack};
+use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::curve::{
+    decode_point, decode_scalar, encode_point, encode_scalar,
+};
+use cosign_core::hazmat::crypto::ecdsa::x_mod_order;
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::crypto::share::lagrange;
+use cosign_core::hazmat::crypto::tags;
+use cosign_core::hazmat::crypto::transcript::reduce;
+use cosign_core::hazmat::protocol::local::Parcel;
+use cosign_core::hazmat::protocol::sign::SignSetup;
+use cosign_core::hazmat::protocol::wire::{HEADER, Kind, pack};
 use k256::{ProjectivePoint, Scalar};
 
 use crate::layout::{Message, encode};

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use cosign_core::crypto::curve::{decode_scalar, encode_scalar};
-use cosign_core::party::PartyId;
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::key::KeyShare;
-use cosign_core::protocol::keygen::Keygen;
-use cosign_core::protocol::wire::Kind;
+use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::curve::{decode_scalar, encode_scalar};
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::key::KeyShare;
+use cosign_core::hazmat::protocol::keygen::Keygen;
+use cosign_core::hazmat::protocol::wire::Kind;
 use k256::Scalar;
 
 use crate::layout::{Message, point, scalar};

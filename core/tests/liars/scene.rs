@@ -1,10 +1,10 @@
 //! Signing with one liar, among two and among three: what is asserted of each lie.
 
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::party::PartyId;
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::sign::{SignSetup, Signing};
-use cosign_core::protocol::wire::Kind;
+use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::sign::{SignSetup, Signing};
+use cosign_core::hazmat::protocol::wire::Kind;
 use k256::Scalar;
 
 use crate::layout::Message;

@@ -3,13 +3,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::key::KeyShare;
-use cosign_core::protocol::keygen::Keygen;
-use cosign_core::protocol::machine::{Machine, Output, Persist};
-use cosign_core::protocol::sign::{SignSetup, Signing, sign_with_seed};
-use cosign_core::protocol::wire::{HEADER, Kind};
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::key::KeyShare;
+use cosign_core::hazmat::protocol::keygen::Keygen;
+use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist};
+use cosign_core::hazmat::protocol::sign::{SignSetup, Signing, sign_with_seed};
+use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use k256::Scalar;
 
 use crate::layout::Message;
@@ -66,7 +66,7 @@ fn signers_of_different_sets_part_at_once() {
 /// S-38, S-39: index 0 cannot even be written down.
 #[test]
 fn signer_sets_that_are_none_are_refused() {
-    assert_eq!(cosign_core::party::PartyId::new(0), None);
+    assert_eq!(cosign_core::PartyId::new(0), None);
     let share = &two_of_two().shares()[&id(1)];
     for signers in [&[1, 1][..], &[2, 1], &[1], &[1, 2, 3], &[1, 3], &[2, 2], &[]] {
         let signers: Vec<_> = signers.iter().copied().map(id).collect();
@@ -153,7 +153,7 @@ fn messages_of_another_key_generation_make_no_key() {
         let machine = |me| {
             let seed = seed(format!("{attempt}|{me}"));
             let setup = keygen_setup(name, 2, 2, me);
-            cosign_core::protocol::keygen::keygen_with_seed(setup, seed, TIMEOUT).unwrap()
+            cosign_core::hazmat::protocol::keygen::keygen_with_seed(setup, seed, TIMEOUT).unwrap()
         };
         [id(1), id(2)].map(machine).into_iter().collect()
     };

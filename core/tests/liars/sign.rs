@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 
-use cosign_core::crypto::curve::{decode_scalar, encode_scalar};
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::local::Parcel;
-use cosign_core::protocol::wire::Kind;
+use cosign_core::hazmat::crypto::curve::{decode_scalar, encode_scalar};
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::local::Parcel;
+use cosign_core::hazmat::protocol::wire::Kind;
 use k256::Scalar;
 
 use crate::layout::{Message, off_curve, point, scalar};

@@ -3,10 +3,10 @@
 
 use std::sync::OnceLock;
 
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::keygen::Keygen;
-use cosign_core::protocol::wire::Kind;
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::keygen::Keygen;
+use cosign_core::hazmat::protocol::wire::Kind;
 
 use crate::layout::{Field, Form, Message};
 use crate::scene::{Scene, scenes};

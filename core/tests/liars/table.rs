@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::party::PartyId;
-use cosign_core::protocol::fault::{Check, Fault};
-use cosign_core::protocol::key::KeyShare;
-use cosign_core::protocol::keygen::{Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed};
-use cosign_core::protocol::local::Parcel;
-use cosign_core::protocol::machine::{Machine, Output, Persist, Protocol};
-use cosign_core::protocol::sign::{SignSetup, Signature, Signed, Signing, sign_with_seed};
-use cosign_core::protocol::wire::Kind;
-use cosign_core::secret::Secret;
+use cosign_core::PartyId;
+use cosign_core::Secret;
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::key::KeyShare;
+use cosign_core::hazmat::protocol::keygen::{
+    Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed,
+};
+use cosign_core::hazmat::protocol::local::Parcel;
+use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
+use cosign_core::hazmat::protocol::sign::{SignSetup, Signature, Signed, Signing, sign_with_seed};
+use cosign_core::hazmat::protocol::wire::Kind;
 use k256::Scalar;
 use k256::ecdsa::signature::hazmat::PrehashVerifier;
 use sha2::{Digest, Sha256};

@@ -3,11 +3,11 @@
 //!
 //! Slow and with branches on secrets, so that each line is a line of the specification.
 
-use cosign_core::crypto::curve::{decode_scalar, encode_scalar};
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::crypto::tags;
-use cosign_core::crypto::transcript::reduce;
-use cosign_core::party::PartyId;
+use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::curve::{decode_scalar, encode_scalar};
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::crypto::tags;
+use cosign_core::hazmat::crypto::transcript::reduce;
 use k256::Scalar;
 use sha2::{Digest, Sha256};
 

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cosign_core::crypto::seed::SessionSeed;
-use cosign_core::party::PartyId;
-use cosign_core::protocol::fault::Fault;
-use cosign_core::protocol::key::KeyShare;
-use cosign_core::protocol::keygen::{Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed};
-use cosign_core::protocol::local::{Local, Outcome, Parcel};
-use cosign_core::protocol::machine::{Machine, Persist, Protocol};
-use cosign_core::protocol::sign::{SignSetup, Signature, Signed, Signing, sign_with_seed};
+use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::protocol::fault::Fault;
+use cosign_core::hazmat::protocol::key::KeyShare;
+use cosign_core::hazmat::protocol::keygen::{
+    Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed,
+};
+use cosign_core::hazmat::protocol::local::{Local, Outcome, Parcel};
+use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
+use cosign_core::hazmat::protocol::sign::{SignSetup, Signature, Signed, Signing, sign_with_seed};
 use k256::Scalar;
 use sha2::{Digest, Sha256};
 

@@ -7,16 +7,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use cosign_core::crypto::bip32::parse_path;
-use cosign_core::crypto::curve::{decode_point, decode_scalar, encode_point, encode_scalar};
-use cosign_core::crypto::ecdsa::{from_der, to_der};
-use cosign_core::crypto::ot::tree::{ReceiverTrees, SenderTrees};
-use cosign_core::device::{Fingerprint, hex, unhex};
-use cosign_core::party::PartyId;
-use cosign_core::protocol::fault::Fault;
-use cosign_core::protocol::key::{Confirmation, KeyShare};
-use cosign_core::protocol::machine::{Machine, Output, Persist, Protocol};
-use cosign_core::protocol::wire::Kind;
+use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::bip32::parse_path;
+use cosign_core::hazmat::crypto::curve::{
+    decode_point, decode_scalar, encode_point, encode_scalar,
+};
+use cosign_core::hazmat::crypto::ecdsa::{from_der, to_der};
+use cosign_core::hazmat::crypto::ot::tree::{ReceiverTrees, SenderTrees};
+use cosign_core::hazmat::protocol::fault::Fault;
+use cosign_core::hazmat::protocol::key::{Confirmation, KeyShare};
+use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
+use cosign_core::hazmat::protocol::wire::Kind;
+use cosign_core::{Fingerprint, hex, unhex};
 
 use crate::ceremony::{
     TIMEOUT, keygen_machines, now, party, refresh_machines, run_with, sha, sign_machines,
@@ -53,7 +55,7 @@ pub(crate) fn values(bytes: &[u8]) {
 /// A signature in DER, changed.
 pub(crate) fn der(bytes: &[u8]) {
     static HONEST: OnceLock<Vec<u8>> = OnceLock::new();
-    let scalar = |name| cosign_core::crypto::transcript::reduce(&sha(name));
+    let scalar = |name| cosign_core::hazmat::crypto::transcript::reduce(&sha(name));
     let bytes = changed(HONEST.get_or_init(|| to_der(&scalar("r"), &scalar("s"))), bytes);
     if let Ok((r, s)) = from_der(&bytes) {
         assert_eq!(to_der(&r, &s), bytes);
@@ -122,7 +124,7 @@ fn keygen_said() -> &'static Said {
     SAID.get_or_init(|| said(keygen_machines("decoded", 2, 2)))
 }
 
-fn keygen_victim() -> Machine<cosign_core::protocol::keygen::Keygen> {
+fn keygen_victim() -> Machine<cosign_core::hazmat::protocol::keygen::Keygen> {
     keygen_machines("decoded", 2, 2).swap_remove(0)
 }
 
@@ -136,7 +138,7 @@ fn stored() -> BTreeMap<PartyId, Arc<KeyShare>> {
     SHARES.iter().map(read).map(|share| (share.me(), share)).collect()
 }
 
-fn signers() -> Vec<Machine<cosign_core::protocol::sign::Signing>> {
+fn signers() -> Vec<Machine<cosign_core::hazmat::protocol::sign::Signing>> {
     let parties = [party(1), party(2)];
     sign_machines(&stored(), "decoded", &sign_setup("decoded", &parties, sha("decoded")))
 }
@@ -146,7 +148,7 @@ fn refresh_said() -> &'static Said {
     SAID.get_or_init(|| said(refreshers()))
 }
 
-fn refreshers() -> Vec<Machine<cosign_core::protocol::keygen::Keygen>> {
+fn refreshers() -> Vec<Machine<cosign_core::hazmat::protocol::keygen::Keygen>> {
     refresh_machines("decoded", &stored())
 }
 

@@ -1,8 +1,8 @@
 //! The messages of an honest run, to be handed to one party again: its work without the others'.
 
-use cosign_core::party::PartyId;
-use cosign_core::protocol::local::{Local, Parcel};
-use cosign_core::protocol::machine::{Machine, Output, Protocol};
+use cosign_core::PartyId;
+use cosign_core::hazmat::protocol::local::{Local, Parcel};
+use cosign_core::hazmat::protocol::machine::{Machine, Output, Protocol};
 
 use crate::ceremony::now;
 

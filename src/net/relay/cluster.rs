@@ -1,31 +1,17 @@
 //! Relays that are one: NATS carries what goes from a member on one process to one on another.
-//!
-//! ```text
-//! cosign.relay.1.rooms            kind 1, role 1, room 16, member 8           to all processes
-//! cosign.relay.1.process.<hex>    kind 1, room 16, to 8, from 8, payload      to one process
-//! ```
-//!
-//! `kind` is 1 (joined) or 2 (left) in the first, 1 (a client's message) or 2 (`from` is a host in the
-//! room of `to`) in the second. Rooms go by the hash of their names, so whoever runs NATS cannot
-//! enter them. NATS promises neither delivery nor order across a reconnection; the lines above notice what is lost and resume.
+//! Without the feature `nats` there are none.
 
 use std::fmt;
-use std::sync::Arc;
 
-use async_nats::{Client, ConnectOptions, Event, Message, ServerAddr, Subscriber};
-use futures_util::StreamExt;
-use tokio::sync::mpsc;
-use tokio::time::{Duration, timeout};
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+pub use nats::{Cluster, join};
 
-use super::hub::{Hub, SLOW};
-use super::{Member, Role, Room};
-use crate::device::hex;
-
-/// This process's place among the others.
-#[derive(Debug)]
-pub struct Cluster {
-    client: Client,
-}
+#[cfg(not(feature = "nats"))]
+mod none;
+#[cfg(not(feature = "nats"))]
+pub use none::{Cluster, join};
 
 /// What happens to the connection to NATS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,192 +31,15 @@ pub enum Trouble {
     Servers(String),
     /// They do not answer, or not as it is needed.
     Unreachable(String),
+    /// This program was built without NATS.
+    NotBuilt,
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Servers(why) | Self::Unreachable(why)) = self;
-        f.write_str(why)
+        f.write_str(match self {
+            Self::Servers(why) | Self::Unreachable(why) => why,
+            Self::NotBuilt => "this cosign was built without NATS",
+        })
     }
 }
-
-/// Makes `hub` one with the other relays at `servers`, for good: a connection that breaks is made
-/// again. `watch` hears of that.
-///
-/// # Errors
-/// What keeps this relay from joining.
-pub async fn join(
-    hub: &Arc<Hub>,
-    servers: &str,
-    watch: impl Fn(Weather) + Send + Sync + 'static,
-) -> Result<(), Trouble> {
-    let servers = (1..).zip(servers.split(','));
-    let servers = servers.map(|(n, text)| address(n, text)).collect::<Result<Vec<_>, _>>()?;
-    let (back, returned) = mpsc::channel(1);
-    let watch = Arc::new(watch);
-    let options = ConnectOptions::new()
-        .name("cosign relay")
-        .no_echo()
-        .subscription_capacity(PENDING)
-        .client_capacity(QUEUED)
-        .connection_timeout(PATIENCE)
-        .event_callback(move |event| {
-            let (back, watch) = (back.clone(), Arc::clone(&watch));
-            async move {
-                match event {
-                    Event::Connected => {
-                        watch(Weather::Connected);
-                        let _ = back.try_send(());
-                    }
-                    Event::Disconnected => watch(Weather::Disconnected),
-                    other => watch(Weather::Trouble(other.to_string())),
-                }
-            }
-        });
-    let failed = |error: &dyn fmt::Display| Trouble::Unreachable(error.to_string());
-    let connected = timeout(PATIENCE, options.connect(servers)).await;
-    let client = connected.map_err(|_| failed(&"no answer"))?.map_err(|e| failed(&e))?;
-    let longest = hub.limits.frame + AROUND;
-    if client.server_info().max_payload < longest {
-        return Err(failed(&format!(
-            "its max_payload is {} bytes, and {longest} are needed",
-            client.server_info().max_payload
-        )));
-    }
-    let own = subject(&hub.process);
-    let parcels = client.subscribe(own).await.map_err(|e| failed(&e))?;
-    let news = client.subscribe(ROOMS).await.map_err(|e| failed(&e))?;
-    client.flush().await.map_err(|e| failed(&e))?;
-    tokio::spawn(take_parcels(Arc::clone(hub), parcels));
-    tokio::spawn(take_news(Arc::clone(hub), client.clone(), news));
-    tokio::spawn(announce_again(Arc::clone(hub), client.clone(), returned));
-    hub.join_cluster(Cluster { client });
-    Ok(())
-}
-
-/// A NATS server's URL. No other scheme will do, whatever the library makes of it.
-/// It may hold a password, so that errors have only its number.
-fn address(n: usize, text: &str) -> Result<ServerAddr, Trouble> {
-    let text = text.trim();
-    let wrong = |why: &str| Trouble::Servers(format!("server {n}: {why}"));
-    match text.split_once("://") {
-        Some(("nats" | "tls", _)) | None => text.parse().map_err(|_| wrong("no URL of NATS")),
-        Some(_) => Err(wrong("no URL of NATS")),
-    }
-}
-
-impl Cluster {
-    /// Tells the others that a member has joined a room here.
-    pub async fn announce(&self, room: &Room, role: Role, member: &Member) {
-        say(&self.client, JOINED, role, room, member).await;
-    }
-
-    /// Tells the others that a member has left.
-    pub async fn part(&self, room: &Room, role: Role, member: &Member) {
-        say(&self.client, LEFT, role, room, member).await;
-    }
-
-    /// Carries a client's message to the process where the member `to` is. Waits while NATS takes
-    /// nothing.
-    pub async fn carry(&self, room: &Room, to: &Member, from: &Member, message: &[u8]) {
-        send(&self.client, DATA, room, to, from, message).await;
-    }
-}
-
-async fn say(client: &Client, kind: u8, role: Role, room: &Room, member: &Member) {
-    let message = [&[kind, role as u8][..], &room.0, member].concat();
-    publish(client, ROOMS.to_owned(), message, BRIEF).await;
-}
-
-async fn send(client: &Client, kind: u8, room: &Room, to: &Member, from: &Member, payload: &[u8]) {
-    let Some(process) = to.first_chunk::<4>() else { return };
-    let message = [&[kind][..], &room.0, to, from, payload].concat();
-    publish(client, subject(process), message, SLOW).await;
-}
-
-/// Waits while NATS takes nothing, so that senders slow down; what it does not take in time is lost, as
-/// on any network.
-async fn publish(client: &Client, subject: String, message: Vec<u8>, within: Duration) {
-    let _ = timeout(within, client.publish(subject, message.into())).await;
-}
-
-async fn take_parcels(hub: Arc<Hub>, mut parcels: Subscriber) {
-    while let Some(Message { payload, .. }) = parcels.next().await {
-        if let Some(Carried { kind, room, to, from, message }) = Carried::read(&payload) {
-            match kind {
-                DATA => hub.arrive(&room, to, message.to_vec()),
-                HERE => hub.host_elsewhere(&room, to, from),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// A message from one process to another.
-struct Carried<'a> {
-    kind: u8,
-    room: Room,
-    to: &'a Member,
-    from: &'a Member,
-    message: &'a [u8],
-}
-
-impl<'a> Carried<'a> {
-    fn read(bytes: &'a [u8]) -> Option<Self> {
-        let (kind, rest) = bytes.split_first()?;
-        let (room, rest) = rest.split_first_chunk()?;
-        let (to, rest) = rest.split_first_chunk()?;
-        let (from, message) = rest.split_first_chunk()?;
-        Some(Self { kind: *kind, room: Room(*room), to, from, message })
-    }
-}
-
-async fn take_news(hub: Arc<Hub>, client: Client, mut news: Subscriber) {
-    while let Some(Message { payload, .. }) = news.next().await {
-        let Some((kind, role, room, member)) = read_news(&payload) else { continue };
-        match kind {
-            JOINED => {
-                for host in hub.joined_elsewhere(&room, role, &member) {
-                    send(&client, HERE, &room, &member, &host, &[]).await;
-                }
-            }
-            LEFT => hub.left_elsewhere(&room, role, &member),
-            _ => {}
-        }
-    }
-}
-
-fn read_news(bytes: &[u8]) -> Option<(u8, Role, Room, Member)> {
-    let [kind, role, rest @ ..] = bytes else { return None };
-    let (room, member) = rest.split_first_chunk()?;
-    Some((*kind, Role::from_byte(*role)?, Room(*room), member.try_into().ok()?))
-}
-
-/// After an outage the others do not know who has joined here meanwhile.
-async fn announce_again(hub: Arc<Hub>, client: Client, mut returned: mpsc::Receiver<()>) {
-    while returned.recv().await.is_some() {
-        for (room, role, member) in hub.everybody() {
-            say(&client, JOINED, role, &room, &member).await;
-        }
-    }
-}
-
-fn subject(process: &[u8; 4]) -> String {
-    format!("cosign.relay.1.process.{}", hex(process))
-}
-
-const ROOMS: &str = "cosign.relay.1.rooms";
-const JOINED: u8 = 1;
-const LEFT: u8 = 2;
-const DATA: u8 = 1;
-const HERE: u8 = 2;
-/// The bytes around a client's message.
-const AROUND: usize = 33;
-/// Messages that may wait to be handed over.
-const PENDING: usize = 1 << 16;
-/// Messages that may wait to be sent.
-const QUEUED: usize = 256;
-/// How long a member's coming and going may wait for room among them: it must not hold others up.
-const BRIEF: Duration = Duration::from_secs(2);
-/// How long NATS may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);

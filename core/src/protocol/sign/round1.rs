@@ -175,7 +175,7 @@ fn key_share(terms: &Terms, view: &[u8; 32]) -> Result<Secret<Scalar>, Fault> {
     let mut share = zero::share(terms.me(), seeds, view);
     let coefficient = lagrange(terms.me(), &terms.setup.signers, 0);
     // The coefficients of all signers add up to 1, so the tweak enters the sum once.
-    *share.expose_mut() += coefficient * (*terms.share.secret().expose() + terms.setup.tweak);
+    *share.expose_mut() += coefficient * (*terms.share.secret.expose() + terms.setup.tweak);
     Ok(share)
 }
 
