@@ -11,7 +11,7 @@ pub struct Report<'a> {
     text: &'a str,
     /// The function in which it happened.
     function: &'a str,
-    /// The innermost place in the core: file below `src`, and line.
+    /// The innermost place in the core: file below `core/src`, and line.
     place: Option<(&'a str, usize)>,
 }
 

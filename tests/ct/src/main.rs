@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn judge_all() -> ExitCode {
-    let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../src"));
+    let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../core/src"));
     let mut used = BTreeSet::new();
     let mut wrong = 0;
     let control = watched(CONTROL);

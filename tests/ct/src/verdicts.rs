@@ -5,7 +5,7 @@
 
 /// A line of the core, and why a branch or an address there may depend on a secret.
 pub struct Verdict {
-    /// Below `src`.
+    /// Below `core/src`.
     pub file: &'static str,
     /// The line, without the space around it.
     pub line: &'static str,
