@@ -6,7 +6,7 @@
 
 pub mod crypto {
     //! The core's arithmetic, as far as the program needs it.
-    pub use cosign_core::{bip32, curve, ecdsa, tags, tags as transcript};
+    pub use cosign_core::{bip32, curve, ecdsa, tags, transcript};
 }
 
 pub mod party {

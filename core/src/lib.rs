@@ -56,11 +56,15 @@ pub mod pair {
     };
 }
 
-/// Tagged, length-prefixed hashes for what surrounds the protocol.
+/// Tags of what surrounds the protocol: requests, meetings, devices.
 pub mod tags {
     pub use crate::crypto::tags::{
         CEREMONY_ID, DEVICE_HEDGE, MEETING_ROOM, MEETING_SECRET, REQUEST_HASH,
     };
+}
+
+/// Hashes of lists: tagged, every part with its length.
+pub mod transcript {
     pub use crate::crypto::transcript::{PROTOCOL, Tag, length_prefixed};
 }
 
