@@ -748,7 +748,7 @@ pub fn pending_key(name: &str) -> Failure {
 
 /// The share of `name` is not what its record says.
 pub fn damaged_share(name: &str) -> Failure {
-    Failure::new(Code::Internal, format!("the share of key {name:?} is damaged or was exchanged"))
+    Failure::new(Code::Tampered, format!("the share of key {name:?} is damaged or was exchanged"))
         .hint(
             "keep this home as it is: the other devices' shares are not affected, and this one's \
              file can be put back from any copy of it that was made since the last refresh",

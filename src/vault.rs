@@ -455,7 +455,10 @@ impl Header {
     fn read(home: &Home) -> Result<Self, Error> {
         let path = header_path(home);
         let header: Option<Self> = document::read(home, &path)?;
-        let header = header.ok_or_else(|| Error::NoVault { path: home.data.clone() })?;
+        let Some(header) = header else {
+            refuse_remains(home)?;
+            return Err(Error::NoVault { path: home.data.clone() });
+        };
         // Where the module is, is said beside it.
         let plain = |record: &TokenRecord| {
             record.uri.module_path.is_none() && record.uri.module_name.is_none()
@@ -588,15 +591,35 @@ fn marked(device_key: &Secret<Vec<u8>>, line: &[u8]) -> Secret<Vec<u8>> {
     })
 }
 
-/// Fails if there is a vault, or keys that a new vault could not open.
+/// Fails if there is a vault, or was one.
 fn refuse_existing(home: &Home) -> Result<(), Error> {
-    if Vault::exists(home) {
-        return Err(Error::Exists { path: home.data.clone() });
+    refuse_remains(home)?;
+    match Vault::exists(home) {
+        true => Err(Error::Exists { path: home.data.clone() }),
+        false => Ok(()),
     }
-    if file::list(&home.keys())?.is_empty() {
+}
+
+/// Fails if there is no header, and what is here is of a vault that had one: a new one could not open
+/// it, and would be another device with this one's past. A vault that was never finished has left
+/// none of it.
+fn refuse_remains(home: &Home) -> Result<(), Error> {
+    let header = header_path(home);
+    let locked = home.locked();
+    let lines = file::read_lines(&ledger::path(home))?.unwrap_or_default();
+    let why = if !file::list(&home.keys())?.is_empty() {
+        "missing, but there are keys"
+    } else if !file::list(&signatures::folder(home))?.is_empty() {
+        "missing, but there are signatures"
+    } else if !lines.is_empty() {
+        "missing, but there is its ledger"
+    } else if Editions::unchecked(&locked).demand(&locked, &header) {
+        editions::MISSING
+    } else {
         return Ok(());
-    }
-    Err(Error::corrupt(&header_path(home), "missing, but there are keys"))
+    };
+    // Another process may have just made it.
+    if header.exists() { Ok(()) } else { Err(Error::tampered(&header, why)) }
 }
 
 /// A device or peer name: what a [`Label`] would leave as it is, and at most 63 bytes, which is
@@ -872,6 +895,9 @@ mod tests {
         let seal = || Seal::Identity(file.clone());
         let whole = file::list(&home.data).unwrap();
         fs::remove_file(header_path(&home)).unwrap();
+        // What is there is noted after the header.
+        let noted = fs::read_to_string(editions::path(&home)).unwrap();
+        fs::write(editions::path(&home), noted.replace("data/vault.json", "data/other")).unwrap();
         fs::write(home.data.join(".new"), b"half a head").unwrap();
         fs::write(home.data.join(DEVICE), b"").unwrap();
         assert!(!Vault::exists(&home));
@@ -893,8 +919,30 @@ mod tests {
         fs::remove_file(header_path(&home)).unwrap();
         let (device, key) = (fixture::device(), fixture::device_key());
         let made = Vault::create(&home, &device, &key, &Seal::Identity(file), &[]);
-        assert!(matches!(made, Err(Error::Corrupt { .. })));
+        assert!(matches!(made, Err(Error::Tampered { .. })));
         assert_eq!(fs::read(home.data.join(IDENTITY)).unwrap(), identity);
+    }
+
+    #[test]
+    fn a_vault_whose_header_was_taken_away_is_not_made_anew() {
+        let (home, _, file) = fixture::vault();
+        let identity = fs::read(home.data.join(IDENTITY)).unwrap();
+        fs::remove_file(header_path(&home)).unwrap();
+        let refused = |error: Result<(), Error>| {
+            assert!(
+                matches!(&error, Err(Error::Tampered { path, .. }) if *path == header_path(&home)),
+                "{error:?}"
+            );
+        };
+        let (device, key) = (fixture::device(), fixture::device_key());
+        refused(Vault::create(&home, &device, &key, &Seal::Identity(file), &[]).map(drop));
+        refused(Vault::locks(&home).map(drop));
+        assert_eq!(fs::read(home.data.join(IDENTITY)).unwrap(), identity);
+        // Nor where only what it signed and whom it banned is left.
+        fs::remove_file(editions::path(&home)).unwrap();
+        assert!(matches!(Vault::locks(&home), Err(Error::NoVault { .. })));
+        fs::write(ledger::path(&home), b"cosign ledger 1\n").unwrap();
+        refused(Vault::locks(&home).map(drop));
     }
 
     #[test]

@@ -426,6 +426,8 @@ mod peers {
 
 mod keys {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
     use cosign::device::Fingerprint;
     use cosign::secret::Secret;
     use cosign::vault::{Home, KeyRecord, KeyState, PartyRecord, Unlock, Vault};
@@ -457,6 +459,78 @@ mod keys {
             vault.activate(name, &record.epoch).unwrap();
         }
         sandbox
+    }
+
+    #[test]
+    fn a_damaged_key_hides_no_other_and_is_named_while_locked() {
+        let sandbox = with_keys(&["first", "second", "third"]);
+        let record = sandbox.path("home/data/keys/second/key.json");
+        let share = sandbox.path("home/data/keys/second/0202020202020202.age");
+        let whole = [&record, &share].map(|path| std::fs::read(path).unwrap());
+        let listed = |what: &str| {
+            let text = sandbox.run(["keys", "list"]).exits(71).complains(what, "copy").stdout();
+            assert!(text.contains("first") && text.contains("damaged"), "{text}");
+            let ended = sandbox.run(["keys", "list", "--json"]).exits(71);
+            assert_eq!(ended.error_code(), "tampered");
+            let result = ended.json()["result"].take();
+            let keys = result["keys"].as_array().unwrap().iter();
+            assert_eq!(keys.map(|key| &key["name"]).collect::<Vec<_>>(), ["first", "third"]);
+            let damaged = result["damaged"].as_array().unwrap();
+            assert_eq!((damaged.len(), &damaged[0]["name"]), (1, &json!("second")));
+            assert!(damaged[0]["message"].as_str().unwrap().contains(what), "{damaged:?}");
+        };
+        std::fs::remove_file(&record).unwrap();
+        listed("second/key.json: missing");
+        sandbox.run(["keys", "show", "second"]).exits(71).complains("key.json: missing", "copy");
+        sandbox.write("home/data/keys/second/key.json", "{");
+        listed("second/key.json: not a document");
+        std::fs::write(&record, &whole[0]).unwrap();
+        std::fs::remove_file(&share).unwrap();
+        listed("0202020202020202.age: missing");
+        std::fs::remove_dir_all(record.parent().unwrap()).unwrap();
+        listed("second/key.json: missing");
+        std::fs::create_dir(record.parent().unwrap()).unwrap();
+        std::fs::set_permissions(record.parent().unwrap(), PermissionsExt::from_mode(0o700))
+            .unwrap();
+        for (path, content) in [record, share].iter().zip(whole) {
+            std::fs::write(path, content).unwrap();
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+        }
+        assert_eq!(
+            sandbox.run(["keys", "list", "--json"]).exits(0).json()["result"]["damaged"],
+            Value::Null
+        );
+    }
+
+    #[test]
+    fn a_ready_key_says_which_generation_and_epoch_it_is_in() {
+        let sandbox = with_keys(&["vault"]);
+        let text = sandbox.run(["keys", "show", "vault"]).exits(0).stdout();
+        assert!(text.contains("\ngeneration   1 (01010101)\n"), "{text}");
+    }
+
+    #[test]
+    fn no_new_device_is_made_over_what_is_left_of_another() {
+        let sandbox = with_keys(&["vault"]);
+        let identity = std::fs::read(sandbox.path("home/data/identity.age")).unwrap();
+        std::fs::remove_file(sandbox.path("home/data/vault.json")).unwrap();
+        let unlock = ["--identity", "identity.txt"];
+        let refused = || {
+            for line in [&["init"][..], &["id"], &["keys", "list"], &["listen"], &["pair"]] {
+                let args = [line, &unlock[..]].concat();
+                let mut command = sandbox.command(&args);
+                command.env("COSIGN_HOME", sandbox.path("home"));
+                let ended = crate::program::Terminal::start(&command).ends();
+                assert_eq!(ended.0, Some(71), "{line:?}: {}", ended.1);
+                assert!(ended.1.contains("vault.json: missing"), "{line:?}: {}", ended.1);
+            }
+        };
+        refused();
+        std::fs::remove_dir_all(sandbox.path("home/data/keys")).unwrap();
+        refused();
+        sandbox.run([&["init"][..], &unlock].concat()).exits(71).complains("vault.json", "--home");
+        assert_eq!(std::fs::read(sandbox.path("home/data/identity.age")).unwrap(), identity);
+        assert!(!sandbox.path("home/data/vault.json").exists());
     }
 
     #[test]
@@ -938,6 +1012,21 @@ mod files {
     }
 
     #[test]
+    fn a_named_file_that_cannot_be_written_is_named_and_no_bug() {
+        let sandbox = Sandbox::with_device();
+        std::fs::create_dir(sandbox.path("folder")).unwrap();
+        for (args, exit) in [
+            (&["keys", "list", "--log-file", "folder"][..], 2),
+            (&["keys", "list", "--log-file", "gone/log"], 10),
+            (&["keys", "list", "--log-file", "identity.txt/log"], 2),
+            (&["man", "identity.txt"], 2),
+        ] {
+            let name = args.last().unwrap();
+            sandbox.run(args).exits(exit).complains(name, "");
+        }
+    }
+
+    #[test]
     fn what_is_too_long_is_refused_with_the_limit() {
         let sandbox = Sandbox::with_device();
         sandbox.write("policy.toml", vec![b'#'; (16 << 20) + 1]);
@@ -1251,6 +1340,53 @@ mod doctor {
         assert_eq!(check(&doctor(&sandbox).exits(70), "clock")["status"], "fail");
         sandbox.write("home/state/log.jsonl", "{}\n");
         assert_eq!(check(&doctor(&sandbox).exits(70), "log")["status"], "fail");
+    }
+
+    /// The hints of what does not work.
+    fn remedies(ended: &Ended) -> Vec<String> {
+        let result = ended.json()["result"].take();
+        let checks = result["checks"].as_array().unwrap().iter();
+        let failed = checks.filter(|check| check["status"] == "fail");
+        failed.map(|check| check["hint"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn each_file_that_does_not_fit_has_a_hint_that_leads_on() {
+        let files = [
+            ("config/peers.json", "newest copy"),
+            ("state/editions.json", "newest copy"),
+            ("state/ledger.jsonl", "newest copy"),
+            ("state/policy.json", "cosign listen"),
+            ("state/log.head", "cosign log --verify"),
+            ("data/device.age", "newest copy"),
+        ];
+        for (file, remedy) in files {
+            for content in [None, Some("{}\n")] {
+                let sandbox = Sandbox::with_device();
+                let name = format!("home/{file}");
+                match content {
+                    None => std::fs::remove_file(sandbox.path(&name)).unwrap(),
+                    Some(content) => sandbox.write(&name, content),
+                }
+                let remedies = remedies(&doctor(&sandbox).exits(70));
+                assert!(!remedies.is_empty());
+                for hint in remedies {
+                    assert!(hint.contains(remedy), "{file}: {hint}");
+                    // Nor where every device must sign is one of them to be left out.
+                    assert!(!hint.contains("doctor") && !hint.contains("let the other"), "{hint}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_counter_of_pairings_that_does_not_fit_is_mended_by_the_command_in_its_hint() {
+        let sandbox = Sandbox::with_device();
+        sandbox.write("home/state/attempts.json", "{}");
+        let remedies = remedies(&doctor(&sandbox).exits(70));
+        let command = remedies[0].split('`').nth(1).unwrap();
+        sandbox.run(command.split(' ').skip(1)).exits(0);
+        doctor(&sandbox).exits(0);
     }
 
     #[test]

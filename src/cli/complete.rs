@@ -95,7 +95,9 @@ struct Names {
 impl Names {
     fn of(home: Option<Home>) -> Self {
         let Some(home) = home else { return Self::default() };
-        let mut keys = keys::list(&home).unwrap_or_default();
+        let all = keys::each(&home).unwrap_or_default();
+        let mut keys: Vec<KeyRecord> =
+            all.into_iter().flat_map(|(_, key)| key.unwrap_or_default()).collect();
         keys.dedup_by(|a, b| a.name == b.name);
         let peers = Peers::load(&home).unwrap_or_default().iter().cloned().collect();
         Self { keys, peers }

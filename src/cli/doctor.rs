@@ -77,7 +77,7 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
     // What the open vault authenticates is checked through its home.
     let home = vault.as_ref().map_or(home, |vault| vault.home().clone());
     let mut checks = vec![device, permissions(&home), space(&home), chain(&home), tokens];
-    checks.push(state(vault.as_ref()));
+    checks.extend(state(vault.as_ref()));
     checks.extend(known(&home, vault.as_ref()));
     checks.extend([pairing(&home), clock_stands(&home), random(), memory(), confinement()]);
     checks.push(multicast());
@@ -118,7 +118,8 @@ fn device(global: &Global, home: &Home) -> (Check, Option<Vault>) {
         Ok(found) => found,
         Err(Error::NoVault { path }) => {
             let found = format!("none in {} yet", path.display());
-            let hint = "`cosign init` makes one, or the first command that needs one";
+            let hint =
+                format!("{} makes one; --home or COSIGN_HOME says where", here(&["init"], &[]));
             return (Check::warn(NAME, found, hint), None);
         }
         Err(e) => return (Check::of(NAME, e.into()), None),
@@ -306,22 +307,19 @@ fn chain(home: &Home) -> Check {
 }
 
 /// Whether every file that decides something is the one that this device wrote.
-fn state(vault: Option<&Vault>) -> Check {
+fn state(vault: Option<&Vault>) -> Vec<Check> {
     const NAME: &str = "state";
     let Some(vault) = vault else {
         let found = "not checked: the vault is locked";
-        return Check::warn(NAME, found, "give --identity or --passphrase-file, and it is checked");
+        let hint = "give --identity, --passphrase-file or --pin-file, and it is checked";
+        return vec![Check::warn(NAME, found, hint)];
     };
     let misfits = vault.misfits().into_iter().map(|misfit| misfit.error);
-    let failures: Vec<Failure> =
-        misfits.chain(vault.check_signatures().err()).map(Failure::from).collect();
-    let said: Vec<&str> = failures.iter().map(|failure| failure.message.as_str()).collect();
-    match failures.first() {
-        None => Check::ok(NAME, "every file is the one that this device wrote"),
-        Some(first) => {
-            let hint = first.hint.clone();
-            Check { name: NAME, status: Status::Fail, found: said.join("; "), hint }
-        }
+    let misfits = misfits.chain(vault.check_signatures().err());
+    let checks: Vec<Check> = misfits.map(|error| Check::of(NAME, error.into())).collect();
+    match checks.is_empty() {
+        true => vec![Check::ok(NAME, "every file is the one that this device wrote")],
+        false => checks,
     }
 }
 
@@ -329,9 +327,17 @@ fn state(vault: Option<&Vault>) -> Check {
 /// With an open vault also shares that do not open.
 fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
     let mut checks = Vec::new();
-    match keys::list(home) {
+    match keys::each(home) {
         Err(e) => checks.push(Check::of("keys", e.into())),
-        Ok(records) => {
+        Ok(all) => {
+            let mut records = Vec::new();
+            for (_, found) in all {
+                match found {
+                    Ok(found) => records.extend(found),
+                    Err(e) => checks.push(Check::of("keys", e.into())),
+                }
+            }
+            let unreadable = checks.len();
             let pending = records.iter().find(|key| key.state == KeyState::Pending);
             let ledger = Vault::exists(home).then(|| Ledger::open(home)).transpose();
             let retired = match &ledger {
@@ -348,13 +354,14 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
                 Some(Check::of("keys", Failure { message, ..failure }))
             };
             checks.extend(records.iter().filter_map(broken));
-            let whole = records.len().saturating_sub(checks.len());
+            let broken = checks.len().saturating_sub(unreadable);
+            let whole = records.len().saturating_sub(broken);
             checks.push(match (ledger, retired, pending) {
                 (Err(e), ..) => Check::of("keys", e.into()),
                 (_, Some((key, true)), _) => Check::warn(
                     "keys",
                     format!("too many signatures with key {:?} were cut short", key.name),
-                    format!("`cosign keys refresh {}` makes new shares", key.name),
+                    format!("{} makes new shares", here(&["keys", "refresh"], &[&key.name])),
                 ),
                 (_, Some((key, false)), _) => Check::warn(
                     "keys",

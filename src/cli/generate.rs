@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::args::{CompletionsArgs, ManArgs};
-use super::output::Body;
+use super::output::{Body, unwritable};
 use super::{Output, complete, manual};
 use crate::report::{Code, Failure};
 
@@ -29,10 +29,8 @@ pub(super) fn run_man(args: ManArgs) -> Result<Output, Failure> {
         }
         Some(dir) => {
             for (name, page) in &pages {
-                write(&dir, name, page).map_err(|e| {
-                    let path = dir.join(name);
-                    Failure::new(Code::Internal, format!("cannot write {}: {e}", path.display()))
-                })?;
+                let path = dir.join(name);
+                write(&dir, name, page).map_err(|e| unwritable(&path.display().to_string(), &e))?;
             }
             let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
             let text = format!("{} pages written to {}", names.len(), dir.display());

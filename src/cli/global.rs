@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::args::{Color, GlobalArgs};
 use super::config::Config;
+use super::output::unwritable;
 use crate::net::relay::RelayUrl;
 use crate::progress::Event;
 use crate::report::{Code, Failure};
@@ -95,9 +96,8 @@ fn colored(args: &GlobalArgs) -> bool {
 /// Appends every event to `path` with the time, without the digits of a pairing code.
 fn recorder(path: &Path) -> Result<Recorder, Failure> {
     let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-    let mut file = opened.map_err(|e| {
-        Failure::new(Code::Internal, format!("cannot open log file {}: {e}", path.display()))
-    })?;
+    let mut file =
+        opened.map_err(|e| unwritable(&format!("the log file {}", path.display()), &e))?;
     Ok(Box::new(move |event| {
         let Ok(mut line) = serde_json::to_value(without_code(event)) else { return };
         line["time"] = clock::rfc3339(clock::unix_now()).into();

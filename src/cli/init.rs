@@ -22,8 +22,10 @@ pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failur
     let InitArgs { name, recipient, token, recovery_passphrase } = args;
     let home = unlock::home(global)?;
     // Before anybody is asked for a passphrase.
-    if Vault::exists(&home) {
-        return Err(Error::Exists { path: home.data }.into());
+    match Vault::lock(&home) {
+        Err(Error::NoVault { .. }) => {}
+        Err(error) if !Vault::exists(&home) => return Err(error.into()),
+        _ => return Err(Error::Exists { path: home.data }.into()),
     }
     let vault = ask(async {
         let token = match token {

@@ -178,25 +178,67 @@ fn rows<'a>(home: &Home, records: &'a [KeyRecord]) -> Result<Vec<Row<'a>>, Failu
         .collect()
 }
 
+/// A key of which something is gone or is not what this device wrote.
+#[derive(Serialize)]
+struct Damaged {
+    name: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
 fn list(global: &Global) -> Result<Output, Failure> {
     let (home, vault) = unlock::look(global)?;
-    let records = keys::list(&home)?;
-    check(vault.as_ref(), &records)?;
-    let rows = rows(&home, &records)?;
+    let (mut whole, mut failures) = (Vec::new(), Vec::new());
+    for (name, records) in keys::each(&home)? {
+        match sound(&home, vault.as_ref(), records) {
+            Ok(records) => whole.extend(records),
+            Err(failure) => failures.push((name, failure)),
+        }
+    }
+    let rows = rows(&home, &whole)?;
     let mut table = Table::new(["NAME", "SIGNERS", "STATE", "PUBLIC KEY", "WITH"]);
-    for (row, key) in rows.iter().zip(records.chunk_by(|a, b| a.name == b.name)) {
+    for (row, key) in rows.iter().zip(whole.chunk_by(|a, b| a.name == b.name)) {
         let me = key.first().map_or(0, |key| key.me);
         let others = key.iter().take(1).flat_map(|key| &key.parties).filter(|p| p.index != me);
         let names: Vec<String> = others.map(|party| visible(&party.name)).collect();
         let signers = format!("{} of {}", row.threshold, row.parties.len());
         table.row([row.name, &signers, row.state(), &row.public_key, &names.join(", ")]);
     }
-    let text = if rows.is_empty() {
+    for (name, _) in &failures {
+        table.row([name, "-", "damaged", "-", "-"]);
+    }
+    let text = if rows.is_empty() && failures.is_empty() {
         "there are no keys\nnext: cosign keygen, once a device is paired (cosign pair)".to_owned()
     } else {
         table.text()
     };
-    Output::new(json!({ "keys": rows, "checked": vault.is_some() }), text)
+    let mut result = json!({ "keys": rows, "checked": vault.is_some() });
+    let Some((_, first)) = failures.first() else { return Output::new(result, text) };
+    let said = |(name, failure): &(String, Failure)| format!("key {name:?}: {}", failure.message);
+    let message = failures.iter().map(said).collect::<Vec<_>>().join("; ");
+    let verdict = Failure { message, ..first.clone() };
+    let damaged = |(name, Failure { message, hint, .. })| Damaged { name, message, hint };
+    result["damaged"] = json!(failures.into_iter().map(damaged).collect::<Vec<_>>());
+    Ok(Output::new(result, text)?.but(verdict))
+}
+
+/// The records of one key, if all of it is there and, with an open vault, fits.
+fn sound(
+    home: &Home,
+    vault: Option<&Vault>,
+    records: keys::Records,
+) -> Result<Vec<KeyRecord>, Failure> {
+    let records = records?;
+    check(vault, &records)?;
+    for record in &records {
+        if let Location::File(path) = keys::location(home, &record.name, &record.epoch)?
+            && !path.exists()
+        {
+            return Err(Error::Tampered { path, line: None, why: "missing" }.into());
+        }
+    }
+    Ok(records)
 }
 
 #[derive(Serialize)]
@@ -272,12 +314,11 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     for Deleted { name, time, .. } in &deleted {
         text += &format!("deleted      {} says so of its share, at {time}\n", quoted(name));
     }
-    text += &format!(
-        "created      {}\nrefreshes    {}\nshare        {}\n",
-        row.created,
-        key.generation.saturating_sub(1),
-        row.location
-    );
+    if row.confirmed {
+        let (epoch, _) = key.epoch.split_at(4);
+        text += &format!("generation   {} ({})\n", key.generation, hex(epoch));
+    }
+    text += &format!("created      {}\nshare        {}\n", row.created, row.location);
     let (index, epoch, generation) = (key.me, hex(&key.epoch), key.generation);
     let checked = vault.is_some();
     Output::new(Details { row, index, epoch, generation, banned, worn, deleted, checked }, text)

@@ -155,6 +155,22 @@ pub enum Sink {
     Json,
 }
 
+/// A file that was named, as `what` says, and cannot be written: a name that cannot be one is a mistake
+/// of the command line.
+pub(super) fn unwritable(what: &str, error: &io::Error) -> Failure {
+    use io::ErrorKind;
+    let code = match error.kind() {
+        ErrorKind::NotFound => Code::NotFound,
+        ErrorKind::IsADirectory
+        | ErrorKind::NotADirectory
+        | ErrorKind::AlreadyExists
+        | ErrorKind::InvalidInput
+        | ErrorKind::InvalidFilename => Code::Usage,
+        _ => Code::Internal,
+    };
+    Failure::new(code, format!("cannot write {what}: {error}"))
+}
+
 impl Sink {
     /// Checks `-o` and what standard output is. `binary`: the bytes are not for a terminal.
     pub fn new(output: Option<&Path>, binary: bool, json: bool) -> Result<Self, Failure> {
@@ -200,9 +216,9 @@ impl Sink {
         match self {
             Self::Json => Ok(Body::Nothing),
             Self::Stdout => Ok(Body::Raw(bytes)),
-            Self::File(path) => write_file(path, &bytes).map(|()| Body::Nothing).map_err(|e| {
-                Failure::new(Code::Internal, format!("cannot write {}: {e}", path.display()))
-            }),
+            Self::File(path) => write_file(path, &bytes)
+                .map(|()| Body::Nothing)
+                .map_err(|e| unwritable(&path.display().to_string(), &e)),
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn encode(
     format: KeyFormat,
     chain_code: impl FnOnce() -> Result<[u8; 32], Failure>,
 ) -> Result<String, Failure> {
-    let damaged = || Failure::new(Code::Internal, "the recorded public key is damaged");
+    let damaged = || Failure::new(Code::Tampered, "the recorded public key is damaged");
     let point = decode_point(key).map_err(|_| damaged())?;
     let text = match format {
         KeyFormat::Hex => hex(key),

@@ -1,13 +1,14 @@
 //! QR codes in pictures.
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::path::Path;
 
-use image::{GrayImage, ImageFormat, ImageReader, Limits, Luma};
+use image::{GrayImage, ImageError, ImageFormat, ImageReader, Limits, Luma};
 use qrcode::render::svg;
 use qrcode::{Color, EcLevel, QrCode};
 
+use super::output::unwritable;
 use super::unlock::unreadable;
 use crate::report::{Code, Failure};
 use crate::vault::Error;
@@ -41,19 +42,20 @@ pub(super) fn kind(path: &Path) -> Result<Kind, Failure> {
 /// # Errors
 /// The file cannot be written.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |why: String| {
-        Failure::new(Code::Internal, format!("cannot write {}: {why}", path.display()))
-    };
+    let failed = |why: io::Error| unwritable(&path.display().to_string(), &why);
     let code = QrCode::with_error_correction_level(text, EcLevel::M)
-        .map_err(|why| failed(why.to_string()))?;
+        .map_err(|why| failed(io::Error::other(why)))?;
     match kind(path)? {
         Kind::Svg => {
             let drawn = code.render::<svg::Color<'_>>().min_dimensions(400, 400).build();
-            fs::write(path, drawn).map_err(|why| failed(why.to_string()))
+            fs::write(path, drawn).map_err(failed)
         }
-        Kind::Png => picture(&code)
-            .save_with_format(path, ImageFormat::Png)
-            .map_err(|why| failed(why.to_string())),
+        Kind::Png => picture(&code).save_with_format(path, ImageFormat::Png).map_err(|why| {
+            failed(match why {
+                ImageError::IoError(why) => why,
+                other => io::Error::other(other),
+            })
+        }),
     }
 }
 

@@ -62,25 +62,19 @@ pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
 /// What was given does not open the vault.
 pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
     let home = home(global)?;
-    let opened = match Vault::exists(&home) {
-        true => opened(global, &home)?,
-        false => None,
-    };
-    match opened {
-        Some(vault) => {
-            note_adopted(global, &vault);
-            Ok((vault.home().clone(), Some(vault)))
-        }
-        None => {
-            if Vault::exists(&home) {
-                global.screen.note(
-                    "not checked: the vault is locked, and this is what its files say; \
-                     with --identity, --passphrase-file or --pin-file it is checked",
-                );
-            }
-            Ok((home, None))
-        }
+    match Vault::lock(&home) {
+        Err(Error::NoVault { .. }) => return Ok((home, None)),
+        lock => drop(lock?),
     }
+    let Some(vault) = opened(global, &home)? else {
+        global.screen.note(
+            "not checked: the vault is locked, and this is what its files say; \
+             with --identity, --passphrase-file or --pin-file it is checked",
+        );
+        return Ok((home, None));
+    };
+    note_adopted(global, &vault);
+    Ok((vault.home().clone(), Some(vault)))
 }
 
 /// The vault, where what was given opens it.

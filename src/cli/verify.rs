@@ -36,7 +36,7 @@ pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Fa
             let Chosen { record, vault } = keys::chosen(global, args.key.as_deref(), "--key NAME")?;
             let point = decode_point(&record.public_key).map_err(|_| {
                 Failure::new(
-                    Code::Internal,
+                    Code::Tampered,
                     format!("the record of key {:?} is damaged", record.name),
                 )
             })?;

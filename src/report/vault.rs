@@ -1,5 +1,7 @@
 //! What can go wrong with files and secrets, for people.
 
+use std::path::Path;
+
 use super::{Code, Failure, here};
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{Altered, Error};
@@ -35,13 +37,13 @@ impl From<Error> for Failure {
             }
             Error::NoVault { path } => {
                 Self::new(Code::NotFound, format!("there is no device in {}", path.display()))
-                    .hint("`cosign init` makes one; --home or COSIGN_HOME says where")
+                    .hint(format!("is --home or COSIGN_HOME right? {} makes one", here(&["init"], &[])))
             }
             Error::Exists { path } => Self::new(
                 Code::Conflict,
                 format!("there is a device in {} already", path.display()),
             )
-            .hint("`cosign id` shows it; for another one use another --home"),
+            .hint(format!("{} shows it; for another one use another --home", here(&["id"], &[]))),
             Error::NotFound { what, name } => not_found(what, &name),
             Error::Conflict { what, name } => conflict(what, &name),
             Error::InUse { name } => {
@@ -97,14 +99,9 @@ impl From<Error> for Failure {
                 format!("{} was written by a newer cosign (format {version})", path.display()),
             )
             .hint("update this cosign"),
-            Error::Corrupt { .. } => Self::new(Code::Internal, said)
-                .hint("restore the file from a backup; nothing was changed"),
-            Error::Tampered { .. } => Self::new(Code::Tampered, said).hint(format!(
-                "something other than this program changed it: find out what. The shares are sealed \
-                 and not affected; {} names every file that does not fit. Put back what was there, or \
-                 let the other devices sign without this one",
-                here(&["doctor"], &[])
-            )),
+            Error::Corrupt { ref path, .. } | Error::Tampered { ref path, .. } => {
+                Self::new(Code::Tampered, said).hint(remedy(path))
+            }
             Error::Closed { .. } => Self::new(Code::Locked, said)
                 .hint("give --passphrase-file FILE or --identity FILE"),
             Error::BadLine { line, why } => bad_line(line, why, said),
@@ -112,6 +109,54 @@ impl From<Error> for Failure {
         }
     }
 }
+
+/// What its owner can do about a file of this device that is gone, or that is not what this device wrote
+/// there. Where a command mends it, that is the command; else only a copy does.
+fn remedy(path: &Path) -> String {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_in = |folder: &str| path.components().any(|part| part.as_os_str() == folder);
+    let then = match name {
+        "attempts.json" => format!(
+            "{} counts failed pairings from zero again",
+            here(&["pair", "--reset-attempts"], &[])
+        ),
+        "policy.json" => format!(
+            "put its newest copy back; until then no policy decides here, and {} without --policy asks \
+             you about every request",
+            here(&["listen"], &[])
+        ),
+        "log.head" => format!(
+            "the log goes on: its next entry says that the head was lost, and {} names that line from \
+             then on",
+            here(&["log", "--verify"], &[])
+        ),
+        "addresses.json" => {
+            "nothing rests on it: it is written anew when a device answers".to_owned()
+        }
+        "deleted.json" => "put its newest copy back; until then the other devices are not told which \
+                           keys are gone here"
+            .to_owned(),
+        "identity.recovery.age" => {
+            "put a copy of it back: until then no recovery identity opens this vault".to_owned()
+        }
+        _ if is_in("signatures") => "nothing else rests on it: a request that is made again, without \
+                                     --request-id, gets another signature"
+            .to_owned(),
+        "vault.json" => format!("{COPY}; a new device needs another --home"),
+        _ if name.ends_with(".age") && is_in("keys") => {
+            "put back a copy of it that was made since the last refresh: nothing else replaces this \
+             share; the other keys and the other devices are not affected"
+                .to_owned()
+        }
+        _ => COPY.to_owned(),
+    };
+    format!("find out what changed it; {then}")
+}
+
+/// What is to be done about a file without which nothing can be trusted here.
+const COPY: &str = "put its newest copy back, from a backup of this device (an older one is refused): \
+                    until then this device signs nothing; without a copy only those keys can sign that \
+                    enough other devices have, and they do so without this one";
 
 fn not_found(what: &str, name: &str) -> Failure {
     let failure = Failure::new(Code::NotFound, format!("there is no {what} {name:?}"));

@@ -142,11 +142,31 @@ pub struct KeyLock(
 ///
 /// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`], [`Error::Io`].
 pub fn list(home: &Home) -> Result<Vec<KeyRecord>, Error> {
-    let mut records = Vec::new();
-    for name in names(home)? {
-        records.extend(KeyFile::read(home, &name)?.unwrap_or_default().into_records());
+    let mut all = Vec::new();
+    for (_, records) in each(home)? {
+        all.extend(records?);
     }
-    Ok(records)
+    Ok(all)
+}
+
+/// The records of a key, or why they cannot be read.
+pub type Records = Result<Vec<KeyRecord>, Error>;
+
+/// All keys by name, also those whose records cannot be read. What [`Vault::store_pending`] left where
+/// it did not come to its end is a key without records.
+///
+/// # Errors
+///
+/// [`Error::Io`]; [`Error::Tampered`] if it cannot be said which keys there are.
+pub fn each(home: &Home) -> Result<Vec<(String, Records)>, Error> {
+    let records = |name: &str| {
+        Ok(KeyFile::read(home, name)?.unwrap_or_default().into_records().collect::<Vec<_>>())
+    };
+    let named = |name: String| {
+        let records = records(&name);
+        (name, records)
+    };
+    Ok(names(home)?.into_iter().map(named).collect())
 }
 
 /// The records of one key: the active one first, then the pending ones, the oldest first.
@@ -191,10 +211,11 @@ pub(super) fn check(home: &Home) -> Result<(), Error> {
     Ok(())
 }
 
-/// The names of all keys, whole or not, and with an open vault also of those that were taken away.
+/// The names of all keys, whole or not, and of those that were taken away, as far as that is known.
 pub(super) fn names(home: &Home) -> Result<Vec<String>, Error> {
     let mut dirs = file::list(&home.keys())?;
-    let demanded = Editions::load(home)?.demanded(home).into_iter();
+    let editions = if home.checks() { Editions::load(home)? } else { Editions::unchecked(home) };
+    let demanded = editions.demanded(home).into_iter();
     let records = demanded.filter(|path| path.ends_with(RECORD));
     dirs.extend(records.filter_map(|path| path.parent().map(Path::to_owned)));
     dirs.sort();
@@ -580,7 +601,12 @@ impl KeyFile {
 
     fn read(home: &Home, name: &str) -> Result<Option<Self>, Error> {
         let path = Self::path(home, name);
-        let Some(file) = document::read::<Self>(home, &path)? else { return Ok(None) };
+        let Some(file) = document::read::<Self>(home, &path)? else {
+            return match Editions::unchecked(home).demand(home, &path) {
+                true => Err(Error::tampered(&path, MISSING)),
+                false => Ok(None),
+            };
+        };
         let named = file.records().all(|record| record.name == name);
         if named { Ok(Some(file)) } else { Err(Error::corrupt(&path, "of another key")) }
     }

@@ -451,7 +451,7 @@ impl Change {
     }
 }
 
-fn path(home: &Home) -> PathBuf {
+pub(super) fn path(home: &Home) -> PathBuf {
     home.state.join("ledger.jsonl")
 }
 

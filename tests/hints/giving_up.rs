@@ -31,6 +31,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("report.rs", "its share of that key was deleted here", "what this device told another one"),
     ("run/deletions.rs", "delete", "a word of the log"),
     ("vault/deleted.rs", "deleted.json", "a file's name"),
+    ("report/vault.rs", "deleted.json", "a file's name"),
     ("cli/pair.rs", "reset", "a field of the result"),
     ("cli/pair.rs", "pairing attempts were reset", "what the owner has just done"),
     ("ui/view/result.rs", "cosign peers forget", "how long a pairing lasts, not what to do"),
