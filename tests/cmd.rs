@@ -173,6 +173,54 @@ mod device {
     }
 
     #[test]
+    fn in_a_home_without_a_device_only_what_a_device_begins_with_makes_one() {
+        let sandbox = Sandbox::with_device();
+        sandbox.write("policy.toml", "");
+        let fingerprint = "2".repeat(64);
+        for line in [
+            &["sign", DIGEST, "--key", "vault"][..],
+            &["keygen", "--key", "vault", "--with", "bob"],
+            &["keygen", "--resume"],
+            &["keys", "refresh", "vault"],
+            &["discover", "--wait", "1ms"],
+            &["listen", "--policy", "policy.toml"],
+            &["peers", "add", "bob", "--fingerprint", &fingerprint],
+            &["pair", "--reset-attempts"],
+            &["vault", "move", "--to-identity", "identity.txt"],
+        ] {
+            let args = [&["--home", "mistyped", "--identity", "identity.txt"][..], line].concat();
+            let hint = "cosign init --home mistyped --identity identity.txt";
+            let ended = sandbox.run(args);
+            ended.exits(10).complains("no device in", hint);
+            assert!(!sandbox.path("mistyped").exists(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn ctrl_c_ends_a_listener_without_an_error() {
+        let sandbox = Sandbox::with_device();
+        let place = ["--bind", "127.0.0.1", "--port", "0", "--identity", "identity.txt"];
+        for plain in [true, false] {
+            let more: &[&str] = if plain { &["--plain"] } else { &[] };
+            let mut terminal = sandbox.terminal(["listen"].iter().chain(&place).chain(more));
+            terminal.shows(if plain { "listening as" } else { "waiting: pairings" });
+            terminal.types("\u{3}");
+            let (code, rest) = terminal.ends();
+            assert_eq!(code, Some(130));
+            assert!(!rest.contains("error"), "{rest}");
+        }
+    }
+
+    #[test]
+    fn no_control_character_of_the_settings_reaches_the_terminal() {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir_all(sandbox.path("home/config")).unwrap();
+        sandbox.write("home/config/config.toml", "name = \"a\\u001b[31m\\u202eb\"\n");
+        let text = sandbox.run(["config"]).exits(0).stdout();
+        assert!(text.contains("b") && !text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+    }
+
+    #[test]
     fn a_second_init_is_a_conflict() {
         let sandbox = Sandbox::with_device();
         let ended = sandbox.run(["init", "--json", "--identity", "identity.txt"]).exits(12);

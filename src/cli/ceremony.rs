@@ -45,6 +45,8 @@ pub(super) struct Setup {
     pub(super) keep: bool,
     /// Whether there are only lines, also in a terminal.
     pub(super) lines: bool,
+    /// Whether a device is made where there is none.
+    pub(super) makes: bool,
 }
 
 impl From<Option<String>> for Setup {
@@ -59,7 +61,7 @@ impl From<&ReachArgs> for Setup {
     /// for itself, to ask for a password.
     fn from(reach: &ReachArgs) -> Self {
         let (interface, relay) = (reach.interface.clone(), reach.relay.url.clone());
-        Self { interface, relay, keep: false, lines: !reach.vias.is_empty() }
+        Self { interface, relay, lines: !reach.vias.is_empty(), ..Self::default() }
     }
 }
 
@@ -84,7 +86,10 @@ where
     block_on(async {
         let setup = setup.into();
         let deadline = global.timeout().map(|timeout| clock::now() + timeout);
-        let (home, vault) = unlock::open(global).await?;
+        let (home, vault) = match setup.makes {
+            true => unlock::open_or_make(global).await?,
+            false => unlock::open(global).await?,
+        };
         let version = match global.args.tls {
             Some(Tls::Only12) => TlsVersion::Only12,
             Some(Tls::Any) | None => TlsVersion::Any,

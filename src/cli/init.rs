@@ -45,7 +45,7 @@ pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failur
 pub(super) fn run_id(global: &Global) -> Result<Output, Failure> {
     match Vault::exists(&unlock::home(global)?) {
         true => show(&unlock::look(global)?.0),
-        false => show(&ask(unlock::open(global))?.0),
+        false => show(&ask(unlock::open_or_make(global))?.0),
     }
 }
 

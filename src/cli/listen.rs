@@ -45,7 +45,9 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
         None => return Err(Need::Approval.failure()),
     };
     let place = Place { bind, port, stdio };
-    let setup = Setup { interface, relay: relay.url, ..Setup::default() };
+    // Only a person can pair a new device.
+    let makes = judge.is_none();
+    let setup = Setup { interface, relay: relay.url, makes, ..Setup::default() };
     with_node(global, judge, setup, |node| async move {
         if place.stdio {
             serve_stdio(&node).await?;

@@ -70,7 +70,11 @@ pub fn finish(command: &str, outcome: Result<Output, Failure>, voice: Voice) -> 
         Err(failure) => (None, Body::Nothing, Some(failure)),
     };
     if let Some(failure) = &failure {
-        complain(failure, voice.events);
+        // Who is told nothing has just done it.
+        let ended = failure.code == Code::Interrupted && ENDED_BY_HAND.contains(&command);
+        if !ended || voice.events {
+            complain(failure, voice.events);
+        }
     }
     let body = if voice.json { document(command, result, failure.as_ref()) } else { body };
     let exit = failure.map_or(0, |f| f.code.exit());
@@ -84,6 +88,9 @@ pub fn finish(command: &str, outcome: Result<Output, Failure>, voice: Voice) -> 
         }
     }
 }
+
+/// The commands that go on until somebody ends them.
+const ENDED_BY_HAND: [&str; 2] = ["listen", "discover"];
 
 /// The one JSON document, in the order in which people read it.
 fn document(command: &str, result: Option<String>, failure: Option<&Failure>) -> Body {

@@ -41,18 +41,27 @@ pub fn home(global: &Global) -> Result<Home, Failure> {
     Ok(global.home.clone().map_or_else(Home::xdg, Ok)?)
 }
 
-/// The device's vault, open; made now if there is none.
+/// The device's vault, open.
+///
+/// # Errors
+/// There is none; it does not open.
 pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
     let home = home(global)?;
-    let vault = match Vault::locks(&home) {
-        Err(Error::NoVault { .. }) => match make(global, &home).await? {
-            Some(vault) => vault,
-            None => unlock(global, &home, &Vault::locks(&home)?).await?,
-        },
-        locks => unlock(global, &home, &locks?).await?,
-    };
+    let vault = unlock(global, &home, &Vault::locks(&home)?).await?;
     note_adopted(global, &vault);
     Ok((vault.home().clone(), vault))
+}
+
+/// The device's vault, open; made now if there is none. For commands that a new device begins with: any
+/// other could not succeed where the home was mistyped, and would leave another device there.
+pub async fn open_or_make(global: &Global) -> Result<(Home, Vault), Failure> {
+    let home = home(global)?;
+    if let Err(Error::NoVault { .. }) = Vault::locks(&home)
+        && let Some(vault) = make(global, &home).await?
+    {
+        return Ok((vault.home().clone(), vault));
+    }
+    open(global).await
 }
 
 /// Where this device keeps things, and its vault where what was given opens it: nobody is asked.
@@ -153,11 +162,9 @@ fn note_adopted(global: &Global, vault: &Vault) {
     }
 }
 
-/// Where this device keeps things, to change what its vault authenticates: opened, where there is
-/// a vault.
+/// Where this device keeps things, to change what its vault authenticates.
 pub(super) fn to_change(global: &Global) -> Result<Home, Failure> {
-    let home = home(global)?;
-    if Vault::exists(&home) { ask(open(global)).map(|(home, _)| home) } else { Ok(home) }
+    ask(open(global)).map(|(home, _)| home)
 }
 
 /// What a new vault is sealed with: what the global flags say, or a passphrase that a person chooses.
@@ -233,7 +240,7 @@ pub(super) fn create(
 
 /// [`create`] for a command that needs a device; `None` if another process was quicker.
 async fn make(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
-    global.screen.note("there is no device here yet: making one");
+    global.screen.note(format!("there is no device in {} yet: making one", home.data.display()));
     match create(global, home, None, &seals(global).await?, &[]) {
         Ok(vault) => Ok(Some(vault)),
         Err(failure) if failure.code == Code::Conflict && Vault::exists(home) => Ok(None),
