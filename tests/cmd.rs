@@ -1132,6 +1132,25 @@ peer = "carol"
 action = "deny"
 "#;
 
+    #[test]
+    fn what_a_rule_admits_besides_is_pointed_out() {
+        let sandbox = with_rules();
+        let warnings = |rule: &str| {
+            let rule =
+                format!("[[rule]]\npeer = \"bob\"\nnot_after = 2099-01-01T00:00:00Z\n{rule}\n");
+            sandbox.write("one.toml", rule);
+            let document = sandbox.run(["policy", "check", "one.toml", "--json"]).exits(0).json();
+            document["result"]["rules"][0]["warnings"].to_string()
+        };
+        let (dot, any) = ("a dot fits any character", "any ceremony");
+        let said = warnings("purpose = 'release 1.2'\naction = \"allow\"");
+        assert!(said.contains(dot) && said.contains(any), "{said}");
+        let said = warnings("ceremony = \"sign\"\npurpose = 'release 1\\.2'\naction = \"allow\"");
+        assert!(!said.contains(dot) && !said.contains(any), "{said}");
+        let said = warnings("purpose = 'release 1.2'\naction = \"deny\"");
+        assert!(!said.contains(dot) && !said.contains(any), "{said}");
+    }
+
     fn with_rules() -> Sandbox {
         let sandbox = Sandbox::with_device();
         for (name, digit) in [("bob", "2"), ("carol", "3")] {

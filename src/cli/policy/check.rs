@@ -152,9 +152,21 @@ impl Policy {
         if named.as_ref().is_some_and(Vec::is_empty) {
             warnings.push("it names no digest: it never fits".to_owned());
         }
-        if rule.action == Action::Allow && rule.purpose.as_ref().is_some_and(Purpose::is_open) {
+        let purpose = rule.purpose.as_ref().filter(|_| rule.action == Action::Allow);
+        if purpose.is_some_and(Purpose::is_open) {
             warnings.push(
                 "the purpose may hold anything: `.*` or its like fits whatever the requester writes"
+                    .to_owned(),
+            );
+        } else if purpose.is_some_and(Purpose::has_wild_dot) {
+            warnings.push(
+                "the purpose is a regular expression: a dot fits any character, `\\.` only a dot"
+                    .to_owned(),
+            );
+        }
+        if rule.action == Action::Allow && rule.ceremony.is_none() && named.is_none() {
+            warnings.push(
+                "any ceremony: it also lets keys be made and refreshed; `ceremony = \"sign\"` does not"
                     .to_owned(),
             );
         }

@@ -28,6 +28,16 @@ impl Purpose {
         wildcard || PROBES.iter().all(|probe| self.matches(probe))
     }
 
+    /// Whether it has a dot that fits any character, where one that is written may be meant.
+    pub(super) fn has_wild_dot(&self) -> bool {
+        let parsed = ast::parse::Parser::new().parse(&self.text);
+        parsed.is_ok_and(|ast| {
+            let mut dots = Dots(false);
+            let Ok(()) = ast::visit(&ast, &mut dots);
+            dots.0
+        })
+    }
+
     /// As it stands in the file, from end to end.
     pub(super) fn anchored(&self) -> String {
         anchored(&self.text)
@@ -182,6 +192,23 @@ impl ast::Visitor for &mut Narrowing {
     }
 }
 
+/// Whether a dot has been met.
+struct Dots(bool);
+
+impl ast::Visitor for &mut Dots {
+    type Output = ();
+    type Err = std::convert::Infallible;
+
+    fn finish(self) -> Result<(), Self::Err> {
+        Ok(())
+    }
+
+    fn visit_pre(&mut self, ast: &Ast) -> Result<(), Self::Err> {
+        self.0 |= matches!(ast, Ast::Dot(_));
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,5 +263,12 @@ mod tests {
         let open = |text: &str| Purpose::parse(text.to_owned()).unwrap().is_open();
         assert!(open("release .*") && open(".+"));
         assert!(!open(r"release \d+\.\d+"));
+    }
+
+    #[test]
+    fn a_dot_that_is_none_is_told_from_one_that_is() {
+        let wild = |text: &str| Purpose::parse(text.to_owned()).unwrap().has_wild_dot();
+        assert!(wild("release 1.2") && wild(r"a\.(b|c.)"));
+        assert!(!wild(r"release \d+\.\d+") && !wild("release [.]5"));
     }
 }
