@@ -339,16 +339,17 @@ impl RequestView {
         self.digest.map_or_else(|| self.hash.to_string(), |digest| digest.to_string())
     }
 
-    /// The fields, by the names they have in the event, in which `self` is not what `last` was.
+    /// The fields, by the names they have in the event, in which `self` is not what `last` was. What
+    /// `self` does not have is not on its card.
     pub fn differs_from(&self, last: &Self) -> Vec<&'static str> {
         [
             ("ceremony", self.ceremony != last.ceremony),
             ("key", self.key != last.key),
-            ("public_key", self.public_key != last.public_key),
+            ("public_key", self.public_key.is_some() && self.public_key != last.public_key),
             ("threshold", self.threshold != last.threshold),
             ("parties", self.parties != last.parties),
-            ("digest", self.digest != last.digest),
-            ("source", self.source != last.source),
+            ("digest", self.digest.is_some() && self.digest != last.digest),
+            ("source", self.digest.is_some() && self.source != last.source),
             ("purpose", self.purpose != last.purpose),
             ("requester", self.requester != last.requester),
             ("signers", self.signers != last.signers),

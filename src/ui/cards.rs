@@ -57,7 +57,7 @@ const LENGTHS: [usize; 3] = [2, 4, 6];
 mod tests {
     use super::*;
     use crate::device::{Label, unhex};
-    use crate::request::{Ceremony, Hex, RequestId};
+    use crate::request::{Ceremony, Hex, RequestId, Source};
     use crate::ui::view::fixture::{party, request};
 
     fn digest(digits: &str) -> RequestView {
@@ -90,6 +90,17 @@ mod tests {
         };
         assert_eq!(cards.compare(swapped).changed, ["key", "digest", "purpose", "receivers"]);
         assert_eq!(cards.compare(request()).changed, ["key", "digest", "purpose", "receivers"]);
+    }
+
+    #[test]
+    fn what_a_card_does_not_have_has_not_changed() {
+        let mut cards = Cards::default();
+        cards.compare(digest("11"));
+        let (ceremony, source) = (Ceremony::Refresh, Source::Digest);
+        let refresh = RequestView { ceremony, digest: None, source, ..request() };
+        assert_eq!(cards.compare(refresh.clone()).changed, ["ceremony"]);
+        assert!(cards.compare(refresh).changed.is_empty());
+        assert_eq!(cards.compare(digest("11")).changed[..2], ["ceremony", "digest"]);
     }
 
     #[test]
