@@ -304,12 +304,12 @@ impl Prompter {
             let Some(line) = self.ask(&terminal, &list, &question).await? else {
                 return Err(Failure::new(Code::Denied, format!("no {what} was chosen")));
             };
-            let number = line.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
-            let chosen = number.filter(|n| *n < candidates.len());
-            if let Some(i) = chosen.or_else(|| candidates.iter().position(|name| *name == line)) {
-                return Ok(i);
+            match chosen(&line, candidates) {
+                Some(place) => return Ok(place),
+                None => {
+                    list = vec![format!("{line:?} is none of them: type a number or a name")];
+                }
             }
-            list.clear();
         }
     }
 
@@ -593,8 +593,39 @@ fn late() -> Failure {
     Failure::new(Code::Unreachable, "nobody answered in time").hint("give it longer with --timeout")
 }
 
+/// Which of `candidates` was typed: its number, or the name or the id in `bob (1fc6799fff5e6fbe)`, if
+/// only one has it.
+fn chosen(typed: &str, candidates: &[String]) -> Option<usize> {
+    let number = typed.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+    let is_meant = |candidate: &String| {
+        let parts = candidate.strip_suffix(')').and_then(|rest| rest.rsplit_once(" ("));
+        candidate == typed || parts.is_some_and(|(name, id)| name == typed || id == typed)
+    };
+    let mut meant = (0..).zip(candidates).filter(|(_, candidate)| is_meant(candidate));
+    let by_name = match (meant.next(), meant.next()) {
+        (Some((place, _)), None) => Some(place),
+        _ => None,
+    };
+    by_name.or_else(|| number.filter(|n| *n < candidates.len()))
+}
+
 fn broken(error: std::io::Error) -> Failure {
     Failure::new(Code::Internal, format!("cannot use the terminal: {error}"))
+}
+
+#[cfg(test)]
+mod choice {
+    use super::chosen;
+
+    #[test]
+    fn a_choice_is_typed_as_number_name_or_id() {
+        let devices = ["bob (01)", "carol (02)", "bob (03)", "4 (05)"].map(str::to_owned);
+        let chosen = |typed: &str| chosen(typed, &devices);
+        assert_eq!((chosen("2"), chosen("carol"), chosen("02")), (Some(1), Some(1), Some(1)));
+        assert_eq!((chosen("03"), chosen("bob (03)"), chosen("4")), (Some(2), Some(2), Some(3)));
+        // Two are called so.
+        assert_eq!((chosen("bob"), chosen("5"), chosen("0"), chosen("")), (None, None, None, None));
+    }
 }
 
 #[cfg(test)]

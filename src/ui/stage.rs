@@ -404,12 +404,29 @@ impl Stage {
                 let enter = (code == KeyCode::Enter).then_some(asking.selected);
                 match place.or(enter).filter(|place| *place < candidates.len()) {
                     Some(place) => Answer::Choice(place),
-                    None => return,
+                    None => return self.seek(letter),
                 }
             }
             _ => return,
         };
         self.reply(answer);
+    }
+
+    /// Moves the cursor to the next candidate that begins with this letter.
+    fn seek(&mut self, letter: Option<char>) {
+        let Some(Asking { question: Question::Pick { candidates, .. }, selected, .. }) =
+            self.asking.last_mut()
+        else {
+            return;
+        };
+        let begins = |place: &usize| {
+            let first = candidates.get(*place).and_then(|name| name.chars().next());
+            first.map(|first| first.to_ascii_lowercase()) == letter
+        };
+        let after = selected.saturating_add(1)..candidates.len();
+        if let Some(place) = after.chain(0..candidates.len()).find(begins) {
+            *selected = place;
+        }
     }
 
     /// Takes a key of the word that approves.
@@ -734,6 +751,12 @@ mod tests {
         for _ in 0..3 {
             strike(&mut stage, KeyCode::Down, 600);
         }
+        strike(&mut stage, KeyCode::Enter, 600);
+        assert_eq!(answer.try_recv(), Ok(Answer::Choice(1)));
+
+        let (mut stage, mut answer) = armed(pick(), 0);
+        press(&mut stage, 'z', 600);
+        press(&mut stage, 'B', 600);
         strike(&mut stage, KeyCode::Enter, 600);
         assert_eq!(answer.try_recv(), Ok(Answer::Choice(1)));
     }

@@ -215,7 +215,9 @@ fn footer(scene: Scene<'_>, overflow: usize) -> String {
         Some(Question::Code(_)) => {
             "y the same · n different · Enter does nothing · Ctrl-C ends".to_owned()
         }
-        Some(Question::Pick { .. }) => "↑ ↓ and Enter, or its number · Ctrl-C ends".to_owned(),
+        Some(Question::Pick { .. }) => {
+            "↑ ↓ or a letter, and Enter, or its number · Ctrl-C ends".to_owned()
+        }
         None if below > 0 => format!("{more} · Ctrl-C ends"),
         None if scene.model.ended.is_some() && !scene.is_over() => {
             "Enter goes back to the list · Ctrl-C ends".to_owned()
