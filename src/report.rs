@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::device::{Fingerprint, Label, hex};
+use crate::device::{Fingerprint, Label, grouped, hex};
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
@@ -234,6 +234,14 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
         ),
         Reason::Crossed => (Code::Unreachable, format!("{name} called at the same time"), None),
         Reason::Denied => (Code::Denied, format!("{name} said no"), None),
+        Reason::Declining => (
+            Code::Denied,
+            format!("{name} takes no requests of this device for now"),
+            Some(format!(
+                "its owner has muted this device there, until they take that back or end {}: ask them",
+                there(&["listen"], &[])
+            )),
+        ),
         Reason::Locked => (
             Code::Identity,
             format!("{name} takes no more pairings: too many in a row have failed"),
@@ -319,6 +327,7 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
             Some(format!("the reason is in the log of {name}; it is safe to try again")),
         ),
         Reason::Interrupted => (Code::Denied, format!("{name} was interrupted by its owner"), None),
+        Reason::Left { party } => return left(name, &format!("party {party}")),
         Reason::Gone => return lost(name),
     };
     Failure { code, message, hint }
@@ -556,6 +565,12 @@ pub fn withdrawn(name: &str) -> Failure {
     Failure::new(Code::Aborted, format!("{name} withdrew the request"))
 }
 
+/// The requester `name` ended it since `who`, another participant, takes no part.
+pub fn left(name: &str, who: &str) -> Failure {
+    Failure::new(Code::Aborted, format!("{name} ended the request: {who} takes no part in it"))
+        .hint(format!("nothing was signed or made; that it was {who} is the word of {name}"))
+}
+
 /// The time zone of this machine is not known, or `TZ` names one that does not exist.
 pub fn no_time_zone(named: Option<&str>) -> Failure {
     let why = match named {
@@ -582,16 +597,24 @@ pub fn denied_here(ceremony: &str) -> Failure {
     Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))
 }
 
+/// What the others are asked about: the digest, or the hash of what is to be made.
+pub fn asking(what: &str, digits: &str) -> String {
+    format!("the others see the {what} {}, and type how it begins", grouped(digits))
+}
+
 /// A line that the command of `--via` wrote to its standard error.
 pub fn said_by_via(line: &Label) -> String {
     format!("the command of --via says: {line}")
 }
 
 /// A device asks again too soon after a no, or is muted.
-pub fn turned_away(name: &str, ceremony: &str) -> String {
-    format!(
-        "{name:?} asks again ({ceremony}) and is answered \"busy\": you were just asked, or muted it"
-    )
+pub fn turned_away(name: &str, ceremony: &str, muted: bool) -> String {
+    match muted {
+        true => format!("{name:?} asks ({ceremony}) and is told that you decline: you muted it"),
+        false => format!(
+            "{name:?} asks again ({ceremony}) and is answered \"busy\": you were just asked"
+        ),
+    }
 }
 
 /// Why a policy says no. Rules count from 1.
@@ -648,6 +671,7 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         Reason::Busy => (Code::Unreachable, "another one is on the screen"),
         Reason::Crossed => (Code::Unreachable, "both devices called at once"),
         Reason::Denied => (Code::Denied, "it was denied"),
+        Reason::Declining => (Code::Denied, "it is muted here"),
         Reason::Locked => (Code::Identity, "too many pairings in a row have failed"),
         Reason::Unattended => (Code::Interaction, "nobody is here to compare two codes"),
         Reason::Policy => (Code::Policy, "the policy does not allow it"),
@@ -669,6 +693,7 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         Reason::Version => (Code::Aborted, "it speaks another version"),
         Reason::Aborted => (Code::Aborted, "the request makes no sense"),
         Reason::Interrupted => (Code::Interrupted, "this device was interrupted"),
+        Reason::Left { .. } => (Code::Aborted, "another participant takes no part"),
         Reason::Gone => (Code::Unreachable, "its line is not known here"),
     };
     Failure::new(code, format!("a request of {name} was refused: {why}"))
@@ -692,13 +717,19 @@ pub struct Wanted {
     pub threshold: u8,
     /// The other devices: names or ids.
     pub with: Vec<String>,
+    /// The names of the keys that there are here.
+    pub taken: Vec<String>,
 }
 
 impl Wanted {
-    /// The command that makes the key under the next free-looking name. It costs nothing that is
+    /// The command that makes the key under the next name that is free here. It costs nothing that is
     /// there: a share is only ever given up by its owner.
     fn under_another_name(&self) -> String {
-        let (name, threshold) = (next_name(&self.key), self.threshold.to_string());
+        let mut name = next_name(&self.key);
+        while self.taken.contains(&name) {
+            name = next_name(&name);
+        }
+        let threshold = self.threshold.to_string();
         let mut words = vec!["keygen", "--key", &name, "--threshold", &threshold, "--with"];
         words.extend(self.with.iter().map(String::as_str));
         here(&words, &[])
@@ -723,9 +754,8 @@ pub fn key_exists(wanted: &Wanted, pending: bool) -> Failure {
     if pending {
         return Failure::new(Code::Conflict, format!("the key {name:?} was left unfinished here"))
             .hint(format!(
-                "finish it with {}, or make another one: {}",
-                here(&["keygen", "--key", name, "--resume"], &[]),
-                wanted.under_another_name()
+                "finish it with {}, which also says what to do where it cannot be finished",
+                here(&["keygen", "--key", name, "--resume"], &[])
             ));
     }
     Failure::new(Code::Conflict, format!("a key {name:?} exists already"))
@@ -809,8 +839,9 @@ pub fn never_stored(failure: &Failure, wanted: &Wanted) -> Failure {
         format!("{}: the key {:?} cannot be finished now", failure.message, wanted.key),
     )
     .hint(format!(
-        "{} there says why; this device keeps its share, and makes another key with {}",
-        there(&["log"], &[]),
+        "either it never stored its share, as where it was cut off, or it lost it: {} there says what it \
+         has. This device keeps its share, and makes another key with {}",
+        there(&["keys", "list"], &[]),
         wanted.under_another_name()
     ))
 }
@@ -914,11 +945,32 @@ pub fn no_caller() -> Failure {
         .hint("`cosign listen --stdio` is what the command of --via runs on the other device")
 }
 
-/// No device to pair with was found or came.
-pub fn nobody_to_pair() -> Failure {
-    Failure::new(Code::Unreachable, "no device to pair with was found").hint(
-        "run `cosign listen` or `cosign pair` on the other device; where multicast does not \
+/// No device to pair with was found or came. `wanted` is what was typed; `found` is who was there.
+pub fn nobody_to_pair(wanted: Option<&str>, found: &[String]) -> Failure {
+    let what = match wanted {
+        Some(name) => format!("no device called {:?} was found", Label::new(name)),
+        None => "no device to pair with was found".to_owned(),
+    };
+    let failure = Failure::new(Code::Unreachable, what);
+    if found.is_empty() {
+        failure.hint(
+            "run `cosign listen` or `cosign pair` on the other device; where multicast does not \
              pass (VPN, container, guest network), use --peer HOST:PORT",
+        )
+    } else {
+        failure.hint(format!(
+            "there is: {}; or run `cosign listen` on the other device",
+            found.join(", ")
+        ))
+    }
+}
+
+/// Devices are near, and none of them is `wanted`.
+pub fn not_among(wanted: &str, found: &[String]) -> String {
+    format!(
+        "{:?} is not among the devices found: {}; looking on",
+        Label::new(wanted),
+        found.join(", ")
     )
 }
 

@@ -253,6 +253,12 @@ impl Node {
         Some(warning)
     }
 
+    /// Who answered `request` here, as a field of a log entry.
+    fn answered_by(&self, request: &Request) -> Option<(String, serde_json::Value)> {
+        let by = self.judge.answered_by(&request.asked_by(), &request.id)?;
+        Some(("by".to_owned(), by.into()))
+    }
+
     /// Looks whether a record that is required could be written now: to be called before anybody is asked.
     ///
     /// # Errors

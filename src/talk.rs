@@ -46,6 +46,8 @@ pub enum Reason {
     Crossed,
     /// A person said no.
     Denied,
+    /// Its owner wants to hear nothing of the caller for now.
+    Declining,
     /// Too many pairings in a row have failed there.
     Locked,
     /// There is nobody who could compare digits.
@@ -79,6 +81,11 @@ pub enum Reason {
     Aborted,
     /// A person interrupted it.
     Interrupted,
+    /// Another participant takes no part, so there is nothing to take part in.
+    Left {
+        /// Its index.
+        party: u8,
+    },
     /// It knows nothing of what the caller wants to go on with.
     Gone,
 }
@@ -90,6 +97,7 @@ impl Reason {
             Self::Busy => "busy",
             Self::Crossed => "crossed",
             Self::Denied => "denied",
+            Self::Declining => "declining",
             Self::Locked => "locked",
             Self::Unattended => "unattended",
             Self::Policy => "policy",
@@ -105,6 +113,7 @@ impl Reason {
             Self::Version => "version",
             Self::Aborted => "aborted",
             Self::Interrupted => "interrupted",
+            Self::Left { .. } => "left",
             Self::Gone => "gone",
         }
     }

@@ -170,20 +170,22 @@ async fn choose(
         peers: name.iter().map(ToString::to_string).collect(),
         seconds: None,
     });
-    let mut found = look(node, name).await;
+    let (mut found, mut others) = look(node, name).await;
+    let mut told = Vec::new();
     loop {
         let chosen = match found.as_slice() {
-            [] if clock::now() >= deadline => return Err(report::nobody_to_pair()),
+            [] if clock::now() >= deadline => return Err(report::nobody_to_pair(name, &others)),
             [] => {
-                found = look(node, name).await;
+                if let Some(name) = name.filter(|_| others != told && !others.is_empty()) {
+                    node.tell(Event::Note { message: report::not_among(name, &others) });
+                    told.clone_from(&others);
+                }
+                (found, others) = look(node, name).await;
                 continue;
             }
             [_] => 0,
             several => {
-                let names: Vec<String> = several
-                    .iter()
-                    .map(|device| format!("{} ({})", device.name, device.fingerprint.device_id()))
-                    .collect();
+                let names: Vec<String> = several.iter().map(shown).collect();
                 tokio::select! {
                     chosen = pick(global, "peer", "PEER (a device id)", &names) => chosen?,
                     newcomers = newcomers(node, name, several) => {
@@ -206,10 +208,14 @@ async fn choose(
     }
 }
 
-/// Who is near and can be meant; each is told.
-async fn look(node: &Node, name: Option<&str>) -> Vec<Met> {
-    let mut found = look_around(node, LOOK).await.unwrap_or_default();
-    found.retain(|device| name.is_none_or(|name| meant(name, device)));
+/// `bob (1fc6799fff5e6fbe)`
+fn shown(device: &Met) -> String {
+    format!("{} ({})", device.name, device.fingerprint.device_id())
+}
+
+/// Who is near and can be meant, and who else is there; each is told.
+async fn look(node: &Node, name: Option<&str>) -> (Vec<Met>, Vec<String>) {
+    let found = look_around(node, LOOK).await.unwrap_or_default();
     for device in &found {
         node.tell(Event::Peer {
             name: device.name.to_string(),
@@ -219,13 +225,15 @@ async fn look(node: &Node, name: Option<&str>) -> Vec<Met> {
             address: device.addresses.first().map(ToString::to_string).unwrap_or_default(),
         });
     }
-    found
+    let (meant, others): (Vec<Met>, Vec<Met>) =
+        found.into_iter().partition(|device| name.is_none_or(|name| meant(name, device)));
+    (meant, others.iter().map(shown).collect())
 }
 
 /// Waits for devices that are not among `known`.
 async fn newcomers(node: &Node, name: Option<&str>, known: &[Met]) -> Vec<Met> {
     loop {
-        let mut found = look(node, name).await;
+        let (mut found, _) = look(node, name).await;
         found.retain(|new| known.iter().all(|old| old.fingerprint != new.fingerprint));
         if !found.is_empty() {
             return found;

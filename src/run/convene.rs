@@ -1,19 +1,21 @@
 //! Getting everybody to the table: propose, approve, start.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::device::{Fingerprint, Label};
+use crate::device::{Fingerprint, Label, hex};
 use crate::net::line::Line;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::progress::Event;
-use crate::report::{self, Failure};
+use crate::report::{self, Code, Failure};
 use crate::request::{Agreed, Held, Hex, Question, Request};
 use crate::run::judge::{Charge, Verdict};
 use crate::run::patience::Admission;
@@ -31,6 +33,9 @@ const TURN: Duration = Duration::from_secs(15);
 
 /// How long a requester to whom everybody has said yes may take to start.
 const START: Duration = Duration::from_secs(15);
+
+/// How long it may take to tell the others that somebody takes no part.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Everybody has agreed and is linked to everybody else.
 #[derive(Debug)]
@@ -102,6 +107,15 @@ pub async fn convene(
     gathered.start(node, question, height).await
 }
 
+/// Tells the owner of this device, which asks, what the others see: they approve by how it begins.
+pub fn announce(node: &Node, question: &Question) {
+    let message = match question.request.digest() {
+        Some(digest) => report::asking("digest", &hex(digest)),
+        None => report::asking("hash", &question.hash().to_string()),
+    };
+    node.tell(Event::Note { message });
+}
+
 /// The requester's side: reaches everybody in `guests` and asks. Until all have said yes this device holds no
 /// key, so that who does not answer keeps nobody from one.
 ///
@@ -118,10 +132,14 @@ pub async fn gather(
         guests.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
     tell_awaited(node, "connection", called.values(), None);
     let (proposed, mut at_table) = mpsc::channel(guests.len().max(1));
+    let (leaver, has_left) = watch::channel(None);
     let mut tasks = JoinSet::new();
     for (party, target) in guests {
         let (node, request, proposed) = (Arc::clone(node), request.clone(), proposed.clone());
-        tasks.spawn(async move { invite(&node, party, target, request, nonce, proposed).await });
+        let others = has_left.clone();
+        tasks.spawn(async move {
+            (party, invite(&node, party, target, request, nonce, proposed, others).await)
+        });
     }
     // Who has the proposal and has not answered, and until when it may.
     let mut asked: BTreeMap<u8, (String, Instant)> = BTreeMap::new();
@@ -133,12 +151,25 @@ pub async fn gather(
             Some((party, until)) = at_table.recv() => {
                 asked.extend(called.remove(&party).map(|name| (party, (name, until))));
             }
+            (party, word) = first_word(&mut accepted) => {
+                let guest = accepted.iter().find(|guest| guest.party == party);
+                let failure = guest.map_or_else(report::not_a_party, |g| spoken(node, g, word, request));
+                accepted.retain(|guest| guest.party != party);
+                return Err(let_go(party, failure, leaver, tasks, accepted).await);
+            }
             joined = tasks.join_next() => {
                 let Some(joined) = joined else { break };
-                let guest =
-                    joined.map_err(|_| report::bug("an invitation ended without an answer"))??;
-                asked.remove(&guest.party);
-                accepted.push(guest);
+                let (party, invited) =
+                    joined.map_err(|_| report::bug("an invitation ended without an answer"))?;
+                match invited {
+                    Ok(guest) => {
+                        asked.remove(&guest.party);
+                        accepted.push(guest);
+                    }
+                    Err(failure) => {
+                        return Err(let_go(party, failure, leaver, tasks, accepted).await);
+                    }
+                }
             }
         }
         let until = asked.values().map(|(_, until)| *until).min();
@@ -147,6 +178,70 @@ pub async fn gather(
     }
     let agreed = agree(request, nonce, &accepted)?;
     Ok(Gathered { me: request.requester.get(), accepted, agreed })
+}
+
+/// An invitation under way, and whose.
+type Invitations = JoinSet<(u8, Result<Guest, Failure>)>;
+
+/// `party` takes no part, which `failure` says. The others are told who it was, and not that this device
+/// has thought better of it; unless it was interrupted, and has.
+async fn let_go(
+    party: u8,
+    failure: Failure,
+    leaver: watch::Sender<Option<u8>>,
+    mut tasks: Invitations,
+    accepted: Vec<Guest>,
+) -> Failure {
+    let reason = match failure.code {
+        Code::Interrupted => Reason::Interrupted,
+        _ => Reason::Left { party },
+    };
+    if let Reason::Left { .. } = reason {
+        let _ = leaver.send(Some(party));
+    }
+    let mut goodbyes = JoinSet::new();
+    for guest in accepted {
+        goodbyes.spawn(async move { decline(guest.link, &guest.name, reason).await });
+    }
+    let told = async {
+        while goodbyes.join_next().await.is_some() {}
+        while tasks.join_next().await.is_some() {}
+    };
+    // Who is still being called hears nothing.
+    let _ = timeout(FAREWELL, told).await;
+    failure
+}
+
+/// What one of those who said yes says before it is started. It has nothing to say but that it leaves.
+async fn first_word(accepted: &mut [Guest]) -> (u8, Result<Frame, LinkError>) {
+    let mut words: Vec<_> = accepted
+        .iter_mut()
+        .map(|guest| Box::pin(async move { (guest.party, guest.link.recv().await) }))
+        .collect();
+    poll_fn(|context| {
+        let spoken = words.iter_mut().find_map(|word| match word.as_mut().poll(context) {
+            Poll::Ready(word) => Some(word),
+            Poll::Pending => None,
+        });
+        spoken.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Why there is no ceremony with a guest that spoke too early.
+fn spoken(
+    node: &Node,
+    guest: &Guest,
+    word: Result<Frame, LinkError>,
+    request: &Request,
+) -> Failure {
+    match word.map(|frame| Message::from_bytes(&frame.payload)) {
+        Ok(Ok(Message::Refuse { reason })) => {
+            deletions::refused(node, &guest.link.peer(), &guest.name, reason, request)
+        }
+        Ok(_) => report::nonsense(guest.name.as_str()),
+        Err(error) => report::link(guest.name.as_str(), &error),
+    }
 }
 
 impl Gathered {
@@ -231,6 +326,7 @@ async fn invite(
     request: Request,
     nonce: Hex<32>,
     proposed: mpsc::Sender<(u8, Instant)>,
+    mut others: watch::Receiver<Option<u8>>,
 ) -> Result<Guest, Failure> {
     let name = target.name.to_string();
     let reached = reach(node, &target, Want::Ceremony, node.until(REACH)).await?;
@@ -254,6 +350,9 @@ async fn invite(
     let answer = tokio::select! {
         answer = hear(&mut link, answer_by) => answer,
         () = node.interrupted() => return Err(leave(link, &target.name).await),
+        party = who_left(&mut others) => {
+            return Err(decline(link, &target.name, Reason::Left { party }).await);
+        }
     };
     match answer {
         Ok(Message::Accept { nonce, held }) if is_answer(&held, request.epochs()) => {
@@ -276,6 +375,15 @@ async fn invite(
         Ok(_) => Err(report::nonsense(&name)),
         Err(LinkError::TimedOut) => Err(report::slow(&name, "approval")),
         Err(error) => Err(report::link(&name, &error)),
+    }
+}
+
+/// Waits until a party is known to take no part, and says which.
+async fn who_left(others: &mut watch::Receiver<Option<u8>>) -> u8 {
+    let left = others.wait_for(Option::is_some).await.ok().and_then(|party| *party);
+    match left {
+        Some(party) => party,
+        None => std::future::pending().await,
     }
 }
 
@@ -338,6 +446,9 @@ pub async fn attend(
     };
     let agreed = match start {
         Ok(Message::Start(agreed)) => agreed,
+        Ok(Message::Refuse { reason: Reason::Left { party } }) => {
+            return Err(left(question, party));
+        }
         Ok(Message::Refuse { reason }) => {
             return Err(report::refused_with(name.as_str(), reason, &request.key));
         }
@@ -421,26 +532,33 @@ async fn approve(
             turn = timeout(TURN, node.turn()) => {
                 Some(turn.map_err(|_| (report::declined(name, Reason::Busy), Reason::Busy))?)
             }
-            withdrawal = link.recv() => return Err((gone(name, withdrawal), Reason::Aborted)),
+            word = link.recv() => return Err((gone(question, word), Reason::Aborted)),
             () = node.interrupted() => return Err((report::interrupted(), Reason::Interrupted)),
         }
     } else {
         None
     };
     // What waited for the screen was let in before the owner said no to the request ahead of it.
-    if asks && node.judge.admit(&link.peer(), ceremony) != Admission::Asked {
-        return Err((report::declined(name, Reason::Busy), Reason::Busy));
+    if asks {
+        let reason = match node.judge.admit(&link.peer(), ceremony) {
+            Admission::Asked => None,
+            Admission::TurnedAway { .. } => Some(Reason::Busy),
+            Admission::Muted { .. } => Some(Reason::Declining),
+        };
+        if let Some(reason) = reason {
+            return Err((report::declined(name, reason), reason));
+        }
     }
     let left = until.saturating_duration_since(clock::now());
-    let question = Question { seconds: left.as_secs(), ..question.clone() };
+    let asked = Question { seconds: left.as_secs(), ..question.clone() };
     let answer = match ask {
         Ask::Nothing => return Ok(Charge::default()),
-        Ask::Pardon => node.judge.pardon(question),
-        Ask::Approval => node.judge.approve(question),
+        Ask::Pardon => node.judge.pardon(asked),
+        Ask::Approval => node.judge.approve(asked),
     };
     let verdict = tokio::select! {
         verdict = timeout(left, answer) => verdict,
-        withdrawal = link.recv() => return Err((gone(name, withdrawal), Reason::Aborted)),
+        word = link.recv() => return Err((gone(question, word), Reason::Aborted)),
         () = node.interrupted() => return Err((report::interrupted(), Reason::Interrupted)),
     };
     match verdict {
@@ -455,12 +573,22 @@ async fn approve(
     }
 }
 
-/// Nothing is due from a requester whose request is not answered but a withdrawal.
-fn gone(name: &str, withdrawal: Result<Frame, LinkError>) -> Failure {
-    match withdrawal {
-        Err(LinkError::Lost) => report::lost(name),
-        _ => report::withdrawn(name),
+/// Nothing is due from a requester whose request is not answered but a withdrawal, or who has left.
+fn gone(question: &Question, word: Result<Frame, LinkError>) -> Failure {
+    let requester = question.name(question.request.requester);
+    let said = word.map(|frame| Message::from_bytes(&frame.payload));
+    match said {
+        Err(LinkError::Lost) => report::lost(requester.as_str()),
+        Ok(Ok(Message::Refuse { reason: Reason::Left { party } })) => left(question, party),
+        _ => report::withdrawn(requester.as_str()),
     }
+}
+
+/// The requester says that this party has left.
+fn left(question: &Question, party: u8) -> Failure {
+    let signer = question.request.signers.iter().find(|signer| signer.get() == party);
+    let who = signer.map_or_else(|| format!("party {party}"), |p| question.name(*p).to_string());
+    report::left(question.name(question.request.requester).as_str(), &who)
 }
 
 /// Says that this device was interrupted.

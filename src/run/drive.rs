@@ -16,7 +16,7 @@ use crate::report::{self, Failure};
 use crate::request::Ceremony;
 use crate::run::table::{Incoming, Table};
 use crate::run::{Node, clock};
-use crate::talk::Message;
+use crate::talk::{Message, Reason};
 
 /// Runs `machine`, a ceremony with a key, to its end over the links of `table`; `keep` makes durable what
 /// must be.
@@ -68,6 +68,9 @@ pub async fn drive<P: Protocol>(
                     }
                 }
                 Incoming::Control(Message::Finished) => {}
+                Incoming::Control(Message::Refuse { reason: Reason::Left { party: who } }) => {
+                    return Err(report::left(&label(&names, party), &label(&names, who)));
+                }
                 Incoming::Control(Message::Refuse { reason }) => {
                     return Err(report::refused_with(&label(&names, party), reason, key));
                 }

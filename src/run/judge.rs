@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use crate::device::{Fingerprint, Label};
 use crate::report::Refusal;
-use crate::request::{Ceremony, Question};
+use crate::request::{Ceremony, Question, RequestId};
 use crate::run::patience::Admission;
 
 /// An answer that may take a person's time.
@@ -88,6 +88,12 @@ pub trait Judge: Send + Sync {
     /// person is asked does anybody have to wait.
     fn admit(&self, _requester: &Fingerprint, _ceremony: Ceremony) -> Admission {
         Admission::Asked
+    }
+
+    /// Who answered this request of `requester`, for the log: a person, or the rule that decided. It is
+    /// said once; `None` where nobody was asked.
+    fn answered_by(&self, _requester: &Fingerprint, _id: &RequestId) -> Option<String> {
+        None
     }
 
     /// Whether a person is here who can compare digits.

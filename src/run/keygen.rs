@@ -12,14 +12,16 @@ use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::report::{self, Code, Failure, Wanted};
 use crate::request::{Action, Ceremony, Held, Hex, Question, Request, Shares};
-use crate::run::convene::{Ask, Convened, Gathered, attend, convene, decline, gather, part};
+use crate::run::convene::{
+    Ask, Convened, Gathered, announce, attend, convene, decline, gather, part,
+};
 use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, OpenKey};
 use crate::run::reach::Target;
 use crate::run::table::Table;
 use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, epochs, records};
 use crate::talk::{Reason, Terms};
-use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord};
+use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 
 /// A key that every party holds a share of.
 #[derive(Clone, Debug)]
@@ -54,6 +56,7 @@ pub async fn request(
     let request = asked(node, name, threshold, parties, Action::Keygen)?;
     let guests = guests(&request, with)?;
     let question = node.question(request, name.to_owned(), None);
+    announce(node, &question);
     let result = async {
         let gathered = gather(node, &question.request, guests).await.map_err(|failure| {
             if failure.code == Code::Conflict {
@@ -97,6 +100,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
     let request = of_key(node, key.record(), key.held(), Action::Refresh)?;
     let guests = guests(&request, with)?;
     let question = about(node, request, key.record());
+    announce(node, &question);
     let result = async {
         let request = &question.request;
         let gathered = gather(node, request, guests).await?;
@@ -176,7 +180,9 @@ fn wanted(
         let fits = known.filter(|name| !name.contains(',') && !name.starts_with('-'));
         fits.unwrap_or_else(|| fingerprint.device_id())
     };
-    Wanted { key: name.to_owned(), threshold, with: others.map(word).collect() }
+    let keys = keys::each(&node.home).unwrap_or_default();
+    let taken = keys.into_iter().map(|(name, _)| name).collect();
+    Wanted { key: name.to_owned(), threshold, with: others.map(word).collect(), taken }
 }
 
 /// The newest epoch of the key `name`.
@@ -654,6 +660,7 @@ fn log(node: &Node, request: &Request, outcome: &str) -> Option<String> {
         key: Label::capped(&request.key, 64).as_str().to_owned(),
         peer: node.others(request),
         outcome: outcome.to_owned(),
+        extra: node.answered_by(request).into_iter().collect(),
         ..Entry::default()
     })
 }

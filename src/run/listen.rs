@@ -270,11 +270,13 @@ async fn attend(
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
     let mut line = lines::answer(node, node.name_of(&peer), link, way);
     let proposal = deletions::hear_proposal(node, &mut line, clock::now() + HANDSHAKE).await?;
-    if let Admission::TurnedAway { first } = admit(node, &line.peer(), proposal.kind) {
-        turn_away(node, line, proposal.kind, first).await;
-        return None;
-    }
-    Some(take_part(node, line, proposal).await)
+    let (reason, first) = match admit(node, &line.peer(), proposal.kind) {
+        Admission::Asked => return Some(take_part(node, line, proposal).await),
+        Admission::TurnedAway { first } => (Reason::Busy, first),
+        Admission::Muted { first } => (Reason::Declining, first),
+    };
+    turn_away(node, line, proposal.kind, reason, first).await;
+    None
 }
 
 /// Whether the owner is asked now. What was agreed to before is finished without asking.
@@ -287,21 +289,24 @@ fn admit(node: &Node, requester: &Fingerprint, ceremony: Ceremony) -> Admission 
     }
 }
 
-/// Says "busy" to a device whose owner was just told no, and keeps a record of the first time.
-async fn turn_away(node: &Node, link: Line, ceremony: Ceremony, first: bool) {
+/// Turns away a device whose owner was just told no, or that is muted, and keeps a record of the first
+/// time.
+async fn turn_away(node: &Node, link: Line, ceremony: Ceremony, reason: Reason, first: bool) {
     let requester = link.peer();
     let name = node.name_of(&requester);
     if first {
-        node.tell(Event::Note { message: report::turned_away(name.as_str(), ceremony.name()) });
+        let muted = reason == Reason::Declining;
+        let message = report::turned_away(name.as_str(), ceremony.name(), muted);
+        node.tell(Event::Note { message });
         node.log(Entry {
             time: clock::unix_now(),
             ceremony: ceremony.name().to_owned(),
             peer: requester.to_hex(),
-            outcome: "busy".to_owned(),
+            outcome: reason.word().to_owned(),
             ..Entry::default()
         });
     }
-    decline(link, &name, Reason::Busy).await;
+    decline(link, &name, reason).await;
 }
 
 async fn take_part(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Visit, Failure> {

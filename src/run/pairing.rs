@@ -107,7 +107,7 @@ pub async fn wait(
 ) -> Result<Pairing, Failure> {
     match tokio::time::timeout_at(deadline.into(), visits.recv()).await {
         Ok(visit) => paired(visit),
-        Err(_) => Err(report::nobody_to_pair()),
+        Err(_) => Err(report::nobody_to_pair(None, &[])),
     }
 }
 
@@ -115,7 +115,7 @@ fn paired(visit: Option<Result<Visit, Failure>>) -> Result<Pairing, Failure> {
     match visit {
         Some(Ok(Visit::Paired(pairing))) => Ok(pairing),
         Some(Err(failure)) => Err(failure),
-        Some(Ok(_)) | None => Err(report::nobody_to_pair()),
+        Some(Ok(_)) | None => Err(report::nobody_to_pair(None, &[])),
     }
 }
 

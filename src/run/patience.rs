@@ -16,9 +16,14 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub enum Admission {
     /// It is.
     Asked,
-    /// The peer has to wait, or is muted.
+    /// The peer has to wait.
     TurnedAway {
         /// Whether this is the first request since then, which is told and logged.
+        first: bool,
+    },
+    /// The peer is muted.
+    Muted {
+        /// Whether this is the first request since then.
         first: bool,
     },
 }
@@ -42,7 +47,7 @@ impl Patience {
     /// Whether a request of `peer`, which may be `muted`, is put before the owner at `now`.
     pub fn admit(&mut self, peer: &Fingerprint, muted: bool, now: Instant) -> Admission {
         if muted {
-            return Admission::TurnedAway { first: self.muted.insert(*peer) };
+            return Admission::Muted { first: self.muted.insert(*peer) };
         }
         self.muted.remove(peer);
         match self.waits.get_mut(peer) {
@@ -140,9 +145,9 @@ mod tests {
     fn a_muted_peer_is_turned_away_until_it_is_unmuted() {
         let (mut patience, now) = (Patience::default(), clock::now());
         for first in [true, false] {
-            assert_eq!(patience.admit(&bob(), true, now), Admission::TurnedAway { first });
+            assert_eq!(patience.admit(&bob(), true, now), Admission::Muted { first });
         }
         assert_eq!(patience.admit(&bob(), false, now), Admission::Asked);
-        assert_eq!(patience.admit(&bob(), true, now), Admission::TurnedAway { first: true });
+        assert_eq!(patience.admit(&bob(), true, now), Admission::Muted { first: true });
     }
 }

@@ -19,7 +19,7 @@ use crate::report::{self, Failure};
 use crate::request::{
     Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source,
 };
-use crate::run::convene::{Ask, Convened, attend, decline, gather, part};
+use crate::run::convene::{Ask, Convened, announce, attend, decline, gather, part};
 use crate::run::drive::drive;
 use crate::run::epochs::{HeldKey, NoOffer, OpenKey, indices, is_rolled_back};
 use crate::run::reach::Target;
@@ -125,6 +125,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Failu
     let child = Child::of(&key, &wanted.path)?;
     let question = child.question(node, asked);
     let guests = others.into_iter().map(|(party, target)| (party.get(), target)).collect();
+    announce(node, &question);
     let result = async {
         let request = &question.request;
         let gathered = gather(node, request, guests).await?;
@@ -496,6 +497,6 @@ fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) 
         peer: node.others(request),
         purpose: request.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
-        extra: kept.into_iter().collect(),
+        extra: kept.into_iter().chain(node.answered_by(request)).collect(),
     })
 }

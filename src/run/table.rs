@@ -63,6 +63,8 @@ pub struct Table {
     early: VecDeque<(u8, Incoming)>,
     finished: BTreeSet<u8>,
     spoken: BTreeSet<u8>,
+    /// Whose owner has ended it there.
+    left: Option<u8>,
 }
 
 impl Table {
@@ -79,6 +81,7 @@ impl Table {
             early: VecDeque::new(),
             finished: BTreeSet::new(),
             spoken: BTreeSet::new(),
+            left: None,
         }
     }
 
@@ -204,7 +207,12 @@ impl Table {
                     self.finished.insert(from);
                     return Some((from, Incoming::Control(Message::Finished)));
                 }
-                Ok(message) => (from, Incoming::Control(message)),
+                Ok(message) => {
+                    if message == (Message::Refuse { reason: Reason::Interrupted }) {
+                        self.left.get_or_insert(from);
+                    }
+                    (from, Incoming::Control(message))
+                }
                 Err(_) => (from, Incoming::Lost(LinkError::Malformed("control message"))),
             }),
             Kind::Tunnel => {
@@ -304,9 +312,15 @@ impl Table {
         outcome
     }
 
-    /// Ends a ceremony that failed: one word to everybody, and no reason.
+    /// Ends a ceremony that failed: one word to everybody, and no reason but that the owner of another
+    /// device has ended it.
     pub async fn abort(self) {
-        self.abort_with(|_| Reason::Aborted).await;
+        let left = self.left;
+        let reason = |party| match left {
+            Some(who) if who != party => Reason::Left { party: who },
+            _ => Reason::Aborted,
+        };
+        self.abort_with(reason).await;
     }
 
     /// The same with a reason for each party, by its index.

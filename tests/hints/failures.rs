@@ -25,6 +25,7 @@ fn reasons() -> Vec<Reason> {
         Reason::Busy,
         Reason::Crossed,
         Reason::Denied,
+        Reason::Declining,
         Reason::Locked,
         Reason::Unattended,
         Reason::Policy,
@@ -36,6 +37,8 @@ fn reasons() -> Vec<Reason> {
         Reason::Conflict,
         Reason::RolledBack,
         Reason::Banned,
+        Reason::Worn,
+        Reason::Left { party: 2 },
         Reason::Version,
         Reason::Aborted,
         Reason::Interrupted,
@@ -176,8 +179,12 @@ fn links() -> Vec<LinkError> {
 fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
     let print = || Fingerprint::new([7; 32]);
     let failure = || Failure::new(Code::NotFound, "it is not there");
-    let wanted =
-        || Wanted { key: KEY.into(), threshold: 2, with: vec!["bob".into(), "carol".into()] };
+    let wanted = || Wanted {
+        key: KEY.into(),
+        threshold: 2,
+        with: vec!["bob".into(), "carol".into()],
+        taken: vec!["vault-2".into()],
+    };
     let relay = "wss://relay.example";
     let party = |_: PartyId| name.to_owned();
     // One of each kind of blame, and those that are worded apart.
@@ -276,7 +283,15 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("wrong_confirmation", one(report::wrong_confirmation(name, KEY))),
         ("no_caller", one(report::no_caller())),
         ("no_record", errors(name).iter().map(report::no_record).collect()),
-        ("nobody_to_pair", one(report::nobody_to_pair())),
+        (
+            "nobody_to_pair",
+            vec![
+                report::nobody_to_pair(None, &[]),
+                report::nobody_to_pair(Some(name), &[]),
+                report::nobody_to_pair(Some(name), &["dora (01)".into()]),
+            ],
+        ),
+        ("left", one(report::left(name, "carol"))),
         ("oneself", one(report::oneself())),
         ("codes_differ", one(report::codes_differ())),
         ("denied_there", one(report::denied_there(name))),

@@ -138,10 +138,92 @@ fn a_muted_peer_is_turned_away_and_logged_once() {
     running.ends().fails(3, "bob");
     std::thread::sleep(std::time::Duration::from_secs(3));
     for _ in 0..2 {
-        alice.run(["sign", &fresh_digest(), "--peer", &to]).fails(4, "busy");
+        let asked = alice.run(["sign", &fresh_digest(), "--peer", &to]);
+        asked.fails(3, "takes no requests of this device for now");
     }
-    at_bob.shows("\"alice\" asks again (sign)");
-    assert_eq!(bob.outcomes()[1..], ["denied", "busy"]);
+    at_bob.shows("\"alice\" asks (sign)").shows("you muted it");
+    assert_eq!(bob.outcomes()[1..], ["denied", "declining"]);
+}
+
+#[test]
+fn whoever_asks_sees_what_the_others_approve() {
+    let (alice, _bob, mut at_bob, to) = two_with_person(&[]);
+    let digest = fresh_digest();
+    let mut asking = alice.start(["sign", &digest, "--peer", &to]);
+    let grouped = format!("{} {}", &digest[..4], &digest[4..8]);
+    asking.event_where("note", |event| event["message"].as_str().unwrap().contains(&grouped));
+    at_bob.approves();
+    asking.ends().succeeds();
+    let mut making = alice.start(["keygen", "--key", "other", "--with", "bob", "--peer", &to]);
+    let said = making.event("note")["message"].as_str().unwrap().to_owned();
+    let hash = at_bob.shows("  hash         ").shown_before("\r\n");
+    assert!(said.contains(&hash), "{said:?} has not {hash:?}");
+    at_bob.approves();
+    making.ends().succeeds();
+}
+
+#[test]
+fn the_log_and_the_screen_say_whether_a_rule_or_a_person_decided() {
+    let (alice, bob, mut at_bob, to) = two_with_person(&[]);
+    let asking = alice.start(["sign", &fresh_digest(), "--peer", &to]);
+    at_bob.approves();
+    asking.ends().succeeds();
+    drop(at_bob);
+    let rules = "[[rule]]\npeer = \"alice\"\npurpose = \"no\"\naction = \"deny\"\n\n\
+                 [[rule]]\npeer = \"alice\"\naction = \"allow\"\n";
+    bob.policy(rules);
+    let mut listener = bob.listen(&["--policy", "policy.toml"]);
+    let to = listener.address();
+    alice.run(["sign", &fresh_digest(), "--peer", &to]).succeeds();
+    listener.event_where("note", |event| {
+        event["message"]
+            .as_str()
+            .unwrap()
+            .contains("rule 2 of the policy allows this sign by alice")
+    });
+    alice.run(["sign", &fresh_digest(), "--purpose", "no", "--peer", &to]).fails(9, "bob");
+    drop(listener);
+    bob.policy("");
+    let listener = bob.listen(&["--policy", "policy.toml"]);
+    alice.run(["sign", &fresh_digest(), "--peer", &listener.address()]).fails(9, "bob");
+    drop(listener);
+    let log = bob.run(["log"]).succeeds()["entries"].take();
+    let by: Vec<_> = log.as_array().unwrap().iter().skip(1).map(|entry| &entry["by"]).collect();
+    assert_eq!(by, ["a person", "rule 2", "rule 1", "no rule"]);
+    // Who asks is asked nothing.
+    let log = alice.run(["log"]).succeeds()["entries"].take();
+    assert!(log.as_array().unwrap().iter().all(|entry| entry["by"].is_null()), "{log}");
+}
+
+#[test]
+fn who_left_is_named_and_not_the_one_who_asked() {
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(Device::new);
+    introduce(&[&alice, &bob, &carol]);
+    let (mut at_bob, bob_at) = attended(&bob, &[]);
+    let (mut at_carol, carol_at) = attended(&carol, &[]);
+    let (to_bob, to_carol) = (format!("bob={bob_at}"), format!("carol={carol_at}"));
+    let keygen = ["keygen", "--key", "team", "--with", "bob", "carol"];
+    let keygen = keygen.into_iter().chain(["--peer", &to_bob, "--peer", &to_carol]);
+    let asking = alice.start(keygen.clone());
+    // Before Bob answers, and after Carol has.
+    at_carol.approves();
+    at_bob.shows(APPROVE).interrupts();
+    asking.ends().fails(3, "bob was interrupted by its owner");
+    at_carol.shows("alice ended the request: bob takes no part in it");
+    assert_eq!(at_bob.ends().0, Some(130));
+
+    // After Bob has said yes, and before Carol has.
+    let (mut at_bob, bob_at) = attended(&bob, &[]);
+    let to_bob = format!("bob={bob_at}");
+    let keygen = ["keygen", "--key", "team", "--with", "bob", "carol"];
+    let keygen = keygen.into_iter().chain(["--peer", &to_bob, "--peer", &to_carol]);
+    let asking = alice.start(keygen);
+    at_carol.shows(APPROVE);
+    at_bob.approves();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    at_bob.interrupts();
+    asking.ends().fails(3, "bob was interrupted by its owner");
+    at_carol.shows("alice ended the request: bob takes no part in it");
 }
 
 #[test]
