@@ -1,5 +1,6 @@
 //! Who answers for the owner of this device: a person, a policy file, a digest given ahead.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,23 +9,43 @@ use crate::cli::policy::{Decision, Policy};
 use crate::device::Fingerprint;
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Code, Failure, Refusal};
-use crate::request::{Ceremony, Question};
+use crate::request::{Ceremony, Question, Request, RequestId};
 use crate::run::clock;
 use crate::run::judge::{Answer, Charge, Comparison, Judge, Verdict};
 use crate::run::patience::{Admission, Patience};
 use crate::ui::{Prompter, Screen};
+
+/// Who answered which requests, until the log says so.
+#[derive(Debug, Default)]
+struct Answered(Mutex<BTreeMap<(Fingerprint, String), String>>);
+
+impl Answered {
+    fn note(&self, request: &Request, by: String) {
+        self.all().insert((request.asked_by(), request.id.to_string()), by);
+    }
+
+    fn take(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
+        self.all().remove(&(*requester, id.to_string()))
+    }
+
+    // A panic while the lock was held leaves nothing half done.
+    fn all(&self) -> MutexGuard<'_, BTreeMap<(Fingerprint, String), String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The person at this terminal decides about everything.
 #[derive(Debug)]
 pub(super) struct Person {
     prompter: Prompter,
     patience: Mutex<Patience>,
+    answered: Answered,
 }
 
 impl Person {
     /// Asks through `prompter`.
     pub(super) fn new(prompter: Prompter) -> Self {
-        Self { prompter, patience: Mutex::default() }
+        Self { prompter, patience: Mutex::default(), answered: Answered::default() }
     }
 
     async fn decide(&self, question: Question, warning: Option<&str>) -> Verdict {
@@ -34,6 +55,9 @@ impl Person {
         let view = RequestView::of(&question);
         let verdict = verdict(self.prompter.approve(&view, warning, within).await);
         pending.approved = matches!(verdict, Verdict::Yes);
+        if matches!(verdict, Verdict::Yes | Verdict::No) {
+            self.answered.note(&question.request, "a person".to_owned());
+        }
         if matches!(verdict, Verdict::Nobody) {
             pending.requester = None;
         }
@@ -81,6 +105,10 @@ impl Judge for Person {
         self.patience().admit(requester, muted, clock::now())
     }
 
+    fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
+        self.answered.take(requester, id)
+    }
+
     fn is_attended(&self) -> bool {
         self.prompter.can_ask()
     }
@@ -119,12 +147,13 @@ pub(super) struct Rules {
     policy: Policy,
     person: Person,
     screen: Screen,
+    answered: Answered,
 }
 
 impl Rules {
     /// Applies `policy`, and shows on `screen` what was asked.
     pub(super) fn new(policy: Policy, prompter: Prompter, screen: Screen) -> Self {
-        Self { policy, person: Person::new(prompter), screen }
+        Self { policy, person: Person::new(prompter), screen, answered: Answered::default() }
     }
 
     /// Looks at the clock, and says so if it was set back.
@@ -161,8 +190,24 @@ impl Judge for Rules {
             let view = RequestView::of(&question);
             self.screen.show(&Event::Request(self.screen.compared(view)));
             match self.watched().and_then(|()| self.policy.decide(&question)) {
-                Ok(Decision::Allow(rule)) => self.yes(rule),
-                Ok(Decision::Deny(refusal)) => Verdict::Policy(refusal),
+                Ok(Decision::Allow(rule)) => {
+                    let request = &question.request;
+                    let name = question.name(request.requester);
+                    let ceremony = request.ceremony();
+                    self.screen.note(format!(
+                        "rule {rule} of the policy allows this {ceremony} by {name}: no person was asked"
+                    ));
+                    self.answered.note(request, format!("rule {rule}"));
+                    self.yes(rule)
+                }
+                Ok(Decision::Deny(refusal)) => {
+                    let by = match refusal {
+                        Refusal::Rule(rule) | Refusal::UsedUp(rule) => format!("rule {rule}"),
+                        Refusal::NoRule | Refusal::NotThisOne => "no rule".to_owned(),
+                    };
+                    self.answered.note(&question.request, by);
+                    Verdict::Policy(refusal)
+                }
                 Err(failure) => {
                     self.screen.note(failure.message);
                     Verdict::Policy(Refusal::NoRule)
@@ -177,6 +222,11 @@ impl Judge for Rules {
             Ceremony::Refresh => self.person.admit(requester, ceremony),
             Ceremony::Keygen | Ceremony::Resume | Ceremony::Sign => Admission::Asked,
         }
+    }
+
+    fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
+        let by_rule = self.answered.take(requester, id);
+        by_rule.or_else(|| self.person.answered_by(requester, id))
     }
 
     fn is_attended(&self) -> bool {

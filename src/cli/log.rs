@@ -1,6 +1,6 @@
 //! `cosign log`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::LogArgs;
 use super::inventory::names;
@@ -58,8 +58,11 @@ pub(super) fn remarks(chain: &Chain) -> Vec<String> {
 
 /// `2026-06-15T10:00:00Z  sign  done  key "vault"  with "bob"  5a7f…  for "release 1.2"`
 fn line(entry: &Entry, peers: &Peers) -> String {
-    let Entry { time, ceremony, key, digest, peer, purpose, outcome, .. } = entry;
+    let Entry { time, ceremony, key, digest, peer, purpose, outcome, extra } = entry;
     let mut line = format!("{}  {ceremony}  {outcome}", clock::rfc3339(*time));
+    if let Some(by) = extra.get("by").and_then(Value::as_str) {
+        line += &format!("  by {}", visible(by));
+    }
     let who = names(peer, peers);
     for (word, text) in [("key", key), ("with", &who), ("for", purpose)] {
         if !text.is_empty() {
