@@ -467,7 +467,7 @@ fn a_withdrawn_request_leaves_a_page_that_no_reflex_leaves() {
     at_bob.press("m");
     at_bob.shows("muted until this command ends");
     at_alice.runs(&format!("clear; {}", sign(&"77".repeat(32))));
-    at_alice.shows("busy");
+    at_alice.shows("takes no requests of this device for now");
     at_bob.press("m");
     at_bob.shows("no longer muted");
 }

@@ -30,6 +30,19 @@ fn a_device_that_listens_is_found_by_its_name() {
 }
 
 #[test]
+fn a_name_that_nobody_has_is_answered_with_who_is_there() {
+    let tag = hex::encode(rand::random::<[u8; 4]>());
+    let (alice, bob) = (Device::new("alice"), Device::new(&format!("bob-{tag}")));
+    let mut at_bob = bob.terminal(["listen", "--interface", "lo", "--port", "0"]);
+    at_bob.shows("listening as");
+    let pair = ["pair", "carl", "--interface", "lo", "--timeout", "9s"];
+    let mut at_alice = alice.terminal(pair);
+    at_alice.shows("\"carl\" is not among the devices found").shows(&bob.name);
+    at_alice.shows("no device called \"carl\" was found").shows(&bob.name);
+    assert_eq!(at_alice.ends().0, Some(4));
+}
+
+#[test]
 fn a_device_is_available_then_ready_then_offline() {
     let (alice, bob) = (Device::new("alice"), Device::new("bob"));
     let bobs = bob.fingerprint();
