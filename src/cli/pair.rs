@@ -1,5 +1,6 @@
 //! `cosign pair`: six digits on two screens.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -150,37 +151,42 @@ async fn nearby(
     visits: &mut mpsc::Receiver<Result<Visit, Failure>>,
     deadline: Instant,
 ) -> Result<Pairing, Failure> {
+    let others = RefCell::new(Vec::new());
     let target = tokio::select! {
         biased;
-        pairing = pairing::wait(visits, deadline) => return pairing,
-        target = choose(global, node, name, deadline) => target?,
+        pairing = pairing::wait(visits, deadline) => {
+            let late = |failure: &Failure| failure.code == Code::Unreachable && clock::now() >= deadline;
+            return pairing.map_err(|failure| match late(&failure) {
+                true => report::nobody_to_pair(name, &others.borrow()),
+                false => failure,
+            });
+        }
+        target = choose(global, node, name, &others) => target?,
     };
     pairing::meet(node, &target, visits, deadline).await
 }
 
-/// Looks until a device is there that can be meant.
+/// Looks until a device is there that can be meant. Who else is there is put into `others`.
 async fn choose(
     global: &Global,
     node: &Arc<Node>,
     name: Option<&str>,
-    deadline: Instant,
+    others: &RefCell<Vec<String>>,
 ) -> Result<Target, Failure> {
     node.tell(Event::Waiting {
         what: "a device to pair with".to_owned(),
         peers: name.iter().map(ToString::to_string).collect(),
         seconds: None,
     });
-    let (mut found, mut others) = look(node, name).await;
-    let mut told = Vec::new();
+    let (mut found, mut seen) = look(node, name).await;
     loop {
         let chosen = match found.as_slice() {
-            [] if clock::now() >= deadline => return Err(report::nobody_to_pair(name, &others)),
             [] => {
-                if let Some(name) = name.filter(|_| others != told && !others.is_empty()) {
-                    node.tell(Event::Note { message: report::not_among(name, &others) });
-                    told.clone_from(&others);
+                let told = others.replace(seen.clone());
+                if let Some(name) = name.filter(|_| seen != told && !seen.is_empty()) {
+                    node.tell(Event::Note { message: report::not_among(name, &seen) });
                 }
-                (found, others) = look(node, name).await;
+                (found, seen) = look(node, name).await;
                 continue;
             }
             [_] => 0,
