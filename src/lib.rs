@@ -51,6 +51,7 @@ pub mod secret {
 
 pub mod cli;
 pub mod device;
+pub mod error_kind;
 pub mod net;
 pub mod progress;
 pub mod report;

@@ -1,126 +1,71 @@
 //! Failure to sentence, hint and exit code: the only place that knows the exit code table.
 
 mod command;
+mod driver;
+mod prompt;
 mod token;
 mod vault;
 
 use std::fmt;
 
-use serde::Serialize;
-
 use crate::device::{Fingerprint, Label, grouped, hex};
+use crate::error_kind::ErrorKind;
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
-use crate::request::{Ceremony, Held, Hex, Request};
+use crate::request::{Ceremony, Held, Hex};
+use crate::run::error::Wanted;
+use crate::run::judge::Refusal;
 use crate::talk::Reason;
 pub(crate) use command::here;
 use command::there;
 pub use command::{Flags, called_with};
+pub use driver::{event, noted, unlogged};
 
-/// The kind of a failure: its name in JSON and its exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Code {
-    /// A signature or the log chain is invalid.
-    Invalid,
-    /// The command line.
-    Usage,
-    /// A person said no, here or there.
-    Denied,
-    /// Time-out, nobody there, link lost.
-    Unreachable,
-    /// Codes differ, fingerprint changed, session expired.
-    Identity,
-    /// Protocol abort with nobody to blame; safe to retry.
-    Aborted,
-    /// The peer failed a check that leaks: peer banned, pair state retired.
-    Banned,
-    /// Too many signatures of a pair were cut short; nobody failed a check.
-    Worn,
-    /// Wrong passphrase, PIN or identity, or no token.
-    Locked,
-    /// Refused by local policy.
-    Policy,
-    /// No such key, peer or file.
-    NotFound,
-    /// Needs a person and `--no-input` was given.
-    Interaction,
-    /// Exists already, in use, rolled back.
-    Conflict,
-    /// Anything else: disk full, permission, bug.
-    Internal,
-    /// A file of this device is not what this device wrote there.
-    Tampered,
-    /// Interrupted by Ctrl-C or a signal.
-    Interrupted,
+/// The kind of a failure: its name in JSON and, with [`exit`], its exit code.
+pub type Code = ErrorKind;
+
+/// The process exit code.
+pub fn exit(code: Code) -> u8 {
+    match code {
+        Code::Invalid => 1,
+        Code::Usage => 2,
+        Code::Denied => 3,
+        Code::Unreachable => 4,
+        Code::Identity => 5,
+        Code::Aborted => 6,
+        Code::Banned => 7,
+        Code::Locked => 8,
+        Code::Policy => 9,
+        Code::NotFound => 10,
+        Code::Interaction => 11,
+        Code::Conflict => 12,
+        Code::Worn => 13,
+        Code::Internal => 70,
+        Code::Tampered => 71,
+        Code::Interrupted => 130,
+    }
 }
 
-impl Code {
-    /// The process exit code.
-    pub fn exit(self) -> u8 {
-        match self {
-            Self::Invalid => 1,
-            Self::Usage => 2,
-            Self::Denied => 3,
-            Self::Unreachable => 4,
-            Self::Identity => 5,
-            Self::Aborted => 6,
-            Self::Banned => 7,
-            Self::Locked => 8,
-            Self::Policy => 9,
-            Self::NotFound => 10,
-            Self::Interaction => 11,
-            Self::Conflict => 12,
-            Self::Worn => 13,
-            Self::Internal => 70,
-            Self::Tampered => 71,
-            Self::Interrupted => 130,
-        }
-    }
-
-    /// What it means, as the manual says it.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Invalid => "the signature or the log's chain is invalid",
-            Self::Usage => "the command line is wrong",
-            Self::Denied => "a person said no, here or there",
-            Self::Unreachable => "time-out, nobody there, or the link was lost; may be retried",
-            Self::Identity => "codes differ, a fingerprint changed, or the session expired",
-            Self::Aborted => "the ceremony was aborted and nobody is to blame; safe to retry",
-            Self::Banned => "the peer failed a check that leaks: it is banned under this key",
-            Self::Locked => "wrong passphrase, PIN or identity, or no token",
-            Self::Policy => "refused by a policy",
-            Self::NotFound => "no such key, peer or file",
-            Self::Interaction => "a person is needed and --no-input was given",
-            Self::Conflict => "exists already, in use, or rolled back",
-            Self::Worn => "too many signatures of two devices were cut short; a refresh mends it",
-            Self::Internal => "anything else: disk full, permission, bug",
-            Self::Tampered => "a file of this device is not what this device wrote there",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// The name in JSON, such as `not_found`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::Usage => "usage",
-            Self::Denied => "denied",
-            Self::Unreachable => "unreachable",
-            Self::Identity => "identity",
-            Self::Aborted => "aborted",
-            Self::Banned => "banned",
-            Self::Locked => "locked",
-            Self::Policy => "policy",
-            Self::NotFound => "not_found",
-            Self::Interaction => "interaction",
-            Self::Conflict => "conflict",
-            Self::Worn => "worn",
-            Self::Internal => "internal",
-            Self::Tampered => "tampered",
-            Self::Interrupted => "interrupted",
-        }
+/// What it means, as the manual says it.
+pub fn meaning(code: Code) -> &'static str {
+    match code {
+        Code::Invalid => "the signature or the log's chain is invalid",
+        Code::Usage => "the command line is wrong",
+        Code::Denied => "a person said no, here or there",
+        Code::Unreachable => "time-out, nobody there, or the link was lost; may be retried",
+        Code::Identity => "codes differ, a fingerprint changed, or the session expired",
+        Code::Aborted => "the ceremony was aborted and nobody is to blame; safe to retry",
+        Code::Banned => "the peer failed a check that leaks: it is banned under this key",
+        Code::Locked => "wrong passphrase, PIN or identity, or no token",
+        Code::Policy => "refused by a policy",
+        Code::NotFound => "no such key, peer or file",
+        Code::Interaction => "a person is needed and --no-input was given",
+        Code::Conflict => "exists already, in use, or rolled back",
+        Code::Worn => "too many signatures of two devices were cut short; a refresh mends it",
+        Code::Internal => "anything else: disk full, permission, bug",
+        Code::Tampered => "a file of this device is not what this device wrote there",
+        Code::Interrupted => "interrupted",
     }
 }
 
@@ -333,11 +278,10 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
     Failure { code, message, hint }
 }
 
-/// `name` refused to take part in what `request` asks, and this is why.
-pub fn refused_request(name: &str, reason: Reason, request: &Request) -> Failure {
-    let key = request.key.as_str();
+/// `name` refused to take part in `ceremony` with the key `key`, and this is why.
+pub fn refused_in(name: &str, reason: Reason, ceremony: Ceremony, key: &str) -> Failure {
     let failure = refused_with(name, reason, key);
-    match (reason, request.ceremony()) {
+    match (reason, ceremony) {
         (Reason::UnknownKey, Ceremony::Sign | Ceremony::Refresh) => Failure {
             message: format!(
                 "{name} says that it has no share of key {key:?} that fits this one's"
@@ -359,10 +303,11 @@ pub fn refused_request(name: &str, reason: Reason, request: &Request) -> Failure
     }
 }
 
-/// `name` says that it has deleted its share of the key that `request` is about, `when`.
-pub fn deleted_there(name: &str, when: &str, request: &Request) -> Failure {
-    let failure = Failure::new(Code::NotFound, deletion(name, &request.key, when));
-    if request.parties.len() > usize::from(request.threshold) {
+/// `name` says that it has deleted its share of the key `key`, `when`. Perhaps the other parties are enough
+/// to sign without it.
+pub fn deleted_there(name: &str, when: &str, key: &str, others_suffice: bool) -> Failure {
+    let failure = Failure::new(Code::NotFound, deletion(name, key, when));
+    if others_suffice {
         failure.hint(format!("{ITS_WORD}; without it others sign, whom --with names"))
     } else {
         failure.hint(ITS_WORD)
@@ -617,19 +562,6 @@ pub fn turned_away(name: &str, ceremony: &str, muted: bool) -> String {
     }
 }
 
-/// Why a policy says no. Rules count from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// This rule denies it.
-    Rule(usize),
-    /// This rule would allow it but has been used as often as it may be.
-    UsedUp(usize),
-    /// No rule allows it.
-    NoRule,
-    /// It is not the one signature that is approved here, or that was approved before.
-    NotThisOne,
-}
-
 /// The policy of this device said no: that rule of it, or none that would allow it.
 pub fn policy_here(ceremony: &str, requester: &str, refusal: Refusal) -> Failure {
     let (why, what) = match refusal {
@@ -708,32 +640,17 @@ pub fn no_key(name: &str) -> Failure {
     ))
 }
 
-/// A key generation as it was asked for, to say how it is asked for again.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// The key's name.
-    pub key: String,
-    /// How many devices must sign.
-    pub threshold: u8,
-    /// The other devices: names or ids.
-    pub with: Vec<String>,
-    /// The names of the keys that there are here.
-    pub taken: Vec<String>,
-}
-
-impl Wanted {
-    /// The command that makes the key under the next name that is free here. It costs nothing that is
-    /// there: a share is only ever given up by its owner.
-    fn under_another_name(&self) -> String {
-        let mut name = next_name(&self.key);
-        while self.taken.contains(&name) {
-            name = next_name(&name);
-        }
-        let threshold = self.threshold.to_string();
-        let mut words = vec!["keygen", "--key", &name, "--threshold", &threshold, "--with"];
-        words.extend(self.with.iter().map(String::as_str));
-        here(&words, &[])
+/// The command that makes the key under the next name that is free here. It costs nothing that is there: a
+/// share is only ever given up by its owner.
+fn under_another_name(wanted: &Wanted) -> String {
+    let mut name = next_name(&wanted.key);
+    while wanted.taken.contains(&name) {
+        name = next_name(&name);
     }
+    let threshold = wanted.threshold.to_string();
+    let mut words = vec!["keygen", "--key", &name, "--threshold", &threshold, "--with"];
+    words.extend(wanted.with.iter().map(String::as_str));
+    here(&words, &[])
 }
 
 /// The name after `name`: `vault-2` after `vault`, `vault-3` after `vault-2`.
@@ -759,12 +676,12 @@ pub fn key_exists(wanted: &Wanted, pending: bool) -> Failure {
             ));
     }
     Failure::new(Code::Conflict, format!("a key {name:?} exists already"))
-        .hint(format!("choose another name: {}", wanted.under_another_name()))
+        .hint(format!("choose another name: {}", under_another_name(wanted)))
 }
 
 /// Another device has a key of the name that is wanted.
 pub fn key_exists_there(failure: Failure, wanted: &Wanted) -> Failure {
-    failure.hint(format!("choose another name: {}", wanted.under_another_name()))
+    failure.hint(format!("choose another name: {}", under_another_name(wanted)))
 }
 
 /// The key `name` cannot sign yet.
@@ -842,7 +759,7 @@ pub fn never_stored(failure: &Failure, wanted: &Wanted) -> Failure {
         "either it never stored its share, as where it was cut off, or it lost it: {} there says what it \
          has. This device keeps its share, and makes another key with {}",
         there(&["keys", "list"], &[]),
-        wanted.under_another_name()
+        under_another_name(wanted)
     ))
 }
 

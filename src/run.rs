@@ -13,6 +13,7 @@ pub mod deletions;
 pub mod door;
 pub mod drive;
 pub mod epochs;
+pub mod error;
 pub mod judge;
 pub mod keygen;
 pub mod lines;
@@ -25,6 +26,7 @@ pub mod rooms;
 pub mod sign;
 pub mod strangers;
 pub mod table;
+pub mod told;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,10 +41,10 @@ use crate::net::pump::{Handle, Whisper};
 use crate::net::relay::RelayUrl;
 use crate::net::tls::{Device, Tls, TlsVersion};
 use crate::net::{Frame, Kind};
-use crate::progress::Event;
-use crate::report::Failure;
 use crate::request::{Question, Request};
+use crate::run::error::Error;
 use crate::run::judge::Judge;
+use crate::run::told::{Note, Told};
 use crate::talk::{Message, Reason};
 use crate::vault::{DeviceInfo, Home, Log, Misfit, Peers, Vault};
 
@@ -58,7 +60,7 @@ pub const ROUND: Duration = Duration::from_secs(60);
 pub const SESSION: i64 = 30 * 60;
 
 /// Takes what people are to be told.
-pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
+pub type Sink = Arc<dyn Fn(Told<'_>) + Send + Sync>;
 
 /// This device, unlocked and ready to take part.
 pub struct Node {
@@ -121,24 +123,18 @@ impl Node {
         version: TlsVersion,
         judge: Arc<dyn Judge>,
         sink: Sink,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let home = vault.home().clone();
         for Misfit { error, stops } in vault.misfits() {
-            let failure = Failure::from(error);
             if stops {
-                return Err(failure);
+                return Err(error.into());
             }
-            sink(Event::Note { message: failure.message });
+            sink(Note::Misfit(error).into());
         }
         let info = Vault::device(&home)?;
-        let device =
-            Device::from_parts(info.certificate.clone(), vault.device_key()?).map_err(|_| {
-                Failure::new(
-                    crate::report::Code::Internal,
-                    "the device key does not fit the device certificate",
-                )
-            })?;
-        let tls = Tls::new(&device, version).map_err(|e| crate::report::link("this device", &e))?;
+        let device = Device::from_parts(info.certificate.clone(), vault.device_key()?)
+            .map_err(Error::DeviceKey)?;
+        let tls = Tls::new(&device, version).map_err(Error::DeviceKey)?;
         Ok(Self {
             home,
             vault,
@@ -174,8 +170,8 @@ impl Node {
     }
 
     /// Tells people.
-    pub fn tell(&self, event: Event) {
-        (self.sink)(event);
+    pub fn tell<'a>(&self, told: impl Into<Told<'a>>) {
+        (self.sink)(told.into());
     }
 
     /// The moment `span` from now, or the overall deadline if that comes first.
@@ -190,7 +186,7 @@ impl Node {
     }
 
     /// The paired devices.
-    pub fn peers(&self) -> Result<Peers, Failure> {
+    pub fn peers(&self) -> Result<Peers, Error> {
         Ok(Peers::load(&self.home)?)
     }
 
@@ -244,13 +240,13 @@ impl Node {
         known.map(|fingerprint| fingerprint.to_hex()).collect::<Vec<_>>().join(",")
     }
 
-    /// Writes one line of the log. That a log cannot be written is told, and given back as a warning,
-    /// and stops nothing: what must not be lost is in the ledger and the vault.
+    /// Writes one line of the log. Why it could not be written is told, and given back, and stops
+    /// nothing: what must not be lost is in the ledger and the vault.
     pub fn log(&self, entry: crate::vault::Entry) -> Option<String> {
         let error = Log::append(&self.home, &entry).err()?;
-        let warning = format!("the log was not written: {error}");
-        self.tell(Event::Note { message: warning.clone() });
-        Some(warning)
+        let unlogged = error.to_string();
+        self.tell(Note::Unlogged(unlogged.clone()));
+        Some(unlogged)
     }
 
     /// Who answered `request` here, as a field of a log entry.
@@ -263,11 +259,11 @@ impl Node {
     ///
     /// # Errors
     /// It could not.
-    pub fn can_record(&self) -> Result<(), Failure> {
+    pub fn can_record(&self) -> Result<(), Error> {
         if !self.require_log {
             return Ok(());
         }
-        Log::try_out(&self.home).map_err(|error| crate::report::no_record(&error))
+        Log::try_out(&self.home).map_err(Error::NoRecord)
     }
 
     /// `request` as the owner of this device is asked about it: `key` is the name that its key has here.
@@ -286,7 +282,7 @@ impl Node {
     ///
     /// # Errors
     /// The record is required and cannot be written.
-    pub fn begin(&self, question: &Question) -> Result<(), Failure> {
+    pub fn begin(&self, question: &Question) -> Result<(), Error> {
         if !self.require_log {
             return Ok(());
         }
@@ -301,7 +297,7 @@ impl Node {
             outcome: "begun".to_owned(),
             ..Default::default()
         };
-        Log::append(&self.home, &entry).map_err(|error| crate::report::no_record(&error))
+        Log::append(&self.home, &entry).map_err(Error::NoRecord)
     }
 }
 

@@ -39,7 +39,7 @@ pub use ending::{Ending, ending};
 use fullscreen::Fullscreen;
 pub use lines::Style;
 use model::{Model, Own};
-pub use prompt::{Need, Prompter};
+pub use prompt::{Need, NoAnswer, Prompter, Unanswered};
 use stage::{Answer, Consent, Effect, Question, Stage};
 
 /// How a [`Screen`] speaks.

@@ -12,9 +12,10 @@ use crate::cli::unlock;
 use crate::device::{Fingerprint, Label, shell_word};
 use crate::net::relay::RelayUrl;
 use crate::net::tls::TlsVersion;
-use crate::report::{Code, Failure, here};
+use crate::report::{self, Code, Failure, here};
 use crate::run::judge::Judge;
 use crate::run::reach::{Route, Target};
+use crate::run::told::Told;
 use crate::run::{Node, clock, records};
 use crate::ui::{Need, ending};
 use crate::vault::{Home, KeyRecord, PeerRecord, keys};
@@ -98,8 +99,9 @@ where
             Some(choose) => choose(&home)?,
             None => Arc::new(Person::new(global.prompter.clone())),
         };
-        let told = global.screen.clone();
-        let mut node = Node::new(vault, version, judge, Arc::new(move |event| told.show(&event)))?;
+        let screen = global.screen.clone();
+        let sink = Arc::new(move |told: Told<'_>| screen.show(&report::event(told)));
+        let mut node = Node::new(vault, version, judge, sink)?;
         node.deadline = deadline;
         node.interface = setup.interface;
         node.relay = setup.relay.or_else(|| global.relay.clone());
@@ -277,9 +279,9 @@ pub(super) async fn pick(
     names: &[String],
 ) -> Result<usize, Failure> {
     if !global.prompter.can_ask() {
-        return Err(Need::Choice { what, flag, candidates: names.to_vec() }.failure());
+        return Err((&Need::Choice { what, flag, candidates: names.to_vec() }).into());
     }
-    global.prompter.pick(what, flag, names).await
+    Ok(global.prompter.pick(what, flag, names).await?)
 }
 
 /// A label for the device a person typed.

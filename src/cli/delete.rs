@@ -93,7 +93,7 @@ fn agreed(global: &Global, name: &str, card: &[String]) -> Result<(), Failure> {
         what: format!("deleting key {name:?}"),
         flag: format!("--yes-delete {name}, after reading `cosign keys delete --help`"),
     };
-    if ask(global.prompter.retype(need, card, name))? {
+    if ask(async { Ok(global.prompter.retype(need, card, name).await?) })? {
         Ok(())
     } else {
         Err(Failure::new(Code::Denied, format!("key {name:?} was not deleted")))

@@ -349,7 +349,7 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
                 _ => None,
             };
             let broken = |key: &KeyRecord| {
-                let failure = records::share(vault?, key).err()?;
+                let failure = Failure::from(records::share(vault?, key).err()?);
                 let message = format!("key {:?}: {}", key.name, failure.message);
                 Some(Check::of("keys", Failure { message, ..failure }))
             };
@@ -419,7 +419,8 @@ fn clock_stands(home: &Home) -> Check {
         }
         _ => match clock::local_now() {
             Ok(local) => Check::ok("clock", format!("{shown}, local offset {}", local.offset())),
-            Err(failure) => {
+            Err(unknown) => {
+                let failure = Failure::from(unknown);
                 let hint = failure.hint.unwrap_or_default();
                 Check::warn("clock", format!("{shown}; {}", failure.message), hint)
             }
@@ -438,7 +439,7 @@ fn random() -> Check {
             "the operating system gave the same bytes twice",
             "sign nothing here: a nonce that repeats gives the key away",
         ),
-        (Err(failure), _) | (_, Err(failure)) => Check::of("random", failure),
+        (Err(error), _) | (_, Err(error)) => Check::of("random", error.into()),
     }
 }
 
@@ -532,7 +533,7 @@ async fn relay(url: &RelayUrl) -> Check {
     const NAME: &str = "relay";
     let room = match clock::random() {
         Ok(bytes) => Room(bytes.expose().first_chunk().copied().unwrap_or_default()),
-        Err(failure) => return Check::of(NAME, failure),
+        Err(error) => return Check::of(NAME, error.into()),
     };
     match enter(url, &room, Role::Host, PATIENCE).await {
         Ok(_) => Check::ok(NAME, format!("{} lets this device in", url.as_str())),

@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::cli::policy::{Decision, Policy};
 use crate::device::Fingerprint;
 use crate::progress::{Event, RequestView};
-use crate::report::{self, Code, Failure, Refusal};
+use crate::report::{self, Failure};
 use crate::request::{Ceremony, Question, Request, RequestId};
 use crate::run::clock;
-use crate::run::judge::{Answer, Charge, Comparison, Judge, Verdict};
+use crate::run::judge::{Answer, Charge, Comparison, Judge, Refusal, Verdict};
 use crate::run::patience::{Admission, Patience};
-use crate::ui::{Prompter, Screen};
+use crate::ui::{NoAnswer, Prompter, Screen};
 
 /// Who answered which requests, until the log says so.
 #[derive(Debug, Default)]
@@ -129,15 +129,15 @@ pub(super) fn shown(comparison: Comparison) -> Event {
     }
 }
 
-fn verdict(answer: Result<bool, Failure>) -> Verdict {
+fn verdict(answer: Result<bool, NoAnswer>) -> Verdict {
     match answer {
         Ok(true) => Verdict::Yes,
         Ok(false) => Verdict::No,
-        Err(failure) => match failure.code {
-            Code::Interaction => Verdict::Nobody,
-            Code::Unreachable => Verdict::Late,
-            _ => Verdict::No,
-        },
+        Err(NoAnswer::Nobody(_)) => Verdict::Nobody,
+        Err(NoAnswer::Late(_)) => Verdict::Late,
+        Err(
+            NoAnswer::Closed(_) | NoAnswer::NotText | NoAnswer::Interrupted | NoAnswer::Broken(_),
+        ) => Verdict::No,
     }
 }
 

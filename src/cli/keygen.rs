@@ -20,7 +20,7 @@ struct Result_<'a> {
     threshold: u8,
     confirmed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    warning: Option<&'a str>,
+    warning: Option<String>,
 }
 
 /// `cosign keygen`
@@ -69,7 +69,7 @@ pub(super) fn output(made: &Made) -> Result<Output, Failure> {
         parties: &made.parties,
         threshold: record.threshold,
         confirmed: record.state == KeyState::Active,
-        warning: made.warning.as_deref(),
+        warning: made.unlogged.as_deref().map(report::unlogged),
     };
     Output::new(result, text)
 }

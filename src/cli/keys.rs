@@ -46,7 +46,7 @@ pub(super) fn chosen(
             let mut names: Vec<String> = records.iter().map(|key| key.name.clone()).collect();
             names.dedup();
             if names.len() > 1 {
-                let i = ask(global.prompter.pick("key", flag, &names))?;
+                let i = ask(async { Ok(global.prompter.pick("key", flag, &names).await?) })?;
                 records.retain(|key| Some(&key.name) == names.get(i));
             }
             records
@@ -71,7 +71,7 @@ pub(super) struct Chosen {
 /// Fails if what is recorded is not what the shares say, where the vault is open.
 fn check(vault: Option<&Vault>, records: &[KeyRecord]) -> Result<(), Failure> {
     let Some(vault) = vault else { return Ok(()) };
-    records.iter().try_for_each(|record| records::check(vault, record))
+    Ok(records.iter().try_for_each(|record| records::check(vault, record))?)
 }
 
 #[derive(Serialize)]

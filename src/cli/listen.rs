@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use crate::cli::args::ListenArgs;
 use crate::cli::ceremony::{Choice, Setup, with_node};
@@ -15,7 +14,7 @@ use crate::cli::{Global, Output, discover, keygen, pair, sign, unlock};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::Node;
-use crate::run::listen::{Listener, Place, Visit, serve, serve_stdio};
+use crate::run::listen::{Listener, Place, Visit, serve_stdio};
 use crate::ui::Need;
 
 /// `cosign listen`
@@ -42,7 +41,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
             }))
         }
         None if global.prompter.can_ask() => None,
-        None => return Err(Need::Approval.failure()),
+        None => return Err((&Need::Approval).into()),
     };
     let place = Place { bind, port, stdio };
     // Only a person can pair a new device.
@@ -55,8 +54,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
             return Output::with_body((), Body::Nothing);
         }
         let listener = Listener::open(&node, &place).await?;
-        let (sender, mut visits) = mpsc::channel(1);
-        tokio::spawn(serve(Arc::clone(&node), listener, sender));
+        let mut visits = listener.serve(&node);
         let watch = async {
             match global.fills() {
                 // Who is near is for people who look.

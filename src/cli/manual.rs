@@ -7,7 +7,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::args::Cli;
-use crate::report::Code;
+use crate::report::{Code, exit, meaning};
 
 /// File name and content of every page, the program's own first.
 pub(super) fn pages() -> Vec<(String, String)> {
@@ -114,7 +114,7 @@ fn exit_status(name: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
     roff.control("SH", ["EXIT STATUS"]);
     let valid = if name == "cosign-verify" { "the signature is valid" } else { "done" };
     let rows = std::iter::once((0, valid))
-        .chain(exits(name).into_iter().map(|code| (code.exit(), code.meaning())));
+        .chain(exits(name).into_iter().map(|code| (exit(code), meaning(code))));
     for (exit, meaning) in rows {
         roff.control("TP", []);
         roff.text([bold(exit.to_string())]);
@@ -124,7 +124,7 @@ fn exit_status(name: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
 }
 
 fn exits(name: &str) -> Vec<Code> {
-    use Code::{
+    use crate::error_kind::ErrorKind::{
         Aborted, Banned, Conflict, Denied, Identity, Interaction, Internal, Interrupted, Invalid,
         Locked, NotFound, Policy, Tampered, Unreachable, Usage, Worn,
     };
@@ -150,7 +150,7 @@ fn exits(name: &str) -> Vec<Code> {
         "policy" | "policy-check" => vec![Usage, Policy, NotFound, Internal],
         _ => vec![Usage, Internal],
     };
-    codes.sort_by_key(|code| code.exit());
+    codes.sort_by_key(|code| exit(*code));
     codes
 }
 

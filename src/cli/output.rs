@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::device::{shown, shown_json, shown_on_one_line};
-use crate::report::{Code, Failure};
+use crate::report::{Code, Failure, exit};
 
 /// A command's result.
 #[derive(Debug)]
@@ -77,14 +77,14 @@ pub fn finish(command: &str, outcome: Result<Output, Failure>, voice: Voice) -> 
         }
     }
     let body = if voice.json { document(command, result, failure.as_ref()) } else { body };
-    let exit = failure.map_or(0, |f| f.code.exit());
+    let code = failure.map_or(0, |f| exit(f.code));
     match print(&body) {
-        Ok(()) => ExitCode::from(exit),
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(exit),
+        Ok(()) => ExitCode::from(code),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(code),
         Err(e) => {
             let failure = Failure::new(Code::Internal, format!("cannot write the result: {e}"));
             complain(&failure, voice.events);
-            ExitCode::from(failure.code.exit())
+            ExitCode::from(exit(failure.code))
         }
     }
 }
@@ -112,7 +112,7 @@ fn error(failure: &Failure) -> Value {
     let mut error = json!({
         "code": failure.code.name(),
         "message": failure.message,
-        "exit": failure.code.exit(),
+        "exit": exit(failure.code),
     });
     if let Some(hint) = &failure.hint {
         error["hint"] = json!(hint);

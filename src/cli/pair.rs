@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use crate::cli::args::PairArgs;
 use crate::cli::ceremony::{Setup, block_on, label, pick, with_node};
@@ -14,12 +13,13 @@ use crate::device::shell_word;
 use crate::net::relay::invite::Invite;
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
-use crate::run::listen::Visit;
+use crate::run::error::Error;
+use crate::run::listen::Visits;
 use crate::run::pairing::{self, Pairing};
 use crate::run::reach::{Met, Route, Target, look_around};
 use crate::run::{Node, REACH, clock};
 use crate::ui::Need;
-use crate::vault::{Error, attempts};
+use crate::vault::{self, attempts};
 
 /// How long `pair` looks around at a time.
 const LOOK: Duration = Duration::from_secs(2);
@@ -108,11 +108,11 @@ fn after_failures(global: &Global) -> Result<(), Failure> {
     if !failed.are_used_up() {
         return Ok(());
     }
-    let used_up = Error::NoAttemptsLeft { limit: failed.charged, source: None };
+    let used_up = vault::Error::NoAttemptsLeft { limit: failed.charged, source: None };
     let failure = Failure::from(used_up);
     let what =
         format!("{}, and somebody may be guessing codes: pair all the same", failure.message);
-    if !block_on(global.prompter.confirm(&what, "--reset-attempts"))? {
+    if !block_on(async { Ok(global.prompter.confirm(&what, "--reset-attempts").await?) })? {
         return Err(failure);
     }
     Ok(attempts::reset(&unlock::to_change(global)?)?)
@@ -148,22 +148,21 @@ async fn nearby(
     global: &Global,
     node: &Arc<Node>,
     name: Option<&str>,
-    visits: &mut mpsc::Receiver<Result<Visit, Failure>>,
+    visits: &mut Visits,
     deadline: Instant,
 ) -> Result<Pairing, Failure> {
     let others = RefCell::new(Vec::new());
     let target = tokio::select! {
         biased;
         pairing = pairing::wait(visits, deadline) => {
-            let late = |failure: &Failure| failure.code == Code::Unreachable && clock::now() >= deadline;
-            return pairing.map_err(|failure| match late(&failure) {
-                true => report::nobody_to_pair(name, &others.borrow()),
-                false => failure,
+            return pairing.map_err(|error| match error {
+                Error::NobodyToPair => report::nobody_to_pair(name, &others.borrow()),
+                error => error.into(),
             });
         }
         target = choose(global, node, name, &others) => target?,
     };
-    pairing::meet(node, &target, visits, deadline).await
+    Ok(pairing::meet(node, &target, visits, deadline).await?)
 }
 
 /// Looks until a device is there that can be meant. Who else is there is put into `others`.

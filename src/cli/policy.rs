@@ -18,9 +18,10 @@ use toml::Spanned;
 use crate::cli::unlock;
 use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, Label, hex, unhex};
-use crate::report::{Code, Failure, Refusal};
+use crate::report::{Code, Failure};
 use crate::request::{Ceremony, Question};
 use crate::run::clock;
+use crate::run::judge::Refusal;
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Peers, Uses, uses};
 pub(super) use check::run_policy;
@@ -121,7 +122,7 @@ impl Policy {
     /// Now, for these rules: in the local time zone if any of them is about hours.
     fn now(&self) -> Result<OffsetDateTime, Failure> {
         match self.rules.iter().any(|rule| rule.hours.is_some()) {
-            true => clock::local_now(),
+            true => Ok(clock::local_now()?),
             false => Ok(clock::utc_now()),
         }
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use crate::cli::args::{Deliver, SignArgs, SignatureFormat};
 use crate::cli::ceremony::{Choice, Setup, key, parties, peer, pick, targets, with_node};
@@ -15,7 +14,7 @@ use crate::device::{Fingerprint, Label, hex};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::request::RequestId;
-use crate::run::listen::{Listener, Place, Visit, serve};
+use crate::run::listen::{Listener, Place, Visit};
 use crate::run::sign::{self, Outcome, ToSign};
 use crate::run::{Node, clock, records};
 use crate::vault::{KeyRecord, PeerRecord, keys};
@@ -30,7 +29,7 @@ pub(super) struct Result_<'a> {
     delivered_to: Vec<String>,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    warning: Option<&'a str>,
+    warning: Option<String>,
 }
 
 /// A signature, where this device received it.
@@ -88,7 +87,7 @@ fn ask(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failu
             request_id,
             path: Vec::new(),
         };
-        sign::request(&node, &wanted).await
+        Ok(sign::request(&node, &wanted).await?)
     })
 }
 
@@ -120,8 +119,7 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
     with_node(global, Some(chosen), setup, |node| async move {
         records::active(&node.home, &name)?;
         let listener = Listener::open(&node, &place).await?;
-        let (sender, mut visits) = mpsc::channel(1);
-        tokio::spawn(serve(Arc::clone(&node), listener, sender));
+        let mut visits = listener.serve(&node);
         loop {
             let visit = match node.deadline {
                 None => visits.recv().await,
@@ -131,7 +129,7 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
             };
             match visit {
                 Some(Ok(Visit::Signed(outcome))) => return Ok(*outcome),
-                Some(Err(failure)) if judge.has_approved() => return Err(failure),
+                Some(Err(failure)) if judge.has_approved() => return Err(failure.into()),
                 // Another request was refused; the awaited one may still come.
                 Some(_) => {}
                 None => return Err(report::bug("the listener stopped")),
@@ -248,7 +246,7 @@ pub(super) fn view(outcome: &Outcome) -> Result_<'_> {
         parties: &outcome.parties,
         delivered_to: outcome.delivered_to.iter().map(|p| p.name.to_string()).collect(),
         request_id: outcome.request_id.as_str(),
-        warning: outcome.warning.as_deref(),
+        warning: outcome.unlogged.as_deref().map(report::unlogged),
     }
 }
 

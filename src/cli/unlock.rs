@@ -215,7 +215,7 @@ pub(super) async fn new_passphrase(
             Err(Failure::new(Code::Usage, "the passphrase is empty"))
         }
         Some(passphrase) => Ok(passphrase),
-        None => global.prompter.new_passphrase().await,
+        None => Ok(global.prompter.new_passphrase().await?),
     }
 }
 

@@ -6,13 +6,19 @@ use crate::token::{Error, Tries, Trouble};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
         let module = error.module.as_ref().map_or_else(
             || "the PKCS#11 module".to_owned(),
             |path| format!("the PKCS#11 module {}", path.display()),
         );
         let token =
             error.token.as_ref().map_or_else(|| "the token".to_owned(), |t| format!("token {t:?}"));
-        match error.trouble {
+        match &error.trouble {
             trouble @ (Trouble::NoModule
             | Trouble::Missing
             | Trouble::Unloadable(_)
@@ -34,7 +40,7 @@ impl From<Error> for Failure {
     }
 }
 
-fn of_module(module: &str, trouble: Trouble) -> Failure {
+fn of_module(module: &str, trouble: &Trouble) -> Failure {
     let (code, message, hint) = match trouble {
         Trouble::NoModule => (
             Code::NotFound,
@@ -48,7 +54,7 @@ fn of_module(module: &str, trouble: Trouble) -> Failure {
         ),
         Trouble::Unloadable(why) => (
             Code::NotFound,
-            format!("{module} cannot be loaded: {}", clean(&why)),
+            format!("{module} cannot be loaded: {}", clean(why)),
             "it must be a library for this kind of machine, with all that it needs installed",
         ),
         Trouble::NotAModule => (
@@ -63,7 +69,7 @@ fn of_module(module: &str, trouble: Trouble) -> Failure {
         ),
         Trouble::Unready(why) => (
             Code::Locked,
-            format!("{module} does not start: {}", clean(&why)),
+            format!("{module} does not start: {}", clean(why)),
             "check its configuration, for SoftHSM2 the variable SOFTHSM2_CONF",
         ),
         Trouble::Crashed(signal) => {
@@ -88,10 +94,10 @@ fn of_module(module: &str, trouble: Trouble) -> Failure {
     Failure::new(code, message).hint(hint)
 }
 
-fn choice(trouble: Trouble) -> Failure {
+fn choice(trouble: &Trouble) -> Failure {
     match trouble {
         Trouble::Several { uris } => {
-            Failure::new(Code::Locked, format!("several tokens match: {}", all(&uris)))
+            Failure::new(Code::Locked, format!("several tokens match: {}", all(uris)))
                 .hint("name one by its serial or slot-id")
         }
         Trouble::NoToken { wanted, seen, failed } => {
@@ -100,13 +106,13 @@ fn choice(trouble: Trouble) -> Failure {
                 if wanted == "pkcs11:" {
                     "no token is plugged in".to_owned()
                 } else {
-                    format!("the token is not there: {}", clean(&wanted))
+                    format!("the token is not there: {}", clean(wanted))
                 },
             );
             let failed: Vec<String> =
                 failed.iter().map(|path| path.display().to_string()).collect();
             match (seen.is_empty(), failed.is_empty()) {
-                (false, _) => failure.hint(format!("there is: {}", all(&seen))),
+                (false, _) => failure.hint(format!("there is: {}", all(seen))),
                 (true, false) => {
                     failure.hint(format!("these modules failed: {}", failed.join(", ")))
                 }
@@ -117,11 +123,11 @@ fn choice(trouble: Trouble) -> Failure {
     }
 }
 
-fn pin(token: &str, trouble: Trouble) -> Failure {
+fn pin(token: &str, trouble: &Trouble) -> Failure {
     let failure = |message: String| Failure::new(Code::Locked, message);
     match trouble {
         Trouble::WrongPin(tries) => {
-            let wrong = failure(format!("wrong PIN for {token}{}", left(tries)));
+            let wrong = failure(format!("wrong PIN for {token}{}", left(*tries)));
             match tries {
                 Tries::Last => wrong.hint("it was tried once; the next wrong PIN locks the token"),
                 _ => wrong.hint("it was tried once; nothing was changed"),
@@ -142,7 +148,7 @@ fn pin(token: &str, trouble: Trouble) -> Failure {
     }
 }
 
-fn of_token(token: &str, trouble: Trouble) -> Failure {
+fn of_token(token: &str, trouble: &Trouble) -> Failure {
     let (message, hint) = match trouble {
         Trouble::Removed => (
             format!("{token} was removed, or locked itself"),
@@ -161,7 +167,7 @@ fn of_token(token: &str, trouble: Trouble) -> Failure {
             "name one by its id; `pkcs11-tool --login --list-objects` shows them",
         ),
         Trouble::WrongKey(why) => (
-            format!("the key on {token} cannot be used: {}", clean(&why)),
+            format!("the key on {token} cannot be used: {}", clean(why)),
             "it must be a P-256 key for key agreement that cannot leave the token",
         ),
         Trouble::Taken => (
@@ -192,7 +198,7 @@ fn of_token(token: &str, trouble: Trouble) -> Failure {
                 }
                 _ => "nothing was lost; take it out and put it in again, or ask its maker",
             };
-            let message = format!("{token} refused: {}: {}", clean(&function), clean(&value));
+            let message = format!("{token} refused: {}: {}", clean(function), clean(value));
             return Failure::new(Code::Locked, message).hint(hint);
         }
         _ => (format!("{token} cannot be used"), "see `cosign token list`"),

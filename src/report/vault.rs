@@ -8,104 +8,110 @@ use crate::vault::{Altered, Error};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let said = error.to_string();
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let (code, said) = (error.kind(), error.to_string());
         match error {
-            Error::WrongSecret => Self::new(Code::Locked, "wrong passphrase or identity")
+            Error::WrongSecret => Self::new(code, "wrong passphrase or identity")
                 .hint("nothing was changed; try again"),
-            Error::NoSeal => Self::new(Code::Internal, said),
-            Error::Token(error) => error.into(),
+            Error::NoSeal => Self::new(code, said),
+            Error::Token(error) => error.as_ref().into(),
             Error::Elsewhere { uri } => Self::new(
-                Code::Locked,
+                code,
                 format!("the share is on a token that did not open this vault: {uri}"),
             )
             .hint(
                 "open the vault with that token; a `cosign listen` from before must be restarted",
             ),
             Error::Gone { uri } => {
-                Self::new(Code::NotFound, format!("the share is no longer on the token: {uri}"))
+                Self::new(code, format!("the share is no longer on the token: {uri}"))
                     .hint(
                         "is it the right token? keep what is here: if the share is gone, the other \
                          devices may be enough to sign without this one",
                     )
             }
             Error::NotAnIdentity { path } => {
-                Self::new(Code::Locked, format!("{} holds no age identity", path.display()))
+                Self::new(code, format!("{} holds no age identity", path.display()))
                     .hint("`age-keygen -o FILE` makes one")
             }
             Error::BadRecipient { .. } => {
-                Self::new(Code::Usage, said).hint("a recipient begins with age1")
+                Self::new(code, said).hint("a recipient begins with age1")
             }
             Error::NoVault { path } => {
-                Self::new(Code::NotFound, format!("there is no device in {}", path.display()))
+                Self::new(code, format!("there is no device in {}", path.display()))
                     .hint(format!("is --home or COSIGN_HOME right? {} makes one", here(&["init"], &[])))
             }
             Error::Exists { path } => Self::new(
-                Code::Conflict,
+                code,
                 format!("there is a device in {} already", path.display()),
             )
             .hint(format!("{} shows it; for another one use another --home", here(&["id"], &[]))),
-            Error::NotFound { what, name } => not_found(what, &name),
-            Error::Conflict { what, name } => conflict(what, &name),
+            Error::NotFound { what, name } => not_found(what, name),
+            Error::Conflict { what, name } => conflict(what, name),
             Error::InUse { name } => {
-                Self::new(Code::Conflict, format!("key {name:?} is in use by another ceremony"))
+                Self::new(code, format!("key {name:?} is in use by another ceremony"))
                     .hint("wait until it has ended")
             }
             Error::BadName { name } => {
-                Self::new(Code::Usage, format!("{name:?} is not a usable name")).hint(
+                Self::new(code, format!("{name:?} is not a usable name")).hint(
                     "1 to 63 printable characters; for a key 1 to 64 letters, digits, '.', '_' and \
                      '-', and a letter or digit first",
                 )
             }
-            Error::Spent => Self::new(Code::Conflict, "this session was run before")
+            Error::Spent => Self::new(code, "this session was run before")
                 .hint("start the request again: every session is used once"),
-            Error::Retired { peer, code } if code == UNRESOLVED => {
+            Error::Retired { peer, code: check } if check == UNRESOLVED => {
                 super::worn(&format!("party {peer}"), &[])
             }
-            Error::Retired { peer, code } => Self::new(
-                Code::Banned,
+            Error::Retired { peer, code: check } => Self::new(
+                code,
                 format!(
-                    "party {peer} failed a check earlier ({code}) and is banned under this key"
+                    "party {peer} failed a check earlier ({check}) and is banned under this key"
                 ),
             )
             .hint("find out why; a refresh of the key makes new shares"),
             Error::RolledBack { peer, seen, announced } => Self::new(
-                Code::Conflict,
+                code,
                 format!("party {peer} was at session {seen} and is back at {announced}"),
             )
             .hint("an old copy of its vault was restored there; a refresh of the key makes new shares"),
             Error::NoAttemptsLeft { limit, source } => {
                 let with =
                     source.iter().map(|source| format!(" with {source}")).collect::<String>();
-                Self::new(Code::Identity, format!("{limit} pairings in a row{with} have failed"))
+                Self::new(code, format!("{limit} pairings in a row{with} have failed"))
                     .hint(format!(
                         "find out why, then {}",
                         here(&["pair", "--reset-attempts"], &[])
                     ))
             }
             Error::LooseMode { path, chmod } => {
-                Self::new(Code::Internal, format!("others can read or change {}", path.display()))
+                Self::new(code, format!("others can read or change {}", path.display()))
                     .hint(format!("run `{chmod}`"))
             }
-            Error::NotAFile { .. } => Self::new(Code::Usage, said),
-            Error::TooLong { .. } => Self::new(Code::Usage, said)
+            Error::NotAFile { .. } => Self::new(code, said),
+            Error::TooLong { .. } => Self::new(code, said)
                 .hint("nothing that belongs there is that long: is it the right file?"),
             Error::Waited { .. } => Self::new(
-                Code::Unreachable,
+                code,
                 format!("another process writes in this home and does not end: {said}"),
             )
             .hint("see which one it is, or give it longer with --timeout"),
             Error::Unsupported { path, version } => Self::new(
-                Code::Internal,
+                code,
                 format!("{} was written by a newer cosign (format {version})", path.display()),
             )
             .hint("update this cosign"),
-            Error::Corrupt { ref path, .. } | Error::Tampered { ref path, .. } => {
-                Self::new(Code::Tampered, said).hint(remedy(path))
+            Error::Corrupt { path, .. } | Error::Tampered { path, .. } => {
+                Self::new(code, said).hint(remedy(path))
             }
-            Error::Closed { .. } => Self::new(Code::Locked, said)
+            Error::Closed { .. } => Self::new(code, said)
                 .hint("give --passphrase-file FILE or --identity FILE"),
-            Error::BadLine { line, why } => bad_line(line, why, said),
-            Error::Io { .. } => Self::new(Code::Internal, said),
+            Error::BadLine { line, why } => bad_line(*line, *why, said),
+            Error::Io { .. } => Self::new(code, said),
         }
     }
 }

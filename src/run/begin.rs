@@ -11,7 +11,7 @@ use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{self, Keygen, KeygenSetup};
 use crate::protocol::machine::Machine;
 use crate::protocol::sign::{self, SignSetup, Signing};
-use crate::report::Failure;
+use crate::run::error::Error;
 use crate::run::{ROUND, clock};
 use crate::secret::Secret;
 use crate::vault::Vault;
@@ -23,7 +23,7 @@ pub(super) type Begun<P> = Result<Machine<P>, Fault>;
 ///
 /// # Errors
 /// No randomness, or no device key.
-pub(super) fn keygen(vault: &Vault, setup: KeygenSetup) -> Result<Begun<Keygen>, Failure> {
+pub(super) fn keygen(vault: &Vault, setup: KeygenSetup) -> Result<Begun<Keygen>, Error> {
     hedged(vault, setup, &clock::random()?)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn keygen(vault: &Vault, setup: KeygenSetup) -> Result<Begun<Keygen>,
 ///
 /// # Errors
 /// No randomness.
-pub(super) fn refresh(share: &KeyShare, instance: [u8; 32]) -> Result<Begun<Keygen>, Failure> {
+pub(super) fn refresh(share: &KeyShare, instance: [u8; 32]) -> Result<Begun<Keygen>, Error> {
     Ok(keygen::refresh(share, instance, &clock::random()?, ROUND))
 }
 
@@ -39,7 +39,7 @@ pub(super) fn refresh(share: &KeyShare, instance: [u8; 32]) -> Result<Begun<Keyg
 ///
 /// # Errors
 /// No randomness.
-pub(super) fn sign(share: &Arc<KeyShare>, setup: SignSetup) -> Result<Begun<Signing>, Failure> {
+pub(super) fn sign(share: &Arc<KeyShare>, setup: SignSetup) -> Result<Begun<Signing>, Error> {
     Ok(sign::sign(Arc::clone(share), setup, &clock::random()?, ROUND))
 }
 
@@ -48,7 +48,7 @@ fn hedged(
     vault: &Vault,
     setup: KeygenSetup,
     random: &Secret<[u8; 32]>,
-) -> Result<Begun<Keygen>, Failure> {
+) -> Result<Begun<Keygen>, Error> {
     let device_key = vault.device_key()?;
     let hedge = Secret::new(tags::DEVICE_HEDGE.hash(&[device_key.expose()]));
     Ok(keygen::keygen(setup, random, hedge.expose(), ROUND))

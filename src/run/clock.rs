@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rand::RngCore;
 use rand::rngs::OsRng;
 
-use crate::report::{self, Code, Failure};
 use crate::request::RequestId;
+use crate::run::error::Error;
 use crate::secret::Secret;
 
 /// Now, on the clock that never goes back.
@@ -39,11 +39,18 @@ pub fn utc_now() -> time::OffsetDateTime {
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
+/// The time zone of this machine is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoTimeZone {
+    /// The zone that `TZ` names, which does not exist.
+    pub named: Option<String>,
+}
+
 /// Now, in the time zone of this machine.
 ///
 /// # Errors
 /// It is not known: `TZ` names one that does not exist, or nothing says which.
-pub fn local_now() -> Result<time::OffsetDateTime, Failure> {
+pub fn local_now() -> Result<time::OffsetDateTime, NoTimeZone> {
     let utc = utc_now();
     let zone = jiff::tz::TimeZone::try_system().ok();
     let moment = jiff::Timestamp::from_second(utc.unix_timestamp()).ok();
@@ -55,21 +62,19 @@ pub fn local_now() -> Result<time::OffsetDateTime, Failure> {
         .map(|offset| utc.to_offset(offset))
         .ok_or_else(|| {
             let named = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
-            report::no_time_zone(named.as_deref())
+            NoTimeZone { named }
         })
 }
 
 /// 32 bytes from the operating system.
-pub fn random() -> Result<Secret<[u8; 32]>, Failure> {
+pub fn random() -> Result<Secret<[u8; 32]>, Error> {
     let mut bytes = Secret::new([0_u8; 32]);
-    OsRng.try_fill_bytes(bytes.expose_mut()).map_err(|e| {
-        Failure::new(Code::Internal, format!("the system gives no randomness: {e}"))
-    })?;
+    OsRng.try_fill_bytes(bytes.expose_mut()).map_err(|e| Error::NoRandomness(e.to_string()))?;
     Ok(bytes)
 }
 
 /// 32 bytes from the operating system that are no secret: nonces and ids.
-pub fn nonce() -> Result<[u8; 32], Failure> {
+pub fn nonce() -> Result<[u8; 32], Error> {
     random().map(|secret| *secret.expose())
 }
 
@@ -84,9 +89,9 @@ pub fn any_of(count: usize) -> Option<usize> {
 }
 
 /// A fresh name for a request: 16 random bytes in hexadecimal.
-pub fn request_id() -> Result<RequestId, Failure> {
+pub fn request_id() -> Result<RequestId, Error> {
     let id = nonce().map(|bytes| crate::device::hex(bytes.get(..16).unwrap_or_default()))?;
-    RequestId::new(&id).ok_or_else(|| report::bug("hexadecimal digits are no id"))
+    RequestId::new(&id).ok_or(Error::Bug("hexadecimal digits are no id"))
 }
 
 /// Whole milliseconds of a duration.

@@ -8,15 +8,17 @@
 
 use std::collections::BTreeSet;
 
+use crate::device::Label;
 use crate::net::LinkError;
 use crate::party::PartyId;
-use crate::progress::Event;
 use crate::protocol::key::Confirmation;
-use crate::report::{self, Failure};
-use crate::run::table::{Incoming, Table};
+use crate::request::Ceremony;
+use crate::run::error::{Awaited, Error};
+use crate::run::table::{Incoming, Table, name_in};
+use crate::run::told::Note;
 use crate::run::{Node, ROUND, records};
 use crate::talk::Message;
-use crate::vault::{Confirmed, Error, Home, KeyRecord, KeyState, keys};
+use crate::vault::{self, Confirmed, Home, KeyRecord, KeyState, keys};
 
 /// An epoch and what a party says of it.
 const ENTRY: usize = 64;
@@ -27,20 +29,20 @@ pub struct Kept {
     /// The parties whose confirmation is not here, by index.
     pub missing: BTreeSet<u8>,
     /// What is told of those that do not count.
-    pub wrong: Vec<String>,
+    pub wrong: Vec<Note>,
 }
 
 /// What is kept of the confirmations of `record`. Those that are wrong do not count.
 ///
 /// # Errors
 /// There is nothing beside the share to check them against, or it is about another one.
-pub fn kept(home: &Home, record: &KeyRecord) -> Result<Kept, Failure> {
+pub fn kept(home: &Home, record: &KeyRecord) -> Result<Kept, Error> {
     let confirmation = of_epoch(home, record)?;
     let mut missing: BTreeSet<u8> = confirmation.peers().map(PartyId::get).collect();
     let mut wrong = Vec::new();
     let kept = match keys::confirmed(home, &record.name, &record.epoch) {
-        Err(error @ Error::Corrupt { .. }) => {
-            wrong.push(Failure::from(error).message);
+        Err(error @ vault::Error::Corrupt { .. }) => {
+            wrong.push(Note::Misfit(error));
             Vec::new()
         }
         read => read?,
@@ -49,7 +51,7 @@ pub fn kept(home: &Home, record: &KeyRecord) -> Result<Kept, Failure> {
         if PartyId::new(party).is_some_and(|from| confirmation.verify(from, &statement)) {
             missing.remove(&party);
         } else {
-            wrong.push(report::kept_and_wrong(&record.name, party));
+            wrong.push(Note::WrongConfirmation { party, key: record.name.clone() });
         }
     }
     Ok(Kept { missing, wrong })
@@ -59,14 +61,14 @@ pub fn kept(home: &Home, record: &KeyRecord) -> Result<Kept, Failure> {
 ///
 /// # Errors
 /// As for [`kept`].
-pub fn missing(node: &Node, record: &KeyRecord) -> Result<BTreeSet<u8>, Failure> {
+pub fn missing(node: &Node, record: &KeyRecord) -> Result<BTreeSet<u8>, Error> {
     let Kept { missing, wrong } = kept(&node.home, record)?;
-    wrong.into_iter().for_each(|message| node.tell(Event::Note { message }));
+    wrong.into_iter().for_each(|note| node.tell(note));
     Ok(missing)
 }
 
 /// What the confirmations of `record` are checked against.
-fn of_epoch(home: &Home, record: &KeyRecord) -> Result<Confirmation, Failure> {
+fn of_epoch(home: &Home, record: &KeyRecord) -> Result<Confirmation, Error> {
     let bytes = keys::confirmation(home, &record.name, &record.epoch)?;
     let confirmation = Confirmation::from_bytes(&bytes);
     let fits = |confirmation: &Confirmation| {
@@ -74,14 +76,14 @@ fn of_epoch(home: &Home, record: &KeyRecord) -> Result<Confirmation, Failure> {
             && confirmation.me().get() == record.me
             && confirmation.peers().count().saturating_add(1) == record.parties.len()
     };
-    confirmation.ok().filter(fits).ok_or_else(|| report::damaged_share(&record.name))
+    confirmation.ok().filter(fits).ok_or_else(|| Error::DamagedShare(record.name.clone()))
 }
 
 /// Makes the newest epoch that everybody has confirmed the active one, if it is not yet.
 ///
 /// # Errors
 /// The share does not open, or the disk fails.
-pub fn settle(node: &Node, name: &str) -> Result<(), Failure> {
+pub fn settle(node: &Node, name: &str) -> Result<(), Error> {
     let pending = |record: &KeyRecord| record.state == KeyState::Pending;
     for record in records::held(&node.home, name)?.iter().filter(|record| pending(record)) {
         if missing(node, record)?.is_empty() {
@@ -95,7 +97,7 @@ pub fn settle(node: &Node, name: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// A party is gone or sends nonsense. What the others said is kept.
-pub async fn exchange(node: &Node, name: &str, table: &mut Table) -> Result<(), Failure> {
+pub async fn exchange(node: &Node, name: &str, table: &mut Table) -> Result<(), Error> {
     let records = records::held(&node.home, name)?;
     let mut own = Vec::new();
     for record in &records {
@@ -105,7 +107,7 @@ pub async fn exchange(node: &Node, name: &str, table: &mut Table) -> Result<(), 
         own.extend_from_slice(&confirmation.message());
     }
     let names = table.names();
-    let name_of = |party: u8| names.get(&party).map(ToString::to_string).unwrap_or_default();
+    let name_of = |party: u8| name_in(&names, party);
     let mut awaited: BTreeSet<u8> = names.keys().copied().collect();
     let mut outcome = Ok(());
     for party in names.keys() {
@@ -115,7 +117,7 @@ pub async fn exchange(node: &Node, name: &str, table: &mut Table) -> Result<(), 
     let deadline = node.until(ROUND);
     while let Some(slow) = awaited.first() {
         let Some((party, incoming)) = table.recv_before(deadline).await else {
-            return outcome.and(Err(report::slow(&name_of(*slow), "confirmation")));
+            return outcome.and(Err(Error::timed_out(&name_of(*slow), Awaited::Confirmation)));
         };
         let taken = match incoming {
             Incoming::Protocol(bytes) => take(node, &records, party, &name_of(party), &bytes),
@@ -125,13 +127,13 @@ pub async fn exchange(node: &Node, name: &str, table: &mut Table) -> Result<(), 
                 continue;
             }
             Incoming::Control(Message::Finished) => {
-                Err(report::link(&name_of(party), &LinkError::Closed))
+                Err(Error::link(&name_of(party), LinkError::Closed))
             }
             Incoming::Control(Message::Refuse { reason }) => {
-                Err(report::refused_with(&name_of(party), reason, name))
+                Err(Error::refused_in(&name_of(party), reason, Ceremony::Resume, name))
             }
-            Incoming::Control(_) => Err(report::nonsense(&name_of(party))),
-            Incoming::Lost(error) => Err(report::link(&name_of(party), &error)),
+            Incoming::Control(_) => Err(Error::nonsense(&name_of(party))),
+            Incoming::Lost(error) => Err(Error::link(&name_of(party), error)),
         };
         awaited.remove(&party);
         outcome = outcome.and(taken);
@@ -144,11 +146,11 @@ fn take(
     node: &Node,
     records: &[KeyRecord],
     party: u8,
-    name: &str,
+    name: &Label,
     bytes: &[u8],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     if !bytes.len().is_multiple_of(ENTRY) {
-        return Err(report::nonsense(name));
+        return Err(Error::nonsense(name));
     }
     for entry in bytes.chunks_exact(ENTRY) {
         let (epoch, said) = entry.split_at(ENTRY / 2);
@@ -156,9 +158,9 @@ fn take(
             continue;
         };
         let confirmation = of_epoch(&node.home, record)?;
-        let statement = <[u8; 32]>::try_from(said).map_err(|_| report::nonsense(name))?;
+        let statement = <[u8; 32]>::try_from(said).map_err(|_| Error::nonsense(name))?;
         if !PartyId::new(party).is_some_and(|from| confirmation.verify(from, &statement)) {
-            return Err(report::wrong_confirmation(name, &record.name));
+            return Err(Error::WrongConfirmation { peer: name.clone(), key: record.name.clone() });
         }
         keep(node, record, party, statement)?;
     }
@@ -169,12 +171,7 @@ fn take(
 ///
 /// # Errors
 /// The disk fails.
-pub fn keep(
-    node: &Node,
-    record: &KeyRecord,
-    party: u8,
-    statement: [u8; 32],
-) -> Result<(), Failure> {
+pub fn keep(node: &Node, record: &KeyRecord, party: u8, statement: [u8; 32]) -> Result<(), Error> {
     let said = Confirmed { party, statement };
     Ok(node.vault.store_confirmed(&record.name, &record.epoch, &said)?)
 }

@@ -10,17 +10,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::device::{Fingerprint, Label, hex};
+use crate::device::{Fingerprint, Label};
 use crate::net::line::Line;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::progress::Event;
-use crate::report::{self, Code, Failure};
 use crate::request::{Agreed, Held, Hex, Question, Request};
+use crate::run::error::{Activity, Awaited, Error};
 use crate::run::judge::{Charge, Verdict};
 use crate::run::patience::Admission;
 use crate::run::reach::{Target, hear, reach, say};
-use crate::run::table::Table;
+use crate::run::table::{Table, party_label};
+use crate::run::told::Note;
 use crate::run::{ANSWER, HELLO, Node, REACH, clock, deletions, epochs, lines};
 use crate::talk::{Message, Proposal, Reason, Terms, Want};
 use crate::vault::Ledger;
@@ -100,7 +101,7 @@ pub async fn convene(
     node: &Arc<Node>,
     question: &Question,
     guests: Vec<(u8, Target)>,
-) -> Result<Convened, Failure> {
+) -> Result<Convened, Error> {
     let gathered = gather(node, &question.request, guests).await?;
     let epoch = gathered.epoch();
     let height = Ledger::open(&node.home)?.height(&epoch.0);
@@ -109,11 +110,8 @@ pub async fn convene(
 
 /// Tells the owner of this device, which asks, what the others see: they approve by how it begins.
 pub fn announce(node: &Node, question: &Question) {
-    let message = match question.request.digest() {
-        Some(digest) => report::asking("digest", &hex(digest)),
-        None => report::asking("hash", &question.hash().to_string()),
-    };
-    node.tell(Event::Note { message });
+    let digest = question.request.digest().map(|digest| Hex(*digest));
+    node.tell(Note::Asking { digest, hash: question.hash() });
 }
 
 /// The requester's side: reaches everybody in `guests` and asks. Until all have said yes this device holds no
@@ -125,7 +123,7 @@ pub async fn gather(
     node: &Arc<Node>,
     request: &Request,
     guests: Vec<(u8, Target)>,
-) -> Result<Gathered, Failure> {
+) -> Result<Gathered, Error> {
     node.can_record()?;
     let nonce = Hex(clock::nonce()?);
     let mut called: BTreeMap<u8, String> =
@@ -153,21 +151,21 @@ pub async fn gather(
             }
             (party, word) = first_word(&mut accepted) => {
                 let guest = accepted.iter().find(|guest| guest.party == party);
-                let failure = guest.map_or_else(report::not_a_party, |g| spoken(node, g, word, request));
+                let error = guest.map_or(Error::NotAParty, |g| spoken(node, g, word, request));
                 accepted.retain(|guest| guest.party != party);
-                return Err(let_go(party, failure, leaver, tasks, accepted).await);
+                return Err(let_go(party, error, leaver, tasks, accepted).await);
             }
             joined = tasks.join_next() => {
                 let Some(joined) = joined else { break };
                 let (party, invited) =
-                    joined.map_err(|_| report::bug("an invitation ended without an answer"))?;
+                    joined.map_err(|_| Error::Bug("an invitation ended without an answer"))?;
                 match invited {
                     Ok(guest) => {
                         asked.remove(&guest.party);
                         accepted.push(guest);
                     }
-                    Err(failure) => {
-                        return Err(let_go(party, failure, leaver, tasks, accepted).await);
+                    Err(error) => {
+                        return Err(let_go(party, error, leaver, tasks, accepted).await);
                     }
                 }
             }
@@ -181,19 +179,19 @@ pub async fn gather(
 }
 
 /// An invitation under way, and whose.
-type Invitations = JoinSet<(u8, Result<Guest, Failure>)>;
+type Invitations = JoinSet<(u8, Result<Guest, Error>)>;
 
-/// `party` takes no part, which `failure` says. The others are told who it was, and not that this device
+/// `party` takes no part, which `error` says. The others are told who it was, and not that this device
 /// has thought better of it; unless it was interrupted, and has.
 async fn let_go(
     party: u8,
-    failure: Failure,
+    error: Error,
     leaver: watch::Sender<Option<u8>>,
     mut tasks: Invitations,
     accepted: Vec<Guest>,
-) -> Failure {
-    let reason = match failure.code {
-        Code::Interrupted => Reason::Interrupted,
+) -> Error {
+    let reason = match error {
+        Error::Interrupted => Reason::Interrupted,
         _ => Reason::Left { party },
     };
     if let Reason::Left { .. } = reason {
@@ -209,7 +207,7 @@ async fn let_go(
     };
     // Who is still being called hears nothing.
     let _ = timeout(FAREWELL, told).await;
-    failure
+    error
 }
 
 /// What one of those who said yes says before it is started. It has nothing to say but that it leaves.
@@ -229,18 +227,13 @@ async fn first_word(accepted: &mut [Guest]) -> (u8, Result<Frame, LinkError>) {
 }
 
 /// Why there is no ceremony with a guest that spoke too early.
-fn spoken(
-    node: &Node,
-    guest: &Guest,
-    word: Result<Frame, LinkError>,
-    request: &Request,
-) -> Failure {
+fn spoken(node: &Node, guest: &Guest, word: Result<Frame, LinkError>, request: &Request) -> Error {
     match word.map(|frame| Message::from_bytes(&frame.payload)) {
         Ok(Ok(Message::Refuse { reason })) => {
             deletions::refused(node, &guest.link.peer(), &guest.name, reason, request)
         }
-        Ok(_) => report::nonsense(guest.name.as_str()),
-        Err(error) => report::link(guest.name.as_str(), &error),
+        Ok(_) => Error::nonsense(&guest.name),
+        Err(error) => Error::link(&guest.name, error),
     }
 }
 
@@ -260,7 +253,7 @@ impl Gathered {
         node: &Node,
         question: &Question,
         height: u64,
-    ) -> Result<Convened, Failure> {
+    ) -> Result<Convened, Error> {
         let Self { me, mut accepted, agreed } = self;
         node.begin(question)?;
         let agreed = Agreed { height, ..agreed };
@@ -269,7 +262,7 @@ impl Gathered {
         for guest in &mut accepted {
             say(&mut guest.link, &Message::Start(agreed.clone()))
                 .await
-                .map_err(|e| report::link(guest.name.as_str(), &e))?;
+                .map_err(|e| Error::link(&guest.name, e))?;
         }
         for guest in accepted {
             held.insert(guest.party, guest.held);
@@ -288,15 +281,15 @@ impl Gathered {
 }
 
 /// What all have in common once everybody has said yes.
-fn agree(request: &Request, nonce: Hex<32>, accepted: &[Guest]) -> Result<Agreed, Failure> {
+fn agree(request: &Request, nonce: Hex<32>, accepted: &[Guest]) -> Result<Agreed, Error> {
     let mine = epochs::names(request.epochs());
     let mut all: BTreeMap<u8, (Hex<32>, Vec<Hex<32>>)> =
         accepted.iter().map(|g| (g.party, (g.nonce, epochs::names(&g.held)))).collect();
     all.insert(request.requester.get(), (nonce, mine.clone()));
     let (nonces, held): (Vec<_>, Vec<_>) = all.into_values().unzip();
     let epoch = epochs::agreed(request.ceremony(), &mine, &held).ok_or_else(|| {
-        let theirs = accepted.iter().map(|guest| (guest.name.as_str(), guest.held.as_slice()));
-        report::apart(&request.key, request.epochs(), &theirs.collect::<Vec<_>>())
+        let theirs = accepted.iter().map(|guest| (guest.name.clone(), guest.held.clone()));
+        apart(&request.key, request.epochs(), theirs.collect())
     })?;
     Ok(Agreed { nonces, held, epoch, height: 0 })
 }
@@ -327,7 +320,7 @@ async fn invite(
     nonce: Hex<32>,
     proposed: mpsc::Sender<(u8, Instant)>,
     mut others: watch::Receiver<Option<u8>>,
-) -> Result<Guest, Failure> {
+) -> Result<Guest, Error> {
     let name = target.name.to_string();
     let reached = reach(node, &target, Want::Ceremony, node.until(REACH)).await?;
     node.tell(Event::Connected {
@@ -342,10 +335,10 @@ async fn invite(
     let mut proposal = Proposal::new(&request, Terms { nonce, seconds });
     // And more sessions may be spent.
     proposal.epochs = epochs::counted_anew(&Ledger::open(&node.home)?, request.epochs());
-    deletions::tell(node, &mut link).await.map_err(|e| report::link(&name, &e))?;
+    deletions::tell(node, &mut link).await.map_err(|e| Error::link(&target.name, e))?;
     say(&mut link, &Message::Propose(Box::new(proposal)))
         .await
-        .map_err(|e| report::link(&name, &e))?;
+        .map_err(|e| Error::link(&target.name, e))?;
     let _ = proposed.send((party, answer_by)).await;
     let answer = tokio::select! {
         answer = hear(&mut link, answer_by) => answer,
@@ -361,20 +354,20 @@ async fn invite(
             let signs = request.signing().is_some();
             if signs && epochs::is_rolled_back(&Ledger::open(&node.home)?, party, &held) {
                 decline(link, &target.name, Reason::Aborted).await;
-                return Err(report::rolled_back_there(&name, &request.key));
+                return Err(Error::RolledBackThere { peer: target.name, key: request.key });
             }
             deletions::refuted(node, &link.peer(), &request);
             Ok(Guest { party, name: target.name, link, nonce, held })
         }
         Ok(Message::Apart { held }) => {
-            Err(report::apart(&request.key, request.epochs(), &[(name.as_str(), held.as_slice())]))
+            Err(apart(&request.key, request.epochs(), vec![(target.name, held)]))
         }
         Ok(Message::Refuse { reason }) => {
             Err(deletions::refused(node, &link.peer(), &target.name, reason, &request))
         }
-        Ok(_) => Err(report::nonsense(&name)),
-        Err(LinkError::TimedOut) => Err(report::slow(&name, "approval")),
-        Err(error) => Err(report::link(&name, &error)),
+        Ok(_) => Err(Error::nonsense(&target.name)),
+        Err(LinkError::TimedOut) => Err(Error::timed_out(&target.name, Awaited::Approval)),
+        Err(error) => Err(Error::link(&target.name, error)),
     }
 }
 
@@ -407,7 +400,7 @@ pub async fn attend(
     terms: &Terms,
     offer: Vec<Held>,
     ask: Ask,
-) -> Result<Convened, Failure> {
+) -> Result<Convened, Error> {
     let request = &question.request;
     let name = node.name_of(&link.peer());
     let Some(me) = request.signer(&node.info.fingerprint).map(PartyId::get) else {
@@ -415,28 +408,28 @@ pub async fn attend(
     };
     let host = request.requester.get();
     // Nobody is asked for what may not begin.
-    if let Err(failure) = node.can_record() {
+    if let Err(error) = node.can_record() {
         decline(link, &name, Reason::Aborted).await;
-        return Err(failure);
+        return Err(error);
     }
     // The link itself lives no longer, whatever the requester says.
     let patience = Duration::from_secs(u64::from(terms.seconds)).min(PATIENCE);
     let charge = match approve(node, &mut link, question, ask, patience).await {
         Ok(charge) => charge,
-        Err((failure, reason)) => {
-            decline(link, &name, reason).await;
-            return Err(failure);
+        Err(error) => {
+            decline(link, &name, Reason::from(&error)).await;
+            return Err(error);
         }
     };
-    if let Err(failure) = node.begin(question) {
+    if let Err(error) = node.begin(question) {
         decline(link, &name, Reason::Aborted).await;
-        return Err(failure);
+        return Err(error);
     }
     let nonce = Hex(clock::nonce()?);
     let mine = epochs::names(&offer);
     say(&mut link, &Message::Accept { nonce, held: offer })
         .await
-        .map_err(|e| report::link(name.as_str(), &e))?;
+        .map_err(|e| Error::link(&name, e))?;
     // A requester that awaits nobody else starts at once.
     let others = request.signers.len() > 2;
     let start_within = if others { patience.saturating_add(START) } else { START };
@@ -450,20 +443,20 @@ pub async fn attend(
             return Err(left(question, party));
         }
         Ok(Message::Refuse { reason }) => {
-            return Err(report::refused_with(name.as_str(), reason, &request.key));
+            return Err(Error::refused_in(&name, reason, request.ceremony(), &request.key));
         }
-        Ok(_) => return Err(report::nonsense(name.as_str())),
+        Ok(_) => return Err(Error::nonsense(&name)),
         Err(LinkError::Closed | LinkError::Lost | LinkError::Io(_)) => {
-            return Err(report::withdrawn(name.as_str()));
+            return Err(Error::Withdrawn { peer: name });
         }
         Err(LinkError::TimedOut) => {
             decline(link, &name, Reason::TimedOut).await;
-            return Err(report::slow(name.as_str(), "start"));
+            return Err(Error::timed_out(&name, Awaited::Start));
         }
-        Err(error) => return Err(report::link(name.as_str(), &error)),
+        Err(error) => return Err(Error::link(&name, error)),
     };
     if !is_sound(request, terms, (me, &nonce, &mine), &agreed) {
-        return Err(report::nonsense(name.as_str()));
+        return Err(Error::nonsense(&name));
     }
     let mut table = Table::new(me, host);
     table.seat(node, host, name, link);
@@ -480,9 +473,9 @@ pub async fn attend(
         false => *held,
     };
     let held = BTreeMap::from([(host, request.epochs().iter().map(now).collect())]);
-    if let Err(failure) = table.complete(node, &others, node.until(HELLO)).await {
+    if let Err(error) = table.complete(node, &others, node.until(HELLO)).await {
         table.abort().await;
-        return Err(failure);
+        return Err(error);
     }
     let id = question.ceremony_id(&agreed);
     Ok(Convened { table, id, agreed, held, charge })
@@ -516,10 +509,9 @@ async fn approve(
     question: &Question,
     ask: Ask,
     patience: Duration,
-) -> Result<Charge, (Failure, Reason)> {
+) -> Result<Charge, Error> {
     let ceremony = question.request.ceremony();
-    let name = question.name(question.request.requester);
-    let name = name.as_str();
+    let name = &question.name(question.request.requester);
     let until = node.until(patience);
     // Held until there is an answer, and no longer: what is agreed to needs no screen.
     let asks = match ask {
@@ -530,10 +522,10 @@ async fn approve(
     let _turn = if asks {
         tokio::select! {
             turn = timeout(TURN, node.turn()) => {
-                Some(turn.map_err(|_| (report::declined(name, Reason::Busy), Reason::Busy))?)
+                Some(turn.map_err(|_| declined(name, Reason::Busy))?)
             }
-            word = link.recv() => return Err((gone(question, word), Reason::Aborted)),
-            () = node.interrupted() => return Err((report::interrupted(), Reason::Interrupted)),
+            word = link.recv() => return Err(gone(question, word)),
+            () = node.interrupted() => return Err(Error::Interrupted),
         }
     } else {
         None
@@ -546,7 +538,7 @@ async fn approve(
             Admission::Muted { .. } => Some(Reason::Declining),
         };
         if let Some(reason) = reason {
-            return Err((report::declined(name, reason), reason));
+            return Err(declined(name, reason));
         }
     }
     let left = until.saturating_duration_since(clock::now());
@@ -558,46 +550,46 @@ async fn approve(
     };
     let verdict = tokio::select! {
         verdict = timeout(left, answer) => verdict,
-        word = link.recv() => return Err((gone(question, word), Reason::Aborted)),
-        () = node.interrupted() => return Err((report::interrupted(), Reason::Interrupted)),
+        word = link.recv() => return Err(gone(question, word)),
+        () = node.interrupted() => return Err(Error::Interrupted),
     };
     match verdict {
         Ok(Verdict::Yes) => Ok(Charge::default()),
         Ok(Verdict::Charged(charge)) => Ok(charge),
-        Ok(Verdict::No) => Err((report::denied_here(ceremony.name()), Reason::Denied)),
+        Ok(Verdict::No) => Err(Error::Denied(ceremony)),
         Ok(Verdict::Policy(refusal)) => {
-            Err((report::policy_here(ceremony.name(), name, refusal), Reason::Policy))
+            Err(Error::Policy { ceremony, requester: name.clone(), refusal })
         }
-        Ok(Verdict::Nobody) => Err((report::nobody_to_ask(), Reason::TimedOut)),
-        Ok(Verdict::Late) | Err(_) => Err((report::unanswered(ceremony.name()), Reason::TimedOut)),
+        Ok(Verdict::Nobody) => Err(Error::NobodyToAsk),
+        Ok(Verdict::Late) | Err(_) => Err(Error::Unanswered(Activity::Ceremony(ceremony))),
     }
 }
 
 /// Nothing is due from a requester whose request is not answered but a withdrawal, or who has left.
-fn gone(question: &Question, word: Result<Frame, LinkError>) -> Failure {
+fn gone(question: &Question, word: Result<Frame, LinkError>) -> Error {
     let requester = question.name(question.request.requester);
     let said = word.map(|frame| Message::from_bytes(&frame.payload));
     match said {
-        Err(LinkError::Lost) => report::lost(requester.as_str()),
+        Err(LinkError::Lost) => Error::link(&requester, LinkError::Lost),
         Ok(Ok(Message::Refuse { reason: Reason::Left { party } })) => left(question, party),
-        _ => report::withdrawn(requester.as_str()),
+        _ => Error::Withdrawn { peer: requester },
     }
 }
 
 /// The requester says that this party has left.
-fn left(question: &Question, party: u8) -> Failure {
+fn left(question: &Question, party: u8) -> Error {
     let signer = question.request.signers.iter().find(|signer| signer.get() == party);
-    let who = signer.map_or_else(|| format!("party {party}"), |p| question.name(*p).to_string());
-    report::left(question.name(question.request.requester).as_str(), &who)
+    let who = signer.map_or_else(|| party_label(party), |party| question.name(*party));
+    Error::Left { peer: question.name(question.request.requester), who }
 }
 
 /// Says that this device was interrupted.
-async fn leave(link: Line, name: &Label) -> Failure {
+async fn leave(link: Line, name: &Label) -> Error {
     decline(link, name, Reason::Interrupted).await;
-    report::interrupted()
+    Error::Interrupted
 }
 
-/// Says which epochs of `key` this device has, of which the requester has none, and gives the failure for this
+/// Says which epochs of `key` this device has, of which the requester has none, and gives the error for this
 /// device's own log.
 pub async fn part(
     mut link: impl Link,
@@ -605,16 +597,24 @@ pub async fn part(
     key: &str,
     request: &Request,
     held: Vec<Held>,
-) -> Failure {
-    let failure = report::apart(key, &held, &[(name.as_str(), request.epochs())]);
+) -> Error {
+    let error = apart(key, &held, vec![(name.clone(), request.epochs().to_vec())]);
     let _ = say(&mut link, &Message::Apart { held }).await;
     let _ = timeout(Duration::from_millis(500), link.close()).await;
-    failure
+    error
 }
 
-/// Says no to a request and gives the failure for this device's own log.
-pub async fn decline(mut link: impl Link, name: &Label, reason: Reason) -> Failure {
+/// Says no to a request and gives the error for this device's own log.
+pub async fn decline(mut link: impl Link, name: &Label, reason: Reason) -> Error {
     let _ = say(&mut link, &Message::Refuse { reason }).await;
     let _ = timeout(Duration::from_millis(500), link.close()).await;
-    report::declined(name.as_str(), reason)
+    declined(name, reason)
+}
+
+fn declined(name: &Label, reason: Reason) -> Error {
+    Error::Declined { peer: name.clone(), reason }
+}
+
+fn apart(key: &str, mine: &[Held], theirs: Vec<(Label, Vec<Held>)>) -> Error {
+    Error::Apart { key: key.to_owned(), mine: mine.to_vec(), theirs }
 }

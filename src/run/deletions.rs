@@ -6,10 +6,10 @@ use std::time::Instant;
 use crate::device::{Fingerprint, Label};
 use crate::net::LinkError;
 use crate::net::line::Line;
-use crate::progress::Event;
-use crate::report::{self, Failure};
 use crate::request::{Hex, Request};
+use crate::run::error::Error;
 use crate::run::reach::{hear, say};
+use crate::run::told::Note;
 use crate::run::{Node, clock};
 use crate::talk::{Message, Proposal, Reason};
 use crate::vault::{Entry, deleted, keys};
@@ -60,10 +60,9 @@ pub fn heard(node: &Node, peer: &Fingerprint, public_key: &[u8; 33], time: i64) 
                 outcome: "told".to_owned(),
                 ..Entry::default()
             });
-            let (name, when) = (node.name_of(peer), clock::rfc3339(time));
-            node.tell(Event::Note { message: report::deletion(name.as_str(), &key.name, &when) });
+            node.tell(Note::Deleted { peer: node.name_of(peer), key: key.name, time });
         }
-        Err(error) => node.tell(Event::Note { message: error.to_string() }),
+        Err(error) => node.tell(Note::File(error)),
     }
 }
 
@@ -74,21 +73,22 @@ pub fn reason(node: &Node, request: &Request, requester: &Fingerprint) -> Reason
     stone.map_or(Reason::UnknownKey, |stone| Reason::Deleted { time: stone.time })
 }
 
-/// The failure where `peer`, called `name`, answers `request` with a no.
+/// The error where `peer`, called `name`, answers `request` with a no.
 pub fn refused(
     node: &Node,
     peer: &Fingerprint,
     name: &Label,
     reason: Reason,
     request: &Request,
-) -> Failure {
+) -> Error {
     let Reason::Deleted { time } = reason else {
-        return report::refused_request(name.as_str(), reason, request);
+        return Error::refused_in(name, reason, request.ceremony(), &request.key);
     };
     if let Some(public_key) = public_key(request) {
         heard(node, peer, public_key, time);
     }
-    report::deleted_there(name.as_str(), &clock::rfc3339(time), request)
+    let others_suffice = request.parties.len() > usize::from(request.threshold);
+    Error::DeletedThere { peer: name.clone(), time, key: request.key.clone(), others_suffice }
 }
 
 /// Notes that `peer` takes part with a share that it may have called deleted.

@@ -2,7 +2,6 @@
 //!
 //! What the machine wants persisted is durable before anything it says afterwards is sent.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use tokio::time::sleep_until;
@@ -11,10 +10,11 @@ use crate::device::Label;
 use crate::party::PartyId;
 use crate::progress::Event;
 use crate::protocol::event::Event as Step;
+use crate::protocol::fault::Fault;
 use crate::protocol::machine::{Machine, Output, Persist, Protocol};
-use crate::report::{self, Failure};
 use crate::request::Ceremony;
-use crate::run::table::{Incoming, Table};
+use crate::run::error::{Awaited, Error};
+use crate::run::table::{Incoming, Table, name_in};
 use crate::run::{Node, clock};
 use crate::talk::{Message, Reason};
 
@@ -28,12 +28,11 @@ pub async fn drive<P: Protocol>(
     (ceremony, key): (Ceremony, &str),
     machine: &mut Machine<P>,
     table: &mut Table,
-    keep: &mut (dyn FnMut(Persist) -> Result<(), Failure> + Send),
-) -> Result<P::Done, Failure> {
-    let names: BTreeMap<u8, Label> = table.names();
-    let name = |party: PartyId| {
-        names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
-    };
+    keep: &mut (dyn FnMut(Persist) -> Result<(), Error> + Send),
+) -> Result<P::Done, Error> {
+    let names = table.names();
+    let label = |party: u8| name_in(&names, party);
+    let name = |party: PartyId| label(party.get()).to_string();
     let mut since = clock::now();
     machine.start(since);
     loop {
@@ -48,7 +47,9 @@ pub async fn drive<P: Protocol>(
                     node.tell(told(ceremony, &step, since, name));
                 }
                 Output::Done(done) => return Ok(done),
-                Output::Failed(fault) => return Err(report::fault(&fault, &[key], name)),
+                Output::Failed(fault) => {
+                    return Err(fault_with(fault, key, |party| label(party.get())));
+                }
             }
         }
         let wake = machine.wake_at().unwrap_or_else(|| node.until(super::ROUND));
@@ -56,8 +57,9 @@ pub async fn drive<P: Protocol>(
         tokio::select! {
             () = sleep_until(wake.into()) => {
                 if node.deadline.is_some_and(|deadline| clock::now() >= deadline) {
-                    let awaited: Vec<String> = machine.awaiting().into_iter().map(name).collect();
-                    return Err(report::slow(&awaited.join(" and "), "--timeout"));
+                    let peers = machine.awaiting().into_iter().map(|party| label(party.get()));
+                    let (peers, awaited) = (peers.collect(), Awaited::Deadline);
+                    return Err(Error::TimedOut { peers, awaited });
                 }
                 machine.tick(clock::now());
             }
@@ -69,22 +71,23 @@ pub async fn drive<P: Protocol>(
                 }
                 Incoming::Control(Message::Finished) => {}
                 Incoming::Control(Message::Refuse { reason: Reason::Left { party: who } }) => {
-                    return Err(report::left(&label(&names, party), &label(&names, who)));
+                    return Err(Error::Left { peer: label(party), who: label(who) });
                 }
                 Incoming::Control(Message::Refuse { reason }) => {
-                    return Err(report::refused_with(&label(&names, party), reason, key));
+                    return Err(Error::refused_in(&label(party), reason, ceremony, key));
                 }
-                Incoming::Control(_) => return Err(report::nonsense(&label(&names, party))),
+                Incoming::Control(_) => return Err(Error::nonsense(&label(party))),
                 // Whoever said it is done may leave: all it had to say has arrived.
                 Incoming::Lost(_) if table.has_finished(party) => {}
-                Incoming::Lost(error) => return Err(report::link(&label(&names, party), &error)),
+                Incoming::Lost(error) => return Err(Error::link(&label(party), error)),
             },
         }
     }
 }
 
-fn label(names: &BTreeMap<u8, Label>, party: u8) -> String {
-    names.get(&party).map_or_else(|| format!("party {party}"), ToString::to_string)
+/// `fault` in a ceremony with the key `key`; `name` gives the people's name of a party.
+pub(super) fn fault_with(fault: Fault, key: &str, name: impl Fn(PartyId) -> Label) -> Error {
+    Error::Fault { culprit: fault.culprit.map(name), fault, key: key.to_owned() }
 }
 
 /// What people are told of `step`, in a round that began at `since`.

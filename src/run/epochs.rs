@@ -8,15 +8,15 @@ use std::iter;
 use std::sync::Arc;
 
 use crate::party::PartyId;
-use crate::progress::Event;
 use crate::protocol::fault::Check;
 use crate::protocol::key::KeyShare;
-use crate::report::{self, Failure};
 use crate::request::{Ceremony, Held, Hex, MAX_EPOCHS, Request};
+use crate::run::error::Error;
+use crate::run::told::Note;
 use crate::run::{Node, records};
 use crate::vault::keys::MAX_PENDING;
 use crate::vault::ledger::UNRESOLVED;
-use crate::vault::{Error, KeyLock, KeyRecord, KeyState, Ledger};
+use crate::vault::{self, KeyLock, KeyRecord, KeyState, Ledger};
 
 /// An active epoch and those that are pending.
 const _: () = assert!(MAX_PENDING + 1 == MAX_EPOCHS);
@@ -76,21 +76,21 @@ impl HeldKey {
     ///
     /// # Errors
     /// There is no such key, or no share of it opens, or none is the one that its record names.
-    pub fn open(node: &Node, name: &str) -> Result<Self, Failure> {
+    pub fn open(node: &Node, name: &str) -> Result<Self, Error> {
         let ledger = Ledger::open(&node.home)?;
         let records = records::held(&node.home, name)?;
         let (mut opened, mut closed) = (Vec::new(), Vec::new());
         for record in &records {
             match Opened::of(node, &ledger, record) {
                 Ok(share) => opened.push(share),
-                Err(failure) => closed.push(failure),
+                Err(error) => closed.push(error),
             }
         }
         let mut opened = opened.into_iter();
         let Some(newest) = opened.next() else {
-            return Err(closed.into_iter().next().unwrap_or_else(|| report::no_key(name)));
+            return Err(closed.into_iter().next().unwrap_or_else(|| Error::NoKey(name.to_owned())));
         };
-        closed.into_iter().for_each(|f| node.tell(Event::Note { message: f.message }));
+        closed.into_iter().for_each(|f| node.tell(Note::Failed(f)));
         Ok(Self { newest, older: opened.collect(), records, ledger })
     }
 
@@ -113,8 +113,8 @@ impl HeldKey {
     /// is banned is not offered, and no older one is: else an old epoch would be a way around the ban.
     ///
     /// # Errors
-    /// [`Error::Retired`] if there is none.
-    pub fn offer(&self, signers: &[u8]) -> Result<Vec<Held>, Error> {
+    /// [`vault::Error::Retired`] if there is none.
+    pub fn offer(&self, signers: &[u8]) -> Result<Vec<Held>, vault::Error> {
         let ban_in = |record: &KeyRecord| self.retired_in(record, signers);
         let free: Vec<&KeyRecord> =
             self.records.iter().take_while(|record| ban_in(record).is_none()).collect();
@@ -122,7 +122,7 @@ impl HeldKey {
         let offer: Vec<Held> =
             self.opened().filter(is_free).map(|opened| self.held_of(&opened.record)).collect();
         match self.records.iter().find_map(ban_in) {
-            Some((peer, code)) if offer.is_empty() => Err(Error::Retired { peer, code }),
+            Some((peer, code)) if offer.is_empty() => Err(vault::Error::Retired { peer, code }),
             _ => Ok(offer),
         }
     }
@@ -185,12 +185,12 @@ impl HeldKey {
     ///
     /// # Errors
     /// There is no such share here.
-    pub fn choose(self, epoch: &Hex<32>, lock: KeyLock) -> Result<OpenKey, Failure> {
+    pub fn choose(self, epoch: &Hex<32>, lock: KeyLock) -> Result<OpenKey, Error> {
         let Self { newest, older, ledger, .. } = self;
         let mut opened = iter::once(newest).chain(older);
         let Opened { record, share } = opened
             .find(|opened| opened.record.epoch == epoch.0)
-            .ok_or_else(|| report::bug("an epoch was agreed on that this device has not"))?;
+            .ok_or(Error::Bug("an epoch was agreed on that this device has not"))?;
         Ok(OpenKey { record, share, ledger, _lock: lock })
     }
 
@@ -204,7 +204,7 @@ impl HeldKey {
 }
 
 impl Opened {
-    fn of(node: &Node, ledger: &Ledger, record: &KeyRecord) -> Result<Self, Failure> {
+    fn of(node: &Node, ledger: &Ledger, record: &KeyRecord) -> Result<Self, Error> {
         let share = records::share(&node.vault, record)?;
         for (peer, code) in ledger.retired(&record.epoch) {
             if let Some(peer) = PartyId::new(peer) {

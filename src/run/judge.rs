@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::device::{Fingerprint, Label};
-use crate::report::Refusal;
 use crate::request::{Ceremony, Question, RequestId};
 use crate::run::patience::Admission;
 
@@ -42,6 +41,19 @@ pub enum Verdict {
     Nobody,
     /// Nobody answered in time.
     Late,
+}
+
+/// Why a policy says no. Rules count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// This rule denies it.
+    Rule(usize),
+    /// This rule would allow it but has been used as often as it may be.
+    UsedUp(usize),
+    /// No rule allows it.
+    NoRule,
+    /// It is not the one signature that is approved here, or that was approved before.
+    NotThisOne,
 }
 
 /// A use of a rule that was charged for a yes. It is given back when this is dropped, unless

@@ -10,18 +10,19 @@ use crate::progress::{Event, PartyView};
 use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
-use crate::report::{self, Code, Failure, Wanted};
 use crate::request::{Action, Ceremony, Held, Hex, Question, Request, Shares};
 use crate::run::convene::{
     Ask, Convened, Gathered, announce, attend, convene, decline, gather, part,
 };
-use crate::run::drive::drive;
+use crate::run::drive::{drive, fault_with};
 use crate::run::epochs::{HeldKey, OpenKey};
+use crate::run::error::{Activity, Error, Wanted};
 use crate::run::reach::Target;
-use crate::run::table::Table;
+use crate::run::table::{Table, party_label};
+use crate::run::told::{Note, Told};
 use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, epochs, records};
 use crate::talk::{Reason, Terms};
-use crate::vault::{Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
+use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 
 /// A key that every party holds a share of.
 #[derive(Clone, Debug)]
@@ -30,8 +31,8 @@ pub struct Made {
     pub record: KeyRecord,
     /// Its parties, party 1 first.
     pub parties: Vec<PartyView>,
-    /// That the log could not be written, if so.
-    pub warning: Option<String>,
+    /// Why the log could not be written, if so.
+    pub unlogged: Option<String>,
 }
 
 /// Makes the key `name` with the devices in `with`, any `threshold` of which sign later.
@@ -45,10 +46,10 @@ pub async fn request(
     name: &str,
     threshold: u8,
     with: &[Target],
-) -> Result<Made, Failure> {
+) -> Result<Made, Error> {
     if let Some(record) = records::find(&node.home, name)? {
         let wanted = wanted(node, name, threshold, with.iter().filter_map(|t| t.fingerprint));
-        return Err(report::key_exists(&wanted, record.state == KeyState::Pending));
+        return Err(Error::KeyExists { wanted, pending: record.state == KeyState::Pending });
     }
     let others = with.iter().filter_map(|target| target.fingerprint);
     let mut parties: Vec<Fingerprint> = others.chain([node.info.fingerprint]).collect();
@@ -58,13 +59,13 @@ pub async fn request(
     let question = node.question(request, name.to_owned(), None);
     announce(node, &question);
     let result = async {
-        let gathered = gather(node, &question.request, guests).await.map_err(|failure| {
-            if failure.code == Code::Conflict {
-                let others = with.iter().filter_map(|target| target.fingerprint);
-                report::key_exists_there(failure, &wanted(node, name, threshold, others))
-            } else {
-                failure
+        let gathered = gather(node, &question.request, guests).await.map_err(|error| {
+            if !matches!(error, Error::Refused { reason: Reason::Conflict, .. }) {
+                return error;
             }
+            let others = with.iter().filter_map(|target| target.fingerprint);
+            let wanted = wanted(node, name, threshold, others);
+            Error::KeyExistsThere { error: Box::new(error), wanted }
         })?;
         let (lock, gathered) = in_hand(gathered, free(node, name)).await?;
         let convened = gathered.start(node, &question, 0).await?;
@@ -80,22 +81,21 @@ pub async fn request(
 ///
 /// # Errors
 /// As for [`request`]; the old shares stay in use until every party has stored its new one.
-pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Failure> {
+pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Error> {
     let held = records::held(&node.home, name)?;
     if held.first().is_some_and(|record| record.state == KeyState::Pending) {
         match resume(node, name, with).await {
             // Somebody has no share of what is pending here, so it cannot be finished. It stays:
             // others may hold nothing older.
-            Err(failure)
-                if matches!(failure.code, Code::NotFound | Code::Conflict)
-                    && records::active(&node.home, name).is_ok() => {}
+            Err(error)
+                if cannot_be_finished(&error) && records::active(&node.home, name).is_ok() => {}
             finished => return finished,
         }
     }
     records::active(&node.home, name)?;
     let key = HeldKey::open(node, name)?;
     if key.is_full() {
-        return Err(report::too_many_pending(name));
+        return Err(Error::TooManyPending(name.to_owned()));
     }
     let request = of_key(node, key.record(), key.held(), Action::Refresh)?;
     let guests = guests(&request, with)?;
@@ -119,7 +119,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
 ///
 /// # Errors
 /// A party cannot be reached or has no share; a pending key stays pending.
-pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Failure> {
+pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Error> {
     let record = newest(node, name)?;
     let everybody: BTreeSet<u8> =
         record.parties.iter().map(|p| p.index).filter(|index| *index != record.me).collect();
@@ -139,9 +139,9 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
             }
         }
         if record.state == KeyState::Active {
-            return outcome.map(|()| record).map_err(|failure| match failure.code {
-                Code::NotFound => report::share_missing_there(&failure, name),
-                _ => failure,
+            return outcome.map(|()| record).map_err(|error| match error.is_about_shares() {
+                true => Error::ShareMissingThere { error: Box::new(error), key: name.to_owned() },
+                false => error,
             });
         }
         settle(node, name).await?;
@@ -150,20 +150,34 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
             return Ok(newest);
         }
         let signs = records::active(&node.home, name).is_ok();
-        outcome.map_err(|failure| match failure.code {
-            Code::NotFound if signs => report::refresh_never_stored(&failure, name),
-            Code::NotFound => {
-                let others = newest.parties.iter().filter(|party| party.index != newest.me);
-                let others = others.map(|party| party.fingerprint);
-                report::never_stored(&failure, &wanted(node, name, newest.threshold, others))
+        outcome.map_err(|error| {
+            if !error.is_about_shares() {
+                return error;
             }
-            _ => failure,
+            let error = Box::new(error);
+            if signs {
+                return Error::RefreshNeverStored { error, key: name.to_owned() };
+            }
+            let others = newest.parties.iter().filter(|party| party.index != newest.me);
+            let others = others.map(|party| party.fingerprint);
+            Error::NeverStored { error, wanted: wanted(node, name, newest.threshold, others) }
         })?;
         let missing = confirmations::missing(node, &newest)?;
-        Err(report::unconfirmed(name, &named(node, &newest, &missing), signs))
+        Err(Error::Unconfirmed {
+            key: name.to_owned(),
+            missing: named(node, &newest, &missing),
+            signs,
+        })
     }
     .await;
     conclude(node, &request, result)
+}
+
+/// Whether a pending epoch stays so, whoever else is asked.
+fn cannot_be_finished(error: &Error) -> bool {
+    matches!(error, Error::RefreshNeverStored { .. } | Error::Unconfirmed { .. })
+        || matches!(error, Error::Refused { reason: Reason::Conflict | Reason::RolledBack, .. })
+        || matches!(error, Error::Vault(vault::Error::InUse { .. }))
 }
 
 /// A key of this name with `others`, as a command line asks for it.
@@ -186,12 +200,12 @@ fn wanted(
 }
 
 /// The newest epoch of the key `name`.
-fn newest(node: &Node, name: &str) -> Result<KeyRecord, Failure> {
-    records::held(&node.home, name)?.into_iter().next().ok_or_else(|| report::no_key(name))
+fn newest(node: &Node, name: &str) -> Result<KeyRecord, Error> {
+    records::held(&node.home, name)?.into_iter().next().ok_or_else(|| Error::NoKey(name.to_owned()))
 }
 
 /// The parties of whom a confirmation of one of the pending epochs of the key `name` is missing here.
-fn missing(node: &Node, name: &str) -> Result<BTreeSet<u8>, Failure> {
+fn missing(node: &Node, name: &str) -> Result<BTreeSet<u8>, Error> {
     let mut missing = BTreeSet::new();
     for record in records::held(&node.home, name)? {
         if record.state == KeyState::Pending {
@@ -207,7 +221,7 @@ async fn visit(
     record: &KeyRecord,
     parties: &BTreeSet<u8>,
     with: &[Target],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let request = resumption(node, record, parties)?;
     let mut guests = guests(&request, with)?;
     guests.retain(|(party, _)| parties.contains(party));
@@ -218,7 +232,7 @@ async fn visit(
 }
 
 /// What is asked of these `parties`: their confirmations of every epoch that both have.
-fn resumption(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Result<Request, Failure> {
+fn resumption(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Result<Request, Error> {
     let request = of_key(node, record, held(node, &record.name)?, Action::Resume)?;
     let takes_part = |party: &PartyId| party.get() == record.me || parties.contains(&party.get());
     let signers = request.signers.iter().copied().filter(takes_part).collect();
@@ -226,16 +240,16 @@ fn resumption(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Result
 }
 
 /// The epochs of the key `name` that this device has a share of, the newest first.
-fn held(node: &Node, name: &str) -> Result<Vec<Held>, Failure> {
+fn held(node: &Node, name: &str) -> Result<Vec<Held>, Error> {
     let ledger = Ledger::open(&node.home)?;
     let records = records::held(&node.home, name)?;
     Ok(records.iter().map(|record| epochs::held_of(&ledger, record)).collect())
 }
 
 /// The names of these parties.
-fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Vec<String> {
+fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Vec<Label> {
     let parties = record.parties.iter().filter(|party| parties.contains(&party.index));
-    parties.map(|party| node.name_of(&party.fingerprint).to_string()).collect()
+    parties.map(|party| node.name_of(&party.fingerprint)).collect()
 }
 
 /// Takes part in making a key that the device at the other end of `link` asks for.
@@ -247,15 +261,15 @@ pub async fn respond(
     link: Line,
     request: Request,
     terms: Terms,
-) -> Result<Made, Failure> {
+) -> Result<Made, Error> {
     let requester = link.peer();
     let name = node.name_of(&requester);
     let known = match acceptable(node, &request, &requester) {
         Ok(known) => known,
         Err(reason) => {
-            let failure = decline(link, &name, reason).await;
-            log(node, &request, failure.code.name());
-            return Err(failure);
+            let error = decline(link, &name, reason).await;
+            log(node, &request, error.kind().name());
+            return Err(error);
         }
     };
     let question = match &known {
@@ -283,9 +297,9 @@ pub async fn respond(
             Some(record) => {
                 let open = match HeldKey::open(node, &record.name) {
                     Ok(open) => open,
-                    Err(failure) => {
-                        decline(link, &name, records::unusable(&failure)).await;
-                        return Err(failure);
+                    Err(error) => {
+                        decline(link, &name, Reason::from(&error)).await;
+                        return Err(error);
                     }
                 };
                 let offer = open.common(request);
@@ -294,7 +308,7 @@ pub async fn respond(
                 }
                 if open.is_full() {
                     decline(link, &name, Reason::Conflict).await;
-                    return Err(report::too_many_pending(&record.name));
+                    return Err(Error::TooManyPending(record.name.clone()));
                 }
                 let ask = if open.has_bans() { Ask::Pardon } else { Ask::Approval };
                 let convened = attend(node, link, &question, &terms, offer, ask).await?;
@@ -310,11 +324,11 @@ pub async fn respond(
 }
 
 /// The name of a new key, which is still free.
-async fn free(node: &Node, name: &str) -> Result<KeyLock, Failure> {
+async fn free(node: &Node, name: &str) -> Result<KeyLock, Error> {
     let lock = records::hold(&node.home, name).await?;
     match records::find(&node.home, name)? {
         None => Ok(lock),
-        Some(_) => Err(report::changed_meanwhile(name)),
+        Some(_) => Err(Error::ChangedMeanwhile(name.to_owned())),
     }
 }
 
@@ -324,12 +338,12 @@ async fn same(
     name: &str,
     request: &Request,
     epoch: &Hex<32>,
-) -> Result<OpenKey, Failure> {
+) -> Result<OpenKey, Error> {
     let lock = records::hold(&node.home, name).await?;
     let open = HeldKey::open(node, name)?;
     let offers = open.common(request);
     if open.is_full() || !offers.iter().any(|held| held.epoch == *epoch) {
-        return Err(report::changed_meanwhile(name));
+        return Err(Error::ChangedMeanwhile(name.to_owned()));
     }
     open.choose(epoch, lock)
 }
@@ -338,13 +352,13 @@ async fn same(
 /// others are let go.
 async fn in_hand<T>(
     gathered: Gathered,
-    taken: impl Future<Output = Result<T, Failure>>,
-) -> Result<(T, Gathered), Failure> {
+    taken: impl Future<Output = Result<T, Error>>,
+) -> Result<(T, Gathered), Error> {
     match taken.await {
         Ok(taken) => Ok((taken, gathered)),
-        Err(failure) => {
-            gathered.dismiss(records::taken(&failure)).await;
-            Err(failure)
+        Err(error) => {
+            gathered.dismiss(Reason::from(&error)).await;
+            Err(error)
         }
     }
 }
@@ -352,13 +366,13 @@ async fn in_hand<T>(
 /// The same once everybody has started.
 async fn seated<T>(
     convened: Convened,
-    taken: impl Future<Output = Result<T, Failure>>,
-) -> Result<(T, Convened), Failure> {
+    taken: impl Future<Output = Result<T, Error>>,
+) -> Result<(T, Convened), Error> {
     match taken.await {
         Ok(taken) => Ok((taken, convened)),
-        Err(failure) => {
-            convened.table.abort_with(|_| records::taken(&failure)).await;
-            Err(failure)
+        Err(error) => {
+            convened.table.abort_with(|_| Reason::from(&error)).await;
+            Err(error)
         }
     }
 }
@@ -398,8 +412,8 @@ async fn make(
     name: &str,
     request: &Request,
     mut convened: Convened,
-) -> Result<KeyRecord, Failure> {
-    let me = request.party_of(&node.info.fingerprint).ok_or_else(report::not_a_party)?;
+) -> Result<KeyRecord, Error> {
+    let me = request.party_of(&node.info.fingerprint).ok_or(Error::NotAParty)?;
     let setup = KeygenSetup {
         instance: convened.id,
         threshold: request.threshold,
@@ -407,7 +421,7 @@ async fn make(
         identities: request.parties.iter().map(|party| party.as_bytes().to_vec()).collect(),
     };
     let machine = begin::keygen(&node.vault, setup)?
-        .map_err(|fault| report::fault(&fault, &[name], |party| format!("party {party}")))?;
+        .map_err(|fault| fault_with(fault, name, |party| party_label(party.get())))?;
     let parties: Vec<PartyRecord> = (1_u8..)
         .zip(&request.parties)
         .map(|(index, party)| PartyRecord {
@@ -424,10 +438,9 @@ async fn renew(
     node: &Arc<Node>,
     key: &OpenKey,
     mut convened: Convened,
-) -> Result<KeyRecord, Failure> {
-    let machine = begin::refresh(&key.share, convened.id)?.map_err(|fault| {
-        report::fault(&fault, &[&key.record.name], |party| format!("party {party}"))
-    })?;
+) -> Result<KeyRecord, Error> {
+    let machine = begin::refresh(&key.share, convened.id)?
+        .map_err(|fault| fault_with(fault, &key.record.name, |party| party_label(party.get())))?;
     let generation = key.record.generation.saturating_add(1);
     let parties = key.record.parties.clone();
     convened.charge.spend();
@@ -445,7 +458,7 @@ async fn run(
     generation: u64,
     parties: Vec<PartyRecord>,
     mut table: Table,
-) -> Result<KeyRecord, Failure> {
+) -> Result<KeyRecord, Error> {
     let mut stored: Option<KeyRecord> = None;
     let mut keep = |what: Persist| match what {
         Persist::PendingShare(pending) => {
@@ -460,10 +473,10 @@ async fn run(
         }
         Persist::Confirmed { peer, statement } => match &stored {
             Some(record) => confirmations::keep(node, record, peer.get(), statement),
-            None => Err(report::bug("a share was confirmed before it was stored")),
+            None => Err(Error::Bug("a share was confirmed before it was stored")),
         },
         Persist::CheckResolved { .. } => Ok(()),
-        Persist::Retired { .. } => Err(report::bug("a pair was retired while making a key")),
+        Persist::Retired { .. } => Err(Error::Bug("a pair was retired while making a key")),
     };
     let driven = drive(node, (ceremony, name), &mut machine, &mut table, &mut keep).await;
     drop(machine);
@@ -478,21 +491,25 @@ async fn run(
                 KeyState::Pending => {
                     let missing = confirmations::missing(node, &newest)?;
                     let missing = named(node, &newest, &missing);
-                    Err(report::unconfirmed(name, &missing, ceremony == Ceremony::Refresh))
+                    Err(Error::Unconfirmed {
+                        key: name.to_owned(),
+                        missing,
+                        signs: ceremony == Ceremony::Refresh,
+                    })
                 }
             }
         }
-        (Ok(_), None) => Err(report::bug("a key was made and no share was stored")),
-        (Err(failure), stored) => {
+        (Ok(_), None) => Err(Error::Bug("a key was made and no share was stored")),
+        (Err(error), stored) => {
             table.abort().await;
             Err(if stored.is_some() {
                 // A resume may have brought what was missing, and waits for the key.
-                if let Err(Failure { message, .. }) = confirmations::settle(node, name) {
-                    node.tell(Event::Note { message });
+                if let Err(error) = confirmations::settle(node, name) {
+                    node.tell(Note::Failed(error));
                 }
-                report::left_pending(failure, ceremony, name)
+                Error::LeftPending { error: Box::new(error), ceremony, key: name.to_owned() }
             } else {
-                failure
+                error
             })
         }
     }
@@ -519,7 +536,7 @@ async fn confirm(
     question: &Question,
     terms: &Terms,
     record: &KeyRecord,
-) -> Result<KeyRecord, Failure> {
+) -> Result<KeyRecord, Error> {
     let request = &question.request;
     let mine = held(node, &record.name)?;
     let offer = epochs::common(&mine, request);
@@ -539,7 +556,7 @@ async fn confirm(
 /// Takes what is confirmed into use. The key is held only where there is something to finish. A ceremony
 /// whose other side is gone may still hold it, for as long as its last step takes: that is outlasted, or the
 /// key would be finished on one side alone.
-async fn settle(node: &Node, name: &str) -> Result<(), Failure> {
+async fn settle(node: &Node, name: &str) -> Result<(), Error> {
     if newest(node, name)?.state == KeyState::Active {
         return Ok(());
     }
@@ -548,11 +565,7 @@ async fn settle(node: &Node, name: &str) -> Result<(), Failure> {
 }
 
 /// Says goodbye after an exchange of confirmations, which no lost goodbye undoes.
-async fn part_after(
-    node: &Node,
-    exchanged: Result<(), Failure>,
-    table: Table,
-) -> Result<(), Failure> {
+async fn part_after(node: &Node, exchanged: Result<(), Error>, table: Table) -> Result<(), Error> {
     match exchanged {
         Ok(()) => drop(table.finish(node.until(ROUND)).await),
         Err(_) => table.abort().await,
@@ -567,7 +580,7 @@ fn asked(
     threshold: u8,
     parties: Vec<Fingerprint>,
     action: Action,
-) -> Result<Request, Failure> {
+) -> Result<Request, Error> {
     let count = u8::try_from(parties.len()).unwrap_or(u8::MAX);
     let mut all = PartyId::all(count).zip(&parties);
     let me = all.find(|(_, party)| **party == node.info.fingerprint);
@@ -576,7 +589,7 @@ fn asked(
         key: key.to_owned(),
         threshold,
         signers: PartyId::all(count).collect(),
-        requester: me.map(|(me, _)| me).ok_or_else(report::not_a_party)?,
+        requester: me.map(|(me, _)| me).ok_or(Error::NotAParty)?,
         parties,
         purpose: Label::default(),
         action,
@@ -589,7 +602,7 @@ fn of_key(
     record: &KeyRecord,
     epochs: Vec<Held>,
     action: impl FnOnce(Shares) -> Action,
-) -> Result<Request, Failure> {
+) -> Result<Request, Error> {
     let parties = record.parties.iter().map(|party| party.fingerprint).collect();
     let action = action(Shares { public_key: record.public_key, epochs });
     asked(node, &record.name, record.threshold, parties, action)
@@ -601,14 +614,17 @@ fn about(node: &Node, request: Request, record: &KeyRecord) -> Question {
 }
 
 /// Which party each of the targets is.
-fn guests(request: &Request, with: &[Target]) -> Result<Vec<(u8, Target)>, Failure> {
+fn guests(request: &Request, with: &[Target]) -> Result<Vec<(u8, Target)>, Error> {
     with.iter()
         .map(|target| {
             target
                 .fingerprint
                 .and_then(|fingerprint| request.party_of(&fingerprint))
                 .map(|party| (party.get(), target.clone()))
-                .ok_or_else(|| report::no_share_there(target.name.as_str(), &request.key))
+                .ok_or_else(|| Error::NoShareThere {
+                    peer: target.name.clone(),
+                    key: request.key.clone(),
+                })
         })
         .collect()
 }
@@ -622,33 +638,29 @@ fn made(node: &Node, record: KeyRecord) -> Made {
             fingerprint: party.fingerprint,
         })
         .collect();
-    Made { record, parties, warning: None }
+    Made { record, parties, unlogged: None }
 }
 
 fn conclude(
     node: &Node,
     request: &Request,
-    result: Result<KeyRecord, Failure>,
-) -> Result<Made, Failure> {
+    result: Result<KeyRecord, Error>,
+) -> Result<Made, Error> {
     match result {
         Ok(record) => {
-            let warning = log(node, request, "stored");
+            let unlogged = log(node, request, "stored");
             node.tell(Event::Key {
                 key: record.name.clone(),
                 public_key: hex(&record.public_key),
                 confirmed: record.state == KeyState::Active,
             });
-            Ok(Made { warning, ..made(node, record) })
+            Ok(Made { unlogged, ..made(node, record) })
         }
-        Err(failure) => {
-            log(node, request, failure.code.name());
-            node.tell(Event::Aborted {
-                ceremony: request.ceremony().name().to_owned(),
-                code: failure.code.name().to_owned(),
-                message: failure.message.clone(),
-                hint: failure.hint.clone(),
-            });
-            Err(failure)
+        Err(error) => {
+            log(node, request, error.kind().name());
+            let activity = Activity::Ceremony(request.ceremony());
+            node.tell(Told::Aborted { activity, error: &error });
+            Err(error)
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::net::line::{Line, Redial};
 use crate::net::tls::TlsLink;
 use crate::progress::Event;
 use crate::request::Hex;
-use crate::run::reach::{HANDSHAKE, Miss, RETRY, Reached, Route, Target, Way, again, say};
+use crate::run::reach::{DialError, HANDSHAKE, RETRY, Reached, Route, Target, Way, again, say};
 use crate::run::{Node, clock};
 use crate::talk::{Message, Want};
 
@@ -211,7 +211,9 @@ impl Redial for Caller {
                     return Ok((reached.link.living(self.life), theirs));
                 }
                 // Another program of that device may have said that it knows of nothing.
-                Err(Miss::Gone | Miss::Deaf(_)) if clock::now() >= began + RESTART => {
+                Err(DialError::UnknownSession | DialError::NotListening(_))
+                    if clock::now() >= began + RESTART =>
+                {
                     return Err(LinkError::Lost);
                 }
                 Err(_) if clock::now() + RETRY >= until => return Err(LinkError::Lost),

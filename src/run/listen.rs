@@ -15,14 +15,15 @@ use crate::net::relay::{RelayUrl, Room};
 use crate::net::tls::{Expect, TlsLink};
 use crate::net::{Io, Link, stdio, tcp};
 use crate::progress::Event;
-use crate::report::{self, Code, Failure};
 use crate::request::{Action, Ceremony};
 use crate::run::convene::decline;
 use crate::run::door::{Door, Source};
+use crate::run::error::Error;
 use crate::run::patience::Admission;
 use crate::run::reach::{HANDSHAKE, PORT, Way, hear, say};
 use crate::run::rooms::Streams;
 use crate::run::strangers::{Visitor, turned_away};
+use crate::run::told::Note;
 use crate::run::{Node, clock, deletions, keygen, lines, pairing, rooms, sign};
 use crate::talk::{self, Message, NoRequest, Proposal, Reason, Want};
 use crate::vault::{Entry, deleted, keys};
@@ -65,7 +66,7 @@ impl Listener {
     ///
     /// # Errors
     /// The port or address cannot be used.
-    pub async fn open(node: &Arc<Node>, place: &Place) -> Result<Self, Failure> {
+    pub async fn open(node: &Arc<Node>, place: &Place) -> Result<Self, Error> {
         let tcp = bind(place).await?;
         let port = tcp.address().map(|a| a.port()).unwrap_or_default();
         let info = AdvertInfo {
@@ -77,9 +78,7 @@ impl Listener {
         let advert = match Advert::start(info, node.interface.as_deref()) {
             Ok(advert) => Some(Mutex::new(advert)),
             Err(error) => {
-                node.tell(Event::Note {
-                    message: format!("this device is not announced on the network: {error}"),
-                });
+                node.tell(Note::NotAnnounced(error.to_string()));
                 None
             }
         };
@@ -98,6 +97,13 @@ impl Listener {
     pub fn in_room(self, node: &Arc<Node>, relay: &RelayUrl, room: Room) -> Self {
         let streams = Mutex::new(rooms::wait_in(node, relay, room));
         Self { relayed: Some((relay.clone(), streams)), ..self }
+    }
+
+    /// Serves callers in a task of its own, for as long as the results are taken.
+    pub fn serve(self, node: &Arc<Node>) -> Visits {
+        let (sender, visits) = mpsc::channel(1);
+        tokio::spawn(serve(Arc::clone(node), self, sender));
+        visits
     }
 
     /// The next caller, and how it comes. Cancel-safe.
@@ -123,25 +129,21 @@ impl Listener {
     }
 }
 
-async fn bind(place: &Place) -> Result<tcp::Listener, Failure> {
+async fn bind(place: &Place) -> Result<tcp::Listener, Error> {
     let port = place.port.unwrap_or(PORT);
     let bound = match tcp::Listener::bind(place.bind, port).await {
         Err(_) if place.port.is_none() => tcp::Listener::bind(place.bind, 0).await,
         bound => bound,
     };
-    bound.map_err(|error| {
-        Failure::new(Code::Conflict, format!("port {port}: {error}"))
-            .hint("another program has it: choose one with --port, or leave --port out")
-    })
+    bound.map_err(|error| Error::Port { port, error })
 }
+
+/// What the visits to a listener came to, one after another.
+pub type Visits = mpsc::Receiver<Result<Visit, Error>>;
 
 /// Waits for callers. Each visit's result goes to `visits`; this ends when nobody reads them any
 /// more, or at the overall deadline.
-pub async fn serve(
-    node: Arc<Node>,
-    listener: Listener,
-    visits: mpsc::Sender<Result<Visit, Failure>>,
-) {
+async fn serve(node: Arc<Node>, listener: Listener, visits: mpsc::Sender<Result<Visit, Error>>) {
     // Strangers on one side keep nobody of the other out.
     let [mut near, mut far] = [Door::default(), Door::default()];
     let mut asking = node.asking.subscribe();
@@ -182,12 +184,12 @@ fn is_known(node: &Node, peer: &Fingerprint) -> bool {
 ///
 /// # Errors
 /// The caller never greeted, or the ceremony failed.
-pub async fn serve_stdio(node: &Arc<Node>) -> Result<Visit, Failure> {
+pub async fn serve_stdio(node: &Arc<Node>) -> Result<Visit, Error> {
     // There is one caller, and nobody to make room for.
     let (_place, at_door) = oneshot::channel();
     match receive(node, stdio::own_stdio(), Way::Command, at_door).await {
         Some(visit) => visit,
-        None => Err(report::no_caller()),
+        None => Err(Error::NoCaller),
     }
 }
 
@@ -225,7 +227,7 @@ async fn receive(
     io: Box<dyn Io>,
     way: Way,
     mut at_door: oneshot::Receiver<()>,
-) -> Option<Result<Visit, Failure>> {
+) -> Option<Result<Visit, Error>> {
     let source = Source::of(&way);
     let (link, name, want) = tokio::select! {
         greeted = greet(node, io, &way) => greeted?,
@@ -260,7 +262,7 @@ async fn attend(
     mut link: TlsLink,
     name: &Label,
     way: &Way,
-) -> Option<Result<Visit, Failure>> {
+) -> Option<Result<Visit, Error>> {
     let peer = link.peer();
     let Some(_guest) = node.guests.admit(peer) else {
         decline(link, name, Reason::Busy).await;
@@ -296,8 +298,7 @@ async fn turn_away(node: &Node, link: Line, ceremony: Ceremony, reason: Reason, 
     let name = node.name_of(&requester);
     if first {
         let muted = reason == Reason::Declining;
-        let message = report::turned_away(name.as_str(), ceremony.name(), muted);
-        node.tell(Event::Note { message });
+        node.tell(Note::TurnedAway { peer: name.clone(), ceremony, muted });
         node.log(Entry {
             time: clock::unix_now(),
             ceremony: ceremony.name().to_owned(),
@@ -309,20 +310,20 @@ async fn turn_away(node: &Node, link: Line, ceremony: Ceremony, reason: Reason, 
     decline(link, &name, reason).await;
 }
 
-async fn take_part(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Visit, Failure> {
+async fn take_part(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Visit, Error> {
     let requester = link.peer();
     let (request, terms) = match proposal.request(&requester, &node.info.fingerprint) {
         Ok(request) => request,
         Err(NoRequest) => {
-            let failure = decline(link, &node.name_of(&requester), Reason::Aborted).await;
+            let error = decline(link, &node.name_of(&requester), Reason::Aborted).await;
             node.log(Entry {
                 time: clock::unix_now(),
                 ceremony: proposal.kind.name().to_owned(),
                 peer: requester.to_hex(),
-                outcome: failure.code.name().to_owned(),
+                outcome: error.kind().name().to_owned(),
                 ..Entry::default()
             });
-            return Err(failure);
+            return Err(error);
         }
     };
     match request.action {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::device::{Fingerprint, Label};
 use crate::net::relay::RelayUrl;
@@ -14,17 +14,18 @@ use crate::net::tls::TlsLink;
 use crate::net::{Link, LinkError};
 use crate::progress::Event;
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
-use crate::report::{self, Code, Failure};
 use crate::request::Hex;
 use crate::run::convene::decline;
 use crate::run::door::Source;
+use crate::run::error::{Activity, Awaited, Error};
 use crate::run::judge::{Comparison, Verdict};
-use crate::run::listen::{Listener, Place, Visit, serve};
+use crate::run::listen::{Listener, Place, Visit, Visits};
 use crate::run::reach::{HANDSHAKE, Reached, Route, Target, hear, reach, remember, say};
 use crate::run::strangers::{Visitor, turned_away};
+use crate::run::told::{Note, Told};
 use crate::run::{ANSWER, Node, REACH, SESSION, clock, rooms};
 use crate::talk::{Message, Reason, Want};
-use crate::vault::{Entry, Error, PeerRecord, Peers, attempts};
+use crate::vault::{self, Entry, PeerRecord, Peers, attempts};
 
 /// A device that is known from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +46,10 @@ pub async fn request(
     node: &Arc<Node>,
     target: &Target,
     deadline: Instant,
-) -> Result<Pairing, Failure> {
+) -> Result<Pairing, Error> {
     if attempts::charged(&node.home)?.are_used_up() {
-        return Err(locked(None));
+        let limit = attempts::LIMIT;
+        return Err(vault::Error::NoAttemptsLeft { limit, source: None }.into());
     }
     let _dialing = Dialing::new(node);
     let reached = reach(node, target, Want::Pair, deadline).await?;
@@ -88,9 +90,9 @@ pub fn crossed(node: &Node, peer: &Fingerprint) -> bool {
 pub async fn meet(
     node: &Arc<Node>,
     target: &Target,
-    visits: &mut mpsc::Receiver<Result<Visit, Failure>>,
+    visits: &mut Visits,
     deadline: Instant,
-) -> Result<Pairing, Failure> {
+) -> Result<Pairing, Error> {
     tokio::select! {
         pairing = request(node, target, deadline) => pairing,
         visit = visits.recv() => paired(visit),
@@ -101,21 +103,18 @@ pub async fn meet(
 ///
 /// # Errors
 /// The pairing failed, or nobody came before `deadline`.
-pub async fn wait(
-    visits: &mut mpsc::Receiver<Result<Visit, Failure>>,
-    deadline: Instant,
-) -> Result<Pairing, Failure> {
+pub async fn wait(visits: &mut Visits, deadline: Instant) -> Result<Pairing, Error> {
     match tokio::time::timeout_at(deadline.into(), visits.recv()).await {
         Ok(visit) => paired(visit),
-        Err(_) => Err(report::nobody_to_pair(None, &[])),
+        Err(_) => Err(Error::NobodyToPair),
     }
 }
 
-fn paired(visit: Option<Result<Visit, Failure>>) -> Result<Pairing, Failure> {
+fn paired(visit: Option<Result<Visit, Error>>) -> Result<Pairing, Error> {
     match visit {
         Some(Ok(Visit::Paired(pairing))) => Ok(pairing),
-        Some(Err(failure)) => Err(failure),
-        Some(Ok(_)) | None => Err(report::nobody_to_pair(None, &[])),
+        Some(Err(error)) => Err(error),
+        Some(Ok(_)) | None => Err(Error::NobodyToPair),
     }
 }
 
@@ -124,11 +123,9 @@ fn paired(visit: Option<Result<Visit, Failure>>) -> Result<Pairing, Failure> {
 ///
 /// # Errors
 /// No port can be used.
-pub async fn doorbell(node: &Arc<Node>) -> Result<mpsc::Receiver<Result<Visit, Failure>>, Failure> {
+pub async fn doorbell(node: &Arc<Node>) -> Result<Visits, Error> {
     let listener = Listener::open(node, &Place::default()).await?;
-    let (sender, visits) = mpsc::channel(1);
-    tokio::spawn(serve(Arc::clone(node), listener, sender));
-    Ok(visits)
+    Ok(listener.serve(node))
 }
 
 /// Invites a device into a fresh room of `relay`, and waits there and on the local network. `keep` is
@@ -136,11 +133,11 @@ pub async fn doorbell(node: &Arc<Node>) -> Result<mpsc::Receiver<Result<Visit, F
 ///
 /// # Errors
 /// No port can be used, or `keep` fails.
-pub async fn invite(
+pub async fn invite<E: From<Error>>(
     node: &Arc<Node>,
     relay: &RelayUrl,
-    keep: impl FnOnce(&Invite) -> Result<(), Failure>,
-) -> Result<(mpsc::Receiver<Result<Visit, Failure>>, Instant), Failure> {
+    keep: impl FnOnce(&Invite) -> Result<(), E>,
+) -> Result<(Visits, Instant), E> {
     let deadline = node.until(INVITATION);
     let left = deadline.saturating_duration_since(clock::now()).as_secs();
     let invite = Invite {
@@ -151,8 +148,7 @@ pub async fn invite(
     };
     let listener = Listener::open(node, &Place::default()).await?;
     let listener = listener.in_room(node, relay, invite.room);
-    let (sender, visits) = mpsc::channel(1);
-    tokio::spawn(serve(Arc::clone(node), listener, sender));
+    let visits = listener.serve(node);
     keep(&invite)?;
     node.tell(Event::Invite {
         uri: invite.to_string(),
@@ -166,9 +162,9 @@ pub async fn invite(
 ///
 /// # Errors
 /// The invitation has run out, and as for [`request`].
-pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Failure> {
+pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Error> {
     if clock::unix_now() > invite.expires.saturating_add(CLOCKS) {
-        return Err(report::invitation_over(&clock::rfc3339(invite.expires)));
+        return Err(Error::InvitationOver { expired: invite.expires });
     }
     let target = Target {
         name: node.name_of(&invite.fingerprint),
@@ -185,7 +181,7 @@ const INVITATION: Duration = Duration::from_secs(10 * 60);
 const CLOCKS: i64 = 60;
 
 /// The side that asked.
-async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Failure> {
+async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Error> {
     let address = reached.address();
     let Reached { mut link, name, way } = reached;
     let source = Source::of(&way);
@@ -204,7 +200,7 @@ async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Failure
     if let (Ok(pairing), Some(address)) = (&result, address) {
         remember(&node.home, &pairing.fingerprint, address);
     }
-    close(node, link, &name, source, result).await
+    close(node, link, &name, result).await
 }
 
 /// The side that is asked: the caller has greeted, and waits to be let in. It has a place at the door,
@@ -222,7 +218,7 @@ pub async fn respond(
     name: Label,
     source: Source,
     at_door: oneshot::Receiver<()>,
-) -> Option<Result<Pairing, Failure>> {
+) -> Option<Result<Pairing, Error>> {
     let exchanged = tokio::select! {
         exchanged = exchange(node, &mut link, &name, source) => exchanged,
         _ = at_door => return None,
@@ -245,7 +241,7 @@ pub async fn respond(
         }
     };
     let result = agree(node, &mut link, &name, compare).await;
-    Some(close(node, link, &name, source, result).await)
+    Some(close(node, link, &name, result).await)
 }
 
 /// Lets the caller in, and goes on to where both devices can show digits. Gives what the caller is told
@@ -269,7 +265,7 @@ async fn exchange(
     let exchange = async {
         say(link, &Message::Welcome { name: Label::new(&node.info.name) })
             .await
-            .map_err(|e| report::link(name.as_str(), &e))?;
+            .map_err(|e| Error::link(name, e))?;
         not_oneself(node, link)?;
         let commitment = hear_step(link, name, clock::now() + HANDSHAKE).await?;
         let (exporter, random) = begin(node, link, source)?;
@@ -280,13 +276,12 @@ async fn exchange(
         step(link, name, nonce).await?;
         let opening = hear_step(link, name, clock::now() + HANDSHAKE).await?;
         responder.open(&opening).map_err(|e| {
-            let failure = broken(name, e);
             // It was charged, so there are not many of these.
-            node.tell(Event::Note { message: failure.message.clone() });
-            failure
+            node.tell(Note::Failed(broken(name, e)));
+            broken(name, e)
         })
     };
-    exchange.await.map_err(|failure: Failure| reason(&failure, source))
+    exchange.await.map_err(|error: Error| Reason::from(&error))
 }
 
 /// A device in a pairing: its fingerprint, and its name as both screens show it.
@@ -310,18 +305,19 @@ fn sides(node: &Node, link: &TlsLink, name: &Label) -> (Named, Named) {
 
 type Inputs = (crate::secret::Secret<[u8; 32]>, crate::secret::Secret<[u8; 32]>);
 
-fn not_oneself(node: &Node, link: &TlsLink) -> Result<(), Failure> {
+fn not_oneself(node: &Node, link: &TlsLink) -> Result<(), Error> {
     if link.peer() == node.info.fingerprint {
-        return Err(report::oneself());
+        return Err(Error::Oneself);
     }
     Ok(())
 }
 
 /// Charges the attempt to where it comes from, before this device says anything that depends on a secret.
-fn begin(node: &Node, link: &TlsLink, source: Source) -> Result<Inputs, Failure> {
+fn begin(node: &Node, link: &TlsLink, source: Source) -> Result<Inputs, Error> {
     not_oneself(node, link)?;
     attempts::charge(&node.home, &source.to_string())?;
-    let exporter = link.exporter(EXPORTER).map_err(|e| report::link("the other device", &e))?;
+    let exporter =
+        link.exporter(EXPORTER).map_err(|e| Error::link(&Label::new("the other device"), e))?;
     Ok((exporter, clock::random()?))
 }
 
@@ -332,7 +328,7 @@ async fn agree(
     link: &mut TlsLink,
     name: &Label,
     compare: Compare,
-) -> Result<Pairing, Failure> {
+) -> Result<Pairing, Error> {
     let peer = link.peer();
     let until = node.until(ANSWER);
     let warning = known_otherwise(node, name, &peer);
@@ -352,20 +348,20 @@ async fn agree(
             // The other person may be quicker, or say no, or walk away even after a yes.
             heard = hear_step(link, name, until) => {
                 if theirs.replace(heard?).is_some() {
-                    return Err(report::nonsense(name.as_str()));
+                    return Err(Error::nonsense(name));
                 }
             }
-            () = node.interrupted() => return Err(report::interrupted()),
+            () = node.interrupted() => return Err(Error::Interrupted),
         }
     };
     match verdict {
         Ok(Verdict::Yes) => {}
-        Ok(Verdict::No) => return Err(report::codes_differ()),
+        Ok(Verdict::No) => return Err(Error::CodesDiffer),
         // No policy and no rule decides about codes.
         Ok(Verdict::Policy(_) | Verdict::Charged(_) | Verdict::Nobody) => {
-            return Err(report::pairing_needs_a_person());
+            return Err(Error::PairingNeedsAPerson);
         }
-        Ok(Verdict::Late) | Err(_) => return Err(report::unanswered("pairing")),
+        Ok(Verdict::Late) | Err(_) => return Err(Error::Unanswered(Activity::Pairing)),
     }
     let (confirmed, mine) = compare.confirm();
     step(link, name, mine).await?;
@@ -379,7 +375,7 @@ async fn agree(
             });
             tokio::select! {
                 heard = hear_step(link, name, until) => heard?,
-                () = node.interrupted() => return Err(report::interrupted()),
+                () = node.interrupted() => return Err(Error::Interrupted),
             }
         }
     };
@@ -436,58 +432,42 @@ fn known_otherwise(node: &Node, name: &Label, fingerprint: &Fingerprint) -> Opti
     })
 }
 
-async fn step(link: &mut TlsLink, name: &Label, bytes: [u8; 32]) -> Result<(), Failure> {
-    say(link, &Message::Pair { step: Hex(bytes) })
-        .await
-        .map_err(|e| report::link(name.as_str(), &e))
+async fn step(link: &mut TlsLink, name: &Label, bytes: [u8; 32]) -> Result<(), Error> {
+    say(link, &Message::Pair { step: Hex(bytes) }).await.map_err(|e| Error::link(name, e))
 }
 
-async fn hear_step(link: &mut TlsLink, name: &Label, until: Instant) -> Result<[u8; 32], Failure> {
+async fn hear_step(link: &mut TlsLink, name: &Label, until: Instant) -> Result<[u8; 32], Error> {
     match hear(link, until).await {
         Ok(Message::Pair { step }) => Ok(step.0),
-        Ok(Message::Refuse { reason: Reason::Denied }) => Err(report::denied_there(name.as_str())),
-        Ok(Message::Refuse { reason }) => Err(report::refused(name.as_str(), reason)),
-        Ok(_) => Err(report::nonsense(name.as_str())),
-        Err(LinkError::TimedOut) => Err(report::slow(name.as_str(), "pairing")),
-        Err(error) => Err(report::link(name.as_str(), &error)),
+        Ok(Message::Refuse { reason: Reason::Denied }) => {
+            Err(Error::CodesDifferThere { peer: name.clone() })
+        }
+        Ok(Message::Refuse { reason }) => Err(Error::refused(name, reason)),
+        Ok(_) => Err(Error::nonsense(name)),
+        Err(LinkError::TimedOut) => Err(Error::timed_out(name, Awaited::Pairing)),
+        Err(error) => Err(Error::link(name, error)),
     }
 }
 
-fn broken(name: &Label, error: PairError) -> Failure {
+fn broken(name: &Label, error: PairError) -> Error {
     match error {
-        PairError::Oneself => report::oneself(),
-        PairError::Opening | PairError::Confirmation => report::tampered(name.as_str()),
+        PairError::Oneself => Error::Oneself,
+        PairError::Opening | PairError::Confirmation => {
+            Error::BrokenCommitment { peer: name.clone() }
+        }
     }
-}
-
-/// What the other side is told.
-fn reason(failure: &Failure, source: Source) -> Reason {
-    match failure.code {
-        _ if *failure == locked(None) || *failure == locked(Some(source)) => Reason::Locked,
-        Code::Denied | Code::Identity => Reason::Denied,
-        Code::Unreachable | Code::Interaction => Reason::TimedOut,
-        Code::Interrupted => Reason::Interrupted,
-        _ => Reason::Aborted,
-    }
-}
-
-/// This device takes no more pairings, or none with this source.
-fn locked(source: Option<Source>) -> Failure {
-    let limit = if source.is_some() { attempts::OF_ONE_SOURCE } else { attempts::LIMIT };
-    Error::NoAttemptsLeft { limit, source: source.map(|source| source.to_string()) }.into()
 }
 
 async fn close(
     node: &Node,
     link: TlsLink,
     name: &Label,
-    source: Source,
-    result: Result<Pairing, Failure>,
-) -> Result<Pairing, Failure> {
+    result: Result<Pairing, Error>,
+) -> Result<Pairing, Error> {
     let peer = link.peer();
     let outcome = match &result {
         Ok(_) => "paired",
-        Err(failure) => failure.code.name(),
+        Err(error) => error.kind().name(),
     };
     node.log(Entry {
         time: clock::unix_now(),
@@ -509,14 +489,9 @@ async fn close(
             // The other side may still be reading our confirmation.
             let _ = tokio::time::timeout(Duration::from_millis(500), link.close()).await;
         }
-        Err(failure) => {
-            node.tell(Event::Aborted {
-                ceremony: "pair".to_owned(),
-                code: failure.code.name().to_owned(),
-                message: failure.message.clone(),
-                hint: failure.hint.clone(),
-            });
-            decline(link, name, reason(failure, source)).await;
+        Err(error) => {
+            node.tell(Told::Aborted { activity: Activity::Pairing, error });
+            decline(link, name, Reason::from(error)).await;
         }
     }
     result

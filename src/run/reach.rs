@@ -18,8 +18,8 @@ use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{Frame, Io, Kind, Link, LinkError, stdio, tcp};
-use crate::progress::Event;
-use crate::report::{self, Code, Failure};
+use crate::run::error::Error;
+use crate::run::told::Note;
 use crate::run::{Node, clock, rooms};
 use crate::talk::{self, Message, Reason, Want};
 use crate::vault::{Home, PeerRecord, addresses};
@@ -135,8 +135,8 @@ pub async fn reach(
     target: &Target,
     want: Want,
     deadline: Instant,
-) -> Result<Reached, Failure> {
-    let mut known: Option<Failure> = None;
+) -> Result<Reached, Error> {
+    let mut known: Option<Error> = None;
     loop {
         let last = match attempt(node, target, want, deadline).await {
             Ok((reached, Message::Welcome { .. })) => {
@@ -146,16 +146,18 @@ pub async fn reach(
                 }
                 return Ok(reached);
             }
-            Ok(_) => return Err(report::nonsense(target.name.as_str())),
-            Err(Miss::Final(failure)) => return Err(failure),
-            Err(Miss::Gone) => return Err(report::lost(target.name.as_str())),
+            Ok(_) => return Err(Error::nonsense(&target.name)),
+            Err(DialError::Fatal(error)) => return Err(error),
+            Err(DialError::UnknownSession) => {
+                return Err(Error::link(&target.name, LinkError::Lost));
+            }
             Err(
-                Miss::Again(failure)
-                | Miss::Busy(failure)
-                | Miss::Deaf(failure)
-                | Miss::Stranger(failure),
-            ) => failure,
-            Err(Miss::Late(failure)) => known.unwrap_or(failure),
+                DialError::Retryable(error)
+                | DialError::Busy(error)
+                | DialError::NotListening(error)
+                | DialError::OthersAnswer(error),
+            ) => error,
+            Err(DialError::DeadlineExceeded(error)) => known.unwrap_or(error),
         };
         if clock::now() + RETRY >= deadline || matches!(target.route, Route::Via(_)) {
             return Err(last);
@@ -174,30 +176,30 @@ pub async fn again(
     target: &Target,
     want: Want,
     deadline: Instant,
-) -> Result<(Reached, u64), Miss> {
+) -> Result<(Reached, u64), DialError> {
     match attempt(node, target, want, deadline).await? {
         (reached, Message::Resumed { received }) => Ok((reached, received)),
-        _ => Err(Miss::Final(report::nonsense(target.name.as_str()))),
+        _ => Err(DialError::Fatal(Error::nonsense(&target.name))),
     }
 }
 
-/// Why an attempt failed.
+/// Why one attempt to reach a device failed.
 #[derive(Debug)]
-pub enum Miss {
-    /// For good.
-    Final(Failure),
-    /// The device knows nothing of what this one wants to go on with.
-    Gone,
-    /// For now.
-    Again(Failure),
-    /// For now: it is there, and something else is on its screen.
-    Busy(Failure),
-    /// For now: somebody else is there, at a place that nobody vouched for.
-    Stranger(Failure),
-    /// For now: the machine is there and nobody listens.
-    Deaf(Failure),
-    /// There was no time to find out: what was known before says more.
-    Late(Failure),
+pub enum DialError {
+    /// No further attempt can succeed.
+    Fatal(Error),
+    /// The device does not know the session that is to be resumed.
+    UnknownSession,
+    /// A further attempt may succeed.
+    Retryable(Error),
+    /// The device is there and busy.
+    Busy(Error),
+    /// Another device is there, at an address that only mDNS or a relay named.
+    OthersAnswer(Error),
+    /// The machine is there and nothing listens at the port.
+    NotListening(Error),
+    /// The deadline came before an answer; an earlier error says more.
+    DeadlineExceeded(Error),
 }
 
 /// One attempt to reach a device, by several ways at once.
@@ -233,19 +235,14 @@ async fn attempt(
     target: &Target,
     want: Want,
     deadline: Instant,
-) -> Result<(Reached, Message), Miss> {
+) -> Result<(Reached, Message), DialError> {
     let call = &Call::new(node, target, want, deadline.min(clock::now() + HANDSHAKE));
     match &target.route {
         Route::Via(command) => {
             let sink = Arc::clone(&node.sink);
-            let complain =
-                move |line: Label| sink(Event::Note { message: report::said_by_via(&line) });
-            let io = stdio::dial_via(command, complain).map_err(|e| {
-                Miss::Final(Failure::new(
-                    Code::Unreachable,
-                    format!("the command of --via cannot be run: {e}"),
-                ))
-            })?;
+            let complain = move |line: Label| sink(Note::Via(line).into());
+            let io = stdio::dial_via(command, complain)
+                .map_err(|error| DialError::Fatal(Error::Command(error)))?;
             greet(call.clone(), io, Way::Command).await
         }
         Route::Room(relay, room) => knock(call, relay, vec![*room]).await,
@@ -257,7 +254,7 @@ async fn attempt(
 }
 
 /// On the local network.
-async fn nearby(node: &Node, call: &Call) -> Result<(Reached, Message), Miss> {
+async fn nearby(node: &Node, call: &Call) -> Result<(Reached, Message), DialError> {
     match &call.target.route {
         Route::Address(text) => {
             let addresses = resolve(text).await?;
@@ -273,24 +270,20 @@ async fn either(
     call: &Call,
     relay: &RelayUrl,
     peer: &Fingerprint,
-) -> Result<(Reached, Message), Miss> {
+) -> Result<(Reached, Message), DialError> {
     let near = nearby(node, call);
     let far = async {
         let rooms = rooms::of_host(node, peer);
         let mut known = None;
         loop {
             match knock(call, relay, rooms.clone()).await {
-                Err(Miss::Late(failure)) => return Err(known.unwrap_or(Miss::Late(failure))),
+                Err(DialError::DeadlineExceeded(error)) => {
+                    return Err(known.unwrap_or(DialError::DeadlineExceeded(error)));
+                }
                 // A relay that is being started is not given up while the device is looked for.
                 // And where strangers sit in its rooms, it may come yet.
-                Err(
-                    miss @ (Miss::Again(_)
-                    | Miss::Busy(_)
-                    | Miss::Stranger(_)
-                    | Miss::Deaf(_)
-                    | Miss::Final(Failure { code: Code::Identity, .. })),
-                ) if clock::now() + RETRY < call.within => {
-                    known = Some(miss);
+                Err(error) if error.may_pass() && clock::now() + RETRY < call.within => {
+                    known = Some(error);
                     sleep(RETRY).await;
                 }
                 done => return done,
@@ -324,7 +317,7 @@ async fn knock(
     call: &Call,
     relay: &RelayUrl,
     rooms: Vec<Room>,
-) -> Result<(Reached, Message), Miss> {
+) -> Result<(Reached, Message), DialError> {
     let within = call.within;
     let (streams, mut hosts) = mpsc::channel(1);
     let inside = Arc::new(AtomicBool::new(false));
@@ -346,7 +339,7 @@ async fn knock(
     }
     drop(streams);
     let mut greetings = JoinSet::new();
-    let mut worst: Option<Miss> = None;
+    let mut worst: Option<DialError> = None;
     let mut give_up = within;
     loop {
         tokio::select! {
@@ -357,11 +350,11 @@ async fn knock(
             Some(greeted) = greetings.join_next() => match greeted {
                 Ok(Ok(reached)) => return Ok(reached),
                 // The right one has spoken.
-                Ok(Err(Miss::Final(no))) if no.code != Code::Identity => return Err(Miss::Final(no)),
-                Ok(Err(miss)) => {
+                Ok(Err(error @ DialError::Fatal(_))) if !error.is_of_identity() => return Err(error),
+                Ok(Err(error)) => {
                     // A stranger, and the right one may come yet.
                     give_up = give_up.min(clock::now() + STRANGERS);
-                    worst = Some(miss.or(worst));
+                    worst = Some(error.or(worst));
                 }
                 Err(_) => {}
             },
@@ -370,7 +363,7 @@ async fn knock(
                 if let Ok(Err(error)) = visit
                     && (!matches!(error, LinkError::TimedOut) || clock::now() < within)
                 {
-                    worst = Some(Miss::Again(report::relay(relay.as_str(), &error)).or(worst));
+                    worst = Some(DialError::Retryable(relay_error(relay, error)).or(worst));
                 }
                 if visits.is_empty() && greetings.is_empty() {
                     break;
@@ -382,13 +375,13 @@ async fn knock(
     }
     Err(worst.unwrap_or_else(|| {
         if inside.load(Ordering::Relaxed) {
-            let (name, relay) = (call.target.name.as_str(), relay.as_str());
-            Miss::Again(match call.target.route {
-                Route::Room(..) => report::nobody_invites(relay),
-                _ => report::nobody_at_relay(name, relay),
+            let (peer, relay) = (call.target.name.clone(), Box::new(relay.clone()));
+            DialError::Retryable(match call.target.route {
+                Route::Room(..) => Error::NobodyInvites { relay },
+                _ => Error::NotAtRelay { peer, relay },
             })
         } else {
-            Miss::Late(report::relay(relay.as_str(), &LinkError::TimedOut))
+            DialError::DeadlineExceeded(relay_error(relay, LinkError::TimedOut))
         }
     }))
 }
@@ -396,10 +389,10 @@ async fn knock(
 /// Tries the address the device had last and, soon afterwards, every address that is announced by mDNS
 /// for its id, until the device itself is found. Anybody may announce anything: who is there and is
 /// somebody else, or makes no sense, is passed over.
-async fn find(node: &Node, call: &Call) -> Result<(Reached, Message), Miss> {
+async fn find(node: &Node, call: &Call) -> Result<(Reached, Message), DialError> {
     let target = &call.target;
     let Some(fingerprint) = target.fingerprint else {
-        return Err(Miss::Final(report::nobody(target.name.as_str())));
+        return Err(DialError::Fatal(nobody(&target.name)));
     };
     let id = fingerprint.device_id();
     let last = remembered(&node.home, &fingerprint);
@@ -413,28 +406,29 @@ async fn find(node: &Node, call: &Call) -> Result<(Reached, Message), Miss> {
     let Ok(mut browser) = mdns::Browser::start(node.interface.as_deref()) else {
         return match timeout_at(call.within.into(), callers.next()).await {
             Ok(found) => found,
-            Err(_) => Err(callers.miss()),
+            Err(_) => Err(callers.error()),
         };
     };
     loop {
         tokio::select! {
             found = callers.next() => return found,
-            () = sleep_until(call.within.into()) => return Err(callers.miss()),
+            () = sleep_until(call.within.into()) => return Err(callers.error()),
             seen = browser.next() => if seen.id == id { callers.add(seen.addresses) },
         }
     }
 }
 
 /// Others answer where `target` was looked for.
-fn others_answer(target: &Target, others: usize) -> Failure {
-    let name = target.name.as_str();
-    target
-        .fingerprint
-        .map_or_else(|| report::nobody(name), |who| report::others_answer(name, &who, others))
+fn others_answer(target: &Target, others: usize) -> Error {
+    let peer = target.name.clone();
+    match target.fingerprint {
+        Some(pinned) => Error::OthersAnswer { peer, pinned, others },
+        None => Error::Nobody { peer },
+    }
 }
 
 /// What a call came to.
-type Answer = Result<(Reached, Message), Miss>;
+type Answer = Result<(Reached, Message), DialError>;
 
 /// Calls at addresses where a device may be, several at once and each until it is clear that it is not
 /// there.
@@ -447,7 +441,7 @@ struct Callers<'a> {
     calling: JoinSet<(SocketAddr, Answer)>,
     /// How many others answered.
     strangers: usize,
-    worst: Option<Miss>,
+    worst: Option<DialError>,
 }
 
 impl<'a> Callers<'a> {
@@ -481,7 +475,7 @@ impl<'a> Callers<'a> {
     }
 
     /// The device, or what it says that is final. Cancel-safe; waits for ever where nothing is found.
-    async fn next(&mut self) -> Result<(Reached, Message), Miss> {
+    async fn next(&mut self) -> Result<(Reached, Message), DialError> {
         loop {
             while self.calling.len() < CALLS
                 && let Some(address) = self.due()
@@ -500,15 +494,16 @@ impl<'a> Callers<'a> {
             tokio::select! {
                 () = wait => {}
                 Some(Ok((address, result))) = self.calling.join_next() => match result {
-                    Err(Miss::Stranger(_)) => {
+                    Err(DialError::OthersAnswer(_)) => {
                         self.strangers = self.strangers.saturating_add(1);
-                        let miss = Miss::Stranger(others_answer(&self.call.target, self.strangers));
-                        self.worst = Some(miss.or(self.worst.take()));
+                        let others = others_answer(&self.call.target, self.strangers);
+                        let error = DialError::OthersAnswer(others);
+                        self.worst = Some(error.or(self.worst.take()));
                     }
                     Err(
-                        miss @ (Miss::Again(_) | Miss::Busy(_) | Miss::Deaf(_) | Miss::Late(_)),
+                        error @ (DialError::Retryable(_) | DialError::Busy(_) | DialError::NotListening(_) | DialError::DeadlineExceeded(_)),
                     ) => {
-                        self.worst = Some(miss.or(self.worst.take()));
+                        self.worst = Some(error.or(self.worst.take()));
                         self.waiting.push((clock::now() + RETRY, address));
                     }
                     found => return found,
@@ -518,21 +513,21 @@ impl<'a> Callers<'a> {
     }
 
     /// What to say where the device was not found.
-    fn miss(self) -> Miss {
-        let name = self.call.target.name.as_str();
-        self.worst.unwrap_or_else(|| Miss::Again(report::nobody(name)))
+    fn error(self) -> DialError {
+        let name = &self.call.target.name;
+        self.worst.unwrap_or_else(|| DialError::Retryable(nobody(name)))
     }
 }
 
 /// Calls at an address that somebody announced: an answer there is quick, or is none.
-async fn call_at(call: Call, address: SocketAddr) -> Result<(Reached, Message), Miss> {
+async fn call_at(call: Call, address: SocketAddr) -> Result<(Reached, Message), DialError> {
     let dialed = tcp::dial(&address.to_string(), left(call.within).min(QUICK)).await;
-    let io = dialed.map_err(|e| miss(call.target.name.as_str(), &e))?;
+    let io = dialed.map_err(|e| failed(&call.target.name, e))?;
     let tls = call.tls.clone().handshake_within(QUICK);
     greet(Call { tls, ..call }, io, Way::Lan(address)).await
 }
 
-async fn resolve(text: &str) -> Result<Vec<SocketAddr>, Miss> {
+async fn resolve(text: &str) -> Result<Vec<SocketAddr>, DialError> {
     let with_port = if text.parse::<SocketAddr>().is_ok()
         || text.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok())
     {
@@ -542,48 +537,60 @@ async fn resolve(text: &str) -> Result<Vec<SocketAddr>, Miss> {
     };
     match tokio::net::lookup_host(&with_port).await {
         Ok(addresses) => Ok(addresses.collect()),
-        Err(e) => Err(Miss::Final(
-            Failure::new(
-                Code::Unreachable,
-                format!("{text} is no address that can be reached: {e}"),
-            )
-            .hint("expected HOST:PORT, such as 192.168.1.20:46737"),
-        )),
+        Err(source) => {
+            Err(DialError::Fatal(Error::BadAddress { address: text.to_owned(), source }))
+        }
     }
 }
 
 /// Dials all addresses at once; the first that answers with the right certificate wins.
-async fn race(call: &Call, addresses: Vec<SocketAddr>) -> Result<(Reached, Message), Miss> {
+async fn race(call: &Call, addresses: Vec<SocketAddr>) -> Result<(Reached, Message), DialError> {
     let mut attempts = JoinSet::new();
     for address in addresses.into_iter().take(16) {
         let call = call.clone();
         attempts.spawn(async move {
             let dialed = tcp::dial(&address.to_string(), left(call.within)).await;
-            let io = dialed.map_err(|e| miss(call.target.name.as_str(), &e))?;
+            let io = dialed.map_err(|e| failed(&call.target.name, e))?;
             greet(call, io, Way::Lan(address)).await
         });
     }
-    let mut worst: Option<Miss> = None;
+    let mut worst: Option<DialError> = None;
     while let Some(joined) = attempts.join_next().await {
         match joined {
             Ok(Ok(reached)) => return Ok(reached),
-            Ok(Err(miss)) => worst = Some(miss.or(worst)),
+            Ok(Err(error)) => worst = Some(error.or(worst)),
             Err(_) => {}
         }
     }
-    Err(worst.unwrap_or_else(|| Miss::Again(report::nobody(call.target.name.as_str()))))
+    Err(worst.unwrap_or_else(|| DialError::Retryable(nobody(&call.target.name))))
 }
 
-impl Miss {
+impl DialError {
+    /// Whether another device than the one that is looked for answered.
+    fn is_of_identity(&self) -> bool {
+        let Self::Fatal(error) = self else { return false };
+        matches!(error, Error::NotTheInviter { .. } | Error::Link { .. })
+    }
+
+    /// Whether the device may be found yet: nobody else has spoken for it.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Retryable(_) | Self::Busy(_) | Self::OthersAnswer(_) | Self::NotListening(_) => {
+                true
+            }
+            Self::Fatal(_) => self.is_of_identity(),
+            Self::UnknownSession | Self::DeadlineExceeded(_) => false,
+        }
+    }
+
     /// The one that tells more: what somebody said, rather than that nobody answered.
     fn or(self, other: Option<Self>) -> Self {
-        let weight = |miss: &Self| match miss {
-            Self::Deaf(_) => 0,
-            Self::Late(_) => 1,
-            Self::Stranger(_) => 2,
-            Self::Again(failure) if failure.code == Code::Unreachable => 1,
-            Self::Again(_) | Self::Busy(_) => 3,
-            Self::Final(_) | Self::Gone => 4,
+        let weight = |error: &Self| match error {
+            Self::NotListening(_) => 0,
+            Self::Retryable(_) | Self::DeadlineExceeded(_) => 1,
+            Self::OthersAnswer(_) => 2,
+            Self::Busy(_) => 3,
+            Self::Fatal(_) | Self::UnknownSession => 4,
         };
         match other {
             Some(other) if weight(&other) > weight(&self) => other,
@@ -594,13 +601,13 @@ impl Miss {
 
 /// TLS, then the first message of either side: until the other end has spoken, nothing is known
 /// about whether it let us in.
-async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Message), Miss> {
+async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Message), DialError> {
     let Call { tls, name, target, want, within, floor } = call;
     let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
-    let whom = target.name.as_str();
+    let whom = &target.name;
     let mut link = tls.connect(io, expect).await.map_err(|e| match (&e, &target.route) {
         (LinkError::Identity { got, .. }, Route::Room(..)) => {
-            Miss::Final(report::not_the_host(got))
+            DialError::Fatal(Error::NotTheInviter { got: *got })
         }
         // A device that its owner named is the one or is not; what mDNS or a relay says proves nothing.
         (
@@ -610,17 +617,17 @@ async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Messag
             | LinkError::Tls(_),
             route,
         ) if *route == Route::Find || matches!(way, Way::Relay(_)) => {
-            Miss::Stranger(others_answer(&target, 1))
+            DialError::OthersAnswer(others_answer(&target, 1))
         }
-        _ => miss(whom, &e),
+        _ => failed(whom, e),
     })?;
     let mut answered = floor.lock().await;
     if *answered {
-        return Err(Miss::Again(report::nobody(whom)));
+        return Err(DialError::Retryable(nobody(whom)));
     }
     let hello = Message::Hello { version: talk::VERSION, name, want };
-    say(&mut link, &hello).await.map_err(|e| miss(whom, &e))?;
-    match hear(&mut link, within).await.map_err(|e| miss(whom, &e))? {
+    say(&mut link, &hello).await.map_err(|e| failed(whom, e))?;
+    match hear(&mut link, within).await.map_err(|e| failed(whom, e))? {
         Message::Welcome { name } => {
             *answered = true;
             Ok((Reached { link, name: name.clone(), way }, Message::Welcome { name }))
@@ -629,24 +636,32 @@ async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Messag
             *answered = true;
             Ok((Reached { link, name: target.name.clone(), way }, resumed))
         }
-        Message::Refuse { reason: Reason::Gone } => Err(Miss::Gone),
+        Message::Refuse { reason: Reason::Gone } => Err(DialError::UnknownSession),
         Message::Refuse { reason: reason @ (Reason::Busy | Reason::Crossed) } => {
-            Err(Miss::Busy(report::refused(whom, reason)))
+            Err(DialError::Busy(Error::refused(whom, reason)))
         }
-        Message::Refuse { reason } => Err(Miss::Final(report::refused(whom, reason))),
-        _ => Err(Miss::Final(report::nonsense(whom))),
+        Message::Refuse { reason } => Err(DialError::Fatal(Error::refused(whom, reason))),
+        _ => Err(DialError::Fatal(Error::nonsense(whom))),
     }
 }
 
-fn miss(name: &str, error: &LinkError) -> Miss {
-    let failure = report::link(name, error);
-    match error {
+fn nobody(peer: &Label) -> Error {
+    Error::Nobody { peer: peer.clone() }
+}
+
+fn relay_error(relay: &RelayUrl, error: LinkError) -> Error {
+    Error::Relay { relay: Box::new(relay.clone()), error }
+}
+
+fn failed(peer: &Label, error: LinkError) -> DialError {
+    let kind = match error {
         LinkError::Identity { .. } | LinkError::Refused | LinkError::Malformed(_) => {
-            Miss::Final(failure)
+            DialError::Fatal
         }
-        LinkError::Deaf(_) => Miss::Deaf(failure),
-        _ => Miss::Again(failure),
-    }
+        LinkError::Deaf(_) => DialError::NotListening,
+        _ => DialError::Retryable,
+    };
+    kind(Error::link(peer, error))
 }
 
 /// Sends one control message.
@@ -687,7 +702,7 @@ pub struct Met {
 ///
 /// # Errors
 /// The paired devices cannot be read.
-pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Failure> {
+pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Error> {
     let known: BTreeSet<String> =
         node.peers()?.iter().map(|peer| peer.fingerprint.device_id()).collect();
     let own_id = node.info.fingerprint.device_id();

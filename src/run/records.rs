@@ -5,29 +5,17 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::protocol::key::KeyShare;
-use crate::report::{self, Code, Failure};
 use crate::request::Request;
 use crate::run::clock;
-use crate::talk::Reason;
-use crate::vault::{Error, Home, KeyLock, KeyRecord, KeyState, Vault, keys};
-
-/// What the other side is told where this device cannot use a key. The rest is for its own owner.
-pub fn unusable(failure: &Failure) -> Reason {
-    if failure.code == Code::Conflict { Reason::Conflict } else { Reason::Aborted }
-}
-
-/// What the others are told where everybody has agreed and this device cannot take the key: it is used
-/// for something else just now, or is not what it was.
-pub fn taken(failure: &Failure) -> Reason {
-    if failure.code == Code::Conflict { Reason::Busy } else { Reason::Aborted }
-}
+use crate::run::error::Error;
+use crate::vault::{self, Home, KeyLock, KeyRecord, KeyState, Vault, keys};
 
 /// The record of the key `name`: the active one, or the pending one of a key that was never
 /// finished.
 ///
 /// # Errors
 /// `name` cannot be the name of a key, or the records cannot be read.
-pub fn find(home: &Home, name: &str) -> Result<Option<KeyRecord>, Failure> {
+pub fn find(home: &Home, name: &str) -> Result<Option<KeyRecord>, Error> {
     Ok(all(home, name)?.into_iter().next())
 }
 
@@ -36,7 +24,7 @@ pub fn find(home: &Home, name: &str) -> Result<Option<KeyRecord>, Failure> {
 ///
 /// # Errors
 /// As for [`find`].
-pub fn held(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Failure> {
+pub fn held(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
     let mut records = all(home, name)?;
     records.reverse();
     Ok(records)
@@ -46,10 +34,12 @@ pub fn held(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Failure> {
 ///
 /// # Errors
 /// There is no such key, or it is pending.
-pub fn active(home: &Home, name: &str) -> Result<KeyRecord, Failure> {
+pub fn active(home: &Home, name: &str) -> Result<KeyRecord, Error> {
     match find(home, name)? {
-        None => Err(report::no_key(name)),
-        Some(record) if record.state == KeyState::Pending => Err(report::pending_key(name)),
+        None => Err(Error::NoKey(name.to_owned())),
+        Some(record) if record.state == KeyState::Pending => {
+            Err(Error::PendingKey(name.to_owned()))
+        }
         Some(record) => Ok(record),
     }
 }
@@ -59,7 +49,7 @@ pub fn active(home: &Home, name: &str) -> Result<KeyRecord, Failure> {
 ///
 /// # Errors
 /// The records cannot be read.
-pub fn of_key(home: &Home, request: &Request) -> Result<Option<KeyRecord>, Failure> {
+pub fn of_key(home: &Home, request: &Request) -> Result<Option<KeyRecord>, Error> {
     let same = |record: &KeyRecord| {
         let parties = record.parties.iter().map(|party| &party.fingerprint);
         request.shares().is_some_and(|shares| shares.public_key == record.public_key)
@@ -73,8 +63,8 @@ pub fn of_key(home: &Home, request: &Request) -> Result<Option<KeyRecord>, Failu
 ///
 /// # Errors
 /// It does not open, or it is not the one that the record names.
-pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Failure> {
-    let damaged = || report::damaged_share(&record.name);
+pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Error> {
+    let damaged = || Error::DamagedShare(record.name.clone());
     let bytes = vault.share(&record.name, &record.epoch)?;
     let share = KeyShare::from_bytes(bytes.expose()).map_err(|_| damaged())?;
     let identities = record.parties.iter().map(|party| party.fingerprint.as_bytes().as_slice());
@@ -91,9 +81,9 @@ pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Failure> {
 ///
 /// # Errors
 /// As for [`share`].
-pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Failure> {
+pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Error> {
     match vault.share(&record.name, &record.epoch) {
-        Err(Error::Elsewhere { .. }) => Ok(()),
+        Err(vault::Error::Elsewhere { .. }) => Ok(()),
         _ => share(vault, record).map(drop),
     }
 }
@@ -103,7 +93,7 @@ pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The key is still in use after five seconds.
-pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Failure> {
+pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Error> {
     hold_until(home, name, home.patience(clock::now() + PATIENCE)).await
 }
 
@@ -111,7 +101,7 @@ pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Failure> {
 ///
 /// # Errors
 /// The key is still in use at `give_up`.
-pub async fn hold_until(home: &Home, name: &str, give_up: Instant) -> Result<KeyLock, Failure> {
+pub async fn hold_until(home: &Home, name: &str, give_up: Instant) -> Result<KeyLock, Error> {
     hold_by(give_up, || keys::lock(home, name)).await
 }
 
@@ -119,17 +109,17 @@ pub async fn hold_until(home: &Home, name: &str, give_up: Instant) -> Result<Key
 ///
 /// # Errors
 /// The key is being changed, or signs with one of them, after five seconds.
-pub async fn hold_with(home: &Home, name: &str, peers: &[u8]) -> Result<KeyLock, Failure> {
+pub async fn hold_with(home: &Home, name: &str, peers: &[u8]) -> Result<KeyLock, Error> {
     hold_by(home.patience(clock::now() + PATIENCE), || keys::lock_with(home, name, peers)).await
 }
 
 async fn hold_by(
     give_up: Instant,
-    lock: impl Fn() -> Result<KeyLock, Error>,
-) -> Result<KeyLock, Failure> {
+    lock: impl Fn() -> Result<KeyLock, vault::Error>,
+) -> Result<KeyLock, Error> {
     loop {
         match lock() {
-            Err(Error::InUse { .. }) if clock::now() < give_up => sleep(PAUSE).await,
+            Err(vault::Error::InUse { .. }) if clock::now() < give_up => sleep(PAUSE).await,
             lock => return Ok(lock?),
         }
     }
@@ -138,9 +128,9 @@ async fn hold_by(
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-fn all(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Failure> {
+fn all(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
     match keys::find(home, name) {
-        Err(Error::NotFound { .. }) => Ok(Vec::new()),
+        Err(vault::Error::NotFound { .. }) => Ok(Vec::new()),
         found => Ok(found?),
     }
 }

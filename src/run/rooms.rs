@@ -22,6 +22,8 @@ use crate::net::relay::{RelayUrl, Role, Room};
 use crate::party::PartyId;
 use crate::progress::Event;
 use crate::protocol::key::KeyShare;
+use crate::run::error::Error;
+use crate::run::told::Note;
 use crate::run::{Node, clock};
 use crate::secret::Secret;
 use crate::vault::{KeyRecord, KeyState, keys};
@@ -30,7 +32,7 @@ use crate::vault::{KeyRecord, KeyState, keys};
 ///
 /// # Errors
 /// The system gives no randomness.
-pub fn fresh() -> Result<Room, crate::report::Failure> {
+pub fn fresh() -> Result<Room, Error> {
     clock::nonce().map(|bytes| cut(&bytes))
 }
 
@@ -132,9 +134,7 @@ async fn follow(node: Arc<Node>, relay: RelayUrl, streams: mpsc::Sender<Box<dyn 
     while !streams.is_closed() {
         let rooms = of_guests(&node);
         if rooms.is_empty() && !lonely {
-            let message = "no device is known yet that could call through the relay: pair with one \
-                           first, as by `cosign pair` with --relay";
-            node.tell(Event::Note { message: message.to_owned() });
+            node.tell(Note::NoRooms);
         }
         lonely = rooms.is_empty();
         stays.retain(|room, stay| {

@@ -15,18 +15,20 @@ use crate::progress::{Event, PartyView, RequestView};
 use crate::protocol::fault::Check;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{SignSetup, Signed};
-use crate::report::{self, Failure};
 use crate::request::{
     Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source,
 };
 use crate::run::convene::{Ask, Convened, announce, attend, decline, gather, part};
-use crate::run::drive::drive;
+use crate::run::drive::{drive, fault_with};
 use crate::run::epochs::{HeldKey, NoOffer, OpenKey, indices, is_rolled_back};
+use crate::run::error::{Activity, Error};
 use crate::run::reach::Target;
+use crate::run::table::name_in;
+use crate::run::told::{Note, Told};
 use crate::run::{Names, Node, ROUND, begin, clock, deletions, records};
 use crate::talk::{Reason, Terms};
 use crate::vault::ledger::UNRESOLVED;
-use crate::vault::{Entry, Error, KeyRecord, signatures};
+use crate::vault::{self, Entry, KeyRecord, signatures};
 
 /// What is to be signed, by whom and for whom.
 #[derive(Clone, Debug)]
@@ -66,29 +68,31 @@ pub struct Outcome {
     pub delivered_to: Vec<PartyView>,
     /// The request's id.
     pub request_id: RequestId,
-    /// That the log could not be written, if so.
-    pub warning: Option<String>,
+    /// Why the log could not be written, if so.
+    pub unlogged: Option<String>,
 }
 
 /// Asks the others to sign, and signs with them.
 ///
 /// # Errors
 /// Everything that can go wrong; nothing is signed then.
-pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Failure> {
+pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     records::active(&node.home, &wanted.key)?;
     let key = HeldKey::open(node, &wanted.key)?;
     let record = key.record().clone();
     is_new(node, &wanted.request_id)?;
-    let party = |who: &Fingerprint, name: &str| {
+    let no_share_there =
+        |peer: &Label| Error::NoShareThere { peer: peer.clone(), key: record.name.clone() };
+    let party = |who: &Fingerprint, name: &Label| {
         let party = record.parties.iter().find(|party| party.fingerprint == *who);
         let party = party.and_then(|party| PartyId::new(party.index));
-        party.ok_or_else(|| report::no_share_there(name, &record.name))
+        party.ok_or_else(|| no_share_there(name))
     };
-    let me = party(&node.info.fingerprint, &node.info.name)?;
+    let me = party(&node.info.fingerprint, &Label::new(&node.info.name))?;
     let mut others = BTreeMap::new();
     for target in &wanted.with {
         let who = target.fingerprint.unwrap_or(node.info.fingerprint);
-        others.insert(party(&who, target.name.as_str())?, target.clone());
+        others.insert(party(&who, &target.name)?, target.clone());
     }
     let mut signers: Vec<PartyId> = others.keys().copied().chain([me]).collect();
     signers.sort_unstable();
@@ -100,10 +104,10 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Failu
         None => None,
         Some(who) => {
             let name = node.name_of(&who);
-            let found = party(&who, name.as_str())?;
+            let found = party(&who, &name)?;
             let takes_part = signers.contains(&found);
             let recipient = takes_part.then_some(found);
-            Some(recipient.ok_or_else(|| report::no_share_there(name.as_str(), &record.name))?)
+            Some(recipient.ok_or_else(|| no_share_there(&name))?)
         }
     };
     let asked = Request {
@@ -137,9 +141,9 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Failu
         };
         let key = match begun.await {
             Ok(key) => key,
-            Err(failure) => {
-                gathered.dismiss(records::taken(&failure)).await;
-                return Err(failure);
+            Err(error) => {
+                gathered.dismiss(Reason::from(&error)).await;
+                return Err(error);
             }
         };
         let height = key.ledger.height(&key.record.epoch);
@@ -160,21 +164,21 @@ pub async fn respond(
     link: Line,
     request: Request,
     terms: Terms,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, Error> {
     let requester = link.peer();
     let name = node.name_of(&requester);
     let Some(record) = records::of_key(&node.home, &request)? else {
         let reason = deletions::reason(node, &request, &requester);
-        let failure = decline(link, &name, reason).await;
-        log(node, "", &request, failure.code.name(), false);
-        return Err(failure);
+        let error = decline(link, &name, reason).await;
+        log(node, "", &request, error.kind().name(), false);
+        return Err(error);
     };
     let result = async {
         let key = match HeldKey::open(node, &record.name) {
             Ok(key) => key,
-            Err(failure) => {
-                decline(link, &name, records::unusable(&failure)).await;
-                return Err(failure);
+            Err(error) => {
+                decline(link, &name, Reason::from(&error)).await;
+                return Err(error);
             }
         };
         let offer = match key.answer(&request) {
@@ -198,13 +202,18 @@ pub async fn respond(
             let key = begin(node, &record, &request, &convened.agreed.epoch).await?;
             let now =
                 convened.held.get(&host).is_some_and(|h| is_rolled_back(&key.ledger, host, h));
-            if now { Err(report::rolled_back_there(name.as_str(), &record.name)) } else { Ok(key) }
+            match now {
+                true => {
+                    Err(Error::RolledBackThere { peer: name.clone(), key: record.name.clone() })
+                }
+                false => Ok(key),
+            }
         };
         let key = match begun.await {
             Ok(key) => key,
-            Err(failure) => {
-                convened.table.abort_with(|_| records::taken(&failure)).await;
-                return Err(failure);
+            Err(error) => {
+                convened.table.abort_with(|_| Reason::from(&error)).await;
+                return Err(error);
             }
         };
         let signature = perform(node, key, &child, &request, convened).await?;
@@ -215,9 +224,9 @@ pub async fn respond(
 }
 
 /// Fails if the request `id` was signed before.
-fn is_new(node: &Node, id: &RequestId) -> Result<(), Failure> {
+fn is_new(node: &Node, id: &RequestId) -> Result<(), Error> {
     match signatures::load(&node.home, id.as_str())? {
-        Some(_) => Err(report::signed_already(id.as_str())),
+        Some(_) => Err(Error::SignedAlready(id.clone())),
         None => Ok(()),
     }
 }
@@ -230,13 +239,13 @@ async fn begin(
     record: &KeyRecord,
     request: &Request,
     epoch: &Hex<32>,
-) -> Result<OpenKey, Failure> {
+) -> Result<OpenKey, Error> {
     let name = &record.name;
     let lock = records::hold_with(&node.home, name, &peers(record, request)).await?;
     let key = HeldKey::open(node, name)?;
     let offer = key.answer(request).unwrap_or_default();
     if !offer.iter().any(|held| held.epoch == *epoch) {
-        return Err(report::changed_meanwhile(name));
+        return Err(Error::ChangedMeanwhile(name.to_owned()));
     }
     key.choose(epoch, lock)
 }
@@ -262,13 +271,13 @@ fn below(name: &str, path: &[u32]) -> String {
 }
 
 impl Child {
-    fn of(key: &HeldKey, path: &[u32]) -> Result<Self, Failure> {
+    fn of(key: &HeldKey, path: &[u32]) -> Result<Self, Error> {
         let (record, share) = (key.record(), key.share());
         let child = bip32::derive(share.public_key(), share.chain_code(), path)
-            .map_err(|_| report::bad_path())?;
+            .map_err(|_| Error::BadPath)?;
         Ok(Self {
             name: below(&record.name, path),
-            public_key: encode_point(&child.public_key).ok_or_else(report::bad_path)?,
+            public_key: encode_point(&child.public_key).ok_or(Error::BadPath)?,
             tweak: child.tweak,
         })
     }
@@ -286,13 +295,10 @@ async fn perform(
     child: &Child,
     request: &Request,
     mut convened: Convened,
-) -> Result<Option<Signature>, Failure> {
+) -> Result<Option<Signature>, Error> {
     let names = convened.table.names();
-    let name = |party: PartyId| {
-        names.get(&party.get()).map_or_else(|| format!("party {party}"), ToString::to_string)
-    };
     let (epoch, key_name) = (key.record.epoch, key.record.name.clone());
-    let signing = request.signing().ok_or_else(|| report::bug("nothing is to be signed"))?;
+    let signing = request.signing().ok_or(Error::Bug("nothing is to be signed"))?;
     let setup = SignSetup {
         signers: request.signers.clone(),
         sign_id: convened.id,
@@ -301,7 +307,7 @@ async fn perform(
         recipient: signing.recipient,
     };
     let mut machine = begin::sign(&key.share, setup)?
-        .map_err(|fault| report::fault(&fault, &[&key_name], name))?;
+        .map_err(|fault| fault_with(fault, &key_name, |party| name_in(&names, party.get())))?;
     let peers = peers(&key.record, request);
     // Before the first message leaves: this session can never be run again, and a crash from here
     // on counts against the pair.
@@ -312,11 +318,11 @@ async fn perform(
         }
         Err(error) => {
             // Whether a line that could not be written is there is not known.
-            if !matches!(error, Error::Retired { .. } | Error::Spent) {
+            if !matches!(error, vault::Error::Retired { .. } | vault::Error::Spent) {
                 convened.charge.spend();
             }
             let worn = match &error {
-                Error::Retired { peer, .. } if is_worn(&error) => Some(*peer),
+                vault::Error::Retired { peer, .. } if is_worn(&error) => Some(*peer),
                 _ => None,
             };
             let reason = |party| if worn == Some(party) { Reason::Worn } else { Reason::Aborted };
@@ -329,7 +335,7 @@ async fn perform(
         // Said once, after the last check: until then a crash counts against the pair.
         Persist::CheckResolved { .. } => Ok(()),
         Persist::PendingShare(_) | Persist::Confirmed { .. } => {
-            Err(report::bug("a signature came with a new share"))
+            Err(Error::Bug("a signature came with a new share"))
         }
     };
     let what = (Ceremony::Sign, key_name.as_str());
@@ -343,14 +349,14 @@ async fn perform(
         let known = key.ledger.peer_height(&epoch, party);
         let height = height.saturating_add(begun).max(known);
         if let Err(error) = key.ledger.saw_height(&epoch, party, height) {
-            node.tell(Event::Note { message: error.to_string() });
+            node.tell(Note::File(error));
         }
     }
     let signed = match driven {
         Ok(signed) => signed,
-        Err(failure) => {
+        Err(error) => {
             convened.table.abort().await;
-            return Err(failure);
+            return Err(error);
         }
     };
     let signature = match signed {
@@ -361,7 +367,7 @@ async fn perform(
         && let Err(error) = keep_signature(node, &request.id, signing, &child.public_key, signature)
     {
         // It is in hand and can still be delivered.
-        node.tell(Event::Note { message: format!("the signature was not kept: {error}") });
+        node.tell(Note::NotKept(error));
     }
     let finished = convened.table.finish(node.until(ROUND)).await;
     // A signature in hand is a signature, whatever becomes of the goodbyes.
@@ -381,12 +387,12 @@ struct Spent<'k> {
 }
 
 impl<'k> Spent<'k> {
-    fn begin(key: &'k mut OpenKey, session: &[u8; 32], peers: &[u8]) -> Result<Self, Error> {
+    fn begin(key: &'k mut OpenKey, session: &[u8; 32], peers: &[u8]) -> Result<Self, vault::Error> {
         key.ledger.spend(&key.record.epoch, session, peers)?;
         Ok(Self { key, session: *session, forgotten: false })
     }
 
-    fn retire(&mut self, peer: PartyId, check: Check, session: &[u8; 32]) -> Result<(), Failure> {
+    fn retire(&mut self, peer: PartyId, check: Check, session: &[u8; 32]) -> Result<(), Error> {
         let OpenKey { record, ledger, .. } = &mut *self.key;
         let party = record.parties.iter().find(|party| party.index == peer.get());
         let fingerprint = party.map_or(Fingerprint::new([0; 32]), |party| party.fingerprint);
@@ -408,18 +414,15 @@ impl Drop for Spent<'_> {
 }
 
 /// Why a session with the key `key` could not be spent, with the people's name of the party.
-fn refusal(error: Error, names: &Names, key: &str) -> Failure {
-    let name = |peer: &u8| names.get(peer).map(ToString::to_string).unwrap_or_default();
-    match &error {
-        Error::Retired { peer, .. } if is_worn(&error) => report::worn(&name(peer), &[key]),
-        Error::Retired { peer, .. } => report::banned(&name(peer), key),
-        _ => error.into(),
-    }
+fn refusal(error: vault::Error, names: &Names, key: &str) -> Error {
+    let vault::Error::Retired { peer, .. } = error else { return error.into() };
+    let (peer, key) = (name_in(names, peer), key.to_owned());
+    if is_worn(&error) { Error::Worn { peer, key } } else { Error::Banned { peer, key } }
 }
 
 /// Whether a pair is retired for its unresolved checks alone: nobody failed one.
-fn is_worn(error: &Error) -> bool {
-    matches!(error, Error::Retired { code, .. } if code == UNRESOLVED)
+fn is_worn(error: &vault::Error) -> bool {
+    matches!(error, vault::Error::Retired { code, .. } if code == UNRESOLVED)
 }
 
 /// A delivered signature is kept, so that losing the terminal does not lose it.
@@ -429,7 +432,7 @@ fn keep_signature(
     signing: &Signing,
     public_key: &[u8; 33],
     signature: &Signature,
-) -> Result<(), Error> {
+) -> Result<(), vault::Error> {
     let document = serde_json::json!({
         "request_id": id,
         "digest": hex(&signing.digest),
@@ -443,12 +446,12 @@ fn conclude(
     node: &Node,
     record: &KeyRecord,
     request: &Request,
-    result: Result<(Question, [u8; 33], Option<Signature>), Failure>,
-) -> Result<Outcome, Failure> {
+    result: Result<(Question, [u8; 33], Option<Signature>), Error>,
+) -> Result<Outcome, Error> {
     match result {
         Ok((question, public_key, signature)) => {
             let kept = signature.is_some();
-            let warning = log(node, &record.name, request, "signed", kept);
+            let unlogged = log(node, &record.name, request, "signed", kept);
             let view = RequestView::of(&question);
             let outcome = Outcome {
                 key: record.name.clone(),
@@ -458,7 +461,7 @@ fn conclude(
                 parties: view.signers,
                 delivered_to: view.receivers,
                 request_id: request.id.clone(),
-                warning,
+                unlogged,
             };
             node.tell(Event::Signed {
                 key: outcome.key.clone(),
@@ -470,15 +473,11 @@ fn conclude(
             });
             Ok(outcome)
         }
-        Err(failure) => {
-            log(node, &record.name, request, failure.code.name(), false);
-            node.tell(Event::Aborted {
-                ceremony: request.ceremony().name().to_owned(),
-                code: failure.code.name().to_owned(),
-                message: failure.message.clone(),
-                hint: failure.hint.clone(),
-            });
-            Err(failure)
+        Err(error) => {
+            log(node, &record.name, request, error.kind().name(), false);
+            let activity = Activity::Ceremony(request.ceremony());
+            node.tell(Told::Aborted { activity, error: &error });
+            Err(error)
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::device::{Fingerprint, Label};
 use crate::progress::Event;
-use crate::report;
 use crate::run::door::Source;
+use crate::run::told::Note;
 use crate::run::{Node, clock};
 use crate::talk::Reason;
 use crate::vault::attempts;
@@ -83,7 +83,7 @@ pub fn turned_away(node: &Node, visitor: &Visitor<'_>, why: Reason) {
     };
     if remind {
         let failed = attempts::charged(&node.home).map_or(attempts::LIMIT, |all| all.charged);
-        node.tell(Event::Note { message: report::pairing_paused(failed) });
+        node.tell(Note::PairingPaused { failed });
     }
     if tell {
         node.tell(Event::Strangers {

@@ -14,7 +14,7 @@ use crate::device::{Fingerprint, Label};
 use crate::net::pump::{Handle, pump};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{self, Frame, Kind, Link, LinkError, tunnel};
-use crate::report::{self, Failure};
+use crate::run::error::{Awaited, Error};
 use crate::run::lines::OVER_A_BREAK;
 use crate::run::{Names, Node};
 use crate::talk::{Message, Reason};
@@ -97,8 +97,8 @@ impl Table {
         self.seats.iter().map(|(party, seat)| (*party, seat.name.clone())).collect()
     }
 
-    fn name(&self, party: u8) -> String {
-        self.seats.get(&party).map_or_else(|| format!("party {party}"), |s| s.name.to_string())
+    fn name(&self, party: u8) -> Label {
+        self.seats.get(&party).map_or_else(|| party_label(party), |seat| seat.name.clone())
     }
 
     /// Opens a tunnel through the requester to each of `others` and waits until all stand. The
@@ -111,7 +111,7 @@ impl Table {
         node: &Node,
         others: &BTreeMap<u8, (Label, Fingerprint)>,
         deadline: Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let Some(via) = self.seats.get(&self.requester).map(|seat| seat.handle.whisper()) else {
             return Ok(());
         };
@@ -138,11 +138,12 @@ impl Table {
         drop(ready);
         let mut missing: BTreeSet<u8> = others.keys().copied().collect();
         while let Some(first) = missing.first().copied() {
-            let name = |party: u8| others.get(&party).map_or_else(String::new, |o| o.0.to_string());
+            let name =
+                |party: u8| others.get(&party).map(|other| other.0.clone()).unwrap_or_default();
             tokio::select! {
                 link = timeout_at(deadline.into(), seated.recv()) => match link {
-                    Err(_) | Ok(None) => return Err(report::slow(&name(first), "connection through the requester")),
-                    Ok(Some((party, Err(error)))) => return Err(report::link(&name(party), &error)),
+                    Err(_) | Ok(None) => return Err(Error::timed_out(&name(first), Awaited::Tunnel)),
+                    Ok(Some((party, Err(error)))) => return Err(Error::link(&name(party), error)),
                     Ok(Some((party, Ok(link)))) => {
                         missing.remove(&party);
                         let label = others.get(&party).map(|o| o.0.clone()).unwrap_or_default();
@@ -152,12 +153,12 @@ impl Table {
                 arrived = self.inbox.recv() => {
                     if let Some(arrived) = arrived && let Some((party, incoming)) = self.sort(arrived).await {
                         match incoming {
-                            Incoming::Lost(error) => return Err(report::link(&self.name(party), &error)),
+                            Incoming::Lost(error) => return Err(Error::link(&self.name(party), error)),
                             Incoming::Control(Message::Refuse { reason }) => {
-                                return Err(report::refused(&self.name(party), reason));
+                                return Err(Error::refused(&self.name(party), reason));
                             }
                             _ if self.early.len() >= EARLY => {
-                                return Err(report::nonsense(&self.name(party)));
+                                return Err(Error::nonsense(&self.name(party)));
                             }
                             incoming => self.early.push_back((party, incoming)),
                         }
@@ -247,14 +248,14 @@ impl Table {
     ///
     /// # Errors
     /// The link to `party` is down, or it does not read.
-    pub async fn send(&self, party: u8, bytes: Vec<u8>) -> Result<(), Failure> {
+    pub async fn send(&self, party: u8, bytes: Vec<u8>) -> Result<(), Error> {
         let Some(seat) = self.seats.get(&party) else {
-            return Err(report::lost(&self.name(party)));
+            return Err(Error::link(&self.name(party), LinkError::Lost));
         };
         let frame = Frame::new(Kind::Protocol, bytes);
         match timeout(SEND, seat.handle.send(frame)).await {
-            Ok(sent) => sent.map_err(|e| report::link(seat.name.as_str(), &e)),
-            Err(_) => Err(report::slow(seat.name.as_str(), "taking a message")),
+            Ok(sent) => sent.map_err(|e| Error::link(&seat.name, e)),
+            Err(_) => Err(Error::timed_out(&seat.name, Awaited::Reading)),
         }
     }
 
@@ -273,7 +274,7 @@ impl Table {
     ///
     /// # Errors
     /// A participant did not say in time that it is done.
-    pub async fn finish(mut self, deadline: Instant) -> Result<(), Failure> {
+    pub async fn finish(mut self, deadline: Instant) -> Result<(), Error> {
         let requests = self.me == self.requester;
         if !requests {
             self.say(self.requester, &Message::Finished).await;
@@ -284,16 +285,16 @@ impl Table {
         while let Some(slow) = awaited.iter().copied().find(|p| !self.has_finished(*p)) {
             match self.recv_before(deadline).await {
                 None => {
-                    outcome = Err(report::slow(&self.name(slow), "last confirmation"));
+                    outcome = Err(Error::timed_out(&self.name(slow), Awaited::Farewell));
                     break;
                 }
                 Some((party, Incoming::Lost(_))) if self.has_finished(party) => {}
                 Some((party, Incoming::Lost(_))) if awaited.contains(&party) => {
-                    outcome = Err(report::lost(&self.name(party)));
+                    outcome = Err(Error::link(&self.name(party), LinkError::Lost));
                     break;
                 }
                 Some((party, Incoming::Control(Message::Refuse { reason }))) => {
-                    outcome = Err(report::refused(&self.name(party), reason));
+                    outcome = Err(Error::refused(&self.name(party), reason));
                     break;
                 }
                 Some(_) => {}
@@ -346,6 +347,16 @@ impl Table {
         }
         while closing.join_next().await.is_some() {}
     }
+}
+
+/// What a party is called that has no name here.
+pub fn party_label(party: u8) -> Label {
+    Label::new(&format!("party {party}"))
+}
+
+/// The name that `names` have for `party`.
+pub fn name_in(names: &Names, party: u8) -> Label {
+    names.get(&party).cloned().unwrap_or_else(|| party_label(party))
 }
 
 async fn handshake(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tries;
 use crate::device::Label;
+use crate::error_kind::ErrorKind;
 
 /// Why a token could not be used, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,18 @@ pub enum Trouble {
 }
 
 impl Error {
+    /// Its kind, by which the log and JSON know it.
+    pub fn kind(&self) -> ErrorKind {
+        match self.trouble {
+            Trouble::NoModule
+            | Trouble::Missing
+            | Trouble::Unloadable(_)
+            | Trouble::NotAModule
+            | Trouble::NotBuilt => ErrorKind::NotFound,
+            _ => ErrorKind::Locked,
+        }
+    }
+
     /// Whether the token works and only this object was refused: too large, of a kind that it does
     /// not keep, or no place left.
     pub fn does_not_fit(&self) -> bool {

@@ -14,7 +14,6 @@ use super::terminal::{self, Terminal};
 use super::{Format, Screen, TICK};
 use crate::device::Fingerprint;
 use crate::progress::{Event, RequestView};
-use crate::report::{Code, Failure};
 use crate::secret::Secret;
 
 /// What a person is needed for, and what could have stood in.
@@ -51,47 +50,32 @@ pub enum Need {
     },
 }
 
-impl Need {
-    /// The failure when there is nobody to ask.
-    pub fn failure(&self) -> Failure {
-        let (message, hint) = match self {
-            Self::Code => (
-                "pairing needs a person who compares six digits".to_owned(),
-                "run it in a terminal, or pin the peer on both devices, as `cosign peers add --help` says",
-            ),
-            Self::Approval => (
-                "a request needs a person who approves it".to_owned(),
-                "run it in a terminal, or let rules decide, with `cosign listen` and --policy, or approve one digest, with `cosign sign` and --wait",
-            ),
-            Self::Passphrase => (
-                "the vault needs its passphrase".to_owned(),
-                "use --passphrase-file FILE or --passphrase-fd N",
-            ),
-            Self::NewPassphrase => (
-                "a new vault needs a passphrase".to_owned(),
-                "use --passphrase-file FILE, or --identity FILE to seal it with an age identity",
-            ),
-            Self::Pin { token } => {
-                (format!("token {token:?} needs its PIN"), "use --pin-file FILE or --pin-fd N")
-            }
-            // A choice is a matter of the command line: exit code 2.
-            Self::Choice { what, flag, candidates } => {
-                return Failure::new(
-                    Code::Usage,
-                    format!("there are several {what}s: {}", candidates.join(", ")),
-                )
-                .hint(format!("name one with {flag}"));
-            }
-            Self::Confirmation { what, flag } => {
-                return Failure::new(
-                    Code::Interaction,
-                    format!("{what} needs a person who confirms"),
-                )
-                .hint(format!("use {flag}"));
-            }
-        };
-        Failure::new(Code::Interaction, message).hint(hint)
-    }
+/// What was asked when the input ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// To leave a page.
+    Page,
+    /// To choose one of several of these.
+    Choice(&'static str),
+    /// To type a secret.
+    Secret,
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// There is nobody to ask.
+    Nobody(Need),
+    /// Nobody answered before this span had passed, or before the overall deadline where there is none.
+    Late(Option<Duration>),
+    /// The input ended before an answer.
+    Closed(Unanswered),
+    /// What was entered is not UTF-8.
+    NotText,
+    /// A signal came meanwhile.
+    Interrupted,
+    /// The terminal cannot be used, and what the system says.
+    Broken(String),
 }
 
 /// Asks the person at the terminal, one question at a time.
@@ -129,14 +113,14 @@ impl Prompter {
     }
 
     /// Fails at once where a person will be needed and cannot be asked.
-    pub fn demand(&self, need: &Need) -> Result<(), Failure> {
-        if self.can_ask() { Ok(()) } else { Err(need.failure()) }
+    pub fn demand(&self, need: &Need) -> Result<(), NoAnswer> {
+        if self.can_ask() { Ok(()) } else { Err(NoAnswer::Nobody(need.clone())) }
     }
 
     /// Shows six digits ([`Event::Code`]) and asks whether the other screen shows the same. Only a
     /// typed `y` or `yes` is yes; an empty line is no. If what was asked before this ended without an answer,
     /// the person first leaves the page that says so.
-    pub async fn compare(&self, code: &Event, within: Duration) -> Result<bool, Failure> {
+    pub async fn compare(&self, code: &Event, within: Duration) -> Result<bool, NoAnswer> {
         Ok(self.put(code, None, &Need::Code, within).await? == Answer::Yes)
     }
 
@@ -148,7 +132,7 @@ impl Prompter {
         request: &RequestView,
         warning: Option<&str>,
         within: Duration,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, NoAnswer> {
         let event = Event::Request(request.clone());
         let answer = self.put(&event, warning, &Need::Approval, within).await?;
         if answer == Answer::Mute {
@@ -170,7 +154,7 @@ impl Prompter {
         warning: Option<&str>,
         need: &Need,
         within: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, NoAnswer> {
         let terminal = match self.open_to_ask(need) {
             Ok(terminal) => terminal,
             Err(failure) => {
@@ -189,7 +173,7 @@ impl Prompter {
         &self,
         terminal: &Terminal,
         pending: &mut Pending<'_>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, NoAnswer> {
         // Whoever asks waits all the while.
         let waited = self.leave_page(terminal).await?;
         let left = |seconds| Duration::from_secs(seconds).saturating_sub(waited).as_secs();
@@ -218,7 +202,7 @@ impl Prompter {
     }
 
     /// Waits until the person has seen that what was asked before is over, and says how long that took.
-    async fn leave_page(&self, terminal: &Terminal) -> Result<Duration, Failure> {
+    async fn leave_page(&self, terminal: &Terminal) -> Result<Duration, NoAnswer> {
         let came = self.screen.now();
         let mut was_there = false;
         while let Some(page) = self.screen.page(self.columns(terminal)) {
@@ -236,7 +220,7 @@ impl Prompter {
         Ok(if was_there { self.screen.now().saturating_sub(came) } else { Duration::ZERO })
     }
 
-    async fn leave_in_lines(&self, terminal: &Terminal, page: &[String]) -> Result<(), Failure> {
+    async fn leave_in_lines(&self, terminal: &Terminal, page: &[String]) -> Result<(), NoAnswer> {
         if self.speaks_elsewhere() {
             // What was typed to the question before stands on this line.
             terminal.write("\n");
@@ -247,7 +231,7 @@ impl Prompter {
             match self.ask(terminal, &[], "type ok and Enter to go on: ").await?.as_deref() {
                 Some("ok") => break,
                 Some(_) => {}
-                None => return Err(Failure::new(Code::Denied, "the terminal was closed")),
+                None => return Err(NoAnswer::Closed(Unanswered::Page)),
             }
         }
         self.screen.leave_page();
@@ -255,7 +239,7 @@ impl Prompter {
     }
 
     /// Asks for a yes to something that cannot be undone.
-    pub async fn confirm(&self, what: &str, flag: &str) -> Result<bool, Failure> {
+    pub async fn confirm(&self, what: &str, flag: &str) -> Result<bool, NoAnswer> {
         self.demand(&Need::Confirmation { what: what.to_owned(), flag: flag.to_owned() })?;
         let _pause = self.screen.pause();
         let terminal = self.open()?;
@@ -266,7 +250,7 @@ impl Prompter {
 
     /// Shows `card` and asks for `word` to be typed, since what follows cannot be undone. Anything else
     /// is no.
-    pub async fn retype(&self, need: Need, card: &[String], word: &str) -> Result<bool, Failure> {
+    pub async fn retype(&self, need: Need, card: &[String], word: &str) -> Result<bool, NoAnswer> {
         self.demand(&need)?;
         let _pause = self.screen.pause();
         let terminal = self.open()?;
@@ -281,7 +265,7 @@ impl Prompter {
         what: &'static str,
         flag: &'static str,
         candidates: &[String],
-    ) -> Result<usize, Failure> {
+    ) -> Result<usize, NoAnswer> {
         self.demand(&Need::Choice { what, flag, candidates: candidates.to_vec() })?;
         let question = || Question::Pick { what: what.to_owned(), candidates: candidates.to_vec() };
         loop {
@@ -295,14 +279,18 @@ impl Prompter {
         }
     }
 
-    async fn pick_in_lines(&self, what: &str, candidates: &[String]) -> Result<usize, Failure> {
+    async fn pick_in_lines(
+        &self,
+        what: &'static str,
+        candidates: &[String],
+    ) -> Result<usize, NoAnswer> {
         let terminal = self.open()?;
         let mut list: Vec<String> =
             (1..).zip(candidates).map(|(i, name)| format!("  {i}  {name}")).collect();
         loop {
             let question = format!("which {what}? [1-{}] ", candidates.len());
             let Some(line) = self.ask(&terminal, &list, &question).await? else {
-                return Err(Failure::new(Code::Denied, format!("no {what} was chosen")));
+                return Err(NoAnswer::Closed(Unanswered::Choice(what)));
             };
             match chosen(&line, candidates) {
                 Some(place) => return Ok(place),
@@ -314,19 +302,19 @@ impl Prompter {
     }
 
     /// Asks for the passphrase of a vault.
-    pub async fn passphrase(&self) -> Result<Secret<String>, Failure> {
+    pub async fn passphrase(&self) -> Result<Secret<String>, NoAnswer> {
         self.demand(&Need::Passphrase)?;
         self.ask_hidden(&self.open()?, "passphrase: ").await
     }
 
     /// Asks for the PIN of a token.
-    pub async fn pin(&self, token: &str) -> Result<Secret<String>, Failure> {
+    pub async fn pin(&self, token: &str) -> Result<Secret<String>, NoAnswer> {
         self.demand(&Need::Pin { token: token.to_owned() })?;
         self.ask_hidden(&self.open()?, &format!("PIN of token {token:?}: ")).await
     }
 
     /// Asks for a passphrase for a new vault, twice.
-    pub async fn new_passphrase(&self) -> Result<Secret<String>, Failure> {
+    pub async fn new_passphrase(&self) -> Result<Secret<String>, NoAnswer> {
         self.demand(&Need::NewPassphrase)?;
         let terminal = self.open()?;
         loop {
@@ -343,13 +331,13 @@ impl Prompter {
         }
     }
 
-    fn open(&self) -> Result<Terminal, Failure> {
+    fn open(&self) -> Result<Terminal, NoAnswer> {
         Terminal::open(self.elsewhere.as_deref()).map_err(broken)
     }
 
     /// The terminal, without what was typed before a question appears on it: an answer to what nobody
     /// has seen yet is dropped.
-    fn open_to_ask(&self, need: &Need) -> Result<Terminal, Failure> {
+    fn open_to_ask(&self, need: &Need) -> Result<Terminal, NoAnswer> {
         self.demand(need)?;
         let terminal = self.open()?;
         terminal.forget_typed();
@@ -362,7 +350,7 @@ impl Prompter {
         terminal: &Terminal,
         inquiry: &Inquiry<'_>,
         full: Option<Question>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, NoAnswer> {
         let mut shown = !self.screen.is_full();
         let answer = loop {
             if let Some(full) = &full
@@ -390,7 +378,7 @@ impl Prompter {
         &self,
         terminal: &Terminal,
         inquiry: &Inquiry<'_>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, NoAnswer> {
         if self.speaks_elsewhere() {
             let columns = terminal.columns();
             inquiry
@@ -434,7 +422,7 @@ impl Prompter {
         terminal: &Terminal,
         card: &[String],
         question: &str,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<String>, NoAnswer> {
         let mut line = Vec::with_capacity(1024);
         let more = self.read(terminal, card, question, &mut line).await?;
         Ok(more.then(|| String::from_utf8_lossy(&line).trim().to_owned()))
@@ -444,7 +432,7 @@ impl Prompter {
         &self,
         terminal: &Terminal,
         question: &str,
-    ) -> Result<Secret<String>, Failure> {
+    ) -> Result<Secret<String>, NoAnswer> {
         let _pause = self.screen.pause();
         let mut line = Secret::new(Vec::with_capacity(1024));
         // Before typing is hidden: dying of a signal would leave it hidden.
@@ -452,14 +440,13 @@ impl Prompter {
         let hidden = terminal.hide_typing().map_err(broken)?;
         let more = tokio::select! {
             more = self.read(terminal, &[], question, line.expose_mut()) => more?,
-            _ = ending.comes() => return Err(interrupted()),
+            _ = ending.comes() => return Err(NoAnswer::Interrupted),
         };
         drop(hidden);
         if !more {
-            return Err(Failure::new(Code::Denied, "nothing was entered"));
+            return Err(NoAnswer::Closed(Unanswered::Secret));
         }
-        let text = std::str::from_utf8(line.expose())
-            .map_err(|_| Failure::new(Code::Usage, "what was entered is not UTF-8"))?;
+        let text = std::str::from_utf8(line.expose()).map_err(|_| NoAnswer::NotText)?;
         Ok(Secret::new(text.to_owned()))
     }
 
@@ -469,7 +456,7 @@ impl Prompter {
         card: &[String],
         question: &str,
         line: &mut Vec<u8>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, NoAnswer> {
         terminal.write_lines(card);
         if self.speaks_elsewhere() {
             terminal.write(question);
@@ -477,7 +464,9 @@ impl Prompter {
         let mut asked = Asked::new(&self.screen, question);
         let reading = terminal.read_line(line);
         let more = match self.deadline {
-            Some(deadline) => timeout_at(deadline.into(), reading).await.map_err(|_| late())?,
+            Some(deadline) => {
+                timeout_at(deadline.into(), reading).await.map_err(|_| NoAnswer::Late(None))?
+            }
             None => reading.await,
         };
         let more = more.map_err(broken)?;
@@ -552,12 +541,9 @@ impl Drop for Pending<'_> {
 /// Gives up after `within`.
 async fn in_time<T>(
     within: Duration,
-    asking: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
-        let waited = humantime::format_duration(within);
-        Err(Failure::new(Code::Unreachable, format!("nobody answered within {waited}")))
-    })
+    asking: impl Future<Output = Result<T, NoAnswer>>,
+) -> Result<T, NoAnswer> {
+    tokio::time::timeout(within, asking).await.unwrap_or(Err(NoAnswer::Late(Some(within))))
 }
 
 /// Lets what was just written be seen, and drops what is typed until then.
@@ -585,14 +571,6 @@ impl Drop for Asked<'_> {
     }
 }
 
-fn interrupted() -> Failure {
-    Failure::new(Code::Interrupted, "interrupted")
-}
-
-fn late() -> Failure {
-    Failure::new(Code::Unreachable, "nobody answered in time").hint("give it longer with --timeout")
-}
-
 /// Which of `candidates` was typed: its number, or the name or the id in `bob (1fc6799fff5e6fbe)`, if
 /// only one has it.
 fn chosen(typed: &str, candidates: &[String]) -> Option<usize> {
@@ -609,8 +587,8 @@ fn chosen(typed: &str, candidates: &[String]) -> Option<usize> {
     by_name.or_else(|| number.filter(|n| *n < candidates.len()))
 }
 
-fn broken(error: std::io::Error) -> Failure {
-    Failure::new(Code::Internal, format!("cannot use the terminal: {error}"))
+fn broken(error: std::io::Error) -> NoAnswer {
+    NoAnswer::Broken(error.to_string())
 }
 
 #[cfg(test)]
@@ -678,7 +656,7 @@ mod tests {
         }
 
         /// Approves or denies `request` by typing each of `texts` when it is asked.
-        async fn decides(&self, request: &RequestView, texts: &[&str]) -> Result<bool, Failure> {
+        async fn decides(&self, request: &RequestView, texts: &[&str]) -> Result<bool, NoAnswer> {
             let question = self.prompter.approve(request, None, Duration::from_secs(60));
             let typing = async {
                 for text in texts {
@@ -694,12 +672,12 @@ mod tests {
             tokio::join!(question, async { self.types(text) }).0
         }
 
-        async fn compare(&self) -> Result<bool, Failure> {
+        async fn compare(&self) -> Result<bool, NoAnswer> {
             self.prompter.compare(&code("385 721"), Duration::from_secs(60)).await
         }
 
         /// Compares a code by typing each of `texts` when it is asked.
-        async fn compares(&self, texts: &[&str]) -> Result<bool, Failure> {
+        async fn compares(&self, texts: &[&str]) -> Result<bool, NoAnswer> {
             let typing = async {
                 for text in texts {
                     self.sees("the same code? [y/N] ").await;
@@ -938,7 +916,7 @@ mod tests {
             let person = Person::new();
             let request = request();
             let answer = person.prompter.approve(&request, None, Duration::from_millis(20)).await;
-            assert_eq!(answer.map_err(|failure| failure.code), Err(Code::Unreachable));
+            assert!(matches!(answer, Err(NoAnswer::Late(_))), "{answer:?}");
         });
     }
 
@@ -950,14 +928,13 @@ mod tests {
                 .prompter
                 .clone()
                 .until(Some(crate::ui::tests::clock() + Duration::from_millis(20)));
-            let code = |failure: Failure| failure.code;
             let prompter = &person.prompter;
-            let late = Some(Code::Unreachable);
-            assert_eq!(prompter.passphrase().await.map_err(code).err(), late);
-            assert_eq!(prompter.pin("token").await.map_err(code).err(), late);
-            assert_eq!(prompter.new_passphrase().await.map_err(code).err(), late);
+            let late = Some(NoAnswer::Late(None));
+            assert_eq!(prompter.passphrase().await.err(), late);
+            assert_eq!(prompter.pin("token").await.err(), late);
+            assert_eq!(prompter.new_passphrase().await.err(), late);
             let names = ["alice".to_owned(), "bob".to_owned()];
-            assert_eq!(prompter.pick("peer", "--with", &names).await.map_err(code).err(), late);
+            assert_eq!(prompter.pick("peer", "--with", &names).await.err(), late);
             assert!(person.typing_is_shown());
         });
     }
@@ -1013,14 +990,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_person_the_failure_names_what_would_have_answered() {
+    fn without_a_person_nobody_is_asked() {
         let prompter = Prompter::new(nowhere(), true);
-        let failure = prompter.demand(&Need::Passphrase).unwrap_err();
-        assert_eq!(failure.code, Code::Interaction);
-        assert!(failure.hint.unwrap().contains("--passphrase-file"));
-        let choice =
-            Need::Choice { what: "key", flag: "--key", candidates: vec!["a".into(), "b".into()] };
-        assert_eq!(choice.failure().code, Code::Usage);
-        assert_eq!(choice.failure().message, "there are several keys: a, b");
+        let nobody = prompter.demand(&Need::Passphrase).unwrap_err();
+        assert_eq!(nobody, NoAnswer::Nobody(Need::Passphrase));
     }
 }

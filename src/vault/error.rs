@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::error_kind::ErrorKind;
 use crate::token;
+use crate::vault::ledger::UNRESOLVED;
 
 /// Why the vault, or a file beside it, could not be used.
 #[derive(Debug)]
@@ -14,7 +16,7 @@ pub enum Error {
     /// A vault was to be sealed with nothing.
     NoSeal,
     /// The token did not do its part.
-    Token(token::Error),
+    Token(Box<token::Error>),
     /// A share is on a token that is not open.
     Elsewhere {
         /// The token, and the object on it, as a URI.
@@ -182,6 +184,36 @@ pub enum Altered {
 }
 
 impl Error {
+    /// Its kind, by which the log and JSON know it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::WrongSecret
+            | Self::Elsewhere { .. }
+            | Self::NotAnIdentity { .. }
+            | Self::Closed { .. } => ErrorKind::Locked,
+            Self::Token(error) => error.kind(),
+            Self::Gone { .. } | Self::NoVault { .. } | Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::BadRecipient { .. }
+            | Self::BadName { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLong { .. } => ErrorKind::Usage,
+            Self::Exists { .. }
+            | Self::Conflict { .. }
+            | Self::InUse { .. }
+            | Self::Spent
+            | Self::RolledBack { .. } => ErrorKind::Conflict,
+            Self::Retired { code, .. } if code == UNRESOLVED => ErrorKind::Worn,
+            Self::Retired { .. } => ErrorKind::Banned,
+            Self::NoAttemptsLeft { .. } => ErrorKind::Identity,
+            Self::Waited { .. } => ErrorKind::Unreachable,
+            Self::Corrupt { .. } | Self::Tampered { .. } => ErrorKind::Tampered,
+            Self::BadLine { .. } => ErrorKind::Invalid,
+            Self::NoSeal | Self::LooseMode { .. } | Self::Unsupported { .. } | Self::Io { .. } => {
+                ErrorKind::Internal
+            }
+        }
+    }
+
     /// Wraps what the operating system said about `path`.
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -211,7 +243,7 @@ impl Error {
 
 impl From<token::Error> for Error {
     fn from(error: token::Error) -> Self {
-        Self::Token(error)
+        Self::Token(Box::new(error))
     }
 }
 

@@ -37,7 +37,7 @@ fn a_rule_for_a_key_is_none_for_the_keys_below_it() {
         let signing = Signing { path, ..signing(&node, &record) };
         let question = asked(&node, &record, Action::Sign(signing));
         let guest = other(&record, &listener.address());
-        convene(&node, &question, vec![guest]).await.map(drop).map_err(|failure| failure.code)
+        convene(&node, &question, vec![guest]).await.map(drop).map_err(|failure| failure.kind())
     };
     block_on(async {
         assert_eq!(ask(vec![]).await, Ok(()));

@@ -9,8 +9,10 @@ use cosign::device::{Fingerprint, Label};
 use cosign::net::LinkError;
 use cosign::party::PartyId;
 use cosign::protocol::fault::{Check, Fault};
-use cosign::report::{self, Code, Failure, Refusal, Wanted};
+use cosign::report::{self, Code, Failure};
 use cosign::request::{Action, Ceremony, Held, Hex, Request, RequestId, Shares, Signing, Source};
+use cosign::run::error::Wanted;
+use cosign::run::judge::Refusal;
 use cosign::talk::Reason;
 use cosign::token::{self, Tries, Trouble};
 use cosign::vault::{Altered, Error};
@@ -220,17 +222,19 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
             reasons().into_iter().map(|reason| report::refused_with(name, reason, KEY)).collect(),
         ),
         (
-            "refused_request",
+            "refused_in",
             reasons()
                 .into_iter()
                 .flat_map(|reason| {
-                    requests.iter().map(move |p| report::refused_request(name, reason, p))
+                    requests
+                        .iter()
+                        .map(move |p| report::refused_in(name, reason, p.ceremony(), &p.key))
                 })
                 .collect(),
         ),
         (
             "deleted_there",
-            requests.iter().map(|p| report::deleted_there(name, "2026-01-01", p)).collect(),
+            [true, false].map(|p| report::deleted_there(name, "2026-01-01", KEY, p)).into(),
         ),
         ("fault", faults.map(|fault| report::fault(&fault, &[KEY], party)).collect()),
         ("banned", one(report::banned(name, KEY))),

@@ -60,7 +60,7 @@ fn a_requester_that_signs_something_else_than_it_asked_for_gets_nothing_and_no_b
     ];
     for (see, alter) in lies {
         let failure = block_on(ask(&insider, &listener.address(), see, alter)).unwrap_err();
-        assert_eq!(failure.code, Code::Aborted, "{failure}");
+        assert_eq!(failure.kind(), Code::Aborted, "{failure:?}");
         let asked = |request: &serde_json::Value| request["ceremony"] == "sign";
         assert_eq!(listener.event_where("request", asked)["purpose"], "invoice 7");
         assert_eq!(listener.event("aborted")["code"], "aborted");
@@ -93,7 +93,7 @@ fn devices_that_would_show_different_facts_stop_with_exit_6_and_no_ban() {
                     }
                 };
                 let result = take_part(&insider, key, &request, convened, alter).await;
-                assert_eq!(result.unwrap_err().code, Code::Aborted);
+                assert_eq!(result.unwrap_err().kind(), Code::Aborted);
             }
         });
     });

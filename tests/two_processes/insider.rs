@@ -9,13 +9,13 @@ use cosign::net::tls::{Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Link, tcp};
 use cosign::party::PartyId;
 use cosign::protocol::sign::{SignSetup, Signed, sign};
-use cosign::report::{self, Failure};
 use cosign::request::{
     Action, Agreed, Ceremony, Held, Hex, Question, Request, Shares, Signing, Source,
 };
 use cosign::run::convene::{Ask, Convened, attend, convene};
 use cosign::run::drive::drive;
 use cosign::run::epochs::{HeldKey, OpenKey};
+use cosign::run::error::Error;
 use cosign::run::judge::{Answer, Comparison, Judge, Verdict};
 use cosign::run::reach::{Route, Target, Way, hear, say};
 use cosign::run::{Node, ROUND, clock, lines, records};
@@ -125,7 +125,7 @@ pub(crate) fn held(node: &Node, KeyRecord { epoch, generation, .. }: &KeyRecord)
 }
 
 /// The key of `record`, taken for one ceremony in the epoch of `record`.
-pub(crate) async fn take_key(node: &Node, record: &KeyRecord) -> Result<OpenKey, Failure> {
+pub(crate) async fn take_key(node: &Node, record: &KeyRecord) -> Result<OpenKey, Error> {
     let lock = records::hold(&node.home, &record.name).await?;
     HeldKey::open(node, &record.name)?.choose(&Hex(record.epoch), lock)
 }
@@ -166,7 +166,7 @@ pub(crate) async fn ask(
     address: &str,
     see: impl FnOnce(&mut Question),
     alter: impl FnOnce(&mut SignSetup),
-) -> Result<Signed, Failure> {
+) -> Result<Signed, Error> {
     let record = only_key(node);
     let key = take_key(node, &record).await?;
     let mut question = asked(node, &record, Action::Sign(signing(node, &record)));
@@ -219,11 +219,11 @@ pub(crate) async fn take_part(
     request: &Request,
     mut convened: Convened,
     alter: impl FnOnce(&mut SignSetup),
-) -> Result<Signed, Failure> {
+) -> Result<Signed, Error> {
     let mut setup = setup(request, &convened);
     alter(&mut setup);
     let mut machine = sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
-        .map_err(|fault| report::fault(&fault, &[], |party| party.to_string()))?;
+        .map_err(|fault| Error::Fault { fault, culprit: None, key: String::new() })?;
     key.ledger.spend(&key.record.epoch, machine.session_id(), &[]).unwrap();
     let (what, table) = ((Ceremony::Sign, "vault"), &mut convened.table);
     let signed = drive(node, what, &mut machine, table, &mut |_| Ok(())).await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use age::secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 
 use super::{internal, line};
 use crate::cli::ceremony::block_on;
@@ -23,7 +23,7 @@ use crate::progress::RequestView;
 use crate::report::{self, Code, Failure};
 use crate::request::{Question, Source};
 use crate::run::judge::{Answer, Comparison, Judge, Verdict};
-use crate::run::listen::{Listener, Place, Visit, serve};
+use crate::run::listen::{Listener, Place, Visit};
 use crate::run::reach::{Route, Target};
 use crate::run::{Node, clock, keygen, pairing, sign};
 use crate::vault::{DeviceInfo, Home, Seal, Vault};
@@ -130,8 +130,7 @@ async fn listen(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
     let place = Place { bind, port: Some(0), stdio: false };
     let listener = Listener::open(node, &place).await?;
     tell("listening", json!({ "port": listener.port, "id": node.info.fingerprint.device_id() }));
-    let (sender, mut visits) = mpsc::channel(1);
-    tokio::spawn(serve(Arc::clone(node), listener, sender));
+    let mut visits = listener.serve(node);
     while let Some(visit) = visits.recv().await {
         match visit {
             Ok(Visit::Paired(_)) => tell("paired", json!({})),
@@ -143,7 +142,7 @@ async fn listen(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
                 return Ok(());
             }
             Err(failure) => {
-                fail(&failure);
+                fail(&failure.into());
                 return Ok(());
             }
         }

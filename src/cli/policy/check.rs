@@ -15,9 +15,10 @@ use crate::cli::output::Table;
 use crate::cli::signature::read_file;
 use crate::cli::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label};
-use crate::report::{Code, Failure, Refusal, here};
+use crate::report::{Code, Failure, here};
 use crate::request::Ceremony;
 use crate::run::clock;
+use crate::run::judge::Refusal;
 use crate::vault::{Peers, Uses, keys};
 
 /// `cosign policy`

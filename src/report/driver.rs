@@ -1,0 +1,373 @@
+//! What can go wrong in the driver, and what it tells, for people.
+
+use super::*;
+use crate::progress::Event;
+use crate::run::clock::{self, NoTimeZone};
+use crate::run::error::{About, Activity, Awaited, Error};
+use crate::run::told::{Note, Told};
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        // The log has the kind, and the exit code follows from it.
+        Self { code: error.kind(), ..worded(error) }
+    }
+}
+
+impl From<NoTimeZone> for Failure {
+    fn from(NoTimeZone { named }: NoTimeZone) -> Self {
+        no_time_zone(named.as_deref())
+    }
+}
+
+/// `told` as screens, prose and scripts have it.
+pub fn event(told: Told<'_>) -> Event {
+    match told {
+        Told::Event(event) => *event,
+        Told::Note(note) => Event::Note { message: noted(&note) },
+        Told::Aborted { activity, error } => {
+            let Failure { code, message, hint } = error.into();
+            let (ceremony, code) = (activity.name().to_owned(), code.name().to_owned());
+            Event::Aborted { ceremony, code, message, hint }
+        }
+    }
+}
+
+/// The log could not be written, and why.
+pub fn unlogged(why: &str) -> String {
+    format!("the log was not written: {why}")
+}
+
+/// A note in one line.
+pub fn noted(note: &Note) -> String {
+    match note {
+        Note::Misfit(error) => Failure::from(error).message,
+        Note::File(error) => error.to_string(),
+        Note::Failed(error) => Failure::from(error).message,
+        Note::Unlogged(why) => unlogged(why),
+        Note::NotKept(error) => format!("the signature was not kept: {error}"),
+        Note::NotAnnounced(why) => format!("this device is not announced on the network: {why}"),
+        Note::TurnedAway { peer, ceremony, muted } => {
+            turned_away(peer.as_str(), ceremony.name(), *muted)
+        }
+        Note::Asking { digest: Some(digest), .. } => asking("digest", &digest.to_string()),
+        Note::Asking { digest: None, hash } => asking("hash", &hash.to_string()),
+        Note::NoRooms => "no device is known yet that could call through the relay: pair with one \
+                          first, as by `cosign pair` with --relay"
+            .to_owned(),
+        Note::WrongConfirmation { party, key } => kept_and_wrong(key, *party),
+        Note::Via(line) => said_by_via(line),
+        Note::PairingPaused { failed } => pairing_paused(*failed),
+        Note::Deleted { peer, key, time } => deletion(peer.as_str(), key, &clock::rfc3339(*time)),
+    }
+}
+
+fn worded(error: &Error) -> Failure {
+    match error {
+        Error::Nobody { peer } => nobody(peer.as_str()),
+        Error::OthersAnswer { peer, pinned, others } => {
+            others_answer(peer.as_str(), pinned, *others)
+        }
+        Error::BadAddress { address, source } => Failure::new(
+            Code::Unreachable,
+            format!("{address} is no address that can be reached: {source}"),
+        )
+        .hint("expected HOST:PORT, such as 192.168.1.20:46737"),
+        Error::Command(error) => {
+            Failure::new(Code::Unreachable, format!("the command of --via cannot be run: {error}"))
+        }
+        Error::Relay { relay, error } => super::relay(relay.as_str(), error),
+        Error::NotAtRelay { peer, relay } => nobody_at_relay(peer.as_str(), relay.as_str()),
+        Error::NobodyInvites { relay } => nobody_invites(relay.as_str()),
+        Error::NotTheInviter { got } => not_the_host(got),
+        Error::Link { peer, error } => link(peer.as_str(), error),
+        Error::TimedOut { peers, awaited } => {
+            let names: Vec<&str> = peers.iter().map(Label::as_str).collect();
+            slow(&names.join(" and "), awaited_of(*awaited))
+        }
+        Error::Nonsense { peer } => nonsense(peer.as_str()),
+        Error::Refused { peer, reason, about: None } => refused(peer.as_str(), *reason),
+        Error::Refused { peer, reason, about: Some(About { key, ceremony }) } => {
+            refused_in(peer.as_str(), *reason, *ceremony, key)
+        }
+        Error::DeletedThere { peer, time, key, others_suffice } => {
+            deleted_there(peer.as_str(), &clock::rfc3339(*time), key, *others_suffice)
+        }
+        Error::Withdrawn { peer } => withdrawn(peer.as_str()),
+        Error::Left { peer, who } => left(peer.as_str(), who.as_str()),
+        Error::Declined { peer, reason } => declined(peer.as_str(), *reason),
+        Error::Denied(ceremony) => denied_here(ceremony.name()),
+        Error::Policy { ceremony, requester, refusal } => {
+            policy_here(ceremony.name(), requester.as_str(), *refusal)
+        }
+        Error::NobodyToAsk => nobody_to_ask(),
+        Error::Unanswered(Activity::Pairing) => unanswered("pairing"),
+        Error::Unanswered(activity) => unanswered(activity.name()),
+        Error::Interrupted => interrupted(),
+        Error::NoCaller => no_caller(),
+        Error::Port { port, error } => {
+            Failure::new(Code::Conflict, format!("port {port}: {error}"))
+                .hint("another program has it: choose one with --port, or leave --port out")
+        }
+        Error::Vault(error) => error.into(),
+        error => of_key(error),
+    }
+}
+
+/// What can go wrong with a key, or while devices pair.
+fn of_key(error: &Error) -> Failure {
+    match error {
+        Error::NoKey(key) => no_key(key),
+        Error::PendingKey(key) => pending_key(key),
+        Error::KeyExists { wanted, pending } => key_exists(wanted, *pending),
+        Error::KeyExistsThere { error, wanted } => key_exists_there(error.as_ref().into(), wanted),
+        Error::DamagedShare(key) => damaged_share(key),
+        Error::NoShareThere { peer, key } => no_share_there(peer.as_str(), key),
+        Error::Apart { key, mine, theirs } => {
+            let theirs: Vec<(&str, &[Held])> =
+                theirs.iter().map(|(peer, held)| (peer.as_str(), held.as_slice())).collect();
+            apart(key, mine, &theirs)
+        }
+        Error::RolledBackThere { peer, key } => rolled_back_there(peer.as_str(), key),
+        Error::ChangedMeanwhile(key) => changed_meanwhile(key),
+        Error::TooManyPending(key) => too_many_pending(key),
+        Error::Unconfirmed { key, missing, signs } => {
+            let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            unconfirmed(key, &missing, *signs)
+        }
+        Error::WrongConfirmation { peer, key } => wrong_confirmation(peer.as_str(), key),
+        Error::LeftPending { error, ceremony, key } => {
+            left_pending(error.as_ref().into(), *ceremony, key)
+        }
+        Error::NeverStored { error, wanted } => never_stored(&error.as_ref().into(), wanted),
+        Error::RefreshNeverStored { error, key } => {
+            refresh_never_stored(&error.as_ref().into(), key)
+        }
+        Error::ShareMissingThere { error, key } => share_missing_there(&error.as_ref().into(), key),
+        Error::BadPath => bad_path(),
+        Error::SignedAlready(id) => signed_already(id.as_str()),
+        Error::Fault { fault, culprit, key } => {
+            let culprit = culprit.as_ref().map(ToString::to_string).unwrap_or_default();
+            super::fault(fault, &[key], |_| culprit.clone())
+        }
+        Error::Banned { peer, key } => banned(peer.as_str(), key),
+        Error::Worn { peer, key } => worn(peer.as_str(), &[key]),
+        Error::NoRecord(error) => no_record(error),
+        Error::NobodyToPair => nobody_to_pair(None, &[]),
+        Error::Oneself => oneself(),
+        Error::CodesDiffer => codes_differ(),
+        Error::CodesDifferThere { peer } => denied_there(peer.as_str()),
+        Error::BrokenCommitment { peer } => tampered(peer.as_str()),
+        Error::PairingNeedsAPerson => pairing_needs_a_person(),
+        Error::InvitationOver { expired } => invitation_over(&clock::rfc3339(*expired)),
+        Error::DeviceKey(error) => Failure::new(
+            Code::Internal,
+            format!("the device key does not fit the device certificate: {error}"),
+        ),
+        Error::NoRandomness(why) => {
+            Failure::new(Code::Internal, format!("the system gives no randomness: {why}"))
+        }
+        Error::NotAParty => not_a_party(),
+        Error::Bug(what) => bug(what),
+        // The others are worded above.
+        error => bug(&format!("{error:?}")),
+    }
+}
+
+/// What was awaited, as the time-out says it.
+fn awaited_of(awaited: Awaited) -> &'static str {
+    match awaited {
+        Awaited::Approval => "approval",
+        Awaited::Start => "start",
+        Awaited::Tunnel => "connection through the requester",
+        Awaited::Reading => "taking a message",
+        Awaited::Confirmation => "confirmation",
+        Awaited::Farewell => "last confirmation",
+        Awaited::Pairing => "pairing",
+        Awaited::Deadline => "--timeout",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::relay::RelayUrl;
+    use crate::run::error::Awaited;
+    use crate::vault;
+
+    fn bob() -> Label {
+        Label::new("bob")
+    }
+
+    fn key() -> String {
+        "vault".to_owned()
+    }
+
+    fn wanted() -> Wanted {
+        Wanted { key: key(), threshold: 2, with: vec!["bob".to_owned()], taken: Vec::new() }
+    }
+
+    fn no_key() -> Box<Error> {
+        Box::new(Error::Refused { peer: bob(), reason: Reason::UnknownKey, about: None })
+    }
+
+    fn reasons() -> Vec<Reason> {
+        vec![
+            Reason::Busy,
+            Reason::Crossed,
+            Reason::Denied,
+            Reason::Declining,
+            Reason::Left { party: 3 },
+            Reason::Locked,
+            Reason::Unattended,
+            Reason::Policy,
+            Reason::TimedOut,
+            Reason::NotPaired,
+            Reason::Expired,
+            Reason::UnknownKey,
+            Reason::Deleted { time: 0 },
+            Reason::Conflict,
+            Reason::RolledBack,
+            Reason::Banned,
+            Reason::Worn,
+            Reason::Version,
+            Reason::Aborted,
+            Reason::Interrupted,
+            Reason::Gone,
+        ]
+    }
+
+    fn links() -> Vec<LinkError> {
+        let print = || Fingerprint::new([7; 32]);
+        vec![
+            LinkError::Unreachable(String::new()),
+            LinkError::Deaf(String::new()),
+            LinkError::Closed,
+            LinkError::Lost,
+            LinkError::TimedOut,
+            LinkError::Identity { expected: print(), got: print() },
+            LinkError::Refused,
+            LinkError::Malformed("frame"),
+            LinkError::Expired,
+            LinkError::Tls(String::new()),
+            LinkError::Io(String::new()),
+        ]
+    }
+
+    fn faults() -> Vec<Fault> {
+        let checks = [
+            Check::Params,
+            Check::PairRetired,
+            Check::Missing,
+            Check::Session,
+            Check::View,
+            Check::Commit,
+            Check::OteCheck,
+            Check::Bug,
+        ];
+        let culprits = [None, PartyId::new(2)];
+        let of = |check| culprits.map(|culprit| Fault { check, culprit, at: "round 2" });
+        checks.into_iter().flat_map(of).collect()
+    }
+
+    fn samples() -> Vec<Error> {
+        let relay = || Box::new("wss://relay.example".parse::<RelayUrl>().unwrap());
+        let (print, kinds) = (Fingerprint::new([7; 32]), [Ceremony::Keygen, Ceremony::Refresh]);
+        let about = || Some(About { key: key(), ceremony: Ceremony::Sign });
+        let mut all = vec![
+            Error::Nobody { peer: bob() },
+            Error::OthersAnswer { peer: bob(), pinned: print, others: 2 },
+            Error::BadAddress { address: "x".into(), source: std::io::Error::other("no") },
+            Error::NotAtRelay { peer: bob(), relay: relay() },
+            Error::NobodyInvites { relay: relay() },
+            Error::NotTheInviter { got: print },
+            Error::TimedOut { peers: vec![bob()], awaited: Awaited::Start },
+            Error::Nonsense { peer: bob() },
+            Error::DeletedThere { peer: bob(), time: 0, key: key(), others_suffice: true },
+            Error::Withdrawn { peer: bob() },
+            Error::Left { peer: bob(), who: Label::new("carol") },
+            Error::Denied(Ceremony::Sign),
+            Error::Policy {
+                ceremony: Ceremony::Sign,
+                requester: bob(),
+                refusal: crate::run::judge::Refusal::NoRule,
+            },
+            Error::NobodyToAsk,
+            Error::Unanswered(Activity::Pairing),
+            Error::Interrupted,
+            Error::NoCaller,
+            Error::Port { port: 1, error: LinkError::Lost },
+            Error::NoKey(key()),
+            Error::PendingKey(key()),
+            Error::KeyExists { wanted: wanted(), pending: true },
+            Error::KeyExistsThere { error: no_key(), wanted: wanted() },
+            Error::DamagedShare(key()),
+            Error::NoShareThere { peer: bob(), key: key() },
+            Error::Apart { key: key(), mine: Vec::new(), theirs: Vec::new() },
+            Error::RolledBackThere { peer: bob(), key: key() },
+            Error::ChangedMeanwhile(key()),
+            Error::TooManyPending(key()),
+            Error::Unconfirmed { key: key(), missing: vec![bob()], signs: false },
+            Error::WrongConfirmation { peer: bob(), key: key() },
+            Error::NeverStored { error: no_key(), wanted: wanted() },
+            Error::RefreshNeverStored { error: no_key(), key: key() },
+            Error::ShareMissingThere { error: no_key(), key: key() },
+            Error::BadPath,
+            Error::SignedAlready(crate::request::RequestId::new("r-1").unwrap()),
+            Error::Banned { peer: bob(), key: key() },
+            Error::Worn { peer: bob(), key: key() },
+            Error::NoRecord(vault::Error::Spent),
+            Error::NobodyToPair,
+            Error::Oneself,
+            Error::CodesDiffer,
+            Error::CodesDifferThere { peer: bob() },
+            Error::BrokenCommitment { peer: bob() },
+            Error::PairingNeedsAPerson,
+            Error::InvitationOver { expired: 0 },
+            Error::DeviceKey(LinkError::Lost),
+            Error::NoRandomness(String::new()),
+            Error::NotAParty,
+            Error::Bug("something"),
+        ];
+        for error in links() {
+            all.push(Error::Command(error.clone()));
+            all.push(Error::Relay { relay: relay(), error: error.clone() });
+            all.push(Error::Link { peer: bob(), error });
+        }
+        for reason in reasons() {
+            all.push(Error::Refused { peer: bob(), reason, about: None });
+            all.push(Error::Refused { peer: bob(), reason, about: about() });
+            all.push(Error::Declined { peer: bob(), reason });
+        }
+        for ceremony in kinds {
+            all.push(Error::LeftPending { error: no_key(), ceremony, key: key() });
+        }
+        all.extend(faults().into_iter().map(|fault| Error::Fault {
+            culprit: fault.culprit.map(|_| bob()),
+            fault,
+            key: key(),
+        }));
+        all
+    }
+
+    #[test]
+    fn the_log_and_the_exit_code_say_the_same_of_every_error() {
+        for error in samples() {
+            assert_eq!(worded(&error).code, error.kind(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn every_error_is_worded() {
+        for error in samples() {
+            let said = worded(&error).message;
+            let is_bug = matches!(error, Error::Bug(_));
+            assert_eq!(said.contains("please report"), is_bug, "{error:?}: {said}");
+        }
+    }
+}
