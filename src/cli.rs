@@ -3,6 +3,7 @@
 pub mod args;
 pub mod config;
 pub mod digest;
+pub mod given;
 pub mod global;
 pub mod output;
 pub mod policy;
@@ -32,6 +33,7 @@ mod pair;
 mod peers;
 mod refresh;
 mod relay;
+mod runtime;
 mod sign;
 mod start;
 mod token;

@@ -14,6 +14,7 @@ pub mod door;
 pub mod drive;
 pub mod epochs;
 pub mod error;
+pub mod invitation;
 pub mod judge;
 pub mod keygen;
 pub mod lines;

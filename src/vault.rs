@@ -37,6 +37,7 @@ mod error;
 mod file;
 #[cfg(test)]
 mod fixture;
+mod format;
 mod home;
 mod locked;
 mod misfits;
@@ -53,10 +54,11 @@ use subtle::ConstantTimeEq as _;
 use crate::device::{Fingerprint, Label};
 use crate::secret::Secret;
 use crate::token::{self, Uri};
-use adopt::Found;
+use authentic::Found;
 use document::{digits, fingerprint};
 use editions::Editions;
 pub use error::{Altered, Error};
+pub use file::check_modes;
 use file::{Durability, Writer};
 pub use home::{Deadline, Home};
 pub use keys::{Confirmed, KeyLock, KeyRecord, KeyState, PartyRecord};
@@ -263,7 +265,7 @@ impl Vault {
         }
         let adopted = adopt::everything(&writer, home, Found::Before)?;
         let path = header_path(home);
-        writer.create(&path, &document::to_bytes(home, &path, header)?)?;
+        writer.create(&path, &format::to_bytes(home, &path, header)?)?;
         Editions::note(&writer, &path, 0)?;
         let token = seals.iter().find_map(Seal::session);
         Ok(Self { home: home.clone(), keyring, token, adopted })
@@ -574,7 +576,7 @@ fn files_of_a_new_vault(
     let for_recovery = keyring.seal_for_recovery(text.expose()).map_err(Error::io(&recovery))?;
     let kept_key = marked(device_key, KEPT);
     let sealed_key = keyring.seal(kept_key.expose()).map_err(Error::io(&key))?;
-    let info_bytes = document::to_bytes(home, &info, device)?;
+    let info_bytes = format::to_bytes(home, &info, device)?;
 
     files.extend([(key, sealed_key), (info, info_bytes)]);
     files.extend(for_recovery.map(|sealed| (recovery, sealed)));

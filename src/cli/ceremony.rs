@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cli::Global;
 use crate::cli::args::{ReachArgs, Route as Named, Tls};
 use crate::cli::judge::Person;
+use crate::cli::runtime::block_on;
 use crate::cli::unlock;
 use crate::device::{Fingerprint, Label, shell_word};
 use crate::net::relay::RelayUrl;
@@ -19,21 +20,6 @@ use crate::run::told::Told;
 use crate::run::{Node, clock, records};
 use crate::ui::{Need, ending};
 use crate::vault::{Home, KeyRecord, PeerRecord, keys};
-
-/// Runs `work` to its end, on one thread.
-///
-/// # Errors
-/// What `work` fails with.
-pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new(Code::Internal, format!("the runtime cannot start: {e}")))?;
-    let result = runtime.block_on(work);
-    // A thread that still reads the terminal must not keep the process.
-    runtime.shutdown_background();
-    result
-}
 
 /// What a command says about the node it wants.
 #[derive(Clone, Debug, Default)]

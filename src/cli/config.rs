@@ -13,7 +13,7 @@ use serde_json::json;
 use super::args::{Cli, Color, GlobalArgs, Origin, Setting, Tls, duration};
 use super::output::Table;
 use super::policy::in_one_line;
-use super::{Global, Output, unlock};
+use super::{Global, Output};
 use crate::device::Label;
 use crate::net::relay::RelayUrl;
 use crate::report::{Code, Failure};
@@ -52,7 +52,7 @@ impl Config {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }
-            Err(error) => return Err(unlock::unreadable(error, &shown.to_string())),
+            Err(error) => return Err(super::given::unreadable(error, &shown.to_string())),
         };
         toml::from_str(&text).map_err(|e| {
             let why = format!("{}: {}", path.display(), in_one_line(&text, &e));
@@ -145,7 +145,7 @@ pub(super) fn settings(matches: &ArgMatches) -> Vec<Setting> {
 
 /// `cosign config`
 pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
-    let home = unlock::home(global)?;
+    let home = crate::cli::given::home(global)?;
     let file = home.config.join("config.toml");
     let name = match (Vault::device(&home), &global.name) {
         (Ok(device), _) => (Some(device.name), Origin::Device),

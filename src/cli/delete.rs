@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::unlock::{self, ask};
+use super::runtime::ask;
+use super::unlock;
 use super::{Global, Output};
 use crate::device::hex;
 use crate::report::{Code, Failure};
@@ -50,7 +51,7 @@ pub(super) fn run_delete(
 
 /// The vault: what is noted is authenticated, and what is shown was checked.
 fn opened(global: &Global, name: &str) -> Result<Vault, Failure> {
-    if !Vault::exists(&unlock::home(global)?) {
+    if !Vault::exists(&crate::cli::given::home(global)?) {
         return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
     }
     Ok(ask(unlock::open(global))?.1)

@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::cli::args::DemoArgs;
-use crate::cli::ceremony::block_on;
+use crate::cli::runtime::block_on;
 use crate::cli::{Global, Output};
 use crate::crypto::{curve, ecdsa};
 use crate::device::{hex, unhex};

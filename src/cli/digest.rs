@@ -7,7 +7,7 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
-use super::unlock::{by, unreadable};
+use super::given::{by, unreadable};
 use crate::device::{Label, hex, unhex};
 use crate::report::{self, Code, Failure};
 use crate::request::{HashFunction, Source};

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::DoctorArgs;
-use super::ceremony::block_on;
+use super::runtime::{self, block_on};
 use super::{Global, Output, log, token, unlock, vault};
 use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
@@ -23,7 +23,7 @@ use crate::token::{TokenInfo, Tries};
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{
     Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, Peers, TokenRecord, Unlock, Vault,
-    attempts, keys, memory_can_be_locked,
+    attempts, check_modes, keys, memory_can_be_locked,
 };
 
 /// How something stands.
@@ -70,7 +70,7 @@ impl Check {
 
 /// `cosign doctor`
 pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Failure> {
-    let home = unlock::home(global)?;
+    let home = crate::cli::given::home(global)?;
     let (device, opened) = device(global, &home);
     let (tokens, on_token) = tokens(global, &home);
     let vault = on_token.or(opened);
@@ -248,7 +248,7 @@ fn look_into(
     if !told || info.tries == Tries::Last {
         return None;
     }
-    Some(unlock::ask(async {
+    Some(runtime::ask(async {
         let found = token::find_again(global, record).await??;
         let session = token::log_in_again(global, record, found).await?;
         Ok(Vault::open(home, &Unlock::Token(Arc::new(session)))?)
@@ -258,7 +258,7 @@ fn look_into(
 /// Whether others can get at the files.
 fn permissions(home: &Home) -> Check {
     const NAME: &str = "permissions";
-    match home.check_modes() {
+    match check_modes(home) {
         Ok(0) => Check::ok(NAME, "there are no files yet"),
         Ok(count) => Check::ok(NAME, format!("{count} files and folders, for their owner alone")),
         Err(e) => Check::of(NAME, e.into()),

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::args::InitArgs;
-use super::unlock::{self, ask};
+use super::runtime::ask;
+use super::unlock;
 use super::{Global, Output, token};
 use crate::report::Failure;
 use crate::vault::{DeviceInfo, Error, Home, Vault};
@@ -20,7 +21,7 @@ struct Identity<'a> {
 /// Makes this device.
 pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failure> {
     let InitArgs { name, recipient, token, recovery_passphrase } = args;
-    let home = unlock::home(global)?;
+    let home = crate::cli::given::home(global)?;
     // Before anybody is asked for a passphrase.
     match Vault::lock(&home) {
         Err(Error::NoVault { .. }) => {}
@@ -43,7 +44,7 @@ pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failur
 
 /// Prints who this device is.
 pub(super) fn run_id(global: &Global) -> Result<Output, Failure> {
-    match Vault::exists(&unlock::home(global)?) {
+    match Vault::exists(&crate::cli::given::home(global)?) {
         true => show(&unlock::look(global)?.0),
         false => show(&ask(unlock::open_or_make(global))?.0),
     }

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::args::{KeyFormat, KeysCommand};
 use super::output::{Sink, Table};
-use super::unlock::{self, ask};
+use super::runtime::ask;
+use super::unlock;
 use super::{Global, Output, delete, public_key, refresh};
 use crate::device::{hex, visible};
 use crate::report::{self, Code, Failure};

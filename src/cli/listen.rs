@@ -10,7 +10,7 @@ use crate::cli::inventory::inventory;
 use crate::cli::judge::Rules;
 use crate::cli::output::Body;
 use crate::cli::policy::Policy;
-use crate::cli::{Global, Output, discover, keygen, pair, sign, unlock};
+use crate::cli::{Global, Output, discover, keygen, pair, sign};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::Node;
@@ -32,7 +32,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     let global = &global;
     let judge: Option<Choice> = match policy {
         Some(path) => {
-            let policy = Policy::load(&path, &unlock::home(global)?)?;
+            let policy = Policy::load(&path, &crate::cli::given::home(global)?)?;
             let (prompter, screen) = (global.prompter.clone(), global.screen.clone());
             Some(Box::new(move |home| {
                 let rules = Rules::new(policy.at(home), prompter, screen);

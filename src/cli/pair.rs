@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::args::PairArgs;
-use crate::cli::ceremony::{Setup, block_on, label, pick, with_node};
+use crate::cli::ceremony::{Setup, label, pick, with_node};
+use crate::cli::runtime::block_on;
 use crate::cli::{Global, Output, qr, unlock};
 use crate::device::shell_word;
 use crate::net::relay::invite::Invite;
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
 use crate::run::error::Error;
+use crate::run::invitation;
 use crate::run::listen::Visits;
 use crate::run::pairing::{self, Pairing};
 use crate::run::reach::{Met, Route, Target, look_around};
@@ -83,15 +85,15 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
                         Some(path) => qr::write(path, &invite.to_string()),
                         None => Ok(()),
                     };
-                    let (mut visits, until) = pairing::invite(&node, &relay, keep).await?;
+                    let (mut visits, until) = invitation::invite(&node, &relay, keep).await?;
                     if only_there {
-                        pairing::wait(&mut visits, until).await?
+                        invitation::wait(&mut visits, until).await?
                     } else {
                         nearby(global, &node, None, &mut visits, until).await?
                     }
                 }
                 None => {
-                    let mut visits = pairing::doorbell(&node).await?;
+                    let mut visits = invitation::doorbell(&node).await?;
                     let until = node.patience(Duration::from_secs(60));
                     nearby(global, &node, name.as_deref(), &mut visits, until).await?
                 }
@@ -103,7 +105,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
 
 /// After so many failed pairings somebody may be guessing: the next one takes a word of the owner.
 fn after_failures(global: &Global) -> Result<(), Failure> {
-    let home = unlock::home(global)?;
+    let home = crate::cli::given::home(global)?;
     let failed = attempts::charged(&home)?;
     if !failed.are_used_up() {
         return Ok(());
@@ -154,7 +156,7 @@ async fn nearby(
     let others = RefCell::new(Vec::new());
     let target = tokio::select! {
         biased;
-        pairing = pairing::wait(visits, deadline) => {
+        pairing = invitation::wait(visits, deadline) => {
             return pairing.map_err(|error| match error {
                 Error::NobodyToPair => report::nobody_to_pair(name, &others.borrow()),
                 error => error.into(),
@@ -162,7 +164,7 @@ async fn nearby(
         }
         target = choose(global, node, name, &others) => target?,
     };
-    Ok(pairing::meet(node, &target, visits, deadline).await?)
+    Ok(invitation::meet(node, &target, visits, deadline).await?)
 }
 
 /// Looks until a device is there that can be meant. Who else is there is put into `others`.

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, Time};
 use toml::Spanned;
 
-use crate::cli::unlock;
+use crate::cli::given::unreadable;
 use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::report::{Code, Failure};
@@ -507,8 +507,8 @@ impl<'de> Deserialize<'de> for Hours {
 
 /// The text in a file that decides something, which nobody else may change; `name` is for people.
 fn read_text(path: &Path, name: &str) -> Result<String, Failure> {
-    let bytes = given::read(path, Guard::Unaltered, MAX_FILE)
-        .map_err(|error| unlock::unreadable(error, name))?;
+    let bytes =
+        given::read(path, Guard::Unaltered, MAX_FILE).map_err(|error| unreadable(error, name))?;
     String::from_utf8(bytes.expose().clone())
         .map_err(|_| Failure::new(Code::Usage, format!("{name}: not UTF-8 text")))
 }

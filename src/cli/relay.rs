@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::cli::args::RelayArgs;
-use crate::cli::{Global, Output, unlock};
+use crate::cli::given::unreadable;
+use crate::cli::{Global, Output};
 use crate::net::relay::cluster::{self, Weather};
 use crate::net::relay::hub::{Hub, KEEPING, Limits};
 use crate::net::relay::server::{self, Entrance, Notice};
@@ -100,7 +101,7 @@ fn tls(args: &RelayArgs) -> Result<Option<Arc<ServerConfig>>, Failure> {
     };
     let read = |path: &Path, what: &str| {
         given::read(path, Guard::Open, MAX_PEM)
-            .map_err(|error| unlock::unreadable(error, &format!("{what} {}", path.display())))
+            .map_err(|error| unreadable(error, &format!("{what} {}", path.display())))
     };
     let chain = read(certificates, "certificate file")?;
     let secret = read(key, "key file")?;

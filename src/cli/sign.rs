@@ -9,7 +9,7 @@ use crate::cli::ceremony::{Choice, Setup, key, parties, peer, pick, targets, wit
 use crate::cli::digest::{self, Digest};
 use crate::cli::judge::OneDigest;
 use crate::cli::output::Sink;
-use crate::cli::{Global, Output, signature, unlock};
+use crate::cli::{Global, Output, signature};
 use crate::device::{Fingerprint, Label, hex};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
@@ -93,7 +93,7 @@ fn ask(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failu
 
 /// The scripted twin: approves this digest under this key, and no other, and ends.
 fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Failure> {
-    let home = unlock::home(global)?;
+    let home = crate::cli::given::home(global)?;
     let name = match &args.key {
         Some(name) => name.clone(),
         None => {

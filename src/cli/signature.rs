@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::args::SignatureFormat;
-use super::unlock::unreadable;
+use super::given::unreadable;
 use crate::crypto::curve::decode_scalar;
 use crate::crypto::ecdsa::{Signature, from_der};
 use crate::device::{hex, unhex};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
+use super::given::given;
 use super::output::Table;
-use super::unlock::{self, given};
 use super::{Global, Output};
 use crate::device::{Label, hex};
 use crate::report::{Code, Failure};
@@ -73,7 +73,8 @@ pub(super) fn uri(flag: &str, text: &str) -> Result<Uri, Failure> {
 
 /// What tokens there are, by module. Also what a check of the system wants to know.
 pub(super) fn survey(global: &Global) -> Vec<Surveyed> {
-    let vaults = unlock::home(global).and_then(|home| Ok(Vault::token(&home)?)).ok().flatten();
+    let vaults =
+        crate::cli::given::home(global).and_then(|home| Ok(Vault::token(&home)?)).ok().flatten();
     let also = vaults.as_ref().map(|record| record.module.as_path());
     token::survey(global.args.module.as_deref(), also, patience(global))
 }

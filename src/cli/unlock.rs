@@ -1,13 +1,10 @@
 //! The device behind a command: where it lives, made where there is none, opened where it must be.
 
-use std::future::Future;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::args::GlobalArgs;
-use super::ceremony::block_on;
+use super::given::{given_passphrase, home};
+use super::runtime::ask;
 use super::{Global, token};
 use crate::device::Label;
 use crate::net::tls::Device;
@@ -15,31 +12,12 @@ use crate::report::{Code, Failure, here};
 use crate::run::clock;
 use crate::secret::Secret;
 use crate::token::{Found, Tries, Uri};
-use crate::ui::ending;
-use crate::vault::given::{self, Guard};
 use crate::vault::{DeviceInfo, Error, Home, Lock, Seal, TokenRecord, Unlock, Vault};
 
 /// The most bytes of a device's name, which are what a service announcement can hold.
 const MAX_NAME: usize = 63;
-/// The longest passphrase or PIN in bytes, as much as a terminal takes.
-const MAX_PASSPHRASE: usize = 1024;
 /// How often a person may mistype the passphrase.
 const TRIES: usize = 3;
-
-/// Runs a question or two to the end; a signal to end takes them back.
-pub(super) fn ask<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    block_on(async {
-        tokio::select! {
-            result = work => result,
-            () = ending() => Err(Failure::new(Code::Interrupted, "interrupted")),
-        }
-    })
-}
-
-/// Where this device keeps things.
-pub fn home(global: &Global) -> Result<Home, Failure> {
-    Ok(global.home.clone().map_or_else(Home::xdg, Ok)?)
-}
 
 /// The device's vault, open.
 ///
@@ -286,83 +264,6 @@ async fn unlock(global: &Global, home: &Home, locks: &[Lock]) -> Result<Vault, F
     Ok(Vault::open(home, &Unlock::Passphrase(global.prompter.passphrase().await?))?)
 }
 
-/// The passphrase that `--passphrase-fd` or `--passphrase-file` names, if either was given.
-pub(super) fn given_passphrase(global: &Global) -> Result<Option<Secret<String>>, Failure> {
-    let GlobalArgs { passphrase_fd, passphrase_file, .. } = &global.args;
-    given("passphrase", *passphrase_fd, passphrase_file.as_deref(), global.deadline)
-}
-
-/// The secret on the first line of a file descriptor or file, where one was given. `what` is also
-/// the beginning of the flags' names.
-pub(super) fn given(
-    what: &str,
-    fd: Option<u32>,
-    file: Option<&Path>,
-    deadline: Option<Instant>,
-) -> Result<Option<Secret<String>>, Failure> {
-    let descriptor = |fd: u32| Path::new("/dev/fd").join(fd.to_string());
-    let (name, path) = match (fd, file) {
-        (Some(fd), _) => (format!("--{}-fd {fd}", what.to_lowercase()), descriptor(fd)),
-        (None, Some(path)) if path == Path::new("-") => {
-            (format!("{what} on standard input"), descriptor(0))
-        }
-        (None, Some(path)) => (format!("{what} file {}", path.display()), path.to_owned()),
-        (None, None) => return Ok(None),
-    };
-    let file = given::open(&path, Guard::Secret).map_err(|e| unreadable(e, &name))?;
-    let line = by(deadline, move || first_line(file));
-    let late = || crate::report::slow(&name, "a line");
-    line.ok_or_else(late)?
-        .map(Some)
-        .map_err(|e| Failure::new(Code::Usage, format!("cannot read {name}: {e}")))
-}
-
-/// Why a file that was named `name` to people cannot be read.
-pub(super) fn unreadable(error: Error, name: &str) -> Failure {
-    match error {
-        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            Failure::new(Code::NotFound, format!("there is no {name}"))
-        }
-        Error::Io { source, .. } => {
-            Failure::new(Code::Usage, format!("cannot read {name}: {source}"))
-        }
-        error => {
-            let failure = Failure::from(error);
-            Failure { message: format!("{name}: {}", failure.message), ..failure }
-        }
-    }
-}
-
-/// What `work` gives, or `None` if it has not come to an end by then: a pipe may never say anything.
-pub(super) fn by<T: Send + 'static>(
-    deadline: Option<Instant>,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    let Some(deadline) = deadline else { return Some(work()) };
-    let (sender, done) = mpsc::channel();
-    // Nobody waits for one that is late: the process ends without it.
-    std::thread::spawn(move || sender.send(work()));
-    done.recv_timeout(deadline.saturating_duration_since(clock::now())).ok()
-}
-
-/// The first line without its end, whole or not at all. It never leaves memory that is wiped.
-pub fn first_line(mut file: impl Read) -> io::Result<Secret<String>> {
-    let mut bytes = Secret::new(Vec::with_capacity(MAX_PASSPHRASE));
-    // `read_to_end` would probe with a buffer of its own and grow this one.
-    let mut byte = [0];
-    while file.read(&mut byte)? == 1 && byte != *b"\n" {
-        if bytes.expose().len() >= MAX_PASSPHRASE {
-            return Err(io::Error::other(format!(
-                "its first line is longer than {MAX_PASSPHRASE} bytes"
-            )));
-        }
-        bytes.expose_mut().extend_from_slice(&byte);
-    }
-    let line = bytes.expose().strip_suffix(b"\r").unwrap_or(bytes.expose());
-    let text = std::str::from_utf8(line).map_err(|_| io::Error::other("it is not UTF-8"))?;
-    Ok(Secret::new(text.to_owned()))
-}
-
 /// The host's name, as far as it can be shown.
 fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -371,38 +272,4 @@ fn host_name() -> String {
         name.pop();
     }
     if name.is_empty() { "device".to_owned() } else { name }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_passphrase_is_the_first_line() {
-        let read = |bytes: &[u8]| first_line(bytes).map(|s| s.expose().clone());
-        assert_eq!(read(b"one two\nthree\n").unwrap(), "one two");
-        assert_eq!(read(b"windows\r\n").unwrap(), "windows");
-        assert_eq!(read(b"no end").unwrap(), "no end");
-        assert_eq!(read(b"").unwrap(), "");
-        assert!(read(b"\xff\n").is_err());
-    }
-
-    #[test]
-    fn a_passphrase_is_used_whole_or_refused() {
-        let read = |length: usize, end: &[u8]| {
-            let text = [&vec![b'x'; length], end].concat();
-            first_line(text.as_slice()).map(|line| line.expose().len())
-        };
-        for end in [&b""[..], b"\n", b"\nmore"] {
-            assert_eq!(read(1024, end).unwrap(), 1024);
-            assert!(read(1025, end).unwrap_err().to_string().contains("1024"));
-        }
-    }
-
-    #[test]
-    fn a_pipe_that_says_nothing_is_given_up() {
-        let (reader, _writer) = std::io::pipe().unwrap();
-        let soon = clock::now() + std::time::Duration::from_millis(50);
-        assert!(by(Some(soon), move || first_line(reader)).is_none());
-    }
 }

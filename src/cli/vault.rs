@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::args::MoveArgs;
-use super::unlock::{self, ask, given, given_passphrase};
+use super::given::{given, given_passphrase};
+use super::runtime::ask;
+use super::unlock;
 use super::{Global, Output, token};
 use crate::report::{Code, Failure};
 use crate::token::Uri;
@@ -26,7 +28,7 @@ struct Share {
 
 /// Seals the vault with something else.
 pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failure> {
-    let home = unlock::home(global)?;
+    let home = crate::cli::given::home(global)?;
     let locks = Vault::locks(&home)?;
     let to_identity = args.to_identity;
     // Before anybody is asked for a secret.

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::confine::program;
 use super::frame::{self, Reply, Request};
 use super::{Trouble, host};
 use crate::secret::Secret;
@@ -155,11 +156,6 @@ impl Drop for Process {
         }
         self.end();
     }
-}
-
-/// This program. On Linux it is found even if its file was replaced meanwhile.
-pub(super) fn program() -> io::Result<PathBuf> {
-    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 
 /// How long an answer is waited for.

@@ -7,9 +7,9 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::client::program;
 use crate::sandbox::{Files, Sockets, confine_calls, confine_files};
 
 /// Confines this process before `module` is loaded.
@@ -104,6 +104,11 @@ const DEVICES_AND_TOKENS: &[&str] = &[
 /// The same below the user's home.
 const SETTINGS: &[&str] = &[".config/softhsm2", ".config/opensc", ".config/pkcs11", ".eid"];
 const TOKENS: &[&str] = &[".cache/opensc", ".tpm2_pkcs11", ".pki", ".softhsm2"];
+
+/// This program. On Linux it is found even if its file was replaced meanwhile.
+pub(super) fn program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+}
 
 #[cfg(test)]
 mod tests {

@@ -97,7 +97,7 @@ mod pkcs11 {
     use cryptoki::types::AuthPin;
 
     use super::*;
-    use crate::token::client::program;
+    use crate::token::confine::program;
     use crate::token::{TokenInfo, Tries};
 
     type Answered = Result<(Reply, Secret<Vec<u8>>), Trouble>;

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Home;
-use super::document;
 use super::error::Error;
 use super::file::{Durability, Writer};
+use super::{document, format};
 use crate::device::Fingerprint;
 
 /// `addresses.json`, by fingerprint.
@@ -41,7 +41,7 @@ pub fn note(home: &Home, device: &Fingerprint, address: SocketAddr) -> Result<()
     let mut file = read(home).unwrap_or_default();
     file.addresses.insert(device.to_hex(), address);
     let path = path(home);
-    writer.replace(&path, &document::to_bytes(home, &path, file)?, Durability::Synced)
+    writer.replace(&path, &format::to_bytes(home, &path, file)?, Durability::Synced)
 }
 
 /// Fails unless this device wrote the file.

@@ -13,26 +13,15 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
 use super::attempts::Attempts;
-use super::authentic::UNSIGNED;
+use super::authentic::{Found, UNSIGNED};
 use super::editions::{self, Editions, OLDER};
 use super::error::Error;
 use super::file::{self, Durability, Writer};
 use super::{
     BEGUN, DEVICE, DEVICE_KEY, Home, KEPT, Ledger, Log, NUMBERING, Peers, UNNUMBERED, Uses, Vault,
 };
-use super::{addresses, attempts, authentic, deleted, document, header_path, keys, ledger, log};
-use super::{marked, peers, signatures, uses};
-
-/// Whose files are taken over.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    /// This vault's, from a version that authenticated none. What is authenticated already must fit.
-    Earlier,
-    /// This vault's, from a version that authenticated them and did not count their editions.
-    Unnumbered,
-    /// Those that lie where a new vault is made. What authenticated them is gone.
-    Before,
-}
+use super::{addresses, attempts, authentic, deleted, header_path, keys, ledger, log};
+use super::{format, marked, peers, signatures, uses};
 
 impl Vault {
     /// Takes over the files of this home, unless that was done.
@@ -128,7 +117,7 @@ pub(super) fn everything(
         }
         // One that cannot be read is named when it is needed.
         if is_numbered(&path)
-            && let Ok(edition) = document::edition(home, &path)
+            && let Ok(edition) = format::edition(home, &path)
         {
             numbered.push((path, edition));
         }

@@ -195,3 +195,14 @@ const BEFORE: &[u8] = b"\nmac ";
 const CHANGED: &str = "it is not what this device wrote there";
 /// Why a file without a MAC is refused.
 pub(super) const UNSIGNED: &str = "nothing shows that this device wrote it";
+
+/// Whose files are taken over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// This vault's, from a version that authenticated none. What is authenticated already must fit.
+    Earlier,
+    /// This vault's, from a version that authenticated them and did not count their editions.
+    Unnumbered,
+    /// Those that lie where a new vault is made. What authenticated them is gone.
+    Before,
+}

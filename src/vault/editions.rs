@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::file::{Durability, Writer};
-use super::{Home, document};
+use super::{Home, format};
 
 /// What is known of the documents of a home, by their roles ([`Home::role`]).
 #[derive(Default, Serialize, Deserialize)]
@@ -45,14 +45,14 @@ impl Editions {
         }
         let path = path(home);
         let (editions, _) =
-            document::read_any(home, &path)?.ok_or_else(|| Error::tampered(&path, MISSING))?;
+            format::read_any(home, &path)?.ok_or_else(|| Error::tampered(&path, MISSING))?;
         Ok(editions)
     }
 
     /// What the file says, where the vault is locked and nobody can tell whether it is true; nothing
     /// where it is open, or the file cannot be read.
     pub(super) fn unchecked(home: &Home) -> Self {
-        let read = || document::read_any(home, &path(home)).ok().flatten();
+        let read = || format::read_any(home, &path(home)).ok().flatten();
         let said = (!home.checks()).then(read).flatten();
         said.map_or_else(Self::default, |(editions, _)| editions)
     }
@@ -93,7 +93,7 @@ impl Editions {
     /// Begins to number the documents of a home; with `anew` also where that was begun.
     pub(super) fn begin(writer: &Writer<'_>, anew: bool) -> Result<(), Error> {
         let home = writer.home();
-        if !anew && document::read_any::<Self>(home, &path(home))?.is_some() {
+        if !anew && format::read_any::<Self>(home, &path(home))?.is_some() {
             return Ok(());
         }
         Self::default().write(writer)
@@ -132,7 +132,7 @@ impl Editions {
 
     fn write(&self, writer: &Writer<'_>) -> Result<(), Error> {
         let (home, path) = (writer.home(), path(writer.home()));
-        writer.replace(&path, &document::to_bytes(home, &path, self)?, Durability::Synced)
+        writer.replace(&path, &format::to_bytes(home, &path, self)?, Durability::Synced)
     }
 }
 

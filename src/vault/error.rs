@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error_kind::ErrorKind;
 use crate::token;
-use crate::vault::ledger::UNRESOLVED;
+
+/// The code of a pair that was retired for too many unresolved checks.
+pub const UNRESOLVED: &str = "unresolved";
 
 /// Why the vault, or a file beside it, could not be used.
 #[derive(Debug)]

@@ -429,6 +429,28 @@ const SCRATCH: &str = ".new";
 /// A file that is being destroyed.
 const DOOMED: &str = ".old";
 
+/// Looks at the mode of everything in a home, and counts it. What is above the three
+/// directories may be looser: nothing of this device is there.
+///
+/// # Errors
+///
+/// [`Error::LooseMode`] for the first file or directory that others can get at.
+pub fn check_modes(home: &Home) -> Result<usize, Error> {
+    let mut rest: Vec<PathBuf> =
+        home.roots().into_iter().filter(|root| root.exists()).map(Path::to_owned).collect();
+    let mut count: usize = 0;
+    while let Some(path) = rest.pop() {
+        if path.is_dir() {
+            check_dir(&path)?;
+            rest.extend(list(&path)?);
+        } else if open(&path)?.is_none() {
+            continue;
+        }
+        count = count.saturating_add(1);
+    }
+    Ok(count)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::authentic::StateKey;
 use super::error::Error;
-use super::{file, keys};
 
 /// The three directories of a device. Each is made when first written to, mode 0700.
 #[derive(Clone, Debug)]
@@ -101,28 +100,6 @@ impl Home {
         })
     }
 
-    /// Looks at the mode of everything that is here, and counts it. What is above the three
-    /// directories may be looser: nothing of this device is there.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::LooseMode`] for the first file or directory that others can get at.
-    pub fn check_modes(&self) -> Result<usize, Error> {
-        let mut rest: Vec<PathBuf> =
-            self.roots().into_iter().filter(|root| root.exists()).map(Path::to_owned).collect();
-        let mut count: usize = 0;
-        while let Some(path) = rest.pop() {
-            if path.is_dir() {
-                file::check_dir(&path)?;
-                rest.extend(file::list(&path)?);
-            } else if file::open(&path)?.is_none() {
-                continue;
-            }
-            count = count.saturating_add(1);
-        }
-        Ok(count)
-    }
-
     /// Whether files that do not fit the vault are found out here: whether this came from an open
     /// vault.
     pub fn checks(&self) -> bool {
@@ -149,7 +126,7 @@ impl Home {
     pub(super) fn role(&self, path: &Path) -> String {
         // The note of a share that is on a token belongs to its epoch, also while its key is
         // deleted and the folder has another name.
-        if path.extension().is_some_and(|ending| ending == keys::NOTE) {
+        if path.extension().is_some_and(|ending| ending == NOTE) {
             return path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         }
         let within = ROOTS.into_iter().zip(self.roots()).find_map(|(name, root)| {
@@ -178,6 +155,9 @@ impl Home {
 
 /// What the directories are called under one directory.
 const ROOTS: [&str; 3] = ["config", "data", "state"];
+
+/// The ending of a note that a share is on a token, in the folder of its key.
+pub(super) const NOTE: &str = "token";
 
 #[cfg(test)]
 mod tests {

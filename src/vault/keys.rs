@@ -21,7 +21,8 @@ use super::document::{self, digits, fingerprint};
 use super::editions::{Editions, MISSING};
 use super::error::Error;
 use super::file::{self, Durability, Writer};
-use super::{Header, Home, Vault, authentic, check_file_name};
+use super::home::NOTE;
+use super::{Header, Home, Vault, authentic, check_file_name, format};
 use crate::device::{Fingerprint, hex};
 use crate::secret::Secret;
 use crate::token::{self, Kind, Uri};
@@ -415,7 +416,7 @@ impl Vault {
         confirmed.retain(|other| other.party != said.party);
         confirmed.push(said.clone());
         let path = epoch_file(home, name, epoch, CONFIRMED);
-        let bytes = document::to_bytes(home, &path, ConfirmedFile { confirmed })?;
+        let bytes = format::to_bytes(home, &path, ConfirmedFile { confirmed })?;
         writer.replace(&path, &bytes, Durability::Synced)
     }
 
@@ -499,7 +500,7 @@ impl Vault {
         let (object, kind) = (Some(label.clone()), Some(Kind::Data));
         let note = epoch_file(&self.home, name, epoch, NOTE);
         let uri = Uri { object, kind, ..Uri::of(token.info()) };
-        writer.create(&note, &document::to_bytes(&self.home, &note, Note { uri })?)?;
+        writer.create(&note, &format::to_bytes(&self.home, &note, Note { uri })?)?;
         match token.put(&label, sealed) {
             // Who cannot write there could not delete there either: a share that this one is to
             // replace would stay.
@@ -682,7 +683,7 @@ fn bury(
         clear(home, note, token)?;
     }
     let record = KeyFile::path(home, name);
-    Editions::deleting(writer, &record, document::edition(home, &record)?)?;
+    Editions::deleting(writer, &record, format::edition(home, &record)?)?;
     file::rename_dir(&dir, &home.keys().join(GRAVE))?;
     Editions::deleted(writer, &record)?;
     bury_the_dead(writer, home, token)
@@ -766,8 +767,6 @@ fn epoch_file(home: &Home, name: &str, epoch: &[u8; 32], ending: &str) -> PathBu
 
 const RECORD: &str = "key.json";
 const SHARE: &str = "age";
-/// The ending of a note.
-pub(super) const NOTE: &str = "token";
 const CONFIRMATION: &str = "confirmation";
 const CONFIRMED: &str = "confirmed";
 /// No key can have this name.

@@ -38,13 +38,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-use super::adopt::Found;
-use super::authentic::{Chain, Link, UNSIGNED};
+use super::authentic::{Chain, Found, Link, UNSIGNED};
 use super::document::{self, digits};
 use super::editions::Editions;
 use super::error::Error;
+pub use super::error::UNRESOLVED;
 use super::file::{self, Durability, Writer};
-use super::{Home, Vault};
+use super::{Home, Vault, format};
 use crate::device::{Fingerprint, hex};
 use line::{Cursor, Line, PeerSet, is_code, is_torn};
 use state::State;
@@ -52,9 +52,6 @@ use state::State;
 /// How many checks of one pair may be left unresolved in an epoch. Each may leak about one bit of
 /// the 128 that the pair depends on.
 pub const MAX_UNRESOLVED: u32 = 20;
-
-/// The code of a pair that was retired for too many unresolved checks.
-pub const UNRESOLVED: &str = "unresolved";
 
 /// The ledger as it was when it was opened or last written to by this value.
 pub struct Ledger {
@@ -423,7 +420,7 @@ impl Head {
     /// Its edition is the number of lines. What is noted of it is how many there were at the last ban,
     /// so that no older ledger with its head can lift one.
     fn write(self, writer: &Writer<'_>) -> Result<(), Error> {
-        document::put(writer, &head_path(writer.home()), self.lines, self)
+        format::put(writer, &head_path(writer.home()), self.lines, self)
     }
 }
 

@@ -25,7 +25,7 @@ use super::document::{self, digits};
 use super::editions::Editions;
 use super::error::{Altered, Error};
 use super::file::{self, Durability, Writer};
-use super::{Home, bad_name};
+use super::{Home, bad_name, format};
 
 /// What is written down about one ceremony.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl Head {
     /// Its edition is the number of lines.
     fn write(self, writer: &Writer<'_>) -> Result<(), Error> {
         let path = head_path(writer.home());
-        document::put(writer, &path, self.count, self)?;
+        format::put(writer, &path, self.count, self)?;
         if self.next.is_none() { Editions::note(writer, &path, self.count) } else { Ok(()) }
     }
 }
@@ -520,7 +520,7 @@ mod tests {
         Log::append(home, &entry(n)).unwrap();
         head.next =
             document::read(home, &head_path(home)).unwrap().map(|head: Head| Next(head.hash));
-        fs::write(head_path(home), document::to_bytes(home, &head_path(home), head).unwrap())
+        fs::write(head_path(home), format::to_bytes(home, &head_path(home), head).unwrap())
             .unwrap();
         if !is_written {
             fs::write(path(home), before).unwrap();

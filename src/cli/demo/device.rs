@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Mutex;
 
 use super::{internal, line};
-use crate::cli::ceremony::block_on;
+use crate::cli::runtime::block_on;
 use crate::cli::{Output, sign as signing};
 use crate::device::{Label, hex, unhex};
 use crate::net::mdns;

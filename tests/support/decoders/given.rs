@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::OnceLock;
 
 use cosign::cli::args::KeyFormat;
-use cosign::cli::{digest, public_key, qr, signature, unlock};
+use cosign::cli::{self, digest, public_key, qr, signature};
 use cosign::crypto::curve::encode_point;
 use cosign::vault::given::{self, Guard};
 use cosign::vault::{Error, Home, Unlock, Vault};
@@ -27,7 +27,7 @@ pub(crate) fn given(bytes: &[u8]) {
                 assert!(matches!(error, Error::TooLong { .. }) && content.len() > LIMIT);
             }
         }
-        if let Ok(line) = unlock::first_line(content) {
+        if let Ok(line) = cli::given::first_line(content) {
             let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
             assert_eq!(line.expose().as_bytes(), first.strip_suffix(b"\r").unwrap_or(first));
         }

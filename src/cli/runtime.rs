@@ -1,0 +1,31 @@
+//! The runtime that a command's work runs in.
+
+use std::future::Future;
+
+use crate::report::{Code, Failure};
+use crate::ui::ending;
+
+/// Runs `work` to its end, on one thread.
+///
+/// # Errors
+/// What `work` fails with.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Code::Internal, format!("the runtime cannot start: {e}")))?;
+    let result = runtime.block_on(work);
+    // A thread that still reads the terminal must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Runs a question or two to the end; a signal to end takes them back.
+pub(super) fn ask<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    block_on(async {
+        tokio::select! {
+            result = work => result,
+            () = ending() => Err(Failure::new(Code::Interrupted, "interrupted")),
+        }
+    })
+}
