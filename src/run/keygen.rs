@@ -20,7 +20,9 @@ use crate::run::error::{Activity, Error, Wanted};
 use crate::run::reach::Target;
 use crate::run::table::{Table, party_label};
 use crate::run::told::{Note, Told};
-use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, epochs, records};
+use crate::run::{
+    Node, ROUND, begin, clock, confirmations, deletions, epochs, records, rooms,
+};
 use crate::talk::{Reason, Terms};
 use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 
@@ -468,6 +470,7 @@ async fn run(
                 &pending.share.to_bytes(),
                 &pending.confirmation.to_bytes(),
             )?;
+            rooms::keep(node, &record, &pending.share);
             stored = Some(record);
             Ok(())
         }

@@ -26,6 +26,7 @@ use crate::run::error::Error;
 use crate::run::told::Note;
 use crate::run::{Node, clock};
 use crate::secret::Secret;
+use crate::vault::keys::MeetingSecret;
 use crate::vault::{KeyRecord, KeyState, keys};
 
 /// A room that nobody can guess, for an invitation.
@@ -55,10 +56,8 @@ fn of_guests(node: &Node) -> BTreeSet<Room> {
     let mut rooms = BTreeSet::new();
     let mut met = BTreeSet::new();
     for record in keys::list(&node.home).unwrap_or_default() {
-        let Some(share) = share(node, &record) else { continue };
-        for party in record.parties.iter().filter(|party| party.fingerprint != me) {
-            let secret = PartyId::new(party.index).and_then(|party| share.meeting_secret(party));
-            let Some(secret) = secret else { continue };
+        for (party, secret) in secrets(node, &record) {
+            let Some(party) = record.parties.iter().find(|p| p.index == party) else { continue };
             // A key that was never finished here may be none there.
             if record.state == KeyState::Active {
                 met.insert(party.fingerprint);
@@ -97,15 +96,33 @@ fn shared(node: &Node, peer: &Fingerprint) -> Vec<Secret<[u8; 32]>> {
     records.sort_by_key(|record| std::cmp::Reverse(record.created));
     let secret = |record: &KeyRecord| {
         let party = record.parties.iter().find(|party| party.fingerprint == *peer)?;
-        share(node, record)?.meeting_secret(PartyId::new(party.index)?)
+        let mut secrets = secrets(node, record).into_iter();
+        secrets.find(|(index, _)| *index == party.index).map(|(_, secret)| secret)
     };
     records.iter().filter_map(secret).collect()
 }
 
-/// A share that does not open here is no reason not to meet by another.
-fn share(node: &Node, record: &KeyRecord) -> Option<KeyShare> {
-    let bytes = node.vault.share(&record.name, &record.epoch).ok()?;
-    KeyShare::from_bytes(bytes.expose()).ok()
+/// The secrets of an epoch with its other parties. A share is opened only where they were not kept, as in
+/// a home of before they were; one that does not open is no reason not to meet by another.
+fn secrets(node: &Node, record: &KeyRecord) -> Vec<MeetingSecret> {
+    if let Ok(Some(kept)) = node.vault.meeting(&record.name, &record.epoch) {
+        return kept;
+    }
+    let share = node.vault.share(&record.name, &record.epoch).ok();
+    let share = share.and_then(|bytes| KeyShare::from_bytes(bytes.expose()).ok());
+    share.map(|share| keep(node, record, &share)).unwrap_or_default()
+}
+
+/// Keeps the secrets of `share` with its other parties, for when this device is to be found at a relay.
+pub(super) fn keep(node: &Node, record: &KeyRecord, share: &KeyShare) -> Vec<MeetingSecret> {
+    let others = record.parties.iter().map(|party| party.index).filter(|index| *index != record.me);
+    let secret = |index| Some((index, share.meeting_secret(PartyId::new(index)?)?));
+    let secrets: Vec<MeetingSecret> = others.filter_map(secret).collect();
+    if let Err(error) = node.vault.store_meeting(&record.name, &record.epoch, &secrets) {
+        // They can be had from the share again.
+        node.tell(Note::File(error));
+    }
+    secrets
 }
 
 /// Connections that come through a relay.

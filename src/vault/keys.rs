@@ -253,6 +253,9 @@ pub(super) fn documents(home: &Home) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
+/// A party of an epoch and a secret that this device has with it.
+pub type MeetingSecret = (u8, Secret<[u8; 32]>);
+
 /// What [`Vault::store_pending`] stored beside the share.
 ///
 /// # Errors
@@ -418,6 +421,56 @@ impl Vault {
         let path = epoch_file(home, name, epoch, CONFIRMED);
         let bytes = format::to_bytes(home, &path, ConfirmedFile { confirmed })?;
         writer.replace(&path, &bytes, Durability::Synced)
+    }
+
+    /// Keeps, sealed, the secrets by which this device and each of these parties of an epoch find each other
+    /// at a relay, so that no share is opened for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such key or epoch.
+    pub fn store_meeting(
+        &self,
+        name: &str,
+        epoch: &[u8; 32],
+        secrets: &[MeetingSecret],
+    ) -> Result<(), Error> {
+        let home = &self.home;
+        let writer = Writer::lock(home)?;
+        if !KeyFile::existing(home, name)?.holds(epoch) {
+            return Err(Error::not_found("key", name));
+        }
+        let mut plain = Secret::new(Vec::with_capacity(secrets.len().saturating_mul(ENTRY)));
+        for (party, secret) in secrets {
+            plain.expose_mut().push(*party);
+            plain.expose_mut().extend_from_slice(secret.expose());
+        }
+        let path = epoch_file(home, name, epoch, MEETING);
+        let sealed = self.keyring.seal(plain.expose()).map_err(Error::io(&path))?;
+        writer.replace(&path, &sealed, Durability::Synced)
+    }
+
+    /// What [`Vault::store_meeting`] kept; `None` if it kept nothing, or if that does not open: it is made
+    /// anew from the share.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`], [`Error::LooseMode`], [`Error::Io`].
+    pub fn meeting(
+        &self,
+        name: &str,
+        epoch: &[u8; 32],
+    ) -> Result<Option<Vec<MeetingSecret>>, Error> {
+        check_file_name(name)?;
+        let path = epoch_file(&self.home, name, epoch, MEETING);
+        let Some(sealed) = file::read(&path)? else { return Ok(None) };
+        let Ok(plain) = self.unseal_bytes(&path, &sealed) else { return Ok(None) };
+        let entries = plain.expose().chunks_exact(ENTRY);
+        let secrets = entries.filter_map(|entry| {
+            let (party, secret) = entry.split_first()?;
+            Some((*party, Secret::new(*secret.first_chunk()?)))
+        });
+        Ok(Some(secrets.collect()))
     }
 
     /// Makes a pending epoch the active one, in one step, then destroys the shares of all older ones.
@@ -656,7 +709,7 @@ fn sweep(
     let kept: Vec<PathBuf> = file
         .records()
         .flat_map(|record| {
-            [SHARE, NOTE, CONFIRMATION, CONFIRMED].map(|ending| (record.epoch, ending))
+            [SHARE, NOTE, CONFIRMATION, CONFIRMED, MEETING].map(|ending| (record.epoch, ending))
         })
         .map(|(epoch, ending)| epoch_file(home, name, &epoch, ending))
         .chain([KeyFile::path(home, name)])
@@ -769,6 +822,9 @@ const RECORD: &str = "key.json";
 const SHARE: &str = "age";
 const CONFIRMATION: &str = "confirmation";
 const CONFIRMED: &str = "confirmed";
+const MEETING: &str = "meeting";
+/// A party and the secret with it, in a file of secrets by which devices meet.
+const ENTRY: usize = 33;
 /// No key can have this name.
 const GRAVE: &str = ".deleted";
 
@@ -851,6 +907,38 @@ mod tests {
         }
         // A peer that missed our confirmation may still ask for it.
         assert_eq!(confirmation(&home, "k", &[1; 32]).unwrap(), [1; 40]);
+    }
+
+    #[test]
+    fn meeting_secrets_are_sealed_and_go_with_their_epoch() {
+        let (home, vault) = vault_with_key();
+        let kept = |epoch: u8| {
+            let secrets = vault.meeting("k", &[epoch; 32]).unwrap();
+            secrets.map(|all| all.iter().map(|(p, s)| (*p, *s.expose())).collect::<Vec<_>>())
+        };
+        assert_eq!(kept(1), None);
+        vault.store_meeting("k", &[1; 32], &[(2, Secret::new([7; 32]))]).unwrap();
+        assert_eq!(kept(1), Some(vec![(2, [7; 32])]));
+        let path = epoch_file(&home, "k", &[1; 32], MEETING);
+        let sealed = fs::read(&path).unwrap();
+        assert!(!sealed.windows(8).any(|bytes| bytes == [7; 8]));
+        assert!(vault.store_meeting("k", &[2; 32], &[]).is_err(), "there is no such epoch");
+
+        store(&vault, &record("k", 2, 2)).unwrap();
+        vault.activate("k", &[2; 32]).unwrap();
+        assert!(!path.exists());
+        assert_eq!(kept(2), None);
+    }
+
+    #[test]
+    fn meeting_secrets_that_do_not_open_are_made_anew() {
+        let (home, vault) = vault_with_key();
+        vault.store_meeting("k", &[1; 32], &[(2, Secret::new([7; 32]))]).unwrap();
+        let path = epoch_file(&home, "k", &[1; 32], MEETING);
+        fs::write(&path, b"age-encryption.org/v1\n").unwrap();
+        assert!(vault.meeting("k", &[1; 32]).unwrap().is_none());
+        vault.store_meeting("k", &[1; 32], &[(2, Secret::new([8; 32]))]).unwrap();
+        assert!(vault.meeting("k", &[1; 32]).unwrap().is_some());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::device::{Device, Listener, Running, arg, holds, introduce, two};
+use crate::device::{Device, Listener, Running, arg, holds, introduce, two, two_with_key};
 use crate::openssl;
 use crate::relays::{ALONE, Relay, Tap, nats, nats_on, through, unmasked, waits};
 
@@ -157,6 +157,26 @@ fn devices_that_share_many_keys_are_back_by_one_of_their_rooms() {
     let made = asking.ends();
     assert_eq!(made.events("disconnected").len(), 1, "{}", made.stderr);
     assert_eq!(made.succeeds()["confirmed"], true);
+}
+
+/// Its share does not open, and devices that are not paired meet by their key alone.
+#[test]
+fn a_listener_is_found_by_its_key_and_no_share_is_opened_for_that() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let relay = Relay::start(&[]);
+    alice.run(["peers", "forget", "bob"]).succeeds();
+    for (path, _) in bob.files() {
+        if path.parent().is_some_and(|folder| folder.ends_with("keys/vault"))
+            && path.extension().is_some_and(|ending| ending == "age")
+        {
+            std::fs::write(path, "damaged").unwrap();
+        }
+    }
+    let _listener = waits(&bob, &relay.url, &[&alice]);
+    bob.run(["peers", "forget", "alice"]).succeeds();
+    let sign = ["sign", &fresh_digest(), "--key", "vault"];
+    alice.run(through(&relay.url, &sign)).fails(6, "bob stopped the ceremony");
 }
 
 #[test]

@@ -392,7 +392,7 @@ fn a_share_that_does_not_fit_on_the_token_stays_on_the_disk() {
         assert!(alice.location("vault").ends_with(".age"));
         assert_eq!(alice.objects().len(), 2);
         let files = std::fs::read_dir(alice.home().join("data/keys/vault")).unwrap();
-        assert_eq!(files.count(), 4);
+        assert_eq!(files.count(), 5);
         alice.run(["sign", &"5a".repeat(32), "--key", "vault", "--peer", &address]).succeeds();
     }
 }
