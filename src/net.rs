@@ -19,6 +19,9 @@ pub mod tunnel;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -28,6 +31,29 @@ use crate::device::Fingerprint;
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
+
+/// What a trait object promises.
+pub type Promise<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Makes connections to addresses: over TCP ([`tcp::Tcp`]), or over what stands in its place in a simulation.
+pub trait Dialer: fmt::Debug + Send + Sync {
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// [`LinkError::Deaf`] if the machine is there and nothing listens, [`LinkError::Unreachable`],
+    /// [`LinkError::TimedOut`] if nothing happens for as long as `within`.
+    fn dial(
+        &self,
+        address: SocketAddr,
+        within: Duration,
+    ) -> Promise<'_, Result<Box<dyn Io>, LinkError>>;
+}
+
+/// Takes connections, as [`tcp::Listener`] does.
+pub trait Acceptor: fmt::Debug + Send + Sync {
+    /// The next connection and where it comes from. Cancel-safe.
+    fn accept(&self) -> Promise<'_, (Box<dyn Io>, SocketAddr)>;
+}
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -40,8 +40,9 @@ use tokio::sync::{Notify, watch};
 use crate::device::{Fingerprint, Label, hex};
 use crate::net::pump::{Handle, Whisper};
 use crate::net::relay::RelayUrl;
+use crate::net::tcp::Tcp;
 use crate::net::tls::{Device, Tls, TlsVersion};
-use crate::net::{Frame, Kind};
+use crate::net::{Dialer, Frame, Kind};
 use crate::request::{Question, Request};
 use crate::run::error::Error;
 use crate::run::judge::Judge;
@@ -79,6 +80,8 @@ pub struct Node {
     pub sink: Sink,
     /// The overall deadline, where one was given.
     pub deadline: Option<Instant>,
+    /// Makes connections to addresses.
+    pub dialer: Arc<dyn Dialer>,
     /// The network interface to find devices on; all of them where none is named.
     pub interface: Option<String>,
     /// The relay to meet at where the local network does not reach.
@@ -144,6 +147,7 @@ impl Node {
             judge,
             sink,
             deadline: None,
+            dialer: Arc::new(Tcp),
             interface: None,
             relay: None,
             acquainted: Notify::new(),

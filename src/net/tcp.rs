@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep, timeout};
 
-use super::{Io, LinkError};
+use super::{Acceptor, Dialer, Io, LinkError, Promise};
 
 /// Connects to `HOST:PORT`.
 ///
@@ -97,6 +97,26 @@ impl Listener {
                 Err(_) => sleep(BREATH).await,
             }
         }
+    }
+}
+
+impl Acceptor for Listener {
+    fn accept(&self) -> Promise<'_, (Box<dyn Io>, SocketAddr)> {
+        Box::pin(Self::accept(self))
+    }
+}
+
+/// Dials over TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tcp;
+
+impl Dialer for Tcp {
+    fn dial(
+        &self,
+        address: SocketAddr,
+        within: Duration,
+    ) -> Promise<'_, Result<Box<dyn Io>, LinkError>> {
+        Box::pin(async move { dial_any(&[address], within).await })
     }
 }
 

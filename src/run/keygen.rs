@@ -20,9 +20,7 @@ use crate::run::error::{Activity, Error, Wanted};
 use crate::run::reach::Target;
 use crate::run::table::{Table, party_label};
 use crate::run::told::{Note, Told};
-use crate::run::{
-    Node, ROUND, begin, clock, confirmations, deletions, epochs, records, rooms,
-};
+use crate::run::{Node, ROUND, begin, clock, confirmations, deletions, epochs, records, rooms};
 use crate::talk::{Reason, Terms};
 use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 

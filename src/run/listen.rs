@@ -13,7 +13,7 @@ use crate::net::line::Line;
 use crate::net::mdns::{Advert, AdvertInfo, Status};
 use crate::net::relay::{RelayUrl, Room};
 use crate::net::tls::{Expect, TlsLink};
-use crate::net::{Io, Link, stdio, tcp};
+use crate::net::{Acceptor, Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::request::{Action, Ceremony};
 use crate::run::convene::decline;
@@ -53,7 +53,7 @@ pub enum Visit {
 /// A device that can be reached.
 #[derive(Debug)]
 pub struct Listener {
-    tcp: tcp::Listener,
+    acceptor: Box<dyn Acceptor>,
     /// The port it listens on.
     pub port: u16,
     /// What comes through a relay.
@@ -90,7 +90,12 @@ impl Listener {
         });
         let relayed = node.relay.as_ref().map(|relay| (relay.clone(), rooms::wait(node, relay)));
         let relayed = relayed.map(|(relay, streams)| (relay, Mutex::new(streams)));
-        Ok(Self { tcp, port, relayed, advert })
+        Ok(Self { acceptor: Box::new(tcp), port, relayed, advert })
+    }
+
+    /// Takes what `acceptor` takes, and announces nothing.
+    pub fn over(acceptor: Box<dyn Acceptor>, port: u16) -> Self {
+        Self { acceptor, port, relayed: None, advert: None }
     }
 
     /// The same, waiting in one room of a relay instead of those of known devices.
@@ -116,7 +121,7 @@ impl Listener {
             }
         };
         tokio::select! {
-            (io, from) = self.tcp.accept() => (io, Way::Lan(from)),
+            (io, from) = self.acceptor.accept() => (io, Way::Lan(from)),
             caller = relayed => caller,
         }
     }

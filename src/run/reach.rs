@@ -17,7 +17,7 @@ use crate::net::mdns::{self, Status};
 use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::tls::{Expect, Tls, TlsLink};
-use crate::net::{Frame, Io, Kind, Link, LinkError, stdio, tcp};
+use crate::net::{Dialer, Frame, Io, Kind, Link, LinkError, stdio};
 use crate::run::error::Error;
 use crate::run::told::Note;
 use crate::run::{Node, clock, rooms};
@@ -206,6 +206,7 @@ pub enum DialError {
 #[derive(Clone)]
 struct Call {
     tls: Tls,
+    dialer: Arc<dyn Dialer>,
     /// This device's name for itself.
     name: Label,
     target: Target,
@@ -220,6 +221,7 @@ impl Call {
     fn new(node: &Node, target: &Target, want: Want, within: Instant) -> Self {
         Self {
             tls: node.tls.clone(),
+            dialer: Arc::clone(&node.dialer),
             name: Label::new(&node.info.name),
             target: target.clone(),
             want,
@@ -521,7 +523,7 @@ impl<'a> Callers<'a> {
 
 /// Calls at an address that somebody announced: an answer there is quick, or is none.
 async fn call_at(call: Call, address: SocketAddr) -> Result<(Reached, Message), DialError> {
-    let dialed = tcp::dial(&address.to_string(), left(call.within).min(QUICK)).await;
+    let dialed = call.dialer.dial(address, left(call.within).min(QUICK)).await;
     let io = dialed.map_err(|e| failed(&call.target.name, e))?;
     let tls = call.tls.clone().handshake_within(QUICK);
     greet(Call { tls, ..call }, io, Way::Lan(address)).await
@@ -549,7 +551,7 @@ async fn race(call: &Call, addresses: Vec<SocketAddr>) -> Result<(Reached, Messa
     for address in addresses.into_iter().take(16) {
         let call = call.clone();
         attempts.spawn(async move {
-            let dialed = tcp::dial(&address.to_string(), left(call.within)).await;
+            let dialed = call.dialer.dial(address, left(call.within)).await;
             let io = dialed.map_err(|e| failed(&call.target.name, e))?;
             greet(call, io, Way::Lan(address)).await
         });
@@ -602,7 +604,7 @@ impl DialError {
 /// TLS, then the first message of either side: until the other end has spoken, nothing is known
 /// about whether it let us in.
 async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Result<(Reached, Message), DialError> {
-    let Call { tls, name, target, want, within, floor } = call;
+    let Call { tls, name, target, want, within, floor, .. } = call;
     let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
     let whom = &target.name;
     let mut link = tls.connect(io, expect).await.map_err(|e| match (&e, &target.route) {

@@ -1,0 +1,243 @@
+//! Every retry, resumption and time limit of the driver, one by one.
+
+use std::time::Duration;
+
+use cosign::net::LinkError;
+use cosign::request::Ceremony;
+use cosign::run::error::{Activity, Awaited, Error};
+use cosign::talk::Reason;
+use tokio::time::{Instant, sleep};
+
+use crate::network::Conditions;
+use crate::seed::Seed;
+use crate::world::{World, run};
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn calm() -> World {
+    World::new(&mut Seed::new(1), Conditions::default())
+}
+
+/// What `work` came to, and how many seconds of virtual time it took.
+async fn timed<T>(work: impl Future<Output = T>) -> (T, u64) {
+    let began = Instant::now();
+    let result = work.await;
+    (result, began.elapsed().as_secs())
+}
+
+#[test]
+fn without_misfortune_any_two_sign_at_once() {
+    run(async {
+        let world = calm();
+        for (asker, other) in [(0, 1), (1, 2), (2, 0)] {
+            let (signed, took) = timed(world.sign(asker, &[other])).await;
+            assert!(signed.unwrap().signature.is_some());
+            assert!(took < 2, "{took} s");
+        }
+    });
+}
+
+#[test]
+fn all_three_sign_together_through_the_requester() {
+    run(async {
+        let world = calm();
+        assert!(world.sign(1, &[0, 2]).await.unwrap().signature.is_some());
+    });
+}
+
+#[test]
+fn a_device_that_starts_late_is_called_until_it_is_there() {
+    run(async {
+        let mut world = World::asleep(&mut Seed::new(1), Conditions::default());
+        world.wake(0);
+        let signing = tokio::spawn(world.sign(0, &[1]));
+        sleep(secs(12)).await;
+        world.wake(1);
+        assert!(signing.await.unwrap().unwrap().signature.is_some());
+    });
+}
+
+#[test]
+fn a_device_that_never_comes_is_given_up_after_fifteen_seconds() {
+    run(async {
+        let mut world = World::asleep(&mut Seed::new(1), Conditions::default());
+        world.wake(0);
+        let (result, took) = timed(world.sign(0, &[1])).await;
+        assert!(matches!(result, Err(Error::Link { error: LinkError::Deaf(_), .. })), "{result:?}");
+        assert!((14..=15).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn a_device_that_takes_the_call_and_says_nothing_is_given_up() {
+    run(async {
+        let world = calm();
+        world.network.silence(1);
+        let (result, took) = timed(world.sign(0, &[1])).await;
+        assert!(
+            matches!(result, Err(Error::Link { error: LinkError::TimedOut, .. })),
+            "{result:?}"
+        );
+        assert!((14..=16).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn an_owner_who_thinks_for_a_minute_is_waited_for() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(60));
+        let (result, took) = timed(world.sign(0, &[1])).await;
+        assert!(result.unwrap().signature.is_some());
+        assert!((60..=61).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn an_owner_who_never_answers_ends_a_request_after_two_minutes_on_both_sides() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(100_000));
+        let (result, took) = timed(world.sign(0, &[1])).await;
+        let late = |error: &Error| {
+            matches!(error, Error::Refused { reason: Reason::TimedOut, .. })
+                || matches!(error, Error::TimedOut { awaited: Awaited::Approval, .. })
+        };
+        assert!(late(result.as_ref().unwrap_err()), "{result:?}");
+        assert!((119..=121).contains(&took), "{took} s");
+        world.owner_takes(1, Duration::ZERO);
+        assert!(world.sign(0, &[1]).await.is_ok(), "nothing is held");
+    });
+}
+
+#[test]
+fn a_request_waits_fifteen_seconds_for_another_on_the_screen() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(60));
+        let first = tokio::spawn(world.sign(0, &[1]));
+        sleep(secs(1)).await;
+        let (result, took) = timed(world.sign(2, &[1])).await;
+        let busy = matches!(result, Err(Error::Refused { reason: Reason::Busy, .. }));
+        assert!(busy, "{result:?}");
+        assert!((15..=17).contains(&took), "{took} s");
+        assert!(first.await.unwrap().is_ok());
+    });
+}
+
+#[test]
+fn a_connection_that_breaks_while_an_owner_thinks_is_made_again() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(20));
+        let signing = tokio::spawn(world.sign(0, &[1]));
+        sleep(secs(10)).await;
+        world.network.hang_up(1);
+        assert!(signing.await.unwrap().unwrap().signature.is_some());
+        assert_eq!(world.network.connections_made(), 2);
+    });
+}
+
+#[test]
+fn a_device_that_is_out_of_reach_for_less_than_thirty_seconds_goes_on() {
+    run(async {
+        let mut world = calm();
+        world.owner_takes(1, secs(60));
+        let signing = tokio::spawn(world.sign(0, &[1]));
+        sleep(secs(10)).await;
+        // Its network is gone; it runs on.
+        let listener = world.network.take_away(1);
+        sleep(secs(4)).await;
+        world.network.bring_back(1, listener);
+        assert!(signing.await.unwrap().unwrap().signature.is_some());
+        world.crash(2);
+    });
+}
+
+#[test]
+fn a_device_that_stays_away_is_given_up_when_nobody_listens_there_for_five_seconds() {
+    run(async {
+        let mut world = calm();
+        world.owner_takes(1, secs(100));
+        let (result, took) = timed(async {
+            let signing = tokio::spawn(world.sign(0, &[1]));
+            sleep(secs(10)).await;
+            world.crash(1);
+            signing.await.unwrap()
+        })
+        .await;
+        assert!(matches!(result, Err(Error::Link { error: LinkError::Lost, .. })), "{result:?}");
+        assert!((14..=17).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn a_silent_connection_is_noticed_and_called_again() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(90));
+        let (result, took) = timed(async {
+            let signing = tokio::spawn(world.sign(0, &[1]));
+            sleep(secs(10)).await;
+            world.network.silence(1);
+            signing.await.unwrap()
+        })
+        .await;
+        // Sixteen seconds of silence, then thirty in which it may come back.
+        assert!(matches!(result, Err(Error::Link { error: LinkError::Lost, .. })), "{result:?}");
+        assert!((50..=60).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn a_requester_that_is_gone_after_the_yes_leaves_the_others_free() {
+    run(async {
+        let mut world = calm();
+        world.owner_takes(1, secs(5));
+        world.owner_takes(2, secs(20));
+        let signing = tokio::spawn(world.sign(0, &[1, 2]));
+        sleep(secs(10)).await;
+        world.crash(0);
+        signing.abort();
+        // Bob has said yes and waits for the start; Carol's owner still thinks.
+        sleep(secs(60)).await;
+        world.owner_takes(2, Duration::ZERO);
+        let (signed, took) = timed(world.sign(1, &[2])).await;
+        assert!(signed.unwrap().signature.is_some());
+        assert!(took < 2, "{took} s");
+    });
+}
+
+#[test]
+fn the_overall_deadline_ends_everything() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(100));
+        let (result, took) = timed(world.sign_within(0, &[1], secs(8))).await;
+        let kind = result.as_ref().unwrap_err();
+        let late = matches!(kind, Error::TimedOut { .. } | Error::Refused { .. });
+        assert!(late, "{result:?}");
+        assert!((7..=9).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn an_owner_who_says_no_is_heard_at_once() {
+    run(async {
+        let world = calm();
+        world.owner_refuses(1);
+        let (result, took) = timed(world.sign(0, &[1])).await;
+        assert!(matches!(result, Err(Error::Refused { reason: Reason::Denied, .. })), "{result:?}");
+        assert!(took < 2, "{took} s");
+    });
+}
+
+#[test]
+fn what_this_device_denies_it_calls_denied() {
+    let error = Error::Denied(Ceremony::Sign);
+    assert_eq!(Reason::from(&error), Reason::Denied);
+    let error = Error::Unanswered(Activity::Pairing);
+    assert_eq!(Reason::from(&error), Reason::TimedOut);
+}

@@ -1,0 +1,320 @@
+//! Whole devices in one process: real vaults, real TLS, the real driver, on a network of this process and
+//! in virtual time.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use age::secrecy::ExposeSecret as _;
+use cosign::net::tls::{self, TlsVersion};
+use cosign::request::{Question, Source};
+use cosign::run::error::Error;
+use cosign::run::judge::{Answer, Comparison, Judge, Verdict};
+use cosign::run::listen::Listener;
+use cosign::run::reach::{Route, Target};
+use cosign::run::sign::{Outcome, ToSign};
+use cosign::run::{Node, clock, keygen, sign};
+use cosign::vault::{DeviceInfo, Home, Log, PeerRecord, Peers, Seal, Unlock, Vault};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::network::{Conditions, Network, place};
+use crate::seed::Seed;
+
+/// The devices, in the order of their numbers.
+pub(crate) const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+/// A key of all three, any two of which sign.
+pub(crate) const KEY: &str = "vault";
+/// A key of all three, all of whom sign.
+pub(crate) const KEY_OF_ALL: &str = "all";
+
+/// Runs `work` in time that passes when nothing is left to do.
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(work)
+}
+
+/// How an owner answers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mind {
+    takes: Duration,
+    refuses: bool,
+}
+
+/// An owner, who answers after a while.
+struct Owner(Arc<Mutex<Mind>>);
+
+impl Judge for Owner {
+    fn compare(&self, _: Comparison) -> Answer<'_> {
+        Box::pin(async { Verdict::Yes })
+    }
+
+    fn approve(&self, _: Question) -> Answer<'_> {
+        let Mind { takes, refuses } = *self.0.lock().unwrap();
+        Box::pin(async move {
+            tokio::time::sleep(takes).await;
+            if refuses { Verdict::No } else { Verdict::Yes }
+        })
+    }
+}
+
+/// A device that runs.
+struct Running {
+    node: Arc<Node>,
+    visits: JoinHandle<()>,
+}
+
+/// Three devices and the network between them.
+pub(crate) struct World {
+    pub(crate) network: Network,
+    folder: TempDir,
+    /// Where each device lives now: a device that crashed goes on in a copy.
+    homes: Vec<PathBuf>,
+    running: Vec<Option<Running>>,
+    owners: Vec<Arc<Mutex<Mind>>>,
+}
+
+impl World {
+    /// Three paired devices with the key [`KEY`], all of which listen.
+    pub(crate) fn new(seed: &mut Seed, conditions: Conditions) -> Self {
+        let mut world = Self::asleep(seed, conditions);
+        (0..NAMES.len()).for_each(|number| world.wake(number));
+        world
+    }
+
+    /// The same, and none of them runs.
+    pub(crate) fn asleep(seed: &mut Seed, conditions: Conditions) -> Self {
+        let folder = scratch();
+        let homes: Vec<PathBuf> = NAMES.iter().map(|name| folder.path().join(name)).collect();
+        for (name, home) in NAMES.iter().zip(&homes) {
+            copy(&prepared().path().join(name), home);
+        }
+        Self::of(folder, homes, seed.split(), conditions)
+    }
+
+    fn of(folder: TempDir, homes: Vec<PathBuf>, seed: Seed, conditions: Conditions) -> Self {
+        let owners = NAMES.iter().map(|_| Arc::default()).collect();
+        let running = NAMES.iter().map(|_| None).collect();
+        Self { network: Network::new(seed, conditions), folder, homes, running, owners }
+    }
+
+    /// Starts device `number`, which listens from now on.
+    pub(crate) fn wake(&mut self, number: usize) {
+        let node = Arc::new(self.open(number));
+        let listener = Listener::over(self.network.listen(number), place(number).port());
+        let mut visits = listener.serve(&node);
+        let visits = tokio::spawn(async move { while visits.recv().await.is_some() {} });
+        self.running[number] = Some(Running { node, visits });
+    }
+
+    fn open(&self, number: usize) -> Node {
+        let folder = &self.homes[number];
+        let unlock = Unlock::Identity(folder.join("key.txt"));
+        let vault = Vault::open(&Home::at(folder.join("home")), &unlock).unwrap();
+        let owner = Arc::new(Owner(Arc::clone(&self.owners[number])));
+        let mut node = Node::new(vault, TlsVersion::Any, owner, Arc::new(|_| {})).unwrap();
+        node.dialer = self.network.dialer(number);
+        node
+    }
+
+    /// The device, which runs.
+    pub(crate) fn node(&self, number: usize) -> &Arc<Node> {
+        &self.running[number].as_ref().unwrap().node
+    }
+
+    /// How long the owner of device `number` takes to say yes from now on.
+    pub(crate) fn owner_takes(&self, number: usize, wait: Duration) {
+        self.owners[number].lock().unwrap().takes = wait;
+    }
+
+    /// The owner of device `number` says no from now on.
+    pub(crate) fn owner_refuses(&self, number: usize) {
+        self.owners[number].lock().unwrap().refuses = true;
+    }
+
+    /// Device `number` dies: what it had made durable is there, and nothing else of it.
+    pub(crate) fn crash(&mut self, number: usize) {
+        let copies = fs::read_dir(self.folder.path()).unwrap().count();
+        let copy_of = self.folder.path().join(format!("{}-{copies}", NAMES[number]));
+        // What it still does, it does in the folder that it leaves.
+        copy(&self.homes[number], &copy_of);
+        self.homes[number] = copy_of;
+        self.network.remove(number);
+        if let Some(running) = self.running[number].take() {
+            running.visits.abort();
+        }
+    }
+
+    /// How device `number` is reached by the others.
+    pub(crate) fn target(&self, number: usize) -> Target {
+        Target {
+            name: cosign::device::Label::new(NAMES[number]),
+            fingerprint: Some(self.fingerprint(number)),
+            route: Route::Address(place(number).to_string()),
+        }
+    }
+
+    fn fingerprint(&self, number: usize) -> cosign::device::Fingerprint {
+        Vault::device(&Home::at(self.homes[number].join("home"))).unwrap().fingerprint
+    }
+
+    fn targets(&self, numbers: &[usize]) -> Vec<Target> {
+        numbers.iter().map(|number| self.target(*number)).collect()
+    }
+
+    /// Device `asker` asks `others` for a signature: one of them, or both.
+    pub(crate) fn sign(
+        &self,
+        asker: usize,
+        others: &[usize],
+    ) -> impl Future<Output = Result<Outcome, Error>> + use<> {
+        self.ask(Arc::clone(self.node(asker)), others)
+    }
+
+    /// The same, from a device whose command may take so long.
+    pub(crate) fn sign_within(
+        &self,
+        asker: usize,
+        others: &[usize],
+        limit: Duration,
+    ) -> impl Future<Output = Result<Outcome, Error>> + use<> {
+        let mut node = self.open(asker);
+        node.deadline = Some(clock::now() + limit);
+        self.ask(Arc::new(node), others)
+    }
+
+    fn ask(
+        &self,
+        node: Arc<Node>,
+        others: &[usize],
+    ) -> impl Future<Output = Result<Outcome, Error>> + use<> {
+        let wanted = ToSign {
+            key: if others.len() > 1 { KEY_OF_ALL } else { KEY }.to_owned(),
+            digest: clock::nonce().unwrap(),
+            source: Source::Digest,
+            purpose: cosign::device::Label::default(),
+            with: self.targets(others),
+            recipient: None,
+            request_id: clock::request_id().unwrap(),
+            path: Vec::new(),
+        };
+        async move { sign::request(&node, &wanted).await }
+    }
+
+    /// Device `asker` asks the other two for new shares.
+    pub(crate) fn refresh(
+        &self,
+        asker: usize,
+    ) -> impl Future<Output = Result<keygen::Made, Error>> + use<> {
+        let (node, with) = (Arc::clone(self.node(asker)), self.targets(&others(asker)));
+        async move { keygen::refresh(&node, KEY, &with).await }
+    }
+
+    /// Device `asker` asks the other two for what it lacks of the key.
+    pub(crate) fn resume(
+        &self,
+        asker: usize,
+    ) -> impl Future<Output = Result<keygen::Made, Error>> + use<> {
+        let (node, with) = (Arc::clone(self.node(asker)), self.targets(&others(asker)));
+        async move { keygen::resume(&node, KEY, &with).await }
+    }
+
+    /// The log of device `number` is whole.
+    pub(crate) fn log_is_whole(&self, number: usize) {
+        let home = &self.node(number).home;
+        Log::verify(home).unwrap_or_else(|error| panic!("the log of {}: {error}", NAMES[number]));
+    }
+
+    /// The ledger of device `number`.
+    pub(crate) fn ledger(&self, number: usize) -> cosign::vault::Ledger {
+        cosign::vault::Ledger::open(&self.node(number).home).unwrap()
+    }
+}
+
+/// The numbers of the devices beside `number`.
+pub(crate) fn others(number: usize) -> Vec<usize> {
+    (0..NAMES.len()).filter(|other| *other != number).collect()
+}
+
+/// Homes of three paired devices that made both keys together, made once.
+fn prepared() -> &'static TempDir {
+    static PREPARED: OnceLock<TempDir> = OnceLock::new();
+    PREPARED.get_or_init(|| {
+        let folder = scratch();
+        let homes: Vec<PathBuf> = NAMES.iter().map(|name| folder.path().join(name)).collect();
+        homes.iter().zip(NAMES).for_each(|(home, name)| make(home, name));
+        let prints: Vec<_> = homes.iter().map(|home| introduced(home)).collect();
+        for home in &homes {
+            for (name, fingerprint) in NAMES.iter().zip(&prints) {
+                let own = introduced(home) == *fingerprint;
+                let record = PeerRecord {
+                    name: (*name).to_owned(),
+                    fingerprint: *fingerprint,
+                    address: None,
+                    paired_at: 1_790_000_000,
+                    expires: None,
+                };
+                if !own {
+                    let unlock = Unlock::Identity(home.join("key.txt"));
+                    let vault = Vault::open(&Home::at(home.join("home")), &unlock).unwrap();
+                    Peers::add(vault.home(), &record).unwrap();
+                }
+            }
+        }
+        let thread = std::thread::spawn(move || {
+            run(async {
+                let conditions = Conditions::default();
+                let mut world = World::of(folder, homes, Seed::new(0), conditions);
+                (0..NAMES.len()).for_each(|number| world.wake(number));
+                let with = world.targets(&[1, 2]);
+                keygen::request(world.node(0), KEY, 2, &with).await.unwrap();
+                keygen::request(world.node(0), KEY_OF_ALL, 3, &with).await.unwrap();
+                world.folder
+            })
+        });
+        thread.join().unwrap()
+    })
+}
+
+fn introduced(home: &Path) -> cosign::device::Fingerprint {
+    Vault::device(&Home::at(home.join("home"))).unwrap().fingerprint
+}
+
+fn make(folder: &Path, name: &str) {
+    fs::create_dir(folder).unwrap();
+    let key_file = folder.join("key.txt");
+    let identity = age::x25519::Identity::generate();
+    fs::write(&key_file, identity.to_string().expose_secret()).unwrap();
+    fs::set_permissions(&key_file, Permissions::from_mode(0o600)).unwrap();
+    let device = tls::Device::generate().unwrap();
+    let info = DeviceInfo {
+        name: name.to_owned(),
+        fingerprint: device.fingerprint,
+        certificate: device.certificate.clone(),
+        created: 1_790_000_000,
+    };
+    let home = Home::at(folder.join("home"));
+    Vault::create(&home, &info, &device.key, &Seal::Identity(key_file), &[]).unwrap();
+}
+
+/// A folder that is gone afterwards, in memory where there is such a place: nothing here is kept.
+fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Many worlds, each with the misfortunes of its seed: whatever happens, it ends, nothing is lost, and
+//! nobody is accused.
+
+use std::time::Duration;
+
+use cosign::run::error::Error;
+use cosign::vault::ledger::MAX_UNRESOLVED;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::network::Conditions;
+use crate::seed::Seed;
+use crate::world::{KEY, NAMES, World, others, run};
+
+/// No request of a second's work takes longer than all limits of the driver together.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// The seeds that are tried.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    match (number("COSIGN_SEED"), number("COSIGN_SEEDS")) {
+        (Some(one), _) => one..one + 1,
+        (None, many) => 0..many.unwrap_or(usual),
+    }
+}
+
+/// Says which seed it was that failed.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("COSIGN_SEED={} replays it", self.0);
+        }
+    }
+}
+
+/// What is asked for in a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    SignWithOne,
+    SignWithAll,
+    Refresh,
+    Resume,
+}
+
+/// Begins what is wished for.
+fn grant(
+    world: &World,
+    wish: Wish,
+    asker: usize,
+    seed: &mut Seed,
+) -> JoinHandle<Result<(), Error>> {
+    match wish {
+        Wish::SignWithOne => {
+            let signing = world.sign(asker, &[seed.one_of(&others(asker))]);
+            tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
+        }
+        Wish::SignWithAll => {
+            let signing = world.sign(asker, &others(asker));
+            tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
+        }
+        Wish::Refresh => {
+            let refreshing = world.refresh(asker);
+            tokio::spawn(async { refreshing.await.map(drop) })
+        }
+        Wish::Resume => {
+            let resuming = world.resume(asker);
+            tokio::spawn(async { resuming.await.map(drop) })
+        }
+    }
+}
+
+/// What happens to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Spared,
+    /// Its connections break.
+    HungUp,
+    /// Its bytes go nowhere.
+    Silenced,
+    /// It dies, and is started again so many seconds later.
+    Killed(u64),
+}
+
+/// All is well: every two sign, nobody is banned or called rolled back, every log is whole.
+async fn is_well(world: &World) {
+    for (asker, other) in [(0, 1), (1, 2), (2, 0)] {
+        let signed = world.sign(asker, &[other]).await;
+        let (asker, other) = (NAMES[asker], NAMES[other]);
+        assert!(signed.is_ok(), "{asker} and {other} cannot sign: {signed:?}");
+    }
+    for (number, name) in NAMES.iter().enumerate() {
+        world.log_is_whole(number);
+        let ledger = world.ledger(number);
+        for record in cosign::vault::keys::list(&world.node(number).home).unwrap() {
+            assert_eq!(ledger.retired(&record.epoch), [], "{name} banned somebody");
+        }
+    }
+}
+
+/// One world: its misfortunes, one request, and what is left of it.
+async fn live(number: u64) {
+    let mut seed = Seed::new(number);
+    let conditions = Conditions {
+        delay: Duration::from_millis(seed.one_of(&[0, 5, 50, 400])),
+        breaks: seed.one_of(&[0, 10, 60, 200]),
+        at_most: seed.one_of(&[1, 2, 6]),
+    };
+    let mut world = World::new(&mut seed, conditions);
+    for owner in 0..NAMES.len() {
+        world.owner_takes(owner, Duration::from_secs(seed.one_of(&[0, 1, 20])));
+    }
+    let wishes =
+        [Wish::SignWithOne, Wish::SignWithOne, Wish::SignWithAll, Wish::Refresh, Wish::Resume];
+    let (wish, asker, victim) =
+        (seed.one_of(&wishes), seed.one_of(&[0, 1, 2]), seed.one_of(&[0, 1, 2]));
+    let restart = Fate::Killed(seed.one_of(&[1, 4, 40]));
+    let fate = seed.one_of(&[Fate::Spared, Fate::HungUp, Fate::Silenced, restart]);
+    let moment = Duration::from_millis(seed.one_of(&[400, 3_000, 30_000])).as_millis();
+    let moment = Duration::from_millis(seed.below(u64::try_from(moment).unwrap()));
+
+    let began = Instant::now();
+    let granting = grant(&world, wish, asker, &mut seed);
+    sleep(moment).await;
+    match fate {
+        Fate::Spared => {}
+        Fate::HungUp => world.network.hang_up(victim),
+        Fate::Silenced => world.network.silence(victim),
+        Fate::Killed(seconds) => {
+            world.crash(victim);
+            sleep(Duration::from_secs(seconds)).await;
+            world.wake(victim);
+        }
+    }
+    // A device that died asks no more.
+    if matches!(fate, Fate::Killed(_)) && victim == asker {
+        granting.abort();
+    } else {
+        let ended = timeout(LIMIT, granting).await;
+        let ended = ended.unwrap_or_else(|_| panic!("{wish:?} did not end in {LIMIT:?}")).unwrap();
+        let undisturbed = fate == Fate::Spared && world.network.broken() == 0;
+        assert!(ended.is_ok() || !undisturbed, "{wish:?} without misfortune: {ended:?}");
+        assert!(began.elapsed() < LIMIT);
+    }
+    world.network.heal();
+    (0..NAMES.len()).for_each(|owner| world.owner_takes(owner, Duration::ZERO));
+    // What still runs ends by its own limits.
+    sleep(LIMIT).await;
+    is_well(&world).await;
+}
+
+fn live_all(numbers: impl Iterator<Item = u64>) {
+    for number in numbers {
+        let _named = Named(number);
+        run(live(number));
+    }
+}
+
+// Two tests, for two processors.
+#[test]
+fn whatever_happens_it_ends_and_every_two_sign_afterwards() {
+    live_all(seeds(1000).filter(|number| number % 2 == 0));
+}
+
+#[test]
+fn whatever_happens_it_ends_and_every_two_sign_afterwards_in_odd_worlds() {
+    live_all(seeds(1000).filter(|number| number % 2 == 1));
+}
+
+#[test]
+fn a_connection_that_breaks_once_costs_no_signature() {
+    for number in seeds(300) {
+        let _named = Named(number);
+        run(async {
+            let mut seed = Seed::new(number);
+            let delay = Duration::from_millis(seed.one_of(&[1, 20, 100]));
+            let world = World::new(&mut seed, Conditions { delay, breaks: 150, at_most: 1 });
+            let (asker, wait) = (seed.one_of(&[0, 1, 2]), seed.one_of(&[0, 3, 20]));
+            others(asker).iter().for_each(|o| world.owner_takes(*o, Duration::from_secs(wait)));
+            let wish = seed.one_of(&[Wish::SignWithOne, Wish::SignWithAll]);
+            let granted = grant(&world, wish, asker, &mut seed).await.unwrap();
+            assert!(granted.is_ok(), "{wish:?} of {}: {granted:?}", NAMES[asker]);
+        });
+    }
+}
+
+#[test]
+fn devices_that_are_killed_again_and_again_wear_their_pair_out_and_no_sooner() {
+    run(async {
+        let mut seed = Seed::new(3);
+        let mut world = World::new(&mut seed, Conditions::default());
+        // One less than what retires a pair.
+        for _ in 1..MAX_UNRESOLVED {
+            let signing = tokio::spawn(world.sign(0, &[1]));
+            while world.ledger(1).height(&epoch(&world)) == world.ledger(0).height(&epoch(&world))
+                && !signing.is_finished()
+            {
+                tokio::task::yield_now().await;
+            }
+            world.crash(1);
+            signing.abort();
+            world.wake(1);
+            sleep(Duration::from_secs(60)).await;
+        }
+        assert!(world.sign(0, &[1]).await.is_ok());
+    });
+}
+
+fn epoch(world: &World) -> [u8; 32] {
+    let records = cosign::vault::keys::list(&world.node(0).home).unwrap();
+    records.iter().find(|record| record.name == KEY).unwrap().epoch
+}
