@@ -6,12 +6,12 @@ use std::fmt;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "nats")]
-pub use nats::{Cluster, join};
+pub use nats::join;
 
 #[cfg(not(feature = "nats"))]
 mod none;
 #[cfg(not(feature = "nats"))]
-pub use none::{Cluster, join};
+pub use none::join;
 
 /// What happens to the connection to NATS.
 #[derive(Clone, Debug, PartialEq, Eq)]

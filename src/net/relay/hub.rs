@@ -4,6 +4,7 @@
 //! not read waits, and one that does not read for too long is let go. Nothing here is stored.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Duration, Instant, timeout};
 
-use super::cluster::Cluster;
 use super::{Member, Refusal, Role, Room, Said, addressee, readdress};
+use crate::net::Promise;
 
 /// What a relay allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,25 @@ struct Source {
     at: Instant,
 }
 
+/// The other relays that this one is one with.
+pub trait Cluster: fmt::Debug + Send + Sync {
+    /// Tells the others that a member has joined a room here.
+    fn announce<'a>(&'a self, room: &'a Room, role: Role, member: &'a Member) -> Promise<'a, ()>;
+
+    /// Tells the others that a member has left.
+    fn part<'a>(&'a self, room: &'a Room, role: Role, member: &'a Member) -> Promise<'a, ()>;
+
+    /// Carries a client's message to the process where the member `to` is. Waits while the others take
+    /// nothing.
+    fn carry<'a>(
+        &'a self,
+        room: &'a Room,
+        to: &'a Member,
+        from: &'a Member,
+        message: &'a [u8],
+    ) -> Promise<'a, ()>;
+}
+
 /// A relay.
 #[derive(Debug)]
 pub struct Hub {
@@ -143,7 +163,7 @@ pub struct Hub {
     /// Names this process within a cluster; the first half of its members' names.
     pub process: [u8; 4],
     next: AtomicU64,
-    cluster: OnceLock<Cluster>,
+    cluster: OnceLock<Box<dyn Cluster>>,
 }
 
 impl Hub {
@@ -161,7 +181,7 @@ impl Hub {
     }
 
     /// Makes this relay one with others from now on.
-    pub fn join_cluster(&self, cluster: Cluster) {
+    pub fn join_cluster(&self, cluster: Box<dyn Cluster>) {
         // There is one call, before the first client.
         let _ = self.cluster.set(cluster);
     }

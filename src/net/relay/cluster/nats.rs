@@ -19,12 +19,13 @@ use tokio::time::{Duration, timeout};
 
 use super::{Trouble, Weather};
 use crate::device::hex;
-use crate::net::relay::hub::{Hub, SLOW};
+use crate::net::Promise;
+use crate::net::relay::hub::{Cluster, Hub, SLOW};
 use crate::net::relay::{Member, Role, Room};
 
 /// This process's place among the others.
 #[derive(Debug)]
-pub struct Cluster {
+struct Nats {
     client: Client,
 }
 
@@ -78,7 +79,7 @@ pub async fn join(
     tokio::spawn(take_parcels(Arc::clone(hub), parcels));
     tokio::spawn(take_news(Arc::clone(hub), client.clone(), news));
     tokio::spawn(announce_again(Arc::clone(hub), client.clone(), returned));
-    hub.join_cluster(Cluster { client });
+    hub.join_cluster(Box::new(Nats { client }));
     Ok(())
 }
 
@@ -93,21 +94,23 @@ fn address(n: usize, text: &str) -> Result<ServerAddr, Trouble> {
     }
 }
 
-impl Cluster {
-    /// Tells the others that a member has joined a room here.
-    pub async fn announce(&self, room: &Room, role: Role, member: &Member) {
-        say(&self.client, JOINED, role, room, member).await;
+impl Cluster for Nats {
+    fn announce<'a>(&'a self, room: &'a Room, role: Role, member: &'a Member) -> Promise<'a, ()> {
+        Box::pin(say(&self.client, JOINED, role, room, member))
     }
 
-    /// Tells the others that a member has left.
-    pub async fn part(&self, room: &Room, role: Role, member: &Member) {
-        say(&self.client, LEFT, role, room, member).await;
+    fn part<'a>(&'a self, room: &'a Room, role: Role, member: &'a Member) -> Promise<'a, ()> {
+        Box::pin(say(&self.client, LEFT, role, room, member))
     }
 
-    /// Carries a client's message to the process where the member `to` is. Waits while NATS takes
-    /// nothing.
-    pub async fn carry(&self, room: &Room, to: &Member, from: &Member, message: &[u8]) {
-        send(&self.client, DATA, room, to, from, message).await;
+    fn carry<'a>(
+        &'a self,
+        room: &'a Room,
+        to: &'a Member,
+        from: &'a Member,
+        message: &'a [u8],
+    ) -> Promise<'a, ()> {
+        Box::pin(send(&self.client, DATA, room, to, from, message))
     }
 }
 
