@@ -195,6 +195,16 @@ fn the_log_and_the_screen_say_whether_a_rule_or_a_person_decided() {
     assert!(log.as_array().unwrap().iter().all(|entry| entry["by"].is_null()), "{log}");
 }
 
+/// Waits until the answers of these, and of nobody else, are awaited.
+fn awaits(asking: &mut Running, names: &[&str]) {
+    asking.event_where("waiting", |event| {
+        let mut peers: Vec<String> =
+            event["for"].as_array().into_iter().flatten().map(text).collect();
+        peers.sort();
+        event["what"] == "approval" && peers == names
+    });
+}
+
 #[test]
 fn who_left_is_named_and_not_the_one_who_asked() {
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(Device::new);
@@ -204,9 +214,11 @@ fn who_left_is_named_and_not_the_one_who_asked() {
     let (to_bob, to_carol) = (format!("bob={bob_at}"), format!("carol={carol_at}"));
     let keygen = ["keygen", "--key", "team", "--with", "bob", "carol"];
     let keygen = keygen.into_iter().chain(["--peer", &to_bob, "--peer", &to_carol]);
-    let asking = alice.start(keygen.clone());
-    // Before Bob answers, and after Carol has.
+    let mut asking = alice.start(keygen.clone());
+    // Before Bob answers, and after Carol's yes has arrived.
+    awaits(&mut asking, &["bob", "carol"]);
     at_carol.approves();
+    awaits(&mut asking, &["bob"]);
     at_bob.shows(APPROVE).interrupts();
     asking.ends().fails(3, "bob was interrupted by its owner");
     at_carol.shows("alice ended the request: bob takes no part in it");
@@ -217,10 +229,11 @@ fn who_left_is_named_and_not_the_one_who_asked() {
     let to_bob = format!("bob={bob_at}");
     let keygen = ["keygen", "--key", "team", "--with", "bob", "carol"];
     let keygen = keygen.into_iter().chain(["--peer", &to_bob, "--peer", &to_carol]);
-    let asking = alice.start(keygen);
+    let mut asking = alice.start(keygen);
+    awaits(&mut asking, &["bob", "carol"]);
     at_carol.shows(APPROVE);
     at_bob.approves();
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    awaits(&mut asking, &["carol"]);
     at_bob.interrupts();
     asking.ends().fails(3, "bob was interrupted by its owner");
     at_carol.shows("alice ended the request: bob takes no part in it");
