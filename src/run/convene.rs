@@ -198,12 +198,18 @@ async fn let_go(
         let _ = leaver.send(Some(party));
     }
     let mut goodbyes = JoinSet::new();
-    for guest in accepted {
+    let dismiss = |goodbyes: &mut JoinSet<Error>, guest: Guest| {
         goodbyes.spawn(async move { decline(guest.link, &guest.name, reason).await });
-    }
+    };
+    accepted.into_iter().for_each(|guest| dismiss(&mut goodbyes, guest));
     let told = async {
+        while let Some(joined) = tasks.join_next().await {
+            // A yes that came at the same moment is answered, too.
+            if let Ok((_, Ok(guest))) = joined {
+                dismiss(&mut goodbyes, guest);
+            }
+        }
         while goodbyes.join_next().await.is_some() {}
-        while tasks.join_next().await.is_some() {}
     };
     // Who is still being called hears nothing.
     let _ = timeout(FAREWELL, told).await;
