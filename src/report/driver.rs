@@ -115,13 +115,6 @@ fn worded(error: &Error) -> Failure {
                 .hint("another program has it: choose one with --port, or leave --port out")
         }
         Error::Vault(error) => error.into(),
-        error => of_key(error),
-    }
-}
-
-/// What can go wrong with a key, or while devices pair.
-fn of_key(error: &Error) -> Failure {
-    match error {
         Error::NoKey(key) => no_key(key),
         Error::PendingKey(key) => pending_key(key),
         Error::KeyExists { wanted, pending } => key_exists(wanted, *pending),
@@ -174,8 +167,6 @@ fn of_key(error: &Error) -> Failure {
         }
         Error::NotAParty => not_a_party(),
         Error::Bug(what) => bug(what),
-        // The others are worded above.
-        error => bug(&format!("{error:?}")),
     }
 }
 
