@@ -54,6 +54,23 @@ pub struct Convened {
 }
 
 impl Convened {
+    /// As [`Gathered::holding`], once everybody has started.
+    ///
+    /// # Errors
+    /// It cannot be had, and everybody was told.
+    pub async fn holding<T>(
+        self,
+        taken: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(T, Self), Error> {
+        match taken.await {
+            Ok(taken) => Ok((taken, self)),
+            Err(error) => {
+                self.table.abort_with(|_| Reason::from(&error)).await;
+                Err(error)
+            }
+        }
+    }
+
     /// How many sessions each of the others has spent in the epoch that is used, by party index.
     pub fn heights(&self) -> BTreeMap<u8, u64> {
         let height = |held: &Vec<Held>| {
@@ -278,10 +295,22 @@ impl Gathered {
         Ok(Convened { table, id, agreed, held, charge: Charge::default() })
     }
 
-    /// Lets everybody go.
-    pub async fn dismiss(self, reason: Reason) {
-        for guest in self.accepted {
-            decline(guest.link, &guest.name, reason).await;
+    /// With what is `taken` now that everybody has said yes: it was anybody's until then.
+    ///
+    /// # Errors
+    /// It cannot be had, and everybody was let go.
+    pub async fn holding<T>(
+        self,
+        taken: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(T, Self), Error> {
+        match taken.await {
+            Ok(taken) => Ok((taken, self)),
+            Err(error) => {
+                for guest in self.accepted {
+                    decline(guest.link, &guest.name, Reason::from(&error)).await;
+                }
+                Err(error)
+            }
         }
     }
 }

@@ -11,9 +11,7 @@ use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::request::{Action, Ceremony, Held, Hex, Question, Request, Shares};
-use crate::run::convene::{
-    Ask, Convened, Gathered, announce, attend, convene, decline, gather, part,
-};
+use crate::run::convene::{Ask, Convened, announce, attend, convene, decline, gather, part};
 use crate::run::drive::{drive, fault_with};
 use crate::run::epochs::{HeldKey, OpenKey};
 use crate::run::error::{Activity, Error, Wanted};
@@ -67,7 +65,7 @@ pub async fn request(
             let wanted = wanted(node, name, threshold, others);
             Error::KeyExistsThere { error: Box::new(error), wanted }
         })?;
-        let (lock, gathered) = in_hand(gathered, free(node, name)).await?;
+        let (lock, gathered) = gathered.holding(free(node, name)).await?;
         let convened = gathered.start(node, &question, 0).await?;
         let made = make(node, name, &question.request, convened).await;
         drop(lock);
@@ -105,7 +103,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         let request = &question.request;
         let gathered = gather(node, request, guests).await?;
         let epoch = gathered.epoch();
-        let (key, gathered) = in_hand(gathered, same(node, name, request, &epoch)).await?;
+        let (key, gathered) = gathered.holding(same(node, name, request, &epoch)).await?;
         let height = key.ledger.height(&epoch.0);
         let convened = gathered.start(node, &question, height).await?;
         renew(node, &key, convened).await
@@ -286,7 +284,7 @@ pub async fn respond(
                 let key = &question.key;
                 let convened =
                     attend(node, link, &question, &terms, Vec::new(), Ask::Approval).await?;
-                let (lock, convened) = seated(convened, free(node, key)).await?;
+                let (lock, convened) = convened.holding(free(node, key)).await?;
                 let made = make(node, key, request, convened).await;
                 drop(lock);
                 made
@@ -314,7 +312,7 @@ pub async fn respond(
                 let convened = attend(node, link, &question, &terms, offer, ask).await?;
                 let epoch = convened.agreed.epoch;
                 let same = same(node, &record.name, request, &epoch);
-                let (open, convened) = seated(convened, same).await?;
+                let (open, convened) = convened.holding(same).await?;
                 renew(node, &open, convened).await
             }
         }
@@ -346,35 +344,6 @@ async fn same(
         return Err(Error::ChangedMeanwhile(name.to_owned()));
     }
     open.choose(epoch, lock)
-}
-
-/// What is `taken` now that everybody has said yes: it was anybody's until then. Where it cannot be had, the
-/// others are let go.
-async fn in_hand<T>(
-    gathered: Gathered,
-    taken: impl Future<Output = Result<T, Error>>,
-) -> Result<(T, Gathered), Error> {
-    match taken.await {
-        Ok(taken) => Ok((taken, gathered)),
-        Err(error) => {
-            gathered.dismiss(Reason::from(&error)).await;
-            Err(error)
-        }
-    }
-}
-
-/// The same once everybody has started.
-async fn seated<T>(
-    convened: Convened,
-    taken: impl Future<Output = Result<T, Error>>,
-) -> Result<(T, Convened), Error> {
-    match taken.await {
-        Ok(taken) => Ok((taken, convened)),
-        Err(error) => {
-            convened.table.abort_with(|_| Reason::from(&error)).await;
-            Err(error)
-        }
-    }
 }
 
 /// Whether this device can take part: the record of the key it is about, if there is one.

@@ -133,19 +133,14 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
     let result = async {
         let request = &question.request;
         let gathered = gather(node, request, guests).await?;
+        let epoch = gathered.epoch();
         let begun = async {
-            let key = begin(node, &record, request, &gathered.epoch()).await?;
+            let key = begin(node, &record, request, &epoch).await?;
             // With the key in hand: another process may have just signed this very request.
             is_new(node, &request.id)?;
             Ok(key)
         };
-        let key = match begun.await {
-            Ok(key) => key,
-            Err(error) => {
-                gathered.dismiss(Reason::from(&error)).await;
-                return Err(error);
-            }
-        };
+        let (key, gathered) = gathered.holding(begun).await?;
         let height = key.ledger.height(&key.record.epoch);
         let convened = gathered.start(node, &question, height).await?;
         perform(node, key, &child, request, convened).await
@@ -198,10 +193,10 @@ pub async fn respond(
         let question = child.question(node, request.clone());
         let convened = attend(node, link, &question, &terms, offer, Ask::Approval).await?;
         let host = request.requester.get();
+        let (epoch, held) = (convened.agreed.epoch, convened.held.get(&host).cloned());
         let begun = async {
-            let key = begin(node, &record, &request, &convened.agreed.epoch).await?;
-            let now =
-                convened.held.get(&host).is_some_and(|h| is_rolled_back(&key.ledger, host, h));
+            let key = begin(node, &record, &request, &epoch).await?;
+            let now = held.is_some_and(|held| is_rolled_back(&key.ledger, host, &held));
             match now {
                 true => {
                     Err(Error::RolledBackThere { peer: name.clone(), key: record.name.clone() })
@@ -209,13 +204,7 @@ pub async fn respond(
                 false => Ok(key),
             }
         };
-        let key = match begun.await {
-            Ok(key) => key,
-            Err(error) => {
-                convened.table.abort_with(|_| Reason::from(&error)).await;
-                return Err(error);
-            }
-        };
+        let (key, convened) = convened.holding(begun).await?;
         let signature = perform(node, key, &child, &request, convened).await?;
         Ok((question, child.public_key, signature))
     }
