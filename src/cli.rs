@@ -13,6 +13,7 @@ pub mod signature;
 mod sigstore;
 pub mod unlock;
 
+mod approver;
 mod bench;
 mod ceremony;
 mod complete;
@@ -23,7 +24,6 @@ mod doctor;
 mod generate;
 mod init;
 mod inventory;
-mod judge;
 mod keygen;
 mod keys;
 mod listen;

@@ -51,12 +51,12 @@ pub mod secret {
 
 pub mod cli;
 pub mod device;
+pub mod driver;
 pub mod error_kind;
 pub mod net;
 pub mod progress;
 pub mod report;
 pub mod request;
-pub mod run;
 pub mod sandbox;
 pub mod talk;
 pub mod token;

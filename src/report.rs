@@ -9,13 +9,13 @@ mod vault;
 use std::fmt;
 
 use crate::device::{Fingerprint, Label, grouped, hex};
+use crate::driver::approver::Refusal;
+use crate::driver::error::Wanted;
 use crate::error_kind::ErrorKind;
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, Hex};
-use crate::run::error::Wanted;
-use crate::run::judge::Refusal;
 use crate::talk::Reason;
 pub(crate) use command::here;
 use command::there;

@@ -33,7 +33,7 @@ const PROGRAM: Table = &[
     ("vault", &["secret", "device", "token", "error_kind"]),
     ("net", &["secret", "device"]),
     (
-        "run",
+        "driver",
         &[
             "secret",
             "party",
@@ -61,7 +61,7 @@ const PROGRAM: Table = &[
             "token",
             "vault",
             "net",
-            "run",
+            "driver",
             "ui",
         ],
     ),

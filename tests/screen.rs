@@ -521,7 +521,7 @@ fn a_small_window_a_dumb_terminal_and_plain_get_lines() {
 fn a_screen_that_panics() {
     use cosign::progress::Event;
     use cosign::ui::{Format, Screen, Style};
-    let screen = Screen::new(Format::Prose, Style::default(), None, cosign::run::clock::now);
+    let screen = Screen::new(Format::Prose, Style::default(), None, cosign::driver::clock::now);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let failing = async {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::args::BenchArgs;
 use crate::cli::{Global, Output};
+use crate::driver::{ROUND, clock};
 use crate::party::PartyId;
 use crate::protocol::fault::Fault;
 use crate::protocol::key::KeyShare;
@@ -15,7 +16,6 @@ use crate::protocol::keygen::{KeygenSetup, keygen};
 use crate::protocol::machine::{Machine, Output as Out, Persist, Protocol};
 use crate::protocol::sign::{SignSetup, sign};
 use crate::report::{self, Failure};
-use crate::run::{ROUND, clock};
 
 const KEYGENS: u32 = 5;
 const SIGNATURES: u32 = 100;

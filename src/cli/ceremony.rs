@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::Global;
+use crate::cli::approver::Person;
 use crate::cli::args::{ReachArgs, Route as Named, Tls};
-use crate::cli::judge::Person;
 use crate::cli::runtime::block_on;
 use crate::cli::unlock;
 use crate::device::{Fingerprint, Label, shell_word};
+use crate::driver::approver::Approver;
+use crate::driver::connect::target::{Route, Target};
+use crate::driver::told::Told;
+use crate::driver::{Node, clock, records};
 use crate::net::relay::RelayUrl;
 use crate::net::tls::TlsVersion;
 use crate::report::{self, Code, Failure, here};
-use crate::run::judge::Judge;
-use crate::run::reach::{Route, Target};
-use crate::run::told::Told;
-use crate::run::{Node, clock, records};
 use crate::ui::{Need, ending};
 use crate::vault::{Home, KeyRecord, PeerRecord, keys};
 
@@ -53,7 +53,7 @@ impl From<&ReachArgs> for Setup {
 }
 
 /// Makes who answers for the owner of this device, once its vault is open.
-pub(super) type Choice = Box<dyn FnOnce(&Home) -> Result<Arc<dyn Judge>, Failure>>;
+pub(super) type Choice = Box<dyn FnOnce(&Home) -> Result<Arc<dyn Approver>, Failure>>;
 
 /// Opens the device of this home and runs `work` with it; on a signal to end the devices at the
 /// other end of open links are told.
@@ -62,7 +62,7 @@ pub(super) type Choice = Box<dyn FnOnce(&Home) -> Result<Arc<dyn Judge>, Failure
 /// What `work` fails with, or `interrupted`.
 pub(super) fn with_node<T, W, F>(
     global: &Global,
-    judge: Option<Choice>,
+    approver: Option<Choice>,
     setup: impl Into<Setup>,
     work: W,
 ) -> Result<T, Failure>
@@ -81,13 +81,13 @@ where
             Some(Tls::Only12) => TlsVersion::Only12,
             Some(Tls::Any) | None => TlsVersion::Any,
         };
-        let judge = match judge {
+        let approver = match approver {
             Some(choose) => choose(&home)?,
             None => Arc::new(Person::new(global.prompter.clone())),
         };
         let screen = global.screen.clone();
         let sink = Arc::new(move |told: Told<'_>| screen.show(&report::event(told)));
-        let mut node = Node::new(vault, version, judge, sink)?;
+        let mut node = Node::new(vault, version, approver, sink)?;
         node.deadline = deadline;
         node.interface = setup.interface;
         node.relay = setup.relay.or_else(|| global.relay.clone());

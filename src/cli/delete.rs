@@ -6,8 +6,8 @@ use super::runtime::ask;
 use super::unlock;
 use super::{Global, Output};
 use crate::device::hex;
+use crate::driver::clock;
 use crate::report::{Code, Failure};
-use crate::run::clock;
 use crate::ui::Need;
 use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, Vault, deleted, keys};
 

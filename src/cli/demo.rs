@@ -23,8 +23,8 @@ use crate::cli::runtime::block_on;
 use crate::cli::{Global, Output};
 use crate::crypto::{curve, ecdsa};
 use crate::device::{hex, unhex};
+use crate::driver::clock;
 use crate::report::{self, Code, Failure};
-use crate::run::clock;
 use crate::ui::ending;
 
 /// A step of the demo and how long it took.

@@ -12,10 +12,11 @@ use crate::cli::args::DiscoverArgs;
 use crate::cli::ceremony::{Setup, with_node};
 use crate::cli::{Global, Output};
 use crate::device::Fingerprint;
+use crate::driver::connect::search;
+use crate::driver::connect::search::look_around;
+use crate::driver::{Node, clock};
 use crate::progress::Event;
 use crate::report::Failure;
-use crate::run::reach::look_around;
-use crate::run::{Node, clock, reach};
 
 /// How long a dashboard looks around at a time, and rests afterwards.
 const LOOK: Duration = Duration::from_secs(2);
@@ -69,7 +70,7 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
         };
         let first = device.addresses.first();
         if let Some(address) = first {
-            reach::remember(&node.home, &device.fingerprint, *address);
+            search::remember(&node.home, &device.fingerprint, *address);
         }
         let id = device.fingerprint.device_id();
         let known = Found {

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::Global;
 use super::args::GlobalArgs;
+use crate::driver::clock;
 use crate::report::{Code, Failure};
-use crate::run::clock;
 use crate::secret::Secret;
 use crate::vault::given::{self, Guard};
 use crate::vault::{Error, Home};

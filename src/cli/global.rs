@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use super::args::{Color, GlobalArgs};
 use super::config::Config;
 use super::output::unwritable;
+use crate::driver::clock;
 use crate::net::relay::RelayUrl;
 use crate::progress::Event;
 use crate::report::{Code, Failure};
-use crate::run::clock;
 use crate::ui::{Format, Prompter, Recorder, Screen, Style};
 use crate::vault::{Deadline, Home};
 

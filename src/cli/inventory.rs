@@ -1,9 +1,9 @@
 //! What a device that listens has: its peers, its keys, and what it did lately.
 
 use crate::device::Fingerprint;
+use crate::driver::{Node, clock};
 use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony};
 use crate::report::Failure;
-use crate::run::{Node, clock};
 use crate::vault::{KeyRecord, KeyState, Log, Peers, keys};
 
 /// How many ceremonies are told.

@@ -6,10 +6,10 @@ use crate::cli::args::KeygenArgs;
 use crate::cli::ceremony::{Setup, parties, peer, pick, targets, unexpired, with_node};
 use crate::cli::{Global, Output};
 use crate::device::hex;
+use crate::driver::ceremony::keygen::{self, Made};
+use crate::driver::{Node, clock, records};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
-use crate::run::keygen::{self, Made};
-use crate::run::{Node, clock, records};
 use crate::vault::{KeyState, PeerRecord, keys};
 
 #[derive(Debug, Serialize)]

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::cli::approver::Rules;
 use crate::cli::args::ListenArgs;
 use crate::cli::ceremony::{Choice, Setup, with_node};
 use crate::cli::inventory::inventory;
-use crate::cli::judge::Rules;
 use crate::cli::output::Body;
 use crate::cli::policy::Policy;
 use crate::cli::{Global, Output, discover, keygen, pair, sign};
+use crate::driver::Node;
+use crate::driver::listen::{Listener, Place, Visit, serve_stdio};
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
-use crate::run::Node;
-use crate::run::listen::{Listener, Place, Visit, serve_stdio};
 use crate::ui::Need;
 
 /// `cosign listen`
@@ -30,7 +30,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
         global.prompter = global.prompter.at("/dev/tty");
     }
     let global = &global;
-    let judge: Option<Choice> = match policy {
+    let approver: Option<Choice> = match policy {
         Some(path) => {
             let policy = Policy::load(&path, &crate::cli::given::home(global)?)?;
             let (prompter, screen) = (global.prompter.clone(), global.screen.clone());
@@ -45,9 +45,9 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     };
     let place = Place { bind, port, stdio };
     // Only a person can pair a new device.
-    let makes = judge.is_none();
+    let makes = approver.is_none();
     let setup = Setup { interface, relay: relay.url, makes, ..Setup::default() };
-    with_node(global, judge, setup, |node| async move {
+    with_node(global, approver, setup, |node| async move {
         if place.stdio {
             serve_stdio(&node).await?;
             // Standard output was the line to the other device.

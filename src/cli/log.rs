@@ -7,8 +7,8 @@ use super::inventory::names;
 use super::output::Body;
 use super::{Global, Output, unlock};
 use crate::device::visible;
+use crate::driver::clock;
 use crate::report::Failure;
-use crate::run::clock;
 use crate::vault::{Chain, Entry, Error, Log, Peers};
 
 /// Prints the log, or checks its chain.

@@ -11,15 +11,16 @@ use crate::cli::ceremony::{Setup, label, pick, with_node};
 use crate::cli::runtime::block_on;
 use crate::cli::{Global, Output, qr, unlock};
 use crate::device::shell_word;
+use crate::driver::ceremony::invitation;
+use crate::driver::ceremony::pairing::{self, Pairing};
+use crate::driver::connect::search::{Met, look_around};
+use crate::driver::connect::target::{Route, Target};
+use crate::driver::error::Error;
+use crate::driver::listen::Visits;
+use crate::driver::{Node, REACH, clock};
 use crate::net::relay::invite::Invite;
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
-use crate::run::error::Error;
-use crate::run::invitation;
-use crate::run::listen::Visits;
-use crate::run::pairing::{self, Pairing};
-use crate::run::reach::{Met, Route, Target, look_around};
-use crate::run::{Node, REACH, clock};
 use crate::ui::Need;
 use crate::vault::{self, attempts};
 
@@ -93,7 +94,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
                     }
                 }
                 None => {
-                    let mut visits = invitation::doorbell(&node).await?;
+                    let mut visits = invitation::listen_for_pairing(&node).await?;
                     let until = node.patience(Duration::from_secs(60));
                     nearby(global, &node, name.as_deref(), &mut visits, until).await?
                 }

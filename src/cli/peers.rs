@@ -7,8 +7,8 @@ use super::args::PeersCommand;
 use super::output::Table;
 use super::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label, visible};
+use crate::driver::clock;
 use crate::report::{Code, Failure, here};
-use crate::run::clock;
 use crate::vault::{Home, PeerRecord, Peers, Vault, keys};
 
 #[derive(Serialize)]

@@ -18,10 +18,10 @@ use toml::Spanned;
 use crate::cli::given::unreadable;
 use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, Label, hex, unhex};
+use crate::driver::approver::Refusal;
+use crate::driver::clock;
 use crate::report::{Code, Failure};
 use crate::request::{Ceremony, Question};
-use crate::run::clock;
-use crate::run::judge::Refusal;
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Peers, Uses, uses};
 pub(super) use check::run_policy;
@@ -148,9 +148,7 @@ impl Policy {
         let (now, behind) = (clock::rfc3339(now), latest > now);
         let latest = clock::rfc3339(latest);
         Ok(behind.then(|| {
-            format!(
-                "the clock says {now} and was set back from {latest}: by that, not_after is judged"
-            )
+            format!("the clock says {now} and was set back from {latest}: not_after goes by that")
         }))
     }
 
@@ -174,7 +172,7 @@ impl Policy {
     ) -> Result<Decision, Failure> {
         loop {
             let uses = Uses::load(&self.home)?;
-            let decision = self.judge(&Case { asked, peer: &peer, now, uses: &uses })?;
+            let decision = self.evaluate(&Case { asked, peer: &peer, now, uses: &uses })?;
             let Decision::Allow(n) = decision else { return Ok(decision) };
             let Some((counter, max)) = self.limit(n) else { return Ok(decision) };
             // Where another request took the last use in between, another rule may still fit.
@@ -199,7 +197,7 @@ impl Policy {
     }
 
     /// The rules alone.
-    fn judge(&self, case: &Case<'_>) -> Result<Decision, Failure> {
+    fn evaluate(&self, case: &Case<'_>) -> Result<Decision, Failure> {
         let mut used_up = None;
         for (n, rule) in (1..).zip(&self.rules) {
             match self.misfit(rule, case)? {

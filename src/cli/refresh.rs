@@ -3,8 +3,8 @@
 use crate::cli::args::RefreshArgs;
 use crate::cli::ceremony::{Setup, key, parties, targets, with_node};
 use crate::cli::{Global, Output, keygen};
+use crate::driver::ceremony::keygen::refresh;
 use crate::report::Failure;
-use crate::run::keygen::refresh;
 
 /// `cosign keys refresh`
 pub(super) fn run_refresh(global: &Global, args: RefreshArgs) -> Result<Output, Failure> {

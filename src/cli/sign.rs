@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::cli::approver::OneDigest;
 use crate::cli::args::{Deliver, SignArgs, SignatureFormat};
 use crate::cli::ceremony::{Choice, Setup, key, parties, peer, pick, targets, with_node};
 use crate::cli::digest::{self, Digest};
-use crate::cli::judge::OneDigest;
 use crate::cli::output::Sink;
 use crate::cli::{Global, Output, signature};
 use crate::device::{Fingerprint, Label, hex};
+use crate::driver::ceremony::sign::{self, Outcome, ToSign};
+use crate::driver::listen::{Listener, Place, Visit};
+use crate::driver::{Node, clock, records};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::request::RequestId;
-use crate::run::listen::{Listener, Place, Visit};
-use crate::run::sign::{self, Outcome, ToSign};
-use crate::run::{Node, clock, records};
 use crate::vault::{KeyRecord, PeerRecord, keys};
 
 #[derive(Debug, Serialize)]
@@ -110,11 +110,12 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
         }
     };
     let record = records::find(&home, &name)?.ok_or_else(|| report::no_key(&name))?;
-    let judge = Arc::new(OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone()));
+    let approver =
+        Arc::new(OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone()));
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     // A script's twin has nobody to look at a screen.
     let setup = Setup { lines: true, ..Setup::from(&args.reach) };
-    let chosen = judge.clone();
+    let chosen = approver.clone();
     let chosen: Choice = Box::new(move |_| Ok(chosen));
     with_node(global, Some(chosen), setup, |node| async move {
         records::active(&node.home, &name)?;
@@ -129,7 +130,7 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
             };
             match visit {
                 Some(Ok(Visit::Signed(outcome))) => return Ok(*outcome),
-                Some(Err(failure)) if judge.has_approved() => return Err(failure.into()),
+                Some(Err(failure)) if approver.has_approved() => return Err(failure.into()),
                 // Another request was refused; the awaited one may still come.
                 Some(_) => {}
                 None => return Err(report::bug("the listener stopped")),

@@ -2,7 +2,7 @@
 //!
 //! Both sides present a self-signed P-256 certificate and prove that they hold its key. What is
 //! left out of the usual rules is the chain to an authority: in its place the other side's
-//! fingerprint is compared with the one that is expected, inside the handshake, or is judged later
+//! fingerprint is compared with the one that is expected, inside the handshake, or is checked later
 //! by two people who compare six digits.
 
 use std::fmt;
@@ -150,7 +150,7 @@ impl Tls {
 
     /// Makes a link over `io` to the side that [accepts](Self::accept).
     ///
-    /// In TLS 1.3 this succeeds before the other side has judged our certificate: its refusal comes
+    /// In TLS 1.3 this succeeds before the other side has verified our certificate: its refusal comes
     /// as [`LinkError::Refused`] from the first `recv`. Wait for a word of the other side before
     /// telling anybody that the link is up.
     ///
@@ -162,7 +162,7 @@ impl Tls {
             .with_protocol_versions(&self.versions)
             .map_err(|error| meaning(&error))?
             .dangerous()
-            .with_custom_certificate_verifier(self.judge(expect))
+            .with_custom_certificate_verifier(self.verifier(expect))
             .with_client_cert_resolver(self.identity.clone());
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.require_ems = true;
@@ -182,7 +182,7 @@ impl Tls {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&self.versions)
             .map_err(|error| meaning(&error))?
-            .with_client_cert_verifier(self.judge(expect))
+            .with_client_cert_verifier(self.verifier(expect))
             .with_cert_resolver(self.identity.clone());
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.require_ems = true;
@@ -193,8 +193,8 @@ impl Tls {
         self.link(stream.map_err(|_| LinkError::TimedOut)??.into())
     }
 
-    fn judge(&self, expect: Expect) -> Arc<Judge> {
-        Arc::new(Judge { expect, provider: self.provider.clone() })
+    fn verifier(&self, expect: Expect) -> Arc<PinnedCertVerifier> {
+        Arc::new(PinnedCertVerifier { expect, provider: self.provider.clone() })
     }
 
     /// What both sides check once the handshake is done: a peer that offers no ALPN at all passes
@@ -360,12 +360,12 @@ impl Receiver for TlsReceiver {
 /// Judges the other side's certificate: one P-256 key, held by whoever presents it, and the
 /// expected one where one is expected.
 #[derive(Debug)]
-struct Judge {
+struct PinnedCertVerifier {
     expect: Expect,
     provider: Arc<CryptoProvider>,
 }
 
-impl Judge {
+impl PinnedCertVerifier {
     fn certificate(
         &self,
         certificate: &CertificateDer<'_>,
@@ -415,7 +415,7 @@ impl Judge {
     }
 }
 
-impl ServerCertVerifier for Judge {
+impl ServerCertVerifier for PinnedCertVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -450,7 +450,7 @@ impl ServerCertVerifier for Judge {
     }
 }
 
-impl ClientCertVerifier for Judge {
+impl ClientCertVerifier for PinnedCertVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -1,10 +1,10 @@
 //! What can go wrong in the driver, and what it tells, for people.
 
 use super::*;
+use crate::driver::clock::{self, NoTimeZone};
+use crate::driver::error::{About, Activity, Awaited, Error};
+use crate::driver::told::{Note, Told};
 use crate::progress::Event;
-use crate::run::clock::{self, NoTimeZone};
-use crate::run::error::{About, Activity, Awaited, Error};
-use crate::run::told::{Note, Told};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -187,8 +187,8 @@ fn awaited_of(awaited: Awaited) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::error::Awaited;
     use crate::net::relay::RelayUrl;
-    use crate::run::error::Awaited;
     use crate::vault;
 
     fn bob() -> Label {
@@ -286,7 +286,7 @@ mod tests {
             Error::Policy {
                 ceremony: Ceremony::Sign,
                 requester: bob(),
-                refusal: crate::run::judge::Refusal::NoRule,
+                refusal: crate::driver::approver::Refusal::NoRule,
             },
             Error::NobodyToAsk,
             Error::Unanswered(Activity::Pairing),

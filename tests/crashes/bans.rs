@@ -3,15 +3,16 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use cosign::driver::ceremony::epochs::OpenKey;
+use cosign::driver::ceremony::propose::propose_and_start;
+use cosign::driver::ceremony::started::Started;
+use cosign::driver::connect::peer_links::{Incoming, PeerLinks};
+use cosign::driver::{Node, ROUND, clock};
 use cosign::party::PartyId;
 use cosign::protocol::machine::{Machine, Output, Protocol};
 use cosign::protocol::sign::{Signing, sign};
 use cosign::report::{Code, Failure};
 use cosign::request::{Action, Request};
-use cosign::run::convene::{Convened, convene};
-use cosign::run::epochs::OpenKey;
-use cosign::run::table::{Incoming, Table};
-use cosign::run::{Node, ROUND, clock};
 use cosign::talk::{Message, Reason};
 use cosign::vault::Home;
 use rustix::process::Signal;
@@ -25,7 +26,7 @@ use crate::survey::{DIGEST, banned, count, signs, unresolved, whole};
 /// Takes part to the end, with `alter` altering what it says.
 async fn play<P: Protocol>(
     machine: &mut Machine<P>,
-    table: &mut Table,
+    links: &mut PeerLinks,
     mut alter: impl FnMut(&mut [u8]),
 ) {
     machine.start(clock::now());
@@ -34,13 +35,13 @@ async fn play<P: Protocol>(
             match output {
                 Output::Send { to, mut bytes } => {
                     alter(&mut bytes);
-                    let _ = table.send(to.get(), bytes).await;
+                    let _ = links.send(to.get(), bytes).await;
                 }
                 Output::Persist(_) | Output::Event(_) => {}
                 Output::Done(_) | Output::Failed(_) => return,
             }
         }
-        match table.recv().await {
+        match links.recv().await {
             (party, Incoming::Protocol(bytes)) => {
                 machine.handle(clock::now(), PartyId::new(party).unwrap(), &bytes);
             }
@@ -54,15 +55,15 @@ const SG1: u8 = 0x11;
 const U: usize = 100;
 
 /// The machine of a cheater that has agreed to `request`.
-fn signer(key: &OpenKey, request: &Request, convened: &Convened) -> Machine<Signing> {
-    let setup = setup(request, convened);
+fn signer(key: &OpenKey, request: &Request, started: &Started) -> Machine<Signing> {
+    let setup = setup(request, started);
     sign(Arc::clone(&key.share), setup, &clock::random().unwrap(), ROUND).unwrap()
 }
 
 /// Signs with one bit of `u` flipped.
-async fn cheat(key: &OpenKey, request: &Request, mut convened: Convened) {
-    let mut machine = signer(key, request, &convened);
-    play(&mut machine, &mut convened.table, flip).await;
+async fn cheat(key: &OpenKey, request: &Request, mut started: Started) {
+    let mut machine = signer(key, request, &started);
+    play(&mut machine, &mut started.links, flip).await;
 }
 
 fn flip(message: &mut [u8]) {
@@ -77,19 +78,19 @@ fn cheated_by(bob: &Device, ask: impl FnOnce(&str) -> Running) -> Running {
     block_on(async {
         let (port, address) = port().await;
         let asking = ask(&address);
-        let (key, request, convened) = sit_down(&node, &port, |_| {}).await;
-        cheat(&key, &request, convened).await;
+        let (key, request, started) = sit_down(&node, &port, |_| {}).await;
+        cheat(&key, &request, started).await;
         asking
     })
 }
 
 /// Bob asks Alice, who listens at `address`, and both sit down.
-async fn asks(node: &Arc<Node>, address: &str) -> Result<(OpenKey, Request, Convened), Failure> {
+async fn asks(node: &Arc<Node>, address: &str) -> Result<(OpenKey, Request, Started), Failure> {
     let record = only_key(node);
     let key = take_key(node, &record).await?;
     let question = asked(node, &record, Action::Sign(signing(node, &record)));
-    let convened = convene(node, &question, vec![other(&record, address)]).await?;
-    Ok((key, question.request, convened))
+    let started = propose_and_start(node, &question, vec![other(&record, address)]).await?;
+    Ok((key, question.request, started))
 }
 
 fn sign_at(address: &str) -> [&str; 6] {
@@ -137,14 +138,14 @@ fn a_ban_survives_a_kill_before_anybody_was_told() {
     block_on(async {
         let (port, address) = port().await;
         let asking = alice.start(sign_at(&address));
-        let (key, request, convened) = sit_down(&node, &port, |_| {}).await;
-        let mut machine = signer(&key, &request, &convened);
+        let (key, request, started) = sit_down(&node, &port, |_| {}).await;
+        let mut machine = signer(&key, &request, &started);
         // Nothing is read from here on, so nothing that Alice says arrives.
         machine.start(clock::now());
         while let Some(output) = machine.poll() {
             if let Output::Send { to, mut bytes } = output {
                 bytes[U] ^= 1;
-                convened.table.send(to.get(), bytes).await.unwrap();
+                started.links.send(to.get(), bytes).await.unwrap();
             }
         }
         while count(&alice, "retire") == 0 {
@@ -163,8 +164,8 @@ fn two_hundred_attempts_evaluate_one_check() {
     let at_alice = alice.serve(&[&bob]);
     let node = opened(&bob);
     block_on(async {
-        let (key, request, convened) = asks(&node, &at_alice.address()).await.unwrap();
-        cheat(&key, &request, convened).await;
+        let (key, request, started) = asks(&node, &at_alice.address()).await.unwrap();
+        cheat(&key, &request, started).await;
         drop(key);
         for _ in 1..200 {
             let refused = asks(&node, &at_alice.address()).await.map(drop);
@@ -184,14 +185,14 @@ fn a_ban_that_cannot_be_written_down_stays_unresolved() {
     let asking = block_on(async {
         let (port, address) = port().await;
         let asking = alice.start(sign_at(&address));
-        let (key, request, mut convened) = sit_down(&node, &port, |_| {}).await;
-        let mut machine = signer(&key, &request, &convened);
+        let (key, request, mut started) = sit_down(&node, &port, |_| {}).await;
+        let mut machine = signer(&key, &request, &started);
         // Once the session is spent the ledger goes away.
         while count(&alice, "spend") == 0 {
             tokio::task::yield_now().await;
         }
         std::fs::rename(state.join("ledger.jsonl"), state.join("elsewhere")).unwrap();
-        play(&mut machine, &mut convened.table, flip).await;
+        play(&mut machine, &mut started.links, flip).await;
         asking
     });
     asking.ends().fails(71, "ledger");
@@ -216,7 +217,7 @@ fn a_signal_to_end_leaves_no_check_unresolved() {
             in_round_1(&mut asking, signal);
             asking.ends().fails(130, "interrupted");
             let told = loop {
-                match at_the_table.table.recv().await.1 {
+                match at_the_table.links.recv().await.1 {
                     Incoming::Control(Message::Refuse { reason }) => break reason,
                     Incoming::Lost(error) => panic!("{error}"),
                     _ => {}

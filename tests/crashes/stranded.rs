@@ -8,6 +8,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cosign::device::{Fingerprint, Label, hex};
+use cosign::driver::ceremony::propose::propose_and_start;
+use cosign::driver::ceremony::started::Started;
+use cosign::driver::ceremony::{confirmations, epochs};
+use cosign::driver::connect::hello::{hear, say};
+use cosign::driver::connect::peer_links::Incoming;
+use cosign::driver::connect::target::{Route, Target};
+use cosign::driver::{Node, ROUND, clock, records};
 use cosign::net::tls::Expect;
 use cosign::party::PartyId;
 use cosign::protocol::key::Confirmation;
@@ -15,10 +22,6 @@ use cosign::protocol::keygen::refresh;
 use cosign::protocol::machine::Output;
 use cosign::protocol::wire::Kind as Step;
 use cosign::request::{Action, Agreed, Ceremony, Held, Hex};
-use cosign::run::convene::{Convened, convene};
-use cosign::run::reach::{Route, Target, hear, say};
-use cosign::run::table::Incoming;
-use cosign::run::{Node, ROUND, clock, confirmations, epochs, records};
 use cosign::secret::Secret;
 use cosign::talk::{Message, Proposal};
 use cosign::vault::{Confirmed, KeyRecord, KeyState, Ledger, PartyRecord, keys};
@@ -221,12 +224,13 @@ fn who_was_killed_with_every_confirmation_in_hand_finishes_it_for_the_others_too
 
 /// Carol asks for a refresh, takes part in it, says nothing to `deaf` in the end, and is gone when the
 /// others have what she gave.
-async fn withholds(carol: &Arc<Node>, guests: Vec<(u8, Target)>, deaf: &[u8]) {
+async fn withholds(carol: &Arc<Node>, invitees: Vec<(u8, Target)>, deaf: &[u8]) {
     let record = only_key(carol);
     let key = take_key(carol, &record).await.unwrap();
     let question = asked(carol, &record, Action::Refresh(offered(carol, &record)));
-    let others: Vec<u8> = guests.iter().map(|(party, _)| *party).collect();
-    let Convened { mut table, id, .. } = convene(carol, &question, guests).await.unwrap();
+    let others: Vec<u8> = invitees.iter().map(|(party, _)| *party).collect();
+    let Started { mut links, id, .. } =
+        propose_and_start(carol, &question, invitees).await.unwrap();
     let mut machine = refresh(&key.share, id, &clock::random().unwrap(), ROUND).unwrap();
     machine.start(clock::now());
     let mut awaited: Vec<u8> = others.iter().copied().filter(|p| !deaf.contains(p)).collect();
@@ -236,11 +240,11 @@ async fn withholds(carol: &Arc<Node>, guests: Vec<(u8, Target)>, deaf: &[u8]) {
             if let Output::Send { to, bytes } = output {
                 let last = bytes[1] == Step::Kg4b.tag();
                 if !(last && deaf.contains(&to.get())) {
-                    table.send(to.get(), bytes).await.unwrap();
+                    links.send(to.get(), bytes).await.unwrap();
                 }
             }
         }
-        let (party, incoming) = table.recv().await;
+        let (party, incoming) = links.recv().await;
         match incoming {
             Incoming::Protocol(bytes) => {
                 if bytes[1] == Step::Kg4b.tag() {
@@ -255,7 +259,7 @@ async fn withholds(carol: &Arc<Node>, guests: Vec<(u8, Target)>, deaf: &[u8]) {
 }
 
 /// The other parties, where they listen.
-fn guests(record: &KeyRecord, at: &[(&str, &Listener)]) -> Vec<(u8, Target)> {
+fn invitees(record: &KeyRecord, at: &[(&str, &Listener)]) -> Vec<(u8, Target)> {
     let find = |name: &str| record.parties.iter().find(|party| party.name == name).unwrap();
     let guest = |(name, listener): &(&str, &Listener)| {
         let party = find(name);
@@ -273,8 +277,8 @@ fn a_liar_that_confirms_to_one_and_is_gone_strands_nobody_and_ends_it_when_it_is
     let node = opened(&carol);
     let record = only_key(&node);
     let party = |name: &str| record.parties.iter().find(|p| p.name == name).unwrap().index;
-    let guests = guests(&record, &[("alice", &at_alice), ("bob", &at_bob)]);
-    block_on(withholds(&node, guests, &[party("bob")]));
+    let invitees = invitees(&record, &[("alice", &at_alice), ("bob", &at_bob)]);
+    block_on(withholds(&node, invitees, &[party("bob")]));
     drop((node, at_alice, at_bob));
     assert_eq!(missing(&alice), Vec::<Vec<String>>::new());
     // Carol is awaited, and Alice too where Bob heard that Carol was gone first.
@@ -308,9 +312,9 @@ fn a_liar_that_confirms_to_nobody_and_is_gone_strands_nobody() {
     drop(at_carol);
     let node = opened(&carol);
     let record = only_key(&node);
-    let guests = guests(&record, &[("alice", &at_alice), ("bob", &at_bob)]);
-    let deaf: Vec<u8> = guests.iter().map(|(party, _)| *party).collect();
-    block_on(withholds(&node, guests, &deaf));
+    let invitees = invitees(&record, &[("alice", &at_alice), ("bob", &at_bob)]);
+    let deaf: Vec<u8> = invitees.iter().map(|(party, _)| *party).collect();
+    block_on(withholds(&node, invitees, &deaf));
     drop((node, carol, at_alice, at_bob));
     for device in [&alice, &bob] {
         assert!(missing(device).concat().contains(&"carol".to_owned()), "{}", device.name);

@@ -3,9 +3,9 @@
 use crate::device::{Device, two_with_key};
 use crate::insider::{asked, block_on, only_key, opened, other, signing};
 use crate::survey::signs;
+use cosign::driver::ceremony::propose::propose_and_start;
 use cosign::report::Code;
 use cosign::request::{Action, Signing};
-use cosign::run::convene::convene;
 
 #[test]
 fn a_stranger_ends_nobodys_wait() {
@@ -37,7 +37,10 @@ fn a_rule_for_a_key_is_none_for_the_keys_below_it() {
         let signing = Signing { path, ..signing(&node, &record) };
         let question = asked(&node, &record, Action::Sign(signing));
         let guest = other(&record, &listener.address());
-        convene(&node, &question, vec![guest]).await.map(drop).map_err(|failure| failure.kind())
+        propose_and_start(&node, &question, vec![guest])
+            .await
+            .map(drop)
+            .map_err(|failure| failure.kind())
     };
     block_on(async {
         assert_eq!(ask(vec![]).await, Ok(()));

@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cosign::driver::ceremony::propose::propose_and_start;
+use cosign::driver::ceremony::started::Started;
+use cosign::driver::connect::peer_links::Incoming;
+use cosign::driver::{Node, ROUND, clock};
 use cosign::party::PartyId;
 use cosign::protocol::keygen::{KeygenSetup, keygen};
 use cosign::protocol::machine::Output;
 use cosign::protocol::wire::Kind as Step;
 use cosign::request::Action;
-use cosign::run::convene::{Convened, convene};
-use cosign::run::table::Incoming;
-use cosign::run::{Node, ROUND, clock};
 use cosign::vault::{Home, keys};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -127,9 +128,9 @@ async fn makes_without_confirming(bob: &Arc<Node>, address: &str) {
     let mut question = asked(bob, &record, Action::Keygen);
     question.request.key = "second".into();
     question.public_key = None;
-    let convened = convene(bob, &question, vec![other(&record, address)]).await.unwrap();
+    let started = propose_and_start(bob, &question, vec![other(&record, address)]).await.unwrap();
     let request = question.request;
-    let Convened { mut table, id, .. } = convened;
+    let Started { mut links, id, .. } = started;
     let setup = KeygenSetup {
         instance: id,
         threshold: request.threshold,
@@ -143,10 +144,10 @@ async fn makes_without_confirming(bob: &Arc<Node>, address: &str) {
             if let Output::Send { to, bytes } = output
                 && bytes[1] != Step::Kg4b.tag()
             {
-                table.send(to.get(), bytes).await.unwrap();
+                links.send(to.get(), bytes).await.unwrap();
             }
         }
-        let (party, Incoming::Protocol(bytes)) = table.recv().await else { panic!() };
+        let (party, Incoming::Protocol(bytes)) = links.recv().await else { panic!() };
         if bytes[1] == Step::Kg4b.tag() {
             return;
         }
@@ -308,7 +309,9 @@ fn one_party_that_says_it_never_stored_its_share_destroys_no_others() {
     let at_alice = alice.serve(&[&bob]);
     let question = asked(&old, &old_record, Action::Refresh(shares(&old, &old_record)));
     let guest = other(&old_record, &at_alice.address());
-    block_on(async { convene(&old, &question, vec![guest]).await.unwrap().table.abort().await });
+    block_on(async {
+        propose_and_start(&old, &question, vec![guest]).await.unwrap().links.abort().await
+    });
     assert!(key(&alice, "vault").unwrap().refresh_pending);
     let listener = bob.serve(&[&alice]);
     alice.run(["keys", "refresh", "vault", "--peer", &listener.address()]).succeeds();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use cosign::driver::error::{Activity, Awaited, Error};
 use cosign::net::LinkError;
 use cosign::request::Ceremony;
-use cosign::run::error::{Activity, Awaited, Error};
 use cosign::talk::Reason;
 use tokio::time::{Instant, sleep};
 

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use age::secrecy::ExposeSecret as _;
+use cosign::driver::approver::{Answer, Approver, Comparison, Verdict};
+use cosign::driver::ceremony::sign::{Outcome, ToSign};
+use cosign::driver::ceremony::{keygen, sign};
+use cosign::driver::connect::target::{Route, Target};
+use cosign::driver::error::Error;
+use cosign::driver::listen::Listener;
+use cosign::driver::{Node, clock};
 use cosign::net::tls::{self, TlsVersion};
 use cosign::request::{Question, Source};
-use cosign::run::error::Error;
-use cosign::run::judge::{Answer, Comparison, Judge, Verdict};
-use cosign::run::listen::Listener;
-use cosign::run::reach::{Route, Target};
-use cosign::run::sign::{Outcome, ToSign};
-use cosign::run::{Node, clock, keygen, sign};
 use cosign::vault::{DeviceInfo, Home, Log, PeerRecord, Peers, Seal, Unlock, Vault};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -47,7 +48,7 @@ struct Mind {
 /// An owner, who answers after a while.
 struct Owner(Arc<Mutex<Mind>>);
 
-impl Judge for Owner {
+impl Approver for Owner {
     fn compare(&self, _: Comparison) -> Answer<'_> {
         Box::pin(async { Verdict::Yes })
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cosign::run::error::Error;
+use cosign::driver::error::Error;
 use cosign::vault::ledger::MAX_UNRESOLVED;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};

@@ -6,13 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cosign::device::{Fingerprint, Label};
+use cosign::driver::approver::Refusal;
+use cosign::driver::error::Wanted;
 use cosign::net::LinkError;
 use cosign::party::PartyId;
 use cosign::protocol::fault::{Check, Fault};
 use cosign::report::{self, Code, Failure};
 use cosign::request::{Action, Ceremony, Held, Hex, Request, RequestId, Shares, Signing, Source};
-use cosign::run::error::Wanted;
-use cosign::run::judge::Refusal;
 use cosign::talk::Reason;
 use cosign::token::{self, Tries, Trouble};
 use cosign::vault::{Altered, Error};

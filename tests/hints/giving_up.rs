@@ -29,7 +29,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("cli/keys.rs", "deleted      {} says so", "what another device says, as its word"),
     ("report.rs", "{name} says that it", "what another device says, as its word"),
     ("report.rs", "its share of that key was deleted here", "what this device told another one"),
-    ("run/deletions.rs", "delete", "a word of the log"),
+    ("driver/ceremony/deletions.rs", "delete", "a word of the log"),
     ("vault/deleted.rs", "deleted.json", "a file's name"),
     ("report/vault.rs", "deleted.json", "a file's name"),
     ("cli/pair.rs", "reset", "a field of the result"),

@@ -3,12 +3,12 @@
 use std::process::Command;
 
 use cosign::device::Label;
+use cosign::driver::clock;
+use cosign::driver::connect::hello::{hear, say};
 use cosign::net::relay::Role;
 use cosign::net::relay::client::enter;
 use cosign::net::relay::invite::Invite;
 use cosign::net::tls::{self, Expect, Tls, TlsVersion};
-use cosign::run::clock;
-use cosign::run::reach::{hear, say};
 use cosign::talk::{Message, VERSION, Want};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

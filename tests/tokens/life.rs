@@ -31,7 +31,7 @@ fn with_key(alice: &Holder) -> (Device, Listener) {
     (bob, listener)
 }
 
-/// Signs and lets openssl judge.
+/// Signs and lets openssl verify.
 #[track_caller]
 fn sign(alice: &Holder, listener: &Listener, flags: &[&str]) {
     let pem = alice.path("vault.pem");

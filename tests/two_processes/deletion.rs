@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::device::{Device, text, two_with_key};
 use crate::insider::{block_on, enter, only_key, opened, proposal, soon, until_closed};
 use crate::signing::fresh_digest;
+use cosign::driver::connect::hello::{hear, say};
 use cosign::request::Hex;
-use cosign::run::reach::{hear, say};
 use cosign::talk::Message;
 
 const DELETE: [&str; 3] = ["keys", "delete", "vault"];

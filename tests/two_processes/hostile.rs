@@ -6,14 +6,14 @@ use std::thread;
 use std::time::Duration;
 
 use cosign::device::Label;
+use cosign::driver::connect::hello::{hear, say};
+use cosign::driver::connect::peer_links::Incoming;
+use cosign::driver::{Node, clock};
 use cosign::net::tls::{self, Tls, TlsLink, TlsVersion};
 use cosign::net::{Frame, Kind, Link, LinkError, MAX_FRAME, tcp};
 use cosign::protocol::sign::SignSetup;
 use cosign::report::Code;
 use cosign::request::{self, Action, Ceremony, HashFunction, Hex, Question, Signing};
-use cosign::run::reach::{hear, say};
-use cosign::run::table::Incoming;
-use cosign::run::{Node, clock};
 use cosign::talk::{Message, Proposal, Reason, Source, VERSION, Want};
 use k256::Scalar;
 use rustix::process::Signal;
@@ -86,13 +86,13 @@ fn devices_that_would_show_different_facts_stop_with_exit_6_and_no_ban() {
                         asked.request.purpose = Label::new("something else");
                     }
                 };
-                let (key, request, convened) = sit_down(&insider, &port, see).await;
+                let (key, request, started) = sit_down(&insider, &port, see).await;
                 let alter = |setup: &mut SignSetup| {
                     if !lie {
                         setup.digest = [9; 32];
                     }
                 };
-                let result = take_part(&insider, key, &request, convened, alter).await;
+                let result = take_part(&insider, key, &request, started, alter).await;
                 assert_eq!(result.unwrap_err().kind(), Code::Aborted);
             }
         });
@@ -116,7 +116,7 @@ enum Then {
 }
 
 /// Alice asks Bob's device, which agrees and then behaves as told; `meanwhile` is called when it
-/// sits at the table. Gives what Alice's device came to, and the last word that Bob's heard.
+/// sits at the links. Gives what Alice's device came to, and the last word that Bob's heard.
 fn unreliable(
     more: &[&str],
     then: Then,
@@ -130,15 +130,15 @@ fn unreliable(
         block_on(async {
             let (port, here) = port().await;
             tell.send(here).unwrap();
-            let (_key, _, mut convened) = sit_down(&insider, &port, |_| ()).await;
+            let (_key, _, mut started) = sit_down(&insider, &port, |_| ()).await;
             // The first message of the protocol is here: Alice's device is in the middle of it.
-            assert!(matches!(convened.table.recv().await.1, Incoming::Protocol(_)));
+            assert!(matches!(started.links.recv().await.1, Incoming::Protocol(_)));
             tell.send(String::new()).unwrap();
             if matches!(then, Then::Gone) {
                 return None;
             }
             loop {
-                match convened.table.recv().await.1 {
+                match started.links.recv().await.1 {
                     Incoming::Control(Message::Refuse { reason }) => return Some(reason),
                     Incoming::Lost(_) => return None,
                     _ => {}
@@ -364,16 +364,16 @@ fn callers_who_say_nothing_hold_nobody_up() {
         for _ in 0..100 {
             silent.push(tcp::dial(&address, crate::device::PATIENCE).await.unwrap());
         }
-        let mut guests = Vec::new();
+        let mut invitees = Vec::new();
         for _ in 0..40 {
             let mut guest = call(&stranger, &address).await;
             say(&mut guest, &hello(VERSION, Want::Pair)).await.unwrap();
-            guests.push(guest);
+            invitees.push(guest);
         }
         let to = ["--peer", &address, "--timeout", "7s"];
         let digest = fresh_digest();
         alice.run(["sign", &digest].iter().chain(&to)).succeeds();
-        drop((silent, guests));
+        drop((silent, invitees));
     });
 }
 

@@ -5,6 +5,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cosign::device::Label;
+use cosign::driver::approver::{Answer, Approver, Comparison, Verdict};
+use cosign::driver::ceremony::accept::{Ask, accept};
+use cosign::driver::ceremony::drive::drive;
+use cosign::driver::ceremony::epochs::{HeldKey, OpenKey};
+use cosign::driver::ceremony::propose::propose_and_start;
+use cosign::driver::ceremony::started::Started;
+use cosign::driver::connect::hello::{hear, say};
+use cosign::driver::connect::resume;
+use cosign::driver::connect::target::{Route, Target, Way};
+use cosign::driver::error::Error;
+use cosign::driver::{Node, ROUND, clock, records};
 use cosign::net::tls::{Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Link, tcp};
 use cosign::party::PartyId;
@@ -12,13 +23,6 @@ use cosign::protocol::sign::{SignSetup, Signed, sign};
 use cosign::request::{
     Action, Agreed, Ceremony, Held, Hex, Question, Request, Shares, Signing, Source,
 };
-use cosign::run::convene::{Ask, Convened, attend, convene};
-use cosign::run::drive::drive;
-use cosign::run::epochs::{HeldKey, OpenKey};
-use cosign::run::error::Error;
-use cosign::run::judge::{Answer, Comparison, Judge, Verdict};
-use cosign::run::reach::{Route, Target, Way, hear, say};
-use cosign::run::{Node, ROUND, clock, lines, records};
 use cosign::talk::{Message, Proposal, Terms, VERSION, Want};
 use cosign::vault::{Home, KeyRecord, Ledger, Unlock, Vault};
 use k256::Scalar;
@@ -39,7 +43,7 @@ pub(crate) fn soon() -> Instant {
 /// Says yes to everything.
 struct Yes;
 
-impl Judge for Yes {
+impl Approver for Yes {
     fn compare(&self, _: Comparison) -> Answer<'_> {
         Box::pin(async { Verdict::Yes })
     }
@@ -170,11 +174,11 @@ pub(crate) async fn ask(
     let record = only_key(node);
     let key = take_key(node, &record).await?;
     let mut question = asked(node, &record, Action::Sign(signing(node, &record)));
-    let mut convened = convene(node, &question, vec![other(&record, address)]).await?;
+    let mut started = propose_and_start(node, &question, vec![other(&record, address)]).await?;
     let request = question.request.clone();
     see(&mut question);
-    convened.id = question.ceremony_id(&convened.agreed);
-    take_part(node, key, &request, convened, alter).await
+    started.id = question.ceremony_id(&started.agreed);
+    take_part(node, key, &request, started, alter).await
 }
 
 /// Waits for a request for a signature, and says yes to another one than was proposed.
@@ -182,30 +186,30 @@ pub(crate) async fn sit_down(
     node: &Arc<Node>,
     port: &tcp::Listener,
     see: impl FnOnce(&mut Question),
-) -> (OpenKey, Request, Convened) {
+) -> (OpenKey, Request, Started) {
     let (io, _) = port.accept().await;
     let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
     assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Hello { .. })));
     say(&mut link, &Message::Welcome { name: Label::new("bob") }).await.unwrap();
-    let mut link = lines::answer(node, Label::new("alice"), link, &Way::Command);
+    let mut link = resume::answer(node, Label::new("alice"), link, &Way::Command);
     let Ok(Message::Propose(proposal)) = hear(&mut link, soon()).await else { panic!() };
     let record = only_key(node);
     let key = take_key(node, &record).await.unwrap();
     let (request, terms) = proposal.request(&link.peer(), &node.info.fingerprint).unwrap();
     let offer = request.epochs().to_vec();
     let mut question = node.question(request.clone(), record.name.clone(), Some(record.public_key));
-    let mut convened = attend(node, link, &question, &terms, offer, Ask::Nothing).await.unwrap();
+    let mut started = accept(node, link, &question, &terms, offer, Ask::Nothing).await.unwrap();
     see(&mut question);
-    convened.id = question.ceremony_id(&convened.agreed);
-    (key, request, convened)
+    started.id = question.ceremony_id(&started.agreed);
+    (key, request, started)
 }
 
 /// What a party of `request` signs in an honest session.
-pub(crate) fn setup(request: &Request, convened: &Convened) -> SignSetup {
+pub(crate) fn setup(request: &Request, started: &Started) -> SignSetup {
     let signing = request.signing().unwrap();
     SignSetup {
         signers: request.signers.clone(),
-        sign_id: convened.id,
+        sign_id: started.id,
         digest: signing.digest,
         tweak: Scalar::ZERO,
         recipient: signing.recipient,
@@ -217,19 +221,19 @@ pub(crate) async fn take_part(
     node: &Arc<Node>,
     mut key: OpenKey,
     request: &Request,
-    mut convened: Convened,
+    mut started: Started,
     alter: impl FnOnce(&mut SignSetup),
 ) -> Result<Signed, Error> {
-    let mut setup = setup(request, &convened);
+    let mut setup = setup(request, &started);
     alter(&mut setup);
     let mut machine = sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
         .map_err(|fault| Error::Fault { fault, culprit: None, key: String::new() })?;
     key.ledger.spend(&key.record.epoch, machine.session_id(), &[]).unwrap();
-    let (what, table) = ((Ceremony::Sign, "vault"), &mut convened.table);
-    let signed = drive(node, what, &mut machine, table, &mut |_| Ok(())).await;
+    let (what, links) = ((Ceremony::Sign, "vault"), &mut started.links);
+    let signed = drive(node, what, &mut machine, links, &mut |_| Ok(())).await;
     match &signed {
-        Ok(_) => convened.table.finish(soon()).await?,
-        Err(_) => convened.table.abort().await,
+        Ok(_) => started.links.finish(soon()).await?,
+        Err(_) => started.links.abort().await,
     }
     signed
 }

@@ -1,10 +1,10 @@
 //! Two people, two screens, six digits.
 
+use cosign::driver::connect::hello::{hear, say};
 use cosign::net::tls::{self, Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Link, tcp};
 use cosign::protocol::pair::{EXPORTER, Requester, Responder, Side};
 use cosign::request::Hex;
-use cosign::run::reach::{hear, say};
 use cosign::secret::Secret;
 use cosign::talk::{Message, Want};
 use cosign::vault::{Home, PeerRecord, Peers, attempts};

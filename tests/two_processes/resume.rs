@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use cosign::device::Label;
+use cosign::driver::connect::hello::{hear, say};
 use cosign::request::Hex;
-use cosign::run::reach::{hear, say};
 use cosign::talk::{Message, Reason, VERSION, Want};
 use rustix::process::Signal;
 

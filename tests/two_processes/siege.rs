@@ -7,6 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cosign::device::Label;
+use cosign::driver::ceremony::epochs::HeldKey;
+use cosign::driver::ceremony::propose::propose_and_start;
+use cosign::driver::connect::hello::{hear, say};
+use cosign::driver::connect::peer_links::Incoming;
+use cosign::driver::connect::target::{Route, Target};
+use cosign::driver::{Node, ROUND, clock};
 use cosign::net::tls::{self, Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Frame, Kind as FrameKind, Link, tcp};
 use cosign::party::PartyId;
@@ -14,11 +20,6 @@ use cosign::protocol::machine::Output;
 use cosign::protocol::pair::{EXPORTER, Requester, Side};
 use cosign::protocol::sign::sign;
 use cosign::request::{Action, Ceremony, Hex, Signing};
-use cosign::run::convene::convene;
-use cosign::run::epochs::HeldKey;
-use cosign::run::reach::{Route, Target, hear, say};
-use cosign::run::table::Incoming;
-use cosign::run::{Node, ROUND, clock};
 use cosign::secret::Secret;
 use cosign::talk::{Message, Proposal, Reason, VERSION, Want};
 use cosign::vault::{Home, KeyRecord, Log, attempts, keys, strangers};
@@ -342,9 +343,9 @@ async fn stall(
     let signing = Signing { recipient: None, ..signing(carol, &record) };
     let mut question = insider::asked(carol, &record, Action::Sign(signing));
     question.request.signers = asked.signers.iter().filter_map(|i| PartyId::new(*i)).collect();
-    let mut convened = convene(carol, &question, vec![at]).await.ok()?;
+    let mut started = propose_and_start(carol, &question, vec![at]).await.ok()?;
     note_session(carol, &record);
-    let setup = setup(&question.request, &convened);
+    let setup = setup(&question.request, &started);
     let mut machine = sign(Arc::clone(&key.share), setup, &clock::random().ok()?, ROUND).ok()?;
     machine.start(clock::now());
     let mut due = 0;
@@ -352,14 +353,14 @@ async fn stall(
         while let Some(output) = machine.poll() {
             if let Output::Send { to, bytes } = output {
                 if due < n {
-                    convened.table.send(to.get(), bytes).await.ok()?;
+                    started.links.send(to.get(), bytes).await.ok()?;
                 } else {
                     hits.fetch_add(1, Ordering::Relaxed);
                 }
                 due += 1;
             }
         }
-        match convened.table.recv().await {
+        match started.links.recv().await {
             (party, Incoming::Protocol(bytes)) => {
                 machine.handle(clock::now(), PartyId::new(party)?, &bytes);
             }

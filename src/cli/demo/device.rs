@@ -17,15 +17,16 @@ use super::{internal, line};
 use crate::cli::runtime::block_on;
 use crate::cli::{Output, sign as signing};
 use crate::device::{Label, hex, unhex};
+use crate::driver::approver::{Answer, Approver, Comparison, Verdict};
+use crate::driver::ceremony::{keygen, pairing, sign};
+use crate::driver::connect::target::{Route, Target};
+use crate::driver::listen::{Listener, Place, Visit};
+use crate::driver::{Node, clock};
 use crate::net::mdns;
 use crate::net::tls::{self, TlsVersion};
 use crate::progress::RequestView;
 use crate::report::{self, Code, Failure};
 use crate::request::{Question, Source};
-use crate::run::judge::{Answer, Comparison, Judge, Verdict};
-use crate::run::listen::{Listener, Place, Visit};
-use crate::run::reach::{Route, Target};
-use crate::run::{Node, clock, keygen, pairing, sign};
 use crate::vault::{DeviceInfo, Home, Seal, Vault};
 
 /// The name of the demo's key.
@@ -102,7 +103,7 @@ impl People {
     }
 }
 
-impl Judge for People {
+impl Approver for People {
     fn compare(&self, comparison: Comparison) -> Answer<'_> {
         Box::pin(async move { self.ask("code", json!({ "code": comparison.code })).await })
     }

@@ -15,10 +15,10 @@ use crate::cli::output::Table;
 use crate::cli::signature::read_file;
 use crate::cli::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label};
+use crate::driver::approver::Refusal;
+use crate::driver::clock;
 use crate::report::{Code, Failure, here};
 use crate::request::Ceremony;
-use crate::run::clock;
-use crate::run::judge::Refusal;
 use crate::vault::{Peers, Uses, keys};
 
 /// `cosign policy`
@@ -52,7 +52,7 @@ pub(in crate::cli) fn run_policy(
 impl Policy {
     /// Every rule held against a request, and what comes of it.
     fn explained(&self, case: &Case<'_>) -> Result<Output, Failure> {
-        let decision = self.judge(case)?;
+        let decision = self.evaluate(case)?;
         let (allowed, decided) = match decision {
             Decision::Allow(n) => (true, Some(n)),
             Decision::Deny(Refusal::Rule(n)) => (false, Some(n)),

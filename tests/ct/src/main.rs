@@ -1,10 +1,10 @@
 //! Whether the core's branches and addresses depend on secrets, as valgrind sees it (§11.5 of
 //! docs/protocol.md).
 //!
-//! Without arguments it runs itself under valgrind, once for each case, and judges what is reported.
+//! Without arguments it runs itself under valgrind, once for each case, and refuses what is reported and not listed.
 //! `cosign-ct CASE` is what runs there.
 
-mod judge;
+mod verdict;
 mod memcheck;
 mod verdicts;
 
@@ -38,7 +38,7 @@ const CONTROL: &str = "leak";
 
 fn main() -> ExitCode {
     match std::env::args().nth(1) {
-        None => judge_all(),
+        None => run_all(),
         Some(_) if !memcheck::is_watching() => {
             eprintln!("without valgrind nothing is seen: run it without arguments");
             ExitCode::from(2)
@@ -57,12 +57,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn judge_all() -> ExitCode {
+fn run_all() -> ExitCode {
     let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../core/src"));
     let mut used = BTreeSet::new();
     let mut wrong = 0;
     let control = watched(CONTROL);
-    let refused = judge::judge(&judge::reports(&control), source, &mut used).len();
+    let refused = verdict::refused(&verdict::reports(&control), source, &mut used).len();
     println!("{CONTROL}: {refused} reports, as there must be");
     if refused < 2 {
         println!("a branch and an address that depend on a secret went unnoticed:\n{control}");
@@ -70,8 +70,8 @@ fn judge_all() -> ExitCode {
     }
     for (case, _) in CASES {
         let output = watched(case);
-        let reports = judge::reports(&output);
-        let refused = judge::judge(&reports, source, &mut used);
+        let reports = verdict::reports(&output);
+        let refused = verdict::refused(&reports, source, &mut used);
         println!("{case}: {} reports, {} of them not allowed", reports.len(), refused.len());
         refused.iter().for_each(|text| println!("{text}"));
         wrong += refused.len();

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use cosign::cli::config::Config;
 use cosign::cli::policy::Policy;
 use cosign::device::{Fingerprint, hex, unhex};
+use cosign::driver::connect::search;
 use cosign::protocol::key::Confirmation;
-use cosign::run::reach;
 use cosign::secret::Secret;
 use cosign::vault::strangers::{self, Stranger};
 use cosign::vault::{
@@ -151,7 +151,7 @@ impl Device {
         deleted::remember(open, &[record("gone", [3; 33])], 5).unwrap();
         deleted::claim(open, &record("gone", [3; 33]), &bob(), 6).unwrap();
         strangers::note(open, &stranger()).unwrap();
-        reach::remember(open, &bob(), ([192, 0, 2, 1], 4711).into());
+        search::remember(open, &bob(), ([192, 0, 2, 1], 4711).into());
         let facts = Facts::of(&home, &unlock).unwrap();
         let mut files = Vec::new();
         collect(folder.path(), &mut files);
@@ -228,7 +228,7 @@ pub(crate) fn home(bytes: &[u8]) {
                 assert!(fs::metadata(path).unwrap().len() <= (1 << 20) + 1024);
             }
             if path.ends_with("addresses.json") {
-                reach::remember(&device.home, &bob(), ([192, 0, 2, 9], 4711).into());
+                search::remember(&device.home, &bob(), ([192, 0, 2, 9], 4711).into());
             }
             fs::write(path, honest).unwrap();
         }

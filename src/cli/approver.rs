@@ -1,0 +1,295 @@
+//! Who answers for the owner of this device: a person, a policy file, a digest given ahead.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::cli::policy::{Decision, Policy};
+use crate::device::Fingerprint;
+use crate::driver::approver::backoff::{Admission, Patience};
+use crate::driver::approver::{Answer, Approver, Charge, Comparison, Refusal, Verdict};
+use crate::driver::clock;
+use crate::progress::{Event, RequestView};
+use crate::report::{self, Failure};
+use crate::request::{Ceremony, Question, Request, RequestId};
+use crate::ui::{NoAnswer, Prompter, Screen};
+
+/// Who answered which requests, until the log says so.
+#[derive(Debug, Default)]
+struct Answered(Mutex<BTreeMap<(Fingerprint, String), String>>);
+
+impl Answered {
+    fn note(&self, request: &Request, by: String) {
+        self.all().insert((request.asked_by(), request.id.to_string()), by);
+    }
+
+    fn take(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
+        self.all().remove(&(*requester, id.to_string()))
+    }
+
+    // A panic while the lock was held leaves nothing half done.
+    fn all(&self) -> MutexGuard<'_, BTreeMap<(Fingerprint, String), String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The person at this terminal decides about everything.
+#[derive(Debug)]
+pub(super) struct Person {
+    prompter: Prompter,
+    patience: Mutex<Patience>,
+    answered: Answered,
+}
+
+impl Person {
+    /// Asks through `prompter`.
+    pub(super) fn new(prompter: Prompter) -> Self {
+        Self { prompter, patience: Mutex::default(), answered: Answered::default() }
+    }
+
+    async fn decide(&self, question: Question, warning: Option<&str>) -> Verdict {
+        let within = Duration::from_secs(question.seconds);
+        let requester = Some(question.request.asked_by());
+        let mut pending = Pending { person: self, requester, approved: false };
+        let view = RequestView::of(&question);
+        let verdict = verdict(self.prompter.approve(&view, warning, within).await);
+        pending.approved = matches!(verdict, Verdict::Yes);
+        if matches!(verdict, Verdict::Yes | Verdict::No) {
+            self.answered.note(&question.request, "a person".to_owned());
+        }
+        if matches!(verdict, Verdict::Nobody) {
+            pending.requester = None;
+        }
+        verdict
+    }
+
+    // A panic while the lock was held leaves nothing half done.
+    fn patience(&self) -> MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that counts as refused unless it is approved: whoever asked may drop the question.
+struct Pending<'a> {
+    person: &'a Person,
+    requester: Option<Fingerprint>,
+    approved: bool,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let Some(requester) = &self.requester else { return };
+        if self.approved {
+            self.person.patience().approved(requester);
+        } else {
+            self.person.patience().refused(requester, clock::now());
+        }
+    }
+}
+
+impl Approver for Person {
+    fn compare(&self, comparison: Comparison) -> Answer<'_> {
+        Box::pin(async move {
+            let within = comparison.within;
+            verdict(self.prompter.compare(&shown(comparison), within).await)
+        })
+    }
+
+    fn approve(&self, question: Question) -> Answer<'_> {
+        Box::pin(self.decide(question, None))
+    }
+
+    fn admit(&self, requester: &Fingerprint, _: Ceremony) -> Admission {
+        let muted = self.prompter.is_muted(requester);
+        self.patience().admit(requester, muted, clock::now())
+    }
+
+    fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
+        self.answered.take(requester, id)
+    }
+
+    fn is_attended(&self) -> bool {
+        self.prompter.can_ask()
+    }
+
+    fn pardon(&self, question: Question) -> Answer<'_> {
+        Box::pin(self.decide(question, Some(report::ENDS_A_BAN)))
+    }
+}
+
+/// What a comparison looks like as an event.
+pub(super) fn shown(comparison: Comparison) -> Event {
+    Event::Code {
+        code: comparison.code,
+        peer: comparison.peer.to_string(),
+        fingerprint: comparison.fingerprint.to_hex(),
+        warning: comparison.warning,
+        seconds: comparison.within.as_secs(),
+    }
+}
+
+fn verdict(answer: Result<bool, NoAnswer>) -> Verdict {
+    match answer {
+        Ok(true) => Verdict::Yes,
+        Ok(false) => Verdict::No,
+        Err(NoAnswer::Nobody(_)) => Verdict::Nobody,
+        Err(NoAnswer::Late(_)) => Verdict::Late,
+        Err(
+            NoAnswer::Closed(_) | NoAnswer::NotText | NoAnswer::Interrupted | NoAnswer::Broken(_),
+        ) => Verdict::No,
+    }
+}
+
+/// A policy file decides about requests; codes are still for a person.
+#[derive(Debug)]
+pub(super) struct Rules {
+    policy: Policy,
+    person: Person,
+    screen: Screen,
+    answered: Answered,
+}
+
+impl Rules {
+    /// Applies `policy`, and shows on `screen` what was asked.
+    pub(super) fn new(policy: Policy, prompter: Prompter, screen: Screen) -> Self {
+        Self { policy, person: Person::new(prompter), screen, answered: Answered::default() }
+    }
+
+    /// Looks at the clock, and says so if it was set back.
+    ///
+    /// # Errors
+    /// The time cannot be remembered.
+    pub(super) fn watched(&self) -> Result<(), Failure> {
+        self.policy.watch_clock()?.into_iter().for_each(|warning| self.screen.note(warning));
+        Ok(())
+    }
+
+    /// A yes by this rule, with what takes its use back.
+    fn yes(&self, rule: usize) -> Verdict {
+        let Some(refund) = self.policy.refund(rule) else { return Verdict::Yes };
+        let screen = self.screen.clone();
+        Verdict::Charged(Charge::new(move || {
+            screen.note(match refund() {
+                Ok(()) => format!("nothing was signed: the use of rule {rule} is given back"),
+                Err(failure) => {
+                    format!("the use of rule {rule} stays counted: {}", failure.message)
+                }
+            });
+        }))
+    }
+}
+
+impl Approver for Rules {
+    fn compare(&self, comparison: Comparison) -> Answer<'_> {
+        self.person.compare(comparison)
+    }
+
+    fn approve(&self, question: Question) -> Answer<'_> {
+        Box::pin(async move {
+            let view = RequestView::of(&question);
+            self.screen.show(&Event::Request(self.screen.compared(view)));
+            match self.watched().and_then(|()| self.policy.decide(&question)) {
+                Ok(Decision::Allow(rule)) => {
+                    let request = &question.request;
+                    let name = question.name(request.requester);
+                    let ceremony = request.ceremony();
+                    self.screen.note(format!(
+                        "rule {rule} of the policy allows this {ceremony} by {name}: no person was asked"
+                    ));
+                    self.answered.note(request, format!("rule {rule}"));
+                    self.yes(rule)
+                }
+                Ok(Decision::Deny(refusal)) => {
+                    let by = match refusal {
+                        Refusal::Rule(rule) | Refusal::UsedUp(rule) => format!("rule {rule}"),
+                        Refusal::NoRule | Refusal::NotThisOne => "no rule".to_owned(),
+                    };
+                    self.answered.note(&question.request, by);
+                    Verdict::Policy(refusal)
+                }
+                Err(failure) => {
+                    self.screen.note(failure.message);
+                    Verdict::Policy(Refusal::NoRule)
+                }
+            }
+        })
+    }
+
+    fn admit(&self, requester: &Fingerprint, ceremony: Ceremony) -> Admission {
+        match ceremony {
+            // A person is asked where it brings a banned device back.
+            Ceremony::Refresh => self.person.admit(requester, ceremony),
+            Ceremony::Keygen | Ceremony::Resume | Ceremony::Sign => Admission::Asked,
+        }
+    }
+
+    fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
+        let by_rule = self.answered.take(requester, id);
+        by_rule.or_else(|| self.person.answered_by(requester, id))
+    }
+
+    fn is_attended(&self) -> bool {
+        self.person.is_attended()
+    }
+
+    fn asks_a_person(&self) -> bool {
+        false
+    }
+
+    fn pardon(&self, question: Question) -> Answer<'_> {
+        self.person.pardon(question)
+    }
+}
+
+/// Approves one digest under one key, once, and nothing else.
+#[derive(Debug)]
+pub(super) struct OneDigest {
+    digest: [u8; 32],
+    public_key: [u8; 33],
+    screen: Screen,
+    approved: Arc<AtomicBool>,
+}
+
+impl OneDigest {
+    /// Approves `digest` under the key with this public key.
+    pub(super) fn new(digest: &[u8; 32], public_key: &[u8; 33], screen: Screen) -> Self {
+        let (digest, public_key) = (*digest, *public_key);
+        Self { digest, public_key, screen, approved: Arc::default() }
+    }
+
+    /// Whether the digest was approved, and the approval may have been used.
+    pub(super) fn has_approved(&self) -> bool {
+        self.approved.load(Ordering::Relaxed)
+    }
+}
+
+impl Approver for OneDigest {
+    fn compare(&self, _: Comparison) -> Answer<'_> {
+        Box::pin(async { Verdict::Nobody })
+    }
+
+    fn is_attended(&self) -> bool {
+        false
+    }
+
+    fn asks_a_person(&self) -> bool {
+        false
+    }
+
+    fn approve(&self, question: Question) -> Answer<'_> {
+        Box::pin(async move {
+            let view = RequestView::of(&question);
+            self.screen.show(&Event::Request(self.screen.compared(view)));
+            let same = question.request.digest() == Some(&self.digest)
+                && question.public_key == Some(self.public_key);
+            // One approval is one signature.
+            if !same || self.approved.swap(true, Ordering::Relaxed) {
+                return Verdict::Policy(Refusal::NotThisOne);
+            }
+            // Who asks and then begins nothing uses it up for nobody.
+            let approved = Arc::clone(&self.approved);
+            Verdict::Charged(Charge::new(move || approved.store(false, Ordering::Relaxed)))
+        })
+    }
+}

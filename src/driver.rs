@@ -1,0 +1,316 @@
+//! The driver: the one loop, the one clock, the one source of randomness.
+//!
+//! Here the core's machines meet the vault and the network. [`connect`] gets to other devices and keeps links
+//! to them, [`ceremony`] is what devices do together, [`listen`] takes callers and hands each to the ceremony
+//! that it came for. An [`approver`] answers for the owner of this device.
+
+pub mod approver;
+pub mod ceremony;
+pub mod clock;
+pub mod connect;
+pub mod error;
+pub mod listen;
+pub mod records;
+pub mod strangers;
+pub mod told;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use crate::device::{Fingerprint, Label, hex};
+use crate::driver::approver::Approver;
+use crate::driver::connect::resume::Lines;
+use crate::driver::error::Error;
+use crate::driver::listen::admission::PeerConnections;
+use crate::driver::told::{Note, Told};
+use crate::net::pump::{Handle, Whisper};
+use crate::net::relay::RelayUrl;
+use crate::net::tcp::Tcp;
+use crate::net::tls::{Device, Tls, TlsVersion};
+use crate::net::{Dialer, Frame, Kind};
+use crate::request::{Question, Request};
+use crate::talk::{Message, Reason};
+use crate::vault::{DeviceInfo, Home, Log, Misfit, Peers, Vault};
+
+/// How long a person has to answer, unless `--timeout` says otherwise.
+pub const ANSWER: Duration = Duration::from_secs(120);
+/// How long a device is looked for, unless `--timeout` says otherwise.
+pub const REACH: Duration = Duration::from_secs(15);
+/// How long devices that talk through the requester may take to find each other.
+pub const HELLO: Duration = Duration::from_secs(60);
+/// How long one round may take.
+pub const ROUND: Duration = Duration::from_secs(60);
+/// How long a pairing lasts that is not remembered, in seconds.
+pub const SESSION: i64 = 30 * 60;
+
+/// Takes what people are to be told.
+pub type Sink = Arc<dyn Fn(Told<'_>) + Send + Sync>;
+
+/// This device, unlocked and ready to take part.
+pub struct Node {
+    /// Where it keeps things, as its open vault sees them.
+    pub home: Home,
+    /// Its vault, open.
+    pub vault: Vault,
+    /// Its name, fingerprint and certificate.
+    pub info: DeviceInfo,
+    /// Its end of every TLS connection.
+    pub tls: Tls,
+    /// Answers its owner's questions.
+    pub approver: Arc<dyn Approver>,
+    /// Where events go.
+    pub sink: Sink,
+    /// The overall deadline, where one was given.
+    pub deadline: Option<Instant>,
+    /// Makes connections to addresses.
+    pub dialer: Arc<dyn Dialer>,
+    /// The network interface to find devices on; all of them where none is named.
+    pub interface: Option<String>,
+    /// The relay to meet at where the local network does not reach.
+    pub relay: Option<RelayUrl>,
+    /// Whether pairings made by this process are kept until they are forgotten.
+    pub keep: bool,
+    /// Whether no ceremony may begin that cannot be written down.
+    pub require_log: bool,
+    /// Told when keys or peers have changed, and with them the rooms to wait in.
+    acquainted: Notify,
+    /// What other devices may come back to.
+    lines: Lines,
+    /// Held by the one question that may be on the screen.
+    turn: tokio::sync::Mutex<()>,
+    /// Whether there is one.
+    asking: watch::Sender<bool>,
+    /// The known devices that are here.
+    connections: PeerConnections,
+    /// The others.
+    strangers: strangers::Strangers,
+    /// This device is calling another one to pair with it.
+    dialing: AtomicBool,
+    /// The links that are open now, to tell the other side when this one is interrupted.
+    open: Mutex<Vec<Whisper>>,
+    /// Whether this device is being interrupted.
+    ending: watch::Sender<bool>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// A node for an open vault.
+    ///
+    /// # Errors
+    /// The device key cannot be opened, or does not fit its certificate; a file that says with whom
+    /// and with which key this device signs, or whom it has banned, is not what it wrote.
+    pub fn new(
+        vault: Vault,
+        version: TlsVersion,
+        approver: Arc<dyn Approver>,
+        sink: Sink,
+    ) -> Result<Self, Error> {
+        let home = vault.home().clone();
+        for Misfit { error, stops } in vault.misfits() {
+            if stops {
+                return Err(error.into());
+            }
+            sink(Note::Misfit(error).into());
+        }
+        let info = Vault::device(&home)?;
+        let device = Device::from_parts(info.certificate.clone(), vault.device_key()?)
+            .map_err(Error::DeviceKey)?;
+        let tls = Tls::new(&device, version).map_err(Error::DeviceKey)?;
+        Ok(Self {
+            home,
+            vault,
+            info,
+            tls,
+            approver,
+            sink,
+            deadline: None,
+            dialer: Arc::new(Tcp),
+            interface: None,
+            relay: None,
+            acquainted: Notify::new(),
+            keep: false,
+            require_log: false,
+            lines: Lines::default(),
+            turn: tokio::sync::Mutex::new(()),
+            asking: watch::Sender::new(false),
+            connections: PeerConnections::default(),
+            strangers: strangers::Strangers::default(),
+            dialing: AtomicBool::new(false),
+            open: Mutex::new(Vec::new()),
+            ending: watch::Sender::new(false),
+        })
+    }
+
+    /// The right to put a question on the screen, unless another one is there.
+    fn try_turn(&self) -> Option<Turn<'_>> {
+        self.turn.try_lock().ok().map(|held| Turn::new(self, held))
+    }
+
+    /// The same, as soon as no other question is there.
+    async fn turn(&self) -> Turn<'_> {
+        Turn::new(self, self.turn.lock().await)
+    }
+
+    /// Tells people.
+    pub fn tell<'a>(&self, told: impl Into<Told<'a>>) {
+        (self.sink)(told.into());
+    }
+
+    /// The moment `span` from now, or the overall deadline if that comes first.
+    pub fn until(&self, span: Duration) -> Instant {
+        let then = clock::now() + span;
+        self.deadline.map_or(then, |deadline| deadline.min(then))
+    }
+
+    /// The overall deadline, or `span` from now where none was given.
+    pub fn patience(&self, span: Duration) -> Instant {
+        self.deadline.unwrap_or_else(|| clock::now() + span)
+    }
+
+    /// The paired devices.
+    pub fn peers(&self) -> Result<Peers, Error> {
+        Ok(Peers::load(&self.home)?)
+    }
+
+    /// The name this device knows `fingerprint` by, or the device id.
+    pub fn name_of(&self, fingerprint: &Fingerprint) -> Label {
+        if *fingerprint == self.info.fingerprint {
+            return Label::new(&self.info.name);
+        }
+        let known = Peers::load(&self.home)
+            .ok()
+            .and_then(|peers| peers.known(fingerprint).map(|record| Label::new(&record.name)));
+        known.unwrap_or_else(|| Label::new(&fingerprint.device_id()))
+    }
+
+    fn remember_link(&self, handle: &Handle) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|link| !link.is_closed());
+        open.push(handle.whisper());
+    }
+
+    /// Waits until this device is interrupted.
+    pub async fn interrupted(&self) {
+        // The other end is the node's own, so this cannot fail.
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
+    }
+
+    /// Tells every device at the other end of a link that this one was interrupted: here where a
+    /// ceremony runs, and by [`Node::interrupted`] where people are still awaited.
+    pub async fn interrupt(&self) {
+        self.ending.send_replace(true);
+        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        let last = Message::Refuse { reason: Reason::Interrupted };
+        for link in &open {
+            let word = link.send(Frame::new(Kind::Control, last.to_bytes()));
+            // One that does not read does not keep this device.
+            let _ = tokio::time::timeout(Duration::from_millis(100), word).await;
+        }
+        // The links' tasks send on; nothing tells when a peer has read.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    /// The fingerprints that the log has for `request`: of the other signers where this device asks, else
+    /// of the one that asks.
+    fn others(&self, request: &Request) -> String {
+        let asked_by = request.asked_by();
+        if asked_by != self.info.fingerprint {
+            return asked_by.to_hex();
+        }
+        let others = request.signers.iter().filter(|party| **party != request.requester);
+        let known = others.filter_map(|party| request.fingerprint(*party));
+        known.map(|fingerprint| fingerprint.to_hex()).collect::<Vec<_>>().join(",")
+    }
+
+    /// Writes one line of the log. Why it could not be written is told, and given back, and stops
+    /// nothing: what must not be lost is in the ledger and the vault.
+    pub fn log(&self, entry: crate::vault::Entry) -> Option<String> {
+        let error = Log::append(&self.home, &entry).err()?;
+        let unlogged = error.to_string();
+        self.tell(Note::Unlogged(unlogged.clone()));
+        Some(unlogged)
+    }
+
+    /// Who answered `request` here, as a field of a log entry.
+    fn answered_by(&self, request: &Request) -> Option<(String, serde_json::Value)> {
+        let by = self.approver.answered_by(&request.asked_by(), &request.id)?;
+        Some(("by".to_owned(), by.into()))
+    }
+
+    /// Looks whether a record that is required could be written now: to be called before anybody is asked.
+    ///
+    /// # Errors
+    /// It could not.
+    pub fn can_record(&self) -> Result<(), Error> {
+        if !self.require_log {
+            return Ok(());
+        }
+        Log::try_out(&self.home).map_err(Error::NoRecord)
+    }
+
+    /// `request` as the owner of this device is asked about it: `key` is the name that its key has here.
+    pub fn question(
+        &self,
+        request: Request,
+        key: String,
+        public_key: Option<[u8; 33]>,
+    ) -> Question {
+        let names = request.parties.iter().map(|party| self.name_of(party)).collect();
+        Question { request, key, public_key, names, seconds: 0 }
+    }
+
+    /// Writes down, durably, that the ceremony of `question` begins, where it may leave no other way than
+    /// with a record. To be called before this device lets it begin.
+    ///
+    /// # Errors
+    /// The record is required and cannot be written.
+    pub fn begin(&self, question: &Question) -> Result<(), Error> {
+        if !self.require_log {
+            return Ok(());
+        }
+        let request = &question.request;
+        let entry = crate::vault::Entry {
+            time: clock::unix_now(),
+            ceremony: request.ceremony().name().to_owned(),
+            key: Label::capped(&question.key, 256).as_str().to_owned(),
+            digest: request.digest().map(|digest| hex(digest)).unwrap_or_default(),
+            peer: self.others(request),
+            purpose: request.purpose.as_str().to_owned(),
+            outcome: "begun".to_owned(),
+            ..Default::default()
+        };
+        Log::append(&self.home, &entry).map_err(Error::NoRecord)
+    }
+}
+
+/// The one question that may be on the screen. It is for what is in hand: nobody takes it by being silent.
+struct Turn<'a> {
+    node: &'a Node,
+    _held: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl<'a> Turn<'a> {
+    fn new(node: &'a Node, held: tokio::sync::MutexGuard<'a, ()>) -> Self {
+        node.asking.send_replace(true);
+        Self { node, _held: held }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.node.asking.send_replace(false);
+    }
+}
+
+/// Names by party index, for messages.
+pub type Names = BTreeMap<u8, Label>;

@@ -1,0 +1,128 @@
+//! Who answers questions that only the owner of a device may answer.
+
+pub mod backoff;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::device::{Fingerprint, Label};
+use crate::driver::approver::backoff::Admission;
+use crate::request::{Ceremony, Question, RequestId};
+
+/// An answer that may take a person's time.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
+
+/// Six digits, and whom they are compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// The digits as shown: `385 721`.
+    pub code: String,
+    /// The other device's name for itself.
+    pub peer: Label,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// That the name or the fingerprint was known otherwise, if so.
+    pub warning: Option<String>,
+    /// How long there is to answer.
+    pub within: std::time::Duration,
+}
+
+/// A yes or a no, and from whom.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Yes.
+    Yes,
+    /// Yes, by a rule that is good for so many uses.
+    Charged(Charge),
+    /// A person said no.
+    No,
+    /// The policy said no.
+    Policy(Refusal),
+    /// There is nobody to ask.
+    Nobody,
+    /// Nobody answered in time.
+    Late,
+}
+
+/// Why a policy says no. Rules count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// This rule denies it.
+    Rule(usize),
+    /// This rule would allow it but has been used as often as it may be.
+    UsedUp(usize),
+    /// No rule allows it.
+    NoRule,
+    /// It is not the one signature that is approved here, or that was approved before.
+    NotThisOne,
+}
+
+/// A use of a rule that was charged for a yes. It is given back when this is dropped, unless
+/// something was spent by then; a process that dies in between leaves it charged.
+#[derive(Default)]
+pub struct Charge(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Charge {
+    /// A use that `give_back` takes back.
+    pub fn new(give_back: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(give_back)))
+    }
+
+    /// From here on it counts, whatever becomes of the ceremony.
+    pub fn spend(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some(give_back) = self.0.take() {
+            give_back();
+        }
+    }
+}
+
+impl fmt::Debug for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Charge(..)")
+    }
+}
+
+/// Answers for the owner of this device: a person at a terminal, a policy file, a digest given
+/// ahead of time.
+pub trait Approver: Send + Sync {
+    /// Whether both screens show the same six digits. Never answered by a policy.
+    fn compare(&self, comparison: Comparison) -> Answer<'_>;
+
+    /// Whether to take part. One yes is one ceremony.
+    fn approve(&self, question: Question) -> Answer<'_>;
+
+    /// Whether requests of this kind from this device are put before the owner now. Only where a
+    /// person is asked does anybody have to wait.
+    fn admit(&self, _requester: &Fingerprint, _ceremony: Ceremony) -> Admission {
+        Admission::Asked
+    }
+
+    /// Who answered this request of `requester`, for the log: a person, or the rule that decided. It is
+    /// said once; `None` where nobody was asked.
+    fn answered_by(&self, _requester: &Fingerprint, _id: &RequestId) -> Option<String> {
+        None
+    }
+
+    /// Whether a person is here who can compare digits.
+    fn is_attended(&self) -> bool {
+        true
+    }
+
+    /// Whether a person is asked about requests. One is on the screen at a time, and the others wait.
+    fn asks_a_person(&self) -> bool {
+        true
+    }
+
+    /// Whether to take part in a refresh that brings back a device which this one no longer signs
+    /// with. Never answered by a policy.
+    fn pardon(&self, _question: Question) -> Answer<'_> {
+        Box::pin(async { Verdict::Nobody })
+    }
+}

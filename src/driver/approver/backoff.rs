@@ -1,0 +1,153 @@
+//! How long a device waits after its owner was asked in vain: without that, a peer could put one
+//! request after another on the screen until somebody says yes to the wrong one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::device::Fingerprint;
+
+/// The wait after the first request that nobody wanted.
+const FIRST: Duration = Duration::from_secs(2);
+/// The longest wait.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Whether a request is put before the owner now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is.
+    Asked,
+    /// The peer has to wait.
+    TurnedAway {
+        /// Whether this is the first request since then, which is told and logged.
+        first: bool,
+    },
+    /// The peer is muted.
+    Muted {
+        /// Whether this is the first request since then.
+        first: bool,
+    },
+}
+
+/// Which peers have to wait, and how long.
+#[derive(Clone, Debug, Default)]
+pub struct Patience {
+    waits: BTreeMap<Fingerprint, Wait>,
+    /// The muted peers whose first request since then was told.
+    muted: BTreeSet<Fingerprint>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    span: Duration,
+    until: Instant,
+    told: bool,
+}
+
+impl Patience {
+    /// Whether a request of `peer`, which may be `muted`, is put before the owner at `now`.
+    pub fn admit(&mut self, peer: &Fingerprint, muted: bool, now: Instant) -> Admission {
+        if muted {
+            return Admission::Muted { first: self.muted.insert(*peer) };
+        }
+        self.muted.remove(peer);
+        match self.waits.get_mut(peer) {
+            Some(wait) if now < wait.until => {
+                Admission::TurnedAway { first: !std::mem::replace(&mut wait.told, true) }
+            }
+            Some(_) | None => Admission::Asked,
+        }
+    }
+
+    /// A request of `peer` ended at `now` without a yes: it was denied, withdrawn or not answered.
+    pub fn refused(&mut self, peer: &Fingerprint, now: Instant) {
+        let span = self.waits.get(peer).map_or(FIRST, |wait| (wait.span * 2).min(LONGEST));
+        self.waits.insert(*peer, Wait { span, until: now + span, told: false });
+    }
+
+    /// A request of `peer` was approved: the next one is asked at once.
+    pub fn approved(&mut self, peer: &Fingerprint) {
+        self.waits.remove(peer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::clock;
+
+    fn bob() -> Fingerprint {
+        Fingerprint::new([1; 32])
+    }
+
+    /// The whole seconds after which `peer` is asked again.
+    fn seconds(patience: &Patience, peer: &Fingerprint, now: Instant) -> u64 {
+        let asked = |seconds: &u64| {
+            let then = now + Duration::from_secs(*seconds);
+            patience.clone().admit(peer, false, then) == Admission::Asked
+        };
+        (0..1000).find(asked).unwrap()
+    }
+
+    #[test]
+    fn each_denial_doubles_the_wait_up_to_a_minute() {
+        let (mut patience, mut now) = (Patience::default(), clock::now());
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            patience.refused(&bob(), now);
+            let wait = seconds(&patience, &bob(), now);
+            waits.push(wait);
+            now += Duration::from_secs(wait);
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(
+            seconds(&patience, &Fingerprint::new([2; 32]), now),
+            0,
+            "another peer does not pay for it"
+        );
+    }
+
+    #[test]
+    fn twelve_denials_take_minutes_and_not_seconds() {
+        let (mut patience, begun) = (Patience::default(), clock::now());
+        let mut now = begun;
+        for _ in 0..12 {
+            patience.refused(&bob(), now);
+            now += Duration::from_secs(seconds(&patience, &bob(), now));
+        }
+        assert_eq!((now - begun).as_secs(), 2 + 4 + 8 + 16 + 32 + 7 * 60);
+    }
+
+    #[test]
+    fn an_approval_ends_the_wait() {
+        let (mut patience, now) = (Patience::default(), clock::now());
+        patience.refused(&bob(), now);
+        patience.refused(&bob(), now);
+        patience.approved(&bob());
+        assert_eq!(patience.admit(&bob(), false, now), Admission::Asked);
+        patience.refused(&bob(), now);
+        assert_eq!(seconds(&patience, &bob(), now), 2);
+    }
+
+    #[test]
+    fn only_the_first_request_of_a_wait_is_told() {
+        let (mut patience, now) = (Patience::default(), clock::now());
+        patience.refused(&bob(), now);
+        assert_eq!(patience.admit(&bob(), false, now), Admission::TurnedAway { first: true });
+        assert_eq!(patience.admit(&bob(), false, now), Admission::TurnedAway { first: false });
+        patience.refused(&bob(), now + FIRST);
+        assert_eq!(
+            patience.admit(&bob(), false, now + FIRST),
+            Admission::TurnedAway { first: true }
+        );
+    }
+
+    #[test]
+    fn a_muted_peer_is_turned_away_until_it_is_unmuted() {
+        let (mut patience, now) = (Patience::default(), clock::now());
+        for first in [true, false] {
+            assert_eq!(patience.admit(&bob(), true, now), Admission::Muted { first });
+        }
+        assert_eq!(patience.admit(&bob(), false, now), Admission::Asked);
+        assert_eq!(patience.admit(&bob(), true, now), Admission::Muted { first: true });
+    }
+}

@@ -1,0 +1,18 @@
+//! What devices do together. A ceremony is the same on every device: *propose* it or *accept* it, open the links
+//! between all participants, *drive* the machine, *finish*.
+//!
+//! What must be durable before a byte leaves is made durable in [`drive`], nowhere else.
+
+pub mod accept;
+mod begin;
+pub mod confirmations;
+pub mod deletions;
+pub mod drive;
+pub mod epochs;
+pub mod invitation;
+pub mod keygen;
+pub mod pairing;
+pub mod propose;
+pub mod refuse;
+pub mod sign;
+pub mod started;

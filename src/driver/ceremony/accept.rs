@@ -1,0 +1,240 @@
+//! The invited side of a proposal: ask the owner of this device, answer, and open the links to the others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::device::{Fingerprint, Label};
+use crate::driver::approver::backoff::Admission;
+use crate::driver::approver::{Charge, Verdict};
+use crate::driver::ceremony::epochs;
+use crate::driver::ceremony::refuse::{decline, declined, leave};
+use crate::driver::ceremony::started::Started;
+use crate::driver::connect::hello::{hear, say};
+use crate::driver::connect::peer_links::{PeerLinks, party_label};
+use crate::driver::error::{Activity, Awaited, Error};
+use crate::driver::{HELLO, Node, clock};
+use crate::net::line::Line;
+use crate::net::{Frame, Link, LinkError};
+use crate::party::PartyId;
+use crate::request::{Agreed, Held, Hex, Question, Request};
+use crate::talk::{Message, Reason, Terms};
+
+/// The longest a requester can be waited for: a link lives no longer.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// How long a request waits while another one is on the screen.
+const TURN: Duration = Duration::from_secs(15);
+
+/// How long a requester to whom everybody has said yes may take to start.
+const START: Duration = Duration::from_secs(15);
+
+/// What the owner of an invited device is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Nothing: the owner has said yes before, and this only finishes it.
+    Nothing,
+    /// Whether to take part.
+    Approval,
+    /// Whether to take part with a device that was banned.
+    Pardon,
+}
+
+/// The invited side: asks the owner of this device, says yes, and opens the links to the others.
+///
+/// `offer` are those of the requester's epochs that this device offers, the newest first.
+///
+/// # Errors
+/// The owner says no, the requester withdraws, or another participant does not appear. A no has
+/// been sent by then.
+pub async fn accept(
+    node: &Arc<Node>,
+    mut link: Line,
+    question: &Question,
+    terms: &Terms,
+    offer: Vec<Held>,
+    ask: Ask,
+) -> Result<Started, Error> {
+    let request = &question.request;
+    let name = node.name_of(&link.peer());
+    let Some(me) = request.signer(&node.info.fingerprint).map(PartyId::get) else {
+        return Err(decline(link, &name, Reason::NotPaired).await);
+    };
+    let requester = request.requester.get();
+    // Nobody is asked for what may not begin.
+    if let Err(error) = node.can_record() {
+        decline(link, &name, Reason::Aborted).await;
+        return Err(error);
+    }
+    // The link itself lives no longer, whatever the requester says.
+    let patience = Duration::from_secs(u64::from(terms.seconds)).min(PATIENCE);
+    let charge = match approve(node, &mut link, question, ask, patience).await {
+        Ok(charge) => charge,
+        Err(error) => {
+            decline(link, &name, Reason::from(&error)).await;
+            return Err(error);
+        }
+    };
+    if let Err(error) = node.begin(question) {
+        decline(link, &name, Reason::Aborted).await;
+        return Err(error);
+    }
+    let nonce = Hex(clock::nonce()?);
+    let mine = epochs::names(&offer);
+    say(&mut link, &Message::Accept { nonce, held: offer })
+        .await
+        .map_err(|e| Error::link(&name, e))?;
+    // A requester that awaits nobody else starts at once.
+    let others = request.signers.len() > 2;
+    let start_within = if others { patience.saturating_add(START) } else { START };
+    let start = tokio::select! {
+        start = hear(&mut link, node.until(start_within)) => start,
+        () = node.interrupted() => return Err(leave(link, &name).await),
+    };
+    let agreed = match start {
+        Ok(Message::Start(agreed)) => agreed,
+        Ok(Message::Refuse { reason: Reason::Left { party } }) => {
+            return Err(left(question, party));
+        }
+        Ok(Message::Refuse { reason }) => {
+            return Err(Error::refused_in(&name, reason, request.ceremony(), &request.key));
+        }
+        Ok(_) => return Err(Error::nonsense(&name)),
+        Err(LinkError::Closed | LinkError::Lost | LinkError::Io(_)) => {
+            return Err(Error::Withdrawn { peer: name });
+        }
+        Err(LinkError::TimedOut) => {
+            decline(link, &name, Reason::TimedOut).await;
+            return Err(Error::timed_out(&name, Awaited::Start));
+        }
+        Err(error) => return Err(Error::link(&name, error)),
+    };
+    if !is_sound(request, terms, (me, &nonce, &mine), &agreed) {
+        return Err(Error::nonsense(&name));
+    }
+    let mut links = PeerLinks::new(me, requester);
+    links.add(node, requester, name, link);
+    let others: BTreeMap<u8, (Label, Fingerprint)> = request
+        .signers
+        .iter()
+        .filter(|party| party.get() != me && party.get() != requester)
+        .filter_map(|party| {
+            Some((party.get(), (question.name(*party), request.fingerprint(*party)?)))
+        })
+        .collect();
+    let now = |held: &Held| match held.epoch == agreed.epoch {
+        true => Held { height: agreed.height, ..*held },
+        false => *held,
+    };
+    let held = BTreeMap::from([(requester, request.epochs().iter().map(now).collect())]);
+    if let Err(error) = links.connect_others(node, &others, node.until(HELLO)).await {
+        links.abort().await;
+        return Err(error);
+    }
+    let id = question.ceremony_id(&agreed);
+    Ok(Started { links, id, agreed, held, charge })
+}
+
+/// Whether what the requester says all agreed on has everybody in it, has what this device and the
+/// requester said in it, and names the newest epoch that all have in common.
+fn is_sound(
+    request: &Request,
+    terms: &Terms,
+    (me, nonce, mine): (u8, &Hex<32>, &[Hex<32>]),
+    agreed: &Agreed,
+) -> bool {
+    let Agreed { nonces, held, epoch, height } = agreed;
+    let announced = request.epochs().iter().find(|held| held.epoch == *epoch);
+    let position = |party: u8| request.signers.iter().position(|signer| signer.get() == party);
+    let said = |party: u8| position(party).and_then(|i| nonces.get(i).zip(held.get(i)));
+    let theirs = epochs::names(request.epochs());
+    nonces.len() == request.signers.len()
+        && held.len() == request.signers.len()
+        && said(me).is_some_and(|(n, h)| n == nonce && h == mine)
+        && said(request.requester.get()).is_some_and(|(n, h)| *n == terms.nonce && *h == theirs)
+        && epochs::agreed(request.ceremony(), mine, held) == Some(*epoch)
+        && announced.is_none_or(|held| held.height <= *height)
+}
+
+/// Asks the owner if there is anything to ask, and stops when the requester is gone or the time is up.
+async fn approve(
+    node: &Node,
+    link: &mut Line,
+    question: &Question,
+    ask: Ask,
+    patience: Duration,
+) -> Result<Charge, Error> {
+    let ceremony = question.request.ceremony();
+    let name = &question.name(question.request.requester);
+    let until = node.until(patience);
+    // Held until there is an answer, and no longer: what is agreed to needs no screen.
+    let asks = match ask {
+        Ask::Nothing => false,
+        Ask::Approval => node.approver.asks_a_person(),
+        Ask::Pardon => true,
+    };
+    let _turn = if asks {
+        tokio::select! {
+            turn = timeout(TURN, node.turn()) => {
+                Some(turn.map_err(|_| declined(name, Reason::Busy))?)
+            }
+            word = link.recv() => return Err(gone(question, word)),
+            () = node.interrupted() => return Err(Error::Interrupted),
+        }
+    } else {
+        None
+    };
+    // What waited for the screen was let in before the owner said no to the request ahead of it.
+    if asks {
+        let reason = match node.approver.admit(&link.peer(), ceremony) {
+            Admission::Asked => None,
+            Admission::TurnedAway { .. } => Some(Reason::Busy),
+            Admission::Muted { .. } => Some(Reason::Declining),
+        };
+        if let Some(reason) = reason {
+            return Err(declined(name, reason));
+        }
+    }
+    let left = until.saturating_duration_since(clock::now());
+    let asked = Question { seconds: left.as_secs(), ..question.clone() };
+    let answer = match ask {
+        Ask::Nothing => return Ok(Charge::default()),
+        Ask::Pardon => node.approver.pardon(asked),
+        Ask::Approval => node.approver.approve(asked),
+    };
+    let verdict = tokio::select! {
+        verdict = timeout(left, answer) => verdict,
+        word = link.recv() => return Err(gone(question, word)),
+        () = node.interrupted() => return Err(Error::Interrupted),
+    };
+    match verdict {
+        Ok(Verdict::Yes) => Ok(Charge::default()),
+        Ok(Verdict::Charged(charge)) => Ok(charge),
+        Ok(Verdict::No) => Err(Error::Denied(ceremony)),
+        Ok(Verdict::Policy(refusal)) => {
+            Err(Error::Policy { ceremony, requester: name.clone(), refusal })
+        }
+        Ok(Verdict::Nobody) => Err(Error::NobodyToAsk),
+        Ok(Verdict::Late) | Err(_) => Err(Error::Unanswered(Activity::Ceremony(ceremony))),
+    }
+}
+
+/// Nothing is due from a requester whose request is not answered but a withdrawal, or who has left.
+fn gone(question: &Question, word: Result<Frame, LinkError>) -> Error {
+    let requester = question.name(question.request.requester);
+    let said = word.map(|frame| Message::from_bytes(&frame.payload));
+    match said {
+        Err(LinkError::Lost) => Error::link(&requester, LinkError::Lost),
+        Ok(Ok(Message::Refuse { reason: Reason::Left { party } })) => left(question, party),
+        _ => Error::Withdrawn { peer: requester },
+    }
+}
+
+/// The requester says that this party has left.
+fn left(question: &Question, party: u8) -> Error {
+    let signer = question.request.signers.iter().find(|signer| signer.get() == party);
+    let who = signer.map_or_else(|| party_label(party), |party| question.name(*party));
+    Error::Left { peer: question.name(question.request.requester), who }
+}

@@ -1,0 +1,177 @@
+//! Who has said that it has stored its share of an epoch, and what follows from that
+//! (docs/protocol.md §3.4 round 4, §3.5).
+//!
+//! A confirmation is a hash that every party can compute for every other one. So it counts only as it
+//! comes from its own party, over the link with that party; it is on the disk before anything is
+//! done with it, and it is checked whenever it is read. An epoch whose confirmations are all here
+//! becomes the active one, and only then are older shares destroyed.
+
+use std::collections::BTreeSet;
+
+use crate::device::Label;
+use crate::driver::connect::peer_links::{Incoming, PeerLinks, name_in};
+use crate::driver::error::{Awaited, Error};
+use crate::driver::told::Note;
+use crate::driver::{Node, ROUND, records};
+use crate::net::LinkError;
+use crate::party::PartyId;
+use crate::protocol::key::Confirmation;
+use crate::request::Ceremony;
+use crate::talk::Message;
+use crate::vault::{self, Confirmed, Home, KeyRecord, KeyState, keys};
+
+/// An epoch and what a party says of it.
+const ENTRY: usize = 64;
+
+/// The confirmations of an epoch that are kept here.
+#[derive(Debug)]
+pub struct Kept {
+    /// The parties whose confirmation is not here, by index.
+    pub missing: BTreeSet<u8>,
+    /// What is told of those that do not count.
+    pub wrong: Vec<Note>,
+}
+
+/// What is kept of the confirmations of `record`. Those that are wrong do not count.
+///
+/// # Errors
+/// There is nothing beside the share to check them against, or it is about another one.
+pub fn kept(home: &Home, record: &KeyRecord) -> Result<Kept, Error> {
+    let confirmation = of_epoch(home, record)?;
+    let mut missing: BTreeSet<u8> = confirmation.peers().map(PartyId::get).collect();
+    let mut wrong = Vec::new();
+    let kept = match keys::confirmed(home, &record.name, &record.epoch) {
+        Err(error @ vault::Error::Corrupt { .. }) => {
+            wrong.push(Note::Misfit(error));
+            Vec::new()
+        }
+        read => read?,
+    };
+    for Confirmed { party, statement } in kept {
+        if PartyId::new(party).is_some_and(|from| confirmation.verify(from, &statement)) {
+            missing.remove(&party);
+        } else {
+            wrong.push(Note::WrongConfirmation { party, key: record.name.clone() });
+        }
+    }
+    Ok(Kept { missing, wrong })
+}
+
+/// The parties whose confirmation of `record` is not here. People are told of those that are wrong.
+///
+/// # Errors
+/// As for [`kept`].
+pub fn missing(node: &Node, record: &KeyRecord) -> Result<BTreeSet<u8>, Error> {
+    let Kept { missing, wrong } = kept(&node.home, record)?;
+    wrong.into_iter().for_each(|note| node.tell(note));
+    Ok(missing)
+}
+
+/// What the confirmations of `record` are checked against.
+fn of_epoch(home: &Home, record: &KeyRecord) -> Result<Confirmation, Error> {
+    let bytes = keys::confirmation(home, &record.name, &record.epoch)?;
+    let confirmation = Confirmation::from_bytes(&bytes);
+    let fits = |confirmation: &Confirmation| {
+        *confirmation.epoch() == record.epoch
+            && confirmation.me().get() == record.me
+            && confirmation.peers().count().saturating_add(1) == record.parties.len()
+    };
+    confirmation.ok().filter(fits).ok_or_else(|| Error::DamagedShare(record.name.clone()))
+}
+
+/// Makes the newest epoch that everybody has confirmed the active one, if it is not yet.
+///
+/// # Errors
+/// The share does not open, or the disk fails.
+pub fn settle(node: &Node, name: &str) -> Result<(), Error> {
+    let pending = |record: &KeyRecord| record.state == KeyState::Pending;
+    for record in records::held(&node.home, name)?.iter().filter(|record| pending(record)) {
+        if missing(node, record)?.is_empty() {
+            return Ok(node.vault.activate(name, &record.epoch)?);
+        }
+    }
+    Ok(())
+}
+
+/// Exchanges confirmations with everybody among the participants: those of every epoch that each has.
+///
+/// # Errors
+/// A party is gone or sends nonsense. What the others said is kept.
+pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<(), Error> {
+    let records = records::held(&node.home, name)?;
+    let mut own = Vec::new();
+    for record in &records {
+        // One that is damaged here says nothing, and keeps nobody from hearing the others.
+        let Ok(confirmation) = of_epoch(&node.home, record) else { continue };
+        own.extend_from_slice(confirmation.epoch());
+        own.extend_from_slice(&confirmation.message());
+    }
+    let names = links.names();
+    let name_of = |party: u8| name_in(&names, party);
+    let mut awaited: BTreeSet<u8> = names.keys().copied().collect();
+    let mut outcome = Ok(());
+    for party in names.keys() {
+        let sent = links.send(*party, own.clone()).await;
+        outcome = outcome.and(sent);
+    }
+    let deadline = node.until(ROUND);
+    while let Some(slow) = awaited.first() {
+        let Some((party, incoming)) = links.recv_before(deadline).await else {
+            return outcome.and(Err(Error::timed_out(&name_of(*slow), Awaited::Confirmation)));
+        };
+        let taken = match incoming {
+            Incoming::Protocol(bytes) => take(node, &records, party, &name_of(party), &bytes),
+            Incoming::Lost(_) | Incoming::Control(Message::Finished)
+                if !awaited.contains(&party) =>
+            {
+                continue;
+            }
+            Incoming::Control(Message::Finished) => {
+                Err(Error::link(&name_of(party), LinkError::Closed))
+            }
+            Incoming::Control(Message::Refuse { reason }) => {
+                Err(Error::refused_in(&name_of(party), reason, Ceremony::Resume, name))
+            }
+            Incoming::Control(_) => Err(Error::nonsense(&name_of(party))),
+            Incoming::Lost(error) => Err(Error::link(&name_of(party), error)),
+        };
+        awaited.remove(&party);
+        outcome = outcome.and(taken);
+    }
+    outcome
+}
+
+/// Keeps what `party` said of those of its epochs that this device has too.
+fn take(
+    node: &Node,
+    records: &[KeyRecord],
+    party: u8,
+    name: &Label,
+    bytes: &[u8],
+) -> Result<(), Error> {
+    if !bytes.len().is_multiple_of(ENTRY) {
+        return Err(Error::nonsense(name));
+    }
+    for entry in bytes.chunks_exact(ENTRY) {
+        let (epoch, said) = entry.split_at(ENTRY / 2);
+        let Some(record) = records.iter().find(|record| record.epoch[..] == *epoch) else {
+            continue;
+        };
+        let confirmation = of_epoch(&node.home, record)?;
+        let statement = <[u8; 32]>::try_from(said).map_err(|_| Error::nonsense(name))?;
+        if !PartyId::new(party).is_some_and(|from| confirmation.verify(from, &statement)) {
+            return Err(Error::WrongConfirmation { peer: name.clone(), key: record.name.clone() });
+        }
+        keep(node, record, party, statement)?;
+    }
+    Ok(())
+}
+
+/// Keeps a confirmation that was checked.
+///
+/// # Errors
+/// The disk fails.
+pub fn keep(node: &Node, record: &KeyRecord, party: u8, statement: [u8; 32]) -> Result<(), Error> {
+    let said = Confirmed { party, statement };
+    Ok(node.vault.store_confirmed(&record.name, &record.epoch, &said)?)
+}

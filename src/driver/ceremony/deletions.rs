@@ -1,0 +1,104 @@
+//! Shares that were deleted: the other parties are told at the next contact, whoever calls, and what
+//! they tell is kept as their word.
+
+use std::time::Instant;
+
+use crate::device::{Fingerprint, Label};
+use crate::driver::connect::hello::{hear, say};
+use crate::driver::error::Error;
+use crate::driver::told::Note;
+use crate::driver::{Node, clock};
+use crate::net::LinkError;
+use crate::net::line::Line;
+use crate::request::{Hex, Request};
+use crate::talk::{Message, Proposal, Reason};
+use crate::vault::{Entry, deleted, keys};
+
+/// How many deletions a caller may tell of before it says what it came for.
+const AT_MOST: usize = 16;
+
+/// Tells the device at the other end which of the keys with it have no share here any more.
+///
+/// # Errors
+/// The link is down.
+pub async fn tell(node: &Node, link: &mut Line) -> Result<(), LinkError> {
+    // What cannot be read is not told, and keeps nobody from a ceremony.
+    let deleted = deleted::shared_with(&node.home, &link.peer()).unwrap_or_default();
+    for stone in deleted.into_iter().rev().take(AT_MOST) {
+        say(link, &Message::Deleted { public_key: Hex(stone.public_key), time: stone.time })
+            .await?;
+    }
+    Ok(())
+}
+
+/// What the caller asks for; before that it may tell of keys whose shares are deleted there.
+pub async fn hear_proposal(node: &Node, link: &mut Line, within: Instant) -> Option<Proposal> {
+    for _ in 0..=AT_MOST {
+        match hear(link, within).await {
+            Ok(Message::Propose(proposal)) => return Some(*proposal),
+            Ok(Message::Deleted { public_key, time }) => {
+                heard(node, &link.peer(), &public_key.0, time);
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Takes the word of `peer` that it has deleted its share of a key.
+pub fn heard(node: &Node, peer: &Fingerprint, public_key: &[u8; 33], time: i64) {
+    let Ok(records) = keys::list(&node.home) else { return };
+    let Some(key) = records.into_iter().find(|key| key.public_key == *public_key) else { return };
+    match deleted::claim(&node.home, &key, peer, time) {
+        Ok(false) => {}
+        Ok(true) => {
+            node.log(Entry {
+                time: clock::unix_now(),
+                ceremony: "delete".to_owned(),
+                key: key.name.clone(),
+                peer: peer.to_hex(),
+                outcome: "told".to_owned(),
+                ..Entry::default()
+            });
+            node.tell(Note::Deleted { peer: node.name_of(peer), key: key.name, time });
+        }
+        Err(error) => node.tell(Note::File(error)),
+    }
+}
+
+/// What `requester` is told where there is no share here that `request` could be about.
+pub fn reason(node: &Node, request: &Request, requester: &Fingerprint) -> Reason {
+    let stones = deleted::shared_with(&node.home, requester).unwrap_or_default();
+    let stone = stones.into_iter().find(|stone| Some(&stone.public_key) == public_key(request));
+    stone.map_or(Reason::UnknownKey, |stone| Reason::Deleted { time: stone.time })
+}
+
+/// The error where `peer`, called `name`, answers `request` with a no.
+pub fn refused(
+    node: &Node,
+    peer: &Fingerprint,
+    name: &Label,
+    reason: Reason,
+    request: &Request,
+) -> Error {
+    let Reason::Deleted { time } = reason else {
+        return Error::refused_in(name, reason, request.ceremony(), &request.key);
+    };
+    if let Some(public_key) = public_key(request) {
+        heard(node, peer, public_key, time);
+    }
+    let others_suffice = request.parties.len() > usize::from(request.threshold);
+    Error::DeletedThere { peer: name.clone(), time, key: request.key.clone(), others_suffice }
+}
+
+/// Notes that `peer` takes part with a share that it may have called deleted.
+pub fn refuted(node: &Node, peer: &Fingerprint, request: &Request) {
+    if let Some(public_key) = public_key(request) {
+        // It is a note for people.
+        let _ = deleted::refute(&node.home, public_key, peer);
+    }
+}
+
+fn public_key(request: &Request) -> Option<&[u8; 33]> {
+    request.shares().map(|shares| &shares.public_key)
+}

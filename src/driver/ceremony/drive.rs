@@ -1,0 +1,123 @@
+//! The loop: a machine on one side, the links on the other, the vault in between.
+//!
+//! What the machine wants persisted is durable before anything it says afterwards is sent.
+
+use std::time::Instant;
+
+use tokio::time::sleep_until;
+
+use crate::device::Label;
+use crate::driver::connect::peer_links::{Incoming, PeerLinks, name_in};
+use crate::driver::error::{Awaited, Error};
+use crate::driver::{Node, clock};
+use crate::party::PartyId;
+use crate::progress::Event;
+use crate::protocol::event::Event as Step;
+use crate::protocol::fault::Fault;
+use crate::protocol::machine::{Machine, Output, Persist, Protocol};
+use crate::request::Ceremony;
+use crate::talk::{Message, Reason};
+
+/// Runs `machine`, a ceremony with a key, to its end over the links of `links`; `keep` makes durable what
+/// must be.
+///
+/// # Errors
+/// What the machine finds, what `keep` cannot store, and a participant that is gone or gives up.
+pub async fn drive<P: Protocol>(
+    node: &Node,
+    (ceremony, key): (Ceremony, &str),
+    machine: &mut Machine<P>,
+    links: &mut PeerLinks,
+    keep: &mut (dyn FnMut(Persist) -> Result<(), Error> + Send),
+) -> Result<P::Done, Error> {
+    let names = links.names();
+    let label = |party: u8| name_in(&names, party);
+    let name = |party: PartyId| label(party.get()).to_string();
+    let mut since = clock::now();
+    machine.start(since);
+    loop {
+        while let Some(output) = machine.poll() {
+            match output {
+                Output::Send { to, bytes } => links.send(to.get(), bytes).await?,
+                Output::Persist(what) => keep(what)?,
+                Output::Event(step) => {
+                    if matches!(step, Step::Round { .. }) {
+                        since = clock::now();
+                    }
+                    node.tell(told(ceremony, &step, since, name));
+                }
+                Output::Done(done) => return Ok(done),
+                Output::Failed(fault) => {
+                    return Err(fault_with(fault, key, |party| label(party.get())));
+                }
+            }
+        }
+        let wake = machine.wake_at().unwrap_or_else(|| node.until(crate::driver::ROUND));
+        let wake = node.deadline.map_or(wake, |deadline| wake.min(deadline));
+        tokio::select! {
+            () = sleep_until(wake.into()) => {
+                if node.deadline.is_some_and(|deadline| clock::now() >= deadline) {
+                    let peers = machine.awaiting().into_iter().map(|party| label(party.get()));
+                    let (peers, awaited) = (peers.collect(), Awaited::Deadline);
+                    return Err(Error::TimedOut { peers, awaited });
+                }
+                machine.tick(clock::now());
+            }
+            (party, incoming) = links.recv() => match incoming {
+                Incoming::Protocol(bytes) => {
+                    if let Some(from) = PartyId::new(party) {
+                        machine.handle(clock::now(), from, &bytes);
+                    }
+                }
+                Incoming::Control(Message::Finished) => {}
+                Incoming::Control(Message::Refuse { reason: Reason::Left { party: who } }) => {
+                    return Err(Error::Left { peer: label(party), who: label(who) });
+                }
+                Incoming::Control(Message::Refuse { reason }) => {
+                    return Err(Error::refused_in(&label(party), reason, ceremony, key));
+                }
+                Incoming::Control(_) => return Err(Error::nonsense(&label(party))),
+                // Whoever said it is done may leave: all it had to say has arrived.
+                Incoming::Lost(_) if links.has_finished(party) => {}
+                Incoming::Lost(error) => return Err(Error::link(&label(party), error)),
+            },
+        }
+    }
+}
+
+/// `fault` in a ceremony with the key `key`; `name` gives the people's name of a party.
+pub(super) fn fault_with(fault: Fault, key: &str, name: impl Fn(PartyId) -> Label) -> Error {
+    Error::Fault { culprit: fault.culprit.map(name), fault, key: key.to_owned() }
+}
+
+/// What people are told of `step`, in a round that began at `since`.
+fn told(
+    ceremony: Ceremony,
+    step: &Step,
+    since: Instant,
+    name: impl Fn(PartyId) -> String,
+) -> Event {
+    match step {
+        Step::Round { round, of, name, .. } => {
+            Event::Round { ceremony, round: *round, of: *of, name: (*name).to_owned(), ms: None }
+        }
+        Step::RoundDone { round, of, name, elapsed, .. } => Event::Round {
+            ceremony,
+            round: *round,
+            of: *of,
+            name: (*name).to_owned(),
+            ms: Some(clock::millis(*elapsed)),
+        },
+        Step::Waiting { round, for_ } => Event::Waiting {
+            what: format!("round {round}"),
+            peers: for_.iter().copied().map(name).collect(),
+            seconds: None,
+        },
+        Step::Received { round, from } => Event::Received {
+            ceremony,
+            round: *round,
+            from: name(*from),
+            ms: clock::millis(clock::now().saturating_duration_since(since)),
+        },
+    }
+}

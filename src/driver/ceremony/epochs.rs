@@ -1,0 +1,260 @@
+//! The epochs of a key that this device holds, and which of them a ceremony uses.
+//!
+//! A refresh whose last messages got lost leaves one device with the old and the new shares and
+//! another with the new ones alone. Whoever takes part in a ceremony uses the newest epoch that all
+//! of them hold (docs/protocol.md §3.5).
+
+use std::iter;
+use std::sync::Arc;
+
+use crate::driver::error::Error;
+use crate::driver::told::Note;
+use crate::driver::{Node, records};
+use crate::party::PartyId;
+use crate::protocol::fault::Check;
+use crate::protocol::key::KeyShare;
+use crate::request::{Ceremony, Held, Hex, MAX_EPOCHS, Request};
+use crate::vault::keys::MAX_PENDING;
+use crate::vault::ledger::UNRESOLVED;
+use crate::vault::{self, KeyLock, KeyRecord, KeyState, Ledger};
+
+/// An active epoch and those that are pending.
+const _: () = assert!(MAX_PENDING + 1 == MAX_EPOCHS);
+
+/// All epochs of one key whose shares open here.
+pub struct HeldKey {
+    newest: Opened,
+    /// The newest first.
+    older: Vec<Opened>,
+    /// Of all epochs, the newest first, also of those whose share does not open.
+    records: Vec<KeyRecord>,
+    ledger: Ledger,
+}
+
+struct Opened {
+    record: KeyRecord,
+    share: Arc<KeyShare>,
+}
+
+/// A key that this process has taken for one ceremony, in the epoch that all signers hold.
+pub struct OpenKey {
+    /// What is known about it without unlocking.
+    pub record: KeyRecord,
+    /// The share, with the retired pairs of the ledger.
+    pub share: Arc<KeyShare>,
+    /// The ledger.
+    pub ledger: Ledger,
+    _lock: KeyLock,
+}
+
+impl std::fmt::Debug for HeldKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HeldKey").field("records", &self.records).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for OpenKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenKey").field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+/// Why this device offers a requester no epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoOffer {
+    /// It has a share of none of them.
+    Apart,
+    /// It no longer signs with one of the signers, which failed a check.
+    Banned,
+    /// It no longer signs with one of the signers, because too many signatures were cut short.
+    Worn,
+}
+
+impl HeldKey {
+    /// Opens the shares of the key `name`. One that does not open is told, and is no reason not to use
+    /// another.
+    ///
+    /// # Errors
+    /// There is no such key, or no share of it opens, or none is the one that its record names.
+    pub fn open(node: &Node, name: &str) -> Result<Self, Error> {
+        let ledger = Ledger::open(&node.home)?;
+        let records = records::held(&node.home, name)?;
+        let (mut opened, mut closed) = (Vec::new(), Vec::new());
+        for record in &records {
+            match Opened::of(node, &ledger, record) {
+                Ok(share) => opened.push(share),
+                Err(error) => closed.push(error),
+            }
+        }
+        let mut opened = opened.into_iter();
+        let Some(newest) = opened.next() else {
+            return Err(closed.into_iter().next().unwrap_or_else(|| Error::NoKey(name.to_owned())));
+        };
+        closed.into_iter().for_each(|f| node.tell(Note::Failed(f)));
+        Ok(Self { newest, older: opened.collect(), records, ledger })
+    }
+
+    /// The record of the newest epoch that can be used.
+    pub fn record(&self) -> &KeyRecord {
+        &self.newest.record
+    }
+
+    /// The newest share that can be used.
+    pub fn share(&self) -> &KeyShare {
+        &self.newest.share
+    }
+
+    /// What this device has, the newest first.
+    pub fn held(&self) -> Vec<Held> {
+        self.opened().map(|opened| self.held_of(&opened.record)).collect()
+    }
+
+    /// The epochs that this device signs in with `signers`, the newest first. One in which one of them
+    /// is banned is not offered, and no older one is: else an old epoch would be a way around the ban.
+    ///
+    /// # Errors
+    /// [`vault::Error::Retired`] if there is none.
+    pub fn offer(&self, signers: &[u8]) -> Result<Vec<Held>, vault::Error> {
+        let ban_in = |record: &KeyRecord| self.retired_in(record, signers);
+        let free: Vec<&KeyRecord> =
+            self.records.iter().take_while(|record| ban_in(record).is_none()).collect();
+        let is_free = |opened: &&Opened| free.iter().any(|r| r.epoch == opened.record.epoch);
+        let offer: Vec<Held> =
+            self.opened().filter(is_free).map(|opened| self.held_of(&opened.record)).collect();
+        match self.records.iter().find_map(ban_in) {
+            Some((peer, code)) if offer.is_empty() => Err(vault::Error::Retired { peer, code }),
+            _ => Ok(offer),
+        }
+    }
+
+    /// The first of `signers` that this device no longer signs with in an epoch, and why.
+    fn retired_in(&self, record: &KeyRecord, signers: &[u8]) -> Option<(u8, String)> {
+        let mut retired = self.ledger.retired(&record.epoch).into_iter();
+        retired.find(|(peer, _)| signers.contains(peer))
+    }
+
+    /// Those of the epochs of `request` that this device signs in with its signers.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn answer(&self, request: &Request) -> Result<Vec<Held>, NoOffer> {
+        let all = self.common(request);
+        let signers = &indices(&request.signers);
+        let mut retired = self.records.iter().filter_map(|r| self.retired_in(r, signers));
+        let no_longer = match retired.next() {
+            Some((_, code)) if code == UNRESOLVED => NoOffer::Worn,
+            _ => NoOffer::Banned,
+        };
+        let offer = self.offer(signers).map_err(|_| no_longer)?;
+        let common: Vec<Held> = all.iter().copied().filter(|held| offer.contains(held)).collect();
+        match (common.is_empty(), all.is_empty()) {
+            (false, _) => Ok(common),
+            (true, false) => Err(no_longer),
+            (true, true) => Err(NoOffer::Apart),
+        }
+    }
+
+    /// Those of the epochs of `request` that this device has, the newest first.
+    pub fn common(&self, request: &Request) -> Vec<Held> {
+        common(&self.held(), request)
+    }
+
+    /// Whether a party failed a check. Pairs that only wore out do not count.
+    pub fn has_bans(&self) -> bool {
+        let retired = self.records.iter().flat_map(|record| self.ledger.retired(&record.epoch));
+        retired.into_iter().any(|(_, code)| code != UNRESOLVED)
+    }
+
+    /// Whether `party` announces fewer sessions in one of `held` than it did before.
+    pub fn is_rolled_back(&self, party: u8, held: &[Held]) -> bool {
+        is_rolled_back(&self.ledger, party, held)
+    }
+
+    /// How many sessions this device has spent under `epoch`.
+    pub fn height(&self, epoch: &Hex<32>) -> u64 {
+        self.ledger.height(&epoch.0)
+    }
+
+    /// Whether no further epoch may be stored beside those that are pending.
+    pub fn is_full(&self) -> bool {
+        let pending = self.records.iter().filter(|record| record.state == KeyState::Pending);
+        pending.count() >= MAX_PENDING
+    }
+
+    /// The key in the epoch `epoch`, which everybody agreed on.
+    ///
+    /// # Errors
+    /// There is no such share here.
+    pub fn choose(self, epoch: &Hex<32>, lock: KeyLock) -> Result<OpenKey, Error> {
+        let Self { newest, older, ledger, .. } = self;
+        let mut opened = iter::once(newest).chain(older);
+        let Opened { record, share } = opened
+            .find(|opened| opened.record.epoch == epoch.0)
+            .ok_or(Error::Bug("an epoch was agreed on that this device has not"))?;
+        Ok(OpenKey { record, share, ledger, _lock: lock })
+    }
+
+    fn opened(&self) -> impl Iterator<Item = &Opened> {
+        iter::once(&self.newest).chain(&self.older)
+    }
+
+    fn held_of(&self, record: &KeyRecord) -> Held {
+        held_of(&self.ledger, record)
+    }
+}
+
+impl Opened {
+    fn of(node: &Node, ledger: &Ledger, record: &KeyRecord) -> Result<Self, Error> {
+        let share = records::share(&node.vault, record)?;
+        for (peer, code) in ledger.retired(&record.epoch) {
+            if let Some(peer) = PartyId::new(peer) {
+                share.retire(peer, Check::from_burn_code(&code).unwrap_or(Check::PairRetired));
+            }
+        }
+        Ok(Self { record: record.clone(), share: Arc::new(share) })
+    }
+}
+
+/// What this device says of the epoch of `record`.
+pub fn held_of(ledger: &Ledger, record: &KeyRecord) -> Held {
+    let KeyRecord { epoch, generation, .. } = record;
+    Held { epoch: Hex(*epoch), generation: *generation, height: ledger.height(epoch) }
+}
+
+/// Those of `mine` that are epochs of `request` too.
+pub fn common(mine: &[Held], request: &Request) -> Vec<Held> {
+    let theirs = |held: &&Held| request.epochs().iter().any(|other| other.epoch == held.epoch);
+    mine.iter().filter(theirs).copied().collect()
+}
+
+/// Whether `party` announces fewer sessions in one of `held` than it did before.
+pub fn is_rolled_back(ledger: &Ledger, party: u8, held: &[Held]) -> bool {
+    held.iter().any(|held| held.height < ledger.peer_height(&held.epoch.0, party))
+}
+
+/// `held` by this device, with the sessions that it has spent until now.
+pub fn counted_anew(ledger: &Ledger, held: &[Held]) -> Vec<Held> {
+    let anew = |held: &Held| Held { height: ledger.height(&held.epoch.0), ..*held };
+    held.iter().map(anew).collect()
+}
+
+/// These parties as the vault knows them.
+pub fn indices(parties: &[PartyId]) -> Vec<u8> {
+    parties.iter().map(|party| party.get()).collect()
+}
+
+/// The names of `held`.
+pub fn names(held: &[Held]) -> Vec<Hex<32>> {
+    held.iter().map(|held| held.epoch).collect()
+}
+
+/// The epoch that a ceremony of this kind uses: the first of `mine`, which are the newest first,
+/// that everybody offers. A new key and an exchange of confirmations use none, which is all zeros.
+pub fn agreed(ceremony: Ceremony, mine: &[Hex<32>], everybody: &[Vec<Hex<32>>]) -> Option<Hex<32>> {
+    match ceremony {
+        Ceremony::Keygen | Ceremony::Resume => Some(Hex([0; 32])),
+        Ceremony::Sign | Ceremony::Refresh => {
+            mine.iter().copied().find(|epoch| everybody.iter().all(|held| held.contains(epoch)))
+        }
+    }
+}

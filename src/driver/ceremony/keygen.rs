@@ -1,0 +1,653 @@
+//! Making a key, making new shares of it, and finishing what a lost last message left pending.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::device::{Fingerprint, Label, hex};
+use crate::driver::ceremony::accept::{Ask, accept};
+use crate::driver::ceremony::drive::{drive, fault_with};
+use crate::driver::ceremony::epochs::{HeldKey, OpenKey};
+use crate::driver::ceremony::propose::{announce, propose, propose_and_start};
+use crate::driver::ceremony::refuse::{decline, part};
+use crate::driver::ceremony::started::Started;
+use crate::driver::ceremony::{begin, confirmations, deletions, epochs};
+use crate::driver::connect::peer_links::{PeerLinks, party_label};
+use crate::driver::connect::rendezvous;
+use crate::driver::connect::target::Target;
+use crate::driver::error::{Activity, Error, Wanted};
+use crate::driver::told::{Note, Told};
+use crate::driver::{Node, ROUND, clock, records};
+use crate::net::line::Line;
+use crate::party::PartyId;
+use crate::progress::{Event, PartyView};
+use crate::protocol::key::KeyShare;
+use crate::protocol::keygen::{Keygen, KeygenSetup};
+use crate::protocol::machine::{Machine, Persist};
+use crate::request::{Action, Ceremony, Held, Hex, Question, Request, Shares};
+use crate::talk::{Reason, Terms};
+use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
+
+/// A key that every party holds a share of.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Its record.
+    pub record: KeyRecord,
+    /// Its parties, party 1 first.
+    pub parties: Vec<PartyView>,
+    /// Why the log could not be written, if so.
+    pub unlogged: Option<String>,
+}
+
+/// Makes the key `name` with the devices in `with`, any `threshold` of which sign later.
+///
+/// # Errors
+/// The name is taken, somebody cannot be reached or says no, or the protocol fails. Where it
+/// fails after this device has stored its share, the key is left pending and the hint says how to
+/// finish it.
+pub async fn request(
+    node: &Arc<Node>,
+    name: &str,
+    threshold: u8,
+    with: &[Target],
+) -> Result<Made, Error> {
+    if let Some(record) = records::find(&node.home, name)? {
+        let wanted = wanted(node, name, threshold, with.iter().filter_map(|t| t.fingerprint));
+        return Err(Error::KeyExists { wanted, pending: record.state == KeyState::Pending });
+    }
+    let others = with.iter().filter_map(|target| target.fingerprint);
+    let mut parties: Vec<Fingerprint> = others.chain([node.info.fingerprint]).collect();
+    parties.sort_unstable();
+    let request = asked(node, name, threshold, parties, Action::Keygen)?;
+    let invitees = invitees(&request, with)?;
+    let question = node.question(request, name.to_owned(), None);
+    announce(node, &question);
+    let result = async {
+        let accepted = propose(node, &question.request, invitees).await.map_err(|error| {
+            if !matches!(error, Error::Refused { reason: Reason::Conflict, .. }) {
+                return error;
+            }
+            let others = with.iter().filter_map(|target| target.fingerprint);
+            let wanted = wanted(node, name, threshold, others);
+            Error::KeyExistsThere { error: Box::new(error), wanted }
+        })?;
+        let (lock, accepted) = accepted.holding(free(node, name)).await?;
+        let started = accepted.start(node, &question, 0).await?;
+        let made = make(node, name, &question.request, started).await;
+        drop(lock);
+        made
+    }
+    .await;
+    conclude(node, &question.request, result)
+}
+
+/// Gives every party of the key `name` a new share; the public key stays.
+///
+/// # Errors
+/// As for [`request`]; the old shares stay in use until every party has stored its new one.
+pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Error> {
+    let held = records::held(&node.home, name)?;
+    if held.first().is_some_and(|record| record.state == KeyState::Pending) {
+        match resume(node, name, with).await {
+            // Somebody has no share of what is pending here, so it cannot be finished. It stays:
+            // others may hold nothing older.
+            Err(error)
+                if cannot_be_finished(&error) && records::active(&node.home, name).is_ok() => {}
+            finished => return finished,
+        }
+    }
+    records::active(&node.home, name)?;
+    let key = HeldKey::open(node, name)?;
+    if key.is_full() {
+        return Err(Error::TooManyPending(name.to_owned()));
+    }
+    let request = of_key(node, key.record(), key.held(), Action::Refresh)?;
+    let invitees = invitees(&request, with)?;
+    let question = about(node, request, key.record());
+    announce(node, &question);
+    let result = async {
+        let request = &question.request;
+        let accepted = propose(node, request, invitees).await?;
+        let epoch = accepted.epoch();
+        let (key, accepted) = accepted.holding(same(node, name, request, &epoch)).await?;
+        let height = key.ledger.height(&epoch.0);
+        let started = accepted.start(node, &question, height).await?;
+        renew(node, &key, started).await
+    }
+    .await;
+    conclude(node, &question.request, result)
+}
+
+/// Finishes the pending key `name`: gets the confirmations that are missing here from their parties.
+/// Where none is missing here, it is for the others that everybody is asked.
+///
+/// # Errors
+/// A party cannot be reached or has no share; a pending key stays pending.
+pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Error> {
+    let record = newest(node, name)?;
+    let everybody: BTreeSet<u8> =
+        record.parties.iter().map(|p| p.index).filter(|index| *index != record.me).collect();
+    let missing = match record.state {
+        KeyState::Pending => missing(node, name)?,
+        KeyState::Active => BTreeSet::new(),
+    };
+    // Whoever has heard everybody was perhaps killed before everybody had heard it.
+    let parties = if missing.is_empty() { everybody } else { missing };
+    let request = resumption(node, &record, &parties)?;
+    let result = async {
+        let outcome = visit(node, &record, &parties, with).await;
+        // Who is out of reach keeps nobody from hearing the others.
+        if outcome.is_err() && parties.len() > 1 {
+            for party in &parties {
+                let _ = visit(node, &record, &BTreeSet::from([*party]), with).await;
+            }
+        }
+        if record.state == KeyState::Active {
+            return outcome.map(|()| record).map_err(|error| match error.is_about_shares() {
+                true => Error::ShareMissingThere { error: Box::new(error), key: name.to_owned() },
+                false => error,
+            });
+        }
+        settle(node, name).await?;
+        let newest = newest(node, name)?;
+        if newest.state == KeyState::Active {
+            return Ok(newest);
+        }
+        let signs = records::active(&node.home, name).is_ok();
+        outcome.map_err(|error| {
+            if !error.is_about_shares() {
+                return error;
+            }
+            let error = Box::new(error);
+            if signs {
+                return Error::RefreshNeverStored { error, key: name.to_owned() };
+            }
+            let others = newest.parties.iter().filter(|party| party.index != newest.me);
+            let others = others.map(|party| party.fingerprint);
+            Error::NeverStored { error, wanted: wanted(node, name, newest.threshold, others) }
+        })?;
+        let missing = confirmations::missing(node, &newest)?;
+        Err(Error::Unconfirmed {
+            key: name.to_owned(),
+            missing: named(node, &newest, &missing),
+            signs,
+        })
+    }
+    .await;
+    conclude(node, &request, result)
+}
+
+/// Whether a pending epoch stays so, whoever else is asked.
+fn cannot_be_finished(error: &Error) -> bool {
+    matches!(error, Error::RefreshNeverStored { .. } | Error::Unconfirmed { .. })
+        || matches!(error, Error::Refused { reason: Reason::Conflict | Reason::RolledBack, .. })
+        || matches!(error, Error::Vault(vault::Error::InUse { .. }))
+}
+
+/// A key of this name with `others`, as a command line asks for it.
+fn wanted(
+    node: &Node,
+    name: &str,
+    threshold: u8,
+    others: impl Iterator<Item = Fingerprint>,
+) -> Wanted {
+    let peers = node.peers().unwrap_or_default();
+    let word = |fingerprint: Fingerprint| {
+        let known = peers.known(&fingerprint).map(|peer| peer.name.clone());
+        // `--with` takes a comma for the end of a name, and a dash for that of its names.
+        let fits = known.filter(|name| !name.contains(',') && !name.starts_with('-'));
+        fits.unwrap_or_else(|| fingerprint.device_id())
+    };
+    let keys = keys::each(&node.home).unwrap_or_default();
+    let taken = keys.into_iter().map(|(name, _)| name).collect();
+    Wanted { key: name.to_owned(), threshold, with: others.map(word).collect(), taken }
+}
+
+/// The newest epoch of the key `name`.
+fn newest(node: &Node, name: &str) -> Result<KeyRecord, Error> {
+    records::held(&node.home, name)?.into_iter().next().ok_or_else(|| Error::NoKey(name.to_owned()))
+}
+
+/// The parties of whom a confirmation of one of the pending epochs of the key `name` is missing here.
+fn missing(node: &Node, name: &str) -> Result<BTreeSet<u8>, Error> {
+    let mut missing = BTreeSet::new();
+    for record in records::held(&node.home, name)? {
+        if record.state == KeyState::Pending {
+            missing.extend(confirmations::missing(node, &record)?);
+        }
+    }
+    Ok(missing)
+}
+
+/// Exchanges confirmations with these `parties`.
+async fn visit(
+    node: &Arc<Node>,
+    record: &KeyRecord,
+    parties: &BTreeSet<u8>,
+    with: &[Target],
+) -> Result<(), Error> {
+    let request = resumption(node, record, parties)?;
+    let mut invitees = invitees(&request, with)?;
+    invitees.retain(|(party, _)| parties.contains(party));
+    let question = about(node, request, record);
+    let Started { mut links, .. } = propose_and_start(node, &question, invitees).await?;
+    let exchanged = confirmations::exchange(node, &record.name, &mut links).await;
+    part_after(node, exchanged, links).await
+}
+
+/// What is asked of these `parties`: their confirmations of every epoch that both have.
+fn resumption(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Result<Request, Error> {
+    let request = of_key(node, record, held(node, &record.name)?, Action::Resume)?;
+    let takes_part = |party: &PartyId| party.get() == record.me || parties.contains(&party.get());
+    let signers = request.signers.iter().copied().filter(takes_part).collect();
+    Ok(Request { signers, ..request })
+}
+
+/// The epochs of the key `name` that this device has a share of, the newest first.
+fn held(node: &Node, name: &str) -> Result<Vec<Held>, Error> {
+    let ledger = Ledger::open(&node.home)?;
+    let records = records::held(&node.home, name)?;
+    Ok(records.iter().map(|record| epochs::held_of(&ledger, record)).collect())
+}
+
+/// The names of these parties.
+fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Vec<Label> {
+    let parties = record.parties.iter().filter(|party| parties.contains(&party.index));
+    parties.map(|party| node.name_of(&party.fingerprint)).collect()
+}
+
+/// Takes part in making a key that the device at the other end of `link` asks for.
+///
+/// # Errors
+/// Everything that can go wrong, refusals included; the other side has been told by then.
+pub async fn respond(
+    node: &Arc<Node>,
+    link: Line,
+    request: Request,
+    terms: Terms,
+) -> Result<Made, Error> {
+    let requester = link.peer();
+    let name = node.name_of(&requester);
+    let known = match acceptable(node, &request, &requester) {
+        Ok(known) => known,
+        Err(reason) => {
+            let error = decline(link, &name, reason).await;
+            log(node, &request, error.kind().name());
+            return Err(error);
+        }
+    };
+    let question = match &known {
+        Some(record) => about(node, request, record),
+        None => {
+            let key = request.key.clone();
+            node.question(request, key, None)
+        }
+    };
+    let request = &question.request;
+    let result = async {
+        match known {
+            None => {
+                let key = &question.key;
+                let started =
+                    accept(node, link, &question, &terms, Vec::new(), Ask::Approval).await?;
+                let (lock, started) = started.holding(free(node, key)).await?;
+                let made = make(node, key, request, started).await;
+                drop(lock);
+                made
+            }
+            Some(record) if request.ceremony() == Ceremony::Resume => {
+                confirm(node, link, &question, &terms, &record).await
+            }
+            Some(record) => {
+                let open = match HeldKey::open(node, &record.name) {
+                    Ok(open) => open,
+                    Err(error) => {
+                        decline(link, &name, Reason::from(&error)).await;
+                        return Err(error);
+                    }
+                };
+                let offer = open.common(request);
+                if offer.is_empty() {
+                    return Err(part(link, &name, &record.name, request, open.held()).await);
+                }
+                if open.is_full() {
+                    decline(link, &name, Reason::Conflict).await;
+                    return Err(Error::TooManyPending(record.name.clone()));
+                }
+                let ask = if open.has_bans() { Ask::Pardon } else { Ask::Approval };
+                let started = accept(node, link, &question, &terms, offer, ask).await?;
+                let epoch = started.agreed.epoch;
+                let same = same(node, &record.name, request, &epoch);
+                let (open, started) = started.holding(same).await?;
+                renew(node, &open, started).await
+            }
+        }
+    }
+    .await;
+    conclude(node, request, result)
+}
+
+/// The name of a new key, which is still free.
+async fn free(node: &Node, name: &str) -> Result<KeyLock, Error> {
+    let lock = records::hold(&node.home, name).await?;
+    match records::find(&node.home, name)? {
+        None => Ok(lock),
+        Some(_) => Err(Error::ChangedMeanwhile(name.to_owned())),
+    }
+}
+
+/// The key that is to be refreshed, which is still what it was.
+async fn same(
+    node: &Node,
+    name: &str,
+    request: &Request,
+    epoch: &Hex<32>,
+) -> Result<OpenKey, Error> {
+    let lock = records::hold(&node.home, name).await?;
+    let open = HeldKey::open(node, name)?;
+    let offers = open.common(request);
+    if open.is_full() || !offers.iter().any(|held| held.epoch == *epoch) {
+        return Err(Error::ChangedMeanwhile(name.to_owned()));
+    }
+    open.choose(epoch, lock)
+}
+
+/// Whether this device can take part: the record of the key it is about, if there is one.
+fn acceptable(
+    node: &Node,
+    request: &Request,
+    requester: &Fingerprint,
+) -> Result<Option<KeyRecord>, Reason> {
+    if request.ceremony() == Ceremony::Keygen {
+        paired_with_all(node, request)?;
+        return match records::find(&node.home, &request.key) {
+            Ok(None) => Ok(None),
+            Ok(Some(_)) => Err(Reason::Conflict),
+            Err(_) => Err(Reason::Aborted),
+        };
+    }
+    let known = records::of_key(&node.home, request).ok().flatten();
+    known.map(Some).ok_or_else(|| deletions::reason(node, request, requester))
+}
+
+/// Every two parties of a key must be paired: this device checks its own pairs.
+fn paired_with_all(node: &Node, request: &Request) -> Result<(), Reason> {
+    let peers = node.peers().map_err(|_| Reason::NotPaired)?;
+    for fingerprint in request.parties.iter().filter(|party| **party != node.info.fingerprint) {
+        let record = peers.known(fingerprint).ok_or(Reason::NotPaired)?;
+        if record.is_expired(clock::unix_now()) {
+            return Err(Reason::Expired);
+        }
+    }
+    Ok(())
+}
+
+async fn make(
+    node: &Arc<Node>,
+    name: &str,
+    request: &Request,
+    mut started: Started,
+) -> Result<KeyRecord, Error> {
+    let me = request.party_of(&node.info.fingerprint).ok_or(Error::NotAParty)?;
+    let setup = KeygenSetup {
+        instance: started.id,
+        threshold: request.threshold,
+        me,
+        identities: request.parties.iter().map(|party| party.as_bytes().to_vec()).collect(),
+    };
+    let machine = begin::keygen(&node.vault, setup)?
+        .map_err(|fault| fault_with(fault, name, |party| party_label(party.get())))?;
+    let parties: Vec<PartyRecord> = (1_u8..)
+        .zip(&request.parties)
+        .map(|(index, party)| PartyRecord {
+            index,
+            name: node.name_of(party).as_str().to_owned(),
+            fingerprint: *party,
+        })
+        .collect();
+    started.charge.spend();
+    run(node, Ceremony::Keygen, machine, name, 1, parties, started.links).await
+}
+
+async fn renew(node: &Arc<Node>, key: &OpenKey, mut started: Started) -> Result<KeyRecord, Error> {
+    let machine = begin::refresh(&key.share, started.id)?
+        .map_err(|fault| fault_with(fault, &key.record.name, |party| party_label(party.get())))?;
+    let generation = key.record.generation.saturating_add(1);
+    let parties = key.record.parties.clone();
+    started.charge.spend();
+    run(node, Ceremony::Refresh, machine, &key.record.name, generation, parties, started.links)
+        .await
+}
+
+/// Runs key generation or refresh: the new share is stored as pending before this device says so,
+/// and becomes the active one when every party has said so.
+async fn run(
+    node: &Arc<Node>,
+    ceremony: Ceremony,
+    mut machine: Machine<Keygen>,
+    name: &str,
+    generation: u64,
+    parties: Vec<PartyRecord>,
+    mut links: PeerLinks,
+) -> Result<KeyRecord, Error> {
+    let mut stored: Option<KeyRecord> = None;
+    let mut keep = |what: Persist| match what {
+        Persist::PendingShare(pending) => {
+            let record = record(&pending.share, name, generation, &parties);
+            node.vault.store_pending(
+                &record,
+                &pending.share.to_bytes(),
+                &pending.confirmation.to_bytes(),
+            )?;
+            rendezvous::keep(node, &record, &pending.share);
+            stored = Some(record);
+            Ok(())
+        }
+        Persist::Confirmed { peer, statement } => match &stored {
+            Some(record) => confirmations::keep(node, record, peer.get(), statement),
+            None => Err(Error::Bug("a share was confirmed before it was stored")),
+        },
+        Persist::CheckResolved { .. } => Ok(()),
+        Persist::Retired { .. } => Err(Error::Bug("a pair was retired while making a key")),
+    };
+    let driven = drive(node, (ceremony, name), &mut machine, &mut links, &mut keep).await;
+    drop(machine);
+    match (driven, stored) {
+        (Ok(_), Some(record)) => {
+            confirmations::settle(node, &record.name)?;
+            // The key is whole; a goodbye that gets lost changes nothing.
+            let _ = links.finish(node.until(ROUND)).await;
+            let newest = newest(node, &record.name)?;
+            match newest.state {
+                KeyState::Active => Ok(newest),
+                KeyState::Pending => {
+                    let missing = confirmations::missing(node, &newest)?;
+                    let missing = named(node, &newest, &missing);
+                    Err(Error::Unconfirmed {
+                        key: name.to_owned(),
+                        missing,
+                        signs: ceremony == Ceremony::Refresh,
+                    })
+                }
+            }
+        }
+        (Ok(_), None) => Err(Error::Bug("a key was made and no share was stored")),
+        (Err(error), stored) => {
+            links.abort().await;
+            Err(if stored.is_some() {
+                // A resume may have brought what was missing, and waits for the key.
+                if let Err(error) = confirmations::settle(node, name) {
+                    node.tell(Note::Failed(error));
+                }
+                Error::LeftPending { error: Box::new(error), ceremony, key: name.to_owned() }
+            } else {
+                error
+            })
+        }
+    }
+}
+
+fn record(share: &KeyShare, name: &str, generation: u64, parties: &[PartyRecord]) -> KeyRecord {
+    KeyRecord {
+        name: name.to_owned(),
+        public_key: share.public_key_bytes(),
+        threshold: share.threshold(),
+        me: share.me().get(),
+        parties: parties.to_vec(),
+        epoch: *share.epoch(),
+        generation,
+        created: clock::unix_now(),
+        state: KeyState::Pending,
+    }
+}
+
+/// Exchanges confirmations with those who ask for it. What is complete then is active.
+async fn confirm(
+    node: &Arc<Node>,
+    link: Line,
+    question: &Question,
+    terms: &Terms,
+    record: &KeyRecord,
+) -> Result<KeyRecord, Error> {
+    let request = &question.request;
+    let mine = held(node, &record.name)?;
+    let offer = epochs::common(&mine, request);
+    if offer.is_empty() {
+        let name = node.name_of(&link.peer());
+        return Err(part(link, &name, &record.name, request, mine).await);
+    }
+    let Started { mut links, .. } =
+        accept(node, link, question, terms, offer, Ask::Nothing).await?;
+    let exchanged = confirmations::exchange(node, &record.name, &mut links).await;
+    // Until here nothing was changed but what is kept of the others' words.
+    let settled = settle(node, &record.name).await;
+    part_after(node, exchanged.and(settled), links).await?;
+    newest(node, &record.name)
+}
+
+/// Takes what is confirmed into use. The key is held only where there is something to finish. A ceremony
+/// whose other side is gone may still hold it, for as long as its last step takes: that is outlasted, or the
+/// key would be finished on one side alone.
+async fn settle(node: &Node, name: &str) -> Result<(), Error> {
+    if newest(node, name)?.state == KeyState::Active {
+        return Ok(());
+    }
+    let _lock = records::hold_until(&node.home, name, node.until(ROUND)).await?;
+    confirmations::settle(node, name)
+}
+
+/// Says goodbye after an exchange of confirmations, which no lost goodbye undoes.
+async fn part_after(
+    node: &Node,
+    exchanged: Result<(), Error>,
+    links: PeerLinks,
+) -> Result<(), Error> {
+    match exchanged {
+        Ok(()) => drop(links.finish(node.until(ROUND)).await),
+        Err(_) => links.abort().await,
+    }
+    exchanged
+}
+
+/// What this device asks all `parties` of a key.
+fn asked(
+    node: &Node,
+    key: &str,
+    threshold: u8,
+    parties: Vec<Fingerprint>,
+    action: Action,
+) -> Result<Request, Error> {
+    let count = u8::try_from(parties.len()).unwrap_or(u8::MAX);
+    let mut all = PartyId::all(count).zip(&parties);
+    let me = all.find(|(_, party)| **party == node.info.fingerprint);
+    Ok(Request {
+        id: clock::request_id()?,
+        key: key.to_owned(),
+        threshold,
+        signers: PartyId::all(count).collect(),
+        requester: me.map(|(me, _)| me).ok_or(Error::NotAParty)?,
+        parties,
+        purpose: Label::default(),
+        action,
+    })
+}
+
+/// What this device asks all parties of the key of `record`.
+fn of_key(
+    node: &Node,
+    record: &KeyRecord,
+    epochs: Vec<Held>,
+    action: impl FnOnce(Shares) -> Action,
+) -> Result<Request, Error> {
+    let parties = record.parties.iter().map(|party| party.fingerprint).collect();
+    let action = action(Shares { public_key: record.public_key, epochs });
+    asked(node, &record.name, record.threshold, parties, action)
+}
+
+/// `request` as the owner of this device is asked about it, whose record of the key is `record`.
+fn about(node: &Node, request: Request, record: &KeyRecord) -> Question {
+    node.question(request, record.name.clone(), Some(record.public_key))
+}
+
+/// Which party each of the targets is.
+fn invitees(request: &Request, with: &[Target]) -> Result<Vec<(u8, Target)>, Error> {
+    with.iter()
+        .map(|target| {
+            target
+                .fingerprint
+                .and_then(|fingerprint| request.party_of(&fingerprint))
+                .map(|party| (party.get(), target.clone()))
+                .ok_or_else(|| Error::NoShareThere {
+                    peer: target.name.clone(),
+                    key: request.key.clone(),
+                })
+        })
+        .collect()
+}
+
+fn made(node: &Node, record: KeyRecord) -> Made {
+    let parties = record
+        .parties
+        .iter()
+        .map(|party| PartyView {
+            name: node.name_of(&party.fingerprint),
+            fingerprint: party.fingerprint,
+        })
+        .collect();
+    Made { record, parties, unlogged: None }
+}
+
+fn conclude(
+    node: &Node,
+    request: &Request,
+    result: Result<KeyRecord, Error>,
+) -> Result<Made, Error> {
+    match result {
+        Ok(record) => {
+            let unlogged = log(node, request, "stored");
+            node.tell(Event::Key {
+                key: record.name.clone(),
+                public_key: hex(&record.public_key),
+                confirmed: record.state == KeyState::Active,
+            });
+            Ok(Made { unlogged, ..made(node, record) })
+        }
+        Err(error) => {
+            log(node, request, error.kind().name());
+            let activity = Activity::Ceremony(request.ceremony());
+            node.tell(Told::Aborted { activity, error: &error });
+            Err(error)
+        }
+    }
+}
+
+fn log(node: &Node, request: &Request, outcome: &str) -> Option<String> {
+    node.log(Entry {
+        time: clock::unix_now(),
+        ceremony: request.ceremony().name().to_owned(),
+        key: Label::capped(&request.key, 64).as_str().to_owned(),
+        peer: node.others(request),
+        outcome: outcome.to_owned(),
+        extra: node.answered_by(request).into_iter().collect(),
+        ..Entry::default()
+    })
+}

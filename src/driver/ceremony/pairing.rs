@@ -1,0 +1,420 @@
+//! Pairing two devices: commit, reveal, two people compare six digits, two confirmations, and only
+//! then a record on either side.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::device::{Fingerprint, Label};
+use crate::driver::approver::{Comparison, Verdict};
+use crate::driver::ceremony::refuse::decline;
+use crate::driver::connect::dial::reach;
+use crate::driver::connect::hello::{HANDSHAKE, hear, say};
+use crate::driver::connect::search::remember;
+use crate::driver::connect::target::Source;
+use crate::driver::connect::target::{Reached, Route, Target};
+use crate::driver::error::{Activity, Awaited, Error};
+use crate::driver::strangers::{Visitor, turned_away};
+use crate::driver::told::{Note, Told};
+use crate::driver::{ANSWER, Node, REACH, SESSION, clock};
+use crate::net::relay::invite::Invite;
+use crate::net::tls::TlsLink;
+use crate::net::{Link, LinkError};
+use crate::progress::Event;
+use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
+use crate::request::Hex;
+use crate::talk::{Message, Reason, Want};
+use crate::vault::{self, Entry, PeerRecord, Peers, attempts};
+
+/// A device that is known from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pairing {
+    /// What it is called here.
+    pub peer: String,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// When the pairing ends, in seconds since 1970; `None` if it is kept.
+    pub expires: Option<i64>,
+}
+
+/// Pairs with the device at `target`.
+///
+/// # Errors
+/// It cannot be reached, one of the two people says no, or somebody is between the devices.
+pub async fn request(
+    node: &Arc<Node>,
+    target: &Target,
+    deadline: Instant,
+) -> Result<Pairing, Error> {
+    if attempts::charged(&node.home)?.are_used_up() {
+        let limit = attempts::LIMIT;
+        return Err(vault::Error::NoAttemptsLeft { limit, source: None }.into());
+    }
+    let _dialing = Dialing::new(node);
+    let reached = reach(node, target, Want::Pair, deadline).await?;
+    let name = reached.name.clone();
+    match node.try_turn() {
+        Some(_turn) => converse(node, reached).await,
+        None => Err(decline(reached.link, &name, Reason::Busy).await),
+    }
+}
+
+/// Says, while it lives, that this device is calling another one.
+struct Dialing<'a>(&'a Node);
+
+impl<'a> Dialing<'a> {
+    fn new(node: &'a Node) -> Self {
+        node.dialing.store(true, Ordering::Relaxed);
+        Self(node)
+    }
+}
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.0.dialing.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Whether a call of `peer` gives way to the call that this device is making: two devices that
+/// call each other at once agree on the call of the one with the lower fingerprint.
+pub fn crossed(node: &Node, peer: &Fingerprint) -> bool {
+    node.dialing.load(Ordering::Relaxed) && node.info.fingerprint < *peer
+}
+
+/// Accepts an invitation: pairs with the device that made it, and with no other.
+///
+/// # Errors
+/// The invitation has run out, and as for [`request`].
+pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Error> {
+    if clock::unix_now() > invite.expires.saturating_add(CLOCKS) {
+        return Err(Error::InvitationOver { expired: invite.expires });
+    }
+    let target = Target {
+        name: node.name_of(&invite.fingerprint),
+        fingerprint: Some(invite.fingerprint),
+        route: Route::Room(invite.relay.clone(), invite.room),
+    };
+    request(node, &target, node.until(REACH)).await
+}
+
+/// By how many seconds the clocks of two devices may differ before an invitation counts as over.
+const CLOCKS: i64 = 60;
+
+/// The side that asked.
+async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Error> {
+    let address = reached.address();
+    let Reached { mut link, name, way } = reached;
+    let source = Source::of(&way);
+    let result = async {
+        let (exporter, random) = begin(node, &link, source)?;
+        let (me, them) = sides(node, &link, &name);
+        let (requester, commitment) = Requester::start(&exporter, me.side(), them.side(), random)
+            .map_err(|e| broken(&name, e))?;
+        step(&mut link, &name, commitment).await?;
+        let theirs = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
+        let (compare, opening) = requester.reveal(&theirs);
+        step(&mut link, &name, opening).await?;
+        agree(node, &mut link, &name, compare).await
+    }
+    .await;
+    if let (Ok(pairing), Some(address)) = (&result, address) {
+        remember(&node.home, &pairing.fingerprint, address);
+    }
+    close(node, link, &name, result).await
+}
+
+/// The side that is asked: the caller has greeted, and waits to be let in. It has a place among the unverified callers,
+/// which resolves `unverified` when somebody else needs it, until it has kept to its commitment; only then
+/// is the screen taken for it.
+///
+/// A caller that ends before anybody has seen digits was none: `None`, so that strangers end nobody's
+/// wait.
+///
+/// # Errors
+/// As for [`request`].
+pub async fn respond(
+    node: &Arc<Node>,
+    mut link: TlsLink,
+    name: Label,
+    source: Source,
+    unverified: oneshot::Receiver<()>,
+) -> Option<Result<Pairing, Error>> {
+    let exchanged = tokio::select! {
+        exchanged = exchange(node, &mut link, &name, source) => exchanged,
+        _ = unverified => return None,
+    };
+    let taken = exchanged.and_then(|compare| match node.try_turn() {
+        Some(turn) => Ok((compare, turn)),
+        None => Err(Reason::Busy),
+    });
+    let (compare, _turn) = match taken {
+        Ok(taken) => taken,
+        Err(reason) => {
+            let fingerprint = link.peer();
+            decline(link, &name, reason).await;
+            // Two calls of two people that crossed are nobody's fault.
+            if reason != Reason::Crossed {
+                let stranger = Visitor { source, fingerprint, name: &name, wanted: "pair" };
+                turned_away(node, &stranger, reason);
+            }
+            return None;
+        }
+    };
+    let result = agree(node, &mut link, &name, compare).await;
+    Some(close(node, link, &name, result).await)
+}
+
+/// Lets the caller in, and goes on to where both devices can show digits. Gives what the caller is told
+/// where that fails.
+async fn exchange(
+    node: &Node,
+    link: &mut TlsLink,
+    name: &Label,
+    source: Source,
+) -> Result<Compare, Reason> {
+    if !node.approver.is_attended() {
+        return Err(Reason::Unattended);
+    }
+    if crossed(node, &link.peer()) {
+        return Err(Reason::Crossed);
+    }
+    // It may be taken before the digits are there; most often it is not.
+    if node.turn.try_lock().is_err() {
+        return Err(Reason::Busy);
+    }
+    let exchange = async {
+        say(link, &Message::Welcome { name: Label::new(&node.info.name) })
+            .await
+            .map_err(|e| Error::link(name, e))?;
+        not_oneself(node, link)?;
+        let commitment = hear_step(link, name, clock::now() + HANDSHAKE).await?;
+        let (exporter, random) = begin(node, link, source)?;
+        let (me, them) = sides(node, link, name);
+        let (responder, nonce) =
+            Responder::start(&exporter, me.side(), them.side(), random, commitment)
+                .map_err(|e| broken(name, e))?;
+        step(link, name, nonce).await?;
+        let opening = hear_step(link, name, clock::now() + HANDSHAKE).await?;
+        responder.open(&opening).map_err(|e| {
+            // It was charged, so there are not many of these.
+            node.tell(Note::Failed(broken(name, e)));
+            broken(name, e)
+        })
+    };
+    exchange.await.map_err(|error: Error| Reason::from(&error))
+}
+
+/// A device in a pairing: its fingerprint, and its name as both screens show it.
+struct Named {
+    fingerprint: Fingerprint,
+    name: Label,
+}
+
+impl Named {
+    fn side(&self) -> Side<'_> {
+        Side { fingerprint: self.fingerprint, name: self.name.as_str().as_bytes() }
+    }
+}
+
+fn sides(node: &Node, link: &TlsLink, name: &Label) -> (Named, Named) {
+    (
+        Named { fingerprint: node.info.fingerprint, name: Label::new(&node.info.name) },
+        Named { fingerprint: link.peer(), name: name.clone() },
+    )
+}
+
+type Inputs = (crate::secret::Secret<[u8; 32]>, crate::secret::Secret<[u8; 32]>);
+
+fn not_oneself(node: &Node, link: &TlsLink) -> Result<(), Error> {
+    if link.peer() == node.info.fingerprint {
+        return Err(Error::Oneself);
+    }
+    Ok(())
+}
+
+/// Charges the attempt to where it comes from, before this device says anything that depends on a secret.
+fn begin(node: &Node, link: &TlsLink, source: Source) -> Result<Inputs, Error> {
+    not_oneself(node, link)?;
+    attempts::charge(&node.home, &source.to_string())?;
+    let exporter =
+        link.exporter(EXPORTER).map_err(|e| Error::link(&Label::new("the other device"), e))?;
+    Ok((exporter, clock::random()?))
+}
+
+/// Both people look at their screens. Each device says yes when its person does, and writes the
+/// record when both have.
+async fn agree(
+    node: &Arc<Node>,
+    link: &mut TlsLink,
+    name: &Label,
+    compare: Compare,
+) -> Result<Pairing, Error> {
+    let peer = link.peer();
+    let until = node.until(ANSWER);
+    let warning = known_otherwise(node, name, &peer);
+    let comparison = Comparison {
+        code: compare.code().to_string(),
+        peer: name.clone(),
+        fingerprint: peer,
+        warning,
+        within: until.saturating_duration_since(clock::now()),
+    };
+    let mut theirs = None;
+    let answer = tokio::time::timeout_at(until.into(), node.approver.compare(comparison));
+    tokio::pin!(answer);
+    let verdict = loop {
+        tokio::select! {
+            verdict = &mut answer => break verdict,
+            // The other person may be quicker, or say no, or walk away even after a yes.
+            heard = hear_step(link, name, until) => {
+                if theirs.replace(heard?).is_some() {
+                    return Err(Error::nonsense(name));
+                }
+            }
+            () = node.interrupted() => return Err(Error::Interrupted),
+        }
+    };
+    match verdict {
+        Ok(Verdict::Yes) => {}
+        Ok(Verdict::No) => return Err(Error::CodesDiffer),
+        // No policy and no rule decides about codes.
+        Ok(Verdict::Policy(_) | Verdict::Charged(_) | Verdict::Nobody) => {
+            return Err(Error::PairingNeedsAPerson);
+        }
+        Ok(Verdict::Late) | Err(_) => return Err(Error::Unanswered(Activity::Pairing)),
+    }
+    let (confirmed, mine) = compare.confirm();
+    step(link, name, mine).await?;
+    let theirs = match theirs {
+        Some(theirs) => theirs,
+        None => {
+            node.tell(Event::Waiting {
+                what: "the other person's answer".to_owned(),
+                peers: vec![name.to_string()],
+                seconds: None,
+            });
+            tokio::select! {
+                heard = hear_step(link, name, until) => heard?,
+                () = node.interrupted() => return Err(Error::Interrupted),
+            }
+        }
+    };
+    let proof = confirmed.finish(&theirs).map_err(|e| broken(name, e))?;
+    Ok(record(node, name, proof.peer())?)
+}
+
+fn record(
+    node: &Node,
+    name: &Label,
+    fingerprint: Fingerprint,
+) -> Result<Pairing, crate::vault::Error> {
+    let now = clock::unix_now();
+    let peers = Peers::load(&node.home)?;
+    let known = peers.known(&fingerprint).cloned();
+    // What was pinned or remembered stays so: pairing again takes nothing away.
+    let kept = node.keep || known.as_ref().is_some_and(|record| record.expires.is_none());
+    let expires = (!kept).then(|| now.saturating_add(SESSION));
+    let peer = match &known {
+        Some(record) => record.name.clone(),
+        None => free_name(&peers, name, &fingerprint),
+    };
+    let address = known.and_then(|record| record.address);
+    let record = PeerRecord { name: peer.clone(), fingerprint, address, paired_at: now, expires };
+    Peers::add(&node.home, &record)?;
+    attempts::reset(&node.home)?;
+    Ok(Pairing { peer, fingerprint, expires })
+}
+
+/// What to call a device that names itself `name`: the name, or one that says whose it is where
+/// another device has it or it is none.
+fn free_name(peers: &Peers, name: &Label, fingerprint: &Fingerprint) -> String {
+    let id: String = fingerprint.device_id().chars().take(8).collect();
+    match name.as_str() {
+        "" => id,
+        taken if peers.named(taken).is_some() => format!("{taken}-{id}"),
+        free => free.to_owned(),
+    }
+}
+
+/// What a person should know before looking at the digits.
+fn known_otherwise(node: &Node, name: &Label, fingerprint: &Fingerprint) -> Option<String> {
+    let peers = Peers::load(&node.home).ok()?;
+    if let Some(record) = peers.known(fingerprint) {
+        return (record.name != name.as_str())
+            .then(|| format!("this device is known here as {:?}", record.name));
+    }
+    peers.named(name.as_str()).map(|record| {
+        format!(
+            "another device is known here as {:?}: {}",
+            record.name,
+            record.fingerprint.device_id()
+        )
+    })
+}
+
+async fn step(link: &mut TlsLink, name: &Label, bytes: [u8; 32]) -> Result<(), Error> {
+    say(link, &Message::Pair { step: Hex(bytes) }).await.map_err(|e| Error::link(name, e))
+}
+
+async fn hear_step(link: &mut TlsLink, name: &Label, until: Instant) -> Result<[u8; 32], Error> {
+    match hear(link, until).await {
+        Ok(Message::Pair { step }) => Ok(step.0),
+        Ok(Message::Refuse { reason: Reason::Denied }) => {
+            Err(Error::CodesDifferThere { peer: name.clone() })
+        }
+        Ok(Message::Refuse { reason }) => Err(Error::refused(name, reason)),
+        Ok(_) => Err(Error::nonsense(name)),
+        Err(LinkError::TimedOut) => Err(Error::timed_out(name, Awaited::Pairing)),
+        Err(error) => Err(Error::link(name, error)),
+    }
+}
+
+fn broken(name: &Label, error: PairError) -> Error {
+    match error {
+        PairError::Oneself => Error::Oneself,
+        PairError::Opening | PairError::Confirmation => {
+            Error::BrokenCommitment { peer: name.clone() }
+        }
+    }
+}
+
+async fn close(
+    node: &Node,
+    link: TlsLink,
+    name: &Label,
+    result: Result<Pairing, Error>,
+) -> Result<Pairing, Error> {
+    let peer = link.peer();
+    let outcome = match &result {
+        Ok(_) => "paired",
+        Err(error) => error.kind().name(),
+    };
+    node.log(Entry {
+        time: clock::unix_now(),
+        ceremony: "pair".to_owned(),
+        key: String::new(),
+        digest: String::new(),
+        peer: peer.to_hex(),
+        purpose: String::new(),
+        outcome: outcome.to_owned(),
+        ..Entry::default()
+    });
+    match &result {
+        Ok(pairing) => {
+            node.tell(Event::Paired {
+                peer: pairing.peer.clone(),
+                fingerprint: pairing.fingerprint.to_hex(),
+                expires: pairing.expires.map(clock::rfc3339),
+            });
+            // The other side may still be reading our confirmation.
+            let _ = tokio::time::timeout(Duration::from_millis(500), link.close()).await;
+        }
+        Err(error) => {
+            node.tell(Told::Aborted { activity: Activity::Pairing, error });
+            decline(link, name, Reason::from(error)).await;
+        }
+    }
+    result
+}

@@ -1,0 +1,369 @@
+//! The requester's side of a proposal: reach everybody, ask, and start when all have said yes.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::device::Label;
+use crate::driver::approver::Charge;
+use crate::driver::ceremony::refuse::{apart, decline, leave};
+use crate::driver::ceremony::started::Started;
+use crate::driver::ceremony::{deletions, epochs};
+use crate::driver::connect::dial::reach;
+use crate::driver::connect::hello::{hear, say};
+use crate::driver::connect::peer_links::PeerLinks;
+use crate::driver::connect::resume;
+use crate::driver::connect::target::Target;
+use crate::driver::error::{Awaited, Error};
+use crate::driver::told::Note;
+use crate::driver::{ANSWER, Node, REACH, clock};
+use crate::net::line::Line;
+use crate::net::{Frame, Link, LinkError};
+use crate::progress::Event;
+use crate::request::{Agreed, Held, Hex, Question, Request};
+use crate::talk::{Message, Proposal, Reason, Terms, Want};
+use crate::vault::Ledger;
+
+/// How long it may take to tell the others that somebody takes no part.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Everybody has said yes, and nothing has begun.
+#[derive(Debug)]
+pub struct Accepted {
+    me: u8,
+    accepted: Vec<Invitee>,
+    agreed: Agreed,
+}
+
+/// One invited party that said yes.
+#[derive(Debug)]
+struct Invitee {
+    party: u8,
+    name: Label,
+    link: Line,
+    nonce: Hex<32>,
+    held: Vec<Held>,
+}
+
+/// The requester's side where it holds nothing that others of its ceremonies wait for: reaches everybody in
+/// `invitees`, asks, and starts when all said yes.
+///
+/// # Errors
+/// As for [`propose`] and [`Accepted::start`].
+pub async fn propose_and_start(
+    node: &Arc<Node>,
+    question: &Question,
+    invitees: Vec<(u8, Target)>,
+) -> Result<Started, Error> {
+    let accepted = propose(node, &question.request, invitees).await?;
+    let epoch = accepted.epoch();
+    let height = Ledger::open(&node.home)?.height(&epoch.0);
+    accepted.start(node, question, height).await
+}
+
+/// The requester's side: reaches everybody in `invitees` and asks. Until all have said yes this device holds no
+/// key, so that who does not answer keeps nobody from one.
+///
+/// # Errors
+/// Who cannot be reached, does not answer or says no is named; the others are let go.
+pub async fn propose(
+    node: &Arc<Node>,
+    request: &Request,
+    invitees: Vec<(u8, Target)>,
+) -> Result<Accepted, Error> {
+    node.can_record()?;
+    let nonce = Hex(clock::nonce()?);
+    let mut called: BTreeMap<u8, String> =
+        invitees.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
+    tell_awaited(node, "connection", called.values(), None);
+    let (proposed, mut asked_now) = mpsc::channel(invitees.len().max(1));
+    let (leaver, has_left) = watch::channel(None);
+    let mut tasks = JoinSet::new();
+    for (party, target) in invitees {
+        let (node, request, proposed) = (Arc::clone(node), request.clone(), proposed.clone());
+        let others = has_left.clone();
+        tasks.spawn(async move {
+            (party, invite(&node, party, target, request, nonce, proposed, others).await)
+        });
+    }
+    // Who has the proposal and has not answered, and until when it may.
+    let mut asked: BTreeMap<u8, (String, Instant)> = BTreeMap::new();
+    let mut accepted: Vec<Invitee> = Vec::new();
+    drop(proposed);
+    loop {
+        tokio::select! {
+            biased;
+            Some((party, until)) = asked_now.recv() => {
+                asked.extend(called.remove(&party).map(|name| (party, (name, until))));
+            }
+            (party, word) = first_word(&mut accepted) => {
+                let invitee = accepted.iter().find(|invitee| invitee.party == party);
+                let error = invitee.map_or(Error::NotAParty, |g| spoken(node, g, word, request));
+                accepted.retain(|invitee| invitee.party != party);
+                return Err(let_go(party, error, leaver, tasks, accepted).await);
+            }
+            joined = tasks.join_next() => {
+                let Some(joined) = joined else { break };
+                let (party, invited) =
+                    joined.map_err(|_| Error::Bug("an invitation ended without an answer"))?;
+                match invited {
+                    Ok(invitee) => {
+                        asked.remove(&invitee.party);
+                        accepted.push(invitee);
+                    }
+                    Err(error) => {
+                        return Err(let_go(party, error, leaver, tasks, accepted).await);
+                    }
+                }
+            }
+        }
+        let until = asked.values().map(|(_, until)| *until).min();
+        tell_awaited(node, "approval", asked.values().map(|(name, _)| name), until);
+        tell_awaited(node, "connection", called.values(), None);
+    }
+    let agreed = agree(request, nonce, &accepted)?;
+    Ok(Accepted { me: request.requester.get(), accepted, agreed })
+}
+
+/// An invitation under way, and whose.
+type Invitations = JoinSet<(u8, Result<Invitee, Error>)>;
+
+/// `party` takes no part, which `error` says. The others are told who it was, and not that this device
+/// has thought better of it; unless it was interrupted, and has.
+async fn let_go(
+    party: u8,
+    error: Error,
+    leaver: watch::Sender<Option<u8>>,
+    mut tasks: Invitations,
+    accepted: Vec<Invitee>,
+) -> Error {
+    let reason = match error {
+        Error::Interrupted => Reason::Interrupted,
+        _ => Reason::Left { party },
+    };
+    if let Reason::Left { .. } = reason {
+        let _ = leaver.send(Some(party));
+    }
+    let mut goodbyes = JoinSet::new();
+    let dismiss = |goodbyes: &mut JoinSet<Error>, invitee: Invitee| {
+        goodbyes.spawn(async move { decline(invitee.link, &invitee.name, reason).await });
+    };
+    accepted.into_iter().for_each(|invitee| dismiss(&mut goodbyes, invitee));
+    let told = async {
+        while let Some(joined) = tasks.join_next().await {
+            // A yes that came at the same moment is answered, too.
+            if let Ok((_, Ok(invitee))) = joined {
+                dismiss(&mut goodbyes, invitee);
+            }
+        }
+        while goodbyes.join_next().await.is_some() {}
+    };
+    // Who is still being called hears nothing.
+    let _ = timeout(FAREWELL, told).await;
+    error
+}
+
+/// What one of those who said yes says before it is started. It has nothing to say but that it leaves.
+async fn first_word(accepted: &mut [Invitee]) -> (u8, Result<Frame, LinkError>) {
+    let mut words: Vec<_> = accepted
+        .iter_mut()
+        .map(|invitee| Box::pin(async move { (invitee.party, invitee.link.recv().await) }))
+        .collect();
+    poll_fn(|context| {
+        let spoken = words.iter_mut().find_map(|word| match word.as_mut().poll(context) {
+            Poll::Ready(word) => Some(word),
+            Poll::Pending => None,
+        });
+        spoken.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Why there is no ceremony with a invitee that spoke too early.
+fn spoken(
+    node: &Node,
+    invitee: &Invitee,
+    word: Result<Frame, LinkError>,
+    request: &Request,
+) -> Error {
+    match word.map(|frame| Message::from_bytes(&frame.payload)) {
+        Ok(Ok(Message::Refuse { reason })) => {
+            deletions::refused(node, &invitee.link.peer(), &invitee.name, reason, request)
+        }
+        Ok(_) => Error::nonsense(&invitee.name),
+        Err(error) => Error::link(&invitee.name, error),
+    }
+}
+
+impl Accepted {
+    /// The epoch that all use; all zeros where none is used.
+    pub fn epoch(&self) -> Hex<32> {
+        self.agreed.epoch
+    }
+
+    /// Begins, now that this device, which has spent `height` sessions under the epoch, has in hand what it
+    /// needs.
+    ///
+    /// # Errors
+    /// A link is down, or the beginning cannot be written down and must be.
+    pub async fn start(
+        self,
+        node: &Node,
+        question: &Question,
+        height: u64,
+    ) -> Result<Started, Error> {
+        let Self { me, mut accepted, agreed } = self;
+        node.begin(question)?;
+        let agreed = Agreed { height, ..agreed };
+        let mut links = PeerLinks::new(me, me);
+        let mut held = BTreeMap::new();
+        for invitee in &mut accepted {
+            say(&mut invitee.link, &Message::Start(agreed.clone()))
+                .await
+                .map_err(|e| Error::link(&invitee.name, e))?;
+        }
+        for invitee in accepted {
+            held.insert(invitee.party, invitee.held);
+            links.add(node, invitee.party, invitee.name, invitee.link);
+        }
+        let id = question.ceremony_id(&agreed);
+        Ok(Started { links, id, agreed, held, charge: Charge::default() })
+    }
+
+    /// With what is `taken` now that everybody has said yes: it was anybody's until then.
+    ///
+    /// # Errors
+    /// It cannot be had, and everybody was let go.
+    pub async fn holding<T>(
+        self,
+        taken: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(T, Self), Error> {
+        match taken.await {
+            Ok(taken) => Ok((taken, self)),
+            Err(error) => {
+                for invitee in self.accepted {
+                    decline(invitee.link, &invitee.name, Reason::from(&error)).await;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What all have in common once everybody has said yes.
+fn agree(request: &Request, nonce: Hex<32>, accepted: &[Invitee]) -> Result<Agreed, Error> {
+    let mine = epochs::names(request.epochs());
+    let mut all: BTreeMap<u8, (Hex<32>, Vec<Hex<32>>)> =
+        accepted.iter().map(|g| (g.party, (g.nonce, epochs::names(&g.held)))).collect();
+    all.insert(request.requester.get(), (nonce, mine.clone()));
+    let (nonces, held): (Vec<_>, Vec<_>) = all.into_values().unzip();
+    let epoch = epochs::agreed(request.ceremony(), &mine, &held).ok_or_else(|| {
+        let theirs = accepted.iter().map(|invitee| (invitee.name.clone(), invitee.held.clone()));
+        apart(&request.key, request.epochs(), theirs.collect())
+    })?;
+    Ok(Agreed { nonces, held, epoch, height: 0 })
+}
+
+/// Tells that `names` are awaited, if anybody is, and for how long.
+fn tell_awaited<'a>(
+    node: &Node,
+    what: &str,
+    names: impl Iterator<Item = &'a String>,
+    until: Option<Instant>,
+) {
+    let peers: Vec<String> = names.cloned().collect();
+    if !peers.is_empty() {
+        let seconds = until.map(seconds_until);
+        node.tell(Event::Waiting { what: what.to_owned(), peers, seconds });
+    }
+}
+
+async fn invite(
+    node: &Arc<Node>,
+    party: u8,
+    target: Target,
+    request: Request,
+    nonce: Hex<32>,
+    proposed: mpsc::Sender<(u8, Instant)>,
+    mut others: watch::Receiver<Option<u8>>,
+) -> Result<Invitee, Error> {
+    let name = target.name.to_string();
+    let reached = reach(node, &target, Want::Ceremony, node.until(REACH)).await?;
+    node.tell(Event::Connected {
+        peer: name.clone(),
+        via: reached.way.to_string(),
+        resumed: false,
+    });
+    let mut link = resume::call(node, &target, reached);
+    // Whoever was busy until now has less time left than there was at the beginning.
+    let answer_by = node.patience(ANSWER);
+    let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
+    let mut proposal = Proposal::new(&request, Terms { nonce, seconds });
+    // And more sessions may be spent.
+    proposal.epochs = epochs::counted_anew(&Ledger::open(&node.home)?, request.epochs());
+    deletions::tell(node, &mut link).await.map_err(|e| Error::link(&target.name, e))?;
+    say(&mut link, &Message::Propose(Box::new(proposal)))
+        .await
+        .map_err(|e| Error::link(&target.name, e))?;
+    let _ = proposed.send((party, answer_by)).await;
+    let answer = tokio::select! {
+        answer = hear(&mut link, answer_by) => answer,
+        () = node.interrupted() => return Err(leave(link, &target.name).await),
+        party = who_left(&mut others) => {
+            return Err(decline(link, &target.name, Reason::Left { party }).await);
+        }
+    };
+    match answer {
+        Ok(Message::Accept { nonce, held }) if is_answer(&held, request.epochs()) => {
+            // What it has spent is looked at while it is news: with other sessions it grows. New shares
+            // are what mends it.
+            let signs = request.signing().is_some();
+            if signs && epochs::is_rolled_back(&Ledger::open(&node.home)?, party, &held) {
+                decline(link, &target.name, Reason::Aborted).await;
+                return Err(Error::RolledBackThere { peer: target.name, key: request.key });
+            }
+            deletions::refuted(node, &link.peer(), &request);
+            Ok(Invitee { party, name: target.name, link, nonce, held })
+        }
+        Ok(Message::Apart { held }) => {
+            Err(apart(&request.key, request.epochs(), vec![(target.name, held)]))
+        }
+        Ok(Message::Refuse { reason }) => {
+            Err(deletions::refused(node, &link.peer(), &target.name, reason, &request))
+        }
+        Ok(_) => Err(Error::nonsense(&target.name)),
+        Err(LinkError::TimedOut) => Err(Error::timed_out(&target.name, Awaited::Approval)),
+        Err(error) => Err(Error::link(&target.name, error)),
+    }
+}
+
+/// Waits until a party is known to take no part, and says which.
+async fn who_left(others: &mut watch::Receiver<Option<u8>>) -> u8 {
+    let left = others.wait_for(Option::is_some).await.ok().and_then(|party| *party);
+    match left {
+        Some(party) => party,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether `held` are some of the epochs that were `offered`: none for a new key.
+fn is_answer(held: &[Held], offered: &[Held]) -> bool {
+    let offers = |held: &Held| offered.iter().any(|other| other.epoch == held.epoch);
+    held.is_empty() == offered.is_empty() && held.len() <= offered.len() && held.iter().all(offers)
+}
+
+fn seconds_until(moment: Instant) -> u64 {
+    moment.saturating_duration_since(clock::now()).as_secs()
+}
+
+/// Tells the owner of this device, which asks, what the others see: they approve by how it begins.
+pub fn announce(node: &Node, question: &Question) {
+    let digest = question.request.digest().map(|digest| Hex(*digest));
+    node.tell(Note::Asking { digest, hash: question.hash() });
+}

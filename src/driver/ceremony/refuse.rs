@@ -1,0 +1,49 @@
+//! The ways to say no to a proposal.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::device::Label;
+use crate::driver::connect::hello::say;
+use crate::driver::error::Error;
+use crate::net::Link;
+use crate::net::line::Line;
+use crate::request::{Held, Request};
+use crate::talk::{Message, Reason};
+
+/// Says that this device was interrupted.
+pub(super) async fn leave(link: Line, name: &Label) -> Error {
+    decline(link, name, Reason::Interrupted).await;
+    Error::Interrupted
+}
+
+/// Says which epochs of `key` this device has, of which the requester has none, and gives the error for this
+/// device's own log.
+pub async fn part(
+    mut link: impl Link,
+    name: &Label,
+    key: &str,
+    request: &Request,
+    held: Vec<Held>,
+) -> Error {
+    let error = apart(key, &held, vec![(name.clone(), request.epochs().to_vec())]);
+    let _ = say(&mut link, &Message::Apart { held }).await;
+    let _ = timeout(Duration::from_millis(500), link.close()).await;
+    error
+}
+
+/// Says no to a request and gives the error for this device's own log.
+pub async fn decline(mut link: impl Link, name: &Label, reason: Reason) -> Error {
+    let _ = say(&mut link, &Message::Refuse { reason }).await;
+    let _ = timeout(Duration::from_millis(500), link.close()).await;
+    declined(name, reason)
+}
+
+pub(super) fn declined(name: &Label, reason: Reason) -> Error {
+    Error::Declined { peer: name.clone(), reason }
+}
+
+pub(super) fn apart(key: &str, mine: &[Held], theirs: Vec<(Label, Vec<Held>)>) -> Error {
+    Error::Apart { key: key.to_owned(), mine: mine.to_vec(), theirs }
+}

@@ -1,0 +1,51 @@
+//! A ceremony in which everybody takes part, between the last yes and the protocol.
+
+use std::collections::BTreeMap;
+
+use crate::driver::approver::Charge;
+use crate::driver::connect::peer_links::PeerLinks;
+use crate::driver::error::Error;
+use crate::request::{Agreed, Held};
+use crate::talk::Reason;
+
+/// Everybody has agreed and is linked to everybody else.
+#[derive(Debug)]
+pub struct Started {
+    /// The links.
+    pub links: PeerLinks,
+    /// The id of this ceremony, the same for all.
+    pub id: [u8; 32],
+    /// What all have agreed on.
+    pub agreed: Agreed,
+    /// What each of the others says of the epochs it offered, by party index.
+    pub held: BTreeMap<u8, Vec<Held>>,
+    /// What the owner's yes was charged.
+    pub charge: Charge,
+}
+
+impl Started {
+    /// As [`Accepted::holding`], once everybody has started.
+    ///
+    /// # Errors
+    /// It cannot be had, and everybody was told.
+    pub async fn holding<T>(
+        self,
+        taken: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(T, Self), Error> {
+        match taken.await {
+            Ok(taken) => Ok((taken, self)),
+            Err(error) => {
+                self.links.abort_with(|_| Reason::from(&error)).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// How many sessions each of the others has spent in the epoch that is used, by party index.
+    pub fn heights(&self) -> BTreeMap<u8, u64> {
+        let height = |held: &Vec<Held>| {
+            held.iter().find(|held| held.epoch == self.agreed.epoch).map(|held| held.height)
+        };
+        self.held.iter().filter_map(|(party, held)| Some((*party, height(held)?))).collect()
+    }
+}

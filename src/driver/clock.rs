@@ -1,0 +1,121 @@
+//! The one clock and the one source of randomness of the application.
+
+use std::time::{Duration, Instant};
+
+use rand::RngCore;
+use rand::rngs::OsRng;
+
+use crate::driver::error::Error;
+use crate::request::RequestId;
+use crate::secret::Secret;
+
+/// Now, on the clock that never goes back. It is the runtime's, whose time a test can stop and let pass.
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Now, in seconds since 1970; negative on a clock that is before it.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the calendar clock")]
+pub fn unix_now() -> i64 {
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
+        Ok(since) => seconds(since),
+        Err(before) => seconds(before.duration()).saturating_neg(),
+    }
+}
+
+/// A moment as RFC 3339 in UTC, such as `2026-01-31T12:00:00Z`.
+pub fn rfc3339(unix: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(unix)
+        .ok()
+        .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_else(|| unix.to_string())
+}
+
+/// Now, in UTC.
+pub fn utc_now() -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(unix_now())
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+}
+
+/// The time zone of this machine is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoTimeZone {
+    /// The zone that `TZ` names, which does not exist.
+    pub named: Option<String>,
+}
+
+/// Now, in the time zone of this machine.
+///
+/// # Errors
+/// It is not known: `TZ` names one that does not exist, or nothing says which.
+pub fn local_now() -> Result<time::OffsetDateTime, NoTimeZone> {
+    let utc = utc_now();
+    let zone = jiff::tz::TimeZone::try_system().ok();
+    let moment = jiff::Timestamp::from_second(utc.unix_timestamp()).ok();
+    zone.zip(moment)
+        .and_then(|(zone, moment)| {
+            let seconds = zone.to_offset(moment).seconds();
+            time::UtcOffset::from_whole_seconds(seconds).ok()
+        })
+        .map(|offset| utc.to_offset(offset))
+        .ok_or_else(|| {
+            let named = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
+            NoTimeZone { named }
+        })
+}
+
+/// 32 bytes from the operating system.
+pub fn random() -> Result<Secret<[u8; 32]>, Error> {
+    let mut bytes = Secret::new([0_u8; 32]);
+    OsRng.try_fill_bytes(bytes.expose_mut()).map_err(|e| Error::NoRandomness(e.to_string()))?;
+    Ok(bytes)
+}
+
+/// 32 bytes from the operating system that are no secret: nonces and ids.
+pub fn nonce() -> Result<[u8; 32], Error> {
+    random().map(|secret| *secret.expose())
+}
+
+/// Any number below `count`; `None` where there is none.
+pub fn any_of(count: usize) -> Option<usize> {
+    // Without randomness the first is as good as any.
+    let drawn = random().map_or(0, |bytes| {
+        let [a, b, c, d, ..] = *bytes.expose();
+        u32::from_le_bytes([a, b, c, d])
+    });
+    usize::try_from(drawn).unwrap_or(0).checked_rem(count)
+}
+
+/// A fresh name for a request: 16 random bytes in hexadecimal.
+pub fn request_id() -> Result<RequestId, Error> {
+    let id = nonce().map(|bytes| crate::device::hex(bytes.get(..16).unwrap_or_default()))?;
+    RequestId::new(&id).ok_or(Error::Bug("hexadecimal digits are no id"))
+}
+
+/// Whole milliseconds of a duration.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_of_some_is_each_of_them_in_time() {
+        let mut drawn: Vec<_> = (0..500).map(|_| any_of(3).unwrap()).collect();
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn, [0, 1, 2]);
+        assert_eq!(any_of(0), None);
+    }
+
+    /// A constant in its place would go unnoticed otherwise: devices sign with it, too.
+    #[test]
+    fn randomness_is_drawn_anew_each_time() {
+        let drawn: Vec<_> = (0..4).map(|_| *random().unwrap().expose()).collect();
+        assert!(drawn.iter().enumerate().all(|(at, bytes)| !drawn[..at].contains(bytes)));
+        assert!(drawn.iter().all(|bytes| bytes[..16] != [0; 16] && bytes[16..] != [0; 16]));
+    }
+}

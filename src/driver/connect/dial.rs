@@ -1,0 +1,196 @@
+//! Getting to a device: a command, an address, the address it had last, mDNS, or a room of a relay –
+//! whichever answers first with the right certificate.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::device::{Fingerprint, Label};
+use crate::driver::connect::hello::{
+    Answer, Call, DialError, HANDSHAKE, RETRY, failed, greet, left, nobody,
+};
+use crate::driver::connect::rendezvous::{self, call_hosts};
+use crate::driver::connect::search::{HEAD_START, find, remember, remembered};
+use crate::driver::connect::target::{Reached, Route, Target, Way};
+use crate::driver::error::Error;
+use crate::driver::told::Note;
+use crate::driver::{Node, clock};
+use crate::net::relay::RelayUrl;
+use crate::net::{LinkError, stdio};
+use crate::talk::{Message, Want};
+
+/// The port a device listens on unless it is taken.
+pub const PORT: u16 = 46737;
+/// How long it is looked for on the local network alone before a relay is asked as well.
+const LOOK_AROUND: Duration = Duration::from_millis(600);
+
+/// Connects to `target`, trying again until `deadline`.
+///
+/// # Errors
+/// `unreachable` where nobody answers, `identity` where somebody else does, and what the device
+/// says where it refuses.
+pub async fn reach(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    deadline: Instant,
+) -> Result<Reached, Error> {
+    let mut known: Option<Error> = None;
+    loop {
+        let last = match attempt(node, target, want, deadline).await {
+            Ok((reached, Message::Welcome { .. })) => {
+                if let (Some(fingerprint), Some(address)) = (target.fingerprint, reached.address())
+                {
+                    remember(&node.home, &fingerprint, address);
+                }
+                return Ok(reached);
+            }
+            Ok(_) => return Err(Error::nonsense(&target.name)),
+            Err(DialError::Fatal(error)) => return Err(error),
+            Err(DialError::UnknownSession) => {
+                return Err(Error::link(&target.name, LinkError::Lost));
+            }
+            Err(
+                DialError::Retryable(error)
+                | DialError::Busy(error)
+                | DialError::NotListening(error)
+                | DialError::OthersAnswer(error),
+            ) => error,
+            Err(DialError::DeadlineExceeded(error)) => known.unwrap_or(error),
+        };
+        if clock::now() + RETRY >= deadline || matches!(target.route, Route::Via(_)) {
+            return Err(last);
+        }
+        known = Some(last);
+        sleep(RETRY).await;
+    }
+}
+
+/// One attempt to get back to a device, and how many frames it says it has.
+///
+/// # Errors
+/// Why not.
+pub async fn again(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    deadline: Instant,
+) -> Result<(Reached, u64), DialError> {
+    match attempt(node, target, want, deadline).await? {
+        (reached, Message::Resumed { received }) => Ok((reached, received)),
+        _ => Err(DialError::Fatal(Error::nonsense(&target.name))),
+    }
+}
+
+/// Reaches a device and says hello; what it answers is [`Message::Welcome`] or [`Message::Resumed`].
+async fn attempt(node: &Node, target: &Target, want: Want, deadline: Instant) -> Answer {
+    let call = &Call::new(node, target, want, deadline.min(clock::now() + HANDSHAKE));
+    match &target.route {
+        Route::Via(command) => {
+            let sink = Arc::clone(&node.sink);
+            let complain = move |line: Label| sink(Note::Via(line).into());
+            let io = stdio::dial_via(command, complain)
+                .map_err(|error| DialError::Fatal(Error::Command(error)))?;
+            greet(call.clone(), io, Way::Command).await
+        }
+        Route::Room(relay, room) => call_hosts(call, relay, vec![*room]).await,
+        Route::Address(_) | Route::Find => match node.relay.as_ref().zip(target.fingerprint) {
+            None => nearby(node, call).await,
+            Some((relay, peer)) => either(node, call, relay, &peer).await,
+        },
+    }
+}
+
+/// On the local network.
+async fn nearby(node: &Node, call: &Call) -> Answer {
+    match &call.target.route {
+        Route::Address(text) => {
+            let addresses = resolve(text).await?;
+            race(call, addresses).await
+        }
+        _ => find(node, call).await,
+    }
+}
+
+/// On the local network or through the relay, whichever is faster; the local network has a start.
+async fn either(node: &Node, call: &Call, relay: &RelayUrl, peer: &Fingerprint) -> Answer {
+    let near = nearby(node, call);
+    let far = async {
+        let rooms = rendezvous::of_host(node, peer);
+        let mut known = None;
+        loop {
+            match call_hosts(call, relay, rooms.clone()).await {
+                Err(DialError::DeadlineExceeded(error)) => {
+                    return Err(known.unwrap_or(DialError::DeadlineExceeded(error)));
+                }
+                // A relay that is being started is not given up while the device is looked for.
+                // And where strangers sit in its rooms, it may come yet.
+                Err(error) if error.may_pass() && clock::now() + RETRY < call.within => {
+                    known = Some(error);
+                    sleep(RETRY).await;
+                }
+                done => return done,
+            }
+        }
+    };
+    tokio::pin!(near, far);
+    let head_start = sleep(match (&call.target.route, remembered(&node.home, peer)) {
+        (Route::Find, None) => LOOK_AROUND,
+        _ => HEAD_START,
+    });
+    let first = tokio::select! {
+        reached = &mut near => reached,
+        () = head_start => tokio::select! {
+            reached = &mut near => reached,
+            reached = &mut far => match reached {
+                Ok(reached) => return Ok(reached),
+                Err(far) => return near.await.map_err(|near| far.or(Some(near))),
+            },
+        },
+    };
+    match first {
+        Ok(reached) => Ok(reached),
+        Err(near) => far.await.map_err(|far| far.or(Some(near))),
+    }
+}
+
+async fn resolve(text: &str) -> Result<Vec<SocketAddr>, DialError> {
+    let with_port = if text.parse::<SocketAddr>().is_ok()
+        || text.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok())
+    {
+        text.to_owned()
+    } else {
+        format!("{text}:{PORT}")
+    };
+    match tokio::net::lookup_host(&with_port).await {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(source) => {
+            Err(DialError::Fatal(Error::BadAddress { address: text.to_owned(), source }))
+        }
+    }
+}
+
+/// Dials all addresses at once; the first that answers with the right certificate wins.
+async fn race(call: &Call, addresses: Vec<SocketAddr>) -> Answer {
+    let mut attempts = JoinSet::new();
+    for address in addresses.into_iter().take(16) {
+        let call = call.clone();
+        attempts.spawn(async move {
+            let dialed = call.dialer.dial(address, left(call.within)).await;
+            let io = dialed.map_err(|e| failed(&call.target.name, e))?;
+            greet(call, io, Way::Lan(address)).await
+        });
+    }
+    let mut worst: Option<DialError> = None;
+    while let Some(joined) = attempts.join_next().await {
+        match joined {
+            Ok(Ok(reached)) => return Ok(reached),
+            Ok(Err(error)) => worst = Some(error.or(worst)),
+            Err(_) => {}
+        }
+    }
+    Err(worst.unwrap_or_else(|| DialError::Retryable(nobody(&call.target.name))))
+}

@@ -1,0 +1,199 @@
+//! The first messages on a connection: TLS, `hello`, and the answer to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+use tokio::time::timeout_at;
+
+use crate::device::Label;
+use crate::driver::connect::target::{Reached, Route, Target, Way};
+use crate::driver::error::Error;
+use crate::driver::{Node, clock};
+use crate::net::tls::{Expect, Tls};
+use crate::net::{Dialer, Frame, Io, Kind, Link, LinkError};
+use crate::talk::{self, Message, Reason, Want};
+
+/// How long a TLS handshake and the greeting after it may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The pause between two attempts to reach a device.
+pub const RETRY: Duration = Duration::from_millis(300);
+
+/// Sends one control message.
+///
+/// # Errors
+/// The link is down.
+pub async fn say(link: &mut impl Link, message: &Message) -> Result<(), LinkError> {
+    link.send(Frame::new(Kind::Control, message.to_bytes())).await
+}
+
+/// Receives one control message.
+///
+/// # Errors
+/// The link is down, `within` passed, or the frame holds something else.
+pub async fn hear(link: &mut impl Link, within: Instant) -> Result<Message, LinkError> {
+    let frame = timeout_at(within.into(), link.recv()).await.map_err(|_| LinkError::TimedOut)??;
+    if frame.kind != Kind::Control {
+        return Err(LinkError::Malformed("expected a control message"));
+    }
+    Message::from_bytes(&frame.payload).map_err(|_| LinkError::Malformed("control message"))
+}
+
+/// One attempt to reach a device, by several ways at once.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) tls: Tls,
+    pub(super) dialer: Arc<dyn Dialer>,
+    /// This device's name for itself.
+    pub(super) name: Label,
+    pub(super) target: Target,
+    pub(super) want: Want,
+    pub(super) within: Instant,
+    /// Held by the one that speaks: several ways may lead to the device, and it is to be asked once.
+    /// True once it has answered.
+    pub(super) floor: Arc<Mutex<bool>>,
+}
+
+impl Call {
+    pub(super) fn new(node: &Node, target: &Target, want: Want, within: Instant) -> Self {
+        Self {
+            tls: node.tls.clone(),
+            dialer: Arc::clone(&node.dialer),
+            name: Label::new(&node.info.name),
+            target: target.clone(),
+            want,
+            within,
+            floor: Arc::default(),
+        }
+    }
+}
+
+/// TLS, then the first message of either side: until the other end has spoken, nothing is known
+/// about whether it let us in.
+pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
+    let Call { tls, name, target, want, within, floor, .. } = call;
+    let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
+    let whom = &target.name;
+    let mut link = tls.connect(io, expect).await.map_err(|e| match (&e, &target.route) {
+        (LinkError::Identity { got, .. }, Route::Room(..)) => {
+            DialError::Fatal(Error::NotTheInviter { got: *got })
+        }
+        // A device that its owner named is the one or is not; what mDNS or a relay says proves nothing.
+        (
+            LinkError::Identity { .. }
+            | LinkError::Refused
+            | LinkError::Malformed(_)
+            | LinkError::Tls(_),
+            route,
+        ) if *route == Route::Find || matches!(way, Way::Relay(_)) => {
+            DialError::OthersAnswer(others_answer(&target, 1))
+        }
+        _ => failed(whom, e),
+    })?;
+    let mut answered = floor.lock().await;
+    if *answered {
+        return Err(DialError::Retryable(nobody(whom)));
+    }
+    let hello = Message::Hello { version: talk::VERSION, name, want };
+    say(&mut link, &hello).await.map_err(|e| failed(whom, e))?;
+    match hear(&mut link, within).await.map_err(|e| failed(whom, e))? {
+        Message::Welcome { name } => {
+            *answered = true;
+            Ok((Reached { link, name: name.clone(), way }, Message::Welcome { name }))
+        }
+        resumed @ Message::Resumed { .. } => {
+            *answered = true;
+            Ok((Reached { link, name: target.name.clone(), way }, resumed))
+        }
+        Message::Refuse { reason: Reason::Gone } => Err(DialError::UnknownSession),
+        Message::Refuse { reason: reason @ (Reason::Busy | Reason::Crossed) } => {
+            Err(DialError::Busy(Error::refused(whom, reason)))
+        }
+        Message::Refuse { reason } => Err(DialError::Fatal(Error::refused(whom, reason))),
+        _ => Err(DialError::Fatal(Error::nonsense(whom))),
+    }
+}
+
+/// What a call came to.
+pub(super) type Answer = Result<(Reached, Message), DialError>;
+
+/// Why one attempt to reach a device failed.
+#[derive(Debug)]
+pub enum DialError {
+    /// No further attempt can succeed.
+    Fatal(Error),
+    /// The device does not know the session that is to be resumed.
+    UnknownSession,
+    /// A further attempt may succeed.
+    Retryable(Error),
+    /// The device is there and busy.
+    Busy(Error),
+    /// Another device is there, at an address that only mDNS or a relay named.
+    OthersAnswer(Error),
+    /// The machine is there and nothing listens at the port.
+    NotListening(Error),
+    /// The deadline came before an answer; an earlier error says more.
+    DeadlineExceeded(Error),
+}
+
+impl DialError {
+    /// Whether another device than the one that is looked for answered.
+    pub(super) fn is_of_identity(&self) -> bool {
+        let Self::Fatal(error) = self else { return false };
+        matches!(error, Error::NotTheInviter { .. } | Error::Link { .. })
+    }
+
+    /// Whether the device may be found yet: nobody else has spoken for it.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Retryable(_) | Self::Busy(_) | Self::OthersAnswer(_) | Self::NotListening(_) => {
+                true
+            }
+            Self::Fatal(_) => self.is_of_identity(),
+            Self::UnknownSession | Self::DeadlineExceeded(_) => false,
+        }
+    }
+
+    /// The one that tells more: what somebody said, rather than that nobody answered.
+    pub(super) fn or(self, other: Option<Self>) -> Self {
+        let weight = |error: &Self| match error {
+            Self::NotListening(_) => 0,
+            Self::Retryable(_) | Self::DeadlineExceeded(_) => 1,
+            Self::OthersAnswer(_) => 2,
+            Self::Busy(_) => 3,
+            Self::Fatal(_) | Self::UnknownSession => 4,
+        };
+        match other {
+            Some(other) if weight(&other) > weight(&self) => other,
+            _ => self,
+        }
+    }
+}
+
+/// Others answer where `target` was looked for.
+pub(super) fn others_answer(target: &Target, others: usize) -> Error {
+    let peer = target.name.clone();
+    match target.fingerprint {
+        Some(pinned) => Error::OthersAnswer { peer, pinned, others },
+        None => Error::Nobody { peer },
+    }
+}
+
+pub(super) fn nobody(peer: &Label) -> Error {
+    Error::Nobody { peer: peer.clone() }
+}
+
+pub(super) fn failed(peer: &Label, error: LinkError) -> DialError {
+    let kind = match error {
+        LinkError::Identity { .. } | LinkError::Refused | LinkError::Malformed(_) => {
+            DialError::Fatal
+        }
+        LinkError::Deaf(_) => DialError::NotListening,
+        _ => DialError::Retryable,
+    };
+    kind(Error::link(peer, error))
+}
+
+pub(super) fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(clock::now())
+}

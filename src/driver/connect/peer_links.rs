@@ -1,0 +1,369 @@
+//! One secure link to every other participant of a ceremony.
+//!
+//! The requester has reached everybody. Two devices that it has reached talk through it: their own
+//! mutual TLS runs inside frames that the requester forwards and cannot read.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout, timeout_at};
+
+use crate::device::{Fingerprint, Label};
+use crate::driver::connect::resume::OVER_A_BREAK;
+use crate::driver::error::{Awaited, Error};
+use crate::driver::{Names, Node};
+use crate::net::pump::{Handle, pump};
+use crate::net::tls::{Expect, Tls, TlsLink};
+use crate::net::{self, Frame, Kind, Link, LinkError, tunnel};
+use crate::talk::{Message, Reason};
+
+/// Frames that may wait to be looked at, from everybody together. Links are not read meanwhile.
+const INBOX: usize = 64;
+/// Messages that may come before all links are open: each party has one to send before it
+/// needs this party's.
+const EARLY: usize = 32;
+/// How long a participant may take to take a message.
+const SEND: Duration = Duration::from_secs(30);
+/// How long the last words of a link may take.
+const GOODBYE: Duration = Duration::from_millis(500);
+/// How long the other side may take to be done too: a command of `--via` is killed afterwards.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// Another participant.
+#[derive(Debug)]
+struct PeerLink {
+    name: Label,
+    handle: Handle,
+}
+
+/// What arrived from a participant.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A message of the protocol.
+    Protocol(Vec<u8>),
+    /// A control message.
+    Control(Message),
+    /// Nothing more will.
+    Lost(LinkError),
+}
+
+type Inbox = (usize, Result<Frame, LinkError>);
+
+/// The links of one ceremony.
+#[derive(Debug)]
+pub struct PeerLinks {
+    requester: u8,
+    me: u8,
+    links: BTreeMap<u8, PeerLink>,
+    inbox: mpsc::Receiver<Inbox>,
+    post: mpsc::Sender<Inbox>,
+    tunnels: BTreeMap<u8, tunnel::Inlet>,
+    early: VecDeque<(u8, Incoming)>,
+    finished: BTreeSet<u8>,
+    spoken: BTreeSet<u8>,
+    /// Whose owner has ended it there.
+    left: Option<u8>,
+}
+
+impl PeerLinks {
+    /// No links yet, of the party `me`.
+    pub fn new(me: u8, requester: u8) -> Self {
+        let (post, inbox) = mpsc::channel(INBOX);
+        Self {
+            requester,
+            me,
+            links: BTreeMap::new(),
+            inbox,
+            post,
+            tunnels: BTreeMap::new(),
+            early: VecDeque::new(),
+            finished: BTreeSet::new(),
+            spoken: BTreeSet::new(),
+            left: None,
+        }
+    }
+
+    /// Adds `party`, at the other end of `link`.
+    pub fn add(&mut self, node: &Node, party: u8, name: Label, link: impl Link) {
+        let handle = pump(link, usize::from(party), self.post.clone());
+        node.remember_link(&handle);
+        self.links.insert(party, PeerLink { name, handle });
+    }
+
+    /// People's names of the participants.
+    pub fn names(&self) -> Names {
+        self.links.iter().map(|(party, peer)| (*party, peer.name.clone())).collect()
+    }
+
+    fn name(&self, party: u8) -> Label {
+        self.links.get(&party).map_or_else(|| party_label(party), |peer| peer.name.clone())
+    }
+
+    /// Opens a tunnel through the requester to each of `others` and waits until all stand. The
+    /// party with the lower index is the TLS client.
+    ///
+    /// # Errors
+    /// One of them did not appear before `deadline`, or is somebody else.
+    pub async fn connect_others(
+        &mut self,
+        node: &Node,
+        others: &BTreeMap<u8, (Label, Fingerprint)>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let Some(via) = self.links.get(&self.requester).map(|peer| peer.handle.whisper()) else {
+            return Ok(());
+        };
+        let (ready, mut opened) = mpsc::channel(others.len().max(1));
+        for (party, (_, fingerprint)) in others {
+            let (io, mut outlet, inlet) = tunnel::tunnel(vec![*party]);
+            self.tunnels.insert(*party, inlet);
+            let (party, via, ready) = (*party, via.clone(), ready.clone());
+            tokio::spawn(async move {
+                while let Some(bytes) = outlet.next().await {
+                    if via.send(Frame::new(Kind::Tunnel, bytes)).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            let tls = node.tls.clone().handshake_within(OVER_A_BREAK);
+            let (expect, client) = (Expect::Pinned(*fingerprint), self.me < party);
+            tokio::spawn(async move {
+                let link = handshake(&tls, io, expect, client).await;
+                // Nobody waits for it any more if the ceremony has failed meanwhile.
+                let _ = ready.send((party, link)).await;
+            });
+        }
+        drop(ready);
+        let mut missing: BTreeSet<u8> = others.keys().copied().collect();
+        while let Some(first) = missing.first().copied() {
+            let name =
+                |party: u8| others.get(&party).map(|other| other.0.clone()).unwrap_or_default();
+            tokio::select! {
+                link = timeout_at(deadline.into(), opened.recv()) => match link {
+                    Err(_) | Ok(None) => return Err(Error::timed_out(&name(first), Awaited::Tunnel)),
+                    Ok(Some((party, Err(error)))) => return Err(Error::link(&name(party), error)),
+                    Ok(Some((party, Ok(link)))) => {
+                        missing.remove(&party);
+                        let label = others.get(&party).map(|o| o.0.clone()).unwrap_or_default();
+                        self.add(node, party, label, link);
+                    }
+                },
+                arrived = self.inbox.recv() => {
+                    if let Some(arrived) = arrived && let Some((party, incoming)) = self.sort(arrived).await {
+                        match incoming {
+                            Incoming::Lost(error) => return Err(Error::link(&self.name(party), error)),
+                            Incoming::Control(Message::Refuse { reason }) => {
+                                return Err(Error::refused(&self.name(party), reason));
+                            }
+                            _ if self.early.len() >= EARLY => {
+                                return Err(Error::nonsense(&self.name(party)));
+                            }
+                            incoming => self.early.push_back((party, incoming)),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next thing a participant sent. Frames for others are passed on meanwhile.
+    pub async fn recv(&mut self) -> (u8, Incoming) {
+        if let Some(early) = self.early.pop_front() {
+            return early;
+        }
+        loop {
+            // This holds a sender itself, so the channel never ends.
+            let Some(arrived) = self.inbox.recv().await else { std::future::pending().await };
+            if let Some(incoming) = self.sort(arrived).await {
+                return incoming;
+            }
+        }
+    }
+
+    /// As [`recv`](Self::recv), but nothing once `deadline` has passed, whatever is waiting.
+    pub async fn recv_before(&mut self, deadline: Instant) -> Option<(u8, Incoming)> {
+        tokio::select! {
+            biased;
+            () = sleep_until(deadline.into()) => None,
+            received = self.recv() => Some(received),
+        }
+    }
+
+    async fn sort(&mut self, (from, frame): Inbox) -> Option<(u8, Incoming)> {
+        let from = u8::try_from(from).ok()?;
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return Some((from, Incoming::Lost(error))),
+        };
+        match frame.kind {
+            Kind::Protocol => {
+                self.spoken.insert(from);
+                Some((from, Incoming::Protocol(frame.payload)))
+            }
+            Kind::Control => Some(match Message::from_bytes(&frame.payload) {
+                Ok(Message::Finished) => {
+                    self.finished.insert(from);
+                    return Some((from, Incoming::Control(Message::Finished)));
+                }
+                Ok(message) => {
+                    if message == (Message::Refuse { reason: Reason::Interrupted }) {
+                        self.left.get_or_insert(from);
+                    }
+                    (from, Incoming::Control(message))
+                }
+                Err(_) => (from, Incoming::Lost(LinkError::Malformed("control message"))),
+            }),
+            Kind::Tunnel => {
+                self.route(from, frame.payload).await;
+                None
+            }
+            // Links keep both to themselves.
+            Kind::Close | Kind::Receipt => Some((from, Incoming::Lost(LinkError::Closed))),
+        }
+    }
+
+    /// Passes a tunnel frame on. One that leads nowhere is dropped: its sender notices by itself.
+    async fn route(&mut self, from: u8, mut payload: Vec<u8>) {
+        let Some(first) = payload.first_mut() else { return };
+        let other = *first;
+        if self.me == self.requester {
+            *first = from;
+            if other != from
+                && let Some(peer) = self.links.get(&other)
+            {
+                let _ = peer.handle.send(Frame::new(Kind::Tunnel, payload)).await;
+            }
+        } else if from == self.requester
+            && let Some(inlet) = self.tunnels.get(&other)
+        {
+            // A tunnel that overflows or is shut ends by itself; its TLS link notices.
+            let _ = inlet.feed(payload.get(1..).unwrap_or_default());
+        }
+    }
+
+    /// Sends a protocol message.
+    ///
+    /// # Errors
+    /// The link to `party` is down, or it does not read.
+    pub async fn send(&self, party: u8, bytes: Vec<u8>) -> Result<(), Error> {
+        let Some(peer) = self.links.get(&party) else {
+            return Err(Error::link(&self.name(party), LinkError::Lost));
+        };
+        let frame = Frame::new(Kind::Protocol, bytes);
+        match timeout(SEND, peer.handle.send(frame)).await {
+            Ok(sent) => sent.map_err(|e| Error::link(&peer.name, e)),
+            Err(_) => Err(Error::timed_out(&peer.name, Awaited::Reading)),
+        }
+    }
+
+    /// Whether `party` has said that it is done.
+    pub fn has_finished(&self, party: u8) -> bool {
+        self.finished.contains(&party)
+    }
+
+    /// Whether a protocol message of `party` has arrived: it has begun the session.
+    pub fn has_spoken(&self, party: u8) -> bool {
+        self.spoken.contains(&party)
+    }
+
+    /// Ends a ceremony that this party has completed: everybody tells the requester, and when all
+    /// have, the requester tells everybody.
+    ///
+    /// # Errors
+    /// A participant did not say in time that it is done.
+    pub async fn finish(mut self, deadline: Instant) -> Result<(), Error> {
+        let requests = self.me == self.requester;
+        if !requests {
+            self.say(self.requester, &Message::Finished).await;
+        }
+        let awaited: Vec<u8> =
+            if requests { self.links.keys().copied().collect() } else { vec![self.requester] };
+        let mut outcome = Ok(());
+        while let Some(slow) = awaited.iter().copied().find(|p| !self.has_finished(*p)) {
+            match self.recv_before(deadline).await {
+                None => {
+                    outcome = Err(Error::timed_out(&self.name(slow), Awaited::Farewell));
+                    break;
+                }
+                Some((party, Incoming::Lost(_))) if self.has_finished(party) => {}
+                Some((party, Incoming::Lost(_))) if awaited.contains(&party) => {
+                    outcome = Err(Error::link(&self.name(party), LinkError::Lost));
+                    break;
+                }
+                Some((party, Incoming::Control(Message::Refuse { reason }))) => {
+                    outcome = Err(Error::refused(&self.name(party), reason));
+                    break;
+                }
+                Some(_) => {}
+            }
+        }
+        if requests {
+            let last = match &outcome {
+                Ok(()) => Message::Finished,
+                Err(_) => Message::Refuse { reason: Reason::Aborted },
+            };
+            for party in awaited {
+                self.say(party, &last).await;
+            }
+        }
+        self.close().await;
+        outcome
+    }
+
+    /// Ends a ceremony that failed: one word to everybody, and no reason but that the owner of another
+    /// device has ended it.
+    pub async fn abort(self) {
+        let left = self.left;
+        let reason = |party| match left {
+            Some(who) if who != party => Reason::Left { party: who },
+            _ => Reason::Aborted,
+        };
+        self.abort_with(reason).await;
+    }
+
+    /// The same with a reason for each party, by its index.
+    pub async fn abort_with(self, reason: impl Fn(u8) -> Reason) {
+        for party in self.links.keys() {
+            self.say(*party, &Message::Refuse { reason: reason(*party) }).await;
+        }
+        self.close().await;
+    }
+
+    async fn say(&self, party: u8, message: &Message) {
+        if let Some(peer) = self.links.get(&party) {
+            let frame = Frame::new(Kind::Control, message.to_bytes());
+            // If it cannot be told, the link is down and it knows, or it does not read.
+            let _ = timeout(GOODBYE, peer.handle.send(frame)).await;
+        }
+    }
+
+    async fn close(self) {
+        let mut closing = JoinSet::new();
+        for peer in self.links.into_values() {
+            closing.spawn(timeout(PARTING, peer.handle.close()));
+        }
+        while closing.join_next().await.is_some() {}
+    }
+}
+
+/// What a party is called that has no name here.
+pub fn party_label(party: u8) -> Label {
+    Label::new(&format!("party {party}"))
+}
+
+/// The name that `names` have for `party`.
+pub fn name_in(names: &Names, party: u8) -> Label {
+    names.get(&party).cloned().unwrap_or_else(|| party_label(party))
+}
+
+async fn handshake(
+    tls: &Tls,
+    io: Box<dyn net::Io>,
+    expect: Expect,
+    client: bool,
+) -> Result<TlsLink, LinkError> {
+    if client { tls.connect(io, expect).await } else { tls.accept(io, expect).await }
+}

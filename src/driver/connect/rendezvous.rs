@@ -1,0 +1,328 @@
+//! The rooms of a relay where devices meet, and waiting there.
+//!
+//! Two devices that share a key meet in a room whose name follows from a secret of theirs, so that
+//! nobody else can enter it and nobody can tell whose it is. Paired devices that share no key yet
+//! have no such secret: their room follows from their fingerprints. Every day, and each of the two
+//! that waits, has another room, so that a relay cannot tell from the names that it was the same two
+//! yesterday.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, sleep_until, timeout};
+
+use crate::crypto::tags;
+use crate::device::Fingerprint;
+use crate::driver::connect::hello::{Answer, Call, DialError, greet, left};
+use crate::driver::connect::target::{Route, Way};
+use crate::driver::error::Error;
+use crate::driver::told::Note;
+use crate::driver::{Node, clock};
+use crate::net::relay::client::enter;
+use crate::net::relay::{RelayUrl, Role, Room};
+use crate::net::{Io, LinkError};
+use crate::party::PartyId;
+use crate::progress::Event;
+use crate::protocol::key::KeyShare;
+use crate::secret::Secret;
+use crate::vault::keys::MeetingSecret;
+use crate::vault::{KeyRecord, KeyState, keys};
+
+/// A room that nobody can guess, for an invitation.
+///
+/// # Errors
+/// The system gives no randomness.
+pub fn fresh() -> Result<Room, Error> {
+    clock::nonce().map(|bytes| cut(&bytes))
+}
+
+/// The rooms where `host` may be waiting for this device now: those of the keys they share, newest
+/// shares and older ones, and last that of the pairing.
+pub fn of_host(node: &Node, host: &Fingerprint) -> Vec<Room> {
+    let day = clock::unix_now().div_euclid(DAY);
+    let mut rooms: Vec<Room> =
+        shared(node, host).iter().map(|secret| room(secret.expose(), day, host)).collect();
+    rooms.push(room(&acquaintance(node, host), day, host));
+    rooms
+}
+
+/// The rooms where this device waits: on most hours one a peer, around midnight two, since clocks
+/// differ.
+fn of_guests(node: &Node) -> BTreeSet<Room> {
+    let me = node.info.fingerprint;
+    let now = clock::unix_now();
+    let days: BTreeSet<i64> = [now - SKEW, now + SKEW].map(|t| t.div_euclid(DAY)).into();
+    let mut rooms = BTreeSet::new();
+    let mut met = BTreeSet::new();
+    for record in keys::list(&node.home).unwrap_or_default() {
+        for (party, secret) in secrets(node, &record) {
+            let Some(party) = record.parties.iter().find(|p| p.index == party) else { continue };
+            // A key that was never finished here may be none there.
+            if record.state == KeyState::Active {
+                met.insert(party.fingerprint);
+            }
+            rooms.extend(days.iter().map(|day| room(secret.expose(), *day, &me)));
+        }
+    }
+    for peer in node.peers().iter().flat_map(|peers| peers.iter()) {
+        if !met.contains(&peer.fingerprint) {
+            let common = acquaintance(node, &peer.fingerprint);
+            rooms.extend(days.iter().map(|day| room(&common, *day, &me)));
+        }
+    }
+    rooms
+}
+
+fn room(common: &[u8; 32], day: i64, host: &Fingerprint) -> Room {
+    cut(&tags::MEETING_ROOM.hash(&[common, &day.to_be_bytes(), host.as_bytes()]))
+}
+
+fn cut(bytes: &[u8; 32]) -> Room {
+    Room(bytes.first_chunk().copied().unwrap_or_default())
+}
+
+/// What two devices that share nothing have in common: their fingerprints. The relay knows neither.
+fn acquaintance(node: &Node, peer: &Fingerprint) -> [u8; 32] {
+    let mut both = [*node.info.fingerprint.as_bytes(), *peer.as_bytes()];
+    both.sort_unstable();
+    let [low, high] = both;
+    tags::MEETING_SECRET.hash(&[b"paired", &low, &high])
+}
+
+/// The secrets that this device shares with `peer`, one for each generation of each common key.
+fn shared(node: &Node, peer: &Fingerprint) -> Vec<Secret<[u8; 32]>> {
+    let mut records = keys::list(&node.home).unwrap_or_default();
+    records.sort_by_key(|record| std::cmp::Reverse(record.created));
+    let secret = |record: &KeyRecord| {
+        let party = record.parties.iter().find(|party| party.fingerprint == *peer)?;
+        let mut secrets = secrets(node, record).into_iter();
+        secrets.find(|(index, _)| *index == party.index).map(|(_, secret)| secret)
+    };
+    records.iter().filter_map(secret).collect()
+}
+
+/// The secrets of an epoch with its other parties. A share is opened only where they were not kept, as in
+/// a home of before they were; one that does not open is no reason not to meet by another.
+fn secrets(node: &Node, record: &KeyRecord) -> Vec<MeetingSecret> {
+    if let Ok(Some(kept)) = node.vault.meeting(&record.name, &record.epoch) {
+        return kept;
+    }
+    let share = node.vault.share(&record.name, &record.epoch).ok();
+    let share = share.and_then(|bytes| KeyShare::from_bytes(bytes.expose()).ok());
+    share.map(|share| keep(node, record, &share)).unwrap_or_default()
+}
+
+/// Keeps the secrets of `share` with its other parties, for when this device is to be found at a relay.
+pub(in crate::driver) fn keep(
+    node: &Node,
+    record: &KeyRecord,
+    share: &KeyShare,
+) -> Vec<MeetingSecret> {
+    let others = record.parties.iter().map(|party| party.index).filter(|index| *index != record.me);
+    let secret = |index| Some((index, share.meeting_secret(PartyId::new(index)?)?));
+    let secrets: Vec<MeetingSecret> = others.filter_map(secret).collect();
+    if let Err(error) = node.vault.store_meeting(&record.name, &record.epoch, &secrets) {
+        // They can be had from the share again.
+        node.tell(Note::File(error));
+    }
+    secrets
+}
+
+/// Connections that come through a relay.
+pub type Streams = mpsc::Receiver<Box<dyn Io>>;
+
+/// Waits at the relay in every room where a device may call this one, until nobody takes the streams.
+pub fn wait(node: &Arc<Node>, relay: &RelayUrl) -> Streams {
+    let (streams, taken) = mpsc::channel(1);
+    tokio::spawn(follow(Arc::clone(node), relay.clone(), streams));
+    taken
+}
+
+/// Waits at the relay in this room alone.
+pub fn wait_in(node: &Arc<Node>, relay: &RelayUrl, room: Room) -> Streams {
+    let (streams, taken) = mpsc::channel(1);
+    let stay = Stay { node: Arc::clone(node), relay: relay.clone(), told: Arc::default(), streams };
+    tokio::spawn(stay.forever(room));
+    taken
+}
+
+/// Calls every host in these rooms of a relay. Strangers may be there as well: the right one is who
+/// has the right certificate.
+pub(super) async fn call_hosts(call: &Call, relay: &RelayUrl, rooms: Vec<Room>) -> Answer {
+    let within = call.within;
+    let (streams, mut hosts) = mpsc::channel(1);
+    let inside = Arc::new(AtomicBool::new(false));
+    let mut visits = JoinSet::new();
+    for (number, room) in (0..).zip(rooms) {
+        let (relay, streams, inside) = (relay.clone(), streams.clone(), Arc::clone(&inside));
+        visits.spawn(async move {
+            // Any will do, and the first ones nearly always do.
+            sleep(STAGGER * (number / AT_ONCE)).await;
+            let mut calls = enter(&relay, &room, Role::Guest, left(within)).await?;
+            inside.store(true, Ordering::Relaxed);
+            while let Some(stream) = calls.next().await {
+                if streams.send(stream).await.is_err() {
+                    break;
+                }
+            }
+            Err::<(), LinkError>(LinkError::Lost)
+        });
+    }
+    drop(streams);
+    let mut greetings = JoinSet::new();
+    let mut worst: Option<DialError> = None;
+    let mut give_up = within;
+    loop {
+        tokio::select! {
+            Some(io) = hosts.recv() => {
+                let way = Way::Relay(relay.clone());
+                greetings.spawn(greet(call.clone(), io, way));
+            }
+            Some(greeted) = greetings.join_next() => match greeted {
+                Ok(Ok(reached)) => return Ok(reached),
+                // The right one has spoken.
+                Ok(Err(error @ DialError::Fatal(_))) if !error.is_of_identity() => return Err(error),
+                Ok(Err(error)) => {
+                    // A stranger, and the right one may come yet.
+                    give_up = give_up.min(clock::now() + STRANGERS);
+                    worst = Some(error.or(worst));
+                }
+                Err(_) => {}
+            },
+            Some(visit) = visits.join_next() => {
+                // Out of time is no answer of the relay.
+                if let Ok(Err(error)) = visit
+                    && (!matches!(error, LinkError::TimedOut) || clock::now() < within)
+                {
+                    worst = Some(DialError::Retryable(relay_error(relay, error)).or(worst));
+                }
+                if visits.is_empty() && greetings.is_empty() {
+                    break;
+                }
+            }
+            () = sleep_until(give_up.into()) => break,
+            else => break,
+        }
+    }
+    Err(worst.unwrap_or_else(|| {
+        if inside.load(Ordering::Relaxed) {
+            let (peer, relay) = (call.target.name.clone(), Box::new(relay.clone()));
+            DialError::Retryable(match call.target.route {
+                Route::Room(..) => Error::NobodyInvites { relay },
+                _ => Error::NotAtRelay { peer, relay },
+            })
+        } else {
+            DialError::DeadlineExceeded(relay_error(relay, LinkError::TimedOut))
+        }
+    }))
+}
+
+fn relay_error(relay: &RelayUrl, error: LinkError) -> Error {
+    Error::Relay { relay: Box::new(relay.clone()), error }
+}
+
+/// Keeps one stay for each room, and looks anew when keys or peers have changed and when the day does.
+async fn follow(node: Arc<Node>, relay: RelayUrl, streams: mpsc::Sender<Box<dyn Io>>) {
+    let mut stays: BTreeMap<Room, AbortHandle> = BTreeMap::new();
+    let told = Arc::default();
+    let mut lonely = false;
+    while !streams.is_closed() {
+        let rooms = of_guests(&node);
+        if rooms.is_empty() && !lonely {
+            node.tell(Note::NoRooms);
+        }
+        lonely = rooms.is_empty();
+        stays.retain(|room, stay| {
+            let stays = rooms.contains(room);
+            if !stays {
+                stay.abort();
+            }
+            stays
+        });
+        for room in rooms {
+            stays.entry(room).or_insert_with(|| {
+                let stay = Stay {
+                    node: Arc::clone(&node),
+                    relay: relay.clone(),
+                    told: Arc::clone(&told),
+                    streams: streams.clone(),
+                };
+                tokio::spawn(stay.forever(room)).abort_handle()
+            });
+        }
+        tokio::select! {
+            _ = timeout(LOOK, node.acquainted.notified()) => {}
+            () = streams.closed() => break,
+        }
+    }
+    for stay in stays.into_values() {
+        stay.abort();
+    }
+}
+
+/// Waiting in one room.
+struct Stay {
+    node: Arc<Node>,
+    relay: RelayUrl,
+    /// Whether people were told that this device can be reached; shared by all stays.
+    told: Arc<Mutex<Option<bool>>>,
+    streams: mpsc::Sender<Box<dyn Io>>,
+}
+
+impl Stay {
+    async fn forever(self, room: Room) {
+        let mut pause = SHORTEST;
+        loop {
+            let why = match enter(&self.relay, &room, Role::Host, PATIENCE).await {
+                Ok(mut calls) => {
+                    pause = SHORTEST;
+                    self.tell(None);
+                    while let Some(stream) = calls.next().await {
+                        if self.streams.send(stream).await.is_err() {
+                            return;
+                        }
+                    }
+                    "it hung up".to_owned()
+                }
+                Err(error) => error.to_string(),
+            };
+            if self.streams.is_closed() {
+                return;
+            }
+            self.tell(Some(why));
+            sleep(pause).await;
+            pause = LONGEST.min(pause * 2);
+        }
+    }
+
+    /// Says whether this device can be reached, when that has changed or is known for the first time.
+    fn tell(&self, trouble: Option<String>) {
+        let connected = trouble.is_none();
+        let before = self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(connected);
+        if before != Some(connected) {
+            let url = self.relay.to_string();
+            self.node.tell(Event::Relay { url, connected, detail: trouble });
+        }
+    }
+}
+
+/// Seconds of a day.
+const DAY: i64 = 24 * 60 * 60;
+/// By how much the clocks of two devices may differ.
+const SKEW: i64 = 2 * 60 * 60;
+/// How many rooms of a relay are entered at once, and the pause before the next ones are.
+const AT_ONCE: u32 = 3;
+const STAGGER: Duration = Duration::from_millis(700);
+/// How long the right device is waited for where others answer in its place at a relay.
+const STRANGERS: Duration = Duration::from_secs(2);
+/// How often the day is looked at.
+const LOOK: Duration = Duration::from_secs(10 * 60);
+/// How long entering a room may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The pause before a relay that is out of reach is tried again; it doubles.
+const SHORTEST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(4);

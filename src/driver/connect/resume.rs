@@ -1,0 +1,241 @@
+//! Lines between devices: a ceremony goes on when a connection breaks.
+//!
+//! The device that called calls again, by whatever way leads there now; the other one keeps the
+//! line's name and waits. The name is known to the two ends of the first connection alone, and
+//! both prove on every further one that they are the same two devices.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout_at};
+
+use crate::device::{Fingerprint, Label};
+use crate::driver::connect::dial::again;
+use crate::driver::connect::hello::{DialError, HANDSHAKE, RETRY, say};
+use crate::driver::connect::target::{Reached, Route, Target, Way};
+use crate::driver::{Node, clock};
+use crate::net::LinkError;
+use crate::net::frame::{Life, Session};
+use crate::net::line::{Line, Redial};
+use crate::net::tls::TlsLink;
+use crate::progress::Event;
+use crate::request::Hex;
+use crate::talk::{Message, Want};
+
+/// How long a connection may be gone.
+pub const RESUME: Duration = Duration::from_secs(30);
+/// How long something that belongs to a handshake may take on a line that may break meanwhile.
+pub const OVER_A_BREAK: Duration = HANDSHAKE.saturating_add(RESUME);
+
+/// How long a device may be gone at whose address nobody listens: what it knew of the line has
+/// most likely gone with the program.
+const RESTART: Duration = Duration::from_secs(5);
+
+/// The lines that other devices called this one on.
+#[derive(Debug, Default)]
+pub struct Lines(Mutex<BTreeMap<Session, Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    peer: Fingerprint,
+    returning: mpsc::Sender<Back>,
+    broken: Arc<AtomicBool>,
+}
+
+/// A caller that is back.
+#[derive(Debug)]
+struct Back {
+    link: TlsLink,
+    /// How many of our frames it has.
+    received: u64,
+    way: Way,
+}
+
+impl Lines {
+    /// Hands a connection over to the line that it goes on for; gives it back if there is none.
+    pub fn resume(
+        &self,
+        link: TlsLink,
+        session: &Session,
+        received: u64,
+        way: Way,
+    ) -> Option<TlsLink> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match entries.get(session).filter(|entry| entry.peer == link.peer()) {
+            // One that waits already makes this one superfluous.
+            Some(entry) => entry
+                .returning
+                .try_send(Back { link, received, way })
+                .err()
+                .map(|full| full.into_inner().link),
+            None => Some(link),
+        }
+    }
+
+    /// `peer` begins something new, so it will not come back for what broke.
+    pub fn abandon(&self, peer: &Fingerprint) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|_, entry| entry.peer != *peer || !entry.broken.load(Ordering::Relaxed));
+    }
+
+    fn forget(&self, session: &Session) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
+    }
+}
+
+/// The line of a device that was called over `link`. It waits for the caller to come back if there
+/// is a way back: `way` is no command's standard input and output.
+pub fn answer(node: &Arc<Node>, name: Label, link: TlsLink, way: &Way) -> Line {
+    let (peer, session, life) = (link.peer(), link.session(), link.life());
+    let (returning, callers) = mpsc::channel(1);
+    let broken = Arc::new(AtomicBool::new(false));
+    if *way != Way::Command {
+        let entry = Entry { peer, returning, broken: Arc::clone(&broken) };
+        let mut entries = node.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.insert(session, entry);
+    }
+    let silence = patience(*way == Way::Command);
+    let node = Arc::clone(node);
+    Line::new(
+        peer,
+        link,
+        Called { node, name, session, life, callers, back: None, broken, silence },
+    )
+}
+
+/// The line of the device that called `target`.
+pub fn call(node: &Arc<Node>, target: &Target, reached: Reached) -> Line {
+    let link = reached.link;
+    let caller = Caller {
+        node: Arc::clone(node),
+        target: Target { fingerprint: Some(link.peer()), ..target.clone() },
+        session: link.session(),
+        life: link.life(),
+    };
+    Line::new(link.peer(), link, caller)
+}
+
+/// The end of a line that waits to be called again.
+struct Called {
+    node: Arc<Node>,
+    name: Label,
+    session: Session,
+    life: Life,
+    callers: mpsc::Receiver<Back>,
+    back: Option<Back>,
+    broken: Arc<AtomicBool>,
+    silence: Duration,
+}
+
+impl Redial for Called {
+    type Link = TlsLink;
+
+    fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    async fn called(&mut self) {
+        if self.back.is_none() {
+            match self.callers.recv().await {
+                Some(back) => self.back = Some(back),
+                // There is no way back on this line, or no time for one: only its end is awaited.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn again(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
+        let until = self.node.until(RESUME);
+        self.broken.store(true, Ordering::Relaxed);
+        if !self.callers.is_closed() && self.back.is_none() {
+            self.node.tell(lost(&self.name, until));
+        }
+        loop {
+            let back = match self.back.take() {
+                Some(back) => Some(back),
+                None => timeout_at(until.into(), self.callers.recv()).await.ok().flatten(),
+            };
+            let Some(Back { link, received: theirs, way }) = back else {
+                return Err(LinkError::Lost);
+            };
+            let mut link = link.living(self.life);
+            // A caller that hung up again is no reason not to wait for the next.
+            if say(&mut link, &Message::Resumed { received }).await.is_ok() {
+                self.broken.store(false, Ordering::Relaxed);
+                self.node.tell(found(&self.name, &way));
+                return Ok((link, theirs));
+            }
+        }
+    }
+}
+
+impl Drop for Called {
+    fn drop(&mut self) {
+        self.node.lines.forget(&self.session);
+    }
+}
+
+/// The end of a line that calls again.
+struct Caller {
+    node: Arc<Node>,
+    target: Target,
+    session: Session,
+    life: Life,
+}
+
+impl Redial for Caller {
+    type Link = TlsLink;
+
+    fn silence(&self) -> Duration {
+        patience(matches!(self.target.route, Route::Via(_)))
+    }
+
+    fn called(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    async fn again(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
+        if matches!(self.target.route, Route::Via(_)) {
+            return Err(LinkError::Lost);
+        }
+        let began = clock::now();
+        let until = self.node.until(RESUME);
+        self.node.tell(lost(&self.target.name, until));
+        let want = Want::Resume { session: Hex(self.session), received };
+        loop {
+            match again(&self.node, &self.target, want, until).await {
+                Ok((reached, theirs)) => {
+                    self.node.tell(found(&self.target.name, &reached.way));
+                    return Ok((reached.link.living(self.life), theirs));
+                }
+                // Another program of that device may have said that it knows of nothing.
+                Err(DialError::UnknownSession | DialError::NotListening(_))
+                    if clock::now() >= began + RESTART =>
+                {
+                    return Err(LinkError::Lost);
+                }
+                Err(_) if clock::now() + RETRY >= until => return Err(LinkError::Lost),
+                Err(_) => sleep(RETRY).await,
+            }
+        }
+    }
+}
+
+/// How long the other side may be silent. A command may lead over a serial line, where a message takes
+/// its time and nothing can be resumed.
+fn patience(command: bool) -> Duration {
+    Duration::from_secs(if command { 120 } else { 16 })
+}
+
+fn lost(name: &Label, until: Instant) -> Event {
+    let left = until.saturating_duration_since(clock::now());
+    Event::Disconnected { peer: name.to_string(), seconds: left.as_secs() }
+}
+
+fn found(name: &Label, way: &Way) -> Event {
+    Event::Connected { peer: name.to_string(), via: way.to_string(), resumed: true }
+}

@@ -1,0 +1,254 @@
+//! Devices that mDNS announces, and the address that a device had last.
+//!
+//! Anybody may announce anything, so whoever answers proves who it is before anything rests on it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout_at};
+
+use crate::device::{Fingerprint, Label};
+use crate::driver::connect::hello::RETRY;
+use crate::driver::connect::hello::{
+    Answer, Call, DialError, failed, greet, left, nobody, others_answer,
+};
+use crate::driver::connect::target::{Route, Target, Way};
+use crate::driver::error::Error;
+use crate::driver::{Node, clock};
+use crate::net::Link;
+use crate::net::mdns::{self, Status};
+use crate::talk::Want;
+use crate::vault::{Home, addresses};
+
+/// How long the address a device had last is tried before it is looked for.
+pub(super) const HEAD_START: Duration = Duration::from_millis(150);
+/// How many announced addresses of one device are called at once, and at all.
+const CALLS: usize = 128;
+const ADDRESSES: usize = 4096;
+/// The most devices that are listed.
+const DEVICES: usize = 256;
+/// How long whoever is at an announced address may take to prove who it is.
+const QUICK: Duration = Duration::from_secs(3);
+
+/// Tries the address the device had last and, soon afterwards, every address that is announced by mDNS
+/// for its id, until the device itself is found. Anybody may announce anything: who is there and is
+/// somebody else, or makes no sense, is passed over.
+pub(super) async fn find(node: &Node, call: &Call) -> Answer {
+    let target = &call.target;
+    let Some(fingerprint) = target.fingerprint else {
+        return Err(DialError::Fatal(nobody(&target.name)));
+    };
+    let id = fingerprint.device_id();
+    let last = remembered(&node.home, &fingerprint);
+    let mut callers = Callers::new(call);
+    callers.add(last);
+    if last.is_some()
+        && let Ok(found) = timeout_at((clock::now() + HEAD_START).into(), callers.next()).await
+    {
+        return found;
+    }
+    let Ok(mut browser) = mdns::Browser::start(node.interface.as_deref()) else {
+        return match timeout_at(call.within.into(), callers.next()).await {
+            Ok(found) => found,
+            Err(_) => Err(callers.error()),
+        };
+    };
+    loop {
+        tokio::select! {
+            found = callers.next() => return found,
+            () = sleep_until(call.within.into()) => return Err(callers.error()),
+            seen = browser.next() => if seen.id == id { callers.add(seen.addresses) },
+        }
+    }
+}
+
+/// Calls at addresses where a device may be, several at once and each until it is clear that it is not
+/// there.
+struct Callers<'a> {
+    call: &'a Call,
+    /// Addresses that were added, whatever became of them.
+    known: BTreeSet<SocketAddr>,
+    /// Those that are to be called, and when.
+    waiting: Vec<(Instant, SocketAddr)>,
+    calling: JoinSet<(SocketAddr, Answer)>,
+    /// How many others answered.
+    strangers: usize,
+    worst: Option<DialError>,
+}
+
+impl<'a> Callers<'a> {
+    fn new(call: &'a Call) -> Self {
+        Self {
+            call,
+            known: BTreeSet::new(),
+            waiting: Vec::new(),
+            calling: JoinSet::new(),
+            strangers: 0,
+            worst: None,
+        }
+    }
+
+    fn add(&mut self, addresses: impl IntoIterator<Item = SocketAddr>) {
+        for address in addresses {
+            if self.known.len() < ADDRESSES && self.known.insert(address) {
+                self.waiting.push((clock::now(), address));
+            }
+        }
+    }
+
+    /// An address that is due, any of them: no order in which others announce theirs puts the right one
+    /// last.
+    fn due(&mut self) -> Option<SocketAddr> {
+        let now = clock::now();
+        let due = |(_, (due, _)): &(usize, &(Instant, SocketAddr))| *due <= now;
+        let all: Vec<usize> = self.waiting.iter().enumerate().filter(due).map(|(n, _)| n).collect();
+        let any = clock::any_of(all.len())?;
+        all.get(any).map(|n| self.waiting.swap_remove(*n).1)
+    }
+
+    /// The device, or what it says that is final. Cancel-safe; waits for ever where nothing is found.
+    async fn next(&mut self) -> Answer {
+        loop {
+            while self.calling.len() < CALLS
+                && let Some(address) = self.due()
+            {
+                let call = self.call.clone();
+                self.calling.spawn(async move { (address, call_at(call, address).await) });
+            }
+            let due = self.waiting.iter().map(|(due, _)| *due).min();
+            let due = due.filter(|_| self.calling.len() < CALLS);
+            let wait = async {
+                match due {
+                    Some(due) => sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = wait => {}
+                Some(Ok((address, result))) = self.calling.join_next() => match result {
+                    Err(DialError::OthersAnswer(_)) => {
+                        self.strangers = self.strangers.saturating_add(1);
+                        let others = others_answer(&self.call.target, self.strangers);
+                        let error = DialError::OthersAnswer(others);
+                        self.worst = Some(error.or(self.worst.take()));
+                    }
+                    Err(
+                        error @ (DialError::Retryable(_) | DialError::Busy(_) | DialError::NotListening(_) | DialError::DeadlineExceeded(_)),
+                    ) => {
+                        self.worst = Some(error.or(self.worst.take()));
+                        self.waiting.push((clock::now() + RETRY, address));
+                    }
+                    found => return found,
+                }
+            }
+        }
+    }
+
+    /// What to say where the device was not found.
+    fn error(self) -> DialError {
+        let name = &self.call.target.name;
+        self.worst.unwrap_or_else(|| DialError::Retryable(nobody(name)))
+    }
+}
+
+/// Calls at an address that somebody announced: an answer there is quick, or is none.
+async fn call_at(call: Call, address: SocketAddr) -> Answer {
+    let dialed = call.dialer.dial(address, left(call.within).min(QUICK)).await;
+    let io = dialed.map_err(|e| failed(&call.target.name, e))?;
+    let tls = call.tls.clone().handshake_within(QUICK);
+    greet(Call { tls, ..call }, io, Way::Lan(address)).await
+}
+
+/// A device that was announced, and proved who it is.
+#[derive(Clone, Debug)]
+pub struct Met {
+    /// Who it is.
+    pub fingerprint: Fingerprint,
+    /// Its name for itself.
+    pub name: Label,
+    /// Where it answered, in the order in which it did.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether it announces that it is busy.
+    pub busy: bool,
+}
+
+/// Asks everybody who is announced within `wait` who they are, at every address that is announced. Who
+/// is known is asked first.
+///
+/// # Errors
+/// The paired devices cannot be read.
+pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Error> {
+    let known: BTreeSet<String> =
+        node.peers()?.iter().map(|peer| peer.fingerprint.device_id()).collect();
+    let own_id = node.info.fingerprint.device_id();
+    let mut met: BTreeMap<Fingerprint, Met> = BTreeMap::new();
+    let Ok(mut browser) = mdns::Browser::start(node.interface.as_deref()) else {
+        return Ok(Vec::new());
+    };
+    let until = clock::now() + wait;
+    let target = Target { name: Label::default(), fingerprint: None, route: Route::Find };
+    let call = Call::new(node, &target, Want::Ping, until + QUICK);
+    let mut asked = BTreeSet::new();
+    let [mut first, mut then] = [VecDeque::new(), VecDeque::new()];
+    let mut asking = JoinSet::new();
+    loop {
+        while asking.len() < CALLS
+            && let Some((address, seen)) = first.pop_front().or_else(|| then.pop_front())
+        {
+            // Each is another device until it is known which.
+            let call = Call { floor: Arc::default(), ..call.clone() };
+            asking.spawn(async move { (seen, who_is_at(call, address).await) });
+        }
+        let over = clock::now() >= until;
+        if over && asking.is_empty() {
+            break;
+        }
+        tokio::select! {
+            Some(Ok((seen, answer))) = asking.join_next() => {
+                if let Some((fingerprint, name, address)) = answer
+                    && fingerprint != node.info.fingerprint
+                    && (met.len() < DEVICES || met.contains_key(&fingerprint))
+                {
+                    let busy = seen == (fingerprint.device_id(), Status::Busy);
+                    let new = Met { fingerprint, name, addresses: Vec::new(), busy };
+                    let device = met.entry(fingerprint).or_insert(new);
+                    device.busy |= busy;
+                    device.addresses.push(address);
+                }
+            }
+            () = sleep_until((until + QUICK).into()) => break,
+            () = sleep_until(until.into()), if !over => {}
+            seen = browser.next(), if !over && asked.len() < ADDRESSES => {
+                let queue = if known.contains(&seen.id) { &mut first } else { &mut then };
+                if seen.id != own_id {
+                    let new = seen.addresses.iter().filter(|address| asked.insert(**address));
+                    queue.extend(new.map(|address| (*address, (seen.id.clone(), seen.status))));
+                }
+            }
+        }
+    }
+    Ok(met.into_values().collect())
+}
+
+/// Who answers at an address that somebody announced.
+async fn who_is_at(call: Call, address: SocketAddr) -> Option<(Fingerprint, Label, SocketAddr)> {
+    let within = call.within.min(clock::now() + QUICK);
+    let (reached, _) = call_at(Call { within, ..call }, address).await.ok()?;
+    let fingerprint = reached.link.peer();
+    let _ = tokio::time::timeout(Duration::from_millis(200), reached.link.close()).await;
+    Some((fingerprint, reached.name, address))
+}
+
+pub(super) fn remembered(home: &Home, fingerprint: &Fingerprint) -> Option<SocketAddr> {
+    // What somebody else wrote there is no hint.
+    addresses::of(home, fingerprint).ok().flatten()
+}
+
+/// Notes where a device answered.
+pub fn remember(home: &Home, fingerprint: &Fingerprint, address: SocketAddr) {
+    // A hint that cannot be kept is found again by mDNS next time.
+    let _ = addresses::note(home, fingerprint, address);
+}

@@ -1,0 +1,591 @@
+//! What can go wrong in the driver: data only. What the other side is told follows from it here; the
+//! command line words it for people.
+
+use std::io;
+
+use crate::device::{Fingerprint, Label};
+use crate::driver::approver::Refusal;
+use crate::error_kind::ErrorKind;
+use crate::net::LinkError;
+use crate::net::relay::RelayUrl;
+use crate::protocol::fault::{Blame, Check, Fault};
+use crate::request::{Ceremony, Held, RequestId};
+use crate::talk::Reason;
+use crate::vault;
+
+/// Why a pairing or a ceremony did not come to its end.
+#[derive(Debug)]
+pub enum Error {
+    /// No device answers where `peer` was looked for.
+    Nobody {
+        /// The device that was looked for.
+        peer: Label,
+    },
+    /// Only other devices answer where `peer` was looked for on the network. What announces itself there
+    /// proves nothing about `peer`.
+    OthersAnswer {
+        /// The device that was looked for.
+        peer: Label,
+        /// Its fingerprint.
+        pinned: Fingerprint,
+        /// How many others answered.
+        others: usize,
+    },
+    /// An address cannot be resolved.
+    BadAddress {
+        /// The address as it was given.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The command of `--via` cannot be run.
+    Command(LinkError),
+    /// The relay cannot be used.
+    Relay {
+        /// The relay.
+        relay: Box<RelayUrl>,
+        /// Why not.
+        error: LinkError,
+    },
+    /// The relay works, and `peer` does not wait in its rooms.
+    NotAtRelay {
+        /// The device that was looked for.
+        peer: Label,
+        /// The relay.
+        relay: Box<RelayUrl>,
+    },
+    /// The room of an invitation is empty.
+    NobodyInvites {
+        /// The relay.
+        relay: Box<RelayUrl>,
+    },
+    /// Another device than the one that invites is in the room of the invitation.
+    NotTheInviter {
+        /// The device that is there.
+        got: Fingerprint,
+    },
+    /// The link to `peer` could not be made, or broke.
+    Link {
+        /// The device at its other end.
+        peer: Label,
+        /// What became of it.
+        error: LinkError,
+    },
+    /// Nothing came from `peers` before the time was up.
+    TimedOut {
+        /// The devices that were awaited.
+        peers: Vec<Label>,
+        /// What was awaited of them.
+        awaited: Awaited,
+    },
+    /// `peer` sent a message that is none, or that has no place where it came.
+    Nonsense {
+        /// The device that sent it.
+        peer: Label,
+    },
+    /// `peer` refused.
+    Refused {
+        /// The device that refused.
+        peer: Label,
+        /// The reason that it gave.
+        reason: Reason,
+        /// What it refused to take part in; `None` before anything was proposed.
+        about: Option<About>,
+    },
+    /// `peer` says that it has deleted its share.
+    DeletedThere {
+        /// The device that says so.
+        peer: Label,
+        /// When, in seconds since 1970.
+        time: i64,
+        /// The key.
+        key: String,
+        /// Whether the key has enough other parties to sign without `peer`.
+        others_suffice: bool,
+    },
+    /// The requester is gone before the ceremony began.
+    Withdrawn {
+        /// The requester.
+        peer: Label,
+    },
+    /// The requester says that another participant takes no part.
+    Left {
+        /// The requester.
+        peer: Label,
+        /// The participant.
+        who: Label,
+    },
+    /// This device refused a request of `peer`.
+    Declined {
+        /// The requester.
+        peer: Label,
+        /// The reason that it was given.
+        reason: Reason,
+    },
+    /// The owner of this device said no.
+    Denied(Ceremony),
+    /// The policy of this device said no.
+    Policy {
+        /// What was asked for.
+        ceremony: Ceremony,
+        /// Who asked.
+        requester: Label,
+        /// Which rule, or that none allows it.
+        refusal: Refusal,
+    },
+    /// A question came up that only a person may answer, and there is none.
+    NobodyToAsk,
+    /// Nobody answered the question on this device's screen.
+    Unanswered(Activity),
+    /// A person or a signal interrupted this device.
+    Interrupted,
+    /// Nobody greeted at the other end of standard input and output.
+    NoCaller,
+    /// The port cannot be listened on.
+    Port {
+        /// The port.
+        port: u16,
+        /// Why not.
+        error: LinkError,
+    },
+
+    /// There is no key of this name.
+    NoKey(String),
+    /// The key cannot sign yet: it is pending.
+    PendingKey(String),
+    /// The key that is wanted exists.
+    KeyExists {
+        /// The key that was wanted.
+        wanted: Wanted,
+        /// Whether it was left unfinished.
+        pending: bool,
+    },
+    /// Another device has a key of the name that is wanted.
+    KeyExistsThere {
+        /// What that device said.
+        error: Box<Error>,
+        /// The key that was wanted.
+        wanted: Wanted,
+    },
+    /// The share is not what its record says.
+    DamagedShare(String),
+    /// A device takes no part in the key.
+    NoShareThere {
+        /// The device.
+        peer: Label,
+        /// The key.
+        key: String,
+    },
+    /// The devices have no shares of one epoch of the key in common.
+    Apart {
+        /// The key.
+        key: String,
+        /// What this device has.
+        mine: Vec<Held>,
+        /// What each of the others has.
+        theirs: Vec<(Label, Vec<Held>)>,
+    },
+    /// `peer` announces fewer sessions than it has run.
+    RolledBackThere {
+        /// The device.
+        peer: Label,
+        /// The key.
+        key: String,
+    },
+    /// The key is not what it was when its owner said yes.
+    ChangedMeanwhile(String),
+    /// As many refreshes of the key are unfinished as may be.
+    TooManyPending(String),
+    /// Not every party has confirmed the newest epoch of the key.
+    Unconfirmed {
+        /// The key.
+        key: String,
+        /// The parties that have not.
+        missing: Vec<Label>,
+        /// Whether an older epoch signs meanwhile.
+        signs: bool,
+    },
+    /// `peer` sent a confirmation that does not fit this device's.
+    WrongConfirmation {
+        /// The device.
+        peer: Label,
+        /// The key.
+        key: String,
+    },
+    /// A ceremony failed after this device had stored its share.
+    LeftPending {
+        /// Why it failed.
+        error: Box<Error>,
+        /// [`Ceremony::Keygen`] or [`Ceremony::Refresh`].
+        ceremony: Ceremony,
+        /// The key.
+        key: String,
+    },
+    /// A party of a new key says that it has no share of it.
+    NeverStored {
+        /// What it said.
+        error: Box<Error>,
+        /// The key, as it was asked for.
+        wanted: Wanted,
+    },
+    /// A party says that it has no share of a refresh that is pending here.
+    RefreshNeverStored {
+        /// What it said.
+        error: Box<Error>,
+        /// The key.
+        key: String,
+    },
+    /// A party says that it has no share of a key that is in use here.
+    ShareMissingThere {
+        /// What it said.
+        error: Box<Error>,
+        /// The key.
+        key: String,
+    },
+    /// The path below the key leads to no key.
+    BadPath,
+    /// The request was signed before.
+    SignedAlready(RequestId),
+    /// The protocol failed.
+    Fault {
+        /// The check that failed, and where.
+        fault: Fault,
+        /// The party that it blames.
+        culprit: Option<Label>,
+        /// The key.
+        key: String,
+    },
+    /// `peer` is banned under the key: it failed a check earlier.
+    Banned {
+        /// The device.
+        peer: Label,
+        /// The key.
+        key: String,
+    },
+    /// Too many sessions with `peer` were cut short.
+    Worn {
+        /// The device.
+        peer: Label,
+        /// The key.
+        key: String,
+    },
+    /// The ceremony must leave a record and cannot.
+    NoRecord(vault::Error),
+
+    /// No device to pair with was found or came.
+    NobodyToPair,
+    /// The other device is this device.
+    Oneself,
+    /// The person at this device did not confirm the digits.
+    CodesDiffer,
+    /// The person at `peer` did not confirm the digits.
+    CodesDifferThere {
+        /// The device.
+        peer: Label,
+    },
+    /// `peer` did not keep to its commitment: somebody may be between the two devices.
+    BrokenCommitment {
+        /// The device.
+        peer: Label,
+    },
+    /// Only a person may compare digits, and there is none.
+    PairingNeedsAPerson,
+    /// The invitation has run out.
+    InvitationOver {
+        /// When, in seconds since 1970.
+        expired: i64,
+    },
+
+    /// The vault, or a file beside it, cannot be used.
+    Vault(vault::Error),
+    /// The device key cannot be used for TLS.
+    DeviceKey(LinkError),
+    /// The operating system gives no randomness.
+    NoRandomness(String),
+    /// This device is none of the parties of what it asks for.
+    NotAParty,
+    /// Something that is believed to be impossible.
+    Bug(&'static str),
+}
+
+/// What a device is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Its owner's yes.
+    Approval,
+    /// The requester's word to begin.
+    Start,
+    /// The secure connection through the requester.
+    Tunnel,
+    /// Room for one more message.
+    Reading,
+    /// Its confirmation that its share is stored.
+    Confirmation,
+    /// Its word that it is done.
+    Farewell,
+    /// The next step of a pairing.
+    Pairing,
+    /// Anything, before the overall deadline.
+    Deadline,
+}
+
+/// What a device refused to take part in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The key's name here.
+    pub key: String,
+    /// What was to be done with it.
+    pub ceremony: Ceremony,
+}
+
+/// What devices do together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// They pair.
+    Pairing,
+    /// They make or use a key.
+    Ceremony(Ceremony),
+}
+
+impl Activity {
+    /// The word that log lines and events have for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pairing => "pair",
+            Self::Ceremony(ceremony) => ceremony.name(),
+        }
+    }
+}
+
+/// A key generation as it was asked for, to say how it is asked for again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The key's name.
+    pub key: String,
+    /// How many devices must sign.
+    pub threshold: u8,
+    /// The other devices: names or ids that `--with` takes.
+    pub with: Vec<String>,
+    /// The names of the keys that there are here.
+    pub taken: Vec<String>,
+}
+
+impl From<vault::Error> for Error {
+    fn from(error: vault::Error) -> Self {
+        Self::Vault(error)
+    }
+}
+
+impl Error {
+    /// The link to `peer` could not be made, or broke. A frame that is malformed is nonsense.
+    pub(super) fn link(peer: &Label, error: LinkError) -> Self {
+        match error {
+            LinkError::Malformed(_) => Self::Nonsense { peer: peer.clone() },
+            error => Self::Link { peer: peer.clone(), error },
+        }
+    }
+
+    /// Nothing came from `peer` before the time was up.
+    pub(super) fn timed_out(peer: &Label, awaited: Awaited) -> Self {
+        Self::TimedOut { peers: vec![peer.clone()], awaited }
+    }
+
+    /// `peer` sent something that has no place here.
+    pub(super) fn nonsense(peer: &Label) -> Self {
+        Self::Nonsense { peer: peer.clone() }
+    }
+
+    /// `peer` refused before anything was proposed.
+    pub(super) fn refused(peer: &Label, reason: Reason) -> Self {
+        Self::Refused { peer: peer.clone(), reason, about: None }
+    }
+
+    /// `peer` refused to take part in `ceremony` with the key `key`.
+    pub(super) fn refused_in(peer: &Label, reason: Reason, ceremony: Ceremony, key: &str) -> Self {
+        let about = Some(About { key: key.to_owned(), ceremony });
+        Self::Refused { peer: peer.clone(), reason, about }
+    }
+
+    /// Whether it is the other device, or what the other device says of its shares, that keeps a key from
+    /// being finished, and not that it cannot be asked.
+    pub(super) fn is_about_shares(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { reason: Reason::UnknownKey | Reason::Deleted { .. }, .. }
+                | Self::DeletedThere { .. }
+                | Self::Apart { .. }
+        )
+    }
+
+    /// Its kind, by which the log and JSON know it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Nobody { .. }
+            | Self::OthersAnswer { .. }
+            | Self::BadAddress { .. }
+            | Self::Command(_)
+            | Self::Relay { .. }
+            | Self::NotAtRelay { .. }
+            | Self::NobodyInvites { .. }
+            | Self::TimedOut { .. }
+            | Self::Unanswered(_)
+            | Self::NoCaller
+            | Self::NobodyToPair => ErrorKind::Unreachable,
+            Self::Link { error, .. } => of_link(error),
+            Self::Refused { reason, .. } => of_reason(*reason),
+            // On this side the peer is the one that was interrupted.
+            Self::Declined { reason: Reason::Interrupted, .. } | Self::Interrupted => {
+                ErrorKind::Interrupted
+            }
+            Self::Declined { reason, .. } => of_reason(*reason),
+            Self::NotTheInviter { .. }
+            | Self::Oneself
+            | Self::BrokenCommitment { .. }
+            | Self::InvitationOver { .. } => ErrorKind::Identity,
+            Self::Denied(_) | Self::CodesDiffer | Self::CodesDifferThere { .. } => {
+                ErrorKind::Denied
+            }
+            Self::Policy { .. } => ErrorKind::Policy,
+            Self::NobodyToAsk | Self::PairingNeedsAPerson => ErrorKind::Interaction,
+            Self::Nonsense { .. }
+            | Self::Withdrawn { .. }
+            | Self::Left { .. }
+            | Self::ChangedMeanwhile(_)
+            | Self::WrongConfirmation { .. } => ErrorKind::Aborted,
+            Self::NoKey(_)
+            | Self::DeletedThere { .. }
+            | Self::NoShareThere { .. }
+            | Self::Apart { .. }
+            | Self::NeverStored { .. }
+            | Self::RefreshNeverStored { .. }
+            | Self::ShareMissingThere { .. } => ErrorKind::NotFound,
+            Self::Port { .. }
+            | Self::PendingKey(_)
+            | Self::KeyExists { .. }
+            | Self::RolledBackThere { .. }
+            | Self::TooManyPending(_)
+            | Self::Unconfirmed { .. }
+            | Self::SignedAlready(_) => ErrorKind::Conflict,
+            Self::KeyExistsThere { error, .. } | Self::LeftPending { error, .. } => error.kind(),
+            Self::BadPath => ErrorKind::Usage,
+            Self::Fault { fault, .. } => of_fault(fault),
+            Self::Banned { .. } => ErrorKind::Banned,
+            Self::Worn { .. } => ErrorKind::Worn,
+            Self::Vault(error) => error.kind(),
+            Self::DamagedShare(_) => ErrorKind::Tampered,
+            Self::NoRecord(_)
+            | Self::DeviceKey(_)
+            | Self::NoRandomness(_)
+            | Self::NotAParty
+            | Self::Bug(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+fn of_link(error: &LinkError) -> ErrorKind {
+    match error {
+        LinkError::Identity { .. } | LinkError::Expired | LinkError::Refused => ErrorKind::Identity,
+        LinkError::Malformed(_) => ErrorKind::Aborted,
+        LinkError::TimedOut
+        | LinkError::Tls(_)
+        | LinkError::Unreachable(_)
+        | LinkError::Deaf(_)
+        | LinkError::Closed
+        | LinkError::Lost
+        | LinkError::Io(_) => ErrorKind::Unreachable,
+    }
+}
+
+fn of_reason(reason: Reason) -> ErrorKind {
+    match reason {
+        Reason::Busy | Reason::Crossed | Reason::TimedOut | Reason::Gone => ErrorKind::Unreachable,
+        Reason::Denied | Reason::Declining | Reason::Interrupted => ErrorKind::Denied,
+        Reason::Locked | Reason::NotPaired | Reason::Expired => ErrorKind::Identity,
+        Reason::Unattended => ErrorKind::Interaction,
+        Reason::Policy => ErrorKind::Policy,
+        Reason::UnknownKey | Reason::Deleted { .. } => ErrorKind::NotFound,
+        Reason::Conflict | Reason::RolledBack => ErrorKind::Conflict,
+        Reason::Banned => ErrorKind::Banned,
+        Reason::Worn => ErrorKind::Worn,
+        Reason::Version | Reason::Aborted | Reason::Left { .. } => ErrorKind::Aborted,
+    }
+}
+
+fn of_fault(fault: &Fault) -> ErrorKind {
+    match fault.blame() {
+        Blame::Local if fault.check == Check::PairRetired => ErrorKind::Banned,
+        Blame::Local => ErrorKind::Internal,
+        Blame::NotProof if fault.check == Check::Missing => ErrorKind::Unreachable,
+        Blame::NotProof | Blame::Somebody | Blame::Malice => ErrorKind::Aborted,
+        Blame::Burn => ErrorKind::Banned,
+    }
+}
+
+impl From<&Error> for Reason {
+    /// What the other side is told where this device ends what they do for this reason: no more than it
+    /// can use.
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Declined { reason, .. } => *reason,
+            Error::Denied(_)
+            | Error::CodesDiffer
+            | Error::CodesDifferThere { .. }
+            | Error::Oneself
+            | Error::BrokenCommitment { .. } => Self::Denied,
+            Error::Policy { .. } => Self::Policy,
+            Error::NobodyToAsk
+            | Error::Unanswered(_)
+            | Error::PairingNeedsAPerson
+            | Error::TimedOut { .. } => Self::TimedOut,
+            Error::Interrupted => Self::Interrupted,
+            Error::Vault(vault::Error::NoAttemptsLeft { .. }) => Self::Locked,
+            // It is used for something else just now.
+            Error::Vault(vault::Error::InUse { .. }) => Self::Busy,
+            Error::KeyExists { .. } | Error::TooManyPending(_) | Error::PendingKey(_) => {
+                Self::Conflict
+            }
+            Error::RolledBackThere { .. } => Self::RolledBack,
+            Error::Banned { .. } => Self::Banned,
+            Error::Worn { .. } => Self::Worn,
+            Error::KeyExistsThere { error, .. }
+            | Error::LeftPending { error, .. }
+            | Error::NeverStored { error, .. }
+            | Error::RefreshNeverStored { error, .. }
+            | Error::ShareMissingThere { error, .. } => Self::from(error.as_ref()),
+            Error::Nobody { .. }
+            | Error::OthersAnswer { .. }
+            | Error::BadAddress { .. }
+            | Error::Command(_)
+            | Error::Relay { .. }
+            | Error::NotAtRelay { .. }
+            | Error::NobodyInvites { .. }
+            | Error::NotTheInviter { .. }
+            | Error::Link { .. }
+            | Error::Nonsense { .. }
+            | Error::Refused { .. }
+            | Error::DeletedThere { .. }
+            | Error::Withdrawn { .. }
+            | Error::Left { .. }
+            | Error::NoCaller
+            | Error::Port { .. }
+            | Error::NoKey(_)
+            | Error::DamagedShare(_)
+            | Error::NoShareThere { .. }
+            | Error::Apart { .. }
+            | Error::ChangedMeanwhile(_)
+            | Error::Unconfirmed { .. }
+            | Error::WrongConfirmation { .. }
+            | Error::BadPath
+            | Error::SignedAlready(_)
+            | Error::Fault { .. }
+            | Error::NoRecord(_)
+            | Error::NobodyToPair
+            | Error::InvitationOver { .. }
+            | Error::Vault(_)
+            | Error::DeviceKey(_)
+            | Error::NoRandomness(_)
+            | Error::NotAParty
+            | Error::Bug(_) => Self::Aborted,
+        }
+    }
+}

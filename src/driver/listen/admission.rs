@@ -1,0 +1,126 @@
+//! How many callers there may be at once, before and after it is known who they are.
+//!
+//! Nobody makes room for a stranger but strangers: a device that is known here stops being one as soon as
+//! it has proved who it is, and takes one of a few places of its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::device::Fingerprint;
+use crate::driver::connect::target::Source;
+
+/// Callers of whom nothing is known that there may be at once, on the local network and through a relay.
+const PLACES: usize = 128;
+/// Connections that one known device may have here at once.
+const CONNECTIONS: usize = 4;
+
+/// Callers of whom nothing is known yet. Where there are too many, the source that has most of them loses
+/// the one that is here longest: an honest one speaks at once.
+#[derive(Debug, Default)]
+pub struct UnverifiedCallers(Vec<(Source, oneshot::Sender<()>)>);
+
+impl UnverifiedCallers {
+    /// A place until what is returned is dropped; it resolves when another needs the place.
+    pub fn admit(&mut self, source: Source) -> oneshot::Receiver<()> {
+        self.0.retain(|(_, place)| !place.is_closed());
+        if self.0.len() >= PLACES {
+            let mut crowd = source;
+            for (other, _) in &self.0 {
+                if self.count(*other) > self.count(crowd) {
+                    crowd = *other;
+                }
+            }
+            if let Some(oldest) = self.0.iter().position(|(source, _)| *source == crowd) {
+                self.0.remove(oldest);
+            }
+        }
+        let (place, unverified) = oneshot::channel();
+        self.0.push((source, place));
+        unverified
+    }
+
+    fn count(&self, source: Source) -> usize {
+        self.0.iter().filter(|(other, _)| *other == source).count()
+    }
+}
+
+/// Known devices that are here, and how many connections each has.
+#[derive(Debug, Default)]
+pub struct PeerConnections(Mutex<BTreeMap<Fingerprint, usize>>);
+
+/// A connection of a known device. Its place is free again when this is dropped.
+#[derive(Debug)]
+pub struct PeerConnection<'a> {
+    connections: &'a PeerConnections,
+    peer: Fingerprint,
+}
+
+impl PeerConnections {
+    /// A place for one more connection of `peer`, unless it has enough.
+    pub fn admit(&self, peer: Fingerprint) -> Option<PeerConnection<'_>> {
+        let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = here.entry(peer).or_default();
+        if *connections >= CONNECTIONS {
+            return None;
+        }
+        *connections = connections.saturating_add(1);
+        Some(PeerConnection { connections: self, peer })
+    }
+}
+
+impl Drop for PeerConnection<'_> {
+    fn drop(&mut self) {
+        let mut here = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connections) = here.get_mut(&self.peer) {
+            *connections = connections.saturating_sub(1);
+            if *connections == 0 {
+                here.remove(&self.peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::connect::target::Way;
+
+    fn lan(address: &str) -> Source {
+        Source::of(&Way::Lan(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_crowd_makes_room_out_of_its_own() {
+        let mut callers = UnverifiedCallers::default();
+        let (honest, crowd) = (lan("192.0.2.7:1"), lan("192.0.2.8:1"));
+        let mut first = callers.admit(honest);
+        let mut many: Vec<_> = (0..4 * PLACES).map(|_| callers.admit(crowd)).collect();
+        assert!(first.try_recv() == Err(oneshot::error::TryRecvError::Empty), "it was put out");
+        let mut here = |i: usize| many[i].try_recv() == Err(oneshot::error::TryRecvError::Empty);
+        assert!(!here(0) && here(4 * PLACES - 1));
+        assert_eq!((0..4 * PLACES).filter(|i| here(*i)).count(), PLACES - 1);
+    }
+
+    #[test]
+    fn whoever_left_takes_no_place() {
+        let mut callers = UnverifiedCallers::default();
+        let mut first = callers.admit(Source::Relay);
+        for _ in 0..4 * PLACES {
+            drop(callers.admit(Source::Relay));
+        }
+        assert_eq!(first.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    }
+
+    #[test]
+    fn a_known_device_has_a_few_connections_and_takes_nobody_elses() {
+        let connections = PeerConnections::default();
+        let [alice, bob] = [1, 2].map(|byte| Fingerprint::new([byte; 32]));
+        let mut all: Vec<_> = (0..CONNECTIONS).map(|_| connections.admit(alice).unwrap()).collect();
+        assert!(connections.admit(alice).is_none());
+        assert!(connections.admit(bob).is_some());
+        all.pop();
+        assert!(connections.admit(alice).is_some());
+    }
+}

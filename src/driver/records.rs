@@ -1,0 +1,136 @@
+//! Which record of a key is meant.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::driver::clock;
+use crate::driver::error::Error;
+use crate::protocol::key::KeyShare;
+use crate::request::Request;
+use crate::vault::{self, Home, KeyLock, KeyRecord, KeyState, Vault, keys};
+
+/// The record of the key `name`: the active one, or the pending one of a key that was never
+/// finished.
+///
+/// # Errors
+/// `name` cannot be the name of a key, or the records cannot be read.
+pub fn find(home: &Home, name: &str) -> Result<Option<KeyRecord>, Error> {
+    Ok(all(home, name)?.into_iter().next())
+}
+
+/// All epochs of the key `name` that this device has a share of, the newest first; none if there is
+/// no such key.
+///
+/// # Errors
+/// As for [`find`].
+pub fn held(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
+    let mut records = all(home, name)?;
+    records.reverse();
+    Ok(records)
+}
+
+/// The active record of the key `name`.
+///
+/// # Errors
+/// There is no such key, or it is pending.
+pub fn active(home: &Home, name: &str) -> Result<KeyRecord, Error> {
+    match find(home, name)? {
+        None => Err(Error::NoKey(name.to_owned())),
+        Some(record) if record.state == KeyState::Pending => {
+            Err(Error::PendingKey(name.to_owned()))
+        }
+        Some(record) => Ok(record),
+    }
+}
+
+/// A record of the key that `request` is about, if this device has a share of it, and if it has the
+/// parties and the threshold that the request says.
+///
+/// # Errors
+/// The records cannot be read.
+pub fn of_key(home: &Home, request: &Request) -> Result<Option<KeyRecord>, Error> {
+    let same = |record: &KeyRecord| {
+        let parties = record.parties.iter().map(|party| &party.fingerprint);
+        request.shares().is_some_and(|shares| shares.public_key == record.public_key)
+            && record.threshold == request.threshold
+            && parties.eq(&request.parties)
+    };
+    Ok(keys::list(home)?.into_iter().find(same))
+}
+
+/// The share that a record is about.
+///
+/// # Errors
+/// It does not open, or it is not the one that the record names.
+pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Error> {
+    let damaged = || Error::DamagedShare(record.name.clone());
+    let bytes = vault.share(&record.name, &record.epoch)?;
+    let share = KeyShare::from_bytes(bytes.expose()).map_err(|_| damaged())?;
+    let identities = record.parties.iter().map(|party| party.fingerprint.as_bytes().as_slice());
+    let fits = *share.epoch() == record.epoch
+        && share.public_key_bytes() == record.public_key
+        && share.me().get() == record.me
+        && share.threshold() == record.threshold
+        && share.identities().iter().map(Vec::as_slice).eq(identities);
+    if fits { Ok(share) } else { Err(damaged()) }
+}
+
+/// Fails if a record does not say what its share does. A share that is on another token than the open
+/// one cannot be asked.
+///
+/// # Errors
+/// As for [`share`].
+pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Error> {
+    match vault.share(&record.name, &record.epoch) {
+        Err(vault::Error::Elsewhere { .. }) => Ok(()),
+        _ => share(vault, record).map(drop),
+    }
+}
+
+/// Holds the key `name` for a ceremony that makes or changes its shares. Another ceremony with the
+/// same key may just be saying goodbye: that is waited for.
+///
+/// # Errors
+/// The key is still in use after five seconds.
+pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Error> {
+    hold_until(home, name, home.patience(clock::now() + PATIENCE)).await
+}
+
+/// The same, with another end to waiting.
+///
+/// # Errors
+/// The key is still in use at `give_up`.
+pub async fn hold_until(home: &Home, name: &str, give_up: Instant) -> Result<KeyLock, Error> {
+    hold_by(give_up, || keys::lock(home, name)).await
+}
+
+/// Holds the key `name` for a signature with the parties `peers`, as [`hold`] does.
+///
+/// # Errors
+/// The key is being changed, or signs with one of them, after five seconds.
+pub async fn hold_with(home: &Home, name: &str, peers: &[u8]) -> Result<KeyLock, Error> {
+    hold_by(home.patience(clock::now() + PATIENCE), || keys::lock_with(home, name, peers)).await
+}
+
+async fn hold_by(
+    give_up: Instant,
+    lock: impl Fn() -> Result<KeyLock, vault::Error>,
+) -> Result<KeyLock, Error> {
+    loop {
+        match lock() {
+            Err(vault::Error::InUse { .. }) if clock::now() < give_up => sleep(PAUSE).await,
+            lock => return Ok(lock?),
+        }
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
+
+fn all(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
+    match keys::find(home, name) {
+        Err(vault::Error::NotFound { .. }) => Ok(Vec::new()),
+        found => Ok(found?),
+    }
+}
