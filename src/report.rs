@@ -2,6 +2,7 @@
 
 mod command;
 mod driver;
+mod policy;
 mod prompt;
 mod token;
 mod vault;
@@ -21,6 +22,7 @@ pub(crate) use command::here;
 use command::there;
 pub use command::{Flags, called_with};
 pub use driver::{event, noted, unlogged};
+pub(crate) use vault::unreadable;
 
 /// The kind of a failure: its name in JSON and, with [`exit`], its exit code.
 pub type Code = ErrorKind;

@@ -48,9 +48,11 @@ const PROGRAM: Table = &[
             "net",
         ],
     ),
+    ("policy", &["device", "error_kind", "crypto", "request", "vault", "driver"]),
     (
         "report",
         &[
+            "policy",
             "device",
             "party",
             "error_kind",

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::cli::policy::{Decision, Policy};
 use crate::device::Fingerprint;
 use crate::driver::approver::backoff::{Admission, Patience};
 use crate::driver::approver::{Answer, Approver, Charge, Comparison, Refusal, Verdict};
 use crate::driver::clock;
+use crate::policy::{self, Decision, Policy, SetBack};
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Failure};
 use crate::request::{Ceremony, Question, Request, RequestId};
@@ -160,8 +160,13 @@ impl Rules {
     ///
     /// # Errors
     /// The time cannot be remembered.
-    pub(super) fn watched(&self) -> Result<(), Failure> {
-        self.policy.watch_clock()?.into_iter().for_each(|warning| self.screen.note(warning));
+    pub(super) fn watched(&self) -> Result<(), policy::Error> {
+        if let Some(SetBack { now, latest }) = self.policy.watch_clock()? {
+            let (now, latest) = (clock::rfc3339(now), clock::rfc3339(latest));
+            self.screen.note(format!(
+                "the clock says {now} and was set back from {latest}: not_after goes by that"
+            ));
+        }
         Ok(())
     }
 
@@ -172,8 +177,9 @@ impl Rules {
         Verdict::Charged(Charge::new(move || {
             screen.note(match refund() {
                 Ok(()) => format!("nothing was signed: the use of rule {rule} is given back"),
-                Err(failure) => {
-                    format!("the use of rule {rule} stays counted: {}", failure.message)
+                Err(error) => {
+                    let why = Failure::from(error).message;
+                    format!("the use of rule {rule} stays counted: {why}")
                 }
             });
         }))
@@ -208,8 +214,8 @@ impl Approver for Rules {
                     self.answered.note(&question.request, by);
                     Verdict::Policy(refusal)
                 }
-                Err(failure) => {
-                    self.screen.note(failure.message);
+                Err(error) => {
+                    self.screen.note(Failure::from(error).message);
                     Verdict::Policy(Refusal::NoRule)
                 }
             }

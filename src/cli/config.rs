@@ -12,10 +12,10 @@ use serde_json::json;
 
 use super::args::{Cli, Color, GlobalArgs, Origin, Setting, Tls, duration};
 use super::output::Table;
-use super::policy::in_one_line;
 use super::{Global, Output};
 use crate::device::Label;
 use crate::net::relay::RelayUrl;
+use crate::policy::in_one_line;
 use crate::report::{Code, Failure};
 use crate::vault::given::{self, Guard};
 use crate::vault::{Error, Home, Vault};
@@ -52,7 +52,7 @@ impl Config {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }
-            Err(error) => return Err(super::given::unreadable(error, &shown.to_string())),
+            Err(error) => return Err(crate::report::unreadable(error, &shown.to_string())),
         };
         toml::from_str(&text).map_err(|e| {
             let why = format!("{}: {}", path.display(), in_one_line(&text, &e));

@@ -7,8 +7,9 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
-use super::given::{by, unreadable};
+use super::given::by;
 use crate::device::{Label, hex, unhex};
+use crate::report::unreadable;
 use crate::report::{self, Code, Failure};
 use crate::request::{HashFunction, Source};
 use crate::vault::given::{self, Guard};

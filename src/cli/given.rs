@@ -10,8 +10,8 @@ use super::args::GlobalArgs;
 use crate::driver::clock;
 use crate::report::{Code, Failure};
 use crate::secret::Secret;
+use crate::vault::Home;
 use crate::vault::given::{self, Guard};
-use crate::vault::{Error, Home};
 
 /// The longest passphrase or PIN in bytes, as much as a terminal takes.
 const MAX_PASSPHRASE: usize = 1024;
@@ -44,28 +44,13 @@ pub(super) fn given(
         (None, Some(path)) => (format!("{what} file {}", path.display()), path.to_owned()),
         (None, None) => return Ok(None),
     };
-    let file = given::open(&path, Guard::Secret).map_err(|e| unreadable(e, &name))?;
+    let file =
+        given::open(&path, Guard::Secret).map_err(|e| crate::report::unreadable(e, &name))?;
     let line = by(deadline, move || first_line(file));
     let late = || crate::report::slow(&name, "a line");
     line.ok_or_else(late)?
         .map(Some)
         .map_err(|e| Failure::new(Code::Usage, format!("cannot read {name}: {e}")))
-}
-
-/// Why a file that was named `name` to people cannot be read.
-pub(super) fn unreadable(error: Error, name: &str) -> Failure {
-    match error {
-        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            Failure::new(Code::NotFound, format!("there is no {name}"))
-        }
-        Error::Io { source, .. } => {
-            Failure::new(Code::Usage, format!("cannot read {name}: {source}"))
-        }
-        error => {
-            let failure = Failure::from(error);
-            Failure { message: format!("{name}: {}", failure.message), ..failure }
-        }
-    }
 }
 
 /// What `work` gives, or `None` if it has not come to an end by then: a pipe may never say anything.

@@ -1,751 +1,209 @@
-//! `listen --policy FILE`: rules that decide requests where no person does.
-//!
-//! Rules are tried in order; the first whose every given field matches decides, and where none
-//! matches the answer is no. What cannot be read or understood is an error, never a match.
-//! A rule with `max_count` is charged on disk before its answer leaves.
+//! `cosign policy check`: what the rules of a file would say to a request, and why. Nothing is
+//! counted and nothing is written.
 
-mod check;
-mod expression;
+use std::collections::BTreeSet;
+use std::path::Path;
 
-use std::path::{Path, PathBuf};
+use serde::Deserialize;
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use time::{OffsetDateTime, Time};
-use toml::Spanned;
-
-use crate::cli::given::unreadable;
-use crate::crypto::transcript::length_prefixed;
-use crate::device::{Fingerprint, Label, hex, unhex};
+use crate::cli::args::{PolicyCheckArgs, PolicyCommand};
+use crate::cli::output::Table;
+use crate::cli::signature::read_file;
+use crate::cli::{Global, Output, unlock};
+use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
-use crate::driver::clock;
-use crate::report::{Code, Failure};
-use crate::request::{Ceremony, Question};
-use crate::vault::given::{self, Guard};
-use crate::vault::{Home, Peers, Uses, uses};
-pub(super) use check::run_policy;
-use expression::Purpose;
+use crate::policy::{
+    Action, Asked, Case, Decision, Described, Digest, Explained, Finding, NO_DIGEST, Policy,
+};
+use crate::report::{Code, Failure, here};
+use crate::request::Ceremony;
+use crate::vault::{Home, Peers, Uses, keys};
 
-/// The rules of one file, for the device in one home.
-#[derive(Debug)]
-pub struct Policy {
-    rules: Vec<Rule>,
-    /// Where digest files are.
-    folder: PathBuf,
-    home: Home,
+/// `cosign policy`
+pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Output, Failure> {
+    let PolicyCommand::Check(PolicyCheckArgs { file, request }) = command;
+    let home = unlock::look(global)?.0;
+    let policy = Policy::load(&file, &home)?;
+    let peers = Peers::load(&home)?;
+    let uses = Uses::load(&home)?;
+    let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
+    if request.is_empty() {
+        let mut keys: Vec<String> =
+            keys::list(&home)?.into_iter().map(|record| record.name).collect();
+        keys.dedup();
+        return described(&policy.describe(&peer, &keys)?, &home);
+    }
+    let given = Given::read(&request)?;
+    let (asked, time) = given.asked(&peer)?;
+    let local = policy.now()?;
+    // A moment that is asked about is taken as it is, whatever the clock said before.
+    let (now, uses) = match time {
+        Some(time) => (time.to_offset(local.offset()), uses.without_latest()),
+        None => (local, uses),
+    };
+    explained(&policy, &Case { asked: &asked, peer: &peer, now, uses: &uses }, &home)
 }
 
-/// What the rules say to a request. Rules count from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// This rule allows it.
-    Allow(usize),
-    /// Nothing allows it.
-    Deny(Refusal),
+/// Every rule held against a request, and what comes of it.
+fn explained(policy: &Policy, case: &Case<'_>, home: &Home) -> Result<Output, Failure> {
+    let (decision, explained) = policy.explain(case)?;
+    let (mut rules, mut text) = (Vec::new(), String::new());
+    for (n, Explained { action, fits, decides, findings }) in (1..).zip(&explained) {
+        let verdict = match (fits, decides) {
+            (_, true) => "fits, and decides",
+            (true, false) => "fits, but an earlier rule decides",
+            (false, false) => "does not fit",
+        };
+        text += &format!("rule {n}, {}: {verdict}\n", action.name());
+        let mut table = Table::new([""; 4]);
+        for Finding { field, fits, why } in findings {
+            table.row(["", field, if *fits { "yes" } else { "no" }, why]);
+        }
+        text += table.text().trim_start_matches('\n');
+        rules.push(json!({
+            "rule": n, "action": action.name(), "fits": fits, "decides": decides, "fields": findings,
+        }));
+    }
+    let (word, by, verdict) = match decision {
+        Decision::Allow(n) => (Action::Allow, Some(n), format!("the answer is yes, by rule {n}")),
+        Decision::Deny(Refusal::Rule(n)) => {
+            (Action::Deny, Some(n), format!("the answer is no, by rule {n}"))
+        }
+        Decision::Deny(Refusal::UsedUp(n)) => {
+            let verdict = format!("the answer is no: rule {n} is used up, and no other rule fits");
+            (Action::Deny, None, verdict)
+        }
+        Decision::Deny(_) => (Action::Deny, None, "the answer is no: no rule fits".to_owned()),
+    };
+    let checked = home.checks();
+    let result = json!({ "decision": word.name(), "rule": by, "rules": rules, "checked": checked });
+    match word {
+        Action::Allow => Output::new(result, text + &verdict),
+        Action::Deny => Ok(Output::new(result, text)?.but(Failure::new(Code::Policy, verdict))),
+    }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
+/// The rules as they were read, and what is odd about them.
+fn described(all: &[Described], home: &Home) -> Result<Output, Failure> {
+    let (mut rules, mut text) = (Vec::new(), String::new());
+    for (n, Described { action, peer, warnings }) in (1..).zip(all) {
+        text += &format!("rule {n}, {}: {peer:?}\n", action.name());
+        text.extend(warnings.iter().map(|warning| format!("  {warning}\n")));
+        rules.push(json!({
+            "rule": n, "action": action.name(), "peer": peer, "warnings": warnings,
+        }));
+    }
+    text += &format!("{} rules; what none of them fits is refused", all.len());
+    Output::new(json!({ "valid": true, "rules": rules, "checked": home.checks() }), text)
+}
+
+/// A request as `--request` gives it: fields, or a JSON object such as a `request` event or a line
+/// of the log. What it has more is not looked at.
+#[derive(Default, Deserialize)]
+struct Given {
     #[serde(default)]
-    rule: Vec<Rule>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rule {
+    ceremony: String,
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    digest: String,
+    #[serde(default)]
+    purpose: String,
+    #[serde(default)]
     peer: String,
-    #[serde(default, deserialize_with = "ruled_on")]
-    ceremony: Option<Ceremony>,
-    key: Option<String>,
-    purpose: Option<Purpose>,
-    digest: Option<Vec<Digest>>,
-    digest_file: Option<PathBuf>,
-    max_count: Option<Spanned<u64>>,
-    not_after: Option<Moment>,
-    hours: Option<Hours>,
-    action: Action,
+    requester: Option<Requester>,
+    #[serde(default)]
+    time: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Action {
-    Allow,
-    Deny,
+#[derive(Deserialize)]
+struct Requester {
+    fingerprint: String,
 }
 
-impl Action {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
+impl Given {
+    fn read(arguments: &[String]) -> Result<Self, Failure> {
+        if let [only] = arguments
+            && (only.starts_with('{') || only == "-" || Path::new(only).is_file())
+        {
+            let text = match only.starts_with('{') {
+                true => only.clone().into_bytes(),
+                false => read_file(only, "request", MAX_REQUEST)?,
+            };
+            return serde_json::from_slice(&text)
+                .map_err(|e| Failure::new(Code::Usage, format!("--request: {e}")));
         }
-    }
-}
-
-impl Policy {
-    /// Reads the rules in the file at `path`.
-    pub fn load(path: &Path, home: &Home) -> Result<Self, Failure> {
-        let shown = path.display();
-        let text = read_text(path, &format!("policy file {shown}"))?;
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        let policy = Self::parse(&text, folder, home.clone())
-            .map_err(|e| Failure::new(Code::Usage, format!("policy file {shown}: {e}")))?;
-        for rule in &policy.rules {
-            policy.listed(rule)?;
-        }
-        // A time zone that is not known decides nothing.
-        policy.now()?;
-        Ok(policy)
-    }
-
-    /// The same rules, for the device in an opened home.
-    #[must_use]
-    pub fn at(self, home: &Home) -> Self {
-        Self { home: home.clone(), ..self }
-    }
-
-    fn parse(text: &str, folder: PathBuf, home: Home) -> Result<Self, String> {
-        let document: Document = toml::from_str(text).map_err(|e| in_one_line(text, &e))?;
-        for (n, rule) in (1..).zip(&document.rule) {
-            if let (Action::Deny, Some(max)) = (rule.action, &rule.max_count) {
-                return Err(format!(
-                    "{}: rule {n} denies, and max_count would end that: leave it out",
-                    position(text, max.span().start)
-                ));
+        let mut asked = Self::default();
+        let mut given = BTreeSet::new();
+        for argument in arguments {
+            let (name, value) = argument.split_once('=').ok_or_else(|| wrong(argument))?;
+            if !given.insert(name) {
+                let why = format!("--request {}: given twice", Label::capped(argument, 80));
+                return Err(Failure::new(Code::Usage, why).hint("a request has each field once"));
             }
+            let field = match name {
+                "ceremony" => &mut asked.ceremony,
+                "key" => &mut asked.key,
+                "digest" => &mut asked.digest,
+                "purpose" => &mut asked.purpose,
+                "peer" => &mut asked.peer,
+                "time" => &mut asked.time,
+                _ => return Err(wrong(argument)),
+            };
+            value.clone_into(field);
         }
-        Ok(Self { rules: document.rule, folder, home })
+        Ok(asked)
     }
 
-    /// Now, for these rules: in the local time zone if any of them is about hours.
-    fn now(&self) -> Result<OffsetDateTime, Failure> {
-        match self.rules.iter().any(|rule| rule.hours.is_some()) {
-            true => Ok(clock::local_now()?),
-            false => Ok(clock::utc_now()),
-        }
-    }
-
-    /// Whether any rule ends at a moment.
-    fn ends(&self) -> bool {
-        self.rules.iter().any(|rule| rule.not_after.is_some())
-    }
-
-    /// Remembers the time, so that a clock that is set back revives no rule that ends, and says so
-    /// if it was.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be remembered.
-    pub fn watch_clock(&self) -> Result<Option<String>, Failure> {
-        if !self.ends() {
-            return Ok(None);
-        }
-        let now = clock::unix_now();
-        let latest = Uses::load(&self.home)?.latest(now);
-        uses::saw(&self.home, now)?;
-        let (now, behind) = (clock::rfc3339(now), latest > now);
-        let latest = clock::rfc3339(latest);
-        Ok(behind.then(|| {
-            format!("the clock says {now} and was set back from {latest}: not_after goes by that")
-        }))
-    }
-
-    /// What the rules say to `question`, now. What a counting rule allowed is charged durably before
-    /// this returns.
-    ///
-    /// # Errors
-    ///
-    /// What the rules refer to cannot be read, or the count cannot be kept: nothing is allowed.
-    pub fn decide(&self, question: &Question) -> Result<Decision, Failure> {
-        let peers = Peers::load(&self.home)?;
-        let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
-        self.decide_at(self.now()?, peer, &Asked::from(question))
-    }
-
-    fn decide_at(
+    /// The request as a policy sees it, and the moment that it names.
+    fn asked(
         &self,
-        now: OffsetDateTime,
-        peer: impl Fn(&str) -> Option<Fingerprint>,
-        asked: &Asked<'_>,
-    ) -> Result<Decision, Failure> {
-        loop {
-            let uses = Uses::load(&self.home)?;
-            let decision = self.evaluate(&Case { asked, peer: &peer, now, uses: &uses })?;
-            let Decision::Allow(n) = decision else { return Ok(decision) };
-            let Some((counter, max)) = self.limit(n) else { return Ok(decision) };
-            // Where another request took the last use in between, another rule may still fit.
-            if uses::charge(&self.home, &counter, max)? {
-                return Ok(decision);
-            }
+        peer: &dyn Fn(&str) -> Option<Fingerprint>,
+    ) -> Result<(Asked<'_>, Option<OffsetDateTime>), Failure> {
+        let usage = |why: String| Failure::new(Code::Usage, format!("--request: {why}"));
+        let who = self.requester.as_ref().map_or(&self.peer, |requester| &requester.fingerprint);
+        if who.is_empty() {
+            return Err(usage("it does not say who asks".to_owned()).hint("add peer=NAME"));
         }
-    }
-
-    /// Takes back the use that was charged when rule `n` allowed a request; `None` if it does not
-    /// count.
-    pub fn refund(&self, n: usize) -> Option<impl FnOnce() -> Result<(), Failure> + use<>> {
-        let (counter, _) = self.limit(n)?;
-        let home = self.home.clone();
-        Some(move || Ok(uses::give_back(&home, &counter)?))
-    }
-
-    /// What rule `n` is counted under, and how often it may be used.
-    fn limit(&self, n: usize) -> Option<(String, u64)> {
-        let rule = self.rules.get(n.checked_sub(1)?)?;
-        Some((self.counter(rule), *rule.max_count.as_ref()?.get_ref()))
-    }
-
-    /// The rules alone.
-    fn evaluate(&self, case: &Case<'_>) -> Result<Decision, Failure> {
-        let mut used_up = None;
-        for (n, rule) in (1..).zip(&self.rules) {
-            match self.misfit(rule, case)? {
-                None => {
-                    return Ok(match rule.action {
-                        Action::Allow => Decision::Allow(n),
-                        Action::Deny => Decision::Deny(Refusal::Rule(n)),
-                    });
-                }
-                Some(Field::MaxCount) => used_up = used_up.or(Some(n)),
-                Some(_) => {}
-            }
-        }
-        Ok(Decision::Deny(used_up.map_or(Refusal::NoRule, Refusal::UsedUp)))
-    }
-
-    /// The first field that does not fit. What comes after it is not looked at: a digest file that
-    /// cannot be read matters only to the requests that it is about.
-    fn misfit(&self, rule: &Rule, case: &Case<'_>) -> Result<Option<Field>, Failure> {
-        for field in FIELDS {
-            if self.finding(field, rule, case)?.is_some_and(|finding| !finding.fits) {
-                return Ok(Some(field));
-            }
-        }
-        Ok(None)
-    }
-
-    /// A field of a rule held against a request; `None` if the rule does not give it.
-    fn finding(
-        &self,
-        field: Field,
-        rule: &Rule,
-        case: &Case<'_>,
-    ) -> Result<Option<Finding>, Failure> {
-        let Case { asked, now, .. } = case;
-        let held = match field {
-            Field::Peer => {
-                let named = rule.peer.parse().ok().or_else(|| (case.peer)(&rule.peer));
-                let asks = named.is_some_and(|f: Fingerprint| f == asked.requester);
-                let why = match (named, asks) {
-                    (_, true) => format!("{:?} asks", rule.peer),
-                    (None, _) => format!("no device called {:?} is paired", rule.peer),
-                    (Some(_), _) => format!("{:?} does not ask", rule.peer),
-                };
-                Some((asks, why))
-            }
-            Field::Ceremony => rule.ceremony.map(|ceremony| {
-                let fits = ceremony == asked.ceremony;
-                (fits, format!("{} is asked for, {ceremony} is ruled on", asked.ceremony))
-            }),
-            Field::Key => rule.key.as_ref().map(|key| {
-                (key == asked.key, format!("the key is {:?}, the rule's {key:?}", asked.key))
-            }),
-            Field::Purpose => rule.purpose.as_ref().map(|purpose| {
-                let text = asked.purpose.as_str();
-                let fits = purpose.matches(text);
-                let verb = if fits { "matches" } else { "does not match" };
-                (fits, format!("all of {text:?} {verb} '{}'", purpose.text()))
-            }),
-            Field::NotAfter => rule.not_after.map(|end| {
-                let (now, end) = (now.unix_timestamp(), end.0.unix_timestamp());
-                // A clock that was set back revives nothing.
-                let latest = case.uses.latest(now);
-                let verb = if latest <= end { "ends" } else { "ended" };
-                let set_back = if latest > now {
-                    format!("; it was {} before the clock was set back", clock::rfc3339(latest))
-                } else {
-                    String::new()
-                };
-                let why = format!("the rule {verb} at {}{set_back}", clock::rfc3339(end));
-                (latest <= end, why)
-            }),
-            Field::Hours => rule.hours.map(|hours| {
-                let time = now.time();
-                let shown = format!("{:02}:{:02}", time.hour(), time.minute());
-                (hours.contain(time), format!("it is {shown}, the rule is for {}", hours.text()))
-            }),
-            Field::MaxCount => rule.max_count.as_ref().map(|max| {
-                let (count, max) = (case.uses.count(&self.counter(rule)), *max.get_ref());
-                (count < max, format!("used {count} of {max} times"))
-            }),
-            Field::Digest => self.named(rule)?.map(|named| {
-                let fits = named.iter().any(|digest| Some(digest.0) == asked.digest);
-                let among = if fits { "is" } else { "is not" };
-                (fits, format!("the digest {among} one of {} that are named", named.len()))
-            }),
+        let requester = who.parse().ok().or_else(|| peer(who)).ok_or_else(|| {
+            Failure::new(
+                Code::NotFound,
+                format!("no device called {:?} is paired", Label::new(who)),
+            )
+            .hint(format!(
+                "name a paired device or a fingerprint: {} shows them",
+                here(&["peers", "list"], &[])
+            ))
+        })?;
+        let ceremony = match self.ceremony.as_str() {
+            "" | "sign" => Ceremony::Sign,
+            "keygen" => Ceremony::Keygen,
+            "refresh" => Ceremony::Refresh,
+            other => return Err(usage(format!("{other:?} is no ceremony that a policy decides"))),
         };
-        Ok(held.map(|(fits, why)| Finding { field: field.name(), fits, why }))
-    }
-
-    /// The digests that a rule names, in either way; `None` if it is for any.
-    fn named(&self, rule: &Rule) -> Result<Option<Vec<Digest>>, Failure> {
-        let listed = self.listed(rule)?;
-        Ok(match (&rule.digest, listed) {
-            (None, listed) => listed,
-            (Some(given), listed) => {
-                Some(given.iter().cloned().chain(listed.into_iter().flatten()).collect())
-            }
-        })
-    }
-
-    /// The digests in the rule's file, read anew each time: it may change from day to day.
-    fn listed(&self, rule: &Rule) -> Result<Option<Vec<Digest>>, Failure> {
-        let Some(path) = rule.digest_file.as_ref().map(|name| self.folder.join(name)) else {
-            return Ok(None);
+        let time = match self.time.as_str() {
+            "" => None,
+            text => Some(OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+                usage("time is not of the form 2026-12-31T12:00:00+01:00".to_owned())
+            })?),
         };
-        let shown = path.display();
-        let text = read_text(&path, &format!("digest file {shown}"))?;
-        let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty());
-        let digests = lines.map(|(n, line)| {
-            Digest::parse(line).ok_or_else(|| {
-                Failure::new(Code::Usage, format!("digest file {shown}, line {n}: {NO_DIGEST}"))
-            })
-        });
-        digests.collect::<Result<_, _>>().map(Some)
-    }
-
-    /// What the rule is counted under: what it matches, and not how often or until when, so that
-    /// raising `max_count` does not start from nothing. Rules that match alike differ by position.
-    fn counter(&self, rule: &Rule) -> String {
-        let same = self.rules.iter().take_while(|other| !std::ptr::eq(*other, rule));
-        let position = same.filter(|other| other.identity() == rule.identity()).count();
-        hex(&Sha256::digest(length_prefixed(&[&rule.identity(), &(position as u64).to_be_bytes()])))
-    }
-}
-
-impl Rule {
-    fn identity(&self) -> Vec<u8> {
-        let digests: Vec<String> =
-            self.digest.iter().flatten().map(|digest| hex(&digest.0)).collect();
-        let file = self.digest_file.as_ref().map(|f| f.to_string_lossy().into_owned());
-        length_prefixed(&[
-            self.peer.as_bytes(),
-            self.ceremony.map_or("", Ceremony::name).as_bytes(),
-            self.key.as_deref().unwrap_or_default().as_bytes(),
-            self.purpose.as_ref().map(Purpose::anchored).unwrap_or_default().as_bytes(),
-            &length_prefixed(&digests.iter().map(String::as_bytes).collect::<Vec<_>>()),
-            file.unwrap_or_default().as_bytes(),
-            &[u8::from(self.action == Action::Allow)],
-        ])
-    }
-}
-
-/// The ceremony that a rule is about. A resume is asked of nobody.
-fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremony>, D::Error> {
-    match Ceremony::deserialize(deserializer)? {
-        Ceremony::Resume => Err(D::Error::custom("a rule is about sign, keygen or refresh")),
-        ceremony => Ok(Some(ceremony)),
-    }
-}
-
-/// What of a request a rule can be about.
-#[derive(Clone)]
-struct Asked<'q> {
-    requester: Fingerprint,
-    ceremony: Ceremony,
-    key: &'q str,
-    purpose: Label,
-    digest: Option<[u8; 32]>,
-}
-
-impl<'q> From<&'q Question> for Asked<'q> {
-    fn from(question: &'q Question) -> Self {
-        let request = &question.request;
-        Self {
-            requester: request.asked_by(),
-            ceremony: request.ceremony(),
-            key: &question.key,
-            purpose: request.purpose.clone(),
-            digest: request.digest().copied(),
-        }
-    }
-}
-
-/// What the rules are held against.
-struct Case<'c> {
-    asked: &'c Asked<'c>,
-    /// The fingerprint of the paired device of this name.
-    peer: &'c dyn Fn(&str) -> Option<Fingerprint>,
-    now: OffsetDateTime,
-    uses: &'c Uses,
-}
-
-/// What a rule may say, in the order in which it is looked at.
-#[derive(Clone, Copy)]
-enum Field {
-    Peer,
-    Ceremony,
-    Key,
-    Purpose,
-    NotAfter,
-    Hours,
-    Digest,
-    MaxCount,
-}
-
-const FIELDS: [Field; 8] = [
-    Field::Peer,
-    Field::Ceremony,
-    Field::Key,
-    Field::Purpose,
-    Field::NotAfter,
-    Field::Hours,
-    Field::Digest,
-    Field::MaxCount,
-];
-
-impl Field {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Peer => "peer",
-            Self::Ceremony => "ceremony",
-            Self::Key => "key",
-            Self::Purpose => "purpose",
-            Self::NotAfter => "not_after",
-            Self::Hours => "hours",
-            Self::MaxCount => "max_count",
-            Self::Digest => "digest",
-        }
-    }
-}
-
-/// Whether a field of a rule fits a request, and why.
-#[derive(Debug, Serialize)]
-struct Finding {
-    field: &'static str,
-    fits: bool,
-    why: String,
-}
-
-/// A digest that a rule names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Digest([u8; 32]);
-
-const NO_DIGEST: &str = "a digest has 64 hexadecimal digits";
-
-impl Digest {
-    fn parse(text: &str) -> Option<Self> {
-        unhex(text)?.try_into().ok().map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom(NO_DIGEST))
-    }
-}
-
-/// A moment that means the same everywhere.
-#[derive(Clone, Copy, Debug)]
-struct Moment(OffsetDateTime);
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use time::format_description::well_known::Rfc3339;
-        let text = toml::value::Datetime::deserialize(deserializer)?.to_string();
-        OffsetDateTime::parse(&text, &Rfc3339).map(Self).map_err(|_| {
-            D::Error::custom("needs date, time and offset, such as 2026-12-31T00:00:00Z")
-        })
-    }
-}
-
-/// From a time of day until before another; over midnight where the first is the later.
-#[derive(Clone, Copy, Debug)]
-struct Hours {
-    from: Time,
-    until: Time,
-}
-
-impl Hours {
-    fn contain(self, time: Time) -> bool {
-        if self.from <= self.until {
-            (self.from..self.until).contains(&time)
-        } else {
-            time >= self.from || time < self.until
-        }
-    }
-
-    fn text(self) -> String {
-        let Self { from, until } = self;
-        let time = |time: Time| format!("{:02}:{:02}", time.hour(), time.minute());
-        format!("{}-{}", time(from), time(until))
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (from, until) = text.split_once('-')?;
-        let time = |text: &str| {
-            let (hour, minute) = text.trim().split_once(':').filter(|(_, m)| m.len() == 2)?;
-            Time::from_hms(hour.parse().ok()?, minute.parse().ok()?, 0).ok()
+        let digest = match self.digest.as_str() {
+            "" => None,
+            text => Some(Digest::parse(text).ok_or_else(|| usage(NO_DIGEST.to_owned()))?.0),
         };
-        Some(Self { from: time(from)?, until: time(until)? })
+        let purpose = Label::new(&self.purpose);
+        Ok((Asked { requester, ceremony, key: &self.key, purpose, digest }, time))
     }
 }
 
-const NO_HOURS: &str = "hours are two times from 00:00 to 23:59, such as \"08:00-18:00\"; for the \
-                        whole day leave them out";
-
-impl<'de> Deserialize<'de> for Hours {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom(NO_HOURS))
-    }
+fn wrong(argument: &str) -> Failure {
+    let shown = Label::capped(argument, 80);
+    Failure::new(Code::Usage, format!("--request {shown}: not a field of a request"))
+        .hint("use peer=, ceremony=, key=, digest=, purpose=, time=, or a JSON object or its file")
 }
 
-/// The text in a file that decides something, which nobody else may change; `name` is for people.
-fn read_text(path: &Path, name: &str) -> Result<String, Failure> {
-    let bytes =
-        given::read(path, Guard::Unaltered, MAX_FILE).map_err(|error| unreadable(error, name))?;
-    String::from_utf8(bytes.expose().clone())
-        .map_err(|_| Failure::new(Code::Usage, format!("{name}: not UTF-8 text")))
-}
-
-/// The most that is read of a policy or a digest file.
-const MAX_FILE: u64 = 16 << 20;
-
-/// A complaint about TOML as `line 3, column 5: …`.
-pub(super) fn in_one_line(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().lines().collect::<Vec<_>>().join(" ");
-    match error.span() {
-        Some(span) => format!("{}: {message}", position(text, span.start)),
-        None => message,
-    }
-}
-
-/// Where the byte at `offset` of `text` is, as `line 3, column 5`.
-fn position(text: &str, offset: usize) -> String {
-    let before = text.get(..offset).unwrap_or_default();
-    let line = before.matches('\n').count().saturating_add(1);
-    let column = before.chars().rev().take_while(|c| *c != '\n').count().saturating_add(1);
-    format!("line {line}, column {column}")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use time::macros::datetime;
-
-    const NOW: OffsetDateTime = datetime!(2026-06-15 12:00 +2);
-
-    fn request(purpose: &str) -> Asked<'static> {
-        Asked {
-            requester: Fingerprint::new([0xaa; 32]),
-            ceremony: Ceremony::Sign,
-            key: "vault",
-            purpose: Label::new(purpose),
-            digest: Some([0x5a; 32]),
-        }
-    }
-
-    fn paired(name: &str) -> Option<Fingerprint> {
-        (name == "alice").then(|| Fingerprint::new([0xaa; 32]))
-    }
-
-    /// The rules in `text`, with digest files and counts in `folder`.
-    fn policy(text: &str, folder: &Path) -> Policy {
-        Policy::parse(text, folder.to_owned(), Home::at(folder)).unwrap()
-    }
-
-    /// What is wrong with `text`.
-    fn mistake(text: &str) -> Option<String> {
-        Policy::parse(text, PathBuf::new(), Home::at("")).err()
-    }
-
-    /// Decides one request by `text`, with fresh counts.
-    fn decide(text: &str, request: &Asked<'_>, now: OffsetDateTime) -> Decision {
-        let folder = tempfile::tempdir().unwrap();
-        policy(text, folder.path()).decide_at(now, paired, request).unwrap()
-    }
-
-    fn allow(fields: &str) -> String {
-        format!("[[rule]]\npeer = \"alice\"\naction = \"allow\"\n{fields}\n")
-    }
-
-    #[test]
-    fn without_a_matching_rule_the_answer_is_no() {
-        assert_eq!(decide("", &request(""), NOW), Decision::Deny(Refusal::NoRule));
-        let other = allow("").replace("alice", "bob");
-        assert_eq!(decide(&other, &request(""), NOW), Decision::Deny(Refusal::NoRule));
-    }
-
-    #[test]
-    fn the_first_matching_rule_decides() {
-        let deny = allow("key = \"vault\"").replace("allow", "deny");
-        let text = format!("{}{deny}{}", allow("key = \"other\""), allow(""));
-        assert_eq!(decide(&text, &request(""), NOW), Decision::Deny(Refusal::Rule(2)));
-    }
-
-    #[test]
-    fn a_peer_is_matched_by_fingerprint() {
-        let other = Asked { requester: Fingerprint::new([0xbb; 32]), ..request("") };
-        assert_eq!(decide(&allow(""), &other, NOW), Decision::Deny(Refusal::NoRule));
-        let by_fingerprint = allow("").replace("alice", &"aa".repeat(32));
-        assert_eq!(decide(&by_fingerprint, &request(""), NOW), Decision::Allow(1));
-    }
-
-    #[test]
-    fn a_purpose_must_match_from_end_to_end() {
-        let rule = allow(r"purpose = 'release \d+|test'");
-        assert_eq!(decide(&rule, &request("release 12"), NOW), Decision::Allow(1));
-        assert_eq!(decide(&rule, &request("test"), NOW), Decision::Allow(1));
-        for purpose in ["release 12 and more", "a release 12", "a test", "", "testrelease 1"] {
-            assert_eq!(
-                decide(&rule, &request(purpose), NOW),
-                Decision::Deny(Refusal::NoRule),
-                "{purpose:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_expression_cannot_step_out_of_its_anchors() {
-        for purpose in [r"a)|(b", r"(", r"(?x) a # comment"] {
-            assert!(mistake(&allow(&format!("purpose = '{purpose}'"))).is_some(), "{purpose}");
-        }
-    }
-
-    #[test]
-    fn digests_may_be_listed_here_or_in_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("today.txt"), format!("{}\n\n", "5A".repeat(32))).unwrap();
-        let decide = |fields: &str| {
-            policy(&allow(fields), folder.path()).decide_at(NOW, paired, &request(""))
-        };
-        assert_eq!(decide("digest_file = \"today.txt\"").unwrap(), Decision::Allow(1));
-        let here = format!("digest = [\"{}\", \"{}\"]", "00".repeat(32), "5a".repeat(32));
-        assert_eq!(decide(&here).unwrap(), Decision::Allow(1));
-        let other = format!("digest = [\"{}\"]", "00".repeat(32));
-        assert_eq!(decide(&other).unwrap(), Decision::Deny(Refusal::NoRule));
-        assert_eq!(decide("digest = []").unwrap(), Decision::Deny(Refusal::NoRule));
-        assert_eq!(decide("digest_file = \"gone.txt\"").unwrap_err().code, Code::NotFound);
-        fs::write(folder.path().join("bad.txt"), "5a7f\n").unwrap();
-        assert_eq!(decide("digest_file = \"bad.txt\"").unwrap_err().code, Code::Usage);
-    }
-
-    #[test]
-    fn a_count_survives_a_restart_and_a_raised_limit() {
-        let folder = tempfile::tempdir().unwrap();
-        let decide = |max: u32| {
-            policy(&allow(&format!("max_count = {max}")), folder.path())
-                .decide_at(NOW, paired, &request(""))
-                .unwrap()
-        };
-        assert_eq!(decide(2), Decision::Allow(1));
-        assert_eq!(decide(2), Decision::Allow(1));
-        assert_eq!(decide(2), Decision::Deny(Refusal::UsedUp(1)));
-        assert_eq!(decide(3), Decision::Allow(1));
-        assert_eq!(decide(3), Decision::Deny(Refusal::UsedUp(1)));
-    }
-
-    #[test]
-    fn a_use_that_is_taken_back_can_be_used_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let policy = policy(&allow("max_count = 1"), folder.path());
-        let decide = || policy.decide_at(NOW, paired, &request("")).unwrap();
-        assert_eq!(decide(), Decision::Allow(1));
-        assert_eq!(decide(), Decision::Deny(Refusal::UsedUp(1)));
-        policy.refund(1).unwrap()().unwrap();
-        assert_eq!(decide(), Decision::Allow(1));
-        assert!(policy.refund(2).is_none());
-    }
-
-    #[test]
-    fn a_rule_that_denies_without_end_has_no_count() {
-        let deny = allow("key = \"vault\"\nmax_count = 3").replace("allow", "deny");
-        let error = mistake(&(allow("") + &deny)).unwrap();
-        assert!(error.starts_with("line 9, column 13: rule 2 denies"), "{error}");
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_revives_no_rule() {
-        let folder = tempfile::tempdir().unwrap();
-        let policy = policy(&allow("not_after = 2026-06-15T10:00:00Z"), folder.path());
-        let decide = |now| policy.decide_at(now, paired, &request("")).unwrap();
-        uses::saw(&policy.home, NOW.unix_timestamp()).unwrap();
-        assert_eq!(decide(NOW), Decision::Allow(1));
-        uses::saw(&policy.home, NOW.unix_timestamp() + 1).unwrap();
-        let before = NOW - time::Duration::days(30);
-        assert_eq!(decide(before), Decision::Deny(Refusal::NoRule));
-    }
-
-    #[test]
-    fn the_time_is_remembered_where_a_rule_ends_and_a_clock_behind_it_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let ends = policy(&allow("not_after = 2026-06-15T10:00:00Z"), folder.path());
-        policy(&allow(""), folder.path()).watch_clock().unwrap();
-        assert_eq!(Uses::load(&ends.home).unwrap(), Uses::default());
-        assert_eq!(ends.watch_clock().unwrap(), None);
-        let later = clock::unix_now() + 3600;
-        uses::saw(&ends.home, later).unwrap();
-        let said = ends.watch_clock().unwrap().unwrap();
-        assert!(said.contains(&clock::rfc3339(later)), "{said}");
-    }
-
-    #[test]
-    fn two_rules_that_match_alike_are_counted_apart() {
-        let folder = tempfile::tempdir().unwrap();
-        let policy = policy(&allow("max_count = 1").repeat(2), folder.path());
-        let decide = || policy.decide_at(NOW, paired, &request("")).unwrap();
-        assert_eq!(
-            [decide(), decide(), decide()],
-            [Decision::Allow(1), Decision::Allow(2), Decision::Deny(Refusal::UsedUp(1))]
-        );
-    }
-
-    #[test]
-    fn unreadable_counts_allow_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let policy = policy(&allow("max_count = 1"), folder.path());
-        assert_eq!(policy.decide_at(NOW, paired, &request("")).unwrap(), Decision::Allow(1));
-        fs::write(folder.path().join("state/policy.json"), "{").unwrap();
-        let failure = policy.decide_at(NOW, paired, &request("")).unwrap_err();
-        assert!(failure.message.contains("policy.json"), "{failure}");
-    }
-
-    #[test]
-    fn time_limits_hold_to_the_minute() {
-        let until = allow("not_after = 2026-06-15T10:00:00Z");
-        assert_eq!(decide(&until, &request(""), NOW), Decision::Allow(1));
-        let later = NOW + time::Duration::seconds(1);
-        assert_eq!(decide(&until, &request(""), later), Decision::Deny(Refusal::NoRule));
-
-        let at = |hour, minute| NOW.replace_time(Time::from_hms(hour, minute, 0).unwrap());
-        let day = allow("hours = \"08:00-18:00\"");
-        assert_eq!(decide(&day, &request(""), at(8, 0)), Decision::Allow(1));
-        assert_eq!(decide(&day, &request(""), at(18, 0)), Decision::Deny(Refusal::NoRule));
-        let night = allow("hours = \"22:00-06:00\"");
-        assert_eq!(decide(&night, &request(""), at(23, 0)), Decision::Allow(1));
-        assert_eq!(decide(&night, &request(""), at(5, 59)), Decision::Allow(1));
-        assert_eq!(decide(&night, &request(""), at(12, 0)), Decision::Deny(Refusal::NoRule));
-    }
-
-    #[test]
-    fn mistakes_are_named_with_line_and_column() {
-        for (fields, expected) in [
-            ("pupose = 'x'", "line 4, column 1: unknown field `pupose`"),
-            ("hours = \"8-18\"", "line 4, column 9: hours are two times"),
-            ("digest = [\"00\"]", "line 4, column 10: a digest has 64"),
-            ("not_after = 2026-12-31", "line 4, column 13: needs date, time and offset"),
-            ("purpose = '('", "line 4, column 11: not a regular expression"),
-            ("max_count = -1", "line 4, column 13: "),
-        ] {
-            let error = mistake(&allow(fields)).unwrap();
-            assert!(error.starts_with(expected), "{fields}: {error}");
-        }
-        let error = mistake("[[rule]]\naction = \"allow\"\n").unwrap();
-        assert!(error.contains("missing field `peer`"), "{error}");
-    }
-}
+/// The most bytes that are read of a request.
+const MAX_REQUEST: u64 = 1 << 16;

@@ -8,8 +8,8 @@ use image::{GrayImage, ImageError, ImageFormat, ImageReader, Limits, Luma};
 use qrcode::render::svg;
 use qrcode::{Color, EcLevel, QrCode};
 
-use super::given::unreadable;
 use super::output::unwritable;
+use crate::report::unreadable;
 use crate::report::{Code, Failure};
 use crate::vault::Error;
 use crate::vault::given::{self, Guard};

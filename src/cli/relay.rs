@@ -14,7 +14,6 @@ use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::cli::args::RelayArgs;
-use crate::cli::given::unreadable;
 use crate::cli::{Global, Output};
 use crate::driver::clock;
 use crate::net::relay::cluster::{self, Weather};
@@ -22,6 +21,7 @@ use crate::net::relay::hub::{Hub, KEEPING, Limits};
 use crate::net::relay::server::{self, Entrance, Notice};
 use crate::net::relay::status;
 use crate::progress::Event;
+use crate::report::unreadable;
 use crate::report::{Code, Failure};
 use crate::sandbox::{self, Files, Sockets, confine_calls, confine_files};
 use crate::ui::{Ending, Screen};

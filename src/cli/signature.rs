@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::args::SignatureFormat;
-use super::given::unreadable;
 use crate::crypto::curve::decode_scalar;
 use crate::crypto::ecdsa::{Signature, from_der};
 use crate::device::{hex, unhex};
+use crate::report::unreadable;
 use crate::report::{Code, Failure};
 use crate::vault::given::{self, Guard};
 

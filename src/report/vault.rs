@@ -1,5 +1,6 @@
 //! What can go wrong with files and secrets, for people.
 
+use std::io;
 use std::path::Path;
 
 use super::{Code, Failure, here};
@@ -205,4 +206,20 @@ fn bad_line(line: u64, why: Altered, said: String) -> Failure {
         Altered::Unchained | Altered::Missing => "lines were removed, added or moved".to_owned(),
     };
     Failure::new(Code::Invalid, said).hint(hint)
+}
+
+/// Why a file that was named `name` to people cannot be read.
+pub(crate) fn unreadable(error: Error, name: &str) -> Failure {
+    match error {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Failure::new(Code::NotFound, format!("there is no {name}"))
+        }
+        Error::Io { source, .. } => {
+            Failure::new(Code::Usage, format!("cannot read {name}: {source}"))
+        }
+        error => {
+            let failure = Failure::from(error);
+            Failure { message: format!("{name}: {}", failure.message), ..failure }
+        }
+    }
 }

@@ -7,9 +7,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use cosign::cli::config::Config;
-use cosign::cli::policy::Policy;
 use cosign::device::{Fingerprint, hex, unhex};
 use cosign::driver::connect::search;
+use cosign::policy::Policy;
 use cosign::protocol::key::Confirmation;
 use cosign::secret::Secret;
 use cosign::vault::strangers::{self, Stranger};

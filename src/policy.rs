@@ -1,0 +1,771 @@
+//! Rules of a file that decide requests where no person does.
+//!
+//! Rules are tried in order; the first whose every given field matches decides, and where none
+//! matches the answer is no. What cannot be read or understood is an error, never a match.
+//! A rule with `max_count` is charged on disk before its answer leaves.
+
+mod error;
+mod explain;
+mod expression;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use sha2::{Digest as _, Sha256};
+use time::{OffsetDateTime, Time};
+use toml::Spanned;
+
+use crate::crypto::transcript::length_prefixed;
+use crate::device::{Fingerprint, Label, hex, unhex};
+use crate::driver::approver::Refusal;
+use crate::driver::clock;
+use crate::request::{Ceremony, Question};
+use crate::vault::given::{self, Guard};
+use crate::vault::{Home, Peers, Uses, uses};
+pub use error::{Error, File};
+pub use explain::{Described, Explained, Finding};
+use expression::Purpose;
+
+/// The rules of one file, for the device in one home.
+#[derive(Debug)]
+pub struct Policy {
+    rules: Vec<Rule>,
+    /// Where digest files are.
+    folder: PathBuf,
+    home: Home,
+}
+
+/// A clock that was set back: not_after goes by the latest time that it has shown. Seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetBack {
+    /// What it shows.
+    pub now: i64,
+    /// What it has shown.
+    pub latest: i64,
+}
+
+/// What the rules say to a request. Rules count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// This rule allows it.
+    Allow(usize),
+    /// Nothing allows it.
+    Deny(Refusal),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    rule: Vec<Rule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    peer: String,
+    #[serde(default, deserialize_with = "ruled_on")]
+    ceremony: Option<Ceremony>,
+    key: Option<String>,
+    purpose: Option<Purpose>,
+    digest: Option<Vec<Digest>>,
+    digest_file: Option<PathBuf>,
+    max_count: Option<Spanned<u64>>,
+    not_after: Option<Moment>,
+    hours: Option<Hours>,
+    action: Action,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+}
+
+impl Action {
+    /// As it stands in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl Policy {
+    /// Reads the rules in the file at `path`.
+    ///
+    /// # Errors
+    /// It, or a digest file that it names, cannot be read or understood, or is one that others may change;
+    /// the local time zone that a rule needs is not known.
+    pub fn load(path: &Path, home: &Home) -> Result<Self, Error> {
+        let file = File::Policy(path.to_owned());
+        let text = read_text(&file)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let policy = Self::parse(&text, folder, home.clone())
+            .map_err(|complaint| Error::Invalid { file, complaint })?;
+        for rule in &policy.rules {
+            policy.listed(rule)?;
+        }
+        // A time zone that is not known decides nothing.
+        policy.now()?;
+        Ok(policy)
+    }
+
+    /// The same rules, for the device in an opened home.
+    #[must_use]
+    pub fn at(self, home: &Home) -> Self {
+        Self { home: home.clone(), ..self }
+    }
+
+    fn parse(text: &str, folder: PathBuf, home: Home) -> Result<Self, String> {
+        let document: Document = toml::from_str(text).map_err(|e| in_one_line(text, &e))?;
+        for (n, rule) in (1..).zip(&document.rule) {
+            if let (Action::Deny, Some(max)) = (rule.action, &rule.max_count) {
+                return Err(format!(
+                    "{}: rule {n} denies, and max_count would end that: leave it out",
+                    position(text, max.span().start)
+                ));
+            }
+        }
+        Ok(Self { rules: document.rule, folder, home })
+    }
+
+    /// Now, for these rules: in the local time zone if any of them is about hours.
+    ///
+    /// # Errors
+    /// The time zone is not known.
+    pub fn now(&self) -> Result<OffsetDateTime, Error> {
+        match self.rules.iter().any(|rule| rule.hours.is_some()) {
+            true => Ok(clock::local_now()?),
+            false => Ok(clock::utc_now()),
+        }
+    }
+
+    /// Whether any rule ends at a moment.
+    fn ends(&self) -> bool {
+        self.rules.iter().any(|rule| rule.not_after.is_some())
+    }
+
+    /// Remembers the time, so that a clock that is set back revives no rule that ends, and says so
+    /// if it was.
+    ///
+    /// # Errors
+    /// It cannot be remembered.
+    pub fn watch_clock(&self) -> Result<Option<SetBack>, Error> {
+        if !self.ends() {
+            return Ok(None);
+        }
+        let now = clock::unix_now();
+        let latest = Uses::load(&self.home)?.latest(now);
+        uses::saw(&self.home, now)?;
+        Ok((latest > now).then_some(SetBack { now, latest }))
+    }
+
+    /// What the rules say to `question`, now. What a counting rule allowed is charged durably before
+    /// this returns.
+    ///
+    /// # Errors
+    ///
+    /// What the rules refer to cannot be read, or the count cannot be kept: nothing is allowed.
+    pub fn decide(&self, question: &Question) -> Result<Decision, Error> {
+        let peers = Peers::load(&self.home)?;
+        let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
+        self.decide_at(self.now()?, peer, &Asked::from(question))
+    }
+
+    fn decide_at(
+        &self,
+        now: OffsetDateTime,
+        peer: impl Fn(&str) -> Option<Fingerprint>,
+        asked: &Asked<'_>,
+    ) -> Result<Decision, Error> {
+        loop {
+            let uses = Uses::load(&self.home)?;
+            let decision = self.evaluate(&Case { asked, peer: &peer, now, uses: &uses })?;
+            let Decision::Allow(n) = decision else { return Ok(decision) };
+            let Some((counter, max)) = self.limit(n) else { return Ok(decision) };
+            // Where another request took the last use in between, another rule may still fit.
+            if uses::charge(&self.home, &counter, max)? {
+                return Ok(decision);
+            }
+        }
+    }
+
+    /// Takes back the use that was charged when rule `n` allowed a request; `None` if it does not
+    /// count.
+    pub fn refund(&self, n: usize) -> Option<impl FnOnce() -> Result<(), Error> + use<>> {
+        let (counter, _) = self.limit(n)?;
+        let home = self.home.clone();
+        Some(move || Ok(uses::give_back(&home, &counter)?))
+    }
+
+    /// What rule `n` is counted under, and how often it may be used.
+    fn limit(&self, n: usize) -> Option<(String, u64)> {
+        let rule = self.rules.get(n.checked_sub(1)?)?;
+        Some((self.counter(rule), *rule.max_count.as_ref()?.get_ref()))
+    }
+
+    /// The rules alone.
+    fn evaluate(&self, case: &Case<'_>) -> Result<Decision, Error> {
+        let mut used_up = None;
+        for (n, rule) in (1..).zip(&self.rules) {
+            match self.misfit(rule, case)? {
+                None => {
+                    return Ok(match rule.action {
+                        Action::Allow => Decision::Allow(n),
+                        Action::Deny => Decision::Deny(Refusal::Rule(n)),
+                    });
+                }
+                Some(Field::MaxCount) => used_up = used_up.or(Some(n)),
+                Some(_) => {}
+            }
+        }
+        Ok(Decision::Deny(used_up.map_or(Refusal::NoRule, Refusal::UsedUp)))
+    }
+
+    /// The first field that does not fit. What comes after it is not looked at: a digest file that
+    /// cannot be read matters only to the requests that it is about.
+    fn misfit(&self, rule: &Rule, case: &Case<'_>) -> Result<Option<Field>, Error> {
+        for field in FIELDS {
+            if self.finding(field, rule, case)?.is_some_and(|finding| !finding.fits) {
+                return Ok(Some(field));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A field of a rule held against a request; `None` if the rule does not give it.
+    fn finding(
+        &self,
+        field: Field,
+        rule: &Rule,
+        case: &Case<'_>,
+    ) -> Result<Option<Finding>, Error> {
+        let Case { asked, now, .. } = case;
+        let held = match field {
+            Field::Peer => {
+                let named = rule.peer.parse().ok().or_else(|| (case.peer)(&rule.peer));
+                let asks = named.is_some_and(|f: Fingerprint| f == asked.requester);
+                let why = match (named, asks) {
+                    (_, true) => format!("{:?} asks", rule.peer),
+                    (None, _) => format!("no device called {:?} is paired", rule.peer),
+                    (Some(_), _) => format!("{:?} does not ask", rule.peer),
+                };
+                Some((asks, why))
+            }
+            Field::Ceremony => rule.ceremony.map(|ceremony| {
+                let fits = ceremony == asked.ceremony;
+                (fits, format!("{} is asked for, {ceremony} is ruled on", asked.ceremony))
+            }),
+            Field::Key => rule.key.as_ref().map(|key| {
+                (key == asked.key, format!("the key is {:?}, the rule's {key:?}", asked.key))
+            }),
+            Field::Purpose => rule.purpose.as_ref().map(|purpose| {
+                let text = asked.purpose.as_str();
+                let fits = purpose.matches(text);
+                let verb = if fits { "matches" } else { "does not match" };
+                (fits, format!("all of {text:?} {verb} '{}'", purpose.text()))
+            }),
+            Field::NotAfter => rule.not_after.map(|end| {
+                let (now, end) = (now.unix_timestamp(), end.0.unix_timestamp());
+                // A clock that was set back revives nothing.
+                let latest = case.uses.latest(now);
+                let verb = if latest <= end { "ends" } else { "ended" };
+                let set_back = if latest > now {
+                    format!("; it was {} before the clock was set back", clock::rfc3339(latest))
+                } else {
+                    String::new()
+                };
+                let why = format!("the rule {verb} at {}{set_back}", clock::rfc3339(end));
+                (latest <= end, why)
+            }),
+            Field::Hours => rule.hours.map(|hours| {
+                let time = now.time();
+                let shown = format!("{:02}:{:02}", time.hour(), time.minute());
+                (hours.contain(time), format!("it is {shown}, the rule is for {}", hours.text()))
+            }),
+            Field::MaxCount => rule.max_count.as_ref().map(|max| {
+                let (count, max) = (case.uses.count(&self.counter(rule)), *max.get_ref());
+                (count < max, format!("used {count} of {max} times"))
+            }),
+            Field::Digest => self.named(rule)?.map(|named| {
+                let fits = named.iter().any(|digest| Some(digest.0) == asked.digest);
+                let among = if fits { "is" } else { "is not" };
+                (fits, format!("the digest {among} one of {} that are named", named.len()))
+            }),
+        };
+        Ok(held.map(|(fits, why)| Finding { field: field.name(), fits, why }))
+    }
+
+    /// The digests that a rule names, in either way; `None` if it is for any.
+    fn named(&self, rule: &Rule) -> Result<Option<Vec<Digest>>, Error> {
+        let listed = self.listed(rule)?;
+        Ok(match (&rule.digest, listed) {
+            (None, listed) => listed,
+            (Some(given), listed) => {
+                Some(given.iter().cloned().chain(listed.into_iter().flatten()).collect())
+            }
+        })
+    }
+
+    /// The digests in the rule's file, read anew each time: it may change from day to day.
+    fn listed(&self, rule: &Rule) -> Result<Option<Vec<Digest>>, Error> {
+        let Some(path) = rule.digest_file.as_ref().map(|name| self.folder.join(name)) else {
+            return Ok(None);
+        };
+        let file = File::Digests(path);
+        let text = read_text(&file)?;
+        let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty());
+        let digests = lines.map(|(n, line)| {
+            Digest::parse(line).ok_or_else(|| Error::NoDigest { file: file.clone(), line: n })
+        });
+        digests.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// What the rule is counted under: what it matches, and not how often or until when, so that
+    /// raising `max_count` does not start from nothing. Rules that match alike differ by position.
+    fn counter(&self, rule: &Rule) -> String {
+        let same = self.rules.iter().take_while(|other| !std::ptr::eq(*other, rule));
+        let position = same.filter(|other| other.identity() == rule.identity()).count();
+        hex(&Sha256::digest(length_prefixed(&[&rule.identity(), &(position as u64).to_be_bytes()])))
+    }
+}
+
+impl Rule {
+    fn identity(&self) -> Vec<u8> {
+        let digests: Vec<String> =
+            self.digest.iter().flatten().map(|digest| hex(&digest.0)).collect();
+        let file = self.digest_file.as_ref().map(|f| f.to_string_lossy().into_owned());
+        length_prefixed(&[
+            self.peer.as_bytes(),
+            self.ceremony.map_or("", Ceremony::name).as_bytes(),
+            self.key.as_deref().unwrap_or_default().as_bytes(),
+            self.purpose.as_ref().map(Purpose::anchored).unwrap_or_default().as_bytes(),
+            &length_prefixed(&digests.iter().map(String::as_bytes).collect::<Vec<_>>()),
+            file.unwrap_or_default().as_bytes(),
+            &[u8::from(self.action == Action::Allow)],
+        ])
+    }
+}
+
+/// The ceremony that a rule is about. A resume is asked of nobody.
+fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremony>, D::Error> {
+    match Ceremony::deserialize(deserializer)? {
+        Ceremony::Resume => Err(D::Error::custom("a rule is about sign, keygen or refresh")),
+        ceremony => Ok(Some(ceremony)),
+    }
+}
+
+/// What of a request a rule can be about.
+#[derive(Clone, Debug)]
+pub struct Asked<'q> {
+    /// Who asks.
+    pub requester: Fingerprint,
+    /// For what.
+    pub ceremony: Ceremony,
+    /// With which key.
+    pub key: &'q str,
+    /// What it is for, in the requester's words.
+    pub purpose: Label,
+    /// What is to be signed.
+    pub digest: Option<[u8; 32]>,
+}
+
+impl<'q> From<&'q Question> for Asked<'q> {
+    fn from(question: &'q Question) -> Self {
+        let request = &question.request;
+        Self {
+            requester: request.asked_by(),
+            ceremony: request.ceremony(),
+            key: &question.key,
+            purpose: request.purpose.clone(),
+            digest: request.digest().copied(),
+        }
+    }
+}
+
+/// What the rules are held against.
+pub(crate) struct Case<'c> {
+    /// The request.
+    pub asked: &'c Asked<'c>,
+    /// The fingerprint of the paired device of this name.
+    pub peer: &'c dyn Fn(&str) -> Option<Fingerprint>,
+    /// The time, in the time zone that the rules are for.
+    pub now: OffsetDateTime,
+    /// How often each rule was used.
+    pub uses: &'c Uses,
+}
+
+/// What a rule may say, in the order in which it is looked at.
+#[derive(Clone, Copy)]
+enum Field {
+    Peer,
+    Ceremony,
+    Key,
+    Purpose,
+    NotAfter,
+    Hours,
+    Digest,
+    MaxCount,
+}
+
+const FIELDS: [Field; 8] = [
+    Field::Peer,
+    Field::Ceremony,
+    Field::Key,
+    Field::Purpose,
+    Field::NotAfter,
+    Field::Hours,
+    Field::Digest,
+    Field::MaxCount,
+];
+
+impl Field {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Ceremony => "ceremony",
+            Self::Key => "key",
+            Self::Purpose => "purpose",
+            Self::NotAfter => "not_after",
+            Self::Hours => "hours",
+            Self::MaxCount => "max_count",
+            Self::Digest => "digest",
+        }
+    }
+}
+
+/// A digest that a rule names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest(
+    /// Its bytes.
+    pub [u8; 32],
+);
+
+/// What a digest looks like.
+pub const NO_DIGEST: &str = "a digest has 64 hexadecimal digits";
+
+impl Digest {
+    /// From 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        unhex(text)?.try_into().ok().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom(NO_DIGEST))
+    }
+}
+
+/// A moment that means the same everywhere.
+#[derive(Clone, Copy, Debug)]
+struct Moment(OffsetDateTime);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use time::format_description::well_known::Rfc3339;
+        let text = toml::value::Datetime::deserialize(deserializer)?.to_string();
+        OffsetDateTime::parse(&text, &Rfc3339).map(Self).map_err(|_| {
+            D::Error::custom("needs date, time and offset, such as 2026-12-31T00:00:00Z")
+        })
+    }
+}
+
+/// From a time of day until before another; over midnight where the first is the later.
+#[derive(Clone, Copy, Debug)]
+struct Hours {
+    from: Time,
+    until: Time,
+}
+
+impl Hours {
+    fn contain(self, time: Time) -> bool {
+        if self.from <= self.until {
+            (self.from..self.until).contains(&time)
+        } else {
+            time >= self.from || time < self.until
+        }
+    }
+
+    fn text(self) -> String {
+        let Self { from, until } = self;
+        let time = |time: Time| format!("{:02}:{:02}", time.hour(), time.minute());
+        format!("{}-{}", time(from), time(until))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (from, until) = text.split_once('-')?;
+        let time = |text: &str| {
+            let (hour, minute) = text.trim().split_once(':').filter(|(_, m)| m.len() == 2)?;
+            Time::from_hms(hour.parse().ok()?, minute.parse().ok()?, 0).ok()
+        };
+        Some(Self { from: time(from)?, until: time(until)? })
+    }
+}
+
+const NO_HOURS: &str = "hours are two times from 00:00 to 23:59, such as \"08:00-18:00\"; for the \
+                        whole day leave them out";
+
+impl<'de> Deserialize<'de> for Hours {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom(NO_HOURS))
+    }
+}
+
+/// The text in a file that decides something, which nobody else may change.
+fn read_text(file: &File) -> Result<String, Error> {
+    let bytes = given::read(file.path(), Guard::Unaltered, MAX_FILE)
+        .map_err(|error| Error::Unreadable { file: file.clone(), error })?;
+    String::from_utf8(bytes.expose().clone()).map_err(|_| Error::NotText(file.clone()))
+}
+
+/// The most that is read of a policy or a digest file.
+const MAX_FILE: u64 = 16 << 20;
+
+/// A complaint about TOML as `line 3, column 5: …`.
+pub fn in_one_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    match error.span() {
+        Some(span) => format!("{}: {message}", position(text, span.start)),
+        None => message,
+    }
+}
+
+/// Where the byte at `offset` of `text` is, as `line 3, column 5`.
+fn position(text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count().saturating_add(1);
+    let column = before.chars().rev().take_while(|c| *c != '\n').count().saturating_add(1);
+    format!("line {line}, column {column}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::error_kind::ErrorKind;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-06-15 12:00 +2);
+
+    fn request(purpose: &str) -> Asked<'static> {
+        Asked {
+            requester: Fingerprint::new([0xaa; 32]),
+            ceremony: Ceremony::Sign,
+            key: "vault",
+            purpose: Label::new(purpose),
+            digest: Some([0x5a; 32]),
+        }
+    }
+
+    fn paired(name: &str) -> Option<Fingerprint> {
+        (name == "alice").then(|| Fingerprint::new([0xaa; 32]))
+    }
+
+    /// The rules in `text`, with digest files and counts in `folder`.
+    fn policy(text: &str, folder: &Path) -> Policy {
+        Policy::parse(text, folder.to_owned(), Home::at(folder)).unwrap()
+    }
+
+    /// What is wrong with `text`.
+    fn mistake(text: &str) -> Option<String> {
+        Policy::parse(text, PathBuf::new(), Home::at("")).err()
+    }
+
+    /// Decides one request by `text`, with fresh counts.
+    fn decide(text: &str, request: &Asked<'_>, now: OffsetDateTime) -> Decision {
+        let folder = tempfile::tempdir().unwrap();
+        policy(text, folder.path()).decide_at(now, paired, request).unwrap()
+    }
+
+    fn allow(fields: &str) -> String {
+        format!("[[rule]]\npeer = \"alice\"\naction = \"allow\"\n{fields}\n")
+    }
+
+    #[test]
+    fn without_a_matching_rule_the_answer_is_no() {
+        assert_eq!(decide("", &request(""), NOW), Decision::Deny(Refusal::NoRule));
+        let other = allow("").replace("alice", "bob");
+        assert_eq!(decide(&other, &request(""), NOW), Decision::Deny(Refusal::NoRule));
+    }
+
+    #[test]
+    fn the_first_matching_rule_decides() {
+        let deny = allow("key = \"vault\"").replace("allow", "deny");
+        let text = format!("{}{deny}{}", allow("key = \"other\""), allow(""));
+        assert_eq!(decide(&text, &request(""), NOW), Decision::Deny(Refusal::Rule(2)));
+    }
+
+    #[test]
+    fn a_peer_is_matched_by_fingerprint() {
+        let other = Asked { requester: Fingerprint::new([0xbb; 32]), ..request("") };
+        assert_eq!(decide(&allow(""), &other, NOW), Decision::Deny(Refusal::NoRule));
+        let by_fingerprint = allow("").replace("alice", &"aa".repeat(32));
+        assert_eq!(decide(&by_fingerprint, &request(""), NOW), Decision::Allow(1));
+    }
+
+    #[test]
+    fn a_purpose_must_match_from_end_to_end() {
+        let rule = allow(r"purpose = 'release \d+|test'");
+        assert_eq!(decide(&rule, &request("release 12"), NOW), Decision::Allow(1));
+        assert_eq!(decide(&rule, &request("test"), NOW), Decision::Allow(1));
+        for purpose in ["release 12 and more", "a release 12", "a test", "", "testrelease 1"] {
+            assert_eq!(
+                decide(&rule, &request(purpose), NOW),
+                Decision::Deny(Refusal::NoRule),
+                "{purpose:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_expression_cannot_step_out_of_its_anchors() {
+        for purpose in [r"a)|(b", r"(", r"(?x) a # comment"] {
+            assert!(mistake(&allow(&format!("purpose = '{purpose}'"))).is_some(), "{purpose}");
+        }
+    }
+
+    #[test]
+    fn digests_may_be_listed_here_or_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("today.txt"), format!("{}\n\n", "5A".repeat(32))).unwrap();
+        let decide = |fields: &str| {
+            policy(&allow(fields), folder.path()).decide_at(NOW, paired, &request(""))
+        };
+        assert_eq!(decide("digest_file = \"today.txt\"").unwrap(), Decision::Allow(1));
+        let here = format!("digest = [\"{}\", \"{}\"]", "00".repeat(32), "5a".repeat(32));
+        assert_eq!(decide(&here).unwrap(), Decision::Allow(1));
+        let other = format!("digest = [\"{}\"]", "00".repeat(32));
+        assert_eq!(decide(&other).unwrap(), Decision::Deny(Refusal::NoRule));
+        assert_eq!(decide("digest = []").unwrap(), Decision::Deny(Refusal::NoRule));
+        assert_eq!(decide("digest_file = \"gone.txt\"").unwrap_err().kind(), ErrorKind::NotFound);
+        fs::write(folder.path().join("bad.txt"), "5a7f\n").unwrap();
+        assert_eq!(decide("digest_file = \"bad.txt\"").unwrap_err().kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn a_count_survives_a_restart_and_a_raised_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let decide = |max: u32| {
+            policy(&allow(&format!("max_count = {max}")), folder.path())
+                .decide_at(NOW, paired, &request(""))
+                .unwrap()
+        };
+        assert_eq!(decide(2), Decision::Allow(1));
+        assert_eq!(decide(2), Decision::Allow(1));
+        assert_eq!(decide(2), Decision::Deny(Refusal::UsedUp(1)));
+        assert_eq!(decide(3), Decision::Allow(1));
+        assert_eq!(decide(3), Decision::Deny(Refusal::UsedUp(1)));
+    }
+
+    #[test]
+    fn a_use_that_is_taken_back_can_be_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = policy(&allow("max_count = 1"), folder.path());
+        let decide = || policy.decide_at(NOW, paired, &request("")).unwrap();
+        assert_eq!(decide(), Decision::Allow(1));
+        assert_eq!(decide(), Decision::Deny(Refusal::UsedUp(1)));
+        policy.refund(1).unwrap()().unwrap();
+        assert_eq!(decide(), Decision::Allow(1));
+        assert!(policy.refund(2).is_none());
+    }
+
+    #[test]
+    fn a_rule_that_denies_without_end_has_no_count() {
+        let deny = allow("key = \"vault\"\nmax_count = 3").replace("allow", "deny");
+        let error = mistake(&(allow("") + &deny)).unwrap();
+        assert!(error.starts_with("line 9, column 13: rule 2 denies"), "{error}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_revives_no_rule() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = policy(&allow("not_after = 2026-06-15T10:00:00Z"), folder.path());
+        let decide = |now| policy.decide_at(now, paired, &request("")).unwrap();
+        uses::saw(&policy.home, NOW.unix_timestamp()).unwrap();
+        assert_eq!(decide(NOW), Decision::Allow(1));
+        uses::saw(&policy.home, NOW.unix_timestamp() + 1).unwrap();
+        let before = NOW - time::Duration::days(30);
+        assert_eq!(decide(before), Decision::Deny(Refusal::NoRule));
+    }
+
+    #[test]
+    fn the_time_is_remembered_where_a_rule_ends_and_a_clock_behind_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let ends = policy(&allow("not_after = 2026-06-15T10:00:00Z"), folder.path());
+        policy(&allow(""), folder.path()).watch_clock().unwrap();
+        assert_eq!(Uses::load(&ends.home).unwrap(), Uses::default());
+        assert_eq!(ends.watch_clock().unwrap(), None);
+        let later = clock::unix_now() + 3600;
+        uses::saw(&ends.home, later).unwrap();
+        assert_eq!(ends.watch_clock().unwrap().unwrap().latest, later);
+    }
+
+    #[test]
+    fn two_rules_that_match_alike_are_counted_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = policy(&allow("max_count = 1").repeat(2), folder.path());
+        let decide = || policy.decide_at(NOW, paired, &request("")).unwrap();
+        assert_eq!(
+            [decide(), decide(), decide()],
+            [Decision::Allow(1), Decision::Allow(2), Decision::Deny(Refusal::UsedUp(1))]
+        );
+    }
+
+    #[test]
+    fn unreadable_counts_allow_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = policy(&allow("max_count = 1"), folder.path());
+        assert_eq!(policy.decide_at(NOW, paired, &request("")).unwrap(), Decision::Allow(1));
+        fs::write(folder.path().join("state/policy.json"), "{").unwrap();
+        let error = policy.decide_at(NOW, paired, &request("")).unwrap_err();
+        assert!(
+            matches!(&error, Error::Vault(e) if e.to_string().contains("policy.json")),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn time_limits_hold_to_the_minute() {
+        let until = allow("not_after = 2026-06-15T10:00:00Z");
+        assert_eq!(decide(&until, &request(""), NOW), Decision::Allow(1));
+        let later = NOW + time::Duration::seconds(1);
+        assert_eq!(decide(&until, &request(""), later), Decision::Deny(Refusal::NoRule));
+
+        let at = |hour, minute| NOW.replace_time(Time::from_hms(hour, minute, 0).unwrap());
+        let day = allow("hours = \"08:00-18:00\"");
+        assert_eq!(decide(&day, &request(""), at(8, 0)), Decision::Allow(1));
+        assert_eq!(decide(&day, &request(""), at(18, 0)), Decision::Deny(Refusal::NoRule));
+        let night = allow("hours = \"22:00-06:00\"");
+        assert_eq!(decide(&night, &request(""), at(23, 0)), Decision::Allow(1));
+        assert_eq!(decide(&night, &request(""), at(5, 59)), Decision::Allow(1));
+        assert_eq!(decide(&night, &request(""), at(12, 0)), Decision::Deny(Refusal::NoRule));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_line_and_column() {
+        for (fields, expected) in [
+            ("pupose = 'x'", "line 4, column 1: unknown field `pupose`"),
+            ("hours = \"8-18\"", "line 4, column 9: hours are two times"),
+            ("digest = [\"00\"]", "line 4, column 10: a digest has 64"),
+            ("not_after = 2026-12-31", "line 4, column 13: needs date, time and offset"),
+            ("purpose = '('", "line 4, column 11: not a regular expression"),
+            ("max_count = -1", "line 4, column 13: "),
+        ] {
+            let error = mistake(&allow(fields)).unwrap();
+            assert!(error.starts_with(expected), "{fields}: {error}");
+        }
+        let error = mistake("[[rule]]\naction = \"allow\"\n").unwrap();
+        assert!(error.contains("missing field `peer`"), "{error}");
+    }
+}
