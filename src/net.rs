@@ -5,6 +5,7 @@
 //! device or a room of a [`relay`]), and [`memory`] for tests. [`pump`] gives a link a task of its own, which reads while it
 //! writes. A [`line`](mod@line) goes on over another connection when one breaks. [`mdns`] finds devices, and is never more than a hint.
 
+mod calendar;
 pub mod frame;
 pub mod line;
 pub mod mdns;

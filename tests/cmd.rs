@@ -952,8 +952,13 @@ mod clock {
             (&["log"], &[0]),
             (&["doctor", "--wait", "1ms"], &[0, 70]),
         ];
-        for (args, codes) in runs {
-            let template = sandbox.command(args.iter().chain(&open));
+        let complete = [&open[..4], &["60s"]].concat();
+        let runs = runs.map(|(args, codes)| (args, codes, &open[..]));
+        // Two devices connect, and everything is done on such a clock.
+        for (args, codes, open) in
+            runs.into_iter().chain([(&["demo"][..], &[0][..], &complete[..])])
+        {
+            let template = sandbox.command(args.iter().chain(open));
             let mut command = std::process::Command::new("faketime");
             command.arg("1969-06-01 12:00:00").arg(template.get_program());
             command
@@ -1291,6 +1296,11 @@ action = "deny"
         for args in [&["policy", "check", "hours.toml"][..], &["listen", "--policy", "hours.toml"]]
         {
             zone("Mars/Olympus_Mons", args).exits(2).complains("Mars/Olympus_Mons", "TZ=");
+        }
+        for endless in ["/dev/zero", ":/dev/zero"] {
+            zone(endless, &["policy", "check", "hours.toml"])
+                .exits(2)
+                .complains("/dev/zero", "TZ=");
         }
         zone("UTC", &["policy", "check", "hours.toml"]).exits(0);
         zone("EST5EDT,M3.2.0,M11.1.0", &["policy", "check", "hours.toml"]).exits(0);

@@ -51,7 +51,9 @@ pub struct NoTimeZone {
 /// It is not known: `TZ` names one that does not exist, or nothing says which.
 pub fn local_now() -> Result<time::OffsetDateTime, NoTimeZone> {
     let utc = utc_now();
-    let zone = jiff::tz::TimeZone::try_system().ok();
+    let named = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
+    let readable = named.as_deref().is_none_or(|zone| !is_endless(zone));
+    let zone = readable.then(jiff::tz::TimeZone::try_system).and_then(Result::ok);
     let moment = jiff::Timestamp::from_second(utc.unix_timestamp()).ok();
     zone.zip(moment)
         .and_then(|(zone, moment)| {
@@ -59,11 +61,21 @@ pub fn local_now() -> Result<time::OffsetDateTime, NoTimeZone> {
             time::UtcOffset::from_whole_seconds(seconds).ok()
         })
         .map(|offset| utc.to_offset(offset))
-        .ok_or_else(|| {
-            let named = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
-            NoTimeZone { named }
-        })
+        .ok_or(NoTimeZone { named })
 }
+
+/// Whether `zone`, where `TZ` names a file, is one that reading would not end of: a pipe, a device, or
+/// larger than any zone.
+fn is_endless(zone: &str) -> bool {
+    let path = zone.strip_prefix(':').unwrap_or(zone);
+    std::fs::metadata(path).is_ok_and(|found| match found.is_file() {
+        true => found.len() > ZONE_FILE,
+        false => !found.is_dir(),
+    })
+}
+
+/// The longest file of a time zone, in bytes.
+const ZONE_FILE: u64 = 1 << 20;
 
 /// 32 bytes from the operating system.
 pub fn random() -> Result<Secret<[u8; 32]>, Error> {

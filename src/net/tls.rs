@@ -26,6 +26,7 @@ use tokio::time::{Duration, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use zeroize::Zeroize;
 
+use super::calendar::calendar;
 use super::frame::{Incoming, Life, Outgoing, Session, briefly};
 use super::{Frame, Io, Link, LinkError, Receiver, Sender};
 use crate::device::Fingerprint;
@@ -158,7 +159,15 @@ impl Tls {
     /// [`LinkError::Identity`] if another device than expected is there, [`LinkError::TimedOut`],
     /// [`LinkError::Tls`], [`LinkError::Closed`].
     pub async fn connect(&self, io: Box<dyn Io>, expect: Expect) -> Result<TlsLink, LinkError> {
-        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+        let config = self.calling(expect)?;
+        let name = ServerName::try_from("cosign").map_err(|e| LinkError::Tls(e.to_string()))?;
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, io);
+        let stream = timeout(self.handshake, connecting).await;
+        self.link(stream.map_err(|_| LinkError::TimedOut)??.into())
+    }
+
+    fn calling(&self, expect: Expect) -> Result<ClientConfig, LinkError> {
+        let mut config = ClientConfig::builder_with_details(self.provider.clone(), calendar())
             .with_protocol_versions(&self.versions)
             .map_err(|error| meaning(&error))?
             .dangerous()
@@ -168,10 +177,7 @@ impl Tls {
         config.require_ems = true;
         config.enable_sni = false;
         config.resumption = rustls::client::Resumption::disabled();
-        let name = ServerName::try_from("cosign").map_err(|e| LinkError::Tls(e.to_string()))?;
-        let connecting = TlsConnector::from(Arc::new(config)).connect(name, io);
-        let stream = timeout(self.handshake, connecting).await;
-        self.link(stream.map_err(|_| LinkError::TimedOut)??.into())
+        Ok(config)
     }
 
     /// Makes a link over `io` to the side that [connects](Self::connect).
@@ -179,7 +185,13 @@ impl Tls {
     /// # Errors
     /// As `connect`, and [`LinkError::Refused`] if the other side does not accept this device.
     pub async fn accept(&self, io: Box<dyn Io>, expect: Expect) -> Result<TlsLink, LinkError> {
-        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+        let accepting = TlsAcceptor::from(Arc::new(self.answering(expect)?)).accept(io);
+        let stream = timeout(self.handshake, accepting).await;
+        self.link(stream.map_err(|_| LinkError::TimedOut)??.into())
+    }
+
+    fn answering(&self, expect: Expect) -> Result<ServerConfig, LinkError> {
+        let mut config = ServerConfig::builder_with_details(self.provider.clone(), calendar())
             .with_protocol_versions(&self.versions)
             .map_err(|error| meaning(&error))?
             .with_client_cert_verifier(self.verifier(expect))
@@ -188,9 +200,7 @@ impl Tls {
         config.require_ems = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        let accepting = TlsAcceptor::from(Arc::new(config)).accept(io);
-        let stream = timeout(self.handshake, accepting).await;
-        self.link(stream.map_err(|_| LinkError::TimedOut)??.into())
+        Ok(config)
     }
 
     fn verifier(&self, expect: Expect) -> Arc<PinnedCertVerifier> {
@@ -571,3 +581,19 @@ const P256_KEY: &[u8] = &[
 const SESSION_LABEL: &str = "EXPORTER-cosign-session";
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_take_the_date_from_where_no_clock_panics() {
+        let device = Device::generate().unwrap();
+        let tls = Tls::new(&device, TlsVersion::Any).unwrap();
+        let calling = tls.calling(Expect::Anyone).unwrap().time_provider;
+        let answering = tls.answering(Expect::Anyone).unwrap().time_provider;
+        let calendar = format!("{:?}", calendar());
+        assert_eq!(format!("{calling:?}"), calendar);
+        assert_eq!(format!("{answering:?}"), calendar);
+    }
+}

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::{Member, Refusal, RelayUrl, Role, Room, Said, join, parcel};
+use crate::net::calendar::calendar;
 use crate::net::tunnel::{Inlet, Outlet, tunnel};
 use crate::net::{Io, LinkError, tcp};
 
@@ -93,7 +94,7 @@ fn outer_tls() -> Result<ClientConfig, LinkError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_details(provider, calendar())
         .with_safe_default_protocol_versions()
         .map_err(|error| LinkError::Tls(error.to_string()))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())

@@ -25,6 +25,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use super::hub::{Admission, Hub, SLOW, Seat};
 use super::{Refusal, Said, read_join};
 use crate::net::Io;
+use crate::net::calendar::calendar;
 
 /// What a relay tells whoever runs it. Never a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub fn tls(
     let secret =
         PrivateKeyDer::from_pem_slice(secret).map_err(|e| format!("{}: {e}", key.display()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let config = ServerConfig::builder_with_details(provider, calendar())
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?
         .with_no_client_auth()
