@@ -117,6 +117,14 @@ pub fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Whether nothing is drawn for `c` but the place it takes: a space of any kind, or a letter without
+/// ink (Braille without dots, a note without a head, fillers).
+fn is_blank(c: char) -> bool {
+    let inkless =
+        matches!(c, '\u{2800}' | '\u{13441}' | '\u{13442}' | '\u{16FE4}' | '\u{1D159}');
+    c.is_whitespace() || inkless
+}
+
 /// `text` with every blank of a run of them as `␣`, and every blank that is no ordinary space:
 /// blanks that are not seen could push words of another device into a column of this one.
 pub fn visible(text: &str) -> String {
@@ -124,8 +132,8 @@ pub fn visible(text: &str) -> String {
     let mut chars = text.chars().peekable();
     let mut after_blank = false;
     while let Some(c) = chars.next() {
-        let blank = c.is_whitespace();
-        let run = after_blank || chars.peek().is_some_and(|next| next.is_whitespace());
+        let blank = is_blank(c);
+        let run = after_blank || chars.peek().is_some_and(|next| is_blank(*next));
         out.push(if blank && (run || c != ' ') { '␣' } else { c });
         after_blank = blank;
     }

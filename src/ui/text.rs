@@ -180,6 +180,7 @@ mod tests {
         assert_eq!(quoted("pay  digest"), "\"pay␣␣digest\"");
         assert_eq!(quoted("pay the invoice"), "\"pay the invoice\"");
         assert_eq!(visible("a\u{a0}b\u{3000}c"), "a␣b␣c");
+        assert_eq!(visible("a\u{2800}\u{2800}b\u{1d159}c"), "a␣␣b␣c");
     }
 
     #[test]
