@@ -120,8 +120,7 @@ pub fn shell_word(text: &str) -> String {
 /// Whether nothing is drawn for `c` but the place it takes: a space of any kind, or a letter without
 /// ink (Braille without dots, a note without a head, fillers).
 fn is_blank(c: char) -> bool {
-    let inkless =
-        matches!(c, '\u{2800}' | '\u{13441}' | '\u{13442}' | '\u{16FE4}' | '\u{1D159}');
+    let inkless = matches!(c, '\u{2800}' | '\u{13441}' | '\u{13442}' | '\u{16FE4}' | '\u{1D159}');
     c.is_whitespace() || inkless
 }
 

@@ -323,6 +323,36 @@ fn what_is_no_file_is_named_and_never_waited_for() {
 }
 
 #[test]
+fn whatever_opens_the_vault_names_what_it_does_not_rest_on() {
+    let (alice, _bob, _listener) = two_with_key();
+    for ending in [
+        "peers.json",
+        "device.json",
+        ".confirmed",
+        "addresses.json",
+        "attempts.json",
+        "policy.json",
+        "log.head",
+    ] {
+        let found = files(&alice).into_iter().find(|path| path.to_string_lossy().ends_with(ending));
+        let path = found.unwrap();
+        let before = fs::read(&path).unwrap();
+        let mut altered = before.clone();
+        let digit = altered.iter_mut().rfind(|byte| byte.is_ascii_hexdigit()).unwrap();
+        *digit = if *digit == b'0' { b'1' } else { b'0' };
+        fs::write(&path, altered).unwrap();
+        let ended = alice.run(["keys", "list"]);
+        let named = |note: &Value| note["message"].as_str().unwrap().contains(ending);
+        assert!(ended.events("note").iter().any(named), "{ending}");
+        assert_eq!(ended.succeeds()["checked"], true);
+        let doctor = alice.run(["doctor", "--wait", "1ms"]).fails(70, "").document();
+        assert!(doctor.to_string().contains(ending), "{doctor}");
+        fs::write(&path, before).unwrap();
+    }
+    assert!(alice.run(["keys", "list"]).events("note").is_empty());
+}
+
+#[test]
 fn a_key_that_was_taken_away_stops_everything_until_its_owner_lets_it_go() {
     let (alice, _bob, _listener) = two_with_key();
     let folder = alice.home().join("data/keys/vault");

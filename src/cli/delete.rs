@@ -54,7 +54,7 @@ fn opened(global: &Global, name: &str) -> Result<Vault, Failure> {
     if !Vault::exists(&crate::cli::given::home(global)?) {
         return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
     }
-    Ok(ask(unlock::open(global))?.1)
+    Ok(ask(unlock::open_naming(global))?.1)
 }
 
 /// Takes it that a key is deleted of which somebody took everything away.

@@ -365,7 +365,7 @@ fn export(
 fn chain_code(global: &Global, vault: Option<Vault>, key: &KeyRecord) -> Result<[u8; 32], Failure> {
     let vault = match vault {
         Some(vault) => vault,
-        None => ask(unlock::open(global))?.1,
+        None => ask(unlock::open_naming(global))?.1,
     };
     Ok(*records::share(&vault, key)?.chain_code())
 }

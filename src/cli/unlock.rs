@@ -12,7 +12,7 @@ use crate::net::tls::Device;
 use crate::report::{Code, Failure, here};
 use crate::secret::Secret;
 use crate::token::{Found, Tries, Uri};
-use crate::vault::{DeviceInfo, Error, Home, Lock, Seal, TokenRecord, Unlock, Vault};
+use crate::vault::{DeviceInfo, Error, Home, Lock, Misfit, Seal, TokenRecord, Unlock, Vault};
 
 /// The most bytes of a device's name, which are what a service announcement can hold.
 const MAX_NAME: usize = 63;
@@ -28,6 +28,14 @@ pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
     let vault = unlock(global, &home, &Vault::locks(&home)?).await?;
     note_adopted(global, &vault);
     Ok((vault.home().clone(), vault))
+}
+
+/// The same for a command that begins no ceremony: a ceremony refuses what does not fit among the files
+/// of the vault, any other command names it and goes on, unless it rests on just that.
+pub(super) async fn open_naming(global: &Global) -> Result<(Home, Vault), Failure> {
+    let (home, vault) = open(global).await?;
+    note_misfits(global, &vault);
+    Ok((home, vault))
 }
 
 /// The device's vault, open; made now if there is none. For commands that a new device begins with: any
@@ -61,6 +69,7 @@ pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
         return Ok((home, None));
     };
     note_adopted(global, &vault);
+    note_misfits(global, &vault);
     Ok((vault.home().clone(), Some(vault)))
 }
 
@@ -125,6 +134,13 @@ pub(super) fn given_unlock(global: &Global, home: &Home) -> Result<Option<Unlock
     }
 }
 
+/// Names the files that are not what this device wrote.
+fn note_misfits(global: &Global, vault: &Vault) {
+    for Misfit { error, .. } in vault.misfits() {
+        global.screen.note(Failure::from(error).message);
+    }
+}
+
 /// Says which files were taken over when the vault was opened.
 fn note_adopted(global: &Global, vault: &Vault) {
     let adopted = vault.adopted();
@@ -142,7 +158,7 @@ fn note_adopted(global: &Global, vault: &Vault) {
 
 /// Where this device keeps things, to change what its vault authenticates.
 pub(super) fn to_change(global: &Global) -> Result<Home, Failure> {
-    ask(open(global)).map(|(home, _)| home)
+    ask(open_naming(global)).map(|(home, _)| home)
 }
 
 /// What a new vault is sealed with: what the global flags say, or a passphrase that a person chooses.

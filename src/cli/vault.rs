@@ -44,7 +44,7 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
             .hint("use --new-passphrase-file FILE"));
     }
     let resealed = ask(async {
-        let (_, mut vault) = unlock::open(global).await?;
+        let (_, mut vault) = unlock::open_naming(global).await?;
         let mut seals = Vec::new();
         if args.to_passphrase {
             seals.push(Seal::Passphrase(unlock::new_passphrase(global, given).await?));

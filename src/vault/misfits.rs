@@ -32,6 +32,7 @@ impl Vault {
             Uses::load(home).map(drop),
             Log::check_end(home),
             deleted::check(home),
+            keys::check_confirmed(home),
             addresses::check(home),
             self.check_recovery(),
         ];
