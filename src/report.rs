@@ -300,7 +300,11 @@ pub fn refused_in(name: &str, reason: Reason, ceremony: Ceremony, key: &str) -> 
             ),
             ..failure
         }
-        .hint(format!("{}; {}", generations(name, key), brought_together(key))),
+        .hint(format!(
+            "{}; {}, if every party has stored its share of it",
+            generations(name, key),
+            brought_together(key)
+        )),
         _ => failure,
     }
 }
@@ -824,18 +828,23 @@ pub fn unconfirmed(name: &str, missing: &[String], active: bool) -> Failure {
         format!("the key {name:?} is unfinished: not confirmed by {}", missing.join(", ")),
     );
     if active {
-        failure.hint("it signs meanwhile, with the newest shares that all signers have")
+        failure.hint(
+            "it signs meanwhile, with the newest shares that all signers have; what one of them never \
+             stored stays unfinished until a later refresh takes its place",
+        )
     } else {
         failure.hint(format!("{}, when they can be reached", brought_together(name)))
     }
 }
 
-/// As many refreshes of the key `name` are unfinished as may be.
+/// As many refreshes of the key `name` are unfinished as may be, after all that could be finished was.
 pub fn too_many_pending(name: &str) -> Failure {
     Failure::new(Code::Conflict, format!("too many refreshes of the key {name:?} are unfinished"))
         .hint(format!(
-            "finish them with {} while every party listens",
-            here(&["keygen", "--key", name, "--resume"], &[])
+            "it signs as before; {} says who has not confirmed: where one of them was away, refresh \
+             again when every party listens; what one of them never stored cannot be finished, and \
+             only another key then has new shares",
+            here(&["keys", "show"], &[name])
         ))
 }
 

@@ -14,7 +14,7 @@ use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::party::{MAX_PARTIES, PartyId};
 
 /// The most epochs of a key that a device offers: an active one and those that are pending.
-pub const MAX_EPOCHS: usize = 9;
+pub const MAX_EPOCHS: usize = 32;
 
 /// The most steps of a derivation path.
 const MAX_PATH: usize = 16;
@@ -581,7 +581,7 @@ mod tests {
         assert!(!action(&|s| s.path = vec![1 << 31]));
         assert!(!action(&|s| s.path = vec![0; 17]));
         assert!(!action(&|s| s.shares.epochs.clear()));
-        assert!(!action(&|s| s.shares.epochs = vec![s.shares.epochs[0]; 10]));
+        assert!(!action(&|s| s.shares.epochs = vec![s.shares.epochs[0]; MAX_EPOCHS + 1]));
         let all = |action, signers: &[u8]| request("r-1", action, signers, 1).is_sound();
         assert!(!all(Action::Keygen, &[1, 2]));
         assert!(!all(Action::Refresh(shares()), &[1, 2]));

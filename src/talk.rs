@@ -429,6 +429,18 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_lists_of_epochs_of_the_most_parties_fit_in_one_message() {
+        let parties = usize::from(crate::party::MAX_PARTIES);
+        let start = Message::Start(Agreed {
+            nonces: vec![Hex([255; 32]); parties],
+            held: vec![vec![Hex([255; 32]); request::MAX_EPOCHS]; parties],
+            epoch: Hex([255; 32]),
+            height: u64::MAX,
+        });
+        assert_eq!(Message::from_bytes(&start.to_bytes()), Ok(start));
+    }
+
+    #[test]
     fn unknown_fields_and_wrong_lengths_are_refused() {
         for bad in [
             r#"{"hello":{"version":1,"name":"a","want":"pair","extra":1}}"#,

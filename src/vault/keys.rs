@@ -74,8 +74,10 @@ pub struct KeyRecord {
     pub state: KeyState,
 }
 
-/// How many epochs of one key may be pending at a time.
-pub const MAX_PENDING: usize = 8;
+/// How many epochs of one key may be pending at a time. An epoch that one party never stored stays
+/// pending with the others until all have confirmed a later one, so a network that cuts each refresh at
+/// its end uses them up.
+pub const MAX_PENDING: usize = 31;
 
 /// `key.json`.
 #[derive(Default, Serialize, Deserialize)]

@@ -30,7 +30,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use crate::device::{Device, Listener, introduce, two_with_key};
+use crate::device::{Device, Ended, Listener, introduce, two_with_key};
 use crate::insider::{
     asked, block_on, enter, held, only_key, opened, port, proposal, shares as offered, soon,
     take_key, until_closed,
@@ -355,6 +355,47 @@ fn a_refresh_after_a_stuck_one_begins_with_the_newest_shares_that_all_have() {
     drop((at_alice, at_bob));
     both_sign(&alice, &bob);
     sign(&bob, &carol, &at_carol);
+}
+
+/// What a command that failed advises.
+fn advice(ended: &Ended) -> String {
+    ended.document()["error"]["hint"].as_str().unwrap().to_owned()
+}
+
+/// A network that cuts every refresh at its end: Alice stored all of them, and Bob none.
+#[test]
+fn as_many_refreshes_cut_short_as_may_be_leave_a_key_that_signs_and_no_hint_that_leads_back() {
+    let (alice, bob, listener) = two_with_key();
+    let (of_alice, of_bob) = (Before::of(&alice), Before::of(&bob));
+    let stored: Vec<New> = (0..keys::MAX_PENDING)
+        .map(|_| {
+            refreshes(&alice, &[(&bob, &listener)]);
+            New::of(&alice)
+        })
+        .collect();
+    drop(listener);
+    of_bob.restore(&bob);
+    let unheard: Vec<(&New, &[&New])> = stored.iter().map(|new| (new, &[][..])).collect();
+    arrange(&alice, &of_alice, &unheard);
+    both_sign(&alice, &bob);
+    let (at_alice, at_bob) = (alice.serve(&[&bob]), bob.serve(&[&alice]));
+    for (device, to) in [(&alice, at_bob.address()), (&bob, at_alice.address())] {
+        let refresh = ["keys", "refresh", "vault", "--peer", &to];
+        // Alice tried to finish them before, which cannot help; Bob has nothing to finish.
+        let hint = advice(&device.run(refresh).fails(12, "unfinished"));
+        assert!(hint.contains("cosign keys show vault"), "{hint}");
+        assert_eq!(hint.contains("--resume"), device.name == "bob", "{hint}");
+        let resume = ["keygen", "--resume", "--key", "vault", "--peer", &to];
+        match device.name.as_str() {
+            "alice" => {
+                let hint = advice(&device.run(resume).fails(12, "bob"));
+                assert!(!hint.contains('`'), "{hint}");
+            }
+            _ => drop(device.run(resume).succeeds()),
+        }
+    }
+    drop((at_alice, at_bob));
+    both_sign(&alice, &bob);
 }
 
 #[test]
