@@ -994,9 +994,11 @@ mod files {
         let sandbox = Sandbox::with_device();
         sandbox.write("policy.toml", "");
         sandbox.write("passphrase", "one two three\n");
+        sandbox.write("home/config/config.toml", "");
         symlink("passphrase", sandbox.path("link")).unwrap();
         for (file, mode, args) in [
             ("policy.toml", 0o664, &["policy", "check", "policy.toml"][..]),
+            ("home/config/config.toml", 0o620, &["keys", "list"]),
             ("policy.toml", 0o646, &["listen", "--policy", "policy.toml"]),
             ("identity.txt", 0o640, &["keys", "delete", "x", "--identity", "identity.txt"]),
             ("identity.txt", 0o604, &["doctor", "--identity", "identity.txt"]),

@@ -46,7 +46,7 @@ impl Config {
     pub fn load(home: &Home) -> Result<Self, Failure> {
         let path = home.config.join("config.toml");
         let shown = path.display();
-        let text = match given::read(&path, Guard::Open, MAX_FILE) {
+        let text = match given::read(&path, Guard::Unaltered, MAX_FILE) {
             Ok(text) => String::from_utf8(text.expose().clone())
                 .map_err(|_| Failure::new(Code::Usage, format!("{shown}: not UTF-8 text")))?,
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
