@@ -322,6 +322,46 @@ fn rounds_are_told_by_name_in_order() {
     assert_eq!(told, expected);
 }
 
+/// Party 2 has everything for round 2 and is ahead; party 3's message of round 1 comes last.
+#[test]
+fn a_party_that_was_ahead_is_told_of_when_its_round_begins() {
+    let setup = sign_setup("ahead", &parties([1, 2, 3]), sha("digest"));
+    let mut machines = sign_machines(&THREE_OF_THREE, "ahead", &setup);
+    machines.iter_mut().for_each(|machine| machine.start(now()));
+    assert_eq!(machines[0].peers(), parties([2, 3]));
+    let to = |machine: &mut Machine<Signing>, index: u8| {
+        let mut sent = sent(&everything(machine));
+        sent.retain(|(to, _)| to.get() == index);
+        sent.remove(0).1
+    };
+    let [first, second, third] = machines.as_mut_slice() else { panic!("three") };
+    let of_first = to(first, 2);
+    let of_second = sent(&everything(second)).into_iter().find(|(to, _)| to.get() == 1).unwrap().1;
+    let of_third = sent(&everything(third));
+    let [for_first, for_second] = of_third.as_slice() else { panic!("two messages") };
+    second.handle(now(), party(1), &of_first);
+    second.handle(now(), party(3), &for_second.1);
+    let ahead = to(second, 1);
+
+    first.handle(now(), party(2), &of_second);
+    first.handle(now(), party(2), &ahead);
+    everything(first);
+    first.handle(now(), party(3), &for_first.1);
+    let told: Vec<Event> = everything(first)
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Event(event @ (Event::Received { .. } | Event::Waiting { .. })) => Some(event),
+            _ => None,
+        })
+        .collect();
+    let [.., received, waiting] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(*received, Event::Received { round: 2, from: party(2) });
+    assert!(
+        matches!(waiting, Event::Waiting { round: 2, for_ } if *for_ == [party(3)]),
+        "{told:?}"
+    );
+}
+
 #[test]
 fn only_the_recipient_is_sent_partial_signatures_and_has_the_signature() {
     let setup = SignSetup {

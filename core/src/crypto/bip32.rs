@@ -102,6 +102,7 @@ mod tests {
         {
             assert_eq!(parse_path(bad), Err(InvalidPath), "{bad}");
         }
+        assert_eq!(parse_path(&format!("m{}", "/1".repeat(MAX_DEPTH))), Ok(vec![1; 255]));
         assert_eq!(parse_path(&format!("m{}", "/1".repeat(256))), Err(InvalidPath));
     }
 

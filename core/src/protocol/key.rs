@@ -346,13 +346,19 @@ impl KeyShare {
         Self::new(public, me, secret, pairs)
     }
 
-    /// An upper bound, so that the buffer never moves and leaves copies behind.
+    /// The length of the stored form, so that the buffer never moves and leaves copies behind.
     fn stored_length(&self) -> usize {
-        let count = usize::from(self.count());
-        256 + count * (POINT + 1 + MAX_IDENTITY + 32 + TREES_AS_SENDER + TREES_AS_RECEIVER)
+        let points = 1 + self.public.shares.len();
+        let identities = self.public.identities.iter().map(|identity| 1 + identity.len());
+        FIXED
+            + points * POINT
+            + identities.sum::<usize>()
+            + self.pairs.len() * (32 + TREES_AS_SENDER + TREES_AS_RECEIVER)
     }
 }
 
+/// Magic, sizes and index, parameters, epoch, secret share and chain code.
+const FIXED: usize = MAGIC.len() + 3 + 3 + 32 + 32 + 32;
 const TREES_AS_SENDER: usize = 16384;
 const TREES_AS_RECEIVER: usize = 32 + TREES_AS_SENDER;
 
