@@ -84,6 +84,20 @@ fn a_relay_without_its_nats_says_so() {
     nobody.run(relay).fails(4, "nats-server");
 }
 
+#[cfg(feature = "nats")]
+#[test]
+fn nats_is_told_the_password_and_no_error_is() {
+    let port = crate::relays::free_port();
+    let _server = crate::relays::nats_with(port, &["--user", "relay", "--pass", "open sesame"]);
+    let _relay =
+        Relay::start(&["--cluster", &format!("nats://relay:open%20sesame@127.0.0.1:{port}")]);
+    let stranger = Device::blank("relay");
+    let cluster = format!("nats://relay:close%20sesame@127.0.0.1:{port}");
+    let relay = ["relay", "--bind", "127.0.0.1:0", "--cluster", &cluster];
+    let refused = stranger.run(relay).fails(4, "uthorization");
+    assert!(!refused.document().to_string().contains("sesame"));
+}
+
 #[cfg(not(feature = "nats"))]
 #[test]
 fn a_relay_that_was_built_without_nats_says_so() {

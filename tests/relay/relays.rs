@@ -71,8 +71,14 @@ pub(crate) fn nats() -> (Killed, String) {
 
 /// The same on this port.
 pub(crate) fn nats_on(port: u16) -> Killed {
+    nats_with(port, &[])
+}
+
+/// The same with these flags.
+pub(crate) fn nats_with(port: u16, flags: &[&str]) -> Killed {
     let child = Command::new("nats-server")
         .args(["-a", "127.0.0.1", "-p", &port.to_string()])
+        .args(flags)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use async_nats::{Client, ConnectOptions, Event, Message, ServerAddr, Subscriber};
 use futures_util::StreamExt;
+use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
 
@@ -41,16 +42,19 @@ pub async fn join(
 ) -> Result<(), Trouble> {
     let servers = (1..).zip(servers.split(','));
     let servers = servers.map(|(n, text)| address(n, text)).collect::<Result<Vec<_>, _>>()?;
+    let login = Login::of(&servers)?;
     let (back, returned) = mpsc::channel(1);
     let watch = Arc::new(watch);
-    let options = ConnectOptions::new()
+    let hidden = login.clone();
+    let options = login
+        .options()
         .name("cosign relay")
         .no_echo()
         .subscription_capacity(PENDING)
         .client_capacity(QUEUED)
         .connection_timeout(PATIENCE)
         .event_callback(move |event| {
-            let (back, watch) = (back.clone(), Arc::clone(&watch));
+            let (back, watch, hidden) = (back.clone(), Arc::clone(&watch), hidden.clone());
             async move {
                 match event {
                     Event::Connected => {
@@ -58,11 +62,11 @@ pub async fn join(
                         let _ = back.try_send(());
                     }
                     Event::Disconnected => watch(Weather::Disconnected),
-                    other => watch(Weather::Trouble(other.to_string())),
+                    other => watch(Weather::Trouble(hidden.without(&other))),
                 }
             }
         });
-    let failed = |error: &dyn fmt::Display| Trouble::Unreachable(error.to_string());
+    let failed = |error: &dyn fmt::Display| Trouble::Unreachable(login.without(error));
     let connected = timeout(PATIENCE, options.connect(servers)).await;
     let client = connected.map_err(|_| failed(&"no answer"))?.map_err(|e| failed(&e))?;
     let longest = hub.limits.frame + AROUND;
@@ -91,6 +95,53 @@ fn address(n: usize, text: &str) -> Result<ServerAddr, Trouble> {
     match text.split_once("://") {
         Some(("nats" | "tls", _)) | None => text.parse().map_err(|_| wrong("no URL of NATS")),
         Some(_) => Err(wrong("no URL of NATS")),
+    }
+}
+
+/// What the servers are told of who this is. The library reads none of it in their URLs.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Login {
+    user: String,
+    /// Without one, the user's name is a token.
+    password: Option<String>,
+}
+
+impl Login {
+    /// What the URLs say, if any says something. One connection speaks for all of them.
+    fn of(servers: &[ServerAddr]) -> Result<Self, Trouble> {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let mut logins = servers.iter().filter_map(|server| {
+            let user = server.username().map(decoded);
+            let password = server.password().map(decoded);
+            (user.is_some() || password.is_some())
+                .then(|| Self { user: user.unwrap_or_default(), password })
+        });
+        let first = logins.next().unwrap_or_default();
+        match logins.all(|other| other == first) {
+            true => Ok(first),
+            false => {
+                Err(Trouble::Servers("the servers have several users or passwords".to_owned()))
+            }
+        }
+    }
+
+    fn options(&self) -> ConnectOptions {
+        match (self.user.as_str(), &self.password) {
+            ("", None) => ConnectOptions::new(),
+            (token, None) => ConnectOptions::with_token(token.to_owned()),
+            (user, Some(password)) => {
+                ConnectOptions::with_user_and_password(user.to_owned(), password.clone())
+            }
+        }
+    }
+
+    /// What is told, without the password: a server may repeat what it was told.
+    fn without(&self, told: &dyn fmt::Display) -> String {
+        let told = told.to_string();
+        match self.password.as_ref().unwrap_or(&self.user) {
+            secret if secret.is_empty() => told,
+            secret => told.replace(secret, "…"),
+        }
     }
 }
 
@@ -211,3 +262,26 @@ const QUEUED: usize = 256;
 const BRIEF: Duration = Duration::from_secs(2);
 /// How long NATS may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(servers: &[&str]) -> Result<Login, Trouble> {
+        let servers: Vec<ServerAddr> = servers.iter().map(|url| url.parse().unwrap()).collect();
+        Login::of(&servers)
+    }
+
+    #[test]
+    fn what_the_urls_say_is_the_login_and_no_server_shows_it() {
+        let ours = login(&["nats://relay:s3%20cret@10.0.0.5", "nats://10.0.0.6"]).unwrap();
+        assert_eq!((ours.user.as_str(), ours.password.as_deref()), ("relay", Some("s3 cret")));
+        assert_eq!(ours.without(&"nats: relay used s3 cret"), "nats: relay used …");
+        let token = login(&["nats://t0ken@10.0.0.5"]).unwrap();
+        assert_eq!((token.user.as_str(), token.password.as_deref()), ("t0ken", None));
+        assert_eq!(token.without(&"no t0ken"), "no …");
+        assert!(login(&["nats://10.0.0.5"]).unwrap() == Login::default());
+        assert_eq!(Login::default().without(&"gone"), "gone");
+        assert!(login(&["nats://a:b@10.0.0.5", "nats://a:c@10.0.0.6"]).is_err());
+    }
+}
