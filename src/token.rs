@@ -12,12 +12,12 @@
 
 pub mod frame;
 pub mod host;
+pub mod modules;
 pub mod uri;
 
 mod client;
 mod confine;
 mod error;
-mod modules;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

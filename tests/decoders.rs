@@ -26,6 +26,7 @@ proptest! {
             decoders::frame(bytes);
             decoders::control(bytes);
             decoders::label(bytes);
+            decoders::said(bytes);
         }
     }
 
@@ -55,6 +56,7 @@ proptest! {
             decoders::found(&[&[kind], &bytes[..]].concat());
             decoders::config(bytes);
             decoders::policy(bytes);
+            decoders::request(bytes);
         }
     }
 
@@ -83,6 +85,7 @@ proptest! {
         for bytes in [&raw, &changes] {
             decoders::token_frame(&[&[kind], &bytes[..]].concat());
             decoders::stanza(bytes);
+            decoders::module_file(bytes);
         }
     }
 }
@@ -101,15 +104,18 @@ fn every_kept_input_is_borne() {
         ("announcement", decoders::announcement),
         ("cluster", decoders::cluster),
         ("home", decoders::home),
+        ("said", decoders::said),
         ("found", decoders::found),
         ("config", decoders::config),
         ("policy", decoders::policy),
+        ("request", decoders::request),
         ("given", decoders::given),
         ("key_file", decoders::key_file),
         ("picture", decoders::picture),
         ("token_frame", decoders::token_frame),
         ("stanza", decoders::stanza),
         ("uri", decoders::uri),
+        ("module_file", decoders::module_file),
     ];
     let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds");
     for (name, decode) in all.iter().copied() {

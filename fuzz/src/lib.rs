@@ -51,16 +51,20 @@ targets! { program:
     certificate,
     /// What an announcement on the local network says.
     announcement,
-    /// What a relay hears from the NATS server of its cluster.
+    /// What a relay hears from the others of its cluster.
     cluster,
     /// A file of a device, raw and changed; the first byte says which.
     home,
+    /// What another device says of the epochs that it has.
+    said,
     /// What lies where a new vault is made.
     found,
     /// The settings of a device.
     config,
     /// A policy file and its list of digests.
     policy,
+    /// A request that somebody asks a policy about.
+    request,
     /// A file with a passphrase, a PIN or age identities.
     given,
     /// A file with a key or a signature, and a digest.
@@ -73,4 +77,6 @@ targets! { program:
     stanza,
     /// A `pkcs11:` URI.
     uri,
+    /// A module file of p11-kit.
+    module_file,
 }

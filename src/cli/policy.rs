@@ -36,22 +36,14 @@ pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Outp
         keys.dedup();
         return described(&policy.describe(&peer, &keys)?, &home);
     }
-    let given = Given::read(&request)?;
-    let (asked, time) = given.asked(&peer)?;
-    let local = policy.now()?;
-    // A moment that is asked about is taken as it is, whatever the clock said before.
-    let (now, uses) = match time {
-        Some(time) => (time.to_offset(local.offset()), uses.without_latest()),
-        None => (local, uses),
-    };
-    explained(&policy, &Case { asked: &asked, peer: &peer, now, uses: &uses }, &home)
+    let (decision, explanation) = Given::read(&request)?.explained(&policy, &peer, uses)?;
+    explained(decision, &explanation, &home)
 }
 
 /// Every rule held against a request, and what comes of it.
-fn explained(policy: &Policy, case: &Case<'_>, home: &Home) -> Result<Output, Failure> {
-    let (decision, explained) = policy.explain(case)?;
+fn explained(decision: Decision, explained: &[Explained], home: &Home) -> Result<Output, Failure> {
     let (mut rules, mut text) = (Vec::new(), String::new());
-    for (n, Explained { action, fits, decides, findings }) in (1..).zip(&explained) {
+    for (n, Explained { action, fits, decides, findings }) in (1..).zip(explained) {
         let verdict = match (fits, decides) {
             (_, true) => "fits, and decides",
             (true, false) => "fits, but an earlier rule decides",
@@ -102,8 +94,8 @@ fn described(all: &[Described], home: &Home) -> Result<Output, Failure> {
 
 /// A request as `--request` gives it: fields, or a JSON object such as a `request` event or a line
 /// of the log. What it has more is not looked at.
-#[derive(Default, Deserialize)]
-struct Given {
+#[derive(Debug, Default, Deserialize)]
+pub struct Given {
     #[serde(default)]
     ceremony: String,
     #[serde(default)]
@@ -119,7 +111,7 @@ struct Given {
     time: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Requester {
     fingerprint: String,
 }
@@ -133,8 +125,7 @@ impl Given {
                 true => only.clone().into_bytes(),
                 false => read_file(only, "request", MAX_REQUEST)?,
             };
-            return serde_json::from_slice(&text)
-                .map_err(|e| Failure::new(Code::Usage, format!("--request: {e}")));
+            return Self::from_json(&text);
         }
         let mut asked = Self::default();
         let mut given = BTreeSet::new();
@@ -156,6 +147,45 @@ impl Given {
             value.clone_into(field);
         }
         Ok(asked)
+    }
+
+    /// The fields of a JSON object.
+    ///
+    /// # Errors
+    /// It is none, or a field is not a text.
+    pub fn from_json(text: &[u8]) -> Result<Self, Failure> {
+        // A list would be taken for the fields in their order.
+        if !text.trim_ascii_start().starts_with(b"{") {
+            return Err(Failure::new(Code::Usage, "--request: no JSON object"));
+        }
+        serde_json::from_slice(text)
+            .map_err(|e| Failure::new(Code::Usage, format!("--request: {e}")))
+    }
+
+    /// What the rules say, each held against this request. `peer` knows names of devices.
+    ///
+    /// # Errors
+    /// It is no request, or a file that a rule names cannot be read.
+    pub fn explained(
+        &self,
+        policy: &Policy,
+        peer: &dyn Fn(&str) -> Option<Fingerprint>,
+        uses: Uses,
+    ) -> Result<(Decision, Vec<Explained>), Failure> {
+        let (asked, time) = self.asked(peer)?;
+        let local = policy.now()?;
+        // A moment that is asked about is taken as it is, whatever the clock said before.
+        let (now, uses) = match time {
+            Some(time) => {
+                let here = time.checked_to_offset(local.offset()).ok_or_else(|| {
+                    let why = "--request: time is in no year from -9999 to 9999 here";
+                    Failure::new(Code::Usage, why)
+                })?;
+                (here, uses.without_latest())
+            }
+            None => (local, uses),
+        };
+        Ok(policy.explain(&Case { asked: &asked, peer, now, uses: &uses })?)
     }
 
     /// The request as a policy sees it, and the moment that it names.

@@ -80,7 +80,7 @@ fn configured(folders: &[PathBuf], name: Option<&str>) -> Vec<PathBuf> {
 
 /// The module that a module file names; `None` if it is not for us: switched off for this program,
 /// a store of certificates, or a command instead of a library.
-fn parse(text: &str) -> Option<PathBuf> {
+pub fn parse(text: &str) -> Option<PathBuf> {
     let field = |name: &str| {
         text.lines().filter(|line| !line.trim_start().starts_with('#')).find_map(|line| {
             let (key, value) = line.split_once(':')?;

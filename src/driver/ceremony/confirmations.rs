@@ -149,22 +149,42 @@ fn take(
     name: &Label,
     bytes: &[u8],
 ) -> Result<(), Error> {
-    if !bytes.len().is_multiple_of(ENTRY) {
-        return Err(Error::nonsense(name));
-    }
-    for entry in bytes.chunks_exact(ENTRY) {
-        let (epoch, said) = entry.split_at(ENTRY / 2);
-        let Some(record) = records.iter().find(|record| record.epoch[..] == *epoch) else {
-            continue;
-        };
-        let confirmation = of_epoch(&node.home, record)?;
-        let statement = <[u8; 32]>::try_from(said).map_err(|_| Error::nonsense(name))?;
-        if !PartyId::new(party).is_some_and(|from| confirmation.verify(from, &statement)) {
-            return Err(Error::WrongConfirmation { peer: name.clone(), key: record.name.clone() });
-        }
+    for said in read(&node.home, records, party, name, bytes)? {
+        let (record, statement) = said?;
         keep(node, record, party, statement)?;
     }
     Ok(())
+}
+
+/// The epochs of `records` that `party` confirms, with its word, one after another as they were sent.
+/// What it says of others is not looked at.
+///
+/// # Errors
+/// What `party`, called `name`, sent is none of these messages; an epoch's word is not the one that
+/// it has for it.
+pub fn read<'a>(
+    home: &'a Home,
+    records: &'a [KeyRecord],
+    party: u8,
+    name: &'a Label,
+    bytes: &'a [u8],
+) -> Result<impl Iterator<Item = Result<(&'a KeyRecord, [u8; 32]), Error>> + use<'a>, Error> {
+    let (entries, []) = bytes.as_chunks::<ENTRY>() else { return Err(Error::nonsense(name)) };
+    Ok(entries.iter().filter_map(move |entry| {
+        let (epoch, said) = entry.split_first_chunk::<32>()?;
+        let statement = *said.first_chunk::<32>()?;
+        let record = records.iter().find(|record| record.epoch == *epoch)?;
+        let checked = of_epoch(home, record).and_then(|confirmation| {
+            PartyId::new(party)
+                .filter(|from| confirmation.verify(*from, &statement))
+                .map(|_| (record, statement))
+                .ok_or_else(|| Error::WrongConfirmation {
+                    peer: name.clone(),
+                    key: record.name.clone(),
+                })
+        });
+        Some(checked)
+    }))
 }
 
 /// Keeps a confirmation that was checked.

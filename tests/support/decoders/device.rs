@@ -7,9 +7,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use cosign::cli::config::Config;
-use cosign::device::{Fingerprint, hex, unhex};
+use cosign::cli::policy::Given;
+use cosign::device::{Fingerprint, Label, hex, unhex};
+use cosign::driver::ceremony::confirmations;
 use cosign::driver::connect::search;
-use cosign::policy::Policy;
+use cosign::policy::{Decision, Policy};
 use cosign::protocol::key::Confirmation;
 use cosign::secret::Secret;
 use cosign::vault::strangers::{self, Stranger};
@@ -208,10 +210,11 @@ fn look_locked(home: &Home) {
     let _ = deletions(home);
 }
 
+thread_local!(static DEVICE: RefCell<Option<Device>> = const { RefCell::new(None) });
+
 /// One file of a device, raw and changed, the first byte says which: with the vault open it is named,
 /// or it changes nothing. Files that decide nothing are read and written on.
 pub(crate) fn home(bytes: &[u8]) {
-    thread_local!(static DEVICE: RefCell<Option<Device>> = const { RefCell::new(None) });
     let Some((first, bytes)) = bytes.split_first() else { return };
     DEVICE.with_borrow_mut(|device| {
         let device = device.get_or_insert_with(Device::new);
@@ -231,6 +234,33 @@ pub(crate) fn home(bytes: &[u8]) {
                 search::remember(&device.home, &bob(), ([192, 0, 2, 9], 4711).into());
             }
             fs::write(path, honest).unwrap();
+        }
+    });
+}
+
+/// What another device says of the epochs that it has, raw and changed: of one that is here, only its
+/// own confirmation counts.
+pub(crate) fn said(bytes: &[u8]) {
+    DEVICE.with_borrow_mut(|device| {
+        let home = &device.get_or_insert_with(Device::new).home;
+        let records = keys::find(home, "vault").unwrap();
+        let stored = |me| [&[7; 64][..], &[me, 2]].concat();
+        let theirs = Confirmation::from_bytes(&stored(2)).unwrap().message();
+        let honest = [[8; 32], [1; 32], EPOCH, theirs].concat();
+        let name = Label::new("bob");
+        let read = |party, said: &[u8]| -> Vec<_> {
+            let said = confirmations::read(home, &records, party, &name, said);
+            said.into_iter()
+                .flatten()
+                .map(|said| said.map(|(record, word)| (record.epoch, word)))
+                .collect()
+        };
+        assert_eq!(read(2, &honest).len(), 1);
+        for said in [bytes, &changed(&honest, bytes)] {
+            for confirmed in read(2, said) {
+                assert!(confirmed.is_err() || confirmed.is_ok_and(|said| said == (EPOCH, theirs)));
+            }
+            assert!([0, 1, 3].iter().all(|other| read(*other, said).iter().all(Result::is_err)));
         }
     });
 }
@@ -331,5 +361,38 @@ pub(crate) fn policy(bytes: &[u8]) {
         (rule, &changed(list.as_bytes(), bytes)),
     ] {
         let _ = load(rules, listed);
+    }
+}
+
+/// A request that somebody asks a policy about, as a JSON object, raw and changed: the answer is yes only
+/// to what the one rule is about.
+pub(crate) fn request(bytes: &[u8]) {
+    let honest = format!(
+        r#"{{"ceremony":"sign","key":"k","digest":"{}","purpose":"release 1","peer":"bob",
+        "time":"2026-12-31T12:00:00+01:00","requester":{{"fingerprint":"{}"}}}}"#,
+        hex(&[5; 32]),
+        bob().to_hex()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.toml");
+    let rule =
+        b"[[rule]]\nceremony = \"sign\"\nkey = \"k\"\npeer = \"bob\"\npurpose = \"release 1\"\n\
+        not_after = 2030-01-01T00:00:00Z\naction = \"allow\"\n";
+    write_privately(&path, rule);
+    let policy = Policy::load(&path, &Home::at(folder.path())).unwrap();
+    let peer = |name: &str| (name == "bob").then(bob);
+    let is_yes = |text: &[u8]| {
+        let given = Given::from_json(text).ok()?;
+        let (decision, _) = given.explained(&policy, &peer, Uses::default()).ok()?;
+        Some(decision == Decision::Allow(1))
+    };
+    assert_eq!(is_yes(honest.as_bytes()), Some(true));
+    for text in [bytes, &changed(honest.as_bytes(), bytes)] {
+        if is_yes(text) == Some(true) {
+            let said: serde_json::Value = serde_json::from_slice(text).unwrap();
+            assert_eq!(said["key"], "k");
+            assert!(matches!(said["ceremony"].as_str(), None | Some("" | "sign")));
+            assert_eq!(Label::new(said["purpose"].as_str().unwrap()).as_str(), "release 1");
+        }
     }
 }

@@ -4,7 +4,7 @@ use age_core::format::{Stanza, read::age_stanza};
 use cosign::report::Failure;
 use cosign::secret::Secret;
 use cosign::token::frame::{self, Reply, Request};
-use cosign::token::{self, TokenInfo, Tries, Trouble, Uri};
+use cosign::token::{self, TokenInfo, Tries, Trouble, Uri, modules};
 use cosign::vault::tag;
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::{PublicKey, SecretKey};
@@ -131,6 +131,23 @@ pub(crate) fn uri(bytes: &[u8]) {
     for bytes in [bytes.to_vec(), changed(honest, bytes)] {
         if let Ok(uri) = String::from_utf8_lossy(&bytes).parse::<Uri>() {
             assert_eq!(uri.to_string().parse(), Ok(uri));
+        }
+    }
+}
+
+/// A module file of p11-kit, raw and changed: it names a library on one of its lines, and none once it is
+/// not for this program.
+pub(crate) fn module_file(bytes: &[u8]) {
+    let honest = b"# a token\nmodule: /usr/lib/libtoken.so\nenable-in: cosign, other\n\
+        disable-in: firefox\ntrust-policy: no\npriority: 1\n";
+    assert!(modules::parse(&String::from_utf8_lossy(honest)).is_some());
+    for text in [bytes, &changed(honest, bytes)] {
+        let text = String::from_utf8_lossy(text);
+        let Some(module) = modules::parse(&text) else { continue };
+        let named = module.to_str().unwrap();
+        assert!(!named.is_empty() && text.lines().any(|line| line.trim_end().ends_with(named)));
+        for line in ["disable-in: cosign", "enable-in: other", "trust-policy: yes", "remote: |x"] {
+            assert_eq!(modules::parse(&format!("{line}\n{text}")), None);
         }
     }
 }
