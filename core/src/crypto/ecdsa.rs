@@ -279,6 +279,9 @@ mod tests {
         let good = to_der(&Scalar::from(0x80_u64), &Scalar::from(1_u64));
         assert_eq!(good, [0x30, 7, 2, 2, 0, 0x80, 2, 1, 1]);
         assert!(from_der(&good).is_ok());
+        let zero = to_der(&Scalar::ZERO, &Scalar::from(1_u64));
+        assert_eq!(zero, [0x30, 6, 2, 1, 0, 2, 1, 1], "an integer has a digit");
+        assert_eq!(from_der(&zero), Err(InvalidSignature));
         for bad in [
             &[0x30, 8, 2, 2, 0, 0x80, 2, 1, 1, 0][..], // something after s
             &[0x30, 7, 2, 2, 0, 0x80, 2, 1, 1, 0],     // something after the end
