@@ -30,7 +30,7 @@ use cosign::vault::{
     PeerRecord, Peers, Seal, Unlock, Vault, attempts, keys, signatures,
 };
 
-const VERSIONS: [&str; 2] = ["v1", "v2"];
+const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 const PASSPHRASE: &str = "frozen shares keep";
 const NAMES: [&str; 2] = ["alice", "bob"];
 const TIME: i64 = 1_790_000_000;
@@ -195,6 +195,8 @@ fn old_records_read_back_and_go_on() {
         assert_eq!(ledger.retired(&epoch), [(1, "E_OTE_CHECK".to_owned())]);
         assert_eq!((ledger.height(&epoch), ledger.peer_height(&epoch, 1)), (1, 7));
         ledger.spend(&[9; 32], &[9; 32], &[1]).unwrap();
+        let checks = ledger.begin_checks(&[9; 32], &[1]).unwrap();
+        ledger.resolve(checks).unwrap();
 
         assert_eq!(Log::entries(&home).unwrap(), [entry(0), entry(1)]);
         Log::append(&home, &entry(2)).unwrap();
@@ -365,7 +367,8 @@ fn keep_records(home: &Home, epoch: &[u8; 32]) {
     let mut ledger = Ledger::open(home).unwrap();
     ledger.saw_height(epoch, 1, 7).unwrap();
     ledger.spend(epoch, &SESSION, &[1]).unwrap();
-    ledger.resolve(&SESSION).unwrap();
+    let checks = ledger.begin_checks(&SESSION, &[1]).unwrap();
+    ledger.resolve(checks).unwrap();
     ledger.retire(epoch, 1, &fingerprint(1), "E_OTE_CHECK", &SESSION, TIME).unwrap();
     Log::append(home, &entry(0)).unwrap();
     Log::append(home, &entry(1)).unwrap();

@@ -220,12 +220,72 @@ fn a_pair_is_to_be_retired_before_the_failure_is_known() {
     machine.handle(now(), party(2), &bytes);
     let outputs = everything(&mut machine);
     assert!(sent(&outputs).is_empty());
-    let [.., retired, failed] = &outputs[..] else { panic!("too little: {outputs:?}") };
+    let [.., retired, _, failed] = &outputs[..] else { panic!("too little: {outputs:?}") };
     let Output::Persist(Persist::Retired { peer, check, session }) = retired else {
         panic!("not retired: {retired:?}")
     };
     assert_eq!((*peer, *check, session), (party(2), Check::OteCheck, machine.session_id()));
     assert!(matches!(failed, Output::Failed(fault) if fault.burns()));
+}
+
+/// A lie about the transfers, up to where the machine says that it is about to look at it.
+fn about_to_check() -> (Shares, Machine<Signing>) {
+    let shares = reloaded(&TWO_OF_TWO);
+    let setup = sign_setup("about to", &parties([1, 2]), sha("digest"));
+    let mut machines = sign_machines(&shares, "about to", &setup);
+    machines.iter_mut().for_each(|machine| machine.start(now()));
+    let mut lie = sent(&everything(&mut machines[1])).remove(0).1;
+    *lie.last_mut().unwrap() ^= 1;
+    let mut machine = machines.swap_remove(0);
+    everything(&mut machine);
+    machine.handle(now(), party(2), &lie);
+    loop {
+        match machine.poll() {
+            Some(Output::Event(_)) => {}
+            Some(Output::Persist(Persist::ChecksBegin { peers, session })) => {
+                assert_eq!((&peers[..], &session), (&[party(2)][..], machine.session_id()));
+                return (shares, machine);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_check_is_not_evaluated_before_whoever_was_told_that_it_begins_is_back() {
+    let (shares, machine) = about_to_check();
+    assert_eq!(retired(&shares), []);
+    drop(machine);
+    assert_eq!(retired(&shares), []);
+
+    let (shares, mut machine) = about_to_check();
+    let outputs = everything(&mut machine);
+    assert_eq!(retired(&shares), [(1, 2)]);
+    let [retired, resolved, failed] = &outputs[..] else { panic!("{outputs:?}") };
+    assert!(matches!(retired, Output::Persist(Persist::Retired { .. })));
+    assert!(matches!(resolved, Output::Persist(Persist::ChecksResolved)));
+    assert!(matches!(failed, Output::Failed(fault) if fault.check == Check::OteCheck));
+}
+
+#[test]
+fn a_check_that_was_said_to_begin_and_never_will_is_resolved() {
+    let (shares, mut machine) = about_to_check();
+    machine.handle(now(), party(2), b"nothing of the kind");
+    let outputs = everything(&mut machine);
+    let [resolved, failed] = &outputs[..] else { panic!("{outputs:?}") };
+    assert!(matches!(resolved, Output::Persist(Persist::ChecksResolved)));
+    assert!(matches!(failed, Output::Failed(fault) if fault.check == Check::Malformed));
+    assert_eq!(retired(&shares), []);
+}
+
+#[test]
+fn time_and_messages_of_later_rounds_change_nothing_about_a_check_that_begins() {
+    let (shares, mut machine) = about_to_check();
+    machine.tick(now() + 10 * TIMEOUT);
+    machine.start(now());
+    assert!(!machine.is_over() && machine.wake_at().is_some());
+    assert_eq!(retired(&shares), []);
+    assert_eq!(failure(&everything(&mut machine)).check, Check::OteCheck);
 }
 
 #[test]
@@ -256,6 +316,8 @@ fn a_pair_retired_meanwhile_stops_messages_that_were_ready() {
     let machine = &mut machines[0];
     everything(machine);
     machine.handle(now(), party(2), &sg1);
+    let resolved = |output| matches!(output, Output::Persist(Persist::ChecksResolved));
+    assert!(std::iter::from_fn(|| machine.poll()).any(resolved));
     shares[&party(1)].retire(party(2), Check::GammaU);
     let outputs = everything(machine);
     assert!(sent(&outputs).is_empty());

@@ -29,11 +29,10 @@ impl From<&Error> for Failure {
                 "open the vault with that token; a `cosign listen` from before must be restarted",
             ),
             Error::Gone { uri } => {
-                Self::new(code, format!("the share is no longer on the token: {uri}"))
-                    .hint(
-                        "is it the right token? keep what is here: if the share is gone, the other \
+                Self::new(code, format!("the share is no longer on the token: {uri}")).hint(
+                    "is it the right token? keep what is here: if the share is gone, the other \
                          devices may be enough to sign without this one",
-                    )
+                )
             }
             Error::NotAnIdentity { path } => {
                 Self::new(code, format!("{} holds no age identity", path.display()))
@@ -42,27 +41,27 @@ impl From<&Error> for Failure {
             Error::BadRecipient { .. } => {
                 Self::new(code, said).hint("a recipient begins with age1")
             }
-            Error::NoVault { path } => {
-                Self::new(code, format!("there is no device in {}", path.display()))
-                    .hint(format!("is --home or COSIGN_HOME right? {} makes one", here(&["init"], &[])))
-            }
-            Error::Exists { path } => Self::new(
+            Error::NoVault { path } => Self::new(
                 code,
-                format!("there is a device in {} already", path.display()),
+                format!("there is no device in {}", path.display()),
             )
-            .hint(format!("{} shows it; for another one use another --home", here(&["id"], &[]))),
+            .hint(format!("is --home or COSIGN_HOME right? {} makes one", here(&["init"], &[]))),
+            Error::Exists { path } => {
+                Self::new(code, format!("there is a device in {} already", path.display())).hint(
+                    format!("{} shows it; for another one use another --home", here(&["id"], &[])),
+                )
+            }
             Error::NotFound { what, name } => not_found(what, name),
             Error::Conflict { what, name } => conflict(what, name),
             Error::InUse { name } => {
                 Self::new(code, format!("key {name:?} is in use by another ceremony"))
                     .hint("wait until it has ended")
             }
-            Error::BadName { name } => {
-                Self::new(code, format!("{name:?} is not a usable name")).hint(
+            Error::BadName { name } => Self::new(code, format!("{name:?} is not a usable name"))
+                .hint(
                     "1 to 63 printable characters; for a key 1 to 64 letters, digits, '.', '_' and \
                      '-', and a letter or digit first",
-                )
-            }
+                ),
             Error::Spent => Self::new(code, "this session was run before")
                 .hint("start the request again: every session is used once"),
             Error::Retired { peer, code: check } if check == UNRESOLVED => {
@@ -75,19 +74,12 @@ impl From<&Error> for Failure {
                 ),
             )
             .hint("find out why; a refresh of the key makes new shares"),
-            Error::RolledBack { peer, seen, announced } => Self::new(
-                code,
-                format!("party {peer} was at session {seen} and is back at {announced}"),
-            )
-            .hint("an old copy of its vault was restored there; a refresh of the key makes new shares"),
             Error::NoAttemptsLeft { limit, source } => {
                 let with =
                     source.iter().map(|source| format!(" with {source}")).collect::<String>();
-                Self::new(code, format!("{limit} pairings in a row{with} have failed"))
-                    .hint(format!(
-                        "find out why, then {}",
-                        here(&["pair", "--reset-attempts"], &[])
-                    ))
+                Self::new(code, format!("{limit} pairings in a row{with} have failed")).hint(
+                    format!("find out why, then {}", here(&["pair", "--reset-attempts"], &[])),
+                )
             }
             Error::LooseMode { path, chmod } => {
                 Self::new(code, format!("others can read or change {}", path.display()))
@@ -109,8 +101,9 @@ impl From<&Error> for Failure {
             Error::Corrupt { path, .. } | Error::Tampered { path, .. } => {
                 Self::new(code, said).hint(remedy(path))
             }
-            Error::Closed { .. } => Self::new(code, said)
-                .hint("give --passphrase-file FILE or --identity FILE"),
+            Error::Closed { .. } => {
+                Self::new(code, said).hint("give --passphrase-file FILE or --identity FILE")
+            }
             Error::BadLine { line, why } => bad_line(*line, *why, said),
             Error::Io { .. } => Self::new(code, said),
         }

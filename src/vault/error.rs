@@ -82,15 +82,6 @@ pub enum Error {
         /// The check that failed, or `unresolved`.
         code: String,
     },
-    /// A party announced fewer sessions than it had announced before.
-    RolledBack {
-        /// The party's index in the key.
-        peer: u8,
-        /// The most it announced so far.
-        seen: u64,
-        /// What it announced now.
-        announced: u64,
-    },
     /// Pairing failed too often.
     NoAttemptsLeft {
         /// How many failures are allowed.
@@ -199,11 +190,9 @@ impl Error {
             | Self::BadName { .. }
             | Self::NotAFile { .. }
             | Self::TooLong { .. } => ErrorKind::Usage,
-            Self::Exists { .. }
-            | Self::Conflict { .. }
-            | Self::InUse { .. }
-            | Self::Spent
-            | Self::RolledBack { .. } => ErrorKind::Conflict,
+            Self::Exists { .. } | Self::Conflict { .. } | Self::InUse { .. } | Self::Spent => {
+                ErrorKind::Conflict
+            }
             Self::Retired { code, .. } if code == UNRESOLVED => ErrorKind::Worn,
             Self::Retired { .. } => ErrorKind::Banned,
             Self::NoAttemptsLeft { .. } => ErrorKind::Identity,
@@ -267,9 +256,6 @@ impl fmt::Display for Error {
             Self::BadName { name } => write!(f, "not a usable name: {name:?}"),
             Self::Spent => f.write_str("session spent already"),
             Self::Retired { peer, code } => write!(f, "pair with party {peer} retired: {code}"),
-            Self::RolledBack { peer, seen, announced } => {
-                write!(f, "party {peer} went back from session {seen} to {announced}")
-            }
             Self::NoAttemptsLeft { limit, .. } => write!(f, "{limit} failed pairings"),
             Self::LooseMode { path, .. } => write!(f, "others can get at {}", path.display()),
             Self::NotAFile { path, kind } => {

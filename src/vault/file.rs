@@ -37,9 +37,7 @@ pub(super) struct Writer<'h> {
 impl<'h> Writer<'h> {
     /// Waits for the lock and removes what a killed writer left behind.
     pub(super) fn lock(home: &'h Home) -> Result<Self, Error> {
-        make_dir(&home.data)?;
-        let lock = lock_file(&home.data.join(LOCK))?;
-        wait(home, &home.data.join(LOCK), || lock.lock(), || lock.try_lock())?;
+        let lock = lock(home, &home.data.join(LOCK))?;
         for root in home.roots() {
             remove_file(&root.join(SCRATCH))?;
             wipe(&root.join(DOOMED))?;
@@ -163,6 +161,14 @@ pub(super) fn lock_shared(home: &Home) -> Result<Option<File>, Error> {
     let Some(file) = there(open_regular(&path))? else { return Ok(None) };
     wait(home, &path, || file.lock_shared(), || file.try_lock_shared())?;
     Ok(Some(file))
+}
+
+/// Waits for the lock in the file `path`.
+pub(super) fn lock(home: &Home, path: &Path) -> Result<File, Error> {
+    make_dir(parent(path))?;
+    let file = lock_file(path)?;
+    wait(home, path, || file.lock(), || file.try_lock())?;
+    Ok(file)
 }
 
 /// Takes the lock in the file `path` at once; `None` if somebody holds it.

@@ -10,18 +10,21 @@
 //!
 //! ```text
 //! {"ledger":2}
-//! {"spend":SESSION,"epoch":EPOCH,"peers":[2,3],"mac":LINK}
+//! {"spend":SESSION,"epoch":EPOCH,"mac":LINK}
+//! {"check":N,"peers":[2,3],"mac":LINK}
 //! {"resolve":N,"mac":LINK}
 //! {"retire":PEER,"epoch":EPOCH,"fingerprint":HEX,"code":"E_OTE_CHECK","session":SESSION,"time":N,"mac":LINK}
 //! {"height":N,"epoch":EPOCH,"peer":PEER,"mac":LINK}
 //! ```
 //!
-//! `resolve` is about the N-th spent session, counted from 1. Hashes are 64 hexadecimal digits.
+//! `check` and `resolve` are about the N-th spent session, counted from 1. Hashes are 64 hexadecimal
+//! digits. Earlier versions wrote no `check`: a session began one with each of the `peers` of its
+//! `spend`, and such a line still says so.
 //!
 //! `mac` is the link of a chain that only the open vault can make: it authenticates its line and all
 //! before it. `ledger.head` names the last line that was synced, and its link, so that lines that were
 //! cut off show as well. Lines behind it are genuine where their links fit: a process was killed
-//! before it wrote the head, or they need not be synced. The first format, `{"ledger":1}`, has no
+//! before it wrote the head, or they need not be in it. The first format, `{"ledger":1}`, has no
 //! links; an open vault has none of it.
 //!
 //! An empty file is an empty ledger; the first line written to it comes with the header. A last
@@ -32,7 +35,9 @@
 mod line;
 mod state;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -65,6 +70,27 @@ pub struct Ledger {
     chain: Option<Chain>,
     head: Head,
     state: State,
+}
+
+/// Checks of one session that have begun and are not resolved. While this exists no other check of
+/// their pairs begins, in this process or another one of this home: it is for as long as they are
+/// evaluated, and nobody is waited for meanwhile.
+#[derive(Debug)]
+#[must_use = "checks that are not resolved count against their pairs"]
+pub struct OpenChecks {
+    spent: u64,
+    _pairs: Vec<File>,
+}
+
+/// How many sessions other parties were known to have spent, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Heights(HashMap<(Id, u8), u64>);
+
+impl Heights {
+    /// The most that the party was known to have spent in the epoch.
+    pub fn of(&self, epoch: &[u8; 32], peer: u8) -> u64 {
+        self.0.get(&(*epoch, peer)).copied().unwrap_or_default()
+    }
 }
 
 /// `ledger.head`: how many lines there are at least, and the link of the last of them.
@@ -157,13 +183,12 @@ impl Ledger {
         Ok(Cursor(&content).header() == Some(LINKED))
     }
 
-    /// Spends a session, durably, and counts one check as begun for each of `peers`. To be called
-    /// before the session's first message leaves; after an error none may.
+    /// Spends a session with `peers`, durably. To be called before the session's first message leaves;
+    /// after an error none may.
     ///
     /// # Errors
     ///
-    /// [`Error::Spent`] if the session was spent before. [`Error::Retired`] if a pair is, or if
-    /// [`MAX_UNRESOLVED`] of its checks were left unresolved, which retires it now.
+    /// [`Error::Spent`] if the session was spent before, [`Error::Retired`] if a pair is.
     pub fn spend(
         &mut self,
         epoch: &[u8; 32],
@@ -175,33 +200,58 @@ impl Ledger {
             if state.sessions.contains_key(session) {
                 return Err(Error::Spent);
             }
-            let pair = |peer| state.pair(epoch, peer);
-            let code = |peer| Some((peer, pair(peer)?.retired.clone()?));
-            if let Some((peer, code)) = wanted.iter().find_map(code) {
-                return Err(Error::Retired { peer, code });
-            }
-            let worn = wanted.filter(|p| pair(p).is_some_and(|p| p.unresolved >= MAX_UNRESOLVED));
-            // The line that takes a pair over the limit retires it; it names no other peer.
-            let peers = if worn.is_empty() { wanted } else { worn };
-            let line = Line::Spend { session: *session, epoch: *epoch, peers };
-            let refused = |peer| Error::Retired { peer, code: UNRESOLVED.to_owned() };
-            Ok(Change { refusal: worn.iter().next().map(refused), ..Change::synced(line) })
+            state.epoch(epoch).map_or(Ok(()), |epoch| epoch.retired(wanted))?;
+            let peers = PeerSet::default();
+            Ok(Change::synced(Line::Spend { session: *session, epoch: *epoch, peers }))
         })
     }
 
-    /// Notes that every check of a spent session was evaluated, or never will be.
+    /// Begins the checks of a spent session, one with each of `peers`, durably: to be called right
+    /// before they are evaluated; after an error none may be. Waits for checks of the same pairs that
+    /// are open.
+    ///
+    /// The head need not name the line. It is there against somebody who cuts lines off while no
+    /// process runs, and who can do that can put back the head before, too; the next spent session
+    /// brings one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if the session was not spent. [`Error::Retired`] if a pair is, or if
+    /// [`MAX_UNRESOLVED`] of its checks were left unresolved, which retires it now.
+    pub fn begin_checks(&mut self, session: &[u8; 32], peers: &[u8]) -> Result<OpenChecks, Error> {
+        let wanted = PeerSet::of(peers)?;
+        let spent = self.state.sessions.get(session).copied();
+        let spent = spent.ok_or_else(|| Error::not_found("session", hex(session)))?;
+        let epoch = self.state.epoch_of(spent).map(|epoch| epoch.id).unwrap_or_default();
+        // In ascending order, as everybody takes them.
+        let locks =
+            wanted.iter().map(|peer| file::lock(&self.home, &pair_lock(&self.home, &epoch, peer)));
+        let pairs = locks.collect::<Result<_, _>>()?;
+        self.write(|state| {
+            let epoch = state.epoch_of(spent);
+            epoch.map_or(Ok(()), |epoch| epoch.retired(wanted))?;
+            // None of them is being evaluated: the locks are here.
+            let worn = wanted.filter(|peer| epoch.is_some_and(|epoch| epoch.is_worn(peer)));
+            // The line that takes a pair over the limit retires it; it names no other peer.
+            let peers = if worn.is_empty() { wanted } else { worn };
+            let refused = |peer| Error::Retired { peer, code: UNRESOLVED.to_owned() };
+            let refusal = worn.iter().next().map(refused);
+            let heads = refusal.is_some();
+            Ok(Change { refusal, heads, ..Change::synced(Line::Check { spent, peers }) })
+        })?;
+        Ok(OpenChecks { spent, _pairs: pairs })
+    }
+
+    /// Notes that checks were evaluated, or never will be, and lets others of their pairs begin. What
+    /// they led to is durable by then.
     ///
     /// Not synced: if a power failure undoes it, the checks count as unresolved, which is safe.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if the session was not spent.
-    pub fn resolve(&mut self, session: &[u8; 32]) -> Result<(), Error> {
-        self.write(|state| match state.sessions.get(session) {
-            None => Err(Error::not_found("session", hex(session))),
-            Some(spent) if !state.open.contains_key(spent) => Ok(Change::nothing()),
-            Some(spent) => Ok(Change::lazy(Line::Resolve { spent: *spent })),
-        })
+    /// It cannot be written, and the checks count as unresolved.
+    pub fn resolve(&mut self, checks: OpenChecks) -> Result<(), Error> {
+        self.write(|_| Ok(Change::lazy(Line::Resolve { spent: checks.spent })))
     }
 
     /// Retires the pair with a party for this epoch, durably: to be called before anything else
@@ -237,7 +287,8 @@ impl Ledger {
         })
     }
 
-    /// Remembers how many sessions a party says it has spent in this epoch.
+    /// Remembers that a party has spent at least so many sessions in this epoch. Announcements overtake
+    /// one another, so less than is known says nothing.
     ///
     /// A party that spends a session has a greater height when the session starts than the one it
     /// announced before. So what it announced, plus one, may be recorded once its first message of
@@ -247,12 +298,11 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`Error::RolledBack`] if it is less than the party announced before.
+    /// It cannot be written.
     pub fn saw_height(&mut self, epoch: &[u8; 32], peer: u8, height: u64) -> Result<(), Error> {
         PeerSet::of(&[peer])?;
         self.write(|state| match state.pair(epoch, peer).map_or(0, |pair| pair.height) {
-            seen if seen > height => Err(Error::RolledBack { peer, seen, announced: height }),
-            seen if seen == height => Ok(Change::nothing()),
+            seen if seen >= height => Ok(Change::nothing()),
             _ => Ok(Change::lazy(Line::Height { height, epoch: *epoch, peer })),
         })
     }
@@ -273,6 +323,11 @@ impl Ledger {
         self.state.pair(epoch, peer).map_or(0, |pair| pair.height)
     }
 
+    /// What is known of the heights of all parties, in all epochs.
+    pub fn heights(&self) -> Heights {
+        Heights(self.state.heights().collect())
+    }
+
     /// Decides on a line with everything in view that other processes wrote, and writes it.
     fn write(&mut self, decide: impl FnOnce(&State) -> Result<Change, Error>) -> Result<(), Error> {
         let home = self.home.clone();
@@ -283,7 +338,7 @@ impl Ledger {
             None if self.end == 0 && !Vault::exists(&home) => writer.create(&path, b"")?,
             None => return Err(self.missing()),
         }
-        let Change { line, durability, refusal } = decide(&self.state)?;
+        let Change { line, durability, heads, refusal } = decide(&self.state)?;
         if let Some(line) = line {
             if !home.checks() && Vault::exists(&home) {
                 return Err(Error::Closed { path });
@@ -292,7 +347,7 @@ impl Ledger {
             let text = self.text_of(&line);
             writer.append(&path, self.end, &text, durability)?;
             self.take_all(&text)?;
-            if durability == Durability::Synced && home.checks() {
+            if heads && home.checks() {
                 self.head = self.new_head();
                 self.head.write(&writer)?;
                 if retires {
@@ -302,6 +357,7 @@ impl Ledger {
         }
         refusal.map_or(Ok(()), Err)
     }
+
     /// Takes in what follows `self.end`. With an open vault the head says how much that is at least.
     fn absorb(&mut self, content: &[u8]) -> Result<(), Error> {
         if self.chain.is_some() {
@@ -430,13 +486,15 @@ type Id = [u8; 32];
 struct Change {
     line: Option<Line>,
     durability: Durability,
+    /// Whether the head names it at once.
+    heads: bool,
     /// What the caller is told although the line is written.
     refusal: Option<Error>,
 }
 
 impl Change {
     fn nothing() -> Self {
-        Self { line: None, durability: Durability::Lazy, refusal: None }
+        Self { line: None, durability: Durability::Lazy, heads: false, refusal: None }
     }
 
     fn lazy(line: Line) -> Self {
@@ -444,7 +502,7 @@ impl Change {
     }
 
     fn synced(line: Line) -> Self {
-        Self { durability: Durability::Synced, ..Self::lazy(line) }
+        Self { durability: Durability::Synced, heads: true, ..Self::lazy(line) }
     }
 }
 
@@ -454,6 +512,12 @@ pub(super) fn path(home: &Home) -> PathBuf {
 
 pub(super) fn head_path(home: &Home) -> PathBuf {
     home.state.join("ledger.head")
+}
+
+/// The lock of the pair with a party. Pairs of epochs that begin alike share one: their checks take
+/// turns, too, and there are only so many files.
+fn pair_lock(home: &Home, [first, ..]: &Id, peer: u8) -> PathBuf {
+    home.state.join("locks").join(format!("{first:02x}@{peer}"))
 }
 
 /// The format without links.
@@ -501,7 +565,7 @@ mod tests {
         }
     }
 
-    /// Prints how long a ledger of 100,000 lines takes to open: half of them spend, half resolve.
+    /// Prints how long a ledger of 100,000 lines takes to open: a third each spends, checks, resolves.
     #[test]
     #[ignore = "a measurement: cargo test --release --lib ledger_of_100_000 -- --ignored --nocapture"]
     fn a_ledger_of_100_000_lines_is_opened() {
@@ -509,13 +573,10 @@ mod tests {
         let home = vault.home();
         let mut ledger = open(home);
         let mut content = Vec::new();
-        for n in 1..=50_000 {
-            let spend = Line::Spend {
-                session: session(n),
-                epoch: EPOCH,
-                peers: PeerSet::of(&[2]).unwrap(),
-            };
-            for line in [spend, Line::Resolve { spent: n.into() }] {
+        for n in 1..=33_333 {
+            let (session, spent, peers) = (session(n), n.into(), PeerSet::of(&[2]).unwrap());
+            let spend = Line::Spend { session, epoch: EPOCH, peers: PeerSet::default() };
+            for line in [spend, Line::Check { spent, peers }, Line::Resolve { spent }] {
                 let text = ledger.text_of(&line);
                 ledger.take_all(&text).unwrap();
                 content.extend(text);
@@ -528,7 +589,7 @@ mod tests {
                 .map(|_| {
                     #[expect(clippy::disallowed_methods, reason = "it measures time")]
                     let begun = std::time::Instant::now();
-                    assert_eq!(Ledger::open(&home).unwrap().height(&EPOCH), 50_000);
+                    assert_eq!(Ledger::open(&home).unwrap().height(&EPOCH), 33_333);
                     begun.elapsed()
                 })
                 .collect();
@@ -664,10 +725,28 @@ mod tests {
     fn all_kinds(home: &Home) -> Ledger {
         let mut ledger = open(home);
         ledger.saw_height(&EPOCH, 2, 7).unwrap();
-        ledger.spend(&EPOCH, &session(1), &[2, 3]).unwrap();
-        ledger.resolve(&session(1)).unwrap();
+        check(&mut ledger, 1, &[2, 3]);
         ledger.retire(&EPOCH, 3, &alice(), "E_OTE_CHECK", &session(1), -5).unwrap();
         ledger
+    }
+
+    /// Spends a session, whose checks begin and are resolved.
+    fn check(ledger: &mut Ledger, n: u32, peers: &[u8]) {
+        ledger.spend(&EPOCH, &session(n), peers).unwrap();
+        let checks = ledger.begin_checks(&session(n), peers).unwrap();
+        ledger.resolve(checks).unwrap();
+    }
+
+    /// The same, as if killed while the checks are evaluated.
+    fn die(home: &Home, n: u32, peers: &[u8]) {
+        let mut ledger = open(home);
+        ledger.spend(&EPOCH, &session(n), peers).unwrap();
+        drop(ledger.begin_checks(&session(n), peers).unwrap());
+    }
+
+    /// Writes a line as an earlier version did.
+    fn write_old(ledger: &mut Ledger, line: Line) {
+        ledger.write(|_| Ok(Change::synced(line))).unwrap();
     }
 
     #[test]
@@ -711,62 +790,155 @@ mod tests {
     fn twenty_unresolved_checks_are_borne_and_the_next_retires_the_pair() {
         let home = fixture::home();
         for n in 0..MAX_UNRESOLVED {
-            // Each time as if killed before the check was resolved.
-            open(&home).spend(&EPOCH, &session(n), &[2]).unwrap();
+            die(&home, n, &[2]);
         }
         assert_eq!(open(&home).retired(&EPOCH), []);
         let mut ledger = open(&home);
-        let refused = ledger.spend(&EPOCH, &session(99), &[2, 3]);
+        ledger.spend(&EPOCH, &session(99), &[2, 3]).unwrap();
+        let refused = ledger.begin_checks(&session(99), &[2, 3]).map(drop);
         assert_eq!(why(refused), (2, UNRESOLVED.into()));
 
         let mut ledger = open(&home);
         assert_eq!(ledger.retired(&EPOCH), [(2, UNRESOLVED.to_owned())]);
-        // Resolving one later does not bring the pair back, and party 3 was never charged.
-        ledger.resolve(&session(0)).unwrap();
         assert_eq!(why(ledger.spend(&EPOCH, &session(100), &[2])).1, UNRESOLVED);
         assert_eq!(open(&home).retired(&EPOCH).len(), 1);
+        // Party 3 was never charged.
         for n in 0..MAX_UNRESOLVED {
-            ledger.spend(&EPOCH, &session(200 + n), &[3]).unwrap();
+            die(&home, 200 + n, &[3]);
         }
     }
 
     #[test]
-    fn resolved_checks_do_not_add_up() {
+    fn resolved_checks_and_sessions_without_any_do_not_add_up() {
         let home = fixture::home();
         let mut ledger = open(&home);
         for n in 0..3 * MAX_UNRESOLVED {
-            ledger.spend(&EPOCH, &session(n), &[2, 3]).unwrap();
-            ledger.resolve(&session(n)).unwrap();
-            ledger.resolve(&session(n)).unwrap();
+            check(&mut ledger, n, &[2, 3]);
+            ledger.spend(&EPOCH, &session(1000 + n), &[2, 3]).unwrap();
         }
+        check(&mut ledger, 2000, &[2, 3]);
         let ledger = open(&home);
         assert_eq!(ledger.retired(&EPOCH), []);
-        assert_eq!(ledger.height(&EPOCH), u64::from(3 * MAX_UNRESOLVED));
+        assert_eq!(ledger.height(&EPOCH), u64::from(6 * MAX_UNRESOLVED + 1));
     }
 
     #[test]
-    fn only_a_spent_session_can_be_resolved() {
+    fn only_the_checks_of_a_spent_session_begin() {
         let home = fixture::home();
-        let result = open(&home).resolve(&session(1));
-        assert!(matches!(result, Err(Error::NotFound { what: "session", .. })));
+        let begun = open(&home).begin_checks(&session(1), &[2]);
+        assert!(matches!(begun, Err(Error::NotFound { what: "session", .. })));
     }
 
+    /// In the old sense: a spent session is itself a check begun, until it is resolved.
     #[test]
-    fn a_peer_that_goes_back_is_noticed_after_a_restart() {
+    fn old_lines_count_as_they_did_and_go_on_counting() {
         let home = fixture::home();
         let mut ledger = open(&home);
-        ledger.saw_height(&EPOCH, 2, 7).unwrap();
-        ledger.saw_height(&EPOCH, 2, 7).unwrap();
-        ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
-        let mut ledger = open(&home);
-        assert_eq!(ledger.peer_height(&EPOCH, 2), 7);
-        assert_eq!(ledger.peer_height(&EPOCH, 3), 0);
-        match ledger.saw_height(&EPOCH, 2, 6) {
-            Err(Error::RolledBack { peer: 2, seen: 7, announced: 6 }) => {}
-            other => panic!("{other:?}"),
+        for n in 0..MAX_UNRESOLVED {
+            let peers = PeerSet::of(&[2]).unwrap();
+            write_old(&mut ledger, Line::Spend { session: session(n), epoch: EPOCH, peers });
         }
-        ledger.saw_height(&EPOCH, 3, 1).unwrap();
+        assert_eq!(open(&home).retired(&EPOCH), []);
+        write_old(&mut ledger, Line::Resolve { spent: 1 });
+        // One of them was resolved, so one may be left now, and not two.
+        check(&mut ledger, 100, &[2]);
+        die(&home, 101, &[2]);
+        let mut ledger = open(&home);
+        ledger.spend(&EPOCH, &session(102), &[2]).unwrap();
+        let refused = ledger.begin_checks(&session(102), &[2]).map(drop);
+        assert_eq!(why(refused), (2, UNRESOLVED.into()));
+    }
+
+    #[test]
+    fn of_a_pair_one_check_is_open_at_a_time_and_others_go_on() {
+        let home = fixture::home();
+        let home = &home.home;
+        let mut ledger = open(home);
+        ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
+        let checks = ledger.begin_checks(&session(1), &[2]).unwrap();
+        check(&mut open(home), 2, &[3]);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| check(&mut open(home), 3, &[2, 3]));
+            while open(home).height(&EPOCH) < 3 {
+                std::thread::yield_now();
+            }
+            let lines = fs::read_to_string(path(home)).unwrap();
+            assert_eq!(lines.matches("check").count(), 2, "{lines}");
+            ledger.resolve(checks).unwrap();
+            waiting.join().unwrap();
+        });
+        assert_eq!(fs::read_to_string(path(home)).unwrap().matches("check").count(), 3);
+    }
+
+    #[test]
+    fn a_check_that_waits_for_one_that_fails_never_begins() {
+        let home = fixture::home();
+        let home = &home.home;
+        let mut ledger = open(home);
+        ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
+        let checks = ledger.begin_checks(&session(1), &[2]).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let mut ledger = open(home);
+                ledger.spend(&EPOCH, &session(2), &[2]).unwrap();
+                ledger.begin_checks(&session(2), &[2]).map(drop)
+            });
+            while open(home).height(&EPOCH) < 2 {
+                std::thread::yield_now();
+            }
+            ledger.retire(&EPOCH, 2, &alice(), "E_OTE_CHECK", &session(1), 5).unwrap();
+            ledger.resolve(checks).unwrap();
+            assert_eq!(why(waiting.join().unwrap()), (2, "E_OTE_CHECK".into()));
+        });
+        assert_eq!(fs::read_to_string(path(home)).unwrap().matches("check").count(), 1);
+    }
+
+    /// Whoever waits for the checks of some holds no lock that another one needs first.
+    #[test]
+    fn checks_with_several_parties_never_wait_in_a_circle() {
+        let home = fixture::home();
+        let home = &home.home;
+        std::thread::scope(|scope| {
+            for (thread, peers) in [[2, 3, 4], [4, 3, 2], [3, 4, 2], [4, 2, 3]].iter().enumerate() {
+                scope.spawn(move || {
+                    let mut ledger = open(home);
+                    (0..20).for_each(|n| check(&mut ledger, 100 * thread as u32 + n, peers));
+                });
+            }
+        });
+        assert_eq!(open(home).height(&EPOCH), 80);
+    }
+
+    #[test]
+    fn a_check_is_in_the_chain_before_the_head_names_it() {
+        let (_home, vault, _) = fixture::vault();
+        let mut ledger = open(vault.home());
+        ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
+        let head = fs::read(head_path(vault.home())).unwrap();
+        drop(ledger.begin_checks(&session(1), &[2]).unwrap());
+        assert_eq!(fs::read(head_path(vault.home())).unwrap(), head);
+        let mut ledger = open(vault.home());
+        ledger.spend(&EPOCH, &session(2), &[2]).unwrap();
+        assert_ne!(fs::read(head_path(vault.home())).unwrap(), head);
+        open(vault.home());
+    }
+
+    #[test]
+    fn the_greatest_height_of_a_party_is_remembered_after_a_restart() {
+        let home = fixture::home();
+        let mut ledger = open(&home);
+        ledger.saw_height(&EPOCH, 2, 7).unwrap();
+        let before = open(&home).heights();
+        // Announcements overtake one another.
+        ledger.saw_height(&EPOCH, 2, 6).unwrap();
+        ledger.saw_height(&EPOCH, 2, 7).unwrap();
+        assert_eq!(fs::read_to_string(path(&home)).unwrap().lines().count(), 2);
+        ledger.saw_height(&EPOCH, 2, 8).unwrap();
         ledger.saw_height(&[9; 32], 2, 1).unwrap();
+        let after = open(&home).heights();
+        assert_eq!((before.of(&EPOCH, 2), after.of(&EPOCH, 2)), (7, 8));
+        assert_eq!((before.of(&[9; 32], 2), after.of(&[9; 32], 2)), (0, 1));
+        assert_eq!((after.of(&EPOCH, 3), open(&home).peer_height(&EPOCH, 2)), (0, 8));
     }
 
     #[test]
@@ -807,22 +979,38 @@ mod tests {
         let home = fixture::home();
         all_kinds(&home);
         add(&home, b"{\"pardon\":3}\n");
-        assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(6), .. })));
+        assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(7), .. })));
         add(&home, b"{\"resolve\":");
-        assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(6), .. })));
+        assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(7), .. })));
     }
 
     #[test]
     fn lines_that_contradict_one_another_are_named() {
         for line in [
             Line::Spend { session: session(1), epoch: EPOCH, peers: PeerSet::default() },
+            Line::Check { spent: 0, peers: PeerSet::of(&[2]).unwrap() },
+            Line::Check { spent: 2, peers: PeerSet::of(&[2]).unwrap() },
+            Line::Resolve { spent: 1 },
             Line::Resolve { spent: 2 },
         ] {
             let home = fixture::home();
             all_kinds(&home);
             add(&home, format!("{line}}}\n").as_bytes());
-            assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(6), .. })));
+            assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { line: Some(7), .. })));
         }
+    }
+
+    #[test]
+    fn checks_that_begin_twice_are_named() {
+        let home = fixture::home();
+        die(&home, 1, &[2]);
+        let again = Line::Check { spent: 1, peers: PeerSet::of(&[3]).unwrap() };
+        add(&home, format!("{again}}}\n").as_bytes());
+        let opened = Ledger::open(&home);
+        assert!(matches!(
+            opened,
+            Err(Error::Corrupt { line: Some(4), why: "checks begun twice", .. })
+        ));
     }
 
     #[test]
@@ -852,7 +1040,7 @@ mod tests {
         let home = fixture::home();
         all_kinds(&home);
         let text = fs::read_to_string(path(&home)).unwrap();
-        assert_eq!(text.lines().count(), 5);
+        assert_eq!(text.lines().count(), 6);
         for line in text.lines() {
             serde_json::from_str::<serde_json::Value>(line).unwrap();
         }
@@ -884,9 +1072,7 @@ mod tests {
                 scope.spawn(move || {
                     let mut ledger = open(home);
                     for n in 0..10 {
-                        let session = session(100 * thread + n);
-                        ledger.spend(&EPOCH, &session, &[2]).unwrap();
-                        ledger.resolve(&session).unwrap();
+                        check(&mut ledger, 100 * thread + n, &[2]);
                     }
                 });
             }
@@ -900,7 +1086,7 @@ mod tests {
         fn no_content_makes_the_reader_panic(
             content in prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..300),
-                "(\\{\"ledger\":1\\}\n)?([{}\":,a-f0-9\n\\[\\]-]|spend|resolve|retire|height|epoch){0,60}"
+                "(\\{\"ledger\":1\\}\n)?([{}\":,a-f0-9\n\\[\\]-]|spend|check|resolve|retire|height|epoch){0,60}"
                     .prop_map(String::into_bytes),
             ],
         ) {

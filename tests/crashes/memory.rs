@@ -88,13 +88,16 @@ fn after_too_many_sessions_cut_short_the_pair_is_worn_until_a_refresh_and_nobody
     let home = opened(&alice).home.clone();
     let record = keys::find(&home, "vault").unwrap().remove(0);
     let peer = 3 - record.me;
-    // As that many processes leave it that were killed in the first round.
-    for session in 1..MAX_UNRESOLVED {
+    // As a process leaves it that is killed in a check.
+    let die = |session: u32| {
+        let mut ledger = Ledger::open(&home).unwrap();
         let session = [session as u8; 32];
-        Ledger::open(&home).unwrap().spend(&record.epoch, &session, &[peer]).unwrap();
-    }
+        ledger.spend(&record.epoch, &session, &[peer]).unwrap();
+        drop(ledger.begin_checks(&session, &[peer]).unwrap());
+    };
+    (1..MAX_UNRESOLVED).for_each(die);
     signs(&alice, &address, "vault");
-    Ledger::open(&home).unwrap().spend(&record.epoch, &[0xff; 32], &[peer]).unwrap();
+    die(MAX_UNRESOLVED);
     for _ in 0..2 {
         let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
         let ended = alice.run(sign).fails(13, "cut short").fails(13, "cosign keys refresh");

@@ -49,9 +49,9 @@ pub(crate) fn count(device: &Device, kind: &str) -> usize {
     ledger(device).iter().filter(|line| line.get(kind).is_some()).count()
 }
 
-/// How many spent sessions were cut short.
+/// How many sessions were cut short while their checks were evaluated.
 pub(crate) fn unresolved(device: &Device) -> usize {
-    count(device, "spend") - count(device, "resolve")
+    count(device, "check") - count(device, "resolve")
 }
 
 /// Checks that everything in the home is whole, and for its owner alone, and that the log's chain

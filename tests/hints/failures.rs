@@ -99,7 +99,6 @@ fn errors(name: &str) -> Vec<Error> {
         Error::BadName { name: name.to_owned() },
         Error::Spent,
         Error::Retired { peer: 2, code: "E_OTE_CHECK".into() },
-        Error::RolledBack { peer: 2, seen: 3, announced: 1 },
         Error::NoAttemptsLeft { limit: 5, source: None },
         Error::NoAttemptsLeft { limit: 3, source: Some("192.0.2.7".into()) },
         Error::LooseMode { path: path(), chmod: "chmod 600 '/home/a b/key.json'".into() },

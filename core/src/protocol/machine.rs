@@ -26,7 +26,7 @@ pub enum Output<D> {
         /// The whole message.
         bytes: Vec<u8>,
     },
-    /// Store something durably before acting on what comes next.
+    /// Store something durably before asking for what comes next.
     Persist(Persist),
     /// Tell people.
     Event(Event),
@@ -49,7 +49,7 @@ impl<D: fmt::Debug> fmt::Debug for Output<D> {
     }
 }
 
-/// What must be durable before any later output is acted on.
+/// What must be durable before the machine is asked for anything further.
 #[derive(Debug)]
 pub enum Persist {
     /// A new share, to be kept as pending until every party has confirmed.
@@ -62,11 +62,17 @@ pub enum Persist {
         /// takes it.
         statement: [u8; 32],
     },
-    /// The transfer check with this party was evaluated and passed.
-    CheckResolved {
-        /// The party.
-        peer: PartyId,
+    /// The transfer checks with these parties begin (§5.4): they are evaluated when the machine is
+    /// polled again, and not before.
+    ChecksBegin {
+        /// The parties, in index order.
+        peers: Vec<PartyId>,
+        /// The session.
+        session: [u8; 32],
     },
+    /// The checks that began were evaluated, or never will be. It comes after what they led to, and
+    /// always, unless the machine is dropped before. If it gets lost, they count as unresolved.
+    ChecksResolved,
     /// The pair with this party may never be used again under the share's epoch.
     Retired {
         /// The party.
@@ -85,6 +91,12 @@ pub trait Protocol: Sized {
 
     /// The session id that the messages of the present round carry.
     fn session(&self) -> &[u8; 32];
+
+    /// Whether how the present round ends depends on a secret that outlives the session (§5.4): then
+    /// that it is about to end is durable first.
+    fn checks_transfers(&self) -> bool {
+        false
+    }
 
     /// What a message of the present round leaves behind as soon as it is here.
     fn arrived(&self, _message: &Received<'_>) -> Option<Persist> {
@@ -183,7 +195,18 @@ pub struct Machine<P: Protocol> {
 
 enum Stage<P: Protocol> {
     Ready(Step<P>),
-    Running { protocol: P, round: u8, since: Instant },
+    Running {
+        protocol: P,
+        round: u8,
+        since: Instant,
+    },
+    /// Everything is here since `at`, and that the checks begin was said.
+    Checking {
+        protocol: P,
+        round: u8,
+        since: Instant,
+        at: Instant,
+    },
     Over,
 }
 
@@ -289,8 +312,9 @@ impl<P: Protocol> Machine<P> {
 
     /// The next thing to do, if there is one. To be drained after every call, in order.
     ///
-    /// What is to be stored is durable before any later output is acted on: then a retired pair stays
-    /// retired and a confirmed share exists, whenever the power goes.
+    /// What is to be stored is durable before this is called again: then a retired pair stays retired
+    /// and a confirmed share exists, whenever the power goes. Checks that were said to begin are
+    /// evaluated in here, so outputs must not be gathered first and acted on later.
     ///
     /// ```
     /// use cosign_core::{Event, Fault, Machine, Output, PartyId, Persist, Protocol};
@@ -360,6 +384,9 @@ impl<P: Protocol> Machine<P> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn poll(&mut self) -> Option<Output<P::Done>> {
+        if self.outputs.is_empty() {
+            self.check();
+        }
         if let Some(Output::Send { bytes, .. }) = self.outputs.front()
             && let Some(fault) = self.retired(bytes)
         {
@@ -371,7 +398,9 @@ impl<P: Protocol> Machine<P> {
     /// When to call [`Machine::tick`]; `None` before the start and after the end.
     pub fn wake_at(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Running { since, .. } => since.checked_add(self.round_timeout),
+            Stage::Running { since, .. } | Stage::Checking { since, .. } => {
+                since.checked_add(self.round_timeout)
+            }
             Stage::Ready(_) | Stage::Over => None,
         }
     }
@@ -425,7 +454,7 @@ impl<P: Protocol> Machine<P> {
 
     fn check_session(&self, from: PartyId, kind: Kind, bytes: &[u8]) -> Result<(), Fault> {
         match &self.stage {
-            Stage::Running { protocol, .. }
+            Stage::Running { protocol, .. } | Stage::Checking { protocol, .. }
                 if wire::session(bytes) != Some(&protocol.session()[..]) =>
             {
                 Err(Fault::by(from, Check::Session, kind.name()))
@@ -434,22 +463,52 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// Finishes rounds for as long as everything they await is here.
+    /// Finishes rounds for as long as everything they await is here, up to one that must be said first.
     fn proceed(&mut self, now: Instant) {
-        while !self.is_over() && self.round() > 0 && self.missing().next().is_none() {
-            let Stage::Running { protocol, round, since } =
-                mem::replace(&mut self.stage, Stage::Over)
-            else {
-                return;
-            };
-            match protocol.advance(&self.gather(round)) {
-                Ok(step) => {
-                    self.tell_done(round, now.saturating_duration_since(since));
-                    self.enter(step, round.saturating_add(1), now);
+        while self.round() > 0 && self.missing().next().is_none() {
+            match mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Running { protocol, round, since } if protocol.checks_transfers() => {
+                    let (peers, session) = (self.plan.peers.clone(), self.plan.session);
+                    let begin = Persist::ChecksBegin { peers, session };
+                    self.outputs.push_back(Output::Persist(begin));
+                    self.stage = Stage::Checking { protocol, round, since, at: now };
+                    return;
                 }
-                Err(fault) => self.fail(fault),
+                Stage::Running { protocol, round, since } => {
+                    match protocol.advance(&self.gather(round)) {
+                        Ok(step) => self.next(step, round, since, now),
+                        Err(fault) => self.fail(fault),
+                    }
+                }
+                other => {
+                    self.stage = other;
+                    return;
+                }
             }
         }
+    }
+
+    /// Evaluates checks that were said to begin: the driver is back, so that is durable.
+    fn check(&mut self) {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Checking { protocol, round, since, at } => {
+                match protocol.advance(&self.gather(round)) {
+                    Ok(step) => {
+                        self.outputs.push_back(Output::Persist(Persist::ChecksResolved));
+                        self.next(step, round, since, at);
+                        self.proceed(at);
+                    }
+                    Err(fault) => self.end(fault, true),
+                }
+            }
+            other => self.stage = other,
+        }
+    }
+
+    /// From `round`, which is over, on to what it leads to.
+    fn next(&mut self, step: Step<P>, round: u8, since: Instant, now: Instant) {
+        self.tell_done(round, now.saturating_duration_since(since));
+        self.enter(step, round.saturating_add(1), now);
     }
 
     fn enter(&mut self, step: Step<P>, round: u8, now: Instant) {
@@ -509,7 +568,7 @@ impl<P: Protocol> Machine<P> {
     /// The present round, from 1; 0 before the start.
     fn round(&self) -> u8 {
         match self.stage {
-            Stage::Running { round, .. } => round,
+            Stage::Running { round, .. } | Stage::Checking { round, .. } => round,
             Stage::Ready(_) | Stage::Over => 0,
         }
     }
@@ -534,12 +593,21 @@ impl<P: Protocol> Machine<P> {
 
     /// Ends without a result. What was not sent yet stays here; what must be stored still is.
     fn fail(&mut self, fault: Fault) {
+        let is_checking = matches!(self.stage, Stage::Checking { .. });
+        self.end(fault, is_checking);
+    }
+
+    /// The same where it is known whether checks were said to begin and not to be resolved.
+    fn end(&mut self, fault: Fault, is_checking: bool) {
         self.stage = Stage::Over;
         self.inbox.clear();
         self.outputs.retain(|o| matches!(o, Output::Persist(_) | Output::Event(_)));
         if let (true, Some(peer)) = (fault.burns(), fault.culprit) {
             let (check, session) = (fault.check, self.plan.session);
             self.outputs.push_back(Output::Persist(Persist::Retired { peer, check, session }));
+        }
+        if is_checking {
+            self.outputs.push_back(Output::Persist(Persist::ChecksResolved));
         }
         self.outputs.push_back(Output::Failed(fault));
     }

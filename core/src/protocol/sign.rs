@@ -168,6 +168,10 @@ impl Protocol for Signing {
         }
     }
 
+    fn checks_transfers(&self) -> bool {
+        matches!(self.0, Round::One(_))
+    }
+
     fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault> {
         match self.0 {
             Round::One(round) => round.finish(messages),

@@ -166,6 +166,34 @@ impl<P: Protocol> Seat<P> {
         assert!(self.rounds().is_sorted(), "an earlier round after a later one");
         self.retires_before_it_fails();
         self.stores_before_it_says_so();
+        self.evaluates_what_it_said_begins();
+    }
+
+    /// §5.4 rule 5: checks are said to begin before anything comes of them, once, and are resolved by
+    /// the end.
+    fn evaluates_what_it_said_begins(&self) {
+        let at = |wanted: fn(&Persist) -> bool| {
+            let mut found = self.log.iter().enumerate().filter_map(|(at, output)| match output {
+                Output::Persist(persist) if wanted(persist) => Some(at),
+                _ => None,
+            });
+            (found.next(), found.next())
+        };
+        let (begun, again) = at(|persist| matches!(persist, Persist::ChecksBegin { .. }));
+        let (resolved, twice) = at(|persist| matches!(persist, Persist::ChecksResolved));
+        let (retired, _) = at(|persist| matches!(persist, Persist::Retired { .. }));
+        assert_eq!((again, twice), (None, None), "checks began twice");
+        assert_eq!(begun.is_some(), resolved.is_some(), "checks that never began, or never end");
+        assert!(begun <= resolved);
+        if self.fault().is_some_and(|fault| fault.check == Check::OteCheck) {
+            assert!(begun < retired && retired < resolved, "evaluated before it was said");
+        }
+        let Some(Output::Persist(Persist::ChecksBegin { peers, session })) =
+            begun.map(|at| &self.log[at])
+        else {
+            return;
+        };
+        assert_eq!((peers.as_slice(), session), (self.machine.peers(), self.machine.session_id()));
     }
 
     /// §5.4 rule 2: whoever acts on the outputs in order has the retirement on disk first.
@@ -175,7 +203,9 @@ impl<P: Protocol> Seat<P> {
         let burnt = self.fault().filter(Fault::burns);
         assert_eq!(retired.is_some(), burnt.is_some(), "retired without a reason, or not at all");
         let (Some(at), Some(fault)) = (retired, burnt) else { return };
-        assert_eq!(at + 2, self.log.len(), "something between the retirement and the failure");
+        let between = &self.log[at + 1..self.log.len() - 1];
+        let resolved = matches!(between, [Output::Persist(Persist::ChecksResolved)]);
+        assert!(between.is_empty() || resolved, "something between the retirement and the failure");
         let Output::Persist(Persist::Retired { peer, check, session }) = &self.log[at] else {
             return;
         };
@@ -186,8 +216,7 @@ impl<P: Protocol> Seat<P> {
     /// §3.4 round 4 and §5.4 rule 5.
     fn stores_before_it_says_so(&self) {
         let stored = |o: &Output<P::Done>| matches!(o, Output::Persist(Persist::PendingShare(_)));
-        let resolved =
-            |o: &Output<P::Done>| matches!(o, Output::Persist(Persist::CheckResolved { .. }));
+        let resolved = |o: &Output<P::Done>| matches!(o, Output::Persist(Persist::ChecksResolved));
         let sent = |kind: Kind| move |o: &Output<P::Done>| matches!(o, Output::Send { bytes, .. } if kind_of(bytes) == kind);
         let before = |first: Option<usize>, then: Option<usize>| match (first, then) {
             (None, Some(_)) => false,

@@ -1,6 +1,6 @@
 //! The loop: a machine on one side, the links on the other, the vault in between.
 //!
-//! What the machine wants persisted is durable before anything it says afterwards is sent.
+//! What the machine wants persisted is durable before it is polled again.
 
 use std::time::Instant;
 

@@ -446,8 +446,9 @@ async fn run(
             Some(record) => confirmations::keep(node, record, peer.get(), statement),
             None => Err(Error::Bug("a share was confirmed before it was stored")),
         },
-        Persist::CheckResolved { .. } => Ok(()),
-        Persist::Retired { .. } => Err(Error::Bug("a pair was retired while making a key")),
+        Persist::ChecksBegin { .. } | Persist::ChecksResolved | Persist::Retired { .. } => {
+            Err(Error::Bug("transfers were checked while making a key"))
+        }
     };
     let driven = drive(node, (ceremony, name), &mut machine, &mut links, &mut keep).await;
     drop(machine);

@@ -16,7 +16,7 @@ use crate::driver::ceremony::propose::{announce, propose};
 use crate::driver::ceremony::refuse::{decline, part};
 use crate::driver::ceremony::started::Started;
 use crate::driver::ceremony::{begin, deletions};
-use crate::driver::connect::peer_links::name_in;
+use crate::driver::connect::peer_links::{PeerLinks, name_in};
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Activity, Error};
 use crate::driver::told::{Note, Told};
@@ -31,8 +31,8 @@ use crate::request::{
     Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source,
 };
 use crate::talk::{Reason, Terms};
-use crate::vault::ledger::UNRESOLVED;
-use crate::vault::{self, Entry, KeyRecord, signatures};
+use crate::vault::ledger::{OpenChecks, UNRESOLVED};
+use crate::vault::{self, Entry, KeyRecord, Ledger, signatures};
 
 /// What is to be signed, by whom and for whom.
 #[derive(Clone, Debug)]
@@ -302,55 +302,32 @@ async fn perform(
     let mut machine = begin::sign(&key.share, setup)?
         .map_err(|fault| fault_with(fault, &key_name, |party| name_in(&names, party.get())))?;
     let peers = peers(&key.record, request);
-    // Before the first message leaves: this session can never be run again, and a crash from here
-    // on counts against the pair.
-    let mut spent = match Spent::begin(&mut key, machine.session_id(), &peers) {
-        Ok(spent) => {
+    // Before the first message leaves: this session can never be run again.
+    if let Err(error) = key.ledger.spend(&epoch, machine.session_id(), &peers) {
+        // Whether a line that could not be written is there is not known.
+        if !matches!(error, vault::Error::Retired { .. } | vault::Error::Spent) {
             started.charge.spend();
-            spent
         }
-        Err(error) => {
-            // Whether a line that could not be written is there is not known.
-            if !matches!(error, vault::Error::Retired { .. } | vault::Error::Spent) {
-                started.charge.spend();
-            }
-            let worn = match &error {
-                vault::Error::Retired { peer, .. } if is_worn(&error) => Some(*peer),
-                _ => None,
-            };
-            let reason = |party| if worn == Some(party) { Reason::Worn } else { Reason::Aborted };
-            started.links.abort_with(reason).await;
-            return Err(refusal(error, &names, &key_name));
-        }
-    };
-    let mut keep = |what: Persist| match what {
-        Persist::Retired { peer, check, session } => spent.retire(peer, check, &session),
-        // Said once, after the last check: until then a crash counts against the pair.
-        Persist::CheckResolved { .. } => Ok(()),
-        Persist::PendingShare(_) | Persist::Confirmed { .. } => {
-            Err(Error::Bug("a signature came with a new share"))
-        }
-    };
+        return Err(give_up(started.links, refusal(error, &names, &key_name), &names).await);
+    }
+    started.charge.spend();
+    let mut notes = Notes { ledger: &mut key.ledger, record: &key.record, open: None };
+    let mut keep = |what| notes.keep(what, &names);
     let what = (Ceremony::Sign, key_name.as_str());
     let driven = drive(node, what, &mut machine, &mut started.links, &mut keep).await;
-    drop((machine, spent));
+    drop(machine);
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
     // device from before is noticed from now on.
     for (party, height) in started.heights() {
         let begun = u64::from(started.links.has_spoken(party));
-        // Between its yes and now it may have spent others with this device.
-        let known = key.ledger.peer_height(&epoch, party);
-        let height = height.saturating_add(begun).max(known);
+        let height = height.saturating_add(begun);
         if let Err(error) = key.ledger.saw_height(&epoch, party, height) {
             node.tell(Note::File(error));
         }
     }
     let signed = match driven {
         Ok(signed) => signed,
-        Err(error) => {
-            started.links.abort().await;
-            return Err(error);
-        }
+        Err(error) => return Err(give_up(started.links, error, &names).await),
     };
     let signature = match signed {
         Signed::Signature(signature) => Some(signature),
@@ -370,43 +347,64 @@ async fn perform(
     Ok(signature)
 }
 
-/// A session that was spent: it counts as unresolved until this is dropped, so a crash before that
-/// counts against its pairs, and an interrupt does not.
-struct Spent<'k> {
-    key: &'k mut OpenKey,
-    session: [u8; 32],
-    /// A failed check is not on the disk.
-    forgotten: bool,
-}
-
-impl<'k> Spent<'k> {
-    fn begin(key: &'k mut OpenKey, session: &[u8; 32], peers: &[u8]) -> Result<Self, vault::Error> {
-        key.ledger.spend(&key.record.epoch, session, peers)?;
-        Ok(Self { key, session: *session, forgotten: false })
-    }
-
-    fn retire(&mut self, peer: PartyId, check: Check, session: &[u8; 32]) -> Result<(), Error> {
-        let OpenKey { record, ledger, .. } = &mut *self.key;
-        let party = record.parties.iter().find(|party| party.index == peer.get());
-        let fingerprint = party.map_or(Fingerprint::new([0; 32]), |party| party.fingerprint);
-        let (epoch, code, now) = (&record.epoch, check.code(), clock::unix_now());
-        let stored = ledger.retire(epoch, peer.get(), &fingerprint, code, session, now);
-        self.forgotten |= stored.is_err();
-        Ok(stored?)
-    }
-}
-
-impl Drop for Spent<'_> {
-    /// No check of this session will be evaluated any more. Where that cannot be written it stays
-    /// unresolved, which is safe.
-    fn drop(&mut self) {
-        if !self.forgotten && !std::thread::panicking() {
-            let _ = self.key.ledger.resolve(&self.session);
+/// Ends a session for `error`. Whose pair is retired is told so, as it would be at its next request.
+async fn give_up(links: PeerLinks, error: Error, names: &Names) -> Error {
+    let (retired, reason) = match &error {
+        Error::Worn { peer, .. } => (peer, Reason::Worn),
+        Error::Banned { peer, .. } => (peer, Reason::Banned),
+        _ => {
+            links.abort().await;
+            return error;
         }
+    };
+    let is_retired = |party| name_in(names, party) == *retired;
+    links.abort_with(|party| if is_retired(party) { reason } else { Reason::Aborted }).await;
+    error
+}
+
+/// What a session leaves in the ledger.
+struct Notes<'k> {
+    ledger: &'k mut Ledger,
+    record: &'k KeyRecord,
+    /// The checks that are being evaluated. If this is dropped before they are resolved, as by a panic,
+    /// they count against their pairs.
+    open: Option<OpenChecks>,
+}
+
+impl Notes<'_> {
+    fn keep(&mut self, what: Persist, names: &Names) -> Result<(), Error> {
+        let kept = match what {
+            Persist::ChecksBegin { peers, session } => {
+                let begun = self.ledger.begin_checks(&session, &indices(&peers));
+                begun.map(|open| self.open = Some(open))
+            }
+            Persist::ChecksResolved => {
+                // Where that cannot be written they stay unresolved, which is safe.
+                let _ = self.open.take().map(|open| self.ledger.resolve(open));
+                Ok(())
+            }
+            Persist::Retired { peer, check, session } => self.retire(peer, check, &session),
+            Persist::PendingShare(_) | Persist::Confirmed { .. } => {
+                return Err(Error::Bug("a signature came with a new share"));
+            }
+        };
+        kept.map_err(|error| refusal(error, names, &self.record.name))
+    }
+
+    fn retire(
+        &mut self,
+        peer: PartyId,
+        check: Check,
+        session: &[u8; 32],
+    ) -> Result<(), vault::Error> {
+        let party = self.record.parties.iter().find(|party| party.index == peer.get());
+        let fingerprint = party.map_or(Fingerprint::new([0; 32]), |party| party.fingerprint);
+        let (epoch, code, now) = (&self.record.epoch, check.code(), clock::unix_now());
+        self.ledger.retire(epoch, peer.get(), &fingerprint, code, session, now)
     }
 }
 
-/// Why a session with the key `key` could not be spent, with the people's name of the party.
+/// Why a session with the key `key` may not begin or go on, with the people's name of the party.
 fn refusal(error: vault::Error, names: &Names, key: &str) -> Error {
     let vault::Error::Retired { peer, .. } = error else { return error.into() };
     let (peer, key) = (name_in(names, peer), key.to_owned());
@@ -491,4 +489,180 @@ fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) 
         outcome: outcome.to_owned(),
         extra: kept.into_iter().chain(node.answered_by(request)).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Barrier, Mutex};
+
+    use super::*;
+    use crate::driver::clock;
+    use crate::protocol::key::KeyShare;
+    use crate::protocol::keygen::{KeygenSetup, keygen};
+    use crate::protocol::local::Local;
+    use crate::protocol::machine::{Machine, Output};
+    use crate::protocol::sign::{Signing, sign};
+    use crate::secret::Secret;
+    use crate::vault::{Home, KeyState, PartyRecord};
+
+    const ALICE: u8 = 1;
+    const BOB: u8 = 2;
+    /// Where `u` begins in SG1.
+    const U: usize = 100;
+
+    fn id(party: u8) -> PartyId {
+        PartyId::new(party).unwrap()
+    }
+
+    /// The shares of a key of two, as they are stored.
+    fn shares() -> [Vec<u8>; 2] {
+        let machine = |me: u8| {
+            let identities = vec![vec![ALICE], vec![BOB]];
+            let setup = KeygenSetup { instance: [7; 32], threshold: 2, me: id(me), identities };
+            keygen(setup, &Secret::new([me; 32]), &[], ROUND).unwrap()
+        };
+        let mut made = Local::start([ALICE, BOB].map(machine), clock::now()).run();
+        [ALICE, BOB].map(|party| {
+            let persisted = made.remove(&id(party)).unwrap().persisted;
+            let share = persisted.into_iter().find_map(|persist| match persist {
+                Persist::PendingShare(pending) => Some(pending.share),
+                _ => None,
+            });
+            share.unwrap().to_bytes().expose().clone()
+        })
+    }
+
+    fn signer(share: &[u8], session: u8) -> Machine<Signing> {
+        let share = Arc::new(KeyShare::from_bytes(share).unwrap());
+        let setup = SignSetup {
+            signers: vec![id(ALICE), id(BOB)],
+            sign_id: [session; 32],
+            digest: [1; 32],
+            tweak: Scalar::ZERO,
+            recipient: None,
+        };
+        let random = Secret::new([session ^ share.me().get(); 32]);
+        let mut machine = sign(share, setup, &random, ROUND).unwrap();
+        machine.start(clock::now());
+        machine
+    }
+
+    /// What Bob sends first in a session, with one bit of `u` changed.
+    fn lie(share: &[u8], session: u8) -> Vec<u8> {
+        let mut machine = signer(share, session);
+        let sent = std::iter::from_fn(|| machine.poll()).find_map(|output| match output {
+            Output::Send { bytes, .. } => Some(bytes),
+            _ => None,
+        });
+        let mut sent = sent.unwrap();
+        sent[U + usize::from(session)] ^= 1;
+        sent
+    }
+
+    fn record(share: &KeyShare) -> KeyRecord {
+        let party = |index: u8| {
+            let fingerprint = Fingerprint::new([index; 32]);
+            PartyRecord { index, name: format!("party {index}"), fingerprint }
+        };
+        KeyRecord {
+            name: "vault".into(),
+            public_key: share.public_key_bytes(),
+            threshold: 2,
+            me: ALICE,
+            parties: vec![party(ALICE), party(BOB)],
+            epoch: *share.epoch(),
+            generation: 1,
+            created: 0,
+            state: KeyState::Active,
+        }
+    }
+
+    /// How a session ends whose other signer says `lie`.
+    fn end(machine: &mut Machine<Signing>, notes: &mut Notes<'_>, lie: &[u8]) -> Error {
+        let names = BTreeMap::from([(BOB, Label::new("bob"))]);
+        machine.handle(clock::now(), id(BOB), lie);
+        while let Some(output) = machine.poll() {
+            match output {
+                Output::Persist(what) => match notes.keep(what, &names) {
+                    Ok(()) => {}
+                    Err(error) => return error,
+                },
+                Output::Failed(fault) => return fault_with(fault, "vault", |_| Label::new("bob")),
+                Output::Send { bytes, .. } => assert_eq!(bytes[1], 0x11, "it went on"),
+                Output::Event(_) => {}
+                Output::Done(_) => panic!("it signed"),
+            }
+        }
+        panic!("it did not end")
+    }
+
+    /// S-50, with a share and a ledger of its own for each session, as processes have them.
+    #[test]
+    fn of_a_hundred_lies_in_parallel_sessions_one_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = &Home::at(dir.path());
+        let [alice, bob] = &shares();
+        let record = &record(&KeyShare::from_bytes(alice).unwrap());
+        let spent = (0..100_u8).map(|session| {
+            let machine = signer(alice, session);
+            let mut ledger = Ledger::open(home).unwrap();
+            ledger.spend(&record.epoch, machine.session_id(), &[BOB]).unwrap();
+            (machine, ledger, lie(bob, session))
+        });
+        let spent = Mutex::new(spent.collect::<Vec<_>>());
+        let ends = Mutex::new(Vec::new());
+        let begin = Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    begin.wait();
+                    loop {
+                        let Some(next) = spent.lock().unwrap().pop() else { return };
+                        let (mut machine, mut ledger, lie) = next;
+                        let mut notes = Notes { ledger: &mut ledger, record, open: None };
+                        ends.lock().unwrap().push(end(&mut machine, &mut notes, &lie));
+                    }
+                });
+            }
+        });
+        let ends = ends.into_inner().unwrap();
+        let failed = |end: &&Error| matches!(end, Error::Fault { fault, .. } if fault.check == Check::OteCheck);
+        let refused = |end: &&Error| matches!(end, Error::Banned { .. });
+        assert_eq!(
+            (ends.iter().filter(failed).count(), ends.iter().filter(refused).count()),
+            (1, 99)
+        );
+        let lines = std::fs::read_to_string(home.state.join("ledger.jsonl")).unwrap();
+        let count = |kind: &str| lines.matches(&format!("{{\"{kind}\"")).count();
+        assert_eq!(
+            [count("spend"), count("check"), count("retire"), count("resolve")],
+            [100, 1, 1, 1]
+        );
+    }
+
+    #[test]
+    fn a_session_that_panics_in_a_check_leaves_it_unresolved() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = &Home::at(dir.path());
+        let [alice, _] = &shares();
+        let record = &record(&KeyShare::from_bytes(alice).unwrap());
+        let mut ledger = Ledger::open(home).unwrap();
+        ledger.spend(&record.epoch, &[1; 32], &[BOB]).unwrap();
+        std::thread::scope(|scope| {
+            let panicking = scope.spawn(|| {
+                let mut notes = Notes { ledger: &mut ledger, record, open: None };
+                let begin = Persist::ChecksBegin { peers: vec![id(BOB)], session: [1; 32] };
+                notes.keep(begin, &Names::new()).unwrap();
+                panic!("in the middle of a check");
+            });
+            assert!(panicking.join().is_err());
+        });
+        let lines = std::fs::read_to_string(home.state.join("ledger.jsonl")).unwrap();
+        assert!(lines.contains("check") && !lines.contains("resolve"), "{lines}");
+        // And keeps nobody from the pair.
+        let mut ledger = Ledger::open(home).unwrap();
+        ledger.spend(&record.epoch, &[2; 32], &[BOB]).unwrap();
+        let checks = ledger.begin_checks(&[2; 32], &[BOB]).unwrap();
+        ledger.resolve(checks).unwrap();
+    }
 }

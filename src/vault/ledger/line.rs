@@ -36,13 +36,43 @@ impl PeerSet {
     }
 }
 
+/// The parties as a list.
+impl fmt::Display for PeerSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peers: Vec<String> = self.iter().map(|peer| peer.to_string()).collect();
+        f.write_str(&peers.join(","))
+    }
+}
+
 /// A line but for the header.
 #[derive(Debug)]
 pub(super) enum Line {
-    Spend { session: Id, epoch: Id, peers: PeerSet },
-    Resolve { spent: u64 },
-    Retire { peer: u8, epoch: Id, fingerprint: Id, code: String, session: Id, time: i64 },
-    Height { height: u64, epoch: Id, peer: u8 },
+    /// With `peers`, it was written by a version that began one check with each of them here.
+    Spend {
+        session: Id,
+        epoch: Id,
+        peers: PeerSet,
+    },
+    Check {
+        spent: u64,
+        peers: PeerSet,
+    },
+    Resolve {
+        spent: u64,
+    },
+    Retire {
+        peer: u8,
+        epoch: Id,
+        fingerprint: Id,
+        code: String,
+        session: Id,
+        time: i64,
+    },
+    Height {
+        height: u64,
+        epoch: Id,
+        peer: u8,
+    },
 }
 
 /// The line up to what authenticates it, so without its last brace.
@@ -50,9 +80,11 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Spend { session, epoch, peers } => {
-                let peers: Vec<String> = peers.iter().map(|peer| peer.to_string()).collect();
-                let (session, epoch, peers) = (hex(session), hex(epoch), peers.join(","));
-                write!(f, r#"{{"spend":"{session}","epoch":"{epoch}","peers":[{peers}]"#)
+                write!(f, r#"{{"spend":"{}","epoch":"{}""#, hex(session), hex(epoch))?;
+                if peers.is_empty() { Ok(()) } else { write!(f, r#","peers":[{peers}]"#) }
+            }
+            Self::Check { spent, peers } => {
+                write!(f, r#"{{"check":{spent},"peers":[{peers}]"#)
             }
             Self::Resolve { spent } => write!(f, r#"{{"resolve":{spent}"#),
             Self::Retire { peer, epoch, fingerprint, code, session, time } => {
@@ -85,8 +117,16 @@ impl Cursor<'_> {
             let session = self.id()?;
             self.text(r#"","epoch":""#)?;
             let epoch = self.id()?;
-            self.text(r#"","peers":["#)?;
-            Line::Spend { session, epoch, peers: self.peers()? }
+            self.text("\"")?;
+            let peers = match self.text(r#","peers":["#) {
+                Some(()) => self.peers()?,
+                None => PeerSet::default(),
+            };
+            Line::Spend { session, epoch, peers }
+        } else if self.text(r#"{"check":"#).is_some() {
+            let spent = self.number()?;
+            self.text(r#","peers":["#)?;
+            Line::Check { spent, peers: self.peers()? }
         } else if self.text(r#"{"resolve":"#).is_some() {
             Line::Resolve { spent: self.number()? }
         } else if self.text(r#"{"retire":"#).is_some() {
@@ -178,12 +218,9 @@ impl Cursor<'_> {
         PeerSet::default().with(peer).map(|_| peer)
     }
 
-    /// Ascending numbers and the closing bracket.
+    /// Ascending numbers, at least one, and the closing bracket.
     fn peers(&mut self) -> Option<PeerSet> {
         let (mut peers, mut last) = (PeerSet::default(), 0);
-        if self.text("]").is_some() {
-            return Some(peers);
-        }
         loop {
             let peer = self.peer().filter(|peer| *peer > last)?;
             (peers, last) = (peers.with(peer)?, peer);
@@ -247,6 +284,8 @@ mod tests {
             (id(), id(), any::<u16>()).prop_map(|(session, epoch, peers)| {
                 Line::Spend { session, epoch, peers: PeerSet(peers) }
             }),
+            (any::<u64>(), 1..=u16::MAX)
+                .prop_map(|(spent, peers)| Line::Check { spent, peers: PeerSet(peers) }),
             any::<u64>().prop_map(|spent| Line::Resolve { spent }),
             (peer(), id(), id(), "[A-Za-z0-9_]{1,32}", id(), any::<i64>()).prop_map(
                 |(peer, epoch, fingerprint, code, session, time)| {

@@ -133,7 +133,8 @@ impl Device {
         let mut ledger = Ledger::open(open).unwrap();
         ledger.saw_height(&EPOCH, 2, 7).unwrap();
         ledger.spend(&EPOCH, &[5; 32], &[2]).unwrap();
-        ledger.resolve(&[5; 32]).unwrap();
+        let checks = ledger.begin_checks(&[5; 32], &[2]).unwrap();
+        ledger.resolve(checks).unwrap();
         ledger.retire(&EPOCH, 2, &bob(), "E_OTE_CHECK", &[5; 32], 5).unwrap();
         let peer = PeerRecord {
             name: "bob".into(),

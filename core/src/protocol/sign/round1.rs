@@ -12,7 +12,7 @@ use crate::crypto::share::lagrange;
 use crate::crypto::{mul, tags, zero};
 use crate::party::PartyId;
 use crate::protocol::fault::{Check, Fault};
-use crate::protocol::machine::{Gathered, Persist, Step};
+use crate::protocol::machine::{Gathered, Step};
 use crate::protocol::wire::{Kind, Received, pack};
 use crate::secret::Secret;
 
@@ -100,7 +100,6 @@ impl Round1 {
         // §7.3: all checks come before the first product; if one fails, nobody is sent anything.
         let committed: Vec<Committed> =
             messages.of(Kind::Sg1).map(|m| check_transfers(terms, &m)).collect::<Result<_, _>>()?;
-        let resolved = committed.iter().map(|c| Persist::CheckResolved { peer: c.peer }).collect();
 
         let view = view(terms, own, &committed);
         let share = key_share(terms, &view)?;
@@ -136,7 +135,7 @@ impl Round1 {
         let sends = sends.collect();
         let public_share = points.first().copied().ok_or(bug(Kind::Sg2))?;
         let next = Round2 { terms: signer.terms, nonce, view, share, public_share, products };
-        Ok(Step::round(Signing(Round::Two(Box::new(next))), sends).after(resolved))
+        Ok(Step::round(Signing(Round::Two(Box::new(next))), sends))
     }
 }
 
