@@ -33,7 +33,8 @@ use crate::net::{Acceptor, Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::request::{Action, Ceremony};
 use crate::talk::{self, Message, NoRequest, Proposal, Reason, Want};
-use crate::vault::{Entry, deleted, keys};
+use crate::vault::ledger::Heights;
+use crate::vault::{Entry, Ledger, deleted, keys};
 
 /// Where to listen.
 #[derive(Clone, Debug, Default)]
@@ -282,11 +283,19 @@ async fn receive_proposal(
         return None;
     };
     node.lines.abandon(&peer);
+    // What it says of itself answers this welcome.
+    let asked = match Ledger::open(&node.home) {
+        Ok(ledger) => ledger.heights(),
+        Err(error) => {
+            decline(link, name, Reason::Aborted).await;
+            return Some(Err(error.into()));
+        }
+    };
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
     let mut line = resume::answer(node, node.name_of(&peer), link, way);
     let proposal = deletions::hear_proposal(node, &mut line, clock::now() + HANDSHAKE).await?;
     let (reason, first) = match admit(node, &line.peer(), proposal.kind) {
-        Admission::Asked => return Some(take_part(node, line, proposal).await),
+        Admission::Asked => return Some(take_part(node, line, proposal, &asked).await),
         Admission::TurnedAway { first } => (Reason::Busy, first),
         Admission::Muted { first } => (Reason::Declining, first),
     };
@@ -323,7 +332,13 @@ async fn turn_away(node: &Node, link: Line, ceremony: Ceremony, reason: Reason, 
     decline(link, &name, reason).await;
 }
 
-async fn take_part(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<Visit, Error> {
+/// What `proposal` is about; `asked` is what was known of its sender when it was asked.
+async fn take_part(
+    node: &Arc<Node>,
+    link: Line,
+    proposal: Proposal,
+    asked: &Heights,
+) -> Result<Visit, Error> {
     let requester = link.peer();
     let (request, terms) = match proposal.request(&requester, &node.info.fingerprint) {
         Ok(request) => request,
@@ -341,7 +356,8 @@ async fn take_part(node: &Arc<Node>, link: Line, proposal: Proposal) -> Result<V
     };
     match request.action {
         Action::Sign(_) => {
-            sign::respond(node, link, request, terms).await.map(|o| Visit::Signed(Box::new(o)))
+            let signed = sign::respond(node, link, request, terms, asked).await;
+            signed.map(|outcome| Visit::Signed(Box::new(outcome)))
         }
         Action::Keygen | Action::Refresh(_) | Action::Resume(_) => {
             keygen::respond(node, link, request, terms).await.map(Visit::Key)

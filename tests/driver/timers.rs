@@ -95,6 +95,25 @@ fn an_owner_who_thinks_for_a_minute_is_waited_for() {
     });
 }
 
+/// Its numbers are old when they are looked at, on both sides, and were right when they were asked for.
+#[test]
+fn devices_that_sign_while_a_request_of_theirs_waits_for_an_owner_are_not_called_rolled_back() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(60));
+        let waiting = tokio::spawn(world.sign(0, &[1]));
+        sleep(secs(5)).await;
+        for (asker, other) in [(1, 0), (1, 0), (2, 0), (1, 2)] {
+            assert!(world.sign(asker, &[other]).await.unwrap().signature.is_some());
+        }
+        assert!(waiting.await.unwrap().unwrap().signature.is_some());
+        world.owner_takes(1, secs(0));
+        for (asker, other) in [(0, 1), (1, 0), (2, 0), (2, 1)] {
+            assert!(world.sign(asker, &[other]).await.unwrap().signature.is_some());
+        }
+    });
+}
+
 #[test]
 fn an_owner_who_never_answers_ends_a_request_after_two_minutes_on_both_sides() {
     run(async {

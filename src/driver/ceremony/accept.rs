@@ -21,6 +21,7 @@ use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::request::{Agreed, Held, Hex, Question, Request};
 use crate::talk::{Message, Reason, Terms};
+use crate::vault::Ledger;
 
 /// The longest a requester can be waited for: a link lives no longer.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -83,9 +84,16 @@ pub async fn accept(
     }
     let nonce = Hex(clock::nonce()?);
     let mine = epochs::names(&offer);
-    say(&mut link, &Message::Accept { nonce, held: offer })
-        .await
-        .map_err(|e| Error::link(&name, e))?;
+    // While the owner was asked more may have been spent, here and there.
+    let ledger = match Ledger::open(&node.home) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            decline(link, &name, Reason::Aborted).await;
+            return Err(error.into());
+        }
+    };
+    let (held, asked) = (epochs::counted_anew(&ledger, &offer), ledger.heights());
+    say(&mut link, &Message::Accept { nonce, held }).await.map_err(|e| Error::link(&name, e))?;
     // A requester that awaits nobody else starts at once.
     let others = request.signers.len() > 2;
     let start_within = if others { patience.saturating_add(START) } else { START };
@@ -114,6 +122,15 @@ pub async fn accept(
     if !is_sound(request, terms, (me, &nonce, &mine), &agreed) {
         return Err(Error::nonsense(&name));
     }
+    let now = |held: &Held| match held.epoch == agreed.epoch {
+        true => Held { height: agreed.height, ..*held },
+        false => *held,
+    };
+    let held: Vec<Held> = request.epochs().iter().map(now).collect();
+    if request.signing().is_some() && epochs::is_rolled_back(&asked, requester, &held) {
+        decline(link, &name, Reason::RolledBack).await;
+        return Err(Error::RolledBackThere { peer: name, key: request.key.clone() });
+    }
     let mut links = PeerLinks::new(me, requester);
     links.add(node, requester, name, link);
     let others: BTreeMap<u8, (Label, Fingerprint)> = request
@@ -124,11 +141,7 @@ pub async fn accept(
             Some((party.get(), (question.name(*party), request.fingerprint(*party)?)))
         })
         .collect();
-    let now = |held: &Held| match held.epoch == agreed.epoch {
-        true => Held { height: agreed.height, ..*held },
-        false => *held,
-    };
-    let held = BTreeMap::from([(requester, request.epochs().iter().map(now).collect())]);
+    let held = BTreeMap::from([(requester, held)]);
     if let Err(error) = links.connect_others(node, &others, node.until(HELLO)).await {
         links.abort().await;
         return Err(error);

@@ -15,7 +15,7 @@ use crate::protocol::fault::Check;
 use crate::protocol::key::KeyShare;
 use crate::request::{Ceremony, Held, Hex, MAX_EPOCHS, Request};
 use crate::vault::keys::MAX_PENDING;
-use crate::vault::ledger::UNRESOLVED;
+use crate::vault::ledger::{Heights, UNRESOLVED};
 use crate::vault::{self, KeyLock, KeyRecord, KeyState, Ledger};
 
 /// An active epoch and those that are pending.
@@ -165,11 +165,6 @@ impl HeldKey {
         retired.into_iter().any(|(_, code)| code != UNRESOLVED)
     }
 
-    /// Whether `party` announces fewer sessions in one of `held` than it did before.
-    pub fn is_rolled_back(&self, party: u8, held: &[Held]) -> bool {
-        is_rolled_back(&self.ledger, party, held)
-    }
-
     /// How many sessions this device has spent under `epoch`.
     pub fn height(&self, epoch: &Hex<32>) -> u64 {
         self.ledger.height(&epoch.0)
@@ -227,9 +222,17 @@ pub fn common(mine: &[Held], request: &Request) -> Vec<Held> {
     mine.iter().filter(theirs).copied().collect()
 }
 
-/// Whether `party` announces fewer sessions in one of `held` than it did before.
-pub fn is_rolled_back(ledger: &Ledger, party: u8, held: &[Held]) -> bool {
-    held.iter().any(|held| held.height < ledger.peer_height(&held.epoch.0, party))
+/// Whether `party` announces fewer sessions in one of `held` than it was known to have spent when it was
+/// asked. What became known since says nothing: it may have spent others meanwhile, and announcements
+/// overtake one another.
+pub fn is_rolled_back(asked: &Heights, party: u8, held: &[Held]) -> bool {
+    held.iter().any(|held| held.height < asked.of(&held.epoch.0, party))
+}
+
+/// `held` by `party`, which has spent at least what `ledger` knows of.
+pub fn at_least_known(ledger: &Ledger, party: u8, held: &[Held]) -> Vec<Held> {
+    let known = |held: &Held| ledger.peer_height(&held.epoch.0, party);
+    held.iter().map(|held| Held { height: held.height.max(known(held)), ..*held }).collect()
 }
 
 /// `held` by this device, with the sessions that it has spent until now.
@@ -256,5 +259,37 @@ pub fn agreed(ceremony: Ceremony, mine: &[Hex<32>], everybody: &[Vec<Hex<32>>]) 
         Ceremony::Sign | Ceremony::Refresh => {
             mine.iter().copied().find(|epoch| everybody.iter().all(|held| held.contains(epoch)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::Home;
+
+    const EPOCHS: [[u8; 32]; 2] = [[1; 32], [2; 32]];
+    const BOB: u8 = 2;
+
+    fn announced(heights: [u64; 2]) -> Vec<Held> {
+        let held = |(epoch, height)| Held { epoch: Hex(epoch), generation: 1, height };
+        EPOCHS.into_iter().zip(heights).map(held).collect()
+    }
+
+    #[test]
+    fn who_announces_less_than_was_known_when_it_was_asked_was_rolled_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(&Home::at(dir.path())).unwrap();
+        let mut sees = |height| {
+            ledger.saw_height(&EPOCHS[1], BOB, height).unwrap();
+            ledger.heights()
+        };
+        let (asked, later) = (sees(5), sees(9));
+        assert!(!is_rolled_back(&asked, BOB, &announced([0, 5])));
+        assert!(is_rolled_back(&asked, BOB, &announced([7, 4])));
+        assert!(!is_rolled_back(&asked, 3, &announced([0, 0])));
+        // What became known after it was asked would call it so, and does not count.
+        assert!(is_rolled_back(&later, BOB, &announced([0, 5])));
+        assert_eq!(at_least_known(&ledger, BOB, &announced([3, 5])), announced([3, 9]));
+        assert_eq!(at_least_known(&ledger, BOB, &announced([0, 12])), announced([0, 12]));
     }
 }

@@ -70,8 +70,9 @@ pub async fn request(
             let wanted = wanted(node, name, threshold, others);
             Error::KeyExistsThere { error: Box::new(error), wanted }
         })?;
-        let (lock, accepted) = accepted.holding(free(node, name)).await?;
-        let started = accepted.start(node, &question, 0).await?;
+        let taken = async { Ok((free(node, name).await?, Ledger::open(&node.home)?)) };
+        let ((lock, ledger), accepted) = accepted.holding(taken).await?;
+        let started = accepted.start(node, &question, &ledger).await?;
         let made = make(node, name, &question.request, started).await;
         drop(lock);
         made
@@ -109,8 +110,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         let accepted = propose(node, request, invitees).await?;
         let epoch = accepted.epoch();
         let (key, accepted) = accepted.holding(same(node, name, request, &epoch)).await?;
-        let height = key.ledger.height(&epoch.0);
-        let started = accepted.start(node, &question, height).await?;
+        let started = accepted.start(node, &question, &key.ledger).await?;
         renew(node, &key, started).await
     }
     .await;

@@ -62,9 +62,7 @@ pub async fn propose_and_start(
     invitees: Vec<(u8, Target)>,
 ) -> Result<Started, Error> {
     let accepted = propose(node, &question.request, invitees).await?;
-    let epoch = accepted.epoch();
-    let height = Ledger::open(&node.home)?.height(&epoch.0);
-    accepted.start(node, question, height).await
+    accepted.start(node, question, &Ledger::open(&node.home)?).await
 }
 
 /// The requester's side: reaches everybody in `invitees` and asks. Until all have said yes this device holds no
@@ -207,8 +205,8 @@ impl Accepted {
         self.agreed.epoch
     }
 
-    /// Begins, now that this device, which has spent `height` sessions under the epoch, has in hand what it
-    /// needs.
+    /// Begins, now that this device has in hand what it needs. `ledger` says how many sessions each has
+    /// spent by now, as far as this device knows: nobody spends this one before it is started.
     ///
     /// # Errors
     /// A link is down, or the beginning cannot be written down and must be.
@@ -216,11 +214,11 @@ impl Accepted {
         self,
         node: &Node,
         question: &Question,
-        height: u64,
+        ledger: &Ledger,
     ) -> Result<Started, Error> {
         let Self { me, mut accepted, agreed } = self;
         node.begin(question)?;
-        let agreed = Agreed { height, ..agreed };
+        let agreed = Agreed { height: ledger.height(&agreed.epoch.0), ..agreed };
         let mut links = PeerLinks::new(me, me);
         let mut held = BTreeMap::new();
         for invitee in &mut accepted {
@@ -229,7 +227,8 @@ impl Accepted {
                 .map_err(|e| Error::link(&invitee.name, e))?;
         }
         for invitee in accepted {
-            held.insert(invitee.party, invitee.held);
+            let known = epochs::at_least_known(ledger, invitee.party, &invitee.held);
+            held.insert(invitee.party, known);
             links.add(node, invitee.party, invitee.name, invitee.link);
         }
         let id = question.ceremony_id(&agreed);
@@ -305,8 +304,10 @@ async fn invite(
     let answer_by = node.patience(ANSWER);
     let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
     let mut proposal = Proposal::new(&request, Terms { nonce, seconds });
-    // And more sessions may be spent.
-    proposal.epochs = epochs::counted_anew(&Ledger::open(&node.home)?, request.epochs());
+    // And more sessions may be spent, here and there.
+    let ledger = Ledger::open(&node.home)?;
+    proposal.epochs = epochs::counted_anew(&ledger, request.epochs());
+    let asked = ledger.heights();
     deletions::tell(node, &mut link).await.map_err(|e| Error::link(&target.name, e))?;
     say(&mut link, &Message::Propose(Box::new(proposal)))
         .await
@@ -321,10 +322,9 @@ async fn invite(
     };
     match answer {
         Ok(Message::Accept { nonce, held }) if is_answer(&held, request.epochs()) => {
-            // What it has spent is looked at while it is news: with other sessions it grows. New shares
-            // are what mends it.
+            // New shares are what mends it.
             let signs = request.signing().is_some();
-            if signs && epochs::is_rolled_back(&Ledger::open(&node.home)?, party, &held) {
+            if signs && epochs::is_rolled_back(&asked, party, &held) {
                 decline(link, &target.name, Reason::Aborted).await;
                 return Err(Error::RolledBackThere { peer: target.name, key: request.key });
             }

@@ -31,7 +31,7 @@ use crate::request::{
     Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source,
 };
 use crate::talk::{Reason, Terms};
-use crate::vault::ledger::{OpenChecks, UNRESOLVED};
+use crate::vault::ledger::{Heights, OpenChecks, UNRESOLVED};
 use crate::vault::{self, Entry, KeyRecord, Ledger, signatures};
 
 /// What is to be signed, by whom and for whom.
@@ -145,8 +145,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
             Ok(key)
         };
         let (key, accepted) = accepted.holding(begun).await?;
-        let height = key.ledger.height(&key.record.epoch);
-        let started = accepted.start(node, &question, height).await?;
+        let started = accepted.start(node, &question, &key.ledger).await?;
         perform(node, key, &child, request, started).await
     }
     .await;
@@ -154,7 +153,8 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
     conclude(node, &record, &question.request, result)
 }
 
-/// Takes part in a signature that the device at the other end of `link` asks for.
+/// Takes part in a signature that the device at the other end of `link` asks for; `asked` is what was
+/// known of other devices when that one was asked what it wants.
 ///
 /// # Errors
 /// Everything that can go wrong, refusals included; the other side has been told by then.
@@ -163,6 +163,7 @@ pub async fn respond(
     link: Line,
     request: Request,
     terms: Terms,
+    asked: &Heights,
 ) -> Result<Outcome, Error> {
     let requester = link.peer();
     let name = node.name_of(&requester);
@@ -188,7 +189,7 @@ pub async fn respond(
                 return Err(part(link, &name, &record.name, &request, key.held()).await);
             }
         };
-        if key.is_rolled_back(request.requester.get(), request.epochs()) {
+        if is_rolled_back(asked, request.requester.get(), request.epochs()) {
             return Err(decline(link, &name, Reason::RolledBack).await);
         }
         let Ok(child) = Child::of(&key, request.path()) else {
@@ -196,18 +197,8 @@ pub async fn respond(
         };
         let question = child.question(node, request.clone());
         let started = accept(node, link, &question, &terms, offer, Ask::Approval).await?;
-        let host = request.requester.get();
-        let (epoch, held) = (started.agreed.epoch, started.held.get(&host).cloned());
-        let begun = async {
-            let key = begin(node, &record, &request, &epoch).await?;
-            let now = held.is_some_and(|held| is_rolled_back(&key.ledger, host, &held));
-            match now {
-                true => {
-                    Err(Error::RolledBackThere { peer: name.clone(), key: record.name.clone() })
-                }
-                false => Ok(key),
-            }
-        };
+        let epoch = started.agreed.epoch;
+        let begun = begin(node, &record, &request, &epoch);
         let (key, started) = started.holding(begun).await?;
         let signature = perform(node, key, &child, &request, started).await?;
         Ok((question, child.public_key, signature))
