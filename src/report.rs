@@ -743,13 +743,18 @@ pub fn bad_path() -> Failure {
 
 /// A ceremony failed after this device had stored its share.
 pub fn left_pending(failure: Failure, ceremony: Ceremony, name: &str) -> Failure {
-    let hint = if ceremony == Ceremony::Refresh {
+    let next = if ceremony == Ceremony::Refresh {
         format!("the key still signs; run {} again", here(&["keys", "refresh"], &[name]))
     } else {
         format!(
             "this device has stored its share: finish with {}",
             here(&["keygen", "--key", name, "--resume"], &[])
         )
+    };
+    // Whoever stopped it knows why, and would stop it again: its disk is full.
+    let hint = match failure.code {
+        Code::Aborted => format!("the logs of the devices say what stopped it; {next}"),
+        _ => next,
     };
     Failure { hint: Some(hint), ..failure }
 }
