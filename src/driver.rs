@@ -24,12 +24,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::approver::Approver;
-use crate::driver::connect::resume::Lines;
+use crate::driver::connect::resume::IncomingLinks;
 use crate::driver::error::Error;
 use crate::driver::listen::admission::PeerConnections;
 use crate::driver::told::{Note, Told};
-use crate::net::pump::{Handle, Whisper};
 use crate::net::relay::RelayUrl;
+use crate::net::resumable::{LinkSender, WeakSender};
 use crate::net::tcp::Tcp;
 use crate::net::tls::{Device, Tls, TlsVersion};
 use crate::net::{Dialer, Frame, Kind};
@@ -80,7 +80,7 @@ pub struct Node {
     /// Told when keys or peers have changed, and with them the rooms to wait in.
     acquainted: Notify,
     /// What other devices may come back to.
-    lines: Lines,
+    incoming: IncomingLinks,
     /// Held by the one question that may be on the screen.
     turn: tokio::sync::Mutex<()>,
     /// Whether there is one.
@@ -92,7 +92,7 @@ pub struct Node {
     /// This device is calling another one to pair with it.
     dialing: AtomicBool,
     /// The links that are open now, to tell the other side when this one is interrupted.
-    open: Mutex<Vec<Whisper>>,
+    open: Mutex<Vec<WeakSender>>,
     /// Whether this device is being interrupted.
     ending: watch::Sender<bool>,
 }
@@ -140,7 +140,7 @@ impl Node {
             acquainted: Notify::new(),
             keep: false,
             require_log: false,
-            lines: Lines::default(),
+            incoming: IncomingLinks::default(),
             turn: tokio::sync::Mutex::new(()),
             asking: watch::Sender::new(false),
             connections: PeerConnections::default(),
@@ -193,10 +193,10 @@ impl Node {
         known.unwrap_or_else(|| Label::new(&fingerprint.device_id()))
     }
 
-    fn remember_link(&self, handle: &Handle) {
+    fn remember_link(&self, link: &LinkSender) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|link| !link.is_closed());
-        open.push(handle.whisper());
+        open.push(link.downgrade());
     }
 
     /// Waits until this device is interrupted.
@@ -212,7 +212,7 @@ impl Node {
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
         let last = Message::Refuse { reason: Reason::Interrupted };
         for link in &open {
-            let word = link.send(Frame::new(Kind::Control, last.to_bytes()));
+            let word = link.queue(Frame::new(Kind::Control, last.to_bytes()));
             // One that does not read does not keep this device.
             let _ = tokio::time::timeout(Duration::from_millis(100), word).await;
         }

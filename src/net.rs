@@ -2,16 +2,15 @@
 //!
 //! A link is authenticated, encrypted and ordered; what it carries is up to the caller. Two kinds
 //! exist: TLS over any byte stream ([`tls`] over [`tcp`], [`stdio`], a [`tunnel`] through a third
-//! device or a room of a [`relay`]), and [`memory`] for tests. [`pump`] gives a link a task of its own, which reads while it
-//! writes. A [`line`](mod@line) goes on over another connection when one breaks. [`mdns`] finds devices, and is never more than a hint.
+//! device or a room of a [`relay`]), and [`memory`] for tests. A [`resumable`] link has
+//! a task of its own, which reads while it writes, and goes on over another connection when one breaks. [`mdns`] finds devices, and is never more than a hint.
 
 mod calendar;
 pub mod frame;
-pub mod line;
 pub mod mdns;
 pub mod memory;
-pub mod pump;
 pub mod relay;
+pub mod resumable;
 pub mod stdio;
 pub mod tcp;
 pub mod tls;
@@ -68,7 +67,7 @@ pub enum Kind {
     Tunnel = 2,
     /// The end of the link; the link itself sends and takes it.
     Close = 3,
-    /// How many frames have arrived; a [`line`](mod@line) sends and takes it.
+    /// How many frames have arrived; a [`resumable`] link sends and takes it.
     Receipt = 4,
 }
 
@@ -99,7 +98,7 @@ pub trait Link: Send + 'static {
     type Receiver: Receiver;
 
     /// Sends one frame and flushes it. Not cancel-safe: after a cancelled `send` the link is of no
-    /// use. Two devices that send long frames to each other at once need [`pump`].
+    /// use. Two devices that send long frames to each other at once need a [`resumable`] link.
     fn send(&mut self, frame: Frame) -> impl Future<Output = Result<(), LinkError>> + Send;
 
     /// The next frame, never one of [`Kind::Close`]: that is [`LinkError::Closed`]. Cancel-safe.

@@ -25,9 +25,9 @@ use crate::driver::listen::admission::UnverifiedCallers;
 use crate::driver::strangers::{Visitor, turned_away};
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
-use crate::net::line::Line;
 use crate::net::mdns::{Advert, AdvertInfo, Status};
 use crate::net::relay::{RelayUrl, Room};
+use crate::net::resumable::ResumableLink;
 use crate::net::tls::{Expect, TlsLink};
 use crate::net::{Acceptor, Io, Link, stdio, tcp};
 use crate::progress::Event;
@@ -226,7 +226,7 @@ async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Labe
         return None;
     }
     if let Want::Resume { session, received } = want {
-        if let Some(link) = node.lines.resume(link, &session.0, received, way.clone()) {
+        if let Some(link) = node.incoming.resume(link, &session.0, received, way.clone()) {
             decline(link, &name, Reason::Gone).await;
         }
         return None;
@@ -282,7 +282,7 @@ async fn receive_proposal(
         decline(link, name, Reason::Busy).await;
         return None;
     };
-    node.lines.abandon(&peer);
+    node.incoming.abandon(&peer);
     // What it says of itself answers this welcome.
     let asked = match Ledger::open(&node.home) {
         Ok(ledger) => ledger.heights(),
@@ -315,7 +315,13 @@ fn admit(node: &Node, requester: &Fingerprint, ceremony: Ceremony) -> Admission 
 
 /// Turns away a device whose owner was just told no, or that is muted, and keeps a record of the first
 /// time.
-async fn turn_away(node: &Node, link: Line, ceremony: Ceremony, reason: Reason, first: bool) {
+async fn turn_away(
+    node: &Node,
+    link: ResumableLink,
+    ceremony: Ceremony,
+    reason: Reason,
+    first: bool,
+) {
     let requester = link.peer();
     let name = node.name_of(&requester);
     if first {
@@ -335,7 +341,7 @@ async fn turn_away(node: &Node, link: Line, ceremony: Ceremony, reason: Reason, 
 /// What `proposal` is about; `asked` is what was known of its sender when it was asked.
 async fn take_part(
     node: &Arc<Node>,
-    link: Line,
+    link: ResumableLink,
     proposal: Proposal,
     asked: &Heights,
 ) -> Result<Visit, Error> {

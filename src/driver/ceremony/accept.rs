@@ -16,7 +16,7 @@ use crate::driver::connect::hello::{hear, say};
 use crate::driver::connect::peer_links::{PeerLinks, party_label};
 use crate::driver::error::{Activity, Awaited, Error};
 use crate::driver::{HELLO, Node, clock};
-use crate::net::line::Line;
+use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::request::{Agreed, Held, Hex, Question, Request};
@@ -52,7 +52,7 @@ pub enum Ask {
 /// been sent by then.
 pub async fn accept(
     node: &Arc<Node>,
-    mut link: Line,
+    mut link: ResumableLink,
     question: &Question,
     terms: &Terms,
     offer: Vec<Held>,
@@ -174,7 +174,7 @@ fn is_sound(
 /// Asks the owner if there is anything to ask, and stops when the requester is gone or the time is up.
 async fn approve(
     node: &Node,
-    link: &mut Line,
+    link: &mut ResumableLink,
     question: &Question,
     ask: Ask,
     patience: Duration,

@@ -9,7 +9,7 @@ use crate::driver::error::Error;
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
 use crate::net::LinkError;
-use crate::net::line::Line;
+use crate::net::resumable::ResumableLink;
 use crate::request::{Hex, Request};
 use crate::talk::{Message, Proposal, Reason};
 use crate::vault::{Entry, deleted, keys};
@@ -21,7 +21,7 @@ const AT_MOST: usize = 16;
 ///
 /// # Errors
 /// The link is down.
-pub async fn tell(node: &Node, link: &mut Line) -> Result<(), LinkError> {
+pub async fn tell(node: &Node, link: &mut ResumableLink) -> Result<(), LinkError> {
     // What cannot be read is not told, and keeps nobody from a ceremony.
     let deleted = deleted::shared_with(&node.home, &link.peer()).unwrap_or_default();
     for stone in deleted.into_iter().rev().take(AT_MOST) {
@@ -32,7 +32,11 @@ pub async fn tell(node: &Node, link: &mut Line) -> Result<(), LinkError> {
 }
 
 /// What the caller asks for; before that it may tell of keys whose shares are deleted there.
-pub async fn hear_proposal(node: &Node, link: &mut Line, within: Instant) -> Option<Proposal> {
+pub async fn hear_proposal(
+    node: &Node,
+    link: &mut ResumableLink,
+    within: Instant,
+) -> Option<Proposal> {
     for _ in 0..=AT_MOST {
         match hear(link, within).await {
             Ok(Message::Propose(proposal)) => return Some(*proposal),

@@ -17,7 +17,7 @@ use crate::driver::connect::target::Target;
 use crate::driver::error::{Activity, Error, Wanted};
 use crate::driver::told::{Note, Told};
 use crate::driver::{Node, ROUND, clock, records};
-use crate::net::line::Line;
+use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView};
 use crate::protocol::key::KeyShare;
@@ -261,7 +261,7 @@ fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Vec<Label> 
 /// Everything that can go wrong, refusals included; the other side has been told by then.
 pub async fn respond(
     node: &Arc<Node>,
-    link: Line,
+    link: ResumableLink,
     request: Request,
     terms: Terms,
 ) -> Result<Made, Error> {
@@ -504,7 +504,7 @@ fn record(share: &KeyShare, name: &str, generation: u64, parties: &[PartyRecord]
 /// Exchanges confirmations with those who ask for it. What is complete then is active.
 async fn confirm(
     node: &Arc<Node>,
-    link: Line,
+    link: ResumableLink,
     question: &Question,
     terms: &Terms,
     record: &KeyRecord,

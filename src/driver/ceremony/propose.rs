@@ -23,7 +23,7 @@ use crate::driver::connect::target::Target;
 use crate::driver::error::{Awaited, Error};
 use crate::driver::told::Note;
 use crate::driver::{ANSWER, Node, REACH, clock};
-use crate::net::line::Line;
+use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::progress::Event;
 use crate::request::{Agreed, Held, Hex, Question, Request};
@@ -46,7 +46,7 @@ pub struct Accepted {
 struct Invitee {
     party: u8,
     name: Label,
-    link: Line,
+    link: ResumableLink,
     nonce: Hex<32>,
     held: Vec<Held>,
 }

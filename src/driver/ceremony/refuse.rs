@@ -8,12 +8,12 @@ use crate::device::Label;
 use crate::driver::connect::hello::say;
 use crate::driver::error::Error;
 use crate::net::Link;
-use crate::net::line::Line;
+use crate::net::resumable::ResumableLink;
 use crate::request::{Held, Request};
 use crate::talk::{Message, Reason};
 
 /// Says that this device was interrupted.
-pub(super) async fn leave(link: Line, name: &Label) -> Error {
+pub(super) async fn leave(link: ResumableLink, name: &Label) -> Error {
     decline(link, name, Reason::Interrupted).await;
     Error::Interrupted
 }

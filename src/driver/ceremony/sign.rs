@@ -21,7 +21,7 @@ use crate::driver::connect::target::Target;
 use crate::driver::error::{Activity, Error};
 use crate::driver::told::{Note, Told};
 use crate::driver::{Names, Node, ROUND, clock, records};
-use crate::net::line::Line;
+use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView};
 use crate::protocol::fault::Check;
@@ -160,7 +160,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
 /// Everything that can go wrong, refusals included; the other side has been told by then.
 pub async fn respond(
     node: &Arc<Node>,
-    link: Line,
+    link: ResumableLink,
     request: Request,
     terms: Terms,
     asked: &Heights,

@@ -73,7 +73,7 @@ pub async fn reach(
 ///
 /// # Errors
 /// Why not.
-pub async fn again(
+pub async fn reconnect(
     node: &Node,
     target: &Target,
     want: Want,

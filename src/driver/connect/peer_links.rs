@@ -4,6 +4,8 @@
 //! mutual TLS runs inside frames that the requester forwards and cannot read.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -14,13 +16,11 @@ use crate::device::{Fingerprint, Label};
 use crate::driver::connect::resume::OVER_A_BREAK;
 use crate::driver::error::{Awaited, Error};
 use crate::driver::{Names, Node};
-use crate::net::pump::{Handle, pump};
+use crate::net::resumable::{LinkReceiver, LinkSender, ResumableLink};
 use crate::net::tls::{Expect, Tls, TlsLink};
-use crate::net::{self, Frame, Kind, Link, LinkError, tunnel};
+use crate::net::{self, Frame, Kind, Link, LinkError, Sender as _, tunnel};
 use crate::talk::{Message, Reason};
 
-/// Frames that may wait to be looked at, from everybody together. Links are not read meanwhile.
-const INBOX: usize = 64;
 /// Messages that may come before all links are open: each party has one to send before it
 /// needs this party's.
 const EARLY: usize = 32;
@@ -35,7 +35,10 @@ const PARTING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct PeerLink {
     name: Label,
-    handle: Handle,
+    sender: LinkSender,
+    receiver: LinkReceiver,
+    /// The last thing has arrived.
+    over: bool,
 }
 
 /// What arrived from a participant.
@@ -49,7 +52,8 @@ pub enum Incoming {
     Lost(LinkError),
 }
 
-type Inbox = (usize, Result<Frame, LinkError>);
+/// A party, and a frame of it or the end of its link.
+type Arrival = (u8, Result<Frame, LinkError>);
 
 /// The links of one ceremony.
 #[derive(Debug)]
@@ -57,8 +61,8 @@ pub struct PeerLinks {
     requester: u8,
     me: u8,
     links: BTreeMap<u8, PeerLink>,
-    inbox: mpsc::Receiver<Inbox>,
-    post: mpsc::Sender<Inbox>,
+    /// Whoever comes first when several have sent something.
+    next: u8,
     tunnels: BTreeMap<u8, tunnel::Inlet>,
     early: VecDeque<(u8, Incoming)>,
     finished: BTreeSet<u8>,
@@ -70,13 +74,11 @@ pub struct PeerLinks {
 impl PeerLinks {
     /// No links yet, of the party `me`.
     pub fn new(me: u8, requester: u8) -> Self {
-        let (post, inbox) = mpsc::channel(INBOX);
         Self {
             requester,
             me,
             links: BTreeMap::new(),
-            inbox,
-            post,
+            next: 0,
             tunnels: BTreeMap::new(),
             early: VecDeque::new(),
             finished: BTreeSet::new(),
@@ -86,10 +88,10 @@ impl PeerLinks {
     }
 
     /// Adds `party`, at the other end of `link`.
-    pub fn add(&mut self, node: &Node, party: u8, name: Label, link: impl Link) {
-        let handle = pump(link, usize::from(party), self.post.clone());
-        node.remember_link(&handle);
-        self.links.insert(party, PeerLink { name, handle });
+    pub fn add(&mut self, node: &Node, party: u8, name: Label, link: ResumableLink) {
+        let (sender, receiver) = link.split();
+        node.remember_link(&sender);
+        self.links.insert(party, PeerLink { name, sender, receiver, over: false });
     }
 
     /// People's names of the participants.
@@ -112,7 +114,7 @@ impl PeerLinks {
         others: &BTreeMap<u8, (Label, Fingerprint)>,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let Some(via) = self.links.get(&self.requester).map(|peer| peer.handle.whisper()) else {
+        let Some(via) = self.links.get(&self.requester).map(|peer| peer.sender.downgrade()) else {
             return Ok(());
         };
         let (ready, mut opened) = mpsc::channel(others.len().max(1));
@@ -122,7 +124,7 @@ impl PeerLinks {
             let (party, via, ready) = (*party, via.clone(), ready.clone());
             tokio::spawn(async move {
                 while let Some(bytes) = outlet.next().await {
-                    if via.send(Frame::new(Kind::Tunnel, bytes)).await.is_err() {
+                    if via.queue(Frame::new(Kind::Tunnel, bytes)).await.is_err() {
                         break;
                     }
                 }
@@ -131,6 +133,7 @@ impl PeerLinks {
             let (expect, client) = (Expect::Pinned(*fingerprint), self.me < party);
             tokio::spawn(async move {
                 let link = handshake(&tls, io, expect, client).await;
+                let link = link.map(|link| ResumableLink::over(link.peer(), link));
                 // Nobody waits for it any more if the ceremony has failed meanwhile.
                 let _ = ready.send((party, link)).await;
             });
@@ -150,8 +153,8 @@ impl PeerLinks {
                         self.add(node, party, label, link);
                     }
                 },
-                arrived = self.inbox.recv() => {
-                    if let Some(arrived) = arrived && let Some((party, incoming)) = self.sort(arrived).await {
+                arrived = arrival(&mut self.links, &mut self.next) => {
+                    if let Some((party, incoming)) = self.sort(arrived).await {
                         match incoming {
                             Incoming::Lost(error) => return Err(Error::link(&self.name(party), error)),
                             Incoming::Control(Message::Refuse { reason }) => {
@@ -175,8 +178,7 @@ impl PeerLinks {
             return early;
         }
         loop {
-            // This holds a sender itself, so the channel never ends.
-            let Some(arrived) = self.inbox.recv().await else { std::future::pending().await };
+            let arrived = arrival(&mut self.links, &mut self.next).await;
             if let Some(incoming) = self.sort(arrived).await {
                 return incoming;
             }
@@ -192,8 +194,7 @@ impl PeerLinks {
         }
     }
 
-    async fn sort(&mut self, (from, frame): Inbox) -> Option<(u8, Incoming)> {
-        let from = u8::try_from(from).ok()?;
+    async fn sort(&mut self, (from, frame): Arrival) -> Option<(u8, Incoming)> {
         let frame = match frame {
             Ok(frame) => frame,
             Err(error) => return Some((from, Incoming::Lost(error))),
@@ -234,7 +235,7 @@ impl PeerLinks {
             if other != from
                 && let Some(peer) = self.links.get(&other)
             {
-                let _ = peer.handle.send(Frame::new(Kind::Tunnel, payload)).await;
+                let _ = peer.sender.queue(Frame::new(Kind::Tunnel, payload)).await;
             }
         } else if from == self.requester
             && let Some(inlet) = self.tunnels.get(&other)
@@ -253,7 +254,7 @@ impl PeerLinks {
             return Err(Error::link(&self.name(party), LinkError::Lost));
         };
         let frame = Frame::new(Kind::Protocol, bytes);
-        match timeout(SEND, peer.handle.send(frame)).await {
+        match timeout(SEND, peer.sender.queue(frame)).await {
             Ok(sent) => sent.map_err(|e| Error::link(&peer.name, e)),
             Err(_) => Err(Error::timed_out(&peer.name, Awaited::Reading)),
         }
@@ -336,14 +337,18 @@ impl PeerLinks {
         if let Some(peer) = self.links.get(&party) {
             let frame = Frame::new(Kind::Control, message.to_bytes());
             // If it cannot be told, the link is down and it knows, or it does not read.
-            let _ = timeout(GOODBYE, peer.handle.send(frame)).await;
+            let _ = timeout(GOODBYE, peer.sender.queue(frame)).await;
         }
     }
 
     async fn close(self) {
         let mut closing = JoinSet::new();
-        for peer in self.links.into_values() {
-            closing.spawn(timeout(PARTING, peer.handle.close()));
+        for PeerLink { mut sender, receiver, .. } in self.links.into_values() {
+            closing.spawn(async move {
+                let _ = timeout(PARTING, sender.close()).await;
+                // Until then it takes what arrives: one that nobody reads would end at once.
+                drop(receiver);
+            });
         }
         while closing.join_next().await.is_some() {}
     }
@@ -357,6 +362,24 @@ pub fn party_label(party: u8) -> Label {
 /// The name that `names` have for `party`.
 pub fn name_in(names: &Names, party: u8) -> Label {
     names.get(&party).cloned().unwrap_or_else(|| party_label(party))
+}
+
+/// The next thing to arrive on any link, in turn between those on which something has. Cancel-safe; waits for
+/// ever where no link is open.
+async fn arrival(links: &mut BTreeMap<u8, PeerLink>, next: &mut u8) -> Arrival {
+    poll_fn(|context| {
+        let (before, after): (Vec<_>, Vec<_>) =
+            links.iter_mut().filter(|(_, link)| !link.over).partition(|(party, _)| **party < *next);
+        for (party, link) in after.into_iter().chain(before) {
+            if let Poll::Ready(frame) = link.receiver.poll_recv(context) {
+                link.over = frame.is_err();
+                *next = party.saturating_add(1);
+                return Poll::Ready((*party, frame));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn handshake(

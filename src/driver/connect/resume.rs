@@ -1,7 +1,7 @@
-//! Lines between devices: a ceremony goes on when a connection breaks.
+//! Links that outlive their connections: a ceremony goes on when one breaks.
 //!
 //! The device that called calls again, by whatever way leads there now; the other one keeps the
-//! line's name and waits. The name is known to the two ends of the first connection alone, and
+//! link's name and waits. The name is known to the two ends of the first connection alone, and
 //! both prove on every further one that they are the same two devices.
 
 use std::collections::BTreeMap;
@@ -14,13 +14,13 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout_at};
 
 use crate::device::{Fingerprint, Label};
-use crate::driver::connect::dial::again;
+use crate::driver::connect::dial::reconnect;
 use crate::driver::connect::hello::{DialError, HANDSHAKE, RETRY, say};
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::{Node, clock};
 use crate::net::LinkError;
 use crate::net::frame::{Life, Session};
-use crate::net::line::{Line, Redial};
+use crate::net::resumable::{Reconnect, ResumableLink};
 use crate::net::tls::TlsLink;
 use crate::progress::Event;
 use crate::request::Hex;
@@ -28,16 +28,16 @@ use crate::talk::{Message, Want};
 
 /// How long a connection may be gone.
 pub const RESUME: Duration = Duration::from_secs(30);
-/// How long something that belongs to a handshake may take on a line that may break meanwhile.
+/// How long something that belongs to a handshake may take on a link that may break meanwhile.
 pub const OVER_A_BREAK: Duration = HANDSHAKE.saturating_add(RESUME);
 
-/// How long a device may be gone at whose address nobody listens: what it knew of the line has
+/// How long a device may be gone at whose address nobody listens: what it knew of the link has
 /// most likely gone with the program.
 const RESTART: Duration = Duration::from_secs(5);
 
-/// The lines that other devices called this one on.
+/// The links that other devices called this one on.
 #[derive(Debug, Default)]
-pub struct Lines(Mutex<BTreeMap<Session, Entry>>);
+pub struct IncomingLinks(Mutex<BTreeMap<Session, Entry>>);
 
 #[derive(Debug)]
 struct Entry {
@@ -55,8 +55,8 @@ struct Back {
     way: Way,
 }
 
-impl Lines {
-    /// Hands a connection over to the line that it goes on for; gives it back if there is none.
+impl IncomingLinks {
+    /// Hands a connection over to the link that it goes on for; gives it back if there is none.
     pub fn resume(
         &self,
         link: TlsLink,
@@ -87,28 +87,28 @@ impl Lines {
     }
 }
 
-/// The line of a device that was called over `link`. It waits for the caller to come back if there
+/// The link to a device that called over `link`. It waits for the caller to come back if there
 /// is a way back: `way` is no command's standard input and output.
-pub fn answer(node: &Arc<Node>, name: Label, link: TlsLink, way: &Way) -> Line {
+pub fn answer(node: &Arc<Node>, name: Label, link: TlsLink, way: &Way) -> ResumableLink {
     let (peer, session, life) = (link.peer(), link.session(), link.life());
     let (returning, callers) = mpsc::channel(1);
     let broken = Arc::new(AtomicBool::new(false));
     if *way != Way::Command {
         let entry = Entry { peer, returning, broken: Arc::clone(&broken) };
-        let mut entries = node.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = node.incoming.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.insert(session, entry);
     }
-    let silence = patience(*way == Way::Command);
+    let silence = silence(*way == Way::Command);
     let node = Arc::clone(node);
-    Line::new(
+    ResumableLink::new(
         peer,
         link,
         Called { node, name, session, life, callers, back: None, broken, silence },
     )
 }
 
-/// The line of the device that called `target`.
-pub fn call(node: &Arc<Node>, target: &Target, reached: Reached) -> Line {
+/// The link of the device that called `target`.
+pub fn call(node: &Arc<Node>, target: &Target, reached: Reached) -> ResumableLink {
     let link = reached.link;
     let caller = Caller {
         node: Arc::clone(node),
@@ -116,10 +116,10 @@ pub fn call(node: &Arc<Node>, target: &Target, reached: Reached) -> Line {
         session: link.session(),
         life: link.life(),
     };
-    Line::new(link.peer(), link, caller)
+    ResumableLink::new(link.peer(), link, caller)
 }
 
-/// The end of a line that waits to be called again.
+/// The end of a link that waits for the other side to call again.
 struct Called {
     node: Arc<Node>,
     name: Label,
@@ -131,24 +131,24 @@ struct Called {
     silence: Duration,
 }
 
-impl Redial for Called {
+impl Reconnect for Called {
     type Link = TlsLink;
 
     fn silence(&self) -> Duration {
         self.silence
     }
 
-    async fn called(&mut self) {
+    async fn replaced(&mut self) {
         if self.back.is_none() {
             match self.callers.recv().await {
                 Some(back) => self.back = Some(back),
-                // There is no way back on this line, or no time for one: only its end is awaited.
+                // There is no way back on this link, or no time for one: only its end is awaited.
                 None => std::future::pending().await,
             }
         }
     }
 
-    async fn again(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
+    async fn reconnect(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
         let until = self.node.until(RESUME);
         self.broken.store(true, Ordering::Relaxed);
         if !self.callers.is_closed() && self.back.is_none() {
@@ -175,11 +175,11 @@ impl Redial for Called {
 
 impl Drop for Called {
     fn drop(&mut self) {
-        self.node.lines.forget(&self.session);
+        self.node.incoming.forget(&self.session);
     }
 }
 
-/// The end of a line that calls again.
+/// The end of a link that calls again.
 struct Caller {
     node: Arc<Node>,
     target: Target,
@@ -187,18 +187,18 @@ struct Caller {
     life: Life,
 }
 
-impl Redial for Caller {
+impl Reconnect for Caller {
     type Link = TlsLink;
 
     fn silence(&self) -> Duration {
-        patience(matches!(self.target.route, Route::Via(_)))
+        silence(matches!(self.target.route, Route::Via(_)))
     }
 
-    fn called(&mut self) -> impl Future<Output = ()> + Send {
+    fn replaced(&mut self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
 
-    async fn again(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
+    async fn reconnect(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
         if matches!(self.target.route, Route::Via(_)) {
             return Err(LinkError::Lost);
         }
@@ -207,7 +207,7 @@ impl Redial for Caller {
         self.node.tell(lost(&self.target.name, until));
         let want = Want::Resume { session: Hex(self.session), received };
         loop {
-            match again(&self.node, &self.target, want, until).await {
+            match reconnect(&self.node, &self.target, want, until).await {
                 Ok((reached, theirs)) => {
                     self.node.tell(found(&self.target.name, &reached.way));
                     return Ok((reached.link.living(self.life), theirs));
@@ -227,7 +227,7 @@ impl Redial for Caller {
 
 /// How long the other side may be silent. A command may lead over a serial line, where a message takes
 /// its time and nothing can be resumed.
-fn patience(command: bool) -> Duration {
+fn silence(command: bool) -> Duration {
     Duration::from_secs(if command { 120 } else { 16 })
 }
 

@@ -1,10 +1,13 @@
-//! A line: what two devices have between them for one ceremony, while connections come and go.
+//! A link with a task of its own, which reads while it writes and goes on when its connection breaks.
 //!
-//! Wi-Fi changes, a relay restarts. The line keeps what it has sent until the other side has
-//! confirmed it. When a connection breaks, [`Redial`] finds another to the same device; both sides
-//! say how many frames they have, and each sends what the other lacks. So above the line nothing is
-//! lost, doubled, reordered or asked again, and nothing shows but a pause. A side that says that it
-//! ends the link ends the line as well.
+//! Two devices that both send more than the network buffers hold would wait for each other for ever if
+//! each finished sending before it received.
+//!
+//! Wi-Fi changes, a relay restarts. The link keeps what it has sent until the other side has
+//! confirmed it. When a connection breaks, [`Reconnect`] finds another to the same device; both sides
+//! say how many frames they have, and each sends what the other lacks. So nothing is lost, doubled or
+//! reordered, and whoever uses the link notices nothing but a pause. A side that says that it
+//! ends the link ends it for both. A link over a single connection ([`ResumableLink::over`]) ends with it.
 //!
 //! ```text
 //! Kind::Receipt   count 8 bytes, big-endian: frames of the other side that have arrived
@@ -16,7 +19,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -26,14 +31,14 @@ use super::frame::briefly;
 use super::{Frame, Kind, Link, LinkError, Receiver, Sender};
 use crate::device::Fingerprint;
 
-/// How one side of a line gets from a broken connection to the next.
-pub trait Redial: Send + 'static {
+/// How one side of a link gets from a broken connection to the next.
+pub trait Reconnect: Send + 'static {
     /// The links that connections are.
     type Link: Link;
 
-    /// Waits until the other side calls again though nothing broke here: it may have noticed first.
+    /// Waits until the other side has another connection though nothing broke here: it may have noticed first.
     /// Cancel-safe. Does not end on the side that calls.
-    fn called(&mut self) -> impl Future<Output = ()> + Send;
+    fn replaced(&mut self) -> impl Future<Output = ()> + Send;
 
     /// How long the other side may be silent before it counts as gone; a long frame must get through
     /// in that time.
@@ -45,32 +50,37 @@ pub trait Redial: Send + 'static {
     /// `received` is what it is told in turn.
     ///
     /// # Errors
-    /// Why there is none, after as long as it was tried: the end of the line.
-    fn again(
+    /// Why there is none, after as long as it was tried: the end of the link.
+    fn reconnect(
         &mut self,
         received: u64,
     ) -> impl Future<Output = Result<(Self::Link, u64), LinkError>> + Send;
 }
 
-/// A line to one other device.
-pub struct Line {
-    sender: LineSender,
-    receiver: LineReceiver,
+/// A link to one other device.
+pub struct ResumableLink {
+    sender: LinkSender,
+    receiver: LinkReceiver,
     peer: Fingerprint,
 }
 
-impl Line {
-    /// A line to `peer` that begins with the connection `link`.
-    pub fn new<R: Redial>(peer: Fingerprint, link: R::Link, redial: R) -> Self {
+impl ResumableLink {
+    /// A link to `peer` that begins with the connection `link`.
+    pub fn new<R: Reconnect>(peer: Fingerprint, link: R::Link, reconnect: R) -> Self {
         let (queue, queued) = mpsc::channel(QUEUE);
         let (inbox, arrived) = mpsc::channel(INBOX);
-        let (held, let_go) = oneshot::channel();
-        let task = tokio::spawn(keep(link, redial, queued, inbox, let_go));
+        let (held, released) = oneshot::channel();
+        let task = tokio::spawn(run(link, reconnect, queued, inbox, released));
         Self {
-            sender: LineSender { queue: Some((queue, held)), task },
-            receiver: LineReceiver { arrived },
+            sender: LinkSender { queue: Some((queue, held)), task },
+            receiver: LinkReceiver { arrived },
             peer,
         }
+    }
+
+    /// A link that ends with the connection `link` to `peer`.
+    pub fn over<L: Link>(peer: Fingerprint, link: L) -> Self {
+        Self::new(peer, link, Never(PhantomData))
     }
 
     /// The device at the other end, the same for every connection.
@@ -79,17 +89,37 @@ impl Line {
     }
 }
 
-impl fmt::Debug for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("peer", &self.peer).finish_non_exhaustive()
+/// Ends with the first connection.
+struct Never<L>(PhantomData<fn() -> L>);
+
+impl<L: Link> Reconnect for Never<L> {
+    type Link = L;
+
+    fn replaced(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// The connections that this one runs over look after that.
+    fn silence(&self) -> Duration {
+        Duration::MAX
+    }
+
+    async fn reconnect(&mut self, _received: u64) -> Result<(L, u64), LinkError> {
+        Err(LinkError::Lost)
     }
 }
 
-impl Link for Line {
-    type Sender = LineSender;
-    type Receiver = LineReceiver;
+impl fmt::Debug for ResumableLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResumableLink").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
 
-    /// Hands the frame over; the line sees to the rest.
+impl Link for ResumableLink {
+    type Sender = LinkSender;
+    type Receiver = LinkReceiver;
+
+    /// Hands the frame over to the task.
     async fn send(&mut self, frame: Frame) -> Result<(), LinkError> {
         self.sender.send(frame).await
     }
@@ -102,23 +132,58 @@ impl Link for Line {
         self.sender.close().await;
     }
 
-    fn split(self) -> (LineSender, LineReceiver) {
+    fn split(self) -> (LinkSender, LinkReceiver) {
         (self.sender, self.receiver)
     }
 }
 
-/// The sending half of a [`Line`].
+/// The sending half of a [`ResumableLink`].
 #[derive(Debug)]
-pub struct LineSender {
+pub struct LinkSender {
     /// The frames to send, and what tells the task by going away that nobody sends any more.
     queue: Option<(mpsc::Sender<Frame>, oneshot::Sender<()>)>,
     task: JoinHandle<()>,
 }
 
-impl Sender for LineSender {
-    async fn send(&mut self, frame: Frame) -> Result<(), LinkError> {
+impl LinkSender {
+    /// Queues a frame; waits while the queue is full.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] once the link is gone; the receiver says why.
+    pub async fn queue(&self, frame: Frame) -> Result<(), LinkError> {
         let Some((queue, _)) = &self.queue else { return Err(LinkError::Closed) };
         queue.send(frame).await.map_err(|_| LinkError::Closed)
+    }
+
+    /// A way to send on this link that does not keep it open.
+    pub fn downgrade(&self) -> WeakSender {
+        WeakSender(self.queue.as_ref().map(|(queue, _)| queue.downgrade()))
+    }
+}
+
+/// A way to send on a link that does not keep it open, for tasks that may outlive a ceremony.
+#[derive(Clone, Debug)]
+pub struct WeakSender(Option<mpsc::WeakSender<Frame>>);
+
+impl WeakSender {
+    /// As [`LinkSender::queue`], as long as the link is open.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`].
+    pub async fn queue(&self, frame: Frame) -> Result<(), LinkError> {
+        let queue = self.0.as_ref().and_then(mpsc::WeakSender::upgrade).ok_or(LinkError::Closed)?;
+        queue.send(frame).await.map_err(|_| LinkError::Closed)
+    }
+
+    /// Whether the link is closed, or about to be.
+    pub fn is_closed(&self) -> bool {
+        self.0.as_ref().is_none_or(|queue| queue.strong_count() == 0)
+    }
+}
+
+impl Sender for LinkSender {
+    async fn send(&mut self, frame: Frame) -> Result<(), LinkError> {
+        self.queue(frame).await
     }
 
     async fn close(&mut self) {
@@ -127,13 +192,20 @@ impl Sender for LineSender {
     }
 }
 
-/// The receiving half of a [`Line`].
+/// The receiving half of a [`ResumableLink`].
 #[derive(Debug)]
-pub struct LineReceiver {
+pub struct LinkReceiver {
     arrived: mpsc::Receiver<Result<Frame, LinkError>>,
 }
 
-impl Receiver for LineReceiver {
+impl LinkReceiver {
+    /// As [`Receiver::recv`], for whoever waits for several links at once.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, LinkError>> {
+        self.arrived.poll_recv(context).map(|frame| frame.unwrap_or(Err(LinkError::Closed)))
+    }
+}
+
+impl Receiver for LinkReceiver {
     async fn recv(&mut self) -> Result<Frame, LinkError> {
         self.arrived.recv().await.unwrap_or(Err(LinkError::Closed))
     }
@@ -145,7 +217,7 @@ enum End {
     Done,
     /// It broke, and there may be another.
     Broken,
-    /// The line is at its end.
+    /// The link is at its end.
     Over(LinkError),
 }
 
@@ -169,70 +241,70 @@ impl From<LinkError> for End {
     }
 }
 
-/// The task of a line.
-async fn keep<R: Redial>(
+/// The task of a link.
+async fn run<R: Reconnect>(
     mut link: R::Link,
-    mut redial: R,
+    mut reconnect: R,
     mut queue: mpsc::Receiver<Frame>,
     inbox: mpsc::Sender<Result<Frame, LinkError>>,
-    mut let_go: oneshot::Receiver<()>,
+    mut released: oneshot::Receiver<()>,
 ) {
-    let books = Books::default();
+    let buffer = SendBuffer::default();
     let last = loop {
-        match serve(link, &mut redial, &books, &mut queue, &inbox, &mut let_go).await {
+        match serve(link, &mut reconnect, &buffer, &mut queue, &inbox, &mut released).await {
             End::Done => return,
             End::Over(error) => break error,
             End::Broken => {}
         }
-        let again = redial.again(books.received());
+        let again = reconnect.reconnect(buffer.received());
         let next = tokio::select! {
             next = again => next,
-            () = abandoned(&mut let_go, &books) => return,
+            () = abandoned(&mut released, &buffer) => return,
         };
         match next {
-            Ok((next, theirs)) if books.confirm(theirs) => link = next,
-            Ok(_) => break LinkError::Malformed("a line resumed out of step"),
+            Ok((next, theirs)) if buffer.confirm(theirs) => link = next,
+            Ok(_) => break LinkError::Malformed("a link resumed out of step"),
             Err(error) => break error,
         }
     };
     queue.close();
     tokio::select! {
         _ = inbox.send(Err(last)) => {}
-        () = released(&mut let_go) => {}
+        () = until_released(&mut released) => {}
     }
 }
 
 /// Waits until nobody uses this end any more.
-async fn released(let_go: &mut oneshot::Receiver<()>) {
+async fn until_released(released: &mut oneshot::Receiver<()>) {
     // One that has been heard must not be waited for again.
-    if !let_go.is_terminated() {
-        let _ = let_go.await;
+    if !released.is_terminated() {
+        let _ = released.await;
     }
 }
 
 /// Nobody uses this end any more, and what was sent has arrived or has had a while to.
-async fn abandoned(let_go: &mut oneshot::Receiver<()>, books: &Books) {
-    released(let_go).await;
-    if !books.all_confirmed() {
+async fn abandoned(released: &mut oneshot::Receiver<()>, buffer: &SendBuffer) {
+    until_released(released).await;
+    if !buffer.all_confirmed() {
         sleep(FLUSH).await;
     }
 }
 
 /// One connection, from its beginning to its end.
-async fn serve<R: Redial>(
+async fn serve<R: Reconnect>(
     link: R::Link,
-    redial: &mut R,
-    books: &Books,
+    reconnect: &mut R,
+    buffer: &SendBuffer,
     queue: &mut mpsc::Receiver<Frame>,
     inbox: &mpsc::Sender<Result<Frame, LinkError>>,
-    let_go: &mut oneshot::Receiver<()>,
+    released: &mut oneshot::Receiver<()>,
 ) -> End {
     let (mut sender, mut receiver) = link.split();
     let end = {
-        let reading = read(&mut receiver, books, inbox, redial.silence());
-        let writing = write(&mut sender, books, queue);
+        let reading = read(&mut receiver, buffer, inbox, reconnect.silence());
+        let writing = write(&mut sender, buffer, queue);
         let overdue = async {
-            released(let_go).await;
+            until_released(released).await;
             sleep(FLUSH).await;
         };
         tokio::pin!(reading);
@@ -247,7 +319,7 @@ async fn serve<R: Redial>(
                     end
                 }
             },
-            () = redial.called() => End::Broken,
+            () = reconnect.replaced() => End::Broken,
             () = overdue => End::Done,
         }
     };
@@ -262,7 +334,7 @@ async fn serve<R: Redial>(
 
 async fn read<R: Receiver>(
     receiver: &mut R,
-    books: &Books,
+    buffer: &SendBuffer,
     inbox: &mpsc::Sender<Result<Frame, LinkError>>,
     silence: Duration,
 ) -> End {
@@ -274,44 +346,44 @@ async fn read<R: Receiver>(
         };
         if frame.kind == Kind::Receipt {
             match <[u8; 8]>::try_from(frame.payload.as_slice()) {
-                Ok(count) if books.confirm(u64::from_be_bytes(count)) => continue,
+                Ok(count) if buffer.confirm(u64::from_be_bytes(count)) => continue,
                 _ => return End::Over(LinkError::Malformed("a receipt for what was not sent")),
             }
         }
         // Counted when it is handed over, not before: what this connection leaves behind is sent
         // again.
         let Ok(place) = inbox.reserve().await else { return End::Done };
-        books.note_arrival(frame.payload.len());
+        buffer.note_arrival(frame.payload.len());
         place.send(Ok(frame));
     }
 }
 
 async fn write<S: Sender>(
     sender: &mut S,
-    books: &Books,
+    buffer: &SendBuffer,
     queue: &mut mpsc::Receiver<Frame>,
 ) -> Result<(), LinkError> {
-    let mut next = books.first_unconfirmed();
+    let mut next = buffer.first_unconfirmed();
     let mut spoke = Instant::now();
     loop {
         // What is confirmed already need not be sent.
-        next = next.max(books.first_unconfirmed());
-        let frame = match books.unconfirmed(next) {
+        next = next.max(buffer.first_unconfirmed());
+        let frame = match buffer.unconfirmed(next) {
             Some(frame) => {
                 next += 1;
                 frame
             }
-            None if books.owes_receipt() || spoke.elapsed() >= BEAT => {
-                receipt(books.confirm_arrivals())
+            None if buffer.owes_receipt() || spoke.elapsed() >= KEEPALIVE => {
+                receipt(buffer.confirm_arrivals())
             }
             None => {
                 tokio::select! {
-                    frame = queue.recv(), if books.has_room() => match frame {
-                        Some(frame) => books.keep(frame),
+                    frame = queue.recv(), if buffer.has_room() => match frame {
+                        Some(frame) => buffer.push(frame),
                         None => return Ok(()),
                     },
-                    () = books.news.notified() => {}
-                    () = sleep_until(spoke + BEAT) => {}
+                    () = buffer.news.notified() => {}
+                    () = sleep_until(spoke + KEEPALIVE) => {}
                 }
                 continue;
             }
@@ -327,7 +399,7 @@ fn receipt(count: u64) -> Frame {
 
 /// What has been sent, what has arrived, and what is known to have.
 #[derive(Default)]
-struct Books {
+struct SendBuffer {
     state: Mutex<State>,
     /// Something was confirmed, or ought to be.
     news: Notify,
@@ -346,7 +418,7 @@ struct State {
     owed_bytes: usize,
 }
 
-impl Books {
+impl SendBuffer {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -367,7 +439,7 @@ impl Books {
         true
     }
 
-    fn keep(&self, frame: Frame) {
+    fn push(&self, frame: Frame) {
         let mut state = self.state();
         state.sent_bytes = state.sent_bytes.saturating_add(frame.payload.len());
         state.sent.push_back(frame);
@@ -436,10 +508,10 @@ const RECEIPT_FRAMES: u64 = 16;
 const RECEIPT_BYTES: usize = 256 << 10;
 
 /// How often a side that has nothing to say shows that it is there.
-const BEAT: Duration = Duration::from_secs(5);
+const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// How long a side may be silent.
 const SILENCE: Duration = Duration::from_secs(16);
 
-/// How long a closed line may take to send what is left.
+/// How long a closed link may take to send what is left.
 const FLUSH: Duration = Duration::from_secs(3);

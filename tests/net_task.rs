@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use cosign::device::Fingerprint;
 use cosign::net::memory::{Conditions, pair};
-use cosign::net::pump::pump;
+use cosign::net::resumable::ResumableLink;
 use cosign::net::tls::{Device, Expect, Tls, TlsLink, TlsVersion};
-use cosign::net::{Frame, Kind, Link, LinkError, tcp};
-use tokio::sync::mpsc;
+use cosign::net::{Frame, Kind, Link, LinkError, Receiver, Sender, tcp};
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -34,26 +34,29 @@ fn numbered(number: u32, length: usize) -> Frame {
     Frame::new(Kind::Protocol, payload)
 }
 
+/// A link with a task over this connection alone.
+fn over(link: impl Link) -> ResumableLink {
+    ResumableLink::over(Fingerprint::new([7; 32]), link)
+}
+
 #[tokio::test]
 async fn two_sides_that_send_much_at_once_do_not_wait_for_each_other() {
     const COUNT: u32 = 100;
     let (left, right) = over_tcp(tls(), tls(), Expect::Anyone).await;
     let busy = |link: TlsLink| async move {
-        let (sender, mut inbox) = mpsc::channel(4);
-        let handle = pump(link, 3, sender);
+        let (mut sender, mut receiver) = over(link).split();
         let receiving = tokio::spawn(async move {
             for number in 0..COUNT {
-                let (id, frame) = inbox.recv().await.unwrap();
-                assert_eq!((id, frame), (3, Ok(numbered(number, 500_000))));
+                assert_eq!(receiver.recv().await, Ok(numbered(number, 500_000)));
             }
-            inbox
+            receiver
         });
         for number in 0..COUNT {
-            handle.send(numbered(number, 500_000)).await.unwrap();
+            sender.send(numbered(number, 500_000)).await.unwrap();
         }
-        let inbox = receiving.await.unwrap();
-        handle.close().await;
-        drop(inbox);
+        let receiver = receiving.await.unwrap();
+        sender.close().await;
+        drop(receiver);
     };
     timeout(LONG, async { tokio::join!(busy(left), busy(right)) }).await.expect("a deadlock");
 }
@@ -61,68 +64,59 @@ async fn two_sides_that_send_much_at_once_do_not_wait_for_each_other() {
 #[tokio::test]
 async fn what_was_queued_arrives_before_the_end() {
     let (left, right) = over_tcp(tls(), tls(), Expect::Anyone).await;
-    let (sender, _inbox) = mpsc::channel(4);
-    let handle = pump(left, 0, sender);
-    let (sender, mut inbox) = mpsc::channel(4);
-    let _other = pump(right, 1, sender);
+    let (mut left, mut right) = (over(left), over(right));
     for number in 0..50 {
-        handle.send(numbered(number, 1000)).await.unwrap();
+        left.send(numbered(number, 1000)).await.unwrap();
     }
     let receiving = async {
         for number in 0..50 {
-            assert_eq!(inbox.recv().await.unwrap().1, Ok(numbered(number, 1000)));
+            assert_eq!(right.recv().await, Ok(numbered(number, 1000)));
         }
-        assert_eq!(inbox.recv().await, Some((1, Err(LinkError::Closed))));
-        assert_eq!(inbox.recv().await, None);
+        assert_eq!(right.recv().await, Err(LinkError::Closed));
+        assert_eq!(right.recv().await, Err(LinkError::Closed));
     };
-    tokio::join!(handle.close(), receiving);
+    tokio::join!(left.close(), receiving);
 }
 
 #[tokio::test]
-async fn a_dropped_handle_closes_the_link() {
+async fn a_dropped_link_is_closed() {
     let (left, right) = pair(1, Conditions::default());
-    let (sender, mut inbox) = mpsc::channel(4);
-    let _kept = pump(left, 0, sender.clone());
-    drop(pump(right, 1, mpsc::channel(4).0));
-    assert_eq!(inbox.recv().await, Some((0, Err(LinkError::Closed))));
+    let mut kept = over(left);
+    drop(over(right));
+    assert_eq!(kept.recv().await, Err(LinkError::Closed));
 }
 
 #[tokio::test]
 async fn closing_does_not_wait_for_ever_for_a_peer_that_takes_nothing() {
     let (left, _right) = over_tcp(tls(), tls(), Expect::Anyone).await;
-    let (sender, _inbox) = mpsc::channel(4);
-    let handle = pump(left, 0, sender);
-    for number in 0..20 {
-        handle.send(numbered(number, 1_000_000)).await.unwrap();
+    let mut link = over(left);
+    for number in 0..8 {
+        link.send(numbered(number, 1_000_000)).await.unwrap();
     }
-    timeout(LONG, handle.close()).await.expect("closing hangs");
+    timeout(LONG, link.close()).await.expect("closing hangs");
 }
 
 #[tokio::test]
 async fn a_peer_that_dies_is_told_and_sending_fails() {
     let (left, right) = over_tcp(tls(), tls(), Expect::Anyone).await;
-    let (sender, mut inbox) = mpsc::channel(4);
-    let handle = pump(left, 9, sender);
+    let mut link = over(left);
     drop(right);
-    assert_eq!(inbox.recv().await, Some((9, Err(LinkError::Lost))));
-    while handle.send(numbered(0, 4)).await.is_ok() {
+    assert_eq!(link.recv().await, Err(LinkError::Lost));
+    while link.send(numbered(0, 4)).await.is_ok() {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn a_full_inbox_does_not_stop_what_is_sent() {
+async fn what_nobody_reads_does_not_stop_what_is_sent() {
     let (left, right) = over_tcp(tls(), tls(), Expect::Anyone).await;
-    let (sender, _never_read) = mpsc::channel(1);
-    let flooded = pump(left, 0, sender);
-    let (sender, mut inbox) = mpsc::channel(4);
-    let flooding = pump(right, 1, sender);
-    for number in 0..20 {
+    let (mut flooded, mut flooding) = (over(left), over(right));
+    for number in 0..40 {
         flooding.send(numbered(number, 1000)).await.unwrap();
     }
     flooded.send(numbered(7, 100_000)).await.unwrap();
-    let arrived = timeout(LONG, inbox.recv()).await.expect("nothing came");
-    assert_eq!(arrived, Some((1, Ok(numbered(7, 100_000)))));
+    let arrived = timeout(LONG, flooding.recv()).await.expect("nothing came");
+    assert_eq!(arrived, Ok(numbered(7, 100_000)));
 }
 
 #[tokio::test]
@@ -138,28 +132,26 @@ async fn a_refusal_is_told_even_to_a_client_that_speaks_first() {
     let connecting = async {
         let io = tcp::dial(&address, LONG).await.unwrap();
         let link = tls().connect(io, Expect::Anyone).await.unwrap();
-        let (sender, mut inbox) = mpsc::channel(4);
-        let handle = pump(link, 0, sender);
+        let mut link = over(link);
         for number in 0..10 {
-            let _ = handle.send(numbered(number, 100_000)).await;
+            let _ = link.send(numbered(number, 100_000)).await;
         }
-        inbox.recv().await
+        link.recv().await
     };
     let (at_server, at_client) = tokio::join!(accepting, connecting);
     assert!(matches!(at_server, LinkError::Identity { expected, .. } if expected == stranger));
-    assert_eq!(at_client, Some((0, Err(LinkError::Refused))));
+    assert_eq!(at_client, Err(LinkError::Refused));
 }
 
 #[tokio::test]
 async fn the_age_limit_is_told_on_both_sides() {
     let short = tls().living_for(Duration::from_millis(20));
     let (left, right) = over_tcp(tls(), short, Expect::Anyone).await;
-    let (sender, mut inbox) = mpsc::channel(4);
-    let _left = pump(left, 0, sender.clone());
-    let _right = pump(right, 1, sender);
-    let mut ends = [inbox.recv().await.unwrap(), inbox.recv().await.unwrap()];
-    ends.sort_by_key(|(id, _)| *id);
-    assert_eq!(ends, [(0, Err(LinkError::Expired)), (1, Err(LinkError::Expired))]);
+    let (mut left, mut right) = (over(left), over(right));
+    assert_eq!(
+        tokio::join!(left.recv(), right.recv()),
+        (Err(LinkError::Expired), Err(LinkError::Expired))
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A line while connections come and go: nothing lost, nothing twice, every end told.
+//! A link while connections come and go: nothing lost, nothing twice, every end told.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::future::Future;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use cosign::device::Fingerprint;
-use cosign::net::line::{Line, Redial};
+use cosign::net::resumable::{Reconnect, ResumableLink};
 use cosign::net::{Frame, Kind, Link, LinkError, Receiver, Sender};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -86,28 +86,28 @@ impl Link for Wire {
 /// A connection, and how many frames the other side says it has.
 type Next = (Wire, u64);
 
-/// Redials by taking the connections that the test hands out.
+/// Reconnects by taking the connections that the test hands out.
 struct Handed {
     next: mpsc::Receiver<Next>,
     told: mpsc::UnboundedSender<u64>,
 }
 
-impl Redial for Handed {
+impl Reconnect for Handed {
     type Link = Wire;
 
-    fn called(&mut self) -> impl Future<Output = ()> + Send {
+    fn replaced(&mut self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
 
-    async fn again(&mut self, received: u64) -> Result<Next, LinkError> {
+    async fn reconnect(&mut self, received: u64) -> Result<Next, LinkError> {
         let _ = self.told.send(received);
         self.next.recv().await.ok_or(LinkError::Lost)
     }
 }
 
-/// One side: its line, where it takes connections from, and where it tells how much it has.
+/// One side: its link, where it takes connections from, and where it tells how much it has.
 struct Side {
-    line: Line,
+    link: ResumableLink,
     next: mpsc::Sender<Next>,
     told: mpsc::UnboundedReceiver<u64>,
 }
@@ -116,11 +116,15 @@ impl Side {
     fn new(wire: Wire) -> Self {
         let (next, taken) = mpsc::channel(1);
         let (tells, told) = mpsc::unbounded_channel();
-        Self { line: Line::new(peer(), wire, Handed { next: taken, told: tells }), next, told }
+        Self {
+            link: ResumableLink::new(peer(), wire, Handed { next: taken, told: tells }),
+            next,
+            told,
+        }
     }
 }
 
-/// A line whose other side is a bare connection that the test speaks on.
+/// A link whose other side is a bare connection that the test speaks on.
 fn against_the_test() -> (Side, Wire) {
     let (ours, theirs) = Wire::pair(i64::MAX);
     (Side::new(ours), theirs)
@@ -152,8 +156,8 @@ async fn every_frame_arrives_once_and_in_order_however_often_connections_break()
         }
         breaks
     });
-    let talk = |line: Line| async move {
-        let (mut sender, mut receiver) = line.split();
+    let talk = |link: ResumableLink| async move {
+        let (mut sender, mut receiver) = link.split();
         let sending = async {
             for number in 0..COUNT {
                 sender.send(numbered(number)).await.unwrap();
@@ -167,16 +171,16 @@ async fn every_frame_arrives_once_and_in_order_however_often_connections_break()
         tokio::join!(sending, hearing);
         (sender, receiver)
     };
-    let both = async { tokio::join!(talk(left.line), talk(right.line)) };
-    drop(timeout(LONG, both).await.expect("a line hangs"));
-    let breaks = timeout(LONG, operator).await.expect("a line does not end").unwrap();
+    let both = async { tokio::join!(talk(left.link), talk(right.link)) };
+    drop(timeout(LONG, both).await.expect("a link hangs"));
+    let breaks = timeout(LONG, operator).await.expect("a link does not end").unwrap();
     assert!(breaks > 10, "the connections were too good to show anything: {breaks}");
 }
 
 #[tokio::test]
 async fn what_was_sent_before_the_end_arrives_before_it() {
     let (a, b) = Wire::pair(i64::MAX);
-    let (mut left, mut right) = (Side::new(a).line, Side::new(b).line);
+    let (mut left, mut right) = (Side::new(a).link, Side::new(b).link);
     for number in 0..40 {
         left.send(numbered(number)).await.unwrap();
     }
@@ -194,70 +198,70 @@ async fn what_was_sent_before_the_end_arrives_before_it() {
 async fn a_side_that_says_goodbye_is_not_called_again() {
     let (mut ours, mut theirs) = against_the_test();
     theirs.send(Frame::new(Kind::Close, Vec::new())).await.unwrap();
-    assert_eq!(ours.line.recv().await, Err(LinkError::Closed));
+    assert_eq!(ours.link.recv().await, Err(LinkError::Closed));
     assert!(ours.told.try_recv().is_err());
 }
 
 #[tokio::test]
-async fn a_line_that_finds_no_other_connection_is_lost() {
+async fn a_link_that_finds_no_other_connection_is_lost() {
     let (mut ours, theirs) = against_the_test();
     drop((theirs, ours.next));
-    assert_eq!(ours.line.recv().await, Err(LinkError::Lost));
-    timeout(LONG, ours.line.close()).await.expect("closing hangs");
+    assert_eq!(ours.link.recv().await, Err(LinkError::Lost));
+    timeout(LONG, ours.link.close()).await.expect("closing hangs");
 }
 
 #[tokio::test]
-async fn a_line_that_is_closed_while_broken_does_not_keep_its_owner() {
+async fn a_link_that_is_closed_while_broken_does_not_keep_its_owner() {
     let (mut ours, theirs) = against_the_test();
     drop(theirs);
     assert_eq!(ours.told.recv().await, Some(0));
-    timeout(LONG, ours.line.close()).await.expect("closing hangs");
+    timeout(LONG, ours.link.close()).await.expect("closing hangs");
 }
 
 #[tokio::test]
-async fn a_receipt_for_what_was_not_sent_ends_the_line() {
+async fn a_receipt_for_what_was_not_sent_ends_the_link() {
     for lie in [receipt(2), Frame::new(Kind::Receipt, vec![1]), receipt(u64::MAX)] {
         let (mut ours, mut theirs) = against_the_test();
-        ours.line.send(numbered(1)).await.unwrap();
+        ours.link.send(numbered(1)).await.unwrap();
         assert_eq!(theirs.recv().await, Ok(numbered(1)));
         theirs.send(receipt(1)).await.unwrap();
         theirs.send(lie).await.unwrap();
-        assert!(matches!(ours.line.recv().await, Err(LinkError::Malformed(_))));
+        assert!(matches!(ours.link.recv().await, Err(LinkError::Malformed(_))));
     }
 }
 
 #[tokio::test]
-async fn a_receipt_taken_back_ends_the_line() {
+async fn a_receipt_taken_back_ends_the_link() {
     let (mut ours, mut theirs) = against_the_test();
     for number in 0..2 {
-        ours.line.send(numbered(number)).await.unwrap();
+        ours.link.send(numbered(number)).await.unwrap();
         theirs.recv().await.unwrap();
     }
     theirs.send(receipt(2)).await.unwrap();
     theirs.send(receipt(1)).await.unwrap();
-    assert!(matches!(ours.line.recv().await, Err(LinkError::Malformed(_))));
+    assert!(matches!(ours.link.recv().await, Err(LinkError::Malformed(_))));
 }
 
 #[tokio::test]
 async fn a_side_that_comes_back_with_less_than_it_confirmed_or_more_than_it_got_is_refused() {
     for (confirmed, claims) in [(1, 0), (0, 2), (1, u64::MAX)] {
         let (mut ours, mut theirs) = against_the_test();
-        ours.line.send(numbered(1)).await.unwrap();
+        ours.link.send(numbered(1)).await.unwrap();
         theirs.recv().await.unwrap();
         theirs.send(receipt(confirmed)).await.unwrap();
         theirs.send(numbered(9)).await.unwrap();
-        assert_eq!(ours.line.recv().await, Ok(numbered(9)));
+        assert_eq!(ours.link.recv().await, Ok(numbered(9)));
         drop(theirs);
         let (next, _kept) = Wire::pair(i64::MAX);
         ours.next.send((next, claims)).await.unwrap();
-        assert!(matches!(ours.line.recv().await, Err(LinkError::Malformed(_))));
+        assert!(matches!(ours.link.recv().await, Err(LinkError::Malformed(_))));
     }
 }
 
 #[tokio::test]
 async fn a_peer_that_confirms_nothing_fills_no_memory() {
     let (ours, mut theirs) = against_the_test();
-    let (mut sender, _receiver) = ours.line.split();
+    let (mut sender, _receiver) = ours.link.split();
     let long = Frame::new(Kind::Protocol, vec![0; 1 << 20]);
     let swallowing = tokio::spawn(async move {
         let mut taken = 0_u64;
