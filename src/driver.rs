@@ -34,8 +34,8 @@ use crate::net::tcp::Tcp;
 use crate::net::tls::{Device, Tls, TlsVersion};
 use crate::net::{Dialer, Frame, Kind};
 use crate::request::{Question, Request};
-use crate::talk::{Message, Reason};
 use crate::vault::{DeviceInfo, Home, Log, Misfit, Peers, Vault};
+use crate::wire::{Message, Reason};
 
 /// How long a person has to answer, unless `--timeout` says otherwise.
 pub const ANSWER: Duration = Duration::from_secs(120);
@@ -167,13 +167,13 @@ impl Node {
     }
 
     /// The moment `span` from now, or the overall deadline if that comes first.
-    pub fn until(&self, span: Duration) -> Instant {
+    pub fn deadline_within(&self, span: Duration) -> Instant {
         let then = clock::now() + span;
         self.deadline.map_or(then, |deadline| deadline.min(then))
     }
 
     /// The overall deadline, or `span` from now where none was given.
-    pub fn patience(&self, span: Duration) -> Instant {
+    pub fn deadline_or(&self, span: Duration) -> Instant {
         self.deadline.unwrap_or_else(|| clock::now() + span)
     }
 

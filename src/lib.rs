@@ -59,7 +59,7 @@ pub mod progress;
 pub mod report;
 pub mod request;
 pub mod sandbox;
-pub mod talk;
 pub mod token;
 pub mod ui;
 pub mod vault;
+pub mod wire;

@@ -17,7 +17,7 @@ use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, Hex};
-use crate::talk::Reason;
+use crate::wire::Reason;
 pub(crate) use command::here;
 use command::there;
 pub use command::{Flags, called_with};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::device::Fingerprint;
-use crate::driver::approver::backoff::{Admission, Patience};
+use crate::driver::approver::backoff::{Admission, Backoff};
 use crate::driver::approver::{Answer, Approver, Charge, Comparison, Refusal, Verdict};
 use crate::driver::clock;
 use crate::policy::{self, Decision, Policy, SetBack};
@@ -38,14 +38,14 @@ impl Answered {
 #[derive(Debug)]
 pub(super) struct Person {
     prompter: Prompter,
-    patience: Mutex<Patience>,
+    backoff: Mutex<Backoff>,
     answered: Answered,
 }
 
 impl Person {
     /// Asks through `prompter`.
     pub(super) fn new(prompter: Prompter) -> Self {
-        Self { prompter, patience: Mutex::default(), answered: Answered::default() }
+        Self { prompter, backoff: Mutex::default(), answered: Answered::default() }
     }
 
     async fn decide(&self, question: Question, warning: Option<&str>) -> Verdict {
@@ -65,8 +65,8 @@ impl Person {
     }
 
     // A panic while the lock was held leaves nothing half done.
-    fn patience(&self) -> MutexGuard<'_, Patience> {
-        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backoff(&self) -> MutexGuard<'_, Backoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,9 +81,9 @@ impl Drop for Pending<'_> {
     fn drop(&mut self) {
         let Some(requester) = &self.requester else { return };
         if self.approved {
-            self.person.patience().approved(requester);
+            self.person.backoff().approved(requester);
         } else {
-            self.person.patience().refused(requester, clock::now());
+            self.person.backoff().refused(requester, clock::now());
         }
     }
 }
@@ -102,7 +102,7 @@ impl Approver for Person {
 
     fn admit(&self, requester: &Fingerprint, _: Ceremony) -> Admission {
         let muted = self.prompter.is_muted(requester);
-        self.patience().admit(requester, muted, clock::now())
+        self.backoff().admit(requester, muted, clock::now())
     }
 
     fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {

@@ -21,7 +21,7 @@ const KEYGENS: u32 = 5;
 const SIGNATURES: u32 = 100;
 
 #[derive(Debug, Serialize)]
-struct Result_ {
+struct BenchResult {
     rows: Vec<Row>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn run_bench(global: &Global, _: BenchArgs) -> Result<Output, Failure
             )
         })
         .collect();
-    Output::new(Result_ { rows }, lines.join("\n"))
+    Output::new(BenchResult { rows }, lines.join("\n"))
 }
 
 fn keygens(parties: u8) -> Result<(Row, Vec<KeyShare>), Failure> {

@@ -169,7 +169,7 @@ pub(super) fn peer<'a>(peers: &'a [PeerRecord], text: &str) -> Result<&'a PeerRe
 /// `identity`, with what to run.
 pub(super) fn unexpired(record: &PeerRecord) -> Result<(), Failure> {
     if record.is_expired(clock::unix_now()) {
-        return Err(crate::report::refused(&record.name, crate::talk::Reason::Expired));
+        return Err(crate::report::refused(&record.name, crate::wire::Reason::Expired));
     }
     Ok(())
 }

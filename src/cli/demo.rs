@@ -35,7 +35,7 @@ struct Step {
 }
 
 #[derive(Debug, Serialize)]
-struct Result_ {
+struct DemoResult {
     sign: Value,
     steps: Vec<Step>,
     files: String,
@@ -135,7 +135,7 @@ async fn show(global: &Global) -> Result<Output, Failure> {
         "openssl pkeyutl -verify -pubin -inkey {shown}/public.pem -in {shown}/digest.bin -sigfile {shown}/signature.der"
     );
     let body = format!("signature  {der}\ncheck it   {command}");
-    Output::new(Result_ { sign, steps: stage.steps, files: shown, check: command }, body)
+    Output::new(DemoResult { sign, steps: stage.steps, files: shown, check: command }, body)
 }
 
 /// What is shown while the demo runs.

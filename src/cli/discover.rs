@@ -55,7 +55,7 @@ pub(super) fn run_discover(global: &Global, args: DiscoverArgs) -> Result<Output
 
 /// Looks once. Whoever is announced is asked for its certificate: only that says who it is.
 pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>, Failure> {
-    let wait = node.until(wait).saturating_duration_since(clock::now());
+    let wait = node.deadline_within(wait).saturating_duration_since(clock::now());
     let met = look_around(node, wait).await?;
     let peers = node.peers()?;
     let now = clock::unix_now();

@@ -516,7 +516,7 @@ async fn network(home: &Home, args: &DoctorArgs) -> Vec<Check> {
     let peers = Peers::load(home).unwrap_or_default();
     for peer in peers.iter() {
         let Some(address) = &peer.address else { continue };
-        checks.push(match tcp::dial(address, PATIENCE).await {
+        checks.push(match tcp::dial(address, PROBE_TIMEOUT).await {
             Ok(_) => Check::ok("reach", format!("{:?} answers at {address}", peer.name)),
             Err(e) => Check::warn(
                 "reach",
@@ -535,7 +535,7 @@ async fn relay(url: &RelayUrl) -> Check {
         Ok(bytes) => Room(bytes.expose().first_chunk().copied().unwrap_or_default()),
         Err(error) => return Check::of(NAME, error.into()),
     };
-    match enter(url, &room, Role::Host, PATIENCE).await {
+    match enter(url, &room, Role::Host, PROBE_TIMEOUT).await {
         Ok(_) => Check::ok(NAME, format!("{} lets this device in", url.as_str())),
         Err(e) => Check::fail(
             NAME,
@@ -549,7 +549,7 @@ async fn relay(url: &RelayUrl) -> Check {
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 46, 73);
 const WORD: &[u8; 13] = b"cosign doctor";
 /// How long a known address has to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Less than this and a refresh may not fit.
 const MIN_SPACE: u64 = 10_000_000;
 /// How far ahead of now a record may be: clocks are set while a program runs.

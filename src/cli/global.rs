@@ -60,9 +60,10 @@ impl Global {
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
         let screen = Screen::new(format, style, recorder, clock::now);
         let deadline = args.timeout.map(|timeout| clock::now() + timeout);
-        let home =
-            home.map(|home| home.until(deadline.map(|moment| Deadline::new(moment, clock::now))));
-        let prompter = Prompter::new(screen.clone(), args.no_input).until(deadline);
+        let home = home.map(|home| {
+            home.with_deadline(deadline.map(|moment| Deadline::new(moment, clock::now)))
+        });
+        let prompter = Prompter::new(screen.clone(), args.no_input).with_deadline(deadline);
         Ok(Self { args, home, name: config.name, relay: config.relay, screen, prompter, deadline })
     }
 

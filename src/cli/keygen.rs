@@ -13,7 +13,7 @@ use crate::report::{self, Code, Failure};
 use crate::vault::{KeyState, PeerRecord, keys};
 
 #[derive(Debug, Serialize)]
-struct Result_<'a> {
+struct KeyResult<'a> {
     key: &'a str,
     public_key: String,
     parties: &'a [PartyView],
@@ -63,7 +63,7 @@ pub(super) fn output(made: &Made) -> Result<Output, Failure> {
         hex(&record.public_key),
         record.name,
     );
-    let result = Result_ {
+    let result = KeyResult {
         key: &record.name,
         public_key: hex(&record.public_key),
         parties: &made.parties,

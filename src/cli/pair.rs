@@ -28,7 +28,7 @@ use crate::vault::{self, attempts};
 const LOOK: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize)]
-struct Result_ {
+struct PairResult {
     peer: String,
     fingerprint: String,
     expires: Option<String>,
@@ -68,7 +68,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
     let only_there = relay.is_some();
     let setup = Setup { interface, relay, keep: remember, lines, makes: true };
     with_node(global, None, setup, |node| async move {
-        let deadline = node.until(REACH);
+        let deadline = node.deadline_within(REACH);
         let shown =
             name.clone().or_else(|| peer.clone()).unwrap_or_else(|| "the device".to_owned());
         let target = |route| Target { name: label(&shown), fingerprint: None, route };
@@ -95,7 +95,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
                 }
                 None => {
                     let mut visits = invitation::listen_for_pairing(&node).await?;
-                    let until = node.patience(Duration::from_secs(60));
+                    let until = node.deadline_or(Duration::from_secs(60));
                     nearby(global, &node, name.as_deref(), &mut visits, until).await?
                 }
             },
@@ -140,8 +140,11 @@ pub(super) fn output(pairing: &Pairing) -> Result<Output, Failure> {
         pairing.peer,
         shell_word(&pairing.peer)
     );
-    let result =
-        Result_ { peer: pairing.peer.clone(), fingerprint: pairing.fingerprint.to_hex(), expires };
+    let result = PairResult {
+        peer: pairing.peer.clone(),
+        fingerprint: pairing.fingerprint.to_hex(),
+        expires,
+    };
     Output::new(result, text)
 }
 

@@ -35,7 +35,7 @@ const MAX_PEM: u64 = 1 << 20;
 const LONGEST: usize = 33 << 10;
 
 #[derive(Debug, Serialize)]
-struct Result_ {
+struct RelayResult {
     joins: u64,
     frames: u64,
     bytes: u64,
@@ -200,7 +200,7 @@ async fn serve(
         return Err(Failure::new(Code::Interrupted, "interrupted"));
     }
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let result = Result_ {
+    let result = RelayResult {
         joins: count(&hub.counts.joins),
         frames: count(&hub.counts.frames),
         bytes: count(&hub.counts.bytes),

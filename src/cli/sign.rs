@@ -20,7 +20,7 @@ use crate::request::RequestId;
 use crate::vault::{KeyRecord, PeerRecord, keys};
 
 #[derive(Debug, Serialize)]
-pub(super) struct Result_<'a> {
+pub(super) struct SignatureResult<'a> {
     key: &'a str,
     digest: String,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -228,8 +228,8 @@ pub(super) fn output(_: &Node, outcome: &Outcome) -> Result<Output, Failure> {
     Output::new(view(outcome), text)
 }
 
-pub(super) fn view(outcome: &Outcome) -> Result_<'_> {
-    Result_ {
+pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {
+    SignatureResult {
         key: &outcome.key,
         digest: hex(&outcome.digest),
         signature: outcome.signature.as_ref().map(|signature| {

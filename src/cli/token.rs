@@ -76,7 +76,7 @@ pub(super) fn survey(global: &Global) -> Vec<Surveyed> {
     let vaults =
         crate::cli::given::home(global).and_then(|home| Ok(Vault::token(&home)?)).ok().flatten();
     let also = vaults.as_ref().map(|record| record.module.as_path());
-    token::survey(global.args.module.as_deref(), also, patience(global))
+    token::survey(global.args.module.as_deref(), also, lock_timeout(global))
 }
 
 /// Lists the tokens.
@@ -121,7 +121,7 @@ pub(super) async fn offer(global: &Global) -> Result<Option<Uri>, Failure> {
     if settled {
         return Ok(None);
     }
-    let (module, limit) = (args.module.clone(), patience(global));
+    let (module, limit) = (args.module.clone(), lock_timeout(global));
     let seen = aside(move || Ok(token::survey(module.as_deref(), None, limit))).await?;
     let infos = seen.into_iter().filter_map(|seen| seen.tokens.ok()).flatten();
     let usable: Vec<TokenInfo> = infos.filter(|info| info.is_usable() && !info.read_only).collect();
@@ -190,7 +190,7 @@ async fn find(
     uri: &Uri,
     module: Option<PathBuf>,
 ) -> Result<Result<Found, token::Error>, Failure> {
-    let (uri, limit) = (uri.clone(), patience(global));
+    let (uri, limit) = (uri.clone(), lock_timeout(global));
     aside(move || Ok(token::find(&uri, module.as_deref(), limit))).await
 }
 
@@ -260,6 +260,6 @@ async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<
 }
 
 /// How long an answer of a module is waited for at most; without `--timeout` as long as is usual.
-fn patience(global: &Global) -> Duration {
+fn lock_timeout(global: &Global) -> Duration {
     global.timeout().unwrap_or(Duration::MAX)
 }

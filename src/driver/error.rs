@@ -10,8 +10,8 @@ use crate::net::LinkError;
 use crate::net::relay::RelayUrl;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, RequestId};
-use crate::talk::Reason;
 use crate::vault;
+use crate::wire::Reason;
 
 /// Why a pairing or a ceremony did not come to its end.
 #[derive(Debug)]

@@ -32,7 +32,7 @@ use crate::net::tls::{Expect, TlsLink};
 use crate::net::{Acceptor, Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::request::{Action, Ceremony};
-use crate::talk::{self, Message, NoRequest, Proposal, Reason, Want};
+use crate::wire::{self, Message, NoRequest, Proposal, Reason, Want};
 use crate::vault::ledger::Heights;
 use crate::vault::{Entry, Ledger, deleted, keys};
 
@@ -216,7 +216,7 @@ async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Labe
     else {
         return None;
     };
-    if version != talk::VERSION {
+    if version != wire::VERSION {
         decline(link, &name, Reason::Version).await;
         return None;
     }

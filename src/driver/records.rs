@@ -94,7 +94,7 @@ pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Error> {
 /// # Errors
 /// The key is still in use after five seconds.
 pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Error> {
-    hold_until(home, name, home.patience(clock::now() + PATIENCE)).await
+    hold_until(home, name, home.no_later_than(clock::now() + LOCK_TIMEOUT)).await
 }
 
 /// The same, with another end to waiting.
@@ -110,7 +110,8 @@ pub async fn hold_until(home: &Home, name: &str, give_up: Instant) -> Result<Key
 /// # Errors
 /// The key is being changed, or signs with one of them, after five seconds.
 pub async fn hold_with(home: &Home, name: &str, peers: &[u8]) -> Result<KeyLock, Error> {
-    hold_by(home.patience(clock::now() + PATIENCE), || keys::lock_with(home, name, peers)).await
+    hold_by(home.no_later_than(clock::now() + LOCK_TIMEOUT), || keys::lock_with(home, name, peers))
+        .await
 }
 
 async fn hold_by(
@@ -125,7 +126,7 @@ async fn hold_by(
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn all(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {

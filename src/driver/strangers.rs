@@ -9,9 +9,9 @@ use crate::driver::connect::target::Source;
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
 use crate::progress::Event;
-use crate::talk::Reason;
 use crate::vault::attempts;
 use crate::vault::strangers::{self, Stranger};
+use crate::wire::Reason;
 
 /// How often people are told.
 const TELL: Duration = Duration::from_secs(30);

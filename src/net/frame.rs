@@ -219,7 +219,7 @@ impl Outgoing {
             }
             let _ = io.shutdown().await;
         };
-        let _ = timeout(PATIENCE, farewell).await;
+        let _ = timeout(CLOSE_TIMEOUT, farewell).await;
     }
 
     async fn write<W: AsyncWrite + Unpin>(
@@ -290,7 +290,7 @@ pub(super) fn open(frame: Frame) -> Result<Frame, LinkError> {
 
 /// Waits for `work` for a short time: a farewell must not take longer than a person's patience.
 pub(super) async fn briefly(work: impl Future<Output = ()>) {
-    let _ = timeout(PATIENCE, work).await;
+    let _ = timeout(CLOSE_TIMEOUT, work).await;
 }
 
 /// The reasons in a frame of [`Kind::Close`].
@@ -304,7 +304,7 @@ const TOO_LONG: LinkError = LinkError::Malformed("frame too long");
 const CHUNK: usize = 16 * 1024;
 
 /// How long the end of a link may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

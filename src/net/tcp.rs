@@ -46,8 +46,8 @@ async fn race(addresses: &[SocketAddr]) -> Result<Box<dyn Io>, LinkError> {
             None if attempts.is_empty() => return Err(error),
             None => {}
         }
-        let patience = if left.len() == 0 { Duration::MAX } else { STAGGER };
-        match timeout(patience, attempts.join_next()).await {
+        let next_attempt = if left.len() == 0 { Duration::MAX } else { STAGGER };
+        match timeout(next_attempt, attempts.join_next()).await {
             Ok(Some(Ok((_, Ok(stream))))) => return Ok(prompt(stream)),
             Ok(Some(Ok((address, Err(e))))) => error = unreachable(&address.to_string(), &e),
             Ok(Some(Err(_)) | None) | Err(_) => {}

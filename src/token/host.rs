@@ -63,7 +63,7 @@ fn requests() -> Receiver<Asked> {
             }
         }
         drop(sender);
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(SHUTDOWN_TIMEOUT);
         std::process::abort();
     });
     requests
@@ -73,7 +73,7 @@ fn say(mut out: &File, reply: &Reply, content: &[u8]) -> io::Result<()> {
     out.write_all(frame::encode(reply, content)?.expose())
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(not(feature = "pkcs11"))]
 fn answer(_module: &Path, requests: &Receiver<Asked>, out: File) -> io::Result<()> {

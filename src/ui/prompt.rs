@@ -97,7 +97,7 @@ impl Prompter {
 
     /// Gives every question up at this moment.
     #[must_use]
-    pub fn until(self, deadline: Option<Instant>) -> Self {
+    pub fn with_deadline(self, deadline: Option<Instant>) -> Self {
         Self { deadline, ..self }
     }
 
@@ -927,7 +927,7 @@ mod tests {
             person.prompter = person
                 .prompter
                 .clone()
-                .until(Some(crate::ui::tests::clock() + Duration::from_millis(20)));
+                .with_deadline(Some(crate::ui::tests::clock() + Duration::from_millis(20)));
             let prompter = &person.prompter;
             let late = Some(NoAnswer::Late(None));
             assert_eq!(prompter.passphrase().await.err(), late);

@@ -605,7 +605,7 @@ mod tests {
         let home = fixture::home();
         let holder = Writer::lock(&home).unwrap();
         let soon = Deadline::new(Instant::now() + Duration::from_millis(50), Instant::now);
-        let hurried = home.home.clone().until(Some(soon));
+        let hurried = home.home.clone().with_deadline(Some(soon));
         assert!(matches!(Writer::lock(&hurried), Err(Error::Waited { .. })));
         assert!(matches!(lock_shared(&hurried), Err(Error::Waited { .. })));
         drop(holder);

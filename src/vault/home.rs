@@ -58,12 +58,12 @@ impl Home {
 
     /// The same, whose locks are waited for until `deadline`.
     #[must_use]
-    pub fn until(self, deadline: Option<Deadline>) -> Self {
+    pub fn with_deadline(self, deadline: Option<Deadline>) -> Self {
         Self { deadline, ..self }
     }
 
     /// `moment`, or the home's deadline if that comes first.
-    pub fn patience(&self, moment: Instant) -> Instant {
+    pub fn no_later_than(&self, moment: Instant) -> Instant {
         self.deadline.map_or(moment, |deadline| deadline.moment.min(moment))
     }
 

@@ -349,7 +349,7 @@ impl Vault {
         for path in file::list(&home.keys().join(name))? {
             reach(home, &path, token)?;
         }
-        bury(&writer, home, name, token)
+        remove_key(&writer, home, name, token)
     }
 
     /// Takes it that a key of which nothing is there any more is deleted.
@@ -381,7 +381,7 @@ impl Vault {
         let (home, name) = (&self.home, record.name.as_str());
         check_file_name(name)?;
         let writer = Writer::lock(home)?;
-        bury_the_dead(&writer, home, self.token.as_deref())?;
+        remove_tombstones(&writer, home, self.token.as_deref())?;
         let mut file = KeyFile::read(home, name)?.unwrap_or_default();
         if file.pending.len() >= MAX_PENDING || file.records().any(|held| !record.follows(held)) {
             let what = if file.active.is_some() { "key" } else { "pending key" };
@@ -739,38 +739,38 @@ fn sweep(
 
 /// Takes a key out of sight in one step, then destroys its files. Its objects on the token go
 /// before: one that lets nothing go must not be left with a share that nothing names.
-fn bury(
+fn remove_key(
     writer: &Writer<'_>,
     home: &Home,
     name: &str,
     token: Option<&token::Session>,
 ) -> Result<(), Error> {
-    bury_the_dead(writer, home, token)?;
+    remove_tombstones(writer, home, token)?;
     let dir = home.keys().join(name);
     for note in file::list(&dir)?.iter().filter(|path| is_note(path)) {
         clear(home, note, token)?;
     }
     let record = KeyFile::path(home, name);
     Editions::deleting(writer, &record, format::edition(home, &record)?)?;
-    file::rename_dir(&dir, &home.keys().join(GRAVE))?;
+    file::rename_dir(&dir, &home.keys().join(TOMBSTONES))?;
     Editions::deleted(writer, &record)?;
-    bury_the_dead(writer, home, token)
+    remove_tombstones(writer, home, token)
 }
 
 /// Destroys what an interrupted deletion left.
-pub(super) fn bury_the_dead(
+pub(super) fn remove_tombstones(
     writer: &Writer<'_>,
     home: &Home,
     token: Option<&token::Session>,
 ) -> Result<(), Error> {
-    let grave = home.keys().join(GRAVE);
-    if !grave.exists() {
+    let tombstones = home.keys().join(TOMBSTONES);
+    if !tombstones.exists() {
         return Ok(());
     }
-    for path in file::list(&grave)? {
+    for path in file::list(&tombstones)? {
         destroy(writer, &path, token)?;
     }
-    writer.destroy_dir(&grave)
+    writer.destroy_dir(&tombstones)
 }
 
 /// Destroys a file of a key; a note only after what it is about.
@@ -841,7 +841,7 @@ const MEETING: &str = "meeting";
 /// A party and the secret with it, in a file of secrets by which devices meet.
 const ENTRY: usize = 33;
 /// No key can have this name.
-const GRAVE: &str = ".deleted";
+const TOMBSTONES: &str = ".deleted";
 
 #[cfg(test)]
 mod tests {
@@ -1122,10 +1122,10 @@ mod tests {
         let (home, vault) = vault_with_key();
         let record_of_k = KeyFile::path(&home, "k");
         Editions::deleting(&Writer::lock(vault.home()).unwrap(), &record_of_k, 2).unwrap();
-        fs::rename(home.keys().join("k"), home.keys().join(GRAVE)).unwrap();
+        fs::rename(home.keys().join("k"), home.keys().join(TOMBSTONES)).unwrap();
         assert_eq!(list(vault.home()).unwrap(), []);
         store(&vault, &record("k", 2, 1)).unwrap();
-        assert!(!home.keys().join(GRAVE).exists());
+        assert!(!home.keys().join(TOMBSTONES).exists());
     }
 
     #[test]

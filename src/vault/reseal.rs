@@ -51,7 +51,7 @@ impl Vault {
             names.iter().map(|name| keys::lock(&home, name)).collect::<Result<Vec<_>, _>>()?;
         let writer = Writer::lock(&home)?;
         let old = Header::read(&home)?;
-        keys::bury_the_dead(&writer, &home, self.token.as_deref())?;
+        keys::remove_tombstones(&writer, &home, self.token.as_deref())?;
         for name in &names {
             self.shares_to_disk(&writer, name)?;
         }

@@ -13,8 +13,8 @@ use cosign::protocol::machine::{Machine, Output, Protocol};
 use cosign::protocol::sign::{Signing, sign};
 use cosign::report::{Code, Failure};
 use cosign::request::{Action, Request};
-use cosign::talk::{Message, Reason};
 use cosign::vault::Home;
+use cosign::wire::{Message, Reason};
 use rustix::process::Signal;
 
 use crate::device::{Device, Running, two_with_key};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cosign::driver::error::{Activity, Awaited, Error};
 use cosign::net::LinkError;
 use cosign::request::Ceremony;
-use cosign::talk::Reason;
+use cosign::wire::Reason;
 use tokio::time::{Instant, sleep};
 
 use crate::network::Conditions;

@@ -13,9 +13,9 @@ use cosign::party::PartyId;
 use cosign::protocol::fault::{Check, Fault};
 use cosign::report::{self, Code, Failure};
 use cosign::request::{Action, Ceremony, Held, Hex, Request, RequestId, Shares, Signing, Source};
-use cosign::talk::Reason;
 use cosign::token::{self, Tries, Trouble};
 use cosign::vault::{Altered, Error};
+use cosign::wire::Reason;
 
 /// What devices may be called.
 pub(crate) const NAMES: [&str; 5] = ["bob", "-rf", "x; touch y", "Bob's $(phone)", "--help"];

@@ -9,7 +9,7 @@ use cosign::net::relay::Role;
 use cosign::net::relay::client::enter;
 use cosign::net::relay::invite::Invite;
 use cosign::net::tls::{self, Expect, Tls, TlsVersion};
-use cosign::talk::{Message, VERSION, Want};
+use cosign::wire::{Message, VERSION, Want};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::device::{Device, PATIENCE, arg};

@@ -7,7 +7,7 @@ use crate::insider::{block_on, enter, only_key, opened, proposal, soon, until_cl
 use crate::signing::fresh_digest;
 use cosign::driver::connect::hello::{hear, say};
 use cosign::request::Hex;
-use cosign::talk::Message;
+use cosign::wire::Message;
 
 const DELETE: [&str; 3] = ["keys", "delete", "vault"];
 

@@ -14,7 +14,7 @@ use cosign::net::{Frame, Kind, Link, LinkError, MAX_FRAME, tcp};
 use cosign::protocol::sign::SignSetup;
 use cosign::report::Code;
 use cosign::request::{self, Action, Ceremony, HashFunction, Hex, Question, Signing};
-use cosign::talk::{Message, Proposal, Reason, Source, VERSION, Want};
+use cosign::wire::{Message, Proposal, Reason, Source, VERSION, Want};
 use k256::Scalar;
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;

@@ -23,8 +23,8 @@ use cosign::protocol::sign::{SignSetup, Signed, sign};
 use cosign::request::{
     Action, Agreed, Ceremony, Held, Hex, Question, Request, Shares, Signing, Source,
 };
-use cosign::talk::{Message, Proposal, Terms, VERSION, Want};
 use cosign::vault::{Home, KeyRecord, Ledger, Unlock, Vault};
+use cosign::wire::{Message, Proposal, Terms, VERSION, Want};
 use k256::Scalar;
 
 use crate::device::{Device, PATIENCE};

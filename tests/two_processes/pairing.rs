@@ -6,8 +6,8 @@ use cosign::net::{Link, tcp};
 use cosign::protocol::pair::{EXPORTER, Requester, Responder, Side};
 use cosign::request::Hex;
 use cosign::secret::Secret;
-use cosign::talk::{Message, Want};
 use cosign::vault::{Home, PeerRecord, Peers, attempts};
+use cosign::wire::{Message, Want};
 
 use crate::device::{Device, introduce, text};
 use crate::insider::{block_on, opened, soon};

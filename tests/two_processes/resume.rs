@@ -9,7 +9,7 @@ use std::thread;
 use cosign::device::Label;
 use cosign::driver::connect::hello::{hear, say};
 use cosign::request::Hex;
-use cosign::talk::{Message, Reason, VERSION, Want};
+use cosign::wire::{Message, Reason, VERSION, Want};
 use rustix::process::Signal;
 
 use crate::device::{Device, Listener, introduce, two, two_with_key};

@@ -21,8 +21,8 @@ use cosign::protocol::pair::{EXPORTER, Requester, Side};
 use cosign::protocol::sign::sign;
 use cosign::request::{Action, Ceremony, Hex, Signing};
 use cosign::secret::Secret;
-use cosign::talk::{Message, Proposal, Reason, VERSION, Want};
 use cosign::vault::{Home, KeyRecord, Log, attempts, keys, strangers};
+use cosign::wire::{Message, Proposal, Reason, VERSION, Want};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::device::{Device, PATIENCE, introduce};

@@ -192,7 +192,7 @@ async fn discover(node: &Node, id: &str, port: &str) -> (Target, Value) {
 }
 
 async fn pair(node: &Arc<Node>, bob: &Target) -> Done {
-    pairing::request(node, bob, node.until(LOOK)).await?;
+    pairing::request(node, bob, node.deadline_within(LOOK)).await?;
     Ok(("paired", json!({})))
 }
 

@@ -30,7 +30,7 @@ pub enum Admission {
 
 /// Which peers have to wait, and how long.
 #[derive(Clone, Debug, Default)]
-pub struct Patience {
+pub struct Backoff {
     waits: BTreeMap<Fingerprint, Wait>,
     /// The muted peers whose first request since then was told.
     muted: BTreeSet<Fingerprint>,
@@ -43,7 +43,7 @@ struct Wait {
     told: bool,
 }
 
-impl Patience {
+impl Backoff {
     /// Whether a request of `peer`, which may be `muted`, is put before the owner at `now`.
     pub fn admit(&mut self, peer: &Fingerprint, muted: bool, now: Instant) -> Admission {
         if muted {
@@ -80,27 +80,27 @@ mod tests {
     }
 
     /// The whole seconds after which `peer` is asked again.
-    fn seconds(patience: &Patience, peer: &Fingerprint, now: Instant) -> u64 {
+    fn seconds(backoff: &Backoff, peer: &Fingerprint, now: Instant) -> u64 {
         let asked = |seconds: &u64| {
             let then = now + Duration::from_secs(*seconds);
-            patience.clone().admit(peer, false, then) == Admission::Asked
+            backoff.clone().admit(peer, false, then) == Admission::Asked
         };
         (0..1000).find(asked).unwrap()
     }
 
     #[test]
     fn each_denial_doubles_the_wait_up_to_a_minute() {
-        let (mut patience, mut now) = (Patience::default(), clock::now());
+        let (mut backoff, mut now) = (Backoff::default(), clock::now());
         let mut waits = Vec::new();
         for _ in 0..7 {
-            patience.refused(&bob(), now);
-            let wait = seconds(&patience, &bob(), now);
+            backoff.refused(&bob(), now);
+            let wait = seconds(&backoff, &bob(), now);
             waits.push(wait);
             now += Duration::from_secs(wait);
         }
         assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(
-            seconds(&patience, &Fingerprint::new([2; 32]), now),
+            seconds(&backoff, &Fingerprint::new([2; 32]), now),
             0,
             "another peer does not pay for it"
         );
@@ -108,46 +108,46 @@ mod tests {
 
     #[test]
     fn twelve_denials_take_minutes_and_not_seconds() {
-        let (mut patience, begun) = (Patience::default(), clock::now());
+        let (mut backoff, begun) = (Backoff::default(), clock::now());
         let mut now = begun;
         for _ in 0..12 {
-            patience.refused(&bob(), now);
-            now += Duration::from_secs(seconds(&patience, &bob(), now));
+            backoff.refused(&bob(), now);
+            now += Duration::from_secs(seconds(&backoff, &bob(), now));
         }
         assert_eq!((now - begun).as_secs(), 2 + 4 + 8 + 16 + 32 + 7 * 60);
     }
 
     #[test]
     fn an_approval_ends_the_wait() {
-        let (mut patience, now) = (Patience::default(), clock::now());
-        patience.refused(&bob(), now);
-        patience.refused(&bob(), now);
-        patience.approved(&bob());
-        assert_eq!(patience.admit(&bob(), false, now), Admission::Asked);
-        patience.refused(&bob(), now);
-        assert_eq!(seconds(&patience, &bob(), now), 2);
+        let (mut backoff, now) = (Backoff::default(), clock::now());
+        backoff.refused(&bob(), now);
+        backoff.refused(&bob(), now);
+        backoff.approved(&bob());
+        assert_eq!(backoff.admit(&bob(), false, now), Admission::Asked);
+        backoff.refused(&bob(), now);
+        assert_eq!(seconds(&backoff, &bob(), now), 2);
     }
 
     #[test]
     fn only_the_first_request_of_a_wait_is_told() {
-        let (mut patience, now) = (Patience::default(), clock::now());
-        patience.refused(&bob(), now);
-        assert_eq!(patience.admit(&bob(), false, now), Admission::TurnedAway { first: true });
-        assert_eq!(patience.admit(&bob(), false, now), Admission::TurnedAway { first: false });
-        patience.refused(&bob(), now + FIRST);
+        let (mut backoff, now) = (Backoff::default(), clock::now());
+        backoff.refused(&bob(), now);
+        assert_eq!(backoff.admit(&bob(), false, now), Admission::TurnedAway { first: true });
+        assert_eq!(backoff.admit(&bob(), false, now), Admission::TurnedAway { first: false });
+        backoff.refused(&bob(), now + FIRST);
         assert_eq!(
-            patience.admit(&bob(), false, now + FIRST),
+            backoff.admit(&bob(), false, now + FIRST),
             Admission::TurnedAway { first: true }
         );
     }
 
     #[test]
     fn a_muted_peer_is_turned_away_until_it_is_unmuted() {
-        let (mut patience, now) = (Patience::default(), clock::now());
+        let (mut backoff, now) = (Backoff::default(), clock::now());
         for first in [true, false] {
-            assert_eq!(patience.admit(&bob(), true, now), Admission::Muted { first });
+            assert_eq!(backoff.admit(&bob(), true, now), Admission::Muted { first });
         }
-        assert_eq!(patience.admit(&bob(), false, now), Admission::Asked);
-        assert_eq!(patience.admit(&bob(), true, now), Admission::Muted { first: true });
+        assert_eq!(backoff.admit(&bob(), false, now), Admission::Asked);
+        assert_eq!(backoff.admit(&bob(), true, now), Admission::Muted { first: true });
     }
 }

@@ -20,17 +20,17 @@ use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::request::{Agreed, Held, Hex, Question, Request};
-use crate::talk::{Message, Reason, Terms};
+use crate::wire::{Message, Reason, Terms};
 use crate::vault::Ledger;
 
 /// The longest a requester can be waited for: a link lives no longer.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+const LINK_LIFE: Duration = Duration::from_secs(30 * 60);
 
 /// How long a request waits while another one is on the screen.
-const TURN: Duration = Duration::from_secs(15);
+const SCREEN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a requester to whom everybody has said yes may take to start.
-const START: Duration = Duration::from_secs(15);
+const START_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What the owner of an invited device is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +70,8 @@ pub async fn accept(
         return Err(error);
     }
     // The link itself lives no longer, whatever the requester says.
-    let patience = Duration::from_secs(u64::from(terms.seconds)).min(PATIENCE);
-    let charge = match approve(node, &mut link, question, ask, patience).await {
+    let answer_within = Duration::from_secs(u64::from(terms.seconds)).min(LINK_LIFE);
+    let charge = match approve(node, &mut link, question, ask, answer_within).await {
         Ok(charge) => charge,
         Err(error) => {
             decline(link, &name, Reason::from(&error)).await;
@@ -96,9 +96,10 @@ pub async fn accept(
     say(&mut link, &Message::Accept { nonce, held }).await.map_err(|e| Error::link(&name, e))?;
     // A requester that awaits nobody else starts at once.
     let others = request.signers.len() > 2;
-    let start_within = if others { patience.saturating_add(START) } else { START };
+    let start_within =
+        if others { answer_within.saturating_add(START_TIMEOUT) } else { START_TIMEOUT };
     let start = tokio::select! {
-        start = hear(&mut link, node.until(start_within)) => start,
+        start = hear(&mut link, node.deadline_within(start_within)) => start,
         () = node.interrupted() => return Err(leave(link, &name).await),
     };
     let agreed = match start {
@@ -142,7 +143,7 @@ pub async fn accept(
         })
         .collect();
     let held = BTreeMap::from([(requester, held)]);
-    if let Err(error) = links.connect_others(node, &others, node.until(HELLO)).await {
+    if let Err(error) = links.connect_others(node, &others, node.deadline_within(HELLO)).await {
         links.abort().await;
         return Err(error);
     }
@@ -177,11 +178,11 @@ async fn approve(
     link: &mut ResumableLink,
     question: &Question,
     ask: Ask,
-    patience: Duration,
+    answer_within: Duration,
 ) -> Result<Charge, Error> {
     let ceremony = question.request.ceremony();
     let name = &question.name(question.request.requester);
-    let until = node.until(patience);
+    let until = node.deadline_within(answer_within);
     // Held until there is an answer, and no longer: what is agreed to needs no screen.
     let asks = match ask {
         Ask::Nothing => false,
@@ -190,7 +191,7 @@ async fn approve(
     };
     let _turn = if asks {
         tokio::select! {
-            turn = timeout(TURN, node.turn()) => {
+            turn = timeout(SCREEN_TIMEOUT, node.turn()) => {
                 Some(turn.map_err(|_| declined(name, Reason::Busy))?)
             }
             word = link.recv() => return Err(gone(question, word)),

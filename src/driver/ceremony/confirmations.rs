@@ -17,8 +17,8 @@ use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::key::Confirmation;
 use crate::request::Ceremony;
-use crate::talk::Message;
 use crate::vault::{self, Confirmed, Home, KeyRecord, KeyState, keys};
+use crate::wire::Message;
 
 /// An epoch and what a party says of it.
 const ENTRY: usize = 64;
@@ -114,7 +114,7 @@ pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<
         let sent = links.send(*party, own.clone()).await;
         outcome = outcome.and(sent);
     }
-    let deadline = node.until(ROUND);
+    let deadline = node.deadline_within(ROUND);
     while let Some(slow) = awaited.first() {
         let Some((party, incoming)) = links.recv_before(deadline).await else {
             return outcome.and(Err(Error::timed_out(&name_of(*slow), Awaited::Confirmation)));

@@ -11,8 +11,8 @@ use crate::driver::{Node, clock};
 use crate::net::LinkError;
 use crate::net::resumable::ResumableLink;
 use crate::request::{Hex, Request};
-use crate::talk::{Message, Proposal, Reason};
 use crate::vault::{Entry, deleted, keys};
+use crate::wire::{Message, Proposal, Reason};
 
 /// How many deletions a caller may tell of before it says what it came for.
 const AT_MOST: usize = 16;

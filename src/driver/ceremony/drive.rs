@@ -16,19 +16,19 @@ use crate::protocol::event::Event as Step;
 use crate::protocol::fault::Fault;
 use crate::protocol::machine::{Machine, Output, Persist, Protocol};
 use crate::request::Ceremony;
-use crate::talk::{Message, Reason};
+use crate::wire::{Message, Reason};
 
-/// Runs `machine`, a ceremony with a key, to its end over the links of `links`; `keep` makes durable what
+/// Runs `machine`, a ceremony with a key, to its end over the links of `links`; `persist` makes durable what
 /// must be.
 ///
 /// # Errors
-/// What the machine finds, what `keep` cannot store, and a participant that is gone or gives up.
+/// What the machine finds, what `persist` cannot store, and a participant that is gone or gives up.
 pub async fn drive<P: Protocol>(
     node: &Node,
     (ceremony, key): (Ceremony, &str),
     machine: &mut Machine<P>,
     links: &mut PeerLinks,
-    keep: &mut (dyn FnMut(Persist) -> Result<(), Error> + Send),
+    persist: &mut (dyn FnMut(Persist) -> Result<(), Error> + Send),
 ) -> Result<P::Done, Error> {
     let names = links.names();
     let label = |party: u8| name_in(&names, party);
@@ -39,7 +39,7 @@ pub async fn drive<P: Protocol>(
         while let Some(output) = machine.poll() {
             match output {
                 Output::Send { to, bytes } => links.send(to.get(), bytes).await?,
-                Output::Persist(what) => keep(what)?,
+                Output::Persist(what) => persist(what)?,
                 Output::Event(step) => {
                     if matches!(step, Step::Round { .. }) {
                         since = clock::now();
@@ -52,7 +52,7 @@ pub async fn drive<P: Protocol>(
                 }
             }
         }
-        let wake = machine.wake_at().unwrap_or_else(|| node.until(crate::driver::ROUND));
+        let wake = machine.wake_at().unwrap_or_else(|| node.deadline_within(crate::driver::ROUND));
         let wake = node.deadline.map_or(wake, |deadline| wake.min(deadline));
         tokio::select! {
             () = sleep_until(wake.into()) => {

@@ -60,17 +60,17 @@ pub async fn listen_for_pairing(node: &Arc<Node>) -> Result<Visits, Error> {
     Ok(listener.serve(node))
 }
 
-/// Invites a device into a fresh room of `relay`, and waits there and on the local network. `keep` is
+/// Invites a device into a fresh room of `relay`, and waits there and on the local network. `store` is
 /// handed the invitation before it is told.
 ///
 /// # Errors
-/// No port can be used, or `keep` fails.
+/// No port can be used, or `store` fails.
 pub async fn invite<E: From<Error>>(
     node: &Arc<Node>,
     relay: &RelayUrl,
-    keep: impl FnOnce(&Invite) -> Result<(), E>,
+    store: impl FnOnce(&Invite) -> Result<(), E>,
 ) -> Result<(Visits, Instant), E> {
-    let deadline = node.until(INVITATION);
+    let deadline = node.deadline_within(INVITATION);
     let left = deadline.saturating_duration_since(clock::now()).as_secs();
     let invite = Invite {
         relay: relay.clone(),
@@ -81,7 +81,7 @@ pub async fn invite<E: From<Error>>(
     let listener = Listener::open(node, &Place::default()).await?;
     let listener = listener.in_room(node, relay, invite.room);
     let visits = listener.serve(node);
-    keep(&invite)?;
+    store(&invite)?;
     node.tell(Event::Invite {
         uri: invite.to_string(),
         relay: relay.to_string(),

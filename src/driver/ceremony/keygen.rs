@@ -24,8 +24,8 @@ use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::request::{Action, Ceremony, Held, Hex, Question, Request, Shares};
-use crate::talk::{Reason, Terms};
 use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
+use crate::wire::{Reason, Terms};
 
 /// A key that every party holds a share of.
 #[derive(Clone, Debug)]
@@ -430,7 +430,7 @@ async fn run(
     mut links: PeerLinks,
 ) -> Result<KeyRecord, Error> {
     let mut stored: Option<KeyRecord> = None;
-    let mut keep = |what: Persist| match what {
+    let mut persist = |what: Persist| match what {
         Persist::PendingShare(pending) => {
             let record = record(&pending.share, name, generation, &parties);
             node.vault.store_pending(
@@ -438,7 +438,7 @@ async fn run(
                 &pending.share.to_bytes(),
                 &pending.confirmation.to_bytes(),
             )?;
-            rendezvous::keep(node, &record, &pending.share);
+            rendezvous::store_meeting_secrets(node, &record, &pending.share);
             stored = Some(record);
             Ok(())
         }
@@ -450,13 +450,13 @@ async fn run(
             Err(Error::Bug("transfers were checked while making a key"))
         }
     };
-    let driven = drive(node, (ceremony, name), &mut machine, &mut links, &mut keep).await;
+    let driven = drive(node, (ceremony, name), &mut machine, &mut links, &mut persist).await;
     drop(machine);
     match (driven, stored) {
         (Ok(_), Some(record)) => {
             confirmations::settle(node, &record.name)?;
             // The key is whole; a goodbye that gets lost changes nothing.
-            let _ = links.finish(node.until(ROUND)).await;
+            let _ = links.finish(node.deadline_within(ROUND)).await;
             let newest = newest(node, &record.name)?;
             match newest.state {
                 KeyState::Active => Ok(newest),
@@ -532,7 +532,7 @@ async fn settle(node: &Node, name: &str) -> Result<(), Error> {
     if newest(node, name)?.state == KeyState::Active {
         return Ok(());
     }
-    let _lock = records::hold_until(&node.home, name, node.until(ROUND)).await?;
+    let _lock = records::hold_until(&node.home, name, node.deadline_within(ROUND)).await?;
     confirmations::settle(node, name)
 }
 
@@ -543,7 +543,7 @@ async fn part_after(
     links: PeerLinks,
 ) -> Result<(), Error> {
     match exchanged {
-        Ok(()) => drop(links.finish(node.until(ROUND)).await),
+        Ok(()) => drop(links.finish(node.deadline_within(ROUND)).await),
         Err(_) => links.abort().await,
     }
     exchanged

@@ -25,8 +25,8 @@ use crate::net::{Link, LinkError};
 use crate::progress::Event;
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
 use crate::request::Hex;
-use crate::talk::{Message, Reason, Want};
 use crate::vault::{self, Entry, PeerRecord, Peers, attempts};
+use crate::wire::{Message, Reason, Want};
 
 /// A device that is known from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Error>
         fingerprint: Some(invite.fingerprint),
         route: Route::Room(invite.relay.clone(), invite.room),
     };
-    request(node, &target, node.until(REACH)).await
+    request(node, &target, node.deadline_within(REACH)).await
 }
 
 /// By how many seconds the clocks of two devices may differ before an invitation counts as over.
@@ -252,7 +252,7 @@ async fn agree(
     compare: Compare,
 ) -> Result<Pairing, Error> {
     let peer = link.peer();
-    let until = node.until(ANSWER);
+    let until = node.deadline_within(ANSWER);
     let warning = known_otherwise(node, name, &peer);
     let comparison = Comparison {
         code: compare.code().to_string(),

@@ -27,11 +27,11 @@ use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::progress::Event;
 use crate::request::{Agreed, Held, Hex, Question, Request};
-use crate::talk::{Message, Proposal, Reason, Terms, Want};
 use crate::vault::Ledger;
+use crate::wire::{Message, Proposal, Reason, Terms, Want};
 
 /// How long it may take to tell the others that somebody takes no part.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everybody has said yes, and nothing has begun.
 #[derive(Debug)]
@@ -163,7 +163,7 @@ async fn let_go(
         while goodbyes.join_next().await.is_some() {}
     };
     // Who is still being called hears nothing.
-    let _ = timeout(FAREWELL, told).await;
+    let _ = timeout(FAREWELL_TIMEOUT, told).await;
     error
 }
 
@@ -293,7 +293,7 @@ async fn invite(
     mut others: watch::Receiver<Option<u8>>,
 ) -> Result<Invitee, Error> {
     let name = target.name.to_string();
-    let reached = reach(node, &target, Want::Ceremony, node.until(REACH)).await?;
+    let reached = reach(node, &target, Want::Ceremony, node.deadline_within(REACH)).await?;
     node.tell(Event::Connected {
         peer: name.clone(),
         via: reached.way.to_string(),
@@ -301,7 +301,7 @@ async fn invite(
     });
     let mut link = resume::call(node, &target, reached);
     // Whoever was busy until now has less time left than there was at the beginning.
-    let answer_by = node.patience(ANSWER);
+    let answer_by = node.deadline_or(ANSWER);
     let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
     let mut proposal = Proposal::new(&request, Terms { nonce, seconds });
     // And more sessions may be spent, here and there.

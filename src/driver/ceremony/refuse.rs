@@ -10,7 +10,7 @@ use crate::driver::error::Error;
 use crate::net::Link;
 use crate::net::resumable::ResumableLink;
 use crate::request::{Held, Request};
-use crate::talk::{Message, Reason};
+use crate::wire::{Message, Reason};
 
 /// Says that this device was interrupted.
 pub(super) async fn leave(link: ResumableLink, name: &Label) -> Error {

@@ -30,7 +30,7 @@ use crate::protocol::sign::{SignSetup, Signed};
 use crate::request::{
     Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source,
 };
-use crate::talk::{Reason, Terms};
+use crate::wire::{Reason, Terms};
 use crate::vault::ledger::{Heights, OpenChecks, UNRESOLVED};
 use crate::vault::{self, Entry, KeyRecord, Ledger, signatures};
 
@@ -303,9 +303,9 @@ async fn perform(
     }
     started.charge.spend();
     let mut notes = Notes { ledger: &mut key.ledger, record: &key.record, open: None };
-    let mut keep = |what| notes.keep(what, &names);
+    let mut persist = |what| notes.keep(what, &names);
     let what = (Ceremony::Sign, key_name.as_str());
-    let driven = drive(node, what, &mut machine, &mut started.links, &mut keep).await;
+    let driven = drive(node, what, &mut machine, &mut started.links, &mut persist).await;
     drop(machine);
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
     // device from before is noticed from now on.
@@ -325,12 +325,13 @@ async fn perform(
         Signed::Delivered => None,
     };
     if let Some(signature) = &signature
-        && let Err(error) = keep_signature(node, &request.id, signing, &child.public_key, signature)
+        && let Err(error) =
+            store_signature(node, &request.id, signing, &child.public_key, signature)
     {
         // It is in hand and can still be delivered.
         node.tell(Note::NotKept(error));
     }
-    let finished = started.links.finish(node.until(ROUND)).await;
+    let finished = started.links.finish(node.deadline_within(ROUND)).await;
     // A signature in hand is a signature, whatever becomes of the goodbyes.
     if signature.is_none() {
         finished?;
@@ -408,7 +409,7 @@ fn is_worn(error: &vault::Error) -> bool {
 }
 
 /// A delivered signature is kept, so that losing the terminal does not lose it.
-fn keep_signature(
+fn store_signature(
     node: &Node,
     id: &RequestId,
     signing: &Signing,

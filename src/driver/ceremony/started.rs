@@ -6,7 +6,7 @@ use crate::driver::approver::Charge;
 use crate::driver::connect::peer_links::PeerLinks;
 use crate::driver::error::Error;
 use crate::request::{Agreed, Held};
-use crate::talk::Reason;
+use crate::wire::Reason;
 
 /// Everybody has agreed and is linked to everybody else.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use crate::driver::told::Note;
 use crate::driver::{Node, clock};
 use crate::net::relay::RelayUrl;
 use crate::net::{LinkError, stdio};
-use crate::talk::{Message, Want};
+use crate::wire::{Message, Want};
 
 /// The port a device listens on unless it is taken.
 pub const PORT: u16 = 46737;

@@ -12,7 +12,7 @@ use crate::driver::error::Error;
 use crate::driver::{Node, clock};
 use crate::net::tls::{Expect, Tls};
 use crate::net::{Dialer, Frame, Io, Kind, Link, LinkError};
-use crate::talk::{self, Message, Reason, Want};
+use crate::wire::{self, Message, Reason, Want};
 
 /// How long a TLS handshake and the greeting after it may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -94,7 +94,7 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     if *answered {
         return Err(DialError::Retryable(nobody(whom)));
     }
-    let hello = Message::Hello { version: talk::VERSION, name, want };
+    let hello = Message::Hello { version: wire::VERSION, name, want };
     say(&mut link, &hello).await.map_err(|e| failed(whom, e))?;
     match hear(&mut link, within).await.map_err(|e| failed(whom, e))? {
         Message::Welcome { name } => {

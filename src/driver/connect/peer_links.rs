@@ -19,7 +19,7 @@ use crate::driver::{Names, Node};
 use crate::net::resumable::{LinkReceiver, LinkSender, ResumableLink};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{self, Frame, Kind, Link, LinkError, Sender as _, tunnel};
-use crate::talk::{Message, Reason};
+use crate::wire::{Message, Reason};
 
 /// Messages that may come before all links are open: each party has one to send before it
 /// needs this party's.

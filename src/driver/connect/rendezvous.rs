@@ -113,11 +113,11 @@ fn secrets(node: &Node, record: &KeyRecord) -> Vec<MeetingSecret> {
     }
     let share = node.vault.share(&record.name, &record.epoch).ok();
     let share = share.and_then(|bytes| KeyShare::from_bytes(bytes.expose()).ok());
-    share.map(|share| keep(node, record, &share)).unwrap_or_default()
+    share.map(|share| store_meeting_secrets(node, record, &share)).unwrap_or_default()
 }
 
 /// Keeps the secrets of `share` with its other parties, for when this device is to be found at a relay.
-pub(in crate::driver) fn keep(
+pub(in crate::driver) fn store_meeting_secrets(
     node: &Node,
     record: &KeyRecord,
     share: &KeyShare,
@@ -277,7 +277,7 @@ impl Stay {
     async fn forever(self, room: Room) {
         let mut pause = SHORTEST;
         loop {
-            let why = match enter(&self.relay, &room, Role::Host, PATIENCE).await {
+            let why = match enter(&self.relay, &room, Role::Host, ENTER_TIMEOUT).await {
                 Ok(mut calls) => {
                     pause = SHORTEST;
                     self.tell(None);
@@ -322,7 +322,7 @@ const STRANGERS: Duration = Duration::from_secs(2);
 /// How often the day is looked at.
 const LOOK: Duration = Duration::from_secs(10 * 60);
 /// How long entering a room may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ENTER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause before a relay that is out of reach is tried again; it doubles.
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(4);

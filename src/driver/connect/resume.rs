@@ -24,7 +24,7 @@ use crate::net::resumable::{Reconnect, ResumableLink};
 use crate::net::tls::TlsLink;
 use crate::progress::Event;
 use crate::request::Hex;
-use crate::talk::{Message, Want};
+use crate::wire::{Message, Want};
 
 /// How long a connection may be gone.
 pub const RESUME: Duration = Duration::from_secs(30);
@@ -149,7 +149,7 @@ impl Reconnect for Called {
     }
 
     async fn reconnect(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
-        let until = self.node.until(RESUME);
+        let until = self.node.deadline_within(RESUME);
         self.broken.store(true, Ordering::Relaxed);
         if !self.callers.is_closed() && self.back.is_none() {
             self.node.tell(lost(&self.name, until));
@@ -203,7 +203,7 @@ impl Reconnect for Caller {
             return Err(LinkError::Lost);
         }
         let began = clock::now();
-        let until = self.node.until(RESUME);
+        let until = self.node.deadline_within(RESUME);
         self.node.tell(lost(&self.target.name, until));
         let want = Want::Resume { session: Hex(self.session), received };
         loop {

@@ -20,8 +20,8 @@ use crate::driver::error::Error;
 use crate::driver::{Node, clock};
 use crate::net::Link;
 use crate::net::mdns::{self, Status};
-use crate::talk::Want;
 use crate::vault::{Home, addresses};
+use crate::wire::Want;
 
 /// How long the address a device had last is tried before it is looked for.
 pub(super) const HEAD_START: Duration = Duration::from_millis(150);

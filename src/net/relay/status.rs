@@ -17,7 +17,7 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let hub = Arc::clone(&hub);
-                tokio::spawn(async move { timeout(PATIENCE, answer(&hub, stream)).await });
+                tokio::spawn(async move { timeout(ANSWER_TIMEOUT, answer(&hub, stream)).await });
             }
             Err(_) => sleep(BREATH).await,
         }
@@ -105,5 +105,5 @@ fn metrics(hub: &Hub) -> String {
 }
 
 const LONGEST: usize = 8 * 1024;
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const BREATH: Duration = Duration::from_millis(50);

@@ -15,7 +15,7 @@ use cosign::net::tls::Device;
 use cosign::net::{Frame, Kind};
 use cosign::request::{Agreed, Ceremony, Held, Hex};
 use cosign::secret::Secret;
-use cosign::talk::{self, Message, Proposal, Reason, Source, Want};
+use cosign::wire::{self, Message, Proposal, Reason, Source, Want};
 use mdns_sd::{ServiceInfo, TxtProperties};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -101,8 +101,8 @@ fn control_messages() -> Vec<Message> {
             nonce: Hex([6; 32]),
             seconds: 60,
         })),
-        Message::Hello { version: talk::VERSION, name: name.clone(), want: Want::Pair },
-        Message::Hello { version: talk::VERSION, name: name.clone(), want: resume },
+        Message::Hello { version: wire::VERSION, name: name.clone(), want: Want::Pair },
+        Message::Hello { version: wire::VERSION, name: name.clone(), want: resume },
         Message::Welcome { name },
         Message::Resumed { received: u64::MAX },
         Message::Refuse { reason: Reason::Busy },

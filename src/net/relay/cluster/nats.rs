@@ -52,7 +52,7 @@ pub async fn join(
         .no_echo()
         .subscription_capacity(PENDING)
         .client_capacity(QUEUED)
-        .connection_timeout(PATIENCE)
+        .connection_timeout(CONNECT_TIMEOUT)
         .event_callback(move |event| {
             let (back, watch, hidden) = (back.clone(), Arc::clone(&watch), hidden.clone());
             async move {
@@ -67,7 +67,7 @@ pub async fn join(
             }
         });
     let failed = |error: &dyn fmt::Display| Trouble::Unreachable(login.without(error));
-    let connected = timeout(PATIENCE, options.connect(servers)).await;
+    let connected = timeout(CONNECT_TIMEOUT, options.connect(servers)).await;
     let client = connected.map_err(|_| failed(&"no answer"))?.map_err(|e| failed(&e))?;
     let longest = hub.limits.frame + AROUND;
     if client.server_info().max_payload < longest {
@@ -261,7 +261,7 @@ const QUEUED: usize = 256;
 /// How long a member's coming and going may wait for room among them: it must not hold others up.
 const BRIEF: Duration = Duration::from_secs(2);
 /// How long NATS may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
