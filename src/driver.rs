@@ -33,6 +33,7 @@ use crate::net::resumable::{LinkSender, WeakSender};
 use crate::net::tcp::Tcp;
 use crate::net::tls::{Device, Tls, TlsVersion};
 use crate::net::{Dialer, Frame, Kind};
+use crate::party::PartyId;
 use crate::request::{Question, Request};
 use crate::vault::{DeviceInfo, Home, Log, Misfit, Peers, Vault};
 use crate::wire::{Message, Reason};
@@ -313,4 +314,4 @@ impl Drop for Turn<'_> {
 }
 
 /// Names by party index, for messages.
-pub type Names = BTreeMap<u8, Label>;
+pub type Names = BTreeMap<PartyId, Label>;

@@ -854,7 +854,7 @@ pub fn too_many_pending(name: &str) -> Failure {
 }
 
 /// What is told of a confirmation on the disk that does not verify.
-pub fn kept_and_wrong(name: &str, party: u8) -> String {
+pub fn kept_and_wrong(name: &str, party: PartyId) -> String {
     format!(
         "the kept confirmation of party {party} for the key {name:?} is wrong and does not count"
     )

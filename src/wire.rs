@@ -84,7 +84,7 @@ pub enum Reason {
     /// Another participant takes no part, so there is nothing to take part in.
     Left {
         /// Its index.
-        party: u8,
+        party: PartyId,
     },
     /// It knows nothing of what the caller wants to go on with.
     Gone,

@@ -477,6 +477,7 @@ mod keys {
     use std::os::unix::fs::PermissionsExt;
 
     use cosign::device::Fingerprint;
+    use cosign::party::PartyId;
     use cosign::secret::Secret;
     use cosign::vault::{Home, KeyRecord, KeyState, PartyRecord, Unlock, Vault};
 
@@ -487,7 +488,7 @@ mod keys {
         let unlock = Unlock::Identity(sandbox.path("identity.txt"));
         let vault = Vault::open(&home, &unlock).unwrap();
         let party = |index: u8, name: &str| PartyRecord {
-            index,
+            index: PartyId::new(index).unwrap(),
             name: name.into(),
             fingerprint: Fingerprint::new([index; 32]),
         };
@@ -496,7 +497,7 @@ mod keys {
                 name: (*name).to_owned(),
                 public_key: hex::decode(KEY).unwrap().try_into().unwrap(),
                 threshold: 2,
-                me: 1,
+                me: PartyId::new(1).unwrap(),
                 parties: vec![party(1, "alice"), party(2, "bob")],
                 epoch: [n; 32],
                 generation: 1,

@@ -30,6 +30,21 @@ impl PartyId {
     }
 }
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for PartyId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.get())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for PartyId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let index = <u8 as serde::Deserialize>::deserialize(deserializer)?;
+        Self::new(index).ok_or_else(|| serde::de::Error::custom("the index of no party"))
+    }
+}
+
 impl fmt::Display for PartyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)

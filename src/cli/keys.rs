@@ -13,6 +13,7 @@ use super::{Global, Output, delete, public_key, refresh};
 use crate::device::{hex, visible};
 use crate::driver::ceremony::confirmations;
 use crate::driver::{clock, records};
+use crate::party::PartyId;
 use crate::report::{self, Code, Failure};
 use crate::vault::keys::Location;
 use crate::vault::ledger::UNRESOLVED;
@@ -115,7 +116,8 @@ impl<'a> PendingEpoch<'a> {
     fn new(home: &Home, key: &'a KeyRecord, signs: bool) -> Self {
         // What cannot be checked does not count.
         let kept = confirmations::kept(home, key);
-        let is_missing = |index: u8| kept.as_ref().map_or(true, |k| k.missing.contains(&index));
+        let is_missing =
+            |index: PartyId| kept.as_ref().map_or(true, |k| k.missing.contains(&index));
         let others = key.parties.iter().filter(|party| party.index != key.me);
         Self {
             epoch: hex(&key.epoch),
@@ -201,8 +203,10 @@ fn list(global: &Global) -> Result<Output, Failure> {
     let rows = rows(&home, &whole)?;
     let mut table = Table::new(["NAME", "SIGNERS", "STATE", "PUBLIC KEY", "WITH"]);
     for (row, key) in rows.iter().zip(whole.chunk_by(|a, b| a.name == b.name)) {
-        let me = key.first().map_or(0, |key| key.me);
-        let others = key.iter().take(1).flat_map(|key| &key.parties).filter(|p| p.index != me);
+        let others = key
+            .iter()
+            .take(1)
+            .flat_map(|key| key.parties.iter().filter(|party| party.index != key.me));
         let names: Vec<String> = others.map(|party| visible(&party.name)).collect();
         let signers = format!("{} of {}", row.threshold, row.parties.len());
         table.row([row.name, &signers, row.state(), &row.public_key, &names.join(", ")]);
@@ -282,7 +286,7 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
     };
     let party_name = |index: u8| {
-        let named = key.parties.iter().find(|party| party.index == index);
+        let named = key.parties.iter().find(|party| party.index.get() == index);
         named.map_or("?", |party| party.name.as_str())
     };
     let retired = Ledger::open(&home)?.retired(&key.epoch);
@@ -321,7 +325,7 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         text += &format!("generation   {} ({})\n", key.generation, hex(epoch));
     }
     text += &format!("created      {}\nshare        {}\n", row.created, row.location);
-    let (index, epoch, generation) = (key.me, hex(&key.epoch), key.generation);
+    let (index, epoch, generation) = (key.me.get(), hex(&key.epoch), key.generation);
     let checked = vault.is_some();
     Output::new(Details { row, index, epoch, generation, banned, worn, deleted, checked }, text)
 }

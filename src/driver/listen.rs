@@ -32,9 +32,9 @@ use crate::net::tls::{Expect, TlsLink};
 use crate::net::{Acceptor, Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::request::{Action, Ceremony};
-use crate::wire::{self, Message, NoRequest, Proposal, Reason, Want};
 use crate::vault::ledger::Heights;
 use crate::vault::{Entry, Ledger, deleted, keys};
+use crate::wire::{self, Message, NoRequest, Proposal, Reason, Want};
 
 /// Where to listen.
 #[derive(Clone, Debug, Default)]

@@ -70,7 +70,7 @@ pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Error> {
     let identities = record.parties.iter().map(|party| party.fingerprint.as_bytes().as_slice());
     let fits = *share.epoch() == record.epoch
         && share.public_key_bytes() == record.public_key
-        && share.me().get() == record.me
+        && share.me() == record.me
         && share.threshold() == record.threshold
         && share.identities().iter().map(Vec::as_slice).eq(identities);
     if fits { Ok(share) } else { Err(damaged()) }

@@ -2,6 +2,7 @@
 
 use crate::device::Label;
 use crate::driver::error::{Activity, Error};
+use crate::party::PartyId;
 use crate::progress::Event;
 use crate::request::{Ceremony, Hex};
 use crate::vault;
@@ -58,7 +59,7 @@ pub enum Note {
     /// A confirmation on the disk does not verify.
     WrongConfirmation {
         /// The party that it is said to be of.
-        party: u8,
+        party: PartyId,
         /// The key.
         key: String,
     },

@@ -213,7 +213,7 @@ mod tests {
             Reason::Crossed,
             Reason::Denied,
             Reason::Declining,
-            Reason::Left { party: 3 },
+            Reason::Left { party: PartyId::new(3).unwrap() },
             Reason::Locked,
             Reason::Unattended,
             Reason::Policy,

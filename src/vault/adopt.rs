@@ -200,7 +200,7 @@ mod tests {
             name: "k".into(),
             public_key: [2; 33],
             threshold: 2,
-            me: 1,
+            me: fixture::party(1),
             parties: Vec::new(),
             epoch: [1; 32],
             generation: 1,

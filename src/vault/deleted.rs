@@ -158,7 +158,7 @@ mod tests {
 
     fn party(index: u8) -> PartyRecord {
         let fingerprint = Fingerprint::new([index; 32]);
-        PartyRecord { index, name: format!("party {index}"), fingerprint }
+        PartyRecord { index: fixture::party(index), name: format!("party {index}"), fingerprint }
     }
 
     fn record() -> KeyRecord {
@@ -166,7 +166,7 @@ mod tests {
             name: "vault".into(),
             public_key: [2; 33],
             threshold: 2,
-            me: 1,
+            me: fixture::party(1),
             parties: vec![party(1), party(2)],
             epoch: [7; 32],
             generation: 1,

@@ -8,6 +8,7 @@ use age::secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
+use crate::party::PartyId;
 
 /// A device's home that is removed with this value.
 pub(super) struct TestHome {
@@ -21,6 +22,11 @@ impl std::ops::Deref for TestHome {
     fn deref(&self) -> &Home {
         &self.home
     }
+}
+
+/// The party with this index.
+pub(super) fn party(index: u8) -> PartyId {
+    PartyId::new(index).unwrap()
 }
 
 pub(super) fn home() -> TestHome {

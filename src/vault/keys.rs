@@ -24,6 +24,7 @@ use super::file::{self, Durability, Writer};
 use super::home::NOTE;
 use super::{Header, Home, Vault, authentic, check_file_name, format};
 use crate::device::{Fingerprint, hex};
+use crate::party::PartyId;
 use crate::secret::Secret;
 use crate::token::{self, Kind, Uri};
 
@@ -41,7 +42,7 @@ pub enum KeyState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartyRecord {
     /// Its index in the key.
-    pub index: u8,
+    pub index: PartyId,
     /// The name it had when the key was made.
     pub name: String,
     /// Its fingerprint.
@@ -60,7 +61,7 @@ pub struct KeyRecord {
     /// How many parties must sign.
     pub threshold: u8,
     /// This device's index.
-    pub me: u8,
+    pub me: PartyId,
     /// All parties, in index order.
     pub parties: Vec<PartyRecord>,
     /// The epoch.
@@ -106,7 +107,7 @@ fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KeyR
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmed {
     /// The party's index.
-    pub party: u8,
+    pub party: PartyId,
     /// What it said.
     #[serde(with = "digits")]
     pub statement: [u8; 32],
@@ -269,7 +270,7 @@ pub(super) fn documents(home: &Home) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// A party of an epoch and a secret that this device has with it.
-pub type MeetingSecret = (u8, Secret<[u8; 32]>);
+pub type MeetingSecret = (PartyId, Secret<[u8; 32]>);
 
 /// What [`Vault::store_pending`] stored beside the share.
 ///
@@ -457,7 +458,7 @@ impl Vault {
         }
         let mut plain = Secret::new(Vec::with_capacity(secrets.len().saturating_mul(ENTRY)));
         for (party, secret) in secrets {
-            plain.expose_mut().push(*party);
+            plain.expose_mut().push(party.get());
             plain.expose_mut().extend_from_slice(secret.expose());
         }
         let path = epoch_file(home, name, epoch, MEETING);
@@ -483,7 +484,7 @@ impl Vault {
         let entries = plain.expose().chunks_exact(ENTRY);
         let secrets = entries.filter_map(|entry| {
             let (party, secret) = entry.split_first()?;
-            Some((*party, Secret::new(*secret.first_chunk()?)))
+            Some((PartyId::new(*party)?, Secret::new(*secret.first_chunk()?)))
         });
         Ok(Some(secrets.collect()))
     }
@@ -853,7 +854,7 @@ mod tests {
 
     fn record(name: &str, epoch: u8, generation: u64) -> KeyRecord {
         let party = |index: u8, name: &str| PartyRecord {
-            index,
+            index: fixture::party(index),
             name: name.into(),
             fingerprint: Fingerprint::new([index; 32]),
         };
@@ -861,7 +862,7 @@ mod tests {
             name: name.into(),
             public_key: [2; 33],
             threshold: 2,
-            me: 1,
+            me: fixture::party(1),
             parties: vec![party(1, "alice"), party(2, "bob")],
             epoch: [epoch; 32],
             generation,
@@ -932,8 +933,8 @@ mod tests {
             secrets.map(|all| all.iter().map(|(p, s)| (*p, *s.expose())).collect::<Vec<_>>())
         };
         assert_eq!(kept(1), None);
-        vault.store_meeting("k", &[1; 32], &[(2, Secret::new([7; 32]))]).unwrap();
-        assert_eq!(kept(1), Some(vec![(2, [7; 32])]));
+        vault.store_meeting("k", &[1; 32], &[(fixture::party(2), Secret::new([7; 32]))]).unwrap();
+        assert_eq!(kept(1), Some(vec![(fixture::party(2), [7; 32])]));
         let path = epoch_file(&home, "k", &[1; 32], MEETING);
         let sealed = fs::read(&path).unwrap();
         assert!(!sealed.windows(8).any(|bytes| bytes == [7; 8]));
@@ -948,11 +949,11 @@ mod tests {
     #[test]
     fn meeting_secrets_that_do_not_open_are_made_anew() {
         let (home, vault) = vault_with_key();
-        vault.store_meeting("k", &[1; 32], &[(2, Secret::new([7; 32]))]).unwrap();
+        vault.store_meeting("k", &[1; 32], &[(fixture::party(2), Secret::new([7; 32]))]).unwrap();
         let path = epoch_file(&home, "k", &[1; 32], MEETING);
         fs::write(&path, b"age-encryption.org/v1\n").unwrap();
         assert!(vault.meeting("k", &[1; 32]).unwrap().is_none());
-        vault.store_meeting("k", &[1; 32], &[(2, Secret::new([8; 32]))]).unwrap();
+        vault.store_meeting("k", &[1; 32], &[(fixture::party(2), Secret::new([8; 32]))]).unwrap();
         assert!(vault.meeting("k", &[1; 32]).unwrap().is_some());
     }
 
@@ -1086,7 +1087,7 @@ mod tests {
     #[test]
     fn what_parties_confirmed_is_kept_for_as_long_as_the_epoch() {
         let (home, vault) = vault_with_key();
-        let said = |party, byte| Confirmed { party, statement: [byte; 32] };
+        let said = |party, byte| Confirmed { party: fixture::party(party), statement: [byte; 32] };
         assert_eq!(confirmed(&home, "k", &[1; 32]).unwrap(), []);
         for of in [said(2, 7), said(3, 8), said(2, 9)] {
             vault.store_confirmed("k", &[1; 32], &of).unwrap();
@@ -1275,7 +1276,11 @@ mod tests {
             bad(vault.delete(name).err());
             bad(confirmed(&home, name, &[1; 32]).err());
             bad(vault
-                .store_confirmed(name, &[1; 32], &Confirmed { party: 2, statement: [0; 32] })
+                .store_confirmed(
+                    name,
+                    &[1; 32],
+                    &Confirmed { party: fixture::party(2), statement: [0; 32] },
+                )
                 .err());
         }
         let longest = "k".repeat(64);

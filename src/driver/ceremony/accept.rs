@@ -20,8 +20,8 @@ use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::request::{Agreed, Held, Hex, Question, Request};
-use crate::wire::{Message, Reason, Terms};
 use crate::vault::Ledger;
+use crate::wire::{Message, Reason, Terms};
 
 /// The longest a requester can be waited for: a link lives no longer.
 const LINK_LIFE: Duration = Duration::from_secs(30 * 60);
@@ -60,10 +60,10 @@ pub async fn accept(
 ) -> Result<Started, Error> {
     let request = &question.request;
     let name = node.name_of(&link.peer());
-    let Some(me) = request.signer(&node.info.fingerprint).map(PartyId::get) else {
+    let Some(me) = request.signer(&node.info.fingerprint) else {
         return Err(decline(link, &name, Reason::NotPaired).await);
     };
-    let requester = request.requester.get();
+    let requester = request.requester;
     // Nobody is asked for what may not begin.
     if let Err(error) = node.can_record() {
         decline(link, &name, Reason::Aborted).await;
@@ -134,13 +134,11 @@ pub async fn accept(
     }
     let mut links = PeerLinks::new(me, requester);
     links.add(node, requester, name, link);
-    let others: BTreeMap<u8, (Label, Fingerprint)> = request
+    let others: BTreeMap<PartyId, (Label, Fingerprint)> = request
         .signers
         .iter()
-        .filter(|party| party.get() != me && party.get() != requester)
-        .filter_map(|party| {
-            Some((party.get(), (question.name(*party), request.fingerprint(*party)?)))
-        })
+        .filter(|party| **party != me && **party != requester)
+        .filter_map(|party| Some((*party, (question.name(*party), request.fingerprint(*party)?))))
         .collect();
     let held = BTreeMap::from([(requester, held)]);
     if let Err(error) = links.connect_others(node, &others, node.deadline_within(HELLO)).await {
@@ -156,18 +154,18 @@ pub async fn accept(
 fn is_sound(
     request: &Request,
     terms: &Terms,
-    (me, nonce, mine): (u8, &Hex<32>, &[Hex<32>]),
+    (me, nonce, mine): (PartyId, &Hex<32>, &[Hex<32>]),
     agreed: &Agreed,
 ) -> bool {
     let Agreed { nonces, held, epoch, height } = agreed;
     let announced = request.epochs().iter().find(|held| held.epoch == *epoch);
-    let position = |party: u8| request.signers.iter().position(|signer| signer.get() == party);
-    let said = |party: u8| position(party).and_then(|i| nonces.get(i).zip(held.get(i)));
+    let position = |party: PartyId| request.signers.iter().position(|signer| *signer == party);
+    let said = |party: PartyId| position(party).and_then(|i| nonces.get(i).zip(held.get(i)));
     let theirs = epochs::names(request.epochs());
     nonces.len() == request.signers.len()
         && held.len() == request.signers.len()
         && said(me).is_some_and(|(n, h)| n == nonce && h == mine)
-        && said(request.requester.get()).is_some_and(|(n, h)| *n == terms.nonce && *h == theirs)
+        && said(request.requester).is_some_and(|(n, h)| *n == terms.nonce && *h == theirs)
         && epochs::agreed(request.ceremony(), mine, held) == Some(*epoch)
         && announced.is_none_or(|held| held.height <= *height)
 }
@@ -247,8 +245,8 @@ fn gone(question: &Question, word: Result<Frame, LinkError>) -> Error {
 }
 
 /// The requester says that this party has left.
-fn left(question: &Question, party: u8) -> Error {
-    let signer = question.request.signers.iter().find(|signer| signer.get() == party);
+fn left(question: &Question, party: PartyId) -> Error {
+    let signer = question.request.signers.iter().find(|signer| **signer == party);
     let who = signer.map_or_else(|| party_label(party), |party| question.name(*party));
     Error::Left { peer: question.name(question.request.requester), who }
 }

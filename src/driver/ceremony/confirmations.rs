@@ -27,7 +27,7 @@ const ENTRY: usize = 64;
 #[derive(Debug)]
 pub struct Kept {
     /// The parties whose confirmation is not here, by index.
-    pub missing: BTreeSet<u8>,
+    pub missing: BTreeSet<PartyId>,
     /// What is told of those that do not count.
     pub wrong: Vec<Note>,
 }
@@ -38,7 +38,7 @@ pub struct Kept {
 /// There is nothing beside the share to check them against, or it is about another one.
 pub fn kept(home: &Home, record: &KeyRecord) -> Result<Kept, Error> {
     let confirmation = of_epoch(home, record)?;
-    let mut missing: BTreeSet<u8> = confirmation.peers().map(PartyId::get).collect();
+    let mut missing: BTreeSet<PartyId> = confirmation.peers().collect();
     let mut wrong = Vec::new();
     let kept = match keys::confirmed(home, &record.name, &record.epoch) {
         Err(error @ vault::Error::Corrupt { .. }) => {
@@ -48,7 +48,7 @@ pub fn kept(home: &Home, record: &KeyRecord) -> Result<Kept, Error> {
         read => read?,
     };
     for Confirmed { party, statement } in kept {
-        if PartyId::new(party).is_some_and(|from| confirmation.verify(from, &statement)) {
+        if confirmation.verify(party, &statement) {
             missing.remove(&party);
         } else {
             wrong.push(Note::WrongConfirmation { party, key: record.name.clone() });
@@ -61,7 +61,7 @@ pub fn kept(home: &Home, record: &KeyRecord) -> Result<Kept, Error> {
 ///
 /// # Errors
 /// As for [`kept`].
-pub fn missing(node: &Node, record: &KeyRecord) -> Result<BTreeSet<u8>, Error> {
+pub fn missing(node: &Node, record: &KeyRecord) -> Result<BTreeSet<PartyId>, Error> {
     let Kept { missing, wrong } = kept(&node.home, record)?;
     wrong.into_iter().for_each(|note| node.tell(note));
     Ok(missing)
@@ -73,7 +73,7 @@ fn of_epoch(home: &Home, record: &KeyRecord) -> Result<Confirmation, Error> {
     let confirmation = Confirmation::from_bytes(&bytes);
     let fits = |confirmation: &Confirmation| {
         *confirmation.epoch() == record.epoch
-            && confirmation.me().get() == record.me
+            && confirmation.me() == record.me
             && confirmation.peers().count().saturating_add(1) == record.parties.len()
     };
     confirmation.ok().filter(fits).ok_or_else(|| Error::DamagedShare(record.name.clone()))
@@ -107,8 +107,8 @@ pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<
         own.extend_from_slice(&confirmation.message());
     }
     let names = links.names();
-    let name_of = |party: u8| name_in(&names, party);
-    let mut awaited: BTreeSet<u8> = names.keys().copied().collect();
+    let name_of = |party: PartyId| name_in(&names, party);
+    let mut awaited: BTreeSet<PartyId> = names.keys().copied().collect();
     let mut outcome = Ok(());
     for party in names.keys() {
         let sent = links.send(*party, own.clone()).await;
@@ -145,7 +145,7 @@ pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<
 fn take(
     node: &Node,
     records: &[KeyRecord],
-    party: u8,
+    party: PartyId,
     name: &Label,
     bytes: &[u8],
 ) -> Result<(), Error> {
@@ -165,7 +165,7 @@ fn take(
 pub fn read<'a>(
     home: &'a Home,
     records: &'a [KeyRecord],
-    party: u8,
+    party: PartyId,
     name: &'a Label,
     bytes: &'a [u8],
 ) -> Result<impl Iterator<Item = Result<(&'a KeyRecord, [u8; 32]), Error>> + use<'a>, Error> {
@@ -175,13 +175,10 @@ pub fn read<'a>(
         let statement = *said.first_chunk::<32>()?;
         let record = records.iter().find(|record| record.epoch == *epoch)?;
         let checked = of_epoch(home, record).and_then(|confirmation| {
-            PartyId::new(party)
-                .filter(|from| confirmation.verify(*from, &statement))
-                .map(|_| (record, statement))
-                .ok_or_else(|| Error::WrongConfirmation {
-                    peer: name.clone(),
-                    key: record.name.clone(),
-                })
+            if confirmation.verify(party, &statement) {
+                return Ok((record, statement));
+            }
+            Err(Error::WrongConfirmation { peer: name.clone(), key: record.name.clone() })
         });
         Some(checked)
     }))
@@ -191,7 +188,12 @@ pub fn read<'a>(
 ///
 /// # Errors
 /// The disk fails.
-pub fn keep(node: &Node, record: &KeyRecord, party: u8, statement: [u8; 32]) -> Result<(), Error> {
+pub fn keep(
+    node: &Node,
+    record: &KeyRecord,
+    party: PartyId,
+    statement: [u8; 32],
+) -> Result<(), Error> {
     let said = Confirmed { party, statement };
     Ok(node.vault.store_confirmed(&record.name, &record.epoch, &said)?)
 }

@@ -31,14 +31,14 @@ pub async fn drive<P: Protocol>(
     persist: &mut (dyn FnMut(Persist) -> Result<(), Error> + Send),
 ) -> Result<P::Done, Error> {
     let names = links.names();
-    let label = |party: u8| name_in(&names, party);
-    let name = |party: PartyId| label(party.get()).to_string();
+    let label = |party: PartyId| name_in(&names, party);
+    let name = |party: PartyId| label(party).to_string();
     let mut since = clock::now();
     machine.start(since);
     loop {
         while let Some(output) = machine.poll() {
             match output {
-                Output::Send { to, bytes } => links.send(to.get(), bytes).await?,
+                Output::Send { to, bytes } => links.send(to, bytes).await?,
                 Output::Persist(what) => persist(what)?,
                 Output::Event(step) => {
                     if matches!(step, Step::Round { .. }) {
@@ -48,7 +48,7 @@ pub async fn drive<P: Protocol>(
                 }
                 Output::Done(done) => return Ok(done),
                 Output::Failed(fault) => {
-                    return Err(fault_with(fault, key, |party| label(party.get())));
+                    return Err(fault_with(fault, key, |party| label(party)));
                 }
             }
         }
@@ -57,7 +57,7 @@ pub async fn drive<P: Protocol>(
         tokio::select! {
             () = sleep_until(wake.into()) => {
                 if node.deadline.is_some_and(|deadline| clock::now() >= deadline) {
-                    let peers = machine.awaiting().into_iter().map(|party| label(party.get()));
+                    let peers = machine.awaiting().into_iter().map(|party| label(party));
                     let (peers, awaited) = (peers.collect(), Awaited::Deadline);
                     return Err(Error::TimedOut { peers, awaited });
                 }
@@ -65,9 +65,7 @@ pub async fn drive<P: Protocol>(
             }
             (party, incoming) = links.recv() => match incoming {
                 Incoming::Protocol(bytes) => {
-                    if let Some(from) = PartyId::new(party) {
-                        machine.handle(clock::now(), from, &bytes);
-                    }
+                    machine.handle(clock::now(), party, &bytes);
                 }
                 Incoming::Control(Message::Finished) => {}
                 Incoming::Control(Message::Refuse { reason: Reason::Left { party: who } }) => {

@@ -202,8 +202,9 @@ impl Opened {
     fn of(node: &Node, ledger: &Ledger, record: &KeyRecord) -> Result<Self, Error> {
         let share = records::share(&node.vault, record)?;
         for (peer, code) in ledger.retired(&record.epoch) {
-            if let Some(peer) = PartyId::new(peer) {
-                share.retire(peer, Check::from_burn_code(&code).unwrap_or(Check::PairRetired));
+            if let Some(peer) = record.parties.iter().find(|party| party.index.get() == peer) {
+                share
+                    .retire(peer.index, Check::from_burn_code(&code).unwrap_or(Check::PairRetired));
             }
         }
         Ok(Self { record: record.clone(), share: Arc::new(share) })
@@ -225,13 +226,13 @@ pub fn common(mine: &[Held], request: &Request) -> Vec<Held> {
 /// Whether `party` announces fewer sessions in one of `held` than it was known to have spent when it was
 /// asked. What became known since says nothing: it may have spent others meanwhile, and announcements
 /// overtake one another.
-pub fn is_rolled_back(asked: &Heights, party: u8, held: &[Held]) -> bool {
-    held.iter().any(|held| held.height < asked.of(&held.epoch.0, party))
+pub fn is_rolled_back(asked: &Heights, party: PartyId, held: &[Held]) -> bool {
+    held.iter().any(|held| held.height < asked.of(&held.epoch.0, party.get()))
 }
 
 /// `held` by `party`, which has spent at least what `ledger` knows of.
-pub fn at_least_known(ledger: &Ledger, party: u8, held: &[Held]) -> Vec<Held> {
-    let known = |held: &Held| ledger.peer_height(&held.epoch.0, party);
+pub fn at_least_known(ledger: &Ledger, party: PartyId, held: &[Held]) -> Vec<Held> {
+    let known = |held: &Held| ledger.peer_height(&held.epoch.0, party.get());
     held.iter().map(|held| Held { height: held.height.max(known(held)), ..*held }).collect()
 }
 
@@ -268,7 +269,6 @@ mod tests {
     use crate::vault::Home;
 
     const EPOCHS: [[u8; 32]; 2] = [[1; 32], [2; 32]];
-    const BOB: u8 = 2;
 
     fn announced(heights: [u64; 2]) -> Vec<Held> {
         let held = |(epoch, height)| Held { epoch: Hex(epoch), generation: 1, height };
@@ -277,19 +277,20 @@ mod tests {
 
     #[test]
     fn who_announces_less_than_was_known_when_it_was_asked_was_rolled_back() {
+        let [bob, carol] = [2, 3].map(|index| PartyId::new(index).unwrap());
         let dir = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(&Home::at(dir.path())).unwrap();
         let mut sees = |height| {
-            ledger.saw_height(&EPOCHS[1], BOB, height).unwrap();
+            ledger.saw_height(&EPOCHS[1], bob.get(), height).unwrap();
             ledger.heights()
         };
         let (asked, later) = (sees(5), sees(9));
-        assert!(!is_rolled_back(&asked, BOB, &announced([0, 5])));
-        assert!(is_rolled_back(&asked, BOB, &announced([7, 4])));
-        assert!(!is_rolled_back(&asked, 3, &announced([0, 0])));
+        assert!(!is_rolled_back(&asked, bob, &announced([0, 5])));
+        assert!(is_rolled_back(&asked, bob, &announced([7, 4])));
+        assert!(!is_rolled_back(&asked, carol, &announced([0, 0])));
         // What became known after it was asked would call it so, and does not count.
-        assert!(is_rolled_back(&later, BOB, &announced([0, 5])));
-        assert_eq!(at_least_known(&ledger, BOB, &announced([3, 5])), announced([3, 9]));
-        assert_eq!(at_least_known(&ledger, BOB, &announced([0, 12])), announced([0, 12]));
+        assert!(is_rolled_back(&later, bob, &announced([0, 5])));
+        assert_eq!(at_least_known(&ledger, bob, &announced([3, 5])), announced([3, 9]));
+        assert_eq!(at_least_known(&ledger, bob, &announced([0, 12])), announced([0, 12]));
     }
 }

@@ -18,7 +18,7 @@ use crate::driver::error::{Activity, Error, Wanted};
 use crate::driver::told::{Note, Told};
 use crate::driver::{Node, ROUND, clock, records};
 use crate::net::resumable::ResumableLink;
-use crate::party::PartyId;
+use crate::party::{MAX_PARTIES, PartyId};
 use crate::progress::{Event, PartyView};
 use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
@@ -124,7 +124,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
 /// A party cannot be reached or has no share; a pending key stays pending.
 pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Error> {
     let record = newest(node, name)?;
-    let everybody: BTreeSet<u8> =
+    let everybody: BTreeSet<PartyId> =
         record.parties.iter().map(|p| p.index).filter(|index| *index != record.me).collect();
     let missing = match record.state {
         KeyState::Pending => missing(node, name)?,
@@ -208,7 +208,7 @@ fn newest(node: &Node, name: &str) -> Result<KeyRecord, Error> {
 }
 
 /// The parties of whom a confirmation of one of the pending epochs of the key `name` is missing here.
-fn missing(node: &Node, name: &str) -> Result<BTreeSet<u8>, Error> {
+fn missing(node: &Node, name: &str) -> Result<BTreeSet<PartyId>, Error> {
     let mut missing = BTreeSet::new();
     for record in records::held(&node.home, name)? {
         if record.state == KeyState::Pending {
@@ -222,7 +222,7 @@ fn missing(node: &Node, name: &str) -> Result<BTreeSet<u8>, Error> {
 async fn visit(
     node: &Arc<Node>,
     record: &KeyRecord,
-    parties: &BTreeSet<u8>,
+    parties: &BTreeSet<PartyId>,
     with: &[Target],
 ) -> Result<(), Error> {
     let request = resumption(node, record, parties)?;
@@ -235,9 +235,13 @@ async fn visit(
 }
 
 /// What is asked of these `parties`: their confirmations of every epoch that both have.
-fn resumption(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Result<Request, Error> {
+fn resumption(
+    node: &Node,
+    record: &KeyRecord,
+    parties: &BTreeSet<PartyId>,
+) -> Result<Request, Error> {
     let request = of_key(node, record, held(node, &record.name)?, Action::Resume)?;
-    let takes_part = |party: &PartyId| party.get() == record.me || parties.contains(&party.get());
+    let takes_part = |party: &PartyId| *party == record.me || parties.contains(party);
     let signers = request.signers.iter().copied().filter(takes_part).collect();
     Ok(Request { signers, ..request })
 }
@@ -250,7 +254,7 @@ fn held(node: &Node, name: &str) -> Result<Vec<Held>, Error> {
 }
 
 /// The names of these parties.
-fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<u8>) -> Vec<Label> {
+fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<PartyId>) -> Vec<Label> {
     let parties = record.parties.iter().filter(|party| parties.contains(&party.index));
     parties.map(|party| node.name_of(&party.fingerprint)).collect()
 }
@@ -394,9 +398,9 @@ async fn make(
         me,
         identities: request.parties.iter().map(|party| party.as_bytes().to_vec()).collect(),
     };
-    let machine = begin::keygen(&node.vault, setup)?
-        .map_err(|fault| fault_with(fault, name, |party| party_label(party.get())))?;
-    let parties: Vec<PartyRecord> = (1_u8..)
+    let machine =
+        begin::keygen(&node.vault, setup)?.map_err(|fault| fault_with(fault, name, party_label))?;
+    let parties: Vec<PartyRecord> = PartyId::all(MAX_PARTIES)
         .zip(&request.parties)
         .map(|(index, party)| PartyRecord {
             index,
@@ -410,7 +414,7 @@ async fn make(
 
 async fn renew(node: &Arc<Node>, key: &OpenKey, mut started: Started) -> Result<KeyRecord, Error> {
     let machine = begin::refresh(&key.share, started.id)?
-        .map_err(|fault| fault_with(fault, &key.record.name, |party| party_label(party.get())))?;
+        .map_err(|fault| fault_with(fault, &key.record.name, party_label))?;
     let generation = key.record.generation.saturating_add(1);
     let parties = key.record.parties.clone();
     started.charge.spend();
@@ -443,7 +447,7 @@ async fn run(
             Ok(())
         }
         Persist::Confirmed { peer, statement } => match &stored {
-            Some(record) => confirmations::keep(node, record, peer.get(), statement),
+            Some(record) => confirmations::keep(node, record, peer, statement),
             None => Err(Error::Bug("a share was confirmed before it was stored")),
         },
         Persist::ChecksBegin { .. } | Persist::ChecksResolved | Persist::Retired { .. } => {
@@ -492,7 +496,7 @@ fn record(share: &KeyShare, name: &str, generation: u64, parties: &[PartyRecord]
         name: name.to_owned(),
         public_key: share.public_key_bytes(),
         threshold: share.threshold(),
-        me: share.me().get(),
+        me: share.me(),
         parties: parties.to_vec(),
         epoch: *share.epoch(),
         generation,
@@ -590,13 +594,13 @@ fn about(node: &Node, request: Request, record: &KeyRecord) -> Question {
 }
 
 /// Which party each of the targets is.
-fn invitees(request: &Request, with: &[Target]) -> Result<Vec<(u8, Target)>, Error> {
+fn invitees(request: &Request, with: &[Target]) -> Result<Vec<(PartyId, Target)>, Error> {
     with.iter()
         .map(|target| {
             target
                 .fingerprint
                 .and_then(|fingerprint| request.party_of(&fingerprint))
-                .map(|party| (party.get(), target.clone()))
+                .map(|party| (party, target.clone()))
                 .ok_or_else(|| Error::NoShareThere {
                     peer: target.name.clone(),
                     key: request.key.clone(),

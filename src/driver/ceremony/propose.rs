@@ -25,6 +25,7 @@ use crate::driver::told::Note;
 use crate::driver::{ANSWER, Node, REACH, clock};
 use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
+use crate::party::PartyId;
 use crate::progress::Event;
 use crate::request::{Agreed, Held, Hex, Question, Request};
 use crate::vault::Ledger;
@@ -36,7 +37,7 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Everybody has said yes, and nothing has begun.
 #[derive(Debug)]
 pub struct Accepted {
-    me: u8,
+    me: PartyId,
     accepted: Vec<Invitee>,
     agreed: Agreed,
 }
@@ -44,7 +45,7 @@ pub struct Accepted {
 /// One invited party that said yes.
 #[derive(Debug)]
 struct Invitee {
-    party: u8,
+    party: PartyId,
     name: Label,
     link: ResumableLink,
     nonce: Hex<32>,
@@ -59,7 +60,7 @@ struct Invitee {
 pub async fn propose_and_start(
     node: &Arc<Node>,
     question: &Question,
-    invitees: Vec<(u8, Target)>,
+    invitees: Vec<(PartyId, Target)>,
 ) -> Result<Started, Error> {
     let accepted = propose(node, &question.request, invitees).await?;
     accepted.start(node, question, &Ledger::open(&node.home)?).await
@@ -73,11 +74,11 @@ pub async fn propose_and_start(
 pub async fn propose(
     node: &Arc<Node>,
     request: &Request,
-    invitees: Vec<(u8, Target)>,
+    invitees: Vec<(PartyId, Target)>,
 ) -> Result<Accepted, Error> {
     node.can_record()?;
     let nonce = Hex(clock::nonce()?);
-    let mut called: BTreeMap<u8, String> =
+    let mut called: BTreeMap<PartyId, String> =
         invitees.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
     tell_awaited(node, "connection", called.values(), None);
     let (proposed, mut asked_now) = mpsc::channel(invitees.len().max(1));
@@ -91,7 +92,7 @@ pub async fn propose(
         });
     }
     // Who has the proposal and has not answered, and until when it may.
-    let mut asked: BTreeMap<u8, (String, Instant)> = BTreeMap::new();
+    let mut asked: BTreeMap<PartyId, (String, Instant)> = BTreeMap::new();
     let mut accepted: Vec<Invitee> = Vec::new();
     drop(proposed);
     loop {
@@ -126,18 +127,18 @@ pub async fn propose(
         tell_awaited(node, "connection", called.values(), None);
     }
     let agreed = agree(request, nonce, &accepted)?;
-    Ok(Accepted { me: request.requester.get(), accepted, agreed })
+    Ok(Accepted { me: request.requester, accepted, agreed })
 }
 
 /// An invitation under way, and whose.
-type Invitations = JoinSet<(u8, Result<Invitee, Error>)>;
+type Invitations = JoinSet<(PartyId, Result<Invitee, Error>)>;
 
 /// `party` takes no part, which `error` says. The others are told who it was, and not that this device
 /// has thought better of it; unless it was interrupted, and has.
 async fn let_go(
-    party: u8,
+    party: PartyId,
     error: Error,
-    leaver: watch::Sender<Option<u8>>,
+    leaver: watch::Sender<Option<PartyId>>,
     mut tasks: Invitations,
     accepted: Vec<Invitee>,
 ) -> Error {
@@ -168,7 +169,7 @@ async fn let_go(
 }
 
 /// What one of those who said yes says before it is started. It has nothing to say but that it leaves.
-async fn first_word(accepted: &mut [Invitee]) -> (u8, Result<Frame, LinkError>) {
+async fn first_word(accepted: &mut [Invitee]) -> (PartyId, Result<Frame, LinkError>) {
     let mut words: Vec<_> = accepted
         .iter_mut()
         .map(|invitee| Box::pin(async move { (invitee.party, invitee.link.recv().await) }))
@@ -258,9 +259,9 @@ impl Accepted {
 /// What all have in common once everybody has said yes.
 fn agree(request: &Request, nonce: Hex<32>, accepted: &[Invitee]) -> Result<Agreed, Error> {
     let mine = epochs::names(request.epochs());
-    let mut all: BTreeMap<u8, (Hex<32>, Vec<Hex<32>>)> =
+    let mut all: BTreeMap<PartyId, (Hex<32>, Vec<Hex<32>>)> =
         accepted.iter().map(|g| (g.party, (g.nonce, epochs::names(&g.held)))).collect();
-    all.insert(request.requester.get(), (nonce, mine.clone()));
+    all.insert(request.requester, (nonce, mine.clone()));
     let (nonces, held): (Vec<_>, Vec<_>) = all.into_values().unzip();
     let epoch = epochs::agreed(request.ceremony(), &mine, &held).ok_or_else(|| {
         let theirs = accepted.iter().map(|invitee| (invitee.name.clone(), invitee.held.clone()));
@@ -285,12 +286,12 @@ fn tell_awaited<'a>(
 
 async fn invite(
     node: &Arc<Node>,
-    party: u8,
+    party: PartyId,
     target: Target,
     request: Request,
     nonce: Hex<32>,
-    proposed: mpsc::Sender<(u8, Instant)>,
-    mut others: watch::Receiver<Option<u8>>,
+    proposed: mpsc::Sender<(PartyId, Instant)>,
+    mut others: watch::Receiver<Option<PartyId>>,
 ) -> Result<Invitee, Error> {
     let name = target.name.to_string();
     let reached = reach(node, &target, Want::Ceremony, node.deadline_within(REACH)).await?;
@@ -344,7 +345,7 @@ async fn invite(
 }
 
 /// Waits until a party is known to take no part, and says which.
-async fn who_left(others: &mut watch::Receiver<Option<u8>>) -> u8 {
+async fn who_left(others: &mut watch::Receiver<Option<PartyId>>) -> PartyId {
     let left = others.wait_for(Option::is_some).await.ok().and_then(|party| *party);
     match left {
         Some(party) => party,

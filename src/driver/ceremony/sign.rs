@@ -16,7 +16,7 @@ use crate::driver::ceremony::propose::{announce, propose};
 use crate::driver::ceremony::refuse::{decline, part};
 use crate::driver::ceremony::started::Started;
 use crate::driver::ceremony::{begin, deletions};
-use crate::driver::connect::peer_links::{PeerLinks, name_in};
+use crate::driver::connect::peer_links::{PeerLinks, name_in, party_label};
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Activity, Error};
 use crate::driver::told::{Note, Told};
@@ -30,9 +30,9 @@ use crate::protocol::sign::{SignSetup, Signed};
 use crate::request::{
     Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source,
 };
-use crate::wire::{Reason, Terms};
 use crate::vault::ledger::{Heights, OpenChecks, UNRESOLVED};
 use crate::vault::{self, Entry, KeyRecord, Ledger, signatures};
+use crate::wire::{Reason, Terms};
 
 /// What is to be signed, by whom and for whom.
 #[derive(Clone, Debug)]
@@ -89,8 +89,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
         |peer: &Label| Error::NoShareThere { peer: peer.clone(), key: record.name.clone() };
     let party = |who: &Fingerprint, name: &Label| {
         let party = record.parties.iter().find(|party| party.fingerprint == *who);
-        let party = party.and_then(|party| PartyId::new(party.index));
-        party.ok_or_else(|| no_share_there(name))
+        party.map(|party| party.index).ok_or_else(|| no_share_there(name))
     };
     let me = party(&node.info.fingerprint, &Label::new(&node.info.name))?;
     let mut others = BTreeMap::new();
@@ -101,7 +100,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
     let mut signers: Vec<PartyId> = others.keys().copied().chain([me]).collect();
     signers.sort_unstable();
     let epochs = key.offer(&indices(&signers)).map_err(|error| {
-        let names = others.iter().map(|(party, target)| (party.get(), target.name.clone()));
+        let names = others.iter().map(|(party, target)| (*party, target.name.clone()));
         refusal(error, &names.collect(), &record.name)
     })?;
     let recipient = match wanted.recipient {
@@ -132,7 +131,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
     };
     let child = Child::of(&key, &wanted.path)?;
     let question = child.question(node, asked);
-    let invitees = others.into_iter().map(|(party, target)| (party.get(), target)).collect();
+    let invitees = others.into_iter().map(|(party, target)| (party, target)).collect();
     announce(node, &question);
     let result = async {
         let request = &question.request;
@@ -189,7 +188,7 @@ pub async fn respond(
                 return Err(part(link, &name, &record.name, &request, key.held()).await);
             }
         };
-        if is_rolled_back(asked, request.requester.get(), request.epochs()) {
+        if is_rolled_back(asked, request.requester, request.epochs()) {
             return Err(decline(link, &name, Reason::RolledBack).await);
         }
         let Ok(child) = Child::of(&key, request.path()) else {
@@ -237,7 +236,7 @@ async fn begin(
 /// The indices of the other signers.
 fn peers(record: &KeyRecord, request: &Request) -> Vec<u8> {
     let mut peers = indices(&request.signers);
-    peers.retain(|party| *party != record.me);
+    peers.retain(|party| *party != record.me.get());
     peers
 }
 
@@ -291,7 +290,7 @@ async fn perform(
         recipient: signing.recipient,
     };
     let mut machine = begin::sign(&key.share, setup)?
-        .map_err(|fault| fault_with(fault, &key_name, |party| name_in(&names, party.get())))?;
+        .map_err(|fault| fault_with(fault, &key_name, |party| name_in(&names, party)))?;
     let peers = peers(&key.record, request);
     // Before the first message leaves: this session can never be run again.
     if let Err(error) = key.ledger.spend(&epoch, machine.session_id(), &peers) {
@@ -312,7 +311,7 @@ async fn perform(
     for (party, height) in started.heights() {
         let begun = u64::from(started.links.has_spoken(party));
         let height = height.saturating_add(begun);
-        if let Err(error) = key.ledger.saw_height(&epoch, party, height) {
+        if let Err(error) = key.ledger.saw_height(&epoch, party.get(), height) {
             node.tell(Note::File(error));
         }
     }
@@ -389,7 +388,7 @@ impl Notes<'_> {
         check: Check,
         session: &[u8; 32],
     ) -> Result<(), vault::Error> {
-        let party = self.record.parties.iter().find(|party| party.index == peer.get());
+        let party = self.record.parties.iter().find(|party| party.index == peer);
         let fingerprint = party.map_or(Fingerprint::new([0; 32]), |party| party.fingerprint);
         let (epoch, code, now) = (&self.record.epoch, check.code(), clock::unix_now());
         self.ledger.retire(epoch, peer.get(), &fingerprint, code, session, now)
@@ -399,7 +398,8 @@ impl Notes<'_> {
 /// Why a session with the key `key` may not begin or go on, with the people's name of the party.
 fn refusal(error: vault::Error, names: &Names, key: &str) -> Error {
     let vault::Error::Retired { peer, .. } = error else { return error.into() };
-    let (peer, key) = (name_in(names, peer), key.to_owned());
+    let named = names.iter().find(|(party, _)| party.get() == peer).map(|(_, name)| name.clone());
+    let (peer, key) = (named.unwrap_or_else(|| party_label(peer)), key.to_owned());
     if is_worn(&error) { Error::Worn { peer, key } } else { Error::Banned { peer, key } }
 }
 
@@ -554,13 +554,13 @@ mod tests {
     fn record(share: &KeyShare) -> KeyRecord {
         let party = |index: u8| {
             let fingerprint = Fingerprint::new([index; 32]);
-            PartyRecord { index, name: format!("party {index}"), fingerprint }
+            PartyRecord { index: id(index), name: format!("party {index}"), fingerprint }
         };
         KeyRecord {
             name: "vault".into(),
             public_key: share.public_key_bytes(),
             threshold: 2,
-            me: ALICE,
+            me: id(ALICE),
             parties: vec![party(ALICE), party(BOB)],
             epoch: *share.epoch(),
             generation: 1,
@@ -571,7 +571,7 @@ mod tests {
 
     /// How a session ends whose other signer says `lie`.
     fn end(machine: &mut Machine<Signing>, notes: &mut Notes<'_>, lie: &[u8]) -> Error {
-        let names = BTreeMap::from([(BOB, Label::new("bob"))]);
+        let names = BTreeMap::from([(id(BOB), Label::new("bob"))]);
         machine.handle(clock::now(), id(BOB), lie);
         while let Some(output) = machine.poll() {
             match output {

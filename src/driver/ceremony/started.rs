@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::driver::approver::Charge;
 use crate::driver::connect::peer_links::PeerLinks;
 use crate::driver::error::Error;
+use crate::party::PartyId;
 use crate::request::{Agreed, Held};
 use crate::wire::Reason;
 
@@ -18,7 +19,7 @@ pub struct Started {
     /// What all have agreed on.
     pub agreed: Agreed,
     /// What each of the others says of the epochs it offered, by party index.
-    pub held: BTreeMap<u8, Vec<Held>>,
+    pub held: BTreeMap<PartyId, Vec<Held>>,
     /// What the owner's yes was charged.
     pub charge: Charge,
 }
@@ -42,7 +43,7 @@ impl Started {
     }
 
     /// How many sessions each of the others has spent in the epoch that is used, by party index.
-    pub fn heights(&self) -> BTreeMap<u8, u64> {
+    pub fn heights(&self) -> BTreeMap<PartyId, u64> {
         let height = |held: &Vec<Held>| {
             held.iter().find(|held| held.epoch == self.agreed.epoch).map(|held| held.height)
         };

@@ -4,6 +4,7 @@
 //! mutual TLS runs inside frames that the requester forwards and cannot read.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use crate::driver::{Names, Node};
 use crate::net::resumable::{LinkReceiver, LinkSender, ResumableLink};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{self, Frame, Kind, Link, LinkError, Sender as _, tunnel};
+use crate::party::PartyId;
 use crate::wire::{Message, Reason};
 
 /// Messages that may come before all links are open: each party has one to send before it
@@ -53,32 +55,32 @@ pub enum Incoming {
 }
 
 /// A party, and a frame of it or the end of its link.
-type Arrival = (u8, Result<Frame, LinkError>);
+type Arrival = (PartyId, Result<Frame, LinkError>);
 
 /// The links of one ceremony.
 #[derive(Debug)]
 pub struct PeerLinks {
-    requester: u8,
-    me: u8,
-    links: BTreeMap<u8, PeerLink>,
-    /// Whoever comes first when several have sent something.
-    next: u8,
-    tunnels: BTreeMap<u8, tunnel::Inlet>,
-    early: VecDeque<(u8, Incoming)>,
-    finished: BTreeSet<u8>,
-    spoken: BTreeSet<u8>,
+    requester: PartyId,
+    me: PartyId,
+    links: BTreeMap<PartyId, PeerLink>,
+    /// Whoever was heard last: the others come first.
+    next: Option<PartyId>,
+    tunnels: BTreeMap<PartyId, tunnel::Inlet>,
+    early: VecDeque<(PartyId, Incoming)>,
+    finished: BTreeSet<PartyId>,
+    spoken: BTreeSet<PartyId>,
     /// Whose owner has ended it there.
-    left: Option<u8>,
+    left: Option<PartyId>,
 }
 
 impl PeerLinks {
     /// No links yet, of the party `me`.
-    pub fn new(me: u8, requester: u8) -> Self {
+    pub fn new(me: PartyId, requester: PartyId) -> Self {
         Self {
             requester,
             me,
             links: BTreeMap::new(),
-            next: 0,
+            next: None,
             tunnels: BTreeMap::new(),
             early: VecDeque::new(),
             finished: BTreeSet::new(),
@@ -88,7 +90,7 @@ impl PeerLinks {
     }
 
     /// Adds `party`, at the other end of `link`.
-    pub fn add(&mut self, node: &Node, party: u8, name: Label, link: ResumableLink) {
+    pub fn add(&mut self, node: &Node, party: PartyId, name: Label, link: ResumableLink) {
         let (sender, receiver) = link.split();
         node.remember_link(&sender);
         self.links.insert(party, PeerLink { name, sender, receiver, over: false });
@@ -99,7 +101,7 @@ impl PeerLinks {
         self.links.iter().map(|(party, peer)| (*party, peer.name.clone())).collect()
     }
 
-    fn name(&self, party: u8) -> Label {
+    fn name(&self, party: PartyId) -> Label {
         self.links.get(&party).map_or_else(|| party_label(party), |peer| peer.name.clone())
     }
 
@@ -111,7 +113,7 @@ impl PeerLinks {
     pub async fn connect_others(
         &mut self,
         node: &Node,
-        others: &BTreeMap<u8, (Label, Fingerprint)>,
+        others: &BTreeMap<PartyId, (Label, Fingerprint)>,
         deadline: Instant,
     ) -> Result<(), Error> {
         let Some(via) = self.links.get(&self.requester).map(|peer| peer.sender.downgrade()) else {
@@ -119,7 +121,7 @@ impl PeerLinks {
         };
         let (ready, mut opened) = mpsc::channel(others.len().max(1));
         for (party, (_, fingerprint)) in others {
-            let (io, mut outlet, inlet) = tunnel::tunnel(vec![*party]);
+            let (io, mut outlet, inlet) = tunnel::tunnel(vec![party.get()]);
             self.tunnels.insert(*party, inlet);
             let (party, via, ready) = (*party, via.clone(), ready.clone());
             tokio::spawn(async move {
@@ -139,10 +141,11 @@ impl PeerLinks {
             });
         }
         drop(ready);
-        let mut missing: BTreeSet<u8> = others.keys().copied().collect();
+        let mut missing: BTreeSet<PartyId> = others.keys().copied().collect();
         while let Some(first) = missing.first().copied() {
-            let name =
-                |party: u8| others.get(&party).map(|other| other.0.clone()).unwrap_or_default();
+            let name = |party: PartyId| {
+                others.get(&party).map(|other| other.0.clone()).unwrap_or_default()
+            };
             tokio::select! {
                 link = timeout_at(deadline.into(), opened.recv()) => match link {
                     Err(_) | Ok(None) => return Err(Error::timed_out(&name(first), Awaited::Tunnel)),
@@ -173,7 +176,7 @@ impl PeerLinks {
     }
 
     /// The next thing a participant sent. Frames for others are passed on meanwhile.
-    pub async fn recv(&mut self) -> (u8, Incoming) {
+    pub async fn recv(&mut self) -> (PartyId, Incoming) {
         if let Some(early) = self.early.pop_front() {
             return early;
         }
@@ -186,7 +189,7 @@ impl PeerLinks {
     }
 
     /// As [`recv`](Self::recv), but nothing once `deadline` has passed, whatever is waiting.
-    pub async fn recv_before(&mut self, deadline: Instant) -> Option<(u8, Incoming)> {
+    pub async fn recv_before(&mut self, deadline: Instant) -> Option<(PartyId, Incoming)> {
         tokio::select! {
             biased;
             () = sleep_until(deadline.into()) => None,
@@ -194,7 +197,7 @@ impl PeerLinks {
         }
     }
 
-    async fn sort(&mut self, (from, frame): Arrival) -> Option<(u8, Incoming)> {
+    async fn sort(&mut self, (from, frame): Arrival) -> Option<(PartyId, Incoming)> {
         let frame = match frame {
             Ok(frame) => frame,
             Err(error) => return Some((from, Incoming::Lost(error))),
@@ -227,18 +230,19 @@ impl PeerLinks {
     }
 
     /// Passes a tunnel frame on. One that leads nowhere is dropped: its sender notices by itself.
-    async fn route(&mut self, from: u8, mut payload: Vec<u8>) {
+    async fn route(&mut self, from: PartyId, mut payload: Vec<u8>) {
         let Some(first) = payload.first_mut() else { return };
-        let other = *first;
+        let index = *first;
         if self.me == self.requester {
-            *first = from;
-            if other != from
-                && let Some(peer) = self.links.get(&other)
+            *first = from.get();
+            let other = self.links.iter().find(|(party, _)| party.get() == index);
+            if let Some((other, peer)) = other
+                && *other != from
             {
                 let _ = peer.sender.queue(Frame::new(Kind::Tunnel, payload)).await;
             }
         } else if from == self.requester
-            && let Some(inlet) = self.tunnels.get(&other)
+            && let Some((_, inlet)) = self.tunnels.iter().find(|(party, _)| party.get() == index)
         {
             // A tunnel that overflows or is shut ends by itself; its TLS link notices.
             let _ = inlet.feed(payload.get(1..).unwrap_or_default());
@@ -249,7 +253,7 @@ impl PeerLinks {
     ///
     /// # Errors
     /// The link to `party` is down, or it does not read.
-    pub async fn send(&self, party: u8, bytes: Vec<u8>) -> Result<(), Error> {
+    pub async fn send(&self, party: PartyId, bytes: Vec<u8>) -> Result<(), Error> {
         let Some(peer) = self.links.get(&party) else {
             return Err(Error::link(&self.name(party), LinkError::Lost));
         };
@@ -261,12 +265,12 @@ impl PeerLinks {
     }
 
     /// Whether `party` has said that it is done.
-    pub fn has_finished(&self, party: u8) -> bool {
+    pub fn has_finished(&self, party: PartyId) -> bool {
         self.finished.contains(&party)
     }
 
     /// Whether a protocol message of `party` has arrived: it has begun the session.
-    pub fn has_spoken(&self, party: u8) -> bool {
+    pub fn has_spoken(&self, party: PartyId) -> bool {
         self.spoken.contains(&party)
     }
 
@@ -280,7 +284,7 @@ impl PeerLinks {
         if !requests {
             self.say(self.requester, &Message::Finished).await;
         }
-        let awaited: Vec<u8> =
+        let awaited: Vec<PartyId> =
             if requests { self.links.keys().copied().collect() } else { vec![self.requester] };
         let mut outcome = Ok(());
         while let Some(slow) = awaited.iter().copied().find(|p| !self.has_finished(*p)) {
@@ -326,14 +330,14 @@ impl PeerLinks {
     }
 
     /// The same with a reason for each party, by its index.
-    pub async fn abort_with(self, reason: impl Fn(u8) -> Reason) {
+    pub async fn abort_with(self, reason: impl Fn(PartyId) -> Reason) {
         for party in self.links.keys() {
             self.say(*party, &Message::Refuse { reason: reason(*party) }).await;
         }
         self.close().await;
     }
 
-    async fn say(&self, party: u8, message: &Message) {
+    async fn say(&self, party: PartyId, message: &Message) {
         if let Some(peer) = self.links.get(&party) {
             let frame = Frame::new(Kind::Control, message.to_bytes());
             // If it cannot be told, the link is down and it knows, or it does not read.
@@ -355,25 +359,27 @@ impl PeerLinks {
 }
 
 /// What a party is called that has no name here.
-pub fn party_label(party: u8) -> Label {
+pub fn party_label(party: impl fmt::Display) -> Label {
     Label::new(&format!("party {party}"))
 }
 
 /// The name that `names` have for `party`.
-pub fn name_in(names: &Names, party: u8) -> Label {
+pub fn name_in(names: &Names, party: PartyId) -> Label {
     names.get(&party).cloned().unwrap_or_else(|| party_label(party))
 }
 
 /// The next thing to arrive on any link, in turn between those on which something has. Cancel-safe; waits for
 /// ever where no link is open.
-async fn arrival(links: &mut BTreeMap<u8, PeerLink>, next: &mut u8) -> Arrival {
+async fn arrival(links: &mut BTreeMap<PartyId, PeerLink>, next: &mut Option<PartyId>) -> Arrival {
     poll_fn(|context| {
-        let (before, after): (Vec<_>, Vec<_>) =
-            links.iter_mut().filter(|(_, link)| !link.over).partition(|(party, _)| **party < *next);
+        let (before, after): (Vec<_>, Vec<_>) = links
+            .iter_mut()
+            .filter(|(_, link)| !link.over)
+            .partition(|(party, _)| Some(**party) <= *next);
         for (party, link) in after.into_iter().chain(before) {
             if let Poll::Ready(frame) = link.receiver.poll_recv(context) {
                 link.over = frame.is_err();
-                *next = party.saturating_add(1);
+                *next = Some(*party);
                 return Poll::Ready((*party, frame));
             }
         }

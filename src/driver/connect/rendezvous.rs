@@ -25,7 +25,6 @@ use crate::driver::{Node, clock};
 use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::{Io, LinkError};
-use crate::party::PartyId;
 use crate::progress::Event;
 use crate::protocol::key::KeyShare;
 use crate::secret::Secret;
@@ -123,7 +122,7 @@ pub(in crate::driver) fn store_meeting_secrets(
     share: &KeyShare,
 ) -> Vec<MeetingSecret> {
     let others = record.parties.iter().map(|party| party.index).filter(|index| *index != record.me);
-    let secret = |index| Some((index, share.meeting_secret(PartyId::new(index)?)?));
+    let secret = |index| Some((index, share.meeting_secret(index)?));
     let secrets: Vec<MeetingSecret> = others.filter_map(secret).collect();
     if let Err(error) = node.vault.store_meeting(&record.name, &record.epoch, &secrets) {
         // They can be had from the share again.

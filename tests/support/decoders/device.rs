@@ -89,13 +89,17 @@ fn bob() -> Fingerprint {
 fn record(name: &str, public_key: [u8; 33]) -> KeyRecord {
     let party = |index: u8| {
         let fingerprint = Fingerprint::new([index; 32]);
-        PartyRecord { index, name: format!("party {index}"), fingerprint }
+        PartyRecord {
+            index: PartyId::new(index).unwrap(),
+            name: format!("party {index}"),
+            fingerprint,
+        }
     };
     KeyRecord {
         name: name.into(),
         public_key,
         threshold: 2,
-        me: 1,
+        me: PartyId::new(1).unwrap(),
         parties: vec![party(1), party(2)],
         epoch: EPOCH,
         generation: 1,
@@ -128,7 +132,7 @@ impl Device {
         let stored = [&[7; 64][..], &[1, 2]].concat();
         let share = Secret::new(SHARES[0].to_vec());
         vault.store_pending(&record("vault", [2; 33]), &share, &stored).unwrap();
-        let said = Confirmed { party: 2, statement: [9; 32] };
+        let said = Confirmed { party: PartyId::new(2).unwrap(), statement: [9; 32] };
         vault.store_confirmed("vault", &EPOCH, &said).unwrap();
         let mut ledger = Ledger::open(open).unwrap();
         ledger.saw_height(&EPOCH, 2, 7).unwrap();
