@@ -75,6 +75,12 @@ impl Ceremony {
             Self::Sign => "sign",
         }
     }
+
+    /// The ceremony of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Keygen, Self::Refresh, Self::Resume, Self::Sign];
+        all.into_iter().find(|ceremony| ceremony.name() == name)
+    }
 }
 
 impl fmt::Display for Ceremony {

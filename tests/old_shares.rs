@@ -412,7 +412,7 @@ fn store(vault: &Vault, pending: &Pending, generation: u64) {
         name: "vault".into(),
         public_key: share.public_key_bytes(),
         threshold: share.threshold(),
-        me: share.me().get(),
+        me: share.me(),
         parties: [1, 2].map(party_record).into(),
         epoch: *share.epoch(),
         generation,
@@ -424,7 +424,7 @@ fn store(vault: &Vault, pending: &Pending, generation: u64) {
 
 fn party_record(index: u8) -> PartyRecord {
     let name = NAMES[usize::from(index) - 1].to_owned();
-    PartyRecord { index, name, fingerprint: fingerprint(index) }
+    PartyRecord { index: PartyId::new(index).unwrap(), name, fingerprint: fingerprint(index) }
 }
 
 fn device(name: &str) -> DeviceInfo {

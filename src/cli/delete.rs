@@ -8,6 +8,7 @@ use super::{Global, Output};
 use crate::device::hex;
 use crate::driver::clock;
 use crate::report::{Code, Failure};
+use crate::request::Ceremony;
 use crate::ui::Need;
 use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, Vault, deleted, keys};
 
@@ -134,7 +135,8 @@ fn signatures(home: &Home, name: &str) -> String {
     };
     let signed: Vec<i64> = entries
         .iter()
-        .filter(|e| e.ceremony == "sign" && e.outcome == "signed" && of_key(&e.key))
+        .filter(|e| Ceremony::named(&e.ceremony) == Some(Ceremony::Sign))
+        .filter(|e| e.outcome == "signed" && of_key(&e.key))
         .map(|e| e.time)
         .collect();
     match (signed.len(), signed.last()) {

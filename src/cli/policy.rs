@@ -208,11 +208,12 @@ impl Given {
                 here(&["peers", "list"], &[])
             ))
         })?;
-        let ceremony = match self.ceremony.as_str() {
-            "" | "sign" => Ceremony::Sign,
-            "keygen" => Ceremony::Keygen,
-            "refresh" => Ceremony::Refresh,
-            other => return Err(usage(format!("{other:?} is no ceremony that a policy decides"))),
+        let ceremony = match (self.ceremony.as_str(), Ceremony::named(&self.ceremony)) {
+            ("", _) => Ceremony::Sign,
+            (other, None | Some(Ceremony::Resume)) => {
+                return Err(usage(format!("{other:?} is no ceremony that a policy decides")));
+            }
+            (_, Some(ceremony)) => ceremony,
         };
         let time = match self.time.as_str() {
             "" => None,

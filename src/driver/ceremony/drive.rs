@@ -48,7 +48,7 @@ pub async fn drive<P: Protocol>(
                 }
                 Output::Done(done) => return Ok(done),
                 Output::Failed(fault) => {
-                    return Err(fault_with(fault, key, |party| label(party)));
+                    return Err(fault_with(fault, key, label));
                 }
             }
         }
@@ -57,7 +57,7 @@ pub async fn drive<P: Protocol>(
         tokio::select! {
             () = sleep_until(wake.into()) => {
                 if node.deadline.is_some_and(|deadline| clock::now() >= deadline) {
-                    let peers = machine.awaiting().into_iter().map(|party| label(party));
+                    let peers = machine.awaiting().into_iter().map(label);
                     let (peers, awaited) = (peers.collect(), Awaited::Deadline);
                     return Err(Error::TimedOut { peers, awaited });
                 }

@@ -131,7 +131,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
     };
     let child = Child::of(&key, &wanted.path)?;
     let question = child.question(node, asked);
-    let invitees = others.into_iter().map(|(party, target)| (party, target)).collect();
+    let invitees = others.into_iter().collect();
     announce(node, &question);
     let result = async {
         let request = &question.request;
