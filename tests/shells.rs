@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cosign::device::Fingerprint;
+use cosign::party::PartyId;
 use cosign::secret::Secret;
 use cosign::vault::{Home, KeyRecord, KeyState, PartyRecord, Unlock, Vault};
 use program::{Sandbox, Terminal};
@@ -32,7 +33,7 @@ fn device() -> Sandbox {
     let home = Home::at(sandbox.path("home"));
     let vault = Vault::open(&home, &Unlock::Identity(sandbox.path("identity.txt"))).unwrap();
     let party = |index: u8, name: &str| PartyRecord {
-        index,
+        index: PartyId::new(index).unwrap(),
         name: name.into(),
         fingerprint: Fingerprint::new([index; 32]),
     };
@@ -40,7 +41,7 @@ fn device() -> Sandbox {
         name: "vault-7".into(),
         public_key: [2; 33],
         threshold: 2,
-        me: 1,
+        me: PartyId::new(1).unwrap(),
         parties: vec![party(1, "alice"), party(2, "bob")],
         epoch: [1; 32],
         generation: 1,

@@ -102,7 +102,7 @@ fn scene() -> (Device, Device) {
     let fingerprint: Fingerprint = bob_there.fingerprint;
     Ledger::open(home)
         .unwrap()
-        .retire(&record.epoch, bob_there.index, &fingerprint, "E_OTE_CHECK", &[7; 32], 5)
+        .retire(&record.epoch, bob_there.index.get(), &fingerprint, "E_OTE_CHECK", &[7; 32], 5)
         .unwrap();
     attempts::charge(home, "relay").unwrap();
     uses::charge(home, "a rule", 9).unwrap();
@@ -210,7 +210,7 @@ fn older_copies_are_named_or_harmless() {
     deleted::refute(
         home,
         &record.public_key,
-        &record.parties[usize::from(record.me == 1)].fingerprint,
+        &record.parties[usize::from(record.me.get() == 1)].fingerprint,
     )
     .unwrap();
     Log::append(home, &Entry { ceremony: "pair".into(), ..Entry::default() }).unwrap();

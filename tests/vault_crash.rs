@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use age::secrecy::ExposeSecret;
 use cosign::device::Fingerprint;
+use cosign::party::PartyId;
 use cosign::secret::Secret;
 use cosign::vault::{
     DeviceInfo, Entry, Error, Home, KeyRecord, KeyState, Ledger, Log, PeerRecord, Peers, Seal,
@@ -109,7 +110,7 @@ fn record(generation: u64) -> KeyRecord {
         name: "k".to_owned(),
         public_key: [2; 33],
         threshold: 2,
-        me: 1,
+        me: PartyId::new(1).unwrap(),
         parties: Vec::new(),
         epoch,
         generation,

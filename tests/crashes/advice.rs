@@ -298,7 +298,7 @@ fn a_liar_that_says_data_was_rolled_back_sends_nobody_to_an_old_copy() {
     // Bob remembers more sessions than there were.
     let record: KeyRecord = keys::find(&Home::at(bob.home()), "vault").unwrap().remove(0);
     let mut ledger = Ledger::open(&opened(&bob).home).unwrap();
-    ledger.saw_height(&record.epoch, 3 - record.me, 1000).unwrap();
+    ledger.saw_height(&record.epoch, 3 - record.me.get(), 1000).unwrap();
     let had = shares(&alice);
     let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
     let ended = alice.run(sign).fails(12, "bob says that the data here was rolled back");

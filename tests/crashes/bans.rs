@@ -8,7 +8,6 @@ use cosign::driver::ceremony::propose::propose_and_start;
 use cosign::driver::ceremony::started::Started;
 use cosign::driver::connect::peer_links::{Incoming, PeerLinks};
 use cosign::driver::{Node, ROUND, clock};
-use cosign::party::PartyId;
 use cosign::protocol::machine::{Machine, Output, Protocol};
 use cosign::protocol::sign::{Signing, sign};
 use cosign::report::{Code, Failure};
@@ -35,7 +34,7 @@ async fn play<P: Protocol>(
             match output {
                 Output::Send { to, mut bytes } => {
                     alter(&mut bytes);
-                    let _ = links.send(to.get(), bytes).await;
+                    let _ = links.send(to, bytes).await;
                 }
                 Output::Persist(_) | Output::Event(_) => {}
                 Output::Done(_) | Output::Failed(_) => return,
@@ -43,7 +42,7 @@ async fn play<P: Protocol>(
         }
         match links.recv().await {
             (party, Incoming::Protocol(bytes)) => {
-                machine.handle(clock::now(), PartyId::new(party).unwrap(), &bytes);
+                machine.handle(clock::now(), party, &bytes);
             }
             _ => return,
         }
@@ -145,7 +144,7 @@ fn a_ban_survives_a_kill_before_anybody_was_told() {
         while let Some(output) = machine.poll() {
             if let Output::Send { to, mut bytes } = output {
                 bytes[U] ^= 1;
-                started.links.send(to.get(), bytes).await.unwrap();
+                started.links.send(to, bytes).await.unwrap();
             }
         }
         while count(&alice, "retire") == 0 {

@@ -87,7 +87,7 @@ fn after_too_many_sessions_cut_short_the_pair_is_worn_until_a_refresh_and_nobody
     let address = listener.address();
     let home = opened(&alice).home.clone();
     let record = keys::find(&home, "vault").unwrap().remove(0);
-    let peer = 3 - record.me;
+    let peer = 3 - record.me.get();
     // As a process leaves it that is killed in a check.
     let die = |session: u32| {
         let mut ledger = Ledger::open(&home).unwrap();

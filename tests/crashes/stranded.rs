@@ -224,23 +224,24 @@ fn who_was_killed_with_every_confirmation_in_hand_finishes_it_for_the_others_too
 
 /// Carol asks for a refresh, takes part in it, says nothing to `deaf` in the end, and is gone when the
 /// others have what she gave.
-async fn withholds(carol: &Arc<Node>, invitees: Vec<(u8, Target)>, deaf: &[u8]) {
+async fn withholds(carol: &Arc<Node>, invitees: Vec<(PartyId, Target)>, deaf: &[u8]) {
     let record = only_key(carol);
     let key = take_key(carol, &record).await.unwrap();
     let question = asked(carol, &record, Action::Refresh(offered(carol, &record)));
-    let others: Vec<u8> = invitees.iter().map(|(party, _)| *party).collect();
+    let others: Vec<PartyId> = invitees.iter().map(|(party, _)| *party).collect();
     let Started { mut links, id, .. } =
         propose_and_start(carol, &question, invitees).await.unwrap();
     let mut machine = refresh(&key.share, id, &clock::random().unwrap(), ROUND).unwrap();
     machine.start(clock::now());
-    let mut awaited: Vec<u8> = others.iter().copied().filter(|p| !deaf.contains(p)).collect();
+    let mut awaited: Vec<PartyId> =
+        others.iter().copied().filter(|p| !deaf.contains(&p.get())).collect();
     let mut confirmed = Vec::new();
     while !awaited.is_empty() || confirmed.len() < others.len() {
         while let Some(output) = machine.poll() {
             if let Output::Send { to, bytes } = output {
                 let last = bytes[1] == Step::Kg4b.tag();
                 if !(last && deaf.contains(&to.get())) {
-                    links.send(to.get(), bytes).await.unwrap();
+                    links.send(to, bytes).await.unwrap();
                 }
             }
         }
@@ -250,7 +251,7 @@ async fn withholds(carol: &Arc<Node>, invitees: Vec<(u8, Target)>, deaf: &[u8]) 
                 if bytes[1] == Step::Kg4b.tag() {
                     confirmed.push(party);
                 }
-                machine.handle(clock::now(), PartyId::new(party).unwrap(), &bytes);
+                machine.handle(clock::now(), party, &bytes);
             }
             Incoming::Control(Message::Finished) => awaited.retain(|other| *other != party),
             other => panic!("{other:?}"),
@@ -259,7 +260,7 @@ async fn withholds(carol: &Arc<Node>, invitees: Vec<(u8, Target)>, deaf: &[u8]) 
 }
 
 /// The other parties, where they listen.
-fn invitees(record: &KeyRecord, at: &[(&str, &Listener)]) -> Vec<(u8, Target)> {
+fn invitees(record: &KeyRecord, at: &[(&str, &Listener)]) -> Vec<(PartyId, Target)> {
     let find = |name: &str| record.parties.iter().find(|party| party.name == name).unwrap();
     let guest = |(name, listener): &(&str, &Listener)| {
         let party = find(name);
@@ -278,7 +279,7 @@ fn a_liar_that_confirms_to_one_and_is_gone_strands_nobody_and_ends_it_when_it_is
     let record = only_key(&node);
     let party = |name: &str| record.parties.iter().find(|p| p.name == name).unwrap().index;
     let invitees = invitees(&record, &[("alice", &at_alice), ("bob", &at_bob)]);
-    block_on(withholds(&node, invitees, &[party("bob")]));
+    block_on(withholds(&node, invitees, &[party("bob").get()]));
     drop((node, at_alice, at_bob));
     assert_eq!(missing(&alice), Vec::<Vec<String>>::new());
     // Carol is awaited, and Alice too where Bob heard that Carol was gone first.
@@ -313,7 +314,7 @@ fn a_liar_that_confirms_to_nobody_and_is_gone_strands_nobody() {
     let node = opened(&carol);
     let record = only_key(&node);
     let invitees = invitees(&record, &[("alice", &at_alice), ("bob", &at_bob)]);
-    let deaf: Vec<u8> = invitees.iter().map(|(party, _)| *party).collect();
+    let deaf: Vec<u8> = invitees.iter().map(|(party, _)| party.get()).collect();
     block_on(withholds(&node, invitees, &deaf));
     drop((node, carol, at_alice, at_bob));
     for device in [&alice, &bob] {
@@ -461,7 +462,7 @@ fn a_start_that_names_an_older_epoch_than_all_have_is_refused() {
             };
             assert_eq!(held.len(), 2);
             let mut seats = vec![(nonce, mine), (hers, theirs)];
-            if record.me == 2 {
+            if record.me.get() == 2 {
                 seats.reverse();
             }
             let (nonces, held) = seats.into_iter().unzip();
@@ -517,7 +518,7 @@ fn no_older_epoch_is_a_way_around_a_ban_and_a_newer_one_ends_it() {
     let ban = |epoch: &[u8; 32]| {
         let mut ledger = Ledger::open(&opened(&alice).home).unwrap();
         let who = opened(&bob).info.fingerprint;
-        let me = b.record.me;
+        let me = b.record.me.get();
         ledger.retire(epoch, me, &who, "E_OTE_CHECK", &[7; 32], clock::unix_now()).unwrap();
     };
     ban(&old);
@@ -535,7 +536,7 @@ fn a_forged_confirmation_on_the_disk_activates_nothing() {
     let ([alice, _device], bob, [new, _]) = alice_and_a_liar();
     let epoch = hex(&new.epoch.0);
     let path = folder(&alice).join(&epoch[..16]).with_extension("confirmed");
-    let me = only_key(&bob).me;
+    let me = only_key(&bob).me.get();
     let said = |party: u8| {
         let zeros = "00".repeat(32);
         format!(r#"{{"version":1,"confirmed":[{{"party":{party},"statement":"{zeros}"}}]}}"#)
@@ -571,9 +572,9 @@ fn confirmation_of(epoch: [u8; 32], party: u8) -> Confirmation {
 fn in_whatever_order_messages_are_lost_honest_devices_keep_an_epoch_in_common() {
     let devices = [Device::new("alice"), Device::new("bob")];
     let nodes = [opened(&devices[0]), opened(&devices[1])];
-    let parties: Vec<PartyRecord> = (1..=3)
+    let parties: Vec<PartyRecord> = (1_u8..=3)
         .map(|index| PartyRecord {
-            index,
+            index: PartyId::new(index).unwrap(),
             name: format!("party {index}"),
             fingerprint: Fingerprint::new([index; 32]),
         })
@@ -593,7 +594,7 @@ fn in_whatever_order_messages_are_lost_honest_devices_keep_an_epoch_in_common() 
                     name: name.clone(),
                     public_key: [2; 33],
                     threshold: 2,
-                    me,
+                    me: PartyId::new(me).unwrap(),
                     parties: parties.clone(),
                     epoch,
                     generation: u64::from(step) + 1,
@@ -610,7 +611,7 @@ fn in_whatever_order_messages_are_lost_honest_devices_keep_an_epoch_in_common() 
             let delivered = if step == 0 { post.len() } else { random.gen_range(0..=post.len()) };
             for (to, epoch, from) in post.drain(..delivered) {
                 let statement = confirmation_of(epoch, from).message();
-                let said = Confirmed { party: from, statement };
+                let said = Confirmed { party: PartyId::new(from).unwrap(), statement };
                 // What is about an epoch that was given up, or never stored, is skipped.
                 let _ = nodes[to].vault.store_confirmed(&name, &epoch, &said);
                 confirmations::settle(&nodes[to], &name).unwrap();

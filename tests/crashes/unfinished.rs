@@ -9,7 +9,6 @@ use cosign::driver::ceremony::propose::propose_and_start;
 use cosign::driver::ceremony::started::Started;
 use cosign::driver::connect::peer_links::Incoming;
 use cosign::driver::{Node, ROUND, clock};
-use cosign::party::PartyId;
 use cosign::protocol::keygen::{KeygenSetup, keygen};
 use cosign::protocol::machine::Output;
 use cosign::protocol::wire::Kind as Step;
@@ -144,14 +143,14 @@ async fn makes_without_confirming(bob: &Arc<Node>, address: &str) {
             if let Output::Send { to, bytes } = output
                 && bytes[1] != Step::Kg4b.tag()
             {
-                links.send(to.get(), bytes).await.unwrap();
+                links.send(to, bytes).await.unwrap();
             }
         }
         let (party, Incoming::Protocol(bytes)) = links.recv().await else { panic!() };
         if bytes[1] == Step::Kg4b.tag() {
             return;
         }
-        machine.handle(clock::now(), PartyId::new(party).unwrap(), &bytes);
+        machine.handle(clock::now(), party, &bytes);
     }
 }
 

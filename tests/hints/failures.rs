@@ -40,7 +40,7 @@ fn reasons() -> Vec<Reason> {
         Reason::RolledBack,
         Reason::Banned,
         Reason::Worn,
-        Reason::Left { party: 2 },
+        Reason::Left { party: PartyId::new(2).unwrap() },
         Reason::Version,
         Reason::Aborted,
         Reason::Interrupted,

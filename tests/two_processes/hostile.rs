@@ -499,7 +499,7 @@ fn nonsense_in_the_middle_of_a_ceremony_ends_that_ceremony_alone() {
             let epochs: Vec<_> = proposal.epochs.iter().map(|held| held.epoch).collect();
             say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
             let Ok(Message::Accept { nonce, .. }) = hear(&mut link, soon()).await else { panic!() };
-            let nonces = if record.me == 1 { vec![mine, nonce] } else { vec![nonce, mine] };
+            let nonces = if record.me.get() == 1 { vec![mine, nonce] } else { vec![nonce, mine] };
             say(&mut link, &start(nonces, &epochs)).await.unwrap();
             link.send(last).await.unwrap();
             until_closed(link).await;

@@ -96,7 +96,7 @@ pub(crate) fn signing(node: &Node, record: &KeyRecord) -> Signing {
         path: Vec::new(),
         digest: [7; 32],
         source: Source::Digest,
-        recipient: PartyId::new(record.me),
+        recipient: Some(record.me),
     }
 }
 
@@ -108,8 +108,8 @@ pub(crate) fn asked(node: &Node, record: &KeyRecord, action: Action) -> Question
         key: record.name.clone(),
         parties: parties().map(|party| party.fingerprint).collect(),
         threshold: record.threshold,
-        signers: parties().filter_map(|party| PartyId::new(party.index)).collect(),
-        requester: PartyId::new(record.me).unwrap(),
+        signers: parties().map(|party| party.index).collect(),
+        requester: record.me,
         purpose: Label::new("invoice 7"),
         action,
     };
@@ -153,7 +153,7 @@ pub(crate) fn note_session(node: &Node, record: &KeyRecord) {
 }
 
 /// The other party of `record`, at `address`.
-pub(crate) fn other(record: &KeyRecord, address: &str) -> (u8, Target) {
+pub(crate) fn other(record: &KeyRecord, address: &str) -> (PartyId, Target) {
     let party = record.parties.iter().find(|party| party.index != record.me).unwrap();
     let target = Target {
         name: Label::new(&party.name),

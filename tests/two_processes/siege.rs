@@ -82,7 +82,7 @@ impl Scene {
         let record = only_key(&self.carol);
         let bobs = self.bob.fingerprint();
         let bob = record.parties.iter().find(|party| party.fingerprint.to_hex() == bobs).unwrap();
-        let mut signers = vec![record.me, bob.index];
+        let mut signers = vec![record.me.get(), bob.index.get()];
         signers.sort_unstable();
         Proposal { signers, recipient: 0, seconds: 1800, ..proposal(&self.carol, &record) }
     }
@@ -296,7 +296,7 @@ impl Scene {
         let record = only_key(&self.carol);
         Proposal {
             kind: Ceremony::Resume,
-            signers: record.parties.iter().map(|party| party.index).collect(),
+            signers: record.parties.iter().map(|party| party.index.get()).collect(),
             digest: Hex([0; 32]),
             purpose: Label::default(),
             ..self.asked_by_carol()
@@ -318,7 +318,7 @@ impl Scene {
 }
 
 /// The party of `record` with this fingerprint, at `address`.
-fn party_at(record: &KeyRecord, fingerprint: &str, address: &str) -> (u8, Target) {
+fn party_at(record: &KeyRecord, fingerprint: &str, address: &str) -> (PartyId, Target) {
     let mut parties = record.parties.iter();
     let party = parties.find(|party| party.fingerprint.to_hex() == fingerprint).unwrap();
     let target = Target {
@@ -333,7 +333,7 @@ fn party_at(record: &KeyRecord, fingerprint: &str, address: &str) -> (u8, Target
 async fn stall(
     carol: &Arc<Node>,
     asked: Proposal,
-    at: (u8, Target),
+    at: (PartyId, Target),
     n: usize,
     hits: &AtomicUsize,
 ) -> Option<()> {
@@ -353,7 +353,7 @@ async fn stall(
         while let Some(output) = machine.poll() {
             if let Output::Send { to, bytes } = output {
                 if due < n {
-                    started.links.send(to.get(), bytes).await.ok()?;
+                    started.links.send(to, bytes).await.ok()?;
                 } else {
                     hits.fetch_add(1, Ordering::Relaxed);
                 }
@@ -362,7 +362,7 @@ async fn stall(
         }
         match started.links.recv().await {
             (party, Incoming::Protocol(bytes)) => {
-                machine.handle(clock::now(), PartyId::new(party)?, &bytes);
+                machine.handle(clock::now(), party, &bytes);
             }
             (_, Incoming::Lost(_) | Incoming::Control(_)) => return Some(()),
         }
