@@ -25,7 +25,7 @@ pub struct Started {
 }
 
 impl Started {
-    /// As [`Accepted::holding`], once everybody has started.
+    /// As [`Accepted::holding`](super::propose::Accepted::holding), once everybody has started.
     ///
     /// # Errors
     /// It cannot be had, and everybody was told.
