@@ -380,7 +380,7 @@ pub fn fault(fault: &Fault, key: &[&str], name: impl Fn(PartyId) -> String) -> F
             format!("{who} sent something no honest device sends ({detail})"),
         )
         .hint("do not retry before you know why; nothing was signed"),
-        Blame::Burn => Failure::new(
+        Blame::Ban => Failure::new(
             Code::Banned,
             format!("{who} failed a check that may leak the key ({detail}) and is banned"),
         )

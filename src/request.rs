@@ -1,6 +1,6 @@
 //! What a device is asked to take part in, and what its owner decides about.
 //!
-//! A [`Request`] is made in two places: by the device that asks, and by `talk` from what the wire says. Both
+//! A [`Request`] is made in two places: by the device that asks, and by `wire` from what the wire says. Both
 //! give only requests that are sound ([`Request::is_sound`]). Consent, policies, screens, the log and
 //! the ids of ceremonies all follow from it.
 

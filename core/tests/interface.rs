@@ -127,7 +127,7 @@ fn every_check_has_the_code_and_proves_what_the_specification_says() {
         Blame::NotProof => 1,
         Blame::Somebody => 2,
         Blame::Malice => 3,
-        Blame::Burn => 4,
+        Blame::Ban => 4,
     };
     // Such names tell a fault by somebody from one that cannot be told.
     let by_name = [Check::Confirm, Check::PkSum];
@@ -138,8 +138,8 @@ fn every_check_has_the_code_and_proves_what_the_specification_says() {
         let code = check.code().to_owned();
         assert_eq!(named.to_string(), format!("{code} at SG2, party 2"));
         assert_eq!(nobody.to_string(), format!("{code} at SG2"));
-        assert_eq!(named.burns(), proves(named) == 4);
-        assert_eq!(Check::from_burn_code(&code), named.burns().then_some(check));
+        assert_eq!(named.bans(), proves(named) == 4);
+        assert_eq!(Check::from_ban_code(&code), named.bans().then_some(check));
         if !by_name.contains(&check) {
             assert_eq!(named.blame(), nobody.blame());
         }

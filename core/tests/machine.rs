@@ -225,7 +225,7 @@ fn a_pair_is_to_be_retired_before_the_failure_is_known() {
         panic!("not retired: {retired:?}")
     };
     assert_eq!((*peer, *check, session), (party(2), Check::OteCheck, machine.session_id()));
-    assert!(matches!(failed, Output::Failed(fault) if fault.burns()));
+    assert!(matches!(failed, Output::Failed(fault) if fault.bans()));
 }
 
 /// A lie about the transfers, up to where the machine says that it is about to look at it.

@@ -230,9 +230,9 @@ fn in_any(place: usize, ranges: &[Range<usize>]) -> bool {
     ranges.iter().any(|range| range.contains(&place))
 }
 
-/// Whether a check that burns may notice a bit of this place: nonce, u, xbar, h_t; pk, Gamma,
+/// Whether a check that bans may notice a bit of this place: nonce, u, xbar, h_t; pk, Gamma,
 /// atilde, eta, muhat.
-fn may_burn(kind: Kind, place: usize) -> bool {
+fn may_ban(kind: Kind, place: usize) -> bool {
     match kind {
         Kind::Sg1 => in_any(place, &[HEADER..HEADER + 32, HEADER + 64..usize::MAX]),
         Kind::Sg2 => in_any(place, &[HEADER + 97..HEADER + 196, HEADER + 228..usize::MAX]),
@@ -244,7 +244,7 @@ proptest! {
     #![proptest_config(cases(48))]
 
     #[test]
-    fn a_damaged_signing_message_yields_nothing_and_burns_only_where_it_may(
+    fn a_damaged_signing_message_yields_nothing_and_bans_only_where_it_may(
         kind in prop::sample::select(vec![Kind::Sg1, Kind::Sg2, Kind::Sg3]),
         damage in damage(),
     ) {
@@ -252,12 +252,12 @@ proptest! {
         let setup = sign_setup("damaged", &parties([1, 2]), sha("digest"));
         let (outcomes, place) = damaged(sign_machines(&shares, "damaged", &setup), kind, &damage);
         let fault = fault(&outcomes, 1);
-        let burned = fault.blame() == Blame::Burn;
-        prop_assert!(!burned || place.is_none_or(|place| may_burn(kind, place)), "{fault}");
-        let expected = if burned { vec![(1, 2)] } else { vec![] };
+        let banned = fault.blame() == Blame::Ban;
+        prop_assert!(!banned || place.is_none_or(|place| may_ban(kind, place)), "{fault}");
+        let expected = if banned { vec![(1, 2)] } else { vec![] };
         prop_assert_eq!(retired(&shares), expected);
         let stored = |p: &Persist| matches!(p, Persist::Retired { .. });
-        prop_assert_eq!(outcomes[&party(1)].persisted.iter().any(stored), burned);
+        prop_assert_eq!(outcomes[&party(1)].persisted.iter().any(stored), banned);
     }
 }
 
@@ -279,7 +279,7 @@ proptest! {
         };
         let (outcomes, place) = damaged(machines(), kind, &damage);
         if let Some(Err(fault)) = &outcomes[&party(1)].result {
-            prop_assert!(!fault.burns(), "{fault}");
+            prop_assert!(!fault.bans(), "{fault}");
             return Ok(());
         }
         match kind {

@@ -517,7 +517,7 @@ fn of_fault(fault: &Fault) -> ErrorKind {
         Blame::Local => ErrorKind::Internal,
         Blame::NotProof if fault.check == Check::Missing => ErrorKind::Unreachable,
         Blame::NotProof | Blame::Somebody | Blame::Malice => ErrorKind::Aborted,
-        Blame::Burn => ErrorKind::Banned,
+        Blame::Ban => ErrorKind::Banned,
     }
 }
 

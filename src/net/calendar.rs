@@ -1,6 +1,6 @@
 //! The date for the TLS library, whose own source of it panics on a clock before 1970.
 //!
-//! Only a relay's certificate is judged by it: a device's certificate is compared, not dated.
+//! Only a relay's certificate is checked by it: a device's certificate is compared, not dated.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

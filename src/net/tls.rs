@@ -98,7 +98,7 @@ pub enum TlsVersion {
 pub enum Expect {
     /// The device with this fingerprint; any other fails the handshake.
     Pinned(Fingerprint),
-    /// Any device that holds the key of its certificate. The caller judges who it is.
+    /// Any device that holds the key of its certificate. The caller checks who it is.
     Anyone,
 }
 
@@ -367,7 +367,7 @@ impl Receiver for TlsReceiver {
     }
 }
 
-/// Judges the other side's certificate: one P-256 key, held by whoever presents it, and the
+/// Verifies the other side's certificate: one P-256 key, held by whoever presents it, and the
 /// expected one where one is expected.
 #[derive(Debug)]
 struct PinnedCertVerifier {

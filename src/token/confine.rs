@@ -21,7 +21,7 @@ pub(super) fn confine(module: &Path) {
 fn reach(module: &Path) -> Files<PathBuf> {
     let paths = |fixed: &[&str]| fixed.iter().map(PathBuf::from).collect::<Vec<_>>();
     let mut files = Files { read: paths(SYSTEM), write: paths(DEVICES_AND_TOKENS) };
-    // A link is followed before it is judged, so both its place and its end count.
+    // A link is followed before it is checked, so both its place and its end count.
     let folders = [module.parent().map(Path::to_owned), resolved_folder(module)];
     files.read.extend(folders.into_iter().flatten());
     // With which a module for another kind of machine is compared.

@@ -52,16 +52,16 @@ impl From<InvalidScalar> for MulError {
 
 /// A's step: the message for B (40000 bytes) and her summands `c`.
 ///
-/// `sid_p` names session, ordered pair and B's nonce, `nu_a` is A's nonce, `ahat` a fresh random
+/// `pair_session` (`sid_p`) names session, ordered pair and B's nonce, `alice_nonce` is A's (`nu_A`), `ahat` a fresh random
 /// scalar.
 pub fn multiply(
-    sid_p: &[u8; 32],
-    nu_a: &[u8; 32],
+    pair_session: &[u8; 32],
+    alice_nonce: &[u8; 32],
     checked: Checked,
     inputs: [&Scalar; 2],
     ahat: Secret<Scalar>,
 ) -> (Vec<u8>, Secret<[Scalar; 2]>) {
-    let session = Session { sid_p, nu_a, h_u: &checked.h_u };
+    let session = Session { pair_session, alice_nonce, h_u: &checked.h_u };
     let inputs = Zeroizing::new([*inputs[0], *inputs[1], *ahat.expose()]);
     let (zeros, corrections) = session.correct(&checked, &inputs);
     let message = session.prove(&inputs, &zeros, corrections);
@@ -72,13 +72,13 @@ pub fn multiply(
 
 /// B's step: checks A's message (40000 bytes) and returns his summands `d`.
 pub fn receive(
-    sid_p: &[u8; 32],
-    nu_a: &[u8; 32],
+    pair_session: &[u8; 32],
+    alice_nonce: &[u8; 32],
     extended: &Extended,
     message: &[u8],
 ) -> Result<Secret<[Scalar; 2]>, MulError> {
     let message = Message::parse(message)?;
-    let session = Session { sid_p, nu_a, h_u: &extended.h_u };
+    let session = Session { pair_session, alice_nonce, h_u: &extended.h_u };
     let chosen = session.choose(extended, &message.scalars);
     let transcript = session.transcript(message.corrections);
     let mus = chosen.expose().iter().enumerate().map(|(j, chosen)| {
@@ -96,8 +96,8 @@ pub fn receive(
 /// hash of B's corrections.
 #[derive(Clone, Copy)]
 struct Session<'a> {
-    sid_p: &'a [u8; 32],
-    nu_a: &'a [u8; 32],
+    pair_session: &'a [u8; 32],
+    alice_nonce: &'a [u8; 32],
     h_u: &'a [u8; 32],
 }
 
@@ -149,7 +149,7 @@ impl Session<'_> {
 
     /// The coefficients must hash the corrections, or A could fit the corrections to them (§6.3).
     fn transcript(&self, corrections: &[u8]) -> Transcript {
-        let context = tags::RVOLE_CTX.hash(&[self.sid_p, self.nu_a, self.h_u]);
+        let context = tags::RVOLE_CTX.hash(&[self.pair_session, self.alice_nonce, self.h_u]);
         let h_a = tags::RVOLE_ATILDE.hash(&[&context, corrections]);
         let theta = [0, 1].map(|i| tags::RVOLE_THETA.hash_to_scalar(&[&h_a, &[i]]));
         Transcript { context, h_a, theta }
@@ -162,7 +162,8 @@ struct Pads(ShortHash<19>);
 impl Pads {
     /// The key hashes a fresh nonce of each party, so pads never repeat (§5.2).
     fn new(session: &Session<'_>) -> Self {
-        let parts = [session.sid_p, session.nu_a, session.h_u].map(|part| part.as_slice());
+        let parts =
+            [session.pair_session, session.alice_nonce, session.h_u].map(|part| part.as_slice());
         Self(ShortHash::new(&tags::OTE_PAD_KEY.hash_twice(&parts)))
     }
 
@@ -401,8 +402,8 @@ mod tests {
     #[test]
     fn an_altered_transfer_aborts_exactly_if_one_was_chosen() {
         let (extended, checked) = halves([0x3c; 16], &seed("bob"));
-        let (sid_p, nu_a) = (&sha(b"sid_p"), &sha(b"nu_a"));
-        let session = Session { sid_p, nu_a, h_u: &checked.h_u };
+        let (pair_session, alice_nonce) = (&sha(b"sid_p"), &sha(b"nu_a"));
+        let session = Session { pair_session, alice_nonce, h_u: &checked.h_u };
         let inputs = [2_u64, 3, 5].map(Scalar::from);
         for j in 0..16 {
             let (zeros, mut corrections) = session.correct(&checked, &inputs);

@@ -82,7 +82,7 @@ pub enum Blame {
     /// The culprit deviated from the protocol.
     Malice,
     /// The culprit deviated in a way that may leak: the pair must be retired, durably.
-    Burn,
+    Ban,
 }
 
 impl Check {
@@ -122,14 +122,14 @@ impl Check {
     }
 
     /// The check that leads to a retired pair and has this code.
-    pub fn from_burn_code(code: &str) -> Option<Self> {
+    pub fn from_ban_code(code: &str) -> Option<Self> {
         [Self::OteCheck, Self::RvoleCheck, Self::GammaU, Self::GammaV]
             .into_iter()
             .find(|check| check.code() == code)
     }
 
     /// Whether the pair with the culprit must be retired before anything leaves this device.
-    pub fn burns(self) -> bool {
+    pub fn bans(self) -> bool {
         matches!(self, Self::OteCheck | Self::RvoleCheck | Self::GammaU | Self::GammaV)
     }
 }
@@ -157,8 +157,8 @@ impl Fault {
     }
 
     /// Whether the pair with the culprit must be retired.
-    pub fn burns(&self) -> bool {
-        self.check.burns()
+    pub fn bans(&self) -> bool {
+        self.check.bans()
     }
 
     /// What the failure proves.
@@ -192,7 +192,7 @@ impl Fault {
             | Check::QMismatch
             | Check::ChainCode
             | Check::RMismatch => Blame::Malice,
-            Check::OteCheck | Check::RvoleCheck | Check::GammaU | Check::GammaV => Blame::Burn,
+            Check::OteCheck | Check::RvoleCheck | Check::GammaU | Check::GammaV => Blame::Ban,
         }
     }
 }

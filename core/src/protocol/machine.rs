@@ -602,7 +602,7 @@ impl<P: Protocol> Machine<P> {
         self.stage = Stage::Over;
         self.inbox.clear();
         self.outputs.retain(|o| matches!(o, Output::Persist(_) | Output::Event(_)));
-        if let (true, Some(peer)) = (fault.burns(), fault.culprit) {
+        if let (true, Some(peer)) = (fault.bans(), fault.culprit) {
             let (check, session) = (fault.check, self.plan.session);
             self.outputs.push_back(Output::Persist(Persist::Retired { peer, check, session }));
         }

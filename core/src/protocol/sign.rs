@@ -253,7 +253,7 @@ impl Terms {
         self.share.pair(peer).ok_or(Fault::nobody(Check::Bug, at.name()))
     }
 
-    /// `sid_p` of the ordered pair in which `bob` masks with `nonce`.
+    /// `pair_session` of the ordered pair in which `bob` masks with `nonce`.
     fn pair_session(&self, alice: PartyId, bob: PartyId, nonce: &[u8; 32]) -> [u8; 32] {
         tags::SIGN_PAIR.hash(&[&self.session, &[alice.get(), bob.get()], nonce])
     }

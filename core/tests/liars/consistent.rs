@@ -62,7 +62,7 @@ fn a_wrong_numerator_makes_no_signature_for_anybody() {
 }
 
 /// The session, and with it the epoch, is part of the view: whoever computes the view for another
-/// epoch is found out by it before anything that could burn.
+/// epoch is found out by it before anything that could ban.
 #[test]
 fn a_view_of_another_epoch_stops_the_session_and_blames_nobody() {
     let lies = Lies { epoch: Some([5; 32]), ..Lies::default() };

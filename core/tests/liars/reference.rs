@@ -123,9 +123,10 @@ impl Reference {
         let [nu, commitment] = self.commitment();
         let mut sent = Vec::new();
         for (peer, pair) in &self.pairs {
-            let sid_p = self.pair_session(*peer, self.me, &nu);
+            let pair_session = self.pair_session(*peer, self.me, &nu);
             let beta = transfers::beta(&self.seed, *peer);
-            let (bob, message) = transfers::extend(&sid_p, &pair.leaves, beta, self.lies.guess);
+            let (bob, message) =
+                transfers::extend(&pair_session, &pair.leaves, beta, self.lies.guess);
             self.bobs.insert(*peer, bob);
             sent.push(self.to(*peer, Kind::Sg1, &[&nu, &commitment, &message]));
         }
@@ -162,11 +163,12 @@ impl Reference {
         let mut sent = Vec::new();
         for (peer, pair) in &self.pairs {
             let heard = &self.heard[&(Kind::Sg1, *peer)];
-            let sid_p = self.pair_session(self.me, *peer, heard.field("nu"));
-            let alice: Alice = transfers::answer(&sid_p, pair, &heard[HEADER + 64..]);
+            let pair_session = self.pair_session(self.me, *peer, heard.field("nu"));
+            let alice: Alice = transfers::answer(&pair_session, pair, &heard[HEADER + 64..]);
             let ahat = self.seed.scalar(&format!("ahat/{peer}"));
             let raised = self.lies.raised;
-            let (message, c) = transfers::multiply(&sid_p, &nu, &alice, inputs, ahat, raised);
+            let (message, c) =
+                transfers::multiply(&pair_session, &nu, &alice, inputs, ahat, raised);
             let psi = encode_scalar(&(phi - self.bobs[peer].chi));
             let points = [self.r(), self.share, c[0], c[1]].map(|scalar| encode(&scalar));
             let [big_r, rest @ ..] = &points;
@@ -186,9 +188,9 @@ impl Reference {
             let heard = &self.heard[&(Kind::Sg2, *peer)];
             nonce_point += decode_point(heard.field("R")).unwrap();
             phi += decode_scalar(heard.field("psi")).unwrap();
-            let sid_p = self.pair_session(*peer, self.me, &nu);
+            let pair_session = self.pair_session(*peer, self.me, &nu);
             let their_nu = self.heard[&(Kind::Sg1, *peer)].field("nu").try_into().unwrap();
-            let d = transfers::receive(&sid_p, their_nu, bob, &heard[HEADER + 228..]);
+            let d = transfers::receive(&pair_session, their_nu, bob, &heard[HEADER + 228..]);
             self.products = [self.products[0] + d[0], self.products[1] + d[1]];
         }
         let nonce_point = nonce_point.to_affine();

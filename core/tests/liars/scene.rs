@@ -83,15 +83,15 @@ impl Scene {
         if retired(shares).is_empty() {
             sign_honestly("after a lie", shares, parties);
         } else {
-            self.assert_burnt(shares);
+            self.assert_banned(shares);
         }
     }
 
-    /// The pairs that are retired are those of the honest parties that burnt, with the liar.
+    /// The pairs that are retired are those of the honest parties that banned, with the liar.
     fn assert_statuses(&self, table: &mut Table<Signing>, shares: &Shares) {
         let mut expected = Vec::new();
         for (party, seat) in table.seats.iter().filter(|(party, _)| **party != self.liar) {
-            if let Some(fault) = seat.fault().filter(Fault::burns) {
+            if let Some(fault) = seat.fault().filter(Fault::bans) {
                 assert_eq!(fault.culprit, Some(self.liar), "an honest pair was retired");
                 expected.push((*party, self.liar, fault.check));
             }
@@ -100,7 +100,7 @@ impl Scene {
     }
 
     /// S-40: the pair never signs again, not even a first message leaves; every other pair does.
-    fn assert_burnt(&self, shares: &Shares) {
+    fn assert_banned(&self, shares: &Shares) {
         let refused = signer("again", &shares[&self.victim], self.setup.clone());
         assert_eq!(refused.err(), Some(self.by_liar(Check::PairRetired, "setup")));
         if self.setup.signers.len() < shares.len() {
@@ -126,15 +126,15 @@ pub(crate) fn told<'a>(kind: Kind, alter: impl Fn(&mut Message) + 'a) -> Told<'a
 impl Told<'_> {
     /// The liar is named, and the pair retired.
     #[track_caller]
-    pub(crate) fn burns(&self, check: Check, at: &'static str) {
-        assert!(check.burns());
+    pub(crate) fn bans(&self, check: Check, at: &'static str) {
+        assert!(check.bans());
         self.stops(|scene| scene.by_liar(check, at));
     }
 
     /// The liar is named.
     #[track_caller]
     pub(crate) fn blames(&self, check: Check, at: &'static str) {
-        assert!(!check.burns());
+        assert!(!check.bans());
         self.stops(|scene| scene.by_liar(check, at));
     }
 

@@ -1,4 +1,4 @@
-//! Many sessions of one key: mixed up, replayed, at once, and after a burn (docs/protocol.md §5.4,
+//! Many sessions of one key: mixed up, replayed, at once, and after a ban (docs/protocol.md §5.4,
 //! §10.2).
 
 use std::sync::{Arc, Mutex};
@@ -175,12 +175,12 @@ fn messages_of_another_key_generation_make_no_key() {
 }
 
 // ---------------------------------------------------------------------------------------------
-// After a burn
+// After a ban
 // ---------------------------------------------------------------------------------------------
 
 /// Makes party 1 retire its pair with party 2 in a session of its own.
-fn burn(shares: &Shares) {
-    let machines = signers("burnt", shares, &sign_setup("burnt", &[id(1), id(2)]));
+fn ban(shares: &Shares) {
+    let machines = signers("banned", shares, &sign_setup("banned", &[id(1), id(2)]));
     Table::of(machines).told(Kind::Sg1, id(2), id(1), |mut bytes| {
         bytes[200] ^= 1;
         vec![bytes]
@@ -190,7 +190,7 @@ fn burn(shares: &Shares) {
 
 /// S-45: between any two steps of another session.
 #[test]
-fn a_burn_stops_every_other_session_of_the_pair_at_its_next_step() {
+fn a_ban_stops_every_other_session_of_the_pair_at_its_next_step() {
     let setup = sign_setup("meanwhile", &[id(1), id(2)]);
     let (_, record) = Table::of(signers("meanwhile", &two_of_two().shares(), &setup)).recorded();
     let from_two = |kind| record[&(kind, id(2), id(1))].clone();
@@ -201,13 +201,13 @@ fn a_burn_stops_every_other_session_of_the_pair_at_its_next_step() {
     };
 
     let (shares, mut victim) = fresh();
-    burn(&shares);
+    ban(&shares);
     victim.hear(id(2), &from_two(Kind::Sg1));
     victim.stopped(Fault::by(id(2), Check::PairRetired, "SG1"));
 
     let (shares, mut victim) = fresh();
     victim.hear(id(2), &from_two(Kind::Sg1));
-    burn(&shares);
+    ban(&shares);
     victim.hear(id(2), &from_two(Kind::Sg2));
     victim.stopped(Fault::by(id(2), Check::PairRetired, "SG2"));
 
@@ -215,14 +215,14 @@ fn a_burn_stops_every_other_session_of_the_pair_at_its_next_step() {
     let (shares, mut victim) = fresh();
     victim.hear(id(2), &from_two(Kind::Sg1));
     victim.hear(id(2), &from_two(Kind::Sg2));
-    burn(&shares);
+    ban(&shares);
     victim.hear(id(2), &from_two(Kind::Sg3));
     assert!(victim.done().is_some());
 }
 
-/// What is ready to be sent when another session burns the pair is not sent any more.
+/// What is ready to be sent when another session bans the pair is not sent any more.
 #[test]
-fn a_burn_holds_back_messages_that_were_not_taken_yet() {
+fn a_ban_holds_back_messages_that_were_not_taken_yet() {
     let setup = sign_setup("meanwhile", &[id(1), id(2)]);
     let (_, record) = Table::of(signers("meanwhile", &two_of_two().shares(), &setup)).recorded();
     for heard in [&[][..], &[Kind::Sg1], &[Kind::Sg1, Kind::Sg2]] {
@@ -233,7 +233,7 @@ fn a_burn_holds_back_messages_that_were_not_taken_yet() {
             while machine.poll().is_some() {}
             machine.handle(noon(), id(2), &record[&(*kind, id(2), id(1))]);
         }
-        burn(&shares);
+        ban(&shares);
         let out: Vec<_> = std::iter::from_fn(|| machine.poll()).collect();
         assert!(!out.iter().any(|output| matches!(output, Output::Send { .. } | Output::Done(_))));
         let Some(Output::Failed(fault)) = out.last() else { panic!("{out:?}") };
@@ -241,9 +241,9 @@ fn a_burn_holds_back_messages_that_were_not_taken_yet() {
     }
 }
 
-/// A burn is about one pair: among three, sessions of the other pairs go on.
+/// A ban is about one pair: among three, sessions of the other pairs go on.
 #[test]
-fn a_burn_does_not_touch_sessions_of_other_pairs() {
+fn a_ban_does_not_touch_sessions_of_other_pairs() {
     let shares = two_of_three().shares();
     let (_, record) = {
         let setup = sign_setup("others", &[id(1), id(3)]);
@@ -252,7 +252,7 @@ fn a_burn_does_not_touch_sessions_of_other_pairs() {
     let setup = sign_setup("others", &[id(1), id(3)]);
     let mut going = Seat::new(signer("others", &shares[&id(1)], setup).unwrap());
     going.hear(id(3), &record[&(Kind::Sg1, id(3), id(1))]);
-    burn(&shares);
+    ban(&shares);
     for kind in [Kind::Sg2, Kind::Sg3] {
         going.hear(id(3), &record[&(kind, id(3), id(1))]);
     }
@@ -264,7 +264,7 @@ fn a_burn_does_not_touch_sessions_of_other_pairs() {
 #[test]
 fn a_pair_is_retired_for_its_first_failure() {
     let shares = two_of_two().shares();
-    burn(&shares);
+    ban(&shares);
     shares[&id(1)].retire(id(2), Check::GammaV);
     assert_eq!(shares[&id(1)].retired(id(2)), Some(Check::OteCheck));
     assert_eq!(shares[&id(1)].retired(id(1)), None);
@@ -344,8 +344,8 @@ fn of_lies_that_race_one_is_looked_at() {
         let threads: Vec<_> = threads.collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let burnt = |seat: &&Seat<Signing>| seat.fault().is_some_and(|fault| fault.burns());
-    assert_eq!(seats.iter().filter(burnt).count(), 1);
+    let banned = |seat: &&Seat<Signing>| seat.fault().is_some_and(|fault| fault.bans());
+    assert_eq!(seats.iter().filter(banned).count(), 1);
     let told = |o: &Output<_>| matches!(o, Output::Persist(Persist::Retired { .. }));
     assert_eq!(seats.iter().flat_map(|seat| &seat.log).filter(|o| told(o)).count(), 1);
     for mut seat in seats {

@@ -19,25 +19,25 @@ use crate::table::*;
 /// S-01
 #[test]
 fn a_flipped_correction_bit_retires_its_sender() {
-    told(Kind::Sg1, |m| m.flip("u", 5)).burns(Check::OteCheck, "SG1");
+    told(Kind::Sg1, |m| m.flip("u", 5)).bans(Check::OteCheck, "SG1");
 }
 
 /// S-02
 #[test]
 fn another_combination_of_choices_retires_its_sender() {
-    told(Kind::Sg1, |m| m.flip("xbar", 0)).burns(Check::OteCheck, "SG1");
+    told(Kind::Sg1, |m| m.flip("xbar", 0)).bans(Check::OteCheck, "SG1");
 }
 
 /// S-03
 #[test]
 fn another_verdict_of_the_extension_retires_its_sender() {
-    told(Kind::Sg1, |m| m.flip("h_t", 31)).burns(Check::OteCheck, "SG1");
+    told(Kind::Sg1, |m| m.flip("h_t", 31)).bans(Check::OteCheck, "SG1");
 }
 
 /// S-04
 #[test]
 fn a_nonce_that_does_not_belong_to_the_corrections_retires_its_sender() {
-    told(Kind::Sg1, |m| m.flip("nu", 0)).burns(Check::OteCheck, "SG1");
+    told(Kind::Sg1, |m| m.flip("nu", 0)).bans(Check::OteCheck, "SG1");
 }
 
 /// S-05 and S-41: among three, nobody can tell who told whom what.
@@ -85,19 +85,19 @@ fn points_off_the_curve_are_malformed() {
 /// S-11
 #[test]
 fn another_image_of_the_first_summand_retires_its_sender() {
-    told(Kind::Sg2, |m| m.put("Gamma_u", &point(9))).burns(Check::GammaU, "SG2");
+    told(Kind::Sg2, |m| m.put("Gamma_u", &point(9))).bans(Check::GammaU, "SG2");
 }
 
 /// S-12
 #[test]
 fn another_image_of_the_second_summand_retires_its_sender() {
-    told(Kind::Sg2, |m| m.put("Gamma_v", &point(9))).burns(Check::GammaV, "SG2");
+    told(Kind::Sg2, |m| m.put("Gamma_v", &point(9))).bans(Check::GammaV, "SG2");
 }
 
 /// S-13
 #[test]
 fn another_public_share_retires_its_sender() {
-    told(Kind::Sg2, |m| m.put("pk", &point(9))).burns(Check::GammaV, "SG2");
+    told(Kind::Sg2, |m| m.put("pk", &point(9))).bans(Check::GammaV, "SG2");
 }
 
 /// S-14 and U-01: what is no scalar says nothing about secrets, so nobody is retired for it.
@@ -128,19 +128,19 @@ fn altered_products_retire_their_sender() {
         let rows: Vec<u8> = (0..416 * 3).flat_map(|i| scalar(1 + i)).collect();
         m.put("atilde", &rows);
     };
-    told(Kind::Sg2, alter).burns(Check::RvoleCheck, "SG2");
+    told(Kind::Sg2, alter).bans(Check::RvoleCheck, "SG2");
 }
 
 /// S-17
 #[test]
 fn an_altered_combination_of_inputs_retires_its_sender() {
-    told(Kind::Sg2, |m| m.put("eta", &scalar(3))).burns(Check::RvoleCheck, "SG2");
+    told(Kind::Sg2, |m| m.put("eta", &scalar(3))).bans(Check::RvoleCheck, "SG2");
 }
 
 /// S-18
 #[test]
 fn another_verdict_of_the_multiplication_retires_its_sender() {
-    told(Kind::Sg2, |m| m.flip("muhat", 0)).burns(Check::RvoleCheck, "SG2");
+    told(Kind::Sg2, |m| m.flip("muhat", 0)).bans(Check::RvoleCheck, "SG2");
 }
 
 /// S-19

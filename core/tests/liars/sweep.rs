@@ -109,8 +109,8 @@ fn signs_nothing(scene: &Scene, record: &Record, lie: &Message, fault: Fault) {
         }
     }
     victim.stopped(fault);
-    let burnt = fault.burns().then_some((scene.victim, scene.liar, fault.check));
-    assert_eq!(retired(&shares), Vec::from_iter(burnt));
+    let banned = fault.bans().then_some((scene.victim, scene.liar, fault.check));
+    assert_eq!(retired(&shares), Vec::from_iter(banned));
 }
 
 // ---------------------------------------------------------------------------------------------

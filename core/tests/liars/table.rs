@@ -200,9 +200,9 @@ impl<P: Protocol> Seat<P> {
     fn retires_before_it_fails(&self) {
         let retired =
             self.log.iter().position(|o| matches!(o, Output::Persist(Persist::Retired { .. })));
-        let burnt = self.fault().filter(Fault::burns);
-        assert_eq!(retired.is_some(), burnt.is_some(), "retired without a reason, or not at all");
-        let (Some(at), Some(fault)) = (retired, burnt) else { return };
+        let banned = self.fault().filter(Fault::bans);
+        assert_eq!(retired.is_some(), banned.is_some(), "retired without a reason, or not at all");
+        let (Some(at), Some(fault)) = (retired, banned) else { return };
         let between = &self.log[at + 1..self.log.len() - 1];
         let resolved = matches!(between, [Output::Persist(Persist::ChecksResolved)]);
         assert!(between.is_empty() || resolved, "something between the retirement and the failure");

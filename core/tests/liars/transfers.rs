@@ -87,12 +87,12 @@ pub(crate) fn beta(seed: &SessionSeed, peer: PartyId) -> Row {
 
 /// Bob's message `u || xbar || h_t`.
 pub(crate) fn extend(
-    sid_p: &[u8; 32],
+    pair_session: &[u8; 32],
     leaves: &[Leaf],
     beta: Row,
     guess: Option<Guess>,
 ) -> (Bob, Vec<u8>) {
-    let rows = expand(sid_p, leaves);
+    let rows = expand(pair_session, leaves);
     let (mut u, mut v) = (vec![beta; TREES], vec![[0; ROW]; 128]);
     for (j, rows) in rows.chunks(LEAVES).enumerate() {
         for (y, row) in rows.iter().enumerate() {
@@ -106,7 +106,7 @@ pub(crate) fn extend(
         add(&mut u[tree], &error);
     }
     let mut message = u.concat();
-    let h_u = tags::OTE_U.hash(&[sid_p, &message]);
+    let h_u = tags::OTE_U.hash(&[pair_session, &message]);
     let chi = combination(&h_u);
     let xbar = linear(&chi, &beta).to_le_bytes();
     let mut t: Vec<u128> = v.iter().map(|row| linear(&chi, row)).collect();
@@ -115,7 +115,7 @@ pub(crate) fn extend(
         (0..4).filter(|b| hole >> b & 1 == 1).for_each(|b| t[4 * tree + b] ^= error);
     }
     message.extend(xbar);
-    message.extend(verdict(sid_p, &h_u, &xbar, &t));
+    message.extend(verdict(pair_session, &h_u, &xbar, &t));
     let mut columns = columns(&v);
     if let Some(Guess { tree, bit, hole }) = guess {
         // If the bet is won, this is what the error does to Alice's column.
@@ -126,9 +126,9 @@ pub(crate) fn extend(
 }
 
 /// Alice's half from Bob's message. She does not look at `xbar` and `h_t`: she believes him.
-pub(crate) fn answer(sid_p: &[u8; 32], pair: &Pair, message: &[u8]) -> Alice {
+pub(crate) fn answer(pair_session: &[u8; 32], pair: &Pair, message: &[u8]) -> Alice {
     let u = &message[..TREES * ROW];
-    let rows = expand(sid_p, &pair.punctured);
+    let rows = expand(pair_session, &pair.punctured);
     let (mut w, mut delta) = (vec![[0; ROW]; 128], 0_u128);
     for (j, rows) in rows.chunks(LEAVES).enumerate() {
         let hole = usize::from(pair.holes[j]);
@@ -144,11 +144,11 @@ pub(crate) fn answer(sid_p: &[u8; 32], pair: &Pair, message: &[u8]) -> Alice {
             }
         }
     }
-    Alice { columns: columns(&w), delta, h_u: tags::OTE_U.hash(&[sid_p, u]) }
+    Alice { columns: columns(&w), delta, h_u: tags::OTE_U.hash(&[pair_session, u]) }
 }
 
-fn expand(sid_p: &[u8; 32], leaves: &[Leaf]) -> Vec<Row> {
-    let key = tags::OTE_PRG_KEY.hash_twice(&[sid_p]);
+fn expand(pair_session: &[u8; 32], leaves: &[Leaf]) -> Vec<Row> {
+    let key = tags::OTE_PRG_KEY.hash_twice(&[pair_session]);
     let row = |(place, leaf): (usize, &Leaf)| {
         let (j, y) = ((place / LEAVES) as u16, (place % LEAVES) as u16);
         let block = |counter: u8| {
@@ -188,9 +188,9 @@ fn product(mut a: u128, b: u128) -> u128 {
     })
 }
 
-fn verdict(sid_p: &[u8; 32], h_u: &[u8; 32], xbar: &[u8; 16], t: &[u128]) -> [u8; 32] {
+fn verdict(pair_session: &[u8; 32], h_u: &[u8; 32], xbar: &[u8; 16], t: &[u128]) -> [u8; 32] {
     let t: Vec<u8> = t.iter().flat_map(|t| t.to_le_bytes()).collect();
-    tags::OTE_CHECK.hash(&[sid_p, h_u, xbar, &t])
+    tags::OTE_CHECK.hash(&[pair_session, h_u, xbar, &t])
 }
 
 /// Bit `i` of element `j` is bit `j` of row `i`.
@@ -220,15 +220,15 @@ pub(crate) struct Raised {
 
 /// Alice's message `atilde || eta || muhat`, and her summands.
 pub(crate) fn multiply(
-    sid_p: &[u8; 32],
-    nu_a: &[u8; 32],
+    pair_session: &[u8; 32],
+    alice_nonce: &[u8; 32],
     alice: &Alice,
     inputs: [Scalar; 2],
     ahat: Scalar,
     raised: Option<Raised>,
 ) -> (Vec<u8>, [Scalar; 2]) {
     let Alice { columns, delta, h_u, .. } = alice;
-    let key = tags::OTE_PAD_KEY.hash_twice(&[sid_p, nu_a, h_u]);
+    let key = tags::OTE_PAD_KEY.hash_twice(&[pair_session, alice_nonce, h_u]);
     let alpha = |j: usize, column| pads(&key, j, column);
     let zeros: Vec<_> = (0..XI).map(|j| alpha(j, columns[j])).collect();
     let mut message = Vec::new();
@@ -240,7 +240,7 @@ pub(crate) fn multiply(
             message.extend(encode_scalar(&(zero[c] - one[c] + value + lie)));
         }
     }
-    let transcript = Transcript::new(sid_p, nu_a, h_u, &message);
+    let transcript = Transcript::new(pair_session, alice_nonce, h_u, &message);
     let eta = transcript.combine(&[inputs[0], inputs[1], ahat]);
     let mu: Vec<Scalar> = zeros.iter().map(|zero| transcript.combine(zero)).collect();
     message.extend(encode_scalar(&eta));
@@ -249,8 +249,13 @@ pub(crate) fn multiply(
 }
 
 /// Bob's summands. He does not look at `muhat`: he believes her.
-pub(crate) fn receive(sid_p: &[u8; 32], nu_a: &[u8; 32], bob: &Bob, message: &[u8]) -> [Scalar; 2] {
-    let key = tags::OTE_PAD_KEY.hash_twice(&[sid_p, nu_a, &bob.h_u]);
+pub(crate) fn receive(
+    pair_session: &[u8; 32],
+    alice_nonce: &[u8; 32],
+    bob: &Bob,
+    message: &[u8],
+) -> [Scalar; 2] {
+    let key = tags::OTE_PAD_KEY.hash_twice(&[pair_session, alice_nonce, &bob.h_u]);
     let chosen = |j: usize| if bit(&bob.beta, j) { Scalar::ONE } else { Scalar::ZERO };
     let rows: Vec<[Scalar; 3]> = (0..XI)
         .map(|j| {
@@ -291,8 +296,13 @@ struct Transcript {
 }
 
 impl Transcript {
-    fn new(sid_p: &[u8; 32], nu_a: &[u8; 32], h_u: &[u8; 32], corrections: &[u8]) -> Self {
-        let context = tags::RVOLE_CTX.hash(&[sid_p, nu_a, h_u]);
+    fn new(
+        pair_session: &[u8; 32],
+        alice_nonce: &[u8; 32],
+        h_u: &[u8; 32],
+        corrections: &[u8],
+    ) -> Self {
+        let context = tags::RVOLE_CTX.hash(&[pair_session, alice_nonce, h_u]);
         let h_a = tags::RVOLE_ATILDE.hash(&[&context, corrections]);
         let theta = [0, 1].map(|i| tags::RVOLE_THETA.hash_to_scalar(&[&h_a, &[i]]));
         Self { context, h_a, theta }

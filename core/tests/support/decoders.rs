@@ -201,7 +201,7 @@ impl Heard {
             match output {
                 Output::Persist(Persist::Retired { .. }) => self.retired = true,
                 Output::Failed(fault) => {
-                    assert_eq!(fault.burns(), self.retired, "{fault}");
+                    assert_eq!(fault.bans(), self.retired, "{fault}");
                     self.failed = Some(fault);
                 }
                 Output::Send { .. } | Output::Done(_) => assert!(!self.retired),

@@ -203,8 +203,7 @@ impl Opened {
         let share = records::share(&node.vault, record)?;
         for (peer, code) in ledger.retired(&record.epoch) {
             if let Some(peer) = record.parties.iter().find(|party| party.index.get() == peer) {
-                share
-                    .retire(peer.index, Check::from_burn_code(&code).unwrap_or(Check::PairRetired));
+                share.retire(peer.index, Check::from_ban_code(&code).unwrap_or(Check::PairRetired));
             }
         }
         Ok(Self { record: record.clone(), share: Arc::new(share) })

@@ -51,7 +51,7 @@ pub const VERDICTS: &[Verdict] = &[
     ),
     verdict(
         "crypto/ot/extension.rs",
-        "if bool::from(verdict(sid_p, &h_u, combined, &rows).ct_eq(claimed)) {",
+        "if bool::from(verdict(pair_session, &h_u, combined, &rows).ct_eq(claimed)) {",
         "cosign_core::crypto::ot::extension::check",
         "whether the extension fits is what the peer is told",
     ),

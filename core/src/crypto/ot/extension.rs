@@ -56,24 +56,24 @@ impl Extended {
 
 /// B's step: draws the choices and returns the message for A (2224 bytes).
 ///
-/// `sid_p` names session, ordered pair and B's nonce. The seed's label is `beta/<peer>`.
+/// `pair_session` (`sid_p`) names session, ordered pair and B's nonce. The seed's label is `beta/<peer>`.
 pub fn extend(
-    sid_p: &[u8; 32],
+    pair_session: &[u8; 32],
     trees: &SenderTrees,
     seed: &SessionSeed,
     peer: u8,
 ) -> (Extended, Vec<u8>) {
     let choices = Choices::draw(seed, &format!("beta/{peer}"));
     let row = Zeroizing::new(bits::row_from_bytes(choices.bytes()));
-    let (rows, corrections) = correct(sid_p, trees, &row);
-    let (columns, h_u, message) = prove(sid_p, &row, rows, corrections);
+    let (rows, corrections) = correct(pair_session, trees, &row);
+    let (columns, h_u, message) = prove(pair_session, &row, rows, corrections);
     let chi = gadget::sum_at(&choices);
     (Extended { columns, choices, h_u, chi }, message)
 }
 
 /// B's rows, and the corrections that give A's rows the same choices.
-fn correct(sid_p: &[u8; 32], trees: &SenderTrees, choices: &Row) -> (Secret<Rows>, Vec<u8>) {
-    let mut expander = Expander::new(sid_p);
+fn correct(pair_session: &[u8; 32], trees: &SenderTrees, choices: &Row) -> (Secret<Rows>, Vec<u8>) {
+    let mut expander = Expander::new(pair_session);
     let mut message = Vec::with_capacity(MESSAGE);
     let mut rows = Secret::new([bits::ZERO; BASE]);
     let by_tree = rows.expose_mut().as_chunks_mut::<DEPTH>().0;
@@ -87,16 +87,16 @@ fn correct(sid_p: &[u8; 32], trees: &SenderTrees, choices: &Row) -> (Secret<Rows
 
 /// B's columns, the hash of the corrections, and the corrections with the proof that they are right.
 fn prove(
-    sid_p: &[u8; 32],
+    pair_session: &[u8; 32],
     choices: &Row,
     rows: Secret<Rows>,
     mut message: Vec<u8>,
 ) -> (Secret<Columns>, [u8; 32], Vec<u8>) {
     let columns = bits::columns(rows.expose());
-    let h_u = tags::OTE_U.hash(&[sid_p, &message]);
+    let h_u = tags::OTE_U.hash(&[pair_session, &message]);
     let combination = Combination::new(&h_u);
     let combined = combination.of_row(choices).to_le_bytes();
-    let verdict = verdict(sid_p, &h_u, &combined, &combination.of_columns(columns.expose()));
+    let verdict = verdict(pair_session, &h_u, &combined, &combination.of_columns(columns.expose()));
     message.extend_from_slice(&combined);
     message.extend_from_slice(&verdict);
     (columns, h_u, message)
@@ -106,7 +106,7 @@ fn prove(
 ///
 /// A message of another length fails like a wrong one; the frame's length is checked long before.
 pub fn check(
-    sid_p: &[u8; 32],
+    pair_session: &[u8; 32],
     trees: &ReceiverTrees,
     message: &[u8],
 ) -> Result<Checked, CheckFailed> {
@@ -114,7 +114,7 @@ pub fn check(
     let (combined, rest) = rest.split_first_chunk::<16>().ok_or(CheckFailed)?;
     let claimed: &[u8; 32] = rest.try_into().map_err(|_| CheckFailed)?;
 
-    let mut expander = Expander::new(sid_p);
+    let mut expander = Expander::new(pair_session);
     let mut rows = Secret::new([bits::ZERO; BASE]);
     let mut delta = Secret::new(0);
     let by_tree = rows.expose_mut().as_chunks_mut::<DEPTH>().0;
@@ -130,14 +130,14 @@ pub fn check(
     }
 
     let columns = bits::columns(rows.expose());
-    let h_u = tags::OTE_U.hash(&[sid_p, corrections]);
+    let h_u = tags::OTE_U.hash(&[pair_session, corrections]);
     let mut rows = Combination::new(&h_u).of_columns(columns.expose());
     let factor = u128::from_le_bytes(*combined);
     for (b, row) in rows.iter_mut().enumerate() {
         // Adds `Delta_i xbar` to every `t_i`; `xbar` is public.
         *row ^= delta.expose() & 0_u128.wrapping_sub(factor >> b & 1);
     }
-    if bool::from(verdict(sid_p, &h_u, combined, &rows).ct_eq(claimed)) {
+    if bool::from(verdict(pair_session, &h_u, combined, &rows).ct_eq(claimed)) {
         Ok(Checked { columns, delta, h_u })
     } else {
         Err(CheckFailed)
@@ -148,8 +148,8 @@ pub fn check(
 struct Expander(ShortHash<37>);
 
 impl Expander {
-    fn new(sid_p: &[u8; 32]) -> Self {
-        Self(ShortHash::new(&tags::OTE_PRG_KEY.hash_twice(&[sid_p])))
+    fn new(pair_session: &[u8; 32]) -> Self {
+        Self(ShortHash::new(&tags::OTE_PRG_KEY.hash_twice(&[pair_session])))
     }
 
     /// The sum of all 16 rows of tree `j`; `by_bit[b]` becomes the sum of those whose number has
@@ -191,7 +191,7 @@ impl Expander {
 
 /// What both parties must compute alike: the hash of all combined rows.
 fn verdict(
-    sid_p: &[u8; 32],
+    pair_session: &[u8; 32],
     h_u: &[u8; 32],
     combined: &[u8; 16],
     columns: &[u128; BASE],
@@ -199,7 +199,7 @@ fn verdict(
     let rows = bits::transpose_square(columns);
     tags::OTE_CHECK
         .start()
-        .part(sid_p)
+        .part(pair_session)
         .part(h_u)
         .part(combined)
         .part_in_pieces(BASE * 16, |add| rows.iter().for_each(|row| add(&row.to_le_bytes())))
@@ -330,20 +330,20 @@ mod tests {
     #[test]
     fn an_altered_correction_passes_exactly_if_delta_was_guessed() {
         let (receiver, sender) = dealt_trees([0x3c; 16]);
-        let (sid_p, tree) = (sha(b"sid_p"), 3);
+        let (pair_session, tree) = (sha(b"sid_p"), 3);
         let choices = Choices::draw(&seed("bob"), "beta/1");
         let choices = bits::row_from_bytes(choices.bytes());
         for guess in 0..16 {
-            let (mut rows, mut corrections) = correct(&sid_p, &sender, &choices);
+            let (mut rows, mut corrections) = correct(&pair_session, &sender, &choices);
             let mut error = bits::ZERO;
             error[0] = 1 << 7;
             corrections[tree * ROW_BYTES] ^= 1 << 7;
             for (b, row) in rows.expose_mut()[tree * DEPTH..][..DEPTH].iter_mut().enumerate() {
                 bits::add_if(row, &error, Choice::from(guess >> b & 1));
             }
-            let (_, _, message) = prove(&sid_p, &choices, rows, corrections);
+            let (_, _, message) = prove(&pair_session, &choices, rows, corrections);
             let right = guess == receiver.holes()[tree];
-            assert_eq!(check(&sid_p, &receiver, &message).is_ok(), right, "{guess}");
+            assert_eq!(check(&pair_session, &receiver, &message).is_ok(), right, "{guess}");
         }
     }
 }

@@ -140,7 +140,7 @@ impl Round2 {
 
     /// Retires the pair in memory if the fault says so; the machine has it stored.
     fn retire(&self, fault: Fault) -> Fault {
-        if let (true, Some(peer)) = (fault.burns(), fault.culprit) {
+        if let (true, Some(peer)) = (fault.bans(), fault.culprit) {
             self.terms.share.retire(peer, fault.check);
         }
         fault
