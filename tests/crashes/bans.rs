@@ -16,7 +16,7 @@ use cosign::vault::Home;
 use cosign::wire::{Message, Reason};
 use rustix::process::Signal;
 
-use crate::device::{Device, Running, two_with_key};
+use crate::device::{Device, Running, ending_signals, two_with_key};
 use crate::insider::{
     asked, block_on, only_key, opened, other, port, setup, signing, sit_down, take_key,
 };
@@ -210,7 +210,7 @@ fn a_signal_to_end_leaves_no_check_unresolved() {
         running.signal(signal);
     };
     let mut spent = 0;
-    for signal in [Signal::TERM, Signal::HUP, Signal::QUIT, Signal::INT] {
+    for signal in ending_signals() {
         block_on(async {
             let (port, address) = port().await;
             let mut asking = alice.start(sign_at(&address));

@@ -19,7 +19,7 @@ fn gives_up(text: &str) -> bool {
 
 /// Texts in the sources about giving something up: the file, how it begins, and why it may.
 const REASONS: &[(&str, &str, &str)] = &[
-    ("talk.rs", "deleted", "a word of the wire"),
+    ("wire.rs", "deleted", "a word of the wire"),
     ("cli.rs", "keys delete", "the command's name in JSON"),
     ("cli.rs", "peers forget", "the command's name in JSON"),
     ("cli/complete.rs", "peers forget", "where names are completed"),

@@ -15,6 +15,16 @@ use serde_json::Value;
 
 use crate::terminal::Terminal;
 
+/// The signals that end a program. One that is to ignore HUP from the start, as under `nohup`, passes that on.
+#[allow(dead_code, reason = "not all test programs look at it")]
+pub(crate) fn ending_signals() -> Vec<Signal> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
+    let all = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
+    all.into_iter().filter(|signal| *signal != Signal::HUP || ignored & 1 == 0).collect()
+}
+
 /// Long enough for a loaded machine; no test waits for it unless it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 

@@ -4,7 +4,9 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::device::{Device, Listener, Running, arg, introduce, text, two, two_with_key};
+use crate::device::{
+    Device, Listener, Running, arg, ending_signals, introduce, text, two, two_with_key,
+};
 use crate::openssl;
 use crate::signing::fresh_digest;
 use crate::terminal::{APPROVE, Terminal};
@@ -339,7 +341,7 @@ fn ctrl_c_is_exit_130_and_the_other_side_is_told() {
     assert!(ended.events("round").is_empty());
     assert_eq!(at_bob.ends().0, Some(130));
 
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+    for signal in ending_signals() {
         let listener = bob.serve(&[&alice]);
         listener.signal(signal);
         listener.ends().fails(130, "interrupted");
