@@ -13,7 +13,7 @@ use cosign::net::tls::{self, Tls, TlsLink, TlsVersion};
 use cosign::net::{Frame, Kind, Link, LinkError, MAX_FRAME, tcp};
 use cosign::protocol::sign::SignSetup;
 use cosign::report::Code;
-use cosign::request::{self, Action, Ceremony, HashFunction, Hex, Question, Signing};
+use cosign::request::{self, Action, Ceremony, HashFunction, Hex, MAX_EPOCHS, Question, Signing};
 use cosign::wire::{Message, Proposal, Reason, Source, VERSION, Want};
 use k256::Scalar;
 use rustix::process::Signal;
@@ -407,7 +407,7 @@ fn absurd(honest: &Proposal) -> Vec<Proposal> {
     with(&|p| p.public_key = Hex([3; 33]));
     with(&|p| p.public_key = Hex([0; 33]));
     with(&|p| p.epochs.clear());
-    with(&|p| p.epochs = vec![p.epochs[0]; 10]);
+    with(&|p| p.epochs = vec![p.epochs[0]; MAX_EPOCHS + 1]);
     with(&|p| p.request_id = "../../../etc/passwd".into());
     with(&|p| p.request_id.clear());
     with(&|p| p.path = vec![1 << 31]);
