@@ -1,7 +1,7 @@
 //! Loads relays: `relay_load [--idle N] [--rooms N] [--seconds N] [--pid PID] URL [URL]`.
 //!
-//! Idle rooms hold one host each, as those of a device that waits. Active rooms hold a host that sends
-//! back what comes and a guest that sends 64 KiB and waits for it. With two URLs the guests are at
+//! Idle rooms hold one listener each, as those of a device that waits. Active rooms hold a listener that sends
+//! back what comes and a caller that sends 64 KiB and waits for it. With two URLs the callers are at
 //! the second. Latency is that of one room alone, beside a TCP connection that does the same; then all
 //! rooms go at once, and every message must come back as it was sent. With `--pid` the memory of
 //! that relay is told.
@@ -71,13 +71,13 @@ async fn load(plan: Plan) -> Outcome<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let most = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?;
-    let at_guests = plan.urls.last().ok_or("no relay")?;
-    let at_hosts = plan.urls.first().ok_or("no relay")?;
+    let at_callers = plan.urls.last().ok_or("no relay")?;
+    let at_listeners = plan.urls.first().ok_or("no relay")?;
 
     let before = plan.pid.and_then(memory);
     let mut idle = Vec::new();
     for number in 0..plan.idle {
-        idle.push(enter(at_hosts, Role::Host, number).await?.0);
+        idle.push(enter(at_listeners, Role::Listener, number).await?.0);
     }
     println!("idle rooms            {}", idle.len());
     if let Some((before, after)) = before.zip(plan.pid.and_then(memory)) {
@@ -89,7 +89,7 @@ async fn load(plan: Plan) -> Outcome<()> {
     }
 
     let direct = direct().await?;
-    let relayed = through(at_hosts, at_guests, plan.idle).await?;
+    let relayed = through(at_listeners, at_callers, plan.idle).await?;
     for (what, times) in [("direct TCP", &direct), ("one room", &relayed)] {
         let (p50, p99) = (percentile(times, 50), percentile(times, 99));
         println!(
@@ -103,22 +103,22 @@ async fn load(plan: Plan) -> Outcome<()> {
     let count = Arc::new(AtomicU64::new(0));
     let mut ready = Vec::new();
     for number in 0..plan.rooms {
-        ready.push(room(at_hosts, at_guests, plan.idle + 1 + number).await?);
+        ready.push(room(at_listeners, at_callers, plan.idle + 1 + number).await?);
     }
     let begun = Instant::now();
     let until = begun + Duration::from_secs(plan.seconds);
     let mut rooms = JoinSet::new();
-    for (number, (host, guest, to)) in (0..).zip(ready) {
-        rooms.spawn(echo(host));
+    for (number, (listener, caller, to)) in (0..).zip(ready) {
+        rooms.spawn(echo(listener));
         let count = Arc::clone(&count);
         rooms.spawn(async move {
-            let mut guest = guest;
+            let mut caller = caller;
             let mut times = Vec::new();
             while times.is_empty() || Instant::now() < until {
-                times.push(there_and_back(&mut guest, &to, number).await?);
+                times.push(there_and_back(&mut caller, &to, number).await?);
                 count.fetch_add(1, Ordering::Relaxed);
             }
-            guest.close(None).await?;
+            caller.close(None).await?;
             Ok(times)
         });
     }
@@ -180,23 +180,23 @@ async fn hear(socket: &mut Socket) -> Outcome<Vec<u8>> {
     }
 }
 
-/// A host, a guest, and the host's name, once the guest knows of it.
+/// A listener, a caller, and the listener's name, once the caller knows of it.
 async fn room(at_host: &str, at_guest: &str, number: u32) -> Outcome<(Socket, Socket, Member)> {
-    let (host, _) = enter(at_host, Role::Host, number).await?;
-    let (mut guest, _) = enter(at_guest, Role::Guest, number).await?;
-    match Said::from_bytes(&hear(&mut guest).await?) {
-        Some(Said::Here(host_name)) => Ok((host, guest, host_name)),
-        other => Err(format!("no host, but {other:?}").into()),
+    let (listener, _) = enter(at_host, Role::Listener, number).await?;
+    let (mut caller, _) = enter(at_guest, Role::Caller, number).await?;
+    match Said::from_bytes(&hear(&mut caller).await?) {
+        Some(Said::Here(host_name)) => Ok((listener, caller, host_name)),
+        other => Err(format!("no listener, but {other:?}").into()),
     }
 }
 
-/// Sends everything back until the guest is gone.
-async fn echo(mut host: Socket) -> Outcome<Vec<f64>> {
+/// Sends everything back until the caller is gone.
+async fn echo(mut listener: Socket) -> Outcome<Vec<f64>> {
     loop {
-        let bytes = hear(&mut host).await?;
+        let bytes = hear(&mut listener).await?;
         match Said::from_bytes(&bytes) {
             Some(Said::Data(from, payload)) => {
-                host.send(Message::binary(parcel(&from, payload))).await?;
+                listener.send(Message::binary(parcel(&from, payload))).await?;
             }
             Some(Said::Gone(_)) => return Ok(Vec::new()),
             other => return Err(format!("the relay says {other:?}").into()),
@@ -205,33 +205,33 @@ async fn echo(mut host: Socket) -> Outcome<Vec<f64>> {
 }
 
 /// Sends a message, checks that it comes back whole, and gives the milliseconds.
-async fn there_and_back(guest: &mut Socket, host: &Member, number: u32) -> Outcome<f64> {
+async fn there_and_back(caller: &mut Socket, listener: &Member, number: u32) -> Outcome<f64> {
     let payload = vec![number.to_be_bytes()[3]; SIZE];
     let begun = Instant::now();
-    guest.send(Message::binary(parcel(host, &payload))).await?;
+    caller.send(Message::binary(parcel(listener, &payload))).await?;
     loop {
-        let back = hear(guest).await?;
+        let back = hear(caller).await?;
         let time = begun.elapsed().as_secs_f64() * 1000.0;
         match Said::from_bytes(&back) {
             Some(Said::Data(_, same)) if same == payload => return Ok(time),
             Some(Said::Data(..)) => {
                 return Err("a message did not come back as it was sent".into());
             }
-            // In a cluster two processes may both tell of the host.
+            // In a cluster two processes may both tell of the listener.
             Some(Said::Here(_)) => {}
             other => return Err(format!("no message came back, but {other:?}").into()),
         }
     }
 }
 
-async fn through(at_hosts: &str, at_guests: &str, number: u32) -> Outcome<Vec<f64>> {
-    let (host, mut guest, to) = room(at_hosts, at_guests, number).await?;
-    let echoing = tokio::spawn(echo(host));
+async fn through(at_listeners: &str, at_callers: &str, number: u32) -> Outcome<Vec<f64>> {
+    let (listener, mut caller, to) = room(at_listeners, at_callers, number).await?;
+    let echoing = tokio::spawn(echo(listener));
     let mut times = Vec::new();
     for _ in 0..TIMES {
-        times.push(there_and_back(&mut guest, &to, number).await?);
+        times.push(there_and_back(&mut caller, &to, number).await?);
     }
-    guest.close(None).await?;
+    caller.close(None).await?;
     echoing.await??;
     Ok(times)
 }
@@ -239,20 +239,22 @@ async fn through(at_hosts: &str, at_guests: &str, number: u32) -> Outcome<Vec<f6
 /// The same over one TCP connection.
 async fn direct() -> Outcome<Vec<f64>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let mut guest = TcpStream::connect(listener.local_addr()?).await?;
-    let (mut host, _) = listener.accept().await?;
-    guest.set_nodelay(true)?;
-    host.set_nodelay(true)?;
+    let mut caller = TcpStream::connect(listener.local_addr()?).await?;
+    let (mut listener, _) = listener.accept().await?;
+    caller.set_nodelay(true)?;
+    listener.set_nodelay(true)?;
     tokio::spawn(async move {
         let mut bytes = vec![0; SIZE];
-        while host.read_exact(&mut bytes).await.is_ok() && host.write_all(&bytes).await.is_ok() {}
+        while listener.read_exact(&mut bytes).await.is_ok()
+            && listener.write_all(&bytes).await.is_ok()
+        {}
     });
     let mut times = Vec::new();
     let mut bytes = vec![7; SIZE];
     for _ in 0..TIMES {
         let begun = Instant::now();
-        guest.write_all(&bytes).await?;
-        guest.read_exact(&mut bytes).await?;
+        caller.write_all(&bytes).await?;
+        caller.read_exact(&mut bytes).await?;
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
     Ok(times)

@@ -535,7 +535,7 @@ async fn relay(url: &RelayUrl) -> Check {
         Ok(bytes) => Room(bytes.expose().first_chunk().copied().unwrap_or_default()),
         Err(error) => return Check::of(NAME, error.into()),
     };
-    match enter(url, &room, Role::Host, PROBE_TIMEOUT).await {
+    match enter(url, &room, Role::Listener, PROBE_TIMEOUT).await {
         Ok(_) => Check::ok(NAME, format!("{} lets this device in", url.as_str())),
         Err(e) => Check::fail(
             NAME,

@@ -4,17 +4,17 @@
 //! as on a local network runs inside. Clients speak WebSocket, one binary message each:
 //!
 //! ```text
-//! to the relay     1  version 1, role 1 (0 host, 1 guest), room 16    once, first
-//!                  2  member 8, payload                               to that member; empty: no more
-//! from the relay   3  member 8                                        you are in, under this name
-//!                  4  member 8                                        a host is here (to guests)
-//!                  2  member 8, payload                               from that member
-//!                  5  member 8                                        that member is gone
-//!                  6  reason 1                                        no; the connection ends
+//! to the relay     1  version 1, role 1 (0 listener, 1 caller), room 16  once, first
+//!                  2  member 8, payload                                  to that member; empty: no more
+//! from the relay   3  member 8                                           you are in, under this name
+//!                  4  member 8                                           a listener is here (to callers)
+//!                  2  member 8, payload                                  from that member
+//!                  5  member 8                                           that member is gone
+//!                  6  reason 1                                           no; the connection ends
 //! ```
 //!
-//! A host waits for guests, as a listener does; a guest calls the hosts it finds. The room's name is
-//! not in the URL, where proxies would write it down.
+//! A listener waits to be called; a caller calls every listener that it finds. The room's name is not
+//! in the URL, where proxies would write it down.
 
 pub mod client;
 pub mod cluster;
@@ -60,16 +60,16 @@ impl fmt::Debug for Room {
 #[repr(u8)]
 pub enum Role {
     /// To be called.
-    Host = 0,
-    /// To call hosts.
-    Guest = 1,
+    Listener = 0,
+    /// To call listeners.
+    Caller = 1,
 }
 
 impl Role {
     fn from_byte(byte: u8) -> Option<Self> {
         match byte {
-            0 => Some(Self::Host),
-            1 => Some(Self::Guest),
+            0 => Some(Self::Listener),
+            1 => Some(Self::Caller),
             _ => None,
         }
     }
@@ -164,7 +164,7 @@ pub fn readdress(parcel: &mut [u8], from: &Member) {
 pub enum Said<'a> {
     /// The client is in, under this name.
     Joined(Member),
-    /// A host is here.
+    /// A listener is here.
     Here(Member),
     /// A payload.
     Data(Member, &'a [u8]),
@@ -296,7 +296,7 @@ mod tests {
             assert_eq!(Said::from_bytes(&[REFUSED, why as u8]), Some(Said::Refused(why)));
         }
         let room = Room([3; 16]);
-        assert_eq!(read_join(&join(Role::Guest, &room)), Some((Role::Guest, room)));
+        assert_eq!(read_join(&join(Role::Caller, &room)), Some((Role::Caller, room)));
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
         for bytes in [&[][..], &[0], &[9; 9], &[REFUSED, 7], &[REFUSED], &short, &long] {
             assert_eq!(Said::from_bytes(bytes), None);
         }
-        let sound = join(Role::Host, &Room([1; 16]));
+        let sound = join(Role::Listener, &Room([1; 16]));
         for at in 0..3 {
             let mut bytes = sound.clone();
             bytes[at] ^= 0x10;

@@ -105,13 +105,13 @@ fn strangers_in_the_room_keep_nobody_from_pairing() {
     let invite: Invite = uri.parse().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let squatter = runtime.block_on(async {
-        let mut calling = enter(&invite.relay, &invite.room, Role::Guest, PATIENCE).await.unwrap();
+        let mut calling = enter(&invite.relay, &invite.room, Role::Caller, PATIENCE).await.unwrap();
         let mut to_alice = calling.next().await.unwrap();
         to_alice.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         // One who knows the protocol, comes to pair, and walks away before there are digits.
         let stranger = tls::Device::generate().unwrap();
         let stranger = Tls::new(&stranger, TlsVersion::Any).unwrap();
-        let mut passing = enter(&invite.relay, &invite.room, Role::Guest, PATIENCE).await.unwrap();
+        let mut passing = enter(&invite.relay, &invite.room, Role::Caller, PATIENCE).await.unwrap();
         let stream = passing.next().await.unwrap();
         let mut link = stranger.connect(stream, Expect::Anyone).await.unwrap();
         let hello = Message::Hello { version: VERSION, name: Label::new("bob"), want: Want::Pair };
@@ -120,7 +120,7 @@ fn strangers_in_the_room_keep_nobody_from_pairing() {
         assert!(matches!(welcome, Ok(Message::Welcome { .. })), "{welcome:?}");
         drop((link, passing));
         // And one who waits for Bob in Alice's place.
-        let mut waiting = enter(&invite.relay, &invite.room, Role::Host, PATIENCE).await.unwrap();
+        let mut waiting = enter(&invite.relay, &invite.room, Role::Listener, PATIENCE).await.unwrap();
         tokio::spawn(async move {
             let mut streams = Vec::new();
             while let Some(mut stream) = waiting.next().await {

@@ -71,28 +71,28 @@ fn members_of_a_room_hear_of_each_other_and_of_nobody_else() {
     let cluster = [0, 1].map(|_| Relay::start(&["--cluster", &bus]));
     for (first, second) in [(&alone, &alone), (&cluster[0], &cluster[1])] {
         run(async {
-            let (mut host, host_name) = member(first, Role::Host, 1).await;
-            let (_elsewhere, stranger) = member(second, Role::Host, 2).await;
-            let (mut guest, guest_name) = member(second, Role::Guest, 1).await;
-            let said = hear(&mut guest).await.unwrap();
-            assert_eq!(Said::from_bytes(&said), Some(Said::Here(host_name)));
-            say(&mut guest, parcel(&stranger, b"out of the room")).await;
-            say(&mut guest, parcel(&[9; 8], b"to nobody")).await;
-            say(&mut guest, parcel(&host_name, b"hello")).await;
-            let said = hear(&mut host).await.unwrap();
+            let (mut listener, listener_name) = member(first, Role::Listener, 1).await;
+            let (_elsewhere, stranger) = member(second, Role::Listener, 2).await;
+            let (mut caller, guest_name) = member(second, Role::Caller, 1).await;
+            let said = hear(&mut caller).await.unwrap();
+            assert_eq!(Said::from_bytes(&said), Some(Said::Here(listener_name)));
+            say(&mut caller, parcel(&stranger, b"out of the room")).await;
+            say(&mut caller, parcel(&[9; 8], b"to nobody")).await;
+            say(&mut caller, parcel(&listener_name, b"hello")).await;
+            let said = hear(&mut listener).await.unwrap();
             assert_eq!(Said::from_bytes(&said), Some(Said::Data(guest_name, b"hello")));
-            say(&mut host, parcel(&guest_name, b"yes?")).await;
-            let said = hear(&mut guest).await.unwrap();
-            assert_eq!(Said::from_bytes(&said), Some(Said::Data(host_name, b"yes?")));
-            // A host that comes later is told to the guest, and one that goes to it as well.
-            let (late, late_name) = member(first, Role::Host, 1).await;
-            let said = hear(&mut guest).await.unwrap();
+            say(&mut listener, parcel(&guest_name, b"yes?")).await;
+            let said = hear(&mut caller).await.unwrap();
+            assert_eq!(Said::from_bytes(&said), Some(Said::Data(listener_name, b"yes?")));
+            // A listener that comes later is told to the caller, and one that goes to it as well.
+            let (late, late_name) = member(first, Role::Listener, 1).await;
+            let said = hear(&mut caller).await.unwrap();
             assert_eq!(Said::from_bytes(&said), Some(Said::Here(late_name)));
             drop(late);
-            let said = hear(&mut guest).await.unwrap();
+            let said = hear(&mut caller).await.unwrap();
             assert_eq!(Said::from_bytes(&said), Some(Said::Gone(late_name)));
-            drop(guest);
-            let said = hear(&mut host).await.unwrap();
+            drop(caller);
+            let said = hear(&mut listener).await.unwrap();
             assert_eq!(Said::from_bytes(&said), Some(Said::Gone(guest_name)));
         });
     }
@@ -107,7 +107,7 @@ fn what_is_not_of_the_protocol_is_refused() {
             vec![1],
             vec![1, 2, 0],
             vec![0; 19],
-            join(Role::Host, &Room([0; 16]))[..18].to_vec(),
+            join(Role::Listener, &Room([0; 16]))[..18].to_vec(),
         ] {
             let mut socket = connect(&relay).await;
             say(&mut socket, first).await;
@@ -116,12 +116,12 @@ fn what_is_not_of_the_protocol_is_refused() {
         let mut socket = connect(&relay).await;
         socket.send(Message::text("hello")).await.unwrap();
         is_refused(socket, Refusal::Malformed).await;
-        for later in [vec![2, 1], vec![7; 30], vec![], join(Role::Host, &Room([5; 16]))] {
-            let (mut socket, _) = member(&relay, Role::Guest, 1).await;
+        for later in [vec![2, 1], vec![7; 30], vec![], join(Role::Listener, &Room([5; 16]))] {
+            let (mut socket, _) = member(&relay, Role::Caller, 1).await;
             say(&mut socket, later).await;
             is_refused(socket, Refusal::Malformed).await;
         }
-        let (mut socket, _) = member(&relay, Role::Guest, 1).await;
+        let (mut socket, _) = member(&relay, Role::Caller, 1).await;
         let _ = socket.send(Message::binary(parcel(&[1; 8], &[0; 34_000]))).await;
         is_refused(socket, Refusal::Malformed).await;
     });
@@ -132,11 +132,11 @@ fn rooms_members_connections_and_joins_are_limited() {
     let few = ["--max-members", "2", "--max-rooms", "2", "--max-per-source", "4"];
     let relay = Relay::start(&few);
     run(async {
-        let (_a, _) = member(&relay, Role::Host, 1).await;
-        let (_b, _) = member(&relay, Role::Guest, 1).await;
-        is_refused(joining(&relay, Role::Guest, 1).await, Refusal::RoomFull).await;
-        let (_c, _) = member(&relay, Role::Host, 2).await;
-        is_refused(joining(&relay, Role::Host, 3).await, Refusal::TooManyRooms).await;
+        let (_a, _) = member(&relay, Role::Listener, 1).await;
+        let (_b, _) = member(&relay, Role::Caller, 1).await;
+        is_refused(joining(&relay, Role::Caller, 1).await, Refusal::RoomFull).await;
+        let (_c, _) = member(&relay, Role::Listener, 2).await;
+        is_refused(joining(&relay, Role::Listener, 3).await, Refusal::TooManyRooms).await;
         let _d = connect(&relay).await;
         let fifth = TcpStream::connect(relay.address()).await.unwrap();
         assert!(client_async(relay.url.as_str(), fifth).await.is_err());
@@ -144,9 +144,9 @@ fn rooms_members_connections_and_joins_are_limited() {
     let relay = Relay::start(&["--joins-per-minute", "3"]);
     run(async {
         for room in 0..3 {
-            member(&relay, Role::Host, room).await;
+            member(&relay, Role::Listener, room).await;
         }
-        is_refused(joining(&relay, Role::Host, 9).await, Refusal::TooManyJoins).await;
+        is_refused(joining(&relay, Role::Listener, 9).await, Refusal::TooManyJoins).await;
     });
 }
 
@@ -155,9 +155,9 @@ fn one_that_does_not_read_makes_its_sender_wait_and_is_let_go() {
     let small = ["--max-frame", "64K", "--max-waiting", "256K", "--max-waiting-in-all", "1M"];
     let relay = Relay::start(&small);
     run(async {
-        let (_slow, slow) = member(&relay, Role::Host, 1).await;
-        let (guest, _) = member(&relay, Role::Guest, 1).await;
-        let (mut to_relay, mut from_relay) = guest.split();
+        let (_slow, slow) = member(&relay, Role::Listener, 1).await;
+        let (caller, _) = member(&relay, Role::Caller, 1).await;
+        let (mut to_relay, mut from_relay) = caller.split();
         let flooding = async {
             loop {
                 let bytes = parcel(&slow, &[0; 60_000]);
@@ -189,11 +189,11 @@ fn a_connection_that_gives_no_sign_of_life_ends() {
     // side answers no ping, since nobody reads here.
     let mut half_open = Plain::connect(relay.address()).unwrap();
     run(async {
-        let (host, name) = member(&relay, Role::Host, 1).await;
-        let (mut guest, _) = member(&relay, Role::Guest, 1).await;
-        hear(&mut guest).await.unwrap();
+        let (listener, name) = member(&relay, Role::Listener, 1).await;
+        let (mut caller, _) = member(&relay, Role::Caller, 1).await;
+        hear(&mut caller).await.unwrap();
         let gone = async {
-            while let Some(bytes) = hear(&mut guest).await {
+            while let Some(bytes) = hear(&mut caller).await {
                 if Said::from_bytes(&bytes) == Some(Said::Gone(name)) {
                     return true;
                 }
@@ -201,7 +201,7 @@ fn a_connection_that_gives_no_sign_of_life_ends() {
             false
         };
         assert!(gone.await, "the silent one was kept");
-        drop(host);
+        drop(listener);
     });
     half_open.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(half_open.read(&mut [0; 10]).unwrap(), 0);
@@ -267,10 +267,10 @@ fn health_and_figures_are_on_an_address_of_their_own() {
     let health = ask("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(health.starts_with("HTTP/1.1 200 OK\r\n") && health.ends_with("\r\n\r\nok\n"));
     run(async {
-        let (mut host, host_name) = member(&relay, Role::Host, 1).await;
-        let (mut guest, _) = member(&relay, Role::Guest, 1).await;
-        say(&mut guest, parcel(&host_name, &[1; 100])).await;
-        hear(&mut host).await.unwrap();
+        let (mut listener, listener_name) = member(&relay, Role::Listener, 1).await;
+        let (mut caller, _) = member(&relay, Role::Caller, 1).await;
+        say(&mut caller, parcel(&listener_name, &[1; 100])).await;
+        hear(&mut listener).await.unwrap();
         let figures = ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
         for line in [
             "cosign_relay_rooms 1\n",
@@ -296,7 +296,7 @@ fn health_and_figures_are_on_an_address_of_their_own() {
 fn sigterm_says_goodbye_to_everybody_and_ends_with_0() {
     let relay = Relay::start(&[]);
     run(async {
-        let (socket, _) = member(&relay, Role::Host, 1).await;
+        let (socket, _) = member(&relay, Role::Listener, 1).await;
         relay.running.signal(rustix::process::Signal::TERM);
         is_refused(socket, Refusal::Closing).await;
     });
@@ -320,7 +320,7 @@ fn every_thread_of_a_relay_is_confined() {
 fn logs_name_no_rooms() {
     let mut relay = Relay::start(&["-v"]);
     run(async {
-        let (socket, _) = member(&relay, Role::Host, 0x5a).await;
+        let (socket, _) = member(&relay, Role::Listener, 0x5a).await;
         relay.running.event_where("serving", |event| event["what"] == "joined");
         drop(socket);
         relay.running.event_where("serving", |event| event["what"] == "left");
@@ -345,7 +345,7 @@ fn behind_a_proxy_the_last_address_counts() {
         };
         let (mut a, mut b) = (from("10.0.0.1").await, from("10.0.0.1, 10.0.0.2").await);
         for (room, socket) in [(1, &mut a), (2, &mut b)] {
-            say(socket, join(Role::Host, &Room([room; 16]))).await;
+            say(socket, join(Role::Listener, &Room([room; 16]))).await;
             assert_eq!(hear(socket).await.unwrap()[0], 3);
         }
         // What the client says of itself stands in front and does not count.

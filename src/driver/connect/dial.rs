@@ -12,7 +12,7 @@ use crate::device::{Fingerprint, Label};
 use crate::driver::connect::hello::{
     Answer, Call, DialError, HANDSHAKE, RETRY, failed, greet, left, nobody,
 };
-use crate::driver::connect::rendezvous::{self, call_hosts};
+use crate::driver::connect::rendezvous::{self, call_in_rooms};
 use crate::driver::connect::search::{HEAD_START, find, remember, remembered};
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
@@ -96,7 +96,7 @@ async fn attempt(node: &Node, target: &Target, want: Want, deadline: Instant) ->
                 .map_err(|error| DialError::Fatal(Error::Command(error)))?;
             greet(call.clone(), io, Way::Command).await
         }
-        Route::Room(relay, room) => call_hosts(call, relay, vec![*room]).await,
+        Route::Room(relay, room) => call_in_rooms(call, relay, vec![*room]).await,
         Route::Address(_) | Route::Find => match node.relay.as_ref().zip(target.fingerprint) {
             None => nearby(node, call).await,
             Some((relay, peer)) => either(node, call, relay, &peer).await,
@@ -119,10 +119,10 @@ async fn nearby(node: &Node, call: &Call) -> Answer {
 async fn either(node: &Node, call: &Call, relay: &RelayUrl, peer: &Fingerprint) -> Answer {
     let near = nearby(node, call);
     let far = async {
-        let rooms = rendezvous::of_host(node, peer);
+        let rooms = rendezvous::of_listener(node, peer);
         let mut known = None;
         loop {
-            match call_hosts(call, relay, rooms.clone()).await {
+            match call_in_rooms(call, relay, rooms.clone()).await {
                 Err(DialError::DeadlineExceeded(error)) => {
                     return Err(known.unwrap_or(DialError::DeadlineExceeded(error)));
                 }

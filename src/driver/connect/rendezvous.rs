@@ -39,19 +39,19 @@ pub fn fresh() -> Result<Room, Error> {
     clock::nonce().map(|bytes| cut(&bytes))
 }
 
-/// The rooms where `host` may be waiting for this device now: those of the keys they share, newest
+/// The rooms where `listener` may be waiting for this device now: those of the keys they share, newest
 /// shares and older ones, and last that of the pairing.
-pub fn of_host(node: &Node, host: &Fingerprint) -> Vec<Room> {
+pub fn of_listener(node: &Node, listener: &Fingerprint) -> Vec<Room> {
     let day = clock::unix_now().div_euclid(DAY);
     let mut rooms: Vec<Room> =
-        shared(node, host).iter().map(|secret| room(secret.expose(), day, host)).collect();
-    rooms.push(room(&acquaintance(node, host), day, host));
+        shared(node, listener).iter().map(|secret| room(secret.expose(), day, listener)).collect();
+    rooms.push(room(&acquaintance(node, listener), day, listener));
     rooms
 }
 
 /// The rooms where this device waits: on most hours one a peer, around midnight two, since clocks
 /// differ.
-fn of_guests(node: &Node) -> BTreeSet<Room> {
+fn of_this_device(node: &Node) -> BTreeSet<Room> {
     let me = node.info.fingerprint;
     let now = clock::unix_now();
     let days: BTreeSet<i64> = [now - SKEW, now + SKEW].map(|t| t.div_euclid(DAY)).into();
@@ -76,8 +76,8 @@ fn of_guests(node: &Node) -> BTreeSet<Room> {
     rooms
 }
 
-fn room(common: &[u8; 32], day: i64, host: &Fingerprint) -> Room {
-    cut(&tags::MEETING_ROOM.hash(&[common, &day.to_be_bytes(), host.as_bytes()]))
+fn room(common: &[u8; 32], day: i64, listener: &Fingerprint) -> Room {
+    cut(&tags::MEETING_ROOM.hash(&[common, &day.to_be_bytes(), listener.as_bytes()]))
 }
 
 fn cut(bytes: &[u8; 32]) -> Room {
@@ -149,11 +149,11 @@ pub fn wait_in(node: &Arc<Node>, relay: &RelayUrl, room: Room) -> Streams {
     taken
 }
 
-/// Calls every host in these rooms of a relay. Strangers may be there as well: the right one is who
+/// Calls every listener in these rooms of a relay. Strangers may be there as well: the right one is who
 /// has the right certificate.
-pub(super) async fn call_hosts(call: &Call, relay: &RelayUrl, rooms: Vec<Room>) -> Answer {
+pub(super) async fn call_in_rooms(call: &Call, relay: &RelayUrl, rooms: Vec<Room>) -> Answer {
     let within = call.within;
-    let (streams, mut hosts) = mpsc::channel(1);
+    let (streams, mut listeners) = mpsc::channel(1);
     let inside = Arc::new(AtomicBool::new(false));
     let mut visits = JoinSet::new();
     for (number, room) in (0..).zip(rooms) {
@@ -161,7 +161,7 @@ pub(super) async fn call_hosts(call: &Call, relay: &RelayUrl, rooms: Vec<Room>) 
         visits.spawn(async move {
             // Any will do, and the first ones nearly always do.
             sleep(STAGGER * (number / AT_ONCE)).await;
-            let mut calls = enter(&relay, &room, Role::Guest, left(within)).await?;
+            let mut calls = enter(&relay, &room, Role::Caller, left(within)).await?;
             inside.store(true, Ordering::Relaxed);
             while let Some(stream) = calls.next().await {
                 if streams.send(stream).await.is_err() {
@@ -177,7 +177,7 @@ pub(super) async fn call_hosts(call: &Call, relay: &RelayUrl, rooms: Vec<Room>) 
     let mut give_up = within;
     loop {
         tokio::select! {
-            Some(io) = hosts.recv() => {
+            Some(io) = listeners.recv() => {
                 let way = Way::Relay(relay.clone());
                 greetings.spawn(greet(call.clone(), io, way));
             }
@@ -230,7 +230,7 @@ async fn follow(node: Arc<Node>, relay: RelayUrl, streams: mpsc::Sender<Box<dyn 
     let told = Arc::default();
     let mut lonely = false;
     while !streams.is_closed() {
-        let rooms = of_guests(&node);
+        let rooms = of_this_device(&node);
         if rooms.is_empty() && !lonely {
             node.tell(Note::NoRooms);
         }
@@ -276,7 +276,7 @@ impl Stay {
     async fn forever(self, room: Room) {
         let mut pause = SHORTEST;
         loop {
-            let why = match enter(&self.relay, &room, Role::Host, ENTER_TIMEOUT).await {
+            let why = match enter(&self.relay, &room, Role::Listener, ENTER_TIMEOUT).await {
                 Ok(mut calls) => {
                     pause = SHORTEST;
                     self.tell(None);

@@ -28,7 +28,7 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// The next stream: to a host that is in the room, or from a guest that calls. `None` once the
+    /// The next stream: to a listener that is in the room, or from a caller. `None` once the
     /// connection to the relay is gone. Cancel-safe.
     pub async fn next(&mut self) -> Option<Box<dyn Io>> {
         self.streams.recv().await
@@ -59,8 +59,8 @@ pub async fn enter(
         }
         let (streams, taken) = mpsc::channel(STREAMS);
         let (open, queue) = mpsc::channel(QUEUE);
-        let room = Attendance { role, streams, open: open.downgrade(), others: BTreeMap::new() };
-        tokio::spawn(room.attend(socket, queue));
+        let membership = Membership { role, streams, open: open.downgrade(), others: BTreeMap::new() };
+        tokio::spawn(membership.run(socket, queue));
         Ok(Calls { streams: taken, _open: open })
     };
     timeout(within, entering).await.unwrap_or(Err(LinkError::TimedOut))
@@ -131,16 +131,16 @@ fn unreachable(relay: &RelayUrl, why: &str) -> LinkError {
 }
 
 /// The task of a connection to a relay.
-struct Attendance {
+struct Membership {
     role: Role,
     streams: mpsc::Sender<Box<dyn Io>>,
     open: mpsc::WeakSender<Message>,
     others: BTreeMap<Member, Inlet>,
 }
 
-impl Attendance {
+impl Membership {
     /// Until the relay is gone, or nobody here has use for it.
-    async fn attend(mut self, socket: Socket, mut queue: mpsc::Receiver<Message>) {
+    async fn run(mut self, socket: Socket, mut queue: mpsc::Receiver<Message>) {
         let (mut to_relay, mut from_relay) = socket.split();
         let reading = async {
             // The relay asks for signs of life itself, so that a silent one is gone.
@@ -171,9 +171,9 @@ impl Attendance {
     /// `None` ends the connection.
     async fn take(&mut self, bytes: &[u8]) -> Option<()> {
         match Said::from_bytes(bytes)? {
-            Said::Here(member) if self.role == Role::Guest => self.meet(member).await,
+            Said::Here(member) if self.role == Role::Caller => self.meet(member).await,
             Said::Data(member, payload) => {
-                if self.role == Role::Host && !self.others.contains_key(&member) {
+                if self.role == Role::Listener && !self.others.contains_key(&member) {
                     self.meet(member).await?;
                 }
                 if payload.is_empty() {

@@ -92,7 +92,7 @@ pub type Share = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// A member's own end.
 #[derive(Debug)]
-pub struct Seat {
+pub struct MemberEnd {
     /// Its name.
     pub me: Member,
     room: Room,
@@ -233,7 +233,7 @@ impl Hub {
         admission: &Admission,
         role: Role,
         room: Room,
-    ) -> Result<Seat, Refusal> {
+    ) -> Result<MemberEnd, Refusal> {
         let me = self.name();
         let (queue, parcels) = mpsc::unbounded_channel();
         let evicted = Arc::new(Notify::new());
@@ -260,8 +260,8 @@ impl Hub {
             for other in state.rooms.get(&room).into_iter().flatten() {
                 if let Some(other_place) = state.members.get(other) {
                     match (role, other_place.role) {
-                        (Role::Guest, Role::Host) => place.tell(&Said::Here(*other)),
-                        (Role::Host, Role::Guest) => other_place.tell(&Said::Here(me)),
+                        (Role::Caller, Role::Listener) => place.tell(&Said::Here(*other)),
+                        (Role::Listener, Role::Caller) => other_place.tell(&Said::Here(me)),
                         _ => {}
                     }
                 }
@@ -273,14 +273,14 @@ impl Hub {
         if let Some(cluster) = self.cluster.get() {
             cluster.announce(&room, role, &me).await;
         }
-        Ok(Seat { me, room, role, parcels, evicted })
+        Ok(MemberEnd { me, room, role, parcels, evicted })
     }
 
     /// Takes a member out of its room.
-    pub async fn leave(&self, seat: &Seat) {
-        self.forget(&seat.me);
+    pub async fn leave(&self, member: &MemberEnd) {
+        self.forget(&member.me);
         if let Some(cluster) = self.cluster.get() {
-            cluster.part(&seat.room, seat.role, &seat.me).await;
+            cluster.part(&member.room, member.role, &member.me).await;
         }
     }
 
@@ -377,22 +377,22 @@ impl Hub {
         }
     }
 
-    /// A member joined its room on another process; the hosts here that it has to know of.
+    /// A member joined its room on another process; the listeners here that it has to know of.
     pub fn joined_elsewhere(&self, room: &Room, role: Role, member: &Member) -> Vec<Member> {
         let state = self.state();
-        if role == Role::Host {
+        if role == Role::Listener {
             state.tell_others(room, role, &Said::Here(*member));
             return Vec::new();
         }
         let members = state.rooms.get(room).into_iter().flatten();
-        let is_host = |m: &&Member| state.members.get(*m).is_some_and(|p| p.role == Role::Host);
-        members.filter(is_host).copied().collect()
+        let listens = |m: &&Member| state.members.get(*m).is_some_and(|p| p.role == Role::Listener);
+        members.filter(listens).copied().collect()
     }
 
-    /// A host of another process is in the room of the guest `to`.
-    pub fn host_elsewhere(&self, room: &Room, to: &Member, host: &Member) {
+    /// A listener of another process is in the room of the caller `to`.
+    pub fn listener_elsewhere(&self, room: &Room, to: &Member, listener: &Member) {
         if let Some(place) = self.state().members.get(to).filter(|place| place.room == *room) {
-            place.tell(&Said::Here(*host));
+            place.tell(&Said::Here(*listener));
         }
     }
 

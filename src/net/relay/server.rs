@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::hub::{Admission, Hub, SLOW, Seat};
+use super::hub::{Admission, Hub, SLOW, MemberEnd};
 use super::{Refusal, Said, read_join};
 use crate::net::Io;
 use crate::net::calendar::calendar;
@@ -155,7 +155,7 @@ impl Visit {
                 }
             }
         };
-        if let Err(why) = self.host(&mut socket, source, &admission).await {
+        if let Err(why) = self.serve_member(&mut socket, source, &admission).await {
             if why != Refusal::Closing {
                 self.refused(source, why);
             }
@@ -198,7 +198,7 @@ impl Visit {
     }
 
     /// A client from its first word to its last.
-    async fn host(
+    async fn serve_member(
         &self,
         socket: &mut Socket,
         source: IpAddr,
@@ -210,21 +210,21 @@ impl Visit {
             Ok(Some(Err(_)) | None) | Err(_) => return Ok(()),
         };
         let (role, room) = read_join(&first).ok_or(Refusal::Malformed)?;
-        let mut seat = self.hub.enter(admission, role, room.hashed()).await?;
+        let mut member = self.hub.enter(admission, role, room.hashed()).await?;
         (self.entrance.tell)(Notice::Joined { source });
-        let end = self.converse(socket, &mut seat).await;
-        self.hub.leave(&seat).await;
+        let end = self.exchange(socket, &mut member).await;
+        self.hub.leave(&member).await;
         (self.entrance.tell)(Notice::Left { source });
         end
     }
 
-    async fn converse(&self, socket: &mut Socket, seat: &mut Seat) -> Result<(), Refusal> {
+    async fn exchange(&self, socket: &mut Socket, member: &mut MemberEnd) -> Result<(), Refusal> {
         let mut closing = self.closing.clone();
-        let evicted = Arc::clone(&seat.evicted);
-        let me = seat.me;
+        let evicted = Arc::clone(&member.evicted);
+        let me = member.me;
         let (mut to_client, mut from_client) = socket.split();
         let reading = read(&self.hub, &me, &mut from_client);
-        let mut writing = pin!(write(self.hub.limits.idle, seat, &mut to_client));
+        let mut writing = pin!(write(self.hub.limits.idle, member, &mut to_client));
         tokio::select! {
             end = reading => end,
             end = &mut writing => end,
@@ -259,14 +259,14 @@ async fn read(
 /// Sends a client what is for it, and asks now and then whether it is there.
 async fn write(
     idle: Duration,
-    seat: &mut Seat,
+    member: &mut MemberEnd,
     socket: &mut SplitSink<&mut Socket, Message>,
 ) -> Result<(), Refusal> {
     let mut ask = interval((idle / 3).clamp(Duration::from_millis(1), ASK));
     ask.tick().await;
     loop {
         let (message, _share) = tokio::select! {
-            parcel = seat.parcels.recv() => match parcel {
+            parcel = member.parcels.recv() => match parcel {
                 // Its share of what may wait is given back once it is on its way.
                 Some(parcel) => (Message::binary(parcel.bytes), Some(parcel.share)),
                 None => return Ok(()),

@@ -124,7 +124,7 @@ fn control_messages() -> Vec<Message> {
 /// What a relay and its clients say, and invitations: what is read is what would be written.
 pub(crate) fn relay(bytes: &[u8]) {
     let honest = [
-        join(Role::Guest, &Room([1; 16])),
+        join(Role::Caller, &Room([1; 16])),
         parcel(&[2; 8], b"payload"),
         Said::Here([3; 8]).to_bytes(),
     ];

@@ -5,7 +5,7 @@
 //! cosign.relay.1.process.<hex>    kind 1, room 16, to 8, from 8, payload      to one process
 //! ```
 //!
-//! `kind` is 1 (joined) or 2 (left) in the first, 1 (a client's message) or 2 (`from` is a host in the
+//! `kind` is 1 (joined) or 2 (left) in the first, 1 (a client's message) or 2 (`from` is a listener in the
 //! room of `to`) in the second. Rooms go by the hash of their names, so whoever runs NATS cannot
 //! enter them. NATS promises neither delivery nor order across a reconnection; the lines above notice what is lost and resume.
 
@@ -187,7 +187,7 @@ async fn take_parcels(hub: Arc<Hub>, mut parcels: Subscriber) {
         if let Some(Carried { kind, room, to, from, message }) = Carried::read(&payload) {
             match kind {
                 DATA => hub.arrive(&room, to, message.to_vec()),
-                HERE => hub.host_elsewhere(&room, to, from),
+                HERE => hub.listener_elsewhere(&room, to, from),
                 _ => {}
             }
         }
@@ -218,8 +218,8 @@ async fn take_news(hub: Arc<Hub>, client: Client, mut news: Subscriber) {
         let Some((kind, role, room, member)) = read_news(&payload) else { continue };
         match kind {
             JOINED => {
-                for host in hub.joined_elsewhere(&room, role, &member) {
-                    send(&client, HERE, &room, &member, &host, &[]).await;
+                for listener in hub.joined_elsewhere(&room, role, &member) {
+                    send(&client, HERE, &room, &member, &listener, &[]).await;
                 }
             }
             LEFT => hub.left_elsewhere(&room, role, &member),
