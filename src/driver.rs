@@ -75,7 +75,7 @@ pub struct Node {
     /// The relay to meet at where the local network does not reach.
     pub relay: Option<RelayUrl>,
     /// Whether pairings made by this process are kept until they are forgotten.
-    pub keep: bool,
+    pub remember_pairings: bool,
     /// Whether no ceremony may begin that cannot be written down.
     pub require_log: bool,
     /// Told when keys or peers have changed, and with them the rooms to wait in.
@@ -139,7 +139,7 @@ impl Node {
             interface: None,
             relay: None,
             acquainted: Notify::new(),
-            keep: false,
+            remember_pairings: false,
             require_log: false,
             incoming: IncomingLinks::default(),
             turn: tokio::sync::Mutex::new(()),

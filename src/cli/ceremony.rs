@@ -29,7 +29,7 @@ pub(super) struct Setup {
     /// The relay to meet at, where one was named.
     pub(super) relay: Option<RelayUrl>,
     /// Whether pairings are kept until they are forgotten.
-    pub(super) keep: bool,
+    pub(super) remember: bool,
     /// Whether there are only lines, also in a terminal.
     pub(super) lines: bool,
     /// Whether a device is made where there is none.
@@ -91,7 +91,7 @@ where
         node.deadline = deadline;
         node.interface = setup.interface;
         node.relay = setup.relay.or_else(|| global.relay.clone());
-        node.keep = setup.keep;
+        node.remember_pairings = setup.remember;
         node.require_log = global.args.require_log;
         let node = Arc::new(node);
         let screen = &global.screen;

@@ -115,9 +115,9 @@ struct PendingEpoch<'a> {
 impl<'a> PendingEpoch<'a> {
     fn new(home: &Home, key: &'a KeyRecord, signs: bool) -> Self {
         // What cannot be checked does not count.
-        let kept = confirmations::kept(home, key);
+        let stored = confirmations::stored(home, key);
         let is_missing =
-            |index: PartyId| kept.as_ref().map_or(true, |k| k.missing.contains(&index));
+            |index: PartyId| stored.as_ref().map_or(true, |stored| stored.missing.contains(&index));
         let others = key.parties.iter().filter(|party| party.index != key.me);
         Self {
             epoch: hex(&key.epoch),

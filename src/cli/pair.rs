@@ -66,7 +66,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
     let lines = via.is_some();
     // A relay that was named here and now is where to meet; one of config.toml is one way more.
     let only_there = relay.is_some();
-    let setup = Setup { interface, relay, keep: remember, lines, makes: true };
+    let setup = Setup { interface, relay, remember, lines, makes: true };
     with_node(global, None, setup, |node| async move {
         let deadline = node.deadline_within(REACH);
         let shown =
@@ -82,11 +82,11 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
             }
             (None, None, None) => match node.relay.clone().filter(|_| names_nobody) {
                 Some(relay) => {
-                    let keep = |invite: &Invite| match &qr_out {
+                    let save_code = |invite: &Invite| match &qr_out {
                         Some(path) => qr::write(path, &invite.to_string()),
                         None => Ok(()),
                     };
-                    let (mut visits, until) = invitation::invite(&node, &relay, keep).await?;
+                    let (mut visits, until) = invitation::invite(&node, &relay, save_code).await?;
                     if only_there {
                         invitation::wait(&mut visits, until).await?
                     } else {

@@ -23,46 +23,46 @@ use crate::wire::Message;
 /// An epoch and what a party says of it.
 const ENTRY: usize = 64;
 
-/// The confirmations of an epoch that are kept here.
+/// Which confirmations of an epoch are stored here.
 #[derive(Debug)]
-pub struct Kept {
+pub struct Stored {
     /// The parties whose confirmation is not here, by index.
     pub missing: BTreeSet<PartyId>,
     /// What is told of those that do not count.
     pub wrong: Vec<Note>,
 }
 
-/// What is kept of the confirmations of `record`. Those that are wrong do not count.
+/// Which confirmations of `record` are stored here. Those that are wrong do not count.
 ///
 /// # Errors
 /// There is nothing beside the share to check them against, or it is about another one.
-pub fn kept(home: &Home, record: &KeyRecord) -> Result<Kept, Error> {
+pub fn stored(home: &Home, record: &KeyRecord) -> Result<Stored, Error> {
     let confirmation = of_epoch(home, record)?;
     let mut missing: BTreeSet<PartyId> = confirmation.peers().collect();
     let mut wrong = Vec::new();
-    let kept = match keys::confirmed(home, &record.name, &record.epoch) {
+    let statements = match keys::confirmed(home, &record.name, &record.epoch) {
         Err(error @ vault::Error::Corrupt { .. }) => {
             wrong.push(Note::Misfit(error));
             Vec::new()
         }
         read => read?,
     };
-    for Confirmed { party, statement } in kept {
+    for Confirmed { party, statement } in statements {
         if confirmation.verify(party, &statement) {
             missing.remove(&party);
         } else {
             wrong.push(Note::WrongConfirmation { party, key: record.name.clone() });
         }
     }
-    Ok(Kept { missing, wrong })
+    Ok(Stored { missing, wrong })
 }
 
 /// The parties whose confirmation of `record` is not here. People are told of those that are wrong.
 ///
 /// # Errors
-/// As for [`kept`].
+/// As for [`stored`].
 pub fn missing(node: &Node, record: &KeyRecord) -> Result<BTreeSet<PartyId>, Error> {
-    let Kept { missing, wrong } = kept(&node.home, record)?;
+    let Stored { missing, wrong } = stored(&node.home, record)?;
     wrong.into_iter().for_each(|note| node.tell(note));
     Ok(missing)
 }
@@ -151,7 +151,7 @@ fn take(
 ) -> Result<(), Error> {
     for said in read(&node.home, records, party, name, bytes)? {
         let (record, statement) = said?;
-        keep(node, record, party, statement)?;
+        store(node, record, party, statement)?;
     }
     Ok(())
 }
@@ -184,11 +184,11 @@ pub fn read<'a>(
     }))
 }
 
-/// Keeps a confirmation that was checked.
+/// Stores a confirmation that was checked, durably.
 ///
 /// # Errors
 /// The disk fails.
-pub fn keep(
+pub fn store(
     node: &Node,
     record: &KeyRecord,
     party: PartyId,

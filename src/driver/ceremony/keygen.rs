@@ -447,7 +447,7 @@ async fn run(
             Ok(())
         }
         Persist::Confirmed { peer, statement } => match &stored {
-            Some(record) => confirmations::keep(node, record, peer, statement),
+            Some(record) => confirmations::store(node, record, peer, statement),
             None => Err(Error::Bug("a share was confirmed before it was stored")),
         },
         Persist::ChecksBegin { .. } | Persist::ChecksResolved | Persist::Retired { .. } => {

@@ -302,7 +302,7 @@ async fn perform(
     }
     started.charge.spend();
     let mut notes = Notes { ledger: &mut key.ledger, record: &key.record, open: None };
-    let mut persist = |what| notes.keep(what, &names);
+    let mut persist = |what| notes.persist(what, &names);
     let what = (Ceremony::Sign, key_name.as_str());
     let driven = drive(node, what, &mut machine, &mut started.links, &mut persist).await;
     drop(machine);
@@ -363,7 +363,7 @@ struct Notes<'k> {
 }
 
 impl Notes<'_> {
-    fn keep(&mut self, what: Persist, names: &Names) -> Result<(), Error> {
+    fn persist(&mut self, what: Persist, names: &Names) -> Result<(), Error> {
         let kept = match what {
             Persist::ChecksBegin { peers, session } => {
                 let begun = self.ledger.begin_checks(&session, &indices(&peers));
@@ -575,7 +575,7 @@ mod tests {
         machine.handle(clock::now(), id(BOB), lie);
         while let Some(output) = machine.poll() {
             match output {
-                Output::Persist(what) => match notes.keep(what, &names) {
+                Output::Persist(what) => match notes.persist(what, &names) {
                     Ok(()) => {}
                     Err(error) => return error,
                 },
@@ -644,7 +644,7 @@ mod tests {
             let panicking = scope.spawn(|| {
                 let mut notes = Notes { ledger: &mut ledger, record, open: None };
                 let begin = Persist::ChecksBegin { peers: vec![id(BOB)], session: [1; 32] };
-                notes.keep(begin, &Names::new()).unwrap();
+                notes.persist(begin, &Names::new()).unwrap();
                 panic!("in the middle of a check");
             });
             assert!(panicking.join().is_err());

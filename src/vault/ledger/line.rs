@@ -27,8 +27,8 @@ impl PeerSet {
         (1..=16).filter(move |peer| self.0 >> (peer - 1) & 1 == 1)
     }
 
-    pub(super) fn filter(self, keep: impl Fn(u8) -> bool) -> Self {
-        Self(self.iter().filter(|peer| keep(*peer)).fold(0, |set, peer| set | 1 << (peer - 1)))
+    pub(super) fn filter(self, is_wanted: impl Fn(u8) -> bool) -> Self {
+        Self(self.iter().filter(|peer| is_wanted(*peer)).fold(0, |set, peer| set | 1 << (peer - 1)))
     }
 
     pub(super) fn is_empty(self) -> bool {
