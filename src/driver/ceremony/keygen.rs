@@ -71,7 +71,7 @@ pub async fn request(
             Error::KeyExistsThere { error: Box::new(error), wanted }
         })?;
         let taken = async { Ok((free(node, name).await?, Ledger::open(&node.home)?)) };
-        let ((lock, ledger), accepted) = accepted.holding(taken).await?;
+        let ((lock, ledger), accepted) = accepted.or_decline(taken).await?;
         let started = accepted.start(node, &question, &ledger).await?;
         let made = make(node, name, &question.request, started).await;
         drop(lock);
@@ -109,7 +109,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         let request = &question.request;
         let accepted = propose(node, request, invitees).await?;
         let epoch = accepted.epoch();
-        let (key, accepted) = accepted.holding(same(node, name, request, &epoch)).await?;
+        let (key, accepted) = accepted.or_decline(same(node, name, request, &epoch)).await?;
         let started = accepted.start(node, &question, &key.ledger).await?;
         renew(node, &key, started).await
     }
@@ -293,7 +293,7 @@ pub async fn respond(
                 let key = &question.key;
                 let started =
                     accept(node, link, &question, &terms, Vec::new(), Ask::Approval).await?;
-                let (lock, started) = started.holding(free(node, key)).await?;
+                let (lock, started) = started.or_abort(free(node, key)).await?;
                 let made = make(node, key, request, started).await;
                 drop(lock);
                 made
@@ -321,7 +321,7 @@ pub async fn respond(
                 let started = accept(node, link, &question, &terms, offer, ask).await?;
                 let epoch = started.agreed.epoch;
                 let same = same(node, &record.name, request, &epoch);
-                let (open, started) = started.holding(same).await?;
+                let (open, started) = started.or_abort(same).await?;
                 renew(node, &open, started).await
             }
         }

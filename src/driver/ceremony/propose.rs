@@ -70,7 +70,7 @@ pub async fn propose_and_start(
 /// key, so that who does not answer keeps nobody from one.
 ///
 /// # Errors
-/// Who cannot be reached, does not answer or says no is named; the others are let go.
+/// Names who cannot be reached, does not answer or says no. The others have been told.
 pub async fn propose(
     node: &Arc<Node>,
     request: &Request,
@@ -105,7 +105,7 @@ pub async fn propose(
                 let invitee = accepted.iter().find(|invitee| invitee.party == party);
                 let error = invitee.map_or(Error::NotAParty, |g| spoken(node, g, word, request));
                 accepted.retain(|invitee| invitee.party != party);
-                return Err(let_go(party, error, leaver, tasks, accepted).await);
+                return Err(dismiss_all(party, error, leaver, tasks, accepted).await);
             }
             joined = tasks.join_next() => {
                 let Some(joined) = joined else { break };
@@ -117,7 +117,7 @@ pub async fn propose(
                         accepted.push(invitee);
                     }
                     Err(error) => {
-                        return Err(let_go(party, error, leaver, tasks, accepted).await);
+                        return Err(dismiss_all(party, error, leaver, tasks, accepted).await);
                     }
                 }
             }
@@ -133,9 +133,9 @@ pub async fn propose(
 /// An invitation under way, and whose.
 type Invitations = JoinSet<(PartyId, Result<Invitee, Error>)>;
 
-/// `party` takes no part, which `error` says. The others are told who it was, and not that this device
-/// has thought better of it; unless it was interrupted, and has.
-async fn let_go(
+/// Ends all invitations because `party` takes no part, which `error` says. The others are told which party
+/// it was; where this device was interrupted, they are told that.
+async fn dismiss_all(
     party: PartyId,
     error: Error,
     leaver: watch::Sender<Option<PartyId>>,
@@ -236,15 +236,16 @@ impl Accepted {
         Ok(Started { links, id, agreed, held, charge: Charge::default() })
     }
 
-    /// With what is `taken` now that everybody has said yes: it was anybody's until then.
+    /// The outcome of `taking`, which takes what this device needs from here on. It is not taken before
+    /// everybody has said yes, so that other ceremonies need not wait for it.
     ///
     /// # Errors
-    /// It cannot be had, and everybody was let go.
-    pub async fn holding<T>(
+    /// It cannot be had. Everybody was told why.
+    pub async fn or_decline<T>(
         self,
-        taken: impl Future<Output = Result<T, Error>>,
+        taking: impl Future<Output = Result<T, Error>>,
     ) -> Result<(T, Self), Error> {
-        match taken.await {
+        match taking.await {
             Ok(taken) => Ok((taken, self)),
             Err(error) => {
                 for invitee in self.accepted {

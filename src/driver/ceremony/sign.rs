@@ -143,7 +143,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
             is_new(node, &request.id)?;
             Ok(key)
         };
-        let (key, accepted) = accepted.holding(begun).await?;
+        let (key, accepted) = accepted.or_decline(begun).await?;
         let started = accepted.start(node, &question, &key.ledger).await?;
         perform(node, key, &child, request, started).await
     }
@@ -198,7 +198,7 @@ pub async fn respond(
         let started = accept(node, link, &question, &terms, offer, Ask::Approval).await?;
         let epoch = started.agreed.epoch;
         let begun = begin(node, &record, &request, &epoch);
-        let (key, started) = started.holding(begun).await?;
+        let (key, started) = started.or_abort(begun).await?;
         let signature = perform(node, key, &child, &request, started).await?;
         Ok((question, child.public_key, signature))
     }

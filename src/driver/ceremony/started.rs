@@ -25,15 +25,15 @@ pub struct Started {
 }
 
 impl Started {
-    /// As [`Accepted::holding`](super::propose::Accepted::holding), once everybody has started.
+    /// As [`Accepted::or_decline`](super::propose::Accepted::or_decline), once everybody has started.
     ///
     /// # Errors
-    /// It cannot be had, and everybody was told.
-    pub async fn holding<T>(
+    /// It cannot be had. Everybody was told why.
+    pub async fn or_abort<T>(
         self,
-        taken: impl Future<Output = Result<T, Error>>,
+        taking: impl Future<Output = Result<T, Error>>,
     ) -> Result<(T, Self), Error> {
-        match taken.await {
+        match taking.await {
             Ok(taken) => Ok((taken, self)),
             Err(error) => {
                 self.links.abort_with(|_| Reason::from(&error)).await;
