@@ -26,7 +26,7 @@ pub(super) fn run_delete(
     let vault = opened(global, name)?;
     let home = vault.home();
     if keys::is_gone(home, name)? {
-        return let_go(global, &vault, name, yes);
+        return forget_missing(global, &vault, name, yes);
     }
     let records = keys::find(home, name)?;
     let Some(key) = records.first() else {
@@ -58,8 +58,8 @@ fn opened(global: &Global, name: &str) -> Result<Vault, Failure> {
     Ok(ask(unlock::open_naming(global))?.1)
 }
 
-/// Takes it that a key is deleted of which somebody took everything away.
-fn let_go(
+/// Notes that a key is deleted whose files somebody took away.
+fn forget_missing(
     global: &Global,
     vault: &Vault,
     name: &str,
@@ -74,7 +74,7 @@ fn let_go(
     if yes.is_none() {
         agreed(global, name, &card)?;
     }
-    vault.let_go(name)?;
+    vault.forget_missing(name)?;
     let entry = Entry {
         time: clock::unix_now(),
         ceremony: "delete".to_owned(),

@@ -353,12 +353,12 @@ impl Vault {
         remove_key(&writer, home, name, token)
     }
 
-    /// Takes it that a key of which nothing is there any more is deleted.
+    /// Notes that a key is deleted whose files are all gone.
     ///
     /// # Errors
     ///
     /// [`Error::Conflict`] if it [is there](is_gone).
-    pub fn let_go(&self, name: &str) -> Result<(), Error> {
+    pub fn forget_missing(&self, name: &str) -> Result<(), Error> {
         let writer = Writer::lock(&self.home)?;
         if !is_gone(&self.home, name)? {
             return Err(Error::conflict("key", name));
@@ -1210,7 +1210,7 @@ mod tests {
     fn a_key_that_was_taken_away_is_missed_until_its_owner_lets_it_go() {
         let (home, vault) = vault_with_key();
         let (folder, away) = (home.keys().join("k"), home.data.join("away"));
-        assert!(matches!(vault.let_go("k"), Err(Error::Conflict { .. })));
+        assert!(matches!(vault.forget_missing("k"), Err(Error::Conflict { .. })));
         fs::rename(&folder, &away).unwrap();
         for missed in
             [list(vault.home()).err(), find(vault.home(), "k").err(), check(vault.home()).err()]
@@ -1218,7 +1218,7 @@ mod tests {
             assert!(matches!(missed, Some(Error::Tampered { path, .. }) if path.ends_with(RECORD)));
         }
         assert!(is_gone(vault.home(), "k").unwrap());
-        vault.let_go("k").unwrap();
+        vault.forget_missing("k").unwrap();
         assert_eq!(list(vault.home()).unwrap(), []);
         // It does not come back, and its name is free.
         fs::rename(&away, &folder).unwrap();
