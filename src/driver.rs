@@ -78,17 +78,17 @@ pub struct Node {
     pub remember_pairings: bool,
     /// Whether no ceremony may begin that cannot be written down.
     pub require_log: bool,
-    /// Told when keys or peers have changed, and with them the rooms to wait in.
+    /// Notified when keys or peers change, and with them the rooms to wait in.
     acquainted: Notify,
-    /// What other devices may come back to.
+    /// Links that other devices may resume.
     incoming: IncomingLinks,
     /// Held by the one question that may be on the screen.
     turn: tokio::sync::Mutex<()>,
-    /// Whether there is one.
+    /// Whether there is such a question.
     asking: watch::Sender<bool>,
     /// The known devices that are here.
     connections: PeerConnections,
-    /// The others.
+    /// The unknown devices that were here.
     strangers: strangers::Strangers,
     /// This device is calling another one to pair with it.
     dialing: AtomicBool,
@@ -214,7 +214,7 @@ impl Node {
         let last = Message::Refuse { reason: Reason::Interrupted };
         for link in &open {
             let word = link.queue(Frame::new(Kind::Control, last.to_bytes()));
-            // One that does not read does not keep this device.
+            // A peer that does not read must not delay the end of this process.
             let _ = tokio::time::timeout(Duration::from_millis(100), word).await;
         }
         // The links' tasks send on; nothing tells when a peer has read.
@@ -233,8 +233,8 @@ impl Node {
         known.map(|fingerprint| fingerprint.to_hex()).collect::<Vec<_>>().join(",")
     }
 
-    /// Writes one line of the log. Why it could not be written is told, and given back, and stops
-    /// nothing: what must not be lost is in the ledger and the vault.
+    /// Appends an entry to the log. A failure is told and returned, and does not end the ceremony: what must
+    /// not be lost is in the ledger and the vault.
     pub fn log(&self, entry: crate::vault::Entry) -> Option<String> {
         let error = Log::append(&self.home, &entry).err()?;
         let unlogged = error.to_string();
@@ -248,7 +248,7 @@ impl Node {
         Some(("by".to_owned(), by.into()))
     }
 
-    /// Looks whether a record that is required could be written now: to be called before anybody is asked.
+    /// Checks that a required log entry could be written now. To be called before anybody is asked.
     ///
     /// # Errors
     /// It could not.
@@ -270,8 +270,8 @@ impl Node {
         Question { request, key, public_key, names, seconds: 0 }
     }
 
-    /// Writes down, durably, that the ceremony of `question` begins, where it may leave no other way than
-    /// with a record. To be called before this device lets it begin.
+    /// Logs durably that the ceremony of `question` begins, where `require_log` is set. To be called before
+    /// this device lets it begin.
     ///
     /// # Errors
     /// The record is required and cannot be written.
@@ -294,7 +294,8 @@ impl Node {
     }
 }
 
-/// The one question that may be on the screen. It is for what is in hand: nobody takes it by being silent.
+/// The right to have a question on the screen. A caller gets it only with a complete proposal, so that a
+/// silent one cannot hold it.
 struct Turn<'a> {
     node: &'a Node,
     _held: tokio::sync::MutexGuard<'a, ()>,

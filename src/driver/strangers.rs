@@ -1,5 +1,5 @@
-//! Devices that nobody here knows and that are turned away: counted, told now and then, and noted in
-//! a file of their own, however many there are.
+//! Unknown devices that are refused. They are counted, reported at intervals, and noted in a file of bounded
+//! size.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

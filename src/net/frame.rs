@@ -60,7 +60,7 @@ impl Encoder {
 
 /// Turns bytes into frames, in one direction of one link.
 ///
-/// It is never resynchronised: an error stays.
+/// After an error it never decodes again.
 #[derive(Debug)]
 pub struct Decoder {
     session: Session,
@@ -134,8 +134,8 @@ impl Decoder {
 
 /// How long a link lives.
 ///
-/// Timers run on a clock that stops while the machine sleeps; consent does not. So the time is taken
-/// on both clocks, and the one that goes on is asked whenever a frame goes out or has come in.
+/// The runtime's timers stop while the machine sleeps, and the time for which a request is valid does not. So the
+/// lifetime is measured on both clocks; the one that goes on is read for every frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Life {
     awake_until: Instant,
@@ -160,7 +160,7 @@ impl Life {
         self,
         work: impl Future<Output = Result<T, LinkError>>,
     ) -> Result<T, LinkError> {
-        // A time-out lets through what need not wait, so it is not enough.
+        // A timeout polls the work first, so finished work passes it after the end of life.
         if self.is_over() {
             return Err(LinkError::Expired);
         }
@@ -288,7 +288,7 @@ pub(super) fn open(frame: Frame) -> Result<Frame, LinkError> {
     }
 }
 
-/// Waits for `work` for a short time: a farewell must not take longer than a person's patience.
+/// Waits a short time for `work`: closing a link must not delay a person.
 pub(super) async fn briefly(work: impl Future<Output = ()>) {
     let _ = timeout(CLOSE_TIMEOUT, work).await;
 }

@@ -1,8 +1,8 @@
 //! Finding devices with multicast DNS (`_cosign._tcp.local.`).
 //!
-//! What is found here is a hint and no more: anybody on the network may say anything. Ids are
-//! checked for their form, names become [`Label`]s, numbers are bounded; who a device is shows in
-//! the handshake with it. Where multicast does not get through, nobody is found and nothing fails.
+//! Announcements are not authenticated: they are hints. Ids are checked for their form, names become
+//! [`Label`]s, and numbers are bounded; the TLS handshake proves which device answers. Where multicast does not
+//! pass, no device is found and nothing fails.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +18,7 @@ use tokio::time::{Duration, sleep, timeout};
 use super::LinkError;
 use crate::device::Label;
 
-/// What a device says of itself to everybody near.
+/// What a device announces of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Listens for devices it is paired with.
@@ -159,8 +159,8 @@ impl Browser {
     /// The next announcement of an address, new or altered. Cancel-safe. Waits for ever where nothing is
     /// announced.
     ///
-    /// Nothing is kept and nothing merged: whatever has the form is told, and any number of
-    /// announcements may name one device.
+    /// Announcements are neither stored nor merged: each well-formed one is returned, and several may name one
+    /// device.
     pub async fn next(&mut self) -> Seen {
         loop {
             if let ServiceEvent::ServiceResolved(service) = self.event().await

@@ -131,7 +131,7 @@ impl Receiver for MemoryReceiver {
             if let Some(parcel) = &self.next {
                 sleep_until(parcel.due).await;
             }
-            // Taken only now: a `recv` cancelled while asleep has lost nothing.
+            // The frame is taken after the delay, so that a cancelled `recv` loses nothing.
             if let Some(parcel) = self.next.take() {
                 self.decoder.feed(&parcel.bytes);
             }

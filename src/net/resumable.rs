@@ -3,18 +3,18 @@
 //! Two devices that both send more than the network buffers hold would wait for each other for ever if
 //! each finished sending before it received.
 //!
-//! Wi-Fi changes, a relay restarts. The link keeps what it has sent until the other side has
-//! confirmed it. When a connection breaks, [`Reconnect`] finds another to the same device; both sides
-//! say how many frames they have, and each sends what the other lacks. So nothing is lost, doubled or
-//! reordered, and whoever uses the link notices nothing but a pause. A side that says that it
-//! ends the link ends it for both. A link over a single connection ([`ResumableLink::over`]) ends with it.
+//! Connections break when Wi-Fi changes or a relay restarts. The link buffers what it has sent until the other
+//! side has confirmed it. When a connection breaks, [`Reconnect`] finds another to the same device; both sides
+//! say how many frames they have, and each sends what the other lacks. So no frame is lost, doubled or
+//! reordered, and the user of the link sees only a pause. A side that closes the link ends it for both.
+//! A link over a single connection ([`ResumableLink::over`]) ends with it.
 //!
 //! ```text
 //! Kind::Receipt   count 8 bytes, big-endian: frames of the other side that have arrived
 //! ```
 //!
-//! Receipts also say that a device is still there: a side that is silent for too long is gone,
-//! whatever its end of the network says.
+//! Receipts also serve as keepalives: a connection on which nothing arrives for too long counts as broken, even
+//! if the operating system does not report that.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -222,8 +222,7 @@ enum End {
 }
 
 impl From<LinkError> for End {
-    /// What the other side said, and what only the other side can be blamed for, is final; what the
-    /// network did is not.
+    /// An error that the other side caused is final. An error of the network may pass.
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Closed

@@ -85,8 +85,8 @@ async fn overhear(mut errors: ChildStderr, complain: impl Fn(Label)) {
 
 /// This process's standard input and output, for the side that was started by somebody's command.
 ///
-/// Standard input is read by a thread of its own, which nobody waits for: one that the runtime
-/// knows of would keep the process from ending while the other side is silent.
+/// Standard input is read by a detached thread: the runtime would wait for one of its own, and the process could
+/// not end while the other side is silent.
 pub fn own_stdio() -> Box<dyn Io> {
     let (sender, chunks) = mpsc::channel(4);
     std::thread::spawn(move || {

@@ -52,7 +52,7 @@ pub struct Inlet(mpsc::Sender<Vec<u8>>);
 
 impl Inlet {
     /// Hands over what followed the route in a frame. Never waits: the loop that feeds a tunnel also
-    /// empties it, so waiting could be for ever.
+    /// empties it, so waiting could deadlock.
     ///
     /// # Errors
     /// [`LinkError::Malformed`] if a frame holds more than an [`Outlet`] puts into one, or if 4 MiB

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::network::Conditions;
 use crate::seed::Seed;
-use crate::world::{World, run};
+use crate::world::{NAMES, World, run};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -127,7 +127,25 @@ fn an_owner_who_never_answers_ends_a_request_after_two_minutes_on_both_sides() {
         assert!(late(result.as_ref().unwrap_err()), "{result:?}");
         assert!((119..=121).contains(&took), "{took} s");
         world.owner_takes(1, Duration::ZERO);
-        assert!(world.sign(0, &[1]).await.is_ok(), "nothing is held");
+        assert!(world.sign(2, &[1]).await.is_ok(), "nothing is held");
+    });
+}
+
+#[test]
+fn a_device_that_was_not_answered_is_let_in_again_after_two_seconds() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(100_000));
+        let (result, took) = timed(world.sign_within(0, &[1], secs(8))).await;
+        assert!(result.is_err());
+        assert!((7..=9).contains(&took), "{took} s");
+        world.owner_takes(1, Duration::ZERO);
+        let early = world.sign(0, &[1]).await;
+        assert!(matches!(early, Err(Error::Refused { reason: Reason::Busy, .. })), "{early:?}");
+        assert_eq!(world.outcomes(1).last().unwrap(), "busy");
+        sleep(secs(3)).await;
+        assert!(world.sign(0, &[1]).await.is_ok());
+        assert_eq!(world.outcomes(1).last().unwrap(), "signed");
     });
 }
 
@@ -189,6 +207,34 @@ fn a_device_that_stays_away_is_given_up_when_nobody_listens_there_for_five_secon
         .await;
         assert!(matches!(result, Err(Error::Link { error: LinkError::Lost, .. })), "{result:?}");
         assert!((14..=17).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn a_device_that_dies_while_its_owner_is_asked_is_named_and_the_others_go_on() {
+    run(async {
+        let mut world = calm();
+        world.owner_takes(2, secs(100));
+        let (result, took) = timed(async {
+            let making = tokio::spawn(world.make(0, "team", &[1, 2]));
+            sleep(secs(10)).await;
+            world.crash(2);
+            making.await.unwrap()
+        })
+        .await;
+        let lost = |error: &Error| {
+            let Error::Link { peer, error } = error else { return false };
+            peer.as_str() == NAMES[2] && *error == LinkError::Lost
+        };
+        assert!(lost(result.as_ref().unwrap_err()), "{result:?}");
+        assert!((14..=17).contains(&took), "{took} s");
+        for number in [0, 1] {
+            assert!(!world.has_key(number, "team"), "{} has a key", NAMES[number]);
+        }
+        // Bob's device is free, and so is the name of the key.
+        let (made, took) = timed(world.make(0, "team", &[1])).await;
+        assert!(made.is_ok(), "{made:?}");
+        assert!(took < 2, "{took} s");
     });
 }
 

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use age::secrecy::ExposeSecret as _;
+use cosign::device::Fingerprint;
+use cosign::driver::approver::backoff::{Admission, Backoff};
 use cosign::driver::approver::{Answer, Approver, Comparison, Verdict};
 use cosign::driver::ceremony::sign::{Outcome, ToSign};
 use cosign::driver::ceremony::{keygen, sign};
@@ -16,7 +18,7 @@ use cosign::driver::error::Error;
 use cosign::driver::listen::Listener;
 use cosign::driver::{Node, clock};
 use cosign::net::tls::{self, TlsVersion};
-use cosign::request::{Question, Source};
+use cosign::request::{Ceremony, Question, Source};
 use cosign::vault::{DeviceInfo, Home, Log, PeerRecord, Peers, Seal, Unlock, Vault};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -45,20 +47,48 @@ struct Mind {
     refuses: bool,
 }
 
-/// An owner, who answers after a while.
-struct Owner(Arc<Mutex<Mind>>);
+/// An owner, who answers after a while. A device that asked in vain waits before it may ask again.
+struct Owner {
+    mind: Arc<Mutex<Mind>>,
+    backoff: Mutex<Backoff>,
+}
+
+/// A question on the screen, which counts as refused unless it is approved.
+struct Asked<'a> {
+    owner: &'a Owner,
+    requester: Fingerprint,
+    approved: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let mut backoff = self.owner.backoff.lock().unwrap();
+        if self.approved {
+            backoff.approved(&self.requester);
+        } else {
+            backoff.refused(&self.requester, clock::now());
+        }
+    }
+}
 
 impl Approver for Owner {
     fn compare(&self, _: Comparison) -> Answer<'_> {
         Box::pin(async { Verdict::Yes })
     }
 
-    fn approve(&self, _: Question) -> Answer<'_> {
-        let Mind { takes, refuses } = *self.0.lock().unwrap();
+    fn approve(&self, question: Question) -> Answer<'_> {
+        let Mind { takes, refuses } = *self.mind.lock().unwrap();
+        let requester = question.request.asked_by();
         Box::pin(async move {
+            let mut asked = Asked { owner: self, requester, approved: false };
             tokio::time::sleep(takes).await;
+            asked.approved = !refuses;
             if refuses { Verdict::No } else { Verdict::Yes }
         })
+    }
+
+    fn admit(&self, requester: &Fingerprint, _: Ceremony) -> Admission {
+        self.backoff.lock().unwrap().admit(requester, false, clock::now())
     }
 }
 
@@ -115,7 +145,8 @@ impl World {
         let folder = &self.homes[number];
         let unlock = Unlock::Identity(folder.join("key.txt"));
         let vault = Vault::open(&Home::at(folder.join("home")), &unlock).unwrap();
-        let owner = Arc::new(Owner(Arc::clone(&self.owners[number])));
+        let mind = Arc::clone(&self.owners[number]);
+        let owner = Arc::new(Owner { mind, backoff: Mutex::default() });
         let mut node = Node::new(vault, TlsVersion::Any, owner, Arc::new(|_| {})).unwrap();
         node.dialer = self.network.dialer(number);
         node
@@ -158,7 +189,7 @@ impl World {
         }
     }
 
-    fn fingerprint(&self, number: usize) -> cosign::device::Fingerprint {
+    fn fingerprint(&self, number: usize) -> Fingerprint {
         Vault::device(&Home::at(self.homes[number].join("home"))).unwrap().fingerprint
     }
 
@@ -205,6 +236,17 @@ impl World {
         async move { sign::request(&node, &wanted).await }
     }
 
+    /// Device `asker` makes the key `name`, any two of whose parties sign, with `others`.
+    pub(crate) fn make(
+        &self,
+        asker: usize,
+        name: &'static str,
+        others: &[usize],
+    ) -> impl Future<Output = Result<keygen::Made, Error>> + use<> {
+        let (node, with) = (Arc::clone(self.node(asker)), self.targets(others));
+        async move { keygen::request(&node, name, 2, &with).await }
+    }
+
     /// Device `asker` asks the other two for new shares.
     pub(crate) fn refresh(
         &self,
@@ -227,6 +269,18 @@ impl World {
     pub(crate) fn log_is_whole(&self, number: usize) {
         let home = &self.node(number).home;
         Log::verify(home).unwrap_or_else(|error| panic!("the log of {}: {error}", NAMES[number]));
+    }
+
+    /// Whether device `number` has a share of the key `name`, of whatever epoch.
+    pub(crate) fn has_key(&self, number: usize, name: &str) -> bool {
+        let records = cosign::vault::keys::list(&self.node(number).home).unwrap();
+        records.iter().any(|record| record.name == name)
+    }
+
+    /// What the log of device `number` says came of its ceremonies, in order.
+    pub(crate) fn outcomes(&self, number: usize) -> Vec<String> {
+        let entries = Log::entries(&self.node(number).home).unwrap();
+        entries.into_iter().map(|entry| entry.outcome).collect()
     }
 
     /// The ledger of device `number`.
@@ -280,7 +334,7 @@ fn prepared() -> &'static TempDir {
     })
 }
 
-fn introduced(home: &Path) -> cosign::device::Fingerprint {
+fn introduced(home: &Path) -> Fingerprint {
     Vault::device(&Home::at(home.join("home"))).unwrap().fingerprint
 }
 

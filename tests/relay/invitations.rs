@@ -120,7 +120,8 @@ fn strangers_in_the_room_keep_nobody_from_pairing() {
         assert!(matches!(welcome, Ok(Message::Welcome { .. })), "{welcome:?}");
         drop((link, passing));
         // And one who waits for Bob in Alice's place.
-        let mut waiting = enter(&invite.relay, &invite.room, Role::Listener, PATIENCE).await.unwrap();
+        let mut waiting =
+            enter(&invite.relay, &invite.room, Role::Listener, PATIENCE).await.unwrap();
         tokio::spawn(async move {
             let mut streams = Vec::new();
             while let Some(mut stream) = waiting.next().await {

@@ -101,7 +101,7 @@ pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<
     let records = records::held(&node.home, name)?;
     let mut own = Vec::new();
     for record in &records {
-        // One that is damaged here says nothing, and keeps nobody from hearing the others.
+        // A confirmation that is damaged here is skipped; the others are sent.
         let Ok(confirmation) = of_epoch(&node.home, record) else { continue };
         own.extend_from_slice(confirmation.epoch());
         own.extend_from_slice(&confirmation.message());
@@ -157,7 +157,7 @@ fn take(
 }
 
 /// The epochs of `records` that `party` confirms, with its word, one after another as they were sent.
-/// What it says of others is not looked at.
+/// Entries of other epochs are ignored.
 ///
 /// # Errors
 /// What `party`, called `name`, sent is none of these messages; an epoch's word is not the one that

@@ -22,7 +22,7 @@ const AT_MOST: usize = 16;
 /// # Errors
 /// The link is down.
 pub async fn tell(node: &Node, link: &mut ResumableLink) -> Result<(), LinkError> {
-    // What cannot be read is not told, and keeps nobody from a ceremony.
+    // A file that cannot be read is not told of, and does not end the ceremony.
     let deleted = deleted::shared_with(&node.home, &link.peer()).unwrap_or_default();
     for stone in deleted.into_iter().rev().take(AT_MOST) {
         say(link, &Message::Deleted { public_key: Hex(stone.public_key), time: stone.time })
@@ -98,7 +98,7 @@ pub fn refused(
 /// Notes that `peer` takes part with a share that it may have called deleted.
 pub fn refuted(node: &Node, peer: &Fingerprint, request: &Request) {
     if let Some(public_key) = public_key(request) {
-        // It is a note for people.
+        // The note is only for people.
         let _ = deleted::refute(&node.home, public_key, peer);
     }
 }

@@ -75,7 +75,7 @@ pub async fn drive<P: Protocol>(
                     return Err(Error::refused_in(&label(party), reason, ceremony, key));
                 }
                 Incoming::Control(_) => return Err(Error::nonsense(&label(party))),
-                // Whoever said it is done may leave: all it had to say has arrived.
+                // A party that has said it is done may close its link: all its messages have arrived.
                 Incoming::Lost(_) if links.has_finished(party) => {}
                 Incoming::Lost(error) => return Err(Error::link(&label(party), error)),
             },

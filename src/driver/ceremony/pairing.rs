@@ -314,7 +314,8 @@ fn record(
     let peers = Peers::load(&node.home)?;
     let known = peers.known(&fingerprint).cloned();
     // What was pinned or remembered stays so: pairing again takes nothing away.
-    let kept = node.remember_pairings || known.as_ref().is_some_and(|record| record.expires.is_none());
+    let kept =
+        node.remember_pairings || known.as_ref().is_some_and(|record| record.expires.is_none());
     let expires = (!kept).then(|| now.saturating_add(SESSION));
     let peer = match &known {
         Some(record) => record.name.clone(),

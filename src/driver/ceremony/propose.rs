@@ -52,8 +52,7 @@ struct Invitee {
     held: Vec<Held>,
 }
 
-/// The requester's side where it holds nothing that others of its ceremonies wait for: reaches everybody in
-/// `invitees`, asks, and starts when all said yes.
+/// [`propose`] and [`Accepted::start`] in one, for a requester that takes no lock in between.
 ///
 /// # Errors
 /// As for [`propose`] and [`Accepted::start`].
@@ -66,8 +65,8 @@ pub async fn propose_and_start(
     accepted.start(node, question, &Ledger::open(&node.home)?).await
 }
 
-/// The requester's side: reaches everybody in `invitees` and asks. Until all have said yes this device holds no
-/// key, so that who does not answer keeps nobody from one.
+/// The requester's side: reaches everybody in `invitees` and asks. Until all have said yes this device holds
+/// no key, so that an invitee that does not answer blocks no other ceremony.
 ///
 /// # Errors
 /// Names who cannot be reached, does not answer or says no. The others have been told.
@@ -156,19 +155,19 @@ async fn dismiss_all(
     accepted.into_iter().for_each(|invitee| dismiss(&mut goodbyes, invitee));
     let told = async {
         while let Some(joined) = tasks.join_next().await {
-            // A yes that came at the same moment is answered, too.
+            // An invitee that accepted at the same moment is told as well.
             if let Ok((_, Ok(invitee))) = joined {
                 dismiss(&mut goodbyes, invitee);
             }
         }
         while goodbyes.join_next().await.is_some() {}
     };
-    // Who is still being called hears nothing.
+    // An invitee that was not reached yet is told nothing.
     let _ = timeout(FAREWELL_TIMEOUT, told).await;
     error
 }
 
-/// What one of those who said yes says before it is started. It has nothing to say but that it leaves.
+/// The first frame of an invitee that accepted and was not started. The only valid one is a refusal.
 async fn first_word(accepted: &mut [Invitee]) -> (PartyId, Result<Frame, LinkError>) {
     let mut words: Vec<_> = accepted
         .iter_mut()
@@ -184,7 +183,7 @@ async fn first_word(accepted: &mut [Invitee]) -> (PartyId, Result<Frame, LinkErr
     .await
 }
 
-/// Why there is no ceremony with a invitee that spoke too early.
+/// The error for a frame that [`first_word`] returned.
 fn spoken(
     node: &Node,
     invitee: &Invitee,
@@ -302,11 +301,11 @@ async fn invite(
         resumed: false,
     });
     let mut link = resume::call(node, &target, reached);
-    // Whoever was busy until now has less time left than there was at the beginning.
+    // Reaching the device took time, and the overall deadline stands.
     let answer_by = node.deadline_or(ANSWER);
     let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
     let mut proposal = Proposal::new(&request, Terms { nonce, seconds });
-    // And more sessions may be spent, here and there.
+    // Other sessions may have been spent meanwhile.
     let ledger = Ledger::open(&node.home)?;
     proposal.epochs = epochs::counted_anew(&ledger, request.epochs());
     let asked = ledger.heights();
@@ -324,7 +323,7 @@ async fn invite(
     };
     match answer {
         Ok(Message::Accept { nonce, held }) if is_answer(&held, request.epochs()) => {
-            // New shares are what mends it.
+            // A refresh is allowed: it is what restores the device.
             let signs = request.signing().is_some();
             if signs && epochs::is_rolled_back(&asked, party, &held) {
                 decline(link, &target.name, Reason::Aborted).await;

@@ -1,5 +1,5 @@
-//! Getting to a device: a command, an address, the address it had last, mDNS, or a room of a relay –
-//! whichever answers first with the right certificate.
+//! Reaches a device by a command, an address, the address it had last, mDNS, or a room of a relay. The
+//! first answer with the right certificate counts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub async fn reach(
     }
 }
 
-/// One attempt to get back to a device, and how many frames it says it has.
+/// Makes one attempt to resume a link to a device. Returns how many frames the device says it has.
 ///
 /// # Errors
 /// Why not.
@@ -85,7 +85,8 @@ pub async fn reconnect(
     }
 }
 
-/// Reaches a device and says hello; what it answers is [`Message::Welcome`] or [`Message::Resumed`].
+/// Makes one attempt to reach a device and to greet it. The message is its answer: [`Message::Welcome`] or
+/// [`Message::Resumed`].
 async fn attempt(node: &Node, target: &Target, want: Want, deadline: Instant) -> Answer {
     let call = &Call::new(node, target, want, deadline.min(clock::now() + HANDSHAKE));
     match &target.route {
@@ -104,7 +105,7 @@ async fn attempt(node: &Node, target: &Target, want: Want, deadline: Instant) ->
     }
 }
 
-/// On the local network.
+/// Reaches a device on the local network.
 async fn nearby(node: &Node, call: &Call) -> Answer {
     match &call.target.route {
         Route::Address(text) => {
@@ -126,8 +127,7 @@ async fn either(node: &Node, call: &Call, relay: &RelayUrl, peer: &Fingerprint) 
                 Err(DialError::DeadlineExceeded(error)) => {
                     return Err(known.unwrap_or(DialError::DeadlineExceeded(error)));
                 }
-                // A relay that is being started is not given up while the device is looked for.
-                // And where strangers sit in its rooms, it may come yet.
+                // The relay may be starting, and where strangers are in the rooms the device may still come.
                 Err(error) if error.may_pass() && clock::now() + RETRY < call.within => {
                     known = Some(error);
                     sleep(RETRY).await;

@@ -49,8 +49,8 @@ pub(super) struct Call {
     pub(super) target: Target,
     pub(super) want: Want,
     pub(super) within: Instant,
-    /// Held by the one that speaks: several ways may lead to the device, and it is to be asked once.
-    /// True once it has answered.
+    /// Held while one connection exchanges `hello`: several may lead to the device, and only one is to ask.
+    /// True once the device has answered.
     pub(super) floor: Arc<Mutex<bool>>,
 }
 
@@ -68,8 +68,8 @@ impl Call {
     }
 }
 
-/// TLS, then the first message of either side: until the other end has spoken, nothing is known
-/// about whether it let us in.
+/// Does the TLS handshake and exchanges the first messages. With TLS 1.3 a client does not know that its
+/// certificate was accepted until the server has sent something.
 pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     let Call { tls, name, target, want, within, floor, .. } = call;
     let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
@@ -78,7 +78,8 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
         (LinkError::Identity { got, .. }, Route::Room(..)) => {
             DialError::Fatal(Error::NotTheInviter { got: *got })
         }
-        // A device that its owner named is the one or is not; what mDNS or a relay says proves nothing.
+        // An address of mDNS or a peer in a relay's room may be anybody's, so a wrong certificate there is
+        // no verdict on the device.
         (
             LinkError::Identity { .. }
             | LinkError::Refused
@@ -114,7 +115,7 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     }
 }
 
-/// What a call came to.
+/// The result of a call.
 pub(super) type Answer = Result<(Reached, Message), DialError>;
 
 /// Why one attempt to reach a device failed.
@@ -154,7 +155,7 @@ impl DialError {
         }
     }
 
-    /// The one that tells more: what somebody said, rather than that nobody answered.
+    /// The more informative of two errors: an answer says more than silence.
     pub(super) fn or(self, other: Option<Self>) -> Self {
         let weight = |error: &Self| match error {
             Self::NotListening(_) => 0,

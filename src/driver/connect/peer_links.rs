@@ -1,7 +1,7 @@
 //! One secure link to every other participant of a ceremony.
 //!
-//! The requester has reached everybody. Two devices that it has reached talk through it: their own
-//! mutual TLS runs inside frames that the requester forwards and cannot read.
+//! The requester has a link to every invitee. Two invitees are linked by a tunnel through the requester: TLS
+//! between the two runs inside frames that the requester forwards and cannot read.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -28,9 +28,9 @@ use crate::wire::{Message, Reason};
 const EARLY: usize = 32;
 /// How long a participant may take to take a message.
 const SEND: Duration = Duration::from_secs(30);
-/// How long the last words of a link may take.
+/// How long queueing the last message of a link may take.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// How long the other side may take to be done too: a command of `--via` is killed afterwards.
+/// How long closing a link may take. A command of `--via` is killed afterwards.
 const PARTING: Duration = Duration::from_secs(2);
 
 /// Another participant.
@@ -39,7 +39,7 @@ struct PeerLink {
     name: Label,
     sender: LinkSender,
     receiver: LinkReceiver,
-    /// The last thing has arrived.
+    /// Whether the receiver has returned an error, after which nothing arrives.
     over: bool,
 }
 
@@ -50,7 +50,7 @@ pub enum Incoming {
     Protocol(Vec<u8>),
     /// A control message.
     Control(Message),
-    /// Nothing more will.
+    /// The link has ended: nothing more arrives.
     Lost(LinkError),
 }
 
@@ -63,13 +63,13 @@ pub struct PeerLinks {
     requester: PartyId,
     me: PartyId,
     links: BTreeMap<PartyId, PeerLink>,
-    /// Whoever was heard last: the others come first.
+    /// The party whose frame was taken last. The parties after it are polled first, so that none is starved.
     next: Option<PartyId>,
     tunnels: BTreeMap<PartyId, tunnel::Inlet>,
     early: VecDeque<(PartyId, Incoming)>,
     finished: BTreeSet<PartyId>,
     spoken: BTreeSet<PartyId>,
-    /// Whose owner has ended it there.
+    /// The party that was interrupted by its owner.
     left: Option<PartyId>,
 }
 
@@ -136,7 +136,7 @@ impl PeerLinks {
             tokio::spawn(async move {
                 let link = handshake(&tls, io, expect, client).await;
                 let link = link.map(|link| ResumableLink::over(link.peer(), link));
-                // Nobody waits for it any more if the ceremony has failed meanwhile.
+                // Fails only where the ceremony has failed meanwhile.
                 let _ = ready.send((party, link)).await;
             });
         }
@@ -224,12 +224,12 @@ impl PeerLinks {
                 self.route(from, frame.payload).await;
                 None
             }
-            // Links keep both to themselves.
+            // A link never returns these kinds.
             Kind::Close | Kind::Receipt => Some((from, Incoming::Lost(LinkError::Closed))),
         }
     }
 
-    /// Passes a tunnel frame on. One that leads nowhere is dropped: its sender notices by itself.
+    /// Forwards a tunnel frame. A frame for an unknown party is dropped; its sender times out.
     async fn route(&mut self, from: PartyId, mut payload: Vec<u8>) {
         let Some(first) = payload.first_mut() else { return };
         let index = *first;
@@ -244,7 +244,7 @@ impl PeerLinks {
         } else if from == self.requester
             && let Some((_, inlet)) = self.tunnels.iter().find(|(party, _)| party.get() == index)
         {
-            // A tunnel that overflows or is shut ends by itself; its TLS link notices.
+            // A tunnel that overflows or is shut ends its TLS link, which reports that.
             let _ = inlet.feed(payload.get(1..).unwrap_or_default());
         }
     }
@@ -318,8 +318,8 @@ impl PeerLinks {
         outcome
     }
 
-    /// Ends a ceremony that failed: one word to everybody, and no reason but that the owner of another
-    /// device has ended it.
+    /// Ends a ceremony that failed. Every party is told that it is over. The only reason that is passed on is
+    /// that the owner of another device interrupted it.
     pub async fn abort(self) {
         let left = self.left;
         let reason = |party| match left {
@@ -340,7 +340,7 @@ impl PeerLinks {
     async fn say(&self, party: PartyId, message: &Message) {
         if let Some(peer) = self.links.get(&party) {
             let frame = Frame::new(Kind::Control, message.to_bytes());
-            // If it cannot be told, the link is down and it knows, or it does not read.
+            // Fails where the link is down, which the party knows, or where the party does not read.
             let _ = timeout(GOODBYE, peer.sender.queue(frame)).await;
         }
     }
@@ -350,7 +350,7 @@ impl PeerLinks {
         for PeerLink { mut sender, receiver, .. } in self.links.into_values() {
             closing.spawn(async move {
                 let _ = timeout(PARTING, sender.close()).await;
-                // Until then it takes what arrives: one that nobody reads would end at once.
+                // A link whose receiver is dropped ends at once, before its last frames are sent.
                 drop(receiver);
             });
         }

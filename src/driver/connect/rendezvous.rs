@@ -60,7 +60,7 @@ fn of_this_device(node: &Node) -> BTreeSet<Room> {
     for record in keys::list(&node.home).unwrap_or_default() {
         for (party, secret) in secrets(node, &record) {
             let Some(party) = record.parties.iter().find(|p| p.index == party) else { continue };
-            // A key that was never finished here may be none there.
+            // The other device may have no share of a key that is pending here.
             if record.state == KeyState::Active {
                 met.insert(party.fingerprint);
             }
@@ -104,8 +104,8 @@ fn shared(node: &Node, peer: &Fingerprint) -> Vec<Secret<[u8; 32]>> {
     records.iter().filter_map(secret).collect()
 }
 
-/// The secrets of an epoch with its other parties. A share is opened only where they were not kept, as in
-/// a home of before they were; one that does not open is no reason not to meet by another.
+/// The secrets of an epoch with its other parties. The share is opened only where the secrets were not
+/// stored: a home of an earlier version. A share that does not open is skipped.
 fn secrets(node: &Node, record: &KeyRecord) -> Vec<MeetingSecret> {
     if let Ok(Some(kept)) = node.vault.meeting(&record.name, &record.epoch) {
         return kept;
@@ -125,7 +125,7 @@ pub(in crate::driver) fn store_meeting_secrets(
     let secret = |index| Some((index, share.meeting_secret(index)?));
     let secrets: Vec<MeetingSecret> = others.filter_map(secret).collect();
     if let Err(error) = node.vault.store_meeting(&record.name, &record.epoch, &secrets) {
-        // They can be had from the share again.
+        // The secrets can be computed from the share again.
         node.tell(Note::File(error));
     }
     secrets
@@ -149,8 +149,7 @@ pub fn wait_in(node: &Arc<Node>, relay: &RelayUrl, room: Room) -> Streams {
     taken
 }
 
-/// Calls every listener in these rooms of a relay. Strangers may be there as well: the right one is who
-/// has the right certificate.
+/// Calls every listener in these rooms of a relay. Strangers may be among them: the certificate decides.
 pub(super) async fn call_in_rooms(call: &Call, relay: &RelayUrl, rooms: Vec<Room>) -> Answer {
     let within = call.within;
     let (streams, mut listeners) = mpsc::channel(1);
@@ -159,7 +158,7 @@ pub(super) async fn call_in_rooms(call: &Call, relay: &RelayUrl, rooms: Vec<Room
     for (number, room) in (0..).zip(rooms) {
         let (relay, streams, inside) = (relay.clone(), streams.clone(), Arc::clone(&inside));
         visits.spawn(async move {
-            // Any will do, and the first ones nearly always do.
+            // All rooms lead to the same device, so the first ones usually suffice.
             sleep(STAGGER * (number / AT_ONCE)).await;
             let mut calls = enter(&relay, &room, Role::Caller, left(within)).await?;
             inside.store(true, Ordering::Relaxed);
@@ -183,17 +182,17 @@ pub(super) async fn call_in_rooms(call: &Call, relay: &RelayUrl, rooms: Vec<Room
             }
             Some(greeted) = greetings.join_next() => match greeted {
                 Ok(Ok(reached)) => return Ok(reached),
-                // The right one has spoken.
+                // The device itself refused.
                 Ok(Err(error @ DialError::Fatal(_))) if !error.is_of_identity() => return Err(error),
                 Ok(Err(error)) => {
-                    // A stranger, and the right one may come yet.
+                    // Somebody else answered; the device may still come.
                     give_up = give_up.min(clock::now() + STRANGERS);
                     worst = Some(error.or(worst));
                 }
                 Err(_) => {}
             },
             Some(visit) = visits.join_next() => {
-                // Out of time is no answer of the relay.
+                // A timeout of this device says nothing about the relay.
                 if let Ok(Err(error)) = visit
                     && (!matches!(error, LinkError::TimedOut) || clock::now() < within)
                 {
@@ -224,7 +223,7 @@ fn relay_error(relay: &RelayUrl, error: LinkError) -> Error {
     Error::Relay { relay: Box::new(relay.clone()), error }
 }
 
-/// Keeps one stay for each room, and looks anew when keys or peers have changed and when the day does.
+/// Runs one [`Stay`] for each room. The rooms are computed anew when keys or peers change, and with the day.
 async fn follow(node: Arc<Node>, relay: RelayUrl, streams: mpsc::Sender<Box<dyn Io>>) {
     let mut stays: BTreeMap<Room, AbortHandle> = BTreeMap::new();
     let told = Arc::default();

@@ -31,8 +31,8 @@ pub const RESUME: Duration = Duration::from_secs(30);
 /// How long something that belongs to a handshake may take on a link that may break meanwhile.
 pub const OVER_A_BREAK: Duration = HANDSHAKE.saturating_add(RESUME);
 
-/// How long a device may be gone at whose address nobody listens: what it knew of the link has
-/// most likely gone with the program.
+/// How long a device may be gone where nothing listens at its address. Its program has most likely ended,
+/// and the state of the link with it.
 const RESTART: Duration = Duration::from_secs(5);
 
 /// The links that other devices called this one on.
@@ -66,7 +66,7 @@ impl IncomingLinks {
     ) -> Option<TlsLink> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match entries.get(session).filter(|entry| entry.peer == link.peer()) {
-            // One that waits already makes this one superfluous.
+            // Where another connection is queued already, this one is not needed.
             Some(entry) => entry
                 .returning
                 .try_send(Back { link, received, way })
@@ -76,7 +76,7 @@ impl IncomingLinks {
         }
     }
 
-    /// `peer` begins something new, so it will not come back for what broke.
+    /// Forgets the broken links of `peer`, which begins a new ceremony and will not resume them.
     pub fn abandon(&self, peer: &Fingerprint) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|_, entry| entry.peer != *peer || !entry.broken.load(Ordering::Relaxed));
@@ -142,7 +142,7 @@ impl Reconnect for Called {
         if self.back.is_none() {
             match self.callers.recv().await {
                 Some(back) => self.back = Some(back),
-                // There is no way back on this link, or no time for one: only its end is awaited.
+                // This link cannot be resumed, or no longer.
                 None => std::future::pending().await,
             }
         }
@@ -163,7 +163,7 @@ impl Reconnect for Called {
                 return Err(LinkError::Lost);
             };
             let mut link = link.living(self.life);
-            // A caller that hung up again is no reason not to wait for the next.
+            // Where this connection has broken too, the caller may come back over another.
             if say(&mut link, &Message::Resumed { received }).await.is_ok() {
                 self.broken.store(false, Ordering::Relaxed);
                 self.node.tell(found(&self.name, &way));
@@ -212,7 +212,7 @@ impl Reconnect for Caller {
                     self.node.tell(found(&self.target.name, &reached.way));
                     return Ok((reached.link.living(self.life), theirs));
                 }
-                // Another program of that device may have said that it knows of nothing.
+                // The answer may be of another process of that device, so it is not final at once.
                 Err(DialError::UnknownSession | DialError::NotListening(_))
                     if clock::now() >= began + RESTART =>
                 {

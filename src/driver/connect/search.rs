@@ -1,6 +1,6 @@
 //! Devices that mDNS announces, and the address that a device had last.
 //!
-//! Anybody may announce anything, so whoever answers proves who it is before anything rests on it.
+//! mDNS is not authenticated: a device that answers must show its certificate before it is used.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -33,9 +33,8 @@ const DEVICES: usize = 256;
 /// How long whoever is at an announced address may take to prove who it is.
 const QUICK: Duration = Duration::from_secs(3);
 
-/// Tries the address the device had last and, soon afterwards, every address that is announced by mDNS
-/// for its id, until the device itself is found. Anybody may announce anything: who is there and is
-/// somebody else, or makes no sense, is passed over.
+/// Tries the address that the device had last and, shortly afterwards, every address that mDNS announces for
+/// its id, until the device is found. Addresses where others answer are skipped.
 pub(super) async fn find(node: &Node, call: &Call) -> Answer {
     let target = &call.target;
     let Some(fingerprint) = target.fingerprint else {
@@ -65,8 +64,8 @@ pub(super) async fn find(node: &Node, call: &Call) -> Answer {
     }
 }
 
-/// Calls at addresses where a device may be, several at once and each until it is clear that it is not
-/// there.
+/// Calls addresses where a device may be, several at once. An address is called again until it is known that
+/// another device is there.
 struct Callers<'a> {
     call: &'a Call,
     /// Addresses that were added, whatever became of them.
@@ -99,8 +98,7 @@ impl<'a> Callers<'a> {
         }
     }
 
-    /// An address that is due, any of them: no order in which others announce theirs puts the right one
-    /// last.
+    /// One of the addresses that are due, at random: no order of announcements can put the right one last.
     fn due(&mut self) -> Option<SocketAddr> {
         let now = clock::now();
         let due = |(_, (due, _)): &(usize, &(Instant, SocketAddr))| *due <= now;
@@ -109,7 +107,7 @@ impl<'a> Callers<'a> {
         all.get(any).map(|n| self.waiting.swap_remove(*n).1)
     }
 
-    /// The device, or what it says that is final. Cancel-safe; waits for ever where nothing is found.
+    /// The device, or its final refusal. Cancel-safe. Waits for ever where nothing is found.
     async fn next(&mut self) -> Answer {
         loop {
             while self.calling.len() < CALLS
@@ -154,7 +152,7 @@ impl<'a> Callers<'a> {
     }
 }
 
-/// Calls at an address that somebody announced: an answer there is quick, or is none.
+/// Calls an announced address. It must answer within [`QUICK`].
 async fn call_at(call: Call, address: SocketAddr) -> Answer {
     let dialed = call.dialer.dial(address, left(call.within).min(QUICK)).await;
     let io = dialed.map_err(|e| failed(&call.target.name, e))?;
@@ -175,8 +173,8 @@ pub struct Met {
     pub busy: bool,
 }
 
-/// Asks everybody who is announced within `wait` who they are, at every address that is announced. Who
-/// is known is asked first.
+/// Asks every device that is announced within `wait` for its certificate, at every announced address. Known
+/// devices are asked first.
 ///
 /// # Errors
 /// The paired devices cannot be read.
@@ -243,12 +241,12 @@ async fn who_is_at(call: Call, address: SocketAddr) -> Option<(Fingerprint, Labe
 }
 
 pub(super) fn remembered(home: &Home, fingerprint: &Fingerprint) -> Option<SocketAddr> {
-    // What somebody else wrote there is no hint.
+    // A file that this device did not write is not used.
     addresses::of(home, fingerprint).ok().flatten()
 }
 
 /// Notes where a device answered.
 pub fn remember(home: &Home, fingerprint: &Fingerprint, address: SocketAddr) {
-    // A hint that cannot be kept is found again by mDNS next time.
+    // Without the hint mDNS finds the device next time.
     let _ = addresses::note(home, fingerprint, address);
 }

@@ -1,7 +1,7 @@
 //! How many callers there may be at once, before and after it is known who they are.
 //!
-//! Nobody makes room for a stranger but strangers: a device that is known here stops being one as soon as
-//! it has proved who it is, and takes one of a few places of its own.
+//! A stranger can only take the place of another stranger. A known device leaves the places of strangers as
+//! soon as its certificate is verified, and takes one of a few places of its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,8 +16,8 @@ const PLACES: usize = 128;
 /// Connections that one known device may have here at once.
 const CONNECTIONS: usize = 4;
 
-/// Callers of whom nothing is known yet. Where there are too many, the source that has most of them loses
-/// the one that is here longest: an honest one speaks at once.
+/// Callers whose certificate is not verified yet. Where there are too many, the source with the most of them
+/// loses its oldest: an honest caller completes the handshake at once.
 #[derive(Debug, Default)]
 pub struct UnverifiedCallers(Vec<(Source, oneshot::Sender<()>)>);
 

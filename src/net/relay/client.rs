@@ -35,8 +35,8 @@ impl Calls {
     }
 }
 
-/// Enters a room. Whoever else knows its name can do so too: who is at the other end of a stream is
-/// for TLS to find out.
+/// Enters a room. Anybody who knows its name can enter, so the other end of a stream is unknown until
+/// TLS has verified its certificate.
 ///
 /// # Errors
 /// [`LinkError::Unreachable`] if the relay cannot be reached or refuses, [`LinkError::TimedOut`],
@@ -59,7 +59,8 @@ pub async fn enter(
         }
         let (streams, taken) = mpsc::channel(STREAMS);
         let (open, queue) = mpsc::channel(QUEUE);
-        let membership = Membership { role, streams, open: open.downgrade(), others: BTreeMap::new() };
+        let membership =
+            Membership { role, streams, open: open.downgrade(), others: BTreeMap::new() };
         tokio::spawn(membership.run(socket, queue));
         Ok(Calls { streams: taken, _open: open })
     };
@@ -139,7 +140,7 @@ struct Membership {
 }
 
 impl Membership {
-    /// Until the relay is gone, or nobody here has use for it.
+    /// Runs until the connection to the relay ends or every stream and [`Calls`] is dropped.
     async fn run(mut self, socket: Socket, mut queue: mpsc::Receiver<Message>) {
         let (mut to_relay, mut from_relay) = socket.split();
         let reading = async {
@@ -197,7 +198,7 @@ impl Membership {
     /// A stream to and from `member`.
     async fn meet(&mut self, member: Member) -> Option<()> {
         self.others.retain(|_, inlet| !inlet.is_closed());
-        // Nobody honest is in so many conversations at once; a relay may say what it likes.
+        // An honest device has fewer streams at once. A relay may announce any number.
         if self.others.contains_key(&member) || self.others.len() >= STREAMS {
             return Some(());
         }
@@ -205,7 +206,7 @@ impl Membership {
         self.others.insert(member, inlet);
         let open = self.open.upgrade()?;
         tokio::spawn(post(outlet, open, member));
-        // One that nobody takes ends; those that were taken go on.
+        // A stream that is not taken ends; the others go on.
         let _ = self.streams.try_send(io);
         Some(())
     }

@@ -1,5 +1,5 @@
-//! Relays that are one: NATS carries what goes from a member on one process to one on another.
-//! Without the feature `nats` there are none.
+//! Clusters: NATS carries messages between members that are connected to different relay processes. Without
+//! the feature `nats` a relay joins none.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! What a relay knows: rooms, their members, and how much waits for each of them.
+//! The state of a relay: rooms, their members, and the messages queued for each of them.
 //!
-//! Payloads are never looked at. What waits for a member is bounded: whoever sends to one that does
-//! not read waits, and one that does not read for too long is let go. Nothing here is stored.
+//! Payloads are never read. The queue of a member is bounded in bytes: a sender waits while the queue is full,
+//! and a member whose queue stays full is disconnected. Nothing is stored.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -336,7 +336,7 @@ impl Hub {
             let all = Arc::clone(&self.in_all).acquire_many_owned(size);
             match timeout(CROWDED, all).await {
                 Ok(Ok(all)) => return place.post(bytes, (own, Some(all))),
-                // Those for whom most is waiting take the others' room.
+                // The member with the longest queue uses up the common limit.
                 Ok(Err(_)) | Err(_) => self.evict_slowest(),
             }
         }

@@ -4,8 +4,8 @@
 //! cosign://pair?relay=<URL>&room=<base32>&fp=<base32>&exp=<seconds since 1970>
 //! ```
 //!
-//! It holds no secret that lets anybody in: whoever reads it can call, and six digits are compared
-//! all the same. It does name who is to be called, so one that was altered fails in the handshake.
+//! It is no secret: whoever reads it can call, and two people still compare six digits. It pins the fingerprint
+//! of the device to be called, so an altered one fails in the TLS handshake.
 //! Base 32 and decimals make QR codes small. The fingerprint may be hexadecimal as well.
 
 use std::fmt;

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::hub::{Admission, Hub, SLOW, MemberEnd};
+use super::hub::{Admission, Hub, MemberEnd, SLOW};
 use super::{Refusal, Said, read_join};
 use crate::net::Io;
 use crate::net::calendar::calendar;
@@ -120,7 +120,7 @@ pub async fn serve(
     let _ = timeout(FAREWELL, async { while clients.join_next().await.is_some() {} }).await;
 }
 
-/// Waits until the relay is to end. Whoever tells it cannot be gone before.
+/// Waits until the relay is to end. The sender of `closing` outlives this.
 async fn closed(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
@@ -273,7 +273,7 @@ async fn write(
             },
             _ = ask.tick() => (Message::Ping(Bytes::new()), None),
         };
-        // One that takes nothing is let go, whether anybody waits for it or not.
+        // A member that does not read is disconnected, even if nobody waits for it.
         match timeout(SLOW, socket.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Ok(()),
