@@ -286,9 +286,9 @@ fn a_liar_that_confirms_to_one_and_is_gone_strands_nobody_and_ends_it_when_it_is
     assert!(missing(&bob).concat().contains(&"carol".to_owned()));
     both_sign(&alice, &bob);
     let nowhere = "carol=127.0.0.1:1";
-    let resume = ["keygen", "--resume", "--key", "vault", "--timeout", "3s", "--peer"];
+    let resume = ["keygen", "--resume", "--key", "vault", "--timeout", "1s", "--peer"];
     bob.run(resume.iter().chain(&[nowhere])).fails(4, "carol");
-    let again = ["keys", "refresh", "vault", "--timeout", "3s", "--peer", nowhere];
+    let again = ["keys", "refresh", "vault", "--timeout", "1s", "--peer", nowhere];
     bob.run(again).fails(4, "carol");
     both_sign(&alice, &bob);
     // She has nothing of the new shares, since she never stored them: a refresh of what all have.

@@ -56,12 +56,15 @@ fn three_devices_of_which_two_only_speak_through_the_requester() {
 #[test]
 fn a_command_that_leads_nowhere_is_exit_4_and_named() {
     let (alice, _bob) = two();
-    let via = |command: &str| alice.run(["keygen", "--via", command, "--timeout", "20s"]);
+    let within = |timeout: &str, command: &str| {
+        alice.run(["keygen", "--via", command, "--timeout", timeout])
+    };
+    let via = |command: &str| within("20s", command);
     via("exit 1").fails(4, "bob");
     via("cat").fails(4, "bob");
     via("/no/such/program").fails(4, "bob");
     via("echo this is no device").fails(4, "bob");
-    via("sleep 100").fails(4, "bob");
+    within("1s", "sleep 100").fails(4, "bob");
     let said = via("printf 'no\\033]0;owned\\007 route\\n' >&2; exit 1").fails(4, "bob");
     let notes = said.events("note");
     assert!(notes.iter().any(|n| n["message"] == "the command of --via says: no]0;owned route"));
