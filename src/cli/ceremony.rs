@@ -12,6 +12,7 @@ use crate::cli::runtime::block_on;
 use crate::cli::unlock;
 use crate::device::{Fingerprint, Label, shell_word};
 use crate::driver::approver::Approver;
+use crate::driver::connect::dial::with_port;
 use crate::driver::connect::target::{Route, Target};
 use crate::driver::told::Told;
 use crate::driver::{Node, clock, records};
@@ -186,6 +187,9 @@ pub(super) fn targets(records: &[PeerRecord], reach: &ReachArgs) -> Result<Vec<T
     };
     let all = reach.peers.iter().map(|r| (r, false)).chain(reach.vias.iter().map(|r| (r, true)));
     for (route, via) in all {
+        if let Some(name) = route.name.as_ref().filter(|_| !via && !known(route)) {
+            return Err(takes_no_part(name, &route.whole(), records));
+        }
         let to = if known(route) { route.to.clone() } else { route.whole() };
         let named = route.name.as_ref().filter(|_| known(route));
         let found = match (named, targets.as_mut_slice()) {
@@ -200,9 +204,29 @@ pub(super) fn targets(records: &[PeerRecord], reach: &ReachArgs) -> Result<Vec<T
             Failure::new(Code::Usage, format!("{flag} {to} does not say which device it leads to"))
                 .hint(format!("write {}", names.join(", or ")))
         })?;
-        target.route = if via { Route::Via(to) } else { Route::Address(to) };
+        target.route = if via { Route::Via(to) } else { Route::Address(address(&to)?) };
     }
     Ok(targets)
+}
+
+/// A `--peer NAME=HOST:PORT` whose device is none of `records`.
+fn takes_no_part(name: &str, given: &str, records: &[PeerRecord]) -> Failure {
+    let message = format!("--peer {given} is for {name:?}, which takes no part in this");
+    let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
+    Failure::new(Code::Usage, message)
+        .hint(format!("the other devices that take part: {}", names.join(", ")))
+}
+
+/// An address that `--peer` names.
+///
+/// # Errors
+/// `usage` where its port is none.
+pub(super) fn address(text: &str) -> Result<String, Failure> {
+    if with_port(text).is_none() {
+        let message = format!("--peer {text} is not HOST:PORT");
+        return Err(Failure::new(Code::Usage, message).hint("a port is a number from 1 to 65535"));
+    }
+    Ok(text.to_owned())
 }
 
 /// The key that is meant: the one named, or the only one.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::args::PairArgs;
-use crate::cli::ceremony::{Setup, label, pick, with_node};
+use crate::cli::ceremony::{Setup, address, label, pick, with_node};
 use crate::cli::runtime::block_on;
 use crate::cli::{Global, Output, qr, unlock};
 use crate::device::shell_word;
@@ -53,6 +53,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         (None, Some(text)) if Invite::is_meant(text) => Some(invitation(text)?),
         (None, _) => None,
     };
+    let peer = peer.as_deref().map(address).transpose()?;
     if qr_out.is_some() && relay.is_none() && global.relay.is_none() {
         return Err(Failure::new(Code::Usage, "--qr-out needs a relay to invite to")
             .hint("add --relay URL"));

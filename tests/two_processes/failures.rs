@@ -257,6 +257,19 @@ fn a_policy_that_denies_makes_nobody_wait() {
 }
 
 #[test]
+fn a_route_to_a_device_that_takes_no_part_or_to_no_port_is_exit_2() {
+    let (alice, _bob) = two();
+    let keygen = |to| alice.run(["keygen", "--key", "vault", "--with", "bob", "--peer", to]);
+    let ended = keygen("ann=127.0.0.1:7700").fails(2, "\"ann\", which takes no part");
+    assert!(ended.stderr.contains("the other devices that take part: bob"), "{}", ended.stderr);
+    for port in ["bob=127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1:"] {
+        keygen(port).fails(2, "is not HOST:PORT");
+    }
+    let (code, said) = alice.terminal(["pair", "--peer", "127.0.0.1:99999"]).ends();
+    assert_eq!(code, Some(2), "{said}");
+}
+
+#[test]
 fn nobody_in_reach_is_exit_4_and_named() {
     let (alice, bob) = two();
     let listener = bob.serve(&[&alice]);
