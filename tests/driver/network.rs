@@ -59,6 +59,8 @@ pub(crate) struct Network {
     state: Arc<Mutex<State>>,
     /// Devices whose bytes go nowhere, without their connections being broken.
     silent: Arc<watch::Sender<Vec<SocketAddr>>>,
+    /// Devices whose program stands still, and whose system takes connections all the same.
+    frozen: Arc<watch::Sender<Vec<SocketAddr>>>,
 }
 
 impl Network {
@@ -66,7 +68,7 @@ impl Network {
         let (listeners, connections, dialers) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (made, broken) = (0, 0);
         let state = State { seed, conditions, listeners, connections, dialers, made, broken };
-        Self { state: Arc::new(Mutex::new(state)), silent: Arc::new(watch::Sender::default()) }
+        Self { state: Arc::new(Mutex::new(state)), silent: Arc::default(), frozen: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -76,7 +78,9 @@ impl Network {
     /// From now on nothing happens on the way.
     pub(crate) fn heal(&self) {
         self.state().conditions = Conditions::default();
-        self.silent.send_replace(Vec::new());
+        for stopped in [&self.silent, &self.frozen] {
+            stopped.send_replace(Vec::new());
+        }
     }
 
     /// The end of device `number` that dials, until the device is removed.
@@ -131,6 +135,11 @@ impl Network {
         self.silent.send_modify(|silent| silent.push(place(number)));
     }
 
+    /// The program of device `number` stands still from now on.
+    pub(crate) fn freeze(&self, number: usize) {
+        self.frozen.send_modify(|frozen| frozen.push(place(number)));
+    }
+
     /// How many connections were made.
     pub(crate) fn connections_made(&self) -> usize {
         self.state().made
@@ -153,9 +162,14 @@ impl Network {
         Some(Duration::from_millis(state.seed.below(millis + 1)))
     }
 
+    /// Waits until bytes get from one of `ends` to the other.
     async fn until_heard(&self, ends: [SocketAddr; 2]) {
-        let mut silent = self.silent.subscribe();
-        silent.wait_for(|all| !ends.iter().any(|end| all.contains(end))).await.unwrap();
+        until_none(&self.silent, ends).await;
+    }
+
+    /// Waits until the programs at both `ends` run.
+    async fn until_running(&self, ends: [SocketAddr; 2]) {
+        until_none(&self.frozen, ends).await;
     }
 
     fn connect(&self, from: SocketAddr, to: SocketAddr) -> Result<DuplexStream, LinkError> {
@@ -188,6 +202,12 @@ impl Network {
     }
 }
 
+/// Waits until none of `ends` is among the `stopped`.
+async fn until_none(stopped: &watch::Sender<Vec<SocketAddr>>, ends: [SocketAddr; 2]) {
+    let mut stopped = stopped.subscribe();
+    stopped.wait_for(|all| !ends.iter().any(|end| all.contains(end))).await.unwrap();
+}
+
 /// Carries one direction of a connection until an end is gone or it breaks.
 async fn carry(
     network: Network,
@@ -203,6 +223,7 @@ async fn carry(
             None => return network.cut(ends, tokio::task::id()),
         }
         network.until_heard(ends).await;
+        network.until_running(ends).await;
         if write.write_all(&piece[..length]).await.is_err() {
             break;
         }

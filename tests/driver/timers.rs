@@ -289,6 +289,37 @@ fn the_overall_deadline_ends_everything() {
 }
 
 #[test]
+fn the_overall_deadline_ends_a_call_of_a_device_that_stands_still() {
+    run(async {
+        let world = calm();
+        world.network.freeze(1);
+        let (result, took) = timed(world.sign_within(0, &[1], secs(8))).await;
+        let late = matches!(result, Err(Error::Link { error: LinkError::TimedOut, .. }));
+        assert!(late, "{result:?}");
+        assert!((7..=8).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn the_overall_deadline_ends_a_request_to_a_device_that_stands_still() {
+    for moment in [0, 3, 7] {
+        run(async {
+            let world = calm();
+            world.owner_takes(1, secs(100));
+            let (result, took) = timed(async {
+                let signing = tokio::spawn(world.sign_within(0, &[1], secs(8)));
+                sleep(secs(moment) + Duration::from_millis(100)).await;
+                world.network.freeze(1);
+                signing.await.unwrap()
+            })
+            .await;
+            assert!(result.is_err(), "{result:?}");
+            assert!((7..=8).contains(&took), "{took} s");
+        });
+    }
+}
+
+#[test]
 fn an_owner_who_says_no_is_heard_at_once() {
     run(async {
         let world = calm();

@@ -74,7 +74,9 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     let Call { tls, name, target, want, within, floor, .. } = call;
     let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
     let whom = &target.name;
-    let mut link = tls.connect(io, expect).await.map_err(|e| match (&e, &target.route) {
+    let connecting = timeout_at(within.into(), tls.connect(io, expect)).await;
+    let connected = connecting.unwrap_or(Err(LinkError::TimedOut));
+    let mut link = connected.map_err(|e| match (&e, &target.route) {
         (LinkError::Identity { got, .. }, Route::Room(..)) => {
             DialError::Fatal(Error::NotTheInviter { got: *got })
         }
