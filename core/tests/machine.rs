@@ -512,6 +512,7 @@ fn a_confirmation_can_be_finished_later_from_its_stored_form() {
         .into_values()
         .map(|outcome| match &outcome.persisted[..] {
             [Persist::PendingShare(pending), Persist::Confirmed { .. }] => {
+                assert_eq!(pending.confirmation.epoch(), pending.share.epoch());
                 pending.confirmation.clone()
             }
             other => panic!("{other:?}"),
@@ -693,6 +694,7 @@ proptest! {
             local.deliver(&parcel);
         }
         let done: Vec<_> = local.outcomes().values().map(|o| *o.result.as_ref().unwrap()).collect();
+        prop_assert_eq!(done.len(), 3);
         prop_assert!(done.windows(2).all(|pair| pair[0].is_ok() && pair[0] == pair[1]));
     }
 
