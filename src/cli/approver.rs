@@ -100,7 +100,7 @@ impl Approver for Person {
         Box::pin(self.decide(question, None))
     }
 
-    fn admit(&self, requester: &Fingerprint, _: Ceremony) -> Admission {
+    fn admit(&self, requester: &Fingerprint, _: Option<Ceremony>) -> Admission {
         let muted = self.prompter.is_muted(requester);
         self.backoff().admit(requester, muted, clock::now())
     }
@@ -222,11 +222,11 @@ impl Approver for Rules {
         })
     }
 
-    fn admit(&self, requester: &Fingerprint, ceremony: Ceremony) -> Admission {
+    fn admit(&self, requester: &Fingerprint, ceremony: Option<Ceremony>) -> Admission {
         match ceremony {
-            // A person is asked where it brings a banned device back.
-            Ceremony::Refresh => self.person.admit(requester, ceremony),
-            Ceremony::Keygen | Ceremony::Resume | Ceremony::Sign => Admission::Asked,
+            // A person compares digits, and is asked where a refresh brings a banned device back.
+            None | Some(Ceremony::Refresh) => self.person.admit(requester, ceremony),
+            Some(Ceremony::Keygen | Ceremony::Resume | Ceremony::Sign) => Admission::Asked,
         }
     }
 

@@ -98,9 +98,9 @@ pub trait Approver: Send + Sync {
     /// Whether to take part. One yes is one ceremony.
     fn approve(&self, question: Question) -> Answer<'_>;
 
-    /// Whether requests of this kind from this device are put before the owner now. Only where a
-    /// person is asked does anybody have to wait.
-    fn admit(&self, _requester: &Fingerprint, _ceremony: Ceremony) -> Admission {
+    /// Whether what this device asks for is put before the owner now: a ceremony, or `None` for a
+    /// pairing. Only where a person is asked does anybody have to wait.
+    fn admit(&self, _requester: &Fingerprint, _ceremony: Option<Ceremony>) -> Admission {
         Admission::Asked
     }
 

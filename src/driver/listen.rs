@@ -308,7 +308,7 @@ fn admit(node: &Node, requester: &Fingerprint, ceremony: Ceremony) -> Admission 
     match ceremony {
         Ceremony::Resume => Admission::Asked,
         Ceremony::Keygen | Ceremony::Refresh | Ceremony::Sign => {
-            node.approver.admit(requester, ceremony)
+            node.approver.admit(requester, Some(ceremony))
         }
     }
 }

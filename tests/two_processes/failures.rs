@@ -144,6 +144,9 @@ fn a_muted_peer_is_turned_away_and_logged_once() {
         asked.fails(3, "takes no requests of this device for now");
     }
     at_bob.shows("\"alice\" asks (sign)").shows("you muted it");
+    let (code, said) = alice.terminal(["pair", "--peer", &to]).ends();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("takes no requests of this device for now"), "{said}");
     assert_eq!(bob.outcomes()[1..], ["denied", "declining"]);
 }
 

@@ -200,7 +200,7 @@ async fn approve(
     };
     // What waited for the screen was let in before the owner said no to the request ahead of it.
     if asks {
-        let reason = match node.approver.admit(&link.peer(), ceremony) {
+        let reason = match node.approver.admit(&link.peer(), Some(ceremony)) {
             Admission::Asked => None,
             Admission::TurnedAway { .. } => Some(Reason::Busy),
             Admission::Muted { .. } => Some(Reason::Declining),

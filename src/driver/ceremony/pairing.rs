@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::device::{Fingerprint, Label};
+use crate::driver::approver::backoff::Admission;
 use crate::driver::approver::{Comparison, Verdict};
 use crate::driver::ceremony::refuse::decline;
 use crate::driver::connect::dial::reach;
@@ -179,6 +180,11 @@ async fn exchange(
     }
     if crossed(node, &link.peer()) {
         return Err(Reason::Crossed);
+    }
+    match node.approver.admit(&link.peer(), None) {
+        Admission::Asked => {}
+        Admission::TurnedAway { .. } => return Err(Reason::Busy),
+        Admission::Muted { .. } => return Err(Reason::Declining),
     }
     // It may be taken before the digits are there; most often it is not.
     if node.turn.try_lock().is_err() {
