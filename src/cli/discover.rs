@@ -14,6 +14,7 @@ use crate::cli::{Global, Output};
 use crate::device::Fingerprint;
 use crate::driver::connect::search;
 use crate::driver::connect::search::look_around;
+use crate::driver::connect::target::Way;
 use crate::driver::{Node, clock};
 use crate::progress::Event;
 use crate::report::Failure;
@@ -70,7 +71,7 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
         };
         let first = device.addresses.first();
         if let Some(address) = first {
-            search::remember(&node.home, &device.fingerprint, *address);
+            search::remember(&node.home, &device.fingerprint, &Way::Lan(*address));
         }
         let id = device.fingerprint.device_id();
         let known = Found {

@@ -17,6 +17,26 @@ use crate::device::Fingerprint;
 #[derive(Default, Serialize, Deserialize)]
 struct File {
     addresses: BTreeMap<String, SocketAddr>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    relays: BTreeMap<String, MetAt>,
+}
+
+/// Where a device answered last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastSeen {
+    /// The address at which it answered last.
+    pub address: Option<SocketAddr>,
+    /// The relay through which it was reached since.
+    pub relay: Option<MetAt>,
+}
+
+/// A relay through which a device was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetAt {
+    /// The URL of the relay.
+    pub relay: String,
+    /// When, in seconds since 1970.
+    pub at: i64,
 }
 
 /// Where a device answered last.
@@ -24,22 +44,45 @@ struct File {
 /// # Errors
 ///
 /// [`Error::Tampered`], [`Error::Corrupt`]: then nothing is known.
-pub fn of(home: &Home, device: &Fingerprint) -> Result<Option<SocketAddr>, Error> {
-    Ok(read(home)?.addresses.get(&device.to_hex()).copied())
+pub fn of(home: &Home, device: &Fingerprint) -> Result<LastSeen, Error> {
+    let (mut file, device) = (read(home)?, device.to_hex());
+    Ok(LastSeen {
+        address: file.addresses.get(&device).copied(),
+        relay: file.relays.remove(&device),
+    })
 }
 
-/// Notes where a device answered. A file that this device did not write is replaced.
+/// Notes that a device answered at `address`. A file that this device did not write is replaced.
 ///
 /// # Errors
 ///
 /// [`Error::Io`].
 pub fn note(home: &Home, device: &Fingerprint, address: SocketAddr) -> Result<(), Error> {
-    if of(home, device).is_ok_and(|known| known == Some(address)) {
+    let seen = LastSeen { address: Some(address), relay: None };
+    if of(home, device).is_ok_and(|known| known == seen) {
         return Ok(());
     }
+    change(home, |file| {
+        file.addresses.insert(device.to_hex(), address);
+        file.relays.remove(&device.to_hex());
+    })
+}
+
+/// Notes that a device was reached through a relay. Its last address stays.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn note_relay(home: &Home, device: &Fingerprint, met: MetAt) -> Result<(), Error> {
+    change(home, |file| {
+        file.relays.insert(device.to_hex(), met);
+    })
+}
+
+fn change(home: &Home, edit: impl FnOnce(&mut File)) -> Result<(), Error> {
     let writer = Writer::lock(home)?;
     let mut file = read(home).unwrap_or_default();
-    file.addresses.insert(device.to_hex(), address);
+    edit(&mut file);
     let path = path(home);
     writer.replace(&path, &format::to_bytes(home, &path, file)?, Durability::Synced)
 }
@@ -69,14 +112,28 @@ mod tests {
         let (_home, vault, _) = fixture::vault();
         let home = vault.home();
         let (bob, at) = (Fingerprint::new([2; 32]), "192.0.2.7:4711".parse().unwrap());
-        assert_eq!(of(home, &bob).unwrap(), None);
+        let known = |address| LastSeen { address, relay: None };
+        assert_eq!(of(home, &bob).unwrap(), known(None));
         note(home, &bob, at).unwrap();
-        assert_eq!(of(home, &bob).unwrap(), Some(at));
+        assert_eq!(of(home, &bob).unwrap(), known(Some(at)));
         let text = fs::read_to_string(path(home)).unwrap();
         fs::write(path(home), text.replace("192.0.2.7", "203.0.113.9")).unwrap();
         assert!(matches!(of(home, &bob), Err(Error::Tampered { .. })));
         assert!(vault.misfits().iter().any(|misfit| !misfit.stops));
         note(home, &bob, at).unwrap();
-        assert_eq!(of(home, &bob).unwrap(), Some(at));
+        assert_eq!(of(home, &bob).unwrap(), known(Some(at)));
+    }
+
+    #[test]
+    fn a_device_that_is_met_at_a_relay_is_there_until_it_answers_at_an_address() {
+        let (_home, vault, _) = fixture::vault();
+        let home = vault.home();
+        let (bob, at) = (Fingerprint::new([2; 32]), "192.0.2.7:4711".parse().unwrap());
+        note(home, &bob, at).unwrap();
+        let met = MetAt { relay: "ws://relay.example".to_owned(), at: 1_790_000_000 };
+        note_relay(home, &bob, met.clone()).unwrap();
+        assert_eq!(of(home, &bob).unwrap(), LastSeen { address: Some(at), relay: Some(met) });
+        note(home, &bob, at).unwrap();
+        assert_eq!(of(home, &bob).unwrap(), LastSeen { address: Some(at), relay: None });
     }
 }

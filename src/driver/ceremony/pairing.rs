@@ -105,7 +105,6 @@ const CLOCKS: i64 = 60;
 
 /// The side that asked.
 async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Error> {
-    let address = reached.address();
     let Reached { mut link, name, way } = reached;
     let source = Source::of(&way);
     let result = async {
@@ -120,8 +119,8 @@ async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Error> 
         agree(node, &mut link, &name, compare).await
     }
     .await;
-    if let (Ok(pairing), Some(address)) = (&result, address) {
-        remember(&node.home, &pairing.fingerprint, address);
+    if let Ok(pairing) = &result {
+        remember(&node.home, &pairing.fingerprint, &way);
     }
     close(node, link, &name, result).await
 }

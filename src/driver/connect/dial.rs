@@ -13,13 +13,14 @@ use crate::driver::connect::hello::{
     Answer, Call, DialError, HANDSHAKE, RETRY, failed, greet, left, nobody,
 };
 use crate::driver::connect::rendezvous::{self, call_in_rooms};
-use crate::driver::connect::search::{HEAD_START, find, remember, remembered};
+use crate::driver::connect::search::{HEAD_START, find, remember, remembered, was_at};
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
 use crate::net::relay::RelayUrl;
 use crate::net::{LinkError, stdio};
+use crate::vault::Home;
 use crate::wire::{Message, Want};
 
 /// The port a device listens on unless it is taken.
@@ -42,9 +43,8 @@ pub async fn reach(
     loop {
         let last = match attempt(node, target, want, deadline).await {
             Ok((reached, Message::Welcome { .. })) => {
-                if let (Some(fingerprint), Some(address)) = (target.fingerprint, reached.address())
-                {
-                    remember(&node.home, &fingerprint, address);
+                if let Some(fingerprint) = &target.fingerprint {
+                    remember(&node.home, fingerprint, &reached.way);
                 }
                 return Ok(reached);
             }
@@ -116,7 +116,8 @@ async fn nearby(node: &Node, call: &Call) -> Answer {
     }
 }
 
-/// On the local network or through the relay, whichever is faster; the local network has a start.
+/// Reaches a device on the local network or through the relay, whichever is faster. The local network has a
+/// head start, unless the device was at the relay lately.
 async fn either(node: &Node, call: &Call, relay: &RelayUrl, peer: &Fingerprint) -> Answer {
     let near = nearby(node, call);
     let far = async {
@@ -137,10 +138,7 @@ async fn either(node: &Node, call: &Call, relay: &RelayUrl, peer: &Fingerprint) 
         }
     };
     tokio::pin!(near, far);
-    let head_start = sleep(match (&call.target.route, remembered(&node.home, peer)) {
-        (Route::Find, None) => LOOK_AROUND,
-        _ => HEAD_START,
-    });
+    let head_start = sleep(head_start(&node.home, &call.target.route, relay, peer));
     let first = tokio::select! {
         reached = &mut near => reached,
         () = head_start => tokio::select! {
@@ -154,6 +152,15 @@ async fn either(node: &Node, call: &Call, relay: &RelayUrl, peer: &Fingerprint) 
     match first {
         Ok(reached) => Ok(reached),
         Err(near) => far.await.map_err(|far| far.or(Some(near))),
+    }
+}
+
+/// How long `peer` is looked for on the local network alone.
+fn head_start(home: &Home, route: &Route, relay: &RelayUrl, peer: &Fingerprint) -> Duration {
+    match (route, remembered(home, peer)) {
+        _ if was_at(home, peer, relay) => Duration::ZERO,
+        (Route::Find, None) => LOOK_AROUND,
+        _ => HEAD_START,
     }
 }
 
@@ -208,6 +215,30 @@ async fn race(call: &Call, addresses: Vec<SocketAddr>) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::addresses::{MetAt, note_relay};
+
+    #[test]
+    fn a_device_that_was_reached_through_a_relay_is_called_there_at_once_for_an_hour() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, bob) = (Home::at(dir.path()), Fingerprint::new([2; 32]));
+        let [relay, other]: [RelayUrl; 2] =
+            ["ws://relay.example", "ws://other.example"].map(|url| url.parse().unwrap());
+        let first = |relay| head_start(&home, &Route::Find, relay, &bob);
+        assert_eq!(first(&relay), LOOK_AROUND);
+        remember(&home, &bob, &Way::Relay(relay.clone()));
+        assert_eq!((first(&relay), first(&other)), (Duration::ZERO, LOOK_AROUND));
+        let at = clock::unix_now();
+        for (at, lately) in [(at - 3700, false), (at - 3500, true), (at + 100, false)] {
+            let met = MetAt { relay: relay.to_string(), at };
+            note_relay(&home, &bob, met).unwrap();
+            assert_eq!(first(&relay) == Duration::ZERO, lately, "{at}");
+        }
+        // What is out of date is noted anew.
+        remember(&home, &bob, &Way::Relay(relay.clone()));
+        assert_eq!(first(&relay), Duration::ZERO);
+        remember(&home, &bob, &Way::Lan(([192, 0, 2, 7], PORT).into()));
+        assert_eq!(first(&relay), HEAD_START);
+    }
 
     #[test]
     fn an_address_without_a_port_gets_the_usual_one_and_one_with_a_wrong_port_is_none() {

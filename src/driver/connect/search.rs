@@ -20,11 +20,16 @@ use crate::driver::error::Error;
 use crate::driver::{Node, clock};
 use crate::net::Link;
 use crate::net::mdns::{self, Status};
+use crate::net::relay::RelayUrl;
+use crate::vault::addresses::{LastSeen, MetAt};
 use crate::vault::{Home, addresses};
 use crate::wire::Want;
 
 /// How long the address a device had last is tried before it is looked for.
 pub(super) const HEAD_START: Duration = Duration::from_millis(150);
+/// For how many seconds after a device was reached through a relay the relay is asked at once. Then the local
+/// network is given a head start again: the device may be there by now.
+const LATELY: i64 = 60 * 60;
 /// How many announced addresses of one device are called at once, and at all.
 const CALLS: usize = 128;
 const ADDRESSES: usize = 4096;
@@ -240,13 +245,33 @@ async fn who_is_at(call: Call, address: SocketAddr) -> Option<(Fingerprint, Labe
     Some((fingerprint, reached.name, address))
 }
 
+/// The address that a device had last.
 pub(super) fn remembered(home: &Home, fingerprint: &Fingerprint) -> Option<SocketAddr> {
-    // A file that this device did not write is not used.
-    addresses::of(home, fingerprint).ok().flatten()
+    last_seen(home, fingerprint).address
 }
 
-/// Notes where a device answered.
-pub fn remember(home: &Home, fingerprint: &Fingerprint, address: SocketAddr) {
-    // Without the hint mDNS finds the device next time.
-    let _ = addresses::note(home, fingerprint, address);
+/// Whether a device was reached through `relay` lately, and not at an address since.
+pub(super) fn was_at(home: &Home, fingerprint: &Fingerprint, relay: &RelayUrl) -> bool {
+    let now = clock::unix_now();
+    let lately = |met: &MetAt| (met.at..met.at.saturating_add(LATELY)).contains(&now);
+    let met = last_seen(home, fingerprint).relay;
+    met.is_some_and(|met| met.relay == relay.as_str() && lately(&met))
+}
+
+fn last_seen(home: &Home, fingerprint: &Fingerprint) -> LastSeen {
+    // A file that this device did not write is not used.
+    addresses::of(home, fingerprint).unwrap_or_default()
+}
+
+/// Notes by which way a device was reached.
+pub fn remember(home: &Home, fingerprint: &Fingerprint, way: &Way) {
+    // Without the hint the device is looked for next time.
+    let _ = match way {
+        Way::Lan(address) => addresses::note(home, fingerprint, *address),
+        Way::Relay(relay) if !was_at(home, fingerprint, relay) => {
+            let met = MetAt { relay: relay.to_string(), at: clock::unix_now() };
+            addresses::note_relay(home, fingerprint, met)
+        }
+        Way::Relay(_) | Way::Command => Ok(()),
+    };
 }

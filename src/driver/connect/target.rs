@@ -76,16 +76,6 @@ pub struct Reached {
     pub way: Way,
 }
 
-impl Reached {
-    /// Where it is, if it is on the network.
-    pub fn address(&self) -> Option<SocketAddr> {
-        match self.way {
-            Way::Lan(address) => Some(address),
-            Way::Command | Way::Relay(_) => None,
-        }
-    }
-}
-
 /// Where a caller comes from, as far as anything is counted by that: addresses that one machine can
 /// choose among are one source, and so are all rooms of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use cosign::cli::policy::Given;
 use cosign::device::{Fingerprint, Label, hex, unhex};
 use cosign::driver::ceremony::confirmations;
 use cosign::driver::connect::search;
+use cosign::driver::connect::target::Way;
 use cosign::party::PartyId;
 use cosign::policy::{Decision, Policy};
 use cosign::protocol::key::Confirmation;
@@ -159,7 +160,7 @@ impl Device {
         deleted::remember(open, &[record("gone", [3; 33])], 5).unwrap();
         deleted::claim(open, &record("gone", [3; 33]), &bob(), 6).unwrap();
         strangers::note(open, &stranger()).unwrap();
-        search::remember(open, &bob(), ([192, 0, 2, 1], 4711).into());
+        search::remember(open, &bob(), &Way::Lan(([192, 0, 2, 1], 4711).into()));
         let facts = Facts::of(&home, &unlock).unwrap();
         let mut files = Vec::new();
         collect(folder.path(), &mut files);
@@ -237,7 +238,8 @@ pub(crate) fn home(bytes: &[u8]) {
                 assert!(fs::metadata(path).unwrap().len() <= (1 << 20) + 1024);
             }
             if path.ends_with("addresses.json") {
-                search::remember(&device.home, &bob(), ([192, 0, 2, 9], 4711).into());
+                let way = Way::Lan(([192, 0, 2, 9], 4711).into());
+                search::remember(&device.home, &bob(), &way);
             }
             fs::write(path, honest).unwrap();
         }
