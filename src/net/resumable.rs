@@ -137,11 +137,20 @@ impl Link for ResumableLink {
     }
 }
 
+/// What the task of a link is to do.
+#[derive(Debug)]
+enum Order {
+    /// Send this frame.
+    Send(Frame),
+    /// Say when the frames before this have been written to the connection.
+    Flush(oneshot::Sender<()>),
+}
+
 /// The sending half of a [`ResumableLink`].
 #[derive(Debug)]
 pub struct LinkSender {
-    /// The frames to send, and what tells the task by going away that nobody sends any more.
-    queue: Option<(mpsc::Sender<Frame>, oneshot::Sender<()>)>,
+    /// The orders to the task, and what tells it by going away that nobody sends any more.
+    queue: Option<(mpsc::Sender<Order>, oneshot::Sender<()>)>,
     task: JoinHandle<()>,
 }
 
@@ -152,7 +161,17 @@ impl LinkSender {
     /// [`LinkError::Closed`] once the link is gone; the receiver says why.
     pub async fn queue(&self, frame: Frame) -> Result<(), LinkError> {
         let Some((queue, _)) = &self.queue else { return Err(LinkError::Closed) };
-        queue.send(frame).await.map_err(|_| LinkError::Closed)
+        queue.send(Order::Send(frame)).await.map_err(|_| LinkError::Closed)
+    }
+
+    /// Waits until the frames that were queued have been written to the connection, for as long as that
+    /// takes. Returns at once where the link is gone.
+    pub async fn flush(&self) {
+        let Some((queue, _)) = &self.queue else { return };
+        let (written, done) = oneshot::channel();
+        if queue.send(Order::Flush(written)).await.is_ok() {
+            let _ = done.await;
+        }
     }
 
     /// A way to send on this link that does not keep it open.
@@ -163,7 +182,7 @@ impl LinkSender {
 
 /// A way to send on a link that does not keep it open, for tasks that may outlive a ceremony.
 #[derive(Clone, Debug)]
-pub struct WeakSender(Option<mpsc::WeakSender<Frame>>);
+pub struct WeakSender(Option<mpsc::WeakSender<Order>>);
 
 impl WeakSender {
     /// As [`LinkSender::queue`], as long as the link is open.
@@ -172,7 +191,7 @@ impl WeakSender {
     /// [`LinkError::Closed`].
     pub async fn queue(&self, frame: Frame) -> Result<(), LinkError> {
         let queue = self.0.as_ref().and_then(mpsc::WeakSender::upgrade).ok_or(LinkError::Closed)?;
-        queue.send(frame).await.map_err(|_| LinkError::Closed)
+        queue.send(Order::Send(frame)).await.map_err(|_| LinkError::Closed)
     }
 
     /// Whether the link is closed, or about to be.
@@ -244,7 +263,7 @@ impl From<LinkError> for End {
 async fn run<R: Reconnect>(
     mut link: R::Link,
     mut reconnect: R,
-    mut queue: mpsc::Receiver<Frame>,
+    mut queue: mpsc::Receiver<Order>,
     inbox: mpsc::Sender<Result<Frame, LinkError>>,
     mut released: oneshot::Receiver<()>,
 ) {
@@ -294,7 +313,7 @@ async fn serve<R: Reconnect>(
     link: R::Link,
     reconnect: &mut R,
     buffer: &SendBuffer,
-    queue: &mut mpsc::Receiver<Frame>,
+    queue: &mut mpsc::Receiver<Order>,
     inbox: &mpsc::Sender<Result<Frame, LinkError>>,
     released: &mut oneshot::Receiver<()>,
 ) -> End {
@@ -360,7 +379,7 @@ async fn read<R: Receiver>(
 async fn write<S: Sender>(
     sender: &mut S,
     buffer: &SendBuffer,
-    queue: &mut mpsc::Receiver<Frame>,
+    queue: &mut mpsc::Receiver<Order>,
 ) -> Result<(), LinkError> {
     let mut next = buffer.first_unconfirmed();
     let mut spoke = Instant::now();
@@ -377,8 +396,10 @@ async fn write<S: Sender>(
             }
             None => {
                 tokio::select! {
-                    frame = queue.recv(), if buffer.has_room() => match frame {
-                        Some(frame) => buffer.push(frame),
+                    order = queue.recv(), if buffer.has_room() => match order {
+                        Some(Order::Send(frame)) => buffer.push(frame),
+                        // Orders are taken when nothing is left to write.
+                        Some(Order::Flush(written)) => drop(written.send(())),
                         None => return Ok(()),
                     },
                     () = buffer.news.notified() => {}

@@ -65,6 +65,7 @@ pub async fn drive<P: Protocol>(
             }
             (party, incoming) = links.recv() => match incoming {
                 Incoming::Protocol(bytes) => {
+                    links.flush().await;
                     machine.handle(clock::now(), party, &bytes);
                 }
                 Incoming::Control(Message::Finished) => {}

@@ -9,8 +9,9 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep_until, timeout, timeout_at};
 
 use crate::device::{Fingerprint, Label};
@@ -28,6 +29,8 @@ use crate::wire::{Message, Reason};
 const EARLY: usize = 32;
 /// How long a participant may take to take a message.
 const SEND: Duration = Duration::from_secs(30);
+/// How long what was sent may take to be written, before this device goes on all the same.
+const FLUSH: Duration = Duration::from_millis(20);
 /// How long queueing the last message of a link may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 /// How long closing a link may take. A command of `--via` is killed afterwards.
@@ -262,6 +265,22 @@ impl PeerLinks {
             Ok(sent) => sent.map_err(|e| Error::link(&peer.name, e)),
             Err(_) => Err(Error::timed_out(&peer.name, Awaited::Reading)),
         }
+    }
+
+    /// Waits until what was sent has been written to the connections, or for [`FLUSH`] at most. Computing holds up
+    /// the tasks of the links, so it is to be called before: the others compute meanwhile.
+    pub async fn flush(&self) {
+        let written = async {
+            let (direct, tunnels): (Vec<_>, Vec<_>) = self
+                .links
+                .iter()
+                .partition(|(party, _)| self.me == self.requester || **party == self.requester);
+            join_all(tunnels.iter().map(|(_, peer)| peer.sender.flush())).await;
+            // The task of a tunnel hands on what was written to it.
+            yield_now().await;
+            join_all(direct.iter().map(|(_, peer)| peer.sender.flush())).await;
+        };
+        let _ = timeout(FLUSH, written).await;
     }
 
     /// Whether `party` has said that it is done.
