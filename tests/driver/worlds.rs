@@ -185,6 +185,46 @@ fn a_connection_that_breaks_once_costs_no_signature() {
     }
 }
 
+/// Also while it is resumed: a caller that is back may be gone again before it has heard that.
+#[test]
+fn connections_that_break_again_and_again_cost_no_signature() {
+    for number in seeds(100) {
+        let _named = Named(number);
+        run(async {
+            let mut seed = Seed::new(number);
+            let delay = Duration::from_millis(seed.one_of(&[1, 20, 100]));
+            let world = World::new(&mut seed, Conditions { delay, breaks: 250, at_most: 6 });
+            let (asker, wait) = (seed.one_of(&[0, 1, 2]), seed.one_of(&[0, 3, 20]));
+            others(asker).iter().for_each(|o| world.owner_takes(*o, Duration::from_secs(wait)));
+            let granted = grant(&world, Wish::SignWithOne, asker, &mut seed).await.unwrap();
+            assert!(granted.is_ok(), "{}: {granted:?}", NAMES[asker]);
+        });
+    }
+}
+
+/// Nothing of the request before holds the key any more: who asks anew does not come back for it.
+#[test]
+fn a_device_that_died_in_a_signature_and_asks_anew_does_not_wait_for_itself() {
+    run(async {
+        let mut seed = Seed::new(4);
+        let mut world = World::new(&mut seed, Conditions::default());
+        for _ in 0..5 {
+            let spent = world.ledger(1).height(&epoch(&world));
+            let signing = tokio::spawn(world.sign(0, &[1]));
+            while world.ledger(1).height(&epoch(&world)) == spent {
+                tokio::task::yield_now().await;
+            }
+            world.crash(0);
+            signing.abort();
+            world.wake(0);
+            let began = Instant::now();
+            let signed = world.sign(0, &[1]).await;
+            assert!(signed.is_ok(), "{signed:?}");
+            assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+        }
+    });
+}
+
 /// A device that waits for another one is in no check.
 #[test]
 fn devices_that_are_killed_again_and_again_while_they_wait_wear_no_pair_out() {
