@@ -1,4 +1,4 @@
-//! Who may import whom: the table of ARCHITECTURE.md, enforced.
+//! Who may import whom, the table of ARCHITECTURE.md, enforced; and what SECURITY.md names is there.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -238,6 +238,22 @@ fn first_names(token: Option<&TokenTree>, used: &mut Vec<String>) {
         let list: Vec<TokenTree> = group.stream().into_iter().collect();
         for path in list.split(|token| token.to_string() == ",") {
             first_names(path.first(), used);
+        }
+    }
+}
+
+/// A path of the table is one in the repository or below `src`.
+#[test]
+fn every_test_that_the_table_of_attacks_names_is_there() {
+    let security = fs::read_to_string("SECURITY.md").unwrap();
+    let rows: Vec<&str> = security.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(!rows.is_empty());
+    for row in rows {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let paths: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!paths.is_empty(), "no test is named: {row}");
+        for path in paths {
+            assert!(Path::new(path).exists() || Path::new("src").join(path).exists(), "{path}");
         }
     }
 }
