@@ -197,3 +197,56 @@ pub fn store(
     let said = Confirmed { party, statement };
     Ok(node.vault.store_confirmed(&record.name, &record.epoch, &said)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::device::Fingerprint;
+    use crate::vault::PartyRecord;
+
+    fn party(index: u8) -> PartyId {
+        PartyId::new(index).unwrap()
+    }
+
+    fn record() -> KeyRecord {
+        let record = |index: u8| PartyRecord {
+            index: party(index),
+            name: format!("party {index}"),
+            fingerprint: Fingerprint::new([index; 32]),
+        };
+        KeyRecord {
+            name: "k".to_owned(),
+            public_key: [2; 33],
+            threshold: 2,
+            me: party(1),
+            parties: (1..=3).map(record).collect(),
+            epoch: [1; 32],
+            generation: 1,
+            created: 0,
+            state: KeyState::Pending,
+        }
+    }
+
+    #[test]
+    fn no_share_is_held_against_what_belongs_to_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        let folder = home.data.join("keys/k");
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        let path = folder.join("0101010101010101.confirmation");
+        let beside = |epoch: u8, me: u8, parties: u8| {
+            fs::write(&path, [&[epoch; 32][..], &[9; 32], &[me, parties]].concat()).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            stored(&home, &record())
+        };
+        assert_eq!(beside(1, 1, 3).unwrap().missing, BTreeSet::from([party(2), party(3)]));
+        for (epoch, me, parties) in [(2, 1, 3), (1, 2, 3), (1, 1, 2)] {
+            let found = beside(epoch, me, parties);
+            assert!(matches!(&found, Err(Error::DamagedShare(name)) if name == "k"), "{found:?}");
+        }
+    }
+}
