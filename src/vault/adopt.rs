@@ -258,6 +258,10 @@ mod tests {
             old(open());
             fs::write(&path, bare).unwrap();
         }
+        let ledger = ledger::path(&home);
+        fs::write(&ledger, "{\"ledger\":2}\n").unwrap();
+        old(open());
+        fs::write(&ledger, "").unwrap();
         assert!(open().unwrap().adopted().len() >= 7);
         assert!(open().unwrap().adopted().is_empty());
     }
@@ -282,10 +286,19 @@ mod tests {
         // What is authenticated already must fit.
         say(&vault, BEGUN);
         let text = fs::read_to_string(&peers).unwrap();
+        let open = || Vault::open(&home, &Unlock::Identity(file.clone()));
+        let named =
+            |file: &Path| matches!(open(), Err(Error::Tampered { path, .. }) if path == file);
         fs::write(&peers, text.replace("\"version\": 1", "\"version\":  1")).unwrap();
-        assert!(matches!(
-            Vault::open(&home, &Unlock::Identity(file)),
-            Err(Error::Tampered { path, .. }) if path == peers
-        ));
+        assert!(named(&peers));
+        fs::write(&peers, text).unwrap();
+        Ledger::open(open().unwrap().home()).unwrap().spend(&[1; 32], &[2; 32], &[2]).unwrap();
+        say(&vault, BEGUN);
+        let ledger = ledger::path(&home);
+        let lines = fs::read_to_string(&ledger).unwrap();
+        fs::write(&ledger, lines.replacen("\"spend\":\"02", "\"spend\":\"03", 1)).unwrap();
+        assert!(named(&ledger));
+        fs::write(&ledger, lines).unwrap();
+        assert!(open().unwrap().adopted().is_empty());
     }
 }

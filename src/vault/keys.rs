@@ -974,6 +974,20 @@ mod tests {
         assert!(matches!(store(&vault, &other_key), Err(Error::Conflict { .. })));
         assert_eq!(list(&home).unwrap(), [active(record("k", 1, 1))]);
         assert_eq!(vault.share("k", &[1; 32]).unwrap().expose(), share(1).expose());
+        // Nor is there a second epoch of a generation that has an active one.
+        store(&vault, &record("k", 2, 2)).unwrap();
+        vault.activate("k", &[2; 32]).unwrap();
+        assert!(matches!(store(&vault, &record("k", 3, 2)), Err(Error::Conflict { .. })));
+    }
+
+    #[test]
+    fn a_share_that_was_taken_away_is_named_and_no_unknown_one() {
+        let (home, vault) = vault_with_key();
+        let path = share_file(&home, "k", &[1; 32]);
+        fs::remove_file(&path).unwrap();
+        let taken = vault.share("k", &[1; 32]);
+        assert!(matches!(taken, Err(Error::Tampered { path: p, .. }) if p == path));
+        assert!(matches!(vault.share("k", &[2; 32]), Err(Error::NotFound { .. })));
     }
 
     #[test]
@@ -1024,6 +1038,7 @@ mod tests {
             let path = share_file(&home, "k", &[1; 32]);
             Writer::lock(&home).unwrap().create(&path, left).unwrap();
             assert_eq!(find(&home, "k").unwrap(), [active(record("k", 2, 2))]);
+            assert!(vault.activate("k", &[1; 32]).is_err(), "what was replaced stays replaced");
             vault.activate("k", &[2; 32]).unwrap();
             assert!(!path.exists());
         }

@@ -670,8 +670,11 @@ mod tests {
             lines.iter().map(|line| line.split(",\"mac\"").next().unwrap().to_owned()).collect();
         let unlinked = unlinked.join("}\n").replace("2}\n}", "1}") + "}\n";
         fs::write(path(&home), unlinked.replacen(":2}", ":1}", 1)).unwrap();
-        assert!(Ledger::open(&home).is_ok() || Ledger::open(vault.home()).is_err());
         assert!(Ledger::open(vault.home()).is_err());
+        // Nor where there was no line yet that a head could name.
+        let (home, vault, _) = fixture::vault();
+        fs::write(path(&home), "{\"ledger\":1}\n").unwrap();
+        assert_eq!(named(&vault), Some(1));
     }
 
     #[test]
@@ -1032,6 +1035,12 @@ mod tests {
         let opened = Ledger::open(vault.home());
         assert!(matches!(opened, Err(Error::Tampered { why: "missing", .. })));
         let spent = ledger.spend(&EPOCH, &session(2), &[2]);
+        assert!(matches!(spent, Err(Error::Tampered { why: "missing", .. })));
+        // Nor where it was empty, and is gone since it was opened.
+        let (home, vault, _) = fixture::vault();
+        let mut ledger = open(vault.home());
+        fs::remove_file(path(&home)).unwrap();
+        let spent = ledger.spend(&EPOCH, &session(1), &[2]);
         assert!(matches!(spent, Err(Error::Tampered { why: "missing", .. })));
     }
 

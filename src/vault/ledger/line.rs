@@ -277,6 +277,48 @@ mod tests {
         cursor.0.is_empty().then(|| format!("{line}}}\n"))
     }
 
+    #[test]
+    fn a_number_has_one_form() {
+        for number in ["0", "7", "10", "18446744073709551615"] {
+            assert!(read(format!("{{\"resolve\":{number}}}\n").as_bytes()).is_some(), "{number}");
+        }
+        for number in ["", "00", "07", "+7", "-7", "7.0", " 7", "18446744073709551616"] {
+            assert!(read(format!("{{\"resolve\":{number}}}\n").as_bytes()).is_none(), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_time_has_one_form() {
+        let retired = |time: &str| {
+            let id = "0".repeat(64);
+            let (what, whose) =
+                (format!("\"epoch\":\"{id}\""), format!("\"fingerprint\":\"{id}\""));
+            let why = format!("\"code\":\"E_OTE_CHECK\",\"session\":\"{id}\",\"time\":{time}");
+            read(format!("{{\"retire\":2,{what},{whose},{why}}}\n").as_bytes())
+        };
+        for time in ["0", "7", "-7", "9223372036854775807", "-9223372036854775808"] {
+            assert!(retired(time).is_some(), "{time}");
+        }
+        for time in ["-", "-0", "--7", "-07", "9223372036854775808", "-9223372036854775809"] {
+            assert!(retired(time).is_none(), "{time}");
+        }
+    }
+
+    #[test]
+    fn only_lower_case_hexadecimal_digits_are_digits_of_a_hash() {
+        let line = format!("{{\"height\":1,\"epoch\":\"{}\",\"peer\":2}}\n", "0".repeat(64));
+        let first = line.find("00").unwrap();
+        for byte in 0..=u8::MAX {
+            let is_digit = byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            // The first digit of a byte, the second, and both.
+            for digits in [0..1, 1..2, 0..2] {
+                let mut bytes = line.clone().into_bytes();
+                digits.for_each(|digit| bytes[first + digit] = byte);
+                assert_eq!(read(&bytes).is_some(), is_digit, "{byte}");
+            }
+        }
+    }
+
     fn any_line() -> impl Strategy<Value = Line> {
         let id = || any::<[u8; 32]>();
         let peer = || 1..=16_u8;
