@@ -493,6 +493,28 @@ fn answered(alice: &Device, bob: &Arc<Node>, answer: Message) -> crate::device::
 }
 
 #[test]
+fn a_party_that_leaves_without_a_confirmation_is_not_waited_for() {
+    let ([alice, _device], bob, [new, _]) = alice_and_a_liar();
+    block_on(async {
+        let (port, address) = port().await;
+        let resume = ["keygen", "--resume", "--key", "vault", "--peer", &address];
+        let asking = alice.start(resume);
+        let (io, _) = port.accept().await;
+        let mut link = bob.tls.accept(io, Expect::Anyone).await.unwrap();
+        assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Hello { .. })));
+        say(&mut link, &Message::Welcome { name: Label::new("bob") }).await.unwrap();
+        assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Propose(_))));
+        let accept = Message::Accept { nonce: Hex([1; 32]), held: vec![new] };
+        say(&mut link, &accept).await.unwrap();
+        assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Start(_))));
+        say(&mut link, &Message::Finished).await.unwrap();
+        until_closed(link).await;
+        asking.ends().fails(4, "the connection to bob was lost");
+    });
+    assert_eq!(missing(&alice), [["bob"]]);
+}
+
+#[test]
 fn a_liar_that_denies_or_invents_epochs_loses_nobody_a_share() {
     let ([alice, _device], bob, [_, old]) = alice_and_a_liar();
     let before = shares(&alice);
