@@ -193,7 +193,7 @@ fn a_lying_relay_costs_a_pause_and_never_a_signature() {
     let mut ends = Vec::new();
     for (n, lie) in LIES.into_iter().enumerate() {
         // Within the handshake, the request, and the rounds, in either direction.
-        for (at, to_client) in [(1 + n % 3, n % 2 == 0), (4 + n % 2, n % 2 == 1)] {
+        for (at, to_client) in [(1 + n % 3, n % 2 == 0), (4 + n % 4, n % 2 == 1)] {
             let plan = Plan { lie, at, to_client };
             let liar = Liar::before(&relay, plan);
             let digest = fresh_digest();

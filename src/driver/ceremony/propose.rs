@@ -231,6 +231,8 @@ impl Accepted {
             held.insert(invitee.party, known);
             links.add(node, invitee.party, invitee.name, invitee.link);
         }
+        // This device computes and writes to the disk next.
+        links.flush().await;
         let id = question.ceremony_id(&agreed);
         Ok(Started { links, id, agreed, held, charge: Charge::default() })
     }
