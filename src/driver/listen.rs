@@ -292,14 +292,14 @@ async fn receive_proposal(
         }
     };
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
-    let mut line = resume::answer(node, node.name_of(&peer), link, way);
-    let proposal = deletions::hear_proposal(node, &mut line, clock::now() + HANDSHAKE).await?;
-    let (reason, first) = match admit(node, &line.peer(), proposal.kind) {
-        Admission::Asked => return Some(take_part(node, line, proposal, &asked).await),
+    let mut link = resume::answer(node, node.name_of(&peer), link, way);
+    let proposal = deletions::hear_proposal(node, &mut link, clock::now() + HANDSHAKE).await?;
+    let (reason, first) = match admit(node, &link.peer(), proposal.kind) {
+        Admission::Asked => return Some(take_part(node, link, proposal, &asked).await),
         Admission::TurnedAway { first } => (Reason::Busy, first),
         Admission::Muted { first } => (Reason::Declining, first),
     };
-    turn_away(node, line, proposal.kind, reason, first).await;
+    turn_away(node, link, proposal.kind, reason, first).await;
     None
 }
 
