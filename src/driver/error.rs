@@ -8,6 +8,7 @@ use crate::driver::approver::Refusal;
 use crate::error_kind::ErrorKind;
 use crate::net::LinkError;
 use crate::net::relay::RelayUrl;
+use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, RequestId};
 use crate::vault;
@@ -257,6 +258,8 @@ pub enum Error {
     },
     /// `peer` is banned under the key: it failed a check earlier.
     Banned {
+        /// Its index in the key.
+        party: PartyId,
         /// The device.
         peer: Label,
         /// The key.
@@ -264,6 +267,8 @@ pub enum Error {
     },
     /// Too many sessions with `peer` were cut short.
     Worn {
+        /// Its index in the key.
+        party: PartyId,
         /// The device.
         peer: Label,
         /// The key.

@@ -148,8 +148,8 @@ fn worded(error: &Error) -> Failure {
             let culprit = culprit.as_ref().map(ToString::to_string).unwrap_or_default();
             super::fault(fault, &[key], |_| culprit.clone())
         }
-        Error::Banned { peer, key } => banned(peer.as_str(), key),
-        Error::Worn { peer, key } => worn(peer.as_str(), &[key]),
+        Error::Banned { peer, key, .. } => banned(peer.as_str(), key),
+        Error::Worn { peer, key, .. } => worn(peer.as_str(), &[key]),
         Error::NoRecord(error) => no_record(error),
         Error::NobodyToPair => nobody_to_pair(None, &[]),
         Error::Oneself => oneself(),
@@ -310,8 +310,8 @@ mod tests {
             Error::ShareMissingThere { error: no_key(), key: key() },
             Error::BadPath,
             Error::SignedAlready(crate::request::RequestId::new("r-1").unwrap()),
-            Error::Banned { peer: bob(), key: key() },
-            Error::Worn { peer: bob(), key: key() },
+            Error::Banned { party: PartyId::new(2).unwrap(), peer: bob(), key: key() },
+            Error::Worn { party: PartyId::new(2).unwrap(), peer: bob(), key: key() },
             Error::NoRecord(vault::Error::Spent),
             Error::NobodyToPair,
             Error::Oneself,

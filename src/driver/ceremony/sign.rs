@@ -16,7 +16,7 @@ use crate::driver::ceremony::propose::{announce, propose};
 use crate::driver::ceremony::refuse::{decline, part};
 use crate::driver::ceremony::started::Started;
 use crate::driver::ceremony::{begin, deletions};
-use crate::driver::connect::peer_links::{PeerLinks, name_in, party_label};
+use crate::driver::connect::peer_links::{PeerLinks, name_in};
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Activity, Error};
 use crate::driver::told::{Note, Told};
@@ -298,7 +298,7 @@ async fn perform(
         if !matches!(error, vault::Error::Retired { .. } | vault::Error::Spent) {
             started.charge.spend();
         }
-        return Err(give_up(started.links, refusal(error, &names, &key_name), &names).await);
+        return Err(give_up(started.links, refusal(error, &names, &key_name)).await);
     }
     started.charge.spend();
     let mut notes = Notes { ledger: &mut key.ledger, record: &key.record, open: None };
@@ -317,7 +317,7 @@ async fn perform(
     }
     let signed = match driven {
         Ok(signed) => signed,
-        Err(error) => return Err(give_up(started.links, error, &names).await),
+        Err(error) => return Err(give_up(started.links, error).await),
     };
     let signature = match signed {
         Signed::Signature(signature) => Some(signature),
@@ -339,17 +339,14 @@ async fn perform(
 }
 
 /// Ends a session for `error`. Whose pair is retired is told so, as it would be at its next request.
-async fn give_up(links: PeerLinks, error: Error, names: &Names) -> Error {
-    let (retired, reason) = match &error {
-        Error::Worn { peer, .. } => (peer, Reason::Worn),
-        Error::Banned { peer, .. } => (peer, Reason::Banned),
-        _ => {
-            links.abort().await;
-            return error;
+async fn give_up(links: PeerLinks, error: Error) -> Error {
+    match error {
+        Error::Worn { party: retired, .. } | Error::Banned { party: retired, .. } => {
+            let reason = Reason::from(&error);
+            links.abort_with(|party| if party == retired { reason } else { Reason::Aborted }).await;
         }
-    };
-    let is_retired = |party| name_in(names, party) == *retired;
-    links.abort_with(|party| if is_retired(party) { reason } else { Reason::Aborted }).await;
+        _ => links.abort().await,
+    }
     error
 }
 
@@ -398,9 +395,14 @@ impl Notes<'_> {
 /// Why a session with the key `key` may not begin or go on, with the people's name of the party.
 fn refusal(error: vault::Error, names: &Names, key: &str) -> Error {
     let vault::Error::Retired { peer, .. } = error else { return error.into() };
-    let named = names.iter().find(|(party, _)| party.get() == peer).map(|(_, name)| name.clone());
-    let (peer, key) = (named.unwrap_or_else(|| party_label(peer)), key.to_owned());
-    if is_worn(&error) { Error::Worn { peer, key } } else { Error::Banned { peer, key } }
+    let Some((party, name)) = names.iter().find(|(party, _)| party.get() == peer) else {
+        return error.into();
+    };
+    let (party, peer, key) = (*party, name.clone(), key.to_owned());
+    match is_worn(&error) {
+        true => Error::Worn { party, peer, key },
+        false => Error::Banned { party, peer, key },
+    }
 }
 
 /// Whether a pair is retired for its unresolved checks alone: nobody failed one.
