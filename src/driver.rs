@@ -35,7 +35,7 @@ use crate::net::tls::{Device, Tls, TlsVersion};
 use crate::net::{Dialer, Frame, Kind};
 use crate::party::PartyId;
 use crate::request::{Question, Request};
-use crate::vault::{DeviceInfo, Home, Log, Misfit, Peers, Vault};
+use crate::vault::{DeviceInfo, Home, Ledger, Log, Misfit, Peers, Vault};
 use crate::wire::{Message, Reason};
 
 /// How long a person has to answer, unless `--timeout` says otherwise.
@@ -78,6 +78,8 @@ pub struct Node {
     pub remember_pairings: bool,
     /// Whether no ceremony may begin that cannot be written down.
     pub require_log: bool,
+    /// What all its ceremonies know of sessions, checks and retired pairs.
+    ledger: Ledger,
     /// Notified when keys or peers change, and with them the rooms to wait in.
     acquainted: Notify,
     /// Links that other devices may resume.
@@ -127,7 +129,9 @@ impl Node {
         let device = Device::from_parts(info.certificate.clone(), vault.device_key()?)
             .map_err(Error::DeviceKey)?;
         let tls = Tls::new(&device, version).map_err(Error::DeviceKey)?;
+        let ledger = Ledger::open(&home)?;
         Ok(Self {
+            ledger,
             home,
             vault,
             info,
@@ -176,6 +180,15 @@ impl Node {
     /// The overall deadline, or `span` from now where none was given.
     pub fn deadline_or(&self, span: Duration) -> Instant {
         self.deadline.unwrap_or_else(|| clock::now() + span)
+    }
+
+    /// The ledger, with all that other processes of this home have written.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not what this device wrote.
+    pub fn ledger(&self) -> Result<&Ledger, Error> {
+        self.ledger.update()?;
+        Ok(&self.ledger)
     }
 
     /// The paired devices.

@@ -17,6 +17,7 @@ use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, Hex};
+use crate::vault::Use;
 use crate::wire::Reason;
 pub(crate) use command::here;
 use command::there;
@@ -644,6 +645,11 @@ pub fn no_key(name: &str) -> Failure {
         here(&["keys", "list"], &[]),
         here(&["keygen", "--key", name], &[])
     ))
+}
+
+/// The key `name` is used, and that has to end first.
+pub fn key_awaited(name: &str, by: Use) -> String {
+    format!("waiting for the end of what key {name:?} is used for here: {by}")
 }
 
 /// The command that makes the key under the next name that is free here. It costs nothing that is there: a

@@ -57,7 +57,7 @@ use crate::token::{self, Uri};
 use authentic::Found;
 use document::{digits, fingerprint};
 use editions::Editions;
-pub use error::{Altered, Error};
+pub use error::{Altered, Error, Use};
 pub use file::check_modes;
 use file::{Durability, Writer};
 pub use home::{Deadline, Home};

@@ -191,7 +191,7 @@ fn old_records_read_back_and_go_on() {
         assert!(signatures::load(&home, "0a1b").unwrap().unwrap().starts_with(b"{"));
 
         let epoch = keys::find(&home, "vault").unwrap().remove(0).epoch;
-        let mut ledger = Ledger::open(&home).unwrap();
+        let ledger = Ledger::open(&home).unwrap();
         assert_eq!(ledger.retired(&epoch), [(1, "E_OTE_CHECK".to_owned())]);
         assert_eq!((ledger.height(&epoch), ledger.peer_height(&epoch, 1)), (1, 7));
         ledger.spend(&[9; 32], &[9; 32], &[1]).unwrap();
@@ -364,7 +364,7 @@ fn freeze() {
 }
 
 fn keep_records(home: &Home, epoch: &[u8; 32]) {
-    let mut ledger = Ledger::open(home).unwrap();
+    let ledger = Ledger::open(home).unwrap();
     ledger.saw_height(epoch, 1, 7).unwrap();
     ledger.spend(epoch, &SESSION, &[1]).unwrap();
     let checks = ledger.begin_checks(&SESSION, &[1]).unwrap();

@@ -202,7 +202,7 @@ fn older_copies_are_named_or_harmless() {
     let home = vault.home();
     let record = keys::find(home, "vault").unwrap().remove(0);
     let eve = Fingerprint::new([0xee; 32]);
-    let mut ledger = Ledger::open(home).unwrap();
+    let ledger = Ledger::open(home).unwrap();
     ledger.retire(&record.epoch, 9, &eve, "E_OTE_CHECK", &[8; 32], 6).unwrap();
     attempts::charge(home, "relay").unwrap();
     uses::charge(home, "a rule", 9).unwrap();

@@ -199,7 +199,7 @@ fn worker_deletes() {
 fn worker_records() {
     let Some(dir) = worker_home() else { return };
     let home = open(&dir).home().clone();
-    let mut ledger = Ledger::open(&home).unwrap();
+    let ledger = Ledger::open(&home).unwrap();
     say("begin");
     for n in ledger.height(&[1; 32]).. {
         let session = session(n);
@@ -351,7 +351,7 @@ fn records_whose_writing_is_killed_lose_nothing_that_was_reported() {
         }
         used.extend(reached(&done, "used"));
         assert!(Uses::load(&home).unwrap().count("a rule") >= used.len() as u64);
-        let mut ledger = Ledger::open(&home).unwrap();
+        let ledger = Ledger::open(&home).unwrap();
         let height = ledger.height(&[1; 32]);
         assert_reached(&done, "spent", height.checked_sub(1));
         assert!(matches!(ledger.retired(&[1; 32])[..], [] | [(2, _)]));

@@ -6,11 +6,11 @@ use super::runtime::ask;
 use super::unlock;
 use super::{Global, Output};
 use crate::device::hex;
-use crate::driver::clock;
-use crate::report::{Code, Failure};
+use crate::driver::{clock, records};
+use crate::report::{self, Code, Failure};
 use crate::request::Ceremony;
 use crate::ui::Need;
-use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, Vault, deleted, keys};
+use crate::vault::{Entry, Error, Home, KeyLock, KeyRecord, KeyState, Log, Vault, deleted, keys};
 
 /// `cosign keys delete`
 pub(super) fn run_delete(
@@ -37,8 +37,12 @@ pub(super) fn run_delete(
         agreed(global, name, &card(home, &records, &remains))?;
     }
     let now = clock::unix_now();
-    deleted::remember(home, &records, now)?;
-    vault.delete(name)?;
+    ask(async {
+        // What is under way comes to its end, and nothing new begins.
+        let _closed = alone(global, home, &[name.to_owned()]).await?;
+        deleted::remember(home, &records, now)?;
+        Ok(vault.delete(name)?)
+    })?;
     if let Err(error) = Log::append(home, &entry(&records, key, now)) {
         global.screen.note(format!("the log was not written: {error}"));
     }
@@ -48,6 +52,16 @@ pub(super) fn run_delete(
         "can_sign": remains.can_sign(),
     });
     Output::new(result, format!("the share of key {name:?} is gone\n{}", remains.sentence()))
+}
+
+/// Waits until nothing uses these keys, and says so; until what is returned is dropped no signature begins.
+pub(super) async fn alone(
+    global: &Global,
+    home: &Home,
+    names: &[String],
+) -> Result<Vec<KeyLock>, Failure> {
+    let waits = |name: &str, by| global.screen.note(report::key_awaited(name, by));
+    Ok(records::quiet(home, names, waits).await?)
 }
 
 /// The vault: what is noted is authenticated, and what is shown was checked.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::args::MoveArgs;
+use super::delete::alone;
 use super::given::{given, given_passphrase};
 use super::runtime::ask;
 use super::unlock;
@@ -55,6 +56,10 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
             let key = token::new_key(global, uri, vault.session()).await?;
             seals.insert(0, Seal::Token(key));
         }
+        let names: Vec<String> =
+            keys::each(vault.home())?.into_iter().map(|(name, _)| name).collect();
+        // Where one stays in use, moving says so, and takes back the key that was made on a token.
+        let _closed = alone(global, vault.home(), &names).await;
         token::aside(move || Ok(vault.reseal(&seals)?)).await
     })?;
     let Resealed { left_behind } = resealed;

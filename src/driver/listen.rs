@@ -33,7 +33,7 @@ use crate::net::{Acceptor, Io, Link, stdio, tcp};
 use crate::progress::Event;
 use crate::request::{Action, Ceremony};
 use crate::vault::ledger::Heights;
-use crate::vault::{Entry, Ledger, deleted, keys};
+use crate::vault::{Entry, deleted, keys};
 use crate::wire::{self, Message, NoRequest, Proposal, Reason, Want};
 
 /// Where to listen.
@@ -284,11 +284,11 @@ async fn receive_proposal(
     };
     node.incoming.abandon(&peer);
     // What it says of itself answers this welcome.
-    let asked = match Ledger::open(&node.home) {
+    let asked = match node.ledger() {
         Ok(ledger) => ledger.heights(),
         Err(error) => {
             decline(link, name, Reason::Aborted).await;
-            return Some(Err(error.into()));
+            return Some(Err(error));
         }
     };
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;

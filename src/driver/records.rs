@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::driver::clock;
 use crate::driver::error::Error;
+use crate::driver::{ROUND, clock};
 use crate::protocol::key::KeyShare;
 use crate::request::Request;
-use crate::vault::{self, Home, KeyLock, KeyRecord, KeyState, Vault, keys};
+use crate::vault::{self, Home, KeyLock, KeyRecord, KeyState, Use, Vault, keys};
 
 /// The record of the key `name`: the active one, or the pending one of a key that was never
 /// finished.
@@ -88,11 +88,11 @@ pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Error> {
     }
 }
 
-/// Holds the key `name` for a ceremony that makes or changes its shares. Another ceremony with the
-/// same key may just be saying goodbye: that is waited for.
+/// Holds the key `name` for a ceremony that makes or changes its shares, which was agreed to. Another one may
+/// just be ending: that is waited for.
 ///
 /// # Errors
-/// The key is still in use after five seconds.
+/// Its shares are still being changed after five seconds.
 pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Error> {
     hold_until(home, name, home.no_later_than(clock::now() + LOCK_TIMEOUT)).await
 }
@@ -100,33 +100,76 @@ pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Error> {
 /// The same, with another end to waiting.
 ///
 /// # Errors
-/// The key is still in use at `give_up`.
+/// Its shares are still being changed at `give_up`.
 pub async fn hold_until(home: &Home, name: &str, give_up: Instant) -> Result<KeyLock, Error> {
-    hold_by(give_up, || keys::lock(home, name)).await
+    once_free(give_up, |_| {}, || keys::lock_to_change(home, name)).await
 }
 
-/// Holds the key `name` for a signature with the parties `peers`, as [`hold`] does.
+/// Waits until nobody changes the shares of the key `name`, before anybody is asked to; `waits` is told once if
+/// somebody does.
 ///
 /// # Errors
-/// The key is being changed, or signs with one of them, after five seconds.
-pub async fn hold_with(home: &Home, name: &str, peers: &[u8]) -> Result<KeyLock, Error> {
-    hold_by(home.no_later_than(clock::now() + LOCK_TIMEOUT), || keys::lock_with(home, name, peers))
-        .await
+/// Somebody still does at `give_up`.
+pub async fn unchanging(
+    home: &Home,
+    name: &str,
+    give_up: Instant,
+    waits: impl FnMut(Use),
+) -> Result<(), Error> {
+    once_free(give_up, waits, || keys::lock_to_change(home, name)).await.map(drop)
 }
 
-async fn hold_by(
+/// Holds the key `name` for a signature. Where it is being removed, that is outlasted.
+///
+/// # Errors
+/// It is still being removed or moved after a minute.
+pub async fn hold_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
+    let give_up = home.no_later_than(clock::now() + QUIET_TIMEOUT);
+    once_free(give_up, |_| {}, || keys::lock_to_sign(home, name)).await
+}
+
+/// Waits until nothing uses the keys `names`, and keeps new signatures from beginning until what is returned is
+/// dropped. `waits` is told once for each key, and what uses it.
+///
+/// # Errors
+/// One of them is still in use after a minute, or when the home's deadline is over.
+pub async fn quiet(
+    home: &Home,
+    names: &[String],
+    mut waits: impl FnMut(&str, Use),
+) -> Result<Vec<KeyLock>, Error> {
+    let give_up = home.no_later_than(clock::now() + QUIET_TIMEOUT);
+    let mut closed = Vec::new();
+    for name in names {
+        let mut told = |by| waits(name, by);
+        closed.push(once_free(give_up, &mut told, || keys::close(home, name)).await?);
+        once_free(give_up, &mut told, || keys::lock_alone(home, name)).await?;
+    }
+    Ok(closed)
+}
+
+async fn once_free(
     give_up: Instant,
+    mut waits: impl FnMut(Use),
     lock: impl Fn() -> Result<KeyLock, vault::Error>,
 ) -> Result<KeyLock, Error> {
+    let mut told = false;
     loop {
         match lock() {
-            Err(vault::Error::InUse { .. }) if clock::now() < give_up => sleep(PAUSE).await,
+            Err(vault::Error::InUse { by, .. }) if clock::now() < give_up => {
+                if !std::mem::replace(&mut told, true) {
+                    waits(by);
+                }
+                sleep(PAUSE).await;
+            }
             lock => return Ok(lock?),
         }
     }
 }
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what is under way may take: no round of a signature takes longer.
+const QUIET_TIMEOUT: Duration = ROUND;
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn all(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {

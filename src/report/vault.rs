@@ -53,9 +53,9 @@ impl From<&Error> for Failure {
             }
             Error::NotFound { what, name } => not_found(what, name),
             Error::Conflict { what, name } => conflict(what, name),
-            Error::InUse { name } => {
-                Self::new(code, format!("key {name:?} is in use by another ceremony"))
-                    .hint("wait until it has ended")
+            Error::InUse { name, by } => {
+                Self::new(code, format!("key {name:?} is in use: {by} is under way on this device"))
+                    .hint("wait until it has ended; --timeout says how long to wait")
             }
             Error::BadName { name } => Self::new(code, format!("{name:?} is not a usable name"))
                 .hint(

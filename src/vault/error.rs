@@ -63,10 +63,12 @@ pub enum Error {
         /// Its name.
         name: String,
     },
-    /// A ceremony with this key is under way.
+    /// Something with this key is under way that must end first.
     InUse {
         /// The key's name.
         name: String,
+        /// What is.
+        by: Use,
     },
     /// Not a name for a key, peer, device or request.
     BadName {
@@ -238,6 +240,24 @@ impl From<token::Error> for Error {
     }
 }
 
+/// What a key is used for while others wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Signatures are made.
+    Signing,
+    /// Shares are made, moved or removed.
+    Changing,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signing => "a signature",
+            Self::Changing => "a ceremony or command that changes its shares",
+        })
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -252,7 +272,7 @@ impl fmt::Display for Error {
             Self::Exists { path } => write!(f, "a vault exists in {}", path.display()),
             Self::NotFound { what, name } => write!(f, "no such {what}: {name}"),
             Self::Conflict { what, name } => write!(f, "{what} exists already: {name}"),
-            Self::InUse { name } => write!(f, "key {name} is in use"),
+            Self::InUse { name, by } => write!(f, "{by} with key {name} is under way"),
             Self::BadName { name } => write!(f, "not a usable name: {name:?}"),
             Self::Spent => f.write_str("session spent already"),
             Self::Retired { peer, code } => write!(f, "pair with party {peer} retired: {code}"),

@@ -255,6 +255,11 @@ pub(super) fn read_from(path: &Path, start: u64) -> Result<Option<Vec<u8>>, Erro
     Ok(Some(content))
 }
 
+/// How long a file is, `None` if it does not exist.
+pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
+    Ok(there(fs::metadata(path).map_err(Error::io(path)))?.map(|metadata| metadata.len()))
+}
+
 /// Opens a file for reading, `None` if it does not exist, after looking at its mode.
 pub(super) fn open(path: &Path) -> Result<Option<File>, Error> {
     check_dir(parent(path))?;

@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 
 use super::document::{self, digits, fingerprint};
 use super::editions::{Editions, MISSING};
-use super::error::Error;
+use super::error::{Error, Use};
 use super::file::{self, Durability, Writer};
 use super::home::NOTE;
 use super::{Header, Home, Vault, authentic, check_file_name, format};
@@ -134,11 +134,9 @@ struct Note {
     uri: Uri,
 }
 
-/// A ceremony's hold on a key, until it is dropped or the process ends.
+/// A hold on a key, until it is dropped or the process ends.
 #[derive(Debug)]
-pub struct KeyLock(
-    #[expect(dead_code, reason = "holds the locks for as long as they are open")] Vec<File>,
-);
+pub struct KeyLock(Vec<File>);
 
 /// All keys, by name: the active record of each first, then the pending ones, the oldest first.
 ///
@@ -296,42 +294,67 @@ pub fn confirmed(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<Confir
     Ok(file.unwrap_or_default().confirmed)
 }
 
-/// Keeps every other ceremony off a key, which need not exist yet.
+/// For what makes or changes the shares of a key, which need not exist yet: keeps everything else that does
+/// off it. Signatures go on, with the shares that they have in memory.
 ///
 /// # Errors
 ///
-/// [`Error::InUse`] at once if another ceremony holds it.
-pub fn lock(home: &Home, name: &str) -> Result<KeyLock, Error> {
-    check_file_name(name)?;
-    let held = file::try_lock(&lock_of(home, name))?.ok_or_else(|| in_use(name))?;
+/// [`Error::InUse`] at once if the shares are being changed already.
+pub fn lock_to_change(home: &Home, name: &str) -> Result<KeyLock, Error> {
+    let held = file::try_lock(&lock_file(home, name, CHANGING)?)?;
+    Ok(KeyLock(vec![held.ok_or_else(|| in_use(name, Use::Changing))?]))
+}
+
+/// For a signature: keeps the key from being removed or moved. Others sign beside it.
+///
+/// # Errors
+///
+/// [`Error::InUse`] at once if the key is being removed or moved, or somebody [waits](close) to do so.
+pub fn lock_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
+    let held = |what| file::try_lock_shared(&lock_file(home, name, what)?);
+    let _gate = held(GATE)?.ok_or_else(|| in_use(name, Use::Changing))?;
+    let held = held(SIGNING)?.ok_or_else(|| in_use(name, Use::Changing))?;
     Ok(KeyLock(vec![held]))
 }
 
-/// Keeps off a key every ceremony that changes its shares, and every other signature with one of the
-/// parties `peers`. Signatures with others go on beside this one: who takes part and falls silent
-/// keeps nobody but itself from signing.
+/// Keeps new signatures from beginning, so that a key can be [had alone](lock_alone) once those that are under
+/// way have ended.
 ///
 /// # Errors
 ///
-/// As [`lock`].
-pub fn lock_with(home: &Home, name: &str, peers: &[u8]) -> Result<KeyLock, Error> {
-    check_file_name(name)?;
-    let path = lock_of(home, name);
-    let mut held = vec![file::try_lock_shared(&path)?.ok_or_else(|| in_use(name))?];
-    for peer in peers {
-        // No key has such a name.
-        let pair = path.with_file_name(format!("{name}@{peer}"));
-        held.push(file::try_lock(&pair)?.ok_or_else(|| in_use(name))?);
-    }
+/// [`Error::InUse`] at once if somebody else does.
+pub fn close(home: &Home, name: &str) -> Result<KeyLock, Error> {
+    let gate = file::try_lock(&lock_file(home, name, GATE)?)?;
+    Ok(KeyLock(vec![gate.ok_or_else(|| in_use(name, Use::Changing))?]))
+}
+
+/// For what removes or moves a key: keeps everybody off it.
+///
+/// # Errors
+///
+/// [`Error::InUse`] at once, with what uses it.
+pub fn lock_alone(home: &Home, name: &str) -> Result<KeyLock, Error> {
+    let KeyLock(mut held) = lock_to_change(home, name)?;
+    let signing = file::try_lock(&lock_file(home, name, SIGNING)?)?;
+    held.push(signing.ok_or_else(|| in_use(name, Use::Signing))?);
     Ok(KeyLock(held))
 }
 
-fn lock_of(home: &Home, name: &str) -> PathBuf {
-    home.data.join("locks").join(name)
+/// No key has a name with `@` in it.
+fn lock_file(home: &Home, name: &str, what: &str) -> Result<PathBuf, Error> {
+    check_file_name(name)?;
+    Ok(home.data.join("locks").join(format!("{name}{what}")))
 }
 
-fn in_use(name: &str) -> Error {
-    Error::InUse { name: name.to_owned() }
+/// Held alone by what makes, changes, moves or removes shares.
+const CHANGING: &str = "";
+/// Held by every signature together, and alone by what moves or removes shares.
+const SIGNING: &str = "@sign";
+/// Passed by every signature that begins, and held alone by who waits for the others to end.
+const GATE: &str = "@gate";
+
+fn in_use(name: &str, by: Use) -> Error {
+    Error::InUse { name: name.to_owned(), by }
 }
 
 impl Vault {
@@ -344,7 +367,7 @@ impl Vault {
     /// [`Error::Elsewhere`] if a share is on a token that did not open the vault, [`Error::Token`].
     pub fn delete(&self, name: &str) -> Result<(), Error> {
         let (home, token) = (&self.home, self.token.as_deref());
-        let _held = lock(home, name)?;
+        let _held = lock_alone(home, name)?;
         let writer = Writer::lock(home)?;
         KeyFile::existing(home, name)?;
         for path in file::list(&home.keys().join(name))? {
@@ -1144,24 +1167,52 @@ mod tests {
         assert!(!home.keys().join(TOMBSTONES).exists());
     }
 
+    fn user<T: fmt::Debug>(lock: Result<T, Error>) -> Use {
+        match lock {
+            Err(Error::InUse { name, by }) if name == "k" => by,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn a_key_in_use_is_in_use_at_once_and_cannot_be_deleted() {
+    fn signatures_go_side_by_side_and_beside_what_changes_shares() {
+        let (home, _vault) = vault_with_key();
+        let changing = lock_to_change(&home, "k").unwrap();
+        let signing = [lock_to_sign(&home, "k").unwrap(), lock_to_sign(&home, "k").unwrap()];
+        assert_eq!(user(lock_to_change(&home, "k")), Use::Changing);
+        lock_to_change(&home, "other").unwrap();
+        drop((changing, signing));
+        lock_to_change(&home, "k").unwrap();
+    }
+
+    #[test]
+    fn a_key_in_use_is_not_deleted() {
         let (home, vault) = vault_with_key();
-        let held = lock(&home, "k").unwrap();
-        assert!(matches!(lock(&home, "k"), Err(Error::InUse { name }) if name == "k"));
-        assert!(matches!(vault.delete("k"), Err(Error::InUse { .. })));
-        lock(&home, "other").unwrap();
-        drop(held);
-        let in_use = |lock: Result<KeyLock, Error>| matches!(lock, Err(Error::InUse { .. }));
-        let with_two = lock_with(&home, "k", &[2]).unwrap();
-        assert!(in_use(lock_with(&home, "k", &[2])) && in_use(lock_with(&home, "k", &[2, 3])));
-        let with_three = lock_with(&home, "k", &[3]).unwrap();
-        assert!(in_use(lock(&home, "k")));
-        drop((with_two, with_three));
-        let held = lock(&home, "k").unwrap();
-        assert!(in_use(lock_with(&home, "k", &[2])));
-        drop(held);
+        let changing = lock_to_change(&home, "k").unwrap();
+        assert_eq!(user(vault.delete("k")), Use::Changing);
+        drop(changing);
+        let signing = lock_to_sign(&home, "k").unwrap();
+        assert_eq!(user(vault.delete("k")), Use::Signing);
+        drop(signing);
+        let alone = lock_alone(&home, "k").unwrap();
+        assert_eq!(user(lock_to_sign(&home, "k")), Use::Changing);
+        assert_eq!(user(lock_to_change(&home, "k")), Use::Changing);
+        drop(alone);
         vault.delete("k").unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_signatures_to_end_lets_no_other_begin() {
+        let (home, _vault) = vault_with_key();
+        let signing = lock_to_sign(&home, "k").unwrap();
+        let gate = close(&home, "k").unwrap();
+        assert_eq!(user(lock_to_sign(&home, "k")), Use::Changing);
+        assert_eq!(user(close(&home, "k")), Use::Changing);
+        assert_eq!(user(lock_alone(&home, "k")), Use::Signing);
+        drop(signing);
+        lock_alone(&home, "k").unwrap();
+        drop(gate);
+        lock_to_sign(&home, "k").unwrap();
     }
 
     #[test]
@@ -1287,7 +1338,8 @@ mod tests {
             bad(vault.activate(name, &[1; 32]).err());
             bad(confirmation(&home, name, &[1; 32]).err());
             bad(find(&home, name).err());
-            bad(lock(&home, name).err());
+            bad(lock_to_change(&home, name).err());
+            bad(lock_to_sign(&home, name).err());
             bad(vault.delete(name).err());
             bad(confirmed(&home, name, &[1; 32]).err());
             bad(vault

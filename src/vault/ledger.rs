@@ -39,6 +39,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -58,8 +59,16 @@ use state::State;
 /// the 128 that the pair depends on.
 pub const MAX_UNRESOLVED: u32 = 20;
 
-/// The ledger as it was when it was opened or last written to by this value.
+/// The ledger, as it was when this value or a copy of it last read or wrote it. Copies are one and the
+/// same: what one of them learns all know.
+#[derive(Clone)]
 pub struct Ledger {
+    home: Home,
+    content: Arc<Mutex<Content>>,
+}
+
+/// What is known of the file.
+struct Content {
     home: Home,
     /// Everything before this offset is in `state`.
     end: u64,
@@ -109,30 +118,24 @@ impl Ledger {
     /// [`Error::Tampered`] or [`Error::Corrupt`] naming the line, or if there is a vault and no
     /// ledger; [`Error::Unsupported`]; [`Error::LooseMode`].
     pub fn open(home: &Home) -> Result<Self, Error> {
+        let content = Arc::new(Mutex::new(Content::empty(home)));
+        let ledger = Self { home: home.clone(), content };
         let _lock = file::lock_shared(home)?;
-        Self::read(home)
-    }
-
-    fn read(home: &Home) -> Result<Self, Error> {
-        let mut ledger = Self::empty(home);
-        match file::read_lines(&ledger.path())? {
-            Some(content) => ledger.absorb(&content)?,
-            None if Vault::exists(home) => return Err(ledger.missing()),
-            None => {}
-        }
+        ledger.with(Content::read)?;
         Ok(ledger)
     }
 
-    fn empty(home: &Home) -> Self {
-        Self {
-            home: home.clone(),
-            end: 0,
-            lines: 0,
-            is_linked: home.checks(),
-            chain: home.key().map(|key| Chain::new(key, ROLE)),
-            head: Head::default(),
-            state: State::default(),
+    /// Takes in what other processes have written since.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Ledger::open`].
+    pub fn update(&self) -> Result<(), Error> {
+        if file::length(&path(&self.home))? == Some(self.content().end) {
+            return Ok(());
         }
+        let _lock = file::lock_shared(&self.home)?;
+        self.with(Content::read)
     }
 
     /// Makes an empty ledger, or gives links to the lines of one that has none; hands back its path
@@ -151,15 +154,17 @@ impl Ledger {
             Editions::note(writer, &head_path(home), 0)?;
             return writer.create(&path, b"").map(|()| None);
         };
-        let mut old = Self::empty(&home.locked());
+        let mut old = Content::empty(&home.locked());
         old.absorb(&content)?;
         if found == Found::Unnumbered || old.is_linked && found == Found::Earlier {
-            let head = Self::read(home)?.new_head();
+            let mut all = Content::empty(home);
+            all.read()?;
+            let head = all.new_head();
             head.write(writer)?;
             Editions::note(writer, &head_path(home), head.lines)?;
             return Ok(None);
         }
-        let (mut new, mut linked) = (Self::empty(home), Vec::new());
+        let (mut new, mut linked) = (Content::empty(home), Vec::new());
         let mut cursor = Cursor(&content);
         cursor.header();
         for _ in 1..old.lines {
@@ -189,12 +194,7 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Spent`] if the session was spent before, [`Error::Retired`] if a pair is.
-    pub fn spend(
-        &mut self,
-        epoch: &[u8; 32],
-        session: &[u8; 32],
-        peers: &[u8],
-    ) -> Result<(), Error> {
+    pub fn spend(&self, epoch: &[u8; 32], session: &[u8; 32], peers: &[u8]) -> Result<(), Error> {
         let wanted = PeerSet::of(peers)?;
         self.write(|state| {
             if state.sessions.contains_key(session) {
@@ -218,11 +218,14 @@ impl Ledger {
     ///
     /// [`Error::NotFound`] if the session was not spent. [`Error::Retired`] if a pair is, or if
     /// [`MAX_UNRESOLVED`] of its checks were left unresolved, which retires it now.
-    pub fn begin_checks(&mut self, session: &[u8; 32], peers: &[u8]) -> Result<OpenChecks, Error> {
+    pub fn begin_checks(&self, session: &[u8; 32], peers: &[u8]) -> Result<OpenChecks, Error> {
         let wanted = PeerSet::of(peers)?;
-        let spent = self.state.sessions.get(session).copied();
-        let spent = spent.ok_or_else(|| Error::not_found("session", hex(session)))?;
-        let epoch = self.state.epoch_of(spent).map(|epoch| epoch.id).unwrap_or_default();
+        let (spent, epoch) = {
+            let state = &self.content().state;
+            let spent = state.sessions.get(session).copied();
+            let spent = spent.ok_or_else(|| Error::not_found("session", hex(session)))?;
+            (spent, state.epoch_of(spent).map(|epoch| epoch.id).unwrap_or_default())
+        };
         // In ascending order, as everybody takes them.
         let locks =
             wanted.iter().map(|peer| file::lock(&self.home, &pair_lock(&self.home, &epoch, peer)));
@@ -250,7 +253,7 @@ impl Ledger {
     /// # Errors
     ///
     /// It cannot be written, and the checks count as unresolved.
-    pub fn resolve(&mut self, checks: OpenChecks) -> Result<(), Error> {
+    pub fn resolve(&self, checks: OpenChecks) -> Result<(), Error> {
         self.write(|_| Ok(Change::lazy(Line::Resolve { spent: checks.spent })))
     }
 
@@ -261,7 +264,7 @@ impl Ledger {
     ///
     /// [`Error::BadName`] for a code that is not 1 to 32 of `A-Z a-z 0-9 _`.
     pub fn retire(
-        &mut self,
+        &self,
         epoch: &[u8; 32],
         peer: u8,
         fingerprint: &Fingerprint,
@@ -299,7 +302,7 @@ impl Ledger {
     /// # Errors
     ///
     /// It cannot be written.
-    pub fn saw_height(&mut self, epoch: &[u8; 32], peer: u8, height: u64) -> Result<(), Error> {
+    pub fn saw_height(&self, epoch: &[u8; 32], peer: u8, height: u64) -> Result<(), Error> {
         PeerSet::of(&[peer])?;
         self.write(|state| match state.pair(epoch, peer).map_or(0, |pair| pair.height) {
             seen if seen >= height => Ok(Change::nothing()),
@@ -309,49 +312,96 @@ impl Ledger {
 
     /// The retired pairs of an epoch: the party's index, and why.
     pub fn retired(&self, epoch: &[u8; 32]) -> Vec<(u8, String)> {
-        let pairs = self.state.epoch(epoch).into_iter().flat_map(|e| &e.pairs);
+        let content = self.content();
+        let pairs = content.state.epoch(epoch).into_iter().flat_map(|e| &e.pairs);
         pairs.filter_map(|(peer, pair)| Some((*peer, pair.retired.clone()?))).collect()
     }
 
     /// How many sessions were spent in an epoch.
     pub fn height(&self, epoch: &[u8; 32]) -> u64 {
-        self.state.epoch(epoch).map_or(0, |e| e.height)
+        self.content().state.epoch(epoch).map_or(0, |e| e.height)
     }
 
     /// The greatest height that a party announced in an epoch.
     pub fn peer_height(&self, epoch: &[u8; 32], peer: u8) -> u64 {
-        self.state.pair(epoch, peer).map_or(0, |pair| pair.height)
+        self.content().state.pair(epoch, peer).map_or(0, |pair| pair.height)
     }
 
     /// What is known of the heights of all parties, in all epochs.
     pub fn heights(&self) -> Heights {
-        Heights(self.state.heights().collect())
+        Heights(self.content().state.heights().collect())
     }
 
     /// Decides on a line with everything in view that other processes wrote, and writes it.
-    fn write(&mut self, decide: impl FnOnce(&State) -> Result<Change, Error>) -> Result<(), Error> {
-        let home = self.home.clone();
+    fn write(&self, decide: impl FnOnce(&State) -> Result<Change, Error>) -> Result<(), Error> {
+        let writer = Writer::lock(&self.home)?;
+        self.with(|content| content.write(&writer, decide))
+    }
+
+    /// Reads or writes. What is known of a file that is not what it should be is forgotten, so that it is read
+    /// from its beginning the next time.
+    fn with<T>(&self, work: impl FnOnce(&mut Content) -> Result<T, Error>) -> Result<T, Error> {
+        let mut content = self.content();
+        let done = work(&mut content);
+        if matches!(done, Err(Error::Tampered { .. } | Error::Corrupt { .. })) {
+            *content = Content::empty(&self.home);
+        }
+        done
+    }
+
+    // A panic while the lock was held leaves what the next line does not fit.
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Content {
+    fn empty(home: &Home) -> Self {
+        Self {
+            home: home.clone(),
+            end: 0,
+            lines: 0,
+            is_linked: home.checks(),
+            chain: home.key().map(|key| Chain::new(key, ROLE)),
+            head: Head::default(),
+            state: State::default(),
+        }
+    }
+
+    /// Takes in what is new in the file.
+    fn read(&mut self) -> Result<(), Error> {
+        match file::read_from(&self.path(), self.end)? {
+            Some(news) => self.absorb(&news),
+            None if self.end == 0 && !Vault::exists(&self.home) => Ok(()),
+            None => Err(self.missing()),
+        }
+    }
+
+    fn write(
+        &mut self,
+        writer: &Writer<'_>,
+        decide: impl FnOnce(&State) -> Result<Change, Error>,
+    ) -> Result<(), Error> {
         let path = self.path();
-        let writer = Writer::lock(&home)?;
-        match file::read_from(&path, self.end)? {
-            Some(news) => self.absorb(&news)?,
-            None if self.end == 0 && !Vault::exists(&home) => writer.create(&path, b"")?,
-            None => return Err(self.missing()),
+        self.read()?;
+        if self.lines == 0 && file::length(&path)?.is_none() {
+            writer.create(&path, b"")?;
         }
         let Change { line, durability, heads, refusal } = decide(&self.state)?;
         if let Some(line) = line {
-            if !home.checks() && Vault::exists(&home) {
+            let checks = self.home.checks();
+            if !checks && Vault::exists(&self.home) {
                 return Err(Error::Closed { path });
             }
             let retires = matches!(line, Line::Retire { .. }) || refusal.is_some();
             let text = self.text_of(&line);
             writer.append(&path, self.end, &text, durability)?;
             self.take_all(&text)?;
-            if heads && home.checks() {
+            if heads && checks {
                 self.head = self.new_head();
-                self.head.write(&writer)?;
+                self.head.write(writer)?;
                 if retires {
-                    Editions::note(&writer, &head_path(&home), self.lines)?;
+                    Editions::note(writer, &head_path(&self.home), self.lines)?;
                 }
             }
         }
@@ -468,7 +518,7 @@ impl Ledger {
 
 impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ledger({} lines)", self.lines)
+        write!(f, "Ledger({} lines)", self.content().lines)
     }
 }
 
@@ -571,19 +621,19 @@ mod tests {
     fn a_ledger_of_100_000_lines_is_opened() {
         let (_dir, vault, _) = fixture::vault();
         let home = vault.home();
-        let mut ledger = open(home);
+        let ledger = open(home);
         let mut content = Vec::new();
         for n in 1..=33_333 {
             let (session, spent, peers) = (session(n), n.into(), PeerSet::of(&[2]).unwrap());
             let spend = Line::Spend { session, epoch: EPOCH, peers: PeerSet::default() };
             for line in [spend, Line::Check { spent, peers }, Line::Resolve { spent }] {
-                let text = ledger.text_of(&line);
-                ledger.take_all(&text).unwrap();
+                let text = ledger.content().text_of(&line);
+                ledger.content().take_all(&text).unwrap();
                 content.extend(text);
             }
         }
         fs::write(path(home), &content).unwrap();
-        ledger.new_head().write(&Writer::lock(home).unwrap()).unwrap();
+        ledger.content().new_head().write(&Writer::lock(home).unwrap()).unwrap();
         for (what, home) in [("open", home.clone()), ("locked", home.locked())] {
             let mut times: Vec<_> = (0..21)
                 .map(|_| {
@@ -682,7 +732,7 @@ mod tests {
         let (home, vault, _) = linked();
         let behind = [head_path(&home), editions::path(&home)];
         let before = behind.clone().map(|path| fs::read(path).unwrap());
-        let mut ledger = Ledger::open(vault.home()).unwrap();
+        let ledger = Ledger::open(vault.home()).unwrap();
         ledger.retire(&EPOCH, 2, &alice(), "E_GAMMA_U", &session(2), 5).unwrap();
         for (path, bytes) in behind.iter().zip(before) {
             fs::write(path, bytes).unwrap();
@@ -697,7 +747,7 @@ mod tests {
         let (home, vault, _) = linked();
         let files = [path(&home), head_path(&home)];
         let older = files.clone().map(|path| fs::read(path).unwrap());
-        let mut ledger = Ledger::open(vault.home()).unwrap();
+        let ledger = Ledger::open(vault.home()).unwrap();
         ledger.retire(&EPOCH, 5, &alice(), "E_GAMMA_U", &session(2), 5).unwrap();
         let newest = files.clone().map(|path| fs::read(path).unwrap());
         for (path, bytes) in files.iter().zip(older) {
@@ -726,15 +776,15 @@ mod tests {
 
     /// One of each line, through the public calls.
     fn all_kinds(home: &Home) -> Ledger {
-        let mut ledger = open(home);
+        let ledger = open(home);
         ledger.saw_height(&EPOCH, 2, 7).unwrap();
-        check(&mut ledger, 1, &[2, 3]);
+        check(&ledger, 1, &[2, 3]);
         ledger.retire(&EPOCH, 3, &alice(), "E_OTE_CHECK", &session(1), -5).unwrap();
         ledger
     }
 
     /// Spends a session, whose checks begin and are resolved.
-    fn check(ledger: &mut Ledger, n: u32, peers: &[u8]) {
+    fn check(ledger: &Ledger, n: u32, peers: &[u8]) {
         ledger.spend(&EPOCH, &session(n), peers).unwrap();
         let checks = ledger.begin_checks(&session(n), peers).unwrap();
         ledger.resolve(checks).unwrap();
@@ -742,20 +792,20 @@ mod tests {
 
     /// The same, as if killed while the checks are evaluated.
     fn die(home: &Home, n: u32, peers: &[u8]) {
-        let mut ledger = open(home);
+        let ledger = open(home);
         ledger.spend(&EPOCH, &session(n), peers).unwrap();
         drop(ledger.begin_checks(&session(n), peers).unwrap());
     }
 
     /// Writes a line as an earlier version did.
-    fn write_old(ledger: &mut Ledger, line: Line) {
+    fn write_old(ledger: &Ledger, line: Line) {
         ledger.write(|_| Ok(Change::synced(line))).unwrap();
     }
 
     #[test]
     fn a_session_is_spent_once_here_and_after_a_restart() {
         let home = fixture::home();
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
         assert!(matches!(ledger.spend(&EPOCH, &session(1), &[2]), Err(Error::Spent)));
         assert!(matches!(open(&home).spend(&[9; 32], &session(1), &[3]), Err(Error::Spent)));
@@ -766,7 +816,7 @@ mod tests {
     #[test]
     fn two_that_have_the_ledger_open_see_what_the_other_wrote() {
         let home = fixture::home();
-        let (mut one, mut two) = (open(&home), open(&home));
+        let (one, two) = (open(&home), open(&home));
         one.spend(&EPOCH, &session(1), &[2]).unwrap();
         assert!(matches!(two.spend(&EPOCH, &session(1), &[2]), Err(Error::Spent)));
         two.retire(&EPOCH, 2, &alice(), "E_OTE_CHECK", &session(1), 5).unwrap();
@@ -777,10 +827,10 @@ mod tests {
     #[test]
     fn a_retired_pair_stays_retired_and_no_other_is_touched() {
         let home = fixture::home();
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         ledger.retire(&EPOCH, 3, &alice(), "E_GAMMA_U", &session(1), 5).unwrap();
         ledger.retire(&EPOCH, 3, &alice(), "E_GAMMA_V", &session(2), 6).unwrap();
-        let mut again = open(&home);
+        let again = open(&home);
         assert_eq!(again.retired(&EPOCH), [(3, "E_GAMMA_U".to_owned())]);
         assert_eq!(why(again.spend(&EPOCH, &session(3), &[2, 3])), (3, "E_GAMMA_U".into()));
         assert_eq!(again.height(&EPOCH), 0);
@@ -796,12 +846,12 @@ mod tests {
             die(&home, n, &[2]);
         }
         assert_eq!(open(&home).retired(&EPOCH), []);
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         ledger.spend(&EPOCH, &session(99), &[2, 3]).unwrap();
         let refused = ledger.begin_checks(&session(99), &[2, 3]).map(drop);
         assert_eq!(why(refused), (2, UNRESOLVED.into()));
 
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         assert_eq!(ledger.retired(&EPOCH), [(2, UNRESOLVED.to_owned())]);
         assert_eq!(why(ledger.spend(&EPOCH, &session(100), &[2])).1, UNRESOLVED);
         assert_eq!(open(&home).retired(&EPOCH).len(), 1);
@@ -814,12 +864,12 @@ mod tests {
     #[test]
     fn resolved_checks_and_sessions_without_any_do_not_add_up() {
         let home = fixture::home();
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         for n in 0..3 * MAX_UNRESOLVED {
-            check(&mut ledger, n, &[2, 3]);
+            check(&ledger, n, &[2, 3]);
             ledger.spend(&EPOCH, &session(1000 + n), &[2, 3]).unwrap();
         }
-        check(&mut ledger, 2000, &[2, 3]);
+        check(&ledger, 2000, &[2, 3]);
         let ledger = open(&home);
         assert_eq!(ledger.retired(&EPOCH), []);
         assert_eq!(ledger.height(&EPOCH), u64::from(6 * MAX_UNRESOLVED + 1));
@@ -836,17 +886,17 @@ mod tests {
     #[test]
     fn old_lines_count_as_they_did_and_go_on_counting() {
         let home = fixture::home();
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         for n in 0..MAX_UNRESOLVED {
             let peers = PeerSet::of(&[2]).unwrap();
-            write_old(&mut ledger, Line::Spend { session: session(n), epoch: EPOCH, peers });
+            write_old(&ledger, Line::Spend { session: session(n), epoch: EPOCH, peers });
         }
         assert_eq!(open(&home).retired(&EPOCH), []);
-        write_old(&mut ledger, Line::Resolve { spent: 1 });
+        write_old(&ledger, Line::Resolve { spent: 1 });
         // One of them was resolved, so one may be left now, and not two.
-        check(&mut ledger, 100, &[2]);
+        check(&ledger, 100, &[2]);
         die(&home, 101, &[2]);
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         ledger.spend(&EPOCH, &session(102), &[2]).unwrap();
         let refused = ledger.begin_checks(&session(102), &[2]).map(drop);
         assert_eq!(why(refused), (2, UNRESOLVED.into()));
@@ -856,7 +906,7 @@ mod tests {
     fn of_a_pair_one_check_is_open_at_a_time_and_others_go_on() {
         let home = fixture::home();
         let home = &home.home;
-        let mut ledger = open(home);
+        let ledger = open(home);
         ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
         let checks = ledger.begin_checks(&session(1), &[2]).unwrap();
         check(&mut open(home), 2, &[3]);
@@ -877,12 +927,12 @@ mod tests {
     fn a_check_that_waits_for_one_that_fails_never_begins() {
         let home = fixture::home();
         let home = &home.home;
-        let mut ledger = open(home);
+        let ledger = open(home);
         ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
         let checks = ledger.begin_checks(&session(1), &[2]).unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
-                let mut ledger = open(home);
+                let ledger = open(home);
                 ledger.spend(&EPOCH, &session(2), &[2]).unwrap();
                 ledger.begin_checks(&session(2), &[2]).map(drop)
             });
@@ -904,8 +954,8 @@ mod tests {
         std::thread::scope(|scope| {
             for (thread, peers) in [[2, 3, 4], [4, 3, 2], [3, 4, 2], [4, 2, 3]].iter().enumerate() {
                 scope.spawn(move || {
-                    let mut ledger = open(home);
-                    (0..20).for_each(|n| check(&mut ledger, 100 * thread as u32 + n, peers));
+                    let ledger = open(home);
+                    (0..20).for_each(|n| check(&ledger, 100 * thread as u32 + n, peers));
                 });
             }
         });
@@ -915,12 +965,12 @@ mod tests {
     #[test]
     fn a_check_is_in_the_chain_before_the_head_names_it() {
         let (_home, vault, _) = fixture::vault();
-        let mut ledger = open(vault.home());
+        let ledger = open(vault.home());
         ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
         let head = fs::read(head_path(vault.home())).unwrap();
         drop(ledger.begin_checks(&session(1), &[2]).unwrap());
         assert_eq!(fs::read(head_path(vault.home())).unwrap(), head);
-        let mut ledger = open(vault.home());
+        let ledger = open(vault.home());
         ledger.spend(&EPOCH, &session(2), &[2]).unwrap();
         assert_ne!(fs::read(head_path(vault.home())).unwrap(), head);
         open(vault.home());
@@ -929,7 +979,7 @@ mod tests {
     #[test]
     fn the_greatest_height_of_a_party_is_remembered_after_a_restart() {
         let home = fixture::home();
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         ledger.saw_height(&EPOCH, 2, 7).unwrap();
         let before = open(&home).heights();
         // Announcements overtake one another.
@@ -956,7 +1006,7 @@ mod tests {
             let home = fixture::home();
             all_kinds(&home);
             fs::write(path(&home), &whole[..cut]).unwrap();
-            let mut ledger = open(&home);
+            let ledger = open(&home);
             assert_eq!(ledger.retired(&EPOCH), []);
             ledger.spend(&EPOCH, &session(2), &[2]).unwrap();
             assert_eq!(open(&home).height(&EPOCH), 2, "cut at {cut}");
@@ -971,7 +1021,7 @@ mod tests {
         torn[5..].fill(0);
         torn.push(b'\n');
         add(&home, &torn);
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         ledger.spend(&EPOCH, &session(2), &[2]).unwrap();
         assert_eq!(open(&home).height(&EPOCH), 2);
         assert!(!fs::read(path(&home)).unwrap().contains(&0));
@@ -1019,7 +1069,7 @@ mod tests {
     #[test]
     fn a_newer_ledger_is_not_guessed_at_and_not_written_to() {
         let home = fixture::home();
-        let mut ledger = all_kinds(&home);
+        let ledger = all_kinds(&home);
         fs::write(path(&home), "{\"ledger\":3}\n{\"resolve\":\"x\"}").unwrap();
         assert!(matches!(Ledger::open(&home), Err(Error::Unsupported { version: 3, .. })));
         let shrunk = ledger.spend(&EPOCH, &session(2), &[2]);
@@ -1029,7 +1079,7 @@ mod tests {
     #[test]
     fn a_lost_ledger_is_not_taken_for_an_empty_one() {
         let (home, vault, _) = fixture::vault();
-        let mut ledger = all_kinds(vault.home());
+        let ledger = all_kinds(vault.home());
         fs::remove_file(path(&home)).unwrap();
         assert!(matches!(Ledger::open(&home), Err(Error::Corrupt { why: "missing", .. })));
         let opened = Ledger::open(vault.home());
@@ -1058,7 +1108,7 @@ mod tests {
     #[test]
     fn only_parties_one_to_sixteen_and_plain_codes_are_written() {
         let home = fixture::home();
-        let mut ledger = open(&home);
+        let ledger = open(&home);
         for peers in [&[0_u8][..], &[17], &[2, 2]] {
             let spent = ledger.spend(&EPOCH, &session(1), peers);
             assert!(matches!(spent, Err(Error::BadName { .. })), "{peers:?}");
@@ -1079,9 +1129,9 @@ mod tests {
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 scope.spawn(move || {
-                    let mut ledger = open(home);
+                    let ledger = open(home);
                     for n in 0..10 {
-                        check(&mut ledger, 100 * thread + n, &[2]);
+                        check(&ledger, 100 * thread + n, &[2]);
                     }
                 });
             }
@@ -1099,7 +1149,7 @@ mod tests {
                     .prop_map(String::into_bytes),
             ],
         ) {
-            let mut ledger = Ledger::empty(&Home::at("nowhere"));
+            let mut ledger = Content::empty(&Home::at("nowhere"));
             if ledger.absorb(&content).is_ok() {
                 prop_assert!(ledger.end <= content.len() as u64);
             }

@@ -47,8 +47,10 @@ impl Vault {
     fn try_reseal(&mut self, seals: &[Seal]) -> Result<Resealed, Error> {
         let home = self.home.clone();
         let names = keys::names(&home)?;
-        let _held =
-            names.iter().map(|name| keys::lock(&home, name)).collect::<Result<Vec<_>, _>>()?;
+        let _held = names
+            .iter()
+            .map(|name| keys::lock_alone(&home, name))
+            .collect::<Result<Vec<_>, _>>()?;
         let writer = Writer::lock(&home)?;
         let old = Header::read(&home)?;
         keys::remove_tombstones(&writer, &home, self.token.as_deref())?;

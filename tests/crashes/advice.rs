@@ -297,7 +297,7 @@ fn a_liar_that_says_data_was_rolled_back_sends_nobody_to_an_old_copy() {
     let address = listener.address();
     // Bob remembers more sessions than there were.
     let record: KeyRecord = keys::find(&Home::at(bob.home()), "vault").unwrap().remove(0);
-    let mut ledger = Ledger::open(&opened(&bob).home).unwrap();
+    let ledger = Ledger::open(&opened(&bob).home).unwrap();
     ledger.saw_height(&record.epoch, 3 - record.me.get(), 1000).unwrap();
     let had = shares(&alice);
     let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];

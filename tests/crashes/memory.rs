@@ -90,7 +90,7 @@ fn after_too_many_sessions_cut_short_the_pair_is_worn_until_a_refresh_and_nobody
     let peer = 3 - record.me.get();
     // As a process leaves it that is killed in a check.
     let die = |session: u32| {
-        let mut ledger = Ledger::open(&home).unwrap();
+        let ledger = Ledger::open(&home).unwrap();
         let session = [session as u8; 32];
         ledger.spend(&record.epoch, &session, &[peer]).unwrap();
         drop(ledger.begin_checks(&session, &[peer]).unwrap());
@@ -120,17 +120,18 @@ fn after_too_many_sessions_cut_short_the_pair_is_worn_until_a_refresh_and_nobody
 }
 
 #[test]
-fn requests_for_one_key_at_once_are_signed_one_after_the_other_or_refused() {
-    let (alice, bob, listener) = two_with_key();
-    let address = listener.address();
-    let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
-    let asking: Vec<_> = (0..6).map(|_| alice.start(sign)).collect();
-    let ended: Vec<_> = asking.into_iter().map(|asking| asking.ends().code).collect();
-    let signed = ended.iter().filter(|code| **code == Some(0)).count();
-    assert!(signed >= 1 && ended.iter().all(|code| matches!(code, Some(0 | 12))), "{ended:?}");
+fn requests_for_one_key_at_once_in_both_directions_are_all_signed() {
+    let (alice, bob, at_bob) = two_with_key();
+    let at_alice = alice.serve(&[&bob]);
+    let sign = |to: &str| ["sign", DIGEST, "--key", "vault", "--peer", to].map(str::to_owned);
+    let [to_alice, to_bob] = [at_alice.address(), at_bob.address()];
+    let asking: Vec<_> = (0..12)
+        .flat_map(|_| [alice.start(sign(&to_bob)), bob.start(sign(&to_alice))])
+        .collect();
+    asking.into_iter().for_each(|asking| drop(asking.ends().succeeds()));
     for device in [&alice, &bob] {
         whole(device);
-        assert_eq!((count(device, "spend"), unresolved(device)), (signed, 0));
+        assert_eq!((count(device, "spend"), unresolved(device)), (24, 0));
     }
 }
 

@@ -538,7 +538,7 @@ fn no_older_epoch_is_a_way_around_a_ban_and_a_newer_one_ends_it() {
     arrange(&alice, &of_alice, &[(&a, &[])]);
     arrange(&bob, &of_bob, &[(&b, &[])]);
     let ban = |epoch: &[u8; 32]| {
-        let mut ledger = Ledger::open(&opened(&alice).home).unwrap();
+        let ledger = Ledger::open(&opened(&alice).home).unwrap();
         let who = opened(&bob).info.fingerprint;
         let me = b.record.me.get();
         ledger.retire(epoch, me, &who, "E_OTE_CHECK", &[7; 32], clock::unix_now()).unwrap();

@@ -232,7 +232,7 @@ fn a_key_that_is_held_on_the_other_side_for_a_while_is_finished_on_both() {
     unconfirmed(&alice, None);
     unconfirmed(&bob, None);
     let listener = bob.serve(&[&alice]);
-    let held = keys::lock(&Home::at(bob.home()), "vault").unwrap();
+    let held = keys::lock_to_change(&Home::at(bob.home()), "vault").unwrap();
     let holder = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_secs(8));
         drop(held);
@@ -241,7 +241,8 @@ fn a_key_that_is_held_on_the_other_side_for_a_while_is_finished_on_both() {
     holder.join().unwrap();
     ready([&alice, &bob]);
     // What is in use on both sides needs no key: it may be held all the while.
-    let _held = [&alice, &bob].map(|device| keys::lock(&Home::at(device.home()), "vault").unwrap());
+    let _held = [&alice, &bob]
+        .map(|device| keys::lock_to_change(&Home::at(device.home()), "vault").unwrap());
     alice.run(resume_at(&listener.address())).succeeds();
 }
 

@@ -14,7 +14,7 @@ use cosign::protocol::fault::{Check, Fault};
 use cosign::report::{self, Code, Failure};
 use cosign::request::{Action, Ceremony, Held, Hex, Request, RequestId, Shares, Signing, Source};
 use cosign::token::{self, Tries, Trouble};
-use cosign::vault::{Altered, Error};
+use cosign::vault::{Altered, Error, Use};
 use cosign::wire::Reason;
 
 /// What devices may be called.
@@ -95,7 +95,8 @@ fn errors(name: &str) -> Vec<Error> {
         conflict("key"),
         Error::Conflict { what: "pending key", name: KEY.into() },
         conflict("peer"),
-        Error::InUse { name: KEY.into() },
+        Error::InUse { name: KEY.into(), by: Use::Signing },
+        Error::InUse { name: KEY.into(), by: Use::Changing },
         Error::BadName { name: name.to_owned() },
         Error::Spent,
         Error::Retired { peer: 2, code: "E_OTE_CHECK".into() },

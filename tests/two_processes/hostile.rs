@@ -293,6 +293,8 @@ fn what_was_meant_for_a_withdrawn_request_never_approves_the_one_in_its_place() 
         at_bob.types("5a\n").shows("nothing was approved").shows(APPROVE).types("n\n");
         let answer = hear(&mut in_its_place, soon()).await;
         assert!(matches!(answer, Ok(Message::Refuse { reason: Reason::Denied })), "{answer:?}");
+        // By then it is in the log.
+        at_bob.shows("sign ended: ");
     });
     assert_eq!(bob.outcomes().last().unwrap(), "denied");
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use cosign::device::Label;
 use cosign::driver::approver::{Answer, Approver, Comparison, Verdict};
 use cosign::driver::ceremony::accept::{Ask, accept};
-use cosign::driver::ceremony::drive::drive;
+use cosign::driver::ceremony::drive::{Record, drive};
 use cosign::driver::ceremony::epochs::{HeldKey, OpenKey};
 use cosign::driver::ceremony::propose::propose_and_start;
 use cosign::driver::ceremony::started::Started;
@@ -19,6 +19,7 @@ use cosign::driver::{Node, ROUND, clock, records};
 use cosign::net::tls::{Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Link, tcp};
 use cosign::party::PartyId;
+use cosign::protocol::machine::Persist;
 use cosign::protocol::sign::{SignSetup, Signed, sign};
 use cosign::request::{
     Action, Agreed, Ceremony, Held, Hex, Question, Request, Shares, Signing, Source,
@@ -130,7 +131,7 @@ pub(crate) fn held(node: &Node, KeyRecord { epoch, generation, .. }: &KeyRecord)
 
 /// The key of `record`, taken for one ceremony in the epoch of `record`.
 pub(crate) async fn take_key(node: &Node, record: &KeyRecord) -> Result<OpenKey, Error> {
-    let lock = records::hold(&node.home, &record.name).await?;
+    let lock = records::hold_to_sign(&node.home, &record.name).await?;
     HeldKey::open(node, &record.name)?.choose(&Hex(record.epoch), lock)
 }
 
@@ -148,7 +149,7 @@ pub(crate) fn only_key(node: &Node) -> KeyRecord {
 
 /// Notes that a session was spent, as an honest device does before its first message.
 pub(crate) fn note_session(node: &Node, record: &KeyRecord) {
-    let mut ledger = Ledger::open(&node.home).unwrap();
+    let ledger = Ledger::open(&node.home).unwrap();
     ledger.spend(&record.epoch, &rand::random(), &[]).unwrap();
 }
 
@@ -216,10 +217,19 @@ pub(crate) fn setup(request: &Request, started: &Started) -> SignSetup {
     }
 }
 
+/// Keeps nothing, and looks nothing up.
+struct Nothing;
+
+impl Record for Nothing {
+    fn persist(&mut self, _: Persist) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 /// The protocol, with altered terms.
 pub(crate) async fn take_part(
     node: &Arc<Node>,
-    mut key: OpenKey,
+    key: OpenKey,
     request: &Request,
     mut started: Started,
     alter: impl FnOnce(&mut SignSetup),
@@ -230,7 +240,7 @@ pub(crate) async fn take_part(
         .map_err(|fault| Error::Fault { fault, culprit: None, key: String::new() })?;
     key.ledger.spend(&key.record.epoch, machine.session_id(), &[]).unwrap();
     let (what, links) = ((Ceremony::Sign, "vault"), &mut started.links);
-    let signed = drive(node, what, &mut machine, links, &mut |_| Ok(())).await;
+    let signed = drive(node, what, &mut machine, links, &mut Nothing).await;
     match &signed {
         Ok(_) => started.links.finish(soon()).await?,
         Err(_) => started.links.abort().await,

@@ -338,7 +338,7 @@ async fn stall(
     hits: &AtomicUsize,
 ) -> Option<()> {
     let record = only_key(carol);
-    let lock = keys::lock_with(&carol.home, &record.name, &[]).ok()?;
+    let lock = keys::lock_to_sign(&carol.home, &record.name).ok()?;
     let key = HeldKey::open(carol, &record.name).ok()?.choose(&Hex(record.epoch), lock).ok()?;
     let signing = Signing { recipient: None, ..signing(carol, &record) };
     let mut question = insider::asked(carol, &record, Action::Sign(signing));

@@ -20,7 +20,6 @@ use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::request::{Agreed, Held, Hex, Question, Request};
-use crate::vault::Ledger;
 use crate::wire::{Message, Reason, Terms};
 
 /// The longest a requester can be waited for: a link lives no longer.
@@ -85,14 +84,14 @@ pub async fn accept(
     let nonce = Hex(clock::nonce()?);
     let mine = epochs::names(&offer);
     // While the owner was asked more may have been spent, here and there.
-    let ledger = match Ledger::open(&node.home) {
+    let ledger = match node.ledger() {
         Ok(ledger) => ledger,
         Err(error) => {
             decline(link, &name, Reason::Aborted).await;
-            return Err(error.into());
+            return Err(error);
         }
     };
-    let (held, asked) = (epochs::counted_anew(&ledger, &offer), ledger.heights());
+    let (held, asked) = (epochs::counted_anew(ledger, &offer), ledger.heights());
     say(&mut link, &Message::Accept { nonce, held }).await.map_err(|e| Error::link(&name, e))?;
     // A requester that awaits nobody else starts at once.
     let others = request.signers.len() > 2;

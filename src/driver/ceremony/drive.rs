@@ -1,6 +1,7 @@
 //! The loop: a machine on one side, the links on the other, the vault in between.
 //!
-//! What the machine wants persisted is durable before it is polled again.
+//! What the machine wants persisted is durable before it is polled again. What other sessions have found out
+//! is looked up before each step.
 
 use std::time::Instant;
 
@@ -18,17 +19,34 @@ use crate::protocol::machine::{Machine, Output, Persist, Protocol};
 use crate::request::Ceremony;
 use crate::wire::{Message, Reason};
 
-/// Runs `machine`, a ceremony with a key, to its end over the links of `links`; `persist` makes durable what
+/// What a ceremony leaves in the vault, and finds there.
+pub trait Record: Send {
+    /// Makes `what` durable.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    fn persist(&mut self, what: Persist) -> Result<(), Error>;
+
+    /// Takes in what other sessions have found out. Called before each step.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn look_up(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Runs `machine`, a ceremony with a key, to its end over the links of `links`; `record` makes durable what
 /// must be.
 ///
 /// # Errors
-/// What the machine finds, what `persist` cannot store, and a participant that is gone or gives up.
+/// What the machine finds, what `record` cannot store, and a participant that is gone or gives up.
 pub async fn drive<P: Protocol>(
     node: &Node,
     (ceremony, key): (Ceremony, &str),
     machine: &mut Machine<P>,
     links: &mut PeerLinks,
-    persist: &mut (dyn FnMut(Persist) -> Result<(), Error> + Send),
+    record: &mut dyn Record,
 ) -> Result<P::Done, Error> {
     let names = links.names();
     let label = |party: PartyId| name_in(&names, party);
@@ -36,10 +54,12 @@ pub async fn drive<P: Protocol>(
     let mut since = clock::now();
     machine.start(since);
     loop {
-        while let Some(output) = machine.poll() {
+        loop {
+            record.look_up()?;
+            let Some(output) = machine.poll() else { break };
             match output {
                 Output::Send { to, bytes } => links.send(to, bytes).await?,
-                Output::Persist(what) => persist(what)?,
+                Output::Persist(what) => record.persist(what)?,
                 Output::Event(step) => {
                     if matches!(step, Step::Round { .. }) {
                         since = clock::now();
@@ -66,6 +86,7 @@ pub async fn drive<P: Protocol>(
             (party, incoming) = links.recv() => match incoming {
                 Incoming::Protocol(bytes) => {
                     links.flush().await;
+                    record.look_up()?;
                     machine.handle(clock::now(), party, &bytes);
                 }
                 Incoming::Control(Message::Finished) => {}

@@ -77,15 +77,23 @@ impl HeldKey {
     /// # Errors
     /// There is no such key, or no share of it opens, or none is the one that its record names.
     pub fn open(node: &Node, name: &str) -> Result<Self, Error> {
-        let ledger = Ledger::open(&node.home)?;
-        let records = records::held(&node.home, name)?;
-        let (mut opened, mut closed) = (Vec::new(), Vec::new());
-        for record in &records {
-            match Opened::of(node, &ledger, record) {
-                Ok(share) => opened.push(share),
-                Err(error) => closed.push(error),
+        let ledger = node.ledger()?.clone();
+        let mut records = records::held(&node.home, name)?;
+        let (opened, closed) = loop {
+            let (mut opened, mut closed) = (Vec::new(), Vec::new());
+            for record in &records {
+                match Opened::of(node, &ledger, record) {
+                    Ok(share) => opened.push(share),
+                    Err(error) => closed.push(error),
+                }
             }
-        }
+            let now = records::held(&node.home, name)?;
+            if closed.is_empty() || records == now {
+                break (opened, closed);
+            }
+            // Another epoch became the active one meanwhile, and older shares are gone.
+            records = now;
+        };
         let mut opened = opened.into_iter();
         let Some(newest) = opened.next() else {
             return Err(closed.into_iter().next().unwrap_or_else(|| Error::NoKey(name.to_owned())));
@@ -146,7 +154,8 @@ impl HeldKey {
             _ => NoOffer::Banned,
         };
         let offer = self.offer(signers).map_err(|_| no_longer)?;
-        let common: Vec<Held> = all.iter().copied().filter(|held| offer.contains(held)).collect();
+        let common: Vec<Held> =
+            offer.into_iter().filter(|held| all.iter().any(|h| h.epoch == held.epoch)).collect();
         match (common.is_empty(), all.is_empty()) {
             (false, _) => Ok(common),
             (true, false) => Err(no_longer),
@@ -201,12 +210,17 @@ impl HeldKey {
 impl Opened {
     fn of(node: &Node, ledger: &Ledger, record: &KeyRecord) -> Result<Self, Error> {
         let share = records::share(&node.vault, record)?;
-        for (peer, code) in ledger.retired(&record.epoch) {
-            if let Some(peer) = record.parties.iter().find(|party| party.index.get() == peer) {
-                share.retire(peer.index, Check::from_ban_code(&code).unwrap_or(Check::PairRetired));
-            }
-        }
+        retire_in(&share, ledger, record);
         Ok(Self { record: record.clone(), share: Arc::new(share) })
+    }
+}
+
+/// Retires in `share`, which is that of `record`, the pairs that the ledger has as retired.
+pub fn retire_in(share: &KeyShare, ledger: &Ledger, record: &KeyRecord) {
+    for (peer, code) in ledger.retired(&record.epoch) {
+        if let Some(peer) = record.parties.iter().find(|party| party.index.get() == peer) {
+            share.retire(peer.index, Check::from_ban_code(&code).unwrap_or(Check::PairRetired));
+        }
     }
 }
 
@@ -278,8 +292,8 @@ mod tests {
     fn who_announces_less_than_was_known_when_it_was_asked_was_rolled_back() {
         let [bob, carol] = [2, 3].map(|index| PartyId::new(index).unwrap());
         let dir = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(&Home::at(dir.path())).unwrap();
-        let mut sees = |height| {
+        let ledger = Ledger::open(&Home::at(dir.path())).unwrap();
+        let sees = |height| {
             ledger.saw_height(&EPOCHS[1], bob.get(), height).unwrap();
             ledger.heights()
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::accept::{Ask, accept};
-use crate::driver::ceremony::drive::{drive, fault_with};
+use crate::driver::ceremony::drive::{Record, drive, fault_with};
 use crate::driver::ceremony::epochs::{HeldKey, OpenKey};
 use crate::driver::ceremony::propose::{announce, propose, propose_and_start};
 use crate::driver::ceremony::refuse::{decline, part};
@@ -24,7 +24,7 @@ use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::request::{Action, Ceremony, Held, Hex, Question, Request, Shares};
-use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
+use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, PartyRecord, keys};
 use crate::wire::{Reason, Terms};
 
 /// A key that every party holds a share of.
@@ -70,9 +70,8 @@ pub async fn request(
             let wanted = wanted(node, name, threshold, others);
             Error::KeyExistsThere { error: Box::new(error), wanted }
         })?;
-        let taken = async { Ok((free(node, name).await?, Ledger::open(&node.home)?)) };
-        let ((lock, ledger), accepted) = accepted.or_decline(taken).await?;
-        let started = accepted.start(node, &question, &ledger).await?;
+        let (lock, accepted) = accepted.or_decline(free(node, name)).await?;
+        let started = accepted.start(node, &question).await?;
         let made = make(node, name, &question.request, started).await;
         drop(lock);
         made
@@ -110,7 +109,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         let accepted = propose(node, request, invitees).await?;
         let epoch = accepted.epoch();
         let (key, accepted) = accepted.or_decline(same(node, name, request, &epoch)).await?;
-        let started = accepted.start(node, &question, &key.ledger).await?;
+        let started = accepted.start(node, &question).await?;
         renew(node, &key, started).await
     }
     .await;
@@ -248,9 +247,9 @@ fn resumption(
 
 /// The epochs of the key `name` that this device has a share of, the newest first.
 fn held(node: &Node, name: &str) -> Result<Vec<Held>, Error> {
-    let ledger = Ledger::open(&node.home)?;
+    let ledger = node.ledger()?;
     let records = records::held(&node.home, name)?;
-    Ok(records.iter().map(|record| epochs::held_of(&ledger, record)).collect())
+    Ok(records.iter().map(|record| epochs::held_of(ledger, record)).collect())
 }
 
 /// The names of these parties.
@@ -433,30 +432,10 @@ async fn run(
     parties: Vec<PartyRecord>,
     mut links: PeerLinks,
 ) -> Result<KeyRecord, Error> {
-    let mut stored: Option<KeyRecord> = None;
-    let mut persist = |what: Persist| match what {
-        Persist::PendingShare(pending) => {
-            let record = record(&pending.share, name, generation, &parties);
-            node.vault.store_pending(
-                &record,
-                &pending.share.to_bytes(),
-                &pending.confirmation.to_bytes(),
-            )?;
-            rendezvous::store_meeting_secrets(node, &record, &pending.share);
-            stored = Some(record);
-            Ok(())
-        }
-        Persist::Confirmed { peer, statement } => match &stored {
-            Some(record) => confirmations::store(node, record, peer, statement),
-            None => Err(Error::Bug("a share was confirmed before it was stored")),
-        },
-        Persist::ChecksBegin { .. } | Persist::ChecksResolved | Persist::Retired { .. } => {
-            Err(Error::Bug("transfers were checked while making a key"))
-        }
-    };
-    let driven = drive(node, (ceremony, name), &mut machine, &mut links, &mut persist).await;
+    let mut new = NewShare { node, name, generation, parties, stored: None };
+    let driven = drive(node, (ceremony, name), &mut machine, &mut links, &mut new).await;
     drop(machine);
-    match (driven, stored) {
+    match (driven, new.stored) {
         (Ok(_), Some(record)) => {
             confirmations::settle(node, &record.name)?;
             // The key is whole; a goodbye that gets lost changes nothing.
@@ -491,17 +470,54 @@ async fn run(
     }
 }
 
-fn record(share: &KeyShare, name: &str, generation: u64, parties: &[PartyRecord]) -> KeyRecord {
-    KeyRecord {
-        name: name.to_owned(),
-        public_key: share.public_key_bytes(),
-        threshold: share.threshold(),
-        me: share.me(),
-        parties: parties.to_vec(),
-        epoch: *share.epoch(),
-        generation,
-        created: clock::unix_now(),
-        state: KeyState::Pending,
+/// A share that is being made.
+struct NewShare<'a> {
+    node: &'a Node,
+    name: &'a str,
+    generation: u64,
+    parties: Vec<PartyRecord>,
+    /// Its record, once it is in the vault.
+    stored: Option<KeyRecord>,
+}
+
+impl NewShare<'_> {
+    fn record(&self, share: &KeyShare) -> KeyRecord {
+        KeyRecord {
+            name: self.name.to_owned(),
+            public_key: share.public_key_bytes(),
+            threshold: share.threshold(),
+            me: share.me(),
+            parties: self.parties.clone(),
+            epoch: *share.epoch(),
+            generation: self.generation,
+            created: clock::unix_now(),
+            state: KeyState::Pending,
+        }
+    }
+}
+
+impl Record for NewShare<'_> {
+    fn persist(&mut self, what: Persist) -> Result<(), Error> {
+        match what {
+            Persist::PendingShare(pending) => {
+                let record = self.record(&pending.share);
+                self.node.vault.store_pending(
+                    &record,
+                    &pending.share.to_bytes(),
+                    &pending.confirmation.to_bytes(),
+                )?;
+                rendezvous::store_meeting_secrets(self.node, &record, &pending.share);
+                self.stored = Some(record);
+                Ok(())
+            }
+            Persist::Confirmed { peer, statement } => match &self.stored {
+                Some(record) => confirmations::store(self.node, record, peer, statement),
+                None => Err(Error::Bug("a share was confirmed before it was stored")),
+            },
+            Persist::ChecksBegin { .. } | Persist::ChecksResolved | Persist::Retired { .. } => {
+                Err(Error::Bug("transfers were checked while making a key"))
+            }
+        }
     }
 }
 

@@ -28,7 +28,6 @@ use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::progress::Event;
 use crate::request::{Agreed, Held, Hex, Question, Request};
-use crate::vault::Ledger;
 use crate::wire::{Message, Proposal, Reason, Terms, Want};
 
 /// How long it may take to tell the others that somebody takes no part.
@@ -62,7 +61,7 @@ pub async fn propose_and_start(
     invitees: Vec<(PartyId, Target)>,
 ) -> Result<Started, Error> {
     let accepted = propose(node, &question.request, invitees).await?;
-    accepted.start(node, question, &Ledger::open(&node.home)?).await
+    accepted.start(node, question).await
 }
 
 /// The requester's side: reaches everybody in `invitees` and asks. Until all have said yes this device holds
@@ -205,19 +204,15 @@ impl Accepted {
         self.agreed.epoch
     }
 
-    /// Begins, now that this device has in hand what it needs. `ledger` says how many sessions each has
-    /// spent by now, as far as this device knows: nobody spends this one before it is started.
+    /// Begins, now that this device has in hand what it needs. All are told how many sessions it has spent by
+    /// now: nobody spends this one before it is started.
     ///
     /// # Errors
-    /// A link is down, or the beginning cannot be written down and must be.
-    pub async fn start(
-        self,
-        node: &Node,
-        question: &Question,
-        ledger: &Ledger,
-    ) -> Result<Started, Error> {
+    /// A link is down, the ledger cannot be read, or the beginning cannot be written down and must be.
+    pub async fn start(self, node: &Node, question: &Question) -> Result<Started, Error> {
         let Self { me, mut accepted, agreed } = self;
         node.begin(question)?;
+        let ledger = node.ledger()?;
         let agreed = Agreed { height: ledger.height(&agreed.epoch.0), ..agreed };
         let mut links = PeerLinks::new(me, me);
         let mut held = BTreeMap::new();
@@ -308,8 +303,8 @@ async fn invite(
     let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
     let mut proposal = Proposal::new(&request, Terms { nonce, seconds });
     // Other sessions may have been spent meanwhile.
-    let ledger = Ledger::open(&node.home)?;
-    proposal.epochs = epochs::counted_anew(&ledger, request.epochs());
+    let ledger = node.ledger()?;
+    proposal.epochs = epochs::counted_anew(ledger, request.epochs());
     let asked = ledger.heights();
     deletions::tell(node, &mut link).await.map_err(|e| Error::link(&target.name, e))?;
     say(&mut link, &Message::Propose(Box::new(proposal)))

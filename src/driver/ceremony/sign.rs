@@ -10,8 +10,10 @@ use crate::crypto::curve::encode_point;
 use crate::crypto::ecdsa::Signature;
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::accept::{Ask, accept};
-use crate::driver::ceremony::drive::{drive, fault_with};
-use crate::driver::ceremony::epochs::{HeldKey, NoOffer, OpenKey, indices, is_rolled_back};
+use crate::driver::ceremony::drive::{Record, drive, fault_with};
+use crate::driver::ceremony::epochs::{
+    HeldKey, NoOffer, OpenKey, indices, is_rolled_back, retire_in,
+};
 use crate::driver::ceremony::propose::{announce, propose};
 use crate::driver::ceremony::refuse::{decline, part};
 use crate::driver::ceremony::started::Started;
@@ -25,6 +27,7 @@ use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView};
 use crate::protocol::fault::Check;
+use crate::protocol::key::KeyShare;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{SignSetup, Signed};
 use crate::request::{
@@ -138,13 +141,13 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
         let accepted = propose(node, request, invitees).await?;
         let epoch = accepted.epoch();
         let begun = async {
-            let key = begin(node, &record, request, &epoch).await?;
+            let key = begin(node, &record.name, request, &epoch).await?;
             // With the key in hand: another process may have just signed this very request.
             is_new(node, &request.id)?;
             Ok(key)
         };
         let (key, accepted) = accepted.or_decline(begun).await?;
-        let started = accepted.start(node, &question, &key.ledger).await?;
+        let started = accepted.start(node, &question).await?;
         perform(node, key, &child, request, started).await
     }
     .await;
@@ -197,7 +200,7 @@ pub async fn respond(
         let question = child.question(node, request.clone());
         let started = accept(node, link, &question, &terms, offer, Ask::Approval).await?;
         let epoch = started.agreed.epoch;
-        let begun = begin(node, &record, &request, &epoch);
+        let begun = begin(node, &record.name, &request, &epoch);
         let (key, started) = started.or_abort(begun).await?;
         let signature = perform(node, key, &child, &request, started).await?;
         Ok((question, child.public_key, signature))
@@ -215,16 +218,15 @@ fn is_new(node: &Node, id: &RequestId) -> Result<(), Error> {
 }
 
 /// The key, now that everybody has said yes. Until then it was anybody's, so what was offered is looked at
-/// again. From now on its shares stay as they are, and nobody else in this home signs with one of these
-/// signers.
+/// again. From now on it is not removed; other signatures, and ceremonies that make new shares, go on beside
+/// this one.
 async fn begin(
     node: &Node,
-    record: &KeyRecord,
+    name: &str,
     request: &Request,
     epoch: &Hex<32>,
 ) -> Result<OpenKey, Error> {
-    let name = &record.name;
-    let lock = records::hold_with(&node.home, name, &peers(record, request)).await?;
+    let lock = records::hold_to_sign(&node.home, name).await?;
     let key = HeldKey::open(node, name)?;
     let offer = key.answer(request).unwrap_or_default();
     if !offer.iter().any(|held| held.epoch == *epoch) {
@@ -274,7 +276,7 @@ impl Child {
 /// The protocol itself, once all links are open.
 async fn perform(
     node: &Arc<Node>,
-    mut key: OpenKey,
+    key: OpenKey,
     child: &Child,
     request: &Request,
     mut started: Started,
@@ -301,11 +303,11 @@ async fn perform(
         return Err(give_up(started.links, refusal(error, &names, &key_name)).await);
     }
     started.charge.spend();
-    let mut notes = Notes { ledger: &mut key.ledger, record: &key.record, open: None };
-    let mut persist = |what| notes.persist(what, &names);
+    let OpenKey { record, share, ledger, .. } = &key;
+    let mut notes = Notes { ledger, share, record, names: &names, open: None };
     let what = (Ceremony::Sign, key_name.as_str());
-    let driven = drive(node, what, &mut machine, &mut started.links, &mut persist).await;
-    drop(machine);
+    let driven = drive(node, what, &mut machine, &mut started.links, &mut notes).await;
+    drop((machine, notes));
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
     // device from before is noticed from now on.
     for (party, height) in started.heights() {
@@ -330,6 +332,7 @@ async fn perform(
         // It is in hand and can still be delivered.
         node.tell(Note::NotKept(error));
     }
+    drop(key);
     let finished = started.links.finish(node.deadline_within(ROUND)).await;
     // A signature in hand is a signature, whatever becomes of the goodbyes.
     if signature.is_none() {
@@ -352,23 +355,26 @@ async fn give_up(links: PeerLinks, error: Error) -> Error {
 
 /// What a session leaves in the ledger.
 struct Notes<'k> {
-    ledger: &'k mut Ledger,
+    ledger: &'k Ledger,
+    share: &'k KeyShare,
     record: &'k KeyRecord,
+    names: &'k Names,
     /// The checks that are being evaluated. If this is dropped before they are resolved, as by a panic,
     /// they count against their pairs.
     open: Option<OpenChecks>,
 }
 
-impl Notes<'_> {
-    fn persist(&mut self, what: Persist, names: &Names) -> Result<(), Error> {
+impl Record for Notes<'_> {
+    fn persist(&mut self, what: Persist) -> Result<(), Error> {
+        let ledger = self.ledger;
         let kept = match what {
             Persist::ChecksBegin { peers, session } => {
-                let begun = self.ledger.begin_checks(&session, &indices(&peers));
+                let begun = ledger.begin_checks(&session, &indices(&peers));
                 begun.map(|open| self.open = Some(open))
             }
             Persist::ChecksResolved => {
                 // Where that cannot be written they stay unresolved, which is safe.
-                let _ = self.open.take().map(|open| self.ledger.resolve(open));
+                let _ = self.open.take().map(|open| ledger.resolve(open));
                 Ok(())
             }
             Persist::Retired { peer, check, session } => self.retire(peer, check, &session),
@@ -376,18 +382,28 @@ impl Notes<'_> {
                 return Err(Error::Bug("a signature came with a new share"));
             }
         };
-        kept.map_err(|error| refusal(error, names, &self.record.name))
+        kept.map_err(|error| refusal(error, self.names, &self.record.name))
     }
 
+    /// A pair that was retired meanwhile, in this process or another one, ends this session too.
+    fn look_up(&mut self) -> Result<(), Error> {
+        self.ledger.update()?;
+        retire_in(self.share, self.ledger, self.record);
+        Ok(())
+    }
+}
+
+impl Notes<'_> {
     fn retire(
         &mut self,
         peer: PartyId,
         check: Check,
         session: &[u8; 32],
     ) -> Result<(), vault::Error> {
-        let party = self.record.parties.iter().find(|party| party.index == peer);
+        let record = self.record;
+        let party = record.parties.iter().find(|party| party.index == peer);
         let fingerprint = party.map_or(Fingerprint::new([0; 32]), |party| party.fingerprint);
-        let (epoch, code, now) = (&self.record.epoch, check.code(), clock::unix_now());
+        let (epoch, code, now) = (&record.epoch, check.code(), clock::unix_now());
         self.ledger.retire(epoch, peer.get(), &fingerprint, code, session, now)
     }
 }
@@ -487,11 +503,10 @@ fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Barrier, Mutex};
+    use std::sync::{Barrier, LazyLock, Mutex};
 
     use super::*;
     use crate::driver::clock;
-    use crate::protocol::key::KeyShare;
     use crate::protocol::keygen::{KeygenSetup, keygen};
     use crate::protocol::local::Local;
     use crate::protocol::machine::{Machine, Output};
@@ -527,7 +542,10 @@ mod tests {
     }
 
     fn signer(share: &[u8], session: u8) -> Machine<Signing> {
-        let share = Arc::new(KeyShare::from_bytes(share).unwrap());
+        with(Arc::new(KeyShare::from_bytes(share).unwrap()), session)
+    }
+
+    fn with(share: Arc<KeyShare>, session: u8) -> Machine<Signing> {
         let setup = SignSetup {
             signers: vec![id(ALICE), id(BOB)],
             sign_id: [session; 32],
@@ -571,13 +589,18 @@ mod tests {
         }
     }
 
+    fn notes<'k>(ledger: &'k Ledger, share: &'k KeyShare, record: &'k KeyRecord) -> Notes<'k> {
+        static NAMES: LazyLock<Names> =
+            LazyLock::new(|| Names::from([(id(BOB), Label::new("bob"))]));
+        Notes { ledger, share, record, names: &NAMES, open: None }
+    }
+
     /// How a session ends whose other signer says `lie`.
     fn end(machine: &mut Machine<Signing>, notes: &mut Notes<'_>, lie: &[u8]) -> Error {
-        let names = BTreeMap::from([(id(BOB), Label::new("bob"))]);
         machine.handle(clock::now(), id(BOB), lie);
         while let Some(output) = machine.poll() {
             match output {
-                Output::Persist(what) => match notes.persist(what, &names) {
+                Output::Persist(what) => match notes.persist(what) {
                     Ok(()) => {}
                     Err(error) => return error,
                 },
@@ -596,10 +619,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = &Home::at(dir.path());
         let [alice, bob] = &shares();
-        let record = &record(&KeyShare::from_bytes(alice).unwrap());
+        let share = &KeyShare::from_bytes(alice).unwrap();
+        let record = &record(share);
         let spent = (0..100_u8).map(|session| {
             let machine = signer(alice, session);
-            let mut ledger = Ledger::open(home).unwrap();
+            let ledger = Ledger::open(home).unwrap();
             ledger.spend(&record.epoch, machine.session_id(), &[BOB]).unwrap();
             (machine, ledger, lie(bob, session))
         });
@@ -612,8 +636,8 @@ mod tests {
                     begin.wait();
                     loop {
                         let Some(next) = spent.lock().unwrap().pop() else { return };
-                        let (mut machine, mut ledger, lie) = next;
-                        let mut notes = Notes { ledger: &mut ledger, record, open: None };
+                        let (mut machine, ledger, lie) = next;
+                        let mut notes = notes(&ledger, share, record);
                         ends.lock().unwrap().push(end(&mut machine, &mut notes, &lie));
                     }
                 });
@@ -635,18 +659,64 @@ mod tests {
     }
 
     #[test]
+    fn a_session_ends_at_its_next_step_once_another_process_has_retired_the_pair() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = &Home::at(dir.path());
+        let [alice, bob] = &shares();
+        let share = Arc::new(KeyShare::from_bytes(alice).unwrap());
+        let record = &record(&share);
+        let ledger = Ledger::open(home).unwrap();
+        let mut machines = [with(Arc::clone(&share), 1), signer(bob, 1)];
+        ledger.spend(&record.epoch, machines[0].session_id(), &[BOB]).unwrap();
+        let mut notes = notes(&ledger, &share, record);
+        let said = |machine: &mut Machine<Signing>, notes: &mut dyn FnMut(Persist)| {
+            let mut sent = Vec::new();
+            loop {
+                match machine.poll() {
+                    Some(Output::Send { bytes, .. }) => sent.push(bytes),
+                    Some(Output::Persist(what)) => notes(what),
+                    Some(Output::Event(_)) => {}
+                    Some(Output::Failed(fault)) => return Err(fault.check),
+                    Some(Output::Done(_)) | None => return Ok(sent),
+                }
+            }
+        };
+        let mut keep = |what| notes.persist(what).unwrap();
+        let (mut from, mut to) = (Vec::new(), Vec::new());
+        // Both have checked what the other sent, and multiplied with it.
+        for _ in 0..2 {
+            from = said(&mut machines[0], &mut keep).unwrap();
+            to = said(&mut machines[1], &mut drop).unwrap();
+            if from[0][1] == 0x12 {
+                break;
+            }
+            to.iter().for_each(|bytes| machines[0].handle(clock::now(), id(BOB), bytes));
+            from.iter().for_each(|bytes| machines[1].handle(clock::now(), id(ALICE), bytes));
+        }
+        assert_eq!([from[0][1], to[0][1]], [0x12; 2]);
+        let elsewhere = Ledger::open(home).unwrap();
+        let bob = Fingerprint::new([BOB; 32]);
+        elsewhere.retire(&record.epoch, BOB, &bob, "E_OTE_CHECK", &[9; 32], 0).unwrap();
+        notes.look_up().unwrap();
+        to.iter().for_each(|bytes| machines[0].handle(clock::now(), id(BOB), bytes));
+        let ended = said(&mut machines[0], &mut |what| notes.persist(what).unwrap());
+        assert_eq!(ended, Err(Check::PairRetired));
+    }
+
+    #[test]
     fn a_session_that_panics_in_a_check_leaves_it_unresolved() {
         let dir = tempfile::tempdir().unwrap();
         let home = &Home::at(dir.path());
         let [alice, _] = &shares();
-        let record = &record(&KeyShare::from_bytes(alice).unwrap());
-        let mut ledger = Ledger::open(home).unwrap();
+        let share = &KeyShare::from_bytes(alice).unwrap();
+        let record = &record(share);
+        let ledger = Ledger::open(home).unwrap();
         ledger.spend(&record.epoch, &[1; 32], &[BOB]).unwrap();
         std::thread::scope(|scope| {
             let panicking = scope.spawn(|| {
-                let mut notes = Notes { ledger: &mut ledger, record, open: None };
+                let mut notes = notes(&ledger, share, record);
                 let begin = Persist::ChecksBegin { peers: vec![id(BOB)], session: [1; 32] };
-                notes.persist(begin, &Names::new()).unwrap();
+                notes.persist(begin).unwrap();
                 panic!("in the middle of a check");
             });
             assert!(panicking.join().is_err());
@@ -654,7 +724,7 @@ mod tests {
         let lines = std::fs::read_to_string(home.state.join("ledger.jsonl")).unwrap();
         assert!(lines.contains("check") && !lines.contains("resolve"), "{lines}");
         // And keeps nobody from the pair.
-        let mut ledger = Ledger::open(home).unwrap();
+        let ledger = Ledger::open(home).unwrap();
         ledger.spend(&record.epoch, &[2; 32], &[BOB]).unwrap();
         let checks = ledger.begin_checks(&[2; 32], &[BOB]).unwrap();
         ledger.resolve(checks).unwrap();

@@ -136,7 +136,7 @@ impl Device {
         vault.store_pending(&record("vault", [2; 33]), &share, &stored).unwrap();
         let said = Confirmed { party: PartyId::new(2).unwrap(), statement: [9; 32] };
         vault.store_confirmed("vault", &EPOCH, &said).unwrap();
-        let mut ledger = Ledger::open(open).unwrap();
+        let ledger = Ledger::open(open).unwrap();
         ledger.saw_height(&EPOCH, 2, 7).unwrap();
         ledger.spend(&EPOCH, &[5; 32], &[2]).unwrap();
         let checks = ledger.begin_checks(&[5; 32], &[2]).unwrap();
