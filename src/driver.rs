@@ -24,6 +24,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::approver::Approver;
+use crate::driver::approver::queue::Queue;
 use crate::driver::connect::resume::IncomingLinks;
 use crate::driver::error::Error;
 use crate::driver::listen::admission::PeerConnections;
@@ -84,10 +85,8 @@ pub struct Node {
     acquainted: Notify,
     /// Links that other devices may resume.
     incoming: IncomingLinks,
-    /// Held by the one question that may be on the screen.
-    turn: tokio::sync::Mutex<()>,
-    /// Whether there is such a question.
-    asking: watch::Sender<bool>,
+    /// What is put before the owner, one after another.
+    queue: Queue,
     /// The known devices that are here.
     connections: PeerConnections,
     /// The unknown devices that were here.
@@ -146,24 +145,13 @@ impl Node {
             remember_pairings: false,
             require_log: false,
             incoming: IncomingLinks::default(),
-            turn: tokio::sync::Mutex::new(()),
-            asking: watch::Sender::new(false),
+            queue: Queue::default(),
             connections: PeerConnections::default(),
             strangers: strangers::Strangers::default(),
             dialing: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),
             ending: watch::Sender::new(false),
         })
-    }
-
-    /// The right to put a question on the screen, unless another one is there.
-    fn try_turn(&self) -> Option<Turn<'_>> {
-        self.turn.try_lock().ok().map(|held| Turn::new(self, held))
-    }
-
-    /// The same, as soon as no other question is there.
-    async fn turn(&self) -> Turn<'_> {
-        Turn::new(self, self.turn.lock().await)
     }
 
     /// Tells people.
@@ -304,26 +292,6 @@ impl Node {
             ..Default::default()
         };
         Log::append(&self.home, &entry).map_err(Error::NoRecord)
-    }
-}
-
-/// The right to have a question on the screen. A caller gets it only with a complete proposal, so that a
-/// silent one cannot hold it.
-struct Turn<'a> {
-    node: &'a Node,
-    _held: tokio::sync::MutexGuard<'a, ()>,
-}
-
-impl<'a> Turn<'a> {
-    fn new(node: &'a Node, held: tokio::sync::MutexGuard<'a, ()>) -> Self {
-        node.asking.send_replace(true);
-        Self { node, _held: held }
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.node.asking.send_replace(false);
     }
 }
 

@@ -31,6 +31,7 @@ use expression::Purpose;
 #[derive(Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
+    otherwise: Otherwise,
     /// Where digest files are.
     folder: PathBuf,
     home: Home,
@@ -52,6 +53,8 @@ pub enum Decision {
     Allow(usize),
     /// Nothing allows it.
     Deny(Refusal),
+    /// The person decides, by this rule or by what the file says where no rule fits.
+    Ask(Option<usize>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,6 +62,19 @@ pub enum Decision {
 struct Document {
     #[serde(default)]
     rule: Vec<Rule>,
+    #[serde(default)]
+    otherwise: Otherwise,
+}
+
+/// What is answered where no rule fits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Otherwise {
+    /// No.
+    #[default]
+    Deny,
+    /// The person decides.
+    Ask,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +101,8 @@ pub enum Action {
     Allow,
     /// No.
     Deny,
+    /// The person at this device decides.
+    Ask,
 }
 
 impl Action {
@@ -93,6 +111,7 @@ impl Action {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
+            Self::Ask => "ask",
         }
     }
 }
@@ -126,14 +145,19 @@ impl Policy {
     fn parse(text: &str, folder: PathBuf, home: Home) -> Result<Self, String> {
         let document: Document = toml::from_str(text).map_err(|e| in_one_line(text, &e))?;
         for (n, rule) in (1..).zip(&document.rule) {
-            if let (Action::Deny, Some(max)) = (rule.action, &rule.max_count) {
+            let does = match rule.action {
+                Action::Allow => continue,
+                Action::Deny => "denies",
+                Action::Ask => "asks",
+            };
+            if let Some(max) = &rule.max_count {
                 return Err(format!(
-                    "{}: rule {n} denies, and max_count would end that: leave it out",
+                    "{}: rule {n} {does}, and max_count would end that: leave it out",
                     position(text, max.span().start)
                 ));
             }
         }
-        Ok(Self { rules: document.rule, folder, home })
+        Ok(Self { rules: document.rule, otherwise: document.otherwise, folder, home })
     }
 
     /// Now, for these rules: in the local time zone if any of them is about hours.
@@ -145,6 +169,11 @@ impl Policy {
             true => Ok(clock::local_now()?),
             false => Ok(clock::utc_now()),
         }
+    }
+
+    /// Whether the person is asked where no rule fits.
+    pub fn asks_otherwise(&self) -> bool {
+        self.otherwise == Otherwise::Ask
     }
 
     /// Whether any rule ends at a moment.
@@ -220,13 +249,17 @@ impl Policy {
                     return Ok(match rule.action {
                         Action::Allow => Decision::Allow(n),
                         Action::Deny => Decision::Deny(Refusal::Rule(n)),
+                        Action::Ask => Decision::Ask(Some(n)),
                     });
                 }
                 Some(Field::MaxCount) => used_up = used_up.or(Some(n)),
                 Some(_) => {}
             }
         }
-        Ok(Decision::Deny(used_up.map_or(Refusal::NoRule, Refusal::UsedUp)))
+        Ok(match self.otherwise {
+            Otherwise::Ask => Decision::Ask(None),
+            Otherwise::Deny => Decision::Deny(used_up.map_or(Refusal::NoRule, Refusal::UsedUp)),
+        })
     }
 
     /// The first field that does not fit. What comes after it is not looked at: a digest file that

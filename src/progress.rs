@@ -136,6 +136,18 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
     },
+    /// The requests that wait for the owner of this device, behind the one on the screen, have changed.
+    Queued {
+        /// They, the next one first.
+        waiting: Vec<QueuedRequest>,
+    },
+    /// A request of this device waits there for the owner.
+    Behind {
+        /// The device's name.
+        peer: String,
+        /// How many requests are before it, with the one on the screen there.
+        before: u16,
+    },
     /// A device was paired.
     Paired {
         /// Its name.
@@ -206,6 +218,17 @@ pub enum Event {
         /// What.
         message: String,
     },
+}
+
+/// A request that waits for the owner of this device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QueuedRequest {
+    /// The requester's name.
+    pub peer: String,
+    /// What it asks for.
+    pub ceremony: Ceremony,
+    /// The key's name here.
+    pub key: String,
 }
 
 /// A device that this one is paired with.

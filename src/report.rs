@@ -175,7 +175,7 @@ pub fn refused_with(name: &str, reason: Reason, key: &str) -> Failure {
 
 fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
     let (code, message, hint) = match reason {
-        Reason::Busy => (
+        Reason::Busy { .. } => (
             Code::Unreachable,
             format!("{name} is busy with another request"),
             Some("wait a moment and run the command again".to_owned()),
@@ -197,6 +197,11 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
                 "its owner finds out why, and then runs {} there",
                 there(&["pair", "--reset-attempts"], &[])
             )),
+        ),
+        Reason::Unattended if !key.is_empty() => (
+            Code::Interaction,
+            format!("{name} asks a person about this, and nobody is there"),
+            Some(format!("run {} in a terminal on {name}", there(&["listen"], &[]))),
         ),
         Reason::Unattended => (
             Code::Interaction,
@@ -607,12 +612,12 @@ pub fn unanswered(ceremony: &str) -> Failure {
 /// This device refused a request, and why, for its own log.
 pub fn declined(name: &str, reason: Reason) -> Failure {
     let (code, why) = match reason {
-        Reason::Busy => (Code::Unreachable, "another one is on the screen"),
+        Reason::Busy { .. } => (Code::Unreachable, "another one is on the screen"),
         Reason::Crossed => (Code::Unreachable, "both devices called at once"),
         Reason::Denied => (Code::Denied, "it was denied"),
         Reason::Declining => (Code::Denied, "it is muted here"),
         Reason::Locked => (Code::Identity, "too many pairings in a row have failed"),
-        Reason::Unattended => (Code::Interaction, "nobody is here to compare two codes"),
+        Reason::Unattended => (Code::Interaction, "nobody is here to answer"),
         Reason::Policy => (Code::Policy, "the policy does not allow it"),
         Reason::TimedOut => (Code::Unreachable, "nobody answered in time"),
         Reason::NotPaired => {
@@ -645,6 +650,14 @@ pub fn no_key(name: &str) -> Failure {
         here(&["keys", "list"], &[]),
         here(&["keygen", "--key", name], &[])
     ))
+}
+
+/// Another device is busy, or the key was changed meanwhile.
+pub fn asks_again(seconds: u64) -> String {
+    match seconds {
+        0 => "the key was changed, or another device is busy: asking again".to_owned(),
+        seconds => format!("another device is busy: asking again in {seconds} s"),
+    }
 }
 
 /// The key `name` is used, and that has to end first.

@@ -409,7 +409,9 @@ impl State {
         if let Event::Aborted { ceremony, message, .. } = event {
             self.full.stage.gone_because(ceremony, message);
         }
-        if matches!(event, Event::Code { .. } | Event::Request(_)) {
+        // What a person is asked about stays that, whatever is decided meanwhile.
+        let is_card = matches!(event, Event::Code { .. } | Event::Request(_));
+        if is_card && self.full.stage.top().is_none() {
             self.full.stage.consent = Consent::NotAsked;
         }
         if lines::is_an_end(event) || matches!(event, Event::Invite { .. }) {

@@ -40,8 +40,11 @@ pub enum Want {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Something else is on its screen.
-    Busy,
+    /// It takes no more now, or the key is used for something else.
+    Busy {
+        /// After how many seconds to ask again.
+        seconds: u32,
+    },
     /// Both devices called each other; this call gives way to the other one.
     Crossed,
     /// A person said no.
@@ -90,11 +93,14 @@ pub enum Reason {
     Gone,
 }
 
+/// Something else is under way, and will soon be over.
+pub const BUSY: Reason = Reason::Busy { seconds: 1 };
+
 impl Reason {
     /// The word on the wire.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Busy => "busy",
+            Self::Busy { .. } => "busy",
             Self::Crossed => "crossed",
             Self::Denied => "denied",
             Self::Declining => "declining",
@@ -336,6 +342,11 @@ pub enum Message {
     },
     /// A request to take part.
     Propose(Box<Proposal>),
+    /// A request waits until the owner of this device is asked about it. May come again.
+    Queued {
+        /// How many are before it, with the one on the screen.
+        before: u16,
+    },
     /// Yes to a request.
     Accept {
         /// This party's contribution to the session id.

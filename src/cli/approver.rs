@@ -12,7 +12,8 @@ use crate::driver::clock;
 use crate::policy::{self, Decision, Policy, SetBack};
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Failure};
-use crate::request::{Ceremony, Question, Request, RequestId};
+use crate::request::{Question, Request, RequestId};
+use crate::ui::prompt::Consent;
 use crate::ui::{NoAnswer, Prompter, Screen};
 
 /// Who answered which requests, until the log says so.
@@ -53,12 +54,16 @@ impl Person {
         let requester = Some(question.request.asked_by());
         let mut pending = Pending { person: self, requester, approved: false };
         let view = RequestView::of(&question);
-        let verdict = verdict(self.prompter.approve(&view, warning, within).await);
+        let said = self.prompter.approve(&view, warning, within).await;
+        let verdict = match said {
+            Ok(Consent::Later) => Verdict::Later,
+            said => verdict(said.map(|said| said == Consent::Yes)),
+        };
         pending.approved = matches!(verdict, Verdict::Yes);
         if matches!(verdict, Verdict::Yes | Verdict::No) {
             self.answered.note(&question.request, "a person".to_owned());
         }
-        if matches!(verdict, Verdict::Nobody) {
+        if matches!(verdict, Verdict::Nobody | Verdict::Later) {
             pending.requester = None;
         }
         verdict
@@ -96,11 +101,15 @@ impl Approver for Person {
         })
     }
 
-    fn approve(&self, question: Question) -> Answer<'_> {
+    fn approve(&self, _: Question) -> Answer<'_> {
+        Box::pin(async { Verdict::Ask })
+    }
+
+    fn ask(&self, question: Question) -> Answer<'_> {
         Box::pin(self.decide(question, None))
     }
 
-    fn admit(&self, requester: &Fingerprint, _: Option<Ceremony>) -> Admission {
+    fn admit(&self, requester: &Fingerprint) -> Admission {
         let muted = self.prompter.is_muted(requester);
         self.backoff().admit(requester, muted, clock::now())
     }
@@ -193,9 +202,14 @@ impl Approver for Rules {
 
     fn approve(&self, question: Question) -> Answer<'_> {
         Box::pin(async move {
-            let view = RequestView::of(&question);
-            self.screen.show(&Event::Request(self.screen.compared(view)));
-            match self.watched().and_then(|()| self.policy.decide(&question)) {
+            let decision = self.watched().and_then(|()| self.policy.decide(&question));
+            // What a person is asked about is shown when it is.
+            if !matches!(decision, Ok(Decision::Ask(_))) {
+                let view = RequestView::of(&question);
+                self.screen.show(&Event::Request(self.screen.compared(view)));
+            }
+            match decision {
+                Ok(Decision::Ask(_)) => Verdict::Ask,
                 Ok(Decision::Allow(rule)) => {
                     let request = &question.request;
                     let name = question.name(request.requester);
@@ -222,12 +236,12 @@ impl Approver for Rules {
         })
     }
 
-    fn admit(&self, requester: &Fingerprint, ceremony: Option<Ceremony>) -> Admission {
-        match ceremony {
-            // A person compares digits, and is asked where a refresh brings a banned device back.
-            None | Some(Ceremony::Refresh) => self.person.admit(requester, ceremony),
-            Some(Ceremony::Keygen | Ceremony::Resume | Ceremony::Sign) => Admission::Asked,
-        }
+    fn ask(&self, question: Question) -> Answer<'_> {
+        self.person.ask(question)
+    }
+
+    fn admit(&self, requester: &Fingerprint) -> Admission {
+        self.person.admit(requester)
     }
 
     fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {

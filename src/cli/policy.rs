@@ -34,7 +34,7 @@ pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Outp
         let mut keys: Vec<String> =
             keys::list(&home)?.into_iter().map(|record| record.name).collect();
         keys.dedup();
-        return described(&policy.describe(&peer, &keys)?, &home);
+        return described(&policy.describe(&peer, &keys)?, policy.asks_otherwise(), &home);
     }
     let (decision, explanation) = Given::read(&request)?.explained(&policy, &peer, uses)?;
     explained(decision, &explanation, &home)
@@ -69,17 +69,25 @@ fn explained(decision: Decision, explained: &[Explained], home: &Home) -> Result
             (Action::Deny, None, verdict)
         }
         Decision::Deny(_) => (Action::Deny, None, "the answer is no: no rule fits".to_owned()),
+        Decision::Ask(Some(n)) => {
+            (Action::Ask, Some(n), format!("the person at this device is asked, by rule {n}"))
+        }
+        Decision::Ask(None) => {
+            let verdict = "the person at this device is asked: no rule fits".to_owned();
+            (Action::Ask, None, verdict)
+        }
     };
     let checked = home.checks();
     let result = json!({ "decision": word.name(), "rule": by, "rules": rules, "checked": checked });
     match word {
         Action::Allow => Output::new(result, text + &verdict),
         Action::Deny => Ok(Output::new(result, text)?.but(Failure::new(Code::Policy, verdict))),
+        Action::Ask => Ok(Output::new(result, text)?.but(Failure::new(Code::Interaction, verdict))),
     }
 }
 
 /// The rules as they were read, and what is odd about them.
-fn described(all: &[Described], home: &Home) -> Result<Output, Failure> {
+fn described(all: &[Described], asks: bool, home: &Home) -> Result<Output, Failure> {
     let (mut rules, mut text) = (Vec::new(), String::new());
     for (n, Described { action, peer, warnings }) in (1..).zip(all) {
         text += &format!("rule {n}, {}: {peer:?}\n", action.name());
@@ -88,8 +96,14 @@ fn described(all: &[Described], home: &Home) -> Result<Output, Failure> {
             "rule": n, "action": action.name(), "peer": peer, "warnings": warnings,
         }));
     }
-    text += &format!("{} rules; what none of them fits is refused", all.len());
-    Output::new(json!({ "valid": true, "rules": rules, "checked": home.checks() }), text)
+    let otherwise = if asks { "put before the person" } else { "refused" };
+    text += &format!("{} rules; what none of them fits is {otherwise}", all.len());
+    let checked = home.checks();
+    let otherwise = if asks { Action::Ask } else { Action::Deny }.name();
+    Output::new(
+        json!({ "valid": true, "rules": rules, "otherwise": otherwise, "checked": checked }),
+        text,
+    )
 }
 
 /// A request as `--request` gives it: fields, or a JSON object such as a `request` event or a line

@@ -1,6 +1,7 @@
 //! Who answers questions that only the owner of a device may answer.
 
 pub mod backoff;
+pub mod queue;
 
 use std::fmt;
 use std::future::Future;
@@ -8,7 +9,7 @@ use std::pin::Pin;
 
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::backoff::Admission;
-use crate::request::{Ceremony, Question, RequestId};
+use crate::request::{Question, RequestId};
 
 /// An answer that may take a person's time.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
@@ -43,6 +44,10 @@ pub enum Verdict {
     Nobody,
     /// Nobody answered in time.
     Late,
+    /// A person is to be asked, as soon as nothing else is on the screen.
+    Ask,
+    /// A person was asked, and takes another request first.
+    Later,
 }
 
 /// Why a policy says no. Rules count from 1.
@@ -95,12 +100,16 @@ pub trait Approver: Send + Sync {
     /// Whether both screens show the same six digits. Never answered by a policy.
     fn compare(&self, comparison: Comparison) -> Answer<'_>;
 
-    /// Whether to take part. One yes is one ceremony.
+    /// Whether to take part. One yes is one ceremony. [`Verdict::Ask`] where that is for a person.
     fn approve(&self, question: Question) -> Answer<'_>;
 
-    /// Whether what this device asks for is put before the owner now: a ceremony, or `None` for a
-    /// pairing. Only where a person is asked does anybody have to wait.
-    fn admit(&self, _requester: &Fingerprint, _ceremony: Option<Ceremony>) -> Admission {
+    /// The person's own answer to that. One is asked at a time.
+    fn ask(&self, _question: Question) -> Answer<'_> {
+        Box::pin(async { Verdict::Nobody })
+    }
+
+    /// Whether what this device asks for, a pairing too, is put before the person now.
+    fn admit(&self, _requester: &Fingerprint) -> Admission {
         Admission::Asked
     }
 
@@ -115,7 +124,7 @@ pub trait Approver: Send + Sync {
         true
     }
 
-    /// Whether a person is asked about requests. One is on the screen at a time, and the others wait.
+    /// Whether a person is asked about every request, so that who has to wait is turned away at once.
     fn asks_a_person(&self) -> bool {
         true
     }

@@ -4,6 +4,7 @@
 //! What must be durable before a byte leaves is made durable in [`drive`], nowhere else.
 
 pub mod accept;
+mod again;
 mod begin;
 pub mod confirmations;
 pub mod deletions;

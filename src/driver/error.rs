@@ -12,7 +12,7 @@ use crate::party::PartyId;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, RequestId};
 use crate::vault;
-use crate::wire::Reason;
+use crate::wire::{BUSY, Reason};
 
 /// Why a pairing or a ceremony did not come to its end.
 #[derive(Debug)]
@@ -115,6 +115,15 @@ pub enum Error {
         peer: Label,
         /// The participant.
         who: Label,
+    },
+    /// The person here is not asked about a request: its requester asked in vain just before, or is muted.
+    TurnedAway {
+        /// The requester.
+        peer: Label,
+        /// What it was told.
+        reason: Reason,
+        /// Whether it is the first time since then, which alone is told and logged.
+        first: bool,
     },
     /// This device refused a request of `peer`.
     Declined {
@@ -442,7 +451,7 @@ impl Error {
             Self::Declined { reason: Reason::Interrupted, .. } | Self::Interrupted => {
                 ErrorKind::Interrupted
             }
-            Self::Declined { reason, .. } => of_reason(*reason),
+            Self::Declined { reason, .. } | Self::TurnedAway { reason, .. } => of_reason(*reason),
             Self::NotTheInviter { .. }
             | Self::Oneself
             | Self::BrokenCommitment { .. }
@@ -503,7 +512,9 @@ fn of_link(error: &LinkError) -> ErrorKind {
 
 fn of_reason(reason: Reason) -> ErrorKind {
     match reason {
-        Reason::Busy | Reason::Crossed | Reason::TimedOut | Reason::Gone => ErrorKind::Unreachable,
+        Reason::Busy { .. } | Reason::Crossed | Reason::TimedOut | Reason::Gone => {
+            ErrorKind::Unreachable
+        }
         Reason::Denied | Reason::Declining | Reason::Interrupted => ErrorKind::Denied,
         Reason::Locked | Reason::NotPaired | Reason::Expired => ErrorKind::Identity,
         Reason::Unattended => ErrorKind::Interaction,
@@ -531,21 +542,21 @@ impl From<&Error> for Reason {
     /// can use.
     fn from(error: &Error) -> Self {
         match error {
-            Error::Declined { reason, .. } => *reason,
+            Error::Declined { reason, .. } | Error::TurnedAway { reason, .. } => *reason,
             Error::Denied(_)
             | Error::CodesDiffer
             | Error::CodesDifferThere { .. }
             | Error::Oneself
             | Error::BrokenCommitment { .. } => Self::Denied,
             Error::Policy { .. } => Self::Policy,
-            Error::NobodyToAsk
-            | Error::Unanswered(_)
-            | Error::PairingNeedsAPerson
-            | Error::TimedOut { .. } => Self::TimedOut,
+            Error::NobodyToAsk => Self::Unattended,
+            Error::Unanswered(_) | Error::PairingNeedsAPerson | Error::TimedOut { .. } => {
+                Self::TimedOut
+            }
             Error::Interrupted => Self::Interrupted,
             Error::Vault(vault::Error::NoAttemptsLeft { .. }) => Self::Locked,
-            // It is used for something else just now.
-            Error::Vault(vault::Error::InUse { .. }) => Self::Busy,
+            // It is used for something else just now, or was a moment ago.
+            Error::Vault(vault::Error::InUse { .. }) | Error::ChangedMeanwhile(_) => BUSY,
             Error::KeyExists { .. } | Error::TooManyPending(_) | Error::PendingKey(_) => {
                 Self::Conflict
             }
@@ -577,7 +588,6 @@ impl From<&Error> for Reason {
             | Error::DamagedShare(_)
             | Error::NoShareThere { .. }
             | Error::Apart { .. }
-            | Error::ChangedMeanwhile(_)
             | Error::Unconfirmed { .. }
             | Error::WrongConfirmation { .. }
             | Error::BadPath

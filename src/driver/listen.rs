@@ -34,7 +34,7 @@ use crate::progress::Event;
 use crate::request::{Action, Ceremony};
 use crate::vault::ledger::Heights;
 use crate::vault::{Entry, deleted, keys};
-use crate::wire::{self, Message, NoRequest, Proposal, Reason, Want};
+use crate::wire::{self, BUSY, Message, NoRequest, Proposal, Reason, Want};
 
 /// Where to listen.
 #[derive(Clone, Debug, Default)]
@@ -160,15 +160,19 @@ pub type Visits = mpsc::Receiver<Result<Visit, Error>>;
 async fn serve(node: Arc<Node>, listener: Listener, visits: mpsc::Sender<Result<Visit, Error>>) {
     // Strangers on one side keep nobody of the other out.
     let [mut near, mut far] = [UnverifiedCallers::default(), UnverifiedCallers::default()];
-    let mut asking = node.asking.subscribe();
+    let (mut busy, mut waiting, mut changes) = (false, Vec::new(), node.queue.changes());
     loop {
+        if busy == node.queue.is_empty() {
+            busy = !busy;
+            listener.status(if busy { Status::Busy } else { Status::Available }).await;
+        }
+        if waiting != node.queue.waiting() {
+            waiting = node.queue.waiting();
+            node.tell(Event::Queued { waiting: waiting.clone() });
+        }
         let (io, way) = tokio::select! {
             caller = listener.accept() => caller,
-            Ok(()) = asking.changed() => {
-                let busy = *asking.borrow_and_update();
-                listener.status(if busy { Status::Busy } else { Status::Available }).await;
-                continue;
-            }
+            () = changes.next() => continue,
             () = visits.closed() => return,
         };
         let source = Source::of(&way);
@@ -279,7 +283,7 @@ async fn receive_proposal(
 ) -> Option<Result<Visit, Error>> {
     let peer = link.peer();
     let Some(_connection) = node.connections.admit(peer) else {
-        decline(link, name, Reason::Busy).await;
+        decline(link, name, BUSY).await;
         return None;
     };
     node.incoming.abandon(&peer);
@@ -294,23 +298,17 @@ async fn receive_proposal(
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
     let mut link = resume::answer(node, node.name_of(&peer), link, way);
     let proposal = deletions::hear_proposal(node, &mut link, clock::now() + HANDSHAKE).await?;
-    let (reason, first) = match admit(node, &link.peer(), proposal.kind) {
-        Admission::Asked => return Some(take_part(node, link, proposal, &asked).await),
-        Admission::TurnedAway { first } => (Reason::Busy, first),
-        Admission::Muted { first } => (Reason::Declining, first),
-    };
-    turn_away(node, link, proposal.kind, reason, first).await;
-    None
-}
-
-/// Whether the owner is asked now. What was agreed to before is finished without asking.
-fn admit(node: &Node, requester: &Fingerprint, ceremony: Ceremony) -> Admission {
-    match ceremony {
-        Ceremony::Resume => Admission::Asked,
-        Ceremony::Keygen | Ceremony::Refresh | Ceremony::Sign => {
-            node.approver.admit(requester, Some(ceremony))
-        }
+    // What was agreed to before is finished without asking.
+    if proposal.kind != Ceremony::Resume && node.approver.asks_a_person() {
+        let (reason, first) = match node.approver.admit(&link.peer()) {
+            Admission::Asked => return Some(take_part(node, link, proposal, &asked).await),
+            Admission::TurnedAway { seconds, first } => (Reason::Busy { seconds }, first),
+            Admission::Muted { first } => (Reason::Declining, first),
+        };
+        turn_away(node, link, proposal.kind, reason, first).await;
+        return None;
     }
+    Some(take_part(node, link, proposal, &asked).await)
 }
 
 /// Turns away a device whose owner was just told no, or that is muted, and keeps a record of the first

@@ -54,6 +54,18 @@ pub enum Note {
         /// The beginning of the hash of the facts.
         hash: Hex<4>,
     },
+    /// The request is made again after so many seconds: another device is busy, or the key was changed meanwhile.
+    AsksAgain {
+        /// How many.
+        seconds: u64,
+    },
+    /// The key is used for something that has to end first.
+    KeyAwaited {
+        /// Its name.
+        key: String,
+        /// What it is used for.
+        by: vault::Use,
+    },
     /// The relay has no room to wait in, because no device is known.
     NoRooms,
     /// A confirmation on the disk does not verify.

@@ -52,8 +52,10 @@ impl Policy {
     pub(crate) fn explain(&self, case: &Case<'_>) -> Result<(Decision, Vec<Explained>), Error> {
         let decision = self.evaluate(case)?;
         let decided = match decision {
-            Decision::Allow(n) | Decision::Deny(Refusal::Rule(n)) => Some(n),
-            Decision::Deny(_) => None,
+            Decision::Allow(n) | Decision::Deny(Refusal::Rule(n)) | Decision::Ask(Some(n)) => {
+                Some(n)
+            }
+            Decision::Deny(_) | Decision::Ask(None) => None,
         };
         let explained = (1..).zip(&self.rules).map(|(n, rule)| {
             let findings =

@@ -57,6 +57,8 @@ pub fn noted(note: &Note) -> String {
         }
         Note::Asking { digest: Some(digest), .. } => asking("digest", &digest.to_string()),
         Note::Asking { digest: None, hash } => asking("hash", &hash.to_string()),
+        Note::AsksAgain { seconds } => asks_again(*seconds),
+        Note::KeyAwaited { key, by } => key_awaited(key, *by),
         Note::NoRooms => "no device is known yet that could call through the relay: pair with one \
                           first, as by `cosign pair` with --relay"
             .to_owned(),
@@ -100,7 +102,9 @@ fn worded(error: &Error) -> Failure {
         }
         Error::Withdrawn { peer } => withdrawn(peer.as_str()),
         Error::Left { peer, who } => left(peer.as_str(), who.as_str()),
-        Error::Declined { peer, reason } => declined(peer.as_str(), *reason),
+        Error::Declined { peer, reason } | Error::TurnedAway { peer, reason, .. } => {
+            declined(peer.as_str(), *reason)
+        }
         Error::Denied(ceremony) => denied_here(ceremony.name()),
         Error::Policy { ceremony, requester, refusal } => {
             policy_here(ceremony.name(), requester.as_str(), *refusal)
@@ -209,7 +213,7 @@ mod tests {
 
     fn reasons() -> Vec<Reason> {
         vec![
-            Reason::Busy,
+            Reason::Busy { seconds: 2 },
             Reason::Crossed,
             Reason::Denied,
             Reason::Declining,
@@ -334,6 +338,9 @@ mod tests {
             all.push(Error::Refused { peer: bob(), reason, about: None });
             all.push(Error::Refused { peer: bob(), reason, about: about() });
             all.push(Error::Declined { peer: bob(), reason });
+        }
+        for reason in [Reason::Busy { seconds: 2 }, Reason::Declining] {
+            all.push(Error::TurnedAway { peer: bob(), reason, first: true });
         }
         for ceremony in kinds {
             all.push(Error::LeftPending { error: no_key(), ceremony, key: key() });

@@ -5,7 +5,7 @@ use super::qr;
 use super::stage::Page;
 use super::text::{CHANGED, quoted, under_label};
 use crate::device::{Fingerprint, grouped, shell_word, shown, visible};
-use crate::progress::{Event, PartyView, RequestView};
+use crate::progress::{Event, PartyView, QueuedRequest, RequestView};
 use crate::request::{Ceremony, Source};
 
 /// How lines look.
@@ -106,6 +106,11 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             let at_most = seconds.map(|s| format!(", {} at most", time_left(s)));
             vec![waiting_line(model, what, peers) + &at_most.unwrap_or_default()]
         }
+        Event::Queued { waiting } if waiting.is_empty() => Vec::new(),
+        Event::Queued { waiting } => {
+            vec![format!("{}; l and Enter takes that first", queue(waiting))]
+        }
+        Event::Behind { peer, before } => vec![behind(peer, *before)],
         Event::Paired { peer, fingerprint, expires } => vec![format!(
             "paired with {} (fingerprint {}){}",
             quoted(peer),
@@ -185,6 +190,28 @@ fn round_line(model: &Model) -> Option<String> {
     let row = model.current_round()?;
     let time = row.ms.map_or_else(String::new, |ms| format!(" {ms} ms"));
     Some(format!("round {} of {}: {}{time}", row.round, row.of, row.name))
+}
+
+/// `2 more wait: "carol", "vault"; "bob", "team"`
+pub(super) fn queue(waiting: &[QueuedRequest]) -> String {
+    let all: Vec<String> = waiting
+        .iter()
+        .map(|request| match request.ceremony {
+            Ceremony::Sign => format!("{}, {}", quoted(&request.peer), quoted(&request.key)),
+            ceremony => format!("{}, {ceremony} {}", quoted(&request.peer), quoted(&request.key)),
+        })
+        .collect();
+    let verb = if waiting.len() == 1 { "waits" } else { "wait" };
+    format!("{} more {verb}: {}", waiting.len(), all.join("; "))
+}
+
+fn behind(peer: &str, before: u16) -> String {
+    let looking = format!("{peer} is looking at another request");
+    match before.saturating_sub(1) {
+        0 => format!("{looking}; this one comes next"),
+        1 => format!("{looking}, and one more is before this one"),
+        more => format!("{looking}, and {more} more are before this one"),
+    }
 }
 
 fn waiting_line(model: &Model, what: &str, peers: &[String]) -> String {

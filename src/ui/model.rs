@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::device::Fingerprint;
-use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, RequestView};
+use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, QueuedRequest, RequestView};
 use crate::request::Ceremony;
 
 /// The state that a view draws.
@@ -21,6 +21,8 @@ pub struct Model {
     pub code: Option<CodeCard>,
     /// The request being decided, with the seconds that were left when it came.
     pub request: Option<RequestCard>,
+    /// The requests that wait for the person, behind the one on the screen.
+    pub queued: Vec<QueuedRequest>,
     /// The running ceremony.
     pub ceremony: Option<Running>,
     /// How the latest ceremony ended.
@@ -247,6 +249,11 @@ impl Model {
                 let relay =
                     Relay { url: url.clone(), connected: *connected, detail: detail.clone() };
                 self.relay = Some(relay);
+            }
+            Event::Queued { waiting } => self.queued.clone_from(waiting),
+            Event::Behind { before, .. } => {
+                let ceremony = self.ceremony.get_or_insert_default();
+                ceremony.awaited_for = format!("approval, after {before} other requests there");
             }
             Event::Serving { .. } => {}
             Event::Strangers { count, .. } => self.strangers = *count,

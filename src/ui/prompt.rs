@@ -78,6 +78,17 @@ pub enum NoAnswer {
     Broken(String),
 }
 
+/// What a person says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Yes.
+    Yes,
+    /// No.
+    No,
+    /// Others that wait come first.
+    Later,
+}
+
 /// Asks the person at the terminal, one question at a time.
 #[derive(Clone, Debug)]
 pub struct Prompter {
@@ -125,21 +136,25 @@ impl Prompter {
     }
 
     /// Shows a request, with a `warning` if there is one, and asks for approval. The request's own word approves, `n` denies, `m` denies
-    /// this and everything else that this device will ask, an empty line does nothing. If what was asked
+    /// this and everything else that this device will ask, `l` lets others that wait come first, an empty line does nothing. If what was asked
     /// before this ended without an answer, the person first leaves the page that says so.
     pub async fn approve(
         &self,
         request: &RequestView,
         warning: Option<&str>,
         within: Duration,
-    ) -> Result<bool, NoAnswer> {
+    ) -> Result<Consent, NoAnswer> {
         let event = Event::Request(request.clone());
         let answer = self.put(&event, warning, &Need::Approval, within).await?;
         if answer == Answer::Mute {
             let from = &request.requester;
             self.screen.toggle(from.name.as_str(), &from.fingerprint);
         }
-        Ok(answer == Answer::Yes)
+        Ok(match answer {
+            Answer::Yes => Consent::Yes,
+            Answer::Later => Consent::Later,
+            Answer::No | Answer::Mute | Answer::Choice(_) => Consent::No,
+        })
     }
 
     /// Whether requests of the device with this fingerprint are turned away.
@@ -506,6 +521,7 @@ impl Inquiry<'_> {
             (Some(word), line) if line == word => Heard::Said(Answer::Yes),
             (Some(_), "n" | "no" | "deny") => Heard::Said(Answer::No),
             (Some(_), "m" | "mute") => Heard::Said(Answer::Mute),
+            (Some(_), "l" | "later") => Heard::Said(Answer::Later),
             (Some(_), _) => Heard::Wrong,
         }
     }
@@ -664,7 +680,7 @@ mod tests {
                     self.types(text);
                 }
             };
-            tokio::join!(question, typing).0
+            yes(tokio::join!(question, typing).0)
         }
 
         /// Asks, and types once the question waits for an answer.
@@ -723,6 +739,11 @@ mod tests {
         }
     }
 
+    /// Whether a request was approved.
+    fn yes(said: Result<Consent, NoAnswer>) -> Result<bool, NoAnswer> {
+        said.map(|said| said == Consent::Yes)
+    }
+
     #[test]
     fn only_a_typed_yes_confirms_a_code() {
         run(async {
@@ -771,7 +792,7 @@ mod tests {
                 person.sees("to mute: ").await;
                 person.types("n\n");
             };
-            assert_eq!(tokio::join!(question, typing).0, Ok(false));
+            assert_eq!(yes(tokio::join!(question, typing).0), Ok(false));
         });
     }
 
@@ -807,7 +828,7 @@ mod tests {
                 person.sees("nothing was approved").await;
                 person.types("5a5a\n");
             };
-            assert_eq!(tokio::join!(question, typing).0, Ok(true));
+            assert_eq!(yes(tokio::join!(question, typing).0), Ok(true));
         });
     }
 
@@ -861,7 +882,7 @@ mod tests {
                     if by_code {
                         person.prompter.compare(&other, within).await
                     } else {
-                        person.prompter.approve(&request, None, within).await
+                        yes(person.prompter.approve(&request, None, within).await)
                     }
                 };
                 let typing = async {
@@ -906,7 +927,7 @@ mod tests {
                 assert_eq!(note.as_deref(), Some("this ends a ban"));
                 person.types("n\n");
             };
-            assert_eq!(tokio::join!(warned, typing).0, Ok(false));
+            assert_eq!(yes(tokio::join!(warned, typing).0), Ok(false));
         });
     }
 

@@ -52,6 +52,8 @@ pub(super) enum Answer {
     No,
     /// No, and nothing more from this device.
     Mute,
+    /// Others that wait come first.
+    Later,
     /// This one of the candidates.
     Choice(usize),
 }
@@ -391,6 +393,7 @@ impl Stage {
             (Question::Code(_), Some('y')) if self.open => Answer::Yes,
             (Question::Code(_) | Question::Approval { .. }, Some('n')) => Answer::No,
             (Question::Approval { .. }, Some('m')) => Answer::Mute,
+            (Question::Approval { .. }, Some('l')) => Answer::Later,
             (Question::Approval { word, .. }, _) if self.open => {
                 if code == KeyCode::Enter && self.typed == *word {
                     Answer::Yes

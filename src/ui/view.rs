@@ -26,7 +26,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::lines::time_left;
+use super::lines::{queue, time_left};
 use super::model::{Model, Running};
 use super::stage::{Question, Stage};
 use super::text::{clip, quoted_in, width};
@@ -176,6 +176,11 @@ fn header(scene: Scene<'_>, columns: u16) -> Line<'static> {
         let address = format!(" {}{port}", own.id);
         quoted_in(&own.name, room.saturating_sub(width(TITLE) + width(&address))) + &address
     });
+    // The card keeps its place, whoever else comes.
+    let place = match scene.model.queued.as_slice() {
+        [] => place,
+        waiting => format!(" {}", queue(waiting)),
+    };
     let left = clip(&format!("{TITLE}{place}"), room);
     let gap = room.saturating_sub(width(&left)) + 1;
     Line::from(vec![
@@ -211,7 +216,10 @@ fn footer(scene: Scene<'_>, overflow: usize) -> String {
         Some(Question::Approval { .. } | Question::Code(_)) if !stage.is_open() => {
             "one moment, then keys answer · n does already".to_owned()
         }
-        Some(Question::Approval { word, .. }) => approve(stage, word),
+        Some(Question::Approval { word, .. }) if scene.model.queued.is_empty() => {
+            approve(stage, word)
+        }
+        Some(Question::Approval { word, .. }) => approve(stage, word) + " · l later",
         Some(Question::Code(_)) => {
             "y the same · n different · Enter does nothing · Ctrl-C ends".to_owned()
         }

@@ -909,9 +909,9 @@ mod tests {
         let ledger = open(home);
         ledger.spend(&EPOCH, &session(1), &[2]).unwrap();
         let checks = ledger.begin_checks(&session(1), &[2]).unwrap();
-        check(&mut open(home), 2, &[3]);
+        check(&open(home), 2, &[3]);
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| check(&mut open(home), 3, &[2, 3]));
+            let waiting = scope.spawn(|| check(&open(home), 3, &[2, 3]));
             while open(home).height(&EPOCH) < 3 {
                 std::thread::yield_now();
             }

@@ -125,9 +125,8 @@ fn requests_for_one_key_at_once_in_both_directions_are_all_signed() {
     let at_alice = alice.serve(&[&bob]);
     let sign = |to: &str| ["sign", DIGEST, "--key", "vault", "--peer", to].map(str::to_owned);
     let [to_alice, to_bob] = [at_alice.address(), at_bob.address()];
-    let asking: Vec<_> = (0..12)
-        .flat_map(|_| [alice.start(sign(&to_bob)), bob.start(sign(&to_alice))])
-        .collect();
+    let asking: Vec<_> =
+        (0..12).flat_map(|_| [alice.start(sign(&to_bob)), bob.start(sign(&to_alice))]).collect();
     asking.into_iter().for_each(|asking| drop(asking.ends().succeeds()));
     for device in [&alice, &bob] {
         whole(device);

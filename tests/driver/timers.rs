@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::network::Conditions;
 use crate::seed::Seed;
-use crate::world::{NAMES, World, run};
+use crate::world::{NAMES, World, others, run};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -140,27 +140,93 @@ fn a_device_that_was_not_answered_is_let_in_again_after_two_seconds() {
         assert!(result.is_err());
         assert!((7..=9).contains(&took), "{took} s");
         world.owner_takes(1, Duration::ZERO);
-        let early = world.sign(0, &[1]).await;
-        assert!(matches!(early, Err(Error::Refused { reason: Reason::Busy, .. })), "{early:?}");
+        let early = world.sign_within(0, &[1], secs(1)).await;
+        assert!(
+            matches!(early, Err(Error::Refused { reason: Reason::Busy { seconds: 2 }, .. })),
+            "{early:?}"
+        );
         assert_eq!(world.outcomes(1).last().unwrap(), "busy");
-        sleep(secs(3)).await;
-        assert!(world.sign(0, &[1]).await.is_ok());
+        // It asks again by itself when it is told to.
+        let (later, took) = timed(world.sign(0, &[1])).await;
+        assert!(later.is_ok() && (1..=3).contains(&took), "{later:?} {took} s");
         assert_eq!(world.outcomes(1).last().unwrap(), "signed");
     });
 }
 
 #[test]
-fn a_request_waits_fifteen_seconds_for_another_on_the_screen() {
+fn a_request_waits_for_the_one_on_the_screen_and_is_asked_then() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(40));
+        let first = tokio::spawn(world.sign(0, &[1]));
+        sleep(secs(1)).await;
+        let (result, took) = timed(world.sign(2, &[1])).await;
+        assert!(result.is_ok(), "{result:?}");
+        assert!((78..=80).contains(&took), "{took} s");
+        assert!(first.await.unwrap().is_ok());
+    });
+}
+
+#[test]
+fn a_request_that_waits_for_a_person_ends_when_its_own_time_is_up() {
     run(async {
         let world = calm();
         world.owner_takes(1, secs(60));
         let first = tokio::spawn(world.sign(0, &[1]));
         sleep(secs(1)).await;
-        let (result, took) = timed(world.sign(2, &[1])).await;
-        let busy = matches!(result, Err(Error::Refused { reason: Reason::Busy, .. }));
-        assert!(busy, "{result:?}");
-        assert!((15..=17).contains(&took), "{took} s");
+        let (result, took) = timed(world.sign_within(2, &[1], secs(8))).await;
+        assert!(result.is_err(), "{result:?}");
+        assert!((8..=9).contains(&took), "{took} s");
         assert!(first.await.unwrap().is_ok());
+    });
+}
+
+#[test]
+fn devices_that_ask_each_other_at_the_same_moment_all_sign() {
+    run(async {
+        let world = calm();
+        let mut asking = tokio::task::JoinSet::new();
+        for asker in 0..NAMES.len() {
+            for other in others(asker) {
+                (0..3).for_each(|_| drop(asking.spawn(world.sign(asker, &[other]))));
+            }
+            asking.spawn(world.sign(asker, &others(asker)));
+        }
+        let results = asking.join_all().await;
+        assert_eq!(results.len(), 21);
+        for result in results {
+            assert!(result.is_ok(), "{result:?}");
+        }
+    });
+}
+
+#[test]
+fn two_refreshes_of_a_key_at_the_same_moment_both_come_about() {
+    run(async {
+        let world = calm();
+        let (one, other) = tokio::join!(world.refresh(0), world.refresh(1));
+        assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+        assert!(world.sign(2, &[0]).await.is_ok());
+    });
+}
+
+#[test]
+fn signatures_go_on_while_shares_are_made_anew_again_and_again() {
+    run(async {
+        let world = calm();
+        let refreshing = async {
+            for _ in 0..3 {
+                let refreshed = world.refresh(1).await;
+                assert!(refreshed.is_ok(), "{refreshed:?}");
+            }
+        };
+        let signing = async {
+            for round in 0..12 {
+                let signed = world.sign(round % 3, &[(round + 1) % 3]).await;
+                assert!(signed.is_ok(), "{signed:?}");
+            }
+        };
+        tokio::join!(refreshing, signing);
     });
 }
 

@@ -18,7 +18,7 @@ use cosign::driver::error::Error;
 use cosign::driver::listen::Listener;
 use cosign::driver::{Node, clock};
 use cosign::net::tls::{self, TlsVersion};
-use cosign::request::{Ceremony, Question, Source};
+use cosign::request::{Question, Source};
 use cosign::vault::{DeviceInfo, Home, Log, PeerRecord, Peers, Seal, Unlock, Vault};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -76,7 +76,11 @@ impl Approver for Owner {
         Box::pin(async { Verdict::Yes })
     }
 
-    fn approve(&self, question: Question) -> Answer<'_> {
+    fn approve(&self, _: Question) -> Answer<'_> {
+        Box::pin(async { Verdict::Ask })
+    }
+
+    fn ask(&self, question: Question) -> Answer<'_> {
         let Mind { takes, refuses } = *self.mind.lock().unwrap();
         let requester = question.request.asked_by();
         Box::pin(async move {
@@ -87,7 +91,7 @@ impl Approver for Owner {
         })
     }
 
-    fn admit(&self, requester: &Fingerprint, _: Option<Ceremony>) -> Admission {
+    fn admit(&self, requester: &Fingerprint) -> Admission {
         self.backoff.lock().unwrap().admit(requester, false, clock::now())
     }
 }

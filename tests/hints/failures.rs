@@ -24,7 +24,7 @@ const KEY: &str = "vault";
 
 fn reasons() -> Vec<Reason> {
     vec![
-        Reason::Busy,
+        Reason::Busy { seconds: 2 },
         Reason::Crossed,
         Reason::Denied,
         Reason::Declining,

@@ -256,7 +256,7 @@ async fn put_before(insider: &Node, address: &str, digest: [u8; 32]) -> TlsLink 
         let proposal = Proposal { digest: Hex(digest), ..proposal(insider, &record) };
         say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
         match hear(&mut link, clock::now() + Duration::from_millis(500)).await {
-            Ok(Message::Refuse { reason: Reason::Busy }) => {
+            Ok(Message::Refuse { reason: Reason::Busy { .. } }) => {
                 tokio::time::sleep(Duration::from_millis(85)).await;
             }
             Err(LinkError::TimedOut) => return link,
@@ -327,7 +327,10 @@ fn what_waited_for_the_screen_is_turned_away_by_the_no_to_the_request_ahead_of_i
             hear(&mut second, soon()).await
         };
         let answer = answer.await;
-        assert!(matches!(answer, Ok(Message::Refuse { reason: Reason::Busy })), "{answer:?}");
+        assert!(
+            matches!(answer, Ok(Message::Refuse { reason: Reason::Busy { .. } })),
+            "{answer:?}"
+        );
         let denied = hear(&mut first, soon()).await;
         assert!(matches!(denied, Ok(Message::Refuse { reason: Reason::Denied })), "{denied:?}");
     });

@@ -19,3 +19,4 @@ mod resume;
 mod routes;
 mod siege;
 mod signing;
+mod together;

@@ -469,7 +469,7 @@ fn a_peer_that_stalls_in_any_round_holds_nobody_but_itself_up() {
         let _attack = scene.stalls(n);
         scene.signs(2);
         let asks = ["sign", &fresh_digest(), "--with", "bob", "--peer", &scene.address];
-        scene.carols.run(asks).fails(4, "bob is busy with another request");
+        scene.carols.run(asks).succeeds();
     }
     assert!(scene.bob.outcomes().iter().all(|outcome| !["banned", "worn"].contains(&&**outcome)));
 }

@@ -18,6 +18,8 @@ pub enum Admission {
     Asked,
     /// The peer has to wait.
     TurnedAway {
+        /// How long, in seconds.
+        seconds: u32,
         /// Whether this is the first request since then, which is told and logged.
         first: bool,
     },
@@ -52,7 +54,9 @@ impl Backoff {
         self.muted.remove(peer);
         match self.waits.get_mut(peer) {
             Some(wait) if now < wait.until => {
-                Admission::TurnedAway { first: !std::mem::replace(&mut wait.told, true) }
+                let left = wait.until.saturating_duration_since(now).as_secs_f64().ceil();
+                let first = !std::mem::replace(&mut wait.told, true);
+                Admission::TurnedAway { seconds: left as u32, first }
             }
             Some(_) | None => Admission::Asked,
         }
@@ -132,12 +136,18 @@ mod tests {
     fn only_the_first_request_of_a_wait_is_told() {
         let (mut backoff, now) = (Backoff::default(), clock::now());
         backoff.refused(&bob(), now);
-        assert_eq!(backoff.admit(&bob(), false, now), Admission::TurnedAway { first: true });
-        assert_eq!(backoff.admit(&bob(), false, now), Admission::TurnedAway { first: false });
+        assert_eq!(
+            backoff.admit(&bob(), false, now),
+            Admission::TurnedAway { seconds: 2, first: true }
+        );
+        assert_eq!(
+            backoff.admit(&bob(), false, now),
+            Admission::TurnedAway { seconds: 2, first: false }
+        );
         backoff.refused(&bob(), now + FIRST);
         assert_eq!(
             backoff.admit(&bob(), false, now + FIRST),
-            Admission::TurnedAway { first: true }
+            Admission::TurnedAway { seconds: 4, first: true }
         );
     }
 

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::backoff::Admission;
+use crate::driver::approver::queue::Moved;
 use crate::driver::approver::{Charge, Verdict};
 use crate::driver::ceremony::epochs;
-use crate::driver::ceremony::refuse::{decline, declined, leave};
+use crate::driver::ceremony::refuse::{decline, leave};
 use crate::driver::ceremony::started::Started;
 use crate::driver::connect::hello::{hear, say};
 use crate::driver::connect::peer_links::{PeerLinks, party_label};
@@ -19,14 +20,12 @@ use crate::driver::{HELLO, Node, clock};
 use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
+use crate::progress::QueuedRequest;
 use crate::request::{Agreed, Held, Hex, Question, Request};
 use crate::wire::{Message, Reason, Terms};
 
 /// The longest a requester can be waited for: a link lives no longer.
 const LINK_LIFE: Duration = Duration::from_secs(30 * 60);
-
-/// How long a request waits while another one is on the screen.
-const SCREEN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a requester to whom everybody has said yes may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
@@ -177,58 +176,108 @@ async fn approve(
     ask: Ask,
     answer_within: Duration,
 ) -> Result<Charge, Error> {
-    let ceremony = question.request.ceremony();
-    let name = &question.name(question.request.requester);
     let until = node.deadline_within(answer_within);
-    // Held until there is an answer, and no longer: what is agreed to needs no screen.
-    let asks = match ask {
-        Ask::Nothing => false,
-        Ask::Approval => node.approver.asks_a_person(),
-        Ask::Pardon => true,
-    };
-    let _turn = if asks {
-        tokio::select! {
-            turn = timeout(SCREEN_TIMEOUT, node.turn()) => {
-                Some(turn.map_err(|_| declined(name, Reason::Busy))?)
-            }
-            word = link.recv() => return Err(gone(question, word)),
-            () = node.interrupted() => return Err(Error::Interrupted),
-        }
-    } else {
-        None
-    };
-    // What waited for the screen was let in before the owner said no to the request ahead of it.
-    if asks {
-        let reason = match node.approver.admit(&link.peer(), Some(ceremony)) {
-            Admission::Asked => None,
-            Admission::TurnedAway { .. } => Some(Reason::Busy),
-            Admission::Muted { .. } => Some(Reason::Declining),
-        };
-        if let Some(reason) = reason {
-            return Err(declined(name, reason));
-        }
-    }
-    let left = until.saturating_duration_since(clock::now());
-    let asked = Question { seconds: left.as_secs(), ..question.clone() };
-    let answer = match ask {
+    let verdict = match ask {
         Ask::Nothing => return Ok(Charge::default()),
-        Ask::Pardon => node.approver.pardon(asked),
-        Ask::Approval => node.approver.approve(asked),
-    };
-    let verdict = tokio::select! {
-        verdict = timeout(left, answer) => verdict,
-        word = link.recv() => return Err(gone(question, word)),
-        () = node.interrupted() => return Err(Error::Interrupted),
+        Ask::Approval => {
+            let asked = node.approver.approve(with_time(question, until));
+            answered(node, link, question, until, asked).await?
+        }
+        Ask::Pardon => Verdict::Ask,
     };
     match verdict {
-        Ok(Verdict::Yes) => Ok(Charge::default()),
-        Ok(Verdict::Charged(charge)) => Ok(charge),
-        Ok(Verdict::No) => Err(Error::Denied(ceremony)),
-        Ok(Verdict::Policy(refusal)) => {
-            Err(Error::Policy { ceremony, requester: name.clone(), refusal })
+        Verdict::Ask => ask_a_person(node, link, question, ask, until).await,
+        verdict => charged(question, verdict),
+    }
+}
+
+/// Puts the request before the owner when its turn has come; the requester is told what is before it.
+async fn ask_a_person(
+    node: &Node,
+    link: &mut ResumableLink,
+    question: &Question,
+    ask: Ask,
+    until: Instant,
+) -> Result<Charge, Error> {
+    let (ceremony, requester) = (question.request.ceremony(), question.request.requester);
+    let mut place = node.queue.join(QueuedRequest {
+        peer: question.name(requester).to_string(),
+        ceremony,
+        key: question.key.clone(),
+    });
+    loop {
+        admitted(node, link.peer(), &question.name(requester))?;
+        while let Moved::Behind(before) =
+            answered(node, link, question, until, place.moved()).await?
+        {
+            let before = u16::try_from(before).unwrap_or(u16::MAX);
+            say(link, &Message::Queued { before })
+                .await
+                .map_err(|error| Error::link(&question.name(requester), error))?;
         }
-        Ok(Verdict::Nobody) => Err(Error::NobodyToAsk),
-        Ok(Verdict::Late) | Err(_) => Err(Error::Unanswered(Activity::Ceremony(ceremony))),
+        // What waited for the screen was let in before the owner said no to the request ahead of it.
+        admitted(node, link.peer(), &question.name(requester))?;
+        let asked = with_time(question, until);
+        let answer = match ask {
+            Ask::Pardon => node.approver.pardon(asked),
+            Ask::Approval | Ask::Nothing => node.approver.ask(asked),
+        };
+        match answered(node, link, question, until, answer).await? {
+            Verdict::Later => place.let_others_first(),
+            verdict => return charged(question, verdict),
+        }
+    }
+}
+
+/// Whether the owner may be asked about a request of this device now.
+fn admitted(node: &Node, requester: Fingerprint, name: &Label) -> Result<(), Error> {
+    let (reason, first) = match node.approver.admit(&requester) {
+        Admission::Asked => return Ok(()),
+        Admission::TurnedAway { seconds, first } => (Reason::Busy { seconds }, first),
+        Admission::Muted { first } => (Reason::Declining, first),
+    };
+    Err(Error::TurnedAway { peer: name.clone(), reason, first })
+}
+
+/// `question`, with the time there is until the moment `until`.
+fn with_time(question: &Question, until: Instant) -> Question {
+    let seconds = until.saturating_duration_since(clock::now()).as_secs();
+    Question { seconds, ..question.clone() }
+}
+
+/// What `answer` comes to, unless the requester is gone or the time is up before.
+async fn answered<T>(
+    node: &Node,
+    link: &mut ResumableLink,
+    question: &Question,
+    until: Instant,
+    answer: impl Future<Output = T>,
+) -> Result<T, Error> {
+    tokio::select! {
+        answer = timeout_at(until.into(), answer) => {
+            let activity = Activity::Ceremony(question.request.ceremony());
+            answer.map_err(|_| Error::Unanswered(activity))
+        }
+        word = link.recv() => Err(gone(question, word)),
+        () = node.interrupted() => Err(Error::Interrupted),
+    }
+}
+
+/// What a yes was charged, or what the answer is instead.
+fn charged(question: &Question, verdict: Verdict) -> Result<Charge, Error> {
+    let ceremony = question.request.ceremony();
+    match verdict {
+        Verdict::Yes => Ok(Charge::default()),
+        Verdict::Charged(charge) => Ok(charge),
+        Verdict::No => Err(Error::Denied(ceremony)),
+        Verdict::Policy(refusal) => {
+            let requester = question.name(question.request.requester);
+            Err(Error::Policy { ceremony, requester, refusal })
+        }
+        Verdict::Nobody => Err(Error::NobodyToAsk),
+        Verdict::Late | Verdict::Ask | Verdict::Later => {
+            Err(Error::Unanswered(Activity::Ceremony(ceremony)))
+        }
     }
 }
 

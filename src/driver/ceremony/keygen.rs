@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::accept::{Ask, accept};
+use crate::driver::ceremony::again::Attempts;
 use crate::driver::ceremony::drive::{Record, drive, fault_with};
 use crate::driver::ceremony::epochs::{HeldKey, OpenKey};
 use crate::driver::ceremony::propose::{announce, propose, propose_and_start};
@@ -16,7 +17,7 @@ use crate::driver::connect::rendezvous;
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Activity, Error, Wanted};
 use crate::driver::told::{Note, Told};
-use crate::driver::{Node, ROUND, clock, records};
+use crate::driver::{ANSWER, Node, ROUND, clock, records};
 use crate::net::resumable::ResumableLink;
 use crate::party::{MAX_PARTIES, PartyId};
 use crate::progress::{Event, PartyView};
@@ -61,22 +62,28 @@ pub async fn request(
     let invitees = invitees(&request, with)?;
     let question = node.question(request, name.to_owned(), None);
     announce(node, &question);
-    let result = async {
-        let accepted = propose(node, &question.request, invitees).await.map_err(|error| {
-            if !matches!(error, Error::Refused { reason: Reason::Conflict, .. }) {
-                return error;
-            }
-            let others = with.iter().filter_map(|target| target.fingerprint);
-            let wanted = wanted(node, name, threshold, others);
-            Error::KeyExistsThere { error: Box::new(error), wanted }
-        })?;
-        let (lock, accepted) = accepted.or_decline(free(node, name)).await?;
-        let started = accepted.start(node, &question).await?;
-        let made = make(node, name, &question.request, started).await;
-        drop(lock);
-        made
-    }
-    .await;
+    let mut attempts = Attempts::new(node, question.request.requester);
+    let result = loop {
+        let made = async {
+            let accepted = propose(node, &question.request, invitees.clone()).await?;
+            let (_lock, accepted) = accepted.or_decline(free(node, name)).await?;
+            let started = accepted.start(node, &question).await?;
+            make(node, name, &question.request, started).await
+        }
+        .await;
+        match made {
+            Err(error) if attempts.again(node, &error).await => {}
+            made => break made,
+        }
+    };
+    let result = result.map_err(|error| {
+        if !matches!(error, Error::Refused { reason: Reason::Conflict, .. }) {
+            return error;
+        }
+        let others = with.iter().filter_map(|target| target.fingerprint);
+        let wanted = wanted(node, name, threshold, others);
+        Error::KeyExistsThere { error: Box::new(error), wanted }
+    });
     conclude(node, &question.request, result)
 }
 
@@ -96,24 +103,41 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         }
     }
     records::active(&node.home, name)?;
+    let mut question = to_refresh(node, name).await?;
+    announce(node, &question);
+    let mut attempts = Attempts::new(node, question.request.requester);
+    let result = loop {
+        let made = async {
+            let request = &question.request;
+            let accepted = propose(node, request, invitees(request, with)?).await?;
+            let epoch = accepted.epoch();
+            let (key, accepted) = accepted.or_decline(same(node, name, request, &epoch)).await?;
+            let started = accepted.start(node, &question).await?;
+            renew(node, &key, started).await
+        }
+        .await;
+        match made {
+            Err(error) if attempts.again(node, &error).await => {}
+            made => break made,
+        }
+        match to_refresh(node, name).await {
+            Ok(next) => question = next,
+            Err(error) => break Err(error),
+        }
+    };
+    conclude(node, &question.request, result)
+}
+
+/// What the others are asked for new shares of the key `name`, once nobody here changes those that there are.
+async fn to_refresh(node: &Node, name: &str) -> Result<Question, Error> {
+    let waits = |by| node.tell(Note::KeyAwaited { key: name.to_owned(), by });
+    records::unchanging(&node.home, name, node.deadline_or(ANSWER), waits).await?;
     let key = HeldKey::open(node, name)?;
     if key.is_full() {
         return Err(Error::TooManyPending(name.to_owned()));
     }
     let request = of_key(node, key.record(), key.held(), Action::Refresh)?;
-    let invitees = invitees(&request, with)?;
-    let question = about(node, request, key.record());
-    announce(node, &question);
-    let result = async {
-        let request = &question.request;
-        let accepted = propose(node, request, invitees).await?;
-        let epoch = accepted.epoch();
-        let (key, accepted) = accepted.or_decline(same(node, name, request, &epoch)).await?;
-        let started = accepted.start(node, &question).await?;
-        renew(node, &key, started).await
-    }
-    .await;
-    conclude(node, &question.request, result)
+    Ok(about(node, request, key.record()))
 }
 
 /// Finishes the pending key `name`: gets the confirmations that are missing here from their parties.
@@ -652,6 +676,8 @@ fn conclude(
             });
             Ok(Made { unlogged, ..made(node, record) })
         }
+        // Who asks again and again leaves one line.
+        Err(error @ Error::TurnedAway { first: false, .. }) => Err(error),
         Err(error) => {
             log(node, request, error.kind().name());
             let activity = Activity::Ceremony(request.ceremony());

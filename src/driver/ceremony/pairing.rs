@@ -27,7 +27,7 @@ use crate::progress::Event;
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
 use crate::request::Hex;
 use crate::vault::{self, Entry, PeerRecord, Peers, attempts};
-use crate::wire::{Message, Reason, Want};
+use crate::wire::{BUSY, Message, Reason, Want};
 
 /// A device that is known from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +56,9 @@ pub async fn request(
     let _dialing = Dialing::new(node);
     let reached = reach(node, target, Want::Pair, deadline).await?;
     let name = reached.name.clone();
-    match node.try_turn() {
+    match node.queue.try_screen() {
         Some(_turn) => converse(node, reached).await,
-        None => Err(decline(reached.link, &name, Reason::Busy).await),
+        None => Err(decline(reached.link, &name, BUSY).await),
     }
 }
 
@@ -145,9 +145,9 @@ pub async fn respond(
         exchanged = exchange(node, &mut link, &name, source) => exchanged,
         _ = unverified => return None,
     };
-    let taken = exchanged.and_then(|compare| match node.try_turn() {
+    let taken = exchanged.and_then(|compare| match node.queue.try_screen() {
         Some(turn) => Ok((compare, turn)),
-        None => Err(Reason::Busy),
+        None => Err(BUSY),
     });
     let (compare, _turn) = match taken {
         Ok(taken) => taken,
@@ -180,14 +180,14 @@ async fn exchange(
     if crossed(node, &link.peer()) {
         return Err(Reason::Crossed);
     }
-    match node.approver.admit(&link.peer(), None) {
+    match node.approver.admit(&link.peer()) {
         Admission::Asked => {}
-        Admission::TurnedAway { .. } => return Err(Reason::Busy),
+        Admission::TurnedAway { seconds, .. } => return Err(Reason::Busy { seconds }),
         Admission::Muted { .. } => return Err(Reason::Declining),
     }
     // It may be taken before the digits are there; most often it is not.
-    if node.turn.try_lock().is_err() {
-        return Err(Reason::Busy);
+    if !node.queue.is_empty() {
+        return Err(BUSY);
     }
     let exchange = async {
         say(link, &Message::Welcome { name: Label::new(&node.info.name) })
@@ -288,7 +288,9 @@ async fn agree(
         Ok(Verdict::Policy(_) | Verdict::Charged(_) | Verdict::Nobody) => {
             return Err(Error::PairingNeedsAPerson);
         }
-        Ok(Verdict::Late) | Err(_) => return Err(Error::Unanswered(Activity::Pairing)),
+        Ok(Verdict::Late | Verdict::Ask | Verdict::Later) | Err(_) => {
+            return Err(Error::Unanswered(Activity::Pairing));
+        }
     }
     let (confirmed, mine) = compare.confirm();
     step(link, name, mine).await?;

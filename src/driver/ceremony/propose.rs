@@ -312,7 +312,7 @@ async fn invite(
         .map_err(|e| Error::link(&target.name, e))?;
     let _ = proposed.send((party, answer_by)).await;
     let answer = tokio::select! {
-        answer = hear(&mut link, answer_by) => answer,
+        answer = answer(node, &mut link, &name, answer_by) => answer,
         () = node.interrupted() => return Err(leave(link, &target.name).await),
         party = who_left(&mut others) => {
             return Err(decline(link, &target.name, Reason::Left { party }).await);
@@ -338,6 +338,28 @@ async fn invite(
         Ok(_) => Err(Error::nonsense(&target.name)),
         Err(LinkError::TimedOut) => Err(Error::timed_out(&target.name, Awaited::Approval)),
         Err(error) => Err(Error::link(&target.name, error)),
+    }
+}
+
+/// The answer to a proposal. Until its owner is asked there, a device says how many requests are before this
+/// one.
+async fn answer(
+    node: &Node,
+    link: &mut ResumableLink,
+    name: &str,
+    answer_by: Instant,
+) -> Result<Message, LinkError> {
+    let mut before = None;
+    loop {
+        match hear(link, answer_by).await? {
+            // Who says it again and again tells nobody anything.
+            Message::Queued { before: now } if before != Some(now) => {
+                before = Some(now);
+                node.tell(Event::Behind { peer: name.to_owned(), before: now });
+            }
+            Message::Queued { .. } => return Err(LinkError::Malformed("place in a queue")),
+            answer => return Ok(answer),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::crypto::curve::encode_point;
 use crate::crypto::ecdsa::Signature;
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::accept::{Ask, accept};
+use crate::driver::ceremony::again::Attempts;
 use crate::driver::ceremony::drive::{Record, drive, fault_with};
 use crate::driver::ceremony::epochs::{
     HeldKey, NoOffer, OpenKey, indices, is_rolled_back, retire_in,
@@ -85,60 +86,93 @@ pub struct Outcome {
 /// Everything that can go wrong; nothing is signed then.
 pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     records::active(&node.home, &wanted.key)?;
-    let key = HeldKey::open(node, &wanted.key)?;
-    let record = key.record().clone();
-    is_new(node, &wanted.request_id)?;
-    let no_share_there =
-        |peer: &Label| Error::NoShareThere { peer: peer.clone(), key: record.name.clone() };
-    let party = |who: &Fingerprint, name: &Label| {
-        let party = record.parties.iter().find(|party| party.fingerprint == *who);
-        party.map(|party| party.index).ok_or_else(|| no_share_there(name))
-    };
-    let me = party(&node.info.fingerprint, &Label::new(&node.info.name))?;
-    let mut others = BTreeMap::new();
-    for target in &wanted.with {
-        let who = target.fingerprint.unwrap_or(node.info.fingerprint);
-        others.insert(party(&who, &target.name)?, target.clone());
-    }
-    let mut signers: Vec<PartyId> = others.keys().copied().chain([me]).collect();
-    signers.sort_unstable();
-    let epochs = key.offer(&indices(&signers)).map_err(|error| {
-        let names = others.iter().map(|(party, target)| (*party, target.name.clone()));
-        refusal(error, &names.collect(), &record.name)
-    })?;
-    let recipient = match wanted.recipient {
-        None => None,
-        Some(who) => {
-            let name = node.name_of(&who);
-            let found = party(&who, &name)?;
-            let takes_part = signers.contains(&found);
-            let recipient = takes_part.then_some(found);
-            Some(recipient.ok_or_else(|| no_share_there(&name))?)
+    let mut attempt = Attempt::of(node, wanted)?;
+    announce(node, &attempt.question);
+    let mut attempts = Attempts::new(node, attempt.question.request.requester);
+    let result = loop {
+        let result = attempt.make(node).await;
+        match result {
+            Err(error) if attempts.again(node, &error).await => {}
+            result => break result,
+        }
+        match Attempt::of(node, wanted) {
+            Ok(next) => attempt = next,
+            Err(error) => break Err(error),
         }
     };
-    let asked = Request {
-        id: wanted.request_id.clone(),
-        key: record.name.clone(),
-        parties: record.parties.iter().map(|party| party.fingerprint).collect(),
-        threshold: record.threshold,
-        signers,
-        requester: me,
-        purpose: wanted.purpose.clone(),
-        action: Action::Sign(Signing {
-            shares: Shares { public_key: record.public_key, epochs },
-            path: wanted.path.clone(),
-            digest: wanted.digest,
-            source: wanted.source.clone(),
-            recipient,
-        }),
-    };
-    let child = Child::of(&key, &wanted.path)?;
-    let question = child.question(node, asked);
-    let invitees = others.into_iter().collect();
-    announce(node, &question);
-    let result = async {
+    let Attempt { record, child, question, .. } = attempt;
+    let result = result.map(|signature| (question.clone(), child.public_key, signature));
+    conclude(node, &record, &question.request, result)
+}
+
+/// One request for a signature, in the epochs that this device has now.
+struct Attempt {
+    record: KeyRecord,
+    child: Child,
+    question: Question,
+    invitees: Vec<(PartyId, Target)>,
+}
+
+impl Attempt {
+    /// What is asked for `wanted`, and whom.
+    fn of(node: &Node, wanted: &ToSign) -> Result<Self, Error> {
+        let key = HeldKey::open(node, &wanted.key)?;
+        let record = key.record().clone();
+        is_new(node, &wanted.request_id)?;
+        let no_share_there =
+            |peer: &Label| Error::NoShareThere { peer: peer.clone(), key: record.name.clone() };
+        let party = |who: &Fingerprint, name: &Label| {
+            let party = record.parties.iter().find(|party| party.fingerprint == *who);
+            party.map(|party| party.index).ok_or_else(|| no_share_there(name))
+        };
+        let me = party(&node.info.fingerprint, &Label::new(&node.info.name))?;
+        let mut others = BTreeMap::new();
+        for target in &wanted.with {
+            let who = target.fingerprint.unwrap_or(node.info.fingerprint);
+            others.insert(party(&who, &target.name)?, target.clone());
+        }
+        let mut signers: Vec<PartyId> = others.keys().copied().chain([me]).collect();
+        signers.sort_unstable();
+        let epochs = key.offer(&indices(&signers)).map_err(|error| {
+            let names = others.iter().map(|(party, target)| (*party, target.name.clone()));
+            refusal(error, &names.collect(), &record.name)
+        })?;
+        let recipient = match wanted.recipient {
+            None => None,
+            Some(who) => {
+                let name = node.name_of(&who);
+                let found = party(&who, &name)?;
+                let takes_part = signers.contains(&found);
+                let recipient = takes_part.then_some(found);
+                Some(recipient.ok_or_else(|| no_share_there(&name))?)
+            }
+        };
+        let asked = Request {
+            id: wanted.request_id.clone(),
+            key: record.name.clone(),
+            parties: record.parties.iter().map(|party| party.fingerprint).collect(),
+            threshold: record.threshold,
+            signers,
+            requester: me,
+            purpose: wanted.purpose.clone(),
+            action: Action::Sign(Signing {
+                shares: Shares { public_key: record.public_key, epochs },
+                path: wanted.path.clone(),
+                digest: wanted.digest,
+                source: wanted.source.clone(),
+                recipient,
+            }),
+        };
+        let child = Child::of(&key, &wanted.path)?;
+        let question = child.question(node, asked);
+        Ok(Self { record, child, question, invitees: others.into_iter().collect() })
+    }
+
+    /// Asks, and signs.
+    async fn make(&self, node: &Arc<Node>) -> Result<Option<Signature>, Error> {
+        let Self { record, child, question, invitees } = self;
         let request = &question.request;
-        let accepted = propose(node, request, invitees).await?;
+        let accepted = propose(node, request, invitees.clone()).await?;
         let epoch = accepted.epoch();
         let begun = async {
             let key = begin(node, &record.name, request, &epoch).await?;
@@ -147,12 +181,9 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
             Ok(key)
         };
         let (key, accepted) = accepted.or_decline(begun).await?;
-        let started = accepted.start(node, &question).await?;
-        perform(node, key, &child, request, started).await
+        let started = accepted.start(node, question).await?;
+        perform(node, key, child, request, started).await
     }
-    .await;
-    let result = result.map(|signature| (question.clone(), child.public_key, signature));
-    conclude(node, &record, &question.request, result)
 }
 
 /// Takes part in a signature that the device at the other end of `link` asks for; `asked` is what was
@@ -474,6 +505,8 @@ fn conclude(
             });
             Ok(outcome)
         }
+        // Who asks again and again leaves one line.
+        Err(error @ Error::TurnedAway { first: false, .. }) => Err(error),
         Err(error) => {
             log(node, &record.name, request, error.kind().name(), false);
             let activity = Activity::Ceremony(request.ceremony());

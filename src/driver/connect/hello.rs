@@ -109,7 +109,7 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
             Ok((Reached { link, name: target.name.clone(), way }, resumed))
         }
         Message::Refuse { reason: Reason::Gone } => Err(DialError::UnknownSession),
-        Message::Refuse { reason: reason @ (Reason::Busy | Reason::Crossed) } => {
+        Message::Refuse { reason: reason @ (Reason::Busy { .. } | Reason::Crossed) } => {
             Err(DialError::Busy(Error::refused(whom, reason)))
         }
         Message::Refuse { reason } => Err(DialError::Fatal(Error::refused(whom, reason))),

@@ -14,7 +14,7 @@ use crate::driver::connect::target::Source;
 /// Callers of whom nothing is known that there may be at once, on the local network and through a relay.
 const PLACES: usize = 128;
 /// Connections that one known device may have here at once.
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 16;
 
 /// Callers whose certificate is not verified yet. Where there are too many, the source with the most of them
 /// loses its oldest: an honest caller completes the handshake at once.
