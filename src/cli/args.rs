@@ -1003,8 +1003,13 @@ fn bytes(text: &str) -> Result<usize, String> {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cosign bench
-  cosign bench --json")]
-pub struct BenchArgs {}
+  cosign bench --json
+  cosign bench --load             1, 8 and 32 commands at once against one listener")]
+pub struct BenchArgs {
+    /// Measure whole `cosign sign` commands, many at once, against a listener on this machine
+    #[arg(long)]
+    pub load: bool,
+}
 
 /// `cosign completions`
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! `cosign bench`: what key generation and signing cost on this machine.
 
+mod load;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +41,10 @@ struct Row {
 }
 
 /// `cosign bench`
-pub(super) fn run_bench(global: &Global, _: BenchArgs) -> Result<Output, Failure> {
+pub(super) fn run_bench(global: &Global, args: BenchArgs) -> Result<Output, Failure> {
+    if args.load {
+        return load::run(global);
+    }
     let mut rows = Vec::new();
     for parties in [2, 3] {
         global.screen.note(format!("measuring 2-of-{parties}, a few seconds"));
