@@ -166,6 +166,11 @@ impl World {
         self.owners[number].lock().unwrap().takes = wait;
     }
 
+    /// How long the owner of device `number` takes.
+    pub(crate) fn owner_time(&self, number: usize) -> Duration {
+        self.owners[number].lock().unwrap().takes
+    }
+
     /// The owner of device `number` says no from now on.
     pub(crate) fn owner_refuses(&self, number: usize) {
         self.owners[number].lock().unwrap().refuses = true;

@@ -251,3 +251,68 @@ fn epoch(world: &World) -> [u8; 32] {
     let records = cosign::vault::keys::list(&world.node(0).home).unwrap();
     records.iter().find(|record| record.name == KEY).unwrap().epoch
 }
+
+/// What may come of a request in a world of many: a signature or new shares, what its owner or another one
+/// says, or the end of its own time. Nobody is accused.
+fn is_fair(ended: &Result<(), Error>, wish: Wish, number: usize) {
+    if let Err(
+        error @ (Error::RolledBackThere { .. }
+        | Error::Banned { .. }
+        | Error::Worn { .. }
+        | Error::Bug(_)),
+    ) = ended
+    {
+        panic!("{wish:?} of {}: {error:?}", NAMES[number]);
+    }
+}
+
+/// One world with requests in all directions at random times, and owners who take seconds or minutes.
+async fn live_together(number: u64) {
+    let mut seed = Seed::new(number);
+    let conditions = Conditions {
+        delay: Duration::from_millis(seed.one_of(&[0, 5, 50])),
+        breaks: seed.one_of(&[0, 0, 20]),
+        at_most: seed.one_of(&[1, 4]),
+    };
+    let world = World::new(&mut seed, conditions);
+    for owner in 0..NAMES.len() {
+        world.owner_takes(owner, Duration::from_secs(seed.one_of(&[0, 0, 1, 3, 90])));
+    }
+    let fate = seed.one_of(&[Fate::Spared, Fate::Spared, Fate::HungUp, Fate::Silenced]);
+    let victim = seed.one_of(&[0, 1, 2]);
+    let wishes =
+        [Wish::SignWithOne, Wish::SignWithOne, Wish::SignWithOne, Wish::SignWithAll, Wish::Refresh];
+    let mut granting = Vec::new();
+    for _ in 0..seed.below(10) + 3 {
+        sleep(Duration::from_millis(seed.one_of(&[0, 0, 10, 700]))).await;
+        let (wish, asker) = (seed.one_of(&wishes), seed.one_of(&[0, 1, 2]));
+        granting.push((wish, asker, grant(&world, wish, asker, &mut seed)));
+    }
+    match fate {
+        Fate::HungUp => world.network.hang_up(victim),
+        Fate::Silenced => world.network.silence(victim),
+        Fate::Spared | Fate::Killed(_) => {}
+    }
+    let quick = (0..NAMES.len()).all(|owner| world.owner_time(owner) < Duration::from_secs(2));
+    let undisturbed = fate == Fate::Spared && conditions.breaks == 0;
+    for (wish, asker, granting) in granting {
+        let ended = timeout(LIMIT, granting).await;
+        let ended = ended.unwrap_or_else(|_| panic!("{wish:?} did not end in {LIMIT:?}")).unwrap();
+        is_fair(&ended, wish, asker);
+        // A refresh may find the other one's shares just made, or its name taken by another refresh.
+        let must = undisturbed && quick && wish != Wish::Refresh;
+        assert!(ended.is_ok() || !must, "{wish:?} of {}: {ended:?}", NAMES[asker]);
+    }
+    world.network.heal();
+    (0..NAMES.len()).for_each(|owner| world.owner_takes(owner, Duration::ZERO));
+    sleep(LIMIT).await;
+    is_well(&world).await;
+}
+
+#[test]
+fn many_requests_at_once_end_as_they_must_and_every_two_sign_afterwards() {
+    for number in seeds(150) {
+        let _named = Named(number);
+        run(live_together(number));
+    }
+}

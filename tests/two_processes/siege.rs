@@ -150,6 +150,21 @@ impl Scene {
         })
     }
 
+    /// Carol, who proposes, hears what comes of it or that Bob is busy, is gone, and proposes again.
+    fn floods(&self, asked: Proposal) -> Attack {
+        let (carol, address) = (Arc::clone(&self.carol), self.address.clone());
+        Attack::begin(24, move |hits| {
+            let (carol, address, asked) = (Arc::clone(&carol), address.clone(), asked.clone());
+            async move {
+                let mut link = reach(&carol.tls, &address).await?;
+                say(&mut link, &hello(VERSION, Want::Ceremony)).await.ok()?;
+                welcomed(&mut link, &hits).await?;
+                say(&mut link, &Message::Propose(Box::new(asked))).await.ok()?;
+                hear(&mut link, soon()).await.ok().map(drop)
+            }
+        })
+    }
+
     /// Carol, who says that she is still there at every stage, and nothing else.
     fn chatters(&self, asked: Proposal) -> Attack {
         let (carol, address) = (Arc::clone(&self.carol), self.address.clone());
@@ -460,6 +475,14 @@ fn a_peer_that_never_starts_holds_nobody_up() {
     let scene = Scene::new();
     let _attack = scene.never_starts(scene.asked_by_carol());
     scene.signs(3);
+}
+
+#[test]
+fn a_peer_that_floods_with_proposals_holds_nobody_up() {
+    let scene = Scene::new();
+    let attack = scene.floods(scene.asked_by_carol());
+    scene.signs(10);
+    assert!(attack.hits.load(Ordering::Relaxed) > 50, "a flood is more than that");
 }
 
 #[test]
