@@ -114,6 +114,10 @@ impl Approver for Person {
         self.backoff().admit(requester, muted, clock::now())
     }
 
+    fn withdrawn(&self, requester: &Fingerprint) {
+        self.backoff().refused(requester, clock::now());
+    }
+
     fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
         self.answered.take(requester, id)
     }
@@ -242,6 +246,10 @@ impl Approver for Rules {
 
     fn admit(&self, requester: &Fingerprint) -> Admission {
         self.person.admit(requester)
+    }
+
+    fn withdrawn(&self, requester: &Fingerprint) {
+        self.person.withdrawn(requester);
     }
 
     fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {

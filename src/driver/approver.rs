@@ -113,6 +113,9 @@ pub trait Approver: Send + Sync {
         Admission::Asked
     }
 
+    /// A request of this device ended while it waited to be put before the person.
+    fn withdrawn(&self, _requester: &Fingerprint) {}
+
     /// Who answered this request of `requester`, for the log: a person, or the rule that decided. It is
     /// said once; `None` where nobody was asked.
     fn answered_by(&self, _requester: &Fingerprint, _id: &RequestId) -> Option<String> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::backoff::Admission;
@@ -152,6 +152,9 @@ async fn bind(place: &Place) -> Result<tcp::Listener, Error> {
     bound.map_err(|error| Error::Port { port, error })
 }
 
+/// How long a list of waiting requests stands at least: who comes and goes does not flood the screen.
+const BETWEEN_LISTS: Duration = Duration::from_millis(250);
+
 /// What the visits to a listener came to, one after another.
 pub type Visits = mpsc::Receiver<Result<Visit, Error>>;
 
@@ -160,18 +163,23 @@ pub type Visits = mpsc::Receiver<Result<Visit, Error>>;
 async fn serve(node: Arc<Node>, listener: Listener, visits: mpsc::Sender<Result<Visit, Error>>) {
     // Strangers on one side keep nobody of the other out.
     let [mut near, mut far] = [UnverifiedCallers::default(), UnverifiedCallers::default()];
+    let mut quiet_until = clock::now();
     let (mut busy, mut waiting, mut changes) = (false, Vec::new(), node.queue.changes());
     loop {
         if busy == node.queue.is_empty() {
             busy = !busy;
             listener.status(if busy { Status::Busy } else { Status::Available }).await;
         }
-        if waiting != node.queue.waiting() {
+        let is_news = waiting != node.queue.waiting();
+        if is_news && clock::now() >= quiet_until {
+            quiet_until = clock::now() + BETWEEN_LISTS;
             waiting = node.queue.waiting();
             node.tell(Event::Queued { waiting: waiting.clone() });
+            continue;
         }
         let (io, way) = tokio::select! {
             caller = listener.accept() => caller,
+            () = sleep_until(quiet_until.into()), if is_news => continue,
             () = changes.next() => continue,
             () = visits.closed() => return,
         };

@@ -182,6 +182,22 @@ fn a_request_that_waits_for_a_person_ends_when_its_own_time_is_up() {
 }
 
 #[test]
+fn a_request_that_leaves_the_queue_makes_its_requester_wait() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(60));
+        let first = tokio::spawn(world.sign(0, &[1]));
+        sleep(secs(1)).await;
+        assert!(world.sign_within(2, &[1], secs(3)).await.is_err());
+        let again = world.sign_within(2, &[1], secs(1)).await;
+        let busy =
+            |error: &Error| matches!(error, Error::Refused { reason: Reason::Busy { .. }, .. });
+        assert!(again.as_ref().is_err_and(busy), "{again:?}");
+        assert!(first.await.unwrap().is_ok());
+    });
+}
+
+#[test]
 fn devices_that_ask_each_other_at_the_same_moment_all_sign() {
     run(async {
         let world = calm();

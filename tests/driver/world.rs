@@ -91,6 +91,10 @@ impl Approver for Owner {
         })
     }
 
+    fn withdrawn(&self, requester: &Fingerprint) {
+        self.backoff.lock().unwrap().refused(requester, clock::now());
+    }
+
     fn admit(&self, requester: &Fingerprint) -> Admission {
         self.backoff.lock().unwrap().admit(requester, false, clock::now())
     }

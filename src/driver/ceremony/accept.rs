@@ -207,9 +207,17 @@ async fn ask_a_person(
     });
     loop {
         admitted(node, link.peer(), &question.name(requester))?;
-        while let Moved::Behind(before) =
-            answered(node, link, question, until, place.moved()).await?
-        {
+        loop {
+            let moved = answered(node, link, question, until, place.moved()).await;
+            let before = match moved {
+                Ok(Moved::Shown) => break,
+                Ok(Moved::Behind(before)) => before,
+                // Who comes and goes in the queue is no better than who does so on the screen.
+                Err(error) => {
+                    node.approver.withdrawn(&link.peer());
+                    return Err(error);
+                }
+            };
             let before = u16::try_from(before).unwrap_or(u16::MAX);
             say(link, &Message::Queued { before })
                 .await
