@@ -141,6 +141,8 @@ impl Screen {
         word: Option<&str>,
     ) -> Option<Question> {
         let mut state = self.lock();
+        // What was said about another request is not about this one.
+        state.model.note = None;
         if let Some(warning) = warning {
             state.show(&Event::Note { message: warning.to_owned() });
         }
@@ -436,6 +438,9 @@ impl State {
         let text = match self.format {
             Format::Events => serde_json::to_string(event).unwrap_or_default() + "\n",
             Format::Quiet if !lines::needs_a_person(event) => return,
+            // Above a question stands the card that it is about, and no other one. What a rule decides
+            // meanwhile is said in a line.
+            Format::Quiet | Format::Prose if is_card && self.open.is_some() => return,
             Format::Quiet | Format::Prose => {
                 joined(lines::prose(&self.model, event, self.style_now()))
             }

@@ -209,8 +209,8 @@ impl Approver for Rules {
             let decision = self.watched().and_then(|()| self.policy.decide(&question));
             // What a person is asked about is shown when it is.
             if !matches!(decision, Ok(Decision::Ask(_))) {
-                let view = RequestView::of(&question);
-                self.screen.show(&Event::Request(self.screen.compared(view)));
+                // Only a card that a person has seen is compared with the next.
+                self.screen.show(&Event::Request(RequestView::of(&question)));
             }
             match decision {
                 Ok(Decision::Ask(_)) => Verdict::Ask,

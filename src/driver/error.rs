@@ -557,9 +557,10 @@ impl From<&Error> for Reason {
             Error::Vault(vault::Error::NoAttemptsLeft { .. }) => Self::Locked,
             // It is used for something else just now, or was a moment ago.
             Error::Vault(vault::Error::InUse { .. }) | Error::ChangedMeanwhile(_) => BUSY,
-            Error::KeyExists { .. } | Error::TooManyPending(_) | Error::PendingKey(_) => {
-                Self::Conflict
-            }
+            Error::KeyExists { .. }
+            | Error::TooManyPending(_)
+            | Error::PendingKey(_)
+            | Error::Vault(vault::Error::Conflict { .. }) => Self::Conflict,
             Error::RolledBackThere { .. } => Self::RolledBack,
             Error::Banned { .. } => Self::Banned,
             Error::Worn { .. } => Self::Worn,

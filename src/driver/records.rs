@@ -122,9 +122,9 @@ pub async fn unchanging(
 /// Holds the key `name` for a signature. Where it is being removed, that is outlasted.
 ///
 /// # Errors
-/// It is still being removed or moved after a minute.
+/// It is still being removed or moved after three minutes, or when the home's deadline is over.
 pub async fn hold_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
-    let give_up = home.no_later_than(clock::now() + QUIET_TIMEOUT);
+    let give_up = home.deadline_or(clock::now() + QUIET_TIMEOUT);
     once_free(give_up, |_| {}, || keys::lock_to_sign(home, name)).await
 }
 
@@ -132,13 +132,13 @@ pub async fn hold_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
 /// dropped. `waits` is told once for each key, and what uses it.
 ///
 /// # Errors
-/// One of them is still in use after a minute, or when the home's deadline is over.
+/// One of them is still in use after three minutes, or when the home's deadline is over.
 pub async fn quiet(
     home: &Home,
     names: &[String],
     mut waits: impl FnMut(&str, Use),
 ) -> Result<Vec<KeyLock>, Error> {
-    let give_up = home.no_later_than(clock::now() + QUIET_TIMEOUT);
+    let give_up = home.deadline_or(clock::now() + QUIET_TIMEOUT);
     let mut closed = Vec::new();
     for name in names {
         let mut told = |by| waits(name, by);
@@ -168,8 +168,8 @@ async fn once_free(
 }
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long what is under way may take: no round of a signature takes longer.
-const QUIET_TIMEOUT: Duration = ROUND;
+/// How long what is under way may take: a signature has three rounds.
+const QUIET_TIMEOUT: Duration = ROUND.saturating_mul(3);
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn all(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {

@@ -206,6 +206,9 @@ pub(super) fn queue(waiting: &[QueuedRequest]) -> String {
 }
 
 fn behind(peer: &str, before: u16) -> String {
+    if before == 0 {
+        return format!("{peer} is looking at this request now");
+    }
     let looking = format!("{peer} is looking at another request");
     match before.saturating_sub(1) {
         0 => format!("{looking}; this one comes next"),

@@ -253,7 +253,10 @@ impl Model {
             Event::Queued { waiting } => self.queued.clone_from(waiting),
             Event::Behind { before, .. } => {
                 let ceremony = self.ceremony.get_or_insert_default();
-                ceremony.awaited_for = format!("approval, after {before} other requests there");
+                ceremony.awaited_for = match before {
+                    0 => "approval".to_owned(),
+                    before => format!("approval, after {before} other requests there"),
+                };
             }
             Event::Serving { .. } => {}
             Event::Strangers { count, .. } => self.strangers = *count,

@@ -67,6 +67,11 @@ impl Home {
         self.deadline.map_or(moment, |deadline| deadline.moment.min(moment))
     }
 
+    /// The home's deadline, or `moment` where it has none.
+    pub fn deadline_or(&self, moment: Instant) -> Instant {
+        self.deadline.map_or(moment, |deadline| deadline.moment)
+    }
+
     /// Until when its locks are waited for.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         self.deadline

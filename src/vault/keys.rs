@@ -301,6 +301,12 @@ pub fn confirmed(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<Confir
 ///
 /// [`Error::InUse`] at once if the shares are being changed already.
 pub fn lock_to_change(home: &Home, name: &str) -> Result<KeyLock, Error> {
+    let gate = file::try_lock_shared(&lock_file(home, name, GATE)?)?;
+    let _gate = gate.ok_or_else(|| in_use(name, Use::Changing))?;
+    changing(home, name)
+}
+
+fn changing(home: &Home, name: &str) -> Result<KeyLock, Error> {
     let held = file::try_lock(&lock_file(home, name, CHANGING)?)?;
     Ok(KeyLock(vec![held.ok_or_else(|| in_use(name, Use::Changing))?]))
 }
@@ -317,7 +323,7 @@ pub fn lock_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
     Ok(KeyLock(vec![held]))
 }
 
-/// Keeps new signatures from beginning, so that a key can be [had alone](lock_alone) once those that are under
+/// Keeps new signatures and new shares from being begun, so that a key can be [had alone](lock_alone) once those that are under
 /// way have ended.
 ///
 /// # Errors
@@ -334,7 +340,7 @@ pub fn close(home: &Home, name: &str) -> Result<KeyLock, Error> {
 ///
 /// [`Error::InUse`] at once, with what uses it.
 pub fn lock_alone(home: &Home, name: &str) -> Result<KeyLock, Error> {
-    let KeyLock(mut held) = lock_to_change(home, name)?;
+    let KeyLock(mut held) = changing(home, name)?;
     let signing = file::try_lock(&lock_file(home, name, SIGNING)?)?;
     held.push(signing.ok_or_else(|| in_use(name, Use::Signing))?);
     Ok(KeyLock(held))
@@ -350,7 +356,7 @@ fn lock_file(home: &Home, name: &str, what: &str) -> Result<PathBuf, Error> {
 const CHANGING: &str = "";
 /// Held by every signature together, and alone by what moves or removes shares.
 const SIGNING: &str = "@sign";
-/// Passed by every signature that begins, and held alone by who waits for the others to end.
+/// Passed by everything that begins, and held alone by who waits for the others to end.
 const GATE: &str = "@gate";
 
 fn in_use(name: &str, by: Use) -> Error {
@@ -1207,6 +1213,7 @@ mod tests {
         let signing = lock_to_sign(&home, "k").unwrap();
         let gate = close(&home, "k").unwrap();
         assert_eq!(user(lock_to_sign(&home, "k")), Use::Changing);
+        assert_eq!(user(lock_to_change(&home, "k")), Use::Changing);
         assert_eq!(user(close(&home, "k")), Use::Changing);
         assert_eq!(user(lock_alone(&home, "k")), Use::Signing);
         drop(signing);

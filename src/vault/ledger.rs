@@ -398,8 +398,9 @@ impl Content {
             writer.append(&path, self.end, &text, durability)?;
             self.take_all(&text)?;
             if heads && checks {
-                self.head = self.new_head();
-                self.head.write(writer)?;
+                let head = self.new_head();
+                head.write(writer)?;
+                self.head = head;
                 if retires {
                     Editions::note(writer, &head_path(&self.home), self.lines)?;
                 }

@@ -97,7 +97,12 @@ fn a_request_in_the_list_is_taken_first_or_leaves_with_a_line() {
     third.ends().fails(130, "interrupted");
     scene.at_bob.shows("sign ended: ");
     scene.at_bob.types("l\n");
-    scene.at_bob.shows("purpose      \"the second\"").approves();
+    scene.at_bob.shows("purpose      \"the second\"").shows("to mute: ");
+    second.event_where("behind", |event| event["before"] == 0);
+    // Back and forth, as often as the person likes.
+    scene.at_bob.types("l\n").shows("purpose      \"the first\"").shows("to mute: ");
+    second.event_where("behind", |event| event["before"] == 1);
+    scene.at_bob.types("l\n").shows("purpose      \"the second\"").approves();
     second.ends().succeeds();
     scene.at_bob.shows("purpose      \"the first\"").approves();
     first.ends().succeeds();

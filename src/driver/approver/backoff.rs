@@ -62,8 +62,12 @@ impl Backoff {
         }
     }
 
-    /// A request of `peer` ended at `now` without a yes: it was denied, withdrawn or not answered.
+    /// A request of `peer` ended at `now` without a yes: it was denied, withdrawn or not answered. Several that
+    /// end together are one.
     pub fn refused(&mut self, peer: &Fingerprint, now: Instant) {
+        if self.waits.get(peer).is_some_and(|wait| now < wait.until) {
+            return;
+        }
         let span = self.waits.get(peer).map_or(FIRST, |wait| (wait.span * 2).min(LONGEST));
         self.waits.insert(*peer, Wait { span, until: now + span, told: false });
     }

@@ -126,7 +126,10 @@ pub async fn accept(
         false => *held,
     };
     let held: Vec<Held> = request.epochs().iter().map(now).collect();
-    if request.signing().is_some() && epochs::is_rolled_back(&asked, requester, &held) {
+    // What it said of the other epochs is as old as the proposal.
+    let answers: Vec<Held> =
+        held.iter().filter(|held| held.epoch == agreed.epoch).copied().collect();
+    if request.signing().is_some() && epochs::is_rolled_back(&asked, requester, &answers) {
         decline(link, &name, Reason::RolledBack).await;
         return Err(Error::RolledBackThere { peer: name, key: request.key.clone() });
     }
@@ -205,23 +208,30 @@ async fn ask_a_person(
         ceremony,
         key: question.key.clone(),
     });
+    let mut is_told = false;
     loop {
         admitted(node, link.peer(), &question.name(requester))?;
         loop {
-            let moved = answered(node, link, question, until, place.moved()).await;
-            let before = match moved {
-                Ok(Moved::Shown) => break,
-                Ok(Moved::Behind(before)) => before,
+            let before = match answered(node, link, question, until, place.moved()).await {
+                Ok(Moved::Shown) => 0,
+                Ok(Moved::Behind(before)) => u16::try_from(before).unwrap_or(u16::MAX),
                 // Who comes and goes in the queue is no better than who does so on the screen.
                 Err(error) => {
                     node.approver.withdrawn(&link.peer());
                     return Err(error);
                 }
             };
-            let before = u16::try_from(before).unwrap_or(u16::MAX);
-            say(link, &Message::Queued { before })
-                .await
-                .map_err(|error| Error::link(&question.name(requester), error))?;
+            // Nobody is told of a queue that never was.
+            if (is_told || before > 0)
+                && let Err(error) = say(link, &Message::Queued { before }).await
+            {
+                node.approver.withdrawn(&link.peer());
+                return Err(Error::link(&question.name(requester), error));
+            }
+            is_told = before > 0;
+            if before == 0 {
+                break;
+            }
         }
         // What waited for the screen was let in before the owner said no to the request ahead of it.
         admitted(node, link.peer(), &question.name(requester))?;

@@ -8,32 +8,34 @@ use tokio::time::sleep;
 use crate::driver::error::Error;
 use crate::driver::told::Note;
 use crate::driver::{ANSWER, Node, clock};
-use crate::party::PartyId;
+use crate::vault;
 use crate::wire::Reason;
+
+/// How often one command asks at most: each time others may be asked, too.
+const MOST: u32 = 40;
+/// Devices that were in each other's way come back at different moments within so many milliseconds.
+const APART: usize = 300;
 
 /// How often, and until when, one command asks.
 #[derive(Debug)]
 pub(super) struct Attempts {
     give_up: Instant,
-    me: u64,
-    made: u64,
+    made: u32,
 }
 
 impl Attempts {
-    /// Until the overall deadline of `node`, where `me` asks.
-    pub(super) fn new(node: &Node, me: PartyId) -> Self {
-        Self { give_up: node.deadline_or(ANSWER), me: me.get().into(), made: 0 }
+    /// Until the overall deadline of `node`.
+    pub(super) fn new(node: &Node) -> Self {
+        Self { give_up: node.deadline_or(ANSWER), made: 0 }
     }
 
     /// Whether to ask again now, after waiting as long as it takes.
     pub(super) async fn again(&mut self, node: &Node, error: &Error) -> bool {
         let Some(wait) = wait(error) else { return false };
         self.made = self.made.saturating_add(1);
-        // Devices that were in each other's way do not come back at the same moment.
-        let apart =
-            Duration::from_millis(self.me.saturating_mul(self.made.min(20)).saturating_mul(11));
-        let wait = wait.saturating_add(apart);
-        if clock::now() + wait >= self.give_up {
+        let apart = u64::try_from(clock::any_of(APART).unwrap_or_default()).unwrap_or_default();
+        let wait = wait.saturating_add(Duration::from_millis(apart));
+        if self.made >= MOST || clock::now() + wait >= self.give_up {
             return false;
         }
         node.tell(Note::AsksAgain { seconds: wait.as_secs() });
@@ -51,6 +53,7 @@ fn wait(error: &Error) -> Option<Duration> {
             // Whoever says less is not asked more often for that.
             Some(Duration::from_secs((*seconds).max(1).into()))
         }
+        Error::Vault(vault::Error::InUse { .. }) => Some(Duration::from_secs(1)),
         Error::ChangedMeanwhile(_) => Some(Duration::ZERO),
         _ => None,
     }

@@ -93,6 +93,12 @@ pub async fn drive<P: Protocol>(
                 Incoming::Control(Message::Refuse { reason: Reason::Left { party: who } }) => {
                     return Err(Error::Left { peer: label(party), who: label(who) });
                 }
+                // Who has begun is not asked to begin again.
+                Incoming::Control(Message::Refuse { reason: Reason::Busy { .. } })
+                    if links.has_spoken(party) =>
+                {
+                    return Err(Error::refused_in(&label(party), Reason::Aborted, ceremony, key));
+                }
                 Incoming::Control(Message::Refuse { reason }) => {
                     return Err(Error::refused_in(&label(party), reason, ceremony, key));
                 }

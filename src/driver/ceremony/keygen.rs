@@ -62,7 +62,7 @@ pub async fn request(
     let invitees = invitees(&request, with)?;
     let question = node.question(request, name.to_owned(), None);
     announce(node, &question);
-    let mut attempts = Attempts::new(node, question.request.requester);
+    let mut attempts = Attempts::new(node);
     let result = loop {
         let made = async {
             let accepted = propose(node, &question.request, invitees.clone()).await?;
@@ -105,13 +105,14 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
     records::active(&node.home, name)?;
     let mut question = to_refresh(node, name).await?;
     announce(node, &question);
-    let mut attempts = Attempts::new(node, question.request.requester);
+    let mut attempts = Attempts::new(node);
     let result = loop {
         let made = async {
             let request = &question.request;
             let accepted = propose(node, request, invitees(request, with)?).await?;
             let epoch = accepted.epoch();
-            let (key, accepted) = accepted.or_decline(same(node, name, request, &epoch)).await?;
+            let (key, accepted) =
+                accepted.or_decline(same(node, name, request, &epoch, true)).await?;
             let started = accepted.start(node, &question).await?;
             renew(node, &key, started).await
         }
@@ -341,9 +342,12 @@ pub async fn respond(
                     return Err(Error::TooManyPending(record.name.clone()));
                 }
                 let ask = if open.has_bans() { Ask::Pardon } else { Ask::Approval };
+                // A person may take minutes; the share is opened again then.
+                drop(open);
                 let started = accept(node, link, &question, &terms, offer, ask).await?;
                 let epoch = started.agreed.epoch;
-                let same = same(node, &record.name, request, &epoch);
+                let pardoned = ask == Ask::Pardon;
+                let same = same(node, &record.name, request, &epoch, pardoned);
                 let (open, started) = started.or_abort(same).await?;
                 renew(node, &open, started).await
             }
@@ -358,21 +362,24 @@ async fn free(node: &Node, name: &str) -> Result<KeyLock, Error> {
     let lock = records::hold(&node.home, name).await?;
     match records::find(&node.home, name)? {
         None => Ok(lock),
-        Some(_) => Err(Error::ChangedMeanwhile(name.to_owned())),
+        Some(_) => Err(vault::Error::Conflict { what: "key", name: name.to_owned() }.into()),
     }
 }
 
-/// The key that is to be refreshed, which is still what it was.
+/// The key that is to be refreshed, which is still what it was. A ban that came since is for the owner to lift:
+/// who has not `pardoned` it is asked again.
 async fn same(
     node: &Node,
     name: &str,
     request: &Request,
     epoch: &Hex<32>,
+    pardoned: bool,
 ) -> Result<OpenKey, Error> {
     let lock = records::hold(&node.home, name).await?;
     let open = HeldKey::open(node, name)?;
     let offers = open.common(request);
-    if open.is_full() || !offers.iter().any(|held| held.epoch == *epoch) {
+    let is_same = offers.iter().any(|held| held.epoch == *epoch);
+    if open.is_full() || !is_same || (open.has_bans() && !pardoned) {
         return Err(Error::ChangedMeanwhile(name.to_owned()));
     }
     open.choose(epoch, lock)

@@ -33,6 +33,9 @@ use crate::wire::{Message, Proposal, Reason, Terms, Want};
 /// How long it may take to tell the others that somebody takes no part.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a place in another device's queue is shown at least.
+const BETWEEN_PLACES: Duration = Duration::from_millis(250);
+
 /// Everybody has said yes, and nothing has begun.
 #[derive(Debug)]
 pub struct Accepted {
@@ -349,15 +352,16 @@ async fn answer(
     name: &str,
     answer_by: Instant,
 ) -> Result<Message, LinkError> {
-    let mut before = None;
+    let (mut told, mut quiet_until) = (None, clock::now());
     loop {
         match hear(link, answer_by).await? {
-            // Who says it again and again tells nobody anything.
-            Message::Queued { before: now } if before != Some(now) => {
-                before = Some(now);
-                node.tell(Event::Behind { peer: name.to_owned(), before: now });
+            // Who says one after another does not flood the screen.
+            Message::Queued { before } if told == Some(before) || clock::now() < quiet_until => {}
+            Message::Queued { before } => {
+                told = Some(before);
+                quiet_until = clock::now() + BETWEEN_PLACES;
+                node.tell(Event::Behind { peer: name.to_owned(), before });
             }
-            Message::Queued { .. } => return Err(LinkError::Malformed("place in a queue")),
             answer => return Ok(answer),
         }
     }

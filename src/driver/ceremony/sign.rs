@@ -88,7 +88,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
     records::active(&node.home, &wanted.key)?;
     let mut attempt = Attempt::of(node, wanted)?;
     announce(node, &attempt.question);
-    let mut attempts = Attempts::new(node, attempt.question.request.requester);
+    let mut attempts = Attempts::new(node);
     let result = loop {
         let result = attempt.make(node).await;
         match result {
@@ -229,6 +229,8 @@ pub async fn respond(
             return Err(decline(link, &name, Reason::Aborted).await);
         };
         let question = child.question(node, request.clone());
+        // A person may take minutes; the share is opened again then.
+        drop(key);
         let started = accept(node, link, &question, &terms, offer, Ask::Approval).await?;
         let epoch = started.agreed.epoch;
         let begun = begin(node, &record.name, &request, &epoch);

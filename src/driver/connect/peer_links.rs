@@ -318,6 +318,11 @@ impl PeerLinks {
                     break;
                 }
                 Some((party, Incoming::Control(Message::Refuse { reason }))) => {
+                    // Who has begun is not asked to begin again.
+                    let reason = match reason {
+                        Reason::Busy { .. } => Reason::Aborted,
+                        reason => reason,
+                    };
                     outcome = Err(Error::refused(&self.name(party), reason));
                     break;
                 }
