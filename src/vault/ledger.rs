@@ -1089,7 +1089,7 @@ mod tests {
         assert!(matches!(spent, Err(Error::Tampered { why: "missing", .. })));
         // Nor where it was empty, and is gone since it was opened.
         let (home, vault, _) = fixture::vault();
-        let mut ledger = open(vault.home());
+        let ledger = open(vault.home());
         fs::remove_file(path(&home)).unwrap();
         let spent = ledger.spend(&EPOCH, &session(1), &[2]);
         assert!(matches!(spent, Err(Error::Tampered { why: "missing", .. })));
