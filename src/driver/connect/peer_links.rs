@@ -267,7 +267,7 @@ impl PeerLinks {
         }
     }
 
-    /// Waits until what was sent has been written to the connections, or for [`FLUSH`] at most. Computing holds up
+    /// Waits until what was sent has been written to the connections, or for 20 ms at most. Computing holds up
     /// the tasks of the links, so it is to be called before: the others compute meanwhile.
     pub async fn flush(&self) {
         let written = async {
