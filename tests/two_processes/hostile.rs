@@ -323,6 +323,8 @@ fn what_waited_for_the_screen_is_turned_away_by_the_no_to_the_request_ahead_of_i
             };
             say(&mut second, &Message::Propose(Box::new(other))).await.unwrap();
             tokio::time::sleep(Duration::from_millis(500)).await;
+            let place = hear(&mut second, soon()).await;
+            assert_eq!(place.ok(), Some(Message::Queued { before: 1 }));
             at_bob.types("n\n");
             hear(&mut second, soon()).await
         };
