@@ -114,8 +114,13 @@ impl Approver for Person {
         self.backoff().admit(requester, muted, clock::now())
     }
 
+    fn admit_waiting(&self, requester: &Fingerprint) -> Admission {
+        let muted = self.prompter.is_muted(requester);
+        self.backoff().admit_waiting(requester, muted, clock::now())
+    }
+
     fn withdrawn(&self, requester: &Fingerprint) {
-        self.backoff().refused(requester, clock::now());
+        self.backoff().withdrawn(requester, clock::now());
     }
 
     fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
@@ -246,6 +251,10 @@ impl Approver for Rules {
 
     fn admit(&self, requester: &Fingerprint) -> Admission {
         self.person.admit(requester)
+    }
+
+    fn admit_waiting(&self, requester: &Fingerprint) -> Admission {
+        self.person.admit_waiting(requester)
     }
 
     fn withdrawn(&self, requester: &Fingerprint) {

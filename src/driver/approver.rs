@@ -113,6 +113,11 @@ pub trait Approver: Send + Sync {
         Admission::Asked
     }
 
+    /// The same where it has waited for the screen.
+    fn admit_waiting(&self, requester: &Fingerprint) -> Admission {
+        self.admit(requester)
+    }
+
     /// A request of this device ended while it waited to be put before the person.
     fn withdrawn(&self, _requester: &Fingerprint) {}
 

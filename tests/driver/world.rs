@@ -91,8 +91,12 @@ impl Approver for Owner {
         })
     }
 
+    fn admit_waiting(&self, requester: &Fingerprint) -> Admission {
+        self.backoff.lock().unwrap().admit_waiting(requester, false, clock::now())
+    }
+
     fn withdrawn(&self, requester: &Fingerprint) {
-        self.backoff.lock().unwrap().refused(requester, clock::now());
+        self.backoff.lock().unwrap().withdrawn(requester, clock::now());
     }
 
     fn admit(&self, requester: &Fingerprint) -> Admission {

@@ -157,8 +157,11 @@ impl Scene {
             let (carol, address, asked) = (Arc::clone(&carol), address.clone(), asked.clone());
             async move {
                 let mut link = reach(&carol.tls, &address).await?;
+                hits.fetch_add(1, Ordering::Relaxed);
                 say(&mut link, &hello(VERSION, Want::Ceremony)).await.ok()?;
-                welcomed(&mut link, &hits).await?;
+                let Message::Welcome { .. } = hear(&mut link, soon()).await.ok()? else {
+                    return None;
+                };
                 say(&mut link, &Message::Propose(Box::new(asked))).await.ok()?;
                 hear(&mut link, soon()).await.ok().map(drop)
             }

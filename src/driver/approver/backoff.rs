@@ -43,6 +43,8 @@ struct Wait {
     span: Duration,
     until: Instant,
     told: bool,
+    /// Nobody was asked: its request left while it waited for the screen.
+    unasked: bool,
 }
 
 impl Backoff {
@@ -65,11 +67,30 @@ impl Backoff {
     /// A request of `peer` ended at `now` without a yes: it was denied, withdrawn or not answered. Several that
     /// end together are one.
     pub fn refused(&mut self, peer: &Fingerprint, now: Instant) {
-        if self.waits.get(peer).is_some_and(|wait| now < wait.until) {
+        self.begin(peer, now, false);
+    }
+
+    /// A request of `peer` ended at `now` while it waited for the screen.
+    pub fn withdrawn(&mut self, peer: &Fingerprint, now: Instant) {
+        self.begin(peer, now, true);
+    }
+
+    /// Whether a request of `peer` that has waited for the screen is put before the owner now. What left the
+    /// queue meanwhile is not held against it.
+    pub fn admit_waiting(&mut self, peer: &Fingerprint, muted: bool, now: Instant) -> Admission {
+        match self.waits.get(peer) {
+            Some(wait) if wait.unasked && !muted => Admission::Asked,
+            _ => self.admit(peer, muted, now),
+        }
+    }
+
+    fn begin(&mut self, peer: &Fingerprint, now: Instant, unasked: bool) {
+        let running = self.waits.get(peer).filter(|wait| now < wait.until);
+        if running.is_some_and(|wait| unasked || !wait.unasked) {
             return;
         }
         let span = self.waits.get(peer).map_or(FIRST, |wait| (wait.span * 2).min(LONGEST));
-        self.waits.insert(*peer, Wait { span, until: now + span, told: false });
+        self.waits.insert(*peer, Wait { span, until: now + span, told: false, unasked });
     }
 
     /// A request of `peer` was approved: the next one is asked at once.
@@ -134,6 +155,20 @@ mod tests {
         assert_eq!(backoff.admit(&bob(), false, now), Admission::Asked);
         backoff.refused(&bob(), now);
         assert_eq!(seconds(&backoff, &bob(), now), 2);
+    }
+
+    #[test]
+    fn what_left_the_queue_is_held_against_new_requests_alone() {
+        let (mut backoff, now) = (Backoff::default(), clock::now());
+        backoff.withdrawn(&bob(), now);
+        backoff.withdrawn(&bob(), now);
+        assert_eq!(seconds(&backoff, &bob(), now), 2, "two that leave together are one");
+        assert_eq!(backoff.admit_waiting(&bob(), false, now), Admission::Asked);
+        assert_eq!(backoff.admit_waiting(&bob(), true, now), Admission::Muted { first: true });
+        // A no is held against both.
+        backoff.refused(&bob(), now);
+        let away = Admission::TurnedAway { seconds: 4, first: true };
+        assert_eq!(backoff.admit_waiting(&bob(), false, now), away);
     }
 
     #[test]

@@ -208,9 +208,9 @@ async fn ask_a_person(
         ceremony,
         key: question.key.clone(),
     });
-    let mut is_told = false;
+    let (mut is_told, name) = (false, question.name(requester));
+    admitted(&name, node.approver.admit(&link.peer()))?;
     loop {
-        admitted(node, link.peer(), &question.name(requester))?;
         loop {
             let before = match answered(node, link, question, until, place.moved()).await {
                 Ok(Moved::Shown) => 0,
@@ -234,7 +234,7 @@ async fn ask_a_person(
             }
         }
         // What waited for the screen was let in before the owner said no to the request ahead of it.
-        admitted(node, link.peer(), &question.name(requester))?;
+        admitted(&name, node.approver.admit_waiting(&link.peer()))?;
         let asked = with_time(question, until);
         let answer = match ask {
             Ask::Pardon => node.approver.pardon(asked),
@@ -247,9 +247,9 @@ async fn ask_a_person(
     }
 }
 
-/// Whether the owner may be asked about a request of this device now.
-fn admitted(node: &Node, requester: Fingerprint, name: &Label) -> Result<(), Error> {
-    let (reason, first) = match node.approver.admit(&requester) {
+/// Whether the owner may be asked about a request of the device `name` now.
+fn admitted(name: &Label, admission: Admission) -> Result<(), Error> {
+    let (reason, first) = match admission {
         Admission::Asked => return Ok(()),
         Admission::TurnedAway { seconds, first } => (Reason::Busy { seconds }, first),
         Admission::Muted { first } => (Reason::Declining, first),
