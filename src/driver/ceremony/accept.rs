@@ -212,29 +212,22 @@ async fn ask_a_person(
     admitted(&name, node.approver.admit(&link.peer()))?;
     loop {
         loop {
-            let before = match answered(node, link, question, until, place.moved()).await {
-                Ok(Moved::Shown) => 0,
-                Ok(Moved::Behind(before)) => u16::try_from(before).unwrap_or(u16::MAX),
-                // Who comes and goes in the queue is no better than who does so on the screen.
-                Err(error) => {
-                    node.approver.withdrawn(&link.peer());
-                    return Err(error);
-                }
+            let moved = answered(node, link, question, until, place.moved()).await;
+            let told = match moved {
+                Ok(Moved::Shown) => break,
+                Ok(Moved::Behind(before)) => tell_place(link, &name, before).await,
+                Err(error) => Err(error),
             };
-            // Nobody is told of a queue that never was.
-            if (is_told || before > 0)
-                && let Err(error) = say(link, &Message::Queued { before }).await
-            {
-                node.approver.withdrawn(&link.peer());
-                return Err(Error::link(&question.name(requester), error));
-            }
-            is_told = before > 0;
-            if before == 0 {
-                break;
-            }
+            is_told = true;
+            // Who comes and goes in the queue is no better than who does so on the screen.
+            told.inspect_err(|_| node.approver.withdrawn(&link.peer()))?;
         }
         // What waited for the screen was let in before the owner said no to the request ahead of it.
         admitted(&name, node.approver.admit_waiting(&link.peer()))?;
+        // Nobody is told of a queue that never was.
+        if std::mem::take(&mut is_told) {
+            tell_place(link, &name, 0).await?;
+        }
         let asked = with_time(question, until);
         let answer = match ask {
             Ask::Pardon => node.approver.pardon(asked),
@@ -245,6 +238,12 @@ async fn ask_a_person(
             verdict => return charged(question, verdict),
         }
     }
+}
+
+/// Tells the requester, called `name`, how many requests are before this one.
+async fn tell_place(link: &mut ResumableLink, name: &Label, before: usize) -> Result<(), Error> {
+    let before = u16::try_from(before).unwrap_or(u16::MAX);
+    say(link, &Message::Queued { before }).await.map_err(|error| Error::link(name, error))
 }
 
 /// Whether the owner may be asked about a request of the device `name` now.
