@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use crate::device::Label;
 use crate::driver::approver::Charge;
@@ -352,16 +352,23 @@ async fn answer(
     name: &str,
     answer_by: Instant,
 ) -> Result<Message, LinkError> {
-    let (mut told, mut quiet_until) = (None, clock::now());
+    let (mut told, mut place, mut quiet_until) = (None, None, clock::now());
     loop {
-        match hear(link, answer_by).await? {
-            // Who says one after another does not flood the screen.
-            Message::Queued { before } if told == Some(before) || clock::now() < quiet_until => {}
-            Message::Queued { before } => {
-                told = Some(before);
+        // Who says one after another does not flood the screen, and the last is not lost.
+        let untold = place.filter(|_| place != told);
+        let message = tokio::select! {
+            message = hear(link, answer_by) => message?,
+            () = sleep_until(quiet_until.into()), if untold.is_some() => {
                 quiet_until = clock::now() + BETWEEN_PLACES;
-                node.tell(Event::Behind { peer: name.to_owned(), before });
+                told = untold;
+                if let Some(before) = untold {
+                    node.tell(Event::Behind { peer: name.to_owned(), before });
+                }
+                continue;
             }
+        };
+        match message {
+            Message::Queued { before } => place = Some(before),
             answer => return Ok(answer),
         }
     }
