@@ -87,8 +87,11 @@ impl HeldKey {
                     Err(error) => closed.push(error),
                 }
             }
+            if closed.is_empty() {
+                break (opened, closed);
+            }
             let now = records::held(&node.home, name)?;
-            if closed.is_empty() || records == now {
+            if records == now {
                 break (opened, closed);
             }
             // Another epoch became the active one meanwhile, and older shares are gone.
