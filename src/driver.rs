@@ -245,7 +245,7 @@ impl Node {
 
     /// Who answered `request` here, as a field of a log entry.
     fn answered_by(&self, request: &Request) -> Option<(String, serde_json::Value)> {
-        let by = self.approver.answered_by(&request.asked_by(), &request.id)?;
+        let by = self.approver.answered_by(request)?;
         Some(("by".to_owned(), by.into()))
     }
 

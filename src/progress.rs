@@ -187,6 +187,9 @@ pub enum Event {
     Aborted {
         /// `pair`, `keygen`, `refresh` or `sign`.
         ceremony: String,
+        /// The request's id; a pairing has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<String>,
         /// The error's name, as in the exit code table.
         code: String,
         /// What happened.

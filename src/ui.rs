@@ -408,8 +408,8 @@ impl State {
         }
         self.model.fold(event, now);
         self.full.wanted |= !matches!(event, Event::Note { .. });
-        if let Event::Aborted { ceremony, message, .. } = event {
-            self.full.stage.gone_because(ceremony, message);
+        if let Event::Aborted { ceremony, request_id, message, .. } = event {
+            self.full.stage.gone_because(ceremony, request_id.as_deref(), message);
         }
         // What a person is asked about stays that, whatever is decided meanwhile.
         let is_card = matches!(event, Event::Code { .. } | Event::Request(_));

@@ -1,6 +1,5 @@
 //! Who answers for the owner of this device: a person, a policy file, a digest given ahead.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,25 +11,28 @@ use crate::driver::clock;
 use crate::policy::{self, Decision, Policy, SetBack};
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Failure};
-use crate::request::{Question, Request, RequestId};
+use crate::request::{Question, Request};
 use crate::ui::prompt::Consent;
 use crate::ui::{NoAnswer, Prompter, Screen};
 
-/// Who answered which requests, until the log says so.
+/// Who answered which requests, until the log says so. A device may give two requests one id, so an answer
+/// belongs to the whole request.
 #[derive(Debug, Default)]
-struct Answered(Mutex<BTreeMap<(Fingerprint, String), String>>);
+struct Answered(Mutex<Vec<(Request, String)>>);
 
 impl Answered {
     fn note(&self, request: &Request, by: String) {
-        self.all().insert((request.asked_by(), request.id.to_string()), by);
+        self.all().push((request.clone(), by));
     }
 
-    fn take(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
-        self.all().remove(&(*requester, id.to_string()))
+    fn take(&self, request: &Request) -> Option<String> {
+        let mut all = self.all();
+        let at = all.iter().position(|(answered, _)| answered == request)?;
+        Some(all.swap_remove(at).1)
     }
 
     // A panic while the lock was held leaves nothing half done.
-    fn all(&self) -> MutexGuard<'_, BTreeMap<(Fingerprint, String), String>> {
+    fn all(&self) -> MutexGuard<'_, Vec<(Request, String)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -123,8 +125,8 @@ impl Approver for Person {
         self.backoff().withdrawn(requester, clock::now());
     }
 
-    fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
-        self.answered.take(requester, id)
+    fn answered_by(&self, request: &Request) -> Option<String> {
+        self.answered.take(request)
     }
 
     fn is_attended(&self) -> bool {
@@ -261,9 +263,8 @@ impl Approver for Rules {
         self.person.withdrawn(requester);
     }
 
-    fn answered_by(&self, requester: &Fingerprint, id: &RequestId) -> Option<String> {
-        let by_rule = self.answered.take(requester, id);
-        by_rule.or_else(|| self.person.answered_by(requester, id))
+    fn answered_by(&self, request: &Request) -> Option<String> {
+        self.answered.take(request).or_else(|| self.person.answered_by(request))
     }
 
     fn is_attended(&self) -> bool {

@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::backoff::Admission;
-use crate::request::{Question, RequestId};
+use crate::request::{Question, Request};
 
 /// An answer that may take a person's time.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
@@ -121,9 +121,9 @@ pub trait Approver: Send + Sync {
     /// A request of this device ended while it waited to be put before the person.
     fn withdrawn(&self, _requester: &Fingerprint) {}
 
-    /// Who answered this request of `requester`, for the log: a person, or the rule that decided. It is
-    /// said once; `None` where nobody was asked.
-    fn answered_by(&self, _requester: &Fingerprint, _id: &RequestId) -> Option<String> {
+    /// Who answered this request, for the log: a person, or the rule that decided. It is said once; `None`
+    /// where nobody was asked.
+    fn answered_by(&self, _request: &Request) -> Option<String> {
         None
     }
 

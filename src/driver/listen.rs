@@ -294,7 +294,7 @@ async fn receive_proposal(
         decline(link, name, BUSY).await;
         return None;
     };
-    node.incoming.abandon(&peer);
+    node.incoming.is_here(&peer);
     // What it says of itself answers this welcome.
     let asked = match node.ledger() {
         Ok(ledger) => ledger.heights(),

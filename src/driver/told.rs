@@ -4,7 +4,7 @@ use crate::device::Label;
 use crate::driver::error::{Activity, Error};
 use crate::party::PartyId;
 use crate::progress::Event;
-use crate::request::{Ceremony, Hex};
+use crate::request::{Ceremony, Hex, RequestId};
 use crate::vault;
 
 /// Something that people are told.
@@ -18,6 +18,8 @@ pub enum Told<'a> {
     Aborted {
         /// What they did.
         activity: Activity,
+        /// The request's id; a pairing has none.
+        request: Option<&'a RequestId>,
         /// Why it ended.
         error: &'a Error,
     },

@@ -5,6 +5,7 @@ use crate::driver::clock::{self, NoTimeZone};
 use crate::driver::error::{About, Activity, Awaited, Error};
 use crate::driver::told::{Note, Told};
 use crate::progress::Event;
+use crate::request::RequestId;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -30,10 +31,11 @@ pub fn event(told: Told<'_>) -> Event {
     match told {
         Told::Event(event) => *event,
         Told::Note(note) => Event::Note { message: noted(&note) },
-        Told::Aborted { activity, error } => {
+        Told::Aborted { activity, request, error } => {
             let Failure { code, message, hint } = error.into();
             let (ceremony, code) = (activity.name().to_owned(), code.name().to_owned());
-            Event::Aborted { ceremony, code, message, hint }
+            let request_id = request.map(RequestId::to_string);
+            Event::Aborted { ceremony, request_id, code, message, hint }
         }
     }
 }

@@ -374,6 +374,7 @@ mod tests {
     fn aborted() -> Event {
         Event::Aborted {
             ceremony: "sign".into(),
+            request_id: None,
             code: "denied".into(),
             message: "bob said no".into(),
             hint: None,

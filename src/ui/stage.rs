@@ -95,12 +95,13 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The ceremony that was asked about.
-    fn ceremony(&self) -> &str {
-        match &self.asked {
-            Event::Request(view) => view.ceremony.name(),
-            _ => "pair",
-        }
+    /// Whether this is about the `ceremony` of the request with this id; a pairing has none.
+    fn is_about(&self, ceremony: &str, request_id: Option<&str>) -> bool {
+        let (asked, id) = match &self.asked {
+            Event::Request(view) => (view.ceremony.name(), Some(view.request_id.as_str())),
+            _ => ("pair", None),
+        };
+        asked == ceremony && id == request_id
     }
 }
 
@@ -200,9 +201,10 @@ impl Stage {
         }
     }
 
-    /// How the `ceremony` ended that has just left its page.
-    pub(super) fn gone_because(&mut self, ceremony: &str, why: &str) {
-        if let Some(page) = self.page.as_mut().filter(|page| page.ceremony() == ceremony) {
+    /// How the `ceremony` of the request with this id ended, which may have left the page.
+    pub(super) fn gone_because(&mut self, ceremony: &str, request_id: Option<&str>, why: &str) {
+        let page = self.page.as_mut();
+        if let Some(page) = page.filter(|page| page.is_about(ceremony, request_id)) {
             page.why.get_or_insert_with(|| why.to_owned());
         }
     }
@@ -714,9 +716,11 @@ mod tests {
         stage.gone(Event::Request(request()), false);
         assert_eq!(stage.page(), None, "nobody saw it");
         stage.gone(Event::Request(request()), true);
-        stage.gone_because("sign", "alice withdrew the request");
+        stage.gone_because("sign", Some("another"), "what became of another request");
+        let id = request().request_id.to_string();
+        stage.gone_because("sign", Some(&id), "alice withdrew the request");
         stage.gone(Event::Request(request()), false);
-        stage.gone_because("sign", "another reason");
+        stage.gone_because("sign", Some(&id), "another reason");
         let page = stage.page().unwrap();
         assert_eq!(page.why.as_deref(), Some("alice withdrew the request"));
         assert_eq!(page.unseen, 1);

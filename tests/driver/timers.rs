@@ -154,6 +154,21 @@ fn a_device_that_was_not_answered_is_let_in_again_after_two_seconds() {
 }
 
 #[test]
+fn a_device_that_is_busy_is_asked_again_and_the_others_are_not() {
+    run(async {
+        let world = calm();
+        world.owner_takes(2, secs(10));
+        assert!(world.sign_within(0, &[2], secs(1)).await.is_err());
+        world.owner_takes(2, Duration::ZERO);
+        let (signed, took) = timed(world.sign(0, &[1, 2])).await;
+        assert!(signed.is_ok(), "{signed:?}");
+        assert!((1..5).contains(&took), "{took} s");
+        sleep(secs(5)).await;
+        assert_eq!(world.outcomes(1), ["signed"]);
+    });
+}
+
+#[test]
 fn a_request_waits_for_the_one_on_the_screen_and_is_asked_then() {
     run(async {
         let world = calm();
@@ -256,6 +271,24 @@ fn a_connection_that_breaks_while_an_owner_thinks_is_made_again() {
         world.network.hang_up(1);
         assert!(signing.await.unwrap().unwrap().signature.is_some());
         assert_eq!(world.network.connections_made(), 2);
+    });
+}
+
+#[test]
+fn a_broken_link_is_resumed_although_its_caller_comes_with_another_request_first() {
+    run(async {
+        let world = calm();
+        world.owner_takes(1, secs(3));
+        let first = tokio::spawn(world.sign(0, &[1]));
+        sleep(secs(1)).await;
+        let listener = world.network.take_away(1);
+        sleep(Duration::from_millis(100)).await;
+        world.network.bring_back(1, listener);
+        let second = tokio::spawn(world.sign(0, &[1]));
+        for signing in [first, second] {
+            let signed = signing.await.unwrap();
+            assert!(signed.is_ok(), "{signed:?}");
+        }
     });
 }
 

@@ -4,6 +4,7 @@
 //! another with the new ones alone. Whoever takes part in a ceremony uses the newest epoch that all
 //! of them hold (docs/protocol.md §3.5).
 
+use std::collections::BTreeSet;
 use std::iter;
 use std::sync::Arc;
 
@@ -57,6 +58,36 @@ impl std::fmt::Debug for OpenKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OpenKey").field("record", &self.record).finish_non_exhaustive()
     }
+}
+
+/// The bans of a key that its owner knows of when new shares are made, which lift them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bans {
+    epochs: BTreeSet<[u8; 32]>,
+    /// In which epoch, and which party.
+    known: BTreeSet<([u8; 32], u8)>,
+}
+
+impl Bans {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// A party that was banned since, if there is one.
+    pub fn new_in(&self, ledger: &Ledger) -> Option<u8> {
+        let now = banned(ledger, &self.epochs);
+        now.difference(&self.known).next().map(|(_, party)| *party)
+    }
+}
+
+/// Who failed a check, and in which of these epochs. Pairs that only wore out do not count.
+fn banned(ledger: &Ledger, epochs: &BTreeSet<[u8; 32]>) -> BTreeSet<([u8; 32], u8)> {
+    let failed = |epoch: &[u8; 32]| {
+        let retired = ledger.retired(epoch).into_iter().filter(|(_, code)| code != UNRESOLVED);
+        retired.map(|(party, _)| (*epoch, party)).collect::<Vec<_>>()
+    };
+    epochs.iter().flat_map(failed).collect()
 }
 
 /// Why this device offers a requester no epoch.
@@ -171,10 +202,10 @@ impl HeldKey {
         common(&self.held(), request)
     }
 
-    /// Whether a party failed a check. Pairs that only wore out do not count.
-    pub fn has_bans(&self) -> bool {
-        let retired = self.records.iter().flat_map(|record| self.ledger.retired(&record.epoch));
-        retired.into_iter().any(|(_, code)| code != UNRESOLVED)
+    /// The bans of this key, of all its epochs.
+    pub fn bans(&self) -> Bans {
+        let epochs = self.records.iter().map(|record| record.epoch).collect();
+        Bans { known: banned(&self.ledger, &epochs), epochs }
     }
 
     /// How many sessions this device has spent under `epoch`.

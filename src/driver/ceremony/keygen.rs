@@ -7,7 +7,7 @@ use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::accept::{Ask, accept};
 use crate::driver::ceremony::again::Attempts;
 use crate::driver::ceremony::drive::{Record, drive, fault_with};
-use crate::driver::ceremony::epochs::{HeldKey, OpenKey};
+use crate::driver::ceremony::epochs::{Bans, HeldKey, OpenKey};
 use crate::driver::ceremony::propose::{announce, propose, propose_and_start};
 use crate::driver::ceremony::refuse::{decline, part};
 use crate::driver::ceremony::started::Started;
@@ -25,7 +25,7 @@ use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
 use crate::request::{Action, Ceremony, Held, Hex, Question, Request, Shares};
-use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, PartyRecord, keys};
+use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
 use crate::wire::{Reason, Terms};
 
 /// A key that every party holds a share of.
@@ -103,7 +103,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         }
     }
     records::active(&node.home, name)?;
-    let mut question = to_refresh(node, name).await?;
+    let (mut question, bans) = to_refresh(node, name).await?;
     announce(node, &question);
     let mut attempts = Attempts::new(node);
     let result = loop {
@@ -111,10 +111,9 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
             let request = &question.request;
             let accepted = propose(node, request, invitees(request, with)?).await?;
             let epoch = accepted.epoch();
-            let (key, accepted) =
-                accepted.or_decline(same(node, name, request, &epoch, true)).await?;
+            let (key, accepted) = accepted.or_decline(same(node, name, request, &epoch)).await?;
             let started = accepted.start(node, &question).await?;
-            renew(node, &key, started).await
+            renew(node, &key, started, &bans).await
         }
         .await;
         match made {
@@ -122,15 +121,16 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
             made => break made,
         }
         match to_refresh(node, name).await {
-            Ok(next) => question = next,
+            Ok((next, _)) => question = next,
             Err(error) => break Err(error),
         }
     };
     conclude(node, &question.request, result)
 }
 
-/// What the others are asked for new shares of the key `name`, once nobody here changes those that there are.
-async fn to_refresh(node: &Node, name: &str) -> Result<Question, Error> {
+/// What the others are asked for new shares of the key `name`, once nobody here changes those that there are,
+/// and the bans that the new shares lift.
+async fn to_refresh(node: &Node, name: &str) -> Result<(Question, Bans), Error> {
     let waits = |by| node.tell(Note::KeyAwaited { key: name.to_owned(), by });
     records::unchanging(&node.home, name, node.deadline_or(ANSWER), waits).await?;
     let key = HeldKey::open(node, name)?;
@@ -138,7 +138,7 @@ async fn to_refresh(node: &Node, name: &str) -> Result<Question, Error> {
         return Err(Error::TooManyPending(name.to_owned()));
     }
     let request = of_key(node, key.record(), key.held(), Action::Refresh)?;
-    Ok(about(node, request, key.record()))
+    Ok((about(node, request, key.record()), key.bans()))
 }
 
 /// Finishes the pending key `name`: gets the confirmations that are missing here from their parties.
@@ -341,15 +341,22 @@ pub async fn respond(
                     decline(link, &name, Reason::Conflict).await;
                     return Err(Error::TooManyPending(record.name.clone()));
                 }
-                let ask = if open.has_bans() { Ask::Pardon } else { Ask::Approval };
+                let bans = open.bans();
+                let ask = if bans.is_empty() { Ask::Approval } else { Ask::Pardon };
                 // A person may take minutes; the share is opened again then.
                 drop(open);
                 let started = accept(node, link, &question, &terms, offer, ask).await?;
                 let epoch = started.agreed.epoch;
-                let pardoned = ask == Ask::Pardon;
-                let same = same(node, &record.name, request, &epoch, pardoned);
+                let same = async {
+                    let open = same(node, &record.name, request, &epoch).await?;
+                    // A ban that came since is for the owner to lift, who is asked again.
+                    match bans.new_in(&open.ledger) {
+                        None => Ok(open),
+                        Some(_) => Err(Error::ChangedMeanwhile(record.name.clone())),
+                    }
+                };
                 let (open, started) = started.or_abort(same).await?;
-                renew(node, &open, started).await
+                renew(node, &open, started, &bans).await
             }
         }
     }
@@ -366,20 +373,18 @@ async fn free(node: &Node, name: &str) -> Result<KeyLock, Error> {
     }
 }
 
-/// The key that is to be refreshed, which is still what it was. A ban that came since is for the owner to lift:
-/// who has not `pardoned` it is asked again.
+/// The key that is to be refreshed, which is still what it was.
 async fn same(
     node: &Node,
     name: &str,
     request: &Request,
     epoch: &Hex<32>,
-    pardoned: bool,
 ) -> Result<OpenKey, Error> {
     let lock = records::hold(&node.home, name).await?;
     let open = HeldKey::open(node, name)?;
     let offers = open.common(request);
     let is_same = offers.iter().any(|held| held.epoch == *epoch);
-    if open.is_full() || !is_same || (open.has_bans() && !pardoned) {
+    if open.is_full() || !is_same {
         return Err(Error::ChangedMeanwhile(name.to_owned()));
     }
     open.choose(epoch, lock)
@@ -439,31 +444,36 @@ async fn make(
         })
         .collect();
     started.charge.spend();
-    run(node, Ceremony::Keygen, machine, name, 1, parties, started.links).await
+    let new = NewShare { node, name, generation: 1, parties, stored: None, refreshes: None };
+    run(Ceremony::Keygen, machine, new, started.links).await
 }
 
-async fn renew(node: &Arc<Node>, key: &OpenKey, mut started: Started) -> Result<KeyRecord, Error> {
+/// The new shares lift `bans` and no others.
+async fn renew(
+    node: &Arc<Node>,
+    key: &OpenKey,
+    mut started: Started,
+    bans: &Bans,
+) -> Result<KeyRecord, Error> {
     let machine = begin::refresh(&key.share, started.id)?
         .map_err(|fault| fault_with(fault, &key.record.name, party_label))?;
     let generation = key.record.generation.saturating_add(1);
     let parties = key.record.parties.clone();
     started.charge.spend();
-    run(node, Ceremony::Refresh, machine, &key.record.name, generation, parties, started.links)
-        .await
+    let (name, refreshes) = (key.record.name.as_str(), Some((&key.ledger, bans)));
+    let new = NewShare { node, name, generation, parties, stored: None, refreshes };
+    run(Ceremony::Refresh, machine, new, started.links).await
 }
 
 /// Runs key generation or refresh: the new share is stored as pending before this device says so,
 /// and becomes the active one when every party has said so.
 async fn run(
-    node: &Arc<Node>,
     ceremony: Ceremony,
     mut machine: Machine<Keygen>,
-    name: &str,
-    generation: u64,
-    parties: Vec<PartyRecord>,
+    mut new: NewShare<'_>,
     mut links: PeerLinks,
 ) -> Result<KeyRecord, Error> {
-    let mut new = NewShare { node, name, generation, parties, stored: None };
+    let (node, name) = (new.node, new.name);
     let driven = drive(node, (ceremony, name), &mut machine, &mut links, &mut new).await;
     drop(machine);
     match (driven, new.stored) {
@@ -509,6 +519,8 @@ struct NewShare<'a> {
     parties: Vec<PartyRecord>,
     /// Its record, once it is in the vault.
     stored: Option<KeyRecord>,
+    /// Where it takes the place of another: the bans that it lifts, and where new ones are found.
+    refreshes: Option<(&'a Ledger, &'a Bans)>,
 }
 
 impl NewShare<'_> {
@@ -528,9 +540,24 @@ impl NewShare<'_> {
 }
 
 impl Record for NewShare<'_> {
+    /// Who was banned since the owner was asked is let in by no new share.
+    fn look_up(&mut self) -> Result<(), Error> {
+        let Some((ledger, bans)) = self.refreshes.filter(|_| self.stored.is_none()) else {
+            return Ok(());
+        };
+        ledger.update()?;
+        let Some(banned) = bans.new_in(ledger) else { return Ok(()) };
+        let party = self.parties.iter().find(|party| party.index.get() == banned);
+        let party = party.ok_or(Error::Bug("somebody was banned who has no share"))?;
+        let (peer, key) = (self.node.name_of(&party.fingerprint), self.name.to_owned());
+        Err(Error::Banned { party: party.index, peer, key })
+    }
+
     fn persist(&mut self, what: Persist) -> Result<(), Error> {
         match what {
             Persist::PendingShare(pending) => {
+                // It was perhaps found while this device computed.
+                self.look_up()?;
                 let record = self.record(&pending.share);
                 self.node.vault.store_pending(
                     &record,
@@ -688,7 +715,8 @@ fn conclude(
         Err(error) => {
             log(node, request, error.kind().name());
             let activity = Activity::Ceremony(request.ceremony());
-            node.tell(Told::Aborted { activity, error: &error });
+            let asked = Some(&request.id);
+            node.tell(Told::Aborted { activity, request: asked, error: &error });
             Err(error)
         }
     }

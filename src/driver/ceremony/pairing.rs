@@ -420,7 +420,7 @@ async fn close(
             let _ = tokio::time::timeout(Duration::from_millis(500), link.close()).await;
         }
         Err(error) => {
-            node.tell(Told::Aborted { activity: Activity::Pairing, error });
+            node.tell(Told::Aborted { activity: Activity::Pairing, request: None, error });
             decline(link, name, Reason::from(error)).await;
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::{sleep_until, timeout};
 
 use crate::device::Label;
 use crate::driver::approver::Charge;
+use crate::driver::ceremony::again::Attempts;
 use crate::driver::ceremony::refuse::{apart, decline, leave};
 use crate::driver::ceremony::started::Started;
 use crate::driver::ceremony::{deletions, epochs};
@@ -22,7 +23,7 @@ use crate::driver::connect::resume;
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Awaited, Error};
 use crate::driver::told::Note;
-use crate::driver::{ANSWER, Node, REACH, clock};
+use crate::driver::{ANSWER, Node, REACH, clock, records};
 use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
@@ -89,7 +90,8 @@ pub async fn propose(
         let (node, request, proposed) = (Arc::clone(node), request.clone(), proposed.clone());
         let others = has_left.clone();
         tasks.spawn(async move {
-            (party, invite(&node, party, target, request, nonce, proposed, others).await)
+            let invited = invite(&node, party, target, request, nonce, proposed, others).await;
+            (party, invited)
         });
     }
     // Who has the proposal and has not answered, and until when it may.
@@ -284,6 +286,7 @@ fn tell_awaited<'a>(
     }
 }
 
+/// Asks one device, and again where it takes no more for a moment: what the others answer stands meanwhile.
 async fn invite(
     node: &Arc<Node>,
     party: PartyId,
@@ -293,18 +296,51 @@ async fn invite(
     proposed: mpsc::Sender<(PartyId, Instant)>,
     mut others: watch::Receiver<Option<PartyId>>,
 ) -> Result<Invitee, Error> {
+    let mut attempts = Attempts::new(node);
+    loop {
+        let asking = ask(node, party, &target, &request, nonce, &proposed, &mut others);
+        let busy = match asking.await {
+            Err(busy @ Error::Refused { reason: Reason::Busy { .. }, .. }) => busy,
+            answered => return answered,
+        };
+        let again = tokio::select! {
+            again = attempts.again(node, &busy) => again && is_current(node, &request),
+            _ = who_left(&mut others) => false,
+        };
+        if !again {
+            return Err(busy);
+        }
+    }
+}
+
+/// Whether the newest epoch of `request` is still the newest that this device has of its key.
+fn is_current(node: &Node, request: &Request) -> bool {
+    let newest =
+        records::held(&node.home, &request.key).ok().and_then(|held| held.into_iter().next());
+    newest.map(|record| Hex(record.epoch)) == request.epochs().first().map(|held| held.epoch)
+}
+
+async fn ask(
+    node: &Arc<Node>,
+    party: PartyId,
+    target: &Target,
+    request: &Request,
+    nonce: Hex<32>,
+    proposed: &mpsc::Sender<(PartyId, Instant)>,
+    others: &mut watch::Receiver<Option<PartyId>>,
+) -> Result<Invitee, Error> {
     let name = target.name.to_string();
-    let reached = reach(node, &target, Want::Ceremony, node.deadline_within(REACH)).await?;
+    let reached = reach(node, target, Want::Ceremony, node.deadline_within(REACH)).await?;
     node.tell(Event::Connected {
         peer: name.clone(),
         via: reached.way.to_string(),
         resumed: false,
     });
-    let mut link = resume::call(node, &target, reached);
+    let mut link = resume::call(node, target, reached);
     // Reaching the device took time, and the overall deadline stands.
     let answer_by = node.deadline_or(ANSWER);
     let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
-    let mut proposal = Proposal::new(&request, Terms { nonce, seconds });
+    let mut proposal = Proposal::new(request, Terms { nonce, seconds });
     // Other sessions may have been spent meanwhile.
     let ledger = node.ledger()?;
     proposal.epochs = epochs::counted_anew(ledger, request.epochs());
@@ -317,7 +353,7 @@ async fn invite(
     let answer = tokio::select! {
         answer = answer(node, &mut link, &name, answer_by) => answer,
         () = node.interrupted() => return Err(leave(link, &target.name).await),
-        party = who_left(&mut others) => {
+        party = who_left(others) => {
             return Err(decline(link, &target.name, Reason::Left { party }).await);
         }
     };
@@ -327,16 +363,17 @@ async fn invite(
             let signs = request.signing().is_some();
             if signs && epochs::is_rolled_back(&asked, party, &held) {
                 decline(link, &target.name, Reason::Aborted).await;
-                return Err(Error::RolledBackThere { peer: target.name, key: request.key });
+                let (peer, key) = (target.name.clone(), request.key.clone());
+                return Err(Error::RolledBackThere { peer, key });
             }
-            deletions::refuted(node, &link.peer(), &request);
-            Ok(Invitee { party, name: target.name, link, nonce, held })
+            deletions::refuted(node, &link.peer(), request);
+            Ok(Invitee { party, name: target.name.clone(), link, nonce, held })
         }
         Ok(Message::Apart { held }) => {
-            Err(apart(&request.key, request.epochs(), vec![(target.name, held)]))
+            Err(apart(&request.key, request.epochs(), vec![(target.name.clone(), held)]))
         }
         Ok(Message::Refuse { reason }) => {
-            Err(deletions::refused(node, &link.peer(), &target.name, reason, &request))
+            Err(deletions::refused(node, &link.peer(), &target.name, reason, request))
         }
         Ok(_) => Err(Error::nonsense(&target.name)),
         Err(LinkError::TimedOut) => Err(Error::timed_out(&target.name, Awaited::Approval)),

@@ -512,7 +512,8 @@ fn conclude(
         Err(error) => {
             log(node, &record.name, request, error.kind().name(), false);
             let activity = Activity::Ceremony(request.ceremony());
-            node.tell(Told::Aborted { activity, error: &error });
+            let asked = Some(&request.id);
+            node.tell(Told::Aborted { activity, request: asked, error: &error });
             Err(error)
         }
     }

@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout_at};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, sleep_until};
 
 use crate::device::{Fingerprint, Label};
 use crate::driver::connect::dial::reconnect;
@@ -43,7 +42,8 @@ pub struct IncomingLinks(Mutex<BTreeMap<Session, Entry>>);
 struct Entry {
     peer: Fingerprint,
     returning: mpsc::Sender<Back>,
-    broken: Arc<AtomicBool>,
+    /// Told when the caller reaches this device with something else.
+    here: watch::Sender<()>,
 }
 
 /// A caller that is back.
@@ -76,10 +76,13 @@ impl IncomingLinks {
         }
     }
 
-    /// Forgets the broken links of `peer`, which begins a new ceremony and will not resume them.
-    pub fn abandon(&self, peer: &Fingerprint) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|_, entry| entry.peer != *peer || !entry.broken.load(Ordering::Relaxed));
+    /// The device `peer` reaches this one with something else: its broken links are resumed within
+    /// [`RESTART`], or their program has ended.
+    pub fn is_here(&self, peer: &Fingerprint) {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries.values().filter(|entry| entry.peer == *peer) {
+            entry.here.send_replace(());
+        }
     }
 
     fn forget(&self, session: &Session) {
@@ -92,9 +95,9 @@ impl IncomingLinks {
 pub fn answer(node: &Arc<Node>, name: Label, link: TlsLink, way: &Way) -> ResumableLink {
     let (peer, session, life) = (link.peer(), link.session(), link.life());
     let (returning, callers) = mpsc::channel(1);
-    let broken = Arc::new(AtomicBool::new(false));
+    let (here, seen) = watch::channel(());
     if *way != Way::Command {
-        let entry = Entry { peer, returning, broken: Arc::clone(&broken) };
+        let entry = Entry { peer, returning, here };
         let mut entries = node.incoming.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.insert(session, entry);
     }
@@ -103,7 +106,7 @@ pub fn answer(node: &Arc<Node>, name: Label, link: TlsLink, way: &Way) -> Resuma
     ResumableLink::new(
         peer,
         link,
-        Called { node, name, session, life, callers, back: None, broken, silence },
+        Called { node, name, session, life, callers, back: None, seen, silence },
     )
 }
 
@@ -127,7 +130,7 @@ struct Called {
     life: Life,
     callers: mpsc::Receiver<Back>,
     back: Option<Back>,
-    broken: Arc<AtomicBool>,
+    seen: watch::Receiver<()>,
     silence: Duration,
 }
 
@@ -149,15 +152,22 @@ impl Reconnect for Called {
     }
 
     async fn reconnect(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
-        let until = self.node.deadline_within(RESUME);
-        self.broken.store(true, Ordering::Relaxed);
+        let mut until = self.node.deadline_within(RESUME);
+        self.seen.mark_unchanged();
         if !self.callers.is_closed() && self.back.is_none() {
             self.node.tell(lost(&self.name, until));
         }
         loop {
             let back = match self.back.take() {
                 Some(back) => Some(back),
-                None => timeout_at(until.into(), self.callers.recv()).await.ok().flatten(),
+                None => tokio::select! {
+                    back = self.callers.recv() => back,
+                    Ok(()) = self.seen.changed() => {
+                        until = until.min(clock::now() + RESTART);
+                        continue;
+                    }
+                    () = sleep_until(until.into()) => None,
+                },
             };
             let Some(Back { link, received: theirs, way }) = back else {
                 return Err(LinkError::Lost);
@@ -165,7 +175,6 @@ impl Reconnect for Called {
             let mut link = link.living(self.life);
             // Where this connection has broken too, the caller may come back over another.
             if say(&mut link, &Message::Resumed { received }).await.is_ok() {
-                self.broken.store(false, Ordering::Relaxed);
                 self.node.tell(found(&self.name, &way));
                 return Ok((link, theirs));
             }

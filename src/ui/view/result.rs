@@ -35,7 +35,7 @@ pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Lin
             signed(key, public_key, digest, der.as_deref(), delivered_to, request_id),
             None,
         ),
-        Event::Aborted { ceremony, code, message, hint } => (
+        Event::Aborted { ceremony, code, message, hint, .. } => (
             format!("✗ {} ended: {}", bare(ceremony), bare(message)),
             vec![format!("  error        {}", bare(code))],
             hint.as_ref().map(|hint| format!("hint: {}", bare(hint))),

@@ -220,6 +220,7 @@ fn signed(der: Option<String>) -> Event {
 fn aborted() -> Event {
     Event::Aborted {
         ceremony: "sign".into(),
+        request_id: Some("77".repeat(16)),
         code: "unreachable".into(),
         message: "the connection to alice is lost".into(),
         hint: Some("ask her to run `cosign listen` again".into()),
@@ -344,7 +345,8 @@ fn a_request_that_is_gone_leaves_a_page() {
     check("gone", || {
         let mut screen = Screen::after(&[listening(), inventory(), Event::Request(request())]);
         screen.stage.gone(Event::Request(request()), true);
-        screen.stage.gone_because("sign", "alice withdrew the request");
+        let id = request().request_id.to_string();
+        screen.stage.gone_because("sign", Some(&id), "alice withdrew the request");
         screen.stage.gone(Event::Request(request()), false);
         screen.stage.await_page();
         screen
@@ -356,8 +358,8 @@ fn a_code_that_is_gone_leaves_a_page() {
     check("page-code", || {
         let mut screen = Screen::after(&[listening()]);
         screen.stage.gone(code(), true);
-        screen.stage.gone_because("sign", "what became of another ceremony");
-        screen.stage.gone_because("pair", "the connection to alice was lost");
+        screen.stage.gone_because("sign", None, "what became of another ceremony");
+        screen.stage.gone_because("pair", None, "the connection to alice was lost");
         screen.stage.await_page();
         screen
     });
@@ -506,6 +508,7 @@ fn nothing_that_another_device_says_reaches_the_terminal_raw() {
     hostile.push(vec![listening(), inventory(), near(text, 0xee, text)]);
     hostile.push(vec![Event::Aborted {
         ceremony: text.into(),
+        request_id: Some(text.into()),
         code: text.into(),
         message: text.into(),
         hint: Some(text.into()),
