@@ -256,6 +256,11 @@ impl Screen {
         self.lock().cards.compare(view)
     }
 
+    /// The person lets others go before `card`, which comes back.
+    fn put_off(&self, card: &RequestView) {
+        self.lock().cards.put_off(card);
+    }
+
     /// The word that approves `view`.
     fn word(&self, view: &RequestView) -> String {
         self.lock().cards.word(view)

@@ -10,6 +10,8 @@ use crate::progress::RequestView;
 pub(super) struct Cards {
     /// By requester and key.
     last: BTreeMap<(Fingerprint, String), RequestView>,
+    /// Those that the person let others go before, with what was new about them.
+    put_off: Vec<RequestView>,
     /// The latest word of each requester.
     words: BTreeMap<Fingerprint, String>,
     /// The latest word of all.
@@ -18,13 +20,24 @@ pub(super) struct Cards {
 
 impl Cards {
     /// `view` with the fields that are not what they were on the last card of this requester for this
-    /// key. From now on `view` is that card.
+    /// key. From now on `view` is that card. Where it was put off, what was new about it then still is.
     pub(super) fn compare(&mut self, view: RequestView) -> RequestView {
         let subject = (view.requester.fingerprint, subject(&view).to_owned());
-        let changed = self.last.get(&subject).map(|last| view.differs_from(last));
-        let view = RequestView { changed: changed.unwrap_or_default(), ..view };
+        let before = self.put_off.iter().position(|card| is_same(card, &view));
+        let before = before.map(|at| self.put_off.swap_remove(at).changed);
+        let mut changed = before.unwrap_or_default();
+        let now = self.last.get(&subject).map(|last| view.differs_from(last)).unwrap_or_default();
+        changed.extend(now.iter().filter(|field| !changed.contains(field)).collect::<Vec<_>>());
+        let view = RequestView { changed, ..view };
         self.last.insert(subject, view.clone());
         view
+    }
+
+    /// The person lets others go before `card`, which comes back.
+    pub(super) fn put_off(&mut self, card: &RequestView) {
+        if !self.put_off.iter().any(|other| is_same(other, card)) {
+            self.put_off.push(card.clone());
+        }
     }
 
     /// The word that approves `view` and nothing else: how its digits begin. It is longer than two
@@ -42,6 +55,12 @@ impl Cards {
         self.words.insert(requester, word.clone());
         word
     }
+}
+
+/// Whether both are one request: a device may give two one id.
+fn is_same(card: &RequestView, view: &RequestView) -> bool {
+    let RequestView { seconds, changed, .. } = card;
+    *card == RequestView { seconds: *seconds, changed: changed.clone(), ..view.clone() }
 }
 
 /// The key a request is about: its keys at the end of a path are the same one, and so are all keys
@@ -90,6 +109,39 @@ mod tests {
         };
         assert_eq!(cards.compare(swapped).changed, ["key", "digest", "purpose", "receivers"]);
         assert_eq!(cards.compare(request()).changed, ["key", "digest", "purpose", "receivers"]);
+    }
+
+    #[test]
+    fn a_card_that_was_put_off_comes_back_with_its_marks() {
+        let mut cards = Cards::default();
+        cards.compare(digest("11"));
+        let receivers = vec![party("mallory", 0xdd)];
+        let asked = RequestView { receivers, ..digest("22") };
+        let card = cards.compare(asked.clone());
+        assert_eq!(card.changed, ["digest", "receivers"]);
+        for seconds in [50, 40] {
+            cards.put_off(&card);
+            let again = cards.compare(RequestView { seconds, ..asked.clone() });
+            assert_eq!(again, RequestView { seconds, ..card.clone() });
+        }
+        // Another one in between takes none away.
+        cards.put_off(&card);
+        let between = RequestView { purpose: Label::new("rent"), ..asked.clone() };
+        assert_eq!(cards.compare(between).changed, ["purpose"]);
+        assert_eq!(cards.compare(asked.clone()).changed, ["digest", "receivers", "purpose"]);
+        // What is decided and asked once more is as it was.
+        assert!(cards.compare(asked).changed.is_empty());
+    }
+
+    #[test]
+    fn another_request_under_the_id_of_one_that_was_put_off_is_compared_with_it() {
+        let mut cards = Cards::default();
+        cards.compare(digest("11"));
+        let card = cards.compare(digest("22"));
+        assert_eq!(card.changed, ["digest"]);
+        cards.put_off(&card);
+        let swapped = RequestView { receivers: vec![party("mallory", 0xdd)], ..digest("22") };
+        assert_eq!(cards.compare(swapped).changed, ["receivers"]);
     }
 
     #[test]

@@ -213,7 +213,11 @@ impl Prompter {
         };
         let inquiry =
             Inquiry { event: &event, warning, word: word.as_deref(), question: &question };
-        self.decide(terminal, &inquiry, full).await
+        let answer = self.decide(terminal, &inquiry, full).await?;
+        if let (Answer::Later, Event::Request(card)) = (&answer, &event) {
+            self.screen.put_off(card);
+        }
+        Ok(answer)
     }
 
     /// Waits until the person has seen that what was asked before is over, and says how long that took.
@@ -829,6 +833,24 @@ mod tests {
                 person.types("5a5a\n");
             };
             assert_eq!(yes(tokio::join!(question, typing).0), Ok(true));
+        });
+    }
+
+    #[test]
+    fn what_was_marked_on_a_card_still_is_when_it_comes_back() {
+        run(async {
+            let person = Person::new();
+            assert_eq!(person.decides(&request(), &["n\n"]).await, Ok(false));
+            let other = RequestView { purpose: crate::device::Label::new("rent"), ..request() };
+            for answer in ["l\n", "l\n", "n\n"] {
+                let question = person.prompter.approve(&other, None, Duration::from_secs(60));
+                let typing = async {
+                    let card = person.sees("to mute: ").await;
+                    assert!(card.contains("changed      purpose (*)"), "{card}");
+                    person.types(answer);
+                };
+                assert!(tokio::join!(question, typing).0.is_ok());
+            }
         });
     }
 
