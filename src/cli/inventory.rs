@@ -21,8 +21,7 @@ pub(super) fn inventory(node: &Node) -> Result<Event, Failure> {
         fingerprint: peer.fingerprint,
         expires: peer.expires.map(clock::rfc3339),
     });
-    let mut entries = Log::entries(&node.home)?;
-    let latest = entries.split_off(entries.len().saturating_sub(RECENT));
+    let latest = Log::latest(&node.home, RECENT)?;
     let recent = latest.iter().rev().map(|entry| PastCeremony {
         time: clock::rfc3339(entry.time),
         ceremony: entry.ceremony.clone(),

@@ -234,6 +234,26 @@ impl Log {
         };
         (1..).zip(lines(&content)).map(entry).collect()
     }
+
+    /// The last `count` entries, or all where there are fewer, oldest first, without checking the chain. No
+    /// more of the log is read than holds them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if one of those lines is no entry.
+    pub fn latest(home: &Home, count: usize) -> Result<Vec<Entry>, Error> {
+        let path = path(home);
+        // They are understood when nobody waits for the lock any more.
+        let end = {
+            let _lock = file::lock_shared(home)?;
+            from_the_end(&path, |bytes, start| last_lines(bytes, start, count))?
+        };
+        let entry = |line| match serde_json::from_slice(line) {
+            Ok(Line { entry, .. }) => Ok(entry),
+            Err(_) => Err(Error::corrupt(&path, "one of its last lines is no entry")),
+        };
+        lines(&end.unwrap_or_default()).map(entry).collect()
+    }
 }
 
 /// Which line to name where the first of `rest` does not follow the line before it, which is `last`,
@@ -288,25 +308,8 @@ struct Tail {
 impl Tail {
     const EMPTY: Self = Self { end: 0, hash: [0; 32] };
 
-    /// Reads backwards from the end, as much as it needs.
     fn read(path: &Path) -> Result<Self, Error> {
-        let Some(mut file) = file::open(path)? else { return Ok(Self::EMPTY) };
-        let length = file.metadata().map_err(Error::io(path))?.len();
-        let mut window = 4096_u64;
-        loop {
-            if window > file::MOST_LINES {
-                return Err(Error::TooLong { path: path.to_owned(), limit: file::MOST_LINES });
-            }
-            let start = length.saturating_sub(window);
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(start))
-                .and_then(|_| file.read_to_end(&mut bytes))
-                .map_err(Error::io(path))?;
-            if let Some(tail) = Self::of(&bytes, start) {
-                return Ok(tail);
-            }
-            window = window.saturating_mul(4);
-        }
+        Ok(from_the_end(path, Self::of)?.unwrap_or(Self::EMPTY))
     }
 
     /// The tail, if all of the last whole line is in `bytes`, which begin at the offset `start`.
@@ -324,6 +327,47 @@ impl Tail {
         let end = start.saturating_add(u64::try_from(end).ok()?).saturating_add(1);
         Some(Self { end, hash: hash(line) })
     }
+}
+
+/// What `found` makes of the end of the file `path`, `None` if it does not exist. It is given more and more of
+/// it, with the offset at which that begins, until it finds something.
+fn from_the_end<T>(
+    path: &Path,
+    found: impl Fn(&[u8], u64) -> Option<T>,
+) -> Result<Option<T>, Error> {
+    let Some(mut file) = file::open(path)? else { return Ok(None) };
+    let length = file.metadata().map_err(Error::io(path))?.len();
+    let mut window = WINDOW;
+    loop {
+        if window > file::MOST_LINES {
+            return Err(Error::TooLong { path: path.to_owned(), limit: file::MOST_LINES });
+        }
+        let start = length.saturating_sub(window);
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(start))
+            .and_then(|_| file.read_to_end(&mut bytes))
+            .map_err(Error::io(path))?;
+        if let Some(found) = found(&bytes, start) {
+            return Ok(Some(found));
+        }
+        window = window.saturating_mul(4);
+    }
+}
+
+/// How much of the end of a file is read at first.
+const WINDOW: u64 = 4096;
+
+/// The last `count` whole lines, if they are in `bytes`, which begin at the offset `start`; fewer only where
+/// there are no more.
+fn last_lines(bytes: &[u8], start: u64, count: usize) -> Option<Vec<u8>> {
+    let breaks = || bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+    let Some((end, _)) = breaks().next() else { return (start == 0).then(Vec::new) };
+    let begin = match breaks().nth(count) {
+        Some((before, _)) => before.saturating_add(1),
+        None if start == 0 => 0,
+        None => return None,
+    };
+    bytes.get(begin..=end).map(<[u8]>::to_vec)
 }
 
 /// The whole lines of the log. What follows the last newline was cut short by a crash.
@@ -374,7 +418,7 @@ const FIELDS: [&str; 9] =
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
     use std::io::Write;
 
     use proptest::prelude::*;
@@ -631,6 +675,48 @@ mod tests {
         assert_eq!(entries(&home), 6);
     }
 
+    /// The purposes of the last `count` entries.
+    fn latest(home: &Home, count: usize) -> Vec<String> {
+        let entries = Log::latest(home, count).unwrap();
+        entries.into_iter().map(|entry| entry.purpose).collect()
+    }
+
+    #[test]
+    fn the_latest_entries_are_the_end_of_all() {
+        let home = fixture::home();
+        assert!(latest(&home, 3).is_empty());
+        let lengths = [10, 5_000, 100, 70_000, 4_000, 4_096];
+        let purposes = lengths.map(|length: usize| "x".repeat(length));
+        for (n, purpose) in purposes.iter().enumerate() {
+            Log::append(&home, &Entry { purpose: purpose.clone(), ..entry(0) }).unwrap();
+            for count in 0..=n + 2 {
+                let all = &purposes[..=n];
+                assert_eq!(latest(&home, count), all[all.len().saturating_sub(count)..]);
+            }
+        }
+        // What a crash cut short is no line.
+        append_bytes(&home, b"{\"time\":");
+        assert_eq!(latest(&home, 2), purposes[4..]);
+        assert_eq!(latest(&home, 9), purposes);
+    }
+
+    #[test]
+    fn no_more_of_a_long_log_is_read_than_its_latest_entries() {
+        let home = log_of(200);
+        let all = Log::entries(&home).unwrap();
+        edit(&home, |lines| lines[150] = "no entry\n".into());
+        assert!(matches!(Log::entries(&home), Err(Error::BadLine { line: 151, .. })));
+        assert_eq!(Log::latest(&home, 20).unwrap(), all[180..]);
+        assert!(matches!(Log::latest(&home, 50), Err(Error::Corrupt { .. })));
+        // However long it is, and whatever is at its beginning.
+        let end = fs::read(path(&home)).unwrap();
+        let long = File::create(path(&home)).unwrap();
+        long.set_len(file::MOST_LINES * 4).unwrap();
+        append_bytes(&home, &end);
+        assert!(matches!(Log::entries(&home), Err(Error::TooLong { .. })));
+        assert_eq!(Log::latest(&home, 20).unwrap(), all[180..]);
+    }
+
     #[test]
     fn an_extra_field_cannot_pose_as_another() {
         let home = fixture::home();
@@ -673,6 +759,7 @@ mod tests {
             let home = log_of(1);
             fs::write(path(&home), &content).unwrap();
             let _ = Log::entries(&home);
+            let _ = Log::latest(&home, 2);
             prop_assert!(Log::verify(&home).is_err());
             Log::append(&home, &entry(1)).unwrap();
             prop_assert!(Log::verify(&home).is_err());
