@@ -1,12 +1,17 @@
-//! Requests that wait for the owner of this device: one is on the screen, and the others come after it, the
-//! oldest first.
+//! Requests that wait for the owner of this device: one is on the screen, and the others come after it.
+//!
+//! Devices take turns, and of each its oldest request comes first: who asks for much keeps nobody else waiting for
+//! more than one card.
+
+use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
+use crate::device::Fingerprint;
 use crate::progress::QueuedRequest;
 
-/// What is put before the owner, in this order. What is put there without waiting, such as six digits to
-/// compare, has no request.
+/// What is put before the owner. What is put there without waiting, such as six digits to compare, has no
+/// request.
 #[derive(Debug, Default)]
 pub struct Queue(watch::Sender<Entries>);
 
@@ -28,13 +33,35 @@ struct Entries {
     all: Vec<Entry>,
     /// How many there were so far.
     numbered: u64,
+    turns: Turns,
 }
 
 #[derive(Debug)]
 struct Entry {
     number: u64,
-    request: Option<QueuedRequest>,
+    request: Option<(Fingerprint, QueuedRequest)>,
     is_shown: bool,
+}
+
+/// When each device had the screen last.
+#[derive(Clone, Debug, Default)]
+struct Turns {
+    last: BTreeMap<Fingerprint, u64>,
+    taken: u64,
+}
+
+impl Turns {
+    fn of(&self, entry: &Entry) -> u64 {
+        let requester = entry.request.as_ref().map(|(requester, _)| requester);
+        requester.and_then(|requester| self.last.get(requester)).copied().unwrap_or_default()
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        self.taken = self.taken.saturating_add(1);
+        if let Some((requester, _)) = &entry.request {
+            self.last.insert(*requester, self.taken);
+        }
+    }
 }
 
 /// A place in the queue, until it is dropped.
@@ -69,10 +96,10 @@ impl Queue {
         Some(Place { queue: self, number: number?, behind: None })
     }
 
-    /// A place behind those that are here.
-    pub fn join(&self, request: QueuedRequest) -> Place<'_> {
+    /// A place for a request of the device `requester`.
+    pub fn join(&self, requester: Fingerprint, request: QueuedRequest) -> Place<'_> {
         let mut number = 0;
-        self.0.send_modify(|entries| number = entries.add(Some(request)));
+        self.0.send_modify(|entries| number = entries.add(Some((requester, request))));
         Place { queue: self, number, behind: None }
     }
 
@@ -84,8 +111,8 @@ impl Queue {
     /// The requests that wait, in order.
     pub fn waiting(&self) -> Vec<QueuedRequest> {
         let entries = self.0.borrow();
-        let waiting = entries.all.iter().filter(|entry| !entry.is_shown);
-        waiting.filter_map(|entry| entry.request.clone()).collect()
+        let requests = entries.waiting().into_iter().filter_map(|entry| entry.request.as_ref());
+        requests.map(|(_, request)| request.clone()).collect()
     }
 
     /// Tells of all that changes from now on.
@@ -95,23 +122,47 @@ impl Queue {
 }
 
 impl Entries {
-    fn add(&mut self, request: Option<QueuedRequest>) -> u64 {
+    fn add(&mut self, request: Option<(Fingerprint, QueuedRequest)>) -> u64 {
         let number = self.numbered;
         self.numbered = number.wrapping_add(1);
         self.all.push(Entry { number, request, is_shown: false });
         number
     }
 
+    /// What is not on the screen, in the order in which it comes there.
+    fn waiting(&self) -> Vec<&Entry> {
+        let mut left: Vec<&Entry> = self.all.iter().filter(|entry| !entry.is_shown).collect();
+        let (mut turns, mut order) = (self.turns.clone(), Vec::new());
+        let first = |left: &[&Entry], turns: &Turns| {
+            (0..left.len()).min_by_key(|at| left.get(*at).map(|e| (turns.of(e), e.number)))
+        };
+        while let Some(at) = first(&left, &turns) {
+            let next = left.swap_remove(at);
+            turns.take(next);
+            order.push(next);
+        }
+        order
+    }
+
+    /// How many come before the entry with this number; `None` if it is on the screen, or gone.
+    fn before(&self, number: u64) -> Option<usize> {
+        let place = self.waiting().iter().position(|entry| entry.number == number)?;
+        let shown = self.all.iter().filter(|entry| entry.is_shown).count();
+        Some(place.saturating_add(shown))
+    }
+
     /// Puts the first on the screen where nothing is there. Whether that changed anything.
     fn advance(&mut self) -> bool {
-        let is_free = self.all.iter().all(|entry| !entry.is_shown);
-        match self.all.first_mut().filter(|_| is_free) {
-            Some(first) => {
-                first.is_shown = true;
-                true
-            }
-            None => false,
+        if self.all.iter().any(|entry| entry.is_shown) {
+            return false;
         }
+        let first = self.waiting().first().map(|entry| entry.number);
+        let Some(entry) = self.all.iter_mut().find(|entry| Some(entry.number) == first) else {
+            return false;
+        };
+        entry.is_shown = true;
+        self.turns.take(entry);
+        true
     }
 }
 
@@ -122,31 +173,26 @@ impl Place<'_> {
         let mut changes = self.queue.0.subscribe();
         loop {
             self.queue.0.send_if_modified(Entries::advance);
-            let (place, is_shown) = {
-                let all = &changes.borrow_and_update().all;
-                let place = all.iter().position(|entry| entry.number == self.number);
-                (place, place.and_then(|at| all.get(at)).is_none_or(|entry| entry.is_shown))
-            };
-            if is_shown {
+            let Some(before) = changes.borrow_and_update().before(self.number) else {
                 return Moved::Shown;
-            }
-            if place != self.behind {
-                self.behind = place;
-                return Moved::Behind(place.unwrap_or_default());
+            };
+            if self.behind != Some(before) {
+                self.behind = Some(before);
+                return Moved::Behind(before);
             }
             // The sender is the queue, which is borrowed.
             let _ = changes.changed().await;
         }
     }
 
-    /// Gives the screen to the next one and goes to the end.
+    /// Gives the screen to the next one and goes behind all others.
     pub fn let_others_first(&mut self) {
         self.behind = None;
         self.queue.0.send_modify(|entries| {
             if let Some(at) = entries.all.iter().position(|entry| entry.number == self.number) {
                 let entry = entries.all.remove(at);
                 entries.advance();
-                entries.all.push(Entry { is_shown: false, ..entry });
+                self.number = entries.add(entry.request);
             }
         });
     }
@@ -170,8 +216,11 @@ mod tests {
     use super::*;
     use crate::request::Ceremony;
 
-    fn of(peer: &str) -> QueuedRequest {
-        QueuedRequest { peer: peer.into(), ceremony: Ceremony::Sign, key: "vault".into() }
+    /// A place for a request of `peer`.
+    fn join<'q>(queue: &'q Queue, peer: &str) -> Place<'q> {
+        let request =
+            QueuedRequest { peer: peer.into(), ceremony: Ceremony::Sign, key: "vault".into() };
+        queue.join(Fingerprint::new([peer.as_bytes()[0]; 32]), request)
     }
 
     fn peers(queue: &Queue) -> Vec<String> {
@@ -189,7 +238,7 @@ mod tests {
     #[test]
     fn the_oldest_comes_next_and_each_is_told_its_place_once() {
         let queue = Queue::default();
-        let mut places = ["alice", "bob", "carol"].map(|peer| queue.join(of(peer)));
+        let mut places = ["alice", "bob", "carol"].map(|peer| join(&queue, peer));
         assert_eq!(now(&mut places[2]), Some(Moved::Behind(2)));
         assert_eq!(now(&mut places[2]), None);
         assert_eq!(now(&mut places[0]), Some(Moved::Shown));
@@ -206,9 +255,32 @@ mod tests {
     }
 
     #[test]
+    fn devices_take_turns_however_many_requests_one_of_them_has() {
+        let queue = Queue::default();
+        let mut of_alice: Vec<_> = (0..4).map(|_| join(&queue, "alice")).collect();
+        assert_eq!(now(&mut of_alice[0]), Some(Moved::Shown));
+        let (mut bob, mut carol) = (join(&queue, "bob"), join(&queue, "carol"));
+        assert_eq!(
+            (now(&mut bob), now(&mut carol)),
+            (Some(Moved::Behind(1)), Some(Moved::Behind(2)))
+        );
+        assert_eq!(peers(&queue), ["bob", "carol", "alice", "alice", "alice"]);
+        of_alice.remove(0);
+        assert_eq!(
+            (now(&mut bob), now(&mut of_alice[0])),
+            (Some(Moved::Shown), Some(Moved::Behind(2)))
+        );
+        // Who has had its turn comes behind who waits for the first.
+        let _again = join(&queue, "bob");
+        drop(bob);
+        assert_eq!(now(&mut carol), Some(Moved::Shown));
+        assert_eq!(peers(&queue), ["alice", "bob", "alice", "alice"]);
+    }
+
+    #[test]
     fn one_that_lets_others_first_is_asked_after_them() {
         let queue = Queue::default();
-        let [mut alice, mut bob, mut carol] = ["alice", "bob", "carol"].map(|p| queue.join(of(p)));
+        let [mut alice, mut bob, mut carol] = ["alice", "bob", "carol"].map(|p| join(&queue, p));
         assert_eq!(now(&mut alice), Some(Moved::Shown));
         alice.let_others_first();
         assert_eq!(now(&mut alice), Some(Moved::Behind(2)));
@@ -225,7 +297,7 @@ mod tests {
         let queue = Queue::default();
         let screen = queue.try_screen().unwrap();
         assert!(queue.try_screen().is_none());
-        let mut bob = queue.join(of("bob"));
+        let mut bob = join(&queue, "bob");
         assert_eq!(now(&mut bob), Some(Moved::Behind(1)));
         drop(screen);
         assert!(queue.try_screen().is_none(), "bob comes first");

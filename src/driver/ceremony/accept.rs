@@ -203,11 +203,8 @@ async fn ask_a_person(
     until: Instant,
 ) -> Result<Charge, Error> {
     let (ceremony, requester) = (question.request.ceremony(), question.request.requester);
-    let mut place = node.queue.join(QueuedRequest {
-        peer: question.name(requester).to_string(),
-        ceremony,
-        key: question.key.clone(),
-    });
+    let (peer, key) = (question.name(requester).to_string(), question.key.clone());
+    let mut place = node.queue.join(link.peer(), QueuedRequest { peer, ceremony, key });
     let (mut is_told, name) = (false, question.name(requester));
     admitted(&name, node.approver.admit(&link.peer()))?;
     loop {
