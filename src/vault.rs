@@ -46,7 +46,7 @@ mod seal;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -167,6 +167,8 @@ pub struct Vault {
     token: Option<Arc<token::Session>>,
     /// The files that were taken over when it was opened.
     adopted: Vec<PathBuf>,
+    /// Its ledger, once that was read.
+    ledger: OnceLock<Ledger>,
 }
 
 impl Vault {
@@ -268,7 +270,7 @@ impl Vault {
         writer.create(&path, &format::to_bytes(home, &path, header)?)?;
         Editions::note(&writer, &path, 0)?;
         let token = seals.iter().find_map(Seal::session);
-        Ok(Self { home: home.clone(), keyring, token, adopted })
+        Ok(Self { home: home.clone(), keyring, token, adopted, ledger: OnceLock::new() })
     }
 
     /// Opens the vault. An identity file may also be that of a recovery recipient.
@@ -325,7 +327,8 @@ impl Vault {
             Unlock::Passphrase(_) | Unlock::Identity(_) => None,
         };
         let home = home.with_key(keyring.state_key());
-        let mut vault = Self { home, keyring, token, adopted: Vec::new() };
+        let (adopted, ledger) = (Vec::new(), OnceLock::new());
+        let mut vault = Self { home, keyring, token, adopted, ledger };
         vault.adopt()?;
         // What is destroyed is what this device said, and nobody else.
         reseal::clean_up(&vault.home)?;
@@ -368,6 +371,21 @@ impl Vault {
     /// Where the vault is. Files that are read through this are checked.
     pub fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// Its ledger. It is read from the beginning once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Ledger::open`].
+    pub fn ledger(&self) -> Result<&Ledger, Error> {
+        match self.ledger.get() {
+            Some(ledger) => ledger.update().map(|()| ledger),
+            None => {
+                let ledger = Ledger::open(&self.home)?;
+                Ok(self.ledger.get_or_init(|| ledger))
+            }
+        }
     }
 
     /// Opens a file of this vault, `None` if it does not exist.

@@ -15,7 +15,7 @@ use super::format::{edition, put, read_any, to_bytes};
 /// was written last, and there if it was.
 pub(super) fn read<T: DeserializeOwned>(home: &Home, path: &Path) -> Result<Option<T>, Error> {
     // Before the document, which others may just be replacing by a newer one.
-    let editions = Editions::load(home)?;
+    let editions = Editions::read(home)?;
     match read_any(home, path)? {
         Some((_, edition)) if edition < editions.least(home, path) => {
             Err(Error::tampered(path, OLDER))
@@ -45,7 +45,7 @@ pub(super) fn write<T: Serialize>(
         there => there?,
     };
     let next = Editions::load(home)?.least(home, path).max(there).saturating_add(1);
-    put(writer, path, next, content)?;
+    put(writer, path, next, content, Durability::Synced)?;
     Editions::note(writer, path, next)
 }
 

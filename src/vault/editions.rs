@@ -11,20 +11,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::file::{Durability, Writer};
+use super::file::{self, Durability, Stamp, Writer};
 use super::{Home, format};
 
 /// What is known of the documents of a home, by their roles ([`Home::role`]).
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Editions {
     editions: BTreeMap<String, Mark>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     /// The edition that it has at least, where it is there.
     least: u64,
@@ -33,7 +34,31 @@ struct Mark {
     deleted: bool,
 }
 
+/// What was read last, and of which file.
+#[derive(Debug, Default)]
+pub(super) struct LastRead(Mutex<Option<(Stamp, Arc<Editions>)>>);
+
 impl Editions {
+    /// What is known, for readers: every document is read with it, so the file is only read where it was
+    /// replaced since. A writer takes [`Editions::load`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Editions::load`].
+    pub(super) fn read(home: &Home) -> Result<Arc<Self>, Error> {
+        let now = file::stamp(&path(home))?;
+        // A panic while the lock was held leaves nothing half done.
+        let mut last = home.editions().0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((stamp, editions)) = &*last
+            && now.as_ref() == Some(stamp)
+        {
+            return Ok(Arc::clone(editions));
+        }
+        let editions = Arc::new(Self::load(home)?);
+        *last = now.map(|stamp| (stamp, Arc::clone(&editions)));
+        Ok(editions)
+    }
+
     /// What is known; nothing without an open vault.
     ///
     /// # Errors

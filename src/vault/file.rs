@@ -24,6 +24,8 @@ use crate::device::shell_word;
 pub(super) enum Durability {
     /// Survives a power failure.
     Synced,
+    /// Survives the death of the process; after a power failure the old content is there or the new, whole.
+    Whole,
     /// Survives the death of the process; after a power failure the old state may come back.
     Lazy,
 }
@@ -194,6 +196,13 @@ fn try_lock_by(
     }
 }
 
+/// Whether `file` is what is at `path` now.
+pub(super) fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
+    let this = file.metadata().map_err(Error::io(path))?;
+    let there = found(fs::metadata(path), path)?;
+    Ok(there.is_some_and(|there| (there.dev(), there.ino()) == (this.dev(), this.ino())))
+}
+
 /// Takes a lock: `lock` waits for as long as it takes, and where the home has a deadline, `attempt`
 /// is repeated until then.
 fn wait(
@@ -203,6 +212,7 @@ fn wait(
     attempt: impl Fn() -> Result<(), TryLockError>,
 ) -> Result<(), Error> {
     let Some(deadline) = home.deadline() else { return lock().map_err(Error::io(path)) };
+    let mut pause = SHORTEST_PAUSE;
     loop {
         match attempt() {
             Ok(()) => return Ok(()),
@@ -210,7 +220,10 @@ fn wait(
             Err(TryLockError::WouldBlock) if deadline.is_over() => {
                 return Err(Error::Waited { path: path.to_owned() });
             }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(pause);
+                pause = LONGEST_PAUSE.min(pause.saturating_mul(2));
+            }
         }
     }
 }
@@ -258,6 +271,19 @@ pub(super) fn read_from(path: &Path, start: u64) -> Result<Option<Vec<u8>>, Erro
 /// How long a file is, `None` if it does not exist.
 pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
     Ok(there(fs::metadata(path).map_err(Error::io(path)))?.map(|metadata| metadata.len()))
+}
+
+/// What tells one state of a file from another that took its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stamp([u64; 3], [i64; 4]);
+
+/// The stamp of a file as it is now, `None` if it does not exist.
+pub(super) fn stamp(path: &Path) -> Result<Option<Stamp>, Error> {
+    let there = found(fs::metadata(path), path)?;
+    Ok(there.map(|file| {
+        let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
+        Stamp([file.dev(), file.ino(), file.len()], times)
+    }))
 }
 
 /// Opens a file for reading, `None` if it does not exist, after looking at its mode.
@@ -350,7 +376,7 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
 fn write_scratch(scratch: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(scratch)?;
     file.write_all(content)?;
-    if durability == Durability::Synced { file.sync_all() } else { Ok(()) }
+    if durability == Durability::Lazy { Ok(()) } else { file.sync_all() }
 }
 
 fn lock_file(path: &Path) -> Result<File, Error> {
@@ -433,8 +459,9 @@ const OTHERS: u32 = 0o077;
 const LIMIT: u64 = 1 << 20;
 /// The most that is read of a file of lines: about a million of them.
 pub(super) const MOST_LINES: u64 = 1 << 28;
-/// Between two attempts at a lock.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Between two attempts at a lock: twice as long each time.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// A file that is being written.
 const SCRATCH: &str = ".new";
 /// A file that is being destroyed.

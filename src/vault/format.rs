@@ -53,11 +53,12 @@ pub(super) fn put<T: Serialize>(
     path: &Path,
     edition: u64,
     content: T,
+    durability: Durability,
 ) -> Result<(), Error> {
     let home = writer.home();
     let edition = home.checks().then_some(edition);
     let bytes = bytes_of(home, path, &Document { version: VERSION, edition, content })?;
-    writer.replace(path, &bytes, Durability::Synced)
+    writer.replace(path, &bytes, durability)
 }
 
 /// The document in these bytes.

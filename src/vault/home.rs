@@ -3,9 +3,11 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::authentic::StateKey;
+use super::editions::LastRead;
 use super::error::Error;
 
 /// The three directories of a device. Each is made when first written to, mode 0700.
@@ -21,6 +23,8 @@ pub struct Home {
     key: Option<StateKey>,
     /// Until when its locks are waited for; `None` for as long as it takes.
     deadline: Option<Deadline>,
+    /// What was read last of the editions of its files, with this key.
+    editions: Arc<LastRead>,
 }
 
 /// A moment after which nothing is waited for, and the clock that says whether it has come.
@@ -53,7 +57,7 @@ impl Home {
     pub fn at(dir: impl AsRef<Path>) -> Self {
         let dir = dir.as_ref();
         let [config, data, state] = ROOTS.map(|name| dir.join(name));
-        Self { config, data, state, key: None, deadline: None }
+        Self { config, data, state, key: None, deadline: None, editions: Arc::default() }
     }
 
     /// The same, whose locks are waited for until `deadline`.
@@ -102,6 +106,7 @@ impl Home {
             state: base("XDG_STATE_HOME", ".local/state")?,
             key: None,
             deadline: None,
+            editions: Arc::default(),
         })
     }
 
@@ -113,17 +118,22 @@ impl Home {
 
     /// The same directories, with what their files are authenticated with.
     pub(super) fn with_key(&self, key: StateKey) -> Self {
-        Self { key: Some(key), ..self.clone() }
+        Self { key: Some(key), editions: Arc::default(), ..self.clone() }
     }
 
     /// The same directories as they are seen while the vault is locked.
     pub(super) fn locked(&self) -> Self {
-        Self { key: None, ..self.clone() }
+        Self { key: None, editions: Arc::default(), ..self.clone() }
     }
 
     /// What the files here are authenticated with.
     pub(super) fn key(&self) -> Option<&StateKey> {
         self.key.as_ref()
+    }
+
+    /// What was read last of the editions of its files.
+    pub(super) fn editions(&self) -> &LastRead {
+        &self.editions
     }
 
     /// What a file is to this device, wherever its directories are: `state/attempts.json`. It is

@@ -150,7 +150,7 @@ impl Ledger {
             if found != Found::Before {
                 return Err(Error::corrupt(&path, "missing"));
             }
-            Head::default().write(writer)?;
+            Head::default().write(writer, Durability::Synced)?;
             Editions::note(writer, &head_path(home), 0)?;
             return writer.create(&path, b"").map(|()| None);
         };
@@ -160,7 +160,7 @@ impl Ledger {
             let mut all = Content::empty(home);
             all.read()?;
             let head = all.new_head();
-            head.write(writer)?;
+            head.write(writer, Durability::Synced)?;
             Editions::note(writer, &head_path(home), head.lines)?;
             return Ok(None);
         }
@@ -176,7 +176,7 @@ impl Ledger {
             linked.extend(text);
         }
         // The head first: a ledger that is linked has one.
-        new.new_head().write(writer)?;
+        new.new_head().write(writer, Durability::Synced)?;
         Editions::note(writer, &head_path(home), new.lines)?;
         writer.replace(&path, &linked, Durability::Synced)?;
         Ok((old.lines > 0).then_some(path))
@@ -399,7 +399,8 @@ impl Content {
             self.take_all(&text)?;
             if heads && checks {
                 let head = self.new_head();
-                head.write(writer)?;
+                // An older one fits as well, unless a ban is behind it.
+                head.write(writer, if retires { Durability::Synced } else { Durability::Whole })?;
                 self.head = head;
                 if retires {
                     Editions::note(writer, &head_path(&self.home), self.lines)?;
@@ -526,8 +527,8 @@ impl fmt::Debug for Ledger {
 impl Head {
     /// Its edition is the number of lines. What is noted of it is how many there were at the last ban,
     /// so that no older ledger with its head can lift one.
-    fn write(self, writer: &Writer<'_>) -> Result<(), Error> {
-        format::put(writer, &head_path(writer.home()), self.lines, self)
+    fn write(self, writer: &Writer<'_>, durability: Durability) -> Result<(), Error> {
+        format::put(writer, &head_path(writer.home()), self.lines, self, durability)
     }
 }
 
@@ -634,7 +635,8 @@ mod tests {
             }
         }
         fs::write(path(home), &content).unwrap();
-        ledger.content().new_head().write(&Writer::lock(home).unwrap()).unwrap();
+        let writer = Writer::lock(home).unwrap();
+        ledger.content().new_head().write(&writer, Durability::Lazy).unwrap();
         for (what, home) in [("open", home.clone()), ("locked", home.locked())] {
             let mut times: Vec<_> = (0..21)
                 .map(|_| {

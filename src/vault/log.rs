@@ -76,7 +76,7 @@ impl Head {
     /// Its edition is the number of lines.
     fn write(self, writer: &Writer<'_>) -> Result<(), Error> {
         let path = head_path(writer.home());
-        format::put(writer, &path, self.count, self)?;
+        format::put(writer, &path, self.count, self, Durability::Synced)?;
         if self.next.is_none() { Editions::note(writer, &path, self.count) } else { Ok(()) }
     }
 }

@@ -1,5 +1,6 @@
 //! Finished signatures, so that one can be delivered again after a crash.
 
+use std::fs::{self, File};
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -38,6 +39,37 @@ pub fn load(home: &Home, request_id: &str) -> Result<Option<Vec<u8>>, Error> {
     let Some(signature) = file::read(&path)? else { return Ok(None) };
     authentic::check(home, &path, &signature)?;
     Ok(Some(signature))
+}
+
+/// The right to sign one request as the device that asks, until this is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    /// Locked until the file is removed.
+    _file: File,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // A file that stays is locked by nobody.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Claims a request, so that no two processes of this home sign it.
+///
+/// # Errors
+///
+/// [`Error::Waited`] if another one has claimed it. [`Error::BadName`] for an id that cannot be the name
+/// of a file.
+pub fn claim(home: &Home, request_id: &str) -> Result<Claim, Error> {
+    check_file_name(request_id)?;
+    let path = home.state.join("locks").join(format!("{request_id}@request"));
+    match file::try_lock(&path)? {
+        // The one that had claimed it may just have removed the file that is locked now.
+        Some(file) if file::is_at(&file, &path)? => Ok(Claim { path, _file: file }),
+        _ => Err(Error::Waited { path }),
+    }
 }
 
 /// Fails if a kept signature is not the one that this device stored, or if one that the log tells of
@@ -85,6 +117,19 @@ mod tests {
         assert_eq!(store(&home, "0a1b", b"first").unwrap(), path);
         assert!(matches!(store(&home, "0a1b", b"other"), Err(Error::Conflict { .. })));
         assert_eq!(load(&home, "0a1b").unwrap().unwrap(), b"first");
+    }
+
+    #[test]
+    fn a_request_is_claimed_by_one_process_at_a_time() {
+        let home = fixture::home();
+        let first = claim(&home, "0a1b").unwrap();
+        assert!(matches!(claim(&home, "0a1b"), Err(Error::Waited { .. })));
+        claim(&home, "0a1c").unwrap();
+        drop(first);
+        assert_eq!(fs::read_dir(home.state.join("locks")).unwrap().count(), 0);
+        // One that was killed has left its file.
+        fs::write(home.state.join("locks/0a1b@request"), "").unwrap();
+        claim(&home, "0a1b").unwrap();
     }
 
     #[test]
