@@ -27,7 +27,7 @@ use crate::driver::approver::Approver;
 use crate::driver::approver::queue::Queue;
 use crate::driver::connect::resume::IncomingLinks;
 use crate::driver::error::Error;
-use crate::driver::listen::admission::PeerConnections;
+use crate::driver::listen::admission::{FruitlessVisits, PeerConnections};
 use crate::driver::told::{Note, Told};
 use crate::net::relay::RelayUrl;
 use crate::net::resumable::{LinkSender, WeakSender};
@@ -89,6 +89,8 @@ pub struct Node {
     queue: Queue,
     /// The known devices that are here.
     connections: PeerConnections,
+    /// Those that were here for nothing.
+    fruitless: FruitlessVisits,
     /// The unknown devices that were here.
     strangers: strangers::Strangers,
     /// This device is calling another one to pair with it.
@@ -128,7 +130,7 @@ impl Node {
         let device = Device::from_parts(info.certificate.clone(), vault.device_key()?)
             .map_err(Error::DeviceKey)?;
         let tls = Tls::new(&device, version).map_err(Error::DeviceKey)?;
-        let ledger = Ledger::open(&home)?;
+        let ledger = vault.ledger()?.clone();
         Ok(Self {
             ledger,
             home,
@@ -147,6 +149,7 @@ impl Node {
             incoming: IncomingLinks::default(),
             queue: Queue::default(),
             connections: PeerConnections::default(),
+            fruitless: FruitlessVisits::default(),
             strangers: strangers::Strangers::default(),
             dialing: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),

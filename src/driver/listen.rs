@@ -189,7 +189,10 @@ async fn serve(node: Arc<Node>, listener: Listener, visits: mpsc::Sender<Result<
         let (node, visits) = (Arc::clone(&node), visits.clone());
         tokio::spawn(async move {
             let visit = receive(&node, io, way, unverified).await;
-            node.acquainted.notify_one();
+            // Its pairings and keys say in which rooms it waits.
+            if let Some(Ok(Visit::Paired(_) | Visit::Key(_))) = &visit {
+                node.acquainted.notify_one();
+            }
             if let Some(visit) = visit {
                 // Nobody reads the results of a listener that is ending.
                 let _ = visits.send(visit).await;
@@ -290,6 +293,10 @@ async fn receive_proposal(
     way: &Way,
 ) -> Option<Result<Visit, Error>> {
     let peer = link.peer();
+    if let Some(seconds) = node.fruitless.wait(&peer, clock::now()) {
+        decline(link, name, Reason::Busy { seconds }).await;
+        return None;
+    }
     let Some(_connection) = node.connections.admit(peer) else {
         decline(link, name, BUSY).await;
         return None;
@@ -309,14 +316,33 @@ async fn receive_proposal(
     // What was agreed to before is finished without asking.
     if proposal.kind != Ceremony::Resume && node.approver.asks_a_person() {
         let (reason, first) = match node.approver.admit(&link.peer()) {
-            Admission::Asked => return Some(take_part(node, link, proposal, &asked).await),
+            Admission::Asked => return Some(counted(node, link, proposal, &asked).await),
             Admission::TurnedAway { seconds, first } => (Reason::Busy { seconds }, first),
             Admission::Muted { first } => (Reason::Declining, first),
         };
         turn_away(node, link, proposal.kind, reason, first).await;
         return None;
     }
-    Some(take_part(node, link, proposal, &asked).await)
+    Some(counted(node, link, proposal, &asked).await)
+}
+
+/// As [`take_part`]. What came to nothing is held against the requester.
+async fn counted(
+    node: &Arc<Node>,
+    link: ResumableLink,
+    proposal: Proposal,
+    asked: &Heights,
+) -> Result<Visit, Error> {
+    let requester = link.peer();
+    let visit = take_part(node, link, proposal, asked).await;
+    let came_to_something = match &visit {
+        Ok(Visit::Key(made)) => made.changed,
+        visit => visit.is_ok(),
+    };
+    if !came_to_something {
+        node.fruitless.count(requester, clock::now());
+    }
+    visit
 }
 
 /// Turns away a device whose owner was just told no, or that is muted, and keeps a record of the first

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::driver::error::Error;
-use crate::driver::{ROUND, clock};
+use crate::driver::{Node, ROUND, clock};
 use crate::protocol::key::KeyShare;
-use crate::request::Request;
+use crate::request::{Request, RequestId};
+use crate::vault::signatures::{self, Claim};
 use crate::vault::{self, Home, KeyLock, KeyRecord, KeyState, Use, Vault, keys};
 
 /// The record of the key `name`: the active one, or the pending one of a key that was never
@@ -122,17 +123,31 @@ pub async fn unchanging(
 /// Holds the key `name` for a signature. Where it is being removed, that is outlasted.
 ///
 /// # Errors
-/// It is still being removed or moved after three minutes, or when the home's deadline is over.
+/// It is still being removed or moved after five minutes, or when the home's deadline is over.
 pub async fn hold_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
     let give_up = home.deadline_or(clock::now() + QUIET_TIMEOUT);
     once_free(give_up, |_| {}, || keys::lock_to_sign(home, name)).await
+}
+
+/// The right to sign the request `id` as the one that asks: another process that does is waited for.
+///
+/// # Errors
+/// It still does at the overall deadline.
+pub async fn claim(node: &Node, id: &RequestId) -> Result<Claim, Error> {
+    let give_up = node.deadline_or(QUIET_TIMEOUT);
+    loop {
+        match signatures::claim(&node.home, id.as_str()) {
+            Err(vault::Error::Waited { .. }) if clock::now() < give_up => sleep(PAUSE).await,
+            claimed => return Ok(claimed?),
+        }
+    }
 }
 
 /// Waits until nothing uses the keys `names`, and keeps new signatures from beginning until what is returned is
 /// dropped. `waits` is told once for each key, and what uses it.
 ///
 /// # Errors
-/// One of them is still in use after three minutes, or when the home's deadline is over.
+/// One of them is still in use after five minutes, or when the home's deadline is over.
 pub async fn quiet(
     home: &Home,
     names: &[String],
@@ -168,8 +183,8 @@ async fn once_free(
 }
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long what is under way may take: a signature has three rounds.
-const QUIET_TIMEOUT: Duration = ROUND.saturating_mul(3);
+/// How long what is under way may take: a refresh has four rounds, and each party takes what it is sent.
+const QUIET_TIMEOUT: Duration = ROUND.saturating_mul(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn all(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {

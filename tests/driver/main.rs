@@ -1,4 +1,4 @@
-//! The driver in virtual time: three whole devices in one process, on a network that misbehaves by a
+//! The driver in virtual time: two to five whole devices in one process, on a network that misbehaves by a
 //! seed.
 //!
 //! `COSIGN_SEED=7` runs one world alone, `COSIGN_SEEDS=5000` so many of them. A seed gives the same
@@ -8,6 +8,8 @@
 #![expect(clippy::print_stderr, reason = "a failing seed is named")]
 #![expect(clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod crowds;
+mod liars;
 mod network;
 mod seed;
 mod timers;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cosign::driver::clock;
 use cosign::driver::error::{Activity, Awaited, Error};
 use cosign::net::LinkError;
 use cosign::request::Ceremony;
@@ -10,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::network::Conditions;
 use crate::seed::Seed;
-use crate::world::{NAMES, World, others, run};
+use crate::world::{KEY, NAMES, TRIO, World, run};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -50,7 +51,7 @@ fn all_three_sign_together_through_the_requester() {
 #[test]
 fn a_device_that_starts_late_is_called_until_it_is_there() {
     run(async {
-        let mut world = World::asleep(&mut Seed::new(1), Conditions::default());
+        let mut world = World::asleep(TRIO, &mut Seed::new(1), Conditions::default());
         world.wake(0);
         let signing = tokio::spawn(world.sign(0, &[1]));
         sleep(secs(12)).await;
@@ -62,7 +63,7 @@ fn a_device_that_starts_late_is_called_until_it_is_there() {
 #[test]
 fn a_device_that_never_comes_is_given_up_after_fifteen_seconds() {
     run(async {
-        let mut world = World::asleep(&mut Seed::new(1), Conditions::default());
+        let mut world = World::asleep(TRIO, &mut Seed::new(1), Conditions::default());
         world.wake(0);
         let (result, took) = timed(world.sign(0, &[1])).await;
         assert!(matches!(result, Err(Error::Link { error: LinkError::Deaf(_), .. })), "{result:?}");
@@ -217,11 +218,11 @@ fn devices_that_ask_each_other_at_the_same_moment_all_sign() {
     run(async {
         let world = calm();
         let mut asking = tokio::task::JoinSet::new();
-        for asker in 0..NAMES.len() {
-            for other in others(asker) {
+        for asker in world.all() {
+            for other in world.others(asker) {
                 (0..3).for_each(|_| drop(asking.spawn(world.sign(asker, &[other]))));
             }
-            asking.spawn(world.sign(asker, &others(asker)));
+            asking.spawn(world.sign(asker, &world.others(asker)));
         }
         let results = asking.join_all().await;
         assert_eq!(results.len(), 21);
@@ -258,6 +259,55 @@ fn signatures_go_on_while_shares_are_made_anew_again_and_again() {
             }
         };
         tokio::join!(refreshing, signing);
+    });
+}
+
+/// Whoever no longer signs with the other, for what another session has found, says so.
+#[test]
+fn a_pair_that_is_retired_while_it_signs_ends_the_session_with_the_reason_on_both_sides() {
+    for reason in [Reason::Banned, Reason::Worn] {
+        run(async {
+            let delay = Duration::from_millis(400);
+            let world =
+                World::new(&mut Seed::new(1), Conditions { delay, ..Conditions::default() });
+            let epoch = world.epoch(KEY);
+            let signing = tokio::spawn(world.sign(0, &[1]));
+            while world.ledger(1).height(&epoch) == 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            let (ledger, alice) = (world.ledger(1), world.party(0, KEY));
+            if reason == Reason::Banned {
+                let fingerprint = world.fingerprint(0);
+                let session = [0; 32];
+                ledger.retire(&epoch, alice, &fingerprint, "E_OTE_CHECK", &session, 0).unwrap();
+            }
+            // Checks that are begun, and given up as by a process that is killed.
+            while ledger.retired(&epoch).is_empty() {
+                let session = clock::nonce().unwrap();
+                ledger.spend(&epoch, &session, &[alice]).unwrap();
+                let _ = ledger.begin_checks(&session, &[alice]);
+            }
+            let ended = signing.await.unwrap();
+            assert!(
+                matches!(&ended, Err(Error::Refused { reason: heard, .. }) if *heard == reason),
+                "{ended:?}"
+            );
+            sleep(secs(5)).await;
+            assert_eq!(world.outcomes(1), [reason.word()]);
+        });
+    }
+}
+
+#[test]
+fn who_finishes_what_is_finished_leaves_no_line() {
+    run(async {
+        let world = calm();
+        for _ in 0..3 {
+            assert!(world.resume(0).await.is_ok());
+        }
+        sleep(secs(5)).await;
+        assert!(world.outcomes(1).is_empty() && world.outcomes(2).is_empty());
+        assert!(world.sign(0, &[1]).await.is_ok());
     });
 }
 

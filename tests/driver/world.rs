@@ -1,6 +1,7 @@
 //! Whole devices in one process: real vaults, real TLS, the real driver, on a network of this process and
 //! in virtual time.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,9 @@ use cosign::driver::listen::Listener;
 use cosign::driver::{Node, clock};
 use cosign::net::tls::{self, TlsVersion};
 use cosign::request::{Question, Source};
-use cosign::vault::{DeviceInfo, Home, Log, PeerRecord, Peers, Seal, Unlock, Vault};
+use cosign::vault::{
+    DeviceInfo, Entry, Home, KeyRecord, Log, PeerRecord, Peers, Seal, Unlock, Vault,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -27,11 +30,21 @@ use crate::network::{Conditions, Network, place};
 use crate::seed::Seed;
 
 /// The devices, in the order of their numbers.
-pub(crate) const NAMES: [&str; 3] = ["alice", "bob", "carol"];
-/// A key of all three, any two of which sign.
+pub(crate) const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
+/// A key of all devices of a world, as many of which sign as the world says.
 pub(crate) const KEY: &str = "vault";
-/// A key of all three, all of whom sign.
+/// A key of all devices, all of whom sign.
 pub(crate) const KEY_OF_ALL: &str = "all";
+
+/// How many devices a world has, and how many of them sign with [`KEY`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Group {
+    pub(crate) size: usize,
+    pub(crate) threshold: u8,
+}
+
+/// Three devices, any two of which sign.
+pub(crate) const TRIO: Group = Group { size: 3, threshold: 2 };
 
 /// Runs `work` in time that passes when nothing is left to do.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
@@ -45,6 +58,8 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
 struct Mind {
     takes: Duration,
     refuses: bool,
+    /// A rule says yes at once, and nobody is asked.
+    has_rule: bool,
 }
 
 /// An owner, who answers after a while. A device that asked in vain waits before it may ask again.
@@ -77,11 +92,16 @@ impl Approver for Owner {
     }
 
     fn approve(&self, _: Question) -> Answer<'_> {
-        Box::pin(async { Verdict::Ask })
+        let has_rule = self.mind.lock().unwrap().has_rule;
+        Box::pin(async move { if has_rule { Verdict::Yes } else { Verdict::Ask } })
+    }
+
+    fn asks_a_person(&self) -> bool {
+        !self.mind.lock().unwrap().has_rule
     }
 
     fn ask(&self, question: Question) -> Answer<'_> {
-        let Mind { takes, refuses } = *self.mind.lock().unwrap();
+        let Mind { takes, refuses, .. } = *self.mind.lock().unwrap();
         let requester = question.request.asked_by();
         Box::pin(async move {
             let mut asked = Asked { owner: self, requester, approved: false };
@@ -110,9 +130,10 @@ struct Running {
     visits: JoinHandle<()>,
 }
 
-/// Three devices and the network between them.
+/// A few devices and the network between them.
 pub(crate) struct World {
     pub(crate) network: Network,
+    group: Group,
     folder: TempDir,
     /// Where each device lives now: a device that crashed goes on in a copy.
     homes: Vec<PathBuf>,
@@ -123,25 +144,51 @@ pub(crate) struct World {
 impl World {
     /// Three paired devices with the key [`KEY`], all of which listen.
     pub(crate) fn new(seed: &mut Seed, conditions: Conditions) -> Self {
-        let mut world = Self::asleep(seed, conditions);
-        (0..NAMES.len()).for_each(|number| world.wake(number));
+        Self::of(TRIO, seed, conditions)
+    }
+
+    /// The same of a group.
+    pub(crate) fn of(group: Group, seed: &mut Seed, conditions: Conditions) -> Self {
+        let mut world = Self::asleep(group, seed, conditions);
+        world.all().for_each(|number| world.wake(number));
         world
     }
 
     /// The same, and none of them runs.
-    pub(crate) fn asleep(seed: &mut Seed, conditions: Conditions) -> Self {
-        let folder = scratch();
-        let homes: Vec<PathBuf> = NAMES.iter().map(|name| folder.path().join(name)).collect();
+    pub(crate) fn asleep(group: Group, seed: &mut Seed, conditions: Conditions) -> Self {
+        let (folder, prepared) = (scratch(), prepared(group));
+        let homes = homes(group, &folder);
         for (name, home) in NAMES.iter().zip(&homes) {
-            copy(&prepared().path().join(name), home);
+            copy(&prepared.path().join(name), home);
         }
-        Self::of(folder, homes, seed.split(), conditions)
+        Self::in_homes(group, folder, homes, seed.split(), conditions)
     }
 
-    fn of(folder: TempDir, homes: Vec<PathBuf>, seed: Seed, conditions: Conditions) -> Self {
-        let owners = NAMES.iter().map(|_| Arc::default()).collect();
-        let running = NAMES.iter().map(|_| None).collect();
-        Self { network: Network::new(seed, conditions), folder, homes, running, owners }
+    fn in_homes(
+        group: Group,
+        folder: TempDir,
+        homes: Vec<PathBuf>,
+        seed: Seed,
+        conditions: Conditions,
+    ) -> Self {
+        let owners = homes.iter().map(|_| Arc::default()).collect();
+        let running = homes.iter().map(|_| None).collect();
+        Self { network: Network::new(seed, conditions), group, folder, homes, running, owners }
+    }
+
+    /// The numbers of all devices.
+    pub(crate) fn all(&self) -> std::ops::Range<usize> {
+        0..self.group.size
+    }
+
+    /// The numbers of the devices beside `number`.
+    pub(crate) fn others(&self, number: usize) -> Vec<usize> {
+        self.all().filter(|other| *other != number).collect()
+    }
+
+    /// How many sign with [`KEY`].
+    pub(crate) fn threshold(&self) -> usize {
+        self.group.threshold.into()
     }
 
     /// Starts device `number`, which listens from now on.
@@ -151,6 +198,11 @@ impl World {
         let mut visits = listener.serve(&node);
         let visits = tokio::spawn(async move { while visits.recv().await.is_some() {} });
         self.running[number] = Some(Running { node, visits });
+    }
+
+    /// Another process of device `number`.
+    pub(crate) fn another(&self, number: usize) -> Node {
+        self.open(number)
     }
 
     fn open(&self, number: usize) -> Node {
@@ -164,6 +216,11 @@ impl World {
         node
     }
 
+    /// Device `number` does not listen any more.
+    pub(crate) fn put_to_sleep(&mut self, number: usize) {
+        drop(self.network.take_away(number));
+    }
+
     /// The device, which runs.
     pub(crate) fn node(&self, number: usize) -> &Arc<Node> {
         &self.running[number].as_ref().unwrap().node
@@ -174,9 +231,15 @@ impl World {
         self.owners[number].lock().unwrap().takes = wait;
     }
 
-    /// How long the owner of device `number` takes.
-    pub(crate) fn owner_time(&self, number: usize) -> Duration {
-        self.owners[number].lock().unwrap().takes
+    /// Whether a request to device `number` is answered within two seconds.
+    pub(crate) fn is_quick(&self, number: usize) -> bool {
+        let mind = self.owners[number].lock().unwrap();
+        mind.has_rule || mind.takes < Duration::from_secs(2)
+    }
+
+    /// A rule answers for the owner of device `number` from now on.
+    pub(crate) fn owner_has_a_rule(&self, number: usize) {
+        self.owners[number].lock().unwrap().has_rule = true;
     }
 
     /// The owner of device `number` says no from now on.
@@ -199,14 +262,20 @@ impl World {
 
     /// How device `number` is reached by the others.
     pub(crate) fn target(&self, number: usize) -> Target {
+        Self::target_of(number, self.fingerprint(number))
+    }
+
+    /// The same where its fingerprint is known.
+    pub(crate) fn target_of(number: usize, fingerprint: Fingerprint) -> Target {
         Target {
             name: cosign::device::Label::new(NAMES[number]),
-            fingerprint: Some(self.fingerprint(number)),
+            fingerprint: Some(fingerprint),
             route: Route::Address(place(number).to_string()),
         }
     }
 
-    fn fingerprint(&self, number: usize) -> Fingerprint {
+    /// The fingerprint of device `number`.
+    pub(crate) fn fingerprint(&self, number: usize) -> Fingerprint {
         Vault::device(&Home::at(self.homes[number].join("home"))).unwrap().fingerprint
     }
 
@@ -214,7 +283,7 @@ impl World {
         numbers.iter().map(|number| self.target(*number)).collect()
     }
 
-    /// Device `asker` asks `others` for a signature: one of them, or both.
+    /// Device `asker` asks `others` for a signature: as many as sign with [`KEY`], or all of them.
     pub(crate) fn sign(
         &self,
         asker: usize,
@@ -241,7 +310,7 @@ impl World {
         others: &[usize],
     ) -> impl Future<Output = Result<Outcome, Error>> + use<> {
         let wanted = ToSign {
-            key: if others.len() > 1 { KEY_OF_ALL } else { KEY }.to_owned(),
+            key: if others.len() + 1 == self.threshold() { KEY } else { KEY_OF_ALL }.to_owned(),
             digest: clock::nonce().unwrap(),
             source: Source::Digest,
             purpose: cosign::device::Label::default(),
@@ -264,21 +333,21 @@ impl World {
         async move { keygen::request(&node, name, 2, &with).await }
     }
 
-    /// Device `asker` asks the other two for new shares.
+    /// Device `asker` asks the others for new shares.
     pub(crate) fn refresh(
         &self,
         asker: usize,
     ) -> impl Future<Output = Result<keygen::Made, Error>> + use<> {
-        let (node, with) = (Arc::clone(self.node(asker)), self.targets(&others(asker)));
+        let (node, with) = (Arc::clone(self.node(asker)), self.targets(&self.others(asker)));
         async move { keygen::refresh(&node, KEY, &with).await }
     }
 
-    /// Device `asker` asks the other two for what it lacks of the key.
+    /// Device `asker` asks the others for what it lacks of the key.
     pub(crate) fn resume(
         &self,
         asker: usize,
     ) -> impl Future<Output = Result<keygen::Made, Error>> + use<> {
-        let (node, with) = (Arc::clone(self.node(asker)), self.targets(&others(asker)));
+        let (node, with) = (Arc::clone(self.node(asker)), self.targets(&self.others(asker)));
         async move { keygen::resume(&node, KEY, &with).await }
     }
 
@@ -286,6 +355,24 @@ impl World {
     pub(crate) fn log_is_whole(&self, number: usize) {
         let home = &self.node(number).home;
         Log::verify(home).unwrap_or_else(|error| panic!("the log of {}: {error}", NAMES[number]));
+    }
+
+    /// What device 0 knows of `key`.
+    pub(crate) fn record(&self, key: &str) -> KeyRecord {
+        let records = cosign::vault::keys::list(&self.node(0).home).unwrap();
+        records.into_iter().find(|record| record.name == key).unwrap()
+    }
+
+    /// The epoch of `key`.
+    pub(crate) fn epoch(&self, key: &str) -> [u8; 32] {
+        self.record(key).epoch
+    }
+
+    /// Which party of `key` device `number` is.
+    pub(crate) fn party(&self, number: usize, key: &str) -> u8 {
+        let own = self.fingerprint(number);
+        let record = self.record(key);
+        record.parties.iter().find(|party| party.fingerprint == own).unwrap().index.get()
     }
 
     /// Whether device `number` has a share of the key `name`, of whatever epoch.
@@ -296,8 +383,20 @@ impl World {
 
     /// What the log of device `number` says came of its ceremonies, in order.
     pub(crate) fn outcomes(&self, number: usize) -> Vec<String> {
-        let entries = Log::entries(&self.node(number).home).unwrap();
-        entries.into_iter().map(|entry| entry.outcome).collect()
+        self.entries(number).into_iter().map(|entry| entry.outcome).collect()
+    }
+
+    /// The log of device `number`.
+    pub(crate) fn entries(&self, number: usize) -> Vec<Entry> {
+        Log::entries(&self.node(number).home).unwrap()
+    }
+
+    /// The sessions that device `number` has spent, in order.
+    pub(crate) fn spent(&self, number: usize) -> Vec<String> {
+        let ledger = fs::read_to_string(self.node(number).home.state.join("ledger.jsonl"));
+        let lines = ledger.unwrap_or_default();
+        let spend = |line: &str| Some(line.strip_prefix("{\"spend\":\"")?[..64].to_owned());
+        lines.lines().filter_map(spend).collect()
     }
 
     /// The ledger of device `number`.
@@ -306,17 +405,19 @@ impl World {
     }
 }
 
-/// The numbers of the devices beside `number`.
-pub(crate) fn others(number: usize) -> Vec<usize> {
-    (0..NAMES.len()).filter(|other| *other != number).collect()
+/// Where the devices of `group` live in `folder`.
+fn homes(group: Group, folder: &TempDir) -> Vec<PathBuf> {
+    NAMES.iter().take(group.size).map(|name| folder.path().join(name)).collect()
 }
 
-/// Homes of three paired devices that made both keys together, made once.
-fn prepared() -> &'static TempDir {
-    static PREPARED: OnceLock<TempDir> = OnceLock::new();
-    PREPARED.get_or_init(|| {
+/// Homes of the paired devices of `group`, which made both keys together; they are made once.
+fn prepared(group: Group) -> Arc<TempDir> {
+    static PREPARED: Mutex<BTreeMap<Group, Arc<OnceLock<Arc<TempDir>>>>> =
+        Mutex::new(BTreeMap::new());
+    let prepared = Arc::clone(PREPARED.lock().unwrap().entry(group).or_default());
+    let folder = prepared.get_or_init(|| {
         let folder = scratch();
-        let homes: Vec<PathBuf> = NAMES.iter().map(|name| folder.path().join(name)).collect();
+        let homes = homes(group, &folder);
         homes.iter().zip(NAMES).for_each(|(home, name)| make(home, name));
         let prints: Vec<_> = homes.iter().map(|home| introduced(home)).collect();
         for home in &homes {
@@ -339,16 +440,18 @@ fn prepared() -> &'static TempDir {
         let thread = std::thread::spawn(move || {
             run(async {
                 let conditions = Conditions::default();
-                let mut world = World::of(folder, homes, Seed::new(0), conditions);
-                (0..NAMES.len()).for_each(|number| world.wake(number));
-                let with = world.targets(&[1, 2]);
-                keygen::request(world.node(0), KEY, 2, &with).await.unwrap();
-                keygen::request(world.node(0), KEY_OF_ALL, 3, &with).await.unwrap();
+                let mut world = World::in_homes(group, folder, homes, Seed::new(0), conditions);
+                world.all().for_each(|number| world.wake(number));
+                let (node, with) = (world.node(0), world.targets(&world.others(0)));
+                keygen::request(node, KEY, group.threshold, &with).await.unwrap();
+                let all = u8::try_from(group.size).unwrap();
+                keygen::request(node, KEY_OF_ALL, all, &with).await.unwrap();
                 world.folder
             })
         });
-        thread.join().unwrap()
-    })
+        Arc::new(thread.join().unwrap())
+    });
+    Arc::clone(folder)
 }
 
 fn introduced(home: &Path) -> Fingerprint {

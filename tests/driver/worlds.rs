@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::network::Conditions;
 use crate::seed::Seed;
-use crate::world::{KEY, NAMES, World, others, run};
+use crate::world::{KEY, NAMES, World, run};
 
 /// No request of a second's work takes longer than all limits of the driver together.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The seeds that are tried.
-fn seeds(usual: u64) -> std::ops::Range<u64> {
+pub(crate) fn seeds(usual: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     match (number("COSIGN_SEED"), number("COSIGN_SEEDS")) {
         (Some(one), _) => one..one + 1,
@@ -25,7 +25,7 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 }
 
 /// Says which seed it was that failed.
-struct Named(u64);
+pub(crate) struct Named(pub(crate) u64);
 
 impl Drop for Named {
     fn drop(&mut self) {
@@ -53,11 +53,11 @@ fn grant(
 ) -> JoinHandle<Result<(), Error>> {
     match wish {
         Wish::SignWithOne => {
-            let signing = world.sign(asker, &[seed.one_of(&others(asker))]);
+            let signing = world.sign(asker, &[seed.one_of(&world.others(asker))]);
             tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
         }
         Wish::SignWithAll => {
-            let signing = world.sign(asker, &others(asker));
+            let signing = world.sign(asker, &world.others(asker));
             tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
         }
         Wish::Refresh => {
@@ -108,7 +108,7 @@ async fn live(number: u64) {
         at_most: seed.one_of(&[1, 2, 6]),
     };
     let mut world = World::new(&mut seed, conditions);
-    for owner in 0..NAMES.len() {
+    for owner in world.all() {
         world.owner_takes(owner, Duration::from_secs(seed.one_of(&[0, 1, 20])));
     }
     let wishes =
@@ -144,7 +144,7 @@ async fn live(number: u64) {
         assert!(began.elapsed() < LIMIT);
     }
     world.network.heal();
-    (0..NAMES.len()).for_each(|owner| world.owner_takes(owner, Duration::ZERO));
+    world.all().for_each(|owner| world.owner_takes(owner, Duration::ZERO));
     // What still runs ends by its own limits.
     sleep(LIMIT).await;
     is_well(&world).await;
@@ -177,7 +177,10 @@ fn a_connection_that_breaks_once_costs_no_signature() {
             let delay = Duration::from_millis(seed.one_of(&[1, 20, 100]));
             let world = World::new(&mut seed, Conditions { delay, breaks: 150, at_most: 1 });
             let (asker, wait) = (seed.one_of(&[0, 1, 2]), seed.one_of(&[0, 3, 20]));
-            others(asker).iter().for_each(|o| world.owner_takes(*o, Duration::from_secs(wait)));
+            world
+                .others(asker)
+                .iter()
+                .for_each(|o| world.owner_takes(*o, Duration::from_secs(wait)));
             let wish = seed.one_of(&[Wish::SignWithOne, Wish::SignWithAll]);
             let granted = grant(&world, wish, asker, &mut seed).await.unwrap();
             assert!(granted.is_ok(), "{wish:?} of {}: {granted:?}", NAMES[asker]);
@@ -195,7 +198,10 @@ fn connections_that_break_again_and_again_cost_no_signature() {
             let delay = Duration::from_millis(seed.one_of(&[1, 20, 100]));
             let world = World::new(&mut seed, Conditions { delay, breaks: 250, at_most: 6 });
             let (asker, wait) = (seed.one_of(&[0, 1, 2]), seed.one_of(&[0, 3, 20]));
-            others(asker).iter().for_each(|o| world.owner_takes(*o, Duration::from_secs(wait)));
+            world
+                .others(asker)
+                .iter()
+                .for_each(|o| world.owner_takes(*o, Duration::from_secs(wait)));
             let granted = grant(&world, Wish::SignWithOne, asker, &mut seed).await.unwrap();
             assert!(granted.is_ok(), "{}: {granted:?}", NAMES[asker]);
         });
@@ -209,9 +215,9 @@ fn a_device_that_died_in_a_signature_and_asks_anew_does_not_wait_for_itself() {
         let mut seed = Seed::new(4);
         let mut world = World::new(&mut seed, Conditions::default());
         for _ in 0..5 {
-            let spent = world.ledger(1).height(&epoch(&world));
+            let spent = world.ledger(1).height(&world.epoch(KEY));
             let signing = tokio::spawn(world.sign(0, &[1]));
-            while world.ledger(1).height(&epoch(&world)) == spent {
+            while world.ledger(1).height(&world.epoch(KEY)) == spent {
                 tokio::task::yield_now().await;
             }
             world.crash(0);
@@ -233,7 +239,8 @@ fn devices_that_are_killed_again_and_again_while_they_wait_wear_no_pair_out() {
         let mut world = World::new(&mut seed, Conditions::default());
         for _ in 0..2 * MAX_UNRESOLVED {
             let signing = tokio::spawn(world.sign(0, &[1]));
-            while world.ledger(1).height(&epoch(&world)) == world.ledger(0).height(&epoch(&world))
+            while world.ledger(1).height(&world.epoch(KEY))
+                == world.ledger(0).height(&world.epoch(KEY))
                 && !signing.is_finished()
             {
                 tokio::task::yield_now().await;
@@ -245,74 +252,4 @@ fn devices_that_are_killed_again_and_again_while_they_wait_wear_no_pair_out() {
         }
         assert!(world.sign(0, &[1]).await.is_ok());
     });
-}
-
-fn epoch(world: &World) -> [u8; 32] {
-    let records = cosign::vault::keys::list(&world.node(0).home).unwrap();
-    records.iter().find(|record| record.name == KEY).unwrap().epoch
-}
-
-/// What may come of a request in a world of many: a signature or new shares, what its owner or another one
-/// says, or the end of its own time. Nobody is accused.
-fn is_fair(ended: &Result<(), Error>, wish: Wish, number: usize) {
-    if let Err(
-        error @ (Error::RolledBackThere { .. }
-        | Error::Banned { .. }
-        | Error::Worn { .. }
-        | Error::Bug(_)),
-    ) = ended
-    {
-        panic!("{wish:?} of {}: {error:?}", NAMES[number]);
-    }
-}
-
-/// One world with requests in all directions at random times, and owners who take seconds or minutes.
-async fn live_together(number: u64) {
-    let mut seed = Seed::new(number);
-    let conditions = Conditions {
-        delay: Duration::from_millis(seed.one_of(&[0, 5, 50])),
-        breaks: seed.one_of(&[0, 0, 20]),
-        at_most: seed.one_of(&[1, 4]),
-    };
-    let world = World::new(&mut seed, conditions);
-    for owner in 0..NAMES.len() {
-        world.owner_takes(owner, Duration::from_secs(seed.one_of(&[0, 0, 1, 3, 90])));
-    }
-    let fate = seed.one_of(&[Fate::Spared, Fate::Spared, Fate::HungUp, Fate::Silenced]);
-    let victim = seed.one_of(&[0, 1, 2]);
-    let wishes =
-        [Wish::SignWithOne, Wish::SignWithOne, Wish::SignWithOne, Wish::SignWithAll, Wish::Refresh];
-    let mut granting = Vec::new();
-    for _ in 0..seed.below(10) + 3 {
-        sleep(Duration::from_millis(seed.one_of(&[0, 0, 10, 700]))).await;
-        let (wish, asker) = (seed.one_of(&wishes), seed.one_of(&[0, 1, 2]));
-        granting.push((wish, asker, grant(&world, wish, asker, &mut seed)));
-    }
-    match fate {
-        Fate::HungUp => world.network.hang_up(victim),
-        Fate::Silenced => world.network.silence(victim),
-        Fate::Spared | Fate::Killed(_) => {}
-    }
-    let quick = (0..NAMES.len()).all(|owner| world.owner_time(owner) < Duration::from_secs(2));
-    let undisturbed = fate == Fate::Spared && conditions.breaks == 0;
-    for (wish, asker, granting) in granting {
-        let ended = timeout(LIMIT, granting).await;
-        let ended = ended.unwrap_or_else(|_| panic!("{wish:?} did not end in {LIMIT:?}")).unwrap();
-        is_fair(&ended, wish, asker);
-        // A refresh may find the other one's shares just made, or its name taken by another refresh.
-        let must = undisturbed && quick && wish != Wish::Refresh;
-        assert!(ended.is_ok() || !must, "{wish:?} of {}: {ended:?}", NAMES[asker]);
-    }
-    world.network.heal();
-    (0..NAMES.len()).for_each(|owner| world.owner_takes(owner, Duration::ZERO));
-    sleep(LIMIT).await;
-    is_well(&world).await;
-}
-
-#[test]
-fn many_requests_at_once_end_as_they_must_and_every_two_sign_afterwards() {
-    for number in seeds(150) {
-        let _named = Named(number);
-        run(live_together(number));
-    }
 }

@@ -37,6 +37,8 @@ pub struct Made {
     pub parties: Vec<PartyView>,
     /// Why the log could not be written, if so.
     pub unlogged: Option<String>,
+    /// Whether this device has something that it did not have before.
+    pub changed: bool,
 }
 
 /// Makes the key `name` with the devices in `with`, any `threshold` of which sign later.
@@ -311,6 +313,16 @@ pub async fn respond(
         }
     };
     let request = &question.request;
+    if let Some(record) = known.as_ref().filter(|_| request.ceremony() == Ceremony::Resume) {
+        let before = newest(node, &record.name);
+        return match confirm(node, link, &question, &terms, record).await {
+            // It was for the requester alone, who may ask as often as it likes.
+            Ok(now) if before.is_ok_and(|before| before == now) => {
+                Ok(Made { changed: false, ..made(node, now) })
+            }
+            confirmed => conclude(node, request, confirmed),
+        };
+    }
     let result = async {
         match known {
             None => {
@@ -321,9 +333,6 @@ pub async fn respond(
                 let made = make(node, key, request, started).await;
                 drop(lock);
                 made
-            }
-            Some(record) if request.ceremony() == Ceremony::Resume => {
-                confirm(node, link, &question, &terms, &record).await
             }
             Some(record) => {
                 let open = match HeldKey::open(node, &record.name) {
@@ -692,7 +701,7 @@ fn made(node: &Node, record: KeyRecord) -> Made {
             fingerprint: party.fingerprint,
         })
         .collect();
-    Made { record, parties, unlogged: None }
+    Made { record, parties, unlogged: None, changed: true }
 }
 
 fn conclude(

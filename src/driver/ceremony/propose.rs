@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
@@ -129,7 +130,11 @@ pub async fn propose(
         tell_awaited(node, "approval", asked.values().map(|(name, _)| name), until);
         tell_awaited(node, "connection", called.values(), None);
     }
-    let agreed = agree(request, nonce, &accepted)?;
+    let agreed =
+        agree(request, nonce, &accepted).map_err(|error| match is_current(node, request) {
+            true => error,
+            false => Error::ChangedMeanwhile(request.key.clone()),
+        })?;
     Ok(Accepted { me: request.requester, accepted, agreed })
 }
 
@@ -249,9 +254,11 @@ impl Accepted {
         match taking.await {
             Ok(taken) => Ok((taken, self)),
             Err(error) => {
-                for invitee in self.accepted {
-                    decline(invitee.link, &invitee.name, Reason::from(&error)).await;
-                }
+                let reason = Reason::from(&error);
+                let told = self.accepted.into_iter().map(|invitee| async move {
+                    decline(invitee.link, &invitee.name, reason).await
+                });
+                join_all(told).await;
                 Err(error)
             }
         }
@@ -368,6 +375,10 @@ async fn ask(
             }
             deletions::refuted(node, &link.peer(), request);
             Ok(Invitee { party, name: target.name.clone(), link, nonce, held })
+        }
+        // It was perhaps proposed before new shares were stored that are in use there by now.
+        Ok(Message::Apart { .. }) if !is_current(node, request) => {
+            Err(Error::ChangedMeanwhile(request.key.clone()))
         }
         Ok(Message::Apart { held }) => {
             Err(apart(&request.key, request.epochs(), vec![(target.name.clone(), held)]))

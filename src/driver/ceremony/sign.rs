@@ -27,7 +27,7 @@ use crate::driver::{Names, Node, ROUND, clock, records};
 use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
 use crate::progress::{Event, PartyView, RequestView};
-use crate::protocol::fault::Check;
+use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::KeyShare;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{SignSetup, Signed};
@@ -101,8 +101,16 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
         }
     };
     let Attempt { record, child, question, .. } = attempt;
-    let result = result.map(|signature| (question.clone(), child.public_key, signature));
+    let result = result.map(|made| (question.clone(), child.public_key, made));
     conclude(node, &record, &question.request, result)
+}
+
+/// What a session came to.
+struct Made {
+    /// The signature, if this device receives it.
+    signature: Option<Signature>,
+    /// Whether this device has stored it.
+    is_kept: bool,
 }
 
 /// One request for a signature, in the epochs that this device has now.
@@ -169,20 +177,22 @@ impl Attempt {
     }
 
     /// Asks, and signs.
-    async fn make(&self, node: &Arc<Node>) -> Result<Option<Signature>, Error> {
+    async fn make(&self, node: &Arc<Node>) -> Result<Made, Error> {
         let Self { record, child, question, invitees } = self;
         let request = &question.request;
         let accepted = propose(node, request, invitees.clone()).await?;
         let epoch = accepted.epoch();
         let begun = async {
-            let key = begin(node, &record.name, request, &epoch).await?;
-            // With the key in hand: another process may have just signed this very request.
+            let claim = records::claim(node, &request.id).await?;
+            // Another process may have just signed this very request.
             is_new(node, &request.id)?;
-            Ok(key)
+            Ok((claim, begin(node, &record.name, request, &epoch).await?))
         };
-        let (key, accepted) = accepted.or_decline(begun).await?;
+        let ((claim, key), accepted) = accepted.or_decline(begun).await?;
         let started = accepted.start(node, question).await?;
-        perform(node, key, child, request, started).await
+        let made = perform(node, key, child, request, started).await;
+        drop(claim);
+        made
     }
 }
 
@@ -200,7 +210,15 @@ pub async fn respond(
 ) -> Result<Outcome, Error> {
     let requester = link.peer();
     let name = node.name_of(&requester);
-    let Some(record) = records::of_key(&node.home, &request)? else {
+    let record = match records::of_key(&node.home, &request) {
+        Ok(record) => record,
+        Err(error) => {
+            decline(link, &name, Reason::from(&error)).await;
+            log(node, "", &request, error.kind().name(), false);
+            return Err(error);
+        }
+    };
+    let Some(record) = record else {
         let reason = deletions::reason(node, &request, &requester);
         let error = decline(link, &name, reason).await;
         log(node, "", &request, error.kind().name(), false);
@@ -235,8 +253,8 @@ pub async fn respond(
         let epoch = started.agreed.epoch;
         let begun = begin(node, &record.name, &request, &epoch);
         let (key, started) = started.or_abort(begun).await?;
-        let signature = perform(node, key, &child, &request, started).await?;
-        Ok((question, child.public_key, signature))
+        let made = perform(node, key, &child, &request, started).await?;
+        Ok((question, child.public_key, made))
     }
     .await;
     conclude(node, &record, &request, result)
@@ -313,7 +331,7 @@ async fn perform(
     child: &Child,
     request: &Request,
     mut started: Started,
-) -> Result<Option<Signature>, Error> {
+) -> Result<Made, Error> {
     let names = started.links.names();
     let (epoch, key_name) = (key.record.epoch, key.record.name.clone());
     let signing = request.signing().ok_or(Error::Bug("nothing is to be signed"))?;
@@ -352,16 +370,20 @@ async fn perform(
     }
     let signed = match driven {
         Ok(signed) => signed,
-        Err(error) => return Err(give_up(started.links, error).await),
+        Err(error) => {
+            let error = why_retired(error, &key, &names);
+            return Err(give_up(started.links, error).await);
+        }
     };
     let signature = match signed {
         Signed::Signature(signature) => Some(signature),
         Signed::Delivered => None,
     };
-    if let Some(signature) = &signature
-        && let Err(error) =
-            store_signature(node, &request.id, signing, &child.public_key, signature)
-    {
+    let stored = signature
+        .as_ref()
+        .map(|made| store_signature(node, &request.id, signing, &child.public_key, made));
+    let is_kept = matches!(stored, Some(Ok(())));
+    if let Some(Err(error)) = stored {
         // It is in hand and can still be delivered.
         node.tell(Note::NotKept(error));
     }
@@ -371,7 +393,24 @@ async fn perform(
     if signature.is_none() {
         finished?;
     }
-    Ok(signature)
+    Ok(Made { signature, is_kept })
+}
+
+/// `error`, or who it was and why, where the pair of this session was retired by another one meanwhile.
+fn why_retired(error: Error, key: &OpenKey, names: &Names) -> Error {
+    let Error::Fault {
+        fault: Fault { check: Check::PairRetired, culprit: Some(party), .. }, ..
+    } = &error
+    else {
+        return error;
+    };
+    let mut retired = key.ledger.retired(&key.record.epoch).into_iter();
+    match retired.find(|(peer, _)| *peer == party.get()) {
+        Some((peer, code)) => {
+            refusal(vault::Error::Retired { peer, code }, names, &key.record.name)
+        }
+        None => error,
+    }
 }
 
 /// Ends a session for `error`. Whose pair is retired is told so, as it would be at its next request.
@@ -480,12 +519,11 @@ fn conclude(
     node: &Node,
     record: &KeyRecord,
     request: &Request,
-    result: Result<(Question, [u8; 33], Option<Signature>), Error>,
+    result: Result<(Question, [u8; 33], Made), Error>,
 ) -> Result<Outcome, Error> {
     match result {
-        Ok((question, public_key, signature)) => {
-            let kept = signature.is_some();
-            let unlogged = log(node, &record.name, request, "signed", kept);
+        Ok((question, public_key, Made { signature, is_kept })) => {
+            let unlogged = log(node, &record.name, request, "signed", is_kept);
             let view = RequestView::of(&question);
             let outcome = Outcome {
                 key: record.name.clone(),
@@ -520,10 +558,7 @@ fn conclude(
 }
 
 fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) -> Option<String> {
-    let id = request.id.as_str();
-    // Whether it could be kept is known by now.
-    let is_kept = is_kept && matches!(signatures::load(&node.home, id), Ok(Some(_)));
-    let kept = is_kept.then(|| (signatures::KEPT.to_owned(), id.into()));
+    let kept = is_kept.then(|| (signatures::KEPT.to_owned(), request.id.as_str().into()));
     node.log(Entry {
         time: clock::unix_now(),
         ceremony: request.ceremony().name().to_owned(),

@@ -21,7 +21,7 @@ use crate::driver::{Node, clock};
 use crate::net::relay::RelayUrl;
 use crate::net::{LinkError, stdio};
 use crate::vault::Home;
-use crate::wire::{Message, Want};
+use crate::wire::{Message, Reason, Want};
 
 /// The port a device listens on unless it is taken.
 pub const PORT: u16 = 46737;
@@ -61,11 +61,23 @@ pub async fn reach(
             ) => error,
             Err(DialError::DeadlineExceeded(error)) => known.unwrap_or(error),
         };
-        if clock::now() + RETRY >= deadline || matches!(target.route, Route::Via(_)) {
+        let pause = pause_after(&last);
+        if clock::now() + pause >= deadline || matches!(target.route, Route::Via(_)) {
             return Err(last);
         }
         known = Some(last);
-        sleep(RETRY).await;
+        sleep(pause).await;
+    }
+}
+
+/// The pause before a device is called again that was not reached for `error`. One that is busy says within how
+/// many seconds it may not be.
+fn pause_after(error: &Error) -> Duration {
+    match error {
+        Error::Refused { reason: Reason::Busy { seconds: seconds @ 2.. }, .. } => {
+            Duration::from_secs(u64::from(*seconds))
+        }
+        _ => RETRY,
     }
 }
 

@@ -27,6 +27,8 @@ use crate::wire::{Message, Reason};
 /// Messages that may come before all links are open: each party has one to send before it
 /// needs this party's.
 const EARLY: usize = 32;
+/// How many bytes they may have together.
+const EARLY_BYTES: usize = 2 << 20;
 /// How long a participant may take to take a message.
 const SEND: Duration = Duration::from_secs(30);
 /// How long what was sent may take to be written, before this device goes on all the same.
@@ -166,7 +168,7 @@ impl PeerLinks {
                             Incoming::Control(Message::Refuse { reason }) => {
                                 return Err(Error::refused(&self.name(party), reason));
                             }
-                            _ if self.early.len() >= EARLY => {
+                            _ if self.early.len() >= EARLY || self.early_bytes() > EARLY_BYTES => {
                                 return Err(Error::nonsense(&self.name(party)));
                             }
                             incoming => self.early.push_back((party, incoming)),
@@ -176,6 +178,15 @@ impl PeerLinks {
             }
         }
         Ok(())
+    }
+
+    /// The bytes of the messages that came early.
+    fn early_bytes(&self) -> usize {
+        let length = |incoming: &Incoming| match incoming {
+            Incoming::Protocol(bytes) => bytes.len(),
+            Incoming::Control(_) | Incoming::Lost(_) => 0,
+        };
+        self.early.iter().map(|(_, incoming)| length(incoming)).sum()
     }
 
     /// The next thing a participant sent. Frames for others are passed on meanwhile.

@@ -154,7 +154,9 @@ impl Reconnect for Called {
     async fn reconnect(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
         let mut until = self.node.deadline_within(RESUME);
         self.seen.mark_unchanged();
-        if !self.callers.is_closed() && self.back.is_none() {
+        // A caller that was back before the break was noticed is no news, however often that happens.
+        let is_news = !self.callers.is_closed() && self.back.is_none();
+        if is_news {
             self.node.tell(lost(&self.name, until));
         }
         loop {
@@ -175,7 +177,9 @@ impl Reconnect for Called {
             let mut link = link.living(self.life);
             // Where this connection has broken too, the caller may come back over another.
             if say(&mut link, &Message::Resumed { received }).await.is_ok() {
-                self.node.tell(found(&self.name, &way));
+                if is_news {
+                    self.node.tell(found(&self.name, &way));
+                }
                 return Ok((link, theirs));
             }
         }

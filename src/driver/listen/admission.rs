@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -82,9 +83,37 @@ impl Drop for PeerConnection<'_> {
     }
 }
 
+/// How many visits to nothing a known device may make one after another, and after what time one more.
+const FRUITLESS: u32 = 250;
+const FRUITLESS_EVERY: Duration = Duration::from_secs(1);
+
+/// Visits of known devices that came to nothing: a refusal, a failure, or what was there already. Each costs
+/// a line of the log and of the screen, so whoever makes many has to wait.
+#[derive(Debug, Default)]
+pub struct FruitlessVisits(Mutex<BTreeMap<Fingerprint, Instant>>);
+
+impl FruitlessVisits {
+    /// Counts one of `peer`.
+    pub fn count(&self, peer: Fingerprint, now: Instant) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|_, paid| *paid > now);
+        let paid = made.entry(peer).or_insert(now);
+        *paid += FRUITLESS_EVERY;
+    }
+
+    /// For how many seconds `peer` is turned away, if it is.
+    pub fn wait(&self, peer: &Fingerprint, now: Instant) -> Option<u32> {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let owed = made.get(peer)?.saturating_duration_since(now);
+        let wait = owed.checked_sub(FRUITLESS_EVERY.saturating_mul(FRUITLESS.saturating_sub(1)))?;
+        u32::try_from(wait.as_millis().div_ceil(1000)).ok().filter(|seconds| *seconds > 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::clock;
     use crate::driver::connect::target::Way;
 
     fn lan(address: &str) -> Source {
@@ -111,6 +140,24 @@ mod tests {
             drop(callers.admit(Source::Relay));
         }
         assert_eq!(first.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    }
+
+    #[test]
+    fn whoever_comes_for_nothing_again_and_again_waits_and_others_do_not() {
+        let visits = FruitlessVisits::default();
+        let [alice, bob] = [1, 2].map(|byte| Fingerprint::new([byte; 32]));
+        let now = clock::now();
+        for _ in 1..FRUITLESS {
+            visits.count(alice, now);
+            assert_eq!(visits.wait(&alice, now), None);
+        }
+        visits.count(alice, now);
+        assert_eq!((visits.wait(&alice, now), visits.wait(&bob, now)), (Some(1), None));
+        assert_eq!(visits.wait(&alice, now + FRUITLESS_EVERY), None);
+        // Who stays away has all of them again.
+        let later = now + FRUITLESS_EVERY * FRUITLESS;
+        visits.count(bob, later);
+        assert_eq!(visits.0.lock().unwrap().len(), 1);
     }
 
     #[test]
