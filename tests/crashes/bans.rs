@@ -60,7 +60,7 @@ fn signer(key: &OpenKey, request: &Request, started: &Started) -> Machine<Signin
 }
 
 /// Signs with one bit of `u` flipped.
-async fn cheat(key: &OpenKey, request: &Request, mut started: Started) {
+pub(crate) async fn cheat(key: &OpenKey, request: &Request, mut started: Started) {
     let mut machine = signer(key, request, &started);
     play(&mut machine, &mut started.links, flip).await;
 }

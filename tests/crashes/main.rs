@@ -19,6 +19,7 @@ mod survey;
 mod advice;
 mod bans;
 mod kills;
+mod load;
 mod memory;
 mod pairing;
 mod stranded;

@@ -47,6 +47,14 @@ impl Terminal {
         Self { child, keyboard, screen, seen: String::new(), raw: Vec::new() }
     }
 
+    /// How much memory the program has, in KiB.
+    #[allow(dead_code, reason = "not all test programs look at it")]
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Waits until `text` is on the screen, and forgets all up to its end.
     #[track_caller]
     pub(crate) fn shows(&mut self, text: &str) -> &mut Self {
