@@ -612,7 +612,7 @@ pub fn unanswered(ceremony: &str) -> Failure {
 /// This device refused a request, and why, for its own log.
 pub fn declined(name: &str, reason: Reason) -> Failure {
     let (code, why) = match reason {
-        Reason::Busy { .. } => (Code::Unreachable, "another one is on the screen"),
+        Reason::Busy { .. } => (Code::Unreachable, "this device takes no more for now"),
         Reason::Crossed => (Code::Unreachable, "both devices called at once"),
         Reason::Denied => (Code::Denied, "it was denied"),
         Reason::Declining => (Code::Denied, "it is muted here"),

@@ -295,11 +295,6 @@ impl OneDigest {
         let (digest, public_key) = (*digest, *public_key);
         Self { digest, public_key, screen, approved: Arc::default() }
     }
-
-    /// Whether the digest was approved, and the approval may have been used.
-    pub(super) fn has_approved(&self) -> bool {
-        self.approved.load(Ordering::Relaxed)
-    }
 }
 
 impl Approver for OneDigest {

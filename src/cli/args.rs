@@ -362,7 +362,7 @@ pub struct ListenArgs {
     /// Listen on this address only
     #[arg(long, value_name = "IP", conflicts_with = "stdio")]
     pub bind: Option<IpAddr>,
-    /// End after one ceremony
+    /// End after the first request that is answered
     #[arg(long)]
     pub once: bool,
     /// Let the rules in FILE decide requests instead of a person

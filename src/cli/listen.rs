@@ -11,7 +11,8 @@ use crate::cli::inventory::inventory;
 use crate::cli::output::Body;
 use crate::cli::{Global, Output, discover, keygen, pair, sign};
 use crate::driver::Node;
-use crate::driver::listen::{Listener, Place, Visit, serve_stdio};
+use crate::driver::error::Error;
+use crate::driver::listen::{Done, Listener, Place, serve_stdio};
 use crate::policy::Policy;
 use crate::progress::Event;
 use crate::report::{self, Code, Failure};
@@ -63,6 +64,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
             }
         };
         tokio::pin!(watch);
+        let mut answered: Option<Result<Output, Failure>> = None;
         loop {
             // A listener does not end because what it would show cannot be read at this moment.
             node.tell(
@@ -78,26 +80,33 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
                 visit = visit => visit,
                 () = &mut watch => continue,
             };
-            let visit = match visit {
-                Ok(visit) => visit,
-                Err(_) if once => return Err(report::nobody_came()),
-                // A listener that was told when to stop has done its work.
-                Err(_) => return Output::new(json!({}), ""),
+            let Ok(Some(visit)) = visit else {
+                return answered.unwrap_or_else(|| match visit {
+                    Ok(_) => Err(report::bug("the listener stopped")),
+                    Err(_) if once => Err(report::nobody_came()),
+                    // A listener that was told when to stop has done its work.
+                    Err(_) => Output::new(json!({}), ""),
+                });
             };
-            match visit {
-                None => return Err(Failure::new(Code::Internal, "the listener stopped")),
-                Some(visit) if once => return output(&node, &visit?),
-                // What went wrong was told when it happened; the next caller is welcome.
-                Some(_) => {}
+            // What goes wrong is told when it happens, and the next caller is welcome. Those that end at once are
+            // told of at once.
+            let mut visit = Some(visit);
+            while let Some(ended) = visit {
+                if once && answered.is_none() && ended.is_answered() {
+                    // Whoever is here ends what it began.
+                    visits.last();
+                    answered = Some(output(&node, ended.result));
+                }
+                visit = visits.try_recv();
             }
         }
     })
 }
 
-fn output(node: &Node, visit: &Visit) -> Result<Output, Failure> {
-    match visit {
-        Visit::Paired(pairing) => pair::output(pairing),
-        Visit::Key(made) => keygen::output(made),
-        Visit::Signed(outcome) => sign::output(node, outcome),
+fn output(node: &Node, done: Result<Done, Error>) -> Result<Output, Failure> {
+    match done? {
+        Done::Paired(pairing) => pair::output(&pairing),
+        Done::Key(made) => keygen::output(&made),
+        Done::Signed(outcome) => sign::output(node, &outcome),
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::output::Sink;
 use crate::cli::{Global, Output, signature};
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::sign::{self, Outcome, ToSign};
-use crate::driver::listen::{Listener, Place, Visit};
+use crate::driver::listen::{Done, Listener, Place, Visit};
 use crate::driver::{Node, clock, records};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
@@ -110,13 +110,11 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
         }
     };
     let record = records::find(&home, &name)?.ok_or_else(|| report::no_key(&name))?;
-    let approver =
-        Arc::new(OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone()));
+    let approver = OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone());
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     // A script's twin has nobody to look at a screen.
     let setup = Setup { lines: true, ..Setup::from(&args.reach) };
-    let chosen = approver.clone();
-    let chosen: Choice = Box::new(move |_| Ok(chosen));
+    let chosen: Choice = Box::new(move |_| Ok(Arc::new(approver)));
     with_node(global, Some(chosen), setup, |node| async move {
         records::active(&node.home, &name)?;
         let listener = Listener::open(&node, &place).await?;
@@ -128,12 +126,15 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
                     .await
                     .map_err(|_| report::nobody_came())?,
             };
-            match visit {
-                Some(Ok(Visit::Signed(outcome))) => return Ok(*outcome),
-                Some(Err(failure)) if approver.has_approved() => return Err(failure.into()),
-                // Another request was refused; the awaited one may still come.
-                Some(_) => {}
-                None => return Err(report::bug("the listener stopped")),
+            let Some(Visit { begun, result }) = visit else {
+                return Err(report::bug("the listener stopped"));
+            };
+            match result {
+                Ok(Done::Signed(outcome)) => return Ok(*outcome),
+                // What is begun here is what was approved, and is used up.
+                Err(error) if begun => return Err(error.into()),
+                // Another request was refused, or this one began nothing: the awaited one may still come.
+                Ok(Done::Key(_) | Done::Paired(_)) | Err(_) => {}
             }
         }
     })

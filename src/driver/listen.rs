@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
 use crate::device::{Fingerprint, Label};
@@ -47,9 +47,26 @@ pub struct Place {
     pub stdio: bool,
 }
 
-/// What a visit came to.
+/// A visit that is over.
 #[derive(Debug)]
-pub enum Visit {
+pub struct Visit {
+    /// Whether what it was for had begun: something was spent for it, or a person saw digits.
+    pub begun: bool,
+    /// What it came to.
+    pub result: Result<Done, Error>,
+}
+
+impl Visit {
+    /// Whether this device took part, whatever came of it, or refused. Who is turned away before anybody is asked,
+    /// and who leaves before anything has begun, was not answered.
+    pub fn is_answered(&self) -> bool {
+        self.begun || self.result.as_ref().map_or_else(Error::is_from_here, |_| true)
+    }
+}
+
+/// What devices did together.
+#[derive(Debug)]
+pub enum Done {
     /// A device was paired.
     Paired(pairing::Pairing),
     /// A key was made, refreshed or finished.
@@ -67,6 +84,18 @@ pub struct Listener {
     /// What comes through a relay.
     relayed: Option<(RelayUrl, Mutex<Streams>)>,
     advert: Option<Mutex<Advert>>,
+    takes: Takes,
+}
+
+/// What callers may come for. Whoever comes for something else hears `busy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    /// Whatever there is.
+    All,
+    /// To pair.
+    Pairings,
+    /// To go on with what is under way over another connection.
+    Nothing,
 }
 
 impl Listener {
@@ -99,12 +128,17 @@ impl Listener {
         let relayed =
             node.relay.as_ref().map(|relay| (relay.clone(), rendezvous::wait(node, relay)));
         let relayed = relayed.map(|(relay, streams)| (relay, Mutex::new(streams)));
-        Ok(Self { acceptor: Box::new(tcp), port, relayed, advert })
+        Ok(Self { acceptor: Box::new(tcp), port, relayed, advert, takes: Takes::All })
     }
 
     /// Takes what `acceptor` takes, and announces nothing.
     pub fn over(acceptor: Box<dyn Acceptor>, port: u16) -> Self {
-        Self { acceptor, port, relayed: None, advert: None }
+        Self { acceptor, port, relayed: None, advert: None, takes: Takes::All }
+    }
+
+    /// The same for those only who come to pair.
+    pub fn only_to_pair(self) -> Self {
+        Self { takes: Takes::Pairings, ..self }
     }
 
     /// The same, waiting in one room of a relay instead of those of known devices.
@@ -115,9 +149,10 @@ impl Listener {
 
     /// Serves callers in a task of its own, for as long as the results are taken.
     pub fn serve(self, node: &Arc<Node>) -> Visits {
-        let (sender, visits) = mpsc::channel(1);
-        tokio::spawn(serve(Arc::clone(node), self, sender));
-        visits
+        let (sender, results) = mpsc::channel(RESULTS);
+        let (is_last, ending) = watch::channel(false);
+        tokio::spawn(serve(Arc::clone(node), self, sender, ending));
+        Visits { results, is_last }
     }
 
     /// The next caller, and how it comes. Cancel-safe.
@@ -155,12 +190,42 @@ async fn bind(place: &Place) -> Result<tcp::Listener, Error> {
 /// How long a list of waiting requests stands at least: who comes and goes does not flood the screen.
 const BETWEEN_LISTS: Duration = Duration::from_millis(250);
 
-/// What the visits to a listener came to, one after another.
-pub type Visits = mpsc::Receiver<Result<Visit, Error>>;
+/// How many results wait to be read before visits wait with theirs.
+const RESULTS: usize = 64;
 
-/// Waits for callers. Each visit's result goes to `visits`; this ends when nobody reads them any
-/// more, or at the overall deadline.
-async fn serve(node: Arc<Node>, listener: Listener, visits: mpsc::Sender<Result<Visit, Error>>) {
+/// The visits to a listener, in the order in which they end. The listener ends when this is dropped.
+#[derive(Debug)]
+pub struct Visits {
+    results: mpsc::Receiver<Visit>,
+    is_last: watch::Sender<bool>,
+}
+
+impl Visits {
+    /// The next visit that ends; `None` when those that were under way at [`Visits::last`] have ended. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<Visit> {
+        self.results.recv().await
+    }
+
+    /// A visit that has ended by now.
+    pub fn try_recv(&mut self) -> Option<Visit> {
+        self.results.try_recv().ok()
+    }
+
+    /// Takes no more callers, and asks about nothing that the owner has not seen.
+    pub fn last(&self) {
+        self.is_last.send_replace(true);
+    }
+}
+
+/// Waits for callers. Each visit's result goes to `visits`; this ends when nobody reads them any more.
+async fn serve(
+    node: Arc<Node>,
+    listener: Listener,
+    visits: mpsc::Sender<Visit>,
+    mut ending: watch::Receiver<bool>,
+) {
+    // The results are complete when nobody has a sender any more.
+    let (mut takes, mut visits) = (listener.takes, Some(visits));
     // Strangers on one side keep nobody of the other out.
     let [mut near, mut far] = [UnverifiedCallers::default(), UnverifiedCallers::default()];
     let mut quiet_until = clock::now();
@@ -181,19 +246,29 @@ async fn serve(node: Arc<Node>, listener: Listener, visits: mpsc::Sender<Result<
             caller = listener.accept() => caller,
             () = sleep_until(quiet_until.into()), if is_news => continue,
             () = changes.next() => continue,
-            () = visits.closed() => return,
+            ending = ending.changed() => match ending {
+                Ok(()) => {
+                    (takes, visits) = (Takes::Nothing, None);
+                    // Who is unverified is put out, and who is not asked about yet is told to come again.
+                    [near, far] = Default::default();
+                    node.queue.close();
+                    continue;
+                }
+                Err(_) => return,
+            }
         };
         let source = Source::of(&way);
         let callers = if matches!(way, Way::Relay(_)) { &mut far } else { &mut near };
         let unverified = callers.admit(source);
         let (node, visits) = (Arc::clone(&node), visits.clone());
         tokio::spawn(async move {
-            let visit = receive(&node, io, way, unverified).await;
+            let visit = receive(&node, io, way, takes, unverified).await;
             // Its pairings and keys say in which rooms it waits.
-            if let Some(Ok(Visit::Paired(_) | Visit::Key(_))) = &visit {
+            let result = visit.as_ref().map(|visit| &visit.result);
+            if let Some(Ok(Done::Paired(_) | Done::Key(_))) = result {
                 node.acquainted.notify_one();
             }
-            if let Some(visit) = visit {
+            if let Some((visit, visits)) = visit.zip(visits) {
                 // Nobody reads the results of a listener that is ending.
                 let _ = visits.send(visit).await;
             }
@@ -213,11 +288,11 @@ fn is_known(node: &Node, peer: &Fingerprint) -> bool {
 ///
 /// # Errors
 /// The caller never greeted, or the ceremony failed.
-pub async fn serve_stdio(node: &Arc<Node>) -> Result<Visit, Error> {
+pub async fn serve_stdio(node: &Arc<Node>) -> Result<Done, Error> {
     // There is one caller, and nobody to make room for.
     let (_place, unverified) = oneshot::channel();
-    match receive(node, stdio::own_stdio(), Way::Command, unverified).await {
-        Some(visit) => visit,
+    match receive(node, stdio::own_stdio(), Way::Command, Takes::All, unverified).await {
+        Some(visit) => visit.result,
         None => Err(Error::NoCaller),
     }
 }
@@ -255,20 +330,29 @@ async fn receive(
     node: &Arc<Node>,
     io: Box<dyn Io>,
     way: Way,
+    takes: Takes,
     mut unverified: oneshot::Receiver<()>,
-) -> Option<Result<Visit, Error>> {
+) -> Option<Visit> {
     let source = Source::of(&way);
     let (link, name, want) = tokio::select! {
         greeted = greet(node, io, &way) => greeted?,
         _ = &mut unverified => return None,
     };
     match want {
+        Want::Pair if takes == Takes::Nothing => {
+            decline(link, &name, BUSY).await;
+            None
+        }
         Want::Pair => {
             let paired = pairing::respond(node, link, name, source, unverified).await?;
-            Some(paired.map(Visit::Paired))
+            Some(Visit { begun: true, result: paired.map(Done::Paired) })
         }
         Want::Ceremony if is_known(node, &link.peer()) => {
             drop(unverified);
+            if takes != Takes::All {
+                decline(link, &name, BUSY).await;
+                return None;
+            }
             receive_proposal(node, link, &name, &way).await
         }
         Want::Ceremony | Want::Ping | Want::Resume { .. } => {
@@ -291,7 +375,7 @@ async fn receive_proposal(
     mut link: TlsLink,
     name: &Label,
     way: &Way,
-) -> Option<Result<Visit, Error>> {
+) -> Option<Visit> {
     let peer = link.peer();
     if let Some(seconds) = node.fruitless.wait(&peer, clock::now()) {
         decline(link, name, Reason::Busy { seconds }).await;
@@ -307,7 +391,7 @@ async fn receive_proposal(
         Ok(ledger) => ledger.heights(),
         Err(error) => {
             decline(link, name, Reason::Aborted).await;
-            return Some(Err(error));
+            return Some(Visit { begun: false, result: Err(error) });
         }
     };
     say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
@@ -332,12 +416,12 @@ async fn counted(
     link: ResumableLink,
     proposal: Proposal,
     asked: &Heights,
-) -> Result<Visit, Error> {
+) -> Visit {
     let requester = link.peer();
     let visit = take_part(node, link, proposal, asked).await;
-    let came_to_something = match &visit {
-        Ok(Visit::Key(made)) => made.changed,
-        visit => visit.is_ok(),
+    let came_to_something = match &visit.result {
+        Ok(Done::Key(made)) => made.changed,
+        result => result.is_ok(),
     };
     if !came_to_something {
         node.fruitless.count(requester, clock::now());
@@ -376,7 +460,7 @@ async fn take_part(
     link: ResumableLink,
     proposal: Proposal,
     asked: &Heights,
-) -> Result<Visit, Error> {
+) -> Visit {
     let requester = link.peer();
     let (request, terms) = match proposal.request(&requester, &node.info.fingerprint) {
         Ok(request) => request,
@@ -389,16 +473,18 @@ async fn take_part(
                 outcome: error.kind().name().to_owned(),
                 ..Entry::default()
             });
-            return Err(error);
+            return Visit { begun: false, result: Err(error) };
         }
     };
-    match request.action {
+    let mut begun = false;
+    let result = match request.action {
         Action::Sign(_) => {
-            let signed = sign::respond(node, link, request, terms, asked).await;
-            signed.map(|outcome| Visit::Signed(Box::new(outcome)))
+            let signed = sign::respond(node, link, request, terms, asked, &mut begun).await;
+            signed.map(|outcome| Done::Signed(Box::new(outcome)))
         }
         Action::Keygen | Action::Refresh(_) | Action::Resume(_) => {
-            keygen::respond(node, link, request, terms).await.map(Visit::Key)
+            keygen::respond(node, link, request, terms, &mut begun).await.map(Done::Key)
         }
-    }
+    };
+    Visit { begun, result }
 }

@@ -1,10 +1,18 @@
 //! Many requests at once: people and rules answer side by side, and nobody waits for another's person.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use cosign::driver::Node;
+use cosign::driver::ceremony::epochs::OpenKey;
+use cosign::driver::ceremony::propose::{Accepted, propose};
+use cosign::driver::error::Error;
+use cosign::protocol::sign::{SignSetup, Signed};
+use cosign::request::{Action, Question, Signing};
 use serde_json::Value;
 
-use crate::device::{Device, Listener, Running, introduce};
+use crate::device::{Device, Listener, Running, introduce, text, two_with_key};
+use crate::insider::{asked, block_on, only_key, opened, other, signing, take_key, take_part};
 use crate::signing::fresh_digest;
 use crate::terminal::Terminal;
 
@@ -32,6 +40,11 @@ fn keys_of_three(devices: [&Device; 3]) {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With these flags for Bob's listener.
+    fn with(flags: &[&str]) -> Self {
         let [ann, bob, cleo] = ["ann", "bob", "cleo"].map(Device::new);
         introduce(&[&ann, &bob, &cleo]);
         keys_of_three([&ann, &bob, &cleo]);
@@ -42,7 +55,7 @@ impl Scene {
              [[rule]]\npeer = \"ann\"\naction = \"ask\"\n",
         );
         let listen = ["listen", "--bind", "127.0.0.1", "--port", "0", "--policy", "policy.toml"];
-        let mut at_bob = bob.terminal(listen);
+        let mut at_bob = bob.terminal(listen.iter().chain(flags));
         let address = format!("bob={}", at_bob.address());
         Self { ann, bob, cleo, at_bob, address }
     }
@@ -107,6 +120,142 @@ fn a_request_in_the_list_is_taken_first_or_leaves_with_a_line() {
     second.ends().succeeds();
     scene.at_bob.shows("purpose      \"the first\"").approves();
     first.ends().succeeds();
+}
+
+#[test]
+fn a_listener_for_one_request_lets_the_card_on_its_screen_be_answered() {
+    let mut scene = Scene::with(&["--once"]);
+    let first = scene.asks(&scene.ann, "vault", "the first");
+    let word = scene.at_bob.word();
+    let mut second = scene.asks(&scene.cleo, "vault", "large");
+    second.event("behind");
+    scene.asks(&scene.ann, "team", "any").ends().succeeds();
+    // That was the one. Who has not been asked about by now comes again in vain.
+    second.event_where("note", |note| text(&note["message"]).contains("asking again"));
+    second.signal(rustix::process::Signal::INT);
+    second.ends().fails(130, "interrupted");
+    scene.at_bob.types(&format!("{word}\n"));
+    first.ends().succeeds();
+    let (code, said) = scene.at_bob.ends();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("\"large\""), "{said}");
+}
+
+/// A request of Alice's, driven from here, for `digest`, to which the device at `address` has said yes.
+async fn accepted(alice: &Arc<Node>, address: &str, digest: &str) -> (OpenKey, Question, Accepted) {
+    let record = only_key(alice);
+    let key = take_key(alice, &record).await.unwrap();
+    let digest = hex::decode(digest).unwrap().try_into().unwrap();
+    let signing = Signing { digest, ..signing(alice, &record) };
+    let question = asked(alice, &record, Action::Sign(signing));
+    let accepted = propose(alice, &question.request, vec![other(&record, address)]).await.unwrap();
+    (key, question, accepted)
+}
+
+/// Signs what was accepted.
+async fn signs(alice: &Arc<Node>, (key, question, accepted): (OpenKey, Question, Accepted)) {
+    let started = accepted.start(alice, &question).await.unwrap();
+    let signed = take_part(alice, key, &question.request, started, |_| ()).await.unwrap();
+    assert!(matches!(signed, Signed::Signature(_)));
+}
+
+/// Begins nothing: Alice's device has something else to do with the key.
+async fn takes_back((_, _, accepted): (OpenKey, Question, Accepted)) {
+    let changed = async { Err::<(), _>(Error::ChangedMeanwhile("vault".into())) };
+    accepted.or_decline(changed).await.unwrap_err();
+}
+
+/// Alice and Bob, who have the key `vault`, and Alice another one whose share Bob has deleted.
+fn two_with_a_key_that_is_gone() -> (Device, Device) {
+    let (alice, bob, listener) = two_with_key();
+    let make = ["keygen", "--key", "gone", "--with", "bob", "--peer", &listener.address()];
+    alice.run(make).succeeds();
+    drop(listener);
+    bob.run(["keys", "delete", "gone", "--yes-delete", "gone"]).succeeds();
+    (alice, bob)
+}
+
+#[test]
+fn a_waiting_twin_ends_with_the_request_that_it_approved_and_no_other() {
+    let (alice, bob) = two_with_a_key_that_is_gone();
+    let insider = opened(&alice);
+    let digest = fresh_digest();
+    let wait = ["sign", &digest, "--key", "vault", "--wait", "--port", "0", "--bind", "127.0.0.1"];
+    let mut twin = Listener::on(bob.start(wait));
+    let to = twin.address();
+    let sign = |digest: &str, key: &str| alice.run(["sign", digest, "--key", key, "--peer", &to]);
+    // Who is approved and begins nothing ends nothing.
+    block_on(async { takes_back(accepted(&insider, &to, &digest).await).await });
+    twin.event("aborted");
+    block_on(async {
+        let accepted = accepted(&insider, &to, &digest).await;
+        sign(&fresh_digest(), "vault").fails(9, "bob");
+        sign(&digest, "vault").fails(9, "bob");
+        sign(&digest, "gone").fails(10, "bob");
+        signs(&insider, accepted).await;
+    });
+    assert_eq!(twin.ends().succeeds()["digest"], digest);
+
+    // What fails once it has begun has used the approval up.
+    let twin = Listener::on(bob.start(wait));
+    block_on(async {
+        let (key, question, accepted) = accepted(&insider, &twin.address(), &digest).await;
+        let started = accepted.start(&insider, &question).await.unwrap();
+        let lies = |setup: &mut SignSetup| setup.digest = [9; 32];
+        take_part(&insider, key, &question.request, started, lies).await.unwrap_err();
+    });
+    twin.ends().fails(6, "alice");
+}
+
+#[test]
+fn a_listener_for_one_request_cuts_no_other_one_and_is_not_ended_by_who_is_turned_away() {
+    let (alice, bob) = two_with_a_key_that_is_gone();
+    let carol = Device::new("carol");
+    for (device, peer) in [(&bob, &carol), (&carol, &bob)] {
+        let print = peer.fingerprint();
+        device.run(["peers", "add", &peer.name, "--fingerprint", &print]).succeeds();
+    }
+    let insider = opened(&alice);
+    let mut once = bob.serve_with(&[&alice], &["--once"]);
+    let to = once.address();
+    let sign = |key: &str| {
+        alice.run(["sign", &fresh_digest(), "--key", key, "--peer", &to, "--timeout", "3s"])
+    };
+    sign("gone").fails(10, "bob");
+    block_on(async { takes_back(accepted(&insider, &to, &fresh_digest()).await).await });
+    once.event_where("aborted", |aborted| aborted["code"] == "unreachable");
+    block_on(async {
+        let accepted = accepted(&insider, &to, &fresh_digest()).await;
+        let keygen = ["keygen", "--key", "mine", "--with", "bob", "--peer", &to];
+        carol.run(keygen).fails(9, "bob");
+        // That was the one, and a new one finds no room.
+        sign("vault").fails(4, "bob");
+        signs(&insider, accepted).await;
+    });
+    once.event("signed");
+    once.ends().fails(9, "no rule of the policy allows this keygen by carol");
+}
+
+#[test]
+fn two_people_compare_digits_whatever_other_devices_ask_for() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let carol = Device::new(&format!("carol-{}", &fresh_digest()[..8]));
+    let mut at_bob = bob.terminal(["pair", &carol.name, "--interface", "lo"]);
+    let to = at_bob.address();
+    let mut at_carol = carol.terminal(["pair", "--peer", &to]);
+    assert_eq!(at_bob.code(), at_carol.code());
+    let asks = |args: &[&str]| {
+        let reach = ["--peer", &to, "--timeout", "3s"];
+        alice.run(args.iter().chain(&reach)).fails(4, "bob");
+    };
+    asks(&["sign", &fresh_digest(), "--key", "vault"]);
+    asks(&["keygen", "--key", "vault", "--resume"]);
+    for screen in [&mut at_bob, &mut at_carol] {
+        screen.shows("[y/N] ").types("y\n");
+    }
+    assert_eq!((at_bob.ends().0, at_carol.ends().0), (Some(0), Some(0)));
+    assert!(bob.peers().contains(&carol.name));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::device::{Label, hex, unhex};
 use crate::driver::approver::{Answer, Approver, Comparison, Verdict};
 use crate::driver::ceremony::{keygen, pairing, sign};
 use crate::driver::connect::target::{Route, Target};
-use crate::driver::listen::{Listener, Place, Visit};
+use crate::driver::listen::{self, Listener, Place};
 use crate::driver::{Node, clock};
 use crate::net::mdns;
 use crate::net::tls::{self, TlsVersion};
@@ -133,10 +133,10 @@ async fn listen(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
     tell("listening", json!({ "port": listener.port, "id": node.info.fingerprint.device_id() }));
     let mut visits = listener.serve(node);
     while let Some(visit) = visits.recv().await {
-        match visit {
-            Ok(Visit::Paired(_)) => tell("paired", json!({})),
-            Ok(Visit::Key(_)) => tell("key", json!({})),
-            Ok(Visit::Signed(_)) => {
+        match visit.result {
+            Ok(listen::Done::Paired(_)) => tell("paired", json!({})),
+            Ok(listen::Done::Key(_)) => tell("key", json!({})),
+            Ok(listen::Done::Signed(_)) => {
                 tell("signed", json!({}));
                 // The last act: what follows on standard input is its end.
                 people.hear().await;

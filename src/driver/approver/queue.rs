@@ -34,6 +34,8 @@ struct Entries {
     /// How many there were so far.
     numbered: u64,
     turns: Turns,
+    /// Whether nothing more is put before the owner than what was shown by then.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ pub struct Place<'q> {
     number: u64,
     /// How many were before it when that was given last.
     behind: Option<usize>,
+    was_shown: bool,
 }
 
 /// What a place comes to.
@@ -80,6 +83,8 @@ pub enum Moved {
     Shown,
     /// So many are before it, with the one that is on the screen.
     Behind(usize),
+    /// It is not put before the owner any more.
+    Closed,
 }
 
 impl Queue {
@@ -87,20 +92,30 @@ impl Queue {
     pub fn try_screen(&self) -> Option<Place<'_>> {
         let mut number = None;
         self.0.send_if_modified(|entries| {
-            if entries.all.is_empty() {
+            if entries.all.is_empty() && !entries.is_closed {
                 number = Some(entries.add(None));
                 entries.advance();
             }
             number.is_some()
         });
-        Some(Place { queue: self, number: number?, behind: None })
+        Some(Place { queue: self, number: number?, behind: None, was_shown: true })
     }
 
     /// A place for a request of the device `requester`.
     pub fn join(&self, requester: Fingerprint, request: QueuedRequest) -> Place<'_> {
         let mut number = 0;
         self.0.send_modify(|entries| number = entries.add(Some((requester, request))));
-        Place { queue: self, number, behind: None }
+        Place { queue: self, number, behind: None, was_shown: false }
+    }
+
+    /// From now on nothing is put before the owner that was not shown before.
+    pub fn close(&self) {
+        self.0.send_modify(|entries| entries.is_closed = true);
+    }
+
+    /// Whether that was said.
+    pub fn is_closed(&self) -> bool {
+        self.0.borrow().is_closed
     }
 
     /// Whether nothing is on the screen and nothing waits for it.
@@ -173,7 +188,16 @@ impl Place<'_> {
         let mut changes = self.queue.0.subscribe();
         loop {
             self.queue.0.send_if_modified(Entries::advance);
-            let Some(before) = changes.borrow_and_update().before(self.number) else {
+            let (before, is_closed) = {
+                let entries = changes.borrow_and_update();
+                (entries.before(self.number), entries.is_closed)
+            };
+            // What the owner has put off comes back.
+            if is_closed && !self.was_shown {
+                return Moved::Closed;
+            }
+            let Some(before) = before else {
+                self.was_shown = true;
                 return Moved::Shown;
             };
             if self.behind != Some(before) {
@@ -290,6 +314,23 @@ mod tests {
         // Alone it stays where it is.
         alice.let_others_first();
         assert_eq!(now(&mut alice), Some(Moved::Shown));
+    }
+
+    #[test]
+    fn when_it_is_closed_only_what_was_shown_comes_back() {
+        let queue = Queue::default();
+        let [mut alice, mut bob, mut carol] = ["alice", "bob", "carol"].map(|p| join(&queue, p));
+        assert_eq!(now(&mut alice), Some(Moved::Shown));
+        alice.let_others_first();
+        assert_eq!(now(&mut bob), Some(Moved::Shown));
+        assert_eq!(now(&mut carol), Some(Moved::Behind(1)));
+        queue.close();
+        assert_eq!(now(&mut carol), Some(Moved::Closed));
+        assert_eq!(now(&mut join(&queue, "dave")), Some(Moved::Closed));
+        drop((bob, carol));
+        assert_eq!(now(&mut alice), Some(Moved::Shown));
+        drop(alice);
+        assert!(queue.is_empty() && queue.try_screen().is_none());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::driver::approver::backoff::Admission;
 use crate::driver::approver::queue::Moved;
 use crate::driver::approver::{Charge, Verdict};
 use crate::driver::ceremony::epochs;
-use crate::driver::ceremony::refuse::{decline, leave};
+use crate::driver::ceremony::refuse::{decline, declined, leave};
 use crate::driver::ceremony::started::Started;
 use crate::driver::connect::hello::{hear, say};
 use crate::driver::connect::peer_links::{PeerLinks, party_label};
@@ -22,7 +22,7 @@ use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::progress::QueuedRequest;
 use crate::request::{Agreed, Held, Hex, Question, Request};
-use crate::wire::{Message, Reason, Terms};
+use crate::wire::{BUSY, Message, Reason, Terms};
 
 /// The longest a requester can be waited for: a link lives no longer.
 const LINK_LIFE: Duration = Duration::from_secs(30 * 60);
@@ -182,6 +182,9 @@ async fn approve(
     let until = node.deadline_within(answer_within);
     let verdict = match ask {
         Ask::Nothing => return Ok(Charge::default()),
+        Ask::Approval if node.queue.is_closed() => {
+            return Err(declined(&question.name(question.request.requester), BUSY));
+        }
         Ask::Approval => {
             let asked = node.approver.approve(with_time(question, until));
             answered(node, link, question, until, asked).await?
@@ -213,6 +216,9 @@ async fn ask_a_person(
             let told = match moved {
                 Ok(Moved::Shown) => break,
                 Ok(Moved::Behind(before)) => tell_place(link, &name, before).await,
+                Ok(Moved::Closed) => return Err(declined(&name, BUSY)),
+                // The owner has not seen it.
+                Err(Error::Unanswered(_)) => Err(declined(&name, Reason::TimedOut)),
                 Err(error) => Err(error),
             };
             is_told = true;

@@ -8,7 +8,7 @@ use crate::driver::ceremony::pairing::{Pairing, request};
 use crate::driver::connect::rendezvous;
 use crate::driver::connect::target::Target;
 use crate::driver::error::Error;
-use crate::driver::listen::{Listener, Place, Visit, Visits};
+use crate::driver::listen::{Done, Listener, Place, Visit, Visits};
 use crate::driver::{Node, clock};
 use crate::net::relay::RelayUrl;
 use crate::net::relay::invite::Invite;
@@ -26,7 +26,10 @@ pub async fn meet(
     deadline: Instant,
 ) -> Result<Pairing, Error> {
     tokio::select! {
-        pairing = request(node, target, deadline) => pairing,
+        pairing = request(node, target, deadline) => match pairing {
+            Ok(pairing) => Ok(pairing),
+            Err(error) => under_way(visits).await.unwrap_or(Err(error)),
+        },
         visit = visits.recv() => paired(visit),
     }
 }
@@ -38,26 +41,32 @@ pub async fn meet(
 pub async fn wait(visits: &mut Visits, deadline: Instant) -> Result<Pairing, Error> {
     match tokio::time::timeout_at(deadline.into(), visits.recv()).await {
         Ok(visit) => paired(visit),
-        Err(_) => Err(Error::NobodyToPair),
+        Err(_) => under_way(visits).await.unwrap_or(Err(Error::NobodyToPair)),
     }
 }
 
-fn paired(visit: Option<Result<Visit, Error>>) -> Result<Pairing, Error> {
-    match visit {
-        Some(Ok(Visit::Paired(pairing))) => Ok(pairing),
+/// What a pairing comes to whose digits are on the screen, now that no other is awaited.
+async fn under_way(visits: &mut Visits) -> Option<Result<Pairing, Error>> {
+    visits.last();
+    let visit = visits.recv().await?;
+    Some(paired(Some(visit)))
+}
+
+fn paired(visit: Option<Visit>) -> Result<Pairing, Error> {
+    match visit.map(|visit| visit.result) {
+        Some(Ok(Done::Paired(pairing))) => Ok(pairing),
         Some(Err(error)) => Err(error),
-        Some(Ok(_)) | None => Err(Error::NobodyToPair),
+        Some(Ok(Done::Key(_) | Done::Signed(_))) | None => Err(Error::NobodyToPair),
     }
 }
 
-/// A listener for `cosign pair`, which takes pairings only by virtue of who calls: a ceremony
-/// needs a pairing that is not there yet.
+/// A listener for `cosign pair`, which takes nothing else: what another device asks for would end with it.
 ///
 /// # Errors
 /// No port can be used.
 pub async fn listen_for_pairing(node: &Arc<Node>) -> Result<Visits, Error> {
     let listener = Listener::open(node, &Place::default()).await?;
-    Ok(listener.serve(node))
+    Ok(listener.only_to_pair().serve(node))
 }
 
 /// Invites a device into a fresh room of `relay`, and waits there and on the local network. `store` is
@@ -80,7 +89,7 @@ pub async fn invite<E: From<Error>>(
     };
     let listener = Listener::open(node, &Place::default()).await?;
     let listener = listener.in_room(node, relay, invite.room);
-    let visits = listener.serve(node);
+    let visits = listener.only_to_pair().serve(node);
     store(&invite)?;
     node.tell(Event::Invite {
         uri: invite.to_string(),

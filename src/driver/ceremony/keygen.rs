@@ -285,7 +285,8 @@ fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<PartyId>) -> Vec<La
     parties.map(|party| node.name_of(&party.fingerprint)).collect()
 }
 
-/// Takes part in making a key that the device at the other end of `link` asks for.
+/// Takes part in making a key that the device at the other end of `link` asks for. `begun` is set when all have
+/// said yes and new shares are made.
 ///
 /// # Errors
 /// Everything that can go wrong, refusals included; the other side has been told by then.
@@ -294,6 +295,7 @@ pub async fn respond(
     link: ResumableLink,
     request: Request,
     terms: Terms,
+    begun: &mut bool,
 ) -> Result<Made, Error> {
     let requester = link.peer();
     let name = node.name_of(&requester);
@@ -330,6 +332,7 @@ pub async fn respond(
                 let started =
                     accept(node, link, &question, &terms, Vec::new(), Ask::Approval).await?;
                 let (lock, started) = started.or_abort(free(node, key)).await?;
+                *begun = true;
                 let made = make(node, key, request, started).await;
                 drop(lock);
                 made
@@ -365,6 +368,7 @@ pub async fn respond(
                     }
                 };
                 let (open, started) = started.or_abort(same).await?;
+                *begun = true;
                 renew(node, &open, started, &bans).await
             }
         }

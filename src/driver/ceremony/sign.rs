@@ -190,14 +190,14 @@ impl Attempt {
         };
         let ((claim, key), accepted) = accepted.or_decline(begun).await?;
         let started = accepted.start(node, question).await?;
-        let made = perform(node, key, child, request, started).await;
+        let made = perform(node, key, child, request, started, &mut false).await;
         drop(claim);
         made
     }
 }
 
 /// Takes part in a signature that the device at the other end of `link` asks for; `asked` is what was
-/// known of other devices when that one was asked what it wants.
+/// known of other devices when that one was asked what it wants. `begun` is set once the session is spent.
 ///
 /// # Errors
 /// Everything that can go wrong, refusals included; the other side has been told by then.
@@ -207,6 +207,7 @@ pub async fn respond(
     request: Request,
     terms: Terms,
     asked: &Heights,
+    begun: &mut bool,
 ) -> Result<Outcome, Error> {
     let requester = link.peer();
     let name = node.name_of(&requester);
@@ -251,9 +252,9 @@ pub async fn respond(
         drop(key);
         let started = accept(node, link, &question, &terms, offer, Ask::Approval).await?;
         let epoch = started.agreed.epoch;
-        let begun = begin(node, &record.name, &request, &epoch);
-        let (key, started) = started.or_abort(begun).await?;
-        let made = perform(node, key, &child, &request, started).await?;
+        let taking = begin(node, &record.name, &request, &epoch);
+        let (key, started) = started.or_abort(taking).await?;
+        let made = perform(node, key, &child, &request, started, begun).await?;
         Ok((question, child.public_key, made))
     }
     .await;
@@ -331,6 +332,7 @@ async fn perform(
     child: &Child,
     request: &Request,
     mut started: Started,
+    begun: &mut bool,
 ) -> Result<Made, Error> {
     let names = started.links.names();
     let (epoch, key_name) = (key.record.epoch, key.record.name.clone());
@@ -350,10 +352,12 @@ async fn perform(
         // Whether a line that could not be written is there is not known.
         if !matches!(error, vault::Error::Retired { .. } | vault::Error::Spent) {
             started.charge.spend();
+            *begun = true;
         }
         return Err(give_up(started.links, refusal(error, &names, &key_name)).await);
     }
     started.charge.spend();
+    *begun = true;
     let OpenKey { record, share, ledger, .. } = &key;
     let mut notes = Notes { ledger, share, record, names: &names, open: None };
     let what = (Ceremony::Sign, key_name.as_str());
@@ -362,8 +366,8 @@ async fn perform(
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
     // device from before is noticed from now on.
     for (party, height) in started.heights() {
-        let begun = u64::from(started.links.has_spoken(party));
-        let height = height.saturating_add(begun);
+        let spoken = u64::from(started.links.has_spoken(party));
+        let height = height.saturating_add(spoken);
         if let Err(error) = key.ledger.saw_height(&epoch, party.get(), height) {
             node.tell(Note::File(error));
         }
