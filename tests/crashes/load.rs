@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use cosign::driver::clock;
 use futures_util::future::join_all;
 use rustix::process::Signal;
 
@@ -65,11 +66,11 @@ fn signatures_go_on_while_shares_are_made_anew_every_second() {
             })
         };
         let askers = ["alice", "alice", "bob"].map(asking);
-        let begun = Instant::now();
+        let begun = clock::now();
         let mut next = begun;
         while begun.elapsed() < span {
             next += Duration::from_secs(1);
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            std::thread::sleep(next.saturating_duration_since(clock::now()));
             refreshes(&alice, &address);
         }
         over.store(true, Ordering::Relaxed);
