@@ -3,7 +3,7 @@
 //! What the machine wants persisted is durable before it is polled again. What other sessions have found out
 //! is looked up before each step.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
 
@@ -18,6 +18,9 @@ use crate::protocol::fault::Fault;
 use crate::protocol::machine::{Machine, Output, Persist, Protocol};
 use crate::request::Ceremony;
 use crate::wire::{Message, Reason};
+
+/// How long the last word of a link that is gone is waited for: it has arrived, or never will.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// What a ceremony leaves in the vault, and finds there.
 pub trait Record: Send {
@@ -58,7 +61,13 @@ pub async fn drive<P: Protocol>(
             record.look_up()?;
             let Some(output) = machine.poll() else { break };
             match output {
-                Output::Send { to, bytes } => links.send(to, bytes).await?,
+                Output::Send { to, bytes } => {
+                    if let Err(error) = links.send(to, bytes).await {
+                        return Err(last_word(links, (ceremony, key), label)
+                            .await
+                            .unwrap_or(error));
+                    }
+                }
                 Output::Persist(what) => record.persist(what)?,
                 Output::Event(step) => {
                     if matches!(step, Step::Round { .. }) {
@@ -89,24 +98,56 @@ pub async fn drive<P: Protocol>(
                     record.look_up()?;
                     machine.handle(clock::now(), party, &bytes);
                 }
-                Incoming::Control(Message::Finished) => {}
-                Incoming::Control(Message::Refuse { reason: Reason::Left { party: who } }) => {
-                    return Err(Error::Left { peer: label(party), who: label(who) });
+                incoming => {
+                    if let Some(end) = end_by(links, party, incoming, (ceremony, key), label) {
+                        return Err(end);
+                    }
                 }
-                // Who has begun is not asked to begin again.
-                Incoming::Control(Message::Refuse { reason: Reason::Busy { .. } })
-                    if links.has_spoken(party) =>
-                {
-                    return Err(Error::refused_in(&label(party), Reason::Aborted, ceremony, key));
-                }
-                Incoming::Control(Message::Refuse { reason }) => {
-                    return Err(Error::refused_in(&label(party), reason, ceremony, key));
-                }
-                Incoming::Control(_) => return Err(Error::nonsense(&label(party))),
-                // A party that has said it is done may close its link: all its messages have arrived.
-                Incoming::Lost(_) if links.has_finished(party) => {}
-                Incoming::Lost(error) => return Err(Error::link(&label(party), error)),
             },
+        }
+    }
+}
+
+/// The error for what arrived from `party`, if that ends the ceremony.
+fn end_by(
+    links: &PeerLinks,
+    party: PartyId,
+    incoming: Incoming,
+    (ceremony, key): (Ceremony, &str),
+    label: impl Fn(PartyId) -> Label,
+) -> Option<Error> {
+    Some(match incoming {
+        Incoming::Protocol(_) | Incoming::Control(Message::Finished) => return None,
+        Incoming::Control(Message::Refuse { reason: Reason::Left { party: who } }) => {
+            Error::Left { peer: label(party), who: label(who) }
+        }
+        // Who has begun is not asked to begin again.
+        Incoming::Control(Message::Refuse { reason: Reason::Busy { .. } })
+            if links.has_spoken(party) =>
+        {
+            Error::refused_in(&label(party), Reason::Aborted, ceremony, key)
+        }
+        Incoming::Control(Message::Refuse { reason }) => {
+            Error::refused_in(&label(party), reason, ceremony, key)
+        }
+        Incoming::Control(_) => Error::nonsense(&label(party)),
+        // A party that has said it is done may close its link: all its messages have arrived.
+        Incoming::Lost(_) if links.has_finished(party) => return None,
+        Incoming::Lost(error) => Error::link(&label(party), error),
+    })
+}
+
+/// Why a party takes no more messages, if it has said so before its link was gone.
+async fn last_word(
+    links: &mut PeerLinks,
+    what: (Ceremony, &str),
+    label: impl Fn(PartyId) -> Label + Copy,
+) -> Option<Error> {
+    let until = clock::now() + LAST_WORD;
+    loop {
+        let (party, incoming) = links.recv_before(until).await?;
+        if let Some(end) = end_by(links, party, incoming, what, label) {
+            return Some(end);
         }
     }
 }

@@ -437,7 +437,7 @@ async fn make(
     node: &Arc<Node>,
     name: &str,
     request: &Request,
-    mut started: Started,
+    started: Started,
 ) -> Result<KeyRecord, Error> {
     let me = request.party_of(&node.info.fingerprint).ok_or(Error::NotAParty)?;
     let setup = KeygenSetup {
@@ -446,8 +446,9 @@ async fn make(
         me,
         identities: request.parties.iter().map(|party| party.as_bytes().to_vec()).collect(),
     };
-    let machine =
-        begin::keygen(&node.vault, setup)?.map_err(|fault| fault_with(fault, name, party_label))?;
+    let fault = |fault| fault_with(fault, name, party_label);
+    let begun = begin::keygen(&node.vault, setup).and_then(|begun| begun.map_err(fault));
+    let (machine, mut started) = started.or_abort(async { begun }).await?;
     let parties: Vec<PartyRecord> = PartyId::all(MAX_PARTIES)
         .zip(&request.parties)
         .map(|(index, party)| PartyRecord {
@@ -465,11 +466,12 @@ async fn make(
 async fn renew(
     node: &Arc<Node>,
     key: &OpenKey,
-    mut started: Started,
+    started: Started,
     bans: &Bans,
 ) -> Result<KeyRecord, Error> {
-    let machine = begin::refresh(&key.share, started.id)?
-        .map_err(|fault| fault_with(fault, &key.record.name, party_label))?;
+    let fault = |fault| fault_with(fault, &key.record.name, party_label);
+    let begun = begin::refresh(&key.share, started.id).and_then(|begun| begun.map_err(fault));
+    let (machine, mut started) = started.or_abort(async { begun }).await?;
     let generation = key.record.generation.saturating_add(1);
     let parties = key.record.parties.clone();
     started.charge.spend();

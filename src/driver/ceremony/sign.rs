@@ -344,8 +344,14 @@ async fn perform(
         tweak: child.tweak,
         recipient: signing.recipient,
     };
-    let mut machine = begin::sign(&key.share, setup)?
-        .map_err(|fault| fault_with(fault, &key_name, |party| name_in(&names, party)))?;
+    let fault = |fault| fault_with(fault, &key_name, |party| name_in(&names, party));
+    let mut machine = match begin::sign(&key.share, setup).and_then(|begun| begun.map_err(fault)) {
+        Ok(machine) => machine,
+        Err(error) => {
+            let error = why_retired(error, &key, &names);
+            return Err(give_up(started.links, error).await);
+        }
+    };
     let peers = peers(&key.record, request);
     // Before the first message leaves: this session can never be run again.
     if let Err(error) = key.ledger.spend(&epoch, machine.session_id(), &peers) {
