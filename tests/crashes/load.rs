@@ -51,18 +51,17 @@ fn signatures_go_on_while_shares_are_made_anew_every_second() {
     let (at_alice, address) = (alice.serve(&[&bob]), listener.address());
     let to_alice = at_alice.address();
     let (over, span) = (AtomicBool::new(false), Duration::from_secs(if soaks() { 60 } else { 5 }));
-    let signed = std::thread::scope(|scope| {
+    let ends = std::thread::scope(|scope| {
         let asking = |asker: &'static str| {
             let (over, address, to_alice, alice, bob) = (&over, &address, &to_alice, &alice, &bob);
             scope.spawn(move || {
-                let mut signed = 0;
+                let mut ends = Vec::new();
                 while !over.load(Ordering::Relaxed) {
                     let (device, to) =
                         if asker == "alice" { (alice, address) } else { (bob, to_alice) };
-                    asks(device, to).ends().succeeds();
-                    signed += 1;
+                    ends.push(asks(device, to).ends());
                 }
-                signed
+                ends
             })
         };
         let askers = ["alice", "alice", "bob"].map(asking);
@@ -74,9 +73,17 @@ fn signatures_go_on_while_shares_are_made_anew_every_second() {
             refreshes(&alice, &address);
         }
         over.store(true, Ordering::Relaxed);
-        askers.map(|asker| asker.join().unwrap()).into_iter().sum::<u32>()
+        askers.map(|asker| asker.join().unwrap()).into_iter().flatten().collect::<Vec<_>>()
     });
-    assert!(signed > 3, "{signed}");
+    assert!(ends.len() > 3, "{}", ends.len());
+    let failed: Vec<_> = ends.iter().filter(|ended| ended.code != Some(0)).collect();
+    if !failed.is_empty() {
+        let listeners = [at_alice, listener].map(|listener| {
+            listener.signal(Signal::TERM);
+            listener.ends().stderr
+        });
+        panic!("{} of {}: {failed:?}\n{}", failed.len(), ends.len(), listeners.join("\n--\n"));
+    }
     for device in [&alice, &bob] {
         is_sound(device);
     }
