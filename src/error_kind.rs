@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Identity,
     /// Protocol abort with nobody to blame; safe to retry.
     Aborted,
+    /// Another device, or this one, runs a version that cannot do it.
+    Unsupported,
     /// The peer failed a check that leaks: peer banned, pair state retired.
     Banned,
     /// Too many signatures of a pair were cut short; nobody failed a check.
@@ -51,6 +53,7 @@ impl ErrorKind {
             Self::Unreachable => "unreachable",
             Self::Identity => "identity",
             Self::Aborted => "aborted",
+            Self::Unsupported => "unsupported",
             Self::Banned => "banned",
             Self::Locked => "locked",
             Self::Policy => "policy",

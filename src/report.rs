@@ -36,7 +36,7 @@ pub fn exit(code: Code) -> u8 {
         Code::Denied => 3,
         Code::Unreachable => 4,
         Code::Identity => 5,
-        Code::Aborted => 6,
+        Code::Aborted | Code::Unsupported => 6,
         Code::Banned => 7,
         Code::Locked => 8,
         Code::Policy => 9,
@@ -59,6 +59,7 @@ pub fn meaning(code: Code) -> &'static str {
         Code::Unreachable => "time-out, nobody there, or the link was lost; may be retried",
         Code::Identity => "codes differ, a fingerprint changed, or the session expired",
         Code::Aborted => "the ceremony was aborted and nobody is to blame; safe to retry",
+        Code::Unsupported => "another device runs a version of cosign that cannot do it",
         Code::Banned => "the peer failed a check that leaks: it is banned under this key",
         Code::Locked => "wrong passphrase, PIN or identity, or no token",
         Code::Policy => "refused by a policy",
@@ -270,9 +271,19 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
         ),
         Reason::Worn => return worn(name, key),
         Reason::Version => (
-            Code::Aborted,
+            Code::Unsupported,
             format!("{name} runs a version that this one cannot talk to"),
             Some("update the older of the two".to_owned()),
+        ),
+        Reason::NotUnderstood { message } => (
+            Code::Unsupported,
+            format!("{name} does not understand the message {:?}", message.as_str()),
+            Some("the two devices may run different versions; update the older one".to_owned()),
+        ),
+        Reason::Unknown(word) => (
+            Code::Aborted,
+            format!("{name} refused: {}", word.as_str()),
+            Some("it may run a later version, which says why in its log".to_owned()),
         ),
         Reason::Aborted => (
             Code::Aborted,
@@ -428,6 +439,21 @@ pub fn worn(name: &str, key: &[&str]) -> Failure {
 pub fn nonsense(name: &str) -> Failure {
     Failure::new(Code::Aborted, format!("{name} sent a message that makes no sense here"))
         .hint("the two devices may run different versions")
+}
+
+/// The program of the device `name`, of version `program`, cannot do this.
+pub fn unsupported(name: &str, program: &str, ceremony: Ceremony) -> Failure {
+    let what = match ceremony {
+        Ceremony::Keygen => "make keys",
+        Ceremony::Refresh => "make new shares of a key",
+        Ceremony::Resume => "finish a key",
+        Ceremony::Sign => "sign",
+    };
+    let message = format!("{name}'s cosign {program} cannot {what} with this one");
+    Failure::new(Code::Unsupported, message).hint(format!(
+        "this one is cosign {}; update the older of the two",
+        env!("CARGO_PKG_VERSION")
+    ))
 }
 
 /// An invitation that has run out.
@@ -634,7 +660,9 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         }
         Reason::Banned => (Code::Banned, "it is banned under that key"),
         Reason::Worn => (Code::Worn, "too many signatures with it were cut short"),
-        Reason::Version => (Code::Aborted, "it speaks another version"),
+        Reason::Version => (Code::Unsupported, "it speaks another version"),
+        Reason::NotUnderstood { .. } => (Code::Unsupported, "this device does not understand it"),
+        Reason::Unknown(_) => (Code::Aborted, "the reason is not known here"),
         Reason::Aborted => (Code::Aborted, "the request makes no sense"),
         Reason::Interrupted => (Code::Interrupted, "this device was interrupted"),
         Reason::Left { .. } => (Code::Aborted, "another participant takes no part"),

@@ -66,6 +66,9 @@ pub enum Ceremony {
 }
 
 impl Ceremony {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Keygen, Self::Refresh, Self::Resume, Self::Sign];
+
     /// The name on the wire, in events and in the log.
     pub fn name(self) -> &'static str {
         match self {
@@ -78,8 +81,7 @@ impl Ceremony {
 
     /// The ceremony of this name.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::Keygen, Self::Refresh, Self::Resume, Self::Sign];
-        all.into_iter().find(|ceremony| ceremony.name() == name)
+        Self::ALL.into_iter().find(|ceremony| ceremony.name() == name)
     }
 }
 

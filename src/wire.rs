@@ -1,9 +1,14 @@
 //! What two devices say to each other around a protocol: control messages, as JSON objects.
 //!
-//! Each is at most one frame, unknown fields are refused, and every text a person may see is a
-//! [`Label`] from the moment it is read.
+//! Each is at most one frame, and every text a person may see is a [`Label`] from the moment it is read.
+//! Unknown fields are refused, but for those of `hello`, `welcome` and `refuse`: a later version may add some
+//! there, and whoever does not know them goes on without.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
@@ -13,9 +18,122 @@ use crate::request::{
 
 /// The version of the control messages.
 pub const VERSION: u8 = 1;
+/// The versions that this program speaks.
+pub const VERSIONS: Versions = Versions { from: VERSION, to: VERSION };
 
 /// The longest control message, in bytes.
 pub const MAX_CONTROL: usize = 64 * 1024;
+
+/// A range of versions of the control messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// The lowest.
+    pub from: u8,
+    /// The highest.
+    pub to: u8,
+}
+
+impl Versions {
+    /// The highest that both have.
+    pub fn common(self, other: Self) -> Option<u8> {
+        let to = self.to.min(other.to);
+        (to >= self.from.max(other.from)).then_some(to)
+    }
+}
+
+/// What a device says of its program in its greeting. It tells people in time what the other one cannot do; what is
+/// done is agreed on in the proposal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The version of the program, such as `0.1.0`.
+    pub program: Label,
+    /// The versions of the control messages that it speaks.
+    pub versions: Versions,
+    /// What it can do: the names of ceremonies.
+    pub can: Vec<Label>,
+}
+
+impl About {
+    /// What this program says of itself.
+    pub fn this_program() -> Self {
+        let can = Ceremony::ALL.map(|ceremony| Label::new(ceremony.name()));
+        Self {
+            program: Label::new(env!("CARGO_PKG_VERSION")),
+            versions: VERSIONS,
+            can: can.to_vec(),
+        }
+    }
+
+    /// Whether it can take part in `ceremony`.
+    pub fn can(&self, ceremony: Ceremony) -> bool {
+        self.can.iter().any(|word| word.as_str() == ceremony.name())
+    }
+}
+
+/// A word of another version, such as the name of a message: up to 32 of `a-z`, `0-9` and `_`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Word([u8; 32]);
+
+impl Word {
+    /// `text`, if it is such a word.
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let mut word = [0; 32];
+        if text.is_empty() || !text.bytes().all(fits) {
+            return None;
+        }
+        word.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self(word))
+    }
+
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        self.0.get(..end).and_then(|word| str::from_utf8(word).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl Serialize for Word {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    /// Reads a word, or the name of an object's only field.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl<'de> Visitor<'de> for Read {
+            type Value = Word;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Word, E> {
+                Word::new(text).ok_or_else(|| E::custom("no word"))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Word, A::Error> {
+                let named = map.next_entry::<String, IgnoredAny>()?;
+                let word = named.and_then(|(name, _)| Word::new(&name));
+                match map.next_key::<IgnoredAny>()? {
+                    None => word.ok_or_else(|| A::Error::custom("no word")),
+                    Some(_) => Err(A::Error::custom("several words")),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Read)
+    }
+}
 
 /// Why the caller is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +209,14 @@ pub enum Reason {
     },
     /// It knows nothing of what the caller wants to go on with.
     Gone,
+    /// It does not understand a message: the other side runs a later version, or makes no sense.
+    NotUnderstood {
+        /// The message's name.
+        message: Word,
+    },
+    /// A reason of a later version.
+    #[serde(untagged)]
+    Unknown(Word),
 }
 
 /// Something else is under way, and will soon be over.
@@ -121,6 +247,8 @@ impl Reason {
             Self::Interrupted => "interrupted",
             Self::Left { .. } => "left",
             Self::Gone => "gone",
+            Self::NotUnderstood { .. } => "not_understood",
+            Self::Unknown(_) => "unknown",
         }
     }
 }
@@ -312,11 +440,17 @@ pub enum Message {
         name: Label,
         /// What it came for.
         want: Want,
+        /// What its program is and can do, where both sides say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<About>,
     },
     /// The answer: the caller was let in.
     Welcome {
         /// The device's name for itself.
         name: Label,
+        /// What its program is and can do, where both sides say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<About>,
     },
     /// The answer to a caller that is back: it goes on.
     Resumed {
@@ -380,9 +514,33 @@ impl Message {
         if bytes.len() > MAX_CONTROL {
             return Err(NoMessage);
         }
-        serde_json::from_slice(bytes).map_err(|_| NoMessage)
+        let strictly = serde_json::from_slice(bytes);
+        strictly.or_else(|_| Self::without_unknown_fields(bytes)).map_err(|_| NoMessage)
+    }
+
+    /// Reads a message to which a later version may have added fields.
+    fn without_unknown_fields(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut message: Value = serde_json::from_slice(bytes)?;
+        for (name, known) in LENIENT {
+            if let Some(Value::Object(fields)) = message.get_mut(name) {
+                fields.retain(|field, _| known.contains(&field.as_str()));
+            }
+        }
+        serde_json::from_value(message)
+    }
+
+    /// The name of the message in these bytes, if it is one, of whatever version.
+    pub fn name_in(bytes: &[u8]) -> Option<Word> {
+        serde_json::from_slice(bytes).ok().filter(|_| bytes.len() <= MAX_CONTROL)
     }
 }
+
+/// The messages whose unknown fields are ignored, and the known ones.
+const LENIENT: [(&str, &[&str]); 3] = [
+    ("hello", &["version", "name", "want", "about"]),
+    ("welcome", &["name", "about"]),
+    ("refuse", &["reason"]),
+];
 
 #[cfg(test)]
 mod tests {
@@ -413,15 +571,25 @@ mod tests {
             seconds: 60,
         };
         for message in [
-            Message::Hello { version: VERSION, name: Label::new("alice"), want: Want::Pair },
+            Message::Hello {
+                version: VERSION,
+                name: Label::new("alice"),
+                want: Want::Pair,
+                about: Some(About::this_program()),
+            },
+            Message::Welcome { name: Label::new("bob"), about: Some(About::this_program()) },
             Message::Hello {
                 version: VERSION,
                 name: Label::new("alice"),
                 want: Want::Resume { session: Hex([8; 16]), received: 3 },
+                about: None,
             },
             Message::Resumed { received: u64::MAX },
             Message::Refuse { reason: Reason::RolledBack },
             Message::Refuse { reason: Reason::Deleted { time: 1_790_000_000 } },
+            Message::Refuse {
+                reason: Reason::NotUnderstood { message: Word::new("propose").unwrap() },
+            },
             Message::Deleted { public_key: Hex([2; 33]), time: -1 },
             Message::Pair { step: Hex([9; 32]) },
             Message::Propose(Box::new(proposal)),
@@ -454,9 +622,12 @@ mod tests {
     #[test]
     fn unknown_fields_and_wrong_lengths_are_refused() {
         for bad in [
-            r#"{"hello":{"version":1,"name":"a","want":"pair","extra":1}}"#,
+            r#"{"hello":{"version":1,"want":"pair","extra":1}}"#,
+            r#"{"resumed":{"received":1,"extra":1}}"#,
+            r#"{"queued":{"before":1,"extra":1}}"#,
             r#"{"pair":{"step":"abcd"}}"#,
-            r#"{"refuse":{"reason":"because"}}"#,
+            r#"{"refuse":{"reason":"Because of you"}}"#,
+            r#"{"refuse":{"reason":{"because":1,"of":2}}}"#,
             r#""finish""#,
             "",
         ] {
@@ -467,7 +638,47 @@ mod tests {
     #[test]
     fn a_name_with_escapes_arrives_clean() {
         let bytes = br#"{"welcome":{"name":"b\u001b[2Job\u202e"}}"#;
-        assert_eq!(Message::from_bytes(bytes), Ok(Message::Welcome { name: Label::new("b[2Job") }));
+        let name = Label::new("b[2Job");
+        assert_eq!(Message::from_bytes(bytes), Ok(Message::Welcome { name, about: None }));
+    }
+
+    #[test]
+    fn what_a_later_version_adds_to_a_greeting_or_a_refusal_is_ignored() {
+        let hello = br#"{"hello":{"version":1,"name":"a","want":"pair","extra":[1],"about":
+            {"program":"9.0","versions":{"from":1,"to":9,"beta":10},"can":["sign","fly"],"x":{}}}}"#;
+        let Ok(Message::Hello { want: Want::Pair, about: Some(about), .. }) =
+            Message::from_bytes(hello)
+        else {
+            panic!()
+        };
+        assert_eq!(about.versions.common(VERSIONS), Some(1));
+        assert!(about.can(Ceremony::Sign) && !about.can(Ceremony::Keygen));
+        let refuse = |text: &str| match Message::from_bytes(text.as_bytes()) {
+            Ok(Message::Refuse { reason }) => reason,
+            other => panic!("{other:?}"),
+        };
+        let later = |word| Reason::Unknown(Word::new(word).unwrap());
+        assert_eq!(refuse(r#"{"refuse":{"reason":"denied","why":"x"}}"#), Reason::Denied);
+        assert_eq!(refuse(r#"{"refuse":{"reason":"because"}}"#), later("because"));
+        assert_eq!(refuse(r#"{"refuse":{"reason":{"because":{"of":1}}}}"#), later("because"));
+        let busy = Reason::Busy { seconds: 3 };
+        assert_eq!(refuse(r#"{"refuse":{"reason":{"busy":{"seconds":3,"at":4}}}}"#), busy);
+    }
+
+    #[test]
+    fn versions_have_the_highest_of_both_in_common() {
+        let range = |from, to| Versions { from, to };
+        assert_eq!(range(1, 3).common(range(2, 9)), Some(3));
+        assert_eq!(range(4, 4).common(range(1, 4)), Some(4));
+        assert_eq!(range(1, 2).common(range(3, 4)), None);
+    }
+
+    #[test]
+    fn a_word_is_short_and_plain() {
+        for bad in ["", "a b", "A", "a\u{1b}", &"a".repeat(33)] {
+            assert_eq!(Word::new(bad), None, "{bad:?}");
+        }
+        assert_eq!(Word::new(&"a".repeat(32)).unwrap().as_str().len(), 32);
     }
 
     proptest! {

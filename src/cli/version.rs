@@ -5,12 +5,13 @@ use serde_json::json;
 use super::Output;
 use crate::crypto::transcript::PROTOCOL;
 use crate::report::Failure;
+use crate::wire::VERSIONS;
 
 /// Prints what this program is and which protocol it speaks.
 pub(super) fn run_version() -> Result<Output, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     Output::new(
-        json!({ "version": version, "protocol": PROTOCOL }),
+        json!({ "version": version, "protocol": PROTOCOL, "wire": VERSIONS }),
         format!("cosign {version} (protocol {PROTOCOL})"),
     )
 }

@@ -93,6 +93,15 @@ pub enum Error {
         /// What it refused to take part in; `None` before anything was proposed.
         about: Option<About>,
     },
+    /// The program of `peer` cannot do what was to be asked of it.
+    Unsupported {
+        /// The device.
+        peer: Label,
+        /// The version of its program.
+        program: Label,
+        /// What it cannot do.
+        ceremony: Ceremony,
+    },
     /// `peer` says that it has deleted its share.
     DeletedThere {
         /// The device that says so.
@@ -464,6 +473,7 @@ impl Error {
             | Self::NoCaller
             | Self::NobodyToPair => ErrorKind::Unreachable,
             Self::Link { error, .. } => of_link(error),
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Refused { reason, .. } => of_reason(*reason),
             // On this side the peer is the one that was interrupted.
             Self::Declined { reason: Reason::Interrupted, .. } | Self::Interrupted => {
@@ -541,7 +551,8 @@ fn of_reason(reason: Reason) -> ErrorKind {
         Reason::Conflict | Reason::RolledBack => ErrorKind::Conflict,
         Reason::Banned => ErrorKind::Banned,
         Reason::Worn => ErrorKind::Worn,
-        Reason::Version | Reason::Aborted | Reason::Left { .. } => ErrorKind::Aborted,
+        Reason::Version | Reason::NotUnderstood { .. } => ErrorKind::Unsupported,
+        Reason::Aborted | Reason::Left { .. } | Reason::Unknown(_) => ErrorKind::Aborted,
     }
 }
 
@@ -598,6 +609,7 @@ impl From<&Error> for Reason {
             | Error::Link { .. }
             | Error::Nonsense { .. }
             | Error::Refused { .. }
+            | Error::Unsupported { .. }
             | Error::DeletedThere { .. }
             | Error::Withdrawn { .. }
             | Error::Left { .. }

@@ -15,7 +15,7 @@ use crate::driver::approver::backoff::Admission;
 use crate::driver::ceremony::refuse::decline;
 use crate::driver::ceremony::{deletions, keygen, pairing, sign};
 use crate::driver::connect::dial::PORT;
-use crate::driver::connect::hello::{HANDSHAKE, hear, say};
+use crate::driver::connect::hello::{HANDSHAKE, hear, welcome};
 use crate::driver::connect::rendezvous::Streams;
 use crate::driver::connect::target::Source;
 use crate::driver::connect::target::Way;
@@ -34,7 +34,7 @@ use crate::progress::Event;
 use crate::request::{Action, Ceremony};
 use crate::vault::ledger::Heights;
 use crate::vault::{Entry, deleted, keys};
-use crate::wire::{self, BUSY, Message, NoRequest, Proposal, Reason, Want};
+use crate::wire::{self, BUSY, Message, NoRequest, Proposal, Reason, Versions, Want};
 
 /// Where to listen.
 #[derive(Clone, Debug, Default)]
@@ -301,17 +301,18 @@ pub async fn serve_stdio(node: &Arc<Node>) -> Result<Done, Error> {
 /// served here.
 async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Label, Want)> {
     let mut link = timeout(HANDSHAKE, node.tls.accept(io, Expect::Anyone)).await.ok()?.ok()?;
-    let Ok(Message::Hello { version, name, want }) =
+    let Ok(Message::Hello { version, name, want, about }) =
         hear(&mut link, clock::now() + HANDSHAKE).await
     else {
         return None;
     };
-    if version != wire::VERSION {
+    let speaks = about.map_or(Versions { from: version, to: version }, |about| about.versions);
+    if speaks.common(wire::VERSIONS).is_none() {
         decline(link, &name, Reason::Version).await;
         return None;
     }
     if want == Want::Ping {
-        say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
+        welcome(node, &mut link).await.ok()?;
         let _ = timeout(Duration::from_secs(1), link.recv()).await;
         return None;
     }
@@ -394,7 +395,7 @@ async fn receive_proposal(
             return Some(Visit { begun: false, result: Err(error) });
         }
     };
-    say(&mut link, &Message::Welcome { name: Label::new(&node.info.name) }).await.ok()?;
+    welcome(node, &mut link).await.ok()?;
     let mut link = resume::answer(node, node.name_of(&peer), link, way);
     let proposal = deletions::hear_proposal(node, &mut link, clock::now() + HANDSHAKE).await?;
     // What was agreed to before is finished without asking.

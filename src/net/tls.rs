@@ -173,7 +173,7 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(self.verifier(expect))
             .with_client_cert_resolver(self.identity.clone());
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = alpn();
         config.require_ems = true;
         config.enable_sni = false;
         config.resumption = rustls::client::Resumption::disabled();
@@ -196,7 +196,7 @@ impl Tls {
             .map_err(|error| meaning(&error))?
             .with_client_cert_verifier(self.verifier(expect))
             .with_cert_resolver(self.identity.clone());
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = alpn();
         config.require_ems = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -211,9 +211,13 @@ impl Tls {
     /// the TLS library.
     fn link(&self, stream: TlsStream<Box<dyn Io>>) -> Result<TlsLink, LinkError> {
         let (_, state) = stream.get_ref();
-        if state.alpn_protocol() != Some(ALPN) {
-            return Err(LinkError::Tls("the other side speaks another protocol".to_owned()));
-        }
+        let introduces = match state.alpn_protocol() {
+            Some(INTRODUCED) => true,
+            Some(PLAIN) => false,
+            _ => {
+                return Err(LinkError::Tls("the other side speaks another protocol".to_owned()));
+            }
+        };
         let suite = state.negotiated_cipher_suite().map(|suite| suite.suite());
         let suite = suite.and_then(|suite| suite.as_str()).unwrap_or("unknown").to_owned();
         let peer = match state.peer_certificates() {
@@ -227,6 +231,7 @@ impl Tls {
             outgoing: Outgoing::new(session, life),
             stream,
             peer,
+            introduces,
             suite,
             session,
             life,
@@ -246,12 +251,18 @@ pub struct TlsLink {
     incoming: Incoming,
     outgoing: Outgoing,
     peer: Fingerprint,
+    introduces: bool,
     suite: String,
     session: Session,
     life: Life,
 }
 
 impl TlsLink {
+    /// Whether both sides read what the other one says of its program in its greeting.
+    pub fn introduces(&self) -> bool {
+        self.introduces
+    }
+
     /// The device at the other end. It has proved that it holds the key.
     pub fn peer(&self) -> Fingerprint {
         self.peer
@@ -567,7 +578,15 @@ const UNFIT: TlsError =
     TlsError::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
 
 /// The one application protocol.
-const ALPN: &[u8] = b"cosign/1";
+const PLAIN: &[u8] = b"cosign/1";
+/// The same, by devices that say in their greeting what their program is and can do. Cosign 0.1.0 speaks
+/// `cosign/1` alone, and takes no such greeting.
+const INTRODUCED: &[u8] = b"cosign/1.1";
+
+/// The protocols, the one that is preferred first.
+fn alpn() -> Vec<Vec<u8>> {
+    vec![INTRODUCED.to_vec(), PLAIN.to_vec()]
+}
 
 /// The one signature scheme of device keys.
 const SCHEME: SignatureScheme = SignatureScheme::ECDSA_NISTP256_SHA256;

@@ -126,6 +126,9 @@ fn worded(error: &Error) -> Failure {
         Error::KeyExists { wanted, pending } => key_exists(wanted, *pending),
         Error::KeyExistsThere { error, wanted } => key_exists_there(error.as_ref().into(), wanted),
         Error::DamagedShare(key) => damaged_share(key),
+        Error::Unsupported { peer, program, ceremony } => {
+            unsupported(peer.as_str(), program.as_str(), *ceremony)
+        }
         Error::NoShareThere { peer, key } => no_share_there(peer.as_str(), key),
         Error::Apart { key, mine, theirs } => {
             let theirs: Vec<(&str, &[Held])> =
@@ -304,6 +307,11 @@ mod tests {
             Error::KeyExists { wanted: wanted(), pending: true },
             Error::KeyExistsThere { error: no_key(), wanted: wanted() },
             Error::DamagedShare(key()),
+            Error::Unsupported {
+                peer: bob(),
+                program: Label::new("0.0.1"),
+                ceremony: Ceremony::Sign,
+            },
             Error::NoShareThere { peer: bob(), key: key() },
             Error::Apart { key: key(), mine: Vec::new(), theirs: Vec::new() },
             Error::RolledBackThere { peer: bob(), key: key() },

@@ -484,7 +484,7 @@ fn answered(alice: &Device, bob: &Arc<Node>, answer: Message) -> crate::device::
         let (io, _) = port.accept().await;
         let mut link = bob.tls.accept(io, Expect::Anyone).await.unwrap();
         assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Hello { .. })));
-        say(&mut link, &Message::Welcome { name: Label::new("bob") }).await.unwrap();
+        say(&mut link, &Message::Welcome { name: Label::new("bob"), about: None }).await.unwrap();
         assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Propose(_))));
         say(&mut link, &answer).await.unwrap();
         until_closed(link).await;
@@ -502,7 +502,7 @@ fn a_party_that_leaves_without_a_confirmation_is_not_waited_for() {
         let (io, _) = port.accept().await;
         let mut link = bob.tls.accept(io, Expect::Anyone).await.unwrap();
         assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Hello { .. })));
-        say(&mut link, &Message::Welcome { name: Label::new("bob") }).await.unwrap();
+        say(&mut link, &Message::Welcome { name: Label::new("bob"), about: None }).await.unwrap();
         assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Propose(_))));
         let accept = Message::Accept { nonce: Hex([1; 32]), held: vec![new] };
         say(&mut link, &accept).await.unwrap();

@@ -139,7 +139,12 @@ async fn once(
 async fn enter(node: &Node, victim: usize) -> Option<TlsLink> {
     let io = node.dialer.dial(place(victim), Duration::from_secs(10)).await.ok()?;
     let mut link = node.tls.connect(io, Expect::Anyone).await.ok()?;
-    let hello = Message::Hello { version: VERSION, name: Label::new("liar"), want: Want::Ceremony };
+    let hello = Message::Hello {
+        version: VERSION,
+        name: Label::new("liar"),
+        want: Want::Ceremony,
+        about: None,
+    };
     say(&mut link, &hello).await.ok()?;
     let soon = clock::now() + Duration::from_secs(10);
     matches!(hear(&mut link, soon).await, Ok(Message::Welcome { .. })).then_some(link)

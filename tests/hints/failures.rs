@@ -15,7 +15,7 @@ use cosign::report::{self, Code, Failure};
 use cosign::request::{Action, Ceremony, Held, Hex, Request, RequestId, Shares, Signing, Source};
 use cosign::token::{self, Tries, Trouble};
 use cosign::vault::{Altered, Error, Use};
-use cosign::wire::Reason;
+use cosign::wire::{Reason, Word};
 
 /// What devices may be called.
 pub(crate) const NAMES: [&str; 5] = ["bob", "-rf", "x; touch y", "Bob's $(phone)", "--help"];
@@ -45,6 +45,8 @@ fn reasons() -> Vec<Reason> {
         Reason::Aborted,
         Reason::Interrupted,
         Reason::Gone,
+        Reason::NotUnderstood { message: Word::new("propose").unwrap() },
+        Reason::Unknown(Word::new("because").unwrap()),
     ]
 }
 
@@ -240,6 +242,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("banned", one(report::banned(name, KEY))),
         ("worn", one(report::worn(name, &[KEY]))),
         ("nonsense", one(report::nonsense(name))),
+        ("unsupported", one(report::unsupported(name, "0.0.9", Ceremony::Sign))),
         ("invitation_over", one(report::invitation_over("2026-01-01T00:00:00Z"))),
         ("nobody_at_relay", one(report::nobody_at_relay(name, relay))),
         ("nobody_invites", one(report::nobody_invites(relay))),

@@ -114,7 +114,12 @@ fn strangers_in_the_room_keep_nobody_from_pairing() {
         let mut passing = enter(&invite.relay, &invite.room, Role::Caller, PATIENCE).await.unwrap();
         let stream = passing.next().await.unwrap();
         let mut link = stranger.connect(stream, Expect::Anyone).await.unwrap();
-        let hello = Message::Hello { version: VERSION, name: Label::new("bob"), want: Want::Pair };
+        let hello = Message::Hello {
+            version: VERSION,
+            name: Label::new("bob"),
+            want: Want::Pair,
+            about: None,
+        };
         say(&mut link, &hello).await.unwrap();
         let welcome = hear(&mut link, clock::now() + PATIENCE).await;
         assert!(matches!(welcome, Ok(Message::Welcome { .. })), "{welcome:?}");

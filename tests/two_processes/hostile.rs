@@ -486,7 +486,7 @@ fn nonsense_in_the_middle_of_a_ceremony_ends_that_ceremony_alone() {
         protocol(b"garbage".to_vec()),
         protocol(vec![0; MAX_FRAME]),
         Frame::new(Kind::Control, b"garbage".to_vec()),
-        control(Message::Welcome { name: cosign::device::Label::new("alice") }),
+        control(Message::Welcome { name: cosign::device::Label::new("alice"), about: None }),
         control(start(vec![], &[])),
         control(Message::Refuse { reason: Reason::Denied }),
     ];

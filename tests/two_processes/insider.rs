@@ -77,7 +77,7 @@ pub(crate) async fn enter(tls: &Tls, address: &str) -> TlsLink {
 }
 
 pub(crate) fn hello(version: u8, want: Want) -> Message {
-    Message::Hello { version, name: Label::new("alice"), want }
+    Message::Hello { version, name: Label::new("alice"), want, about: None }
 }
 
 /// Waits until the other side has nothing more to say.
@@ -191,7 +191,7 @@ pub(crate) async fn sit_down(
     let (io, _) = port.accept().await;
     let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
     assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Hello { .. })));
-    say(&mut link, &Message::Welcome { name: Label::new("bob") }).await.unwrap();
+    say(&mut link, &Message::Welcome { name: Label::new("bob"), about: None }).await.unwrap();
     let mut link = resume::answer(node, Label::new("alice"), link, &Way::Command);
     let Ok(Message::Propose(proposal)) = hear(&mut link, soon()).await else { panic!() };
     let record = only_key(node);

@@ -20,3 +20,4 @@ mod routes;
 mod siege;
 mod signing;
 mod together;
+mod versions;

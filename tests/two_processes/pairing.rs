@@ -330,7 +330,7 @@ async fn between(port: tcp::Listener, bob: &str) -> (Between, TlsLink, TlsLink) 
     let own = Tls::new(&mallory, TlsVersion::Any).unwrap();
     let (mut left, mut right, hello, welcome) = ends(&own, port, bob).await;
     let Message::Hello { name: alice_name, .. } = hello else { panic!() };
-    let Message::Welcome { name: bob_name } = welcome else { panic!() };
+    let Message::Welcome { name: bob_name, .. } = welcome else { panic!() };
     let me = |name| Side { fingerprint: mallory.fingerprint, name };
     let nonce = || Secret::new(rand::random::<[u8; 32]>());
 

@@ -132,6 +132,7 @@ fn only_the_device_that_called_can_come_back_and_only_to_its_own_line() {
         version: VERSION,
         name: Label::new("alice"),
         want: Want::Resume { session, received: 0 },
+        about: None,
     };
     block_on(async {
         let (alice, carol) = (opened(&alice).tls.clone(), opened(&carol).tls.clone());

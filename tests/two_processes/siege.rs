@@ -252,7 +252,7 @@ impl Scene {
                 let own = Tls::new(&device, TlsVersion::Any).unwrap();
                 let mut link = reach(&own, &address).await?;
                 say(&mut link, &hello(VERSION, Want::Pair)).await.ok()?;
-                let Message::Welcome { name } = hear(&mut link, soon()).await.ok()? else {
+                let Message::Welcome { name, .. } = hear(&mut link, soon()).await.ok()? else {
                     return None;
                 };
                 let me = Side { fingerprint: device.fingerprint, name: b"alice" };
@@ -281,7 +281,8 @@ impl Scene {
             let (address, asked, name) = (address.clone(), asked.clone(), text.clone());
             async move {
                 let mut link = reach(&stranger(), &address).await?;
-                let hello = Message::Hello { version: VERSION, name, want: Want::Ceremony };
+                let hello =
+                    Message::Hello { version: VERSION, name, want: Want::Ceremony, about: None };
                 say(&mut link, &hello).await.ok()?;
                 let _ = say(&mut link, &Message::Propose(Box::new(asked))).await;
                 let refused = Message::Refuse { reason: Reason::NotPaired };
@@ -523,7 +524,9 @@ fn a_peer_that_does_not_answer_keeps_the_others_from_no_key() {
             let (io, _) = port.accept().await;
             let mut link = carol.tls.accept(io, Expect::Anyone).await.unwrap();
             hear(&mut link, soon()).await.unwrap();
-            say(&mut link, &Message::Welcome { name: Label::new("carol") }).await.unwrap();
+            say(&mut link, &Message::Welcome { name: Label::new("carol"), about: None })
+                .await
+                .unwrap();
             until_closed(link).await;
         });
     });

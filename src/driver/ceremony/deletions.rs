@@ -4,15 +4,17 @@
 use std::time::Instant;
 
 use crate::device::{Fingerprint, Label};
-use crate::driver::connect::hello::{hear, say};
+use tokio::time::timeout_at;
+
+use crate::driver::connect::hello::say;
 use crate::driver::error::Error;
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
-use crate::net::LinkError;
 use crate::net::resumable::ResumableLink;
+use crate::net::{Link as _, LinkError};
 use crate::request::{Hex, Request};
 use crate::vault::{Entry, deleted, keys};
-use crate::wire::{Message, Proposal, Reason};
+use crate::wire::{Message, NoMessage, Proposal, Reason};
 
 /// How many deletions a caller may tell of before it says what it came for.
 const AT_MOST: usize = 16;
@@ -38,12 +40,21 @@ pub async fn hear_proposal(
     within: Instant,
 ) -> Option<Proposal> {
     for _ in 0..=AT_MOST {
-        match hear(link, within).await {
+        let frame = timeout_at(within.into(), link.recv()).await.ok()?.ok()?;
+        match Message::from_bytes(&frame.payload) {
             Ok(Message::Propose(proposal)) => return Some(*proposal),
             Ok(Message::Deleted { public_key, time }) => {
                 heard(node, &link.peer(), &public_key.0, time);
             }
-            _ => return None,
+            Ok(_) => return None,
+            Err(NoMessage) => {
+                // A later version may ask for more; an earlier one at least hears for what.
+                if let Some(message) = Message::name_in(&frame.payload) {
+                    let reason = Reason::NotUnderstood { message };
+                    let _ = say(link, &Message::Refuse { reason }).await;
+                }
+                return None;
+            }
         }
     }
     None

@@ -12,7 +12,7 @@ use crate::driver::approver::backoff::Admission;
 use crate::driver::approver::{Comparison, Verdict};
 use crate::driver::ceremony::refuse::decline;
 use crate::driver::connect::dial::reach;
-use crate::driver::connect::hello::{HANDSHAKE, hear, say};
+use crate::driver::connect::hello::{HANDSHAKE, hear, say, welcome};
 use crate::driver::connect::search::remember;
 use crate::driver::connect::target::Source;
 use crate::driver::connect::target::{Reached, Route, Target};
@@ -105,7 +105,7 @@ const CLOCKS: i64 = 60;
 
 /// The side that asked.
 async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Error> {
-    let Reached { mut link, name, way } = reached;
+    let Reached { mut link, name, way, .. } = reached;
     let source = Source::of(&way);
     let result = async {
         let (exporter, random) = begin(node, &link, source)?;
@@ -190,9 +190,7 @@ async fn exchange(
         return Err(BUSY);
     }
     let exchange = async {
-        say(link, &Message::Welcome { name: Label::new(&node.info.name) })
-            .await
-            .map_err(|e| Error::link(name, e))?;
+        welcome(node, link).await.map_err(|e| Error::link(name, e))?;
         not_oneself(node, link)?;
         let commitment = hear_step(link, name, clock::now() + HANDSHAKE).await?;
         let (exporter, random) = begin(node, link, source)?;

@@ -227,9 +227,12 @@ impl Accepted {
         let mut links = PeerLinks::new(me, me);
         let mut held = BTreeMap::new();
         for invitee in &mut accepted {
-            say(&mut invitee.link, &Message::Start(agreed.clone()))
-                .await
-                .map_err(|e| Error::link(&invitee.name, e))?;
+            let start = Message::Start(agreed.clone());
+            if say(&mut invitee.link, &start).await.is_err() {
+                // It may have said why before its link was gone.
+                let word = invitee.link.recv().await;
+                return Err(spoken(node, invitee, word, &question.request));
+            }
         }
         for invitee in accepted {
             let known = epochs::at_least_known(ledger, invitee.party, &invitee.held);
@@ -343,6 +346,13 @@ async fn ask(
         via: reached.way.to_string(),
         resumed: false,
     });
+    // Nobody there is asked for what their program cannot do.
+    if let Some(about) = reached.about.as_ref().filter(|about| !about.can(request.ceremony())) {
+        let (peer, program, ceremony) =
+            (target.name.clone(), about.program.clone(), request.ceremony());
+        decline(reached.link, &peer, Reason::Aborted).await;
+        return Err(Error::Unsupported { peer, program, ceremony });
+    }
     let mut link = resume::call(node, target, reached);
     // Reaching the device took time, and the overall deadline stands.
     let answer_by = node.deadline_or(ANSWER);

@@ -10,9 +10,10 @@ use crate::device::Label;
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
 use crate::driver::{Node, clock};
+use crate::net::tls::TlsLink;
 use crate::net::tls::{Expect, Tls};
 use crate::net::{Dialer, Frame, Io, Kind, Link, LinkError};
-use crate::wire::{self, Message, Reason, Want};
+use crate::wire::{self, About, Message, Reason, Want};
 
 /// How long a TLS handshake and the greeting after it may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -25,6 +26,15 @@ pub const RETRY: Duration = Duration::from_millis(300);
 /// The link is down.
 pub async fn say(link: &mut impl Link, message: &Message) -> Result<(), LinkError> {
     link.send(Frame::new(Kind::Control, message.to_bytes())).await
+}
+
+/// Lets the caller at the other end of `link` in.
+///
+/// # Errors
+/// The link is down.
+pub async fn welcome(node: &Node, link: &mut TlsLink) -> Result<(), LinkError> {
+    let about = link.introduces().then(About::this_program);
+    say(link, &Message::Welcome { name: Label::new(&node.info.name), about }).await
 }
 
 /// Receives one control message.
@@ -97,16 +107,18 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     if *answered {
         return Err(DialError::Retryable(nobody(whom)));
     }
-    let hello = Message::Hello { version: wire::VERSION, name, want };
+    let about = link.introduces().then(About::this_program);
+    let hello = Message::Hello { version: wire::VERSION, name, want, about };
     say(&mut link, &hello).await.map_err(|e| failed(whom, e))?;
     match hear(&mut link, within).await.map_err(|e| failed(whom, e))? {
-        Message::Welcome { name } => {
+        Message::Welcome { name, about } => {
             *answered = true;
-            Ok((Reached { link, name: name.clone(), way }, Message::Welcome { name }))
+            let welcome = Message::Welcome { name: name.clone(), about: None };
+            Ok((Reached { link, name, way, about }, welcome))
         }
         resumed @ Message::Resumed { .. } => {
             *answered = true;
-            Ok((Reached { link, name: target.name.clone(), way }, resumed))
+            Ok((Reached { link, name: target.name.clone(), way, about: None }, resumed))
         }
         Message::Refuse { reason: Reason::Gone } => Err(DialError::UnknownSession),
         Message::Refuse { reason: reason @ (Reason::Busy { .. } | Reason::Crossed) } => {

@@ -7,6 +7,7 @@ use crate::device::{Fingerprint, Label};
 use crate::net::relay::{RelayUrl, Room};
 use crate::net::tls::TlsLink;
 use crate::vault::PeerRecord;
+use crate::wire::About;
 
 /// How to get to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct Reached {
     pub name: Label,
     /// How it was reached.
     pub way: Way,
+    /// What its program is and can do, if it says so.
+    pub about: Option<About>,
 }
 
 /// Where a caller comes from, as far as anything is counted by that: addresses that one machine can

@@ -1,0 +1,146 @@
+//! Devices whose programs are of different versions: what both can goes on, and what one of them cannot is said
+//! before anybody is asked.
+
+use cosign::device::Label;
+use cosign::driver::connect::hello::{hear, say};
+use cosign::net::tls::{Expect, TlsLink};
+use cosign::net::{Frame, Kind, Link as _};
+use cosign::wire::{About, Message, Reason, VERSIONS, Versions, Word};
+use serde_json::{Value, json};
+
+use crate::device::two_with_key;
+use crate::insider::{
+    block_on, call, enter, only_key, opened, port, proposal, sit_down, soon, until_closed,
+};
+use crate::signing::fresh_digest;
+
+/// Sends `message`, of whatever version, and hears the answer.
+async fn answer(link: &mut TlsLink, message: &Value) -> Message {
+    let bytes = serde_json::to_vec(message).unwrap();
+    link.send(Frame::new(Kind::Control, bytes)).await.unwrap();
+    hear(link, soon()).await.unwrap()
+}
+
+fn said(message: &Message) -> Value {
+    serde_json::from_slice(&message.to_bytes()).unwrap()
+}
+
+#[test]
+fn a_greeting_of_a_later_version_is_answered() {
+    let (alice, _bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    let hello = |versions: [u8; 2]| {
+        let [from, to] = versions;
+        let about = json!({
+            "program": "9.0.1", "versions": {"from": from, "to": to, "beta": 10},
+            "can": ["sign", "fly"], "colour": "red",
+        });
+        let hello = json!({
+            "version": to, "name": "alice", "want": "ping", "about": about, "mood": {"good": true},
+        });
+        json!({ "hello": hello })
+    };
+    block_on(async {
+        let address = listener.address();
+        let mut link = call(&insider.tls, &address).await;
+        assert!(link.introduces());
+        let Message::Welcome { about: Some(about), .. } = answer(&mut link, &hello([1, 9])).await
+        else {
+            panic!()
+        };
+        assert_eq!(about, About::this_program());
+        let mut link = call(&insider.tls, &address).await;
+        let refused = answer(&mut link, &hello([2, 9])).await;
+        assert_eq!(refused, Message::Refuse { reason: Reason::Version });
+    });
+}
+
+#[test]
+fn a_proposal_that_says_more_than_is_understood_is_refused_by_its_name() {
+    let (alice, bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    block_on(async {
+        let honest = said(&Message::Propose(Box::new(proposal(&insider, &record))));
+        let mut more = honest.clone();
+        more["propose"]["payload"] = json!("psbt");
+        let mut other = honest;
+        other["propose"]["kind"] = json!("reshare");
+        for message in [more, other] {
+            let mut link = enter(&insider.tls, &listener.address()).await;
+            let message_name = Word::new("propose").unwrap();
+            let reason = Reason::NotUnderstood { message: message_name };
+            assert_eq!(answer(&mut link, &message).await, Message::Refuse { reason });
+            until_closed(link).await;
+        }
+        // What makes no sense in any version has no name.
+        let mut link = enter(&insider.tls, &listener.address()).await;
+        link.send(Frame::new(Kind::Control, b"garbage".to_vec())).await.unwrap();
+        assert!(hear(&mut link, soon()).await.is_err());
+    });
+    assert!(bob.outcomes().iter().all(|outcome| outcome != "signed"));
+}
+
+#[test]
+fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    block_on(async {
+        let (port, address) = port().await;
+        let asking = alice.start(["sign", &fresh_digest(), "--peer", &address]);
+        let (io, _) = port.accept().await;
+        let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
+        let Ok(Message::Hello { about: Some(about), .. }) = hear(&mut link, soon()).await else {
+            panic!()
+        };
+        assert_eq!((about.versions, about.can.len()), (VERSIONS, 4));
+        let about = About {
+            program: Label::new("0.0.9\u{1b}[2J"),
+            versions: Versions { from: 1, to: 1 },
+            can: vec![Label::new("keygen")],
+        };
+        let welcome = Message::Welcome { name: Label::new("bob"), about: Some(about) };
+        say(&mut link, &welcome).await.unwrap();
+        let next = hear(&mut link, soon()).await;
+        assert_eq!(next, Ok(Message::Refuse { reason: Reason::Aborted }));
+        drop(link);
+        asking
+            .ends()
+            .fails(6, "bob's cosign 0.0.9[2J cannot sign")
+            .fails(6, "update the older of the two");
+    });
+}
+
+#[test]
+fn a_reason_that_is_not_known_is_shown_as_it_is() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    block_on(async {
+        let (port, address) = port().await;
+        let asking = alice.start(["sign", &fresh_digest(), "--peer", &address]);
+        let (io, _) = port.accept().await;
+        let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
+        hear(&mut link, soon()).await.unwrap();
+        let refusal = json!({"refuse": {"reason": {"out_of_office": {"until": 7}}, "see": "x"}});
+        let bytes = serde_json::to_vec(&refusal).unwrap();
+        link.send(Frame::new(Kind::Control, bytes)).await.unwrap();
+        link.close().await;
+        asking.ends().fails(6, "bob refused: out_of_office");
+    });
+}
+
+/// Whoever is told so late has perhaps sent its first message by then.
+#[test]
+fn a_refusal_that_crosses_the_first_message_is_heard() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    for _ in 0..10 {
+        block_on(async {
+            let (port, address) = port().await;
+            let asking = alice.start(["sign", &fresh_digest(), "--peer", &address]);
+            let (_key, _, started) = sit_down(&node, &port, |_| ()).await;
+            started.links.abort_with(|_| Reason::Policy).await;
+            asking.ends().fails(9, "policy");
+        });
+    }
+}
