@@ -77,7 +77,7 @@ impl IncomingLinks {
     }
 
     /// The device `peer` reaches this one with something else: its broken links are resumed within
-    /// [`RESTART`], or their program has ended.
+    /// five seconds, or their program has ended.
     pub fn is_here(&self, peer: &Fingerprint) {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries.values().filter(|entry| entry.peer == *peer) {
