@@ -515,18 +515,19 @@ impl Message {
             return Err(NoMessage);
         }
         let strictly = serde_json::from_slice(bytes);
-        strictly.or_else(|_| Self::without_unknown_fields(bytes)).map_err(|_| NoMessage)
+        strictly.or_else(|_| Self::without_unknown_fields(bytes))
     }
 
     /// Reads a message to which a later version may have added fields.
-    fn without_unknown_fields(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        let mut message: Value = serde_json::from_slice(bytes)?;
-        for (name, known) in LENIENT {
-            if let Some(Value::Object(fields)) = message.get_mut(name) {
-                fields.retain(|field, _| known.contains(&field.as_str()));
-            }
+    fn without_unknown_fields(bytes: &[u8]) -> Result<Self, NoMessage> {
+        let name = Self::name_in(bytes).ok_or(NoMessage)?;
+        let lenient = LENIENT.into_iter().find(|(lenient, _)| *lenient == name.as_str());
+        let (name, known) = lenient.ok_or(NoMessage)?;
+        let mut message: Value = serde_json::from_slice(bytes).map_err(|_| NoMessage)?;
+        if let Some(Value::Object(fields)) = message.get_mut(name) {
+            fields.retain(|field, _| known.contains(&field.as_str()));
         }
-        serde_json::from_value(message)
+        serde_json::from_value(message).map_err(|_| NoMessage)
     }
 
     /// The name of the message in these bytes, if it is one, of whatever version.
@@ -624,6 +625,7 @@ mod tests {
         for bad in [
             r#"{"hello":{"version":1,"want":"pair","extra":1}}"#,
             r#"{"resumed":{"received":1,"extra":1}}"#,
+            r#"{"resumed":{"received":1,"received":1}}"#,
             r#"{"queued":{"before":1,"extra":1}}"#,
             r#"{"pair":{"step":"abcd"}}"#,
             r#"{"refuse":{"reason":"Because of you"}}"#,

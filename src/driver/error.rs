@@ -443,19 +443,22 @@ impl Error {
     /// Whether it came from this device: its owner or a rule refused, nobody answered here, or something here is
     /// not as it should be.
     pub(super) fn is_from_here(&self) -> bool {
-        matches!(
-            self,
-            Self::Denied(_)
-                | Self::Policy { .. }
-                | Self::NobodyToAsk
-                | Self::Unanswered(_)
-                | Self::Interrupted
-                | Self::NoRecord(_)
-                | Self::DamagedShare(_)
-                | Self::Vault(_)
-                | Self::NoRandomness(_)
-                | Self::Bug(_)
-        )
+        // The requester was told to ask again.
+        let is_for_now = matches!(self, Self::Vault(vault::Error::InUse { .. }));
+        !is_for_now
+            && matches!(
+                self,
+                Self::Denied(_)
+                    | Self::Policy { .. }
+                    | Self::NobodyToAsk
+                    | Self::Unanswered(_)
+                    | Self::Interrupted
+                    | Self::NoRecord(_)
+                    | Self::DamagedShare(_)
+                    | Self::Vault(_)
+                    | Self::NoRandomness(_)
+                    | Self::Bug(_)
+            )
     }
 
     /// Its kind, by which the log and JSON know it.

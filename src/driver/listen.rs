@@ -60,7 +60,12 @@ impl Visit {
     /// Whether this device took part, whatever came of it, or refused. Who is turned away before anybody is asked,
     /// and who leaves before anything has begun, was not answered.
     pub fn is_answered(&self) -> bool {
-        self.begun || self.result.as_ref().map_or_else(Error::is_from_here, |_| true)
+        self.begun
+            || match &self.result {
+                Ok(Done::Key(made)) => made.changed,
+                Ok(_) => true,
+                Err(error) => error.is_from_here(),
+            }
     }
 }
 

@@ -577,7 +577,7 @@ fn export<const N: usize>(
 const UNFIT: TlsError =
     TlsError::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
 
-/// The one application protocol.
+/// The application protocol of old.
 const PLAIN: &[u8] = b"cosign/1";
 /// The same, by devices that say in their greeting what their program is and can do. Cosign 0.1.0 speaks
 /// `cosign/1` alone, and takes no such greeting.

@@ -2,7 +2,7 @@
 
 use super::editions::MISSING;
 use super::error::Error;
-use super::{Log, Peers, RECOVERY, Uses, Vault};
+use super::{Ledger, Log, Peers, RECOVERY, Uses, Vault};
 use super::{addresses, attempts, deleted, file, keys, signatures};
 
 /// A file, or a line of one, that this device did not write, or that cannot be read.
@@ -25,7 +25,8 @@ impl Vault {
             Self::device(home).map(drop),
             Peers::load(home).map(drop),
             keys::check(home),
-            self.ledger().map(drop),
+            // From its beginning, whatever was read of it before.
+            Ledger::open(home).map(|ledger| drop(self.ledger.set(ledger))),
         ];
         let others = [
             attempts::charged(home).map(drop),

@@ -209,7 +209,7 @@ impl Place<'_> {
         }
     }
 
-    /// Gives the screen to the next one and goes behind all others.
+    /// Gives the screen to the next one, and takes its turn again.
     pub fn let_others_first(&mut self) {
         self.behind = None;
         self.queue.0.send_modify(|entries| {

@@ -11,7 +11,7 @@ use crate::driver::{ANSWER, Node, clock};
 use crate::vault;
 use crate::wire::Reason;
 
-/// How often one command asks at most: each time others may be asked, too.
+/// How often one is asked at most: each time others may be asked, too.
 const MOST: u32 = 40;
 /// Devices that were in each other's way come back at different moments within so many milliseconds.
 const APART: usize = 300;
@@ -26,7 +26,12 @@ pub(super) struct Attempts {
 impl Attempts {
     /// Until the overall deadline of `node`.
     pub(super) fn new(node: &Node) -> Self {
-        Self { give_up: node.deadline_or(ANSWER), made: 0 }
+        Self::until(node.deadline_or(ANSWER))
+    }
+
+    /// Until the moment `give_up`.
+    pub(super) fn until(give_up: Instant) -> Self {
+        Self { give_up, made: 0 }
     }
 
     /// Whether to ask again now, after waiting as long as it takes.

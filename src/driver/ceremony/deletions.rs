@@ -3,15 +3,15 @@
 
 use std::time::Instant;
 
-use crate::device::{Fingerprint, Label};
 use tokio::time::timeout_at;
 
+use crate::device::{Fingerprint, Label};
 use crate::driver::connect::hello::say;
 use crate::driver::error::Error;
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
 use crate::net::resumable::ResumableLink;
-use crate::net::{Link as _, LinkError};
+use crate::net::{Kind, Link as _, LinkError};
 use crate::request::{Hex, Request};
 use crate::vault::{Entry, deleted, keys};
 use crate::wire::{Message, NoMessage, Proposal, Reason};
@@ -41,6 +41,9 @@ pub async fn hear_proposal(
 ) -> Option<Proposal> {
     for _ in 0..=AT_MOST {
         let frame = timeout_at(within.into(), link.recv()).await.ok()?.ok()?;
+        if frame.kind != Kind::Control {
+            return None;
+        }
         match Message::from_bytes(&frame.payload) {
             Ok(Message::Propose(proposal)) => return Some(*proposal),
             Ok(Message::Deleted { public_key, time }) => {

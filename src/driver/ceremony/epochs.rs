@@ -74,6 +74,16 @@ impl Bans {
         self.known.is_empty()
     }
 
+    /// The same where the key may have other epochs by now. What was found in those is new.
+    #[must_use]
+    pub fn in_epochs_of(&self, key: &HeldKey) -> Self {
+        self.in_epochs(key.bans().epochs)
+    }
+
+    fn in_epochs(&self, epochs: BTreeSet<[u8; 32]>) -> Self {
+        Self { epochs, known: self.known.clone() }
+    }
+
     /// A party that was banned since, if there is one.
     pub fn new_in(&self, ledger: &Ledger) -> Option<u8> {
         let now = banned(ledger, &self.epochs);
@@ -313,6 +323,7 @@ pub fn agreed(ceremony: Ceremony, mine: &[Hex<32>], everybody: &[Vec<Hex<32>>]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::Fingerprint;
     use crate::vault::Home;
 
     const EPOCHS: [[u8; 32]; 2] = [[1; 32], [2; 32]];
@@ -320,6 +331,25 @@ mod tests {
     fn announced(heights: [u64; 2]) -> Vec<Held> {
         let held = |(epoch, height)| Held { epoch: Hex(epoch), generation: 1, height };
         EPOCHS.into_iter().zip(heights).map(held).collect()
+    }
+
+    #[test]
+    fn a_ban_is_new_in_an_epoch_that_came_since_the_owner_was_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&Home::at(dir.path())).unwrap();
+        let bob = Fingerprint::new([2; 32]);
+        let bans = |epoch| ledger.retire(&epoch, 2, &bob, "E_OTE_CHECK", &[7; 32], 0).unwrap();
+        let [old, new] = EPOCHS;
+        let known = Bans { epochs: BTreeSet::from([old]), known: BTreeSet::new() };
+        bans(new);
+        assert_eq!(known.new_in(&ledger), None);
+        let now = known.in_epochs(BTreeSet::from(EPOCHS));
+        assert_eq!(now.new_in(&ledger), Some(2));
+        // What the owner knew of is lifted.
+        let known = Bans { known: BTreeSet::from([(new, 2)]), ..now };
+        assert_eq!(known.new_in(&ledger), None);
+        bans(old);
+        assert_eq!(known.new_in(&ledger), Some(2));
     }
 
     #[test]

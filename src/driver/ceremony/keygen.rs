@@ -113,7 +113,8 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
             let request = &question.request;
             let accepted = propose(node, request, invitees(request, with)?).await?;
             let epoch = accepted.epoch();
-            let (key, accepted) = accepted.or_decline(same(node, name, request, &epoch)).await?;
+            let same = same(node, name, request, &epoch, &bans);
+            let ((key, bans), accepted) = accepted.or_decline(same).await?;
             let started = accepted.start(node, &question).await?;
             renew(node, &key, started, &bans).await
         }
@@ -360,14 +361,14 @@ pub async fn respond(
                 let started = accept(node, link, &question, &terms, offer, ask).await?;
                 let epoch = started.agreed.epoch;
                 let same = async {
-                    let open = same(node, &record.name, request, &epoch).await?;
+                    let (open, bans) = same(node, &record.name, request, &epoch, &bans).await?;
                     // A ban that came since is for the owner to lift, who is asked again.
                     match bans.new_in(&open.ledger) {
-                        None => Ok(open),
+                        None => Ok((open, bans)),
                         Some(_) => Err(Error::ChangedMeanwhile(record.name.clone())),
                     }
                 };
-                let (open, started) = started.or_abort(same).await?;
+                let ((open, bans), started) = started.or_abort(same).await?;
                 *begun = true;
                 renew(node, &open, started, &bans).await
             }
@@ -386,13 +387,15 @@ async fn free(node: &Node, name: &str) -> Result<KeyLock, Error> {
     }
 }
 
-/// The key that is to be refreshed, which is still what it was.
+/// The key that is to be refreshed, which is still what it was, and the `bans` that its owner knows of: none in an
+/// epoch that came since.
 async fn same(
     node: &Node,
     name: &str,
     request: &Request,
     epoch: &Hex<32>,
-) -> Result<OpenKey, Error> {
+    bans: &Bans,
+) -> Result<(OpenKey, Bans), Error> {
     let lock = records::hold(&node.home, name).await?;
     let open = HeldKey::open(node, name)?;
     let offers = open.common(request);
@@ -400,7 +403,8 @@ async fn same(
     if open.is_full() || !is_same {
         return Err(Error::ChangedMeanwhile(name.to_owned()));
     }
-    open.choose(epoch, lock)
+    let bans = bans.in_epochs_of(&open);
+    Ok((open.choose(epoch, lock)?, bans))
 }
 
 /// Whether this device can take part: the record of the key it is about, if there is one.

@@ -46,6 +46,23 @@ pub struct Accepted {
     agreed: Agreed,
 }
 
+/// What is the same for all who are asked.
+#[derive(Clone, Copy)]
+struct Asking {
+    /// The requester's contribution to the session id.
+    nonce: Hex<32>,
+    /// Until when all may answer: who has said yes waits no longer.
+    answer_by: Instant,
+    /// The newest epoch of the key that this device has.
+    newest: Option<[u8; 32]>,
+}
+
+/// The newest epoch that this device has of the key of `request`.
+fn newest(node: &Node, request: &Request) -> Option<[u8; 32]> {
+    let held = records::held(&node.home, &request.key).ok()?;
+    held.first().map(|record| record.epoch)
+}
+
 /// One invited party that said yes.
 #[derive(Debug)]
 struct Invitee {
@@ -80,7 +97,11 @@ pub async fn propose(
     invitees: Vec<(PartyId, Target)>,
 ) -> Result<Accepted, Error> {
     node.can_record()?;
-    let nonce = Hex(clock::nonce()?);
+    let asking = Asking {
+        nonce: Hex(clock::nonce()?),
+        answer_by: node.deadline_or(ANSWER),
+        newest: newest(node, request),
+    };
     let mut called: BTreeMap<PartyId, String> =
         invitees.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
     tell_awaited(node, "connection", called.values(), None);
@@ -91,7 +112,7 @@ pub async fn propose(
         let (node, request, proposed) = (Arc::clone(node), request.clone(), proposed.clone());
         let others = has_left.clone();
         tasks.spawn(async move {
-            let invited = invite(&node, party, target, request, nonce, proposed, others).await;
+            let invited = invite(&node, party, target, request, asking, proposed, others).await;
             (party, invited)
         });
     }
@@ -130,11 +151,12 @@ pub async fn propose(
         tell_awaited(node, "approval", asked.values().map(|(name, _)| name), until);
         tell_awaited(node, "connection", called.values(), None);
     }
-    let agreed =
-        agree(request, nonce, &accepted).map_err(|error| match is_current(node, request) {
+    let agreed = agree(request, asking.nonce, &accepted).map_err(|error| {
+        match asking.newest == newest(node, request) {
             true => error,
             false => Error::ChangedMeanwhile(request.key.clone()),
-        })?;
+        }
+    })?;
     Ok(Accepted { me: request.requester, accepted, agreed })
 }
 
@@ -302,19 +324,21 @@ async fn invite(
     party: PartyId,
     target: Target,
     request: Request,
-    nonce: Hex<32>,
+    asking: Asking,
     proposed: mpsc::Sender<(PartyId, Instant)>,
     mut others: watch::Receiver<Option<PartyId>>,
 ) -> Result<Invitee, Error> {
-    let mut attempts = Attempts::new(node);
+    let mut attempts = Attempts::until(asking.answer_by);
     loop {
-        let asking = ask(node, party, &target, &request, nonce, &proposed, &mut others);
-        let busy = match asking.await {
+        let answer = ask(node, party, &target, &request, asking, &proposed, &mut others);
+        let busy = match answer.await {
             Err(busy @ Error::Refused { reason: Reason::Busy { .. }, .. }) => busy,
             answered => return answered,
         };
         let again = tokio::select! {
-            again = attempts.again(node, &busy) => again && is_current(node, &request),
+            biased;
+            () = node.interrupted() => return Err(Error::Interrupted),
+            again = attempts.again(node, &busy) => again && asking.newest == newest(node, &request),
             _ = who_left(&mut others) => false,
         };
         if !again {
@@ -323,19 +347,12 @@ async fn invite(
     }
 }
 
-/// Whether the newest epoch of `request` is still the newest that this device has of its key.
-fn is_current(node: &Node, request: &Request) -> bool {
-    let newest =
-        records::held(&node.home, &request.key).ok().and_then(|held| held.into_iter().next());
-    newest.map(|record| Hex(record.epoch)) == request.epochs().first().map(|held| held.epoch)
-}
-
 async fn ask(
     node: &Arc<Node>,
     party: PartyId,
     target: &Target,
     request: &Request,
-    nonce: Hex<32>,
+    Asking { nonce, answer_by, newest: begun_with }: Asking,
     proposed: &mpsc::Sender<(PartyId, Instant)>,
     others: &mut watch::Receiver<Option<PartyId>>,
 ) -> Result<Invitee, Error> {
@@ -354,8 +371,6 @@ async fn ask(
         return Err(Error::Unsupported { peer, program, ceremony });
     }
     let mut link = resume::call(node, target, reached);
-    // Reaching the device took time, and the overall deadline stands.
-    let answer_by = node.deadline_or(ANSWER);
     let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
     let mut proposal = Proposal::new(request, Terms { nonce, seconds });
     // Other sessions may have been spent meanwhile.
@@ -387,7 +402,7 @@ async fn ask(
             Ok(Invitee { party, name: target.name.clone(), link, nonce, held })
         }
         // It was perhaps proposed before new shares were stored that are in use there by now.
-        Ok(Message::Apart { .. }) if !is_current(node, request) => {
+        Ok(Message::Apart { .. }) if begun_with != newest(node, request) => {
             Err(Error::ChangedMeanwhile(request.key.clone()))
         }
         Ok(Message::Apart { held }) => {

@@ -10,8 +10,7 @@ use crate::device::Label;
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
 use crate::driver::{Node, clock};
-use crate::net::tls::TlsLink;
-use crate::net::tls::{Expect, Tls};
+use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{Dialer, Frame, Io, Kind, Link, LinkError};
 use crate::wire::{self, About, Message, Reason, Want};
 
