@@ -11,7 +11,6 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
 use crate::device::{Fingerprint, Label};
-use crate::driver::approver::backoff::Admission;
 use crate::driver::ceremony::refuse::decline;
 use crate::driver::ceremony::{deletions, keygen, pairing, sign};
 use crate::driver::connect::dial::PORT;
@@ -60,12 +59,7 @@ impl Visit {
     /// Whether this device took part, whatever came of it, or refused. Who is turned away before anybody is asked,
     /// and who leaves before anything has begun, was not answered.
     pub fn is_answered(&self) -> bool {
-        self.begun
-            || match &self.result {
-                Ok(Done::Key(made)) => made.changed,
-                Ok(_) => true,
-                Err(error) => error.is_from_here(),
-            }
+        self.begun || self.result.as_ref().map_or_else(Error::is_from_here, Done::is_new)
     }
 }
 
@@ -78,6 +72,16 @@ pub enum Done {
     Key(keygen::Made),
     /// Something was signed.
     Signed(Box<sign::Outcome>),
+}
+
+impl Done {
+    /// Whether this device has something that it did not have before.
+    fn is_new(&self) -> bool {
+        match self {
+            Self::Key(made) => made.changed,
+            Self::Paired(_) | Self::Signed(_) => true,
+        }
+    }
 }
 
 /// A device that can be reached.
@@ -404,35 +408,18 @@ async fn receive_proposal(
     let mut link = resume::answer(node, node.name_of(&peer), link, way);
     let proposal = deletions::hear_proposal(node, &mut link, clock::now() + HANDSHAKE).await?;
     // What was agreed to before is finished without asking.
-    if proposal.kind != Ceremony::Resume && node.approver.asks_a_person() {
-        let (reason, first) = match node.approver.admit(&link.peer()) {
-            Admission::Asked => return Some(counted(node, link, proposal, &asked).await),
-            Admission::TurnedAway { seconds, first } => (Reason::Busy { seconds }, first),
-            Admission::Muted { first } => (Reason::Declining, first),
-        };
+    if proposal.kind != Ceremony::Resume
+        && node.approver.asks_a_person()
+        && let Some((reason, first)) = node.approver.admit(&peer).refusal()
+    {
         turn_away(node, link, proposal.kind, reason, first).await;
         return None;
     }
-    Some(counted(node, link, proposal, &asked).await)
-}
-
-/// As [`take_part`]. What came to nothing is held against the requester.
-async fn counted(
-    node: &Arc<Node>,
-    link: ResumableLink,
-    proposal: Proposal,
-    asked: &Heights,
-) -> Visit {
-    let requester = link.peer();
-    let visit = take_part(node, link, proposal, asked).await;
-    let came_to_something = match &visit.result {
-        Ok(Done::Key(made)) => made.changed,
-        result => result.is_ok(),
-    };
-    if !came_to_something {
-        node.fruitless.count(requester, clock::now());
+    let visit = take_part(node, link, proposal, &asked).await;
+    if !visit.result.as_ref().is_ok_and(Done::is_new) {
+        node.fruitless.count(peer, clock::now());
     }
-    visit
+    Some(visit)
 }
 
 /// Turns away a device whose owner was just told no, or that is muted, and keeps a record of the first

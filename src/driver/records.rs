@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::driver::error::Error;
-use crate::driver::{Node, ROUND, clock};
+use crate::driver::{ROUND, clock};
 use crate::protocol::key::KeyShare;
 use crate::request::{Request, RequestId};
 use crate::vault::signatures::{self, Claim};
@@ -132,15 +132,10 @@ pub async fn hold_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
 /// The right to sign the request `id` as the one that asks: another process that does is waited for.
 ///
 /// # Errors
-/// It still does at the overall deadline.
-pub async fn claim(node: &Node, id: &RequestId) -> Result<Claim, Error> {
-    let give_up = node.deadline_or(QUIET_TIMEOUT);
-    loop {
-        match signatures::claim(&node.home, id.as_str()) {
-            Err(vault::Error::Waited { .. }) if clock::now() < give_up => sleep(PAUSE).await,
-            claimed => return Ok(claimed?),
-        }
-    }
+/// It still does after five minutes, or when the home's deadline is over.
+pub async fn claim(home: &Home, id: &RequestId) -> Result<Claim, Error> {
+    let give_up = home.deadline_or(clock::now() + QUIET_TIMEOUT);
+    once_free(give_up, |_| {}, || signatures::claim(home, id.as_str())).await
 }
 
 /// Waits until nothing uses the keys `names`, and keeps new signatures from beginning until what is returned is
@@ -163,11 +158,11 @@ pub async fn quiet(
     Ok(closed)
 }
 
-async fn once_free(
+async fn once_free<T>(
     give_up: Instant,
     mut waits: impl FnMut(Use),
-    lock: impl Fn() -> Result<KeyLock, vault::Error>,
-) -> Result<KeyLock, Error> {
+    lock: impl Fn() -> Result<T, vault::Error>,
+) -> Result<T, Error> {
     let mut told = false;
     loop {
         match lock() {
@@ -177,6 +172,7 @@ async fn once_free(
                 }
                 sleep(PAUSE).await;
             }
+            Err(vault::Error::Waited { .. }) if clock::now() < give_up => sleep(PAUSE).await,
             lock => return Ok(lock?),
         }
     }

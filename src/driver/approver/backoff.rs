@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::device::Fingerprint;
+use crate::wire::Reason;
 
 /// The wait after the first request that nobody wanted.
 const FIRST: Duration = Duration::from_secs(2);
@@ -28,6 +29,17 @@ pub enum Admission {
         /// Whether this is the first request since then.
         first: bool,
     },
+}
+
+impl Admission {
+    /// What the peer is told where it is not, and whether this is the first request since then.
+    pub fn refusal(self) -> Option<(Reason, bool)> {
+        match self {
+            Self::Asked => None,
+            Self::TurnedAway { seconds, first } => Some((Reason::Busy { seconds }, first)),
+            Self::Muted { first } => Some((Reason::Declining, first)),
+        }
+    }
 }
 
 /// Which peers have to wait, and how long.

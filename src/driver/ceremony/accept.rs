@@ -206,9 +206,9 @@ async fn ask_a_person(
     until: Instant,
 ) -> Result<Charge, Error> {
     let (ceremony, requester) = (question.request.ceremony(), question.request.requester);
-    let (peer, key) = (question.name(requester).to_string(), question.key.clone());
-    let mut place = node.queue.join(link.peer(), QueuedRequest { peer, ceremony, key });
     let (mut is_told, name) = (false, question.name(requester));
+    let (peer, key) = (name.to_string(), question.key.clone());
+    let mut place = node.queue.join(link.peer(), QueuedRequest { peer, ceremony, key });
     admitted(&name, node.approver.admit(&link.peer()))?;
     loop {
         loop {
@@ -251,12 +251,10 @@ async fn tell_place(link: &mut ResumableLink, name: &Label, before: usize) -> Re
 
 /// Whether the owner may be asked about a request of the device `name` now.
 fn admitted(name: &Label, admission: Admission) -> Result<(), Error> {
-    let (reason, first) = match admission {
-        Admission::Asked => return Ok(()),
-        Admission::TurnedAway { seconds, first } => (Reason::Busy { seconds }, first),
-        Admission::Muted { first } => (Reason::Declining, first),
-    };
-    Err(Error::TurnedAway { peer: name.clone(), reason, first })
+    match admission.refusal() {
+        None => Ok(()),
+        Some((reason, first)) => Err(Error::TurnedAway { peer: name.clone(), reason, first }),
+    }
 }
 
 /// `question`, with the time there is until the moment `until`.

@@ -3,15 +3,13 @@
 
 use std::time::Instant;
 
-use tokio::time::timeout_at;
-
 use crate::device::{Fingerprint, Label};
-use crate::driver::connect::hello::say;
+use crate::driver::connect::hello::{hear_bytes, say};
 use crate::driver::error::Error;
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
+use crate::net::LinkError;
 use crate::net::resumable::ResumableLink;
-use crate::net::{Kind, Link as _, LinkError};
 use crate::request::{Hex, Request};
 use crate::vault::{Entry, deleted, keys};
 use crate::wire::{Message, NoMessage, Proposal, Reason};
@@ -40,11 +38,8 @@ pub async fn hear_proposal(
     within: Instant,
 ) -> Option<Proposal> {
     for _ in 0..=AT_MOST {
-        let frame = timeout_at(within.into(), link.recv()).await.ok()?.ok()?;
-        if frame.kind != Kind::Control {
-            return None;
-        }
-        match Message::from_bytes(&frame.payload) {
+        let bytes = hear_bytes(link, within).await.ok()?;
+        match Message::from_bytes(&bytes) {
             Ok(Message::Propose(proposal)) => return Some(*proposal),
             Ok(Message::Deleted { public_key, time }) => {
                 heard(node, &link.peer(), &public_key.0, time);
@@ -52,7 +47,7 @@ pub async fn hear_proposal(
             Ok(_) => return None,
             Err(NoMessage) => {
                 // A later version may ask for more; an earlier one at least hears for what.
-                if let Some(message) = Message::name_in(&frame.payload) {
+                if let Some(message) = Message::name_in(&bytes) {
                     let reason = Reason::NotUnderstood { message };
                     let _ = say(link, &Message::Refuse { reason }).await;
                 }

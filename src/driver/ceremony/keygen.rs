@@ -451,8 +451,8 @@ async fn make(
         identities: request.parties.iter().map(|party| party.as_bytes().to_vec()).collect(),
     };
     let fault = |fault| fault_with(fault, name, party_label);
-    let begun = begin::keygen(&node.vault, setup).and_then(|begun| begun.map_err(fault));
-    let (machine, mut started) = started.or_abort(async { begun }).await?;
+    let begun = async { begin::keygen(&node.vault, setup)?.map_err(fault) };
+    let (machine, mut started) = started.or_abort(begun).await?;
     let parties: Vec<PartyRecord> = PartyId::all(MAX_PARTIES)
         .zip(&request.parties)
         .map(|(index, party)| PartyRecord {
@@ -474,8 +474,9 @@ async fn renew(
     bans: &Bans,
 ) -> Result<KeyRecord, Error> {
     let fault = |fault| fault_with(fault, &key.record.name, party_label);
-    let begun = begin::refresh(&key.share, started.id).and_then(|begun| begun.map_err(fault));
-    let (machine, mut started) = started.or_abort(async { begun }).await?;
+    let id = started.id;
+    let begun = async { begin::refresh(&key.share, id)?.map_err(fault) };
+    let (machine, mut started) = started.or_abort(begun).await?;
     let generation = key.record.generation.saturating_add(1);
     let parties = key.record.parties.clone();
     started.charge.spend();

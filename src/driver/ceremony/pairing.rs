@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::device::{Fingerprint, Label};
-use crate::driver::approver::backoff::Admission;
 use crate::driver::approver::{Comparison, Verdict};
 use crate::driver::ceremony::refuse::decline;
 use crate::driver::connect::dial::reach;
@@ -180,10 +179,8 @@ async fn exchange(
     if crossed(node, &link.peer()) {
         return Err(Reason::Crossed);
     }
-    match node.approver.admit(&link.peer()) {
-        Admission::Asked => {}
-        Admission::TurnedAway { seconds, .. } => return Err(Reason::Busy { seconds }),
-        Admission::Muted { .. } => return Err(Reason::Declining),
+    if let Some((reason, _)) = node.approver.admit(&link.peer()).refusal() {
+        return Err(reason);
     }
     // It may be taken before the digits are there; most often it is not.
     if !node.queue.is_empty() {

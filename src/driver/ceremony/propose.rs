@@ -57,6 +57,22 @@ struct Asking {
     newest: Option<[u8; 32]>,
 }
 
+impl Asking {
+    /// Whether what is asked for is still what this device would ask for.
+    fn is_current(&self, node: &Node, request: &Request) -> bool {
+        self.newest == newest(node, request)
+    }
+
+    /// Why there is no epoch that all have: new shares were perhaps stored here since this was asked, and are in
+    /// use there by now, or else as `error` says.
+    fn why_apart(&self, node: &Node, request: &Request, error: Error) -> Error {
+        match self.is_current(node, request) {
+            true => error,
+            false => Error::ChangedMeanwhile(request.key.clone()),
+        }
+    }
+}
+
 /// The newest epoch that this device has of the key of `request`.
 fn newest(node: &Node, request: &Request) -> Option<[u8; 32]> {
     let held = records::held(&node.home, &request.key).ok()?;
@@ -151,12 +167,8 @@ pub async fn propose(
         tell_awaited(node, "approval", asked.values().map(|(name, _)| name), until);
         tell_awaited(node, "connection", called.values(), None);
     }
-    let agreed = agree(request, asking.nonce, &accepted).map_err(|error| {
-        match asking.newest == newest(node, request) {
-            true => error,
-            false => Error::ChangedMeanwhile(request.key.clone()),
-        }
-    })?;
+    let agreed = agree(request, asking.nonce, &accepted)
+        .map_err(|error| asking.why_apart(node, request, error))?;
     Ok(Accepted { me: request.requester, accepted, agreed })
 }
 
@@ -338,7 +350,7 @@ async fn invite(
         let again = tokio::select! {
             biased;
             () = node.interrupted() => return Err(Error::Interrupted),
-            again = attempts.again(node, &busy) => again && asking.newest == newest(node, &request),
+            again = attempts.again(node, &busy) => again && asking.is_current(node, &request),
             _ = who_left(&mut others) => false,
         };
         if !again {
@@ -352,10 +364,11 @@ async fn ask(
     party: PartyId,
     target: &Target,
     request: &Request,
-    Asking { nonce, answer_by, newest: begun_with }: Asking,
+    asking: Asking,
     proposed: &mpsc::Sender<(PartyId, Instant)>,
     others: &mut watch::Receiver<Option<PartyId>>,
 ) -> Result<Invitee, Error> {
+    let Asking { nonce, answer_by, .. } = asking;
     let name = target.name.to_string();
     let reached = reach(node, target, Want::Ceremony, node.deadline_within(REACH)).await?;
     node.tell(Event::Connected {
@@ -401,12 +414,9 @@ async fn ask(
             deletions::refuted(node, &link.peer(), request);
             Ok(Invitee { party, name: target.name.clone(), link, nonce, held })
         }
-        // It was perhaps proposed before new shares were stored that are in use there by now.
-        Ok(Message::Apart { .. }) if begun_with != newest(node, request) => {
-            Err(Error::ChangedMeanwhile(request.key.clone()))
-        }
         Ok(Message::Apart { held }) => {
-            Err(apart(&request.key, request.epochs(), vec![(target.name.clone(), held)]))
+            let error = apart(&request.key, request.epochs(), vec![(target.name.clone(), held)]);
+            Err(asking.why_apart(node, request, error))
         }
         Ok(Message::Refuse { reason }) => {
             Err(deletions::refused(node, &link.peer(), &target.name, reason, request))

@@ -183,7 +183,7 @@ impl Attempt {
         let accepted = propose(node, request, invitees.clone()).await?;
         let epoch = accepted.epoch();
         let begun = async {
-            let claim = records::claim(node, &request.id).await?;
+            let claim = records::claim(&node.home, &request.id).await?;
             // Another process may have just signed this very request.
             is_new(node, &request.id)?;
             Ok((claim, begin(node, &record.name, request, &epoch).await?))
@@ -212,18 +212,17 @@ pub async fn respond(
     let requester = link.peer();
     let name = node.name_of(&requester);
     let record = match records::of_key(&node.home, &request) {
-        Ok(record) => record,
-        Err(error) => {
-            decline(link, &name, Reason::from(&error)).await;
+        Ok(Some(record)) => record,
+        none => {
+            let reason = match &none {
+                Ok(_) => deletions::reason(node, &request, &requester),
+                Err(error) => Reason::from(error),
+            };
+            let declined = decline(link, &name, reason).await;
+            let error = none.err().unwrap_or(declined);
             log(node, "", &request, error.kind().name(), false);
             return Err(error);
         }
-    };
-    let Some(record) = record else {
-        let reason = deletions::reason(node, &request, &requester);
-        let error = decline(link, &name, reason).await;
-        log(node, "", &request, error.kind().name(), false);
-        return Err(error);
     };
     let result = async {
         let key = match HeldKey::open(node, &record.name) {
@@ -347,10 +346,7 @@ async fn perform(
     let fault = |fault| fault_with(fault, &key_name, |party| name_in(&names, party));
     let mut machine = match begin::sign(&key.share, setup).and_then(|begun| begun.map_err(fault)) {
         Ok(machine) => machine,
-        Err(error) => {
-            let error = why_retired(error, &key, &names);
-            return Err(give_up(started.links, error).await);
-        }
+        Err(error) => return Err(give_up(started.links, error, &key, &names).await),
     };
     let peers = peers(&key.record, request);
     // Before the first message leaves: this session can never be run again.
@@ -360,7 +356,8 @@ async fn perform(
             started.charge.spend();
             *begun = true;
         }
-        return Err(give_up(started.links, refusal(error, &names, &key_name)).await);
+        let error = refusal(error, &names, &key_name);
+        return Err(give_up(started.links, error, &key, &names).await);
     }
     started.charge.spend();
     *begun = true;
@@ -380,10 +377,7 @@ async fn perform(
     }
     let signed = match driven {
         Ok(signed) => signed,
-        Err(error) => {
-            let error = why_retired(error, &key, &names);
-            return Err(give_up(started.links, error).await);
-        }
+        Err(error) => return Err(give_up(started.links, error, &key, &names).await),
     };
     let signature = match signed {
         Signed::Signature(signature) => Some(signature),
@@ -424,7 +418,8 @@ fn why_retired(error: Error, key: &OpenKey, names: &Names) -> Error {
 }
 
 /// Ends a session for `error`. Whose pair is retired is told so, as it would be at its next request.
-async fn give_up(links: PeerLinks, error: Error) -> Error {
+async fn give_up(links: PeerLinks, error: Error, key: &OpenKey, names: &Names) -> Error {
+    let error = why_retired(error, key, names);
     match error {
         Error::Worn { party: retired, .. } | Error::Banned { party: retired, .. } => {
             let reason = Reason::from(&error);

@@ -21,7 +21,7 @@ use crate::driver::{Node, clock};
 use crate::net::relay::RelayUrl;
 use crate::net::{LinkError, stdio};
 use crate::vault::Home;
-use crate::wire::{Message, Reason, Want};
+use crate::wire::{Reason, Want};
 
 /// The port a device listens on unless it is taken.
 pub const PORT: u16 = 46737;
@@ -42,13 +42,13 @@ pub async fn reach(
     let mut known: Option<Error> = None;
     loop {
         let last = match attempt(node, target, want, deadline).await {
-            Ok((reached, Message::Welcome { .. })) => {
+            Ok((reached, None)) => {
                 if let Some(fingerprint) = &target.fingerprint {
                     remember(&node.home, fingerprint, &reached.way);
                 }
                 return Ok(reached);
             }
-            Ok(_) => return Err(Error::nonsense(&target.name)),
+            Ok((_, Some(_))) => return Err(Error::nonsense(&target.name)),
             Err(DialError::Fatal(error)) => return Err(error),
             Err(DialError::UnknownSession) => {
                 return Err(Error::link(&target.name, LinkError::Lost));
@@ -92,13 +92,12 @@ pub async fn reconnect(
     deadline: Instant,
 ) -> Result<(Reached, u64), DialError> {
     match attempt(node, target, want, deadline).await? {
-        (reached, Message::Resumed { received }) => Ok((reached, received)),
-        _ => Err(DialError::Fatal(Error::nonsense(&target.name))),
+        (reached, Some(received)) => Ok((reached, received)),
+        (_, None) => Err(DialError::Fatal(Error::nonsense(&target.name))),
     }
 }
 
-/// Makes one attempt to reach a device and to greet it. The message is its answer: [`Message::Welcome`] or
-/// [`Message::Resumed`].
+/// Makes one attempt to reach a device and to greet it.
 async fn attempt(node: &Node, target: &Target, want: Want, deadline: Instant) -> Answer {
     let call = &Call::new(node, target, want, deadline.min(clock::now() + HANDSHAKE));
     match &target.route {

@@ -32,8 +32,13 @@ pub async fn say(link: &mut impl Link, message: &Message) -> Result<(), LinkErro
 /// # Errors
 /// The link is down.
 pub async fn welcome(node: &Node, link: &mut TlsLink) -> Result<(), LinkError> {
-    let about = link.introduces().then(About::this_program);
+    let about = introduction(link);
     say(link, &Message::Welcome { name: Label::new(&node.info.name), about }).await
+}
+
+/// What this device says of its program on `link`.
+fn introduction(link: &TlsLink) -> Option<About> {
+    link.introduces().then(About::this_program)
 }
 
 /// Receives one control message.
@@ -41,11 +46,20 @@ pub async fn welcome(node: &Node, link: &mut TlsLink) -> Result<(), LinkError> {
 /// # Errors
 /// The link is down, `within` passed, or the frame holds something else.
 pub async fn hear(link: &mut impl Link, within: Instant) -> Result<Message, LinkError> {
+    let bytes = hear_bytes(link, within).await?;
+    Message::from_bytes(&bytes).map_err(|_| LinkError::Malformed("control message"))
+}
+
+/// Receives one control message of whatever version, unread.
+///
+/// # Errors
+/// The link is down, `within` passed, or the frame is of another kind.
+pub async fn hear_bytes(link: &mut impl Link, within: Instant) -> Result<Vec<u8>, LinkError> {
     let frame = timeout_at(within.into(), link.recv()).await.map_err(|_| LinkError::TimedOut)??;
-    if frame.kind != Kind::Control {
-        return Err(LinkError::Malformed("expected a control message"));
+    match frame.kind {
+        Kind::Control => Ok(frame.payload),
+        _ => Err(LinkError::Malformed("expected a control message")),
     }
-    Message::from_bytes(&frame.payload).map_err(|_| LinkError::Malformed("control message"))
 }
 
 /// One attempt to reach a device, by several ways at once.
@@ -106,18 +120,18 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     if *answered {
         return Err(DialError::Retryable(nobody(whom)));
     }
-    let about = link.introduces().then(About::this_program);
+    let about = introduction(&link);
     let hello = Message::Hello { version: wire::VERSION, name, want, about };
     say(&mut link, &hello).await.map_err(|e| failed(whom, e))?;
     match hear(&mut link, within).await.map_err(|e| failed(whom, e))? {
         Message::Welcome { name, about } => {
             *answered = true;
-            let welcome = Message::Welcome { name: name.clone(), about: None };
-            Ok((Reached { link, name, way, about }, welcome))
+            Ok((Reached { link, name, way, about }, None))
         }
-        resumed @ Message::Resumed { .. } => {
+        Message::Resumed { received } => {
             *answered = true;
-            Ok((Reached { link, name: target.name.clone(), way, about: None }, resumed))
+            let name = target.name.clone();
+            Ok((Reached { link, name, way, about: None }, Some(received)))
         }
         Message::Refuse { reason: Reason::Gone } => Err(DialError::UnknownSession),
         Message::Refuse { reason: reason @ (Reason::Busy { .. } | Reason::Crossed) } => {
@@ -128,8 +142,9 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     }
 }
 
-/// The result of a call.
-pub(super) type Answer = Result<(Reached, Message), DialError>;
+/// The result of a call. A device that goes on with a session says how many frames it has; one that lets the caller
+/// in says nothing of the kind.
+pub(super) type Answer = Result<(Reached, Option<u64>), DialError>;
 
 /// Why one attempt to reach a device failed.
 #[derive(Debug)]
