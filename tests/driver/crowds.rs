@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::liars::{VICES, misbehave};
 use crate::network::Conditions;
 use crate::seed::Seed;
-use crate::world::{Group, NAMES, World, run};
+use crate::world::{Fate, Group, NAMES, World, run};
 use crate::worlds::{Named, seeds};
 
 /// No request takes longer than all limits of the driver together.
@@ -26,18 +26,6 @@ enum Wish {
     SignWithAll,
     /// New shares.
     Refresh,
-}
-
-/// What happens to an honest device while everybody asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Spared,
-    /// Its connections break.
-    HungUp,
-    /// Its bytes go nowhere.
-    Silenced,
-    /// It dies, and is started again so many seconds later.
-    Killed(u64),
 }
 
 /// A request under way.
@@ -73,13 +61,9 @@ impl Crowd {
         let ended = match wish {
             Wish::Sign => {
                 let signers = choose(&others, world.threshold() - 1, &mut self.seed);
-                let signing = world.sign(asker, &signers);
-                tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
+                world.signing(asker, &signers)
             }
-            Wish::SignWithAll => {
-                let signing = world.sign(asker, &world.others(asker));
-                tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
-            }
+            Wish::SignWithAll => world.signing(asker, &world.others(asker)),
             Wish::Refresh => {
                 let refreshing = world.refresh(asker);
                 tokio::spawn(async { refreshing.await.map(drop) })
@@ -161,23 +145,11 @@ async fn live(number: u64) {
         all.push(crowd.ask(wishes));
     }
     let world = &mut crowd.world;
-    match fate {
-        Fate::Spared => {}
-        Fate::HungUp => world.network.hang_up(victim),
-        Fate::Silenced => world.network.silence(victim),
-        Fate::Killed(seconds) => {
-            world.crash(victim);
-            all.retain(|asked| {
-                let dies = asked.asker == victim;
-                if dies {
-                    asked.ended.abort();
-                }
-                !dies
-            });
-            sleep(Duration::from_secs(seconds)).await;
-            world.wake(victim);
-        }
+    if matches!(fate, Fate::Killed(_)) {
+        // A device that died asks no more.
+        all.extract_if(.., |asked| asked.asker == victim).for_each(|asked| asked.ended.abort());
     }
+    world.suffers(victim, fate).await;
     let quick = crowd.honest.iter().all(|owner| world.is_quick(*owner));
     let undisturbed = fate == Fate::Spared && conditions.breaks == 0 && quick;
     for Asked { wish, asker, ended } in all {

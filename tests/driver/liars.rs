@@ -15,7 +15,7 @@ use cosign::party::PartyId;
 use cosign::protocol::machine::Output;
 use cosign::protocol::sign::{SignSetup, sign};
 use cosign::request::{Action, Held, Hex, Question, Request, Shares, Signing, Source};
-use cosign::vault::{KeyRecord, keys};
+use cosign::vault::{KeyRecord, PartyRecord, keys};
 use cosign::wire::{Message, Proposal, Terms, VERSION, Want};
 use k256::Scalar;
 use tokio::task::JoinSet;
@@ -77,15 +77,12 @@ pub(crate) fn misbehave(world: &World, number: usize, vice: Vice, seed: &mut See
 
 /// What is asked of `victim`, and of as many others as it takes.
 fn question(node: &Node, record: &KeyRecord, victim: usize) -> Question {
-    let party = |number: usize| {
-        let named = |name: &str| name == NAMES[number];
-        let known =
-            |party: &&cosign::vault::PartyRecord| named(node.name_of(&party.fingerprint).as_str());
-        record.parties.iter().find(known).map(|party| party.index)
+    let party = |name: &str| {
+        let known = |party: &&PartyRecord| node.name_of(&party.fingerprint).as_str() == name;
+        record.parties.iter().find(known).unwrap().index
     };
-    let own = record.parties.iter().find(|party| party.fingerprint == node.info.fingerprint);
-    let own = own.unwrap().index;
-    let mut signers = vec![own, party(victim).unwrap()];
+    let own = party(&node.info.name);
+    let mut signers = vec![own, party(NAMES[victim])];
     let others = record.parties.iter().map(|party| party.index);
     let rest: Vec<PartyId> = others.filter(|other| !signers.contains(other)).collect();
     signers.extend(rest.into_iter().take(usize::from(record.threshold) - 2));
@@ -190,15 +187,14 @@ async fn begin(
     loop {
         while let Some(output) = machine.poll() {
             let Output::Send { to, mut bytes } = output else { continue };
-            if due >= n * (request.signers.len() - 1) {
+            let is_honest = due < n * (request.signers.len() - 1);
+            due += 1;
+            if !is_honest {
                 bytes.iter_mut().skip(40).for_each(|byte| *byte ^= 0x55);
-                if lies {
-                    started.links.send(to, bytes).await.ok()?;
-                }
-            } else {
+            }
+            if is_honest || lies {
                 started.links.send(to, bytes).await.ok()?;
             }
-            due += 1;
         }
         match started.links.recv().await {
             (party, Incoming::Protocol(bytes)) => machine.handle(clock::now(), party, &bytes),

@@ -43,6 +43,18 @@ pub(crate) struct Group {
     pub(crate) threshold: u8,
 }
 
+/// What happens to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Spared,
+    /// Its connections break.
+    HungUp,
+    /// Its bytes go nowhere.
+    Silenced,
+    /// It dies, and is started again so many seconds later.
+    Killed(u64),
+}
+
 /// Three devices, any two of which sign.
 pub(crate) const TRIO: Group = Group { size: 3, threshold: 2 };
 
@@ -260,6 +272,20 @@ impl World {
         }
     }
 
+    /// This happens to device `number`.
+    pub(crate) async fn suffers(&mut self, number: usize, fate: Fate) {
+        match fate {
+            Fate::Spared => {}
+            Fate::HungUp => self.network.hang_up(number),
+            Fate::Silenced => self.network.silence(number),
+            Fate::Killed(seconds) => {
+                self.crash(number);
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                self.wake(number);
+            }
+        }
+    }
+
     /// How device `number` is reached by the others.
     pub(crate) fn target(&self, number: usize) -> Target {
         Self::target_of(number, self.fingerprint(number))
@@ -320,6 +346,12 @@ impl World {
             path: Vec::new(),
         };
         async move { sign::request(&node, &wanted).await }
+    }
+
+    /// The same, begun, without what is signed.
+    pub(crate) fn signing(&self, asker: usize, others: &[usize]) -> JoinHandle<Result<(), Error>> {
+        let signing = self.sign(asker, others);
+        tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
     }
 
     /// Device `asker` makes the key `name`, any two of whose parties sign, with `others`.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::network::Conditions;
 use crate::seed::Seed;
-use crate::world::{KEY, NAMES, TRIO, World, run};
+use crate::world::{Fate, KEY, NAMES, TRIO, World, run};
 
 /// No request of a second's work takes longer than all limits of the driver together.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -52,14 +52,8 @@ fn grant(
     seed: &mut Seed,
 ) -> JoinHandle<Result<(), Error>> {
     match wish {
-        Wish::SignWithOne => {
-            let signing = world.sign(asker, &[seed.one_of(&world.others(asker))]);
-            tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
-        }
-        Wish::SignWithAll => {
-            let signing = world.sign(asker, &world.others(asker));
-            tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
-        }
+        Wish::SignWithOne => world.signing(asker, &[seed.one_of(&world.others(asker))]),
+        Wish::SignWithAll => world.signing(asker, &world.others(asker)),
         Wish::Refresh => {
             let refreshing = world.refresh(asker);
             tokio::spawn(async { refreshing.await.map(drop) })
@@ -69,18 +63,6 @@ fn grant(
             tokio::spawn(async { resuming.await.map(drop) })
         }
     }
-}
-
-/// What happens to a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Spared,
-    /// Its connections break.
-    HungUp,
-    /// Its bytes go nowhere.
-    Silenced,
-    /// It dies, and is started again so many seconds later.
-    Killed(u64),
 }
 
 /// All is well: every two sign, nobody is banned or called rolled back, every log is whole.
@@ -123,16 +105,7 @@ async fn live(number: u64) {
     let began = Instant::now();
     let granting = grant(&world, wish, asker, &mut seed);
     sleep(moment).await;
-    match fate {
-        Fate::Spared => {}
-        Fate::HungUp => world.network.hang_up(victim),
-        Fate::Silenced => world.network.silence(victim),
-        Fate::Killed(seconds) => {
-            world.crash(victim);
-            sleep(Duration::from_secs(seconds)).await;
-            world.wake(victim);
-        }
-    }
+    world.suffers(victim, fate).await;
     // A device that died asks no more.
     if matches!(fate, Fate::Killed(_)) && victim == asker {
         granting.abort();

@@ -2,13 +2,14 @@
 //! before anybody is asked.
 
 use cosign::device::Label;
+use cosign::driver::Node;
 use cosign::driver::connect::hello::{hear, say};
 use cosign::net::tls::{Expect, TlsLink};
 use cosign::net::{Frame, Kind, Link as _};
 use cosign::wire::{About, Message, Reason, VERSIONS, Versions, Word};
 use serde_json::{Value, json};
 
-use crate::device::two_with_key;
+use crate::device::{Device, Running, two_with_key};
 use crate::insider::{
     block_on, call, enter, only_key, opened, port, proposal, sit_down, soon, until_closed,
 };
@@ -19,6 +20,16 @@ async fn answer(link: &mut TlsLink, message: &Value) -> Message {
     let bytes = serde_json::to_vec(message).unwrap();
     link.send(Frame::new(Kind::Control, bytes)).await.unwrap();
     hear(link, soon()).await.unwrap()
+}
+
+/// Alice asks for a signature of the device `node`, which is here: her program, the link, and her greeting.
+async fn called(alice: &Device, node: &Node) -> (Running, TlsLink, Message) {
+    let (port, address) = port().await;
+    let asking = alice.start(["sign", &fresh_digest(), "--peer", &address]);
+    let (io, _) = port.accept().await;
+    let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
+    let hello = hear(&mut link, soon()).await.unwrap();
+    (asking, link, hello)
 }
 
 fn said(message: &Message) -> Value {
@@ -86,13 +97,8 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
     let (alice, bob, _listener) = two_with_key();
     let node = opened(&bob);
     block_on(async {
-        let (port, address) = port().await;
-        let asking = alice.start(["sign", &fresh_digest(), "--peer", &address]);
-        let (io, _) = port.accept().await;
-        let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
-        let Ok(Message::Hello { about: Some(about), .. }) = hear(&mut link, soon()).await else {
-            panic!()
-        };
+        let (asking, mut link, hello) = called(&alice, &node).await;
+        let Message::Hello { about: Some(about), .. } = hello else { panic!() };
         assert_eq!((about.versions, about.can.len()), (VERSIONS, 4));
         let about = About {
             program: Label::new("0.0.9\u{1b}[2J"),
@@ -116,11 +122,8 @@ fn a_reason_that_is_not_known_is_shown_as_it_is() {
     let (alice, bob, _listener) = two_with_key();
     let node = opened(&bob);
     block_on(async {
-        let (port, address) = port().await;
-        let asking = alice.start(["sign", &fresh_digest(), "--peer", &address]);
-        let (io, _) = port.accept().await;
-        let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
-        hear(&mut link, soon()).await.unwrap();
+        let (asking, mut link, hello) = called(&alice, &node).await;
+        assert!(matches!(hello, Message::Hello { .. }));
         let refusal = json!({"refuse": {"reason": {"out_of_office": {"until": 7}}, "see": "x"}});
         let bytes = serde_json::to_vec(&refusal).unwrap();
         link.send(Frame::new(Kind::Control, bytes)).await.unwrap();
