@@ -100,19 +100,28 @@ impl Editions {
 
     /// Notes that a document is there, in this edition.
     pub(super) fn note(writer: &Writer<'_>, path: &Path, edition: u64) -> Result<(), Error> {
-        Self::change(writer, path, |mark| *mark = Mark { least: edition, deleted: false })
+        let noted = Mark { least: edition, deleted: false };
+        Self::change(writer, path, |mark| *mark = noted, Durability::Synced)
+    }
+
+    /// The same for a document that was there before. A power failure may undo it: what was noted
+    /// before is less than what is there, and fits.
+    pub(super) fn raise(writer: &Writer<'_>, path: &Path, edition: u64) -> Result<(), Error> {
+        let noted = Mark { least: edition, deleted: false };
+        Self::change(writer, path, |mark| *mark = noted, Durability::Whole)
     }
 
     /// Notes that a document, which is there in this edition, is about to be deleted.
     pub(super) fn deleting(writer: &Writer<'_>, path: &Path, edition: u64) -> Result<(), Error> {
-        Self::change(writer, path, |mark| *mark = Mark { least: edition, deleted: true })
+        let doomed = Mark { least: edition, deleted: true };
+        Self::change(writer, path, |mark| *mark = doomed, Durability::Synced)
     }
 
     /// Notes that a document is deleted: no edition that there was may come back.
     pub(super) fn deleted(writer: &Writer<'_>, path: &Path) -> Result<(), Error> {
         let gone =
             |mark: &mut Mark| *mark = Mark { least: mark.least.saturating_add(1), deleted: true };
-        Self::change(writer, path, gone)
+        Self::change(writer, path, gone, Durability::Synced)
     }
 
     /// Begins to number the documents of a home; with `anew` also where that was begun.
@@ -121,7 +130,7 @@ impl Editions {
         if !anew && format::read_any::<Self>(home, &path(home))?.is_some() {
             return Ok(());
         }
-        Self::default().write(writer)
+        Self::default().write(writer, Durability::Synced)
     }
 
     /// Notes the documents that are there and of which nothing is known yet.
@@ -132,13 +141,14 @@ impl Editions {
             let new = Mark { least: *edition, deleted: false };
             all.editions.entry(home.role(path)).or_insert(new);
         }
-        all.write(writer)
+        all.write(writer, Durability::Synced)
     }
 
     fn change(
         writer: &Writer<'_>,
         path: &Path,
         change: impl FnOnce(&mut Mark),
+        durability: Durability,
     ) -> Result<(), Error> {
         let home = writer.home();
         if !home.checks() {
@@ -149,15 +159,16 @@ impl Editions {
         let before = *mark;
         change(mark);
         // A mark that is new says that the document must be there.
-        if before == *mark && before != Mark::default() {
+        let is_new = before == Mark::default();
+        if before == *mark && !is_new {
             return Ok(());
         }
-        all.write(writer)
+        all.write(writer, if is_new { Durability::Synced } else { durability })
     }
 
-    fn write(&self, writer: &Writer<'_>) -> Result<(), Error> {
+    fn write(&self, writer: &Writer<'_>, durability: Durability) -> Result<(), Error> {
         let (home, path) = (writer.home(), path(writer.home()));
-        writer.replace(&path, &format::to_bytes(home, &path, self)?, Durability::Synced)
+        writer.replace(&path, &format::to_bytes(home, &path, self)?, durability)
     }
 }
 

@@ -11,7 +11,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::thread;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -161,16 +162,13 @@ const ROOM: usize = 16 << 10;
 pub(super) fn lock_shared(home: &Home) -> Result<Option<File>, Error> {
     let path = home.data.join(LOCK);
     let Some(file) = there(open_regular(&path))? else { return Ok(None) };
-    wait(home, &path, || file.lock_shared(), || file.try_lock_shared())?;
-    Ok(Some(file))
+    wait(home, &path, file, File::lock_shared, File::try_lock_shared).map(Some)
 }
 
 /// Waits for the lock in the file `path`.
 pub(super) fn lock(home: &Home, path: &Path) -> Result<File, Error> {
     make_dir(parent(path))?;
-    let file = lock_file(path)?;
-    wait(home, path, || file.lock(), || file.try_lock())?;
-    Ok(file)
+    wait(home, path, lock_file(path)?, File::lock, File::try_lock)
 }
 
 /// Takes the lock in the file `path` at once; `None` if somebody holds it.
@@ -203,28 +201,32 @@ pub(super) fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
     Ok(there.is_some_and(|there| (there.dev(), there.ino()) == (this.dev(), this.ino())))
 }
 
-/// Takes a lock: `lock` waits for as long as it takes, and where the home has a deadline, `attempt`
-/// is repeated until then.
+/// Takes a lock in `file`, which is at `path`: `lock` waits for it until the home's deadline, unless `attempt` has
+/// it at once.
 fn wait(
     home: &Home,
     path: &Path,
-    lock: impl FnOnce() -> io::Result<()>,
-    attempt: impl Fn() -> Result<(), TryLockError>,
-) -> Result<(), Error> {
-    let Some(deadline) = home.deadline() else { return lock().map_err(Error::io(path)) };
-    let mut pause = SHORTEST_PAUSE;
-    loop {
-        match attempt() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(e)) => return Err(Error::io(path)(e)),
-            Err(TryLockError::WouldBlock) if deadline.is_over() => {
-                return Err(Error::Waited { path: path.to_owned() });
-            }
-            Err(TryLockError::WouldBlock) => {
-                std::thread::sleep(pause);
-                pause = LONGEST_PAUSE.min(pause.saturating_mul(2));
-            }
-        }
+    file: File,
+    lock: fn(&File) -> io::Result<()>,
+    attempt: fn(&File) -> Result<(), TryLockError>,
+) -> Result<File, Error> {
+    match attempt(&file) {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::Error(e)) => return Err(Error::io(path)(e)),
+        Err(TryLockError::WouldBlock) => {}
+    }
+    let Some(deadline) = home.deadline() else {
+        return lock(&file).map(|()| file).map_err(Error::io(path));
+    };
+    // The system knows no deadline for a lock. A thread that is no longer waited for ends once it has the lock,
+    // and gives it back.
+    let (taken, outcome) = mpsc::channel();
+    let waiter = move || drop(taken.send(lock(&file).map(|()| file)));
+    let started = thread::Builder::new().name("lock".to_owned()).spawn(waiter);
+    started.map_err(Error::io(path))?;
+    match outcome.recv_timeout(deadline.left()) {
+        Ok(taken) => taken.map_err(Error::io(path)),
+        Err(_) => Err(Error::Waited { path: path.to_owned() }),
     }
 }
 
@@ -459,9 +461,6 @@ const OTHERS: u32 = 0o077;
 const LIMIT: u64 = 1 << 20;
 /// The most that is read of a file of lines: about a million of them.
 pub(super) const MOST_LINES: u64 = 1 << 28;
-/// Between two attempts at a lock: twice as long each time.
-const SHORTEST_PAUSE: Duration = Duration::from_micros(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// A file that is being written.
 const SCRATCH: &str = ".new";
 /// A file that is being destroyed.
@@ -492,6 +491,7 @@ pub fn check_modes(home: &Home) -> Result<usize, Error> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
 
     use super::*;
     use crate::vault::fixture;
@@ -642,7 +642,42 @@ mod tests {
         assert!(matches!(lock_shared(&hurried), Err(Error::Waited { .. })));
         drop(holder);
         // Free, it is taken however late it is.
-        Writer::lock(&hurried).unwrap();
+        let free = fixture::home();
+        Writer::lock(&free.home.clone().with_deadline(Some(soon))).unwrap();
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a lock is waited for in real time")]
+    fn a_lock_that_is_no_longer_waited_for_is_given_back() {
+        use crate::vault::Deadline;
+        use std::time::Instant;
+        let home = fixture::home();
+        let holder = Writer::lock(&home).unwrap();
+        let soon = Deadline::new(Instant::now(), Instant::now);
+        let hurried = home.home.clone().with_deadline(Some(soon));
+        assert!(matches!(Writer::lock(&hurried), Err(Error::Waited { .. })));
+        drop(holder);
+        // Waits for as long as it takes.
+        drop(Writer::lock(&home).unwrap());
+        drop(Writer::lock(&home).unwrap());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a lock is waited for in real time")]
+    fn a_lock_is_taken_once_it_is_free() {
+        use crate::vault::Deadline;
+        use std::time::Instant;
+        let home = fixture::home();
+        let holder = Writer::lock(&home).unwrap();
+        let late = Deadline::new(Instant::now() + Duration::from_secs(600), Instant::now);
+        let patient = home.home.clone().with_deadline(Some(late));
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| Writer::lock(&patient).map(drop));
+            thread::sleep(Duration::from_millis(20));
+            assert!(!waiting.is_finished());
+            drop(holder);
+            waiting.join().unwrap().unwrap();
+        });
     }
 
     #[test]

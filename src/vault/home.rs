@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::authentic::StateKey;
 use super::editions::LastRead;
@@ -40,9 +40,9 @@ impl Deadline {
         Self { moment, now }
     }
 
-    /// Whether it has come.
-    pub(super) fn is_over(&self) -> bool {
-        (self.now)() >= self.moment
+    /// How long it is until then.
+    pub(super) fn left(&self) -> Duration {
+        self.moment.saturating_duration_since((self.now)())
     }
 }
 

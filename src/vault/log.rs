@@ -73,11 +73,12 @@ struct Head {
 struct Next(#[serde(with = "digits")] [u8; 32]);
 
 impl Head {
-    /// Its edition is the number of lines.
+    /// Its edition is the number of lines. It is durable before its edition is noted, and before the line that
+    /// it names is written.
     fn write(self, writer: &Writer<'_>) -> Result<(), Error> {
         let path = head_path(writer.home());
         format::put(writer, &path, self.count, self, Durability::Synced)?;
-        if self.next.is_none() { Editions::note(writer, &path, self.count) } else { Ok(()) }
+        if self.next.is_none() { Editions::raise(writer, &path, self.count) } else { Ok(()) }
     }
 }
 
