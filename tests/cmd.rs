@@ -1422,6 +1422,18 @@ mod doctor {
         assert_eq!(check(&doctor(&sandbox).exits(70), "log")["status"], "fail");
     }
 
+    #[test]
+    fn a_clock_behind_the_time_at_which_a_rule_decided_is_named() {
+        let sandbox = Sandbox::with_device();
+        let home = cosign::vault::Home::at(sandbox.path("home"));
+        let unlock = cosign::vault::Unlock::Identity(sandbox.path("identity.txt"));
+        let vault = cosign::vault::Vault::open(&home, &unlock).unwrap();
+        cosign::vault::uses::saw(vault.home(), 4_000_000_000).unwrap();
+        let clock = check(&doctor(&sandbox).exits(70), "clock");
+        assert_eq!(clock["status"], "fail");
+        assert!(clock["found"].as_str().unwrap().contains("2096-10-02"), "{clock}");
+    }
+
     /// The hints of what does not work.
     fn remedies(ended: &Ended) -> Vec<String> {
         let result = ended.json()["result"].take();

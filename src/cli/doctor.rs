@@ -22,7 +22,7 @@ use crate::sandbox;
 use crate::token::{TokenInfo, Tries};
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{
-    Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, Peers, TokenRecord, Unlock, Vault,
+    Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, Peers, TokenRecord, Unlock, Uses, Vault,
     attempts, check_modes, keys, memory_can_be_locked,
 };
 
@@ -405,7 +405,8 @@ fn clock_stands(home: &Home) -> Check {
     let now = clock::unix_now();
     let logged = Log::entries(home).unwrap_or_default().iter().map(|entry| entry.time).max();
     let made = Vault::device(home).ok().map(|device| device.created);
-    let latest = logged.max(made);
+    let decided = Uses::load(home).ok().map(|uses| uses.latest(i64::MIN));
+    let latest = logged.max(made).max(decided);
     let shown = clock::rfc3339(now);
     let hint = "set it, or let NTP do so: sessions end and policies decide by it";
     match latest {

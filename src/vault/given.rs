@@ -1,9 +1,10 @@
 //! Files that a person names: looked at, opened without waiting, read within a limit.
 //!
-//! What a name leads to counts, not a symbolic link on the way. A descriptor that the caller has
+//! What a name leads to counts, not a symbolic link on the way. What others must not change is in a folder
+//! that they cannot change either: they could put another file in its place. A descriptor that the caller has
 //! opened, under `/dev/fd` or as `/dev/stdin`, may be a pipe: what comes through it nobody else sees.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -27,18 +28,22 @@ pub enum Guard {
 ///
 /// # Errors
 ///
-/// [`Error::NotAFile`] for a folder, a device or a pipe with a name; [`Error::LooseMode`];
-/// [`Error::Io`].
+/// [`Error::NotAFile`] for a folder, a device or a pipe with a name; [`Error::LooseMode`], of the folder
+/// too; [`Error::Io`].
 pub fn open(path: &Path, guard: Guard) -> Result<File, Error> {
     let file = if is_descriptor(path) {
         File::open(path).map_err(Error::io(path))?
     } else {
-        open_regular(path)?
+        let file = open_regular(path)?;
+        if guard != Guard::Open {
+            check_folders(path)?;
+        }
+        file
     };
     let metadata = file.metadata().map_err(Error::io(path))?;
     let (mask, wanted) = match guard {
         Guard::Open => (0, ""),
-        Guard::Unaltered => (0o022, "go-w"),
+        Guard::Unaltered => (OTHERS_WRITE, "go-w"),
         Guard::Secret => (0o077, "600"),
     };
     // Pipes have no mode that says anything.
@@ -46,6 +51,21 @@ pub fn open(path: &Path, guard: Guard) -> Result<File, Error> {
         check_mode(path, metadata.mode(), mask, wanted)?;
     }
     Ok(file)
+}
+
+/// Refuses a file that others could replace: the folder that it is in, or the one that the name is in, is
+/// theirs to change.
+fn check_folders(path: &Path) -> Result<(), Error> {
+    let named = std::path::absolute(path).map_err(Error::io(path))?;
+    let real = fs::canonicalize(path).map_err(Error::io(path))?;
+    for folder in [named.parent(), real.parent()].into_iter().flatten() {
+        let mode = fs::metadata(folder).map_err(Error::io(folder))?.mode();
+        // In a sticky folder, as /tmp is, everybody can replace only what is his own.
+        if mode & STICKY == 0 {
+            check_mode(folder, mode, OTHERS_WRITE, "go-w")?;
+        }
+    }
+    Ok(())
 }
 
 /// The content of the file at `path`, at most `limit` bytes.
@@ -67,6 +87,10 @@ pub fn read(path: &Path, guard: Guard, limit: u64) -> Result<Secret<Vec<u8>>, Er
     }
 }
 
+/// Writing, by others than the owner.
+const OTHERS_WRITE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
 /// Whether the caller has opened what is there.
 fn is_descriptor(path: &Path) -> bool {
     path == Path::new("/dev/stdin")
@@ -77,7 +101,6 @@ fn is_descriptor(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::PathBuf;
     use std::process::Command;
@@ -104,6 +127,35 @@ mod tests {
             assert_eq!(loose(mode, Guard::Unaltered), mode & 0o022 != 0, "{mode:o}");
             assert_eq!(loose(mode, Guard::Secret), mode & 0o077 != 0, "{mode:o}");
         }
+    }
+
+    #[test]
+    fn what_others_can_replace_decides_nothing() {
+        let (folder, path) = file(b"x", 0o600);
+        let link = tempfile::tempdir().unwrap();
+        symlink(&path, link.path().join("link")).unwrap();
+        let set = |folder: &Path, mode| {
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let refused = |path: &Path, guard| match open(path, guard) {
+            Err(Error::LooseMode { path, .. }) => Some(path),
+            opened => opened.map(|_| None).unwrap(),
+        };
+        for guard in [Guard::Unaltered, Guard::Secret] {
+            for (mode, loose) in [(0o755, false), (0o775, true), (0o757, true), (0o1777, false)] {
+                set(folder.path(), mode);
+                let folder = loose.then(|| folder.path().to_owned());
+                assert_eq!(refused(&path, guard), folder, "{mode:o}");
+                assert_eq!(refused(&link.path().join("link"), guard), folder, "{mode:o}");
+            }
+            set(folder.path(), 0o700);
+            set(link.path(), 0o777);
+            assert!(refused(&link.path().join("link"), guard).is_some());
+            assert!(refused(&path, guard).is_none());
+            set(link.path(), 0o700);
+        }
+        set(folder.path(), 0o777);
+        assert!(refused(&path, Guard::Open).is_none());
     }
 
     #[test]
