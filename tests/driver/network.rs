@@ -51,6 +51,8 @@ struct State {
     /// How many connections were made at all.
     made: usize,
     broken: u32,
+    /// After how many more pieces the connection breaks that carried the last of them.
+    left: Option<u32>,
 }
 
 /// The network that all devices of a world are on.
@@ -66,8 +68,8 @@ pub(crate) struct Network {
 impl Network {
     pub(crate) fn new(seed: Seed, conditions: Conditions) -> Self {
         let (listeners, connections, dialers) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let (made, broken) = (0, 0);
-        let state = State { seed, conditions, listeners, connections, dialers, made, broken };
+        let (made, broken, left) = (0, 0, None);
+        let state = State { seed, conditions, listeners, connections, dialers, made, broken, left };
         Self { state: Arc::new(Mutex::new(state)), silent: Arc::default(), frozen: Arc::default() }
     }
 
@@ -138,6 +140,18 @@ impl Network {
     /// The program of device `number` stands still from now on.
     pub(crate) fn freeze(&self, number: usize) {
         self.frozen.send_modify(|frozen| frozen.push(place(number)));
+    }
+
+    /// The connection that carries the last of the next `pieces` breaks right after it.
+    pub(crate) fn break_after(&self, pieces: u32) {
+        self.state().left = Some(pieces);
+    }
+
+    /// Whether the piece that was carried just now is the last of its connection.
+    fn was_the_last(&self) -> bool {
+        let mut state = self.state();
+        state.left = state.left.and_then(|left| left.checked_sub(1));
+        state.left == Some(0)
     }
 
     /// How many connections were made.
@@ -226,6 +240,9 @@ async fn carry(
         network.until_running(ends).await;
         if write.write_all(&piece[..length]).await.is_err() {
             break;
+        }
+        if network.was_the_last() {
+            return network.cut(ends, tokio::task::id());
         }
     }
     // The end of one direction is told, and the other goes on.

@@ -116,6 +116,24 @@ fn devices_that_sign_while_a_request_of_theirs_waits_for_an_owner_are_not_called
 }
 
 #[test]
+fn a_caller_that_is_cut_off_while_it_comes_back_comes_back_once_more() {
+    run(async {
+        for pieces in 1..=8 {
+            let world = calm();
+            world.owner_takes(1, secs(60));
+            let signing = tokio::spawn(world.sign(0, &[1]));
+            sleep(secs(10)).await;
+            let made = world.network.connections_made();
+            world.network.break_after(pieces);
+            world.network.hang_up(1);
+            let signed = signing.await.unwrap();
+            assert!(signed.as_ref().is_ok_and(|signed| signed.signature.is_some()), "{pieces}");
+            assert!(world.network.connections_made() >= made + 2, "{pieces}");
+        }
+    });
+}
+
+#[test]
 fn an_owner_who_never_answers_ends_a_request_after_two_minutes_on_both_sides() {
     run(async {
         let world = calm();
