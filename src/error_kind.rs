@@ -35,7 +35,9 @@ pub enum ErrorKind {
     Interaction,
     /// Exists already, in use, rolled back.
     Conflict,
-    /// Anything else: disk full, permission, bug.
+    /// The system refuses: no permission, disk full, a file or socket that cannot be used.
+    System,
+    /// What cannot happen: a bug.
     Internal,
     /// A file of this device is not what this device wrote there.
     Tampered,
@@ -61,6 +63,7 @@ impl ErrorKind {
             Self::Interaction => "interaction",
             Self::Conflict => "conflict",
             Self::Worn => "worn",
+            Self::System => "system",
             Self::Internal => "internal",
             Self::Tampered => "tampered",
             Self::Interrupted => "interrupted",

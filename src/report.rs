@@ -46,6 +46,7 @@ pub fn exit(code: Code) -> u8 {
         Code::Worn => 13,
         Code::Internal => 70,
         Code::Tampered => 71,
+        Code::System => 74,
         Code::Interrupted => 130,
     }
 }
@@ -65,10 +66,13 @@ pub fn meaning(code: Code) -> &'static str {
         Code::Policy => "refused by a policy",
         Code::NotFound => "no such key, peer or file",
         Code::Interaction => "a person is needed and --no-input was given",
-        Code::Conflict => "exists already, in use, or rolled back",
+        Code::Conflict => "exists already, in use, rolled back, or of a later version of cosign",
         Code::Worn => "too many signatures of two devices were cut short; a refresh mends it",
-        Code::Internal => "anything else: disk full, permission, bug",
+        Code::Internal => "what cannot happen: a bug of this program, to be reported",
         Code::Tampered => "a file of this device is not what this device wrote there",
+        Code::System => {
+            "the system refuses: no permission, disk full, a file or socket that cannot be used"
+        }
         Code::Interrupted => "interrupted",
     }
 }
@@ -566,7 +570,7 @@ pub fn no_time_zone(named: Option<&str>) -> Failure {
 
 /// A ceremony must leave a record and cannot.
 pub fn no_record(error: &crate::vault::Error) -> Failure {
-    Failure::new(Code::Internal, format!("the log cannot be written and is required: {error}"))
+    Failure::new(Code::System, format!("the log cannot be written and is required: {error}"))
         .hint("mend that, or leave --require-log (require_log in config.toml) out")
 }
 

@@ -152,6 +152,9 @@ pub enum Want {
         /// How many frames of the other side have arrived.
         received: u64,
     },
+    /// What only a later version does.
+    #[serde(untagged)]
+    Unknown(Word),
 }
 
 /// Why a device will not go on. One word: details stay in its own log.

@@ -1,6 +1,8 @@
 //! What the program says and how it ends, one behaviour a test.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[path = "cmd/command_lines.rs"]
+mod command_lines;
 #[path = "cmd/program.rs"]
 mod program;
 
@@ -951,7 +953,7 @@ mod clock {
             (&["listen", "--policy", "policy.toml", "--port", "0"], &[0, 4]),
             (&["pair", "--peer", "127.0.0.1:1"], &[4, 11]),
             (&["log"], &[0]),
-            (&["doctor", "--wait", "1ms"], &[0, 70]),
+            (&["doctor", "--wait", "1ms"], &[0, 74]),
         ];
         let complete = [&open[..4], &["60s"]].concat();
         let runs = runs.map(|(args, codes)| (args, codes, &open[..]));
@@ -1404,7 +1406,7 @@ mod doctor {
         let sandbox = Sandbox::with_device();
         let file = sandbox.path("home/data/identity.age");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let ended = doctor(&sandbox).exits(70);
+        let ended = doctor(&sandbox).exits(74);
         assert_eq!(ended.json()["result"]["healthy"], false);
         let broken = check(&ended, "permissions");
         assert_eq!(broken["status"], "fail");
@@ -1417,9 +1419,9 @@ mod doctor {
         let unlock = cosign::vault::Unlock::Identity(sandbox.path("identity.txt"));
         let vault = cosign::vault::Vault::open(&home, &unlock).unwrap();
         cosign::vault::Log::append(vault.home(), &entry).unwrap();
-        assert_eq!(check(&doctor(&sandbox).exits(70), "clock")["status"], "fail");
+        assert_eq!(check(&doctor(&sandbox).exits(74), "clock")["status"], "fail");
         sandbox.write("home/state/log.jsonl", "{}\n");
-        assert_eq!(check(&doctor(&sandbox).exits(70), "log")["status"], "fail");
+        assert_eq!(check(&doctor(&sandbox).exits(1), "log")["status"], "fail");
     }
 
     #[test]
@@ -1460,7 +1462,7 @@ mod doctor {
                     None => std::fs::remove_file(sandbox.path(&name)).unwrap(),
                     Some(content) => sandbox.write(&name, content),
                 }
-                let remedies = remedies(&doctor(&sandbox).exits(70));
+                let remedies = remedies(&doctor(&sandbox).exits(71));
                 assert!(!remedies.is_empty());
                 for hint in remedies {
                     assert!(hint.contains(remedy), "{file}: {hint}");
@@ -1475,7 +1477,7 @@ mod doctor {
     fn a_counter_of_pairings_that_does_not_fit_is_mended_by_the_command_in_its_hint() {
         let sandbox = Sandbox::with_device();
         sandbox.write("home/state/attempts.json", "{}");
-        let remedies = remedies(&doctor(&sandbox).exits(70));
+        let remedies = remedies(&doctor(&sandbox).exits(71));
         let command = remedies[0].split('`').nth(1).unwrap();
         sandbox.run(command.split(' ').skip(1)).exits(0);
         doctor(&sandbox).exits(0);
@@ -1486,7 +1488,7 @@ mod doctor {
         let sandbox = Sandbox::new();
         let mut command = sandbox.command(["doctor", "--json", "--wait", "1ms"]);
         // Nobody makes a folder there, not even root.
-        let ended = Ended::of(command.env("COSIGN_HOME", "/proc/nobody")).exits(70);
+        let ended = Ended::of(command.env("COSIGN_HOME", "/proc/nobody")).exits(74);
         let disk = check(&ended, "disk");
         assert!(disk["status"] == "fail" && disk["found"].as_str().unwrap().contains("/proc"));
     }
@@ -1515,15 +1517,15 @@ mod doctor {
         };
         let right = device("right", 0);
         assert!(right["found"].as_str().unwrap().contains("opens it"), "{right}");
-        assert_eq!(device("wrong", 70)["status"], "fail");
-        assert_eq!(device("gone", 70)["status"], "fail");
+        assert_eq!(device("wrong", 8)["status"], "fail");
+        assert_eq!(device("gone", 10)["status"], "fail");
     }
 
     #[test]
     fn a_relay_that_cannot_be_reached_is_named() {
         let sandbox = Sandbox::with_device();
         let args = ["doctor", "--json", "--wait", "1ms", "--relay", "ws://127.0.0.1:1"];
-        let relay = check(&sandbox.run(args).exits(70), "relay");
+        let relay = check(&sandbox.run(args).exits(4), "relay");
         assert!(relay["found"].as_str().unwrap().contains("ws://127.0.0.1:1"), "{relay}");
     }
 

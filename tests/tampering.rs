@@ -345,7 +345,7 @@ fn whatever_opens_the_vault_names_what_it_does_not_rest_on() {
         let named = |note: &Value| note["message"].as_str().unwrap().contains(ending);
         assert!(ended.events("note").iter().any(named), "{ending}");
         assert_eq!(ended.succeeds()["checked"], true);
-        let doctor = alice.run(["doctor", "--wait", "1ms"]).fails(70, "").document();
+        let doctor = alice.run(["doctor", "--wait", "1ms"]).fails(71, "").document();
         assert!(doctor.to_string().contains(ending), "{doctor}");
         fs::write(&path, before).unwrap();
     }
@@ -419,7 +419,7 @@ fn another_public_key_in_the_record_is_named_by_whatever_opens_the_vault() {
         alice.policy("");
         alice.run(command).fails(71, "key.json");
     }
-    let doctor = alice.run(["doctor", "--wait", "1ms"]).fails(70, "").document();
+    let doctor = alice.run(["doctor", "--wait", "1ms"]).fails(71, "").document();
     let checks = doctor["result"]["checks"].as_array().unwrap();
     let state = checks.iter().find(|check| check["name"] == "state").unwrap();
     assert!(state["found"].as_str().unwrap().contains("key.json"), "{state}");

@@ -1,7 +1,7 @@
 //! `config.toml`, what no flag and no variable says, and `cosign config`, what all three come to.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::parser::ValueSource;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::args::{Cli, Color, GlobalArgs, Origin, Setting, Tls, duration};
 use super::output::Table;
 use super::{Global, Output};
-use crate::device::Label;
+use crate::device::{Label, shown_on_one_line};
 use crate::net::relay::RelayUrl;
 use crate::policy::in_one_line;
 use crate::report::{Code, Failure};
@@ -185,16 +185,21 @@ pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
     let folders = [("config", &home.config), ("data", &home.data), ("state", &home.state)];
     let mut text = table.text() + "\n";
     for (what, folder) in folders {
-        text += &format!("{what:<7}{}\n", folder.display());
+        text += &format!("{what:<7}{}\n", in_a_line(folder));
     }
     let there = if file.exists() { "" } else { " (not there)" };
-    text += &format!("file   {}{there}\n", file.display());
+    text += &format!("file   {}{there}\n", in_a_line(&file));
     let result = json!({
         "settings": settings,
         "config": home.config, "data": home.data, "state": home.state,
         "file": file, "file_exists": file.exists(),
     });
     Output::new(result, text)
+}
+
+/// A path that cannot begin a line of its own.
+fn in_a_line(path: &Path) -> String {
+    shown_on_one_line(&path.to_string_lossy())
 }
 
 /// The most that is read of `config.toml`.

@@ -59,7 +59,7 @@ async fn show(global: &Global) -> Result<Output, Failure> {
     let homes = tempfile::Builder::new()
         .prefix("cosign-demo-homes-")
         .tempdir()
-        .map_err(|e| internal("cannot make a temporary folder", &e))?;
+        .map_err(|e| failed("cannot make a temporary folder", &e))?;
     let mut stage = Stage { global, steps: Vec::new(), since: clock::now() };
     stage.say("two devices, alice and bob, as two processes on this machine");
     stage.say(
@@ -172,7 +172,7 @@ struct Device {
 impl Device {
     fn start(name: &'static str, homes: &Path) -> Result<Self, Failure> {
         let program =
-            std::env::current_exe().map_err(|e| internal("cannot find this program", &e))?;
+            std::env::current_exe().map_err(|e| failed("cannot find this program", &e))?;
         let mut child = Command::new(program)
             .args(["demo", "--device", name, "--folder"])
             .arg(homes.join(name))
@@ -181,7 +181,7 @@ impl Device {
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|e| internal("cannot start a device", &e))?;
+            .map_err(|e| failed("cannot start a device", &e))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(report::bug("a device has no pipes"));
         };
@@ -201,7 +201,7 @@ impl Device {
             return Ok(value);
         }
         let why = value.get("message").and_then(Value::as_str).unwrap_or(&line);
-        Err(Failure::new(Code::Internal, format!("{}: {why}", self.name)))
+        Err(Failure::new(Code::Aborted, format!("{}: {why}", self.name)))
     }
 
     async fn end(self) {
@@ -212,7 +212,7 @@ impl Device {
     }
 
     fn gone(&self) -> Failure {
-        Failure::new(Code::Internal, format!("the device {} ended too early", self.name))
+        Failure::new(Code::Aborted, format!("the device {} ended too early", self.name))
     }
 }
 
@@ -255,11 +255,11 @@ fn export(public_key: &str, digest: &str, der: &str) -> Result<PathBuf, Failure>
         fs::write(folder.join("signature.der"), unhex(der).unwrap_or_default())?;
         Ok(folder)
     };
-    write().map_err(|e: std::io::Error| internal("cannot write the demo's result", &e))
+    write().map_err(|e: std::io::Error| failed("cannot write the demo's result", &e))
 }
 
-fn internal(what: &str, error: &std::io::Error) -> Failure {
-    Failure::new(Code::Internal, format!("{what}: {error}"))
+fn failed(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(Code::System, format!("{what}: {error}"))
 }
 
 /// One line of a device for the process that plays the people.

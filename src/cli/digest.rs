@@ -73,7 +73,7 @@ impl Digest {
         };
         let (bytes, size) = read
             .ok_or_else(|| report::slow(&name, "its end"))?
-            .map_err(|e| Failure::new(Code::Internal, format!("cannot read {shown}: {e}")))?;
+            .map_err(|e| Failure::new(Code::System, format!("cannot read {shown}: {e}")))?;
         let source = Source::File { name: Label::new(&name), size, hash };
         Ok(Self { bytes, source })
     }

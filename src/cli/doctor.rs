@@ -12,6 +12,7 @@ use serde_json::json;
 use super::args::DoctorArgs;
 use super::runtime::{self, block_on};
 use super::{Global, Output, log, token, unlock, vault};
+use crate::device::shown_on_one_line;
 use crate::driver::connect::dial::PORT;
 use crate::driver::{clock, records};
 use crate::net::relay::client::enter;
@@ -47,24 +48,27 @@ struct Check {
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// How the program ends where it does not work.
+    #[serde(skip)]
+    code: Code,
 }
 
 impl Check {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, status: Status::Ok, found: found.into(), hint: None }
+        Self { name, status: Status::Ok, found: found.into(), hint: None, code: Code::System }
     }
 
     fn warn(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, status: Status::Warn, found: found.into(), hint: Some(hint.into()) }
+        Self { status: Status::Warn, hint: Some(hint.into()), ..Self::ok(name, found) }
     }
 
     fn fail(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, status: Status::Fail, found: found.into(), hint: Some(hint.into()) }
+        Self { status: Status::Fail, ..Self::warn(name, found, hint) }
     }
 
     /// What a failure says.
-    fn of(name: &'static str, failure: Failure) -> Self {
-        Self { name, status: Status::Fail, found: failure.message, hint: failure.hint }
+    fn of(name: &'static str, Failure { code, message, hint }: Failure) -> Self {
+        Self { name, status: Status::Fail, found: message, hint, code }
     }
 }
 
@@ -91,24 +95,28 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
     })?;
     checks.extend(network);
 
-    let broken = checks.iter().filter(|check| check.status == Status::Fail).count();
+    let broken: Vec<Code> = checks
+        .iter()
+        .filter(|check| check.status == Status::Fail)
+        .map(|check| check.code)
+        .collect();
     let mut text = String::new();
-    for Check { name, status, found, hint } in &checks {
+    for Check { name, status, found, hint, .. } in &checks {
         let word = match status {
             Status::Ok => "ok",
             Status::Warn => "note",
             Status::Fail => "FAIL",
         };
-        text += &format!("{word:<5} {name:<12} {found}\n");
-        text += &hint.iter().map(|hint| format!("{:19}{hint}\n", "")).collect::<String>();
+        // What was found may be a path, and no path begins a line.
+        text += &format!("{word:<5} {name:<12} {}\n", shown_on_one_line(found));
+        let hint = hint.iter().map(|hint| format!("{:19}{}\n", "", shown_on_one_line(hint)));
+        text += &hint.collect::<String>();
     }
-    let result = json!({ "healthy": broken == 0, "checks": checks });
+    let result = json!({ "healthy": broken.is_empty(), "checks": checks });
     let output = Output::new(result, text)?;
-    if broken == 0 {
-        return Ok(output);
-    }
-    let what = if broken == 1 { "one thing is" } else { "several things are" };
-    Ok(output.but(Failure::new(Code::Internal, format!("{what} broken: see FAIL above"))))
+    let Some(first) = broken.first() else { return Ok(output) };
+    let what = if broken.len() == 1 { "one thing is" } else { "several things are" };
+    Ok(output.but(Failure::new(*first, format!("{what} broken: see FAIL above"))))
 }
 
 /// Whether there is a device, and whether what was given opens it.
@@ -211,13 +219,16 @@ fn tokens(global: &Global, home: &Home) -> (Check, Option<Vault>) {
             }
         },
         (None, _, Some(Failure { message, hint, .. })) => {
-            Check { name: NAME, status: Status::Warn, found: message, hint }
+            Check { status: Status::Warn, hint, ..Check::ok(NAME, message) }
         }
-        (None, Some(record), None) if others.is_empty() => Check::fail(
-            NAME,
-            format!("{} opens the vault and is not there", record.uri),
-            "plug it in, or name its module with --module",
-        ),
+        (None, Some(record), None) if others.is_empty() => Check {
+            code: Code::Locked,
+            ..Check::fail(
+                NAME,
+                format!("{} opens the vault and is not there", record.uri),
+                "plug it in, or name its module with --module",
+            )
+        },
         (None, Some(record), None) => Check::warn(
             NAME,
             format!(
@@ -314,7 +325,10 @@ fn state(vault: Option<&Vault>) -> Vec<Check> {
         let hint = "give --identity, --passphrase-file or --pin-file, and it is checked";
         return vec![Check::warn(NAME, found, hint)];
     };
+    // Keys of a later version are named with the other keys.
+    let is_newer_key = |error: &Error| matches!(error, Error::Unsupported { path, .. } if path.starts_with(vault.home().keys()));
     let misfits = vault.misfits().into_iter().map(|misfit| misfit.error);
+    let misfits = misfits.filter(|error| !is_newer_key(error));
     let misfits = misfits.chain(vault.check_signatures().err());
     let checks: Vec<Check> = misfits.map(|error| Check::of(NAME, error.into())).collect();
     match checks.is_empty() {
@@ -538,11 +552,14 @@ async fn relay(url: &RelayUrl) -> Check {
     };
     match enter(url, &room, Role::Listener, PROBE_TIMEOUT).await {
         Ok(_) => Check::ok(NAME, format!("{} lets this device in", url.as_str())),
-        Err(e) => Check::fail(
-            NAME,
-            format!("{}: {e}", url.as_str()),
-            "is `cosign relay` running there, and is its certificate valid where the URL is wss://?",
-        ),
+        Err(e) => Check {
+            code: Code::Unreachable,
+            ..Check::fail(
+                NAME,
+                format!("{}: {e}", url.as_str()),
+                "is `cosign relay` running there, and is its certificate valid where the URL is wss://?",
+            )
+        },
     }
 }
 

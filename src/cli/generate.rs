@@ -8,6 +8,7 @@ use serde_json::json;
 use super::args::{CompletionsArgs, ManArgs};
 use super::output::{Body, unwritable};
 use super::{Output, complete, manual};
+use crate::device::shown_on_one_line;
 use crate::report::{Code, Failure};
 
 /// Prints a completion script.
@@ -33,7 +34,8 @@ pub(super) fn run_man(args: ManArgs) -> Result<Output, Failure> {
                 write(&dir, name, page).map_err(|e| unwritable(&path.display().to_string(), &e))?;
             }
             let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
-            let text = format!("{} pages written to {}", names.len(), dir.display());
+            let folder = shown_on_one_line(&dir.to_string_lossy());
+            let text = format!("{} pages written to {folder}", names.len());
             Output::new(json!({ "pages": names }), text)
         }
     }

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+
 use super::args::{Color, GlobalArgs};
 use super::config::Config;
 use super::output::unwritable;
@@ -96,7 +98,11 @@ fn colored(args: &GlobalArgs) -> bool {
 
 /// Appends every event to `path` with the time, without the digits of a pairing code.
 fn recorder(path: &Path) -> Result<Recorder, Failure> {
-    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    // A pipe that nobody reads is an error now, and a full one later loses lines: neither is waited for.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600).custom_flags(flags);
+    let opened = options.open(path);
     let mut file =
         opened.map_err(|e| unwritable(&format!("the log file {}", path.display()), &e))?;
     Ok(Box::new(move |event| {

@@ -96,7 +96,7 @@ fn pending(node: &Node, name: Option<&str>) -> Result<crate::vault::KeyRecord, F
 
 /// The first key is called `default`.
 fn first_name(node: &Node) -> Result<String, Failure> {
-    if keys::list(&node.home)?.is_empty() {
+    if keys::each(&node.home)?.is_empty() {
         return Ok("default".to_owned());
     }
     Err(Failure::new(Code::Usage, "a second key needs a name").hint("give it with --key NAME"))

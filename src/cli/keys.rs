@@ -10,7 +10,7 @@ use super::output::{Sink, Table};
 use super::runtime::ask;
 use super::unlock;
 use super::{Global, Output, delete, public_key, refresh};
-use crate::device::{hex, visible};
+use crate::device::{hex, shown_on_one_line, visible};
 use crate::driver::ceremony::confirmations;
 use crate::driver::{clock, records};
 use crate::party::PartyId;
@@ -182,22 +182,29 @@ fn rows<'a>(home: &Home, records: &'a [KeyRecord]) -> Result<Vec<Row<'a>>, Failu
         .collect()
 }
 
-/// A key of which something is gone or is not what this device wrote.
+/// A key that is not listed, and why.
 #[derive(Serialize)]
-struct Damaged {
+struct Unlisted {
     name: String,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
 
+/// Where a share is, which is no line of its own whatever the folder is called.
+pub(super) fn in_a_line(location: &Location) -> String {
+    shown_on_one_line(&location.to_string())
+}
+
 fn list(global: &Global) -> Result<Output, Failure> {
     let (home, vault) = unlock::look(global)?;
-    let (mut whole, mut failures) = (Vec::new(), Vec::new());
+    let (mut whole, mut damaged, mut newer) = (Vec::new(), Vec::new(), Vec::new());
     for (name, records) in keys::each(&home)? {
+        let is_newer = matches!(records, Err(Error::Unsupported { .. }));
         match sound(&home, vault.as_ref(), records) {
             Ok(records) => whole.extend(records),
-            Err(failure) => failures.push((name, failure)),
+            Err(failure) if is_newer => newer.push((name, failure)),
+            Err(failure) => damaged.push((name, failure)),
         }
     }
     let rows = rows(&home, &whole)?;
@@ -211,21 +218,26 @@ fn list(global: &Global) -> Result<Output, Failure> {
         let signers = format!("{} of {}", row.threshold, row.parties.len());
         table.row([row.name, &signers, row.state(), &row.public_key, &names.join(", ")]);
     }
-    for (name, _) in &failures {
-        table.row([name, "-", "damaged", "-", "-"]);
+    for (unlisted, state) in [(&damaged, "damaged"), (&newer, "of a later version")] {
+        unlisted.iter().for_each(|(name, _)| table.row([name, "-", state, "-", "-"]));
     }
-    let text = if rows.is_empty() && failures.is_empty() {
+    let text = if rows.is_empty() && damaged.is_empty() && newer.is_empty() {
         "there are no keys\nnext: cosign keygen, once a device is paired (cosign pair)".to_owned()
     } else {
         table.text()
     };
     let mut result = json!({ "keys": rows, "checked": vault.is_some() });
-    let Some((_, first)) = failures.first() else { return Output::new(result, text) };
-    let said = |(name, failure): &(String, Failure)| format!("key {name:?}: {}", failure.message);
-    let message = failures.iter().map(said).collect::<Vec<_>>().join("; ");
+    let all: Vec<_> = damaged.iter().chain(&newer).collect();
+    let Some((_, first)) = all.first() else { return Output::new(result, text) };
+    let said = |(name, failure): &&(String, Failure)| format!("key {name:?}: {}", failure.message);
+    let message = all.iter().map(said).collect::<Vec<_>>().join("; ");
     let verdict = Failure { message, ..first.clone() };
-    let damaged = |(name, Failure { message, hint, .. })| Damaged { name, message, hint };
-    result["damaged"] = json!(failures.into_iter().map(damaged).collect::<Vec<_>>());
+    for (field, unlisted) in [("damaged", damaged), ("newer", newer)] {
+        if !unlisted.is_empty() {
+            let one = |(name, Failure { message, hint, .. })| Unlisted { name, message, hint };
+            result[field] = json!(unlisted.into_iter().map(one).collect::<Vec<_>>());
+        }
+    }
     Ok(Output::new(result, text)?.but(verdict))
 }
 
@@ -324,7 +336,7 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         let (epoch, _) = key.epoch.split_at(4);
         text += &format!("generation   {} ({})\n", key.generation, hex(epoch));
     }
-    text += &format!("created      {}\nshare        {}\n", row.created, row.location);
+    text += &format!("created      {}\nshare        {}\n", row.created, in_a_line(&row.location));
     let (index, epoch, generation) = (key.me.get(), hex(&key.epoch), key.generation);
     let checked = vault.is_some();
     Output::new(Details { row, index, epoch, generation, banned, worn, deleted, checked }, text)

@@ -126,30 +126,33 @@ fn exit_status(name: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
 fn exits(name: &str) -> Vec<Code> {
     use crate::error_kind::ErrorKind::{
         Aborted, Banned, Conflict, Denied, Identity, Interaction, Internal, Interrupted, Invalid,
-        Locked, NotFound, Policy, Tampered, Unreachable, Usage, Worn,
+        Locked, NotFound, Policy, System, Tampered, Unreachable, Unsupported, Usage, Worn,
     };
     // What opens the vault, and asks for what opens it.
-    let vault = [Locked, NotFound, Interaction, Conflict, Internal, Tampered, Interrupted];
+    let vault = [Locked, NotFound, Interaction, Conflict, Tampered, Interrupted];
     // What opens the vault only with what was given.
-    let look = [Usage, Locked, Internal, Tampered];
-    let ceremony = [Usage, Denied, Unreachable, Identity, Aborted, Banned, Policy, Worn];
+    let look = [Usage, Locked, NotFound, Conflict, Tampered];
+    let ceremony =
+        [Usage, Denied, Unreachable, Identity, Aborted, Unsupported, Banned, Policy, Worn];
     let mut codes = match name.strip_prefix("cosign-").unwrap_or_default() {
         "" => [&[Invalid][..], &ceremony, &vault].concat(),
         "listen" | "pair" | "keygen" | "sign" | "keys-refresh" => [&ceremony[..], &vault].concat(),
-        "demo" => [&ceremony[..], &[Internal, Interrupted]].concat(),
+        "demo" => [&ceremony[..], &[Interrupted]].concat(),
         "init" | "id" | "discover" | "keys-export" => [&[Usage][..], &vault].concat(),
-        "doctor" => vec![Usage, Internal, Interrupted],
-        "verify" => [&[Invalid, NotFound][..], &look].concat(),
+        "doctor" => [&[Invalid, Unreachable, Interrupted][..], &look].concat(),
+        "bench" => vec![Usage, Aborted, Interrupted],
+        "verify" => [&[Invalid][..], &look].concat(),
         "log" => [&[Invalid][..], &look].concat(),
-        "token" | "token-list" => vec![Usage, Locked, NotFound, Internal],
+        "token" | "token-list" => vec![Usage, Locked, NotFound],
         "vault" | "vault-move" | "keys-delete" => [&[Usage, Denied][..], &vault].concat(),
         "peers" | "peers-add" | "peers-rename" | "peers-forget" => [&[Usage][..], &vault].concat(),
-        "peers-list" | "keys-list" => look.to_vec(),
-        "keys-show" => [&[NotFound][..], &look].concat(),
+        "peers-list" | "keys-list" | "keys-show" => look.to_vec(),
         "keys" => [&ceremony[..], &vault].concat(),
-        "policy" | "policy-check" => vec![Usage, Policy, NotFound, Internal],
-        _ => vec![Usage, Internal],
+        "policy" | "policy-check" => [&[Policy, Interaction][..], &look].concat(),
+        "relay" => vec![Usage, NotFound, Conflict, Interrupted],
+        _ => vec![Usage],
     };
+    codes.extend([System, Internal]);
     codes.sort_by_key(|code| exit(*code));
     codes
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::device::{shown, shown_json, shown_on_one_line};
-use crate::report::{Code, Failure, exit};
+use crate::report::{self, Code, Failure, exit};
 
 /// A command's result.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ impl Output {
 
     /// A success with another body than text.
     pub fn with_body(result: impl Serialize, body: Body) -> Result<Self, Failure> {
-        let result = serde_json::to_string(&result)
-            .map_err(|e| Failure::new(Code::Internal, format!("cannot write JSON: {e}")))?;
+        let result =
+            serde_json::to_string(&result).map_err(|_| report::bug("a result is no JSON"))?;
         Ok(Self { result, body, verdict: None })
     }
 
@@ -82,7 +82,8 @@ pub fn finish(command: &str, outcome: Result<Output, Failure>, voice: Voice) -> 
         Ok(()) => ExitCode::from(code),
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(code),
         Err(e) => {
-            let failure = Failure::new(Code::Internal, format!("cannot write the result: {e}"));
+            let failure =
+                Failure::new(Code::System, format!("cannot write to standard output: {e}"));
             complain(&failure, voice.events);
             ExitCode::from(exit(failure.code))
         }
@@ -173,7 +174,7 @@ pub(super) fn unwritable(what: &str, error: &io::Error) -> Failure {
         | ErrorKind::AlreadyExists
         | ErrorKind::InvalidInput
         | ErrorKind::InvalidFilename => Code::Usage,
-        _ => Code::Internal,
+        _ => Code::System,
     };
     Failure::new(code, format!("cannot write {what}: {error}"))
 }

@@ -50,7 +50,7 @@ pub(super) fn run_relay(global: &Global, args: RelayArgs) -> Result<Output, Fail
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(Code::Internal, format!("the runtime cannot start: {e}")))?;
+        .map_err(|e| Failure::new(Code::System, format!("the runtime cannot start: {e}")))?;
     raise_file_limit();
     runtime.block_on(serve(&global.screen, &args, tls, limits))
 }
@@ -135,7 +135,7 @@ async fn serve(
     limits: Limits,
 ) -> Result<Output, Failure> {
     let mut ending =
-        Ending::new().map_err(|e| Failure::new(Code::Internal, format!("signals: {e}")))?;
+        Ending::new().map_err(|e| Failure::new(Code::System, format!("signals: {e}")))?;
     let place = endpoint("--bind", &args.bind, true)?;
     let watched =
         args.metrics.as_ref().map(|text| endpoint("--metrics", text, false)).transpose()?;
@@ -240,7 +240,7 @@ async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure>
         let code = match e.kind() {
             ErrorKind::AddrInUse => Code::Conflict,
             ErrorKind::AddrNotAvailable => Code::Usage,
-            _ => Code::Internal,
+            _ => Code::System,
         };
         Failure::new(code, format!("cannot listen on {address}: {e}"))
             .hint(format!("choose another address or port with {flag}"))

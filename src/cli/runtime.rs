@@ -13,7 +13,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(Code::Internal, format!("the runtime cannot start: {e}")))?;
+        .map_err(|e| Failure::new(Code::System, format!("the runtime cannot start: {e}")))?;
     let result = runtime.block_on(work);
     // A thread that still reads the terminal must not keep the process.
     runtime.shutdown_background();

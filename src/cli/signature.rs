@@ -13,7 +13,7 @@ use crate::crypto::curve::decode_scalar;
 use crate::crypto::ecdsa::{Signature, from_der};
 use crate::device::{hex, unhex};
 use crate::report::unreadable;
-use crate::report::{Code, Failure};
+use crate::report::{self, Failure};
 use crate::vault::given::{self, Guard};
 
 /// The most bytes that are read of a signature file; the longest signature is far shorter.
@@ -39,8 +39,8 @@ pub fn encode(
         Some(SignatureFormat::Recoverable) => signature.recoverable().to_vec(),
         Some(SignatureFormat::Pem) => pem(PEM_LABEL, &der).into_bytes(),
         Some(SignatureFormat::Json) => {
-            let text = serde_json::to_string(result)
-                .map_err(|e| Failure::new(Code::Internal, format!("cannot write JSON: {e}")))?;
+            let text =
+                serde_json::to_string(result).map_err(|_| report::bug("a signature is no JSON"))?;
             format!("{text}\n").into_bytes()
         }
     })

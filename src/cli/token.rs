@@ -12,7 +12,7 @@ use super::output::Table;
 use super::{Global, Output};
 use crate::device::{Label, hex};
 use crate::driver::clock;
-use crate::report::{Code, Failure};
+use crate::report::{self, Code, Failure};
 use crate::secret::Secret;
 use crate::token::{self, Found, Key, Session, Surveyed, TokenInfo, Tries, Uri, UriError};
 use crate::vault::{TokenRecord, Vault};
@@ -181,8 +181,7 @@ pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let ended = tokio::task::spawn_blocking(work).await;
-    ended
-        .unwrap_or_else(|e| Err(Failure::new(Code::Internal, format!("cannot use the token: {e}"))))
+    ended.unwrap_or_else(|_| Err(report::bug("the work with a token stopped")))
 }
 
 async fn find(

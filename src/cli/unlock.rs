@@ -222,7 +222,7 @@ pub(super) fn create(
     recovery: &[String],
 ) -> Result<Vault, Failure> {
     let device = Device::generate()
-        .map_err(|e| Failure::new(Code::Internal, format!("cannot make a device key: {e}")))?;
+        .map_err(|e| Failure::new(Code::System, format!("cannot make a device key: {e}")))?;
     let info = DeviceInfo {
         name: name.or(global.name.as_deref()).map_or_else(host_name, str::to_owned),
         fingerprint: device.fingerprint,

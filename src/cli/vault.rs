@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::args::MoveArgs;
 use super::delete::alone;
 use super::given::{given, given_passphrase};
+use super::keys::in_a_line;
 use super::runtime::ask;
 use super::unlock;
 use super::{Global, Output, token};
@@ -45,7 +46,9 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
             .hint("use --new-passphrase-file FILE"));
     }
     let resealed = ask(async {
-        let (_, mut vault) = unlock::open_naming(global).await?;
+        let (home, mut vault) = unlock::open_naming(global).await?;
+        // Before anybody is asked, and before a token makes a key.
+        keys::newer(&home).into_iter().try_for_each(Err)?;
         let mut seals = Vec::new();
         if args.to_passphrase {
             seals.push(Seal::Passphrase(unlock::new_passphrase(global, given).await?));
@@ -86,7 +89,7 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
         text += &format!("token        {uri}\n");
     }
     for Share { name, location } in &shares {
-        text += &format!("share        {name}: {location}\n");
+        text += &format!("share        {name}: {}\n", in_a_line(location));
     }
     Output::new(Moved { sealed_by, token, shares }, text)
 }

@@ -517,12 +517,9 @@ impl Error {
             Self::Banned { .. } => ErrorKind::Banned,
             Self::Worn { .. } => ErrorKind::Worn,
             Self::Vault(error) => error.kind(),
-            Self::DamagedShare(_) => ErrorKind::Tampered,
-            Self::NoRecord(_)
-            | Self::DeviceKey(_)
-            | Self::NoRandomness(_)
-            | Self::NotAParty
-            | Self::Bug(_) => ErrorKind::Internal,
+            Self::DamagedShare(_) | Self::DeviceKey(_) => ErrorKind::Tampered,
+            Self::NoRecord(_) | Self::NoRandomness(_) => ErrorKind::System,
+            Self::NotAParty | Self::Bug(_) => ErrorKind::Internal,
         }
     }
 }

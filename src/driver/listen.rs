@@ -320,6 +320,10 @@ async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Labe
         decline(link, &name, Reason::Version).await;
         return None;
     }
+    if let Want::Unknown(message) = want {
+        decline(link, &name, Reason::NotUnderstood { message }).await;
+        return None;
+    }
     if want == Want::Ping {
         welcome(node, &mut link).await.ok()?;
         let _ = timeout(Duration::from_secs(1), link.recv()).await;
@@ -365,7 +369,7 @@ async fn receive(
             }
             receive_proposal(node, link, &name, &way).await
         }
-        Want::Ceremony | Want::Ping | Want::Resume { .. } => {
+        Want::Ceremony | Want::Ping | Want::Resume { .. } | Want::Unknown(_) => {
             let fingerprint = link.peer();
             let stranger = Visitor { source, fingerprint, name: &name, wanted: "ceremony" };
             turned_away(node, &stranger, Reason::NotPaired);

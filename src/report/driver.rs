@@ -168,11 +168,11 @@ fn worded(error: &Error) -> Failure {
         Error::PairingNeedsAPerson => pairing_needs_a_person(),
         Error::InvitationOver { expired } => invitation_over(&clock::rfc3339(*expired)),
         Error::DeviceKey(error) => Failure::new(
-            Code::Internal,
+            Code::Tampered,
             format!("the device key does not fit the device certificate: {error}"),
         ),
         Error::NoRandomness(why) => {
-            Failure::new(Code::Internal, format!("the system gives no randomness: {why}"))
+            Failure::new(Code::System, format!("the system gives no randomness: {why}"))
         }
         Error::NotAParty => not_a_party(),
         Error::Bug(what) => bug(what),

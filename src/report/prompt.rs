@@ -24,7 +24,7 @@ impl From<NoAnswer> for Failure {
             NoAnswer::NotText => Self::new(Code::Usage, "what was entered is not UTF-8"),
             NoAnswer::Interrupted => super::interrupted(),
             NoAnswer::Broken(error) => {
-                Self::new(Code::Internal, format!("cannot use the terminal: {error}"))
+                Self::new(Code::System, format!("cannot use the terminal: {error}"))
             }
         }
     }

@@ -93,11 +93,8 @@ impl From<&Error> for Failure {
                 format!("another process writes in this home and does not end: {said}"),
             )
             .hint("see which one it is, or give it longer with --timeout"),
-            Error::Unsupported { path, version } => Self::new(
-                code,
-                format!("{} was written by a newer cosign (format {version})", path.display()),
-            )
-            .hint("update this cosign"),
+            Error::Unsupported { .. } => Self::new(code, said)
+                .hint("a later cosign wrote it, and it stays as it is: update this one"),
             Error::Corrupt { path, .. } | Error::Tampered { path, .. } => {
                 Self::new(code, said).hint(remedy(path))
             }

@@ -56,7 +56,7 @@ pub fn of(home: &Home, device: &Fingerprint) -> Result<LastSeen, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Io`].
+/// [`Error::Io`]; [`Error::Unsupported`] for one of a later version, which stays.
 pub fn note(home: &Home, device: &Fingerprint, address: SocketAddr) -> Result<(), Error> {
     let seen = LastSeen { address: Some(address), relay: None };
     if of(home, device).is_ok_and(|known| known == seen) {
@@ -72,7 +72,7 @@ pub fn note(home: &Home, device: &Fingerprint, address: SocketAddr) -> Result<()
 ///
 /// # Errors
 ///
-/// [`Error::Io`].
+/// As for [`note`].
 pub fn note_relay(home: &Home, device: &Fingerprint, met: MetAt) -> Result<(), Error> {
     change(home, |file| {
         file.relays.insert(device.to_hex(), met);
@@ -81,7 +81,10 @@ pub fn note_relay(home: &Home, device: &Fingerprint, met: MetAt) -> Result<(), E
 
 fn change(home: &Home, edit: impl FnOnce(&mut File)) -> Result<(), Error> {
     let writer = Writer::lock(home)?;
-    let mut file = read(home).unwrap_or_default();
+    let mut file = match read(home) {
+        Err(Error::Corrupt { .. } | Error::Tampered { .. }) => File::default(),
+        read => read?,
+    };
     edit(&mut file);
     let path = path(home);
     writer.replace(&path, &format::to_bytes(home, &path, file)?, Durability::Synced)

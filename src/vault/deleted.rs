@@ -84,7 +84,10 @@ pub fn shared_with(home: &Home, peer: &Fingerprint) -> Result<Vec<Tombstone>, Er
     }
     // A deletion that did not come to its end is none.
     let kept = keys::list(home)?;
-    let gone = |stone: &Tombstone| !kept.iter().any(|key| key.public_key == stone.public_key);
+    let gone = |stone: &Tombstone| {
+        !kept.iter().any(|key| key.public_key == stone.public_key)
+            && !keys::is_newer(home, &stone.name)
+    };
     let shared = |stone: &Tombstone| stone.others.iter().any(|Party(other)| other == peer);
     Ok(file.here.into_iter().filter(|stone| shared(stone) && gone(stone)).collect())
 }

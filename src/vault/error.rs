@@ -117,12 +117,14 @@ pub enum Error {
         /// The lock.
         path: PathBuf,
     },
-    /// A file was written by a newer version.
+    /// A file has a format of a later version of this program.
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// Its format version.
+        /// Its format.
         version: u64,
+        /// The latest format that this version reads.
+        known: u64,
     },
     /// A file is not what was written to it.
     Corrupt {
@@ -192,18 +194,19 @@ impl Error {
             | Self::BadName { .. }
             | Self::NotAFile { .. }
             | Self::TooLong { .. } => ErrorKind::Usage,
-            Self::Exists { .. } | Self::Conflict { .. } | Self::InUse { .. } | Self::Spent => {
-                ErrorKind::Conflict
-            }
+            Self::Exists { .. }
+            | Self::Conflict { .. }
+            | Self::InUse { .. }
+            | Self::Spent
+            | Self::Unsupported { .. } => ErrorKind::Conflict,
             Self::Retired { code, .. } if code == UNRESOLVED => ErrorKind::Worn,
             Self::Retired { .. } => ErrorKind::Banned,
             Self::NoAttemptsLeft { .. } => ErrorKind::Identity,
             Self::Waited { .. } => ErrorKind::Unreachable,
             Self::Corrupt { .. } | Self::Tampered { .. } => ErrorKind::Tampered,
             Self::BadLine { .. } => ErrorKind::Invalid,
-            Self::NoSeal | Self::LooseMode { .. } | Self::Unsupported { .. } | Self::Io { .. } => {
-                ErrorKind::Internal
-            }
+            Self::LooseMode { .. } | Self::Io { .. } => ErrorKind::System,
+            Self::NoSeal => ErrorKind::Internal,
         }
     }
 
@@ -285,8 +288,13 @@ impl fmt::Display for Error {
                 write!(f, "{} is longer than {}", path.display(), size(*limit))
             }
             Self::Waited { path } => write!(f, "{} was not free in time", path.display()),
-            Self::Unsupported { path, version } => {
-                write!(f, "{} has the newer format {version}", path.display())
+            Self::Unsupported { path, version, known } => {
+                let program = env!("CARGO_PKG_VERSION");
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} has format {version}; cosign {program} reads formats up to {known}"
+                )
             }
             Self::Corrupt { path, line: Some(line), why }
             | Self::Tampered { path, line: Some(line), why } => {

@@ -66,7 +66,7 @@ fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Document<T>, 
     let corrupt = |_| Error::corrupt(path, "not a document of this program");
     let Version { version } = serde_json::from_slice(bytes).map_err(corrupt)?;
     if version != VERSION {
-        return Err(Error::Unsupported { path: path.to_owned(), version });
+        return Err(Error::Unsupported { path: path.to_owned(), version, known: VERSION });
     }
     serde_json::from_slice(bytes).map_err(corrupt)
 }

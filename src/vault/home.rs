@@ -163,7 +163,7 @@ impl Home {
     }
 
     /// The directory of the keys; one directory for each in it.
-    pub(super) fn keys(&self) -> PathBuf {
+    pub(crate) fn keys(&self) -> PathBuf {
         self.data.join("keys")
     }
 }

@@ -138,17 +138,33 @@ struct Note {
 #[derive(Debug)]
 pub struct KeyLock(Vec<File>);
 
-/// All keys, by name: the active record of each first, then the pending ones, the oldest first.
+/// All keys that this version understands, by name: the active record of each first, then the pending
+/// ones, the oldest first. What a later version wrote keeps nobody from the others ([`newer`]).
 ///
 /// # Errors
 ///
-/// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Unsupported`], [`Error::Io`].
+/// [`Error::LooseMode`], [`Error::Corrupt`], [`Error::Io`].
 pub fn list(home: &Home) -> Result<Vec<KeyRecord>, Error> {
     let mut all = Vec::new();
     for (_, records) in each(home)? {
-        all.extend(records?);
+        match records {
+            Err(Error::Unsupported { .. }) => {}
+            records => all.extend(records?),
+        }
     }
     Ok(all)
+}
+
+/// Why each key that a later version wrote is not understood, by name.
+pub fn newer(home: &Home) -> Vec<Error> {
+    let all = each(home).unwrap_or_default().into_iter();
+    let errors = all.filter_map(|(_, records)| records.err());
+    errors.filter(|error| matches!(error, Error::Unsupported { .. })).collect()
+}
+
+/// Whether there is a key of this name that a later version wrote.
+pub fn is_newer(home: &Home, name: &str) -> bool {
+    matches!(find(home, name), Err(Error::Unsupported { .. }))
 }
 
 /// The records of a key, or why they cannot be read.
@@ -198,7 +214,11 @@ pub fn location(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Location, E
 /// Fails if a record, or a note of where on a token a share is, is not what this device wrote.
 pub(super) fn check(home: &Home) -> Result<(), Error> {
     for name in names(home)? {
-        let records = KeyFile::read(home, &name)?.unwrap_or_default();
+        let records = match KeyFile::read(home, &name) {
+            // Its other files are not understood either.
+            Err(Error::Unsupported { .. }) => continue,
+            records => records?.unwrap_or_default(),
+        };
         for record in records.records() {
             let path = epoch_file(home, &name, &record.epoch, CONFIRMATION);
             match confirmation(home, &name, &record.epoch) {

@@ -462,7 +462,9 @@ impl Content {
                     self.is_linked = false;
                     Ok(())
                 }
-                Some(version) => Err(Error::Unsupported { path: self.path(), version }),
+                Some(version) => {
+                    Err(Error::Unsupported { path: self.path(), version, known: LINKED })
+                }
                 None => Err(self.wrong("not a ledger")),
             };
         }

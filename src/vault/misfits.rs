@@ -5,7 +5,8 @@ use super::error::Error;
 use super::{Ledger, Log, Peers, RECOVERY, Uses, Vault};
 use super::{addresses, attempts, deleted, file, keys, signatures};
 
-/// A file, or a line of one, that this device did not write, or that cannot be read.
+/// A file, or a line of one, that this device did not write, that cannot be read, or that a later
+/// version wrote.
 #[derive(Debug)]
 pub struct Misfit {
     /// Which, and how that shows.
@@ -42,7 +43,8 @@ impl Vault {
         let misfit = |(result, stops): (Result<(), Error>, bool)| {
             result.err().map(|error| Misfit { error, stops })
         };
-        stopping.chain(others).filter_map(misfit).collect()
+        let newer = keys::newer(home).into_iter().map(|error| Misfit { error, stops: false });
+        stopping.chain(others).filter_map(misfit).chain(newer).collect()
     }
 
     /// Fails for the first kept signature that this device did not store, or that was taken away.

@@ -33,7 +33,8 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] during a ceremony; [`Error::Elsewhere`] if shares are on a token that did not
+    /// [`Error::InUse`] during a ceremony; [`Error::Unsupported`] if a later version wrote one of the
+    /// keys; [`Error::Elsewhere`] if shares are on a token that did not
     /// open this vault; [`Error::Token`]. The vault opens with its old seals, or with the new ones if
     /// the error came while shares were moved onto the token: doing it again goes on.
     pub fn reseal(&mut self, seals: &[Seal]) -> Result<Resealed, Error> {
@@ -51,6 +52,8 @@ impl Vault {
             .iter()
             .map(|name| keys::lock_alone(&home, name))
             .collect::<Result<Vec<_>, _>>()?;
+        // All shares are moved, or none.
+        keys::newer(&home).into_iter().try_for_each(Err)?;
         let writer = Writer::lock(&home)?;
         let old = Header::read(&home)?;
         keys::remove_tombstones(&writer, &home, self.token.as_deref())?;

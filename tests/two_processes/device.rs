@@ -413,7 +413,7 @@ impl Ended {
 }
 
 /// The table of exit codes.
-const NAMES: [(i32, &str); 17] = [
+const NAMES: [(i32, &str); 18] = [
     (1, "invalid"),
     (2, "usage"),
     (3, "denied"),
@@ -430,6 +430,7 @@ const NAMES: [(i32, &str); 17] = [
     (13, "worn"),
     (70, "internal"),
     (71, "tampered"),
+    (74, "system"),
     (130, "interrupted"),
 ];
 

@@ -569,7 +569,7 @@ fn without_a_record_there_is_a_warning_and_with_require_log_nothing_begins() {
     block(&alice);
     let warning = text(&sign(&to, &[]).succeeds()["warning"]);
     assert!(warning.contains("log.jsonl"), "{warning}");
-    let ended = sign(&to, &["--require-log"]).fails(70, "log.jsonl");
+    let ended = sign(&to, &["--require-log"]).fails(74, "log.jsonl");
     assert!(ended.events("round").is_empty());
     mend(&alice);
     sign(&to, &["--require-log"]).succeeds();
@@ -587,7 +587,7 @@ fn without_a_record_there_is_a_warning_and_with_require_log_nothing_begins() {
             break event;
         }
     };
-    assert_eq!(aborted["code"], "internal");
+    assert_eq!(aborted["code"], "system");
     assert!(text(&aborted["message"]).contains("log.jsonl"), "{aborted}");
     mend(&bob);
     sign(&listener.address(), &[]).succeeds();

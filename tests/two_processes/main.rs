@@ -5,6 +5,9 @@
 //! a terminal of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
+#[path = "../support/authentic.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod authentic;
 mod device;
 mod insider;
 mod openssl;
@@ -14,6 +17,7 @@ mod deletion;
 mod discovery;
 mod failures;
 mod hostile;
+mod newer;
 mod pairing;
 mod resume;
 mod routes;

@@ -67,6 +67,21 @@ fn a_greeting_of_a_later_version_is_answered() {
 }
 
 #[test]
+fn who_wants_what_only_a_later_version_does_is_told_so() {
+    let (alice, _bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    block_on(async {
+        for want in [json!("reshare"), json!({"reshare": {"to": ["carol"]}})] {
+            let hello = json!({"hello": {"version": 1, "name": "alice", "want": want}});
+            let mut link = call(&insider.tls, &listener.address()).await;
+            let reason = Reason::NotUnderstood { message: Word::new("reshare").unwrap() };
+            assert_eq!(answer(&mut link, &hello).await, Message::Refuse { reason });
+            until_closed(link).await;
+        }
+    });
+}
+
+#[test]
 fn a_proposal_that_says_more_than_is_understood_is_refused_by_its_name() {
     let (alice, bob, listener) = two_with_key();
     let insider = opened(&alice);

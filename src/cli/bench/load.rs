@@ -169,7 +169,7 @@ impl Device {
         }
         let why = String::from_utf8_lossy(&output.stderr);
         let why = document.pointer("/error/message").and_then(Value::as_str).unwrap_or(&why);
-        Err(Failure::new(Code::Internal, format!("{}: {}", self.name, why.trim())))
+        Err(Failure::new(Code::Aborted, format!("{}: {}", self.name, why.trim())))
     }
 
     async fn signs(&self, to: &str) -> Result<(), Failure> {
@@ -201,7 +201,7 @@ impl Device {
                 return Ok(Listening { address: format!("127.0.0.1:{port}"), _child: child });
             }
         }
-        Err(Failure::new(Code::Internal, "the listener ended too early"))
+        Err(Failure::new(Code::Aborted, "the listener ended too early"))
     }
 }
 
@@ -213,5 +213,5 @@ async fn introduce(device: &Device, peer: &Device) -> Result<(), Failure> {
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Failure {
-    Failure::new(Code::Internal, format!("{what} cannot be used: {error}"))
+    Failure::new(Code::System, format!("{what} cannot be used: {error}"))
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Mutex;
 
-use super::{internal, line};
+use super::{failed, line};
 use crate::cli::runtime::block_on;
 use crate::cli::{Output, sign as signing};
 use crate::device::{Label, hex, unhex};
@@ -54,7 +54,7 @@ pub(super) fn run(name: &str, folder: &Path) -> Result<Output, Failure> {
 }
 
 fn node(name: &str, folder: &Path, people: Arc<People>) -> Result<Node, Failure> {
-    std::fs::create_dir_all(folder).map_err(|e| internal("cannot make a home", &e))?;
+    std::fs::create_dir_all(folder).map_err(|e| failed("cannot make a home", &e))?;
     let key_file = folder.join("key.txt");
     let identity = age::x25519::Identity::generate();
     std::fs::OpenOptions::new()
@@ -63,7 +63,7 @@ fn node(name: &str, folder: &Path, people: Arc<People>) -> Result<Node, Failure>
         .mode(0o600)
         .open(&key_file)
         .and_then(|mut file| file.write_all(identity.to_string().expose_secret().as_bytes()))
-        .map_err(|e| internal("cannot write the age identity", &e))?;
+        .map_err(|e| failed("cannot write the age identity", &e))?;
     let home = Home::at(folder.join("home"));
     let device = tls::Device::generate().map_err(|e| report::link("this device", &e))?;
     let info = DeviceInfo {

@@ -81,6 +81,10 @@ pub fn heard(node: &Node, peer: &Fingerprint, public_key: &[u8; 33], time: i64) 
 
 /// What `requester` is told where there is no share here that `request` could be about.
 pub fn reason(node: &Node, request: &Request, requester: &Fingerprint) -> Reason {
+    // Its key may be here all the same.
+    if keys::is_newer(&node.home, &request.key) {
+        return Reason::Version;
+    }
     let stones = deleted::shared_with(&node.home, requester).unwrap_or_default();
     let stone = stones.into_iter().find(|stone| Some(&stone.public_key) == public_key(request));
     stone.map_or(Reason::UnknownKey, |stone| Reason::Deleted { time: stone.time })

@@ -417,7 +417,9 @@ fn acceptable(
         paired_with_all(node, request)?;
         return match records::find(&node.home, &request.key) {
             Ok(None) => Ok(None),
-            Ok(Some(_)) => Err(Reason::Conflict),
+            Ok(Some(_)) | Err(Error::Vault(vault::Error::Unsupported { .. })) => {
+                Err(Reason::Conflict)
+            }
             Err(_) => Err(Reason::Aborted),
         };
     }
