@@ -225,6 +225,7 @@ fn whole_story(columns: u16, rows: u16) {
     assert!(made.contains("✓ key \"vault\"") && made.contains("next: cosign sign --key vault"));
     at_alice.press("Enter");
     at_alice.is_given_back(&modes);
+    at_alice.shows("all 2 devices are needed");
 
     let file = folder.join("release.tar");
     std::fs::write(&file, "a release").unwrap();

@@ -56,11 +56,12 @@ pub(super) fn output(made: &Made) -> Result<Output, Failure> {
     let record = &made.record;
     let names: Vec<String> = made.parties.iter().map(|p| p.name.to_string()).collect();
     let text = format!(
-        "key {:?}: any {} of {}\npublic key {}\nnext: cosign sign --key {} <digest>",
+        "key {:?}: any {} of {}\npublic key {}{}\nnext: cosign sign --key {} <digest>",
         record.name,
         record.threshold,
         names.join(", "),
         hex(&record.public_key),
+        loss(record.threshold, names.len()).map(|says| format!("\n{says}")).unwrap_or_default(),
         record.name,
     );
     let result = KeyResult {
@@ -72,6 +73,16 @@ pub(super) fn output(made: &Made) -> Result<Output, Failure> {
         warning: made.unlogged.as_deref().map(report::unlogged),
     };
     Output::new(result, text)
+}
+
+/// What a lost device means for a key, where that is the end of it.
+fn loss(threshold: u8, parties: usize) -> Option<String> {
+    (usize::from(threshold) == parties).then(|| {
+        format!(
+            "all {parties} devices are needed: if one is lost, nobody can sign with this key again \
+             (with three devices and --threshold 2, any two can)"
+        )
+    })
 }
 
 /// The pending key that is meant.
@@ -134,5 +145,18 @@ async fn companions(
             let index = pick(global, "peer", "--with PEER", &names).await?;
             Ok(several.get(index).cloned().into_iter().collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_no_device_may_be_missing_from_says_so() {
+        assert!(loss(2, 2).is_some_and(|says| says.starts_with("all 2 devices are needed")));
+        assert!(loss(3, 3).is_some());
+        assert_eq!(loss(2, 3), None);
+        assert_eq!(loss(3, 5), None);
     }
 }
