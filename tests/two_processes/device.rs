@@ -31,20 +31,27 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 /// A device's home, the age identity that opens its vault, and whatever files a test needs.
 pub(crate) struct Device {
     pub(crate) name: String,
+    pub(crate) program: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Device {
     /// A device called `name`, sealed with an age identity.
     pub(crate) fn new(name: &str) -> Self {
-        let device = Self::blank(name);
+        Self::running(env!("CARGO_BIN_EXE_cosign").into(), name)
+    }
+
+    /// The same with another program.
+    pub(crate) fn running(program: PathBuf, name: &str) -> Self {
+        let device = Self { program, ..Self::blank(name) };
         device.run(["init", "--name", name]).succeeds();
         device
     }
 
     /// A home in which nothing is yet.
     pub(crate) fn blank(name: &str) -> Self {
-        let device = Self { name: name.to_owned(), folder: tempfile::tempdir().unwrap() };
+        let program = env!("CARGO_BIN_EXE_cosign").into();
+        let device = Self { name: name.to_owned(), program, folder: tempfile::tempdir().unwrap() };
         device.write("key.txt", age::x25519::Identity::generate().to_string().expose_secret());
         device
     }
@@ -66,7 +73,7 @@ impl Device {
 
     /// The program as it is, run in the device's folder.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cosign"));
+        let mut command = Command::new(&self.program);
         command.args(args).current_dir(self.folder.path()).env_clear().stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("COSIGN_HOME", self.home()).env("COSIGN_IDENTITY", self.path("key.txt"));

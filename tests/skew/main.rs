@@ -1,0 +1,174 @@
+//! The program of the last release and the one of today, in both roles, with two and with three devices.
+//!
+//! `tests/run --skew` builds the old one from the commit in `tests/skew/0.1.0`; `COSIGN_OLD` is where it is.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+
+#[path = "../two_processes/device.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod device;
+#[path = "../two_processes/openssl.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod openssl;
+#[path = "../two_processes/terminal.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod terminal;
+
+use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::device::{Device, Listener, introduce, text};
+
+/// Which program a device runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    Old,
+    New,
+}
+use Age::{New, Old};
+
+impl Age {
+    fn program(self) -> PathBuf {
+        match self {
+            Old => {
+                std::env::var_os("COSIGN_OLD").expect("tests/run --skew says where it is").into()
+            }
+            New => env!("CARGO_BIN_EXE_cosign").into(),
+        }
+    }
+}
+
+fn device(name: &str, age: Age) -> Device {
+    Device::running(age.program(), name)
+}
+
+/// A digest that is asked for once.
+fn digest(of: &str) -> String {
+    hex::encode(Sha256::digest(of))
+}
+
+/// `asks` has `digest` signed with the key, and openssl accepts what comes.
+fn signs(asks: &Device, more: &[&str], what: &str) {
+    let digest = digest(&format!("{what} {}", asks.name));
+    let made = asks.run(["sign", &digest, "--key", "vault"].iter().chain(more)).succeeds();
+    let pem = asks.path("key.pem");
+    let export = ["keys", "export", "vault", "-o", "key.pem"];
+    asks.run(export).succeeds();
+    openssl::is_satisfied(&made, &pem, &digest);
+}
+
+/// All listen, allow what the others ask for, and know where they are.
+fn all_listen(devices: &[&Device], flags: &[&str]) -> Vec<Listener> {
+    introduce(devices);
+    let serve = |device: &&Device| {
+        let others: Vec<&Device> =
+            devices.iter().copied().filter(|other| other.name != device.name).collect();
+        device.serve_with(&others, flags)
+    };
+    let listeners: Vec<Listener> = devices.iter().map(serve).collect();
+    for (peer, listener) in devices.iter().zip(&listeners) {
+        let print = peer.fingerprint();
+        for device in devices.iter().filter(|device| device.name != peer.name) {
+            let to = listener.address();
+            let add = ["peers", "add", &peer.name, "--fingerprint", &print, "--address", &to];
+            device.run(add).succeeds();
+        }
+    }
+    listeners
+}
+
+#[test]
+#[ignore = "needs the old program: tests/run --skew"]
+fn the_old_program_is_of_the_last_release() {
+    let versions = [Old, New].map(|age| device("alice", age).run(["version"]).succeeds());
+    assert_eq!(versions[0]["version"], "0.1.0");
+    assert_eq!((versions[0].get("wire"), versions[1].get("wire").is_some()), (None, true));
+}
+
+#[test]
+#[ignore = "needs the old program: tests/run --skew"]
+fn two_people_pair() {
+    for (here, there) in [(Old, New), (New, Old)] {
+        let (alice, bob) = (device("alice", here), device("bob", there));
+        let listen = ["listen", "--bind", "127.0.0.1", "--port", "0", "--once"];
+        let mut at_bob = bob.terminal(listen);
+        let address = at_bob.address();
+        let mut at_alice = alice.terminal(["pair", "--peer", &address]);
+        assert_eq!(at_alice.code(), at_bob.code());
+        for screen in [&mut at_alice, &mut at_bob] {
+            screen.shows("do both screens show the same code? [y/N] ").types("y\n");
+        }
+        assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
+        assert_eq!((alice.peers(), bob.peers()), (vec!["bob".into()], vec!["alice".into()]));
+    }
+}
+
+#[test]
+#[ignore = "needs the old program: tests/run --skew"]
+fn two_devices_make_refresh_and_use_a_key_in_both_directions() {
+    for (here, there) in [(Old, New), (New, Old)] {
+        let (alice, bob) = (device("alice", here), device("bob", there));
+        let _listening = all_listen(&[&alice, &bob], &[]);
+        alice.run(["keygen", "--key", "vault", "--with", "bob"]).succeeds();
+        for asks in [&alice, &bob] {
+            signs(asks, &[], "at first");
+            asks.run(["keys", "refresh", "vault"]).succeeds();
+            signs(asks, &[], "refreshed");
+        }
+        assert_eq!(alice.run(["keys", "show", "vault"]).succeeds()["generation"], 3);
+    }
+}
+
+#[test]
+#[ignore = "needs the old program: tests/run --skew"]
+fn three_devices_of_two_versions_make_refresh_and_use_a_key() {
+    for ages in [[Old, New, New], [New, Old, Old], [New, Old, New]] {
+        let devices = ["alice", "bob", "carol"];
+        let [a, b, c] = [0, 1, 2].map(|i| device(devices[i], ages[i]));
+        let _listening = all_listen(&[&a, &b, &c], &[]);
+        let keygen = ["keygen", "--key", "vault", "--threshold", "2", "--with", "bob", "carol"];
+        a.run(keygen).succeeds();
+        for (asks, helps) in [(&a, "bob"), (&b, "carol"), (&c, "alice")] {
+            signs(asks, &["--with", helps], "of three");
+        }
+        b.run(["keys", "refresh", "vault"]).succeeds();
+        signs(&c, &["--with", "bob"], "of three, refreshed");
+    }
+}
+
+#[test]
+#[ignore = "needs the old program: tests/run --skew"]
+fn devices_meet_at_a_relay_of_either_version() {
+    for (relays, here, there) in [(Old, New, Old), (New, Old, New), (Old, New, New)] {
+        let (relay, alice, bob) =
+            (device("relay", relays), device("alice", here), device("bob", there));
+        let mut serving = relay.start(["relay", "--bind", "127.0.0.1:0"]);
+        let url =
+            text(&serving.event_where("serving", |event| event["what"] == "listening")["detail"]);
+        introduce(&[&alice, &bob]);
+        let flags = ["--interface", "no-such-interface", "--relay", &url];
+        let mut listener = bob.serve_with(&[&alice], &flags);
+        listener.event_where("relay", |event| event["connected"] == true);
+        let keygen = ["keygen", "--key", "vault", "--with", "bob"];
+        alice.run(keygen.iter().chain(&flags)).succeeds();
+        signs(&alice, &flags, "far apart");
+    }
+}
+
+/// A home goes from the old program to the new one, and back.
+#[test]
+#[ignore = "needs the old program: tests/run --skew"]
+fn a_home_is_used_by_both_programs_in_turn() {
+    let mut alice = device("alice", Old);
+    let bob = device("bob", New);
+    let listening = all_listen(&[&alice, &bob], &[]);
+    alice.run(["keygen", "--key", "vault", "--with", "bob"]).succeeds();
+    signs(&alice, &[], "by the old one");
+    for (age, what) in [(New, "by the new one"), (Old, "by the old one again")] {
+        alice.program = age.program();
+        signs(&alice, &[], what);
+        alice.run(["keys", "refresh", "vault"]).succeeds();
+        assert_eq!(alice.run(["log", "--verify"]).succeeds()["valid"], true);
+    }
+    drop(listening);
+}
