@@ -76,7 +76,12 @@ impl Device {
         let mut command = Command::new(&self.program);
         command.args(args).current_dir(self.folder.path()).env_clear().stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("COSIGN_HOME", self.home()).env("COSIGN_IDENTITY", self.path("key.txt"));
+        command.env("COSIGN_HOME", self.home());
+        let passphrase = self.path("passphrase.txt");
+        match passphrase.exists() {
+            true => command.env("COSIGN_PASSPHRASE_FILE", passphrase),
+            false => command.env("COSIGN_IDENTITY", self.path("key.txt")),
+        };
         command
     }
 

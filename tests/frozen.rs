@@ -1,0 +1,221 @@
+//! Homes that the program of an earlier release has left are opened and used by this one: `frozen/VERSION` holds
+//! those of alice, sealed by a passphrase, and of bob and carol, each sealed to an identity.
+//!
+//! | key | |
+//! |---|---|
+//! | `pair` | of alice and bob; its last refresh is unfinished |
+//! | `team` | of all three, of whom two sign |
+//! | `banned` | of alice and bob; bob has banned alice |
+//! | `half` | of alice and bob; alice was killed before it was finished |
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+
+#[path = "two_processes/device.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod device;
+#[path = "two_processes/terminal.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod terminal;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cosign::vault::{Home, KeyState, Unlock, Vault, keys};
+use rustix::process::Signal;
+use sha2::{Digest as _, Sha256};
+
+use crate::device::{Device, Listener, introduce};
+
+const VERSIONS: [&str; 1] = ["0.1.0"];
+const PASSPHRASE: &str = "frozen homes keep\n";
+const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+
+fn folder(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen").join(version)
+}
+
+/// Copies what is in a folder, but for locks, with the modes that git does not keep.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_name() == "lock" || entry.file_name() == "locks" {
+            continue;
+        }
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+/// A device that goes on where `version` has left it.
+fn thawed(version: &str, name: &str) -> Device {
+    let (device, frozen) = (Device::blank(name), folder(version));
+    copy(&frozen.join(name), &device.home());
+    match name {
+        "alice" => device.write("passphrase.txt", PASSPHRASE),
+        _ => device.write("key.txt", fs::read(frozen.join(format!("{name}.txt"))).unwrap()),
+    };
+    device
+}
+
+fn digest(of: &str) -> String {
+    hex::encode(Sha256::digest(of))
+}
+
+fn at(listeners: &[&Listener], names: &[&str]) -> Vec<String> {
+    let each = listeners.iter().zip(names);
+    each.flat_map(|(to, name)| ["--peer".to_owned(), format!("{name}={}", to.address())]).collect()
+}
+
+fn run(device: &Device, args: &[&str], to: &[String]) -> device::Ended {
+    device.run(args.iter().copied().chain(to.iter().map(String::as_str)))
+}
+
+#[test]
+fn homes_of_earlier_releases_open_and_go_on() {
+    for version in VERSIONS {
+        let [alice, bob, carol] = NAMES.map(|name| thawed(version, name));
+        for device in [&alice, &bob, &carol] {
+            let listed = device.run(["keys", "list"]);
+            assert!(listed.events("note").is_empty(), "{}", listed.stderr);
+            assert_eq!(listed.succeeds()["checked"], true);
+            let log = device.run(["log", "--verify"]).succeeds();
+            assert_eq!((&log["valid"], &log["attested"]), (&true.into(), &true.into()));
+        }
+        let (at_bob, at_carol) = (bob.serve(&[&alice, &carol]), carol.serve(&[&alice, &bob]));
+        let to_bob = at(&[&at_bob], &["bob"]);
+        let to_carol = at(&[&at_carol], &["carol"]);
+
+        // Also with the shares of before the refresh that was not finished.
+        run(&alice, &["sign", &digest("1"), "--key", "pair"], &to_bob).succeeds();
+        run(&alice, &["sign", &digest("2"), "--key", "team", "--with", "carol"], &to_carol)
+            .succeeds();
+        run(&bob, &["sign", &digest("3"), "--key", "team", "--with", "carol"], &to_carol)
+            .succeeds();
+        run(&alice, &["sign", &digest("4"), "--key", "banned"], &to_bob).fails(7, "bob");
+        run(&alice, &["sign", &digest("5"), "--key", "half"], &to_bob).fails(12, "pending");
+
+        run(&alice, &["keygen", "--resume", "--key", "half"], &to_bob).succeeds();
+        run(&alice, &["sign", &digest("6"), "--key", "half"], &to_bob).succeeds();
+        let before = alice.run(["keys", "show", "pair"]).succeeds();
+        assert_eq!(
+            (&before["refresh_pending"], &before["confirmed"]),
+            (&true.into(), &true.into())
+        );
+        run(&alice, &["keys", "refresh", "pair"], &to_bob).succeeds();
+        let after = alice.run(["keys", "show", "pair"]).succeeds();
+        assert_eq!(
+            (after.get("refresh_pending"), &after["public_key"]),
+            (None, &before["public_key"])
+        );
+        assert!(after["generation"].as_u64() > before["generation"].as_u64());
+        run(&alice, &["sign", &digest("7"), "--key", "pair"], &to_bob).succeeds();
+        let to_both = at(&[&at_bob, &at_carol], &["bob", "carol"]);
+        run(&alice, &["keys", "refresh", "team"], &to_both).succeeds();
+        run(&bob, &["sign", &digest("8"), "--key", "team", "--with", "carol"], &to_carol)
+            .succeeds();
+        let doctor = alice.run(["doctor", "--wait", "1ms"]);
+        let document = doctor.document();
+        let checks = document["result"]["checks"].as_array().unwrap().iter();
+        let state = checks.clone().find(|check| check["name"] == "state").unwrap();
+        assert_eq!(state["status"], "ok", "{state}");
+    }
+}
+
+#[test]
+fn what_is_frozen_is_what_the_table_says() {
+    for version in VERSIONS {
+        let alice = thawed(version, "alice");
+        let home = Home::at(alice.home());
+        let states = |name: &str| -> Vec<KeyState> {
+            keys::find(&home, name).unwrap().iter().map(|record| record.state).collect()
+        };
+        assert_eq!(states("pair"), [KeyState::Active, KeyState::Pending]);
+        assert_eq!(states("team"), [KeyState::Active]);
+        assert_eq!(states("half"), [KeyState::Pending]);
+        let bob = thawed(version, "bob");
+        let shown = bob.run(["keys", "show", "banned"]).succeeds();
+        assert_eq!(shown["banned"][0]["name"], "alice");
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// How the homes were made
+// ---------------------------------------------------------------------------------------------
+
+/// Lets the program `COSIGN_OLD` make the homes in `COSIGN_TEST_FREEZE`, for a release.
+#[test]
+#[ignore = "writes files for the repository"]
+fn freeze() {
+    let [into, program] = ["COSIGN_TEST_FREEZE", "COSIGN_OLD"]
+        .map(|name| PathBuf::from(std::env::var_os(name).unwrap()));
+    let mut alice = Device::blank("alice");
+    alice.program.clone_from(&program);
+    alice.write("passphrase.txt", PASSPHRASE);
+    alice.run(["init", "--name", "alice"]).succeeds();
+    let [bob, carol] = ["bob", "carol"].map(|name| Device::running(program.clone(), name));
+    introduce(&[&alice, &bob, &carol]);
+    let (at_bob, at_carol) = (bob.serve(&[&alice, &carol]), carol.serve(&[&alice, &bob]));
+    let to_both = at(&[&at_bob, &at_carol], &["bob", "carol"]);
+    let to_bob = at(&[&at_bob], &["bob"]);
+    for name in ["pair", "banned"] {
+        run(&alice, &["keygen", "--key", name, "--with", "bob"], &to_bob).succeeds();
+    }
+    let keygen = ["keygen", "--key", "team", "--threshold", "2", "--with", "bob", "carol"];
+    run(&alice, &keygen, &to_both).succeeds();
+    run(&alice, &["sign", &digest("0"), "--key", "pair"], &to_bob).succeeds();
+    while !is_cut(&alice, &["keys", "refresh", "pair"], &to_bob, "pair", KeyState::Pending) {}
+    while !is_cut(
+        &alice,
+        &["keygen", "--key", "half", "--with", "bob"],
+        &to_bob,
+        "half",
+        KeyState::Pending,
+    ) {
+        for device in [&alice, &bob] {
+            device.run(["keys", "delete", "half", "--yes-delete", "half"]).succeeds();
+        }
+    }
+    drop((at_bob, at_carol));
+    let vault = Vault::open(&Home::at(bob.home()), &Unlock::Identity(bob.path("key.txt"))).unwrap();
+    let record = keys::find(vault.home(), "banned").unwrap().remove(0);
+    let her = record.parties.iter().find(|party| party.index != record.me).unwrap();
+    let ledger = vault.ledger().unwrap();
+    ledger
+        .retire(
+            &record.epoch,
+            her.index.get(),
+            &her.fingerprint,
+            "E_OTE_CHECK",
+            &[7; 32],
+            1_790_000_000,
+        )
+        .unwrap();
+    for device in [&alice, &bob, &carol] {
+        copy(&device.home(), &into.join(&device.name));
+    }
+    for device in [&bob, &carol] {
+        fs::copy(device.path("key.txt"), into.join(format!("{}.txt", device.name))).unwrap();
+    }
+}
+
+/// Kills `device` once it has stored a share of the key `name`; whether its newest is left in this state then.
+fn is_cut(device: &Device, args: &[&str], to: &[String], name: &str, state: KeyState) -> bool {
+    let home = Home::at(device.home());
+    let count = |home: &Home| keys::find(home, name).map_or(0, |records| records.len());
+    let before = count(&home);
+    let mut running = device.start(args.iter().copied().chain(to.iter().map(String::as_str)));
+    while count(&home) <= before && !running.is_over() {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    running.signal(Signal::KILL);
+    drop(running);
+    keys::find(&home, name).unwrap().last().is_some_and(|record| record.state == state)
+}
