@@ -684,6 +684,13 @@ pub fn no_key(name: &str) -> Failure {
     ))
 }
 
+/// A device does not answer yet.
+pub fn not_there(peer: &str, seconds: u64) -> String {
+    format!(
+        "{peer} does not answer yet: run `cosign listen` there; it is waited for {seconds} s more"
+    )
+}
+
 /// Another device is busy, or the key was changed meanwhile.
 pub fn asks_again(seconds: u64) -> String {
     match seconds {

@@ -69,7 +69,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
     let only_there = relay.is_some();
     let setup = Setup { interface, relay, remember, lines, makes: true };
     with_node(global, None, setup, |node| async move {
-        let deadline = node.deadline_within(REACH);
+        let deadline = node.deadline_or(REACH);
         let shown =
             name.clone().or_else(|| peer.clone()).unwrap_or_else(|| "the device".to_owned());
         let target = |route| Target { name: label(&shown), fingerprint: None, route };

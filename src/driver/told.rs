@@ -56,6 +56,13 @@ pub enum Note {
         /// The beginning of the hash of the facts.
         hash: Hex<4>,
     },
+    /// A device does not answer yet.
+    NotThere {
+        /// The device.
+        peer: Label,
+        /// For how many seconds more it is waited for.
+        seconds: u64,
+    },
     /// The request is made again after so many seconds: another device is busy, or the key was changed meanwhile.
     AsksAgain {
         /// How many.

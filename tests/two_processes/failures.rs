@@ -277,9 +277,19 @@ fn nobody_in_reach_is_exit_4_and_named() {
     let (alice, bob) = two();
     let listener = bob.serve(&[&alice]);
     let to = listener.address();
-    let keygen = ["keygen", "--key", "vault", "--peer", &to, "--timeout", "2s"];
+    let keygen =
+        |time| ["keygen", "--key", "vault", "--peer", &to, "--timeout", time].map(str::to_owned);
     drop(listener);
-    alice.run(keygen).fails(4, "bob");
+    alice.run(keygen("2s")).fails(4, "bob");
+    // One that may still come is waited for, and people are told what is missing.
+    let mut waiting = alice.start(keygen("5s"));
+    let told = waiting.event("waiting");
+    assert!((1..=5).contains(&told["seconds"].as_u64().unwrap()), "{told}");
+    let advice = |note: &serde_json::Value| {
+        note["message"].as_str().is_some_and(|says| says.contains("run `cosign listen` there"))
+    };
+    waiting.event_where("note", advice);
+    waiting.ends().fails(4, "bob");
     let nowhere = ["pair", "--peer", "no such host:1", "--timeout", "2s"];
     let (code, said) = alice.terminal(nowhere).ends();
     assert_eq!(code, Some(4), "{said}");

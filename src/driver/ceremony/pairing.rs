@@ -96,7 +96,7 @@ pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Error>
         fingerprint: Some(invite.fingerprint),
         route: Route::Room(invite.relay.clone(), invite.room),
     };
-    request(node, &target, node.deadline_within(REACH)).await
+    request(node, &target, node.deadline_or(REACH)).await
 }
 
 /// By how many seconds the clocks of two devices may differ before an invitation counts as over.

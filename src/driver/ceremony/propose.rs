@@ -120,7 +120,8 @@ pub async fn propose(
     };
     let mut called: BTreeMap<PartyId, String> =
         invitees.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
-    tell_awaited(node, "connection", called.values(), None);
+    let reach_by = node.deadline_or(REACH);
+    tell_awaited(node, "connection", called.values(), Some(reach_by));
     let (proposed, mut asked_now) = mpsc::channel(invitees.len().max(1));
     let (leaver, has_left) = watch::channel(None);
     let mut tasks = JoinSet::new();
@@ -165,7 +166,7 @@ pub async fn propose(
         }
         let until = asked.values().map(|(_, until)| *until).min();
         tell_awaited(node, "approval", asked.values().map(|(name, _)| name), until);
-        tell_awaited(node, "connection", called.values(), None);
+        tell_awaited(node, "connection", called.values(), Some(reach_by));
     }
     let agreed = agree(request, asking.nonce, &accepted)
         .map_err(|error| asking.why_apart(node, request, error))?;
@@ -370,7 +371,7 @@ async fn ask(
 ) -> Result<Invitee, Error> {
     let Asking { nonce, answer_by, .. } = asking;
     let name = target.name.to_string();
-    let reached = reach(node, target, Want::Ceremony, node.deadline_within(REACH)).await?;
+    let reached = reach(node, target, Want::Ceremony, node.deadline_or(REACH)).await?;
     node.tell(Event::Connected {
         peer: name.clone(),
         via: reached.way.to_string(),

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -25,10 +26,13 @@ use crate::wire::{Reason, Want};
 
 /// The port a device listens on unless it is taken.
 pub const PORT: u16 = 46737;
+/// After how long people are told that a device is not there yet.
+const NOT_THERE: Duration = Duration::from_secs(3);
 /// How long it is looked for on the local network alone before a relay is asked as well.
 const LOOK_AROUND: Duration = Duration::from_millis(600);
 
-/// Connects to `target`, trying again until `deadline`.
+/// Connects to `target`, trying again until `deadline`. Where it is not there after a few seconds, people are told
+/// what to do there.
 ///
 /// # Errors
 /// `unreachable` where nobody answers, `identity` where somebody else does, and what the device
@@ -38,6 +42,30 @@ pub async fn reach(
     target: &Target,
     want: Want,
     deadline: Instant,
+) -> Result<Reached, Error> {
+    let answered = AtomicBool::new(false);
+    let reaching = try_until(node, target, want, deadline, &answered);
+    tokio::pin!(reaching);
+    tokio::select! {
+        biased;
+        reached = &mut reaching => return reached,
+        () = sleep(NOT_THERE) => {}
+    }
+    // What a command says is passed on.
+    if !matches!(target.route, Route::Via(_)) && !answered.load(Ordering::Relaxed) {
+        let seconds = deadline.saturating_duration_since(clock::now()).as_secs();
+        node.tell(Note::NotThere { peer: target.name.clone(), seconds });
+    }
+    reaching.await
+}
+
+/// Notes in `answered` whether the device answered the latest attempt that is over.
+async fn try_until(
+    node: &Node,
+    target: &Target,
+    want: Want,
+    deadline: Instant,
+    answered: &AtomicBool,
 ) -> Result<Reached, Error> {
     let mut known: Option<Error> = None;
     loop {
@@ -61,6 +89,7 @@ pub async fn reach(
             ) => error,
             Err(DialError::DeadlineExceeded(error)) => known.unwrap_or(error),
         };
+        answered.store(matches!(last, Error::Refused { .. }), Ordering::Relaxed);
         let pause = pause_after(&last);
         if clock::now() + pause >= deadline || matches!(target.route, Route::Via(_)) {
             return Err(last);
