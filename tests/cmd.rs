@@ -1431,7 +1431,7 @@ mod doctor {
         let unlock = cosign::vault::Unlock::Identity(sandbox.path("identity.txt"));
         let vault = cosign::vault::Vault::open(&home, &unlock).unwrap();
         cosign::vault::uses::saw(vault.home(), 4_000_000_000).unwrap();
-        let clock = check(&doctor(&sandbox).exits(70), "clock");
+        let clock = check(&doctor(&sandbox).exits(74), "clock");
         assert_eq!(clock["status"], "fail");
         assert!(clock["found"].as_str().unwrap().contains("2096-10-02"), "{clock}");
     }
