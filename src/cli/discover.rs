@@ -18,6 +18,7 @@ use crate::driver::connect::target::Way;
 use crate::driver::{Node, clock};
 use crate::progress::Event;
 use crate::report::Failure;
+use crate::vault::{PeerRecord, addresses};
 
 /// How long a dashboard looks around at a time, and rests afterwards.
 const LOOK: Duration = Duration::from_secs(2);
@@ -33,6 +34,9 @@ pub(super) struct Found {
     addresses: Vec<String>,
     port: u16,
     paired: bool,
+    /// The version of its program, as it says or has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +77,9 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
         if let Some(address) = first {
             search::remember(&node.home, &device.fingerprint, &Way::Lan(*address));
         }
+        if record.is_some() {
+            search::remember_program(&node.home, &device.fingerprint, device.program.as_ref());
+        }
         let id = device.fingerprint.device_id();
         let known = Found {
             name: record.map_or_else(|| device.name.to_string(), |record| record.name.clone()),
@@ -82,18 +89,19 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
             addresses: device.addresses.iter().map(|a| a.ip().to_string()).collect(),
             port: first.map_or(0, SocketAddr::port),
             paired,
+            program: device.program.map(|program| program.to_string()),
         };
         found.insert(id, known);
     }
     for record in peers.iter() {
         let id = record.fingerprint.device_id();
-        found.entry(id.clone()).or_insert_with(|| away(record, id, now));
+        found.entry(id.clone()).or_insert_with(|| away(node, record, id, now));
     }
     Ok(found.into_values().collect())
 }
 
 /// A known device that is not seen now.
-fn away(record: &crate::vault::PeerRecord, id: String, now: i64) -> Found {
+fn away(node: &Node, record: &PeerRecord, id: String, now: i64) -> Found {
     Found {
         name: record.name.clone(),
         id,
@@ -102,6 +110,7 @@ fn away(record: &crate::vault::PeerRecord, id: String, now: i64) -> Found {
         addresses: Vec::new(),
         port: 0,
         paired: !record.is_expired(now),
+        program: addresses::program(&node.home, &record.fingerprint).ok().flatten(),
     }
 }
 
@@ -174,17 +183,18 @@ fn table(peers: &[Found]) -> String {
                 containers and guest networks: there, use --peer HOST:PORT with pair, keygen and sign"
             .to_owned();
     }
-    let mut rows = vec![["NAME", "STATUS", "ID", "ADDRESS"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "STATUS", "ID", "VERSION", "ADDRESS"].map(str::to_owned)];
     for peer in peers {
         let address = peer.addresses.iter().find(|a| !a.contains(':')).or(peer.addresses.first());
         let address = address.map_or_else(|| "-".to_owned(), |ip| format!("{ip}:{}", peer.port));
-        rows.push([peer.name.clone(), peer.status.clone(), peer.id.clone(), address]);
+        let program = peer.program.clone().unwrap_or_else(|| "-".to_owned());
+        rows.push([peer.name.clone(), peer.status.clone(), peer.id.clone(), program, address]);
     }
     let width = |column: usize| {
         rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..4).map(width).collect();
-    let line = |row: &[String; 4]| {
+    let widths: Vec<usize> = (0..5).map(width).collect();
+    let line = |row: &[String; 5]| {
         let cells: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         cells.join("  ").trim_end().to_owned()

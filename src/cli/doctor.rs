@@ -24,7 +24,7 @@ use crate::token::{TokenInfo, Tries};
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{
     Error, Home, KeyRecord, KeyState, Ledger, Lock, Log, Peers, TokenRecord, Unlock, Uses, Vault,
-    attempts, check_modes, keys, memory_can_be_locked,
+    addresses, attempts, check_modes, keys, memory_can_be_locked,
 };
 
 /// How something stands.
@@ -407,7 +407,13 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
                     format!("the pairing with {:?} is over", peer.name),
                     format!("{} again, with --remember to keep it", here(&["pair"], &[&peer.name])),
                 ),
-                None => Check::ok("peers", format!("{} paired", peers.iter().count())),
+                None => Check::ok("peers", {
+                    let versions = peers.iter().filter_map(|peer| {
+                        let program = addresses::program(home, &peer.fingerprint).ok().flatten()?;
+                        Some(format!("; {:?} runs cosign {program}", peer.name))
+                    });
+                    format!("{} paired{}", peers.iter().count(), versions.collect::<String>())
+                }),
             }
         }
     });

@@ -9,7 +9,7 @@ use super::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label, visible};
 use crate::driver::clock;
 use crate::report::{Code, Failure, here};
-use crate::vault::{Home, PeerRecord, Peers, Vault, keys};
+use crate::vault::{Home, PeerRecord, Peers, Vault, addresses, keys};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -20,6 +20,9 @@ struct Row<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
+    /// The version of its program, as it said when it answered last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<String>,
 }
 
 /// Runs one of `cosign peers`.
@@ -56,14 +59,15 @@ pub(super) fn run_peers(global: &Global, command: PeersCommand) -> Result<Output
 fn list(home: &Home) -> Result<Output, Failure> {
     let peers = Peers::load(home)?;
     let now = clock::unix_now();
-    let rows: Vec<Row<'_>> = peers.iter().map(|peer| row(peer, now)).collect();
-    let mut table = Table::new(["NAME", "STATUS", "ID", "UNTIL", "ADDRESS"]);
+    let rows: Vec<Row<'_>> = peers.iter().map(|peer| row(home, peer, now)).collect();
+    let mut table = Table::new(["NAME", "STATUS", "ID", "UNTIL", "VERSION", "ADDRESS"]);
     for row in &rows {
         table.row([
             &visible(row.name),
             row.status,
             row.fingerprint.get(..16).unwrap_or_default(),
             row.expires.as_deref().unwrap_or("forgotten"),
+            row.program.as_deref().unwrap_or("-"),
             row.address.unwrap_or("-"),
         ]);
     }
@@ -76,7 +80,7 @@ fn list(home: &Home) -> Result<Output, Failure> {
     Output::new(json!({ "peers": rows, "checked": home.checks() }), text)
 }
 
-fn row(peer: &PeerRecord, now: i64) -> Row<'_> {
+fn row<'a>(home: &Home, peer: &'a PeerRecord, now: i64) -> Row<'a> {
     Row {
         name: &peer.name,
         fingerprint: peer.fingerprint.to_hex(),
@@ -84,6 +88,7 @@ fn row(peer: &PeerRecord, now: i64) -> Row<'_> {
         expires: peer.expires.map(clock::rfc3339),
         status: if peer.is_expired(now) { "expired" } else { "paired" },
         address: peer.address.as_deref(),
+        program: addresses::program(home, &peer.fingerprint).ok().flatten(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Where other devices answered last: a hint, lost without harm. Whoever answers there must still show
-//! the certificate of the device that is meant.
+//! Where other devices answered last, and which version of the program: hints, lost without harm. Whoever
+//! answers there must still show the certificate of the device that is meant.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,6 +19,8 @@ struct File {
     addresses: BTreeMap<String, SocketAddr>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     relays: BTreeMap<String, MetAt>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    programs: BTreeMap<String, String>,
 }
 
 /// Where a device answered last.
@@ -79,6 +81,32 @@ pub fn note_relay(home: &Home, device: &Fingerprint, met: MetAt) -> Result<(), E
     })
 }
 
+/// The version of a device's program, as it said when it answered last.
+///
+/// # Errors
+///
+/// As for [`of`].
+pub fn program(home: &Home, device: &Fingerprint) -> Result<Option<String>, Error> {
+    Ok(read(home)?.programs.remove(&device.to_hex()))
+}
+
+/// Notes which version of the program a device says that it runs; `None` where it says nothing.
+///
+/// # Errors
+///
+/// As for [`note`].
+pub fn note_program(home: &Home, device: &Fingerprint, says: Option<&str>) -> Result<(), Error> {
+    if program(home, device).is_ok_and(|known| known.as_deref() == says) {
+        return Ok(());
+    }
+    change(home, |file| {
+        match says {
+            Some(version) => file.programs.insert(device.to_hex(), version.to_owned()),
+            None => file.programs.remove(&device.to_hex()),
+        };
+    })
+}
+
 fn change(home: &Home, edit: impl FnOnce(&mut File)) -> Result<(), Error> {
     let writer = Writer::lock(home)?;
     let mut file = match read(home) {
@@ -125,6 +153,18 @@ mod tests {
         assert!(vault.misfits().iter().any(|misfit| !misfit.stops));
         note(home, &bob, at).unwrap();
         assert_eq!(of(home, &bob).unwrap(), known(Some(at)));
+    }
+
+    #[test]
+    fn a_program_that_was_updated_or_says_nothing_is_not_told_as_it_was() {
+        let (_home, vault, _) = fixture::vault();
+        let (home, bob) = (vault.home(), Fingerprint::new([2; 32]));
+        note(home, &bob, "192.0.2.7:4711".parse().unwrap()).unwrap();
+        for says in [None, Some("0.1.0"), Some("0.2.0"), None] {
+            note_program(home, &bob, says).unwrap();
+            assert_eq!(program(home, &bob).unwrap().as_deref(), says);
+        }
+        assert!(of(home, &bob).unwrap().address.is_some());
     }
 
     #[test]

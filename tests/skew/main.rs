@@ -116,6 +116,9 @@ fn two_devices_make_refresh_and_use_a_key_in_both_directions() {
             signs(asks, &[], "refreshed");
         }
         assert_eq!(alice.run(["keys", "show", "vault"]).succeeds()["generation"], 3);
+        // The old one says nothing of itself.
+        let listed = alice.run(["peers", "list"]).succeeds();
+        assert_eq!(listed["peers"][0].get("program"), None);
     }
 }
 

@@ -67,6 +67,21 @@ fn a_greeting_of_a_later_version_is_answered() {
 }
 
 #[test]
+fn which_version_a_device_runs_is_shown_once_it_has_answered() {
+    let (alice, bob, listener) = two_with_key();
+    let (of, version) =
+        (|listed: Value| listed["peers"][0].get("program").cloned(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(of(alice.run(["peers", "list"]).succeeds()), Some(version.into()));
+    // She has called him, and he has not called her.
+    assert_eq!(of(bob.run(["peers", "list"]).succeeds()), None);
+    drop(listener);
+    let away = alice.run(["discover", "--wait", "1ms"]).succeeds();
+    assert_eq!(of(away), Some(version.into()));
+    let doctor = alice.run(["doctor", "--wait", "1ms"]).document();
+    assert!(doctor.to_string().contains(&format!("runs cosign {version}")), "{doctor}");
+}
+
+#[test]
 fn who_wants_what_only_a_later_version_does_is_told_so() {
     let (alice, _bob, listener) = two_with_key();
     let insider = opened(&alice);
@@ -129,6 +144,8 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
             .ends()
             .fails(6, "bob's cosign 0.0.9[2J cannot sign")
             .fails(6, "update the older of the two");
+        let listed = alice.run(["peers", "list"]).succeeds();
+        assert_eq!(listed["peers"][0]["program"], "0.0.9[2J");
     });
 }
 

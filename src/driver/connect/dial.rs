@@ -14,7 +14,9 @@ use crate::driver::connect::hello::{
     Answer, Call, DialError, HANDSHAKE, RETRY, failed, greet, left, nobody,
 };
 use crate::driver::connect::rendezvous::{self, call_in_rooms};
-use crate::driver::connect::search::{HEAD_START, find, remember, remembered, was_at};
+use crate::driver::connect::search::{
+    HEAD_START, find, remember, remember_program, remembered, was_at,
+};
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
 use crate::driver::told::Note;
@@ -73,6 +75,8 @@ async fn try_until(
             Ok((reached, None)) => {
                 if let Some(fingerprint) = &target.fingerprint {
                     remember(&node.home, fingerprint, &reached.way);
+                    let program = reached.about.as_ref().map(|about| &about.program);
+                    remember_program(&node.home, fingerprint, program);
                 }
                 return Ok(reached);
             }

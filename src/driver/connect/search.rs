@@ -37,6 +37,8 @@ const ADDRESSES: usize = 4096;
 const DEVICES: usize = 256;
 /// How long whoever is at an announced address may take to prove who it is.
 const QUICK: Duration = Duration::from_secs(3);
+/// The most characters of the version of another device's program that are kept.
+const MAX_VERSION: usize = 32;
 
 /// Tries the address that the device had last and, shortly afterwards, every address that mDNS announces for
 /// its id, until the device is found. Addresses where others answer are skipped.
@@ -176,6 +178,8 @@ pub struct Met {
     pub addresses: Vec<SocketAddr>,
     /// Whether it announces that it is busy.
     pub busy: bool,
+    /// The version of its program, if it says so.
+    pub program: Option<Label>,
 }
 
 /// Asks every device that is announced within `wait` for its certificate, at every announced address. Known
@@ -211,12 +215,12 @@ pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Error>
         }
         tokio::select! {
             Some(Ok((seen, answer))) = asking.join_next() => {
-                if let Some((fingerprint, name, address)) = answer
+                if let Some((Greeted { fingerprint, name, program }, address)) = answer
                     && fingerprint != node.info.fingerprint
                     && (met.len() < DEVICES || met.contains_key(&fingerprint))
                 {
                     let busy = seen == (fingerprint.device_id(), Status::Busy);
-                    let new = Met { fingerprint, name, addresses: Vec::new(), busy };
+                    let new = Met { fingerprint, name, addresses: Vec::new(), busy, program };
                     let device = met.entry(fingerprint).or_insert(new);
                     device.busy |= busy;
                     device.addresses.push(address);
@@ -236,13 +240,21 @@ pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Error>
     Ok(met.into_values().collect())
 }
 
+/// What a device says of itself, and its certificate.
+struct Greeted {
+    fingerprint: Fingerprint,
+    name: Label,
+    program: Option<Label>,
+}
+
 /// Who answers at an address that somebody announced.
-async fn who_is_at(call: Call, address: SocketAddr) -> Option<(Fingerprint, Label, SocketAddr)> {
+async fn who_is_at(call: Call, address: SocketAddr) -> Option<(Greeted, SocketAddr)> {
     let within = call.within.min(clock::now() + QUICK);
     let (reached, _) = call_at(Call { within, ..call }, address).await.ok()?;
     let fingerprint = reached.link.peer();
     let _ = tokio::time::timeout(Duration::from_millis(200), reached.link.close()).await;
-    Some((fingerprint, reached.name, address))
+    let program = reached.about.map(|about| about.program);
+    Some((Greeted { fingerprint, name: reached.name, program }, address))
 }
 
 /// The address that a device had last.
@@ -261,6 +273,13 @@ pub(super) fn was_at(home: &Home, fingerprint: &Fingerprint, relay: &RelayUrl) -
 fn last_seen(home: &Home, fingerprint: &Fingerprint) -> LastSeen {
     // A file that this device did not write is not used.
     addresses::of(home, fingerprint).unwrap_or_default()
+}
+
+/// Notes which version of the program a device says that it runs.
+pub fn remember_program(home: &Home, fingerprint: &Fingerprint, says: Option<&Label>) {
+    let says = says.map(|label| Label::capped(label.as_str(), MAX_VERSION).to_string());
+    // It is told again at the next greeting.
+    let _ = addresses::note_program(home, fingerprint, says.as_deref());
 }
 
 /// Notes by which way a device was reached.
