@@ -59,6 +59,19 @@ impl Signature {
         Ok(Self { r, s, recovery_id, public_key: *public_key })
     }
 
+    /// The signature `(r, s)` of `digest` under `public_key`, with the recovery id that it does not have by
+    /// itself. `None` unless it verifies and is in low-S form.
+    pub fn recover(
+        public_key: &AffinePoint,
+        digest: &[u8; 32],
+        r: &Scalar,
+        s: &Scalar,
+    ) -> Option<Self> {
+        let nonce_point = verification_point(public_key, digest, r, s)?.to_affine();
+        let signature = Self::assemble(public_key, digest, &nonce_point, s).ok()?;
+        (signature.r == *r && signature.s == *s).then_some(signature)
+    }
+
     /// ASN.1 DER, 8 to 72 bytes.
     pub fn der(&self) -> Vec<u8> {
         to_der(&self.r, &self.s)
@@ -215,6 +228,10 @@ mod tests {
                 k256::ecdsa::RecoveryId::from_byte(signature.recovery_id).unwrap(),
             ).unwrap();
             prop_assert_eq!(*recovered.as_affine(), public_key);
+            let again = |digest, s| Signature::recover(&public_key, digest, &signature.r, &s);
+            prop_assert_eq!(again(&digest, signature.s), Some(signature));
+            prop_assert_eq!(again(&digest, -signature.s), None);
+            prop_assert_eq!(again(&[!digest[0]; 32], signature.s), None);
         }
 
         #[test]
