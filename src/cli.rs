@@ -50,7 +50,10 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::report::{Code, Failure, Flags};
 use crate::token::host;
-use args::{Cli, Command, KeysCommand, PeersCommand, PolicyCommand, TokenCommand, VaultCommand};
+use args::{
+    Cli, Command, KeysArgs, KeysCommand, PeersArgs, PeersCommand, PolicyCommand, TokenCommand,
+    VaultCommand,
+};
 pub use global::Global;
 pub use output::{Output, Voice};
 
@@ -68,6 +71,8 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
             let outcome = match &cli.command {
                 // Settings and log file are not touched: nothing may come of pressing Tab.
                 Command::Complete(args) => complete::run_complete(args),
+                command if needs_no_device(command) => Global::without_settings(cli.global)
+                    .and_then(|global| run(&global, cli.command)),
                 _ => Global::new(cli.global).and_then(|global| run(&global, cli.command)),
             };
             output::finish(name, outcome, voice)
@@ -104,6 +109,20 @@ fn harden() {
     }
 }
 
+/// Whether the command does its work where there is no device, and where the settings of one cannot be
+/// read.
+fn needs_no_device(command: &Command) -> bool {
+    match command {
+        Command::Verify(args) => args.public_key.is_some(),
+        Command::Version
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Relay(_)
+        | Command::Policy(_) => true,
+        _ => false,
+    }
+}
+
 /// Calls the command.
 fn run(global: &Global, command: Command) -> Result<Output, Failure> {
     match command {
@@ -112,11 +131,11 @@ fn run(global: &Global, command: Command) -> Result<Output, Failure> {
         Command::Discover(args) => discover::run_discover(global, args),
         Command::Listen(args) => listen::run_listen(global, args),
         Command::Pair(args) => pair::run_pair(global, args),
-        Command::Peers(command) => peers::run_peers(global, command),
+        Command::Peers(args) => peers::run_peers(global, args.command.unwrap_or_default()),
         Command::Keygen(args) => keygen::run_keygen(global, args),
         Command::Sign(args) => sign::run_sign(global, args),
         Command::Verify(args) => verify::run_verify(global, args),
-        Command::Keys(command) => keys::run_keys(global, command),
+        Command::Keys(args) => keys::run_keys(global, args.command.unwrap_or_default()),
         Command::Vault(VaultCommand::Move(args)) => vault::run_move(global, args),
         Command::Token(TokenCommand::List) => token::run_list(global),
         Command::Policy(command) => policy::run_policy(global, command),
@@ -141,18 +160,18 @@ fn name(command: &Command) -> &'static str {
         Command::Discover(_) => "discover",
         Command::Listen(_) => "listen",
         Command::Pair(_) => "pair",
-        Command::Peers(PeersCommand::List) => "peers list",
-        Command::Peers(PeersCommand::Add { .. }) => "peers add",
-        Command::Peers(PeersCommand::Rename { .. }) => "peers rename",
-        Command::Peers(PeersCommand::Forget { .. }) => "peers forget",
+        Command::Peers(PeersArgs { command: None | Some(PeersCommand::List) }) => "peers list",
+        Command::Peers(PeersArgs { command: Some(PeersCommand::Add { .. }) }) => "peers add",
+        Command::Peers(PeersArgs { command: Some(PeersCommand::Rename { .. }) }) => "peers rename",
+        Command::Peers(PeersArgs { command: Some(PeersCommand::Forget { .. }) }) => "peers forget",
         Command::Keygen(_) => "keygen",
         Command::Sign(_) => "sign",
         Command::Verify(_) => "verify",
-        Command::Keys(KeysCommand::List) => "keys list",
-        Command::Keys(KeysCommand::Show { .. }) => "keys show",
-        Command::Keys(KeysCommand::Export { .. }) => "keys export",
-        Command::Keys(KeysCommand::Refresh(_)) => "keys refresh",
-        Command::Keys(KeysCommand::Delete { .. }) => "keys delete",
+        Command::Keys(KeysArgs { command: None | Some(KeysCommand::List) }) => "keys list",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Show { .. }) }) => "keys show",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Export { .. }) }) => "keys export",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Refresh(_)) }) => "keys refresh",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Delete { .. }) }) => "keys delete",
         Command::Vault(VaultCommand::Move(_)) => "vault move",
         Command::Token(TokenCommand::List) => "token list",
         Command::Policy(PolicyCommand::Check(_)) => "policy check",

@@ -16,7 +16,7 @@ pub mod told;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,6 +93,8 @@ pub struct Node {
     fruitless: FruitlessVisits,
     /// The unknown devices that were here.
     strangers: strangers::Strangers,
+    /// How many devices are here to pair or for a ceremony.
+    visits: AtomicUsize,
     /// This device is calling another one to pair with it.
     dialing: AtomicBool,
     /// The links that are open now, to tell the other side when this one is interrupted.
@@ -151,6 +153,7 @@ impl Node {
             connections: PeerConnections::default(),
             fruitless: FruitlessVisits::default(),
             strangers: strangers::Strangers::default(),
+            visits: AtomicUsize::new(0),
             dialing: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),
             ending: watch::Sender::new(false),
@@ -225,6 +228,17 @@ impl Node {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
+    /// Whether no other device is here that wants something.
+    pub fn is_idle(&self) -> bool {
+        self.visits.load(Ordering::Relaxed) == 0
+    }
+
+    /// Counts a visit until what is returned is dropped.
+    fn visit(&self) -> Visiting<'_> {
+        self.visits.fetch_add(1, Ordering::Relaxed);
+        Visiting(&self.visits)
+    }
+
     /// The fingerprints that the log has for `request`: of the other signers where this device asks, else
     /// of the one that asks.
     fn others(&self, request: &Request) -> String {
@@ -246,10 +260,10 @@ impl Node {
         Some(unlogged)
     }
 
-    /// Who answered `request` here, as a field of a log entry.
-    fn answered_by(&self, request: &Request) -> Option<(String, serde_json::Value)> {
-        let by = self.approver.answered_by(request)?;
-        Some(("by".to_owned(), by.into()))
+    /// The id of `request`, and who answered it here, as fields of a log entry.
+    fn about(&self, request: &Request) -> impl Iterator<Item = (String, serde_json::Value)> {
+        let by = self.approver.answered_by(request).map(|by| ("by".to_owned(), by.into()));
+        by.into_iter().chain([id_of(request)])
     }
 
     /// Checks that a required log entry could be written now. To be called before anybody is asked.
@@ -292,10 +306,24 @@ impl Node {
             peer: self.others(request),
             purpose: request.purpose.as_str().to_owned(),
             outcome: "begun".to_owned(),
-            ..Default::default()
+            extra: [id_of(request)].into_iter().collect(),
         };
         Log::append(&self.home, &entry).map_err(Error::NoRecord)
     }
+}
+
+/// A device is here to pair or for a ceremony.
+struct Visiting<'a>(&'a AtomicUsize);
+
+impl Drop for Visiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The id of `request`, as a field of a log entry.
+fn id_of(request: &Request) -> (String, serde_json::Value) {
+    ("request_id".to_owned(), request.id.as_str().into())
 }
 
 /// Names by party index, for messages.

@@ -54,6 +54,7 @@ pub mod device;
 pub mod driver;
 pub mod error_kind;
 pub mod net;
+pub mod pasted;
 pub mod policy;
 pub mod progress;
 pub mod report;

@@ -5,8 +5,10 @@
 //! device or a room of a [`relay`]), and [`memory`] for tests. A [`resumable`] link has
 //! a task of its own, which reads while it writes, and goes on over another connection when one breaks. [`mdns`] finds devices, and is never more than a hint.
 
+pub mod address;
 mod calendar;
 pub mod frame;
+pub mod interface;
 pub mod mdns;
 pub mod memory;
 pub mod relay;

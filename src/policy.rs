@@ -17,9 +17,10 @@ use time::{OffsetDateTime, Time};
 use toml::Spanned;
 
 use crate::crypto::transcript::length_prefixed;
-use crate::device::{Fingerprint, Label, hex, unhex};
+use crate::device::{Fingerprint, Label, hex};
 use crate::driver::approver::Refusal;
 use crate::driver::clock;
+use crate::pasted;
 use crate::request::{Ceremony, Question};
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Peers, Uses, uses};
@@ -482,12 +483,13 @@ pub struct Digest(
 );
 
 /// What a digest looks like.
-pub const NO_DIGEST: &str = "a digest has 64 hexadecimal digits";
+pub const NO_DIGEST: &str =
+    "a digest has 64 hexadecimal digits, or stands on a line of sha256sum: this is not understood";
 
 impl Digest {
-    /// From 64 hexadecimal digits.
+    /// In any form that [`pasted::digest`] reads.
     pub fn parse(text: &str) -> Option<Self> {
-        unhex(text)?.try_into().ok().map(Self)
+        pasted::digest(text).map(Self)
     }
 }
 

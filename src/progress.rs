@@ -67,6 +67,9 @@ pub enum Event {
         /// Milliseconds it took, once it is over.
         #[serde(skip_serializing_if = "Option::is_none")]
         ms: Option<u64>,
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<RequestId>,
     },
     /// A device was reached.
     Connected {
@@ -76,6 +79,9 @@ pub enum Event {
         via: String,
         /// Whether this goes on where an earlier connection broke.
         resumed: bool,
+        /// The request's id; a pairing has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<RequestId>,
     },
     /// The connection to a device broke; the ceremony goes on if it comes back.
     Disconnected {
@@ -113,6 +119,9 @@ pub enum Event {
         from: String,
         /// Milliseconds since the round began here.
         ms: u64,
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<RequestId>,
     },
     /// What a relay has to say about itself. It never names a room.
     Serving {
@@ -135,6 +144,9 @@ pub enum Event {
         /// Seconds that they are waited for, where a person is to answer.
         #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
+        /// The request's id; a pairing has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<RequestId>,
     },
     /// The requests that wait for the owner of this device, behind the one on the screen, have changed.
     Queued {
@@ -147,6 +159,9 @@ pub enum Event {
         peer: String,
         /// How many requests are before it, with the one on the screen there.
         before: u16,
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<RequestId>,
     },
     /// A device was paired.
     Paired {
@@ -166,6 +181,9 @@ pub enum Event {
         public_key: String,
         /// Whether every party said that its share is stored.
         confirmed: bool,
+        /// The request's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<RequestId>,
     },
     /// A signature was made.
     Signed {
@@ -207,6 +225,21 @@ pub enum Event {
         /// Its latest ceremonies, the newest first.
         recent: Vec<PastCeremony>,
     },
+    /// The policy has answered a request: no person was asked.
+    Decided {
+        /// The request's id.
+        request_id: RequestId,
+        /// The requester's name.
+        peer: String,
+        /// What it asks for.
+        ceremony: Ceremony,
+        /// The key's name here.
+        key: String,
+        /// Whether the answer is yes.
+        allowed: bool,
+        /// What decided: `rule 2`, or `no rule` where none fits.
+        by: String,
+    },
     /// Devices that nobody here knows were turned away.
     Strangers {
         /// How many so far.
@@ -232,6 +265,8 @@ pub struct QueuedRequest {
     pub ceremony: Ceremony,
     /// The key's name here.
     pub key: String,
+    /// The request's id.
+    pub request_id: RequestId,
 }
 
 /// A device that this one is paired with.

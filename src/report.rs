@@ -11,7 +11,7 @@ use std::fmt;
 
 use crate::device::{Fingerprint, Label, grouped, hex};
 use crate::driver::approver::Refusal;
-use crate::driver::error::Wanted;
+use crate::driver::error::{Wanted, kind_of_bind};
 use crate::error_kind::ErrorKind;
 use crate::net::LinkError;
 use crate::party::PartyId;
@@ -532,9 +532,9 @@ pub fn link(name: &str, error: &LinkError) -> Failure {
 
 /// The request was signed before.
 pub fn signed_already(id: &str) -> Failure {
-    Failure::new(Code::Conflict, format!("the request {id} was signed before")).hint(format!(
-        "its signature is in state/signatures/{id}.json; one request is one signature"
-    ))
+    let message = format!("the request {id} was signed before, for another digest or key");
+    Failure::new(Code::Conflict, message)
+        .hint("one request is one signature: give this one an id of its own with --request-id")
 }
 
 /// This device is none of the parties.
@@ -1013,6 +1013,33 @@ pub fn tampered(name: &str) -> Failure {
 /// A person interrupted this device.
 pub fn interrupted() -> Failure {
     Failure::new(Code::Interrupted, "interrupted")
+}
+
+/// Nobody can be listened for at `place`; `flag` names another one.
+pub fn cannot_listen(place: &str, error: &std::io::Error, flag: &str) -> Failure {
+    use std::io::ErrorKind;
+    let (why, hint) = match error.kind() {
+        ErrorKind::AddrInUse => (
+            "another program listens there".to_owned(),
+            format!("choose another one with {flag}, or stop it"),
+        ),
+        ErrorKind::AddrNotAvailable => (
+            "this machine does not have that address".to_owned(),
+            format!("name one that it has with {flag}, or leave {flag} out"),
+        ),
+        ErrorKind::PermissionDenied => (
+            "the system does not allow it".to_owned(),
+            format!("ports below 1024 are for privileged programs: name a higher one with {flag}"),
+        ),
+        _ => (error.to_string(), format!("choose another one with {flag}")),
+    };
+    Failure::new(kind_of_bind(error), format!("cannot listen on {place}: {why}")).hint(hint)
+}
+
+/// No such network interface.
+pub fn no_interface(name: &str) -> Failure {
+    let message = format!("there is no network interface {:?}", Label::new(name));
+    Failure::new(Code::NotFound, message).hint("leave --interface out to use all that there are")
 }
 
 /// Nobody called before the deadline.

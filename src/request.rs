@@ -17,7 +17,7 @@ use crate::party::{MAX_PARTIES, PartyId};
 pub const MAX_EPOCHS: usize = 32;
 
 /// The most steps of a derivation path.
-const MAX_PATH: usize = 16;
+pub const MAX_PATH: usize = 16;
 
 /// Bytes of fixed length, as lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +116,7 @@ impl fmt::Display for RequestId {
 }
 
 /// Whether `text` can name a request, or a key that a requester names.
-fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=64).contains(&text.len()) && text.chars().all(sound) && !text.starts_with(['.', '-'])
 }
@@ -366,6 +366,11 @@ impl Request {
     pub fn asked_by(&self) -> Fingerprint {
         self.fingerprint(self.requester).unwrap_or_else(|| Fingerprint::new([0; 32]))
     }
+}
+
+/// The name of the key at the end of `path` below the key `name`, such as `vault/0/7`.
+pub fn below(name: &str, path: &[u32]) -> String {
+    path.iter().fold(name.to_owned(), |name, index| format!("{name}/{index}"))
 }
 
 /// A request as the owner of this device is asked about it: with the key as it is found here.

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{Event as Input, EventStream, KeyEvent, KeyEventKind};
 use futures_core::Stream as _;
+use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -58,7 +59,23 @@ pub enum Format {
 pub type Recorder = Box<dyn FnMut(&Event) + Send>;
 
 /// Tells the time.
-pub type Clock = fn() -> Instant;
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// For spans.
+    pub now: fn() -> Instant,
+    /// For people and scripts: RFC 3339.
+    pub stamp: fn() -> String,
+}
+
+/// An event as a line for scripts.
+#[derive(Debug, Serialize)]
+pub struct Stamped<'a> {
+    /// What happened.
+    #[serde(flatten)]
+    pub event: &'a Event,
+    /// When it was told, RFC 3339.
+    pub time: String,
+}
 
 /// Shows events on standard error. Clones share one screen, so lines never mix.
 #[derive(Clone)]
@@ -120,7 +137,7 @@ impl Screen {
             cards: Cards::default(),
             open: None,
             clock,
-            began: clock(),
+            began: (clock.now)(),
             full: Full::default(),
         };
         Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
@@ -399,7 +416,7 @@ impl Screen {
 
 impl State {
     fn now(&self) -> Duration {
-        (self.clock)().saturating_duration_since(self.began)
+        (self.clock.now)().saturating_duration_since(self.began)
     }
 
     fn show(&mut self, event: &Event) {
@@ -412,7 +429,7 @@ impl State {
             recorder(event);
         }
         self.model.fold(event, now);
-        self.full.wanted |= !matches!(event, Event::Note { .. });
+        self.full.wanted |= !lines::is_aside(event);
         if let Event::Aborted { ceremony, request_id, message, .. } = event {
             self.full.stage.gone_because(ceremony, request_id.as_deref(), message);
         }
@@ -432,7 +449,7 @@ impl State {
             self.print(&format!("cosign pair '{uri}'\n"));
         }
         if self.settle() {
-            if lines::is_an_end(event) || matches!(event, Event::Note { .. }) {
+            if lines::is_an_end(event) || lines::is_aside(event) {
                 self.full.kept.extend(lines::prose(&self.model, event, self.style));
                 while self.full.kept.len() > KEPT {
                     self.full.kept.pop_front();
@@ -441,7 +458,10 @@ impl State {
             return;
         }
         let text = match self.format {
-            Format::Events => serde_json::to_string(event).unwrap_or_default() + "\n",
+            Format::Events => {
+                let line = Stamped { event, time: (self.clock.stamp)() };
+                serde_json::to_string(&line).unwrap_or_default() + "\n"
+            }
             Format::Quiet if !lines::needs_a_person(event) => return,
             // Above a question stands the card that it is about, and no other one. What a rule decides
             // meanwhile is said in a line.
@@ -462,7 +482,7 @@ impl State {
     fn choose(&mut self, key: KeyEvent) -> Option<(String, Fingerprint)> {
         let Self { model, full: Full { stage, .. }, .. } = self;
         let pressed = key.kind == KeyEventKind::Press && key.modifiers.is_empty();
-        let now = (self.clock)().saturating_duration_since(self.began);
+        let now = (self.clock.now)().saturating_duration_since(self.began);
         let scene = view::Scene { model, stage, now, color: false };
         if !pressed || !view::shows_dashboard(scene) {
             return None;
@@ -703,13 +723,13 @@ pub(crate) mod tests {
     }
 
     #[expect(clippy::disallowed_methods, reason = "no test depends on what time it is")]
-    pub(crate) fn clock() -> Instant {
-        Instant::now()
+    pub(crate) fn clock() -> Clock {
+        Clock { now: || Instant::now(), stamp: || "2026-06-15T10:00:00Z".to_owned() }
     }
 
     fn screen(format: Format) -> (Screen, impl Fn() -> String) {
         let page = Page::default();
-        let screen = Screen::on(Box::new(page.clone()), format, Style::default(), None, clock);
+        let screen = Screen::on(Box::new(page.clone()), format, Style::default(), None, clock());
         (screen, move || String::from_utf8(page.0.lock().unwrap().clone()).unwrap())
     }
 
@@ -738,7 +758,10 @@ pub(crate) mod tests {
         screen.ask("sure? ");
         screen.note("one");
         screen.asked(false);
-        assert_eq!(written(), "{\"event\":\"note\",\"message\":\"one\"}\n");
+        assert_eq!(
+            written(),
+            "{\"event\":\"note\",\"message\":\"one\",\"time\":\"2026-06-15T10:00:00Z\"}\n"
+        );
     }
 
     #[test]
@@ -756,7 +779,7 @@ pub(crate) mod tests {
             Box::new(move |_| *count.lock().unwrap() += 1)
         };
         let page = Box::new(Page::default());
-        let screen = Screen::on(page, Format::Quiet, Style::default(), Some(recorder), clock);
+        let screen = Screen::on(page, Format::Quiet, Style::default(), Some(recorder), clock());
         screen.note("one");
         screen.note("two");
         assert_eq!(*count.lock().unwrap(), 2);

@@ -86,8 +86,6 @@ mod command_line {
     fn a_group_without_a_command_says_what_it_has() {
         let sandbox = Sandbox::new();
         for (group, command) in [
-            ("peers", "`cosign peers rename`"),
-            ("keys", "`cosign keys refresh`"),
             ("policy", "`cosign policy check`"),
             ("token", "`cosign token list`"),
             ("vault", "`cosign vault move`"),
@@ -96,6 +94,63 @@ mod command_line {
                 .run([group])
                 .exits(2)
                 .complains(&format!("cosign {group}: no command"), command);
+        }
+    }
+
+    #[test]
+    fn keys_and_peers_alone_list() {
+        let sandbox = Sandbox::with_device();
+        for (group, list) in [("keys", "keys list"), ("peers", "peers list")] {
+            let alone = sandbox.run([group, "--json"]).exits(0).json();
+            assert_eq!(alone["command"], list);
+            let listed = sandbox.run([group, "list", "--json"]).exits(0).json();
+            assert_eq!(alone, listed);
+        }
+    }
+
+    #[test]
+    fn what_needs_no_device_works_beside_settings_and_a_home_that_cannot_be_read() {
+        let sandbox = Sandbox::new();
+        sandbox.write("policy.toml", "");
+        sandbox.write("unreadable", "");
+        let in_no_folder = sandbox.path("unreadable");
+        std::fs::create_dir_all(sandbox.path("wrong/config")).unwrap();
+        sandbox.write("wrong/config/config.toml", "nonsense");
+        let closed = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(sandbox.path("wrong/config"), closed).unwrap();
+        for home in [in_no_folder, sandbox.path("wrong")] {
+            let run = |line: &[&str]| {
+                let mut command = sandbox.command(line);
+                Ended::of(command.env("COSIGN_HOME", &home))
+            };
+            for line in [
+                &["version"][..],
+                &["help"],
+                &["completions", "bash"],
+                &["man"],
+                &["policy", "check", "policy.toml"],
+            ] {
+                run(line).exits(0);
+            }
+            run(&["verify", "--public-key", KEY, DIGEST, "3006020101020101"]).exits(1);
+            run(&["relay", "--bind", "nonsense:"]).exits(2).complains("nonsense", "");
+            run(&["keys", "list"]).exits(2).complains("config.toml", "");
+        }
+    }
+
+    #[test]
+    fn a_message_names_files_from_the_root() {
+        let sandbox = Sandbox::with_device();
+        for (line, name) in [
+            (&["sign", "--file", "gone.txt"][..], "gone.txt"),
+            (&["sign", DIGEST, "-o", "gone/sig"], "gone/sig"),
+            (&["listen", "--policy", "gone.toml"], "gone.toml"),
+            (&["--passphrase-file", "gone.txt", "init", "--name", "x"], "gone.txt"),
+            (&["verify", "--public-key", "gone.pem", DIGEST, "3006020101020101"], "gone.pem"),
+            (&["verify", "--public-key", KEY, DIGEST, "gone.sig"], "gone.sig"),
+        ] {
+            let args = [&["--home", "new"][..], line].concat();
+            sandbox.run(args).exits(10).complains(sandbox.path(name).to_str().unwrap(), "");
         }
     }
 
@@ -123,7 +178,7 @@ mod command_line {
             ended.complains("--purpose", "");
         }
         let mut longest = sandbox.command(["sign", DIGEST, "--purpose", &"é".repeat(256)]);
-        Ended::of(&mut longest).exits(11);
+        Ended::of(&mut longest).exits(10).complains("no key", "");
     }
 
     #[test]
@@ -162,9 +217,44 @@ mod device {
     use super::*;
 
     #[test]
-    fn a_device_is_made_by_the_first_command_that_needs_one() {
+    fn a_device_is_made_by_the_first_command_of_a_person_who_names_no_home() {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(["id"]);
+        command.env_remove("COSIGN_HOME").env("HOME", sandbox.path("person"));
+        let mut terminal = crate::program::Terminal::start(&command);
+        terminal.shows("making one").shows("passphrase for this device: ");
+        terminal.types("correct horse\n").shows("again: ").types("correct horse\n");
+        terminal.shows("fingerprint");
+        assert_eq!(terminal.ends().0, Some(0));
+        assert!(sandbox.path("person/.local/share/cosign/vault.json").exists());
+    }
+
+    #[test]
+    fn a_volume_that_is_not_mounted_does_not_become_a_device() {
         let sandbox = Sandbox::new();
         sandbox.write("passphrase", "correct horse\n");
+        let unlock = ["--passphrase-file", "passphrase"];
+        for line in [&["id"][..], &["listen"], &["pair", "bob"], &["log", "--verify"]] {
+            let args = [line, &unlock[..]].concat();
+            let (code, said) = sandbox.terminal(&args).ends();
+            assert_eq!(code, Some(10), "{line:?}: {said}");
+            // Nobody named a home, and nobody is there.
+            let mut command = sandbox.command(["--no-input"].iter().chain(&args));
+            command.env_remove("COSIGN_HOME").env("HOME", sandbox.path("person"));
+            let ended = Ended::of(&mut command);
+            assert!([Some(10), Some(11)].contains(&ended.output.status.code()), "{line:?}");
+            for home in ["home", "person"] {
+                assert!(!sandbox.path(home).exists(), "{line:?}");
+            }
+        }
+        sandbox.run(["log", "--verify"]).exits(10).complains("no log", "--home");
+    }
+
+    #[test]
+    fn a_device_says_who_it_is_and_whether_that_was_checked() {
+        let sandbox = Sandbox::new();
+        sandbox.write("passphrase", "correct horse\n");
+        sandbox.run(["init", "--passphrase-file", "passphrase"]).exits(0);
         let first = sandbox.run(["id", "--json", "--passphrase-file", "passphrase"]).exits(0);
         assert_eq!(first.json()["result"]["checked"], true);
         let again = sandbox.run(["id", "--json"]).exits(0).json();
@@ -205,7 +295,7 @@ mod device {
         let mut terminal = sandbox.terminal(["listen"].iter().chain(&place));
         terminal.shows("listening as").types("\u{3}");
         let (code, rest) = terminal.ends();
-        assert_eq!(code, Some(130));
+        assert_eq!(code, Some(0));
         assert!(!rest.contains("error"), "{rest}");
     }
 
@@ -230,10 +320,10 @@ mod device {
     fn without_input_the_flag_that_would_have_answered_is_named() {
         let sandbox = Sandbox::new();
         for more in [&["--no-input"][..], &[]] {
-            let args = ["id"].iter().chain(more);
+            let args = ["init"].iter().chain(more);
             sandbox.run(args).exits(11).complains("passphrase", "--passphrase-file");
         }
-        let mut command = sandbox.command(["id", "--json"]);
+        let mut command = sandbox.command(["init", "--json"]);
         assert_eq!(Ended::of(command.env("COSIGN_NO_INPUT", "1")).error_code(), "interaction");
     }
 
@@ -256,7 +346,7 @@ mod device {
     #[test]
     fn a_passphrase_comes_through_a_file_descriptor() {
         let sandbox = Sandbox::new();
-        let mut command = sandbox.command(["id", "--passphrase-fd", "0"]);
+        let mut command = sandbox.command(["init", "--passphrase-fd", "0"]);
         sandbox.write("passphrase", "correct horse\n");
         let file = std::fs::File::open(sandbox.path("passphrase")).unwrap();
         Ended::of(command.stdin(file)).exits(0);
@@ -298,12 +388,12 @@ mod device {
         let missing = |command: &mut std::process::Command, file: &str| {
             Ended::of(command).exits(10).complains(file, "");
         };
-        missing(&mut sandbox.command(["id"]), "one.txt");
-        let mut command = sandbox.command(["id"]);
+        missing(&mut sandbox.command(["init"]), "one.txt");
+        let mut command = sandbox.command(["init"]);
         missing(command.env("COSIGN_PASSPHRASE_FILE", "two.txt"), "two.txt");
         missing(command.args(["--passphrase-file", "three.txt"]), "three.txt");
         // One that is empty is not set.
-        let mut command = sandbox.command(["id"]);
+        let mut command = sandbox.command(["init"]);
         missing(command.env("COSIGN_PASSPHRASE_FILE", ""), "one.txt");
         let mut command = sandbox.command(["listen", "--bind", "nowhere"]);
         for name in ["COSIGN_TIMEOUT", "COSIGN_RELAY", "COSIGN_IDENTITY", "COSIGN_TOKEN_MODULE"] {
@@ -341,8 +431,59 @@ mod ceremonies {
         sandbox.write("right", "correct horse\n");
         sandbox.write("wrong", "battery staple\n");
         sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
+        let bob = "bb".repeat(32);
+        let add = ["peers", "add", "bob", "--fingerprint", &bob, "--passphrase-file"];
+        assert_eq!(
+            sandbox.run(add.iter().chain(&["wrong", "--json"])).exits(8).error_code(),
+            "locked"
+        );
+        sandbox.run(add.iter().chain(&["right"])).exits(0);
         let args = ["keygen", "--json", "--with", "bob", "--passphrase-file", "wrong"];
         assert_eq!(sandbox.run(args).exits(8).error_code(), "locked");
+    }
+
+    #[test]
+    fn what_needs_no_secret_fails_before_one_is_asked_for() {
+        let sandbox = crate::keys::with_keys(&["vault"]);
+        sandbox.write("sig", "");
+        for (line, exit, what) in [
+            (&["sign", DIGEST, "--key", "other"][..], 10, "other"),
+            (&["sign", DIGEST, "--with", "carol"], 10, "carol"),
+            (&["sign", DIGEST, "--peer", "192.0.2.7:x"], 2, "192.0.2.7:x"),
+            (&["sign", DIGEST, "--deliver-to", "carol"], 10, "carol"),
+            (&["sign", DIGEST, "--request-id", "/"], 2, "--request-id"),
+            (&["sign", DIGEST, "-o", "sig"], 12, "sig"),
+            (&["sign", DIGEST, "-o", "/proc/sig"], 10, "/proc/sig"),
+            (&["sign", "--file", "gone"], 10, "gone"),
+            (&["sign", DIGEST, "--wait", "--key", "other"], 10, "other"),
+            (&["keygen", "--key", "new", "--with", "carol"], 10, "carol"),
+            (&["keygen", "--resume"], 10, "unfinished"),
+            (&["keys", "refresh", "other"], 10, "other"),
+            (&["keys", "refresh", "vault", "--peer", "bob=x:"], 2, "HOST:PORT"),
+            (&["keys", "delete", "other"], 10, "other"),
+            (&["peers", "rename", "carol", "bob"], 10, "carol"),
+            (&["peers", "forget", "carol"], 10, "carol"),
+            (&["peers", "add", "bob", "--fingerprint", "00"], 2, "--fingerprint"),
+        ] {
+            // The identity that would open the vault is not there, which would be 10 and name it, or 8.
+            let args = [line, &["--identity", "nowhere.txt"]].concat();
+            let ended = sandbox.run(args).exits(exit).complains(what, "");
+            let error = ended.stderr();
+            assert!(!error.lines().next().unwrap().contains("nowhere"), "{line:?}: {error}");
+        }
+        let bob = "bb".repeat(32);
+        let add = ["peers", "add", "bob", "--fingerprint", &bob, "--identity", "identity.txt"];
+        sandbox.run(add).exits(0);
+        for (line, exit, what) in [
+            (&["keygen", "--key", "vault", "--with", "bob"][..], 12, "vault"),
+            (&["keygen", "--key", "a/b", "--with", "bob"], 2, "a/b"),
+            (&["keygen", "--key", "new", "--with", "bob", "--threshold", "3"], 2, "3 of 2"),
+        ] {
+            let args = [line, &["--identity", "nowhere.txt"]].concat();
+            let ended = sandbox.run(args).exits(exit).complains(what, "");
+            let error = ended.stderr();
+            assert!(!error.lines().next().unwrap().contains("nowhere"), "{line:?}: {error}");
+        }
     }
 
     #[test]
@@ -350,18 +491,19 @@ mod ceremonies {
         let sandbox = Sandbox::new();
         sandbox.write("right", "correct horse\n");
         sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
-        let mut terminal = sandbox.terminal(["keygen", "--with", "bob"]);
+        let mut terminal = sandbox.terminal(["vault", "move", "--to-identity", "gone.txt"]);
         terminal.shows("passphrase: ").types("battery staple\n");
         terminal.shows("try again").shows("passphrase: ").types("correct horse\n");
-        terminal.shows("no device called \"bob\" is paired");
+        terminal.shows("gone.txt");
         assert_eq!(terminal.ends().0, Some(10));
     }
 
     #[test]
     fn a_vault_with_an_identity_names_the_flag_that_opens_it() {
         let sandbox = Sandbox::with_device();
-        sandbox.run(["keygen", "--with", "bob"]).exits(11).complains("identity", "--identity");
-        let args = ["keygen", "--with", "bob", "--identity", "other.txt"];
+        let add = ["peers", "add", "bob", "--fingerprint", DIGEST];
+        sandbox.run(add).exits(11).complains("identity", "--identity");
+        let args = [&add[..], &["--identity", "other.txt"]].concat();
         sandbox.write("other.txt", "no identity\n");
         sandbox.run(args).exits(8).complains("other.txt", "age-keygen");
     }
@@ -484,7 +626,7 @@ mod keys {
     use cosign::vault::{Home, KeyRecord, KeyState, PartyRecord, Unlock, Vault};
 
     /// A device with a key of this name, whose share is never opened.
-    fn with_keys(names: &[&str]) -> Sandbox {
+    pub(crate) fn with_keys(names: &[&str]) -> Sandbox {
         let sandbox = Sandbox::with_device();
         let home = Home::at(sandbox.path("home"));
         let unlock = Unlock::Identity(sandbox.path("identity.txt"));
@@ -658,7 +800,9 @@ mod keys {
         let sandbox = with_keys(&["vault"]);
         let ended = sandbox.run(["verify", "--json", DIGEST, "3006020101020101"]).exits(1);
         assert_eq!(ended.json()["result"]["key"], "vault");
-        let ended = sandbox.run(["verify", "--json", "--key", "other", DIGEST, "00"]).exits(10);
+        let ended = sandbox
+            .run(["verify", "--json", "--key", "other", DIGEST, "3006020101020101"])
+            .exits(10);
         assert_eq!(ended.error_code(), "not_found");
     }
 }
@@ -713,13 +857,68 @@ mod verify {
     }
 
     #[test]
-    fn what_is_no_signature_is_invalid() {
+    fn what_is_not_understood_is_no_false_signature() {
         let sandbox = Sandbox::new();
         sandbox.write("empty.sig", "");
         sandbox.write("letter.sig", "dear bob");
-        for bad in ["", "0", "30", &format!("{DER}00"), "empty.sig", "letter.sig"] {
-            assert_eq!(verify(&sandbox, &[DIGEST, bad]).exits(1).error_code(), "invalid", "{bad}");
+        for bad in ["", "0", "30", "empty.sig", "letter.sig", "{}", "two\nlines"] {
+            let ended = verify(&sandbox, &[DIGEST, bad]).exits(2);
+            assert_eq!(ended.error_code(), "usage", "{bad}");
+            let message = ended.json()["error"]["message"].as_str().unwrap().to_owned();
+            assert!(
+                message.contains("not understood") && !message.contains("invalid"),
+                "{message}"
+            );
         }
+        for false_one in [format!("{DER}00"), "00".repeat(64)] {
+            let ended = verify(&sandbox, &[DIGEST, &false_one]).exits(1);
+            assert_eq!(ended.error_code(), "invalid", "{false_one}");
+        }
+    }
+
+    #[test]
+    fn what_openssl_and_sha256sum_write_is_read_as_they_write_it() {
+        let sandbox = Sandbox::new();
+        sandbox.write("release.tar", "abc");
+        let script = "set -e
+            openssl ecparam -name secp256k1 -genkey -out key.pem 2>/dev/null
+            openssl ec -in key.pem -pubout -out named.pem 2>/dev/null
+            openssl ec -in key.pem -pubout -param_enc explicit -out explicit.pem 2>/dev/null
+            openssl ec -in key.pem -pubout -outform DER -out named.der 2>/dev/null
+            openssl ec -in key.pem -pubout -param_enc explicit -conv_form compressed -outform DER \\
+                -out explicit.der 2>/dev/null
+            (openssl ecparam -name secp256k1; echo the key of the release:; sed 's/$/\\r/' named.pem) > text.pem
+            openssl base64 -in named.der -out named.b64
+            openssl dgst -sha256 -sign key.pem -out sig.der release.tar
+            openssl base64 -in sig.der -out sig.b64
+            sha256sum release.tar > plain; sha256sum -b release.tar > binary
+            sha256sum --tag release.tar > tag; openssl dgst -sha256 release.tar > dgst";
+        let mut bash = std::process::Command::new("bash");
+        let made = bash.args(["-c", script]).current_dir(sandbox.path(".")).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let text = |name: &str| std::fs::read_to_string(sandbox.path(name)).unwrap();
+        let keys =
+            ["named.pem", "explicit.pem", "named.der", "explicit.der", "text.pem", "named.b64"];
+        for key in keys {
+            for digest in ["plain", "binary", "tag", "dgst"] {
+                let args = ["verify", "--public-key", key, &text(digest), "sig.der"];
+                sandbox.run(args).exits(0);
+            }
+        }
+        let pasted = ["verify", "--public-key", &text("text.pem"), DIGEST, &text("sig.b64")];
+        sandbox.run(pasted).exits(0);
+        let list = format!(
+            "[[rule]]\npeer = {:?}\ndigest_file = \"list\"\naction = \"allow\"\n",
+            "bb".repeat(32)
+        );
+        sandbox.write("policy.toml", list);
+        sandbox.write("list", ["plain", "binary", "tag", "dgst"].map(text).concat());
+        let (peer, digest) = (format!("peer={}", "bb".repeat(32)), format!("digest={DIGEST}"));
+        let check = ["policy", "check", "policy.toml", "--request", &peer];
+        sandbox.run(check.iter().chain(&[digest.as_str()])).exits(0);
+        sandbox.run(check.iter().chain(&[format!("digest={}", "00".repeat(32)).as_str()])).exits(9);
+        sandbox.write("list", "no digest at all\n");
+        sandbox.run(check).exits(2).complains("line 1", "");
     }
 
     #[test]
@@ -1003,7 +1202,7 @@ mod files {
             ("policy.toml", 0o664, &["policy", "check", "policy.toml"][..]),
             ("home/config/config.toml", 0o620, &["keys", "list"]),
             ("policy.toml", 0o646, &["listen", "--policy", "policy.toml"]),
-            ("identity.txt", 0o640, &["keys", "delete", "x", "--identity", "identity.txt"]),
+            ("identity.txt", 0o640, &["keys", "list", "--identity", "identity.txt"]),
             ("identity.txt", 0o604, &["doctor", "--identity", "identity.txt"]),
             ("passphrase", 0o644, &["--home", "new", "init", "--passphrase-file", "passphrase"]),
             ("passphrase", 0o644, &["--home", "new", "init", "--passphrase-file", "link"]),
@@ -1043,8 +1242,79 @@ mod files {
         pipe(1025, "init").exits(2).complains("longer than 1024", "");
         pipe(1024, "init").exits(0);
         // All of it counts, its end too.
-        pipe(1023, "keygen --no-input --with bob").exits(8);
-        pipe(1024, "keygen --no-input --with bob").exits(10);
+        let add = format!("peers add bob --fingerprint {DIGEST}");
+        pipe(1023, &add).exits(8);
+        pipe(1024, &add).exits(0);
+    }
+
+    #[test]
+    fn a_descriptor_that_is_looked_at_twice_has_said_one_line() {
+        let sandbox = Sandbox::new();
+        sandbox.write("right", "correct horse\n");
+        sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
+        sandbox.write("lines", "correct horse\nbattery staple\n");
+        // The attempts are reset with the vault open, and then the vault is opened to pair.
+        let script = format!(
+            "exec {} pair bob --reset-attempts --no-input --passphrase-fd 3 3< <(cat lines)",
+            env!("CARGO_BIN_EXE_cosign")
+        );
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script]).current_dir(sandbox.path("."));
+        shell.env("COSIGN_HOME", sandbox.path("home"));
+        Ended::of(&mut shell).exits(11).complains("person", "");
+        let script = format!(
+            "exec {} keys export gone --passphrase-fd 3 3< <(cat lines)",
+            env!("CARGO_BIN_EXE_cosign")
+        );
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script]).current_dir(sandbox.path("."));
+        shell.env("COSIGN_HOME", sandbox.path("home"));
+        Ended::of(&mut shell).exits(10).complains("gone", "");
+    }
+
+    #[test]
+    fn a_question_is_asked_at_the_terminal_where_standard_input_is_a_pipe() {
+        let sandbox = Sandbox::new();
+        sandbox.write("right", "correct horse\n");
+        sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
+        let program = env!("CARGO_BIN_EXE_cosign");
+        let script = format!("echo abc | {program} peers add bob --fingerprint {DIGEST}");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).current_dir(sandbox.path("."));
+        command.env("COSIGN_HOME", sandbox.path("home")).env("PATH", "/usr/bin:/bin");
+        let mut terminal = crate::program::Terminal::start(&command);
+        terminal.shows("passphrase: ").types("correct horse\n").shows("is pinned");
+        assert_eq!(terminal.ends().0, Some(0));
+    }
+
+    #[test]
+    fn an_address_that_is_none_and_a_place_that_is_not_ours_say_so() {
+        let sandbox = Sandbox::with_device();
+        let open = ["--identity", "identity.txt"];
+        let fingerprint = "bb".repeat(32);
+        for wrong in ["bob:", "bob:0", "192.0.2.256", "[fe80::1", "http://bob:7", "two words"] {
+            let add = ["peers", "add", "bob", "--fingerprint", &fingerprint, "--address", wrong];
+            sandbox.run(add).exits(2).complains(wrong, "192.0.2.7");
+        }
+        for right in ["[fe80::1%lo]:7", "bob.local", "2001:db8::7"] {
+            let add = ["peers", "add", "bob", "--fingerprint", &fingerprint, "--address", right];
+            sandbox.run([&add[..], &open].concat()).exits(0);
+        }
+        for line in [&["discover", "--interface", "gone0"][..], &["keygen", "--interface", "gone0"]]
+        {
+            sandbox.run([line, &open].concat()).exits(10).complains("gone0", "--interface");
+        }
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = held.local_addr().unwrap().port().to_string();
+        sandbox.write("policy.toml", "");
+        let listen = ["listen", "--policy", "policy.toml"];
+        for (place, exit, why, hint) in [
+            (&["--bind", "192.0.2.7"][..], 2, "does not have that address", "--bind"),
+            (&["--bind", "127.0.0.1", "--port", &taken], 12, "another program", "--port"),
+        ] {
+            let ended = sandbox.run([&listen[..], place, &open].concat());
+            ended.exits(exit).complains(why, hint);
+        }
     }
 
     #[test]
@@ -1055,9 +1325,9 @@ mod files {
         for args in [
             &["policy", "check", "pipe"][..],
             &["listen", "--policy", "pipe"],
-            &["verify", "--public-key", "pipe", &digest, "00"],
+            &["verify", "--public-key", "pipe", &digest, "3006020101020101"],
             &["sign", "--file", "pipe", "--identity", "identity.txt"],
-            &["keygen", "--identity", "pipe"],
+            &["keys", "list", "--identity", "pipe"],
             &["pair", "--qr-image", "pipe", "--identity", "identity.txt"],
             &["--home", "new", "init", "--passphrase-file", "pipe"],
             &["relay", "--tls-cert", "pipe", "--tls-key", "identity.txt"],
@@ -1343,7 +1613,8 @@ mod config {
         assert_eq!(setting(&ended, "tls"), (json!("1.2"), json!("flag")));
         assert_eq!(setting(&ended, "timeout"), (json!("90s"), json!("variable")));
         assert_eq!(setting(&ended, "color"), (json!("never"), json!("config.toml")));
-        assert_eq!(setting(&ended, "identity"), (json!("identity.txt"), json!("config.toml")));
+        let identity = json!(sandbox.path("identity.txt"));
+        assert_eq!(setting(&ended, "identity"), (identity, json!("config.toml")));
         assert_eq!(setting(&ended, "log_file"), (Value::Null, json!("default")));
         assert_eq!(setting(&ended, "name"), (json!("alice"), json!("device")));
     }
@@ -1589,9 +1860,8 @@ mod output {
 
     #[test]
     fn the_log_file_keeps_what_quiet_does_not_show() {
-        let sandbox = Sandbox::new();
-        sandbox.write("passphrase", "correct horse\n");
-        let args = ["id", "-q", "--log-file", "events", "--passphrase-file", "passphrase"];
+        let sandbox = Sandbox::with_device();
+        let args = ["id", "-q", "--log-file", "events"];
         assert_eq!(sandbox.run(args).exits(0).stderr(), "");
         let kept = std::fs::read_to_string(sandbox.path("events")).unwrap();
         let line: Value = serde_json::from_str(kept.lines().next().unwrap()).unwrap();

@@ -27,6 +27,7 @@ proptest! {
             decoders::control(bytes);
             decoders::label(bytes);
             decoders::said(bytes);
+            decoders::pasted(bytes);
         }
     }
 
@@ -111,6 +112,7 @@ fn every_kept_input_is_borne() {
         ("request", decoders::request),
         ("given", decoders::given),
         ("key_file", decoders::key_file),
+        ("pasted", decoders::pasted),
         ("picture", decoders::picture),
         ("token_frame", decoders::token_frame),
         ("stanza", decoders::stanza),

@@ -25,6 +25,7 @@ const CORE: Table = &[
 const PROGRAM: Table = &[
     ("device", &[]),
     ("request", &["party", "device", "crypto"]),
+    ("pasted", &["device", "crypto"]),
     ("progress", &["party", "device", "request"]),
     ("wire", &["party", "device", "request"]),
     ("sandbox", &[]),
@@ -48,7 +49,7 @@ const PROGRAM: Table = &[
             "net",
         ],
     ),
-    ("policy", &["device", "error_kind", "crypto", "request", "vault", "driver"]),
+    ("policy", &["device", "error_kind", "crypto", "request", "pasted", "vault", "driver"]),
     (
         "report",
         &[

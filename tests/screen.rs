@@ -521,8 +521,9 @@ fn a_small_window_a_dumb_terminal_and_plain_get_lines() {
 #[ignore = "another test runs it in a terminal"]
 fn a_screen_that_panics() {
     use cosign::progress::Event;
-    use cosign::ui::{Format, Screen, Style};
-    let screen = Screen::new(Format::Prose, Style::default(), None, cosign::driver::clock::now);
+    use cosign::ui::{Clock, Format, Screen, Style};
+    let clock = Clock { now: cosign::driver::clock::now, stamp: String::new };
+    let screen = Screen::new(Format::Prose, Style::default(), None, clock);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let failing = async {
@@ -531,6 +532,7 @@ fn a_screen_that_panics() {
                 what: "a panic".into(),
                 peers: Vec::new(),
                 seconds: None,
+                request_id: None,
             });
             tokio::time::sleep(Duration::from_secs(2)).await;
             panic!("on purpose");

@@ -412,7 +412,7 @@ fn another_public_key_in_the_record_is_named_by_whatever_opens_the_vault() {
         &["keys", "show", "vault"][..],
         &["keys", "list"],
         &["keys", "export", "vault"],
-        &["verify", "--key", "vault", DIGEST, "00"],
+        &["verify", "--key", "vault", DIGEST, "3006020101020101"],
         &["sign", DIGEST, "--key", "vault", "--peer", &address],
         &["listen", "--policy", "policy.toml"],
     ] {

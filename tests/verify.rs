@@ -36,9 +36,10 @@ fn run(name: TestName, digest: impl Fn(&[u8]) -> String, more: &[&str]) {
         // The same key in two of the forms that are read.
         let keys = [encode(&group.der[..]), encode(&group.key.key[..])];
         for (test, key) in group.tests.iter().zip(keys.iter().cycle()) {
-            let expected = i32::from(test.result != TestResult::Valid);
             let exit = verify(key, &digest(&test.msg), &encode(&test.sig[..]), more);
-            assert_eq!(exit, expected, "{name:?} case {}: {}", test.tc_id, test.comment);
+            // What has not even the shape of a signature is not understood.
+            let expected = if test.result == TestResult::Valid { &[0][..] } else { &[1, 2] };
+            assert!(expected.contains(&exit), "{name:?} case {}: {}", test.tc_id, test.comment);
         }
     }
 }

@@ -69,6 +69,8 @@ targets! { program:
     given,
     /// A file with a key or a signature, and a digest.
     key_file,
+    /// A key, a signature or a digest as another tool writes it.
+    pasted,
     /// A picture with a QR code.
     picture,
     /// A frame of the process that holds a token's module.

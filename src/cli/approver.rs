@@ -190,6 +190,20 @@ impl Rules {
         Ok(())
     }
 
+    /// Says what decided, here and in the log.
+    fn decided(&self, question: &Question, allowed: bool, by: String) {
+        let Question { request, key, .. } = question;
+        self.screen.show(&Event::Decided {
+            request_id: request.id.clone(),
+            peer: question.name(request.requester).to_string(),
+            ceremony: request.ceremony(),
+            key: key.clone(),
+            allowed,
+            by: by.clone(),
+        });
+        self.answered.note(request, by);
+    }
+
     /// A yes by this rule, with what takes its use back.
     fn yes(&self, rule: usize) -> Verdict {
         let Some(refund) = self.policy.refund(rule) else { return Verdict::Yes };
@@ -222,13 +236,7 @@ impl Approver for Rules {
             match decision {
                 Ok(Decision::Ask(_)) => Verdict::Ask,
                 Ok(Decision::Allow(rule)) => {
-                    let request = &question.request;
-                    let name = question.name(request.requester);
-                    let ceremony = request.ceremony();
-                    self.screen.note(format!(
-                        "rule {rule} of the policy allows this {ceremony} by {name}: no person was asked"
-                    ));
-                    self.answered.note(request, format!("rule {rule}"));
+                    self.decided(&question, true, format!("rule {rule}"));
                     self.yes(rule)
                 }
                 Ok(Decision::Deny(refusal)) => {
@@ -236,7 +244,7 @@ impl Approver for Rules {
                         Refusal::Rule(rule) | Refusal::UsedUp(rule) => format!("rule {rule}"),
                         Refusal::NoRule | Refusal::NotThisOne => "no rule".to_owned(),
                     };
-                    self.answered.note(&question.request, by);
+                    self.decided(&question, false, by);
                     Verdict::Policy(refusal)
                 }
                 Err(error) => {
@@ -284,16 +292,23 @@ impl Approver for Rules {
 #[derive(Debug)]
 pub(super) struct OneDigest {
     digest: [u8; 32],
+    /// Of the key of this device that the one that signs is below.
     public_key: [u8; 33],
+    path: Vec<u32>,
     screen: Screen,
     approved: Arc<AtomicBool>,
 }
 
 impl OneDigest {
-    /// Approves `digest` under the key with this public key.
-    pub(super) fn new(digest: &[u8; 32], public_key: &[u8; 33], screen: Screen) -> Self {
+    /// Approves `digest` under the key at the end of `path` below the one with this public key.
+    pub(super) fn new(
+        digest: &[u8; 32],
+        public_key: &[u8; 33],
+        path: Vec<u32>,
+        screen: Screen,
+    ) -> Self {
         let (digest, public_key) = (*digest, *public_key);
-        Self { digest, public_key, screen, approved: Arc::default() }
+        Self { digest, public_key, path, screen, approved: Arc::default() }
     }
 }
 
@@ -314,8 +329,11 @@ impl Approver for OneDigest {
         Box::pin(async move {
             let view = RequestView::of(&question);
             self.screen.show(&Event::Request(self.screen.compared(view)));
-            let same = question.request.digest() == Some(&self.digest)
-                && question.public_key == Some(self.public_key);
+            let Question { request, .. } = &question;
+            let key = request.shares().map(|shares| shares.public_key);
+            let same = request.digest() == Some(&self.digest)
+                && key == Some(self.public_key)
+                && request.path() == self.path;
             // One approval is one signature.
             if !same || self.approved.swap(true, Ordering::Relaxed) {
                 return Verdict::Policy(Refusal::NotThisOne);

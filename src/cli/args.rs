@@ -1,16 +1,18 @@
 //! The command line, declared once: parser, help, manual pages and completions all come from here.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{FalseyValueParser, PossibleValue};
+use clap::builder::{FalseyValueParser, PathBufValueParser, PossibleValue, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::crypto::bip32;
 use crate::device::{Label, MAX_LABEL_CHARS};
 use crate::net::relay::RelayUrl;
-use crate::request::HashFunction;
+use crate::report::{Code, Failure};
+use crate::request::{HashFunction, MAX_PATH};
 
 /// Two or three devices co-sign with one ECDSA key that exists on none of them
 #[derive(Debug, Parser)]
@@ -74,6 +76,7 @@ pub struct GlobalArgs {
 
     /// Unlock the vault with the passphrase on the first line of FILE
     #[arg(
+        value_parser = path(),
         long,
         global = true,
         value_name = "FILE",
@@ -88,6 +91,7 @@ pub struct GlobalArgs {
 
     /// Unlock the vault with an age identity file
     #[arg(
+        value_parser = path(),
         long,
         global = true,
         value_name = "FILE",
@@ -98,6 +102,7 @@ pub struct GlobalArgs {
 
     /// The PKCS#11 module of the token; default: those that p11-kit knows
     #[arg(
+        value_parser = path(),
         long,
         global = true,
         value_name = "PATH",
@@ -108,6 +113,7 @@ pub struct GlobalArgs {
 
     /// Unlock the token with the PIN on the first line of FILE
     #[arg(
+        value_parser = path(),
         long,
         global = true,
         value_name = "FILE",
@@ -133,7 +139,7 @@ pub struct GlobalArgs {
     pub verbose: u8,
 
     /// Append what happens to FILE as NDJSON; never codes, nonces or secrets
-    #[arg(long, global = true, value_name = "FILE", env = "COSIGN_LOG", hide_env_values = true)]
+    #[arg(value_parser = path(), long, global = true, value_name = "FILE", env = "COSIGN_LOG", hide_env_values = true)]
     pub log_file: Option<PathBuf>,
 
     /// Begin no ceremony that cannot be written to the log
@@ -222,14 +228,11 @@ pub enum Command {
     /// Pair with another device by comparing six digits
     Pair(PairArgs),
     /// List, add, rename or forget paired devices
-    #[command(
-        subcommand,
-        after_help = "Examples:
-  cosign peers list
+    #[command(after_help = "Examples:
+  cosign peers
   cosign peers add bob --fingerprint 3f2a… --address 192.0.2.7:7700
-  cosign peers forget bob"
-    )]
-    Peers(PeersCommand),
+  cosign peers forget bob")]
+    Peers(PeersArgs),
     /// Make a key together with other devices
     Keygen(KeygenArgs),
     /// Sign a digest or a file together with the key's other devices
@@ -237,14 +240,11 @@ pub enum Command {
     /// Check a signature
     Verify(VerifyArgs),
     /// List, show, export, refresh or delete keys
-    #[command(
-        subcommand,
-        after_help = "Examples:
-  cosign keys list
+    #[command(after_help = "Examples:
+  cosign keys
   cosign keys export vault > vault.pem
-  cosign keys refresh vault"
-    )]
-    Keys(KeysCommand),
+  cosign keys refresh vault")]
+    Keys(KeysArgs),
     /// Seal the vault with something else
     #[command(
         subcommand,
@@ -366,7 +366,7 @@ pub struct ListenArgs {
     #[arg(long)]
     pub once: bool,
     /// Let the rules in FILE decide requests instead of a person
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_parser = path(), long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Speak on standard input and output instead of a socket
     #[arg(long)]
@@ -409,10 +409,10 @@ pub struct PairArgs {
     #[arg(long, value_name = "URL", env = "COSIGN_RELAY", hide_env_values = true)]
     pub relay: Option<RelayUrl>,
     /// Accept the invitation in this picture, a photo or a screenshot of its QR code
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "peer", "via"])]
+    #[arg(value_parser = path(), long, value_name = "FILE", conflicts_with_all = ["name", "peer", "via"])]
     pub qr_image: Option<PathBuf>,
     /// Also save the QR code of the invitation, as .png or .svg
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "peer", "via", "qr_image"])]
+    #[arg(value_parser = path(), long, value_name = "FILE", conflicts_with_all = ["name", "peer", "via", "qr_image"])]
     pub qr_out: Option<PathBuf>,
     /// Allow pairing again after five failed attempts
     #[arg(long)]
@@ -423,12 +423,21 @@ pub struct PairArgs {
 }
 
 /// `cosign peers`
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Args)]
+pub struct PeersArgs {
+    /// What to do; without it they are listed.
+    #[command(subcommand)]
+    pub command: Option<PeersCommand>,
+}
+
+/// What `cosign peers` does.
+#[derive(Debug, Default, Subcommand)]
 pub enum PeersCommand {
     /// List the known devices
     #[command(after_help = "Examples:
   cosign peers list
   cosign peers list --json | jq -r '.result.peers[].name'")]
+    #[default]
     List,
     /// Pin a device by its fingerprint, without comparing digits
     #[command(after_help = "Examples:
@@ -566,20 +575,24 @@ pub struct KeygenArgs {
   cosign sign --key vault 5a7f8d…                          a 32-byte digest in hexadecimal
   cosign sign --key vault --file release.tar --purpose 'release 1.2' -o release.tar.sig
   cosign sign 5a7f8d… --key vault --wait                   the other device, scripted: that digest only
+  cosign sign 5a7f8d… --key vault/0/7                      a key below it, as of `keys export --path 0/7`
   cosign sign --key vault 5a7f8d… --deliver-to cosigner    the signature goes to the other device")]
 pub struct SignArgs {
-    /// The digest: 64 hexadecimal digits
+    /// The digest: 64 hexadecimal digits, or as other tools write it
     #[arg(value_name = "DIGEST", conflicts_with = "file")]
     pub digest: Option<String>,
     /// Hash this file; - is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_parser = path(), long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// How to hash the file; default: sha256
     #[arg(long, value_name = "HASH", requires = "file")]
     pub hash: Option<HashFunction>,
-    /// The key; default: the only one
-    #[arg(long, value_name = "NAME")]
-    pub key: Option<String>,
+    /// The key, or one below it, such as vault/0/7; default: the only one
+    #[arg(long, value_name = "NAME[/PATH]")]
+    pub key: Option<KeyName>,
+    /// Sign with the key at the end of this path below the key, such as 0/7
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<Steps>,
     /// Who signs with this device; default: the key's other devices in reach
     #[arg(long = "with", value_name = "PEER", num_args = 1.., value_delimiter = ',')]
     pub with: Vec<String>,
@@ -592,10 +605,13 @@ pub struct SignArgs {
     /// How to write the signature; default: DER in hexadecimal on screen, plain DER to a file
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<SignatureFormat>,
-    /// Write the signature to FILE; - is standard output
-    #[arg(short, long, value_name = "FILE")]
+    /// Write the signature to FILE, which is not there yet; - is standard output
+    #[arg(value_parser = path(), short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Repeat or join the request with this id; default: a fresh one
+    /// Replace the file of -o where it is there
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// Name the request; with the id and digest of an earlier one, its signature is given again
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
     /// Wait for the other device's request for exactly this digest, approve it, and end
@@ -612,6 +628,20 @@ pub struct SignArgs {
     pub reach: ReachArgs,
 }
 
+/// A path, from the root: a message about it means the same to whoever reads it elsewhere.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(|path| absolute(&path))
+}
+
+/// `path` from the root. `-`, which is standard input or output, stays.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    match path == Path::new("-") {
+        true => path.to_owned(),
+        // Without a working folder the name as it was given is the best there is.
+        false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
+}
+
 /// A purpose that reaches the approver as it was typed.
 fn purpose(text: &str) -> Result<String, String> {
     let shown = Label::capped(text, usize::MAX);
@@ -621,6 +651,67 @@ fn purpose(text: &str) -> Result<String, String> {
         Err("a purpose is one line without control or invisible characters".to_owned())
     } else {
         Ok(text.to_owned())
+    }
+}
+
+/// The steps from a key to one below it, each below 2147483648.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steps(pub Vec<u32>);
+
+impl std::str::FromStr for Steps {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let whole = if text == "m" || text.starts_with("m/") { text } else { &format!("m/{text}") };
+        let steps = bip32::parse_path(whole).ok().filter(|steps| steps.len() <= MAX_PATH);
+        steps.map(Self).ok_or_else(|| {
+            format!(
+                "a path is at most {MAX_PATH} numbers below 2147483648 with a slash between them, such as \
+                 0/7; hardened steps need the whole key, which is nowhere"
+            )
+        })
+    }
+}
+
+/// A key of this device, or one below it: `vault/0/7`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyName {
+    /// The key's name.
+    pub name: String,
+    /// The steps that follow it.
+    pub steps: Steps,
+}
+
+impl KeyName {
+    /// The name and the steps of a command line that may also have steps apart from it.
+    ///
+    /// # Errors
+    /// Together they are too many.
+    pub fn with(
+        key: Option<&Self>,
+        path: Option<&Steps>,
+    ) -> Result<(Option<String>, Vec<u32>), Failure> {
+        let of_name = key.map(|key| key.steps.0.as_slice()).unwrap_or_default();
+        let more = path.map(|path| path.0.as_slice()).unwrap_or_default();
+        let steps = [of_name, more].concat();
+        match steps.len() <= MAX_PATH {
+            true => Ok((key.map(|key| key.name.clone()), steps)),
+            false => Err(Failure::new(
+                Code::Usage,
+                format!("the path has {} steps, and {MAX_PATH} at most can be signed", steps.len()),
+            )),
+        }
+    }
+}
+
+impl std::str::FromStr for KeyName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text.split_once('/') {
+            Some((name, steps)) => Self { name: name.to_owned(), steps: steps.parse()? },
+            None => Self { name: text.to_owned(), steps: Steps::default() },
+        })
     }
 }
 
@@ -689,26 +780,30 @@ pub enum SignatureFormat {
   cosign verify --key vault --file release.tar release.tar.sig
   cosign verify --public-key key.pem 5a7f8d… sig.der && echo good
 
-Exit code 0: valid; 1: not. Strict DER, 64 bytes (r, s) and 65 bytes (r, s, recovery id) are taken."
+Exit code 0: valid; 1: not; 2: not understood. Keys, signatures and digests are taken as other tools write
+them: raw, in hexadecimal, base64 or PEM, as JSON; digests also as lines of sha256sum."
 )]
 pub struct VerifyArgs {
-    /// The digest: 64 hexadecimal digits
+    /// The digest: 64 hexadecimal digits, or as other tools write it
     #[arg(value_name = "DIGEST", conflicts_with = "file", required_unless_present = "file")]
     pub digest: Option<String>,
-    /// The signature: hexadecimal, or a file that holds it raw, in hexadecimal or as PEM
+    /// The signature, or a file with it; - is standard input
     #[arg(value_name = "SIG", value_hint = ValueHint::AnyPath)]
     pub signature: String,
     /// Hash this file; - is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_parser = path(), long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// How to hash the file; default: sha256
     #[arg(long, value_name = "HASH", requires = "file")]
     pub hash: Option<HashFunction>,
-    /// A key of this device; default: the only one
-    #[arg(long, value_name = "NAME", conflicts_with = "public_key")]
-    pub key: Option<String>,
-    /// A public key: SEC1 (33 or 65 bytes) or SPKI in hexadecimal, or a file with either, or with PEM
-    #[arg(long, value_name = "HEX|FILE", value_hint = ValueHint::AnyPath)]
+    /// A key of this device, or one below it, such as vault/0/7; default: the only one
+    #[arg(long, value_name = "NAME[/PATH]", conflicts_with = "public_key")]
+    pub key: Option<KeyName>,
+    /// The signature is by the key at the end of this path below the key, such as 0/7
+    #[arg(long, value_name = "PATH", conflicts_with = "public_key")]
+    pub path: Option<Steps>,
+    /// A public key, or a file with it: SEC1, SPKI or JWK; - is standard input
+    #[arg(long, value_name = "KEY|FILE", allow_hyphen_values = true, value_hint = ValueHint::AnyPath)]
     pub public_key: Option<String>,
     /// Also demand s in the lower half, as Bitcoin does
     #[arg(long)]
@@ -716,12 +811,21 @@ pub struct VerifyArgs {
 }
 
 /// `cosign keys`
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// What to do; without it they are listed.
+    #[command(subcommand)]
+    pub command: Option<KeysCommand>,
+}
+
+/// What `cosign keys` does.
+#[derive(Debug, Default, Subcommand)]
 pub enum KeysCommand {
     /// List the keys this device has a share of
     #[command(after_help = "Examples:
   cosign keys list
   cosign keys list --json | jq -r '.result.keys[].name'")]
+    #[default]
     List,
     /// Show one key: its parties, threshold and state
     #[command(after_help = "Examples:
@@ -735,18 +839,24 @@ pub enum KeysCommand {
     #[command(after_help = "Examples:
   cosign keys export vault > vault.pem
   cosign keys export vault --format address-eth
-  cosign keys export vault --format xpub           watch-only wallets derive from it
+  cosign keys export vault --format address-btc --path 0/7
+  cosign keys export vault --format descriptor     watch-only wallets derive from it
+
+What was paid to a key below this one is signed for with `cosign sign --key vault/0/7`.
 
 Whoever has the xpub and one child's private key can compute the parent's private key.")]
     Export {
-        /// The key; default: the only one
-        #[arg(value_name = "NAME")]
-        name: Option<String>,
+        /// The key, or one below it, such as vault/0/7; default: the only one
+        #[arg(value_name = "NAME[/PATH]")]
+        name: Option<KeyName>,
+        /// The key at the end of this path below the key, such as 0/7; opens the vault for the chain code
+        #[arg(long, value_name = "PATH")]
+        path: Option<Steps>,
         /// How to write it
         #[arg(long, value_name = "FORMAT", default_value = "pem")]
         format: KeyFormat,
         /// Write it to FILE; - is standard output
-        #[arg(short, long, value_name = "FILE")]
+        #[arg(value_parser = path(), short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
     /// Give every party a new share of the same key; old shares become useless
@@ -800,11 +910,11 @@ pub struct MoveArgs {
     #[arg(long, group = "to")]
     pub to_passphrase: bool,
     /// To an age identity file
-    #[arg(long, value_name = "FILE", group = "to")]
+    #[arg(value_parser = path(), long, value_name = "FILE", group = "to")]
     pub to_identity: Option<PathBuf>,
     /// The new passphrase is on the first line of FILE; without it, where a passphrase does not
     /// open the vault already, --passphrase-file or --passphrase-fd says the new one
-    #[arg(long, value_name = "FILE", requires = "to_passphrase")]
+    #[arg(value_parser = path(), long, value_name = "FILE", requires = "to_passphrase")]
     pub new_passphrase_file: Option<PathBuf>,
 }
 
@@ -836,6 +946,8 @@ pub enum KeyFormat {
     AddressBtc,
     /// Extended public key of BIP-32; opens the vault for the chain code
     Xpub,
+    /// Output descriptor of the P2WPKH addresses below the key; opens the vault for the chain code
+    Descriptor,
 }
 
 /// `cosign keys refresh`
@@ -872,7 +984,7 @@ pub enum PolicyCommand {
 Exit code 0: the file is in order and the request would be allowed; 9: it would be refused. No use of a rule is counted.")]
 pub struct PolicyCheckArgs {
     /// The policy file
-    #[arg(value_name = "FILE")]
+    #[arg(value_parser = path(), value_name = "FILE")]
     pub file: PathBuf,
     /// A request: FIELD=VALUE for peer, ceremony, key, digest, purpose and time, or a JSON object
     /// such as a request event or a log entry, or a file with one; - is standard input
@@ -921,7 +1033,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "NAME", hide = true, requires = "folder")]
     pub device: Option<String>,
     /// Where that device lives
-    #[arg(long, value_name = "DIR", hide = true)]
+    #[arg(value_parser = path(), long, value_name = "DIR", hide = true)]
     pub folder: Option<PathBuf>,
 }
 
@@ -941,10 +1053,10 @@ pub struct RelayArgs {
     #[arg(long, value_name = "ADDR", default_value = "46738")]
     pub bind: String,
     /// The certificate chain for wss://, PEM
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(value_parser = path(), long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// Its private key, PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(value_parser = path(), long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Make one relay of all that name this NATS: nats://HOST:PORT, several with commas; a URL with a
     /// password belongs into the variable, since others see arguments
@@ -1041,7 +1153,7 @@ pub struct CompleteArgs {
   cosign man ~/.local/share/man/man1")]
 pub struct ManArgs {
     /// Where to write one page per command
-    #[arg(value_name = "DIR")]
+    #[arg(value_parser = path(), value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
 
@@ -1086,6 +1198,27 @@ mod tests {
         assert_eq!("LANG=C ssh host".parse::<Route>().unwrap().whole(), "LANG=C ssh host");
         assert!("".parse::<Route>().is_err());
         assert!("bob=".parse::<Route>().is_err());
+    }
+
+    #[test]
+    fn a_key_below_another_one_is_named_with_its_path() {
+        let steps = |text: &str| text.parse::<Steps>().map(|steps| steps.0);
+        for text in ["0/7", "m/0/7"] {
+            assert_eq!(steps(text), Ok(vec![0, 7]));
+        }
+        assert_eq!(steps("m"), Ok(vec![]));
+        for bad in ["", "/", "0/", "0'/7", "0h", "-1", "2147483648", "0//7", &["1"; 17].join("/")] {
+            assert!(steps(bad).is_err(), "{bad:?}");
+        }
+        let key: KeyName = "vault/0/7".parse().unwrap();
+        assert_eq!((key.name.as_str(), key.steps.0.as_slice()), ("vault", &[0, 7][..]));
+        let more = Steps(vec![9]);
+        let named = KeyName::with(Some(&key), Some(&more)).unwrap();
+        assert_eq!(named, (Some("vault".to_owned()), vec![0, 7, 9]));
+        assert_eq!(KeyName::with(None, Some(&more)).unwrap(), (None, vec![9]));
+        let long = Steps(vec![1; 15]);
+        assert!(KeyName::with(Some(&key), Some(&long)).is_err());
+        assert!("vault/".parse::<KeyName>().is_err());
     }
 
     #[test]

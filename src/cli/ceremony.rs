@@ -9,18 +9,20 @@ use crate::cli::Global;
 use crate::cli::approver::Person;
 use crate::cli::args::{ReachArgs, Route as Named, Tls};
 use crate::cli::runtime::block_on;
-use crate::cli::unlock;
+use crate::cli::{given, unlock};
 use crate::device::{Fingerprint, Label, shell_word};
 use crate::driver::approver::Approver;
-use crate::driver::connect::dial::with_port;
+use crate::driver::connect::dial::PORT;
 use crate::driver::connect::target::{Route, Target};
 use crate::driver::told::Told;
 use crate::driver::{Node, clock, records};
+use crate::net::address::Address;
+use crate::net::interface;
 use crate::net::relay::RelayUrl;
 use crate::net::tls::TlsVersion;
 use crate::report::{self, Code, Failure, here};
 use crate::ui::{Need, ending};
-use crate::vault::{Home, KeyRecord, PeerRecord, keys};
+use crate::vault::{Home, KeyRecord, PeerRecord, Peers, Vault, keys};
 
 /// What a command says about the node it wants.
 #[derive(Clone, Debug, Default)]
@@ -71,8 +73,30 @@ where
     W: FnOnce(Arc<Node>) -> F,
     F: Future<Output = Result<T, Failure>>,
 {
+    until_ended(global, approver, setup, work)?.ok_or_else(report::interrupted)
+}
+
+/// The same; `None` on a signal to end that finds no other device here.
+///
+/// # Errors
+/// What `work` fails with, or `interrupted`.
+pub(super) fn until_ended<T, W, F>(
+    global: &Global,
+    approver: Option<Choice>,
+    setup: impl Into<Setup>,
+    work: W,
+) -> Result<Option<T>, Failure>
+where
+    W: FnOnce(Arc<Node>) -> F,
+    F: Future<Output = Result<T, Failure>>,
+{
     block_on(async {
         let setup = setup.into();
+        if let Some(name) = &setup.interface
+            && matches!(interface::index(name), Ok(None))
+        {
+            return Err(report::no_interface(name));
+        }
         let deadline = global.timeout().map(|timeout| clock::now() + timeout);
         let (home, vault) = match setup.makes {
             true => unlock::open_or_make(global).await?,
@@ -115,19 +139,20 @@ where
             biased;
             () = ending() => {
                 // The work goes on meanwhile: it holds the links that are to carry the word.
+                let is_idle = node.is_idle();
                 let word = node.interrupt();
                 tokio::pin!(word);
                 tokio::select! {
                     () = &mut word => {}
                     _ = &mut work => word.await,
                 }
-                Err(Failure::new(Code::Interrupted, "interrupted"))
+                if is_idle { Ok(None) } else { Err(report::interrupted()) }
             }
             never = &mut filled => match never {},
-            result = &mut work => result,
+            result = &mut work => result.map(Some),
         };
         // A person who looks at the screen sees the result there; whoever awaits it elsewhere gets it.
-        if fills && result.is_ok() && std::io::stdout().is_terminal() {
+        if fills && matches!(result, Ok(Some(_))) && std::io::stdout().is_terminal() {
             tokio::select! {
                 () = screen.linger(LINGER) => {}
                 never = &mut filled => match never {},
@@ -140,6 +165,17 @@ where
 
 /// How long a result stays on a full screen where nobody presses a key.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// Where this device keeps things, for what is looked at before its vault is opened: a command line that
+/// cannot succeed costs nobody a passphrase. What a ceremony rests on is looked at again afterwards.
+///
+/// # Errors
+/// There is no device.
+pub(super) fn unopened(global: &Global) -> Result<Home, Failure> {
+    let home = given::home(global)?;
+    Vault::lock(&home)?;
+    Ok(home)
+}
 
 /// The peer that `text` means: its name, its fingerprint or its device id.
 ///
@@ -217,16 +253,25 @@ fn takes_no_part(name: &str, given: &str, records: &[PeerRecord]) -> Failure {
         .hint(format!("the other devices that take part: {}", names.join(", ")))
 }
 
-/// An address that `--peer` names.
+/// An address that `--peer` names, with its port.
 ///
 /// # Errors
-/// `usage` where its port is none.
+/// `usage` where it is none.
 pub(super) fn address(text: &str) -> Result<String, Failure> {
-    if with_port(text).is_none() {
-        let message = format!("--peer {text} is not HOST:PORT");
-        return Err(Failure::new(Code::Usage, message).hint("a port is a number from 1 to 65535"));
-    }
-    Ok(text.to_owned())
+    with_port("--peer", text)
+}
+
+/// `text`, which `flag` names, as an address with a port.
+///
+/// # Errors
+/// `usage` where it is none.
+pub(super) fn with_port(flag: &str, text: &str) -> Result<String, Failure> {
+    text.parse::<Address>().map(|address| address.or_port(PORT).to_string()).map_err(|_| {
+        let message = format!("{flag} {} is not HOST:PORT", Label::capped(text, 80));
+        Failure::new(Code::Usage, message).hint(
+            "such as bob.local:7700, 192.0.2.7 or [fe80::1%eth0]:7700; a port is a number from 1 to 65535",
+        )
+    })
 }
 
 /// The key that is meant: the one named, or the only one.
@@ -235,14 +280,14 @@ pub(super) fn address(text: &str) -> Result<String, Failure> {
 /// `not_found`, or `usage` listing the candidates where there are several.
 pub(super) async fn key(
     global: &Global,
-    node: &Node,
+    home: &Home,
     name: Option<&str>,
     flag: &'static str,
 ) -> Result<KeyRecord, Failure> {
     if let Some(name) = name {
-        return records::find(&node.home, name)?.ok_or_else(|| crate::report::no_key(name));
+        return records::find(home, name)?.ok_or_else(|| crate::report::no_key(name));
     }
-    let mut names: Vec<String> = keys::list(&node.home)?.into_iter().map(|k| k.name).collect();
+    let mut names: Vec<String> = keys::list(home)?.into_iter().map(|k| k.name).collect();
     names.dedup();
     let chosen = match names.as_slice() {
         [] => {
@@ -255,13 +300,13 @@ pub(super) async fn key(
             several.get(index).cloned().unwrap_or_default()
         }
     };
-    records::find(&node.home, &chosen)?.ok_or_else(|| crate::report::no_key(&chosen))
+    records::find(home, &chosen)?.ok_or_else(|| crate::report::no_key(&chosen))
 }
 
 /// The other parties of a key as peers: with the name and address this device knows, or the name
 /// the key was made with.
-pub(super) fn parties(node: &Node, record: &KeyRecord) -> Result<Vec<PeerRecord>, Failure> {
-    let peers = node.peers()?;
+pub(super) fn parties(home: &Home, record: &KeyRecord) -> Result<Vec<PeerRecord>, Failure> {
+    let peers = Peers::load(home)?;
     Ok(record
         .parties
         .iter()

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_json::json;
 
-use super::args::{Cli, Color, GlobalArgs, Origin, Setting, Tls, duration};
+use super::args::{Cli, Color, GlobalArgs, Origin, Setting, Tls, absolute, duration};
 use super::output::Table;
 use super::{Global, Output};
 use crate::device::{Label, shown_on_one_line};
@@ -54,10 +54,20 @@ impl Config {
             }
             Err(error) => return Err(crate::report::unreadable(error, &shown.to_string())),
         };
-        toml::from_str(&text).map_err(|e| {
+        let config: Self = toml::from_str(&text).map_err(|e| {
             let why = format!("{}: {}", path.display(), in_one_line(&text, &e));
             Failure::new(Code::Usage, why)
-        })
+        })?;
+        Ok(config.with_whole_paths())
+    }
+
+    /// The same with paths from the root, as those of the command line.
+    fn with_whole_paths(mut self) -> Self {
+        let Self { identity, passphrase_file, module, pin_file, .. } = &mut self;
+        for path in [identity, passphrase_file, module, pin_file].into_iter().flatten() {
+            *path = absolute(path);
+        }
+        self
     }
 
     /// Fills in what the command line and the environment leave open.

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::runtime::ask;
-use super::unlock;
-use super::{Global, Output};
+use super::{Global, Output, given, unlock};
 use crate::device::hex;
 use crate::driver::{clock, records};
 use crate::report::{self, Code, Failure};
@@ -66,8 +65,9 @@ pub(super) async fn alone(
 
 /// The vault: what is noted is authenticated, and what is shown was checked.
 fn opened(global: &Global, name: &str) -> Result<Vault, Failure> {
-    if !Vault::exists(&crate::cli::given::home(global)?) {
-        return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());
+    // One that somebody took away is not there either, and is noted.
+    if let Err(error @ Error::NotFound { .. }) = keys::find(&given::home(global)?, name) {
+        return Err(error.into());
     }
     Ok(ask(unlock::open_naming(global))?.1)
 }

@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
 use super::given::by;
-use crate::device::{Label, hex, unhex};
+use crate::device::{Label, hex};
+use crate::pasted;
 use crate::report::unreadable;
 use crate::report::{self, Code, Failure};
 use crate::request::{HashFunction, Source};
@@ -46,12 +47,12 @@ impl Digest {
     }
 
     fn of_text(text: &str) -> Result<Self, Failure> {
-        let digits = text.trim();
-        let bytes = unhex(digits.strip_prefix("0x").unwrap_or(digits));
-        let bytes = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-            let why =
-                format!("{:?} is not a digest of 64 hexadecimal digits", Label::capped(text, 80));
-            Failure::new(Code::Usage, why).hint("for what is in a file use --file FILE")
+        let bytes = pasted::digest(text).ok_or_else(|| {
+            let shown = Label::capped(text, 80);
+            Failure::new(Code::Usage, format!("{shown:?} is not understood as a digest")).hint(
+                "64 hexadecimal digits, 32 bytes in base64, or a line of sha256sum; for what is in a file use \
+                 --file FILE",
+            )
         })?;
         Ok(Self { bytes, source: Source::Digest })
     }

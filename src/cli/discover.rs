@@ -86,7 +86,7 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
             id: id.clone(),
             fingerprint: device.fingerprint,
             status: status.to_owned(),
-            addresses: device.addresses.iter().map(|a| a.ip().to_string()).collect(),
+            addresses: device.addresses.iter().map(host).collect(),
             port: first.map_or(0, SocketAddr::port),
             paired,
             program: device.program.map(|program| program.to_string()),
@@ -163,10 +163,7 @@ pub(super) async fn watch(node: &Arc<Node>) {
 }
 
 fn tell(node: &Node, found: &Found, status: &str) {
-    let address = found.addresses.first().map(|ip| match ip.contains(':') {
-        true => format!("[{ip}]:{}", found.port),
-        false => format!("{ip}:{}", found.port),
-    });
+    let address = found.addresses.first().map(|ip| whole(ip, found.port));
     node.tell(Event::Peer {
         name: found.name.clone(),
         id: found.id.clone(),
@@ -174,6 +171,22 @@ fn tell(node: &Node, found: &Found, status: &str) {
         status: status.to_owned(),
         address: address.unwrap_or_default(),
     });
+}
+
+/// The address without its port, with the zone where it has one.
+fn host(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        address => address.ip().to_string(),
+    }
+}
+
+/// What `--peer` takes.
+fn whole(ip: &str, port: u16) -> String {
+    match ip.contains(':') {
+        true => format!("[{ip}]:{port}"),
+        false => format!("{ip}:{port}"),
+    }
 }
 
 fn table(peers: &[Found]) -> String {
@@ -186,7 +199,7 @@ fn table(peers: &[Found]) -> String {
     let mut rows = vec![["NAME", "STATUS", "ID", "VERSION", "ADDRESS"].map(str::to_owned)];
     for peer in peers {
         let address = peer.addresses.iter().find(|a| !a.contains(':')).or(peer.addresses.first());
-        let address = address.map_or_else(|| "-".to_owned(), |ip| format!("{ip}:{}", peer.port));
+        let address = address.map_or_else(|| "-".to_owned(), |ip| whole(ip, peer.port));
         let program = peer.program.clone().unwrap_or_else(|| "-".to_owned());
         rows.push([peer.name.clone(), peer.status.clone(), peer.id.clone(), program, address]);
     }

@@ -1,8 +1,10 @@
 //! What the command line names: secrets and files that are read before anything else happens.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Read};
-use std::path::Path;
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 
 use super::Global;
@@ -12,6 +14,9 @@ use crate::report::{Code, Failure};
 use crate::secret::Secret;
 use crate::vault::Home;
 use crate::vault::given::{self, Guard};
+
+/// What some editors begin a text with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The longest passphrase or PIN in bytes, as much as a terminal takes.
 const MAX_PASSPHRASE: usize = 1024;
@@ -24,16 +29,41 @@ pub fn home(global: &Global) -> Result<Home, Failure> {
 /// The passphrase that `--passphrase-fd` or `--passphrase-file` names, if either was given.
 pub(super) fn given_passphrase(global: &Global) -> Result<Option<Secret<String>>, Failure> {
     let GlobalArgs { passphrase_fd, passphrase_file, .. } = &global.args;
-    given("passphrase", *passphrase_fd, passphrase_file.as_deref(), global.deadline)
+    given(global, "passphrase", *passphrase_fd, passphrase_file.as_deref())
+}
+
+/// What descriptors have said. Each says it once: whoever looks again is not given the next line.
+#[derive(Default)]
+pub struct Heard(Mutex<BTreeMap<PathBuf, Secret<String>>>);
+
+impl fmt::Debug for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heard").finish_non_exhaustive()
+    }
+}
+
+impl Heard {
+    fn of(&self, path: &Path) -> Option<Secret<String>> {
+        self.all().get(path).map(|secret| Secret::new(secret.expose().clone()))
+    }
+
+    fn note(&self, path: PathBuf, secret: &Secret<String>) {
+        self.all().insert(path, Secret::new(secret.expose().clone()));
+    }
+
+    // A panic while the lock was held leaves nothing half done.
+    fn all(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Secret<String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The secret on the first line of a file descriptor or file, where one was given. `what` is also
 /// the beginning of the flags' names.
 pub(super) fn given(
+    global: &Global,
     what: &str,
     fd: Option<u32>,
     file: Option<&Path>,
-    deadline: Option<Instant>,
 ) -> Result<Option<Secret<String>>, Failure> {
     let descriptor = |fd: u32| Path::new("/dev/fd").join(fd.to_string());
     let (name, path) = match (fd, file) {
@@ -44,13 +74,20 @@ pub(super) fn given(
         (None, Some(path)) => (format!("{what} file {}", path.display()), path.to_owned()),
         (None, None) => return Ok(None),
     };
+    if let Some(secret) = global.heard.of(&path) {
+        return Ok(Some(secret));
+    }
     let file =
         given::open(&path, Guard::Secret).map_err(|e| crate::report::unreadable(e, &name))?;
-    let line = by(deadline, move || first_line(file));
+    let line = by(global.deadline, move || first_line(file));
     let late = || crate::report::slow(&name, "a line");
-    line.ok_or_else(late)?
-        .map(Some)
-        .map_err(|e| Failure::new(Code::Usage, format!("cannot read {name}: {e}")))
+    let secret = line
+        .ok_or_else(late)?
+        .map_err(|e| Failure::new(Code::Usage, format!("cannot read {name}: {e}")))?;
+    if given::is_descriptor(&path) {
+        global.heard.note(path, &secret);
+    }
+    Ok(Some(secret))
 }
 
 /// What `work` gives, or `None` if it has not come to an end by then: a pipe may never say anything.
@@ -65,7 +102,8 @@ pub(super) fn by<T: Send + 'static>(
     done.recv_timeout(deadline.saturating_duration_since(clock::now())).ok()
 }
 
-/// The first line without its end, whole or not at all. It never leaves memory that is wiped.
+/// The first line without its end and without a byte order mark, whole or not at all. It never leaves memory that
+/// is wiped.
 pub fn first_line(mut file: impl Read) -> io::Result<Secret<String>> {
     let mut bytes = Secret::new(Vec::with_capacity(MAX_PASSPHRASE));
     // `read_to_end` would probe with a buffer of its own and grow this one.
@@ -79,6 +117,7 @@ pub fn first_line(mut file: impl Read) -> io::Result<Secret<String>> {
         bytes.expose_mut().extend_from_slice(&byte);
     }
     let line = bytes.expose().strip_suffix(b"\r").unwrap_or(bytes.expose());
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     let text = std::str::from_utf8(line).map_err(|_| io::Error::other("it is not UTF-8"))?;
     Ok(Secret::new(text.to_owned()))
 }
@@ -92,6 +131,8 @@ mod tests {
         let read = |bytes: &[u8]| first_line(bytes).map(|s| s.expose().clone());
         assert_eq!(read(b"one two\nthree\n").unwrap(), "one two");
         assert_eq!(read(b"windows\r\n").unwrap(), "windows");
+        assert_eq!(read(b"\xef\xbb\xbfnotepad\r\n").unwrap(), "notepad");
+        assert_eq!(read(b"\nsecond\n").unwrap(), "");
         assert_eq!(read(b"no end").unwrap(), "no end");
         assert_eq!(read(b"").unwrap(), "");
         assert!(read(b"\xff\n").is_err());

@@ -4,18 +4,20 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags};
 
 use super::args::{Color, GlobalArgs};
 use super::config::Config;
+use super::given::Heard;
 use super::output::unwritable;
 use crate::driver::clock;
 use crate::net::relay::RelayUrl;
 use crate::progress::Event;
 use crate::report::{Code, Failure};
-use crate::ui::{Format, Prompter, Recorder, Screen, Style};
+use crate::ui::{Clock, Format, Prompter, Recorder, Screen, Stamped, Style};
 use crate::vault::{Deadline, Home};
 
 /// What every command is given.
@@ -33,20 +35,28 @@ pub struct Global {
     pub screen: Screen,
     /// Who is asked.
     pub prompter: Prompter,
+    /// The secrets that came through descriptors.
+    pub heard: Arc<Heard>,
     /// When the whole command is to end.
     pub deadline: Option<Instant>,
 }
 
 impl Global {
     /// Reads the settings, opens the log file and decides how to speak.
-    pub fn new(mut args: GlobalArgs) -> Result<Self, Failure> {
-        let home = match &args.home {
-            Some(dir) => Some(std::path::absolute(dir).map(Home::at).map_err(|e| {
-                Failure::new(Code::Usage, format!("--home {}: {e}", dir.display()))
-            })?),
-            None => Home::xdg().ok(),
-        };
+    pub fn new(args: GlobalArgs) -> Result<Self, Failure> {
+        let home = home(&args)?;
         let config = home.as_ref().map(Config::load).transpose()?.unwrap_or_default();
+        Self::with(args, home, config)
+    }
+
+    /// The same for a command that needs no device: settings that cannot be read keep it from nothing.
+    pub fn without_settings(args: GlobalArgs) -> Result<Self, Failure> {
+        let home = home(&args)?;
+        let config = home.as_ref().and_then(|home| Config::load(home).ok()).unwrap_or_default();
+        Self::with(args, home, config)
+    }
+
+    fn with(mut args: GlobalArgs, home: Option<Home>, config: Config) -> Result<Self, Failure> {
         config.complete(&mut args);
         let format = match (args.events, args.quiet) {
             (true, _) => Format::Events,
@@ -60,13 +70,25 @@ impl Global {
             ..Style::default()
         };
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
-        let screen = Screen::new(format, style, recorder, clock::now);
+        let screen = Screen::new(format, style, recorder, Clock { now: clock::now, stamp });
         let deadline = args.timeout.map(|timeout| clock::now() + timeout);
         let home = home.map(|home| {
             home.with_deadline(deadline.map(|moment| Deadline::new(moment, clock::now)))
         });
         let prompter = Prompter::new(screen.clone(), args.no_input).with_deadline(deadline);
-        Ok(Self { args, home, name: config.name, relay: config.relay, screen, prompter, deadline })
+        // What comes through a pipe is no answer: whoever has put it there is at the terminal, if anywhere.
+        let prompter = if is_a_pipe() { prompter.at("/dev/tty") } else { prompter };
+        let heard = Arc::default();
+        Ok(Self {
+            args,
+            home,
+            name: config.name,
+            relay: config.relay,
+            screen,
+            prompter,
+            heard,
+            deadline,
+        })
     }
 
     /// Whether a full screen is wanted and there is somebody to see it.
@@ -78,6 +100,16 @@ impl Global {
     /// The deadline for the whole command, from now.
     pub fn timeout(&self) -> Option<Duration> {
         self.args.timeout
+    }
+}
+
+/// Where `args` say that this device keeps things, or the environment says so.
+fn home(args: &GlobalArgs) -> Result<Option<Home>, Failure> {
+    match &args.home {
+        Some(dir) => std::path::absolute(dir)
+            .map(|dir| Some(Home::at(dir)))
+            .map_err(|e| Failure::new(Code::Usage, format!("--home {}: {e}", dir.display()))),
+        None => Ok(Home::xdg().ok()),
     }
 }
 
@@ -96,6 +128,12 @@ fn colored(args: &GlobalArgs) -> bool {
     }
 }
 
+/// Whether standard input is a pipe.
+fn is_a_pipe() -> bool {
+    let status = rustix::fs::fstat(io::stdin());
+    status.is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Fifo)
+}
+
 /// Appends every event to `path` with the time, without the digits of a pairing code.
 fn recorder(path: &Path) -> Result<Recorder, Failure> {
     // A pipe that nobody reads is an error now, and a full one later loses lines: neither is waited for.
@@ -106,11 +144,16 @@ fn recorder(path: &Path) -> Result<Recorder, Failure> {
     let mut file =
         opened.map_err(|e| unwritable(&format!("the log file {}", path.display()), &e))?;
     Ok(Box::new(move |event| {
-        let Ok(mut line) = serde_json::to_value(without_code(event)) else { return };
-        line["time"] = clock::rfc3339(clock::unix_now()).into();
+        let line = Stamped { event: &without_code(event), time: stamp() };
+        let Ok(line) = serde_json::to_string(&line) else { return };
         // A full disk must not end a ceremony.
         let _ = file.write_all(format!("{line}\n").as_bytes());
     }))
+}
+
+/// The time now, as lines for scripts have it.
+pub(super) fn stamp() -> String {
+    clock::rfc3339(clock::unix_now())
 }
 
 fn without_code(event: &Event) -> Event {

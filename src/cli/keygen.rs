@@ -3,14 +3,16 @@
 use serde::Serialize;
 
 use crate::cli::args::KeygenArgs;
-use crate::cli::ceremony::{Setup, parties, peer, pick, targets, unexpired, with_node};
+use crate::cli::ceremony::{Setup, parties, peer, pick, targets, unexpired, unopened, with_node};
+use crate::cli::runtime::ask;
 use crate::cli::{Global, Output};
 use crate::device::hex;
 use crate::driver::ceremony::keygen::{self, Made};
-use crate::driver::{Node, clock, records};
+use crate::driver::connect::target::Target;
+use crate::driver::{clock, records};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
-use crate::vault::{KeyState, PeerRecord, keys};
+use crate::vault::{Home, KeyState, PeerRecord, Peers, keys};
 
 #[derive(Debug, Serialize)]
 struct KeyResult<'a> {
@@ -24,19 +26,45 @@ struct KeyResult<'a> {
 }
 
 /// `cosign keygen`
-pub(super) fn run_keygen(global: &Global, args: KeygenArgs) -> Result<Output, Failure> {
-    let KeygenArgs { key, with, threshold, resume, reach } = args;
-    with_node(global, None, Setup::from(&reach), |node| async move {
-        if resume {
-            let record = pending(&node, key.as_deref())?;
-            let others = targets(&parties(&node, &record)?, &reach)?;
-            return output(&keygen::resume(&node, &record.name, &others).await?);
+pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output, Failure> {
+    let home = unopened(global)?;
+    // A choice is made once: afterwards the names are given.
+    let plan = ask(Plan::of(global, &home, &args))?;
+    args.key = Some(plan.name);
+    args.with = plan.with;
+    with_node(global, None, Setup::from(&args.reach), |node| async move {
+        let Plan { name, threshold, others, .. } = Plan::of(global, &node.home, &args).await?;
+        let made = match args.resume {
+            true => keygen::resume(&node, &name, &others).await?,
+            false => keygen::request(&node, &name, threshold, &others).await?,
+        };
+        output(&made)
+    })
+}
+
+/// What a command line comes to on this device.
+struct Plan {
+    name: String,
+    threshold: u8,
+    /// The other devices of a new key, so that `--with` means them.
+    with: Vec<String>,
+    others: Vec<Target>,
+}
+
+impl Plan {
+    async fn of(global: &Global, home: &Home, args: &KeygenArgs) -> Result<Self, Failure> {
+        let KeygenArgs { key, with, threshold, resume, reach } = args;
+        if *resume {
+            let record = pending(home, key.as_deref())?;
+            let others = targets(&parties(home, &record)?, reach)?;
+            let (name, threshold) = (record.name, record.threshold);
+            return Ok(Self { name, threshold, with: Vec::new(), others });
         }
         let name = match key {
-            Some(name) => name,
-            None => first_name(&node)?,
+            Some(name) => name.clone(),
+            None => first_name(home)?,
         };
-        let records = companions(global, &node, &with).await?;
+        let records = companions(global, home, with).await?;
         let count = records.len().saturating_add(1);
         let threshold = threshold.unwrap_or(2);
         if usize::from(threshold) > count || count > 16 {
@@ -46,9 +74,11 @@ pub(super) fn run_keygen(global: &Global, args: KeygenArgs) -> Result<Output, Fa
             )
             .hint("--threshold is at most the number of devices, this one included; 16 at most"));
         }
-        let others = targets(&records, &reach)?;
-        output(&keygen::request(&node, &name, threshold, &others).await?)
-    })
+        let others = targets(&records, reach)?;
+        keygen::is_free(home, &name, threshold, &others)?;
+        let with = records.iter().map(|record| record.fingerprint.to_hex()).collect();
+        Ok(Self { name, threshold, with, others })
+    }
 }
 
 /// What a key is as a result.
@@ -86,11 +116,11 @@ fn loss(threshold: u8, parties: usize) -> Option<String> {
 }
 
 /// The pending key that is meant.
-fn pending(node: &Node, name: Option<&str>) -> Result<crate::vault::KeyRecord, Failure> {
+fn pending(home: &Home, name: Option<&str>) -> Result<crate::vault::KeyRecord, Failure> {
     if let Some(name) = name {
-        return records::find(&node.home, name)?.ok_or_else(|| report::no_key(name));
+        return records::find(home, name)?.ok_or_else(|| report::no_key(name));
     }
-    let mut all = keys::list(&node.home)?;
+    let mut all = keys::list(home)?;
     all.retain(|record| record.state == KeyState::Pending);
     all.dedup_by(|a, b| a.name == b.name);
     let mut open = all.into_iter();
@@ -106,8 +136,8 @@ fn pending(node: &Node, name: Option<&str>) -> Result<crate::vault::KeyRecord, F
 }
 
 /// The first key is called `default`.
-fn first_name(node: &Node) -> Result<String, Failure> {
-    if keys::each(&node.home)?.is_empty() {
+fn first_name(home: &Home) -> Result<String, Failure> {
+    if keys::each(home)?.is_empty() {
         return Ok("default".to_owned());
     }
     Err(Failure::new(Code::Usage, "a second key needs a name").hint("give it with --key NAME"))
@@ -116,10 +146,10 @@ fn first_name(node: &Node) -> Result<String, Failure> {
 /// The other devices: those named, or the only one that is paired.
 async fn companions(
     global: &Global,
-    node: &Node,
+    home: &Home,
     with: &[String],
 ) -> Result<Vec<PeerRecord>, Failure> {
-    let peers: Vec<PeerRecord> = node.peers()?.iter().cloned().collect();
+    let peers: Vec<PeerRecord> = Peers::load(home)?.iter().cloned().collect();
     if !with.is_empty() {
         let mut records: Vec<PeerRecord> = Vec::new();
         for text in with {

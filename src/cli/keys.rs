@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{KeyFormat, KeysCommand};
+use super::args::{KeyFormat, KeyName, KeysCommand};
 use super::output::{Sink, Table};
 use super::runtime::ask;
 use super::unlock;
 use super::{Global, Output, delete, public_key, refresh};
+use crate::crypto::curve::encode_point;
 use crate::device::{hex, shown_on_one_line, visible};
 use crate::driver::ceremony::confirmations;
 use crate::driver::{clock, records};
 use crate::party::PartyId;
 use crate::report::{self, Code, Failure};
+use crate::request::below;
 use crate::vault::keys::Location;
 use crate::vault::ledger::UNRESOLVED;
 use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, Vault, deleted, keys};
@@ -24,8 +26,9 @@ pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, 
     match command {
         KeysCommand::List => list(global),
         KeysCommand::Show { name } => show(global, &name),
-        KeysCommand::Export { name, format, output } => {
-            export(global, name.as_deref(), format, output)
+        KeysCommand::Export { name, path, format, output } => {
+            let (name, path) = KeyName::with(name.as_ref(), path.as_ref())?;
+            export(global, name.as_deref(), &path, format, output)
         }
         KeysCommand::Refresh(args) => refresh::run_refresh(global, args),
         KeysCommand::Delete { name, yes_delete } => {
@@ -361,27 +364,34 @@ fn said_deleted<'a>(home: &Home, key: &'a KeyRecord) -> Result<Vec<Deleted<'a>>,
 fn export(
     global: &Global,
     name: Option<&str>,
+    path: &[u32],
     format: KeyFormat,
     output: Option<PathBuf>,
 ) -> Result<Output, Failure> {
     let sink = Sink::new(output.as_deref(), false, global.args.json)?;
-    let Chosen { record: key, vault } = chosen(global, name, "NAME")?;
-    let checked = vault.is_some();
-    let text = public_key::encode(&key.public_key, format, || chain_code(global, vault, &key))?;
+    let Chosen { record: key, mut vault } = chosen(global, name, "NAME")?;
+    let text =
+        public_key::encode(&key.public_key, path, format, || chain_code(global, &mut vault, &key))?;
+    let child =
+        public_key::derived(&key.public_key, path, || chain_code(global, &mut vault, &key))?;
     let result = json!({
-        "name": key.name,
-        "public_key": hex(&key.public_key),
+        "name": below(&key.name, path),
+        "public_key": encode_point(&child).map(|key| hex(&key)),
         "exported": text.trim_end(),
-        "checked": checked,
+        "checked": vault.is_some(),
     });
     Output::with_body(result, sink.put(text.into_bytes())?)
 }
 
 /// The chain code is kept with the share: the vault must be opened.
-fn chain_code(global: &Global, vault: Option<Vault>, key: &KeyRecord) -> Result<[u8; 32], Failure> {
+pub(super) fn chain_code(
+    global: &Global,
+    vault: &mut Option<Vault>,
+    key: &KeyRecord,
+) -> Result<[u8; 32], Failure> {
     let vault = match vault {
         Some(vault) => vault,
-        None => ask(unlock::open_naming(global))?.1,
+        None => vault.insert(ask(unlock::open_naming(global))?.1),
     };
-    Ok(*records::share(&vault, key)?.chain_code())
+    Ok(*records::share(vault, key)?.chain_code())
 }

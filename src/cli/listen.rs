@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::approver::Rules;
 use crate::cli::args::ListenArgs;
-use crate::cli::ceremony::{Choice, Setup, with_node};
+use crate::cli::ceremony::{Choice, Setup, until_ended};
 use crate::cli::inventory::inventory;
 use crate::cli::output::Body;
 use crate::cli::{Global, Output, discover, keygen, pair, sign};
@@ -48,7 +48,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     // Only a person can pair a new device.
     let makes = approver.is_none();
     let setup = Setup { interface, relay: relay.url, makes, ..Setup::default() };
-    with_node(global, approver, setup, |node| async move {
+    let served = until_ended(global, approver, setup, |node| async move {
         if place.stdio {
             serve_stdio(&node).await?;
             // Standard output was the line to the other device.
@@ -100,7 +100,13 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
                 visit = visits.try_recv();
             }
         }
-    })
+    });
+    match served? {
+        Some(output) => Ok(output),
+        // One request was awaited, and none was answered.
+        None if once => Err(report::interrupted()),
+        None => Output::new(json!({}), ""),
+    }
 }
 
 fn output(node: &Node, done: Result<Done, Error>) -> Result<Output, Failure> {

@@ -8,8 +8,8 @@ use super::output::Body;
 use super::{Global, Output, unlock};
 use crate::device::visible;
 use crate::driver::clock;
-use crate::report::Failure;
-use crate::vault::{Chain, Entry, Error, Log, Peers};
+use crate::report::{Code, Failure};
+use crate::vault::{Chain, Entry, Error, Log, Peers, Vault};
 
 /// Prints the log, or checks its chain.
 pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure> {
@@ -17,6 +17,10 @@ pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure>
     let checked = home.checks();
     if args.verify {
         return match Log::verify(&home) {
+            Ok(Chain { entries: 0, .. }) if !Vault::exists(&home) => {
+                let why = format!("there is no log in {}", home.state.display());
+                Err(Failure::new(Code::NotFound, why).hint("is --home or COSIGN_HOME right?"))
+            }
             Ok(chain) => {
                 let Chain { entries, attested, head_lost } = &chain;
                 let result = json!({

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::global::stamp;
 use crate::device::{shown, shown_json, shown_on_one_line};
 use crate::report::{self, Code, Failure, exit};
 
@@ -125,6 +126,7 @@ fn complain(failure: &Failure, events: bool) {
     let text = if events {
         let mut line = error(failure);
         line["event"] = json!("error");
+        line["time"] = json!(stamp());
         shown_json(&format!("{line}\n"))
     } else {
         let line =
@@ -216,7 +218,23 @@ impl Sink {
             return Err(Failure::new(Code::Usage, format!("-o {shown} is a terminal"))
                 .hint("use -o - to insist on binary output there"));
         }
+        let tried = match is_device(path) {
+            true => Ok(()),
+            false => tempfile::tempfile_in(folder).map(drop),
+        };
+        tried.map_err(|e| unwritable(&format!("-o {shown}"), &e))?;
         Ok(Self::File(path.to_owned()))
+    }
+
+    /// Fails if a file would be replaced.
+    pub fn is_new(&self) -> Result<(), Failure> {
+        match self {
+            Self::File(path) if path.is_file() => {
+                let message = format!("-o {}: there is a file already", path.display());
+                Err(Failure::new(Code::Conflict, message).hint("--force replaces it"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Puts `bytes` where they belong and returns what is left for standard output.
@@ -319,6 +337,8 @@ mod tests {
             |path: &str, json| Sink::new(Some(Path::new(path)), true, json).unwrap_err().code;
         assert_eq!(code("/nonexistent/folder/sig", false), Code::NotFound);
         assert_eq!(code("/", false), Code::Usage);
+        // A folder in which nobody makes files.
+        assert_eq!(code("/proc/sig", false), Code::NotFound);
         assert_eq!(code("-", true), Code::Usage);
     }
 }

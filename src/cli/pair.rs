@@ -183,6 +183,7 @@ async fn choose(
         what: "a device to pair with".to_owned(),
         peers: name.iter().map(ToString::to_string).collect(),
         seconds: None,
+        request_id: None,
     });
     let (mut found, mut seen) = look(node, name).await;
     loop {

@@ -4,12 +4,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::PeersCommand;
+use super::ceremony::{unopened, with_port};
 use super::output::Table;
 use super::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label, visible};
 use crate::driver::clock;
 use crate::report::{Code, Failure, here};
-use crate::vault::{Home, PeerRecord, Peers, Vault, addresses, keys};
+use crate::vault::{Error, Home, PeerRecord, Peers, Vault, addresses, keys};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -27,9 +28,12 @@ struct Row<'a> {
 
 /// Runs one of `cosign peers`.
 pub(super) fn run_peers(global: &Global, command: PeersCommand) -> Result<Output, Failure> {
-    let home = match command {
+    let home = match &command {
         PeersCommand::List => unlock::look(global)?.0,
-        _ => unlock::to_change(global)?,
+        command => {
+            possible(command, &unopened(global)?)?;
+            unlock::to_change(global)?
+        }
     };
     match command {
         PeersCommand::List => list(&home),
@@ -52,6 +56,22 @@ pub(super) fn run_peers(global: &Global, command: PeersCommand) -> Result<Output
             }
             let result = json!({ "name": name, "fingerprint": fingerprint.to_hex(), "keys": keys });
             Output::new(result, text)
+        }
+    }
+}
+
+/// Fails where the command cannot succeed, whatever the vault says.
+fn possible(command: &PeersCommand, home: &Home) -> Result<(), Failure> {
+    match command {
+        PeersCommand::List => Ok(()),
+        PeersCommand::Add { name, fingerprint, address } => {
+            is_new(home, name, fingerprint, address.as_deref()).map(drop)
+        }
+        PeersCommand::Rename { old: name, .. } | PeersCommand::Forget { name } => {
+            match Peers::load(home)?.named(name) {
+                Some(_) => Ok(()),
+                None => Err(Error::NotFound { what: "peer", name: name.clone() }.into()),
+            }
         }
     }
 }
@@ -98,13 +118,30 @@ fn add(
     fingerprint: &str,
     address: Option<String>,
 ) -> Result<Output, Failure> {
+    let fingerprint = is_new(home, &name, fingerprint, address.as_deref())?;
+    let paired_at = clock::unix_now();
+    Peers::add(
+        home,
+        &PeerRecord { name: name.clone(), fingerprint, address, paired_at, expires: None },
+    )?;
+    let text = format!("{name:?} is pinned to fingerprint {fingerprint}");
+    Output::new(json!({ "name": name, "fingerprint": fingerprint.to_hex() }), text)
+}
+
+/// The fingerprint, if a device with it can be called `name` here.
+fn is_new(
+    home: &Home,
+    name: &str,
+    fingerprint: &str,
+    address: Option<&str>,
+) -> Result<Fingerprint, Failure> {
     let fingerprint: Fingerprint = fingerprint.parse().map_err(|_| {
         let shown = Label::capped(fingerprint, 80);
         Failure::new(Code::Usage, format!("--fingerprint {shown}: not a fingerprint"))
             .hint("64 hexadecimal digits, as `cosign id` prints on the other device")
     })?;
-    if address.as_deref().is_some_and(|text| !is_address(text)) {
-        return Err(Failure::new(Code::Usage, "--address is not HOST:PORT"));
+    if let Some(text) = address {
+        with_port("--address", text)?;
     }
     if Vault::exists(home) && Vault::device(home)?.fingerprint == fingerprint {
         return Err(Failure::new(Code::Usage, "this is the fingerprint of this very device")
@@ -115,20 +152,8 @@ fn add(
         let why = format!("the device with this fingerprint is known as {:?}", old.name);
         return Err(Failure::new(Code::Conflict, why).hint(format!(
             "for another name run {}",
-            here(&["peers", "rename"], &[&old.name, &name])
+            here(&["peers", "rename"], &[&old.name, name])
         )));
     }
-    let paired_at = clock::unix_now();
-    Peers::add(
-        home,
-        &PeerRecord { name: name.clone(), fingerprint, address, paired_at, expires: None },
-    )?;
-    let text = format!("{name:?} is pinned to fingerprint {fingerprint}");
-    Output::new(json!({ "name": name, "fingerprint": fingerprint.to_hex() }), text)
-}
-
-fn is_address(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
-    })
+    Ok(fingerprint)
 }

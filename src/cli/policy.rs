@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::cli::args::{PolicyCheckArgs, PolicyCommand};
 use crate::cli::output::Table;
 use crate::cli::signature::read_file;
-use crate::cli::{Global, Output, unlock};
+use crate::cli::{Global, Output, given, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
 use crate::policy::{
@@ -25,19 +25,49 @@ use crate::vault::{Home, Peers, Uses, keys};
 /// `cosign policy`
 pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Output, Failure> {
     let PolicyCommand::Check(PolicyCheckArgs { file, request }) = command;
-    let home = unlock::look(global)?.0;
+    let Known { home, peers, uses, keys } = Known::of(global)?;
     let policy = Policy::load(&file, &home)?;
-    let peers = Peers::load(&home)?;
-    let uses = Uses::load(&home)?;
     let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
     if request.is_empty() {
-        let mut keys: Vec<String> =
-            keys::list(&home)?.into_iter().map(|record| record.name).collect();
-        keys.dedup();
         return described(&policy.describe(&peer, &keys)?, policy.asks_otherwise(), &home);
     }
     let (decision, explanation) = Given::read(&request)?.explained(&policy, &peer, uses)?;
     explained(decision, &explanation, &home)
+}
+
+/// What the rules of a file may name.
+struct Known {
+    home: Home,
+    peers: Peers,
+    uses: Uses,
+    keys: Vec<String>,
+}
+
+impl Known {
+    /// What this device knows. A home that cannot be read, such as that of another user, says nothing, and a
+    /// file can be looked at all the same.
+    fn of(global: &Global) -> Result<Self, Failure> {
+        match Self::read(global) {
+            Err(failure) if failure.code == Code::System => {
+                global.screen.note(format!(
+                    "the devices, keys and uses of this home are not known: {}",
+                    failure.message
+                ));
+                let (peers, uses, keys) = (Peers::default(), Uses::default(), Vec::new());
+                Ok(Self { home: given::home(global)?, peers, uses, keys })
+            }
+            known => known,
+        }
+    }
+
+    fn read(global: &Global) -> Result<Self, Failure> {
+        let home = unlock::look(global)?.0;
+        let mut keys: Vec<String> =
+            keys::list(&home)?.into_iter().map(|record| record.name).collect();
+        keys.dedup();
+        let (peers, uses) = (Peers::load(&home)?, Uses::load(&home)?);
+        Ok(Self { home, peers, uses, keys })
+    }
 }
 
 /// Every rule held against a request, and what comes of it.

@@ -1,76 +1,106 @@
 //! Public keys as text and files.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL;
 use k256::elliptic_curve::sec1::ToEncodedPoint as _;
-use k256::pkcs8::{DecodePublicKey as _, EncodePublicKey as _};
+use k256::pkcs8::EncodePublicKey as _;
 use k256::{AffinePoint, PublicKey};
 use ripemd::Ripemd160;
 use serde_json::json;
 use sha2::Sha256;
 use sha3::{Digest as _, Keccak256};
 
-use super::args::KeyFormat;
-use super::signature::{from_pem, pem, read_file};
-use crate::crypto::curve::decode_point;
-use crate::device::{hex, unhex};
-use crate::report::{Code, Failure};
+use super::args::{KeyFormat, absolute};
+use super::signature::{is_no_name, pem, read_file};
+use crate::crypto::bip32::{self, Derived};
+use crate::crypto::curve::{decode_point, encode_point};
+use crate::device::hex;
+use crate::pasted;
+use crate::report::{self, Code, Failure};
+use crate::request::below;
 
 /// The most bytes that are read of a key file.
 const MAX_FILE: u64 = 16384;
 
-/// Reads a public key from the command line: SEC1 (33 or 65 bytes) or SPKI in hexadecimal, or a
-/// file (`-` is standard input) that holds either raw, in hexadecimal or as PEM.
+/// The public key that an argument is, or that is in the file that it names (`-` is standard input).
+///
+/// # Errors
+/// Neither of the two is understood, or the file cannot be read.
 pub fn read(argument: &str) -> Result<AffinePoint, Failure> {
-    let refused = || {
-        Failure::new(Code::Usage, format!("{argument}: not a secp256k1 public key")).hint(
-            "33 or 65 bytes (SEC1) or SPKI in hexadecimal, or a file with either, or with PEM",
+    let not_understood = |what: &str| {
+        Failure::new(Code::Usage, format!("{what} is not understood as a secp256k1 public key")).hint(
+            "SEC1 (33 or 65 bytes) or SubjectPublicKeyInfo, as they are, in hexadecimal, base64 or PEM, or a \
+             JSON Web Key",
         )
     };
-    if argument.chars().all(|c| c.is_ascii_hexdigit()) {
-        return unhex(argument).and_then(|bytes| from_bytes(&bytes)).ok_or_else(refused);
+    if let Some(point) = pasted::public_key(argument.as_bytes()) {
+        return Ok(point);
+    }
+    if is_no_name(argument) {
+        return Err(not_understood("--public-key"));
     }
     let content = read_file(argument, "public key", MAX_FILE)?;
-    let bytes = match std::str::from_utf8(&content).map(str::trim) {
-        Ok(text) if text.starts_with("-----BEGIN PUBLIC KEY-----") => from_pem(text),
-        Ok(text) if text.chars().all(|c| c.is_ascii_hexdigit()) => unhex(text),
-        _ => Some(content),
-    };
-    bytes.and_then(|bytes| from_bytes(&bytes)).ok_or_else(refused)
+    pasted::public_key(&content)
+        .ok_or_else(|| not_understood(&absolute(Path::new(argument)).display().to_string()))
 }
 
-fn from_bytes(bytes: &[u8]) -> Option<AffinePoint> {
-    let key = match bytes.first()? {
-        0x02..=0x04 => PublicKey::from_sec1_bytes(bytes).ok()?,
-        _ => PublicKey::from_public_key_der(bytes).ok()?,
-    };
-    Some(*key.as_affine())
+/// The key at the end of `path` below the public key `key`. `chain_code` is asked for where there is a path.
+///
+/// # Errors
+/// The recorded key is damaged, the path leads nowhere, or there is no chain code.
+pub fn derived(
+    key: &[u8; 33],
+    path: &[u32],
+    chain_code: impl FnOnce() -> Result<[u8; 32], Failure>,
+) -> Result<AffinePoint, Failure> {
+    let point = decode_point(key).map_err(|_| damaged())?;
+    match path {
+        [] => Ok(point),
+        path => Ok(child(&point, &chain_code()?, path)?.public_key),
+    }
 }
 
-/// Writes a compressed public key (33 bytes) in the chosen form, with a line end. `chain_code` is
-/// asked for where the form has one.
+fn child(parent: &AffinePoint, chain_code: &[u8; 32], path: &[u32]) -> Result<Derived, Failure> {
+    bip32::derive(parent, chain_code, path).map_err(|_| report::bad_path())
+}
+
+fn damaged() -> Failure {
+    Failure::new(Code::Tampered, "the recorded public key is damaged")
+}
+
+/// Writes the key at the end of `path` below a compressed public key (33 bytes) in the chosen form, with a line
+/// end. `chain_code` is asked for where there is a path, or the form has one.
 pub fn encode(
     key: &[u8; 33],
+    path: &[u32],
     format: KeyFormat,
     chain_code: impl FnOnce() -> Result<[u8; 32], Failure>,
 ) -> Result<String, Failure> {
-    let damaged = || Failure::new(Code::Tampered, "the recorded public key is damaged");
-    let point = decode_point(key).map_err(|_| damaged())?;
     let text = match format {
-        KeyFormat::Hex => hex(key),
-        KeyFormat::Pem => {
-            let key = PublicKey::from_affine(point).map_err(|_| damaged())?;
-            let spki = key.to_public_key_der().map_err(|_| damaged())?;
-            return Ok(pem("PUBLIC KEY", spki.as_bytes()));
+        KeyFormat::Xpub => extended(key, &chain_code()?, path)?,
+        KeyFormat::Descriptor => descriptor(key, &chain_code()?, path)?,
+        format => {
+            let point = derived(key, path, chain_code)?;
+            let key = encode_point(&point).ok_or_else(damaged)?;
+            match format {
+                KeyFormat::Pem => {
+                    let key = PublicKey::from_affine(point).map_err(|_| damaged())?;
+                    let spki = key.to_public_key_der().map_err(|_| damaged())?;
+                    return Ok(pem("PUBLIC KEY", spki.as_bytes()));
+                }
+                KeyFormat::Jwk => {
+                    let (x, y) = coordinates(&point);
+                    let field = |bytes| BASE64_URL.encode(bytes);
+                    json!({"kty": "EC", "crv": "secp256k1", "x": field(x), "y": field(y)})
+                        .to_string()
+                }
+                KeyFormat::AddressEth => ethereum_address(&point),
+                KeyFormat::AddressBtc => bitcoin_address(&key).ok_or_else(damaged)?,
+                KeyFormat::Hex | KeyFormat::Xpub | KeyFormat::Descriptor => hex(&key),
+            }
         }
-        KeyFormat::Jwk => {
-            let (x, y) = coordinates(&point);
-            let field = |bytes| BASE64_URL.encode(bytes);
-            json!({"kty": "EC", "crv": "secp256k1", "x": field(x), "y": field(y)}).to_string()
-        }
-        KeyFormat::AddressEth => ethereum_address(&point),
-        KeyFormat::AddressBtc => bitcoin_address(key).ok_or_else(damaged)?,
-        KeyFormat::Xpub => extended(key, &chain_code()?),
     };
     Ok(text + "\n")
 }
@@ -89,16 +119,78 @@ pub fn ethereum_address(point: &AffinePoint) -> String {
 
 /// The address that pays to this key alone on Bitcoin's main network: P2WPKH (BIP-141), Bech32 (BIP-173).
 fn bitcoin_address(key: &[u8; 33]) -> Option<String> {
-    let hash = Ripemd160::digest(Sha256::digest(key));
-    bech32::segwit::encode_v0(bech32::hrp::BC, &hash).ok()
+    bech32::segwit::encode_v0(bech32::hrp::BC, &hash160(key)).ok()
 }
 
-/// The extended public key of BIP-32, as of a master key: depth 0, no parent, main network.
-fn extended(key: &[u8; 33], chain_code: &[u8; 32]) -> String {
+fn hash160(key: &[u8; 33]) -> [u8; 20] {
+    Ripemd160::digest(Sha256::digest(key)).into()
+}
+
+/// How BIP-32 tells keys apart.
+fn key_id(key: &[u8; 33]) -> [u8; 4] {
+    let [a, b, c, d, ..] = hash160(key);
+    [a, b, c, d]
+}
+
+/// The extended public key of BIP-32 on the main network, at the end of `path` below the key `key`, which counts
+/// as a master key: depth 0, no parent.
+fn extended(key: &[u8; 33], chain_code: &[u8; 32], path: &[u32]) -> Result<String, Failure> {
+    let master = decode_point(key).map_err(|_| damaged())?;
+    let whole = child(&master, chain_code, path)?;
+    let (parent, index) = match path {
+        [] => ([0; 4], 0),
+        [steps @ .., last] => {
+            let parent = child(&master, chain_code, steps)?.public_key;
+            (key_id(&encode_point(&parent).ok_or_else(damaged)?), *last)
+        }
+    };
+    let depth = u8::try_from(path.len()).map_err(|_| report::bad_path())?;
+    let key = encode_point(&whole.public_key).ok_or_else(damaged)?;
     let version = [0x04, 0x88, 0xb2, 0x1e];
-    let no_parent = [0; 1 + 4 + 4];
-    let bytes = [&version[..], &no_parent, chain_code, key].concat();
-    bs58::encode(bytes).with_check().into_string()
+    let index = index.to_be_bytes();
+    let bytes = [&version[..], &[depth], &parent, &index, &whole.chain_code, &key].concat();
+    Ok(bs58::encode(bytes).with_check().into_string())
+}
+
+/// The output descriptor (BIP-380, BIP-389) of the P2WPKH addresses below the key at the end of `path`: 0/* to be
+/// paid at, 1/* for change.
+fn descriptor(key: &[u8; 33], chain_code: &[u8; 32], path: &[u32]) -> Result<String, Failure> {
+    let origin = below(&hex(&key_id(key)), path);
+    let text = format!("wpkh([{origin}]{}/<0;1>/*)", extended(key, chain_code, path)?);
+    let checksum = checksum(&text).ok_or_else(damaged)?;
+    Ok(format!("{text}#{checksum}"))
+}
+
+/// The checksum of a descriptor (BIP-380); `None` for a character that none has.
+fn checksum(descriptor: &str) -> Option<String> {
+    const CHARACTERS: &str = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~\
+                              ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
+    const DIGITS: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+    const GENERATOR: [u64; 5] =
+        [0xf5_dee5_1989, 0xa9_fdca_3312, 0x1b_ab10_e32d, 0x37_06b1_677a, 0x64_4d62_6ffd];
+    let step = |sum: u64, value: u64| {
+        let top = sum >> 35;
+        let moved = (sum & 0x7_ffff_ffff) << 5 ^ value;
+        (0..).zip(GENERATOR).fold(
+            moved,
+            |sum, (bit, term)| {
+                if top >> bit & 1 == 1 { sum ^ term } else { sum }
+            },
+        )
+    };
+    let positions = descriptor.chars().map(|c| u64::try_from(CHARACTERS.find(c)?).ok());
+    let positions: Vec<u64> = positions.collect::<Option<_>>()?;
+    let mut sum = 1;
+    for three in positions.chunks(3) {
+        sum = three.iter().fold(sum, |sum, position| step(sum, position & 31));
+        sum = step(sum, three.iter().fold(0, |groups, position| groups * 3 + (position >> 5)));
+    }
+    let sum = (0..8).fold(sum, |sum, _| step(sum, 0)) ^ 1;
+    let digit = |place: u32| {
+        let at = usize::try_from(sum >> (5 * (7 - place)) & 31).ok()?;
+        DIGITS.get(at).map(|digit| char::from(*digit))
+    };
+    (0..8).map(digit).collect()
 }
 
 /// Both coordinates, 32 bytes each. A point that was decoded is not the identity and has them.
@@ -111,6 +203,7 @@ fn coordinates(point: &AffinePoint) -> ([u8; 32], [u8; 32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::unhex;
 
     /// The generator: the public key of the private key 1.
     const ONE: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
@@ -124,7 +217,7 @@ mod tests {
         let chain_code = "60499f801b896d83179a4374aeb7822aaeaceaa0db1f85ee3e904c4defbd9689";
         let chain_code = unhex(chain_code).unwrap().try_into().unwrap();
         let key = unhex(key).unwrap().try_into().unwrap();
-        encode(&key, format, || Ok(chain_code)).unwrap()
+        encode(&key, &[], format, || Ok(chain_code)).unwrap()
     }
 
     #[test]
@@ -140,6 +233,49 @@ mod tests {
         let expected = "xpub661MyMwAqRbcFW31YEwpkMuc5THy2PSt5bDMsktWQcFF8syAmRUapSCGu8ED9W6oDMSgv6Zz8idoc\
                         4a6mr8BDzTJY47LJhkJ8UB7WEGuduB\n";
         assert_eq!(written(key, KeyFormat::Xpub), expected);
+    }
+
+    #[test]
+    fn a_child_is_exported_as_bip_32_does_in_its_test_vector_2() {
+        let key = "03cbcaa9c98c877a26977d00825c956a238e8dddfbd322cce4f74b0b5bd6ace4a7";
+        let key = unhex(key).unwrap().try_into().unwrap();
+        let chain_code = "60499f801b896d83179a4374aeb7822aaeaceaa0db1f85ee3e904c4defbd9689";
+        let chain_code = unhex(chain_code).unwrap().try_into().unwrap();
+        let child = encode(&key, &[0], KeyFormat::Xpub, || Ok(chain_code)).unwrap();
+        let expected = "xpub69H7F5d8KSRgmmdJg2KhpAK8SR3DjMwAdkxj3ZuxV27CprR9LgpeyGmXUbC6wb7ERfvrnKZjXoUmmDzne\
+                        zpbZb7ap6r1D3tgFxHmwMkQTPH\n";
+        assert_eq!(child, expected);
+    }
+
+    /// The account of BIP-84's test vector: its key, its chain code, and its first addresses.
+    #[test]
+    fn the_addresses_below_an_account_are_those_of_bip_84() {
+        let zpub = "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUk\
+                    gDKf31mGDtKsAYz2oz2AGutZYs";
+        let bytes = bs58::decode(zpub).with_check(None).into_vec().unwrap();
+        let (chain_code, key) = bytes.split_at(13).1.split_at(32);
+        let (chain_code, key): ([u8; 32], [u8; 33]) =
+            (chain_code.try_into().unwrap(), key.try_into().unwrap());
+        for (path, address) in [
+            ([0, 0], "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu"),
+            ([0, 1], "bc1qnjg0jd8228aq7egyzacy8cys3knf9xvrerkf9g"),
+            ([1, 0], "bc1q8c6fshw2dlwun7ekn9qwf37cu2rn755upcp6el"),
+        ] {
+            let text = encode(&key, &path, KeyFormat::AddressBtc, || Ok(chain_code)).unwrap();
+            assert_eq!(text.trim_end(), address);
+        }
+    }
+
+    #[test]
+    fn a_descriptor_has_the_checksum_of_bip_380() {
+        assert_eq!(checksum("raw(deadbeef)").as_deref(), Some("89f8spxm"));
+        assert_ne!(checksum("raw(deedbeef)").as_deref(), Some("89f8spxm"));
+        assert_eq!(checksum("raw(Ü)"), None);
+        let text = encoded(KeyFormat::Descriptor);
+        let (descriptor, sum) = text.trim_end().split_once('#').unwrap();
+        let xpub = encoded(KeyFormat::Xpub);
+        assert_eq!(descriptor, format!("wpkh([751e76e8]{}/<0;1>/*)", xpub.trim_end()));
+        assert_eq!(checksum(descriptor).as_deref(), Some(sum));
     }
 
     #[test]
@@ -160,16 +296,11 @@ mod tests {
         let path = folder.path().join("key");
         let point = decode_point(&unhex(ONE).unwrap()).unwrap();
         let shown = path.to_str().unwrap();
-        for format in [KeyFormat::Pem, KeyFormat::Hex] {
+        for format in [KeyFormat::Pem, KeyFormat::Hex, KeyFormat::Jwk] {
             std::fs::write(&path, encoded(format)).unwrap();
             assert_eq!(read(shown).unwrap(), point);
+            assert_eq!(read(&encoded(format)).unwrap(), point);
         }
-        let spki = from_pem(&encoded(KeyFormat::Pem)).unwrap();
-        let sec1 = point.to_encoded_point(false);
-        assert_eq!(read(&hex(&spki)).unwrap(), point);
-        assert_eq!(read(&hex(sec1.as_bytes())).unwrap(), point);
-        std::fs::write(&path, spki).unwrap();
-        assert_eq!(read(shown).unwrap(), point);
     }
 
     #[test]

@@ -1,17 +1,29 @@
 //! `cosign keys refresh`: new shares of the same key.
 
-use crate::cli::args::RefreshArgs;
-use crate::cli::ceremony::{Setup, key, parties, targets, with_node};
+use crate::cli::args::{ReachArgs, RefreshArgs};
+use crate::cli::ceremony::{Setup, key, parties, targets, unopened, with_node};
+use crate::cli::runtime::ask;
 use crate::cli::{Global, Output, keygen};
 use crate::driver::ceremony::keygen::refresh;
-use crate::report::Failure;
+use crate::driver::connect::target::Target;
+use crate::driver::records;
+use crate::report::{self, Failure};
+use crate::vault::Home;
 
 /// `cosign keys refresh`
 pub(super) fn run_refresh(global: &Global, args: RefreshArgs) -> Result<Output, Failure> {
     let RefreshArgs { name, reach } = args;
+    let home = unopened(global)?;
+    let name = ask(async { Ok(key(global, &home, name.as_deref(), "NAME").await?.name) })?;
+    others(&home, &name, &reach)?;
     with_node(global, None, Setup::from(&reach), |node| async move {
-        let record = key(global, &node, name.as_deref(), "NAME").await?;
-        let others = targets(&parties(&node, &record)?, &reach)?;
-        keygen::output(&refresh(&node, &record.name, &others).await?)
+        let others = others(&node.home, &name, &reach)?;
+        keygen::output(&refresh(&node, &name, &others).await?)
     })
+}
+
+/// The other parties of the key `name`, and how to reach them.
+fn others(home: &Home, name: &str, reach: &ReachArgs) -> Result<Vec<Target>, Failure> {
+    let record = records::find(home, name)?.ok_or_else(|| report::no_key(name))?;
+    targets(&parties(home, &record)?, reach)
 }

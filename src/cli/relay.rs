@@ -1,6 +1,5 @@
 //! `cosign relay`: the blind forwarder.
 
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,8 +20,7 @@ use crate::net::relay::hub::{Hub, KEEPING, Limits};
 use crate::net::relay::server::{self, Entrance, Notice};
 use crate::net::relay::status;
 use crate::progress::Event;
-use crate::report::unreadable;
-use crate::report::{Code, Failure};
+use crate::report::{self, Code, Failure, unreadable};
 use crate::sandbox::{self, Files, Sockets, confine_calls, confine_files};
 use crate::ui::{Ending, Screen};
 use crate::vault::given::{self, Guard};
@@ -236,15 +234,7 @@ async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure>
         }
         bound => bound,
     };
-    bound.map_err(|e| {
-        let code = match e.kind() {
-            ErrorKind::AddrInUse => Code::Conflict,
-            ErrorKind::AddrNotAvailable => Code::Usage,
-            _ => Code::System,
-        };
-        Failure::new(code, format!("cannot listen on {address}: {e}"))
-            .hint(format!("choose another address or port with {flag}"))
-    })
+    bound.map_err(|error| report::cannot_listen(&address.to_string(), &error, flag))
 }
 
 fn url(scheme: &str, listener: &TcpListener) -> String {

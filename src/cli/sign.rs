@@ -5,19 +5,20 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::cli::approver::OneDigest;
-use crate::cli::args::{Deliver, SignArgs, SignatureFormat};
-use crate::cli::ceremony::{Choice, Setup, key, parties, peer, pick, targets, with_node};
+use crate::cli::args::{Deliver, KeyName, SignArgs, SignatureFormat};
+use crate::cli::ceremony::{Choice, Setup, key, parties, peer, pick, targets, unopened, with_node};
 use crate::cli::digest::{self, Digest};
-use crate::cli::output::Sink;
-use crate::cli::{Global, Output, signature};
+use crate::cli::output::{Body, Sink};
+use crate::cli::{Global, Output, runtime, signature};
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::sign::{self, Outcome, ToSign};
+use crate::driver::connect::target::Target;
 use crate::driver::listen::{Done, Listener, Place, Visit};
 use crate::driver::{Node, clock, records};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::request::RequestId;
-use crate::vault::{KeyRecord, PeerRecord, keys};
+use crate::vault::{Home, KeyRecord, PeerRecord, Vault, keys};
 
 #[derive(Debug, Serialize)]
 pub(super) struct SignatureResult<'a> {
@@ -28,6 +29,9 @@ pub(super) struct SignatureResult<'a> {
     parties: &'a [PartyView],
     delivered_to: Vec<String>,
     request_id: &'a str,
+    /// Whether it was made at an earlier request with this id.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    repeated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
 }
@@ -51,6 +55,9 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
     let format = args.format;
     let binary = signature::is_binary(format);
     let sink = Sink::new(args.output.as_deref(), binary, global.args.json)?;
+    if !args.force {
+        sink.is_new()?;
+    }
     let outcome =
         if args.wait { wait(global, &args, &digest)? } else { ask(global, args, digest)? };
     deliver(&outcome, format, &sink)
@@ -64,38 +71,72 @@ fn digest_after_with(args: &mut SignArgs) {
     }
 }
 
-fn ask(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failure> {
-    let request_id = match args.request_id {
-        Some(id) => RequestId::new(&id).ok_or_else(|| {
+fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, Failure> {
+    let request_id = match &args.request_id {
+        Some(id) => RequestId::new(id).ok_or_else(|| {
             Failure::new(Code::Usage, format!("--request-id {id:?} is no id"))
                 .hint("use 1 to 64 letters, digits, dots, dashes and underscores")
         })?,
         None => clock::request_id()?,
     };
+    let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
+    let home = unopened(global)?;
+    sign::is_free(&home, &request_id, &digest.bytes)?;
+    // A choice is made once: afterwards the names are given.
+    let plan = runtime::ask(Plan::of(global, &home, name.as_deref(), &args))?;
+    let name = plan.key;
+    args.with = plan.cosigners.iter().map(|peer| peer.fingerprint.to_hex()).collect();
     with_node(global, None, Setup::from(&args.reach), |node| async move {
-        let named = key(global, &node, args.key.as_deref(), "--key NAME").await?;
-        let record = records::active(&node.home, &named.name)?;
-        let cosigners = cosigners(global, &node, &record, &args.with).await?;
-        let recipient = recipient(&node, &record, &cosigners, args.deliver_to.as_ref())?;
+        let Plan { key, recipient, with, .. } =
+            Plan::of(global, &node.home, Some(&name), &args).await?;
         let wanted = ToSign {
-            key: record.name.clone(),
+            key,
             digest: digest.bytes,
             source: digest.source,
             purpose: Label::new(args.purpose.as_deref().unwrap_or_default()),
-            with: targets(&cosigners, &args.reach)?,
+            with,
             recipient,
             request_id,
-            path: Vec::new(),
+            path,
         };
         Ok(sign::request(&node, &wanted).await?)
     })
 }
 
+/// What a command line comes to on this device.
+struct Plan {
+    /// The key's name.
+    key: String,
+    /// Who signs with this device.
+    cosigners: Vec<PeerRecord>,
+    /// How to reach them.
+    with: Vec<Target>,
+    /// Who receives the signature; `None` for all signers.
+    recipient: Option<Fingerprint>,
+}
+
+impl Plan {
+    async fn of(
+        global: &Global,
+        home: &Home,
+        name: Option<&str>,
+        args: &SignArgs,
+    ) -> Result<Self, Failure> {
+        let named = key(global, home, name, "--key NAME").await?;
+        let record = records::active(home, &named.name)?;
+        let cosigners = cosigners(global, home, &record, &args.with).await?;
+        let recipient = recipient(home, &record, &cosigners, args.deliver_to.as_ref())?;
+        let with = targets(&cosigners, &args.reach)?;
+        Ok(Self { key: record.name, cosigners, with, recipient })
+    }
+}
+
 /// The scripted twin: approves this digest under this key, and no other, and ends.
 fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Failure> {
-    let home = crate::cli::given::home(global)?;
-    let name = match &args.key {
-        Some(name) => name.clone(),
+    let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
+    let home = unopened(global)?;
+    let name = match name {
+        Some(name) => name,
         None => {
             let mut records = keys::list(&home)?;
             records.dedup_by(|a, b| a.name == b.name);
@@ -109,8 +150,8 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
             }
         }
     };
-    let record = records::find(&home, &name)?.ok_or_else(|| report::no_key(&name))?;
-    let approver = OneDigest::new(&digest.bytes, &record.public_key, global.screen.clone());
+    let record = records::active(&home, &name)?;
+    let approver = OneDigest::new(&digest.bytes, &record.public_key, path, global.screen.clone());
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     // A script's twin has nobody to look at a screen.
     let setup = Setup { lines: true, ..Setup::from(&args.reach) };
@@ -143,11 +184,11 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
 /// Who signs with this device: those named, or all others where all must, or one that is chosen.
 async fn cosigners(
     global: &Global,
-    node: &Node,
+    home: &Home,
     record: &KeyRecord,
     with: &[String],
 ) -> Result<Vec<PeerRecord>, Failure> {
-    let others = parties(node, record)?;
+    let others = parties(home, record)?;
     let needed = usize::from(record.threshold).saturating_sub(1);
     if !with.is_empty() {
         let known = others.clone();
@@ -190,13 +231,14 @@ async fn cosigners(
 
 /// Who receives the signature.
 fn recipient(
-    node: &Node,
+    home: &Home,
     record: &KeyRecord,
     cosigners: &[PeerRecord],
     deliver: Option<&Deliver>,
 ) -> Result<Option<Fingerprint>, Failure> {
+    let own = Vault::device(home)?;
     match deliver {
-        None | Some(Deliver::Requester) => Ok(Some(node.info.fingerprint)),
+        None | Some(Deliver::Requester) => Ok(Some(own.fingerprint)),
         Some(Deliver::Both) => Ok(None),
         Some(Deliver::Cosigner) => match cosigners {
             [only] => Ok(Some(only.fingerprint)),
@@ -210,8 +252,8 @@ fn recipient(
             }
         },
         Some(Deliver::Peer(text)) => {
-            if *text == node.info.name {
-                return Ok(Some(node.info.fingerprint));
+            if *text == own.name {
+                return Ok(Some(own.fingerprint));
             }
             peer(cosigners, text)
                 .map(|found| Some(found.fingerprint))
@@ -248,6 +290,7 @@ pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {
         parties: &outcome.parties,
         delivered_to: outcome.delivered_to.iter().map(|p| p.name.to_string()).collect(),
         request_id: outcome.request_id.as_str(),
+        repeated: outcome.repeated,
         warning: outcome.unlogged.as_deref().map(report::unlogged),
     }
 }
@@ -269,6 +312,14 @@ fn deliver(
     };
     let to_file = matches!(sink, Sink::File(_));
     let bytes = signature::encode(signature, format, to_file, &result)?;
-    let body = sink.put(bytes)?;
-    Output::with_body(result, body)
+    match sink.put(bytes) {
+        Ok(body) => Output::with_body(result, body),
+        // It was made, and is not made again: whoever reads this has it.
+        Err(failure) => {
+            let message =
+                format!("{}; the signature is {}", failure.message, hex(&signature.der()));
+            let failure = Failure { message, ..failure };
+            Ok(Output::with_body(result, Body::Nothing)?.but(failure))
+        }
+    }
 }

@@ -222,10 +222,10 @@ async fn log_in(global: &Global, uri: &Uri, found: Found) -> Result<Session, Fai
 async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<String>>, Failure> {
     let name = found.info.name();
     let told = match &uri.pin_source {
-        Some(path) => given("PIN", None, Some(path), global.deadline).map_err(|failure| {
+        Some(path) => given(global, "PIN", None, Some(path)).map_err(|failure| {
             failure.hint("the token's URI names it as pin-source; --pin-file names another one")
         })?,
-        None => given("PIN", global.args.pin_fd, global.args.pin_file.as_deref(), global.deadline)?,
+        None => given(global, "PIN", global.args.pin_fd, global.args.pin_file.as_deref())?,
     };
     match told {
         Some(pin) if pin.expose().is_empty() => {

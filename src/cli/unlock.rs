@@ -38,11 +38,14 @@ pub(super) async fn open_naming(global: &Global) -> Result<(Home, Vault), Failur
     Ok((home, vault))
 }
 
-/// The device's vault, open; made now if there is none. For commands that a new device begins with: any
+/// The device's vault, open; made now if there is none, a person is there to see it, and no home was named:
+/// a volume that is not mounted does not become a new device. For commands that a new device begins with: any
 /// other could not succeed where the home was mistyped, and would leave another device there.
 pub async fn open_or_make(global: &Global) -> Result<(Home, Vault), Failure> {
     let home = home(global)?;
-    if let Err(Error::NoVault { .. }) = Vault::locks(&home)
+    let may_make = global.args.home.is_none() && global.prompter.can_ask();
+    if may_make
+        && let Err(Error::NoVault { .. }) = Vault::locks(&home)
         && let Some(vault) = make(global, &home).await?
     {
         return Ok((vault.home().clone(), vault));

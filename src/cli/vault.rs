@@ -36,7 +36,7 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
     // Before anybody is asked for a secret.
     let to_token = args.to_token.map(|text| token::uri("--to-token", &text)).transpose()?;
     let given = match &args.new_passphrase_file {
-        Some(path) => given("passphrase", None, Some(path), global.deadline)?,
+        Some(path) => given(global, "passphrase", None, Some(path))?,
         // Where a passphrase opens the vault, the flags have said the old one.
         None if !args.to_passphrase || locks.contains(&Lock::Passphrase) => None,
         None => given_passphrase(global)?,

@@ -3,14 +3,15 @@
 use k256::{AffinePoint, Scalar};
 use serde::Serialize;
 
-use super::args::VerifyArgs;
+use super::args::{KeyName, VerifyArgs};
 use super::keys::Chosen;
-use super::signature::{self, Parsed};
-use super::{Global, Output, digest, keys, public_key};
-use crate::crypto::curve::{decode_point, encode_point};
+use super::{Global, Output, digest, keys, public_key, signature};
+use crate::crypto::curve::encode_point;
 use crate::crypto::ecdsa;
 use crate::device::hex;
+use crate::pasted::Signature;
 use crate::report::{Code, Failure};
+use crate::request::below;
 
 #[derive(Serialize)]
 struct Verdict {
@@ -26,25 +27,22 @@ struct Verdict {
     low_s: Option<bool>,
 }
 
-/// Checks one signature. Exit code 0: valid; 1: not, whatever is wrong with it.
+/// Checks one signature. Exit code 0: valid; 1: not; 2: it is not understood.
 pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Failure> {
     let (text, file) = (args.digest.as_deref(), args.file.as_deref());
     let digest = digest::of(text, file, args.hash, global.deadline)?;
+    let signature = signature::read(&args.signature)?;
     let (key, checked, point) = match args.public_key {
         Some(argument) => (None, None, public_key::read(&argument)?),
         None => {
-            let Chosen { record, vault } = keys::chosen(global, args.key.as_deref(), "--key NAME")?;
-            let point = decode_point(&record.public_key).map_err(|_| {
-                Failure::new(
-                    Code::Tampered,
-                    format!("the record of key {:?} is damaged", record.name),
-                )
-            })?;
-            (Some(record.name), Some(vault.is_some()), point)
+            let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
+            let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "--key NAME")?;
+            let chain_code = || keys::chain_code(global, &mut vault, &record);
+            let child = public_key::derived(&record.public_key, &path, chain_code)?;
+            (Some(below(&record.name, &path)), Some(vault.is_some()), child)
         }
     };
-    let parsed = signature::read(&args.signature)?.and_then(|bytes| Parsed::from_bytes(&bytes));
-    let fault = fault(parsed.as_ref(), &point, &digest.bytes, args.require_low_s);
+    let fault = fault(signature.as_ref().ok(), &point, &digest.bytes, args.require_low_s);
     let public_key = encode_point(&point).map(|bytes| hex(&bytes)).unwrap_or_default();
     let by = key.as_ref().map_or_else(|| public_key.clone(), |name| format!("key {name:?}"));
     let verdict = Verdict {
@@ -53,7 +51,7 @@ pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Fa
         checked,
         public_key,
         digest: digest.hex(),
-        low_s: parsed.map(|signature| ecdsa::is_low_s(&signature.s)),
+        low_s: signature.ok().map(|signature| ecdsa::is_low_s(&signature.s)),
     };
     match fault {
         None => Output::new(verdict, format!("valid signature by {by}")),
@@ -66,7 +64,7 @@ pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Fa
 
 /// What is wrong with the signature; `None` if nothing is.
 fn fault(
-    signature: Option<&Parsed>,
+    signature: Option<&Signature>,
     key: &AffinePoint,
     digest: &[u8; 32],
     require_low_s: bool,
@@ -86,7 +84,7 @@ fn fault(
 }
 
 /// Whether the recovery id leads to `key`.
-fn recovers(signature: &Parsed, id: u8, key: &AffinePoint, digest: &[u8; 32]) -> bool {
+fn recovers(signature: &Signature, id: u8, key: &AffinePoint, digest: &[u8; 32]) -> bool {
     // The library recovers from low s only; negating s mirrors the nonce point.
     let (s, id) = match ecdsa::is_low_s(&signature.s) {
         true => (signature.s, id),
@@ -96,8 +94,8 @@ fn recovers(signature: &Parsed, id: u8, key: &AffinePoint, digest: &[u8; 32]) ->
 }
 
 fn recovered(r: &Scalar, s: &Scalar, id: u8, digest: &[u8; 32]) -> Option<AffinePoint> {
-    use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
-    let signature = Signature::from_scalars(*r, *s).ok()?;
+    use k256::ecdsa::{RecoveryId, VerifyingKey};
+    let signature = k256::ecdsa::Signature::from_scalars(*r, *s).ok()?;
     let id = RecoveryId::from_byte(id)?;
     VerifyingKey::recover_from_prehash(digest, &signature, id).ok().map(|key| *key.as_affine())
 }

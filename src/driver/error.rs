@@ -2,6 +2,7 @@
 //! command line words it for people.
 
 use std::io;
+use std::net::IpAddr;
 
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
@@ -160,12 +161,14 @@ pub enum Error {
     Interrupted,
     /// Nobody greeted at the other end of standard input and output.
     NoCaller,
-    /// The port cannot be listened on.
+    /// Nobody can be listened for there.
     Port {
+        /// The address, where one was named.
+        ip: Option<IpAddr>,
         /// The port.
         port: u16,
         /// Why not.
-        error: LinkError,
+        source: io::Error,
     },
 
     /// There is no key of this name.
@@ -380,6 +383,15 @@ impl Activity {
     }
 }
 
+/// The kind of a failure to listen somewhere.
+pub fn kind_of_bind(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ErrorKind::Conflict,
+        io::ErrorKind::AddrNotAvailable => ErrorKind::Usage,
+        _ => ErrorKind::System,
+    }
+}
+
 /// A key generation as it was asked for, to say how it is asked for again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -504,8 +516,8 @@ impl Error {
             | Self::NeverStored { .. }
             | Self::RefreshNeverStored { .. }
             | Self::ShareMissingThere { .. } => ErrorKind::NotFound,
-            Self::Port { .. }
-            | Self::PendingKey(_)
+            Self::Port { source, .. } => kind_of_bind(source),
+            Self::PendingKey(_)
             | Self::KeyExists { .. }
             | Self::RolledBackThere { .. }
             | Self::TooManyPending(_)

@@ -193,7 +193,7 @@ async fn bind(place: &Place) -> Result<tcp::Listener, Error> {
         Err(_) if place.port.is_none() => tcp::Listener::bind(place.bind, 0).await,
         bound => bound,
     };
-    bound.map_err(|error| Error::Port { port, error })
+    bound.map_err(|source| Error::Port { ip: place.bind, port, source })
 }
 
 /// How long a list of waiting requests stands at least: who comes and goes does not flood the screen.
@@ -358,11 +358,13 @@ async fn receive(
             None
         }
         Want::Pair => {
+            let _visiting = node.visit();
             let paired = pairing::respond(node, link, name, source, unverified).await?;
             Some(Visit { begun: true, result: paired.map(Done::Paired) })
         }
         Want::Ceremony if is_known(node, &link.peer()) => {
             drop(unverified);
+            let _visiting = node.visit();
             if takes != Takes::All {
                 decline(link, &name, BUSY).await;
                 return None;

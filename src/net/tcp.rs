@@ -1,6 +1,6 @@
 //! TCP: the byte stream that most links run over.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{TcpListener, TcpStream, lookup_host};
@@ -63,8 +63,8 @@ impl Listener {
     /// Listens at `ip`, or at every address of this device, IPv4 and IPv6. Port 0 picks a free one.
     ///
     /// # Errors
-    /// [`LinkError::Io`] if the address is not ours or the port is taken.
-    pub async fn bind(ip: Option<IpAddr>, port: u16) -> Result<Self, LinkError> {
+    /// The address is not ours, the port is taken, or it is not for everybody.
+    pub async fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<Self> {
         let bound = match ip {
             Some(ip) => TcpListener::bind((ip, port)).await,
             None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
@@ -72,7 +72,7 @@ impl Listener {
                 Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
             },
         };
-        bound.map(Self).map_err(|error| LinkError::Io(format!("cannot listen: {error}")))
+        bound.map(Self)
     }
 
     /// The address that others connect to.

@@ -93,7 +93,12 @@ impl Policy {
         if rule.peer.parse::<Fingerprint>().is_err() && peer(&rule.peer).is_none() {
             warnings.push(format!("no device called {:?} is paired: it never fits", rule.peer));
         }
-        if let Some(key) = rule.key.as_ref().filter(|key| !keys.contains(key))
+        let is_here = |key: &str| {
+            // A key below one that is here can be derived.
+            let parent = key.split_once('/').map_or(key, |(parent, _)| parent);
+            keys.iter().any(|known| known == parent)
+        };
+        if let Some(key) = rule.key.as_ref().filter(|key| !is_here(key))
             && rule.ceremony != Some(Ceremony::Keygen)
         {
             warnings.push(format!("there is no key {key:?} here yet: only keygen can fit"));

@@ -1,5 +1,7 @@
 //! What can go wrong in the driver, and what it tells, for people.
 
+use std::net::SocketAddr;
+
 use super::*;
 use crate::driver::clock::{self, NoTimeZone};
 use crate::driver::error::{About, Activity, Awaited, Error};
@@ -117,9 +119,15 @@ fn worded(error: &Error) -> Failure {
         Error::Unanswered(activity) => unanswered(activity.name()),
         Error::Interrupted => interrupted(),
         Error::NoCaller => no_caller(),
-        Error::Port { port, error } => {
-            Failure::new(Code::Conflict, format!("port {port}: {error}"))
-                .hint("another program has it: choose one with --port, or leave --port out")
+        Error::Port { ip: None, port, source } => {
+            cannot_listen(&format!("port {port}"), source, "--port")
+        }
+        Error::Port { ip: Some(ip), port, source } => {
+            let flag = match source.kind() {
+                std::io::ErrorKind::AddrNotAvailable => "--bind",
+                _ => "--port",
+            };
+            cannot_listen(&SocketAddr::new(*ip, *port).to_string(), source, flag)
         }
         Error::Vault(error) => error.into(),
         Error::NoKey(key) => no_key(key),
@@ -302,7 +310,7 @@ mod tests {
             Error::Unanswered(Activity::Pairing),
             Error::Interrupted,
             Error::NoCaller,
-            Error::Port { port: 1, error: LinkError::Lost },
+            Error::Port { ip: None, port: 1, source: std::io::ErrorKind::AddrInUse.into() },
             Error::NoKey(key()),
             Error::PendingKey(key()),
             Error::KeyExists { wanted: wanted(), pending: true },

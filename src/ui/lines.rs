@@ -102,7 +102,7 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
         Event::Round { ms: None, .. } if style.verbose == 0 => Vec::new(),
         Event::Round { .. } => round_line(model).into_iter().collect(),
         Event::Received { .. } => Vec::new(),
-        Event::Waiting { what, peers, seconds } => {
+        Event::Waiting { what, peers, seconds, .. } => {
             let at_most = seconds.map(|s| format!(", {} at most", time_left(s)));
             vec![waiting_line(model, what, peers) + &at_most.unwrap_or_default()]
         }
@@ -110,14 +110,17 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
         Event::Queued { waiting } => {
             vec![format!("{}; l and Enter takes that first", queue(waiting))]
         }
-        Event::Behind { peer, before } => vec![behind(peer, *before)],
+        Event::Behind { peer, before, .. } => vec![behind(peer, *before)],
+        // A no is told when the request has ended.
+        Event::Decided { allowed: false, .. } => Vec::new(),
+        Event::Decided { by, ceremony, peer, .. } => vec![allowed(by, *ceremony, peer)],
         Event::Paired { peer, fingerprint, expires } => vec![format!(
             "paired with {} (fingerprint {}){}",
             quoted(peer),
             grouped(fingerprint),
             expires.as_ref().map_or_else(String::new, |time| format!(" until {time}"))
         )],
-        Event::Key { key, public_key, confirmed } => {
+        Event::Key { key, public_key, confirmed, .. } => {
             let state = if *confirmed { "" } else { ", not confirmed by everybody yet" };
             vec![format!("key {key:?}: public key {public_key}{state}")]
         }
@@ -127,10 +130,10 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             delivered_to.join(", ")
         )],
         Event::Aborted { ceremony, message, .. } => vec![format!("{ceremony} ended: {message}")],
-        Event::Connected { peer, via, resumed: true } => {
+        Event::Connected { peer, via, resumed: true, .. } => {
             vec![format!("connected to {peer:?} again ({via}); the ceremony goes on")]
         }
-        Event::Connected { peer, via, resumed: false } => {
+        Event::Connected { peer, via, resumed: false, .. } => {
             vec![format!("connected to {peer:?} ({via})")]
         }
         Event::Disconnected { peer, seconds } => vec![format!(
@@ -203,6 +206,16 @@ pub(super) fn queue(waiting: &[QueuedRequest]) -> String {
         .collect();
     let verb = if waiting.len() == 1 { "waits" } else { "wait" };
     format!("{} more {verb}: {}", waiting.len(), all.join("; "))
+}
+
+/// What a rule has said yes to.
+pub(super) fn allowed(rule: &str, ceremony: Ceremony, peer: &str) -> String {
+    format!("{rule} of the policy allows this {ceremony} by {peer}: no person was asked")
+}
+
+/// Whether an event is one sentence beside what is going on.
+pub(super) fn is_aside(event: &Event) -> bool {
+    matches!(event, Event::Note { .. } | Event::Decided { .. })
 }
 
 fn behind(peer: &str, before: u16) -> String {
@@ -439,9 +452,14 @@ mod tests {
             of: 3,
             name: "multiplication".into(),
             ms: Some(12),
+            request_id: None,
         };
-        let waiting =
-            Event::Waiting { what: String::new(), peers: vec!["bob".into()], seconds: None };
+        let waiting = Event::Waiting {
+            what: String::new(),
+            peers: vec!["bob".into()],
+            seconds: None,
+            request_id: None,
+        };
         assert_eq!(
             said(&[round, waiting]),
             [
@@ -466,7 +484,8 @@ mod tests {
     #[test]
     fn who_is_asked_for_approval_is_told_with_the_time_there_is() {
         let peers = vec!["bob".into(), "carol".into()];
-        let waiting = Event::Waiting { what: "approval".into(), peers, seconds: Some(90) };
+        let waiting =
+            Event::Waiting { what: "approval".into(), peers, seconds: Some(90), request_id: None };
         assert_eq!(said(&[waiting]), ["waiting for bob, carol: approval, 1 min 30 s at most"]);
     }
 
@@ -514,6 +533,7 @@ mod tests {
             of: 3,
             name: "nonces".into(),
             ms: None,
+            request_id: None,
         };
         assert!(said(std::slice::from_ref(&begun)).is_empty());
         let mut model = Model::default();

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::lines::allowed;
 use crate::device::Fingerprint;
 use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, QueuedRequest, RequestView};
 use crate::request::Ceremony;
@@ -216,14 +217,14 @@ impl Model {
                 let until = after(now, view.seconds);
                 self.request = Some(RequestCard { view: view.clone(), note, until });
             }
-            Event::Round { ceremony, round, of, name, ms } => {
+            Event::Round { ceremony, round, of, name, ms, .. } => {
                 if !self.runs(*ceremony) || self.goes_back_to(*round) {
                     self.begin(Doing::Ceremony(*ceremony));
                 }
                 self.round(*round, *of, name, *ms);
             }
             Event::Received { round, from, ms, .. } => self.received(*round, from, *ms),
-            Event::Waiting { what, peers, seconds } => {
+            Event::Waiting { what, peers, seconds, .. } => {
                 let ceremony = self.ceremony.get_or_insert_default();
                 ceremony.know(peers);
                 ceremony.waiting.clone_from(peers);
@@ -260,6 +261,10 @@ impl Model {
             }
             Event::Serving { .. } => {}
             Event::Strangers { count, .. } => self.strangers = *count,
+            Event::Decided { allowed: false, .. } => {}
+            Event::Decided { by, ceremony, peer, .. } => {
+                self.note = Some(allowed(by, *ceremony, peer));
+            }
             Event::Note { message } => self.note = Some(message.clone()),
         }
     }
@@ -368,7 +373,7 @@ mod tests {
     use super::*;
 
     fn round(ceremony: Ceremony, round: u8, ms: Option<u64>) -> Event {
-        Event::Round { ceremony, round, of: 3, name: "nonces".into(), ms }
+        Event::Round { ceremony, round, of: 3, name: "nonces".into(), ms, request_id: None }
     }
 
     fn aborted() -> Event {
@@ -411,7 +416,12 @@ mod tests {
             round(Ceremony::Sign, 1, None),
             round(Ceremony::Sign, 1, Some(12)),
             round(Ceremony::Sign, 2, None),
-            Event::Waiting { what: String::new(), peers: vec!["bob".into()], seconds: None },
+            Event::Waiting {
+                what: String::new(),
+                peers: vec!["bob".into()],
+                seconds: None,
+                request_id: None,
+            },
         ]);
         let ceremony = model.ceremony.unwrap();
         assert_eq!(ceremony.rounds.iter().map(|r| r.ms).collect::<Vec<_>>(), [Some(12), None]);
@@ -425,6 +435,7 @@ mod tests {
             round,
             from: from.into(),
             ms,
+            request_id: None,
         };
         let model = folded(&[
             round(Ceremony::Sign, 1, None),
@@ -432,6 +443,7 @@ mod tests {
                 what: String::new(),
                 peers: vec!["bob".into(), "carol".into()],
                 seconds: None,
+                request_id: None,
             },
             received(1, "carol", 5),
             received(1, "bob", 7),

@@ -728,7 +728,7 @@ mod tests {
             Format::Prose,
             Style::default(),
             None,
-            crate::ui::tests::clock,
+            crate::ui::tests::clock(),
         )
     }
 
@@ -970,7 +970,7 @@ mod tests {
             person.prompter = person
                 .prompter
                 .clone()
-                .with_deadline(Some(crate::ui::tests::clock() + Duration::from_millis(20)));
+                .with_deadline(Some((crate::ui::tests::clock().now)() + Duration::from_millis(20)));
             let prompter = &person.prompter;
             let late = Some(NoAnswer::Late(None));
             assert_eq!(prompter.passphrase().await.err(), late);

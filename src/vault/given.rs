@@ -92,7 +92,7 @@ const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
 /// Whether the caller has opened what is there.
-fn is_descriptor(path: &Path) -> bool {
+pub fn is_descriptor(path: &Path) -> bool {
     path == Path::new("/dev/stdin")
         || path.parent().is_some_and(|folder| {
             folder == Path::new("/dev/fd") || folder == Path::new("/proc/self/fd")

@@ -306,6 +306,17 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("tampered", one(report::tampered(name))),
         ("interrupted", one(report::interrupted())),
         ("nobody_came", one(report::nobody_came())),
+        ("no_interface", one(report::no_interface(name))),
+        (
+            "cannot_listen",
+            [
+                io::ErrorKind::AddrInUse,
+                io::ErrorKind::AddrNotAvailable,
+                io::ErrorKind::PermissionDenied,
+            ]
+            .map(|kind| report::cannot_listen("port 1", &kind.into(), "--port"))
+            .to_vec(),
+        ),
     ]
 }
 

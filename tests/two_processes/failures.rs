@@ -180,12 +180,11 @@ fn the_log_and_the_screen_say_whether_a_rule_or_a_person_decided() {
     let mut listener = bob.listen(&["--policy", "policy.toml"]);
     let to = listener.address();
     alice.run(["sign", &fresh_digest(), "--peer", &to]).succeeds();
-    listener.event_where("note", |event| {
-        event["message"]
-            .as_str()
-            .unwrap()
-            .contains("rule 2 of the policy allows this sign by alice")
-    });
+    let decided = listener.event("decided");
+    assert_eq!((&decided["by"], &decided["allowed"]), (&"rule 2".into(), &true.into()));
+    assert_eq!(decided["peer"], "alice");
+    let signed = listener.event("signed");
+    assert_eq!(signed["request_id"], decided["request_id"]);
     alice.run(["sign", &fresh_digest(), "--purpose", "no", "--peer", &to]).fails(9, "bob");
     // Told after it is logged.
     listener.event("aborted");
@@ -290,7 +289,7 @@ fn nobody_in_reach_is_exit_4_and_named() {
     };
     waiting.event_where("note", advice);
     waiting.ends().fails(4, "bob");
-    let nowhere = ["pair", "--peer", "no such host:1", "--timeout", "2s"];
+    let nowhere = ["pair", "--peer", "no-such-host.invalid:1", "--timeout", "2s"];
     let (code, said) = alice.terminal(nowhere).ends();
     assert_eq!(code, Some(4), "{said}");
     let alone = ["listen", "--policy", "policy.toml", "--once", "--port", "0", "--timeout", "1s"];
@@ -317,9 +316,10 @@ fn ctrl_c_is_exit_130_and_the_other_side_is_told() {
     assert_eq!(at_bob.ends().0, Some(130));
 
     for signal in ending_signals() {
+        // A listener that nobody wants anything of has done its work.
         let listener = bob.serve(&[&alice]);
         listener.signal(signal);
-        listener.ends().fails(130, "interrupted");
+        listener.ends().succeeds();
     }
 }
 
@@ -338,7 +338,7 @@ fn a_listener_that_outlives_its_terminal_is_left_alone_by_a_hangup() {
     let to = listener.address();
     alice.run(["sign", &fresh_digest(), "--peer", &to]).succeeds();
     listener.signal(Signal::QUIT);
-    listener.ends().fails(130, "interrupted");
+    listener.ends().succeeds();
 }
 
 #[test]
@@ -356,7 +356,9 @@ fn a_device_with_another_key_than_the_pinned_one_is_exit_5_before_round_1() {
     let ended = alice.run(keygen).fails(5, "go to bob in person");
     assert!(ended.events("round").is_empty());
     listener.signal(Signal::TERM);
-    assert!(listener.ends().fails(130, "interrupted").events("request").is_empty());
+    let ended = listener.ends();
+    assert!(ended.events("request").is_empty());
+    ended.succeeds();
 }
 
 #[test]
@@ -391,14 +393,18 @@ fn a_wrong_passphrase_or_identity_is_exit_8() {
         crate::device::Running::start(&mut command).ends()
     };
     run(&["init", "--passphrase-file", "good"]).succeeds();
-    run(&["keygen", "--passphrase-file", "bad"]).fails(8, "passphrase");
-    run(&["keygen", "--passphrase-file", "good"]).fails(10, "cosign pair");
-    run(&["keygen"]).fails(11, "--passphrase-file");
-    run(&["keygen", "--passphrase-file", "none"]).fails(10, "none");
+    let fingerprint = "bb".repeat(32);
+    let add = |more: &[&str]| {
+        run(&[&["peers", "add", "bob", "--fingerprint", &fingerprint], more].concat())
+    };
+    add(&["--passphrase-file", "bad"]).fails(8, "passphrase");
+    add(&[]).fails(11, "--passphrase-file");
+    add(&["--passphrase-file", "none"]).fails(10, "none");
+    add(&["--passphrase-file", "good"]).succeeds();
 
     let bob = Device::new("bob");
     let stolen = Device::blank("stolen");
-    let with = |identity: &str| bob.run(["keygen", "--identity", identity]);
+    let with = |identity: &str| bob.run(["keys", "--identity", identity]);
     with(arg(&stolen.path("key.txt"))).fails(8, "identity");
     with("missing.txt").fails(10, "missing.txt");
 }
@@ -413,11 +419,13 @@ fn a_person_may_mistype_the_passphrase() {
     };
     let init = without(alice.script(["init", "--passphrase-file", "good"])).output().unwrap();
     assert!(init.status.success(), "{init:?}");
-    let mut screen = Terminal::start(&without(alice.command(["keygen"])));
+    let fingerprint = "bb".repeat(32);
+    let add = ["peers", "add", "bob", "--fingerprint", &fingerprint];
+    let mut screen = Terminal::start(&without(alice.command(add)));
     screen.shows("passphrase: ").types("battery staple\n");
     screen.shows("wrong passphrase").shows("passphrase: ").types("correct horse\n");
     let (code, said) = screen.ends();
-    assert_eq!(code, Some(10), "{said}");
+    assert_eq!(code, Some(0), "{said}");
     assert!(!said.contains("horse"), "{said}");
 }
 

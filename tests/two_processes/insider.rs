@@ -239,7 +239,8 @@ pub(crate) async fn take_part(
     let mut machine = sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
         .map_err(|fault| Error::Fault { fault, culprit: None, key: String::new() })?;
     key.ledger.spend(&key.record.epoch, machine.session_id(), &[]).unwrap();
-    let (what, links) = ((Ceremony::Sign, "vault"), &mut started.links);
+    let what = (Ceremony::Sign, "vault", &request.id);
+    let links = &mut started.links;
     let signed = drive(node, what, &mut machine, links, &mut Nothing).await;
     match &signed {
         Ok(_) => started.links.finish(soon()).await?,

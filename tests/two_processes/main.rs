@@ -21,6 +21,7 @@ mod newer;
 mod pairing;
 mod resume;
 mod routes;
+mod schema;
 mod siege;
 mod signing;
 mod together;

@@ -145,6 +145,11 @@ fn a_signature_is_written_in_the_form_that_was_asked_for() {
 
     let object: Value = serde_json::from_slice(&printed(&["--format", "json"])).unwrap();
     openssl::is_satisfied(&object, &pem, &digest);
+    // What is printed is what can be given back, also as it is with --json.
+    let document = alice.write("document", printed(&["--json"]));
+    for given in [plain.as_str(), arg(&document), &object.to_string()] {
+        alice.run(["verify", &digest, given, "--public-key", arg(&document)]).succeeds();
+    }
 
     let other = fresh_digest();
     alice.run(["verify", &other, "plain"]).fails(1, "vault");
@@ -322,11 +327,159 @@ fn two_requests_for_one_key_are_served_one_after_the_other() {
 }
 
 #[test]
-fn a_request_id_is_good_for_one_signature() {
-    let (alice, _bob, _listener) = two_with_key();
-    let sign = |digest: &str| alice.run(["sign", digest, "--request-id", "release-1"]);
+fn a_request_id_is_good_for_one_signature_which_is_given_again() {
+    let (alice, _bob, listener) = two_with_key();
+    let pem = exported(&alice, "vault");
+    let sign = |digest: &str, more: &[&str]| {
+        alice.run(["sign", digest, "--request-id", "release-1"].iter().chain(more))
+    };
     let digest = fresh_digest();
-    assert_eq!(sign(&digest).succeeds()["request_id"], "release-1");
-    sign(&digest).fails(12, "release-1");
-    sign(&fresh_digest()).fails(12, "release-1");
+    let first = sign(&digest, &[]).succeeds();
+    assert_eq!(first["request_id"], "release-1");
+    assert!(first["repeated"].is_null());
+    // Nobody is asked again: nobody is there.
+    drop(listener);
+    let mut again = sign(&digest, &["-o", "again"]).succeeds();
+    assert_eq!(again["repeated"].take(), true);
+    again.as_object_mut().unwrap().remove("repeated");
+    assert_eq!(again, first);
+    let der = std::fs::read(alice.path("again")).unwrap();
+    assert!(openssl::accepts(&pem, &hex::decode(&digest).unwrap(), &der));
+    sign(&fresh_digest(), &[]).fails(12, "another digest");
+    assert_eq!(alice.outcomes().iter().filter(|outcome| *outcome == "signed").count(), 1);
+}
+
+#[test]
+fn a_signature_that_cannot_be_written_is_in_the_message_and_the_document() {
+    let (alice, _bob, _listener) = two_with_key();
+    let pem = exported(&alice, "vault");
+    let digest = fresh_digest();
+    // A device that takes nothing, and that is found out only by writing.
+    let ended = alice.run(["sign", &digest, "-o", "/dev/full"]);
+    let result = ended.document()["result"].take();
+    openssl::is_satisfied(&result, &pem, &digest);
+    ended.fails(74, &text(&result["der"]));
+}
+
+#[test]
+fn events_and_the_log_say_when_and_for_which_request() {
+    let (alice, bob, mut listener) = two_with_key();
+    let ended = alice.run(["sign", &fresh_digest(), "--request-id", "release-2"]);
+    for kind in ["waiting", "connected", "round", "received", "signed"] {
+        let events = ended.events(kind);
+        assert!(!events.is_empty(), "{kind}");
+        assert!(events.iter().all(|event| event["request_id"] == "release-2"), "{kind}");
+    }
+    let events = ended.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    assert!(events.map(|event| text(&event["time"])).all(|time| time.ends_with('Z')));
+    let decided = listener.event_where("decided", |event| event["request_id"] == "release-2");
+    assert_eq!((&decided["by"], &decided["key"]), (&"rule 1".into(), &"vault".into()));
+    listener.event_where("signed", |event| event["request_id"] == "release-2");
+    for device in [&alice, &bob] {
+        let log = device.run(["log"]).succeeds();
+        let last = log["entries"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["request_id"], "release-2", "{}", device.name);
+    }
+    let log = bob.run(["log"]).succeeds();
+    assert_eq!(log["entries"].as_array().unwrap().last().unwrap()["by"], "rule 1");
+}
+
+#[test]
+fn a_file_that_is_there_is_replaced_by_force_alone() {
+    let (alice, _bob, _listener) = two_with_key();
+    alice.write("sig", "something else");
+    let sign =
+        |more: &[&str]| alice.run(["sign", &"5a".repeat(32), "-o", "sig"].iter().chain(more));
+    sign(&[]).fails(12, "--force");
+    assert_eq!(std::fs::read(alice.path("sig")).unwrap(), b"something else");
+    sign(&["--force"]).succeeds();
+    assert_eq!(std::fs::read(alice.path("sig")).unwrap()[0], 0x30);
+}
+
+#[test]
+fn a_key_below_another_one_signs_and_each_rule_names_its_own() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    bob.policy(
+        "[[rule]]\npeer = \"alice\"\nkey = \"vault/0/7\"\naction = \"allow\"\n\
+         [[rule]]\npeer = \"alice\"\nkey = \"vault/0\"\naction = \"deny\"\n",
+    );
+    let mut listener = bob.listen(&["--policy", "policy.toml"]);
+    let to = listener.address();
+    let digest = fresh_digest();
+    let sign = |more: &[&str]| alice.run(["sign", &digest, "--peer", &to].iter().chain(more));
+    let export = |device: &Device, name: &str, more: &[&str]| {
+        device.run(["keys", "export", name].iter().chain(more)).succeeds()
+    };
+    let child = export(&alice, "vault/0/7", &["--format", "pem"]);
+    let pem = alice.write("child.pem", text(&child["exported"]));
+    let result = sign(&["--key", "vault/0/7"]).succeeds();
+    openssl::is_satisfied(&result, &pem, &digest);
+    assert_eq!((&result["key"], &child["name"]), (&"vault/0/7".into(), &"vault/0/7".into()));
+    assert_eq!(result["public_key"], child["public_key"]);
+    assert_ne!(result["public_key"], alice.run(["keys", "show", "vault"]).succeeds()["public_key"]);
+    let seen = listener.event_where("request", |request| request["ceremony"] == "sign");
+    assert_eq!((&seen["key"], &seen["public_key"]), (&result["key"], &result["public_key"]));
+    // The same key in other words, on the other device.
+    assert_eq!(export(&bob, "vault", &["--path", "0/7"])["exported"], child["exported"]);
+    openssl::is_satisfied(&sign(&["--key", "vault", "--path", "0/7"]).succeeds(), &pem, &digest);
+    openssl::is_satisfied(&sign(&["--key", "vault/0", "--path", "7"]).succeeds(), &pem, &digest);
+    let der = text(&result["der"]);
+    let verify = |key: &str, more: &[&str]| {
+        bob.run(["verify", &digest, &der, "--key", key].iter().chain(more))
+    };
+    assert_eq!(verify("vault/0/7", &[]).succeeds()["key"], "vault/0/7");
+    verify("vault", &["--path", "m/0/7"]).succeeds();
+    verify("vault", &[]).fails(1, "vault");
+    verify("vault/0/8", &[]).fails(1, "vault/0/8");
+    // No other key is meant by that rule, neither the one above it nor one beside it.
+    sign(&["--key", "vault"]).fails(9, "bob");
+    sign(&["--key", "vault/0"]).fails(9, "bob");
+    sign(&["--key", "vault/0/8"]).fails(9, "bob");
+    sign(&["--key", "vault/0'/7"]).fails(2, "hardened");
+    let log = bob.run(["log"]).succeeds();
+    let keys = log["entries"].as_array().unwrap().iter().map(|entry| text(&entry["key"]));
+    assert!(keys.collect::<Vec<_>>().contains(&"vault/0/7".to_owned()));
+}
+
+#[test]
+fn the_twin_of_a_key_below_another_one_waits_for_that_one() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let digest = fresh_digest();
+    let wait =
+        ["sign", &digest, "--wait", "--port", "0", "--bind", "127.0.0.1", "--key", "vault/3"];
+    let twin = Listener::on(bob.start(wait));
+    let to = twin.address();
+    let sign = |key: &str| {
+        alice.run(["sign", &digest, "--peer", &to, "--key", key, "--deliver-to", "both"])
+    };
+    sign("vault").fails(9, "bob");
+    sign("vault/4").fails(9, "bob");
+    let made = sign("vault/3").succeeds();
+    assert_eq!(twin.ends().succeeds()["public_key"], made["public_key"]);
+}
+
+#[test]
+fn an_address_of_the_exported_descriptor_is_the_one_at_its_path() {
+    let (alice, _bob, _listener) = two_with_key();
+    let export = |name: &str, format: &str| {
+        text(&alice.run(["keys", "export", name, "--format", format]).succeeds()["exported"])
+    };
+    let descriptor = export("vault", "descriptor");
+    let (_, rest) = descriptor.split_once(']').unwrap();
+    let (xpub, rest) = rest.split_once('/').unwrap();
+    assert!(rest.starts_with("<0;1>/*)#"), "{descriptor}");
+    // What a watch-only wallet does with it, by a library of its own.
+    let xpub: bip32::ExtendedPublicKey<k256::ecdsa::VerifyingKey> = xpub.parse().unwrap();
+    for (chain, index) in [(0, 0), (0, 1), (1, 0), (0, 7)] {
+        let child = xpub.derive_child(bip32::ChildNumber::new(chain, false).unwrap()).unwrap();
+        let child = child.derive_child(bip32::ChildNumber::new(index, false).unwrap()).unwrap();
+        let public_key = hex::encode(bip32::PublicKey::to_bytes(child.public_key()));
+        assert_eq!(export(&format!("vault/{chain}/{index}"), "hex"), public_key);
+        let address = export(&format!("vault/{chain}/{index}"), "address-btc");
+        let hash = ripemd::Ripemd160::digest(Sha256::digest(hex::decode(&public_key).unwrap()));
+        let (_, version, program) = bech32::segwit::decode(&address).unwrap();
+        assert_eq!((version.to_u8(), program), (0, hash.to_vec()));
+    }
 }

@@ -238,12 +238,16 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::request::Ceremony;
+    use crate::request::{Ceremony, RequestId};
 
     /// A place for a request of `peer`.
     fn join<'q>(queue: &'q Queue, peer: &str) -> Place<'q> {
-        let request =
-            QueuedRequest { peer: peer.into(), ceremony: Ceremony::Sign, key: "vault".into() };
+        let request = QueuedRequest {
+            peer: peer.into(),
+            ceremony: Ceremony::Sign,
+            key: "vault".into(),
+            request_id: RequestId::new("r-1").unwrap(),
+        };
         queue.join(Fingerprint::new([peer.as_bytes()[0]; 32]), request)
     }
 

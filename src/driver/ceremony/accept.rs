@@ -208,7 +208,9 @@ async fn ask_a_person(
     let (ceremony, requester) = (question.request.ceremony(), question.request.requester);
     let (mut is_told, name) = (false, question.name(requester));
     let (peer, key) = (name.to_string(), question.key.clone());
-    let mut place = node.queue.join(link.peer(), QueuedRequest { peer, ceremony, key });
+    let request_id = question.request.id.clone();
+    let waiting = QueuedRequest { peer, ceremony, key, request_id };
+    let mut place = node.queue.join(link.peer(), waiting);
     admitted(&name, node.approver.admit(&link.peer()))?;
     loop {
         loop {

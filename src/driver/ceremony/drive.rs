@@ -16,7 +16,7 @@ use crate::progress::Event;
 use crate::protocol::event::Event as Step;
 use crate::protocol::fault::Fault;
 use crate::protocol::machine::{Machine, Output, Persist, Protocol};
-use crate::request::Ceremony;
+use crate::request::{Ceremony, RequestId};
 use crate::wire::{Message, Reason};
 
 /// How long the last word of a link that is gone is waited for: it has arrived, or never will.
@@ -46,7 +46,7 @@ pub trait Record: Send {
 /// What the machine finds, what `record` cannot store, and a participant that is gone or gives up.
 pub async fn drive<P: Protocol>(
     node: &Node,
-    (ceremony, key): (Ceremony, &str),
+    (ceremony, key, request): (Ceremony, &str, &RequestId),
     machine: &mut Machine<P>,
     links: &mut PeerLinks,
     record: &mut dyn Record,
@@ -73,7 +73,7 @@ pub async fn drive<P: Protocol>(
                     if matches!(step, Step::Round { .. }) {
                         since = clock::now();
                     }
-                    node.tell(told(ceremony, &step, since, name));
+                    node.tell(told((ceremony, request), &step, since, name));
                 }
                 Output::Done(done) => return Ok(done),
                 Output::Failed(fault) => {
@@ -159,32 +159,41 @@ pub(super) fn fault_with(fault: Fault, key: &str, name: impl Fn(PartyId) -> Labe
 
 /// What people are told of `step`, in a round that began at `since`.
 fn told(
-    ceremony: Ceremony,
+    (ceremony, request): (Ceremony, &RequestId),
     step: &Step,
     since: Instant,
     name: impl Fn(PartyId) -> String,
 ) -> Event {
+    let request_id = Some(request.clone());
     match step {
-        Step::Round { round, of, name, .. } => {
-            Event::Round { ceremony, round: *round, of: *of, name: (*name).to_owned(), ms: None }
-        }
+        Step::Round { round, of, name, .. } => Event::Round {
+            ceremony,
+            round: *round,
+            of: *of,
+            name: (*name).to_owned(),
+            ms: None,
+            request_id,
+        },
         Step::RoundDone { round, of, name, elapsed, .. } => Event::Round {
             ceremony,
             round: *round,
             of: *of,
             name: (*name).to_owned(),
             ms: Some(clock::millis(*elapsed)),
+            request_id,
         },
         Step::Waiting { round, for_ } => Event::Waiting {
             what: format!("round {round}"),
             peers: for_.iter().copied().map(name).collect(),
             seconds: None,
+            request_id,
         },
         Step::Received { round, from } => Event::Received {
             ceremony,
             round: *round,
             from: name(*from),
             ms: clock::millis(clock::now().saturating_duration_since(since)),
+            request_id,
         },
     }
 }

@@ -24,8 +24,10 @@ use crate::progress::{Event, PartyView};
 use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
-use crate::request::{Action, Ceremony, Held, Hex, Question, Request, Shares};
-use crate::vault::{self, Entry, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, keys};
+use crate::request::{Action, Ceremony, Held, Hex, Question, Request, RequestId, Shares, is_name};
+use crate::vault::{
+    self, Entry, Home, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, Peers, keys,
+};
 use crate::wire::{Reason, Terms};
 
 /// A key that every party holds a share of.
@@ -53,10 +55,7 @@ pub async fn request(
     threshold: u8,
     with: &[Target],
 ) -> Result<Made, Error> {
-    if let Some(record) = records::find(&node.home, name)? {
-        let wanted = wanted(node, name, threshold, with.iter().filter_map(|t| t.fingerprint));
-        return Err(Error::KeyExists { wanted, pending: record.state == KeyState::Pending });
-    }
+    is_free(&node.home, name, threshold, with)?;
     let others = with.iter().filter_map(|target| target.fingerprint);
     let mut parties: Vec<Fingerprint> = others.chain([node.info.fingerprint]).collect();
     parties.sort_unstable();
@@ -83,10 +82,25 @@ pub async fn request(
             return error;
         }
         let others = with.iter().filter_map(|target| target.fingerprint);
-        let wanted = wanted(node, name, threshold, others);
+        let wanted = wanted(&node.home, name, threshold, others);
         Error::KeyExistsThere { error: Box::new(error), wanted }
     });
     conclude(node, &question.request, result)
+}
+
+/// Fails if this device has a key `name` already, which says how another one is asked for.
+///
+/// # Errors
+/// It has, or `name` cannot be the name of a key.
+pub fn is_free(home: &Home, name: &str, threshold: u8, with: &[Target]) -> Result<(), Error> {
+    if !is_name(name) {
+        return Err(
+            vault::Error::BadName { name: Label::capped(name, 80).as_str().to_owned() }.into()
+        );
+    }
+    let Some(record) = records::find(home, name)? else { return Ok(()) };
+    let wanted = wanted(home, name, threshold, with.iter().filter_map(|t| t.fingerprint));
+    Err(Error::KeyExists { wanted, pending: record.state == KeyState::Pending })
 }
 
 /// Gives every party of the key `name` a new share; the public key stays.
@@ -116,7 +130,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
             let same = same(node, name, request, &epoch, &bans);
             let ((key, bans), accepted) = accepted.or_decline(same).await?;
             let started = accepted.start(node, &question).await?;
-            renew(node, &key, started, &bans).await
+            renew(node, &key, (started, &request.id), &bans).await
         }
         .await;
         match made {
@@ -190,7 +204,7 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
             }
             let others = newest.parties.iter().filter(|party| party.index != newest.me);
             let others = others.map(|party| party.fingerprint);
-            Error::NeverStored { error, wanted: wanted(node, name, newest.threshold, others) }
+            Error::NeverStored { error, wanted: wanted(&node.home, name, newest.threshold, others) }
         })?;
         let missing = confirmations::missing(node, &newest)?;
         Err(Error::Unconfirmed {
@@ -212,19 +226,19 @@ fn cannot_be_finished(error: &Error) -> bool {
 
 /// A key of this name with `others`, as a command line asks for it.
 fn wanted(
-    node: &Node,
+    home: &Home,
     name: &str,
     threshold: u8,
     others: impl Iterator<Item = Fingerprint>,
 ) -> Wanted {
-    let peers = node.peers().unwrap_or_default();
+    let peers = Peers::load(home).unwrap_or_default();
     let word = |fingerprint: Fingerprint| {
         let known = peers.known(&fingerprint).map(|peer| peer.name.clone());
         // `--with` takes a comma for the end of a name, and a dash for that of its names.
         let fits = known.filter(|name| !name.contains(',') && !name.starts_with('-'));
         fits.unwrap_or_else(|| fingerprint.device_id())
     };
-    let keys = keys::each(&node.home).unwrap_or_default();
+    let keys = keys::each(home).unwrap_or_default();
     let taken = keys.into_iter().map(|(name, _)| name).collect();
     Wanted { key: name.to_owned(), threshold, with: others.map(word).collect(), taken }
 }
@@ -370,7 +384,7 @@ pub async fn respond(
                 };
                 let ((open, bans), started) = started.or_abort(same).await?;
                 *begun = true;
-                renew(node, &open, started, &bans).await
+                renew(node, &open, (started, &request.id), &bans).await
             }
         }
     }
@@ -465,14 +479,14 @@ async fn make(
         .collect();
     started.charge.spend();
     let new = NewShare { node, name, generation: 1, parties, stored: None, refreshes: None };
-    run(Ceremony::Keygen, machine, new, started.links).await
+    run((Ceremony::Keygen, &request.id), machine, new, started.links).await
 }
 
 /// The new shares lift `bans` and no others.
 async fn renew(
     node: &Arc<Node>,
     key: &OpenKey,
-    started: Started,
+    (started, request): (Started, &RequestId),
     bans: &Bans,
 ) -> Result<KeyRecord, Error> {
     let fault = |fault| fault_with(fault, &key.record.name, party_label);
@@ -484,19 +498,19 @@ async fn renew(
     started.charge.spend();
     let (name, refreshes) = (key.record.name.as_str(), Some((&key.ledger, bans)));
     let new = NewShare { node, name, generation, parties, stored: None, refreshes };
-    run(Ceremony::Refresh, machine, new, started.links).await
+    run((Ceremony::Refresh, request), machine, new, started.links).await
 }
 
 /// Runs key generation or refresh: the new share is stored as pending before this device says so,
 /// and becomes the active one when every party has said so.
 async fn run(
-    ceremony: Ceremony,
+    (ceremony, request): (Ceremony, &RequestId),
     mut machine: Machine<Keygen>,
     mut new: NewShare<'_>,
     mut links: PeerLinks,
 ) -> Result<KeyRecord, Error> {
     let (node, name) = (new.node, new.name);
-    let driven = drive(node, (ceremony, name), &mut machine, &mut links, &mut new).await;
+    let driven = drive(node, (ceremony, name, request), &mut machine, &mut links, &mut new).await;
     drop(machine);
     match (driven, new.stored) {
         (Ok(_), Some(record)) => {
@@ -729,6 +743,7 @@ fn conclude(
                 key: record.name.clone(),
                 public_key: hex(&record.public_key),
                 confirmed: record.state == KeyState::Active,
+                request_id: Some(request.id.clone()),
             });
             Ok(Made { unlogged, ..made(node, record) })
         }
@@ -751,7 +766,7 @@ fn log(node: &Node, request: &Request, outcome: &str) -> Option<String> {
         key: Label::capped(&request.key, 64).as_str().to_owned(),
         peer: node.others(request),
         outcome: outcome.to_owned(),
-        extra: node.answered_by(request).into_iter().collect(),
+        extra: node.about(request).collect(),
         ..Entry::default()
     })
 }

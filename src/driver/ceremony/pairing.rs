@@ -296,6 +296,7 @@ async fn agree(
                 what: "the other person's answer".to_owned(),
                 peers: vec![name.to_string()],
                 seconds: None,
+                request_id: None,
             });
             tokio::select! {
                 heard = hear_step(link, name, until) => heard?,

@@ -121,7 +121,7 @@ pub async fn propose(
     let mut called: BTreeMap<PartyId, String> =
         invitees.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
     let reach_by = node.deadline_or(REACH);
-    tell_awaited(node, "connection", called.values(), Some(reach_by));
+    tell_awaited(node, request, "connection", called.values(), Some(reach_by));
     let (proposed, mut asked_now) = mpsc::channel(invitees.len().max(1));
     let (leaver, has_left) = watch::channel(None);
     let mut tasks = JoinSet::new();
@@ -165,8 +165,8 @@ pub async fn propose(
             }
         }
         let until = asked.values().map(|(_, until)| *until).min();
-        tell_awaited(node, "approval", asked.values().map(|(name, _)| name), until);
-        tell_awaited(node, "connection", called.values(), Some(reach_by));
+        tell_awaited(node, request, "approval", asked.values().map(|(name, _)| name), until);
+        tell_awaited(node, request, "connection", called.values(), Some(reach_by));
     }
     let agreed = agree(request, asking.nonce, &accepted)
         .map_err(|error| asking.why_apart(node, request, error))?;
@@ -320,6 +320,7 @@ fn agree(request: &Request, nonce: Hex<32>, accepted: &[Invitee]) -> Result<Agre
 /// Tells that `names` are awaited, if anybody is, and for how long.
 fn tell_awaited<'a>(
     node: &Node,
+    request: &Request,
     what: &str,
     names: impl Iterator<Item = &'a String>,
     until: Option<Instant>,
@@ -327,7 +328,8 @@ fn tell_awaited<'a>(
     let peers: Vec<String> = names.cloned().collect();
     if !peers.is_empty() {
         let seconds = until.map(seconds_until);
-        node.tell(Event::Waiting { what: what.to_owned(), peers, seconds });
+        let (what, request_id) = (what.to_owned(), Some(request.id.clone()));
+        node.tell(Event::Waiting { what, peers, seconds, request_id });
     }
 }
 
@@ -376,6 +378,7 @@ async fn ask(
         peer: name.clone(),
         via: reached.way.to_string(),
         resumed: false,
+        request_id: Some(request.id.clone()),
     });
     // Nobody there is asked for what their program cannot do.
     if let Some(about) = reached.about.as_ref().filter(|about| !about.can(request.ceremony())) {
@@ -397,7 +400,7 @@ async fn ask(
         .map_err(|e| Error::link(&target.name, e))?;
     let _ = proposed.send((party, answer_by)).await;
     let answer = tokio::select! {
-        answer = answer(node, &mut link, &name, answer_by) => answer,
+        answer = answer(node, &mut link, &name, request, answer_by) => answer,
         () = node.interrupted() => return Err(leave(link, &target.name).await),
         party = who_left(others) => {
             return Err(decline(link, &target.name, Reason::Left { party }).await);
@@ -434,6 +437,7 @@ async fn answer(
     node: &Node,
     link: &mut ResumableLink,
     name: &str,
+    request: &Request,
     answer_by: Instant,
 ) -> Result<Message, LinkError> {
     let (mut told, mut place, mut quiet_until) = (None, None, clock::now());
@@ -446,7 +450,8 @@ async fn answer(
                 quiet_until = clock::now() + BETWEEN_PLACES;
                 told = untold;
                 if let Some(before) = untold {
-                    node.tell(Event::Behind { peer: name.to_owned(), before });
+                    let (peer, request_id) = (name.to_owned(), Some(request.id.clone()));
+                    node.tell(Event::Behind { peer, before, request_id });
                 }
                 continue;
             }

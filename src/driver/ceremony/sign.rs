@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k256::Scalar;
+use serde::{Deserialize, Serialize};
 
 use crate::crypto::bip32;
-use crate::crypto::curve::encode_point;
-use crate::crypto::ecdsa::Signature;
-use crate::device::{Fingerprint, Label, hex};
+use crate::crypto::curve::{decode_point, encode_point};
+use crate::crypto::ecdsa::{self, Signature};
+use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::driver::ceremony::accept::{Ask, accept};
 use crate::driver::ceremony::again::Attempts;
 use crate::driver::ceremony::drive::{Record, drive, fault_with};
@@ -32,10 +33,10 @@ use crate::protocol::key::KeyShare;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{SignSetup, Signed};
 use crate::request::{
-    Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source,
+    Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source, below,
 };
 use crate::vault::ledger::{Heights, OpenChecks, UNRESOLVED};
-use crate::vault::{self, Entry, KeyRecord, Ledger, signatures};
+use crate::vault::{self, Entry, Home, KeyRecord, Ledger, signatures};
 use crate::wire::{Reason, Terms};
 
 /// What is to be signed, by whom and for whom.
@@ -62,7 +63,7 @@ pub struct ToSign {
 /// What came of it, on this device.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The key's name here.
+    /// The key's name here, with the path to the one that has signed: `vault/0/7`.
     pub key: String,
     /// The public key the signature verifies under, SEC1 compressed.
     pub public_key: [u8; 33],
@@ -76,16 +77,26 @@ pub struct Outcome {
     pub delivered_to: Vec<PartyView>,
     /// The request's id.
     pub request_id: RequestId,
+    /// Whether it was made at an earlier request with this id, and is given again.
+    pub repeated: bool,
     /// Why the log could not be written, if so.
     pub unlogged: Option<String>,
 }
 
-/// Asks the others to sign, and signs with them.
+/// Asks the others to sign, and signs with them. Where that was done before, under this id and of this
+/// digest, the signature is given again, and nobody is asked.
 ///
 /// # Errors
 /// Everything that can go wrong; nothing is signed then.
 pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     records::active(&node.home, &wanted.key)?;
+    match sign(node, wanted).await {
+        Err(Error::SignedAlready(_)) => repeat(node, wanted),
+        outcome => outcome,
+    }
+}
+
+async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     let mut attempt = Attempt::of(node, wanted)?;
     announce(node, &attempt.question);
     let mut attempts = Attempts::new(node);
@@ -93,6 +104,7 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
         let result = attempt.make(node).await;
         match result {
             Err(error) if attempts.again(node, &error).await => {}
+            Err(error @ Error::SignedAlready(_)) => return Err(error),
             result => break result,
         }
         match Attempt::of(node, wanted) {
@@ -260,6 +272,44 @@ pub async fn respond(
     conclude(node, &record, &request, result)
 }
 
+/// Fails if the request `id` was signed before, of another digest.
+///
+/// # Errors
+/// It was, or what is kept of it cannot be read.
+pub fn is_free(home: &Home, id: &RequestId, digest: &[u8; 32]) -> Result<(), Error> {
+    match Kept::load(home, id)? {
+        Some(kept) if kept.digest.0 != *digest => Err(Error::SignedAlready(id.clone())),
+        _ => Ok(()),
+    }
+}
+
+/// The signature that was made before at a request with the id, of the digest and under the key that are
+/// wanted now.
+fn repeat(node: &Node, wanted: &ToSign) -> Result<Outcome, Error> {
+    let id = &wanted.request_id;
+    let child = Child::of(&HeldKey::open(node, &wanted.key)?, &wanted.path)?;
+    let kept = Kept::load(&node.home, id)?;
+    let same =
+        kept.filter(|kept| kept.digest.0 == wanted.digest && kept.public_key.0 == child.public_key);
+    let again = same.and_then(|kept| Some((kept.signature()?, kept)));
+    let Some((signature, kept)) = again else { return Err(Error::SignedAlready(id.clone())) };
+    let views = |parties: &[Hex<32>]| {
+        let fingerprints = parties.iter().map(|who| Fingerprint::new(who.0));
+        fingerprints.map(|who| PartyView { name: node.name_of(&who), fingerprint: who }).collect()
+    };
+    Ok(Outcome {
+        key: child.name,
+        public_key: child.public_key,
+        digest: wanted.digest,
+        signature: Some(signature),
+        parties: views(&kept.signers),
+        delivered_to: views(&kept.receivers),
+        request_id: id.clone(),
+        repeated: true,
+        unlogged: None,
+    })
+}
+
 /// Fails if the request `id` was signed before.
 fn is_new(node: &Node, id: &RequestId) -> Result<(), Error> {
     match signatures::load(&node.home, id.as_str())? {
@@ -299,11 +349,6 @@ struct Child {
     name: String,
     public_key: [u8; 33],
     tweak: Scalar,
-}
-
-/// The name of the key at the end of `path` below the key `name`, such as `vault/0/7`.
-fn below(name: &str, path: &[u32]) -> String {
-    path.iter().fold(name.to_owned(), |name, index| format!("{name}/{index}"))
 }
 
 impl Child {
@@ -363,7 +408,7 @@ async fn perform(
     *begun = true;
     let OpenKey { record, share, ledger, .. } = &key;
     let mut notes = Notes { ledger, share, record, names: &names, open: None };
-    let what = (Ceremony::Sign, key_name.as_str());
+    let what = (Ceremony::Sign, key_name.as_str(), &request.id);
     let driven = drive(node, what, &mut machine, &mut started.links, &mut notes).await;
     drop((machine, notes));
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
@@ -385,7 +430,7 @@ async fn perform(
     };
     let stored = signature
         .as_ref()
-        .map(|made| store_signature(node, &request.id, signing, &child.public_key, made));
+        .map(|made| Kept::of(request, signing, &child.public_key, made).store(&node.home));
     let is_kept = matches!(stored, Some(Ok(())));
     if let Some(Err(error)) = stored {
         // It is in hand and can still be delivered.
@@ -504,20 +549,53 @@ fn is_worn(error: &vault::Error) -> bool {
 }
 
 /// A delivered signature is kept, so that losing the terminal does not lose it.
-fn store_signature(
-    node: &Node,
-    id: &RequestId,
-    signing: &Signing,
-    public_key: &[u8; 33],
-    signature: &Signature,
-) -> Result<(), vault::Error> {
-    let document = serde_json::json!({
-        "request_id": id,
-        "digest": hex(&signing.digest),
-        "public_key": hex(public_key),
-        "der": hex(&signature.der()),
-    });
-    signatures::store(&node.home, id.as_str(), document.to_string().as_bytes()).map(drop)
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    request_id: String,
+    digest: Hex<32>,
+    public_key: Hex<33>,
+    der: String,
+    /// Who took part, in index order; version 0.1.0 did not keep it.
+    #[serde(default)]
+    signers: Vec<Hex<32>>,
+    /// Who received it.
+    #[serde(default)]
+    receivers: Vec<Hex<32>>,
+}
+
+impl Kept {
+    fn of(request: &Request, signing: &Signing, public_key: &[u8; 33], made: &Signature) -> Self {
+        let known = |parties: &[PartyId]| {
+            let known = parties.iter().filter_map(|party| request.fingerprint(*party));
+            known.map(|who| Hex(*who.as_bytes())).collect()
+        };
+        Self {
+            request_id: request.id.to_string(),
+            digest: Hex(signing.digest),
+            public_key: Hex(*public_key),
+            der: hex(&made.der()),
+            signers: known(&request.signers),
+            receivers: known(&request.receivers()),
+        }
+    }
+
+    fn store(&self, home: &Home) -> Result<(), vault::Error> {
+        let document = serde_json::json!(self).to_string();
+        signatures::store(home, &self.request_id, document.as_bytes()).map(drop)
+    }
+
+    /// What is kept of the request `id`.
+    fn load(home: &Home, id: &RequestId) -> Result<Option<Self>, Error> {
+        let Some(bytes) = signatures::load(home, id.as_str())? else { return Ok(None) };
+        let kept = serde_json::from_slice(&bytes);
+        Ok(Some(kept.map_err(|_| Error::SignedAlready(id.clone()))?))
+    }
+
+    /// The signature, if it is one of the digest under the key.
+    fn signature(&self) -> Option<Signature> {
+        let (r, s) = ecdsa::from_der(&unhex(&self.der)?).ok()?;
+        Signature::recover(&decode_point(&self.public_key.0).ok()?, &self.digest.0, &r, &s)
+    }
 }
 
 fn conclude(
@@ -531,13 +609,14 @@ fn conclude(
             let unlogged = log(node, &record.name, request, "signed", is_kept);
             let view = RequestView::of(&question);
             let outcome = Outcome {
-                key: record.name.clone(),
+                key: question.key.clone(),
                 public_key,
                 digest: request.digest().copied().unwrap_or_default(),
                 signature,
                 parties: view.signers,
                 delivered_to: view.receivers,
                 request_id: request.id.clone(),
+                repeated: false,
                 unlogged,
             };
             node.tell(Event::Signed {
@@ -573,7 +652,7 @@ fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) 
         peer: node.others(request),
         purpose: request.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
-        extra: kept.into_iter().chain(node.answered_by(request)).collect(),
+        extra: kept.into_iter().chain(node.about(request)).collect(),
     })
 }
 

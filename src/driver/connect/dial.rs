@@ -1,7 +1,8 @@
 //! Reaches a device by a command, an address, the address it had last, mDNS, or a room of a relay. The
 //! first answer with the right certificate counts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
+use crate::net::address::{Address, NoAddress};
 use crate::net::relay::RelayUrl;
 use crate::net::{LinkError, stdio};
 use crate::vault::Home;
@@ -208,30 +210,10 @@ fn head_start(home: &Home, route: &Route, relay: &RelayUrl, peer: &Fingerprint) 
     }
 }
 
-/// `text`, an address or a host's name, with its port, or with [`PORT`] where it has none. `None` where its
-/// port is no number from 1 to 65535.
-pub fn with_port(text: &str) -> Option<String> {
-    // The last colon of an IPv6 address is a part of it.
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Some(SocketAddr::new(ip, PORT).to_string());
-    }
-    match text.rsplit_once(':') {
-        Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            let port = port.parse::<u16>().ok().filter(|port| *port != 0);
-            port.map(|_| text.to_owned())
-        }
-        _ => Some(format!("{text}:{PORT}")),
-    }
-}
-
 async fn resolve(text: &str) -> Result<Vec<SocketAddr>, DialError> {
-    let with_port = with_port(text).unwrap_or_else(|| text.to_owned());
-    match tokio::net::lookup_host(&with_port).await {
-        Ok(addresses) => Ok(addresses.collect()),
-        Err(source) => {
-            Err(DialError::Fatal(Error::BadAddress { address: text.to_owned(), source }))
-        }
-    }
+    let bad = |source| DialError::Fatal(Error::BadAddress { address: text.to_owned(), source });
+    let address: Address = text.parse().map_err(|NoAddress| bad(ErrorKind::InvalidInput.into()))?;
+    address.or_port(PORT).resolve().await.map_err(bad)
 }
 
 /// Dials all addresses at once; the first that answers with the right certificate wins.
@@ -282,24 +264,5 @@ mod tests {
         assert_eq!(first(&relay), Duration::ZERO);
         remember(&home, &bob, &Way::Lan(([192, 0, 2, 7], PORT).into()));
         assert_eq!(first(&relay), HEAD_START);
-    }
-
-    #[test]
-    fn an_address_without_a_port_gets_the_usual_one_and_one_with_a_wrong_port_is_none() {
-        for (text, whole) in [
-            ("bob.local", "bob.local:46737"),
-            ("bob.local:7", "bob.local:7"),
-            ("192.0.2.7", "192.0.2.7:46737"),
-            ("192.0.2.7:65535", "192.0.2.7:65535"),
-            ("2001:db8::7", "[2001:db8::7]:46737"),
-            ("[2001:db8::7]", "[2001:db8::7]:46737"),
-            ("[2001:db8::7]:7", "[2001:db8::7]:7"),
-            ("fe80::7%eth0", "fe80::7%eth0:46737"),
-        ] {
-            assert_eq!(with_port(text).as_deref(), Some(whole), "{text}");
-        }
-        for wrong in ["192.0.2.7:99999", "192.0.2.7:0", "bob.local:", "[2001:db8::7]:65536"] {
-            assert_eq!(with_port(wrong), None, "{wrong}");
-        }
     }
 }

@@ -250,5 +250,6 @@ fn lost(name: &Label, until: Instant) -> Event {
 }
 
 fn found(name: &Label, way: &Way) -> Event {
-    Event::Connected { peer: name.to_string(), via: way.to_string(), resumed: true }
+    let (peer, via) = (name.to_string(), way.to_string());
+    Event::Connected { peer, via, resumed: true, request_id: None }
 }

@@ -19,7 +19,7 @@ pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Lin
                 Some(format!("next: cosign keygen --key vault --with {}", bare(&shell_word(peer))))
             })
         }
-        Event::Key { key, public_key, confirmed } => (
+        Event::Key { key, public_key, confirmed, .. } => (
             format!("✓ key {} is stored on this device", quoted(key)),
             vec![
                 format!("  public key   {public_key}"),

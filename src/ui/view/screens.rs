@@ -177,11 +177,11 @@ fn code() -> Event {
 }
 
 fn round(round: u8, name: &str, ms: Option<u64>) -> Event {
-    Event::Round { ceremony: Ceremony::Sign, round, of: 3, name: name.into(), ms }
+    Event::Round { ceremony: Ceremony::Sign, round, of: 3, name: name.into(), ms, request_id: None }
 }
 
 fn received(round: u8, from: &str, ms: u64) -> Event {
-    Event::Received { ceremony: Ceremony::Sign, round, from: from.into(), ms }
+    Event::Received { ceremony: Ceremony::Sign, round, from: from.into(), ms, request_id: None }
 }
 
 fn rounds() -> Vec<Event> {
@@ -191,6 +191,7 @@ fn rounds() -> Vec<Event> {
             what: "round 1".into(),
             peers: vec!["alice".into(), "carol".into()],
             seconds: None,
+            request_id: None,
         },
         received(1, "carol", 4),
         received(1, "alice", 12),
@@ -200,9 +201,15 @@ fn rounds() -> Vec<Event> {
             what: "round 2".into(),
             peers: vec!["alice".into(), "carol".into()],
             seconds: None,
+            request_id: None,
         },
         received(2, "carol", 7),
-        Event::Waiting { what: "round 2".into(), peers: vec!["alice".into()], seconds: None },
+        Event::Waiting {
+            what: "round 2".into(),
+            peers: vec!["alice".into()],
+            seconds: None,
+            request_id: None,
+        },
     ]
 }
 
@@ -263,7 +270,8 @@ fn long_names_are_cut_and_nothing_beside_them() {
         assert!(drawn.contains("bbbbbbbbbbbbbbbb  port 46737"), "{drawn}");
         assert!(drawn.contains("W…  2 of 3") || size.0 == 200, "{drawn}");
     }
-    let waits = Event::Waiting { what: String::new(), peers: vec![long], seconds: None };
+    let waits =
+        Event::Waiting { what: String::new(), peers: vec![long], seconds: None, request_id: None };
     let (drawn, _) = Screen::after(&[round(1, "nonces", None), waits]).drawn((80, 24), false);
     assert!(drawn.contains(" \"WWWWWWWWWWWWWW…\" … awaited"), "{drawn}");
 }
@@ -293,6 +301,7 @@ fn headings_break_between_words() {
         of: 4,
         name: name.into(),
         ms: None,
+        request_id: None,
     };
     let events: Vec<Event> = (1..).zip(names).map(begun).collect();
     let (drawn, _) = Screen::after(&events).drawn((60, 18), false);
@@ -307,8 +316,12 @@ fn headings_break_between_words() {
 
 #[test]
 fn looking_for_a_device_to_pair_with_lists_who_is_near() {
-    let waiting =
-        Event::Waiting { what: "a device to pair with".into(), peers: vec![], seconds: None };
+    let waiting = Event::Waiting {
+        what: "a device to pair with".into(),
+        peers: vec![],
+        seconds: None,
+        request_id: None,
+    };
     check("pair", || {
         Screen::after(&[listening(), waiting.clone(), near("alice", 0xaa, "available")])
     });
@@ -405,9 +418,24 @@ fn a_muted_device_and_the_cursor_are_on_the_dashboard() {
 #[test]
 fn a_requester_sees_who_is_asked_and_for_how_long() {
     let events = [
-        Event::Waiting { what: "connection".into(), peers: vec!["bob".into()], seconds: None },
-        Event::Connected { peer: "bob".into(), via: "lan 192.0.2.7:46737".into(), resumed: false },
-        Event::Waiting { what: "approval".into(), peers: vec!["bob".into()], seconds: Some(100) },
+        Event::Waiting {
+            what: "connection".into(),
+            peers: vec!["bob".into()],
+            seconds: None,
+            request_id: None,
+        },
+        Event::Connected {
+            peer: "bob".into(),
+            via: "lan 192.0.2.7:46737".into(),
+            resumed: false,
+            request_id: None,
+        },
+        Event::Waiting {
+            what: "approval".into(),
+            peers: vec!["bob".into()],
+            seconds: Some(100),
+            request_id: None,
+        },
     ];
     let (drawn, _) = Screen::after(&events).drawn((80, 24), false);
     assert!(drawn.contains("… waiting for \"bob\": approval, 1 min 39 s left"), "{drawn}");
@@ -449,8 +477,12 @@ fn an_invitation_is_a_code_that_fits() {
         relay: "wss://relay.example.org:8443".into(),
         expires: "2026-06-15T10:00:00Z".into(),
     };
-    let waiting =
-        Event::Waiting { what: "a device to pair with".into(), peers: vec![], seconds: None };
+    let waiting = Event::Waiting {
+        what: "a device to pair with".into(),
+        peers: vec![],
+        seconds: None,
+        request_id: None,
+    };
     check("invitation", || Screen::after(&[listening(), waiting.clone(), invite.clone()]));
 }
 
@@ -503,7 +535,12 @@ fn nothing_that_another_device_says_reaches_the_terminal_raw() {
     let mut events = rounds();
     events.push(near(text, 0xaa, text));
     events.push(Event::Note { message: text.into() });
-    events.push(Event::Waiting { what: text.into(), peers: vec![text.into()], seconds: None });
+    events.push(Event::Waiting {
+        what: text.into(),
+        peers: vec![text.into()],
+        seconds: None,
+        request_id: None,
+    });
     let mut hostile = vec![events];
     hostile.push(vec![listening(), inventory(), near(text, 0xee, text)]);
     hostile.push(vec![Event::Aborted {

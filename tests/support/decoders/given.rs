@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use cosign::cli::args::KeyFormat;
 use cosign::cli::{self, digest, public_key, qr, signature};
 use cosign::crypto::curve::encode_point;
+use cosign::crypto::ecdsa::to_der;
+use cosign::pasted;
 use cosign::vault::given::{self, Guard};
 use cosign::vault::{Error, Home, Unlock, Vault};
 use sha2::{Digest as _, Sha256};
@@ -29,7 +31,9 @@ pub(crate) fn given(bytes: &[u8]) {
         }
         if let Ok(line) = cli::given::first_line(content) {
             let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            assert_eq!(line.expose().as_bytes(), first.strip_suffix(b"\r").unwrap_or(first));
+            let first = first.strip_suffix(b"\r").unwrap_or(first);
+            let mark = "\u{feff}".as_bytes();
+            assert_eq!(line.expose().as_bytes(), first.strip_prefix(mark).unwrap_or(first));
         }
         // There is no vault: the file is looked at and nothing is opened.
         let _ = Vault::open(&Home::at(folder.path().join("home")), &Unlock::Identity(path.clone()));
@@ -42,7 +46,7 @@ pub(crate) fn key_file(bytes: &[u8]) {
     let path = directory.path().join("key");
     let name = path.to_str().unwrap();
     let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
-    let write = |format| public_key::encode(&generator, format, || Ok([7; 32])).unwrap();
+    let write = |format| public_key::encode(&generator, &[], format, || Ok([7; 32])).unwrap();
     for honest in [write(KeyFormat::Hex), write(KeyFormat::Pem)] {
         fs::write(&path, &honest).unwrap();
         public_key::read(name).unwrap();
@@ -50,7 +54,8 @@ pub(crate) fn key_file(bytes: &[u8]) {
             fs::write(&path, content).unwrap();
             if let Ok(point) = public_key::read(name) {
                 let point = encode_point(&point).unwrap();
-                let again = public_key::encode(&point, KeyFormat::Pem, || Ok([7; 32])).unwrap();
+                let again =
+                    public_key::encode(&point, &[], KeyFormat::Pem, || Ok([7; 32])).unwrap();
                 fs::write(&path, again).unwrap();
                 assert_eq!(public_key::read(name).map(|p| encode_point(&p).unwrap()), Ok(point));
             }
@@ -63,6 +68,38 @@ pub(crate) fn key_file(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(read) = digest::of(Some(&text), None, None, None) {
         assert_eq!(digest::of(Some(&read.hex()), None, None, None), Ok(read));
+    }
+}
+
+/// What people paste: as it is, and each form of a signature, a key and a digest with changes in it. What is
+/// understood is what its plainest form says.
+pub(crate) fn pasted(bytes: &[u8]) {
+    let compact = [[1; 32], [2; 32]].concat();
+    let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
+    let honest = [
+        hex::encode(&compact),
+        format!("{{\"r\":\"{0}\",\"s\":\"{0}\"}}", "01".repeat(32)),
+        hex::encode(generator),
+        public_key::encode(&generator, &[], KeyFormat::Pem, || Ok([7; 32])).unwrap(),
+        public_key::encode(&generator, &[], KeyFormat::Jwk, || Ok([7; 32])).unwrap(),
+        format!("SHA256 (a) = {}", "5a".repeat(32)),
+        format!("{} *a", "5a".repeat(32)),
+    ];
+    for content in
+        honest.iter().map(|honest| changed(honest.as_bytes(), bytes)).chain([bytes.to_vec()])
+    {
+        if let Some(Ok(read)) = pasted::signature(&content) {
+            let plain = pasted::signature(&to_der(&read.r, &read.s)).unwrap().unwrap();
+            assert_eq!((plain.r, plain.s), (read.r, read.s));
+        }
+        if let Some(point) = pasted::public_key(&content) {
+            let plain = hex::encode(encode_point(&point).unwrap());
+            assert_eq!(pasted::public_key(plain.as_bytes()), Some(point));
+        }
+        let text = String::from_utf8_lossy(&content);
+        if let Some(digest) = pasted::digest(&text) {
+            assert_eq!(pasted::digest(&hex::encode(digest)), Some(digest));
+        }
     }
 }
 

@@ -1,0 +1,161 @@
+//! What the program prints is what docs/schema says.
+
+use std::path::Path;
+
+use boon::{Compiler, SchemaIndex, Schemas};
+use serde_json::Value;
+
+use crate::device::{Device, Ended, arg, text, two_with_key};
+use crate::signing::fresh_digest;
+
+/// A schema of docs/schema.
+struct Schema {
+    schemas: Schemas,
+    index: SchemaIndex,
+}
+
+/// The schema in this file, which is one.
+fn schema(name: &str) -> Schema {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema").join(name);
+    let document: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    let place = format!("schema:///{name}");
+    compiler.add_resource(&place, document).unwrap();
+    let index = compiler.compile(&place, &mut schemas).unwrap();
+    Schema { schemas, index }
+}
+
+impl Schema {
+    fn is_valid(&self, value: &Value) -> bool {
+        self.schemas.validate(value, self.index).is_ok()
+    }
+}
+
+#[track_caller]
+fn fits(schema: &Schema, value: &Value) {
+    if let Err(wrong) = schema.schemas.validate(value, schema.index) {
+        panic!("{value}\n{wrong:#}");
+    }
+}
+
+/// Holds what a run printed against the schemas, and gives it back.
+#[track_caller]
+fn checked(ended: Ended) -> Ended {
+    fits(&schema("result.json"), &ended.document());
+    let event = schema("event.json");
+    for line in ended.stderr.lines() {
+        fits(&event, &serde_json::from_str(line).unwrap());
+    }
+    ended
+}
+
+#[test]
+fn results_events_and_log_are_what_the_schemas_say() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    bob.policy("[[rule]]\npeer = \"alice\"\npurpose = 'yes'\naction = \"allow\"\n");
+    let mut listener = bob.listen(&["--policy", "policy.toml"]);
+    let to = listener.address();
+    let digest = fresh_digest();
+    let run = |device: &Device, line: &[&str]| checked(device.run(line));
+    let sign = ["sign", &digest, "--peer", &to, "--request-id", "r-1", "--purpose", "yes"];
+    let signed = run(&alice, &sign).succeeds();
+    run(&alice, &sign).succeeds();
+    run(&alice, &["sign", &digest, "--purpose", "no"]).fails(9, "bob");
+    let delivered = ["sign", &digest, "--purpose", "yes", "--deliver-to", "cosigner"];
+    assert!(run(&alice, &delivered).succeeds()["der"].is_null());
+    run(&alice, &["keygen", "--key", "vault", "--with", "bob"]).fails(12, "vault");
+    run(&alice, &["keys", "refresh", "vault"]).fails(9, "bob");
+    let der = text(&signed["der"]);
+    run(&alice, &["verify", &digest, &der]).succeeds();
+    run(&alice, &["verify", &fresh_digest(), &der, "--key", "vault"]).fails(1, "vault");
+    run(&alice, &["verify", &digest, &der, "--public-key", &text(&signed["public_key"])]);
+    bob.write("rules.toml", "[[rule]]\npeer = \"zed\"\naction = \"ask\"\n");
+    let identity = bob.path("key.txt");
+    for line in [
+        &["id"][..],
+        &["version"],
+        &["config"],
+        &["peers"],
+        &["keys"],
+        &["keys", "show", "vault"],
+        &["keys", "export", "vault", "--format", "descriptor"],
+        &["log"],
+        &["log", "--verify"],
+        &["policy", "check", "rules.toml"],
+        &["discover", "--wait", "1ms", "--interface", "lo"],
+        &["completions", "bash"],
+        &["man"],
+        &["man", "pages"],
+        &["pair", "--reset-attempts"],
+        &["peers", "add", "carol", "--fingerprint", &"cc".repeat(32)],
+        &["peers", "rename", "carol", "zed"],
+        &["peers", "forget", "zed"],
+        &["vault", "move", "--to-identity", arg(&identity)],
+        &["keys", "delete", "vault", "--yes-delete", "vault"],
+    ] {
+        run(&bob, line).succeeds();
+    }
+    run(&bob, &["policy", "check", "rules.toml", "--request", "peer=alice"]).fails(9, "no rule");
+    run(&bob, &["doctor", "--wait", "1ms"]);
+    run(&bob, &["keys", "show", "gone"]).fails(10, "gone");
+    run(&bob, &["sign", "--nonsense"]).fails(2, "nonsense");
+
+    let event = schema("event.json");
+    let mut seen = Vec::new();
+    listener.signal(rustix::process::Signal::TERM);
+    while let Some(line) = listener.next_event() {
+        fits(&event, &line);
+        seen.push(text(&line["event"]));
+    }
+    for kind in ["inventory", "request", "decided", "round", "received", "signed", "aborted"] {
+        assert!(seen.iter().any(|seen| seen == kind), "{kind}: {seen:?}");
+    }
+    for device in [&alice, &bob] {
+        let log = std::fs::read_to_string(device.home().join("state/log.jsonl")).unwrap();
+        let line = schema("log.json");
+        assert!(log.lines().count() > 2);
+        log.lines().for_each(|entry| fits(&line, &serde_json::from_str(entry).unwrap()));
+    }
+}
+
+#[test]
+fn a_schema_refuses_what_the_program_does_not_print() {
+    let event = schema("event.json");
+    for line in [
+        r#"{"event":"note","message":"x"}"#,
+        r#"{"event":"note","message":"x","time":"2026-06-15T10:00:00Z","more":1}"#,
+        r#"{"event":"nothing","time":"2026-06-15T10:00:00Z"}"#,
+    ] {
+        assert!(!event.is_valid(&serde_json::from_str(line).unwrap()), "{line}");
+    }
+    let result = schema("result.json");
+    for line in [
+        r#"{"v":2,"ok":true,"command":"man","result":{"page":""}}"#,
+        r#"{"v":1,"ok":true,"command":"man","result":{"pages":""}}"#,
+        r#"{"v":1,"ok":false,"command":"man"}"#,
+        r#"{"v":1,"ok":false,"error":{"code":"sad","message":"","exit":1}}"#,
+    ] {
+        assert!(!result.is_valid(&serde_json::from_str(line).unwrap()), "{line}");
+    }
+}
+
+/// Every event and every command of docs/cli.md is in a schema, and the other way round.
+#[test]
+fn the_schemas_and_the_document_name_the_same_events() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/cli.md")).unwrap();
+    let section = document.split("\n## 4. Events").nth(1).unwrap().split("\n## 5.").next().unwrap();
+    let named = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
+    let mut named: Vec<String> =
+        section.lines().filter_map(named).filter(|name| name != "event").collect();
+    let schema = std::fs::read(root.join("docs/schema/event.json")).unwrap();
+    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    let kinds = schema["oneOf"].as_array().unwrap().iter();
+    let mut kinds: Vec<String> =
+        kinds.map(|kind| text(&kind["properties"]["event"]["const"])).collect();
+    named.push("error".to_owned());
+    named.sort();
+    kinds.sort();
+    assert_eq!(named, kinds);
+}
