@@ -121,7 +121,8 @@ stop() {
     local status=0
     kill "$1"
     wait "$1" || status=$?
-    [ "$status" = 130 ]
+    # 130 where another device was still connected.
+    [ "$status" = 0 ] || [ "$status" = 130 ]
 }
 
 # unhex: hexadecimal digits to bytes.
