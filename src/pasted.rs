@@ -163,6 +163,9 @@ pub fn digest(text: &str) -> Option<[u8; 32]> {
 
 /// The digest of `HASH  name`, `HASH *name`, `\HASH  name`, `SHA256 (name) = HASH` or `SHA2-256(name)= HASH`.
 fn listed(line: &str) -> Option<&str> {
+    if line.contains('\n') {
+        return None;
+    }
     // A name with a line break or a backslash has the line begin with one.
     let line = line.strip_prefix('\\').unwrap_or(line);
     for tag in ["SHA256", "SHA2-256"] {
@@ -174,7 +177,7 @@ fn listed(line: &str) -> Option<&str> {
     let (hash, name) = line.split_at_checked(64)?;
     let is_name =
         ["  ", " *"].iter().any(|mark| name.strip_prefix(mark).is_some_and(|n| !n.is_empty()));
-    (is_name && !line.contains('\n')).then_some(hash)
+    is_name.then_some(hash)
 }
 
 /// What `content` may stand for, the likeliest first. `object` finds it in a JSON object.
@@ -188,6 +191,10 @@ fn readings(content: &[u8], object: &dyn Fn(&Value) -> Option<Vec<u8>>) -> Vec<V
         readings.extend(object(inner));
     }
     readings.extend(bytes_of(text));
+    // Bytes that begin like UTF-16 may be none.
+    if content.starts_with(&[0xff, 0xfe]) || content.starts_with(&[0xfe, 0xff]) {
+        readings.push(content.to_vec());
+    }
     readings
 }
 
@@ -461,6 +468,8 @@ mod tests {
             &format!("{digits}00"),
             &format!("{digits} release.tar"),
             &format!("{digits}  a\n{digits}  b"),
+            &format!("SHA256 (a) = {digits}\nSHA256 (b) = {digits}"),
+            &format!("SHA2-256(a)= {digits}\nSHA2-256(b)= {digits}"),
             &format!("SHA512 (a) = {digits}"),
             &format!("SHA256 = {digits}"),
             &format!("{digits}{digits}  a"),

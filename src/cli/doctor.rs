@@ -326,7 +326,7 @@ fn state(vault: Option<&Vault>) -> Vec<Check> {
         return vec![Check::warn(NAME, found, hint)];
     };
     // Keys of a later version are named with the other keys.
-    let is_newer_key = |error: &Error| matches!(error, Error::Unsupported { path, .. } if path.starts_with(vault.home().keys()));
+    let is_newer_key = |error: &Error| matches!(error, Error::Unsupported { path, .. } if path.ends_with("key.json"));
     let misfits = vault.misfits().into_iter().map(|misfit| misfit.error);
     let misfits = misfits.filter(|error| !is_newer_key(error));
     let misfits = misfits.chain(vault.check_signatures().err());

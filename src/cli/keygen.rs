@@ -31,7 +31,10 @@ pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output
     // A choice is made once: afterwards the names are given.
     let plan = ask(Plan::of(global, &home, &args))?;
     args.key = Some(plan.name);
-    args.with = plan.with;
+    // Names that were given are looked up once more, in the opened home.
+    if args.with.is_empty() {
+        args.with = plan.with;
+    }
     with_node(global, None, Setup::from(&args.reach), |node| async move {
         let Plan { name, threshold, others, .. } = Plan::of(global, &node.home, &args).await?;
         let made = match args.resume {
@@ -137,7 +140,8 @@ fn pending(home: &Home, name: Option<&str>) -> Result<crate::vault::KeyRecord, F
 
 /// The first key is called `default`.
 fn first_name(home: &Home) -> Result<String, Failure> {
-    if keys::each(home)?.is_empty() {
+    let is_none = |(_, records): &(String, keys::Records)| matches!(records, Ok(records) if records.is_empty());
+    if keys::each(home)?.iter().all(is_none) {
         return Ok("default".to_owned());
     }
     Err(Failure::new(Code::Usage, "a second key needs a name").hint("give it with --key NAME"))

@@ -13,6 +13,7 @@ use crate::cli::{Global, Output, runtime, signature};
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::sign::{self, Outcome, ToSign};
 use crate::driver::connect::target::Target;
+use crate::driver::error::Error;
 use crate::driver::listen::{Done, Listener, Place, Visit};
 use crate::driver::{Node, clock, records};
 use crate::progress::PartyView;
@@ -65,7 +66,7 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
 
 /// `--with bob DIGEST`: `--with` takes all that follows, so a digest at its end is one of its values.
 fn digest_after_with(args: &mut SignArgs) {
-    let is_digest = |text: &String| crate::device::unhex(text).is_some_and(|b| b.len() == 32);
+    let is_digest = |text: &String| crate::pasted::digest(text).is_some();
     if args.digest.is_none() && args.file.is_none() && args.with.len() > 1 {
         args.digest = args.with.pop_if(|last| is_digest(last));
     }
@@ -85,7 +86,10 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
     // A choice is made once: afterwards the names are given.
     let plan = runtime::ask(Plan::of(global, &home, name.as_deref(), &args))?;
     let name = plan.key;
-    args.with = plan.cosigners.iter().map(|peer| peer.fingerprint.to_hex()).collect();
+    // Names that were given are looked up once more, in the opened home.
+    if args.with.is_empty() {
+        args.with = plan.cosigners.iter().map(|peer| peer.fingerprint.to_hex()).collect();
+    }
     with_node(global, None, Setup::from(&args.reach), |node| async move {
         let Plan { key, recipient, with, .. } =
             Plan::of(global, &node.home, Some(&name), &args).await?;
@@ -157,7 +161,9 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
     let setup = Setup { lines: true, ..Setup::from(&args.reach) };
     let chosen: Choice = Box::new(move |_| Ok(Arc::new(approver)));
     with_node(global, Some(chosen), setup, |node| async move {
-        records::active(&node.home, &name)?;
+        if records::active(&node.home, &name)?.public_key != record.public_key {
+            return Err(Error::ChangedMeanwhile(name).into());
+        }
         let listener = Listener::open(&node, &place).await?;
         let mut visits = listener.serve(&node);
         loop {

@@ -66,7 +66,10 @@ pub(super) fn pem(label: &str, bytes: &[u8]) -> String {
 /// Neither of the two is understood, or the file cannot be read.
 pub fn read(argument: &str) -> Result<Result<Signature, Malformed>, Failure> {
     let given = pasted::signature(argument.as_bytes());
-    if let Some(Ok(signature)) = given {
+    let is_hex = argument.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if let Some(Ok(signature)) = given
+        && (is_hex || !names_a_file(argument))
+    {
         return Ok(Ok(signature));
     }
     match given {

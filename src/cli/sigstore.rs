@@ -130,6 +130,7 @@ fn is_image(word: &str) -> bool {
     let host = word.split_once('/').map(|(host, _)| host);
     let registry = host.is_some_and(|h| {
         h.len() > 1
+            && h.chars().all(|c| c.is_ascii_alphanumeric() || ".:-_[]".contains(c))
             && !h.starts_with('.')
             && (h.contains('.') || h.contains(':') || h == "localhost")
     });
@@ -230,6 +231,7 @@ mod tests {
             "cosign sign 00ff --peer localhost:7700 -o out.d/sig --purpose a.b/c",
             "cosign pair --peer bob.local:7700",
             "cosign --json demo",
+            r#"cosign verify --key vault/0/7 00ff {"key":"vault/0/7","der":"3045"}"#,
         ] {
             assert!(!recognised(line), "{line}");
         }

@@ -109,6 +109,7 @@ async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
         }
         match Attempt::of(node, wanted) {
             Ok(next) => attempt = next,
+            Err(error @ Error::SignedAlready(_)) => return Err(error),
             Err(error) => break Err(error),
         }
     };

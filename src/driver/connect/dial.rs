@@ -21,7 +21,7 @@ use crate::driver::connect::search::{
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
 use crate::driver::told::Note;
-use crate::driver::{Node, clock};
+use crate::driver::{Node, REACH, clock};
 use crate::net::address::{Address, NoAddress};
 use crate::net::relay::RelayUrl;
 use crate::net::{LinkError, stdio};
@@ -55,23 +55,26 @@ pub async fn reach(
         reached = &mut reaching => return reached,
         () = sleep(NOT_THERE) => {}
     }
-    // What a command says is passed on.
-    if !matches!(target.route, Route::Via(_)) && !answered.load(Ordering::Relaxed) {
+    // What a command says is passed on; at a relay it may be the relay that is missing.
+    let near = node.relay.is_none() && matches!(target.route, Route::Address(_) | Route::Find);
+    if near && !answered.load(Ordering::Relaxed) {
         let seconds = deadline.saturating_duration_since(clock::now()).as_secs();
         node.tell(Note::NotThere { peer: target.name.clone(), seconds });
     }
     reaching.await
 }
 
-/// Notes in `answered` whether the device answered the latest attempt that is over.
+/// Notes in `answered` whether anybody answered the latest attempt that is over. That others answer in the
+/// device's place is said after [`REACH`], however late the deadline is.
 async fn try_until(
     node: &Node,
     target: &Target,
     want: Want,
-    deadline: Instant,
+    mut deadline: Instant,
     answered: &AtomicBool,
 ) -> Result<Reached, Error> {
     let mut known: Option<Error> = None;
+    let patience = clock::now() + REACH;
     loop {
         let last = match attempt(node, target, want, deadline).await {
             Ok((reached, None)) => {
@@ -95,8 +98,12 @@ async fn try_until(
             ) => error,
             Err(DialError::DeadlineExceeded(error)) => known.unwrap_or(error),
         };
-        answered.store(matches!(last, Error::Refused { .. }), Ordering::Relaxed);
+        let others = matches!(last, Error::OthersAnswer { .. });
+        answered.store(others || matches!(last, Error::Refused { .. }), Ordering::Relaxed);
         let pause = pause_after(&last);
+        if others {
+            deadline = deadline.min(patience);
+        }
         if clock::now() + pause >= deadline || matches!(target.route, Route::Via(_)) {
             return Err(last);
         }
