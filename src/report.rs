@@ -1036,12 +1036,6 @@ pub fn cannot_listen(place: &str, error: &std::io::Error, flag: &str) -> Failure
     Failure::new(kind_of_bind(error), format!("cannot listen on {place}: {why}")).hint(hint)
 }
 
-/// No such network interface.
-pub fn no_interface(name: &str) -> Failure {
-    let message = format!("there is no network interface {:?}", Label::new(name));
-    Failure::new(Code::NotFound, message).hint("leave --interface out to use all that there are")
-}
-
 /// Nobody called before the deadline.
 pub fn nobody_came() -> Failure {
     Failure::new(Code::Unreachable, "no device called before the time was up")

@@ -1300,10 +1300,6 @@ mod files {
             let add = ["peers", "add", "bob", "--fingerprint", &fingerprint, "--address", right];
             sandbox.run([&add[..], &open].concat()).exits(0);
         }
-        for line in [&["discover", "--interface", "gone0"][..], &["keygen", "--interface", "gone0"]]
-        {
-            sandbox.run([line, &open].concat()).exits(10).complains("gone0", "--interface");
-        }
         let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = held.local_addr().unwrap().port().to_string();
         sandbox.write("policy.toml", "");

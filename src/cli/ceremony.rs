@@ -17,7 +17,6 @@ use crate::driver::connect::target::{Route, Target};
 use crate::driver::told::Told;
 use crate::driver::{Node, clock, records};
 use crate::net::address::Address;
-use crate::net::interface;
 use crate::net::relay::RelayUrl;
 use crate::net::tls::TlsVersion;
 use crate::report::{self, Code, Failure, here};
@@ -92,11 +91,6 @@ where
 {
     block_on(async {
         let setup = setup.into();
-        if let Some(name) = &setup.interface
-            && matches!(interface::index(name), Ok(None))
-        {
-            return Err(report::no_interface(name));
-        }
         let deadline = global.timeout().map(|timeout| clock::now() + timeout);
         let (home, vault) = match setup.makes {
             true => unlock::open_or_make(global).await?,

@@ -306,7 +306,6 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("tampered", one(report::tampered(name))),
         ("interrupted", one(report::interrupted())),
         ("nobody_came", one(report::nobody_came())),
-        ("no_interface", one(report::no_interface(name))),
         (
             "cannot_listen",
             [
