@@ -847,7 +847,7 @@ What was paid to a key below this one is signed for with `cosign sign --key vaul
 Whoever has the xpub and one child's private key can compute the parent's private key.")]
     Export {
         /// The key, or one below it, such as vault/0/7; default: the only one
-        #[arg(value_name = "NAME[/PATH]")]
+        #[arg(value_name = "NAME")]
         name: Option<KeyName>,
         /// The key at the end of this path below the key, such as 0/7; opens the vault for the chain code
         #[arg(long, value_name = "PATH")]
