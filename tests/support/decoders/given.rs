@@ -7,6 +7,7 @@ use cosign::cli::args::KeyFormat;
 use cosign::cli::{self, digest, public_key, qr, signature};
 use cosign::crypto::curve::encode_point;
 use cosign::crypto::ecdsa::to_der;
+use cosign::device::hex;
 use cosign::pasted;
 use cosign::vault::given::{self, Guard};
 use cosign::vault::{Error, Home, Unlock, Vault};
@@ -77,9 +78,9 @@ pub(crate) fn pasted(bytes: &[u8]) {
     let compact = [[1; 32], [2; 32]].concat();
     let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
     let honest = [
-        hex::encode(&compact),
+        hex(&compact),
         format!("{{\"r\":\"{0}\",\"s\":\"{0}\"}}", "01".repeat(32)),
-        hex::encode(generator),
+        hex(&generator),
         public_key::encode(&generator, &[], KeyFormat::Pem, || Ok([7; 32])).unwrap(),
         public_key::encode(&generator, &[], KeyFormat::Jwk, || Ok([7; 32])).unwrap(),
         format!("SHA256 (a) = {}", "5a".repeat(32)),
@@ -93,12 +94,12 @@ pub(crate) fn pasted(bytes: &[u8]) {
             assert_eq!((plain.r, plain.s), (read.r, read.s));
         }
         if let Some(point) = pasted::public_key(&content) {
-            let plain = hex::encode(encode_point(&point).unwrap());
+            let plain = hex(&encode_point(&point).unwrap());
             assert_eq!(pasted::public_key(plain.as_bytes()), Some(point));
         }
         let text = String::from_utf8_lossy(&content);
         if let Some(digest) = pasted::digest(&text) {
-            assert_eq!(pasted::digest(&hex::encode(digest)), Some(digest));
+            assert_eq!(pasted::digest(&hex(&digest)), Some(digest));
         }
     }
 }
