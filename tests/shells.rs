@@ -120,7 +120,8 @@ fn completes(shell: &Shell) {
     let elvish = shell.program == "elvish";
     if !elvish {
         let digest = "5a".repeat(32);
-        let verify = format!("cosign verify {digest} 00 --json --key=va\t >verified");
+        let signature = "11".repeat(64);
+        let verify = format!("cosign verify {digest} {signature} --json --key=va\t >verified");
         shell.run(&mut terminal, &verify, "second");
         assert!(shown("verified").contains("vault-7"), "{:?}", shown("verified"));
     }

@@ -173,6 +173,8 @@ fn the_log_and_the_screen_say_whether_a_rule_or_a_person_decided() {
     let asking = alice.start(["sign", &fresh_digest(), "--peer", &to]);
     at_bob.approves();
     asking.ends().succeeds();
+    // Told after it is logged.
+    at_bob.shows("signed ");
     drop(at_bob);
     let rules = "[[rule]]\npeer = \"alice\"\npurpose = \"no\"\naction = \"deny\"\n\n\
                  [[rule]]\npeer = \"alice\"\naction = \"allow\"\n";

@@ -255,8 +255,9 @@ fn knows(device: &Device, der: &[u8]) -> bool {
         .any(|(_, content)| holds(content, &s) || holds(content, digits.as_bytes()))
 }
 
+/// The end of `s`: DER leaves out zeros at its beginning.
 fn secret_part(der: &[u8]) -> Vec<u8> {
-    k256::ecdsa::Signature::from_der(der).unwrap().split_bytes().1.to_vec()
+    k256::ecdsa::Signature::from_der(der).unwrap().split_bytes().1[2..].to_vec()
 }
 
 #[test]
