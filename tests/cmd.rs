@@ -1254,22 +1254,16 @@ mod files {
         sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
         sandbox.write("lines", "correct horse\nbattery staple\n");
         // The attempts are reset with the vault open, and then the vault is opened to pair.
-        let script = format!(
-            "exec {} pair bob --reset-attempts --no-input --passphrase-fd 3 3< <(cat lines)",
-            env!("CARGO_BIN_EXE_cosign")
-        );
-        let mut shell = Command::new("bash");
-        shell.args(["-c", &script]).current_dir(sandbox.path("."));
-        shell.env("COSIGN_HOME", sandbox.path("home"));
-        Ended::of(&mut shell).exits(11).complains("person", "");
-        let script = format!(
-            "exec {} keys export gone --passphrase-fd 3 3< <(cat lines)",
-            env!("CARGO_BIN_EXE_cosign")
-        );
-        let mut shell = Command::new("bash");
-        shell.args(["-c", &script]).current_dir(sandbox.path("."));
-        shell.env("COSIGN_HOME", sandbox.path("home"));
-        Ended::of(&mut shell).exits(10).complains("gone", "");
+        let run = |line: &str| {
+            let program = env!("CARGO_BIN_EXE_cosign");
+            let script = format!("exec {program} {line} --passphrase-fd 3 3< <(cat lines)");
+            let mut shell = Command::new("bash");
+            shell.args(["-c", &script]).current_dir(sandbox.path("."));
+            shell.env("COSIGN_HOME", sandbox.path("home"));
+            Ended::of(&mut shell)
+        };
+        run("pair bob --reset-attempts --no-input").exits(11).complains("person", "");
+        run("keys export gone").exits(10).complains("gone", "");
     }
 
     #[test]

@@ -494,7 +494,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::vault::fixture;
+    use crate::vault::{Deadline, fixture};
+
+    /// The home, whose locks are waited for so long from now.
+    #[expect(clippy::disallowed_methods, reason = "a lock is waited for in real time")]
+    fn patient(home: &Home, span: Duration) -> Home {
+        let now = std::time::Instant::now;
+        home.clone().with_deadline(Some(Deadline::new(now() + span, now)))
+    }
 
     fn set_mode(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -630,31 +637,23 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a lock is waited for in real time")]
     fn a_lock_is_not_waited_for_longer_than_the_home_says() {
-        use crate::vault::Deadline;
-        use std::time::Instant;
         let home = fixture::home();
         let holder = Writer::lock(&home).unwrap();
-        let soon = Deadline::new(Instant::now() + Duration::from_millis(50), Instant::now);
-        let hurried = home.home.clone().with_deadline(Some(soon));
+        let hurried = patient(&home, Duration::from_millis(50));
         assert!(matches!(Writer::lock(&hurried), Err(Error::Waited { .. })));
         assert!(matches!(lock_shared(&hurried), Err(Error::Waited { .. })));
         drop(holder);
         // Free, it is taken however late it is.
         let free = fixture::home();
-        Writer::lock(&free.home.clone().with_deadline(Some(soon))).unwrap();
+        Writer::lock(&patient(&free, Duration::ZERO)).unwrap();
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a lock is waited for in real time")]
     fn a_lock_that_is_no_longer_waited_for_is_given_back() {
-        use crate::vault::Deadline;
-        use std::time::Instant;
         let home = fixture::home();
         let holder = Writer::lock(&home).unwrap();
-        let soon = Deadline::new(Instant::now(), Instant::now);
-        let hurried = home.home.clone().with_deadline(Some(soon));
+        let hurried = patient(&home, Duration::ZERO);
         assert!(matches!(Writer::lock(&hurried), Err(Error::Waited { .. })));
         drop(holder);
         // Waits for as long as it takes.
@@ -663,14 +662,10 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a lock is waited for in real time")]
     fn a_lock_is_taken_once_it_is_free() {
-        use crate::vault::Deadline;
-        use std::time::Instant;
         let home = fixture::home();
         let holder = Writer::lock(&home).unwrap();
-        let late = Deadline::new(Instant::now() + Duration::from_secs(600), Instant::now);
-        let patient = home.home.clone().with_deadline(Some(late));
+        let patient = patient(&home, Duration::from_secs(600));
         thread::scope(|scope| {
             let waiting = scope.spawn(|| Writer::lock(&patient).map(drop));
             thread::sleep(Duration::from_millis(20));

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::device::{Device, Listener, introduce, text};
+use crate::device::{Device, all_listen, introduce, text};
 
 /// Which program a device runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,26 +55,6 @@ fn signs(asks: &Device, more: &[&str], what: &str) {
     let export = ["keys", "export", "vault", "-o", "key.pem"];
     asks.run(export).succeeds();
     openssl::is_satisfied(&made, &pem, &digest);
-}
-
-/// All listen, allow what the others ask for, and know where they are.
-fn all_listen(devices: &[&Device], flags: &[&str]) -> Vec<Listener> {
-    introduce(devices);
-    let serve = |device: &&Device| {
-        let others: Vec<&Device> =
-            devices.iter().copied().filter(|other| other.name != device.name).collect();
-        device.serve_with(&others, flags)
-    };
-    let listeners: Vec<Listener> = devices.iter().map(serve).collect();
-    for (peer, listener) in devices.iter().zip(&listeners) {
-        let print = peer.fingerprint();
-        for device in devices.iter().filter(|device| device.name != peer.name) {
-            let to = listener.address();
-            let add = ["peers", "add", &peer.name, "--fingerprint", &print, "--address", &to];
-            device.run(add).succeeds();
-        }
-    }
-    listeners
 }
 
 #[test]

@@ -187,6 +187,26 @@ pub(crate) fn introduce(devices: &[&Device]) {
     }
 }
 
+/// All listen, allow what the others ask for, and know where they are.
+pub(crate) fn all_listen(devices: &[&Device], flags: &[&str]) -> Vec<Listener> {
+    introduce(devices);
+    let serve = |device: &&Device| {
+        let others: Vec<&Device> =
+            devices.iter().copied().filter(|other| other.name != device.name).collect();
+        device.serve_with(&others, flags)
+    };
+    let listeners: Vec<Listener> = devices.iter().map(serve).collect();
+    for (peer, listener) in devices.iter().zip(&listeners) {
+        let print = peer.fingerprint();
+        for device in devices.iter().filter(|device| device.name != peer.name) {
+            let to = listener.address();
+            let add = ["peers", "add", &peer.name, "--fingerprint", &print, "--address", &to];
+            device.run(add).succeeds();
+        }
+    }
+    listeners
+}
+
 /// Alice and Bob, who know each other.
 pub(crate) fn two() -> (Device, Device) {
     let (alice, bob) = (Device::new("alice"), Device::new("bob"));

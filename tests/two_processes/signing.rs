@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::device::{Device, Listener, arg, holds, introduce, text, two_with_key};
+use crate::device::{Device, Listener, all_listen, arg, holds, text, two_with_key};
 use crate::openssl;
 
 /// 32 bytes that nobody has signed yet, in hexadecimal.
@@ -177,16 +177,7 @@ fn a_waiting_twin_approves_its_own_digest_and_no_other() {
 fn three() -> ([Device; 3], [Listener; 3]) {
     let devices = ["alice", "bob", "carol"].map(Device::new);
     let [a, b, c] = &devices;
-    introduce(&[a, b, c]);
-    let listeners = [a.serve(&[b, c]), b.serve(&[a, c]), c.serve(&[a, b])];
-    for (peer, listener) in devices.iter().zip(&listeners) {
-        let print = peer.fingerprint();
-        for device in devices.iter().filter(|device| device.name != peer.name) {
-            let to = listener.address();
-            let add = ["peers", "add", &peer.name, "--fingerprint", &print, "--address", &to];
-            device.run(add).succeeds();
-        }
-    }
+    let listeners = all_listen(&[a, b, c], &[]).try_into().ok().unwrap();
     (devices, listeners)
 }
 
