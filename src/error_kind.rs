@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Banned,
     /// Too many signatures of a pair were cut short; nobody failed a check.
     Worn,
+    /// This device gave its part of a signature, and was not told that it was made: it may exist.
+    Given,
     /// Wrong passphrase, PIN or identity, or no token.
     Locked,
     /// Refused by local policy.
@@ -63,6 +65,7 @@ impl ErrorKind {
             Self::Interaction => "interaction",
             Self::Conflict => "conflict",
             Self::Worn => "worn",
+            Self::Given => "given",
             Self::System => "system",
             Self::Internal => "internal",
             Self::Tampered => "tampered",

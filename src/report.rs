@@ -44,6 +44,7 @@ pub fn exit(code: Code) -> u8 {
         Code::Interaction => 11,
         Code::Conflict => 12,
         Code::Worn => 13,
+        Code::Given => 14,
         Code::Internal => 70,
         Code::Tampered => 71,
         Code::System => 74,
@@ -68,6 +69,9 @@ pub fn meaning(code: Code) -> &'static str {
         Code::Interaction => "a person is needed and --no-input was given",
         Code::Conflict => "exists already, in use, rolled back, or of a later version of cosign",
         Code::Worn => "too many signatures of two devices were cut short; a refresh mends it",
+        Code::Given => {
+            "this device gave its part of a signature, which may exist: count it as signed"
+        }
         Code::Internal => "what cannot happen: a bug of this program, to be reported",
         Code::Tampered => "a file of this device is not what this device wrote there",
         Code::System => {
@@ -535,6 +539,18 @@ pub fn signed_already(id: &str) -> Failure {
     let message = format!("the request {id} was signed before, for another digest or key");
     Failure::new(Code::Conflict, message)
         .hint("one request is one signature: give this one an id of its own with --request-id")
+}
+
+/// A session failed for `failure` after this device had given its part of the signature. `receivers` are the
+/// other devices that receive it, and may tell lies about its end.
+pub fn given(failure: &Failure, receivers: &[String]) -> Failure {
+    let message = format!(
+        "{}; this device had given its part by then: {} may have the signature",
+        failure.message,
+        receivers.join(" and ")
+    );
+    Failure::new(Code::Given, message)
+        .hint("count the digest as signed, whatever is said of the end: this device cannot know that it was not")
 }
 
 /// This device is none of the parties.

@@ -29,7 +29,7 @@ use crate::request::{HashFunction, MAX_PATH};
 
 Exit codes: 0 done or valid, 1 invalid, 2 usage, 3 denied, 4 unreachable, 5 identity,
 6 aborted, 7 banned, 8 locked, 9 policy, 10 not found, 11 needs a person, 12 conflict,
-13 worn, 70 internal, 71 tampered, 74 system, 130 interrupted."
+13 worn, 14 given, 70 internal, 71 tampered, 74 system, 130 interrupted."
 )]
 pub struct Cli {
     /// What every command takes.

@@ -150,7 +150,8 @@ fn signatures(home: &Home, name: &str) -> String {
     let signed: Vec<i64> = entries
         .iter()
         .filter(|e| Ceremony::named(&e.ceremony) == Some(Ceremony::Sign))
-        .filter(|e| e.outcome == "signed" && of_key(&e.key))
+        // A part that was given may have become a signature.
+        .filter(|e| ["signed", "given"].contains(&e.outcome.as_str()) && of_key(&e.key))
         .map(|e| e.time)
         .collect();
     match (signed.len(), signed.last()) {

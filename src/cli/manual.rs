@@ -125,8 +125,8 @@ fn exit_status(name: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
 
 fn exits(name: &str) -> Vec<Code> {
     use crate::error_kind::ErrorKind::{
-        Aborted, Banned, Conflict, Denied, Identity, Interaction, Internal, Interrupted, Invalid,
-        Locked, NotFound, Policy, System, Tampered, Unreachable, Unsupported, Usage, Worn,
+        Aborted, Banned, Conflict, Denied, Given, Identity, Interaction, Internal, Interrupted,
+        Invalid, Locked, NotFound, Policy, System, Tampered, Unreachable, Unsupported, Usage, Worn,
     };
     // What opens the vault, and asks for what opens it.
     let vault = [Locked, NotFound, Interaction, Conflict, Tampered, Interrupted];
@@ -135,8 +135,9 @@ fn exits(name: &str) -> Vec<Code> {
     let ceremony =
         [Usage, Denied, Unreachable, Identity, Aborted, Unsupported, Banned, Policy, Worn];
     let mut codes = match name.strip_prefix("cosign-").unwrap_or_default() {
-        "" => [&[Invalid][..], &ceremony, &vault].concat(),
-        "listen" | "pair" | "keygen" | "sign" | "keys-refresh" => [&ceremony[..], &vault].concat(),
+        "" => [&[Invalid, Given][..], &ceremony, &vault].concat(),
+        "listen" | "sign" => [&ceremony[..], &[Given], &vault].concat(),
+        "pair" | "keygen" | "keys-refresh" => [&ceremony[..], &vault].concat(),
         "demo" => [&ceremony[..], &[Interrupted]].concat(),
         "init" | "id" | "discover" | "keys-export" => [&[Usage][..], &vault].concat(),
         "doctor" => [&[Invalid, Unreachable, Interrupted][..], &look].concat(),

@@ -277,6 +277,14 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// A session failed after this device had given its part of the signature: it may exist, whatever `error`
+    /// says.
+    Given {
+        /// Why the session failed.
+        error: Box<Error>,
+        /// The other devices that receive the signature.
+        receivers: Vec<Label>,
+    },
     /// `peer` is banned under the key: it failed a check earlier.
     Banned {
         /// Its index in the key.
@@ -528,6 +536,7 @@ impl Error {
             Self::Fault { fault, .. } => of_fault(fault),
             Self::Banned { .. } => ErrorKind::Banned,
             Self::Worn { .. } => ErrorKind::Worn,
+            Self::Given { .. } => ErrorKind::Given,
             Self::Vault(error) => error.kind(),
             Self::DamagedShare(_) | Self::DeviceKey(_) => ErrorKind::Tampered,
             Self::NoRecord(_) | Self::NoRandomness(_) => ErrorKind::System,
@@ -607,6 +616,7 @@ impl From<&Error> for Reason {
             Error::Worn { .. } => Self::Worn,
             Error::KeyExistsThere { error, .. }
             | Error::LeftPending { error, .. }
+            | Error::Given { error, .. }
             | Error::NeverStored { error, .. }
             | Error::RefreshNeverStored { error, .. }
             | Error::ShareMissingThere { error, .. } => Self::from(error.as_ref()),

@@ -166,6 +166,10 @@ fn worded(error: &Error) -> Failure {
             let culprit = culprit.as_ref().map(ToString::to_string).unwrap_or_default();
             super::fault(fault, &[key], |_| culprit.clone())
         }
+        Error::Given { error, receivers } => {
+            let receivers: Vec<String> = receivers.iter().map(ToString::to_string).collect();
+            given(&error.as_ref().into(), &receivers)
+        }
         Error::Banned { peer, key, .. } => banned(peer.as_str(), key),
         Error::Worn { peer, key, .. } => worn(peer.as_str(), &[key]),
         Error::NoRecord(error) => no_record(error),
@@ -333,6 +337,7 @@ mod tests {
             Error::ShareMissingThere { error: no_key(), key: key() },
             Error::BadPath,
             Error::SignedAlready(crate::request::RequestId::new("r-1").unwrap()),
+            Error::Given { error: no_key(), receivers: vec![bob()] },
             Error::Banned { party: PartyId::new(2).unwrap(), peer: bob(), key: key() },
             Error::Worn { party: PartyId::new(2).unwrap(), peer: bob(), key: key() },
             Error::NoRecord(vault::Error::Spent),

@@ -241,6 +241,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("fault", faults.map(|fault| report::fault(&fault, &[KEY], party)).collect()),
         ("banned", one(report::banned(name, KEY))),
         ("worn", one(report::worn(name, &[KEY]))),
+        ("given", one(report::given(&report::lost(name), &[name.to_owned()]))),
         ("nonsense", one(report::nonsense(name))),
         ("unsupported", one(report::unsupported(name, "0.0.9", Ceremony::Sign))),
         ("invitation_over", one(report::invitation_over("2026-01-01T00:00:00Z"))),

@@ -445,7 +445,7 @@ impl Ended {
 }
 
 /// The table of exit codes.
-const NAMES: [(i32, &str); 18] = [
+const NAMES: [(i32, &str); 19] = [
     (1, "invalid"),
     (2, "usage"),
     (3, "denied"),
@@ -460,6 +460,7 @@ const NAMES: [(i32, &str); 18] = [
     (11, "interaction"),
     (12, "conflict"),
     (13, "worn"),
+    (14, "given"),
     (70, "internal"),
     (71, "tampered"),
     (74, "system"),

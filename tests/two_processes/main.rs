@@ -16,6 +16,7 @@ mod terminal;
 mod deletion;
 mod discovery;
 mod failures;
+mod given;
 mod hostile;
 mod newer;
 mod pairing;

@@ -16,6 +16,7 @@ use crate::progress::Event;
 use crate::protocol::event::Event as Step;
 use crate::protocol::fault::Fault;
 use crate::protocol::machine::{Machine, Output, Persist, Protocol};
+use crate::protocol::wire::Kind;
 use crate::request::{Ceremony, RequestId};
 use crate::wire::{Message, Reason};
 
@@ -29,6 +30,9 @@ pub trait Record: Send {
     /// # Errors
     /// It cannot be stored.
     fn persist(&mut self, what: Persist) -> Result<(), Error>;
+
+    /// A message of this kind was handed to the link of the party it is for, and may arrive.
+    fn sent(&mut self, _kind: Kind) {}
 
     /// Takes in what other sessions have found out. Called before each step.
     ///
@@ -62,10 +66,14 @@ pub async fn drive<P: Protocol>(
             let Some(output) = machine.poll() else { break };
             match output {
                 Output::Send { to, bytes } => {
+                    let kind = bytes.get(1).copied().and_then(Kind::from_tag);
                     if let Err(error) = links.send(to, bytes).await {
                         return Err(last_word(links, (ceremony, key), label)
                             .await
                             .unwrap_or(error));
+                    }
+                    if let Some(kind) = kind {
+                        record.sent(kind);
                     }
                 }
                 Output::Persist(what) => record.persist(what)?,

@@ -32,6 +32,7 @@ use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::KeyShare;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{SignSetup, Signed};
+use crate::protocol::wire::Kind;
 use crate::request::{
     Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source, below,
 };
@@ -87,7 +88,8 @@ pub struct Outcome {
 /// digest, the signature is given again, and nobody is asked.
 ///
 /// # Errors
-/// Everything that can go wrong; nothing is signed then.
+/// Everything that can go wrong. Another device may have the signature where it is [`Error::Given`], and only
+/// then.
 pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     records::active(&node.home, &wanted.key)?;
     match sign(node, wanted).await {
@@ -213,7 +215,8 @@ impl Attempt {
 /// known of other devices when that one was asked what it wants. `begun` is set once the session is spent.
 ///
 /// # Errors
-/// Everything that can go wrong, refusals included; the other side has been told by then.
+/// Everything that can go wrong, refusals included; the other side has been told by then. The signature may
+/// exist where it is [`Error::Given`], and only then.
 pub async fn respond(
     node: &Arc<Node>,
     link: ResumableLink,
@@ -408,10 +411,17 @@ async fn perform(
     started.charge.spend();
     *begun = true;
     let OpenKey { record, share, ledger, .. } = &key;
-    let mut notes = Notes { ledger, share, record, names: &names, open: None };
+    let mut notes = Notes { ledger, share, record, names: &names, open: None, given: false };
     let what = (Ceremony::Sign, key_name.as_str(), &request.id);
     let driven = drive(node, what, &mut machine, &mut started.links, &mut notes).await;
+    let given = notes.given;
     drop((machine, notes));
+    let me = record.me;
+    let may_exist = |error| {
+        let others = request.receivers().into_iter().filter(|party| *party != me);
+        let receivers = others.map(|party| name_in(&names, party)).collect();
+        Error::Given { error: Box::new(error), receivers }
+    };
     // Whoever has sent a message of this session has spent it, however it ended: a copy of that
     // device from before is noticed from now on.
     for (party, height) in started.heights() {
@@ -423,7 +433,10 @@ async fn perform(
     }
     let signed = match driven {
         Ok(signed) => signed,
-        Err(error) => return Err(give_up(started.links, error, &key, &names).await),
+        Err(error) => {
+            let error = give_up(started.links, error, &key, &names).await;
+            return Err(if given { may_exist(error) } else { error });
+        }
     };
     let signature = match signed {
         Signed::Signature(signature) => Some(signature),
@@ -441,7 +454,7 @@ async fn perform(
     let finished = started.links.finish(node.deadline_within(ROUND)).await;
     // A signature in hand is a signature, whatever becomes of the goodbyes.
     if signature.is_none() {
-        finished?;
+        finished.map_err(may_exist)?;
     }
     Ok(Made { signature, is_kept })
 }
@@ -485,6 +498,8 @@ struct Notes<'k> {
     /// The checks that are being evaluated. If this is dropped before they are resolved, as by a panic,
     /// they count against their pairs.
     open: Option<OpenChecks>,
+    /// Whether this device's part of the signature may reach a device that receives it.
+    given: bool,
 }
 
 impl Record for Notes<'_> {
@@ -506,6 +521,10 @@ impl Record for Notes<'_> {
             }
         };
         kept.map_err(|error| refusal(error, self.names, &self.record.name))
+    }
+
+    fn sent(&mut self, kind: Kind) {
+        self.given |= kind == Kind::Sg3;
     }
 
     /// A pair that was retired meanwhile, in this process or another one, ends this session too.
@@ -748,7 +767,7 @@ mod tests {
     fn notes<'k>(ledger: &'k Ledger, share: &'k KeyShare, record: &'k KeyRecord) -> Notes<'k> {
         static NAMES: LazyLock<Names> =
             LazyLock::new(|| Names::from([(id(BOB), Label::new("bob"))]));
-        Notes { ledger, share, record, names: &NAMES, open: None }
+        Notes { ledger, share, record, names: &NAMES, open: None, given: false }
     }
 
     /// How a session ends whose other signer says `lie`.
