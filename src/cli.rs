@@ -30,6 +30,7 @@ mod listen;
 mod log;
 mod manual;
 mod pair;
+mod passphrase;
 mod peers;
 mod refresh;
 mod relay;

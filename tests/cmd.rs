@@ -223,7 +223,10 @@ mod device {
         command.env_remove("COSIGN_HOME").env("HOME", sandbox.path("person"));
         let mut terminal = crate::program::Terminal::start(&command);
         terminal.shows("making one").shows("passphrase for this device: ");
-        terminal.types("correct horse\n").shows("again: ").types("correct horse\n");
+        terminal
+            .types("correct horse battery staple\n")
+            .shows("again: ")
+            .types("correct horse battery staple\n");
         terminal.shows("fingerprint");
         assert_eq!(terminal.ends().0, Some(0));
         assert!(sandbox.path("person/.local/share/cosign/vault.json").exists());
@@ -232,7 +235,7 @@ mod device {
     #[test]
     fn a_volume_that_is_not_mounted_does_not_become_a_device() {
         let sandbox = Sandbox::new();
-        sandbox.write("passphrase", "correct horse\n");
+        sandbox.write("passphrase", "correct horse battery staple\n");
         let unlock = ["--passphrase-file", "passphrase"];
         for line in [&["id"][..], &["listen"], &["pair", "bob"], &["log", "--verify"]] {
             let args = [line, &unlock[..]].concat();
@@ -253,7 +256,7 @@ mod device {
     #[test]
     fn a_device_says_who_it_is_and_whether_that_was_checked() {
         let sandbox = Sandbox::new();
-        sandbox.write("passphrase", "correct horse\n");
+        sandbox.write("passphrase", "correct horse battery staple\n");
         sandbox.run(["init", "--passphrase-file", "passphrase"]).exits(0);
         let first = sandbox.run(["id", "--json", "--passphrase-file", "passphrase"]).exits(0);
         assert_eq!(first.json()["result"]["checked"], true);
@@ -347,7 +350,7 @@ mod device {
     fn a_passphrase_comes_through_a_file_descriptor() {
         let sandbox = Sandbox::new();
         let mut command = sandbox.command(["init", "--passphrase-fd", "0"]);
-        sandbox.write("passphrase", "correct horse\n");
+        sandbox.write("passphrase", "correct horse battery staple\n");
         let file = std::fs::File::open(sandbox.path("passphrase")).unwrap();
         Ended::of(command.stdin(file)).exits(0);
     }
@@ -356,10 +359,13 @@ mod device {
     fn a_new_passphrase_is_asked_for_twice_and_never_shown() {
         let sandbox = Sandbox::new();
         let mut terminal = sandbox.terminal(["init", "--name", "alice"]);
-        terminal.shows("passphrase for this device: ").types("correct horse\n");
-        terminal.shows("again: ").types("battery staple\n");
-        terminal.shows("differ").shows("passphrase for this device: ").types("correct horse\n");
-        terminal.shows("again: ").types("correct horse\n");
+        terminal.shows("passphrase for this device: ").types("correct horse battery staple\n");
+        terminal.shows("again: ").types("wrong mule socket nail\n");
+        terminal
+            .shows("differ")
+            .shows("passphrase for this device: ")
+            .types("correct horse battery staple\n");
+        terminal.shows("again: ").types("correct horse battery staple\n");
         terminal.shows("fingerprint");
         let (code, rest) = terminal.ends();
         assert_eq!(code, Some(0));
@@ -405,7 +411,7 @@ mod device {
     #[test]
     fn a_dash_is_standard_input_for_a_passphrase_too() {
         let sandbox = Sandbox::new();
-        sandbox.write("line.txt", "correct horse\n");
+        sandbox.write("line.txt", "correct horse battery staple\n");
         let line = sandbox.path("line.txt");
         for command in [["init"], ["doctor"]] {
             let mut command = sandbox.command(["--passphrase-file", "-"].iter().chain(&command));
@@ -428,8 +434,8 @@ mod ceremonies {
     #[test]
     fn a_wrong_passphrase_is_locked() {
         let sandbox = Sandbox::new();
-        sandbox.write("right", "correct horse\n");
-        sandbox.write("wrong", "battery staple\n");
+        sandbox.write("right", "correct horse battery staple\n");
+        sandbox.write("wrong", "wrong mule socket nail\n");
         sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
         let bob = "bb".repeat(32);
         let add = ["peers", "add", "bob", "--fingerprint", &bob, "--passphrase-file"];
@@ -489,11 +495,11 @@ mod ceremonies {
     #[test]
     fn a_person_may_mistype_the_passphrase_and_try_again() {
         let sandbox = Sandbox::new();
-        sandbox.write("right", "correct horse\n");
+        sandbox.write("right", "correct horse battery staple\n");
         sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
         let mut terminal = sandbox.terminal(["vault", "move", "--to-identity", "gone.txt"]);
-        terminal.shows("passphrase: ").types("battery staple\n");
-        terminal.shows("try again").shows("passphrase: ").types("correct horse\n");
+        terminal.shows("passphrase: ").types("wrong mule socket nail\n");
+        terminal.shows("try again").shows("passphrase: ").types("correct horse battery staple\n");
         terminal.shows("gone.txt");
         assert_eq!(terminal.ends().0, Some(10));
     }
@@ -1230,7 +1236,7 @@ mod files {
         let sandbox = Sandbox::new();
         let pipe = |length: usize, command: &str| {
             let script = format!(
-                "exec {} {command} --passphrase-file <(printf '%{length}s\\n' x)",
+                "exec {} {command} --passphrase-file <(printf '%-{length}s\\n' 'wrong mule socket nail')",
                 env!("CARGO_BIN_EXE_cosign")
             );
             let template = sandbox.command([""; 0]);
@@ -1250,9 +1256,9 @@ mod files {
     #[test]
     fn a_descriptor_that_is_looked_at_twice_has_said_one_line() {
         let sandbox = Sandbox::new();
-        sandbox.write("right", "correct horse\n");
+        sandbox.write("right", "correct horse battery staple\n");
         sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
-        sandbox.write("lines", "correct horse\nbattery staple\n");
+        sandbox.write("lines", "correct horse battery staple\nwrong mule socket nail\n");
         // The attempts are reset with the vault open, and then the vault is opened to pair.
         let run = |line: &str| {
             let program = env!("CARGO_BIN_EXE_cosign");
@@ -1269,7 +1275,7 @@ mod files {
     #[test]
     fn a_question_is_asked_at_the_terminal_where_standard_input_is_a_pipe() {
         let sandbox = Sandbox::new();
-        sandbox.write("right", "correct horse\n");
+        sandbox.write("right", "correct horse battery staple\n");
         sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
         let program = env!("CARGO_BIN_EXE_cosign");
         let script = format!("echo abc | {program} peers add bob --fingerprint {DIGEST}");
@@ -1277,7 +1283,7 @@ mod files {
         command.args(["-c", &script]).current_dir(sandbox.path("."));
         command.env("COSIGN_HOME", sandbox.path("home")).env("PATH", "/usr/bin:/bin");
         let mut terminal = crate::program::Terminal::start(&command);
-        terminal.shows("passphrase: ").types("correct horse\n").shows("is pinned");
+        terminal.shows("passphrase: ").types("correct horse battery staple\n").shows("is pinned");
         assert_eq!(terminal.ends().0, Some(0));
     }
 
@@ -1760,7 +1766,7 @@ mod doctor {
         std::fs::create_dir(sandbox.path("home")).unwrap();
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(sandbox.path("home"), mode).unwrap();
-        sandbox.write("passphrase", "correct horse\n");
+        sandbox.write("passphrase", "correct horse battery staple\n");
         sandbox.run(["init", "--passphrase-file", "passphrase"]).exits(0);
         let ended = doctor(&sandbox);
         assert_eq!(check(&ended, "permissions")["status"], "ok");
@@ -1769,8 +1775,8 @@ mod doctor {
     #[test]
     fn a_passphrase_that_was_given_is_tried() {
         let sandbox = Sandbox::new();
-        sandbox.write("right", "correct horse\n");
-        sandbox.write("wrong", "battery staple\n");
+        sandbox.write("right", "correct horse battery staple\n");
+        sandbox.write("wrong", "wrong mule socket nail\n");
         sandbox.run(["init", "--passphrase-file", "right"]).exits(0);
         let device = |file: &str, exit| {
             let args = ["doctor", "--json", "--wait", "1ms", "--passphrase-file", file];

@@ -312,8 +312,9 @@ One candidate a line: the text, a tab, what it is."
   cosign init --token pkcs11: --recovery-passphrase    the one token there is, or a passphrase
   cosign init --recipient age1…                       a recovery key, kept offline
 
-Without --identity and --token the vault is sealed with a passphrase, asked for twice; where a
-token is plugged in, it is offered first.")]
+Without --identity and --token the vault is sealed with a passphrase, asked for twice; left empty, one
+is made and shown once. One that a thief would soon guess is refused. Where a token is plugged in, it is
+offered first.")]
 pub struct InitArgs {
     /// This device's name, as others will see it; default: the host name
     #[arg(long, value_name = "NAME")]

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use super::given::{given_passphrase, home};
 use super::runtime::ask;
-use super::{Global, token};
+use super::{Global, passphrase, token};
 use crate::device::Label;
 use crate::driver::clock;
 use crate::net::tls::Device;
 use crate::report::{Code, Failure, here};
-use crate::secret::Secret;
 use crate::token::{Found, Tries, Uri};
 use crate::vault::{DeviceInfo, Error, Home, Lock, Misfit, Seal, TokenRecord, Unlock, Vault};
 
@@ -172,7 +171,7 @@ pub(super) async fn seals(global: &Global) -> Result<Vec<Seal>, Failure> {
                 .hint("a new vault is sealed with one of them"));
         }
         (Some(path), None) => Seal::Identity(path.clone()),
-        (None, given) => Seal::Passphrase(new_passphrase(global, given).await?),
+        (None, given) => Seal::Passphrase(passphrase::new(global, given).await?),
     };
     Ok(vec![seal])
 }
@@ -195,25 +194,11 @@ pub(super) async fn token_seals(
         ));
     }
     let passphrase = match recovery_passphrase {
-        true => Some(new_passphrase(global, given).await?),
+        true => Some(passphrase::new(global, given).await?),
         false => None,
     };
     let key = token::new_key(global, uri, None).await?;
     Ok([Seal::Token(key)].into_iter().chain(passphrase.map(Seal::Passphrase)).collect())
-}
-
-/// The passphrase for a new seal: the one that was given, or what a person chooses.
-pub(super) async fn new_passphrase(
-    global: &Global,
-    given: Option<Secret<String>>,
-) -> Result<Secret<String>, Failure> {
-    match given {
-        Some(passphrase) if passphrase.expose().is_empty() => {
-            Err(Failure::new(Code::Usage, "the passphrase is empty"))
-        }
-        Some(passphrase) => Ok(passphrase),
-        None => Ok(global.prompter.new_passphrase().await?),
-    }
 }
 
 /// Makes a device of this name, or of the host's.

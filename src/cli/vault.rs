@@ -8,7 +8,7 @@ use super::given::{given, given_passphrase};
 use super::keys::in_a_line;
 use super::runtime::ask;
 use super::unlock;
-use super::{Global, Output, token};
+use super::{Global, Output, passphrase, token};
 use crate::report::{Code, Failure};
 use crate::token::Uri;
 use crate::vault::keys::{self, Location};
@@ -51,7 +51,7 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
         keys::newer(&home).into_iter().try_for_each(Err)?;
         let mut seals = Vec::new();
         if args.to_passphrase {
-            seals.push(Seal::Passphrase(unlock::new_passphrase(global, given).await?));
+            seals.push(Seal::Passphrase(passphrase::new(global, given).await?));
         }
         seals.extend(to_identity.clone().map(Seal::Identity));
         // Last, so that nothing that a person may still refuse comes after a key was made.

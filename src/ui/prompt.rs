@@ -78,6 +78,15 @@ pub enum NoAnswer {
     Broken(String),
 }
 
+/// What is thought of a passphrase, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// It will do.
+    Strong(String),
+    /// It is asked for again.
+    Weak(String),
+}
+
 /// What a person says to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consent {
@@ -332,21 +341,53 @@ impl Prompter {
         self.ask_hidden(&self.open()?, &format!("PIN of token {token:?}: ")).await
     }
 
-    /// Asks for a passphrase for a new vault, twice.
-    pub async fn new_passphrase(&self) -> Result<Secret<String>, NoAnswer> {
+    /// Asks for a passphrase for a new vault until one is strong, and for the same again. Where none is chosen,
+    /// `made` is shown, once and on nothing but the terminal, and is the answer when it was typed.
+    pub async fn new_passphrase(
+        &self,
+        made: Secret<String>,
+        judge: impl Fn(&Secret<String>) -> Judged,
+    ) -> Result<Secret<String>, NoAnswer> {
         self.demand(&Need::NewPassphrase)?;
         let terminal = self.open()?;
+        self.say(&terminal, &["leave it empty to have one made".to_owned()]);
         loop {
             let first = self.ask_hidden(&terminal, "new passphrase for this device: ").await?;
             if first.expose().is_empty() {
-                self.screen.note("an empty passphrase protects nothing");
-                continue;
+                return self.learn(&terminal, made).await;
+            }
+            match judge(&first) {
+                Judged::Weak(why) => {
+                    self.screen.note(why);
+                    continue;
+                }
+                Judged::Strong(says) => self.screen.note(says),
             }
             let second = self.ask_hidden(&terminal, "the same again: ").await?;
             if first.expose() == second.expose() {
                 return Ok(first);
             }
             self.screen.note("the two differ");
+        }
+    }
+
+    /// Shows a passphrase, and waits until it is typed.
+    async fn learn(
+        &self,
+        terminal: &Terminal,
+        made: Secret<String>,
+    ) -> Result<Secret<String>, NoAnswer> {
+        self.say(
+            terminal,
+            &["this is the passphrase. Write it down: it is not shown again".to_owned()],
+        );
+        terminal.write_secret(&made);
+        loop {
+            let typed = self.ask_hidden(terminal, "type it to go on: ").await?;
+            if typed.expose() == made.expose() {
+                return Ok(made);
+            }
+            self.screen.note("that is not it");
         }
     }
 
@@ -975,7 +1016,7 @@ mod tests {
             let late = Some(NoAnswer::Late(None));
             assert_eq!(prompter.passphrase().await.err(), late);
             assert_eq!(prompter.pin("token").await.err(), late);
-            assert_eq!(prompter.new_passphrase().await.err(), late);
+            assert_eq!(prompter.new_passphrase(made(), longer_than_one).await.err(), late);
             let names = ["alice".to_owned(), "bob".to_owned()];
             assert_eq!(prompter.pick("peer", "--with", &names).await.err(), late);
             assert!(person.typing_is_shown());
@@ -1022,13 +1063,40 @@ mod tests {
         });
     }
 
+    fn made() -> Secret<String> {
+        Secret::new("lusab-babad".to_owned())
+    }
+
+    fn longer_than_one(passphrase: &Secret<String>) -> Judged {
+        match passphrase.expose().len() {
+            0 | 1 => Judged::Weak("too short".to_owned()),
+            _ => Judged::Strong("long enough".to_owned()),
+        }
+    }
+
     #[test]
-    fn a_new_passphrase_is_asked_for_until_two_agree() {
+    fn a_new_passphrase_is_asked_for_until_two_that_are_strong_agree() {
         run(async {
             let person = Person::new();
-            let question = person.prompter.new_passphrase();
-            let answer = person.answers(question, "\none\ntwo\nthree\nthree\n").await;
+            let question = person.prompter.new_passphrase(made(), longer_than_one);
+            let answer = person.answers(question, "1\none\ntwo\nthree\nthree\n").await;
             assert_eq!(answer.unwrap().expose(), "three");
+        });
+    }
+
+    #[test]
+    fn a_passphrase_that_is_made_is_shown_and_must_be_typed() {
+        run(async {
+            let person = Person::new();
+            let question = person.prompter.new_passphrase(made(), longer_than_one);
+            let typing = async {
+                person.types("\n");
+                let seen = person.sees("type it to go on: ").await;
+                assert!(seen.contains("    lusab-babad\r\n"), "{seen:?}");
+                person.types("\nbabad\nlusab-babad\n");
+            };
+            let (answer, ()) = tokio::join!(question, typing);
+            assert_eq!(answer.unwrap().expose(), "lusab-babad");
         });
     }
 

@@ -13,6 +13,7 @@ use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios,
 use tokio::net::unix::pipe::Receiver;
 
 use super::lines::{Style, safe};
+use crate::secret::Secret;
 
 /// The sequences that are written here may pass.
 const OWN: Style = Style { color: true, terminal: true, verbose: 0, columns: 80 };
@@ -99,6 +100,13 @@ impl Terminal {
     /// The same for whole lines.
     pub fn write_lines(&self, lines: &[String]) {
         lines.iter().for_each(|line| self.write(&format!("{line}\n")));
+    }
+
+    /// Writes a secret on a line of its own, from where it lies.
+    pub fn write_secret(&self, secret: &Secret<String>) {
+        for part in ["\n    ", secret.expose(), "\n\n"] {
+            let _ = (&self.file).write_all(part.as_bytes());
+        }
     }
 
     /// Reads a line into `line`, without its end. `false` at the end of input.

@@ -45,8 +45,8 @@ impl Holder {
         device.write("softhsm2.conf", config + "log.level = ERROR\n");
         device.write("pin", PIN);
         device.write("wrong-pin", "654321");
-        device.write("passphrase", "correct horse");
-        device.write("other-passphrase", "battery staple");
+        device.write("passphrase", "correct horse battery staple");
+        device.write("other-passphrase", "wrong mule socket nail");
         Self { device, module: softhsm(), env: Vec::new() }
     }
 

@@ -15,7 +15,7 @@ fn fresh_digest() -> String {
 /// Alice on a token and Bob with a passphrase made the key `vault` together; Bob listens.
 fn with_key(alice: &Holder) -> (Device, Listener) {
     let bob = Device::blank("bob");
-    let passphrase = bob.write("passphrase", "correct horse");
+    let passphrase = bob.write("passphrase", "correct horse battery staple");
     let mut init = bob.script(["init", "--name", "bob"]);
     init.env_remove("COSIGN_IDENTITY").env("COSIGN_PASSPHRASE_FILE", &passphrase);
     crate::device::Running::start(&mut init).ends().succeeds();
@@ -305,8 +305,8 @@ fn in_a_terminal_a_present_token_is_offered_first_and_its_pin_is_not_shown() {
     let bob = Holder::new("bob");
     let mut screen = bob.terminal(["init", "--name", "bob"]);
     screen.shows("[1-2] ").types("2\n");
-    screen.shows("new passphrase").types("correct horse\n");
-    screen.shows("again").types("correct horse\n");
+    screen.shows("new passphrase").types("correct horse battery staple\n");
+    screen.shows("again").types("correct horse battery staple\n");
     assert_eq!(screen.ends().0, Some(0));
     assert_eq!(bob.objects(), [] as [String; 0]);
 }

@@ -387,8 +387,8 @@ fn every_two_parties_of_a_key_must_be_paired() {
 #[test]
 fn a_wrong_passphrase_or_identity_is_exit_8() {
     let alice = Device::blank("alice");
-    alice.write("good", "correct horse\n");
-    alice.write("bad", "battery staple\n");
+    alice.write("good", "correct horse battery staple\n");
+    alice.write("bad", "wrong mule socket nail\n");
     let run = |args: &[&str]| {
         let mut command = alice.script(args);
         command.env_remove("COSIGN_IDENTITY");
@@ -414,7 +414,7 @@ fn a_wrong_passphrase_or_identity_is_exit_8() {
 #[test]
 fn a_person_may_mistype_the_passphrase() {
     let alice = Device::blank("alice");
-    alice.write("good", "correct horse\n");
+    alice.write("good", "correct horse battery staple\n");
     let without = |mut command: std::process::Command| {
         command.env_remove("COSIGN_IDENTITY");
         command
@@ -424,8 +424,8 @@ fn a_person_may_mistype_the_passphrase() {
     let fingerprint = "bb".repeat(32);
     let add = ["peers", "add", "bob", "--fingerprint", &fingerprint];
     let mut screen = Terminal::start(&without(alice.command(add)));
-    screen.shows("passphrase: ").types("battery staple\n");
-    screen.shows("wrong passphrase").shows("passphrase: ").types("correct horse\n");
+    screen.shows("passphrase: ").types("wrong mule socket nail\n");
+    screen.shows("wrong passphrase").shows("passphrase: ").types("correct horse battery staple\n");
     let (code, said) = screen.ends();
     assert_eq!(code, Some(0), "{said}");
     assert!(!said.contains("horse"), "{said}");

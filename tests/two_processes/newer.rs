@@ -60,7 +60,7 @@ fn a_key_of_a_later_version_is_set_aside_and_the_others_sign() {
     alice.run(["keys", "refresh", "vault", "--peer", &to]).succeeds();
     alice.run(["sign", &fresh_digest(), "--key", "vault", "--peer", &to]).succeeds();
 
-    alice.write("new", "battery staple\n");
+    alice.write("new", "wrong mule socket nail\n");
     for command in [
         &["keys", "show", "later"][..],
         &["keys", "export", "later"],
