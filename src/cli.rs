@@ -129,6 +129,7 @@ fn run(global: &Global, command: Command) -> Result<Output, Failure> {
     match command {
         Command::Init(args) => init::run_init(global, args),
         Command::Id => init::run_id(global),
+        Command::Rename { name } => init::run_rename(global, &name),
         Command::Discover(args) => discover::run_discover(global, args),
         Command::Listen(args) => listen::run_listen(global, args),
         Command::Pair(args) => pair::run_pair(global, args),
@@ -158,6 +159,7 @@ fn name(command: &Command) -> &'static str {
     match command {
         Command::Init(_) => "init",
         Command::Id => "id",
+        Command::Rename { .. } => "rename",
         Command::Discover(_) => "discover",
         Command::Listen(_) => "listen",
         Command::Pair(_) => "pair",

@@ -205,7 +205,7 @@ impl Policy {
     /// What the rules refer to cannot be read, or the count cannot be kept: nothing is allowed.
     pub fn decide(&self, question: &Question) -> Result<Decision, Error> {
         let peers = Peers::load(&self.home)?;
-        let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
+        let peer = |name: &str| peers.pinned(name);
         self.decide_at(self.now()?, peer, &Asked::from(question))
     }
 

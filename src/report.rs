@@ -707,6 +707,13 @@ pub fn not_there(peer: &str, seconds: u64) -> String {
     )
 }
 
+/// A device calls itself something else than before.
+pub fn renamed(was: &str, now: &str) -> String {
+    format!(
+        "{was:?} calls itself {now:?} now; rules of a policy mean it by the name it was paired with"
+    )
+}
+
 /// Another device is busy, or the key was changed meanwhile.
 pub fn asks_again(seconds: u64) -> String {
     match seconds {

@@ -66,7 +66,7 @@ pub use ledger::Ledger;
 pub use locked::memory_can_be_locked;
 pub use log::{Chain, Entry, Log};
 pub use misfits::Misfit;
-pub use peers::{PeerRecord, Peers};
+pub use peers::{PeerRecord, Peers, with_id};
 pub use reseal::Resealed;
 use seal::{Keyring, Unopened};
 pub use uses::Uses;
@@ -333,6 +333,27 @@ impl Vault {
         // What is destroyed is what this device said, and nobody else.
         reseal::clean_up(&vault.home)?;
         Ok(vault)
+    }
+
+    /// Gives this device another name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`]; [`Error::Corrupt`] and the like where it cannot be read or written.
+    pub fn rename(&self, name: &str) -> Result<(), Error> {
+        check_label(name)?;
+        let writer = Writer::lock(&self.home)?;
+        let device = DeviceInfo { name: name.to_owned(), ..Self::device(&self.home)? };
+        document::write(&writer, &self.home.data.join(DEVICE), device)
+    }
+
+    /// Fails where `name` cannot be the name of a device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`].
+    pub fn check_name(name: &str) -> Result<(), Error> {
+        check_label(name)
     }
 
     /// The device's private key (PKCS#8, DER).

@@ -444,6 +444,7 @@ fn peer(name: &str) -> PeerRecord {
         address: Some("alice.example:7000".to_owned()),
         paired_at: TIME,
         expires: None,
+        paired_as: None,
     }
 }
 

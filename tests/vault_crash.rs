@@ -254,6 +254,7 @@ fn peer(n: u64) -> PeerRecord {
         address: Some("x".repeat(3_000)),
         paired_at: 0,
         expires: None,
+        paired_as: None,
     }
 }
 

@@ -221,6 +221,17 @@ pub enum Command {
   cosign id
   cosign id --json | jq -r .result.fingerprint")]
     Id,
+    /// Give this device another name
+    #[command(after_help = "Examples:
+  cosign rename kitchen
+
+Other devices call it so once they have met it again, unless their owners gave it a name of their own.
+What runs meanwhile keeps the old name until it is started again.")]
+    Rename {
+        /// The new name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// List the devices nearby and their status
     Discover(DiscoverArgs),
     /// Wait for pairing, key generation and signing requests

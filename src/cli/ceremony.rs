@@ -181,7 +181,7 @@ pub(super) fn peer<'a>(peers: &'a [PeerRecord], text: &str) -> Result<&'a PeerRe
     peers
         .iter()
         .find(|record| fingerprint == Some(record.fingerprint))
-        .or_else(|| peers.iter().find(|record| record.name == text))
+        .or_else(|| peers.iter().find(|record| record.is_called(text)))
         .or_else(|| peers.iter().find(by_id))
         .ok_or_else(|| {
             let names: Vec<&str> = peers.iter().map(|p| p.name.as_str()).collect();
@@ -213,7 +213,7 @@ pub(super) fn targets(records: &[PeerRecord], reach: &ReachArgs) -> Result<Vec<T
     let mut targets: Vec<Target> =
         records.iter().map(|record| Target::paired(record, None)).collect();
     let known = |route: &Named| {
-        route.name.as_ref().is_some_and(|name| records.iter().any(|r| r.name == *name))
+        route.name.as_ref().is_some_and(|name| records.iter().any(|r| r.is_called(name)))
     };
     let all = reach.peers.iter().map(|r| (r, false)).chain(reach.vias.iter().map(|r| (r, true)));
     for (route, via) in all {
@@ -223,7 +223,10 @@ pub(super) fn targets(records: &[PeerRecord], reach: &ReachArgs) -> Result<Vec<T
         let to = if known(route) { route.to.clone() } else { route.whole() };
         let named = route.name.as_ref().filter(|_| known(route));
         let found = match (named, targets.as_mut_slice()) {
-            (Some(name), all) => all.iter_mut().find(|t| t.name.as_str() == name),
+            (Some(name), all) => {
+                let place = records.iter().position(|record| record.is_called(name));
+                place.and_then(|place| all.get_mut(place))
+            }
             (None, [only]) => Some(only),
             (None, _) => None,
         };
@@ -312,6 +315,7 @@ pub(super) fn parties(home: &Home, record: &KeyRecord) -> Result<Vec<PeerRecord>
                 address: None,
                 paired_at: record.created,
                 expires: None,
+                paired_as: None,
             })
         })
         .collect())

@@ -20,7 +20,7 @@ use super::Output;
 use super::args::{Cli, CompleteArgs};
 use super::output::Body;
 use crate::device::Label;
-use crate::driver::clock;
+use crate::driver::{clock, records};
 use crate::report::Failure;
 use crate::vault::{Home, KeyRecord, KeyState, PeerRecord, Peers, keys};
 use line::Line;
@@ -99,6 +99,7 @@ impl Names {
         let mut keys: Vec<KeyRecord> =
             all.into_iter().flat_map(|(_, key)| key.unwrap_or_default()).collect();
         keys.dedup_by(|a, b| a.name == b.name);
+        records::name_parties(&home, &mut keys);
         let peers = Peers::load(&home).unwrap_or_default().iter().cloned().collect();
         Self { keys, peers }
     }

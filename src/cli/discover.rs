@@ -62,6 +62,9 @@ pub(super) fn run_discover(global: &Global, args: DiscoverArgs) -> Result<Output
 pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>, Failure> {
     let wait = node.deadline_within(wait).saturating_duration_since(clock::now());
     let met = look_around(node, wait).await?;
+    for device in &met {
+        search::remember_name(node, &device.fingerprint, &device.name);
+    }
     let peers = node.peers()?;
     let now = clock::unix_now();
     let mut found: BTreeMap<String, Found> = BTreeMap::new();

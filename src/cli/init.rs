@@ -1,8 +1,10 @@
 //! `cosign init` and `cosign id`
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::args::InitArgs;
+use super::ceremony::unopened;
 use super::runtime::ask;
 use super::unlock;
 use super::{Global, Output, token};
@@ -48,6 +50,17 @@ pub(super) fn run_id(global: &Global) -> Result<Output, Failure> {
         true => show(&unlock::look(global)?.0),
         false => show(&ask(unlock::open_or_make(global))?.0),
     }
+}
+
+/// Gives this device another name.
+pub(super) fn run_rename(global: &Global, name: &str) -> Result<Output, Failure> {
+    Vault::check_name(name)?;
+    unopened(global)?;
+    let (home, vault) = ask(unlock::open_naming(global))?;
+    let was = Vault::device(&home)?.name;
+    vault.rename(name)?;
+    let text = format!("this device is {name:?} now, and others see it when they meet it again");
+    Output::new(json!({ "name": name, "was": was }), text)
 }
 
 fn show(home: &Home) -> Result<Output, Failure> {

@@ -1,7 +1,7 @@
 //! What a device that listens has: its peers, its keys, and what it did lately.
 
 use crate::device::Fingerprint;
-use crate::driver::{Node, clock};
+use crate::driver::{Node, clock, records};
 use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony};
 use crate::report::Failure;
 use crate::vault::{KeyRecord, KeyState, Log, Peers, keys};
@@ -31,7 +31,9 @@ pub(super) fn inventory(node: &Node) -> Result<Event, Failure> {
         outcome: entry.outcome.clone(),
     });
     let mut all: Vec<KnownKey> = Vec::new();
-    for record in keys::list(&node.home)? {
+    let mut records = keys::list(&node.home)?;
+    records::name_parties(&node.home, &mut records);
+    for record in records {
         // A refresh that was begun has a record beside the one that signs.
         if !all.iter().any(|key| key.name == record.name) {
             all.push(key(&record));

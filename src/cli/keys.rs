@@ -210,6 +210,7 @@ fn list(global: &Global) -> Result<Output, Failure> {
             Err(failure) => damaged.push((name, failure)),
         }
     }
+    records::name_parties(&home, &mut whole);
     let rows = rows(&home, &whole)?;
     let mut table = Table::new(["NAME", "SIGNERS", "STATE", "PUBLIC KEY", "WITH"]);
     for (row, key) in rows.iter().zip(whole.chunk_by(|a, b| a.name == b.name)) {
@@ -294,8 +295,9 @@ struct Banned<'a> {
 
 fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     let (home, vault) = unlock::look(global)?;
-    let records = keys::find(&home, name)?;
+    let mut records = keys::find(&home, name)?;
     check(vault.as_ref(), &records)?;
+    records::name_parties(&home, &mut records);
     let rows = rows(&home, &records)?;
     let (Some(row), Some(key)) = (rows.first(), records.first()) else {
         return Err(Error::NotFound { what: "key", name: name.to_owned() }.into());

@@ -15,6 +15,9 @@ use crate::vault::{Error, Home, PeerRecord, Peers, Vault, addresses, keys};
 #[derive(Serialize)]
 struct Row<'a> {
     name: &'a str,
+    /// The name that rules of a policy mean it by, where it has given itself another since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paired_as: Option<&'a str>,
     fingerprint: String,
     paired: String,
     expires: Option<String>,
@@ -82,8 +85,12 @@ fn list(home: &Home) -> Result<Output, Failure> {
     let rows: Vec<Row<'_>> = peers.iter().map(|peer| row(home, peer, now)).collect();
     let mut table = Table::new(["NAME", "STATUS", "ID", "UNTIL", "VERSION", "ADDRESS"]);
     for row in &rows {
+        let name = match row.paired_as {
+            Some(was) => format!("{} (paired as {})", visible(row.name), visible(was)),
+            None => visible(row.name),
+        };
         table.row([
-            &visible(row.name),
+            &name,
             row.status,
             row.fingerprint.get(..16).unwrap_or_default(),
             row.expires.as_deref().unwrap_or("forgotten"),
@@ -103,6 +110,7 @@ fn list(home: &Home) -> Result<Output, Failure> {
 fn row<'a>(home: &Home, peer: &'a PeerRecord, now: i64) -> Row<'a> {
     Row {
         name: &peer.name,
+        paired_as: peer.paired_as.as_deref(),
         fingerprint: peer.fingerprint.to_hex(),
         paired: clock::rfc3339(peer.paired_at),
         expires: peer.expires.map(clock::rfc3339),
@@ -120,10 +128,15 @@ fn add(
 ) -> Result<Output, Failure> {
     let fingerprint = is_new(home, &name, fingerprint, address.as_deref())?;
     let paired_at = clock::unix_now();
-    Peers::add(
-        home,
-        &PeerRecord { name: name.clone(), fingerprint, address, paired_at, expires: None },
-    )?;
+    let record = PeerRecord {
+        name: name.clone(),
+        fingerprint,
+        address,
+        paired_at,
+        expires: None,
+        paired_as: None,
+    };
+    Peers::add(home, &record)?;
     let text = format!("{name:?} is pinned to fingerprint {fingerprint}");
     Output::new(json!({ "name": name, "fingerprint": fingerprint.to_hex() }), text)
 }
@@ -147,7 +160,7 @@ fn is_new(
         return Err(Failure::new(Code::Usage, "this is the fingerprint of this very device")
             .hint("run `cosign id` on the other one"));
     }
-    if let Some(old) = Peers::load(home)?.known(&fingerprint).filter(|old| old.name != name) {
+    if let Some(old) = Peers::load(home)?.known(&fingerprint).filter(|old| !old.is_called(name)) {
         // The rules of a policy file name devices: none may stop to apply unnoticed.
         let why = format!("the device with this fingerprint is known as {:?}", old.name);
         return Err(Failure::new(Code::Conflict, why).hint(format!(

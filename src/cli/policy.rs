@@ -27,7 +27,7 @@ pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Outp
     let PolicyCommand::Check(PolicyCheckArgs { file, request }) = command;
     let Known { home, peers, uses, keys } = Known::of(global)?;
     let policy = Policy::load(&file, &home)?;
-    let peer = |name: &str| peers.named(name).map(|record| record.fingerprint);
+    let peer = |name: &str| peers.pinned(name);
     if request.is_empty() {
         return described(&policy.describe(&peer, &keys)?, policy.asks_otherwise(), &home);
     }

@@ -16,6 +16,7 @@ use crate::driver::ceremony::{deletions, keygen, pairing, sign};
 use crate::driver::connect::dial::PORT;
 use crate::driver::connect::hello::{HANDSHAKE, hear, welcome};
 use crate::driver::connect::rendezvous::Streams;
+use crate::driver::connect::search::remember_name;
 use crate::driver::connect::target::Source;
 use crate::driver::connect::target::Way;
 use crate::driver::connect::{rendezvous, resume};
@@ -363,6 +364,7 @@ async fn receive(
             Some(Visit { begun: true, result: paired.map(Done::Paired) })
         }
         Want::Ceremony if is_known(node, &link.peer()) => {
+            remember_name(node, &link.peer(), &name);
             drop(unverified);
             let _visiting = node.visit();
             if takes != Takes::All {

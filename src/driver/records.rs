@@ -9,7 +9,7 @@ use crate::driver::{ROUND, clock};
 use crate::protocol::key::KeyShare;
 use crate::request::{Request, RequestId};
 use crate::vault::signatures::{self, Claim};
-use crate::vault::{self, Home, KeyLock, KeyRecord, KeyState, Use, Vault, keys};
+use crate::vault::{self, Home, KeyLock, KeyRecord, KeyState, Peers, Use, Vault, keys};
 
 /// The record of the key `name`: the active one, or the pending one of a key that was never
 /// finished.
@@ -29,6 +29,19 @@ pub fn held(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
     let mut records = all(home, name)?;
     records.reverse();
     Ok(records)
+}
+
+/// Gives the parties of these keys the names that they have now, where this device knows them. Where that cannot be
+/// read, they keep those that they had when the key was made: nothing rests on them.
+pub fn name_parties(home: &Home, records: &mut [KeyRecord]) {
+    let (peers, own) = (Peers::load(home).unwrap_or_default(), Vault::device(home).ok());
+    for party in records.iter_mut().flat_map(|record| &mut record.parties) {
+        let own = own.as_ref().filter(|own| own.fingerprint == party.fingerprint);
+        let peer = peers.known(&party.fingerprint).map(|peer| &peer.name);
+        if let Some(name) = own.map(|own| &own.name).or(peer) {
+            party.name.clone_from(name);
+        }
+    }
 }
 
 /// The active record of the key `name`.

@@ -56,6 +56,13 @@ pub enum Note {
         /// The beginning of the hash of the facts.
         hash: Hex<4>,
     },
+    /// A device calls itself something else than before.
+    Renamed {
+        /// What it was called.
+        was: Label,
+        /// What it is called now.
+        now: Label,
+    },
     /// A device does not answer yet.
     NotThere {
         /// The device.

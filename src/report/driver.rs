@@ -62,6 +62,7 @@ pub fn noted(note: &Note) -> String {
         Note::Asking { digest: Some(digest), .. } => asking("digest", &digest.to_string()),
         Note::Asking { digest: None, hash } => asking("hash", &hash.to_string()),
         Note::NotThere { peer, seconds } => not_there(peer.as_str(), *seconds),
+        Note::Renamed { was, now } => renamed(was.as_str(), now.as_str()),
         Note::AsksAgain { seconds } => asks_again(*seconds),
         Note::KeyAwaited { key, by } => key_awaited(key, *by),
         Note::NoRooms => "no device is known yet that could call through the relay: pair with one \

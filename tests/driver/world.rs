@@ -461,6 +461,7 @@ fn prepared(group: Group) -> Arc<TempDir> {
                     address: None,
                     paired_at: 1_790_000_000,
                     expires: None,
+                    paired_as: None,
                 };
                 if !own {
                     let unlock = Unlock::Identity(home.join("key.txt"));

@@ -8,9 +8,11 @@ use cosign::request::Hex;
 use cosign::secret::Secret;
 use cosign::vault::{Home, PeerRecord, Peers, attempts};
 use cosign::wire::{Message, Want};
+use serde_json::Value;
 
-use crate::device::{Device, introduce, text};
+use crate::device::{Device, arg, introduce, text};
 use crate::insider::{block_on, opened, soon};
+use crate::signing::fresh_digest;
 use crate::terminal::Terminal;
 
 /// Bob's device listens in a terminal and takes what comes.
@@ -79,6 +81,64 @@ fn a_pairing_that_is_remembered_does_not_end() {
         |device: &Device| device.run(["peers", "list"]).succeeds()["peers"][0]["expires"].take();
     assert!(expires(&alice).is_null());
     assert!(expires(&bob).is_string());
+}
+
+/// Two people have compared.
+fn paired() -> (Device, Device) {
+    let (alice, bob) = strangers();
+    let (mut at_alice, mut at_bob) = comparing(&alice, &bob);
+    for screen in [&mut at_alice, &mut at_bob] {
+        screen.types("y\n");
+    }
+    assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
+    (alice, bob)
+}
+
+#[test]
+fn a_device_that_is_renamed_is_called_so_everywhere_at_the_next_contact() {
+    let (alice, bob) = paired();
+    let listener = bob.serve(&[&alice]);
+    alice.run(["keygen", "--key", "vault", "--peer", &listener.address()]).succeeds();
+    drop(listener);
+    bob.run(["rename", "rob ert"]).succeeds();
+    alice.run(["rename", "ann"]).succeeds();
+    // Rules mean a device by the name that two people compared, and by no other.
+    let mut listener = bob.serve(&[&alice]);
+    let digest = fresh_digest();
+    let to = format!("bob={}", listener.address());
+    let sign =
+        |with: &str| alice.run(["sign", &digest, "--key", "vault", "--with", with, "--peer", &to]);
+    let signed = sign("bob").succeeds();
+    assert_eq!(listener.event("signed")["digest"], digest);
+    drop(listener);
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|one| text(&one["name"])).collect()
+    };
+    assert_eq!(signed["delivered_to"][0], "ann");
+    assert_eq!((alice.peers(), bob.peers()), (vec!["rob ert".into()], vec!["ann".into()]));
+    let listed = alice.run(["peers", "list"]).succeeds();
+    assert_eq!(listed["peers"][0]["paired_as"], "bob");
+    for device in [&alice, &bob] {
+        let key = device.run(["keys", "show", "vault"]).succeeds();
+        let mut parties = names(&key["parties"]);
+        parties.sort();
+        assert_eq!(parties, ["ann", "rob ert"]);
+    }
+    bob.policy("[[rule]]\npeer = \"ann\"\naction = \"allow\"\n");
+    let listener = bob.listen(&["--policy", "policy.toml"]);
+    let to = listener.address();
+    let sign = ["sign", &fresh_digest(), "--key", "vault", "--peer", &to];
+    alice.run(sign).fails(9, "rob ert");
+    drop(listener);
+
+    // What the owner here says comes before what the other device says.
+    bob.run(["peers", "rename", "ann", "her laptop"]).succeeds();
+    let rules = bob.policy("[[rule]]\npeer = \"her laptop\"\naction = \"allow\"\n");
+    alice.run(["rename", "alice"]).succeeds();
+    let listener = bob.listen(&["--policy", arg(&rules)]);
+    let to = listener.address();
+    alice.run(["sign", &fresh_digest(), "--key", "vault", "--peer", &to]).succeeds();
+    assert_eq!(bob.peers(), ["her laptop"]);
 }
 
 #[test]

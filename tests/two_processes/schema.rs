@@ -90,6 +90,7 @@ fn results_events_and_log_are_what_the_schemas_say() {
         &["pair", "--reset-attempts"],
         &["peers", "add", "carol", "--fingerprint", &"cc".repeat(32)],
         &["peers", "rename", "carol", "zed"],
+        &["rename", "ann"],
         &["peers", "forget", "zed"],
         &["vault", "move", "--to-identity", arg(&identity)],
         &["keys", "delete", "vault", "--yes-delete", "vault"],

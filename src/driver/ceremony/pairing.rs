@@ -25,7 +25,7 @@ use crate::net::{Link, LinkError};
 use crate::progress::Event;
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
 use crate::request::Hex;
-use crate::vault::{self, Entry, PeerRecord, Peers, attempts};
+use crate::vault::{self, Entry, PeerRecord, Peers, attempts, with_id};
 use crate::wire::{BUSY, Message, Reason, Want};
 
 /// A device that is known from now on.
@@ -325,8 +325,15 @@ fn record(
         None => free_name(&peers, name, &fingerprint),
     };
     let address = known.and_then(|record| record.address);
-    let record = PeerRecord { name: peer.clone(), fingerprint, address, paired_at: now, expires };
-    Peers::add(&node.home, &record)?;
+    let record = PeerRecord {
+        name: peer.clone(),
+        fingerprint,
+        address,
+        paired_at: now,
+        expires,
+        paired_as: None,
+    };
+    Peers::paired(&node.home, &record, name)?;
     attempts::reset(&node.home)?;
     Ok(Pairing { peer, fingerprint, expires })
 }
@@ -334,10 +341,9 @@ fn record(
 /// What to call a device that names itself `name`: the name, or one that says whose it is where
 /// another device has it or it is none.
 fn free_name(peers: &Peers, name: &Label, fingerprint: &Fingerprint) -> String {
-    let id: String = fingerprint.device_id().chars().take(8).collect();
     match name.as_str() {
-        "" => id,
-        taken if peers.named(taken).is_some() => format!("{taken}-{id}"),
+        "" => fingerprint.device_id().chars().take(8).collect(),
+        taken if peers.named(taken).is_some() => with_id(taken, fingerprint),
         free => free.to_owned(),
     }
 }

@@ -16,7 +16,7 @@ use crate::driver::connect::hello::{
 };
 use crate::driver::connect::rendezvous::{self, call_in_rooms};
 use crate::driver::connect::search::{
-    HEAD_START, find, remember, remember_program, remembered, was_at,
+    HEAD_START, find, remember, remember_name, remember_program, remembered, was_at,
 };
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
@@ -82,6 +82,7 @@ async fn try_until(
                     remember(&node.home, fingerprint, &reached.way);
                     let program = reached.about.as_ref().map(|about| &about.program);
                     remember_program(&node.home, fingerprint, program);
+                    remember_name(node, fingerprint, &reached.name);
                 }
                 return Ok(reached);
             }

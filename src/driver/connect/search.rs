@@ -17,12 +17,13 @@ use crate::driver::connect::hello::{
 };
 use crate::driver::connect::target::{Route, Target, Way};
 use crate::driver::error::Error;
+use crate::driver::told::Note;
 use crate::driver::{Node, clock};
 use crate::net::Link;
 use crate::net::mdns::{self, Status};
 use crate::net::relay::RelayUrl;
 use crate::vault::addresses::{LastSeen, MetAt};
-use crate::vault::{Home, addresses};
+use crate::vault::{Home, Peers, addresses};
 use crate::wire::Want;
 
 /// How long the address a device had last is tried before it is looked for.
@@ -280,6 +281,14 @@ pub fn remember_program(home: &Home, fingerprint: &Fingerprint, says: Option<&La
     let says = says.map(|label| Label::capped(label.as_str(), MAX_VERSION).to_string());
     // It is told again at the next greeting.
     let _ = addresses::note_program(home, fingerprint, says.as_deref());
+}
+
+/// Notes what a device that has proved who it is calls itself, and tells if it has another name here by that.
+pub fn remember_name(node: &Node, fingerprint: &Fingerprint, says: &Label) {
+    // It is said again at the next greeting.
+    if let Ok(Some((was, now))) = Peers::heard(&node.home, fingerprint, says) {
+        node.tell(Note::Renamed { was: Label::new(&was), now: Label::new(&now) });
+    }
 }
 
 /// Notes by which way a device was reached.

@@ -148,6 +148,7 @@ impl Device {
             address: Some("192.0.2.1:4711".into()),
             paired_at: 1_790_000_000,
             expires: None,
+            paired_as: None,
         };
         Peers::add(open, &peer).unwrap();
         attempts::charge(open, "192.0.2.7").unwrap();
