@@ -1,4 +1,4 @@
-//! Where a device keeps its secrets, and what it must not forget.
+//! The vault: a device's secrets, and the state that must not be forgotten.
 //!
 //! At the centre of a vault is an age identity, itself sealed by a passphrase, to an age identity
 //! file, to a hardware token, or by several of these of which any opens it. The device key and
@@ -71,7 +71,7 @@ pub use reseal::Resealed;
 use seal::{Keyring, Unopened};
 pub use uses::Uses;
 
-/// What a new vault is sealed with.
+/// Something to seal a new vault with.
 #[derive(Debug)]
 pub enum Seal {
     /// A passphrase.
@@ -82,7 +82,7 @@ pub enum Seal {
     Token(token::Key),
 }
 
-/// What opens a vault.
+/// Something to open a vault with.
 #[derive(Debug)]
 pub enum Unlock {
     /// The passphrase.
@@ -93,7 +93,7 @@ pub enum Unlock {
     Token(Arc<token::Session>),
 }
 
-/// What an existing vault wants to be opened with.
+/// The kind of secret that opens an existing vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lock {
@@ -118,7 +118,7 @@ pub struct TokenRecord {
     made: bool,
 }
 
-/// What is known of this device while its vault is locked.
+/// What can be read about this device while its vault is locked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceInfo {
     /// Its name, as it announces itself.
@@ -133,7 +133,7 @@ pub struct DeviceInfo {
     pub created: i64,
 }
 
-/// `vault.json`: the last file of a vault to be written, so its presence says that the rest is there.
+/// `vault.json`: written last, so its presence says that the other files are complete.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
     #[serde(flatten)]
@@ -151,10 +151,10 @@ struct Header {
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 struct Sealed {
     lock: Lock,
-    /// Which file it is: see [`Sealed::path`].
+    /// The number in the name of its file: see [`Sealed::path`].
     #[serde(default = "first_number", skip_serializing_if = "is_first_number")]
     number: u64,
-    /// With [`Lock::Token`], and only then.
+    /// Only with [`Lock::Token`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token: Option<TokenRecord>,
 }
@@ -165,9 +165,9 @@ pub struct Vault {
     keyring: Keyring,
     /// The token that opened it.
     token: Option<Arc<token::Session>>,
-    /// The files that were taken over when it was opened.
+    /// The files that were taken over, unauthenticated, when it was opened.
     adopted: Vec<PathBuf>,
-    /// Its ledger, once that was read.
+    /// Its ledger, once it was read.
     ledger: OnceLock<Ledger>,
 }
 
@@ -177,7 +177,7 @@ impl Vault {
         header_path(home).exists()
     }
 
-    /// What opens the vault; where several things do, the first of them.
+    /// The kind of secret that opens the vault; if there are several seals, the first.
     ///
     /// # Errors
     ///
@@ -223,8 +223,8 @@ impl Vault {
     /// `seals`, of each kind at most one, opens it. `recovery` are age recipients that every file
     /// will be sealed to as well.
     ///
-    /// The vault exists once all of it is on the disk. What a process that was killed on the way
-    /// left behind is replaced; no key can be lost by that, since none is stored before.
+    /// The vault exists once all of it is on the disk. Files of a process that was killed on the
+    /// way are replaced; no key can be lost by that, since none is stored before.
     ///
     /// # Errors
     ///
@@ -330,7 +330,7 @@ impl Vault {
         let (adopted, ledger) = (Vec::new(), OnceLock::new());
         let mut vault = Self { home, keyring, token, adopted, ledger };
         vault.adopt()?;
-        // What is destroyed is what this device said, and nobody else.
+        // Left-over seals are destroyed only after `adopt` has found `vault.json` authentic.
         reseal::clean_up(&vault.home)?;
         Ok(vault)
     }
@@ -371,8 +371,8 @@ impl Vault {
         Ok(sealed)
     }
 
-    /// What is sealed in `device.age`: the device key and, where every other file is authenticated,
-    /// a line that says so. Nobody who cannot open the vault can take that line away.
+    /// The content of `device.age`: the device key and, if every other file is authenticated, a
+    /// line that says so. Removing that line takes the open vault.
     fn device_file(&self) -> Result<Secret<Vec<u8>>, Error> {
         let path = self.home.data.join(DEVICE_KEY);
         self.unseal(&path)?.ok_or_else(|| Error::corrupt(&path, "missing"))
@@ -384,12 +384,12 @@ impl Vault {
         &self.adopted
     }
 
-    /// The token that opened the vault, if one did.
+    /// The session with the token that opened the vault, if one did.
     pub fn session(&self) -> Option<Arc<token::Session>> {
         self.token.clone()
     }
 
-    /// Where the vault is. Files that are read through this are checked.
+    /// The home of the vault. Files read through it are authenticated.
     pub fn home(&self) -> &Home {
         &self.home
     }
@@ -415,7 +415,7 @@ impl Vault {
         self.unseal_bytes(path, &sealed).map(Some)
     }
 
-    /// Opens what was in the file `path`, or on the token that it points to.
+    /// Opens sealed bytes from the file `path`, or from the token that it points to.
     fn unseal_bytes(&self, path: &Path, sealed: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
         self.keyring.open(sealed).map_err(|e| match e {
             Unopened::NotOurs => Error::corrupt(path, "sealed to another vault"),
@@ -460,7 +460,7 @@ impl Seal {
         }
     }
 
-    /// Fails unless what this sealed opens to `text` again.
+    /// Fails unless `sealed` opens to `text` again.
     fn verify(&self, path: &Path, sealed: &[u8], text: &Secret<Vec<u8>>) -> Result<(), Error> {
         let opened = match self {
             Self::Passphrase(passphrase) => seal::open_with_passphrase(passphrase, sealed),
@@ -500,7 +500,7 @@ impl Header {
             refuse_remains(home)?;
             return Err(Error::NoVault { path: home.data.clone() });
         };
-        // Where the module is, is said beside it.
+        // `TokenRecord::module` has the module, so the URI must not name one as well.
         let plain = |record: &TokenRecord| {
             record.uri.module_path.is_none() && record.uri.module_name.is_none()
         };
@@ -527,8 +527,8 @@ impl Header {
         self.seals().find_map(|sealed| sealed.token.as_ref())
     }
 
-    /// Whether shares are kept on the token: where nothing but the token is to open them. What
-    /// opens the vault without the token needs the shares without it too.
+    /// Whether shares are kept on the token: only if it is the sole seal. Any other seal must be
+    /// able to sign without the token.
     fn keeps_shares_on_token(&self) -> bool {
         self.first.lock == Lock::Token && self.also.is_empty() && self.recovery.is_empty()
     }
@@ -607,7 +607,8 @@ fn files_of_a_new_vault(
         let path = identity_path(home, number);
         let sealed = seal.seal(&path, text.expose())?;
         if let Seal::Token(_) = seal {
-            // A token that cannot open what was sealed to it must not get the chance to be needed.
+            // The seal is opened once before it counts: a token that fails here would lock the
+            // owner out.
             seal.verify(&path, &sealed, &text)?;
         }
         files.push((path, sealed));
@@ -641,9 +642,9 @@ fn refuse_existing(home: &Home) -> Result<(), Error> {
     }
 }
 
-/// Fails if there is no header, and what is here is of a vault that had one: a new one could not open
-/// it, and would be another device with this one's past. A vault that was never finished has left
-/// none of it.
+/// Fails if the header is missing and other files of a finished vault are here. A new vault could
+/// not open them, and would be another device with this one's past. An unfinished vault leaves no
+/// such files.
 fn refuse_remains(home: &Home) -> Result<(), Error> {
     let header = header_path(home);
     let locked = home.locked();
@@ -659,7 +660,7 @@ fn refuse_remains(home: &Home) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    // Another process may have just made it.
+    // Another process may have just created it.
     if header.exists() { Ok(()) } else { Err(Error::tampered(&header, why)) }
 }
 

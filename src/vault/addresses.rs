@@ -1,5 +1,6 @@
-//! Where other devices answered last, and which version of the program: hints, lost without harm. Whoever
-//! answers there must still show the certificate of the device that is meant.
+//! The address at which each other device answered last, and the version of its program. These are
+//! hints: the TLS handshake checks the device's certificate, so a wrong address does no harm, and a
+//! lost one is found again.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,11 +1,11 @@
 //! Taking over files that nothing authenticates yet: those of a home that an earlier version made,
 //! and what lies where a new vault is made.
 //!
-//! They are taken as they are found, so whoever opens the vault is told which they were. A line inside
-//! `device.age` says that this was begun, and then that it was done; from then on a file without a
-//! MAC, or one that is missing, is an error. A process that is killed on the way leaves a home that
-//! the next one goes on with. Where that line is missing beside a file with a MAC, an older
-//! `device.age` was put back to have files taken over again, and nothing is.
+//! The files are taken as they are, so the caller is given the list of them. A line inside
+//! `device.age` says that this was begun, and later that it was done; from then on a file without a
+//! MAC, or a missing one, is an error. If the process is killed on the way, the next one goes on.
+//! If the line is missing although some file has a MAC, an older `device.age` was put back to have
+//! forged files taken over, and nothing is taken over.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ impl Vault {
         }
         let home = self.home.clone();
         let writer = Writer::lock(&home)?;
-        // Another process may have been quicker.
+        // Checked again under the lock: another process may have finished it.
         if self.says(KEPT)? {
             return Ok(());
         }
@@ -115,7 +115,7 @@ pub(super) fn everything(
             writer.replace(&path, &signed, Durability::Synced)?;
             adopted.push(path.clone());
         }
-        // One that cannot be read is named when it is needed.
+        // A file that cannot be read is named when it is needed.
         if is_numbered(&path)
             && let Ok(edition) = format::edition(home, &path)
         {
@@ -132,7 +132,7 @@ pub(super) fn everything(
     if !uses::path(home).exists() {
         Uses::default().write(writer)?;
     }
-    // A hint that is found again.
+    // Dropped: the addresses are learned again when the devices answer.
     writer.destroy(&addresses::path(home))?;
     Log::begin(writer, home)?;
     adopted.extend(Ledger::adopt(writer, home, found)?);
@@ -149,15 +149,15 @@ fn objects(home: &Home) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-/// Whether the editions of a file are counted. Not those of notes, confirmations and signatures, which
-/// never change, or say what can be asked for again.
+/// Whether the editions of a file are counted. Notes and confirmations never change, and confirmed
+/// parties and signatures can be asked for again, so their editions are not.
 fn is_numbered(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "json" || ending == "head")
         && path.parent().is_some_and(|folder| !folder.ends_with(signatures::FOLDER))
 }
 
-/// The content of a file that is to be authenticated; `None` if it is already, or if it is none of
-/// ours, which then nothing will take for one.
+/// The content of a file that is to be authenticated; `None` if it is authenticated already, or if
+/// it is not a file of this program, which then stays without a MAC and is refused when it is read.
 fn signed(
     home: &Home,
     path: &Path,

@@ -1,8 +1,8 @@
-//! How often pairing failed, and where the other side was.
+//! Counts failed pairings, in total and by source.
 //!
 //! An attempt is charged before the exchange begins and given back only when it succeeds, so that
-//! guessing cannot be spread over restarts and broken connections. Whoever has many addresses still
-//! has no more attempts than [`LIMIT`] before a person says so; whoever has one cannot use up all.
+//! guessing cannot be spread over restarts and broken connections. [`LIMIT`] bounds an attacker
+//! with many addresses; [`OF_ONE_SOURCE`] keeps one address from using up the total.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Whether nobody can pair before the owner of this device says so.
+    /// Whether pairing is refused until the owner of this device resets the count.
     pub fn are_used_up(&self) -> bool {
         self.charged >= LIMIT
     }

@@ -1,4 +1,4 @@
-//! What shows that a file beside the vault is the one that this device wrote.
+//! Authentication of the files beside the vault: each must be one that this device wrote.
 //!
 //! A key that only the open vault has authenticates every file that decides something. The key is
 //! derived from the identity at the centre of the vault, so it stays the same when the vault is
@@ -23,7 +23,7 @@ use super::{Home, Vault};
 use crate::device::hex;
 use crate::secret::Secret;
 
-/// What the files of one vault are authenticated with.
+/// The key with which the files of one vault are authenticated.
 #[derive(Clone)]
 pub(super) struct StateKey(Arc<Secret<[u8; 32]>>);
 
@@ -57,8 +57,7 @@ impl PartialEq for StateKey {
 
 impl Eq for StateKey {}
 
-/// Adds to a JSON object that will be stored in `path` what authenticates it, where the vault is
-/// open.
+/// Adds the MAC to a JSON object that will be stored in `path`, if the vault is open.
 ///
 /// # Errors
 ///
@@ -92,8 +91,7 @@ pub(super) fn check(home: &Home, path: &Path, bytes: &[u8]) -> Result<(), Error>
     }
 }
 
-/// What a JSON object said before it was authenticated, and what authenticates it; `None` if nothing
-/// does.
+/// The body of a JSON object and its MAC; `None` if it has no MAC.
 pub(super) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8; 64])> {
     let (rest, mac) = bytes.strip_suffix(END)?.split_last_chunk()?;
     let rest = rest.strip_suffix(MEMBER)?;
@@ -103,7 +101,7 @@ pub(super) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8; 64])> {
     }
 }
 
-/// Adds to bytes that will be stored in `path` what authenticates them, where the vault is open.
+/// Adds the MAC to bytes that will be stored in `path`, if the vault is open.
 ///
 /// # Errors
 ///
@@ -118,7 +116,7 @@ pub(super) fn sign_bytes(home: &Home, path: &Path, body: &[u8]) -> Result<Vec<u8
     }
 }
 
-/// What [`sign_bytes`] was given.
+/// The body that [`sign_bytes`] authenticated. Without an open vault it is not checked.
 ///
 /// # Errors
 ///
@@ -132,7 +130,7 @@ pub(super) fn open_bytes(home: &Home, path: &Path, bytes: Vec<u8>) -> Result<Vec
     if genuine { Ok(body.to_owned()) } else { Err(Error::tampered(path, CHANGED)) }
 }
 
-/// The bytes that [`sign_bytes`] was given, and what authenticates them; `None` if nothing does.
+/// The bytes that [`sign_bytes`] was given, and their MAC; `None` if there is none.
 pub(super) fn split_bytes(bytes: &[u8]) -> Option<(&[u8], &[u8; 64])> {
     let (rest, mac) = bytes.strip_suffix(b"\n")?.split_last_chunk()?;
     Some((rest.strip_suffix(BEFORE)?, mac))
@@ -144,7 +142,7 @@ fn object_mac(key: &StateKey, home: &Home, path: &Path, body: &[u8]) -> String {
     hex(&mac.finalize().into_bytes())
 }
 
-/// What authenticates a line together with all lines before it.
+/// The running MAC of a file of lines: each link authenticates its line and all lines before it.
 #[derive(Clone)]
 pub(super) struct Chain {
     keyed: Hmac<Sha256>,
@@ -189,14 +187,14 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 const DERIVATION: &[u8; 32] = b"cosign: state files of one vault";
 const MEMBER: &[u8] = b"\n  \"mac\": \"";
 const END: &[u8] = b"\"\n}\n";
-/// What is before the MAC in a file that is no JSON.
+/// Stands before the MAC in a file that is not JSON.
 const BEFORE: &[u8] = b"\nmac ";
 /// Why a file with another MAC is refused.
 const CHANGED: &str = "it is not what this device wrote there";
 /// Why a file without a MAC is refused.
 pub(super) const UNSIGNED: &str = "nothing shows that this device wrote it";
 
-/// Whose files are taken over.
+/// Which kind of files are taken over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// This vault's, from a version that authenticated none. What is authenticated already must fit.

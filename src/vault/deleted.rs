@@ -1,5 +1,5 @@
-//! Shares that were given up: by this device, which remembers it to tell the other parties, and by
-//! others, as far as they said so. What another device says is kept as its word and decides nothing.
+//! Deleted shares: those of this device, kept so that the other parties can be told, and those that
+//! other devices say they deleted. Such a claim is unverified and decides nothing.
 
 use std::path::PathBuf;
 
@@ -30,13 +30,13 @@ pub struct Tombstone {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Party(#[serde(with = "fingerprint")] Fingerprint);
 
-/// The word of another party that it has deleted its share.
+/// Another party's claim that it has deleted its share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The key, SEC1 compressed.
     #[serde(with = "digits")]
     pub public_key: [u8; 33],
-    /// Who says so.
+    /// The party that says so.
     #[serde(with = "fingerprint")]
     pub party: Fingerprint,
     /// When it deleted the share, as it says.
@@ -50,12 +50,12 @@ struct File {
     elsewhere: Vec<Claim>,
 }
 
-/// Remembers, durably, that the shares in `records`, all of one key, are given up. Until they are gone
-/// it is not told to anybody.
+/// Records, durably, that the shares in `records`, all of one key, are deleted. [`shared_with`]
+/// leaves the key out until its files are gone.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; [`Error::Corrupt`] if what is remembered cannot be read.
+/// [`Error::Io`]; [`Error::Corrupt`] if the file cannot be read.
 pub fn remember(home: &Home, records: &[KeyRecord], time: i64) -> Result<(), Error> {
     let Some(key) = records.first() else { return Ok(()) };
     let others = key.parties.iter().filter(|party| party.index != key.me);
@@ -82,7 +82,7 @@ pub fn shared_with(home: &Home, peer: &Fingerprint) -> Result<Vec<Tombstone>, Er
     if file.here.is_empty() {
         return Ok(Vec::new());
     }
-    // A deletion that did not come to its end is none.
+    // A key that is still listed was not deleted to the end, so the other parties are not told.
     let kept = keys::list(home)?;
     let gone = |stone: &Tombstone| {
         !kept.iter().any(|key| key.public_key == stone.public_key)
@@ -92,8 +92,8 @@ pub fn shared_with(home: &Home, peer: &Fingerprint) -> Result<Vec<Tombstone>, Er
     Ok(file.here.into_iter().filter(|stone| shared(stone) && gone(stone)).collect())
 }
 
-/// Keeps the word of `party` that it has deleted its share of `key`; false if it said so before, or if
-/// it is no party of that key.
+/// Stores the claim of `party` that it has deleted its share of `key`; false if it is stored
+/// already, or if the device is no party of that key.
 ///
 /// # Errors
 ///
@@ -111,7 +111,7 @@ pub fn claim(home: &Home, key: &KeyRecord, party: &Fingerprint, time: i64) -> Re
     Ok(true)
 }
 
-/// Forgets what `party` said of `key`: it has just taken part with a share.
+/// Removes the claim of `party` about a key: it has just taken part with a share.
 ///
 /// # Errors
 ///
@@ -124,7 +124,7 @@ pub fn refute(home: &Home, public_key: &[u8; 33], party: &Fingerprint) -> Result
     change(home, |file| file.elsewhere.retain(|old| !said(old)))
 }
 
-/// Who says of this key that it has deleted its share.
+/// The parties that claim to have deleted their share of this key.
 ///
 /// # Errors
 ///
@@ -141,7 +141,7 @@ fn change(home: &Home, how: impl FnOnce(&mut File)) -> Result<(), Error> {
     document::write(&writer, &path(home), file)
 }
 
-/// Fails unless this device wrote what it remembers.
+/// Fails unless this device wrote the file.
 pub(super) fn check(home: &Home) -> Result<(), Error> {
     read(home).map(drop)
 }

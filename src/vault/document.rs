@@ -1,4 +1,4 @@
-//! Documents in the home of an open vault: each is the edition that was written last.
+//! Documents in the home of an open vault. Reading one checks that it is the edition written last.
 
 use std::path::Path;
 
@@ -11,17 +11,17 @@ use super::error::Error;
 use super::file::{Durability, Writer};
 use super::format::{edition, put, read_any, to_bytes};
 
-/// Reads a document, `None` if the file does not exist. With an open vault it must be the one that
-/// was written last, and there if it was.
+/// Reads a document, `None` if the file does not exist. With an open vault an older edition is
+/// refused, and so is a missing file that must be there.
 pub(super) fn read<T: DeserializeOwned>(home: &Home, path: &Path) -> Result<Option<T>, Error> {
-    // Before the document, which others may just be replacing by a newer one.
+    // Read first: if the document were read first, a concurrent write could make it look old.
     let editions = Editions::read(home)?;
     match read_any(home, path)? {
         Some((_, edition)) if edition < editions.least(home, path) => {
             Err(Error::tampered(path, OLDER))
         }
         Some((content, _)) => Ok(Some(content)),
-        // Unless it was just deleted.
+        // Loaded again: another process may have deleted the document since `editions` was read.
         None if editions.demand(home, path) && Editions::load(home)?.demand(home, path) => {
             Err(Error::tampered(path, MISSING))
         }
@@ -39,7 +39,7 @@ pub(super) fn write<T: Serialize>(
     if !home.checks() {
         return writer.replace(path, &to_bytes(home, path, content)?, Durability::Synced);
     }
-    // A process that was killed may have written an edition that is not noted.
+    // A process that was killed may have written an edition that is not in `editions.json` yet.
     let there = match edition(home, path) {
         Err(Error::Tampered { .. } | Error::Corrupt { .. }) => 0,
         there => there?,

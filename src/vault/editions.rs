@@ -1,13 +1,13 @@
-//! How often each document was written.
+//! How often each document was written, by which an older one that was put back is recognised.
 //!
-//! A document that this device wrote may still be an older one that was put back. So each says which
-//! edition it is, and `editions.json` says which edition there is at least, and which documents
-//! there must be. It is written after the document: a process that is killed in between leaves a
-//! newer one, which is fine. What is to be deleted is noted before it goes, and again when it is
-//! gone, so that it cannot come back.
+//! The MAC of an old document is valid too. So each document has an edition number, and
+//! `editions.json` says the least edition of each, and which documents must exist. It is written
+//! after the document: if the process is killed in between, the document is newer than noted, which
+//! is accepted. A deletion is noted before the document is removed and once more afterwards, so
+//! that no copy of it is accepted again.
 //!
-//! Without an open vault nothing is known of editions. That the header of the vault or the record of a
-//! key must be there is taken from the file unchecked: who put that in hides nothing by it.
+//! Without an open vault editions are not checked. Only the list of documents that must exist is
+//! read, unauthenticated: a forged entry can only make a missing file be reported.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use super::error::Error;
 use super::file::{self, Durability, Stamp, Writer};
 use super::{Home, format};
 
-/// What is known of the documents of a home, by their roles ([`Home::role`]).
+/// The editions of the documents of a home, by their roles ([`Home::role`]).
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Editions {
     editions: BTreeMap<String, Mark>,
@@ -27,27 +27,28 @@ pub(super) struct Editions {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
-    /// The edition that it has at least, where it is there.
+    /// The least edition that is accepted.
     least: u64,
-    /// It need not be there.
+    /// Whether the document was deleted, and so may be missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
 }
 
-/// What was read last, and of which file.
+/// The editions that were read last, and the stamp of the file they were read from.
 #[derive(Debug, Default)]
 pub(super) struct LastRead(Mutex<Option<(Stamp, Arc<Editions>)>>);
 
 impl Editions {
-    /// What is known, for readers: every document is read with it, so the file is only read where it was
-    /// replaced since. A writer takes [`Editions::load`].
+    /// The editions, for readers. Every document is read with them, so the file is only read again
+    /// after it was replaced. A writer takes [`Editions::load`].
     ///
     /// # Errors
     ///
     /// As for [`Editions::load`].
     pub(super) fn read(home: &Home) -> Result<Arc<Self>, Error> {
         let now = file::stamp(&path(home))?;
-        // A panic while the lock was held leaves nothing half done.
+        // The value is replaced in one assignment, so it is whole even if a holder of the lock
+        // panicked.
         let mut last = home.editions().0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((stamp, editions)) = &*last
             && now.as_ref() == Some(stamp)
@@ -59,7 +60,7 @@ impl Editions {
         Ok(editions)
     }
 
-    /// What is known; nothing without an open vault.
+    /// The editions in the file; none without an open vault.
     ///
     /// # Errors
     ///
@@ -74,8 +75,8 @@ impl Editions {
         Ok(editions)
     }
 
-    /// What the file says, where the vault is locked and nobody can tell whether it is true; nothing
-    /// where it is open, or the file cannot be read.
+    /// The editions in the file while the vault is locked, unauthenticated; none if the vault is
+    /// open or the file cannot be read.
     pub(super) fn unchecked(home: &Home) -> Self {
         let read = || format::read_any(home, &path(home)).ok().flatten();
         let said = (!home.checks()).then(read).flatten();
@@ -104,8 +105,8 @@ impl Editions {
         Self::change(writer, path, |mark| *mark = noted, Durability::Synced)
     }
 
-    /// The same for a document that was there before. A power failure may undo it: what was noted
-    /// before is less than what is there, and fits.
+    /// As [`Editions::note`], for a document that was there before. A power failure may undo it:
+    /// the edition noted before is then lower than the document's, which is accepted.
     pub(super) fn raise(writer: &Writer<'_>, path: &Path, edition: u64) -> Result<(), Error> {
         let noted = Mark { least: edition, deleted: false };
         Self::change(writer, path, |mark| *mark = noted, Durability::Whole)
@@ -117,7 +118,7 @@ impl Editions {
         Self::change(writer, path, |mark| *mark = doomed, Durability::Synced)
     }
 
-    /// Notes that a document is deleted: no edition that there was may come back.
+    /// Notes that a document is deleted: no edition up to now is accepted again.
     pub(super) fn deleted(writer: &Writer<'_>, path: &Path) -> Result<(), Error> {
         let gone =
             |mark: &mut Mark| *mark = Mark { least: mark.least.saturating_add(1), deleted: true };
@@ -133,7 +134,7 @@ impl Editions {
         Self::default().write(writer, Durability::Synced)
     }
 
-    /// Notes the documents that are there and of which nothing is known yet.
+    /// Notes the documents that are there and have no entry yet.
     pub(super) fn take_in(writer: &Writer<'_>, found: &[(PathBuf, u64)]) -> Result<(), Error> {
         let home = writer.home();
         let mut all = Self::load(home)?;
@@ -158,7 +159,8 @@ impl Editions {
         let mark = all.editions.entry(home.role(path)).or_default();
         let before = *mark;
         change(mark);
-        // A mark that is new says that the document must be there.
+        // A new entry is written even if it equals the default: it says that the document must
+        // exist.
         let is_new = before == Mark::default();
         if before == *mark && !is_new {
             return Ok(());

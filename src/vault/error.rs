@@ -1,4 +1,4 @@
-//! What can go wrong with files and secrets: data only, worded for people elsewhere.
+//! What can go wrong with files and secrets. Data only: the texts for people are in `report`.
 
 use std::fmt;
 use std::io;
@@ -56,7 +56,7 @@ pub enum Error {
         /// Its name.
         name: String,
     },
-    /// A thing exists already, or another one stands in its way.
+    /// A thing exists already, or one with the same name is in the way.
     Conflict {
         /// Its kind, such as `key`.
         what: &'static str,
@@ -67,7 +67,7 @@ pub enum Error {
     InUse {
         /// The key's name.
         name: String,
-        /// What is.
+        /// What uses the key.
         by: Use,
     },
     /// Not a name for a key, peer, device or request.
@@ -243,7 +243,7 @@ impl From<token::Error> for Error {
     }
 }
 
-/// What a key is used for while others wait for it.
+/// What a key is used for, when a request for its lock is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// Signatures are made.

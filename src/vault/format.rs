@@ -1,5 +1,4 @@
-//! Small JSON files that carry the version of their format and, in the home of an open vault, what
-//! authenticates them.
+//! Small JSON files with the version of their format and, in the home of an open vault, a MAC.
 
 use std::path::Path;
 
@@ -31,7 +30,7 @@ struct Version {
     version: u64,
 }
 
-/// Reads a document and its edition, whichever that is.
+/// Reads a document and its edition, without comparing the edition with `editions.json`.
 pub(super) fn read_any<T: DeserializeOwned>(
     home: &Home,
     path: &Path,
@@ -42,12 +41,12 @@ pub(super) fn read_any<T: DeserializeOwned>(
     Ok(Some((content, edition.unwrap_or_default())))
 }
 
-/// Which edition of a document is there.
+/// The edition of a stored document; 0 if there is none.
 pub(super) fn edition(home: &Home, path: &Path) -> Result<u64, Error> {
     Ok(read_any::<Map<String, Value>>(home, path)?.map_or(0, |(_, edition)| edition))
 }
 
-/// Replaces a document by this edition, which is not noted yet.
+/// Replaces a document by this edition, without noting it in `editions.json`.
 pub(super) fn put<T: Serialize>(
     writer: &Writer<'_>,
     path: &Path,

@@ -1,4 +1,4 @@
-//! Where a device keeps its files.
+//! The directories in which a device keeps its files.
 
 use std::env;
 use std::ffi::OsString;
@@ -19,11 +19,11 @@ pub struct Home {
     pub data: PathBuf,
     /// What happened: ledger, log, signatures.
     pub state: PathBuf,
-    /// What its files are authenticated with; known where the vault is open.
+    /// The key that authenticates the files; `None` while the vault is locked.
     key: Option<StateKey>,
-    /// Until when its locks are waited for; `None` for as long as it takes.
+    /// How long its locks are waited for; `None` for no limit.
     deadline: Option<Deadline>,
-    /// What was read last of the editions of its files, with this key.
+    /// Cache of `editions.json`, as read with this key.
     editions: Arc<LastRead>,
 }
 
@@ -40,7 +40,7 @@ impl Deadline {
         Self { moment, now }
     }
 
-    /// How long it is until then.
+    /// The time left until the deadline.
     pub(super) fn left(&self) -> Duration {
         self.moment.saturating_duration_since((self.now)())
     }
@@ -60,7 +60,7 @@ impl Home {
         Self { config, data, state, key: None, deadline: None, editions: Arc::default() }
     }
 
-    /// The same, whose locks are waited for until `deadline`.
+    /// The same home with a deadline for its locks.
     #[must_use]
     pub fn with_deadline(self, deadline: Option<Deadline>) -> Self {
         Self { deadline, ..self }
@@ -76,7 +76,7 @@ impl Home {
         self.deadline.map_or(moment, |deadline| deadline.moment)
     }
 
-    /// Until when its locks are waited for.
+    /// The deadline for its locks.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         self.deadline
     }
@@ -110,13 +110,12 @@ impl Home {
         })
     }
 
-    /// Whether files that do not fit the vault are found out here: whether this came from an open
-    /// vault.
+    /// Whether files are authenticated when they are read: whether this came from an open vault.
     pub fn checks(&self) -> bool {
         self.key.is_some()
     }
 
-    /// The same directories, with what their files are authenticated with.
+    /// The same directories, with the key that authenticates their files.
     pub(super) fn with_key(&self, key: StateKey) -> Self {
         Self { key: Some(key), editions: Arc::default(), ..self.clone() }
     }
@@ -126,17 +125,17 @@ impl Home {
         Self { key: None, editions: Arc::default(), ..self.clone() }
     }
 
-    /// What the files here are authenticated with.
+    /// The key that authenticates the files here.
     pub(super) fn key(&self) -> Option<&StateKey> {
         self.key.as_ref()
     }
 
-    /// What was read last of the editions of its files.
+    /// The cache of `editions.json`.
     pub(super) fn editions(&self) -> &LastRead {
         &self.editions
     }
 
-    /// What a file is to this device, wherever its directories are: `state/attempts.json`. It is
+    /// The place of a file in the home, wherever its directories are: `state/attempts.json`. It is
     /// authenticated together with the content, so that no file can take another one's place.
     pub(super) fn role(&self, path: &Path) -> String {
         // The note of a share that is on a token belongs to its epoch, also while its key is

@@ -1,14 +1,14 @@
 //! Key shares: one directory for each key, one sealed file for each epoch, or a note of where on a
 //! token the sealed share is.
 //!
-//! A key has an **active** epoch, which every party is known to hold, or **pending** ones, which wait
-//! until every party has said that it has stored its share, or after a refresh both. They are in the
-//! order in which they were stored; the active one is the oldest. `key.json` says which is which; it
-//! is replaced in one step, after the files it names were written and before those it no longer names
-//! are destroyed. A share that it does not name was never announced to anybody.
+//! A key has an **active** epoch, which every party is known to hold, or **pending** ones, which
+//! wait until every party has said that it has stored its share, or after a refresh both. They are
+//! in the order in which they were stored; the active one is the oldest. `key.json` says which is
+//! which. It is replaced in one step, after the files it names were written and before those it no
+//! longer names are destroyed. A share that it does not name was never announced to anybody.
 //!
-//! The note is there before the object on the token, and goes after it, so that no object is ever
-//! without one. Where file and note are both there, the file counts.
+//! The note is written before the object on the token and removed after it, so that there is never
+//! an object without a note. If file and note are both there, the file counts.
 
 use std::fmt;
 use std::fs::File;
@@ -134,12 +134,12 @@ struct Note {
     uri: Uri,
 }
 
-/// A hold on a key, until it is dropped or the process ends.
+/// The lock on a key. It is held until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct KeyLock(Vec<File>);
 
-/// All keys that this version understands, by name: the active record of each first, then the pending
-/// ones, the oldest first. What a later version wrote keeps nobody from the others ([`newer`]).
+/// All keys that this version understands, by name: the active record of each first, then the
+/// pending ones, the oldest first. Keys that a later version wrote are left out ([`newer`]).
 ///
 /// # Errors
 ///
@@ -155,7 +155,7 @@ pub fn list(home: &Home) -> Result<Vec<KeyRecord>, Error> {
     Ok(all)
 }
 
-/// Why each key that a later version wrote is not understood, by name.
+/// An error for each key that a later version wrote, by name.
 pub fn newer(home: &Home) -> Vec<Error> {
     let all = each(home).unwrap_or_default().into_iter();
     let errors = all.filter_map(|(_, records)| records.err());
@@ -170,12 +170,12 @@ pub fn is_newer(home: &Home, name: &str) -> bool {
 /// The records of a key, or why they cannot be read.
 pub type Records = Result<Vec<KeyRecord>, Error>;
 
-/// All keys by name, also those whose records cannot be read. What [`Vault::store_pending`] left where
-/// it did not come to its end is a key without records.
+/// All keys by name, also those whose records cannot be read. A key that an interrupted
+/// [`Vault::store_pending`] left has no records.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; [`Error::Tampered`] if it cannot be said which keys there are.
+/// [`Error::Io`]; [`Error::Tampered`] if the list of keys itself cannot be trusted.
 pub fn each(home: &Home) -> Result<Vec<(String, Records)>, Error> {
     let records = |name: &str| {
         Ok(KeyFile::read(home, name)?.unwrap_or_default().into_records().collect::<Vec<_>>())
@@ -200,7 +200,7 @@ pub fn find(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Corrupt`] if the note of where on a token it is makes no sense.
+/// [`Error::Corrupt`] if the note of the share on a token cannot be read.
 pub fn location(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Location, Error> {
     let path = epoch_file(home, name, epoch, SHARE);
     if !path.exists()
@@ -215,7 +215,7 @@ pub fn location(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Location, E
 pub(super) fn check(home: &Home) -> Result<(), Error> {
     for name in names(home)? {
         let records = match KeyFile::read(home, &name) {
-            // Its other files are not understood either.
+            // The other files of a later version's key are not understood either.
             Err(Error::Unsupported { .. }) => continue,
             records => records?.unwrap_or_default(),
         };
@@ -233,8 +233,8 @@ pub(super) fn check(home: &Home) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fails for the first kept confirmations that this device did not write. They do not count, and nothing
-/// else rests on them.
+/// Fails for the first file of confirmations that this device did not write. Only `doctor` reports
+/// it: such confirmations are ignored and asked for again.
 pub(super) fn check_confirmed(home: &Home) -> Result<(), Error> {
     for name in names(home)? {
         // A record that does not fit is named by `check`.
@@ -246,7 +246,8 @@ pub(super) fn check_confirmed(home: &Home) -> Result<(), Error> {
     Ok(())
 }
 
-/// The names of all keys, whole or not, and of those that were taken away, as far as that is known.
+/// The names of all keys, finished or not, and of those that `editions.json` lists and whose folder
+/// is missing.
 pub(super) fn names(home: &Home) -> Result<Vec<String>, Error> {
     let mut dirs = file::list(&home.keys())?;
     let editions = if home.checks() { Editions::load(home)? } else { Editions::unchecked(home) };
@@ -260,7 +261,7 @@ pub(super) fn names(home: &Home) -> Result<Vec<String>, Error> {
     Ok(names.filter(|name| check_file_name(name).is_ok()).collect())
 }
 
-/// Whether a key is known to the open vault, and nothing of it is there any more.
+/// Whether `editions.json` lists a key whose folder is missing.
 ///
 /// # Errors
 ///
@@ -271,7 +272,7 @@ pub fn is_gone(home: &Home, name: &str) -> Result<bool, Error> {
     Ok(known && !home.keys().join(name).exists())
 }
 
-/// Every document of a key.
+/// The paths of all documents of all keys.
 pub(super) fn documents(home: &Home) -> Result<Vec<PathBuf>, Error> {
     let mut paths = Vec::new();
     for dir in file::list(&home.keys())? {
@@ -302,8 +303,8 @@ pub fn confirmation(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<u8>
     authentic::open_bytes(home, &path, bytes)
 }
 
-/// The confirmations of an epoch that [`Vault::store_confirmed`] stored, to be checked before they
-/// count.
+/// The confirmations of an epoch that [`Vault::store_confirmed`] stored. They are not verified
+/// here.
 ///
 /// # Errors
 ///
@@ -314,8 +315,8 @@ pub fn confirmed(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Vec<Confir
     Ok(file.unwrap_or_default().confirmed)
 }
 
-/// For what makes or changes the shares of a key, which need not exist yet: keeps everything else that does
-/// off it. Signatures go on, with the shares that they have in memory.
+/// Locks a key, which need not exist yet, to make or change its shares. Others that change it are
+/// refused; signatures go on with the shares they have in memory.
 ///
 /// # Errors
 ///
@@ -331,11 +332,11 @@ fn changing(home: &Home, name: &str) -> Result<KeyLock, Error> {
     Ok(KeyLock(vec![held.ok_or_else(|| in_use(name, Use::Changing))?]))
 }
 
-/// For a signature: keeps the key from being removed or moved. Others sign beside it.
+/// Locks a key to sign with it. It cannot be removed or moved meanwhile; others may sign too.
 ///
 /// # Errors
 ///
-/// [`Error::InUse`] at once if the key is being removed or moved, or somebody [waits](close) to do so.
+/// [`Error::InUse`] at once if the key is being removed or moved, or is [closed](close) for that.
 pub fn lock_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
     let held = |what| file::try_lock_shared(&lock_file(home, name, what)?);
     let _gate = held(GATE)?.ok_or_else(|| in_use(name, Use::Changing))?;
@@ -343,18 +344,18 @@ pub fn lock_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
     Ok(KeyLock(vec![held]))
 }
 
-/// Keeps new signatures and new shares from being begun, so that a key can be [had alone](lock_alone) once those that are under
-/// way have ended.
+/// Refuses new signatures and new shares of a key, so that it can be [locked alone](lock_alone)
+/// once those under way have ended.
 ///
 /// # Errors
 ///
-/// [`Error::InUse`] at once if somebody else does.
+/// [`Error::InUse`] at once if it is closed already.
 pub fn close(home: &Home, name: &str) -> Result<KeyLock, Error> {
     let gate = file::try_lock(&lock_file(home, name, GATE)?)?;
     Ok(KeyLock(vec![gate.ok_or_else(|| in_use(name, Use::Changing))?]))
 }
 
-/// For what removes or moves a key: keeps everybody off it.
+/// Locks a key to remove or move it. Everything else is refused meanwhile.
 ///
 /// # Errors
 ///
@@ -366,7 +367,7 @@ pub fn lock_alone(home: &Home, name: &str) -> Result<KeyLock, Error> {
     Ok(KeyLock(held))
 }
 
-/// No key has a name with `@` in it.
+/// A key's name has no `@`, so no lock file of another kind can be taken for the lock of a key.
 fn lock_file(home: &Home, name: &str, what: &str) -> Result<PathBuf, Error> {
     check_file_name(name)?;
     Ok(home.data.join("locks").join(format!("{name}{what}")))
@@ -376,7 +377,7 @@ fn lock_file(home: &Home, name: &str, what: &str) -> Result<PathBuf, Error> {
 const CHANGING: &str = "";
 /// Held by every signature together, and alone by what moves or removes shares.
 const SIGNING: &str = "@sign";
-/// Passed by everything that begins, and held alone by who waits for the others to end.
+/// Held for a moment by everything that begins, and alone by [`close`].
 const GATE: &str = "@gate";
 
 fn in_use(name: &str, by: Use) -> Error {
@@ -402,7 +403,7 @@ impl Vault {
         remove_key(&writer, home, name, token)
     }
 
-    /// Notes that a key is deleted whose files are all gone.
+    /// Notes that a key is deleted, if all its files are missing.
     ///
     /// # Errors
     ///
@@ -445,7 +446,7 @@ impl Vault {
         };
         if !placed {
             writer.create(&path, &sealed)?;
-            // The file is there now: what did not fit needs no note.
+            // The share fell back to a file, so the note of the token is removed.
             writer.destroy(&path.with_extension(NOTE))?;
         }
         let beside = epoch_file(home, name, &record.epoch, CONFIRMATION);
@@ -457,8 +458,8 @@ impl Vault {
         file.write(&writer, home, name)
     }
 
-    /// Keeps what a party said when it confirmed an epoch, durably. A file of confirmations that
-    /// cannot be read is replaced: it holds nothing that cannot be asked for again.
+    /// Stores what a party said when it confirmed an epoch, durably. A file of confirmations that
+    /// cannot be read is replaced: all of it can be asked for again.
     ///
     /// # Errors
     ///
@@ -488,8 +489,8 @@ impl Vault {
         writer.replace(&path, &bytes, Durability::Synced)
     }
 
-    /// Keeps, sealed, the secrets by which this device and each of these parties of an epoch find each other
-    /// at a relay, so that no share is opened for that.
+    /// Stores, sealed, the secrets by which this device and each of these parties of an epoch find
+    /// each other at a relay, so that no share is opened for that.
     ///
     /// # Errors
     ///
@@ -515,8 +516,8 @@ impl Vault {
         writer.replace(&path, &sealed, Durability::Synced)
     }
 
-    /// What [`Vault::store_meeting`] kept; `None` if it kept nothing, or if that does not open: it is made
-    /// anew from the share.
+    /// The secrets that [`Vault::store_meeting`] stored; `None` if there are none or they do not
+    /// open. The caller then derives them from the share again.
     ///
     /// # Errors
     ///
@@ -594,8 +595,8 @@ impl Vault {
         }
     }
 
-    /// The token that new shares go onto, if they do. Asked anew each time, since another process
-    /// may have sealed the vault with something else.
+    /// The token for new shares; `None` if they go to the disk. The header is read each time, since
+    /// another process may have sealed the vault with something else.
     fn token_for_shares(&self) -> Result<Option<&token::Session>, Error> {
         let Some(token) = &self.token else { return Ok(None) };
         let header = Header::read(&self.home)?;
@@ -603,7 +604,7 @@ impl Vault {
         Ok(Some(token.as_ref()).filter(|_| ours && header.keeps_shares_on_token()))
     }
 
-    /// Puts a sealed share onto the token and reads it back; `false` if it does not fit there.
+    /// Puts a sealed share onto the token and reads it back; `false` if the token cannot hold it.
     fn put_on(
         &self,
         token: &token::Session,
@@ -620,8 +621,8 @@ impl Vault {
         let uri = Uri { object, kind, ..Uri::of(token.info()) };
         writer.create(&note, &format::to_bytes(&self.home, &note, Note { uri })?)?;
         match token.put(&label, sealed) {
-            // Who cannot write there could not delete there either: a share that this one is to
-            // replace would stay.
+            // A session that cannot write cannot delete either: if other shares of the key are on
+            // the token, the one that this share replaces would stay there, so that is an error.
             Err(error) if error.does_not_fit() && (error.is_full() || !others_on_token(&note)?) => {
                 return Ok(false);
             }
@@ -630,7 +631,7 @@ impl Vault {
         match token.fetch(&label) {
             Ok(Some(back)) if back == sealed => Ok(true),
             Err(error) if !error.does_not_fit() => Err(error.into()),
-            // A token that keeps something else than it was given.
+            // The token stored something else than it was given.
             _ => Ok(token.destroy(&label).map(|()| false)?),
         }
     }
@@ -642,7 +643,7 @@ impl Vault {
                 continue;
             }
             let path = note.with_extension(SHARE);
-            // What is on the token goes only where the file opens.
+            // The share on the token is removed only if the file opens.
             let whole = match self.unseal(&path) {
                 Ok(share) => share.is_some(),
                 Err(Error::Corrupt { .. }) => false,
@@ -656,7 +657,8 @@ impl Vault {
                         writer.replace(&path, &sealed, Durability::Synced)?;
                         self.unseal(&path)?;
                     }
-                    // What no record names was never finished, and need not be there.
+                    // A note that no record names is left over from an interrupted store; its
+                    // object may be missing.
                     Err(Error::Gone { .. }) if !KeyFile::names_epoch(&self.home, name, &note)? => {}
                     Err(error) => return Err(error),
                 }
@@ -672,7 +674,7 @@ impl Vault {
         for record in KeyFile::read(&self.home, name)?.unwrap_or_default().records() {
             let path = epoch_file(&self.home, name, &record.epoch, SHARE);
             let Some(sealed) = file::read(&path)? else { continue };
-            // One that does not open stays as it is.
+            // A share that does not open stays as it is.
             if self.unseal_bytes(&path, &sealed).is_err() {
                 continue;
             }
@@ -703,8 +705,8 @@ impl Serialize for Location {
 }
 
 impl KeyRecord {
-    /// Whether this can be stored beside `held`, which is older. Two refreshes of one epoch, of which
-    /// the first was left pending, have the same generation.
+    /// Whether this can be stored beside `held`, which is older. Two refreshes of one epoch have
+    /// the same generation if the first was left pending.
     fn follows(&self, held: &Self) -> bool {
         self.public_key == held.public_key
             && self.epoch != held.epoch
@@ -787,8 +789,8 @@ fn sweep(
     file::sync_dir(&dir)
 }
 
-/// Takes a key out of sight in one step, then destroys its files. Its objects on the token go
-/// before: one that lets nothing go must not be left with a share that nothing names.
+/// Removes a key from the list in one step, then destroys its files. Its objects on the token are
+/// destroyed before: if the token refuses, the share must not stay there without a note.
 fn remove_key(
     writer: &Writer<'_>,
     home: &Home,
@@ -823,12 +825,12 @@ pub(super) fn remove_tombstones(
     writer.destroy_dir(&tombstones)
 }
 
-/// Destroys a file of a key; a note only after what it is about.
+/// Destroys a file of a key. For a note, the object on the token first.
 fn destroy(writer: &Writer<'_>, path: &Path, token: Option<&token::Session>) -> Result<(), Error> {
     if is_note(path) { drop_note(writer, path, token) } else { writer.destroy(path) }
 }
 
-/// Destroys the object that a note is about, then the note.
+/// Destroys the object that a note names, then the note.
 fn drop_note(
     writer: &Writer<'_>,
     note: &Path,
@@ -838,7 +840,7 @@ fn drop_note(
     writer.destroy(note)
 }
 
-/// Destroys the object that a note is about.
+/// Destroys the object that a note names.
 fn clear(home: &Home, note: &Path, token: Option<&token::Session>) -> Result<(), Error> {
     let Note { uri } = existing_note(home, note)?;
     Ok(on(&uri, token)?.destroy(uri.object.as_deref().unwrap_or_default())?)
@@ -861,7 +863,7 @@ fn on<'t>(uri: &Uri, token: Option<&'t token::Session>) -> Result<&'t token::Ses
     token.filter(|token| token.is(uri)).ok_or_else(|| Error::Elsewhere { uri: uri.to_string() })
 }
 
-/// Fails if what a file of a key is about is on a token that is not open.
+/// Fails if a file is a note of a share on a token that is not open.
 fn reach(home: &Home, path: &Path, token: Option<&token::Session>) -> Result<(), Error> {
     if is_note(path) { on(&existing_note(home, path)?.uri, token).map(|_| ()) } else { Ok(()) }
 }
@@ -888,7 +890,7 @@ const SHARE: &str = "age";
 const CONFIRMATION: &str = "confirmation";
 const CONFIRMED: &str = "confirmed";
 const MEETING: &str = "meeting";
-/// A party and the secret with it, in a file of secrets by which devices meet.
+/// Bytes of one entry in a file of meeting secrets: the party's index and the secret.
 const ENTRY: usize = 33;
 /// No key can have this name.
 const TOMBSTONES: &str = ".deleted";

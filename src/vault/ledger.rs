@@ -1,4 +1,4 @@
-//! What must never be forgotten: sessions spent, checks begun, pairs retired, heights seen.
+//! The ledger: sessions spent, checks begun, pairs retired, heights seen. None may be forgotten.
 //!
 //! A file of lines that only grows. A line is on the disk before the message that it is about
 //! leaves this device, so neither a crash nor a restart makes a session usable twice or brings a
@@ -21,11 +21,11 @@
 //! digits. Earlier versions wrote no `check`: a session began one with each of the `peers` of its
 //! `spend`, and such a line still says so.
 //!
-//! `mac` is the link of a chain that only the open vault can make: it authenticates its line and all
-//! before it. `ledger.head` names the last line that was synced, and its link, so that lines that were
-//! cut off show as well. Lines behind it are genuine where their links fit: a process was killed
-//! before it wrote the head, or they need not be in it. The first format, `{"ledger":1}`, has no
-//! links; an open vault has none of it.
+//! `mac` is the link of a chain that only the open vault can make: it authenticates its line and
+//! all before it. `ledger.head` names the last line that was synced, and its link, so that lines
+//! that were cut off are noticed. Lines behind it are genuine if their links fit: the process was
+//! killed before it wrote the head, or the line needs no head. The first format, `{"ledger":1}`,
+//! has no links, and an open vault refuses it.
 //!
 //! An empty file is an empty ledger; the first line written to it comes with the header. A last
 //! line that a crash cut short was never acted on and is dropped. Any other line that does not
@@ -59,15 +59,14 @@ use state::State;
 /// the 128 that the pair depends on.
 pub const MAX_UNRESOLVED: u32 = 20;
 
-/// The ledger, as it was when this value or a copy of it last read or wrote it. Copies are one and the
-/// same: what one of them learns all know.
+/// The ledger, as it was when it was last read or written. Clones share one state.
 #[derive(Clone)]
 pub struct Ledger {
     home: Home,
     content: Arc<Mutex<Content>>,
 }
 
-/// What is known of the file.
+/// The contents of the file as far as they were read.
 struct Content {
     home: Home,
     /// Everything before this offset is in `state`.
@@ -82,8 +81,8 @@ struct Content {
 }
 
 /// Checks of one session that have begun and are not resolved. While this exists no other check of
-/// their pairs begins, in this process or another one of this home: it is for as long as they are
-/// evaluated, and nobody is waited for meanwhile.
+/// their pairs begins, in this process or another one of this home. It is held only while they are
+/// evaluated, never while a peer is waited for.
 #[derive(Debug)]
 #[must_use = "checks that are not resolved count against their pairs"]
 pub struct OpenChecks {
@@ -125,7 +124,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Takes in what other processes have written since.
+    /// Reads the lines that other processes have written since.
     ///
     /// # Errors
     ///
@@ -138,8 +137,7 @@ impl Ledger {
         self.with(Content::read)
     }
 
-    /// Makes an empty ledger, or gives links to the lines of one that has none; hands back its path
-    /// in the second case.
+    /// Makes an empty ledger, or adds links to a ledger that has none, and then returns its path.
     pub(super) fn adopt(
         writer: &Writer<'_>,
         home: &Home,
@@ -175,7 +173,7 @@ impl Ledger {
             new.take_all(&text)?;
             linked.extend(text);
         }
-        // The head first: a ledger that is linked has one.
+        // The head is written first: a ledger with links must have one.
         new.new_head().write(writer, Durability::Synced)?;
         Editions::note(writer, &head_path(home), new.lines)?;
         writer.replace(&path, &linked, Durability::Synced)?;
@@ -210,9 +208,9 @@ impl Ledger {
     /// before they are evaluated; after an error none may be. Waits for checks of the same pairs that
     /// are open.
     ///
-    /// The head need not name the line. It is there against somebody who cuts lines off while no
-    /// process runs, and who can do that can put back the head before, too; the next spent session
-    /// brings one.
+    /// The head does not name this line. The head guards against somebody who cuts lines off while
+    /// no process runs; such a person could put back the previous head as well. The next spent
+    /// session writes a new head.
     ///
     /// # Errors
     ///
@@ -226,14 +224,14 @@ impl Ledger {
             let spent = spent.ok_or_else(|| Error::not_found("session", hex(session)))?;
             (spent, state.epoch_of(spent).map(|epoch| epoch.id).unwrap_or_default())
         };
-        // In ascending order, as everybody takes them.
+        // All take the locks in ascending order, so they never wait in a circle.
         let locks =
             wanted.iter().map(|peer| file::lock(&self.home, &pair_lock(&self.home, &epoch, peer)));
         let pairs = locks.collect::<Result<_, _>>()?;
         self.write(|state| {
             let epoch = state.epoch_of(spent);
             epoch.map_or(Ok(()), |epoch| epoch.retired(wanted))?;
-            // None of them is being evaluated: the locks are here.
+            // The pair locks are held, so every check still open was abandoned.
             let worn = wanted.filter(|peer| epoch.is_some_and(|epoch| epoch.is_worn(peer)));
             // The line that takes a pair over the limit retires it; it names no other peer.
             let peers = if worn.is_empty() { wanted } else { worn };
@@ -245,8 +243,8 @@ impl Ledger {
         Ok(OpenChecks { spent, _pairs: pairs })
     }
 
-    /// Notes that checks were evaluated, or never will be, and lets others of their pairs begin. What
-    /// they led to is durable by then.
+    /// Notes that checks were evaluated, or never will be, and lets others of their pairs begin.
+    /// The caller has stored the result before.
     ///
     /// Not synced: if a power failure undoes it, the checks count as unresolved, which is safe.
     ///
@@ -290,8 +288,8 @@ impl Ledger {
         })
     }
 
-    /// Remembers that a party has spent at least so many sessions in this epoch. Announcements overtake
-    /// one another, so less than is known says nothing.
+    /// Records that a party has spent at least so many sessions in this epoch. A smaller number
+    /// than the one on record is ignored: announcements may arrive out of order.
     ///
     /// A party that spends a session has a greater height when the session starts than the one it
     /// announced before. So what it announced, plus one, may be recorded once its first message of
@@ -332,14 +330,15 @@ impl Ledger {
         Heights(self.content().state.heights().collect())
     }
 
-    /// Decides on a line with everything in view that other processes wrote, and writes it.
+    /// Reads what other processes wrote, lets `decide` choose a line, and writes it, all under one
+    /// lock.
     fn write(&self, decide: impl FnOnce(&State) -> Result<Change, Error>) -> Result<(), Error> {
         let writer = Writer::lock(&self.home)?;
         self.with(|content| content.write(&writer, decide))
     }
 
-    /// Reads or writes. What is known of a file that is not what it should be is forgotten, so that it is read
-    /// from its beginning the next time.
+    /// Reads or writes. On an error the cached state is cleared, so that the next call reads the
+    /// file from its beginning.
     fn with<T>(&self, work: impl FnOnce(&mut Content) -> Result<T, Error>) -> Result<T, Error> {
         let mut content = self.content();
         let done = work(&mut content);
@@ -349,7 +348,8 @@ impl Ledger {
         done
     }
 
-    // A panic while the lock was held leaves what the next line does not fit.
+    // If a holder panicked in a write, the state may lack a line; then the next line does not fit
+    // and the file is read again.
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -368,7 +368,7 @@ impl Content {
         }
     }
 
-    /// Takes in what is new in the file.
+    /// Reads what is new in the file.
     fn read(&mut self) -> Result<(), Error> {
         match file::read_from(&self.path(), self.end)? {
             Some(news) => self.absorb(&news),
@@ -399,7 +399,8 @@ impl Content {
             self.take_all(&text)?;
             if heads && checks {
                 let head = self.new_head();
-                // An older one fits as well, unless a ban is behind it.
+                // A power failure may leave the head before, which fits as well, unless it would
+                // undo a ban.
                 head.write(writer, if retires { Durability::Synced } else { Durability::Whole })?;
                 self.head = head;
                 if retires {
@@ -410,7 +411,8 @@ impl Content {
         refusal.map_or(Ok(()), Err)
     }
 
-    /// Takes in what follows `self.end`. With an open vault the head says how much that is at least.
+    /// Reads what follows `self.end`. With an open vault there must be as many lines as the head
+    /// says.
     fn absorb(&mut self, content: &[u8]) -> Result<(), Error> {
         if self.chain.is_some() {
             let path = head_path(&self.home);
@@ -428,7 +430,7 @@ impl Content {
         Ok(())
     }
 
-    /// Takes in lines, but for a last one that a crash cut short.
+    /// Reads lines, except a last one that a crash cut short.
     fn take_all(&mut self, content: &[u8]) -> Result<(), Error> {
         self.state.sessions.reserve(content.len() / 256);
         let mut cursor = Cursor(content);
@@ -493,13 +495,13 @@ impl Content {
         format!("{header}{body}{link}}}\n").into_bytes()
     }
 
-    /// The head for the lines that there are.
+    /// A head that names the last line read.
     fn new_head(&self) -> Head {
         let link = self.chain.as_ref().map(Chain::last);
         Head { lines: self.lines, link: link.unwrap_or_default() }
     }
 
-    /// The next line is not what it should be.
+    /// The error for a next line that does not fit.
     fn wrong(&self, why: &'static str) -> Error {
         let (path, line) = (self.path(), Some(self.lines.saturating_add(1)));
         match self.chain {
@@ -527,8 +529,8 @@ impl fmt::Debug for Ledger {
 }
 
 impl Head {
-    /// Its edition is the number of lines. What is noted of it is how many there were at the last ban,
-    /// so that no older ledger with its head can lift one.
+    /// Its edition is the number of lines. `editions.json` has the number at the last ban, so that
+    /// an older ledger with its head cannot lift a ban.
     fn write(self, writer: &Writer<'_>, durability: Durability) -> Result<(), Error> {
         format::put(writer, &head_path(writer.home()), self.lines, self, durability)
     }
@@ -542,7 +544,7 @@ struct Change {
     durability: Durability,
     /// Whether the head names it at once.
     heads: bool,
-    /// What the caller is told although the line is written.
+    /// The error that the caller gets although the line is written.
     refusal: Option<Error>,
 }
 
@@ -568,8 +570,8 @@ pub(super) fn head_path(home: &Home) -> PathBuf {
     home.state.join("ledger.head")
 }
 
-/// The lock of the pair with a party. Pairs of epochs that begin alike share one: their checks take
-/// turns, too, and there are only so many files.
+/// The lock of the pair with a party. Epochs with the same first byte share one, which bounds the
+/// number of files; their checks wait for one another, too.
 fn pair_lock(home: &Home, [first, ..]: &Id, peer: u8) -> PathBuf {
     home.state.join("locks").join(format!("{first:02x}@{peer}"))
 }
@@ -577,7 +579,7 @@ fn pair_lock(home: &Home, [first, ..]: &Id, peer: u8) -> PathBuf {
 /// The format without links.
 const UNLINKED: u64 = 1;
 const LINKED: u64 = 2;
-/// What the chain of links is for.
+/// The role of the ledger in the MACs of its lines.
 const ROLE: &str = "state/ledger.jsonl";
 const NO_LINE: &str = "not a ledger line";
 
@@ -795,7 +797,7 @@ mod tests {
         ledger.resolve(checks).unwrap();
     }
 
-    /// The same, as if killed while the checks are evaluated.
+    /// As `check`, but killed while the checks are evaluated.
     fn die(home: &Home, n: u32, peers: &[u8]) {
         let ledger = open(home);
         ledger.spend(&EPOCH, &session(n), peers).unwrap();
@@ -951,7 +953,8 @@ mod tests {
         assert_eq!(fs::read_to_string(path(home)).unwrap().matches("check").count(), 1);
     }
 
-    /// Whoever waits for the checks of some holds no lock that another one needs first.
+    /// Locks of pairs are taken in one order, so two sessions with common parties cannot block each
+    /// other.
     #[test]
     fn checks_with_several_parties_never_wait_in_a_circle() {
         let home = fixture::home();

@@ -7,8 +7,8 @@ use region::LockGuard;
 /// A value that wipes itself when dropped, in a page that holds nothing else and is locked in
 /// memory.
 pub(super) struct Locked<T> {
-    /// `None` where the system refuses: more is locked already than this user may. It is dropped
-    /// before the page is freed, since freed pages belong to somebody else.
+    /// `None` if the system refuses: more is locked already than this user may. Dropped first, so
+    /// that the page is unlocked before it is freed.
     guard: Option<LockGuard>,
     page: Box<Page<T>>,
 }
@@ -18,7 +18,7 @@ pub fn memory_can_be_locked() -> bool {
     Locked::new([0_u8; 1]).guard.is_some()
 }
 
-/// As long as a page and placed like one, so that unlocking it unlocks nobody else's secret.
+/// A whole page, aligned like one, so that unlocking it unlocks no other value.
 #[repr(align(4096))]
 struct Page<T>(T);
 

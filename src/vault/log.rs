@@ -1,16 +1,16 @@
-//! The record of every ceremony, refusals and aborts included.
+//! The log: one entry for every ceremony, refusals and aborts included.
 //!
 //! One JSON object per line. `prev` is the SHA-256 of the line before it, without its newline, so
-//! that a line cannot be changed or taken out unnoticed; 64 zeros for the first. How many lines
-//! there are and the hash of the last is kept in `log.head`, so that the last lines cannot go
-//! unnoticed either: the next entry is chained to what the head says was last, which makes the gap
-//! permanent. Who can write to both files can write a new log; this shows accidents and clumsy
-//! edits, and what the other devices recorded shows the rest.
+//! that a line cannot be changed or taken out unnoticed; 64 zeros for the first. `log.head` has the
+//! number of lines and the hash of the last, so that the last lines cannot be cut off unnoticed
+//! either: the next entry is chained to the line that the head names, which makes the gap
+//! permanent. An attacker who can write to both files can write a new log; the records of the other
+//! devices then differ from it.
 //!
-//! The head names the line that is about to be written before it is written, and says that it is
-//! there afterwards. So a crash leaves a line, or a part of one, that the head expects; anything else
-//! behind the last line that it attests was put there by somebody. Where the head was lost, the chain
-//! alone is checked, and the next entry says for good that it was.
+//! The head names a line before it is written, and says afterwards that it is there. So a crash
+//! leaves a line, or a part of one, that the head expects; any other line behind the last attested
+//! one was put there. If the head was lost, the chain alone is checked, and the next entry records
+//! the loss for good.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use super::error::{Altered, Error};
 use super::file::{self, Durability, Writer};
 use super::{Home, bad_name, format};
 
-/// What is written down about one ceremony.
+/// What is logged about one ceremony.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// When it ended.
@@ -64,7 +64,7 @@ struct Head {
     count: u64,
     #[serde(with = "digits")]
     hash: [u8; 32],
-    /// The line that is being written.
+    /// The hash of the line that is being written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next: Option<Next>,
 }
@@ -87,7 +87,7 @@ impl Head {
 pub struct Chain {
     /// How many entries there are.
     pub entries: u64,
-    /// Whether `log.head` says that the last of them is the last that was written.
+    /// Whether `log.head` confirms that the last of them is the last that was written.
     pub attested: bool,
     /// The lines before which `log.head` was lost: whether lines were cut off there is not known.
     pub head_lost: Vec<u64>,
@@ -98,7 +98,7 @@ pub struct Chain {
 pub struct Log;
 
 impl Log {
-    /// Writes an entry down, durably.
+    /// Writes an entry, durably.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Log {
         let path = path(home);
         let writer = Writer::lock(home)?;
         if file::open(&path)?.is_none() {
-            // With an open vault there is a head already, or it was taken away.
+            // With an open vault a missing head was taken away, so none is begun.
             if !home.checks() {
                 Self::begin(&writer, home)?;
             }
@@ -244,7 +244,7 @@ impl Log {
     /// [`Error::Corrupt`] if one of those lines is no entry.
     pub fn latest(home: &Home, count: usize) -> Result<Vec<Entry>, Error> {
         let path = path(home);
-        // They are understood when nobody waits for the lock any more.
+        // Parsed after the lock is released, so that writers wait only for the read.
         let end = {
             let _lock = file::lock_shared(home)?;
             from_the_end(&path, |bytes, start| last_lines(bytes, start, count))?
@@ -257,10 +257,10 @@ impl Log {
     }
 }
 
-/// Which line to name where the first of `rest` does not follow the line before it, which is `last`,
-/// and why. The chain alone shows only that one of the two is not as it was. A line that a later one
-/// (or the head) still attests is as it was written, so the other one was changed, unless there are
-/// fewer lines than were written.
+/// The line to name where the first of `rest` does not follow the line before it, which is `last`,
+/// and why. The chain alone shows only that one of the two is not as it was. A line that a later
+/// one (or the head) still attests is as it was written, so the other one was changed, unless there
+/// are fewer lines than were written.
 fn break_between(last: &Head, rest: Option<&[&[u8]]>, lines: usize, head: &Head) -> (u64, Altered) {
     let rest = rest.unwrap_or_default();
     let attested = |hash| {
@@ -282,12 +282,12 @@ fn prev_of(line: &[u8]) -> Option<[u8; 32]> {
     serde_json::from_slice::<Line>(line).ok().map(|line| line.prev)
 }
 
-/// What the next line has to follow: the line that the head attests, or the one that it expects if
-/// that is there. Lines that were taken away or put in since then stay visible for good. `None` if
-/// there is no head to tell.
+/// The line that the next one is chained to: the one that the head attests, or the one that it
+/// expects if that is there. So lines that were taken away or put in since stay visible for good.
+/// `None` if there is no head.
 fn last_written(home: &Home, tail: &Tail) -> Result<Option<Head>, Error> {
     let head: Option<Head> = match document::read(home, &head_path(home)) {
-        // What is in it now attests nothing.
+        // A damaged head attests nothing.
         Err(Error::Corrupt { .. } | Error::Tampered { .. }) => None,
         head => head?,
     };
@@ -330,8 +330,8 @@ impl Tail {
     }
 }
 
-/// What `found` makes of the end of the file `path`, `None` if it does not exist. It is given more and more of
-/// it, with the offset at which that begins, until it finds something.
+/// Calls `found` with ever longer parts of the end of a file, and the offset of each, until it
+/// returns something; `None` if the file does not exist.
 fn from_the_end<T>(
     path: &Path,
     found: impl Fn(&[u8], u64) -> Option<T>,
@@ -371,7 +371,7 @@ fn last_lines(bytes: &[u8], start: u64, count: usize) -> Option<Vec<u8>> {
     bytes.get(begin..=end).map(<[u8]>::to_vec)
 }
 
-/// The whole lines of the log. What follows the last newline was cut short by a crash.
+/// The whole lines of the log. A rest without a newline was cut short by a crash, and is left out.
 fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content.split_inclusive(|b| *b == b'\n').filter_map(|line| line.strip_suffix(b"\n"))
 }

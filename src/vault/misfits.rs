@@ -1,4 +1,4 @@
-//! What does not fit among the files of an open vault.
+//! Files of an open vault that this device did not write, or that cannot be read.
 
 use super::editions::MISSING;
 use super::error::Error;
@@ -9,24 +9,24 @@ use super::{addresses, attempts, deleted, file, keys, signatures};
 /// version wrote.
 #[derive(Debug)]
 pub struct Misfit {
-    /// Which, and how that shows.
+    /// The file, and how it shows.
     pub error: Error,
-    /// Whether no ceremony may run: with whom this device signs, with which key, and whom it has
-    /// banned is not known then. What the other files decide, such as whether pairing goes on, is
-    /// refused where they are read.
+    /// Whether no ceremony may run. Without this file it is not known with whom this device signs,
+    /// with which key, or whom it has banned. Other files stop only what they decide, such as
+    /// pairing, where they are read.
     pub stops: bool,
 }
 
 impl Vault {
-    /// Everything that does not fit among the files that decide something, but for kept
-    /// signatures.
+    /// All such files among those that decide something, except stored signatures.
     pub fn misfits(&self) -> Vec<Misfit> {
         let home = &self.home;
         let stopping = [
             Self::device(home).map(drop),
             Peers::load(home).map(drop),
             keys::check(home),
-            // From its beginning, whatever was read of it before.
+            // A new ledger is read from its beginning; the one in memory may have read the old
+            // file.
             Ledger::open(home).map(|ledger| drop(self.ledger.set(ledger))),
         ];
         let others = [
@@ -47,7 +47,7 @@ impl Vault {
         stopping.chain(others).filter_map(misfit).chain(newer).collect()
     }
 
-    /// Fails for the first kept signature that this device did not store, or that was taken away.
+    /// Fails for the first stored signature that this device did not write, or that is missing.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Vault {
         signatures::check(&self.home)
     }
 
-    /// Fails if a sealed file that nothing opens from day to day is gone.
+    /// Fails if the recovery file, which is not opened in daily use, is missing.
     fn check_recovery(&self) -> Result<(), Error> {
         let path = self.home.data.join(RECOVERY);
         match self.keyring.recovery().next() {

@@ -247,7 +247,7 @@ impl Peers {
         self.shown.iter().any(|peer| peer.is_called(name) && peer.fingerprint != *by)
     }
 
-    /// Changes the records with nobody else changing them meanwhile.
+    /// Changes the records under the writer's lock.
     fn update<T>(
         home: &Home,
         change: impl FnOnce(&mut Self) -> Result<T, Error>,
@@ -260,7 +260,7 @@ impl Peers {
         Ok(result)
     }
 
-    /// Puts these records in the place of all others.
+    /// Replaces all records.
     pub(super) fn write(&self, writer: &Writer<'_>) -> Result<(), Error> {
         let file = File { peers: self.stored.clone() };
         document::write(writer, &path(writer.home()), file)

@@ -1,10 +1,10 @@
 //! Sealing an existing vault with something else.
 //!
 //! The identity at the centre stays, so nothing that is sealed to it changes. A new seal is a new
-//! file beside the old one; it is read back and opened before `vault.json` names it instead, in one
-//! step, and the old file goes after that. A process that is killed on the way leaves a vault that
-//! opens with the old seal or with the new one, and a file that nothing names, which the next
-//! process that opens the vault destroys.
+//! file beside the old one. It is read back and opened before `vault.json` names it instead, in one
+//! step; the old file is destroyed after that. If the process is killed, the vault opens with the
+//! old seal or with the new one, and the next process that opens it destroys the file that
+//! `vault.json` does not name.
 //!
 //! Shares that are on a token come back to the disk before the token is given up, and go onto a
 //! token after the vault is sealed to it.
@@ -18,7 +18,7 @@ use super::{FIRST, Header, Home, RECOVERY, Seal, TokenRecord, Vault, identity_pa
 use crate::secret::Secret;
 use crate::token::Uri;
 
-/// What came of sealing a vault anew.
+/// The result of sealing a vault anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
     /// Keys made for this vault on a token that it no longer needs, and that could not be destroyed
@@ -52,7 +52,8 @@ impl Vault {
             .iter()
             .map(|name| keys::lock_alone(&home, name))
             .collect::<Result<Vec<_>, _>>()?;
-        // All shares are moved, or none.
+        // Shares move all or not at all, so a key that this version does not understand stops it
+        // here.
         keys::newer(&home).into_iter().try_for_each(Err)?;
         let writer = Writer::lock(&home)?;
         let old = Header::read(&home)?;
@@ -72,16 +73,16 @@ impl Vault {
         Ok(Resealed { left_behind })
     }
 
-    /// Writes the new seals, makes sure of them, and lets them take the place of the old ones.
+    /// Writes the new seals, opens each once, and replaces the old ones.
     fn switch(&self, writer: &Writer<'_>, old: &Header, seals: &[Seal]) -> Result<Header, Error> {
         let home = &self.home;
         let text = Secret::new(self.keyring.to_text().expose().clone().into_bytes());
         let number = old.seals().map(|sealed| sealed.number).max().unwrap_or(FIRST);
         let number = number.saturating_add(1);
         let mut header = Header::new(seals, number, &old.recovery)?;
-        // Named until they are gone, so that a crash forgets none.
+        // They stay named until they are destroyed, so that a crash forgets none.
         let given_up = old.token().filter(|record| record.made).into_iter().chain(&old.leaving);
-        // Another file for the PIN makes no other key.
+        // The same key with another PIN file is still the same key.
         let key = |record: &TokenRecord| Uri { pin_source: None, ..record.uri.clone() };
         let needed = header.token().map(key);
         let unneeded = |record: &&TokenRecord| Some(key(record)) != needed;
@@ -117,8 +118,8 @@ impl Vault {
     }
 }
 
-/// Destroys keys that were made on a token for seals that came to nothing. Where it is not certain
-/// that the vault does not need a key it stays.
+/// Destroys keys that were made on a token for seals that failed. A key stays if the vault may need
+/// it.
 pub(super) fn take_back(home: &Home, seals: &[Seal]) {
     for seal in seals {
         let Seal::Token(key) = seal else { continue };
@@ -129,16 +130,16 @@ pub(super) fn take_back(home: &Home, seals: &[Seal]) {
             Err(error) => matches!(error, Error::NoVault { .. }),
         };
         if key.made && unneeded {
-            // Best effort: what failed before may fail again.
+            // Best effort: if the token failed before, it may fail again.
             let _ = key.session.destroy_key(&key.id);
         }
     }
 }
 
 /// Destroys identities that `vault.json` does not name: seals that were never finished, or that
-/// should be gone.
+/// were replaced.
 pub(super) fn clean_up(home: &Home) -> Result<(), Error> {
-    // Without the lock first: nearly always there is nothing to do.
+    // Checked without the lock first: nearly always there is nothing to do.
     if strays(home, &Header::read(home)?)?.is_empty() {
         return Ok(());
     }
@@ -152,7 +153,7 @@ pub(super) fn clean_up(home: &Home) -> Result<(), Error> {
 fn strays(home: &Home, header: &Header) -> Result<Vec<PathBuf>, Error> {
     let mut named: Vec<PathBuf> = header.seals().map(|sealed| sealed.path(home)).collect();
     if !named.iter().all(|path| path.exists()) {
-        // `vault.json` is not of this vault's last state: what it does not name may be all there is.
+        // An old `vault.json` may not name the current seals, so nothing is destroyed.
         return Ok(Vec::new());
     }
     named.push(home.data.join(RECOVERY));

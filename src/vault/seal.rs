@@ -1,4 +1,4 @@
-//! age: what seals the vault, and what the vault seals.
+//! age files: the seals of the vault, and the files that the vault seals.
 //!
 //! Everything is an ordinary age file that a stock `age -d` opens.
 
@@ -22,7 +22,7 @@ pub(super) type Recipient = Box<dyn age::Recipient + Send + Sync>;
 /// Why a sealed file did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unopened {
-    /// It is sealed to somebody else, or the passphrase is wrong.
+    /// It is sealed to another identity, or the passphrase is wrong.
     NotOurs,
     /// It is not what was written.
     Broken,
@@ -30,9 +30,8 @@ pub(super) enum Unopened {
 
 /// The identity at the centre of a vault, and the recovery recipients that every file of the vault
 /// is sealed to as well.
-///
-/// The recipients are kept inside the sealed text, where nobody who cannot open the vault can add
-/// one of his own.
+/// The recipients are stored inside the sealed text, so nobody can add one without opening the
+/// vault.
 pub(super) struct Keyring {
     identity: Locked<age::x25519::Identity>,
     recovery: Vec<(String, Recipient)>,
@@ -83,7 +82,7 @@ impl Keyring {
         self.recovery.iter().map(|(text, _)| text.as_str())
     }
 
-    /// What authenticates the files of this vault.
+    /// The key that authenticates the files of this vault.
     pub(super) fn state_key(&self) -> StateKey {
         StateKey::of_identity(self.identity.expose().to_string().expose_secret().as_bytes())
     }
@@ -224,15 +223,15 @@ fn parse_recipient(text: &str) -> Result<(String, Recipient), Error> {
         })
 }
 
-/// A copy that age wipes.
+/// A copy in the type that age wipes.
 fn secret_string(secret: &Secret<String>) -> SecretString {
     SecretString::from(secret.expose().as_str())
 }
 
 /// The most that is read of a file of identities.
 const MAX_IDENTITY_FILE: u64 = 1 << 20;
-/// scrypt takes 2^18 KiB and about a second. Left to itself, age would measure this machine and
-/// write a weak file on a busy one.
+/// scrypt takes 2^18 KiB and about a second. By default age measures this machine, which gives a
+/// weak file on a busy one.
 const WORK_FACTOR: u8 = 18;
 /// The most that is accepted, whatever this machine's speed.
 const MAX_WORK_FACTOR: u8 = 20;

@@ -1,4 +1,4 @@
-//! Finished signatures, so that one can be delivered again after a crash.
+//! Stored signatures, so that one can be delivered again after a crash.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::error::Error;
 use super::file::{self, Writer};
 use super::{Home, Log, authentic, check_file_name};
 
-/// Stores the signature made for a request, a JSON object, durably, and says where.
+/// Stores the signature made for a request, a JSON object, durably, and returns its path.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // A file that stays is locked by nobody.
+        // If the file cannot be removed, it stays without a lock, which the next claim accepts.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -66,14 +66,14 @@ pub fn claim(home: &Home, request_id: &str) -> Result<Claim, Error> {
     check_file_name(request_id)?;
     let path = home.state.join("locks").join(format!("{request_id}@request"));
     match file::try_lock(&path)? {
-        // The one that had claimed it may just have removed the file that is locked now.
+        // The previous owner may have removed the file that is locked now.
         Some(file) if file::is_at(&file, &path)? => Ok(Claim { path, _file: file }),
         _ => Err(Error::Waited { path }),
     }
 }
 
-/// Fails if a kept signature is not the one that this device stored, or if one that the log tells of
-/// is not there.
+/// Fails if a stored signature is not the one that this device wrote, or if the log names one that
+/// is missing.
 pub(super) fn check(home: &Home) -> Result<(), Error> {
     for path in file::list(&folder(home))? {
         if let Some(bytes) = file::read(&path)? {
@@ -91,7 +91,7 @@ pub(super) fn check(home: &Home) -> Result<(), Error> {
 
 pub(super) const FOLDER: &str = "signatures";
 
-/// Names, in an entry of the log, the request whose signature is kept here.
+/// The field of a log entry that names the request whose signature is stored here.
 pub const KEPT: &str = "kept";
 
 /// Where they are.

@@ -1,5 +1,5 @@
-//! Devices that nobody here knows, and what they wanted. They write nothing into the log; what is kept
-//! of them is this file, which decides nothing and forgets the oldest.
+//! Unknown devices that were turned away, and what they asked for. They get no line in the log, so
+//! that nobody unknown can fill it; this file is bounded, forgets the oldest and decides nothing.
 
 use std::path::PathBuf;
 
@@ -27,9 +27,9 @@ pub struct Stranger {
     pub name: String,
     /// `pair` or `ceremony`.
     pub wanted: String,
-    /// Why it was turned away, in the word that it was told.
+    /// Why it was turned away: the reason that it was sent.
     pub outcome: String,
-    /// How many others there were since the line before, of which nothing is kept.
+    /// How many others were turned away since the line before without a line of their own.
     pub others: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The half of age's hardware recipient (`age1tag1…`, stanza `p256tag`) that age leaves to whoever
-//! has the hardware: opening, with ECDH done inside a token.
+//! Opening files for age's hardware recipient (`age1tag1…`, stanza `p256tag`) with ECDH done inside
+//! a token. age itself only seals to it.
 //!
 //! The stanza is HPKE (RFC 9180) in base mode with DHKEM(P-256, HKDF-SHA256), HKDF-SHA256 and
 //! ChaCha20-Poly1305. All that is needed of its key schedule is one expansion step of at most 32
@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use crate::secret::Secret;
 use crate::token;
 
-/// A P-256 key that is somewhere else: ECDH with it, and its public half.
+/// A P-256 key outside this process: its public half, and a function that does ECDH with it.
 pub struct Identity<F> {
     public: PublicKey,
     ecdh: F,
@@ -41,13 +41,13 @@ where
         Self { public, ecdh, failed: RefCell::new(None) }
     }
 
-    /// Why the token did not do its part, if it was asked and did not.
+    /// The error of the token, if it was asked and failed.
     pub fn failure(self) -> Option<token::Error> {
         self.failed.into_inner()
     }
 
     fn open(&self, encapsulated: &[u8], body: &[u8]) -> Option<FileKey> {
-        // A point off the curve could make a careless token tell about its key.
+        // Checked to be on the curve: a token that does not check could reveal its key.
         let theirs = PublicKey::from_sec1_bytes(encapsulated).ok()?.to_encoded_point(false);
         if theirs.as_bytes() != encapsulated {
             return None;
@@ -114,7 +114,8 @@ pub(super) fn point(public: &PublicKey) -> Vec<u8> {
     public.to_encoded_point(false).as_bytes().to_vec()
 }
 
-/// Says whom a stanza is for, so that no token is asked for what it cannot open.
+/// The tag by which a stanza names its recipient, so that no token is asked to open what is for
+/// another.
 fn stanza_tag(encapsulated: &[u8], public: &PublicKey) -> Vec<u8> {
     let static_tag = Sha256::digest(public.to_encoded_point(true));
     let (static_tag, _) = static_tag.split_at(4);

@@ -1,8 +1,8 @@
-//! How often each rule of a policy decided, and the latest time at which one did.
+//! How often each rule of a policy was used, and the latest time at which one was.
 //!
-//! A use is charged before the answer that it allows leaves, and given back only by a ceremony that
-//! ended before anything was spent: a crash in between leaves it charged. The latest time is kept
-//! because a clock that is set back must not bring back a rule that has ended.
+//! A use is charged before the answer that it allows is sent, and given back only by a ceremony
+//! that ended before anything was spent: a crash in between leaves it charged. The latest time is
+//! stored so that a clock set back does not revive a rule that has ended.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use super::file::Writer;
 /// The uses of every rule that counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uses {
-    /// By the name that the policy gives a rule.
+    /// By the rule's name in the policy.
     counts: BTreeMap<String, u64>,
     /// The latest time seen, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ impl Uses {
         document::read(home, &path(home)).map(Option::unwrap_or_default)
     }
 
-    /// Puts these uses in the place of all others.
+    /// Replaces all uses.
     pub(super) fn write(&self, writer: &Writer<'_>) -> Result<(), Error> {
         document::write(writer, &path(writer.home()), self)
     }
@@ -60,7 +60,7 @@ impl Uses {
 ///
 /// # Errors
 ///
-/// As [`Uses::load`], and [`Error::Io`]: nothing may be allowed then.
+/// As [`Uses::load`], and [`Error::Io`]: the rule must not allow anything then.
 pub fn charge(home: &Home, rule: &str, limit: u64) -> Result<bool, Error> {
     let mut charged = false;
     change(home, |uses| {
@@ -72,7 +72,7 @@ pub fn charge(home: &Home, rule: &str, limit: u64) -> Result<bool, Error> {
     Ok(charged)
 }
 
-/// Takes one charged use of `rule` back.
+/// Gives one charged use of `rule` back.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn give_back(home: &Home, rule: &str) -> Result<(), Error> {
     })
 }
 
-/// Remembers that it was `now`, durably, if that is the latest time so far.
+/// Records the time `now`, durably, if it is the latest so far.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ pub fn saw(home: &Home, now: i64) -> Result<(), Error> {
     })
 }
 
-/// Applies `change` to what is on the disk now, and writes it if that did anything.
+/// Applies `change` to the stored uses, and writes them if it changed anything.
 fn change(home: &Home, change: impl FnOnce(&mut Uses) -> bool) -> Result<(), Error> {
     let writer = Writer::lock(home)?;
     let mut uses = Uses::load(home)?;

@@ -75,7 +75,7 @@ pub(super) enum Line {
     },
 }
 
-/// The line up to what authenticates it, so without its last brace.
+/// The line without its MAC and last brace.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -111,7 +111,7 @@ impl Cursor<'_> {
         Some(version)
     }
 
-    /// The next line up to what authenticates it. Only what [`Line`] prints is read.
+    /// The next line up to its MAC. Only the form that [`Line`] prints is read.
     pub(super) fn line(&mut self) -> Option<Line> {
         let line = if self.text(r#"{"spend":""#).is_some() {
             let session = self.id()?;
@@ -142,12 +142,12 @@ impl Cursor<'_> {
         Some(line)
     }
 
-    /// The end of a line that nothing authenticates.
+    /// The end of a line without a MAC.
     pub(super) fn end(&mut self) -> Option<()> {
         self.text("}\n")
     }
 
-    /// What authenticates a line, and its end.
+    /// The MAC of a line, and its end.
     pub(super) fn link(&mut self) -> Option<Link> {
         self.text(r#","mac":""#)?;
         let link = self.digits()?;

@@ -1,4 +1,4 @@
-//! What the lines of the ledger add up to.
+//! The state that the lines of the ledger give.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
@@ -6,7 +6,7 @@ use std::collections::hash_map::{Entry, HashMap};
 use super::line::{Line, PeerSet};
 use super::{Error, Id, MAX_UNRESOLVED, UNRESOLVED};
 
-/// What the lines add up to.
+/// The state after the lines read so far.
 #[derive(Default)]
 pub(super) struct State {
     /// In the order of their first line. Few, and lines mostly belong to the last.
