@@ -1,7 +1,8 @@
-//! What devices do together. A ceremony is the same on every device: *propose* it or *accept* it, open the links
-//! between all participants, *drive* the machine, *finish*.
+//! Ceremonies: pairing, key generation, refresh and signing. Each is the same on every device:
+//! *propose* it or *accept* it, open the links between all participants, *drive* the machine,
+//! *finish*.
 //!
-//! What must be durable before a byte leaves is made durable in [`drive`], nowhere else.
+//! Whatever must be durable before a message leaves is made durable in [`drive`], nowhere else.
 
 pub mod accept;
 mod again;

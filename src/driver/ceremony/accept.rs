@@ -1,4 +1,5 @@
-//! The invited side of a proposal: ask the owner of this device, answer, and open the links to the others.
+//! The invited side of a proposal: asks the owner of this device, answers, and opens the links to
+//! the others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,16 +25,16 @@ use crate::progress::QueuedRequest;
 use crate::request::{Agreed, Held, Hex, Question, Request};
 use crate::wire::{BUSY, Message, Reason, Terms};
 
-/// The longest a requester can be waited for: a link lives no longer.
+/// The longest that a requester is waited for. No link lives longer.
 const LINK_LIFE: Duration = Duration::from_secs(30 * 60);
 
-/// How long a requester to whom everybody has said yes may take to start.
+/// How long the requester may take to start after everybody has said yes.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What the owner of an invited device is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Nothing: the owner has said yes before, and this only finishes it.
+    /// Nothing: the owner approved it before, and this only finishes it.
     Nothing,
     /// Whether to take part.
     Approval,
@@ -62,12 +63,12 @@ pub async fn accept(
         return Err(decline(link, &name, Reason::NotPaired).await);
     };
     let requester = request.requester;
-    // Nobody is asked for what may not begin.
+    // With `require_log` an unwritable log ends the request before the owner is asked.
     if let Err(error) = node.can_record() {
         decline(link, &name, Reason::Aborted).await;
         return Err(error);
     }
-    // The link itself lives no longer, whatever the requester says.
+    // Capped at the link's lifetime: `seconds` is the requester's word.
     let answer_within = Duration::from_secs(u64::from(terms.seconds)).min(LINK_LIFE);
     let charge = match approve(node, &mut link, question, ask, answer_within).await {
         Ok(charge) => charge,
@@ -82,7 +83,7 @@ pub async fn accept(
     }
     let nonce = Hex(clock::nonce()?);
     let mine = epochs::names(&offer);
-    // While the owner was asked more may have been spent, here and there.
+    // Read again: sessions may have been spent while the owner was asked.
     let ledger = match node.ledger() {
         Ok(ledger) => ledger,
         Err(error) => {
@@ -92,7 +93,7 @@ pub async fn accept(
     };
     let (held, asked) = (epochs::counted_anew(ledger, &offer), ledger.heights());
     say(&mut link, &Message::Accept { nonce, held }).await.map_err(|e| Error::link(&name, e))?;
-    // A requester that awaits nobody else starts at once.
+    // With two signers nobody else is awaited, so the requester starts at once.
     let others = request.signers.len() > 2;
     let start_within =
         if others { answer_within.saturating_add(START_TIMEOUT) } else { START_TIMEOUT };
@@ -126,7 +127,8 @@ pub async fn accept(
         false => *held,
     };
     let held: Vec<Held> = request.epochs().iter().map(now).collect();
-    // What it said of the other epochs is as old as the proposal.
+    // Only the agreed epoch's height is fresh; the others are from the proposal and are not
+    // compared.
     let answers: Vec<Held> =
         held.iter().filter(|held| held.epoch == agreed.epoch).copied().collect();
     if request.signing().is_some() && epochs::is_rolled_back(&asked, requester, &answers) {
@@ -150,8 +152,8 @@ pub async fn accept(
     Ok(Started { links, id, agreed, held, charge })
 }
 
-/// Whether what the requester says all agreed on has everybody in it, has what this device and the
-/// requester said in it, and names the newest epoch that all have in common.
+/// Whether the requester's summary of all answers is valid: it has every signer, it repeats what
+/// this device and the requester said, and it names the newest epoch that all have in common.
 fn is_sound(
     request: &Request,
     terms: &Terms,
@@ -171,7 +173,7 @@ fn is_sound(
         && announced.is_none_or(|held| held.height <= *height)
 }
 
-/// Asks the owner if there is anything to ask, and stops when the requester is gone or the time is up.
+/// Asks the owner if `ask` says so. Stops when the requester is gone or the time is up.
 async fn approve(
     node: &Node,
     link: &mut ResumableLink,
@@ -197,7 +199,8 @@ async fn approve(
     }
 }
 
-/// Puts the request before the owner when its turn has come; the requester is told what is before it.
+/// Puts the request before the owner when its turn has come. Until then the requester is told its
+/// place in the queue.
 async fn ask_a_person(
     node: &Node,
     link: &mut ResumableLink,
@@ -219,17 +222,18 @@ async fn ask_a_person(
                 Ok(Moved::Shown) => break,
                 Ok(Moved::Behind(before)) => tell_place(link, &name, before).await,
                 Ok(Moved::Closed) => return Err(declined(&name, BUSY)),
-                // The owner has not seen it.
+                // The request timed out in the queue, so the owner has not seen it.
                 Err(Error::Unanswered(_)) => Err(declined(&name, Reason::TimedOut)),
                 Err(error) => Err(error),
             };
             is_told = true;
-            // Who comes and goes in the queue is no better than who does so on the screen.
+            // Leaving the queue counts as a withdrawn request, so that it starts the same back-off
+            // as on the screen.
             told.inspect_err(|_| node.approver.withdrawn(&link.peer()))?;
         }
-        // What waited for the screen was let in before the owner said no to the request ahead of it.
+        // Checked again: the owner may have said no to an earlier request of this device meanwhile.
         admitted(&name, node.approver.admit_waiting(&link.peer()))?;
-        // Nobody is told of a queue that never was.
+        // A request that never waited sends no place.
         if std::mem::take(&mut is_told) {
             tell_place(link, &name, 0).await?;
         }
@@ -259,13 +263,13 @@ fn admitted(name: &Label, admission: Admission) -> Result<(), Error> {
     }
 }
 
-/// `question`, with the time there is until the moment `until`.
+/// `question`, with the seconds left until the moment `until`.
 fn with_time(question: &Question, until: Instant) -> Question {
     let seconds = until.saturating_duration_since(clock::now()).as_secs();
     Question { seconds, ..question.clone() }
 }
 
-/// What `answer` comes to, unless the requester is gone or the time is up before.
+/// The outcome of `answer`, unless the requester is gone or the time is up before.
 async fn answered<T>(
     node: &Node,
     link: &mut ResumableLink,
@@ -283,7 +287,7 @@ async fn answered<T>(
     }
 }
 
-/// What a yes was charged, or what the answer is instead.
+/// The charge of a yes, or the error for any other verdict.
 fn charged(question: &Question, verdict: Verdict) -> Result<Charge, Error> {
     let ceremony = question.request.ceremony();
     match verdict {
@@ -301,7 +305,8 @@ fn charged(question: &Question, verdict: Verdict) -> Result<Charge, Error> {
     }
 }
 
-/// Nothing is due from a requester whose request is not answered but a withdrawal, or who has left.
+/// The error for what the requester sends, or for its broken link, before its request is answered.
+/// Only a withdrawal is valid then.
 fn gone(question: &Question, word: Result<Frame, LinkError>) -> Error {
     let requester = question.name(question.request.requester);
     let said = word.map(|frame| Message::from_bytes(&frame.payload));

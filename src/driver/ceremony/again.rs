@@ -1,5 +1,5 @@
-//! Asking again by itself where that mends it: the other device takes no more for a moment, or the key was
-//! changed while everybody was asked.
+//! Repeats a request by itself if that may help: the other device was busy, or the key changed
+//! while the devices were asked.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,13 @@ use crate::driver::{ANSWER, Node, clock};
 use crate::vault;
 use crate::wire::Reason;
 
-/// How often one is asked at most: each time others may be asked, too.
+/// Most attempts of one command. Other devices may be asked anew each time.
 const MOST: u32 = 40;
-/// Devices that were in each other's way come back at different moments within so many milliseconds.
+/// Random extra delay below so many milliseconds, so that two devices that were in each other's way
+/// do not meet again.
 const APART: usize = 300;
 
-/// How often, and until when, one command asks.
+/// Counts the attempts of one command, up to a deadline.
 #[derive(Debug)]
 pub(super) struct Attempts {
     give_up: Instant,
@@ -34,7 +35,7 @@ impl Attempts {
         Self { give_up, made: 0 }
     }
 
-    /// Whether to ask again now, after waiting as long as it takes.
+    /// Waits as long as `error` asks for, and returns whether to ask again.
     pub(super) async fn again(&mut self, node: &Node, error: &Error) -> bool {
         let Some(wait) = wait(error) else { return false };
         self.made = self.made.saturating_add(1);
@@ -51,11 +52,11 @@ impl Attempts {
     }
 }
 
-/// After how long what failed with `error` may succeed.
+/// How long to wait before the request may succeed; `None` if waiting does not help.
 fn wait(error: &Error) -> Option<Duration> {
     match error {
         Error::Refused { reason: Reason::Busy { seconds }, .. } => {
-            // Whoever says less is not asked more often for that.
+            // Lower bound, so that a peer cannot ask for a busy loop.
             Some(Duration::from_secs((*seconds).max(1).into()))
         }
         Error::Vault(vault::Error::InUse { .. }) => Some(Duration::from_secs(1)),

@@ -1,7 +1,6 @@
-//! The core's ceremonies, begun with randomness of the operating system and, where there is no share
-//! yet, a secret of the device beside it (docs/protocol.md §2.3).
-//!
-//! The core takes randomness as an argument. What it is given is drawn here and nowhere else.
+//! Begins the core's ceremonies. The core takes randomness as an argument; it is drawn here and
+//! nowhere else. A key generation gets a secret of the device as well, since there is no share yet
+//! that could serve (docs/protocol.md §2.3).
 
 use std::sync::Arc;
 
@@ -43,7 +42,7 @@ pub(super) fn sign(share: &Arc<KeyShare>, setup: SignSetup) -> Result<Begun<Sign
     Ok(sign::sign(Arc::clone(share), setup, &clock::random()?, ROUND))
 }
 
-/// A secret that only the opened vault has keeps a new share secret should `random` be known.
+/// Mixes in a secret of the open vault, which protects the new share even if `random` is known.
 fn hedged(
     vault: &Vault,
     setup: KeygenSetup,

@@ -1,9 +1,9 @@
-//! Who has said that it has stored its share of an epoch, and what follows from that
-//! (docs/protocol.md §3.4 round 4, §3.5).
+//! Confirmations: each party says that it has stored its share of an epoch (docs/protocol.md §3.4
+//! round 4, §3.5).
 //!
-//! A confirmation is a hash that every party can compute for every other one. So it counts only as it
-//! comes from its own party, over the link with that party; it is on the disk before anything is
-//! done with it, and it is checked whenever it is read. An epoch whose confirmations are all here
+//! A confirmation is a hash that every party can compute for every other one. So it counts only if
+//! it comes from its own party, over the link with that party. It is stored before anything rests
+//! on it, and verified whenever it is read. When all confirmations of an epoch are here, the epoch
 //! becomes the active one, and only then are older shares destroyed.
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use crate::request::Ceremony;
 use crate::vault::{self, Confirmed, Home, KeyRecord, KeyState, keys};
 use crate::wire::Message;
 
-/// An epoch and what a party says of it.
+/// Bytes of an epoch and a party's confirmation of it.
 const ENTRY: usize = 64;
 
 /// Which confirmations of an epoch are stored here.
@@ -28,14 +28,14 @@ const ENTRY: usize = 64;
 pub struct Stored {
     /// The parties whose confirmation is not here, by index.
     pub missing: BTreeSet<PartyId>,
-    /// What is told of those that do not count.
+    /// Notes about confirmations that do not verify.
     pub wrong: Vec<Note>,
 }
 
-/// Which confirmations of `record` are stored here. Those that are wrong do not count.
+/// Which confirmations of `record` are stored here. Those that do not verify are ignored.
 ///
 /// # Errors
-/// There is nothing beside the share to check them against, or it is about another one.
+/// The file that they are checked against is missing, or is of another epoch.
 pub fn stored(home: &Home, record: &KeyRecord) -> Result<Stored, Error> {
     let confirmation = of_epoch(home, record)?;
     let mut missing: BTreeSet<PartyId> = confirmation.peers().collect();
@@ -57,7 +57,8 @@ pub fn stored(home: &Home, record: &KeyRecord) -> Result<Stored, Error> {
     Ok(Stored { missing, wrong })
 }
 
-/// The parties whose confirmation of `record` is not here. People are told of those that are wrong.
+/// The parties whose confirmation of `record` is not here. A note is told for each that does not
+/// verify.
 ///
 /// # Errors
 /// As for [`stored`].
@@ -67,7 +68,7 @@ pub fn missing(node: &Node, record: &KeyRecord) -> Result<BTreeSet<PartyId>, Err
     Ok(missing)
 }
 
-/// What the confirmations of `record` are checked against.
+/// The value that the confirmations of `record` are checked against.
 fn of_epoch(home: &Home, record: &KeyRecord) -> Result<Confirmation, Error> {
     let bytes = keys::confirmation(home, &record.name, &record.epoch)?;
     let confirmation = Confirmation::from_bytes(&bytes);
@@ -93,10 +94,10 @@ pub fn settle(node: &Node, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Exchanges confirmations with everybody among the participants: those of every epoch that each has.
+/// Exchanges confirmations with all participants: each sends those of every epoch that it has.
 ///
 /// # Errors
-/// A party is gone or sends nonsense. What the others said is kept.
+/// A party is gone or sends nonsense. The confirmations of the others are stored.
 pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<(), Error> {
     let records = records::held(&node.home, name)?;
     let mut own = Vec::new();
@@ -141,7 +142,7 @@ pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<
     outcome
 }
 
-/// Keeps what `party` said of those of its epochs that this device has too.
+/// Stores the confirmations of `party` for those of its epochs that this device has too.
 fn take(
     node: &Node,
     records: &[KeyRecord],
@@ -156,12 +157,12 @@ fn take(
     Ok(())
 }
 
-/// The epochs of `records` that `party` confirms, with its word, one after another as they were sent.
-/// Entries of other epochs are ignored.
+/// The epochs of `records` that `party` confirms, with its statements, one after another as they
+/// were sent. Entries of other epochs are ignored.
 ///
 /// # Errors
-/// What `party`, called `name`, sent is none of these messages; an epoch's word is not the one that
-/// it has for it.
+/// The message of `party`, called `name`, is malformed, or a statement is not the one that it must
+/// have for its epoch.
 pub fn read<'a>(
     home: &'a Home,
     records: &'a [KeyRecord],

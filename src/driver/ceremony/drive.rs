@@ -1,7 +1,7 @@
-//! The loop: a machine on one side, the links on the other, the vault in between.
+//! The loop that runs a machine: messages to and from the links, and records into the vault.
 //!
-//! What the machine wants persisted is durable before it is polled again. What other sessions have found out
-//! is looked up before each step.
+//! Whatever the machine wants persisted is durable before it is polled again. Bans found by other
+//! sessions are looked up before each step.
 
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ use crate::protocol::wire::Kind;
 use crate::request::{Ceremony, RequestId};
 use crate::wire::{Message, Reason};
 
-/// How long the last word of a link that is gone is waited for: it has arrived, or never will.
+/// How long to wait for a refusal that was sent before the link broke.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
-/// What a ceremony leaves in the vault, and finds there.
+/// The vault's side of a ceremony.
 pub trait Record: Send {
     /// Makes `what` durable.
     ///
@@ -43,11 +43,11 @@ pub trait Record: Send {
     }
 }
 
-/// Runs `machine`, a ceremony with a key, to its end over the links of `links`; `record` makes durable what
-/// must be.
+/// Runs `machine`, a ceremony with a key, to its end over `links`. `record` stores what the machine
+/// wants persisted.
 ///
 /// # Errors
-/// What the machine finds, what `record` cannot store, and a participant that is gone or gives up.
+/// The machine fails, `record` cannot store, or a participant is gone or gives up.
 pub async fn drive<P: Protocol>(
     node: &Node,
     (ceremony, key, request): (Ceremony, &str, &RequestId),
@@ -116,7 +116,7 @@ pub async fn drive<P: Protocol>(
     }
 }
 
-/// The error for what arrived from `party`, if that ends the ceremony.
+/// The error for a message from `party`, or for its broken link, if that ends the ceremony.
 fn end_by(
     links: &PeerLinks,
     party: PartyId,
@@ -129,7 +129,8 @@ fn end_by(
         Incoming::Control(Message::Refuse { reason: Reason::Left { party: who } }) => {
             Error::Left { peer: label(party), who: label(who) }
         }
-        // Who has begun is not asked to begin again.
+        // After the first protocol message `busy` would make the requester retry a spent session,
+        // so it is treated as an abort.
         Incoming::Control(Message::Refuse { reason: Reason::Busy { .. } })
             if links.has_spoken(party) =>
         {
@@ -145,7 +146,7 @@ fn end_by(
     })
 }
 
-/// Why a party takes no more messages, if it has said so before its link was gone.
+/// The refusal that a party sent before its link broke, if one arrives.
 async fn last_word(
     links: &mut PeerLinks,
     what: (Ceremony, &str),
@@ -160,12 +161,12 @@ async fn last_word(
     }
 }
 
-/// `fault` in a ceremony with the key `key`; `name` gives the people's name of a party.
+/// The error for `fault` in a ceremony with the key `key`; `name` gives the label of a party.
 pub(super) fn fault_with(fault: Fault, key: &str, name: impl Fn(PartyId) -> Label) -> Error {
     Error::Fault { culprit: fault.culprit.map(name), fault, key: key.to_owned() }
 }
 
-/// What people are told of `step`, in a round that began at `since`.
+/// The event for `step`, in a round that began at `since`.
 fn told(
     (ceremony, request): (Ceremony, &RequestId),
     step: &Step,

@@ -1,8 +1,8 @@
 //! The epochs of a key that this device holds, and which of them a ceremony uses.
 //!
-//! A refresh whose last messages got lost leaves one device with the old and the new shares and
-//! another with the new ones alone. Whoever takes part in a ceremony uses the newest epoch that all
-//! of them hold (docs/protocol.md §3.5).
+//! If the last messages of a refresh are lost, one device has the old and the new shares, and
+//! another only the new ones. Every ceremony uses the newest epoch that all its participants hold
+//! (docs/protocol.md §3.5).
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -19,7 +19,7 @@ use crate::vault::keys::MAX_PENDING;
 use crate::vault::ledger::{Heights, UNRESOLVED};
 use crate::vault::{self, KeyLock, KeyRecord, KeyState, Ledger};
 
-/// An active epoch and those that are pending.
+/// One active epoch and the pending ones.
 const _: () = assert!(MAX_PENDING + 1 == MAX_EPOCHS);
 
 /// All epochs of one key whose shares open here.
@@ -27,7 +27,7 @@ pub struct HeldKey {
     newest: Opened,
     /// The newest first.
     older: Vec<Opened>,
-    /// Of all epochs, the newest first, also of those whose share does not open.
+    /// The records of all epochs, the newest first, also of those whose share does not open.
     records: Vec<KeyRecord>,
     ledger: Ledger,
 }
@@ -39,7 +39,7 @@ struct Opened {
 
 /// A key that this process has taken for one ceremony, in the epoch that all signers hold.
 pub struct OpenKey {
-    /// What is known about it without unlocking.
+    /// Its record.
     pub record: KeyRecord,
     /// The share, with the retired pairs of the ledger.
     pub share: Arc<KeyShare>,
@@ -60,11 +60,11 @@ impl std::fmt::Debug for OpenKey {
     }
 }
 
-/// The bans of a key that its owner knows of when new shares are made, which lift them.
+/// The bans of a key that its owner was told of when agreeing to new shares, which lift them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bans {
     epochs: BTreeSet<[u8; 32]>,
-    /// In which epoch, and which party.
+    /// The epoch and the banned party.
     known: BTreeSet<([u8; 32], u8)>,
 }
 
@@ -74,7 +74,7 @@ impl Bans {
         self.known.is_empty()
     }
 
-    /// The same where the key may have other epochs by now. What was found in those is new.
+    /// The same bans, for the epochs that the key has now. A ban in a newer epoch counts as new.
     #[must_use]
     pub fn in_epochs_of(&self, key: &HeldKey) -> Self {
         self.in_epochs(key.bans().epochs)
@@ -84,14 +84,15 @@ impl Bans {
         Self { epochs, known: self.known.clone() }
     }
 
-    /// A party that was banned since, if there is one.
+    /// A party that was banned after that, if there is one.
     pub fn new_in(&self, ledger: &Ledger) -> Option<u8> {
         let now = banned(ledger, &self.epochs);
         now.difference(&self.known).next().map(|(_, party)| *party)
     }
 }
 
-/// Who failed a check, and in which of these epochs. Pairs that only wore out do not count.
+/// The parties that failed a check, and in which of these epochs. Pairs with only too many
+/// unresolved checks are left out.
 fn banned(ledger: &Ledger, epochs: &BTreeSet<[u8; 32]>) -> BTreeSet<([u8; 32], u8)> {
     let failed = |epoch: &[u8; 32]| {
         let retired = ledger.retired(epoch).into_iter().filter(|(_, code)| code != UNRESOLVED);
@@ -105,15 +106,15 @@ fn banned(ledger: &Ledger, epochs: &BTreeSet<[u8; 32]>) -> BTreeSet<([u8; 32], u
 pub enum NoOffer {
     /// It has a share of none of them.
     Apart,
-    /// It no longer signs with one of the signers, which failed a check.
+    /// A signer failed a check, and this device no longer signs with it.
     Banned,
-    /// It no longer signs with one of the signers, because too many signatures were cut short.
+    /// Too many signatures with a signer were cut short, and this device no longer signs with it.
     Worn,
 }
 
 impl HeldKey {
-    /// Opens the shares of the key `name`. One that does not open is told, and is no reason not to use
-    /// another.
+    /// Opens the shares of the key `name`. If one does not open, a note is told and the others are
+    /// used.
     ///
     /// # Errors
     /// There is no such key, or no share of it opens, or none is the one that its record names.
@@ -135,7 +136,7 @@ impl HeldKey {
             if records == now {
                 break (opened, closed);
             }
-            // Another epoch became the active one meanwhile, and older shares are gone.
+            // Another epoch became the active one meanwhile, and older shares were destroyed.
             records = now;
         };
         let mut opened = opened.into_iter();
@@ -156,13 +157,14 @@ impl HeldKey {
         &self.newest.share
     }
 
-    /// What this device has, the newest first.
+    /// The epochs that this device has, the newest first.
     pub fn held(&self) -> Vec<Held> {
         self.opened().map(|opened| self.held_of(&opened.record)).collect()
     }
 
-    /// The epochs that this device signs in with `signers`, the newest first. One in which one of them
-    /// is banned is not offered, and no older one is: else an old epoch would be a way around the ban.
+    /// The epochs in which this device signs with `signers`, the newest first. If one of them is
+    /// banned in an epoch, neither it nor any older one is offered: an old epoch would be a way
+    /// around the ban.
     ///
     /// # Errors
     /// [`vault::Error::Retired`] if there is none.
@@ -185,10 +187,10 @@ impl HeldKey {
         retired.find(|(peer, _)| signers.contains(peer))
     }
 
-    /// Those of the epochs of `request` that this device signs in with its signers.
+    /// The epochs of `request` in which this device signs with its signers.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason if there is none.
     pub fn answer(&self, request: &Request) -> Result<Vec<Held>, NoOffer> {
         let all = self.common(request);
         let signers = &indices(&request.signers);
@@ -207,12 +209,12 @@ impl HeldKey {
         }
     }
 
-    /// Those of the epochs of `request` that this device has, the newest first.
+    /// The epochs of `request` that this device has, the newest first.
     pub fn common(&self, request: &Request) -> Vec<Held> {
         common(&self.held(), request)
     }
 
-    /// The bans of this key, of all its epochs.
+    /// The bans of this key, in all its epochs.
     pub fn bans(&self) -> Bans {
         let epochs = self.records.iter().map(|record| record.epoch).collect();
         Bans { known: banned(&self.ledger, &epochs), epochs }
@@ -232,7 +234,7 @@ impl HeldKey {
     /// The key in the epoch `epoch`, which everybody agreed on.
     ///
     /// # Errors
-    /// There is no such share here.
+    /// This device has no such share.
     pub fn choose(self, epoch: &Hex<32>, lock: KeyLock) -> Result<OpenKey, Error> {
         let Self { newest, older, ledger, .. } = self;
         let mut opened = iter::once(newest).chain(older);
@@ -259,7 +261,7 @@ impl Opened {
     }
 }
 
-/// Retires in `share`, which is that of `record`, the pairs that the ledger has as retired.
+/// Marks in `share`, which is that of `record`, the pairs that are retired in the ledger.
 pub fn retire_in(share: &KeyShare, ledger: &Ledger, record: &KeyRecord) {
     for (peer, code) in ledger.retired(&record.epoch) {
         if let Some(peer) = record.parties.iter().find(|party| party.index.get() == peer) {
@@ -268,49 +270,50 @@ pub fn retire_in(share: &KeyShare, ledger: &Ledger, record: &KeyRecord) {
     }
 }
 
-/// What this device says of the epoch of `record`.
+/// This device's announcement of the epoch of `record`.
 pub fn held_of(ledger: &Ledger, record: &KeyRecord) -> Held {
     let KeyRecord { epoch, generation, .. } = record;
     Held { epoch: Hex(*epoch), generation: *generation, height: ledger.height(epoch) }
 }
 
-/// Those of `mine` that are epochs of `request` too.
+/// The epochs of `mine` that are in `request` too.
 pub fn common(mine: &[Held], request: &Request) -> Vec<Held> {
     let theirs = |held: &&Held| request.epochs().iter().any(|other| other.epoch == held.epoch);
     mine.iter().filter(theirs).copied().collect()
 }
 
-/// Whether `party` announces fewer sessions in one of `held` than it was known to have spent when it was
-/// asked. What became known since says nothing: it may have spent others meanwhile, and announcements
-/// overtake one another.
+/// Whether `party` announces fewer sessions in one of `held` than it was known to have spent when
+/// it was asked. Heights learned after the question are not compared: announcements of parallel
+/// sessions arrive out of order.
 pub fn is_rolled_back(asked: &Heights, party: PartyId, held: &[Held]) -> bool {
     held.iter().any(|held| held.height < asked.of(&held.epoch.0, party.get()))
 }
 
-/// `held` by `party`, which has spent at least what `ledger` knows of.
+/// `held` by `party`, with each height raised to the one in `ledger`.
 pub fn at_least_known(ledger: &Ledger, party: PartyId, held: &[Held]) -> Vec<Held> {
     let known = |held: &Held| ledger.peer_height(&held.epoch.0, party.get());
     held.iter().map(|held| Held { height: held.height.max(known(held)), ..*held }).collect()
 }
 
-/// `held` by this device, with the sessions that it has spent until now.
+/// `held` by this device, with the heights of now.
 pub fn counted_anew(ledger: &Ledger, held: &[Held]) -> Vec<Held> {
     let anew = |held: &Held| Held { height: ledger.height(&held.epoch.0), ..*held };
     held.iter().map(anew).collect()
 }
 
-/// These parties as the vault knows them.
+/// The indices of `parties`.
 pub fn indices(parties: &[PartyId]) -> Vec<u8> {
     parties.iter().map(|party| party.get()).collect()
 }
 
-/// The names of `held`.
+/// The epochs of `held`.
 pub fn names(held: &[Held]) -> Vec<Hex<32>> {
     held.iter().map(|held| held.epoch).collect()
 }
 
 /// The epoch that a ceremony of this kind uses: the first of `mine`, which are the newest first,
-/// that everybody offers. A new key and an exchange of confirmations use none, which is all zeros.
+/// that everybody offers. A key generation and an exchange of confirmations use none, which is all
+/// zeros.
 pub fn agreed(ceremony: Ceremony, mine: &[Hex<32>], everybody: &[Vec<Hex<32>>]) -> Option<Hex<32>> {
     match ceremony {
         Ceremony::Keygen | Ceremony::Resume => Some(Hex([0; 32])),
@@ -345,7 +348,7 @@ mod tests {
         assert_eq!(known.new_in(&ledger), None);
         let now = known.in_epochs(BTreeSet::from(EPOCHS));
         assert_eq!(now.new_in(&ledger), Some(2));
-        // What the owner knew of is lifted.
+        // The bans that the owner knew of are lifted.
         let known = Bans { known: BTreeSet::from([(new, 2)]), ..now };
         assert_eq!(known.new_in(&ledger), None);
         bans(old);
@@ -365,7 +368,7 @@ mod tests {
         assert!(!is_rolled_back(&asked, bob, &announced([0, 5])));
         assert!(is_rolled_back(&asked, bob, &announced([7, 4])));
         assert!(!is_rolled_back(&asked, carol, &announced([0, 0])));
-        // What became known after it was asked would call it so, and does not count.
+        // A height learned after it was asked would say so wrongly, and is not compared.
         assert!(is_rolled_back(&later, bob, &announced([0, 5])));
         assert_eq!(at_least_known(&ledger, bob, &announced([3, 5])), announced([3, 9]));
         assert_eq!(at_least_known(&ledger, bob, &announced([0, 12])), announced([0, 12]));

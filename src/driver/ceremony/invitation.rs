@@ -1,4 +1,4 @@
-//! Pairing while this device can be called itself: people may run `cosign pair` on both devices at once,
+//! Pairing while this device also listens: people may run `cosign pair` on both devices at once,
 //! and one of them may be invited into a room of a relay.
 
 use std::sync::Arc;
@@ -14,8 +14,7 @@ use crate::net::relay::RelayUrl;
 use crate::net::relay::invite::Invite;
 use crate::progress::Event;
 
-/// Pairs with `target` while this device can be called itself: people may run `cosign pair` on
-/// both devices at once.
+/// Pairs with `target`, or with a device that calls first, whichever comes about first.
 ///
 /// # Errors
 /// As for [`request`].
@@ -45,7 +44,7 @@ pub async fn wait(visits: &mut Visits, deadline: Instant) -> Result<Pairing, Err
     }
 }
 
-/// What a pairing comes to whose digits are on the screen, now that no other is awaited.
+/// The outcome of a pairing whose digits are on the screen already. New callers are refused.
 async fn under_way(visits: &mut Visits) -> Option<Result<Pairing, Error>> {
     visits.last();
     let visit = visits.recv().await?;
@@ -60,7 +59,8 @@ fn paired(visit: Option<Visit>) -> Result<Pairing, Error> {
     }
 }
 
-/// A listener for `cosign pair`, which takes nothing else: what another device asks for would end with it.
+/// A listener for `cosign pair` that takes pairings only: any other ceremony would be cut off when
+/// the command ends.
 ///
 /// # Errors
 /// No port can be used.
@@ -69,8 +69,8 @@ pub async fn listen_for_pairing(node: &Arc<Node>) -> Result<Visits, Error> {
     Ok(listener.only_to_pair().serve(node))
 }
 
-/// Invites a device into a fresh room of `relay`, and waits there and on the local network. `store` is
-/// handed the invitation before it is told.
+/// Invites a device into a fresh room of `relay`, and waits there and on the local network. `store`
+/// gets the invitation before it is shown.
 ///
 /// # Errors
 /// No port can be used, or `store` fails.
@@ -99,5 +99,5 @@ pub async fn invite<E: From<Error>>(
     Ok((visits, deadline))
 }
 
-/// How long an invitation is good for.
+/// How long an invitation is valid.
 const INVITATION: Duration = Duration::from_secs(10 * 60);

@@ -1,4 +1,4 @@
-//! Making a key, making new shares of it, and finishing what a lost last message left pending.
+//! Key generation, refresh, and resuming either one if its last messages were lost.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,16 +39,15 @@ pub struct Made {
     pub parties: Vec<PartyView>,
     /// Why the log could not be written, if so.
     pub unlogged: Option<String>,
-    /// Whether this device has something that it did not have before.
+    /// Whether this device's share or its state changed.
     pub changed: bool,
 }
 
 /// Makes the key `name` with the devices in `with`, any `threshold` of which sign later.
 ///
 /// # Errors
-/// The name is taken, somebody cannot be reached or says no, or the protocol fails. Where it
-/// fails after this device has stored its share, the key is left pending and the hint says how to
-/// finish it.
+/// The name is taken, a device cannot be reached or refuses, or the protocol fails. If it fails
+/// after this device has stored its share, the key stays pending ([`Error::LeftPending`]).
 pub async fn request(
     node: &Arc<Node>,
     name: &str,
@@ -88,10 +87,10 @@ pub async fn request(
     conclude(node, &question.request, result)
 }
 
-/// Fails if this device has a key `name` already, which says how another one is asked for.
+/// Fails if the name is taken. The error has what is needed to propose another name.
 ///
 /// # Errors
-/// It has, or `name` cannot be the name of a key.
+/// This device has a key `name`, or `name` cannot be the name of a key.
 pub fn is_free(home: &Home, name: &str, threshold: u8, with: &[Target]) -> Result<(), Error> {
     if !is_name(name) {
         return Err(
@@ -111,8 +110,8 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
     let held = records::held(&node.home, name)?;
     if held.first().is_some_and(|record| record.state == KeyState::Pending) {
         match resume(node, name, with).await {
-            // Somebody has no share of what is pending here, so it cannot be finished. It stays:
-            // others may hold nothing older.
+            // A party has no share of the pending epoch, so it cannot be finished. It stays: others
+            // may have no older one.
             Err(error)
                 if cannot_be_finished(&error) && records::active(&node.home, name).is_ok() => {}
             finished => return finished,
@@ -145,8 +144,8 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
     conclude(node, &question.request, result)
 }
 
-/// What the others are asked for new shares of the key `name`, once nobody here changes those that there are,
-/// and the bans that the new shares lift.
+/// The question for a refresh of the key `name`, and the bans that it lifts. Waits until no other
+/// process changes the key.
 async fn to_refresh(node: &Node, name: &str) -> Result<(Question, Bans), Error> {
     let waits = |by| node.tell(Note::KeyAwaited { key: name.to_owned(), by });
     records::unchanging(&node.home, name, node.deadline_or(ANSWER), waits).await?;
@@ -158,8 +157,8 @@ async fn to_refresh(node: &Node, name: &str) -> Result<(Question, Bans), Error> 
     Ok((about(node, request, key.record()), key.bans()))
 }
 
-/// Finishes the pending key `name`: gets the confirmations that are missing here from their parties.
-/// Where none is missing here, it is for the others that everybody is asked.
+/// Finishes the pending key `name`: gets the missing confirmations from their parties. If none is
+/// missing, all parties are asked, so that they get this device's.
 ///
 /// # Errors
 /// A party cannot be reached or has no share; a pending key stays pending.
@@ -171,12 +170,13 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
         KeyState::Pending => missing(node, name)?,
         KeyState::Active => BTreeSet::new(),
     };
-    // Whoever has heard everybody was perhaps killed before everybody had heard it.
+    // All confirmations are here, but this device may have been killed before the others got its
+    // own, so all are asked.
     let parties = if missing.is_empty() { everybody } else { missing };
     let request = resumption(node, &record, &parties)?;
     let result = async {
         let outcome = visit(node, &record, &parties, with).await;
-        // Who is out of reach keeps nobody from hearing the others.
+        // One unreachable party must not block the rest, so each is visited alone.
         if outcome.is_err() && parties.len() > 1 {
             for party in &parties {
                 let _ = visit(node, &record, &BTreeSet::from([*party]), with).await;
@@ -217,14 +217,14 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
     conclude(node, &request, result)
 }
 
-/// Whether a pending epoch stays so, whoever else is asked.
+/// Whether a pending epoch stays pending, whichever party is asked.
 fn cannot_be_finished(error: &Error) -> bool {
     matches!(error, Error::RefreshNeverStored { .. } | Error::Unconfirmed { .. })
         || matches!(error, Error::Refused { reason: Reason::Conflict | Reason::RolledBack, .. })
         || matches!(error, Error::Vault(vault::Error::InUse { .. }))
 }
 
-/// A key of this name with `others`, as a command line asks for it.
+/// A description of a new key called `name` with `others`, as a command line would give it.
 fn wanted(
     home: &Home,
     name: &str,
@@ -234,7 +234,7 @@ fn wanted(
     let peers = Peers::load(home).unwrap_or_default();
     let word = |fingerprint: Fingerprint| {
         let known = peers.known(&fingerprint).map(|peer| peer.name.clone());
-        // `--with` takes a comma for the end of a name, and a dash for that of its names.
+        // `--with` splits at commas, and takes a leading dash for an option.
         let fits = known.filter(|name| !name.contains(',') && !name.starts_with('-'));
         fits.unwrap_or_else(|| fingerprint.device_id())
     };
@@ -248,7 +248,7 @@ fn newest(node: &Node, name: &str) -> Result<KeyRecord, Error> {
     records::held(&node.home, name)?.into_iter().next().ok_or_else(|| Error::NoKey(name.to_owned()))
 }
 
-/// The parties of whom a confirmation of one of the pending epochs of the key `name` is missing here.
+/// The parties whose confirmation of a pending epoch of the key `name` is missing here.
 fn missing(node: &Node, name: &str) -> Result<BTreeSet<PartyId>, Error> {
     let mut missing = BTreeSet::new();
     for record in records::held(&node.home, name)? {
@@ -275,7 +275,7 @@ async fn visit(
     part_after(node, exchanged, links).await
 }
 
-/// What is asked of these `parties`: their confirmations of every epoch that both have.
+/// The request to these `parties` for their confirmations of every epoch that both have.
 fn resumption(
     node: &Node,
     record: &KeyRecord,
@@ -300,11 +300,11 @@ fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<PartyId>) -> Vec<La
     parties.map(|party| node.name_of(&party.fingerprint)).collect()
 }
 
-/// Takes part in making a key that the device at the other end of `link` asks for. `begun` is set when all have
-/// said yes and new shares are made.
+/// Takes part in a key generation, refresh or resume that the device at the other end of `link`
+/// asks for. `begun` is set when all have said yes and new shares are made.
 ///
 /// # Errors
-/// Everything that can go wrong, refusals included; the other side has been told by then.
+/// Any failure, refusals included. The other side has been told by then.
 pub async fn respond(
     node: &Arc<Node>,
     link: ResumableLink,
@@ -333,7 +333,7 @@ pub async fn respond(
     if let Some(record) = known.as_ref().filter(|_| request.ceremony() == Ceremony::Resume) {
         let before = newest(node, &record.name);
         return match confirm(node, link, &question, &terms, record).await {
-            // It was for the requester alone, who may ask as often as it likes.
+            // Nothing changed here, so no log line is written.
             Ok(now) if before.is_ok_and(|before| before == now) => {
                 Ok(Made { changed: false, ..made(node, now) })
             }
@@ -370,13 +370,14 @@ pub async fn respond(
                 }
                 let bans = open.bans();
                 let ask = if bans.is_empty() { Ask::Approval } else { Ask::Pardon };
-                // A person may take minutes; the share is opened again then.
+                // The owner may take minutes, so the share is closed and opened again afterwards.
                 drop(open);
                 let started = accept(node, link, &question, &terms, offer, ask).await?;
                 let epoch = started.agreed.epoch;
                 let same = async {
                     let (open, bans) = same(node, &record.name, request, &epoch, &bans).await?;
-                    // A ban that came since is for the owner to lift, who is asked again.
+                    // A ban since the approval was not part of it: the ceremony ends and the owner
+                    // is asked anew.
                     match bans.new_in(&open.ledger) {
                         None => Ok((open, bans)),
                         Some(_) => Err(Error::ChangedMeanwhile(record.name.clone())),
@@ -392,7 +393,7 @@ pub async fn respond(
     conclude(node, request, result)
 }
 
-/// The name of a new key, which is still free.
+/// Locks the name of a new key, and checks that it is still free.
 async fn free(node: &Node, name: &str) -> Result<KeyLock, Error> {
     let lock = records::hold(&node.home, name).await?;
     match records::find(&node.home, name)? {
@@ -401,8 +402,8 @@ async fn free(node: &Node, name: &str) -> Result<KeyLock, Error> {
     }
 }
 
-/// The key that is to be refreshed, which is still what it was, and the `bans` that its owner knows of: none in an
-/// epoch that came since.
+/// Locks the key that is to be refreshed, checks that it has not changed, and returns `bans` for
+/// its epochs of now.
 async fn same(
     node: &Node,
     name: &str,
@@ -421,7 +422,8 @@ async fn same(
     Ok((open.choose(epoch, lock)?, bans))
 }
 
-/// Whether this device can take part: the record of the key it is about, if there is one.
+/// The record of the key that `request` is about, if there is one; an error if this device cannot
+/// take part.
 fn acceptable(
     node: &Node,
     request: &Request,
@@ -482,7 +484,7 @@ async fn make(
     run((Ceremony::Keygen, &request.id), machine, new, started.links).await
 }
 
-/// The new shares lift `bans` and no others.
+/// Runs a refresh that lifts `bans` and no others.
 async fn renew(
     node: &Arc<Node>,
     key: &OpenKey,
@@ -501,8 +503,8 @@ async fn renew(
     run((Ceremony::Refresh, request), machine, new, started.links).await
 }
 
-/// Runs key generation or refresh: the new share is stored as pending before this device says so,
-/// and becomes the active one when every party has said so.
+/// Runs a key generation or refresh. The new share is stored as pending before this device confirms
+/// it, and becomes the active one when every party has confirmed.
 async fn run(
     (ceremony, request): (Ceremony, &RequestId),
     mut machine: Machine<Keygen>,
@@ -515,7 +517,7 @@ async fn run(
     match (driven, new.stored) {
         (Ok(_), Some(record)) => {
             confirmations::settle(node, &record.name)?;
-            // The key is whole; a goodbye that gets lost changes nothing.
+            // The key is complete; a lost farewell changes nothing.
             let _ = links.finish(node.deadline_within(ROUND)).await;
             let newest = newest(node, &record.name)?;
             match newest.state {
@@ -535,7 +537,8 @@ async fn run(
         (Err(error), stored) => {
             links.abort().await;
             Err(if stored.is_some() {
-                // A resume may have brought what was missing, and waits for the key.
+                // A resume may have brought the missing confirmations while this ceremony held the
+                // lock.
                 if let Err(error) = confirmations::settle(node, name) {
                     node.tell(Note::Failed(error));
                 }
@@ -547,7 +550,7 @@ async fn run(
     }
 }
 
-/// A share that is being made.
+/// The vault's side of a ceremony that makes a share.
 struct NewShare<'a> {
     node: &'a Node,
     name: &'a str,
@@ -555,7 +558,7 @@ struct NewShare<'a> {
     parties: Vec<PartyRecord>,
     /// Its record, once it is in the vault.
     stored: Option<KeyRecord>,
-    /// Where it takes the place of another: the bans that it lifts, and where new ones are found.
+    /// For a refresh: the ledger, and the bans that the new share lifts.
     refreshes: Option<(&'a Ledger, &'a Bans)>,
 }
 
@@ -576,7 +579,7 @@ impl NewShare<'_> {
 }
 
 impl Record for NewShare<'_> {
-    /// Who was banned since the owner was asked is let in by no new share.
+    /// A party banned after the approval must not get a new share. Checked before storing.
     fn look_up(&mut self) -> Result<(), Error> {
         let Some((ledger, bans)) = self.refreshes.filter(|_| self.stored.is_none()) else {
             return Ok(());
@@ -592,7 +595,7 @@ impl Record for NewShare<'_> {
     fn persist(&mut self, what: Persist) -> Result<(), Error> {
         match what {
             Persist::PendingShare(pending) => {
-                // It was perhaps found while this device computed.
+                // Another session may have found a ban while this device computed.
                 self.look_up()?;
                 let record = self.record(&pending.share);
                 self.node.vault.store_pending(
@@ -615,7 +618,7 @@ impl Record for NewShare<'_> {
     }
 }
 
-/// Exchanges confirmations with those who ask for it. What is complete then is active.
+/// Exchanges confirmations with the requester, then activates what is complete.
 async fn confirm(
     node: &Arc<Node>,
     link: ResumableLink,
@@ -633,15 +636,15 @@ async fn confirm(
     let Started { mut links, .. } =
         accept(node, link, question, terms, offer, Ask::Nothing).await?;
     let exchanged = confirmations::exchange(node, &record.name, &mut links).await;
-    // Until here nothing was changed but what is kept of the others' words.
+    // Up to here only confirmations of others were stored.
     let settled = settle(node, &record.name).await;
     part_after(node, exchanged.and(settled), links).await?;
     newest(node, &record.name)
 }
 
-/// Takes what is confirmed into use. The key is held only where there is something to finish. A ceremony
-/// whose other side is gone may still hold it, for as long as its last step takes: that is outlasted, or the
-/// key would be finished on one side alone.
+/// Activates the newest epoch that all have confirmed. Waits for the key's lock up to one round: a
+/// ceremony whose peer is gone may still hold it, and without waiting the key would be finished on
+/// the other devices only.
 async fn settle(node: &Node, name: &str) -> Result<(), Error> {
     if newest(node, name)?.state == KeyState::Active {
         return Ok(());
@@ -650,7 +653,7 @@ async fn settle(node: &Node, name: &str) -> Result<(), Error> {
     confirmations::settle(node, name)
 }
 
-/// Says goodbye after an exchange of confirmations, which no lost goodbye undoes.
+/// Says goodbye after an exchange of confirmations. A lost goodbye does not matter.
 async fn part_after(
     node: &Node,
     exchanged: Result<(), Error>,
@@ -663,7 +666,7 @@ async fn part_after(
     exchanged
 }
 
-/// What this device asks all `parties` of a key.
+/// A request of this device to all `parties` of a key.
 fn asked(
     node: &Node,
     key: &str,
@@ -686,7 +689,7 @@ fn asked(
     })
 }
 
-/// What this device asks all parties of the key of `record`.
+/// A request of this device to all parties of the key of `record`.
 fn of_key(
     node: &Node,
     record: &KeyRecord,
@@ -698,12 +701,12 @@ fn of_key(
     asked(node, &record.name, record.threshold, parties, action)
 }
 
-/// `request` as the owner of this device is asked about it, whose record of the key is `record`.
+/// The question to the owner about `request`, with this device's `record` of the key.
 fn about(node: &Node, request: Request, record: &KeyRecord) -> Question {
     node.question(request, record.name.clone(), Some(record.public_key))
 }
 
-/// Which party each of the targets is.
+/// The party index of each target.
 fn invitees(request: &Request, with: &[Target]) -> Result<Vec<(PartyId, Target)>, Error> {
     with.iter()
         .map(|target| {
@@ -747,7 +750,7 @@ fn conclude(
             });
             Ok(Made { unlogged, ..made(node, record) })
         }
-        // Who asks again and again leaves one line.
+        // Only the first refusal of a back-off is logged.
         Err(error @ Error::TurnedAway { first: false, .. }) => Err(error),
         Err(error) => {
             log(node, request, error.kind().name());

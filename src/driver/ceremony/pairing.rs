@@ -1,5 +1,5 @@
-//! Pairing two devices: commit, reveal, two people compare six digits, two confirmations, and only
-//! then a record on either side.
+//! Pairing two devices: commit, reveal, two people compare six digits, two confirmations. Only then
+//! does either side store a record.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,7 +28,7 @@ use crate::request::Hex;
 use crate::vault::{self, Entry, PeerRecord, Peers, attempts, with_id};
 use crate::wire::{BUSY, Message, Reason, Want};
 
-/// A device that is known from now on.
+/// A device that has been paired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pairing {
     /// What it is called here.
@@ -61,7 +61,7 @@ pub async fn request(
     }
 }
 
-/// Says, while it lives, that this device is calling another one.
+/// Marks, while it exists, that this device is calling another one.
 struct Dialing<'a>(&'a Node);
 
 impl<'a> Dialing<'a> {
@@ -77,8 +77,8 @@ impl Drop for Dialing<'_> {
     }
 }
 
-/// Whether a call of `peer` gives way to the call that this device is making: two devices that
-/// call each other at once agree on the call of the one with the lower fingerprint.
+/// Whether this device refuses a call of `peer` because it is calling too. Of two devices that call
+/// each other at once, the call of the one with the lower fingerprint goes on.
 pub fn crossed(node: &Node, peer: &Fingerprint) -> bool {
     node.dialing.load(Ordering::Relaxed) && node.info.fingerprint < *peer
 }
@@ -86,7 +86,7 @@ pub fn crossed(node: &Node, peer: &Fingerprint) -> bool {
 /// Accepts an invitation: pairs with the device that made it, and with no other.
 ///
 /// # Errors
-/// The invitation has run out, and as for [`request`].
+/// The invitation has expired, and as for [`request`].
 pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Error> {
     if clock::unix_now() > invite.expires.saturating_add(CLOCKS) {
         return Err(Error::InvitationOver { expired: invite.expires });
@@ -99,10 +99,10 @@ pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Error>
     request(node, &target, node.deadline_or(REACH)).await
 }
 
-/// By how many seconds the clocks of two devices may differ before an invitation counts as over.
+/// How many seconds late an invitation is accepted, since the clocks of two devices differ.
 const CLOCKS: i64 = 60;
 
-/// The side that asked.
+/// The caller's side of the protocol.
 async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Error> {
     let Reached { mut link, name, way, .. } = reached;
     let source = Source::of(&way);
@@ -124,12 +124,12 @@ async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Error> 
     close(node, link, &name, result).await
 }
 
-/// The side that is asked: the caller has greeted, and waits to be let in. It has a place among the unverified callers,
-/// which resolves `unverified` when somebody else needs it, until it has kept to its commitment; only then
-/// is the screen taken for it.
+/// The called side. The caller has greeted, and keeps a place among the unverified callers, which
+/// resolves `unverified` when it is needed for another, until its commitment is opened. Only then
+/// is the screen taken.
 ///
-/// A caller that ends before anybody has seen digits was none: `None`, so that strangers end nobody's
-/// wait.
+/// Returns `None` for a caller that ends before the digits are shown, so that a stranger does not
+/// end the wait for the expected device.
 ///
 /// # Errors
 /// As for [`request`].
@@ -153,7 +153,7 @@ pub async fn respond(
         Err(reason) => {
             let fingerprint = link.peer();
             decline(link, &name, reason).await;
-            // Two calls of two people that crossed are nobody's fault.
+            // A crossed call is not refused for anything the caller did, so it is not noted.
             if reason != Reason::Crossed {
                 let stranger = Visitor { source, fingerprint, name: &name, wanted: "pair" };
                 turned_away(node, &stranger, reason);
@@ -165,8 +165,8 @@ pub async fn respond(
     Some(close(node, link, &name, result).await)
 }
 
-/// Lets the caller in, and goes on to where both devices can show digits. Gives what the caller is told
-/// where that fails.
+/// Lets the caller in, and runs the protocol up to the digits. The error is the reason that the
+/// caller gets.
 async fn exchange(
     node: &Node,
     link: &mut TlsLink,
@@ -182,7 +182,7 @@ async fn exchange(
     if let Some((reason, _)) = node.approver.admit(&link.peer()).refusal() {
         return Err(reason);
     }
-    // It may be taken before the digits are there; most often it is not.
+    // Checked early; the screen may still be taken before the digits are shown.
     if !node.queue.is_empty() {
         return Err(BUSY);
     }
@@ -198,7 +198,7 @@ async fn exchange(
         step(link, name, nonce).await?;
         let opening = hear_step(link, name, clock::now() + HANDSHAKE).await?;
         responder.open(&opening).map_err(|e| {
-            // It was charged, so there are not many of these.
+            // The limit on attempts bounds how often this is told.
             node.tell(Note::Failed(broken(name, e)));
             broken(name, e)
         })
@@ -234,7 +234,7 @@ fn not_oneself(node: &Node, link: &TlsLink) -> Result<(), Error> {
     Ok(())
 }
 
-/// Charges the attempt to where it comes from, before this device says anything that depends on a secret.
+/// Charges the attempt to its source, before this device sends anything that depends on a secret.
 fn begin(node: &Node, link: &TlsLink, source: Source) -> Result<Inputs, Error> {
     not_oneself(node, link)?;
     attempts::charge(&node.home, &source.to_string())?;
@@ -243,8 +243,8 @@ fn begin(node: &Node, link: &TlsLink, source: Source) -> Result<Inputs, Error> {
     Ok((exporter, clock::random()?))
 }
 
-/// Both people look at their screens. Each device says yes when its person does, and writes the
-/// record when both have.
+/// Both people compare the digits. Each device sends its confirmation when its person says yes, and
+/// stores the record when it has both.
 async fn agree(
     node: &Arc<Node>,
     link: &mut TlsLink,
@@ -267,7 +267,7 @@ async fn agree(
     let verdict = loop {
         tokio::select! {
             verdict = &mut answer => break verdict,
-            // The other person may be quicker, or say no, or walk away even after a yes.
+            // The other person may answer first, refuse, or leave after a yes.
             heard = hear_step(link, name, until) => {
                 if theirs.replace(heard?).is_some() {
                     return Err(Error::nonsense(name));
@@ -279,7 +279,7 @@ async fn agree(
     match verdict {
         Ok(Verdict::Yes) => {}
         Ok(Verdict::No) => return Err(Error::CodesDiffer),
-        // No policy and no rule decides about codes.
+        // Digits are never confirmed by a policy.
         Ok(Verdict::Policy(_) | Verdict::Charged(_) | Verdict::Nobody) => {
             return Err(Error::PairingNeedsAPerson);
         }
@@ -316,7 +316,7 @@ fn record(
     let now = clock::unix_now();
     let peers = Peers::load(&node.home)?;
     let known = peers.known(&fingerprint).cloned();
-    // What was pinned or remembered stays so: pairing again takes nothing away.
+    // Pairing again never makes a permanent pairing temporary.
     let kept =
         node.remember_pairings || known.as_ref().is_some_and(|record| record.expires.is_none());
     let expires = (!kept).then(|| now.saturating_add(SESSION));
@@ -338,8 +338,8 @@ fn record(
     Ok(Pairing { peer, fingerprint, expires })
 }
 
-/// What to call a device that names itself `name`: the name, or one that says whose it is where
-/// another device has it or it is none.
+/// The name under which a device that calls itself `name` is stored: that name, or one with its id
+/// if the name is taken or empty.
 fn free_name(peers: &Peers, name: &Label, fingerprint: &Fingerprint) -> String {
     match name.as_str() {
         "" => fingerprint.device_id().chars().take(8).collect(),
@@ -348,7 +348,8 @@ fn free_name(peers: &Peers, name: &Label, fingerprint: &Fingerprint) -> String {
     }
 }
 
-/// What a person should know before looking at the digits.
+/// A warning for the person who compares the digits, if the name or the fingerprint is known
+/// already.
 fn known_otherwise(node: &Node, name: &Label, fingerprint: &Fingerprint) -> Option<String> {
     let peers = Peers::load(&node.home).ok()?;
     if let Some(record) = peers.known(fingerprint) {
@@ -418,7 +419,7 @@ async fn close(
                 fingerprint: pairing.fingerprint.to_hex(),
                 expires: pairing.expires.map(clock::rfc3339),
             });
-            // The other side may still be reading our confirmation.
+            // Closed slowly: the other side may still be reading our confirmation.
             let _ = tokio::time::timeout(Duration::from_millis(500), link.close()).await;
         }
         Err(error) => {

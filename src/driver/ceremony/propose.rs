@@ -1,4 +1,5 @@
-//! The requester's side of a proposal: reach everybody, ask, and start when all have said yes.
+//! The requester's side of a proposal: reaches all devices, asks, and starts when all have said
+//! yes.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -32,13 +33,13 @@ use crate::progress::Event;
 use crate::request::{Agreed, Held, Hex, Question, Request};
 use crate::wire::{Message, Proposal, Reason, Terms, Want};
 
-/// How long it may take to tell the others that somebody takes no part.
+/// How long to wait until the others are told that a party takes no part.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a place in another device's queue is shown at least.
+/// Shortest time between two reports of the place in another device's queue.
 const BETWEEN_PLACES: Duration = Duration::from_millis(250);
 
-/// Everybody has said yes, and nothing has begun.
+/// A proposal that everybody has accepted and that is not started.
 #[derive(Debug)]
 pub struct Accepted {
     me: PartyId,
@@ -46,25 +47,25 @@ pub struct Accepted {
     agreed: Agreed,
 }
 
-/// What is the same for all who are asked.
+/// The values that are the same for all invitees.
 #[derive(Clone, Copy)]
 struct Asking {
     /// The requester's contribution to the session id.
     nonce: Hex<32>,
-    /// Until when all may answer: who has said yes waits no longer.
+    /// Deadline for all answers.
     answer_by: Instant,
     /// The newest epoch of the key that this device has.
     newest: Option<[u8; 32]>,
 }
 
 impl Asking {
-    /// Whether what is asked for is still what this device would ask for.
+    /// Whether the newest epoch is still the one that was proposed.
     fn is_current(&self, node: &Node, request: &Request) -> bool {
         self.newest == newest(node, request)
     }
 
-    /// Why there is no epoch that all have: new shares were perhaps stored here since this was asked, and are in
-    /// use there by now, or else as `error` says.
+    /// The error where no epoch is common to all. If a new epoch was stored here since, the key was
+    /// changed meanwhile and the request can be repeated; else it is `error`.
     fn why_apart(&self, node: &Node, request: &Request, error: Error) -> Error {
         match self.is_current(node, request) {
             true => error,
@@ -89,7 +90,7 @@ struct Invitee {
     held: Vec<Held>,
 }
 
-/// [`propose`] and [`Accepted::start`] in one, for a requester that takes no lock in between.
+/// [`propose`] and [`Accepted::start`] together, for a requester that takes no lock in between.
 ///
 /// # Errors
 /// As for [`propose`] and [`Accepted::start`].
@@ -102,11 +103,11 @@ pub async fn propose_and_start(
     accepted.start(node, question).await
 }
 
-/// The requester's side: reaches everybody in `invitees` and asks. Until all have said yes this device holds
-/// no key, so that an invitee that does not answer blocks no other ceremony.
+/// Reaches all `invitees` and asks them. No key is locked until all have said yes, so that an
+/// invitee that does not answer blocks no other ceremony.
 ///
 /// # Errors
-/// Names who cannot be reached, does not answer or says no. The others have been told.
+/// Names the invitee that cannot be reached, does not answer or refuses. The others have been told.
 pub async fn propose(
     node: &Arc<Node>,
     request: &Request,
@@ -133,7 +134,7 @@ pub async fn propose(
             (party, invited)
         });
     }
-    // Who has the proposal and has not answered, and until when it may.
+    // The invitees that have the proposal and have not answered, and the deadline of each.
     let mut asked: BTreeMap<PartyId, (String, Instant)> = BTreeMap::new();
     let mut accepted: Vec<Invitee> = Vec::new();
     drop(proposed);
@@ -173,11 +174,11 @@ pub async fn propose(
     Ok(Accepted { me: request.requester, accepted, agreed })
 }
 
-/// An invitation under way, and whose.
+/// The invitations under way, each with its party.
 type Invitations = JoinSet<(PartyId, Result<Invitee, Error>)>;
 
-/// Ends all invitations because `party` takes no part, which `error` says. The others are told which party
-/// it was; where this device was interrupted, they are told that.
+/// Ends all invitations because of `error` of `party`. The others are told which party takes no
+/// part, or that this device was interrupted.
 async fn dismiss_all(
     party: PartyId,
     error: Error,
@@ -211,7 +212,7 @@ async fn dismiss_all(
     error
 }
 
-/// The first frame of an invitee that accepted and was not started. The only valid one is a refusal.
+/// The first frame of an invitee that accepted and was not started. Only a refusal is valid there.
 async fn first_word(accepted: &mut [Invitee]) -> (PartyId, Result<Frame, LinkError>) {
     let mut words: Vec<_> = accepted
         .iter_mut()
@@ -249,11 +250,11 @@ impl Accepted {
         self.agreed.epoch
     }
 
-    /// Begins, now that this device has in hand what it needs. All are told how many sessions it has spent by
-    /// now: nobody spends this one before it is started.
+    /// Starts the ceremony. All are told how many sessions this device has spent by now; this
+    /// session is spent only afterwards.
     ///
     /// # Errors
-    /// A link is down, the ledger cannot be read, or the beginning cannot be written down and must be.
+    /// A link is down, the ledger cannot be read, or a required log entry cannot be written.
     pub async fn start(self, node: &Node, question: &Question) -> Result<Started, Error> {
         let Self { me, mut accepted, agreed } = self;
         node.begin(question)?;
@@ -264,7 +265,7 @@ impl Accepted {
         for invitee in &mut accepted {
             let start = Message::Start(agreed.clone());
             if say(&mut invitee.link, &start).await.is_err() {
-                // It may have said why before its link was gone.
+                // A refusal may have arrived before the link broke.
                 let word = invitee.link.recv().await;
                 return Err(spoken(node, invitee, word, &question.request));
             }
@@ -274,17 +275,17 @@ impl Accepted {
             held.insert(invitee.party, known);
             links.add(node, invitee.party, invitee.name, invitee.link);
         }
-        // This device computes and writes to the disk next.
+        // Flushed now, since this device computes and writes to the disk next.
         links.flush().await;
         let id = question.ceremony_id(&agreed);
         Ok(Started { links, id, agreed, held, charge: Charge::default() })
     }
 
-    /// The outcome of `taking`, which takes what this device needs from here on. It is not taken before
-    /// everybody has said yes, so that other ceremonies need not wait for it.
+    /// Awaits `taking`, which takes this device's locks, and declines if it fails. Locks are taken
+    /// only after everybody has said yes, so that other ceremonies need not wait for the answers.
     ///
     /// # Errors
-    /// It cannot be had. Everybody was told why.
+    /// `taking` failed. Everybody was told why.
     pub async fn or_decline<T>(
         self,
         taking: impl Future<Output = Result<T, Error>>,
@@ -303,7 +304,7 @@ impl Accepted {
     }
 }
 
-/// What all have in common once everybody has said yes.
+/// What all have agreed on, once everybody has said yes.
 fn agree(request: &Request, nonce: Hex<32>, accepted: &[Invitee]) -> Result<Agreed, Error> {
     let mine = epochs::names(request.epochs());
     let mut all: BTreeMap<PartyId, (Hex<32>, Vec<Hex<32>>)> =
@@ -317,7 +318,7 @@ fn agree(request: &Request, nonce: Hex<32>, accepted: &[Invitee]) -> Result<Agre
     Ok(Agreed { nonces, held, epoch, height: 0 })
 }
 
-/// Tells that `names` are awaited, if anybody is, and for how long.
+/// Tells that answers of `names` are awaited, and for how long; nothing if there are none.
 fn tell_awaited<'a>(
     node: &Node,
     request: &Request,
@@ -333,7 +334,8 @@ fn tell_awaited<'a>(
     }
 }
 
-/// Asks one device, and again where it takes no more for a moment: what the others answer stands meanwhile.
+/// Asks one device, and repeats it if the device is busy. The answers of the others stay valid
+/// meanwhile.
 async fn invite(
     node: &Arc<Node>,
     party: PartyId,
@@ -380,7 +382,7 @@ async fn ask(
         resumed: false,
         request_id: Some(request.id.clone()),
     });
-    // Nobody there is asked for what their program cannot do.
+    // Checked first, so that no owner is asked about a ceremony that the peer's version lacks.
     if let Some(about) = reached.about.as_ref().filter(|about| !about.can(request.ceremony())) {
         let (peer, program, ceremony) =
             (target.name.clone(), about.program.clone(), request.ceremony());
@@ -390,7 +392,7 @@ async fn ask(
     let mut link = resume::call(node, target, reached);
     let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
     let mut proposal = Proposal::new(request, Terms { nonce, seconds });
-    // Other sessions may have been spent meanwhile.
+    // Counted again: other sessions may have been spent meanwhile.
     let ledger = node.ledger()?;
     proposal.epochs = epochs::counted_anew(ledger, request.epochs());
     let asked = ledger.heights();
@@ -408,7 +410,7 @@ async fn ask(
     };
     match answer {
         Ok(Message::Accept { nonce, held }) if is_answer(&held, request.epochs()) => {
-            // A refresh is allowed: it is what restores the device.
+            // A refresh is allowed: it is the remedy for a device that was rolled back.
             let signs = request.signing().is_some();
             if signs && epochs::is_rolled_back(&asked, party, &held) {
                 decline(link, &target.name, Reason::Aborted).await;
@@ -431,8 +433,8 @@ async fn ask(
     }
 }
 
-/// The answer to a proposal. Until its owner is asked there, a device says how many requests are before this
-/// one.
+/// Waits for the answer to a proposal. Before its owner is asked, the device may send how many
+/// requests are before this one.
 async fn answer(
     node: &Node,
     link: &mut ResumableLink,
@@ -442,7 +444,7 @@ async fn answer(
 ) -> Result<Message, LinkError> {
     let (mut told, mut place, mut quiet_until) = (None, None, clock::now());
     loop {
-        // Who says one after another does not flood the screen, and the last is not lost.
+        // Reports of the place are throttled; the latest is always shown.
         let untold = place.filter(|_| place != told);
         let message = tokio::select! {
             message = hear(link, answer_by) => message?,
@@ -463,7 +465,7 @@ async fn answer(
     }
 }
 
-/// Waits until a party is known to take no part, and says which.
+/// Waits until a party takes no part, and returns it.
 async fn who_left(others: &mut watch::Receiver<Option<PartyId>>) -> PartyId {
     let left = others.wait_for(Option::is_some).await.ok().and_then(|party| *party);
     match left {
@@ -482,7 +484,7 @@ fn seconds_until(moment: Instant) -> u64 {
     moment.saturating_duration_since(clock::now()).as_secs()
 }
 
-/// Tells the owner of this device, which asks, what the others see: they approve by how it begins.
+/// Shows the owner of this device, the requester, the hash that the others see and compare with.
 pub fn announce(node: &Node, question: &Question) {
     let digest = question.request.digest().map(|digest| Hex(*digest));
     node.tell(Note::Asking { digest, hash: question.hash() });

@@ -1,4 +1,4 @@
-//! The ways to say no to a proposal.
+//! Refusals of a proposal.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::net::resumable::ResumableLink;
 use crate::request::{Held, Request};
 use crate::wire::{Message, Reason};
 
-/// Says that this device was interrupted.
+/// Refuses because this device was interrupted.
 pub(super) async fn leave(link: ResumableLink, name: &Label) -> Error {
     decline(link, name, Reason::Interrupted).await;
     Error::Interrupted
 }
 
-/// Says which epochs of `key` this device has, of which the requester has none, and gives the error for this
-/// device's own log.
+/// Refuses because the requester has none of this device's epochs of `key`, and lists them. Returns
+/// the error for this device's own log.
 pub async fn part(
     mut link: impl Link,
     name: &Label,
@@ -33,7 +33,7 @@ pub async fn part(
     error
 }
 
-/// Says no to a request and gives the error for this device's own log.
+/// Refuses a request for `reason`, and returns the error for this device's own log.
 pub async fn decline(mut link: impl Link, name: &Label, reason: Reason) -> Error {
     let _ = say(&mut link, &Message::Refuse { reason }).await;
     let _ = timeout(Duration::from_millis(500), link.close()).await;

@@ -1,4 +1,4 @@
-//! A ceremony in which everybody takes part, between the last yes and the protocol.
+//! A ceremony that has started and has not run yet.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::party::PartyId;
 use crate::request::{Agreed, Held};
 use crate::wire::Reason;
 
-/// Everybody has agreed and is linked to everybody else.
+/// Everybody has agreed and has links to everybody else.
 #[derive(Debug)]
 pub struct Started {
     /// The links.
@@ -18,17 +18,17 @@ pub struct Started {
     pub id: [u8; 32],
     /// What all have agreed on.
     pub agreed: Agreed,
-    /// What each of the others says of the epochs it offered, by party index.
+    /// The epochs that each of the others announced, by party.
     pub held: BTreeMap<PartyId, Vec<Held>>,
-    /// What the owner's yes was charged.
+    /// The charge for the owner's yes.
     pub charge: Charge,
 }
 
 impl Started {
-    /// As [`Accepted::or_decline`](super::propose::Accepted::or_decline), once everybody has started.
+    /// As [`Accepted::or_decline`](super::propose::Accepted::or_decline), after the start.
     ///
     /// # Errors
-    /// It cannot be had. Everybody was told why.
+    /// `taking` failed. Everybody was told why.
     pub async fn or_abort<T>(
         self,
         taking: impl Future<Output = Result<T, Error>>,
