@@ -1,8 +1,9 @@
 //! The driver: the one loop, the one clock, the one source of randomness.
 //!
-//! Here the core's machines meet the vault and the network. [`connect`] gets to other devices and keeps links
-//! to them, [`ceremony`] is what devices do together, [`listen`] takes callers and hands each to the ceremony
-//! that it came for. An [`approver`] answers for the owner of this device.
+//! It joins the core's machines with the vault and the network. [`connect`] reaches other devices
+//! and holds the links to them, [`ceremony`] runs what devices do together, [`listen`] accepts
+//! connections and hands each caller to the ceremony it asked for. An [`approver`] answers for the
+//! owner of this device.
 
 pub mod approver;
 pub mod ceremony;
@@ -39,65 +40,65 @@ use crate::request::{Question, Request};
 use crate::vault::{DeviceInfo, Home, Ledger, Log, Misfit, Peers, Vault};
 use crate::wire::{Message, Reason};
 
-/// How long a person has to answer, unless `--timeout` says otherwise.
+/// How long a person may take to answer, unless `--timeout` says otherwise.
 pub const ANSWER: Duration = Duration::from_secs(120);
 /// How long a device is looked for, unless `--timeout` says otherwise.
 pub const REACH: Duration = Duration::from_secs(15);
-/// How long devices that talk through the requester may take to find each other.
+/// How long two invitees may take to open their tunnel through the requester.
 pub const HELLO: Duration = Duration::from_secs(60);
 /// How long one round may take.
 pub const ROUND: Duration = Duration::from_secs(60);
 /// How long a pairing lasts that is not remembered, in seconds.
 pub const SESSION: i64 = 30 * 60;
 
-/// Takes what people are to be told.
+/// Receives what people are told.
 pub type Sink = Arc<dyn Fn(Told<'_>) + Send + Sync>;
 
-/// This device, unlocked and ready to take part.
+/// This device, with its vault open.
 pub struct Node {
-    /// Where it keeps things, as its open vault sees them.
+    /// Its home, as its open vault sees it.
     pub home: Home,
     /// Its vault, open.
     pub vault: Vault,
     /// Its name, fingerprint and certificate.
     pub info: DeviceInfo,
-    /// Its end of every TLS connection.
+    /// Its TLS configuration, with its certificate and key.
     pub tls: Tls,
     /// Answers its owner's questions.
     pub approver: Arc<dyn Approver>,
     /// Where events go.
     pub sink: Sink,
-    /// The overall deadline, where one was given.
+    /// The overall deadline, if one was given.
     pub deadline: Option<Instant>,
     /// Makes connections to addresses.
     pub dialer: Arc<dyn Dialer>,
-    /// The network interface to find devices on; all of them where none is named.
+    /// The network interface for discovery; all of them if none is named.
     pub interface: Option<String>,
-    /// The relay to meet at where the local network does not reach.
+    /// The relay to use where the local network does not reach.
     pub relay: Option<RelayUrl>,
     /// Whether pairings made by this process are kept until they are forgotten.
     pub remember_pairings: bool,
-    /// Whether no ceremony may begin that cannot be written down.
+    /// Whether a ceremony may begin only if it can be logged.
     pub require_log: bool,
-    /// What all its ceremonies know of sessions, checks and retired pairs.
+    /// The ledger, shared by all its ceremonies.
     ledger: Ledger,
-    /// Notified when keys or peers change, and with them the rooms to wait in.
+    /// Notified when keys or peers change, since the rooms at a relay follow from them.
     acquainted: Notify,
     /// Links that other devices may resume.
     incoming: IncomingLinks,
-    /// What is put before the owner, one after another.
+    /// The requests that wait for the owner's screen.
     queue: Queue,
-    /// The known devices that are here.
+    /// How many connections each known device has here.
     connections: PeerConnections,
-    /// Those that were here for nothing.
+    /// How many fruitless visits each known device has made.
     fruitless: FruitlessVisits,
-    /// The unknown devices that were here.
+    /// Counts of the unknown devices that were refused.
     strangers: strangers::Strangers,
-    /// How many devices are here to pair or for a ceremony.
+    /// How many visits for a pairing or a ceremony are under way.
     visits: AtomicUsize,
-    /// This device is calling another one to pair with it.
+    /// Whether this device is calling another one to pair with it.
     dialing: AtomicBool,
-    /// The links that are open now, to tell the other side when this one is interrupted.
+    /// The open links, so that the other sides can be told of an interruption.
     open: Mutex<Vec<WeakSender>>,
     /// Whether this device is being interrupted.
     ending: watch::Sender<bool>,
@@ -113,8 +114,8 @@ impl Node {
     /// A node for an open vault.
     ///
     /// # Errors
-    /// The device key cannot be opened, or does not fit its certificate; a file that says with whom
-    /// and with which key this device signs, or whom it has banned, is not what it wrote.
+    /// The device key cannot be opened, or does not fit its certificate; or a file that stops all
+    /// ceremonies ([`Misfit::stops`](crate::vault::Misfit::stops)) is damaged.
     pub fn new(
         vault: Vault,
         version: TlsVersion,
@@ -160,7 +161,7 @@ impl Node {
         })
     }
 
-    /// Tells people.
+    /// Passes on something that people are told.
     pub fn tell<'a>(&self, told: impl Into<Told<'a>>) {
         (self.sink)(told.into());
     }
@@ -171,12 +172,12 @@ impl Node {
         self.deadline.map_or(then, |deadline| deadline.min(then))
     }
 
-    /// The overall deadline, or `span` from now where none was given.
+    /// The overall deadline, or `span` from now if none was given.
     pub fn deadline_or(&self, span: Duration) -> Instant {
         self.deadline.unwrap_or_else(|| clock::now() + span)
     }
 
-    /// The ledger, with all that other processes of this home have written.
+    /// The ledger, up to date with what other processes of this home have written.
     ///
     /// # Errors
     /// It cannot be read, or is not what this device wrote.
@@ -209,12 +210,12 @@ impl Node {
 
     /// Waits until this device is interrupted.
     pub async fn interrupted(&self) {
-        // The other end is the node's own, so this cannot fail.
+        // The sender belongs to the node, so this cannot fail.
         let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
     }
 
-    /// Tells every device at the other end of a link that this one was interrupted: here where a
-    /// ceremony runs, and by [`Node::interrupted`] where people are still awaited.
+    /// Tells every device with an open link that this one was interrupted. Requests that still wait
+    /// for an answer are ended through [`Node::interrupted`].
     pub async fn interrupt(&self) {
         self.ending.send_replace(true);
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
@@ -224,23 +225,23 @@ impl Node {
             // A peer that does not read must not delay the end of this process.
             let _ = tokio::time::timeout(Duration::from_millis(100), word).await;
         }
-        // The links' tasks send on; nothing tells when a peer has read.
+        // The links' tasks send on meanwhile; nothing reports when a peer has read.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
-    /// Whether no other device is here that wants something.
+    /// Whether no visit is under way.
     pub fn is_idle(&self) -> bool {
         self.visits.load(Ordering::Relaxed) == 0
     }
 
-    /// Counts a visit until what is returned is dropped.
+    /// Counts a visit until the returned value is dropped.
     fn visit(&self) -> Visiting<'_> {
         self.visits.fetch_add(1, Ordering::Relaxed);
         Visiting(&self.visits)
     }
 
-    /// The fingerprints that the log has for `request`: of the other signers where this device asks, else
-    /// of the one that asks.
+    /// The peers that the log has for `request`, as fingerprints: the other signers if this device
+    /// asks, else the requester.
     fn others(&self, request: &Request) -> String {
         let asked_by = request.asked_by();
         if asked_by != self.info.fingerprint {
@@ -251,8 +252,8 @@ impl Node {
         known.map(|fingerprint| fingerprint.to_hex()).collect::<Vec<_>>().join(",")
     }
 
-    /// Appends an entry to the log. A failure is told and returned, and does not end the ceremony: what must
-    /// not be lost is in the ledger and the vault.
+    /// Appends an entry to the log. A failure is told and returned, and does not end the ceremony:
+    /// state that must not be lost is in the ledger and the vault.
     pub fn log(&self, entry: crate::vault::Entry) -> Option<String> {
         let error = Log::append(&self.home, &entry).err()?;
         let unlogged = error.to_string();
@@ -260,13 +261,14 @@ impl Node {
         Some(unlogged)
     }
 
-    /// The id of `request`, and who answered it here, as fields of a log entry.
+    /// Fields of a log entry: the id of `request`, and who answered it here.
     fn about(&self, request: &Request) -> impl Iterator<Item = (String, serde_json::Value)> {
         let by = self.approver.answered_by(request).map(|by| ("by".to_owned(), by.into()));
         by.into_iter().chain([id_of(request)])
     }
 
-    /// Checks that a required log entry could be written now. To be called before anybody is asked.
+    /// With `require_log`, checks that a log entry can be written now. To be called before the
+    /// owner is asked.
     ///
     /// # Errors
     /// It could not.
@@ -277,7 +279,7 @@ impl Node {
         Log::try_out(&self.home).map_err(Error::NoRecord)
     }
 
-    /// `request` as the owner of this device is asked about it: `key` is the name that its key has here.
+    /// The question to the owner about `request`; `key` is the name of its key on this device.
     pub fn question(
         &self,
         request: Request,
@@ -288,11 +290,11 @@ impl Node {
         Question { request, key, public_key, names, seconds: 0 }
     }
 
-    /// Logs durably that the ceremony of `question` begins, where `require_log` is set. To be called before
+    /// With `require_log`, logs durably that the ceremony of `question` begins. To be called before
     /// this device lets it begin.
     ///
     /// # Errors
-    /// The record is required and cannot be written.
+    /// The log cannot be written.
     pub fn begin(&self, question: &Question) -> Result<(), Error> {
         if !self.require_log {
             return Ok(());
@@ -312,7 +314,7 @@ impl Node {
     }
 }
 
-/// A device is here to pair or for a ceremony.
+/// A visit for a pairing or a ceremony.
 struct Visiting<'a>(&'a AtomicUsize);
 
 impl Drop for Visiting<'_> {

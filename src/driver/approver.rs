@@ -1,4 +1,4 @@
-//! Who answers questions that only the owner of a device may answer.
+//! The interface to whoever answers for the owner of a device.
 
 pub mod backoff;
 pub mod queue;
@@ -11,10 +11,10 @@ use crate::device::{Fingerprint, Label};
 use crate::driver::approver::backoff::Admission;
 use crate::request::{Question, Request};
 
-/// An answer that may take a person's time.
+/// An answer, which may take minutes if a person gives it.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
-/// Six digits, and whom they are compared with.
+/// The six digits of a pairing, and the device they are compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// The digits as shown: `385 721`.
@@ -23,18 +23,18 @@ pub struct Comparison {
     pub peer: Label,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// That the name or the fingerprint was known otherwise, if so.
+    /// A warning, if the name or the fingerprint is known already.
     pub warning: Option<String>,
     /// How long there is to answer.
     pub within: std::time::Duration,
 }
 
-/// A yes or a no, and from whom.
+/// An answer to a question.
 #[derive(Debug)]
 pub enum Verdict {
     /// Yes.
     Yes,
-    /// Yes, by a rule that is good for so many uses.
+    /// Yes, by a rule of limited uses, of which one was charged.
     Charged(Charge),
     /// A person said no.
     No,
@@ -44,9 +44,9 @@ pub enum Verdict {
     Nobody,
     /// Nobody answered in time.
     Late,
-    /// A person is to be asked, as soon as nothing else is on the screen.
+    /// The policy leaves it to a person. [`Approver::ask`] is to be called once the screen is free.
     Ask,
-    /// A person was asked, and takes another request first.
+    /// A person was asked, and wants to answer another request first.
     Later,
 }
 
@@ -55,26 +55,26 @@ pub enum Verdict {
 pub enum Refusal {
     /// This rule denies it.
     Rule(usize),
-    /// This rule would allow it but has been used as often as it may be.
+    /// This rule would allow it, but its uses are spent.
     UsedUp(usize),
     /// No rule allows it.
     NoRule,
-    /// It is not the one signature that is approved here, or that was approved before.
+    /// Only one signature is approved here, and it is another one, or was approved already.
     NotThisOne,
 }
 
 /// A use of a rule that was charged for a yes. It is given back when this is dropped, unless
-/// something was spent by then; a process that dies in between leaves it charged.
+/// [`spend`](Self::spend) was called; if the process dies in between, it stays charged.
 #[derive(Default)]
 pub struct Charge(Option<Box<dyn FnOnce() + Send + Sync>>);
 
 impl Charge {
-    /// A use that `give_back` takes back.
+    /// A use that `give_back` returns to the rule.
     pub fn new(give_back: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(Some(Box::new(give_back)))
     }
 
-    /// From here on it counts, whatever becomes of the ceremony.
+    /// Keeps the use charged, whatever becomes of the ceremony.
     pub fn spend(&mut self) {
         self.0 = None;
     }
@@ -94,51 +94,52 @@ impl fmt::Debug for Charge {
     }
 }
 
-/// Answers for the owner of this device: a person at a terminal, a policy file, a digest given
-/// ahead of time.
+/// Answers for the owner of this device: a person at a terminal, a policy file, or a digest that
+/// was approved in advance.
 pub trait Approver: Send + Sync {
     /// Whether both screens show the same six digits. Never answered by a policy.
     fn compare(&self, comparison: Comparison) -> Answer<'_>;
 
-    /// Whether to take part. One yes is one ceremony. [`Verdict::Ask`] where that is for a person.
+    /// Whether to take part in one ceremony. [`Verdict::Ask`] if a person decides.
     fn approve(&self, question: Question) -> Answer<'_>;
 
-    /// The person's own answer to that. One is asked at a time.
+    /// The answer of a person, after [`Verdict::Ask`]. Questions are put one at a time.
     fn ask(&self, _question: Question) -> Answer<'_> {
         Box::pin(async { Verdict::Nobody })
     }
 
-    /// Whether what this device asks for, a pairing too, is put before the person now.
+    /// Whether a request of `requester`, or a pairing with it, may be put before the owner now.
     fn admit(&self, _requester: &Fingerprint) -> Admission {
         Admission::Asked
     }
 
-    /// The same where it has waited for the screen.
+    /// As [`admit`](Self::admit), for a request that has waited for the screen.
     fn admit_waiting(&self, requester: &Fingerprint) -> Admission {
         self.admit(requester)
     }
 
-    /// A request of this device ended while it waited to be put before the person.
+    /// A request of this device ended before it reached the screen.
     fn withdrawn(&self, _requester: &Fingerprint) {}
 
-    /// Who answered this request, for the log: a person, or the rule that decided. It is said once; `None`
-    /// where nobody was asked.
+    /// Who answered this request, for the log: a person, or the rule that decided. It is returned
+    /// once; `None` if nobody was asked.
     fn answered_by(&self, _request: &Request) -> Option<String> {
         None
     }
 
-    /// Whether a person is here who can compare digits.
+    /// Whether a person is present to compare digits.
     fn is_attended(&self) -> bool {
         true
     }
 
-    /// Whether a person is asked about every request, so that who has to wait is turned away at once.
+    /// Whether a person decides about every request, so that a device in its back-off is refused at
+    /// once.
     fn asks_a_person(&self) -> bool {
         true
     }
 
-    /// Whether to take part in a refresh that brings back a device which this one no longer signs
-    /// with. Never answered by a policy.
+    /// Whether to take part in a refresh that lifts the ban of a device. Never answered by a
+    /// policy.
     fn pardon(&self, _question: Question) -> Answer<'_> {
         Box::pin(async { Verdict::Nobody })
     }

@@ -9,12 +9,12 @@ use crate::driver::error::Error;
 use crate::request::RequestId;
 use crate::secret::Secret;
 
-/// Now, on the clock that never goes back. It is the runtime's, whose time a test can stop and let pass.
+/// Now, on the monotonic clock. It is the runtime's, so a test can stop it and let it pass.
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Now, in seconds since 1970; negative on a clock that is before it.
+/// Now, in seconds since 1970; negative if the clock is set before that.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the calendar clock")]
 pub fn unix_now() -> i64 {
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
@@ -48,7 +48,7 @@ pub struct NoTimeZone {
 /// Now, in the time zone of this machine.
 ///
 /// # Errors
-/// It is not known: `TZ` names one that does not exist, or nothing says which.
+/// The time zone is unknown: `TZ` names one that does not exist, or it is not configured.
 pub fn local_now() -> Result<time::OffsetDateTime, NoTimeZone> {
     let utc = utc_now();
     let named = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
@@ -64,8 +64,8 @@ pub fn local_now() -> Result<time::OffsetDateTime, NoTimeZone> {
         .ok_or(NoTimeZone { named })
 }
 
-/// Whether `zone`, where `TZ` names a file, is one that reading would not end of: a pipe, a device, or
-/// larger than any zone.
+/// Whether `zone`, where `TZ` names a file, must not be read: a pipe or a device may never end, and
+/// no zone is that large.
 fn is_endless(zone: &str) -> bool {
     let path = zone.strip_prefix(':').unwrap_or(zone);
     std::fs::metadata(path).is_ok_and(|found| match found.is_file() {
@@ -84,14 +84,14 @@ pub fn random() -> Result<Secret<[u8; 32]>, Error> {
     Ok(bytes)
 }
 
-/// 32 bytes from the operating system that are no secret: nonces and ids.
+/// 32 public bytes from the operating system, for nonces and ids.
 pub fn nonce() -> Result<[u8; 32], Error> {
     random().map(|secret| *secret.expose())
 }
 
-/// Any number below `count`; `None` where there is none.
+/// A random number below `count`; `None` if `count` is 0.
 pub fn any_of(count: usize) -> Option<usize> {
-    // Without randomness the first is as good as any.
+    // If there is no randomness, the first one will do.
     let drawn = random().map_or(0, |bytes| {
         let [a, b, c, d, ..] = *bytes.expose();
         u32::from_le_bytes([a, b, c, d])
@@ -99,7 +99,7 @@ pub fn any_of(count: usize) -> Option<usize> {
     usize::try_from(drawn).unwrap_or(0).checked_rem(count)
 }
 
-/// A fresh name for a request: 16 random bytes in hexadecimal.
+/// A fresh id for a request: 16 random bytes in hexadecimal.
 pub fn request_id() -> Result<RequestId, Error> {
     let id = nonce().map(|bytes| crate::device::hex(bytes.get(..16).unwrap_or_default()))?;
     RequestId::new(&id).ok_or(Error::Bug("hexadecimal digits are no id"))
@@ -123,7 +123,8 @@ mod tests {
         assert_eq!(any_of(0), None);
     }
 
-    /// A constant in its place would go unnoticed otherwise: devices sign with it, too.
+    /// Guards against a constant in place of the randomness: devices would sign with it without an
+    /// error.
     #[test]
     fn randomness_is_drawn_anew_each_time() {
         let drawn: Vec<_> = (0..4).map(|_| *random().unwrap().expose()).collect();

@@ -1,5 +1,5 @@
-//! Connections to other devices: where they are, how they are called, how a link outlives a broken connection, and
-//! the links of one ceremony.
+//! Connections to other devices: finding and dialling them, links that outlive a broken connection,
+//! and the links of one ceremony.
 
 pub mod dial;
 pub mod hello;

@@ -1,5 +1,5 @@
-//! What can go wrong in the driver: data only. What the other side is told follows from it here; the
-//! command line words it for people.
+//! Errors of the driver, as data. The reason that the other side is told follows from them here;
+//! the texts for people are in `report`.
 
 use std::io;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::request::{Ceremony, Held, RequestId};
 use crate::vault;
 use crate::wire::{BUSY, Reason};
 
-/// Why a pairing or a ceremony did not come to its end.
+/// Why a pairing or a ceremony failed.
 #[derive(Debug)]
 pub enum Error {
     /// No device answers where `peer` was looked for.
@@ -23,8 +23,8 @@ pub enum Error {
         /// The device that was looked for.
         peer: Label,
     },
-    /// Only other devices answer where `peer` was looked for on the network. What announces itself there
-    /// proves nothing about `peer`.
+    /// Only other devices answer where `peer` was looked for on the network. Announcements there
+    /// are not authenticated, so this says nothing about `peer`.
     OthersAnswer {
         /// The device that was looked for.
         peer: Label,
@@ -61,7 +61,7 @@ pub enum Error {
         /// The relay.
         relay: Box<RelayUrl>,
     },
-    /// Another device than the one that invites is in the room of the invitation.
+    /// The device in the room of the invitation is not the one that invites.
     NotTheInviter {
         /// The device that is there.
         got: Fingerprint,
@@ -70,17 +70,17 @@ pub enum Error {
     Link {
         /// The device at its other end.
         peer: Label,
-        /// What became of it.
+        /// The error of the link.
         error: LinkError,
     },
-    /// Nothing came from `peers` before the time was up.
+    /// Nothing arrived from `peers` in time.
     TimedOut {
         /// The devices that were awaited.
         peers: Vec<Label>,
         /// What was awaited of them.
         awaited: Awaited,
     },
-    /// `peer` sent a message that is none, or that has no place where it came.
+    /// `peer` sent a message that is malformed, or that is not valid at that point.
     Nonsense {
         /// The device that sent it.
         peer: Label,
@@ -94,13 +94,13 @@ pub enum Error {
         /// What it refused to take part in; `None` before anything was proposed.
         about: Option<About>,
     },
-    /// The program of `peer` cannot do what was to be asked of it.
+    /// The program of `peer` does not support the ceremony.
     Unsupported {
         /// The device.
         peer: Label,
         /// The version of its program.
         program: Label,
-        /// What it cannot do.
+        /// The ceremony.
         ceremony: Ceremony,
     },
     /// `peer` says that it has deleted its share.
@@ -114,7 +114,7 @@ pub enum Error {
         /// Whether the key has enough other parties to sign without `peer`.
         others_suffice: bool,
     },
-    /// The requester is gone before the ceremony began.
+    /// The requester left before the ceremony began.
     Withdrawn {
         /// The requester.
         peer: Label,
@@ -126,20 +126,21 @@ pub enum Error {
         /// The participant.
         who: Label,
     },
-    /// The person here is not asked about a request: its requester asked in vain just before, or is muted.
+    /// The owner was not asked: the requester is in its back-off after a refused request, or is
+    /// muted.
     TurnedAway {
         /// The requester.
         peer: Label,
-        /// What it was told.
+        /// The reason that it was sent.
         reason: Reason,
-        /// Whether it is the first time since then, which alone is told and logged.
+        /// Whether this is the first request in the back-off. Only that one is told and logged.
         first: bool,
     },
     /// This device refused a request of `peer`.
     Declined {
         /// The requester.
         peer: Label,
-        /// The reason that it was given.
+        /// The reason that it was sent.
         reason: Reason,
     },
     /// The owner of this device said no.
@@ -148,20 +149,20 @@ pub enum Error {
     Policy {
         /// What was asked for.
         ceremony: Ceremony,
-        /// Who asked.
+        /// The requester.
         requester: Label,
         /// Which rule, or that none allows it.
         refusal: Refusal,
     },
-    /// A question came up that only a person may answer, and there is none.
+    /// Only a person may answer the question, and none is present.
     NobodyToAsk,
     /// Nobody answered the question on this device's screen.
     Unanswered(Activity),
     /// A person or a signal interrupted this device.
     Interrupted,
-    /// Nobody greeted at the other end of standard input and output.
+    /// Nobody greeted over standard input and output.
     NoCaller,
-    /// Nobody can be listened for there.
+    /// The port or address cannot be listened on.
     Port {
         /// The address, where one was named.
         ip: Option<IpAddr>,
@@ -175,48 +176,48 @@ pub enum Error {
     NoKey(String),
     /// The key cannot sign yet: it is pending.
     PendingKey(String),
-    /// The key that is wanted exists.
+    /// A key of the wanted name exists here.
     KeyExists {
         /// The key that was wanted.
         wanted: Wanted,
         /// Whether it was left unfinished.
         pending: bool,
     },
-    /// Another device has a key of the name that is wanted.
+    /// Another device has a key of the wanted name.
     KeyExistsThere {
         /// What that device said.
         error: Box<Error>,
         /// The key that was wanted.
         wanted: Wanted,
     },
-    /// The share is not what its record says.
+    /// The share does not fit its record.
     DamagedShare(String),
-    /// A device takes no part in the key.
+    /// A device is no party of the key.
     NoShareThere {
         /// The device.
         peer: Label,
         /// The key.
         key: String,
     },
-    /// The devices have no shares of one epoch of the key in common.
+    /// The devices hold no common epoch of the key.
     Apart {
         /// The key.
         key: String,
-        /// What this device has.
+        /// The epochs that this device has.
         mine: Vec<Held>,
-        /// What each of the others has.
+        /// The epochs that each of the others has.
         theirs: Vec<(Label, Vec<Held>)>,
     },
-    /// `peer` announces fewer sessions than it has run.
+    /// `peer` announces fewer sessions than it was known to have spent.
     RolledBackThere {
         /// The device.
         peer: Label,
         /// The key.
         key: String,
     },
-    /// The key is not what it was when its owner said yes.
+    /// The key has changed since its owner agreed.
     ChangedMeanwhile(String),
-    /// As many refreshes of the key are unfinished as may be.
+    /// The most refreshes of the key that may be pending are.
     TooManyPending(String),
     /// Not every party has confirmed the newest epoch of the key.
     Unconfirmed {
@@ -227,7 +228,7 @@ pub enum Error {
         /// Whether an older epoch signs meanwhile.
         signs: bool,
     },
-    /// `peer` sent a confirmation that does not fit this device's.
+    /// `peer` sent a confirmation that does not verify.
     WrongConfirmation {
         /// The device.
         peer: Label,
@@ -247,7 +248,7 @@ pub enum Error {
     NeverStored {
         /// What it said.
         error: Box<Error>,
-        /// The key, as it was asked for.
+        /// The key, as it was requested.
         wanted: Wanted,
     },
     /// A party says that it has no share of a refresh that is pending here.
@@ -264,7 +265,7 @@ pub enum Error {
         /// The key.
         key: String,
     },
-    /// The path below the key leads to no key.
+    /// The derivation path below the key leads to no key.
     BadPath,
     /// The request was signed before.
     SignedAlready(RequestId),
@@ -294,7 +295,7 @@ pub enum Error {
         /// The key.
         key: String,
     },
-    /// Too many sessions with `peer` were cut short.
+    /// The pair with `peer` has too many unresolved checks.
     Worn {
         /// Its index in the key.
         party: PartyId,
@@ -303,12 +304,12 @@ pub enum Error {
         /// The key.
         key: String,
     },
-    /// The ceremony must leave a record and cannot.
+    /// The log cannot be written, and `require_log` is set.
     NoRecord(vault::Error),
 
     /// No device to pair with was found or came.
     NobodyToPair,
-    /// The other device is this device.
+    /// The other device has the fingerprint of this one.
     Oneself,
     /// The person at this device did not confirm the digits.
     CodesDiffer,
@@ -317,14 +318,14 @@ pub enum Error {
         /// The device.
         peer: Label,
     },
-    /// `peer` did not keep to its commitment: somebody may be between the two devices.
+    /// `peer` broke its commitment: an attacker may be between the two devices.
     BrokenCommitment {
         /// The device.
         peer: Label,
     },
-    /// Only a person may compare digits, and there is none.
+    /// Only a person may compare digits, and none is present.
     PairingNeedsAPerson,
-    /// The invitation has run out.
+    /// The invitation has expired.
     InvitationOver {
         /// When, in seconds since 1970.
         expired: i64,
@@ -336,13 +337,13 @@ pub enum Error {
     DeviceKey(LinkError),
     /// The operating system gives no randomness.
     NoRandomness(String),
-    /// This device is none of the parties of what it asks for.
+    /// This device is not a party of its own request.
     NotAParty,
-    /// Something that is believed to be impossible.
+    /// A state that is believed to be impossible.
     Bug(&'static str),
 }
 
-/// What a device is waited for.
+/// What a device was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaited {
     /// Its owner's yes.
@@ -351,11 +352,11 @@ pub enum Awaited {
     Start,
     /// The secure connection through the requester.
     Tunnel,
-    /// Room for one more message.
+    /// Space for one more message.
     Reading,
     /// Its confirmation that its share is stored.
     Confirmation,
-    /// Its word that it is done.
+    /// Its word that it has finished.
     Farewell,
     /// The next step of a pairing.
     Pairing,
@@ -363,12 +364,12 @@ pub enum Awaited {
     Deadline,
 }
 
-/// What a device refused to take part in.
+/// The ceremony that a device refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     /// The key's name here.
     pub key: String,
-    /// What was to be done with it.
+    /// The ceremony.
     pub ceremony: Ceremony,
 }
 
@@ -382,7 +383,7 @@ pub enum Activity {
 }
 
 impl Activity {
-    /// The word that log lines and events have for it.
+    /// Its name in log lines and events.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pairing => "pair",
@@ -391,7 +392,7 @@ impl Activity {
     }
 }
 
-/// The kind of a failure to listen somewhere.
+/// The kind of an error to listen on a port.
 pub fn kind_of_bind(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::AddrInUse => ErrorKind::Conflict,
@@ -400,7 +401,7 @@ pub fn kind_of_bind(error: &io::Error) -> ErrorKind {
     }
 }
 
-/// A key generation as it was asked for, to say how it is asked for again.
+/// The parameters of a key generation, to show the command with another name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The key's name.
@@ -409,7 +410,7 @@ pub struct Wanted {
     pub threshold: u8,
     /// The other devices: names or ids that `--with` takes.
     pub with: Vec<String>,
-    /// The names of the keys that there are here.
+    /// The names of all keys on this device.
     pub taken: Vec<String>,
 }
 
@@ -433,7 +434,7 @@ impl Error {
         Self::TimedOut { peers: vec![peer.clone()], awaited }
     }
 
-    /// `peer` sent something that has no place here.
+    /// `peer` sent a message that is malformed, or that is not valid at that point.
     pub(super) fn nonsense(peer: &Label) -> Self {
         Self::Nonsense { peer: peer.clone() }
     }
@@ -449,8 +450,8 @@ impl Error {
         Self::Refused { peer: peer.clone(), reason, about }
     }
 
-    /// Whether it is the other device, or what the other device says of its shares, that keeps a key from
-    /// being finished, and not that it cannot be asked.
+    /// Whether the other device, or its shares as it reports them, make it impossible to finish a
+    /// key. An unreachable device does not.
     pub(super) fn is_about_shares(&self) -> bool {
         matches!(
             self,
@@ -460,10 +461,10 @@ impl Error {
         )
     }
 
-    /// Whether it came from this device: its owner or a rule refused, nobody answered here, or something here is
-    /// not as it should be.
+    /// Whether the cause is on this device: its owner or a rule refused, nobody answered here, or
+    /// something here is damaged.
     pub(super) fn is_from_here(&self) -> bool {
-        // The requester was told to ask again.
+        // The requester got `busy`, and asks again.
         let is_for_now = matches!(self, Self::Vault(vault::Error::InUse { .. }));
         !is_for_now
             && matches!(
@@ -498,7 +499,7 @@ impl Error {
             Self::Link { error, .. } => of_link(error),
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Refused { reason, .. } => of_reason(*reason),
-            // On this side the peer is the one that was interrupted.
+            // Here the peer was interrupted, not this device.
             Self::Declined { reason: Reason::Interrupted, .. } | Self::Interrupted => {
                 ErrorKind::Interrupted
             }
@@ -588,8 +589,8 @@ fn of_fault(fault: &Fault) -> ErrorKind {
 }
 
 impl From<&Error> for Reason {
-    /// What the other side is told where this device ends what they do for this reason: no more than it
-    /// can use.
+    /// The reason that the other side is sent for an error. It says no more than the other side can
+    /// use.
     fn from(error: &Error) -> Self {
         match error {
             Error::Declined { reason, .. } | Error::TurnedAway { reason, .. } => *reason,
@@ -605,7 +606,7 @@ impl From<&Error> for Reason {
             }
             Error::Interrupted => Self::Interrupted,
             Error::Vault(vault::Error::NoAttemptsLeft { .. }) => Self::Locked,
-            // It is used for something else just now, or was a moment ago.
+            // The key is in use, or was a moment ago.
             Error::Vault(vault::Error::InUse { .. }) | Error::ChangedMeanwhile(_) => BUSY,
             Error::KeyExists { .. }
             | Error::TooManyPending(_)

@@ -1,5 +1,4 @@
-//! The other device's side of everything: waits, greets, and hands each caller to the ceremony
-//! it came for.
+//! Accepts connections, answers the greeting, and hands each caller to the ceremony it asked for.
 
 pub mod admission;
 
@@ -36,35 +35,35 @@ use crate::vault::ledger::Heights;
 use crate::vault::{Entry, deleted, keys};
 use crate::wire::{self, BUSY, Message, NoRequest, Proposal, Reason, Versions, Want};
 
-/// Where to listen.
+/// Where to listen for connections.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
-    /// The address; all of them where none is named.
+    /// The address; all of them if none is named.
     pub bind: Option<IpAddr>,
-    /// The port; 46737, or any free one if that is taken, where none is named.
+    /// The port. If none is named: 46737, or any free one if that is taken.
     pub port: Option<u16>,
     /// Standard input and output instead of the network.
     pub stdio: bool,
 }
 
-/// A visit that is over.
+/// A visit that has ended.
 #[derive(Debug)]
 pub struct Visit {
-    /// Whether what it was for had begun: something was spent for it, or a person saw digits.
+    /// Whether it had begun: a session was spent for it, or a person saw its digits.
     pub begun: bool,
-    /// What it came to.
+    /// Its result.
     pub result: Result<Done, Error>,
 }
 
 impl Visit {
-    /// Whether this device took part, whatever came of it, or refused. Who is turned away before anybody is asked,
-    /// and who leaves before anything has begun, was not answered.
+    /// Whether this device took part, with or without success, or refused. A request that is
+    /// refused before the owner is asked, or withdrawn before the session begins, does not count.
     pub fn is_answered(&self) -> bool {
         self.begun || self.result.as_ref().map_or_else(Error::is_from_here, Done::is_new)
     }
 }
 
-/// What devices did together.
+/// The result of what devices did together.
 #[derive(Debug)]
 pub enum Done {
     /// A device was paired.
@@ -76,7 +75,7 @@ pub enum Done {
 }
 
 impl Done {
-    /// Whether this device has something that it did not have before.
+    /// Whether this device has a result that it did not have before.
     fn is_new(&self) -> bool {
         match self {
             Self::Key(made) => made.changed,
@@ -85,26 +84,26 @@ impl Done {
     }
 }
 
-/// A device that can be reached.
+/// The open ports and rooms of a device that can be reached.
 #[derive(Debug)]
 pub struct Listener {
     acceptor: Box<dyn Acceptor>,
     /// The port it listens on.
     pub port: u16,
-    /// What comes through a relay.
+    /// Connections through the relay, if one is used.
     relayed: Option<(RelayUrl, Mutex<Streams>)>,
     advert: Option<Mutex<Advert>>,
     takes: Takes,
 }
 
-/// What callers may come for. Whoever comes for something else hears `busy`.
+/// The requests that are accepted. All others are answered `busy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
-    /// Whatever there is.
+    /// All.
     All,
-    /// To pair.
+    /// Pairings.
     Pairings,
-    /// To go on with what is under way over another connection.
+    /// None; only broken links are resumed.
     Nothing,
 }
 
@@ -141,23 +140,23 @@ impl Listener {
         Ok(Self { acceptor: Box::new(tcp), port, relayed, advert, takes: Takes::All })
     }
 
-    /// Takes what `acceptor` takes, and announces nothing.
+    /// A listener on `acceptor` that announces nothing.
     pub fn over(acceptor: Box<dyn Acceptor>, port: u16) -> Self {
         Self { acceptor, port, relayed: None, advert: None, takes: Takes::All }
     }
 
-    /// The same for those only who come to pair.
+    /// Accepts pairings only.
     pub fn only_to_pair(self) -> Self {
         Self { takes: Takes::Pairings, ..self }
     }
 
-    /// The same, waiting in one room of a relay instead of those of known devices.
+    /// Waits in this room of a relay instead of the rooms of known devices.
     pub fn in_room(self, node: &Arc<Node>, relay: &RelayUrl, room: Room) -> Self {
         let streams = Mutex::new(rendezvous::wait_in(node, relay, room));
         Self { relayed: Some((relay.clone(), streams)), ..self }
     }
 
-    /// Serves callers in a task of its own, for as long as the results are taken.
+    /// Serves callers in a task, until the returned [`Visits`] are dropped.
     pub fn serve(self, node: &Arc<Node>) -> Visits {
         let (sender, results) = mpsc::channel(RESULTS);
         let (is_last, ending) = watch::channel(false);
@@ -165,7 +164,7 @@ impl Listener {
         Visits { results, is_last }
     }
 
-    /// The next caller, and how it comes. Cancel-safe.
+    /// The next connection, and the way it comes. Cancel-safe.
     async fn accept(&self) -> (Box<dyn Io>, Way) {
         let relayed = async {
             let Some((relay, streams)) = &self.relayed else { std::future::pending().await };
@@ -182,7 +181,7 @@ impl Listener {
 
     async fn status(&self, status: Status) {
         if let Some(advert) = &self.advert {
-            // A status that cannot be announced is a hint that is missing.
+            // The status is only a hint, so a failed announcement is ignored.
             let _ = advert.lock().await.set_status(status);
         }
     }
@@ -197,10 +196,11 @@ async fn bind(place: &Place) -> Result<tcp::Listener, Error> {
     bound.map_err(|source| Error::Port { ip: place.bind, port, source })
 }
 
-/// How long a list of waiting requests stands at least: who comes and goes does not flood the screen.
+/// Shortest time between two lists of waiting requests. It keeps requests that come and go from
+/// flooding the screen.
 const BETWEEN_LISTS: Duration = Duration::from_millis(250);
 
-/// How many results wait to be read before visits wait with theirs.
+/// How many results are buffered before visits wait to deliver theirs.
 const RESULTS: usize = 64;
 
 /// The visits to a listener, in the order in which they end. The listener ends when this is dropped.
@@ -211,7 +211,8 @@ pub struct Visits {
 }
 
 impl Visits {
-    /// The next visit that ends; `None` when those that were under way at [`Visits::last`] have ended. Cancel-safe.
+    /// The next visit that ends; `None` when all that were under way at [`Visits::last`] have
+    /// ended. Cancel-safe.
     pub async fn recv(&mut self) -> Option<Visit> {
         self.results.recv().await
     }
@@ -221,22 +222,24 @@ impl Visits {
         self.results.try_recv().ok()
     }
 
-    /// Takes no more callers, and asks about nothing that the owner has not seen.
+    /// Stops accepting connections. Requests that the owner has not seen are answered `busy`.
     pub fn last(&self) {
         self.is_last.send_replace(true);
     }
 }
 
-/// Waits for callers. Each visit's result goes to `visits`; this ends when nobody reads them any more.
+/// Accepts connections. The result of each visit is sent to `visits`; this ends when the receiver
+/// is dropped.
 async fn serve(
     node: Arc<Node>,
     listener: Listener,
     visits: mpsc::Sender<Visit>,
     mut ending: watch::Receiver<bool>,
 ) {
-    // The results are complete when nobody has a sender any more.
+    // The channel closes when the last visit drops its sender.
     let (mut takes, mut visits) = (listener.takes, Some(visits));
-    // Strangers on one side keep nobody of the other out.
+    // The LAN and the relay have separate limits, so callers of one cannot use up the places of the
+    // other.
     let [mut near, mut far] = [UnverifiedCallers::default(), UnverifiedCallers::default()];
     let mut quiet_until = clock::now();
     let (mut busy, mut waiting, mut changes) = (false, Vec::new(), node.queue.changes());
@@ -259,7 +262,8 @@ async fn serve(
             ending = ending.changed() => match ending {
                 Ok(()) => {
                     (takes, visits) = (Takes::Nothing, None);
-                    // Who is unverified is put out, and who is not asked about yet is told to come again.
+                    // Unverified callers are disconnected; requests not yet on the screen get
+                    // `busy`.
                     [near, far] = Default::default();
                     node.queue.close();
                     continue;
@@ -273,13 +277,13 @@ async fn serve(
         let (node, visits) = (Arc::clone(&node), visits.clone());
         tokio::spawn(async move {
             let visit = receive(&node, io, way, takes, unverified).await;
-            // Its pairings and keys say in which rooms it waits.
+            // A new pairing or key changes the rooms at the relay, so they are recomputed.
             let result = visit.as_ref().map(|visit| &visit.result);
             if let Some(Ok(Done::Paired(_) | Done::Key(_))) = result {
                 node.acquainted.notify_one();
             }
             if let Some((visit, visits)) = visit.zip(visits) {
-                // Nobody reads the results of a listener that is ending.
+                // The send fails only if the listener is being dropped.
                 let _ = visits.send(visit).await;
             }
         });
@@ -299,7 +303,7 @@ fn is_known(node: &Node, peer: &Fingerprint) -> bool {
 /// # Errors
 /// The caller never greeted, or the ceremony failed.
 pub async fn serve_stdio(node: &Arc<Node>) -> Result<Done, Error> {
-    // There is one caller, and nobody to make room for.
+    // Standard input is the only connection, so no place is needed.
     let (_place, unverified) = oneshot::channel();
     match receive(node, stdio::own_stdio(), Way::Command, Takes::All, unverified).await {
         Some(visit) => visit.result,
@@ -307,8 +311,8 @@ pub async fn serve_stdio(node: &Arc<Node>) -> Result<Done, Error> {
     }
 }
 
-/// TLS and the greeting. A caller that only looks whether anybody is here, and one that is back, are
-/// served here.
+/// Does the TLS handshake and reads the greeting. Pings and resumed links are answered here and
+/// return `None`.
 async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Label, Want)> {
     let mut link = timeout(HANDSHAKE, node.tls.accept(io, Expect::Anyone)).await.ok()?.ok()?;
     let Ok(Message::Hello { version, name, want, about }) =
@@ -339,8 +343,9 @@ async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Labe
     Some((link, name, want))
 }
 
-/// A caller, from its first byte to the end of what it came for. Until it has proved that it is known
-/// here it has a place among the unverified, which resolves `unverified` when somebody else needs it.
+/// Serves one connection from its first byte to its end. Until it is found to be of a known device,
+/// or has opened its commitment in a pairing, it has a place among the unverified callers;
+/// `unverified` resolves when that place is needed for another.
 async fn receive(
     node: &Arc<Node>,
     io: Box<dyn Io>,
@@ -386,8 +391,8 @@ async fn receive(
     }
 }
 
-/// A known device that came to make, refresh or use a key. Until its proposal is here it costs one of
-/// the few connections that it may have, and nobody waits for it.
+/// Serves a known device that wants to make, refresh or use a key. Until its proposal has arrived
+/// it uses one of the peer's connections and no lock.
 async fn receive_proposal(
     node: &Arc<Node>,
     mut link: TlsLink,
@@ -404,7 +409,7 @@ async fn receive_proposal(
         return None;
     };
     node.incoming.is_here(&peer);
-    // What it says of itself answers this welcome.
+    // Read before the welcome, since the proposal is the answer to it.
     let asked = match node.ledger() {
         Ok(ledger) => ledger.heights(),
         Err(error) => {
@@ -415,7 +420,7 @@ async fn receive_proposal(
     welcome(node, &mut link).await.ok()?;
     let mut link = resume::answer(node, node.name_of(&peer), link, way);
     let proposal = deletions::hear_proposal(node, &mut link, clock::now() + HANDSHAKE).await?;
-    // What was agreed to before is finished without asking.
+    // A resume finishes what the owner approved before, so it is not held back.
     if proposal.kind != Ceremony::Resume
         && node.approver.asks_a_person()
         && let Some((reason, first)) = node.approver.admit(&peer).refusal()
@@ -430,8 +435,7 @@ async fn receive_proposal(
     Some(visit)
 }
 
-/// Turns away a device whose owner was just told no, or that is muted, and keeps a record of the first
-/// time.
+/// Refuses a device that is in its back-off or muted, and logs the first refusal.
 async fn turn_away(
     node: &Node,
     link: ResumableLink,
@@ -455,7 +459,7 @@ async fn turn_away(
     decline(link, &name, reason).await;
 }
 
-/// What `proposal` is about; `asked` is what was known of its sender when it was asked.
+/// Runs the ceremony of `proposal`; `asked` are the heights known before its sender answered.
 async fn take_part(
     node: &Arc<Node>,
     link: ResumableLink,

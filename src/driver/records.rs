@@ -1,4 +1,4 @@
-//! Which record of a key is meant.
+//! Finds the record of a key that is meant, and locks keys for ceremonies.
 
 use std::time::{Duration, Instant};
 
@@ -90,8 +90,7 @@ pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Error> {
     if fits { Ok(share) } else { Err(damaged()) }
 }
 
-/// Fails if a record does not say what its share does. A share that is on another token than the open
-/// one cannot be asked.
+/// Fails if a record does not fit its share. A share on a token that is not open is not checked.
 ///
 /// # Errors
 /// As for [`share`].
@@ -102,8 +101,8 @@ pub fn check(vault: &Vault, record: &KeyRecord) -> Result<(), Error> {
     }
 }
 
-/// Holds the key `name` for a ceremony that makes or changes its shares, which was agreed to. Another one may
-/// just be ending: that is waited for.
+/// Locks the key `name` for a ceremony that makes or changes its shares. Waits for one that is just
+/// ending.
 ///
 /// # Errors
 /// Its shares are still being changed after five seconds.
@@ -111,7 +110,7 @@ pub async fn hold(home: &Home, name: &str) -> Result<KeyLock, Error> {
     hold_until(home, name, home.no_later_than(clock::now() + LOCK_TIMEOUT)).await
 }
 
-/// The same, with another end to waiting.
+/// As [`hold`], with another deadline.
 ///
 /// # Errors
 /// Its shares are still being changed at `give_up`.
@@ -119,11 +118,11 @@ pub async fn hold_until(home: &Home, name: &str, give_up: Instant) -> Result<Key
     once_free(give_up, |_| {}, || keys::lock_to_change(home, name)).await
 }
 
-/// Waits until nobody changes the shares of the key `name`, before anybody is asked to; `waits` is told once if
-/// somebody does.
+/// Waits until the shares of the key `name` are not being changed, before a refresh is proposed.
+/// `waits` is called once if they are.
 ///
 /// # Errors
-/// Somebody still does at `give_up`.
+/// They still are at `give_up`.
 pub async fn unchanging(
     home: &Home,
     name: &str,
@@ -133,7 +132,7 @@ pub async fn unchanging(
     once_free(give_up, waits, || keys::lock_to_change(home, name)).await.map(drop)
 }
 
-/// Holds the key `name` for a signature. Where it is being removed, that is outlasted.
+/// Locks the key `name` for a signature. Waits while it is being removed or moved.
 ///
 /// # Errors
 /// It is still being removed or moved after five minutes, or when the home's deadline is over.
@@ -142,17 +141,17 @@ pub async fn hold_to_sign(home: &Home, name: &str) -> Result<KeyLock, Error> {
     once_free(give_up, |_| {}, || keys::lock_to_sign(home, name)).await
 }
 
-/// The right to sign the request `id` as the one that asks: another process that does is waited for.
+/// Claims the request `id` for this process. Waits while another process has claimed it.
 ///
 /// # Errors
-/// It still does after five minutes, or when the home's deadline is over.
+/// It is still claimed after five minutes, or when the home's deadline is over.
 pub async fn claim(home: &Home, id: &RequestId) -> Result<Claim, Error> {
     let give_up = home.deadline_or(clock::now() + QUIET_TIMEOUT);
     once_free(give_up, |_| {}, || signatures::claim(home, id.as_str())).await
 }
 
-/// Waits until nothing uses the keys `names`, and keeps new signatures from beginning until what is returned is
-/// dropped. `waits` is told once for each key, and what uses it.
+/// Waits until the keys `names` are not in use, and refuses new signatures with them until the
+/// returned value is dropped. `waits` is called once for each key, with its use.
 ///
 /// # Errors
 /// One of them is still in use after five minutes, or when the home's deadline is over.
@@ -192,7 +191,8 @@ async fn once_free<T>(
 }
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long what is under way may take: a refresh has four rounds, and each party takes what it is sent.
+/// Longest time a ceremony may take: a refresh has four rounds, and each party waits for the
+/// messages of one.
 const QUIET_TIMEOUT: Duration = ROUND.saturating_mul(5);
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -13,16 +13,16 @@ use crate::vault::attempts;
 use crate::vault::strangers::{self, Stranger};
 use crate::wire::Reason;
 
-/// How often people are told.
+/// Shortest time between two reports on the screen.
 const TELL: Duration = Duration::from_secs(30);
 /// How often the owner is told that pairing is paused.
 const REMIND: Duration = Duration::from_secs(10 * 60);
-/// How often one is noted.
+/// Shortest time between two notes in the file.
 const NOTE: Duration = Duration::from_secs(1);
-/// The most characters of a stranger's name that are kept.
+/// Most characters of a stranger's name that are stored.
 const NAME: usize = 32;
 
-/// How many strangers there were.
+/// The counts of unknown devices.
 #[derive(Debug, Default)]
 pub struct Strangers(Mutex<Tally>);
 
@@ -30,15 +30,16 @@ pub struct Strangers(Mutex<Tally>);
 struct Tally {
     count: u64,
     told: Option<Instant>,
-    /// When the owner was told last that pairing waits for a word of theirs.
+    /// When the owner was last told that pairing is paused.
     paused: Option<Instant>,
     noted: Option<Instant>,
-    /// How many were not noted since.
+    /// How many were not noted since the last note.
     others: u64,
 }
 
 impl Tally {
-    /// Counts one more: whether it is told, and whether it is noted with so many others.
+    /// Counts one more. Returns whether to report it, and, if it is to be noted, how many before it
+    /// were not.
     fn count(&mut self, now: Instant) -> (bool, Option<u64>) {
         self.count = self.count.saturating_add(1);
         let tell = due(&mut self.told, now, TELL);
@@ -50,7 +51,7 @@ impl Tally {
     }
 }
 
-/// Whether something that was done `last` is to be done again at `now`, which is then the last time.
+/// Whether `pause` has passed since `last`; then `last` becomes `now`.
 fn due(last: &mut Option<Instant>, now: Instant, pause: Duration) -> bool {
     let due = last.is_none_or(|last| now >= last + pause);
     if due {
@@ -59,7 +60,7 @@ fn due(last: &mut Option<Instant>, now: Instant, pause: Duration) -> bool {
     due
 }
 
-/// A stranger that wanted something.
+/// An unknown device with a request.
 #[derive(Debug)]
 pub struct Visitor<'a> {
     /// Where it came from.
@@ -72,7 +73,7 @@ pub struct Visitor<'a> {
     pub wanted: &'static str,
 }
 
-/// Counts a stranger that was turned away for this reason.
+/// Counts an unknown device that was refused for this reason.
 pub fn turned_away(node: &Node, visitor: &Visitor<'_>, why: Reason) {
     let now = clock::now();
     let (count, tell, remind, note) = {
@@ -102,7 +103,7 @@ pub fn turned_away(node: &Node, visitor: &Visitor<'_>, why: Reason) {
         outcome: why.word().to_owned(),
         others,
     };
-    // What cannot be noted was counted.
+    // A failed note is ignored: the stranger was counted.
     let _ = strangers::note(&node.home, &stranger);
 }
 

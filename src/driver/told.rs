@@ -1,4 +1,5 @@
-//! What the driver tells while it works: events as they are, and what the command line has to word.
+//! What the driver tells people while it works: events, and data for which the command line has the
+//! texts.
 
 use crate::device::Label;
 use crate::driver::error::{Activity, Error};
@@ -12,46 +13,46 @@ use crate::vault;
 pub enum Told<'a> {
     /// Something happened.
     Event(Box<Event>),
-    /// Something that people should know, and that ends nothing.
+    /// Something that people should know and that ends nothing.
     Note(Note),
-    /// What devices do together has ended without a result.
+    /// A pairing or a ceremony has failed.
     Aborted {
-        /// What they did.
+        /// Which of them.
         activity: Activity,
         /// The request's id; a pairing has none.
         request: Option<&'a RequestId>,
-        /// Why it ended.
+        /// Why it failed.
         error: &'a Error,
     },
 }
 
-/// Something that people should know, and that ends nothing.
+/// Something that people should know and that ends nothing.
 #[derive(Debug)]
 pub enum Note {
-    /// A file of this device does not fit, and nothing depends on it now.
+    /// A file of this device is damaged, and nothing depends on it now.
     Misfit(vault::Error),
     /// A file beside the vault could not be read or written.
     File(vault::Error),
-    /// Something else failed, and what goes on does so without it.
+    /// Something else failed, and the ceremony goes on without it.
     Failed(Error),
     /// The log could not be written.
     Unlogged(String),
-    /// The signature could not be kept.
+    /// The signature could not be stored.
     NotKept(vault::Error),
-    /// mDNS does not work, and says why.
+    /// mDNS does not work, for this reason.
     NotAnnounced(String),
-    /// A device asks again too soon after a no, or is muted.
+    /// A device is in its back-off after a refused request, or is muted.
     TurnedAway {
         /// The device.
         peer: Label,
-        /// What it asks for.
+        /// The ceremony that it asks for.
         ceremony: Ceremony,
         /// Whether it is muted.
         muted: bool,
     },
-    /// What the others see of the request of this device, and approve by how it begins.
+    /// What identifies this device's request on the screens of the others.
     Asking {
-        /// The digest, where something is signed.
+        /// The digest of a signature.
         digest: Option<Hex<32>>,
         /// The beginning of the hash of the facts.
         hash: Hex<4>,
@@ -65,35 +66,35 @@ pub enum Note {
     },
     /// A device does not answer yet.
     NotThere {
-        /// The device.
+        /// How many seconds longer it is waited for.
         peer: Label,
         /// For how many seconds more it is waited for.
         seconds: u64,
     },
-    /// The request is made again after so many seconds: another device is busy, or the key was changed meanwhile.
+    /// The request is repeated: another device was busy, or the key changed meanwhile.
     AsksAgain {
-        /// How many.
+        /// After how many seconds.
         seconds: u64,
     },
-    /// The key is used for something that has to end first.
+    /// The key is in use, and the command waits for it.
     KeyAwaited {
         /// Its name.
         key: String,
         /// What it is used for.
         by: vault::Use,
     },
-    /// The relay has no room to wait in, because no device is known.
+    /// The relay has no room for this device, because it knows no other device.
     NoRooms,
-    /// A confirmation on the disk does not verify.
+    /// A stored confirmation does not verify.
     WrongConfirmation {
-        /// The party that it is said to be of.
+        /// The party that it names as its sender.
         party: PartyId,
         /// The key.
         key: String,
     },
     /// A line that the command of `--via` wrote to its standard error.
     Via(Label),
-    /// Pairing waits for the owner of this device, after so many failures.
+    /// Pairing is paused until the owner resumes it, after too many failures.
     PairingPaused {
         /// How many pairings in a row have failed.
         failed: u32,

@@ -1,5 +1,5 @@
-//! How long a device waits after its owner was asked in vain: without that, a peer could put one
-//! request after another on the screen until somebody says yes to the wrong one.
+//! The back-off after a refused request: without it, a peer could put one request after another on
+//! the screen until the owner approves the wrong one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,32 +7,32 @@ use std::time::{Duration, Instant};
 use crate::device::Fingerprint;
 use crate::wire::Reason;
 
-/// The wait after the first request that nobody wanted.
+/// The wait after the first refused request.
 const FIRST: Duration = Duration::from_secs(2);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Whether a request is put before the owner now.
+/// Whether a request may be put before the owner now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is.
+    /// It may.
     Asked,
     /// The peer has to wait.
     TurnedAway {
         /// How long, in seconds.
         seconds: u32,
-        /// Whether this is the first request since then, which is told and logged.
+        /// Whether this is the first request in this wait, which is told and logged.
         first: bool,
     },
     /// The peer is muted.
     Muted {
-        /// Whether this is the first request since then.
+        /// Whether this is its first request since it was muted.
         first: bool,
     },
 }
 
 impl Admission {
-    /// What the peer is told where it is not, and whether this is the first request since then.
+    /// The reason for a refused peer, and whether this is the first request in its wait.
     pub fn refusal(self) -> Option<(Reason, bool)> {
         match self {
             Self::Asked => None,
@@ -42,11 +42,11 @@ impl Admission {
     }
 }
 
-/// Which peers have to wait, and how long.
+/// The waits of all peers.
 #[derive(Clone, Debug, Default)]
 pub struct Backoff {
     waits: BTreeMap<Fingerprint, Wait>,
-    /// The muted peers whose first request since then was told.
+    /// The muted peers whose first request since then was reported.
     muted: BTreeSet<Fingerprint>,
 }
 
@@ -55,12 +55,12 @@ struct Wait {
     span: Duration,
     until: Instant,
     told: bool,
-    /// Nobody was asked: its request left while it waited for the screen.
+    /// Its request left the queue before it reached the screen.
     unasked: bool,
 }
 
 impl Backoff {
-    /// Whether a request of `peer`, which may be `muted`, is put before the owner at `now`.
+    /// Whether a request of `peer`, which may be `muted`, may be put before the owner at `now`.
     pub fn admit(&mut self, peer: &Fingerprint, muted: bool, now: Instant) -> Admission {
         if muted {
             return Admission::Muted { first: self.muted.insert(*peer) };
@@ -76,19 +76,19 @@ impl Backoff {
         }
     }
 
-    /// A request of `peer` ended at `now` without a yes: it was denied, withdrawn or not answered. Several that
-    /// end together are one.
+    /// A request of `peer` ended at `now` without a yes: it was denied, withdrawn or not answered.
+    /// Requests that end together count as one.
     pub fn refused(&mut self, peer: &Fingerprint, now: Instant) {
         self.begin(peer, now, false);
     }
 
-    /// A request of `peer` ended at `now` while it waited for the screen.
+    /// A request of `peer` left the queue at `now`.
     pub fn withdrawn(&mut self, peer: &Fingerprint, now: Instant) {
         self.begin(peer, now, true);
     }
 
-    /// Whether a request of `peer` that has waited for the screen is put before the owner now. What left the
-    /// queue meanwhile is not held against it.
+    /// As [`admit`](Self::admit), for a request that has waited for the screen. Requests that left
+    /// the queue meanwhile do not count against it.
     pub fn admit_waiting(&mut self, peer: &Fingerprint, muted: bool, now: Instant) -> Admission {
         match self.waits.get(peer) {
             Some(wait) if wait.unasked && !muted => Admission::Asked,
@@ -105,7 +105,7 @@ impl Backoff {
         self.waits.insert(*peer, Wait { span, until: now + span, told: false, unasked });
     }
 
-    /// A request of `peer` was approved: the next one is asked at once.
+    /// A request of `peer` was approved, so the next one is admitted at once.
     pub fn approved(&mut self, peer: &Fingerprint) {
         self.waits.remove(peer);
     }
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(seconds(&backoff, &bob(), now), 2, "two that leave together are one");
         assert_eq!(backoff.admit_waiting(&bob(), false, now), Admission::Asked);
         assert_eq!(backoff.admit_waiting(&bob(), true, now), Admission::Muted { first: true });
-        // A no is held against both.
+        // A no counts against both.
         backoff.refused(&bob(), now);
         let away = Admission::TurnedAway { seconds: 4, first: true };
         assert_eq!(backoff.admit_waiting(&bob(), false, now), away);

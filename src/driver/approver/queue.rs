@@ -1,7 +1,7 @@
-//! Requests that wait for the owner of this device: one is on the screen, and the others come after it.
+//! Requests that wait for the owner of this device: one is on the screen, the others wait.
 //!
-//! Devices take turns, and of each its oldest request comes first: who asks for much keeps nobody else waiting for
-//! more than one card.
+//! Devices take turns, and the oldest request of each comes first, so a device with many requests
+//! delays the others by one at a time.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use tokio::sync::watch;
 use crate::device::Fingerprint;
 use crate::progress::QueuedRequest;
 
-/// What is put before the owner. What is put there without waiting, such as six digits to compare, has no
-/// request.
+/// The screen and the requests that wait for it. An entry that takes the screen at once, such as
+/// six digits to compare, has no request.
 #[derive(Debug, Default)]
 pub struct Queue(watch::Sender<Entries>);
 
-/// What changes in a queue.
+/// Notifies of changes in a queue.
 #[derive(Debug)]
 pub struct Changes(watch::Receiver<Entries>);
 
 impl Changes {
-    /// Waits for the next change, or for ever where the queue is gone. Cancel-safe.
+    /// Waits for the next change, or for ever if the queue is gone. Cancel-safe.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await
@@ -31,10 +31,10 @@ impl Changes {
 #[derive(Debug, Default)]
 struct Entries {
     all: Vec<Entry>,
-    /// How many there were so far.
+    /// How many entries there have been.
     numbered: u64,
     turns: Turns,
-    /// Whether nothing more is put before the owner than what was shown by then.
+    /// Whether only requests that were shown before may still be shown.
     is_closed: bool,
 }
 
@@ -45,7 +45,7 @@ struct Entry {
     is_shown: bool,
 }
 
-/// When each device had the screen last.
+/// When each device last had the screen.
 #[derive(Clone, Debug, Default)]
 struct Turns {
     last: BTreeMap<Fingerprint, u64>,
@@ -71,24 +71,24 @@ impl Turns {
 pub struct Place<'q> {
     queue: &'q Queue,
     number: u64,
-    /// How many were before it when that was given last.
+    /// How many were before it when [`Moved::Behind`] was last returned.
     behind: Option<usize>,
     was_shown: bool,
 }
 
-/// What a place comes to.
+/// The next change of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// It is put before the owner now.
+    /// It is on the screen now.
     Shown,
-    /// So many are before it, with the one that is on the screen.
+    /// So many are before it, including the one on the screen.
     Behind(usize),
-    /// It is not put before the owner any more.
+    /// The queue was closed, and it will not be shown.
     Closed,
 }
 
 impl Queue {
-    /// The place on the screen, if nothing is there and nothing waits for it.
+    /// The place on the screen, if the queue is empty.
     pub fn try_screen(&self) -> Option<Place<'_>> {
         let mut number = None;
         self.0.send_if_modified(|entries| {
@@ -108,17 +108,17 @@ impl Queue {
         Place { queue: self, number, behind: None, was_shown: false }
     }
 
-    /// From now on nothing is put before the owner that was not shown before.
+    /// From now on only requests that were shown before may be shown.
     pub fn close(&self) {
         self.0.send_modify(|entries| entries.is_closed = true);
     }
 
-    /// Whether that was said.
+    /// Whether the queue is closed.
     pub fn is_closed(&self) -> bool {
         self.0.borrow().is_closed
     }
 
-    /// Whether nothing is on the screen and nothing waits for it.
+    /// Whether the screen is free and no request waits.
     pub fn is_empty(&self) -> bool {
         self.0.borrow().all.is_empty()
     }
@@ -130,7 +130,7 @@ impl Queue {
         requests.map(|(_, request)| request.clone()).collect()
     }
 
-    /// Tells of all that changes from now on.
+    /// Notifies of all changes from now on.
     pub fn changes(&self) -> Changes {
         Changes(self.0.subscribe())
     }
@@ -144,7 +144,7 @@ impl Entries {
         number
     }
 
-    /// What is not on the screen, in the order in which it comes there.
+    /// The entries that wait, in the order in which they will be shown.
     fn waiting(&self) -> Vec<&Entry> {
         let mut left: Vec<&Entry> = self.all.iter().filter(|entry| !entry.is_shown).collect();
         let (mut turns, mut order) = (self.turns.clone(), Vec::new());
@@ -159,14 +159,14 @@ impl Entries {
         order
     }
 
-    /// How many come before the entry with this number; `None` if it is on the screen, or gone.
+    /// How many come before the entry with this number; `None` if it is on the screen or gone.
     fn before(&self, number: u64) -> Option<usize> {
         let place = self.waiting().iter().position(|entry| entry.number == number)?;
         let shown = self.all.iter().filter(|entry| entry.is_shown).count();
         Some(place.saturating_add(shown))
     }
 
-    /// Puts the first on the screen where nothing is there. Whether that changed anything.
+    /// Shows the first entry if the screen is free. Whether that changed anything.
     fn advance(&mut self) -> bool {
         if self.all.iter().any(|entry| entry.is_shown) {
             return false;
@@ -182,8 +182,8 @@ impl Entries {
 }
 
 impl Place<'_> {
-    /// What becomes of this place next: how many are before it, at first and whenever that changes, and at last
-    /// that it is shown. Cancel-safe.
+    /// The next change of this place: how many are before it, at first and whenever that changes,
+    /// and finally that it is shown. Cancel-safe.
     pub async fn moved(&mut self) -> Moved {
         let mut changes = self.queue.0.subscribe();
         loop {
@@ -192,7 +192,7 @@ impl Place<'_> {
                 let entries = changes.borrow_and_update();
                 (entries.before(self.number), entries.is_closed)
             };
-            // What the owner has put off comes back.
+            // A request that the owner has put off may still be shown.
             if is_closed && !self.was_shown {
                 return Moved::Closed;
             }
@@ -204,12 +204,12 @@ impl Place<'_> {
                 self.behind = Some(before);
                 return Moved::Behind(before);
             }
-            // The sender is the queue, which is borrowed.
+            // The queue is borrowed, so its sender exists.
             let _ = changes.changed().await;
         }
     }
 
-    /// Gives the screen to the next one, and takes its turn again.
+    /// Gives the screen to the next request, and goes to the end of the queue.
     pub fn let_others_first(&mut self) {
         self.behind = None;
         self.queue.0.send_modify(|entries| {
@@ -255,7 +255,7 @@ mod tests {
         queue.waiting().into_iter().map(|request| request.peer).collect()
     }
 
-    /// What a place comes to now.
+    /// The change of a place, if there is one now.
     fn now(place: &mut Place<'_>) -> Option<Moved> {
         match pin!(place.moved()).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(moved) => Some(moved),
@@ -275,7 +275,7 @@ mod tests {
         drop(alice);
         assert_eq!(now(&mut carol), Some(Moved::Behind(1)));
         assert_eq!(now(&mut bob), Some(Moved::Shown));
-        // One that is withdrawn while it waits takes nobody's place.
+        // A request that is withdrawn in the queue has taken no turn.
         drop(carol);
         assert_eq!((peers(&queue).len(), queue.is_empty()), (0, false));
         drop(bob);
@@ -298,7 +298,7 @@ mod tests {
             (now(&mut bob), now(&mut of_alice[0])),
             (Some(Moved::Shown), Some(Moved::Behind(2)))
         );
-        // Who has had its turn comes behind who waits for the first.
+        // A device that had its turn comes after one that waits for its first.
         let _again = join(&queue, "bob");
         drop(bob);
         assert_eq!(now(&mut carol), Some(Moved::Shown));
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!((now(&mut bob), now(&mut carol)), (Some(Moved::Shown), Some(Moved::Behind(1))));
         drop((bob, carol));
         assert_eq!(now(&mut alice), Some(Moved::Shown));
-        // Alone it stays where it is.
+        // Without others it stays.
         alice.let_others_first();
         assert_eq!(now(&mut alice), Some(Moved::Shown));
     }

@@ -30,17 +30,16 @@ use crate::wire::{Reason, Want};
 
 /// The port a device listens on unless it is taken.
 pub const PORT: u16 = 46737;
-/// After how long people are told that a device is not there yet.
+/// After how long the owner is told that a device does not answer yet.
 const NOT_THERE: Duration = Duration::from_secs(3);
-/// How long it is looked for on the local network alone before a relay is asked as well.
+/// How long only the local network is tried before the relay is asked as well.
 const LOOK_AROUND: Duration = Duration::from_millis(600);
 
-/// Connects to `target`, trying again until `deadline`. Where it is not there after a few seconds, people are told
-/// what to do there.
+/// Connects to `target`, trying again until `deadline`. If it does not answer within a few seconds,
+/// the owner is told to start it.
 ///
 /// # Errors
-/// `unreachable` where nobody answers, `identity` where somebody else does, and what the device
-/// says where it refuses.
+/// No device answers, another one answers in its place, or the device refuses.
 pub async fn reach(
     node: &Node,
     target: &Target,
@@ -55,7 +54,8 @@ pub async fn reach(
         reached = &mut reaching => return reached,
         () = sleep(NOT_THERE) => {}
     }
-    // What a command says is passed on; at a relay it may be the relay that is missing.
+    // Not told for a command, whose own output is passed on, nor with a relay, which may be the
+    // cause.
     let near = node.relay.is_none() && matches!(target.route, Route::Address(_) | Route::Find);
     if near && !answered.load(Ordering::Relaxed) {
         let seconds = deadline.saturating_duration_since(clock::now()).as_secs();
@@ -64,8 +64,8 @@ pub async fn reach(
     reaching.await
 }
 
-/// Notes in `answered` whether anybody answered the latest attempt that is over. That others answer in the
-/// device's place is said after [`REACH`], however late the deadline is.
+/// Sets `answered` once an attempt got an answer. That other devices answer in place of this one is
+/// an error after [`REACH`], even if the deadline is later.
 async fn try_until(
     node: &Node,
     target: &Target,
@@ -113,8 +113,8 @@ async fn try_until(
     }
 }
 
-/// The pause before a device is called again that was not reached for `error`. One that is busy says within how
-/// many seconds it may not be.
+/// The pause before the next attempt after `error`. A busy device says after how many seconds to
+/// come again.
 fn pause_after(error: &Error) -> Duration {
     match error {
         Error::Refused { reason: Reason::Busy { seconds: seconds @ 2.. }, .. } => {
@@ -127,7 +127,7 @@ fn pause_after(error: &Error) -> Duration {
 /// Makes one attempt to resume a link to a device. Returns how many frames the device says it has.
 ///
 /// # Errors
-/// Why not.
+/// The attempt failed.
 pub async fn reconnect(
     node: &Node,
     target: &Target,
@@ -170,8 +170,8 @@ async fn nearby(node: &Node, call: &Call) -> Answer {
     }
 }
 
-/// Reaches a device on the local network or through the relay, whichever is faster. The local network has a
-/// head start, unless the device was at the relay lately.
+/// Reaches a device on the local network or through the relay, whichever answers first. The local
+/// network has a head start, unless the device was reached at the relay lately.
 async fn either(node: &Node, call: &Call, relay: &RelayUrl, peer: &Fingerprint) -> Answer {
     let near = nearby(node, call);
     let far = async {
@@ -182,7 +182,8 @@ async fn either(node: &Node, call: &Call, relay: &RelayUrl, peer: &Fingerprint) 
                 Err(DialError::DeadlineExceeded(error)) => {
                     return Err(known.unwrap_or(DialError::DeadlineExceeded(error)));
                 }
-                // The relay may be starting, and where strangers are in the rooms the device may still come.
+                // The relay may be starting, and with strangers in the rooms the device may still
+                // come.
                 Err(error) if error.may_pass() && clock::now() + RETRY < call.within => {
                     known = Some(error);
                     sleep(RETRY).await;
@@ -209,7 +210,7 @@ async fn either(node: &Node, call: &Call, relay: &RelayUrl, peer: &Fingerprint) 
     }
 }
 
-/// How long `peer` is looked for on the local network alone.
+/// How long `peer` is tried on the local network alone.
 fn head_start(home: &Home, route: &Route, relay: &RelayUrl, peer: &Fingerprint) -> Duration {
     match (route, remembered(home, peer)) {
         _ if was_at(home, peer, relay) => Duration::ZERO,
@@ -267,7 +268,7 @@ mod tests {
             note_relay(&home, &bob, met).unwrap();
             assert_eq!(first(&relay) == Duration::ZERO, lately, "{at}");
         }
-        // What is out of date is noted anew.
+        // What is outdated is replaced.
         remember(&home, &bob, &Way::Relay(relay.clone()));
         assert_eq!(first(&relay), Duration::ZERO);
         remember(&home, &bob, &Way::Lan(([192, 0, 2, 7], PORT).into()));

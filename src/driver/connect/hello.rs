@@ -27,7 +27,7 @@ pub async fn say(link: &mut impl Link, message: &Message) -> Result<(), LinkErro
     link.send(Frame::new(Kind::Control, message.to_bytes())).await
 }
 
-/// Lets the caller at the other end of `link` in.
+/// Answers the greeting of the caller at the other end of `link`.
 ///
 /// # Errors
 /// The link is down.
@@ -36,7 +36,7 @@ pub async fn welcome(node: &Node, link: &mut TlsLink) -> Result<(), LinkError> {
     say(link, &Message::Welcome { name: Label::new(&node.info.name), about }).await
 }
 
-/// What this device says of its program on `link`.
+/// What this device tells of its program on `link`; `None` for a version that does not know that.
 fn introduction(link: &TlsLink) -> Option<About> {
     link.introduces().then(About::this_program)
 }
@@ -50,7 +50,7 @@ pub async fn hear(link: &mut impl Link, within: Instant) -> Result<Message, Link
     Message::from_bytes(&bytes).map_err(|_| LinkError::Malformed("control message"))
 }
 
-/// Receives one control message of whatever version, unread.
+/// Receives one control message of any version as bytes.
 ///
 /// # Errors
 /// The link is down, `within` passed, or the frame is of another kind.
@@ -72,8 +72,8 @@ pub(super) struct Call {
     pub(super) target: Target,
     pub(super) want: Want,
     pub(super) within: Instant,
-    /// Held while one connection exchanges `hello`: several may lead to the device, and only one is to ask.
-    /// True once the device has answered.
+    /// Held while one connection exchanges `hello`: several connections may lead to the device, and
+    /// only one is to make the request. True once the device has answered.
     pub(super) floor: Arc<Mutex<bool>>,
 }
 
@@ -103,8 +103,8 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
         (LinkError::Identity { got, .. }, Route::Room(..)) => {
             DialError::Fatal(Error::NotTheInviter { got: *got })
         }
-        // An address of mDNS or a peer in a relay's room may be anybody's, so a wrong certificate there is
-        // no verdict on the device.
+        // An announced address or a room may lead to any device, so a wrong certificate there is no
+        // answer of the device.
         (
             LinkError::Identity { .. }
             | LinkError::Refused
@@ -142,8 +142,7 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     }
 }
 
-/// The result of a call. A device that goes on with a session says how many frames it has; one that lets the caller
-/// in says nothing of the kind.
+/// The result of a call, with the number of frames that the device has if it resumes a session.
 pub(super) type Answer = Result<(Reached, Option<u64>), DialError>;
 
 /// Why one attempt to reach a device failed.
@@ -155,24 +154,24 @@ pub enum DialError {
     UnknownSession,
     /// A further attempt may succeed.
     Retryable(Error),
-    /// The device is there and busy.
+    /// The device answers that it is busy.
     Busy(Error),
-    /// Another device is there, at an address that only mDNS or a relay named.
+    /// Another device answers at an address that only mDNS or a relay named.
     OthersAnswer(Error),
-    /// The machine is there and nothing listens at the port.
+    /// The machine answers, and nothing listens at the port.
     NotListening(Error),
-    /// The deadline came before an answer; an earlier error says more.
+    /// The deadline passed without an answer. An earlier error says more.
     DeadlineExceeded(Error),
 }
 
 impl DialError {
-    /// Whether another device than the one that is looked for answered.
+    /// Whether another device than the target answered.
     pub(super) fn is_of_identity(&self) -> bool {
         let Self::Fatal(error) = self else { return false };
         matches!(error, Error::NotTheInviter { .. } | Error::Link { .. })
     }
 
-    /// Whether the device may be found yet: nobody else has spoken for it.
+    /// Whether the device may still be found by another attempt.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Retryable(_) | Self::Busy(_) | Self::OthersAnswer(_) | Self::NotListening(_) => {

@@ -24,14 +24,14 @@ use crate::net::{self, Frame, Kind, Link, LinkError, Sender as _, tunnel};
 use crate::party::PartyId;
 use crate::wire::{Message, Reason};
 
-/// Messages that may come before all links are open: each party has one to send before it
+/// Most messages that may arrive before all links are open. Each party sends at most one before it
 /// needs this party's.
 const EARLY: usize = 32;
-/// How many bytes they may have together.
+/// Most bytes of those messages together.
 const EARLY_BYTES: usize = 2 << 20;
 /// How long a participant may take to take a message.
 const SEND: Duration = Duration::from_secs(30);
-/// How long what was sent may take to be written, before this device goes on all the same.
+/// How long to wait for sent messages to be written before this device computes.
 const FLUSH: Duration = Duration::from_millis(20);
 /// How long queueing the last message of a link may take.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -74,12 +74,12 @@ pub struct PeerLinks {
     early: VecDeque<(PartyId, Incoming)>,
     finished: BTreeSet<PartyId>,
     spoken: BTreeSet<PartyId>,
-    /// The party that was interrupted by its owner.
+    /// The party whose owner interrupted it.
     left: Option<PartyId>,
 }
 
 impl PeerLinks {
-    /// No links yet, of the party `me`.
+    /// Without links, for the party `me`.
     pub fn new(me: PartyId, requester: PartyId) -> Self {
         Self {
             requester,
@@ -101,7 +101,7 @@ impl PeerLinks {
         self.links.insert(party, PeerLink { name, sender, receiver, over: false });
     }
 
-    /// People's names of the participants.
+    /// The labels of the participants.
     pub fn names(&self) -> Names {
         self.links.iter().map(|(party, peer)| (*party, peer.name.clone())).collect()
     }
@@ -141,7 +141,7 @@ impl PeerLinks {
             tokio::spawn(async move {
                 let link = handshake(&tls, io, expect, client).await;
                 let link = link.map(|link| ResumableLink::over(link.peer(), link));
-                // Fails only where the ceremony has failed meanwhile.
+                // Fails only if the ceremony has failed meanwhile.
                 let _ = ready.send((party, link)).await;
             });
         }
@@ -180,7 +180,7 @@ impl PeerLinks {
         Ok(())
     }
 
-    /// The bytes of the messages that came early.
+    /// The bytes of the early messages.
     fn early_bytes(&self) -> usize {
         let length = |incoming: &Incoming| match incoming {
             Incoming::Protocol(bytes) => bytes.len(),
@@ -189,7 +189,7 @@ impl PeerLinks {
         self.early.iter().map(|(_, incoming)| length(incoming)).sum()
     }
 
-    /// The next thing a participant sent. Frames for others are passed on meanwhile.
+    /// The next message of a participant. Frames for others are forwarded meanwhile.
     pub async fn recv(&mut self) -> (PartyId, Incoming) {
         if let Some(early) = self.early.pop_front() {
             return early;
@@ -202,7 +202,8 @@ impl PeerLinks {
         }
     }
 
-    /// As [`recv`](Self::recv), but nothing once `deadline` has passed, whatever is waiting.
+    /// As [`recv`](Self::recv), but `None` once `deadline` has passed, even if a message is
+    /// waiting.
     pub async fn recv_before(&mut self, deadline: Instant) -> Option<(PartyId, Incoming)> {
         tokio::select! {
             biased;
@@ -278,8 +279,8 @@ impl PeerLinks {
         }
     }
 
-    /// Waits until what was sent has been written to the connections, or for 20 ms at most. Computing holds up
-    /// the tasks of the links, so it is to be called before: the others compute meanwhile.
+    /// Waits until sent messages are written to the connections, for 20 ms at most. Called before
+    /// computing, which holds up the tasks of the links, so that the others can compute meanwhile.
     pub async fn flush(&self) {
         let written = async {
             let (direct, tunnels): (Vec<_>, Vec<_>) = self
@@ -287,7 +288,7 @@ impl PeerLinks {
                 .iter()
                 .partition(|(party, _)| self.me == self.requester || **party == self.requester);
             join_all(tunnels.iter().map(|(_, peer)| peer.sender.flush())).await;
-            // The task of a tunnel hands on what was written to it.
+            // Lets the tasks of the tunnels pass on what was written to them.
             yield_now().await;
             join_all(direct.iter().map(|(_, peer)| peer.sender.flush())).await;
         };
@@ -329,7 +330,8 @@ impl PeerLinks {
                     break;
                 }
                 Some((party, Incoming::Control(Message::Refuse { reason }))) => {
-                    // Who has begun is not asked to begin again.
+                    // After the first protocol message `busy` would make the requester retry a
+                    // spent session.
                     let reason = match reason {
                         Reason::Busy { .. } => Reason::Aborted,
                         reason => reason,
@@ -353,8 +355,8 @@ impl PeerLinks {
         outcome
     }
 
-    /// Ends a ceremony that failed. Every party is told that it is over. The only reason that is passed on is
-    /// that the owner of another device interrupted it.
+    /// Ends a ceremony that failed, and tells every party. The reason is passed on only if the
+    /// owner of another device interrupted it.
     pub async fn abort(self) {
         let left = self.left;
         let reason = |party| match left {
@@ -364,7 +366,7 @@ impl PeerLinks {
         self.abort_with(reason).await;
     }
 
-    /// The same with a reason for each party, by its index.
+    /// As [`abort`](Self::abort), with a reason for each party.
     pub async fn abort_with(self, reason: impl Fn(PartyId) -> Reason) {
         for party in self.links.keys() {
             self.say(*party, &Message::Refuse { reason: reason(*party) }).await;
@@ -375,7 +377,8 @@ impl PeerLinks {
     async fn say(&self, party: PartyId, message: &Message) {
         if let Some(peer) = self.links.get(&party) {
             let frame = Frame::new(Kind::Control, message.to_bytes());
-            // Fails where the link is down, which the party knows, or where the party does not read.
+            // Fails if the link is down, which the party notices itself, or if the party does not
+            // read.
             let _ = timeout(GOODBYE, peer.sender.queue(frame)).await;
         }
     }
@@ -385,7 +388,8 @@ impl PeerLinks {
         for PeerLink { mut sender, receiver, .. } in self.links.into_values() {
             closing.spawn(async move {
                 let _ = timeout(PARTING, sender.close()).await;
-                // A link whose receiver is dropped ends at once, before its last frames are sent.
+                // Dropped last: a link without receiver ends at once, before its last frames are
+                // sent.
                 drop(receiver);
             });
         }
@@ -393,18 +397,18 @@ impl PeerLinks {
     }
 }
 
-/// What a party is called that has no name here.
+/// The label of a party without a name here.
 pub fn party_label(party: impl fmt::Display) -> Label {
     Label::new(&format!("party {party}"))
 }
 
-/// The name that `names` have for `party`.
+/// The label of `party` in `names`.
 pub fn name_in(names: &Names, party: PartyId) -> Label {
     names.get(&party).cloned().unwrap_or_else(|| party_label(party))
 }
 
-/// The next thing to arrive on any link, in turn between those on which something has. Cancel-safe; waits for
-/// ever where no link is open.
+/// The next frame on any link; links that have one take turns. Cancel-safe. Waits for ever if no
+/// link is open.
 async fn arrival(links: &mut BTreeMap<PartyId, PeerLink>, next: &mut Option<PartyId>) -> Arrival {
     poll_fn(|context| {
         let (before, after): (Vec<_>, Vec<_>) = links

@@ -1,10 +1,9 @@
-//! The rooms of a relay where devices meet, and waiting there.
+//! The rooms of a relay in which devices meet.
 //!
 //! Two devices that share a key meet in a room whose name follows from a secret of theirs, so that
-//! nobody else can enter it and nobody can tell whose it is. Paired devices that share no key yet
-//! have no such secret: their room follows from their fingerprints. Every day, and each of the two
-//! that waits, has another room, so that a relay cannot tell from the names that it was the same two
-//! yesterday.
+//! nobody else can enter it or tell whose it is. Paired devices without a common key have no such
+//! secret: their room follows from their fingerprints. The room changes with the day and differs
+//! for each of the two listeners, so that a relay cannot link the names of different days.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,8 +38,8 @@ pub fn fresh() -> Result<Room, Error> {
     clock::nonce().map(|bytes| cut(&bytes))
 }
 
-/// The rooms where `listener` may be waiting for this device now: those of the keys they share, newest
-/// shares and older ones, and last that of the pairing.
+/// The rooms where `listener` may be waiting for this device now: first those of the keys that they
+/// share, the newest first, then that of the pairing.
 pub fn of_listener(node: &Node, listener: &Fingerprint) -> Vec<Room> {
     let day = clock::unix_now().div_euclid(DAY);
     let mut rooms: Vec<Room> =
@@ -49,7 +48,7 @@ pub fn of_listener(node: &Node, listener: &Fingerprint) -> Vec<Room> {
     rooms
 }
 
-/// The rooms where this device waits: on most hours one a peer, around midnight two, since clocks
+/// The rooms where this device waits: one for each peer, and two around midnight, since clocks
 /// differ.
 fn of_this_device(node: &Node) -> BTreeSet<Room> {
     let me = node.info.fingerprint;
@@ -60,7 +59,7 @@ fn of_this_device(node: &Node) -> BTreeSet<Room> {
     for record in keys::list(&node.home).unwrap_or_default() {
         for (party, secret) in secrets(node, &record) {
             let Some(party) = record.parties.iter().find(|p| p.index == party) else { continue };
-            // The other device may have no share of a key that is pending here.
+            // The other device may have no share of a pending key.
             if record.state == KeyState::Active {
                 met.insert(party.fingerprint);
             }
@@ -84,7 +83,8 @@ fn cut(bytes: &[u8; 32]) -> Room {
     Room(bytes.first_chunk().copied().unwrap_or_default())
 }
 
-/// What two devices that share nothing have in common: their fingerprints. The relay knows neither.
+/// The value from which the room of two paired devices follows: their fingerprints, which the relay
+/// does not know.
 fn acquaintance(node: &Node, peer: &Fingerprint) -> [u8; 32] {
     let mut both = [*node.info.fingerprint.as_bytes(), *peer.as_bytes()];
     both.sort_unstable();
@@ -92,7 +92,7 @@ fn acquaintance(node: &Node, peer: &Fingerprint) -> [u8; 32] {
     tags::MEETING_SECRET.hash(&[b"paired", &low, &high])
 }
 
-/// The secrets that this device shares with `peer`, one for each generation of each common key.
+/// The meeting secrets of this device and `peer`, one for each epoch of each common key.
 fn shared(node: &Node, peer: &Fingerprint) -> Vec<Secret<[u8; 32]>> {
     let mut records = keys::list(&node.home).unwrap_or_default();
     records.sort_by_key(|record| std::cmp::Reverse(record.created));
@@ -104,8 +104,8 @@ fn shared(node: &Node, peer: &Fingerprint) -> Vec<Secret<[u8; 32]>> {
     records.iter().filter_map(secret).collect()
 }
 
-/// The secrets of an epoch with its other parties. The share is opened only where the secrets were not
-/// stored: a home of an earlier version. A share that does not open is skipped.
+/// The meeting secrets of an epoch. If none are stored (a home of an earlier version), they are
+/// derived from the share. A share that does not open is skipped.
 fn secrets(node: &Node, record: &KeyRecord) -> Vec<MeetingSecret> {
     if let Ok(Some(kept)) = node.vault.meeting(&record.name, &record.epoch) {
         return kept;
@@ -115,7 +115,7 @@ fn secrets(node: &Node, record: &KeyRecord) -> Vec<MeetingSecret> {
     share.map(|share| store_meeting_secrets(node, record, &share)).unwrap_or_default()
 }
 
-/// Keeps the secrets of `share` with its other parties, for when this device is to be found at a relay.
+/// Stores the meeting secrets of `share`, so that rooms can be computed without opening it.
 pub(in crate::driver) fn store_meeting_secrets(
     node: &Node,
     record: &KeyRecord,
@@ -125,23 +125,23 @@ pub(in crate::driver) fn store_meeting_secrets(
     let secret = |index| Some((index, share.meeting_secret(index)?));
     let secrets: Vec<MeetingSecret> = others.filter_map(secret).collect();
     if let Err(error) = node.vault.store_meeting(&record.name, &record.epoch, &secrets) {
-        // The secrets can be computed from the share again.
+        // Not fatal: the secrets can be derived from the share again.
         node.tell(Note::File(error));
     }
     secrets
 }
 
-/// Connections that come through a relay.
+/// Connections that arrive through a relay.
 pub type Streams = mpsc::Receiver<Box<dyn Io>>;
 
-/// Waits at the relay in every room where a device may call this one, until nobody takes the streams.
+/// Waits at the relay in every room of this device, until the receiver is dropped.
 pub fn wait(node: &Arc<Node>, relay: &RelayUrl) -> Streams {
     let (streams, taken) = mpsc::channel(1);
     tokio::spawn(follow(Arc::clone(node), relay.clone(), streams));
     taken
 }
 
-/// Waits at the relay in this room alone.
+/// Waits at the relay in this room only.
 pub fn wait_in(node: &Arc<Node>, relay: &RelayUrl, room: Room) -> Streams {
     let (streams, taken) = mpsc::channel(1);
     let stay = Stay { node: Arc::clone(node), relay: relay.clone(), told: Arc::default(), streams };
@@ -149,7 +149,8 @@ pub fn wait_in(node: &Arc<Node>, relay: &RelayUrl, room: Room) -> Streams {
     taken
 }
 
-/// Calls every listener in these rooms of a relay. Strangers may be among them: the certificate decides.
+/// Calls every listener in these rooms of a relay. A stranger may be in a room; its certificate
+/// shows that.
 pub(super) async fn call_in_rooms(call: &Call, relay: &RelayUrl, rooms: Vec<Room>) -> Answer {
     let within = call.within;
     let (streams, mut listeners) = mpsc::channel(1);
@@ -266,7 +267,7 @@ async fn follow(node: Arc<Node>, relay: RelayUrl, streams: mpsc::Sender<Box<dyn 
 struct Stay {
     node: Arc<Node>,
     relay: RelayUrl,
-    /// Whether people were told that this device can be reached; shared by all stays.
+    /// Whether the owner was told that this device can be reached; shared by all stays.
     told: Arc<Mutex<Option<bool>>>,
     streams: mpsc::Sender<Box<dyn Io>>,
 }
@@ -297,7 +298,7 @@ impl Stay {
         }
     }
 
-    /// Says whether this device can be reached, when that has changed or is known for the first time.
+    /// Tells whether this device can be reached, the first time and whenever it changes.
     fn tell(&self, trouble: Option<String>) {
         let connected = trouble.is_none();
         let before = self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(connected);
@@ -310,17 +311,17 @@ impl Stay {
 
 /// Seconds of a day.
 const DAY: i64 = 24 * 60 * 60;
-/// By how much the clocks of two devices may differ.
+/// How far the clocks of two devices may differ.
 const SKEW: i64 = 2 * 60 * 60;
 /// How many rooms of a relay are entered at once, and the pause before the next ones are.
 const AT_ONCE: u32 = 3;
 const STAGGER: Duration = Duration::from_millis(700);
-/// How long the right device is waited for where others answer in its place at a relay.
+/// How long to wait for the right device if only others answer at a relay.
 const STRANGERS: Duration = Duration::from_secs(2);
-/// How often the day is looked at.
+/// How often the rooms are computed anew because the day may have changed.
 const LOOK: Duration = Duration::from_secs(10 * 60);
 /// How long entering a room may take.
 const ENTER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The pause before a relay that is out of reach is tried again; it doubles.
+/// The pause before an unreachable relay is tried again; it doubles up to the second value.
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(4);

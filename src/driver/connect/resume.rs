@@ -1,8 +1,8 @@
-//! Links that outlive their connections: a ceremony goes on when one breaks.
+//! Links that outlive their connections, so that a ceremony goes on when one breaks.
 //!
-//! The device that called calls again, by whatever way leads there now; the other one keeps the
-//! link's name and waits. The name is known to the two ends of the first connection alone, and
-//! both prove on every further one that they are the same two devices.
+//! The device that called calls again, by any way that leads there now; the other one keeps the
+//! session of the link and waits. Only the two ends of the first connection know the session, and
+//! both prove on every further connection that they are the same two devices.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,16 +25,16 @@ use crate::progress::Event;
 use crate::request::Hex;
 use crate::wire::{Message, Want};
 
-/// How long a connection may be gone.
+/// How long a link may be without a connection.
 pub const RESUME: Duration = Duration::from_secs(30);
-/// How long something that belongs to a handshake may take on a link that may break meanwhile.
+/// How long a handshake may take on a link that may break meanwhile.
 pub const OVER_A_BREAK: Duration = HANDSHAKE.saturating_add(RESUME);
 
-/// How long a device may be gone where nothing listens at its address. Its program has most likely ended,
-/// and the state of the link with it.
+/// How long a link may be without a connection if nothing listens at the device's address. Then its
+/// program has most likely ended, and the state of the link with it.
 const RESTART: Duration = Duration::from_secs(5);
 
-/// The links that other devices called this one on.
+/// The links that other devices have opened to this one.
 #[derive(Debug, Default)]
 pub struct IncomingLinks(Mutex<BTreeMap<Session, Entry>>);
 
@@ -42,21 +42,21 @@ pub struct IncomingLinks(Mutex<BTreeMap<Session, Entry>>);
 struct Entry {
     peer: Fingerprint,
     returning: mpsc::Sender<Back>,
-    /// Told when the caller reaches this device with something else.
+    /// Notified when the caller connects with another request.
     here: watch::Sender<()>,
 }
 
-/// A caller that is back.
+/// A new connection of the caller of a link.
 #[derive(Debug)]
 struct Back {
     link: TlsLink,
-    /// How many of our frames it has.
+    /// How many of this device's frames it has.
     received: u64,
     way: Way,
 }
 
 impl IncomingLinks {
-    /// Hands a connection over to the link that it goes on for; gives it back if there is none.
+    /// Hands a connection over to the link that it resumes; returns it if there is none.
     pub fn resume(
         &self,
         link: TlsLink,
@@ -66,7 +66,7 @@ impl IncomingLinks {
     ) -> Option<TlsLink> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match entries.get(session).filter(|entry| entry.peer == link.peer()) {
-            // Where another connection is queued already, this one is not needed.
+            // If another connection is queued already, this one is not needed.
             Some(entry) => entry
                 .returning
                 .try_send(Back { link, received, way })
@@ -76,8 +76,8 @@ impl IncomingLinks {
         }
     }
 
-    /// The device `peer` reaches this one with something else: its broken links are resumed within
-    /// five seconds, or their program has ended.
+    /// Notes that `peer` connected with another request: its broken links are resumed within five
+    /// seconds, or its program was restarted and has lost them.
     pub fn is_here(&self, peer: &Fingerprint) {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries.values().filter(|entry| entry.peer == *peer) {
@@ -90,8 +90,8 @@ impl IncomingLinks {
     }
 }
 
-/// The link to a device that called over `link`. It waits for the caller to come back if there
-/// is a way back: `way` is no command's standard input and output.
+/// The link to a device that called over `link`. If it breaks, it waits for the caller to connect
+/// again, unless `way` is a command's standard input and output.
 pub fn answer(node: &Arc<Node>, name: Label, link: TlsLink, way: &Way) -> ResumableLink {
     let (peer, session, life) = (link.peer(), link.session(), link.life());
     let (returning, callers) = mpsc::channel(1);
@@ -110,7 +110,7 @@ pub fn answer(node: &Arc<Node>, name: Label, link: TlsLink, way: &Way) -> Resuma
     )
 }
 
-/// The link of the device that called `target`.
+/// The link to `target`, which this device called.
 pub fn call(node: &Arc<Node>, target: &Target, reached: Reached) -> ResumableLink {
     let link = reached.link;
     let caller = Caller {
@@ -122,7 +122,7 @@ pub fn call(node: &Arc<Node>, target: &Target, reached: Reached) -> ResumableLin
     ResumableLink::new(link.peer(), link, caller)
 }
 
-/// The end of a link that waits for the other side to call again.
+/// The called end of a link, which waits for the caller to connect again.
 struct Called {
     node: Arc<Node>,
     name: Label,
@@ -154,7 +154,7 @@ impl Reconnect for Called {
     async fn reconnect(&mut self, received: u64) -> Result<(TlsLink, u64), LinkError> {
         let mut until = self.node.deadline_within(RESUME);
         self.seen.mark_unchanged();
-        // A caller that was back before the break was noticed is no news, however often that happens.
+        // If the caller connected again before the break was noticed, nothing is told.
         let is_news = !self.callers.is_closed() && self.back.is_none();
         if is_news {
             self.node.tell(lost(&self.name, until));
@@ -175,7 +175,7 @@ impl Reconnect for Called {
                 return Err(LinkError::Lost);
             };
             let mut link = link.living(self.life);
-            // Where this connection has broken too, the caller may come back over another.
+            // If this connection broke too, the caller may connect once more.
             if say(&mut link, &Message::Resumed { received }).await.is_ok() {
                 if is_news {
                     self.node.tell(found(&self.name, &way));
@@ -192,7 +192,7 @@ impl Drop for Called {
     }
 }
 
-/// The end of a link that calls again.
+/// The calling end of a link, which connects again.
 struct Caller {
     node: Arc<Node>,
     target: Target,
@@ -225,7 +225,7 @@ impl Reconnect for Caller {
                     self.node.tell(found(&self.target.name, &reached.way));
                     return Ok((reached.link.living(self.life), theirs));
                 }
-                // The answer may be of another process of that device, so it is not final at once.
+                // Another process may have given the answer, so it is final only after [`RESTART`].
                 Err(DialError::UnknownSession | DialError::NotListening(_))
                     if clock::now() >= began + RESTART =>
                 {
@@ -238,8 +238,8 @@ impl Reconnect for Caller {
     }
 }
 
-/// How long the other side may be silent. A command may lead over a serial line, where a message takes
-/// its time and nothing can be resumed.
+/// How long the other side may be silent. A command may use a serial line, on which messages take
+/// long and nothing can be resumed.
 fn silence(command: bool) -> Duration {
     Duration::from_secs(if command { 120 } else { 16 })
 }

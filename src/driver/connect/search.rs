@@ -1,4 +1,4 @@
-//! Devices that mDNS announces, and the address that a device had last.
+//! Finding a device by mDNS, or at the address that it had last.
 //!
 //! mDNS is not authenticated: a device that answers must show its certificate before it is used.
 
@@ -26,19 +26,19 @@ use crate::vault::addresses::{LastSeen, MetAt};
 use crate::vault::{Home, Peers, addresses};
 use crate::wire::Want;
 
-/// How long the address a device had last is tried before it is looked for.
+/// How long the last address of a device is tried before it is looked for by mDNS.
 pub(super) const HEAD_START: Duration = Duration::from_millis(150);
-/// For how many seconds after a device was reached through a relay the relay is asked at once. Then the local
-/// network is given a head start again: the device may be there by now.
+/// For how many seconds after a device was reached through a relay the relay is asked at once.
+/// After that the local network has a head start again, since the device may be back there.
 const LATELY: i64 = 60 * 60;
-/// How many announced addresses of one device are called at once, and at all.
+/// Most announced addresses of one device that are called at once, and in all.
 const CALLS: usize = 128;
 const ADDRESSES: usize = 4096;
 /// The most devices that are listed.
 const DEVICES: usize = 256;
-/// How long whoever is at an announced address may take to prove who it is.
+/// How long a device at an announced address may take to show its certificate.
 const QUICK: Duration = Duration::from_secs(3);
-/// The most characters of the version of another device's program that are kept.
+/// Most characters of another program's version that are stored.
 const MAX_VERSION: usize = 32;
 
 /// Tries the address that the device had last and, shortly afterwards, every address that mDNS announces for
@@ -72,13 +72,13 @@ pub(super) async fn find(node: &Node, call: &Call) -> Answer {
     }
 }
 
-/// Calls addresses where a device may be, several at once. An address is called again until it is known that
-/// another device is there.
+/// Calls addresses where a device may be, several at once. An address is called again until another
+/// device has answered there.
 struct Callers<'a> {
     call: &'a Call,
-    /// Addresses that were added, whatever became of them.
+    /// All addresses that were added.
     known: BTreeSet<SocketAddr>,
-    /// Those that are to be called, and when.
+    /// The addresses to call, and when.
     waiting: Vec<(Instant, SocketAddr)>,
     calling: JoinSet<(SocketAddr, Answer)>,
     /// How many others answered.
@@ -106,7 +106,8 @@ impl<'a> Callers<'a> {
         }
     }
 
-    /// One of the addresses that are due, at random: no order of announcements can put the right one last.
+    /// One of the due addresses at random, so that no order of announcements can put the right one
+    /// last.
     fn due(&mut self) -> Option<SocketAddr> {
         let now = clock::now();
         let due = |(_, (due, _)): &(usize, &(Instant, SocketAddr))| *due <= now;
@@ -115,7 +116,7 @@ impl<'a> Callers<'a> {
         all.get(any).map(|n| self.waiting.swap_remove(*n).1)
     }
 
-    /// The device, or its final refusal. Cancel-safe. Waits for ever where nothing is found.
+    /// The device, or its final refusal. Cancel-safe. Waits for ever if nothing is found.
     async fn next(&mut self) -> Answer {
         loop {
             while self.calling.len() < CALLS
@@ -153,7 +154,7 @@ impl<'a> Callers<'a> {
         }
     }
 
-    /// What to say where the device was not found.
+    /// The error if the device was not found.
     fn error(self) -> DialError {
         let name = &self.call.target.name;
         self.worst.unwrap_or_else(|| DialError::Retryable(nobody(name)))
@@ -168,18 +169,18 @@ async fn call_at(call: Call, address: SocketAddr) -> Answer {
     greet(Call { tls, ..call }, io, Way::Lan(address)).await
 }
 
-/// A device that was announced, and proved who it is.
+/// A device that was announced and has shown its certificate.
 #[derive(Clone, Debug)]
 pub struct Met {
-    /// Who it is.
+    /// Its fingerprint.
     pub fingerprint: Fingerprint,
     /// Its name for itself.
     pub name: Label,
-    /// Where it answered, in the order in which it did.
+    /// The addresses at which it answered, in that order.
     pub addresses: Vec<SocketAddr>,
     /// Whether it announces that it is busy.
     pub busy: bool,
-    /// The version of its program, if it says so.
+    /// The version of its program, if it tells it.
     pub program: Option<Label>,
 }
 
@@ -206,7 +207,7 @@ pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Error>
         while asking.len() < CALLS
             && let Some((address, seen)) = first.pop_front().or_else(|| then.pop_front())
         {
-            // Each is another device until it is known which.
+            // Each address may be another device until its certificate is known.
             let call = Call { floor: Arc::default(), ..call.clone() };
             asking.spawn(async move { (seen, who_is_at(call, address).await) });
         }
@@ -241,14 +242,14 @@ pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Error>
     Ok(met.into_values().collect())
 }
 
-/// What a device says of itself, and its certificate.
+/// The greeting of a device, and its certificate.
 struct Greeted {
     fingerprint: Fingerprint,
     name: Label,
     program: Option<Label>,
 }
 
-/// Who answers at an address that somebody announced.
+/// The device at an announced address.
 async fn who_is_at(call: Call, address: SocketAddr) -> Option<(Greeted, SocketAddr)> {
     let within = call.within.min(clock::now() + QUICK);
     let (reached, _) = call_at(Call { within, ..call }, address).await.ok()?;
@@ -263,7 +264,7 @@ pub(super) fn remembered(home: &Home, fingerprint: &Fingerprint) -> Option<Socke
     last_seen(home, fingerprint).address
 }
 
-/// Whether a device was reached through `relay` lately, and not at an address since.
+/// Whether a device was last reached through `relay`, and lately.
 pub(super) fn was_at(home: &Home, fingerprint: &Fingerprint, relay: &RelayUrl) -> bool {
     let now = clock::unix_now();
     let lately = |met: &MetAt| (met.at..met.at.saturating_add(LATELY)).contains(&now);
@@ -272,14 +273,14 @@ pub(super) fn was_at(home: &Home, fingerprint: &Fingerprint, relay: &RelayUrl) -
 }
 
 fn last_seen(home: &Home, fingerprint: &Fingerprint) -> LastSeen {
-    // A file that this device did not write is not used.
+    // A file that this device did not write is ignored.
     addresses::of(home, fingerprint).unwrap_or_default()
 }
 
-/// Notes which version of the program a device says that it runs.
+/// Records the version of a device's program, as it told it.
 pub fn remember_program(home: &Home, fingerprint: &Fingerprint, says: Option<&Label>) {
     let says = says.map(|label| Label::capped(label.as_str(), MAX_VERSION).to_string());
-    // It is told again at the next greeting.
+    // A failure is ignored: the version is told again at the next greeting.
     let _ = addresses::note_program(home, fingerprint, says.as_deref());
 }
 
@@ -293,7 +294,7 @@ pub fn remember_name(node: &Node, fingerprint: &Fingerprint, says: &Label) {
 
 /// Notes by which way a device was reached.
 pub fn remember(home: &Home, fingerprint: &Fingerprint, way: &Way) {
-    // Without the hint the device is looked for next time.
+    // A failure is ignored: without the hint the device is looked for again.
     let _ = match way {
         Way::Lan(address) => addresses::note(home, fingerprint, *address),
         Way::Relay(relay) if !was_at(home, fingerprint, relay) => {

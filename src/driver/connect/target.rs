@@ -1,4 +1,4 @@
-//! A device to be reached, the ways that may lead there, and the one that did.
+//! A device to be reached, the possible ways to it, and the way that led there.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -9,7 +9,7 @@ use crate::net::tls::TlsLink;
 use crate::vault::PeerRecord;
 use crate::wire::About;
 
-/// How to get to a device.
+/// Where to look for a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// A command whose standard input and output reach it.
@@ -46,11 +46,11 @@ impl fmt::Display for Way {
 /// A device to be reached.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// What people call it.
+    /// Its name for people.
     pub name: Label,
     /// The pinned fingerprint; `None` accepts whoever answers (pairing only).
     pub fingerprint: Option<Fingerprint>,
-    /// How to get there.
+    /// Where to look for it.
     pub route: Route,
 }
 
@@ -75,12 +75,12 @@ pub struct Reached {
     pub name: Label,
     /// How it was reached.
     pub way: Way,
-    /// What its program is and can do, if it says so.
+    /// What its program is and can do, if it tells it.
     pub about: Option<About>,
 }
 
-/// Where a caller comes from, as far as anything is counted by that: addresses that one machine can
-/// choose among are one source, and so are all rooms of a relay.
+/// Where a caller comes from, for limits: addresses that one machine can choose among are one
+/// source, and so are all rooms of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A command's standard input and output.

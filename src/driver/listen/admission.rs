@@ -1,6 +1,6 @@
-//! How many callers there may be at once, before and after it is known who they are.
+//! Limits on callers at once, before and after their certificate is verified.
 //!
-//! A stranger can only take the place of another stranger. A known device leaves the places of strangers as
+//! A stranger can only take the place of another stranger. A known device gives up that place as
 //! soon as its certificate is verified, and takes one of a few places of its own.
 
 use std::collections::BTreeMap;
@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 use crate::device::Fingerprint;
 use crate::driver::connect::target::Source;
 
-/// Callers of whom nothing is known that there may be at once, on the local network and through a relay.
+/// Most unverified callers at once, on the local network and through a relay each.
 const PLACES: usize = 128;
-/// Connections that one known device may have here at once.
+/// Most connections of one known device at once.
 const CONNECTIONS: usize = 16;
 
 /// Callers whose certificate is not verified yet. Where there are too many, the source with the most of them
@@ -23,7 +23,8 @@ const CONNECTIONS: usize = 16;
 pub struct UnverifiedCallers(Vec<(Source, oneshot::Sender<()>)>);
 
 impl UnverifiedCallers {
-    /// A place until what is returned is dropped; it resolves when another needs the place.
+    /// A place, which is held until the receiver is dropped. It resolves when the place is needed
+    /// for another caller.
     pub fn admit(&mut self, source: Source) -> oneshot::Receiver<()> {
         self.0.retain(|(_, place)| !place.is_closed());
         if self.0.len() >= PLACES {
@@ -47,11 +48,11 @@ impl UnverifiedCallers {
     }
 }
 
-/// Known devices that are here, and how many connections each has.
+/// The number of connections of each known device.
 #[derive(Debug, Default)]
 pub struct PeerConnections(Mutex<BTreeMap<Fingerprint, usize>>);
 
-/// A connection of a known device. Its place is free again when this is dropped.
+/// A connection of a known device, counted until this is dropped.
 #[derive(Debug)]
 pub struct PeerConnection<'a> {
     connections: &'a PeerConnections,
@@ -59,7 +60,7 @@ pub struct PeerConnection<'a> {
 }
 
 impl PeerConnections {
-    /// A place for one more connection of `peer`, unless it has enough.
+    /// Counts one more connection of `peer`; `None` at the limit.
     pub fn admit(&self, peer: Fingerprint) -> Option<PeerConnection<'_>> {
         let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = here.entry(peer).or_default();
@@ -83,17 +84,17 @@ impl Drop for PeerConnection<'_> {
     }
 }
 
-/// How many visits to nothing a known device may make one after another, and after what time one more.
+/// How many fruitless visits a known device has at most, and the time after which it gets one back.
 const FRUITLESS: u32 = 250;
 const FRUITLESS_EVERY: Duration = Duration::from_secs(1);
 
-/// Visits of known devices that came to nothing: a refusal, a failure, or what was there already. Each costs
-/// a line of the log and of the screen, so whoever makes many has to wait.
+/// Counts fruitless visits of known devices: refused, failed, or without any change here. Each
+/// costs a line of the log and of the screen, so a device with many has to wait.
 #[derive(Debug, Default)]
 pub struct FruitlessVisits(Mutex<BTreeMap<Fingerprint, Instant>>);
 
 impl FruitlessVisits {
-    /// Counts one of `peer`.
+    /// Counts a fruitless visit of `peer`.
     pub fn count(&self, peer: Fingerprint, now: Instant) {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         made.retain(|_, paid| *paid > now);
@@ -101,7 +102,7 @@ impl FruitlessVisits {
         *paid += FRUITLESS_EVERY;
     }
 
-    /// For how many seconds `peer` is turned away, if it is.
+    /// How many seconds `peer` has to wait, if it has to.
     pub fn wait(&self, peer: &Fingerprint, now: Instant) -> Option<u32> {
         let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let owed = made.get(peer)?.saturating_duration_since(now);
@@ -154,7 +155,7 @@ mod tests {
         visits.count(alice, now);
         assert_eq!((visits.wait(&alice, now), visits.wait(&bob, now)), (Some(1), None));
         assert_eq!(visits.wait(&alice, now + FRUITLESS_EVERY), None);
-        // Who stays away has all of them again.
+        // Without visits all of them come back.
         let later = now + FRUITLESS_EVERY * FRUITLESS;
         visits.count(bob, later);
         assert_eq!(visits.0.lock().unwrap().len(), 1);
