@@ -1,9 +1,10 @@
 //! Links between devices: one frame out, one frame in, close.
 //!
-//! A link is authenticated, encrypted and ordered; what it carries is up to the caller. Two kinds
+//! A link is authenticated, encrypted and ordered; its content is up to the caller. Two kinds
 //! exist: TLS over any byte stream ([`tls`] over [`tcp`], [`stdio`], a [`tunnel`] through a third
-//! device or a room of a [`relay`]), and [`memory`] for tests. A [`resumable`] link has
-//! a task of its own, which reads while it writes, and goes on over another connection when one breaks. [`mdns`] finds devices, and is never more than a hint.
+//! device or a room of a [`relay`]), and [`memory`] for tests. A [`resumable`] link has a task of
+//! its own, which reads while it writes, and goes on over another connection when one breaks.
+//! [`mdns`] finds devices; its answers are only hints.
 
 pub mod address;
 mod calendar;
@@ -34,10 +35,10 @@ pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
 
-/// What a trait object promises.
+/// The boxed future of a method of a trait object.
 pub type Promise<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Makes connections to addresses: over TCP ([`tcp::Tcp`]), or over what stands in its place in a simulation.
+/// Makes connections to addresses: over TCP ([`tcp::Tcp`]), or over a simulated network in tests.
 pub trait Dialer: fmt::Debug + Send + Sync {
     /// Connects to `address`.
     ///
@@ -61,7 +62,7 @@ pub trait Acceptor: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
-    /// Words of the driver: requests, answers, aborts.
+    /// Messages of the driver: requests, answers, aborts.
     Control = 0,
     /// A message of a ceremony.
     Protocol = 1,
@@ -106,7 +107,7 @@ pub trait Link: Send + 'static {
     /// The next frame, never one of [`Kind::Close`]: that is [`LinkError::Closed`]. Cancel-safe.
     fn recv(&mut self) -> impl Future<Output = Result<Frame, LinkError>> + Send;
 
-    /// Tells the other side that this is the end, as far as it still listens.
+    /// Tells the other side that the link ends, if it still listens.
     fn close(self) -> impl Future<Output = ()> + Send;
 
     /// The two halves, which can wait at the same time.
@@ -128,35 +129,35 @@ pub trait Receiver: Send + 'static {
     fn recv(&mut self) -> impl Future<Output = Result<Frame, LinkError>> + Send;
 }
 
-/// Why a link could not be made, or is of no use any more.
+/// Why a link could not be made or cannot be used any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkError {
-    /// Nobody answers at the address: connection refused, no route, no such host or command.
+    /// No answer from the address: connection refused, no route, no such host or command.
     Unreachable(String),
-    /// The machine is there and nobody listens at the port.
+    /// The machine answers, and nothing listens at the port.
     Deaf(String),
-    /// The other side said that it ends the link.
+    /// The other side ended the link.
     Closed,
-    /// The connection broke, or the other side died.
+    /// The connection broke, or the other side ended without a farewell.
     Lost,
     /// The other side did not answer in time.
     TimedOut,
-    /// The other side proved to be another device than the one expected.
+    /// The other side has the certificate of another device than the expected one.
     Identity {
         /// The device that was expected.
         expected: Fingerprint,
-        /// The device that is there.
+        /// The device that answered.
         got: Fingerprint,
     },
     /// The other side does not accept this device's certificate.
     Refused,
     /// The other side sent something that is no valid frame.
     Malformed(&'static str),
-    /// The link has lived as long as a link may.
+    /// The link has reached the end of its lifetime.
     Expired,
     /// The TLS handshake or record layer failed.
     Tls(String),
-    /// The operating system said no.
+    /// An error of the operating system.
     Io(String),
 }
 
@@ -185,8 +186,8 @@ impl fmt::Display for LinkError {
 impl std::error::Error for LinkError {}
 
 impl From<io::Error> for LinkError {
-    /// An end of the stream in any of its forms is [`LinkError::Lost`]; errors of the TLS layer
-    /// become what [`tls`] makes of them.
+    /// An end of the stream in any form is [`LinkError::Lost`]; errors of the TLS layer are
+    /// translated by [`tls`].
     fn from(error: io::Error) -> Self {
         use io::ErrorKind as Is;
         if let Some(error) = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {

@@ -1,4 +1,4 @@
-//! Where a device listens, as people write it and as this program does: one reader and one writer.
+//! Addresses of devices, as text and as socket addresses.
 
 use std::fmt;
 use std::io;
@@ -27,13 +27,13 @@ enum Host {
 pub struct NoAddress;
 
 impl Address {
-    /// The same with `port` where it has none.
+    /// This address, with `port` if it has none.
     #[must_use]
     pub fn or_port(self, port: u16) -> Self {
         Self { port: self.port.or(Some(port)), ..self }
     }
 
-    /// All that it stands for.
+    /// All socket addresses that it names.
     ///
     /// # Errors
     /// The name is not known, or there is no such zone.
@@ -102,7 +102,7 @@ fn v6(text: &str) -> Result<Host, NoAddress> {
     }
 }
 
-/// An IPv4 address, or the name of a host.
+/// Parses an IPv4 address or a host name.
 fn name(text: &str) -> Result<Host, NoAddress> {
     if let Ok(ip) = text.parse() {
         return Ok(Host::V4(ip));
@@ -114,7 +114,7 @@ fn name(text: &str) -> Result<Host, NoAddress> {
             && !label.starts_with('-')
     };
     let name = text.strip_suffix('.').unwrap_or(text);
-    // What has digits for its end is an IPv4 address or a mistake, never a name.
+    // A last label of digits belongs to an IPv4 address or is a mistake; no host name has one.
     let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
     let fits = name.len() <= MAX_NAME
         && name.split('.').all(is_label)
@@ -220,7 +220,7 @@ mod tests {
         let loopback = interface::index("lo").unwrap().unwrap();
         let by_name = of("[fe80::7%lo]:7").resolve().await.unwrap();
         assert_eq!(by_name, of(&format!("[fe80::7%{loopback}]:7")).resolve().await.unwrap());
-        // What is written for it can be given back.
+        // The text of a resolved address resolves to it again.
         assert_eq!(of(&by_name[0].to_string()).resolve().await.unwrap(), by_name);
         let none = of("[fe80::7%gone0]:7").resolve().await.unwrap_err();
         assert!(none.to_string().contains("gone0"), "{none}");

@@ -1,6 +1,7 @@
-//! The date for the TLS library, whose own source of it panics on a clock before 1970.
+//! The date for the TLS library, whose own clock panics if it is set before 1970.
 //!
-//! Only a relay's certificate is checked by it: a device's certificate is compared, not dated.
+//! Only a relay's certificate is checked against it: the certificate of a device is pinned and has
+//! no date that counts.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
-/// What [`rustls`] asks for the date. A clock before 1970 says 1970, when no certificate is valid yet.
+/// The clock for [`rustls`]. Before 1970 it returns 1970, when no certificate is valid yet.
 pub(super) fn calendar() -> Arc<dyn TimeProvider> {
     Arc::new(Calendar)
 }

@@ -1,4 +1,4 @@
-//! Frames as bytes: limits and order are checked before anything is stored.
+//! The encoding of frames. Limits and order are checked before anything is stored.
 //!
 //! ```text
 //! length   4  big-endian, the bytes after it: 26 to 26 + MAX_FRAME
@@ -22,7 +22,7 @@ pub const HEADER: usize = 30;
 /// The version of this encoding.
 pub const VERSION: u8 = 1;
 
-/// Names a link, so that a frame of another link is not taken for one of this.
+/// Identifies a link, so that a frame of another link is refused.
 pub type Session = [u8; 16];
 
 /// Turns frames into bytes, in one direction of one link.
@@ -74,17 +74,17 @@ impl Decoder {
         Self { session, sequence: 0, buffer: Vec::new() }
     }
 
-    /// Adds bytes as they came. Feed a few at a time and take the frames out in between: it is
-    /// [`Decoder::next_frame`] that looks at limits.
+    /// Adds received bytes. Feed a few at a time and take the frames out in between: only
+    /// [`Decoder::next_frame`] checks the limits.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole frame, or `None` where more bytes are needed.
+    /// The next whole frame, or `None` if more bytes are needed.
     ///
     /// # Errors
-    /// [`LinkError::Malformed`] as soon as the header shows a wrong length, version, kind, session
-    /// or sequence number, before room for the payload is made.
+    /// [`LinkError::Malformed`] as soon as the header has a wrong length, version, kind, session or
+    /// sequence number, before memory for the payload is allocated.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, LinkError> {
         let Some((header, rest)) = self.buffer.split_first_chunk::<HEADER>() else {
             return Ok(None);
@@ -132,10 +132,10 @@ impl Decoder {
     }
 }
 
-/// How long a link lives.
+/// The lifetime of a link.
 ///
-/// The runtime's timers stop while the machine sleeps, and the time for which a request is valid does not. So the
-/// lifetime is measured on both clocks; the one that goes on is read for every frame.
+/// The runtime's timers stop while the machine sleeps, but the validity of a request goes on. So
+/// the lifetime is measured on both clocks, and the one that goes on is read for every frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Life {
     awake_until: Instant,
@@ -155,12 +155,13 @@ impl Life {
         Instant::now() >= self.awake_until || sleepless_clock() >= self.until
     }
 
-    /// Does `work` while the link lives.
+    /// Does `work` within the lifetime.
     async fn spent_on<T>(
         self,
         work: impl Future<Output = Result<T, LinkError>>,
     ) -> Result<T, LinkError> {
-        // A timeout polls the work first, so finished work passes it after the end of life.
+        // A timeout polls the work first, so work that is finished at once would pass it after the
+        // end of life.
         if self.is_over() {
             return Err(LinkError::Expired);
         }
@@ -186,8 +187,8 @@ pub(super) struct Outgoing {
     encoder: Encoder,
     buffer: Vec<u8>,
     life: Life,
-    /// Set while a frame is on its way: a frame cut short by cancellation cannot be followed by
-    /// another.
+    /// Set while a frame is being written: after a frame cut short by cancellation no other can
+    /// follow.
     torn: bool,
 }
 
@@ -209,8 +210,8 @@ impl Outgoing {
         self.life.spent_on(self.write(io, frame)).await
     }
 
-    /// Says that this is the end, and why, and ends the stream; does not wait long for a peer that
-    /// takes nothing.
+    /// Sends the reason for the end and closes the stream. It does not wait long for a peer that
+    /// does not read.
     pub(super) async fn close<W: AsyncWrite + Unpin>(&mut self, io: &mut W) {
         let reason = if self.life.is_over() { AGE } else { DONE };
         let farewell = async {
@@ -279,7 +280,7 @@ impl Incoming {
     }
 }
 
-/// Turns a frame that ends the link into the error that it means.
+/// Turns a frame that ends the link into its error.
 pub(super) fn open(frame: Frame) -> Result<Frame, LinkError> {
     match (frame.kind, frame.payload.as_slice()) {
         (Kind::Close, [AGE]) => Err(LinkError::Expired),
@@ -288,7 +289,7 @@ pub(super) fn open(frame: Frame) -> Result<Frame, LinkError> {
     }
 }
 
-/// Waits a short time for `work`: closing a link must not delay a person.
+/// Waits a short time for `work`, since closing a link must not delay a person.
 pub(super) async fn briefly(work: impl Future<Output = ()>) {
     let _ = timeout(CLOSE_TIMEOUT, work).await;
 }
@@ -300,7 +301,7 @@ const AGE: u8 = 1;
 const AFTER_LENGTH: usize = HEADER - 4;
 const TOO_LONG: LinkError = LinkError::Malformed("frame too long");
 
-/// How much is read at once: one TLS record.
+/// Bytes read at once: one TLS record.
 const CHUNK: usize = 16 * 1024;
 
 /// How long the end of a link may take.

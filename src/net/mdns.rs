@@ -1,7 +1,7 @@
 //! Finding devices with multicast DNS (`_cosign._tcp.local.`).
 //!
-//! Announcements are not authenticated: they are hints. Ids are checked for their form, names become
-//! [`Label`]s, and numbers are bounded; the TLS handshake proves which device answers. Where multicast does not
+//! Announcements are not authenticated. Ids are checked for their form, names become [`Label`]s,
+//! and numbers are bounded; the TLS handshake shows which device answers. If multicast does not
 //! pass, no device is found and nothing fails.
 
 use std::collections::BTreeSet;
@@ -18,12 +18,12 @@ use tokio::time::{Duration, sleep, timeout};
 use super::LinkError;
 use crate::device::Label;
 
-/// What a device announces of itself.
+/// The status that a device announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Listens for devices it is paired with.
     Ready,
-    /// Listens for anybody.
+    /// Listens for any device.
     Available,
     /// Has a ceremony or a pairing on its screen.
     Busy,
@@ -49,19 +49,19 @@ impl Status {
 pub struct AdvertInfo {
     /// The device id: 16 lower-case hexadecimal digits.
     pub id: String,
-    /// The friendly name; what is over 63 bytes is cut off.
+    /// The friendly name; cut to 63 bytes.
     pub name: String,
-    /// The TCP port this device listens at.
+    /// The TCP port that the device listens on.
     pub port: u16,
-    /// What it is ready for.
+    /// Its status.
     pub status: Status,
 }
 
 /// An announcement of this device. It is withdrawn when dropped.
 pub struct Advert {
     daemon: ServiceDaemon,
-    /// The name of this announcement, not of the device: two processes of one device, and two
-    /// devices of one name, do not get into each other's way.
+    /// The random name of this announcement. Two processes of one device, and two devices of one
+    /// name, do not collide.
     instance: String,
     info: AdvertInfo,
 }
@@ -70,8 +70,8 @@ impl Advert {
     /// Announces this device on all interfaces, or on `interface` alone.
     ///
     /// # Errors
-    /// [`LinkError::Io`] if the announcer cannot be started. An interface that does not exist or does
-    /// not do multicast is no error.
+    /// [`LinkError::Io`] if the announcer cannot be started. An interface that does not exist or
+    /// has no multicast is not an error.
     pub fn start(info: AdvertInfo, interface: Option<&str>) -> Result<Self, LinkError> {
         let instance = format!("{}-{:08x}", info.id, OsRng.next_u32());
         let advert = Self { daemon: daemon(interface)?, instance, info };
@@ -82,7 +82,7 @@ impl Advert {
     /// Announces another status.
     ///
     /// # Errors
-    /// [`LinkError::Io`] if the announcer does not take it.
+    /// [`LinkError::Io`] if the announcer refuses.
     pub fn set_status(&mut self, status: Status) -> Result<(), LinkError> {
         if self.info.status == status {
             return Ok(());
@@ -103,7 +103,7 @@ impl Advert {
             ServiceInfo::new(SERVICE, &self.instance, &host, "", self.info.port, &text[..])
                 .map_err(|error| problem(&error))?
                 .enable_addr_auto();
-        // The name holds 96 bits of ours; asking around whether it is free takes a second.
+        // The name has 96 bits of ours, so it is free; probing for that takes a second.
         service.set_requires_probe(false);
         self.daemon.register(service).map_err(|error| problem(&error))
     }
@@ -111,7 +111,7 @@ impl Advert {
 
 impl Drop for Advert {
     fn drop(&mut self) {
-        // Shutting down says goodbye; a process that ends at once would not get to it.
+        // The shutdown sends the goodbye; without waiting the process may end before that.
         if let Ok(done) = self.daemon.shutdown() {
             let _ = done.recv_timeout(GOODBYE);
         }
@@ -135,7 +135,7 @@ pub struct Seen {
     pub addresses: Vec<SocketAddr>,
     /// The port of all addresses.
     pub port: u16,
-    /// What it says it is ready for.
+    /// The status that it announces.
     pub status: Status,
 }
 
@@ -156,11 +156,11 @@ impl Browser {
         Ok(Self { daemon, events })
     }
 
-    /// The next announcement of an address, new or altered. Cancel-safe. Waits for ever where nothing is
-    /// announced.
+    /// The next announcement of an address, new or altered. Cancel-safe. Waits for ever if nothing
+    /// is announced.
     ///
-    /// Announcements are neither stored nor merged: each well-formed one is returned, and several may name one
-    /// device.
+    /// Announcements are neither stored nor merged: each well-formed one is returned, and several
+    /// may name one device.
     pub async fn next(&mut self) -> Seen {
         loop {
             if let ServiceEvent::ServiceResolved(service) = self.event().await
@@ -172,8 +172,8 @@ impl Browser {
         }
     }
 
-    /// The next event. Where more came at once than the channel holds it is closed, and watching
-    /// begins again.
+    /// The next event. The channel closes if more events arrive at once than it holds; then
+    /// watching begins again.
     async fn event(&mut self) -> ServiceEvent {
         loop {
             if let Ok(event) = self.events.recv_async().await {
@@ -238,7 +238,7 @@ fn daemon(interface: Option<&str>) -> Result<ServiceDaemon, LinkError> {
     Ok(daemon)
 }
 
-/// What an announcement says, if it has our form.
+/// Parses an announcement; `None` if it has not our form.
 pub fn read(service: &ResolvedService) -> Option<Seen> {
     let text = |key| service.get_property_val_str(key);
     let id = text("id").filter(|id| is_device_id(id))?.to_owned();
@@ -261,7 +261,7 @@ fn is_device_id(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// A link-local address is of use only with the interface it is local to.
+/// The socket address. A link-local address is of use only with its interface.
 fn address(ip: &ScopedIp, port: u16) -> Option<SocketAddr> {
     match ip {
         ScopedIp::V6(v6) if v6.addr().is_unicast_link_local() => {
@@ -275,7 +275,7 @@ fn address(ip: &ScopedIp, port: u16) -> Option<SocketAddr> {
     }
 }
 
-/// Sorts the most promising addresses first and drops what is double or too much.
+/// Sorts the most promising addresses first, and drops duplicates and those above the limit.
 fn order(addresses: &mut Vec<SocketAddr>) {
     addresses.sort_by_key(|address| {
         let rank = match address.ip() {
@@ -309,7 +309,7 @@ const VERSION: &str = "1";
 /// The most bytes of a name.
 const MAX_NAME: usize = 63;
 
-/// The most ids that are counted: more is a flood.
+/// Most ids that are counted, so that a flood of announcements is bounded.
 const MAX_IDS: usize = 256;
 
 /// The most addresses of one announcement.
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn unusable_addresses_are_skipped_and_the_rest_is_ordered_and_bounded() {
-        // A link-local address without its interface reaches nobody.
+        // A link-local address without its interface cannot be reached.
         let list = "fe80::1,0.0.0.0,224.0.0.1,fd00::2,10.0.0.2,127.0.0.1";
         let seen = read(&announcement("x", ID, list, "bob")).unwrap();
         let expected: Vec<SocketAddr> = ["127.0.0.1:7001", "10.0.0.2:7001", "[fd00::2]:7001"]

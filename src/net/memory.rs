@@ -1,8 +1,8 @@
 //! Links within one process that delay, lose, reorder and duplicate, for tests and examples.
 //!
-//! The misfortunes of a link are those of its seed. They happen to encoded frames below the checks of
-//! [`super::frame`], as they would happen to a stream that somebody tampers with: what is lost,
-//! doubled or out of order is noticed and ends the link, and nothing is ever delivered wrongly.
+//! The faults of a link follow from its seed. They apply to encoded frames below the checks of
+//! [`super::frame`], as they would to a stream that is tampered with: a lost, doubled or reordered
+//! frame is noticed and ends the link, and none is ever delivered wrongly.
 
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 use super::frame::{Decoder, Encoder, open};
 use super::{Frame, Kind, Link, LinkError, Receiver, Sender};
 
-/// What happens to frames on their way. The default is nothing.
+/// The faults of a link. By default there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// The longest a frame takes; each takes a random part of it.
@@ -23,7 +23,7 @@ pub struct Conditions {
     pub duplicate: u8,
 }
 
-/// Two ends of a link under `conditions`; the same seed gives the same fate to the same frames.
+/// Two ends of a link under `conditions`. The same seed gives the same faults for the same frames.
 pub fn pair(seed: u64, conditions: Conditions) -> (MemoryLink, MemoryLink) {
     let (to_right, from_left) = mpsc::channel(QUEUE);
     let (to_left, from_right) = mpsc::channel(QUEUE);
@@ -146,7 +146,7 @@ struct Parcel {
     bytes: Vec<u8>,
 }
 
-/// Decides what happens to frames. SplitMix64: repeatable, and good enough for misfortune.
+/// Decides on faults. SplitMix64: repeatable, and random enough for tests.
 #[derive(Debug)]
 struct Fate {
     state: u64,
@@ -176,6 +176,6 @@ impl Fate {
     }
 }
 
-/// A link of this kind cannot be confused with another, so all may have one name.
+/// No frame of one memory link can reach another, so all may have the same session.
 const SESSION: [u8; 16] = *b"memory of cosign";
 const QUEUE: usize = 1024;

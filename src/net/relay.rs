@@ -1,4 +1,4 @@
-//! Meeting through a relay: rooms, the relay's URL, and what is said to it.
+//! The protocol of a relay: rooms, messages, and the relay's URL.
 //!
 //! A relay passes opaque frames between the members of a room and can read none: the same mutual TLS
 //! as on a local network runs inside. Clients speak WebSocket, one binary message each:
@@ -13,8 +13,8 @@
 //!                  6  reason 1                                           no; the connection ends
 //! ```
 //!
-//! A listener waits to be called; a caller calls every listener that it finds. The room's name is not
-//! in the URL, where proxies would write it down.
+//! A listener waits to be called; a caller calls every listener in the room. The room's name is not
+//! in the URL, which proxies may log.
 
 pub mod client;
 pub mod cluster;
@@ -35,12 +35,12 @@ pub const VERSION: u8 = 1;
 /// The most bytes around a payload.
 pub const OVERHEAD: usize = 9;
 
-/// A room: 16 bytes that only those who are to meet there know.
+/// The name of a room: 16 bytes that only the devices that meet there know.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Room(pub [u8; 16]);
 
 impl Room {
-    /// What a relay calls the room: the hash of its name, from which nobody can enter it.
+    /// The name that a relay has for the room: a hash, which does not suffice to enter it.
     #[must_use]
     pub fn hashed(&self) -> Self {
         let hash = Sha256::new_with_prefix(b"cosign/relay/room").chain_update(self.0).finalize();
@@ -49,19 +49,19 @@ impl Room {
 }
 
 impl fmt::Debug for Room {
-    /// Who knows the name of a room can enter it, so it is not printed.
+    /// Not printed: anybody who knows the name can enter the room.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Room(..)")
     }
 }
 
-/// What a member is in a room for.
+/// The role of a member in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Role {
-    /// To be called.
+    /// Waits to be called.
     Listener = 0,
-    /// To call listeners.
+    /// Calls listeners.
     Caller = 1,
 }
 
@@ -75,24 +75,24 @@ impl Role {
     }
 }
 
-/// A member of a room, as the relay calls it.
+/// The name of a member at the relay.
 pub type Member = [u8; 8];
 
-/// Why a relay will not go on.
+/// Why a relay refuses a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Refusal {
-    /// It does not understand the client.
+    /// The client's message is malformed.
     Malformed = 0,
     /// The room is full.
     RoomFull = 1,
-    /// There are as many rooms as there may be.
+    /// The relay has the most rooms that it allows.
     TooManyRooms = 2,
-    /// There are as many connections, from this address or altogether, as there may be.
+    /// Too many connections, from this address or in all.
     TooManyConnections = 3,
     /// This address has joined too often lately.
     TooManyJoins = 4,
-    /// The client does not take what is sent to it.
+    /// The client does not read.
     TooSlow = 5,
     /// The relay is being shut down.
     Closing = 6,
@@ -124,7 +124,7 @@ impl Refusal {
     }
 }
 
-/// What a client says first.
+/// The first message of a client.
 pub fn join(role: Role, room: &Room) -> Vec<u8> {
     let mut bytes = vec![JOIN, VERSION, role as u8];
     bytes.extend_from_slice(&room.0);
@@ -137,7 +137,7 @@ pub fn read_join(bytes: &[u8]) -> Option<(Role, Room)> {
     Some((Role::from_byte(*role)?, Room(room.try_into().ok()?)))
 }
 
-/// A payload to or from `member`; an empty one says that there will be no more.
+/// A payload to or from `member`; an empty one ends the stream.
 pub fn parcel(member: &Member, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(OVERHEAD + payload.len());
     bytes.push(DATA);
@@ -146,36 +146,36 @@ pub fn parcel(member: &Member, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Whom a client's parcel is for.
+/// The member to whom a client's parcel is addressed.
 pub fn addressee(bytes: &[u8]) -> Option<&Member> {
     let (DATA, rest) = bytes.split_first().map(|(kind, rest)| (*kind, rest))? else { return None };
     rest.first_chunk()
 }
 
-/// Writes the sender where the addressee stood.
+/// Replaces the addressee by the sender.
 pub fn readdress(parcel: &mut [u8], from: &Member) {
     if let Some(place) = parcel.get_mut(1..OVERHEAD) {
         place.copy_from_slice(from);
     }
 }
 
-/// What a relay says.
+/// A message of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said<'a> {
-    /// The client is in, under this name.
+    /// The client has joined, under this name.
     Joined(Member),
-    /// A listener is here.
+    /// A listener is in the room.
     Here(Member),
     /// A payload.
     Data(Member, &'a [u8]),
-    /// A member is gone.
+    /// A member has left.
     Gone(Member),
-    /// No.
+    /// The relay refuses, and ends the connection.
     Refused(Refusal),
 }
 
 impl<'a> Said<'a> {
-    /// As bytes.
+    /// Encodes it.
     pub fn to_bytes(&self) -> Vec<u8> {
         let of = |kind: u8, member: &Member| [&[kind], member.as_slice()].concat();
         match self {
@@ -187,7 +187,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// Reads what a relay says; `None` if it is nothing of this protocol.
+    /// Decodes it; `None` if it is malformed.
     pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
         if let [REFUSED, why] = bytes {
             return Refusal::ALL.get(usize::from(*why)).map(|why| Self::Refused(*why));
@@ -230,7 +230,7 @@ impl RelayUrl {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The host's name for its certificate, an IPv6 address without brackets.
+    /// The host's name as in its certificate, an IPv6 address without brackets.
     fn server_name(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }

@@ -3,11 +3,12 @@
 //! Two devices that both send more than the network buffers hold would wait for each other for ever if
 //! each finished sending before it received.
 //!
-//! Connections break when Wi-Fi changes or a relay restarts. The link buffers what it has sent until the other
-//! side has confirmed it. When a connection breaks, [`Reconnect`] finds another to the same device; both sides
-//! say how many frames they have, and each sends what the other lacks. So no frame is lost, doubled or
-//! reordered, and the user of the link sees only a pause. A side that closes the link ends it for both.
-//! A link over a single connection ([`ResumableLink::over`]) ends with it.
+//! Connections break when Wi-Fi changes or a relay restarts. The link buffers what it has sent
+//! until the other side has confirmed it. When a connection breaks, [`Reconnect`] finds another to
+//! the same device; both sides announce how many frames they have, and each sends what the other
+//! lacks. So no frame is lost, doubled or reordered, and the user of the link sees only a pause. A
+//! side that closes the link ends it for both. A link over a single connection
+//! ([`ResumableLink::over`]) ends with it.
 //!
 //! ```text
 //! Kind::Receipt   count 8 bytes, big-endian: frames of the other side that have arrived
@@ -31,26 +32,26 @@ use super::frame::briefly;
 use super::{Frame, Kind, Link, LinkError, Receiver, Sender};
 use crate::device::Fingerprint;
 
-/// How one side of a link gets from a broken connection to the next.
+/// How one side of a link gets a new connection after one broke.
 pub trait Reconnect: Send + 'static {
-    /// The links that connections are.
+    /// The type of its connections.
     type Link: Link;
 
-    /// Waits until the other side has another connection though nothing broke here: it may have noticed first.
-    /// Cancel-safe. Does not end on the side that calls.
+    /// Waits until the other side has made a new connection although nothing broke here: it may
+    /// notice a break first. Cancel-safe. Never ends on the side that calls.
     fn replaced(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// How long the other side may be silent before it counts as gone; a long frame must get through
-    /// in that time.
+    /// How long the other side may be silent before it counts as gone. A long frame must get
+    /// through in that time.
     fn silence(&self) -> Duration {
         SILENCE
     }
 
-    /// The next connection to the same device, and how many frames of this side it says it has.
-    /// `received` is what it is told in turn.
+    /// The next connection to the same device, and how many frames of this side the device has.
+    /// `received` is told to it in turn.
     ///
     /// # Errors
-    /// Why there is none, after as long as it was tried: the end of the link.
+    /// No connection could be made in time, which ends the link.
     fn reconnect(
         &mut self,
         received: u64,
@@ -89,7 +90,7 @@ impl ResumableLink {
     }
 }
 
-/// Ends with the first connection.
+/// For a link that ends with its first connection.
 struct Never<L>(PhantomData<fn() -> L>);
 
 impl<L: Link> Reconnect for Never<L> {
@@ -99,7 +100,7 @@ impl<L: Link> Reconnect for Never<L> {
         std::future::pending()
     }
 
-    /// The connections that this one runs over look after that.
+    /// The connections below watch for silence themselves.
     fn silence(&self) -> Duration {
         Duration::MAX
     }
@@ -137,19 +138,20 @@ impl Link for ResumableLink {
     }
 }
 
-/// What the task of a link is to do.
+/// An order to the task of a link.
 #[derive(Debug)]
 enum Order {
     /// Send this frame.
     Send(Frame),
-    /// Say when the frames before this have been written to the connection.
+    /// Report when the frames before this have been written to the connection.
     Flush(oneshot::Sender<()>),
 }
 
 /// The sending half of a [`ResumableLink`].
 #[derive(Debug)]
 pub struct LinkSender {
-    /// The orders to the task, and what tells it by going away that nobody sends any more.
+    /// The orders to the task. When the second sender is dropped, the task knows that this half is
+    /// not used any more.
     queue: Option<(mpsc::Sender<Order>, oneshot::Sender<()>)>,
     task: JoinHandle<()>,
 }
@@ -158,14 +160,14 @@ impl LinkSender {
     /// Queues a frame; waits while the queue is full.
     ///
     /// # Errors
-    /// [`LinkError::Closed`] once the link is gone; the receiver says why.
+    /// [`LinkError::Closed`] once the link is gone; the receiver has the reason.
     pub async fn queue(&self, frame: Frame) -> Result<(), LinkError> {
         let Some((queue, _)) = &self.queue else { return Err(LinkError::Closed) };
         queue.send(Order::Send(frame)).await.map_err(|_| LinkError::Closed)
     }
 
-    /// Waits until the frames that were queued have been written to the connection, for as long as that
-    /// takes. Returns at once where the link is gone.
+    /// Waits until the queued frames have been written to the connection, however long that takes.
+    /// Returns at once if the link is gone.
     pub async fn flush(&self) {
         let Some((queue, _)) = &self.queue else { return };
         let (written, done) = oneshot::channel();
@@ -174,13 +176,13 @@ impl LinkSender {
         }
     }
 
-    /// A way to send on this link that does not keep it open.
+    /// A sender of this link that does not keep it open.
     pub fn downgrade(&self) -> WeakSender {
         WeakSender(self.queue.as_ref().map(|(queue, _)| queue.downgrade()))
     }
 }
 
-/// A way to send on a link that does not keep it open, for tasks that may outlive a ceremony.
+/// A sender of a link that does not keep it open, for tasks that may outlive a ceremony.
 #[derive(Clone, Debug)]
 pub struct WeakSender(Option<mpsc::WeakSender<Order>>);
 
@@ -218,7 +220,7 @@ pub struct LinkReceiver {
 }
 
 impl LinkReceiver {
-    /// As [`Receiver::recv`], for whoever waits for several links at once.
+    /// As [`Receiver::recv`], to poll several links at once.
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, LinkError>> {
         self.arrived.poll_recv(context).map(|frame| frame.unwrap_or(Err(LinkError::Closed)))
     }
@@ -230,18 +232,18 @@ impl Receiver for LinkReceiver {
     }
 }
 
-/// Why a connection is over.
+/// Why a connection has ended.
 enum End {
-    /// This side has said all it had to say, or nobody waits for it any more.
+    /// This side has sent everything, or is not used any more.
     Done,
-    /// It broke, and there may be another.
+    /// It broke, and another may follow.
     Broken,
-    /// The link is at its end.
+    /// The link has ended.
     Over(LinkError),
 }
 
 impl From<LinkError> for End {
-    /// An error that the other side caused is final. An error of the network may pass.
+    /// An error that the other side caused is final. An error of the network may be temporary.
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Closed
@@ -292,15 +294,16 @@ async fn run<R: Reconnect>(
     }
 }
 
-/// Waits until nobody uses this end any more.
+/// Waits until this end is not used any more.
 async fn until_released(released: &mut oneshot::Receiver<()>) {
-    // One that has been heard must not be waited for again.
+    // A receiver that has resolved must not be polled again.
     if !released.is_terminated() {
         let _ = released.await;
     }
 }
 
-/// Nobody uses this end any more, and what was sent has arrived or has had a while to.
+/// Waits until this end is not used any more and its frames are confirmed, or could not be for a
+/// while.
 async fn abandoned(released: &mut oneshot::Receiver<()>, buffer: &SendBuffer) {
     until_released(released).await;
     if !buffer.all_confirmed() {
@@ -308,7 +311,7 @@ async fn abandoned(released: &mut oneshot::Receiver<()>, buffer: &SendBuffer) {
     }
 }
 
-/// One connection, from its beginning to its end.
+/// Runs one connection from its beginning to its end.
 async fn serve<R: Reconnect>(
     link: R::Link,
     reconnect: &mut R,
@@ -331,7 +334,7 @@ async fn serve<R: Reconnect>(
             written = writing => match written {
                 Ok(()) => End::Done,
                 Err(error) => {
-                    // The reason may still be on its way to us: a refusal, a last word.
+                    // The reason, such as a refusal, may still be unread.
                     let mut end = End::from(error);
                     briefly(async { end = reading.await }).await;
                     end
@@ -343,7 +346,7 @@ async fn serve<R: Reconnect>(
     };
     if !matches!(end, End::Broken) {
         sender.close().await;
-        // A socket that is closed with unread bytes resets the connection, and what we sent last
+        // A socket that is closed with unread bytes resets the connection, and frames we sent last
         // could be lost with it.
         briefly(async { while receiver.recv().await.is_ok() {} }).await;
     }
@@ -368,8 +371,8 @@ async fn read<R: Receiver>(
                 _ => return End::Over(LinkError::Malformed("a receipt for what was not sent")),
             }
         }
-        // Counted when it is handed over, not before: what this connection leaves behind is sent
-        // again.
+        // Counted when it is handed over, not before: a frame that is read and not handed over is
+        // sent again over the next connection.
         let Ok(place) = inbox.reserve().await else { return End::Done };
         buffer.note_arrival(frame.payload.len());
         place.send(Ok(frame));
@@ -384,7 +387,7 @@ async fn write<S: Sender>(
     let mut next = buffer.first_unconfirmed();
     let mut spoke = Instant::now();
     loop {
-        // What is confirmed already need not be sent.
+        // A confirmed frame need not be sent.
         next = next.max(buffer.first_unconfirmed());
         let frame = match buffer.unconfirmed(next) {
             Some(frame) => {
@@ -398,7 +401,7 @@ async fn write<S: Sender>(
                 tokio::select! {
                     order = queue.recv(), if buffer.has_room() => match order {
                         Some(Order::Send(frame)) => buffer.push(frame),
-                        // Orders are taken when nothing is left to write.
+                        // A flush is answered when nothing is left to write.
                         Some(Order::Flush(written)) => drop(written.send(())),
                         None => return Ok(()),
                     },
@@ -417,11 +420,11 @@ fn receipt(count: u64) -> Frame {
     Frame::new(Kind::Receipt, count.to_be_bytes().to_vec())
 }
 
-/// What has been sent, what has arrived, and what is known to have.
+/// The frames that were sent, how many have arrived, and what is confirmed in each direction.
 #[derive(Default)]
 struct SendBuffer {
     state: Mutex<State>,
-    /// Something was confirmed, or ought to be.
+    /// Notified when something was confirmed or has to be.
     news: Notify,
 }
 
@@ -429,10 +432,10 @@ struct SendBuffer {
 struct State {
     /// The number of the first frame in `sent`.
     first: u64,
-    /// Sent, or about to be, and not confirmed.
+    /// Sent or about to be, and unconfirmed.
     sent: VecDeque<Frame>,
     sent_bytes: usize,
-    /// How many frames have arrived, and how many of them, and bytes, are not confirmed.
+    /// How many frames have arrived, and how many of them, and bytes, this side has not confirmed.
     received: u64,
     owed: u64,
     owed_bytes: usize,
@@ -443,7 +446,8 @@ impl SendBuffer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The other side has `count` frames. Whether that can be.
+    /// Removes the frames that the other side has, which are `count`. Returns whether the number is
+    /// possible.
     fn confirm(&self, count: u64) -> bool {
         let mut state = self.state();
         let sent = u64::try_from(state.sent.len()).unwrap_or(u64::MAX);
@@ -469,7 +473,7 @@ impl SendBuffer {
         self.state().first
     }
 
-    /// The frame with this number, if it was handed over; one that is confirmed meanwhile was sent.
+    /// The unconfirmed frame with this number, if there is one.
     fn unconfirmed(&self, number: u64) -> Option<Frame> {
         let state = self.state();
         let index = usize::try_from(number.checked_sub(state.first)?).ok()?;
@@ -502,7 +506,7 @@ impl SendBuffer {
         self.state().received
     }
 
-    /// How many frames have arrived, to be said now.
+    /// The number of frames that have arrived, which counts as confirmed from now on.
     fn confirm_arrivals(&self) -> u64 {
         let mut state = self.state();
         (state.owed, state.owed_bytes) = (0, 0);
@@ -520,18 +524,18 @@ impl State {
 const QUEUE: usize = 64;
 const INBOX: usize = 16;
 
-/// How many bytes may be unconfirmed; then sending waits.
+/// How many bytes may be unconfirmed before sending waits.
 const UNCONFIRMED: usize = 8 << 20;
 
-/// A receipt is due after so many frames, or so many bytes.
+/// After how many frames, or bytes, a receipt is due.
 const RECEIPT_FRAMES: u64 = 16;
 const RECEIPT_BYTES: usize = 256 << 10;
 
-/// How often a side that has nothing to say shows that it is there.
+/// How often an idle side sends a keepalive.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// How long a side may be silent.
 const SILENCE: Duration = Duration::from_secs(16);
 
-/// How long a closed link may take to send what is left.
+/// How long a closed link may take to send its last frames.
 const FLUSH: Duration = Duration::from_secs(3);

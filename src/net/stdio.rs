@@ -15,11 +15,12 @@ use super::tunnel::Chunks;
 use super::{Io, LinkError};
 use crate::device::Label;
 
-/// Runs `command` with `sh -c` and talks to its standard input and output.
+/// Runs `command` with `sh -c` and returns its standard input and output as a stream.
 ///
-/// What it writes to its standard error may be the other device's words: `complain` is given it, cleaned, in
-/// lines, and no more than [`LINES`]. When the stream is shut the command sees the end of its input, and
-/// shutting takes until it has ended; a command that is still there when the stream is dropped is killed.
+/// Its standard error may hold the other device's words: `complain` gets it cleaned, in lines, and
+/// at most [`LINES`] of them. When the stream is shut the command sees the end of its input, and
+/// shutting takes until it has ended. A command that still runs when the stream is dropped is
+/// killed.
 ///
 /// # Errors
 /// [`LinkError::Unreachable`] if the shell cannot be started. A command that fails closes the
@@ -47,8 +48,8 @@ pub fn dial_via(
     Ok(Box::new(Via { output, input: Some(input), child }))
 }
 
-/// Hands what comes through `errors` on in lines. A question has no end of line, and is a line when nothing
-/// follows it.
+/// Passes `errors` on in lines. A prompt has no end of line; it is passed on when nothing follows
+/// it for [`QUESTION`].
 async fn overhear(mut errors: ChildStderr, complain: impl Fn(Label)) {
     let (mut line, mut said) = (Vec::new(), 0_usize);
     let mut chunk = [0; 1024];
@@ -83,10 +84,11 @@ async fn overhear(mut errors: ChildStderr, complain: impl Fn(Label)) {
     }
 }
 
-/// This process's standard input and output, for the side that was started by somebody's command.
+/// This process's standard input and output, for a process that the command of another device
+/// started.
 ///
-/// Standard input is read by a detached thread: the runtime would wait for one of its own, and the process could
-/// not end while the other side is silent.
+/// Standard input is read by a detached thread. The runtime would wait for one of its own, so the
+/// process could not end while the other side is silent.
 pub fn own_stdio() -> Box<dyn Io> {
     let (sender, chunks) = mpsc::channel(4);
     std::thread::spawn(move || {
@@ -143,8 +145,8 @@ impl AsyncWrite for Via {
         }
     }
 
-    /// Shutting a pipe is closing it: the command reads the end of its input. The device at its
-    /// other end may have something to write down before it ends.
+    /// Closes the pipe, so that the command reads the end of its input, and waits for its end: the
+    /// device at its other end may have to write something first.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.input = None;
         pin!(self.child.wait()).poll(cx).map_ok(drop)
@@ -153,9 +155,9 @@ impl AsyncWrite for Via {
 
 const CHUNK: usize = 32 * 1024;
 
-/// How many lines of what a command complains of are passed on, and how many characters of each.
+/// Most lines of a command's errors that are passed on, and most characters of each.
 pub const LINES: usize = 50;
 const LINE: usize = 200;
 
-/// How long after words without an end of line nothing follows them.
+/// After how long without a line's end the text so far is passed on.
 const QUESTION: Duration = Duration::from_millis(300);

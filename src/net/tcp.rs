@@ -1,4 +1,4 @@
-//! TCP: the byte stream that most links run over.
+//! TCP connections.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,8 +12,8 @@ use super::{Acceptor, Dialer, Io, LinkError, Promise};
 /// Connects to `HOST:PORT`.
 ///
 /// # Errors
-/// [`LinkError::Unreachable`] if the name is unknown or nobody listens there,
-/// [`LinkError::TimedOut`] if nothing at all happens for as long as `within`.
+/// [`LinkError::Unreachable`] if the name is unknown or nothing listens there,
+/// [`LinkError::TimedOut`] if there is no answer within `within`.
 pub async fn dial(address: &str, within: Duration) -> Result<Box<dyn Io>, LinkError> {
     let work = async {
         let found = lookup_host(address).await.map_err(|error| unreachable(address, &error))?;
@@ -33,7 +33,7 @@ pub async fn dial_any(
     timeout(within, race(addresses)).await.unwrap_or(Err(LinkError::TimedOut))
 }
 
-/// Starts one attempt after the other, the next as soon as one failed or is slow.
+/// Starts one attempt after the other, the next as soon as one has failed or is slow.
 async fn race(addresses: &[SocketAddr]) -> Result<Box<dyn Io>, LinkError> {
     let mut left = addresses.iter().copied();
     let mut attempts = JoinSet::new();
@@ -63,7 +63,7 @@ impl Listener {
     /// Listens at `ip`, or at every address of this device, IPv4 and IPv6. Port 0 picks a free one.
     ///
     /// # Errors
-    /// The address is not ours, the port is taken, or it is not for everybody.
+    /// The address is not of this device, the port is taken, or it needs a privilege.
     pub async fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<Self> {
         let bound = match ip {
             Some(ip) => TcpListener::bind((ip, port)).await,
@@ -78,15 +78,15 @@ impl Listener {
     /// The address that others connect to.
     ///
     /// # Errors
-    /// [`LinkError::Io`] if the operating system does not tell.
+    /// [`LinkError::Io`] from the operating system.
     pub fn address(&self) -> Result<SocketAddr, LinkError> {
         self.0.local_addr().map_err(LinkError::from)
     }
 
     /// The next connection and where it comes from. Cancel-safe.
     ///
-    /// A connection that broke before it got here, or that finds no free file descriptor, is no
-    /// reason to stop listening: it is waited out.
+    /// If a connection broke before it was accepted, or there is no free file descriptor, it goes
+    /// on after a pause.
     pub async fn accept(&self) -> (Box<dyn Io>, SocketAddr) {
         loop {
             match self.0.accept().await {
@@ -120,9 +120,9 @@ impl Dialer for Tcp {
     }
 }
 
-/// Small messages leave at once.
+/// Sends small messages at once.
 fn prompt(stream: TcpStream) -> Box<dyn Io> {
-    // Without it the link is slower, not wrong.
+    // If that fails the link is only slower.
     let _ = stream.set_nodelay(true);
     Box::new(stream)
 }
@@ -135,7 +135,7 @@ fn unreachable(address: &str, error: &std::io::Error) -> LinkError {
     }
 }
 
-/// How long one address may keep the next waiting.
+/// How long to wait for one address before the next is tried as well.
 const STAGGER: Duration = Duration::from_millis(150);
 
 /// The pause after a failed accept.

@@ -1,9 +1,8 @@
 //! Mutual TLS between devices whose keys, not names, identify them.
 //!
-//! Both sides present a self-signed P-256 certificate and prove that they hold its key. What is
-//! left out of the usual rules is the chain to an authority: in its place the other side's
-//! fingerprint is compared with the one that is expected, inside the handshake, or is checked later
-//! by two people who compare six digits.
+//! Both sides present a self-signed P-256 certificate and prove that they hold its key. There is no
+//! chain to an authority: instead the other side's fingerprint is compared with the expected one
+//! inside the handshake, or is verified later by two people who compare six digits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +31,7 @@ use super::{Frame, Io, Link, LinkError, Receiver, Sender};
 use crate::device::Fingerprint;
 use crate::secret::Secret;
 
-/// What identifies this device to others.
+/// The identity of this device.
 #[derive(Debug)]
 pub struct Device {
     /// The self-signed certificate, DER. It names nobody.
@@ -44,7 +43,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// A new P-256 key in a certificate that does not run out in anybody's lifetime.
+    /// Generates a P-256 key, and a certificate that does not expire in practice.
     ///
     /// # Errors
     /// [`LinkError::Tls`] if the operating system gives no randomness.
@@ -89,20 +88,20 @@ pub enum TlsVersion {
     /// TLS 1.3; 1.2 with a device that has no better.
     #[default]
     Any,
-    /// TLS 1.2 alone, with `TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384`.
+    /// Only TLS 1.2, with `TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384`.
     Only12,
 }
 
-/// Who may be at the other end.
+/// The device that is accepted at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
     /// The device with this fingerprint; any other fails the handshake.
     Pinned(Fingerprint),
-    /// Any device that holds the key of its certificate. The caller checks who it is.
+    /// Any device that holds the key of its certificate. The caller verifies its fingerprint.
     Anyone,
 }
 
-/// This device's end of TLS, for any number of links.
+/// The TLS configuration of this device, for any number of links.
 #[derive(Clone)]
 pub struct Tls {
     identity: Arc<SingleCertAndKey>,
@@ -113,14 +112,14 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Links that speak as `device`.
+    /// A configuration with the certificate and key of `device`.
     ///
     /// # Errors
-    /// [`LinkError::Tls`] if the device's key is of no use.
+    /// [`LinkError::Tls`] if the device's key cannot be used.
     pub fn new(device: &Device, version: TlsVersion) -> Result<Self, LinkError> {
         let of_13 = ring::cipher_suite::TLS13_AES_256_GCM_SHA384;
         let of_12 = ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;
-        // A suite of a version that is not spoken is not offered either.
+        // A suite of a disabled version is not offered either.
         let (versions, suites): (Vec<&'static SupportedProtocolVersion>, _) = match version {
             TlsVersion::Any => (vec![&TLS13, &TLS12], vec![of_13, of_12]),
             TlsVersion::Only12 => (vec![&TLS12], vec![of_12]),
@@ -137,13 +136,13 @@ impl Tls {
         })
     }
 
-    /// The same with another deadline for handshakes than ten seconds.
+    /// Sets another deadline for handshakes than ten seconds.
     #[must_use]
     pub fn handshake_within(self, handshake: Duration) -> Self {
         Self { handshake, ..self }
     }
 
-    /// The same with links that live shorter than thirty minutes.
+    /// Sets a lifetime of links below thirty minutes.
     #[must_use]
     pub fn living_for(self, lifetime: Duration) -> Self {
         Self { lifetime: lifetime.min(LIFETIME), ..self }
@@ -151,12 +150,13 @@ impl Tls {
 
     /// Makes a link over `io` to the side that [accepts](Self::accept).
     ///
-    /// In TLS 1.3 this succeeds before the other side has verified our certificate: its refusal comes
-    /// as [`LinkError::Refused`] from the first `recv`. Wait for a word of the other side before
-    /// telling anybody that the link is up.
+    /// In TLS 1.3 this succeeds before the other side has verified our certificate: its refusal
+    /// arrives as [`LinkError::Refused`] from the first `recv`. So the link counts as up only after
+    /// the other side has sent something.
     ///
     /// # Errors
-    /// [`LinkError::Identity`] if another device than expected is there, [`LinkError::TimedOut`],
+    /// [`LinkError::Identity`] if another device than the expected one answers,
+    /// [`LinkError::TimedOut`],
     /// [`LinkError::Tls`], [`LinkError::Closed`].
     pub async fn connect(&self, io: Box<dyn Io>, expect: Expect) -> Result<TlsLink, LinkError> {
         let config = self.calling(expect)?;
@@ -207,8 +207,8 @@ impl Tls {
         Arc::new(PinnedCertVerifier { expect, provider: self.provider.clone() })
     }
 
-    /// What both sides check once the handshake is done: a peer that offers no ALPN at all passes
-    /// the TLS library.
+    /// Checks of both sides after the handshake: the TLS library accepts a peer that offers no ALPN
+    /// at all.
     fn link(&self, stream: TlsStream<Box<dyn Io>>) -> Result<TlsLink, LinkError> {
         let (_, state) = stream.get_ref();
         let introduces = match state.alpn_protocol() {
@@ -258,12 +258,12 @@ pub struct TlsLink {
 }
 
 impl TlsLink {
-    /// Whether both sides read what the other one says of its program in its greeting.
+    /// Whether both sides support the program's introduction in the greeting.
     pub fn introduces(&self) -> bool {
         self.introduces
     }
 
-    /// The device at the other end. It has proved that it holds the key.
+    /// The fingerprint of the device at the other end, which has proved that it holds the key.
     pub fn peer(&self) -> Fingerprint {
         self.peer
     }
@@ -273,17 +273,17 @@ impl TlsLink {
         &self.suite
     }
 
-    /// The name of this connection: 16 bytes that both ends derive, and nobody else can.
+    /// The name of this connection: 16 bytes that only its two ends can derive.
     pub fn session(&self) -> Session {
         self.session
     }
 
-    /// How long this link lives.
+    /// The lifetime of this link.
     pub fn life(&self) -> Life {
         self.life
     }
 
-    /// The same link with the life of an earlier one that it goes on for.
+    /// The same link with the lifetime of the link that it resumes.
     #[must_use]
     pub fn living(mut self, life: Life) -> Self {
         self.incoming.live(life);
@@ -292,7 +292,7 @@ impl TlsLink {
         self
     }
 
-    /// 32 bytes that both ends of this connection, and nobody else, can derive for `label` (RFC 5705).
+    /// 32 bytes that only the two ends of this connection can derive for `label` (RFC 5705).
     ///
     /// # Errors
     /// [`LinkError::Tls`] if the TLS library refuses.
@@ -307,7 +307,7 @@ impl Link for TlsLink {
 
     async fn send(&mut self, frame: Frame) -> Result<(), LinkError> {
         let Err(error) = self.outgoing.send(&mut self.stream, &frame).await else { return Ok(()) };
-        // A refusal may lie unread in front of a stream that takes no more.
+        // A refusal may be unread although the stream cannot be written to.
         let mut reason = None;
         briefly(async { reason = self.incoming.recv(&mut self.stream).await.err() }).await;
         Err(reason.filter(|_| error == LinkError::Lost).unwrap_or(error))
@@ -378,8 +378,8 @@ impl Receiver for TlsReceiver {
     }
 }
 
-/// Verifies the other side's certificate: one P-256 key, held by whoever presents it, and the
-/// expected one where one is expected.
+/// Verifies the other side's certificate: one P-256 key, with proof of possession, and the pinned
+/// one if one is expected.
 #[derive(Debug)]
 struct PinnedCertVerifier {
     expect: Expect,
@@ -405,7 +405,7 @@ impl PinnedCertVerifier {
         }
     }
 
-    /// TLS 1.2 lets a P-256 key sign with other hashes; one scheme is enough here.
+    /// TLS 1.2 allows a P-256 key to sign with other hashes; only one scheme is accepted here.
     fn scheme(signature: &DigitallySignedStruct) -> Result<(), TlsError> {
         if signature.scheme == SCHEME {
             return Ok(());
@@ -508,7 +508,7 @@ impl ClientCertVerifier for PinnedCertVerifier {
     }
 }
 
-/// Another device than the pinned one answered; travels through the TLS library as an error.
+/// Another device than the pinned one answered. Passed through the TLS library as an error.
 #[derive(Debug)]
 struct WrongDevice {
     expected: Fingerprint,
@@ -523,7 +523,7 @@ impl fmt::Display for WrongDevice {
 
 impl std::error::Error for WrongDevice {}
 
-/// What an error of the TLS library means for the link.
+/// The link error for an error of the TLS library.
 pub(super) fn meaning(error: &TlsError) -> LinkError {
     use AlertDescription as Alert;
     match error {
@@ -573,17 +573,17 @@ fn export<const N: usize>(
     material.map_err(|error| meaning(&error))
 }
 
-/// A certificate that is no device's, whoever presents it.
+/// The error for a certificate that is not of the form of a device's.
 const UNFIT: TlsError =
     TlsError::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
 
-/// The application protocol of old.
+/// The application protocol of version 0.1.0.
 const PLAIN: &[u8] = b"cosign/1";
-/// The same, by devices that say in their greeting what their program is and can do. Cosign 0.1.0 speaks
-/// `cosign/1` alone, and takes no such greeting.
+/// The protocol of devices that introduce their program in the greeting. Cosign 0.1.0 speaks only
+/// `cosign/1` and refuses such a greeting.
 const INTRODUCED: &[u8] = b"cosign/1.1";
 
-/// The protocols, the one that is preferred first.
+/// The application protocols, the preferred one first.
 fn alpn() -> Vec<Vec<u8>> {
     vec![INTRODUCED.to_vec(), PLAIN.to_vec()]
 }

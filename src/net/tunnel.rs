@@ -1,8 +1,8 @@
-//! A byte stream in the messages of something else: how two devices talk through a third, or
-//! through a relay.
+//! A byte stream inside other messages, for two devices that communicate through a third or through
+//! a relay.
 //!
-//! The two run TLS over the stream end to end, so whoever is between forwards ciphertext. Which
-//! messages go where is the caller's business; here bytes written to the stream come out of the
+//! The two run TLS over the stream end to end, so the device or relay between them forwards
+//! ciphertext. The caller routes the messages: bytes written to the stream come out of the
 //! [`Outlet`] in chunks, and chunks put into the [`Inlet`] can be read from it.
 
 use std::io;
@@ -15,17 +15,16 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Io, LinkError};
 
-/// A stream, and what comes out of it and goes into it. Every chunk that comes out begins with
-/// `route`.
+/// A stream with its outlet and its inlet. Every chunk from the outlet begins with `route`.
 pub fn tunnel(route: Vec<u8>) -> (Box<dyn Io>, Outlet, Inlet) {
-    // One direction of a duplex stream, for it ends when either side is dropped.
+    // Only one direction of a duplex stream, since that ends when either side is dropped.
     let (written, taken) = duplex(CHUNK);
     let (fed, chunks) = mpsc::channel(BACKLOG);
     let stream = join(Chunks::new(chunks), written);
     (Box::new(stream), Outlet { route, taken }, Inlet(fed))
 }
 
-/// Where the bytes written to the stream come out.
+/// The chunks of the bytes written to the stream.
 #[derive(Debug)]
 pub struct Outlet {
     route: Vec<u8>,
@@ -33,8 +32,8 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// The next bytes: the route, then at most 32 KiB. `None` once the stream is shut or gone.
-    /// Cancel-safe. While nobody takes chunks the writer waits.
+    /// The next chunk: the route, then at most 32 KiB. `None` once the stream is shut or gone.
+    /// Cancel-safe. While no chunks are taken the writer waits.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
         let routed = self.route.len();
         let mut chunk = self.route.clone();
@@ -46,12 +45,12 @@ impl Outlet {
     }
 }
 
-/// Where bytes for the stream go in. Dropping it ends the stream for its reader.
+/// Takes chunks for the stream. Dropping it ends the stream for its reader.
 #[derive(Debug)]
 pub struct Inlet(mpsc::Sender<Vec<u8>>);
 
 impl Inlet {
-    /// Hands over what followed the route in a frame. Never waits: the loop that feeds a tunnel also
+    /// Adds what followed the route in a frame. Never waits: the loop that feeds a tunnel also
     /// empties it, so waiting could deadlock.
     ///
     /// # Errors
@@ -72,7 +71,7 @@ impl Inlet {
 }
 
 impl Inlet {
-    /// The same for a caller that can wait until there is room.
+    /// As [`feed`](Self::feed), for a caller that can wait for space.
     ///
     /// # Errors
     /// [`LinkError::Malformed`] if there are more bytes than an [`Outlet`] hands out at once;
@@ -84,7 +83,7 @@ impl Inlet {
         self.0.send(bytes.to_vec()).await.map_err(|_| LinkError::Closed)
     }
 
-    /// Whether nobody reads the stream any more.
+    /// Whether the reader of the stream is gone.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
@@ -127,7 +126,7 @@ impl AsyncRead for Chunks {
     }
 }
 
-/// The most bytes of one frame, and how many written bytes may wait to be taken.
+/// Most bytes of one frame, and of written bytes that wait to be taken.
 const CHUNK: usize = 32 * 1024;
 
 /// How many chunks may wait to be read.

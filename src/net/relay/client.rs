@@ -1,5 +1,5 @@
-//! A device's end of a relay: a room gives a byte stream to every member that is there to be called, or
-//! that calls.
+//! A device's end of a relay. A caller gets a stream to every listener in the room, a listener one
+//! from every caller.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::net::calendar::calendar;
 use crate::net::tunnel::{Inlet, Outlet, tunnel};
 use crate::net::{Io, LinkError, tcp};
 
-/// A place in a room.
+/// A membership in a room.
 #[derive(Debug)]
 pub struct Calls {
     streams: mpsc::Receiver<Box<dyn Io>>,
@@ -35,8 +35,8 @@ impl Calls {
     }
 }
 
-/// Enters a room. Anybody who knows its name can enter, so the other end of a stream is unknown until
-/// TLS has verified its certificate.
+/// Enters a room. Anybody who knows its name can enter, so TLS has to verify who is at the other
+/// end of a stream.
 ///
 /// # Errors
 /// [`LinkError::Unreachable`] if the relay cannot be reached or refuses, [`LinkError::TimedOut`],
@@ -89,8 +89,8 @@ async fn connect(relay: &RelayUrl, within: Duration) -> Result<Socket, LinkError
     Ok(socket)
 }
 
-/// The usual rules of the web: a certificate of an authority that this system trusts. It keeps those
-/// on the way from seeing who meets; what is said is protected by the TLS inside.
+/// TLS to the relay, with the authorities that this system trusts. It hides from the network who
+/// meets; the content is protected by the TLS inside.
 fn outer_tls() -> Result<ClientConfig, LinkError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -144,7 +144,7 @@ impl Membership {
     async fn run(mut self, socket: Socket, mut queue: mpsc::Receiver<Message>) {
         let (mut to_relay, mut from_relay) = socket.split();
         let reading = async {
-            // The relay asks for signs of life itself, so that a silent one is gone.
+            // The relay sends pings, so silence means that it is gone.
             while let Ok(Some(Ok(message))) = timeout(SILENCE, from_relay.next()).await {
                 let goes_on = match message {
                     Message::Binary(bytes) => self.take(&bytes).await.is_some(),
@@ -198,7 +198,8 @@ impl Membership {
     /// A stream to and from `member`.
     async fn meet(&mut self, member: Member) -> Option<()> {
         self.others.retain(|_, inlet| !inlet.is_closed());
-        // An honest device has fewer streams at once. A relay may announce any number.
+        // Bounds the streams of a room: an honest device has fewer, and a relay may announce any
+        // number.
         if self.others.contains_key(&member) || self.others.len() >= STREAMS {
             return Some(());
         }
@@ -206,13 +207,13 @@ impl Membership {
         self.others.insert(member, inlet);
         let open = self.open.upgrade()?;
         tokio::spawn(post(outlet, open, member));
-        // A stream that is not taken ends; the others go on.
+        // A stream that is not taken in time ends; the others go on.
         let _ = self.streams.try_send(io);
         Some(())
     }
 }
 
-/// Sends what is written to a stream, and that it has ended.
+/// Sends what is written to a stream, and then its end.
 async fn post(mut outlet: Outlet, relay: mpsc::Sender<Message>, member: Member) {
     while let Some(bytes) = outlet.next().await {
         if relay.send(Message::binary(bytes)).await.is_err() {
@@ -222,15 +223,15 @@ async fn post(mut outlet: Outlet, relay: mpsc::Sender<Message>, member: Member) 
     let _ = relay.send(Message::binary(parcel(&member, &[]))).await;
 }
 
-/// Streams of one room at a time.
+/// Most streams of one room at a time.
 const STREAMS: usize = 32;
 /// Messages that may wait to be sent.
 const QUEUE: usize = 8;
 const BUFFER: usize = 16 * 1024;
 /// The longest message that is taken from a relay.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// How long a relay may be silent.
+/// How long a relay may be silent before it counts as gone.
 const SILENCE: Duration = Duration::from_secs(100);
-/// How long a stream may not take what came for it; the others wait meanwhile.
+/// How long a stream may leave its data unread, while the others wait.
 const SLOW: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_millis(500);

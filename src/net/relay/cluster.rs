@@ -1,5 +1,5 @@
-//! Clusters: NATS carries messages between members that are connected to different relay processes. Without
-//! the feature `nats` a relay joins none.
+//! Clusters: NATS carries messages between members that are connected to different relay processes.
+//! Without the feature `nats` a relay cannot join one.
 
 use std::fmt;
 
@@ -13,23 +13,23 @@ mod none;
 #[cfg(not(feature = "nats"))]
 pub use none::join;
 
-/// What happens to the connection to NATS.
+/// A change of the connection to NATS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Weather {
-    /// It is there again.
+    /// It works again.
     Connected,
-    /// It is gone; it is tried again.
+    /// It is lost, and is tried again.
     Disconnected,
-    /// Something else, in NATS's words.
+    /// Another problem, in the words of NATS.
     Trouble(String),
 }
 
-/// What keeps a relay from joining a cluster.
+/// Why a relay cannot join a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// What was given does not name servers.
+    /// The text does not name servers.
     Servers(String),
-    /// They do not answer, or not as it is needed.
+    /// The servers do not answer, or refuse.
     Unreachable(String),
     /// This program was built without NATS.
     NotBuilt,

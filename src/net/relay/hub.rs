@@ -1,7 +1,7 @@
 //! The state of a relay: rooms, their members, and the messages queued for each of them.
 //!
-//! Payloads are never read. The queue of a member is bounded in bytes: a sender waits while the queue is full,
-//! and a member whose queue stays full is disconnected. Nothing is stored.
+//! Payloads are never read. The queue of a member is bounded in bytes: a sender waits while the
+//! queue is full, and a member whose queue stays full is disconnected. Nothing is stored.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,26 +15,26 @@ use tokio::time::{Duration, Instant, timeout};
 use super::{Member, Refusal, Role, Room, Said, addressee, readdress};
 use crate::net::Promise;
 
-/// What a relay allows.
+/// The limits of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a message, with the relay's nine.
+    /// Bytes of a message, including the relay's nine.
     pub frame: usize,
     /// Members of a room.
     pub members: usize,
     /// Rooms.
     pub rooms: usize,
-    /// Bytes that may wait for one member.
+    /// Bytes that may be queued for one member.
     pub waiting: usize,
-    /// Bytes that may wait for all members together.
+    /// Bytes that may be queued for all members together.
     pub waiting_in_all: usize,
     /// Connections.
     pub connections: usize,
-    /// Connections from one address (of IPv6: one /64).
+    /// Connections from one address (of IPv6: from one /64).
     pub connections_per_source: usize,
     /// Rooms that one address may join in a minute.
     pub joins_per_minute: u32,
-    /// How long a connection may give no sign of life.
+    /// How long a connection may be silent.
     pub idle: Duration,
 }
 
@@ -54,23 +54,23 @@ impl Default for Limits {
     }
 }
 
-/// What has happened since the relay started.
+/// Counters since the start of the relay.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Rooms joined.
     pub joins: AtomicU64,
-    /// Messages passed on, and their bytes.
+    /// Messages forwarded.
     pub frames: AtomicU64,
-    /// Bytes of messages passed on.
+    /// Bytes of forwarded messages.
     pub bytes: AtomicU64,
-    /// Messages whose addressee was gone.
+    /// Messages whose addressee had left.
     pub undeliverable: AtomicU64,
-    /// Clients turned away or let go, by [`Refusal`].
+    /// Clients that were refused or disconnected, by [`Refusal`].
     pub refused: [AtomicU64; Refusal::ALL.len()],
 }
 
 impl Counts {
-    /// Notes that a client was turned away.
+    /// Counts a refused client.
     pub fn refuse(&self, why: Refusal) {
         if let Some(count) = self.refused.get(why as usize) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -78,32 +78,32 @@ impl Counts {
     }
 }
 
-/// Something to be sent to a member, and its share of what may wait.
+/// A message for a member, with its permits of the queue limits.
 #[derive(Debug)]
 pub struct Parcel {
-    /// A whole message.
+    /// The whole message.
     pub bytes: Vec<u8>,
-    /// To be given back when it is on its way.
+    /// Released once it is sent.
     pub share: Share,
 }
 
-/// A part of what may wait for a member, and of what may wait in all.
+/// Permits of the member's queue limit, and of the common one.
 pub type Share = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
-/// A member's own end.
+/// The connection's end of a member.
 #[derive(Debug)]
 pub struct MemberEnd {
     /// Its name.
     pub me: Member,
     room: Room,
     role: Role,
-    /// What is to be sent to it.
+    /// Its queue.
     pub parcels: mpsc::UnboundedReceiver<Parcel>,
-    /// Told when it is to be let go because it does not read.
+    /// Notified when it is disconnected because it does not read.
     pub evicted: Arc<Notify>,
 }
 
-/// A member as others reach it.
+/// The data by which others reach a member.
 #[derive(Clone, Debug)]
 struct Place {
     room: Room,
@@ -123,16 +123,16 @@ struct State {
     connections: usize,
 }
 
-/// What one address has done.
+/// The counters of one address.
 #[derive(Debug)]
 struct Source {
     connections: usize,
-    /// Joins it may still make, which grow back with time.
+    /// Joins that it may still make; they grow back with time.
     joins: f64,
     at: Instant,
 }
 
-/// The other relays that this one is one with.
+/// The other relay processes of a cluster.
 pub trait Cluster: fmt::Debug + Send + Sync {
     /// Tells the others that a member has joined a room here.
     fn announce<'a>(&'a self, room: &'a Room, role: Role, member: &'a Member) -> Promise<'a, ()>;
@@ -140,8 +140,8 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     /// Tells the others that a member has left.
     fn part<'a>(&'a self, room: &'a Room, role: Role, member: &'a Member) -> Promise<'a, ()>;
 
-    /// Carries a client's message to the process where the member `to` is. Waits while the others take
-    /// nothing.
+    /// Carries a client's message to the process of the member `to`. Waits while the cluster is
+    /// busy.
     fn carry<'a>(
         &'a self,
         room: &'a Room,
@@ -154,13 +154,13 @@ pub trait Cluster: fmt::Debug + Send + Sync {
 /// A relay.
 #[derive(Debug)]
 pub struct Hub {
-    /// What it allows.
+    /// Its limits.
     pub limits: Limits,
-    /// What has happened.
+    /// Its counters.
     pub counts: Counts,
     state: Mutex<State>,
     in_all: Arc<Semaphore>,
-    /// Names this process within a cluster; the first half of its members' names.
+    /// The id of this process within a cluster, which is the first half of its members' names.
     pub process: [u8; 4],
     next: AtomicU64,
     cluster: OnceLock<Box<dyn Cluster>>,
@@ -180,9 +180,9 @@ impl Hub {
         }
     }
 
-    /// Makes this relay one with others from now on.
+    /// Joins a cluster from now on.
     pub fn join_cluster(&self, cluster: Box<dyn Cluster>) {
-        // There is one call, before the first client.
+        // Called once, before the first client, so it is not set yet.
         let _ = self.cluster.set(cluster);
     }
 
@@ -190,18 +190,18 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many rooms, members and connections there are.
+    /// The number of rooms, members and connections.
     pub fn sizes(&self) -> (usize, usize, usize) {
         let state = self.state();
         (state.rooms.len(), state.members.len(), state.connections)
     }
 
-    /// Bytes that wait for members.
+    /// Bytes that are queued for members.
     pub fn waiting(&self) -> usize {
         self.limits.waiting_in_all.saturating_sub(self.in_all.available_permits())
     }
 
-    /// Lets a connection from `source` in, for as long as what is returned lives.
+    /// Admits a connection from `source`, for as long as the returned value lives.
     ///
     /// # Errors
     /// [`Refusal::TooManyConnections`].
@@ -224,10 +224,10 @@ impl Hub {
         Ok(Admission { hub: Arc::clone(self), source })
     }
 
-    /// Puts a new member into a room and tells those it concerns.
+    /// Puts a new member into a room and tells the members of the other role.
     ///
     /// # Errors
-    /// The room is full, there are too many, or this address joins too often.
+    /// The room is full, there are too many rooms, or this address joins too often.
     pub async fn enter(
         &self,
         admission: &Admission,
@@ -276,7 +276,7 @@ impl Hub {
         Ok(MemberEnd { me, room, role, parcels, evicted })
     }
 
-    /// Takes a member out of its room.
+    /// Removes a member from its room.
     pub async fn leave(&self, member: &MemberEnd) {
         self.forget(&member.me);
         if let Some(cluster) = self.cluster.get() {
@@ -296,8 +296,8 @@ impl Hub {
         state.tell_others(&place.room, place.role, &Said::Gone(*me));
     }
 
-    /// Passes a client's message on; waits while the addressee has no room for it. One that goes to
-    /// nobody is dropped: its sender hears that the other one is gone.
+    /// Forwards a client's message; waits while the addressee's queue is full. A message to a
+    /// member that has left is dropped: its sender is told that the member is gone.
     ///
     /// # Errors
     /// [`Refusal::Malformed`].
@@ -318,7 +318,7 @@ impl Hub {
                 Some(cluster) => cluster.carry(&room, &to, from, &bytes).await,
                 None => self.nobody(),
             },
-            // A room's members reach nobody outside of it.
+            // A member can only reach members of its own room.
             _ => self.nobody(),
         }
         Ok(())
@@ -336,13 +336,14 @@ impl Hub {
             let all = Arc::clone(&self.in_all).acquire_many_owned(size);
             match timeout(CROWDED, all).await {
                 Ok(Ok(all)) => return place.post(bytes, (own, Some(all))),
-                // The member with the longest queue uses up the common limit.
+                // The common limit is used up by the member with the longest queue, which is
+                // disconnected.
                 Ok(Err(_)) | Err(_) => self.evict_slowest(),
             }
         }
     }
 
-    /// Lets go of a member that does not read. Its connection counts it, and ends.
+    /// Disconnects a member that does not read. Its connection counts it and ends.
     fn evict(&self, member: &Member, place: &Place) {
         self.forget(member);
         place.evicted.notify_one();
@@ -359,8 +360,8 @@ impl Hub {
         }
     }
 
-    /// A message from a member of another process of the cluster. Never waits: the one task that
-    /// hands these over serves everybody.
+    /// Delivers a message from a member at another process of the cluster. Never waits: one task
+    /// delivers to all members.
     pub fn arrive(&self, room: &Room, to: &Member, bytes: Vec<u8>) {
         let place = self.state().members.get(to).cloned();
         let Some(place) = place.filter(|place| place.room == *room) else { return self.nobody() };
@@ -377,7 +378,7 @@ impl Hub {
         }
     }
 
-    /// A member joined its room on another process; the listeners here that it has to know of.
+    /// A member joined its room at another process. Returns the listeners here that it has to know.
     pub fn joined_elsewhere(&self, room: &Room, role: Role, member: &Member) -> Vec<Member> {
         let state = self.state();
         if role == Role::Listener {
@@ -389,19 +390,19 @@ impl Hub {
         members.filter(listens).copied().collect()
     }
 
-    /// A listener of another process is in the room of the caller `to`.
+    /// A listener at another process is in the room of the caller `to`.
     pub fn listener_elsewhere(&self, room: &Room, to: &Member, listener: &Member) {
         if let Some(place) = self.state().members.get(to).filter(|place| place.room == *room) {
             place.tell(&Said::Here(*listener));
         }
     }
 
-    /// A member left its room on another process.
+    /// A member left its room at another process.
     pub fn left_elsewhere(&self, room: &Room, role: Role, member: &Member) {
         self.state().tell_others(room, role, &Said::Gone(*member));
     }
 
-    /// Everybody here, to be announced again after the cluster was out of reach.
+    /// All members here, to be announced again after an outage of the cluster.
     pub fn everybody(&self) -> Vec<(Room, Role, Member)> {
         let state = self.state();
         state.members.iter().map(|(member, place)| (place.room, place.role, *member)).collect()
@@ -429,7 +430,7 @@ impl State {
         Ok(())
     }
 
-    /// Tells the members of the other role.
+    /// Tells the members of the room with the other role.
     fn tell_others(&self, room: &Room, role: Role, said: &Said<'_>) {
         for other in self.rooms.get(room).into_iter().flatten() {
             if let Some(place) = self.members.get(other).filter(|place| place.role != role) {
@@ -440,7 +441,7 @@ impl State {
 }
 
 impl Place {
-    /// The relay's own words wait for nobody: a member without room for them is let go.
+    /// Messages of the relay itself never wait: a member whose queue is full is disconnected.
     fn tell(&self, said: &Said<'_>) {
         let bytes = said.to_bytes();
         let size = cost(&bytes);
@@ -454,12 +455,12 @@ impl Place {
     }
 
     fn post(&self, bytes: Vec<u8>, share: Share) {
-        // A member that has just left needs nothing any more.
+        // The send fails only if the member has just left.
         let _ = self.queue.send(Parcel { bytes, share });
     }
 }
 
-/// A connection that was let in.
+/// An admitted connection.
 #[derive(Debug)]
 pub struct Admission {
     hub: Arc<Hub>,
@@ -474,7 +475,7 @@ impl Drop for Admission {
         if let Some(source) = state.sources.get_mut(&self.source) {
             source.connections = source.connections.saturating_sub(1);
         }
-        // What an address has done is forgotten when it is as if it had done nothing.
+        // An address is removed once its counters are back at their initial values.
         let swept_lately = state.swept.is_some_and(|swept| swept.elapsed() < SWEEP);
         if state.sources.len() > SOURCES && !swept_lately {
             state.swept = Some(Instant::now());
@@ -486,7 +487,7 @@ impl Drop for Admission {
     }
 }
 
-/// What counts as one source: an IPv4 address, or the /64 that one customer has.
+/// The unit that limits count as one source: an IPv4 address, or the /64 that one customer has.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
@@ -494,18 +495,18 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What a message costs of what may wait: its bytes, and what it takes to keep them.
+/// The bytes that a message counts in a queue: its own, and its overhead in memory.
 fn cost(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len().saturating_add(KEEPING)).unwrap_or(u32::MAX)
 }
 
-/// The memory that a message takes beside its bytes, at the most.
+/// Most bytes of memory that a queued message takes besides its own.
 pub const KEEPING: usize = 128;
-/// How long all members together may leave no room before the slowest is let go.
+/// How long the common limit may be used up before the slowest member is disconnected.
 const CROWDED: Duration = Duration::from_secs(1);
-/// How often addresses are looked through.
+/// Shortest time between two searches for addresses to remove.
 const SWEEP: Duration = Duration::from_secs(1);
-/// How long a member may not read before it is let go.
+/// How long a member may not read before it is disconnected.
 pub const SLOW: Duration = Duration::from_secs(10);
-/// How many addresses are kept in mind before those that matter no more are looked for.
+/// How many addresses are stored before those to remove are looked for.
 const SOURCES: usize = 10_000;

@@ -1,12 +1,13 @@
-//! What a QR code says: where to meet whom, until when.
+//! Invitations, as a QR code holds them: the relay and room, the device that waits there, and until
+//! when.
 //!
 //! ```text
 //! cosign://pair?relay=<URL>&room=<base32>&fp=<base32>&exp=<seconds since 1970>
 //! ```
 //!
-//! It is no secret: whoever reads it can call, and two people still compare six digits. It pins the fingerprint
-//! of the device to be called, so an altered one fails in the TLS handshake.
-//! Base 32 and decimals make QR codes small. The fingerprint may be hexadecimal as well.
+//! An invitation is not secret: anybody who reads it can call, and two people still compare six
+//! digits. It pins the fingerprint of the device to be called, so an altered one fails in the TLS
+//! handshake. Base 32 and decimals keep QR codes small. The fingerprint may be hexadecimal as well.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,12 +27,12 @@ pub struct Invite {
     pub room: Room,
     /// The device that waits in it.
     pub fingerprint: Fingerprint,
-    /// When it ends, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     pub expires: i64,
 }
 
 impl Invite {
-    /// Whether `text` means to be an invitation, right or wrong.
+    /// Whether `text` looks like an invitation, valid or not.
     pub fn is_meant(text: &str) -> bool {
         let start = text.chars().filter(|c| !c.is_whitespace()).take(SCHEME.len());
         start.collect::<String>().eq_ignore_ascii_case(SCHEME)
@@ -57,7 +58,7 @@ impl FromStr for Invite {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("no invitation of cosign: {why}");
-        // A screen breaks it into lines, which then are copied with it.
+        // Line breaks of a terminal are copied with it, so white space is removed.
         let text: String = text.split_whitespace().collect();
         if !Self::is_meant(&text) || text.len() > LONGEST {
             return Err(wrong("expected cosign://pair?…"));
@@ -80,7 +81,7 @@ impl FromStr for Invite {
                 "room" => room.replace(bytes(&value).map(Room)).is_none(),
                 "fp" => fingerprint.replace(print(&value)).is_none(),
                 "exp" => expires.replace(value.parse().ok()).is_none(),
-                // What later versions add.
+                // A parameter of a later version is ignored.
                 _ => true,
             };
             if !fresh {
@@ -109,7 +110,7 @@ fn print(text: &str) -> Option<Fingerprint> {
 const SCHEME: &str = "cosign://";
 const LONGEST: usize = 2048;
 
-/// What stands for itself in the query of a URI (RFC 3986, section 3.4) and parts none of its fields.
+/// Characters of a URI's query that need no escape (RFC 3986, section 3.4) and separate no fields.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

@@ -1,4 +1,4 @@
-//! The relay's ears: connections, WebSocket, and the end of both.
+//! The server of a relay: accepts connections, speaks WebSocket, and shuts down.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,36 +27,36 @@ use super::{Refusal, Said, read_join};
 use crate::net::Io;
 use crate::net::calendar::calendar;
 
-/// What a relay tells whoever runs it. Never a room.
+/// A report to the operator of a relay. It never names a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// A client was turned away or let go.
+    /// A client was refused or disconnected.
     Refused {
-        /// Where it is.
+        /// Its address.
         source: IpAddr,
         /// Why.
         why: Refusal,
     },
     /// A client joined a room.
     Joined {
-        /// Where it is.
+        /// Its address.
         source: IpAddr,
     },
     /// A client left.
     Left {
-        /// Where it is.
+        /// Its address.
         source: IpAddr,
     },
 }
 
-/// How a relay takes connections.
+/// The settings for connections to a relay.
 #[derive(Clone)]
 pub struct Entrance {
-    /// TLS of its own; without it `ws://`, or TLS of a proxy in front.
+    /// TLS of the relay itself; without it `ws://`, or TLS of a proxy in front.
     pub tls: Option<Arc<ServerConfig>>,
-    /// Whether a proxy in front tells in `X-Forwarded-For` where clients are.
+    /// Whether a proxy in front puts the clients' addresses into `X-Forwarded-For`.
     pub forwarded: bool,
-    /// Who is told.
+    /// Receives the reports.
     pub tell: Arc<dyn Fn(Notice) + Send + Sync>,
 }
 
@@ -66,10 +66,10 @@ impl std::fmt::Debug for Entrance {
     }
 }
 
-/// TLS with the certificate chain and the key in the PEM files of these names, whose content is here.
+/// TLS with the certificate chain and the key in two PEM files, whose names and contents are given.
 ///
 /// # Errors
-/// Which file is wrong, and how.
+/// The file that is wrong, and why.
 pub fn tls(
     (certificates, chain): (&Path, &[u8]),
     (key, secret): (&Path, &[u8]),
@@ -92,7 +92,7 @@ pub fn tls(
     Ok(Arc::new(config))
 }
 
-/// Serves until `closing` becomes true; then tells every client, lets what waits go out, and ends.
+/// Serves until `closing` becomes true; then tells every client, sends what is queued, and ends.
 pub async fn serve(
     hub: Arc<Hub>,
     listener: TcpListener,
@@ -107,7 +107,8 @@ pub async fn serve(
             Some(_) = clients.join_next() => continue,
         };
         let Ok((stream, from)) = accepted else {
-            // No free file descriptor, or a connection that broke before it got here.
+            // A pause, after a lack of file descriptors or a connection that broke before it was
+            // accepted.
             sleep(BREATH).await;
             continue;
         };
@@ -137,7 +138,8 @@ struct Visit {
 impl Visit {
     async fn receive(self, io: Box<dyn Io>, from: SocketAddr) {
         let source = from.ip().to_canonical();
-        // Behind a proxy all come from one address, which says later where the client is.
+        // Behind a proxy all connections come from one address; the client's is known after the
+        // request.
         let early = if self.entrance.forwarded { None } else { Some(self.admit(source)) };
         if let Some(None) = early {
             return;
@@ -197,7 +199,7 @@ impl Visit {
         Ok((socket, forwarded.filter(|_| self.entrance.forwarded)))
     }
 
-    /// A client from its first word to its last.
+    /// Serves a client from its first message to its last.
     async fn serve_member(
         &self,
         socket: &mut Socket,
@@ -230,7 +232,7 @@ impl Visit {
             end = &mut writing => end,
             () = evicted.notified() => Err(Refusal::TooSlow),
             () = closed(&mut closing) => {
-                // What waits has a moment to go out.
+                // Queued messages get a moment to be sent.
                 let _ = timeout(LAST_WORDS, writing).await;
                 Err(Refusal::Closing)
             }
@@ -238,7 +240,7 @@ impl Visit {
     }
 }
 
-/// Passes on what a client sends.
+/// Forwards what a client sends.
 async fn read(
     hub: &Hub,
     me: &[u8; 8],
@@ -256,7 +258,7 @@ async fn read(
     }
 }
 
-/// Sends a client what is for it, and asks now and then whether it is there.
+/// Sends a client its queue, and pings it now and then.
 async fn write(
     idle: Duration,
     member: &mut MemberEnd,
@@ -267,13 +269,13 @@ async fn write(
     loop {
         let (message, _share) = tokio::select! {
             parcel = member.parcels.recv() => match parcel {
-                // Its share of what may wait is given back once it is on its way.
+                // Its permits are released once it is sent.
                 Some(parcel) => (Message::binary(parcel.bytes), Some(parcel.share)),
                 None => return Ok(()),
             },
             _ = ask.tick() => (Message::Ping(Bytes::new()), None),
         };
-        // A member that does not read is disconnected, even if nobody waits for it.
+        // A member that does not read is disconnected, even if no sender waits for it.
         match timeout(SLOW, socket.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Ok(()),
@@ -293,18 +295,18 @@ async fn refuse(socket: &mut Socket, why: Refusal) {
     let _ = timeout(LAST_WORDS, farewell).await;
 }
 
-/// The client that the nearest proxy has seen: the last address in the last `X-Forwarded-For`. What
-/// stands before it was said by the client.
+/// The client's address as the nearest proxy saw it: the last address in the last
+/// `X-Forwarded-For`. The addresses before it are the client's own claim.
 fn client_of(request: &Request) -> Option<IpAddr> {
     let headers = request.headers().get_all("x-forwarded-for");
     let last = headers.iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
     last.parse().ok()
 }
 
-/// How long TLS and WebSocket may take, and the first message after them.
+/// How long TLS, WebSocket and the first message after them may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const BUFFER: usize = 8 * 1024;
-/// How often a client is asked for a sign of life at the least: clients wait for that, too.
+/// Longest time between two pings. Clients rely on it to notice a dead relay.
 const ASK: Duration = Duration::from_secs(30);
 const BREATH: Duration = Duration::from_millis(50);
 const LAST_WORDS: Duration = Duration::from_secs(1);

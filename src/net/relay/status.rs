@@ -11,7 +11,7 @@ use tokio::time::{Duration, sleep, timeout};
 use super::Refusal;
 use super::hub::Hub;
 
-/// Answers for ever. The caller's task is to be dropped with the relay.
+/// Answers requests for ever; the caller's task is dropped with the relay.
 pub async fn serve(hub: Arc<Hub>, listener: TcpListener) {
     loop {
         match listener.accept().await {

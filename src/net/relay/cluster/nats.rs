@@ -1,4 +1,4 @@
-//! What NATS carries between the processes of one relay.
+//! NATS messages between the processes of one relay.
 //!
 //! ```text
 //! cosign.relay.1.rooms            kind 1, role 1, room 16, member 8           to all processes
@@ -24,17 +24,17 @@ use crate::net::Promise;
 use crate::net::relay::hub::{Cluster, Hub, SLOW};
 use crate::net::relay::{Member, Role, Room};
 
-/// This process's place among the others.
+/// This process in the cluster.
 #[derive(Debug)]
 struct Nats {
     client: Client,
 }
 
-/// Makes `hub` one with the other relays at `servers`, for good: a connection that breaks is made
-/// again. `watch` hears of that.
+/// Joins `hub` with the other relays at `servers`, for good: a broken connection is made again.
+/// `watch` is told of that.
 ///
 /// # Errors
-/// What keeps this relay from joining.
+/// Why this relay cannot join.
 pub async fn join(
     hub: &Arc<Hub>,
     servers: &str,
@@ -87,8 +87,8 @@ pub async fn join(
     Ok(())
 }
 
-/// A NATS server's URL. No other scheme will do, whatever the library makes of it.
-/// It may hold a password, so that errors have only its number.
+/// Parses a NATS server's URL. Other schemes are refused even if the library would take them. The
+/// URL may hold a password, so errors have only its number.
 fn address(n: usize, text: &str) -> Result<ServerAddr, Trouble> {
     let text = text.trim();
     let wrong = |why: &str| Trouble::Servers(format!("server {n}: {why}"));
@@ -98,16 +98,16 @@ fn address(n: usize, text: &str) -> Result<ServerAddr, Trouble> {
     }
 }
 
-/// What the servers are told of who this is. The library reads none of it in their URLs.
+/// The login at the servers. The library does not take it from their URLs.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Login {
     user: String,
-    /// Without one, the user's name is a token.
+    /// Without a password, the user's name is a token.
     password: Option<String>,
 }
 
 impl Login {
-    /// What the URLs say, if any says something. One connection speaks for all of them.
+    /// The login in the URLs, if there is one. One connection uses it for all of them.
     fn of(servers: &[ServerAddr]) -> Result<Self, Trouble> {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let mut logins = servers.iter().filter_map(|server| {
@@ -135,7 +135,7 @@ impl Login {
         }
     }
 
-    /// What is told, without the password: a server may repeat what it was told.
+    /// `told` without the password, which a server may repeat in its errors.
     fn without(&self, told: &dyn fmt::Display) -> String {
         let told = told.to_string();
         match self.password.as_ref().unwrap_or(&self.user) {
@@ -176,8 +176,8 @@ async fn send(client: &Client, kind: u8, room: &Room, to: &Member, from: &Member
     publish(client, subject(process), message, SLOW).await;
 }
 
-/// Waits while NATS takes nothing, so that senders slow down; what it does not take in time is lost, as
-/// on any network.
+/// Publishes a message. Waits while NATS is busy, so that senders slow down; a message that it does
+/// not accept in time is lost.
 async fn publish(client: &Client, subject: String, message: Vec<u8>, within: Duration) {
     let _ = timeout(within, client.publish(subject, message.into())).await;
 }
@@ -234,7 +234,7 @@ fn read_news(bytes: &[u8]) -> Option<(u8, Role, Room, Member)> {
     Some((*kind, Role::from_byte(*role)?, Room(*room), member.try_into().ok()?))
 }
 
-/// After an outage the others do not know who has joined here meanwhile.
+/// Announces all members again: after an outage the others do not know who has joined here.
 async fn announce_again(hub: Arc<Hub>, client: Client, mut returned: mpsc::Receiver<()>) {
     while returned.recv().await.is_some() {
         for (room, role, member) in hub.everybody() {
@@ -252,13 +252,14 @@ const JOINED: u8 = 1;
 const LEFT: u8 = 2;
 const DATA: u8 = 1;
 const HERE: u8 = 2;
-/// The bytes around a client's message.
+/// Bytes around a client's message.
 const AROUND: usize = 33;
 /// Messages that may wait to be handed over.
 const PENDING: usize = 1 << 16;
 /// Messages that may wait to be sent.
 const QUEUED: usize = 256;
-/// How long a member's coming and going may wait for room among them: it must not hold others up.
+/// How long an announcement of a member may wait for space in the queue: it must not hold others
+/// up.
 const BRIEF: Duration = Duration::from_secs(2);
 /// How long NATS may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

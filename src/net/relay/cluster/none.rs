@@ -1,4 +1,4 @@
-//! In place of NATS where it was left out.
+//! The cluster of a relay that was built without NATS.
 
 use std::sync::Arc;
 
