@@ -58,7 +58,7 @@ use args::{
 pub use global::Global;
 pub use output::{Output, Voice};
 
-/// Runs the program with `argv` (its own name first) and gives the exit code.
+/// Runs the program with `argv` (its own name first) and returns the exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     harden();
     let argv: Vec<OsString> = argv.into_iter().collect();
@@ -70,7 +70,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => {
             let name = name(&cli.command);
             let outcome = match &cli.command {
-                // Settings and log file are not touched: nothing may come of pressing Tab.
+                // Settings and log file are not touched: pressing Tab must have no effect.
                 Command::Complete(args) => complete::run_complete(args),
                 command if needs_no_device(command) => Global::without_settings(cli.global)
                     .and_then(|global| run(&global, cli.command)),
@@ -79,13 +79,13 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
             output::finish(name, outcome, voice)
         }
         Err(Unparsed::Help(help)) => {
-            // Nobody reading it is no failure.
+            // A closed standard output is not an error here.
             let _ = help.print();
             ExitCode::SUCCESS
         }
         Err(Unparsed::Start(failure)) => {
             if !voice.json && !voice.events {
-                // Nobody reading it is no further failure.
+                // A closed standard error is not a further error.
                 let _ = io::stderr().write_all(start::text().as_bytes());
             }
             output::finish("", Err(failure), voice)
@@ -94,10 +94,10 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Keeps the memory of this process from core dumps and from other processes of the same user, and
-/// the descriptors that it was given, of which one may hold the passphrase, from programs that it
-/// starts. Neither it nor they can gain privileges, as by sudo. Where the system does not let it, the
-/// program still does its work.
+/// Keeps the memory of this process out of core dumps and away from other processes of the same
+/// user, and keeps inherited descriptors, one of which may hold the passphrase, from programs that
+/// it starts. Neither it nor they can gain privileges, as by sudo. If the system refuses any of
+/// this, the program still runs.
 fn harden() {
     close_fds::set_fds_cloexec(3, &[]);
     use rustix::process::{Resource, Rlimit, setrlimit};
@@ -110,8 +110,7 @@ fn harden() {
     }
 }
 
-/// Whether the command does its work where there is no device, and where the settings of one cannot be
-/// read.
+/// Whether the command works without a device, and if the settings of one cannot be read.
 fn needs_no_device(command: &Command) -> bool {
     match command {
         Command::Verify(args) => args.public_key.is_some(),
@@ -191,13 +190,13 @@ fn name(command: &Command) -> &'static str {
     }
 }
 
-/// A command line that runs nothing.
+/// A command line that runs no command.
 enum Unparsed {
-    /// Help or the version was asked for.
+    /// Help or the version.
     Help(clap::Error),
-    /// There is no command: whoever typed it may know none.
+    /// The command is missing, so what to type first is printed.
     Start(Failure),
-    /// It is wrong.
+    /// The command line is wrong.
     Wrong(Failure),
 }
 
@@ -214,7 +213,7 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     });
     parsed.map_err(without_hidden).map_err(|e| match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unparsed::Help(e),
-        // `cosign peers` alone lacks one too, but whoever typed it knows where they are.
+        // `cosign peers` alone lacks a subcommand as well, but needs no introduction.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
             if command_of(argv).is_empty() =>
         {
@@ -224,7 +223,7 @@ fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     })
 }
 
-/// The flags of this command line that commands in hints need again.
+/// The flags of this command line that commands in hints have to repeat.
 fn repeated(matches: &clap::ArgMatches) -> Flags {
     let (mut leaf, mut command) = (matches, Cli::command());
     command.build();
@@ -240,7 +239,7 @@ fn repeated(matches: &clap::ArgMatches) -> Flags {
         let words = flags.flat_map(|arg| {
             let values = leaf.get_raw(arg.get_id().as_str()).into_iter().flatten();
             let flag = format!("--{}", arg.get_long().unwrap_or_default());
-            // What is no text cannot be written into a hint.
+            // A value that is not UTF-8 cannot be written into a hint.
             values.filter_map(OsStr::to_str).flat_map(move |value| [flag.clone(), value.to_owned()])
         });
         words.collect()
@@ -248,7 +247,8 @@ fn repeated(matches: &clap::ArgMatches) -> Flags {
     Flags {
         global: given(&["home", "identity", "passphrase-file", "module", "pin-file", "tls"]),
         meeting: given(&["relay", "interface"]),
-        // Without `--key` or `--with`, such as for `pair`, an address is that of another device.
+        // For commands without `--via NAME=...`, such as `pair`, `--peer` is the other device's
+        // address.
         routes: if leaf.try_contains_id("vias").is_ok() {
             given(&["peer", "via"])
         } else {
@@ -257,7 +257,7 @@ fn repeated(matches: &clap::ArgMatches) -> Flags {
     }
 }
 
-/// The command where variables that are empty count as unset.
+/// The command, with empty environment variables taken for unset.
 fn without_empty(command: clap::Command) -> clap::Command {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     command
@@ -269,7 +269,7 @@ fn without_empty(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty)
 }
 
-/// Takes commands that no help lists out of what is suggested.
+/// Removes hidden commands from what clap suggests.
 fn without_hidden(mut error: clap::Error) -> clap::Error {
     use clap::error::{ContextKind, ContextValue};
     if let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedSubcommand) {
@@ -281,7 +281,7 @@ fn without_hidden(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Clap's complaint in our form: what is wrong on one line, what to do on another.
+/// Clap's error in our form: what is wrong on one line, what to do on another.
 fn usage(error: &clap::Error, argv: &[OsString]) -> Failure {
     use clap::error::ErrorKind;
     if matches!(
@@ -307,7 +307,7 @@ fn usage(error: &clap::Error, argv: &[OsString]) -> Failure {
         .find_map(|p| {
             p.strip_prefix("tip: ")
                 .map(str::to_owned)
-                // Clap's own takes flags that come from variables for required ones.
+                // Clap's own usage line lists flags with variables as required ones.
                 .or_else(|| p.starts_with("Usage: ").then(|| one_line(&usage_line(argv))))
         })
         .unwrap_or_else(|| "see `cosign --help`".to_owned());
@@ -318,7 +318,7 @@ fn usage_line(argv: &[OsString]) -> String {
     meant(argv).render_usage().to_string().replace("Usage: ", "usage: ")
 }
 
-/// The innermost command that a command line which does not parse seems to mean.
+/// The innermost command of a command line that does not parse.
 fn meant(argv: &[OsString]) -> clap::Command {
     let mut cli = Cli::command();
     cli.build();
@@ -330,7 +330,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The command that a command line which does not parse seems to mean; empty if none.
+/// The command of a command line that does not parse; empty if there is none.
 fn command_of(argv: &[OsString]) -> String {
     let commands = Cli::command();
     let known = |word: &&str| commands.get_subcommands().any(|c| c.get_name() == *word);

@@ -1,4 +1,4 @@
-//! Who answers for the owner of this device: a person, a policy file, a digest given ahead.
+//! The approvers: a person, a policy file, or a digest that was approved in advance.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +15,8 @@ use crate::request::{Question, Request};
 use crate::ui::prompt::Consent;
 use crate::ui::{NoAnswer, Prompter, Screen};
 
-/// Who answered which requests, until the log says so. A device may give two requests one id, so an answer
-/// belongs to the whole request.
+/// Who answered each request, until it is logged. The requester may give two requests one id, so
+/// the whole request is the key.
 #[derive(Debug, Default)]
 struct Answered(Mutex<Vec<(Request, String)>>);
 
@@ -31,7 +31,7 @@ impl Answered {
         Some(all.swap_remove(at).1)
     }
 
-    // A panic while the lock was held leaves nothing half done.
+    // Each change is one call, so the value is whole even if a holder of the lock panicked.
     fn all(&self) -> MutexGuard<'_, Vec<(Request, String)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,13 +71,13 @@ impl Person {
         verdict
     }
 
-    // A panic while the lock was held leaves nothing half done.
+    // Each change is one call, so the value is whole even if a holder of the lock panicked.
     fn backoff(&self) -> MutexGuard<'_, Backoff> {
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request that counts as refused unless it is approved: whoever asked may drop the question.
+/// A request that counts as refused unless it is approved, also if its future is dropped.
 struct Pending<'a> {
     person: &'a Person,
     requester: Option<Fingerprint>,
@@ -138,7 +138,7 @@ impl Approver for Person {
     }
 }
 
-/// What a comparison looks like as an event.
+/// The event that shows a comparison.
 pub(super) fn shown(comparison: Comparison) -> Event {
     Event::Code {
         code: comparison.code,
@@ -161,7 +161,7 @@ fn verdict(answer: Result<bool, NoAnswer>) -> Verdict {
     }
 }
 
-/// A policy file decides about requests; codes are still for a person.
+/// A policy file decides about requests; a person still compares digits.
 #[derive(Debug)]
 pub(super) struct Rules {
     policy: Policy,
@@ -171,15 +171,15 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Applies `policy`, and shows on `screen` what was asked.
+    /// Applies `policy`, and shows its decisions on `screen`.
     pub(super) fn new(policy: Policy, prompter: Prompter, screen: Screen) -> Self {
         Self { policy, person: Person::new(prompter), screen, answered: Answered::default() }
     }
 
-    /// Looks at the clock, and says so if it was set back.
+    /// Checks the clock, and tells if it was set back.
     ///
     /// # Errors
-    /// The time cannot be remembered.
+    /// The time cannot be stored.
     pub(super) fn watched(&self) -> Result<(), policy::Error> {
         if let Some(SetBack { now, latest }) = self.policy.watch_clock()? {
             let (now, latest) = (clock::rfc3339(now), clock::rfc3339(latest));
@@ -190,7 +190,7 @@ impl Rules {
         Ok(())
     }
 
-    /// Says what decided, here and in the log.
+    /// Tells what decided, on the screen and for the log.
     fn decided(&self, question: &Question, allowed: bool, by: String) {
         let Question { request, key, .. } = question;
         self.screen.show(&Event::Decided {
@@ -204,7 +204,7 @@ impl Rules {
         self.answered.note(request, by);
     }
 
-    /// A yes by this rule, with what takes its use back.
+    /// A yes by this rule, with the refund of its use.
     fn yes(&self, rule: usize) -> Verdict {
         let Some(refund) = self.policy.refund(rule) else { return Verdict::Yes };
         let screen = self.screen.clone();
@@ -228,9 +228,10 @@ impl Approver for Rules {
     fn approve(&self, question: Question) -> Answer<'_> {
         Box::pin(async move {
             let decision = self.watched().and_then(|()| self.policy.decide(&question));
-            // What a person is asked about is shown when it is.
+            // A request that a person decides is shown when it is on the screen.
             if !matches!(decision, Ok(Decision::Ask(_))) {
-                // Only a card that a person has seen is compared with the next.
+                // Not shown as the last card: only a card that a person has seen is compared with
+                // the next.
                 self.screen.show(&Event::Request(RequestView::of(&question)));
             }
             match decision {
@@ -292,7 +293,7 @@ impl Approver for Rules {
 #[derive(Debug)]
 pub(super) struct OneDigest {
     digest: [u8; 32],
-    /// Of the key of this device that the one that signs is below.
+    /// The public key of the key of this device, below which the signing key is derived.
     public_key: [u8; 33],
     path: Vec<u32>,
     screen: Screen,
@@ -338,7 +339,7 @@ impl Approver for OneDigest {
             if !same || self.approved.swap(true, Ordering::Relaxed) {
                 return Verdict::Policy(Refusal::NotThisOne);
             }
-            // Who asks and then begins nothing uses it up for nobody.
+            // The approval is returned if the requester never starts.
             let approved = Arc::clone(&self.approved);
             Verdict::Charged(Charge::new(move || approved.store(false, Ordering::Relaxed)))
         })

@@ -1,4 +1,4 @@
-//! `cosign bench`: what key generation and signing cost on this machine.
+//! `cosign bench`: measures key generation and signing on this machine.
 
 mod load;
 
@@ -27,7 +27,7 @@ struct BenchResult {
     rows: Vec<Row>,
 }
 
-/// What one ceremony costs, all of it in one thread and in memory.
+/// The cost of one ceremony, run in one thread and in memory.
 #[derive(Debug, Serialize)]
 struct Row {
     ceremony: &'static str,

@@ -1,4 +1,5 @@
-//! What the ceremony commands have in common: the runtime, Ctrl-C, the node, whom to reach and how.
+//! What the ceremony commands have in common: the runtime, signals, the node, and the devices to
+//! reach.
 
 use std::future::Future;
 use std::io::IsTerminal as _;
@@ -23,18 +24,18 @@ use crate::report::{self, Code, Failure, here};
 use crate::ui::{Need, ending};
 use crate::vault::{Home, KeyRecord, PeerRecord, Peers, Vault, keys};
 
-/// What a command says about the node it wants.
+/// The settings of a command for its node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Setup {
     /// The only network interface to use.
     pub(super) interface: Option<String>,
-    /// The relay to meet at, where one was named.
+    /// The relay of the command line.
     pub(super) relay: Option<RelayUrl>,
     /// Whether pairings are kept until they are forgotten.
     pub(super) remember: bool,
-    /// Whether there are only lines, also in a terminal.
+    /// Whether the full screen is off, also in a terminal.
     pub(super) lines: bool,
-    /// Whether a device is made where there is none.
+    /// Whether a device is made if there is none.
     pub(super) makes: bool,
 }
 
@@ -46,19 +47,19 @@ impl From<Option<String>> for Setup {
 }
 
 impl From<&ReachArgs> for Setup {
-    /// A node that reaches others as it is told to. The command of `--via` may want the terminal
-    /// for itself, to ask for a password.
+    /// A node for these routes. The command of `--via` may need the terminal, to ask for a
+    /// password, so the full screen is off.
     fn from(reach: &ReachArgs) -> Self {
         let (interface, relay) = (reach.interface.clone(), reach.relay.url.clone());
         Self { interface, relay, lines: !reach.vias.is_empty(), ..Self::default() }
     }
 }
 
-/// Makes who answers for the owner of this device, once its vault is open.
+/// Makes the approver once the vault is open.
 pub(super) type Choice = Box<dyn FnOnce(&Home) -> Result<Arc<dyn Approver>, Failure>>;
 
-/// Opens the device of this home and runs `work` with it; on a signal to end the devices at the
-/// other end of open links are told.
+/// Opens the device of this home and runs `work` with it. A signal to end is passed on to the
+/// devices with open links.
 ///
 /// # Errors
 /// What `work` fails with, or `interrupted`.
@@ -75,7 +76,7 @@ where
     until_ended(global, approver, setup, work)?.ok_or_else(report::interrupted)
 }
 
-/// The same; `None` on a signal to end that finds no other device here.
+/// As [`with_node`]; `None` for a signal to end while no other device is here.
 ///
 /// # Errors
 /// What `work` fails with, or `interrupted`.
@@ -129,10 +130,10 @@ where
         let work = work(Arc::clone(&node));
         tokio::pin!(work, filled);
         let result = tokio::select! {
-            // First of all: a signal that comes as soon as this device says that it listens is heard.
+            // Polled first: signal handlers are installed before `listening` is printed.
             biased;
             () = ending() => {
-                // The work goes on meanwhile: it holds the links that are to carry the word.
+                // The work goes on meanwhile: it owns the links over which peers are told.
                 let is_idle = node.is_idle();
                 let word = node.interrupt();
                 tokio::pin!(word);
@@ -145,7 +146,8 @@ where
             never = &mut filled => match never {},
             result = &mut work => result.map(Some),
         };
-        // A person who looks at the screen sees the result there; whoever awaits it elsewhere gets it.
+        // With a full screen on a terminal the result stays visible for a while. A script that
+        // reads standard output gets it at once.
         if fills && matches!(result, Ok(Some(_))) && std::io::stdout().is_terminal() {
             tokio::select! {
                 () = screen.linger(LINGER) => {}
@@ -157,11 +159,11 @@ where
     })
 }
 
-/// How long a result stays on a full screen where nobody presses a key.
+/// How long a result stays on a full screen if no key is pressed.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// Where this device keeps things, for what is looked at before its vault is opened: a command line that
-/// cannot succeed costs nobody a passphrase. What a ceremony rests on is looked at again afterwards.
+/// The home with its vault locked, for checks before it is opened: a command line that cannot
+/// succeed should not ask for a passphrase. The state of a ceremony is checked again afterwards.
 ///
 /// # Errors
 /// There is no device.
@@ -174,7 +176,7 @@ pub(super) fn unopened(global: &Global) -> Result<Home, Failure> {
 /// The peer that `text` means: its name, its fingerprint or its device id.
 ///
 /// # Errors
-/// `not_found`, naming the peers there are.
+/// `not_found`, with the names of the known peers.
 pub(super) fn peer<'a>(peers: &'a [PeerRecord], text: &str) -> Result<&'a PeerRecord, Failure> {
     let by_id = |record: &&PeerRecord| record.fingerprint.device_id() == text.to_lowercase();
     let fingerprint = text.parse::<Fingerprint>().ok();
@@ -205,10 +207,10 @@ pub(super) fn unexpired(record: &PeerRecord) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How to get to each of `records`, from `--peer`, `--via` and what is known.
+/// The routes to `records`, from `--peer`, `--via` and the records.
 ///
 /// # Errors
-/// A route that names nobody, or one without a name where there are several devices.
+/// A route for an unknown device, or one without a name if there are several devices.
 pub(super) fn targets(records: &[PeerRecord], reach: &ReachArgs) -> Result<Vec<Target>, Failure> {
     let mut targets: Vec<Target> =
         records.iter().map(|record| Target::paired(record, None)).collect();
@@ -242,7 +244,7 @@ pub(super) fn targets(records: &[PeerRecord], reach: &ReachArgs) -> Result<Vec<T
     Ok(targets)
 }
 
-/// A `--peer NAME=HOST:PORT` whose device is none of `records`.
+/// A `--peer NAME=HOST:PORT` whose device is not among `records`.
 fn takes_no_part(name: &str, given: &str, records: &[PeerRecord]) -> Failure {
     let message = format!("--peer {given} is for {name:?}, which takes no part in this");
     let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
@@ -253,7 +255,7 @@ fn takes_no_part(name: &str, given: &str, records: &[PeerRecord]) -> Failure {
 /// An address that `--peer` names, with its port.
 ///
 /// # Errors
-/// `usage` where it is none.
+/// `usage` if it is none.
 pub(super) fn address(text: &str) -> Result<String, Failure> {
     with_port("--peer", text)
 }
@@ -261,7 +263,7 @@ pub(super) fn address(text: &str) -> Result<String, Failure> {
 /// `text`, which `flag` names, as an address with a port.
 ///
 /// # Errors
-/// `usage` where it is none.
+/// `usage` if it is none.
 pub(super) fn with_port(flag: &str, text: &str) -> Result<String, Failure> {
     text.parse::<Address>().map(|address| address.or_port(PORT).to_string()).map_err(|_| {
         let message = format!("{flag} {} is not HOST:PORT", Label::capped(text, 80));
@@ -271,10 +273,10 @@ pub(super) fn with_port(flag: &str, text: &str) -> Result<String, Failure> {
     })
 }
 
-/// The key that is meant: the one named, or the only one.
+/// The key that a command line means: the named one, or the only one.
 ///
 /// # Errors
-/// `not_found`, or `usage` listing the candidates where there are several.
+/// `not_found`, or `usage` with the names if there are several.
 pub(super) async fn key(
     global: &Global,
     home: &Home,
@@ -300,8 +302,8 @@ pub(super) async fn key(
     records::find(home, &chosen)?.ok_or_else(|| crate::report::no_key(&chosen))
 }
 
-/// The other parties of a key as peers: with the name and address this device knows, or the name
-/// the key was made with.
+/// The other parties of a key as peers, with the name and address in `peers.json`, or else with the
+/// name in the key's record.
 pub(super) fn parties(home: &Home, record: &KeyRecord) -> Result<Vec<PeerRecord>, Failure> {
     let peers = Peers::load(home)?;
     Ok(record
@@ -321,10 +323,10 @@ pub(super) fn parties(home: &Home, record: &KeyRecord) -> Result<Vec<PeerRecord>
         .collect())
 }
 
-/// Asks which of `names` is meant, where `flag` could have said so.
+/// Asks which of `names` is meant; `flag` would have said it.
 ///
 /// # Errors
-/// `usage` listing the candidates, where nobody can be asked.
+/// `usage` with the names, if there is nobody to ask.
 pub(super) async fn pick(
     global: &Global,
     what: &'static str,
@@ -337,7 +339,7 @@ pub(super) async fn pick(
     Ok(global.prompter.pick(what, flag, names).await?)
 }
 
-/// A label for the device a person typed.
+/// A label for a device, from typed text.
 pub(super) fn label(text: &str) -> Label {
     Label::new(text)
 }

@@ -1,8 +1,8 @@
-//! `cosign complete`, which the completion scripts call: what can stand at the cursor.
+//! `cosign complete`, which the completion scripts call: the candidates at the cursor.
 //!
-//! It reads names that are readable while the vault is locked, and nothing else: it asks nothing,
-//! makes nothing, and where something is wrong it offers nothing. A name that another device chose
-//! is put on a command line only in a form that the shell takes for one word.
+//! It reads only names that are readable while the vault is locked. It asks nothing and writes
+//! nothing, and on an error it offers nothing. A name that another device chose is inserted only if
+//! the shell takes it for one word.
 
 mod line;
 mod scripts;
@@ -32,9 +32,9 @@ pub(super) fn run_complete(args: &CompleteArgs) -> Result<Output, Failure> {
     Output::with_body(json!({}), Body::Raw(text.into_bytes()))
 }
 
-/// What may be put at the cursor, one candidate a line: the text, a tab, what it is.
+/// The candidates at the cursor, one a line: the text, a tab, a description.
 fn candidates(args: &CompleteArgs) -> String {
-    // Bash hands over the line as it was typed and takes text as it is to be typed.
+    // Bash passes the line as typed, and expects text as it is to be typed.
     let line = match (args.shell, args.words.as_slice()) {
         (Shell::Bash, [breaks, line]) => Some(Line::parse(line, breaks)),
         _ => None,
@@ -43,7 +43,8 @@ fn candidates(args: &CompleteArgs) -> String {
     let typed = |text: &str| match (&line, args.shell) {
         (Some(line), _) => line.typed(text),
         (None, Shell::PowerShell) => Some(line::powershell(text)),
-        // The others quote what they insert, the tilde of a home folder too: that is left to them.
+        // The other shells quote what they insert, which would break `~/`, so such paths are left
+        // to them.
         (None, _) => (!text.starts_with("~/")).then(|| text.to_owned()),
     };
     let offered = offered(&words);
@@ -64,7 +65,7 @@ fn offered(words: &[String]) -> Vec<CompletionCandidate> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     let wanted_flag = words.last().is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"));
     let mut found = complete(&mut cli, words, last, folder.as_deref()).unwrap_or_default();
-    // Flags are offered to who begins one, or where there is nothing else.
+    // Flags are offered only after a dash, or if there are no other candidates.
     let is_flag = |c: &CompletionCandidate| c.get_value().as_encoded_bytes().starts_with(b"-");
     if !wanted_flag && found.iter().any(|c| !is_flag(c)) {
         found.retain(|c| !is_flag(c));
@@ -72,7 +73,7 @@ fn offered(words: &[String]) -> Vec<CompletionCandidate> {
     found
 }
 
-/// Where the device is that the command line means.
+/// The home that the command line names.
 fn home(words: &[String]) -> Option<Home> {
     let flag = words.iter().zip(words.iter().skip(1)).find_map(|(word, next)| {
         let same = word.strip_prefix("--home=");
@@ -85,7 +86,7 @@ fn home(words: &[String]) -> Option<Home> {
     }
 }
 
-/// What has a name here.
+/// The names on this device.
 #[derive(Clone, Default)]
 struct Names {
     keys: Vec<KeyRecord>,
@@ -145,7 +146,7 @@ fn key_note(key: &KeyRecord) -> String {
     format!("{} of {} with {}{state}", key.threshold, key.parties.len(), names.join(", "))
 }
 
-/// Tells the engine where names may stand.
+/// Tells the engine which arguments take names.
 fn with_names(command: Command, path: &str, names: &Names) -> Command {
     let command = command.mut_args(|arg| {
         let known = known(path, &arg, names);
@@ -157,7 +158,7 @@ fn with_names(command: Command, path: &str, names: &Names) -> Command {
     })
 }
 
-/// The names that may stand for `arg` of the command `path`.
+/// The names that fit `arg` of the command `path`.
 fn known(path: &str, arg: &Arg, names: &Names) -> Vec<(String, String)> {
     match (path, arg.get_id().as_str()) {
         ("keygen", "key") => names.pending(),
@@ -183,7 +184,7 @@ fn completer(known: Vec<(String, String)>) -> ArgValueCompleter {
     })
 }
 
-/// Whether a text can be offered: one line that looks like what it is, and no flag in disguise.
+/// Whether a text can be offered: one line without characters that are cleaned away.
 fn is_one_line(text: &str) -> bool {
     !text.is_empty() && Label::capped(text, usize::MAX).as_str() == text
 }

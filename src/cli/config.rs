@@ -1,4 +1,5 @@
-//! `config.toml`, what no flag and no variable says, and `cosign config`, what all three come to.
+//! `config.toml`, which sets what no flag and no variable sets, and `cosign config`, which prints
+//! the result.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ impl Config {
         Ok(config.with_whole_paths())
     }
 
-    /// The same with paths from the root, as those of the command line.
+    /// The settings with absolute paths, as those of the command line.
     fn with_whole_paths(mut self) -> Self {
         let Self { identity, passphrase_file, module, pin_file, .. } = &mut self;
         for path in [identity, passphrase_file, module, pin_file].into_iter().flatten() {
@@ -70,9 +71,9 @@ impl Config {
         self
     }
 
-    /// Fills in what the command line and the environment leave open.
+    /// Fills in what the command line and the environment leave unset.
     pub(super) fn complete(&self, args: &mut GlobalArgs) {
-        // A way to unlock that was named is not joined by another one from here.
+        // If the command line names what unlocks the vault, config.toml's is ignored.
         let named = args.identity.is_some()
             || args.passphrase_file.is_some()
             || args.passphrase_fd.is_some();
@@ -103,7 +104,7 @@ impl Config {
     }
 }
 
-/// Takes a value from the file where there is none yet, and notes that it comes from there.
+/// Takes a value from the file if it is unset, and notes where it comes from.
 fn fill<T: Clone>(
     open: &mut Option<T>,
     given: &Option<T>,
@@ -123,9 +124,9 @@ fn word(value: &impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// The global flags of a command line with their values and where those come from.
+/// The global flags of a command line, with their values and origins.
 pub(super) fn settings(matches: &ArgMatches) -> Vec<Setting> {
-    // Global flags are known to the innermost command as well, whichever it was given to.
+    // The innermost command knows all global flags, whichever command they were given to.
     let mut leaf = matches;
     while let Some((_, sub)) = leaf.subcommand() {
         leaf = sub;
@@ -207,14 +208,14 @@ pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
     Output::new(result, text)
 }
 
-/// A path that cannot begin a line of its own.
+/// A path as one line of text.
 fn in_a_line(path: &Path) -> String {
     shown_on_one_line(&path.to_string_lossy())
 }
 
 /// The most that is read of `config.toml`.
 const MAX_FILE: u64 = 1 << 20;
-/// The variable of `--relay`, which is a flag of those commands that meet other devices.
+/// The variable of `--relay`, which only some commands have.
 const RELAY: &str = "COSIGN_RELAY";
 
 fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RelayUrl>, D::Error> {

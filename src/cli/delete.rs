@@ -37,7 +37,7 @@ pub(super) fn run_delete(
     }
     let now = clock::unix_now();
     ask(async {
-        // What is under way comes to its end, and nothing new begins.
+        // Waits for running signatures and blocks new ones.
         let _closed = alone(global, home, &[name.to_owned()]).await?;
         deleted::remember(home, &records, now)?;
         Ok(vault.delete(name)?)
@@ -53,7 +53,8 @@ pub(super) fn run_delete(
     Output::new(result, format!("the share of key {name:?} is gone\n{}", remains.sentence()))
 }
 
-/// Waits until nothing uses these keys, and says so; until what is returned is dropped no signature begins.
+/// Waits until these keys are not in use, and tells what uses them. No signature begins until the
+/// returned locks are dropped.
 pub(super) async fn alone(
     global: &Global,
     home: &Home,
@@ -63,16 +64,16 @@ pub(super) async fn alone(
     Ok(records::quiet(home, names, waits).await?)
 }
 
-/// The vault: what is noted is authenticated, and what is shown was checked.
+/// Opens the vault, so that the records are authenticated and the note of the deletion can be.
 fn opened(global: &Global, name: &str) -> Result<Vault, Failure> {
-    // One that somebody took away is not there either, and is noted.
+    // Checked first, so that a mistyped name does not ask for a passphrase.
     if let Err(error @ Error::NotFound { .. }) = keys::find(&given::home(global)?, name) {
         return Err(error.into());
     }
     Ok(ask(unlock::open_naming(global))?.1)
 }
 
-/// Notes that a key is deleted whose files somebody took away.
+/// Notes that a key is deleted whose files are missing.
 fn forget_missing(
     global: &Global,
     vault: &Vault,
@@ -116,7 +117,7 @@ fn agreed(global: &Global, name: &str, card: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// What the owner sees before the name is typed.
+/// The card that the owner sees before typing the name.
 fn card(home: &Home, records: &[KeyRecord], remains: &Remains) -> Vec<String> {
     let mut card = vec!["this deletes this device's share for ever:".to_owned()];
     let mut row = |what: &str, says: String| card.push(format!("  {what:<12} {says}"));
@@ -141,7 +142,7 @@ fn card(home: &Home, records: &[KeyRecord], remains: &Remains) -> Vec<String> {
     card
 }
 
-/// What the log says about signatures with the key `name` and the keys below it.
+/// The number of signatures in the log with the key `name` and the keys below it.
 fn signatures(home: &Home, name: &str) -> String {
     let Ok(entries) = Log::entries(home) else { return "the log cannot be read".to_owned() };
     let of_key = |key: &str| {
@@ -160,11 +161,11 @@ fn signatures(home: &Home, name: &str) -> String {
     }
 }
 
-/// What the key can do without this device's share.
+/// What is left of a key without this device's share.
 struct Remains {
     threshold: usize,
     others: usize,
-    /// How many of the others say that theirs is deleted too.
+    /// How many of the others claim to have deleted theirs.
     deleted: usize,
 }
 

@@ -1,8 +1,8 @@
-//! `cosign demo`: two devices, two processes, everything for real except the two people.
+//! `cosign demo`: two devices in two processes. Only the two people are simulated.
 //!
-//! This process plays the people: it starts both devices, compares the codes they show, and
-//! answers their questions. The devices find each other, pair, make a key and sign as they would
-//! on two machines.
+//! This process plays the people: it starts both devices, compares the digits they show, and
+//! answers their questions. The devices find each other, pair, make a key and sign as they would on
+//! two machines.
 
 mod device;
 
@@ -138,7 +138,7 @@ async fn show(global: &Global) -> Result<Output, Failure> {
     Output::new(DemoResult { sign, steps: stage.steps, files: shown, check: command }, body)
 }
 
-/// What is shown while the demo runs.
+/// The output of a running demo.
 struct Stage<'a> {
     global: &'a Global,
     steps: Vec<Step>,
@@ -193,7 +193,7 @@ impl Device {
         self.input.write_all(line.as_bytes()).await.map_err(|_| self.gone())
     }
 
-    /// The next answer, which must be `kind`.
+    /// The next line of the device, which must be of this `kind`.
     async fn answer(&mut self, kind: &str) -> Result<Value, Failure> {
         let line = self.output.next_line().await.ok().flatten().ok_or_else(|| self.gone())?;
         let value: Value = serde_json::from_str(&line).map_err(|_| self.gone())?;
@@ -237,7 +237,7 @@ fn check(public_key: &str, digest: &str, der: &str) -> Result<(), Failure> {
     }
 }
 
-/// Leaves the public key, the digest and the signature where openssl finds them.
+/// Writes the public key, the digest and the signature to files for openssl.
 fn export(public_key: &str, digest: &str, der: &str) -> Result<PathBuf, Failure> {
     let wrong = || report::bug("the demo's key cannot be written");
     let point = curve::decode_point(&unhex(public_key).ok_or_else(wrong)?).map_err(|_| wrong())?;
@@ -262,7 +262,7 @@ fn failed(what: &str, error: &std::io::Error) -> Failure {
     Failure::new(Code::System, format!("{what}: {error}"))
 }
 
-/// One line of a device for the process that plays the people.
+/// One line from a device to the process that plays the people.
 fn line(kind: &str, fields: Value) -> String {
     let mut value = json!({ "kind": kind });
     if let (Value::Object(all), Value::Object(more)) = (&mut value, fields) {

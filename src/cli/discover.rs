@@ -1,4 +1,4 @@
-//! `cosign discover`: who is near, and who really is.
+//! `cosign discover`: the devices nearby, by their certificates.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::progress::Event;
 use crate::report::Failure;
 use crate::vault::{PeerRecord, addresses};
 
-/// How long a dashboard looks around at a time, and rests afterwards.
+/// How long a dashboard looks for devices, and pauses afterwards.
 const LOOK: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_secs(3);
 
@@ -34,7 +34,7 @@ pub(super) struct Found {
     addresses: Vec<String>,
     port: u16,
     paired: bool,
-    /// The version of its program, as it says or has said.
+    /// The version of its program, as it last told it.
     #[serde(skip_serializing_if = "Option::is_none")]
     program: Option<String>,
 }
@@ -58,7 +58,8 @@ pub(super) fn run_discover(global: &Global, args: DiscoverArgs) -> Result<Output
     })
 }
 
-/// Looks once. Whoever is announced is asked for its certificate: only that says who it is.
+/// Looks once. Every announced device is asked for its certificate, since announcements prove
+/// nothing.
 pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>, Failure> {
     let wait = node.deadline_within(wait).saturating_duration_since(clock::now());
     let met = look_around(node, wait).await?;
@@ -103,7 +104,7 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
     Ok(found.into_values().collect())
 }
 
-/// A known device that is not seen now.
+/// A known device that does not answer now.
 fn away(node: &Node, record: &PeerRecord, id: String, now: i64) -> Found {
     Found {
         name: record.name.clone(),
@@ -117,7 +118,7 @@ fn away(node: &Node, record: &PeerRecord, id: String, now: i64) -> Found {
     }
 }
 
-/// Looks again and again, and tells every change.
+/// Looks again and again, and reports every change.
 async fn keep_looking(node: &Arc<Node>, wait: Duration) -> Result<Output, Failure> {
     let mut last: BTreeMap<String, Found> = BTreeMap::new();
     loop {
@@ -142,7 +143,7 @@ async fn keep_looking(node: &Arc<Node>, wait: Duration) -> Result<Output, Failur
     }
 }
 
-/// Looks again and again for as long as this is polled, and tells each time who is there.
+/// Looks again and again while this is polled, and reports the devices each time.
 pub(super) async fn watch(node: &Arc<Node>) {
     let mut there: BTreeMap<String, Found> = BTreeMap::new();
     loop {
@@ -176,7 +177,7 @@ fn tell(node: &Node, found: &Found, status: &str) {
     });
 }
 
-/// The address without its port, with the zone where it has one.
+/// The address without its port, with the zone if it has one.
 fn host(address: &SocketAddr) -> String {
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
@@ -184,7 +185,7 @@ fn host(address: &SocketAddr) -> String {
     }
 }
 
-/// What `--peer` takes.
+/// The address as `--peer` takes it.
 fn whole(ip: &str, port: u16) -> String {
     match ip.contains(':') {
         true => format!("[{ip}]:{port}"),

@@ -1,6 +1,6 @@
-//! `cosign doctor`: what keeps devices from working together, why, and what to do about it.
+//! `cosign doctor`: finds what keeps devices from working together, and says what to do.
 //!
-//! It asks nothing and repairs nothing. The vault is opened only where that needs nobody.
+//! It asks nothing and repairs nothing. The vault is opened only if that needs no person.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
@@ -27,28 +27,28 @@ use crate::vault::{
     addresses, attempts, check_modes, keys, memory_can_be_locked,
 };
 
-/// How something stands.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     Ok,
-    /// Works, or will; something is worth knowing.
+    /// It works, with a remark.
     Warn,
-    /// Does not work.
+    /// It does not work.
     Fail,
 }
 
-/// One thing that was looked at.
+/// A check and its result.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
     status: Status,
-    /// What was found, or what is wrong.
+    /// What was found.
     found: String,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    /// How the program ends where it does not work.
+    /// The exit code if it fails.
     #[serde(skip)]
     code: Code,
 }
@@ -66,7 +66,7 @@ impl Check {
         Self { status: Status::Fail, ..Self::warn(name, found, hint) }
     }
 
-    /// What a failure says.
+    /// A check that failed with `failure`.
     fn of(name: &'static str, Failure { code, message, hint }: Failure) -> Self {
         Self { name, status: Status::Fail, found: message, hint, code }
     }
@@ -78,7 +78,7 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
     let (device, opened) = device(global, &home);
     let (tokens, on_token) = tokens(global, &home);
     let vault = on_token.or(opened);
-    // What the open vault authenticates is checked through its home.
+    // With an open vault, its home authenticates the files.
     let home = vault.as_ref().map_or(home, |vault| vault.home().clone());
     let mut checks = vec![device, permissions(&home), space(&home), chain(&home), tokens];
     checks.extend(state(vault.as_ref()));
@@ -107,7 +107,7 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
             Status::Warn => "note",
             Status::Fail => "FAIL",
         };
-        // What was found may be a path, and no path begins a line.
+        // It may hold a path with line breaks.
         text += &format!("{word:<5} {name:<12} {}\n", shown_on_one_line(found));
         let hint = hint.iter().map(|hint| format!("{:19}{}\n", "", shown_on_one_line(hint)));
         text += &hint.collect::<String>();
@@ -119,7 +119,7 @@ pub(super) fn run_doctor(global: &Global, args: DoctorArgs) -> Result<Output, Fa
     Ok(output.but(Failure::new(*first, format!("{what} broken: see FAIL above"))))
 }
 
-/// Whether there is a device, and whether what was given opens it.
+/// Whether there is a device, and whether the given secret opens it.
 fn device(global: &Global, home: &Home) -> (Check, Option<Vault>) {
     const NAME: &str = "device";
     let (locks, device) = match Vault::locks(home).and_then(|l| Ok((l, Vault::device(home)?))) {
@@ -159,7 +159,7 @@ fn device(global: &Global, home: &Home) -> (Check, Option<Vault>) {
     (check, None)
 }
 
-/// Whether devices can be paired, or have failed to too often.
+/// Whether pairing works, or is paused after too many failures.
 fn pairing(home: &Home) -> Check {
     const NAME: &str = "pairing";
     let failed = match attempts::charged(home) {
@@ -186,8 +186,8 @@ fn pairing(home: &Home) -> Check {
     }
 }
 
-/// Whether the modules answer, the token that opens the vault is there, and the vault's key is on
-/// it. The last takes the PIN, and is looked at only where that was said.
+/// Whether the modules answer, the token that opens the vault is present, and the vault's key is on
+/// it. The last needs the PIN, and is checked only if the command line has it.
 fn tokens(global: &Global, home: &Home) -> (Check, Option<Vault>) {
     const NAME: &str = "token";
     let mut infos = Vec::new();
@@ -248,7 +248,7 @@ fn tokens(global: &Global, home: &Home) -> (Check, Option<Vault>) {
     (check, None)
 }
 
-/// Opens the vault with its token, if nobody has to be asked for the PIN.
+/// Opens the vault with its token, if the PIN need not be asked for.
 fn look_into(
     global: &Global,
     home: &Home,
@@ -266,7 +266,7 @@ fn look_into(
     }))
 }
 
-/// Whether others can get at the files.
+/// Whether others can read or change the files.
 fn permissions(home: &Home) -> Check {
     const NAME: &str = "permissions";
     match check_modes(home) {
@@ -276,12 +276,12 @@ fn permissions(home: &Home) -> Check {
     }
 }
 
-/// Whether there can be written, and a share, a log line and a ledger line still fit.
+/// Whether files can be written, with space for a share, a log line and a ledger line.
 fn space(home: &Home) -> Check {
     const NAME: &str = "disk";
     for folder in [&home.config, &home.data, &home.state] {
         let there = folder.ancestors().find(|dir| dir.is_dir()).unwrap_or(folder);
-        // A file without a name: it is gone when it is closed.
+        // An unnamed file, which disappears when it is closed.
         if let Err(e) = tempfile::tempfile_in(there) {
             return Check::fail(
                 NAME,
@@ -303,7 +303,7 @@ fn space(home: &Home) -> Check {
     }
 }
 
-/// Whether the log is as it was written.
+/// Whether the log is whole.
 fn chain(home: &Home) -> Check {
     match Log::verify(home) {
         Ok(chain) => {
@@ -325,7 +325,7 @@ fn state(vault: Option<&Vault>) -> Vec<Check> {
         let hint = "give --identity, --passphrase-file or --pin-file, and it is checked";
         return vec![Check::warn(NAME, found, hint)];
     };
-    // Keys of a later version are named with the other keys.
+    // Keys of a later version are reported with the other keys.
     let is_newer_key = |error: &Error| matches!(error, Error::Unsupported { path, .. } if path.ends_with("key.json"));
     let misfits = vault.misfits().into_iter().map(|misfit| misfit.error);
     let misfits = misfits.filter(|error| !is_newer_key(error));
@@ -337,8 +337,8 @@ fn state(vault: Option<&Vault>) -> Vec<Check> {
     }
 }
 
-/// Keys that wait, peers that were banned, pairings that are over.
-/// With an open vault also shares that do not open.
+/// Pending keys, banned peers and expired pairings. With an open vault also shares that do not
+/// open.
 fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
     let mut checks = Vec::new();
     match keys::each(home) {
@@ -420,7 +420,7 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
     checks
 }
 
-/// Whether the clock is where it was, or later.
+/// Whether the clock is not behind earlier records.
 fn clock_stands(home: &Home) -> Check {
     let now = clock::unix_now();
     let logged = Log::entries(home).unwrap_or_default().iter().map(|entry| entry.time).max();
@@ -449,7 +449,7 @@ fn clock_stands(home: &Home) -> Check {
     }
 }
 
-/// Whether the operating system gives random bytes that are not the same.
+/// Whether the operating system's random bytes differ.
 fn random() -> Check {
     match (clock::nonce(), clock::nonce()) {
         (Ok(one), Ok(other)) if one != other => {
@@ -464,7 +464,7 @@ fn random() -> Check {
     }
 }
 
-/// Whether an opened vault stays out of swap.
+/// Whether an opened vault is kept out of swap.
 fn memory() -> Check {
     const NAME: &str = "memory";
     if memory_can_be_locked() {
@@ -491,14 +491,14 @@ fn confinement() -> Check {
     )
 }
 
-/// Whether a multicast packet of this machine comes back to it.
+/// Whether a multicast packet of this machine is received by it.
 fn multicast() -> Check {
     const NAME: &str = "multicast";
     let heard = || {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.join_multicast_v4(&GROUP, &Ipv4Addr::UNSPECIFIED)?;
         socket.set_multicast_loop_v4(true)?;
-        // Nobody else shall hear it.
+        // The packet must not leave this machine.
         socket.set_multicast_ttl_v4(0)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
         socket.send_to(WORD, (GROUP, socket.local_addr()?.port()))?;
@@ -513,7 +513,7 @@ fn multicast() -> Check {
     }
 }
 
-/// Who is near, whether the usual port is free, and whether known addresses answer.
+/// The devices nearby, the usual port, and whether known addresses answer.
 async fn network(home: &Home, args: &DoctorArgs) -> Vec<Check> {
     let own = Vault::device(home).map(|device| device.fingerprint.device_id());
     let seen = mdns::browse(args.wait, &own.unwrap_or_default(), args.interface.as_deref()).await;
@@ -549,7 +549,7 @@ async fn network(home: &Home, args: &DoctorArgs) -> Vec<Check> {
     checks
 }
 
-/// Whether the relay lets this device into a room of its own.
+/// Whether the relay admits this device to a room.
 async fn relay(url: &RelayUrl) -> Check {
     const NAME: &str = "relay";
     let room = match clock::random() {
@@ -569,14 +569,14 @@ async fn relay(url: &RelayUrl) -> Check {
     }
 }
 
-/// Of the block for use within one machine or site (RFC 2365).
+/// From the block for use within one machine or site (RFC 2365).
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 46, 73);
 const WORD: &[u8; 13] = b"cosign doctor";
-/// How long a known address has to answer.
+/// How long a known address may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Less than this and a refresh may not fit.
+/// With less free space a refresh may not fit.
 const MIN_SPACE: u64 = 10_000_000;
-/// How far ahead of now a record may be: clocks are set while a program runs.
+/// How many seconds ahead of now a record may be, since clocks are set while a program runs.
 const SKEW: i64 = 60;
-/// 2026-01-01: no device's clock is before the program's year.
+/// 2026-01-01, the year of this program: an earlier clock is wrong.
 const BUILT: i64 = 1_767_225_600;

@@ -1,4 +1,4 @@
-//! `cosign completions` and `cosign man`: what the definition of the command line says, in other forms.
+//! `cosign completions` and `cosign man`, generated from the definition of the command line.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) fn run_completions(args: &CompletionsArgs) -> Result<Output, Failure>
     Output::with_body(result, Body::Raw(script.into()))
 }
 
-/// Writes the manual pages into a folder, or prints the first.
+/// Writes the manual pages into a folder, or prints the first one.
 pub(super) fn run_man(args: ManArgs) -> Result<Output, Failure> {
     let pages = manual::pages();
     match args.dir {

@@ -1,4 +1,4 @@
-//! What the command line names: secrets and files that are read before anything else happens.
+//! Secrets and files that the command line names. They are read before anything else happens.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,24 +15,25 @@ use crate::secret::Secret;
 use crate::vault::Home;
 use crate::vault::given::{self, Guard};
 
-/// What some editors begin a text with.
+/// Some editors write this at the beginning of a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The longest passphrase or PIN in bytes, as much as a terminal takes.
+/// The longest passphrase or PIN in bytes, which is what a terminal takes on a line.
 const MAX_PASSPHRASE: usize = 1024;
 
-/// Where this device keeps things.
+/// The home of this device.
 pub fn home(global: &Global) -> Result<Home, Failure> {
     Ok(global.home.clone().map_or_else(Home::xdg, Ok)?)
 }
 
-/// The passphrase that `--passphrase-fd` or `--passphrase-file` names, if either was given.
+/// The passphrase from `--passphrase-fd` or `--passphrase-file`, if either was given.
 pub(super) fn given_passphrase(global: &Global) -> Result<Option<Secret<String>>, Failure> {
     let GlobalArgs { passphrase_fd, passphrase_file, .. } = &global.args;
     given(global, "passphrase", *passphrase_fd, passphrase_file.as_deref())
 }
 
-/// What descriptors have said. Each says it once: whoever looks again is not given the next line.
+/// Secrets that were read from descriptors. A descriptor is read once; a second read would return
+/// the next line.
 #[derive(Default)]
 pub struct Heard(Mutex<BTreeMap<PathBuf, Secret<String>>>);
 
@@ -51,14 +52,14 @@ impl Heard {
         self.all().insert(path, Secret::new(secret.expose().clone()));
     }
 
-    // A panic while the lock was held leaves nothing half done.
+    // Each change is one call, so the value is whole even if a holder of the lock panicked.
     fn all(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Secret<String>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The secret on the first line of a file descriptor or file, where one was given. `what` is also
-/// the beginning of the flags' names.
+/// The secret on the first line of a file descriptor or file, if one was given. `what` is also the
+/// beginning of the flags' names.
 pub(super) fn given(
     global: &Global,
     what: &str,
@@ -90,23 +91,24 @@ pub(super) fn given(
     Ok(Some(secret))
 }
 
-/// What `work` gives, or `None` if it has not come to an end by then: a pipe may never say anything.
+/// The result of `work`, or `None` if it takes longer than the deadline. A pipe may never be
+/// written to.
 pub(super) fn by<T: Send + 'static>(
     deadline: Option<Instant>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let Some(deadline) = deadline else { return Some(work()) };
     let (sender, done) = mpsc::channel();
-    // Nobody waits for one that is late: the process ends without it.
+    // The thread is not joined: it may block for ever in a read.
     std::thread::spawn(move || sender.send(work()));
     done.recv_timeout(deadline.saturating_duration_since(clock::now())).ok()
 }
 
-/// The first line without its end and without a byte order mark, whole or not at all. It never leaves memory that
-/// is wiped.
+/// The first line without its end and a byte order mark. An overlong one is an error. It is only in
+/// memory that is wiped.
 pub fn first_line(mut file: impl Read) -> io::Result<Secret<String>> {
     let mut bytes = Secret::new(Vec::with_capacity(MAX_PASSPHRASE));
-    // `read_to_end` would probe with a buffer of its own and grow this one.
+    // `read_to_end` would use a buffer of its own, and grow this one.
     let mut byte = [0];
     while file.read(&mut byte)? == 1 && byte != *b"\n" {
         if bytes.expose().len() >= MAX_PASSPHRASE {

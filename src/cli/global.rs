@@ -1,4 +1,4 @@
-//! What every command is given: the global flags, the screen and the prompter.
+//! The environment of every command: the global flags, the screen and the prompter.
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -20,36 +20,36 @@ use crate::report::{Code, Failure};
 use crate::ui::{Clock, Format, Prompter, Recorder, Screen, Stamped, Style};
 use crate::vault::{Deadline, Home};
 
-/// What every command is given.
+/// The environment of every command.
 #[derive(Clone, Debug)]
 pub struct Global {
     /// The global flags and variables, completed by `config.toml`.
     pub args: GlobalArgs,
-    /// Where this device keeps things; `None` where not even the XDG directories are known.
+    /// The home of this device; `None` if the XDG directories are unknown.
     pub home: Option<Home>,
-    /// What `config.toml` calls a new device.
+    /// The name of a new device in `config.toml`.
     pub name: Option<String>,
-    /// The relay that `config.toml` names.
+    /// The relay in `config.toml`.
     pub relay: Option<RelayUrl>,
-    /// Where progress is shown.
+    /// Shows progress.
     pub screen: Screen,
-    /// Who is asked.
+    /// Asks the person.
     pub prompter: Prompter,
-    /// The secrets that came through descriptors.
+    /// The secrets that were read from descriptors.
     pub heard: Arc<Heard>,
-    /// When the whole command is to end.
+    /// The deadline of the whole command.
     pub deadline: Option<Instant>,
 }
 
 impl Global {
-    /// Reads the settings, opens the log file and decides how to speak.
+    /// Reads the settings, opens the log file and chooses the output format.
     pub fn new(args: GlobalArgs) -> Result<Self, Failure> {
         let home = home(&args)?;
         let config = home.as_ref().map(Config::load).transpose()?.unwrap_or_default();
         Self::with(args, home, config)
     }
 
-    /// The same for a command that needs no device: settings that cannot be read keep it from nothing.
+    /// As [`Global::new`], for a command that needs no device: unreadable settings are ignored.
     pub fn without_settings(args: GlobalArgs) -> Result<Self, Failure> {
         let home = home(&args)?;
         let config = home.as_ref().and_then(|home| Config::load(home).ok()).unwrap_or_default();
@@ -76,7 +76,7 @@ impl Global {
             home.with_deadline(deadline.map(|moment| Deadline::new(moment, clock::now)))
         });
         let prompter = Prompter::new(screen.clone(), args.no_input).with_deadline(deadline);
-        // What comes through a pipe is no answer: whoever has put it there is at the terminal, if anywhere.
+        // A pipe at standard input is data, so questions go to the terminal.
         let prompter = if is_a_pipe() { prompter.at("/dev/tty") } else { prompter };
         let heard = Arc::default();
         Ok(Self {
@@ -91,19 +91,19 @@ impl Global {
         })
     }
 
-    /// Whether a full screen is wanted and there is somebody to see it.
+    /// Whether a full screen is wanted and possible.
     pub fn fills(&self) -> bool {
         let GlobalArgs { json, events, plain, no_input, quiet, .. } = self.args;
         !(json || events || plain || no_input || quiet) && Screen::can_fill()
     }
 
-    /// The deadline for the whole command, from now.
+    /// The time limit of the whole command.
     pub fn timeout(&self) -> Option<Duration> {
         self.args.timeout
     }
 }
 
-/// Where `args` say that this device keeps things, or the environment says so.
+/// The home that `args`, or else the environment, name.
 fn home(args: &GlobalArgs) -> Result<Option<Home>, Failure> {
     match &args.home {
         Some(dir) => std::path::absolute(dir)
@@ -136,7 +136,8 @@ fn is_a_pipe() -> bool {
 
 /// Appends every event to `path` with the time, without the digits of a pairing code.
 fn recorder(path: &Path) -> Result<Recorder, Failure> {
-    // A pipe that nobody reads is an error now, and a full one later loses lines: neither is waited for.
+    // Opened without blocking: a pipe without a reader is an error now, and a full one loses lines
+    // later.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let mut options = OpenOptions::new();
     options.create(true).append(true).mode(0o600).custom_flags(flags);
@@ -151,7 +152,7 @@ fn recorder(path: &Path) -> Result<Recorder, Failure> {
     }))
 }
 
-/// The time now, as lines for scripts have it.
+/// The time now, in the form for scripts.
 pub(super) fn stamp() -> String {
     clock::rfc3339(clock::unix_now())
 }

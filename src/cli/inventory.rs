@@ -1,4 +1,4 @@
-//! What a device that listens has: its peers, its keys, and what it did lately.
+//! The inventory of a device that listens: its peers, its keys, and recent ceremonies.
 
 use crate::device::Fingerprint;
 use crate::driver::{Node, clock, records};
@@ -6,10 +6,10 @@ use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony};
 use crate::report::Failure;
 use crate::vault::{KeyRecord, KeyState, Log, Peers, keys};
 
-/// How many ceremonies are told.
+/// How many recent ceremonies are listed.
 const RECENT: usize = 20;
 
-/// Everything that a device has, as it is now.
+/// The inventory of now.
 ///
 /// # Errors
 /// The files cannot be read.
@@ -52,7 +52,8 @@ fn key(record: &KeyRecord) -> KnownKey {
     }
 }
 
-/// The names of the devices with these fingerprints, as they are called here now; the id of one that is not known.
+/// The names of the devices with these fingerprints in `peers.json`; the id of one that is not
+/// there.
 pub(super) fn names(fingerprints: &str, peers: &Peers) -> String {
     let name = |text: &str| match text.trim().parse::<Fingerprint>() {
         Ok(fingerprint) => peers

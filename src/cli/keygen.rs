@@ -28,10 +28,10 @@ struct KeyResult<'a> {
 /// `cosign keygen`
 pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output, Failure> {
     let home = unopened(global)?;
-    // A choice is made once: afterwards the names are given.
+    // Asked once; afterwards the chosen names are in `args`.
     let plan = ask(Plan::of(global, &home, &args))?;
     args.key = Some(plan.name);
-    // Names that were given are looked up once more, in the opened home.
+    // Given names are looked up once more, in the authenticated home.
     if args.with.is_empty() {
         args.with = plan.with;
     }
@@ -45,11 +45,11 @@ pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output
     })
 }
 
-/// What a command line comes to on this device.
+/// The parameters that a command line has on this device.
 struct Plan {
     name: String,
     threshold: u8,
-    /// The other devices of a new key, so that `--with` means them.
+    /// The other devices of a new key, in the form of `--with`.
     with: Vec<String>,
     others: Vec<Target>,
 }
@@ -84,7 +84,7 @@ impl Plan {
     }
 }
 
-/// What a key is as a result.
+/// The result for a key.
 pub(super) fn output(made: &Made) -> Result<Output, Failure> {
     let record = &made.record;
     let names: Vec<String> = made.parties.iter().map(|p| p.name.to_string()).collect();
@@ -108,7 +108,7 @@ pub(super) fn output(made: &Made) -> Result<Output, Failure> {
     Output::new(result, text)
 }
 
-/// What a lost device means for a key, where that is the end of it.
+/// A sentence about the loss of a device, if the key needs all of them.
 fn loss(threshold: u8, parties: usize) -> Option<String> {
     (usize::from(threshold) == parties).then(|| {
         format!(
@@ -118,7 +118,7 @@ fn loss(threshold: u8, parties: usize) -> Option<String> {
     })
 }
 
-/// The pending key that is meant.
+/// The pending key that a command line means.
 fn pending(home: &Home, name: Option<&str>) -> Result<crate::vault::KeyRecord, Failure> {
     if let Some(name) = name {
         return records::find(home, name)?.ok_or_else(|| report::no_key(name));
@@ -138,7 +138,7 @@ fn pending(home: &Home, name: Option<&str>) -> Result<crate::vault::KeyRecord, F
     }
 }
 
-/// The first key is called `default`.
+/// The name of the first key, `default`; an error if there are keys.
 fn first_name(home: &Home) -> Result<String, Failure> {
     let is_none = |(_, records): &(String, keys::Records)| matches!(records, Ok(records) if records.is_empty());
     if keys::each(home)?.iter().all(is_none) {
@@ -147,7 +147,7 @@ fn first_name(home: &Home) -> Result<String, Failure> {
     Err(Failure::new(Code::Usage, "a second key needs a name").hint("give it with --key NAME"))
 }
 
-/// The other devices: those named, or the only one that is paired.
+/// The other devices: the named ones, or the only paired one.
 async fn companions(
     global: &Global,
     home: &Home,

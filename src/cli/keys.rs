@@ -1,4 +1,4 @@
-//! `cosign keys`, all but `refresh`
+//! `cosign keys`, except `refresh`
 
 use std::path::PathBuf;
 
@@ -37,8 +37,8 @@ pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, 
     }
 }
 
-/// The key of this name, or the only one: its active record, else its pending one. `flag` is what
-/// names a key on this command line.
+/// The key of this name, or the only one: its active record, else its pending one. `flag` is the
+/// flag for the key on this command line.
 pub(super) fn chosen(
     global: &Global,
     name: Option<&str>,
@@ -68,13 +68,13 @@ pub(super) fn chosen(
     Ok(Chosen { record, vault })
 }
 
-/// A key, and the open vault that it was checked against.
+/// A key, and the open vault that authenticated it.
 pub(super) struct Chosen {
     pub(super) record: KeyRecord,
     pub(super) vault: Option<Vault>,
 }
 
-/// Fails if what is recorded is not what the shares say, where the vault is open.
+/// With an open vault, fails if a record does not fit its share.
 fn check(vault: Option<&Vault>, records: &[KeyRecord]) -> Result<(), Failure> {
     let Some(vault) = vault else { return Ok(()) };
     Ok(records.iter().try_for_each(|record| records::check(vault, record))?)
@@ -95,29 +95,30 @@ struct Row<'a> {
     confirmed: bool,
     created: String,
     location: Location,
-    /// A refresh was begun and is not finished.
+    /// A refresh is unfinished.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     refresh_pending: bool,
-    /// The epochs that not every party is known to have, the oldest first.
+    /// The epochs that not every party has confirmed, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pending: Vec<PendingEpoch<'a>>,
 }
 
-/// An epoch that is not confirmed by everybody.
+/// An epoch that not every party has confirmed.
 #[derive(Serialize)]
 struct PendingEpoch<'a> {
     epoch: String,
     generation: u64,
     created: String,
-    /// Whether it signs with those who have it. That of a new key waits for everybody.
+    /// Whether it can sign with the parties that have it. A new key signs only once all have
+    /// confirmed.
     signs: bool,
-    /// Who has not confirmed it.
+    /// The parties that have not confirmed it.
     missing: Vec<&'a str>,
 }
 
 impl<'a> PendingEpoch<'a> {
     fn new(home: &Home, key: &'a KeyRecord, signs: bool) -> Self {
-        // What cannot be checked does not count.
+        // Confirmations that cannot be verified are ignored.
         let stored = confirmations::stored(home, key);
         let is_missing =
             |index: PartyId| stored.as_ref().map_or(true, |stored| stored.missing.contains(&index));
@@ -185,7 +186,7 @@ fn rows<'a>(home: &Home, records: &'a [KeyRecord]) -> Result<Vec<Row<'a>>, Failu
         .collect()
 }
 
-/// A key that is not listed, and why.
+/// A key that cannot be listed, and why.
 #[derive(Serialize)]
 struct Unlisted {
     name: String,
@@ -194,7 +195,7 @@ struct Unlisted {
     hint: Option<String>,
 }
 
-/// Where a share is, which is no line of its own whatever the folder is called.
+/// Where a share is, as one line of text.
 pub(super) fn in_a_line(location: &Location) -> String {
     shown_on_one_line(&location.to_string())
 }
@@ -245,7 +246,7 @@ fn list(global: &Global) -> Result<Output, Failure> {
     Ok(Output::new(result, text)?.but(verdict))
 }
 
-/// The records of one key, if all of it is there and, with an open vault, fits.
+/// The records of one key, if it is complete and, with an open vault, authentic.
 fn sound(
     home: &Home,
     vault: Option<&Vault>,
@@ -272,11 +273,11 @@ struct Details<'a> {
     epoch: String,
     generation: u64,
     banned: Vec<Banned<'a>>,
-    /// Who says that it has deleted its share.
+    /// The parties that claim to have deleted their share.
     deleted: Vec<Deleted<'a>>,
-    /// Whether the open vault and its share say the same.
+    /// Whether the record was compared with its share in the open vault.
     checked: bool,
-    /// Who too many signatures were cut short with; a refresh mends it.
+    /// The parties with too many unresolved checks; a refresh resets them.
     worn: Vec<&'a str>,
 }
 
@@ -347,12 +348,12 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
     Output::new(Details { row, index, epoch, generation, banned, worn, deleted, checked }, text)
 }
 
-/// `name` in quotes, with every blank that could be overlooked.
+/// `name` in quotes, with invisible blanks made visible.
 fn quoted(name: &str) -> String {
     visible(&format!("{name:?}"))
 }
 
-/// The parties of `key` that say that they have deleted their share.
+/// The parties of `key` that claim to have deleted their share.
 fn said_deleted<'a>(home: &Home, key: &'a KeyRecord) -> Result<Vec<Deleted<'a>>, Failure> {
     let claims = deleted::claims(home, &key.public_key)?;
     let said = |claim: &deleted::Claim| {
@@ -385,7 +386,7 @@ fn export(
     Output::with_body(result, sink.put(text.into_bytes())?)
 }
 
-/// The chain code is kept with the share: the vault must be opened.
+/// The chain code is stored with the share, so the vault is opened.
 pub(super) fn chain_code(
     global: &Global,
     vault: &mut Option<Vault>,

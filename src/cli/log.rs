@@ -52,7 +52,7 @@ pub(super) fn run_log(global: &Global, args: LogArgs) -> Result<Output, Failure>
     Output::new(json!({ "entries": entries, "checked": checked }), text)
 }
 
-/// What a whole chain does not say.
+/// Remarks on a whole log: where lines may be missing unnoticed.
 pub(super) fn remarks(chain: &Chain) -> Vec<String> {
     let unknown = |place: String| format!("{place}: lines may have been cut off there");
     let lost = chain.head_lost.iter().map(|line| format!("log.head was lost before line {line}"));

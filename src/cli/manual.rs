@@ -1,4 +1,4 @@
-//! The manual pages, one for each command, out of the definition of the command line.
+//! The manual pages, one for each command, generated from the definition of the command line.
 
 use std::io::Write as _;
 
@@ -50,7 +50,7 @@ fn render(
         .split("\n\n")
         .filter(|paragraph| !paragraph.is_empty() && !paragraph.starts_with("Exit codes:"))
         .partition(|paragraph| paragraph.starts_with("  "));
-    // An empty date, for which `Man` leaves no place.
+    // An empty date; `Man` cannot leave it out.
     let version = env!("CARGO_PKG_VERSION");
     writeln!(out, ".TH {name} 1 \"\" \"cosign {version}\" \"User Commands\"")?;
     man.render_name_section(out)?;
@@ -69,7 +69,7 @@ fn render(
     see_also(command, name, out)
 }
 
-/// The line that the help begins with: the global flags would bury the others.
+/// The synopsis as in the help, without the many global flags.
 fn synopsis(command: &Command, out: &mut Vec<u8>) -> std::io::Result<()> {
     let usage = command.clone().render_usage().to_string();
     let mut roff = Roff::new();
@@ -78,7 +78,7 @@ fn synopsis(command: &Command, out: &mut Vec<u8>) -> std::io::Result<()> {
     roff.to_writer(out)
 }
 
-/// What the help says below its examples.
+/// The prose below the examples of the help.
 fn paragraphs(prose: &[&str], out: &mut Vec<u8>) -> std::io::Result<()> {
     let mut roff = Roff::new();
     for paragraph in prose {
@@ -88,7 +88,7 @@ fn paragraphs(prose: &[&str], out: &mut Vec<u8>) -> std::io::Result<()> {
     roff.to_writer(out)
 }
 
-/// The examples of the help, with their line breaks.
+/// The examples of the help, unwrapped.
 fn examples(literal: &[&str], out: &mut Vec<u8>) -> std::io::Result<()> {
     if literal.is_empty() {
         return Ok(());
@@ -128,9 +128,9 @@ fn exits(name: &str) -> Vec<Code> {
         Aborted, Banned, Conflict, Denied, Given, Identity, Interaction, Internal, Interrupted,
         Invalid, Locked, NotFound, Policy, System, Tampered, Unreachable, Unsupported, Usage, Worn,
     };
-    // What opens the vault, and asks for what opens it.
+    // Commands that open the vault and may ask for its secret.
     let vault = [Locked, NotFound, Interaction, Conflict, Tampered, Interrupted];
-    // What opens the vault only with what was given.
+    // Commands that open the vault only with a secret from the command line.
     let look = [Usage, Locked, NotFound, Conflict, Tampered];
     let ceremony =
         [Usage, Denied, Unreachable, Identity, Aborted, Unsupported, Banned, Policy, Worn];
@@ -158,7 +158,7 @@ fn exits(name: &str) -> Vec<Code> {
     codes
 }
 
-/// The variables that stand for flags, and those that are read besides.
+/// The variables of the flags, and other variables that are read.
 fn environment<'a>(
     flags: impl Iterator<Item = &'a clap::Arg>,
     out: &mut Vec<u8>,

@@ -1,4 +1,4 @@
-//! What a command hands back, and how it reaches standard output: one JSON document, or prose.
+//! The result of a command and its output: one JSON document, or prose.
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -16,25 +16,25 @@ use crate::report::{self, Code, Failure, exit};
 /// A command's result.
 #[derive(Debug)]
 pub struct Output {
-    /// JSON already, so that fields stay in the order in which they are declared.
+    /// Encoded already, so that fields keep the order in which they are declared.
     result: String,
     body: Body,
     verdict: Option<Failure>,
 }
 
-/// What goes to standard output when it is not JSON.
+/// The output on standard output without `--json`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body {
     /// Nothing.
     Nothing,
     /// Lines; a missing line end is added.
     Text(String),
-    /// Bytes as they are. [`Sink`] has made sure that they are wanted there.
+    /// Bytes as they are. [`Sink`] has checked that standard output may get them.
     Raw(Vec<u8>),
 }
 
 impl Output {
-    /// A success: `result` is the JSON document's, `text` is for people.
+    /// A success: `result` for the JSON document, `text` for people.
     pub fn new(result: impl Serialize, text: impl Into<String>) -> Result<Self, Failure> {
         Self::with_body(result, Body::Text(text.into()))
     }
@@ -46,8 +46,8 @@ impl Output {
         Ok(Self { result, body, verdict: None })
     }
 
-    /// A result that is there and is nevertheless bad, such as an invalid signature: it is printed
-    /// with `failure`, whose exit code counts.
+    /// A result with a bad verdict, such as an invalid signature: it is printed with `failure`,
+    /// whose exit code counts.
     #[must_use]
     pub fn but(mut self, failure: Failure) -> Self {
         self.verdict = Some(failure);
@@ -55,7 +55,7 @@ impl Output {
     }
 }
 
-/// How a run of the program speaks.
+/// The output format of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Voice {
     /// `--json`
@@ -64,14 +64,15 @@ pub struct Voice {
     pub events: bool,
 }
 
-/// Prints what `command` came to and gives the exit code. A reader that has gone away is no error.
+/// Prints the result of `command` and returns the exit code. A closed standard output is not an
+/// error.
 pub fn finish(command: &str, outcome: Result<Output, Failure>, voice: Voice) -> ExitCode {
     let (result, body, failure) = match outcome {
         Ok(output) => (Some(output.result), output.body, output.verdict),
         Err(failure) => (None, Body::Nothing, Some(failure)),
     };
     if let Some(failure) = &failure {
-        // Who is told nothing has just done it.
+        // Ctrl-C by the owner needs no message.
         let ended = failure.code == Code::Interrupted && ENDED_BY_HAND.contains(&command);
         if !ended || voice.events {
             complain(failure, voice.events);
@@ -91,10 +92,10 @@ pub fn finish(command: &str, outcome: Result<Output, Failure>, voice: Voice) -> 
     }
 }
 
-/// The commands that go on until somebody ends them.
+/// The commands that run until they are interrupted.
 const ENDED_BY_HAND: [&str; 2] = ["listen", "discover"];
 
-/// The one JSON document, in the order in which people read it.
+/// The JSON document, with its fields in a readable order.
 fn document(command: &str, result: Option<String>, failure: Option<&Failure>) -> Body {
     let mut document = format!(r#"{{"v":1,"ok":{}"#, failure.is_none());
     if !command.is_empty() {
@@ -134,7 +135,7 @@ fn complain(failure: &Failure, events: bool) {
         let hint = failure.hint.iter().map(|hint| line("hint", hint));
         std::iter::once(line("error", &failure.message)).chain(hint).collect()
     };
-    // With standard error gone there is nobody left to tell.
+    // Errors writing to standard error are ignored.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
@@ -153,19 +154,19 @@ fn print(body: &Body) -> io::Result<()> {
     out.flush()
 }
 
-/// Where a result's bytes go, settled before the work begins, so that a ceremony is not spent on a
-/// result that has no place.
+/// Where the bytes of a result go. It is checked before the work begins, so that no ceremony is run
+/// for a result that cannot be written.
 #[derive(Debug)]
 pub enum Sink {
     /// Standard output.
     Stdout,
     /// A file, replaced in one step.
     File(PathBuf),
-    /// The JSON document alone.
+    /// Only the JSON document.
     Json,
 }
 
-/// A file that was named, as `what` says, and cannot be written: a name that cannot be one is a mistake
+/// The error for a file that cannot be written, which `what` names. An impossible name is a mistake
 /// of the command line.
 pub(super) fn unwritable(what: &str, error: &io::Error) -> Failure {
     use io::ErrorKind;
@@ -182,7 +183,7 @@ pub(super) fn unwritable(what: &str, error: &io::Error) -> Failure {
 }
 
 impl Sink {
-    /// Checks `-o` and what standard output is. `binary`: the bytes are not for a terminal.
+    /// Checks `-o` and standard output. `binary`: the bytes must not go to a terminal.
     pub fn new(output: Option<&Path>, binary: bool, json: bool) -> Result<Self, Failure> {
         match output {
             None if json => Ok(Self::Json),
@@ -237,7 +238,7 @@ impl Sink {
         }
     }
 
-    /// Puts `bytes` where they belong and returns what is left for standard output.
+    /// Writes `bytes` and returns what is left for standard output.
     pub fn put(&self, bytes: Vec<u8>) -> Result<Body, Failure> {
         match self {
             Self::Json => Ok(Body::Nothing),
@@ -254,7 +255,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if is_device(path) {
         return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }
-    // A signature or public key is no secret: its mode is what the user's umask makes of this.
+    // Signatures and public keys are public, so the umask alone limits the mode.
     let mode = fs::Permissions::from_mode(0o666);
     let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder_of(path))?;
     file.write_all(bytes)?;
@@ -266,12 +267,12 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether something is there that is no regular file: a pipe, `/dev/null`, a terminal.
+/// Whether `path` is not a regular file: a pipe, `/dev/null`, a terminal.
 fn is_device(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| !m.is_file())
 }
 
-/// Columns of text for people.
+/// A table for people.
 #[derive(Debug)]
 pub struct Table<const N: usize> {
     rows: Vec<[String; N]>,
@@ -288,7 +289,7 @@ impl<const N: usize> Table<N> {
         self.rows.push(cells.map(shown_on_one_line));
     }
 
-    /// The rows, each cell as wide as its column, the last as it is.
+    /// The rows as text, each cell as wide as its column except the last.
     pub fn text(&self) -> String {
         let mut widths = [0; N];
         for row in &self.rows {
@@ -337,7 +338,7 @@ mod tests {
             |path: &str, json| Sink::new(Some(Path::new(path)), true, json).unwrap_err().code;
         assert_eq!(code("/nonexistent/folder/sig", false), Code::NotFound);
         assert_eq!(code("/", false), Code::Usage);
-        // A folder in which nobody makes files.
+        // A folder in which no file can be created.
         assert_eq!(code("/proc/sig", false), Code::NotFound);
         assert_eq!(code("-", true), Code::Usage);
     }

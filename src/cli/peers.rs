@@ -24,7 +24,7 @@ struct Row<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
-    /// The version of its program, as it said when it answered last.
+    /// The version of its program, as it last told it.
     #[serde(skip_serializing_if = "Option::is_none")]
     program: Option<String>,
 }
@@ -63,7 +63,7 @@ pub(super) fn run_peers(global: &Global, command: PeersCommand) -> Result<Output
     }
 }
 
-/// Fails where the command cannot succeed, whatever the vault says.
+/// Fails if the command cannot succeed even with the vault open.
 fn possible(command: &PeersCommand, home: &Home) -> Result<(), Failure> {
     match command {
         PeersCommand::List => Ok(()),
@@ -141,7 +141,7 @@ fn add(
     Output::new(json!({ "name": name, "fingerprint": fingerprint.to_hex() }), text)
 }
 
-/// The fingerprint, if a device with it can be called `name` here.
+/// The fingerprint, if a device with it can get `name` here.
 fn is_new(
     home: &Home,
     name: &str,

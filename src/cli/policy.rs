@@ -1,5 +1,5 @@
-//! `cosign policy check`: what the rules of a file would say to a request, and why. Nothing is
-//! counted and nothing is written.
+//! `cosign policy check`: how the rules of a file decide about a request, and why. No use is
+//! charged and nothing is written.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Outp
     explained(decision, &explanation, &home)
 }
 
-/// What the rules of a file may name.
+/// What the rules of a file may refer to.
 struct Known {
     home: Home,
     peers: Peers,
@@ -44,8 +44,8 @@ struct Known {
 }
 
 impl Known {
-    /// What this device knows. A home that cannot be read, such as that of another user, says nothing, and a
-    /// file can be looked at all the same.
+    /// The records of this device. If the home cannot be read, such as that of another user, there
+    /// are none, and the file can still be checked.
     fn of(global: &Global) -> Result<Self, Failure> {
         match Self::read(global) {
             Err(failure) if failure.code == Code::System => {
@@ -70,7 +70,7 @@ impl Known {
     }
 }
 
-/// Every rule held against a request, and what comes of it.
+/// The result for a request: what each rule says, and the decision.
 fn explained(decision: Decision, explained: &[Explained], home: &Home) -> Result<Output, Failure> {
     let (mut rules, mut text) = (Vec::new(), String::new());
     for (n, Explained { action, fits, decides, findings }) in (1..).zip(explained) {
@@ -116,7 +116,7 @@ fn explained(decision: Decision, explained: &[Explained], home: &Home) -> Result
     }
 }
 
-/// The rules as they were read, and what is odd about them.
+/// The result without a request: the rules as they were read, and warnings.
 fn described(all: &[Described], asks: bool, home: &Home) -> Result<Output, Failure> {
     let (mut rules, mut text) = (Vec::new(), String::new());
     for (n, Described { action, peer, warnings }) in (1..).zip(all) {
@@ -137,7 +137,7 @@ fn described(all: &[Described], asks: bool, home: &Home) -> Result<Output, Failu
 }
 
 /// A request as `--request` gives it: fields, or a JSON object such as a `request` event or a line
-/// of the log. What it has more is not looked at.
+/// of the log. Further members are ignored.
 #[derive(Debug, Default, Deserialize)]
 pub struct Given {
     #[serde(default)]
@@ -196,9 +196,9 @@ impl Given {
     /// The fields of a JSON object.
     ///
     /// # Errors
-    /// It is none, or a field is not a text.
+    /// It is not an object, or a field is not a string.
     pub fn from_json(text: &[u8]) -> Result<Self, Failure> {
-        // A list would be taken for the fields in their order.
+        // serde would accept an array for a struct, so only objects pass.
         if !text.trim_ascii_start().starts_with(b"{") {
             return Err(Failure::new(Code::Usage, "--request: no JSON object"));
         }
@@ -206,10 +206,10 @@ impl Given {
             .map_err(|e| Failure::new(Code::Usage, format!("--request: {e}")))
     }
 
-    /// What the rules say, each held against this request. `peer` knows names of devices.
+    /// What each rule says about this request. `peer` maps names of devices to fingerprints.
     ///
     /// # Errors
-    /// It is no request, or a file that a rule names cannot be read.
+    /// The request is malformed, or a file that a rule names cannot be read.
     pub fn explained(
         &self,
         policy: &Policy,
@@ -218,7 +218,7 @@ impl Given {
     ) -> Result<(Decision, Vec<Explained>), Failure> {
         let (asked, time) = self.asked(peer)?;
         let local = policy.now()?;
-        // A moment that is asked about is taken as it is, whatever the clock said before.
+        // A given time is used as it is, even if it is before the latest time seen.
         let (now, uses) = match time {
             Some(time) => {
                 let here = time.checked_to_offset(local.offset()).ok_or_else(|| {
@@ -232,7 +232,7 @@ impl Given {
         Ok(policy.explain(&Case { asked: &asked, peer, now, uses: &uses })?)
     }
 
-    /// The request as a policy sees it, and the moment that it names.
+    /// The request in the policy's terms, and its time.
     fn asked(
         &self,
         peer: &dyn Fn(&str) -> Option<Fingerprint>,

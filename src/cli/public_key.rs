@@ -24,10 +24,10 @@ use crate::request::below;
 /// The most bytes that are read of a key file.
 const MAX_FILE: u64 = 16384;
 
-/// The public key that an argument is, or that is in the file that it names (`-` is standard input).
+/// The public key in an argument, or in the file that it names (`-` is standard input).
 ///
 /// # Errors
-/// Neither of the two is understood, or the file cannot be read.
+/// Neither is a public key, or the file cannot be read.
 pub fn read(argument: &str) -> Result<AffinePoint, Failure> {
     let not_understood = |what: &str| {
         Failure::new(Code::Usage, format!("{what} is not understood as a secp256k1 public key")).hint(
@@ -46,10 +46,11 @@ pub fn read(argument: &str) -> Result<AffinePoint, Failure> {
         .ok_or_else(|| not_understood(&absolute(Path::new(argument)).display().to_string()))
 }
 
-/// The key at the end of `path` below the public key `key`. `chain_code` is asked for where there is a path.
+/// The key at the end of `path` below the public key `key`. `chain_code` is called if there is a
+/// path.
 ///
 /// # Errors
-/// The recorded key is damaged, the path leads nowhere, or there is no chain code.
+/// The stored key is damaged, the path leads to no key, or there is no chain code.
 pub fn derived(
     key: &[u8; 33],
     path: &[u32],
@@ -70,8 +71,9 @@ fn damaged() -> Failure {
     Failure::new(Code::Tampered, "the recorded public key is damaged")
 }
 
-/// Writes the key at the end of `path` below a compressed public key (33 bytes) in the chosen form, with a line
-/// end. `chain_code` is asked for where there is a path, or the form has one.
+/// Encodes the key at the end of `path` below a compressed public key (33 bytes) in the chosen
+/// format, with a line end. `chain_code` is called if there is a path, or if the format contains
+/// it.
 pub fn encode(
     key: &[u8; 33],
     path: &[u32],
@@ -117,7 +119,7 @@ pub fn ethereum_address(point: &AffinePoint) -> String {
     format!("0x{}", cased.collect::<String>())
 }
 
-/// The address that pays to this key alone on Bitcoin's main network: P2WPKH (BIP-141), Bech32 (BIP-173).
+/// The address of this key on Bitcoin's main network: P2WPKH (BIP-141), Bech32 (BIP-173).
 fn bitcoin_address(key: &[u8; 33]) -> Option<String> {
     bech32::segwit::encode_v0(bech32::hrp::BC, &hash160(key)).ok()
 }
@@ -126,14 +128,14 @@ fn hash160(key: &[u8; 33]) -> [u8; 20] {
     Ripemd160::digest(Sha256::digest(key)).into()
 }
 
-/// How BIP-32 tells keys apart.
+/// The fingerprint of a key in BIP-32.
 fn key_id(key: &[u8; 33]) -> [u8; 4] {
     let [a, b, c, d, ..] = hash160(key);
     [a, b, c, d]
 }
 
-/// The extended public key of BIP-32 on the main network, at the end of `path` below the key `key`, which counts
-/// as a master key: depth 0, no parent.
+/// The extended public key (BIP-32) on the main network, at the end of `path` below the key `key`,
+/// which counts as a master key: depth 0, no parent.
 fn extended(key: &[u8; 33], chain_code: &[u8; 32], path: &[u32]) -> Result<String, Failure> {
     let master = decode_point(key).map_err(|_| damaged())?;
     let whole = child(&master, chain_code, path)?;
@@ -152,8 +154,8 @@ fn extended(key: &[u8; 33], chain_code: &[u8; 32], path: &[u32]) -> Result<Strin
     Ok(bs58::encode(bytes).with_check().into_string())
 }
 
-/// The output descriptor (BIP-380, BIP-389) of the P2WPKH addresses below the key at the end of `path`: 0/* to be
-/// paid at, 1/* for change.
+/// The output descriptor (BIP-380, BIP-389) of the P2WPKH addresses below the key at the end of
+/// `path`: 0/* to receive, 1/* for change.
 fn descriptor(key: &[u8; 33], chain_code: &[u8; 32], path: &[u32]) -> Result<String, Failure> {
     let origin = below(&hex(&key_id(key)), path);
     let text = format!("wpkh([{origin}]{}/<0;1>/*)", extended(key, chain_code, path)?);
@@ -161,7 +163,7 @@ fn descriptor(key: &[u8; 33], chain_code: &[u8; 32], path: &[u32]) -> Result<Str
     Ok(format!("{text}#{checksum}"))
 }
 
-/// The checksum of a descriptor (BIP-380); `None` for a character that none has.
+/// The checksum of a descriptor (BIP-380); `None` if it has an invalid character.
 fn checksum(descriptor: &str) -> Option<String> {
     const CHARACTERS: &str = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~\
                               ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
@@ -193,7 +195,7 @@ fn checksum(descriptor: &str) -> Option<String> {
     (0..8).map(digit).collect()
 }
 
-/// Both coordinates, 32 bytes each. A point that was decoded is not the identity and has them.
+/// Both coordinates, 32 bytes each. A decoded point is not the identity, so it has them.
 fn coordinates(point: &AffinePoint) -> ([u8; 32], [u8; 32]) {
     let encoded = point.to_encoded_point(false);
     let bytes = |field: Option<&k256::FieldBytes>| field.copied().unwrap_or_default().into();

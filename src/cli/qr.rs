@@ -1,4 +1,4 @@
-//! QR codes in pictures.
+//! QR codes in picture files.
 
 use std::fs;
 use std::io::{self, Cursor};
@@ -14,14 +14,14 @@ use crate::report::{Code, Failure};
 use crate::vault::Error;
 use crate::vault::given::{self, Guard};
 
-/// What a picture of a QR code is saved as.
+/// The file format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Png,
     Svg,
 }
 
-/// The kind that the name of `path` asks for.
+/// The format for the ending of `path`.
 ///
 /// # Errors
 /// It ends in neither `.png` nor `.svg`.
@@ -37,7 +37,7 @@ pub(super) fn kind(path: &Path) -> Result<Kind, Failure> {
     }
 }
 
-/// Saves the QR code of `text`, with the quiet zone of four modules that the standard asks for.
+/// Saves the QR code of `text`, with the quiet zone of four modules that the standard requires.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -72,10 +72,10 @@ fn picture(code: &QrCode) -> GrayImage {
     })
 }
 
-/// What the QR code in a picture says.
+/// The text of the QR code in a picture.
 ///
 /// # Errors
-/// `not_found` if there is no such file or no QR code in it, `usage` if it is no picture.
+/// `not_found` if there is no such file or no QR code in it, `usage` if it is not a picture.
 pub fn read(path: &Path) -> Result<String, Failure> {
     let name = path.display();
     let cannot = |why| Failure::new(Code::NotFound, format!("cannot read {name}: {why}"));
@@ -86,7 +86,7 @@ pub fn read(path: &Path) -> Result<String, Failure> {
     let mut reader = ImageReader::new(Cursor::new(content.expose().as_slice()))
         .with_guessed_format()
         .map_err(cannot)?;
-    // A small file may say that it is a huge picture.
+    // A small file may claim to be a huge picture.
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST);
     limits.max_image_height = Some(LARGEST);
@@ -96,7 +96,7 @@ pub fn read(path: &Path) -> Result<String, Failure> {
         Failure::new(Code::Usage, format!("{name} is no picture: {why}"))
             .hint("PNG and JPEG are read")
     })?;
-    // Half the size shows what noise hides in a photograph of many pixels.
+    // At half the size there is less noise in a photograph of many pixels.
     let whole = picture.to_luma8();
     let half = picture.thumbnail(picture.width() / 2, picture.height() / 2).to_luma8();
     [whole, half].into_iter().find_map(decode).ok_or_else(|| {

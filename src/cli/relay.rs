@@ -1,4 +1,4 @@
-//! `cosign relay`: the blind forwarder.
+//! `cosign relay`: runs a relay, which forwards ciphertext between devices.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,9 +27,9 @@ use crate::vault::given::{self, Guard};
 
 /// The port of a relay unless another is named.
 const PORT: u16 = 46738;
-/// The most that is read of a file of certificates or of their key.
+/// Most bytes that are read of a file of certificates or of their key.
 const MAX_PEM: u64 = 1 << 20;
-/// The longest message of a device, with what the relay adds.
+/// The longest message of a device, with the relay's overhead.
 const LONGEST: usize = 33 << 10;
 
 #[derive(Debug, Serialize)]
@@ -43,7 +43,7 @@ struct RelayResult {
 pub(super) fn run_relay(global: &Global, args: RelayArgs) -> Result<Output, Failure> {
     let limits = limits(&args)?;
     let tls = tls(&args)?;
-    // Threads are confined as whoever starts them.
+    // Confined first, since threads inherit it from the thread that starts them.
     confine_files(&reach(&args));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -111,8 +111,8 @@ fn tls(args: &RelayArgs) -> Result<Option<Arc<ServerConfig>>, Failure> {
     Ok(Some(config))
 }
 
-/// What a relay still reads once its certificates are read: the system's settings, and in a cluster
-/// what finding the servers and checking their certificates takes.
+/// The files that a relay still reads after its certificates: the system's settings, and in a
+/// cluster those for looking up the servers and checking their certificates.
 fn reach(args: &RelayArgs) -> Files<PathBuf> {
     let mut read: Vec<PathBuf> = SETTINGS.iter().map(PathBuf::from).collect();
     if args.cluster.is_some() {
@@ -160,7 +160,7 @@ async fn serve(
         Some(place) => Some(listen("--metrics", place).await?),
         None => None,
     };
-    // A cluster's servers are looked up and connected to again when a connection breaks.
+    // The servers of a cluster are looked up and connected to again when a connection breaks.
     confine_calls(if args.cluster.is_some() { Sockets::Local } else { Sockets::Open });
     let missing = sandbox::missing();
     if !missing.is_empty() {
@@ -189,7 +189,7 @@ async fn serve(
     };
     tell(screen, "stopping", None, None);
     closing.send_replace(true);
-    // Whoever asks again does not want to wait.
+    // A second signal ends it at once.
     tokio::select! {
         () = &mut serving => {}
         _ = ending.comes() => {}
@@ -210,8 +210,8 @@ async fn serve(
     Output::new(result, text)
 }
 
-/// `IP:PORT`, `IP`, `:PORT` or `PORT`. Without an IP all addresses are meant if `open`, and loopback
-/// if not.
+/// Parses `IP:PORT`, `IP`, `:PORT` or `PORT`. Without an IP it is all addresses if `open`, else
+/// loopback.
 fn endpoint(flag: &str, text: &str, open: bool) -> Result<SocketAddr, Failure> {
     let everywhere =
         if open { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
@@ -228,7 +228,7 @@ fn endpoint(flag: &str, text: &str, open: bool) -> Result<SocketAddr, Failure> {
 
 async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     let bound = match TcpListener::bind(address).await {
-        // A machine without IPv6.
+        // The machine has no IPv6.
         Err(_) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
         }
@@ -264,10 +264,11 @@ fn forecast(weather: Weather) -> Event {
     Event::Serving { what: "cluster".to_owned(), source: None, detail: Some(detail) }
 }
 
-/// Every client is a file descriptor, and the usual soft limit is 1024.
+/// Raises the limit of open files: every client is a file descriptor, and the usual soft limit is
+/// 1024.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // What is not allowed shows as connections that are not taken.
+    // If that is refused, connections over the limit are refused.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -15,12 +15,12 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
         .build()
         .map_err(|e| Failure::new(Code::System, format!("the runtime cannot start: {e}")))?;
     let result = runtime.block_on(work);
-    // A thread that still reads the terminal must not keep the process.
+    // Does not wait for a thread that still reads the terminal.
     runtime.shutdown_background();
     result
 }
 
-/// Runs a question or two to the end; a signal to end takes them back.
+/// Runs questions; a signal to end cancels them.
 pub(super) fn ask<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     block_on(async {
         tokio::select! {

@@ -13,14 +13,14 @@ use crate::pasted::{self, Malformed, Signature};
 use crate::report::{self, Code, Failure, unreadable};
 use crate::vault::given::{self, Guard};
 
-/// The most bytes that are read of a signature file; the longest signature is far shorter.
+/// Most bytes that are read of a signature file; the longest signature is far shorter.
 const MAX_FILE: u64 = 4096;
 
-/// What PEM armour around a signature says.
+/// The label of PEM armour around a signature.
 const PEM_LABEL: &str = "ECDSA SIGNATURE";
 
-/// Writes a signature in the chosen form; `result` is what the form `json` prints. Without a form:
-/// DER in hexadecimal for standard output, plain DER for a file (`to_file`).
+/// Encodes a signature in the chosen format; `result` is what the format `json` prints. Without a
+/// format: DER in hexadecimal for standard output, plain DER for a file (`to_file`).
 pub fn encode(
     signature: &ecdsa::Signature,
     format: Option<SignatureFormat>,
@@ -43,7 +43,7 @@ pub fn encode(
     })
 }
 
-/// Whether the form is not for a terminal.
+/// Whether the format must not be written to a terminal.
 pub fn is_binary(format: Option<SignatureFormat>) -> bool {
     use SignatureFormat::{Compact, Der, Recoverable};
     matches!(format, Some(Der | Compact | Recoverable))
@@ -60,10 +60,10 @@ pub(super) fn pem(label: &str, bytes: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// The signature that an argument is, or that is in the file that it names (`-` is standard input).
+/// The signature in an argument, or in the file that it names (`-` is standard input).
 ///
 /// # Errors
-/// Neither of the two is understood, or the file cannot be read.
+/// Neither is a signature, or the file cannot be read.
 pub fn read(argument: &str) -> Result<Result<Signature, Malformed>, Failure> {
     let given = pasted::signature(argument.as_bytes());
     let is_hex = argument.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -89,12 +89,12 @@ fn not_understood(what: &str) -> Failure {
     )
 }
 
-/// Whether there is such a file, or standard input is meant.
+/// Whether such a file exists, or standard input is meant.
 pub(super) fn names_a_file(argument: &str) -> bool {
     argument == "-" || Path::new(argument).exists()
 }
 
-/// Whether what was given can only have been meant itself, and not as the name of a file.
+/// Whether the argument must be the value itself, and cannot be the name of a file.
 pub(super) fn is_no_name(argument: &str) -> bool {
     let is_text = argument.contains(['\n', '{']) || argument.contains("-----BEGIN");
     let digits = argument.strip_prefix("0x").unwrap_or(argument);

@@ -1,4 +1,4 @@
-//! The container signer of the same name: command lines meant for it get a hint, not a puzzle.
+//! Recognises command lines for sigstore's program of the same name, and gives a hint.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,7 +8,7 @@ use clap::CommandFactory as _;
 use super::args::Cli;
 use crate::report::{Code, Failure};
 
-/// Its commands that are not ours.
+/// Its commands that are not commands of this program.
 const COMMANDS: &[&str] = &[
     "attach",
     "attest",
@@ -41,7 +41,7 @@ const COMMANDS: &[&str] = &[
     "verify-blob-attestation",
 ];
 
-/// How its flags that are not ours begin.
+/// The beginnings of its flags that are not flags of this program.
 const FLAGS: &[&str] = &[
     "--certificate",
     "--rekor-url",
@@ -63,7 +63,7 @@ const FLAGS: &[&str] = &[
     "--offline",
 ];
 
-/// A failure with a hint, if this looks like a command line for sigstore's cosign.
+/// An error with a hint, if this looks like a command line for sigstore's cosign.
 pub(super) fn recognise(argv: &[OsString]) -> Option<Failure> {
     let words: Vec<&str> = argv.iter().skip(1).filter_map(|a| a.to_str()).collect();
     let arguments = arguments(&words);
@@ -72,9 +72,9 @@ pub(super) fn recognise(argv: &[OsString]) -> Option<Failure> {
     let theirs = match (*command, arguments) {
         ("sign" | "verify", _) if words.iter().any(|w| is_flag(w) || is_key_service(w)) => true,
         ("sign" | "verify", arguments) if arguments.iter().any(|w| is_image(w)) => true,
-        // Our only argument is a digest, and none of a digest's digits is beyond f.
+        // Here the only argument is a digest, which has no letter beyond f.
         ("sign", [only]) => !has_file && (is_tagged(only) || is_name(only)),
-        // Ours has a digest before the signature, or a file.
+        // Here a digest, or a file, precedes the signature.
         ("verify", [only]) => {
             !has_file && (is_tagged(only) || has_key_file(&words) && is_name(only))
         }
@@ -89,10 +89,10 @@ pub(super) fn recognise(argv: &[OsString]) -> Option<Failure> {
     })
 }
 
-/// The words that are neither flags nor the values of ours: the command and what it is given.
+/// The words that are neither flags nor values of our flags: the command and its arguments.
 fn arguments<'a>(words: &[&'a str]) -> Vec<&'a str> {
     let cli = Cli::command();
-    // How many values at most.
+    // The most values that a flag of ours takes.
     let values = |word: &str| {
         let ours = cli.get_subcommands().flat_map(|c| c.get_arguments()).chain(cli.get_arguments());
         let named = |arg: &clap::Arg| match word.strip_prefix("--") {
@@ -122,7 +122,8 @@ fn is_flag(word: &str) -> bool {
     FLAGS.iter().any(|flag| word.starts_with(flag))
 }
 
-/// `registry.example/app@sha256:…`, `ghcr.io/owner/app:1.0`. A file of that name is a file.
+/// `registry.example/app@sha256:…`, `ghcr.io/owner/app:1.0`. An existing file of that name is not
+/// an image.
 fn is_image(word: &str) -> bool {
     if Path::new(word).exists() {
         return false;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::vault::{Home, Peers, Vault, keys};
 
-/// The way from nothing to a signature, and the step that comes next on this device.
+/// The steps from nothing to a signature, and the next one on this device.
 pub(super) fn text() -> String {
     let given = std::env::var_os("COSIGN_HOME").filter(|dir| !dir.is_empty());
     let home = match given {

@@ -1,4 +1,4 @@
-//! `cosign token`, and tokens for the other commands: found, their PIN asked for, opened.
+//! `cosign token`, and for the other commands: finding a token, asking for its PIN, opening it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,7 +63,7 @@ struct Module {
     error: Option<String>,
 }
 
-/// The URI that `flag` gave. What is wrong is said without repeating it all: there may be a PIN in it.
+/// The URI of `flag`. An error does not repeat it, since it may hold a PIN.
 pub(super) fn uri(flag: &str, text: &str) -> Result<Uri, Failure> {
     text.parse().map_err(|why: UriError| {
         Failure::new(Code::Usage, format!("{flag}: the URI {why}"))
@@ -71,7 +71,7 @@ pub(super) fn uri(flag: &str, text: &str) -> Result<Uri, Failure> {
     })
 }
 
-/// What tokens there are, by module. Also what a check of the system wants to know.
+/// The tokens by module, also for `doctor`.
 pub(super) fn survey(global: &Global) -> Vec<Surveyed> {
     let vaults =
         crate::cli::given::home(global).and_then(|home| Ok(Vault::token(&home)?)).ok().flatten();
@@ -110,8 +110,8 @@ pub(super) fn run_list(global: &Global) -> Result<Output, Failure> {
     Output::new(json!({ "tokens": rows, "modules": modules }), text)
 }
 
-/// Offers the tokens that a vault could be sealed to, before a passphrase; `None` if there is none,
-/// nobody can be asked, the flags say something else, or a passphrase was chosen.
+/// Offers the tokens that a vault can be sealed to, before it asks for a passphrase. `None` if
+/// there is none, nobody can be asked, the flags decide otherwise, or a passphrase was chosen.
 pub(super) async fn offer(global: &Global) -> Result<Option<Uri>, Failure> {
     let args = &global.args;
     let settled = args.identity.is_some()
@@ -138,14 +138,14 @@ pub(super) async fn offer(global: &Global) -> Result<Option<Uri>, Failure> {
     Ok(usable.get(chosen).map(Uri::of))
 }
 
-/// A key on the token that `uri` means, for a new seal: the one that it names, or a new one. If
-/// `open` is a session with that token already, no other one is opened.
+/// A key on the token that `uri` names, for a new seal: the key in the URI, or a new one. If `open`
+/// is a session with that token, it is used.
 pub(super) async fn new_key(
     global: &Global,
     uri: &Uri,
     open: Option<Arc<Session>>,
 ) -> Result<Key, Failure> {
-    // Also where one is open: another token may match as well.
+    // Looked for even if `open` is given: another token may match as well.
     let found = find(global, uri, global.args.module.clone()).await??;
     let session = match open.filter(|session| session.info().is_same(&found.info)) {
         Some(session) => session,
@@ -170,13 +170,13 @@ pub(super) async fn find_again(
     global: &Global,
     record: &TokenRecord,
 ) -> Result<Result<Found, token::Error>, Failure> {
-    // An update may have moved the module: then the token is looked for like a new one.
+    // If an update has moved the module, the token is looked for like a new one.
     let known = Some(&record.module).filter(|module| module.exists());
     let module = global.args.module.as_ref().or(known).cloned();
     find(global, &record.uri, module).await
 }
 
-/// Runs what may take long beside the questions and Ctrl-C.
+/// Runs work that may take long in a thread, so that questions and signals are still served.
 pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
@@ -193,8 +193,8 @@ async fn find(
     aside(move || Ok(token::find(&uri, module.as_deref(), limit))).await
 }
 
-/// Logs in to the token that a vault is sealed to. What the flags say of the PIN counts more than
-/// what the vault remembers, and the last try is for a person.
+/// Logs in to the token that a vault is sealed to. Flags for the PIN come before the PIN file that
+/// the vault remembers. The last try is left to a person.
 pub(super) async fn log_in_again(
     global: &Global,
     record: &TokenRecord,
@@ -206,19 +206,19 @@ pub(super) async fn log_in_again(
     log_in(global, &Uri { pin_source, ..record.uri.clone() }, found).await
 }
 
-/// Whether the flags say where the PIN is.
+/// Whether the flags give the PIN.
 pub(super) fn pin_is_told(global: &Global) -> bool {
     global.args.pin_fd.is_some() || global.args.pin_file.is_some()
 }
 
-/// Gets the PIN of a token and tries it, once.
+/// Gets the PIN of a token and tries it once.
 async fn log_in(global: &Global, uri: &Uri, found: Found) -> Result<Session, Failure> {
     let pin = pin(global, uri, &found).await?;
     aside(move || Ok(found.open(pin.as_ref())?)).await
 }
 
-/// The PIN: from the file that the URI names, from the flags, or from a person. `None` where the
-/// reader asks for it.
+/// The PIN: from the file that the URI names, from the flags, or from a person. `None` if the
+/// reader has a pad and asks itself.
 async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<String>>, Failure> {
     let name = found.info.name();
     let told = match &uri.pin_source {
@@ -231,7 +231,7 @@ async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<
         Some(pin) if pin.expose().is_empty() => {
             return Err(Failure::new(Code::Usage, "the PIN is empty"));
         }
-        // A service that is started again and again with an old PIN must not lock the token.
+        // A service that is restarted with an old PIN must not lock the token.
         Some(_) if found.info.tries == Tries::Last => {
             let why =
                 format!("token {name:?} locks with the next wrong PIN: it is not tried unattended");
@@ -252,13 +252,13 @@ async fn pin(global: &Global, uri: &Uri, found: &Found) -> Result<Option<Secret<
     }
     let pin = global.prompter.pin(name.as_str()).await?;
     match pin.expose().is_empty() {
-        // An empty one would count as a try, or be asked for on a reader that there is not.
+        // An empty PIN would count as a try, or be requested on the pad of a reader that has none.
         true => Err(Failure::new(Code::Denied, "no PIN was entered")),
         false => Ok(Some(pin)),
     }
 }
 
-/// How long an answer of a module is waited for at most; without `--timeout` as long as is usual.
+/// Longest wait for a module's answer; without `--timeout` the usual one.
 fn lock_timeout(global: &Global) -> Duration {
     global.timeout().unwrap_or(Duration::MAX)
 }

@@ -28,16 +28,16 @@ struct Share {
     location: Location,
 }
 
-/// Seals the vault with something else.
+/// Seals the vault anew.
 pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failure> {
     let home = crate::cli::given::home(global)?;
     let locks = Vault::locks(&home)?;
     let to_identity = args.to_identity;
-    // Before anybody is asked for a secret.
+    // Parsed before any secret is asked for.
     let to_token = args.to_token.map(|text| token::uri("--to-token", &text)).transpose()?;
     let given = match &args.new_passphrase_file {
         Some(path) => given(global, "passphrase", None, Some(path))?,
-        // Where a passphrase opens the vault, the flags have said the old one.
+        // If a passphrase opens the vault, the flags have given that one already.
         None if !args.to_passphrase || locks.contains(&Lock::Passphrase) => None,
         None => given_passphrase(global)?,
     };
@@ -47,21 +47,22 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
     }
     let resealed = ask(async {
         let (home, mut vault) = unlock::open_naming(global).await?;
-        // Before anybody is asked, and before a token makes a key.
+        // Checked before anything is asked, and before a token makes a key.
         keys::newer(&home).into_iter().try_for_each(Err)?;
         let mut seals = Vec::new();
         if args.to_passphrase {
             seals.push(Seal::Passphrase(passphrase::new(global, given).await?));
         }
         seals.extend(to_identity.clone().map(Seal::Identity));
-        // Last, so that nothing that a person may still refuse comes after a key was made.
+        // Last, so that no question follows that could be refused after a key was made.
         if let Some(uri) = &to_token {
             let key = token::new_key(global, uri, vault.session()).await?;
             seals.insert(0, Seal::Token(key));
         }
         let names: Vec<String> =
             keys::each(vault.home())?.into_iter().map(|(name, _)| name).collect();
-        // Where one stays in use, moving says so, and takes back the key that was made on a token.
+        // If a key stays in use, `reseal` reports it and destroys the key that was made on the
+        // token.
         let _closed = alone(global, vault.home(), &names).await;
         token::aside(move || Ok(vault.reseal(&seals)?)).await
     })?;
@@ -94,7 +95,7 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
     Output::new(Moved { sealed_by, token, shares }, text)
 }
 
-/// What opens a vault, in words.
+/// The name of a kind of seal.
 pub(super) fn name(lock: Lock) -> &'static str {
     match lock {
         Lock::Passphrase => "a passphrase",

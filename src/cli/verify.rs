@@ -18,7 +18,7 @@ struct Verdict {
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// Whether the key on this device was held against its share.
+    /// Whether the record was compared with its share in the open vault.
     #[serde(skip_serializing_if = "Option::is_none")]
     checked: Option<bool>,
     public_key: String,
@@ -27,7 +27,7 @@ struct Verdict {
     low_s: Option<bool>,
 }
 
-/// Checks one signature. Exit code 0: valid; 1: not; 2: it is not understood.
+/// Checks one signature. Exit code 0: valid; 1: invalid; 2: malformed.
 pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Failure> {
     let (text, file) = (args.digest.as_deref(), args.file.as_deref());
     let digest = digest::of(text, file, args.hash, global.deadline)?;
@@ -62,7 +62,7 @@ pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Fa
     }
 }
 
-/// What is wrong with the signature; `None` if nothing is.
+/// The fault of the signature; `None` if it is valid.
 fn fault(
     signature: Option<&Signature>,
     key: &AffinePoint,
@@ -83,9 +83,9 @@ fn fault(
     }
 }
 
-/// Whether the recovery id leads to `key`.
+/// Whether the recovery id gives `key`.
 fn recovers(signature: &Signature, id: u8, key: &AffinePoint, digest: &[u8; 32]) -> bool {
-    // The library recovers from low s only; negating s mirrors the nonce point.
+    // The library recovers only from low s; negating s mirrors the nonce point.
     let (s, id) = match ecdsa::is_low_s(&signature.s) {
         true => (signature.s, id),
         false => (-signature.s, id ^ 1),

@@ -7,7 +7,7 @@ use crate::crypto::transcript::PROTOCOL;
 use crate::report::Failure;
 use crate::wire::VERSIONS;
 
-/// Prints what this program is and which protocol it speaks.
+/// Prints the versions of the program and of its protocol.
 pub(super) fn run_version() -> Result<Output, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     Output::new(

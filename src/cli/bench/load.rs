@@ -22,9 +22,9 @@ use crate::device::hex;
 use crate::driver::clock;
 use crate::report::{self, Code, Failure};
 
-/// How many ask at once.
+/// How many requesters run at once.
 const REQUESTERS: [u32; 3] = [1, 8, 32];
-/// How many signatures they ask for together.
+/// How many signatures they make together.
 const SIGNATURES: u32 = 96;
 
 #[derive(Debug, Serialize)]
@@ -32,7 +32,8 @@ struct LoadResult {
     rows: Vec<Row>,
 }
 
-/// What so many requesters at once came to. A signature is a whole `cosign sign`, from its start to its end.
+/// The result for a number of requesters at once. A signature is a whole `cosign sign`, from its
+/// start to its end.
 #[derive(Debug, Serialize)]
 struct Row {
     requesters: u32,
@@ -114,7 +115,7 @@ fn span_since(moment: Instant) -> Duration {
     clock::now().saturating_duration_since(moment)
 }
 
-/// The time, in milliseconds, within which so many percent of the sorted `times` are.
+/// The percentile of the sorted `times`, in milliseconds.
 fn at(times: &[Duration], percent: usize) -> f64 {
     let place = times.len().saturating_mul(percent).div_ceil(100).saturating_sub(1);
     times.get(place).copied().unwrap_or_default().as_secs_f64() * 1000.0
@@ -196,7 +197,7 @@ impl Device {
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             if event.get("event").and_then(Value::as_str) == Some("listening") {
                 let port = event.get("port").and_then(Value::as_u64).unwrap_or_default();
-                // Nobody reads what it tells from here on, and it must not wait for that.
+                // Its events are read and dropped, so that it does not block on a full pipe.
                 tokio::spawn(async move { while let Ok(Some(_)) = events.next_line().await {} });
                 return Ok(Listening { address: format!("127.0.0.1:{port}"), _child: child });
             }

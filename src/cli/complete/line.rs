@@ -1,11 +1,11 @@
-//! Command lines as a shell reads them: words out of quotes, and back.
+//! Words of command lines, unquoted as a shell reads them and quoted again.
 
 /// A bash command line up to the cursor.
 #[derive(Debug)]
 pub(super) struct Line {
     words: Vec<String>,
-    /// How many bytes of the last word bash keeps as they are: it completes only what follows the
-    /// last of its word breaks, or the quote that is open.
+    /// How many bytes of the last word bash keeps: it completes only what follows the last of its
+    /// word breaks, or the open quote.
     kept: usize,
     quote: Option<char>,
 }
@@ -31,7 +31,7 @@ impl Line {
                 (None | Some('"'), '\\') => {
                     let next = chars.next();
                     let word = word.get_or_insert_default();
-                    // Between double quotes a backslash stands for itself before most characters.
+                    // Between double quotes a backslash escapes only these characters.
                     if quote.is_some() && !matches!(next, Some('$' | '`' | '"' | '\\')) {
                         word.push('\\');
                     }
@@ -58,8 +58,8 @@ impl Line {
         self.words.clone()
     }
 
-    /// What bash is to put in place of what it completes, so that the last word becomes `text`;
-    /// `None` if that cannot be written inside the quote that is open.
+    /// The replacement for the part that bash completes, so that the last word becomes `text`;
+    /// `None` if `text` cannot be written inside the open quote.
     pub(super) fn typed(&self, text: &str) -> Option<String> {
         let rest = text.get(self.kept..)?;
         let special = match self.quote {
@@ -77,7 +77,7 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
-/// `text` with a backslash before every character that a shell might take for more than itself.
+/// `text` with a backslash before every character that is special to a shell.
 fn escaped(text: &str, whole: bool) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
     let mut out = String::new();
@@ -94,7 +94,7 @@ fn escaped(text: &str, whole: bool) -> String {
 /// `text` as one word of PowerShell.
 pub(super) fn powershell(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./:=%+~".contains(c);
-    // PowerShell takes typographic quotes for quotes as well: those are doubled too.
+    // PowerShell takes typographic quotes as quotes, so they are doubled as well.
     let quotes = ['\'', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}'];
     if text.chars().all(plain) {
         return text.to_owned();

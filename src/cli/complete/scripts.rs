@@ -1,4 +1,4 @@
-//! The scripts that make a shell ask `cosign complete`.
+//! The completion scripts, which call `cosign complete`.
 
 use clap_complete::Shell;
 

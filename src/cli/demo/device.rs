@@ -1,5 +1,5 @@
-//! One device of the demo: a vault of its own, and somebody at the other end of standard input who
-//! answers what a person would.
+//! One device of the demo, with a vault of its own. The process at the other end of standard input
+//! answers its questions.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -31,13 +31,13 @@ use crate::vault::{DeviceInfo, Home, Seal, Vault};
 
 /// The name of the demo's key.
 const KEY: &str = "demo";
-/// The interface the demo stays on.
+/// The interface that the demo uses.
 const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
 /// How long bob is looked for by mDNS.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// Plays the device `name` in `folder`, which must not be there yet: the demo never touches a
-/// vault that it did not make.
+/// Plays the device `name` in `folder`, which must not exist: the demo never touches a vault that
+/// it did not make.
 pub(super) fn run(name: &str, folder: &Path) -> Result<Output, Failure> {
     if folder.exists() {
         return Err(Failure::new(Code::Conflict, format!("{} exists already", folder.display())));
@@ -116,7 +116,7 @@ impl Approver for People {
 
 fn tell(kind: &str, fields: Value) {
     let mut out = std::io::stdout().lock();
-    // Without the process that plays the people there is nobody to tell.
+    // A closed pipe is ignored: the process that plays the people has ended.
     let _ = writeln!(out, "{}", line(kind, fields));
     let _ = out.flush();
 }
@@ -125,7 +125,7 @@ fn fail(failure: &Failure) {
     tell("failed", json!({ "message": failure.message }));
 }
 
-/// Bob: waits, and says what came of each visit.
+/// Bob: listens, and reports the result of each visit.
 async fn listen(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
     let bind = Some(Ipv4Addr::LOCALHOST.into());
     let place = Place { bind, port: Some(0), stdio: false };
@@ -138,7 +138,7 @@ async fn listen(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
             Ok(listen::Done::Key(_)) => tell("key", json!({})),
             Ok(listen::Done::Signed(_)) => {
                 tell("signed", json!({}));
-                // The last act: what follows on standard input is its end.
+                // The last step; standard input ends now.
                 people.hear().await;
                 return Ok(());
             }
@@ -151,7 +151,7 @@ async fn listen(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Alice: does what she is told, one thing after the other.
+/// Alice: runs the commands from standard input one after the other.
 async fn act(node: &Arc<Node>, people: &People) -> Result<(), Failure> {
     tell("ready", json!({}));
     let mut bob = None;
@@ -196,7 +196,7 @@ async fn pair(node: &Arc<Node>, bob: &Target) -> Done {
     Ok(("paired", json!({})))
 }
 
-/// Bob as he is known after pairing.
+/// Bob's record after pairing.
 fn pinned(node: &Node, bob: &Target) -> Result<Target, Failure> {
     let peers = node.peers()?;
     let record = peers.named("bob").ok_or_else(|| report::bug("bob was not stored"))?;
