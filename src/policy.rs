@@ -1,8 +1,8 @@
-//! Rules of a file that decide requests where no person does.
+//! Policies: rules in a file that decide about requests without a person.
 //!
-//! Rules are tried in order; the first whose every given field matches decides, and where none
-//! matches the answer is no. What cannot be read or understood is an error, never a match.
-//! A rule with `max_count` is charged on disk before its answer leaves.
+//! Rules are tried in order; the first whose every given field matches decides. If none matches the
+//! answer is no, or what `otherwise` says. Anything unreadable or malformed is an error, never a
+//! match. A use of a rule with `max_count` is stored before its answer leaves.
 
 mod error;
 mod explain;
@@ -33,28 +33,29 @@ use expression::Purpose;
 pub struct Policy {
     rules: Vec<Rule>,
     otherwise: Otherwise,
-    /// Where digest files are.
+    /// The folder of digest files.
     folder: PathBuf,
     home: Home,
 }
 
-/// A clock that was set back: not_after goes by the latest time that it has shown. Seconds since 1970.
+/// The clock was set back: `not_after` is compared with the latest time that it has shown. Seconds
+/// since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetBack {
-    /// What it shows.
+    /// The time now.
     pub now: i64,
-    /// What it has shown.
+    /// The latest time.
     pub latest: i64,
 }
 
-/// What the rules say to a request. Rules count from 1.
+/// The decision about a request. Rules count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// This rule allows it.
     Allow(usize),
-    /// Nothing allows it.
+    /// It is denied.
     Deny(Refusal),
-    /// The person decides, by this rule or by what the file says where no rule fits.
+    /// A person decides: by this rule, or by `otherwise` if it is `None`.
     Ask(Option<usize>),
 }
 
@@ -67,14 +68,14 @@ struct Document {
     otherwise: Otherwise,
 }
 
-/// What is answered where no rule fits.
+/// The answer if no rule fits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Otherwise {
     /// No.
     #[default]
     Deny,
-    /// The person decides.
+    /// A person decides.
     Ask,
 }
 
@@ -94,7 +95,7 @@ struct Rule {
     action: Action,
 }
 
-/// What a rule does.
+/// The effect of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -102,12 +103,12 @@ pub enum Action {
     Allow,
     /// No.
     Deny,
-    /// The person at this device decides.
+    /// A person decides.
     Ask,
 }
 
 impl Action {
-    /// As it stands in the file.
+    /// The word in the file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Allow => "allow",
@@ -121,8 +122,8 @@ impl Policy {
     /// Reads the rules in the file at `path`.
     ///
     /// # Errors
-    /// It, or a digest file that it names, cannot be read or understood, or is one that others may change;
-    /// the local time zone that a rule needs is not known.
+    /// The file, or a digest file that it names, is unreadable, malformed, or one that others may
+    /// change; or the local time zone is unknown and a rule needs it.
     pub fn load(path: &Path, home: &Home) -> Result<Self, Error> {
         let file = File::Policy(path.to_owned());
         let text = read_text(&file)?;
@@ -132,12 +133,12 @@ impl Policy {
         for rule in &policy.rules {
             policy.listed(rule)?;
         }
-        // A time zone that is not known decides nothing.
+        // Checked now: without a time zone a rule about hours cannot decide.
         policy.now()?;
         Ok(policy)
     }
 
-    /// The same rules, for the device in an opened home.
+    /// The same rules with the home of the open vault.
     #[must_use]
     pub fn at(self, home: &Home) -> Self {
         Self { home: home.clone(), ..self }
@@ -161,7 +162,7 @@ impl Policy {
         Ok(Self { rules: document.rule, otherwise: document.otherwise, folder, home })
     }
 
-    /// Now, for these rules: in the local time zone if any of them is about hours.
+    /// Now: in the local time zone if a rule is about hours.
     ///
     /// # Errors
     /// The time zone is not known.
@@ -172,21 +173,21 @@ impl Policy {
         }
     }
 
-    /// Whether the person is asked where no rule fits.
+    /// Whether a person decides if no rule fits.
     pub fn asks_otherwise(&self) -> bool {
         self.otherwise == Otherwise::Ask
     }
 
-    /// Whether any rule ends at a moment.
+    /// Whether a rule has an end.
     fn ends(&self) -> bool {
         self.rules.iter().any(|rule| rule.not_after.is_some())
     }
 
-    /// Remembers the time, so that a clock that is set back revives no rule that ends, and says so
-    /// if it was.
+    /// Stores the time, so that a clock set back does not revive a rule that has ended. Returns
+    /// whether it was set back.
     ///
     /// # Errors
-    /// It cannot be remembered.
+    /// The time cannot be stored.
     pub fn watch_clock(&self) -> Result<Option<SetBack>, Error> {
         if !self.ends() {
             return Ok(None);
@@ -197,12 +198,13 @@ impl Policy {
         Ok((latest > now).then_some(SetBack { now, latest }))
     }
 
-    /// What the rules say to `question`, now. What a counting rule allowed is charged durably before
-    /// this returns.
+    /// The decision about `question` now. If a rule with `max_count` allows it, a use is stored
+    /// before this returns.
     ///
     /// # Errors
     ///
-    /// What the rules refer to cannot be read, or the count cannot be kept: nothing is allowed.
+    /// Something that the rules refer to is unreadable, or the use cannot be stored. The request is
+    /// then not allowed.
     pub fn decide(&self, question: &Question) -> Result<Decision, Error> {
         let peers = Peers::load(&self.home)?;
         let peer = |name: &str| peers.pinned(name);
@@ -220,28 +222,28 @@ impl Policy {
             let decision = self.evaluate(&Case { asked, peer: &peer, now, uses: &uses })?;
             let Decision::Allow(n) = decision else { return Ok(decision) };
             let Some((counter, max)) = self.limit(n) else { return Ok(decision) };
-            // Where another request took the last use in between, another rule may still fit.
+            // If another request took the last use in between, a further rule may still fit.
             if uses::charge(&self.home, &counter, max)? {
                 return Ok(decision);
             }
         }
     }
 
-    /// Takes back the use that was charged when rule `n` allowed a request; `None` if it does not
-    /// count.
+    /// Gives back the use that was charged when rule `n` allowed a request; `None` if the rule has
+    /// no `max_count`.
     pub fn refund(&self, n: usize) -> Option<impl FnOnce() -> Result<(), Error> + use<>> {
         let (counter, _) = self.limit(n)?;
         let home = self.home.clone();
         Some(move || Ok(uses::give_back(&home, &counter)?))
     }
 
-    /// What rule `n` is counted under, and how often it may be used.
+    /// The counter of rule `n`, and its `max_count`.
     fn limit(&self, n: usize) -> Option<(String, u64)> {
         let rule = self.rules.get(n.checked_sub(1)?)?;
         Some((self.counter(rule), *rule.max_count.as_ref()?.get_ref()))
     }
 
-    /// The rules alone.
+    /// Applies the rules to a request.
     fn evaluate(&self, case: &Case<'_>) -> Result<Decision, Error> {
         let mut used_up = None;
         for (n, rule) in (1..).zip(&self.rules) {
@@ -263,8 +265,8 @@ impl Policy {
         })
     }
 
-    /// The first field that does not fit. What comes after it is not looked at: a digest file that
-    /// cannot be read matters only to the requests that it is about.
+    /// The first field that does not fit. Later fields are not evaluated, so an unreadable digest
+    /// file matters only to requests that reach it.
     fn misfit(&self, rule: &Rule, case: &Case<'_>) -> Result<Option<Field>, Error> {
         for field in FIELDS {
             if self.finding(field, rule, case)?.is_some_and(|finding| !finding.fits) {
@@ -274,7 +276,7 @@ impl Policy {
         Ok(None)
     }
 
-    /// A field of a rule held against a request; `None` if the rule does not give it.
+    /// Whether a field of a rule fits a request; `None` if the rule does not have it.
     fn finding(
         &self,
         field: Field,
@@ -308,7 +310,7 @@ impl Policy {
             }),
             Field::NotAfter => rule.not_after.map(|end| {
                 let (now, end) = (now.unix_timestamp(), end.0.unix_timestamp());
-                // A clock that was set back revives nothing.
+                // Compared with the latest time, so that a clock set back revives nothing.
                 let latest = case.uses.latest(now);
                 let verb = if latest <= end { "ends" } else { "ended" };
                 let set_back = if latest > now {
@@ -337,7 +339,7 @@ impl Policy {
         Ok(held.map(|(fits, why)| Finding { field: field.name(), fits, why }))
     }
 
-    /// The digests that a rule names, in either way; `None` if it is for any.
+    /// The digests that a rule names, inline or in a file; `None` if it is for any digest.
     fn named(&self, rule: &Rule) -> Result<Option<Vec<Digest>>, Error> {
         let listed = self.listed(rule)?;
         Ok(match (&rule.digest, listed) {
@@ -348,7 +350,7 @@ impl Policy {
         })
     }
 
-    /// The digests in the rule's file, read anew each time: it may change from day to day.
+    /// The digests in the rule's file, read each time since it may change.
     fn listed(&self, rule: &Rule) -> Result<Option<Vec<Digest>>, Error> {
         let Some(path) = rule.digest_file.as_ref().map(|name| self.folder.join(name)) else {
             return Ok(None);
@@ -362,8 +364,9 @@ impl Policy {
         digests.collect::<Result<_, _>>().map(Some)
     }
 
-    /// What the rule is counted under: what it matches, and not how often or until when, so that
-    /// raising `max_count` does not start from nothing. Rules that match alike differ by position.
+    /// The name of the rule's counter: what the rule matches, without `max_count` and `not_after`,
+    /// so that raising the limit keeps the count. Rules that match the same are told apart by
+    /// position.
     fn counter(&self, rule: &Rule) -> String {
         let same = self.rules.iter().take_while(|other| !std::ptr::eq(*other, rule));
         let position = same.filter(|other| other.identity() == rule.identity()).count();
@@ -388,7 +391,7 @@ impl Rule {
     }
 }
 
-/// The ceremony that a rule is about. A resume is asked of nobody.
+/// The ceremony of a rule. There are no rules about a resume, which needs no approval.
 fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremony>, D::Error> {
     match Ceremony::deserialize(deserializer)? {
         Ceremony::Resume => Err(D::Error::custom("a rule is about sign, keygen or refresh")),
@@ -396,18 +399,18 @@ fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremon
     }
 }
 
-/// What of a request a rule can be about.
+/// The parts of a request that rules refer to.
 #[derive(Clone, Debug)]
 pub struct Asked<'q> {
-    /// Who asks.
+    /// The requester.
     pub requester: Fingerprint,
-    /// For what.
+    /// The ceremony.
     pub ceremony: Ceremony,
-    /// With which key.
+    /// The key's name here.
     pub key: &'q str,
     /// What it is for, in the requester's words.
     pub purpose: Label,
-    /// What is to be signed.
+    /// The digest to be signed.
     pub digest: Option<[u8; 32]>,
 }
 
@@ -424,19 +427,19 @@ impl<'q> From<&'q Question> for Asked<'q> {
     }
 }
 
-/// What the rules are held against.
+/// A request with everything that rules are compared with.
 pub(crate) struct Case<'c> {
     /// The request.
     pub asked: &'c Asked<'c>,
-    /// The fingerprint of the paired device of this name.
+    /// Maps the name of a paired device to its fingerprint.
     pub peer: &'c dyn Fn(&str) -> Option<Fingerprint>,
     /// The time, in the time zone that the rules are for.
     pub now: OffsetDateTime,
-    /// How often each rule was used.
+    /// The uses of each rule.
     pub uses: &'c Uses,
 }
 
-/// What a rule may say, in the order in which it is looked at.
+/// The fields of a rule, in the order in which they are evaluated.
 #[derive(Clone, Copy)]
 enum Field {
     Peer,
@@ -482,12 +485,12 @@ pub struct Digest(
     pub [u8; 32],
 );
 
-/// What a digest looks like.
+/// Describes the form of a digest.
 pub const NO_DIGEST: &str =
     "a digest has 64 hexadecimal digits, or stands on a line of sha256sum: this is not understood";
 
 impl Digest {
-    /// In any form that [`pasted::digest`] reads.
+    /// Parses any form that [`pasted::digest`] reads.
     pub fn parse(text: &str) -> Option<Self> {
         pasted::digest(text).map(Self)
     }
@@ -500,7 +503,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A moment that means the same everywhere.
+/// A point in time with its offset.
 #[derive(Clone, Copy, Debug)]
 struct Moment(OffsetDateTime);
 
@@ -514,7 +517,7 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
-/// From a time of day until before another; over midnight where the first is the later.
+/// From one time of day to before another; past midnight if the first is later.
 #[derive(Clone, Copy, Debug)]
 struct Hours {
     from: Time,
@@ -556,7 +559,7 @@ impl<'de> Deserialize<'de> for Hours {
     }
 }
 
-/// The text in a file that decides something, which nobody else may change.
+/// The text of a file, which must not be writable by others.
 fn read_text(file: &File) -> Result<String, Error> {
     let bytes = given::read(file.path(), Guard::Unaltered, MAX_FILE)
         .map_err(|error| Error::Unreadable { file: file.clone(), error })?;
@@ -566,7 +569,7 @@ fn read_text(file: &File) -> Result<String, Error> {
 /// The most that is read of a policy or a digest file.
 const MAX_FILE: u64 = 16 << 20;
 
-/// A complaint about TOML as `line 3, column 5: …`.
+/// An error of TOML as `line 3, column 5: …`.
 pub fn in_one_line(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().lines().collect::<Vec<_>>().join(" ");
     match error.span() {
@@ -575,7 +578,7 @@ pub fn in_one_line(text: &str, error: &toml::de::Error) -> String {
     }
 }
 
-/// Where the byte at `offset` of `text` is, as `line 3, column 5`.
+/// The place of the byte at `offset` of `text`, as `line 3, column 5`.
 fn position(text: &str, offset: usize) -> String {
     let before = text.get(..offset).unwrap_or_default();
     let line = before.matches('\n').count().saturating_add(1);
@@ -612,7 +615,7 @@ mod tests {
         Policy::parse(text, folder.to_owned(), Home::at(folder)).unwrap()
     }
 
-    /// What is wrong with `text`.
+    /// The error in `text`.
     fn mistake(text: &str) -> Option<String> {
         Policy::parse(text, PathBuf::new(), Home::at("")).err()
     }

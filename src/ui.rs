@@ -1,8 +1,8 @@
-//! What people see and answer while a command runs: progress on standard error, and questions.
+//! What a person sees and answers while a command runs: progress on standard error, and questions.
 //!
-//! [`Screen`] shows events, [`Prompter`] asks. Neither touches standard output, which belongs to
-//! the result. In a terminal that is large enough, a command may let the screen fill it
-//! ([`Screen::fill`]); everywhere else, and while a secret is typed, there are lines.
+//! [`Screen`] shows events, [`Prompter`] asks. Neither writes to standard output, which is for the
+//! result. On a large enough terminal a command may let the screen fill it ([`Screen::fill`]);
+//! everywhere else, and while a secret is typed, it prints lines.
 
 pub mod ending;
 pub mod lines;
@@ -43,27 +43,27 @@ use model::{Model, Own};
 pub use prompt::{Need, NoAnswer, Prompter, Unanswered};
 use stage::{Answer, Consent, Effect, Question, Stage};
 
-/// How a [`Screen`] speaks.
+/// The output format of a [`Screen`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// Lines for people.
     #[default]
     Prose,
-    /// Only what needs a person.
+    /// Only events that need a person.
     Quiet,
     /// One JSON object a line.
     Events,
 }
 
-/// Keeps a copy of every event, for `--log-file`.
+/// Gets a copy of every event, for `--log-file`.
 pub type Recorder = Box<dyn FnMut(&Event) + Send>;
 
-/// Tells the time.
+/// Reads the clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// For spans.
     pub now: fn() -> Instant,
-    /// For people and scripts: RFC 3339.
+    /// The time of day in RFC 3339, for people and scripts.
     pub stamp: fn() -> String,
 }
 
@@ -81,7 +81,7 @@ pub struct Stamped<'a> {
 #[derive(Clone)]
 pub struct Screen {
     state: Arc<Mutex<State>>,
-    /// Something is to be drawn, or the terminal to be taken or given back.
+    /// Notified when the screen has to be drawn, or the terminal taken or given back.
     changed: Arc<Notify>,
 }
 
@@ -92,31 +92,31 @@ struct State {
     model: Model,
     recorder: Option<Recorder>,
     cards: Cards,
-    /// A question is on the current line, which has not ended.
+    /// The open question, which stands on the current line.
     open: Option<String>,
     clock: Clock,
     began: Instant,
     full: Full,
 }
 
-/// What the full screen needs.
+/// The state of the full screen.
 #[derive(Debug, Default)]
 struct Full {
     /// [`Screen::fill`] runs and may take the terminal.
     allowed: bool,
-    /// Something happened that is worth it.
+    /// Whether an event has come for which the terminal is taken.
     wanted: bool,
     /// How many secrets are being typed in lines.
     pauses: usize,
     /// The terminal, while it is taken.
     taken: Option<Fullscreen>,
     stage: Stage,
-    /// What happened meanwhile, as lines for afterwards.
+    /// Lines of events on the full screen, printed when it is left.
     kept: VecDeque<String>,
 }
 
 impl Screen {
-    /// A screen that speaks in `format` and `style` and gives every event to `recorder`.
+    /// A screen with this format and style that passes every event to `recorder`.
     pub fn new(format: Format, style: Style, recorder: Option<Recorder>, clock: Clock) -> Self {
         Self::on(Box::new(io::stderr()), format, style, recorder, clock)
     }
@@ -143,14 +143,14 @@ impl Screen {
         Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
     }
 
-    /// Shows an event, records it and takes it into the model. Standard error being gone stops nothing.
+    /// Shows an event, records it and updates the model. A closed standard error is ignored.
     pub fn show(&self, event: &Event) {
         self.lock().show(event);
         self.changed.notify_one();
     }
 
-    /// Shows a code, or a request that `word` approves and that is warned of, which a person is asked about
-    /// from now on. Gives what is asked on a full screen.
+    /// Shows a question: a code, or a request with its `warning` that `word` approves. Returns the
+    /// question for a full screen.
     fn show_question(
         &self,
         event: &Event,
@@ -158,7 +158,7 @@ impl Screen {
         word: Option<&str>,
     ) -> Option<Question> {
         let mut state = self.lock();
-        // What was said about another request is not about this one.
+        // The last note was about something else.
         state.model.note = None;
         if let Some(warning) = warning {
             state.show(&Event::Note { message: warning.to_owned() });
@@ -166,7 +166,7 @@ impl Screen {
         state.show(event);
         state.full.stage.consent = Consent::Open;
         self.changed.notify_one();
-        // Taken at once: what is shown later is not what is asked about.
+        // Taken now: the card on the screen may be replaced before the question is asked.
         match word {
             None => state.model.code.clone().map(Question::Code),
             Some(word) => state
@@ -187,7 +187,7 @@ impl Screen {
         self.show(&Event::Note { message: message.into() });
     }
 
-    /// How it speaks.
+    /// The output format.
     pub fn format(&self) -> Format {
         self.lock().format
     }
@@ -197,23 +197,23 @@ impl Screen {
         self.lock().now()
     }
 
-    /// Says whose screen this is.
+    /// Sets the device that the header shows.
     pub fn introduce(&self, name: &str, id: &str, fingerprint: &str) {
         let (name, id) = (name.to_owned(), id.to_owned());
         self.lock().model.own =
             Some(Own { name, id, fingerprint: fingerprint.to_owned(), port: 0 });
     }
 
-    /// Whether a terminal is there that this screen could fill.
+    /// Whether there is a terminal that this screen could fill.
     pub fn can_fill() -> bool {
         fullscreen::is_possible()
     }
 
-    /// Fills the terminal for as long as this is polled, from the first event that is worth it, and
-    /// gives it back when dropped. What happened meanwhile is then said in lines. In a window that is too small, and
-    /// while a secret is typed, there are lines too.
+    /// Fills the terminal while this is polled, from the first event that calls for it, and gives
+    /// it back when dropped. The events of that time are then printed as lines. In a window that is
+    /// too small, and while a secret is typed, lines are printed as well.
     pub async fn fill(&self) -> Infallible {
-        // Without them the terminal could not be given back: there are lines.
+        // Without the signals the terminal could not be given back, so lines are printed.
         let Ok(mut signals) = Signals::new() else { return std::future::pending().await };
         let _filling = Filling::start(self);
         let mut keys = None;
@@ -234,7 +234,7 @@ impl Screen {
                 }
                 signals.act(self);
             } else {
-                // Whoever asks in lines reads the keys itself.
+                // A question in lines reads the keys itself.
                 keys = None;
                 tokio::select! {
                     () = self.changed.notified() => {}
@@ -257,7 +257,7 @@ impl Screen {
         }
     }
 
-    /// Leaves the result on a full screen until a key is pressed, but no longer than `limit`.
+    /// Keeps the result on a full screen until a key is pressed, for at most `limit`.
     pub async fn linger(&self, limit: Duration) {
         let ended = {
             let state = self.lock();
@@ -268,12 +268,12 @@ impl Screen {
         }
     }
 
-    /// `view` with what is new about it, compared with what was shown before.
+    /// `view` with the fields that differ from the last card of the same requester and key.
     pub(crate) fn compared(&self, view: RequestView) -> RequestView {
         self.lock().cards.compare(view)
     }
 
-    /// The person lets others go before `card`, which comes back.
+    /// Notes that the person put off `card`, which will be shown again.
     fn put_off(&self, card: &RequestView) {
         self.lock().cards.put_off(card);
     }
@@ -283,14 +283,15 @@ impl Screen {
         self.lock().cards.word(view)
     }
 
-    /// The request or code in `asked` ended without an answer. `shown`: the person saw it.
+    /// Notes that the request or code in `asked` ended without an answer. `shown`: the person saw
+    /// it.
     fn gone(&self, asked: &Event, shown: bool) {
         self.lock().full.stage.gone(asked.clone(), shown);
         self.changed.notify_one();
     }
 
-    /// What ended without an answer, as lines of so many columns, until the person has left it. Another
-    /// question waits for that.
+    /// The page about a question that ended without an answer, as lines of so many columns; `None`
+    /// once the person has left it. Marks that another question waits for that.
     fn page(&self, columns: usize) -> Option<Vec<String>> {
         let mut state = self.lock();
         state.full.stage.await_page();
@@ -298,7 +299,7 @@ impl Screen {
         state.full.stage.page().map(|page| lines::page(page, style))
     }
 
-    /// The person has left the page.
+    /// Notes that the person has left the page.
     fn leave_page(&self) {
         self.lock().full.stage.leave_page();
         self.changed.notify_one();
@@ -309,19 +310,19 @@ impl Screen {
         self.lock().print(&joined(text.iter().cloned()));
     }
 
-    /// Whether requests of the device with this fingerprint are turned away.
+    /// Whether requests of the device with this fingerprint are refused.
     pub(crate) fn is_muted(&self, fingerprint: &Fingerprint) -> bool {
         self.lock().full.stage.is_muted(fingerprint)
     }
 
-    /// Turns requests of this device away, or no longer.
+    /// Mutes this device, or unmutes it.
     fn toggle(&self, name: &str, fingerprint: &Fingerprint) {
         let muted = self.lock().full.stage.toggle(fingerprint);
         let what = if muted { "muted until this command ends" } else { "no longer muted" };
         self.note(format!("{} is {what}", text::quoted(name)));
     }
 
-    /// Asks on the full screen. `None` if it is not there, or no longer.
+    /// Asks on the full screen. `None` if there is none, or if it is given up.
     async fn ask_in_full(&self, question: Question) -> Option<Answer> {
         let (id, answer) = {
             let mut state = self.lock();
@@ -337,13 +338,13 @@ impl Screen {
     fn pause(&self) -> Pause<'_> {
         let mut state = self.lock();
         state.full.pauses += 1;
-        // Questions stay open: nobody else is to read what is typed now.
+        // Open questions go on in lines only afterwards, so that they do not read the secret.
         state.put_away();
         self.changed.notify_one();
         Pause(self)
     }
 
-    /// Shows `event`, which was shown on a full screen, as lines.
+    /// Prints `event`, which was shown on a full screen, as lines.
     fn repeat(&self, event: &Event) {
         let mut state = self.lock();
         if state.format != Format::Events {
@@ -352,18 +353,18 @@ impl Screen {
         }
     }
 
-    /// The lines that an event is to people, on a terminal of so many columns.
+    /// The lines of an event on a terminal of so many columns.
     pub(crate) fn prose(&self, event: &Event, columns: usize) -> Vec<String> {
         let state = self.lock();
         lines::prose(&state.model, event, Style { columns, ..state.style })
     }
 
-    /// Puts a question on a line of its own, which stays open for the answer.
+    /// Prints a question on a line of its own, which stays open for the answer.
     pub(crate) fn ask(&self, question: &str) {
         self.lock().ask(question);
     }
 
-    /// The question was answered, which ended its line, or was given up, which did not.
+    /// Ends the question's line: an answer has ended it already, a withdrawal has not.
     pub(crate) fn asked(&self, answered: bool) {
         let mut state = self.lock();
         if state.open.take().is_some() && !answered {
@@ -371,7 +372,7 @@ impl Screen {
         }
     }
 
-    /// Takes what was typed.
+    /// Handles a key.
     fn take(&self, input: Option<io::Result<Input>>) {
         let mut chosen = None;
         let effect = {
@@ -382,7 +383,7 @@ impl Screen {
                     chosen = state.choose(key);
                     state.full.stage.key(key, now)
                 }
-                // Text that is pasted answers nothing; a new size is seen by `settle`.
+                // A paste is no answer; `settle` sees a new size.
                 Some(Ok(_)) => Effect::Nothing,
                 // The terminal is gone.
                 Some(Err(_)) | None => {
@@ -402,13 +403,13 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal back and stops, until this process is continued.
+    /// Gives the terminal back and stops this process until it is continued.
     fn suspend(&self, everybody: bool) {
         self.lock().put_away();
         fullscreen::stop(everybody);
     }
 
-    // A panic while the lock was held leaves nothing half done that matters here.
+    // If a holder panicked, at worst a line is missing or an old frame is drawn.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -422,7 +423,7 @@ impl State {
     fn show(&mut self, event: &Event) {
         let now = self.now();
         if self.model.knows(event) {
-            // A device is still there: that is news to the clock beside it alone.
+            // The device was known already, so only the time it was seen is updated.
             return self.model.fold(event, now);
         }
         if let Some(recorder) = &mut self.recorder {
@@ -433,7 +434,7 @@ impl State {
         if let Event::Aborted { ceremony, request_id, message, .. } = event {
             self.full.stage.gone_because(ceremony, request_id.as_deref(), message);
         }
-        // What a person is asked about stays that, whatever is decided meanwhile.
+        // A card on the screen is not replaced by another event while its question is open.
         let is_card = matches!(event, Event::Code { .. } | Event::Request(_));
         if is_card && self.full.stage.top().is_none() {
             self.full.stage.consent = Consent::NotAsked;
@@ -444,7 +445,8 @@ impl State {
         if let Event::Invite { uri, .. } = event
             && self.settle()
         {
-            // The full screen breaks it into lines: below, it can be copied whole.
+            // Printed as a line too, since the full screen breaks it and only a whole line can be
+            // copied.
             self.put_away();
             self.print(&format!("cosign pair '{uri}'\n"));
         }
@@ -463,8 +465,8 @@ impl State {
                 serde_json::to_string(&line).unwrap_or_default() + "\n"
             }
             Format::Quiet if !lines::needs_a_person(event) => return,
-            // Above a question stands the card that it is about, and no other one. What a rule decides
-            // meanwhile is said in a line.
+            // Above an open question stands its own card, so no other one is printed. The decision
+            // of a rule is one line.
             Format::Quiet | Format::Prose if is_card && self.open.is_some() => return,
             Format::Quiet | Format::Prose => {
                 joined(lines::prose(&self.model, event, self.style_now()))
@@ -473,12 +475,12 @@ impl State {
         self.print(&text);
     }
 
-    /// How lines look in the window as it is now.
+    /// The style for the current width of the window.
     fn style_now(&self) -> Style {
         Style { columns: terminal::columns(), ..self.style }
     }
 
-    /// The device that a key chooses on the dashboard.
+    /// The device whose name was chosen on the dashboard with this key.
     fn choose(&mut self, key: KeyEvent) -> Option<(String, Fingerprint)> {
         let Self { model, full: Full { stage, .. }, .. } = self;
         let pressed = key.kind == KeyEventKind::Press && key.modifiers.is_empty();
@@ -492,7 +494,7 @@ impl State {
         Some((peer.name.clone(), peer.fingerprint))
     }
 
-    /// Prints whole lines, above the question that is open.
+    /// Prints whole lines above the open question.
     fn print(&mut self, text: &str) {
         match self.open.take() {
             Some(question) if !text.is_empty() => {
@@ -513,7 +515,7 @@ impl State {
         }
     }
 
-    /// Takes the terminal or gives it back, as things are now. Whether it is taken.
+    /// Takes the terminal or gives it back, as the state requires. Whether it is taken.
     fn settle(&mut self) -> bool {
         let full = &mut self.full;
         if full.taken.as_ref().is_some_and(|taken| !taken.is_there()) {
@@ -569,8 +571,8 @@ impl State {
         }
     }
 
-    /// Gives the terminal back for good, or for as long as there are lines: says what was kept, and
-    /// lets whoever asks ask in lines.
+    /// Gives the terminal back, for good or while lines are needed. Prints the lines of the
+    /// meantime; open questions go on in lines.
     fn give_back(&mut self) {
         self.full.taken = None;
         self.full.stage.clear();
@@ -583,7 +585,8 @@ impl State {
         self.full.taken = None;
     }
 
-    // One write for all lines of an event: two processes on one terminal do not mix inside it.
+    // One write for all lines of an event, so that the output of two processes on one terminal does
+    // not mix inside it.
     fn write(&mut self, text: &str) {
         let text = match self.format {
             Format::Events => shown_json(text),
@@ -597,19 +600,19 @@ fn joined(lines: impl IntoIterator<Item = String>) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-/// The next thing typed.
+/// The next terminal event.
 async fn next(keys: &mut EventStream) -> Option<io::Result<Input>> {
     poll_fn(|context| Pin::new(&mut *keys).poll_next(context)).await
 }
 
-/// While it lives, the screen may fill the terminal.
+/// While it exists, the screen may fill the terminal.
 struct Filling<'a>(&'a Screen);
 
 impl<'a> Filling<'a> {
     fn start(screen: &'a Screen) -> Self {
         let mut state = screen.lock();
         state.full.allowed = true;
-        // What was said until now stands in lines.
+        // Earlier notes have been printed as lines.
         state.model.note = None;
         drop(state);
         Self(screen)
@@ -637,7 +640,7 @@ impl Drop for Open<'_> {
     }
 }
 
-/// While it lives, there are lines.
+/// While it exists, lines are used.
 struct Pause<'a>(&'a Screen);
 
 impl Drop for Pause<'_> {
@@ -652,7 +655,7 @@ struct Signals {
     resized: Signal,
     stopped: Signal,
     continued: Signal,
-    /// The one that came.
+    /// The signal that came.
     came: Option<SignalKind>,
 }
 
@@ -677,9 +680,9 @@ impl Signals {
     fn act(&mut self, screen: &Screen) {
         match self.came.take() {
             Some(kind) if kind == stop_kind() => screen.suspend(false),
-            // After a stop that nobody announced, the terminal is as the shell left it.
+            // After a SIGSTOP the terminal is in the state that the shell left.
             Some(kind) if kind == continue_kind() => screen.lock().put_away(),
-            // `settle` looks at the size.
+            // `settle` checks the size.
             Some(_) | None => {}
         }
     }
@@ -699,16 +702,16 @@ impl fmt::Debug for Screen {
     }
 }
 
-/// How often a full screen is drawn where nothing happens: a countdown shows seconds.
+/// How often the full screen is drawn without an event, so that countdowns show seconds.
 const TICK: Duration = Duration::from_millis(200);
-/// How many lines are kept for afterwards.
+/// Most lines that are stored for the end of the full screen.
 const KEPT: usize = 1000;
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
-    /// What was written so far.
+    /// The output so far.
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! Why there is no answer of a policy.
+//! Errors of policies, as data.
 
 use std::fmt;
 use std::io;
@@ -8,12 +8,12 @@ use crate::driver::clock::NoTimeZone;
 use crate::error_kind::ErrorKind;
 use crate::vault;
 
-/// A file that rules are read from.
+/// A file of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum File {
     /// The policy itself.
     Policy(PathBuf),
-    /// Digests that one of its rules names.
+    /// A digest file that one of its rules names.
     Digests(PathBuf),
 }
 
@@ -36,40 +36,40 @@ impl fmt::Display for File {
     }
 }
 
-/// What keeps a policy from being read or applied.
+/// Why a policy cannot be read or applied.
 #[derive(Debug)]
 pub enum Error {
     /// A file cannot be read, or others may change it.
     Unreadable {
-        /// Which.
+        /// The file.
         file: File,
         /// Why.
         error: vault::Error,
     },
     /// A file is not UTF-8 text.
     NotText(File),
-    /// The policy file is none.
+    /// The policy file is malformed.
     Invalid {
-        /// Which.
+        /// The file.
         file: File,
         /// Where and why.
         complaint: String,
     },
-    /// A line of a digest file is no digest. Lines count from 1.
+    /// A line of a digest file is not a digest. Lines count from 1.
     NoDigest {
-        /// Which.
+        /// The file.
         file: File,
         /// The line.
         line: usize,
     },
-    /// A rule is about hours, and the time zone is not known.
+    /// A rule is about hours, and the time zone is unknown.
     NoTimeZone(NoTimeZone),
-    /// What this device keeps about peers or uses cannot be read or written.
+    /// The peers or uses of this device cannot be read or written.
     Vault(vault::Error),
 }
 
 impl Error {
-    /// What kind of failure it is.
+    /// Its kind, for the log and JSON.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unreadable { error: vault::Error::Io { source, .. }, .. } => {

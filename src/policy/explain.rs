@@ -1,4 +1,4 @@
-//! What the rules of a file say, and why: for whoever writes one.
+//! Explains the rules of a file to its author.
 
 use serde::Serialize;
 
@@ -20,32 +20,32 @@ pub struct Finding {
     pub why: String,
 }
 
-/// A rule held against a request.
+/// A rule compared with a request.
 #[derive(Debug)]
 pub struct Explained {
-    /// What it would do.
+    /// Its action.
     pub action: Action,
     /// Whether all its fields fit.
     pub fits: bool,
     /// Whether it decides.
     pub decides: bool,
-    /// Its fields, in the order in which they are looked at.
+    /// Its fields, in the order in which they are evaluated.
     pub findings: Vec<Finding>,
 }
 
 /// A rule as it was read.
 #[derive(Debug)]
 pub struct Described {
-    /// What it does.
+    /// Its action.
     pub action: Action,
-    /// Whose requests it is about.
+    /// The device that it is about.
     pub peer: String,
-    /// What is odd about it, for people.
+    /// Warnings about it, for people.
     pub warnings: Vec<String>,
 }
 
 impl Policy {
-    /// Every rule held against a request, and what comes of it.
+    /// The decision about a request, and how each rule compares with it.
     ///
     /// # Errors
     /// A digest file cannot be read.
@@ -67,7 +67,7 @@ impl Policy {
         Ok((decision, explained.collect::<Result<_, Error>>()?))
     }
 
-    /// The rules as they were read, and what is odd about them, where `keys` are the keys of this device.
+    /// The rules as they were read, with warnings; `keys` are the keys of this device.
     ///
     /// # Errors
     /// A digest file cannot be read.
@@ -94,7 +94,7 @@ impl Policy {
             warnings.push(format!("no device called {:?} is paired: it never fits", rule.peer));
         }
         let is_here = |key: &str| {
-            // A key below one that is here can be derived.
+            // A key below a known one can be derived.
             let parent = key.split_once('/').map_or(key, |(parent, _)| parent);
             keys.iter().any(|known| known == parent)
         };

@@ -1,4 +1,4 @@
-//! The regular expression that a rule holds a purpose against.
+//! The regular expression for the purpose in a rule.
 
 use regex::Regex;
 use regex_syntax::ast::{self, Ast, Flag, FlagsItemKind, GroupKind, Span};
@@ -12,23 +12,23 @@ pub(super) struct Purpose {
 }
 
 impl Purpose {
-    /// As it stands in the file.
+    /// The expression as in the file.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it fits all of `purpose`.
+    /// Whether it matches all of `purpose`.
     pub(super) fn matches(&self, purpose: &str) -> bool {
         self.expression.is_match(purpose)
     }
 
-    /// Whether a part of it fits whatever a requester writes.
+    /// Whether a part of it matches any text of a requester.
     pub(super) fn is_open(&self) -> bool {
         let wildcard = [".*", ".+", ".{"].iter().any(|any| self.text.contains(any));
         wildcard || PROBES.iter().all(|probe| self.matches(probe))
     }
 
-    /// Whether it has a dot that fits any character, where one that is written may be meant.
+    /// Whether it has an unescaped dot, where a literal one may be meant.
     pub(super) fn has_wild_dot(&self) -> bool {
         let parsed = ast::parse::Parser::new().parse(&self.text);
         parsed.is_ok_and(|ast| {
@@ -38,14 +38,14 @@ impl Purpose {
         })
     }
 
-    /// As it stands in the file, from end to end.
+    /// The expression as in the file, anchored at both ends.
     pub(super) fn anchored(&self) -> String {
         anchored(&self.text)
     }
 
     fn parse(text: String) -> Result<Self, String> {
         let complain = |e: regex::Error| last_line(&e.to_string());
-        // On its own first: `a)|(b` would otherwise step out of the anchors.
+        // Parsed without anchors first: `a)|(b` would otherwise escape them.
         Regex::new(&text).map_err(complain)?;
         let ascii = in_ascii(&text).map_err(|e| last_line(&e.to_string()))?;
         let expression = Regex::new(&anchored(&ascii)).map_err(complain)?;
@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Purpose {
     }
 }
 
-/// Purposes that nobody has a rule for.
+/// Random purposes that no rule can be meant for.
 const PROBES: [&str; 2] = ["Zq7 \u{3b1}\u{1f980}!/xK", "42 \u{5d0}-_-#\u{20ac} Wv"];
 
 fn anchored(text: &str) -> String {
@@ -71,9 +71,9 @@ fn last_line(why: &str) -> String {
     why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
-/// The same expression with `\d`, `\s`, `\w` and `\b` that know ASCII alone, but where `(?u)` stands:
-/// a rule for `release \d+` is not one for digits of other scripts. Anything else, a dot or a letter,
-/// is any character of Unicode as before.
+/// The expression with `\d`, `\s`, `\w` and `\b` limited to ASCII, except where `(?u)` is given: a
+/// rule for `release \d+` must not match digits of other scripts. A dot or a letter still matches
+/// Unicode.
 fn in_ascii(text: &str) -> Result<String, Box<ast::Error>> {
     let ast = ast::parse::Parser::new().parse(text).map_err(Box::new)?;
     let mut narrowing = Narrowing { unicode: vec![None], edits: Vec::new() };
@@ -89,16 +89,15 @@ fn in_ascii(text: &str) -> Result<String, Box<ast::Error>> {
     Ok(narrowed)
 }
 
-/// What is written otherwise, in the order of the text.
+/// The replacements, in the order of the text.
 struct Narrowing {
-    /// What the flag `u` says in each of the groups that are open, the innermost last; `None` where it
-    /// was not written.
+    /// The flag `u` in each open group, the innermost last; `None` where it is not given.
     unicode: Vec<Option<bool>>,
     edits: Vec<(Span, &'static str)>,
 }
 
 impl Narrowing {
-    /// Whether nothing was said about Unicode here.
+    /// Whether the flag `u` is not given here.
     fn applies(&self) -> bool {
         self.unicode.last().is_none_or(Option::is_none)
     }
@@ -124,7 +123,7 @@ impl Narrowing {
     }
 }
 
-/// What `flags` say about Unicode, if anything.
+/// The flag `u` in `flags`, if it is given.
 fn written(flags: &ast::Flags) -> Option<bool> {
     let mut on = true;
     let mut said = None;
@@ -192,7 +191,7 @@ impl ast::Visitor for &mut Narrowing {
     }
 }
 
-/// Whether a dot has been met.
+/// Whether a dot was found.
 struct Dots(bool);
 
 impl ast::Visitor for &mut Dots {

@@ -1,16 +1,17 @@
-//! The requests that were shown before: what is new about the next one, and which word approves it.
+//! The requests that were shown: which fields of the next one are new, and the word that approves
+//! it.
 
 use std::collections::BTreeMap;
 
 use crate::device::Fingerprint;
 use crate::progress::RequestView;
 
-/// What a run of the program has shown.
+/// The requests that this run has shown.
 #[derive(Debug, Default)]
 pub(super) struct Cards {
-    /// By requester and key.
+    /// The last card, by requester and key.
     last: BTreeMap<(Fingerprint, String), RequestView>,
-    /// Those that the person let others go before, with what was new about them.
+    /// Requests that the person put off, with the fields that were new.
     put_off: Vec<RequestView>,
     /// The latest word of each requester.
     words: BTreeMap<Fingerprint, String>,
@@ -19,8 +20,8 @@ pub(super) struct Cards {
 }
 
 impl Cards {
-    /// `view` with the fields that are not what they were on the last card of this requester for this
-    /// key. From now on `view` is that card. Where it was put off, what was new about it then still is.
+    /// `view` with the fields that differ from the last card of this requester and key. `view` is
+    /// then the last card. A request that was put off has the same new fields as before.
     pub(super) fn compare(&mut self, view: RequestView) -> RequestView {
         let subject = (view.requester.fingerprint, subject(&view).to_owned());
         let before = self.put_off.iter().position(|card| is_same(card, &view));
@@ -33,23 +34,23 @@ impl Cards {
         view
     }
 
-    /// The person lets others go before `card`, which comes back.
+    /// Notes that the person put off `card`, which will be shown again.
     pub(super) fn put_off(&mut self, card: &RequestView) {
         if !self.put_off.iter().any(|other| is_same(other, card)) {
             self.put_off.push(card.clone());
         }
     }
 
-    /// The word that approves `view` and nothing else: how its digits begin. It is longer than two
-    /// digits where two were the word of the card before this one, or of the requester's last one, so
-    /// that what was typed for that one never approves this one.
+    /// The word that approves `view`: the first digits of its digest or hash. It has more than two
+    /// digits if two would be the word of the last card, or of the requester's last one. So text
+    /// typed for an earlier card never approves this one.
     pub(super) fn word(&mut self, view: &RequestView) -> String {
         let digits = view.digits();
         let requester = view.requester.fingerprint;
         let last = self.words.get(&requester);
         let begins = |length: usize| digits.get(..length).unwrap_or(&digits);
         let is_new = |word: &&str| **word != self.word && last.is_none_or(|last| **word != **last);
-        // Two words are taken at most: one of three lengths is free.
+        // At most two words are excluded, so one of the three lengths is free.
         let word = LENGTHS.map(begins).into_iter().find(is_new).unwrap_or(&digits).to_owned();
         self.word.clone_from(&word);
         self.words.insert(requester, word.clone());
@@ -57,19 +58,19 @@ impl Cards {
     }
 }
 
-/// Whether both are one request: a device may give two one id.
+/// Whether both are the same request; the id alone does not tell, since a device may use it twice.
 fn is_same(card: &RequestView, view: &RequestView) -> bool {
     let RequestView { seconds, changed, .. } = card;
     *card == RequestView { seconds: *seconds, changed: changed.clone(), ..view.clone() }
 }
 
-/// The key a request is about: its keys at the end of a path are the same one, and so are all keys
-/// that are to be made.
+/// The key of a request. Keys derived from it count as the same, and so do all keys that are still
+/// to be made.
 fn subject(view: &RequestView) -> &str {
     if view.public_key.is_none() { "" } else { view.key.split('/').next().unwrap_or_default() }
 }
 
-/// How long a word may be.
+/// The lengths of a word.
 const LENGTHS: [usize; 3] = [2, 4, 6];
 
 #[cfg(test)]
@@ -124,12 +125,12 @@ mod tests {
             let again = cards.compare(RequestView { seconds, ..asked.clone() });
             assert_eq!(again, RequestView { seconds, ..card.clone() });
         }
-        // Another one in between takes none away.
+        // A request in between does not change the new fields.
         cards.put_off(&card);
         let between = RequestView { purpose: Label::new("rent"), ..asked.clone() };
         assert_eq!(cards.compare(between).changed, ["purpose"]);
         assert_eq!(cards.compare(asked.clone()).changed, ["digest", "receivers", "purpose"]);
-        // What is decided and asked once more is as it was.
+        // Once it is decided, the same request has no new fields.
         assert!(cards.compare(asked).changed.is_empty());
     }
 

@@ -4,13 +4,13 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Hears them from when it is made; none of them ends the process by itself any more.
+/// Receives these signals from its creation on; none of them then ends the process by itself.
 #[derive(Debug)]
 pub struct Ending {
     interrupt: Signal,
     terminate: Signal,
     quit: Signal,
-    /// `None` where it was to be ignored from the start, as under `nohup`.
+    /// `None` if the signal was ignored from the start, as under `nohup`.
     hangup: Option<Signal>,
 }
 
@@ -18,7 +18,7 @@ impl Ending {
     /// Needs a running tokio reactor.
     ///
     /// # Errors
-    /// The system does not let signals be heard.
+    /// The system refuses signal handlers.
     pub fn new() -> io::Result<Self> {
         let is_ignored = is_ignored(SignalKind::hangup());
         Ok(Self {
@@ -29,7 +29,7 @@ impl Ending {
         })
     }
 
-    /// Waits for one of them, and says which.
+    /// Waits for one of them, and returns it.
     pub async fn comes(&mut self) -> SignalKind {
         let hangup = async {
             match &mut self.hangup {
@@ -54,8 +54,7 @@ pub async fn ending() {
     }
 }
 
-/// Whether whoever started this process wants a signal to be ignored. Where the system does not tell,
-/// it does not.
+/// Whether the process was started with this signal ignored; false if the system does not say.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

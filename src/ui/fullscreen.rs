@@ -1,4 +1,4 @@
-//! The whole terminal: taken with raw mode and the alternate screen, and given back as it was,
+//! The full screen: takes the terminal with raw mode and the alternate screen, and restores it,
 //! also after a panic.
 
 use std::io::{self, BufWriter, IsTerminal as _, Stderr, Write as _};
@@ -18,10 +18,10 @@ use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use rustix::process::{Signal, getpgrp, getpid, getsid, kill_process, kill_process_group};
 use rustix::termios::{QueueSelector, tcflush, tcgetpgrp, tcgetwinsize};
 
-/// The smallest window that everything fits into.
+/// The smallest window that all documents fit into.
 pub(super) const SMALLEST: (u16, u16) = (60, 18);
 
-/// Whether the terminal is taken. A panic gives it back behind our back.
+/// Whether the terminal is taken. The panic hook clears it.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 type Canvas = Terminal<CrosstermBackend<BufWriter<Stderr>>>;
@@ -33,19 +33,19 @@ pub(super) struct Fullscreen {
     size: (u16, u16),
 }
 
-/// Whether a person sits at this terminal: both ends of it are here, it can do more than print
-/// lines, and this process is in its foreground.
+/// Whether a person is at this terminal: standard input and error are one, it supports cursor
+/// movement, and this process is in its foreground.
 pub(super) fn is_possible() -> bool {
     let capable = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
     capable && is_in_foreground() && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Whether the terminal belongs to this process now: `bg` takes it away.
+/// Whether this process is in the foreground of the terminal, which `bg` changes.
 fn is_in_foreground() -> bool {
     tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp())
 }
 
-/// Columns and rows of the terminal, if that is enough and it is ours.
+/// Columns and rows of the terminal, if it is large enough and this process is in its foreground.
 pub(super) fn size() -> Option<(u16, u16)> {
     if !is_in_foreground() {
         return None;
@@ -69,7 +69,8 @@ impl Fullscreen {
 
     fn take(size: (u16, u16)) -> io::Result<Self> {
         enable_raw_mode()?;
-        // A line that a terminal thinks is longer than we do must not push the next one away.
+        // Without line wrap, a line that the terminal takes for wider than we do cannot push the
+        // next one down.
         execute!(
             io::stderr(),
             EnterAlternateScreen,
@@ -88,7 +89,7 @@ impl Fullscreen {
         Ok(())
     }
 
-    /// Whether it is still taken: a panic somewhere gives it back.
+    /// Whether it is still taken; the panic hook gives it back.
     pub(super) fn is_there(&self) -> bool {
         TAKEN.load(Ordering::SeqCst)
     }
@@ -117,18 +118,18 @@ impl Drop for Fullscreen {
     }
 }
 
-/// Drops what was typed and not read.
+/// Discards unread keys.
 pub(super) fn forget_typed() {
     let _ = tcflush(io::stdin(), QueueSelector::IFlush);
 }
 
-/// Interrupts this process as Ctrl-C does where the terminal is not taken.
+/// Interrupts this process, as Ctrl-C does if the terminal is not taken.
 pub(super) fn interrupt() {
     let _ = kill_process(getpid(), Signal::INT);
 }
 
-/// Stops this process until somebody continues it; `everybody` in its job too, as Ctrl-Z does.
-/// Without a shell that could continue it, nothing happens.
+/// Stops this process until it is continued; with `everybody` its whole job, as Ctrl-Z does. It
+/// does nothing if there is no shell that could continue it.
 pub(super) fn stop(everybody: bool) {
     let group = getpgrp();
     let supervised = getsid(None).is_ok_and(|session| session != group);

@@ -1,4 +1,4 @@
-//! Events as lines for people. Text of other devices arrives clean and is quoted here.
+//! Events as lines for people. Text of other devices arrives as labels and is quoted here.
 
 use super::model::Model;
 use super::qr;
@@ -8,12 +8,12 @@ use crate::device::{Fingerprint, grouped, shell_word, shown, visible};
 use crate::progress::{Event, PartyView, QueuedRequest, RequestView};
 use crate::request::{Ceremony, Source};
 
-/// How lines look.
+/// The style of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Whether escape sequences may be used.
     pub color: bool,
-    /// Whether there is a terminal to draw on.
+    /// Whether they go to a terminal.
     pub terminal: bool,
     /// How often `-v` was given.
     pub verbose: u8,
@@ -28,11 +28,11 @@ impl Default for Style {
 }
 
 impl Style {
-    /// The lines of a card, with what does not fit below the fact it belongs to.
+    /// The lines of a card, wrapped below the fact, not below its label.
     fn card(self, lines: Vec<String>) -> Vec<String> {
         let wrapped = |line: String| {
             let rows = under_label(&line, self.columns.max(NARROWEST));
-            // An escape sequence is not wrapped: what is bold is short.
+            // A line with an escape sequence is short and is not wrapped.
             if rows.len() == 1 {
                 vec![line]
             } else {
@@ -47,7 +47,7 @@ impl Style {
     }
 }
 
-/// `text` as it may reach a terminal: of the sequences that one obeys only those that are ours.
+/// `text` for a terminal: only our own escape sequences are kept.
 pub(super) fn safe(text: &str, style: Style) -> String {
     if !style.color && !style.terminal {
         return shown(text);
@@ -61,10 +61,10 @@ pub(super) fn safe(text: &str, style: Style) -> String {
     out
 }
 
-/// What follows the escape in the sequences that are written here.
+/// Our own escape sequences, after the escape.
 const OWN: [&str; 3] = ["[1m", "[0m", "[38;5;16;48;5;231m"];
 
-/// Whether a person must see the event even with `--quiet`.
+/// Whether the event is shown even with `--quiet`.
 pub fn needs_a_person(event: &Event) -> bool {
     matches!(event, Event::Code { .. } | Event::Request(_) | Event::Invite { .. })
 }
@@ -77,7 +77,7 @@ pub(super) fn is_an_end(event: &Event) -> bool {
     )
 }
 
-/// The lines that `event` is, given the model that has taken it in already.
+/// The lines for `event`; `model` has been updated with it.
 pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
     match event {
         Event::Listening { name, id, fingerprint, port } => {
@@ -111,7 +111,7 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             vec![format!("{}; l and Enter takes that first", queue(waiting))]
         }
         Event::Behind { peer, before, .. } => vec![behind(peer, *before)],
-        // A no is told when the request has ended.
+        // A refusal is told when the request has ended.
         Event::Decided { allowed: false, .. } => Vec::new(),
         Event::Decided { by, ceremony, peer, .. } => vec![allowed(by, *ceremony, peer)],
         Event::Paired { peer, fingerprint, expires } => vec![format!(
@@ -141,7 +141,7 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             time_left(*seconds)
         )],
         Event::Invite { uri, expires, .. } => invitation(uri, expires, style),
-        // The code of an invitation, which fills a small screen, has said so.
+        // The code of an invitation fills a small screen, and shows that the relay works.
         Event::Relay { connected: true, .. } if model.invite.is_some() => Vec::new(),
         Event::Relay { url, connected: true, .. } => {
             vec![format!("this device can be reached through the relay {url}")]
@@ -172,8 +172,9 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
     }
 }
 
-/// The payload as text, then as a QR code, which is last so that it is whole on a small screen. Its
-/// colours are no decoration: without them a scanner sees nothing, so they need only a terminal.
+/// The invitation as text and then as a QR code, which comes last so that a small screen shows all
+/// of it. Its colours are needed by scanners, so they are used on every terminal, even without
+/// `color`.
 fn invitation(uri: &str, expires: &str, style: Style) -> Vec<String> {
     let mut lines = vec![
         "scan this with the other device, or run there:".to_owned(),
@@ -208,12 +209,12 @@ pub(super) fn queue(waiting: &[QueuedRequest]) -> String {
     format!("{} more {verb}: {}", waiting.len(), all.join("; "))
 }
 
-/// What a rule has said yes to.
+/// The sentence about a request that a rule has allowed.
 pub(super) fn allowed(rule: &str, ceremony: Ceremony, peer: &str) -> String {
     format!("{rule} of the policy allows this {ceremony} by {peer}: no person was asked")
 }
 
-/// Whether an event is one sentence beside what is going on.
+/// Whether an event is one sentence that may stand between other lines.
 pub(super) fn is_aside(event: &Event) -> bool {
     matches!(event, Event::Note { .. } | Event::Decided { .. })
 }
@@ -256,7 +257,7 @@ fn code_card(
     card
 }
 
-/// Everything an approver must see (docs/wire.md §4).
+/// All facts that an approver must see (docs/wire.md §4).
 pub(super) fn request_card(view: &RequestView, style: Style) -> Vec<String> {
     let mut card = vec![style.bold(request_title(view))];
     if !view.changed.is_empty() {
@@ -277,7 +278,7 @@ fn request_title(view: &RequestView) -> &'static str {
     }
 }
 
-/// What is asked, without the time there is. A fact that is not what it was on the last card is marked.
+/// The facts of a request, without the time left. A fact that differs from the last card is marked.
 fn request_facts(view: &RequestView) -> Vec<String> {
     let mark = |names: &[&str]| {
         if view.changed.iter().any(|changed| names.contains(changed)) { CHANGED } else { "  " }
@@ -322,12 +323,12 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     card
 }
 
-/// What ended without an answer of the person who was asked.
+/// The page about a question that ended without an answer.
 pub(super) fn page(page: &Page, style: Style) -> Vec<String> {
     style.card(page_card(page))
 }
 
-/// The same without line breaks.
+/// As [`page`], without line breaks.
 pub(super) fn page_card(page: &Page) -> Vec<String> {
     let (what, nothing) = match &page.asked {
         Event::Request(_) => ("the request", "approved"),
@@ -366,7 +367,7 @@ fn source(source: &Source) -> String {
     }
 }
 
-/// A device by name and id, and in full where it appears for the first time.
+/// A device by name and id, and with its fingerprint the first time.
 fn introduce(
     mark: &str,
     label: &str,
@@ -404,7 +405,7 @@ pub(super) fn time_left(seconds: u64) -> String {
     }
 }
 
-/// The fewest columns that a card is made for.
+/// The least columns that a card is wrapped to.
 const NARROWEST: usize = 24;
 
 fn short(digest: &str) -> String {

@@ -1,4 +1,4 @@
-//! What is known about the running command: a pure fold over its events, which every view draws.
+//! The state of the running command, computed from its events. Every view draws it.
 //!
 //! Time comes with each event, as the span since the screen was made.
 
@@ -16,29 +16,29 @@ pub struct Model {
     pub own: Option<Own>,
     /// The devices seen, in the order they first appeared.
     pub peers: Vec<PeerRow>,
-    /// What this device has, where that was told.
+    /// The inventory of this device, if it was told.
     pub inventory: Option<Inventory>,
-    /// The six digits being compared.
+    /// The six digits on the screen.
     pub code: Option<CodeCard>,
-    /// The request being decided, with the seconds that were left when it came.
+    /// The request on the screen, with the seconds that were left when it came.
     pub request: Option<RequestCard>,
     /// The requests that wait for the person, behind the one on the screen.
     pub queued: Vec<QueuedRequest>,
     /// The running ceremony.
     pub ceremony: Option<Running>,
-    /// How the latest ceremony ended.
+    /// The end of the last ceremony.
     pub ended: Option<Ended>,
     /// The way to each device that was reached.
     pub routes: Vec<(String, String)>,
-    /// The device whose connection broke, and until when it is awaited.
+    /// The device whose connection broke, and how long it is waited for.
     pub broken: Option<(String, Duration)>,
-    /// An invitation to pair, and when it ends.
+    /// An invitation to pair, and when it expires.
     pub invite: Option<(String, String)>,
     /// The relay through which this device can be reached.
     pub relay: Option<Relay>,
-    /// How many devices that nobody here knows were turned away.
+    /// How many unknown devices were refused.
     pub strangers: u64,
-    /// The latest sentence that stopped nothing.
+    /// The latest note.
     pub note: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub struct Own {
     pub port: u16,
 }
 
-/// What this device has.
+/// What this device holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// The devices it is paired with.
@@ -73,17 +73,17 @@ pub struct PeerRow {
     pub name: String,
     /// Its device id.
     pub id: String,
-    /// Its full fingerprint, once it has proved who it is.
+    /// Its full fingerprint, once its certificate is verified.
     pub fingerprint: Option<Fingerprint>,
     /// `ready`, `available`, `busy` or `offline`.
     pub status: String,
-    /// Where it is.
+    /// Its address.
     pub address: String,
-    /// When it was seen last.
+    /// When it was last seen.
     pub seen: Duration,
 }
 
-/// Six digits, and whom they are compared with.
+/// Six digits, and the device they are compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeCard {
     /// As shown: `385 721`.
@@ -92,20 +92,20 @@ pub struct CodeCard {
     pub peer: String,
     /// Its full fingerprint.
     pub fingerprint: String,
-    /// A warning about a name or fingerprint that was known otherwise.
+    /// A warning about a name or fingerprint that is known already.
     pub warning: Option<String>,
-    /// When the time to answer is over.
+    /// The deadline for the answer.
     pub until: Duration,
 }
 
-/// A request, and when the time to answer it is over.
+/// A request, and the deadline for its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestCard {
-    /// What is asked.
+    /// The request.
     pub view: RequestView,
-    /// What was said about it just before.
+    /// The note just before it, which is about it.
     pub note: Option<String>,
-    /// When the time to answer is over.
+    /// The deadline for the answer.
     pub until: Duration,
 }
 
@@ -116,7 +116,7 @@ pub struct Relay {
     pub url: String,
     /// Whether this device can be reached through it now.
     pub connected: bool,
-    /// Why not.
+    /// Why not, if it cannot.
     pub detail: Option<String>,
 }
 
@@ -132,17 +132,17 @@ pub enum Doing {
 /// A ceremony that runs, or ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Running {
-    /// What is done; `None` while only others are awaited.
+    /// The activity; `None` while it only waits for others.
     pub what: Option<Doing>,
-    /// The other devices, in the order in which they were first heard of.
+    /// The other devices, in the order in which they appeared.
     pub parties: Vec<String>,
     /// Its rounds so far.
     pub rounds: Vec<RoundRow>,
     /// The devices that are awaited.
     pub waiting: Vec<String>,
-    /// What for.
+    /// What they are waited for.
     pub awaited_for: String,
-    /// Until when, where that is known.
+    /// The deadline, if there is one.
     pub until: Option<Duration>,
 }
 
@@ -151,13 +151,13 @@ pub struct Running {
 pub struct RoundRow {
     /// From 1.
     pub round: u8,
-    /// How many there are.
+    /// The number of rounds.
     pub of: u8,
     /// What it exchanges.
     pub name: String,
-    /// Milliseconds it took, once it is over.
+    /// How many milliseconds it took, once it is over.
     pub ms: Option<u64>,
-    /// Whose messages are here, and after how many milliseconds they were.
+    /// The parties whose messages have arrived, and after how many milliseconds.
     pub received: Vec<(String, u64)>,
 }
 
@@ -166,14 +166,14 @@ pub struct RoundRow {
 pub struct Ended {
     /// [`Event::Paired`], [`Event::Key`], [`Event::Signed`] or [`Event::Aborted`].
     pub how: Event,
-    /// How far it got.
+    /// The state in which it ended.
     pub ceremony: Running,
     /// When.
     pub at: Duration,
 }
 
 impl Model {
-    /// Takes an event in, at a moment.
+    /// Updates the model with an event at the time `now`.
     pub fn fold(&mut self, event: &Event, now: Duration) {
         match event {
             Event::Listening { name, id, fingerprint, port } => {
@@ -269,7 +269,7 @@ impl Model {
         }
     }
 
-    /// Whether `event` says nothing but that a device is still there.
+    /// Whether `event` repeats what is known of a device.
     pub fn knows(&self, event: &Event) -> bool {
         let Event::Peer { name, id, fingerprint, status, address } = event else { return false };
         self.peers.iter().any(|row| {
@@ -309,16 +309,16 @@ impl Model {
     fn peer(&mut self, row: PeerRow) {
         let room = self.peers.len() < MAX_PEERS;
         match self.peers.iter_mut().find(|known| known.id == row.id) {
-            // One that left was not seen now.
+            // An offline device was not seen now.
             Some(known) if row.status == "offline" => *known = PeerRow { seen: known.seen, ..row },
             Some(known) => *known = row,
             None if room => self.peers.push(row),
-            // Anybody may announce any number of devices.
+            // Bounded, since anybody may announce any number of devices.
             None => {}
         }
     }
 
-    // A second ceremony of the same kind begins again at round 1.
+    // A second ceremony of the same kind starts again at round 1.
     fn goes_back_to(&self, round: u8) -> bool {
         self.current_round().is_some_and(|last| last.round > round)
     }

@@ -1,7 +1,8 @@
 //! Questions to the person at the terminal.
 //!
-//! Every question is a future: while a person thinks the ceremony goes on, and dropping it (a
-//! time-out, a peer that left) takes the question back. They run in a tokio runtime with I/O and time.
+//! Every question is a future: the ceremony goes on while a person thinks, and dropping the future
+//! (on a time-out, or because a peer left) withdraws the question. They need a tokio runtime with
+//! I/O and time.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use crate::device::Fingerprint;
 use crate::progress::{Event, RequestView};
 use crate::secret::Secret;
 
-/// What a person is needed for, and what could have stood in.
+/// What a person is needed for, and the flag that would have replaced the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
     /// To compare six digits.
@@ -38,24 +39,24 @@ pub enum Need {
         what: &'static str,
         /// The flag or argument that names it.
         flag: &'static str,
-        /// What there is to choose from.
+        /// The candidates.
         candidates: Vec<String>,
     },
-    /// To confirm something that cannot be undone; `flag` would have.
+    /// To confirm something irreversible; `flag` would have done it.
     Confirmation {
-        /// What happens: `deleting key "vault"`.
+        /// What will happen: `deleting key "vault"`.
         what: String,
         /// The flag, with its value.
         flag: String,
     },
 }
 
-/// What was asked when the input ended.
+/// The question at the end of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unanswered {
     /// To leave a page.
     Page,
-    /// To choose one of several of these.
+    /// To choose one of several; this is what they are.
     Choice(&'static str),
     /// To type a secret.
     Secret,
@@ -64,17 +65,17 @@ pub enum Unanswered {
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoAnswer {
-    /// There is nobody to ask.
+    /// Nobody can be asked.
     Nobody(Need),
-    /// Nobody answered before this span had passed, or before the overall deadline where there is none.
+    /// There was no answer within this time, or before the overall deadline if it is `None`.
     Late(Option<Duration>),
     /// The input ended before an answer.
     Closed(Unanswered),
-    /// What was entered is not UTF-8.
+    /// The input is not UTF-8.
     NotText,
-    /// A signal came meanwhile.
+    /// A signal arrived.
     Interrupted,
-    /// The terminal cannot be used, and what the system says.
+    /// The terminal cannot be used, with the system's message.
     Broken(String),
 }
 
@@ -94,7 +95,7 @@ pub enum Consent {
     Yes,
     /// No.
     No,
-    /// Others that wait come first.
+    /// Other requests first.
     Later,
 }
 
@@ -103,9 +104,9 @@ pub enum Consent {
 pub struct Prompter {
     screen: Screen,
     allowed: bool,
-    /// When nobody answers any more.
+    /// The overall deadline.
     deadline: Option<Instant>,
-    /// The terminal, where it is not standard input.
+    /// The terminal, if it is not standard input.
     elsewhere: Option<PathBuf>,
 }
 
@@ -115,7 +116,7 @@ impl Prompter {
         Self { screen, allowed: !no_input, deadline: None, elsewhere: None }
     }
 
-    /// Gives every question up at this moment.
+    /// Sets a deadline for all questions.
     #[must_use]
     pub fn with_deadline(self, deadline: Option<Instant>) -> Self {
         Self { deadline, ..self }
@@ -132,21 +133,22 @@ impl Prompter {
         self.allowed && Terminal::is_there(self.elsewhere.as_deref())
     }
 
-    /// Fails at once where a person will be needed and cannot be asked.
+    /// Fails at once if a person is needed and cannot be asked.
     pub fn demand(&self, need: &Need) -> Result<(), NoAnswer> {
         if self.can_ask() { Ok(()) } else { Err(NoAnswer::Nobody(need.clone())) }
     }
 
-    /// Shows six digits ([`Event::Code`]) and asks whether the other screen shows the same. Only a
-    /// typed `y` or `yes` is yes; an empty line is no. If what was asked before this ended without an answer,
-    /// the person first leaves the page that says so.
+    /// Shows six digits ([`Event::Code`]) and asks whether the other screen shows the same. Only
+    /// `y` or `yes` means yes; an empty line means no. If the last question ended without an
+    /// answer, the person first has to leave the page about it.
     pub async fn compare(&self, code: &Event, within: Duration) -> Result<bool, NoAnswer> {
         Ok(self.put(code, None, &Need::Code, within).await? == Answer::Yes)
     }
 
-    /// Shows a request, with a `warning` if there is one, and asks for approval. The request's own word approves, `n` denies, `m` denies
-    /// this and everything else that this device will ask, `l` lets others that wait come first, an empty line does nothing. If what was asked
-    /// before this ended without an answer, the person first leaves the page that says so.
+    /// Shows a request, with a `warning` if there is one, and asks for approval. The request's own
+    /// word approves, `n` denies, `m` denies this and all further requests of the device, `l` puts
+    /// it off, and an empty line does nothing. If the last question ended without an answer, the
+    /// person first has to leave the page about it.
     pub async fn approve(
         &self,
         request: &RequestView,
@@ -166,7 +168,7 @@ impl Prompter {
         })
     }
 
-    /// Whether requests of the device with this fingerprint are turned away.
+    /// Whether requests of the device with this fingerprint are refused.
     pub fn is_muted(&self, fingerprint: &Fingerprint) -> bool {
         self.screen.is_muted(fingerprint)
     }
@@ -198,7 +200,7 @@ impl Prompter {
         terminal: &Terminal,
         pending: &mut Pending<'_>,
     ) -> Result<Answer, NoAnswer> {
-        // Whoever asks waits all the while.
+        // The requester waits meanwhile, so the time is deducted.
         let waited = self.leave_page(terminal).await?;
         let left = |seconds| Duration::from_secs(seconds).saturating_sub(waited).as_secs();
         let mut event = pending.event.clone();
@@ -229,14 +231,15 @@ impl Prompter {
         Ok(answer)
     }
 
-    /// Waits until the person has seen that what was asked before is over, and says how long that took.
+    /// Waits until the person has left the page about the last question, and returns how long that
+    /// took.
     async fn leave_page(&self, terminal: &Terminal) -> Result<Duration, NoAnswer> {
         let came = self.screen.now();
         let mut was_there = false;
         while let Some(page) = self.screen.page(self.columns(terminal)) {
             was_there = true;
             if self.screen.is_full() {
-                // Its own key leaves it.
+                // It is left on the full screen, by its own key.
                 tokio::time::sleep(TICK).await;
                 continue;
             }
@@ -250,7 +253,7 @@ impl Prompter {
 
     async fn leave_in_lines(&self, terminal: &Terminal, page: &[String]) -> Result<(), NoAnswer> {
         if self.speaks_elsewhere() {
-            // What was typed to the question before stands on this line.
+            // The line holds text that was typed for the last question.
             terminal.write("\n");
         }
         self.say(terminal, page);
@@ -266,7 +269,7 @@ impl Prompter {
         Ok(())
     }
 
-    /// Asks for a yes to something that cannot be undone.
+    /// Asks for a yes before something irreversible.
     pub async fn confirm(&self, what: &str, flag: &str) -> Result<bool, NoAnswer> {
         self.demand(&Need::Confirmation { what: what.to_owned(), flag: flag.to_owned() })?;
         let _pause = self.screen.pause();
@@ -276,8 +279,8 @@ impl Prompter {
         Ok(matches!(line.as_deref(), Some("y" | "yes")))
     }
 
-    /// Shows `card` and asks for `word` to be typed, since what follows cannot be undone. Anything else
-    /// is no.
+    /// Shows `card` and asks for `word` to be typed, before something irreversible. Anything else
+    /// means no.
     pub async fn retype(&self, need: Need, card: &[String], word: &str) -> Result<bool, NoAnswer> {
         self.demand(&need)?;
         let _pause = self.screen.pause();
@@ -395,8 +398,7 @@ impl Prompter {
         Terminal::open(self.elsewhere.as_deref()).map_err(broken)
     }
 
-    /// The terminal, without what was typed before a question appears on it: an answer to what nobody
-    /// has seen yet is dropped.
+    /// The terminal, after discarding keys that were typed before the question was shown.
     fn open_to_ask(&self, need: &Need) -> Result<Terminal, NoAnswer> {
         self.demand(need)?;
         let terminal = self.open()?;
@@ -404,7 +406,7 @@ impl Prompter {
         Ok(terminal)
     }
 
-    /// Asks about what is shown until the answer is understood. The end of input is no.
+    /// Asks about the shown card until the answer is valid. The end of input means no.
     async fn decide(
         &self,
         terminal: &Terminal,
@@ -418,7 +420,7 @@ impl Prompter {
             {
                 break answer;
             }
-            // The window became too small for a full screen, which took the card along.
+            // The window became too small for a full screen, and the card went with it.
             if !std::mem::replace(&mut shown, false) {
                 terminal.forget_typed();
                 inquiry.events().for_each(|event| self.screen.repeat(&event));
@@ -462,7 +464,7 @@ impl Prompter {
         }
     }
 
-    /// Prints lines where the person looks.
+    /// Prints lines on the terminal that the person sees.
     fn say(&self, terminal: &Terminal, lines: &[String]) {
         if self.speaks_elsewhere() {
             terminal.write_lines(lines);
@@ -471,7 +473,7 @@ impl Prompter {
         }
     }
 
-    /// The columns of what the person looks at.
+    /// The columns of the terminal that the person sees.
     fn columns(&self, terminal: &Terminal) -> usize {
         if self.speaks_elsewhere() { terminal.columns() } else { terminal::columns() }
     }
@@ -495,7 +497,7 @@ impl Prompter {
     ) -> Result<Secret<String>, NoAnswer> {
         let _pause = self.screen.pause();
         let mut line = Secret::new(Vec::with_capacity(1024));
-        // Before typing is hidden: dying of a signal would leave it hidden.
+        // Installed before typing is hidden: a process killed by a signal would leave it hidden.
         let mut ending = Ending::new().map_err(broken)?;
         let hidden = terminal.hide_typing().map_err(broken)?;
         let more = tokio::select! {
@@ -534,30 +536,30 @@ impl Prompter {
         Ok(more)
     }
 
-    /// Whether standard error is not what the person looks at.
+    /// Whether questions are written to the terminal itself, since standard error is not one.
     fn speaks_elsewhere(&self) -> bool {
         use std::io::IsTerminal as _;
         self.screen.format() == Format::Events || !std::io::stderr().is_terminal()
     }
 }
 
-/// What is asked about, and what is an answer in lines.
+/// A question in lines, with its valid answers.
 struct Inquiry<'a> {
     event: &'a Event,
     warning: Option<&'a str>,
-    /// What approves, where a request is asked about.
+    /// The word that approves, for a request.
     word: Option<&'a str>,
     question: &'a str,
 }
 
 impl Inquiry<'_> {
-    /// What is shown, in this order.
+    /// The events to show, in this order.
     fn events(&self) -> impl Iterator<Item = Event> {
         let warning = self.warning.map(|message| Event::Note { message: message.to_owned() });
         warning.into_iter().chain([self.event.clone()])
     }
 
-    /// What a line in lower case says.
+    /// The meaning of a typed line, in lower case.
     fn heard(&self, line: &str) -> Heard {
         match (self.word, line) {
             (None, "y" | "yes") => Heard::Said(Answer::Yes),
@@ -572,17 +574,18 @@ impl Inquiry<'_> {
     }
 }
 
-/// What a line says.
+/// The meaning of a typed line.
 enum Heard {
     /// An answer.
     Said(Answer),
-    /// Nothing: it is asked again.
+    /// Nothing; the question is repeated.
     Nothing,
-    /// Something else than what was asked for.
+    /// Not a valid answer.
     Wrong,
 }
 
-/// A code or request that leaves a page behind unless it is answered: whoever asked may drop the question.
+/// A code or request that leaves a page behind unless it is answered, also if its future is
+/// dropped.
 struct Pending<'a> {
     screen: &'a Screen,
     event: &'a Event,
@@ -599,7 +602,7 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// Gives up after `within`.
+/// The answer, if it comes within `within`.
 async fn in_time<T>(
     within: Duration,
     asking: impl Future<Output = Result<T, NoAnswer>>,
@@ -607,7 +610,7 @@ async fn in_time<T>(
     tokio::time::timeout(within, asking).await.unwrap_or(Err(NoAnswer::Late(Some(within))))
 }
 
-/// Lets what was just written be seen, and drops what is typed until then.
+/// Waits so that the question can be seen, and discards keys that were typed until then.
 async fn calm(terminal: &Terminal) {
     tokio::time::sleep(CALM).await;
     terminal.forget_typed();
@@ -632,8 +635,8 @@ impl Drop for Asked<'_> {
     }
 }
 
-/// Which of `candidates` was typed: its number, or the name or the id in `bob (1fc6799fff5e6fbe)`, if
-/// only one has it.
+/// The index of the typed candidate: by number, or by the name or the id in `bob
+/// (1fc6799fff5e6fbe)` if it is unique.
 fn chosen(typed: &str, candidates: &[String]) -> Option<usize> {
     let number = typed.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
     let is_meant = |candidate: &String| {
@@ -662,7 +665,7 @@ mod choice {
         let chosen = |typed: &str| chosen(typed, &devices);
         assert_eq!((chosen("2"), chosen("carol"), chosen("02")), (Some(1), Some(1), Some(1)));
         assert_eq!((chosen("03"), chosen("bob (03)"), chosen("4")), (Some(2), Some(2), Some(3)));
-        // Two are called so.
+        // Two have this name.
         assert_eq!((chosen("bob"), chosen("5"), chosen("0"), chosen("")), (None, None, None, None));
     }
 }
@@ -679,11 +682,11 @@ mod tests {
     use super::super::Style;
     use super::*;
 
-    /// A person at a terminal: what they type comes from here.
+    /// A simulated person at a terminal.
     struct Person {
         keyboard: File,
         prompter: Prompter,
-        /// Keeps the terminal alive while nobody reads it.
+        /// Keeps the terminal open while it is not read.
         _screen: File,
     }
 
@@ -702,7 +705,7 @@ mod tests {
             (&self.keyboard).write_all(text.as_bytes()).unwrap();
         }
 
-        /// Waits until `text` is on the screen, and gives all that was until then.
+        /// Waits until `text` is on the screen, and returns everything up to it.
         async fn sees(&self, text: &str) -> String {
             rustix::io::ioctl_fionbio(&self.keyboard, true).unwrap();
             let mut seen = String::new();
@@ -858,7 +861,7 @@ mod tests {
             let typing = async {
                 let page = person.sees("nothing was approved").await;
                 assert!(!page.contains("time left"), "{page}");
-                // The reflex, and what was meant for the request before.
+                // The second word is a reflex, and the first was meant for the request before.
                 person.types("a\n5a\n\n");
                 person.sees("type ok and Enter to go on: ").await;
                 for text in ["5a\n", "\n", "y\n"] {
@@ -929,7 +932,7 @@ mod tests {
         });
     }
 
-    /// A code is on the screen; the device that shows it leaves, and another one is there at once.
+    /// A code is on the screen; its device leaves, and another one calls at once.
     #[test]
     fn a_code_that_was_taken_back_is_acknowledged_before_anything_else_is_asked() {
         run(async {
@@ -959,7 +962,7 @@ mod tests {
                     }
                     person.types("ok\n");
                     person.sees(if by_code { "111 222" } else { "time left" }).await;
-                    // The reflex that came after the page.
+                    // A reflex after the page was left.
                     person.types("y\n5a\n");
                     person.sees(if by_code { "[y/N] " } else { "to mute: " }).await;
                     person.types("n\n");

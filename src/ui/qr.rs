@@ -1,18 +1,18 @@
 //! QR codes in half-block characters.
 //!
-//! Two modules share a character cell. Dark and light are said outright: a code in the terminal's
-//! own colours is inverted on every other screen, and many scanners refuse that.
+//! Two modules share a character cell. Both colours are set: with the terminal's own colours a code
+//! may be inverted, which many scanners refuse.
 
 use qrcode::{Color, EcLevel, QrCode};
 
 /// Black on white, whatever the terminal's colours are.
 pub const COLORS: &str = "\x1b[38;5;16;48;5;231m";
 
-/// The light modules around a code. The standard asks for four; two are read from a screen, where the
-/// surroundings do not press against the paper, and leave room for 80 by 24.
+/// The width of the light border. The standard requires four modules; scanners read two from a
+/// screen, which leaves room for 80 by 24.
 const QUIET: usize = 2;
 
-/// The rows of the code for `text`, to be drawn in [`COLORS`]; `None` if it is too long for any.
+/// The rows of the code for `text`, to be drawn in [`COLORS`]; `None` if it is too long.
 pub fn rows(text: &str) -> Option<Vec<String>> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let (width, modules) = (code.width(), code.to_colors());

@@ -1,10 +1,11 @@
-//! The question that is on the full screen, and what keys do to it. No I/O and no clock.
+//! The question on the full screen, and how keys answer it. No I/O and no clock.
 //!
-//! A key answers a question only once the question has been drawn, nothing was typed for
-//! [`CALM`], and everything it shows was within the window for as long. So nobody approves with a key that
-//! was meant for something else, held down, pasted, or pressed before the last line was seen. A request is
-//! approved by the first digits of what is approved, typed, and Enter: no reflex knows them. A request or a
-//! code that ended without an answer leaves a [`Page`], and nothing is asked before that has been left.
+//! A key answers a question only after the question has been drawn, no key was pressed for
+//! [`CALM`], and all its lines have been visible for as long. This protects from a key that is held
+//! down, pasted, meant for something else, or pressed before the last line was seen. A request is
+//! approved by typing the first digits of its digest or hash and Enter, which no reflex does. A
+//! request or code that ended without an answer leaves a [`Page`], which must be left before
+//! another question is asked.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,86 +17,85 @@ use super::model::{CodeCard, RequestCard};
 use crate::device::Fingerprint;
 use crate::progress::{Event, KnownPeer};
 
-/// How long no key may have come before keys answer.
+/// How long no key may be pressed before keys answer.
 pub(super) const CALM: Duration = Duration::from_millis(500);
 
-/// What is asked.
+/// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Question {
-    /// Whether both screens show the same six digits. What is shown is what is asked about,
-    /// whatever happens elsewhere meanwhile.
+    /// Whether both screens show the same six digits. The card stays even if the model changes.
     Code(CodeCard),
     /// Whether to take part.
     Approval {
-        /// The facts.
+        /// The card.
         card: Box<RequestCard>,
-        /// What is to be typed.
+        /// The word that approves it.
         word: String,
     },
-    /// Which one.
+    /// Which of several candidates.
     Pick {
         /// What is chosen: `key`, `peer`.
         what: String,
-        /// What there is to choose from.
+        /// The candidates.
         candidates: Vec<String>,
     },
-    /// Nothing: the result stays until it is left.
+    /// No question: the result stays until the person leaves it.
     Result,
 }
 
-/// What a key made of it.
+/// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// Yes.
     Yes,
     /// No.
     No,
-    /// No, and nothing more from this device.
+    /// No, and mute the device.
     Mute,
-    /// Others that wait come first.
+    /// Other requests first.
     Later,
-    /// This one of the candidates.
+    /// The candidate with this index.
     Choice(usize),
 }
 
-/// What is to be done about a key.
+/// What the caller does after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing.
     Nothing,
     /// Interrupt the program.
     Interrupt,
-    /// Give the terminal back for a while.
+    /// Give the terminal back until the process is continued.
     Suspend,
 }
 
-/// What a person says to the code or request that is shown, wherever it is asked.
+/// The person's answer to the code or request on the screen, given there or in lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Consent {
-    /// Nobody is asked.
+    /// There is no question.
     #[default]
     NotAsked,
-    /// Nothing yet.
+    /// No answer yet.
     Open,
     /// Yes.
     Given,
 }
 
-/// A request or a code that ended without an answer of the person who was asked.
+/// A request or code that ended without an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Page {
-    /// What was asked: [`Event::Request`] or [`Event::Code`].
+    /// The question: [`Event::Request`] or [`Event::Code`].
     pub(super) asked: Event,
     /// How it ended, once that is known.
     pub(super) why: Option<String>,
-    /// How many more came and went while this was on the screen.
+    /// How many more ended while this was on the screen.
     pub(super) unseen: usize,
-    /// Whether another one waits for this to be left.
+    /// Whether a question waits for this page to be left.
     pub(super) awaited: bool,
 }
 
 impl Page {
-    /// Whether this is about the `ceremony` of the request with this id; a pairing has none.
+    /// Whether this page is about the `ceremony` of the request with this id; a pairing has none.
     fn is_about(&self, ceremony: &str, request_id: Option<&str>) -> bool {
         let (asked, id) = match &self.asked {
             Event::Request(view) => (view.ceremony.name(), Some(view.request_id.as_str())),
@@ -115,43 +115,43 @@ pub(super) struct Asking {
     reply: oneshot::Sender<Answer>,
 }
 
-/// The open questions, and how far the person has read.
+/// The open questions, and what the person has seen of them.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
     asking: Vec<Asking>,
     next: u64,
     /// The first line in the window.
     pub(super) scroll: usize,
-    /// How many lines are below the window when it is at the top.
+    /// How many lines are below the window when it is scrolled to the top.
     overflow: usize,
-    /// Since when the question is on the screen and nothing was typed.
+    /// Since when the question is drawn and no key was pressed.
     calm: Option<Duration>,
-    /// Whether keys answer.
+    /// Whether keys answer the question.
     armed: bool,
-    /// Whether the last line was in the window.
+    /// Whether the last line has been visible.
     read: bool,
-    /// Since when it was and nothing was typed.
+    /// Since when the last line has been visible and no key was pressed.
     whole: Option<Duration>,
-    /// Whether a yes can be given.
+    /// Whether a yes is accepted.
     open: bool,
-    /// What was typed of the word.
+    /// The typed part of the word.
     pub(super) typed: String,
-    /// What was typed instead of the word.
+    /// The text that was entered instead of the word.
     pub(super) wrong: Option<String>,
-    /// What ended without an answer, until the person has left it.
+    /// The page about a question that ended without an answer.
     page: Option<Page>,
-    /// The fingerprints of the devices whose requests are turned away.
+    /// The fingerprints of the muted devices.
     muted: BTreeSet<Fingerprint>,
-    /// Which of the paired devices is under the cursor, while one is chosen to be muted or not.
+    /// The index of the paired device under the cursor, while one is chosen to be muted.
     pub(super) cursor: Option<usize>,
-    /// What the person says to what is shown.
+    /// The answer to the code or request on the screen.
     pub(super) consent: Consent,
-    /// The person has seen how the last ceremony ended.
+    /// Whether the person has left the last result.
     pub(super) dismissed: bool,
 }
 
 impl Stage {
-    /// Opens a question. It is withdrawn with [`Stage::withdraw`].
+    /// Opens a question. [`Stage::withdraw`] withdraws it.
     pub(super) fn ask(&mut self, question: Question) -> (u64, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
         let id = self.next;
@@ -161,7 +161,7 @@ impl Stage {
         (id, answer)
     }
 
-    /// Takes a question back, if it is still open.
+    /// Withdraws a question, if it is still open.
     pub(super) fn withdraw(&mut self, id: u64) {
         let before = self.asking.len();
         self.asking.retain(|asking| asking.id != id);
@@ -170,23 +170,24 @@ impl Stage {
         }
     }
 
-    /// Drops every question: who asked is told that nobody answers here.
+    /// Drops all questions; their receivers are closed.
     pub(super) fn clear(&mut self) {
         self.asking.clear();
         self.turn_page();
     }
 
-    /// The question that keys answer: the one that was asked last, unless a page has to be left first.
+    /// The question that keys answer: the last one, unless a page has to be left first.
     pub(super) fn top(&self) -> Option<&Asking> {
         self.asking.last().filter(|_| self.page.is_none())
     }
 
-    /// What ended without an answer.
+    /// The page about a question that ended without an answer.
     pub(super) fn page(&self) -> Option<&Page> {
         self.page.as_ref()
     }
 
-    /// The request or code in `asked` ended without an answer. `shown`: the person saw it.
+    /// Notes that the request or code in `asked` ended without an answer. `shown`: the person saw
+    /// it.
     pub(super) fn gone(&mut self, asked: Event, shown: bool) {
         match &mut self.page {
             Some(page) => {
@@ -201,7 +202,8 @@ impl Stage {
         }
     }
 
-    /// How the `ceremony` of the request with this id ended, which may have left the page.
+    /// Adds to the page why the `ceremony` of the request with this id ended, if the page is about
+    /// it.
     pub(super) fn gone_because(&mut self, ceremony: &str, request_id: Option<&str>, why: &str) {
         let page = self.page.as_mut();
         if let Some(page) = page.filter(|page| page.is_about(ceremony, request_id)) {
@@ -209,17 +211,17 @@ impl Stage {
         }
     }
 
-    /// Something waits for the page to be left.
+    /// Marks that a question waits for the page to be left.
     pub(super) fn await_page(&mut self) {
         if let Some(page) = &mut self.page {
             page.awaited = true;
         }
     }
 
-    /// The person has seen the page.
+    /// Closes the page.
     pub(super) fn leave_page(&mut self) {
         self.page = None;
-        // The result of the same ceremony says nothing more.
+        // The result of the same ceremony would repeat it.
         self.dismissed = true;
         if matches!(self.asking.last(), Some(Asking { question: Question::Result, .. })) {
             self.reply(Answer::Yes);
@@ -227,12 +229,12 @@ impl Stage {
         self.turn_page();
     }
 
-    /// Whether requests of the device with this fingerprint are turned away.
+    /// Whether the device with this fingerprint is muted.
     pub(super) fn is_muted(&self, fingerprint: &Fingerprint) -> bool {
         self.muted.contains(fingerprint)
     }
 
-    /// Turns requests of this device away, or no longer. Whether they are now.
+    /// Mutes or unmutes this device. Whether it is muted now.
     pub(super) fn toggle(&mut self, fingerprint: &Fingerprint) -> bool {
         let muted = !self.muted.remove(fingerprint);
         if muted {
@@ -241,7 +243,8 @@ impl Stage {
         muted
     }
 
-    /// Takes a key on the dashboard: `m` puts a cursor on the paired `peers`, and gives the one under it.
+    /// A key on the dashboard: `m` shows a cursor on the paired `peers`, and again chooses the one
+    /// under it.
     pub(super) fn choose<'p>(
         &mut self,
         code: KeyCode,
@@ -258,7 +261,7 @@ impl Stage {
         None
     }
 
-    /// Something else is on the screen from now on: it is read from the top, and keys have to wait.
+    /// The content of the screen changes: scrolls to the top, and keys must wait again.
     pub(super) fn turn_page(&mut self) {
         self.scroll = 0;
         self.overflow = 0;
@@ -272,7 +275,7 @@ impl Stage {
         self.cursor = None;
     }
 
-    /// The screen was drawn at `now`, and `overflow` lines do not fit into the window.
+    /// Called after a frame was drawn at `now`; `overflow` lines do not fit into the window.
     pub(super) fn drawn(&mut self, now: Duration, overflow: usize) {
         self.overflow = overflow;
         self.scroll = self.scroll.min(overflow);
@@ -283,34 +286,33 @@ impl Stage {
         }
     }
 
-    /// Whether keys may answer more from `now` on than they did; what was typed until then is to be
-    /// dropped before [`Stage::arm`].
+    /// Whether keys may do more from `now` on. Unread keys must be discarded before [`Stage::arm`].
     pub(super) fn may_arm(&self, now: Duration) -> bool {
         (!self.armed && is_past(self.calm, now)) || (!self.open && is_past(self.whole, now))
     }
 
-    /// From `now` on keys answer.
+    /// Lets keys answer from `now` on.
     pub(super) fn arm(&mut self, now: Duration) {
         self.armed |= is_past(self.calm, now);
         self.open |= is_past(self.whole, now);
     }
 
-    /// Whether keys answer.
+    /// Whether keys answer the question.
     pub(super) fn is_armed(&self) -> bool {
         self.armed
     }
 
-    /// Whether a yes can be given: all of it was on the screen long enough.
+    /// Whether a yes is accepted: everything was visible long enough.
     pub(super) fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Whether the last line was in the window, so that a yes means all of it.
+    /// Whether the last line has been visible.
     pub(super) fn is_read(&self) -> bool {
         self.read
     }
 
-    /// Takes a key that was pressed at `now`.
+    /// Handles a key that was pressed at `now`.
     pub(super) fn key(&mut self, key: KeyEvent, now: Duration) -> Effect {
         if key.kind == KeyEventKind::Release {
             return Effect::Nothing;
@@ -340,7 +342,7 @@ impl Stage {
         Effect::Nothing
     }
 
-    /// Moves the window or the cursor.
+    /// Scrolls the window or moves the cursor.
     fn moves(&mut self, code: KeyCode) -> bool {
         if self.page.is_none()
             && let Some(Asking { question: Question::Pick { candidates, .. }, selected, .. }) =
@@ -357,14 +359,14 @@ impl Stage {
         }
         match code {
             KeyCode::Up => self.scroll = self.scroll.saturating_sub(1),
-            // One line at a time: whatever was below has been in the window.
+            // One line at a time, so that every line has been visible.
             KeyCode::Down => self.scroll = (self.scroll + 1).min(self.overflow),
             _ => return false,
         }
         true
     }
 
-    /// Leaves a result: nothing depends on it, so these keys work at once.
+    /// Leaves a result. Nothing depends on it, so these keys work at once.
     fn leaves(&mut self, code: KeyCode) -> bool {
         let leaves = matches!(code, KeyCode::Enter | KeyCode::Esc | KeyCode::Char(' ' | 'q'));
         if self.page.is_some() {
@@ -380,7 +382,7 @@ impl Stage {
 
     fn answer(&mut self, code: KeyCode) {
         if self.page.is_some() {
-            // No key that answers a request.
+            // A key that answers no request.
             if code == KeyCode::Char(' ') {
                 self.leave_page();
             }
@@ -434,7 +436,7 @@ impl Stage {
         }
     }
 
-    /// Takes a key of the word that approves.
+    /// A key for the word that approves.
     fn edit(&mut self, code: KeyCode) {
         match code {
             KeyCode::Char(c) if c.is_ascii_hexdigit() && self.typed.len() < LONGEST_WORD => {
@@ -452,17 +454,17 @@ impl Stage {
     fn reply(&mut self, answer: Answer) {
         let Some(asking) = self.asking.pop() else { return };
         self.turn_page();
-        // Whoever asked may have been dropped meanwhile.
+        // The receiver may have been dropped meanwhile.
         let _ = asking.reply.send(answer);
     }
 }
 
-/// Whether [`CALM`] is over.
+/// Whether [`CALM`] has passed.
 fn is_past(since: Option<Duration>, now: Duration) -> bool {
     since.is_some_and(|since| now.saturating_sub(since) >= CALM)
 }
 
-/// The most that is taken of a word.
+/// Most characters of a word.
 const LONGEST_WORD: usize = 8;
 
 #[cfg(test)]
@@ -508,7 +510,7 @@ mod tests {
         }
     }
 
-    /// The screen is drawn at `ms`, as it is every so often.
+    /// Draws the screen at `ms`, as happens periodically.
     fn tick(stage: &mut Stage, ms: u64, overflow: usize) {
         if stage.may_arm(at(ms)) {
             stage.arm(at(ms));
@@ -595,7 +597,7 @@ mod tests {
         types(&mut stage, "5a\n", 0);
         assert!(!stage.may_arm(at(10_000)), "it was not drawn");
         stage.drawn(at(10_000), 0);
-        // A key that is held down, or a habit.
+        // A key that is held down.
         for ms in [10_100, 10_400, 10_700] {
             assert!(!stage.may_arm(at(ms)));
             types(&mut stage, "5a\n", ms);
@@ -647,7 +649,8 @@ mod tests {
         assert_eq!(answer.try_recv(), Ok(Answer::Yes));
     }
 
-    /// A request is on the screen and ready; it is withdrawn, and another one is there 85 ms later.
+    /// A request is on the screen and can be answered; it is withdrawn, and another one follows 85
+    /// ms later.
     fn swapped(typed: &str) -> (Stage, impl FnMut(&mut Stage, u64) -> Option<Answer>) {
         let mut stage = Stage::default();
         let (id, _first) = stage.ask(approval_by("5a"));
@@ -659,7 +662,7 @@ mod tests {
         stage.await_page();
         tick(&mut stage, 1000, 0);
         let mut second: Option<oneshot::Receiver<Answer>> = None;
-        // The prompter asks as soon as the page has been left, and not before.
+        // The prompter asks only once the page has been left.
         let mut go_on = move |stage: &mut Stage, ms: u64| {
             if stage.page().is_none() && second.is_none() {
                 second = Some(stage.ask(approval_by("5a7f")).1);

@@ -1,7 +1,7 @@
-//! The terminal: read a line without holding up anything else.
+//! Reading lines from the terminal without blocking the runtime.
 //!
-//! Nothing is read ahead, and a reader that is dropped has taken nothing: the next question finds
-//! every line that was not an answer to this one.
+//! Nothing is read ahead, and a dropped reader has consumed nothing: the next question gets every
+//! line that was not an answer to this one.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
@@ -15,21 +15,22 @@ use tokio::net::unix::pipe::Receiver;
 use super::lines::{Style, safe};
 use crate::secret::Secret;
 
-/// The sequences that are written here may pass.
+/// The style for writing to the terminal itself, which keeps our own escape sequences.
 const OWN: Style = Style { color: true, terminal: true, verbose: 0, columns: 80 };
 
-/// The longest line that is taken.
+/// The longest line that is read, in bytes.
 const MAX_LINE: usize = 1024;
 
-/// The terminal, opened anew: its own open file, so that not blocking is our affair alone.
+/// The terminal as an open file of its own, so that making it non-blocking affects no other
+/// process.
 #[derive(Debug)]
 pub struct Terminal {
     file: File,
-    /// The same open file. Tokio's pipe is its one safe reader of any descriptor that can be awaited.
+    /// The same file. Tokio's pipe is its only safe way to await an arbitrary descriptor.
     reader: Receiver,
 }
 
-/// The columns of the terminal that standard error is; 80 where it is none.
+/// The columns of the terminal at standard error; 80 if there is none.
 pub fn columns() -> usize {
     termios::tcgetwinsize(io::stderr()).ok().map_or(USUAL, |size| width_of(&size))
 }
@@ -41,7 +42,7 @@ fn width_of(size: &Winsize) -> usize {
     }
 }
 
-/// The columns of a terminal that does not say.
+/// The columns of a terminal that does not report them.
 const USUAL: usize = 80;
 
 impl Terminal {
@@ -58,8 +59,8 @@ impl Terminal {
         }
     }
 
-    /// Opens the terminal at `place`, or else the one that standard input is. Needs a running
-    /// tokio reactor.
+    /// Opens the terminal at `place`, or else the one at standard input. Needs a running tokio
+    /// reactor.
     pub fn open(place: Option<&Path>) -> io::Result<Self> {
         if let Some(place) = place {
             return Self::at(place);
@@ -67,7 +68,7 @@ impl Terminal {
         let stdin = io::stdin();
         let name = termios::ttyname(stdin.as_fd(), Vec::new())
             .map(|name| name.to_string_lossy().into_owned());
-        // In a container the terminal's name may lead nowhere; the link to it still works.
+        // In a container the name of the terminal may not exist; the link to it still works.
         let places = name.into_iter().chain(["/proc/self/fd/0".into(), "/dev/tty".into()]);
         let mut last = io::Error::from(ErrorKind::NotFound);
         for place in places {
@@ -86,18 +87,18 @@ impl Terminal {
         Ok(Self { file, reader })
     }
 
-    /// Drops what was typed before the question was asked: nobody answers what they have not seen.
+    /// Discards what was typed before the question was shown.
     pub fn forget_typed(&self) {
         let _ = termios::tcflush(&self.file, QueueSelector::IFlush);
     }
 
-    /// Writes to the terminal itself, for a question when standard error goes elsewhere.
+    /// Writes to the terminal itself, for questions while standard error goes elsewhere.
     pub fn write(&self, text: &str) {
-        // Names in a question may have been edited where they are kept.
+        // Cleaned here too, since stored names may have been edited.
         let _ = (&self.file).write_all(safe(text, OWN).as_bytes());
     }
 
-    /// The same for whole lines.
+    /// As [`write`](Self::write), for whole lines.
     pub fn write_lines(&self, lines: &[String]) {
         lines.iter().for_each(|line| self.write(&format!("{line}\n")));
     }
@@ -111,11 +112,12 @@ impl Terminal {
 
     /// Reads a line into `line`, without its end. `false` at the end of input.
     ///
-    /// What does not fit into the capacity of `line`, or 1024 bytes, is an error, so that a secret is never moved.
+    /// A line that exceeds the capacity of `line`, or 1024 bytes, is an error: a reallocation would
+    /// leave a copy of a secret.
     pub async fn read_line(&self, line: &mut Vec<u8>) -> io::Result<bool> {
         loop {
             self.reader.readable().await?;
-            // One byte at a time: what follows the line end belongs to the next question.
+            // One byte at a time: the bytes after the line end belong to the next question.
             let mut byte = [0];
             match self.reader.try_read(&mut byte) {
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
@@ -130,7 +132,7 @@ impl Terminal {
         }
     }
 
-    /// Stops showing what is typed, until the guard is dropped.
+    /// Hides what is typed until the guard is dropped.
     pub fn hide_typing(&self) -> io::Result<Hidden<'_>> {
         let before = termios::tcgetattr(&self.file)?;
         let mut hidden = before.clone();
@@ -141,7 +143,7 @@ impl Terminal {
     }
 }
 
-/// While it lives, what is typed is not shown.
+/// While it exists, typing is hidden.
 #[derive(Debug)]
 pub struct Hidden<'a> {
     terminal: &'a Terminal,

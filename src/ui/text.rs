@@ -9,14 +9,14 @@ pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// `text` in quotes as other devices' names are shown: what does not print is spelled out, and
-/// blanks that could push words into a column are seen.
+/// `text` in quotes, for names of other devices: characters that do not print are spelled out, and
+/// runs of blanks are made visible, since they could push words into another column.
 pub(super) fn quoted(text: &str) -> String {
     visible(&format!("{text:?}"))
 }
 
-/// `text` without quotes, and nothing in it that does not print. Quotes and backslashes in it stay as
-/// they are: commands that people copy must mean here what they mean elsewhere.
+/// `text` without quotes, with unprintable characters spelled out. Quotes and backslashes stay: a
+/// command must be the same when it is copied.
 pub(super) fn bare(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -49,7 +49,7 @@ pub(super) fn cell(text: &str, columns: usize) -> String {
     clipped + &" ".repeat(gap)
 }
 
-/// All of `digits`, which have no blanks, on lines of equal length of at most `columns`.
+/// All of `digits`, without blanks, on lines of equal length of at most `columns`.
 fn rows(digits: &str, columns: usize) -> Vec<String> {
     let lines = digits.len().div_ceil(columns).max(1);
     let even = digits.len().div_ceil(lines).next_multiple_of(4).min(columns);
@@ -67,7 +67,7 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut rest = text;
     while width(rest) > columns {
         let (fits, _) = split(rest, columns);
-        // Where the next line begins: behind the last space, if the line is not mostly empty then.
+        // Breaks after the last space, unless the line would be mostly empty.
         let end = match fits.rfind(' ') {
             Some(space) if width(fits.get(..space).unwrap_or_default()) * 3 > columns => space + 1,
             _ => fits.len(),
@@ -80,8 +80,8 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// A line of a card as labels and parts of at most `columns` in all. What does not fit goes on below the
-/// fact, never below the label, so no value can draw a row of its own.
+/// A line of a card as labels and parts of at most `columns` in all. The rest goes on below the
+/// fact, never below the label, so that no value can imitate a row.
 pub(super) fn under_label(line: &str, columns: usize) -> Vec<(String, String)> {
     let labelled = line.starts_with("  ") || line.starts_with(CHANGED);
     let (label, fact) = match line.split_at_checked(LABEL) {
@@ -92,7 +92,7 @@ pub(super) fn under_label(line: &str, columns: usize) -> Vec<(String, String)> {
     let mut parts = wrap(fact, first).into_iter();
     let mut rows = vec![(label.to_owned(), parts.next().unwrap_or_default())];
     if label.is_empty() {
-        // A title's second line is narrower than its first.
+        // The second line of a title is narrower than its first.
         let rest: String = parts.collect();
         parts = wrap(&rest, columns.saturating_sub(LABEL)).into_iter();
         if rest.is_empty() {
@@ -103,12 +103,12 @@ pub(super) fn under_label(line: &str, columns: usize) -> Vec<(String, String)> {
     rows
 }
 
-/// What begins a line of a card whose fact is not what it was on the last one.
+/// Marks a line of a card whose fact differs from the last card.
 pub(super) const CHANGED: &str = "* ";
 /// The columns of `  fingerprint  `.
 pub(super) const LABEL: usize = 15;
 
-/// The longest start of `text` that fits into `columns`, but one character at least, and the rest.
+/// The longest start of `text` that fits into `columns`, of at least one character, and the rest.
 fn split(text: &str, columns: usize) -> (&str, &str) {
     let mut used = 0;
     let end = text

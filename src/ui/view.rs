@@ -1,4 +1,4 @@
-//! What the full screen looks like: a pure function of what is known, what is asked and the time.
+//! Draws the full screen, as a pure function of the model, the open question and the time.
 //!
 //! ```text
 //!  cosign  "bob" 6f1d…                                    1 min 58 s left     header
@@ -6,8 +6,8 @@
 //!  approve: type 5a and Enter [5 ] · n deny · m mute                          footer
 //! ```
 //!
-//! A document that is longer than the body scrolls; a question counts as read when its last line
-//! was there. Colour never says anything alone.
+//! A document longer than the body scrolls; a question counts as read once its last line was
+//! visible. No fact is shown by colour alone.
 
 mod code;
 mod dashboard;
@@ -31,12 +31,12 @@ use super::model::{Model, Running};
 use super::stage::{Question, Stage};
 use super::text::{clip, quoted_in, width};
 
-/// Everything that a frame shows.
+/// The input of a frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene<'a> {
-    /// What is known.
+    /// The model.
     pub(super) model: &'a Model,
-    /// What is asked.
+    /// The open question.
     pub(super) stage: &'a Stage,
     /// The span since the screen was made.
     pub(super) now: Duration,
@@ -44,13 +44,13 @@ pub(super) struct Scene<'a> {
     pub(super) color: bool,
 }
 
-/// What fills the body.
+/// The content of the body.
 enum Body {
     Document(Vec<Line<'static>>),
     Dashboard,
 }
 
-/// Draws the screen and says how many lines of it do not fit.
+/// Draws the screen and returns how many lines do not fit.
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>) -> usize {
     let split = |head| {
         let rows = [Constraint::Length(head), Constraint::Min(1), Constraint::Length(1)];
@@ -58,7 +58,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>) -> usize {
     };
     let [mut head, mut body, foot] = split(1);
     let content = scene.body(page(body));
-    // A code of 23 rows is whole on 24 lines if the header makes room for its white border.
+    // A code of 23 rows fits on 24 lines if the header gives way to its border.
     if let Body::Document(document) = &content
         && document.len() == usize::from(body.height) + 1
         && scene.stage.top().is_none()
@@ -78,7 +78,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>) -> usize {
     overflow
 }
 
-/// The part of the body where documents are: as wide as people read, in the middle.
+/// The area of a document: centred, and no wider than is readable.
 fn page(body: Rect) -> Rect {
     let side = body.width.saturating_sub(WIDEST) / 2;
     body.inner(Margin { horizontal: side.max(1), vertical: 0 })
@@ -132,7 +132,7 @@ impl Scene<'_> {
         Body::Document(document)
     }
 
-    /// Whether the result of the last ceremony has been seen.
+    /// Whether the result of the last ceremony need not be shown any more.
     fn is_over(self) -> bool {
         let ended = self.model.ended.as_ref();
         let old = ended.is_some_and(|ended| self.now.saturating_sub(ended.at) > STAYS);
@@ -153,13 +153,13 @@ impl Scene<'_> {
 }
 
 impl Running {
-    /// Whether nothing runs: somebody is awaited, as long as it takes.
+    /// Whether the device only waits to pair.
     fn is_idle(&self) -> bool {
         self.what.is_none() && self.awaited_for == "a device to pair with"
     }
 }
 
-/// Who this is, and how much time is left.
+/// The header: this device, and the time left.
 fn header(scene: Scene<'_>, columns: u16) -> Line<'static> {
     let until = match scene.stage.top().map(|asking| &asking.question) {
         Some(Question::Code(card)) => Some(card.until),
@@ -176,7 +176,7 @@ fn header(scene: Scene<'_>, columns: u16) -> Line<'static> {
         let address = format!(" {}{port}", own.id);
         quoted_in(&own.name, room.saturating_sub(width(TITLE) + width(&address))) + &address
     });
-    // The card keeps its place, whoever else comes.
+    // The number of waiting requests, while the card stays.
     let place = match scene.model.queued.as_slice() {
         [] => place,
         waiting => format!(" {}", queue(waiting)),
@@ -190,7 +190,7 @@ fn header(scene: Scene<'_>, columns: u16) -> Line<'static> {
     ])
 }
 
-/// What keys do now.
+/// The footer: the keys that work now.
 fn footer(scene: Scene<'_>, overflow: usize) -> String {
     let stage = scene.stage;
     let below = overflow.saturating_sub(stage.scroll);
@@ -240,7 +240,7 @@ fn footer(scene: Scene<'_>, overflow: usize) -> String {
     }
 }
 
-/// How a request is approved, with what was typed so far.
+/// The footer of a request: the word that approves, and what was typed of it.
 fn approve(stage: &Stage, word: &str) -> String {
     let field = format!("{:width$}", stage.typed, width = word.len());
     match &stage.wrong {
@@ -251,14 +251,14 @@ fn approve(stage: &Stage, word: &str) -> String {
     }
 }
 
-/// Whether the dashboard is on the screen, and keys go to it.
+/// Whether the dashboard is shown, so that it gets the keys.
 pub(super) fn shows_dashboard(scene: Scene<'_>) -> bool {
     scene.stage.top().is_none() && matches!(scene.body(Rect::new(0, 0, 80, 24)), Body::Dashboard)
 }
 
 const TITLE: &str = " cosign  ";
 const REVERSED: Style = Style::new().add_modifier(Modifier::REVERSED);
-/// How long a result stays on a dashboard where nobody leaves it.
+/// How long a result stays on a dashboard if it is not left.
 const STAYS: Duration = Duration::from_secs(120);
 /// The widest document, in columns.
 const WIDEST: u16 = 100;

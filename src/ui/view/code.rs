@@ -1,4 +1,4 @@
-//! Six digits, large enough to be read aloud across a table.
+//! The six digits, large enough to be read from across a table.
 
 use ratatui::text::{Line, Span};
 

@@ -1,4 +1,4 @@
-//! What a device that waits knows: who is near, its keys, and what happened lately.
+//! The dashboard of a device that listens: devices nearby, its keys, and recent ceremonies.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::ui::lines::{fingerprint_lines, time_left};
 use crate::ui::model::{Inventory, Model, PeerRow};
 use crate::ui::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
 
-/// Draws the panels: side by side where there is room, one below the other where there is not.
+/// Draws the panels, side by side if there is room.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, scene: Scene<'_>) {
     let (own, rest) = own_lines(scene, area);
     let own_height = u16::try_from(own.len()).unwrap_or(u16::MAX);
@@ -33,7 +33,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, scene: Scene<'_>) {
     panel(frame, right, "recent", |width| recent(scene, inventory, width));
 }
 
-/// What this device is waiting for, and what others know it by.
+/// The panel of this device: what it waits for, its name and fingerprint.
 fn own_lines(scene: Scene<'_>, area: Rect) -> (Vec<Line<'static>>, Rect) {
     let width = usize::from(area.width.saturating_sub(2));
     let ceremony = scene.model.ceremony.as_ref();
@@ -50,7 +50,7 @@ fn own_lines(scene: Scene<'_>, area: Rect) -> (Vec<Line<'static>>, Rect) {
         if whole.len() <= width {
             lines.push(Line::from(format!(" {whole}")));
         } else {
-            // Dropping one blank of each line puts them under the sentence.
+            // One blank less aligns them with the sentence.
             let halves = fingerprint_lines(&own.fingerprint);
             lines.extend(halves.into_iter().map(|half| Line::from(half[1..].to_owned())));
         }
@@ -77,7 +77,7 @@ fn own_lines(scene: Scene<'_>, area: Rect) -> (Vec<Line<'static>>, Rect) {
     (lines, area)
 }
 
-/// A frame with a title, and as many of the lines as fit; the last says how many do not.
+/// A frame with a title, and as many lines as fit; the last says how many do not.
 fn panel(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -101,7 +101,7 @@ struct Row {
     name: String,
     status: String,
     id: String,
-    /// Once it has proved who it is.
+    /// Once its certificate is verified.
     fingerprint: Option<Fingerprint>,
     seen: String,
     /// Whether the cursor is on it.
@@ -117,7 +117,7 @@ fn nearby(scene: Scene<'_>, inventory: Option<&Inventory>, width: usize) -> Vec<
         };
         return wrap(advice, width).into_iter().map(Line::from).collect();
     }
-    // All of the fingerprint where there is room, and as much of it as an id has where there is not.
+    // The whole fingerprint if there is room, else as many digits as an id has.
     let digits = if width >= NAME + STATUS + 79 + SEEN { 79 } else { 20 };
     let name = width.saturating_sub(STATUS + digits + 2 + SEEN).clamp(8, 40);
     let line = |cells: [&str; 4]| {
@@ -132,7 +132,7 @@ fn nearby(scene: Scene<'_>, inventory: Option<&Inventory>, width: usize) -> Vec<
             Some(fingerprint) => fingerprint.to_string(),
             None => grouped(&row.id),
         };
-        // A cursor takes two columns of the name.
+        // The cursor takes two columns of the name.
         let mark = if row.chosen { "> " } else { "" };
         let shown = format!("{mark}{}", quoted_in(&row.name, name - 1 - mark.len()));
         Line::from(line([&shown, &bare(&row.status), &fingerprint, &row.seen]))
@@ -151,7 +151,7 @@ fn rows(scene: Scene<'_>, inventory: Option<&Inventory>) -> Vec<Row> {
         }
     }
     if let (Some(at), Some(inventory)) = (stage.cursor, inventory) {
-        // Whoever is chosen is among those that fit, however many devices there are.
+        // The chosen device is always among the rows that fit.
         let place =
             |row: &Row| inventory.peers.iter().position(|p| Some(p.fingerprint) == row.fingerprint);
         rows.retain(|row| place(row).is_some_and(|place| place + ABOVE >= at));
@@ -180,7 +180,8 @@ fn known_and_near(model: &Model, inventory: Option<&Inventory>, now: Duration) -
         seen: "-".to_owned(),
         chosen: false,
     });
-    // Who is here comes first, and of them the devices that one knows, however many strangers there are.
+    // Devices that are present come first, and paired ones before strangers, however many there
+    // are.
     let is_paired =
         |row: &&PeerRow| paired.iter().any(|peer| row.fingerprint == Some(peer.fingerprint));
     let (friends, strangers): (Vec<&PeerRow>, Vec<&PeerRow>) =

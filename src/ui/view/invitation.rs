@@ -1,4 +1,4 @@
-//! An invitation to pair: a QR code for a camera, and the same as text for a keyboard.
+//! An invitation to pair, as a QR code and as text.
 
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
@@ -8,7 +8,7 @@ use crate::device::shell_word;
 use crate::ui::qr;
 use crate::ui::text::{bare, wrap};
 
-/// The text, and the code below it; beside it where the window is too low for that.
+/// The text with the code below it, or beside it if the window is too low.
 pub(super) fn document(
     scene: Scene<'_>,
     uri: &str,
@@ -44,7 +44,7 @@ pub(super) fn document(
         .collect()
 }
 
-/// Black on white, whatever the terminal's colours are: no decoration, a scanner needs it.
+/// Black on white, since a scanner needs it, whatever the terminal's colours are.
 const PAPER: Style = Style::new().fg(Color::Indexed(16)).bg(Color::Indexed(231));
 /// The fewest columns that text beside a code may have.
 const NARROWEST: usize = 20;

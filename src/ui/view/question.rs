@@ -10,7 +10,7 @@ use crate::ui::model::RequestCard;
 use crate::ui::stage::{Consent, Page};
 use crate::ui::text::{bare, cell, under_label, wrap};
 
-/// Everything that an approver must see: the lines of `--plain`, each as long as it takes.
+/// All facts that an approver must see: the lines of `--plain`, wrapped.
 pub(super) fn request(scene: Scene<'_>, card: &RequestCard, width: usize) -> Vec<Line<'static>> {
     let seconds = card.until.saturating_sub(scene.now).as_secs();
     let view = RequestView { seconds, ..card.view.clone() };
@@ -28,7 +28,7 @@ pub(super) fn request(scene: Scene<'_>, card: &RequestCard, width: usize) -> Vec
     lines
 }
 
-/// What ended without an answer of the person who was asked.
+/// The page about a question that ended without an answer.
 pub(super) fn page(scene: Scene<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
     let mut lines = facts(scene, &page_card(page), width);
     if let Some(title) = lines.first_mut() {

@@ -1,4 +1,4 @@
-//! How a ceremony ended.
+//! The result of a ceremony.
 
 use ratatui::text::Line;
 
@@ -11,7 +11,7 @@ use crate::ui::lines::{fingerprint_lines, in_halves};
 use crate::ui::model::Ended;
 use crate::ui::text::{bare, quoted, wrap};
 
-/// What came out, or why nothing did, and what to do next.
+/// What was made, or why nothing was, and what to do next.
 pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Line<'static>> {
     let (title, card, next) = match &ended.how {
         Event::Paired { peer, fingerprint, expires } => {

@@ -1,4 +1,4 @@
-//! Who has sent what in which round.
+//! The rounds of a ceremony: which party has sent its messages.
 
 use ratatui::text::{Line, Span};
 
@@ -8,7 +8,7 @@ use crate::ui::lines::time_left;
 use crate::ui::model::{Doing, RoundRow, Running};
 use crate::ui::text::{bare, cell, clip, quoted, quoted_in, width as columns_of, wrap};
 
-/// What runs, the table, and who is awaited.
+/// The ceremony, its table, and the parties that are awaited.
 pub(super) fn document(scene: Scene<'_>, ceremony: &Running, width: usize) -> Vec<Line<'static>> {
     let title = match ceremony.what {
         None => "getting everybody together",
@@ -53,7 +53,7 @@ pub(super) fn document(scene: Scene<'_>, ceremony: &Running, width: usize) -> Ve
     lines
 }
 
-/// A row for each party and a column for each round; `over` if nothing more will come.
+/// A row for each party and a column for each round; with `over` nothing more will arrive.
 pub(super) fn table(
     scene: Scene<'_>,
     ceremony: &Running,
@@ -120,7 +120,7 @@ enum Sign {
 fn mark(round: &RoundRow, party: &str, over: bool) -> (Sign, String) {
     match round.received.iter().find(|(from, _)| from == party) {
         Some((_, ms)) => (Sign::Done, format!("{ms} ms")),
-        // Who receives no signature awaits nothing in the last round.
+        // A party that receives no signature awaits nothing in the last round.
         None if round.ms.is_some() => (Sign::Done, "nothing due".to_owned()),
         None if over => (Sign::Missing, "missing".to_owned()),
         None => (Sign::Awaited, "awaited".to_owned()),

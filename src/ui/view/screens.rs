@@ -1,6 +1,6 @@
 //! Whole screens, drawn from events: each is compared with a file in `tests/screens`.
 //!
-//! `UPDATE_SCREENS=1 cargo test screens` writes them anew; what changed is then to be looked at.
+//! `UPDATE_SCREENS=1 cargo test screens` writes them anew; review the changes.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -56,7 +56,7 @@ impl Screen {
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
         let mut overflow = 0;
         for _ in 0..2 {
-            // The second frame shows what the first one made of the stage.
+            // The second frame shows the effect of the first one on the stage.
             let scene = Scene { model: &self.model, stage: &self.stage, now: self.now, color };
             terminal.draw(|frame| overflow = draw(frame, scene)).unwrap();
             self.stage.drawn(self.now, overflow);
@@ -78,7 +78,7 @@ impl Screen {
         (text, overflow)
     }
 
-    /// Everything there is to read, by going down line by line.
+    /// The whole text, by scrolling down line by line.
     fn read(&mut self, size: (u16, u16)) -> String {
         use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
         let (mut all, overflow) = self.drawn(size, false);
@@ -486,7 +486,7 @@ fn an_invitation_is_a_code_that_fits() {
     check("invitation", || Screen::after(&[listening(), waiting.clone(), invite.clone()]));
 }
 
-/// A request as bad as a requester can make it.
+/// A request with the worst text that a requester can send.
 fn vicious() -> RequestView {
     let name = |text: &str| Label::new(&text.repeat(300));
     RequestView {
@@ -521,7 +521,7 @@ fn at_80_by_24_an_ordinary_request_fits_and_nothing_of_any_request_is_cut() {
                 assert!(joined.contains(&signer.fingerprint.to_hex()), "{}", signer.fingerprint);
                 assert!(joined.contains(signer.name.as_str()));
             }
-            // The requester's words are all there, and what does not print is spelled out.
+            // The requester's text is complete, with unprintable characters spelled out.
             let spelled = format!("{:?}", view.purpose).replace([' ', '"'], "");
             assert!(joined.contains(&spelled), "{size:?}\n{all}");
             assert!(all.contains("time left") && all.contains("by the requester: sha256 of"));
