@@ -1,4 +1,4 @@
-//! Failure to sentence, hint and exit code: the only place that knows the exit code table.
+//! Sentences, hints and exit codes for failures. Only this module has the table of exit codes.
 
 mod command;
 mod driver;
@@ -52,7 +52,7 @@ pub fn exit(code: Code) -> u8 {
     }
 }
 
-/// What it means, as the manual says it.
+/// What the kind means, in the words of the manual.
 pub fn meaning(code: Code) -> &'static str {
     match code {
         Code::Invalid => "the signature or the log's chain is invalid",
@@ -81,7 +81,7 @@ pub fn meaning(code: Code) -> &'static str {
     }
 }
 
-/// A failure as people see it: what happened and, where something can be done, what to do.
+/// A failure for people: what happened and, if something can be done, what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The kind.
@@ -98,7 +98,7 @@ impl Failure {
         Self { code, message: message.into(), hint: None }
     }
 
-    /// The same with a hint.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -128,14 +128,14 @@ pub fn lost(name: &str) -> Failure {
         .hint("run the command again; nothing half made is kept")
 }
 
-/// `name` did not send what was awaited in time.
+/// `name` did not send something in time; `what` says what.
 pub fn slow(name: &str, what: &str) -> Failure {
     Failure::new(Code::Unreachable, format!("{name} did not answer in time ({what})"))
         .hint("try again, or give it longer with --timeout")
 }
 
-/// `name` presented another identity than the pinned one, at an address that its record or the
-/// command line names, or through a command.
+/// `name` has another fingerprint than the pinned one, at an address from its record or the command
+/// line, or through a command.
 pub fn changed(name: &str, expected: &Fingerprint, got: &Fingerprint) -> Failure {
     Failure::new(
         Code::Identity,
@@ -148,8 +148,8 @@ pub fn changed(name: &str, expected: &Fingerprint, got: &Fingerprint) -> Failure
     .hint(in_its_place(name, expected))
 }
 
-/// Where `name` was looked for on the network, only other devices answered: `others` of them. What
-/// announces itself there proves nothing about `name`.
+/// Only `others` other devices answered where `name` was looked for on the network. Announcements
+/// there are not authenticated, so this says nothing about `name`.
 pub fn others_answer(name: &str, expected: &Fingerprint, others: usize) -> Failure {
     let who = match others {
         1 => "another device answers".to_owned(),
@@ -159,8 +159,8 @@ pub fn others_answer(name: &str, expected: &Fingerprint, others: usize) -> Failu
         .hint(in_its_place(name, expected))
 }
 
-/// What to do where somebody else answers for `name`. Only its owner can say whether it has a new
-/// device; who answers cannot.
+/// What to do if another device answers for `name`. Only its owner can say whether it has a new
+/// device.
 fn in_its_place(name: &str, expected: &Fingerprint) -> String {
     format!(
         "somebody uses its name or address; go to {name} in person: while {} there shows {}, it is \
@@ -172,12 +172,12 @@ fn in_its_place(name: &str, expected: &Fingerprint) -> String {
     )
 }
 
-/// `name` refused, and this is why.
+/// `name` refused, for this reason.
 pub fn refused(name: &str, reason: Reason) -> Failure {
     refused_about(name, reason, &[])
 }
 
-/// `name` refused in a ceremony with the key `key`, and this is why.
+/// `name` refused in a ceremony with the key `key`, for this reason.
 pub fn refused_with(name: &str, reason: Reason, key: &str) -> Failure {
     refused_about(name, reason, &[key])
 }
@@ -305,7 +305,7 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
     Failure { code, message, hint }
 }
 
-/// `name` refused to take part in `ceremony` with the key `key`, and this is why.
+/// `name` refused to take part in `ceremony` with the key `key`, for this reason.
 pub fn refused_in(name: &str, reason: Reason, ceremony: Ceremony, key: &str) -> Failure {
     let failure = refused_with(name, reason, key);
     match (reason, ceremony) {
@@ -334,8 +334,8 @@ pub fn refused_in(name: &str, reason: Reason, ceremony: Ceremony, key: &str) -> 
     }
 }
 
-/// `name` says that it has deleted its share of the key `key`, `when`. Perhaps the other parties are enough
-/// to sign without it.
+/// `name` claims to have deleted its share of the key `key` at the time `when`. `others_suffice`:
+/// the other parties can sign without it.
 pub fn deleted_there(name: &str, when: &str, key: &str, others_suffice: bool) -> Failure {
     let failure = Failure::new(Code::NotFound, deletion(name, key, when));
     if others_suffice {
@@ -345,7 +345,7 @@ pub fn deleted_there(name: &str, when: &str, key: &str, others_suffice: bool) ->
     }
 }
 
-/// What `name` says of its share of the key `key`.
+/// The claim of `name` about its share of the key `key`.
 pub fn deletion(name: &str, key: &str, when: &str) -> String {
     format!("{name} says that it deleted its share of {key:?} at {when}")
 }
@@ -353,8 +353,8 @@ pub fn deletion(name: &str, key: &str, when: &str) -> String {
 const ITS_WORD: &str =
     "that is its word alone: this device keeps its share; ask its owner in person whether it is so";
 
-/// What to do where another device says that this one was set back. It may lie, and then what is here is the
-/// newest that there is.
+/// What to do if another device says that this one was rolled back. It may be wrong, and then the
+/// shares here are the newest.
 fn rolled_back_here(key: &[&str]) -> String {
     format!(
         "that is its word alone: leave what is here as it is, unless you yourself have put an old copy of it \
@@ -363,7 +363,7 @@ fn rolled_back_here(key: &[&str]) -> String {
     )
 }
 
-/// How to see which generation of its shares each side has.
+/// How to see the generation of the shares on each side.
 fn generations(name: &str, key: &str) -> String {
     format!(
         "{} here and on {name} say which generation of shares each has",
@@ -371,7 +371,7 @@ fn generations(name: &str, key: &str) -> String {
     )
 }
 
-/// What finishes a key generation or refresh that one side has not finished.
+/// The command that finishes a key generation or refresh which one side has not finished.
 fn brought_together(key: &str) -> String {
     format!(
         "what was left unfinished is finished with {}",
@@ -379,8 +379,8 @@ fn brought_together(key: &str) -> String {
     )
 }
 
-/// A ceremony with the key `key`, which is empty where there is none, failed in the protocol. `name` gives the
-/// people's name of a party.
+/// The protocol of a ceremony with the key `key` failed; `key` is empty if there is none. `name`
+/// gives the label of a party.
 pub fn fault(fault: &Fault, key: &[&str], name: impl Fn(PartyId) -> String) -> Failure {
     let detail = format!("{} at {}", fault.check.code(), fault.at);
     let culprit = fault.culprit.map(name);
@@ -422,7 +422,7 @@ pub fn banned(name: &str, key: &str) -> Failure {
     .hint(trust_again(&[key]))
 }
 
-/// What lifts a ban; `key` is empty where the key's name is not known.
+/// How to lift a ban; `key` is empty if the key's name is unknown.
 fn trust_again(key: &[&str]) -> String {
     format!(
         "find out why; {} makes new shares once you trust it again",
@@ -430,8 +430,8 @@ fn trust_again(key: &[&str]) -> String {
     )
 }
 
-/// Too many sessions with `name` were cut short for the key `key`, which is empty where its name is not
-/// known.
+/// Too many sessions with `name` were cut short for the key `key`, which is empty if its name is
+/// unknown.
 pub fn worn(name: &str, key: &[&str]) -> Failure {
     Failure::new(
         Code::Worn,
@@ -443,13 +443,13 @@ pub fn worn(name: &str, key: &[&str]) -> Failure {
     ))
 }
 
-/// A frame or message of `name` makes no sense.
+/// A frame or message of `name` is malformed or out of place.
 pub fn nonsense(name: &str) -> Failure {
     Failure::new(Code::Aborted, format!("{name} sent a message that makes no sense here"))
         .hint("the two devices may run different versions")
 }
 
-/// The program of the device `name`, of version `program`, cannot do this.
+/// The program of the device `name`, of version `program`, does not support the ceremony.
 pub fn unsupported(name: &str, program: &str, ceremony: Ceremony) -> Failure {
     let what = match ceremony {
         Ceremony::Keygen => "make keys",
@@ -464,7 +464,7 @@ pub fn unsupported(name: &str, program: &str, ceremony: Ceremony) -> Failure {
     ))
 }
 
-/// An invitation that has run out.
+/// The invitation has expired.
 pub fn invitation_over(moment: &str) -> Failure {
     Failure::new(Code::Identity, format!("the invitation was good until {moment}"))
         .hint("make another on the other device, as this one was made there: each is good once")
@@ -476,7 +476,7 @@ pub fn nobody_at_relay(name: &str, relay: &str) -> Failure {
         .hint(format!("run {} on that device", there(&["listen", "--relay", relay], &[])))
 }
 
-/// Whoever made an invitation is not in its room.
+/// The device that invites is not in the room of its invitation.
 pub fn nobody_invites(relay: &str) -> Failure {
     Failure::new(Code::Unreachable, format!("the device that invites is not at the relay {relay}"))
         .hint(format!(
@@ -485,7 +485,7 @@ pub fn nobody_invites(relay: &str) -> Failure {
         ))
 }
 
-/// Another device than the one of the invitation is in its room.
+/// Another device than the inviter is in the room of the invitation.
 pub fn not_the_host(got: &Fingerprint) -> Failure {
     Failure::new(
         Code::Identity,
@@ -558,23 +558,23 @@ pub fn not_a_party() -> Failure {
     Failure::new(Code::Internal, "this device takes no part in the ceremony it asks for")
 }
 
-/// Something that we believe impossible.
+/// A state that is believed to be impossible.
 pub fn bug(what: &str) -> Failure {
     Failure::new(Code::Internal, format!("{what}; please report this"))
 }
 
-/// The requester is gone before the ceremony began.
+/// The requester left before the ceremony began.
 pub fn withdrawn(name: &str) -> Failure {
     Failure::new(Code::Aborted, format!("{name} withdrew the request"))
 }
 
-/// The requester `name` ended it since `who`, another participant, takes no part.
+/// The requester `name` ended it and says that `who`, another participant, takes no part.
 pub fn left(name: &str, who: &str) -> Failure {
     Failure::new(Code::Aborted, format!("{name} ended the request: {who} takes no part in it"))
         .hint(format!("nothing was signed or made; that it was {who} is the word of {name}"))
 }
 
-/// The time zone of this machine is not known, or `TZ` names one that does not exist.
+/// The time zone of this machine is unknown, or `TZ` names one that does not exist.
 pub fn no_time_zone(named: Option<&str>) -> Failure {
     let why = match named {
         Some(zone) => format!("there is no time zone {:?}, which TZ names", Label::new(zone)),
@@ -584,14 +584,13 @@ pub fn no_time_zone(named: Option<&str>) -> Failure {
         .hint("set TZ to one that exists, such as TZ=Europe/Zurich or TZ=UTC")
 }
 
-/// A ceremony must leave a record and cannot.
+/// The log is required and cannot be written.
 pub fn no_record(error: &crate::vault::Error) -> Failure {
     Failure::new(Code::System, format!("the log cannot be written and is required: {error}"))
         .hint("mend that, or leave --require-log (require_log in config.toml) out")
 }
 
-/// What the owner is warned of before a refresh that brings back a device which this one no longer signs
-/// with.
+/// The warning before a refresh that lifts the ban of a device.
 pub const ENDS_A_BAN: &str =
     "a device of this key failed a check and is banned; a refresh ends that";
 
@@ -600,7 +599,7 @@ pub fn denied_here(ceremony: &str) -> Failure {
     Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))
 }
 
-/// What the others are asked about: the digest, or the hash of what is to be made.
+/// What identifies this device's request for the others: its digest, or the hash of the facts.
 pub fn asking(what: &str, digits: &str) -> String {
     format!("the others see the {what} {}, and type how it begins", grouped(digits))
 }
@@ -610,7 +609,7 @@ pub fn said_by_via(line: &Label) -> String {
     format!("the command of --via says: {line}")
 }
 
-/// A device asks again too soon after a no, or is muted.
+/// A device is in its back-off after a refused request, or is muted.
 pub fn turned_away(name: &str, ceremony: &str, muted: bool) -> String {
     match muted {
         true => format!("{name:?} asks ({ceremony}) and is told that you decline: you muted it"),
@@ -620,7 +619,7 @@ pub fn turned_away(name: &str, ceremony: &str, muted: bool) -> String {
     }
 }
 
-/// The policy of this device said no: that rule of it, or none that would allow it.
+/// The policy of this device refused: which rule, or that none allows it.
 pub fn policy_here(ceremony: &str, requester: &str, refusal: Refusal) -> Failure {
     let (why, what) = match refusal {
         Refusal::Rule(n) => {
@@ -642,7 +641,7 @@ pub fn policy_here(ceremony: &str, requester: &str, refusal: Refusal) -> Failure
     ))
 }
 
-/// A question came up that only a person may answer, and there is none.
+/// Only a person may answer the question, and none is present.
 pub fn nobody_to_ask() -> Failure {
     Failure::new(Code::Interaction, "somebody must answer on this device, and nobody can be asked")
         .hint(
@@ -650,12 +649,12 @@ pub fn nobody_to_ask() -> Failure {
         )
 }
 
-/// Nobody answered the question on this device's screen.
+/// The question on this device's screen was not answered.
 pub fn unanswered(ceremony: &str) -> Failure {
     Failure::new(Code::Unreachable, format!("nobody answered the {ceremony} request in time"))
 }
 
-/// This device refused a request, and why, for its own log.
+/// This device refused a request, in the words of its own log.
 pub fn declined(name: &str, reason: Reason) -> Failure {
     let (code, why) = match reason {
         Reason::Busy { .. } => (Code::Unreachable, "this device takes no more for now"),
@@ -722,13 +721,13 @@ pub fn asks_again(seconds: u64) -> String {
     }
 }
 
-/// The key `name` is used, and that has to end first.
+/// The key `name` is in use, and the command waits for it.
 pub fn key_awaited(name: &str, by: Use) -> String {
     format!("waiting for the end of what key {name:?} is used for here: {by}")
 }
 
-/// The command that makes the key under the next name that is free here. It costs nothing that is there: a
-/// share is only ever given up by its owner.
+/// The command that makes the key under the next free name. It deletes nothing: only its owner may
+/// give up a share.
 fn under_another_name(wanted: &Wanted) -> String {
     let mut name = next_name(&wanted.key);
     while wanted.taken.contains(&name) {
@@ -752,7 +751,7 @@ fn next_name(name: &str) -> String {
 /// The longest name of a key.
 const MAX_NAME: usize = 64;
 
-/// The key that is wanted exists.
+/// A key of the wanted name exists here.
 pub fn key_exists(wanted: &Wanted, pending: bool) -> Failure {
     let name = wanted.key.as_str();
     if pending {
@@ -766,7 +765,7 @@ pub fn key_exists(wanted: &Wanted, pending: bool) -> Failure {
         .hint(format!("choose another name: {}", under_another_name(wanted)))
 }
 
-/// Another device has a key of the name that is wanted.
+/// Another device has a key of the wanted name.
 pub fn key_exists_there(failure: Failure, wanted: &Wanted) -> Failure {
     failure.hint(format!("choose another name: {}", under_another_name(wanted)))
 }
@@ -780,7 +779,7 @@ pub fn pending_key(name: &str) -> Failure {
     .hint(format!("finish it with {}", here(&["keygen", "--key", name, "--resume"], &[])))
 }
 
-/// The share of `name` is not what its record says.
+/// The share of `name` does not fit its record.
 pub fn damaged_share(name: &str) -> Failure {
     Failure::new(Code::Tampered, format!("the share of key {name:?} is damaged or was exchanged"))
         .hint(
@@ -789,13 +788,13 @@ pub fn damaged_share(name: &str) -> Failure {
         )
 }
 
-/// `peer` takes no part in the key `name`.
+/// `peer` is no party of the key `name`.
 pub fn no_share_there(peer: &str, name: &str) -> Failure {
     Failure::new(Code::NotFound, format!("{peer} is no signer of the key {name:?}"))
         .hint(format!("{} lists its parties", here(&["keys", "show"], &[name])))
 }
 
-/// `name` shows fewer sessions than it has run.
+/// `name` announces fewer sessions than it was known to have spent.
 pub fn rolled_back_there(name: &str, key: &str) -> Failure {
     Failure::new(
         Code::Conflict,
@@ -807,7 +806,7 @@ pub fn rolled_back_there(name: &str, key: &str) -> Failure {
     ))
 }
 
-/// The key `name` is not what it was when its owner said yes.
+/// The key `name` has changed since its owner agreed.
 pub fn changed_meanwhile(name: &str) -> Failure {
     Failure::new(
         Code::Aborted,
@@ -816,7 +815,7 @@ pub fn changed_meanwhile(name: &str) -> Failure {
     .hint("nothing was spent; it is safe to try again")
 }
 
-/// A derivation path that leads nowhere.
+/// A derivation path that leads to no key.
 pub fn bad_path() -> Failure {
     Failure::new(Code::Usage, "the path does not lead to a key")
         .hint("hardened steps need the whole key, which is nowhere; use steps below 2147483648")
@@ -832,7 +831,8 @@ pub fn left_pending(failure: Failure, ceremony: Ceremony, name: &str) -> Failure
             here(&["keygen", "--key", name, "--resume"], &[])
         )
     };
-    // Whoever stopped it knows why, and would stop it again: its disk is full.
+    // The cause of an abort, such as a full disk, is only in the log of the device that stopped, and
+    // would stop the next attempt as well.
     let hint = match failure.code {
         Code::Aborted => format!("the logs of the devices say what stopped it; {next}"),
         _ => next,
@@ -840,8 +840,8 @@ pub fn left_pending(failure: Failure, ceremony: Ceremony, name: &str) -> Failure
     Failure { hint: Some(hint), ..failure }
 }
 
-/// A party of a new key says that it has no share of it. That is its word: this device's share stays,
-/// since another device may have received all confirmations, and given the key's address away.
+/// A party of a new key says that it has no share of it. This is unverified, so the share here
+/// stays: another device may have received all confirmations, and the key's address may be in use.
 pub fn never_stored(failure: &Failure, wanted: &Wanted) -> Failure {
     Failure::new(
         Code::NotFound,
@@ -855,8 +855,8 @@ pub fn never_stored(failure: &Failure, wanted: &Wanted) -> Failure {
     ))
 }
 
-/// A party says that it has no share of a refresh that is pending here. The shares of before it are
-/// still in use.
+/// A party says that it has no share of a refresh that is pending here. The shares before it stay
+/// in use.
 pub fn refresh_never_stored(failure: &Failure, name: &str) -> Failure {
     Failure::new(
         Code::NotFound,
@@ -878,8 +878,8 @@ pub fn share_missing_there(failure: &Failure, name: &str) -> Failure {
     ))
 }
 
-/// The devices have no shares of one epoch of the key `name`: which this one has, and which the others
-/// have.
+/// The devices hold no common epoch of the key `name`: the epochs that this device has, and those
+/// that the others have.
 pub fn apart(name: &str, mine: &[Held], others: &[(&str, &[Held])]) -> Failure {
     let theirs: Vec<String> =
         others.iter().map(|(name, held)| format!("{name} has {}", listed(held))).collect();
@@ -895,7 +895,7 @@ pub fn apart(name: &str, mine: &[Held], others: &[(&str, &[Held])]) -> Failure {
     ))
 }
 
-/// `generation 2 (0123abcd)`, for each epoch.
+/// A list of epochs, each as `generation 2 (0123abcd)`.
 fn listed(held: &[Held]) -> String {
     let one = |Held { epoch: Hex(epoch), generation, .. }: &Held| {
         let (start, _) = epoch.split_at(4);
@@ -907,7 +907,7 @@ fn listed(held: &[Held]) -> String {
     }
 }
 
-/// Not every party has confirmed the newest epoch of the key `name`, and these have not.
+/// The parties in `missing` have not confirmed the newest epoch of the key `name`.
 pub fn unconfirmed(name: &str, missing: &[String], active: bool) -> Failure {
     let failure = Failure::new(
         Code::Conflict,
@@ -923,7 +923,7 @@ pub fn unconfirmed(name: &str, missing: &[String], active: bool) -> Failure {
     }
 }
 
-/// As many refreshes of the key `name` are unfinished as may be, after all that could be finished was.
+/// The most refreshes of the key `name` that may be pending are, after an attempt to finish them.
 pub fn too_many_pending(name: &str) -> Failure {
     Failure::new(Code::Conflict, format!("too many refreshes of the key {name:?} are unfinished"))
         .hint(format!(
@@ -934,7 +934,7 @@ pub fn too_many_pending(name: &str) -> Failure {
         ))
 }
 
-/// What is told of a confirmation on the disk that does not verify.
+/// A stored confirmation that does not verify.
 pub fn kept_and_wrong(name: &str, party: PartyId) -> String {
     format!(
         "the kept confirmation of party {party} for the key {name:?} is wrong and does not count"
@@ -953,13 +953,14 @@ pub fn wrong_confirmation(peer: &str, name: &str) -> Failure {
     )
 }
 
-/// Nobody greeted at the other end of standard input and output.
+/// Nobody greeted over standard input and output.
 pub fn no_caller() -> Failure {
     Failure::new(Code::Unreachable, "no device spoke on standard input and output")
         .hint("`cosign listen --stdio` is what the command of --via runs on the other device")
 }
 
-/// No device to pair with was found or came. `wanted` is what was typed; `found` is who was there.
+/// No device to pair with was found or came. `wanted` was typed; `found` are the devices that were
+/// there.
 pub fn nobody_to_pair(wanted: Option<&str>, found: &[String]) -> Failure {
     let what = match wanted {
         Some(name) => format!("no device called {:?} was found", Label::new(name)),
@@ -979,7 +980,7 @@ pub fn nobody_to_pair(wanted: Option<&str>, found: &[String]) -> Failure {
     }
 }
 
-/// Devices are near, and none of them is `wanted`.
+/// `wanted` is not among the devices found.
 pub fn not_among(wanted: &str, found: &[String]) -> String {
     format!(
         "{:?} is not among the devices found: {}; looking on",
@@ -988,19 +989,19 @@ pub fn not_among(wanted: &str, found: &[String]) -> String {
     )
 }
 
-/// The other device is this device.
+/// The other device has the fingerprint of this one.
 pub fn oneself() -> Failure {
     Failure::new(Code::Identity, "the other device is this device itself")
         .hint("homes that were copied from one another are one device: each needs a home of its own, which `cosign init` makes where --home says")
 }
 
-/// A person saw two different codes, or did not want to pair.
+/// The person at this device did not confirm the digits.
 pub fn codes_differ() -> Failure {
     Failure::new(Code::Denied, "the codes were not confirmed on this device; nothing was stored")
         .hint("if they differed, somebody is between the two devices: do not pair on this network")
 }
 
-/// The other person said no.
+/// The person at the other device did not confirm the digits.
 pub fn denied_there(name: &str) -> Failure {
     Failure::new(
         Code::Denied,
@@ -1009,7 +1010,7 @@ pub fn denied_there(name: &str) -> Failure {
     .hint("if they differed, somebody is between the two devices: do not pair on this network")
 }
 
-/// Pairing waits for the owner of this device, after so many failures.
+/// Pairing is paused until the owner resumes it, after too many failures.
 pub fn pairing_paused(failed: u32) -> String {
     format!(
         "a device that is not known wants to pair, and was refused: {failed} pairings in a row have \
@@ -1018,13 +1019,13 @@ pub fn pairing_paused(failed: u32) -> String {
     )
 }
 
-/// Only a person may compare codes.
+/// Only a person may compare digits.
 pub fn pairing_needs_a_person() -> Failure {
     Failure::new(Code::Interaction, "pairing needs a person who compares the two codes")
         .hint("run it in a terminal; machines pin each other by fingerprint, as `cosign peers add --help` says")
 }
 
-/// Something between the two devices, or one of them, does not follow the pairing protocol.
+/// The other device, or an attacker between the two, violated the pairing protocol.
 pub fn tampered(name: &str) -> Failure {
     Failure::new(
         Code::Identity,
@@ -1038,7 +1039,7 @@ pub fn interrupted() -> Failure {
     Failure::new(Code::Interrupted, "interrupted")
 }
 
-/// Nobody can be listened for at `place`; `flag` names another one.
+/// `place` cannot be listened on; `flag` would name another one.
 pub fn cannot_listen(place: &str, error: &std::io::Error, flag: &str) -> Failure {
     use std::io::ErrorKind;
     let (why, hint) = match error.kind() {
@@ -1059,7 +1060,7 @@ pub fn cannot_listen(place: &str, error: &std::io::Error, flag: &str) -> Failure
     Failure::new(kind_of_bind(error), format!("cannot listen on {place}: {why}")).hint(hint)
 }
 
-/// Nobody called before the deadline.
+/// No device called before the deadline.
 pub fn nobody_came() -> Failure {
     Failure::new(Code::Unreachable, "no device called before the time was up")
         .hint("give it longer with --timeout")

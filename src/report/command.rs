@@ -1,11 +1,11 @@
-//! Commands that a hint tells people to run: whole, quoted for a shell, and with the flags that this
-//! program was called with and that another run needs again.
+//! Commands in hints: complete, quoted for a shell, and with those flags of this run that another
+//! run needs again.
 
 use std::sync::OnceLock;
 
 use crate::device::shell_word;
 
-/// The flags of this run that a command in a hint needs again.
+/// The flags of this run that a command in a hint has to repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// For every command: the home, and what opens its vault.
@@ -18,13 +18,13 @@ pub struct Flags {
 
 static FLAGS: OnceLock<Flags> = OnceLock::new();
 
-/// Says what this program was called with. It stays so until the process ends.
+/// Stores the flags of this run.
 pub fn called_with(flags: Flags) {
-    // A process has one command line: the first word counts.
+    // Set once: a process has one command line.
     let _ = FLAGS.set(flags);
 }
 
-/// A command for this device, in backticks: the words of the command, then its operands.
+/// A command for this device, in backticks: its words, then its operands.
 pub(crate) fn here(words: &[&str], operands: &[&str]) -> String {
     written(words, operands, FLAGS.get().unwrap_or(&Flags::default()))
 }
@@ -44,7 +44,7 @@ fn written(words: &[&str], operands: &[&str], flags: &Flags) -> String {
         more.extend(flags.routes.iter().map(String::as_str));
     }
     line.extend(words);
-    // An operand that looks like a flag comes last, behind the mark that says it is none.
+    // Operands that look like flags come last, after `--`.
     if operands.iter().any(|operand| operand.starts_with('-')) {
         line.extend(more);
         line.push("--");

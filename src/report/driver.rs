@@ -1,4 +1,4 @@
-//! What can go wrong in the driver, and what it tells, for people.
+//! Errors, notes and events of the driver, in words.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ impl From<Error> for Failure {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        // The log has the kind, and the exit code follows from it.
+        // The kind comes from the error, so that the log and the exit code agree.
         Self { code: error.kind(), ..worded(error) }
     }
 }
@@ -28,7 +28,7 @@ impl From<NoTimeZone> for Failure {
     }
 }
 
-/// `told` as screens, prose and scripts have it.
+/// The event for `told`.
 pub fn event(told: Told<'_>) -> Event {
     match told {
         Told::Event(event) => *event,
@@ -42,12 +42,12 @@ pub fn event(told: Told<'_>) -> Event {
     }
 }
 
-/// The log could not be written, and why.
+/// The log was not written, and why.
 pub fn unlogged(why: &str) -> String {
     format!("the log was not written: {why}")
 }
 
-/// A note in one line.
+/// A note as one line.
 pub fn noted(note: &Note) -> String {
     match note {
         Note::Misfit(error) => Failure::from(error).message,
@@ -193,7 +193,7 @@ fn worded(error: &Error) -> Failure {
     }
 }
 
-/// What was awaited, as the time-out says it.
+/// What was awaited, as a time-out names it.
 fn awaited_of(awaited: Awaited) -> &'static str {
     match awaited {
         Awaited::Approval => "approval",

@@ -1,4 +1,4 @@
-//! Why a policy gives no answer, for people.
+//! Errors of policies, in words.
 
 use super::{Code, Failure, unreadable};
 use crate::policy::{Error, NO_DIGEST};

@@ -1,4 +1,4 @@
-//! Why a question to a person has no answer, for people.
+//! Missing answers of a person, in words.
 
 use super::{Code, Failure};
 use crate::ui::{Need, NoAnswer, Unanswered};
@@ -31,7 +31,7 @@ impl From<NoAnswer> for Failure {
 }
 
 impl From<&Need> for Failure {
-    /// There is nobody to ask.
+    /// Nobody can be asked.
     fn from(need: &Need) -> Self {
         let (message, hint) = match need {
             Need::Code => (
@@ -53,7 +53,7 @@ impl From<&Need> for Failure {
             Need::Pin { token } => {
                 (format!("token {token:?} needs its PIN"), "use --pin-file FILE or --pin-fd N")
             }
-            // A choice is a matter of the command line: exit code 2.
+            // A flag would have made the choice, so it is a mistake of the command line.
             Need::Choice { what, flag, candidates } => {
                 return Self::new(
                     Code::Usage,

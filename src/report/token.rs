@@ -1,4 +1,4 @@
-//! What can go wrong with hardware tokens, for people.
+//! Errors of hardware tokens, in words.
 
 use super::{Code, Failure};
 use crate::device::Label;
@@ -215,13 +215,13 @@ fn left(tries: Tries) -> &'static str {
     }
 }
 
-/// All these URIs. Each is as short as what PKCS#11 says of a token.
+/// These URIs as a list. Each is short, since PKCS#11 limits its parts.
 fn all(uris: &[String]) -> String {
     let shown: Vec<String> = uris.iter().map(|uri| clean(uri).to_string()).collect();
     shown.join(", ")
 }
 
-/// Text of a module, fit to be shown.
+/// Text of a module, cleaned.
 fn clean(text: &str) -> Label {
     Label::capped(text, 600)
 }

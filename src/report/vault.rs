@@ -1,4 +1,4 @@
-//! What can go wrong with files and secrets, for people.
+//! Errors of files and secrets, in words.
 
 use std::io;
 use std::path::Path;
@@ -107,8 +107,8 @@ impl From<&Error> for Failure {
     }
 }
 
-/// What its owner can do about a file of this device that is gone, or that is not what this device wrote
-/// there. Where a command mends it, that is the command; else only a copy does.
+/// What the owner can do about a file of this device that is missing or was changed: a command if
+/// one helps, else to restore a copy.
 fn remedy(path: &Path) -> String {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_in = |folder: &str| path.components().any(|part| part.as_os_str() == folder);
@@ -150,7 +150,7 @@ fn remedy(path: &Path) -> String {
     format!("find out what changed it; {then}")
 }
 
-/// What is to be done about a file without which nothing can be trusted here.
+/// What to do about a file without which this device must not sign.
 const COPY: &str = "put its newest copy back, from a backup of this device (an older one is refused): \
                     until then this device signs nothing; without a copy only those keys can sign that \
                     enough other devices have, and they do so without this one";
@@ -198,7 +198,7 @@ fn bad_line(line: u64, why: Altered, said: String) -> Failure {
     Failure::new(Code::Invalid, said).hint(hint)
 }
 
-/// Why a file that was named `name` to people cannot be read.
+/// Why the file that people know as `name` cannot be read.
 pub(crate) fn unreadable(error: Error, name: &str) -> Failure {
     match error {
         Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
