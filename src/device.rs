@@ -1,17 +1,17 @@
-//! What identifies a device, and what a device may put on somebody else's screen.
+//! The identity of a device, and cleaning of text that another device chose.
 
 use std::fmt;
 
 pub use cosign_core::{Fingerprint, NotAFingerprint, grouped, hex, unhex};
 
-/// The most characters of a [`Label`] that are kept.
+/// Most characters of a [`Label`].
 pub const MAX_LABEL_CHARS: usize = 256;
 
-/// Text that another device chose, made fit to be shown.
+/// Text that another device chose, cleaned for display.
 ///
 /// Control characters, bidirectional controls and zero-width characters are dropped when it is
-/// made, and what is longer than [`MAX_LABEL_CHARS`] is cut and marked with `…`. It is still a claim of the
-/// other side: show it quoted, beside the fingerprint.
+/// made, and text longer than [`MAX_LABEL_CHARS`] is cut and marked with `…`. It is still a claim
+/// of the other side: show it quoted, beside the fingerprint.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Label(String);
 
@@ -37,7 +37,7 @@ impl Label {
         &self.0
     }
 
-    /// Whether nothing printable was left.
+    /// Whether no printable character was left.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -50,7 +50,7 @@ impl serde::Serialize for Label {
 }
 
 impl<'de> serde::Deserialize<'de> for Label {
-    /// Cleans what it reads: text from another device becomes a label nowhere else.
+    /// Cleans what it reads, so that text from another device is always a label.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <String as serde::Deserialize>::deserialize(deserializer).map(|text| Self::new(&text))
     }
@@ -68,19 +68,19 @@ impl fmt::Debug for Label {
     }
 }
 
-/// `text` without what a terminal obeys or hides, for whatever reaches one: control characters but for
-/// line ends and tabs, bidirectional controls, invisible characters.
+/// `text` without control characters (except line ends and tabs), bidirectional controls and
+/// invisible characters, for terminals.
 pub fn shown(text: &str) -> String {
     text.chars().filter(|c| matches!(c, '\n' | '\t') || is_printable(*c)).collect()
 }
 
-/// The same on one line: line ends and tabs are spaces.
+/// As [`shown`], on one line: line ends and tabs become spaces.
 pub fn shown_on_one_line(text: &str) -> String {
     let space = |c| if matches!(c, '\n' | '\t') { ' ' } else { c };
     text.chars().map(space).filter(|c| is_printable(*c)).collect()
 }
 
-/// JSON that says the same, with the characters that [`shown`] drops as escapes.
+/// The same JSON value, with the characters that [`shown`] drops as escapes.
 pub fn shown_json(json: &str) -> String {
     use fmt::Write as _;
     let mut out = String::with_capacity(json.len());
@@ -106,26 +106,26 @@ fn is_printable(c: char) -> bool {
     !c.is_control() && !invisible
 }
 
-/// `text` as one word of a shell's command line, whatever is in it: another device chose its name,
-/// and people copy the commands they are shown.
+/// `text` quoted as one word for a shell. Other devices choose their names, and people copy the
+/// commands in hints.
 pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-    // To zsh a leading `=` is the path of a program.
+    // zsh replaces a leading `=` and a name by the path of a program.
     if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
         return text.to_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Whether nothing is drawn for `c` but the place it takes: a space of any kind, or a letter without
-/// ink (Braille without dots, a note without a head, fillers).
+/// Whether `c` takes space but draws nothing: a space of any kind, or a character without ink
+/// (Braille without dots, a note without a head, fillers).
 fn is_blank(c: char) -> bool {
     let inkless = matches!(c, '\u{2800}' | '\u{13441}' | '\u{13442}' | '\u{16FE4}' | '\u{1D159}');
     c.is_whitespace() || inkless
 }
 
-/// `text` with every blank of a run of them as `␣`, and every blank that is no ordinary space:
-/// blanks that are not seen could push words of another device into a column of this one.
+/// `text` with blanks as `␣` if they are in a run or are not an ordinary space: invisible blanks
+/// could push text of another device into another column.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

@@ -1,29 +1,28 @@
-//! What kind of end an error is. Log lines, JSON documents and exit codes share the kinds, so that a
-//! script that knows one of them knows all.
+//! The kinds of errors. Log lines, JSON documents and exit codes share them.
 
 use serde::Serialize;
 
-/// The kind of an error: its name is in the log and in JSON.
+/// The kind of an error. Its name is in the log and in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// A signature or the log chain is invalid.
     Invalid,
-    /// The command line.
+    /// The command line is wrong.
     Usage,
-    /// A person said no, here or there.
+    /// A person refused, here or there.
     Denied,
-    /// Time-out, nobody there, link lost.
+    /// Time-out, no answer, or a lost link.
     Unreachable,
     /// Codes differ, fingerprint changed, session expired.
     Identity,
-    /// Protocol abort with nobody to blame; safe to retry.
+    /// The protocol was aborted and no device is to blame; safe to retry.
     Aborted,
-    /// Another device, or this one, runs a version that cannot do it.
+    /// The program of a device does not support it.
     Unsupported,
     /// The peer failed a check that leaks: peer banned, pair state retired.
     Banned,
-    /// Too many signatures of a pair were cut short; nobody failed a check.
+    /// Too many signatures with a device were cut short; no check failed.
     Worn,
     /// This device gave its part of a signature, and was not told that it was made: it may exist.
     Given,
@@ -37,11 +36,11 @@ pub enum ErrorKind {
     Interaction,
     /// Exists already, in use, rolled back.
     Conflict,
-    /// The system refuses: no permission, disk full, a file or socket that cannot be used.
+    /// The system refused: no permission, disk full, a file or socket that cannot be used.
     System,
-    /// What cannot happen: a bug.
+    /// A bug.
     Internal,
-    /// A file of this device is not what this device wrote there.
+    /// A file of this device differs from what this device wrote.
     Tampered,
     /// Interrupted by Ctrl-C or a signal.
     Interrupted,

@@ -1,33 +1,33 @@
 //! Two or three devices co-sign with one ECDSA key (secp256k1) that exists on none of them.
 //!
-//! The program: it stores shares, finds devices, carries messages and talks to people. What the
-//! devices compute is in the crate `cosign-core`, which does no I/O, reads no clock and owns no random
-//! number generator.
+//! This crate is the program: it stores shares, finds devices, carries messages and talks to
+//! people. The computation is in the crate `cosign-core`, which does no I/O, reads no clock and
+//! owns no random number generator.
 
 pub mod crypto {
-    //! The core's arithmetic, as far as the program needs it.
+    //! The core's arithmetic, as far as the program uses it.
     pub use cosign_core::{bip32, curve, ecdsa, tags, transcript};
 }
 
 pub mod party {
-    //! Who takes part.
+    //! Parties.
     pub use cosign_core::{MAX_PARTIES, PartyId};
 }
 
 pub mod protocol {
-    //! The core's machines, by what they are about.
+    //! The core's machines.
     pub use cosign_core::{local, pair, wire};
 
     pub mod event {
-        //! What happens in a ceremony.
+        //! Events of a ceremony.
         pub use cosign_core::{Ceremony, Event};
     }
     pub mod fault {
-        //! Why a ceremony ended, and who is to blame.
+        //! Failures of a ceremony, and who is to blame.
         pub use cosign_core::{Blame, Check, Fault};
     }
     pub mod key {
-        //! What a ceremony leaves.
+        //! Results of a ceremony.
         pub use cosign_core::{Confirmation, InvalidShare, KeyShare, Pending};
     }
     pub mod keygen {
@@ -35,7 +35,7 @@ pub mod protocol {
         pub use cosign_core::{Confirmed, Keygen, KeygenSetup, keygen, refresh};
     }
     pub mod machine {
-        //! What drives a ceremony.
+        //! Driving a ceremony.
         pub use cosign_core::{Machine, Output, Persist, Protocol};
     }
     pub mod sign {
@@ -45,7 +45,7 @@ pub mod protocol {
 }
 
 pub mod secret {
-    //! Where secrets live.
+    //! The wrapper of secrets.
     pub use cosign_core::Secret;
 }
 

@@ -1,7 +1,7 @@
-//! What people paste: keys, signatures and digests in the forms in which other tools write them.
+//! Pasted text: keys, signatures and digests in the forms that other tools write.
 //!
-//! A text is read in turn as PEM, JSON, hexadecimal and base64, whatever stands around it, and the first reading
-//! that is the thing itself counts. What is no text is taken as the bytes that it is.
+//! A text is tried as PEM, JSON, hexadecimal and base64, ignoring what surrounds it; the first
+//! reading that gives the wanted value counts. Content that is not text is read as bytes.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -15,23 +15,24 @@ use crate::crypto::curve::decode_scalar;
 use crate::crypto::ecdsa::from_der;
 use crate::device::unhex;
 
-/// A signature as read: in range, not yet checked against anything.
+/// A signature with both halves in range. It has not been verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// One half.
     pub r: Scalar,
     /// The other half.
     pub s: Scalar,
-    /// Where 65 bytes were read.
+    /// The recovery id, if there were 65 bytes.
     pub recovery_id: Option<u8>,
 }
 
-/// What has the shape of a signature and is none: other DER than there is for it, or a half that is out of range.
+/// Has the form of a signature and is invalid: non-canonical DER, or a half that is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 impl Signature {
-    /// Strict DER, 64 bytes `r || s`, or 65 bytes `r || s || recovery id` (also as Ethereum counts it, from 27).
+    /// Parses strict DER, 64 bytes `r || s`, or 65 bytes `r || s || recovery id` (also from 27, as
+    /// in Ethereum).
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if let Ok((r, s)) = from_der(bytes) {
             return Some(Self { r, s, recovery_id: None });
@@ -49,8 +50,8 @@ impl Signature {
     }
 }
 
-/// The signature that `content` is: DER, 64 or 65 bytes, or a JSON object with `der`, or with `r` and `s`. `None`
-/// where it is nothing of that kind.
+/// The signature in `content`: DER, 64 or 65 bytes, or a JSON object with `der`, or with `r` and
+/// `s`. `None` if it has none of these forms.
 pub fn signature(content: &[u8]) -> Option<Result<Signature, Malformed>> {
     let readings = readings(content, &|object| {
         let bytes = |name: &str| bytes_of(object.get(name)?.as_str()?);
@@ -73,7 +74,7 @@ pub fn signature(content: &[u8]) -> Option<Result<Signature, Malformed>> {
     readings.iter().any(is_shaped).then_some(Err(Malformed))
 }
 
-/// The public key that `content` is: SEC1 (33 or 65 bytes), SubjectPublicKeyInfo, or a JSON Web Key.
+/// The public key in `content`: SEC1 (33 or 65 bytes), SubjectPublicKeyInfo, or a JSON Web Key.
 pub fn public_key(content: &[u8]) -> Option<AffinePoint> {
     let readings = readings(content, &|object| {
         let text = |name: &str| object.get(name).and_then(Value::as_str);
@@ -99,7 +100,7 @@ fn point(bytes: &[u8]) -> Option<AffinePoint> {
     Some(*key.as_affine())
 }
 
-/// The point in a SubjectPublicKeyInfo that spells the curve out instead of naming it, if the curve is ours.
+/// The point in a SubjectPublicKeyInfo with explicit parameters, if they are those of secp256k1.
 fn with_explicit_parameters(bytes: &[u8]) -> Option<&[u8]> {
     const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
     let info = SubjectPublicKeyInfoRef::try_from(bytes).ok()?;
@@ -109,8 +110,8 @@ fn with_explicit_parameters(bytes: &[u8]) -> Option<&[u8]> {
     is_ours.then(|| info.subject_public_key.raw_bytes())
 }
 
-/// The ways to spell secp256k1 out (SEC 1, C.2): coefficients short or in full, the generator compressed or not, the
-/// cofactor there or not.
+/// The encodings of secp256k1 as explicit parameters (SEC 1, C.2): coefficients short or in full,
+/// the generator compressed or not, with or without the cofactor.
 fn spellings() -> Vec<Vec<u8>> {
     let element = |tag: u8, content: &[u8]| {
         let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
@@ -153,8 +154,8 @@ const GENERATOR: [&str; 2] = [
     "483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8",
 ];
 
-/// The 32 bytes that `text` is: in hexadecimal or base64, or on a line of `sha256sum`, of its BSD style, or of
-/// `openssl dgst`.
+/// The 32 bytes in `text`: in hexadecimal or base64, or on a line of `sha256sum`, of its BSD style,
+/// or of `openssl dgst`.
 pub fn digest(text: &str) -> Option<[u8; 32]> {
     let text = bare(text);
     let of = |text: &str| bytes_of(text).and_then(|bytes| bytes.try_into().ok());
@@ -166,7 +167,7 @@ fn listed(line: &str) -> Option<&str> {
     if line.contains('\n') {
         return None;
     }
-    // A name with a line break or a backslash has the line begin with one.
+    // If the name has a line break or a backslash, the line begins with a backslash.
     let line = line.strip_prefix('\\').unwrap_or(line);
     for tag in ["SHA256", "SHA2-256"] {
         if let Some(rest) = line.strip_prefix(tag) {

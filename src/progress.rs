@@ -1,7 +1,7 @@
-//! What people and scripts are told while a ceremony runs, and what an approver must see.
+//! Events for people and scripts, and the facts that an approver must see.
 //!
-//! One event, three renderings: a prose line, a line of NDJSON (`--events`), a screen. An event
-//! never holds a secret and never raw text of a peer: that is a [`Label`] by the time it gets here.
+//! An event has three forms: a prose line, a line of NDJSON (`--events`), and the full screen. It
+//! never holds a secret, and text of a peer only as a [`Label`].
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
 use crate::request::{Ceremony, Hex, Question, RequestId, Source};
 
-/// Something happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -30,12 +30,12 @@ pub enum Event {
         name: String,
         /// Its device id.
         id: String,
-        /// Its full fingerprint, once it has proved who it is.
+        /// Its full fingerprint, once its certificate is verified.
         #[serde(skip_serializing_if = "Option::is_none")]
         fingerprint: Option<Fingerprint>,
         /// `ready`, `available`, `busy` or `offline`.
         status: String,
-        /// Where it is, as `HOST:PORT`.
+        /// Its address, as `HOST:PORT`.
         address: String,
     },
     /// Six digits to compare with the other screen.
@@ -46,17 +46,17 @@ pub enum Event {
         peer: String,
         /// Its full fingerprint.
         fingerprint: String,
-        /// A warning about a name or fingerprint that was known otherwise.
+        /// A warning about a name or fingerprint that is known already.
         #[serde(skip_serializing_if = "Option::is_none")]
         warning: Option<String>,
         /// Seconds left to answer.
         seconds: u64,
     },
-    /// Somebody asks this device to take part.
+    /// Another device asks this one to take part in a ceremony.
     Request(RequestView),
     /// A round began (`ms` absent) or ended.
     Round {
-        /// What is done.
+        /// The ceremony.
         ceremony: Ceremony,
         /// The round, from 1.
         round: u8,
@@ -77,41 +77,41 @@ pub enum Event {
         peer: String,
         /// The way there: `lan HOST:PORT`, `relay URL` or `command`.
         via: String,
-        /// Whether this goes on where an earlier connection broke.
+        /// Whether this resumes a link whose connection broke.
         resumed: bool,
         /// The request's id; a pairing has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<RequestId>,
     },
-    /// The connection to a device broke; the ceremony goes on if it comes back.
+    /// The connection to a device broke. The ceremony goes on if the device connects again.
     Disconnected {
         /// Its name.
         peer: String,
-        /// Seconds that it is waited for.
+        /// How many seconds it is waited for.
         seconds: u64,
     },
     /// An invitation to pair through a relay: to be shown as a QR code and as text.
     Invite {
-        /// What the QR code says: `cosign://pair?…`.
+        /// The content of the QR code: `cosign://pair?…`.
         uri: String,
         /// The relay's URL.
         relay: String,
-        /// When it ends, RFC 3339.
+        /// When it expires, RFC 3339.
         expires: String,
     },
-    /// A relay was reached, or is out of reach.
+    /// A relay was reached, or cannot be reached.
     Relay {
         /// Its URL.
         url: String,
         /// Whether this device can be reached through it now.
         connected: bool,
-        /// Why not.
+        /// Why not, if it cannot.
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
-    /// Everything that a device sends in a round is here.
+    /// All messages of a device in a round have arrived.
     Received {
-        /// What is done.
+        /// The ceremony.
         ceremony: Ceremony,
         /// The round, from 1.
         round: u8,
@@ -123,41 +123,41 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<RequestId>,
     },
-    /// What a relay has to say about itself. It never names a room.
+    /// A report of a relay about itself. It never names a room.
     Serving {
         /// `listening`, `joined`, `left`, `refused`, `cluster`, `stopping`.
         what: String,
-        /// The client's address, where it is about one.
+        /// The client's address, if it is about a client.
         #[serde(skip_serializing_if = "Option::is_none")]
         source: Option<String>,
-        /// More about it.
+        /// Details.
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
-    /// The other devices are awaited.
+    /// Other devices are awaited.
     Waiting {
-        /// What for.
+        /// What they are waited for.
         what: String,
         /// The names of the devices that have not answered.
         #[serde(rename = "for")]
         peers: Vec<String>,
-        /// Seconds that they are waited for, where a person is to answer.
+        /// How many seconds they are waited for, if a person has to answer.
         #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
         /// The request's id; a pairing has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<RequestId>,
     },
-    /// The requests that wait for the owner of this device, behind the one on the screen, have changed.
+    /// The requests that wait behind the one on this device's screen have changed.
     Queued {
-        /// They, the next one first.
+        /// The requests, the next one first.
         waiting: Vec<QueuedRequest>,
     },
-    /// A request of this device waits there for the owner.
+    /// A request of this device waits for the owner of another one.
     Behind {
         /// The device's name.
         peer: String,
-        /// How many requests are before it, with the one on the screen there.
+        /// How many requests are before it, including the one on the screen.
         before: u16,
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,7 +179,7 @@ pub enum Event {
         key: String,
         /// 33-byte public key in hexadecimal.
         public_key: String,
-        /// Whether every party said that its share is stored.
+        /// Whether every party confirmed that its share is stored.
         confirmed: bool,
         /// The request's id.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,7 @@ pub enum Event {
         public_key: String,
         /// The digest in hexadecimal.
         digest: String,
-        /// The signature in hexadecimal DER, where this device received it.
+        /// The signature in hexadecimal DER, if this device received it.
         #[serde(skip_serializing_if = "Option::is_none")]
         der: Option<String>,
         /// The names of the devices that received it.
@@ -208,15 +208,15 @@ pub enum Event {
         /// The request's id; a pairing has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
-        /// The error's name, as in the exit code table.
+        /// The name of the error's kind, as in the exit code table.
         code: String,
         /// What happened.
         message: String,
-        /// What can be done about it.
+        /// What to do about it.
         #[serde(skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     },
-    /// What this device has, told when it begins to listen and whenever that changes.
+    /// What this device holds, told when it begins to listen and after every change.
     Inventory {
         /// The devices it is paired with.
         peers: Vec<KnownPeer>,
@@ -225,33 +225,33 @@ pub enum Event {
         /// Its latest ceremonies, the newest first.
         recent: Vec<PastCeremony>,
     },
-    /// The policy has answered a request: no person was asked.
+    /// The policy has answered a request; no person was asked.
     Decided {
         /// The request's id.
         request_id: RequestId,
         /// The requester's name.
         peer: String,
-        /// What it asks for.
+        /// The ceremony that it asks for.
         ceremony: Ceremony,
         /// The key's name here.
         key: String,
-        /// Whether the answer is yes.
+        /// Whether it was allowed.
         allowed: bool,
-        /// What decided: `rule 2`, or `no rule` where none fits.
+        /// The rule that decided, as `rule 2`, or `no rule`.
         by: String,
     },
-    /// Devices that nobody here knows were turned away.
+    /// Unknown devices were refused.
     Strangers {
         /// How many so far.
         count: u64,
         /// Where the latest came from: an address or a network, `relay` or `command`.
         source: String,
-        /// What the latest wanted: `pair` or `ceremony`.
+        /// What the latest asked for: `pair` or `ceremony`.
         wanted: String,
     },
-    /// Something people should know that stops nothing.
+    /// A note for people. Nothing ends by it.
     Note {
-        /// What.
+        /// Its text.
         message: String,
     },
 }
@@ -261,7 +261,7 @@ pub enum Event {
 pub struct QueuedRequest {
     /// The requester's name.
     pub peer: String,
-    /// What it asks for.
+    /// The ceremony that it asks for.
     pub ceremony: Ceremony,
     /// The key's name here.
     pub key: String,
@@ -292,7 +292,7 @@ pub struct KnownKey {
     pub threshold: u8,
     /// The names of all parties, in index order.
     pub parties: Vec<String>,
-    /// Whether every party said that its share is stored.
+    /// Whether every party confirmed that its share is stored.
     pub confirmed: bool,
 }
 
@@ -303,7 +303,7 @@ pub struct PastCeremony {
     pub time: String,
     /// `pair`, `keygen`, `refresh`, `resume` or `sign`.
     pub ceremony: String,
-    /// The key's name; empty where there is none.
+    /// The key's name; empty if there is none.
     pub key: String,
     /// The other devices, by the names they have here.
     pub with: String,
@@ -313,7 +313,7 @@ pub struct PastCeremony {
     pub outcome: String,
 }
 
-/// A party as an approver sees it.
+/// A party in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartyView {
     /// The name this device knows it by, or that it announces.
@@ -322,17 +322,17 @@ pub struct PartyView {
     pub fingerprint: Fingerprint,
 }
 
-/// What the approver sees of a [`Question`]: the same facts on every device, on screen, in plain text and
-/// as event.
+/// What the approver sees of a [`Question`]: the same facts on every device, on screen, in plain
+/// text and as an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RequestView {
-    /// What is to be done.
+    /// The ceremony.
     pub ceremony: Ceremony,
     /// The request's id.
     pub request_id: RequestId,
     /// The key's name here.
     pub key: String,
-    /// Its public key; empty for a key that is to be made.
+    /// Its public key; empty for a new key.
     #[serde(serialize_with = "or_empty")]
     pub public_key: Option<Hex<33>>,
     /// How many parties must sign.
@@ -341,21 +341,21 @@ pub struct RequestView {
     pub parties: u8,
     /// The devices that take part, in the order of their indices in the key.
     pub signers: Vec<PartyView>,
-    /// The digest; empty unless something is signed.
+    /// The digest; empty if nothing is signed.
     #[serde(serialize_with = "or_empty")]
     pub digest: Option<Hex<32>>,
-    /// How the requester came by the digest.
+    /// The requester's claim about the origin of the digest.
     pub source: Source,
     /// What it is for, in the requester's words.
     pub purpose: Label,
-    /// Who asks.
+    /// The requester.
     pub requester: PartyView,
     /// The devices that receive the signature.
     pub receivers: Vec<PartyView>,
     /// Seconds left to answer. Not part of the hash.
     pub seconds: u64,
-    /// The fields, by the names they have in the event, that are not what they were on the last request of
-    /// the same requester for the same key that this process showed. Not part of the hash.
+    /// The names of the fields that differ from the last request of the same requester for the same
+    /// key in this process. Not part of the hash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<&'static str>,
     /// The beginning of a hash of the facts ([`Question::hash`]).
@@ -364,7 +364,7 @@ pub struct RequestView {
 }
 
 impl RequestView {
-    /// What the owner of this device sees of `question`.
+    /// The view of `question`.
     pub fn of(question: &Question) -> Self {
         let request = &question.request;
         let view = |party: &PartyId| {
@@ -394,14 +394,14 @@ impl RequestView {
         }
     }
 
-    /// The digits that stand for this very request: those of the digest, or of a hash of all facts
-    /// where nothing is signed. The word that approves it is where they begin.
+    /// The digits that identify this request: those of the digest, or of the hash of all facts if
+    /// nothing is signed. The word that approves it is a prefix of them.
     pub fn digits(&self) -> String {
         self.digest.map_or_else(|| self.hash.to_string(), |digest| digest.to_string())
     }
 
-    /// The fields, by the names they have in the event, in which `self` is not what `last` was. What
-    /// `self` does not have is not on its card.
+    /// The names of the fields in which `self` differs from `last`. Fields that `self` does not
+    /// have are left out.
     pub fn differs_from(&self, last: &Self) -> Vec<&'static str> {
         [
             ("ceremony", self.ceremony != last.ceremony),
@@ -422,7 +422,7 @@ impl RequestView {
     }
 }
 
-/// Bytes that may be missing, which is an empty text.
+/// Writes optional bytes, `None` as an empty text.
 fn or_empty<const N: usize, S: serde::Serializer>(
     bytes: &Option<Hex<N>>,
     serializer: S,

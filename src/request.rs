@@ -1,8 +1,8 @@
-//! What a device is asked to take part in, and what its owner decides about.
+//! Requests to take part in a ceremony, and the questions to owners about them.
 //!
-//! A [`Request`] is made in two places: by the device that asks, and by `wire` from what the wire says. Both
-//! give only requests that are sound ([`Request::is_sound`]). Consent, policies, screens, the log and
-//! the ids of ceremonies all follow from it.
+//! A [`Request`] is made in two places: by the requester, and by `wire` from a proposal. Both make
+//! only sound ones ([`Request::is_sound`]). Consent, policies, screens, the log and the ids of
+//! ceremonies follow from it.
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::party::{MAX_PARTIES, PartyId};
 
-/// The most epochs of a key that a device offers: an active one and those that are pending.
+/// Most epochs of a key that a device offers: the active one and the pending ones.
 pub const MAX_EPOCHS: usize = 32;
 
-/// The most steps of a derivation path.
+/// Most steps of a derivation path.
 pub const MAX_PATH: usize = 16;
 
 /// Bytes of fixed length, as lower-case hexadecimal digits.
@@ -51,7 +51,7 @@ impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
     }
 }
 
-/// What devices do together.
+/// The kinds of ceremonies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ceremony {
@@ -59,14 +59,14 @@ pub enum Ceremony {
     Keygen,
     /// Give every party a new share of the same key.
     Refresh,
-    /// Exchange the confirmations of a key that was left pending.
+    /// Exchange the confirmations of a pending key.
     Resume,
     /// Sign a digest.
     Sign,
 }
 
 impl Ceremony {
-    /// All there are.
+    /// All of them.
     pub const ALL: [Self; 4] = [Self::Keygen, Self::Refresh, Self::Resume, Self::Sign];
 
     /// The name on the wire, in events and in the log.
@@ -91,14 +91,14 @@ impl fmt::Display for Ceremony {
     }
 }
 
-/// Names a request in logs and results: 1 to 64 letters, digits, `.`, `_` and `-`, neither dot nor dash
-/// first.
+/// The id of a request in logs and results: 1 to 64 letters, digits, `.`, `_` and `-`, and neither
+/// a dot nor a dash first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct RequestId(String);
 
 impl RequestId {
-    /// The id that is `text`, if it can be one.
+    /// The id `text`, if it is valid.
     pub fn new(text: &str) -> Option<Self> {
         is_name(text).then(|| Self(text.to_owned()))
     }
@@ -115,13 +115,13 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Whether `text` can name a request, or a key that a requester names.
+/// Whether `text` is valid as the id of a request, and as the name of a key.
 pub fn is_name(text: &str) -> bool {
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=64).contains(&text.len()) && text.chars().all(sound) && !text.starts_with(['.', '-'])
 }
 
-/// How a file becomes 32 bytes.
+/// How a file is hashed to 32 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HashFunction {
@@ -159,15 +159,15 @@ impl fmt::Display for HashFunction {
     }
 }
 
-/// How the requester says it came by the digest.
+/// The requester's claim about the origin of the digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Source {
-    /// The digest was given; nothing about it can be checked here.
+    /// The digest was given as such.
     Digest,
     /// A file was hashed.
     File {
-        /// The file's name, as the requester says.
+        /// The file's name; the requester's claim.
         name: Label,
         /// Its size in bytes.
         size: u64,
@@ -176,7 +176,7 @@ pub enum Source {
     },
 }
 
-/// One epoch of a key, as a device that has a share of it says.
+/// One epoch of a key, as a device with a share of it announces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
@@ -184,11 +184,11 @@ pub struct Held {
     pub epoch: Hex<32>,
     /// 1 for the shares of a new key, one more after each refresh.
     pub generation: u64,
-    /// How many sessions this device has spent under this epoch.
+    /// How many sessions the device has spent under this epoch.
     pub height: u64,
 }
 
-/// What everybody who takes part has agreed on.
+/// What all participants have agreed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agreed {
@@ -196,13 +196,13 @@ pub struct Agreed {
     pub nonces: Vec<Hex<32>>,
     /// The epochs that each offered, in index order, the newest first.
     pub held: Vec<Vec<Hex<32>>>,
-    /// The newest of the epochs that all have; all zeros where no epoch is used.
+    /// The newest of the epochs that all have; all zeros if none is used.
     pub epoch: Hex<32>,
-    /// How many sessions the requester has spent under that epoch, now that it begins.
+    /// How many sessions the requester has spent under that epoch at the start.
     pub height: u64,
 }
 
-/// A key that has been made, and which of its shares the requester offers to use.
+/// An existing key, and the requester's shares of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shares {
     /// The key, SEC1 compressed.
@@ -211,7 +211,7 @@ pub struct Shares {
     pub epochs: Vec<Held>,
 }
 
-/// What is to be signed.
+/// The parameters of a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signing {
     /// The key.
@@ -220,48 +220,48 @@ pub struct Signing {
     pub path: Vec<u32>,
     /// The digest.
     pub digest: [u8; 32],
-    /// How the requester came by the digest.
+    /// The requester's claim about the origin of the digest.
     pub source: Source,
-    /// Who receives the signature; `None` for all who take part.
+    /// Who receives the signature; `None` for all signers.
     pub recipient: Option<PartyId>,
 }
 
-/// What is to be done.
+/// The ceremony and its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Make a key.
     Keygen,
     /// Give every party a new share of the same key.
     Refresh(Shares),
-    /// Exchange the confirmations of a key that was left pending.
+    /// Exchange the confirmations of a pending key.
     Resume(Shares),
     /// Sign.
     Sign(Signing),
 }
 
-/// What a device asks others to take part in.
+/// A request to take part in a ceremony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Its name in logs and results.
     pub id: RequestId,
-    /// The name the requester gives the key; a new key is stored under it.
+    /// The requester's name for the key; a new key is stored under it.
     pub key: String,
     /// The parties of the key, party 1 first.
     pub parties: Vec<Fingerprint>,
     /// How many parties must sign.
     pub threshold: u8,
-    /// Who takes part, ascending.
+    /// The parties that take part, ascending.
     pub signers: Vec<PartyId>,
-    /// Who asks.
+    /// The requester.
     pub requester: PartyId,
     /// What it is for, in the requester's words.
     pub purpose: Label,
-    /// What is to be done.
+    /// The ceremony and its parameters.
     pub action: Action,
 }
 
 impl Request {
-    /// Whether it makes sense at all: sizes, order, who takes part in what.
+    /// Whether sizes, order and participants are valid.
     pub fn is_sound(&self) -> bool {
         let count = self.parties.len();
         let all = usize::from(MAX_PARTIES);
@@ -288,7 +288,7 @@ impl Request {
             }
     }
 
-    /// What kind of thing is to be done.
+    /// The ceremony.
     pub fn ceremony(&self) -> Ceremony {
         match self.action {
             Action::Keygen => Ceremony::Keygen,
@@ -298,7 +298,7 @@ impl Request {
         }
     }
 
-    /// The key it is about and the shares that are offered; `None` for a key that is to be made.
+    /// The key and the requester's shares of it; `None` for a new key.
     pub fn shares(&self) -> Option<&Shares> {
         match &self.action {
             Action::Keygen => None,
@@ -312,7 +312,7 @@ impl Request {
         self.shares().map_or(&[], |shares| &shares.epochs)
     }
 
-    /// What is to be signed, if something is.
+    /// The parameters of the signature, if it is one.
     pub fn signing(&self) -> Option<&Signing> {
         match &self.action {
             Action::Sign(signing) => Some(signing),
@@ -320,12 +320,12 @@ impl Request {
         }
     }
 
-    /// The digest that is to be signed, if something is.
+    /// The digest to be signed, if there is one.
     pub fn digest(&self) -> Option<&[u8; 32]> {
         self.signing().map(|signing| &signing.digest)
     }
 
-    /// How the digest was come by. Where nothing is signed nothing was.
+    /// The origin of the digest; [`Source::Digest`] if nothing is signed.
     pub fn source(&self) -> &Source {
         self.signing().map_or(&Source::Digest, |signing| &signing.source)
     }
@@ -350,7 +350,7 @@ impl Request {
         all.into_iter().find(|(_, party)| *party == fingerprint).map(|(party, _)| party)
     }
 
-    /// The party with this fingerprint, if it takes part.
+    /// The party with this fingerprint, if it is among the signers.
     pub fn signer(&self, fingerprint: &Fingerprint) -> Option<PartyId> {
         self.party_of(fingerprint).filter(|party| self.signers.contains(party))
     }
@@ -360,9 +360,8 @@ impl Request {
         self.parties.get(usize::from(party.get()).checked_sub(1)?).copied()
     }
 
-    /// The fingerprint of the device that asks.
-    ///
-    /// All zeros, which no device has, where the request is not sound.
+    /// The fingerprint of the requester. All zeros, which no device has, if the request is not
+    /// sound.
     pub fn asked_by(&self) -> Fingerprint {
         self.fingerprint(self.requester).unwrap_or_else(|| Fingerprint::new([0; 32]))
     }
@@ -373,30 +372,31 @@ pub fn below(name: &str, path: &[u32]) -> String {
     path.iter().fold(name.to_owned(), |name, index| format!("{name}/{index}"))
 }
 
-/// A request as the owner of this device is asked about it: with the key as it is found here.
+/// A request with what this device knows of it, for its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// What is asked.
+    /// The request.
     pub request: Request,
-    /// The name of the key here, with the path to the one that signs: `vault/0/7`.
+    /// The key's name here, with the path to the key that signs: `vault/0/7`.
     pub key: String,
-    /// The key that signs, at the end of the path, SEC1 compressed; `None` for one that is to be made.
+    /// The key that signs, at the end of the path, SEC1 compressed; `None` for a new key.
     pub public_key: Option<[u8; 33]>,
-    /// What the parties are called here, party 1 first.
+    /// The parties' names here, party 1 first.
     pub names: Vec<Label>,
     /// Seconds left to answer.
     pub seconds: u64,
 }
 
 impl Question {
-    /// What a party is called here.
+    /// The name of a party here.
     pub fn name(&self, party: PartyId) -> Label {
         let position = usize::from(party.get()).checked_sub(1);
         position.and_then(|position| self.names.get(position)).cloned().unwrap_or_default()
     }
 
-    /// The facts that must be the same on every device, as unambiguous bytes (docs/wire.md §4). Local names
-    /// for the key and its parties, and the time left, differ between devices and stay out.
+    /// The facts that must be the same on every device, in an unambiguous encoding (docs/wire.md
+    /// §4). Local names of the key and its parties, and the time left, differ between devices and
+    /// are left out.
     pub fn facts(&self) -> Vec<u8> {
         let request = &self.request;
         let (kind, file, size, hash): (&[u8], &[u8], u64, &[u8]) = match request.source() {
@@ -427,16 +427,15 @@ impl Question {
         ])
     }
 
-    /// The first four bytes of a hash of the facts: tells requests apart for a person.
+    /// The first four bytes of a hash of the facts, by which people tell requests apart.
     pub fn hash(&self) -> Hex<4> {
         let [a, b, c, d, ..] = tags::REQUEST_HASH.hash(&[&self.facts()]);
         Hex([a, b, c, d])
     }
 
-    /// The id of the ceremony: everything the approvers see, the epochs of the key that everybody offered
-    /// and the one that is used, and a fresh nonce of every participant, in index order. Devices that
-    /// disagree about any of it end up in different sessions and stop at the first message, before
-    /// anything secret is used.
+    /// The id of the ceremony: a hash of all facts, the epochs that everybody offered, the one that
+    /// is used, and a fresh nonce of every participant, in index order. Devices that disagree about
+    /// any of these get different sessions and stop at the first message, before a secret is used.
     pub fn ceremony_id(&self, agreed: &Agreed) -> [u8; 32] {
         let request = &self.request;
         let parties: Vec<u8> = request.parties.iter().flat_map(|p| *p.as_bytes()).collect();
@@ -491,7 +490,7 @@ mod tests {
         }
     }
 
-    /// What party `requester` of three asks of `signers`.
+    /// A request of party `requester` of three to `signers`.
     fn request(id: &str, action: Action, signers: &[u8], requester: u8) -> Request {
         Request {
             id: RequestId::new(id).unwrap(),
@@ -505,7 +504,7 @@ mod tests {
         }
     }
 
-    /// The same as a question, and what all agree on.
+    /// `request` as a question, and what all agree on.
     fn asked(request: Request, held: &[&[u8]], epoch: u8) -> (Question, Agreed) {
         let nonces = request.signers.iter().map(|party| Hex([0xa0 + party.get(); 32])).collect();
         let held = held.iter().map(|list| epochs(list)).collect();

@@ -1,44 +1,43 @@
-//! Confines this process to what its work needs: files by Landlock, system calls by seccomp.
+//! Confines this process to the files and system calls that its work needs, by Landlock and
+//! seccomp.
 //!
-//! Each holds where the kernel has it. Where it does not, the process works on unconfined;
-//! [`missing`] says so.
+//! If the kernel lacks one of them, the process runs without it; [`missing`] reports that.
 
 use std::path::Path;
 
-/// What a confined process may do with files. Whatever lies elsewhere cannot be opened.
+/// The files that a confined process may use. No other can be opened.
 #[derive(Debug)]
 pub struct Files<P> {
-    /// Below these, files are read.
+    /// Below these, files may be read.
     pub read: Vec<P>,
-    /// Below these, files are also made, written and removed.
+    /// Below these, files may also be created, written and removed.
     pub write: Vec<P>,
 }
 
-/// Which connections a confined process may still begin. Those it has stay.
+/// The sockets that a confined process may still create. Those it has stay open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sockets {
-    /// None; it can still accept on sockets that listen.
+    /// None; listening sockets still accept.
     Open,
-    /// Over IP and Unix sockets, and to the kernel's own (netlink), which name look-ups need.
+    /// IP, Unix and netlink sockets; name look-ups need the last.
     Local,
 }
 
-/// Confines this thread, and those that it starts from now on, to `files`. Where the kernel has no
-/// Landlock nothing changes.
+/// Confines this thread, and threads that it starts later, to `files`. Without Landlock it does
+/// nothing.
 pub fn confine_files<P: AsRef<Path>>(files: &Files<P>) {
     let _ = system::confine_files(files);
 }
 
-/// Takes from all threads of this process, for good, the system calls by which a program starts
-/// others, looks into others, or changes the system, and all sockets but `sockets`. They fail as if
-/// not permitted. Where the kernel has no seccomp nothing changes.
+/// Forbids all threads of this process, for good, the system calls that start or inspect other
+/// programs or change the system, and all sockets except `sockets`. They fail with a permission
+/// error. Without seccomp it does nothing.
 pub fn confine_calls(sockets: Sockets) {
     let _ = system::confine_calls(sockets);
 }
 
-/// What this kernel lacks of the two, by name.
-///
-/// Found out by confining a thread that does nothing else.
+/// The names of the mechanisms that this kernel lacks. It is tested in a thread of its own, which
+/// is confined by that.
 pub fn missing() -> Vec<&'static str> {
     let tried = std::thread::spawn(|| {
         let files = system::confine_files(&Files::<&Path> { read: Vec::new(), write: Vec::new() });
@@ -81,10 +80,10 @@ mod system {
 
     use super::{Files, Sockets};
 
-    /// The newest set of rights that is asked for; an older kernel enforces those that it knows.
+    /// The newest set of rights that is requested; an older kernel enforces those that it has.
     const ABI_KNOWN: ABI = ABI::V5;
 
-    /// Whether it is enforced now.
+    /// Whether it is enforced.
     pub(super) fn confine_files<P: AsRef<Path>>(files: &Files<P>) -> bool {
         restrict(files).is_ok_and(|status| status != RulesetStatus::NotEnforced)
     }
@@ -95,7 +94,7 @@ mod system {
         let status = Ruleset::default()
             .handle_access(AccessFs::from_all(ABI_KNOWN))?
             .create()?
-            // Of what does not exist nothing is allowed.
+            // A path that does not exist is skipped.
             .add_rules(path_beneath_rules(&files.read, read))?
             .add_rules(path_beneath_rules(&files.write, write))?
             .restrict_self()?;
@@ -110,7 +109,7 @@ mod system {
         filter(sockets).is_some_and(|f| seccompiler::apply_filter(&f).is_ok())
     }
 
-    /// `None` on a machine for which no filter can be made.
+    /// The filter; `None` on a machine without support.
     fn filter(sockets: Sockets) -> Option<BpfProgram> {
         let mut refused: BTreeMap<i64, Vec<SeccompRule>> =
             REFUSED.iter().map(|call| (*call, Vec::new())).collect();
@@ -127,7 +126,7 @@ mod system {
         }
     }
 
-    /// The rules for sockets of none of these families; for all sockets if there is none.
+    /// The rules for sockets outside these families; all sockets if there are none.
     fn other_than(families: &[i32]) -> Option<Vec<SeccompRule>> {
         let differs = |family: &i32| {
             let (family, length) = (*family as u64, SeccompCmpArgLen::Dword);
@@ -140,7 +139,7 @@ mod system {
         Some(vec![SeccompRule::new(conditions?).ok()?])
     }
 
-    /// Neither the relay nor a module has any use for these.
+    /// System calls that neither the relay nor a module needs.
     const REFUSED: &[i64] = &[
         // Other programs.
         libc::SYS_execve,
@@ -154,7 +153,7 @@ mod system {
         libc::SYS_userfaultfd,
         libc::SYS_perf_event_open,
         libc::SYS_bpf,
-        // Calls that no filter sees.
+        // Calls through it bypass the filter.
         libc::SYS_io_uring_setup,
         // Keys of the kernel.
         libc::SYS_keyctl,
@@ -189,7 +188,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
     use std::process::Command;
 
-    /// Runs `probe` in a thread that may be confined without the rest of the tests.
+    /// Runs `probe` in a thread, so that only that is confined.
     fn alone<T: Send>(probe: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| scope.spawn(probe).join().unwrap())
     }
@@ -213,7 +212,7 @@ mod tests {
             assert_eq!(fs::remove_file(open.join("file")).unwrap_err().kind(), PermissionDenied);
             fs::write(written.join("new"), "content").unwrap();
             fs::remove_file(written.join("new")).unwrap();
-            // A thread that is started later is confined, too.
+            // A thread that is started later is confined too.
             let later = std::thread::spawn({
                 let file = shut.join("file");
                 move || fs::read(file).unwrap_err().kind()

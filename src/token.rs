@@ -1,14 +1,14 @@
 //! Hardware tokens, through PKCS#11.
 //!
-//! A PKCS#11 module is a library of whoever made the token, and libraries crash, hang and scribble.
-//! So none is ever loaded into a process that holds a share: this program starts itself once more,
-//! with the module ([`host`]), and talks to that process over its standard input and output
-//! ([`frame`]), with a deadline for every answer (`client`). The other process sees the PIN, what
-//! the token computes, and sealed files; it never sees a share or the vault's identity.
+//! A PKCS#11 module is a foreign library, which may crash, hang or corrupt memory. So it is never
+//! loaded into a process that holds a share: this program starts itself again with the module
+//! ([`host`]), and exchanges frames with that process over its standard input and output
+//! ([`frame`]), with a deadline for every answer (`client`). The other process sees the PIN, the
+//! results of the token, and sealed files; it never sees a share or the vault's identity.
 //!
-//! One process and one logged-in session serve as long as the vault is open. The session is
-//! read-only; one that writes is opened for each write and closed after it. All of them end when
-//! this side closes the pipe, however it ends.
+//! One process and one logged-in session are used as long as the vault is open. The session is
+//! read-only; a second one is opened for each write and closed after it. All of them end when this
+//! side closes the pipe, even if it crashes.
 
 pub mod frame;
 pub mod host;
@@ -32,67 +32,67 @@ pub use error::{Error, Trouble};
 use frame::{Reply, Request};
 pub use uri::{Kind, Uri, UriError};
 
-/// A token as its module describes it. All text is the module's and not to be trusted on a screen:
-/// show [`TokenInfo::name`].
+/// A token as its module describes it. All text comes from the module and is not cleaned: show
+/// [`TokenInfo::name`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenInfo {
-    /// The slot that it is in, for as long as the module stays loaded.
+    /// Its slot, which is valid while the module is loaded.
     pub slot: u64,
     /// Its label.
     pub label: String,
-    /// Who made it.
+    /// Its manufacturer.
     pub manufacturer: String,
     /// Its model.
     pub model: String,
     /// Its serial number.
     pub serial: String,
-    /// Who made the module.
+    /// The module's manufacturer.
     pub library_manufacturer: String,
-    /// What the module calls itself.
+    /// The module's description of itself.
     pub library_description: String,
     /// The module's version, `MAJOR.MINOR`.
     pub library_version: String,
-    /// What the slot is called.
+    /// The slot's description.
     pub slot_description: String,
-    /// Who made the slot.
+    /// The slot's manufacturer.
     pub slot_manufacturer: String,
-    /// It was initialised.
+    /// Whether it was initialised.
     pub initialized: bool,
-    /// It has a user PIN.
+    /// Whether it has a user PIN.
     pub has_pin: bool,
-    /// It wants a login.
+    /// Whether it requires a login.
     pub wants_login: bool,
-    /// The PIN is typed on the reader.
+    /// Whether the PIN is typed on the reader.
     pub pinpad: bool,
-    /// Nothing can be written to it.
+    /// Whether it cannot be written to.
     pub read_only: bool,
-    /// What it tells of the tries that are left.
+    /// The remaining PIN tries, as far as it reports them.
     pub tries: Tries,
 }
 
-/// What a token tells of the PIN tries that are left. PKCS#11 knows no number.
+/// What a token reports about the remaining PIN tries. PKCS#11 has no number for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tries {
-    /// Nothing unusual, or it does not tell.
+    /// Nothing unusual, or no report.
     #[default]
     Untold,
     /// A wrong PIN was entered since the last right one.
     Few,
-    /// One.
+    /// One is left.
     Last,
-    /// None.
+    /// None is left.
     None,
 }
 
 impl TokenInfo {
-    /// Its label, or else its model, fit to be shown.
+    /// Its label, or else its model, cleaned for display.
     pub fn name(&self) -> Label {
         let label = Label::capped(&self.label, 40);
         if label.is_empty() { Label::capped(&self.model, 40) } else { label }
     }
 
-    /// Whether a vault could be sealed to it as it is.
+    /// Whether a vault can be sealed to it in its present state.
     pub fn is_usable(&self) -> bool {
         self.initialized
             && self.wants_login
@@ -100,22 +100,22 @@ impl TokenInfo {
             && self.tries != Tries::None
     }
 
-    /// Whether both describe one token, perhaps seen through two modules.
+    /// Whether both describe the same token, perhaps through two modules.
     pub fn is_same(&self, other: &Self) -> bool {
         (&self.label, &self.serial, &self.manufacturer, &self.model)
             == (&other.label, &other.serial, &other.manufacturer, &other.model)
     }
 }
 
-/// A token that was found and is not opened yet.
+/// A token that was found and is not open.
 #[derive(Debug)]
 pub struct Found {
     client: Client,
-    /// What it is.
+    /// Its description.
     pub info: TokenInfo,
 }
 
-/// A token that is open: a logged-in session. Closed when dropped.
+/// A logged-in session with a token. It is closed when dropped.
 #[derive(Debug)]
 pub struct Session {
     client: Client,
@@ -131,13 +131,13 @@ pub struct Key {
     pub id: Vec<u8>,
     /// Its public point, SEC1 uncompressed.
     pub point: Vec<u8>,
-    /// It was made for this vault, so that it goes when the vault no longer needs it.
+    /// Whether it was made for this vault, and is destroyed when the vault no longer needs it.
     pub made: bool,
-    /// The file that holds the token's PIN, where one was named.
+    /// The file with the token's PIN, if one was named.
     pub pin_source: Option<PathBuf>,
 }
 
-/// What a module has to offer.
+/// A module and its tokens.
 #[derive(Debug)]
 pub struct Surveyed {
     /// The module's file.
@@ -146,12 +146,12 @@ pub struct Surveyed {
     pub tokens: Result<Vec<TokenInfo>, Error>,
 }
 
-/// Looks at the module that was `named`, else at every one that the system knows and at `also`. No
-/// answer is waited for longer than `limit`.
+/// Asks the module `named`, or else every module that the system knows and `also`. No answer is
+/// waited for longer than `limit`.
 ///
 /// # Errors
 ///
-/// Those of each module are in its row.
+/// Each module's error is in its row.
 pub fn survey(named: Option<&Path>, also: Option<&Path>, limit: Duration) -> Vec<Surveyed> {
     let mut paths = modules::candidates(&Uri::default(), named);
     if named.is_none() {
@@ -163,14 +163,14 @@ pub fn survey(named: Option<&Path>, also: Option<&Path>, limit: Duration) -> Vec
     seen.map(|(module, seen)| Surveyed { module, tokens: seen.map(|(_, infos)| infos) }).collect()
 }
 
-/// Finds the one token that `uri` means, in `module` or wherever the system knows of. No answer of
-/// a module is waited for longer than `limit`.
+/// Finds the one token that matches `uri`, in `module` or else in those that the system knows. No
+/// answer is waited for longer than `limit`.
 ///
 /// # Errors
 ///
 /// [`Trouble::NoModule`], [`Trouble::NoToken`], [`Trouble::Several`], [`Trouble::Uninitialised`],
-/// [`Trouble::NoUserPin`], [`Trouble::LockedPin`], and what loading a module fails with where it was
-/// the only one to ask.
+/// [`Trouble::NoUserPin`], [`Trouble::LockedPin`]; and the error of loading a module, if it is the
+/// only one.
 pub fn find(uri: &Uri, module: Option<&Path>, limit: Duration) -> Result<Found, Error> {
     let paths = modules::candidates(uri, module);
     let mut failed = Vec::new();
@@ -195,7 +195,7 @@ pub fn find(uri: &Uri, module: Option<&Path>, limit: Duration) -> Result<Found, 
         }
     }
     if matching.len() > 1 {
-        // A slot that waits for its first token stands beside the real one in some modules.
+        // Some modules also show an empty slot for the next token.
         matching.retain(|(info, _)| info.initialized);
     }
     let nowhere = |trouble| Error { module: None, token: None, trouble };
@@ -219,10 +219,10 @@ pub fn find(uri: &Uri, module: Option<&Path>, limit: Duration) -> Result<Found, 
     }
 }
 
-/// A process with a module, and the tokens that it knows of.
+/// The process of a module, and the tokens that it found.
 type Seen = (Client, Vec<TokenInfo>);
 
-/// Asks every module at once, each in a process of its own, for the tokens that it has.
+/// Asks all modules at once for their tokens, each in a process of its own.
 fn look(paths: &[PathBuf], limit: Duration) -> Vec<(PathBuf, Result<Seen, Error>)> {
     std::thread::scope(|scope| {
         let asked: Vec<_> =
@@ -252,7 +252,7 @@ fn look_at(path: &Path, limit: Duration) -> Result<Seen, Error> {
 }
 
 impl Found {
-    /// Logs in. The PIN is tried once; `None` where it is typed on the reader.
+    /// Logs in. The PIN is tried once; `None` if it is typed on the reader.
     ///
     /// # Errors
     ///
@@ -283,7 +283,7 @@ impl Found {
 }
 
 impl Session {
-    /// What the token is.
+    /// The description of the token.
     pub fn info(&self) -> &TokenInfo {
         &self.info
     }
@@ -309,7 +309,7 @@ impl Session {
         }
     }
 
-    /// The P-256 key that is on the token already, by what `uri` says of an object.
+    /// The P-256 key on the token that matches the object in `uri`.
     ///
     /// # Errors
     ///
@@ -324,7 +324,7 @@ impl Session {
         }
     }
 
-    /// Destroys the key `id`, both halves. One that is not there is fine.
+    /// Destroys both halves of the key `id`. A missing key is not an error.
     ///
     /// # Errors
     ///
@@ -347,7 +347,7 @@ impl Session {
         }
     }
 
-    /// Whether the token is still there.
+    /// Fails if the token is not there any more.
     ///
     /// # Errors
     ///
@@ -356,11 +356,11 @@ impl Session {
         self.done(&Request::Check, None)
     }
 
-    /// Stores `content` as a private data object called `label`, of which there is none yet.
+    /// Stores `content` as a private data object called `label`, which must not exist.
     ///
     /// # Errors
     ///
-    /// [`Error::does_not_fit`] says whether it is the object rather than the token that failed.
+    /// [`Error::does_not_fit`] tells whether only the object was refused.
     pub fn put(&self, label: &str, content: &[u8]) -> Result<(), Error> {
         self.done(&Request::Put { label: label.to_owned() }, Some(content))
     }
@@ -378,7 +378,7 @@ impl Session {
         }
     }
 
-    /// Destroys the data object called `label`. One that is not there is fine.
+    /// Destroys the data object called `label`. A missing one is not an error.
     ///
     /// # Errors
     ///
@@ -387,12 +387,12 @@ impl Session {
         self.done(&Request::Destroy { label: label.to_owned() }, None)
     }
 
-    /// That a key on this token cannot be used, and why not.
+    /// An error for a key on this token that cannot be used; `why` is the reason.
     pub fn wrong_key(&self, why: &str) -> Error {
         self.error(Trouble::WrongKey(why.to_owned()))
     }
 
-    /// Whether `uri` can mean this token.
+    /// Whether `uri` matches this token.
     pub fn is(&self, uri: &Uri) -> bool {
         uri.matches(&self.info)
     }

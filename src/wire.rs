@@ -1,8 +1,8 @@
-//! What two devices say to each other around a protocol: control messages, as JSON objects.
+//! The control messages of two devices around a protocol, as JSON objects.
 //!
-//! Each is at most one frame, and every text a person may see is a [`Label`] from the moment it is read.
-//! Unknown fields are refused, but for those of `hello`, `welcome` and `refuse`: a later version may add some
-//! there, and whoever does not know them goes on without.
+//! Each is at most one frame, and every text for people is read as a [`Label`]. Unknown fields are
+//! refused, except in `hello`, `welcome` and `refuse`: a later version may add fields there, and
+//! this one ignores them.
 
 use std::fmt;
 
@@ -41,20 +41,20 @@ impl Versions {
     }
 }
 
-/// What a device says of its program in its greeting. It tells people in time what the other one cannot do; what is
-/// done is agreed on in the proposal.
+/// The introduction of a device's program in its greeting. It tells people early what the other
+/// program does not support; the proposal decides what is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// The version of the program, such as `0.1.0`.
     pub program: Label,
     /// The versions of the control messages that it speaks.
     pub versions: Versions,
-    /// What it can do: the names of ceremonies.
+    /// What it supports: the names of ceremonies.
     pub can: Vec<Label>,
 }
 
 impl About {
-    /// What this program says of itself.
+    /// The introduction of this program.
     pub fn this_program() -> Self {
         let can = Ceremony::ALL.map(|ceremony| Label::new(ceremony.name()));
         Self {
@@ -64,18 +64,18 @@ impl About {
         }
     }
 
-    /// Whether it can take part in `ceremony`.
+    /// Whether it supports `ceremony`.
     pub fn can(&self, ceremony: Ceremony) -> bool {
         self.can.iter().any(|word| word.as_str() == ceremony.name())
     }
 }
 
-/// A word of another version, such as the name of a message: up to 32 of `a-z`, `0-9` and `_`.
+/// A name of another version, such as that of a message: up to 32 of `a-z`, `0-9` and `_`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Word([u8; 32]);
 
 impl Word {
-    /// `text`, if it is such a word.
+    /// `text`, if it is such a name.
     pub fn new(text: &str) -> Option<Self> {
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         let mut word = [0; 32];
@@ -86,7 +86,7 @@ impl Word {
         Some(Self(word))
     }
 
-    /// The word.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
         self.0.get(..end).and_then(|word| str::from_utf8(word).ok()).unwrap_or_default()
@@ -106,7 +106,7 @@ impl Serialize for Word {
 }
 
 impl<'de> Deserialize<'de> for Word {
-    /// Reads a word, or the name of an object's only field.
+    /// Reads a name, or the name of an object's only field.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read;
 
@@ -135,54 +135,54 @@ impl<'de> Deserialize<'de> for Word {
     }
 }
 
-/// Why the caller is here.
+/// What the caller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Want {
-    /// To see whether this device is there.
+    /// To test whether this device answers.
     Ping,
     /// To compare six digits.
     Pair,
     /// To make, refresh or use a key.
     Ceremony,
-    /// To go on with a ceremony whose connection broke.
+    /// To resume a link whose connection broke.
     Resume {
-        /// The name of the first connection.
+        /// The session of the link's first connection.
         session: Hex<16>,
         /// How many frames of the other side have arrived.
         received: u64,
     },
-    /// What only a later version does.
+    /// A request of a later version.
     #[serde(untagged)]
     Unknown(Word),
 }
 
-/// Why a device will not go on. One word: details stay in its own log.
+/// Why a device refuses or ends a ceremony. It is one word; details are only in its own log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It takes no more now, or the key is used for something else.
+    /// It is busy, or the key is in use.
     Busy {
         /// After how many seconds to ask again.
         seconds: u32,
     },
-    /// Both devices called each other; this call gives way to the other one.
+    /// Both devices called each other, and this call is dropped in favour of the other.
     Crossed,
-    /// A person said no.
+    /// A person refused.
     Denied,
-    /// Its owner wants to hear nothing of the caller for now.
+    /// Its owner has muted the caller, or refused a request of it just before.
     Declining,
     /// Too many pairings in a row have failed there.
     Locked,
-    /// There is nobody who could compare digits.
+    /// No person is present to compare digits.
     Unattended,
-    /// Its policy says no.
+    /// Its policy refuses.
     Policy,
-    /// Nobody answered in time.
+    /// There was no answer in time.
     TimedOut,
     /// It does not know the caller, or another participant.
     NotPaired,
-    /// Its pairing with the caller is over.
+    /// Its pairing with the caller has expired.
     Expired,
     /// It has no share of that key.
     UnknownKey,
@@ -199,20 +199,20 @@ pub enum Reason {
     Banned,
     /// Too many signatures with the caller under that key were cut short; nobody failed a check.
     Worn,
-    /// It does not speak this version.
+    /// It does not support this version.
     Version,
     /// The ceremony failed.
     Aborted,
-    /// A person interrupted it.
+    /// It was interrupted.
     Interrupted,
-    /// Another participant takes no part, so there is nothing to take part in.
+    /// Another participant takes no part.
     Left {
         /// Its index.
         party: PartyId,
     },
-    /// It knows nothing of what the caller wants to go on with.
+    /// It does not have the session that the caller wants to resume.
     Gone,
-    /// It does not understand a message: the other side runs a later version, or makes no sense.
+    /// It does not understand a message, which is malformed or of a later version.
     NotUnderstood {
         /// The message's name.
         message: Word,
@@ -222,7 +222,7 @@ pub enum Reason {
     Unknown(Word),
 }
 
-/// Something else is under way, and will soon be over.
+/// Busy, and soon free again.
 pub const BUSY: Reason = Reason::Busy { seconds: 1 };
 
 impl Reason {
@@ -256,11 +256,11 @@ impl Reason {
     }
 }
 
-/// How the requester says it came by the digest.
+/// The requester's claim about the origin of the digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
-    /// The digest was given.
+    /// The digest was given as such.
     Digest,
     /// A file was hashed.
     File {
@@ -273,58 +273,58 @@ pub enum Source {
     },
 }
 
-/// A [`Request`] on the wire: one flat object, in which what a ceremony has not is zero or empty.
+/// A [`Request`] on the wire: one flat object, in which fields that a ceremony does not use are
+/// zero or empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
-    /// What it is.
+    /// The ceremony.
     pub kind: Ceremony,
     /// Names the request in logs and results.
     pub request_id: String,
-    /// The name the requester gives the key; a new key is stored under it.
+    /// The requester's name for the key; a new key is stored under it.
     pub key: String,
     /// The parties' fingerprints, party 1 first.
     pub parties: Vec<Hex<32>>,
-    /// The indices of those who take part, ascending.
+    /// The indices of the signers, ascending.
     pub signers: Vec<u8>,
     /// How many parties must sign.
     pub threshold: u8,
-    /// The key, SEC1 compressed; all zeros for a key that is to be made.
+    /// The key, SEC1 compressed; all zeros for a new key.
     pub public_key: Hex<33>,
-    /// The epochs of the key that the requester offers, the newest first; none for a key that is to
-    /// be made.
+    /// The epochs of the key that the requester offers, the newest first; none for a new key.
     pub epochs: Vec<Held>,
-    /// The digest to sign; all zeros otherwise.
+    /// The digest to sign; all zeros if nothing is signed.
     pub digest: Hex<32>,
-    /// How the requester came by the digest.
+    /// The requester's claim about the origin of the digest.
     pub source: Source,
     /// What it is for.
     pub purpose: Label,
-    /// The index of the party that receives the signature; 0 for all who take part.
+    /// The index of the party that receives the signature; 0 for all signers.
     pub recipient: u8,
     /// Non-hardened BIP-32 indices from the key to the one that signs.
     pub path: Vec<u32>,
     /// The requester's contribution to the session id.
     pub nonce: Hex<32>,
-    /// Seconds until the requester gives up waiting for an answer, set when it asks.
+    /// How many seconds the requester waits for an answer, from when it asks.
     pub seconds: u32,
 }
 
-/// What a requester says besides its request.
+/// The rest of a proposal, besides its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Its contribution to the session id.
     pub nonce: Hex<32>,
-    /// Seconds until it gives up waiting for an answer.
+    /// How many seconds it waits for an answer.
     pub seconds: u32,
 }
 
-/// A proposal that no honest device makes.
+/// A proposal that is malformed or not sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRequest;
 
 impl Proposal {
-    /// What says `request` on the wire.
+    /// The proposal for `request`.
     pub fn new(request: &Request, Terms { nonce, seconds }: Terms) -> Self {
         let signing = request.signing();
         Self {
@@ -346,10 +346,11 @@ impl Proposal {
         }
     }
 
-    /// What the device with the fingerprint `requester` asks of the device with the fingerprint `me`.
+    /// The request of the device with the fingerprint `requester` to the device with the
+    /// fingerprint `me`.
     ///
     /// # Errors
-    /// It makes no sense, or one of them does not take part.
+    /// It is malformed or not sound, or one of them does not take part.
     pub fn request(
         &self,
         requester: &Fingerprint,
@@ -402,9 +403,9 @@ impl Proposal {
     }
 }
 
-/// Stands for a key that is to be made.
+/// In place of a new key.
 const NO_KEY: Hex<33> = Hex([0; 33]);
-/// Stands for the digest where nothing is signed.
+/// In place of a digest if nothing is signed.
 const NO_DIGEST: Hex<32> = Hex([0; 32]);
 
 impl Source {
@@ -441,31 +442,31 @@ pub enum Message {
         version: u8,
         /// The caller's name for itself.
         name: Label,
-        /// What it came for.
+        /// What it asks for.
         want: Want,
-        /// What its program is and can do, where both sides say so.
+        /// The introduction of its program, if both sides support that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         about: Option<About>,
     },
-    /// The answer: the caller was let in.
+    /// The answer to an accepted caller.
     Welcome {
         /// The device's name for itself.
         name: Label,
-        /// What its program is and can do, where both sides say so.
+        /// The introduction of its program, if both sides support that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         about: Option<About>,
     },
-    /// The answer to a caller that is back: it goes on.
+    /// The answer to a caller that resumes a link.
     Resumed {
         /// How many frames of the caller have arrived.
         received: u64,
     },
-    /// The answer, or the end at any later point: no.
+    /// A refusal, as the answer or at any later point.
     Refuse {
         /// Why.
         reason: Reason,
     },
-    /// One step of the six-digit exchange.
+    /// One step of the pairing protocol.
     Pair {
         /// A commitment, a nonce, an opening or a confirmation, by position.
         step: Hex<32>,
@@ -479,40 +480,40 @@ pub enum Message {
     },
     /// A request to take part.
     Propose(Box<Proposal>),
-    /// A request waits until the owner of this device is asked about it. May come again.
+    /// The request waits until this device's owner can be asked. It may be sent again.
     Queued {
-        /// How many are before it, with the one on the screen.
+        /// How many requests are before it, including the one on the screen.
         before: u16,
     },
     /// Yes to a request.
     Accept {
         /// This party's contribution to the session id.
         nonce: Hex<32>,
-        /// Those of the requester's epochs that this party offers too, the newest first.
+        /// The epochs of the requester that this party offers too, the newest first.
         held: Vec<Held>,
     },
-    /// No to a request: this party has no share of any of the requester's epochs.
+    /// A refusal: this party has a share of none of the requester's epochs.
     Apart {
         /// The epochs of the key that it has, the newest first.
         held: Vec<Held>,
     },
-    /// Everybody said yes: begin.
+    /// Everybody has agreed, and the ceremony starts.
     Start(Agreed),
-    /// This party is done; from the requester: everybody is.
+    /// This party has finished; from the requester: all have.
     Finished,
 }
 
-/// Bytes that are no control message.
+/// Bytes that are not a valid control message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMessage;
 
 impl Message {
-    /// The message as bytes.
+    /// Encodes the message.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Reads a message.
+    /// Decodes a message.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NoMessage> {
         if bytes.len() > MAX_CONTROL {
             return Err(NoMessage);
@@ -521,7 +522,7 @@ impl Message {
         strictly.or_else(|_| Self::without_unknown_fields(bytes))
     }
 
-    /// Reads a message to which a later version may have added fields.
+    /// Decodes a message, ignoring fields that a later version may have added.
     fn without_unknown_fields(bytes: &[u8]) -> Result<Self, NoMessage> {
         let name = Self::name_in(bytes).ok_or(NoMessage)?;
         let lenient = LENIENT.into_iter().find(|(lenient, _)| *lenient == name.as_str());
@@ -533,7 +534,7 @@ impl Message {
         serde_json::from_value(message).map_err(|_| NoMessage)
     }
 
-    /// The name of the message in these bytes, if it is one, of whatever version.
+    /// The name of the message in these bytes, of any version; `None` if they are none.
     pub fn name_in(bytes: &[u8]) -> Option<Word> {
         serde_json::from_slice(bytes).ok().filter(|_| bytes.len() <= MAX_CONTROL)
     }

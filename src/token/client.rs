@@ -1,4 +1,4 @@
-//! This side of the pipe to the process that holds a module.
+//! The program's end of the pipe to the process with a module.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -15,7 +15,7 @@ use crate::secret::Secret;
 
 type Answer = io::Result<(Reply, Secret<Vec<u8>>)>;
 
-/// A process of this program that holds one module.
+/// A process of this program with one module.
 #[derive(Debug)]
 pub(super) struct Client {
     module: PathBuf,
@@ -26,15 +26,15 @@ pub(super) struct Client {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    /// Frames to be sent; `None` once it is to end.
+    /// Frames to be sent; `None` once it has to end.
     requests: Option<Sender<Secret<Vec<u8>>>>,
     answers: Receiver<Answer>,
-    /// Why it can be asked nothing more.
+    /// Why it cannot be used any more.
     dead: Option<Trouble>,
 }
 
 impl Client {
-    /// Starts the process. No answer is waited for longer than `limit`, nor longer than is usual.
+    /// Starts the process. No answer is waited for longer than `limit` or the usual time.
     pub(super) fn start(module: &Path, limit: Duration) -> Result<Self, Trouble> {
         if !module.exists() {
             return Err(Trouble::Missing);
@@ -47,7 +47,7 @@ impl Client {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Ctrl-C is for us: a write to the token is not cut off by it.
+            // A process group of its own, so that Ctrl-C does not cut off a write to the token.
             .process_group(0)
             .spawn()
             .map_err(failed)?;
@@ -66,14 +66,14 @@ impl Client {
         &self.module
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request and waits for the answer.
     pub(super) fn call(
         &self,
         request: &Request,
         content: Option<&[u8]>,
     ) -> Result<(Reply, Secret<Vec<u8>>), Trouble> {
         let usual = match request {
-            // A person may have to type on the reader, or the card is slow at making keys.
+            // The PIN may be typed on the reader, and a card may be slow to make a key.
             Request::Open { .. } if content.is_none() => SLOW,
             Request::MakeKey { .. } => SLOW,
             _ => USUAL,
@@ -85,8 +85,8 @@ impl Client {
     }
 }
 
-/// Sends each request and waits for its answer. In a thread of its own, since a process that hangs
-/// may neither answer nor take what is sent.
+/// Sends each request and waits for its answer. Runs in a thread, since a process that hangs may
+/// neither answer nor read.
 fn converse(
     mut stdin: ChildStdin,
     mut stdout: ChildStdout,
@@ -94,7 +94,7 @@ fn converse(
     outbox: &Sender<Answer>,
 ) {
     for frame in inbox {
-        // If it cannot be sent the process is dead, and reading says so.
+        // If it cannot be sent, the process has ended, and reading reports that.
         let _ = stdin.write_all(frame.expose());
         let answer = frame::read::<Reply>(&mut stdout);
         let ended = answer.is_err();
@@ -103,7 +103,7 @@ fn converse(
         }
     }
     drop(stdin);
-    // Until it has closed its sessions, which is when it closes this.
+    // Waits until the process has closed its sessions and then its output.
     let _ = stdout.read(&mut [0]);
 }
 
@@ -116,7 +116,7 @@ impl Process {
         if let Some(dead) = &self.dead {
             return Err(dead.clone());
         }
-        // If nobody takes it, nobody answers.
+        // If the thread has ended, no answer arrives.
         let _ = self.requests.as_ref().map(|requests| requests.send(frame));
         let trouble = match self.answers.recv_timeout(limit) {
             Ok(Ok((Reply::Failed(trouble), _))) => return Err(trouble),
@@ -130,9 +130,9 @@ impl Process {
         Err(trouble)
     }
 
-    /// How the process ended. Its output is closed, so it has, or is killed.
+    /// Why the process ended. Its output is closed, so it has ended or is killed here.
     fn crashed(&mut self) -> Trouble {
-        // `Ok(None)`: it is about to, or only closed its output.
+        // It has not ended yet, or only closed its output.
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             std::thread::sleep(GRACE);
         }
@@ -148,7 +148,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// Lets it close its sessions, but not for ever.
+    /// Gives it a limited time to close its sessions.
     fn drop(&mut self) {
         self.requests = None;
         if self.dead.is_none() {
@@ -158,11 +158,11 @@ impl Drop for Process {
     }
 }
 
-/// How long an answer is waited for.
+/// How long to wait for an answer.
 const USUAL: Duration = Duration::from_secs(20);
-/// How long, where it takes long by its nature.
+/// How long to wait for a slow operation.
 const SLOW: Duration = Duration::from_secs(60);
-/// How long a process whose output is closed may take to be gone.
+/// How long a process may take to end after it closed its output.
 const GRACE: Duration = Duration::from_millis(50);
 /// How long sessions may take to close.
 const FAREWELL: Duration = Duration::from_secs(2);

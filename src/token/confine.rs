@@ -1,8 +1,8 @@
-//! What the process that holds a module may reach (docs/tokens.md §4).
+//! The confinement of the process with a module (docs/tokens.md §4).
 //!
-//! Modules are of many kinds, so this is wide where they need it: they read the system's libraries
-//! and settings, speak to readers and to network modules, and write where tokens live. The user's
-//! other files are none of their business, and neither are other programs.
+//! Modules differ, so the limits are wide: they may read the system's libraries and settings, use
+//! readers and network modules, and write where tokens are stored. Other files of the user, and
+//! other programs, are out of reach.
 
 use std::env;
 use std::ffi::OsStr;
@@ -21,10 +21,11 @@ pub(super) fn confine(module: &Path) {
 fn reach(module: &Path) -> Files<PathBuf> {
     let paths = |fixed: &[&str]| fixed.iter().map(PathBuf::from).collect::<Vec<_>>();
     let mut files = Files { read: paths(SYSTEM), write: paths(DEVICES_AND_TOKENS) };
-    // A link is followed before it is checked, so both its place and its end count.
+    // A link is followed before it is checked, so its own folder and that of its target are
+    // allowed.
     let folders = [module.parent().map(Path::to_owned), resolved_folder(module)];
     files.read.extend(folders.into_iter().flatten());
-    // With which a module for another kind of machine is compared.
+    // Read to compare it with a module for another kind of machine.
     files.read.extend(program());
     let libraries = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     files.read.extend(env::split_paths(&libraries).filter(|path| path.is_absolute()));
@@ -44,7 +45,7 @@ fn resolved_folder(module: &Path) -> Option<PathBuf> {
     fs::canonicalize(module).ok()?.parent().map(Path::to_owned)
 }
 
-/// Files and folders that variables name which are about tokens, such as `SOFTHSM2_CONF`.
+/// Files and folders in variables about tokens, such as `SOFTHSM2_CONF`.
 fn named() -> impl Iterator<Item = PathBuf> {
     let about = |name: &OsStr| {
         let name = name.to_string_lossy();
@@ -54,7 +55,7 @@ fn named() -> impl Iterator<Item = PathBuf> {
     named.filter(|path: &PathBuf| path.is_absolute())
 }
 
-/// Where SoftHSM2 keeps its tokens, if `settings` are its settings or hold them.
+/// The token folder of SoftHSM2 in its settings, which are at `settings` or below it.
 fn token_folder(settings: &Path) -> Option<PathBuf> {
     const NAME: &str = "softhsm2.conf";
     let file = if settings.is_dir() { settings.join(NAME) } else { settings.to_owned() };
@@ -71,7 +72,7 @@ fn token_folder(settings: &Path) -> Option<PathBuf> {
 
 const LONGEST_SETTINGS: u64 = 64 << 10;
 
-/// Libraries and settings of the system, and what tells of devices.
+/// Libraries, settings and device information of the system.
 const SYSTEM: &[&str] = &[
     "/usr",
     "/lib",
@@ -91,7 +92,7 @@ const SYSTEM: &[&str] = &[
     "/run/systemd/resolve",
 ];
 
-/// Devices, and where the system's own tokens are.
+/// Devices, and the folders of system-wide tokens.
 const DEVICES_AND_TOKENS: &[&str] = &[
     "/dev",
     "/run/lock",
@@ -105,7 +106,7 @@ const DEVICES_AND_TOKENS: &[&str] = &[
 const SETTINGS: &[&str] = &[".config/softhsm2", ".config/opensc", ".config/pkcs11", ".eid"];
 const TOKENS: &[&str] = &[".cache/opensc", ".tpm2_pkcs11", ".pki", ".softhsm2"];
 
-/// This program. On Linux it is found even if its file was replaced meanwhile.
+/// The path of this program. On Linux it is valid even if the file was replaced.
 pub(super) fn program() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }

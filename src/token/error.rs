@@ -1,4 +1,4 @@
-//! What can go wrong with a token: data only, worded for people elsewhere.
+//! Errors of tokens, as data. The texts for people are in `report`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,9 +12,9 @@ use crate::error_kind::ErrorKind;
 /// Why a token could not be used, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// The module, where one was asked.
+    /// The module, if one was asked.
     pub module: Option<PathBuf>,
-    /// The token, where one was found.
+    /// The token, if one was found.
     pub token: Option<Label>,
     /// What went wrong.
     pub trouble: Trouble,
@@ -27,39 +27,39 @@ pub enum Trouble {
     NoModule,
     /// The module's file does not exist.
     Missing,
-    /// The file is no library for this machine. What the system says of it.
+    /// The file is no library for this machine, with the system's message.
     Unloadable(String),
     /// The file is a library, but no PKCS#11 module.
     NotAModule,
     /// This program was built without PKCS#11.
     NotBuilt,
-    /// The module cannot start. What it says.
+    /// The module cannot start, with its message.
     Unready(String),
-    /// The module ended its process; by this signal, if by one.
+    /// The module's process ended; by this signal, if there was one.
     Crashed(Option<i32>),
     /// The module did not answer in time.
     Silent,
-    /// What the module's process said makes no sense.
+    /// The answer of the module's process is malformed.
     Nonsense,
-    /// No token is what was looked for.
+    /// No token matches.
     NoToken {
-        /// What was looked for, as a URI.
+        /// The URI that was looked for.
         wanted: String,
-        /// What is there instead, as URIs.
+        /// The URIs of the tokens that are present.
         seen: Vec<String>,
         /// Modules that could not be asked.
         failed: Vec<PathBuf>,
     },
-    /// Several tokens are what was looked for.
+    /// Several tokens match.
     Several {
-        /// All of them, as URIs.
+        /// Their URIs.
         uris: Vec<String>,
     },
     /// The token was never initialised.
     Uninitialised,
     /// The token has no user PIN yet.
     NoUserPin,
-    /// The token wants no PIN at all.
+    /// The token has no login.
     NoLogin,
     /// The PIN is wrong.
     WrongPin(Tries),
@@ -67,21 +67,21 @@ pub enum Trouble {
     LockedPin,
     /// The PIN must be changed first.
     ExpiredPin,
-    /// The token is gone, or was put in anew.
+    /// The token was removed, or inserted anew.
     Removed,
     /// The key that the vault is sealed to is not on the token.
     NoKey,
-    /// No key on the token is what was looked for.
+    /// No key on the token matches.
     NoSuchKey,
-    /// Several keys are what was looked for.
+    /// Several keys match.
     SeveralKeys,
-    /// A key cannot be used, and why not.
+    /// A key cannot be used, with the reason.
     WrongKey(String),
     /// There is a data object of that name already.
     Taken,
-    /// The token gives out no more sessions.
+    /// The token has no more sessions.
     Sessions,
-    /// Nothing can be written to the token.
+    /// The token cannot be written to.
     ReadOnly,
     /// The token is full.
     Full,
@@ -95,7 +95,7 @@ pub enum Trouble {
 }
 
 impl Error {
-    /// Its kind, by which the log and JSON know it.
+    /// Its kind, for the log and JSON.
     pub fn kind(&self) -> ErrorKind {
         match self.trouble {
             Trouble::NoModule
@@ -107,8 +107,8 @@ impl Error {
         }
     }
 
-    /// Whether the token works and only this object was refused: too large, of a kind that it does
-    /// not keep, or no place left.
+    /// Whether the token works and only refused this object: too large, of an unsupported kind, or
+    /// no space left.
     pub fn does_not_fit(&self) -> bool {
         matches!(
             self.trouble,
@@ -116,7 +116,7 @@ impl Error {
         )
     }
 
-    /// Whether no place is left, which says nothing against deleting.
+    /// Whether the token has no space left, in which case deleting still works.
     pub fn is_full(&self) -> bool {
         self.trouble == Trouble::Full
     }

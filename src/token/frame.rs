@@ -1,7 +1,7 @@
-//! What the program and the process that holds a module say to each other.
+//! The frames between the program and the process with a module.
 //!
-//! A frame is a header, JSON, and content that may be secret and so never passes through JSON: each
-//! behind its length, 4 bytes, big-endian.
+//! A frame has a header in JSON, and content, which may be secret and so is not in the JSON. Each
+//! follows its length, 4 bytes, big-endian.
 
 use std::io::{self, Read};
 
@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::{TokenInfo, Trouble};
 use crate::secret::Secret;
 
-/// What the module's process is asked.
+/// A request to the module's process.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// To load the module. Apart from the rest, so that a file that takes the process down with it
-    /// is told from a module that crashes.
+    /// To load the module. It is a request of its own, so that a file that crashes the process
+    /// while loading is told from a module that crashes later.
     Load,
     /// The tokens in all slots.
     Tokens,
-    /// To open a session and log in. Content: the PIN; none where the reader asks for it.
+    /// To open a session and log in. Content: the PIN; none if the reader asks for it.
     Open {
         /// The slot that the token is in.
         slot: u64,
@@ -69,7 +69,7 @@ pub enum Request {
     },
 }
 
-/// What it answers.
+/// The answer to a request.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// The tokens in all slots.
@@ -81,11 +81,11 @@ pub enum Reply {
         /// Its public point, SEC1 uncompressed.
         point: Vec<u8>,
     },
-    /// What was asked for is the content.
+    /// The result is the content.
     Content,
     /// It is done.
     Done,
-    /// It could not be done.
+    /// It failed.
     Failed(Trouble),
 }
 
@@ -93,7 +93,7 @@ pub enum Reply {
 ///
 /// # Errors
 ///
-/// A part that is too long.
+/// A part is too long.
 pub fn encode(header: &impl Serialize, content: &[u8]) -> io::Result<Secret<Vec<u8>>> {
     let header = serde_json::to_vec(header)?;
     let lengths = [header.len(), content.len()].map(u32::try_from);
@@ -112,7 +112,7 @@ pub fn encode(header: &impl Serialize, content: &[u8]) -> io::Result<Secret<Vec<
 ///
 /// # Errors
 ///
-/// It ends early, is too long, or its header is none.
+/// It ends early or is too long, or its header is malformed.
 pub fn read<H: DeserializeOwned>(mut from: impl Read) -> io::Result<(H, Secret<Vec<u8>>)> {
     let header = part(&mut from, MAX_HEADER)?;
     let content = part(&mut from, MAX_CONTENT)?;
@@ -132,7 +132,7 @@ fn part(mut from: impl Read, limit: usize) -> io::Result<Secret<Vec<u8>>> {
 }
 
 const MAX_HEADER: usize = 1 << 20;
-/// A share of a key of 16 parties is well below.
+/// Far above a share of a key of 16 parties.
 const MAX_CONTENT: usize = 16 << 20;
 
 #[cfg(test)]

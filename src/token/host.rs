@@ -15,10 +15,10 @@ use super::confine::confine;
 use super::frame::{self, Reply, Request};
 use crate::secret::Secret;
 
-/// The word by which the program knows that it is meant to be this process.
+/// The argument that makes the program this process.
 pub const COMMAND: &str = "token-host";
 
-/// The module's file, if this command line means this process.
+/// The module's file, if this is the command line of this process.
 pub fn asked_for(argv: &[OsString]) -> Option<&Path> {
     match argv {
         [_, command, module] if command == COMMAND => Some(Path::new(module)),
@@ -29,7 +29,7 @@ pub fn asked_for(argv: &[OsString]) -> Option<&Path> {
 /// Serves until standard input is closed.
 pub fn serve(module: &Path) -> ExitCode {
     let served = answers().and_then(|out| {
-        // Before there is a second thread, and before any code of the module runs.
+        // Before there is a second thread, and before code of the module runs.
         confine(module);
         answer(module, &requests(), out)
     });
@@ -39,7 +39,7 @@ pub fn serve(module: &Path) -> ExitCode {
     }
 }
 
-/// Where answers go. Standard output itself is turned away: what a module prints is no answer.
+/// The pipe for answers. Standard output itself is redirected, since a module may print.
 fn answers() -> io::Result<File> {
     let out = rustix::io::dup(io::stdout())?;
     let nowhere = File::options().write(true).open("/dev/null")?;
@@ -49,12 +49,12 @@ fn answers() -> io::Result<File> {
 
 type Asked = (Request, Secret<Vec<u8>>);
 
-/// What is asked, until nobody asks any more. A module that hangs is then given a little time to
-/// finish what it writes.
+/// The requests, until standard input is closed. A module that hangs then gets a little time to
+/// finish a write.
 fn requests() -> Receiver<Asked> {
     let (sender, requests) = channel();
     std::thread::spawn(move || {
-        // Not through the buffer of `io::stdin`, in which a PIN would stay.
+        // Not through the buffer of `io::stdin`, which would keep a copy of the PIN.
         let Ok(stdin) = rustix::io::dup(io::stdin()) else { return };
         let mut stdin = File::from(stdin);
         while let Ok(request) = frame::read::<Request>(&mut stdin) {
@@ -119,7 +119,7 @@ mod pkcs11 {
                 Err(trouble) => say(&out, &Reply::Failed(trouble), &[])?,
             }
         }
-        // Closes and logs out, before the module is told that it is done.
+        // Closes the session and logs out before the module is finalised.
         drop(session);
         if let Some(library) = library {
             let _ = library.finalize();
@@ -132,7 +132,7 @@ mod pkcs11 {
             Error::LibraryLoading(e) if e.to_string().contains("C_GetFunctionList") => {
                 Trouble::NotAModule
             }
-            // Of a library for another machine the system says that the file does not exist.
+            // For a library of another machine the system says that the file does not exist.
             Error::LibraryLoading(e) => {
                 Trouble::Unloadable(foreign(module).unwrap_or_else(|| e.to_string()))
             }
@@ -151,8 +151,8 @@ mod pkcs11 {
         }
     }
 
-    /// How a library is for another kind of machine than this program, if it is: by the headers of
-    /// both, which are the same in all of ELF as far as they are looked at.
+    /// The machine that a library is for, if it is not that of this program. The compared ELF
+    /// headers have one layout on all machines.
     fn foreign(module: &Path) -> Option<String> {
         let machine = |path: &Path| {
             let mut header = [0; 20];
@@ -173,7 +173,7 @@ mod pkcs11 {
         (theirs != ours).then(|| format!("it is made for another machine: {is}, not {wants}"))
     }
 
-    /// A session, the slot that it is with, and the key that was used in it last.
+    /// A session, its slot, and the key that was last used in it.
     struct Open {
         session: Session,
         slot: Slot,
@@ -187,12 +187,12 @@ mod pkcs11 {
         content: &Secret<Vec<u8>>,
     ) -> Answered {
         let session = || open.as_ref().map(|o| &o.session).ok_or(Trouble::Nonsense);
-        // For one write: dropped, and so closed, when it is done.
+        // For one write, and dropped after it.
         let writable = || {
             let slot = open.as_ref().map(|o| o.slot).ok_or(Trouble::Nonsense)?;
             library.open_rw_session(slot).map_err(trouble)
         };
-        // What is not found may only be out of sight.
+        // An object that is not found may be on a token that was removed.
         let there = || check(library, open.as_ref().ok_or(Trouble::Nonsense)?);
         match request {
             Request::Load => return Err(Trouble::Nonsense),
@@ -257,7 +257,7 @@ mod pkcs11 {
         let about = library.get_library_info().map_err(trouble)?;
         let mut tokens = Vec::new();
         for slot in library.get_slots_with_token().map_err(trouble)? {
-            // One that was pulled out this moment, or that the reader cannot talk to.
+            // The token was just removed, or the reader cannot use it.
             let Ok(token) = library.get_token_info(slot) else { continue };
             let place = library.get_slot_info(slot);
             let place = place.as_ref().map(|p| (p.slot_description(), p.manufacturer_id()));
@@ -285,7 +285,7 @@ mod pkcs11 {
         Ok(tokens)
     }
 
-    /// Text of fixed length is padded: with spaces, says the standard; with zeros, do some.
+    /// Text of fixed length without its padding: spaces by the standard, zeros from some modules.
     fn clean(text: &str) -> String {
         text.trim_end_matches([' ', '\0']).to_owned()
     }
@@ -302,7 +302,7 @@ mod pkcs11 {
         }
     }
 
-    /// A read-only session, logged in. One try.
+    /// A read-only session, logged in with one try.
     fn log_in(
         library: &Pkcs11,
         slot: Slot,
@@ -329,8 +329,8 @@ mod pkcs11 {
         }
     }
 
-    /// Fails unless the token is still there. Some show no objects any more once they were gone for
-    /// a moment, and say no more about it: then the key that was used is missing too.
+    /// Fails if the token is not there any more. After a short removal some tokens show no objects
+    /// and no error: then the key that was used is missing.
     fn check(library: &Pkcs11, open: &Open) -> Result<(), Trouble> {
         let info = open.session.get_session_info().map_err(trouble)?;
         let user = matches!(
@@ -339,7 +339,7 @@ mod pkcs11 {
         );
         let there = match library.get_token_info(open.slot).map_err(trouble) {
             Ok(token) => token.token_initialized(),
-            // SoftHSM2 tells nothing of a token any more once it could not write to it.
+            // SoftHSM2 tells nothing about a token after it could not write to it.
             Err(Trouble::Refused { .. }) => open.key.is_some(),
             Err(trouble) => return Err(trouble),
         };
@@ -407,12 +407,13 @@ mod pkcs11 {
         };
         let class = Attribute::Class(ObjectClass::PUBLIC_KEY);
         let public = session.find_objects(&[class, Attribute::Id(id.clone())]).map_err(trouble)?;
-        // Some tokens keep no public object and tell the point of the private one.
+        // Some tokens store no public object, and give the point with the private one.
         let holder = public.first().copied().unwrap_or(private);
         Ok((id, point(session, holder)?))
     }
 
-    /// Refuses a private key that the token would hand out. What it does not tell is believed.
+    /// Refuses a private key that the token would export. An attribute that it does not report is
+    /// taken as safe.
     fn stays_inside(session: &Session, private: ObjectHandle) -> Result<(), Trouble> {
         for kind in [AttributeType::Sensitive, AttributeType::Extractable] {
             match session.get_attributes(private, &[kind]).as_deref() {
@@ -428,7 +429,7 @@ mod pkcs11 {
         Ok(())
     }
 
-    /// The public point as the token tells it: SEC1, mostly inside an ASN.1 OCTET STRING.
+    /// The public point as the token gives it: SEC1, usually inside an ASN.1 OCTET STRING.
     fn point(session: &Session, key: ObjectHandle) -> Result<Vec<u8>, Trouble> {
         let told = session.get_attributes(key, &[AttributeType::EcPoint]).map_err(trouble)?;
         match told.as_slice() {
@@ -440,7 +441,8 @@ mod pkcs11 {
         }
     }
 
-    /// The form that all tokens take: no KDF, the raw point, a template without `CKA_PRIVATE`.
+    /// Uses the parameters that all tokens support: no KDF, the raw point, a template without
+    /// `CKA_PRIVATE`.
     fn derive(session: &Session, id: &[u8], point: &[u8]) -> Result<Secret<Vec<u8>>, Trouble> {
         let key = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id.to_vec())];
         let found = session.find_objects(&key).map_err(trouble)?;
@@ -478,7 +480,7 @@ mod pkcs11 {
         session.create_object(&object).map(|_| ()).map_err(trouble)
     }
 
-    /// What a data object of ours is found by.
+    /// The attributes by which a data object of ours is found.
     fn named(label: &str) -> [Attribute; 3] {
         [
             Attribute::Class(ObjectClass::DATA),
@@ -495,7 +497,7 @@ mod pkcs11 {
         }
     }
 
-    /// Destroys what fits, and says how many that were.
+    /// Destroys the matching objects, and returns how many there were.
     fn destroy(session: &Session, template: &[Attribute]) -> Result<usize, Trouble> {
         let found = session.find_objects(template).map_err(trouble)?;
         for object in &found {

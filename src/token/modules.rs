@@ -1,4 +1,4 @@
-//! PKCS#11 modules that this system knows of: the module files of p11-kit (pkcs11.conf(5)).
+//! The PKCS#11 modules of this system: the module files of p11-kit (pkcs11.conf(5)).
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::Uri;
 
-/// Where to look for tokens: where `uri` says, else in the module that was `named`, else in all that
-/// p11-kit knows. Absolute paths, no file twice.
+/// The modules to search: the one in `uri`, else the one that was `named`, else all that p11-kit
+/// knows. The paths are absolute and unique.
 pub(super) fn candidates(uri: &Uri, named: Option<&Path>) -> Vec<PathBuf> {
     let asked = match (&uri.module_path, &uri.module_name, named) {
         (Some(path), None, _) if !path.is_dir() => vec![path.clone()],
@@ -78,8 +78,8 @@ fn configured(folders: &[PathBuf], name: Option<&str>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The module that a module file names; `None` if it is not for us: switched off for this program,
-/// a store of certificates, or a command instead of a library.
+/// The module in a module file; `None` if it is disabled for this program, a store of certificates,
+/// or a command instead of a library.
 pub fn parse(text: &str) -> Option<PathBuf> {
     let field = |name: &str| {
         text.lines().filter(|line| !line.trim_start().starts_with('#')).find_map(|line| {
@@ -97,8 +97,8 @@ pub fn parse(text: &str) -> Option<PathBuf> {
     field("module").filter(|module| !module.is_empty()).map(PathBuf::from)
 }
 
-/// A relative module lies in the first of the usual folders that has it, and never in the current
-/// one: what happens to lie there is not to be run.
+/// A relative module is looked for in the usual folders, never in the current one, since a file
+/// there must not be run.
 fn placed(module: PathBuf) -> Option<PathBuf> {
     if module.is_absolute() {
         return Some(module);
@@ -106,7 +106,7 @@ fn placed(module: PathBuf) -> Option<PathBuf> {
     FOLDERS.iter().map(|folder| Path::new(folder).join(&module)).find(|path| path.exists())
 }
 
-/// Where module files are, the strongest last.
+/// The folders of module files; later ones override earlier ones.
 fn config_folders() -> Vec<PathBuf> {
     let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     let user = home.map(|home| home.join(".config/pkcs11/modules"));
@@ -117,7 +117,7 @@ fn config_folders() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where p11-kit's packages put modules.
+/// The folders into which p11-kit's packages install modules.
 const FOLDERS: &[&str] = &[
     #[cfg(target_arch = "x86_64")]
     "/usr/lib/x86_64-linux-gnu/pkcs11",

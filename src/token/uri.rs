@@ -1,7 +1,7 @@
-//! `pkcs11:` URIs (RFC 7512): which token, which object on it, through which module.
+//! `pkcs11:` URIs (RFC 7512): a token, an object on it, and a module.
 //!
-//! Attributes are parsed strictly: one that is unknown or given twice is an error, since a URI that
-//! is half understood may name another token. A PIN in a URI ends up in process lists and shell
+//! Attributes are parsed strictly: an unknown or repeated one is an error, since a URI that is only
+//! half understood may name another token. A PIN in a URI ends up in process lists and shell
 //! histories, so `pin-value` is refused; `pin-source` names a file.
 
 use std::fmt;
@@ -12,28 +12,28 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::TokenInfo;
 
-/// A `pkcs11:` URI. Everything that it does not say matches anything.
+/// A `pkcs11:` URI. An attribute that is not given matches anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uri {
     /// The token's label.
     pub token: Option<String>,
-    /// Who made the token.
+    /// The token's manufacturer.
     pub manufacturer: Option<String>,
     /// The token's serial number.
     pub serial: Option<String>,
     /// The token's model.
     pub model: Option<String>,
-    /// Who made the module.
+    /// The module's manufacturer.
     pub library_manufacturer: Option<String>,
-    /// What the module calls itself.
+    /// The module's description of itself.
     pub library_description: Option<String>,
     /// The module's version, `MAJOR` or `MAJOR.MINOR`.
     pub library_version: Option<String>,
-    /// What the slot is called.
+    /// The slot's description.
     pub slot_description: Option<String>,
-    /// Who made the slot.
+    /// The slot's manufacturer.
     pub slot_manufacturer: Option<String>,
-    /// The slot's number. It may change when a reader is plugged in again.
+    /// The slot's number, which may change when a reader is plugged in again.
     pub slot_id: Option<u64>,
     /// An object's label.
     pub object: Option<String>,
@@ -41,7 +41,7 @@ pub struct Uri {
     pub id: Option<Vec<u8>>,
     /// An object's kind.
     pub kind: Option<Kind>,
-    /// The module's file, or the folder it is in.
+    /// The module's file, or its folder.
     pub module_path: Option<PathBuf>,
     /// The module's name, without `lib` and ending.
     pub module_name: Option<String>,
@@ -49,7 +49,7 @@ pub struct Uri {
     pub pin_source: Option<PathBuf>,
 }
 
-/// What kind of object a URI names.
+/// The kind of an object in a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `public`
@@ -64,7 +64,7 @@ pub enum Kind {
     Data,
 }
 
-/// Why a text is no usable `pkcs11:` URI.
+/// Why a text is not a valid `pkcs11:` URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UriError {
     /// It does not begin with `pkcs11:`.
@@ -77,12 +77,12 @@ pub enum UriError {
     Twice(String),
     /// `pin-value`.
     PinInside,
-    /// A `pin-source` that is no file.
+    /// A `pin-source` that is not a file.
     PinSource,
 }
 
 impl Uri {
-    /// Whether this means the token `info`. What it says of an object does not count.
+    /// Whether this matches the token `info`. Attributes of an object are ignored.
     pub fn matches(&self, info: &TokenInfo) -> bool {
         let same = |wanted: &Option<String>, found: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted.trim_end() == found)
@@ -103,9 +103,9 @@ impl Uri {
             && self.slot_id.is_none_or(|slot| slot == info.slot)
     }
 
-    /// The URI of the token `info`, and nothing that changes when it is plugged in elsewhere.
+    /// The URI of the token `info`, without attributes that change when it is plugged in elsewhere.
     pub fn of(info: &TokenInfo) -> Self {
-        // What could not be read back would make a file unreadable.
+        // Left out if it could not be parsed again: the vault's header would become unreadable.
         let some = |text: &str| {
             Some(text.to_owned()).filter(|text| !text.is_empty() && !text.contains('\0'))
         };
@@ -165,7 +165,7 @@ impl Uri {
             }
             "pin-source" => once(&mut self.pin_source, name, file(&text(name, value)?)?),
             "pin-value" => Err(UriError::PinInside),
-            // RFC 7512, 2.3: unknown query attributes are for other programs.
+            // RFC 7512, 2.3: unknown query attributes are ignored, as they are for other programs.
             _ => Ok(()),
         }
     }
@@ -298,8 +298,8 @@ fn once<T>(field: &mut Option<T>, name: &str, value: T) -> Result<(), UriError> 
     }
 }
 
-/// The bytes that a percent-encoded value stands for. Characters beyond those of RFC 7512, such as
-/// a space that the shell quoted, are taken as they are.
+/// Decodes a percent-encoded value. Characters outside RFC 7512, such as a quoted space, are taken
+/// as they are.
 fn decoded(name: &str, value: &str) -> Result<Vec<u8>, UriError> {
     let malformed = || UriError::Malformed(format!("{name}={value}"));
     let mut bytes = Vec::with_capacity(value.len());
@@ -324,8 +324,8 @@ fn text(name: &str, value: &str) -> Result<String, UriError> {
         .ok_or_else(|| UriError::Malformed(format!("{name}={value}")))
 }
 
-/// `/path`, `file:/path` or `file:///path`. RFC 7512 also has `|command`, which would let a URI run
-/// programs.
+/// Parses `/path`, `file:/path` or `file:///path`. The form `|command` of RFC 7512 is refused,
+/// since a URI must not run programs.
 fn file(source: &str) -> Result<PathBuf, UriError> {
     let path = source.strip_prefix("file:").unwrap_or(source);
     let path = path.strip_prefix("//").unwrap_or(path);
