@@ -1,4 +1,4 @@
-//! What identifies a device, and the digits that bytes are written in.
+//! Fingerprints of devices, and hexadecimal digits.
 
 use std::fmt;
 use std::str::FromStr;

@@ -37,7 +37,7 @@ pub mod curve {
     };
 }
 
-/// What a signature is checked with, by anybody.
+/// ECDSA signatures: encoding and verification.
 pub mod ecdsa {
     pub use crate::crypto::ecdsa::{
         InvalidSignature, Signature, from_der, is_low_s, to_der, verify,
@@ -49,14 +49,14 @@ pub mod local {
     pub use crate::protocol::local::{Local, Outcome, Parcel};
 }
 
-/// How two people make sure that their devices talk to each other.
+/// The pairing of two devices by six digits.
 pub mod pair {
     pub use crate::protocol::pair::{
         Code, Compare, Confirmed, EXPORTER, PairError, Paired, Requester, Responder, Side,
     };
 }
 
-/// Tags of what surrounds the protocol: requests, meetings, devices.
+/// Hash tags around the protocol: for requests, meetings and devices.
 pub mod tags {
     pub use crate::crypto::tags::{
         CEREMONY_ID, DEVICE_HEDGE, MEETING_ROOM, MEETING_SECRET, REQUEST_HASH,
@@ -68,13 +68,13 @@ pub mod transcript {
     pub use crate::crypto::transcript::{PROTOCOL, Tag, length_prefixed};
 }
 
-/// What a message says of itself before it is looked into.
+/// The frame of a message, which can be read before its body.
 pub mod wire {
     pub use crate::protocol::wire::{HEADER, Kind, VERSION};
 }
 
-/// What gives shares away when it is used wrongly: chosen seeds, the secret of a share, the parts of
-/// the protocol one by one. For known answers, liars and measurements.
+/// Functions that reveal shares if they are misused: chosen seeds, the secret of a share, single
+/// steps of the protocol. For known answers, dishonest test parties and measurements.
 #[cfg(feature = "hazmat")]
 pub mod hazmat {
     /// The arithmetic.

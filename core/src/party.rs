@@ -1,4 +1,4 @@
-//! Who takes part: parsed once, valid ever after.
+//! Indices of parties, validated once.
 
 use std::fmt;
 use std::num::NonZeroU8;
@@ -6,15 +6,15 @@ use std::num::NonZeroU8;
 /// The most parties a key can have.
 pub const MAX_PARTIES: u8 = 16;
 
-/// The index of a party of one key, from 1 to [`MAX_PARTIES`]. Index 0 names nobody.
+/// The index of a party of one key, from 1 to [`MAX_PARTIES`].
 ///
-/// It is the evaluation point of the party's share, so it belongs to the key, never to a position
-/// in some list.
+/// It is the evaluation point of the party's share, so it belongs to the key, not to a position in
+/// a list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartyId(NonZeroU8);
 
 impl PartyId {
-    /// The party with this index, if it is one from 1 to [`MAX_PARTIES`].
+    /// The party with this index, if that is from 1 to [`MAX_PARTIES`].
     pub fn new(index: u8) -> Option<Self> {
         NonZeroU8::new(index).filter(|i| i.get() <= MAX_PARTIES).map(Self)
     }
@@ -24,7 +24,7 @@ impl PartyId {
         self.0.get()
     }
 
-    /// All parties of a key that has `count` of them, in index order.
+    /// The parties of a key with `count` parties, in index order.
     pub fn all(count: u8) -> impl Iterator<Item = Self> {
         (1..=count.min(MAX_PARTIES)).filter_map(Self::new)
     }

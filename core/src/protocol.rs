@@ -1,12 +1,12 @@
-//! What the devices say to one another, without any I/O.
+//! The protocols between the devices, without I/O.
 //!
-//! A ceremony (key generation, refresh, signature) is a [`machine::Machine`], which says what its
-//! driver must do. It reads no clock, owns no random number generator and never waits.
+//! A ceremony (key generation, refresh, signature) is a [`machine::Machine`], which tells its
+//! driver what to do. It reads no clock, owns no random number generator and never waits.
 //!
 //! Sections (§) here and below are those of docs/protocol.md.
 //!
-//! Inside, every round is a type that is consumed by going on to the next, so no round can run
-//! twice. Who is to blame for a failure, and what follows, is in [`fault`].
+//! Each round is a type that is consumed by the step to the next, so no round can run twice.
+//! [`fault`] has who is to blame for a failure, and what follows.
 
 pub mod event;
 pub mod fault;

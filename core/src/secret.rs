@@ -1,7 +1,7 @@
-//! The only home for secret bytes and scalars.
+//! The one wrapper for secret bytes and scalars.
 //!
-//! A [`Secret`] wipes its content when dropped, never prints it, cannot be copied or cloned, and is
-//! opened by one visible verb, [`Secret::expose`], so that a search for that word is the audit.
+//! A [`Secret`] wipes its content when dropped, never prints it, and cannot be copied or cloned. It
+//! is opened only by [`Secret::expose`], so an audit can search for that word.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use zeroize::Zeroize;
 pub struct Secret<T: Zeroize>(Box<T>);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes charge of `value`.
+    /// Wraps `value`.
     pub fn new(value: T) -> Self {
         Self(Box::new(value))
     }
@@ -31,7 +31,7 @@ impl<T: Zeroize> Secret<T> {
 }
 
 impl<T: Zeroize + Default> Secret<T> {
-    /// Makes the value in place: `fill` writes into the default value.
+    /// Makes a value in place: `fill` changes the default value.
     pub fn made(fill: impl FnOnce(&mut T)) -> Self {
         let mut secret = Self::new(T::default());
         fill(secret.expose_mut());
@@ -63,7 +63,7 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
 
-    /// Notes how often it was wiped.
+    /// Counts how often it was wiped.
     struct Witness(Rc<Cell<u32>>);
 
     impl Zeroize for Witness {

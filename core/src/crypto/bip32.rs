@@ -1,7 +1,7 @@
-//! Non-hardened BIP-32 derivation (docs/protocol.md §3.7): child keys of a key nobody holds.
+//! Non-hardened BIP-32 derivation (docs/protocol.md §3.7) of child public keys.
 //!
-//! Hardened children need the whole private key and are refused. A leaked child *private* key
-//! together with the parent's chain code gives the parent private key away.
+//! Hardened children need the whole private key, which does not exist, and are refused. A leaked
+//! child *private* key and the parent's chain code give the parent private key.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub const HARDENED: u32 = 1 << 31;
 /// The most steps of a path.
 pub const MAX_DEPTH: usize = 255;
 
-/// A key below another one, and what to add to get there.
+/// A child key, and its difference to the key it was derived from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Derived {
     /// The sum of the path's tweaks: `public_key = parent + tweak G`.

@@ -1,4 +1,4 @@
-//! Points and scalars over `k256`: canonical decoding only, and no identity.
+//! Encoding of points and scalars over `k256`: canonical, and without the identity.
 
 use k256::elliptic_curve::group::prime::PrimeCurveAffine;
 use k256::elliptic_curve::hash2curve::{ExpandMsgXmd, GroupDigest};
@@ -13,17 +13,18 @@ pub const POINT: usize = 33;
 /// Length of an encoded scalar: big-endian, below the group order.
 pub const SCALAR: usize = 32;
 
-/// Bytes that stand for no point of the curve, or for the identity.
+/// Bytes that do not encode a point of the curve, or encode the identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidPoint;
 
-/// Bytes that stand for no scalar below the group order.
+/// Bytes that do not encode a scalar below the group order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidScalar;
 
 /// Decodes a compressed point. The identity has no encoding.
 ///
-/// `k256`'s own `GroupEncoding` takes 33 zero bytes for the identity, so the first byte is looked at here.
+/// `k256`'s own `GroupEncoding` decodes 33 zero bytes to the identity, so the first byte is checked
+/// here.
 pub fn decode_point(bytes: &[u8]) -> Result<AffinePoint, InvalidPoint> {
     if bytes.len() != POINT || !matches!(bytes.first(), Some(2 | 3)) {
         return Err(InvalidPoint);
@@ -34,8 +35,8 @@ pub fn decode_point(bytes: &[u8]) -> Result<AffinePoint, InvalidPoint> {
 
 /// Encodes a point; `None` for the identity, which has no encoding.
 ///
-/// Points may be secret here. `k256`'s own encoding branches on the first byte, and so on whether y is
-/// odd.
+/// Points may be secret here, and `k256`'s own encoding branches on the first byte, and so on the
+/// parity of y.
 pub fn encode_point(point: &AffinePoint) -> Option<[u8; POINT]> {
     if bool::from(point.is_identity()) {
         return None;
@@ -50,8 +51,8 @@ pub fn encode_point(point: &AffinePoint) -> Option<[u8; POINT]> {
 /// Affine coordinates of many points with one field inversion; `None` if one of them is the
 /// identity.
 ///
-/// `k256` promises to take the identity here, and panics on one that came out of an addition: it
-/// compares the third coordinate with zero before reducing it.
+/// `k256` documents that the identity is allowed here, but panics on one that resulted from an
+/// addition: it compares the third coordinate with zero before reducing it.
 pub fn normalize(points: &[ProjectivePoint]) -> Option<Vec<AffinePoint>> {
     if points.contains(&ProjectivePoint::IDENTITY) {
         return None;
@@ -64,7 +65,7 @@ pub fn encode_points(points: &[ProjectivePoint]) -> Option<Vec<[u8; POINT]>> {
     normalize(points)?.iter().map(encode_point).collect()
 }
 
-/// Decodes a scalar. Nothing is reduced: what is not below the group order is refused.
+/// Decodes a scalar. A value that is not below the group order is refused, not reduced.
 pub fn decode_scalar(bytes: &[u8]) -> Result<Scalar, InvalidScalar> {
     let bytes: [u8; SCALAR] = bytes.try_into().map_err(|_| InvalidScalar)?;
     Option::<Scalar>::from(Scalar::from_repr(bytes.into())).ok_or(InvalidScalar)
@@ -75,8 +76,8 @@ pub fn encode_scalar(scalar: &Scalar) -> [u8; SCALAR] {
     scalar.to_bytes().into()
 }
 
-/// Hashes `message` to a point whose discrete logarithm nobody knows, in constant time
-/// (RFC 9380, suite `secp256k1_XMD:SHA-256_SSWU_RO_`).
+/// Hashes `message` to a point with unknown discrete logarithm, in constant time (RFC 9380, suite
+/// `secp256k1_XMD:SHA-256_SSWU_RO_`).
 pub fn hash_to_curve(message: &[u8], domain: &[u8]) -> ProjectivePoint {
     // The only failure is an over-long domain or output; both are fixed here.
     Secp256k1::hash_from_bytes::<ExpandMsgXmd<Sha256>>(&[message], &[domain])

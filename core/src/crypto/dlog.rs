@@ -1,4 +1,4 @@
-//! Proof that one knows a discrete logarithm: Schnorr with a hashed challenge (docs/protocol.md
+//! Proof of knowledge of a discrete logarithm: Schnorr with a hashed challenge (docs/protocol.md
 //! §3.2).
 //!
 //! The statement, the prover's index and the session are all inside the challenge, so a proof
@@ -18,25 +18,26 @@ pub const PROOF: usize = POINT + SCALAR;
 /// Why a proof was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidProof {
-    /// The bytes are no point and scalar.
+    /// The bytes do not encode a point and a scalar.
     Malformed,
     /// The equation does not hold.
     Wrong,
 }
 
-/// What a proof is about and where it belongs.
+/// The statement of a proof, and its context.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
-    /// Keeps proofs of different purposes apart.
+    /// Separates proofs of different purposes.
     pub tag: &'a Tag,
-    /// Session, prover's index and whatever else the proof must not be moved away from.
+    /// Session, prover's index and everything else that binds the proof to its place.
     pub context: &'a [&'a [u8]],
     /// The point whose logarithm is known.
     pub statement: &'a AffinePoint,
 }
 
 impl Claim<'_> {
-    /// Proves knowledge of `secret`, the logarithm of the statement, with a `nonce` used only here.
+    /// Proves knowledge of `secret`, the logarithm of the statement. `nonce` must not be used
+    /// anywhere else.
     ///
     /// `None` if the statement or the nonce is zero, which has no encoding.
     pub fn prove(&self, secret: &Scalar, nonce: &Scalar) -> Option<[u8; PROOF]> {

@@ -10,7 +10,7 @@ use k256::{AffinePoint, ProjectivePoint, Scalar, U256};
 use crate::crypto::curve::{SCALAR, decode_scalar, encode_scalar};
 use crate::crypto::transcript::reduce;
 
-/// A signature that was verified when it was made: low-S, with the recovery id that leads to its key.
+/// A signature that was verified when it was made: low-S, with its recovery id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The nonce point's x-coordinate modulo the group order.
@@ -23,7 +23,7 @@ pub struct Signature {
     pub public_key: AffinePoint,
 }
 
-/// Bytes that are no signature: wrong form, or a value outside `1 .. q-1`.
+/// Bytes that are not a signature: of another form, or with a value outside `1 .. q-1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidSignature;
 
@@ -59,8 +59,8 @@ impl Signature {
         Ok(Self { r, s, recovery_id, public_key: *public_key })
     }
 
-    /// The signature `(r, s)` of `digest` under `public_key`, with the recovery id that it does not have by
-    /// itself. `None` unless it verifies and is in low-S form.
+    /// The signature `(r, s)` of `digest` under `public_key`, with its recovery id, which is
+    /// computed. `None` unless it verifies and is in low-S form.
     pub fn recover(
         public_key: &AffinePoint,
         digest: &[u8; 32],
@@ -139,7 +139,8 @@ fn verification_point(
     if *r == Scalar::ZERO {
         return None;
     }
-    // In constant time: before the check, `s` need not be what the signers have agreed to publish.
+    // In constant time: before the check, `s` may not be the value that the signers agreed to
+    // publish.
     let inverse = Option::<Scalar>::from(Invert::invert(s))?;
     // Two multiplications: the generator's tables make this faster than a linear combination.
     let of_generator = ProjectivePoint::mul_by_generator(&(reduce(digest) * inverse));

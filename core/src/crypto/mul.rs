@@ -1,6 +1,6 @@
 //! Two-party multiplication: a product becomes a sum (docs/protocol.md §6, DKLs23 protocol 5.2).
 //!
-//! A holds two scalars `a_0`, `a_1`, B the factor `chi` that his choices fixed. In the end A has
+//! A holds two scalars `a_0`, `a_1`, B the factor `chi`, which his choices fix. In the end A has
 //! `c_i`, B has `d_i`, and `c_i + d_i = a_i chi`. Neither learns anything else.
 //!
 //! Per transfer A sends her inputs, and one random scalar, masked by the difference of her two pads.
@@ -92,8 +92,8 @@ pub fn receive(
     }
 }
 
-/// What tells one multiplication from all others: the pair's session with B's nonce, A's nonce, the
-/// hash of B's corrections.
+/// The context of one multiplication, different from all others: the pair's session with B's nonce,
+/// A's nonce, the hash of B's corrections.
 #[derive(Clone, Copy)]
 struct Session<'a> {
     pair_session: &'a [u8; 32],
@@ -131,7 +131,7 @@ impl Session<'_> {
         message
     }
 
-    /// What B has of each transfer: A's pad for choice zero, plus her input where he chose one.
+    /// B's scalars of each transfer: A's pad for choice zero, plus her input if he chose one.
     fn choose(&self, extended: &Extended, corrections: &[[Scalar; WIDTH]]) -> Table {
         let mut pads = Pads::new(self);
         let mut chosen = Secret::new(vec![[Scalar::ZERO; WIDTH]; CHOICES]);
@@ -147,7 +147,8 @@ impl Session<'_> {
         chosen
     }
 
-    /// The coefficients must hash the corrections, or A could fit the corrections to them (§6.3).
+    /// Hashes the corrections into the coefficients; otherwise A could fit the corrections to them
+    /// (§6.3).
     fn transcript(&self, corrections: &[u8]) -> Transcript {
         let context = tags::RVOLE_CTX.hash(&[self.pair_session, self.alice_nonce, self.h_u]);
         let h_a = tags::RVOLE_ATILDE.hash(&[&context, corrections]);
@@ -179,7 +180,7 @@ impl Pads {
     }
 }
 
-/// What the check depends on, and the coefficients that follow from it.
+/// The hashed messages, and the coefficients that follow from them.
 struct Transcript {
     context: [u8; 32],
     h_a: [u8; 32],
@@ -195,7 +196,7 @@ impl Transcript {
         sum.reduce()
     }
 
-    /// The hash both parties must compute alike: over the combinations of all transfers.
+    /// The hash over the combinations of all transfers, which both parties must compute alike.
     fn verdict(&self, eta: &[u8; SCALAR], mus: impl Iterator<Item = Scalar>) -> [u8; 32] {
         tags::RVOLE_MU
             .start()
@@ -398,7 +399,7 @@ mod tests {
         assert_eq!(other.unwrap_err(), MulError::Check);
     }
 
-    /// What a lie tells A (§6.4): one choice bit, which the spare transfers make worthless.
+    /// A lie tells A one choice bit (§6.4), which the spare transfers make worthless.
     #[test]
     fn an_altered_transfer_aborts_exactly_if_one_was_chosen() {
         let (extended, checked) = halves([0x3c; 16], &seed("bob"));

@@ -1,9 +1,9 @@
 //! Oblivious transfer: 128 base transfers per ordered pair, once; many per signature from them.
 //!
 //! Every ordered pair of parties (A, B) holds one correlation (docs/protocol.md §1.2). A chose 128
-//! secret bits and knows one key of each base transfer; B knows both. From then on, per signature,
-//! [`extension`] turns a few hash calls into [`CHOICES`] transfers in the other direction: B chooses,
-//! A holds both pads.
+//! secret bits and knows one key of each base transfer; B knows both. From it, [`extension`]
+//! derives with a few hash calls per signature [`CHOICES`] transfers in the other direction: B
+//! chooses, A holds both pads.
 //!
 //! | step | A | B |
 //! |---|---|---|

@@ -19,7 +19,7 @@ use crate::secret::Secret;
 pub struct SessionSeed(Secret<[u8; 32]>);
 
 impl SessionSeed {
-    /// A seed given from outside: the example and the tests, which repeat known answers.
+    /// A seed given from outside, for examples and tests that repeat known answers.
     pub fn from_bytes(seed: [u8; 32]) -> Self {
         Self(Secret::new(seed))
     }
@@ -37,7 +37,7 @@ impl SessionSeed {
         }))
     }
 
-    /// Fills `out` with the bytes that belong to `label`.
+    /// Fills `out` with the bytes for `label`.
     pub fn fill(&self, label: &str, out: &mut [u8]) {
         let label = length_prefixed(&[label.as_bytes()]);
         for (counter, chunk) in (0_u32..).zip(out.chunks_mut(32)) {
@@ -47,17 +47,17 @@ impl SessionSeed {
         }
     }
 
-    /// The `L` bytes that belong to `label`.
+    /// The `L` bytes for `label`.
     pub fn bytes<const L: usize>(&self, label: &str) -> [u8; L] {
         let mut out = [0; L];
         self.fill(label, &mut out);
         out
     }
 
-    /// The scalar that belongs to `label`: 48 bytes, big-endian, modulo the group order.
+    /// The scalar for `label`: 48 bytes, big-endian, modulo the group order.
     ///
-    /// Zero (probability 2^-256) is returned like any other value; what is made from it, an
-    /// identity point, is refused by whoever decodes it.
+    /// Zero (probability 2^-256) is returned like any other value; the identity point that results
+    /// from it is refused when it is decoded.
     pub fn scalar(&self, label: &str) -> Scalar {
         let mut wide = [0; 64];
         self.fill(label, &mut wide[16..]);

@@ -37,8 +37,8 @@ pub fn image_of_share(coefficients: &[ProjectivePoint], party: PartyId) -> Proje
         .fold(ProjectivePoint::IDENTITY, |sum, image| times(sum, party.get()) + image)
 }
 
-/// The coefficient with which the share of `party` enters the value at `at`, when the parties of
-/// `set` interpolate. `party` is in `set`, and nobody is in it twice.
+/// The coefficient of the share of `party` in the value at `at`, interpolated from the parties of
+/// `set`. `party` is in `set`, and no party is in it twice.
 pub fn lagrange(party: PartyId, set: &[PartyId], at: u8) -> Scalar {
     let (above, below) = set.iter().filter(|other| **other != party).fold(
         (Scalar::ONE, Scalar::ONE),

@@ -12,9 +12,9 @@ macro_rules! tags {
 }
 
 tags! {
-    /// What the parties of a key generation agree on before its first message.
+    /// Input that the parties of a key generation agree on before its first message.
     KEYGEN_SID0 = "keygen/sid0";
-    /// The same for a refresh.
+    /// Input that the parties of a refresh agree on before its first message.
     REFRESH_SID0 = "refresh/sid0";
     /// Commitment to a dealer's coefficients and chain-code share.
     KEYGEN_COMMIT = "keygen/commit";

@@ -85,10 +85,10 @@ impl Hasher {
         self
     }
 
-    /// Adds one part of `len` bytes that `write` hands over in pieces.
+    /// Adds one part of `len` bytes that `write` passes in pieces.
     ///
-    /// The pieces must add up to `len`; a caller that breaks this hashes something no honest party
-    /// hashes, which fails the check the hash is for.
+    /// The pieces must add up to `len`; otherwise the hash differs from every honest party's, and
+    /// the check that uses it fails.
     #[must_use]
     pub fn part_in_pieces(mut self, len: usize, write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
         self.0.update(length(len));

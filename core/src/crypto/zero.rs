@@ -1,4 +1,4 @@
-//! Shares of zero from pairwise seeds (docs/protocol.md §3.4, §7.3): they hide a share inside one
+//! Shares of zero from pairwise seeds (docs/protocol.md §3.4, §7.3), which mask a share within one
 //! signature.
 
 use k256::Scalar;
@@ -7,9 +7,9 @@ use crate::crypto::tags;
 use crate::party::PartyId;
 use crate::secret::Secret;
 
-/// The seed two parties hold in common, made of a contribution of each.
+/// The common seed of two parties, from a contribution of each.
 ///
-/// `mine` and `theirs` are the 32-byte contributions, so that both sides may call this alike.
+/// `mine` and `theirs` are the 32-byte contributions; both sides get the same seed.
 pub fn seed(
     session: &[u8; 32],
     (me, mine): (PartyId, &Secret<[u8; 32]>),
@@ -24,8 +24,8 @@ pub fn seed(
     Secret::made(|seed: &mut [u8; 32]| *seed = tags::ZERO_SEED.hash(&[session, &pair, low, high]))
 }
 
-/// The share of zero of `me`: the terms it has in common with each peer, added by the party with
-/// the lower index and subtracted by the other. Over a whole signer set the shares add up to zero.
+/// The share of zero of `me`: the terms in common with each peer, added by the party with the lower
+/// index and subtracted by the other. The shares of a whole signer set add up to zero.
 pub fn share<'a>(
     me: PartyId,
     seeds: impl IntoIterator<Item = (PartyId, &'a Secret<[u8; 32]>)>,

@@ -1,10 +1,10 @@
-//! What happened in a ceremony, for screens and logs. Never a secret, never bytes of a peer.
+//! Events of a ceremony, for screens and logs. They hold no secrets and no bytes of a peer.
 
 use std::time::Duration;
 
 use crate::party::PartyId;
 
-/// What the parties are doing together.
+/// The kinds of ceremonies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ceremony {
     /// Making a key.
@@ -36,12 +36,12 @@ impl Ceremony {
     }
 }
 
-/// Something happened.
+/// An event of a ceremony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A round began.
     Round {
-        /// What the parties are doing.
+        /// The ceremony.
         ceremony: Ceremony,
         /// The round, from 1.
         round: u8,
@@ -50,9 +50,9 @@ pub enum Event {
         /// What the round exchanges.
         name: &'static str,
     },
-    /// A round ended: everything it awaited came and was right.
+    /// A round ended: all its messages arrived and were valid.
     RoundDone {
-        /// What the parties are doing.
+        /// The ceremony.
         ceremony: Ceremony,
         /// The round, from 1.
         round: u8,
@@ -60,10 +60,10 @@ pub enum Event {
         of: u8,
         /// What the round exchanged.
         name: &'static str,
-        /// From the beginning of the round to its end.
+        /// The time from its beginning to its end.
         elapsed: Duration,
     },
-    /// Everything that a party sends in this round is here.
+    /// All messages of a party in this round have arrived.
     Received {
         /// The round, from 1.
         round: u8,

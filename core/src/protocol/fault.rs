@@ -1,7 +1,7 @@
-//! What went wrong in a ceremony, who is to blame, and what follows.
+//! Failures of a ceremony: the check, the culprit, and the consequence.
 //!
-//! The codes are those of the specification (docs/protocol.md). What goes on the wire is a bare
-//! abort; the code and the culprit stay in the local log.
+//! The codes are those of the specification (docs/protocol.md). Only a bare abort is sent; the code
+//! and the culprit stay in the local log.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum Check {
     Params,
     /// The pair with this party was retired after a failed check.
     PairRetired,
-    /// Wrong length, or bytes that decode to nothing.
+    /// Wrong length, or bytes that do not decode.
     Malformed,
     /// A message of another protocol version.
     Version,
@@ -22,11 +22,11 @@ pub enum Check {
     Routing,
     /// The message belongs to another session: the parties' inputs differ.
     Session,
-    /// A message from somebody who takes no part.
+    /// A message from a party that takes no part.
     UnexpectedSender,
     /// A second message of one kind from one party.
     Duplicate,
-    /// A message did not come in time.
+    /// A message did not arrive in time.
     Missing,
     /// An opening does not fit its commitment.
     Commit,
@@ -66,18 +66,18 @@ pub enum Check {
     SigZero,
     /// The assembled signature does not verify.
     SigInvalid,
-    /// A state we believe impossible.
+    /// A state that is believed to be impossible.
     Bug,
 }
 
-/// What a failed check means for the people and the pair.
+/// The consequence of a failed check for people and for the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// Our own call was wrong.
+    /// The local call was wrong.
     Local,
-    /// Proves nothing about anybody: a mismatch, a loss, a delay.
+    /// No proof against anybody: a mismatch, a loss, a delay.
     NotProof,
-    /// Somebody deviated, but this party cannot tell who.
+    /// A party deviated, and this party cannot tell which.
     Somebody,
     /// The culprit deviated from the protocol.
     Malice,
@@ -86,7 +86,7 @@ pub enum Blame {
 }
 
 impl Check {
-    /// The code of the specification.
+    /// The code in the specification.
     pub fn code(self) -> &'static str {
         match self {
             Self::Params => "E_PARAMS",
@@ -121,14 +121,14 @@ impl Check {
         }
     }
 
-    /// The check that leads to a retired pair and has this code.
+    /// The check with this code, if it retires a pair.
     pub fn from_ban_code(code: &str) -> Option<Self> {
         [Self::OteCheck, Self::RvoleCheck, Self::GammaU, Self::GammaV]
             .into_iter()
             .find(|check| check.code() == code)
     }
 
-    /// Whether the pair with the culprit must be retired before anything leaves this device.
+    /// Whether the pair with the culprit must be retired before this device sends anything.
     pub fn bans(self) -> bool {
         matches!(self, Self::OteCheck | Self::RvoleCheck | Self::GammaU | Self::GammaV)
     }
@@ -139,19 +139,19 @@ impl Check {
 pub struct Fault {
     /// The check that failed.
     pub check: Check,
-    /// The party the failure points at, by its index in the key; `None` where nobody can be named.
+    /// The culprit, by its index in the key; `None` if no party can be named.
     pub culprit: Option<PartyId>,
     /// The message type at which this party stopped, such as `"KG2B"`; `"setup"` before the first.
     pub at: &'static str,
 }
 
 impl Fault {
-    /// A fault that names a party.
+    /// A fault of a party.
     pub fn by(culprit: PartyId, check: Check, at: &'static str) -> Self {
         Self { check, culprit: Some(culprit), at }
     }
 
-    /// A fault that names nobody.
+    /// A fault of no party in particular.
     pub fn nobody(check: Check, at: &'static str) -> Self {
         Self { check, culprit: None, at }
     }

@@ -1,9 +1,8 @@
-//! A party's share of a key, as it is used and as it is stored (docs/protocol.md §3.6), and the
-//! confirmation that turns a stored share into a key (§3.4 round 4, §8.5).
+//! A party's share of a key in memory and in storage (docs/protocol.md §3.6), and the confirmation
+//! that turns a stored share into a key (§3.4 round 4, §8.5).
 //!
 //! A [`KeyShare`] cannot be cloned: the retirement of a pair (§5.4) belongs to the epoch and the
-//! pair, so two objects for one share would be two opinions about it. Concurrent sessions share
-//! one object.
+//! pair, and two objects could disagree about it. Concurrent sessions share one object.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,8 +27,8 @@ pub const MAX_IDENTITY: usize = 255;
 /// The least parties that a threshold may ask for.
 pub const MIN_THRESHOLD: u8 = 2;
 
-/// One party's share of a key, valid by construction: the secret fits the public shares, and these
-/// fit the key.
+/// One party's share of a key. By construction the secret fits the public shares, and these fit the
+/// key.
 pub struct KeyShare {
     public: PublicKey,
     me: PartyId,
@@ -37,20 +36,20 @@ pub struct KeyShare {
     pairs: Vec<Pair>,
 }
 
-/// What every party of a key knows of it.
+/// The public data of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct PublicKey {
     pub(crate) threshold: u8,
     pub(crate) epoch: [u8; 32],
     pub(crate) point: AffinePoint,
-    /// Of party 1 first.
+    /// That of party 1 first.
     pub(crate) shares: Vec<AffinePoint>,
     pub(crate) chain_code: [u8; 32],
-    /// Of party 1 first.
+    /// That of party 1 first.
     pub(crate) identities: Vec<Vec<u8>>,
 }
 
-/// What a share holds for one peer: both correlations of §1.2 and the seed of the zero shares.
+/// The data of a share for one peer: both correlations of §1.2 and the seed of the zero shares.
 pub(crate) struct Pair {
     pub(crate) zero_seed: Secret<[u8; 32]>,
     /// For the pair in which the peer is A and this party B.
@@ -66,12 +65,13 @@ pub(crate) struct Status(Mutex<Option<Check>>);
 
 impl Status {
     fn lock(&self) -> MutexGuard<'_, Option<Check>> {
-        // A thread that panicked cannot leave an `Option<Check>` half written.
+        // An `Option<Check>` is written in one step, so it is whole even if a holder of the lock
+        // panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Bytes or values that do not make up a share.
+/// Bytes or values that do not form a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidShare;
 
@@ -84,7 +84,7 @@ impl fmt::Display for InvalidShare {
 impl std::error::Error for InvalidShare {}
 
 impl KeyShare {
-    /// A share of these parts, if they fit together. `pairs` are in index order, without `me`.
+    /// A share of these parts, if they are consistent. `pairs` are in index order, without `me`.
     pub(crate) fn new(
         public: PublicKey,
         me: PartyId,
@@ -115,7 +115,7 @@ impl KeyShare {
         self.me
     }
 
-    /// The name of this generation of shares; a refresh gives another.
+    /// The id of this generation of shares; a refresh changes it.
     pub fn epoch(&self) -> &[u8; 32] {
         &self.public.epoch
     }
@@ -145,13 +145,14 @@ impl KeyShare {
         &self.public.identities
     }
 
-    /// The secret share `y_i`: as many of these as the threshold are the key.
+    /// The secret share `y_i`. `threshold` of these give the private key.
     #[cfg(feature = "hazmat")]
     pub fn secret(&self) -> &Secret<Scalar> {
         &self.secret
     }
 
-    /// What all parties must agree on about the key: `LP([t, n], epoch, Q, cc, Y_1, .., Y_n)` (§8.1).
+    /// The data of the key that all parties must agree on: `LP([t, n], epoch, Q, cc, Y_1, .., Y_n)`
+    /// (§8.1).
     pub fn public_data(&self) -> Vec<u8> {
         let PublicKey { threshold, epoch, point, shares, chain_code, .. } = &self.public;
         let point = encoded(point);
@@ -162,15 +163,15 @@ impl KeyShare {
         length_prefixed(&parts)
     }
 
-    /// 32 bytes that this party and `peer` have in common and nobody else has, not even the key's
-    /// other parties: by them the two find each other. New shares bring a new one.
+    /// 32 bytes that only this party and `peer` know, not even the key's other parties. The two
+    /// find each other by them. A refresh changes them.
     pub fn meeting_secret(&self, peer: PartyId) -> Option<Secret<[u8; 32]>> {
         let seed = &self.pair(peer)?.zero_seed;
         Some(Secret::new(tags::MEETING_SECRET.hash(&[seed.expose(), self.epoch()])))
     }
 
-    /// Retires the pair with `peer` in memory: no session of this share uses it again. The first
-    /// reason stays.
+    /// Retires the pair with `peer` in memory: no session of this share uses it again. A reason
+    /// that is set already stays.
     pub fn retire(&self, peer: PartyId, check: Check) {
         if let Some(pair) = self.pair(peer) {
             pair.status.lock().get_or_insert(check);
@@ -202,7 +203,7 @@ impl KeyShare {
         })
     }
 
-    /// What this share holds for `peer`.
+    /// The data of this share for `peer`.
     pub(crate) fn pair(&self, peer: PartyId) -> Option<&Pair> {
         peers(self.me, self.count()).zip(&self.pairs).find(|(id, _)| *id == peer).map(|(_, p)| p)
     }
@@ -227,8 +228,9 @@ impl PublicKey {
         self.shares.get(usize::from(party.get()) - 1).copied()
     }
 
-    /// Whether the sizes are allowed, and all public shares lie on one polynomial of degree `t - 1`,
-    /// not less, whose value at 0 is the key. With a smaller degree fewer than `t` parties have it.
+    /// Whether the sizes are allowed, and all public shares lie on one polynomial of degree exactly
+    /// `t - 1` whose value at 0 is the key. With a smaller degree fewer than `t` parties could
+    /// sign.
     fn is_consistent(&self) -> bool {
         let count = self.shares.len();
         if !are_valid_sizes(self.threshold, count) || !are_valid_identities(&self.identities, count)
@@ -283,7 +285,7 @@ pub(crate) fn encoded(point: &AffinePoint) -> [u8; POINT] {
 // Storage
 // ---------------------------------------------------------------------------------------------
 
-/// What a stored share begins with.
+/// The first bytes of a stored share.
 const MAGIC: &[u8] = b"cosign-share/1";
 
 impl KeyShare {
@@ -295,8 +297,8 @@ impl KeyShare {
     /// n-1 times, peers in index order: zero seed 32 | trees as sender 16384 | trees as receiver 16416
     /// ```
     ///
-    /// Retired pairs are not in it: that is the ledger's to know, or restoring an old copy would
-    /// bring them back.
+    /// Retired pairs are not in it but in the ledger: otherwise restoring an old copy would bring
+    /// them back.
     pub fn to_bytes(&self) -> Secret<Vec<u8>> {
         let mut out = Secret::new(Vec::with_capacity(self.stored_length()));
         let bytes = out.expose_mut();
@@ -321,7 +323,7 @@ impl KeyShare {
         out
     }
 
-    /// Reads the stored form back, and checks that its parts fit together.
+    /// Decodes the stored form, and checks that its parts are consistent.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidShare> {
         let mut input = Input(bytes);
         if input.take(MAGIC.len())? != MAGIC {
@@ -346,7 +348,8 @@ impl KeyShare {
         Self::new(public, me, secret, pairs)
     }
 
-    /// The length of the stored form, so that the buffer never moves and leaves copies behind.
+    /// The length of the stored form, for a buffer that is never reallocated and so leaves no
+    /// copies behind.
     fn stored_length(&self) -> usize {
         let points = 1 + self.public.shares.len();
         let identities = self.public.identities.iter().map(|identity| 1 + identity.len());
@@ -408,16 +411,18 @@ impl<'a> Input<'a> {
 // Confirmation
 // ---------------------------------------------------------------------------------------------
 
-/// A share that waits for everybody's confirmation. Nobody may use or fund its key before.
+/// A share that waits for all confirmations. Its key must not be used or funded before.
 #[derive(Debug)]
 pub struct Pending {
     /// The share, to be stored as pending.
     pub share: KeyShare,
-    /// What the confirmations of all parties are checked against; to be stored beside it.
+    /// The value that the confirmations of all parties are checked against; to be stored beside the
+    /// share.
     pub confirmation: Confirmation,
 }
 
-/// How the parties of a key tell one another that their shares are stored (§3.4 round 4).
+/// The statements by which the parties of a key tell one another that their shares are stored (§3.4
+/// round 4).
 ///
 /// It holds no secret, and lets parties that were cut off in the last round finish later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -432,18 +437,18 @@ impl Confirmation {
     /// Length of the stored form.
     pub const STORED: usize = 66;
 
-    /// What this party sends to everybody once its share is stored.
+    /// The statement of this party, sent to all others once its share is stored.
     pub fn message(&self) -> [u8; 32] {
         self.statement(self.me)
     }
 
     /// Whether `body` is the confirmation of `from`, another party of this key.
     pub fn verify(&self, from: PartyId, body: &[u8; 32]) -> bool {
-        // Everything compared is public.
+        // All compared values are public.
         from != self.me && from.get() <= self.count && self.statement(from) == *body
     }
 
-    /// The party that sends it.
+    /// The party that sends [`message`](Self::message).
     pub fn me(&self) -> PartyId {
         self.me
     }
@@ -467,7 +472,7 @@ impl Confirmation {
         out
     }
 
-    /// Reads the stored form back.
+    /// Decodes the stored form.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidShare> {
         let mut input = Input(bytes);
         let (epoch, view) = (*input.array()?, *input.array()?);

@@ -1,5 +1,5 @@
-//! Key generation and refresh (docs/protocol.md §3, §8.1): four rounds that leave every party with
-//! a share of a key that nobody ever held, and with the transfers of every pair.
+//! Key generation and refresh (docs/protocol.md §3, §8.1): four rounds after which every party has
+//! a share of a key that no party ever held, and the transfers of every pair.
 //!
 //! | round | everybody sends to everybody | and to each | then has |
 //! |---|---|---|---|
@@ -34,7 +34,7 @@ mod round2;
 mod round3;
 mod round4;
 
-/// What the parties of a new key agreed on.
+/// The input that the parties of a new key agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeygenSetup {
     /// 32 random bytes, fresh for every attempt and equal on all parties.
@@ -43,13 +43,13 @@ pub struct KeygenSetup {
     pub threshold: u8,
     /// This party.
     pub me: PartyId,
-    /// What identifies each party on its channel, that of party 1 first: all different, at most
+    /// The identity of each party on its channel, that of party 1 first: all different, at most
     /// [`MAX_IDENTITY`](crate::protocol::key::MAX_IDENTITY) bytes each. Their number is the number
     /// of parties.
     pub identities: Vec<Vec<u8>>,
 }
 
-/// The key generation or refresh as a [`Protocol`]: one of its rounds.
+/// Key generation or refresh as a [`Protocol`]: its present round.
 #[derive(Debug)]
 pub struct Keygen(Round);
 
@@ -61,15 +61,15 @@ enum Round {
     Four(round4::Round4),
 }
 
-/// Every party confirmed that its share is stored. The share itself came out before, as a
-/// [`Persist::PendingShare`].
+/// The result: every party has confirmed that its share is stored. The share itself was output
+/// before, as a [`Persist::PendingShare`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Confirmed {
     /// The epoch of the share that may now be used.
     pub epoch: [u8; 32],
 }
 
-/// Takes part in making a key.
+/// Takes part in a key generation.
 ///
 /// `random` is 32 bytes of the operating system's randomness. `hedge` is a long-term secret of this
 /// device, which keeps the share secret where `random` is known; empty if there is none. A fault at
@@ -116,7 +116,7 @@ pub fn keygen(
     keygen_with_seed(setup, seed, round_timeout)
 }
 
-/// The same with a given seed, to repeat known answers. A seed must never be used twice.
+/// As [`keygen`], with a given seed, to repeat known answers. A seed must never be used twice.
 pub fn keygen_with_seed(
     setup: KeygenSetup,
     seed: SessionSeed,
@@ -134,10 +134,10 @@ pub fn keygen_with_seed(
     machine(Dealer { terms, seed }, round_timeout)
 }
 
-/// Takes part in replacing the shares of a key (§8.1); all of its parties must.
+/// Takes part in a refresh (§8.1); all parties of the key must.
 ///
 /// `instance` is as in [`KeygenSetup`]. The old share stays valid until the new one is confirmed.
-/// Retired pairs do not matter: a refresh is what brings them back.
+/// Retired pairs are allowed, since a refresh restores them.
 ///
 /// ```
 /// # use std::{fs, time::{Duration, Instant}};
@@ -180,7 +180,7 @@ pub fn refresh(
     refresh_with_seed(share, instance, seed, round_timeout)
 }
 
-/// The same with a given seed, to repeat known answers. A seed must never be used twice.
+/// As [`refresh`], with a given seed, to repeat known answers. A seed must never be used twice.
 pub fn refresh_with_seed(
     share: &KeyShare,
     instance: [u8; 32],
@@ -237,14 +237,14 @@ impl Protocol for Keygen {
     }
 }
 
-/// What this party deals with: the agreed terms and its own randomness.
+/// This party's input: the agreed terms and its own randomness.
 #[derive(Debug)]
 struct Dealer {
     terms: Terms,
     seed: SessionSeed,
 }
 
-/// What all parties agreed on, and whose turn this is.
+/// The agreed terms, and this party's index.
 #[derive(Debug)]
 struct Terms {
     threshold: u8,
@@ -275,12 +275,12 @@ impl Terms {
         peers(self.me, self.count())
     }
 
-    /// The lowest power whose coefficient a dealer publishes: in a refresh, the constant is zero.
+    /// The lowest power with a published coefficient: 1 in a refresh, whose constant term is zero.
     fn first_power(&self) -> u8 {
         u8::from(self.refreshed.is_some())
     }
 
-    /// The powers whose coefficients a dealer publishes.
+    /// The powers with a published coefficient.
     fn powers(&self) -> std::ops::Range<u8> {
         self.first_power()..self.threshold
     }
@@ -309,13 +309,13 @@ impl Terms {
         }
     }
 
-    /// `bytes` for every peer.
+    /// `bytes` as a message to every peer.
     fn to_all(&self, bytes: &[u8]) -> impl Iterator<Item = (PartyId, Vec<u8>)> {
         self.peers().map(|peer| (peer, bytes.to_vec()))
     }
 }
 
-/// `sid0` of a key generation: what the parties agreed on (§3.3).
+/// `sid0` of a key generation: the hash of the agreed input (§3.3).
 fn keygen_session(setup: &KeygenSetup) -> [u8; 32] {
     let KeygenSetup { instance, threshold, identities, .. } = setup;
     session(&tags::KEYGEN_SID0, instance, *threshold, identities, &[])
@@ -341,17 +341,17 @@ fn session(
     identities.iter().fold(start, |hash, identity| hash.part(identity)).finish()
 }
 
-/// Session id of the base transfers in which `receiver` receives.
+/// The session id of the base transfers in which `receiver` receives.
 fn transfer_session(session: &[u8; 32], receiver: PartyId, sender: PartyId) -> [u8; 32] {
     tags::BASEOT_SID.hash(&[session, &[receiver.get(), sender.get()]])
 }
 
-/// A state we believe impossible, met while sending `kind`.
+/// A state that is believed to be impossible, while sending `kind`.
 fn bug(kind: Kind) -> Fault {
     Fault::nobody(Check::Bug, kind.name())
 }
 
-/// The images of a dealer's coefficients from the constant term on, the identity where it is zero.
+/// The images of a dealer's coefficients from the constant term on, with the identity for zero.
 fn from_constant(
     terms: &Terms,
     published: impl IntoIterator<Item = ProjectivePoint>,

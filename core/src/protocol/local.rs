@@ -1,6 +1,6 @@
 //! All parties of one ceremony in one process: for examples, benchmarks and tests.
 //!
-//! Time stands still except when nothing is left to deliver: then it jumps to the next time-out.
+//! Time stands still until nothing is left to deliver, and then jumps to the next time-out.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -10,10 +10,10 @@ use crate::protocol::event::Event;
 use crate::protocol::fault::Fault;
 use crate::protocol::machine::{Machine, Output, Persist, Protocol};
 
-/// A message on its way.
+/// A message that was sent and not delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parcel {
-    /// The party that the channel names as the sender.
+    /// The sender, as the channel names it.
     pub from: PartyId,
     /// The receiver.
     pub to: PartyId,
@@ -21,14 +21,14 @@ pub struct Parcel {
     pub bytes: Vec<u8>,
 }
 
-/// How a ceremony ended for one party.
+/// The result of a ceremony for one party.
 #[derive(Debug)]
 pub struct Outcome<D> {
-    /// What came of it; `None` if the machine did not end.
+    /// Its result; `None` if the machine has not ended.
     pub result: Option<Result<D, Fault>>,
-    /// What it asked to be stored, in order.
+    /// Its outputs to be stored, in order.
     pub persisted: Vec<Persist>,
-    /// What it told, in order.
+    /// Its events, in order.
     pub events: Vec<Event>,
 }
 
@@ -37,8 +37,8 @@ pub struct Outcome<D> {
 pub struct Local<P: Protocol> {
     machines: BTreeMap<PartyId, Machine<P>>,
     outcomes: BTreeMap<PartyId, Outcome<P::Done>>,
-    /// Messages that were sent and not delivered, oldest first. They may be changed, removed,
-    /// added and reordered.
+    /// Messages that were sent and not delivered, oldest first. They may be changed, removed, added
+    /// and reordered.
     pub parcels: Vec<Parcel>,
     now: Instant,
 }
@@ -57,12 +57,12 @@ impl<P: Protocol> Local<P> {
         local
     }
 
-    /// Delivers everything in the order in which it was sent, until all machines have ended.
+    /// Delivers all messages in the order in which they were sent, until all machines have ended.
     pub fn run(self) -> BTreeMap<PartyId, Outcome<P::Done>> {
         self.run_with(|parcel| vec![parcel])
     }
 
-    /// The same, but what is delivered is what `tamper` makes of each message: nothing, the
+    /// As [`run`](Self::run), delivering what `tamper` returns for each message: nothing, the
     /// message, another one, or several.
     pub fn run_with(
         mut self,
@@ -79,7 +79,7 @@ impl<P: Protocol> Local<P> {
         }
     }
 
-    /// Hands one message to its receiver and collects what follows.
+    /// Delivers one message and collects the outputs.
     pub fn deliver(&mut self, parcel: &Parcel) {
         if let Some(machine) = self.machines.get_mut(&parcel.to) {
             machine.handle(self.now, parcel.from, &parcel.bytes);
@@ -87,7 +87,7 @@ impl<P: Protocol> Local<P> {
         self.drain();
     }
 
-    /// Lets time pass until the next machine times out. `false` if none waits for anything.
+    /// Lets time pass until the next machine times out. `false` if no machine waits.
     pub fn wait(&mut self) -> bool {
         let Some(next) = self.machines.values().filter_map(Machine::wake_at).min() else {
             return false;
@@ -100,7 +100,7 @@ impl<P: Protocol> Local<P> {
         true
     }
 
-    /// How it stands for each party.
+    /// The outcomes so far.
     pub fn outcomes(&self) -> &BTreeMap<PartyId, Outcome<P::Done>> {
         &self.outcomes
     }

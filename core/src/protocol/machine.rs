@@ -1,9 +1,9 @@
-//! One machine for every ceremony: it gathers, checks, orders, bounds and times messages.
+//! One machine for every ceremony: it collects, checks, orders, bounds and times messages.
 //!
-//! What a round does with its messages is the round's business ([`Protocol::advance`]); whether
-//! they are the right ones is decided here, in the order of docs/protocol.md §2.5. A message for a
-//! later round is kept until its round begins, at most one for each sender and type, and only with
-//! exactly the length of its type, so that a peer cannot fill the memory.
+//! A round processes its messages ([`Protocol::advance`]); whether they are the right ones is
+//! decided here, in the order of docs/protocol.md §2.5. A message for a later round is stored until
+//! its round begins, at most one for each sender and type, and only with exactly the length of its
+//! type, so that a peer cannot fill the memory.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::protocol::key::{KeyShare, Pending};
 use crate::protocol::wire::{self, HEADER, Kind, Received, VERSION};
 use crate::secret::Secret;
 
-/// What the driver is to do, in the order in which it comes out.
+/// Instructions to the driver, in order.
 pub enum Output<D> {
     /// Send these bytes to this party.
     Send {
@@ -26,18 +26,18 @@ pub enum Output<D> {
         /// The whole message.
         bytes: Vec<u8>,
     },
-    /// Store something durably before asking for what comes next.
+    /// Store this durably before the next poll.
     Persist(Persist),
-    /// Tell people.
+    /// Report this to people.
     Event(Event),
-    /// The ceremony is over and this is its result.
+    /// The ceremony ended with this result.
     Done(D),
-    /// The ceremony is over without a result.
+    /// The ceremony ended without a result.
     Failed(Fault),
 }
 
 impl<D: fmt::Debug> fmt::Debug for Output<D> {
-    /// Messages hold secrets of the pair they are for: their length is all that is told.
+    /// Messages hold secrets of a pair, so only their length is printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Send { to, bytes } => write!(f, "Send({} bytes to {to})", bytes.len()),
@@ -49,56 +49,56 @@ impl<D: fmt::Debug> fmt::Debug for Output<D> {
     }
 }
 
-/// What must be durable before the machine is asked for anything further.
+/// State that must be durable before the next poll.
 #[derive(Debug)]
 pub enum Persist {
-    /// A new share, to be kept as pending until every party has confirmed.
+    /// A new share, which stays pending until every party has confirmed.
     PendingShare(Box<Pending>),
-    /// This party has confirmed that it stored its share. It counts whatever becomes of the round.
+    /// A party has confirmed that it stored its share. It counts even if the round fails.
     Confirmed {
         /// The party.
         peer: PartyId,
-        /// What it said, as [`Confirmation::verify`](crate::protocol::key::Confirmation::verify)
-        /// takes it.
+        /// The statement, for [`Confirmation::verify`](crate::protocol::key::Confirmation::verify).
         statement: [u8; 32],
     },
-    /// The transfer checks with these parties begin (§5.4): they are evaluated when the machine is
-    /// polled again, and not before.
+    /// The transfer checks with these parties begin (§5.4). They are evaluated in the next poll,
+    /// and not before.
     ChecksBegin {
         /// The parties, in index order.
         peers: Vec<PartyId>,
         /// The session.
         session: [u8; 32],
     },
-    /// The checks that began were evaluated, or never will be. It comes after what they led to, and
-    /// always, unless the machine is dropped before. If it gets lost, they count as unresolved.
+    /// The checks that began were evaluated, or never will be. It follows their consequences, and
+    /// always comes unless the machine is dropped before. If it is lost, the checks count as
+    /// unresolved.
     ChecksResolved,
-    /// The pair with this party may never be used again under the share's epoch.
+    /// The pair with this party must never be used again under the share's epoch.
     Retired {
         /// The party.
         peer: PartyId,
-        /// The check it failed.
+        /// The check that failed.
         check: Check,
         /// The session in which it failed.
         session: [u8; 32],
     },
 }
 
-/// A ceremony, as the machine sees it: a value that is the present round.
+/// A ceremony for the machine: a value that is its present round.
 pub trait Protocol: Sized {
-    /// What the ceremony results in.
+    /// The result of the ceremony.
     type Done: fmt::Debug;
 
-    /// The session id that the messages of the present round carry.
+    /// The session id in the messages of the present round.
     fn session(&self) -> &[u8; 32];
 
-    /// Whether how the present round ends depends on a secret that outlives the session (§5.4): then
-    /// that it is about to end is durable first.
+    /// Whether the end of the present round depends on a secret that outlives the session (§5.4).
+    /// Then the begin of the checks is made durable first.
     fn checks_transfers(&self) -> bool {
         false
     }
 
-    /// What a message of the present round leaves behind as soon as it is here.
+    /// State to be stored as soon as a message of the present round has arrived.
     fn arrived(&self, _message: &Received<'_>) -> Option<Persist> {
         None
     }
@@ -107,13 +107,13 @@ pub trait Protocol: Sized {
     fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault>;
 }
 
-/// What a finished round leads to.
+/// The result of a finished round.
 pub struct Step<P: Protocol> {
-    /// To be stored before anything is sent.
+    /// To be stored before the messages are sent.
     pub persist: Vec<Persist>,
     /// The messages of the next round.
     pub messages: Vec<(PartyId, Vec<u8>)>,
-    /// Where it leads.
+    /// What follows.
     pub next: Next<P>,
 }
 
@@ -126,33 +126,33 @@ impl<P: Protocol> fmt::Debug for Step<P> {
     }
 }
 
-/// Where a finished round leads.
+/// What follows a finished round.
 #[derive(Debug)]
 pub enum Next<P: Protocol> {
-    /// To the next round.
+    /// The next round.
     Round(P),
-    /// To the end.
+    /// The end, with its result.
     Done(P::Done),
 }
 
 impl<P: Protocol> Step<P> {
-    /// On to `round`, whose messages are `messages`.
+    /// Goes on to `round`, whose messages are `messages`.
     pub(crate) fn round(round: P, messages: Vec<(PartyId, Vec<u8>)>) -> Self {
         Self { persist: Vec::new(), messages, next: Next::Round(round) }
     }
 
-    /// The end.
+    /// Ends with a result.
     pub(crate) fn done(done: P::Done) -> Self {
         Self { persist: Vec::new(), messages: Vec::new(), next: Next::Done(done) }
     }
 
-    /// The same, with something to store first.
+    /// The same step, with state to be stored first.
     pub(crate) fn after(self, persist: Vec<Persist>) -> Self {
         Self { persist, ..self }
     }
 }
 
-/// A message type of a ceremony: in which form each peer sends exactly one.
+/// A message type that each peer sends exactly once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     pub(crate) kind: Kind,
@@ -162,29 +162,30 @@ pub(crate) struct Expected {
     pub(crate) broadcast: bool,
 }
 
-/// What a machine must know of its ceremony before the first message.
+/// The facts of a ceremony that a machine needs before the first message.
 pub(crate) struct Plan {
     pub(crate) ceremony: Ceremony,
     pub(crate) me: PartyId,
     /// Ascending, without this party.
     pub(crate) peers: Vec<PartyId>,
-    /// Names the ceremony in logs; known before the first message.
+    /// The id of the ceremony in logs, which is known before the first message.
     pub(crate) session: [u8; 32],
     pub(crate) expected: Vec<Expected>,
-    /// The share in use: nothing is sent once its pair with one of the peers is retired.
+    /// The share in use: nothing is sent after its pair with a peer was retired.
     pub(crate) share: Option<Arc<KeyShare>>,
 }
 
-/// A party of one ceremony.
+/// The machine of one party in one ceremony.
 ///
 /// ```text
 ///             start, handle, tick            poll
 ///   driver ───────────────────────▶ machine ──────▶ Send | Persist | Event | Done | Failed
 /// ```
 ///
-/// The driver drains [`Machine::poll`] after every call and acts on what comes in its order, calls
-/// [`Machine::tick`] when the time of [`Machine::wake_at`] has come, and hands messages over as
-/// [`Machine::handle`] says. After `Done` or `Failed` the machine is silent, and its secrets are gone.
+/// The driver polls [`Machine::poll`] after every call until it returns `None` and acts on the
+/// outputs in their order, calls [`Machine::tick`] at the time of [`Machine::wake_at`], and passes
+/// messages on as [`Machine::handle`] says. After `Done` or `Failed` there is no further output,
+/// and the secrets are wiped.
 pub struct Machine<P: Protocol> {
     plan: Plan,
     stage: Stage<P>,
@@ -200,7 +201,7 @@ enum Stage<P: Protocol> {
         round: u8,
         since: Instant,
     },
-    /// Everything is here since `at`, and that the checks begin was said.
+    /// All messages have arrived at `at`, and [`Persist::ChecksBegin`] was output.
     Checking {
         protocol: P,
         round: u8,
@@ -221,7 +222,7 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// What the parties are doing.
+    /// The ceremony.
     pub fn ceremony(&self) -> Ceremony {
         self.plan.ceremony
     }
@@ -236,12 +237,12 @@ impl<P: Protocol> Machine<P> {
         &self.plan.peers
     }
 
-    /// Names the ceremony: equal on all parties whose inputs are equal.
+    /// The id of the ceremony: equal on all parties with equal inputs.
     pub fn session_id(&self) -> &[u8; 32] {
         &self.plan.session
     }
 
-    /// Begins. Messages may be handed over before; they are kept.
+    /// Begins. Messages that arrive before are stored.
     pub fn start(&mut self, now: Instant) {
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Ready(first) => {
@@ -254,9 +255,9 @@ impl<P: Protocol> Machine<P> {
 
     /// Takes a message that the channel authenticated as coming from `from`.
     ///
-    /// The machine cannot check that: what is wrong with a message is the fault of `from`, and a
-    /// failed check of the transfers retires its pair. What fails the channel's own checks must not
-    /// get here.
+    /// The machine cannot check that: a wrong message is a fault of `from`, and a failed transfer
+    /// check retires its pair. So a message that the channel did not authenticate must not be
+    /// passed on.
     ///
     /// ```
     /// # use std::{fs, sync::Arc, time::{Duration, Instant}};
@@ -298,7 +299,7 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// Looks at the time. Fails with the first missing party once the round has taken too long.
+    /// Fails with the first missing party if the round has taken too long at `now`.
     pub fn tick(&mut self, now: Instant) {
         if self.wake_at().is_none_or(|deadline| now < deadline) {
             return;
@@ -310,11 +311,12 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// The next thing to do, if there is one. To be drained after every call, in order.
+    /// The next output, if there is one. To be called after every other call, until it returns
+    /// `None`.
     ///
-    /// What is to be stored is durable before this is called again: then a retired pair stays retired
-    /// and a confirmed share exists, whenever the power goes. Checks that were said to begin are
-    /// evaluated in here, so outputs must not be gathered first and acted on later.
+    /// State to be stored must be durable before the next call: then a retired pair stays retired
+    /// and a confirmed share exists even after a power failure. Checks that have begun are
+    /// evaluated in here, so outputs must not be collected first and processed later.
     ///
     /// ```
     /// use cosign_core::{Event, Fault, Machine, Output, PartyId, Persist, Protocol};
@@ -405,13 +407,13 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// The parties that have not sent everything for the present round, in index order.
+    /// The parties that have not sent all messages of the present round, in index order.
     pub fn awaiting(&self) -> Vec<PartyId> {
         let peers = self.plan.peers.iter().copied();
         peers.filter(|peer| self.missing().any(|(_, from)| from == *peer)).collect()
     }
 
-    /// Whether `Done` or `Failed` has come out or waits to be polled.
+    /// Whether `Done` or `Failed` was output or waits to be polled.
     pub fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
     }
@@ -463,7 +465,8 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// Finishes rounds for as long as everything they await is here, up to one that must be said first.
+    /// Finishes rounds while all their messages are here, up to one whose checks must be announced
+    /// first.
     fn proceed(&mut self, now: Instant) {
         while self.round() > 0 && self.missing().next().is_none() {
             match mem::replace(&mut self.stage, Stage::Over) {
@@ -488,7 +491,8 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// Evaluates checks that were said to begin: the driver is back, so that is durable.
+    /// Evaluates checks that were announced: the driver has polled again, so the announcement is
+    /// durable.
     fn check(&mut self) {
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Checking { protocol, round, since, at } => {
@@ -505,7 +509,7 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// From `round`, which is over, on to what it leads to.
+    /// Goes on from `round`, which is finished.
     fn next(&mut self, step: Step<P>, round: u8, since: Instant, now: Instant) {
         self.tell_done(round, now.saturating_duration_since(since));
         self.enter(step, round.saturating_add(1), now);
@@ -521,7 +525,7 @@ impl<P: Protocol> Machine<P> {
         let sends = step.messages.into_iter().map(|(to, bytes)| Output::Send { to, bytes });
         self.outputs.extend(sends);
         self.stage = Stage::Running { protocol, round, since: now };
-        match self.judge_early(round) {
+        match self.check_early_sessions(round) {
             Ok(()) => {
                 let early = self.inbox.keys().filter(|(kind, _)| kind.round() == round);
                 let early: Vec<_> = early.copied().collect();
@@ -541,8 +545,8 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// Judges the session of messages that came before their round: only now is it known.
-    fn judge_early(&self, round: u8) -> Result<(), Fault> {
+    /// Checks the session of messages that arrived before their round, since it is known only now.
+    fn check_early_sessions(&self, round: u8) -> Result<(), Fault> {
         let mut early = self.inbox.iter().filter(|((kind, _), _)| kind.round() == round);
         early.try_for_each(|((kind, from), bytes)| self.check_session(*from, *kind, bytes.expose()))
     }
@@ -556,7 +560,7 @@ impl<P: Protocol> Machine<P> {
         Gathered(present)
     }
 
-    /// What has not come yet of the present round, by type and then by party.
+    /// The messages of the present round that are missing, by type and then by party.
     fn missing(&self) -> impl Iterator<Item = (Kind, PartyId)> {
         let kinds = self.plan.expected.iter().map(|e| e.kind);
         kinds
@@ -583,7 +587,8 @@ impl<P: Protocol> Machine<P> {
             .map_or("setup", |e| e.kind.name())
     }
 
-    /// Whether a pair in use was retired, by this or another ceremony, before `message` left.
+    /// The fault if a pair in use was retired, by this or another ceremony, before `message` was
+    /// sent.
     fn retired(&self, message: &[u8]) -> Option<Fault> {
         let share = self.plan.share.as_ref()?;
         let peer = self.plan.peers.iter().find(|peer| share.retired(**peer).is_some())?;
@@ -591,13 +596,13 @@ impl<P: Protocol> Machine<P> {
         Some(Fault::by(*peer, Check::PairRetired, kind.map_or("setup", Kind::name)))
     }
 
-    /// Ends without a result. What was not sent yet stays here; what must be stored still is.
+    /// Ends without a result. Unsent messages are dropped; state to be stored is still output.
     fn fail(&mut self, fault: Fault) {
         let is_checking = matches!(self.stage, Stage::Checking { .. });
         self.end(fault, is_checking);
     }
 
-    /// The same where it is known whether checks were said to begin and not to be resolved.
+    /// As [`fail`](Self::fail); `is_checking` if checks were announced and not resolved.
     fn end(&mut self, fault: Fault, is_checking: bool) {
         self.stage = Stage::Over;
         self.inbox.clear();
@@ -612,7 +617,7 @@ impl<P: Protocol> Machine<P> {
         self.outputs.push_back(Output::Failed(fault));
     }
 
-    /// Tells that a party has sent everything for this round, if it has.
+    /// Reports that a party has sent all messages of this round, if it has.
     fn tell_received(&mut self, from: PartyId) {
         let (round, waiting) = (self.round(), self.awaiting());
         if !waiting.contains(&from) {
@@ -621,7 +626,7 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// Tells which parties were ahead of this round, and who is waited for.
+    /// Reports which parties were ahead of this round, and which are awaited.
     fn tell_early(&mut self, round: u8) {
         let waiting = self.awaiting();
         let early = self.inbox.keys().filter(|(kind, _)| kind.round() == round);
@@ -684,7 +689,7 @@ impl Gathered {
         })
     }
 
-    /// The messages of one type of everybody, this party's own among them, in index order.
+    /// The messages of one type of all parties, including this one's own, in index order.
     pub(crate) fn with_own<'a>(
         &'a self,
         kind: Kind,
@@ -715,7 +720,7 @@ mod tests {
         keygen_with_seed(setup, seed, Duration::from_secs(60)).unwrap()
     }
 
-    /// `Secret` wipes what it held, so an empty inbox is a wiped one.
+    /// `Secret` wipes its content, so an empty inbox is a wiped one.
     #[test]
     fn a_failure_wipes_what_was_received_and_what_was_not_sent() {
         #[expect(clippy::disallowed_methods, reason = "there is no other instant")]

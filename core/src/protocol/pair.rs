@@ -1,8 +1,8 @@
-//! Pairing: two devices agree on six digits that two people compare.
+//! Pairing: two devices compute six digits, which two people compare.
 //!
-//! The requester (A) commits to its nonce before it sees the responder's (B), and opens it after. So
-//! neither side, nor anybody between them, can choose its nonce after the other's and search for one
-//! that gives a wanted code: whoever sits in the middle has one try in a million.
+//! The requester (A) commits to its nonce before it sees the responder's (B), and opens it after.
+//! So no side, and no attacker in the middle, can search for a nonce that gives a wanted code: an
+//! attacker has one try in a million.
 //!
 //! ```text
 //! T    = SHA256("cosign/pair/v1" ; exporter ; fpA ; fpB ; nameA ; nameB)
@@ -14,10 +14,10 @@
 //! after the local yes: HMAC(K, "confirm" ; role ; fp_self ; fp_peer)
 //! ```
 //!
-//! `;` puts every part behind its length; HMAC is HMAC-SHA256. The exporter ties all of it to one TLS
-//! connection. Each state is a type: a code exists only once the opening has been verified (for the
-//! requester: once the commitment can no longer be taken back), and [`Paired`] only once both people
-//! said yes.
+//! `;` puts every part behind its length; HMAC is HMAC-SHA256. The exporter binds all of it to one
+//! TLS connection. Each state is a type: a code exists only once the opening is verified (for the
+//! requester: once its nonce is bound by the commitment), and [`Paired`] only once both people have
+//! confirmed.
 
 use std::fmt;
 
@@ -30,19 +30,19 @@ use crate::crypto::transcript::length_prefixed;
 use crate::device::Fingerprint;
 use crate::secret::Secret;
 
-/// The label of the TLS exporter value that a pairing starts from.
+/// The label of the TLS exporter value for a pairing.
 pub const EXPORTER: &str = "EXPORTER-cosign-pair";
 
 /// One of the two devices.
 #[derive(Clone, Copy, Debug)]
 pub struct Side<'a> {
-    /// Proved in the TLS handshake.
+    /// Its fingerprint, proved in the TLS handshake.
     pub fingerprint: Fingerprint,
     /// The name it announces, as both devices show it.
     pub name: &'a [u8],
 }
 
-/// Why there is no pairing.
+/// Why a pairing failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairError {
     /// The other side has this device's own key.
@@ -73,7 +73,7 @@ pub struct Requester {
 }
 
 impl Requester {
-    /// Starts a pairing that this device asked for. `exporter` is the TLS exporter value for
+    /// Starts a pairing that this device requests. `exporter` is the TLS exporter value for
     /// [`EXPORTER`], `nonce` 32 fresh random bytes. Returns the commitment, 32 bytes to send.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Answers a pairing that the peer asked for with `commitment`; the rest is as for
+    /// Answers the pairing that the peer requests with `commitment`; the rest is as for
     /// [`Requester::start`]. Returns the nonce to send.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Responder {
     }
 }
 
-/// Both nonces are known: there is a code to compare. Dropping this is saying no.
+/// Both nonces are known, and there is a code to compare. Dropping this refuses.
 #[derive(Debug)]
 pub struct Compare {
     facts: Facts,
@@ -150,8 +150,7 @@ impl Compare {
         Code(u64::from_be_bytes([a, b, c, d, e, f, g, h]) % 1_000_000)
     }
 
-    /// The person at this device said that the codes are the same. Returns the confirmation, 32
-    /// bytes to send.
+    /// The person at this device confirmed the code. Returns the confirmation, 32 bytes to send.
     pub fn confirm(self) -> (Confirmed, [u8; 32]) {
         let Facts { role, me, peer, .. } = self.facts;
         let confirmation = confirmation(&self.key, role, me, peer);
@@ -159,7 +158,7 @@ impl Compare {
     }
 }
 
-/// The person at this device said yes; the other has still to.
+/// The person at this device has confirmed, the other not yet.
 #[derive(Debug)]
 pub struct Confirmed {
     facts: Facts,
@@ -170,7 +169,7 @@ impl Confirmed {
     /// Takes the other side's confirmation.
     ///
     /// # Errors
-    /// [`PairError::Confirmation`] if it is not the other side's for this very pairing.
+    /// [`PairError::Confirmation`] if it is not the other side's for this pairing.
     pub fn finish(self, peer_confirmation: &[u8; 32]) -> Result<Paired, PairError> {
         let Facts { role, me, peer, .. } = self.facts;
         let expected = confirmation(&self.key, role.other(), peer, me);
@@ -182,32 +181,32 @@ impl Confirmed {
     }
 }
 
-/// Two people have compared the codes and both said yes.
+/// Both people have compared and confirmed the codes.
 #[derive(Debug)]
 pub struct Paired {
     peer: Fingerprint,
 }
 
 impl Paired {
-    /// The device that is now known.
+    /// The paired device.
     pub fn peer(&self) -> Fingerprint {
         self.peer
     }
 }
 
-/// Six digits. It is compared by people and never read back: there is no way to make one from text.
+/// Six digits. They are compared by people and never typed, so there is no way to parse them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Code(u64);
 
 impl fmt::Display for Code {
-    /// As on the screens: `385 721`.
+    /// As shown: `385 721`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:03} {:03}", self.0 / 1000, self.0 % 1000)
     }
 }
 
 impl fmt::Debug for Code {
-    /// Logs hold no codes.
+    /// Not printed, so that logs hold no codes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Code(..)")
     }
@@ -235,7 +234,7 @@ impl Role {
     }
 }
 
-/// What is fixed before the first nonce: who the two are, on which connection.
+/// The facts that are fixed before the first nonce: the two sides and the connection.
 #[derive(Debug)]
 struct Facts {
     role: Role,
@@ -284,7 +283,7 @@ impl Facts {
     }
 }
 
-/// What the device `me` in `role` sends once its person said yes to `peer`.
+/// The confirmation of the device `me` in `role` for `peer`.
 fn confirmation(
     key: &Secret<[u8; 32]>,
     role: Role,
@@ -434,7 +433,7 @@ mod tests {
 
     #[test]
     fn relayed_pairing_messages_do_not_survive_two_connections() {
-        // Here he forwards every message as it is, over two connections of his own.
+        // He forwards every message unchanged, over two connections of his own.
         let (_, commitment) = Requester::start(&exporter(1), alice(), mallory(), nonce(1)).unwrap();
         let (with_bob, _) =
             Responder::start(&exporter(2), bob(), mallory(), nonce(2), commitment).unwrap();
@@ -447,7 +446,7 @@ mod tests {
         let (_, commitment) = Requester::start(&exporter(2), mallory(), bob(), nonce(3)).unwrap();
         let (with_bob, shown) =
             Responder::start(&exporter(2), bob(), mallory(), nonce(2), commitment).unwrap();
-        // Without a commitment this is all it takes to get the first three digits right.
+        // Without a commitment this little work gives the first three digits.
         let wanted = 385;
         let ground = (0_u32..100_000)
             .map(|counter| {

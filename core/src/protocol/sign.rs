@@ -7,8 +7,8 @@
 //! | `round2` | SG2: opening, multiplication | the joint nonce point |
 //! | `round3` | SG3: partial signature, to whoever receives the signature | the signature |
 //!
-//! Digest, signers, derivation, epoch and recipient are inside the session id, so parties that
-//! were asked to sign different things part before any secret is touched.
+//! Digest, signers, derivation, epoch and recipient are in the session id, so parties that were
+//! asked to sign different things stop before any secret is touched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,11 +33,11 @@ mod round1;
 mod round2;
 mod round3;
 
-/// What the signers agreed on.
+/// The input that the signers agree on.
 ///
 /// All of it is in the session id, so parties that were asked to sign different things, or under
-/// different ids, part before a secret is touched. `sign_id` is made once, from what every signer
-/// contributed, and is noted as used before a machine is made with it.
+/// different ids, stop before a secret is touched. `sign_id` is made once, from a contribution of
+/// every signer, and must be recorded as spent before a machine is made with it.
 ///
 /// ```
 /// # use std::{fs, sync::Arc, time::Duration};
@@ -62,19 +62,19 @@ mod round3;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignSetup {
-    /// Exactly as many parties as the threshold asks for, in strictly ascending order.
+    /// Exactly `threshold` parties, in strictly ascending order.
     pub signers: Vec<PartyId>,
     /// 32 bytes, fresh for every signature and equal on all signers.
     pub sign_id: [u8; 32],
-    /// The digest, which this device computed itself or was shown to a person.
+    /// The digest, which this device computed itself or showed to a person.
     pub digest: [u8; 32],
-    /// What BIP-32 derivation adds to the key (§3.7); zero for the key itself.
+    /// The summand of BIP-32 derivation (§3.7); zero for the key itself.
     pub tweak: Scalar,
     /// Who receives the signature; `None` for all signers.
     pub recipient: Option<PartyId>,
 }
 
-/// Signing as a [`Protocol`]: one of its rounds.
+/// Signing as a [`Protocol`]: its present round.
 #[derive(Debug)]
 pub struct Signing(Round);
 
@@ -85,12 +85,12 @@ enum Round {
     Three(Box<round3::Round3>),
 }
 
-/// How signing ended for this party.
+/// The result of signing for this party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signed {
     /// This party receives the signature.
     Signature(Signature),
-    /// Another party receives it; ours is sent.
+    /// Another party receives it; this party's part is sent.
     Delivered,
 }
 
@@ -140,8 +140,8 @@ pub fn sign(
     machine(Signer { terms, seed }, round_timeout)
 }
 
-/// The same with a given seed, to repeat known answers. A seed must never be used twice: two
-/// signatures with one seed give the share away.
+/// As [`sign`], with a given seed, to repeat known answers. A seed must never be used twice: two
+/// signatures with one seed reveal the share.
 pub fn sign_with_seed(
     share: Arc<KeyShare>,
     setup: SignSetup,
@@ -181,14 +181,14 @@ impl Protocol for Signing {
     }
 }
 
-/// What this party signs with: the agreed terms and its own randomness.
+/// This party's input: the agreed terms and its own randomness.
 #[derive(Debug)]
 struct Signer {
     terms: Terms,
     seed: SessionSeed,
 }
 
-/// What all signers agreed on, and the share this party signs with.
+/// The agreed terms, and this party's share.
 #[derive(Debug)]
 struct Terms {
     share: Arc<KeyShare>,
@@ -200,7 +200,7 @@ struct Terms {
 }
 
 impl Terms {
-    /// §7.1: refuses what cannot be signed, and pairs that were retired.
+    /// §7.1: refuses invalid parameters and retired pairs.
     fn new(share: Arc<KeyShare>, setup: SignSetup) -> Result<Self, Fault> {
         let invalid = Fault::nobody(Check::Params, "setup");
         let SignSetup { signers, recipient, .. } = &setup;
@@ -240,7 +240,7 @@ impl Terms {
         self.peers().try_for_each(|peer| self.check_pair(peer, at))
     }
 
-    /// §5.4 rule 3: a pair retired meanwhile ends this session too.
+    /// §5.4 rule 3: a pair that was retired meanwhile ends this session too.
     fn check_pair(&self, peer: PartyId, at: &'static str) -> Result<(), Fault> {
         match self.share.retired(peer) {
             None => Ok(()),
@@ -248,7 +248,7 @@ impl Terms {
         }
     }
 
-    /// What the share holds for `peer`, who is a party of the key.
+    /// The data of the share for `peer`, a party of the key.
     fn pair(&self, peer: PartyId, at: Kind) -> Result<&Pair, Fault> {
         self.share.pair(peer).ok_or(Fault::nobody(Check::Bug, at.name()))
     }
@@ -279,7 +279,7 @@ impl Terms {
     }
 }
 
-/// `Q + tweak G`. The tweak is public, so nothing is computed where there is none.
+/// `Q + tweak G`. The tweak is public, so zero is handled separately.
 fn tweaked(public_key: &AffinePoint, tweak: &Scalar) -> AffinePoint {
     if *tweak == Scalar::ZERO {
         return *public_key;

@@ -1,4 +1,4 @@
-//! The frame of a message and the strict reader of its body (docs/protocol.md §2.4, §2.5).
+//! The frame of a message, and the strict decoder of its body (docs/protocol.md §2.4, §2.5).
 //!
 //! ```text
 //! offset  length
@@ -66,7 +66,7 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.tag() == tag)
     }
 
-    /// The byte that stands for it.
+    /// Its byte in the frame.
     pub fn tag(self) -> u8 {
         self as u8
     }
@@ -97,7 +97,7 @@ impl Kind {
     }
 }
 
-/// Writes a message. `to` is `None` for one that goes to everybody.
+/// Encodes a message. `to` is `None` for a broadcast.
 pub fn pack(
     kind: Kind,
     from: PartyId,
@@ -118,10 +118,10 @@ pub fn session(message: &[u8]) -> Option<&[u8]> {
     message.get(4..HEADER)
 }
 
-/// A message whose frame was checked: who sent it, and all of its bytes.
+/// A message whose frame was checked.
 #[derive(Clone, Copy)]
 pub struct Received<'a> {
-    /// The party that the channel and the frame name.
+    /// The sender, as the channel and the frame name it.
     pub from: PartyId,
     /// Its type.
     pub kind: Kind,
@@ -130,7 +130,7 @@ pub struct Received<'a> {
 }
 
 impl fmt::Debug for Received<'_> {
-    /// Messages hold secrets of the pair they are for: their length is all that is told.
+    /// Messages hold secrets of a pair, so only their length is printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Received({} of {} bytes from {})", self.kind.name(), self.bytes.len(), self.from)
     }
@@ -142,7 +142,7 @@ impl<'a> Received<'a> {
         self.bytes.get(HEADER..).unwrap_or_default()
     }
 
-    /// A reader at the beginning of the body.
+    /// A decoder of the body.
     pub fn reader(&self) -> Reader<'a> {
         Reader { rest: self.body(), from: self.from, at: self.kind.name() }
     }
@@ -153,7 +153,7 @@ impl<'a> Received<'a> {
     }
 }
 
-/// Takes fields off the front of a body. What does not decode is its sender's fault.
+/// Decodes fields from the front of a body. A malformed one is a fault of the sender.
 pub struct Reader<'a> {
     rest: &'a [u8],
     from: PartyId,
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
         decode_scalar(bytes).map_err(|_| self.malformed())
     }
 
-    /// Everything that is left.
+    /// The remaining bytes.
     pub fn rest(self) -> &'a [u8] {
         self.rest
     }

@@ -9,7 +9,7 @@ use crate::crypto::ot::{CHOICES, Choices, ROW_BYTES};
 use crate::crypto::tags;
 use crate::secret::Secret;
 
-/// `g_j = HS("rvole/gadget", BE16(416), BE16(j))`. Nobody can grind a constant.
+/// `g_j = HS("rvole/gadget", BE16(416), BE16(j))`. A constant cannot be chosen by an attacker.
 pub(crate) static GADGET: LazyLock<Box<[Scalar]>> = LazyLock::new(|| {
     let element = |j: u16| {
         tags::RVOLE_GADGET.hash_to_scalar(&[&(CHOICES as u16).to_be_bytes(), &j.to_be_bytes()])

@@ -16,7 +16,7 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// The sum of nothing.
+    /// The empty sum.
     pub(super) const ZERO: Self = Self { low: U256::ZERO, high: U256::ZERO };
 
     /// A sum that starts with one scalar.

@@ -7,8 +7,8 @@
 //! A  key[b] = H(.., t S[b])
 //! ```
 //!
-//! `h` must hash to points whose logarithms nobody knows: with `hash * G` in its place A would learn
-//! both keys.
+//! `h` must hash to points with unknown logarithms: with `hash * G` instead A would learn both
+//! keys.
 
 use k256::elliptic_curve::BatchNormalize;
 use k256::elliptic_curve::ops::MulByGenerator;
@@ -28,7 +28,7 @@ use crate::secret::Secret;
 /// Length of OT1 and of OT2: two points per transfer.
 pub const MESSAGE: usize = BASE * 2 * POINT;
 
-/// Separates the hash to the curve from every other use of it.
+/// Separates this hash to the curve from all others.
 const DOMAIN: &str = "DKLS23-SECP256K1-SHA256-V1/baseot-h-with-secp256k1_XMD:SHA-256_SSWU_RO_";
 
 /// An encoded point.
@@ -47,14 +47,14 @@ pub struct Receiver {
     sent: Vec<[Point; 2]>,
 }
 
-/// What A has in the end: 128 choice bits and the key of the chosen branch of each transfer.
+/// A's result: 128 choice bits and the key of the chosen branch of each transfer.
 #[derive(Debug)]
 pub struct ChosenKeys {
     pub(super) choices: Choices<{ BASE / 8 }>,
     pub(super) keys: Secret<[Key; BASE]>,
 }
 
-/// What B has in the end: both keys of each of the 128 transfers.
+/// B's result: both keys of each of the 128 transfers.
 #[derive(Debug)]
 pub struct BothKeys(pub(super) Secret<[[Key; 2]; BASE]>);
 
@@ -80,7 +80,7 @@ impl Receiver {
 
         let mut sent = Vec::with_capacity(BASE);
         for (i, (mine, other)) in encode_all(&mine).iter().zip(others.iter()).enumerate() {
-            // Which of the two points went through the hash is the choice.
+            // The choice decides which of the two points was hashed.
             let choice = choices.bit(i);
             sent.push([select(mine, other, choice), select(other, mine, choice)]);
         }
@@ -170,7 +170,7 @@ impl<'a> Points<'a> {
     }
 }
 
-/// `h(i, branch, point)` of every input: points whose logarithms nobody knows. Constant time, since
+/// `h(i, branch, point)` of every input: points with unknown logarithms. In constant time, since
 /// A's branches and points are secret.
 fn oracle<'a>(
     sid_ot: &[u8; 32],
@@ -197,7 +197,7 @@ fn key(
 
 /// Encodes all points with one inversion.
 ///
-/// The identity, which honest exponents meet with probability 2^-256, becomes zeros, which no party
+/// The identity, which honest exponents give with probability 2^-256, becomes zeros, which no party
 /// accepts.
 fn encode_all(points: &[ProjectivePoint]) -> Zeroizing<Vec<Point>> {
     let affine: Vec<AffinePoint> =

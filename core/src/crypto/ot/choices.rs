@@ -10,7 +10,7 @@ use crate::secret::Secret;
 pub(crate) struct Choices<const N: usize>(Secret<[u8; N]>);
 
 impl<const N: usize> Choices<N> {
-    /// The bits that belong to `label`.
+    /// The bits for `label`.
     pub(super) fn draw(seed: &SessionSeed, label: &str) -> Self {
         let mut bits = Secret::new([0; N]);
         seed.fill(label, bits.expose_mut());

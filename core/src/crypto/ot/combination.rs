@@ -1,9 +1,9 @@
 //! The public linear map of the extension check (§5.2), applied to secrets in constant time.
 //!
-//! `lin(row)` multiplies each 128-bit block of a row by a public element `chi_m` of GF(2^128), modulus
-//! `X^128 + X^7 + X^2 + X + 1`, and adds the mask block. Since `chi` is public, that is a public
-//! matrix over GF(2): position `p` of a row contributes `chi_{p / 128} X^{p mod 128}`. No secret is
-//! ever multiplied, and tables are indexed by bits of that matrix alone.
+//! `lin(row)` multiplies each 128-bit block of a row by a public element `chi_m` of GF(2^128),
+//! modulus `X^128 + X^7 + X^2 + X + 1`, and adds the mask block. Since `chi` is public, that is a
+//! public matrix over GF(2): position `p` of a row contributes `chi_{p / 128} X^{p mod 128}`.
+//! Secrets are not multiplied, and tables are indexed only by bits of that matrix.
 
 use subtle::ConditionallySelectable;
 use zeroize::Zeroizing;
@@ -17,14 +17,14 @@ const GROUP: usize = 8;
 
 /// The map for one transcript.
 pub(super) struct Combination {
-    /// What each of the first 416 positions of a row contributes.
+    /// The contribution of each of the first 416 positions of a row.
     weights: [u128; CHOICES],
-    /// `selections[g][b]`: which positions `8g..8g+8` contribute to bit `b` of the result.
+    /// `selections[g][b]`: the positions among `8g..8g+8` that contribute to bit `b` of the result.
     selections: [[u8; BASE]; CHOICES / GROUP],
 }
 
 impl Combination {
-    /// The map that the hash of the correction rows fixes.
+    /// The map for the hash of the correction rows.
     pub(super) fn new(h_u: &[u8; 32]) -> Self {
         let mut weights = [0; CHOICES];
         for (m, block) in (0_u8..).zip(weights.chunks_mut(128)) {

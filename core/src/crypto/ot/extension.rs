@@ -1,9 +1,10 @@
 //! Transfers for one signature: SoftSpokenOT with its consistency check (docs/protocol.md §5.2).
 //!
-//! Both parties expand their leaves under a key that B's fresh nonce is part of. B sends corrections
-//! that make every row carry the same choices, and proves it: a random linear combination of his rows,
-//! chosen by the hash of the corrections, must fit A's. A answers a wrong combination by retiring the
-//! pair for good, since her verdict depends on the secret that all later signatures use (§5.4).
+//! Both parties expand their leaves under a key that depends on B's fresh nonce. B sends
+//! corrections that make every row carry the same choices, and proves it: a random linear
+//! combination of his rows, chosen by the hash of the corrections, must fit A's. A retires the pair
+//! for good after a wrong combination, since her verdict depends on the secret that all later
+//! signatures use (§5.4).
 //!
 //! A row is one of 128 and runs over the transfers; a column is one of 416 and runs over the rows.
 
@@ -102,9 +103,9 @@ fn prove(
     (columns, h_u, message)
 }
 
-/// A's step: checks B's message (2224 bytes) and takes her half from it.
+/// A's step: checks B's message (2224 bytes) and computes her half.
 ///
-/// A message of another length fails like a wrong one; the frame's length is checked long before.
+/// A message of another length fails like a wrong one; the frame's length was checked before.
 pub fn check(
     pair_session: &[u8; 32],
     trees: &ReceiverTrees,
@@ -189,7 +190,7 @@ impl Expander {
     }
 }
 
-/// What both parties must compute alike: the hash of all combined rows.
+/// The hash of all combined rows, which both parties must compute alike.
 fn verdict(
     pair_session: &[u8; 32],
     h_u: &[u8; 32],
@@ -326,7 +327,7 @@ mod tests {
         assert_eq!(rows.take(TREES).filter(same).count(), 0);
     }
 
-    /// Why a failed check retires the pair: a lie that survives tells B a part of `Delta`.
+    /// A failed check retires the pair because a lie that passes tells B a part of `Delta`.
     #[test]
     fn an_altered_correction_passes_exactly_if_delta_was_guessed() {
         let (receiver, sender) = dealt_trees([0x3c; 16]);

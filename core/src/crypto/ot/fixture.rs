@@ -1,4 +1,4 @@
-//! What the tests of the transfers share: two parties with fixed seeds, and their keys.
+//! Test data for the transfers: two parties with fixed seeds, and their keys.
 
 use sha2::{Digest, Sha256};
 
@@ -36,7 +36,7 @@ pub(crate) fn base_keys() -> (ChosenKeys, BothKeys) {
     (receiver.finish(&ot2).unwrap(), both)
 }
 
-/// Base transfers by fiat: quick, and with the choices given.
+/// Base transfers that are simply dealt: quick, and with given choices.
 pub(crate) fn dealt_keys(bits: [u8; BASE / 8]) -> (ChosenKeys, BothKeys) {
     let key = |i: usize, branch: u8| sha(&[i as u8, branch]);
     let choices = Choices::from_bytes(bits);

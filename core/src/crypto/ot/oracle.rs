@@ -1,9 +1,9 @@
 //! Many hashes to the curve at once (RFC 9380, suite `secp256k1_XMD:SHA-256_SSWU_RO_`).
 //!
-//! The same function as [`crate::crypto::curve::hash_to_curve`], four times as fast: all fractions
-//! stay fractions until one inversion serves the whole batch, and the one power left takes an
-//! addition chain. Curve constants and field arithmetic are those of `k256`. Constant time: the
-//! receiver of a base transfer hashes secrets.
+//! The same function as [`crate::crypto::curve::hash_to_curve`], four times as fast: fractions are
+//! kept until one inversion serves the whole batch, and the one remaining power uses an addition
+//! chain. Curve constants and field arithmetic are those of `k256`. Constant time: the receiver of
+//! a base transfer hashes secrets.
 
 use k256::elliptic_curve::generic_array::GenericArray;
 use k256::elliptic_curve::hash2curve::{
@@ -22,14 +22,14 @@ type Field = <Secp256k1 as GroupDigest>::FieldElement;
 
 const MAP: OsswuMapParams<Field> = <Field as OsswuMap>::PARAMS;
 
-/// A point whose coordinates have not been divided yet.
+/// A point whose coordinates are still fractions.
 #[derive(Clone, Copy, Zeroize)]
 struct Fractions {
     x: [Field; 2],
     y: [Field; 2],
 }
 
-/// Hashes every message to a point whose discrete logarithm nobody knows.
+/// Hashes every message to a point with unknown discrete logarithm.
 pub(super) fn hash_all(
     messages: impl Iterator<Item = Zeroizing<Vec<u8>>>,
     domain: &[u8],
@@ -108,10 +108,10 @@ fn power(a: &Field) -> Field {
     squared(squared(squared(ones223, 23) * ones22, 5) * a, 3) * ones2
 }
 
-/// Divides all fractions with one inversion, and makes points of them.
+/// Divides all fractions with one inversion, and returns the points.
 ///
-/// A zero denominator, which nobody can find, would void the batch; the points would not be on the
-/// curve and count as the identity.
+/// A zero denominator, which cannot be found in practice, would void the batch: the points would
+/// not be on the curve and count as the identity.
 fn divide(fractions: &[Fractions]) -> Zeroizing<Vec<AffinePoint>> {
     let denominators: Zeroizing<Vec<Field>> =
         Zeroizing::new(fractions.iter().map(|point| point.x[1] * point.y[1]).collect());

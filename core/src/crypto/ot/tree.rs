@@ -1,8 +1,8 @@
 //! All-but-one trees: from 128 base transfers to 32 trees of 16 leaves (docs/protocol.md §5.1).
 //!
-//! B knows all leaves of every tree, A all but one: the hole, whose position `delta` is made of A's
-//! choices. A walks to the hole with selections alone, so neither time nor memory access depends on
-//! where it is.
+//! B knows all leaves of every tree, A all but one: the hole, whose position `delta` consists of
+//! A's choices. A walks to the hole only by selections, so neither time nor memory access depends
+//! on its position.
 
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
@@ -33,11 +33,11 @@ type Node = [u8; 32];
 /// The leaves of one tree.
 pub(super) type Leaves = [Node; LEAVES];
 
-/// B's trees: all leaves. Kept for the life of an epoch.
+/// B's trees: all leaves. Stored for the life of an epoch.
 #[derive(Debug)]
 pub struct SenderTrees(Secret<[Leaves; TREES]>);
 
-/// A's trees: all leaves but the hole of each, which holds zeros. Kept for the life of an epoch.
+/// A's trees: all leaves but the hole of each, which holds zeros. Stored for the life of an epoch.
 #[derive(Debug)]
 pub struct ReceiverTrees {
     /// The position of every tree's hole, `delta`.
@@ -72,7 +72,7 @@ pub fn build(sid_ot: &[u8; 32], keys: BothKeys) -> (SenderTrees, Vec<u8>) {
 
 /// A's step: walks every tree to its hole and checks the digests.
 ///
-/// All trees are evaluated before the verdict, and one error stands for all (§5.1).
+/// All trees are evaluated before the verdict, and there is one error for all (§5.1).
 pub fn evaluate(
     sid_ot: &[u8; 32],
     keys: ChosenKeys,
@@ -110,7 +110,7 @@ fn walk(
     place(&mut nodes[..2], hole ^ 1, key(0));
     for level in 1..DEPTH {
         grow(sid_ot, j, level, nodes);
-        // What grew from the hole is not part of the tree.
+        // Nodes below the hole are not part of the tree.
         let width = 2 << level;
         for (y, node) in (0_u8..).zip(&mut nodes[..width]) {
             *node = select(node, &[0; 32], (y / 2).ct_eq(&hole));
@@ -159,7 +159,7 @@ impl SenderTrees {
         Secret::new(self.0.expose().as_flattened().as_flattened().to_vec())
     }
 
-    /// Reads the stored form back.
+    /// Decodes the stored form.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidTree> {
         read_leaves(bytes).map(Self)
     }
@@ -184,7 +184,7 @@ impl ReceiverTrees {
         bytes
     }
 
-    /// Reads the stored form back. Every position must be below 16 and every hole must hold zeros.
+    /// Decodes the stored form. Every position must be below 16 and every hole must hold zeros.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidTree> {
         let (positions, leaves) = bytes.split_first_chunk::<TREES>().ok_or(InvalidTree)?;
         let holes = Secret::new(*positions);
@@ -212,7 +212,7 @@ fn read_leaves(bytes: &[u8]) -> Result<Secret<[Leaves; TREES]>, InvalidTree> {
 
 /// Replaces the `2^level` nodes of `level` by their children, in place.
 fn grow(sid_ot: &[u8; 32], j: usize, level: usize, nodes: &mut Leaves) {
-    // From the last node down, so that no parent is overwritten before it has been used.
+    // From the last node down, so that no parent is overwritten before it is used.
     for y in (0..1 << level).rev() {
         let parent = Zeroizing::new(nodes[y]);
         for x in 0..2 {
@@ -222,7 +222,7 @@ fn grow(sid_ot: &[u8; 32], j: usize, level: usize, nodes: &mut Leaves) {
     }
 }
 
-/// The left (`x = 0`) or right (`x = 1`) children that grew from `level`.
+/// The left (`x = 0`) or right (`x = 1`) children of the nodes of `level`.
 fn children(nodes: &Leaves, level: usize, x: usize) -> impl Iterator<Item = &Node> {
     nodes[..2 << level].iter().skip(x).step_by(2)
 }
@@ -234,7 +234,7 @@ fn place(nodes: &mut [Node], position: u8, node: &Node) {
     }
 }
 
-/// A proof of every leaf, from which the leaf does not follow.
+/// A proof for every leaf, which does not reveal the leaf.
 fn proofs(sid_ot: &[u8; 32], j: usize, leaves: &Leaves) -> Zeroizing<Leaves> {
     let mut proofs = Zeroizing::new([[0; 32]; LEAVES]);
     for (y, (proof, leaf)) in (0_u8..).zip(proofs.iter_mut().zip(leaves)) {

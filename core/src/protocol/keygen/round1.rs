@@ -1,5 +1,5 @@
 //! Round 1 (docs/protocol.md §3.4): commit to the polynomial and the chain-code share before seeing
-//! anybody's.
+//! those of the others.
 
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
@@ -16,7 +16,7 @@ use crate::protocol::machine::{Gathered, Step};
 use crate::protocol::wire::{Kind, pack};
 use crate::secret::Secret;
 
-/// Awaits everybody's commitment.
+/// Awaits all commitments.
 #[derive(Debug)]
 pub(super) struct Round1 {
     dealer: Dealer,
@@ -25,7 +25,7 @@ pub(super) struct Round1 {
     own: Vec<u8>,
 }
 
-/// What this party committed to.
+/// The committed values of this party.
 #[derive(Debug)]
 pub(super) struct Dealt {
     pub(super) polynomial: Polynomial,
@@ -75,11 +75,11 @@ impl Round1 {
         &self.dealer.terms.session
     }
 
-    /// Opens this party's commitment, proves knowledge of the coefficients, and deals.
+    /// Opens this party's commitment, proves knowledge of the coefficients, and deals the shares.
     pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
         let Self { dealer, dealt, own } = *self;
         let Dealer { terms, seed } = &dealer;
-        // Whoever saw another KG1 than we did is in another session from here on.
+        // A party that saw another KG1 gets another session from here on.
         let all = messages.with_own(Kind::Kg1, terms.me, &own);
         let start = tags::KEYGEN_SID.start().part(&terms.session);
         let session = all.iter().fold(start, |hash, message| hash.part(message.body())).finish();

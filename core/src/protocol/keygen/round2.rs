@@ -19,7 +19,7 @@ use crate::protocol::machine::{Gathered, Step};
 use crate::protocol::wire::{Kind, Received, pack};
 use crate::secret::Secret;
 
-/// Awaits everybody's opening, proofs, share and first transfer message.
+/// Awaits all openings, proofs, shares and first transfer messages.
 #[derive(Debug)]
 pub(super) struct Round2 {
     pub(super) dealer: Dealer,
@@ -31,25 +31,25 @@ pub(super) struct Round2 {
     pub(super) transfers: Vec<PeerTransfers>,
 }
 
-/// What was agreed with one peer so far.
+/// The state of the transfers with one peer.
 #[derive(Debug)]
 pub(super) struct PeerTransfers {
     pub(super) peer: PartyId,
-    /// What the peer committed to in KG1.
+    /// The peer's commitment in KG1.
     pub(super) commitment: [u8; 32],
     /// This party's contribution to the zero seed.
     pub(super) zero: Secret<[u8; 32]>,
     pub(super) receiver: base::Receiver,
 }
 
-/// What a dealer opened.
+/// The opened values of a dealer.
 struct Opened {
     /// From the constant term on.
     images: Vec<ProjectivePoint>,
     chain_code: [u8; 32],
 }
 
-/// What a dealer sent to this party alone.
+/// The values that a dealer sent only to this party.
 struct Private<'a> {
     share: Secret<Scalar>,
     /// The dealer's contribution to the zero seed.
@@ -57,7 +57,7 @@ struct Private<'a> {
     ot1: &'a [u8],
 }
 
-/// What all openings and shares make together.
+/// The values derived from all openings and shares.
 pub(super) struct Derived {
     pub(super) secret: Secret<Scalar>,
     pub(super) point: AffinePoint,
@@ -70,7 +70,7 @@ impl Round2 {
         &self.session
     }
 
-    /// Checks what everybody dealt, derives the key, and serves everybody's transfers.
+    /// Checks all openings and shares, derives the key, and answers the transfers.
     pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
         let Self { dealer, dealt, session, own, transfers } = *self;
         let Dealer { terms, seed } = &dealer;
@@ -88,7 +88,7 @@ impl Round2 {
         }
         let derived = derive(terms, &dealt.images, &opened, secret)?;
 
-        // All parties see the same KG2B, or the comparison of this hash fails.
+        // All parties must see the same KG2B: this hash is compared in the next round.
         let all = messages.with_own(Kind::Kg2b, terms.me, &own);
         let start = tags::KEYGEN_VIEW.start().part(&session);
         let view = all.iter().fold(start, |hash, message| hash.part(message.bytes)).finish();
@@ -144,7 +144,7 @@ fn open(
     Ok(Opened { images, chain_code: *chain_code })
 }
 
-/// The check that a refused proof fails.
+/// The check for a refused proof.
 pub(super) fn proof_fault(reason: InvalidProof) -> Check {
     match reason {
         InvalidProof::Malformed => Check::Malformed,
@@ -152,7 +152,7 @@ pub(super) fn proof_fault(reason: InvalidProof) -> Check {
     }
 }
 
-/// KG2P of one peer. Its share must lie on the polynomial that it opened.
+/// Decodes KG2P of one peer. Its share must lie on the polynomial that it opened.
 fn receive<'a>(me: PartyId, opened: &Opened, message: &Received<'a>) -> Result<Private<'a>, Fault> {
     let mut reader = message.reader();
     let share = Secret::new(reader.scalar()?);
@@ -162,7 +162,7 @@ fn receive<'a>(me: PartyId, opened: &Opened, message: &Received<'a>) -> Result<P
     Ok(Private { share, zero: reader.array()?, ot1: reader.rest() })
 }
 
-/// The key and everybody's public share, from the sum of all polynomials.
+/// The key and all public shares, from the sum of all polynomials.
 fn derive(
     terms: &Terms,
     own: &[ProjectivePoint],
@@ -182,7 +182,7 @@ fn derive(
     } else {
         images.extend(sum.first());
     }
-    // The share of nobody is a part of the key, and a key without a logarithm is none.
+    // A public share or key that is the identity is refused.
     let identity = || Fault::nobody(Check::Identity, Kind::Kg2b.name());
     let mut shares = normalize(&images).ok_or_else(identity)?;
     let point = shares.pop().ok_or_else(identity)?;
@@ -204,7 +204,8 @@ fn joint_chain_code(
     shares.into_iter().fold(start, |hash, (_, share)| hash.part(share)).finish()
 }
 
-/// KG3B: what this party saw and derived, and a proof that it knows its final share.
+/// KG3B: the hash of what this party saw, what it derived, and a proof that it knows its final
+/// share.
 fn announce(
     dealer: &Dealer,
     session: &[u8; 32],

@@ -1,5 +1,5 @@
-//! Round 3 (docs/protocol.md §3.4): everybody must have derived the same; finish the transfers;
-//! store the share.
+//! Round 3 (docs/protocol.md §3.4): compare the derived values, finish the transfers, store the
+//! share.
 
 use super::round2::{Derived, proof_fault};
 use super::round4::Round4;
@@ -15,7 +15,7 @@ use crate::protocol::machine::{Gathered, Persist, Step};
 use crate::protocol::wire::{Kind, Received, pack};
 use crate::secret::Secret;
 
-/// Awaits what everybody derived, and the trees.
+/// Awaits the derived values of all parties, and the trees.
 #[derive(Debug)]
 pub(super) struct Round3 {
     pub(super) terms: Terms,
@@ -30,7 +30,7 @@ pub(super) struct Round3 {
     pub(super) trees: Vec<PeerTrees>,
 }
 
-/// What was agreed with one peer so far.
+/// The state of the trees with one peer.
 #[derive(Debug)]
 pub(super) struct PeerTrees {
     pub(super) peer: PartyId,
@@ -44,7 +44,8 @@ impl Round3 {
         &self.session
     }
 
-    /// Compares, finishes the transfers, and makes the share. It is stored before we say so.
+    /// Compares, finishes the transfers, and makes the share. It is stored before this party
+    /// confirms it.
     pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
         messages.of(Kind::Kg3b).try_for_each(|message| self.compare(&message))?;
         let Self { terms, session, own, view, derived, chain_code, trees } = *self;
@@ -79,11 +80,11 @@ impl Round3 {
         Ok(Step::round(Keygen(Round::Four(next)), sends).after(vec![pending]))
     }
 
-    /// KG3B of one peer against what we saw and derived ourselves.
+    /// Compares KG3B of one peer with what this party saw and derived.
     fn compare(&self, message: &Received<'_>) -> Result<(), Fault> {
         let mut reader = message.reader();
         if reader.array::<32>()? != &self.view {
-            // Somebody told the two of us different things; this peer may be as honest as we are.
+            // A party sent the two of us different messages; it need not be this peer.
             return Err(Fault::nobody(Check::View, Kind::Kg3b.name()));
         }
         if reader.point()? != self.derived.point {

@@ -1,4 +1,4 @@
-//! Round 4 (docs/protocol.md §3.4): the key exists once every party has said that its share is
+//! Round 4 (docs/protocol.md §3.4): the key exists once every party has confirmed that its share is
 //! stored.
 
 use super::{Confirmed, Keygen};
@@ -7,7 +7,7 @@ use crate::protocol::key::Confirmation;
 use crate::protocol::machine::{Gathered, Persist, Step};
 use crate::protocol::wire::{Kind, Received};
 
-/// Awaits everybody's confirmation.
+/// Awaits all confirmations.
 #[derive(Debug)]
 pub(super) struct Round4 {
     pub(super) session: [u8; 32],
@@ -19,14 +19,14 @@ impl Round4 {
         &self.session
     }
 
-    /// A confirmation counts from now on, even if another one never comes.
+    /// A confirmation counts at once, even if another one never arrives.
     pub(super) fn arrived(&self, message: &Received<'_>) -> Option<Persist> {
         let statement = *message.reader().array().ok()?;
         let (peer, sound) = (message.from, self.confirmation.verify(message.from, &statement));
         sound.then_some(Persist::Confirmed { peer, statement })
     }
 
-    /// Checks that everybody confirmed the same key.
+    /// Checks that all parties confirmed the same key.
     pub(super) fn finish(self, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
         for message in messages.of(Kind::Kg4b) {
             if !self.confirmation.verify(message.from, message.reader().array()?) {

@@ -16,7 +16,7 @@ use crate::protocol::machine::{Gathered, Step};
 use crate::protocol::wire::{Kind, Received, pack};
 use crate::secret::Secret;
 
-/// Awaits every signer's commitment and transfer extension.
+/// Awaits the commitments and transfer extensions of all signers.
 #[derive(Debug)]
 pub(super) struct Round1 {
     signer: Signer,
@@ -37,14 +37,14 @@ pub(super) struct Nonce {
     pub(super) salt: [u8; 32],
 }
 
-/// What masks the multiplication with one peer, who is A and multiplies; this party is B (§1.2).
+/// The mask of the multiplication with one peer, who is A and multiplies; this party is B (§1.2).
 #[derive(Debug)]
 pub(super) struct Mask {
     pub(super) pair_session: [u8; 32],
     pub(super) extended: Extended,
 }
 
-/// What one peer committed to in SG1, once its transfers were found right.
+/// The committed values of one peer in SG1, whose transfers were checked.
 pub(super) struct Committed {
     pub(super) peer: PartyId,
     pub(super) nonce: [u8; 32],
@@ -76,7 +76,7 @@ pub(super) fn start(signer: Signer) -> Result<Step<Signing>, Fault> {
     Ok(Step::round(Signing(Round::One(Box::new(round))), sends))
 }
 
-/// `C_i`: binds a party to its nonce point before it sees anybody's.
+/// `C_i`: binds a party to its nonce point before it sees the others.
 pub(super) fn commit(
     terms: &Terms,
     party: PartyId,
@@ -97,7 +97,7 @@ impl Round1 {
         let Self { signer, nonce, own, masks } = *self;
         let Signer { terms, seed } = &signer;
 
-        // §7.3: all checks come before the first product; if one fails, nobody is sent anything.
+        // §7.3: all checks come before the first product; if one fails, nothing is sent.
         let committed: Vec<Committed> =
             messages.of(Kind::Sg1).map(|m| check_transfers(terms, &m)).collect::<Result<_, _>>()?;
 
@@ -139,7 +139,8 @@ impl Round1 {
     }
 }
 
-/// SG1 of one peer: evaluates its transfer check, which retires the pair if it fails (§5.4).
+/// Decodes SG1 of one peer and evaluates its transfer check, which retires the pair if it fails
+/// (§5.4).
 fn check_transfers(terms: &Terms, message: &Received<'_>) -> Result<Committed, Fault> {
     let peer = message.from;
     let mut reader = message.reader();
@@ -178,7 +179,7 @@ fn key_share(terms: &Terms, view: &[u8; 32]) -> Result<Secret<Scalar>, Fault> {
     Ok(share)
 }
 
-/// A state we believe impossible, met while sending `kind`.
+/// A state that is believed to be impossible, while sending `kind`.
 pub(super) fn bug(kind: Kind) -> Fault {
     Fault::nobody(Check::Bug, kind.name())
 }

@@ -1,5 +1,4 @@
-//! Round 2 (docs/protocol.md §7.4): check what everybody multiplied, then make the partial
-//! signature.
+//! Round 2 (docs/protocol.md §7.4): check all products, then make the partial signature.
 
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
@@ -18,7 +17,7 @@ use crate::protocol::machine::{Gathered, Step};
 use crate::protocol::wire::{Kind, Received, pack};
 use crate::secret::Secret;
 
-/// Awaits every signer's opening and product.
+/// Awaits the openings and products of all signers.
 #[derive(Debug)]
 pub(super) struct Round2 {
     pub(super) terms: Terms,
@@ -32,7 +31,7 @@ pub(super) struct Round2 {
     pub(super) products: Vec<PeerProducts>,
 }
 
-/// What was exchanged with one peer so far.
+/// The state of the products with one peer.
 #[derive(Debug)]
 pub(super) struct PeerProducts {
     pub(super) peer: PartyId,
@@ -44,7 +43,7 @@ pub(super) struct PeerProducts {
     pub(super) summands: Secret<[Scalar; 2]>,
 }
 
-/// What one peer's SG2 was found to hold.
+/// The decoded SG2 of one peer.
 struct Opened {
     nonce_point: AffinePoint,
     public_share: AffinePoint,
@@ -104,7 +103,7 @@ impl Round2 {
     fn check(&self, product: &PeerProducts, message: &Received<'_>) -> Result<Opened, Fault> {
         let mut reader = message.reader();
         if reader.array::<32>()? != &self.view {
-            // Somebody told the two of us different things; this peer may be as honest as we are.
+            // A party sent the two of us different messages; it need not be this peer.
             return Err(Fault::nobody(Check::View, Kind::Sg2.name()));
         }
         let (nonce_point, salt) = (reader.bytes(POINT)?, reader.array()?);
@@ -125,7 +124,7 @@ impl Round2 {
                     MulError::Check => Check::RvoleCheck,
                 })
             })?;
-        // What the peer multiplied must be the nonce and the key share of its public points.
+        // The multiplied values must be the nonce and the key share of the peer's public points.
         let inputs = [(nonce_point, Check::GammaU), (public_share, Check::GammaV)];
         for (((input, check), gamma), summand) in
             inputs.into_iter().zip(gammas).zip(summands.expose())
@@ -138,7 +137,7 @@ impl Round2 {
         Ok(Opened { nonce_point, public_share, psi, summands })
     }
 
-    /// Retires the pair in memory if the fault says so; the machine has it stored.
+    /// Retires the pair in memory if the fault demands it; the machine outputs that for storage.
     fn retire(&self, fault: Fault) -> Fault {
         if let (true, Some(peer)) = (fault.bans(), fault.culprit) {
             self.terms.share.retire(peer, fault.check);
@@ -146,7 +145,8 @@ impl Round2 {
         fault
     }
 
-    /// The public shares of this session must add up to the key. Among three, nobody can be named.
+    /// Checks that the public shares of this session add up to the key. With three signers the
+    /// culprit is unknown.
     fn check_key(&self, sum: ProjectivePoint) -> Result<(), Fault> {
         if sum == ProjectivePoint::from(self.terms.public_key) {
             return Ok(());
@@ -172,7 +172,7 @@ impl Sums {
 }
 
 impl Partial {
-    /// SG3 for everybody who receives the signature, this party excepted (§7.5).
+    /// SG3 for all receivers of the signature except this party (§7.5).
     fn for_recipients(&self, terms: &Terms) -> Vec<(PartyId, Vec<u8>)> {
         let body: [&[u8]; 3] = [
             &encoded(&self.nonce_point),

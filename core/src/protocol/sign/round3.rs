@@ -1,5 +1,5 @@
-//! Round 3 (docs/protocol.md §7.5): add up the partial signatures, and return nothing that does not
-//! verify.
+//! Round 3 (docs/protocol.md §7.5): add up the partial signatures, and return only a signature that
+//! verifies.
 
 use k256::{AffinePoint, Scalar};
 
@@ -12,7 +12,7 @@ use crate::protocol::machine::{Gathered, Step};
 use crate::protocol::wire::Kind;
 use crate::secret::Secret;
 
-/// Awaits every signer's partial signature; nothing, if the signature is for another party.
+/// Awaits all partial signatures; none if another party receives the signature.
 #[derive(Debug)]
 pub(super) struct Round3 {
     pub(super) terms: Terms,
@@ -55,7 +55,7 @@ impl Round3 {
             numerator += reader.scalar()?;
         }
         let nobody = |check| Fault::nobody(check, Kind::Sg3.name());
-        // A party that speaks last can make either sum zero.
+        // A party that sends last can make either sum zero.
         let inverse = Option::<Scalar>::from(denominator.invert())
             .filter(|_| numerator != Scalar::ZERO)
             .ok_or(nobody(Check::SigZero))?;
