@@ -43,7 +43,7 @@ pub trait Dialer: fmt::Debug + Send + Sync {
     /// Connects to `address`.
     ///
     /// # Errors
-    /// [`LinkError::Deaf`] if the machine is there and nothing listens, [`LinkError::Unreachable`],
+    /// [`LinkError::NotListening`] if the machine is there and nothing listens, [`LinkError::Unreachable`],
     /// [`LinkError::TimedOut`] if nothing happens for as long as `within`.
     fn dial(
         &self,
@@ -135,7 +135,7 @@ pub enum LinkError {
     /// No answer from the address: connection refused, no route, no such host or command.
     Unreachable(String),
     /// The machine answers, and nothing listens at the port.
-    Deaf(String),
+    NotListening(String),
     /// The other side ended the link.
     Closed,
     /// The connection broke, or the other side ended without a farewell.
@@ -164,7 +164,9 @@ pub enum LinkError {
 impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(what) | Self::Deaf(what) => write!(f, "cannot connect: {what}"),
+            Self::Unreachable(what) | Self::NotListening(what) => {
+                write!(f, "cannot connect: {what}")
+            }
             Self::Closed => f.write_str("the other side ended the link"),
             Self::Lost => f.write_str("the connection broke"),
             Self::TimedOut => f.write_str("the other side did not answer in time"),

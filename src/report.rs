@@ -529,7 +529,7 @@ pub fn link(name: &str, error: &LinkError) -> Failure {
         LinkError::Tls(detail) => {
             Failure::new(Code::Unreachable, format!("no secure connection to {name}: {detail}"))
         }
-        LinkError::Unreachable(_) | LinkError::Deaf(_) => nobody(name),
+        LinkError::Unreachable(_) | LinkError::NotListening(_) => nobody(name),
         LinkError::Closed | LinkError::Lost | LinkError::Io(_) => lost(name),
     }
 }

@@ -163,7 +163,7 @@ async fn the_first_address_that_answers_wins() {
     let open = listener.address().unwrap();
     assert!(tcp::dial_any(&[closed, open], LONG).await.is_ok());
     let closed = tcp::dial_any(&[closed], LONG).await;
-    assert!(matches!(closed.err(), Some(LinkError::Deaf(_))));
+    assert!(matches!(closed.err(), Some(LinkError::NotListening(_))));
     for dialled in [tcp::dial_any(&[], LONG).await, tcp::dial("no-such-host.invalid:1", LONG).await]
     {
         assert!(matches!(dialled.err(), Some(LinkError::Unreachable(_))));

@@ -553,7 +553,7 @@ fn of_link(error: &LinkError) -> ErrorKind {
         LinkError::TimedOut
         | LinkError::Tls(_)
         | LinkError::Unreachable(_)
-        | LinkError::Deaf(_)
+        | LinkError::NotListening(_)
         | LinkError::Closed
         | LinkError::Lost
         | LinkError::Io(_) => ErrorKind::Unreachable,

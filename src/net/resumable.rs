@@ -254,7 +254,7 @@ impl From<LinkError> for End {
             LinkError::Lost
             | LinkError::TimedOut
             | LinkError::Unreachable(_)
-            | LinkError::Deaf(_)
+            | LinkError::NotListening(_)
             | LinkError::Tls(_)
             | LinkError::Io(_) => Self::Broken,
         }

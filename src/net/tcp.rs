@@ -130,7 +130,7 @@ fn prompt(stream: TcpStream) -> Box<dyn Io> {
 fn unreachable(address: &str, error: &std::io::Error) -> LinkError {
     let what = format!("{address}: {error}");
     match error.kind() {
-        ErrorKind::ConnectionRefused => LinkError::Deaf(what),
+        ErrorKind::ConnectionRefused => LinkError::NotListening(what),
         _ => LinkError::Unreachable(what),
     }
 }

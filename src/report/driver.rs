@@ -260,7 +260,7 @@ mod tests {
         let print = || Fingerprint::new([7; 32]);
         vec![
             LinkError::Unreachable(String::new()),
-            LinkError::Deaf(String::new()),
+            LinkError::NotListening(String::new()),
             LinkError::Closed,
             LinkError::Lost,
             LinkError::TimedOut,

@@ -188,11 +188,11 @@ impl Network {
 
     fn connect(&self, from: SocketAddr, to: SocketAddr) -> Result<DuplexStream, LinkError> {
         let Some(calls) = self.state().listeners.get(&to).cloned() else {
-            return Err(LinkError::Deaf(format!("nobody listens at {to}")));
+            return Err(LinkError::NotListening(format!("nobody listens at {to}")));
         };
         let ((near, here), (far, there)) = (duplex(1 << 16), duplex(1 << 16));
         if calls.try_send((Box::new(far), from)).is_err() {
-            return Err(LinkError::Deaf(format!("nobody listens at {to} any more")));
+            return Err(LinkError::NotListening(format!("nobody listens at {to} any more")));
         }
         let ((out, back), (there_out, there_in)) = (split(here), split(there));
         let ends = [from, to];

@@ -66,7 +66,10 @@ fn a_device_that_never_comes_is_given_up_after_fifteen_seconds() {
         let mut world = World::asleep(TRIO, &mut Seed::new(1), Conditions::default());
         world.wake(0);
         let (result, took) = timed(world.sign(0, &[1])).await;
-        assert!(matches!(result, Err(Error::Link { error: LinkError::Deaf(_), .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(Error::Link { error: LinkError::NotListening(_), .. })),
+            "{result:?}"
+        );
         assert!((14..=15).contains(&took), "{took} s");
     });
 }
@@ -77,7 +80,10 @@ fn a_device_is_waited_for_as_long_as_the_time_that_was_given() {
         let mut world = World::asleep(TRIO, &mut Seed::new(1), Conditions::default());
         world.wake(0);
         let (result, took) = timed(world.sign_within(0, &[1], secs(50))).await;
-        assert!(matches!(result, Err(Error::Link { error: LinkError::Deaf(_), .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(Error::Link { error: LinkError::NotListening(_), .. })),
+            "{result:?}"
+        );
         assert!((49..=50).contains(&took), "{took} s");
         let signing = tokio::spawn(world.sign_within(0, &[1], secs(50)));
         sleep(secs(40)).await;

@@ -165,7 +165,7 @@ fn links() -> Vec<LinkError> {
     let (expected, got) = prints();
     vec![
         LinkError::Unreachable("no route".into()),
-        LinkError::Deaf("refused".into()),
+        LinkError::NotListening("refused".into()),
         LinkError::Closed,
         LinkError::Lost,
         LinkError::TimedOut,

@@ -216,7 +216,7 @@ pub(super) fn failed(peer: &Label, error: LinkError) -> DialError {
         LinkError::Identity { .. } | LinkError::Refused | LinkError::Malformed(_) => {
             DialError::Fatal
         }
-        LinkError::Deaf(_) => DialError::NotListening,
+        LinkError::NotListening(_) => DialError::NotListening,
         _ => DialError::Retryable,
     };
     kind(Error::link(peer, error))
