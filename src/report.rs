@@ -486,7 +486,7 @@ pub fn nobody_invites(relay: &str) -> Failure {
 }
 
 /// Another device than the inviter is in the room of the invitation.
-pub fn not_the_host(got: &Fingerprint) -> Failure {
+pub fn not_the_inviter(got: &Fingerprint) -> Failure {
     Failure::new(
         Code::Identity,
         format!("device {} answered, and the invitation is of another one", got.device_id()),

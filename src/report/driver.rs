@@ -92,7 +92,7 @@ fn worded(error: &Error) -> Failure {
         Error::Relay { relay, error } => super::relay(relay.as_str(), error),
         Error::NotAtRelay { peer, relay } => nobody_at_relay(peer.as_str(), relay.as_str()),
         Error::NobodyInvites { relay } => nobody_invites(relay.as_str()),
-        Error::NotTheInviter { got } => not_the_host(got),
+        Error::NotTheInviter { got } => not_the_inviter(got),
         Error::Link { peer, error } => link(peer.as_str(), error),
         Error::TimedOut { peers, awaited } => {
             let names: Vec<&str> = peers.iter().map(Label::as_str).collect();

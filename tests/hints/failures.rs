@@ -247,7 +247,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("invitation_over", one(report::invitation_over("2026-01-01T00:00:00Z"))),
         ("nobody_at_relay", one(report::nobody_at_relay(name, relay))),
         ("nobody_invites", one(report::nobody_invites(relay))),
-        ("not_the_host", one(report::not_the_host(&print()))),
+        ("not_the_inviter", one(report::not_the_inviter(&print()))),
         ("relay", links().iter().map(|error| report::relay(relay, error)).collect()),
         ("link", links().iter().map(|error| report::link(name, error)).collect()),
         ("signed_already", one(report::signed_already("r-1"))),
