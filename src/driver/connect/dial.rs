@@ -74,7 +74,7 @@ async fn try_until(
     answered: &AtomicBool,
 ) -> Result<Reached, Error> {
     let mut known: Option<Error> = None;
-    let patience = clock::now() + REACH;
+    let reach_deadline = clock::now() + REACH;
     loop {
         let last = match attempt(node, target, want, deadline).await {
             Ok((reached, None)) => {
@@ -103,7 +103,7 @@ async fn try_until(
         answered.store(others || matches!(last, Error::Refused { .. }), Ordering::Relaxed);
         let pause = pause_after(&last);
         if others {
-            deadline = deadline.min(patience);
+            deadline = deadline.min(reach_deadline);
         }
         if clock::now() + pause >= deadline || matches!(target.route, Route::Via(_)) {
             return Err(last);
