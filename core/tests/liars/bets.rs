@@ -4,19 +4,19 @@
 use cosign_core::hazmat::protocol::fault::Check;
 use cosign_core::hazmat::protocol::sign::Signed;
 
+use crate::group::*;
 use crate::reference::Lies;
 use crate::scene::{Scene, scenes};
-use crate::table::*;
 use crate::transfers::{Guess, Pair, Raised, XI, beta, bit};
 
 /// The liar bets; the victim signs if the bet is won, and retires the pair if it is lost.
 fn bet(scene: &Scene, lies: Lies, won: bool, check: Check, at: &'static str) {
     let shares = scene.key.shares();
-    let mut table = scene.honest(&shares).with(scene.reference(lies)).honestly();
+    let mut group = scene.honest(&shares).with(scene.reference(lies)).honestly();
     if !won {
-        return scene.assert(table, &shares, scene.by_liar(check, at));
+        return scene.assert(group, &shares, scene.by_liar(check, at));
     }
-    let victim = table.seat(scene.victim);
+    let victim = group.member(scene.victim);
     let Some(Signed::Signature(signature)) = victim.done() else {
         panic!("the bet was won: {:?}", victim.fault());
     };
@@ -73,8 +73,8 @@ fn nobody_bets_twice() {
             continue;
         };
         let liar = scene.reference(Lies { guess, ..Lies::default() });
-        let mut table = Table::of([victim]).with(liar).honestly();
-        table.seat(scene.victim).stopped(scene.by_liar(Check::OteCheck, "SG1"));
+        let mut group = Group::of([victim]).with(liar).honestly();
+        group.member(scene.victim).stopped(scene.by_liar(Check::OteCheck, "SG1"));
         answers += 1;
     }
     assert_eq!(answers, 1);

@@ -4,26 +4,26 @@ use cosign_core::hazmat::protocol::fault::{Check, Fault};
 use cosign_core::hazmat::protocol::wire::Kind;
 use k256::Scalar;
 
+use crate::group::*;
 use crate::reference::Lies;
 use crate::scene::{lives, scenes};
-use crate::table::*;
 
 /// Two implementations of one specification say the same, byte for byte.
 #[test]
 fn the_reference_sends_what_the_machine_sends() {
     for scene in scenes() {
-        let of_liar = |table: Table<_>, kept: &mut Vec<_>| {
-            let table = table.play(|parcel| {
+        let of_liar = |group: Group<_>, kept: &mut Vec<_>| {
+            let group = group.play(|parcel| {
                 if parcel.from == scene.liar {
                     kept.push(parcel.clone());
                 }
                 vec![parcel]
             });
-            let victim = table.seats[&scene.victim].done();
+            let victim = group.members[&scene.victim].done();
             assert!(victim.is_some());
         };
         let (mut machine, mut reference) = (Vec::new(), Vec::new());
-        of_liar(scene.table(&scene.key.shares()), &mut machine);
+        of_liar(scene.group(&scene.key.shares()), &mut machine);
         let liar = scene.reference(Lies::default());
         of_liar(scene.honest(&scene.key.shares()).with(liar), &mut reference);
         assert_eq!(machine, reference);
@@ -77,8 +77,8 @@ fn nonce_points_that_cancel_make_no_signature() {
         let sum: Scalar = honest.map(|party| scene.seed(*party).scalar("r")).sum();
         let shares = scene.key.shares();
         let liar = scene.reference(Lies { r: Some(-sum), ..Lies::default() });
-        let table = scene.honest(&shares).with(liar).honestly();
-        scene.assert(table, &shares, Fault::nobody(Check::RInvalid, "SG2"));
+        let group = scene.honest(&shares).with(liar).honestly();
+        scene.assert(group, &shares, Fault::nobody(Check::RInvalid, "SG2"));
     }
 }
 
@@ -91,8 +91,8 @@ fn a_nonce_point_without_its_logarithm_cannot_be_multiplied() {
         let lies = Lies { r: Some(r), inputs: [Scalar::ONE - r, Scalar::ZERO], ..Lies::default() };
         let shares = scene.key.shares();
         let liar = scene.reference(lies);
-        let table = scene.honest(&shares).with(liar).honestly();
-        scene.assert(table, &shares, scene.by_liar(Check::GammaU, "SG2"));
+        let group = scene.honest(&shares).with(liar).honestly();
+        scene.assert(group, &shares, scene.by_liar(Check::GammaU, "SG2"));
     }
 }
 
@@ -101,7 +101,7 @@ fn a_nonce_point_without_its_logarithm_cannot_be_multiplied() {
 fn every_victim_retires_the_liar_and_nobody_else() {
     for scene in scenes() {
         let shares = scene.key.shares();
-        let table = scene.table(&shares).play(|mut parcel| {
+        let group = scene.group(&shares).play(|mut parcel| {
             if parcel.from == scene.liar && kind_of(&parcel.bytes) == Kind::Sg1 {
                 parcel.bytes[200] ^= 1;
             }
@@ -110,6 +110,6 @@ fn every_victim_retires_the_liar_and_nobody_else() {
         let honest = scene.setup.signers.iter().filter(|party| **party != scene.liar);
         let expected: Vec<_> = honest.map(|p| (*p, scene.liar, Check::OteCheck)).collect();
         assert_eq!(retired(&shares), expected);
-        scene.assert(table, &shares, scene.by_liar(Check::OteCheck, "SG1"));
+        scene.assert(group, &shares, scene.by_liar(Check::OteCheck, "SG1"));
     }
 }

@@ -15,8 +15,8 @@ use cosign_core::hazmat::protocol::wire::{Kind, pack};
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
 
+use crate::group::{Liar, kind_of};
 use crate::layout::{Message, encode};
-use crate::table::{Liar, kind_of};
 
 pub(crate) struct Dealer {
     me: PartyId,

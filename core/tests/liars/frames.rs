@@ -9,7 +9,7 @@ use cosign_core::hazmat::protocol::machine::Protocol;
 use cosign_core::hazmat::protocol::sign::Signing;
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 
-use crate::table::*;
+use crate::group::*;
 
 const NAME: &str = "frames";
 
@@ -22,7 +22,7 @@ trait Ceremony: Protocol {
 
     fn record() -> &'static Record;
 
-    fn victim() -> Seat<Self>;
+    fn victim() -> Member<Self>;
 
     /// The other party.
     const PEER: u8;
@@ -32,7 +32,7 @@ trait Ceremony: Protocol {
     }
 
     /// The victim in the round of `kind`, waiting for it and for whatever comes with it.
-    fn before(kind: Kind) -> Seat<Self> {
+    fn before(kind: Kind) -> Member<Self> {
         let mut victim = Self::victim();
         for earlier in Self::KINDS.iter().filter(|k| k.round() < kind.round()) {
             victim.hear(id(Self::PEER), &Self::message(*earlier));
@@ -53,11 +53,11 @@ impl Ceremony for Keygen {
 
     fn record() -> &'static Record {
         static RECORD: OnceLock<Record> = OnceLock::new();
-        RECORD.get_or_init(|| Table::of(keygen_machines(NAME, 2, 2)).recorded().1)
+        RECORD.get_or_init(|| Group::of(keygen_machines(NAME, 2, 2)).recorded().1)
     }
 
-    fn victim() -> Seat<Self> {
-        Seat::new(keygen_machine(NAME, 2, 2, id(1)))
+    fn victim() -> Member<Self> {
+        Member::new(keygen_machine(NAME, 2, 2, id(1)))
     }
 }
 
@@ -69,13 +69,13 @@ impl Ceremony for Signing {
         static RECORD: OnceLock<Record> = OnceLock::new();
         RECORD.get_or_init(|| {
             let setup = sign_setup(NAME, &[id(1), id(3)]);
-            Table::of(signers(NAME, &two_of_three().shares(), &setup)).recorded().1
+            Group::of(signers(NAME, &two_of_three().shares(), &setup)).recorded().1
         })
     }
 
-    fn victim() -> Seat<Self> {
+    fn victim() -> Member<Self> {
         let setup = sign_setup(NAME, &[id(1), id(3)]);
-        Seat::new(signer(NAME, &two_of_three().shares()[&id(1)], setup).unwrap())
+        Member::new(signer(NAME, &two_of_three().shares()[&id(1)], setup).unwrap())
     }
 }
 

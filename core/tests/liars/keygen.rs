@@ -13,22 +13,22 @@ use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
 
 use crate::dealer::Dealer;
+use crate::group::*;
 use crate::layout::{Message, off_curve, point, scalar};
-use crate::table::*;
 
 const NAME: &str = "a key with a liar";
 
 /// What two honest parties say to each other.
 fn record() -> &'static Record {
     static RECORD: OnceLock<Record> = OnceLock::new();
-    RECORD.get_or_init(|| Table::of(keygen_machines(NAME, 2, 2)).recorded().1)
+    RECORD.get_or_init(|| Group::of(keygen_machines(NAME, 2, 2)).recorded().1)
 }
 
 /// Party 1 hears what party 2 says, messages of `kind` altered.
 ///
 /// What it does not hear cannot move it, so party 2 need not be there.
-fn told(kind: Kind, alter: impl Fn(&mut Message)) -> Seat<Keygen> {
-    let mut victim = Seat::new(keygen_machine(NAME, 2, 2, id(1)));
+fn told(kind: Kind, alter: impl Fn(&mut Message)) -> Member<Keygen> {
+    let mut victim = Member::new(keygen_machine(NAME, 2, 2, id(1)));
     for ((at, from, _), bytes) in record().iter().filter(|((_, from, _), _)| *from == id(2)) {
         let mut message = Message(bytes.clone());
         if *at == kind {
@@ -46,8 +46,8 @@ fn among(
     liar: u8,
     victim: u8,
     alter: impl Fn(&mut Message),
-) -> Table<Keygen> {
-    Table::of(keygen_machines(NAME, 2, count)).told(kind, id(liar), id(victim), |bytes| {
+) -> Group<Keygen> {
+    Group::of(keygen_machines(NAME, 2, count)).told(kind, id(liar), id(victim), |bytes| {
         let mut message = Message(bytes);
         alter(&mut message);
         vec![message.0]
@@ -56,7 +56,7 @@ fn among(
 
 /// The victim stopped and named party 2.
 #[track_caller]
-fn blames(mut victim: Seat<Keygen>, check: Check, at: &'static str) {
+fn blames(mut victim: Member<Keygen>, check: Check, at: &'static str) {
     victim.stopped(Fault::by(id(2), check, at));
 }
 
@@ -142,7 +142,7 @@ fn a_nonce_told_differently_makes_another_session() {
 /// repeating what it hears.
 #[test]
 fn a_copied_commitment_cannot_be_opened_with_the_copied_opening() {
-    let mut victim = Seat::new(keygen_machine(NAME, 2, 2, id(1)));
+    let mut victim = Member::new(keygen_machine(NAME, 2, 2, id(1)));
     for kind in [Kind::Kg1, Kind::Kg2b, Kind::Kg2p] {
         let mut copy = victim.sent(kind, id(2));
         let receiver = if kind == Kind::Kg2p { 1 } else { 0 };
@@ -161,8 +161,8 @@ fn contributions_that_cancel_make_no_key() {
     let five = Scalar::from(5_u64);
     for polynomial in [[-a, b], [five - a, -five - b]] {
         let dealer = Dealer::new(id(2), 2, keygen_seed(NAME, id(2)), polynomial.to_vec());
-        let mut table = Table::of([keygen_machine(NAME, 2, 2, id(1))]).with(dealer).honestly();
-        table.seat(id(1)).stopped(Fault::nobody(Check::Identity, "KG2B"));
+        let mut group = Group::of([keygen_machine(NAME, 2, 2, id(1))]).with(dealer).honestly();
+        group.member(id(1)).stopped(Fault::nobody(Check::Identity, "KG2B"));
     }
 }
 
@@ -171,8 +171,8 @@ fn contributions_that_cancel_make_no_key() {
 fn a_dealer_with_a_polynomial_of_its_choice_is_believed() {
     let polynomial = vec![Scalar::from(7_u64), Scalar::from(8_u64)];
     let dealer = Dealer::new(id(2), 2, keygen_seed(NAME, id(2)), polynomial);
-    let mut table = Table::of([keygen_machine(NAME, 2, 2, id(1))]).with(dealer).honestly();
-    table.seat(id(1)).stopped(Fault::by(id(2), Check::Missing, "KG3B"));
+    let mut group = Group::of([keygen_machine(NAME, 2, 2, id(1))]).with(dealer).honestly();
+    group.member(id(1)).stopped(Fault::by(id(2), Check::Missing, "KG3B"));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -219,21 +219,21 @@ fn transfer_points_that_cancel_the_hash_blame_their_sender() {
 /// the two sign, costs the liar its signature and the victim nothing.
 #[test]
 fn a_zero_seed_told_wrongly_is_found_when_the_pair_signs() {
-    let mut table = among(2, Kind::Kg2p, 2, 1, |m| m.flip("zero", 0));
-    assert!(table.seat(id(1)).done().is_some() && table.seat(id(2)).done().is_some());
-    let shares = Key::of(table).shares();
+    let mut group = among(2, Kind::Kg2p, 2, 1, |m| m.flip("zero", 0));
+    assert!(group.member(id(1)).done().is_some() && group.member(id(2)).done().is_some());
+    let shares = Key::of(group).shares();
     let machines = signers("zero", &shares, &sign_setup("zero", &[id(1), id(2)]));
-    let mut table = Table::of(machines).honestly();
-    table.seat(id(1)).stopped(Fault::by(id(2), Check::PkSum, "SG2"));
+    let mut group = Group::of(machines).honestly();
+    group.member(id(1)).stopped(Fault::by(id(2), Check::PkSum, "SG2"));
     assert_eq!(retired(&shares), []);
 }
 
 /// A party that alters its own transfer points spoils what it holds itself.
 #[test]
 fn transfer_points_altered_by_their_owner_hurt_nobody_else() {
-    let mut table = among(2, Kind::Kg2p, 2, 1, |m| m.put("R[0].0", &point(3)));
-    table.seat(id(2)).stopped(Fault::by(id(1), Check::Pprf, "KG3P"));
-    let victim = table.seat(id(1));
+    let mut group = among(2, Kind::Kg2p, 2, 1, |m| m.put("R[0].0", &point(3)));
+    group.member(id(2)).stopped(Fault::by(id(1), Check::Pprf, "KG3P"));
+    let victim = group.member(id(1));
     assert_eq!(victim.fault(), Some(Fault::by(id(2), Check::Missing, "KG4B")));
     assert!(victim.pending().is_some(), "stored, and never confirmed");
 }
@@ -299,7 +299,7 @@ fn a_bet_on_a_choice_bit_is_lost_with_everything() {
             if branch == choice(transfer) {
                 blames(victim, Check::Pprf, "KG3P");
             } else {
-                let share = |seat: &Seat<Keygen>| seat.pending().unwrap().to_bytes();
+                let share = |member: &Member<Keygen>| member.pending().unwrap().to_bytes();
                 assert!(victim.done().is_some());
                 let honest = told(Kind::Kg3p, |_| ());
                 assert_eq!(share(&victim).expose(), share(&honest).expose());
@@ -340,9 +340,9 @@ fn a_wrong_confirmation_leaves_the_share_unconfirmed() {
     let victim = told(Kind::Kg4b, |m| m.flip("confirm", 0));
     assert!(victim.pending().is_some());
     blames(victim, Check::Confirm, "KG4B");
-    let mut table = among(3, Kind::Kg4b, 2, 1, |m| m.flip("confirm", 0));
+    let mut group = among(3, Kind::Kg4b, 2, 1, |m| m.flip("confirm", 0));
     // A third party may have told the two of them different things.
-    table.seat(id(1)).stopped(Fault::nobody(Check::Confirm, "KG4B"));
+    group.member(id(1)).stopped(Fault::nobody(Check::Confirm, "KG4B"));
 }
 
 /// K-22
@@ -391,14 +391,14 @@ fn parties_with_different_parameters_part_at_once() {
         let mut setup = keygen_setup(NAME, 2, 2, id(2));
         change(&mut setup);
         let other = keygen_with_seed(setup, keygen_seed(NAME, id(2)), TIMEOUT).unwrap();
-        let mut table = Table::of([keygen_machine(NAME, 2, 2, id(1)), other]).honestly();
-        table.seat(id(1)).stopped(Fault::by(id(2), Check::Session, "KG1"));
-        table.seat(id(2)).stopped(Fault::by(id(1), Check::Session, "KG1"));
+        let mut group = Group::of([keygen_machine(NAME, 2, 2, id(1)), other]).honestly();
+        group.member(id(1)).stopped(Fault::by(id(2), Check::Session, "KG1"));
+        group.member(id(2)).stopped(Fault::by(id(1), Check::Session, "KG1"));
     }
     let other = keygen_machine(NAME, 3, 3, id(2));
-    let mut seat = Seat::new(keygen_machine(NAME, 2, 3, id(1)));
-    seat.hear(id(2), &Seat::new(other).sent(Kind::Kg1, id(1)));
-    seat.stopped(Fault::by(id(2), Check::Session, "KG1"));
+    let mut member = Member::new(keygen_machine(NAME, 2, 3, id(1)));
+    member.hear(id(2), &Member::new(other).sent(Kind::Kg1, id(1)));
+    member.stopped(Fault::by(id(2), Check::Session, "KG1"));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -406,34 +406,34 @@ fn parties_with_different_parameters_part_at_once() {
 // ---------------------------------------------------------------------------------------------
 
 /// Party 3 tells party 2 something else than party 1.
-fn two_faced(kind: Kind, alter: impl Fn(&mut Message)) -> Table<Keygen> {
+fn two_faced(kind: Kind, alter: impl Fn(&mut Message)) -> Group<Keygen> {
     among(3, kind, 3, 2, alter)
 }
 
-fn leaves_no_key(table: &Table<Keygen>) {
-    assert!(table.seats.values().all(|seat| seat.done().is_none()));
+fn leaves_no_key(group: &Group<Keygen>) {
+    assert!(group.members.values().all(|member| member.done().is_none()));
 }
 
 /// K-30
 #[test]
 fn another_opening_for_one_party_is_no_opening() {
-    let mut table = two_faced(Kind::Kg2b, |m| m.flip("salt", 0));
-    table.seat(id(2)).stopped(Fault::by(id(3), Check::Commit, "KG2B"));
-    leaves_no_key(&table);
+    let mut group = two_faced(Kind::Kg2b, |m| m.flip("salt", 0));
+    group.member(id(2)).stopped(Fault::by(id(3), Check::Commit, "KG2B"));
+    leaves_no_key(&group);
 }
 
 /// K-31
 #[test]
 fn another_proof_for_one_party_must_be_one() {
-    let mut table = two_faced(Kind::Kg2b, |m| m.put("z0", &scalar(1)));
-    table.seat(id(2)).stopped(Fault::by(id(3), Check::Pok, "KG2B"));
-    leaves_no_key(&table);
+    let mut group = two_faced(Kind::Kg2b, |m| m.put("z0", &scalar(1)));
+    group.member(id(2)).stopped(Fault::by(id(3), Check::Pok, "KG2B"));
+    leaves_no_key(&group);
 }
 
 /// K-32: both copies hold, so it takes the comparison to find that there are two.
 #[test]
 fn a_second_valid_proof_for_one_party_is_found_by_comparing() {
-    let mut table = two_faced(Kind::Kg2b, |m| {
+    let mut group = two_faced(Kind::Kg2b, |m| {
         let secret = keygen_seed(NAME, id(3)).scalar("poly/0");
         let statement = ProjectivePoint::mul_by_generator(&secret).to_affine();
         let (session, place) = (m.session(), [3, 0]);
@@ -444,17 +444,17 @@ fn a_second_valid_proof_for_one_party_is_found_by_comparing() {
         m.put("z0", &proof[33..]);
     });
     for party in [id(1), id(2)] {
-        table.seat(party).stopped(Fault::nobody(Check::View, "KG3B"));
-        assert!(table.seat(party).pending().is_none());
+        group.member(party).stopped(Fault::nobody(Check::View, "KG3B"));
+        assert!(group.member(party).pending().is_none());
     }
 }
 
 /// The same in round 3, where the last thing that is compared is the confirmation.
 #[test]
 fn a_second_valid_proof_of_the_final_share_is_found_by_confirming() {
-    let honest = Table::of(keygen_machines(NAME, 2, 3)).honestly();
-    let share = honest.seats[&id(3)].pending().unwrap();
-    let mut table = two_faced(Kind::Kg3b, |m| {
+    let honest = Group::of(keygen_machines(NAME, 2, 3)).honestly();
+    let share = honest.members[&id(3)].pending().unwrap();
+    let mut group = two_faced(Kind::Kg3b, |m| {
         let (session, statement) = (m.session(), share.public_shares()[2]);
         let context: [&[u8]; 3] = [&session, m.field("view"), &[3]];
         let claim =
@@ -464,33 +464,33 @@ fn a_second_valid_proof_of_the_final_share_is_found_by_confirming() {
         m.put("z", &proof[33..]);
     });
     for party in [id(1), id(2)] {
-        table.seat(party).stopped(Fault::nobody(Check::Confirm, "KG4B"));
+        group.member(party).stopped(Fault::nobody(Check::Confirm, "KG4B"));
     }
 }
 
 /// K-33
 #[test]
 fn another_first_message_for_one_party_makes_another_session() {
-    let mut table = two_faced(Kind::Kg1, |m| m.flip("nonce", 0));
-    let fault = table.seat(id(2)).fault().unwrap();
+    let mut group = two_faced(Kind::Kg1, |m| m.flip("nonce", 0));
+    let fault = group.member(id(2)).fault().unwrap();
     assert_eq!((fault.check, fault.at), (Check::Session, "KG2B"));
-    leaves_no_key(&table);
-    assert!(table.seats.values().all(|seat| seat.pending().is_none()));
+    leaves_no_key(&group);
+    assert!(group.members.values().all(|member| member.pending().is_none()));
 }
 
 /// The culprit is named by its index in the key, wherever it sits.
 #[test]
 fn among_three_the_one_who_lied_is_named() {
     for (liar, victim) in [(1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2)] {
-        let mut table = among(3, Kind::Kg2p, liar, victim, |m| m.put("share", &scalar(77)));
-        table.seat(id(victim)).stopped(Fault::by(id(liar), Check::Feldman, "KG2P"));
-        leaves_no_key(&table);
+        let mut group = among(3, Kind::Kg2p, liar, victim, |m| m.put("share", &scalar(77)));
+        group.member(id(victim)).stopped(Fault::by(id(liar), Check::Feldman, "KG2P"));
+        leaves_no_key(&group);
     }
 }
 
 /// After all the lies, an honest run with the same randomness still makes a key.
 #[test]
 fn without_a_lie_the_key_signs() {
-    let shares = Key::of(Table::of(keygen_machines(NAME, 2, 2)).honestly()).shares();
+    let shares = Key::of(Group::of(keygen_machines(NAME, 2, 2)).honestly()).shares();
     sign_honestly("control", &shares, &[id(1), id(2)]);
 }

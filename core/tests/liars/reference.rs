@@ -18,8 +18,8 @@ use cosign_core::hazmat::protocol::sign::SignSetup;
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind, pack};
 use k256::{ProjectivePoint, Scalar};
 
+use crate::group::{Key, Liar, kind_of};
 use crate::layout::{Message, encode};
-use crate::table::{Key, Liar, kind_of};
 use crate::transfers::{self, Alice, Bob, Guess, Pair, Raised};
 
 /// What it does otherwise than an honest signer. The default is nothing.

@@ -10,14 +10,14 @@ use cosign_core::hazmat::protocol::keygen::Keygen;
 use cosign_core::hazmat::protocol::wire::Kind;
 use k256::Scalar;
 
+use crate::group::*;
 use crate::layout::{Message, point, scalar};
-use crate::table::*;
 
 const NAME: &str = "a refresh with a liar";
 
 /// Party 2 lies to everybody.
-fn two_lies(kind: Kind, alter: impl Fn(&mut Message)) -> Table<Keygen> {
-    Table::of(refresh_machines(NAME, &two_of_three().shares())).play(|mut parcel| {
+fn two_lies(kind: Kind, alter: impl Fn(&mut Message)) -> Group<Keygen> {
+    Group::of(refresh_machines(NAME, &two_of_three().shares())).play(|mut parcel| {
         if parcel.from == id(2) && kind_of(&parcel.bytes) == kind {
             let mut message = Message(parcel.bytes);
             alter(&mut message);
@@ -27,9 +27,9 @@ fn two_lies(kind: Kind, alter: impl Fn(&mut Message)) -> Table<Keygen> {
     })
 }
 
-fn both_name_it(mut table: Table<Keygen>, check: Check, at: &'static str) {
+fn both_name_it(mut group: Group<Keygen>, check: Check, at: &'static str) {
     for party in [1, 3] {
-        table.seat(id(party)).stopped(Fault::by(id(2), check, at));
+        group.member(id(party)).stopped(Fault::by(id(2), check, at));
     }
 }
 
@@ -74,7 +74,7 @@ fn a_party_without_its_old_share_cannot_slip_through() {
 #[test]
 fn signers_of_different_epochs_part_at_once() {
     let old = two_of_three().shares();
-    let new = Key::of(Table::of(refresh_machines(NAME, &old)).honestly()).shares();
+    let new = Key::of(Group::of(refresh_machines(NAME, &old)).honestly()).shares();
     for (stale, fresh) in [(1, 3), (3, 1), (2, 3)].map(|(a, b)| (id(a), id(b))) {
         let mut pair = [stale, fresh];
         pair.sort_unstable();
@@ -82,9 +82,9 @@ fn signers_of_different_epochs_part_at_once() {
         let machine = |shares: &Shares, party: PartyId| {
             signer("mixed", &shares[&party], setup.clone()).unwrap()
         };
-        let mut table = Table::of([machine(&old, stale), machine(&new, fresh)]).honestly();
-        table.seat(stale).stopped(Fault::by(fresh, Check::Session, "SG1"));
-        table.seat(fresh).stopped(Fault::by(stale, Check::Session, "SG1"));
+        let mut group = Group::of([machine(&old, stale), machine(&new, fresh)]).honestly();
+        group.member(stale).stopped(Fault::by(fresh, Check::Session, "SG1"));
+        group.member(fresh).stopped(Fault::by(stale, Check::Session, "SG1"));
     }
     for shares in [&old, &new] {
         assert_eq!(retired(shares), []);
@@ -115,8 +115,8 @@ fn the_same_shares_under_another_epochs_name_do_not_sign_together() {
         signer("renamed", &honest[&id(1)], setup.clone()).unwrap(),
         signer("renamed", &liar, setup).unwrap(),
     ];
-    let mut table = Table::of(machines).honestly();
-    table.seat(id(1)).stopped(Fault::by(id(2), Check::Session, "SG1"));
+    let mut group = Group::of(machines).honestly();
+    group.member(id(1)).stopped(Fault::by(id(2), Check::Session, "SG1"));
     assert_eq!(retired(&honest), []);
     sign_honestly("renamed", &honest, &[id(1), id(2)]);
 }
@@ -126,7 +126,7 @@ fn the_same_shares_under_another_epochs_name_do_not_sign_together() {
 #[test]
 fn a_refresh_of_anything_but_the_same_shares_stops_at_the_first_message() {
     let key = two_of_three();
-    let newer = Key::of(Table::of(refresh_machines(NAME, &key.shares())).honestly());
+    let newer = Key::of(Group::of(refresh_machines(NAME, &key.shares())).honestly());
     let mut relabelled = newer.stored(id(2)).to_vec();
     relabelled[EPOCH..EPOCH + 32].copy_from_slice(&key.stored(id(2))[EPOCH..EPOCH + 32]);
     let relabelled = Arc::new(KeyShare::from_bytes(&relabelled).unwrap());
@@ -135,9 +135,9 @@ fn a_refresh_of_anything_but_the_same_shares_stops_at_the_first_message() {
     for lie in lies {
         let mut shares = key.shares();
         shares.insert(id(2), lie);
-        let mut table = Table::of(refresh_machines(NAME, &shares)).honestly();
+        let mut group = Group::of(refresh_machines(NAME, &shares)).honestly();
         for party in [1, 3] {
-            table.seat(id(party)).stopped(Fault::by(id(2), Check::Session, "KG1"));
+            group.member(id(party)).stopped(Fault::by(id(2), Check::Session, "KG1"));
         }
     }
 }
@@ -146,11 +146,11 @@ fn a_refresh_of_anything_but_the_same_shares_stops_at_the_first_message() {
 #[test]
 fn a_withheld_confirmation_leaves_two_epochs_that_sign() {
     let old = two_of_three().shares();
-    let mut table =
-        Table::of(refresh_machines(NAME, &old)).told(Kind::Kg4b, id(2), id(1), |_| Vec::new());
-    table.seat(id(1)).stopped(Fault::by(id(2), Check::Missing, "KG4B"));
-    assert!(table.seat(id(3)).done().is_some());
-    let pending = table.seats.values().map(|seat| seat.pending().unwrap().to_bytes());
+    let mut group =
+        Group::of(refresh_machines(NAME, &old)).told(Kind::Kg4b, id(2), id(1), |_| Vec::new());
+    group.member(id(1)).stopped(Fault::by(id(2), Check::Missing, "KG4B"));
+    assert!(group.member(id(3)).done().is_some());
+    let pending = group.members.values().map(|member| member.pending().unwrap().to_bytes());
     let new: Shares = read(pending);
     sign_honestly("old", &old, &[id(1), id(2)]);
     sign_honestly("new", &new, &[id(1), id(2)]);

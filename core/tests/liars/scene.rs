@@ -7,9 +7,9 @@ use cosign_core::hazmat::protocol::sign::{SignSetup, Signing};
 use cosign_core::hazmat::protocol::wire::Kind;
 use k256::Scalar;
 
+use crate::group::*;
 use crate::layout::Message;
 use crate::reference::{Lies, Reference};
-use crate::table::*;
 
 /// Who signs with which key, who lies, and to whom.
 #[derive(Clone)]
@@ -45,19 +45,19 @@ pub(crate) fn scenes() -> Vec<Scene> {
 
 impl Scene {
     /// Everybody as a machine.
-    pub(crate) fn table(&self, shares: &Shares) -> Table<Signing> {
-        Table::of(signers(NAME, shares, &self.setup))
+    pub(crate) fn group(&self, shares: &Shares) -> Group<Signing> {
+        Group::of(signers(NAME, shares, &self.setup))
     }
 
     /// One party as a machine.
-    pub(crate) fn seat(&self, shares: &Shares, party: PartyId) -> Seat<Signing> {
-        Seat::new(signer(NAME, &shares[&party], self.setup.clone()).unwrap())
+    pub(crate) fn member(&self, shares: &Shares, party: PartyId) -> Member<Signing> {
+        Member::new(signer(NAME, &shares[&party], self.setup.clone()).unwrap())
     }
 
     /// Everybody but the liar.
-    pub(crate) fn honest(&self, shares: &Shares) -> Table<Signing> {
+    pub(crate) fn honest(&self, shares: &Shares) -> Group<Signing> {
         let honest = self.setup.signers.iter().filter(|party| **party != self.liar);
-        Table::of(honest.map(|p| signer(NAME, &shares[p], self.setup.clone()).unwrap()))
+        Group::of(honest.map(|p| signer(NAME, &shares[p], self.setup.clone()).unwrap()))
     }
 
     /// A signer's randomness.
@@ -76,9 +76,9 @@ impl Scene {
     }
 
     /// The victim stopped with `fault`, and nothing else came of the lie.
-    pub(crate) fn assert(&self, mut table: Table<Signing>, shares: &Shares, fault: Fault) {
-        table.seat(self.victim).stopped(fault);
-        self.assert_statuses(&mut table, shares);
+    pub(crate) fn assert(&self, mut group: Group<Signing>, shares: &Shares, fault: Fault) {
+        group.member(self.victim).stopped(fault);
+        self.assert_statuses(&mut group, shares);
         let parties = &self.setup.signers;
         if retired(shares).is_empty() {
             sign_honestly("after a lie", shares, parties);
@@ -88,10 +88,10 @@ impl Scene {
     }
 
     /// The pairs that are retired are those of the honest parties that banned, with the liar.
-    fn assert_statuses(&self, table: &mut Table<Signing>, shares: &Shares) {
+    fn assert_statuses(&self, group: &mut Group<Signing>, shares: &Shares) {
         let mut expected = Vec::new();
-        for (party, seat) in table.seats.iter().filter(|(party, _)| **party != self.liar) {
-            if let Some(fault) = seat.fault().filter(Fault::bans) {
+        for (party, member) in group.members.iter().filter(|(party, _)| **party != self.liar) {
+            if let Some(fault) = member.fault().filter(Fault::bans) {
                 assert_eq!(fault.culprit, Some(self.liar), "an honest pair was retired");
                 expected.push((*party, self.liar, fault.check));
             }
@@ -147,12 +147,12 @@ impl Told<'_> {
     fn stops(&self, fault: impl Fn(&Scene) -> Fault) {
         for scene in scenes() {
             let shares = scene.key.shares();
-            let table = scene.table(&shares).told(self.kind, scene.liar, scene.victim, |bytes| {
+            let group = scene.group(&shares).told(self.kind, scene.liar, scene.victim, |bytes| {
                 let mut message = Message(bytes);
                 (self.alter)(&mut message);
                 vec![message.0]
             });
-            scene.assert(table, &shares, fault(&scene));
+            scene.assert(group, &shares, fault(&scene));
         }
     }
 }
@@ -162,7 +162,7 @@ pub(crate) fn lives(lies: Lies, fault: impl Fn(&Scene) -> Fault) {
     for scene in scenes() {
         let shares = scene.key.shares();
         let liar = scene.reference(lies);
-        let table = scene.honest(&shares).with(liar).honestly();
-        scene.assert(table, &shares, fault(&scene));
+        let group = scene.honest(&shares).with(liar).honestly();
+        scene.assert(group, &shares, fault(&scene));
     }
 }

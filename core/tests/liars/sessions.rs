@@ -12,9 +12,9 @@ use cosign_core::hazmat::protocol::sign::{SignSetup, Signing, sign_with_seed};
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use k256::Scalar;
 
+use crate::group::*;
 use crate::layout::Message;
 use crate::scene::scenes;
-use crate::table::*;
 
 // ---------------------------------------------------------------------------------------------
 // Inputs that differ
@@ -42,8 +42,8 @@ fn signers_who_were_asked_different_things_part_at_once() {
             let setup = if *party == scene.liar { &other } else { &scene.setup };
             signer("asked", &shares[party], setup.clone()).unwrap()
         });
-        let table = Table::of(machines).honestly();
-        scene.assert(table, &shares, scene.by_liar(Check::Session, "SG1"));
+        let group = Group::of(machines).honestly();
+        scene.assert(group, &shares, scene.by_liar(Check::Session, "SG1"));
     }
 }
 
@@ -53,7 +53,7 @@ fn signers_of_different_sets_part_at_once() {
     let shares = two_of_three().shares();
     let one = signer("sets", &shares[&id(1)], sign_setup("sets", &[id(1), id(2)])).unwrap();
     let two = signer("sets", &shares[&id(2)], sign_setup("sets", &[id(2), id(3)])).unwrap();
-    let (mut one, mut two) = (Seat::new(one), Seat::new(two));
+    let (mut one, mut two) = (Member::new(one), Member::new(two));
     two.hear(id(1), &one.sent(Kind::Sg1, id(2)));
     two.stopped(Fault::by(id(1), Check::UnexpectedSender, "SG1"));
     let mut misled = two.sent(Kind::Sg1, id(3));
@@ -88,13 +88,13 @@ fn messages_of_another_session_are_refused_without_blame() {
     for scene in scenes() {
         let mut before = scene.clone();
         before.setup.sign_id = sha("an earlier session");
-        let (_, earlier) = before.table(&scene.key.shares()).recorded();
+        let (_, earlier) = before.group(&scene.key.shares()).recorded();
         for kind in [Kind::Sg1, Kind::Sg2, Kind::Sg3] {
             let old = &earlier[&(kind, scene.liar, scene.victim)];
             let shares = scene.key.shares();
-            let table = scene.table(&shares);
-            let table = table.told(kind, scene.liar, scene.victim, |_| vec![old.clone()]);
-            scene.assert(table, &shares, scene.by_liar(Check::Session, kind.name()));
+            let group = scene.group(&shares);
+            let group = group.told(kind, scene.liar, scene.victim, |_| vec![old.clone()]);
+            scene.assert(group, &shares, scene.by_liar(Check::Session, kind.name()));
         }
     }
 }
@@ -105,13 +105,13 @@ fn transfers_of_another_session_retire_their_sender() {
     for scene in scenes() {
         let mut before = scene.clone();
         before.setup.sign_id = sha("an earlier session");
-        let (_, earlier) = before.table(&scene.key.shares()).recorded();
+        let (_, earlier) = before.group(&scene.key.shares()).recorded();
         let old = &earlier[&(Kind::Sg1, scene.liar, scene.victim)];
         let shares = scene.key.shares();
-        let table = scene.table(&shares).told(Kind::Sg1, scene.liar, scene.victim, |bytes| {
+        let group = scene.group(&shares).told(Kind::Sg1, scene.liar, scene.victim, |bytes| {
             vec![[&bytes[..HEADER], &old[HEADER..]].concat()]
         });
-        scene.assert(table, &shares, scene.by_liar(Check::OteCheck, "SG1"));
+        scene.assert(group, &shares, scene.by_liar(Check::OteCheck, "SG1"));
     }
 }
 
@@ -130,7 +130,7 @@ fn messages_of_an_earlier_attempt_at_the_same_session_retire_nobody() {
         let machines = |name: &str, shares: &Shares| -> Vec<_> {
             scene.setup.signers.iter().map(|p| attempt(name, &shares[p], &scene.setup)).collect()
         };
-        let (_, earlier) = Table::of(machines("first", &scene.key.shares())).recorded();
+        let (_, earlier) = Group::of(machines("first", &scene.key.shares())).recorded();
         for (kind, fault) in [
             (Kind::Sg1, Fault::nobody(Check::View, "SG2")),
             (Kind::Sg2, Fault::nobody(Check::View, "SG2")),
@@ -138,9 +138,9 @@ fn messages_of_an_earlier_attempt_at_the_same_session_retire_nobody() {
         ] {
             let shares = scene.key.shares();
             let old = earlier[&(kind, scene.liar, scene.victim)].clone();
-            let table = Table::of(machines("second", &shares));
-            let table = table.told(kind, scene.liar, scene.victim, |_| vec![old.clone()]);
-            scene.assert(table, &shares, fault);
+            let group = Group::of(machines("second", &shares));
+            let group = group.told(kind, scene.liar, scene.victim, |_| vec![old.clone()]);
+            scene.assert(group, &shares, fault);
         }
     }
 }
@@ -157,11 +157,11 @@ fn messages_of_another_key_generation_make_no_key() {
         };
         [id(1), id(2)].map(machine).into_iter().collect()
     };
-    let (_, now) = Table::of(machines("replayed", "second")).recorded();
-    let (_, before) = Table::of(machines("replayed", "first")).recorded();
-    let (_, elsewhere) = Table::of(machines("another", "first")).recorded();
+    let (_, now) = Group::of(machines("replayed", "second")).recorded();
+    let (_, before) = Group::of(machines("replayed", "first")).recorded();
+    let (_, elsewhere) = Group::of(machines("another", "first")).recorded();
     for (old, kind) in [&before, &elsewhere].iter().flat_map(|old| kinds.map(|kind| (*old, kind))) {
-        let mut victim = Seat::new(machines("replayed", "second").remove(0));
+        let mut victim = Member::new(machines("replayed", "second").remove(0));
         for at in kinds {
             let record = if at == kind { old } else { &now };
             victim.hear(id(2), &record[&(at, id(2), id(1))]);
@@ -181,7 +181,7 @@ fn messages_of_another_key_generation_make_no_key() {
 /// Makes party 1 retire its pair with party 2 in a session of its own.
 fn ban(shares: &Shares) {
     let machines = signers("banned", shares, &sign_setup("banned", &[id(1), id(2)]));
-    Table::of(machines).told(Kind::Sg1, id(2), id(1), |mut bytes| {
+    Group::of(machines).told(Kind::Sg1, id(2), id(1), |mut bytes| {
         bytes[200] ^= 1;
         vec![bytes]
     });
@@ -192,12 +192,12 @@ fn ban(shares: &Shares) {
 #[test]
 fn a_ban_stops_every_other_session_of_the_pair_at_its_next_step() {
     let setup = sign_setup("meanwhile", &[id(1), id(2)]);
-    let (_, record) = Table::of(signers("meanwhile", &two_of_two().shares(), &setup)).recorded();
+    let (_, record) = Group::of(signers("meanwhile", &two_of_two().shares(), &setup)).recorded();
     let from_two = |kind| record[&(kind, id(2), id(1))].clone();
     let fresh = || {
         let shares = two_of_two().shares();
-        let seat = Seat::new(signer("meanwhile", &shares[&id(1)], setup.clone()).unwrap());
-        (shares, seat)
+        let member = Member::new(signer("meanwhile", &shares[&id(1)], setup.clone()).unwrap());
+        (shares, member)
     };
 
     let (shares, mut victim) = fresh();
@@ -224,7 +224,7 @@ fn a_ban_stops_every_other_session_of_the_pair_at_its_next_step() {
 #[test]
 fn a_ban_holds_back_messages_that_were_not_taken_yet() {
     let setup = sign_setup("meanwhile", &[id(1), id(2)]);
-    let (_, record) = Table::of(signers("meanwhile", &two_of_two().shares(), &setup)).recorded();
+    let (_, record) = Group::of(signers("meanwhile", &two_of_two().shares(), &setup)).recorded();
     for heard in [&[][..], &[Kind::Sg1], &[Kind::Sg1, Kind::Sg2]] {
         let shares = two_of_two().shares();
         let mut machine = signer("meanwhile", &shares[&id(1)], setup.clone()).unwrap();
@@ -247,10 +247,10 @@ fn a_ban_does_not_touch_sessions_of_other_pairs() {
     let shares = two_of_three().shares();
     let (_, record) = {
         let setup = sign_setup("others", &[id(1), id(3)]);
-        Table::of(signers("others", &two_of_three().shares(), &setup)).recorded()
+        Group::of(signers("others", &two_of_three().shares(), &setup)).recorded()
     };
     let setup = sign_setup("others", &[id(1), id(3)]);
-    let mut going = Seat::new(signer("others", &shares[&id(1)], setup).unwrap());
+    let mut going = Member::new(signer("others", &shares[&id(1)], setup).unwrap());
     going.hear(id(3), &record[&(Kind::Sg1, id(3), id(1))]);
     ban(&shares);
     for kind in [Kind::Sg2, Kind::Sg3] {
@@ -283,12 +283,12 @@ fn of_a_hundred_lies_at_once_one_is_looked_at() {
     let session = |number: usize| {
         let name = format!("concurrent {number}");
         let setup = sign_setup(&name, &[id(1), id(2)]);
-        let liar = Seat::new(signer(&name, &liars[&id(2)], setup.clone()).unwrap());
+        let liar = Member::new(signer(&name, &liars[&id(2)], setup.clone()).unwrap());
         let mut lie = Message(liar.sent(Kind::Sg1, id(1)));
         if !number.is_multiple_of(10) {
             lie.flip("u", number);
         }
-        Some((Seat::new(signer(&name, &shares[&id(1)], setup).ok()?), lie))
+        Some((Member::new(signer(&name, &shares[&id(1)], setup).ok()?), lie))
     };
     let ready: Vec<_> = (1..=100).filter_map(session).collect();
     assert_eq!(ready.len(), 100);
@@ -302,10 +302,10 @@ fn of_a_hundred_lies_at_once_one_is_looked_at() {
         for _ in 0..4 {
             scope.spawn(|| {
                 loop {
-                    let Some((mut seat, lie)) = rest.lock().unwrap().next() else { return };
-                    seat.hear(id(2), &lie);
-                    seat.keeps_its_contract();
-                    faults.lock().unwrap().push(seat.fault().unwrap());
+                    let Some((mut member, lie)) = rest.lock().unwrap().next() else { return };
+                    member.hear(id(2), &lie);
+                    member.keeps_its_contract();
+                    faults.lock().unwrap().push(member.fault().unwrap());
                 }
             });
         }
@@ -325,32 +325,32 @@ fn of_lies_that_race_one_is_looked_at() {
         .map(|number| {
             let name = format!("racing {number}");
             let setup = sign_setup(&name, &[id(1), id(2)]);
-            let liar = Seat::new(signer(&name, &liars[&id(2)], setup.clone()).unwrap());
+            let liar = Member::new(signer(&name, &liars[&id(2)], setup.clone()).unwrap());
             let mut lie = Message(liar.sent(Kind::Sg1, id(1)));
             lie.flip("u", number);
-            (Seat::new(signer(&name, &shares[&id(1)], setup).unwrap()), lie)
+            (Member::new(signer(&name, &shares[&id(1)], setup).unwrap()), lie)
         })
         .collect();
     let barrier = std::sync::Barrier::new(ready.len());
-    let seats: Vec<Seat<Signing>> = std::thread::scope(|scope| {
-        let threads = ready.into_iter().map(|(mut seat, lie)| {
+    let members: Vec<Member<Signing>> = std::thread::scope(|scope| {
+        let threads = ready.into_iter().map(|(mut member, lie)| {
             let barrier = &barrier;
             scope.spawn(move || {
                 barrier.wait();
-                seat.hear(id(2), &lie);
-                seat
+                member.hear(id(2), &lie);
+                member
             })
         });
         let threads: Vec<_> = threads.collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let banned = |seat: &&Seat<Signing>| seat.fault().is_some_and(|fault| fault.bans());
-    assert_eq!(seats.iter().filter(banned).count(), 1);
+    let banned = |member: &&Member<Signing>| member.fault().is_some_and(|fault| fault.bans());
+    assert_eq!(members.iter().filter(banned).count(), 1);
     let told = |o: &Output<_>| matches!(o, Output::Persist(Persist::Retired { .. }));
-    assert_eq!(seats.iter().flat_map(|seat| &seat.log).filter(|o| told(o)).count(), 1);
-    for mut seat in seats {
-        seat.keeps_its_contract();
-        let check = seat.fault().unwrap().check;
+    assert_eq!(members.iter().flat_map(|member| &member.log).filter(|o| told(o)).count(), 1);
+    for mut member in members {
+        member.keeps_its_contract();
+        let check = member.fault().unwrap().check;
         assert!(matches!(check, Check::OteCheck | Check::PairRetired));
     }
 }

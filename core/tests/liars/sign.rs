@@ -8,9 +8,9 @@ use cosign_core::hazmat::protocol::local::Parcel;
 use cosign_core::hazmat::protocol::wire::Kind;
 use k256::Scalar;
 
+use crate::group::*;
 use crate::layout::{Message, off_curve, point, scalar};
 use crate::scene::{scenes, told};
-use crate::table::*;
 
 // ---------------------------------------------------------------------------------------------
 // Round 1
@@ -171,7 +171,7 @@ fn sums_that_are_zero_are_found_before_they_are_inverted() {
         for scene in scenes().into_iter().filter(|scene| scene.setup.recipient.is_none()) {
             // Everything repeats, so the others' parts can be had from a run before.
             let sum = RefCell::new(Scalar::ZERO);
-            let overheard = scene.table(&scene.key.shares()).play(|parcel| {
+            let overheard = scene.group(&scene.key.shares()).play(|parcel| {
                 if parcel.from != scene.liar && parcel.to != parcel.from && is_sg3(&parcel) {
                     let first = scene.setup.signers.iter().find(|p| **p != parcel.from);
                     if first == Some(&parcel.to) {
@@ -181,14 +181,14 @@ fn sums_that_are_zero_are_found_before_they_are_inverted() {
                 }
                 vec![parcel]
             });
-            assert!(overheard.seats.values().all(|seat| seat.done().is_some()));
+            assert!(overheard.members.values().all(|member| member.done().is_some()));
             let shares = scene.key.shares();
-            let table = scene.table(&shares).told(Kind::Sg3, scene.liar, scene.victim, |bytes| {
+            let group = scene.group(&shares).told(Kind::Sg3, scene.liar, scene.victim, |bytes| {
                 let mut message = Message(bytes);
                 message.put(field, &encode_scalar(&-*sum.borrow()));
                 vec![message.0]
             });
-            scene.assert(table, &shares, Fault::nobody(Check::SigZero, "SG3"));
+            scene.assert(group, &shares, Fault::nobody(Check::SigZero, "SG3"));
         }
     }
 }

@@ -8,9 +8,9 @@ use cosign_core::hazmat::protocol::fault::{Check, Fault};
 use cosign_core::hazmat::protocol::keygen::Keygen;
 use cosign_core::hazmat::protocol::wire::Kind;
 
+use crate::group::*;
 use crate::layout::{Field, Form, Message};
 use crate::scene::{Scene, scenes};
-use crate::table::*;
 
 /// The message with one field altered in each way, except where that changes nothing. `others`
 /// are messages of the same type whose field may be put in its place.
@@ -77,7 +77,7 @@ fn expected_of_signing(scene: &Scene, field: &Field, message: &Message) -> Fault
 fn every_altered_field_of_a_signature_has_its_one_consequence() {
     let mut checks = Vec::new();
     for scene in scenes() {
-        let (_, record) = scene.table(&scene.key.shares()).recorded();
+        let (_, record) = scene.group(&scene.key.shares()).recorded();
         for kind in SIGN {
             let message = Message(record[&(kind, scene.liar, scene.victim)].clone());
             let others =
@@ -101,7 +101,7 @@ fn every_altered_field_of_a_signature_has_its_one_consequence() {
 /// The victim hears what everybody said, the lie in its place, and stops with `fault`.
 fn signs_nothing(scene: &Scene, record: &Record, lie: &Message, fault: Fault) {
     let shares = scene.key.shares();
-    let mut victim = scene.seat(&shares, scene.victim);
+    let mut victim = scene.member(&shares, scene.victim);
     for ((kind, from, to), bytes) in record {
         if *to == scene.victim {
             let lies = *from == scene.liar && *kind == lie.kind();
@@ -190,12 +190,12 @@ fn stands_for_others(field: &Field) -> bool {
 
 fn record() -> &'static Record {
     static RECORD: OnceLock<Record> = OnceLock::new();
-    RECORD.get_or_init(|| Table::of(keygen_machines(NAME, 2, 2)).recorded().1)
+    RECORD.get_or_init(|| Group::of(keygen_machines(NAME, 2, 2)).recorded().1)
 }
 
 /// The victim after it heard everything, `lie` in the place of the honest message.
-fn hears(lie: Option<&Message>) -> Seat<Keygen> {
-    let mut victim = Seat::new(keygen_machine(NAME, 2, 2, id(1)));
+fn hears(lie: Option<&Message>) -> Member<Keygen> {
+    let mut victim = Member::new(keygen_machine(NAME, 2, 2, id(1)));
     for ((kind, from, _), bytes) in record().iter().filter(|((_, from, _), _)| *from == id(2)) {
         match lie {
             Some(lie) if lie.kind() == *kind => victim.hear(*from, lie),
@@ -262,7 +262,7 @@ fn every_altered_field_of_kg4b_has_its_one_consequence() {
 #[test]
 fn a_field_of_a_third_party_does_not_fit_in_its_place() {
     let name = "a swept key of three";
-    let (_, record) = Table::of(keygen_machines(name, 2, 3)).recorded();
+    let (_, record) = Group::of(keygen_machines(name, 2, 3)).recorded();
     let said = |kind, from| Message(record[&(kind, id(from), id(1))].clone());
     for kind in [Kind::Kg1, Kind::Kg2b, Kind::Kg2p, Kind::Kg3b, Kind::Kg4b] {
         let (message, other) = (said(kind, 2), said(kind, 3));
@@ -279,7 +279,7 @@ fn a_field_of_a_third_party_does_not_fit_in_its_place() {
                 }
                 expected => expected,
             };
-            let mut victim = Seat::new(keygen_machine(name, 2, 3, id(1)));
+            let mut victim = Member::new(keygen_machine(name, 2, 3, id(1)));
             for ((at, from, _), bytes) in record.iter().filter(|((_, _, to), _)| *to == id(1)) {
                 let lies = *from == id(2) && *at == kind;
                 victim.hear(*from, if lies { &lie } else { bytes });

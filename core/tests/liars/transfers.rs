@@ -11,7 +11,7 @@ use cosign_core::hazmat::crypto::transcript::reduce;
 use k256::Scalar;
 use sha2::{Digest, Sha256};
 
-use crate::table::Key;
+use crate::group::Key;
 
 /// Transfers per multiplication.
 pub(crate) const XI: usize = 416;

@@ -1,4 +1,4 @@
-//! The parties of a ceremony around a table, and what is asserted of all of them.
+//! The parties of one ceremony, and the assertions about all of them.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, VecDeque};
@@ -56,21 +56,21 @@ pub(crate) fn kind_of(message: &[u8]) -> Kind {
 // One party
 // ---------------------------------------------------------------------------------------------
 
-/// A party that keeps to the protocol, and everything it ever put out.
-pub(crate) struct Seat<P: Protocol> {
+/// A party that keeps to the protocol, with all its outputs.
+pub(crate) struct Member<P: Protocol> {
     machine: Machine<P>,
     pub(crate) log: Vec<Output<P::Done>>,
     now: Instant,
     collected: usize,
 }
 
-impl<P: Protocol> Seat<P> {
-    /// Sits down and begins.
+impl<P: Protocol> Member<P> {
+    /// Starts the machine.
     pub(crate) fn new(machine: Machine<P>) -> Self {
-        let mut seat = Self { machine, log: Vec::new(), now: noon(), collected: 0 };
-        seat.machine.start(seat.now);
-        seat.drain();
-        seat
+        let mut member = Self { machine, log: Vec::new(), now: noon(), collected: 0 };
+        member.machine.start(member.now);
+        member.drain();
+        member
     }
 
     pub(crate) fn me(&self) -> PartyId {
@@ -145,7 +145,7 @@ impl<P: Protocol> Seat<P> {
     }
 }
 
-impl<P: Protocol> Seat<P> {
+impl<P: Protocol> Member<P> {
     /// It ended with this fault, found in the round in which it was, and in the way in which faults
     /// must end.
     pub(crate) fn stopped(&mut self, fault: Fault) {
@@ -283,16 +283,17 @@ pub(crate) trait Liar {
 /// Every message of a ceremony, by type, sender and receiver.
 pub(crate) type Record = BTreeMap<(Kind, PartyId, PartyId), Vec<u8>>;
 
-/// Everybody who takes part.
-pub(crate) struct Table<P: Protocol> {
-    pub(crate) seats: BTreeMap<PartyId, Seat<P>>,
+/// All parties of a ceremony.
+pub(crate) struct Group<P: Protocol> {
+    pub(crate) members: BTreeMap<PartyId, Member<P>>,
     liar: Option<Box<dyn Liar>>,
 }
 
-impl<P: Protocol> Table<P> {
+impl<P: Protocol> Group<P> {
     pub(crate) fn of(machines: impl IntoIterator<Item = Machine<P>>) -> Self {
-        let seats = machines.into_iter().map(Seat::new).map(|seat| (seat.me(), seat)).collect();
-        Self { seats, liar: None }
+        let members =
+            machines.into_iter().map(Member::new).map(|member| (member.me(), member)).collect();
+        Self { members, liar: None }
     }
 
     pub(crate) fn with(mut self, liar: impl Liar + 'static) -> Self {
@@ -305,33 +306,33 @@ impl<P: Protocol> Table<P> {
     pub(crate) fn play(mut self, mut tamper: impl FnMut(Parcel) -> Vec<Parcel>) -> Self {
         let mut mail: VecDeque<Parcel> =
             self.liar.as_mut().map(|liar| liar.begin()).unwrap_or_default().into();
-        self.seats.values_mut().for_each(|seat| mail.extend(seat.collect()));
+        self.members.values_mut().for_each(|member| mail.extend(member.collect()));
         loop {
             while let Some(parcel) = mail.pop_front() {
                 for parcel in tamper(parcel) {
                     mail.extend(self.deliver(&parcel));
                 }
             }
-            let waiting = self.seats.values_mut().filter(|seat| !seat.machine.is_over());
+            let waiting = self.members.values_mut().filter(|member| !member.machine.is_over());
             let mut waiting: Vec<_> = waiting.collect();
             if waiting.is_empty() {
                 break;
             }
-            waiting.iter_mut().for_each(|seat| seat.wait());
+            waiting.iter_mut().for_each(|member| member.wait());
         }
-        self.seats.values_mut().for_each(Seat::keeps_its_contract);
+        self.members.values_mut().for_each(Member::keeps_its_contract);
         self
     }
 
     /// Plays without a lie, and keeps every message.
     pub(crate) fn recorded(self) -> (Self, Record) {
         let mut record = Record::new();
-        let table = self.play(|parcel| {
+        let group = self.play(|parcel| {
             let key = (kind_of(&parcel.bytes), parcel.from, parcel.to);
             record.insert(key, parcel.bytes.clone());
             vec![parcel]
         });
-        (table, record)
+        (group, record)
     }
 
     /// Plays without a lie.
@@ -356,15 +357,15 @@ impl<P: Protocol> Table<P> {
         })
     }
 
-    pub(crate) fn seat(&mut self, party: PartyId) -> &mut Seat<P> {
-        self.seats.get_mut(&party).unwrap()
+    pub(crate) fn member(&mut self, party: PartyId) -> &mut Member<P> {
+        self.members.get_mut(&party).unwrap()
     }
 
     fn deliver(&mut self, parcel: &Parcel) -> Vec<Parcel> {
-        match (&mut self.liar, self.seats.get_mut(&parcel.to)) {
-            (_, Some(seat)) => {
-                seat.hear(parcel.from, &parcel.bytes);
-                seat.collect()
+        match (&mut self.liar, self.members.get_mut(&parcel.to)) {
+            (_, Some(member)) => {
+                member.hear(parcel.from, &parcel.bytes);
+                member.collect()
             }
             (Some(liar), None) if liar.me() == parcel.to => liar.hear(parcel.from, &parcel.bytes),
             _ => Vec::new(),
@@ -384,16 +385,16 @@ pub(crate) struct Key(Vec<Secret<Vec<u8>>>);
 
 impl Key {
     fn make(name: &str, threshold: u8, count: u8) -> Self {
-        Self::of(Table::of(keygen_machines(name, threshold, count)).honestly())
+        Self::of(Group::of(keygen_machines(name, threshold, count)).honestly())
     }
 
     /// What an honest key generation or refresh left behind.
-    pub(crate) fn of(table: Table<Keygen>) -> Self {
-        let stored = |seat: &Seat<Keygen>| {
-            assert!(seat.done().is_some(), "{:?}", seat.fault());
-            seat.pending().unwrap().to_bytes()
+    pub(crate) fn of(group: Group<Keygen>) -> Self {
+        let stored = |member: &Member<Keygen>| {
+            assert!(member.done().is_some(), "{:?}", member.fault());
+            member.pending().unwrap().to_bytes()
         };
-        Self(table.seats.values().map(stored).collect())
+        Self(group.members.values().map(stored).collect())
     }
 
     pub(crate) fn shares(&self) -> Shares {
@@ -509,9 +510,9 @@ pub(crate) fn signers(name: &str, shares: &Shares, setup: &SignSetup) -> Vec<Mac
 /// Signs honestly, and lets another implementation verify all signatures.
 pub(crate) fn sign_honestly(name: &str, shares: &Shares, parties: &[PartyId]) {
     let machines = signers(name, shares, &sign_setup(name, parties));
-    for (party, seat) in Table::of(machines).honestly().seats {
-        let Some(Signed::Signature(signature)) = seat.done() else {
-            panic!("party {party} has no signature: {:?}", seat.fault());
+    for (party, member) in Group::of(machines).honestly().members {
+        let Some(Signed::Signature(signature)) = member.done() else {
+            panic!("party {party} has no signature: {:?}", member.fault());
         };
         verify(shares[&party].public_key_bytes(), signature);
     }
