@@ -71,13 +71,13 @@ impl Terminal {
     /// Waits until `found` has something to say about the screen.
     #[track_caller]
     fn until<T>(&self, what: &str, found: impl Fn(&str) -> Option<T>) -> T {
-        let patience = until();
+        let limit = until();
         loop {
             let screen = self.screen();
             if let Some(found) = found(&screen) {
                 return found;
             }
-            assert!(!patience.is_over(), "{what:?} never came; on the screen:\n{screen}");
+            assert!(!limit.is_over(), "{what:?} never came; on the screen:\n{screen}");
             sleep(BREATH);
         }
     }
@@ -119,9 +119,9 @@ impl Drop for Terminal {
     }
 }
 
-struct Patience(Instant);
+struct Limit(Instant);
 
-impl Patience {
+impl Limit {
     #[allow(clippy::disallowed_methods, reason = "a test waits for another program")]
     fn is_over(&self) -> bool {
         self.0 < Instant::now()
@@ -129,8 +129,8 @@ impl Patience {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test waits for another program")]
-fn until() -> Patience {
-    Patience(Instant::now() + PATIENCE)
+fn until() -> Limit {
+    Limit(Instant::now() + PATIENCE)
 }
 
 /// A device, and how to run it.

@@ -251,9 +251,9 @@ fn run(sandbox: &Sandbox, line: &[OsString]) -> Option<Came> {
 }
 
 /// How it ended, unless it goes on all that time.
-fn ends(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+fn ends(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     const STEP: Duration = Duration::from_millis(10);
-    for _ in 0..patience.as_millis() / STEP.as_millis() {
+    for _ in 0..limit.as_millis() / STEP.as_millis() {
         if let Some(status) = child.try_wait().unwrap() {
             return Some(status);
         }

@@ -18,7 +18,7 @@ use rustix::process::Signal;
 
 use crate::device::{Device, Running, ending_signals, two_with_key};
 use crate::insider::{
-    asked, block_on, only_key, opened, other, port, setup, signing, sit_down, take_key,
+    accept_signing, asked, block_on, only_key, opened, other, port, setup, signing, take_key,
 };
 use crate::survey::{DIGEST, banned, count, signs, unresolved, whole};
 
@@ -77,7 +77,7 @@ fn cheated_by(bob: &Device, ask: impl FnOnce(&str) -> Running) -> Running {
     block_on(async {
         let (port, address) = port().await;
         let asking = ask(&address);
-        let (key, request, started) = sit_down(&node, &port, |_| {}).await;
+        let (key, request, started) = accept_signing(&node, &port, |_| {}).await;
         cheat(&key, &request, started).await;
         asking
     })
@@ -137,7 +137,7 @@ fn a_ban_survives_a_kill_before_anybody_was_told() {
     block_on(async {
         let (port, address) = port().await;
         let asking = alice.start(sign_at(&address));
-        let (key, request, started) = sit_down(&node, &port, |_| {}).await;
+        let (key, request, started) = accept_signing(&node, &port, |_| {}).await;
         let mut machine = signer(&key, &request, &started);
         // Nothing is read from here on, so nothing that Alice says arrives.
         machine.start(clock::now());
@@ -185,7 +185,7 @@ fn a_check_that_cannot_be_written_down_is_not_evaluated() {
     let asking = block_on(async {
         let (port, address) = port().await;
         let asking = alice.start(sign_at(&address));
-        let (key, request, mut started) = sit_down(&node, &port, |_| {}).await;
+        let (key, request, mut started) = accept_signing(&node, &port, |_| {}).await;
         let mut machine = signer(&key, &request, &started);
         // Once the session is spent the ledger goes away.
         while count(&alice, "spend") == 0 {
@@ -214,11 +214,11 @@ fn a_signal_to_end_leaves_no_check_unresolved() {
         block_on(async {
             let (port, address) = port().await;
             let mut asking = alice.start(sign_at(&address));
-            let (_, _, mut at_the_table) = sit_down(&node, &port, |_| {}).await;
+            let (_, _, mut started) = accept_signing(&node, &port, |_| {}).await;
             in_round_1(&mut asking, signal);
             asking.ends().fails(130, "interrupted");
             let told = loop {
-                match at_the_table.links.recv().await.1 {
+                match started.links.recv().await.1 {
                     Incoming::Control(Message::Refuse { reason }) => break reason,
                     Incoming::Lost(error) => panic!("{error}"),
                     _ => {}

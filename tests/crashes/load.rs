@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::bans::cheat;
 use crate::device::{Device, Running, text, two_with_key};
-use crate::insider::{block_on, opened, port, sit_down};
+use crate::insider::{accept_signing, block_on, opened, port};
 use crate::survey::{DIGEST, banned, count, ledger, signs, whole};
 
 fn soaks() -> bool {
@@ -140,7 +140,7 @@ fn of_a_hundred_processes_that_are_cheated_at_once_one_evaluates_a_check() {
         let asking: Vec<Running> = (0..100).map(|_| alice.start(sign)).collect();
         let mut sessions = Vec::new();
         for _ in &asking {
-            sessions.push(sit_down(&node, &port, |_| {}).await);
+            sessions.push(accept_signing(&node, &port, |_| {}).await);
         }
         let cheating = sessions.into_iter().map(|(key, request, started)| async move {
             cheat(&key, &request, started).await;

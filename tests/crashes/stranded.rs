@@ -222,9 +222,9 @@ fn who_was_killed_with_every_confirmation_in_hand_finishes_it_for_the_others_too
     }
 }
 
-/// Carol asks for a refresh, takes part in it, says nothing to `deaf` in the end, and is gone when the
+/// Carol asks for a refresh, takes part in it, says nothing to `withheld_from` in the end, and is gone when the
 /// others have what she gave.
-async fn withholds(carol: &Arc<Node>, invitees: Vec<(PartyId, Target)>, deaf: &[u8]) {
+async fn withholds(carol: &Arc<Node>, invitees: Vec<(PartyId, Target)>, withheld_from: &[u8]) {
     let record = only_key(carol);
     let key = take_key(carol, &record).await.unwrap();
     let question = asked(carol, &record, Action::Refresh(offered(carol, &record)));
@@ -234,13 +234,13 @@ async fn withholds(carol: &Arc<Node>, invitees: Vec<(PartyId, Target)>, deaf: &[
     let mut machine = refresh(&key.share, id, &clock::random().unwrap(), ROUND).unwrap();
     machine.start(clock::now());
     let mut awaited: Vec<PartyId> =
-        others.iter().copied().filter(|p| !deaf.contains(&p.get())).collect();
+        others.iter().copied().filter(|p| !withheld_from.contains(&p.get())).collect();
     let mut confirmed = Vec::new();
     while !awaited.is_empty() || confirmed.len() < others.len() {
         while let Some(output) = machine.poll() {
             if let Output::Send { to, bytes } = output {
                 let last = bytes[1] == Step::Kg4b.tag();
-                if !(last && deaf.contains(&to.get())) {
+                if !(last && withheld_from.contains(&to.get())) {
                     links.send(to, bytes).await.unwrap();
                 }
             }
@@ -262,13 +262,13 @@ async fn withholds(carol: &Arc<Node>, invitees: Vec<(PartyId, Target)>, deaf: &[
 /// The other parties, where they listen.
 fn invitees(record: &KeyRecord, at: &[(&str, &Listener)]) -> Vec<(PartyId, Target)> {
     let find = |name: &str| record.parties.iter().find(|party| party.name == name).unwrap();
-    let guest = |(name, listener): &(&str, &Listener)| {
+    let invitee = |(name, listener): &(&str, &Listener)| {
         let party = find(name);
         let route = Route::Address(listener.address());
         let fingerprint = Some(party.fingerprint);
         (party.index, Target { name: Label::new(name), fingerprint, route })
     };
-    at.iter().map(guest).collect()
+    at.iter().map(invitee).collect()
 }
 
 #[test]
@@ -314,8 +314,8 @@ fn a_liar_that_confirms_to_nobody_and_is_gone_strands_nobody() {
     let node = opened(&carol);
     let record = only_key(&node);
     let invitees = invitees(&record, &[("alice", &at_alice), ("bob", &at_bob)]);
-    let deaf: Vec<u8> = invitees.iter().map(|(party, _)| party.get()).collect();
-    block_on(withholds(&node, invitees, &deaf));
+    let withheld_from: Vec<u8> = invitees.iter().map(|(party, _)| party.get()).collect();
+    block_on(withholds(&node, invitees, &withheld_from));
     drop((node, carol, at_alice, at_bob));
     for device in [&alice, &bob] {
         assert!(missing(device).concat().contains(&"carol".to_owned()), "{}", device.name);
@@ -461,11 +461,11 @@ fn a_start_that_names_an_older_epoch_than_all_have_is_refused() {
                 panic!()
             };
             assert_eq!(held.len(), 2);
-            let mut seats = vec![(nonce, mine), (hers, theirs)];
+            let mut offers = vec![(nonce, mine), (hers, theirs)];
             if record.me.get() == 2 {
-                seats.reverse();
+                offers.reverse();
             }
-            let (nonces, held) = seats.into_iter().unzip();
+            let (nonces, held) = offers.into_iter().unzip();
             let height = new.height.max(old.height);
             let start = Message::Start(Agreed { nonces, held, epoch, height });
             say(&mut link, &start).await.unwrap();

@@ -36,8 +36,8 @@ fn a_rule_for_a_key_is_none_for_the_keys_below_it() {
     let ask = async |path: Vec<u32>| {
         let signing = Signing { path, ..signing(&node, &record) };
         let question = asked(&node, &record, Action::Sign(signing));
-        let guest = other(&record, &listener.address());
-        propose_and_start(&node, &question, vec![guest])
+        let invitee = other(&record, &listener.address());
+        propose_and_start(&node, &question, vec![invitee])
             .await
             .map(drop)
             .map_err(|failure| failure.kind())

@@ -308,9 +308,9 @@ fn one_party_that_says_it_never_stored_its_share_destroys_no_others() {
     // Bob's new share is in use. He asks for a refresh of the old ones, and leaves.
     let at_alice = alice.serve(&[&bob]);
     let question = asked(&old, &old_record, Action::Refresh(shares(&old, &old_record)));
-    let guest = other(&old_record, &at_alice.address());
+    let invitee = other(&old_record, &at_alice.address());
     block_on(async {
-        propose_and_start(&old, &question, vec![guest]).await.unwrap().links.abort().await
+        propose_and_start(&old, &question, vec![invitee]).await.unwrap().links.abort().await
     });
     assert!(key(&alice, "vault").unwrap().refresh_pending);
     let listener = bob.serve(&[&alice]);

@@ -17,7 +17,7 @@ use cosign::wire::{Reason, Word};
 
 use crate::device::two_with_key;
 use crate::insider::{
-    asked, block_on, only_key, opened, other, port, setup, signing, sit_down, take_key,
+    accept_signing, asked, block_on, only_key, opened, other, port, setup, signing, take_key,
 };
 use crate::signing::fresh_digest;
 
@@ -110,7 +110,7 @@ fn a_requester_whose_cosigner_has_the_signature_does_not_take_its_word_that_it_s
             block_on(async {
                 let (port, here) = port().await;
                 tell.send(here).unwrap();
-                let (key, request, mut started) = sit_down(&insider, &port, |_| ()).await;
+                let (key, request, mut started) = accept_signing(&insider, &port, |_| ()).await;
                 has_it_alone(&key, &request, &mut started).await;
                 started.links.abort_with(|_| Reason::Denied).await;
             });

@@ -21,8 +21,8 @@ use tokio::io::AsyncWriteExt;
 
 use crate::device::{Device, Listener, two, two_with_key};
 use crate::insider::{
-    ask, block_on, call, enter, hello, note_session, only_key, opened, port, proposal, sit_down,
-    soon, start, take_part, until_closed,
+    accept_signing, ask, block_on, call, enter, hello, note_session, only_key, opened, port,
+    proposal, soon, start, take_part, until_closed,
 };
 use crate::signing::fresh_digest;
 use crate::terminal::APPROVE;
@@ -86,7 +86,7 @@ fn devices_that_would_show_different_facts_stop_with_exit_6_and_no_ban() {
                         asked.request.purpose = Label::new("something else");
                     }
                 };
-                let (key, request, started) = sit_down(&insider, &port, see).await;
+                let (key, request, started) = accept_signing(&insider, &port, see).await;
                 let alter = |setup: &mut SignSetup| {
                     if !lie {
                         setup.digest = [9; 32];
@@ -130,7 +130,7 @@ fn unreliable(
         block_on(async {
             let (port, here) = port().await;
             tell.send(here).unwrap();
-            let (_key, _, mut started) = sit_down(&insider, &port, |_| ()).await;
+            let (_key, _, mut started) = accept_signing(&insider, &port, |_| ()).await;
             // The first message of the protocol is here: Alice's device is in the middle of it.
             assert!(matches!(started.links.recv().await.1, Incoming::Protocol(_)));
             tell.send(String::new()).unwrap();
@@ -371,16 +371,16 @@ fn callers_who_say_nothing_hold_nobody_up() {
         for _ in 0..100 {
             silent.push(tcp::dial(&address, crate::device::PATIENCE).await.unwrap());
         }
-        let mut invitees = Vec::new();
+        let mut callers = Vec::new();
         for _ in 0..40 {
-            let mut guest = call(&stranger, &address).await;
-            say(&mut guest, &hello(VERSION, Want::Pair)).await.unwrap();
-            invitees.push(guest);
+            let mut caller = call(&stranger, &address).await;
+            say(&mut caller, &hello(VERSION, Want::Pair)).await.unwrap();
+            callers.push(caller);
         }
         let to = ["--peer", &address, "--timeout", "7s"];
         let digest = fresh_digest();
         alice.run(["sign", &digest].iter().chain(&to)).succeeds();
-        drop((silent, invitees));
+        drop((silent, callers));
     });
 }
 

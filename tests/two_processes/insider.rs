@@ -182,8 +182,8 @@ pub(crate) async fn ask(
     take_part(node, key, &request, started, alter).await
 }
 
-/// Waits for a request for a signature, and says yes to another one than was proposed.
-pub(crate) async fn sit_down(
+/// Waits for a request for a signature, accepts it and waits for the start; `see` alters the question, and so the ceremony id.
+pub(crate) async fn accept_signing(
     node: &Arc<Node>,
     port: &tcp::Listener,
     see: impl FnOnce(&mut Question),

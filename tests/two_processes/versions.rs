@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::device::{Device, Running, two_with_key};
 use crate::insider::{
-    block_on, call, enter, only_key, opened, port, proposal, sit_down, soon, until_closed,
+    accept_signing, block_on, call, enter, only_key, opened, port, proposal, soon, until_closed,
 };
 use crate::signing::fresh_digest;
 
@@ -173,7 +173,7 @@ fn a_refusal_that_crosses_the_first_message_is_heard() {
         block_on(async {
             let (port, address) = port().await;
             let asking = alice.start(["sign", &fresh_digest(), "--peer", &address]);
-            let (_key, _, started) = sit_down(&node, &port, |_| ()).await;
+            let (_key, _, started) = accept_signing(&node, &port, |_| ()).await;
             started.links.abort_with(|_| Reason::Policy).await;
             asking.ends().fails(9, "policy");
         });
