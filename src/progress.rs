@@ -246,14 +246,34 @@ pub enum Event {
         count: u64,
         /// Where the latest came from: an address or a network, `relay` or `command`.
         source: String,
-        /// What the latest asked for: `pair` or `ceremony`.
-        wanted: String,
+        /// The request of the latest.
+        wanted: StrangerRequest,
     },
     /// A note for people. Nothing ends by it.
     Note {
         /// Its text.
         message: String,
     },
+}
+
+/// The request of an unknown device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrangerRequest {
+    /// To pair.
+    Pair,
+    /// To take part in a ceremony.
+    Ceremony,
+}
+
+impl StrangerRequest {
+    /// Its name in events and in the file of strangers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pair => "pair",
+            Self::Ceremony => "ceremony",
+        }
+    }
 }
 
 /// A request that waits for the owner of this device.

@@ -29,7 +29,7 @@ use crate::net::relay::{RelayUrl, Room};
 use crate::net::resumable::ResumableLink;
 use crate::net::tls::{Expect, TlsLink};
 use crate::net::{Acceptor, Io, Link, stdio, tcp};
-use crate::progress::Event;
+use crate::progress::{Event, StrangerRequest};
 use crate::request::{Action, Ceremony};
 use crate::vault::ledger::Heights;
 use crate::vault::{Entry, deleted, keys};
@@ -380,7 +380,8 @@ async fn receive(
         }
         Want::Ceremony | Want::Ping | Want::Resume { .. } | Want::Unknown(_) => {
             let fingerprint = link.peer();
-            let stranger = Visitor { source, fingerprint, name: &name, wanted: "ceremony" };
+            let stranger =
+                Visitor { source, fingerprint, name: &name, wanted: StrangerRequest::Ceremony };
             turned_away(node, &stranger, Reason::NotPaired);
             tokio::select! {
                 refused = decline(link, &name, Reason::NotPaired) => drop(refused),

@@ -8,7 +8,7 @@ use crate::device::{Fingerprint, Label};
 use crate::driver::connect::target::Source;
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
-use crate::progress::Event;
+use crate::progress::{Event, StrangerRequest};
 use crate::vault::attempts;
 use crate::vault::strangers::{self, Stranger};
 use crate::wire::Reason;
@@ -69,8 +69,8 @@ pub struct Visitor<'a> {
     pub fingerprint: Fingerprint,
     /// Its name for itself.
     pub name: &'a Label,
-    /// `pair` or `ceremony`.
-    pub wanted: &'static str,
+    /// Its request.
+    pub wanted: StrangerRequest,
 }
 
 /// Counts an unknown device that was refused for this reason.
@@ -90,7 +90,7 @@ pub fn turned_away(node: &Node, visitor: &Visitor<'_>, why: Reason) {
         node.tell(Event::Strangers {
             count,
             source: visitor.source.to_string(),
-            wanted: visitor.wanted.to_owned(),
+            wanted: visitor.wanted,
         });
     }
     let Some(others) = note else { return };
@@ -99,7 +99,7 @@ pub fn turned_away(node: &Node, visitor: &Visitor<'_>, why: Reason) {
         source: visitor.source.to_string(),
         fingerprint: visitor.fingerprint.to_hex(),
         name: Label::capped(visitor.name.as_str(), NAME).as_str().to_owned(),
-        wanted: visitor.wanted.to_owned(),
+        wanted: visitor.wanted.name().to_owned(),
         outcome: why.word().to_owned(),
         others,
     };

@@ -5,7 +5,7 @@ use super::qr;
 use super::stage::Page;
 use super::text::{CHANGED, quoted, under_label};
 use crate::device::{Fingerprint, grouped, shell_word, shown, visible};
-use crate::progress::{Event, PartyView, QueuedRequest, RequestView};
+use crate::progress::{Event, PartyView, QueuedRequest, RequestView, StrangerRequest};
 use crate::request::{Ceremony, Source};
 
 /// The style of lines.
@@ -165,7 +165,10 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             } else {
                 format!("{count} strangers were")
             };
-            let what = if wanted == "pair" { "to pair" } else { "to take part in a ceremony" };
+            let what = match wanted {
+                StrangerRequest::Pair => "to pair",
+                StrangerRequest::Ceremony => "to take part in a ceremony",
+            };
             vec![format!("{so_far} turned away; the latest wanted {what} ({source})")]
         }
         Event::Note { message } => vec![message.clone()],

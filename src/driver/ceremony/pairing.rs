@@ -22,7 +22,7 @@ use crate::driver::{ANSWER, Node, REACH, SESSION, clock};
 use crate::net::relay::invite::Invite;
 use crate::net::tls::TlsLink;
 use crate::net::{Link, LinkError};
-use crate::progress::Event;
+use crate::progress::{Event, StrangerRequest};
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
 use crate::request::Hex;
 use crate::vault::{self, Entry, PeerRecord, Peers, attempts, with_id};
@@ -155,7 +155,8 @@ pub async fn respond(
             decline(link, &name, reason).await;
             // A crossed call is not refused for anything the caller did, so it is not noted.
             if reason != Reason::Crossed {
-                let stranger = Visitor { source, fingerprint, name: &name, wanted: "pair" };
+                let stranger =
+                    Visitor { source, fingerprint, name: &name, wanted: StrangerRequest::Pair };
                 turned_away(node, &stranger, reason);
             }
             return None;
