@@ -1,4 +1,4 @@
-//! What the program says and how it ends, one behaviour a test.
+//! Output and exit codes of the program, one behaviour a test.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 #[path = "cmd/command_lines.rs"]

@@ -1,4 +1,5 @@
-//! What the command line of the last release has, this one has too, or CHANGELOG.md says that it was taken away.
+//! The command line of the last release still exists in this one, unless CHANGELOG.md lists a part
+//! as removed.
 //!
 //! `tests/compatibility/VERSION` holds what `--help` of every command printed in that version.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]

@@ -1,4 +1,4 @@
-//! Random bytes for everything of the program that takes bytes from outside.
+//! Random bytes for every decoder of the program.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[path = "../core/tests/support/changes.rs"]

@@ -1,4 +1,4 @@
-//! Homes that the program of an earlier release has left are opened and used by this one: `frozen/VERSION` holds
+//! Homes that an earlier release has left are opened and used by this one: `frozen/VERSION` has
 //! those of alice, sealed by a passphrase, and of bob and carol, each sealed to an identity.
 //!
 //! | key | |

@@ -1,4 +1,4 @@
-//! Who may import whom, the table of ARCHITECTURE.md, enforced; and what SECURITY.md names is there.
+//! Enforces the table of ARCHITECTURE.md, and that paths in SECURITY.md exist.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 

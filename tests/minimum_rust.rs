@@ -1,4 +1,4 @@
-//! The minimum Rust stands in Cargo.toml; what depends on it or repeats it agrees.
+//! The minimum Rust is declared in Cargo.toml; everything that depends on it or repeats it agrees.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::fs;

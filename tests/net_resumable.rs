@@ -1,4 +1,5 @@
-//! A link while connections come and go: nothing lost, nothing twice, every end told.
+//! A link whose connections break and are replaced: no frame is lost or doubled, every end is
+//! reported.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::future::Future;

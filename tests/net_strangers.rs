@@ -1,4 +1,4 @@
-//! TLS peers that are not what a device should be: every one fails the handshake.
+//! TLS peers that are not valid devices: every one fails the handshake.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::fs;

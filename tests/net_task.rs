@@ -1,4 +1,4 @@
-//! The task of a link: no deadlock, nothing lost, every end told.
+//! The task of a link: no deadlock, no lost frame, every end reported.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Links over TLS: who may talk to whom, and with which suites.
+//! Links over TLS: which devices may connect, and with which suites.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Two devices that talk through a third, which understands nothing of it.
+//! Two devices that communicate through a third, which sees only ciphertext.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use cosign::net::memory::{Conditions, MemoryLink, pair};

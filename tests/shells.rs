@@ -1,5 +1,5 @@
-//! Completion in real shells, each in a terminal of its own: what Tab puts on the command line is
-//! run, and its effect is looked at.
+//! Completion in real shells, each in a terminal of its own: the completed command line is run, and
+//! its effect is checked.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 #![allow(dead_code, reason = "the sandbox has more than is used here")]
 

@@ -1,4 +1,4 @@
-//! Random bytes for everything of the core that takes bytes from outside.
+//! Random bytes for every decoder of the core.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[allow(dead_code, reason = "each test program uses a part of it")]

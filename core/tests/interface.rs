@@ -1,4 +1,4 @@
-//! What a program that embeds the core relies on beside the ceremonies.
+//! The guarantees for a program that embeds the core, besides the ceremonies.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[allow(dead_code, reason = "each test program uses a part of it")]

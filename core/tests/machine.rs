@@ -1,4 +1,4 @@
-//! What the machine promises to whoever drives it: order, bounds, time, silence.
+//! The guarantees of the machine to its driver: order, bounds, time, silence.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[allow(dead_code, reason = "each test program uses a part of it")]

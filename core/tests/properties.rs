@@ -1,4 +1,4 @@
-//! What holds for all keys, all signers and all messages (docs/protocol.md §12.3).
+//! Properties of all keys, signer sets and messages (docs/protocol.md §12.3).
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[allow(dead_code, reason = "each test program uses a part of it")]

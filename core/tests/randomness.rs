@@ -1,5 +1,5 @@
-//! What first messages follow from: the system's randomness, the session, and a secret of the
-//! device (docs/protocol.md §2.3). Each of them alone makes another message.
+//! The inputs of first messages: the system's randomness, the session, and a secret of the device
+//! (docs/protocol.md §2.3). Each of them alone changes the message.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[allow(dead_code, reason = "each test program uses a part of it")]

@@ -1,4 +1,4 @@
-//! Command lines at random: whatever is typed, the program ends by itself and says why, in words that cannot
+//! Random command lines: the program always ends by itself and says why, without a byte that could
 //! move a cursor or forge a line.
 //!
 //! `COSIGN_SEED=7 COSIGN_LINES=2000 cargo test --test cmd command_lines` throws other lines, and more.

@@ -1,4 +1,4 @@
-//! The real binary, run once: in a home of its own, with nothing from the environment around it.
+//! Runs the real binary once, in a home of its own, with a clean environment.
 
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};

@@ -1,5 +1,5 @@
-//! Devices in trouble whose owners do what the hints say, to the letter: they end with a key that
-//! signs, or at a hint that asks for nothing more, never in a circle, and never without their share.
+//! Devices in trouble whose owners follow the hints to the letter: they end with a key that signs,
+//! or at a hint that asks for nothing more, never in a circle, and never without their share.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! A peer that fails the check which leaks: banned before anything leaves, and for good (§5.4).
+//! A peer that fails a check which may leak a secret: it is banned before any message is sent, and
+//! for good (§5.4).
 
 use std::net::TcpListener;
 use std::sync::Arc;

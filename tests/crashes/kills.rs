@@ -1,4 +1,4 @@
-//! kill -9 at every event that either side tells, in key generation and in signing.
+//! kill -9 at every event of either side, in key generation and in signing.
 
 use std::fs::{self, File};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Many processes of one home at once: some are killed, shares are made anew meanwhile, and one of the other
-//! side's devices cheats in all sessions together.
+//! Many processes of one home at once: some are killed, shares are refreshed meanwhile, and one of
+//! the other devices cheats in all its sessions together.
 //!
 //! `COSIGN_SOAK=1` makes them long: 200 kills, a minute of refreshes.
 

@@ -1,5 +1,5 @@
-//! kill -9, cheating peers, old copies, several processes at once: whatever happens to a device,
-//! nothing is lost, nothing is half made, and the next command works or says what to do.
+//! kill -9, cheating peers, old copies, several processes at once: no state is lost or half
+//! written, and the next command works or says what to do.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 #[path = "../two_processes/device.rs"]

@@ -1,4 +1,4 @@
-//! What devices remember across processes, copies of their data, and each other.
+//! State across processes, restored copies of data, and what devices know of each other.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Refreshes whose last messages were withheld: whoever of the parties is gone or lies afterwards, the
+//! Refreshes whose last messages were withheld: whichever party is gone or lies afterwards, the
 //! others sign as they would have without the refresh (§3.5).
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! Callers that nobody awaits, and requests for more than they say.
+//! Unexpected callers, and requests whose facts differ from what they sign.
 
 use crate::device::{Device, two_with_key};
 use crate::insider::{asked, block_on, only_key, opened, other, signing};

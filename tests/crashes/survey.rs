@@ -1,4 +1,4 @@
-//! What a home looks like after something happened to it.
+//! The state of a home after an accident.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

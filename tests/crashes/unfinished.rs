@@ -1,5 +1,5 @@
-//! Keys and refreshes whose last message got lost: nobody signs with them, and either side
-//! finishes them (§3.4 round 4, §8.5).
+//! Keys and refreshes whose last message was lost: they do not sign, and either side can finish
+//! them (§3.4 round 4, §8.5).
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! Two to five devices that ask each other at random times, each with an owner or a rule: what is asked ends as it
-//! must, and nobody honest is accused, whatever a member of the group does.
+//! Two to five devices that ask each other at random times, each with an owner or a rule. Every
+//! request ends as it must, and no honest device is accused, whatever a dishonest member of the
+//! group does.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! The driver in virtual time: two to five whole devices in one process, on a network that misbehaves by a
-//! seed.
+//! The driver in virtual time: two to five whole devices in one process, on a network whose faults
+//! follow from a seed.
 //!
-//! `COSIGN_SEED=7` runs one world alone, `COSIGN_SEEDS=5000` so many of them. A seed gives the same
-//! misfortunes to the same pieces; the order in which tasks of one moment run is not part of it.
+//! `COSIGN_SEED=7` runs one world alone, `COSIGN_SEEDS=5000` runs so many. A seed fixes the faults,
+//! but not the order in which tasks of one moment run.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![expect(clippy::print_stderr, reason = "a failing seed is named")]

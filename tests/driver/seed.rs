@@ -1,4 +1,4 @@
-//! Where chance comes from: a number that gives the same misfortunes again.
+//! The source of random choices: a seed that repeats the same faults.
 
 /// A generator of numbers (SplitMix64).
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
-//! Many worlds, each with the misfortunes of its seed: whatever happens, it ends, nothing is lost, and
-//! nobody is accused.
+//! Many worlds, each with the faults of its seed: every ceremony ends, no state is lost, and no
+//! device is accused.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One of every failure that carries words of `report.rs`.
+//! One failure of every kind that `report.rs` words.
 
 use std::collections::BTreeSet;
 use std::fs;

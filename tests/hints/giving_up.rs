@@ -1,5 +1,5 @@
-//! What tells people to give something up, and why it may. Whoever adds such a text has to say what
-//! the advice rests on; the word of another device is not enough.
+//! Texts that advise to give something up, and why each may. A new text of this kind needs a reason
+//! here; the claim of another device is not one.
 
 use crate::failures::{NAMES, all};
 use crate::said::Sources;

@@ -1,4 +1,4 @@
-//! What the sources say to people: every string, and every command that is put together.
+//! The texts in the sources: every string, and every command that is put together.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Two homes and no common network.
+//! Two homes without a common network.
 
 use std::path::PathBuf;
 use std::thread;

@@ -1,6 +1,6 @@
-//! A relay that lies: between a device and the real relay stands one that flips, drops, doubles,
-//! reorders, replays, cuts and lengthens what passes. A ceremony succeeds or fails with a clear word;
-//! it never ends in half a key, a ban, or a signature that is none.
+//! A dishonest relay: a proxy between a device and the real relay flips, drops, doubles, reorders,
+//! replays, cuts and lengthens messages. A ceremony succeeds or fails with a clear error; it never
+//! ends in a half-made key, a ban, or an invalid signature.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! QR codes, their text, and who may follow them.
+//! Invitations: QR codes, their text, and which devices can use them.
 
 use std::process::Command;
 

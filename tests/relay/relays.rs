@@ -1,4 +1,4 @@
-//! Relays and NATS as processes, and what stands between a device and its relay.
+//! Relays and NATS as processes, and proxies between a device and its relay.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! What a relay allows, and to whom: clients that speak its protocol by hand.
+//! The limits of a relay: clients that speak its protocol directly.
 
 use std::io::{Read, Write};
 use std::net::TcpStream as Plain;

@@ -1,4 +1,4 @@
-//! What authenticates a device's files (docs/vault.md §7), made a second time.
+//! The MACs of a device's files (docs/vault.md §7), implemented a second time.
 
 use std::fs;
 use std::io::Read as _;

@@ -1,6 +1,6 @@
-//! Everything of the program that takes bytes from outside, as functions of bytes: none may panic,
-//! whatever the bytes are, and what is accepted must be the only encoding of what it means. Those of the
-//! core are in `core/tests/support/decoders.rs`.
+//! Every decoder of the program as a function of bytes: none may panic, and accepted bytes must be
+//! the only encoding of their meaning. The decoders of the core are in
+//! `core/tests/support/decoders.rs`.
 
 #[path = "decoders/device.rs"]
 mod device;

@@ -1,4 +1,4 @@
-//! What goes wrong: each with the exit code, words that say what, and nothing lost.
+//! Failures of tokens: each has its exit code and a clear text, and loses nothing.
 
 use std::path::Path;
 use std::process::Command;

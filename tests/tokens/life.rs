@@ -1,4 +1,4 @@
-//! What works: keys and signatures, moving, and what is on the token meanwhile.
+//! Normal use of tokens: keys and signatures, moving, and the objects on the token.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A share that its owner deletes: only by the key's name, on the record, and the others are told.
+//! Deleting a share: only by typing the key's name, with a log entry, and the others are told.
 
 use serde_json::Value;
 

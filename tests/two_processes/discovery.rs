@@ -1,4 +1,4 @@
-//! Who is near, by real multicast on the loopback interface.
+//! Discovery by real multicast on the loopback interface.
 
 use cosign::net::mdns::{Advert, AdvertInfo, Status};
 use rustix::process::Signal;

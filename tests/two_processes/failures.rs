@@ -1,4 +1,4 @@
-//! What goes wrong, on which side it shows, and with which exit code.
+//! Failures: on which side they show, and with which exit code.
 
 use std::process::{Command, Stdio};
 

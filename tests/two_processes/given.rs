@@ -1,4 +1,5 @@
-//! Who has the signature lies about its end: the device that gave its part does not take its word for it.
+//! The receiver of a signature lies about its outcome: the device that gave its part does not rely
+//! on that.
 
 use std::sync::Arc;
 use std::thread;

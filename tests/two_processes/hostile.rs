@@ -1,5 +1,5 @@
-//! Devices that lie, fall silent or talk nonsense: the honest side notices, bans nobody for what
-//! proves nothing, and serves the next request.
+//! Devices that lie, fall silent or send nonsense: the honest side notices, bans no device without
+//! proof, and serves the next request.
 
 use std::sync::mpsc::channel;
 use std::thread;

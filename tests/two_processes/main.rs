@@ -1,8 +1,8 @@
 //! The real program as two or three processes: what people and scripts see of whole ceremonies.
 //!
 //! Every device has a home of its own and listens on a port that the system picks, so that tests
-//! run side by side. `openssl` judges the signatures. Where a person answers, the program runs in
-//! a terminal of its own.
+//! run in parallel. `openssl` verifies the signatures. If a person answers, the program runs in a
+//! terminal of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 #[path = "../support/authentic.rs"]

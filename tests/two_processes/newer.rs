@@ -1,5 +1,5 @@
-//! Homes in which a later version has written files: they are named and stay as they are, and what does not rest
-//! on them goes on.
+//! Homes with files of a later version: these are named and stay as they are, and everything that
+//! does not depend on them works.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `openssl`, which knows nothing of threshold signatures, says whether one is valid.
+//! Verifies signatures with `openssl`, an independent implementation.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What the program prints is what docs/schema says.
+//! The output of the program conforms to docs/schema.
 
 use std::path::Path;
 

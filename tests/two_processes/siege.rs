@@ -1,5 +1,5 @@
-//! Whoever wants to hold, flood or mislead a listener, one by one and all at once. Honest signatures are
-//! made all the while.
+//! Attacks that hold, flood or mislead a listener, one by one and all at once, while honest
+//! signatures are made.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};

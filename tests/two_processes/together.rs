@@ -1,4 +1,5 @@
-//! Many requests at once: people and rules answer side by side, and nobody waits for another's person.
+//! Many requests at once: people and rules answer in parallel, and no request waits for another
+//! device's owner.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Devices whose programs are of different versions: what both can goes on, and what one of them cannot is said
+//! Devices with programs of different versions: common features work, and a missing one is reported
 //! before anybody is asked.
 
 use cosign::device::Label;

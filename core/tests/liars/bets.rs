@@ -1,4 +1,4 @@
-//! Lies that pass if the liar guesses a secret bit (docs/protocol.md §5.4, §6.4): why a lost guess
+//! Lies that pass if the liar guesses a secret bit (docs/protocol.md §5.4, §6.4): a wrong guess
 //! must cost the pair.
 
 use cosign_core::hazmat::protocol::fault::Check;

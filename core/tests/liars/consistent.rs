@@ -1,4 +1,4 @@
-//! Signing: lies that every message of the liar agrees with (docs/protocol.md §10.2).
+//! Signing: lies with which all messages of the liar are consistent (docs/protocol.md §10.2).
 
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
 use cosign_core::hazmat::protocol::wire::Kind;

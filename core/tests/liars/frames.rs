@@ -1,5 +1,5 @@
-//! What is wrong with a message before anybody looks inside (docs/protocol.md §2.5), for every type
-//! of message: found at once, and never a reason to retire a pair.
+//! Faults in the frame of a message (docs/protocol.md §2.5), for every type: found before the body
+//! is decoded, and never a reason to retire a pair.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! The fields of every message (docs/protocol.md §3.4, §7.2 to §7.5), so that a lie can name what it
+//! The fields of every message (docs/protocol.md §3.4, §7.2 to §7.5), by which a lie names what it
 //! changes.
 
 use std::ops::{Deref, DerefMut, Range};

@@ -1,6 +1,6 @@
-//! A signer written a second time from docs/protocol.md §7, which can be told to lie consistently.
+//! A second implementation of a signer from docs/protocol.md §7, which can lie consistently.
 //!
-//! It believes everything it hears, and answers each round once it has heard everybody.
+//! It checks nothing that it receives, and answers each round once all messages have arrived.
 
 use std::collections::BTreeMap;
 

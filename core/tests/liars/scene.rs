@@ -1,4 +1,4 @@
-//! Signing with one liar, among two and among three: what is asserted of each lie.
+//! Signing with one liar among two or three signers, and the assertions about each lie.
 
 use cosign_core::PartyId;
 use cosign_core::hazmat::crypto::seed::SessionSeed;

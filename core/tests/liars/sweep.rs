@@ -1,5 +1,5 @@
-//! One cheater for every field of every message: flipped, zero, all ones, somebody else's. What
-//! must come of it follows from the field alone, so it is worked out here a second time.
+//! A lie in every field of every message: flipped, zero, all ones, another party's. The expected
+//! outcome follows from the field, and is computed here a second time.
 
 use std::sync::OnceLock;
 

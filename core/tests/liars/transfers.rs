@@ -1,5 +1,5 @@
 //! The extension and the multiplication a second time, bit by bit from docs/protocol.md §5.2 and
-//! §6.2: what a dishonest party computes with, and what the core is compared with.
+//! §6.2: a dishonest party computes with them, and the core is compared with them.
 //!
 //! Slow and with branches on secrets, so that each line is a line of the specification.
 

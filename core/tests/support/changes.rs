@@ -1,4 +1,4 @@
-//! Bytes that are right, and changes to them.
+//! Valid bytes, and changes to them.
 
 /// The shares of a test key of two: making one would take longer than all that is done with it.
 pub(crate) const SHARES: [&[u8]; 2] =

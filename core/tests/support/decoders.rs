@@ -1,8 +1,8 @@
-//! Everything of the core that takes bytes from outside, as functions of bytes: none may panic,
-//! whatever the bytes are, and what is accepted must be the only encoding of what it means.
+//! Every decoder of the core as a function of bytes: none may panic, and accepted bytes must be the
+//! only encoding of their meaning.
 //!
 //! The tests call them with random bytes, the fuzz targets with chosen ones. Where random bytes
-//! would never get past a length or a version, they are taken as changes to bytes that are right.
+//! would not pass a length or a version, they are taken as changes to valid bytes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! The messages of an honest run, to be handed to one party again: its work without the others'.
+//! The messages of an honest run, for one party: measures its work without that of the others.
 
 use cosign_core::PartyId;
 use cosign_core::hazmat::protocol::local::{Local, Parcel};

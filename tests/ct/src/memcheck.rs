@@ -1,4 +1,4 @@
-//! What valgrind's memcheck is told: which memory is secret and which is not any more.
+//! Requests to valgrind's memcheck: marks memory as secret or public.
 //!
 //! To memcheck a secret is memory without a value. It follows what is computed from it, bit by bit,
 //! and reports every branch and every address that depends on it, which is what §11.5 of

@@ -1,4 +1,4 @@
-//! Reads what memcheck reports and tells what nobody allowed.
+//! Reads memcheck's reports and returns those that are not allowed.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,9 @@
-//! What may depend on secrets, because it is public: verdicts, and what is about to be sent.
+//! Values that may depend on secrets because they are public: verdicts, and messages about to be
+//! sent.
 //!
 //! A report of memcheck is allowed by the innermost line of this repository that it names, word for
-//! word, and by what was called there. So a second branch beside an allowed one is reported.
+//! word, and by the function that was called there. So a second branch beside an allowed one is
+//! reported.
 
 /// A line of the core, and why a branch or an address there may depend on a secret.
 pub struct Verdict {

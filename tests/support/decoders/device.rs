@@ -1,4 +1,4 @@
-//! The files of a device, as somebody else may have left them while the vault was locked.
+//! The files of a device, as an attacker may have left them while the vault was locked.
 
 use std::cell::RefCell;
 use std::fs::{self, DirBuilder, OpenOptions};

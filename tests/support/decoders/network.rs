@@ -1,4 +1,4 @@
-//! What other devices, relays and neighbours say.
+//! Messages of other devices, relays and neighbours.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! What hardware tokens and the processes that hold their modules say, and what is sealed to them.
+//! Messages of hardware tokens and of the processes with their modules, and files sealed to tokens.
 
 use age_core::format::{Stanza, read::age_stanza};
 use cosign::report::Failure;
