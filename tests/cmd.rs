@@ -241,7 +241,7 @@ mod device {
             let args = [line, &unlock[..]].concat();
             let (code, said) = sandbox.terminal(&args).ends();
             assert_eq!(code, Some(10), "{line:?}: {said}");
-            // Nobody named a home, and nobody is there.
+            // No home is named, and no person is there.
             let mut command = sandbox.command(["--no-input"].iter().chain(&args));
             command.env_remove("COSIGN_HOME").env("HOME", sandbox.path("person"));
             let ended = Ended::of(&mut command);
@@ -1754,7 +1754,7 @@ mod doctor {
     fn a_home_that_cannot_be_written_is_not_healthy() {
         let sandbox = Sandbox::new();
         let mut command = sandbox.command(["doctor", "--json", "--wait", "1ms"]);
-        // Nobody makes a folder there, not even root.
+        // Where no folder can be made, not even by root.
         let ended = Ended::of(command.env("COSIGN_HOME", "/proc/nobody")).exits(74);
         let disk = check(&ended, "disk");
         assert!(disk["status"] == "fail" && disk["found"].as_str().unwrap().contains("/proc"));

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(60);
-/// Whoever is at the other end.
+/// The fingerprint of the other end.
 fn peer() -> Fingerprint {
     Fingerprint::new([7; 32])
 }

@@ -63,7 +63,7 @@ impl ServerCertVerifier for Gullible {
     }
 }
 
-/// A stranger, by default one who differs from a device in nothing.
+/// A stranger, by default the same as a device in everything.
 struct Stranger {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

@@ -234,7 +234,7 @@ fn whole_story(columns: u16, rows: u16) {
         "sign --key vault --file {} --purpose 'release 1.2' --peer {empty}",
         file.display()
     );
-    // Nobody sees the result on this screen: the program does not wait for a key.
+    // Standard output is a file, so the program does not wait for a key.
     at_alice.runs(&format!("clear; {} > {}", alice.command(&sign), result.display()));
     at_bob.shows("request to sign");
     let seen = read(&at_bob);

@@ -15,7 +15,7 @@ use cosign::secret::Secret;
 use cosign::vault::{Home, KeyRecord, KeyState, PartyRecord, Unlock, Vault};
 use program::{Sandbox, Terminal};
 
-/// A peer whose name is an attack on whoever completes it.
+/// A peer whose name attacks the shell that completes it.
 const EVIL: &str = "ev'l \"; $(touch pwned) `touch pwned` *";
 
 /// What opens its vault.

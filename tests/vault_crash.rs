@@ -235,7 +235,7 @@ fn address(n: u64) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 1 + (n % 1000) as u16))
 }
 
-/// Fails if a file is taken for one that this device did not write: nobody else was here.
+/// Fails if an unmodified file is reported as changed by something else.
 fn assert_nothing_is_missed(scene: &Scene) {
     let vault = scene.open();
     let misfits: Vec<_> = vault.misfits().into_iter().map(|misfit| misfit.error).collect();

@@ -532,7 +532,7 @@ fn a_confirmation_can_be_finished_later_from_its_stored_form() {
 
 #[test]
 fn a_confirmation_counts_as_it_arrives_whatever_becomes_of_the_others() {
-    // Party 3 confirms to nobody; party 1 hears party 2 before it has got there itself.
+    // Party 3 confirms to no other party; party 1 receives party 2's confirmation early.
     let mut early = Vec::new();
     let outcomes = ceremony::run_with(keygen_machines("withheld", 2, 3), |parcel| {
         let (last, to_one) = (parcel.bytes[1] == Kind::Kg4b.tag(), parcel.to == party(1));

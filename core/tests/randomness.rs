@@ -107,8 +107,8 @@ fn guess(session: &[u8; 32], share: &[u8]) -> [u8; 32] {
     SessionSeed::hedged(&random(0), session, 1, share).bytes("nonce")
 }
 
-/// The share itself is hashed, not only what is public about it and part of the session: whoever
-/// knows the randomness and the session must know the share, too.
+/// The share itself is hashed, not only what is public about it and part of the session: an
+/// attacker who knows the randomness and the session still needs the share.
 #[test]
 fn where_randomness_is_known_the_nonces_follow_from_the_secret_share() {
     let setup = sign_setup("known", &parties([1, 2]), sha("digest"));

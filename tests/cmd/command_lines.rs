@@ -23,7 +23,7 @@ const LINES: u64 = 240;
 const THREADS: u64 = 4;
 /// What each line has, so that the time is bounded.
 const TIME: &str = "1s";
-/// How long a command may take that nobody ends: the last of its own limits is far below.
+/// How long a command may take that is not ended from outside; its own limits are far below.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What begins a line where an argument could.
 const FORGED: &str = "FORGED";

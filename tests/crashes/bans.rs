@@ -84,7 +84,7 @@ fn cheated_by(bob: &Device, ask: impl FnOnce(&str) -> Running) -> Running {
     })
 }
 
-/// Bob asks Alice, who listens at `address`, and both sit down.
+/// Bob proposes a signature to Alice, who listens at `address`, and starts it.
 async fn asks(node: &Arc<Node>, address: &str) -> Result<(OpenKey, Request, Started), Failure> {
     let record = only_key(node);
     let key = take_key(node, &record).await?;

@@ -115,11 +115,11 @@ fn a_requester_killed_at_any_moment_of_signing_signs_again() {
             break;
         }
     }
-    // Whoever survived knows that no check is left.
+    // The surviving device knows that no check is left.
     assert_eq!(unresolved(&bob), 0);
 }
 
-/// S-48: each kill leaves a check of which nobody knows how it ended, and no more than one.
+/// S-48: each kill leaves one check with an unknown outcome, and no more.
 #[test]
 fn a_requester_killed_in_twenty_checks_retires_the_pair() {
     let (alice, _bob, listener) = two_with_key();

@@ -107,7 +107,7 @@ fn processes_killed_in_a_burst_wear_no_pair_out_and_spend_no_session_twice() {
                 at_bob.signal(Signal::KILL);
                 drop(at_bob);
                 at_bob = bob.listen(&["--policy", "policy.toml"]);
-                // Nobody listens any more where they ask.
+                // The listener that they ask is gone.
                 burst.iter().for_each(|requester| requester.signal(Signal::TERM));
             }
         }

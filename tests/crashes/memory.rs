@@ -114,7 +114,7 @@ fn after_too_many_sessions_cut_short_the_pair_is_worn_until_a_refresh_and_nobody
     assert!(!ended.stderr.contains("banned"), "{}", ended.stderr);
     assert_eq!(at_alice.event("aborted")["code"], "worn");
     assert_eq!(alice.outcomes().last().unwrap(), "worn");
-    // Nobody cheated, so no person is needed.
+    // No check failed, so no person is needed.
     bob.run(["keys", "refresh", "vault", "--peer", &at_alice.address()]).succeeds();
     signs(&alice, &address, "vault");
 }

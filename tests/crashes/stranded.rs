@@ -97,7 +97,7 @@ fn shares(device: &Device) -> Vec<(PathBuf, Vec<u8>)> {
     shares
 }
 
-/// Who has not confirmed what is pending on `device`, for each epoch, the oldest first.
+/// The parties that have not confirmed each pending epoch on `device`, the oldest epoch first.
 fn missing(device: &Device) -> Vec<Vec<String>> {
     let names = |epoch: &Value| {
         assert_eq!(epoch["signs"], true);

@@ -91,7 +91,7 @@ pub(crate) fn killed_at(running: &mut Running, n: usize) -> bool {
     reached
 }
 
-/// Checks that `device`, and who listens at `address`, sign with the key `name`.
+/// Checks that `device` and the listener at `address` sign with the key `name`.
 #[track_caller]
 pub(crate) fn signs(device: &Device, address: &str, name: &str) {
     let signed = device.run(["sign", DIGEST, "--key", name, "--peer", address]).succeeds();

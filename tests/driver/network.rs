@@ -99,7 +99,7 @@ impl Network {
         Box::new(Bell(tokio::sync::Mutex::new(callers)))
     }
 
-    /// Device `number` is gone: its connections break, nobody is there any more, and it calls nobody.
+    /// Removes device `number`: its connections break, and it neither answers nor calls.
     pub(crate) fn remove(&self, number: usize) {
         let gone = place(number);
         self.state().listeners.remove(&gone);

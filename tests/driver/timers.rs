@@ -301,7 +301,7 @@ fn signatures_go_on_while_shares_are_made_anew_again_and_again() {
     });
 }
 
-/// Whoever no longer signs with the other, for what another session has found, says so.
+/// A device that no longer signs with the other, after a finding in another session, says so.
 #[test]
 fn a_pair_that_is_retired_while_it_signs_ends_the_session_with_the_reason_on_both_sides() {
     for reason in [Reason::Banned, Reason::Worn] {

@@ -70,7 +70,7 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
 struct Mind {
     takes: Duration,
     refuses: bool,
-    /// A rule says yes at once, and nobody is asked.
+    /// A rule approves at once, without a person.
     has_rule: bool,
 }
 

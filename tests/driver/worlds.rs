@@ -181,7 +181,7 @@ fn connections_that_break_again_and_again_cost_no_signature() {
     }
 }
 
-/// Nothing of the request before holds the key any more: who asks anew does not come back for it.
+/// The ended request holds no lock on the key any more, so a new one is not told `busy`.
 #[test]
 fn a_device_that_died_in_a_signature_and_asks_anew_does_not_wait_for_itself() {
     run(async {

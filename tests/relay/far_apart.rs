@@ -231,7 +231,7 @@ fn with_both_at_hand_the_local_network_is_taken_and_named() {
     let ways = made.events("connected");
     assert_eq!(ways[0]["via"], format!("lan {}", listener.address()));
     made.succeeds();
-    // An address where nobody is any more does not keep anybody from the relay.
+    // An outdated address does not prevent the way through the relay.
     let digest = fresh_digest();
     let sign = ["sign", &digest, "--peer", "127.0.0.1:1", "--relay", &relay.url];
     let signed = alice.run(sign);

@@ -208,7 +208,7 @@ fn a_lying_relay_costs_a_pause_and_never_a_signature() {
     }
     let good = ends.iter().filter(|(_, code)| *code == Some(0)).count();
     assert!(good * 10 >= ends.len() * 9, "one lie ends too many ceremonies: {ends:?}");
-    // Nobody is banned, nothing is left over, and nobody on the other side has seen a panic.
+    // No device is banned, nothing is left over, and the other side has not panicked.
     let digest = fresh_digest();
     let signed = alice.run(through(&relay.url, &["sign", &digest, "--key", "vault"]));
     openssl::is_satisfied(&signed.succeeds(), &pem, &digest);

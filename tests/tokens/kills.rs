@@ -38,7 +38,7 @@ fn killed(alice: &Holder, command: &[&str], step: usize) -> bool {
     }
 }
 
-/// The key signs, and whoever opened the vault destroyed what the killed process left.
+/// The key signs, and opening the vault destroyed the left-overs of the killed process.
 #[track_caller]
 fn signs(alice: &Holder, listener: &Listener) {
     let digest = hex::encode(rand::random::<[u8; 32]>());
@@ -72,7 +72,7 @@ fn a_move_that_is_killed_at_any_step_loses_nothing() {
         assert!(alice.location("vault").ends_with(".age"), "step {step}");
         assert!(!alice.objects().contains(&"Data object".to_owned()), "step {step}");
         if !killed_there && !killed_back {
-            // Fewer would mean that the module killed nobody.
+            // Fewer would mean that the module killed no process.
             assert!(step > 8, "{step}");
             return;
         }

@@ -78,7 +78,7 @@ fn the_key_cannot_leave_the_token_and_the_share_is_private_on_it() {
     assert!(listed.contains("flags:           modifiable private"), "{listed}");
     assert!(listed.contains("application:    'cosign'"), "{listed}");
     assert_eq!(alice.objects().len(), 3, "{listed}");
-    // Nobody sees the share without the PIN, and the URI of `keys show` names it.
+    // The share cannot be read without the PIN, and `keys show` prints its URI.
     let public = alice.pkcs11_tool(false, &["--list-objects"]);
     assert!(!public.contains("Data object") && !public.contains("Private Key"), "{public}");
     let location = alice.location("vault");

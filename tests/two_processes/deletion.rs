@@ -11,7 +11,7 @@ use cosign::wire::Message;
 
 const DELETE: [&str; 3] = ["keys", "delete", "vault"];
 
-/// Who says that it has deleted its share, as `keys show` on `device` has it.
+/// The parties that claim to have deleted their share, in `keys show` on `device`.
 fn said_deleted(device: &Device) -> Vec<String> {
     let shown = device.run(["keys", "show", "vault"]).succeeds();
     shown["deleted"].as_array().unwrap().iter().map(|said| text(&said["name"])).collect()
@@ -97,7 +97,7 @@ fn what_a_device_says_of_its_share_decides_nothing() {
                 .take(count)
             {
                 let told = Message::Deleted { public_key: Hex(public_key), time };
-                // Who tells too much is hung up on.
+                // A peer that sends too many notes is disconnected.
                 let _ = say(&mut link, &told).await;
             }
             let mut absurd = proposal(&insider, &record);
@@ -111,7 +111,7 @@ fn what_a_device_says_of_its_share_decides_nothing() {
     assert_eq!(said_deleted(&bob), ["alice"]);
     assert_eq!(logged(&bob), [("told".to_owned(), "vault".to_owned())]);
     alice.run(["sign", &fresh_digest(), "--peer", &listener.address()]).succeeds();
-    // Whoever takes part again has a share.
+    // A party that takes part again has a share.
     drop(listener);
     let listener = alice.serve(&[&bob]);
     bob.run(["sign", &fresh_digest(), "--peer", &listener.address()]).succeeds();

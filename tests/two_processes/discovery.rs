@@ -62,7 +62,7 @@ fn a_device_is_available_then_ready_then_offline() {
     let seen = seen_by(&alice, &bobs).unwrap();
     assert_eq!((&seen["status"], &seen["paired"]), (&"ready".into(), &true.into()));
 
-    // No goodbye: only asking it tells that nobody is there any more.
+    // He sent no goodbye, so only asking him shows that he is gone.
     listener.signal(Signal::KILL);
     drop(listener);
     assert_eq!(seen_by(&alice, &bobs).unwrap()["status"], "offline");

@@ -11,7 +11,7 @@ use crate::openssl;
 use crate::signing::fresh_digest;
 use crate::terminal::{APPROVE, Terminal};
 
-/// A key that nobody has anything to do with, a digest and its signature (r = s = 1, so: none).
+/// A key that is not on any device, a digest and its invalid signature (r = s = 1).
 const STRANGE_KEY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
 const NO_SIGNATURE: &str = "3006020101020101";
 
@@ -199,12 +199,12 @@ fn the_log_and_the_screen_say_whether_a_rule_or_a_person_decided() {
     let log = bob.run(["log"]).succeeds()["entries"].take();
     let by: Vec<_> = log.as_array().unwrap().iter().skip(1).map(|entry| &entry["by"]).collect();
     assert_eq!(by, ["a person", "rule 2", "rule 1", "no rule"]);
-    // Who asks is asked nothing.
+    // The requester's owner is asked nothing.
     let log = alice.run(["log"]).succeeds()["entries"].take();
     assert!(log.as_array().unwrap().iter().all(|entry| entry["by"].is_null()), "{log}");
 }
 
-/// Waits until the answers of these, and of nobody else, are awaited.
+/// Waits until exactly these answers are awaited.
 fn awaits(asking: &mut Running, names: &[&str]) {
     asking.event_where("waiting", |event| {
         let mut peers: Vec<String> =
@@ -318,7 +318,7 @@ fn ctrl_c_is_exit_130_and_the_other_side_is_told() {
     assert_eq!(at_bob.ends().0, Some(130));
 
     for signal in ending_signals() {
-        // A listener that nobody wants anything of has done its work.
+        // A listener without requests ends with success.
         let listener = bob.serve(&[&alice]);
         listener.signal(signal);
         listener.ends().succeeds();

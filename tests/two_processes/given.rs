@@ -22,7 +22,7 @@ use crate::insider::{
 };
 use crate::signing::fresh_digest;
 
-/// What is said by who has the signature.
+/// The messages of the device that has the signature.
 fn lies() -> Vec<Reason> {
     vec![
         Reason::Left { party: PartyId::new(7).unwrap() },

@@ -27,7 +27,7 @@ use crate::insider::{
 use crate::signing::fresh_digest;
 use crate::terminal::APPROVE;
 
-/// An honest signature: nobody was banned, and the listener still serves.
+/// An honest signature: no device was banned, and the listener still serves.
 #[track_caller]
 fn still_signs(alice: &Device, listener: &Listener) {
     let to = listener.address();
@@ -203,7 +203,7 @@ fn nonsense() -> Vec<Vec<Frame>> {
     ]
 }
 
-/// Says all of it, as a device that nobody knows and as `known`; and bytes that are not even TLS.
+/// Sends all of these frames, as an unknown device and as `known`, and bytes that are not TLS.
 async fn talk_nonsense(known: &Tls, address: &str) {
     let stranger = Tls::new(&tls::Device::generate().unwrap(), TlsVersion::Any).unwrap();
     for bytes in [&b"GET / HTTP/1.0\r\n\r\n"[..], &[0xff; 70_000], &[22, 3, 1, 0, 4, 1, 0, 0, 0]] {
@@ -463,7 +463,7 @@ fn absurd_proposals_are_refused_one_by_one() {
             assert!(matches!(answer, Ok(Message::Refuse { .. })), "{answer:?} to {proposal:?}");
             until_closed(link).await;
         }
-        // What is fine from Alice is not from somebody else, who is not even heard.
+        // A proposal that is valid from Alice is refused from another device, without being read.
         let mut link = call(&stranger, &address).await;
         say(&mut link, &hello(VERSION, Want::Ceremony)).await.unwrap();
         let answer = hear(&mut link, soon()).await;

@@ -307,7 +307,7 @@ fn a_policy_pairs_with_nobody() {
     let (alice, bob) = strangers();
     bob.policy("[[rule]]\npeer = \"alice\"\naction = \"allow\"\n");
     let mut listener = bob.listen(&["--policy", "policy.toml", "--once"]);
-    // More often than any number of attempts: none is charged where nobody can compare.
+    // More often than the limit of attempts: none is charged if no person can compare.
     for _ in 0..6 {
         let (code, said) = alice.terminal(["pair", "--peer", &listener.address()]).ends();
         assert_eq!(code, Some(11), "{said}");
@@ -482,7 +482,7 @@ fn an_exchange_passed_on_from_another_connection_shows_no_code_at_all() {
         send(&mut left, answer).await;
         let opening = step(&mut left).await;
         send(&mut right, opening).await;
-        // Bob's device notices by itself; Alice's has shown her code, which nobody else shows.
+        // Bob's device notices by itself; Alice's has shown her code, which no other screen shows.
         let before = at_bob.shown_before("did not keep to its commitment");
         assert!(!before.contains("code  "), "{before}");
         at_alice.shows(QUESTION).types("n\n");

@@ -71,7 +71,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, left: &Mutex<Option<usize>>, cut
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// A listener that allows each kind of ceremony once: whoever is asked twice says no.
+/// A listener that allows each kind of ceremony once, so that a second question would be denied.
 fn once_each(bob: &Device) -> Listener {
     bob.policy(
         "[[rule]]\npeer = \"alice\"\nceremony = \"keygen\"\nmax_count = 1\naction = \"allow\"\n\

@@ -69,7 +69,7 @@ impl Scene {
     #[track_caller]
     fn signs(&self, times: u32) {
         for _ in 0..times {
-            // Where he was last time helps nobody.
+            // His last address is forgotten.
             let _ = std::fs::remove_file(self.alice.home().join("state/addresses.json"));
             let digest = fresh_digest();
             let sign = ["sign", &digest, "--with", "bob", "--interface", "lo", "--timeout", "90s"];

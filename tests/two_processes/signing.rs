@@ -329,7 +329,7 @@ fn a_request_id_is_good_for_one_signature_which_is_given_again() {
     let first = sign(&digest, &[]).succeeds();
     assert_eq!(first["request_id"], "release-1");
     assert!(first["repeated"].is_null());
-    // Nobody is asked again: nobody is there.
+    // No person is asked again; none is there.
     drop(listener);
     let mut again = sign(&digest, &["-o", "again"]).succeeds();
     assert_eq!(again["repeated"].take(), true);

@@ -131,7 +131,7 @@ fn a_listener_for_one_request_lets_the_card_on_its_screen_be_answered() {
     let mut second = scene.asks(&scene.cleo, "vault", "large");
     second.event("behind");
     scene.asks(&scene.ann, "team", "any").ends().succeeds();
-    // That was the one. Who has not been asked about by now comes again in vain.
+    // That was the signature. Requests that still wait are refused.
     second.event_where("note", |note| text(&note["message"]).contains("asking again"));
     second.signal(rustix::process::Signal::INT);
     second.ends().fails(130, "interrupted");
@@ -185,7 +185,7 @@ fn a_waiting_twin_ends_with_the_request_that_it_approved_and_no_other() {
     let mut twin = Listener::on(bob.start(wait));
     let to = twin.address();
     let sign = |digest: &str, key: &str| alice.run(["sign", digest, "--key", key, "--peer", &to]);
-    // Who is approved and begins nothing ends nothing.
+    // A requester that is approved and never starts does not end the command.
     block_on(async { takes_back(accepted(&insider, &to, &digest).await).await });
     twin.event("aborted");
     block_on(async {

@@ -164,7 +164,7 @@ fn a_reason_that_is_not_known_is_shown_as_it_is() {
     });
 }
 
-/// Whoever is told so late has perhaps sent its first message by then.
+/// A requester that is told so late may have sent its first message already.
 #[test]
 fn a_refusal_that_crosses_the_first_message_is_heard() {
     let (alice, bob, _listener) = two_with_key();

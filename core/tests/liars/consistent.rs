@@ -44,7 +44,7 @@ fn multiplying_another_share_than_the_public_one_retires_the_liar() {
     lives(lies, |scene| scene.by_liar(Check::GammaV, "SG2"));
 }
 
-/// S-22 and S-42: between two the liar is known, among three nobody is named.
+/// S-22 and S-42: with two signers the liar is known, with three there is no culprit.
 #[test]
 fn signing_with_another_key_share_is_seen_in_the_sum_of_the_public_shares() {
     let lies = Lies { share: Scalar::ONE, ..Lies::default() };
@@ -61,8 +61,8 @@ fn a_wrong_numerator_makes_no_signature_for_anybody() {
     lives(lies, |_| Fault::nobody(Check::SigInvalid, "SG3"));
 }
 
-/// The session, and with it the epoch, is part of the view: whoever computes the view for another
-/// epoch is found out by it before anything that could ban.
+/// The session, and with it the epoch, is part of the view: a party that computes it for another
+/// epoch is detected before any check that could ban.
 #[test]
 fn a_view_of_another_epoch_stops_the_session_and_blames_nobody() {
     let lies = Lies { epoch: Some([5; 32]), ..Lies::default() };
@@ -96,7 +96,7 @@ fn a_nonce_point_without_its_logarithm_cannot_be_multiplied() {
     }
 }
 
-/// The same lie to all of several victims retires each one's pair with the liar, and no other.
+/// The same lie to several victims retires the pair of each with the liar, and no other.
 #[test]
 fn every_victim_retires_the_liar_and_nobody_else() {
     for scene in scenes() {

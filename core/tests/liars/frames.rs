@@ -255,7 +255,7 @@ fn whoever_takes_no_part_is_not_listened_to() {
     all::<Signing>(&[1, 2, 16]);
 }
 
-/// Whoever is quicker than the others may send what it likes ahead, once.
+/// A party that is ahead of the others may send each later message early, once.
 #[test]
 fn messages_ahead_of_their_round_are_kept_and_taken_once() {
     fn all<C: Ceremony>() {

@@ -196,7 +196,7 @@ impl<P: Protocol> Member<P> {
         assert_eq!((peers.as_slice(), session), (self.machine.peers(), self.machine.session_id()));
     }
 
-    /// §5.4 rule 2: whoever acts on the outputs in order has the retirement on disk first.
+    /// §5.4 rule 2: a driver that acts on the outputs in order has the retirement on disk first.
     fn retires_before_it_fails(&self) {
         let retired =
             self.log.iter().position(|o| matches!(o, Output::Persist(Persist::Retired { .. })));

@@ -142,7 +142,7 @@ fn a_refresh_of_anything_but_the_same_shares_stops_at_the_first_message() {
     }
 }
 
-/// whoever is not told keeps both epochs, and each of them signs.
+/// a party that misses a confirmation keeps both epochs, and each of them signs.
 #[test]
 fn a_withheld_confirmation_leaves_two_epochs_that_sign() {
     let old = two_of_three().shares();

@@ -11,7 +11,7 @@ use crate::group::*;
 use crate::layout::Message;
 use crate::reference::{Lies, Reference};
 
-/// Who signs with which key, who lies, and to whom.
+/// The signers, the key, the liar, and its victims.
 #[derive(Clone)]
 pub(crate) struct Scene {
     pub(crate) key: &'static Key,
@@ -138,7 +138,7 @@ impl Told<'_> {
         self.stops(|scene| scene.by_liar(check, at));
     }
 
-    /// Nobody is named.
+    /// There is no culprit.
     #[track_caller]
     pub(crate) fn blames_nobody(&self, check: Check, at: &'static str) {
         self.stops(|_| Fault::nobody(check, at));

@@ -274,7 +274,7 @@ fn a_pair_is_retired_for_its_first_failure() {
 
 /// S-50: 100 sessions of one pair at once, on several threads, all with a wrong message of the
 /// same peer. One check fails; no other is evaluated, and its answer would be the same for a right
-/// and a wrong message. Nobody is sent a second message.
+/// and a wrong message. No second message is sent.
 #[test]
 fn of_a_hundred_lies_at_once_one_is_looked_at() {
     let liars = two_of_two().shares();

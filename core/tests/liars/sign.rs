@@ -40,7 +40,7 @@ fn a_nonce_that_does_not_belong_to_the_corrections_retires_its_sender() {
     told(Kind::Sg1, |m| m.flip("nu", 0)).bans(Check::OteCheck, "SG1");
 }
 
-/// S-05 and S-41: among three, nobody can tell who told whom what.
+/// S-05 and S-41: with three signers the culprit is unknown.
 #[test]
 fn a_commitment_told_differently_stops_the_session_and_blames_nobody() {
     told(Kind::Sg1, |m| m.flip("C", 1)).blames_nobody(Check::View, "SG2");
@@ -100,7 +100,7 @@ fn another_public_share_retires_its_sender() {
     told(Kind::Sg2, |m| m.put("pk", &point(9))).bans(Check::GammaV, "SG2");
 }
 
-/// S-14 and U-01: what is no scalar says nothing about secrets, so nobody is retired for it.
+/// S-14 and U-01: an invalid scalar reveals nothing about secrets, so no pair is retired for it.
 #[test]
 fn scalars_at_or_above_the_group_order_are_malformed() {
     for field in ["psi", "eta"] {
@@ -164,7 +164,7 @@ fn a_wrong_part_of_the_signature_is_never_returned() {
     told(Kind::Sg3, |m| shift(m, "u")).blames_nobody(Check::SigInvalid, "SG3");
 }
 
-/// S-26: whoever speaks last can make either sum zero.
+/// S-26: a party that sends last can make either sum zero.
 #[test]
 fn sums_that_are_zero_are_found_before_they_are_inverted() {
     for field in ["u", "w"] {

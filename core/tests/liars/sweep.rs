@@ -273,7 +273,7 @@ fn a_field_of_a_third_party_does_not_fit_in_its_place() {
             let mut lie = message.clone();
             lie.put(&field.name, other.field(&field.name));
             let expected = match expected_of_keygen(field, &lie) {
-                // Among three nobody is named for a confirmation.
+                // With three parties there is no culprit for a confirmation.
                 Outcome::Stops(Fault { check: Check::Confirm, at, .. }) => {
                     Outcome::Stops(Fault::nobody(Check::Confirm, at))
                 }

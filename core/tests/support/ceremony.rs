@@ -118,7 +118,7 @@ pub(crate) fn pending<D>(outcome: Outcome<D>) -> Option<KeyShare> {
     })
 }
 
-/// The shares of a ceremony in which nobody lied.
+/// The shares of an honest ceremony.
 pub(crate) fn shares<D: std::fmt::Debug>(outcomes: BTreeMap<PartyId, Outcome<D>>) -> Shares {
     let share = |(party, outcome): (PartyId, Outcome<D>)| {
         assert!(matches!(outcome.result, Some(Ok(_))), "{:?}", outcome.result);

@@ -13,7 +13,7 @@ pub struct Verdict {
     pub line: &'static str,
     /// Begins the name of the function that the report is about.
     pub function: &'static str,
-    /// Who learns it anyway.
+    /// Why it is public.
     pub why: &'static str,
 }
 
