@@ -256,7 +256,7 @@ What runs meanwhile keeps the old name until it is started again.")]
   cosign keys export vault > vault.pem
   cosign keys refresh vault")]
     Keys(KeysArgs),
-    /// Seal the vault with something else
+    /// Change what seals the vault
     #[command(
         subcommand,
         after_help = "Examples:
@@ -271,7 +271,7 @@ What runs meanwhile keeps the old name until it is started again.")]
   cosign token list"
     )]
     Token(TokenCommand),
-    /// Look at the rules that `listen --policy` decides by
+    /// Check the rules of `listen --policy`
     #[command(
         subcommand,
         after_help = "Examples:
@@ -283,13 +283,13 @@ What runs meanwhile keeps the old name until it is started again.")]
     Log(LogArgs),
     /// Two devices on this machine discover, pair, make a key, sign and verify
     Demo(DemoArgs),
-    /// Run a relay, where devices meet that no local network joins
+    /// Run a relay for devices on different networks
     Relay(RelayArgs),
     /// Measure key generation and signing on this machine
     Bench(BenchArgs),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
-    /// Say what can stand at the cursor; the completion scripts call this
+    /// Print the candidates at the cursor; the completion scripts call this
     #[command(
         hide = true,
         after_help = "Examples:
@@ -305,7 +305,7 @@ One candidate a line: the text, a tab, what it is."
   cosign config
   COSIGN_TIMEOUT=5m cosign config --json | jq '.result.settings[] | select(.source != \"default\")'")]
     Config,
-    /// Look for what keeps devices from finding, trusting and reaching each other
+    /// Check for problems that keep devices from finding, trusting and reaching each other
     Doctor(DoctorArgs),
     /// Print the version
     #[command(after_help = "Examples:
@@ -897,7 +897,7 @@ and an address of the key may have been given away. Look at `cosign keys list` o
 /// `cosign vault`
 #[derive(Debug, Subcommand)]
 pub enum VaultCommand {
-    /// Seal the vault with something else: a token, a passphrase, an identity file, or several
+    /// Seal the vault with a token, a passphrase, an identity file, or several of them
     Move(MoveArgs),
 }
 
@@ -981,7 +981,7 @@ pub struct RefreshArgs {
 /// `cosign policy`
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Say what the rules of a file would answer, and why
+    /// Show what the rules of a file would answer, and why
     Check(PolicyCheckArgs),
 }
 
@@ -1030,7 +1030,7 @@ pub struct DoctorArgs {
     /// Use this network interface only
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
-    /// Also see whether this relay lets the device in
+    /// Also check that this relay admits the device
     #[arg(long, value_name = "URL", env = "COSIGN_RELAY", hide_env_values = true)]
     pub relay: Option<RelayUrl>,
 }
@@ -1077,7 +1077,7 @@ pub struct RelayArgs {
     /// Answer /healthz and /metrics (Prometheus) here: IP:PORT, or PORT on loopback
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<String>,
-    /// Believe the last X-Forwarded-For, for limits per address
+    /// Take the last X-Forwarded-For as the client, for limits per address
     #[arg(long)]
     pub behind_proxy: bool,
     /// Bytes of one message
@@ -1089,10 +1089,10 @@ pub struct RelayArgs {
     /// Rooms
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     pub max_rooms: usize,
-    /// Bytes that may wait for one member
+    /// Bytes that may be queued for one member
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4M")]
     pub max_waiting: usize,
-    /// Bytes that may wait for all members
+    /// Bytes that may be queued for all members
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "256M")]
     pub max_waiting_in_all: usize,
     /// Connections
@@ -1104,7 +1104,7 @@ pub struct RelayArgs {
     /// Rooms that one address may join in a minute
     #[arg(long, value_name = "N", default_value_t = 240)]
     pub joins_per_minute: u32,
-    /// How long a connection may give no sign of life
+    /// How long a connection may be silent
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     pub idle: Duration,
 }
