@@ -935,9 +935,9 @@ pub fn too_many_pending(name: &str) -> Failure {
 }
 
 /// A stored confirmation that does not verify.
-pub fn kept_and_wrong(name: &str, party: PartyId) -> String {
+pub fn wrong_stored_confirmation(name: &str, party: PartyId) -> String {
     format!(
-        "the kept confirmation of party {party} for the key {name:?} is wrong and does not count"
+        "the stored confirmation of party {party} for the key {name:?} does not verify and is ignored"
     )
 }
 

@@ -453,7 +453,7 @@ impl State {
         if self.settle() {
             if lines::is_an_end(event) || lines::is_aside(event) {
                 self.full.kept.extend(lines::prose(&self.model, event, self.style));
-                while self.full.kept.len() > KEPT {
+                while self.full.kept.len() > MAX_LINES {
                     self.full.kept.pop_front();
                 }
             }
@@ -705,7 +705,7 @@ impl fmt::Debug for Screen {
 /// How often the full screen is drawn without an event, so that countdowns show seconds.
 const TICK: Duration = Duration::from_millis(200);
 /// Most lines that are stored for the end of the full screen.
-const KEPT: usize = 1000;
+const MAX_LINES: usize = 1000;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -363,7 +363,7 @@ impl Vault {
     /// [`Error::LooseMode`], [`Error::Corrupt`].
     pub fn device_key(&self) -> Result<Secret<Vec<u8>>, Error> {
         let mut sealed = self.device_file()?;
-        let mut lines = [KEPT, NUMBERING, UNNUMBERED, BEGUN].into_iter();
+        let mut lines = [NUMBERED, NUMBERING, UNNUMBERED, BEGUN].into_iter();
         if let Some(line) = lines.find(|line| sealed.expose().ends_with(line)) {
             let length = sealed.expose().len().saturating_sub(line.len());
             sealed.expose_mut().truncate(length);
@@ -614,7 +614,7 @@ fn files_of_a_new_vault(
         files.push((path, sealed));
     }
     let for_recovery = keyring.seal_for_recovery(text.expose()).map_err(Error::io(&recovery))?;
-    let kept_key = marked(device_key, KEPT);
+    let kept_key = marked(device_key, NUMBERED);
     let sealed_key = keyring.seal(kept_key.expose()).map_err(Error::io(&key))?;
     let info_bytes = format::to_bytes(home, &info, device)?;
 
@@ -718,11 +718,11 @@ const DEVICE_KEY: &str = "device.age";
 const BEGUN: &[u8] = b"\ncosign: state is being authenticated\n";
 /// Follows the device key where every file is authenticated, and editions were not counted yet.
 const UNNUMBERED: &[u8] = b"\ncosign: state is authenticated\n";
-/// Follows the device key while that is begun.
+/// Follows the device key while the documents are being numbered.
 const NUMBERING: &[u8] = b"\ncosign: state is being numbered\n";
-/// Follows the device key where every file that decides something is authenticated, and of documents
-/// also which edition it is.
-const KEPT: &[u8] = b"\ncosign: state is authenticated and numbered\n";
+/// Follows the device key once every file that decides something is authenticated, and every
+/// document has an edition.
+const NUMBERED: &[u8] = b"\ncosign: state is authenticated and numbered\n";
 
 #[cfg(test)]
 mod tests {

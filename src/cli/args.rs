@@ -32,7 +32,7 @@ Exit codes: 0 done or valid, 1 invalid, 2 usage, 3 denied, 4 unreachable, 5 iden
 13 worn, 14 given, 70 internal, 71 tampered, 74 system, 130 interrupted."
 )]
 pub struct Cli {
-    /// What every command takes.
+    /// The global flags.
     #[command(flatten)]
     pub global: GlobalArgs,
     /// The command.
@@ -40,7 +40,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Flags that every command takes.
+/// Flags of every command.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
@@ -150,25 +150,25 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "WHEN")]
     pub color: Option<Color>,
 
-    /// All of these, and where each comes from.
+    /// All settings, with their origins.
     #[arg(skip)]
     pub settings: Vec<Setting>,
 }
 
-/// A setting and where it comes from.
+/// A setting and its origin.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Setting {
     /// Its name, as in `config.toml`.
     pub name: String,
-    /// What it is; `None` where nothing says.
+    /// Its value; `None` if it is not set.
     pub value: Option<String>,
-    /// Who says so.
+    /// The origin of the value.
     pub source: Origin,
     /// The variable that may set it.
     pub variable: Option<String>,
 }
 
-/// Who set something. Each comes before those below it.
+/// The origin of a setting. Each has precedence over those below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -179,9 +179,9 @@ pub enum Origin {
     /// `config.toml`.
     #[serde(rename = "config.toml")]
     File,
-    /// The device: a name is given once.
+    /// The device, for its name.
     Device,
-    /// Nobody.
+    /// The default.
     Default,
 }
 
@@ -437,12 +437,12 @@ pub struct PairArgs {
 /// `cosign peers`
 #[derive(Debug, Args)]
 pub struct PeersArgs {
-    /// What to do; without it they are listed.
+    /// The subcommand; without it they are listed.
     #[command(subcommand)]
     pub command: Option<PeersCommand>,
 }
 
-/// What `cosign peers` does.
+/// The subcommands of `cosign peers`.
 #[derive(Debug, Default, Subcommand)]
 pub enum PeersCommand {
     /// List the known devices
@@ -520,10 +520,10 @@ pub struct ReachArgs {
 /// An address or a command, and the device that it belongs to where one was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// What stood before `=`, if it looks like a name. A command may begin with a variable
+    /// The part before `=`, if it looks like a name. A command may begin with a variable
     /// (`LANG=C ssh …`), so this is a device's name only if there is such a device: see [`Route::whole`].
     pub name: Option<String>,
-    /// What stood after it.
+    /// The part after `=`.
     pub to: String,
 }
 
@@ -640,7 +640,7 @@ pub struct SignArgs {
     pub reach: ReachArgs,
 }
 
-/// A path, from the root: a message about it means the same to whoever reads it elsewhere.
+/// Parses a path and makes it absolute, so that a message about it is unambiguous.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().map(|path| absolute(&path))
 }
@@ -654,7 +654,7 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
     }
 }
 
-/// A purpose that reaches the approver as it was typed.
+/// Parses a purpose, which must reach the approver as it was typed.
 fn purpose(text: &str) -> Result<String, String> {
     let shown = Label::capped(text, usize::MAX);
     if text.chars().count() > MAX_LABEL_CHARS {
@@ -727,10 +727,10 @@ impl std::str::FromStr for KeyName {
     }
 }
 
-/// Who receives a signature.
+/// The receivers of a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deliver {
-    /// The device that asked.
+    /// The requester.
     Requester,
     /// The other signer; where there are several, all of them.
     Cosigner,
@@ -768,7 +768,7 @@ impl ValueEnum for HashFunction {
     }
 }
 
-/// How a signature is written.
+/// The formats of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SignatureFormat {
     /// ASN.1 DER, as openssl reads it
@@ -825,12 +825,12 @@ pub struct VerifyArgs {
 /// `cosign keys`
 #[derive(Debug, Args)]
 pub struct KeysArgs {
-    /// What to do; without it they are listed.
+    /// The subcommand; without it they are listed.
     #[command(subcommand)]
     pub command: Option<KeysCommand>,
 }
 
-/// What `cosign keys` does.
+/// The subcommands of `cosign keys`.
 #[derive(Debug, Default, Subcommand)]
 pub enum KeysCommand {
     /// List the keys this device has a share of
@@ -943,7 +943,7 @@ No PIN is needed. The last column is what --token takes.")]
     List,
 }
 
-/// How a public key is written.
+/// The formats of a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyFormat {
     /// SubjectPublicKeyInfo in PEM, as openssl reads it
@@ -1169,7 +1169,7 @@ pub struct ManArgs {
     pub dir: Option<PathBuf>,
 }
 
-/// A length of time in humane units: `90s`, `5m`, `1h 30m`. Nothing is not a time.
+/// Parses a length of time: `90s`, `5m`, `1h 30m`. Zero is an error.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if time.is_zero() => Err("must be longer than nothing".to_owned()),

@@ -68,7 +68,7 @@ pub fn noted(note: &Note) -> String {
         Note::NoRooms => "no device is known yet that could call through the relay: pair with one \
                           first, as by `cosign pair` with --relay"
             .to_owned(),
-        Note::WrongConfirmation { party, key } => kept_and_wrong(key, *party),
+        Note::WrongConfirmation { party, key } => wrong_stored_confirmation(key, *party),
         Note::Via(line) => said_by_via(line),
         Note::PairingPaused { failed } => pairing_paused(*failed),
         Note::Deleted { peer, key, time } => deletion(peer.as_str(), key, &clock::rfc3339(*time)),

@@ -18,7 +18,8 @@ use super::editions::{self, Editions, OLDER};
 use super::error::Error;
 use super::file::{self, Durability, Writer};
 use super::{
-    BEGUN, DEVICE, DEVICE_KEY, Home, KEPT, Ledger, Log, NUMBERING, Peers, UNNUMBERED, Uses, Vault,
+    BEGUN, DEVICE, DEVICE_KEY, Home, Ledger, Log, NUMBERED, NUMBERING, Peers, UNNUMBERED, Uses,
+    Vault,
 };
 use super::{addresses, attempts, authentic, deleted, header_path, keys, ledger, log};
 use super::{format, marked, peers, signatures, uses};
@@ -26,13 +27,13 @@ use super::{format, marked, peers, signatures, uses};
 impl Vault {
     /// Takes over the files of this home, unless that was done.
     pub(super) fn adopt(&mut self) -> Result<(), Error> {
-        if self.says(KEPT)? {
+        if self.says(NUMBERED)? {
             return Ok(());
         }
         let home = self.home.clone();
         let writer = Writer::lock(&home)?;
         // Checked again under the lock: another process may have finished it.
-        if self.says(KEPT)? {
+        if self.says(NUMBERED)? {
             return Ok(());
         }
         let found = match self.says(UNNUMBERED)? || self.says(NUMBERING)? {
@@ -50,7 +51,7 @@ impl Vault {
             self.mark(&writer, line)?;
         }
         let adopted = everything(&writer, &home, found)?;
-        self.mark(&writer, KEPT)?;
+        self.mark(&writer, NUMBERED)?;
         self.adopted = adopted;
         Ok(())
     }
