@@ -35,6 +35,7 @@ mod peers;
 mod refresh;
 mod relay;
 mod runtime;
+mod show;
 mod sign;
 mod start;
 mod token;
@@ -118,7 +119,8 @@ fn needs_no_device(command: &Command) -> bool {
         | Command::Completions(_)
         | Command::Man(_)
         | Command::Relay(_)
-        | Command::Policy(_) => true,
+        | Command::Policy(_)
+        | Command::Show(_) => true,
         _ => false,
     }
 }
@@ -134,8 +136,9 @@ fn run(global: &Global, command: Command) -> Result<Output, Failure> {
         Command::Pair(args) => pair::run_pair(global, args),
         Command::Peers(args) => peers::run_peers(global, args.command.unwrap_or_default()),
         Command::Keygen(args) => keygen::run_keygen(global, args),
-        Command::Sign(args) => sign::run_sign(global, args),
+        Command::Sign(args) => sign::run_sign(global, *args),
         Command::Verify(args) => verify::run_verify(global, args),
+        Command::Show(args) => show::run_show(global, &args),
         Command::Keys(args) => keys::run_keys(global, args.command.unwrap_or_default()),
         Command::Vault(VaultCommand::Move(args)) => vault::run_move(global, args),
         Command::Token(TokenCommand::List) => token::run_list(global),
@@ -169,6 +172,7 @@ fn name(command: &Command) -> &'static str {
         Command::Keygen(_) => "keygen",
         Command::Sign(_) => "sign",
         Command::Verify(_) => "verify",
+        Command::Show(_) => "show",
         Command::Keys(KeysArgs { command: None | Some(KeysCommand::List) }) => "keys list",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Show { .. }) }) => "keys show",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Export { .. }) }) => "keys export",

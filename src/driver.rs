@@ -80,6 +80,8 @@ pub struct Node {
     pub remember_pairings: bool,
     /// Whether a ceremony may begin only if it can be logged.
     pub require_log: bool,
+    /// Whether requests are refused that are for a digest alone.
+    pub refuses_blind: bool,
     /// The ledger, shared by all its ceremonies.
     ledger: Ledger,
     /// Notified when keys or peers change, since the rooms at a relay follow from them.
@@ -149,6 +151,7 @@ impl Node {
             acquainted: Notify::new(),
             remember_pairings: false,
             require_log: false,
+            refuses_blind: false,
             incoming: IncomingLinks::default(),
             queue: Queue::default(),
             connections: PeerConnections::default(),

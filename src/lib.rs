@@ -55,6 +55,7 @@ pub mod driver;
 pub mod error_kind;
 pub mod net;
 pub mod pasted;
+pub mod payload;
 pub mod policy;
 pub mod progress;
 pub mod report;

@@ -72,6 +72,8 @@ pub enum Kind {
     Close = 3,
     /// How many frames have arrived; a [`resumable`] link sends and takes it.
     Receipt = 4,
+    /// A part of what is to be signed, after the proposal that says what it is.
+    Payload = 5,
 }
 
 /// One message of a link.

@@ -74,6 +74,20 @@ pub fn signature(content: &[u8]) -> Option<Result<Signature, Malformed>> {
     readings.iter().any(is_shaped).then_some(Err(Malformed))
 }
 
+/// The signature of a Bitcoin message that `content` is (BIP-137): a header and 64 bytes, base64 or otherwise spelled.
+/// `None` where it is nothing of that kind.
+pub fn bitcoin_signature(content: &[u8]) -> Option<Signature> {
+    let readings = readings(content, &|_| None);
+    let signature = |bytes: &Vec<u8>| match bytes.as_slice() {
+        [header @ 27..=42, compact @ ..] if compact.len() == 64 => {
+            let recovery_id = header.checked_sub(27)? & 3;
+            Some(Signature { recovery_id: Some(recovery_id), ..Signature::from_bytes(compact)? })
+        }
+        _ => None,
+    };
+    readings.iter().find_map(signature)
+}
+
 /// The public key in `content`: SEC1 (33 or 65 bytes), SubjectPublicKeyInfo, or a JSON Web Key.
 pub fn public_key(content: &[u8]) -> Option<AffinePoint> {
     let readings = readings(content, &|object| {

@@ -7,6 +7,7 @@
 mod error;
 mod explain;
 mod expression;
+mod folder;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ use crate::device::{Fingerprint, Label, hex};
 use crate::driver::approver::Refusal;
 use crate::driver::clock;
 use crate::pasted;
+use crate::payload::{Kind, Source};
 use crate::request::{Ceremony, Question};
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Peers, Uses, uses};
@@ -86,9 +88,12 @@ struct Rule {
     #[serde(default, deserialize_with = "ruled_on")]
     ceremony: Option<Ceremony>,
     key: Option<String>,
+    #[serde(default, deserialize_with = "kind")]
+    payload: Option<Kind>,
     purpose: Option<Purpose>,
     digest: Option<Vec<Digest>>,
     digest_file: Option<PathBuf>,
+    file_in: Option<PathBuf>,
     max_count: Option<Spanned<u64>>,
     not_after: Option<Moment>,
     hours: Option<Hours>,
@@ -302,6 +307,15 @@ impl Policy {
             Field::Key => rule.key.as_ref().map(|key| {
                 (key == asked.key, format!("the key is {:?}, the rule's {key:?}", asked.key))
             }),
+            Field::Payload => rule.payload.map(|kind| {
+                let asked = asked.source.as_ref().map(Source::kind);
+                let shown = asked.map_or("nothing", Kind::name);
+                (asked == Some(kind), format!("{shown} is to be signed, {kind} is ruled on"))
+            }),
+            Field::FileIn => match &rule.file_in {
+                None => None,
+                Some(name) => Some(self.built(name, asked)?),
+            },
             Field::Purpose => rule.purpose.as_ref().map(|purpose| {
                 let text = asked.purpose.as_str();
                 let fits = purpose.matches(text);
@@ -337,6 +351,19 @@ impl Policy {
             }),
         };
         Ok(held.map(|(fits, why)| Finding { field: field.name(), fits, why }))
+    }
+
+    /// Whether what is asked for is a file of the folder `name`, and why.
+    fn built(&self, name: &Path, asked: &Asked<'_>) -> Result<(bool, String), Error> {
+        let (Some(Source::File { size, hash, .. }), Some(digest)) = (&asked.source, asked.digest)
+        else {
+            return Ok((false, "no file is to be signed".to_owned()));
+        };
+        let path = self.folder.join(name);
+        let fits = folder::has(&path, *size, *hash, &digest)
+            .map_err(|error| Error::Unreadable { file: File::Folder(path.clone()), error })?;
+        let is = if fits { "is" } else { "is not" };
+        Ok((fits, format!("the file {is} one of {}", path.display())))
     }
 
     /// The digests that a rule names, inline or in a file; `None` if it is for any digest.
@@ -379,15 +406,23 @@ impl Rule {
         let digests: Vec<String> =
             self.digest.iter().flatten().map(|digest| hex(&digest.0)).collect();
         let file = self.digest_file.as_ref().map(|f| f.to_string_lossy().into_owned());
-        length_prefixed(&[
+        let folder = self.file_in.as_ref().map(|f| format!("in {}", f.to_string_lossy()));
+        let purpose = self.purpose.as_ref().map(Purpose::anchored).unwrap_or_default();
+        let digests = length_prefixed(&digests.iter().map(String::as_bytes).collect::<Vec<_>>());
+        let file = file.unwrap_or_default();
+        let first = [
             self.peer.as_bytes(),
             self.ceremony.map_or("", Ceremony::name).as_bytes(),
             self.key.as_deref().unwrap_or_default().as_bytes(),
-            self.purpose.as_ref().map(Purpose::anchored).unwrap_or_default().as_bytes(),
-            &length_prefixed(&digests.iter().map(String::as_bytes).collect::<Vec<_>>()),
-            file.unwrap_or_default().as_bytes(),
+            purpose.as_bytes(),
+            &digests,
+            file.as_bytes(),
             &[u8::from(self.action == Action::Allow)],
-        ])
+        ];
+        // Rules of before have no more, and go on counting under the same name.
+        let later = [self.payload.map(|kind| kind.name().to_owned()), folder];
+        let later = later.iter().flatten().map(String::as_bytes);
+        length_prefixed(&first.into_iter().chain(later).collect::<Vec<_>>())
     }
 }
 
@@ -397,6 +432,13 @@ fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremon
         Ceremony::Resume => Err(D::Error::custom("a rule is about sign, keygen or refresh")),
         ceremony => Ok(Some(ceremony)),
     }
+}
+
+/// The kind of payload that a rule is about.
+fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let kind = Kind::named(&name);
+    kind.map(Some).ok_or_else(|| D::Error::custom("payload is digest, file or message"))
 }
 
 /// The parts of a request that rules refer to.
@@ -412,6 +454,8 @@ pub struct Asked<'q> {
     pub purpose: Label,
     /// The digest to be signed.
     pub digest: Option<[u8; 32]>,
+    /// Where that comes from; `None` where nothing is to be signed.
+    pub source: Option<Source>,
 }
 
 impl<'q> From<&'q Question> for Asked<'q> {
@@ -423,6 +467,7 @@ impl<'q> From<&'q Question> for Asked<'q> {
             key: &question.key,
             purpose: request.purpose.clone(),
             digest: request.digest().copied(),
+            source: request.signing().map(|signing| signing.source.clone()),
         }
     }
 }
@@ -445,21 +490,25 @@ enum Field {
     Peer,
     Ceremony,
     Key,
+    Payload,
     Purpose,
     NotAfter,
     Hours,
     Digest,
+    FileIn,
     MaxCount,
 }
 
-const FIELDS: [Field; 8] = [
+const FIELDS: [Field; 10] = [
     Field::Peer,
     Field::Ceremony,
     Field::Key,
+    Field::Payload,
     Field::Purpose,
     Field::NotAfter,
     Field::Hours,
     Field::Digest,
+    Field::FileIn,
     Field::MaxCount,
 ];
 
@@ -469,11 +518,13 @@ impl Field {
             Self::Peer => "peer",
             Self::Ceremony => "ceremony",
             Self::Key => "key",
+            Self::Payload => "payload",
             Self::Purpose => "purpose",
             Self::NotAfter => "not_after",
             Self::Hours => "hours",
             Self::MaxCount => "max_count",
             Self::Digest => "digest",
+            Self::FileIn => "file_in",
         }
     }
 }
@@ -603,6 +654,7 @@ mod tests {
             key: "vault",
             purpose: Label::new(purpose),
             digest: Some([0x5a; 32]),
+            source: Some(Source::Digest),
         }
     }
 
@@ -628,6 +680,34 @@ mod tests {
 
     fn allow(fields: &str) -> String {
         format!("[[rule]]\npeer = \"alice\"\naction = \"allow\"\n{fields}\n")
+    }
+
+    #[test]
+    fn a_rule_about_files_fits_one_that_this_device_has() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("dist")).unwrap();
+        std::fs::write(folder.path().join("dist/built"), "built").unwrap();
+        let rule = allow("payload = \"file\"\nfile_in = \"dist\"");
+        let home = Home::at(folder.path().join("home"));
+        let policy = Policy::parse(&rule, folder.path().to_owned(), home).unwrap();
+        let hash = crate::payload::HashFunction::Sha256;
+        let asked = |content: &[u8]| Asked {
+            digest: Some(hash.of(content)),
+            source: Some(Source::File {
+                name: Label::new("any"),
+                size: content.len() as u64,
+                hash,
+                attached: false,
+            }),
+            ..request("")
+        };
+        let decide = |asked: &Asked<'_>| policy.decide_at(NOW, paired, asked).unwrap();
+        assert_eq!(decide(&asked(b"built")), Decision::Allow(1));
+        assert_eq!(decide(&asked(b"swapt")), Decision::Deny(Refusal::NoRule));
+        let digest = Asked { digest: asked(b"built").digest, ..request("") };
+        assert_eq!(decide(&digest), Decision::Deny(Refusal::NoRule));
+        std::fs::remove_dir_all(folder.path().join("dist")).unwrap();
+        assert!(policy.decide_at(NOW, paired, &asked(b"built")).is_err());
     }
 
     #[test]

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
-use crate::request::{Ceremony, Hex, Question, RequestId, Source};
+use crate::payload::{Source, Summary};
+use crate::request::{Ceremony, Hex, Question, RequestId};
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -366,6 +367,9 @@ pub struct RequestView {
     pub digest: Option<Hex<32>>,
     /// The requester's claim about the origin of the digest.
     pub source: Source,
+    /// What this device computed from what is signed, where that is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Box<Summary>>,
     /// What it is for, in the requester's words.
     pub purpose: Label,
     /// The requester.
@@ -402,6 +406,7 @@ impl RequestView {
             signers: views(&request.signers),
             digest: request.digest().map(|digest| Hex(*digest)),
             source: request.source().clone(),
+            payload: request.payload().map(|payload| Box::new(payload.summary().clone())),
             purpose: request.purpose.clone(),
             requester: PartyView {
                 name: question.name(request.requester),
@@ -431,6 +436,7 @@ impl RequestView {
             ("parties", self.parties != last.parties),
             ("digest", self.digest.is_some() && self.digest != last.digest),
             ("source", self.digest.is_some() && self.source != last.source),
+            ("payload", self.payload.is_some() && self.payload != last.payload),
             ("purpose", self.purpose != last.purpose),
             ("requester", self.requester != last.requester),
             ("signers", self.signers != last.signers),

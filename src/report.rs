@@ -11,10 +11,11 @@ use std::fmt;
 
 use crate::device::{Fingerprint, Label, grouped, hex};
 use crate::driver::approver::Refusal;
-use crate::driver::error::{Wanted, kind_of_bind};
+use crate::driver::error::{Ability, Wanted, kind_of_bind};
 use crate::error_kind::ErrorKind;
 use crate::net::LinkError;
 use crate::party::PartyId;
+use crate::payload::Kind;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, Hex};
 use crate::vault::Use;
@@ -228,6 +229,19 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
                 "a rule there denies it, or none allows it: {} there says how to find out which",
                 there(&["policy", "check", "--help"], &[])
             )),
+        ),
+        Reason::Blind => (
+            Code::Policy,
+            format!("{name} signs only what it can see, and this is a digest alone"),
+            Some(format!(
+                "give the file or the message itself ({}), or its owner listens without --no-blind",
+                here(&["sign", "--help"], &[])
+            )),
+        ),
+        Reason::Payload => (
+            Code::Aborted,
+            format!("{name} received something else than what was to be signed"),
+            Some("it is safe to try again; update the older of the two programs".to_owned()),
         ),
         Reason::TimedOut => (
             Code::Unreachable,
@@ -449,15 +463,24 @@ pub fn nonsense(name: &str) -> Failure {
         .hint("the two devices may run different versions")
 }
 
-/// The program of the device `name`, of version `program`, does not support the ceremony.
-pub fn unsupported(name: &str, program: &str, ceremony: Ceremony) -> Failure {
-    let what = match ceremony {
-        Ceremony::Keygen => "make keys",
-        Ceremony::Refresh => "make new shares of a key",
-        Ceremony::Resume => "finish a key",
-        Ceremony::Sign => "sign",
+/// The program of the device `name` shows no files.
+pub fn not_attached(name: &str) -> String {
+    format!("{name} runs an early cosign, which shows no files: it is asked for the digest alone")
+}
+
+/// The program of the device `name`, of version `program` where it says so, cannot do this.
+pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failure {
+    let what = match ability {
+        Ability::Ceremony(Ceremony::Keygen) => "make keys with this one",
+        Ability::Ceremony(Ceremony::Refresh) => "make new shares of a key with this one",
+        Ability::Ceremony(Ceremony::Resume) => "finish a key with this one",
+        Ability::Ceremony(Ceremony::Sign) => "sign with this one",
+        Ability::Payload(Kind::Digest) => "show digests",
+        Ability::Payload(Kind::File) => "show files",
+        Ability::Payload(Kind::Message) => "show messages",
     };
-    let message = format!("{name}'s cosign {program} cannot {what} with this one");
+    let program = program.map_or_else(|| "an early cosign".to_owned(), |v| format!("cosign {v}"));
+    let message = format!("{name} runs {program}, which cannot {what}");
     Failure::new(Code::Unsupported, message).hint(format!(
         "this one is cosign {}; update the older of the two",
         env!("CARGO_PKG_VERSION")
@@ -664,6 +687,8 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         Reason::Locked => (Code::Identity, "too many pairings in a row have failed"),
         Reason::Unattended => (Code::Interaction, "nobody is here to answer"),
         Reason::Policy => (Code::Policy, "the policy does not allow it"),
+        Reason::Blind => (Code::Policy, "it is for a digest alone, which --no-blind refuses"),
+        Reason::Payload => (Code::Aborted, "what came with it is not what it says"),
         Reason::TimedOut => (Code::Unreachable, "nobody answered in time"),
         Reason::NotPaired => {
             (Code::Identity, "it or another participant is not paired with this device")

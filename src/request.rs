@@ -5,6 +5,7 @@
 //! ceremonies follow from it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::crypto::tags;
 use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::party::{MAX_PARTIES, PartyId};
+use crate::payload::{MAX_PAYLOAD, Payload, Source};
 
 /// Most epochs of a key that a device offers: the active one and the pending ones.
 pub const MAX_EPOCHS: usize = 32;
@@ -121,62 +123,7 @@ pub fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(sound) && !text.starts_with(['.', '-'])
 }
 
-/// How a file is hashed to 32 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HashFunction {
-    /// SHA-256.
-    #[default]
-    Sha256,
-    /// SHA-256 of SHA-256, as Bitcoin does.
-    Sha256d,
-    /// Keccak-256, as Ethereum does.
-    Keccak256,
-}
-
-impl HashFunction {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha256d, Self::Keccak256];
-
-    /// The name on the command line, on the wire and in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::Sha256d => "sha256d",
-            Self::Keccak256 => "keccak256",
-        }
-    }
-
-    /// The function of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|function| function.name() == name)
-    }
-}
-
-impl fmt::Display for HashFunction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// The requester's claim about the origin of the digest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Source {
-    /// The digest was given as such.
-    Digest,
-    /// A file was hashed.
-    File {
-        /// The file's name; the requester's claim.
-        name: Label,
-        /// Its size in bytes.
-        size: u64,
-        /// How it was hashed.
-        hash: HashFunction,
-    },
-}
-
-/// One epoch of a key, as a device with a share of it announces it.
+/// One epoch of a key, as a device that has a share of it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
@@ -220,9 +167,11 @@ pub struct Signing {
     pub path: Vec<u32>,
     /// The digest.
     pub digest: [u8; 32],
-    /// The requester's claim about the origin of the digest.
+    /// Where the digest comes from.
     pub source: Source,
-    /// Who receives the signature; `None` for all signers.
+    /// What travels with the request, once it is here: it has this digest.
+    pub payload: Option<Arc<Payload>>,
+    /// Who receives the signature; `None` for all who take part.
     pub recipient: Option<PartyId>,
 }
 
@@ -278,11 +227,12 @@ impl Request {
                 Action::Keygen => self.signers.len() == count,
                 Action::Refresh(shares) => self.signers.len() == count && !shares.epochs.is_empty(),
                 Action::Resume(shares) => !shares.epochs.is_empty(),
-                Action::Sign(Signing { shares, path, recipient, .. }) => {
+                Action::Sign(Signing { shares, path, source, recipient, .. }) => {
                     self.signers.len() == usize::from(self.threshold)
                         && !shares.epochs.is_empty()
                         && path.len() <= MAX_PATH
                         && path.iter().all(|index| *index < 1 << 31)
+                        && source.travels().is_none_or(|size| size <= MAX_PAYLOAD)
                         && recipient.as_ref().is_none_or(takes_part)
                 }
             }
@@ -328,6 +278,11 @@ impl Request {
     /// The origin of the digest; [`Source::Digest`] if nothing is signed.
     pub fn source(&self) -> &Source {
         self.signing().map_or(&Source::Digest, |signing| &signing.source)
+    }
+
+    /// What travels with the request, once it is here.
+    pub fn payload(&self) -> Option<&Arc<Payload>> {
+        self.signing()?.payload.as_ref()
     }
 
     /// The steps from the key to the one that signs.
@@ -401,16 +356,17 @@ impl Question {
         let request = &self.request;
         let (kind, file, size, hash): (&[u8], &[u8], u64, &[u8]) = match request.source() {
             Source::Digest => (b"digest", b"", 0, b""),
-            Source::File { name, size, hash } => {
+            Source::File { name, size, hash, .. } => {
                 (b"file", name.as_str().as_bytes(), *size, hash.name().as_bytes())
             }
+            Source::Message { format, size } => (b"message", b"", *size, format.name().as_bytes()),
         };
         let fingerprints = |parties: &[PartyId]| {
             let known = parties.iter().filter_map(|party| request.fingerprint(*party));
             let list: Vec<String> = known.map(|fingerprint| fingerprint.to_hex()).collect();
             length_prefixed(&list.iter().map(String::as_bytes).collect::<Vec<_>>())
         };
-        length_prefixed(&[
+        let mut facts: Vec<Vec<u8>> = [
             request.ceremony().name().as_bytes(),
             request.id.as_str().as_bytes(),
             self.public_key.map(|key| hex(&key)).unwrap_or_default().as_bytes(),
@@ -424,7 +380,11 @@ impl Question {
             request.purpose.as_str().as_bytes(),
             request.asked_by().to_hex().as_bytes(),
             &fingerprints(&request.receivers()),
-        ])
+        ]
+        .map(<[u8]>::to_vec)
+        .to_vec();
+        facts.extend(request.payload().map(|payload| payload.sha256().to_vec()));
+        length_prefixed(&facts.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
     /// The first four bytes of a hash of the facts, by which people tell requests apart.
@@ -464,6 +424,7 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payload::{HashFunction, MessageFormat};
 
     fn party(index: u8) -> PartyId {
         PartyId::new(index).unwrap()
@@ -486,6 +447,7 @@ mod tests {
             path: Vec::new(),
             digest: [0x5d; 32],
             source: Source::Digest,
+            payload: None,
             recipient: None,
         }
     }
@@ -520,6 +482,7 @@ mod tests {
             name: Label::new("résumé.pdf"),
             size: 70_000,
             hash: HashFunction::Keccak256,
+            attached: false,
         };
         let file = Signing { path: vec![0, 7], source, recipient: Some(party(1)), ..signing() };
         let file = Request {
@@ -527,6 +490,12 @@ mod tests {
             ..request("release-7", Action::Sign(file), &[1, 3], 3)
         };
         let digest = request("release-7", Action::Sign(signing()), &[1, 3], 1);
+        let text = Source::Message { format: MessageFormat::Ethereum, size: 7 };
+        let payload = Payload::read(&text, b"I agree".to_vec()).unwrap();
+        let digest_of_text = *payload.digest();
+        let payload = Some(Arc::new(payload));
+        let message = Signing { digest: digest_of_text, source: text, payload, ..signing() };
+        let message = request("release-7", Action::Sign(message), &[1, 3], 1);
         let keygen = request("r-1", Action::Keygen, &[1, 2, 3], 2);
         let refresh = request("r-1", Action::Refresh(shares()), &[1, 2, 3], 2);
         let resume = request("r-1", Action::Resume(shares()), &[2, 3], 2);
@@ -540,6 +509,11 @@ mod tests {
                 asked(digest, &[&[7], &[7]], 7),
                 "30dc871d",
                 "ece5b3c744841d609ee9a87623ae314cf1bd442f157dd3acecd1799a30ffa6eb",
+            ),
+            (
+                asked(message, &[&[7], &[7]], 7),
+                "fb81f855",
+                "37c2020b3d7a38f9c6051c41c03fe0a14c7f133a8edbe6698f6ea622051bba16",
             ),
             (
                 asked(keygen, &[&[], &[], &[]], 0),

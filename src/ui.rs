@@ -13,6 +13,7 @@ pub mod terminal;
 
 mod cards;
 mod fullscreen;
+mod payload;
 mod stage;
 mod text;
 mod view;

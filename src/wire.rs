@@ -12,9 +12,8 @@ use serde_json::Value;
 
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
-use crate::request::{
-    self, Action, Agreed, Ceremony, HashFunction, Held, Hex, Request, RequestId, Shares, Signing,
-};
+use crate::payload::{self, HashFunction, Kind, MessageFormat};
+use crate::request::{Action, Agreed, Ceremony, Held, Hex, Request, RequestId, Shares, Signing};
 
 /// The version of the control messages.
 pub const VERSION: u8 = 1;
@@ -53,20 +52,33 @@ pub struct About {
     pub can: Vec<Label>,
 }
 
+/// The kinds of payloads that travel, and that this program shows.
+const SHOWS: [Kind; 2] = [Kind::File, Kind::Message];
+
 impl About {
     /// The introduction of this program.
     pub fn this_program() -> Self {
-        let can = Ceremony::ALL.map(|ceremony| Label::new(ceremony.name()));
+        let ceremonies = Ceremony::ALL.map(Ceremony::name);
+        let can = ceremonies.into_iter().chain(SHOWS.map(Kind::name)).map(Label::new);
         Self {
             program: Label::new(env!("CARGO_PKG_VERSION")),
             versions: VERSIONS,
-            can: can.to_vec(),
+            can: can.collect(),
         }
     }
 
     /// Whether it supports `ceremony`.
     pub fn can(&self, ceremony: Ceremony) -> bool {
-        self.can.iter().any(|word| word.as_str() == ceremony.name())
+        self.has(ceremony.name())
+    }
+
+    /// Whether it takes payloads of this kind, and shows them.
+    pub fn shows(&self, kind: Kind) -> bool {
+        self.has(kind.name())
+    }
+
+    fn has(&self, ability: &str) -> bool {
+        self.can.iter().any(|word| word.as_str() == ability)
     }
 }
 
@@ -178,6 +190,10 @@ pub enum Reason {
     Unattended,
     /// Its policy refuses.
     Policy,
+    /// It signs nothing that it cannot see, and this is a digest alone.
+    Blind,
+    /// What came with the request is not what the request says.
+    Payload,
     /// There was no answer in time.
     TimedOut,
     /// It does not know the caller, or another participant.
@@ -236,6 +252,8 @@ impl Reason {
             Self::Locked => "locked",
             Self::Unattended => "unattended",
             Self::Policy => "policy",
+            Self::Blind => "blind",
+            Self::Payload => "payload",
             Self::TimedOut => "timed_out",
             Self::NotPaired => "not_paired",
             Self::Expired => "expired",
@@ -270,6 +288,16 @@ pub enum Source {
         size: u64,
         /// The name of a [`HashFunction`].
         hash: String,
+        /// Whether its content follows.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        attached: bool,
+    },
+    /// A message, which follows.
+    Message {
+        /// The name of a [`MessageFormat`].
+        format: String,
+        /// Its size in bytes.
+        size: u64,
     },
 }
 
@@ -380,6 +408,7 @@ impl Proposal {
                 path: self.path.clone(),
                 digest: self.digest.0,
                 source: self.source.read()?,
+                payload: None,
                 recipient: match self.recipient {
                     0 => None,
                     index => Some(PartyId::new(index)?),
@@ -409,24 +438,35 @@ const NO_KEY: Hex<33> = Hex([0; 33]);
 const NO_DIGEST: Hex<32> = Hex([0; 32]);
 
 impl Source {
-    fn read(&self) -> Option<request::Source> {
+    /// What it says; `None` where it names a function or format that is not known.
+    pub fn read(&self) -> Option<payload::Source> {
         Some(match self {
-            Self::Digest => request::Source::Digest,
-            Self::File { name, size, hash } => request::Source::File {
+            Self::Digest => payload::Source::Digest,
+            Self::File { name, size, hash, attached } => payload::Source::File {
                 name: name.clone(),
                 size: *size,
                 hash: HashFunction::named(hash)?,
+                attached: *attached,
             },
+            Self::Message { format, size } => {
+                payload::Source::Message { format: MessageFormat::named(format)?, size: *size }
+            }
         })
     }
 }
 
-impl From<&request::Source> for Source {
-    fn from(source: &request::Source) -> Self {
+impl From<&payload::Source> for Source {
+    fn from(source: &payload::Source) -> Self {
         match source {
-            request::Source::Digest => Self::Digest,
-            request::Source::File { name, size, hash } => {
-                Self::File { name: name.clone(), size: *size, hash: hash.name().to_owned() }
+            payload::Source::Digest => Self::Digest,
+            payload::Source::File { name, size, hash, attached } => Self::File {
+                name: name.clone(),
+                size: *size,
+                hash: hash.name().to_owned(),
+                attached: *attached,
+            },
+            payload::Source::Message { format, size } => {
+                Self::Message { format: format.name().to_owned(), size: *size }
             }
         }
     }
@@ -568,7 +608,12 @@ mod tests {
             public_key: Hex([2; 33]),
             epochs: vec![held(4), held(5)],
             digest: Hex([5; 32]),
-            source: Source::File { name: Label::new("a.tar"), size: 7, hash: "sha256".into() },
+            source: Source::File {
+                name: Label::new("a.tar"),
+                size: 7,
+                hash: "sha256".into(),
+                attached: true,
+            },
             purpose: Label::new("release"),
             recipient: 1,
             path: vec![0, 7],
@@ -617,7 +662,7 @@ mod tests {
         let parties = usize::from(crate::party::MAX_PARTIES);
         let start = Message::Start(Agreed {
             nonces: vec![Hex([255; 32]); parties],
-            held: vec![vec![Hex([255; 32]); request::MAX_EPOCHS]; parties],
+            held: vec![vec![Hex([255; 32]); crate::request::MAX_EPOCHS]; parties],
             epoch: Hex([255; 32]),
             height: u64::MAX,
         });

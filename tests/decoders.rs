@@ -28,6 +28,7 @@ proptest! {
             decoders::label(bytes);
             decoders::said(bytes);
             decoders::pasted(bytes);
+            decoders::payload(bytes);
         }
     }
 
@@ -113,6 +114,7 @@ fn every_kept_input_is_borne() {
         ("given", decoders::given),
         ("key_file", decoders::key_file),
         ("pasted", decoders::pasted),
+        ("payload", decoders::payload),
         ("picture", decoders::picture),
         ("token_frame", decoders::token_frame),
         ("stanza", decoders::stanza),

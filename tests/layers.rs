@@ -24,10 +24,11 @@ const CORE: Table = &[
 /// Below `src`, where modules of the core go by their names, too.
 const PROGRAM: Table = &[
     ("device", &[]),
-    ("request", &["party", "device", "crypto"]),
+    ("payload", &["device"]),
+    ("request", &["party", "device", "crypto", "payload"]),
     ("pasted", &["device", "crypto"]),
-    ("progress", &["party", "device", "request"]),
-    ("wire", &["party", "device", "request"]),
+    ("progress", &["party", "device", "payload", "request"]),
+    ("wire", &["party", "device", "payload", "request"]),
     ("sandbox", &[]),
     ("error_kind", &[]),
     ("token", &["secret", "device", "sandbox", "error_kind"]),
@@ -42,6 +43,7 @@ const PROGRAM: Table = &[
             "error_kind",
             "crypto",
             "protocol",
+            "payload",
             "request",
             "progress",
             "wire",
@@ -49,7 +51,10 @@ const PROGRAM: Table = &[
             "net",
         ],
     ),
-    ("policy", &["device", "error_kind", "crypto", "request", "pasted", "vault", "driver"]),
+    (
+        "policy",
+        &["device", "error_kind", "crypto", "payload", "request", "pasted", "vault", "driver"],
+    ),
     (
         "report",
         &[
@@ -57,6 +62,7 @@ const PROGRAM: Table = &[
             "device",
             "party",
             "error_kind",
+            "payload",
             "request",
             "progress",
             "wire",
@@ -68,7 +74,7 @@ const PROGRAM: Table = &[
             "ui",
         ],
     ),
-    ("ui", &["secret", "device", "request", "progress"]),
+    ("ui", &["secret", "device", "payload", "request", "progress"]),
     ("cli", &["*"]),
 ];
 

@@ -71,6 +71,8 @@ targets! { program:
     key_file,
     /// A key, a signature or a digest as another tool writes it.
     pasted,
+    /// What travels with a request.
+    payload,
     /// A picture with a QR code.
     picture,
     /// A frame of the process that holds a token's module.

@@ -11,8 +11,9 @@ use clap_complete::Shell;
 use crate::crypto::bip32;
 use crate::device::{Label, MAX_LABEL_CHARS};
 use crate::net::relay::RelayUrl;
+use crate::payload::{HashFunction, MessageFormat};
 use crate::report::{Code, Failure};
-use crate::request::{HashFunction, MAX_PATH};
+use crate::request::MAX_PATH;
 
 /// Two or three devices co-sign with one ECDSA key that exists on none of them
 #[derive(Debug, Parser)]
@@ -146,6 +147,10 @@ pub struct GlobalArgs {
     #[arg(long, global = true)]
     pub require_log: bool,
 
+    /// Whether requests for a digest alone are refused; `blind = false` in config.toml says so.
+    #[arg(skip)]
+    pub no_blind: bool,
+
     /// Colour on standard error; NO_COLOR is honoured
     #[arg(long, global = true, value_name = "WHEN")]
     pub color: Option<Color>,
@@ -247,9 +252,11 @@ What runs meanwhile keeps the old name until it is started again.")]
     /// Make a key together with other devices
     Keygen(KeygenArgs),
     /// Sign a digest or a file together with the key's other devices
-    Sign(SignArgs),
+    Sign(Box<SignArgs>),
     /// Check a signature
     Verify(VerifyArgs),
+    /// Show what would be signed, as who signs sees it
+    Show(ShowArgs),
     /// List, show, export, refresh or delete keys
     #[command(after_help = "Examples:
   cosign keys
@@ -380,6 +387,9 @@ pub struct ListenArgs {
     /// Let the rules in FILE decide requests instead of a person
     #[arg(value_parser = path(), long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Refuse to sign what this device cannot see: a digest alone, a file too large to travel
+    #[arg(long)]
+    pub no_blind: bool,
     /// Speak on standard input and output instead of a socket
     #[arg(long)]
     pub stdio: bool,
@@ -581,24 +591,68 @@ pub struct KeygenArgs {
     pub reach: ReachArgs,
 }
 
-/// `cosign sign`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  cosign sign --key vault 5a7f8d…                          a 32-byte digest in hexadecimal
-  cosign sign --key vault --file release.tar --purpose 'release 1.2' -o release.tar.sig
-  cosign sign 5a7f8d… --key vault --wait                   the other device, scripted: that digest only
-  cosign sign 5a7f8d… --key vault/0/7                      a key below it, as of `keys export --path 0/7`
-  cosign sign --key vault 5a7f8d… --deliver-to cosigner    the signature goes to the other device")]
-pub struct SignArgs {
-    /// The digest: 64 hexadecimal digits, or as other tools write it
-    #[arg(value_name = "DIGEST", conflicts_with = "file")]
-    pub digest: Option<String>,
-    /// Hash this file; - is standard input
+/// The flags that name a payload, of which one command takes one.
+const PAYLOADS: [&str; 3] = ["file", "message", "message_file"];
+
+/// What is signed instead of a digest.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PayloadArgs {
+    /// A file; of at most 1 MiB it travels, and who signs sees it; - is standard input
     #[arg(value_parser = path(), long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// How to hash the file; default: sha256
     #[arg(long, value_name = "HASH", requires = "file")]
     pub hash: Option<HashFunction>,
+    /// A message, which travels, and who signs sees it
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "file")]
+    pub message: Option<String>,
+    /// The message in this file, with all its line ends; - is standard input
+    #[arg(value_parser = path(), long, value_name = "FILE", conflicts_with_all = ["file", "message"])]
+    pub message_file: Option<PathBuf>,
+    /// How the message is signed; default: ethereum
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["file", "digest"])]
+    pub message_format: Option<MessageFormat>,
+}
+
+impl PayloadArgs {
+    /// Whether there is one.
+    pub(super) fn is_given(&self) -> bool {
+        self.file.is_some() || self.message.is_some() || self.message_file.is_some()
+    }
+}
+
+/// `cosign show`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign show --message 'I agree'
+  cosign show --file SHA256SUMS
+
+What is shown is what who signs is shown; nobody is asked, and nothing is signed.")]
+pub struct ShowArgs {
+    /// The digest: 64 hexadecimal digits, or as other tools write it
+    #[arg(value_name = "DIGEST", conflicts_with_all = PAYLOADS, required_unless_present_any = PAYLOADS)]
+    pub digest: Option<String>,
+    /// What is shown instead.
+    #[command(flatten)]
+    pub payload: PayloadArgs,
+}
+
+/// `cosign sign`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign sign --key vault 5a7f8d…                          a 32-byte digest in hexadecimal
+  cosign sign --key vault --file release.tar --purpose 'release 1.2' -o release.tar.sig
+  cosign sign --key vault --message 'I agree'              a message, as Ethereum wallets sign it
+  cosign sign 5a7f8d… --key vault --wait                   the other device, scripted: that digest only
+  cosign sign 5a7f8d… --key vault/0/7                      a key below it, as of `keys export --path 0/7`
+  cosign sign --key vault 5a7f8d… --deliver-to cosigner    the signature goes to the other device")]
+pub struct SignArgs {
+    /// The digest: 64 hexadecimal digits, or as other tools write it
+    #[arg(value_name = "DIGEST", conflicts_with_all = PAYLOADS)]
+    pub digest: Option<String>,
+    /// What is signed instead.
+    #[command(flatten)]
+    pub payload: PayloadArgs,
     /// The key, or one below it, such as vault/0/7; default: the only one
     #[arg(long, value_name = "NAME[/PATH]")]
     pub key: Option<KeyName>,
@@ -753,6 +807,20 @@ impl std::str::FromStr for Deliver {
     }
 }
 
+impl ValueEnum for MessageFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Ethereum => "EIP-191, as Ethereum wallets do",
+            Self::Bitcoin => "BIP-137, as Bitcoin wallets do",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
+    }
+}
+
 impl ValueEnum for HashFunction {
     fn value_variants<'a>() -> &'a [Self] {
         &Self::ALL
@@ -779,6 +847,10 @@ pub enum SignatureFormat {
     Recoverable,
     /// DER in PEM armour
     Pem,
+    /// 0x, r, s and 27 or 28 in hexadecimal, as Ethereum wallets write it; default for such messages
+    Ethereum,
+    /// A header, r and s in base64, as Bitcoin wallets write it; default for such messages
+    Bitcoin,
     /// A JSON object: the result as --json has it
     Json,
 }
@@ -797,17 +869,14 @@ them: raw, in hexadecimal, base64 or PEM, as JSON; digests also as lines of sha2
 )]
 pub struct VerifyArgs {
     /// The digest: 64 hexadecimal digits, or as other tools write it
-    #[arg(value_name = "DIGEST", conflicts_with = "file", required_unless_present = "file")]
+    #[arg(value_name = "DIGEST", conflicts_with_all = PAYLOADS, required_unless_present_any = PAYLOADS)]
     pub digest: Option<String>,
     /// The signature, or a file with it; - is standard input
     #[arg(value_name = "SIG", value_hint = ValueHint::AnyPath)]
     pub signature: String,
-    /// Hash this file; - is standard input
-    #[arg(value_parser = path(), long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// How to hash the file; default: sha256
-    #[arg(long, value_name = "HASH", requires = "file")]
-    pub hash: Option<HashFunction>,
+    /// What was signed instead.
+    #[command(flatten)]
+    pub payload: PayloadArgs,
     /// A key of this device, or one below it, such as vault/0/7; default: the only one
     #[arg(long, value_name = "NAME[/PATH]", conflicts_with = "public_key")]
     pub key: Option<KeyName>,
@@ -998,7 +1067,7 @@ pub struct PolicyCheckArgs {
     /// The policy file
     #[arg(value_parser = path(), value_name = "FILE")]
     pub file: PathBuf,
-    /// A request: FIELD=VALUE for peer, ceremony, key, digest, purpose and time, or a JSON object
+    /// A request: FIELD=VALUE for peer, ceremony, key, digest, file, purpose and time, or a JSON object
     /// such as a request event or a log entry, or a file with one; - is standard input
     #[arg(long, value_name = "FIELD=VALUE|JSON", num_args = 1.., value_hint = ValueHint::AnyPath)]
     pub request: Vec<String>,

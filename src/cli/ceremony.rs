@@ -37,6 +37,8 @@ pub(super) struct Setup {
     pub(super) lines: bool,
     /// Whether a device is made if there is none.
     pub(super) makes: bool,
+    /// Whether requests for a digest alone are refused.
+    pub(super) refuses_blind: bool,
 }
 
 impl From<Option<String>> for Setup {
@@ -113,6 +115,7 @@ where
         node.relay = setup.relay.or_else(|| global.relay.clone());
         node.remember_pairings = setup.remember;
         node.require_log = global.args.require_log;
+        node.refuses_blind = setup.refuses_blind;
         let node = Arc::new(node);
         let screen = &global.screen;
         screen.introduce(

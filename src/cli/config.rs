@@ -40,6 +40,7 @@ pub struct Config {
     color: Option<Color>,
     #[serde(default)]
     require_log: bool,
+    blind: Option<bool>,
 }
 
 impl Config {
@@ -101,6 +102,7 @@ impl Config {
         let given = self.require_log.then_some(true);
         fill(&mut record, &given, settings, "require_log", bool::to_string);
         args.require_log = record.is_some();
+        args.no_blind = self.blind == Some(false);
     }
 }
 

@@ -2,17 +2,16 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use sha2::{Digest as _, Sha256};
-use sha3::Keccak256;
-
+use super::args::PayloadArgs;
 use super::given::by;
 use crate::device::{Label, hex};
 use crate::pasted;
+use crate::payload::{HashFunction, MAX_PAYLOAD, MessageFormat, Payload, Source};
 use crate::report::unreadable;
 use crate::report::{self, Code, Failure};
-use crate::request::{HashFunction, Source};
 use crate::vault::given::{self, Guard};
 
 /// What is signed or checked, and where it comes from.
@@ -20,23 +19,34 @@ use crate::vault::given::{self, Guard};
 pub struct Digest {
     /// The 32 bytes.
     pub bytes: [u8; 32],
-    /// How it was computed, in the words that an approver sees.
+    /// Where they come from, in the words that an approver sees.
     pub source: Source,
+    /// What they were computed from, where that is small enough to travel.
+    pub payload: Option<Arc<Payload>>,
 }
 
-/// The digest that a command line means: given in hexadecimal, or the hash of a file (`-` is
-/// standard input).
+/// The digest that a command line means: given in hexadecimal, or that of a file or a message.
 pub fn of(
     digest: Option<&str>,
-    file: Option<&Path>,
-    hash: Option<HashFunction>,
+    payload: &PayloadArgs,
     deadline: Option<Instant>,
 ) -> Result<Digest, Failure> {
-    match (digest, file) {
-        (_, Some(path)) => Digest::of_file(path, hash.unwrap_or_default(), deadline),
-        (Some(text), None) => Digest::of_text(text),
-        (None, None) => Err(Failure::new(Code::Usage, "neither a digest nor a file was given")
-            .hint("give a digest of 64 hexadecimal digits, or --file FILE")),
+    let format = payload.message_format.unwrap_or_default();
+    match (digest, payload) {
+        (_, PayloadArgs { file: Some(path), hash, .. }) => {
+            Digest::of_file(path, hash.unwrap_or_default(), deadline)
+        }
+        (_, PayloadArgs { message: Some(text), .. }) => {
+            Digest::of_message(text.as_bytes().to_vec(), format)
+        }
+        (_, PayloadArgs { message_file: Some(path), .. }) => {
+            let (name, read) = reading(path, deadline, |mut input| beginning(&mut input))?;
+            let bytes = read.ok_or_else(|| report::slow(&name, "its end"))?;
+            Digest::of_message(bytes.map_err(|e| cannot_read(path, &e))?, format)
+        }
+        (Some(text), _) => Digest::of_text(text),
+        (None, _) => Err(Failure::new(Code::Usage, "nothing that could be signed was given")
+            .hint("give a digest of 64 hexadecimal digits, --file FILE or --message TEXT")),
     }
 }
 
@@ -54,7 +64,16 @@ impl Digest {
                  --file FILE",
             )
         })?;
-        Ok(Self { bytes, source: Source::Digest })
+        Ok(Self { bytes, source: Source::Digest, payload: None })
+    }
+
+    fn of_message(message: Vec<u8>, format: MessageFormat) -> Result<Self, Failure> {
+        let source = Source::Message { format, size: message.len() as u64 };
+        let payload = Payload::read(&source, message).map_err(|_| {
+            Failure::new(Code::Usage, format!("the message is longer than {MAX_PAYLOAD} bytes"))
+                .hint("sign it as a file: --file FILE")
+        })?;
+        Ok(Self { bytes: *payload.digest(), source, payload: Some(Arc::new(payload)) })
     }
 
     fn of_file(
@@ -62,58 +81,84 @@ impl Digest {
         hash: HashFunction,
         deadline: Option<Instant>,
     ) -> Result<Self, Failure> {
-        let shown = path.display();
-        let (name, read) = if path == Path::new("-") {
-            ("standard input".into(), by(deadline, move || hashed(io::stdin().lock(), hash)))
-        } else {
-            let file = given::open(path, Guard::Open)
-                .map_err(|error| unreadable(error, &format!("file {shown}")))?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // It may be a pipe that the caller opened.
-            (name, by(deadline, move || hashed(file, hash)))
-        };
-        let (bytes, size) = read
-            .ok_or_else(|| report::slow(&name, "its end"))?
-            .map_err(|e| Failure::new(Code::System, format!("cannot read {shown}: {e}")))?;
-        let source = Source::File { name: Label::new(&name), size, hash };
-        Ok(Self { bytes, source })
+        let (name, read) = reading(path, deadline, move |mut input| {
+            let start = beginning(&mut input)?;
+            if start.len() as u64 <= MAX_PAYLOAD {
+                return Ok((start, None));
+            }
+            let rest = hash.of_all(io::Cursor::new(start).chain(input))?;
+            Ok((Vec::new(), Some(rest)))
+        })?;
+        let read = read.ok_or_else(|| report::slow(&name, "its end"))?;
+        let (content, large) = read.map_err(|e| cannot_read(path, &e))?;
+        let (label, size) = (Label::new(&name), content.len() as u64);
+        if let Some((bytes, size)) = large {
+            let source = Source::File { name: label, size, hash, attached: false };
+            return Ok(Self { bytes, source, payload: None });
+        }
+        let source = Source::File { name: label, size, hash, attached: true };
+        let payload = Payload::read(&source, content)
+            .map_err(|_| report::bug("a file is not as long as it is"))?;
+        Ok(Self { bytes: *payload.digest(), source, payload: Some(Arc::new(payload)) })
     }
 }
 
-/// The hash of all that `input` holds, and how many bytes that was. Memory stays small.
-fn hashed(mut input: impl Read, hash: HashFunction) -> io::Result<([u8; 32], u64)> {
-    fn fill<D: sha2::Digest + io::Write>(input: &mut impl Read) -> io::Result<(D, u64)> {
-        let mut digest = D::new();
-        let size = io::copy(&mut io::BufReader::with_capacity(1 << 16, input), &mut digest)?;
-        Ok((digest, size))
+/// What `read` makes of the file at `path` (`-` is standard input), and what the file is called; `None` where that
+/// takes longer than until `deadline`.
+fn reading<T: Send + 'static>(
+    path: &Path,
+    deadline: Option<Instant>,
+    read: impl FnOnce(Box<dyn Read>) -> io::Result<T> + Send + 'static,
+) -> Result<(String, Option<io::Result<T>>), Failure> {
+    if path == Path::new("-") {
+        let read = by(deadline, move || read(Box::new(io::stdin().lock())));
+        return Ok(("standard input".to_owned(), read));
     }
-    Ok(match hash {
-        HashFunction::Sha256 => {
-            let (digest, size) = fill::<Sha256>(&mut input)?;
-            (digest.finalize().into(), size)
-        }
-        HashFunction::Sha256d => {
-            let (digest, size) = fill::<Sha256>(&mut input)?;
-            (Sha256::digest(digest.finalize()).into(), size)
-        }
-        HashFunction::Keccak256 => {
-            let (digest, size) = fill::<Keccak256>(&mut input)?;
-            (digest.finalize().into(), size)
-        }
-    })
+    // It may be a pipe that the caller opened.
+    let file = given::open(path, Guard::Open)
+        .map_err(|error| unreadable(error, &format!("file {}", path.display())))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((name, by(deadline, move || read(Box::new(file)))))
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Code::System, format!("cannot read {}: {error}", path.display()))
+}
+
+/// The first bytes of `input`: all of them, or one more than may travel.
+fn beginning(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    input.take(MAX_PAYLOAD.saturating_add(1)).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of_file(path: &Path, hash: HashFunction) -> Result<Digest, Failure> {
+        let file = Some(path.to_owned());
+        of(None, &PayloadArgs { file, hash: Some(hash), ..PayloadArgs::default() }, None)
+    }
+
     fn hash_of(content: &[u8], hash: HashFunction) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
-        let digest = of(None, Some(file.path()), Some(hash), None).unwrap();
-        let Source::File { size, .. } = digest.source else { panic!() };
+        let digest = of_file(file.path(), hash).unwrap();
+        let Source::File { size, attached, .. } = digest.source else { panic!() };
         assert_eq!(size, content.len() as u64);
+        assert_eq!(attached, size <= MAX_PAYLOAD);
         digest.hex()
+    }
+
+    #[test]
+    fn a_file_too_large_to_travel_has_the_same_digest() {
+        let size = usize::try_from(MAX_PAYLOAD).unwrap();
+        for content in [vec![7; size], vec![7; size + 1], vec![7; 3 * size]] {
+            for hash in HashFunction::ALL {
+                assert_eq!(hash_of(&content, hash), hex(&hash.of(&content)));
+            }
+        }
     }
 
     #[test]
@@ -134,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_digest_has_exactly_64_digits() {
-        let code = |text: &str| of(Some(text), None, None, None).map_err(|f| f.code);
+        let code = |text: &str| of(Some(text), &PayloadArgs::default(), None).map_err(|f| f.code);
         assert_eq!(code(&"5A".repeat(32)).unwrap().hex(), "5a".repeat(32));
         for bad in ["", "5a", &"5a".repeat(33), &"zz".repeat(32)] {
             assert_eq!(code(bad), Err(Code::Usage), "{bad}");
@@ -143,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_and_a_folder_are_told_apart() {
-        let code = |path: &str| of(None, Some(Path::new(path)), None, None).unwrap_err().code;
+        let code = |path: &str| of_file(Path::new(path), HashFunction::Sha256).unwrap_err().code;
         assert_eq!(code("/nonexistent/file"), Code::NotFound);
         assert_eq!(code("/"), Code::Usage);
     }

@@ -20,7 +20,7 @@ use crate::ui::Need;
 
 /// `cosign listen`
 pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Failure> {
-    let ListenArgs { port, bind, once, policy, stdio, interface, relay } = args;
+    let ListenArgs { port, bind, once, policy, no_blind, stdio, interface, relay } = args;
     if stdio && global.args.json {
         return Err(Failure::new(Code::Usage, "--stdio and --json both want standard output")
             .hint("use --events: they go to standard error"));
@@ -47,7 +47,8 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     let place = Place { bind, port, stdio };
     // Only a person can pair a new device.
     let makes = approver.is_none();
-    let setup = Setup { interface, relay: relay.url, makes, ..Setup::default() };
+    let refuses_blind = no_blind || global.args.no_blind;
+    let setup = Setup { interface, relay: relay.url, makes, refuses_blind, ..Setup::default() };
     let served = until_ended(global, approver, setup, |node| async move {
         if place.stdio {
             serve_stdio(&node).await?;

@@ -67,7 +67,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
     let lines = via.is_some();
     // A relay that was named here and now is where to meet; one of config.toml is one way more.
     let only_there = relay.is_some();
-    let setup = Setup { interface, relay, remember, lines, makes: true };
+    let setup = Setup { interface, relay, remember, lines, makes: true, ..Setup::default() };
     with_node(global, None, setup, |node| async move {
         let deadline = node.deadline_or(REACH);
         let shown =

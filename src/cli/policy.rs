@@ -9,18 +9,20 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::cli::args::{PolicyCheckArgs, PolicyCommand};
+use crate::cli::args::{PayloadArgs, PolicyCheckArgs, PolicyCommand, absolute};
 use crate::cli::output::Table;
 use crate::cli::signature::read_file;
-use crate::cli::{Global, Output, given, unlock};
+use crate::cli::{Global, Output, digest, given, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
+use crate::payload::Source;
 use crate::policy::{
     Action, Asked, Case, Decision, Described, Digest, Explained, Finding, NO_DIGEST, Policy,
 };
 use crate::report::{Code, Failure, here};
 use crate::request::Ceremony;
 use crate::vault::{Home, Peers, Uses, keys};
+use crate::wire;
 
 /// `cosign policy`
 pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Output, Failure> {
@@ -151,6 +153,10 @@ pub struct Given {
     #[serde(default)]
     peer: String,
     requester: Option<Requester>,
+    /// A file whose digest is asked about.
+    #[serde(skip)]
+    file: String,
+    source: Option<wire::Source>,
     #[serde(default)]
     time: String,
 }
@@ -185,6 +191,7 @@ impl Given {
                 "digest" => &mut asked.digest,
                 "purpose" => &mut asked.purpose,
                 "peer" => &mut asked.peer,
+                "file" => &mut asked.file,
                 "time" => &mut asked.time,
                 _ => return Err(wrong(argument)),
             };
@@ -269,15 +276,29 @@ impl Given {
             "" => None,
             text => Some(Digest::parse(text).ok_or_else(|| usage(NO_DIGEST.to_owned()))?.0),
         };
+        let (digest, source) = match (self.file.as_str(), &self.source) {
+            ("", None) => (digest, digest.map(|_| Source::Digest)),
+            ("", Some(source)) => {
+                let source = source.read().ok_or_else(|| usage("source is none".to_owned()))?;
+                (digest, Some(source))
+            }
+            (path, _) => {
+                let file = Some(absolute(Path::new(path)));
+                let given = PayloadArgs { file, ..PayloadArgs::default() };
+                let given = digest::of(None, &given, None)?;
+                (Some(given.bytes), Some(given.source))
+            }
+        };
         let purpose = Label::new(&self.purpose);
-        Ok((Asked { requester, ceremony, key: &self.key, purpose, digest }, time))
+        Ok((Asked { requester, ceremony, key: &self.key, purpose, digest, source }, time))
     }
 }
 
 fn wrong(argument: &str) -> Failure {
     let shown = Label::capped(argument, 80);
-    Failure::new(Code::Usage, format!("--request {shown}: not a field of a request"))
-        .hint("use peer=, ceremony=, key=, digest=, purpose=, time=, or a JSON object or its file")
+    Failure::new(Code::Usage, format!("--request {shown}: not a field of a request")).hint(
+        "use peer=, ceremony=, key=, digest=, file=, purpose=, time=, or a JSON object or its file",
+    )
 }
 
 /// The most bytes that are read of a request.

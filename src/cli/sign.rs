@@ -16,6 +16,7 @@ use crate::driver::connect::target::Target;
 use crate::driver::error::Error;
 use crate::driver::listen::{Done, Listener, Place, Visit};
 use crate::driver::{Node, clock, records};
+use crate::payload::Summary;
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::request::RequestId;
@@ -25,6 +26,8 @@ use crate::vault::{Home, KeyRecord, PeerRecord, Vault, keys};
 pub(super) struct SignatureResult<'a> {
     key: &'a str,
     digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a Summary>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     signature: Option<SignatureView>,
     parties: &'a [PartyView],
@@ -51,9 +54,8 @@ struct SignatureView {
 /// `cosign sign`
 pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Failure> {
     digest_after_with(&mut args);
-    let (text, file) = (args.digest.as_deref(), args.file.as_deref());
-    let digest = digest::of(text, file, args.hash, global.deadline)?;
-    let format = args.format;
+    let digest = digest::of(args.digest.as_deref(), &args.payload, global.deadline)?;
+    let format = args.format.or(signature::format_of(&digest.source));
     let binary = signature::is_binary(format);
     let sink = Sink::new(args.output.as_deref(), binary, global.args.json)?;
     if !args.force {
@@ -67,7 +69,7 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
 /// `--with bob DIGEST`: `--with` takes all that follows, so a digest at its end is one of its values.
 fn digest_after_with(args: &mut SignArgs) {
     let is_digest = |text: &String| crate::pasted::digest(text).is_some();
-    if args.digest.is_none() && args.file.is_none() && args.with.len() > 1 {
+    if args.digest.is_none() && !args.payload.is_given() && args.with.len() > 1 {
         args.digest = args.with.pop_if(|last| is_digest(last));
     }
 }
@@ -97,6 +99,7 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
             key,
             digest: digest.bytes,
             source: digest.source,
+            payload: digest.payload,
             purpose: Label::new(args.purpose.as_deref().unwrap_or_default()),
             with,
             recipient,
@@ -281,6 +284,7 @@ pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {
     SignatureResult {
         key: &outcome.key,
         digest: hex(&outcome.digest),
+        payload: outcome.payload.as_ref().map(|payload| payload.summary()),
         signature: outcome.signature.as_ref().map(|signature| {
             let compact = signature.compact();
             let (r, s) = compact.split_at(32);

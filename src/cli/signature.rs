@@ -10,11 +10,17 @@ use super::args::{SignatureFormat, absolute};
 use crate::crypto::ecdsa;
 use crate::device::hex;
 use crate::pasted::{self, Malformed, Signature};
+use crate::payload::{MessageFormat, Source};
 use crate::report::{self, Code, Failure, unreadable};
 use crate::vault::given::{self, Guard};
 
 /// Most bytes that are read of a signature file; the longest signature is far shorter.
 const MAX_FILE: u64 = 4096;
+
+/// What the last byte of a signature of Ethereum counts from.
+const ETHEREUM_V: u8 = 27;
+/// What the first byte of a signature of Bitcoin counts from, where the key is compressed.
+const BITCOIN_COMPRESSED: u8 = 31;
 
 /// The label of PEM armour around a signature.
 const PEM_LABEL: &str = "ECDSA SIGNATURE";
@@ -35,12 +41,31 @@ pub fn encode(
         Some(SignatureFormat::Compact) => signature.compact().to_vec(),
         Some(SignatureFormat::Recoverable) => signature.recoverable().to_vec(),
         Some(SignatureFormat::Pem) => pem(PEM_LABEL, &der).into_bytes(),
+        Some(SignatureFormat::Ethereum) => {
+            let parity = signature.recovery_id & 1;
+            let v = parity.saturating_add(ETHEREUM_V);
+            format!("0x{}{v:02x}\n", hex(&signature.compact())).into_bytes()
+        }
+        Some(SignatureFormat::Bitcoin) => {
+            let header = signature.recovery_id.saturating_add(BITCOIN_COMPRESSED);
+            let all = [&[header][..], &signature.compact()].concat();
+            format!("{}\n", BASE64.encode(all)).into_bytes()
+        }
         Some(SignatureFormat::Json) => {
             let text =
                 serde_json::to_string(result).map_err(|_| report::bug("a signature is no JSON"))?;
             format!("{text}\n").into_bytes()
         }
     })
+}
+
+/// The form in which the signature of what `source` says is written unless another is asked for.
+pub fn format_of(source: &Source) -> Option<SignatureFormat> {
+    match source {
+        Source::Message { format: MessageFormat::Ethereum, .. } => Some(SignatureFormat::Ethereum),
+        Source::Message { format: MessageFormat::Bitcoin, .. } => Some(SignatureFormat::Bitcoin),
+        Source::Digest | Source::File { .. } => None,
+    }
 }
 
 /// Whether the format must not be written to a terminal.
@@ -60,12 +85,20 @@ pub(super) fn pem(label: &str, bytes: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// The signature in an argument, or in the file that it names (`-` is standard input).
+/// The signature of what `source` says that an argument is, or that is in the file that it names (`-` is standard
+/// input).
 ///
 /// # Errors
-/// Neither is a signature, or the file cannot be read.
-pub fn read(argument: &str) -> Result<Result<Signature, Malformed>, Failure> {
-    let given = pasted::signature(argument.as_bytes());
+/// Neither of the two is understood, or the file cannot be read.
+pub fn read(argument: &str, source: &Source) -> Result<Result<Signature, Malformed>, Failure> {
+    let understood = |content: &[u8]| match source {
+        Source::Message { format: MessageFormat::Bitcoin, .. } => {
+            let of_bitcoin = pasted::bitcoin_signature(content).map(Ok);
+            of_bitcoin.or_else(|| pasted::signature(content))
+        }
+        _ => pasted::signature(content),
+    };
+    let given = understood(argument.as_bytes());
     let is_hex = argument.bytes().all(|byte| byte.is_ascii_hexdigit());
     if let Some(Ok(signature)) = given
         && (is_hex || !names_a_file(argument))
@@ -78,7 +111,7 @@ pub fn read(argument: &str) -> Result<Result<Signature, Malformed>, Failure> {
         _ => {}
     }
     let content = read_file(argument, "signature", MAX_FILE)?;
-    pasted::signature(&content)
+    understood(&content)
         .ok_or_else(|| not_understood(&absolute(Path::new(argument)).display().to_string()))
 }
 
@@ -143,9 +176,9 @@ mod tests {
                 let recovery_id = (format == Some(Recoverable)).then_some(1);
                 let expected = pasted::Signature { recovery_id, ..expected };
                 fs::write(&path, &bytes).unwrap();
-                assert_eq!(read(name).unwrap(), Ok(expected), "{format:?}");
+                assert_eq!(read(name, &Source::Digest).unwrap(), Ok(expected), "{format:?}");
                 if let Ok(text) = std::str::from_utf8(&bytes) {
-                    assert_eq!(read(text).unwrap(), Ok(expected), "{format:?}");
+                    assert_eq!(read(text, &Source::Digest).unwrap(), Ok(expected), "{format:?}");
                 }
             }
         }
@@ -162,8 +195,8 @@ mod tests {
             ("gone.sig", Code::NotFound),
             ("/dev/null", Code::Usage),
         ] {
-            assert_eq!(read(argument).unwrap_err().code, code, "{argument:?}");
+            assert_eq!(read(argument, &Source::Digest).unwrap_err().code, code, "{argument:?}");
         }
-        assert_eq!(read(&"00".repeat(64)).unwrap(), Err(Malformed));
+        assert_eq!(read(&"00".repeat(64), &Source::Digest).unwrap(), Err(Malformed));
     }
 }

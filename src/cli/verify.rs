@@ -29,9 +29,8 @@ struct Verdict {
 
 /// Checks one signature. Exit code 0: valid; 1: invalid; 2: malformed.
 pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Failure> {
-    let (text, file) = (args.digest.as_deref(), args.file.as_deref());
-    let digest = digest::of(text, file, args.hash, global.deadline)?;
-    let signature = signature::read(&args.signature)?;
+    let digest = digest::of(args.digest.as_deref(), &args.payload, global.deadline)?;
+    let signature = signature::read(&args.signature, &digest.source)?;
     let (key, checked, point) = match args.public_key {
         Some(argument) => (None, None, public_key::read(&argument)?),
         None => {

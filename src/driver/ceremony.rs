@@ -14,6 +14,7 @@ pub mod epochs;
 pub mod invitation;
 pub mod keygen;
 pub mod pairing;
+mod payload;
 pub mod propose;
 pub mod refuse;
 pub mod sign;

@@ -10,10 +10,20 @@ use crate::error_kind::ErrorKind;
 use crate::net::LinkError;
 use crate::net::relay::RelayUrl;
 use crate::party::PartyId;
+use crate::payload::Kind;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, RequestId};
 use crate::vault;
 use crate::wire::{BUSY, Reason};
+
+/// What a program can do, or cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// Take part in such a ceremony.
+    Ceremony(Ceremony),
+    /// Show what is signed, where it is of this kind.
+    Payload(Kind),
+}
 
 /// Why a pairing or a ceremony failed.
 #[derive(Debug)]
@@ -98,10 +108,10 @@ pub enum Error {
     Unsupported {
         /// The device.
         peer: Label,
-        /// The version of its program.
-        program: Label,
-        /// The ceremony.
-        ceremony: Ceremony,
+        /// The version of its program, where it says so.
+        program: Option<Label>,
+        /// What it cannot do.
+        ability: Ability,
     },
     /// `peer` says that it has deleted its share.
     DeletedThere {
@@ -471,6 +481,7 @@ impl Error {
                 self,
                 Self::Denied(_)
                     | Self::Policy { .. }
+                    | Self::Declined { reason: Reason::Blind, .. }
                     | Self::NobodyToAsk
                     | Self::Unanswered(_)
                     | Self::Interrupted
@@ -568,13 +579,15 @@ fn of_reason(reason: Reason) -> ErrorKind {
         Reason::Denied | Reason::Declining | Reason::Interrupted => ErrorKind::Denied,
         Reason::Locked | Reason::NotPaired | Reason::Expired => ErrorKind::Identity,
         Reason::Unattended => ErrorKind::Interaction,
-        Reason::Policy => ErrorKind::Policy,
+        Reason::Policy | Reason::Blind => ErrorKind::Policy,
         Reason::UnknownKey | Reason::Deleted { .. } => ErrorKind::NotFound,
         Reason::Conflict | Reason::RolledBack => ErrorKind::Conflict,
         Reason::Banned => ErrorKind::Banned,
         Reason::Worn => ErrorKind::Worn,
         Reason::Version | Reason::NotUnderstood { .. } => ErrorKind::Unsupported,
-        Reason::Aborted | Reason::Left { .. } | Reason::Unknown(_) => ErrorKind::Aborted,
+        Reason::Aborted | Reason::Payload | Reason::Left { .. } | Reason::Unknown(_) => {
+            ErrorKind::Aborted
+        }
     }
 }
 

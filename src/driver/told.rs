@@ -41,6 +41,11 @@ pub enum Note {
     NotKept(vault::Error),
     /// mDNS does not work, for this reason.
     NotAnnounced(String),
+    /// The program of a device shows no files: it is asked for the digest alone.
+    NotAttached {
+        /// The device.
+        peer: Label,
+    },
     /// A device is in its back-off after a refused request, or is muted.
     TurnedAway {
         /// The device.

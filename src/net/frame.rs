@@ -119,6 +119,7 @@ impl Decoder {
             2 => Kind::Tunnel,
             3 => Kind::Close,
             4 => Kind::Receipt,
+            5 => Kind::Payload,
             _ => return Err(LinkError::Malformed("frame of unknown kind")),
         };
         let (session, sequence) = rest.split_at(self.session.len());

@@ -15,13 +15,15 @@ pub enum File {
     Policy(PathBuf),
     /// A digest file that one of its rules names.
     Digests(PathBuf),
+    /// A folder that one of its rules names.
+    Folder(PathBuf),
 }
 
 impl File {
     /// Where it is.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Policy(path) | Self::Digests(path) => path,
+            Self::Policy(path) | Self::Digests(path) | Self::Folder(path) => path,
         }
     }
 }
@@ -31,6 +33,7 @@ impl fmt::Display for File {
         let what = match self {
             Self::Policy(_) => "policy file",
             Self::Digests(_) => "digest file",
+            Self::Folder(_) => "folder",
         };
         write!(f, "{what} {}", self.path().display())
     }

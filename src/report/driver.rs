@@ -55,6 +55,7 @@ pub fn noted(note: &Note) -> String {
         Note::Failed(error) => Failure::from(error).message,
         Note::Unlogged(why) => unlogged(why),
         Note::NotKept(error) => format!("the signature was not kept: {error}"),
+        Note::NotAttached { peer } => not_attached(peer.as_str()),
         Note::NotAnnounced(why) => format!("this device is not announced on the network: {why}"),
         Note::TurnedAway { peer, ceremony, muted } => {
             turned_away(peer.as_str(), ceremony.name(), *muted)
@@ -136,8 +137,8 @@ fn worded(error: &Error) -> Failure {
         Error::KeyExists { wanted, pending } => key_exists(wanted, *pending),
         Error::KeyExistsThere { error, wanted } => key_exists_there(error.as_ref().into(), wanted),
         Error::DamagedShare(key) => damaged_share(key),
-        Error::Unsupported { peer, program, ceremony } => {
-            unsupported(peer.as_str(), program.as_str(), *ceremony)
+        Error::Unsupported { peer, program, ability } => {
+            unsupported(peer.as_str(), program.as_ref().map(Label::as_str), *ability)
         }
         Error::NoShareThere { peer, key } => no_share_there(peer.as_str(), key),
         Error::Apart { key, mine, theirs } => {
@@ -240,6 +241,8 @@ mod tests {
             Reason::Locked,
             Reason::Unattended,
             Reason::Policy,
+            Reason::Blind,
+            Reason::Payload,
             Reason::TimedOut,
             Reason::NotPaired,
             Reason::Expired,
@@ -323,8 +326,13 @@ mod tests {
             Error::DamagedShare(key()),
             Error::Unsupported {
                 peer: bob(),
-                program: Label::new("0.0.1"),
-                ceremony: Ceremony::Sign,
+                program: Some(Label::new("0.0.1")),
+                ability: Ability::Ceremony(Ceremony::Sign),
+            },
+            Error::Unsupported {
+                peer: bob(),
+                program: None,
+                ability: Ability::Payload(Kind::Message),
             },
             Error::NoShareThere { peer: bob(), key: key() },
             Error::Apart { key: key(), mine: Vec::new(), theirs: Vec::new() },

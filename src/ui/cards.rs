@@ -77,7 +77,8 @@ const LENGTHS: [usize; 3] = [2, 4, 6];
 mod tests {
     use super::*;
     use crate::device::{Label, unhex};
-    use crate::request::{Ceremony, Hex, RequestId, Source};
+    use crate::payload::Source;
+    use crate::request::{Ceremony, Hex, RequestId};
     use crate::ui::view::fixture::{party, request};
 
     fn digest(digits: &str) -> RequestView {

@@ -1,12 +1,14 @@
 //! Events as lines for people. Text of other devices arrives as labels and is quoted here.
 
 use super::model::Model;
+use super::payload;
 use super::qr;
 use super::stage::Page;
 use super::text::{CHANGED, quoted, under_label};
-use crate::device::{Fingerprint, grouped, shell_word, shown, visible};
+use crate::device::{Fingerprint, grouped, hex, shell_word, shown, visible};
+use crate::payload::{Source, Summary};
 use crate::progress::{Event, PartyView, QueuedRequest, RequestView, StrangerRequest};
-use crate::request::{Ceremony, Source};
+use crate::request::Ceremony;
 
 /// The style of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,7 +301,9 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     if let Some(digest) = view.digest {
         let label = format!("{}digest       ", mark(&["digest"]));
         card.extend(in_halves(&label, &digest.to_string()));
-        card.push(format!("{}computed     {}", mark(&["source"]), source(&view.source)));
+        card.push(format!("{}computed     {}", mark(&["source"]), payload::source(&view.source)));
+        let rows = view.payload.as_deref().into_iter().flat_map(payload::rows);
+        card.extend(rows.map(|(label, fact)| format!("{}{label:<11}  {fact}", mark(&["payload"]))));
     } else {
         card.push(format!("  hash         {}", grouped(&view.hash.to_string())));
     }
@@ -323,6 +327,15 @@ fn request_facts(view: &RequestView) -> Vec<String> {
         }
     }
     card.push(format!("  request      {}", view.request_id));
+    card
+}
+
+/// What is signed, as on the card of a request, before anybody asks for it.
+pub fn payload_card(digest: &[u8; 32], source: &Source, summary: Option<&Summary>) -> Vec<String> {
+    let mut card = in_halves("digest       ", &hex(digest));
+    card.push(format!("computed     {}", payload::source(source)));
+    let rows = summary.into_iter().flat_map(payload::rows);
+    card.extend(rows.map(|(label, fact)| format!("{label:<11}  {fact}")));
     card
 }
 
@@ -361,16 +374,7 @@ pub(super) fn page_card(page: &Page) -> Vec<String> {
     card
 }
 
-fn source(source: &Source) -> String {
-    match source {
-        Source::Digest => "digest only: cannot be checked here".to_owned(),
-        Source::File { name, size, hash } => {
-            format!("by the requester: {hash} of {}, {size} bytes", quoted(name.as_str()))
-        }
-    }
-}
-
-/// A device by name and id, and with its fingerprint the first time.
+/// A device by name and id, and in full where it appears for the first time.
 fn introduce(
     mark: &str,
     label: &str,
@@ -507,7 +511,7 @@ mod tests {
                {rest}
   digest       {digest}
                {digest}
-  computed     by the requester: sha256 of \"release.tar\", 42 bytes
+  computed     by the requester, unseen: sha256 of \"release.tar\", 42 bytes
   purpose      \"release 1.2\"
   requester    \"alice\" (aaaaaaaaaaaaaaaa)
   fingerprint  {a}

@@ -266,8 +266,9 @@ const WIDEST: u16 = 100;
 #[cfg(test)]
 pub(super) mod fixture {
     use crate::device::{Fingerprint, Label};
+    use crate::payload::{HashFunction, Source};
     use crate::progress::{PartyView, RequestView};
-    use crate::request::{Ceremony, HashFunction, Hex, RequestId, Source};
+    use crate::request::{Ceremony, Hex, RequestId};
 
     /// A device called `name`, whose fingerprint is all `byte`.
     pub(crate) fn party(name: &str, byte: u8) -> PartyView {
@@ -292,7 +293,9 @@ pub(super) mod fixture {
                 name: Label::new("release.tar"),
                 size: 42,
                 hash: HashFunction::Sha256,
+                attached: false,
             },
+            payload: None,
             purpose: Label::new("release 1.2"),
             requester: party("alice", 0xaa),
             receivers: vec![party("alice", 0xaa)],

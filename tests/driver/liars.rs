@@ -12,9 +12,10 @@ use cosign::driver::connect::peer_links::Incoming;
 use cosign::driver::{Node, ROUND, clock};
 use cosign::net::tls::{Expect, TlsLink};
 use cosign::party::PartyId;
+use cosign::payload::Source;
 use cosign::protocol::machine::Output;
 use cosign::protocol::sign::{SignSetup, sign};
-use cosign::request::{Action, Held, Hex, Question, Request, Shares, Signing, Source};
+use cosign::request::{Action, Held, Hex, Question, Request, Shares, Signing};
 use cosign::vault::{KeyRecord, PartyRecord, keys};
 use cosign::wire::{Message, Proposal, Terms, VERSION, Want};
 use k256::Scalar;
@@ -102,6 +103,7 @@ fn question(node: &Node, record: &KeyRecord, victim: usize) -> Question {
             path: Vec::new(),
             digest: [7; 32],
             source: Source::Digest,
+            payload: None,
             recipient: None,
         }),
     };

@@ -19,7 +19,8 @@ use cosign::driver::error::Error;
 use cosign::driver::listen::Listener;
 use cosign::driver::{Node, clock};
 use cosign::net::tls::{self, TlsVersion};
-use cosign::request::{Question, Source};
+use cosign::payload::Source;
+use cosign::request::Question;
 use cosign::vault::{
     DeviceInfo, Entry, Home, KeyRecord, Log, PeerRecord, Peers, Seal, Unlock, Vault,
 };
@@ -339,6 +340,7 @@ impl World {
             key: if others.len() + 1 == self.threshold() { KEY } else { KEY_OF_ALL }.to_owned(),
             digest: clock::nonce().unwrap(),
             source: Source::Digest,
+            payload: None,
             purpose: cosign::device::Label::default(),
             with: self.targets(others),
             recipient: None,

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use cosign::device::{Fingerprint, Label};
 use cosign::driver::approver::Refusal;
-use cosign::driver::error::Wanted;
+use cosign::driver::error::{Ability, Wanted};
 use cosign::net::LinkError;
 use cosign::party::PartyId;
+use cosign::payload::{Kind, Source};
 use cosign::protocol::fault::{Check, Fault};
 use cosign::report::{self, Code, Failure};
-use cosign::request::{Action, Ceremony, Held, Hex, Request, RequestId, Shares, Signing, Source};
+use cosign::request::{Action, Ceremony, Held, Hex, Request, RequestId, Shares, Signing};
 use cosign::token::{self, Tries, Trouble};
 use cosign::vault::{Altered, Error, Use};
 use cosign::wire::{Reason, Word};
@@ -31,6 +32,8 @@ fn reasons() -> Vec<Reason> {
         Reason::Locked,
         Reason::Unattended,
         Reason::Policy,
+        Reason::Blind,
+        Reason::Payload,
         Reason::TimedOut,
         Reason::NotPaired,
         Reason::Expired,
@@ -58,6 +61,7 @@ fn requests() -> [Request; 4] {
         path: Vec::new(),
         digest: [5; 32],
         source: Source::Digest,
+        payload: None,
         recipient: None,
     };
     let all = [
@@ -243,7 +247,13 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("worn", one(report::worn(name, &[KEY]))),
         ("given", one(report::given(&report::lost(name), &[name.to_owned()]))),
         ("nonsense", one(report::nonsense(name))),
-        ("unsupported", one(report::unsupported(name, "0.0.9", Ceremony::Sign))),
+        ("unsupported", {
+            let of = |program, ability| report::unsupported(name, program, ability);
+            vec![
+                of(Some("0.0.9"), Ability::Ceremony(Ceremony::Sign)),
+                of(None, Ability::Payload(Kind::Message)),
+            ]
+        }),
         ("invitation_over", one(report::invitation_over("2026-01-01T00:00:00Z"))),
         ("nobody_at_relay", one(report::nobody_at_relay(name, relay))),
         ("nobody_invites", one(report::nobody_invites(relay))),

@@ -73,7 +73,7 @@ fn the_approver_sees_every_fact_and_their_no_is_exit_3_on_both_sides() {
     at_bob.shows("request to sign").shows("key          \"vault\", 2 of 2").shows(&key);
     let groups: Vec<&str> = (0..16).map(|i| &digest[4 * i..4 * i + 4]).collect();
     at_bob.shows(&groups[..8].join(" ")).shows(&groups[8..].join(" "));
-    at_bob.shows("digest only: cannot be checked here");
+    at_bob.shows("by the requester; this device cannot see what it is of");
     at_bob.shows("purpose      \"pay [2J]0;x the invoice\"");
     at_bob.shows("requester    \"alice\"").shows("fingerprint");
     let receivers = at_bob.shows("receives it").shown_before("time left");

@@ -11,9 +11,10 @@ use cosign::driver::connect::peer_links::Incoming;
 use cosign::driver::{Node, clock};
 use cosign::net::tls::{self, Tls, TlsLink, TlsVersion};
 use cosign::net::{Frame, Kind, Link, LinkError, MAX_FRAME, tcp};
+use cosign::payload::{self, HashFunction};
 use cosign::protocol::sign::SignSetup;
 use cosign::report::Code;
-use cosign::request::{self, Action, Ceremony, HashFunction, Hex, MAX_EPOCHS, Question, Signing};
+use cosign::request::{Action, Ceremony, Hex, MAX_EPOCHS, Question, Signing};
 use cosign::wire::{Message, Proposal, Reason, Source, VERSION, Want};
 use k256::Scalar;
 use rustix::process::Signal;
@@ -50,7 +51,8 @@ fn a_requester_that_signs_something_else_than_it_asked_for_gets_nothing_and_no_b
         (
             |asked| {
                 let (name, hash) = (Label::new("invoice"), HashFunction::Sha256);
-                signing(asked).source = request::Source::File { name, size: 1, hash };
+                let attached = false;
+                signing(asked).source = payload::Source::File { name, size: 1, hash, attached };
             },
             |_| (),
         ),
@@ -419,7 +421,10 @@ fn absurd(honest: &Proposal) -> Vec<Proposal> {
     with(&|p| p.request_id.clear());
     with(&|p| p.path = vec![1 << 31]);
     with(&|p| p.path = vec![0; 17]);
-    with(&|p| p.source = Source::File { name: p.purpose.clone(), size: 0, hash: "md5".into() });
+    with(&|p| {
+        p.source =
+            Source::File { name: p.purpose.clone(), size: 0, hash: "md5".into(), attached: false }
+    });
     with(&|p| {
         keygen(p);
         p.threshold = 1;

@@ -19,11 +19,10 @@ use cosign::driver::{Node, ROUND, clock, records};
 use cosign::net::tls::{Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Link, tcp};
 use cosign::party::PartyId;
+use cosign::payload::Source;
 use cosign::protocol::machine::Persist;
 use cosign::protocol::sign::{SignSetup, Signed, sign};
-use cosign::request::{
-    Action, Agreed, Ceremony, Held, Hex, Question, Request, Shares, Signing, Source,
-};
+use cosign::request::{Action, Agreed, Ceremony, Held, Hex, Question, Request, Shares, Signing};
 use cosign::vault::{Home, KeyRecord, Ledger, Unlock, Vault};
 use cosign::wire::{Message, Proposal, Terms, VERSION, Want};
 use k256::Scalar;
@@ -97,6 +96,7 @@ pub(crate) fn signing(node: &Node, record: &KeyRecord) -> Signing {
         path: Vec::new(),
         digest: [7; 32],
         source: Source::Digest,
+        payload: None,
         recipient: Some(record.me),
     }
 }

@@ -20,6 +20,7 @@ mod given;
 mod hostile;
 mod newer;
 mod pairing;
+mod payloads;
 mod resume;
 mod routes;
 mod schema;

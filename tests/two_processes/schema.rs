@@ -61,6 +61,13 @@ fn results_events_and_log_are_what_the_schemas_say() {
     let sign = ["sign", &digest, "--peer", &to, "--request-id", "r-1", "--purpose", "yes"];
     let signed = run(&alice, &sign).succeeds();
     run(&alice, &sign).succeeds();
+    alice.write("list", "two\nlines\n");
+    let hash = "5a".repeat(32);
+    for payload in [["--message", &hash], ["--file", "list"], ["--message", "\u{7}"]] {
+        run(&alice, &[&["show"], &payload[..]].concat()).succeeds();
+        run(&alice, &[&["sign", "--purpose", "yes"], &payload[..]].concat()).succeeds();
+    }
+    run(&alice, &["show", &digest]).succeeds();
     run(&alice, &["sign", &digest, "--purpose", "no"]).fails(9, "bob");
     let delivered = ["sign", &digest, "--purpose", "yes", "--deliver-to", "cosigner"];
     assert!(run(&alice, &delivered).succeeds()["der"].is_null());

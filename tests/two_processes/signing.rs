@@ -100,7 +100,9 @@ fn a_file_is_hashed_as_asked_and_the_approver_is_told_how() {
         let seen = listener.event_where("request", |request| request["ceremony"] == "sign");
         assert_eq!(seen["digest"], digest);
         assert_eq!(seen["purpose"], "the alphabet");
-        let source = serde_json::json!({"kind": "file", "name": "abc", "size": 3, "hash": hash});
+        let source = serde_json::json!(
+            {"kind": "file", "name": "abc", "size": 3, "hash": hash, "attached": true}
+        );
         assert_eq!(seen["source"], source);
         let verify = ["verify", "--file", "abc", "--hash", hash, &text(&result["der"])];
         alice.run(verify).succeeds();

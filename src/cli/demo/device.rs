@@ -24,9 +24,10 @@ use crate::driver::listen::{self, Listener, Place};
 use crate::driver::{Node, clock};
 use crate::net::mdns;
 use crate::net::tls::{self, TlsVersion};
+use crate::payload::Source;
 use crate::progress::RequestView;
 use crate::report::{self, Code, Failure};
-use crate::request::{Question, Source};
+use crate::request::Question;
 use crate::vault::{DeviceInfo, Home, Seal, Vault};
 
 /// The name of the demo's key.
@@ -216,6 +217,7 @@ async fn ask(node: &Arc<Node>, bob: &Target, digest: &str) -> Done {
         key: KEY.to_owned(),
         digest,
         source: Source::Digest,
+        payload: None,
         purpose: Label::new("demo"),
         with: vec![pinned(node, bob)?],
         recipient: Some(node.info.fingerprint),

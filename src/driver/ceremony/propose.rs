@@ -17,13 +17,13 @@ use crate::driver::approver::Charge;
 use crate::driver::ceremony::again::Attempts;
 use crate::driver::ceremony::refuse::{apart, decline, leave};
 use crate::driver::ceremony::started::Started;
-use crate::driver::ceremony::{deletions, epochs};
+use crate::driver::ceremony::{deletions, epochs, payload};
 use crate::driver::connect::dial::reach;
 use crate::driver::connect::hello::{hear, say};
 use crate::driver::connect::peer_links::PeerLinks;
 use crate::driver::connect::resume;
 use crate::driver::connect::target::Target;
-use crate::driver::error::{Awaited, Error};
+use crate::driver::error::{Ability, Awaited, Error};
 use crate::driver::told::Note;
 use crate::driver::{ANSWER, Node, REACH, clock, records};
 use crate::net::resumable::ResumableLink;
@@ -31,7 +31,7 @@ use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::progress::Event;
 use crate::request::{Agreed, Held, Hex, Question, Request};
-use crate::wire::{Message, Proposal, Reason, Terms, Want};
+use crate::wire::{About, Message, Proposal, Reason, Terms, Want};
 
 /// How long to wait until the others are told that a party takes no part.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -382,12 +382,12 @@ async fn ask(
         resumed: false,
         request_id: Some(request.id.clone()),
     });
-    // Checked first, so that no owner is asked about a ceremony that the peer's version lacks.
-    if let Some(about) = reached.about.as_ref().filter(|about| !about.can(request.ceremony())) {
-        let (peer, program, ceremony) =
-            (target.name.clone(), about.program.clone(), request.ceremony());
+    // Nobody there is asked for what their program cannot do.
+    if let Some(ability) = lacking(reached.about.as_ref(), request) {
+        let program = reached.about.map(|about| about.program);
+        let peer = target.name.clone();
         decline(reached.link, &peer, Reason::Aborted).await;
-        return Err(Error::Unsupported { peer, program, ceremony });
+        return Err(Error::Unsupported { peer, program, ability });
     }
     let mut link = resume::call(node, target, reached);
     let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
@@ -400,6 +400,10 @@ async fn ask(
     say(&mut link, &Message::Propose(Box::new(proposal)))
         .await
         .map_err(|e| Error::link(&target.name, e))?;
+    if let Some(payload) = request.payload() {
+        // Where it is not taken, the answer says why.
+        let _ = payload::send(&mut link, payload).await;
+    }
     let _ = proposed.send((party, answer_by)).await;
     let answer = tokio::select! {
         answer = answer(node, &mut link, &name, request, answer_by) => answer,
@@ -430,6 +434,20 @@ async fn ask(
         Ok(_) => Err(Error::nonsense(&target.name)),
         Err(LinkError::TimedOut) => Err(Error::timed_out(&target.name, Awaited::Approval)),
         Err(error) => Err(Error::link(&target.name, error)),
+    }
+}
+
+/// What `request` asks of a program that its own says cannot do it. One that says nothing of itself does what the
+/// first version did.
+fn lacking(about: Option<&About>, request: &Request) -> Option<Ability> {
+    let (ceremony, kind) = (request.ceremony(), request.source().kind());
+    let shows = about.is_some_and(|about| about.shows(kind));
+    if about.is_some_and(|about| !about.can(ceremony)) {
+        Some(Ability::Ceremony(ceremony))
+    } else if request.payload().is_some() && !shows {
+        Some(Ability::Payload(kind))
+    } else {
+        None
     }
 }
 

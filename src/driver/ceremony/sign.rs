@@ -16,26 +16,26 @@ use crate::driver::ceremony::drive::{Record, drive, fault_with};
 use crate::driver::ceremony::epochs::{
     HeldKey, NoOffer, OpenKey, indices, is_rolled_back, retire_in,
 };
+use crate::driver::ceremony::payload::{Failed, TRANSFER, receive as take_payload};
 use crate::driver::ceremony::propose::{announce, propose};
 use crate::driver::ceremony::refuse::{decline, part};
 use crate::driver::ceremony::started::Started;
 use crate::driver::ceremony::{begin, deletions};
 use crate::driver::connect::peer_links::{PeerLinks, name_in};
 use crate::driver::connect::target::Target;
-use crate::driver::error::{Activity, Error};
+use crate::driver::error::{Ability, Activity, Error};
 use crate::driver::told::{Note, Told};
 use crate::driver::{Names, Node, ROUND, clock, records};
 use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
+use crate::payload::{self, Payload, Source};
 use crate::progress::{Event, PartyView, RequestView};
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::KeyShare;
 use crate::protocol::machine::Persist;
 use crate::protocol::sign::{SignSetup, Signed};
 use crate::protocol::wire::Kind;
-use crate::request::{
-    Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, Source, below,
-};
+use crate::request::{Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, below};
 use crate::vault::ledger::{Heights, OpenChecks, UNRESOLVED};
 use crate::vault::{self, Entry, Home, KeyRecord, Ledger, signatures};
 use crate::wire::{Reason, Terms};
@@ -47,8 +47,10 @@ pub struct ToSign {
     pub key: String,
     /// The 32-byte digest.
     pub digest: [u8; 32],
-    /// How it was come by.
+    /// Where it comes from.
     pub source: Source,
+    /// What travels with the request.
+    pub payload: Option<Arc<Payload>>,
     /// What it is for.
     pub purpose: Label,
     /// The other signers and how to reach them.
@@ -61,6 +63,17 @@ pub struct ToSign {
     pub path: Vec<u32>,
 }
 
+impl ToSign {
+    /// The same without what travels: the others see the digest, and what this device says of the file.
+    fn by_digest(&self) -> Self {
+        let mut alone = Self { payload: None, ..self.clone() };
+        if let Source::File { attached, .. } = &mut alone.source {
+            *attached = false;
+        }
+        alone
+    }
+}
+
 /// What came of it, on this device.
 #[derive(Debug)]
 pub struct Outcome {
@@ -70,6 +83,8 @@ pub struct Outcome {
     pub public_key: [u8; 33],
     /// The digest.
     pub digest: [u8; 32],
+    /// What it was computed from, where that travelled.
+    pub payload: Option<Arc<Payload>>,
     /// The signature, if this device receives it.
     pub signature: Option<Signature>,
     /// Who took part, in index order.
@@ -99,17 +114,27 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
 }
 
 async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
-    let mut attempt = Attempt::of(node, wanted)?;
+    let mut wanted = wanted.clone();
+    let mut attempt = Attempt::of(node, &wanted)?;
     announce(node, &attempt.question);
     let mut attempts = Attempts::new(node);
     let result = loop {
         let result = attempt.make(node).await;
         match result {
+            // A file is signed by its digest, as all versions do, where a device cannot be shown it.
+            Err(Error::Unsupported {
+                ability: Ability::Payload(payload::Kind::File),
+                peer,
+                ..
+            }) => {
+                node.tell(Note::NotAttached { peer });
+                wanted = wanted.by_digest();
+            }
             Err(error) if attempts.again(node, &error).await => {}
             Err(error @ Error::SignedAlready(_)) => return Err(error),
             result => break result,
         }
-        match Attempt::of(node, wanted) {
+        match Attempt::of(node, &wanted) {
             Ok(next) => attempt = next,
             Err(error @ Error::SignedAlready(_)) => return Err(error),
             Err(error) => break Err(error),
@@ -183,6 +208,7 @@ impl Attempt {
                 path: wanted.path.clone(),
                 digest: wanted.digest,
                 source: wanted.source.clone(),
+                payload: wanted.payload.clone(),
                 recipient,
             }),
         };
@@ -219,8 +245,8 @@ impl Attempt {
 /// exist where it is [`Error::Given`], and only then.
 pub async fn respond(
     node: &Arc<Node>,
-    link: ResumableLink,
-    request: Request,
+    mut link: ResumableLink,
+    mut request: Request,
     terms: Terms,
     asked: &Heights,
     begun: &mut bool,
@@ -262,9 +288,17 @@ pub async fn respond(
         let Ok(child) = Child::of(&key, request.path()) else {
             return Err(decline(link, &name, Reason::Aborted).await);
         };
-        let question = child.question(node, request.clone());
-        // A person may take minutes; the share is opened again then.
+        // A peer or a person may take minutes; the share is opened again then.
         drop(key);
+        if node.refuses_blind && request.source().travels().is_none() {
+            return Err(decline(link, &name, Reason::Blind).await);
+        }
+        match receive(node, &mut link, &mut request).await {
+            Ok(()) => {}
+            Err(Failed::Differs) => return Err(decline(link, &name, Reason::Payload).await),
+            Err(Failed::Link(error)) => return Err(Error::link(&name, error)),
+        }
+        let question = child.question(node, request.clone());
         let started = accept(node, link, &question, &terms, offer, Ask::Approval).await?;
         let epoch = started.agreed.epoch;
         let taking = begin(node, &record.name, &request, &epoch);
@@ -274,6 +308,18 @@ pub async fn respond(
     }
     .await;
     conclude(node, &record, &request, result)
+}
+
+/// Takes in what travels with `request`.
+async fn receive(
+    node: &Node,
+    link: &mut ResumableLink,
+    request: &mut Request,
+) -> Result<(), Failed> {
+    let Action::Sign(signing) = &mut request.action else { return Ok(()) };
+    let within = node.deadline_within(TRANSFER);
+    signing.payload = take_payload(link, &signing.source, &signing.digest, within).await?;
+    Ok(())
 }
 
 /// Fails if the request `id` was signed before, of another digest.
@@ -305,6 +351,7 @@ fn repeat(node: &Node, wanted: &ToSign) -> Result<Outcome, Error> {
         key: child.name,
         public_key: child.public_key,
         digest: wanted.digest,
+        payload: wanted.payload.clone(),
         signature: Some(signature),
         parties: views(&kept.signers),
         delivered_to: views(&kept.receivers),
@@ -568,6 +615,9 @@ fn is_worn(error: &vault::Error) -> bool {
     matches!(error, vault::Error::Retired { code, .. } if code == UNRESOLVED)
 }
 
+/// What an entry of the log calls that which travelled with the request.
+const SEEN: &str = "payload";
+
 /// A delivered signature is kept, so that losing the terminal does not lose it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
@@ -632,6 +682,7 @@ fn conclude(
                 key: question.key.clone(),
                 public_key,
                 digest: request.digest().copied().unwrap_or_default(),
+                payload: request.payload().cloned(),
                 signature,
                 parties: view.signers,
                 delivered_to: view.receivers,
@@ -663,6 +714,7 @@ fn conclude(
 
 fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) -> Option<String> {
     let kept = is_kept.then(|| (signatures::KEPT.to_owned(), request.id.as_str().into()));
+    let seen = request.payload().map(|_| (SEEN.to_owned(), serde_json::json!(request.source())));
     node.log(Entry {
         time: clock::unix_now(),
         ceremony: request.ceremony().name().to_owned(),
@@ -672,7 +724,7 @@ fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) 
         peer: node.others(request),
         purpose: request.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
-        extra: kept.into_iter().chain(node.about(request)).collect(),
+        extra: kept.into_iter().chain(seen).chain(node.about(request)).collect(),
     })
 }
 

@@ -13,8 +13,9 @@ use ratatui::backend::TestBackend;
 use super::fixture::{party, request};
 use super::{Scene, draw};
 use crate::device::{Fingerprint, Label};
+use crate::payload::{HashFunction, Source};
 use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, RequestView};
-use crate::request::{Ceremony, HashFunction, Source};
+use crate::request::Ceremony;
 use crate::ui::model::Model;
 use crate::ui::stage::{CALM, Consent, Question, Stage};
 
@@ -495,6 +496,7 @@ fn vicious() -> RequestView {
             name: name("/\u{7}x\u{9b}31m "),
             size: u64::MAX,
             hash: HashFunction::Sha256,
+            attached: false,
         },
         signers: (b'a'..=b'f')
             .map(|c| party(&char::from(c).to_string().repeat(60), 0x11 * (c - b'a' + 10)))
@@ -524,7 +526,9 @@ fn at_80_by_24_an_ordinary_request_fits_and_nothing_of_any_request_is_cut() {
             // The requester's text is complete, with unprintable characters spelled out.
             let spelled = format!("{:?}", view.purpose).replace([' ', '"'], "");
             assert!(joined.contains(&spelled), "{size:?}\n{all}");
-            assert!(all.contains("time left") && all.contains("by the requester: sha256 of"));
+            assert!(
+                all.contains("time left") && all.contains("by the requester, unseen: sha256 of")
+            );
         }
     }
 }

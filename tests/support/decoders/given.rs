@@ -3,12 +3,14 @@
 use std::fs;
 use std::sync::OnceLock;
 
-use cosign::cli::args::KeyFormat;
+use cosign::cli::args::{KeyFormat, PayloadArgs};
 use cosign::cli::{self, digest, public_key, qr, signature};
 use cosign::crypto::curve::encode_point;
 use cosign::crypto::ecdsa::to_der;
-use cosign::device::hex;
+use cosign::device::{Label, hex};
 use cosign::pasted;
+use cosign::payload::{HashFunction, MAX_PAYLOAD, MessageFormat, Payload, Source};
+use cosign::ui::lines;
 use cosign::vault::given::{self, Guard};
 use cosign::vault::{Error, Home, Unlock, Vault};
 use sha2::{Digest as _, Sha256};
@@ -61,14 +63,35 @@ pub(crate) fn key_file(bytes: &[u8]) {
                 assert_eq!(public_key::read(name).map(|p| encode_point(&p).unwrap()), Ok(point));
             }
             fs::write(&path, content).unwrap();
-            let _ = signature::read(name);
-            let digest = digest::of(None, Some(&path), None, None).unwrap();
+            let _ = signature::read(name, &Source::Digest);
+            let file = PayloadArgs { file: Some(path.clone()), ..PayloadArgs::default() };
+            let digest = digest::of(None, &file, None).unwrap();
             assert_eq!(digest.bytes, <[u8; 32]>::from(Sha256::digest(content)));
         }
     }
     let text = String::from_utf8_lossy(bytes);
-    if let Ok(read) = digest::of(Some(&text), None, None, None) {
-        assert_eq!(digest::of(Some(&read.hex()), None, None, None), Ok(read));
+    let nothing = PayloadArgs::default();
+    if let Ok(read) = digest::of(Some(&text), &nothing, None) {
+        assert_eq!(digest::of(Some(&read.hex()), &nothing, None), Ok(read));
+    }
+}
+
+/// What travels with a request, as a message and as a file: whatever it is, it is summed up.
+pub(crate) fn payload(bytes: &[u8]) {
+    let size = bytes.len() as u64;
+    let message = MessageFormat::ALL.map(|format| Source::Message { format, size });
+    let name = Label::new(&String::from_utf8_lossy(bytes));
+    let file = HashFunction::ALL.map(|hash| {
+        let name = name.clone();
+        Source::File { name, size, hash, attached: true }
+    });
+    for source in message.into_iter().chain(file) {
+        let Ok(read) = Payload::read(&source, bytes.to_vec()) else {
+            assert!(size > MAX_PAYLOAD);
+            continue;
+        };
+        let card = lines::payload_card(read.digest(), &source, Some(read.summary()));
+        assert!(card.iter().all(|row| !row.contains(char::is_control)), "{card:?}");
     }
 }
 

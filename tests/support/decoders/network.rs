@@ -94,7 +94,12 @@ fn control_messages() -> Vec<Message> {
             public_key: Hex([2; 33]),
             epochs: vec![held(4), held(5)],
             digest: Hex([5; 32]),
-            source: Source::File { name: Label::new("file"), size: 7, hash: "sha256".into() },
+            source: Source::File {
+                name: Label::new("file"),
+                size: 7,
+                hash: "sha256".into(),
+                attached: true,
+            },
             purpose: Label::new("purpose"),
             recipient: 0,
             path: vec![0, 7],

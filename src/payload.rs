@@ -1,0 +1,335 @@
+//! What is signed, where that is more than 32 bytes: its kind, its bytes, and what they say.
+//!
+//! A payload travels to every device that signs it. Each computes the digest and the [`Summary`] from the
+//! bytes itself, so nothing of them rests on the requester's word; what the bytes do not say, such as
+//! the name of a file, does. Each function is bounded in time and memory by the size of the payload, and none
+//! opens anything.
+
+pub mod file;
+pub mod message;
+
+use std::fmt;
+use std::io;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use sha3::Keccak256;
+
+use crate::device::Label;
+pub use message::MessageFormat;
+
+/// The largest payload, in bytes; a larger file is signed by its digest alone.
+pub const MAX_PAYLOAD: u64 = 1 << 20;
+
+/// How a file becomes 32 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HashFunction {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-256 of SHA-256, as Bitcoin does.
+    Sha256d,
+    /// Keccak-256, as Ethereum does.
+    Keccak256,
+}
+
+impl HashFunction {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha256d, Self::Keccak256];
+
+    /// The name on the command line, on the wire and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha256d => "sha256d",
+            Self::Keccak256 => "keccak256",
+        }
+    }
+
+    /// The function of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.name() == name)
+    }
+
+    /// The hash of `bytes`.
+    pub fn of(self, bytes: &[u8]) -> [u8; 32] {
+        match self {
+            Self::Sha256 => Sha256::digest(bytes).into(),
+            Self::Sha256d => Sha256::digest(Sha256::digest(bytes)).into(),
+            Self::Keccak256 => Keccak256::digest(bytes).into(),
+        }
+    }
+
+    /// The hash of all that `input` holds, and how many bytes that was. Memory stays small.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_all(self, mut input: impl io::Read) -> io::Result<([u8; 32], u64)> {
+        fn fill<D: sha2::Digest + io::Write>(input: &mut impl io::Read) -> io::Result<(D, u64)> {
+            let mut digest = D::new();
+            let size = io::copy(&mut io::BufReader::with_capacity(1 << 16, input), &mut digest)?;
+            Ok((digest, size))
+        }
+        Ok(match self {
+            Self::Sha256 => {
+                let (digest, size) = fill::<Sha256>(&mut input)?;
+                (digest.finalize().into(), size)
+            }
+            Self::Sha256d => {
+                let (digest, size) = fill::<Sha256>(&mut input)?;
+                (Sha256::digest(digest.finalize()).into(), size)
+            }
+            Self::Keccak256 => {
+                let (digest, size) = fill::<Keccak256>(&mut input)?;
+                (digest.finalize().into(), size)
+            }
+        })
+    }
+}
+
+impl fmt::Display for HashFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Where the digest comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// The digest was given; nothing about it can be checked here.
+    Digest,
+    /// A file was hashed.
+    File {
+        /// The file's name, as the requester says.
+        name: Label,
+        /// Its size in bytes.
+        size: u64,
+        /// How it was hashed.
+        hash: HashFunction,
+        /// Whether its content travels with the request; otherwise size and digest are the requester's word.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        attached: bool,
+    },
+    /// A message, which travels with the request.
+    Message {
+        /// How it is signed.
+        format: MessageFormat,
+        /// Its size in bytes.
+        size: u64,
+    },
+}
+
+impl Source {
+    /// What kind of thing is signed.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Digest => Kind::Digest,
+            Self::File { .. } => Kind::File,
+            Self::Message { .. } => Kind::Message,
+        }
+    }
+
+    /// How many bytes travel with the request; `None` if only the digest does.
+    pub fn travels(&self) -> Option<u64> {
+        match self {
+            Self::Digest | Self::File { attached: false, .. } => None,
+            Self::File { size, .. } | Self::Message { size, .. } => Some(*size),
+        }
+    }
+}
+
+/// What kind of thing is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// 32 bytes that nobody can look into.
+    Digest,
+    /// A file.
+    File,
+    /// A message.
+    Message,
+}
+
+impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Digest, Self::File, Self::Message];
+
+    /// The name in policies, events and the log, and among what a program says that it can do.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Digest => "digest",
+            Self::File => "file",
+            Self::Message => "message",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The bytes of a payload, and what this device computed from them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload {
+    bytes: Vec<u8>,
+    digest: [u8; 32],
+    summary: Summary,
+}
+
+impl Payload {
+    /// Reads the bytes that came with a request.
+    ///
+    /// # Errors
+    /// They are not what `source` says, or nothing travels with such a request.
+    pub fn read(source: &Source, bytes: Vec<u8>) -> Result<Self, NoPayload> {
+        if source.travels() != Some(bytes.len() as u64) || bytes.len() as u64 > MAX_PAYLOAD {
+            return Err(NoPayload);
+        }
+        let (digest, summary) = match source {
+            Source::Digest => return Err(NoPayload),
+            Source::File { hash, .. } => (hash.of(&bytes), Summary::File(file::summary(&bytes))),
+            Source::Message { format, .. } => {
+                (format.digest(&bytes), Summary::Message(message::summary(*format, &bytes)))
+            }
+        };
+        Ok(Self { bytes, digest, summary })
+    }
+
+    /// The bytes, at most [`MAX_PAYLOAD`] of them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What is signed.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The SHA-256 of the bytes, by which all who sign know that they were shown the same.
+    pub fn sha256(&self) -> [u8; 32] {
+        HashFunction::Sha256.of(&self.bytes)
+    }
+
+    /// What a person is shown.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes)", self.bytes.len())
+    }
+}
+
+/// Bytes that are not what the request says of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPayload;
+
+/// What a person and a policy are told of a payload; all of it was computed here. Texts are as they stand in the
+/// bytes: whoever shows them cleans them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Summary {
+    /// Of a file.
+    File(file::Summary),
+    /// Of a message.
+    Message(message::Summary),
+}
+
+/// What stands in a payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// Text in UTF-8 without control characters but for tabs and line ends.
+    Text(String),
+    /// Anything else, in hexadecimal.
+    Hex(String),
+}
+
+impl Content {
+    fn of(bytes: &[u8]) -> Self {
+        match as_text(bytes) {
+            Some(text) => Self::Text(text.to_owned()),
+            None => Self::Hex(crate::device::hex(bytes)),
+        }
+    }
+}
+
+/// `bytes` as text, if they are text.
+fn as_text(bytes: &[u8]) -> Option<&str> {
+    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t' | '\r');
+    std::str::from_utf8(bytes).ok().filter(|text| text.chars().all(is_plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(size: u64) -> Source {
+        Source::Message { format: MessageFormat::Ethereum, size }
+    }
+
+    #[test]
+    fn a_payload_is_exactly_as_long_as_was_said() {
+        assert!(Payload::read(&message(2), b"ok".to_vec()).is_ok());
+        assert_eq!(Payload::read(&message(3), b"ok".to_vec()), Err(NoPayload));
+        assert_eq!(Payload::read(&message(1), b"ok".to_vec()), Err(NoPayload));
+        let long = vec![b'a'; usize::try_from(MAX_PAYLOAD).unwrap() + 1];
+        assert_eq!(Payload::read(&message(MAX_PAYLOAD + 1), long), Err(NoPayload));
+    }
+
+    #[test]
+    fn nothing_travels_with_a_digest_or_a_file_that_is_not_attached() {
+        let file = |attached| Source::File {
+            name: Label::new("a"),
+            size: 2,
+            hash: HashFunction::Sha256,
+            attached,
+        };
+        assert_eq!(Payload::read(&Source::Digest, Vec::new()), Err(NoPayload));
+        assert_eq!(Payload::read(&file(false), b"ok".to_vec()), Err(NoPayload));
+        let read = Payload::read(&file(true), b"ok".to_vec()).unwrap();
+        assert_eq!(*read.digest(), HashFunction::Sha256.of(b"ok"));
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_in_hexadecimal() {
+        assert_eq!(Content::of(b"a\tb\r\nc"), Content::Text("a\tb\r\nc".into()));
+        assert_eq!(Content::of(b"a\x1b[2J"), Content::Hex("611b5b324a".into()));
+        assert_eq!(Content::of(b"\xff"), Content::Hex("ff".into()));
+    }
+
+    #[test]
+    fn every_name_is_that_of_one_kind() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::named(kind.name()), Some(kind));
+        }
+        for function in HashFunction::ALL {
+            assert_eq!(HashFunction::named(function.name()), Some(function));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_summed_up(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let size = bytes.len() as u64;
+            let name = Label::new("x");
+            let file = Source::File { name, size, hash: HashFunction::Sha256d, attached: true };
+            for source in [message(size), file] {
+                prop_assert!(Payload::read(&source, bytes.clone()).is_ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Files: what they are as far as the first bytes tell, and the text of those that are text.
+
+use serde::Serialize;
+
+use super::as_text;
+
+/// How much of a text is shown: more than a person reads before a yes.
+const MOST_LINES: usize = 200;
+const MOST_CHARS: usize = 16 << 10;
+
+/// What a person is told of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// What its first bytes say that it is, such as `gzip archive`.
+    pub looks_like: &'static str,
+    /// How many lines it has, if it is text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
+    /// Its text, or how that begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Whether `text` is all of it.
+    pub complete: bool,
+}
+
+/// How files of a kind begin, at an offset.
+const SIGNATURES: [(usize, &[u8], &str); 17] = [
+    (0, b"\x7fELF", "program (ELF)"),
+    (0, b"MZ", "program (Windows)"),
+    (0, b"\xcf\xfa\xed\xfe", "program (macOS)"),
+    (0, b"\xca\xfe\xba\xbe", "program (macOS) or Java class"),
+    (0, b"\0asm", "WebAssembly"),
+    (0, b"\x1f\x8b", "gzip archive"),
+    (0, b"\xfd7zXZ\0", "xz archive"),
+    (0, b"\x28\xb5\x2f\xfd", "zstd archive"),
+    (0, b"BZh", "bzip2 archive"),
+    (0, b"PK\x03\x04", "zip archive"),
+    (0, b"!<arch>\ndebian-binary", "Debian package"),
+    (0, b"!<arch>\n", "ar archive"),
+    (0, b"%PDF-", "PDF"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG picture"),
+    (0, b"\xff\xd8\xff", "JPEG picture"),
+    (0, b"psbt\xff", "Bitcoin transaction (PSBT)"),
+    (257, b"ustar", "tar archive"),
+];
+
+pub(super) fn summary(bytes: &[u8]) -> Summary {
+    let begins = |(at, start, _): &&(usize, &[u8], &str)| {
+        bytes.get(*at..).is_some_and(|rest| rest.starts_with(start))
+    };
+    let known = SIGNATURES.iter().find(begins).map(|(_, _, name)| *name);
+    let text = as_text(bytes).filter(|text| !text.is_empty() && known.is_none());
+    let shown = text.map(beginning);
+    Summary {
+        looks_like: match (known, bytes.is_empty(), text.is_some()) {
+            (Some(known), ..) => known,
+            (None, true, _) => "empty",
+            (None, false, true) => "text",
+            (None, false, false) => "not known",
+        },
+        lines: text.map(|text| text.lines().count() as u64),
+        complete: shown.zip(text).is_some_and(|(shown, text)| shown.len() == text.len()),
+        text: shown.map(str::to_owned),
+    }
+}
+
+/// As much of the beginning of `text` as is shown.
+fn beginning(text: &str) -> &str {
+    let lines = text.split_inclusive('\n').take(MOST_LINES).map(str::len).sum::<usize>();
+    let chars = text.char_indices().nth(MOST_CHARS).map_or(text.len(), |(at, _)| at);
+    text.get(..lines.min(chars)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_what_its_first_bytes_say() {
+        assert_eq!(summary(b"\x1f\x8b\x08\0").looks_like, "gzip archive");
+        assert_eq!(summary(b"").looks_like, "empty");
+        assert_eq!(summary(b"\x01\x02").looks_like, "not known");
+        let tar = [&[b'a'; 257][..], b"ustar\x0000"].concat();
+        assert_eq!(summary(&tar).looks_like, "tar archive");
+        assert_eq!(summary(&tar).text, None);
+    }
+
+    #[test]
+    fn text_is_shown_whole_unless_nobody_would_read_it() {
+        let short = summary(b"one\ntwo\n");
+        assert_eq!((short.looks_like, short.lines, short.complete), ("text", Some(2), true));
+        assert_eq!(short.text.as_deref(), Some("one\ntwo\n"));
+        let many = summary("x\n".repeat(1000).as_bytes());
+        assert_eq!((many.lines, many.complete), (Some(1000), false));
+        assert_eq!(many.text.map(|text| text.lines().count()), Some(MOST_LINES));
+        let long = summary("é".repeat(MOST_CHARS + 1).as_bytes());
+        assert_eq!(long.text.map(|text| text.chars().count()), Some(MOST_CHARS));
+        assert!(!long.complete);
+    }
+}

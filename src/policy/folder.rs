@@ -1,0 +1,68 @@
+//! A folder of files that this device has, such as those that it has built: whether one of them is what is to be
+//! signed.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::payload::HashFunction;
+use crate::vault::Error;
+use crate::vault::given::{self, Guard};
+
+/// Whether a file in the folder at `path`, not below it and no link, has this size and this digest. Only files of
+/// that size are read.
+///
+/// # Errors
+/// The folder, or one of these files, cannot be read, or is one that others may change.
+pub(super) fn has(
+    path: &Path,
+    size: u64,
+    hash: HashFunction,
+    digest: &[u8; 32],
+) -> Result<bool, Error> {
+    let wrong = |source: io::Error| Error::Io { path: path.to_owned(), source };
+    for entry in fs::read_dir(path).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        let metadata = entry.metadata().map_err(wrong)?;
+        if !metadata.is_file() || metadata.len() != size {
+            continue;
+        }
+        let file = given::open(&entry.path(), Guard::Unaltered)?;
+        if hash.of_all(file).map_err(wrong)?.0 == *digest {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_a_file_of_the_folder_itself_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("dist")).unwrap();
+        fs::create_dir(path("dist/below")).unwrap();
+        fs::write(path("dist/built"), "built").unwrap();
+        fs::write(path("dist/below/other"), "other").unwrap();
+        fs::write(path("apart"), "apart").unwrap();
+        std::os::unix::fs::symlink(path("apart"), path("dist/link")).unwrap();
+        let has = |content: &str, size: u64| {
+            let digest = HashFunction::Sha256.of(content.as_bytes());
+            has(&path("dist"), size, HashFunction::Sha256, &digest).unwrap()
+        };
+        assert!(has("built", 5));
+        assert!(!has("built", 6), "the size is another one");
+        assert!(!has("other", 5), "it is below the folder");
+        assert!(!has("apart", 5), "it is a link");
+        fs::set_permissions(path("dist/built"), fs::Permissions::from_mode(0o666)).unwrap();
+        let digest = HashFunction::Sha256.of(b"built");
+        let open_to_all = super::has(&path("dist"), 5, HashFunction::Sha256, &digest);
+        assert!(matches!(open_to_all, Err(Error::LooseMode { .. })), "{open_to_all:?}");
+        assert!(super::has(&path("gone"), 5, HashFunction::Sha256, &digest).is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! What is signed, as rows of a card. Every line of a text is quoted by itself, so that nothing in it can draw a
+//! row that looks like one of this device's.
+
+use super::text::quoted;
+use crate::payload::{Content, MessageFormat, Source, Summary, file, message};
+
+/// Where the digest comes from.
+pub(super) fn source(source: &Source) -> String {
+    match source {
+        Source::Digest => "by the requester; this device cannot see what it is of".to_owned(),
+        Source::File { name, size, hash, attached: false } => {
+            let name = quoted(name.as_str());
+            format!("by the requester, unseen: {hash} of {name}, {size} bytes")
+        }
+        Source::File { name, size, hash, attached: true } => {
+            let name = quoted(name.as_str());
+            format!("here: {hash} of a file of {size} bytes, which the requester calls {name}")
+        }
+        Source::Message { format, size } => {
+            format!("here: {} of {size} bytes", name(*format))
+        }
+    }
+}
+
+fn name(format: MessageFormat) -> &'static str {
+    match format {
+        MessageFormat::Ethereum => "an Ethereum message (EIP-191)",
+        MessageFormat::Bitcoin => "a Bitcoin message",
+    }
+}
+
+/// What stands in it, as labels and facts; a label that is empty goes on with the one before.
+pub(super) fn rows(summary: &Summary) -> Vec<(&'static str, String)> {
+    match summary {
+        Summary::File(file) => file_rows(file),
+        Summary::Message(message) => message_rows(message),
+    }
+}
+
+fn file_rows(file: &file::Summary) -> Vec<(&'static str, String)> {
+    let file::Summary { looks_like, lines, text, complete } = file;
+    let count =
+        lines.map(|count| format!(", {count} {}", if count == 1 { "line" } else { "lines" }));
+    let mut rows = vec![("looks like", format!("{looks_like}{}", count.unwrap_or_default()))];
+    if let Some(text) = text {
+        rows.extend(lines_of("content", text));
+        if !complete {
+            rows.push(("", "this is its beginning: the rest is not shown".to_owned()));
+        }
+    }
+    rows
+}
+
+fn message_rows(message: &message::Summary) -> Vec<(&'static str, String)> {
+    let mut rows: Vec<_> = message.warnings.iter().map(|w| ("warning", warning(*w))).collect();
+    match &message.content {
+        Content::Text(text) => rows.extend(lines_of("message", text)),
+        Content::Hex(digits) => {
+            rows.push(("message", "no text; in hexadecimal:".to_owned()));
+            rows.push(("", digits.clone()));
+        }
+    }
+    rows
+}
+
+fn warning(warning: message::Warning) -> String {
+    match warning {
+        message::Warning::Empty => "the message is empty",
+        message::Warning::LooksLikeAHash => "it looks like a hash: it may stand for something else",
+        message::Warning::LooksLikeATransaction => "it looks like a transaction",
+    }
+    .to_owned()
+}
+
+/// The lines of a text, each in quotes.
+fn lines_of(label: &'static str, text: &str) -> Vec<(&'static str, String)> {
+    let lines = text.split_inclusive('\n').map(|line| {
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        quoted(line.strip_suffix('\r').unwrap_or(line))
+    });
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    let rows: Vec<_> = labels.zip(lines).collect();
+    if rows.is_empty() { vec![(label, quoted(""))] } else { rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::Payload;
+
+    fn rows_of(message: &[u8]) -> Vec<(&'static str, String)> {
+        let source = Source::Message { format: MessageFormat::Bitcoin, size: message.len() as u64 };
+        rows(Payload::read(&source, message.to_vec()).unwrap().summary())
+    }
+
+    fn row(label: &'static str, fact: &str) -> (&'static str, String) {
+        (label, fact.to_owned())
+    }
+
+    #[test]
+    fn every_line_of_a_message_is_quoted_and_what_is_invisible_is_seen() {
+        let rows = rows_of("I agree\n  digest       5a7f\n\nto\u{202e}day\n".as_bytes());
+        assert_eq!(
+            rows,
+            [
+                row("message", "\"I agree\""),
+                row("", "\"␣␣digest␣␣␣␣␣␣␣5a7f\""),
+                row("", "\"\""),
+                row("", "\"to\\u{202e}day\""),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_message_that_is_no_text_is_shown_in_hexadecimal() {
+        assert_eq!(
+            rows_of(b"\x00\xff"),
+            [row("message", "no text; in hexadecimal:"), row("", "00ff")]
+        );
+    }
+
+    #[test]
+    fn a_warning_stands_before_the_message() {
+        assert_eq!(rows_of(b""), [row("warning", "the message is empty"), row("message", "\"\"")]);
+    }
+}
