@@ -465,7 +465,7 @@ pub fn nonsense(name: &str) -> Failure {
 
 /// The program of the device `name` shows no files.
 pub fn not_attached(name: &str) -> String {
-    format!("{name} runs an early cosign, which shows no files: it is asked for the digest alone")
+    format!("{name}'s early cosign shows no files: it is asked for the digest alone")
 }
 
 /// The program of the device `name`, of version `program` where it says so, cannot do this.
@@ -479,8 +479,8 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Payload(Kind::File) => "show files",
         Ability::Payload(Kind::Message) => "show messages",
     };
-    let program = program.map_or_else(|| "an early cosign".to_owned(), |v| format!("cosign {v}"));
-    let message = format!("{name} runs {program}, which cannot {what}");
+    let program = program.map_or_else(|| "early cosign".to_owned(), |v| format!("cosign {v}"));
+    let message = format!("{name}'s {program} cannot {what}");
     Failure::new(Code::Unsupported, message).hint(format!(
         "this one is cosign {}; update the older of the two",
         env!("CARGO_PKG_VERSION")

@@ -104,6 +104,21 @@ fn two_devices_make_refresh_and_use_a_key_in_both_directions() {
 
 #[test]
 #[ignore = "needs the old program: tests/run --skew"]
+fn the_old_program_signs_a_file_by_its_digest_and_is_not_asked_for_a_message() {
+    let (alice, bob) = (device("alice", New), device("bob", Old));
+    introduce(&[&alice, &bob]);
+    let listener = bob.serve(&[&alice]);
+    let to = listener.address();
+    alice.run(["keygen", "--key", "vault", "--peer", &to]).succeeds();
+    alice.write("notes", "notes");
+    let signed = alice.run(["sign", "--file", "notes", "--peer", &to]).succeeds();
+    assert_eq!(signed["digest"], digest("notes"));
+    let message = ["sign", "--message", "I agree", "--peer", &to];
+    alice.run(message).fails(6, "bob's early cosign cannot show messages");
+}
+
+#[test]
+#[ignore = "needs the old program: tests/run --skew"]
 fn three_devices_of_two_versions_make_refresh_and_use_a_key() {
     for ages in [[Old, New, New], [New, Old, Old], [New, Old, New]] {
         let devices = ["alice", "bob", "carol"];

@@ -24,8 +24,13 @@ async fn answer(link: &mut TlsLink, message: &Value) -> Message {
 
 /// Alice asks for a signature of the device `node`, which is here: her program, the link, and her greeting.
 async fn called(alice: &Device, node: &Node) -> (Running, TlsLink, Message) {
+    called_for(alice, node, &[&fresh_digest()]).await
+}
+
+/// The same of what the flags say.
+async fn called_for(alice: &Device, node: &Node, flags: &[&str]) -> (Running, TlsLink, Message) {
     let (port, address) = port().await;
-    let asking = alice.start(["sign", &fresh_digest(), "--peer", &address]);
+    let asking = alice.start([&["sign", "--peer", &address], flags].concat());
     let (io, _) = port.accept().await;
     let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
     let hello = hear(&mut link, soon()).await.unwrap();
@@ -129,7 +134,7 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
     block_on(async {
         let (asking, mut link, hello) = called(&alice, &node).await;
         let Message::Hello { about: Some(about), .. } = hello else { panic!() };
-        assert_eq!((about.versions, about.can.len()), (VERSIONS, 4));
+        assert_eq!((about.versions, about.can.len()), (VERSIONS, 6));
         let about = About {
             program: Label::new("0.0.9\u{1b}[2J"),
             versions: Versions { from: 1, to: 1 },
@@ -146,6 +151,22 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
             .fails(6, "update the older of the two");
         let listed = alice.run(["peers", "list"]).succeeds();
         assert_eq!(listed["peers"][0]["program"], "0.0.9[2J");
+    });
+}
+
+#[test]
+fn a_device_whose_program_shows_no_messages_is_not_sent_one() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    block_on(async {
+        // The first version says nothing of itself.
+        let (asking, mut link, _) = called_for(&alice, &node, &["--message", "I agree"]).await;
+        let welcome = Message::Welcome { name: Label::new("bob"), about: None };
+        say(&mut link, &welcome).await.unwrap();
+        let next = hear(&mut link, soon()).await;
+        assert_eq!(next, Ok(Message::Refuse { reason: Reason::Aborted }));
+        drop(link);
+        asking.ends().fails(6, "bob's early cosign cannot show messages");
     });
 }
 
