@@ -31,8 +31,8 @@ pub trait Record: Send {
     /// It cannot be stored.
     fn persist(&mut self, what: Persist) -> Result<(), Error>;
 
-    /// A message of this kind was handed to the link of the party it is for, and may arrive.
-    fn sent(&mut self, _kind: Kind) {}
+    /// A message of this kind is about to be handed to the link of the party it is for.
+    fn sending(&mut self, _kind: Kind) {}
 
     /// Takes in what other sessions have found out. Called before each step.
     ///
@@ -67,13 +67,14 @@ pub async fn drive<P: Protocol>(
             match output {
                 Output::Send { to, bytes } => {
                     let kind = bytes.get(1).copied().and_then(Kind::from_tag);
+                    // A send that fails may have delivered the message all the same.
+                    if let Some(kind) = kind {
+                        record.sending(kind);
+                    }
                     if let Err(error) = links.send(to, bytes).await {
                         return Err(last_word(links, (ceremony, key), label)
                             .await
                             .unwrap_or(error));
-                    }
-                    if let Some(kind) = kind {
-                        record.sent(kind);
                     }
                 }
                 Output::Persist(what) => record.persist(what)?,

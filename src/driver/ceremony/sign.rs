@@ -570,7 +570,7 @@ impl Record for Notes<'_> {
         kept.map_err(|error| refusal(error, self.names, &self.record.name))
     }
 
-    fn sent(&mut self, kind: Kind) {
+    fn sending(&mut self, kind: Kind) {
         self.given |= kind == Kind::Sg3;
     }
 
