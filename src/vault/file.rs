@@ -11,7 +11,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 
 use rustix::fs::{Mode, OFlags};
@@ -29,6 +29,39 @@ pub(super) enum Durability {
     Whole,
     /// Survives the death of the process; after a power failure the old state may come back.
     Lazy,
+}
+
+/// What was just done to files and folders of a home, in the order in which it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect<'a> {
+    /// A folder was made.
+    Made(&'a Path),
+    /// An empty file was made, unless a lock was there already.
+    Created(&'a Path),
+    /// These bytes were written at this offset.
+    Written(&'a Path, u64, &'a [u8]),
+    /// The file was given this length.
+    Cut(&'a Path, u64),
+    /// What was written to the file, or which names are in the folder, survives a power failure from here on.
+    Synced(&'a Path),
+    /// The first has the second as its name, in place of what was there.
+    Renamed(&'a Path, &'a Path),
+    /// The file, or the empty folder, was removed.
+    Removed(&'a Path),
+}
+
+/// Has every effect told to `observer` from now on, in this process; the first one that is named here is the one.
+/// What a power failure can leave is found out from that (`tests/power_cuts`); the program observes nothing.
+pub fn observe(observer: fn(Effect<'_>)) {
+    let _ = OBSERVER.set(observer);
+}
+
+static OBSERVER: OnceLock<fn(Effect<'_>)> = OnceLock::new();
+
+fn tell(effect: Effect<'_>) {
+    if let Some(observer) = OBSERVER.get() {
+        observer(effect);
+    }
 }
 
 /// The right to write: the vault's lock.
@@ -72,7 +105,7 @@ impl<'h> Writer<'h> {
         make_dir(dir)?;
         let scratch = self.scratch(path)?;
         let written = write_scratch(&scratch, content, durability)
-            .and_then(|()| fs::rename(&scratch, path))
+            .and_then(|()| rename(&scratch, path))
             .map_err(Error::io(path));
         if written.is_err() {
             remove_file(&scratch)?;
@@ -96,9 +129,15 @@ impl<'h> Writer<'h> {
         let write = || {
             if file.metadata()?.len() != at {
                 file.set_len(at)?;
+                tell(Effect::Cut(path, at));
             }
             file.write_all_at(content, at)?;
-            if durability == Durability::Synced { file.sync_data() } else { Ok(()) }
+            tell(Effect::Written(path, at, content));
+            if durability == Durability::Synced {
+                file.sync_data()?;
+                tell(Effect::Synced(path));
+            }
+            Ok(())
         };
         write().map_err(|source| {
             // What was written in part is never a line: the next reader would cut it off as well.
@@ -122,7 +161,7 @@ impl<'h> Writer<'h> {
     pub(super) fn destroy(&self, path: &Path) -> Result<(), Error> {
         let doomed = self.beside(path, DOOMED);
         wipe(&doomed)?;
-        if found(fs::rename(path, &doomed), path)?.is_none() {
+        if found(rename(path, &doomed), path)?.is_none() {
             return Ok(());
         }
         sync_dir(parent(path))?;
@@ -136,9 +175,11 @@ impl<'h> Writer<'h> {
             self.destroy(&entry)?;
         }
         match fs::remove_dir(dir) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(dir)(e)),
-            _ => sync_dir(parent(dir)),
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(dir)(e)),
+            Err(_) => {}
+            Ok(()) => tell(Effect::Removed(dir)),
         }
+        sync_dir(parent(dir))
     }
 
     /// The scratch file on the file system of `path`.
@@ -357,8 +398,10 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), Error> {
         for dir in missing.into_iter().rev() {
             match DirBuilder::new().mode(0o700).create(dir) {
                 Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io(dir)(e)),
-                _ => sync_dir(parent(dir))?,
+                Err(_) => {}
+                Ok(()) => tell(Effect::Made(dir)),
             }
+            sync_dir(parent(dir))?;
         }
     }
     check_dir(dir)
@@ -366,19 +409,33 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), Error> {
 
 /// Renames a directory beside itself, durably.
 pub(super) fn rename_dir(from: &Path, to: &Path) -> Result<(), Error> {
-    fs::rename(from, to).map_err(Error::io(from))?;
+    rename(from, to).map_err(Error::io(from))?;
     sync_dir(parent(to))
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    tell(Effect::Renamed(from, to));
+    Ok(())
 }
 
 /// Makes what was created, renamed or removed in a directory survive a power failure.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir))?;
+    tell(Effect::Synced(dir));
+    Ok(())
 }
 
 fn write_scratch(scratch: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(scratch)?;
+    tell(Effect::Created(scratch));
     file.write_all(content)?;
-    if durability == Durability::Lazy { Ok(()) } else { file.sync_all() }
+    tell(Effect::Written(scratch, 0, content));
+    if durability != Durability::Lazy {
+        file.sync_all()?;
+        tell(Effect::Synced(scratch));
+    }
+    Ok(())
 }
 
 fn lock_file(path: &Path) -> Result<File, Error> {
@@ -387,6 +444,7 @@ fn lock_file(path: &Path) -> Result<File, Error> {
     let opened = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from);
     let file = opened.map_err(|e| Error::io(path)(e.into()))?;
     is_regular(path, &file.metadata().map_err(Error::io(path))?)?;
+    tell(Effect::Created(path));
     Ok(file)
 }
 
@@ -398,22 +456,30 @@ fn wipe(path: &Path) -> Result<(), Error> {
         let metadata = file.metadata().map_err(Error::io(path))?;
         is_regular(path, &metadata)?;
         let zeros = [0; 1 << 14];
-        let mut left = metadata.len();
-        let mut file = io::BufWriter::with_capacity(zeros.len(), file);
-        while left > 0 {
+        let mut at = 0;
+        while at < metadata.len() {
+            let left = metadata.len().saturating_sub(at);
             let count = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
-            file.write_all(zeros.get(..count).unwrap_or_default()).map_err(Error::io(path))?;
-            left = left.saturating_sub(count as u64);
+            let zeros = zeros.get(..count).unwrap_or_default();
+            file.write_all_at(zeros, at).map_err(Error::io(path))?;
+            tell(Effect::Written(path, at, zeros));
+            at = at.saturating_add(count as u64);
         }
-        file.flush().and_then(|()| file.get_ref().sync_data()).map_err(Error::io(path))
+        file.sync_data().map_err(Error::io(path))?;
+        tell(Effect::Synced(path));
+        Ok(())
     };
     // Best effort: removing it is what counts.
     let _ = overwrite();
     remove_file(path)
 }
 
-fn remove_file(path: &Path) -> Result<(), Error> {
-    found(fs::remove_file(path), path).map(|_| ())
+/// Removes a file, if it is there.
+pub(super) fn remove_file(path: &Path) -> Result<(), Error> {
+    if found(fs::remove_file(path), path)?.is_some() {
+        tell(Effect::Removed(path));
+    }
+    Ok(())
 }
 
 /// Refuses a mode that lets others do what is in `mask`; `wanted` is what `chmod` is to be told.

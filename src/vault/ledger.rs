@@ -28,7 +28,8 @@
 //! has no links, and an open vault refuses it.
 //!
 //! An empty file is an empty ledger; the first line written to it comes with the header. A last
-//! line that a crash cut short was never acted on and is dropped. Any other line that does not
+//! line that a crash cut short was never acted on and is dropped, and so is what a power failure left
+//! of lines that were not synced, from the first zeros on. Any other line that does not
 //! parse, or was not written here, is an error: a ban that cannot be read must not be taken for no
 //! ban.
 
@@ -1032,6 +1033,25 @@ mod tests {
         let ledger = open(&home);
         ledger.spend(&EPOCH, &session(2), &[2]).unwrap();
         assert_eq!(open(&home).height(&EPOCH), 2);
+        assert!(!fs::read(path(&home)).unwrap().contains(&0));
+    }
+
+    #[test]
+    fn zeros_after_a_power_failure_end_the_ledger_behind_what_its_head_names() {
+        let (home, vault, before) = linked();
+        let ledger = vault.ledger().unwrap();
+        ledger.saw_height(&EPOCH, 2, 90).unwrap();
+        ledger.saw_height(&EPOCH, 2, 91).unwrap();
+        let text = fs::read_to_string(path(&home)).unwrap();
+        let lines: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
+        for zeroed in 1..lines.len() {
+            let mut content = lines.clone();
+            content[zeroed] = "\0".repeat(lines[zeroed].len());
+            fs::write(path(&home), content.concat()).unwrap();
+            let opened = Ledger::open(vault.home());
+            assert_eq!(opened.is_ok(), zeroed >= before.len(), "{zeroed} of {text}");
+        }
+        open(vault.home()).spend(&EPOCH, &session(9), &[2]).unwrap();
         assert!(!fs::read(path(&home)).unwrap().contains(&0));
     }
 

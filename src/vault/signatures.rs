@@ -1,6 +1,6 @@
 //! Stored signatures, so that one can be delivered again after a crash.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -52,7 +52,7 @@ pub struct Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         // If the file cannot be removed, it stays without a lock, which the next claim accepts.
-        let _ = fs::remove_file(&self.path);
+        let _ = file::remove_file(&self.path);
     }
 }
 
@@ -106,6 +106,8 @@ fn path(home: &Home, request_id: &str) -> Result<PathBuf, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::vault::fixture;
 

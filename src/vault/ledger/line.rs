@@ -239,13 +239,11 @@ impl Cursor<'_> {
     }
 }
 
-/// Whether this is a last line that a crash cut short. After a power failure the end of it may be
-/// there with zeros before.
+/// Whether a crash cut this short. After a power failure zeros may stand where lines were that nobody waited for, with
+/// others behind them: whatever was synced is before that.
 pub(super) fn is_torn(content: &[u8]) -> bool {
-    match content.iter().position(|b| *b == b'\n') {
-        None => true,
-        Some(end) => end.saturating_add(1) == content.len() && content.contains(&0),
-    }
+    let mut bytes = content.iter();
+    bytes.find(|b| matches!(b, b'\n' | 0)) != Some(&b'\n')
 }
 
 pub(super) fn is_code(code: &[u8]) -> bool {
