@@ -1,13 +1,16 @@
 //! The command line of the last release still exists in this one, unless CHANGELOG.md lists a part
 //! as removed.
 //!
-//! `tests/compatibility/VERSION` holds what `--help` of every command printed in that version.
+//! `tests/compatibility/VERSION` holds what `--help` of every command printed in that version, and in `schema` what
+//! docs/schema was. 0.1.0 had no schemas.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde_json::Value;
 
 /// The release that this version is held against.
 const LAST: &str = "0.1.0";
@@ -90,8 +93,8 @@ fn what_the_last_release_understands_is_understood_or_named_in_the_changelog() {
     let changelog = include_str!("../CHANGELOG.md");
     let told = told(changelog);
     let mut count = 0;
-    for entry in fs::read_dir(snapshots()).unwrap() {
-        let path = entry.unwrap().path();
+    let entries = fs::read_dir(snapshots()).unwrap().map(|entry| entry.unwrap().path());
+    for path in entries.filter(|path| path.is_file()) {
         let command = path.file_stem().unwrap().to_str().unwrap();
         let then = fs::read_to_string(&path).unwrap();
         count += promises(&then).len();
@@ -100,6 +103,88 @@ fn what_the_last_release_understands_is_understood_or_named_in_the_changelog() {
         }
     }
     assert!(count > 500, "{count} promises");
+}
+
+/// What a script may rest on in documents of this schema: which fields there are at a place, which are always there, and
+/// what they are. A place is named by the command, event or definition that it belongs to.
+fn fields(schema: &Value, place: &str, found: &mut BTreeSet<String>) {
+    let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let place = format!("{place} {name}");
+        for kind in ["type", "const", "$ref"] {
+            found.extend(field.get(kind).map(|is| format!("{place}: {is}")));
+        }
+        if required.contains(&Value::from(name.as_str())) {
+            found.insert(format!("{place}: always"));
+        }
+        fields(field, &place, found);
+        found.insert(place);
+    }
+    for part in ["items", "then", "else"] {
+        if let Some(part) = schema.get(part) {
+            fields(part, place, found);
+        }
+    }
+    for list in ["oneOf", "anyOf", "allOf"] {
+        for one in schema[list].as_array().into_iter().flatten() {
+            let names = [
+                &one["properties"]["event"]["const"],
+                &one["if"]["properties"]["command"]["const"],
+            ];
+            let name = names.into_iter().find_map(Value::as_str).unwrap_or_default();
+            fields(one, format!("{place} {name}").trim_end(), found);
+        }
+    }
+    for (name, one) in schema["$defs"].as_object().into_iter().flatten() {
+        fields(one, &format!("{place} {name}"), found);
+    }
+}
+
+/// What is promised in `then` and not in `now`, of the schema in the file `name`.
+fn withdrawn(name: &str, then: &Value, now: &Value) -> Vec<String> {
+    let [then, now] = [then, now].map(|schema| {
+        let mut found = BTreeSet::new();
+        fields(schema, name, &mut found);
+        found
+    });
+    then.difference(&now).cloned().collect()
+}
+
+#[test]
+fn fields_of_the_last_release_are_there_or_named_in_the_changelog() {
+    let told = told(include_str!("../CHANGELOG.md"));
+    let (root, then) = (Path::new(env!("CARGO_MANIFEST_DIR")), snapshots().join("schema"));
+    assert_eq!(then.exists(), LAST != "0.1.0", "{} is what docs/schema was", then.display());
+    let read = |path: &Path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    for name in ["result.json", "event.json", "log.json"] {
+        let now: Value = read(&root.join("docs/schema").join(name));
+        let then = if then.exists() { read(&then.join(name)) } else { now.clone() };
+        for what in withdrawn(name, &then, &now) {
+            assert!(told.contains(&what), "not below Removed in CHANGELOG.md: {what}");
+        }
+    }
+}
+
+#[test]
+fn a_field_that_is_taken_away_is_seen_and_one_that_is_added_is_not() {
+    let read = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+    let then = r##"{"oneOf":[{"properties":{"event":{"const":"note"},"time":{"type":"string"}},"required":["event"]}],
+        "allOf":[{"if":{"properties":{"command":{"const":"id"}}},"then":{"properties":{"result":{"$ref":"#/$defs/a"}}}}],
+        "$defs":{"a":{"properties":{"names":{"type":"array","items":{"properties":{"x":{"type":"integer"}}}}}}}}"##;
+    let seen = |now: &str| withdrawn("s", &read(then), &read(now));
+    let more = r#""time":{"type":"string"},"more":{"type":"string"}"#;
+    assert_eq!(seen(&then.replace(r#""time":{"type":"string"}"#, more)), [""; 0]);
+    for (from, to, what) in [
+        ("\"time\"", "\"when\"", "s note time"),
+        ("\"string\"", "\"integer\"", "s note time: \"string\""),
+        (r#","required":["event"]"#, "", "s note event: always"),
+        ("#/$defs/a", "#/$defs/b", "s id result: \"#/$defs/a\""),
+        ("\"x\"", "\"y\"", "s a names x"),
+        ("\"id\"", "\"who\"", "s id result"),
+    ] {
+        let gone = seen(&then.replace(from, to));
+        assert!(gone.iter().any(|gone| gone == what), "{what}: {gone:?}");
+    }
 }
 
 #[test]

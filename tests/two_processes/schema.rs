@@ -14,10 +14,36 @@ struct Schema {
     index: SchemaIndex,
 }
 
-/// The schema in this file, which is one.
+/// The schema in this file, which is one, as strict as this version is: what it does not name is wrong. As it is
+/// published it allows for what later versions add.
 fn schema(name: &str) -> Schema {
+    let mut document = published(name);
+    close(&mut document);
+    compiled(name, document)
+}
+
+fn published(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema").join(name);
-    let document: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Forbids fields that are not named, wherever some are.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            members.values_mut().for_each(close);
+            if members.get("type").is_some_and(|kind| kind == "object")
+                && members.get("properties").is_some_and(Value::is_object)
+            {
+                members.insert("additionalProperties".to_owned(), false.into());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+fn compiled(name: &str, document: Value) -> Schema {
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     let place = format!("schema:///{name}");
     compiler.add_resource(&place, document).unwrap();
@@ -41,10 +67,13 @@ fn fits(schema: &Schema, value: &Value) {
 /// Holds what a run printed against the schemas, and gives it back.
 #[track_caller]
 fn checked(ended: Ended) -> Ended {
-    fits(&schema("result.json"), &ended.document());
-    let event = schema("event.json");
-    for line in ended.stderr.lines() {
-        fits(&event, &serde_json::from_str(line).unwrap());
+    let both: [fn(&str) -> Schema; 2] = [schema, |name| compiled(name, published(name))];
+    for as_it_is in both {
+        fits(&as_it_is("result.json"), &ended.document());
+        let event = as_it_is("event.json");
+        for line in ended.stderr.lines() {
+            fits(&event, &serde_json::from_str(line).unwrap());
+        }
     }
     ended
 }
@@ -128,6 +157,29 @@ fn results_events_and_log_are_what_the_schemas_say() {
 }
 
 #[test]
+fn a_published_schema_allows_for_fields_that_are_added_and_for_no_other_meaning() {
+    let later = [
+        ("event.json", r#"{"event":"note","message":"x","time":"2026-06-15T10:00:00Z","more":1}"#),
+        (
+            "result.json",
+            r#"{"v":1,"ok":true,"command":"man","result":{"page":"","more":1},"more":1}"#,
+        ),
+        (
+            "result.json",
+            r#"{"v":1,"ok":false,"error":{"code":"denied","message":"","exit":3,"more":1}}"#,
+        ),
+    ];
+    for (name, line) in later {
+        let open = compiled(name, published(name));
+        assert!(open.is_valid(&serde_json::from_str(line).unwrap()), "{line}");
+        assert!(!schema(name).is_valid(&serde_json::from_str(line).unwrap()), "{line}");
+        let other =
+            line.replace("\"message\":\"", "\"message\":1,\"m\":\"").replace("\"page\"", "\"p\"");
+        assert!(!open.is_valid(&serde_json::from_str(&other).unwrap()), "{other}");
+    }
+}
+
+#[test]
 fn a_schema_refuses_what_the_program_does_not_print() {
     let event = schema("event.json");
     for line in [
@@ -145,6 +197,19 @@ fn a_schema_refuses_what_the_program_does_not_print() {
         r#"{"v":1,"ok":false,"error":{"code":"sad","message":"","exit":1}}"#,
     ] {
         assert!(!result.is_valid(&serde_json::from_str(line).unwrap()), "{line}");
+    }
+}
+
+/// What earlier versions wrote, the schema of the log allows for.
+#[test]
+fn logs_of_earlier_versions_are_what_the_schema_says() {
+    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen");
+    let line = schema("log.json");
+    for device in ["alice", "bob", "carol"] {
+        let log = frozen.join("0.1.0").join(device).join("state/log.jsonl");
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(!log.is_empty());
+        log.lines().for_each(|entry| fits(&line, &serde_json::from_str(entry).unwrap()));
     }
 }
 
