@@ -80,7 +80,7 @@ pub struct Node {
     pub remember_pairings: bool,
     /// Whether a ceremony may begin only if it can be logged.
     pub require_log: bool,
-    /// Whether requests are refused that are for a digest alone.
+    /// Whether requests for a digest alone are refused.
     pub refuses_blind: bool,
     /// The ledger, shared by all its ceremonies.
     ledger: Ledger,

@@ -72,7 +72,7 @@ pub enum Kind {
     Close = 3,
     /// How many frames have arrived; a [`resumable`] link sends and takes it.
     Receipt = 4,
-    /// A part of what is to be signed, after the proposal that says what it is.
+    /// A part of the payload, after the proposal that describes it.
     Payload = 5,
 }
 

@@ -74,8 +74,8 @@ pub fn signature(content: &[u8]) -> Option<Result<Signature, Malformed>> {
     readings.iter().any(is_shaped).then_some(Err(Malformed))
 }
 
-/// The signature of a Bitcoin message that `content` is (BIP-137): a header and 64 bytes, base64 or otherwise spelled.
-/// `None` where it is nothing of that kind.
+/// The signature of a Bitcoin message (BIP-137) in `content`: a header and 64 bytes, in base64 or
+/// another form. `None` if it is none.
 pub fn bitcoin_signature(content: &[u8]) -> Option<Signature> {
     let readings = readings(content, &|_| None);
     let signature = |bytes: &Vec<u8>| match bytes.as_slice() {
@@ -195,7 +195,7 @@ fn listed(line: &str) -> Option<&str> {
     is_name.then_some(hash)
 }
 
-/// What `content` may stand for, the likeliest first. `object` finds it in a JSON object.
+/// The possible readings of `content`, the most likely first. `object` reads a JSON object.
 fn readings(content: &[u8], object: &dyn Fn(&Value) -> Option<Vec<u8>>) -> Vec<Vec<u8>> {
     let Some(text) = text(content) else { return vec![content.to_vec()] };
     let text = bare(&text);
@@ -206,7 +206,7 @@ fn readings(content: &[u8], object: &dyn Fn(&Value) -> Option<Vec<u8>>) -> Vec<V
         readings.extend(object(inner));
     }
     readings.extend(bytes_of(text));
-    // Bytes that begin like UTF-16 may be none.
+    // Bytes that begin like UTF-16 may be something else.
     if content.starts_with(&[0xff, 0xfe]) || content.starts_with(&[0xfe, 0xff]) {
         readings.push(content.to_vec());
     }
@@ -234,7 +234,7 @@ fn bare(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim()
 }
 
-/// What the PEM armours in `text` hold, whatever stands around them.
+/// The contents of all PEM armours in `text`.
 fn armoured(text: &str) -> Vec<Vec<u8>> {
     let (mut found, mut rest) = (Vec::new(), text);
     while let Some((_, begun)) = rest.split_once("-----BEGIN ") {

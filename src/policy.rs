@@ -353,7 +353,7 @@ impl Policy {
         Ok(held.map(|(fits, why)| Finding { field: field.name(), fits, why }))
     }
 
-    /// Whether what is asked for is a file of the folder `name`, and why.
+    /// Whether the request is for a file that is in the folder `name`, and why.
     fn built(&self, name: &Path, asked: &Asked<'_>) -> Result<(bool, String), Error> {
         let (Some(Source::File { size, hash, .. }), Some(digest)) = (&asked.source, asked.digest)
         else {
@@ -419,7 +419,7 @@ impl Rule {
             file.as_bytes(),
             &[u8::from(self.action == Action::Allow)],
         ];
-        // Rules of before have no more, and go on counting under the same name.
+        // Rules without the newer fields keep their counter's name.
         let later = [self.payload.map(|kind| kind.name().to_owned()), folder];
         let later = later.iter().flatten().map(String::as_bytes);
         length_prefixed(&first.into_iter().chain(later).collect::<Vec<_>>())
@@ -454,7 +454,7 @@ pub struct Asked<'q> {
     pub purpose: Label,
     /// The digest to be signed.
     pub digest: Option<[u8; 32]>,
-    /// Where that comes from; `None` where nothing is to be signed.
+    /// Its origin; `None` if nothing is to be signed.
     pub source: Option<Source>,
 }
 

@@ -468,7 +468,7 @@ pub fn not_attached(name: &str) -> String {
     format!("{name}'s early cosign shows no files: it is asked for the digest alone")
 }
 
-/// The program of the device `name`, of version `program` where it says so, cannot do this.
+/// The program of the device `name`, whose version is `program` if it tells it, lacks the ability.
 pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failure {
     let what = match ability {
         Ability::Ceremony(Ceremony::Keygen) => "make keys with this one",

@@ -123,7 +123,7 @@ pub fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(sound) && !text.starts_with(['.', '-'])
 }
 
-/// One epoch of a key, as a device that has a share of it says.
+/// One epoch of a key, as a device with a share of it announces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
@@ -167,11 +167,11 @@ pub struct Signing {
     pub path: Vec<u32>,
     /// The digest.
     pub digest: [u8; 32],
-    /// Where the digest comes from.
+    /// The origin of the digest.
     pub source: Source,
-    /// What travels with the request, once it is here: it has this digest.
+    /// The payload, once it has arrived: it has this digest.
     pub payload: Option<Arc<Payload>>,
-    /// Who receives the signature; `None` for all who take part.
+    /// The receiver of the signature; `None` for all signers.
     pub recipient: Option<PartyId>,
 }
 
@@ -280,7 +280,7 @@ impl Request {
         self.signing().map_or(&Source::Digest, |signing| &signing.source)
     }
 
-    /// What travels with the request, once it is here.
+    /// The payload, once it has arrived.
     pub fn payload(&self) -> Option<&Arc<Payload>> {
         self.signing()?.payload.as_ref()
     }

@@ -52,7 +52,7 @@ pub struct About {
     pub can: Vec<Label>,
 }
 
-/// The kinds of payloads that travel, and that this program shows.
+/// The kinds of payloads that this program receives and shows.
 const SHOWS: [Kind; 2] = [Kind::File, Kind::Message];
 
 impl About {
@@ -72,7 +72,7 @@ impl About {
         self.has(ceremony.name())
     }
 
-    /// Whether it takes payloads of this kind, and shows them.
+    /// Whether it receives and shows payloads of this kind.
     pub fn shows(&self, kind: Kind) -> bool {
         self.has(kind.name())
     }
@@ -190,9 +190,9 @@ pub enum Reason {
     Unattended,
     /// Its policy refuses.
     Policy,
-    /// It signs nothing that it cannot see, and this is a digest alone.
+    /// It does not sign a digest alone.
     Blind,
-    /// What came with the request is not what the request says.
+    /// The payload does not match the request.
     Payload,
     /// There was no answer in time.
     TimedOut,
@@ -438,7 +438,7 @@ const NO_KEY: Hex<33> = Hex([0; 33]);
 const NO_DIGEST: Hex<32> = Hex([0; 32]);
 
 impl Source {
-    /// What it says; `None` where it names a function or format that is not known.
+    /// The source; `None` if its function or format is unknown.
     pub fn read(&self) -> Option<payload::Source> {
         Some(match self {
             Self::Digest => payload::Source::Digest,

@@ -255,7 +255,7 @@ What runs meanwhile keeps the old name until it is started again.")]
     Sign(Box<SignArgs>),
     /// Check a signature
     Verify(VerifyArgs),
-    /// Show what would be signed, as who signs sees it
+    /// Show what would be signed, as the signers see it
     Show(ShowArgs),
     /// List, show, export, refresh or delete keys
     #[command(after_help = "Examples:
@@ -591,19 +591,19 @@ pub struct KeygenArgs {
     pub reach: ReachArgs,
 }
 
-/// The flags that name a payload, of which one command takes one.
+/// The flags for a payload; they exclude each other.
 const PAYLOADS: [&str; 3] = ["file", "message", "message_file"];
 
-/// What is signed instead of a digest.
+/// The payload that is signed instead of a digest.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PayloadArgs {
-    /// A file; of at most 1 MiB it travels, and who signs sees it; - is standard input
+    /// A file; the signers see it if it is at most 1 MiB; - is standard input
     #[arg(value_parser = path(), long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// How to hash the file; default: sha256
     #[arg(long, value_name = "HASH", requires = "file")]
     pub hash: Option<HashFunction>,
-    /// A message, which travels, and who signs sees it
+    /// A message, which the signers see
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "file")]
     pub message: Option<String>,
     /// The message in this file, with all its line ends; - is standard input
@@ -615,7 +615,7 @@ pub struct PayloadArgs {
 }
 
 impl PayloadArgs {
-    /// Whether there is one.
+    /// Whether a payload is given.
     pub(super) fn is_given(&self) -> bool {
         self.file.is_some() || self.message.is_some() || self.message_file.is_some()
     }
@@ -627,12 +627,12 @@ impl PayloadArgs {
   cosign show --message 'I agree'
   cosign show --file SHA256SUMS
 
-What is shown is what who signs is shown; nobody is asked, and nothing is signed.")]
+The signers are shown the same. No device is asked, and nothing is signed.")]
 pub struct ShowArgs {
     /// The digest: 64 hexadecimal digits, or as other tools write it
     #[arg(value_name = "DIGEST", conflicts_with_all = PAYLOADS, required_unless_present_any = PAYLOADS)]
     pub digest: Option<String>,
-    /// What is shown instead.
+    /// The payload that is shown instead.
     #[command(flatten)]
     pub payload: PayloadArgs,
 }
@@ -650,7 +650,7 @@ pub struct SignArgs {
     /// The digest: 64 hexadecimal digits, or as other tools write it
     #[arg(value_name = "DIGEST", conflicts_with_all = PAYLOADS)]
     pub digest: Option<String>,
-    /// What is signed instead.
+    /// The payload that is signed instead.
     #[command(flatten)]
     pub payload: PayloadArgs,
     /// The key, or one below it, such as vault/0/7; default: the only one
@@ -874,7 +874,7 @@ pub struct VerifyArgs {
     /// The signature, or a file with it; - is standard input
     #[arg(value_name = "SIG", value_hint = ValueHint::AnyPath)]
     pub signature: String,
-    /// What was signed instead.
+    /// The payload that was signed instead.
     #[command(flatten)]
     pub payload: PayloadArgs,
     /// A key of this device, or one below it, such as vault/0/7; default: the only one

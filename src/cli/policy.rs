@@ -153,7 +153,7 @@ pub struct Given {
     #[serde(default)]
     peer: String,
     requester: Option<Requester>,
-    /// A file whose digest is asked about.
+    /// A file, whose digest is used.
     #[serde(skip)]
     file: String,
     source: Option<wire::Source>,

@@ -1,4 +1,4 @@
-//! `cosign show`: what would be signed, as who signs sees it.
+//! `cosign show`: prints what would be signed, as the signers see it.
 
 use serde::Serialize;
 

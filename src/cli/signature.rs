@@ -17,9 +17,9 @@ use crate::vault::given::{self, Guard};
 /// Most bytes that are read of a signature file; the longest signature is far shorter.
 const MAX_FILE: u64 = 4096;
 
-/// What the last byte of a signature of Ethereum counts from.
+/// The first value of the last byte of an Ethereum signature.
 const ETHEREUM_V: u8 = 27;
-/// What the first byte of a signature of Bitcoin counts from, where the key is compressed.
+/// The first value of the header of a Bitcoin signature with a compressed key.
 const BITCOIN_COMPRESSED: u8 = 31;
 
 /// The label of PEM armour around a signature.
@@ -59,7 +59,7 @@ pub fn encode(
     })
 }
 
-/// The form in which the signature of what `source` says is written unless another is asked for.
+/// The default format of a signature for `source`.
 pub fn format_of(source: &Source) -> Option<SignatureFormat> {
     match source {
         Source::Message { format: MessageFormat::Ethereum, .. } => Some(SignatureFormat::Ethereum),
@@ -85,11 +85,9 @@ pub(super) fn pem(label: &str, bytes: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// The signature of what `source` says that an argument is, or that is in the file that it names (`-` is standard
-/// input).
+/// The signature for `source` in an argument, or in the file that it names (`-` is standard input).
 ///
-/// # Errors
-/// Neither of the two is understood, or the file cannot be read.
+/// # Errors Neither is a signature, or the file cannot be read.
 pub fn read(argument: &str, source: &Source) -> Result<Result<Signature, Malformed>, Failure> {
     let understood = |content: &[u8]| match source {
         Source::Message { format: MessageFormat::Bitcoin, .. } => {

@@ -16,12 +16,12 @@ use crate::request::{Ceremony, Held, RequestId};
 use crate::vault;
 use crate::wire::{BUSY, Reason};
 
-/// What a program can do, or cannot.
+/// An ability that a program may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ability {
-    /// Take part in such a ceremony.
+    /// To take part in this ceremony.
     Ceremony(Ceremony),
-    /// Show what is signed, where it is of this kind.
+    /// To show payloads of this kind.
     Payload(Kind),
 }
 
@@ -108,9 +108,9 @@ pub enum Error {
     Unsupported {
         /// The device.
         peer: Label,
-        /// The version of its program, where it says so.
+        /// The version of its program, if it tells it.
         program: Option<Label>,
-        /// What it cannot do.
+        /// The ability that it lacks.
         ability: Ability,
     },
     /// `peer` says that it has deleted its share.

@@ -41,7 +41,7 @@ pub enum Note {
     NotKept(vault::Error),
     /// mDNS does not work, for this reason.
     NotAnnounced(String),
-    /// The program of a device shows no files: it is asked for the digest alone.
+    /// The program of a device shows no files, so it is asked for the digest alone.
     NotAttached {
         /// The device.
         peer: Label,

@@ -1,5 +1,5 @@
-//! A folder of files that this device has, such as those that it has built: whether one of them is what is to be
-//! signed.
+//! A folder of this device's files, such as those that it has built, which is searched for the file
+//! to be signed.
 
 use std::fs;
 use std::io;

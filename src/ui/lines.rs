@@ -330,7 +330,7 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     card
 }
 
-/// What is signed, as on the card of a request, before anybody asks for it.
+/// The payload as it would be on the card of a request.
 pub fn payload_card(digest: &[u8; 32], source: &Source, summary: Option<&Summary>) -> Vec<String> {
     let mut card = in_halves("digest       ", &hex(digest));
     card.push(format!("computed     {}", payload::source(source)));
@@ -374,7 +374,7 @@ pub(super) fn page_card(page: &Page) -> Vec<String> {
     card
 }
 
-/// A device by name and id, and in full where it appears for the first time.
+/// A device by name and id, and with its fingerprint the first time.
 fn introduce(
     mark: &str,
     label: &str,

@@ -382,7 +382,7 @@ async fn ask(
         resumed: false,
         request_id: Some(request.id.clone()),
     });
-    // Nobody there is asked for what their program cannot do.
+    // Checked first, so that no owner is asked for something the peer's program lacks.
     if let Some(ability) = lacking(reached.about.as_ref(), request) {
         let program = reached.about.map(|about| about.program);
         let peer = target.name.clone();
@@ -401,7 +401,7 @@ async fn ask(
         .await
         .map_err(|e| Error::link(&target.name, e))?;
     if let Some(payload) = request.payload() {
-        // Where it is not taken, the answer says why.
+        // A failure is ignored: the answer has the reason.
         let _ = payload::send(&mut link, payload).await;
     }
     let _ = proposed.send((party, answer_by)).await;
@@ -437,8 +437,8 @@ async fn ask(
     }
 }
 
-/// What `request` asks of a program that its own says cannot do it. One that says nothing of itself does what the
-/// first version did.
+/// The ability that `request` needs and the program lacks. A program without an introduction has
+/// those of the first version.
 fn lacking(about: Option<&About>, request: &Request) -> Option<Ability> {
     let (ceremony, kind) = (request.ceremony(), request.source().kind());
     let shows = about.is_some_and(|about| about.shows(kind));

@@ -241,7 +241,7 @@ impl PeerLinks {
             }
             // A link never returns these kinds.
             Kind::Close | Kind::Receipt => Some((from, Incoming::Lost(LinkError::Closed))),
-            // It is over before the links of a ceremony are made.
+            // Payloads are received before these links exist.
             Kind::Payload => Some((from, Incoming::Lost(LinkError::Malformed("payload")))),
         }
     }
