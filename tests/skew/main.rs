@@ -6,18 +6,30 @@
 #[path = "../two_processes/device.rs"]
 #[allow(dead_code, reason = "shared with the tests of two processes")]
 mod device;
+#[path = "../two_processes/insider.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod insider;
 #[path = "../two_processes/openssl.rs"]
 #[allow(dead_code, reason = "shared with the tests of two processes")]
 mod openssl;
+#[path = "../two_processes/scissors.rs"]
+mod scissors;
 #[path = "../two_processes/terminal.rs"]
 #[allow(dead_code, reason = "shared with the tests of two processes")]
 mod terminal;
 
 use std::path::PathBuf;
 
+use cosign::device::Label;
+use cosign::driver::connect::hello::say;
+use cosign::net::Link as _;
+use cosign::net::tls::{Expect, TlsLink};
+use cosign::wire::{Message, Want};
 use sha2::{Digest as _, Sha256};
 
 use crate::device::{Device, all_listen, introduce, text};
+use crate::insider::{block_on, call, hello, only_key, opened, port, proposal};
+use crate::scissors::Scissors;
 
 /// Which program a device runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +165,29 @@ fn devices_meet_at_a_relay_of_either_version() {
     }
 }
 
+#[test]
+#[ignore = "needs the old program: tests/run --skew"]
+fn a_link_that_is_cut_is_taken_up_again_by_either_version() {
+    for (here, there) in [(Old, New), (New, Old)] {
+        let (alice, bob) = (device("alice", here), device("bob", there));
+        introduce(&[&alice, &bob]);
+        // Who is asked twice says no.
+        bob.policy(
+            "[[rule]]\npeer = \"alice\"\nceremony = \"keygen\"\nmax_count = 1\naction = \"allow\"\n\
+             [[rule]]\npeer = \"alice\"\nceremony = \"sign\"\nmax_count = 1\naction = \"allow\"\n",
+        );
+        let listener = bob.listen(&["--policy", "policy.toml"]);
+        let plan = [9_000, 4_500, 20_000, 40_000];
+        let way = Scissors::before(&listener, &plan);
+        let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &way.address];
+        assert_eq!(alice.run(keygen).succeeds()["confirmed"], true);
+        assert!(way.cuts() >= 2, "{here:?} {}", way.cuts());
+        let way = Scissors::before(&listener, &plan);
+        signs(&alice, &["--peer", &way.address], "over a line that is cut");
+        assert!(way.cuts() >= 1, "{here:?}");
+    }
+}
+
 /// A home goes from the old program to the new one, and back.
 #[test]
 #[ignore = "needs the old program: tests/run --skew"]
@@ -169,4 +204,57 @@ fn a_home_is_used_by_both_programs_in_turn() {
         assert_eq!(alice.run(["log", "--verify"]).succeeds()["valid"], true);
     }
     drop(listening);
+}
+
+/// The next message, as it came.
+async fn message(link: &mut TlsLink) -> String {
+    String::from_utf8(link.recv().await.unwrap().payload).unwrap()
+}
+
+/// Writes the first messages of the old program to the file `COSIGN_TEST_RECORD`, for a release: those with which it asks, and
+/// those with which it answers.
+#[test]
+#[ignore = "writes a file for the repository"]
+fn record_first_messages() {
+    let into = PathBuf::from(std::env::var_os("COSIGN_TEST_RECORD").unwrap());
+    let (alice, bob) = (device("alice", Old), device("bob", Old));
+    introduce(&[&alice, &bob]);
+    let listener = bob.serve(&[&alice]);
+    let keygen = ["keygen", "--key", "vault", "--with", "bob", "--peer", &listener.address()];
+    alice.run(keygen).succeeds();
+    let mut said = Vec::new();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    block_on(async {
+        for version in [99, 1] {
+            let mut link = call(&insider.tls, &listener.address()).await;
+            say(&mut link, &hello(version, Want::Ceremony)).await.unwrap();
+            said.push(message(&mut link).await);
+            if version == 1 {
+                let proposal = Message::Propose(Box::new(proposal(&insider, &record)));
+                say(&mut link, &proposal).await.unwrap();
+                said.push(message(&mut link).await);
+            }
+        }
+    });
+    drop(listener);
+    let node = opened(&bob);
+    let digest = digest("recorded");
+    for line in [
+        &["sign", &digest, "--key", "vault", "--purpose", "a \u{fc}nusual purpose"][..],
+        &["keygen", "--key", "other", "--with", "bob"],
+        &["keys", "refresh", "vault"],
+    ] {
+        block_on(async {
+            let (port, address) = port().await;
+            let _asking = alice.start(line.iter().chain(&["--peer", &address]));
+            let (io, _) = port.accept().await;
+            let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
+            said.push(message(&mut link).await);
+            let welcome = Message::Welcome { name: Label::new("bob"), about: None };
+            say(&mut link, &welcome).await.unwrap();
+            said.push(message(&mut link).await);
+        });
+    }
+    std::fs::write(into, said.join("\n") + "\n").unwrap();
 }

@@ -11,6 +11,7 @@ mod authentic;
 mod device;
 mod insider;
 mod openssl;
+mod scissors;
 mod terminal;
 
 mod deletion;

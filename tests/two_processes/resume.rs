@@ -1,11 +1,5 @@
 //! Connections that break in the middle of a ceremony, and ceremonies that go on.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
-
 use cosign::device::Label;
 use cosign::driver::connect::hello::{hear, say};
 use cosign::request::Hex;
@@ -15,61 +9,8 @@ use rustix::process::Signal;
 use crate::device::{Device, Listener, introduce, two, two_with_key};
 use crate::insider::{block_on, call, enter, opened, soon};
 use crate::openssl;
+use crate::scissors::Scissors;
 use crate::signing::{exported, fresh_digest};
-
-/// Passes connections on to a device, each until so many bytes have passed; then it cuts it.
-struct Scissors {
-    address: String,
-    cuts: Arc<AtomicUsize>,
-}
-
-impl Scissors {
-    /// `lengths` are those of the first connections; later ones are whole.
-    fn before(listener: &Listener, lengths: &[usize]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = port.local_addr().unwrap().to_string();
-        let (to, cuts) = (listener.address(), Arc::new(AtomicUsize::new(0)));
-        let lengths = lengths.to_vec();
-        let counter = Arc::clone(&cuts);
-        thread::spawn(move || {
-            let mut lengths = lengths.into_iter();
-            while let Ok((caller, _)) = port.accept() {
-                let Ok(called) = TcpStream::connect(&to) else { continue };
-                let left = Arc::new(Mutex::new(lengths.next()));
-                for (from, to) in [(&caller, &called), (&called, &caller)] {
-                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    let (left, counter) = (Arc::clone(&left), Arc::clone(&counter));
-                    thread::spawn(move || pass(from, to, &left, &counter));
-                }
-            }
-        });
-        Self { address, cuts }
-    }
-
-    fn cuts(&self) -> usize {
-        self.cuts.load(Ordering::Relaxed)
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, left: &Mutex<Option<usize>>, cuts: &AtomicUsize) {
-    let mut bytes = [0; 4096];
-    while let Ok(count @ 1..) = from.read(&mut bytes) {
-        let mut left = left.lock().unwrap();
-        let allowed = left.map_or(count, |left| left.min(count));
-        if to.write_all(&bytes[..allowed]).is_err() {
-            break;
-        }
-        if let Some(left) = &mut *left {
-            *left -= allowed;
-            if *left == 0 && allowed < count {
-                cuts.fetch_add(1, Ordering::Relaxed);
-                let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
-                return;
-            }
-        }
-    }
-    let _ = to.shutdown(Shutdown::Write);
-}
 
 /// A listener that allows each kind of ceremony once, so that a second question would be denied.
 fn once_each(bob: &Device) -> Listener {

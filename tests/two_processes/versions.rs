@@ -1,6 +1,9 @@
 //! Devices with programs of different versions: common features work, and a missing one is reported
 //! before anybody is asked.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use cosign::device::Label;
 use cosign::driver::Node;
 use cosign::driver::connect::hello::{hear, say};
@@ -69,6 +72,30 @@ fn a_greeting_of_a_later_version_is_answered() {
         let refused = answer(&mut link, &hello([2, 9])).await;
         assert_eq!(refused, Message::Refuse { reason: Reason::Version });
     });
+}
+
+/// They are in `tests/skew/messages`, as the programs of those versions said them.
+#[test]
+fn first_messages_of_earlier_versions_are_understood_and_would_be_said_the_same() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/skew/messages");
+    for version in std::fs::read_dir(folder).unwrap() {
+        let recorded = std::fs::read_to_string(version.unwrap().path()).unwrap();
+        let mut kinds = BTreeSet::new();
+        for line in recorded.lines() {
+            let message = Message::from_bytes(line.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(message.to_bytes()).unwrap(), line);
+            kinds.insert(match message {
+                Message::Hello { .. } => "hello",
+                Message::Welcome { .. } => "welcome",
+                Message::Refuse { reason: Reason::Version } => "refuse",
+                Message::Propose(proposal) => proposal.kind.name(),
+                Message::Accept { .. } => "accept",
+                _ => "something else",
+            });
+        }
+        let all = ["accept", "hello", "keygen", "refresh", "refuse", "sign", "welcome"];
+        assert_eq!(kinds, all.into());
+    }
 }
 
 #[test]
