@@ -7,6 +7,7 @@
 //! A hash over a random combination, whose coefficients depend on everything sent, convinces B that
 //! all transfers carry the same inputs.
 
+use cosign_sha256::LANES;
 use k256::Scalar;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
@@ -106,14 +107,18 @@ impl Session<'_> {
     fn correct(&self, checked: &Checked, inputs: &[Scalar; WIDTH]) -> (Table, Vec<u8>) {
         let mut pads = Pads::new(self);
         let mut zeros = Secret::new(vec![[Scalar::ZERO; WIDTH]; CHOICES]);
-        let mut ones = Zeroizing::new([Scalar::ZERO; WIDTH]);
+        let mut ones = Zeroizing::new([[Scalar::ZERO; WIDTH]; LANES]);
         let mut message = Vec::with_capacity(MESSAGE);
-        let transfers = checked.columns.expose().iter().zip(zeros.expose_mut());
-        for (j, (column, zeros)) in (0_u16..).zip(transfers) {
-            pads.fill(j, *column, zeros);
-            pads.fill(j, column ^ checked.delta.expose(), &mut ones);
-            for ((zero, one), input) in zeros.iter().zip(ones.iter()).zip(inputs) {
-                message.extend_from_slice(&encode_scalar(&(zero - one + input)));
+        let columns = checked.columns.expose().as_chunks::<LANES>().0;
+        let transfers = zeros.expose_mut().as_chunks_mut::<LANES>().0.iter_mut().zip(columns);
+        for (first, (zeros, columns)) in (0_u16..).step_by(LANES).zip(transfers) {
+            pads.fill(first, columns, zeros);
+            let columns = Zeroizing::new(columns.map(|column| column ^ checked.delta.expose()));
+            pads.fill(first, &columns, &mut ones);
+            for (zeros, ones) in zeros.iter().zip(ones.iter()) {
+                for ((zero, one), input) in zeros.iter().zip(ones).zip(inputs) {
+                    message.extend_from_slice(&encode_scalar(&(zero - one + input)));
+                }
             }
         }
         (zeros, message)
@@ -135,11 +140,15 @@ impl Session<'_> {
     fn choose(&self, extended: &Extended, corrections: &[[Scalar; WIDTH]]) -> Table {
         let mut pads = Pads::new(self);
         let mut chosen = Secret::new(vec![[Scalar::ZERO; WIDTH]; CHOICES]);
-        let transfers = chosen.expose_mut().iter_mut().zip(corrections);
-        let transfers = extended.columns.expose().iter().zip(transfers);
-        for (j, (column, (chosen, corrections))) in (0_u16..).zip(transfers) {
-            pads.fill(j, *column, chosen);
-            let choice = extended.choices.bit(usize::from(j));
+        let columns = extended.columns.expose().as_chunks::<LANES>().0;
+        let transfers = chosen.expose_mut().as_chunks_mut::<LANES>().0.iter_mut().zip(columns);
+        for (first, (chosen, columns)) in (0_u16..).step_by(LANES).zip(transfers) {
+            pads.fill(first, columns, chosen);
+        }
+        for (j, (chosen, corrections)) in
+            chosen.expose_mut().iter_mut().zip(corrections).enumerate()
+        {
+            let choice = extended.choices.bit(j);
             for (chosen, correction) in chosen.iter_mut().zip(corrections) {
                 *chosen += masked(correction, choice);
             }
@@ -168,14 +177,23 @@ impl Pads {
         Self(ShortHash::new(&tags::OTE_PAD_KEY.hash_twice(&parts)))
     }
 
-    /// The three pads of transfer `j`.
-    fn fill(&mut self, j: u16, column: u128, pads: &mut [Scalar; WIDTH]) {
-        let input = self.0.input();
-        input[..2].copy_from_slice(&j.to_be_bytes());
-        input[3..].copy_from_slice(&column.to_le_bytes());
-        for (c, pad) in (0_u8..).zip(pads) {
-            self.0.input()[2] = c;
-            *pad = reduce(&self.0.bytes());
+    /// The three pads of each of the transfers `first`, `first + 1` ..
+    fn fill(&mut self, first: u16, columns: &[u128; LANES], pads: &mut [[Scalar; WIDTH]; LANES]) {
+        for ((j, input), column) in (first..).zip(self.0.inputs()).zip(columns) {
+            input[..2].copy_from_slice(&j.to_be_bytes());
+            input[3..].copy_from_slice(&column.to_le_bytes());
+        }
+        for c in 0..WIDTH {
+            self.0.inputs().for_each(|input| input[2] = c as u8);
+            for (pads, words) in pads.iter_mut().zip(self.0.words()) {
+                let mut hash = [0; 32];
+                hash.as_chunks_mut()
+                    .0
+                    .iter_mut()
+                    .zip(words)
+                    .for_each(|(b, w)| *b = w.to_be_bytes());
+                pads[c] = reduce(&hash);
+            }
         }
     }
 }
@@ -296,10 +314,10 @@ mod tests {
     #[test]
     fn pads_match_the_known_answer() {
         let column = u128::from_le_bytes(std::array::from_fn(|i| i as u8));
-        let mut pads = [Scalar::ZERO; WIDTH];
-        Pads(ShortHash::new(&[0; 64])).fill(1, column, &mut pads);
+        let mut pads = [[Scalar::ZERO; WIDTH]; LANES];
+        Pads(ShortHash::new(&[0; 64])).fill(0, &[column; LANES], &mut pads);
         assert_eq!(
-            hex(&pads[2].to_bytes()),
+            hex(&pads[1][2].to_bytes()),
             "cd73d7d655a6dfbc2d0ee73d142389ef5a6f586b481e2944167d71940eb79444"
         );
     }

@@ -8,6 +8,7 @@
 //!
 //! A row is one of 128 and runs over the transfers; a column is one of 416 and runs over the rows.
 
+use cosign_sha256::LANES;
 use k256::Scalar;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
@@ -162,31 +163,38 @@ impl Expander {
     /// 16 leaves are expanded whatever `delta` is (§5.3).
     fn sums(&mut self, j: u8, leaves: &Leaves, by_bit: &mut [Row; DEPTH]) -> Zeroizing<Row> {
         let mut all = Zeroizing::new(bits::ZERO);
-        let mut row = Zeroizing::new(bits::ZERO);
-        for (y, leaf) in (0_u8..).zip(leaves) {
-            self.expand(j, y, leaf, &mut row);
-            bits::add(&mut all, &row);
-            for (b, sum) in by_bit.iter_mut().enumerate() {
-                if y >> b & 1 == 1 {
-                    bits::add(sum, &row);
+        let mut rows = Zeroizing::new([bits::ZERO; LANES]);
+        for (first, leaves) in (0_u8..).step_by(LANES).zip(leaves.as_chunks().0) {
+            self.expand(j, first, leaves, &mut rows);
+            for (y, row) in (first..).zip(rows.iter()) {
+                bits::add(&mut all, row);
+                for (b, sum) in by_bit.iter_mut().enumerate() {
+                    if y >> b & 1 == 1 {
+                        bits::add(sum, row);
+                    }
                 }
             }
         }
         all
     }
 
-    /// Writes the row of leaf `y` of tree `j`.
-    fn expand(&mut self, j: u8, y: u8, leaf: &[u8; 32], row: &mut Row) {
-        let input = self.0.input();
-        input[..32].copy_from_slice(leaf);
-        input[32..].copy_from_slice(&[0, j, 0, y, 0]);
-        for (counter, part) in (0_u8..).zip(row.chunks_mut(4)) {
-            self.0.input()[36] = counter;
-            for (word, hashed) in part.iter_mut().zip(self.0.words()) {
-                *word = hashed.swap_bytes();
+    /// Writes the rows of leaves `first`, `first + 1` .. of tree `j`.
+    fn expand(&mut self, j: u8, first: u8, leaves: &[[u8; 32]; LANES], rows: &mut [Row; LANES]) {
+        for ((y, input), leaf) in (first..).zip(self.0.inputs()).zip(leaves) {
+            input[..32].copy_from_slice(leaf);
+            input[32..36].copy_from_slice(&[0, j, 0, y]);
+        }
+        for (counter, at) in (0_u8..).zip((0..bits::ZERO.len()).step_by(4)) {
+            self.0.inputs().for_each(|input| input[36] = counter);
+            for (row, hash) in rows.iter_mut().zip(self.0.words()) {
+                for (word, [low, high]) in row[at..].iter_mut().zip(hash.as_chunks().0) {
+                    *word = u64::from(low.swap_bytes()) | u64::from(high.swap_bytes()) << 32;
+                }
             }
         }
-        row[8] &= u64::from(u32::MAX);
+        for row in rows {
+            row[8] &= u64::from(u32::MAX);
+        }
     }
 }
 
@@ -254,10 +262,10 @@ mod tests {
     #[test]
     fn rows_match_the_known_answer() {
         let mut expander = Expander(ShortHash::new(&[0; 64]));
-        let mut row = bits::ZERO;
-        expander.expand(3, 5, &std::array::from_fn(|i| i as u8), &mut row);
+        let mut rows = [bits::ZERO; LANES];
+        expander.expand(3, 4, &[std::array::from_fn(|i| i as u8); LANES], &mut rows);
         assert_eq!(
-            hex(&bits::row_bytes(&row)),
+            hex(&bits::row_bytes(&rows[1])),
             "583367ba61d9c05b24b21400d2fe86f7ed6df46e0bb24f4530a4361c72233611\
              dcce2f5c6f26e9326cd6b59d9d776ff78ea8f23ba10fd3c9813306a18c5951c7caa81da3"
         );

@@ -1,15 +1,14 @@
-//! SHA-256 of one fixed 64-byte key and one short input: a single compression per hash.
+//! SHA-256 of one fixed 64-byte key and short inputs: a single compression per hash, four hashes at a time.
 //!
 //! The extension and the pads hash thousands of short secrets under one key. The key fills exactly
 //! one block, so its state is computed once; input and padding fill the second block.
 
+use cosign_sha256::{Block, LANES, State};
 use sha2::compress256;
-use sha2::digest::consts::U64;
-use sha2::digest::generic_array::GenericArray;
 use zeroize::Zeroize;
 
 /// The initial state of SHA-256 (FIPS 180-4 §5.3.3).
-const INITIAL: [u32; 8] = [
+const INITIAL: State = [
     0x6a09_e667,
     0xbb67_ae85,
     0x3c6e_f372,
@@ -20,55 +19,44 @@ const INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
-/// The hash `SHA256(key || input)` for inputs of `L` bytes, `L` at most 55.
+/// The hashes `SHA256(key || input)` of four inputs of `L` bytes, `L` at most 55.
 pub(crate) struct ShortHash<const L: usize> {
     /// The state after the key.
-    state: [u32; 8],
-    /// Input and padding.
-    block: GenericArray<u8, U64>,
+    state: State,
+    /// Inputs and padding.
+    blocks: [Block; LANES],
 }
 
 impl<const L: usize> ShortHash<L> {
-    /// Hashes under `key`; the input starts as zeros.
+    /// Hashes under `key`; the inputs start as zeros.
     pub(crate) fn new(key: &[u8; 64]) -> Self {
         const { assert!(L <= 55, "input and padding share one block") };
         let mut state = INITIAL;
-        compress256(&mut state, &[GenericArray::from(*key)]);
-        let mut block = GenericArray::default();
+        compress256(&mut state, &[(*key).into()]);
+        let mut block = [0; 64];
         block[L] = 0x80;
         let bits = (64 + L as u64) * 8;
         block[56..].copy_from_slice(&bits.to_be_bytes());
-        Self { state, block }
+        Self { state, blocks: [block; LANES] }
     }
 
-    /// The input, to be changed between hashes.
-    pub(crate) fn input(&mut self) -> &mut [u8] {
-        &mut self.block[..L]
+    /// The inputs, to be changed between hashes.
+    pub(crate) fn inputs(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.blocks.iter_mut().map(|block| &mut block[..L])
     }
 
-    /// The hash as four big-endian words.
+    /// The hashes as big-endian words.
     #[inline]
-    pub(crate) fn words(&self) -> [u64; 4] {
-        let mut state = self.state;
-        compress256(&mut state, std::slice::from_ref(&self.block));
-        let [a, b, c, d, e, f, g, h] = state.map(u64::from);
-        [a << 32 | b, c << 32 | d, e << 32 | f, g << 32 | h]
-    }
-
-    /// The hash as 32 bytes.
-    #[inline]
-    pub(crate) fn bytes(&self) -> [u8; 32] {
-        let mut out = [0; 32];
-        for (bytes, word) in out.as_chunks_mut().0.iter_mut().zip(self.words()) {
-            *bytes = word.to_be_bytes();
-        }
-        out
+    pub(crate) fn words(&self) -> [State; LANES] {
+        let mut states = [self.state; LANES];
+        cosign_sha256::compress(&mut states, &self.blocks);
+        states
     }
 }
 
 impl<const L: usize> Drop for ShortHash<L> {
     fn drop(&mut self) {
-        self.block.as_mut_slice().zeroize();
+        self.blocks.zeroize();
     }
 }
 
@@ -81,12 +69,18 @@ mod tests {
     fn short_hashes_equal_plain_sha256() {
         fn compare<const L: usize>() {
             let key = std::array::from_fn(|i| i as u8);
-            let input: [u8; L] = std::array::from_fn(|i| 0xff - i as u8);
+            let input = |lane: usize| std::array::from_fn(|i| (0xff - i - 64 * lane) as u8);
             let mut short = ShortHash::<L>::new(&key);
-            short.input().copy_from_slice(&input);
-            let plain: [u8; 32] =
-                Sha256::new().chain_update(key).chain_update(input).finalize().into();
-            assert_eq!(short.bytes(), plain);
+            for (lane, slot) in short.inputs().enumerate() {
+                let input: [u8; L] = input(lane);
+                slot.copy_from_slice(&input);
+            }
+            for (lane, words) in short.words().into_iter().enumerate() {
+                let input: [u8; L] = input(lane);
+                let plain: [u8; 32] =
+                    Sha256::new().chain_update(key).chain_update(input).finalize().into();
+                assert_eq!(words.map(u32::to_be_bytes).as_flattened(), plain);
+            }
         }
         compare::<0>();
         compare::<19>();
