@@ -36,7 +36,7 @@ impl fmt::Display for InvalidSignature {
 impl std::error::Error for InvalidSignature {}
 
 impl Signature {
-    /// Makes the signature `(R.x, s)` of `digest`, in low-S form.
+    /// Makes the signature `(R.x, s)` of `digest`, in low-S form; `s` is a fraction, numerator first.
     ///
     /// An error unless it verifies under `public_key` and recovers to it. Both at once: the point
     /// `(m/s) G + (r/s) Q` that verification computes must be the nonce point itself, not merely
@@ -45,12 +45,19 @@ impl Signature {
         public_key: &AffinePoint,
         digest: &[u8; 32],
         nonce_point: &AffinePoint,
-        s: &Scalar,
+        [numerator, denominator]: [&Scalar; 2],
     ) -> Result<Self, InvalidSignature> {
         let r = x_mod_order(nonce_point);
+        // In constant time: before the check, `s` may not be the value that the signers agreed to publish. One
+        // inversion serves `s` and its inverse.
+        let inverse = Option::<Scalar>::from(Invert::invert(&(*numerator * denominator)))
+            .ok_or(InvalidSignature)?;
+        let s = numerator.square() * inverse;
+        let inverse = denominator.square() * inverse;
         let flipped = bool::from(s.is_high());
-        let (s, nonce_point) = if flipped { (-s, -*nonce_point) } else { (*s, *nonce_point) };
-        let seen = verification_point(public_key, digest, &r, &s).ok_or(InvalidSignature)?;
+        let (s, inverse, nonce_point) =
+            if flipped { (-s, -inverse, -*nonce_point) } else { (s, inverse, *nonce_point) };
+        let seen = verification_point(public_key, digest, &r, &inverse).ok_or(InvalidSignature)?;
         if seen != ProjectivePoint::from(nonce_point) {
             return Err(InvalidSignature);
         }
@@ -67,8 +74,9 @@ impl Signature {
         r: &Scalar,
         s: &Scalar,
     ) -> Option<Self> {
-        let nonce_point = verification_point(public_key, digest, r, s)?.to_affine();
-        let signature = Self::assemble(public_key, digest, &nonce_point, s).ok()?;
+        let inverse = Option::<Scalar>::from(Invert::invert(s))?;
+        let nonce_point = verification_point(public_key, digest, r, &inverse)?.to_affine();
+        let signature = Self::assemble(public_key, digest, &nonce_point, [s, &Scalar::ONE]).ok()?;
         (signature.r == *r && signature.s == *s).then_some(signature)
     }
 
@@ -114,9 +122,10 @@ impl Signature {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn verify(public_key: &AffinePoint, digest: &[u8; 32], r: &Scalar, s: &Scalar) -> bool {
-    verification_point(public_key, digest, r, s).is_some_and(|point| {
-        point != ProjectivePoint::IDENTITY && x_mod_order(&point.to_affine()) == *r
-    })
+    let inverse = Option::<Scalar>::from(Invert::invert(s));
+    inverse.and_then(|inverse| verification_point(public_key, digest, r, &inverse)).is_some_and(
+        |point| point != ProjectivePoint::IDENTITY && x_mod_order(&point.to_affine()) == *r,
+    )
 }
 
 /// Whether `s` is at most half the group order.
@@ -129,19 +138,16 @@ pub fn x_mod_order(point: &AffinePoint) -> Scalar {
     <Scalar as Reduce<U256>>::reduce_bytes(&point.x())
 }
 
-/// `(m/s) G + (r/s) Q`; `None` if `r` or `s` is zero.
+/// `(m/s) G + (r/s) Q` from the inverse of `s`; `None` if `r` is zero.
 fn verification_point(
     public_key: &AffinePoint,
     digest: &[u8; 32],
     r: &Scalar,
-    s: &Scalar,
+    inverse: &Scalar,
 ) -> Option<ProjectivePoint> {
     if *r == Scalar::ZERO {
         return None;
     }
-    // In constant time: before the check, `s` may not be the value that the signers agreed to
-    // publish.
-    let inverse = Option::<Scalar>::from(Invert::invert(s))?;
     // Two multiplications: the generator's tables make this faster than a linear combination.
     let of_generator = ProjectivePoint::mul_by_generator(&(reduce(digest) * inverse));
     Some(of_generator + ProjectivePoint::from(*public_key) * (*r * inverse))
@@ -220,7 +226,7 @@ mod tests {
             key in 1_u64.., nonce in 1_u64.., digest: [u8; 32],
         ) {
             let (public_key, nonce_point, s) = sign(key, nonce, &digest);
-            let signature = Signature::assemble(&public_key, &digest, &nonce_point, &s).unwrap();
+            let signature = Signature::assemble(&public_key, &digest, &nonce_point, [&s, &Scalar::ONE]).unwrap();
             prop_assert!(is_low_s(&signature.s));
             prop_assert!(verify(&public_key, &digest, &signature.r, &signature.s));
             let recovered = k256::ecdsa::VerifyingKey::recover_from_prehash(
@@ -238,7 +244,7 @@ mod tests {
         #[test]
         fn der_is_what_other_implementations_write(key in 1_u64.., nonce in 1_u64.., digest: [u8; 32]) {
             let (public_key, nonce_point, s) = sign(key, nonce, &digest);
-            let signature = Signature::assemble(&public_key, &digest, &nonce_point, &s).unwrap();
+            let signature = Signature::assemble(&public_key, &digest, &nonce_point, [&s, &Scalar::ONE]).unwrap();
             let theirs = k256::ecdsa::Signature::from_scalars(signature.r, signature.s).unwrap().to_der();
             prop_assert_eq!(signature.der(), theirs.as_bytes());
             prop_assert_eq!(from_der(&signature.der()), Ok((signature.r, signature.s)));
@@ -256,11 +262,19 @@ mod tests {
     fn a_signature_of_another_digest_key_or_nonce_is_not_assembled() {
         let (public_key, nonce_point, s) = sign(5, 7, &[1; 32]);
         let (other, other_nonce, _) = sign(6, 8, &[1; 32]);
-        assert!(Signature::assemble(&public_key, &[2; 32], &nonce_point, &s).is_err());
-        assert!(Signature::assemble(&other, &[1; 32], &nonce_point, &s).is_err());
-        assert!(Signature::assemble(&public_key, &[1; 32], &other_nonce, &s).is_err());
-        assert!(Signature::assemble(&public_key, &[1; 32], &nonce_point, &Scalar::ZERO).is_err());
-        assert!(Signature::assemble(&public_key, &[1; 32], &-nonce_point, &s).is_err());
+        assert!(
+            Signature::assemble(&public_key, &[2; 32], &nonce_point, [&s, &Scalar::ONE]).is_err()
+        );
+        assert!(Signature::assemble(&other, &[1; 32], &nonce_point, [&s, &Scalar::ONE]).is_err());
+        assert!(
+            Signature::assemble(&public_key, &[1; 32], &other_nonce, [&s, &Scalar::ONE]).is_err()
+        );
+        assert!(
+            Signature::assemble(&public_key, &[1; 32], &nonce_point, [&Scalar::ZERO, &s]).is_err()
+        );
+        assert!(
+            Signature::assemble(&public_key, &[1; 32], &-nonce_point, [&s, &Scalar::ONE]).is_err()
+        );
     }
 
     /// No search finds such a nonce, so the point is chosen first and the key computed from it.
@@ -280,7 +294,9 @@ mod tests {
                 let sum = ProjectivePoint::from(nonce_point) * s
                     - ProjectivePoint::mul_by_generator(&reduce(&digest));
                 let public_key = (sum * r.invert().unwrap()).to_affine();
-                let made = Signature::assemble(&public_key, &digest, &nonce_point, &s).unwrap();
+                let made =
+                    Signature::assemble(&public_key, &digest, &nonce_point, [&s, &Scalar::ONE])
+                        .unwrap();
                 assert_eq!(made.recovery_id & 2, 2);
                 let recovered = k256::ecdsa::VerifyingKey::recover_from_prehash(
                     &digest,

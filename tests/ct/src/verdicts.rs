@@ -88,18 +88,6 @@ pub const VERDICTS: &[Verdict] = &[
         "whether the product fits is what the peer is told",
     ),
     verdict(
-        "crypto/curve.rs",
-        "if points.contains(&ProjectivePoint::IDENTITY) {",
-        "",
-        "whether a point that is sent is the identity",
-    ),
-    verdict(
-        "crypto/curve.rs",
-        "Some(<ProjectivePoint as BatchNormalize<[ProjectivePoint]>>::batch_normalize(points))",
-        "unwrap",
-        "the same",
-    ),
-    verdict(
         "protocol/sign/round2.rs",
         "if reader.array::<32>()? != &self.view {",
         "",
@@ -107,7 +95,7 @@ pub const VERDICTS: &[Verdict] = &[
     ),
     verdict(
         "protocol/sign/round2.rs",
-        "if product != ProjectivePoint::mul_by_generator(summand) + gamma {",
+        "if !product.is(&gamma) {",
         "",
         "whether the images fit is what the peer is told",
     ),
@@ -126,21 +114,20 @@ pub const VERDICTS: &[Verdict] = &[
     verdict("protocol/sign/round3.rs", "if *theirs != nonce_bytes {", "", "the same"),
     verdict(
         "protocol/sign/round3.rs",
-        "let inverse = Option::<Scalar>::from(denominator.invert())",
-        "from",
+        "if denominator == Scalar::ZERO || numerator == Scalar::ZERO {",
+        "",
         "whether the sum of what all sent is zero",
     ),
-    verdict("protocol/sign/round3.rs", ".filter(|_| numerator != Scalar::ZERO)", "", "the same"),
     verdict(
         "crypto/ecdsa.rs",
-        "let (s, nonce_point) = if flipped { (-s, -*nonce_point) } else { (*s, *nonce_point) };",
+        "if flipped { (-s, -inverse, -*nonce_point) } else { (s, inverse, *nonce_point) };",
         "",
         "the signature follows from what all sent",
     ),
     verdict("crypto/ecdsa.rs", "if *r == Scalar::ZERO {", "", "the same"),
     verdict(
         "crypto/ecdsa.rs",
-        "let inverse = Option::<Scalar>::from(Invert::invert(s))?;",
+        "let inverse = Option::<Scalar>::from(Invert::invert(&(*numerator * denominator)))",
         "",
         "the same",
     ),

@@ -11,7 +11,6 @@
 //! keys.
 
 use k256::elliptic_curve::BatchNormalize;
-use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 use subtle::ConditionallySelectable;
 use zeroize::Zeroizing;
@@ -19,7 +18,9 @@ use zeroize::Zeroizing;
 use super::bits::select;
 use super::oracle::hash_all;
 use super::{BASE, Choices};
-use crate::crypto::curve::{InvalidPoint, POINT, decode_point, encode_point};
+use crate::crypto::curve::{InvalidPoint, POINT, decode_point, encode_point, normalize};
+use crate::crypto::points::Affine;
+use crate::crypto::points::lockstep::{multiples, multiples_of_generator};
 use crate::crypto::seed::SessionSeed;
 use crate::crypto::tags;
 use crate::crypto::transcript::length_prefixed;
@@ -65,17 +66,20 @@ impl Receiver {
     /// `ot1/<peer>/t/<i>` and `ot1/<peer>/o/<i>`.
     pub fn start(sid_ot: &[u8; 32], seed: &SessionSeed, peer: u8) -> (Self, Vec<u8>) {
         let choices = Choices::draw(seed, &format!("ot1/{peer}/bits"));
-        let scalar = |name, i| Zeroizing::new(seed.scalar(&format!("ot1/{peer}/{name}/{i}")));
+        let scalar = |name, i| seed.scalar(&format!("ot1/{peer}/{name}/{i}"));
+        let mut exponents = Secret::new([Scalar::ZERO; BASE]);
+        exponents.expose_mut().iter_mut().enumerate().for_each(|(i, t)| *t = scalar("t", i));
 
-        let open = |i| ProjectivePoint::mul_by_generator(&*scalar("o", i));
-        let others = encode_all(&Zeroizing::new((0..BASE).map(open).collect::<Vec<_>>()));
+        let mut scalars = Zeroizing::new(exponents.expose().to_vec());
+        scalars.extend((0..BASE).map(|i| scalar("o", i)));
+        let multiples = multiples_of_generator(&scalars);
+        let (masks, others) = multiples.split_at(BASE);
+        let others = encode_affine(others);
 
         let branch = |(i, other)| (i, choices.bit(i).unwrap_u8(), other);
         let mut mine = oracle(sid_ot, others.iter().enumerate().map(branch));
-        let mut exponents = Secret::new([Scalar::ZERO; BASE]);
-        for (i, (t, mine)) in exponents.expose_mut().iter_mut().zip(mine.iter_mut()).enumerate() {
-            *t = *scalar("t", i);
-            *mine = ProjectivePoint::mul_by_generator(t) - *mine;
+        for (mine, mask) in mine.iter_mut().zip(masks) {
+            *mine = -*mine + mask;
         }
 
         let mut sent = Vec::with_capacity(BASE);
@@ -94,12 +98,15 @@ impl Receiver {
     /// chosen must fail too, or a failure would tell B the choice (§4.3 check 4).
     pub fn finish(self, ot2: &[u8]) -> Result<ChosenKeys, InvalidPoint> {
         let answers = Points::parse(ot2)?;
-        let mut shared = Zeroizing::new(Vec::with_capacity(BASE));
-        for (i, ([zero, one], t)) in answers.decoded.iter().zip(self.exponents.expose()).enumerate()
-        {
-            shared.push(AffinePoint::conditional_select(zero, one, self.choices.bit(i)) * *t);
-        }
-        let shared = encode_all(&shared);
+        let coordinates = |pair: &[AffinePoint; 2]| pair.each_ref().map(Affine::of_public);
+        let chosen: Zeroizing<Vec<Affine>> = Zeroizing::new(
+            (answers.decoded.iter().map(coordinates).enumerate())
+                .map(|(i, [zero, one])| {
+                    Affine::conditional_select(&zero, &one, self.choices.bit(i))
+                })
+                .collect(),
+        );
+        let shared = encode_affine(&multiples(&chosen, self.exponents.expose()));
 
         let mut keys = Secret::new([[0; 32]; BASE]);
         for (i, slot) in keys.expose_mut().iter_mut().enumerate() {
@@ -126,22 +133,15 @@ pub fn send(
     let other = |place: usize| &received.encoded.as_flattened()[place ^ 1];
     let branches = (0..2 * BASE).map(|place| (place / 2, (place % 2) as u8, other(place)));
     let oracles = oracle(sid_ot, branches);
-    let mut answers = Vec::with_capacity(2 * BASE);
-    let mut shared = Zeroizing::new(Vec::with_capacity(2 * BASE));
     let points = received.decoded.as_flattened().iter().zip(oracles.iter());
-    for (place, (point, oracle)) in points.enumerate() {
-        let base = oracle + point;
-        if base == ProjectivePoint::IDENTITY {
-            return Err(InvalidPoint);
-        }
-        let (i, branch) = (place / 2, place % 2);
-        let s = Zeroizing::new(seed.scalar(&format!("ot2/{peer}/s/{i}/{branch}")));
-        answers.push(ProjectivePoint::mul_by_generator(&s));
-        shared.push(base * *s);
-    }
+    let bases: Vec<ProjectivePoint> = points.map(|(point, oracle)| oracle + point).collect();
+    let bases: Vec<Affine> =
+        normalize(&bases).ok_or(InvalidPoint)?.iter().map(Affine::of_public).collect();
+    let exponent = |place| seed.scalar(&format!("ot2/{peer}/s/{}/{}", place / 2, place % 2));
+    let exponents: Zeroizing<Vec<Scalar>> = Zeroizing::new((0..2 * BASE).map(exponent).collect());
 
-    let answers = encode_all(&answers);
-    let shared = encode_all(&shared);
+    let answers = encode_affine(&multiples_of_generator(&exponents));
+    let shared = encode_affine(&multiples(&bases, &exponents));
     let mut keys = Secret::new([[[0; 32]; 2]; BASE]);
     for (place, slot) in keys.expose_mut().as_flattened_mut().iter_mut().enumerate() {
         let (i, branch) = (place / 2, (place % 2) as u8);
@@ -196,13 +196,18 @@ fn key(
 }
 
 /// Encodes all points with one inversion.
-///
-/// The identity, which honest exponents give with probability 2^-256, becomes zeros, which no party
-/// accepts.
 fn encode_all(points: &[ProjectivePoint]) -> Zeroizing<Vec<Point>> {
     let affine: Vec<AffinePoint> =
         <ProjectivePoint as BatchNormalize<[ProjectivePoint]>>::batch_normalize(points);
-    Zeroizing::new(affine.iter().map(|point| encode_point(point).unwrap_or([0; POINT])).collect())
+    encode_affine(&affine)
+}
+
+/// Encodes all points.
+///
+/// The identity, which honest exponents give with probability 2^-256, becomes zeros, which no party
+/// accepts.
+fn encode_affine(points: &[AffinePoint]) -> Zeroizing<Vec<Point>> {
+    Zeroizing::new(points.iter().map(|point| encode_point(point).unwrap_or([0; POINT])).collect())
 }
 
 /// A transfer's number as two big-endian bytes.

@@ -1,13 +1,13 @@
 //! Round 1 (docs/protocol.md §7.2): commit to a nonce point, and extend the transfers towards every
 //! signer.
 
-use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{ProjectivePoint, Scalar};
+use k256::{AffinePoint, Scalar};
 
 use super::round2::{PeerProducts, Round2};
 use super::{Round, Signer, Signing, Terms};
-use crate::crypto::curve::{POINT, encode_point, encode_points, encode_scalar};
+use crate::crypto::curve::{POINT, encode_point, encode_scalar};
 use crate::crypto::ot::extension::{self, Checked, Extended};
+use crate::crypto::points::few::multiples_of_generator;
 use crate::crypto::share::lagrange;
 use crate::crypto::{mul, tags, zero};
 use crate::party::PartyId;
@@ -32,7 +32,7 @@ pub(super) struct Round1 {
 pub(super) struct Nonce {
     pub(super) r: Secret<Scalar>,
     pub(super) phi: Secret<Scalar>,
-    pub(super) point: ProjectivePoint,
+    pub(super) point: AffinePoint,
     pub(super) encoded: [u8; POINT],
     pub(super) salt: [u8; 32],
 }
@@ -58,8 +58,8 @@ pub(super) fn start(signer: Signer) -> Result<Step<Signing>, Fault> {
     let Signer { terms, seed } = &signer;
     let (nu, salt): ([u8; 32], [u8; 32]) = (seed.bytes("nonce"), seed.bytes("salt"));
     let (r, phi) = (Secret::new(seed.scalar("r")), Secret::new(seed.scalar("phi")));
-    let point = ProjectivePoint::mul_by_generator(r.expose());
-    let encoded = encode_point(&point.to_affine()).ok_or(bug(Kind::Sg1))?;
+    let point = *multiples_of_generator([r.expose()].into_iter()).first().ok_or(bug(Kind::Sg1))?;
+    let encoded = encode_point(&point).ok_or(bug(Kind::Sg1))?;
     let commitment = commit(terms, terms.me(), &nu, &encoded, &salt);
 
     let (mut masks, mut sends) = (Vec::new(), Vec::new());
@@ -104,14 +104,12 @@ impl Round1 {
         let view = view(terms, own, &committed);
         let share = key_share(terms, &view)?;
         let mut products = Vec::with_capacity(committed.len());
-        let mut points = vec![ProjectivePoint::mul_by_generator(share.expose())];
         let mut parts = Vec::with_capacity(committed.len());
         for (peer, mask) in committed.into_iter().zip(masks) {
             let mask_of_sum = Secret::new(seed.scalar(&format!("ahat/{}", peer.peer)));
             let inputs = [nonce.r.expose(), share.expose()];
             let (message, summands) =
                 mul::multiply(&peer.pair_session, &own.0, peer.checked, inputs, mask_of_sum);
-            points.extend(summands.expose().iter().map(ProjectivePoint::mul_by_generator));
             let psi = *nonce.phi.expose() - mask.extended.chi();
             parts.push((peer.peer, encode_scalar(&psi), message));
             products.push(PeerProducts {
@@ -123,7 +121,10 @@ impl Round1 {
             });
         }
 
-        let encoded = encode_points(&points).ok_or(bug(Kind::Sg2))?;
+        let summands = products.iter().flat_map(|product| product.summands.expose());
+        let points = multiples_of_generator(std::iter::once(share.expose()).chain(summands));
+        let encoded: Option<Vec<_>> = points.iter().map(encode_point).collect();
+        let encoded = encoded.ok_or(bug(Kind::Sg2))?;
         let (public_share, gammas) = encoded.split_first().ok_or(bug(Kind::Sg2))?;
         let sends =
             parts.into_iter().zip(gammas.chunks_exact(2)).map(|((peer, psi, product), g)| {

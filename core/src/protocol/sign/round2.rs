@@ -1,6 +1,5 @@
 //! Round 2 (docs/protocol.md §7.4): check all products, then make the partial signature.
 
-use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 
 use super::round1::{Mask, Nonce, commit};
@@ -9,6 +8,7 @@ use super::{Round, Signing, Terms};
 use crate::crypto::curve::{POINT, decode_point, encode_scalar};
 use crate::crypto::ecdsa::x_mod_order;
 use crate::crypto::mul::{self, MulError};
+use crate::crypto::points::few::differences;
 use crate::crypto::transcript::reduce;
 use crate::party::PartyId;
 use crate::protocol::fault::{Check, Fault};
@@ -26,7 +26,7 @@ pub(super) struct Round2 {
     /// `sk_i`.
     pub(super) share: Secret<Scalar>,
     /// `pk_i`.
-    pub(super) public_share: ProjectivePoint,
+    pub(super) public_share: AffinePoint,
     /// In index order.
     pub(super) products: Vec<PeerProducts>,
 }
@@ -71,8 +71,8 @@ impl Round2 {
     /// Checks every peer's openings and products, and makes this party's part of the signature.
     pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Signing>, Fault> {
         let mut sums = Sums {
-            nonce_point: self.nonce.point,
-            public_share: self.public_share,
+            nonce_point: self.nonce.point.into(),
+            public_share: self.public_share.into(),
             phi: Secret::new(*self.nonce.phi.expose()),
             products: Secret::new([Scalar::ZERO; 2]),
         };
@@ -125,12 +125,10 @@ impl Round2 {
                 })
             })?;
         // The multiplied values must be the nonce and the key share of the peer's public points.
-        let inputs = [(nonce_point, Check::GammaU), (public_share, Check::GammaV)];
-        for (((input, check), gamma), summand) in
-            inputs.into_iter().zip(gammas).zip(summands.expose())
-        {
-            let product = ProjectivePoint::from(input) * extended.chi();
-            if product != ProjectivePoint::mul_by_generator(summand) + gamma {
+        let products = differences([nonce_point, public_share], extended.chi(), summands.expose());
+        let checks = [Check::GammaU, Check::GammaV];
+        for ((product, gamma), check) in products.iter().zip(gammas).zip(checks) {
+            if !product.is(&gamma) {
                 return Err(message.fault(check));
             }
         }

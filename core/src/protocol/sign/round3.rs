@@ -56,12 +56,12 @@ impl Round3 {
         }
         let nobody = |check| Fault::nobody(check, Kind::Sg3.name());
         // A party that sends last can make either sum zero.
-        let inverse = Option::<Scalar>::from(denominator.invert())
-            .filter(|_| numerator != Scalar::ZERO)
-            .ok_or(nobody(Check::SigZero))?;
-        let s = numerator * inverse;
+        if denominator == Scalar::ZERO || numerator == Scalar::ZERO {
+            return Err(nobody(Check::SigZero));
+        }
         let Terms { setup, public_key, .. } = &self.terms;
-        let signature = Signature::assemble(public_key, &setup.digest, nonce_point, &s)
+        let s = [&numerator, &denominator];
+        let signature = Signature::assemble(public_key, &setup.digest, nonce_point, s)
             .map_err(|_| nobody(Check::SigInvalid))?;
         Ok(Step::done(Signed::Signature(signature)))
     }
