@@ -1,10 +1,10 @@
 //! Loads relays: `relay_load [--idle N] [--rooms N] [--seconds N] [--pid PID] URL [URL]`.
 //!
-//! Idle rooms hold one listener each, as those of a device that waits. Active rooms hold a listener that sends
-//! back what comes and a caller that sends 64 KiB and waits for it. With two URLs the callers are at
-//! the second. Latency is that of one room alone, beside a TCP connection that does the same; then all
-//! rooms go at once, and every message must come back as it was sent. With `--pid` the memory of
-//! that relay is told.
+//! Idle rooms hold one listener each, as a waiting device does. Active rooms hold a listener that
+//! echoes and a caller that sends 64 KiB and waits for them. With two URLs the callers use the
+//! second. Latency is measured in one room alone, and on a TCP connection for comparison. Then all
+//! rooms run at once, and every message must come back unchanged. With `--pid` the memory of that
+//! relay is printed.
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program of its own")]
 
@@ -180,7 +180,7 @@ async fn hear(socket: &mut Socket) -> Outcome<Vec<u8>> {
     }
 }
 
-/// A listener, a caller, and the listener's name, once the caller knows of it.
+/// A listener, a caller, and the listener's member id, once the caller has heard of it.
 async fn room(at_host: &str, at_guest: &str, number: u32) -> Outcome<(Socket, Socket, Member)> {
     let (listener, _) = enter(at_host, Role::Listener, number).await?;
     let (mut caller, _) = enter(at_guest, Role::Caller, number).await?;
@@ -236,7 +236,7 @@ async fn through(at_listeners: &str, at_callers: &str, number: u32) -> Outcome<V
     Ok(times)
 }
 
-/// The same over one TCP connection.
+/// The same echo over one TCP connection, for comparison.
 async fn direct() -> Outcome<Vec<f64>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut caller = TcpStream::connect(listener.local_addr()?).await?;

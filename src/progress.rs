@@ -367,7 +367,7 @@ pub struct RequestView {
     pub digest: Option<Hex<32>>,
     /// The requester's claim about the origin of the digest.
     pub source: Source,
-    /// What this device computed from what is signed, where that is here.
+    /// The summary that this device computed from the payload, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Box<Summary>>,
     /// What it is for, in the requester's words.

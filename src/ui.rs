@@ -564,7 +564,7 @@ impl State {
         let scene = view::Scene { model, stage, now, color };
         match taken.draw(|frame| overflow = view::draw(frame, scene)) {
             Ok(()) => stage.drawn(now, overflow),
-            // What is not on the screen must not be answered there.
+            // A question that could not be drawn must not be answered on that screen.
             Err(_) => {
                 self.full.allowed = false;
                 self.give_back();

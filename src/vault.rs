@@ -832,7 +832,7 @@ mod tests {
         fs::write(header_path(&home), with_pin).unwrap();
         let record = Vault::token(&home).unwrap().unwrap();
         assert_eq!(record.uri.pin_source, Some("/etc/pin".into()));
-        // What says nothing of its token, or too much, is no header.
+        // Refused: no token, another lock, a module in the token's URI.
         for (from, to) in [
             ("\"token\": {", "\"tokens\": {"),
             ("\"lock\": \"token\"", "\"lock\": \"identity\""),

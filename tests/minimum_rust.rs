@@ -29,7 +29,7 @@ fn output(program: &str, arguments: &[&str]) -> String {
 fn no_dependency_needs_a_newer_rust_than_cargo_toml_says() {
     let about = output("rustc", &["-vV"]);
     let host = about.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
-    // What is not for this platform need not be here.
+    // Dependencies of other platforms need not be downloaded.
     let arguments =
         ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", host];
     let metadata: Value = serde_json::from_str(&output(env!("CARGO"), &arguments)).unwrap();

@@ -58,7 +58,7 @@ impl Receiver for WireReceiver {
         let frame = self.0.recv().await.ok_or(LinkError::Lost)?;
         match frame.kind {
             Kind::Close => Err(LinkError::Closed),
-            // What was on its way when it broke may be lost.
+            // Bytes in flight when it broke may be lost.
             _ if self.1.load(Ordering::Relaxed) < 0 => Err(LinkError::Lost),
             _ => Ok(frame),
         }

@@ -123,7 +123,7 @@ impl Stranger {
         config
     }
 
-    /// What our server makes of this client.
+    /// The result of our server with this client.
     async fn connects(&self) -> Result<(), LinkError> {
         self.connects_with(Arc::new(self.client())).await.1
     }
@@ -142,7 +142,7 @@ impl Stranger {
         (theirs.ok(), ours.map(|_| ()))
     }
 
-    /// What our client makes of this server.
+    /// The result of our client with this server.
     async fn accepts(&self) -> Result<(), LinkError> {
         let (left, right) = wire();
         let ours = tls(&Device::generate().unwrap());
@@ -289,7 +289,7 @@ async fn frames_of_another_session_and_repeated_ones_end_the_link() {
     assert_eq!(link.recv().await, Ok(frame.clone()));
     assert_eq!(link.recv().await, Err(LinkError::Malformed("frame out of sequence")));
 
-    // What was recorded on one link is worth nothing on the next.
+    // Bytes that were recorded on one link are refused on the next.
     let (mut liar, _, mut link) = link_to_liar().await;
     liar.write_all(&bytes).await.unwrap();
     liar.flush().await.unwrap();
@@ -311,7 +311,8 @@ async fn a_stream_that_ends_without_a_goodbye_is_a_broken_connection() {
     assert_eq!(link.recv().await, Err(LinkError::Lost));
 }
 
-/// Runs `openssl s_client` with `arguments` against our listener, and says what each side made of it.
+/// Runs `openssl s_client` with `arguments` against our listener, and returns the result of each
+/// side.
 async fn openssl(device: &Device, arguments: &[&str]) -> (Output, Result<String, LinkError>) {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert"), folder.path().join("key"));

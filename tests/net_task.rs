@@ -170,7 +170,7 @@ async fn the_first_address_that_answers_wins() {
     }
 }
 
-/// What arrives of `count` frames under `conditions`, and how it ended.
+/// How many of `count` frames arrive under `conditions`, and the final error.
 async fn arriving(seed: u64, conditions: Conditions, count: u32) -> (u32, LinkError) {
     let (mut left, mut right) = pair(seed, conditions);
     let sending = async move {

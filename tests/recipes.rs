@@ -18,7 +18,7 @@ fn recipe(name: &str) -> Command {
     let folder = Path::new(env!("CARGO_BIN_EXE_cosign")).parent().unwrap();
     command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", folder.display()));
     command.env("LC_ALL", "C.UTF-8");
-    // As with somebody who has a device of their own.
+    // As for a user with another device.
     for variable in ["COSIGN_HOME", "COSIGN_IDENTITY", "COSIGN_PASSPHRASE_FILE"] {
         command.env(variable, "/nonexistent/mine");
     }
@@ -108,7 +108,7 @@ fn the_service_starts_the_program_as_it_is() {
     let unit = fs::read_to_string(examples().join("systemd/cosign-approve.service")).unwrap();
     let start =
         unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/")).unwrap();
-    // The flags are known: it fails for what is missing here, and not for its command line.
+    // The flags are known: it fails because something is missing here, not for its command line.
     let folder = tempfile::tempdir().unwrap();
     let line = start.replace("/etc/cosign/policy.toml", "missing.toml");
     let mut words = line.split(' ');

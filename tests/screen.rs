@@ -103,7 +103,7 @@ impl Terminal {
         assert_eq!(self.modes(), modes);
     }
 
-    /// What `stty -g` says.
+    /// The output of `stty -g`.
     #[track_caller]
     fn modes(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);

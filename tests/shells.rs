@@ -18,7 +18,7 @@ use program::{Sandbox, Terminal};
 /// A peer whose name attacks the shell that completes it.
 const EVIL: &str = "ev'l \"; $(touch pwned) `touch pwned` *";
 
-/// What opens its vault.
+/// The flags that open its vault.
 const ID: &str = "--identity identity.txt";
 
 /// A device that knows `bob` and [`EVIL`] and has the key `vault-7`.
@@ -53,7 +53,7 @@ fn device() -> Sandbox {
     sandbox
 }
 
-/// A shell, how it starts without anybody's settings, and how it loads its completion script.
+/// A shell, how it starts without user settings, and how it loads its completion script.
 struct Shell {
     program: &'static str,
     flags: &'static [&'static str],

@@ -308,7 +308,7 @@ fn a_key_whose_refresh_is_killed_has_one_whole_active_share() {
         let active = records.iter().find(|record| record.state == KeyState::Active);
         assert_reached(&done, "activated", active.map(|record| record.generation));
     }
-    // What the kills left behind goes with the next switch.
+    // The next switch removes the files that the kills left.
     let last = keys::list(&home).unwrap().pop().unwrap();
     vault.activate("k", &last.epoch).unwrap();
     assert_eq!(fs::read_dir(home.data.join("keys/k")).unwrap().count(), 3);
@@ -379,7 +379,7 @@ fn reached(done: &[String], what: &str) -> Vec<u64> {
     done.iter().filter_map(number).collect()
 }
 
-/// What was reported is on the disk, and at most the next step besides.
+/// All reported steps are on the disk, and at most the next one.
 fn assert_reached(done: &[String], what: &str, on_disk: Option<u64>) {
     if let Some(last) = reached(done, what).last() {
         assert!(on_disk >= Some(*last) && on_disk <= Some(last + 1), "{what} {last} {on_disk:?}");

@@ -33,11 +33,11 @@ fn run(name: TestName, digest: impl Fn(&[u8]) -> String, more: &[&str]) {
     let set = TestSet::load(name).unwrap();
     assert!(set.test_groups.iter().map(|group| group.tests.len()).sum::<usize>() > 200);
     for group in &set.test_groups {
-        // The same key in two of the forms that are read.
+        // The key in two of the accepted forms.
         let keys = [encode(&group.der[..]), encode(&group.key.key[..])];
         for (test, key) in group.tests.iter().zip(keys.iter().cycle()) {
             let exit = verify(key, &digest(&test.msg), &encode(&test.sig[..]), more);
-            // What has not even the shape of a signature is not understood.
+            // A text without the form of a signature is not understood.
             let expected = if test.result == TestResult::Valid { &[0][..] } else { &[1, 2] };
             assert!(expected.contains(&exit), "{name:?} case {}: {}", test.tc_id, test.comment);
         }

@@ -63,7 +63,7 @@ proptest! {
 
 type Decoder = fn(&[u8]);
 
-/// What the fuzz targets begin with, and what they once found.
+/// The fuzz targets' seeds, and the inputs that they once found.
 #[test]
 fn every_kept_input_is_borne() {
     let all: &[(&str, Decoder)] = &[

@@ -129,7 +129,7 @@ fn every_check_has_the_code_and_proves_what_the_specification_says() {
         Blame::Malice => 3,
         Blame::Ban => 4,
     };
-    // Such names tell a fault by somebody from one that cannot be told.
+    // The blame of these depends on whether a party is named.
     let by_name = [Check::Confirm, Check::PkSum];
     let mut coded = BTreeSet::new();
     for check in CHECKS {

@@ -61,7 +61,7 @@ fn signing() -> (Machine<Signing>, Vec<u8>) {
     (machines.swap_remove(0), bytes)
 }
 
-/// What party 1 says to `bytes` from party `from`.
+/// Party 1's fault for a changed message from party `from`.
 fn reply(from: u8, change: impl FnOnce(&mut Vec<u8>)) -> Fault {
     let (mut machine, mut bytes) = signing();
     change(&mut bytes);
@@ -538,7 +538,7 @@ fn a_confirmation_counts_as_it_arrives_whatever_becomes_of_the_others() {
         let (last, to_one) = (parcel.bytes[1] == Kind::Kg4b.tag(), parcel.to == party(1));
         match parcel.from {
             from if last && from == party(3) => vec![],
-            // What party 1 awaits of round 3 comes after the confirmation of party 2.
+            // Party 3's message of round 3 arrives after the confirmation of party 2.
             from if !last && to_one && from == party(3) && parcel.bytes[1] == Kind::Kg3p.tag() => {
                 early.push(parcel);
                 vec![]
@@ -619,7 +619,7 @@ fn a_stored_share_that_does_not_fit_together_is_refused() {
     assert!(refused(&[&stored[..], &[0]].concat()));
 }
 
-/// Where things lie in a stored share of three parties (docs/protocol.md §3.6).
+/// Offsets in a stored share of three parties (docs/protocol.md §3.6).
 const PUBLIC_SHARES: usize = 20 + 32 + 32 + 33;
 const PAIR: usize = 32832;
 

@@ -170,7 +170,7 @@ fn two_runs_of_one_session_share_nothing_but_frames() {
 // Damaged messages (§12.3 items 3 and 4)
 // ---------------------------------------------------------------------------------------------
 
-/// What happens to one message on its way from party 2 to party 1.
+/// A change to one message from party 2 to party 1.
 #[derive(Clone, Debug)]
 enum Damage {
     /// One bit is flipped; the position is taken modulo the length.
@@ -283,8 +283,8 @@ proptest! {
             return Ok(());
         }
         match kind {
-            // The peer's contribution to the zero seed is used in signing only: the seeds differ,
-            // so nothing is ever signed, and nobody is retired.
+            // The peer's contribution to the zero seed is used only in signing: the seeds differ,
+            // so no signature is made, and no pair is retired.
             Kind::Kg2p => {
                 prop_assert!(place.is_some_and(|p| (HEADER + 32..HEADER + 64).contains(&p)));
                 let shares = shares(outcomes);
@@ -293,8 +293,8 @@ proptest! {
                 prop_assert_eq!(fault(&outcomes, 1), Fault::by(party(2), Check::PkSum, "SG2"));
                 prop_assert!(retired(&shares).is_empty());
             }
-            // Half of the transfers were not chosen. A bit in there may not be missed by anybody,
-            // and then the share is the one that it would have been.
+            // Half of the transfers are not chosen. A flipped bit in those has no effect, and the
+            // share is the honest one.
             Kind::Kg3p => {
                 let stored = |shares: Shares| shares[&party(1)].to_bytes();
                 let honest = shares(run_with(machines(), |p| vec![p]));

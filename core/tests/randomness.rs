@@ -102,7 +102,7 @@ fn a_signature_begins_otherwise_with_other_randomness_session_or_share() {
     ]);
 }
 
-/// What the nonce would be if `share` were hashed into the seed of a session.
+/// The nonce if `share` were hashed into the seed of a session.
 fn guess(session: &[u8; 32], share: &[u8]) -> [u8; 32] {
     SessionSeed::hedged(&random(0), session, 1, share).bytes("nonce")
 }

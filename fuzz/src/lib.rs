@@ -27,13 +27,13 @@ targets! { core:
     der,
     /// A stored share, raw and changed.
     share,
-    /// A stored confirmation and what others say of it.
+    /// A stored confirmation and the others' claims about it.
     confirmation,
-    /// One message of a signature, changed; the first byte says of which type.
+    /// A changed message of a signature; the first byte selects its type.
     message,
-    /// One message of a key generation or refresh, changed; the first byte says of which.
+    /// A changed message of a key generation or refresh; the first byte selects its type.
     dealing,
-    /// What is done to a machine, one thing after another.
+    /// A sequence of operations on a machine.
     operations,
 }
 
@@ -43,27 +43,27 @@ targets! { program:
     frame,
     /// A control message.
     control,
-    /// What another device calls itself.
+    /// The name that another device gives itself.
     label,
-    /// What a relay and its clients say, and invitations.
+    /// Messages of relays and their clients, and invitations.
     relay,
     /// A device's certificate.
     certificate,
-    /// What an announcement on the local network says.
+    /// The content of an announcement on the local network.
     announcement,
-    /// What a relay hears from the others of its cluster.
+    /// Messages from the other processes of a relay's cluster.
     cluster,
-    /// A file of a device, raw and changed; the first byte says which.
+    /// A file of a device, raw and changed; the first byte selects it.
     home,
-    /// What another device says of the epochs that it has.
+    /// Another device's claims about its epochs.
     said,
-    /// What lies where a new vault is made.
+    /// Files in the place of a new vault.
     found,
     /// The settings of a device.
     config,
     /// A policy file and its list of digests.
     policy,
-    /// A request that somebody asks a policy about.
+    /// A request for `policy check`.
     request,
     /// A file with a passphrase, a PIN or age identities.
     given,
@@ -71,13 +71,13 @@ targets! { program:
     key_file,
     /// A key, a signature or a digest as another tool writes it.
     pasted,
-    /// What travels with a request.
+    /// The payload of a request.
     payload,
     /// A picture with a QR code.
     picture,
     /// A frame of the process that holds a token's module.
     token_frame,
-    /// What is sealed to a key on a token.
+    /// A file key that is sealed to a key on a token.
     stanza,
     /// A `pkcs11:` URI.
     uri,

@@ -15,7 +15,7 @@ use crate::request::{Question, Request};
 use crate::ui::prompt::Consent;
 use crate::ui::{NoAnswer, Prompter, Screen};
 
-/// Who answered each request, until it is logged. The requester may give two requests one id, so
+/// The answerer of each request, until it is logged. The requester may give two requests one id, so
 /// the whole request is the key.
 #[derive(Debug, Default)]
 struct Answered(Mutex<Vec<(Request, String)>>);

@@ -37,7 +37,7 @@ pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Outp
     explained(decision, &explanation, &home)
 }
 
-/// What the rules of a file may refer to.
+/// The names that the rules of a file may refer to.
 struct Known {
     home: Home,
     peers: Peers,

@@ -8,7 +8,7 @@ use crate::ui::ending;
 /// Runs `work` to its end, on one thread.
 ///
 /// # Errors
-/// What `work` fails with.
+/// The error of `work`.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

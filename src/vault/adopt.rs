@@ -284,7 +284,7 @@ mod tests {
         let opened = Vault::open(&home, &Unlock::Identity(file.clone())).unwrap();
         assert_eq!(opened.adopted(), std::slice::from_ref(&peers));
         assert!(opened.misfits().is_empty());
-        // What is authenticated already must fit.
+        // A file with a tag must match it.
         say(&vault, BEGUN);
         let text = fs::read_to_string(&peers).unwrap();
         let open = || Vault::open(&home, &Unlock::Identity(file.clone()));

@@ -167,7 +167,7 @@ impl Home {
     }
 }
 
-/// What the directories are called under one directory.
+/// The names of the directories under one directory.
 const ROOTS: [&str; 3] = ["config", "data", "state"];
 
 /// The ending of a note that a share is on a token, in the folder of its key.

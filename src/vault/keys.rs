@@ -1252,7 +1252,7 @@ mod tests {
         let frozen = format!("{{\n  \"version\": 1,\n  \"uri\": \"{uri}\"\n}}\n");
         let frozen = authentic::sign(vault.home(), &note, frozen.into_bytes()).unwrap();
         Writer::lock(&home).unwrap().create(&note, &frozen).unwrap();
-        // Where both are, as in the middle of a move, the file counts.
+        // If both exist, as in the middle of a move, the file counts.
         assert_eq!(vault.share("k", &[1; 32]).unwrap().expose(), share(1).expose());
         let moved = home.data.join("moved");
         fs::rename(share_file(&home, "k", &[1; 32]), &moved).unwrap();

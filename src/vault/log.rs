@@ -300,7 +300,7 @@ fn last_written(home: &Home, tail: &Tail) -> Result<Option<Head>, Error> {
     })
 }
 
-/// Where the last whole line ends, and its hash.
+/// The end of the last whole line, and its hash.
 struct Tail {
     end: u64,
     hash: [u8; 32],
@@ -695,7 +695,7 @@ mod tests {
                 assert_eq!(latest(&home, count), all[all.len().saturating_sub(count)..]);
             }
         }
-        // What a crash cut short is no line.
+        // An unfinished line is ignored.
         append_bytes(&home, b"{\"time\":");
         assert_eq!(latest(&home, 2), purposes[4..]);
         assert_eq!(latest(&home, 9), purposes);

@@ -13,7 +13,7 @@ use crate::device::{Fingerprint, Label};
 /// A paired device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerRecord {
-    /// What this device calls it. No other peer has the same name.
+    /// Its name here. No other peer has the same name.
     pub name: String,
     /// Its fingerprint. No other record has the same.
     #[serde(with = "fingerprint")]
@@ -50,8 +50,8 @@ struct Stored {
     /// by calling itself something else.
     #[serde(flatten)]
     record: PeerRecord,
-    /// What it calls itself. `None` where its name here does not follow: the owner gave it, or a version that did
-    /// not note this wrote the record.
+    /// Its own name for itself. `None` if its name here does not follow that: the owner gave the
+    /// name here, or an older version wrote the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     calls_itself: Option<String>,
     /// Whether the owner of this device gave the name.
@@ -279,7 +279,7 @@ struct Naming {
     given: bool,
 }
 
-/// What a device calls itself, where its name here follows that and it can be a name.
+/// The name that a device gives itself, if its name here follows that and it is a valid name.
 fn followed(peer: &Stored) -> Option<&str> {
     let says = peer.calls_itself.as_deref().filter(|_| !peer.given)?;
     check_name(says).is_ok().then_some(says)
@@ -400,7 +400,7 @@ mod tests {
         for name in ["bob", "robert"] {
             assert_eq!(peers.named(name), Some(&bob), "{name}");
         }
-        // Nobody else can be taken for it by either name.
+        // No other peer can have either name.
         for name in ["bob", "robert"] {
             let other = Peers::add(&home, &record(name, 3));
             assert!(matches!(other, Err(Error::Conflict { .. })), "{name}");

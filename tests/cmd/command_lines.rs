@@ -21,11 +21,11 @@ use crate::program::Sandbox;
 /// How many lines there are, each with another seed, where nothing else is said.
 const LINES: u64 = 240;
 const THREADS: u64 = 4;
-/// What each line has, so that the time is bounded.
+/// The time limit in each line.
 const TIME: &str = "1s";
 /// How long a command may take that is not ended from outside; its own limits are far below.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What begins a line where an argument could.
+/// The beginning of a forged line of output.
 const FORGED: &str = "FORGED";
 
 /// Numbers that follow from a seed.
@@ -47,7 +47,7 @@ impl Dice {
     }
 }
 
-/// A command and what it takes.
+/// A command and its arguments.
 struct Known {
     words: Vec<String>,
     /// With whether a value follows.
@@ -78,7 +78,7 @@ fn commands() -> Vec<Known> {
     all
 }
 
-/// What people, scripts and worse put where a value belongs. No file outside the sandbox can be written by it.
+/// A value, sensible or hostile. It cannot make the program write outside the sandbox.
 fn value(dice: &mut Dice) -> OsString {
     const FIT: [&str; 34] = [
         "alice",
@@ -212,7 +212,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// What a run came to.
+/// The result of a run.
 struct Came {
     status: ExitStatus,
     out: Vec<u8>,
@@ -262,7 +262,7 @@ fn ends(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     None
 }
 
-/// What is wrong with what a run came to.
+/// The fault in the result of a run, if there is one.
 fn complaint(line: &[OsString], came: Option<Came>) -> Option<String> {
     let Some(Came { status, out, err, was_ended }) = came else {
         return Some("it does not end".to_owned());
@@ -278,11 +278,11 @@ fn complaint(line: &[OsString], came: Option<Came>) -> Option<String> {
         Some(0..=13 | 71 | 74 | 130) => {}
         Some(other) => return Some(format!("exit {other}: {said}")),
     }
-    // These go on until somebody ends them, whatever time they are given.
+    // These run until they are ended, whatever time they are given.
     if was_ended && !is("relay") && !is("discover") {
         return Some(format!("it went on after its time: {said}"));
     }
-    // What is asked for as bytes is bytes.
+    // Raw output need not be UTF-8.
     let is_raw = is("der") || is("raw");
     for bytes in [(!is_raw).then_some(&out), Some(&err)].into_iter().flatten() {
         let Ok(text) = std::str::from_utf8(bytes) else {

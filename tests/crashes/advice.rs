@@ -24,8 +24,8 @@ fn advised(ended: &Ended) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Runs `first`, and what the hints say until one succeeds that is not for looking only. Gives what
-/// was run; the last of it succeeded, or had no more to say.
+/// Runs `first`, then the commands of its hints, until one that changes something succeeds. Returns
+/// the commands; the last one succeeded, or gave no hint.
 #[track_caller]
 fn follows(device: &Device, first: &[&str]) -> Vec<String> {
     let mut done: Vec<String> = Vec::new();

@@ -34,7 +34,7 @@ fn refreshes(device: &Device, address: &str) {
     device.run(["keys", "refresh", "vault", "--peer", address, "--timeout", "50s"]).succeeds();
 }
 
-/// Nobody is banned, no session was spent twice, and everything that a device keeps is whole.
+/// No pair is banned, no session was spent twice, and all files of a device are whole.
 #[track_caller]
 fn is_sound(device: &Device) {
     whole(device);

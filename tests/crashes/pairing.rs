@@ -20,7 +20,7 @@ fn comparing(alice: &Device, at_bob: &mut Terminal, address: &str) -> Terminal {
     at_alice
 }
 
-/// The code that is gone is acknowledged as soon as somebody else wants to pair.
+/// The ended code is acknowledged as soon as another device wants to pair.
 fn pairs_after_a_page(alice: &Device, bob: &Device, at_bob: &mut Terminal, address: &str) {
     let mut at_alice = alice.terminal(["pair", "--peer", address]);
     at_bob.shows("type ok and Enter to go on: ").types("ok\n");
@@ -48,7 +48,7 @@ fn pairs(alice: &Device, bob: &Device, at_bob: &mut Terminal, address: &str) {
 fn a_requester_killed_while_pairing_pairs_again_at_once() {
     let (alice, bob) = (Device::new("alice"), Device::new("bob"));
     let (mut at_bob, address) = listening(&bob);
-    // Before anybody said yes.
+    // Before the first yes.
     comparing(&alice, &mut at_bob, &address).kill();
     at_bob.shows("pair ended: ");
     whole(&alice);

@@ -60,7 +60,7 @@ pub(crate) fn unresolved(device: &Device) -> usize {
 pub(crate) fn whole(device: &Device) {
     owned(&device.home());
     for (path, content) in device.files() {
-        // What a killed writer left is removed by the next one, and never read.
+        // The next writer removes a killed writer's file, which is never read.
         let scratch = path.file_name().unwrap().to_string_lossy().starts_with('.');
         if path.extension().is_some_and(|ending| ending == "json") && !scratch {
             let read = serde_json::from_slice::<Value>(&content);

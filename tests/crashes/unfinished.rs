@@ -24,7 +24,7 @@ use crate::survey::{DIGEST, Key, key, signs, whole};
 
 const RESUME: &str = "keygen --key vault --resume";
 
-/// What `device` keeps of the key `vault`.
+/// The folder of the key `vault` on `device`.
 pub(crate) fn folder(device: &Device) -> PathBuf {
     Home::at(device.home()).data.join("keys/vault")
 }
@@ -39,7 +39,7 @@ fn records(folder: &Path) -> Value {
     serde_json::from_slice(&fs::read(folder.join("key.json")).unwrap()).unwrap()
 }
 
-/// What a device knows of the editions of its documents.
+/// The device's record of the editions of its documents.
 fn editions(device: &Device) -> PathBuf {
     Home::at(device.home()).state.join("editions.json")
 }
@@ -240,7 +240,7 @@ fn a_key_that_is_held_on_the_other_side_for_a_while_is_finished_on_both() {
     alice.run(resume_at(&listener.address())).succeeds();
     holder.join().unwrap();
     ready([&alice, &bob]);
-    // What is in use on both sides needs no key: it may be held all the while.
+    // --resume needs no lock of a key that is active on both sides, so it may be held.
     let _held = [&alice, &bob]
         .map(|device| keys::lock_to_change(&Home::at(device.home()), "vault").unwrap());
     alice.run(resume_at(&listener.address())).succeeds();

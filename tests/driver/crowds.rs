@@ -18,7 +18,7 @@ use crate::worlds::{Named, seeds};
 /// No request takes longer than all limits of the driver together.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// What somebody asks for.
+/// A request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     /// A signature of as many as it takes.
@@ -73,7 +73,7 @@ impl Crowd {
         Asked { wish, asker, ended }
     }
 
-    /// Nobody honest was accused by anybody honest, no session was spent twice, and every log is whole.
+    /// No honest device accused another, no session was spent twice, and every log is whole.
     fn is_just(&self) {
         let world = &self.world;
         let fingerprints = self.honest.iter().map(|number| world.fingerprint(*number).to_hex());

@@ -26,7 +26,7 @@ use crate::network::place;
 use crate::seed::Seed;
 use crate::world::{KEY, NAMES, World};
 
-/// What a liar does, again and again.
+/// A liar's misbehaviour, which it repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Vice {
     /// Comes for a ceremony and says nothing.
@@ -55,7 +55,7 @@ pub(crate) const VICES: [Vice; 7] = [
 const AT_ONCE: usize = 4;
 const TIMES: usize = 10;
 
-/// Device `number` misbehaves towards everybody else, until what is returned is dropped.
+/// Device `number` misbehaves towards all others, until the returned task is dropped.
 pub(crate) fn misbehave(world: &World, number: usize, vice: Vice, seed: &mut Seed) -> JoinSet<()> {
     let node = Arc::new(world.another(number));
     let record = world.record(KEY);
@@ -76,7 +76,7 @@ pub(crate) fn misbehave(world: &World, number: usize, vice: Vice, seed: &mut See
     tasks
 }
 
-/// What is asked of `victim`, and of as many others as it takes.
+/// A request to `victim`, and to as many others as are needed.
 fn question(node: &Node, record: &KeyRecord, victim: usize) -> Question {
     let party = |name: &str| {
         let known = |party: &&PartyRecord| node.name_of(&party.fingerprint).as_str() == name;

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::seed::Seed;
 
-/// What happens on the way. The default is nothing.
+/// The misfortunes of links; none by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Conditions {
     /// The longest that bytes take; each piece takes a random part of it.
@@ -46,7 +46,7 @@ struct State {
     conditions: Conditions,
     listeners: BTreeMap<SocketAddr, mpsc::Sender<Caller>>,
     connections: Vec<Connection>,
-    /// Who dials, and whether it is gone.
+    /// The dialling devices, and whether each is gone.
     dialers: Vec<(SocketAddr, Arc<AtomicBool>)>,
     /// How many connections were made at all.
     made: usize,
@@ -132,7 +132,7 @@ impl Network {
         });
     }
 
-    /// What device `number` says and is told goes nowhere from now on, and nothing breaks.
+    /// From now on nothing from or to device `number` arrives, and its links do not break.
     pub(crate) fn silence(&self, number: usize) {
         self.silent.send_modify(|silent| silent.push(place(number)));
     }

@@ -21,7 +21,7 @@ fn calm() -> World {
     World::new(&mut Seed::new(1), Conditions::default())
 }
 
-/// What `work` came to, and how many seconds of virtual time it took.
+/// The result of `work`, and its duration in seconds of virtual time.
 async fn timed<T>(work: impl Future<Output = T>) -> (T, u64) {
     let began = Instant::now();
     let result = work.await;

@@ -44,7 +44,7 @@ pub(crate) struct Group {
     pub(crate) threshold: u8,
 }
 
-/// What happens to a device.
+/// A device's misfortune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Spared,
@@ -148,7 +148,7 @@ pub(crate) struct World {
     pub(crate) network: Network,
     group: Group,
     folder: TempDir,
-    /// Where each device lives now: a device that crashed goes on in a copy.
+    /// The folder of each device now: a device that crashed goes on in a copy.
     homes: Vec<PathBuf>,
     running: Vec<Option<Running>>,
     owners: Vec<Arc<Mutex<Mind>>>,
@@ -160,14 +160,14 @@ impl World {
         Self::of(TRIO, seed, conditions)
     }
 
-    /// The same of a group.
+    /// As [`Self::new`], for a group.
     pub(crate) fn of(group: Group, seed: &mut Seed, conditions: Conditions) -> Self {
         let mut world = Self::asleep(group, seed, conditions);
         world.all().for_each(|number| world.wake(number));
         world
     }
 
-    /// The same, and none of them runs.
+    /// As [`Self::of`], with none of them running.
     pub(crate) fn asleep(group: Group, seed: &mut Seed, conditions: Conditions) -> Self {
         let (folder, prepared) = (scratch(), prepared(group));
         let homes = homes(group, &folder);
@@ -264,7 +264,7 @@ impl World {
     pub(crate) fn crash(&mut self, number: usize) {
         let copies = fs::read_dir(self.folder.path()).unwrap().count();
         let copy_of = self.folder.path().join(format!("{}-{copies}", NAMES[number]));
-        // What it still does, it does in the folder that it leaves.
+        // Its old tasks write only to the old folder.
         copy(&self.homes[number], &copy_of);
         self.homes[number] = copy_of;
         self.network.remove(number);
@@ -292,7 +292,7 @@ impl World {
         Self::target_of(number, self.fingerprint(number))
     }
 
-    /// The same where its fingerprint is known.
+    /// As [`Self::target`], for a known fingerprint.
     pub(crate) fn target_of(number: usize, fingerprint: Fingerprint) -> Target {
         Target {
             name: cosign::device::Label::new(NAMES[number]),
@@ -319,7 +319,7 @@ impl World {
         self.ask(Arc::clone(self.node(asker)), others)
     }
 
-    /// The same, from a device whose command may take so long.
+    /// As [`Self::sign`], with a time limit for the requester's command.
     pub(crate) fn sign_within(
         &self,
         asker: usize,
@@ -350,7 +350,7 @@ impl World {
         async move { sign::request(&node, &wanted).await }
     }
 
-    /// The same, begun, without what is signed.
+    /// As [`Self::sign`], as a task, without the signature.
     pub(crate) fn signing(&self, asker: usize, others: &[usize]) -> JoinHandle<Result<(), Error>> {
         let signing = self.sign(asker, others);
         tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
@@ -376,7 +376,7 @@ impl World {
         async move { keygen::refresh(&node, KEY, &with).await }
     }
 
-    /// Device `asker` asks the others for what it lacks of the key.
+    /// Device `asker` asks the others for missing confirmations of the key.
     pub(crate) fn resume(
         &self,
         asker: usize,
@@ -391,7 +391,7 @@ impl World {
         Log::verify(home).unwrap_or_else(|error| panic!("the log of {}: {error}", NAMES[number]));
     }
 
-    /// What device 0 knows of `key`.
+    /// The record of `key` on device 0.
     pub(crate) fn record(&self, key: &str) -> KeyRecord {
         let records = cosign::vault::keys::list(&self.node(0).home).unwrap();
         records.into_iter().find(|record| record.name == key).unwrap()
@@ -415,7 +415,7 @@ impl World {
         records.iter().any(|record| record.name == name)
     }
 
-    /// What the log of device `number` says came of its ceremonies, in order.
+    /// The outcomes in the log of device `number`, in order.
     pub(crate) fn outcomes(&self, number: usize) -> Vec<String> {
         self.entries(number).into_iter().map(|entry| entry.outcome).collect()
     }
@@ -439,7 +439,7 @@ impl World {
     }
 }
 
-/// Where the devices of `group` live in `folder`.
+/// The homes of the devices of `group` in `folder`.
 fn homes(group: Group, folder: &TempDir) -> Vec<PathBuf> {
     NAMES.iter().take(group.size).map(|name| folder.path().join(name)).collect()
 }

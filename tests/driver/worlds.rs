@@ -35,7 +35,7 @@ impl Drop for Named {
     }
 }
 
-/// What is asked for in a world.
+/// The request of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     SignWithOne,
@@ -65,7 +65,8 @@ fn grant(
     }
 }
 
-/// All is well: every two sign, nobody is banned or called rolled back, every log is whole.
+/// Every two devices sign, no pair is banned, no device counts as rolled back, and every log is
+/// whole.
 async fn is_well(world: &World) {
     for (asker, other) in [(0, 1), (1, 2), (2, 0)] {
         let signed = world.sign(asker, &[other]).await;
@@ -81,7 +82,7 @@ async fn is_well(world: &World) {
     }
 }
 
-/// One world: its misfortunes, one request, and what is left of it.
+/// One world: its misfortunes, one request, and its state afterwards.
 async fn live(number: u64) {
     let mut seed = Seed::new(number);
     let conditions = Conditions {
@@ -118,7 +119,7 @@ async fn live(number: u64) {
     }
     world.network.heal();
     world.all().for_each(|owner| world.owner_takes(owner, Duration::ZERO));
-    // What still runs ends by its own limits.
+    // Running tasks end by their own limits.
     sleep(LIMIT).await;
     is_well(&world).await;
 }

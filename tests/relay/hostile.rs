@@ -16,7 +16,7 @@ use crate::far_apart::{exported, fresh_digest};
 use crate::openssl;
 use crate::relays::{Relay, through, waits};
 
-/// What happens to one message, or to each.
+/// A change to one message, or to each.
 #[derive(Clone, Copy, Debug)]
 enum Lie {
     Flip,
@@ -63,7 +63,7 @@ fn carries(message: &Message) -> bool {
     matches!(message, Message::Binary(bytes) if bytes.first() == Some(&2) && bytes.len() > 9)
 }
 
-/// What is passed on in place of `message`; `None` ends the connection.
+/// The replacement of `message`; `None` ends the connection.
 fn lied(
     lie: Lie,
     message: Message,
@@ -176,7 +176,7 @@ async fn pass(
     Ok(())
 }
 
-/// It has done its work, or says what went wrong with a code that calls for another try.
+/// It has succeeded, or has failed with a code that calls for another try.
 #[track_caller]
 fn is_clean(plan: Plan, ended: &Ended) {
     assert!(matches!(ended.code, Some(0 | 4 | 5 | 6)), "{plan:?}: {ended:?}");

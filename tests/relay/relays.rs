@@ -20,7 +20,7 @@ impl Drop for Killed {
     }
 }
 
-/// A port that is free, and that the system gives to no outgoing connection while nobody listens there.
+/// A free port, which the system gives to no outgoing connection while it is unused.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 10_000).unwrap();
@@ -44,7 +44,7 @@ impl Relay {
         Self::on(free_port(), flags)
     }
 
-    /// The same on this port.
+    /// As above, on this port.
     pub(crate) fn on(port: u16, flags: &[&str]) -> Self {
         let home = Device::blank("relay");
         let bind = format!("127.0.0.1:{port}");
@@ -69,12 +69,12 @@ pub(crate) fn nats() -> (Killed, String) {
     (nats_on(port), format!("nats://127.0.0.1:{port}"))
 }
 
-/// The same on this port.
+/// As above, on this port.
 pub(crate) fn nats_on(port: u16) -> Killed {
     nats_with(port, &[])
 }
 
-/// The same with these flags.
+/// As [`nats_on`], with these flags.
 pub(crate) fn nats_with(port: u16, flags: &[&str]) -> Killed {
     let child = Command::new("nats-server")
         .args(["-a", "127.0.0.1", "-p", &port.to_string()])
@@ -120,7 +120,7 @@ impl Tap {
         Self::far_from(to, Duration::ZERO)
     }
 
-    /// The same where everything takes its time in each direction.
+    /// A tunnel with a delay in each direction.
     pub(crate) fn far_from(to: String, delay: Duration) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = port.local_addr().unwrap().to_string();
@@ -154,7 +154,7 @@ impl Tap {
         Self { address, said }
     }
 
-    /// What has passed, by connection and direction.
+    /// The bytes that have passed, by connection and direction.
     pub(crate) fn said(&self) -> Vec<Vec<u8>> {
         self.said.lock().unwrap().clone()
     }

@@ -185,8 +185,8 @@ fn one_that_does_not_read_makes_its_sender_wait_and_is_let_go() {
 #[test]
 fn a_connection_that_gives_no_sign_of_life_ends() {
     let relay = Relay::start(&["--idle", "1s"]);
-    // One that never says anything, one that stops after WebSocket's handshake, one that joined: this
-    // side answers no ping, since nobody reads here.
+    // One sends nothing, one stops after WebSocket's handshake, one has joined. None is read here,
+    // so none answers a ping.
     let mut half_open = Plain::connect(relay.address()).unwrap();
     run(async {
         let (listener, name) = member(&relay, Role::Listener, 1).await;
@@ -288,7 +288,7 @@ fn health_and_figures_are_on_an_address_of_their_own() {
     assert!(ask("POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
     assert!(ask("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
     let endless = ask(&format!("GET /{} HTTP/1.1\r\n", "a".repeat(20_000)));
-    // What was not read may have reset the connection before the answer got here.
+    // Unread bytes may have reset the connection before the answer arrived.
     assert!(endless.is_empty() || endless.starts_with("HTTP/1.1 400 "), "{endless}");
 }
 
@@ -348,7 +348,7 @@ fn behind_a_proxy_the_last_address_counts() {
             say(socket, join(Role::Listener, &Room([room; 16]))).await;
             assert_eq!(hear(socket).await.unwrap()[0], 3);
         }
-        // What the client says of itself stands in front and does not count.
+        // The client's own claim is the first address and does not count.
         is_refused(from("10.9.9.9, 10.0.0.1").await, Refusal::TooManyConnections).await;
     });
 }

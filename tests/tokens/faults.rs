@@ -114,7 +114,7 @@ fn a_module_that_cannot_be_used_is_named() {
     let init = |module: &Path| alice.run(["init", "--token", TOKEN, "--module", arg(module)]);
     init(&alice.path("missing.so")).fails(10, "missing.so does not exist");
     init(&alice.write("text.so", "hello")).fails(10, "text.so cannot be loaded");
-    // The same library for another machine: s390x.
+    // The library, as for another machine: s390x.
     let mut library = std::fs::read(softhsm()).unwrap();
     library[18..20].copy_from_slice(&22_u16.to_le_bytes());
     let foreign = alice.write("foreign.so", library);
@@ -420,7 +420,7 @@ fn a_token_that_nothing_can_be_written_to_keeps_what_it_has() {
     keygen(&alice, "second");
     assert!(alice.location("second").ends_with(".age"));
     alice.run(["keys", "refresh", "second", "--peer", &address]).succeeds();
-    // What could not be deleted there is not replaced.
+    // An object that could not be deleted is not replaced.
     let refresh = ["keys", "refresh", "first", "--peer", &address];
     alice.run(refresh).fails(8, "it may be read-only");
     assert_eq!(alice.location("first"), first);
@@ -536,7 +536,7 @@ fn neither_pin_nor_share_is_told_to_anybody() {
     assert!(!refused.stderr.contains(PIN), "{}", refused.stderr);
 }
 
-/// What `doctor` says of `name`: how it stands, and what was found.
+/// The finding of `doctor` about `name`: its status and text.
 fn diagnosis(ended: &crate::device::Ended, name: &str) -> (String, String) {
     let document: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
     let checks = document["result"]["checks"].as_array().unwrap();

@@ -50,14 +50,14 @@ impl Holder {
         Self { device, module: softhsm(), env: Vec::new() }
     }
 
-    /// The same with the vault on the token.
+    /// A device with its vault on the token.
     pub(crate) fn sealed(name: &str) -> Self {
         let holder = Self::new(name);
         holder.run(["init", "--name", name, "--token", TOKEN]).succeeds();
         holder
     }
 
-    /// The same with the vault under the passphrase.
+    /// A device with its vault under a passphrase.
     pub(crate) fn with_passphrase(name: &str) -> Self {
         let holder = Self::new(name);
         let flags = ["--passphrase-file", "passphrase"];
@@ -146,12 +146,12 @@ impl Holder {
         text(&self.run(["id"]).succeeds()["fingerprint"])
     }
 
-    /// Where the share of a key is.
+    /// The place of a key's share.
     pub(crate) fn location(&self, key: &str) -> String {
         text(&self.run(["keys", "show", key]).succeeds()["location"])
     }
 
-    /// What `pkcs11-tool` says, logged in unless `PIN` is to be left out.
+    /// The output of `pkcs11-tool`, logged in if `login`.
     pub(crate) fn pkcs11_tool(&self, login: bool, args: &[&str]) -> String {
         let mut command = Command::new("pkcs11-tool");
         command.arg("--module").arg(softhsm()).args(args);

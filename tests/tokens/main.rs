@@ -1,5 +1,5 @@
 //! Vaults on hardware tokens: the real program, SoftHSM2 as the token, `pkcs11-tool` as a second
-//! opinion of what is on it, and a module that misbehaves on demand.
+//! reader of its objects, and a module that misbehaves on demand.
 #![cfg(feature = "pkcs11")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 

@@ -41,7 +41,7 @@ impl Device {
         Self::running(env!("CARGO_BIN_EXE_cosign").into(), name)
     }
 
-    /// The same with another program.
+    /// A device that runs another program.
     pub(crate) fn running(program: PathBuf, name: &str) -> Self {
         let device = Self { program, ..Self::blank(name) };
         device.run(["init", "--name", name]).succeeds();
@@ -127,7 +127,7 @@ impl Device {
         self.serve_with(peers, &[])
     }
 
-    /// The same with more flags.
+    /// As [`Self::serve`], with more flags.
     pub(crate) fn serve_with(&self, peers: &[&Device], flags: &[&str]) -> Listener {
         let rule =
             |peer: &&Device| format!("[[rule]]\npeer = {:?}\naction = \"allow\"\n", peer.name);
@@ -166,7 +166,7 @@ impl Device {
     }
 }
 
-/// What was read, unless the file or folder was removed or renamed after it had been listed.
+/// The result, unless the file or folder was removed or renamed after it had been listed.
 #[track_caller]
 fn unless_gone<T>(read: std::io::Result<T>) -> Option<T> {
     match read {
@@ -223,7 +223,7 @@ pub(crate) fn two_with_key() -> (Device, Device, Listener) {
     (alice, bob, listener)
 }
 
-/// What a string in JSON says.
+/// The text of a JSON string.
 #[track_caller]
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
@@ -301,7 +301,7 @@ impl Running {
         std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap()
     }
 
-    /// What the kernel says of a field of each of its threads, such as `Seccomp`.
+    /// A field of `/proc/PID/status` for each of its threads, such as `Seccomp`.
     #[allow(dead_code, reason = "not all test programs look at it")]
     pub(crate) fn statuses(&self, field: &str) -> Vec<String> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
@@ -382,7 +382,7 @@ impl Listener {
     }
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::device::{Device, Listener, introduce, two_with_key};
 use crate::signing::fresh_digest;
 
-/// What Alice sees of the device with this fingerprint.
+/// Alice's finding of the device with this fingerprint.
 fn seen_by(alice: &Device, fingerprint: &str) -> Option<Value> {
     let found = alice.run(["discover", "--interface", "lo", "--wait", "2s"]).succeeds();
     let peers = found["peers"].as_array().unwrap().clone();
@@ -124,7 +124,7 @@ fn announcements_in_another_devices_name_hide_it_from_nobody() {
     let impostors = Impostors::of(&bobs[..16], &[&carol, &dave]);
     let forgotten = alice.home().join("state/addresses.json");
 
-    // Where he is not there, nothing was proved about him.
+    // If he was not reached, nothing was proved about him.
     let sign = |digest: &str| {
         let _ = std::fs::remove_file(&forgotten);
         let place = ["--interface", "lo", "--timeout", "60s"];

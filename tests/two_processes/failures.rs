@@ -23,8 +23,7 @@ fn attended(bob: &Device, more: &[&str]) -> (Terminal, String) {
     (screen, address)
 }
 
-/// Alice and Bob with a key, and Bob at his terminal.
-/// What a person types `ok` to after a request that ended without an answer.
+/// The prompt for `ok` after a request that ended without an answer.
 const GO_ON: &str = "type ok and Enter to go on: ";
 
 fn two_with_person(more: &[&str]) -> (Device, Device, Terminal, String) {
@@ -561,7 +560,7 @@ fn nothing_is_left_of_a_signature_that_was_refused() {
     alice.run(out).fails(9, "bob");
     assert!(!alice.path("out").exists());
     drop(listener);
-    // The same request may be asked again: it was never signed.
+    // The request may be repeated: it was never signed.
     let listener = bob.serve(&[&alice]);
     let to = listener.address();
     let again = ["sign", &digest, "--peer", &to, "--request-id", "once"];

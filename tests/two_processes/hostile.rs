@@ -108,7 +108,7 @@ fn devices_that_would_show_different_facts_stop_with_exit_6_and_no_ban() {
     still_signs(&alice, &bob.serve(&[&alice]));
 }
 
-/// What Bob's device does once everybody has agreed.
+/// The behaviour of Bob's device once all have agreed.
 #[derive(Clone, Copy)]
 enum Then {
     /// It says nothing more.
@@ -570,7 +570,7 @@ fn a_request_that_is_withdrawn_after_the_yes_uses_nothing_up() {
     ended.fails(9, "bob");
 }
 
-/// What is opened is not swapped, not dumped, and of no use to programs that it starts.
+/// Opened secrets are neither swapped nor dumped, and the process gains no privileges.
 #[test]
 fn an_opened_vault_is_locked_in_memory_and_its_process_gains_no_privileges() {
     let (alice, bob) = two();

@@ -89,7 +89,7 @@ pub(crate) fn shares(node: &Node, record: &KeyRecord) -> Shares {
     Shares { public_key: record.public_key, epochs: vec![held(node, record)] }
 }
 
-/// What an honest requester would sign with `record`, for itself.
+/// An honest requester's signing action with `record`, delivered to itself.
 pub(crate) fn signing(node: &Node, record: &KeyRecord) -> Signing {
     Signing {
         shares: shares(node, record),
@@ -101,7 +101,7 @@ pub(crate) fn signing(node: &Node, record: &KeyRecord) -> Signing {
     }
 }
 
-/// What `node` asks of all parties of `record`.
+/// The question of `node` to all parties of `record`.
 pub(crate) fn asked(node: &Node, record: &KeyRecord, action: Action) -> Question {
     let parties = || record.parties.iter();
     let request = Request {
@@ -117,13 +117,13 @@ pub(crate) fn asked(node: &Node, record: &KeyRecord, action: Action) -> Question
     node.question(request, record.name.clone(), Some(record.public_key))
 }
 
-/// What an honest requester would propose for a signature with `record`.
+/// An honest requester's proposal of a signature with `record`.
 pub(crate) fn proposal(node: &Node, record: &KeyRecord) -> Proposal {
     let asked = asked(node, record, Action::Sign(signing(node, record)));
     Proposal::new(&asked.request, Terms { nonce: Hex(clock::nonce().unwrap()), seconds: 100 })
 }
 
-/// What a device says of its share of `record`.
+/// A device's claim about its share of `record`.
 pub(crate) fn held(node: &Node, KeyRecord { epoch, generation, .. }: &KeyRecord) -> Held {
     let height = Ledger::open(&node.home).unwrap().height(epoch);
     Held { epoch: Hex(*epoch), generation: *generation, height }
@@ -135,7 +135,7 @@ pub(crate) async fn take_key(node: &Node, record: &KeyRecord) -> Result<OpenKey,
     HeldKey::open(node, &record.name)?.choose(&Hex(record.epoch), lock)
 }
 
-/// What the requester says once everybody has accepted with these nonces, in index order.
+/// The requester's message once all have accepted with these nonces, in index order.
 pub(crate) fn start(nonces: Vec<Hex<32>>, epochs: &[Hex<32>]) -> Message {
     let held = nonces.iter().map(|_| epochs.to_vec()).collect();
     let epoch = epochs.first().copied().unwrap_or(Hex([0; 32]));
@@ -205,7 +205,7 @@ pub(crate) async fn accept_signing(
     (key, request, started)
 }
 
-/// What a party of `request` signs in an honest session.
+/// The setup of an honest session for a party of `request`.
 pub(crate) fn setup(request: &Request, started: &Started) -> SignSetup {
     let signing = request.signing().unwrap();
     SignSetup {

@@ -26,7 +26,7 @@ fn below(device: &Device, folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// What names both versions.
+/// The message that names both versions.
 const NAMED: &str =
     concat!("has format 2; cosign ", env!("CARGO_PKG_VERSION"), " reads formats up to 1");
 
@@ -125,7 +125,7 @@ fn what_nothing_rests_on_stays_where_a_later_version_wrote_it_and_signing_goes_o
     let to = listener.address();
     let sign = || alice.run(["sign", &fresh_digest(), "--peer", &to]);
     sign().succeeds();
-    // Everybody's notes of deleted keys.
+    // Leaves a note of a deleted key on each device.
     let other = ["keygen", "--key", "old", "--with", "bob", "--peer", &to];
     alice.run(other).succeeds();
     alice.run(["keys", "delete", "old", "--yes-delete", "old"]).succeeds();

@@ -1,4 +1,4 @@
-//! What is signed instead of a digest: who signs sees it, and each device computes the digest itself.
+//! Payloads: the signers see them, and each device computes the digest itself.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ use crate::insider::{block_on, enter, only_key, opened, proposal, soon, until_cl
 use crate::openssl;
 use crate::signing::exported;
 
-/// What EIP-191 says is signed for a message.
+/// The digest of a message by EIP-191.
 fn ethereum_digest(message: &str) -> String {
     let prefixed = format!("\x19Ethereum Signed Message:\n{}{message}", message.len());
     hex::encode(Keccak256::digest(prefixed))
@@ -72,7 +72,7 @@ fn a_message_is_written_and_read_as_wallets_do() {
     }
 }
 
-/// python-ecdsa and pycryptodome, which know nothing of us, recover the key from the signed message.
+/// python-ecdsa and pycryptodome recover the key from the signed message.
 fn is_satisfied_as_ethereum(device: &Device, message: &str, signature: &str) {
     let key = device.run(["keys", "show", "vault"]).succeeds();
     let script = "import sys\n\
@@ -91,7 +91,7 @@ fn is_satisfied_as_ethereum(device: &Device, message: &str, signature: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// python-bitcoinlib, which knows nothing of us, accepts the signed message under the key's P2PKH address.
+/// python-bitcoinlib accepts the signed message under the key's P2PKH address.
 fn is_satisfied_as_bitcoin(device: &Device, message: &str, signature: &str) {
     let key = device.run(["keys", "show", "vault"]).succeeds();
     let script = "import sys\n\
@@ -119,7 +119,7 @@ fn a_file_travels_and_who_signs_sees_what_is_in_it() {
         {"kind": "file", "looks_like": "text", "lines": 1, "text": list, "complete": true}
     );
     assert_eq!(shown(&mut listener)["payload"], payload);
-    // What is too large is signed by its digest.
+    // A larger file is signed by its digest.
     let large = vec![7; usize::try_from(MAX_PAYLOAD).unwrap() + 1];
     alice.write("large", &large);
     let result = alice.run(["sign", "--file", "large"]).succeeds();
@@ -144,7 +144,7 @@ fn a_device_that_signs_only_what_it_sees_refuses_a_digest() {
     alice.run(["sign", "--message", "seen"]).succeeds();
 }
 
-/// What a liar sends after its proposal.
+/// A liar's proposal, and the frames that follow it.
 type Lie = (&'static str, Source, [u8; 32], Vec<(Kind, Vec<u8>)>);
 
 fn lies() -> Vec<Lie> {
@@ -204,7 +204,7 @@ fn a_payload_that_is_announced_too_large_is_no_request() {
             let answer = hear(&mut link, soon()).await;
             assert_eq!(answer, Ok(Message::Refuse { reason: Reason::Aborted }));
         }
-        // One that never comes costs its sender a connection, and nobody else anything.
+        // A payload that never comes occupies one connection and nothing else.
         let mut silent = enter(&insider.tls, &listener.address()).await;
         let source = Source::Message { format: "ethereum".into(), size: 7 };
         let unsent = Proposal { source, ..proposal(&insider, &record) };

@@ -93,7 +93,7 @@ impl Tap {
         Self { address, wires }
     }
 
-    /// What the caller said, and what the called said.
+    /// The bytes of the caller, and those of the callee.
     fn said(self) -> [Vec<u8>; 2] {
         self.wires.join().unwrap().map(|wire| std::mem::take(&mut *wire.lock().unwrap()))
     }

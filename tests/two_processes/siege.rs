@@ -87,7 +87,7 @@ impl Scene {
         Proposal { signers, recipient: 0, seconds: 1800, ..proposal(&self.carol, &record) }
     }
 
-    /// A stranger who says what it wants, and then nothing.
+    /// A stranger that sends its proposal, and then nothing.
     fn silent_strangers(&self) -> Attack {
         let address = self.address.clone();
         Attack::begin(8, move |hits| {
@@ -310,7 +310,7 @@ impl Scene {
         })
     }
 
-    /// What Carol would finish that is finished.
+    /// A proposal of Carol to finish a key that is finished.
     fn finished_already(&self) -> Proposal {
         let record = only_key(&self.carol);
         Proposal {
@@ -430,7 +430,8 @@ impl Attack {
             runtime.spawn(async move {
                 loop {
                     if attack(Arc::clone(&hits)).await.is_none() {
-                        // What was refused is tried again, at a rate that leaves the machine to others.
+                        // Refused attempts are repeated, at a rate that leaves the machine to
+                        // others.
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                 }

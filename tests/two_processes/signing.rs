@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::device::{Device, Listener, all_listen, arg, holds, text, two_with_key};
 use crate::openssl;
 
-/// 32 bytes that nobody has signed yet, in hexadecimal.
+/// A new digest, in hexadecimal.
 pub(crate) fn fresh_digest() -> String {
     hex::encode(rand::random::<[u8; 32]>())
 }
@@ -147,7 +147,7 @@ fn a_signature_is_written_in_the_form_that_was_asked_for() {
 
     let object: Value = serde_json::from_slice(&printed(&["--format", "json"])).unwrap();
     openssl::is_satisfied(&object, &pem, &digest);
-    // What is printed is what can be given back, also as it is with --json.
+    // The printed text is accepted as an argument, also in the form of --json.
     let document = alice.write("document", printed(&["--json"]));
     for given in [plain.as_str(), arg(&document), &object.to_string()] {
         alice.run(["verify", &digest, given, "--public-key", arg(&document)]).succeeds();
@@ -414,7 +414,7 @@ fn a_key_below_another_one_signs_and_each_rule_names_its_own() {
     assert_ne!(result["public_key"], alice.run(["keys", "show", "vault"]).succeeds()["public_key"]);
     let seen = listener.event_where("request", |request| request["ceremony"] == "sign");
     assert_eq!((&seen["key"], &seen["public_key"]), (&result["key"], &result["public_key"]));
-    // The same key in other words, on the other device.
+    // The same key, given by --path, on the other device.
     assert_eq!(export(&bob, "vault", &["--path", "0/7"])["exported"], child["exported"]);
     openssl::is_satisfied(&sign(&["--key", "vault", "--path", "0/7"]).succeeds(), &pem, &digest);
     openssl::is_satisfied(&sign(&["--key", "vault/0", "--path", "7"]).succeeds(), &pem, &digest);
@@ -464,7 +464,7 @@ fn an_address_of_the_exported_descriptor_is_the_one_at_its_path() {
     let (_, rest) = descriptor.split_once(']').unwrap();
     let (xpub, rest) = rest.split_once('/').unwrap();
     assert!(rest.starts_with("<0;1>/*)#"), "{descriptor}");
-    // What a watch-only wallet does with it, by a library of its own.
+    // The derivation of a watch-only wallet, with another library.
     let xpub: bip32::ExtendedPublicKey<k256::ecdsa::VerifyingKey> = xpub.parse().unwrap();
     for (chain, index) in [(0, 0), (0, 1), (1, 0), (0, 7)] {
         let child = xpub.derive_child(bip32::ChildNumber::new(chain, false).unwrap()).unwrap();

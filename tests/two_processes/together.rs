@@ -197,7 +197,7 @@ fn a_waiting_twin_ends_with_the_request_that_it_approved_and_no_other() {
     });
     assert_eq!(twin.ends().succeeds()["digest"], digest);
 
-    // What fails once it has begun has used the approval up.
+    // A session that fails after its begin has used the approval up.
     let twin = Listener::on(bob.start(wait));
     block_on(async {
         let (key, question, accepted) = accepted(&insider, &twin.address(), &digest).await;

@@ -54,7 +54,7 @@ fn signing_with_another_key_share_is_seen_in_the_sum_of_the_public_shares() {
     });
 }
 
-/// S-25, told to everybody.
+/// S-25, with the same lie to all.
 #[test]
 fn a_wrong_numerator_makes_no_signature_for_anybody() {
     let lies = Lies { w: Scalar::ONE, ..Lies::default() };
@@ -96,7 +96,7 @@ fn a_nonce_point_without_its_logarithm_cannot_be_multiplied() {
     }
 }
 
-/// The same lie to several victims retires the pair of each with the liar, and no other.
+/// One lie to several victims retires each victim's pair with the liar, and no other.
 #[test]
 fn every_victim_retires_the_liar_and_nobody_else() {
     for scene in scenes() {

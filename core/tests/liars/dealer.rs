@@ -82,7 +82,7 @@ impl Liar for Dealer {
         self.me
     }
 
-    /// It waits for somebody to say what the session is.
+    /// It takes the session id from the first message that it receives.
     fn begin(&mut self) -> Vec<Parcel> {
         Vec::new()
     }

@@ -125,8 +125,7 @@ fn every_other_version_is_refused() {
     all::<Signing>();
 }
 
-/// S-36, S-37: the sender of a frame is the sender that the channel names, and its receiver is
-/// nobody else.
+/// S-36, S-37: a frame must name the channel's peer as sender and the victim as receiver.
 #[test]
 fn forged_senders_and_receivers_are_refused() {
     fn all<C: Ceremony>() {
@@ -237,7 +236,7 @@ fn a_message_that_does_not_come_is_missing() {
     all::<Signing>();
 }
 
-/// S-46: of the key's parties and of nobody's, and even oneself.
+/// S-46: other parties of the key, numbers of no party, and the victim itself.
 #[test]
 fn whoever_takes_no_part_is_not_listened_to() {
     fn all<C: Ceremony>(strangers: &[u8]) {
@@ -279,8 +278,8 @@ fn messages_ahead_of_their_round_are_kept_and_taken_once() {
     all::<Signing>();
 }
 
-/// What is wrong with the frame of an early message is seen when it comes, and its session, which
-/// may not be known yet, when its round begins.
+/// The frame of an early message is checked on arrival, and its session, which may be unknown then,
+/// when its round begins.
 #[test]
 fn messages_ahead_of_their_round_are_checked_like_others() {
     fn all<C: Ceremony>() {

@@ -92,7 +92,7 @@ impl<P: Protocol> Member<P> {
         }
     }
 
-    /// What it has sent since this was last asked.
+    /// The messages that it has sent since the last call.
     pub(crate) fn collect(&mut self) -> Vec<Parcel> {
         let new = self.log[self.collected..].iter().filter_map(|output| match output {
             Output::Send { to, bytes } => {
@@ -105,7 +105,7 @@ impl<P: Protocol> Member<P> {
         new
     }
 
-    /// What it sent of this type to `to`.
+    /// The message of this type that it sent to `to`.
     pub(crate) fn sent(&self, kind: Kind, to: PartyId) -> Vec<u8> {
         let mut found = self.log.iter().filter_map(|output| match output {
             Output::Send { to: receiver, bytes } if *receiver == to && kind_of(bytes) == kind => {
@@ -156,7 +156,7 @@ impl<P: Protocol> Member<P> {
         assert!(self.pending().is_none() || fault.at == "KG4B", "{fault}, and a share came of it");
     }
 
-    /// What holds of every party that keeps to the protocol, whatever the others do.
+    /// The invariants of every honest party, whatever the others do.
     pub(crate) fn keeps_its_contract(&mut self) {
         let ended = |o: &Output<P::Done>| matches!(o, Output::Done(_) | Output::Failed(_));
         if let Some(end) = self.log.iter().position(ended) {
@@ -244,7 +244,7 @@ impl<P: Protocol> Member<P> {
         assert!(self.machine.is_over() && self.machine.wake_at().is_none());
     }
 
-    /// The rounds of what it sent.
+    /// The rounds of its messages.
     fn rounds(&self) -> Vec<u8> {
         self.sends().map(|bytes| kind_of(bytes).round()).collect()
     }
@@ -301,8 +301,8 @@ impl<P: Protocol> Group<P> {
         self
     }
 
-    /// Delivers in order, time passing only when nothing is left to deliver. What arrives is what
-    /// `tamper` makes of each message.
+    /// Delivers in order; time passes only when nothing is left to deliver. `tamper` replaces each
+    /// message.
     pub(crate) fn play(mut self, mut tamper: impl FnMut(Parcel) -> Vec<Parcel>) -> Self {
         let mut mail: VecDeque<Parcel> =
             self.liar.as_mut().map(|liar| liar.begin()).unwrap_or_default().into();
@@ -388,7 +388,7 @@ impl Key {
         Self::of(Group::of(keygen_machines(name, threshold, count)).honestly())
     }
 
-    /// What an honest key generation or refresh left behind.
+    /// The result of an honest key generation or refresh.
     pub(crate) fn of(group: Group<Keygen>) -> Self {
         let stored = |member: &Member<Keygen>| {
             assert!(member.done().is_some(), "{:?}", member.fault());
@@ -473,7 +473,7 @@ pub(crate) fn retired(shares: &Shares) -> Vec<(PartyId, PartyId, Check)> {
 // Signatures
 // ---------------------------------------------------------------------------------------------
 
-/// What everybody signs.
+/// The digest that is signed.
 pub(crate) fn digest() -> [u8; 32] {
     sha("what everybody signs")
 }

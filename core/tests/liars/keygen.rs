@@ -18,15 +18,15 @@ use crate::layout::{Message, off_curve, point, scalar};
 
 const NAME: &str = "a key with a liar";
 
-/// What two honest parties say to each other.
+/// The messages of two honest parties.
 fn record() -> &'static Record {
     static RECORD: OnceLock<Record> = OnceLock::new();
     RECORD.get_or_init(|| Group::of(keygen_machines(NAME, 2, 2)).recorded().1)
 }
 
-/// Party 1 hears what party 2 says, messages of `kind` altered.
+/// Party 1 receives party 2's messages, with those of `kind` altered.
 ///
-/// What it does not hear cannot move it, so party 2 need not be there.
+/// The messages are recorded, so party 2 need not run.
 fn told(kind: Kind, alter: impl Fn(&mut Message)) -> Member<Keygen> {
     let mut victim = Member::new(keygen_machine(NAME, 2, 2, id(1)));
     for ((at, from, _), bytes) in record().iter().filter(|((_, from, _), _)| *from == id(2)) {
@@ -152,8 +152,8 @@ fn a_copied_commitment_cannot_be_opened_with_the_copied_opening() {
     victim.stopped(Fault::by(id(2), Check::Commit, "KG2B"));
 }
 
-/// K-27: nobody can do this alone, because it must know the victim's polynomial before its own is
-/// committed to. The first sum is the key, the second the victim's own public share.
+/// K-27: a liar alone cannot do this, because it must know the victim's polynomial before it
+/// commits to its own. The first sum is the key, the second the victim's own public share.
 #[test]
 fn contributions_that_cancel_make_no_key() {
     let victims = keygen_seed(NAME, id(1));
@@ -215,8 +215,8 @@ fn transfer_points_that_cancel_the_hash_blame_their_sender() {
     }
 }
 
-/// A wrong contribution to the zero seed cannot be seen here: nobody else knows it. It is seen when
-/// the two sign, costs the liar its signature and the victim nothing.
+/// A wrong contribution to the zero seed cannot be detected here, since no other party knows it. It
+/// is detected when the two sign: the signature fails, and no pair is retired.
 #[test]
 fn a_zero_seed_told_wrongly_is_found_when_the_pair_signs() {
     let mut group = among(2, Kind::Kg2p, 2, 1, |m| m.flip("zero", 0));
@@ -288,8 +288,8 @@ fn flipped_tree_corrections_blame_their_sender() {
     }
 }
 
-/// What SoftSpokenOT allows (§5.1): a wrong point in one branch is a bet on the choice, and a lost
-/// bet ends the setup with nothing stored. A won one changes nothing.
+/// SoftSpokenOT allows this (§5.1): a wrong point in one branch is a guess of the choice bit. A
+/// wrong guess ends the setup with nothing stored; a right one changes nothing.
 #[test]
 fn a_bet_on_a_choice_bit_is_lost_with_everything() {
     for transfer in one_of_each_choice() {
@@ -334,7 +334,7 @@ fn another_announced_view_blames_nobody() {
     victim.stopped(Fault::nobody(Check::View, "KG3B"));
 }
 
-/// K-19: the share is stored by then, but it is not the key's until everybody has confirmed.
+/// K-19: the share is stored by then, but it is not active until all have confirmed.
 #[test]
 fn a_wrong_confirmation_leaves_the_share_unconfirmed() {
     let victim = told(Kind::Kg4b, |m| m.flip("confirm", 0));
@@ -449,7 +449,7 @@ fn a_second_valid_proof_for_one_party_is_found_by_comparing() {
     }
 }
 
-/// The same in round 3, where the last thing that is compared is the confirmation.
+/// A different valid proof to each in round 3, which is compared last, by the confirmation.
 #[test]
 fn a_second_valid_proof_of_the_final_share_is_found_by_confirming() {
     let honest = Group::of(keygen_machines(NAME, 2, 3)).honestly();

@@ -22,12 +22,12 @@ use crate::group::{Key, Liar, kind_of};
 use crate::layout::{Message, encode};
 use crate::transfers::{self, Alice, Bob, Guess, Pair, Raised};
 
-/// What it does otherwise than an honest signer. The default is nothing.
+/// Its deviations from an honest signer; none by default.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Lies {
     /// Its part of the nonce, instead of a random one.
     pub(crate) r: Option<Scalar>,
-    /// Added to what it multiplies: nonce, key share.
+    /// Added to its inputs of the multiplication: nonce, key share.
     pub(crate) inputs: [Scalar; 2],
     /// Added to its key share, everywhere.
     pub(crate) share: Scalar,
@@ -36,13 +36,13 @@ pub(crate) struct Lies {
     /// The epoch under which it computes the view, instead of the key's; the session ids of its
     /// messages remain right.
     pub(crate) epoch: Option<[u8; 32]>,
-    /// A bet on the holes of everybody it extends transfers for.
+    /// A guess of the holes of every peer for which it extends transfers.
     pub(crate) guess: Option<Guess>,
-    /// Alters what it multiplies in one transfer, with a check value that fits where nobody looks.
+    /// Alters its input in one transfer; the check value fits if Bob's choice bit there is 0.
     pub(crate) raised: Option<Raised>,
 }
 
-/// A signer and what it has heard.
+/// A signer and the messages that it has received.
 pub(crate) struct Reference {
     me: PartyId,
     setup: SignSetup,

@@ -15,7 +15,7 @@ use crate::layout::{Message, point, scalar};
 
 const NAME: &str = "a refresh with a liar";
 
-/// Party 2 lies to everybody.
+/// Party 2 lies to all.
 fn two_lies(kind: Kind, alter: impl Fn(&mut Message)) -> Group<Keygen> {
     Group::of(refresh_machines(NAME, &two_of_three().shares())).play(|mut parcel| {
         if parcel.from == id(2) && kind_of(&parcel.bytes) == kind {
@@ -69,8 +69,8 @@ fn a_party_without_its_old_share_cannot_slip_through() {
     both_name_it(two_lies(Kind::Kg3b, |m| m.put("z", &scalar(1))), Check::Pok, "KG3B");
 }
 
-/// R-01, after a refresh that everybody finished: no pair of parties signs across epochs, nobody
-/// is retired for it, and both epochs still sign.
+/// R-01, after a refresh that all finished: no two parties sign across epochs, no pair is retired
+/// for it, and both epochs still sign.
 #[test]
 fn signers_of_different_epochs_part_at_once() {
     let old = two_of_three().shares();
@@ -100,7 +100,7 @@ fn altered(key: &Key, party: PartyId, place: usize) -> Arc<KeyShare> {
     Arc::new(KeyShare::from_bytes(&bytes).unwrap())
 }
 
-/// Where a stored share of three parties has its epoch, and where its chain code.
+/// The offsets of the epoch and of the chain code in a stored share of three parties.
 const EPOCH: usize = 20;
 const CHAIN_CODE: usize = 20 + 32 + 32 + 33 + 3 * 33;
 

@@ -44,7 +44,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
 }
 
 impl Scene {
-    /// Everybody as a machine.
+    /// All parties, as machines.
     pub(crate) fn group(&self, shares: &Shares) -> Group<Signing> {
         Group::of(signers(NAME, shares, &self.setup))
     }
@@ -54,7 +54,7 @@ impl Scene {
         Member::new(signer(NAME, &shares[&party], self.setup.clone()).unwrap())
     }
 
-    /// Everybody but the liar.
+    /// All parties but the liar.
     pub(crate) fn honest(&self, shares: &Shares) -> Group<Signing> {
         let honest = self.setup.signers.iter().filter(|party| **party != self.liar);
         Group::of(honest.map(|p| signer(NAME, &shares[p], self.setup.clone()).unwrap()))

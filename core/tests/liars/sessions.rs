@@ -121,9 +121,9 @@ fn attempt(name: &str, share: &Arc<KeyShare>, setup: &SignSetup) -> Machine<Sign
     sign_with_seed(Arc::clone(share), setup.clone(), seed, TIMEOUT).unwrap()
 }
 
-/// S-30: an attempt with the same request and so the same session id. The old transfers are right
-/// ones, so their check passes and nobody is retired; the parties then see that their views differ.
-/// Later messages of the old attempt fit nothing either.
+/// S-30: an attempt with the same request and so the same session id. The old transfers are valid,
+/// so their check passes and no pair is retired; then the parties' views differ. Later messages of
+/// the old attempt do not fit either.
 #[test]
 fn messages_of_an_earlier_attempt_at_the_same_session_retire_nobody() {
     for scene in scenes() {
@@ -145,7 +145,7 @@ fn messages_of_an_earlier_attempt_at_the_same_session_retire_nobody() {
     }
 }
 
-/// The same for keys: an attempt under the same instance, and messages of another instance.
+/// Key generations: another attempt with the same instance id, and messages of another instance.
 #[test]
 fn messages_of_another_key_generation_make_no_key() {
     let kinds = [Kind::Kg1, Kind::Kg2b, Kind::Kg2p, Kind::Kg3b, Kind::Kg3p, Kind::Kg4b];
@@ -220,7 +220,7 @@ fn a_ban_stops_every_other_session_of_the_pair_at_its_next_step() {
     assert!(victim.done().is_some());
 }
 
-/// What is ready to be sent when another session bans the pair is not sent any more.
+/// A message that is ready when another session bans the pair is not sent any more.
 #[test]
 fn a_ban_holds_back_messages_that_were_not_taken_yet() {
     let setup = sign_setup("meanwhile", &[id(1), id(2)]);
@@ -316,7 +316,7 @@ fn of_a_hundred_lies_at_once_one_is_looked_at() {
     assert_eq!(retired(&liars), []);
 }
 
-/// The same without a head start: whichever thread comes first, exactly one lie is looked at.
+/// Without a head start: whichever thread is first, exactly one lie is checked.
 #[test]
 fn of_lies_that_race_one_is_looked_at() {
     let liars = two_of_two().shares();

@@ -98,7 +98,7 @@ fn every_altered_field_of_a_signature_has_its_one_consequence() {
     assert_eq!(checks.len(), 9, "{checks:?}");
 }
 
-/// The victim hears what everybody said, the lie in its place, and stops with `fault`.
+/// The victim receives all messages, one of them replaced by the lie, and stops with `fault`.
 fn signs_nothing(scene: &Scene, record: &Record, lie: &Message, fault: Fault) {
     let shares = scene.key.shares();
     let mut victim = scene.member(&shares, scene.victim);
@@ -119,7 +119,7 @@ fn signs_nothing(scene: &Scene, record: &Record, lie: &Message, fault: Fault) {
 
 const NAME: &str = "a swept key";
 
-/// What comes of a lie in a key generation.
+/// The effect of a lie in a key generation.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     /// No share.
@@ -127,7 +127,7 @@ enum Outcome {
     /// The lie is about what only the liar uses: the victim's share is the honest one but for the
     /// pair with the liar.
     SpoilsThePair,
-    /// What was altered is not used: the victim's share is the honest one.
+    /// The altered bytes are not used: the victim's share is the honest one.
     Nothing,
 }
 

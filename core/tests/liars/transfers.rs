@@ -22,7 +22,7 @@ const ROW: usize = (XI + 128) / 8;
 type Leaf = [u8; 32];
 type Row = [u8; ROW];
 
-/// What a stored share holds for one peer (§3.6).
+/// The part of a stored share for one peer (§3.6).
 pub(crate) struct Pair {
     pub(crate) zero_seed: [u8; 32],
     /// All leaves, for the pair in which the peer is Alice.

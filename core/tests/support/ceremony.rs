@@ -68,7 +68,7 @@ pub(crate) fn refresh_machines(name: &str, shares: &Shares) -> Vec<Machine<Keyge
     shares.values().map(machine).collect()
 }
 
-/// What all signers of `signers` sign, for everybody, without derivation.
+/// A signature of `digest` by `signers`, delivered to all, without derivation.
 pub(crate) fn sign_setup(name: &str, signers: &[PartyId], digest: [u8; 32]) -> SignSetup {
     SignSetup {
         signers: signers.to_vec(),
@@ -135,7 +135,7 @@ pub(crate) fn refresh(name: &str, old: &Shares) -> Shares {
     shares(run(refresh_machines(name, old)))
 }
 
-/// The same shares as they come from the disk: pairs that were retired in memory are usable again.
+/// The shares as decoded anew: pairs that were retired in memory are usable again.
 pub(crate) fn reloaded(shares: &Shares) -> Shares {
     let reload = |(party, share): (&PartyId, &Arc<KeyShare>)| {
         (*party, Arc::new(KeyShare::from_bytes(share.to_bytes().expose()).unwrap()))

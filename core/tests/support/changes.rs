@@ -4,7 +4,7 @@
 pub(crate) const SHARES: [&[u8]; 2] =
     [include_bytes!("shares/party-1"), include_bytes!("shares/party-2")];
 
-/// `honest` after the changes that `bytes` ask for, three each: where, and what.
+/// `honest` after the changes of `bytes`, three bytes each: the place, and the change.
 pub(crate) fn changed(honest: &[u8], bytes: &[u8]) -> Vec<u8> {
     let mut out = honest.to_vec();
     for [low, high, what] in bytes.as_chunks::<3>().0 {

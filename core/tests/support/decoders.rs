@@ -1,8 +1,8 @@
 //! Every decoder of the core as a function of bytes: none may panic, and accepted bytes must be the
 //! only encoding of their meaning.
 //!
-//! The tests call them with random bytes, the fuzz targets with chosen ones. Where random bytes
-//! would not pass a length or a version, they are taken as changes to valid bytes.
+//! The tests call them with random bytes, the fuzz targets with chosen ones. If random bytes would
+//! not pass a check of length or version, they are used as changes to valid bytes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -66,7 +66,7 @@ pub(crate) fn der(bytes: &[u8]) {
 // Storage
 // ---------------------------------------------------------------------------------------------
 
-/// A stored share, raw and changed. What is read is written back as it was.
+/// A stored share, raw and changed. A share that decodes encodes to the same bytes.
 pub(crate) fn share(bytes: &[u8]) {
     for stored in [bytes, &changed(SHARES[1], bytes)] {
         if let Ok(share) = KeyShare::from_bytes(stored) {
@@ -80,7 +80,7 @@ pub(crate) fn share(bytes: &[u8]) {
     }
 }
 
-/// A stored confirmation of an epoch, raw and changed, and what another party says of it, changed.
+/// A stored confirmation of an epoch, raw and changed, and another party's confirmation, changed.
 pub(crate) fn confirmation(bytes: &[u8]) {
     let stored = |me| {
         let mut stored = [7; Confirmation::STORED];
@@ -105,7 +105,7 @@ pub(crate) fn confirmation(bytes: &[u8]) {
 // Messages
 // ---------------------------------------------------------------------------------------------
 
-/// What party 2 says to party 1 in an honest ceremony, by type.
+/// Party 2's messages to party 1 in an honest ceremony, by type.
 type Said = BTreeMap<u8, Vec<u8>>;
 
 fn said<P: Protocol>(machines: Vec<Machine<P>>) -> Said {
@@ -158,7 +158,8 @@ pub(crate) fn message(bytes: &[u8]) {
     hear_a_lie(signers().swap_remove(0), sign_said(), &kinds, bytes);
 }
 
-/// The same of a key generation or, from 128 on, of a refresh; both take a hundred times as long.
+/// As [`message`], of a key generation or, from 128 on, of a refresh; both take a hundred times as
+/// long.
 pub(crate) fn dealing(bytes: &[u8]) {
     let kinds = [Kind::Kg1, Kind::Kg2b, Kind::Kg2p, Kind::Kg3b, Kind::Kg3p, Kind::Kg4b];
     match bytes.first() {
@@ -187,7 +188,7 @@ fn hear<P: Protocol>(mut machine: Machine<P>, messages: impl Iterator<Item = Vec
     heard.drain(&mut machine);
 }
 
-/// What came out of a machine, as far as it matters here.
+/// The outputs of a machine that matter here.
 #[derive(Default)]
 struct Heard {
     retired: bool,
@@ -211,8 +212,8 @@ impl Heard {
     }
 }
 
-/// What is done to a machine, one thing after another: called early, late, twice, with messages of
-/// any type from anybody, changed or not, while time passes or stands still.
+/// Operations on a machine: calls that are early, late or repeated, messages of any type from any
+/// party, changed or not, while time passes or stands still.
 pub(crate) fn operations(bytes: &[u8]) {
     operate(signers().swap_remove(0), sign_said(), bytes);
 }

@@ -11,7 +11,7 @@ pub(crate) fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..most)
 }
 
-/// What `changes::changed` takes, few enough that something of the original remains.
+/// Input for `changes::changed`, short enough that part of the original remains.
 pub(crate) fn changes() -> impl Strategy<Value = Vec<u8>> {
     let what = prop_oneof![Just(0_u8), Just(1), Just(2), any::<u8>()];
     let one = (any::<u16>(), what).prop_map(|(place, what)| {

@@ -31,7 +31,7 @@ use crate::wire::{BUSY, Message, Reason, Want};
 /// A device that has been paired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pairing {
-    /// What it is called here.
+    /// Its name here.
     pub peer: String,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,

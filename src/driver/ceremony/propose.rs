@@ -304,7 +304,7 @@ impl Accepted {
     }
 }
 
-/// What all have agreed on, once everybody has said yes.
+/// The agreed epochs, once all have accepted.
 fn agree(request: &Request, nonce: Hex<32>, accepted: &[Invitee]) -> Result<Agreed, Error> {
     let mine = epochs::names(request.epochs());
     let mut all: BTreeMap<PartyId, (Hex<32>, Vec<Hex<32>>)> =

@@ -9,14 +9,14 @@ use crate::party::PartyId;
 use crate::request::{Agreed, Held};
 use crate::wire::Reason;
 
-/// Everybody has agreed and has links to everybody else.
+/// A ceremony to which all have agreed, with links to all.
 #[derive(Debug)]
 pub struct Started {
     /// The links.
     pub links: PeerLinks,
     /// The id of this ceremony, the same for all.
     pub id: [u8; 32],
-    /// What all have agreed on.
+    /// The agreed epochs.
     pub agreed: Agreed,
     /// The epochs that each of the others announced, by party.
     pub held: BTreeMap<PartyId, Vec<Held>>,

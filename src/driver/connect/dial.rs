@@ -268,7 +268,7 @@ mod tests {
             note_relay(&home, &bob, met).unwrap();
             assert_eq!(first(&relay) == Duration::ZERO, lately, "{at}");
         }
-        // What is outdated is replaced.
+        // An outdated note is replaced.
         remember(&home, &bob, &Way::Relay(relay.clone()));
         assert_eq!(first(&relay), Duration::ZERO);
         remember(&home, &bob, &Way::Lan(([192, 0, 2, 7], PORT).into()));

@@ -36,7 +36,7 @@ pub async fn welcome(node: &Node, link: &mut TlsLink) -> Result<(), LinkError> {
     say(link, &Message::Welcome { name: Label::new(&node.info.name), about }).await
 }
 
-/// What this device tells of its program on `link`; `None` for a version that does not know that.
+/// This program's description for `link`; `None` for a version without it.
 fn introduction(link: &TlsLink) -> Option<About> {
     link.introduces().then(About::this_program)
 }

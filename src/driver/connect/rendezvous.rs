@@ -186,7 +186,7 @@ pub(super) async fn call_in_rooms(call: &Call, relay: &RelayUrl, rooms: Vec<Room
                 // The device itself refused.
                 Ok(Err(error @ DialError::Fatal(_))) if !error.is_of_identity() => return Err(error),
                 Ok(Err(error)) => {
-                    // Somebody else answered; the device may still come.
+                    // The caller is not the device, which may still come.
                     give_up = give_up.min(clock::now() + STRANGERS);
                     worst = Some(error.or(worst));
                 }

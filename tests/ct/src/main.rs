@@ -88,7 +88,7 @@ fn run_all() -> ExitCode {
     if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What valgrind says of a case.
+/// Valgrind's report of a case.
 fn watched(case: &str) -> String {
     let program = std::env::current_exe().expect("a path");
     let mut valgrind = Command::new("valgrind");
@@ -201,7 +201,7 @@ fn shares() -> Vec<Arc<KeyShare>> {
     stored.iter().map(read).collect()
 }
 
-/// Runs machines to their ends. What is sent is public from then on.
+/// Runs machines to their ends. Sent bytes are public from then on.
 fn run<P: Protocol>(mut machines: Vec<Machine<P>>, mut keep: impl FnMut(Persist)) -> Vec<P::Done> {
     #[expect(clippy::disallowed_methods, reason = "time stands still")]
     let now = Instant::now();

@@ -15,7 +15,7 @@ pub fn secret<T: ?Sized>(value: &T) {
     mark(MAKE_UNDEFINED, value);
 }
 
-/// `value` is known to everybody: it was sent, or may be.
+/// `value` is public: it was sent, or may be.
 pub fn public<T: ?Sized>(value: &T) {
     mark(MAKE_DEFINED, value);
 }

@@ -55,7 +55,7 @@ fn report(text: &str) -> Option<Report<'_>> {
     Some(Report { text, function, place })
 }
 
-/// What is not allowed, and what was allowed by which verdict.
+/// The complaints without a verdict, and the verdicts that allowed others.
 pub fn refused<'a>(
     reports: &[Report<'a>],
     source: &Path,

@@ -38,7 +38,7 @@ struct Device {
     facts: Facts,
 }
 
-/// What an open vault says of its device.
+/// The facts of a device by its open vault.
 #[derive(Debug, PartialEq)]
 struct Facts {
     device: DeviceInfo,
@@ -247,7 +247,7 @@ pub(crate) fn home(bytes: &[u8]) {
     });
 }
 
-/// What another device says of the epochs that it has, raw and changed: of one that is here, only its
+/// Another device's claims about its epochs, raw and changed: for an epoch that is here, only its
 /// own confirmation counts.
 pub(crate) fn said(bytes: &[u8]) {
     DEVICE.with_borrow_mut(|device| {
@@ -275,8 +275,8 @@ pub(crate) fn said(bytes: &[u8]) {
     });
 }
 
-/// What lies where a new vault is made, raw and changed, the first byte says which: it is taken over
-/// as it was read before, or named, or nothing is made. No ban is lost.
+/// Files in the place of a new vault, raw and changed; the first byte selects one. A file is taken
+/// over with the meaning it had, or reported, or no vault is made. No ban is lost.
 pub(crate) fn found(bytes: &[u8]) {
     const FILES: [(&str, &[u8]); 5] = [
         ("state/ledger.jsonl", include_bytes!("../../shares/v1/bob/state/ledger.jsonl")),
@@ -299,7 +299,7 @@ pub(crate) fn found(bytes: &[u8]) {
         let (home, unlock, made) = new_vault(folder.path());
         if made.is_ok() {
             let vault = Vault::open(&home, &unlock).unwrap();
-            // What does not fit is named whenever the vault is opened.
+            // Files that do not fit are reported whenever the vault is opened.
             if vault.misfits().is_empty() {
                 assert_eq!(decisions(vault.home()), before);
             }
@@ -307,7 +307,7 @@ pub(crate) fn found(bytes: &[u8]) {
     }
 }
 
-/// What the files say that decide something, where they can be read.
+/// The content of the files on which decisions rest, if they can be read.
 fn decisions(home: &Home) -> Option<impl std::fmt::Debug + PartialEq + use<>> {
     let ledger = Ledger::open(home).ok()?;
     let epoch = |text: &str| <[u8; 32]>::try_from(unhex(text).unwrap()).unwrap();
@@ -374,8 +374,8 @@ pub(crate) fn policy(bytes: &[u8]) {
     }
 }
 
-/// A request that somebody asks a policy about, as a JSON object, raw and changed: the answer is yes only
-/// to what the one rule is about.
+/// A request for `policy check`, as a JSON object, raw and changed: only requests that the one rule
+/// covers are approved.
 pub(crate) fn request(bytes: &[u8]) {
     let honest = format!(
         r#"{{"ceremony":"sign","key":"k","digest":"{}","purpose":"release 1","peer":"bob",
@@ -399,7 +399,8 @@ pub(crate) fn request(bytes: &[u8]) {
     assert_eq!(is_yes(honest.as_bytes()), Some(true));
     for text in [bytes, &changed(honest.as_bytes(), bytes)] {
         if is_yes(text) == Some(true) {
-            // A field that nobody looks at may hold half of a surrogate pair, which is no JSON to this reader.
+            // An unknown field may hold half of a surrogate pair, which this reader refuses as
+            // JSON.
             let Ok(said) = serde_json::from_slice::<serde_json::Value>(text) else { continue };
             assert_eq!(said["key"], "k");
             assert!(matches!(said["ceremony"].as_str(), None | Some("" | "sign")));

@@ -76,7 +76,7 @@ pub(crate) fn key_file(bytes: &[u8]) {
     }
 }
 
-/// What travels with a request, as a message and as a file: whatever it is, it is summed up.
+/// The payload of a request, as a message and as a file: every payload has a summary.
 pub(crate) fn payload(bytes: &[u8]) {
     let size = bytes.len() as u64;
     let message = MessageFormat::ALL.map(|format| Source::Message { format, size });
@@ -95,8 +95,8 @@ pub(crate) fn payload(bytes: &[u8]) {
     }
 }
 
-/// What people paste: as it is, and each form of a signature, a key and a digest with changes in it. What is
-/// understood is what its plainest form says.
+/// Pasted text, raw, and each form of a signature, a key and a digest with changes. A text that is
+/// understood means the same in its plainest form.
 pub(crate) fn pasted(bytes: &[u8]) {
     let compact = [[1; 32], [2; 32]].concat();
     let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();

@@ -48,7 +48,7 @@ pub(crate) fn frame(bytes: &[u8]) {
     }
 }
 
-/// What another device calls itself or its purpose: cleaned once, clean for ever.
+/// Another device's name or purpose: cleaning is idempotent.
 pub(crate) fn label(bytes: &[u8]) {
     let label = Label::new(&String::from_utf8_lossy(bytes));
     assert_eq!(Label::new(label.as_str()), label);
@@ -70,7 +70,7 @@ pub(crate) fn control(bytes: &[u8]) {
     }
 }
 
-/// What a proposal asks of its party 2 is sound, and asked again it is the same.
+/// The request of a proposal to party 2 is valid, and the same when it is proposed again.
 fn requested(proposal: &Proposal) {
     let [requester, me] = [2, 3].map(|byte| Fingerprint::new([byte; 32]));
     let Ok((request, terms)) = proposal.request(&requester, &me) else { return };
@@ -132,7 +132,7 @@ fn control_messages() -> Vec<Message> {
     ]
 }
 
-/// What a relay and its clients say, and invitations: what is read is what would be written.
+/// Messages of relays and their clients, and invitations: each that decodes encodes to the same.
 pub(crate) fn relay(bytes: &[u8]) {
     let honest = [
         join(Role::Caller, &Room([1; 16])),
@@ -191,7 +191,7 @@ fn announced(text: &[u8]) -> Option<mdns::Seen> {
     mdns::read(&service)
 }
 
-/// What a relay hears from others of its cluster, raw and changed.
+/// Messages from the other processes of a relay's cluster, raw and changed.
 pub(crate) fn cluster(bytes: &[u8]) {
     let carried = [[1; 1].as_slice(), &[2; 16], &[3; 8], &[4; 8], b"message"].concat();
     let news = [[1, 1].as_slice(), &[2; 16], &[3; 8]].concat();

@@ -52,7 +52,7 @@ pub(crate) fn token_frame(bytes: &[u8]) {
     }
 }
 
-/// What people see of a reply.
+/// A reply as it is shown.
 fn shown(reply: Reply) {
     let plain = |text: &str| assert!(!text.chars().any(char::is_control), "{text:?}");
     match reply {
@@ -86,8 +86,8 @@ fn info() -> TokenInfo {
     }
 }
 
-/// A stanza of what is sealed to a key on a token, and the whole file, raw and changed: only the
-/// stanza that was written opens, and only content that was sealed comes out.
+/// A stanza for a key on a token, and the whole file, raw and changed: only the written stanza
+/// opens, and only the sealed content comes out.
 pub(crate) fn stanza(bytes: &[u8]) {
     let sealed = include_bytes!("sealed-to-tag.age");
     let start = sealed.windows(3).position(|word| word == b"-> ").unwrap();
@@ -123,7 +123,7 @@ fn parsed(text: &[u8]) -> Option<Stanza> {
     Some(Stanza { tag: stanza.tag.to_owned(), args, body: stanza.body() })
 }
 
-/// A `pkcs11:` URI, raw and changed: what is understood reads back from what it prints.
+/// A `pkcs11:` URI, raw and changed: one that is understood is the same after printing and parsing.
 pub(crate) fn uri(bytes: &[u8]) {
     let honest = b"pkcs11:token=My%20token;serial=0a;id=%01%ff;type=private?module-path=/lib/a.so&\
                    pin-source=file:/etc/pin";
