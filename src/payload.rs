@@ -1,9 +1,9 @@
-//! What is signed, where that is more than 32 bytes: its kind, its bytes, and what they say.
+//! Payloads: files and messages to sign, with their digests and summaries.
 //!
-//! A payload travels to every device that signs it. Each computes the digest and the [`Summary`] from the
-//! bytes itself, so nothing of them rests on the requester's word; what the bytes do not say, such as
-//! the name of a file, does. Each function is bounded in time and memory by the size of the payload, and none
-//! opens anything.
+//! A payload is sent to every device that signs it. Each computes the digest and the [`Summary`]
+//! from the bytes itself, so neither depends on the requester's word. The name of a file does: the
+//! bytes do not contain it. Time and memory are bounded by the size of the payload, and nothing is
+//! unpacked.
 
 pub mod file;
 pub mod message;
@@ -21,7 +21,7 @@ pub use message::MessageFormat;
 /// The largest payload, in bytes; a larger file is signed by its digest alone.
 pub const MAX_PAYLOAD: u64 = 1 << 20;
 
-/// How a file becomes 32 bytes.
+/// How a file is hashed to 32 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HashFunction {
@@ -61,7 +61,7 @@ impl HashFunction {
         }
     }
 
-    /// The hash of all that `input` holds, and how many bytes that was. Memory stays small.
+    /// The hash of `input`, read in pieces, and its length.
     ///
     /// # Errors
     /// It cannot be read.
@@ -94,13 +94,13 @@ impl fmt::Display for HashFunction {
     }
 }
 
-/// Where the digest comes from.
+/// The origin of the digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Source {
-    /// The digest was given; nothing about it can be checked here.
+    /// The digest was given as such, so nothing can be shown of what it is the hash of.
     Digest,
-    /// A file was hashed.
+    /// The hash of a file.
     File {
         /// The file's name, as the requester says.
         name: Label,
@@ -108,11 +108,12 @@ pub enum Source {
         size: u64,
         /// How it was hashed.
         hash: HashFunction,
-        /// Whether its content travels with the request; otherwise size and digest are the requester's word.
+        /// Whether the content is sent with the request; otherwise size and digest are the
+        /// requester's word.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         attached: bool,
     },
-    /// A message, which travels with the request.
+    /// A message, which is sent with the request.
     Message {
         /// How it is signed.
         format: MessageFormat,
@@ -122,7 +123,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// What kind of thing is signed.
+    /// The kind of what is signed.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Digest => Kind::Digest,
@@ -131,7 +132,7 @@ impl Source {
         }
     }
 
-    /// How many bytes travel with the request; `None` if only the digest does.
+    /// Bytes of the payload that is sent with the request; `None` if there is none.
     pub fn travels(&self) -> Option<u64> {
         match self {
             Self::Digest | Self::File { attached: false, .. } => None,
@@ -140,11 +141,11 @@ impl Source {
     }
 }
 
-/// What kind of thing is signed.
+/// The kind of what is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// 32 bytes that nobody can look into.
+    /// A digest alone.
     Digest,
     /// A file.
     File,
@@ -153,10 +154,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All there are.
+    /// All of them.
     pub const ALL: [Self; 3] = [Self::Digest, Self::File, Self::Message];
 
-    /// The name in policies, events and the log, and among what a program says that it can do.
+    /// The name in policies, events, the log and the list of abilities.
     pub fn name(self) -> &'static str {
         match self {
             Self::Digest => "digest",
@@ -189,7 +190,7 @@ impl Payload {
     /// Reads the bytes that came with a request.
     ///
     /// # Errors
-    /// They are not what `source` says, or nothing travels with such a request.
+    /// They do not match `source`, or such a request has no payload.
     pub fn read(source: &Source, bytes: Vec<u8>) -> Result<Self, NoPayload> {
         if source.travels() != Some(bytes.len() as u64) || bytes.len() as u64 > MAX_PAYLOAD {
             return Err(NoPayload);
@@ -209,17 +210,17 @@ impl Payload {
         &self.bytes
     }
 
-    /// What is signed.
+    /// The digest of the payload, which is signed.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
 
-    /// The SHA-256 of the bytes, by which all who sign know that they were shown the same.
+    /// The SHA-256 of the bytes, one of the facts on which all signers must agree.
     pub fn sha256(&self) -> [u8; 32] {
         HashFunction::Sha256.of(&self.bytes)
     }
 
-    /// What a person is shown.
+    /// What is shown to a person and to a policy.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
@@ -231,12 +232,12 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Bytes that are not what the request says of them.
+/// The bytes do not match the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoPayload;
 
-/// What a person and a policy are told of a payload; all of it was computed here. Texts are as they stand in the
-/// bytes: whoever shows them cleans them.
+/// What is shown of a payload to a person and to a policy, computed from its bytes. Texts are raw
+/// and must be cleaned for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Summary {
@@ -246,7 +247,7 @@ pub enum Summary {
     Message(message::Summary),
 }
 
-/// What stands in a payload.
+/// The content of a payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
@@ -265,7 +266,7 @@ impl Content {
     }
 }
 
-/// `bytes` as text, if they are text.
+/// `bytes` as text, if they are plain text.
 fn as_text(bytes: &[u8]) -> Option<&str> {
     let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t' | '\r');
     std::str::from_utf8(bytes).ok().filter(|text| text.chars().all(is_plain))

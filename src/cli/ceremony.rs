@@ -63,7 +63,8 @@ pub(super) type Choice = Box<dyn FnOnce(&Home) -> Result<Arc<dyn Approver>, Fail
 /// Opens the device of this home and runs `work` with it. A signal to end is passed on to the
 /// devices with open links.
 ///
-/// # Errors The error of `work`, or `interrupted`.
+/// # Errors
+/// The error of `work`, or `interrupted`.
 pub(super) fn with_node<T, W, F>(
     global: &Global,
     approver: Option<Choice>,
@@ -79,7 +80,8 @@ where
 
 /// As [`with_node`]; `None` for a signal to end while no other device is here.
 ///
-/// # Errors The error of `work`, or `interrupted`.
+/// # Errors
+/// The error of `work`, or `interrupted`.
 pub(super) fn until_ended<T, W, F>(
     global: &Global,
     approver: Option<Choice>,

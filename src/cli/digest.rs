@@ -1,4 +1,4 @@
-//! The 32 bytes that are signed: given, or the hash of a file.
+//! Digests: given on the command line, or computed from a file or a message.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -14,18 +14,18 @@ use crate::report::unreadable;
 use crate::report::{self, Code, Failure};
 use crate::vault::given::{self, Guard};
 
-/// What is signed or checked, and where it comes from.
+/// A digest, and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
     /// The 32 bytes.
     pub bytes: [u8; 32],
-    /// Where they come from, in the words that an approver sees.
+    /// Its origin, as an approver sees it.
     pub source: Source,
-    /// What they were computed from, where that is small enough to travel.
+    /// The payload, if there is one and it is small enough to be sent.
     pub payload: Option<Arc<Payload>>,
 }
 
-/// The digest that a command line means: given in hexadecimal, or that of a file or a message.
+/// The digest of a command line: given as text, or that of a file or a message.
 pub fn of(
     digest: Option<&str>,
     payload: &PayloadArgs,
@@ -103,8 +103,8 @@ impl Digest {
     }
 }
 
-/// What `read` makes of the file at `path` (`-` is standard input), and what the file is called; `None` where that
-/// takes longer than until `deadline`.
+/// The result of `read` for the file at `path` (`-` is standard input), and the file's name; `None`
+/// if `deadline` passes first.
 fn reading<T: Send + 'static>(
     path: &Path,
     deadline: Option<Instant>,
@@ -114,7 +114,7 @@ fn reading<T: Send + 'static>(
         let read = by(deadline, move || read(Box::new(io::stdin().lock())));
         return Ok(("standard input".to_owned(), read));
     }
-    // It may be a pipe that the caller opened.
+    // Accepts a pipe only as a descriptor of the caller: opening a named pipe could wait forever.
     let file = given::open(path, Guard::Open)
         .map_err(|error| unreadable(error, &format!("file {}", path.display())))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -125,7 +125,7 @@ fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Code::System, format!("cannot read {}: {error}", path.display()))
 }
 
-/// The first bytes of `input`: all of them, or one more than may travel.
+/// The first bytes of `input`: all of them, or one more than the limit of a payload.
 fn beginning(input: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
     input.take(MAX_PAYLOAD.saturating_add(1)).read_to_end(&mut start)?;

@@ -1,4 +1,4 @@
-//! `cosign listen`: the other device's side of everything.
+//! `cosign listen`: answers other devices.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     }
     let mut global = global.clone();
     if stdio {
-        // Standard input is the line to the other device; a person is at the terminal, if anywhere.
+        // Standard input carries the link, so questions go to the controlling terminal.
         global.prompter = global.prompter.at("/dev/tty");
     }
     let global = &global;
@@ -52,14 +52,14 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     let served = until_ended(global, approver, setup, |node| async move {
         if place.stdio {
             serve_stdio(&node).await?;
-            // Standard output was the line to the other device.
+            // Standard output carried the link, so nothing is printed there.
             return Output::with_body((), Body::Nothing);
         }
         let listener = Listener::open(&node, &place).await?;
         let mut visits = listener.serve(&node);
         let watch = async {
             match global.fills() {
-                // Who is near is for people who look.
+                // Discovery runs only for the full screen.
                 true => discover::watch(&node).await,
                 false => std::future::pending().await,
             }
@@ -67,7 +67,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
         tokio::pin!(watch);
         let mut answered: Option<Result<Output, Failure>> = None;
         loop {
-            // A listener does not end because what it would show cannot be read at this moment.
+            // An unreadable file does not end the listener.
             node.tell(
                 inventory(&node).unwrap_or_else(|failure| Event::Note { message: failure.message }),
             );
@@ -85,16 +85,16 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
                 return answered.unwrap_or_else(|| match visit {
                     Ok(_) => Err(report::bug("the listener stopped")),
                     Err(_) if once => Err(report::nobody_came()),
-                    // A listener that was told when to stop has done its work.
+                    // The end of --timeout is success for a listener.
                     Err(_) => Output::new(json!({}), ""),
                 });
             };
-            // What goes wrong is told when it happens, and the next caller is welcome. Those that end at once are
-            // told of at once.
+            // A failed visit was reported when it happened; the listener goes on. Visits that have
+            // ended by now are handled together.
             let mut visit = Some(visit);
             while let Some(ended) = visit {
                 if once && answered.is_none() && ended.is_answered() {
-                    // Whoever is here ends what it began.
+                    // Running ceremonies finish before the process exits.
                     visits.last();
                     answered = Some(output(&node, ended.result));
                 }
@@ -104,7 +104,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     });
     match served? {
         Some(output) => Ok(output),
-        // One request was awaited, and none was answered.
+        // No request was answered before the signal.
         None if once => Err(report::interrupted()),
         None => Output::new(json!({}), ""),
     }

@@ -33,7 +33,7 @@ pub(super) struct SignatureResult<'a> {
     parties: &'a [PartyView],
     delivered_to: Vec<String>,
     request_id: &'a str,
-    /// Whether it was made at an earlier request with this id.
+    /// Whether it was made for an earlier request with this id.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     repeated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,8 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
     deliver(&outcome, format, &sink)
 }
 
-/// `--with bob DIGEST`: `--with` takes all that follows, so a digest at its end is one of its values.
+/// In `--with bob DIGEST`, `--with` takes all following arguments, so the digest may be the last of
+/// its values.
 fn digest_after_with(args: &mut SignArgs) {
     let is_digest = |text: &String| crate::pasted::digest(text).is_some();
     if args.digest.is_none() && !args.payload.is_given() && args.with.len() > 1 {
@@ -85,10 +86,10 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
     let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
     let home = unopened(global)?;
     sign::is_free(&home, &request_id, &digest.bytes)?;
-    // A choice is made once: afterwards the names are given.
+    // Asked once; afterwards the chosen names are in `args`.
     let plan = runtime::ask(Plan::of(global, &home, name.as_deref(), &args))?;
     let name = plan.key;
-    // Names that were given are looked up once more, in the opened home.
+    // Given names are looked up once more, in the authenticated home.
     if args.with.is_empty() {
         args.with = plan.cosigners.iter().map(|peer| peer.fingerprint.to_hex()).collect();
     }
@@ -110,15 +111,15 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
     })
 }
 
-/// What a command line comes to on this device.
+/// The parameters that a command line has on this device.
 struct Plan {
     /// The key's name.
     key: String,
-    /// Who signs with this device.
+    /// The other signers.
     cosigners: Vec<PeerRecord>,
-    /// How to reach them.
+    /// The routes to them.
     with: Vec<Target>,
-    /// Who receives the signature; `None` for all signers.
+    /// The receiver of the signature; `None` for all signers.
     recipient: Option<Fingerprint>,
 }
 
@@ -138,7 +139,7 @@ impl Plan {
     }
 }
 
-/// The scripted twin: approves this digest under this key, and no other, and ends.
+/// `sign --wait`: approves this digest under this key once, and ends.
 fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Failure> {
     let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
     let home = unopened(global)?;
@@ -160,7 +161,7 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
     let record = records::active(&home, &name)?;
     let approver = OneDigest::new(&digest.bytes, &record.public_key, path, global.screen.clone());
     let place = Place { bind: args.bind, port: args.port, stdio: false };
-    // A script's twin has nobody to look at a screen.
+    // It runs in a script, so there is no full screen.
     let setup = Setup { lines: true, ..Setup::from(&args.reach) };
     let chosen: Choice = Box::new(move |_| Ok(Arc::new(approver)));
     with_node(global, Some(chosen), setup, |node| async move {
@@ -181,16 +182,17 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
             };
             match result {
                 Ok(Done::Signed(outcome)) => return Ok(*outcome),
-                // What is begun here is what was approved, and is used up.
+                // A session that has begun has used the approval up.
                 Err(error) if begun => return Err(error.into()),
-                // Another request was refused, or this one began nothing: the awaited one may still come.
+                // Another request was refused, or the approved one never started, so it may still
+                // come.
                 Ok(Done::Key(_) | Done::Paired(_)) | Err(_) => {}
             }
         }
     })
 }
 
-/// Who signs with this device: those named, or all others where all must, or one that is chosen.
+/// The other signers: the named ones, or all others if all must sign, or chosen ones.
 async fn cosigners(
     global: &Global,
     home: &Home,
@@ -238,7 +240,7 @@ async fn cosigners(
     .hint("name them with --with"))
 }
 
-/// Who receives the signature.
+/// The receiver of the signature.
 fn recipient(
     home: &Home,
     record: &KeyRecord,
@@ -271,7 +273,7 @@ fn recipient(
     }
 }
 
-/// What a signature is as a result, where no format was asked for.
+/// The result for a signature without a format.
 pub(super) fn output(_: &Node, outcome: &Outcome) -> Result<Output, Failure> {
     let text = match &outcome.signature {
         Some(signature) => hex(&signature.der()),
@@ -310,7 +312,7 @@ fn delivered_elsewhere(outcome: &Outcome) -> String {
     format!("the signature was delivered to {}", names.join(", "))
 }
 
-/// Writes the signature in the format that was asked for.
+/// Writes the signature in the requested format.
 fn deliver(
     outcome: &Outcome,
     format: Option<SignatureFormat>,
@@ -324,7 +326,7 @@ fn deliver(
     let bytes = signature::encode(signature, format, to_file, &result)?;
     match sink.put(bytes) {
         Ok(body) => Output::with_body(result, body),
-        // It was made, and is not made again: whoever reads this has it.
+        // The signature exists and will not be made again, so the message contains it.
         Err(failure) => {
             let message =
                 format!("{}; the signature is {}", failure.message, hex(&signature.der()));

@@ -87,7 +87,8 @@ pub(super) fn pem(label: &str, bytes: &[u8]) -> String {
 
 /// The signature for `source` in an argument, or in the file that it names (`-` is standard input).
 ///
-/// # Errors Neither is a signature, or the file cannot be read.
+/// # Errors
+/// Neither is a signature, or the file cannot be read.
 pub fn read(argument: &str, source: &Source) -> Result<Result<Signature, Malformed>, Failure> {
     let understood = |content: &[u8]| match source {
         Source::Message { format: MessageFormat::Bitcoin, .. } => {

@@ -1,29 +1,29 @@
-//! Files: what they are as far as the first bytes tell, and the text of those that are text.
+//! Files: their type, guessed from the first bytes, and the beginning of a text.
 
 use serde::Serialize;
 
 use super::as_text;
 
-/// How much of a text is shown: more than a person reads before a yes.
+/// The part of a text that is shown, which is more than a person reads before answering.
 const MOST_LINES: usize = 200;
 const MOST_CHARS: usize = 16 << 10;
 
-/// What a person is told of a file.
+/// The summary of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// What its first bytes say that it is, such as `gzip archive`.
+    /// Its type by its first bytes, such as `gzip archive`.
     pub looks_like: &'static str,
     /// How many lines it has, if it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
-    /// Its text, or how that begins.
+    /// Its text, or the beginning of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Whether `text` is all of it.
+    /// Whether `text` is the whole file.
     pub complete: bool,
 }
 
-/// How files of a kind begin, at an offset.
+/// The type of a file by the bytes at an offset.
 const SIGNATURES: [(usize, &[u8], &str); 17] = [
     (0, b"\x7fELF", "program (ELF)"),
     (0, b"MZ", "program (Windows)"),
@@ -64,7 +64,7 @@ pub(super) fn summary(bytes: &[u8]) -> Summary {
     }
 }
 
-/// As much of the beginning of `text` as is shown.
+/// The beginning of `text` that is shown.
 fn beginning(text: &str) -> &str {
     let lines = text.split_inclusive('\n').take(MOST_LINES).map(str::len).sum::<usize>();
     let chars = text.char_indices().nth(MOST_CHARS).map_or(text.len(), |(at, _)| at);

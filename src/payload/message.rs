@@ -1,4 +1,4 @@
-//! Messages: text that a wallet signs, in the two forms that others verify.
+//! Messages, hashed as Ethereum or Bitcoin wallets do.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use sha3::Keccak256;
 
 use super::Content;
 
-/// How a message is made 32 bytes.
+/// How a message is hashed to 32 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageFormat {
@@ -38,7 +38,7 @@ impl MessageFormat {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// What is signed for `message`.
+    /// The digest of `message`.
     pub fn digest(self, message: &[u8]) -> [u8; 32] {
         match self {
             Self::Ethereum => Keccak256::new()
@@ -65,7 +65,7 @@ impl fmt::Display for MessageFormat {
     }
 }
 
-/// A length as Bitcoin writes it: one byte, or a mark and two or four bytes, little-endian.
+/// A length in Bitcoin's encoding: one byte, or a prefix and two or four bytes, little-endian.
 fn compact_size(length: usize) -> Vec<u8> {
     let length = u32::try_from(length).unwrap_or(u32::MAX);
     let [a, b, c, d] = length.to_le_bytes();
@@ -76,27 +76,27 @@ fn compact_size(length: usize) -> Vec<u8> {
     }
 }
 
-/// What a person is told of a message.
+/// The summary of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// How it is signed.
+    /// Its format.
     pub format: MessageFormat,
-    /// All of it.
+    /// The whole message.
     pub content: Content,
-    /// What is odd about it.
+    /// Warnings about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
 
-/// What is odd about a message.
+/// A warning about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
-    /// It is nothing at all.
+    /// It is empty.
     Empty,
-    /// It is 32 bytes, or the hexadecimal digits of 32: such a message may be the hash of something else.
+    /// It is 32 bytes, raw or in hexadecimal, so it may be the hash of something else.
     LooksLikeAHash,
-    /// It begins as an Ethereum transaction does.
+    /// It has the form of an Ethereum transaction.
     LooksLikeATransaction,
 }
 
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_ethereum_message_has_the_hash_of_eip_191() {
-        // The known answers of ethers.js and of `cast hash-message`.
+        // Values from ethers.js and `cast hash-message`.
         assert_eq!(
             hex(&MessageFormat::Ethereum.digest(b"hello world")),
             "d9eba16ed0ecae432b71fe008c98cc872bb4cc214d3220a36f365326cf807d68"

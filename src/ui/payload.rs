@@ -1,10 +1,10 @@
-//! What is signed, as rows of a card. Every line of a text is quoted by itself, so that nothing in it can draw a
-//! row that looks like one of this device's.
+//! Payloads as rows of a card. Every line of a text is quoted by itself, so that no text can
+//! imitate a row of this device.
 
 use super::text::quoted;
 use crate::payload::{Content, MessageFormat, Source, Summary, file, message};
 
-/// Where the digest comes from.
+/// The origin of the digest, in words.
 pub(super) fn source(source: &Source) -> String {
     match source {
         Source::Digest => "by the requester; this device cannot see what it is of".to_owned(),
@@ -29,7 +29,7 @@ fn name(format: MessageFormat) -> &'static str {
     }
 }
 
-/// What stands in it, as labels and facts; a label that is empty goes on with the one before.
+/// The rows of a summary: labels and facts. An empty label continues the row before.
 pub(super) fn rows(summary: &Summary) -> Vec<(&'static str, String)> {
     match summary {
         Summary::File(file) => file_rows(file),

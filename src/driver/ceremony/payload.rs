@@ -1,4 +1,4 @@
-//! What is signed, on its way from the requester to an invitee: in parts, after the proposal.
+//! The transfer of a payload from the requester to an invitee, in parts, after the proposal.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,18 +8,18 @@ use tokio::time::timeout_at;
 use crate::net::{Frame, Kind, Link, LinkError};
 use crate::payload::{MAX_PAYLOAD, Payload, Source};
 
-/// How many bytes go in one frame.
+/// The bytes of one frame.
 const PART: usize = 64 << 10;
 
-/// How long all of it may take.
+/// The time limit of a transfer.
 pub(super) const TRANSFER: Duration = Duration::from_secs(60);
 
-/// Why there is no payload.
+/// Why a payload was not received.
 #[derive(Debug)]
 pub(super) enum Failed {
     /// The link is down.
     Link(LinkError),
-    /// It is not what the proposal says of it.
+    /// It does not match the proposal.
     Differs,
 }
 
@@ -34,10 +34,11 @@ pub(super) async fn send(link: &mut impl Link, payload: &Payload) -> Result<(), 
     Ok(())
 }
 
-/// Receives what `source` says that travels; `None` if nothing does. No more is kept than was announced.
+/// Receives the payload of `source`; `None` if it has none. No more is stored than was announced.
 ///
 /// # Errors
-/// The link is down, `within` passed, or something else comes, or something that does not have this `digest`.
+/// The link is down, `within` passed, another message came, or the payload does not have
+/// this `digest`.
 pub(super) async fn receive(
     link: &mut impl Link,
     source: &Source,

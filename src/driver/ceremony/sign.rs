@@ -1,4 +1,4 @@
-//! Signing a digest, on the side that asks and on the side that is asked.
+//! Signing a digest, as the requester and as an approver.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,31 +40,32 @@ use crate::vault::ledger::{Heights, OpenChecks, UNRESOLVED};
 use crate::vault::{self, Entry, Home, KeyRecord, Ledger, signatures};
 use crate::wire::{Reason, Terms};
 
-/// What is to be signed, by whom and for whom.
+/// The parameters of a signature.
 #[derive(Clone, Debug)]
 pub struct ToSign {
     /// The key's name.
     pub key: String,
     /// The 32-byte digest.
     pub digest: [u8; 32],
-    /// Where it comes from.
+    /// Its origin.
     pub source: Source,
-    /// What travels with the request.
+    /// The payload, which is sent with the request.
     pub payload: Option<Arc<Payload>>,
-    /// What it is for.
+    /// The purpose.
     pub purpose: Label,
     /// The other signers and how to reach them.
     pub with: Vec<Target>,
-    /// Who receives the signature: `None` for all signers.
+    /// The receiver of the signature; `None` for all signers.
     pub recipient: Option<Fingerprint>,
-    /// Names the request.
+    /// The request's id.
     pub request_id: RequestId,
     /// Non-hardened BIP-32 indices.
     pub path: Vec<u32>,
 }
 
 impl ToSign {
-    /// The same without what travels: the others see the digest, and what this device says of the file.
+    /// The request without its payload: the others see the digest, and what this device says of the
+    /// file.
     fn by_digest(&self) -> Self {
         let mut alone = Self { payload: None, ..self.clone() };
         if let Source::File { attached, .. } = &mut alone.source {
@@ -74,37 +75,36 @@ impl ToSign {
     }
 }
 
-/// What came of it, on this device.
+/// The result on this device.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The key's name here, with the path to the one that has signed: `vault/0/7`.
+    /// The key's name here, with the path to the key that has signed: `vault/0/7`.
     pub key: String,
     /// The public key the signature verifies under, SEC1 compressed.
     pub public_key: [u8; 33],
     /// The digest.
     pub digest: [u8; 32],
-    /// What it was computed from, where that travelled.
+    /// The payload that the digest was computed from, if there was one.
     pub payload: Option<Arc<Payload>>,
     /// The signature, if this device receives it.
     pub signature: Option<Signature>,
-    /// Who took part, in index order.
+    /// The signers, in index order.
     pub parties: Vec<PartyView>,
-    /// Who received it.
+    /// The devices that received it.
     pub delivered_to: Vec<PartyView>,
     /// The request's id.
     pub request_id: RequestId,
-    /// Whether it was made at an earlier request with this id, and is given again.
+    /// Whether it was made for an earlier request with this id.
     pub repeated: bool,
     /// Why the log could not be written, if so.
     pub unlogged: Option<String>,
 }
 
-/// Asks the others to sign, and signs with them. Where that was done before, under this id and of this
-/// digest, the signature is given again, and nobody is asked.
+/// Asks the others to sign, and signs with them. A stored signature for the same id and digest is
+/// returned without asking.
 ///
 /// # Errors
-/// Everything that can go wrong. Another device may have the signature where it is [`Error::Given`], and only
-/// then.
+/// Any failure. Only after [`Error::Given`] another device may have the signature.
 pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     records::active(&node.home, &wanted.key)?;
     match sign(node, wanted).await {
@@ -121,7 +121,8 @@ async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     let result = loop {
         let result = attempt.make(node).await;
         match result {
-            // A file is signed by its digest, as all versions do, where a device cannot be shown it.
+            // A device that cannot show files is asked to sign the digest alone, which all versions
+            // can.
             Err(Error::Unsupported {
                 ability: Ability::Payload(payload::Kind::File),
                 peer,
@@ -145,7 +146,7 @@ async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     conclude(node, &record, &question.request, result)
 }
 
-/// What a session came to.
+/// The result of a session.
 struct Made {
     /// The signature, if this device receives it.
     signature: Option<Signature>,
@@ -162,7 +163,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// What is asked for `wanted`, and whom.
+    /// The request for `wanted`, and its invitees.
     fn of(node: &Node, wanted: &ToSign) -> Result<Self, Error> {
         let key = HeldKey::open(node, &wanted.key)?;
         let record = key.record().clone();
@@ -217,7 +218,7 @@ impl Attempt {
         Ok(Self { record, child, question, invitees: others.into_iter().collect() })
     }
 
-    /// Asks, and signs.
+    /// Proposes the signature and makes it.
     async fn make(&self, node: &Arc<Node>) -> Result<Made, Error> {
         let Self { record, child, question, invitees } = self;
         let request = &question.request;
@@ -225,7 +226,7 @@ impl Attempt {
         let epoch = accepted.epoch();
         let begun = async {
             let claim = records::claim(&node.home, &request.id).await?;
-            // Another process may have just signed this very request.
+            // Another process may have just signed this request.
             is_new(node, &request.id)?;
             Ok((claim, begin(node, &record.name, request, &epoch).await?))
         };
@@ -237,12 +238,12 @@ impl Attempt {
     }
 }
 
-/// Takes part in a signature that the device at the other end of `link` asks for; `asked` is what was
-/// known of other devices when that one was asked what it wants. `begun` is set once the session is spent.
+/// Takes part in a signature that the device at the other end of `link` asks for; `asked` are the
+/// heights known before its proposal arrived. `begun` is set once the session is spent.
 ///
 /// # Errors
-/// Everything that can go wrong, refusals included; the other side has been told by then. The signature may
-/// exist where it is [`Error::Given`], and only then.
+/// Any failure, refusals included. The other side has been told by then. Only after
+/// [`Error::Given`] the signature may exist.
 pub async fn respond(
     node: &Arc<Node>,
     mut link: ResumableLink,
@@ -288,7 +289,7 @@ pub async fn respond(
         let Ok(child) = Child::of(&key, request.path()) else {
             return Err(decline(link, &name, Reason::Aborted).await);
         };
-        // A peer or a person may take minutes; the share is opened again then.
+        // A peer or the owner may take minutes, so the share is closed and opened again afterwards.
         drop(key);
         if node.refuses_blind && request.source().travels().is_none() {
             return Err(decline(link, &name, Reason::Blind).await);
@@ -310,7 +311,7 @@ pub async fn respond(
     conclude(node, &record, &request, result)
 }
 
-/// Takes in what travels with `request`.
+/// Receives the payload of `request`.
 async fn receive(
     node: &Node,
     link: &mut ResumableLink,
@@ -322,10 +323,10 @@ async fn receive(
     Ok(())
 }
 
-/// Fails if the request `id` was signed before, of another digest.
+/// Fails if the request `id` was signed before with another digest.
 ///
 /// # Errors
-/// It was, or what is kept of it cannot be read.
+/// It was, or its stored signature cannot be read.
 pub fn is_free(home: &Home, id: &RequestId, digest: &[u8; 32]) -> Result<(), Error> {
     match Kept::load(home, id)? {
         Some(kept) if kept.digest.0 != *digest => Err(Error::SignedAlready(id.clone())),
@@ -333,8 +334,7 @@ pub fn is_free(home: &Home, id: &RequestId, digest: &[u8; 32]) -> Result<(), Err
     }
 }
 
-/// The signature that was made before at a request with the id, of the digest and under the key that are
-/// wanted now.
+/// The stored signature for the same request id, digest and key.
 fn repeat(node: &Node, wanted: &ToSign) -> Result<Outcome, Error> {
     let id = &wanted.request_id;
     let child = Child::of(&HeldKey::open(node, &wanted.key)?, &wanted.path)?;
@@ -369,9 +369,9 @@ fn is_new(node: &Node, id: &RequestId) -> Result<(), Error> {
     }
 }
 
-/// The key, now that everybody has said yes. Until then it was anybody's, so what was offered is looked at
-/// again. From now on it is not removed; other signatures, and ceremonies that make new shares, go on beside
-/// this one.
+/// Takes the key's signing lock and checks that the agreed epoch is still offered: the key may have
+/// changed while the others answered. With the lock the key is not removed; other signatures and
+/// refreshes go on.
 async fn begin(
     node: &Node,
     name: &str,
@@ -394,8 +394,8 @@ fn peers(record: &KeyRecord, request: &Request) -> Vec<u8> {
     peers
 }
 
-/// The key that signs: the one at the end of the request's path. Approvers see its public key, and
-/// a name that says how it is derived.
+/// The key at the end of the request's path, which signs. Approvers see its public key and its name
+/// with the path.
 struct Child {
     name: String,
     public_key: [u8; 33],
@@ -414,7 +414,7 @@ impl Child {
         })
     }
 
-    /// `request` as the owner of this device is asked about it.
+    /// The question to the owner about `request`.
     fn question(&self, node: &Node, request: Request) -> Question {
         node.question(request, self.name.clone(), Some(self.public_key))
     }
@@ -445,9 +445,9 @@ async fn perform(
         Err(error) => return Err(give_up(started.links, error, &key, &names).await),
     };
     let peers = peers(&key.record, request);
-    // Before the first message leaves: this session can never be run again.
+    // Spent before the first message is sent, so that this session never runs again.
     if let Err(error) = key.ledger.spend(&epoch, machine.session_id(), &peers) {
-        // Whether a line that could not be written is there is not known.
+        // After a failed write the line may be there or not, so it counts as spent.
         if !matches!(error, vault::Error::Retired { .. } | vault::Error::Spent) {
             started.charge.spend();
             *begun = true;
@@ -469,8 +469,8 @@ async fn perform(
         let receivers = others.map(|party| name_in(&names, party)).collect();
         Error::Given { error: Box::new(error), receivers }
     };
-    // Whoever has sent a message of this session has spent it, however it ended: a copy of that
-    // device from before is noticed from now on.
+    // A device that has sent a message of this session has spent it, even if the session failed. So
+    // an older copy of that device is noticed from now on.
     for (party, height) in started.heights() {
         let spoken = u64::from(started.links.has_spoken(party));
         let height = height.saturating_add(spoken);
@@ -494,19 +494,19 @@ async fn perform(
         .map(|made| Kept::of(request, signing, &child.public_key, made).store(&node.home));
     let is_kept = matches!(stored, Some(Ok(())));
     if let Some(Err(error)) = stored {
-        // It is in hand and can still be delivered.
+        // The signature is in memory and can still be delivered.
         node.tell(Note::NotKept(error));
     }
     drop(key);
     let finished = started.links.finish(node.deadline_within(ROUND)).await;
-    // A signature in hand is a signature, whatever becomes of the goodbyes.
+    // With a signature the farewell's outcome is ignored.
     if signature.is_none() {
         finished.map_err(may_exist)?;
     }
     Ok(Made { signature, is_kept })
 }
 
-/// `error`, or who it was and why, where the pair of this session was retired by another one meanwhile.
+/// `error`, or the ban behind it if another session has retired a pair of this one meanwhile.
 fn why_retired(error: Error, key: &OpenKey, names: &Names) -> Error {
     let Error::Fault {
         fault: Fault { check: Check::PairRetired, culprit: Some(party), .. }, ..
@@ -523,7 +523,8 @@ fn why_retired(error: Error, key: &OpenKey, names: &Names) -> Error {
     }
 }
 
-/// Ends a session for `error`. Whose pair is retired is told so, as it would be at its next request.
+/// Ends a session for `error`. A party whose pair is retired is told that reason, as it would be at
+/// its next request.
 async fn give_up(links: PeerLinks, error: Error, key: &OpenKey, names: &Names) -> Error {
     let error = why_retired(error, key, names);
     match error {
@@ -536,14 +537,14 @@ async fn give_up(links: PeerLinks, error: Error, key: &OpenKey, names: &Names) -
     error
 }
 
-/// What a session leaves in the ledger.
+/// The ledger's side of a session.
 struct Notes<'k> {
     ledger: &'k Ledger,
     share: &'k KeyShare,
     record: &'k KeyRecord,
     names: &'k Names,
-    /// The checks that are being evaluated. If this is dropped before they are resolved, as by a panic,
-    /// they count against their pairs.
+    /// The checks that are being evaluated. If this is dropped before they are resolved, for
+    /// instance by a panic, they count against their pairs.
     open: Option<OpenChecks>,
     /// Whether this device's part of the signature may reach a device that receives it.
     given: bool,
@@ -558,7 +559,7 @@ impl Record for Notes<'_> {
                 begun.map(|open| self.open = Some(open))
             }
             Persist::ChecksResolved => {
-                // Where that cannot be written they stay unresolved, which is safe.
+                // If that cannot be written they stay unresolved, which is safe.
                 let _ = self.open.take().map(|open| ledger.resolve(open));
                 Ok(())
             }
@@ -574,7 +575,7 @@ impl Record for Notes<'_> {
         self.given |= kind == Kind::Sg3;
     }
 
-    /// A pair that was retired meanwhile, in this process or another one, ends this session too.
+    /// A pair that another session retired meanwhile, in any process, ends this session too.
     fn look_up(&mut self) -> Result<(), Error> {
         self.ledger.update()?;
         retire_in(self.share, self.ledger, self.record);
@@ -597,7 +598,7 @@ impl Notes<'_> {
     }
 }
 
-/// Why a session with the key `key` may not begin or go on, with the people's name of the party.
+/// The error for a session with the key `key` that must not begin or go on, with the party's label.
 fn refusal(error: vault::Error, names: &Names, key: &str) -> Error {
     let vault::Error::Retired { peer, .. } = error else { return error.into() };
     let Some((party, name)) = names.iter().find(|(party, _)| party.get() == peer) else {
@@ -610,25 +611,25 @@ fn refusal(error: vault::Error, names: &Names, key: &str) -> Error {
     }
 }
 
-/// Whether a pair is retired for its unresolved checks alone: nobody failed one.
+/// Whether a pair is retired only for its unresolved checks, without a failed one.
 fn is_worn(error: &vault::Error) -> bool {
     matches!(error, vault::Error::Retired { code, .. } if code == UNRESOLVED)
 }
 
-/// What an entry of the log calls that which travelled with the request.
+/// The name of the payload in an entry of the log.
 const SEEN: &str = "payload";
 
-/// A delivered signature is kept, so that losing the terminal does not lose it.
+/// A signature as it is stored, so that it is not lost with the terminal.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     request_id: String,
     digest: Hex<32>,
     public_key: Hex<33>,
     der: String,
-    /// Who took part, in index order; version 0.1.0 did not keep it.
+    /// The signers, in index order; version 0.1.0 did not store them.
     #[serde(default)]
     signers: Vec<Hex<32>>,
-    /// Who received it.
+    /// The devices that received it.
     #[serde(default)]
     receivers: Vec<Hex<32>>,
 }
@@ -654,14 +655,14 @@ impl Kept {
         signatures::store(home, &self.request_id, document.as_bytes()).map(drop)
     }
 
-    /// What is kept of the request `id`.
+    /// The stored signature of the request `id`.
     fn load(home: &Home, id: &RequestId) -> Result<Option<Self>, Error> {
         let Some(bytes) = signatures::load(home, id.as_str())? else { return Ok(None) };
         let kept = serde_json::from_slice(&bytes);
         Ok(Some(kept.map_err(|_| Error::SignedAlready(id.clone()))?))
     }
 
-    /// The signature, if it is one of the digest under the key.
+    /// The signature, if it verifies for the digest under the key.
     fn signature(&self) -> Option<Signature> {
         let (r, s) = ecdsa::from_der(&unhex(&self.der)?).ok()?;
         Signature::recover(&decode_point(&self.public_key.0).ok()?, &self.digest.0, &r, &s)
@@ -700,7 +701,7 @@ fn conclude(
             });
             Ok(outcome)
         }
-        // Who asks again and again leaves one line.
+        // Only the first refusal of a back-off is logged.
         Err(error @ Error::TurnedAway { first: false, .. }) => Err(error),
         Err(error) => {
             log(node, &record.name, request, error.kind().name(), false);
@@ -718,7 +719,7 @@ fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) 
     node.log(Entry {
         time: clock::unix_now(),
         ceremony: request.ceremony().name().to_owned(),
-        // What is refused may have any path.
+        // A refused request may have any path.
         key: Label::capped(&below(key, request.path()), 256).as_str().to_owned(),
         digest: request.digest().map(|digest| hex(digest)).unwrap_or_default(),
         peer: node.others(request),
@@ -743,7 +744,7 @@ mod tests {
 
     const ALICE: u8 = 1;
     const BOB: u8 = 2;
-    /// Where `u` begins in SG1.
+    /// The offset of `u` in SG1.
     const U: usize = 100;
 
     fn id(party: u8) -> PartyId {
@@ -786,7 +787,7 @@ mod tests {
         machine
     }
 
-    /// What Bob sends first in a session, with one bit of `u` changed.
+    /// Bob's first message of a session, with one bit of `u` changed.
     fn lie(share: &[u8], session: u8) -> Vec<u8> {
         let mut machine = signer(share, session);
         let sent = std::iter::from_fn(|| machine.poll()).find_map(|output| match output {
@@ -822,7 +823,7 @@ mod tests {
         Notes { ledger, share, record, names: &NAMES, open: None, given: false }
     }
 
-    /// How a session ends whose other signer says `lie`.
+    /// The error of a session whose other signer sends `lie`.
     fn end(machine: &mut Machine<Signing>, notes: &mut Notes<'_>, lie: &[u8]) -> Error {
         machine.handle(clock::now(), id(BOB), lie);
         while let Some(output) = machine.poll() {
@@ -950,7 +951,7 @@ mod tests {
         });
         let lines = std::fs::read_to_string(home.state.join("ledger.jsonl")).unwrap();
         assert!(lines.contains("check") && !lines.contains("resolve"), "{lines}");
-        // And keeps nobody from the pair.
+        // The lock of the pair is free.
         let ledger = Ledger::open(home).unwrap();
         ledger.spend(&record.epoch, &[2; 32], &[BOB]).unwrap();
         let checks = ledger.begin_checks(&[2; 32], &[BOB]).unwrap();
