@@ -75,7 +75,7 @@ impl<'h> Writer<'h> {
     pub(super) fn lock(home: &'h Home) -> Result<Self, Error> {
         let lock = lock(home, &home.data.join(LOCK))?;
         for root in home.roots() {
-            remove_file(&root.join(SCRATCH))?;
+            wipe(&root.join(SCRATCH))?;
             wipe(&root.join(DOOMED))?;
         }
         Ok(Self { home, _lock: lock })
@@ -156,7 +156,7 @@ impl<'h> Writer<'h> {
         written.map_err(Error::io(path))
     }
 
-    /// Takes a file away in one step, durably; then overwrites it, as far as the file system lets one,
+    /// Takes a file, or a folder with what is in it, away in one step, durably; then overwrites it, as far as the file system lets one,
     /// and removes it. What is in the file's place is therefore never half destroyed.
     pub(super) fn destroy(&self, path: &Path) -> Result<(), Error> {
         let doomed = self.beside(path, DOOMED);
@@ -185,7 +185,7 @@ impl<'h> Writer<'h> {
     /// The scratch file on the file system of `path`.
     fn scratch(&self, path: &Path) -> Result<PathBuf, Error> {
         let scratch = self.beside(path, SCRATCH);
-        remove_file(&scratch)?;
+        wipe(&scratch)?;
         Ok(scratch)
     }
 
@@ -448,9 +448,16 @@ fn lock_file(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Overwrites a file that nobody reads any more and removes it, if it is there. A symbolic link is
-/// removed and not followed: what it leads to is not ours to overwrite.
+/// Overwrites a file that nobody reads any more and removes it, if it is there; of a folder, all that is in
+/// it. A symbolic link is removed and not followed: what it leads to is not ours to overwrite.
 fn wipe(path: &Path) -> Result<(), Error> {
+    // No program of ours makes a folder there. One that stayed would be in the way of every write.
+    if found(fs::symlink_metadata(path), path)?.is_some_and(|there| there.is_dir()) {
+        for entry in list(path)? {
+            wipe(&entry)?;
+        }
+        return found(fs::remove_dir(path), path).map(|_| ());
+    }
     let overwrite = || -> Result<(), Error> {
         let file = open_with(path, OFlags::WRONLY | OFlags::NOFOLLOW)?;
         let metadata = file.metadata().map_err(Error::io(path))?;
@@ -632,11 +639,9 @@ mod tests {
         // A second name for the same bytes shows what becomes of them.
         let same = home.data.join("same");
         fs::hard_link(&path, &same).unwrap();
-        // It cannot leave its place: nothing has been overwritten yet.
-        make_dir(&home.data.join(DOOMED).join("full")).unwrap();
-        assert!(writer.destroy(&path).is_err());
+        // A folder does not go into itself. It cannot leave its place: nothing has been overwritten yet.
+        assert!(writer.destroy(&home.data).is_err());
         assert_eq!(read(&path).unwrap().unwrap(), b"secret");
-        fs::remove_dir_all(home.data.join(DOOMED)).unwrap();
         writer.destroy(&path).unwrap();
         assert!(!path.exists() && !home.data.join(DOOMED).exists());
         assert_eq!(read(&same).unwrap().unwrap(), [0; 6]);
@@ -646,6 +651,43 @@ mod tests {
         drop(writer);
         Writer::lock(&home).unwrap();
         assert!(!home.data.join(DOOMED).exists());
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_file_goes_with_all_that_is_in_it_and_keeps_nobody_from_writing() {
+        let home = fixture::home();
+        let other = home.dir.path().join("not ours");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("file"), b"precious").unwrap();
+        let same = home.data.join("same");
+        let fill = |folder: &Path| {
+            fs::create_dir_all(folder.join("in/it")).unwrap();
+            let _ = fs::remove_file(&same);
+            fs::write(&same, b"secret").unwrap();
+            fs::hard_link(&same, folder.join("in/it/file")).unwrap();
+            std::os::unix::fs::symlink(&other, folder.join("in/link")).unwrap();
+        };
+        let is_wiped = |folder: &Path| {
+            assert!(fs::symlink_metadata(folder).is_err(), "{}", folder.display());
+            assert_eq!(fs::read(&same).unwrap(), [0; 6]);
+            assert_eq!(fs::read(other.join("file")).unwrap(), b"precious");
+        };
+        for root in [&home.data, &home.state] {
+            make_dir(root).unwrap();
+        }
+        for place in [home.data.join(DOOMED), home.data.join(SCRATCH), home.state.join(SCRATCH)] {
+            fill(&place);
+            drop(Writer::lock(&home).unwrap());
+            is_wiped(&place);
+        }
+        let writer = Writer::lock(&home).unwrap();
+        let dir = home.data.join("dir");
+        fill(&dir.join("sub"));
+        writer.destroy_dir(&dir).unwrap();
+        is_wiped(&dir);
+        fill(&home.data.join(SCRATCH));
+        writer.create(&home.data.join("file"), b"x").unwrap();
+        is_wiped(&home.data.join(SCRATCH));
     }
 
     #[test]
