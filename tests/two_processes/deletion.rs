@@ -6,6 +6,7 @@ use crate::device::{Device, text, two_with_key};
 use crate::insider::{block_on, enter, only_key, opened, proposal, soon, until_closed};
 use crate::signing::fresh_digest;
 use cosign::driver::connect::hello::{hear, say};
+use cosign::net::Link;
 use cosign::request::Hex;
 use cosign::wire::Message;
 
@@ -107,12 +108,31 @@ fn what_a_device_says_of_its_share_decides_nothing() {
             until_closed(link).await;
         }
     });
-    drop(insider);
     assert_eq!(said_deleted(&bob), ["alice"]);
     assert_eq!(logged(&bob), [("told".to_owned(), "vault".to_owned())]);
+    // A party that takes part again has a share: one that asks,
     alice.run(["sign", &fresh_digest(), "--peer", &listener.address()]).succeeds();
-    // A party that takes part again has a share.
-    drop(listener);
+    assert_eq!(said_deleted(&bob), [""; 0]);
+    let lies = async || {
+        let mut link = enter(&insider.tls, &listener.address()).await;
+        let told = Message::Deleted { public_key: Hex(record.public_key), time: 5 };
+        say(&mut link, &told).await.unwrap();
+        link.close().await;
+        while said_deleted(&bob).is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    block_on(lies());
+    let resume = ["keygen", "--resume", "--key", "vault", "--peer", &listener.address()];
+    alice.run(resume).succeeds();
+    assert_eq!(said_deleted(&bob), [""; 0]);
+    block_on(lies());
+    let refresh = ["keys", "refresh", "vault", "--peer", &listener.address()];
+    alice.run(refresh).succeeds();
+    assert_eq!(said_deleted(&bob), [""; 0]);
+    block_on(lies());
+    // and one that is asked.
+    drop((insider, listener));
     let listener = alice.serve(&[&bob]);
     bob.run(["sign", &fresh_digest(), "--peer", &listener.address()]).succeeds();
     assert_eq!(said_deleted(&bob), [""; 0]);

@@ -373,6 +373,7 @@ pub async fn respond(
                 // The owner may take minutes, so the share is closed and opened again afterwards.
                 drop(open);
                 let started = accept(node, link, &question, &terms, offer, ask).await?;
+                deletions::refuted(node, &requester, request);
                 let epoch = started.agreed.epoch;
                 let same = async {
                     let (open, bans) = same(node, &record.name, request, &epoch, &bans).await?;
@@ -633,8 +634,10 @@ async fn confirm(
         let name = node.name_of(&link.peer());
         return Err(part(link, &name, &record.name, request, mine).await);
     }
+    let requester = link.peer();
     let Started { mut links, .. } =
         accept(node, link, question, terms, offer, Ask::Nothing).await?;
+    deletions::refuted(node, &requester, request);
     let exchanged = confirmations::exchange(node, &record.name, &mut links).await;
     // Up to here only confirmations of others were stored.
     let settled = settle(node, &record.name).await;

@@ -301,6 +301,7 @@ pub async fn respond(
         }
         let question = child.question(node, request.clone());
         let started = accept(node, link, &question, &terms, offer, Ask::Approval).await?;
+        deletions::refuted(node, &requester, &request);
         let epoch = started.agreed.epoch;
         let taking = begin(node, &record.name, &request, &epoch);
         let (key, started) = started.or_abort(taking).await?;
