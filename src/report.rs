@@ -285,13 +285,21 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
         ),
         Reason::Banned => (
             Code::Banned,
-            format!("{name} no longer signs with this device under this key"),
+            format!("{name} says that this device is banned there under this key"),
             Some(format!(
-                "a check failed that may leak the key; find out why, then its owner runs {} there",
+                "that is its word alone: it says that a check failed that may leak the key; find out why, \
+                 then its owner runs {} there",
                 there(&["keys", "refresh"], key)
             )),
         ),
-        Reason::Worn => return worn(name, key),
+        Reason::Worn => (
+            Code::Worn,
+            format!("{name} says that too many signatures with this device were cut short"),
+            Some(format!(
+                "that is its word alone; {} makes new shares, with which both count from zero",
+                here(&["keys", "refresh"], key)
+            )),
+        ),
         Reason::Version => (
             Code::Unsupported,
             format!("{name} runs a version that this one cannot talk to"),
@@ -823,10 +831,13 @@ pub fn no_share_there(peer: &str, name: &str) -> Failure {
 pub fn rolled_back_there(name: &str, key: &str) -> Failure {
     Failure::new(
         Code::Conflict,
-        format!("{name} has forgotten sessions it has run: its data was rolled back"),
+        format!(
+            "{name} says that it has run fewer sessions than this device knows of: its data was rolled back, \
+             or it does not tell the truth"
+        ),
     )
     .hint(format!(
-        "put its newest data back; where that is gone, {} makes new shares",
+        "ask its owner, who puts its newest data back; where that is gone, {} makes new shares",
         here(&["keys", "refresh"], &[key])
     ))
 }

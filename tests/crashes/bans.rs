@@ -118,7 +118,7 @@ fn a_cheater_is_banned_for_good_until_its_victim_asks_for_new_shares() {
     refuses(&alice);
     // Bob's own program knows of nothing, and Alice refuses it as well.
     let at_alice = alice.serve(&[&bob]);
-    bob.run(sign_at(&at_alice.address())).fails(7, "alice no longer signs");
+    bob.run(sign_at(&at_alice.address())).fails(7, "alice says that this device is banned");
     // Nor does her policy, which allows everything, lift the ban for him.
     let refresh = ["keys", "refresh", "vault", "--peer"];
     bob.run([&refresh[..], &[&at_alice.address()]].concat()).fails(11, "nobody is there");

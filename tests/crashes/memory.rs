@@ -51,7 +51,7 @@ fn an_old_copy_of_a_listener_is_noticed_by_the_requester() {
     restored(&bob, &copy);
     let listener = bob.serve(&[&alice]);
     let sign = ["sign", DIGEST, "--key", "vault", "--peer", &listener.address()];
-    alice.run(sign).fails(12, "bob has forgotten sessions");
+    alice.run(sign).fails(12, "bob says that it has run fewer sessions");
 }
 
 #[test]
@@ -105,12 +105,14 @@ fn after_too_many_sessions_cut_short_the_pair_is_worn_until_a_refresh_and_nobody
     }
     let told = listener.event("aborted");
     assert_eq!(told["code"], "worn");
-    assert!(told["message"].as_str().unwrap().contains("too many signatures with alice"));
+    assert!(told["message"].as_str().unwrap().contains("alice says that too many signatures"));
     let shown = alice.run(["keys", "show", "vault"]).succeeds();
     assert_eq!((&shown["banned"], &shown["worn"]), (&json!([]), &json!(["bob"])));
     let mut at_alice = alice.serve(&[&bob]);
     let sign = ["sign", DIGEST, "--key", "vault", "--peer", &at_alice.address()];
-    let ended = bob.run(sign).fails(13, "too many signatures with alice were cut short");
+    let ended = bob
+        .run(sign)
+        .fails(13, "alice says that too many signatures with this device were cut short");
     assert!(!ended.stderr.contains("banned"), "{}", ended.stderr);
     assert_eq!(at_alice.event("aborted")["code"], "worn");
     assert_eq!(alice.outcomes().last().unwrap(), "worn");

@@ -1,6 +1,9 @@
 //! Texts that advise to give something up, and why each may. A new text of this kind needs a reason
 //! here; the claim of another device is not one.
 
+use cosign::report::{self, Failure};
+use cosign::wire::Reason;
+
 use crate::failures::{NAMES, all};
 use crate::said::Sources;
 
@@ -89,5 +92,14 @@ fn no_failure_advises_to_give_up_a_share_or_a_peer() {
             let allowed = HINTS.iter().any(|(part, _)| hint.contains(part));
             assert!(!gives_up(&hint) || allowed, "{}: {hint}", failure.message);
         }
+    }
+}
+
+#[test]
+fn what_another_device_says_against_this_one_is_told_as_its_word() {
+    for reason in [Reason::Banned, Reason::Worn, Reason::RolledBack, Reason::Deleted { time: 0 }] {
+        let Failure { message, hint, .. } = report::refused_with("bob", reason, "vault");
+        assert!(message.starts_with("bob says that "), "{message}");
+        assert!(hint.as_ref().unwrap().starts_with("that is its word alone"), "{hint:?}");
     }
 }
