@@ -85,6 +85,8 @@ impl From<&Error> for Failure {
                 Self::new(code, format!("others can read or change {}", path.display()))
                     .hint(format!("run `{chmod}`"))
             }
+            Error::Foreign { .. } => Self::new(code, said)
+                .hint("use a copy that is yours, in a folder of yours, or change the owner"),
             Error::NotAFile { .. } => Self::new(code, said),
             Error::TooLong { .. } => Self::new(code, said)
                 .hint("nothing that belongs there is that long: is it the right file?"),

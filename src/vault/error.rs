@@ -98,6 +98,13 @@ pub enum Error {
         /// The command that puts it right.
         chmod: String,
     },
+    /// A file, or the folder that it is in, belongs to another user, who can change it.
+    Foreign {
+        /// The file or directory.
+        path: PathBuf,
+        /// The number of the user.
+        owner: u32,
+    },
     /// Something is there that is no regular file.
     NotAFile {
         /// Where.
@@ -205,7 +212,7 @@ impl Error {
             Self::Waited { .. } => ErrorKind::Unreachable,
             Self::Corrupt { .. } | Self::Tampered { .. } => ErrorKind::Tampered,
             Self::BadLine { .. } => ErrorKind::Invalid,
-            Self::LooseMode { .. } | Self::Io { .. } => ErrorKind::System,
+            Self::LooseMode { .. } | Self::Foreign { .. } | Self::Io { .. } => ErrorKind::System,
             Self::NoSeal => ErrorKind::Internal,
         }
     }
@@ -281,6 +288,9 @@ impl fmt::Display for Error {
             Self::Retired { peer, code } => write!(f, "pair with party {peer} retired: {code}"),
             Self::NoAttemptsLeft { limit, .. } => write!(f, "{limit} failed pairings"),
             Self::LooseMode { path, .. } => write!(f, "others can get at {}", path.display()),
+            Self::Foreign { path, owner } => {
+                write!(f, "{} belongs to user {owner}, who can change it", path.display())
+            }
             Self::NotAFile { path, kind } => {
                 write!(f, "{} is {kind}, not a regular file", path.display())
             }

@@ -1,7 +1,8 @@
 //! Files that a person names: looked at, opened without waiting, read within a limit.
 //!
 //! What a name leads to counts, not a symbolic link on the way. What others must not change is in a folder
-//! that they cannot change either: they could put another file in its place. A descriptor that the caller has
+//! that they cannot change either: they could put another file in its place. Others are all but this user and
+//! root, who can change everything anyway. A descriptor that the caller has
 //! opened, under `/dev/fd` or as `/dev/stdin`, may be a pipe: what comes through it nobody else sees.
 
 use std::fs::{self, File};
@@ -28,8 +29,8 @@ pub enum Guard {
 ///
 /// # Errors
 ///
-/// [`Error::NotAFile`] for a folder, a device or a pipe with a name; [`Error::LooseMode`], of the folder
-/// too; [`Error::Io`].
+/// [`Error::NotAFile`] for a folder, a device or a pipe with a name; [`Error::LooseMode`] and
+/// [`Error::Foreign`], of the folder too; [`Error::Io`].
 pub fn open(path: &Path, guard: Guard) -> Result<File, Error> {
     let file = if is_descriptor(path) {
         File::open(path).map_err(Error::io(path))?
@@ -49,6 +50,9 @@ pub fn open(path: &Path, guard: Guard) -> Result<File, Error> {
     // Pipes have no mode that says anything.
     if metadata.is_file() {
         check_mode(path, metadata.mode(), mask, wanted)?;
+        if guard != Guard::Open {
+            check_owner(path, &metadata)?;
+        }
     }
     Ok(file)
 }
@@ -59,13 +63,24 @@ fn check_folders(path: &Path) -> Result<(), Error> {
     let named = std::path::absolute(path).map_err(Error::io(path))?;
     let real = fs::canonicalize(path).map_err(Error::io(path))?;
     for folder in [named.parent(), real.parent()].into_iter().flatten() {
-        let mode = fs::metadata(folder).map_err(Error::io(folder))?.mode();
+        let metadata = fs::metadata(folder).map_err(Error::io(folder))?;
+        check_owner(folder, &metadata)?;
+        let mode = metadata.mode();
         // In a sticky folder, as /tmp is, everybody can replace only what is his own.
         if mode & STICKY == 0 {
             check_mode(folder, mode, OTHERS_WRITE, "go-w")?;
         }
     }
     Ok(())
+}
+
+/// Refuses what belongs to another user. The owner of a folder can replace what is in it, also if it is sticky.
+fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
+    let (owner, me) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    match owner == me || owner == 0 {
+        true => Ok(()),
+        false => Err(Error::Foreign { path: path.to_owned(), owner }),
+    }
 }
 
 /// The content of the file at `path`, at most `limit` bytes.
@@ -156,6 +171,30 @@ mod tests {
         }
         set(folder.path(), 0o777);
         assert!(refused(&path, Guard::Open).is_none());
+    }
+
+    /// Only root can give files away; who is not sees that those of root are taken.
+    #[test]
+    fn what_belongs_to_another_user_decides_nothing() {
+        let (folder, path) = file(b"x", 0o600);
+        let refused = |guard| match open(&path, guard) {
+            Err(Error::Foreign { path, owner }) => Some((path, owner)),
+            opened => opened.map(|_| None).unwrap(),
+        };
+        let me = rustix::process::geteuid().as_raw();
+        let other = 65_534;
+        for given in [&path, &folder.path().to_owned()] {
+            assert_eq!(refused(Guard::Secret), None);
+            if me != 0 {
+                continue;
+            }
+            std::os::unix::fs::chown(given, Some(other), None).unwrap();
+            for guard in [Guard::Unaltered, Guard::Secret] {
+                assert_eq!(refused(guard), Some((given.clone(), other)));
+            }
+            assert_eq!(refused(Guard::Open), None);
+            std::os::unix::fs::chown(given, Some(me), None).unwrap();
+        }
     }
 
     #[test]

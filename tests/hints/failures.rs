@@ -109,6 +109,7 @@ fn errors(name: &str) -> Vec<Error> {
         Error::NoAttemptsLeft { limit: 5, source: None },
         Error::NoAttemptsLeft { limit: 3, source: Some("192.0.2.7".into()) },
         Error::LooseMode { path: path(), chmod: "chmod 600 '/home/a b/key.json'".into() },
+        Error::Foreign { path: path(), owner: 1000 },
         Error::Unsupported { path: path(), version: 9, known: 1 },
         Error::Corrupt { path: path(), line: None, why: "empty" },
         Error::Tampered { path: path(), line: Some(3), why: "missing" },
