@@ -40,6 +40,7 @@ mod fixture;
 mod format;
 mod home;
 mod locked;
+mod marks;
 mod misfits;
 mod reseal;
 mod seal;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -111,6 +112,170 @@ fn every_module_is_in_the_table() {
         let mut table: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
         table.sort_unstable();
         assert_eq!(names, table);
+    }
+}
+
+/// A file and those in its folder: neither counts as importing the other.
+fn is_above(one: &[String], other: &[String]) -> bool {
+    other.starts_with(one) || one.starts_with(other)
+}
+
+/// Files, each with those that it names.
+type Imports = BTreeMap<Vec<String>, BTreeSet<Vec<String>>>;
+
+/// Which of these files, by module, names which others, apart from their tests. A name that a module above
+/// both hands on is no import.
+fn imports(files: &BTreeMap<Vec<String>, String>) -> Imports {
+    let of = |(module, text): (&Vec<String>, &String)| {
+        let mut named = Vec::new();
+        let file = syn::parse_file(text).unwrap();
+        file.items.iter().for_each(|item| named_in(item, module, &mut named));
+        let file = |path: &Vec<String>| {
+            (1..=path.len()).rev().map(|end| path[..end].to_vec()).find(|m| files.contains_key(m))
+        };
+        let others = named.iter().filter_map(file).filter(|other| !is_above(other, module));
+        (module.clone(), others.collect())
+    };
+    files.iter().map(of).collect()
+}
+
+/// The files from which imports lead back to themselves, together with those on the way.
+fn circles(imports: &Imports) -> BTreeSet<BTreeSet<Vec<String>>> {
+    let reached = |from: &Vec<String>| {
+        let (mut seen, mut rest) = (BTreeSet::new(), vec![from]);
+        while let Some(next) = rest.pop().and_then(|file| imports.get(file)) {
+            rest.extend(next.iter().filter(|file| seen.insert((*file).clone())));
+        }
+        seen
+    };
+    let reached: Imports = imports.keys().map(|file| (file.clone(), reached(file))).collect();
+    let circle = |file: &Vec<String>| {
+        let back = reached[file].iter().filter(|other| reached[*other].contains(file));
+        back.cloned().collect::<BTreeSet<_>>()
+    };
+    reached.keys().map(circle).filter(|circle| !circle.is_empty()).collect()
+}
+
+/// The rounds of a ceremony lead from one to the next by their types, and share what each has made.
+fn is_rounds(circle: &BTreeSet<Vec<String>>) -> bool {
+    let is_round = |file: &Vec<String>| file.last().unwrap().starts_with("round");
+    let folders: BTreeSet<&[String]> = circle.iter().map(|file| &file[..file.len() - 1]).collect();
+    circle.iter().all(is_round) && folders.len() == 1
+}
+
+#[test]
+fn no_files_import_one_another_but_rounds() {
+    for (source, _) in sources() {
+        let mut files = Vec::new();
+        collect(&source, &mut files);
+        let module = |file: &PathBuf| {
+            let place = file.strip_prefix(&source).unwrap().with_extension("");
+            let parts = place.iter().map(|part| part.to_str().unwrap().to_owned());
+            (parts.collect::<Vec<_>>(), fs::read_to_string(file).unwrap())
+        };
+        let files: BTreeMap<_, _> = files.iter().map(module).collect();
+        let circles = circles(&imports(&files));
+        let wrong: Vec<_> = circles.iter().filter(|circle| !is_rounds(circle)).collect();
+        assert!(wrong.is_empty(), "{}: {wrong:?}", source.display());
+    }
+}
+
+#[test]
+fn every_way_to_close_a_circle_is_seen() {
+    let files = |back: &str| {
+        let all = [
+            ("ui", "mod lines; mod model; use model::Model;"),
+            ("ui/lines", "use super::model::Model;"),
+            ("ui/model", back),
+            ("ui/text", "use super::lines::f; use super::Model;"),
+        ];
+        let module = |file: &str| file.split('/').map(str::to_owned).collect::<Vec<_>>();
+        all.map(|(file, text)| (module(file), text.to_owned())).into_iter().collect()
+    };
+    for back in [
+        "use super::lines::allowed;",
+        "use super::{lines::allowed, text};",
+        "use super::{text, lines::{self, allowed}};",
+        "use crate::ui::lines;",
+        "use super::text::f;",
+        "fn f() { g!(super::lines::allowed()) }",
+        "mod inner { use super::super::lines::allowed; }",
+    ] {
+        assert_eq!(circles(&imports(&files(back))).len(), 1, "{back}");
+    }
+    for fine in [
+        "",
+        "use super::f; use super::super::wire;",
+        "#[cfg(test)] mod tests { use super::super::lines::allowed; }",
+        "/// See super::lines. \n fn f() { g(\"super::lines\") }",
+    ] {
+        assert!(circles(&imports(&files(fine))).is_empty(), "{fine}");
+    }
+}
+
+/// Collects the paths from the crate's root that `item`, in `module`, names.
+fn named_in(item: &Item, module: &[String], named: &mut Vec<Vec<String>>) {
+    if attributes(item).iter().any(is_test) {
+        return;
+    }
+    match item {
+        Item::Mod(inner) => {
+            let within = [module, &[inner.ident.to_string()]].concat();
+            let items = inner.content.iter().flat_map(|(_, items)| items);
+            items.for_each(|item| named_in(item, &within, named));
+        }
+        item => paths(item.to_token_stream(), module, named),
+    }
+}
+
+/// Collects the paths that begin with `crate`, or with as many `super` as there are.
+fn paths(tokens: TokenStream, module: &[String], named: &mut Vec<Vec<String>>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let word = |at: usize| tokens.get(at).map(ToString::to_string).unwrap_or_default();
+    let mut at = 0;
+    while at < tokens.len() {
+        if let TokenTree::Group(group) = &tokens[at] {
+            paths(group.stream(), module, named);
+        }
+        let mut above = match word(at).as_str() {
+            "crate" => Vec::new(),
+            "super" => module[..module.len().saturating_sub(1)].to_vec(),
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        while word(at + 1) == ":" && word(at + 3) == "super" {
+            above.pop();
+            at += 3;
+        }
+        if word(at + 1) == ":" && word(at + 2) == ":" {
+            below(&tokens[at + 3..], above, named);
+        }
+        at += 1;
+    }
+}
+
+/// The paths at the start of `tokens`, below `above`: one, or those of a list in braces.
+fn below(tokens: &[TokenTree], mut above: Vec<String>, named: &mut Vec<Vec<String>>) {
+    match tokens {
+        [TokenTree::Group(group), ..] if group.delimiter() == Delimiter::Brace => {
+            let list: Vec<TokenTree> = group.stream().into_iter().collect();
+            for path in list.split(|token| token.to_string() == ",") {
+                below(path, above.clone(), named);
+            }
+        }
+        [TokenTree::Ident(name), rest @ ..] => {
+            if name != "self" {
+                above.push(name.to_string());
+            }
+            let goes_on = rest.iter().take(2).filter(|token| token.to_string() == ":").count() == 2;
+            match rest.get(2..) {
+                Some(rest) if goes_on => below(rest, above, named),
+                _ => named.push(above),
+            }
+        }
+        _ => named.push(above),
     }
 }
 

@@ -70,7 +70,7 @@ impl Global {
             ..Style::default()
         };
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
-        let screen = Screen::new(format, style, recorder, Clock { now: clock::now, stamp });
+        let screen = Screen::new(format, style, recorder, Clock { now: clock::now, stamp: clock::stamp });
         let deadline = args.timeout.map(|timeout| clock::now() + timeout);
         let home = home.map(|home| {
             home.with_deadline(deadline.map(|moment| Deadline::new(moment, clock::now)))
@@ -145,16 +145,11 @@ fn recorder(path: &Path) -> Result<Recorder, Failure> {
     let mut file =
         opened.map_err(|e| unwritable(&format!("the log file {}", path.display()), &e))?;
     Ok(Box::new(move |event| {
-        let line = Stamped { event: &without_code(event), time: stamp() };
+        let line = Stamped { event: &without_code(event), time: clock::stamp() };
         let Ok(line) = serde_json::to_string(&line) else { return };
         // A full disk must not end a ceremony.
         let _ = file.write_all(format!("{line}\n").as_bytes());
     }))
-}
-
-/// The time now, in the form for scripts.
-pub(super) fn stamp() -> String {
-    clock::rfc3339(clock::unix_now())
 }
 
 fn without_code(event: &Event) -> Event {

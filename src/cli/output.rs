@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::global::stamp;
 use crate::device::{shown, shown_json, shown_on_one_line};
+use crate::driver::clock;
 use crate::report::{self, Code, Failure, exit};
 
 /// A command's result.
@@ -127,7 +127,7 @@ fn complain(failure: &Failure, events: bool) {
     let text = if events {
         let mut line = error(failure);
         line["event"] = json!("error");
-        line["time"] = json!(stamp());
+        line["time"] = json!(clock::stamp());
         shown_json(&format!("{line}\n"))
     } else {
         let line =

@@ -32,6 +32,11 @@ pub fn rfc3339(unix: i64) -> String {
         .unwrap_or_else(|| unix.to_string())
 }
 
+/// Now, as lines for scripts have it.
+pub fn stamp() -> String {
+    rfc3339(unix_now())
+}
+
 /// Now, in UTC.
 pub fn utc_now() -> time::OffsetDateTime {
     time::OffsetDateTime::from_unix_timestamp(unix_now())

@@ -4,7 +4,7 @@ use super::model::Model;
 use super::payload;
 use super::qr;
 use super::stage::Page;
-use super::text::{CHANGED, quoted, under_label};
+use super::text::{CHANGED, allowed, quoted, under_label};
 use crate::device::{Fingerprint, grouped, hex, shell_word, shown, visible};
 use crate::payload::{Source, Summary};
 use crate::progress::{Event, PartyView, QueuedRequest, RequestView, StrangerRequest};
@@ -212,11 +212,6 @@ pub(super) fn queue(waiting: &[QueuedRequest]) -> String {
         .collect();
     let verb = if waiting.len() == 1 { "waits" } else { "wait" };
     format!("{} more {verb}: {}", waiting.len(), all.join("; "))
-}
-
-/// The sentence about a request that a rule has allowed.
-pub(super) fn allowed(rule: &str, ceremony: Ceremony, peer: &str) -> String {
-    format!("{rule} of the policy allows this {ceremony} by {peer}: no person was asked")
 }
 
 /// Whether an event is one sentence that may stand between other lines.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::lines::allowed;
+use super::text::allowed;
 use crate::device::Fingerprint;
 use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, QueuedRequest, RequestView};
 use crate::request::Ceremony;

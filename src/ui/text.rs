@@ -1,8 +1,14 @@
-//! Text in columns of a terminal.
+//! Text in columns of a terminal, and what more than one view says.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::device::visible;
+use crate::request::Ceremony;
+
+/// The sentence about a request that a rule has allowed.
+pub(super) fn allowed(rule: &str, ceremony: Ceremony, peer: &str) -> String {
+    format!("{rule} of the policy allows this {ceremony} by {peer}: no person was asked")
+}
 
 /// How many columns `text` takes.
 pub(super) fn width(text: &str) -> usize {

@@ -9,34 +9,14 @@
 //! Without an open vault editions are not checked. Only the list of documents that must exist is
 //! read, unauthenticated: a forged entry can only make a missing file be reported.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use super::error::Error;
-use super::file::{self, Durability, Stamp, Writer};
+use super::file::{Durability, Writer};
+pub(super) use super::marks::Editions;
+use super::marks::Mark;
 use super::{Home, format};
-
-/// The editions of the documents of a home, by their roles ([`Home::role`]).
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Editions {
-    editions: BTreeMap<String, Mark>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Mark {
-    /// The least edition that is accepted.
-    least: u64,
-    /// Whether the document was deleted, and so may be missing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    deleted: bool,
-}
-
-/// The editions that were read last, and the stamp of the file they were read from.
-#[derive(Debug, Default)]
-pub(super) struct LastRead(Mutex<Option<(Stamp, Arc<Editions>)>>);
 
 impl Editions {
     /// The editions, for readers. Every document is read with them, so the file is only read again
@@ -46,18 +26,7 @@ impl Editions {
     ///
     /// As for [`Editions::load`].
     pub(super) fn read(home: &Home) -> Result<Arc<Self>, Error> {
-        let now = file::stamp(&path(home))?;
-        // The value is replaced in one assignment, so it is whole even if a holder of the lock
-        // panicked.
-        let mut last = home.editions().0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((stamp, editions)) = &*last
-            && now.as_ref() == Some(stamp)
-        {
-            return Ok(Arc::clone(editions));
-        }
-        let editions = Arc::new(Self::load(home)?);
-        *last = now.map(|stamp| (stamp, Arc::clone(&editions)));
-        Ok(editions)
+        home.editions().of(&path(home), || Self::load(home))
     }
 
     /// The editions in the file; none without an open vault.

@@ -316,19 +316,6 @@ pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
     Ok(there(fs::metadata(path).map_err(Error::io(path)))?.map(|metadata| metadata.len()))
 }
 
-/// What tells one state of a file from another that took its place.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stamp([u64; 3], [i64; 4]);
-
-/// The stamp of a file as it is now, `None` if it does not exist.
-pub(super) fn stamp(path: &Path) -> Result<Option<Stamp>, Error> {
-    let there = found(fs::metadata(path), path)?;
-    Ok(there.map(|file| {
-        let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
-        Stamp([file.dev(), file.ino(), file.len()], times)
-    }))
-}
-
 /// Opens a file for reading, `None` if it does not exist, after looking at its mode.
 pub(super) fn open(path: &Path) -> Result<Option<File>, Error> {
     check_dir(parent(path))?;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::authentic::StateKey;
-use super::editions::LastRead;
 use super::error::Error;
+use super::marks::LastRead;
 
 /// The three directories of a device. Each is made when first written to, mode 0700.
 #[derive(Clone, Debug)]
