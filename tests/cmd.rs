@@ -43,6 +43,8 @@ mod command_line {
         for line in [&["peers", "list"][..], &["keys", "list"], &["log"]] {
             let ended = sandbox.run(line).exits(0);
             assert!(ended.stdout().contains("next: cosign "), "{line:?}: {}", ended.stdout());
+            // A mistyped --home is not taken for an empty device.
+            assert!(ended.stderr().contains("there is no device in "), "{line:?}");
         }
     }
 

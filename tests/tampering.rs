@@ -374,6 +374,40 @@ fn a_key_that_was_taken_away_stops_everything_until_its_owner_lets_it_go() {
 }
 
 #[test]
+fn a_folder_that_was_never_a_key_keeps_no_key_from_signing_and_the_hint_mends_it() {
+    let (alice, _bob, listener) = two_with_key();
+    let keys = alice.home().join("data/keys");
+    let (vault, copy) = (keys.join("vault"), keys.join("copy"));
+    assert!(Command::new("cp").arg("-rp").args([&vault, &copy]).status().unwrap().success());
+    let sign = ["sign", DIGEST, "--key", "vault", "--peer", &listener.address()];
+    alice.run(sign).succeeds();
+    let stray = "copy was never a key of this device: in it is key vault";
+    let delete = ["keys", "delete", "copy", "--yes-delete", "copy"];
+    for command in [&["keys", "list"][..], &["keys", "show", "copy"], &delete] {
+        alice.run(command).fails(71, stray).fails(71, "move that folder elsewhere");
+    }
+    let listed = alice.run(["keys", "list"]).fails(71, stray).document()["result"].take();
+    assert_eq!(listed["keys"][0]["name"], "vault");
+    assert_eq!(listed["damaged"][0]["name"], "copy");
+    let doctor = alice.run(["doctor", "--wait", "1ms"]).fails(71, "").document();
+    let checks = doctor["result"]["checks"].as_array().unwrap();
+    let failed: Vec<_> = checks.iter().filter(|check| check["status"] == "fail").collect();
+    assert!(failed.len() == 1 && failed[0]["found"].to_string().contains(stray), "{failed:?}");
+    let mut locked = alice.script(["keys", "show", "copy"]);
+    device::Running::start(locked.env_remove("COSIGN_IDENTITY")).ends().fails(71, stray);
+    fs::rename(copy, alice.path("away")).unwrap();
+    alice.run(["keys", "list"]).succeeds();
+
+    // One that was given another name is named, and its name is told.
+    fs::rename(&vault, keys.join("other")).unwrap();
+    alice.run(sign).fails(71, "key.json: missing").fails(71, "keys delete --help");
+    let show = alice.run(["keys", "show", "other"]);
+    show.fails(71, "if it was called vault and no folder is called so now, that is its place");
+    fs::rename(keys.join("other"), vault).unwrap();
+    alice.run(["keys", "list"]).succeeds();
+}
+
+#[test]
 fn what_a_policy_rests_on_is_checked_or_said_to_be_unchecked() {
     let (alice, _bob, _listener) = two_with_key();
     alice.policy("[[rule]]\naction = \"allow\"\npeer = \"bob\"\nmax_count = 1\n");

@@ -952,7 +952,11 @@ shares; with too few left the key can never sign again, and whatever it guards i
 the next contact.
 
 A key that is pending here may be in use elsewhere: another device may have received all confirmations,
-and an address of the key may have been given away. Look at `cosign keys list` on each of them first.")]
+and an address of the key may have been given away. Look at `cosign keys list` on each of them first.
+
+While the record of a key is gone or is not what this device wrote, no key signs here. Put the newest copy of
+its folder back. Only where there is none: move away what is left of the folder, and delete the key by
+its name. The other keys sign again then.")]
     Delete {
         /// The key
         #[arg(value_name = "NAME")]

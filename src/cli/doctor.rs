@@ -325,14 +325,20 @@ fn state(vault: Option<&Vault>) -> Vec<Check> {
         let hint = "give --identity, --passphrase-file or --pin-file, and it is checked";
         return vec![Check::warn(NAME, found, hint)];
     };
-    // Keys of a later version are reported with the other keys.
-    let is_newer_key = |error: &Error| matches!(error, Error::Unsupported { path, .. } if path.ends_with("key.json"));
+    // Keys of a later version and stray folders are reported with the other keys.
+    let is_aside = |error: &Error| match error {
+        Error::Unsupported { path, .. } => path.ends_with("key.json"),
+        error => matches!(error, Error::Stray { .. }),
+    };
     let misfits = vault.misfits().into_iter().map(|misfit| misfit.error);
-    let misfits = misfits.filter(|error| !is_newer_key(error));
+    let misfits = misfits.filter(|error| !is_aside(error));
     let misfits = misfits.chain(vault.check_signatures().err());
     let checks: Vec<Check> = misfits.map(|error| Check::of(NAME, error.into())).collect();
     match checks.is_empty() {
-        true => vec![Check::ok(NAME, "every file is the one that this device wrote")],
+        true => vec![Check::ok(
+            NAME,
+            "every file that decides something is the one that this device wrote",
+        )],
         false => checks,
     }
 }

@@ -70,7 +70,8 @@ impl Global {
             ..Style::default()
         };
         let recorder = args.log_file.as_deref().map(recorder).transpose()?;
-        let screen = Screen::new(format, style, recorder, Clock { now: clock::now, stamp: clock::stamp });
+        let screen =
+            Screen::new(format, style, recorder, Clock { now: clock::now, stamp: clock::stamp });
         let deadline = args.timeout.map(|timeout| clock::now() + timeout);
         let home = home.map(|home| {
             home.with_deadline(deadline.map(|moment| Deadline::new(moment, clock::now)))

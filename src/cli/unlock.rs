@@ -53,14 +53,18 @@ pub async fn open_or_make(global: &Global) -> Result<(Home, Vault), Failure> {
 }
 
 /// Where this device keeps things, and its vault where what was given opens it: nobody is asked.
-/// Without the vault nothing that is read is checked, and that is said.
+/// Without the vault nothing that is read is checked, and that is said; so is that there is none.
 ///
 /// # Errors
 /// What was given does not open the vault.
 pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
     let home = home(global)?;
     match Vault::lock(&home) {
-        Err(Error::NoVault { .. }) => return Ok((home, None)),
+        // What was copied from one is looked at all the same.
+        Err(error @ Error::NoVault { .. }) => {
+            global.screen.note(Failure::from(error).message);
+            return Ok((home, None));
+        }
         lock => drop(lock?),
     }
     let Some(vault) = opened(global, &home)? else {

@@ -48,7 +48,7 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
     let resealed = ask(async {
         let (home, mut vault) = unlock::open_naming(global).await?;
         // Checked before anything is asked, and before a token makes a key.
-        keys::newer(&home).into_iter().try_for_each(Err)?;
+        keys::aside(&home).into_iter().try_for_each(Err)?;
         let mut seals = Vec::new();
         if args.to_passphrase {
             seals.push(Seal::Passphrase(passphrase::new(global, given).await?));

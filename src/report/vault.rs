@@ -100,6 +100,13 @@ impl From<&Error> for Failure {
             Error::Corrupt { path, .. } | Error::Tampered { path, .. } => {
                 Self::new(code, said).hint(remedy(path))
             }
+            Error::Stray { of: None, .. } => {
+                Self::new(code, said).hint("nothing rests on it: move that folder elsewhere")
+            }
+            Error::Stray { of: Some(key), .. } => Self::new(code, said).hint(format!(
+                "nothing rests on it: move that folder elsewhere; if it was called {key} and no folder is \
+                 called so now, that is its place"
+            )),
             Error::Closed { .. } => {
                 Self::new(code, said).hint("give --passphrase-file FILE or --identity FILE")
             }
@@ -141,6 +148,10 @@ fn remedy(path: &Path) -> String {
         _ if is_in("signatures") => "nothing else rests on it: a request that is made again, without \
                                      --request-id, gets another signature"
             .to_owned(),
+        "key.json" => format!(
+            "{COPY}; {} says how this device's other keys sign again",
+            here(&["keys", "delete", "--help"], &[])
+        ),
         "vault.json" => format!("{COPY}; a new device needs another --home"),
         _ if name.ends_with(".age") && is_in("keys") => {
             "put back a copy of it that was made since the last refresh: nothing else replaces this \

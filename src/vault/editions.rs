@@ -62,6 +62,11 @@ impl Editions {
         self.editions.get(&home.role(path)).is_some_and(|mark| !mark.deleted)
     }
 
+    /// Whether a document is not listed, though others are: it was never written here.
+    pub(super) fn is_stranger(&self, home: &Home, path: &Path) -> bool {
+        !self.editions.is_empty() && !self.editions.contains_key(&home.role(path))
+    }
+
     /// The documents that must be there.
     pub(super) fn demanded(&self, home: &Home) -> Vec<PathBuf> {
         let demanded = self.editions.iter().filter(|(_, mark)| !mark.deleted);

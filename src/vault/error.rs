@@ -151,6 +151,13 @@ pub enum Error {
         /// How that shows.
         why: &'static str,
     },
+    /// A folder among the keys was never a key of this device.
+    Stray {
+        /// The folder.
+        path: PathBuf,
+        /// The key whose record is in it, if it is called otherwise.
+        of: Option<String>,
+    },
     /// A file can be changed only with the vault open.
     Closed {
         /// The file.
@@ -210,7 +217,9 @@ impl Error {
             Self::Retired { .. } => ErrorKind::Banned,
             Self::NoAttemptsLeft { .. } => ErrorKind::Identity,
             Self::Waited { .. } => ErrorKind::Unreachable,
-            Self::Corrupt { .. } | Self::Tampered { .. } => ErrorKind::Tampered,
+            Self::Corrupt { .. } | Self::Tampered { .. } | Self::Stray { .. } => {
+                ErrorKind::Tampered
+            }
             Self::BadLine { .. } => ErrorKind::Invalid,
             Self::LooseMode { .. } | Self::Foreign { .. } | Self::Io { .. } => ErrorKind::System,
             Self::NoSeal => ErrorKind::Internal,
@@ -312,6 +321,12 @@ impl fmt::Display for Error {
             }
             Self::Corrupt { path, line: None, why } | Self::Tampered { path, line: None, why } => {
                 write!(f, "{}: {why}", path.display())
+            }
+            Self::Stray { path, of: None } => {
+                write!(f, "{} was never a key of this device", path.display())
+            }
+            Self::Stray { path, of: Some(key) } => {
+                write!(f, "{} was never a key of this device: in it is key {key}", path.display())
             }
             Self::Closed { path } => {
                 write!(f, "{} is changed with the vault open", path.display())

@@ -139,7 +139,8 @@ struct Note {
 pub struct KeyLock(Vec<File>);
 
 /// All keys that this version understands, by name: the active record of each first, then the
-/// pending ones, the oldest first. Keys that a later version wrote are left out ([`newer`]).
+/// pending ones, the oldest first. Keys that a later version wrote and stray folders are left out
+/// ([`aside`]).
 ///
 /// # Errors
 ///
@@ -148,18 +149,22 @@ pub fn list(home: &Home) -> Result<Vec<KeyRecord>, Error> {
     let mut all = Vec::new();
     for (_, records) in each(home)? {
         match records {
-            Err(Error::Unsupported { .. }) => {}
+            Err(error) if is_aside(&error) => {}
             records => all.extend(records?),
         }
     }
     Ok(all)
 }
 
-/// An error for each key that a later version wrote, by name.
-pub fn newer(home: &Home) -> Vec<Error> {
+/// An error for each folder of a key that is left out, by name: a later version wrote it, or it was
+/// never a key of this device. No other key depends on it.
+pub fn aside(home: &Home) -> Vec<Error> {
     let all = each(home).unwrap_or_default().into_iter();
-    let errors = all.filter_map(|(_, records)| records.err());
-    errors.filter(|error| matches!(error, Error::Unsupported { .. })).collect()
+    all.filter_map(|(_, records)| records.err()).filter(is_aside).collect()
+}
+
+fn is_aside(error: &Error) -> bool {
+    matches!(error, Error::Unsupported { .. } | Error::Stray { .. })
 }
 
 /// Whether there is a key of this name that a later version wrote.
@@ -215,8 +220,8 @@ pub fn location(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Location, E
 pub(super) fn check(home: &Home) -> Result<(), Error> {
     for name in names(home)? {
         let records = match KeyFile::read(home, &name) {
-            // The other files of a later version's key are not understood either.
-            Err(Error::Unsupported { .. }) => continue,
+            // The other files of a key that is left out are not checked either.
+            Err(error) if is_aside(&error) => continue,
             records => records?.unwrap_or_default(),
         };
         for record in records.records() {
@@ -250,8 +255,7 @@ pub(super) fn check_confirmed(home: &Home) -> Result<(), Error> {
 /// is missing.
 pub(super) fn names(home: &Home) -> Result<Vec<String>, Error> {
     let mut dirs = file::list(&home.keys())?;
-    let editions = if home.checks() { Editions::load(home)? } else { Editions::unchecked(home) };
-    let demanded = editions.demanded(home).into_iter();
+    let demanded = known(home)?.demanded(home).into_iter();
     let records = demanded.filter(|path| path.ends_with(RECORD));
     dirs.extend(records.filter_map(|path| path.parent().map(Path::to_owned)));
     dirs.sort();
@@ -259,6 +263,11 @@ pub(super) fn names(home: &Home) -> Result<Vec<String>, Error> {
     let name = |dir: PathBuf| dir.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let names = dirs.into_iter().filter_map(name);
     Ok(names.filter(|name| check_file_name(name).is_ok()).collect())
+}
+
+/// The editions; without an open vault those in the file, unauthenticated.
+fn known(home: &Home) -> Result<Editions, Error> {
+    if home.checks() { Editions::load(home) } else { Ok(Editions::unchecked(home)) }
 }
 
 /// Whether `editions.json` lists a key whose folder is missing.
@@ -721,6 +730,15 @@ impl KeyFile {
     }
 
     fn read(home: &Home, name: &str) -> Result<Option<Self>, Error> {
+        match Self::read_known(home, name) {
+            Err(error @ (Error::Tampered { .. } | Error::Corrupt { .. })) => {
+                Err(Self::stray(home, name)?.unwrap_or(error))
+            }
+            read => read,
+        }
+    }
+
+    fn read_known(home: &Home, name: &str) -> Result<Option<Self>, Error> {
         let path = Self::path(home, name);
         let Some(file) = document::read::<Self>(home, &path)? else {
             return match Editions::unchecked(home).demand(home, &path) {
@@ -730,6 +748,20 @@ impl KeyFile {
         };
         let named = file.records().all(|record| record.name == name);
         if named { Ok(Some(file)) } else { Err(Error::corrupt(&path, "of another key")) }
+    }
+
+    /// The error for a folder whose record is refused, if this device never had a key of that name:
+    /// somebody copied the folder there, or renamed it.
+    fn stray(home: &Home, name: &str) -> Result<Option<Error>, Error> {
+        let (dir, path) = (home.keys().join(name), Self::path(home, name));
+        if !known(home)?.is_stranger(home, &path) {
+            return Ok(None);
+        }
+        // Unauthenticated, and only for the message.
+        let said = document::read::<Self>(&home.locked(), &path).ok().flatten();
+        let of = said.and_then(|file| file.into_records().next()).map(|record| record.name);
+        let of = of.filter(|of| of != name && check_file_name(of).is_ok());
+        Ok(Some(Error::Stray { path: dir, of }))
     }
 
     fn existing(home: &Home, name: &str) -> Result<Self, Error> {

@@ -5,8 +5,8 @@ use super::error::Error;
 use super::{Ledger, Log, Peers, RECOVERY, Uses, Vault};
 use super::{addresses, attempts, deleted, file, keys, signatures};
 
-/// A file, or a line of one, that this device did not write, that cannot be read, or that a later
-/// version wrote.
+/// A file, a line of one or the folder of a key that this device did not write, that cannot be read, or that
+/// a later version wrote.
 #[derive(Debug)]
 pub struct Misfit {
     /// The file, and how it shows.
@@ -43,8 +43,8 @@ impl Vault {
         let misfit = |(result, stops): (Result<(), Error>, bool)| {
             result.err().map(|error| Misfit { error, stops })
         };
-        let newer = keys::newer(home).into_iter().map(|error| Misfit { error, stops: false });
-        stopping.chain(others).filter_map(misfit).chain(newer).collect()
+        let aside = keys::aside(home).into_iter().map(|error| Misfit { error, stops: false });
+        stopping.chain(others).filter_map(misfit).chain(aside).collect()
     }
 
     /// Fails for the first stored signature that this device did not write, or that is missing.

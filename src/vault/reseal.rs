@@ -54,7 +54,7 @@ impl Vault {
             .collect::<Result<Vec<_>, _>>()?;
         // Shares move all or not at all, so a key that this version does not understand stops it
         // here.
-        keys::newer(&home).into_iter().try_for_each(Err)?;
+        keys::aside(&home).into_iter().try_for_each(Err)?;
         let writer = Writer::lock(&home)?;
         let old = Header::read(&home)?;
         keys::remove_tombstones(&writer, &home, self.token.as_deref())?;

@@ -113,6 +113,8 @@ fn errors(name: &str) -> Vec<Error> {
         Error::Unsupported { path: path(), version: 9, known: 1 },
         Error::Corrupt { path: path(), line: None, why: "empty" },
         Error::Tampered { path: path(), line: Some(3), why: "missing" },
+        Error::Stray { path: PathBuf::from("/home/a b/keys/copy"), of: None },
+        Error::Stray { path: PathBuf::from("/home/a b/keys/copy"), of: Some(KEY.into()) },
         Error::Closed { path: path() },
         Error::BadLine { line: 3, why: Altered::Changed },
         Error::BadLine { line: 3, why: Altered::Missing },
