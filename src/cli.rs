@@ -35,6 +35,7 @@ mod peers;
 mod refresh;
 mod relay;
 mod runtime;
+mod setup;
 mod show;
 mod sign;
 mod start;
@@ -128,6 +129,7 @@ fn needs_no_device(command: &Command) -> bool {
 /// Calls the command.
 fn run(global: &Global, command: Command) -> Result<Output, Failure> {
     match command {
+        Command::Setup(args) => setup::run_setup(global, args),
         Command::Init(args) => init::run_init(global, args),
         Command::Id => init::run_id(global),
         Command::Rename { name } => init::run_rename(global, &name),
@@ -159,6 +161,7 @@ fn run(global: &Global, command: Command) -> Result<Output, Failure> {
 /// The command's name in the JSON document.
 fn name(command: &Command) -> &'static str {
     match command {
+        Command::Setup(_) => "setup",
         Command::Init(_) => "init",
         Command::Id => "id",
         Command::Rename { .. } => "rename",

@@ -44,6 +44,8 @@ use crate::wire::{Message, Reason};
 pub const ANSWER: Duration = Duration::from_secs(120);
 /// How long a device is looked for, unless `--timeout` says otherwise.
 pub const REACH: Duration = Duration::from_secs(15);
+/// The same where a person waits, who has to go to the other device first.
+pub const REACH_OF_PEOPLE: Duration = Duration::from_secs(120);
 /// How long two invitees may take to open their tunnel through the requester.
 pub const HELLO: Duration = Duration::from_secs(60);
 /// How long one round may take.
@@ -70,6 +72,8 @@ pub struct Node {
     pub sink: Sink,
     /// The overall deadline, if one was given.
     pub deadline: Option<Instant>,
+    /// How long a device is looked for where no deadline was given.
+    pub reach: Duration,
     /// Makes connections to addresses.
     pub dialer: Arc<dyn Dialer>,
     /// The network interface for discovery; all of them if none is named.
@@ -145,6 +149,7 @@ impl Node {
             approver,
             sink,
             deadline: None,
+            reach: REACH,
             dialer: Arc::new(Tcp),
             interface: None,
             relay: None,
@@ -178,6 +183,11 @@ impl Node {
     /// The overall deadline, or `span` from now if none was given.
     pub fn deadline_or(&self, span: Duration) -> Instant {
         self.deadline.unwrap_or_else(|| clock::now() + span)
+    }
+
+    /// Until when a device is looked for.
+    pub fn reach_by(&self) -> Instant {
+        self.deadline_or(self.reach)
     }
 
     /// The ledger, up to date with what other processes of this home have written.

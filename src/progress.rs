@@ -3,12 +3,36 @@
 //! An event has three forms: a prose line, a line of NDJSON (`--events`), and the full screen. It
 //! never holds a secret, and text of a peer only as a [`Label`].
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
 use crate::payload::{Source, Summary};
 use crate::request::{Ceremony, Hex, Question, RequestId};
+
+/// How long a pairing lasts, as two people agree on with the digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lasts {
+    /// For 30 minutes.
+    Session,
+    /// Until it is forgotten, on both devices.
+    Kept,
+    /// Until it is forgotten here. The other device runs a version that cannot be asked.
+    KeptHere,
+}
+
+impl fmt::Display for Lasts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Session => "30 minutes",
+            Self::Kept => "until it is forgotten, on both devices",
+            Self::KeptHere => "until it is forgotten, on this device alone",
+        })
+    }
+}
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +71,8 @@ pub enum Event {
         peer: String,
         /// Its full fingerprint.
         fingerprint: String,
+        /// How long the pairing will last.
+        lasts: Lasts,
         /// A warning about a name or fingerprint that is known already.
         #[serde(skip_serializing_if = "Option::is_none")]
         warning: Option<String>,

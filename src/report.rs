@@ -327,10 +327,27 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
     Failure { code, message, hint }
 }
 
-/// `name` refused to take part in `ceremony` with the key `key`, for this reason.
-pub fn refused_in(name: &str, reason: Reason, ceremony: Ceremony, key: &str) -> Failure {
+/// `name` refused to take part in `ceremony` with the key `key`, and this is why. `others` were asked to take part
+/// too.
+pub fn refused_in(
+    name: &str,
+    reason: Reason,
+    ceremony: Ceremony,
+    key: &str,
+    others: &[&str],
+) -> Failure {
     let failure = refused_with(name, reason, key);
     match (reason, ceremony) {
+        (Reason::NotPaired, _) if !others.is_empty() => Failure {
+            message: format!("{name} is not paired with {}", others.join(" or ")),
+            ..failure
+        }
+        .hint(format!(
+            "every two parties of a key must be paired. On {name}: {}; or {name} has forgotten this \
+             device: {} here",
+            others.iter().map(|o| there(&["pair"], &[o])).collect::<Vec<_>>().join(" and "),
+            here(&["pair"], &[name]),
+        )),
         (Reason::UnknownKey, Ceremony::Sign | Ceremony::Refresh) => Failure {
             message: format!(
                 "{name} says that it has no share of key {key:?} that fits this one's"
@@ -995,9 +1012,8 @@ pub fn no_caller() -> Failure {
         .hint("`cosign listen --stdio` is what the command of --via runs on the other device")
 }
 
-/// No device to pair with was found or came. `wanted` was typed; `found` are the devices that were
-/// there.
-pub fn nobody_to_pair(wanted: Option<&str>, found: &[String]) -> Failure {
+/// No device to pair with was found or came. `wanted` is what was typed; `found` is who was there.
+pub fn nobody_to_pair(wanted: Option<&str>, found: &[Near]) -> Failure {
     let what = match wanted {
         Some(name) => format!("no device called {:?} was found", Label::new(name)),
         None => "no device to pair with was found".to_owned(),
@@ -1010,18 +1026,40 @@ pub fn nobody_to_pair(wanted: Option<&str>, found: &[String]) -> Failure {
         )
     } else {
         failure.hint(format!(
-            "there is: {}; or run `cosign listen` on the other device",
-            found.join(", ")
+            "there is {}; or run `cosign listen` on the other device",
+            with_commands(found)
         ))
     }
 }
 
-/// `wanted` is not among the devices found.
-pub fn not_among(wanted: &str, found: &[String]) -> String {
+/// A device that is near.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Near {
+    /// What it calls itself.
+    pub name: Label,
+    /// Its device id.
+    pub id: String,
+}
+
+/// Who is near, with the command that pairs with each. Where several have one name, the id says which.
+fn with_commands(found: &[Near]) -> String {
+    let one = |near: &Near| {
+        let others = found.iter().filter(|other| other.name.as_str() == near.name.as_str());
+        let word = match others.count() {
+            1 if !near.name.as_str().is_empty() => near.name.as_str(),
+            _ => near.id.as_str(),
+        };
+        format!("{} ({}): {}", near.name, near.id, here(&["pair"], &[word]))
+    };
+    found.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Devices are near, and none of them is `wanted`.
+pub fn not_among(wanted: &str, found: &[Near]) -> String {
     format!(
         "{:?} is not among the devices found: {}; looking on",
         Label::new(wanted),
-        found.join(", ")
+        with_commands(found)
     )
 }
 

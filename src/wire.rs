@@ -50,20 +50,25 @@ pub struct About {
     pub versions: Versions,
     /// What it supports: the names of ceremonies.
     pub can: Vec<Label>,
+    /// Whether its owner wants to keep a pairing that is made now until it is forgotten. Both devices keep it if one of
+    /// them wants to; a version that cannot say keeps to itself what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<bool>,
 }
 
 /// The kinds of payloads that this program receives and shows.
 const SHOWS: [Kind; 2] = [Kind::File, Kind::Message];
 
 impl About {
-    /// The introduction of this program.
-    pub fn this_program() -> Self {
+    /// The introduction of this program. `keeps`: whether its owner wants to keep pairings.
+    pub fn this_program(keeps: bool) -> Self {
         let ceremonies = Ceremony::ALL.map(Ceremony::name);
         let can = ceremonies.into_iter().chain(SHOWS.map(Kind::name)).map(Label::new);
         Self {
             program: Label::new(env!("CARGO_PKG_VERSION")),
             versions: VERSIONS,
             can: can.collect(),
+            keeps: Some(keeps),
         }
     }
 
@@ -625,9 +630,9 @@ mod tests {
                 version: VERSION,
                 name: Label::new("alice"),
                 want: Want::Pair,
-                about: Some(About::this_program()),
+                about: Some(About::this_program(false)),
             },
-            Message::Welcome { name: Label::new("bob"), about: Some(About::this_program()) },
+            Message::Welcome { name: Label::new("bob"), about: Some(About::this_program(true)) },
             Message::Hello {
                 version: VERSION,
                 name: Label::new("alice"),

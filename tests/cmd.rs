@@ -224,13 +224,20 @@ mod device {
         let mut command = sandbox.command(["id"]);
         command.env_remove("COSIGN_HOME").env("HOME", sandbox.path("person"));
         let mut terminal = crate::program::Terminal::start(&command);
-        terminal.shows("making one").shows("passphrase for this device: ");
-        terminal
-            .types("correct horse battery staple\n")
-            .shows("again: ")
-            .types("correct horse battery staple\n");
-        terminal.shows("fingerprint");
+        terminal.shows("making one").shows("as others will see it [").types("ab\tc\n");
+        terminal.shows("as others will see it [").types("kitchen\n");
+        terminal.shows("1  a passphrase").shows("2  an age identity file").types("1\n");
+        terminal.shows("leave it empty to have one made").shows("passphrase for this device: ");
+        terminal.types("correct horse\n").shows("too weak: ").shows("this device: ");
+        terminal.types("\n").shows("Write it down").shows("\n    ");
+        let made = terminal.line();
+        terminal.shows("type it to go on: ").types(&format!("{made}\n"));
+        terminal.shows("keep the passphrase").shows("kitchen").shows("fingerprint");
         assert_eq!(terminal.ends().0, Some(0));
+        sandbox.write("made", made);
+        let mut command = sandbox.command(["doctor", "--wait", "1ms", "--passphrase-file", "made"]);
+        command.env_remove("COSIGN_HOME").env("HOME", sandbox.path("person"));
+        Ended::of(&mut command).exits(0);
         assert!(sandbox.path("person/.local/share/cosign/vault.json").exists());
     }
 
@@ -361,6 +368,7 @@ mod device {
     fn a_new_passphrase_is_asked_for_twice_and_never_shown() {
         let sandbox = Sandbox::new();
         let mut terminal = sandbox.terminal(["init", "--name", "alice"]);
+        terminal.shows("[1-2] ").types("a passphrase\n");
         terminal.shows("passphrase for this device: ").types("correct horse battery staple\n");
         terminal.shows("again: ").types("wrong mule socket nail\n");
         terminal
@@ -375,9 +383,36 @@ mod device {
     }
 
     #[test]
+    fn an_identity_file_can_be_chosen_at_the_terminal() {
+        let sandbox = Sandbox::with_device();
+        let mut terminal = sandbox.terminal(["--home", "new", "init", "--name", "bob"]);
+        terminal.shows("[1-2] ").types("2\n").shows("which file? ").types("identity.txt\n");
+        terminal.shows("keep a copy of ").shows("identity.txt").shows("fingerprint");
+        assert_eq!(terminal.ends().0, Some(0));
+        // Whoever says what is to open it is asked nothing.
+        let named = ["--home", "newer", "init", "--identity", "identity.txt"];
+        assert_eq!(sandbox.terminal(named).ends().0, Some(0));
+    }
+
+    #[test]
+    fn a_file_with_a_weak_passphrase_is_refused_and_says_what_to_do() {
+        let sandbox = Sandbox::with_device();
+        for weak in ["x\n", "password1\n", "correct horse\n", "\n"] {
+            sandbox.write("weak", weak);
+            let init = ["--home", "new", "init", "--passphrase-file", "weak"];
+            sandbox.run(init).exits(2).complains("passphrase is ", "--identity");
+            let to = ["vault", "move", "--to-passphrase", "--new-passphrase-file", "weak"];
+            let to = to.iter().chain(&["--identity", "identity.txt"]);
+            sandbox.run(to).exits(2).complains("passphrase is ", "four words");
+        }
+        assert!(!sandbox.path("new").exists());
+    }
+
+    #[test]
     fn ctrl_c_at_a_passphrase_ends_with_130_and_a_sane_terminal() {
         let sandbox = Sandbox::new();
-        let mut terminal = sandbox.terminal(["init"]);
+        let mut terminal = sandbox.terminal(["init", "--name", "alice"]);
+        terminal.shows("[1-2] ").types("1\n");
         terminal.shows("passphrase for this device: ");
         assert!(!terminal.echoes());
         terminal.types("half a pass\u{3}").shows("interrupted");

@@ -144,6 +144,7 @@ pub(super) fn shown(comparison: Comparison) -> Event {
         code: comparison.code,
         peer: comparison.peer.to_string(),
         fingerprint: comparison.fingerprint.to_hex(),
+        lasts: comparison.lasts,
         warning: comparison.warning,
         seconds: comparison.within.as_secs(),
     }

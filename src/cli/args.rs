@@ -219,6 +219,8 @@ pub enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// From nothing to a key: make this device, pair it, make a key
+    Setup(SetupArgs),
     /// Make this device: its key and its vault
     Init(InitArgs),
     /// Print this device's name, id and fingerprint
@@ -321,6 +323,24 @@ One candidate a line: the text, a tab, what it is."
     Version,
 }
 
+/// `cosign setup`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign setup                  on each device; they find each other
+  cosign setup bob              pair with bob, where several are near
+
+Asks at a terminal for what is missing, step by step: the name, what opens the device, the pairing, the
+key. Each step is a command of its own: init, pair, keygen or listen. What is there already is left as it
+is, so it can be run again.")]
+pub struct SetupArgs {
+    /// The device to pair with first; default: the one that is near
+    #[arg(value_name = "PEER")]
+    pub name: Option<String>,
+    /// Use this network interface only
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+}
+
 /// `cosign init`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -369,7 +389,7 @@ pub struct DiscoverArgs {
 }
 
 /// `cosign listen`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "Examples:
   cosign listen
   cosign listen --port 7700 --policy policy.toml --identity key.txt --no-input
@@ -423,7 +443,7 @@ pub struct PairArgs {
     /// Reach it through a command's standard input and output
     #[arg(long, value_name = "COMMAND")]
     pub via: Option<String>,
-    /// Keep the pairing until `cosign peers forget`; default: 30 minutes
+    /// Keep the pairing until `cosign peers forget`, on both devices; default: 30 minutes
     #[arg(long)]
     pub remember: bool,
     /// Invite a device from anywhere through this relay: shows a QR code. With a PEER, or where the

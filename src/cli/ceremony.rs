@@ -16,7 +16,7 @@ use crate::driver::approver::Approver;
 use crate::driver::connect::dial::PORT;
 use crate::driver::connect::target::{Route, Target};
 use crate::driver::told::Told;
-use crate::driver::{Node, clock, records};
+use crate::driver::{Node, REACH_OF_PEOPLE, clock, records};
 use crate::net::address::Address;
 use crate::net::relay::RelayUrl;
 use crate::net::tls::TlsVersion;
@@ -111,6 +111,9 @@ where
         let sink = Arc::new(move |told: Told<'_>| screen.show(&report::event(told)));
         let mut node = Node::new(vault, version, approver, sink)?;
         node.deadline = deadline;
+        if global.is_for_people() {
+            node.reach = REACH_OF_PEOPLE;
+        }
         node.interface = setup.interface;
         node.relay = setup.relay.or_else(|| global.relay.clone());
         node.remember_pairings = setup.remember;

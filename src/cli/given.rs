@@ -18,6 +18,9 @@ use crate::vault::given::{self, Guard};
 /// Some editors write this at the beginning of a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
+/// Where a person types a passphrase.
+pub(super) const TERMINAL: &str = "/dev/tty";
+
 /// The longest passphrase or PIN in bytes, which is what a terminal takes on a line.
 const MAX_PASSPHRASE: usize = 1024;
 
@@ -44,11 +47,11 @@ impl fmt::Debug for Heard {
 }
 
 impl Heard {
-    fn of(&self, path: &Path) -> Option<Secret<String>> {
+    pub(super) fn of(&self, path: &Path) -> Option<Secret<String>> {
         self.all().get(path).map(|secret| Secret::new(secret.expose().clone()))
     }
 
-    fn note(&self, path: PathBuf, secret: &Secret<String>) {
+    pub(super) fn note(&self, path: PathBuf, secret: &Secret<String>) {
         self.all().insert(path, Secret::new(secret.expose().clone()));
     }
 

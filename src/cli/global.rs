@@ -37,6 +37,8 @@ pub struct Global {
     pub prompter: Prompter,
     /// The secrets that were read from descriptors.
     pub heard: Arc<Heard>,
+    /// The passphrase that was typed, where the command opens the vault several times.
+    pub typed: Option<Arc<Heard>>,
     /// The deadline of the whole command.
     pub deadline: Option<Instant>,
 }
@@ -88,6 +90,7 @@ impl Global {
             screen,
             prompter,
             heard,
+            typed: None,
             deadline,
         })
     }
@@ -96,6 +99,11 @@ impl Global {
     pub fn fills(&self) -> bool {
         let GlobalArgs { json, events, plain, no_input, quiet, .. } = self.args;
         !(json || events || plain || no_input || quiet) && Screen::can_fill()
+    }
+
+    /// Whether a person follows what happens, and can do something about it.
+    pub fn is_for_people(&self) -> bool {
+        !self.args.json && !self.args.events && self.prompter.can_ask()
     }
 
     /// The time limit of the whole command.

@@ -31,15 +31,15 @@ pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failur
         _ => return Err(Error::Exists { path: home.data }.into()),
     }
     let vault = ask(async {
-        let token = match token {
-            None => token::offer(global).await?,
-            Some(text) => Some(token::uri("--token", &text)?),
-        };
+        // Who says what is to open it is asked nothing.
+        let asks = token.is_none() && !token::is_settled(global);
+        let token = token.map(|text| token::uri("--token", &text)).transpose()?;
+        let name = unlock::chosen_name(global, name.as_deref(), asks).await?;
         let seals = match token {
             Some(uri) => unlock::token_seals(global, &uri, recovery_passphrase).await?,
-            None => unlock::seals(global).await?,
+            None => unlock::chosen_seals(global).await?,
         };
-        unlock::create(global, &home, name.as_deref(), &seals, &recipient)
+        unlock::create(global, &home, &name, &seals, &recipient)
     })?;
     show(vault.home())
 }

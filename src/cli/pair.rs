@@ -17,10 +17,10 @@ use crate::driver::connect::search::{Met, look_around};
 use crate::driver::connect::target::{Route, Target};
 use crate::driver::error::Error;
 use crate::driver::listen::Visits;
-use crate::driver::{Node, REACH, clock};
+use crate::driver::{Node, clock};
 use crate::net::relay::invite::Invite;
 use crate::progress::Event;
-use crate::report::{self, Code, Failure};
+use crate::report::{self, Code, Failure, Near};
 use crate::ui::Need;
 use crate::vault::{self, attempts};
 
@@ -69,7 +69,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
     let only_there = relay.is_some();
     let setup = Setup { interface, relay, remember, lines, makes: true, ..Setup::default() };
     with_node(global, None, setup, |node| async move {
-        let deadline = node.deadline_or(REACH);
+        let deadline = node.reach_by();
         let shown =
             name.clone().or_else(|| peer.clone()).unwrap_or_else(|| "the device".to_owned());
         let target = |route| Target { name: label(&shown), fingerprint: None, route };
@@ -134,7 +134,7 @@ pub(super) fn output(pairing: &Pairing) -> Result<Output, Failure> {
     let expires = pairing.expires.map(clock::rfc3339);
     let until = expires.as_ref().map_or_else(
         || "until it is forgotten".to_owned(),
-        |moment| format!("until {moment}; --remember keeps it"),
+        |moment| format!("until {moment}; pairing with --remember keeps it, on both devices"),
     );
     let text = format!(
         "paired with {} {until}\nnext: cosign keygen --key vault --with {}",
@@ -158,7 +158,7 @@ async fn nearby(
     visits: &mut Visits,
     deadline: Instant,
 ) -> Result<Pairing, Failure> {
-    let others = RefCell::new(Vec::new());
+    let others = RefCell::new(Vec::<Near>::new());
     let target = tokio::select! {
         biased;
         pairing = invitation::wait(visits, deadline) => {
@@ -177,7 +177,7 @@ async fn choose(
     global: &Global,
     node: &Arc<Node>,
     name: Option<&str>,
-    others: &RefCell<Vec<String>>,
+    others: &RefCell<Vec<Near>>,
 ) -> Result<Target, Failure> {
     node.tell(Event::Waiting {
         what: "a device to pair with".to_owned(),
@@ -226,8 +226,12 @@ fn shown(device: &Met) -> String {
     format!("{} ({})", device.name, device.fingerprint.device_id())
 }
 
+fn near(device: &Met) -> Near {
+    Near { name: device.name.clone(), id: device.fingerprint.device_id() }
+}
+
 /// Who is near and can be meant, and who else is there; each is told.
-async fn look(node: &Node, name: Option<&str>) -> (Vec<Met>, Vec<String>) {
+async fn look(node: &Node, name: Option<&str>) -> (Vec<Met>, Vec<Near>) {
     let found = look_around(node, LOOK).await.unwrap_or_default();
     for device in &found {
         node.tell(Event::Peer {
@@ -240,7 +244,7 @@ async fn look(node: &Node, name: Option<&str>) -> (Vec<Met>, Vec<String>) {
     }
     let (meant, others): (Vec<Met>, Vec<Met>) =
         found.into_iter().partition(|device| name.is_none_or(|name| meant(name, device)));
-    (meant, others.iter().map(shown).collect())
+    (meant, others.iter().map(near).collect())
 }
 
 /// Waits for devices that are not among `known`.

@@ -3,6 +3,7 @@
 use zxcvbn::zxcvbn;
 
 use super::Global;
+use super::given::TERMINAL;
 use crate::driver::clock;
 use crate::report::{Code, Failure};
 use crate::secret::Secret;
@@ -33,7 +34,13 @@ pub(super) async fn new(
             Judged::Strong(_) => Ok(passphrase),
             Judged::Weak(why) => Err(Failure::new(Code::Usage, why).hint(ADVICE)),
         },
-        None => Ok(global.prompter.new_passphrase(made()?, judge).await?),
+        None => {
+            let passphrase = global.prompter.new_passphrase(made()?, judge).await?;
+            if let Some(typed) = &global.typed {
+                typed.note(TERMINAL.into(), &passphrase);
+            }
+            Ok(passphrase)
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Global, Output, unlock};
 use crate::device::{Fingerprint, Label, visible};
 use crate::driver::clock;
 use crate::report::{Code, Failure, here};
-use crate::vault::{Error, Home, PeerRecord, Peers, Vault, addresses, keys};
+use crate::vault::{Error, Home, KeyRecord, PeerRecord, Peers, Vault, addresses, keys};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -22,6 +22,11 @@ struct Row<'a> {
     paired: String,
     expires: Option<String>,
     status: &'static str,
+    /// The same for people.
+    #[serde(skip)]
+    ends: String,
+    /// The keys that this device has together with it: it signs with them whether it is paired or not.
+    keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
     /// The version of its program, as it last told it.
@@ -48,12 +53,7 @@ pub(super) fn run_peers(global: &Global, command: PeersCommand) -> Result<Output
         PeersCommand::Forget { name } => {
             let PeerRecord { name, fingerprint, .. } = Peers::forget(&home, &name)?;
             let mut text = format!("{name:?} is forgotten: new keys with it need a new pairing");
-            let mut keys: Vec<String> = keys::list(&home)?
-                .into_iter()
-                .filter(|key| key.parties.iter().any(|party| party.fingerprint == fingerprint))
-                .map(|key| key.name)
-                .collect();
-            keys.dedup();
+            let keys = shared(&keys::list(&home)?, &fingerprint);
             if !keys.is_empty() {
                 text += &format!("\nit still signs with this device under {}", keys.join(", "));
             }
@@ -82,8 +82,14 @@ fn possible(command: &PeersCommand, home: &Home) -> Result<(), Failure> {
 fn list(home: &Home) -> Result<Output, Failure> {
     let peers = Peers::load(home)?;
     let now = clock::unix_now();
-    let rows: Vec<Row<'_>> = peers.iter().map(|peer| row(home, peer, now)).collect();
-    let mut table = Table::new(["NAME", "STATUS", "ID", "UNTIL", "VERSION", "ADDRESS"]);
+    // Keys that cannot be read are for `keys list` to name.
+    let all: Vec<KeyRecord> = keys::each(home)
+        .unwrap_or_default()
+        .into_iter()
+        .flat_map(|(_, key)| key.unwrap_or_default())
+        .collect();
+    let rows: Vec<Row<'_>> = peers.iter().map(|peer| row(home, &all, peer, now)).collect();
+    let mut table = Table::new(["NAME", "STATUS", "ID", "ENDS", "VERSION", "ADDRESS"]);
     for row in &rows {
         let name = match row.paired_as {
             Some(was) => format!("{} (paired as {})", visible(row.name), visible(was)),
@@ -91,9 +97,9 @@ fn list(home: &Home) -> Result<Output, Failure> {
         };
         table.row([
             &name,
-            row.status,
+            &row.state(),
             row.fingerprint.get(..16).unwrap_or_default(),
-            row.expires.as_deref().unwrap_or("forgotten"),
+            &row.ends,
             row.program.as_deref().unwrap_or("-"),
             row.address.unwrap_or("-"),
         ]);
@@ -107,7 +113,17 @@ fn list(home: &Home) -> Result<Output, Failure> {
     Output::new(json!({ "peers": rows, "checked": home.checks() }), text)
 }
 
-fn row<'a>(home: &Home, peer: &'a PeerRecord, now: i64) -> Row<'a> {
+impl Row<'_> {
+    fn state(&self) -> String {
+        match (self.status, self.keys.as_slice()) {
+            ("expired", [key]) => format!("shares key {key}"),
+            ("expired", [_, ..]) => format!("shares keys {}", self.keys.join(", ")),
+            (status, _) => status.to_owned(),
+        }
+    }
+}
+
+fn row<'a>(home: &Home, all: &[KeyRecord], peer: &'a PeerRecord, now: i64) -> Row<'a> {
     Row {
         name: &peer.name,
         paired_as: peer.paired_as.as_deref(),
@@ -115,9 +131,29 @@ fn row<'a>(home: &Home, peer: &'a PeerRecord, now: i64) -> Row<'a> {
         paired: clock::rfc3339(peer.paired_at),
         expires: peer.expires.map(clock::rfc3339),
         status: if peer.is_expired(now) { "expired" } else { "paired" },
+        ends: ends(peer.expires, now),
+        keys: shared(all, &peer.fingerprint),
         address: peer.address.as_deref(),
         program: addresses::program(home, &peer.fingerprint).ok().flatten(),
     }
+}
+
+/// When a pairing ends, for people.
+fn ends(expires: Option<i64>, now: i64) -> String {
+    let Some(end) = expires else { return "never".to_owned() };
+    match end.saturating_sub(now) {
+        ..=0 => "over".to_owned(),
+        left @ ..60 => format!("{left} s left"),
+        left => format!("{} min left", left / 60),
+    }
+}
+
+/// The names of the keys of which the device with this fingerprint is a party.
+fn shared(all: &[KeyRecord], fingerprint: &Fingerprint) -> Vec<String> {
+    let is_party = |key: &&KeyRecord| key.parties.iter().any(|p| p.fingerprint == *fingerprint);
+    let mut names: Vec<String> = all.iter().filter(is_party).map(|key| key.name.clone()).collect();
+    names.dedup();
+    names
 }
 
 fn add(
@@ -169,4 +205,18 @@ fn is_new(
         )));
     }
     Ok(fingerprint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_pairing_is_said_in_minutes() {
+        let left = |seconds: i64| ends(Some(1_790_000_000 + seconds), 1_790_000_000);
+        assert_eq!(left(30 * 60 - 1), "29 min left");
+        assert_eq!((left(60), left(59)), ("1 min left".to_owned(), "59 s left".to_owned()));
+        assert_eq!((left(0), left(-1)), ("over".to_owned(), "over".to_owned()));
+        assert_eq!(ends(None, 0), "never");
+    }
 }

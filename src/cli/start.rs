@@ -31,6 +31,7 @@ const STEPS: &str = "\
 Two or three devices sign with one key that exists on none of them.
 
   cosign demo              two devices on this machine run all of it: try this first
+  cosign setup             makes this device, pairs it and makes a key, step by step
   cosign listen            one device waits; what others ask appears on its screen
   cosign pair              the other one finds it; both screens show six digits
   cosign keygen            makes a key of which each has a share

@@ -110,32 +110,52 @@ pub(super) fn run_list(global: &Global) -> Result<Output, Failure> {
     Output::new(json!({ "tokens": rows, "modules": modules }), text)
 }
 
-/// Offers the tokens that a vault can be sealed to, before it asks for a passphrase. `None` if
-/// there is none, nobody can be asked, the flags decide otherwise, or a passphrase was chosen.
-pub(super) async fn offer(global: &Global) -> Result<Option<Uri>, Failure> {
-    let args = &global.args;
-    let settled = args.identity.is_some()
-        || args.passphrase_file.is_some()
-        || args.passphrase_fd.is_some()
-        || !global.prompter.can_ask();
-    if settled {
+/// Asks what a new vault is to be sealed with: a token that is plugged in, a passphrase or an identity file; `None`
+/// if nobody can be asked, or the flags say it.
+pub(super) async fn offer(global: &Global) -> Result<Option<Protection>, Failure> {
+    if is_settled(global) {
         return Ok(None);
     }
+    let args = &global.args;
     let (module, limit) = (args.module.clone(), lock_timeout(global));
     let seen = aside(move || Ok(token::survey(module.as_deref(), None, limit))).await?;
     let infos = seen.into_iter().filter_map(|seen| seen.tokens.ok()).flatten();
     let usable: Vec<TokenInfo> = infos.filter(|info| info.is_usable() && !info.read_only).collect();
-    if usable.is_empty() {
-        return Ok(None);
-    }
     let shown = |info: &TokenInfo| {
         let [model, serial] = [&info.model, &info.serial].map(|text| Label::capped(text, 40));
         format!("token {:?} ({model} {serial})", info.name())
     };
     let mut choices: Vec<String> = usable.iter().map(shown).collect();
-    choices.push("a passphrase".to_owned());
-    let chosen = global.prompter.pick("protection", "--token", &choices).await?;
-    Ok(usable.get(chosen).map(Uri::of))
+    choices.extend(["a passphrase".to_owned(), "an age identity file".to_owned()]);
+    let chosen = global.prompter.pick("protection", "--token or --identity", &choices).await?;
+    Ok(Some(match (usable.get(chosen), chosen == usable.len()) {
+        (Some(token), _) => Protection::Token(Box::new(Uri::of(token))),
+        (None, true) => Protection::Passphrase,
+        (None, false) => {
+            let file = global.prompter.line("which file? ").await?;
+            Protection::Identity(std::path::absolute(&file).unwrap_or_else(|_| file.into()))
+        }
+    }))
+}
+
+/// Whether the flags say what seals a new vault, or nobody can be asked.
+pub(super) fn is_settled(global: &Global) -> bool {
+    let args = &global.args;
+    args.identity.is_some()
+        || args.passphrase_file.is_some()
+        || args.passphrase_fd.is_some()
+        || !global.prompter.can_ask()
+}
+
+/// What a person chooses to seal a new vault with.
+#[derive(Debug)]
+pub(super) enum Protection {
+    /// A key on this token.
+    Token(Box<Uri>),
+    /// A passphrase.
+    Passphrase,
+    /// The age identity in this file.
+    Identity(PathBuf),
 }
 
 /// A key on the token that `uri` names, for a new seal: the key in the URI, or a new one. If `open`

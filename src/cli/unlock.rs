@@ -1,15 +1,17 @@
 //! The device behind a command: where it lives, made where there is none, opened where it must be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::given::{given_passphrase, home};
+use super::given::{TERMINAL, given_passphrase, home};
 use super::runtime::ask;
+use super::token::Protection;
 use super::{Global, passphrase, token};
 use crate::device::Label;
 use crate::driver::clock;
 use crate::net::tls::Device;
 use crate::report::{Code, Failure, here};
+use crate::secret::Secret;
 use crate::token::{Found, Tries, Uri};
 use crate::vault::{DeviceInfo, Error, Home, Lock, Misfit, Seal, TokenRecord, Unlock, Vault};
 
@@ -205,29 +207,84 @@ pub(super) async fn token_seals(
     Ok([Seal::Token(key)].into_iter().chain(passphrase.map(Seal::Passphrase)).collect())
 }
 
-/// Makes a device of this name, or of the host's.
+/// What a new vault is sealed with: what the flags say, or what a person chooses.
+pub(super) async fn chosen_seals(global: &Global) -> Result<Vec<Seal>, Failure> {
+    match token::offer(global).await? {
+        Some(Protection::Token(uri)) => token_seals(global, &uri, false).await,
+        Some(Protection::Identity(file)) => Ok(vec![Seal::Identity(file)]),
+        Some(Protection::Passphrase) | None => seals(global).await,
+    }
+}
+
+/// The name of a new device: the one that was given, what a person answers if `asks`, or the host's.
+pub(super) async fn chosen_name(
+    global: &Global,
+    given: Option<&str>,
+    asks: bool,
+) -> Result<String, Failure> {
+    if let Some(name) = given.or(global.name.as_deref()) {
+        Vault::check_name(name)?;
+        return Ok(name.to_owned());
+    }
+    let host = host_name();
+    if !asks {
+        return Ok(host);
+    }
+    loop {
+        let question = format!("name of this device, as others will see it [{host}]: ");
+        let name = match global.prompter.line(&question).await? {
+            empty if empty.is_empty() => return Ok(host),
+            name => name,
+        };
+        match Vault::check_name(&name) {
+            Ok(()) => return Ok(name),
+            Err(error) => global.screen.note(Failure::from(error).message),
+        }
+    }
+}
+
+/// Makes a device of this name, and tells a person what to keep.
 pub(super) fn create(
     global: &Global,
     home: &Home,
-    name: Option<&str>,
+    name: &str,
     seals: &[Seal],
     recovery: &[String],
 ) -> Result<Vault, Failure> {
     let device = Device::generate()
         .map_err(|e| Failure::new(Code::System, format!("cannot make a device key: {e}")))?;
     let info = DeviceInfo {
-        name: name.or(global.name.as_deref()).map_or_else(host_name, str::to_owned),
+        name: name.to_owned(),
         fingerprint: device.fingerprint,
         certificate: device.certificate,
         created: clock::unix_now(),
     };
-    Ok(Vault::create(home, &info, &device.key, &seals, recovery)?)
+    let vault = Vault::create(home, &info, &device.key, &seals, recovery)?;
+    if global.is_for_people() {
+        global.screen.note(to_keep(seals));
+    }
+    Ok(vault)
+}
+
+/// What the owner of a new device has to keep.
+fn to_keep(seals: &[Seal]) -> String {
+    let what = match seals {
+        [Seal::Identity(file)] => format!("a copy of {}", file.display()),
+        [Seal::Token(_)] => "the token and its PIN".to_owned(),
+        [Seal::Token(_), ..] => "the token and its PIN, or the passphrase".to_owned(),
+        _ => "the passphrase".to_owned(),
+    };
+    format!(
+        "keep {what}: nothing else opens this device. Its shares of keys cannot be backed up: a key of three \
+         devices of which any two sign outlives a lost one"
+    )
 }
 
 /// [`create`] for a command that needs a device; `None` if another process was quicker.
-async fn make(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
+pub(super) async fn make(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
     global.screen.note(format!("there is no device in {} yet: making one", home.data.display()));
-    match create(global, home, None, &seals(global).await?, &[]) {
+    let name = chosen_name(global, None, !token::is_settled(global)).await?;
+    match create(global, home, &name, &chosen_seals(global).await?, &[]) {
         Ok(vault) => Ok(Some(vault)),
         Err(failure) if failure.code == Code::Conflict && Vault::exists(home) => Ok(None),
         Err(failure) => Err(failure),
@@ -262,14 +319,27 @@ async fn unlock(global: &Global, home: &Home, locks: &[Lock]) -> Result<Vault, F
         return Err(Failure::new(Code::Interaction, "the vault needs its age identity file")
             .hint("use --identity FILE or COSIGN_IDENTITY"));
     }
-    for _ in 1..TRIES {
+    if let Some(typed) = global.typed.as_ref().and_then(|typed| typed.of(Path::new(TERMINAL))) {
+        return Ok(Vault::open(home, &Unlock::Passphrase(typed))?);
+    }
+    let mut tries = 1;
+    loop {
         let passphrase = global.prompter.passphrase().await?;
+        let kept =
+            global.typed.as_ref().map(|typed| (typed, Secret::new(passphrase.expose().clone())));
         match Vault::open(home, &Unlock::Passphrase(passphrase)) {
-            Err(Error::WrongSecret) => global.screen.note("wrong passphrase, try again"),
-            opened => return Ok(opened?),
+            Err(Error::WrongSecret) if tries < TRIES => {
+                global.screen.note("wrong passphrase, try again");
+                tries += 1;
+            }
+            opened => {
+                if let Some((typed, passphrase)) = kept.filter(|_| opened.is_ok()) {
+                    typed.note(TERMINAL.into(), &passphrase);
+                }
+                return Ok(opened?);
+            }
         }
     }
-    Ok(Vault::open(home, &Unlock::Passphrase(global.prompter.passphrase().await?))?)
 }
 
 /// The host's name, as far as it can be shown.

@@ -9,6 +9,7 @@ use std::pin::Pin;
 
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::backoff::Admission;
+use crate::progress::Lasts;
 use crate::request::{Question, Request};
 
 /// An answer, which may take minutes if a person gives it.
@@ -23,6 +24,8 @@ pub struct Comparison {
     pub peer: Label,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
+    /// How long the pairing will last.
+    pub lasts: Lasts,
     /// A warning, if the name or the fingerprint is known already.
     pub warning: Option<String>,
     /// How long there is to answer.

@@ -381,6 +381,8 @@ pub struct About {
     pub key: String,
     /// The ceremony.
     pub ceremony: Ceremony,
+    /// Who else was to take part, besides this device.
+    pub others: Vec<Label>,
 }
 
 /// What devices do together.
@@ -456,7 +458,7 @@ impl Error {
 
     /// `peer` refused to take part in `ceremony` with the key `key`.
     pub(super) fn refused_in(peer: &Label, reason: Reason, ceremony: Ceremony, key: &str) -> Self {
-        let about = Some(About { key: key.to_owned(), ceremony });
+        let about = Some(About { key: key.to_owned(), ceremony, others: Vec::new() });
         Self::Refused { peer: peer.clone(), reason, about }
     }
 

@@ -33,7 +33,7 @@ use crate::progress::{Event, StrangerRequest};
 use crate::request::{Action, Ceremony};
 use crate::vault::ledger::Heights;
 use crate::vault::{Entry, deleted, keys};
-use crate::wire::{self, BUSY, Message, NoRequest, Proposal, Reason, Versions, Want};
+use crate::wire::{self, About, BUSY, Message, NoRequest, Proposal, Reason, Versions, Want};
 
 /// Where to listen for connections.
 #[derive(Clone, Debug, Default)]
@@ -311,16 +311,21 @@ pub async fn serve_stdio(node: &Arc<Node>) -> Result<Done, Error> {
     }
 }
 
-/// Does the TLS handshake and reads the greeting. Pings and resumed links are answered here and
-/// return `None`.
-async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Label, Want)> {
+/// TLS and the greeting. A caller that only looks whether anybody is here, and one that is back, are
+/// served here.
+async fn greet(
+    node: &Node,
+    io: Box<dyn Io>,
+    way: &Way,
+) -> Option<(TlsLink, Label, Want, Option<About>)> {
     let mut link = timeout(HANDSHAKE, node.tls.accept(io, Expect::Anyone)).await.ok()?.ok()?;
     let Ok(Message::Hello { version, name, want, about }) =
         hear(&mut link, clock::now() + HANDSHAKE).await
     else {
         return None;
     };
-    let speaks = about.map_or(Versions { from: version, to: version }, |about| about.versions);
+    let speaks =
+        about.as_ref().map_or(Versions { from: version, to: version }, |about| about.versions);
     if speaks.common(wire::VERSIONS).is_none() {
         decline(link, &name, Reason::Version).await;
         return None;
@@ -340,7 +345,7 @@ async fn greet(node: &Node, io: Box<dyn Io>, way: &Way) -> Option<(TlsLink, Labe
         }
         return None;
     }
-    Some((link, name, want))
+    Some((link, name, want, about))
 }
 
 /// Serves one connection from its first byte to its end. Until it is found to be of a known device,
@@ -354,7 +359,7 @@ async fn receive(
     mut unverified: oneshot::Receiver<()>,
 ) -> Option<Visit> {
     let source = Source::of(&way);
-    let (link, name, want) = tokio::select! {
+    let (link, name, want, about) = tokio::select! {
         greeted = greet(node, io, &way) => greeted?,
         _ = &mut unverified => return None,
     };
@@ -365,7 +370,7 @@ async fn receive(
         }
         Want::Pair => {
             let _visiting = node.visit();
-            let paired = pairing::respond(node, link, name, source, unverified).await?;
+            let paired = pairing::respond(node, link, name, about, source, unverified).await?;
             Some(Visit { begun: true, result: paired.map(Done::Paired) })
         }
         Want::Ceremony if is_known(node, &link.peer()) => {

@@ -101,8 +101,9 @@ fn worded(error: &Error) -> Failure {
         }
         Error::Nonsense { peer } => nonsense(peer.as_str()),
         Error::Refused { peer, reason, about: None } => refused(peer.as_str(), *reason),
-        Error::Refused { peer, reason, about: Some(About { key, ceremony }) } => {
-            refused_in(peer.as_str(), *reason, *ceremony, key)
+        Error::Refused { peer, reason, about: Some(About { key, ceremony, others }) } => {
+            let others: Vec<&str> = others.iter().map(Label::as_str).collect();
+            refused_in(peer.as_str(), *reason, *ceremony, key, &others)
         }
         Error::DeletedThere { peer, time, key, others_suffice } => {
             deleted_there(peer.as_str(), &clock::rfc3339(*time), key, *others_suffice)
@@ -295,7 +296,7 @@ mod tests {
     fn samples() -> Vec<Error> {
         let relay = || Box::new("wss://relay.example".parse::<RelayUrl>().unwrap());
         let (print, kinds) = (Fingerprint::new([7; 32]), [Ceremony::Keygen, Ceremony::Refresh]);
-        let about = || Some(About { key: key(), ceremony: Ceremony::Sign });
+        let about = || Some(About { key: key(), ceremony: Ceremony::Sign, others: Vec::new() });
         let mut all = vec![
             Error::Nobody { peer: bob() },
             Error::OthersAnswer { peer: bob(), pinned: print, others: 2 },

@@ -18,7 +18,7 @@ impl From<NoAnswer> for Failure {
                 match asked {
                     Unanswered::Page => "the terminal was closed".to_owned(),
                     Unanswered::Choice(what) => format!("no {what} was chosen"),
-                    Unanswered::Secret => "nothing was entered".to_owned(),
+                    Unanswered::Line => "nothing was entered".to_owned(),
                 },
             ),
             NoAnswer::NotText => Self::new(Code::Usage, "what was entered is not UTF-8"),

@@ -97,8 +97,14 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             vec![format!("{} ({id}) is {status} at {address}", quoted(name))]
         }
         Event::Inventory { .. } => Vec::new(),
-        Event::Code { code, peer, fingerprint, warning, seconds } => {
-            style.card(code_card(code, peer, fingerprint, warning.as_deref(), *seconds, style))
+        Event::Code { code, peer, fingerprint, lasts, warning, seconds } => {
+            let mut card = vec![format!("pairing with {}", quoted(peer))];
+            card.extend(warning.as_ref().map(|text| format!("  warning      {text}")));
+            card.extend(fingerprint_lines(fingerprint));
+            card.push(format!("  lasts        {lasts}"));
+            card.push(format!("  time left    {}", time_left(*seconds)));
+            card.push(format!("  code         {}", style.bold(code)));
+            style.card(card)
         }
         Event::Request(view) => style.card(request_card(view, style)),
         Event::Round { ms: None, .. } if style.verbose == 0 => Vec::new(),
@@ -241,23 +247,7 @@ fn waiting_line(model: &Model, what: &str, peers: &[String]) -> String {
     }
 }
 
-fn code_card(
-    code: &str,
-    peer: &str,
-    fingerprint: &str,
-    warning: Option<&str>,
-    seconds: u64,
-    style: Style,
-) -> Vec<String> {
-    let mut card = vec![format!("pairing with {}", quoted(peer))];
-    card.extend(warning.map(|text| format!("  warning      {text}")));
-    card.extend(fingerprint_lines(fingerprint));
-    card.push(format!("  time left    {}", time_left(seconds)));
-    card.push(format!("  code         {}", style.bold(code)));
-    card
-}
-
-/// All facts that an approver must see (docs/wire.md §4).
+/// Everything an approver must see (docs/wire.md §4).
 pub(super) fn request_card(view: &RequestView, style: Style) -> Vec<String> {
     let mut card = vec![style.bold(request_title(view))];
     if !view.changed.is_empty() {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::text::allowed;
 use crate::device::Fingerprint;
-use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, QueuedRequest, RequestView};
+use crate::progress::{
+    Event, KnownKey, KnownPeer, Lasts, PastCeremony, QueuedRequest, RequestView,
+};
 use crate::request::Ceremony;
 
 /// The state that a view draws.
@@ -92,6 +94,8 @@ pub struct CodeCard {
     pub peer: String,
     /// Its full fingerprint.
     pub fingerprint: String,
+    /// How long the pairing will last.
+    pub lasts: Lasts,
     /// A warning about a name or fingerprint that is known already.
     pub warning: Option<String>,
     /// The deadline for the answer.
@@ -200,13 +204,14 @@ impl Model {
                     recent: recent.clone(),
                 });
             }
-            Event::Code { code, peer, fingerprint, warning, seconds } => {
+            Event::Code { code, peer, fingerprint, lasts, warning, seconds } => {
                 self.begin(Doing::Pairing);
                 self.invite = None;
                 self.code = Some(CodeCard {
                     code: code.clone(),
                     peer: peer.clone(),
                     fingerprint: fingerprint.clone(),
+                    lasts: *lasts,
                     warning: warning.clone(),
                     until: after(now, *seconds),
                 });

@@ -58,8 +58,8 @@ pub enum Unanswered {
     Page,
     /// To choose one of several; this is what they are.
     Choice(&'static str),
-    /// To type a secret.
-    Secret,
+    /// To type a line.
+    Line,
 }
 
 /// Why a question has no answer.
@@ -332,6 +332,14 @@ impl Prompter {
         }
     }
 
+    /// Asks for a line, and gives it without blanks around it.
+    pub async fn line(&self, question: &str) -> Result<String, NoAnswer> {
+        let terminal = self.open()?;
+        terminal.forget_typed();
+        let line = self.ask(&terminal, &[], question).await?;
+        line.ok_or(NoAnswer::Closed(Unanswered::Line))
+    }
+
     /// Asks for the passphrase of a vault.
     pub async fn passphrase(&self) -> Result<Secret<String>, NoAnswer> {
         self.demand(&Need::Passphrase)?;
@@ -506,7 +514,7 @@ impl Prompter {
         };
         drop(hidden);
         if !more {
-            return Err(NoAnswer::Closed(Unanswered::Secret));
+            return Err(NoAnswer::Closed(Unanswered::Line));
         }
         let text = std::str::from_utf8(line.expose()).map_err(|_| NoAnswer::NotText)?;
         Ok(Secret::new(text.to_owned()))
@@ -681,6 +689,7 @@ mod tests {
 
     use super::super::Style;
     use super::*;
+    use crate::progress::Lasts;
 
     /// A simulated person at a terminal.
     struct Person {
@@ -761,6 +770,7 @@ mod tests {
             code: digits.into(),
             peer: "bob".into(),
             fingerprint: "00".repeat(32),
+            lasts: Lasts::Session,
             warning: None,
             seconds: 60,
         }

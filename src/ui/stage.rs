@@ -477,6 +477,7 @@ mod tests {
             code: "385 721".into(),
             peer: "bob".into(),
             fingerprint: "00".repeat(32),
+            lasts: crate::progress::Lasts::Session,
             warning: None,
             until: Duration::from_secs(60),
         })

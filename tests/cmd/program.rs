@@ -167,6 +167,18 @@ impl Terminal {
         }
     }
 
+    /// What follows on the screen until the end of the line.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        while !self.seen.contains('\n') {
+            let bytes = self.screen.recv_timeout(PATIENCE).unwrap();
+            self.seen += &String::from_utf8_lossy(&bytes);
+        }
+        let line = self.seen.lines().next().unwrap_or_default().to_owned();
+        self.shows("\n");
+        line
+    }
+
     pub(crate) fn types(&mut self, text: &str) -> &mut Self {
         self.keyboard.write_all(text.as_bytes()).unwrap();
         self

@@ -235,9 +235,11 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
             reasons()
                 .into_iter()
                 .flat_map(|reason| {
-                    requests
-                        .iter()
-                        .map(move |p| report::refused_in(name, reason, p.ceremony(), &p.key))
+                    requests.iter().flat_map(move |p| {
+                        [&[][..], &["carol", name]].map(|others| {
+                            report::refused_in(name, reason, p.ceremony(), &p.key, others)
+                        })
+                    })
                 })
                 .collect(),
         ),
@@ -309,7 +311,14 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
             vec![
                 report::nobody_to_pair(None, &[]),
                 report::nobody_to_pair(Some(name), &[]),
-                report::nobody_to_pair(Some(name), &["dora (01)".into()]),
+                report::nobody_to_pair(
+                    Some("dora"),
+                    &[
+                        report::Near { name: Label::new(name), id: "01".into() },
+                        report::Near { name: Label::new("vm"), id: "02".into() },
+                        report::Near { name: Label::new("vm"), id: "03".into() },
+                    ],
+                ),
             ],
         ),
         ("left", one(report::left(name, "carol"))),

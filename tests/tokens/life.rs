@@ -295,7 +295,7 @@ fn in_a_terminal_a_present_token_is_offered_first_and_its_pin_is_not_shown() {
     let alice = Holder::new("alice");
     let mut screen = alice.terminal(["init", "--name", "alice"]);
     screen.shows("1  token \"cosign test\" (SoftHSM v2").shows("2  a passphrase");
-    screen.shows("[1-2] ").types("1\n");
+    screen.shows("[1-3] ").types("1\n");
     screen.shows("PIN of token \"cosign test\": ").types(PIN).types("\n");
     let (code, rest) = screen.ends();
     assert_eq!(code, Some(0), "{rest}");
@@ -304,7 +304,7 @@ fn in_a_terminal_a_present_token_is_offered_first_and_its_pin_is_not_shown() {
 
     let bob = Holder::new("bob");
     let mut screen = bob.terminal(["init", "--name", "bob"]);
-    screen.shows("[1-2] ").types("2\n");
+    screen.shows("[1-3] ").types("2\n");
     screen.shows("new passphrase").types("correct horse battery staple\n");
     screen.shows("again").types("correct horse battery staple\n");
     assert_eq!(screen.ends().0, Some(0));

@@ -74,13 +74,14 @@ fn a_pairing_that_is_remembered_does_not_end() {
     let (mut at_bob, address) = listening(&bob, &["--once"]);
     let mut at_alice = alice.terminal(["pair", "--peer", &address, "--remember"]);
     for screen in [&mut at_alice, &mut at_bob] {
+        screen.shows("until it is forgotten, on both devices");
         screen.shows(QUESTION).types("yes\n");
     }
     assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
-    let expires =
-        |device: &Device| device.run(["peers", "list"]).succeeds()["peers"][0]["expires"].take();
-    assert!(expires(&alice).is_null());
-    assert!(expires(&bob).is_string());
+    for device in [&alice, &bob] {
+        let listed = device.run(["peers", "list"]).succeeds();
+        assert!(listed["peers"][0]["expires"].is_null(), "{}: {listed}", device.name);
+    }
 }
 
 /// Two people have compared.
@@ -139,6 +140,49 @@ fn a_device_that_is_renamed_is_called_so_everywhere_at_the_next_contact() {
     let to = listener.address();
     alice.run(["sign", &fresh_digest(), "--key", "vault", "--peer", &to]).succeeds();
     assert_eq!(bob.peers(), ["her laptop"]);
+}
+
+#[test]
+fn two_people_get_from_nothing_to_a_key_by_one_command_and_one_passphrase_each() {
+    const PASSPHRASE: &str = "correct horse battery staple";
+    let tag = hex::encode(rand::random::<[u8; 4]>());
+    let names = [format!("alice-{tag}"), format!("bob-{tag}")];
+    let devices = [Device::blank("alice"), Device::blank("bob")];
+    let mut screens: Vec<Terminal> = devices
+        .iter()
+        .zip(names.iter().rev())
+        .map(|(device, other)| {
+            let mut command = device.command(["setup", other, "--interface", "lo"]);
+            Terminal::start(command.env_remove("COSIGN_IDENTITY"))
+        })
+        .collect();
+    for (screen, name) in screens.iter_mut().zip(&names) {
+        screen.shows("as others will see it [").types(&format!("{name}\n"));
+        screen.shows("which protection? [").types("a passphrase\n");
+        screen.shows("new passphrase").types(&format!("{PASSPHRASE}\n"));
+        screen.shows("the same again: ").types(&format!("{PASSPHRASE}\n"));
+        screen.shows("keep the passphrase").shows("now a second device");
+    }
+    let codes: Vec<String> = screens.iter_mut().map(Terminal::code).collect();
+    assert_eq!(codes[0], codes[1]);
+    for screen in &mut screens {
+        screen.shows(QUESTION).types("y\n");
+    }
+    for screen in &mut screens {
+        screen.shows("of three, any two can sign").shows("third device now? [y/N] ").types("n\n");
+    }
+    let [at_alice, at_bob] = screens.as_mut_slice() else { panic!() };
+    at_bob.shows("make it here? [y/N] ").types("n\n").shows("listening as");
+    at_alice.shows("make it here? [y/N] ").types("y\n");
+    at_bob.approves();
+    for (screen, device) in screens.into_iter().zip(&devices) {
+        let (code, said) = screen.ends();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("next: cosign sign --key default"), "{said}");
+        assert!(!said.contains("passphrase: "), "it is asked for again: {said}");
+        device.write("passphrase.txt", PASSPHRASE);
+        assert_eq!(device.run(["keys", "list"]).succeeds()["keys"][0]["name"], "default");
+    }
 }
 
 #[test]

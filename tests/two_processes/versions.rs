@@ -67,7 +67,7 @@ fn a_greeting_of_a_later_version_is_answered() {
         else {
             panic!()
         };
-        assert_eq!(about, About::this_program());
+        assert_eq!(about, About::this_program(false));
         let mut link = call(&insider.tls, &address).await;
         let refused = answer(&mut link, &hello([2, 9])).await;
         assert_eq!(refused, Message::Refuse { reason: Reason::Version });
@@ -166,6 +166,7 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
             program: Label::new("0.0.9\u{1b}[2J"),
             versions: Versions { from: 1, to: 1 },
             can: vec![Label::new("keygen")],
+            keeps: None,
         };
         let welcome = Message::Welcome { name: Label::new("bob"), about: Some(about) };
         say(&mut link, &welcome).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::device::{Fingerprint, Label};
 use crate::driver::connect::hello::{hear_bytes, say};
-use crate::driver::error::Error;
+use crate::driver::error::{About, Error};
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
 use crate::net::LinkError;
@@ -99,7 +99,11 @@ pub fn refused(
     request: &Request,
 ) -> Error {
     let Reason::Deleted { time } = reason else {
-        return Error::refused_in(name, reason, request.ceremony(), &request.key);
+        let others =
+            request.parties.iter().filter(|who| *who != peer && **who != node.info.fingerprint);
+        let others = others.map(|who| node.name_of(who)).collect();
+        let about = About { key: request.key.clone(), ceremony: request.ceremony(), others };
+        return Error::Refused { peer: name.clone(), reason, about: Some(about) };
     };
     if let Some(public_key) = public_key(request) {
         heard(node, peer, public_key, time);

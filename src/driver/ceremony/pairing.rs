@@ -18,15 +18,15 @@ use crate::driver::connect::target::{Reached, Route, Target};
 use crate::driver::error::{Activity, Awaited, Error};
 use crate::driver::strangers::{Visitor, turned_away};
 use crate::driver::told::{Note, Told};
-use crate::driver::{ANSWER, Node, REACH, SESSION, clock};
+use crate::driver::{ANSWER, Node, SESSION, clock};
 use crate::net::relay::invite::Invite;
 use crate::net::tls::TlsLink;
 use crate::net::{Link, LinkError};
-use crate::progress::{Event, StrangerRequest};
+use crate::progress::{Event, Lasts, StrangerRequest};
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
 use crate::request::Hex;
 use crate::vault::{self, Entry, PeerRecord, Peers, attempts, with_id};
-use crate::wire::{BUSY, Message, Reason, Want};
+use crate::wire::{About, BUSY, Message, Reason, Want};
 
 /// A device that has been paired.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Error>
         fingerprint: Some(invite.fingerprint),
         route: Route::Room(invite.relay.clone(), invite.room),
     };
-    request(node, &target, node.deadline_or(REACH)).await
+    request(node, &target, node.reach_by()).await
 }
 
 /// How many seconds late an invitation is accepted, since the clocks of two devices differ.
@@ -104,8 +104,9 @@ const CLOCKS: i64 = 60;
 
 /// The caller's side of the protocol.
 async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Error> {
-    let Reached { mut link, name, way, .. } = reached;
+    let Reached { mut link, name, way, about } = reached;
     let source = Source::of(&way);
+    let lasts = lasts(node, about.as_ref());
     let result = async {
         let (exporter, random) = begin(node, &link, source)?;
         let (me, them) = sides(node, &link, &name);
@@ -115,7 +116,7 @@ async fn converse(node: &Arc<Node>, reached: Reached) -> Result<Pairing, Error> 
         let theirs = hear_step(&mut link, &name, clock::now() + HANDSHAKE).await?;
         let (compare, opening) = requester.reveal(&theirs);
         step(&mut link, &name, opening).await?;
-        agree(node, &mut link, &name, compare).await
+        agree(node, &mut link, &name, lasts, compare).await
     }
     .await;
     if let Ok(pairing) = &result {
@@ -137,6 +138,7 @@ pub async fn respond(
     node: &Arc<Node>,
     mut link: TlsLink,
     name: Label,
+    about: Option<About>,
     source: Source,
     unverified: oneshot::Receiver<()>,
 ) -> Option<Result<Pairing, Error>> {
@@ -162,7 +164,8 @@ pub async fn respond(
             return None;
         }
     };
-    let result = agree(node, &mut link, &name, compare).await;
+    let lasts = lasts(node, about.as_ref());
+    let result = agree(node, &mut link, &name, lasts, compare).await;
     Some(close(node, link, &name, result).await)
 }
 
@@ -250,6 +253,7 @@ async fn agree(
     node: &Arc<Node>,
     link: &mut TlsLink,
     name: &Label,
+    lasts: Lasts,
     compare: Compare,
 ) -> Result<Pairing, Error> {
     let peer = link.peer();
@@ -259,6 +263,7 @@ async fn agree(
         code: compare.code().to_string(),
         peer: name.clone(),
         fingerprint: peer,
+        lasts,
         warning,
         within: until.saturating_duration_since(clock::now()),
     };
@@ -306,20 +311,31 @@ async fn agree(
         }
     };
     let proof = confirmed.finish(&theirs).map_err(|e| broken(name, e))?;
-    Ok(record(node, name, proof.peer())?)
+    Ok(record(node, name, proof.peer(), lasts)?)
+}
+
+/// How long a pairing will last with a device that says `about` of itself. What it says came over the link that the
+/// digits stand for, so both screens show the same.
+fn lasts(node: &Node, about: Option<&About>) -> Lasts {
+    match (node.remember_pairings, about.and_then(|about| about.keeps)) {
+        (true, Some(_)) | (false, Some(true)) => Lasts::Kept,
+        (true, None) => Lasts::KeptHere,
+        (false, Some(false) | None) => Lasts::Session,
+    }
 }
 
 fn record(
     node: &Node,
     name: &Label,
     fingerprint: Fingerprint,
+    lasts: Lasts,
 ) -> Result<Pairing, crate::vault::Error> {
     let now = clock::unix_now();
     let peers = Peers::load(&node.home)?;
     let known = peers.known(&fingerprint).cloned();
     // Pairing again never makes a permanent pairing temporary.
     let kept =
-        node.remember_pairings || known.as_ref().is_some_and(|record| record.expires.is_none());
+        lasts != Lasts::Session || known.as_ref().is_some_and(|record| record.expires.is_none());
     let expires = (!kept).then(|| now.saturating_add(SESSION));
     let peer = match &known {
         Some(record) => record.name.clone(),

@@ -25,7 +25,7 @@ use crate::driver::connect::resume;
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Ability, Awaited, Error};
 use crate::driver::told::Note;
-use crate::driver::{ANSWER, Node, REACH, clock, records};
+use crate::driver::{ANSWER, Node, clock, records};
 use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
@@ -121,7 +121,7 @@ pub async fn propose(
     };
     let mut called: BTreeMap<PartyId, String> =
         invitees.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
-    let reach_by = node.deadline_or(REACH);
+    let reach_by = node.reach_by();
     tell_awaited(node, request, "connection", called.values(), Some(reach_by));
     let (proposed, mut asked_now) = mpsc::channel(invitees.len().max(1));
     let (leaver, has_left) = watch::channel(None);
@@ -375,7 +375,7 @@ async fn ask(
 ) -> Result<Invitee, Error> {
     let Asking { nonce, answer_by, .. } = asking;
     let name = target.name.to_string();
-    let reached = reach(node, target, Want::Ceremony, node.deadline_or(REACH)).await?;
+    let reached = reach(node, target, Want::Ceremony, node.reach_by()).await?;
     node.tell(Event::Connected {
         peer: name.clone(),
         via: reached.way.to_string(),

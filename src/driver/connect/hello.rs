@@ -32,13 +32,13 @@ pub async fn say(link: &mut impl Link, message: &Message) -> Result<(), LinkErro
 /// # Errors
 /// The link is down.
 pub async fn welcome(node: &Node, link: &mut TlsLink) -> Result<(), LinkError> {
-    let about = introduction(link);
+    let about = introduction(link, node.remember_pairings);
     say(link, &Message::Welcome { name: Label::new(&node.info.name), about }).await
 }
 
 /// This program's description for `link`; `None` for a version without it.
-fn introduction(link: &TlsLink) -> Option<About> {
-    link.introduces().then(About::this_program)
+fn introduction(link: &TlsLink, keeps: bool) -> Option<About> {
+    link.introduces().then(|| About::this_program(keeps))
 }
 
 /// Receives one control message.
@@ -69,6 +69,8 @@ pub(super) struct Call {
     pub(super) dialer: Arc<dyn Dialer>,
     /// This device's name for itself.
     pub(super) name: Label,
+    /// Whether its owner wants to keep pairings.
+    pub(super) keeps: bool,
     pub(super) target: Target,
     pub(super) want: Want,
     pub(super) within: Instant,
@@ -83,6 +85,7 @@ impl Call {
             tls: node.tls.clone(),
             dialer: Arc::clone(&node.dialer),
             name: Label::new(&node.info.name),
+            keeps: node.remember_pairings,
             target: target.clone(),
             want,
             within,
@@ -94,7 +97,7 @@ impl Call {
 /// Does the TLS handshake and exchanges the first messages. With TLS 1.3 a client does not know that its
 /// certificate was accepted until the server has sent something.
 pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
-    let Call { tls, name, target, want, within, floor, .. } = call;
+    let Call { tls, name, keeps, target, want, within, floor, .. } = call;
     let expect = target.fingerprint.map_or(Expect::Anyone, Expect::Pinned);
     let whom = &target.name;
     let connecting = timeout_at(within.into(), tls.connect(io, expect)).await;
@@ -120,7 +123,7 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     if *answered {
         return Err(DialError::Retryable(nobody(whom)));
     }
-    let about = introduction(&link);
+    let about = introduction(&link, keeps);
     let hello = Message::Hello { version: wire::VERSION, name, want, about };
     say(&mut link, &hello).await.map_err(|e| failed(whom, e))?;
     match hear(&mut link, within).await.map_err(|e| failed(whom, e))? {

@@ -4,12 +4,12 @@ use ratatui::text::{Line, Span};
 
 use super::Scene;
 use super::question::facts;
-use crate::ui::lines::{fingerprint_lines, time_left};
+use crate::ui::lines::fingerprint_lines;
 use crate::ui::model::CodeCard;
 use crate::ui::stage::Consent;
 use crate::ui::text::{bare, quoted, wrap};
 
-/// The digits, both names, and what to do with them.
+/// The digits, both names, and what to do with them. How much time is left stands in the header.
 pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default()];
     let large = large(&card.code);
@@ -28,8 +28,7 @@ pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<L
         format!("  the other    {}", quoted(&card.peer)),
     ];
     card_lines.extend(fingerprint_lines(&bare(&card.fingerprint)));
-    let left = card.until.saturating_sub(scene.now).as_secs();
-    card_lines.push(format!("  time left    {}", time_left(left)));
+    card_lines.push(format!("  lasts        {}", card.lasts));
     lines.extend(facts(scene, &card_lines, width));
     if let Some(warning) = &card.warning {
         lines.extend(

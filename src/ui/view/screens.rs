@@ -14,7 +14,7 @@ use super::fixture::{party, request};
 use super::{Scene, draw};
 use crate::device::{Fingerprint, Label};
 use crate::payload::{HashFunction, Source};
-use crate::progress::{Event, KnownKey, KnownPeer, PastCeremony, RequestView};
+use crate::progress::{Event, KnownKey, KnownPeer, Lasts, PastCeremony, RequestView};
 use crate::request::Ceremony;
 use crate::ui::model::Model;
 use crate::ui::stage::{CALM, Consent, Question, Stage};
@@ -172,6 +172,7 @@ fn code() -> Event {
         code: "385 721".into(),
         peer: "alice".into(),
         fingerprint: "a".repeat(64),
+        lasts: Lasts::Kept,
         warning: Some("another device is known here as \"alice\": cccccccccccccccc".into()),
         seconds: 120,
     }
@@ -558,6 +559,7 @@ fn nothing_that_another_device_says_reaches_the_terminal_raw() {
         code: text.into(),
         peer: text.into(),
         fingerprint: text.into(),
+        lasts: Lasts::KeptHere,
         warning: Some(text.into()),
         seconds: u64::MAX,
     }]);
