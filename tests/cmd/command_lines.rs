@@ -275,7 +275,7 @@ fn complaint(line: &[OsString], came: Option<Came>) -> Option<String> {
         None => return Some(format!("signal {:?}: {said}", status.signal())),
         Some(101) => return Some(format!("a panic: {said}")),
         Some(70) => return Some(format!("exit 70: {said}")),
-        Some(0..=13 | 71 | 74 | 130) => {}
+        Some(0..=14 | 71 | 74 | 130) => {}
         Some(other) => return Some(format!("exit {other}: {said}")),
     }
     // These run until they are ended, whatever time they are given.
