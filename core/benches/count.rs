@@ -38,7 +38,7 @@ fn main() {
     counted(&*run);
 }
 
-/// What is counted, by its name.
+/// The work that is counted, by name.
 #[inline(never)]
 fn counted(run: &dyn Fn()) {
     run();

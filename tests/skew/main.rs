@@ -31,7 +31,7 @@ use crate::device::{Device, all_listen, introduce, text};
 use crate::insider::{block_on, call, hello, only_key, opened, port, proposal};
 use crate::scissors::Scissors;
 
-/// Which program a device runs.
+/// The program of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Age {
     Old,
@@ -54,7 +54,7 @@ fn device(name: &str, age: Age) -> Device {
     Device::running(age.program(), name)
 }
 
-/// A digest that is asked for once.
+/// A new digest.
 fn digest(of: &str) -> String {
     hex::encode(Sha256::digest(of))
 }
@@ -108,7 +108,7 @@ fn two_devices_make_refresh_and_use_a_key_in_both_directions() {
             signs(asks, &[], "refreshed");
         }
         assert_eq!(alice.run(["keys", "show", "vault"]).succeeds()["generation"], 3);
-        // The old one says nothing of itself.
+        // The old program does not introduce itself.
         let listed = alice.run(["peers", "list"]).succeeds();
         assert_eq!(listed["peers"][0].get("program"), None);
     }
@@ -171,7 +171,7 @@ fn a_link_that_is_cut_is_taken_up_again_by_either_version() {
     for (here, there) in [(Old, New), (New, Old)] {
         let (alice, bob) = (device("alice", here), device("bob", there));
         introduce(&[&alice, &bob]);
-        // Who is asked twice says no.
+        // Bob refuses a second request of each kind.
         bob.policy(
             "[[rule]]\npeer = \"alice\"\nceremony = \"keygen\"\nmax_count = 1\naction = \"allow\"\n\
              [[rule]]\npeer = \"alice\"\nceremony = \"sign\"\nmax_count = 1\naction = \"allow\"\n",

@@ -1,4 +1,4 @@
-//! A line that is cut.
+//! A forwarder that cuts connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::device::Listener;
 
-/// Passes connections on to a device, each until so many bytes have passed; then it cuts it.
+/// Forwards connections to a device and cuts each after a number of bytes.
 pub(crate) struct Scissors {
     pub(crate) address: String,
     cuts: Arc<AtomicUsize>,

@@ -1,15 +1,15 @@
 //! Four SHA-256 compressions side by side.
 //!
-//! A processor with SHA instructions starts a round of one hash while it waits for the last round of another:
-//! four that do not depend on each other take little more than half the time they take in turn. Where there are
-//! no such instructions, the four are done in turn by `sha2`, and the result is the same.
+//! A processor with SHA instructions starts a round of one hash while it waits for the last round
+//! of another: four independent ones take little more than half the time that they take in turn.
+//! Without such instructions `sha2` computes the four in turn, with the same result.
 //!
 //! Constant time: no branch and no address depends on a state or a block.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// How many compressions are done at once.
+/// Compressions at once.
 pub const LANES: usize = 4;
 
 /// The state of a hash: eight words (FIPS 180-4 §5.3.3).
@@ -27,7 +27,7 @@ pub fn compress(states: &mut [State; LANES], blocks: &[Block; LANES]) {
     portable(states, blocks);
 }
 
-/// The same, one after the other.
+/// As [`compress`], one after the other.
 fn portable(states: &mut [State; LANES], blocks: &[Block; LANES]) {
     for (state, block) in states.iter_mut().zip(blocks) {
         sha2::compress256(state, &[(*block).into()]);
@@ -51,7 +51,7 @@ mod tests {
         0x5be0_cd19,
     ];
 
-    /// `compress`, which must agree with the portable one whatever it chose.
+    /// The result of `compress`, which must agree with the portable one.
     fn compared(states: [State; LANES], blocks: [Block; LANES]) -> [State; LANES] {
         let (mut chosen, mut plain) = (states, states);
         compress(&mut chosen, &blocks);

@@ -31,7 +31,8 @@ const K: [[u32; 4]; 16] = [
     [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
-/// Does the compressions, if this processor has the instructions. What is found is kept by the standard library.
+/// Does the compressions, if this processor has the instructions. The standard library caches the
+/// detection.
 pub(crate) fn compress(states: &mut [State; LANES], blocks: &[Block; LANES]) -> bool {
     let available = is_x86_feature_detected!("sha")
         && is_x86_feature_detected!("ssse3")

@@ -1,10 +1,11 @@
 //! Multiples of points, faster than `k256` makes them: [`lockstep`] for hundreds at once, [`few`] for one or two.
 //!
-//! Constant time in scalars, and in points but for those that are called public. Every digit of a scalar is
-//! odd, so that nothing is ever added but a point, and the formulas need to know neither the identity nor two points
-//! alike. Which scalars meet these exceptions depends on the scalar alone, and those drawn at random do so with
-//! probability below 2^-120; then the result is the identity. So nothing here is for scalars that somebody else
-//! chooses. Field arithmetic is that of `k256`.
+//! Constant time in scalars, and in points but for those that are called public. Every digit of a
+//! scalar is odd, so every addition is of a point other than the identity, and the formulas need to
+//! know neither the identity nor two points alike. Which scalars meet these exceptions depends on
+//! the scalar alone, and those drawn at random do so with probability below 2^-120; then the result
+//! is the identity. So nothing here may be used with scalars that another party chooses. Field
+//! arithmetic is that of `k256`.
 
 use std::sync::LazyLock;
 
@@ -22,7 +23,7 @@ use crate::crypto::curve::{encode_scalar, normalize};
 pub(crate) mod few;
 pub(crate) mod lockstep;
 
-/// The base field, which `k256` names only here.
+/// The base field; `k256` exports its type only as this associated type.
 type Field = <Secp256k1 as GroupDigest>::FieldElement;
 
 /// Digits in a scalar.

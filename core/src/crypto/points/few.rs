@@ -1,4 +1,4 @@
-//! One multiplication, or two: Jacobian coordinates, tables of affine ones.
+//! One or two multiplications: Jacobian coordinates, with tables of affine points.
 
 use k256::{AffinePoint, Scalar};
 use zeroize::{Zeroize, Zeroizing};

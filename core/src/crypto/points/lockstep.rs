@@ -1,7 +1,7 @@
-//! Many multiplications, each step of all of them at once.
+//! Many multiplications in lockstep.
 //!
-//! An addition of affine coordinates takes half the multiplications of one of projective ones, but a division;
-//! where hundreds of points move together, one inversion serves them all.
+//! An affine addition takes half the field multiplications of a projective one, but a division.
+//! Hundreds of points in lockstep share one inversion.
 
 use k256::{AffinePoint, Scalar};
 use zeroize::Zeroizing;
@@ -59,12 +59,12 @@ fn tables(points: &[Affine]) -> Zeroizing<Vec<Table>> {
     tables
 }
 
-/// Points that move together.
+/// The sums so far, one for each multiplication.
 struct Steps {
     at: Zeroizing<Vec<Affine>>,
     /// The terms of an addition.
     terms: Zeroizing<Vec<Affine>>,
-    /// What is divided by.
+    /// The divisors.
     runs: Zeroizing<Vec<Field>>,
 }
 
@@ -117,7 +117,7 @@ impl Steps {
 }
 
 impl Affine {
-    /// Goes to the sum of this point and the one at `x`, through both of which a line of this slope goes.
+    /// Adds the point at `x`; `slope` is that of the line through both.
     fn follow(&mut self, slope: &Field, x: &Field) {
         let sum = (slope.square() + self.x.negate(1) + x.negate(1)).normalize_weak();
         self.y = (*slope * (self.x + sum.negate(1)) + self.y.negate(1)).normalize_weak();
