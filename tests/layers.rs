@@ -123,8 +123,8 @@ fn is_above(one: &[String], other: &[String]) -> bool {
 /// Files, each with those that it names.
 type Imports = BTreeMap<Vec<String>, BTreeSet<Vec<String>>>;
 
-/// Which of these files, by module, names which others, apart from their tests. A name that a module above
-/// both hands on is no import.
+/// The imports between these files, by module, without their tests. A name that a common parent
+/// re-exports is no import.
 fn imports(files: &BTreeMap<Vec<String>, String>) -> Imports {
     let of = |(module, text): (&Vec<String>, &String)| {
         let mut named = Vec::new();
@@ -139,7 +139,7 @@ fn imports(files: &BTreeMap<Vec<String>, String>) -> Imports {
     files.iter().map(of).collect()
 }
 
-/// The files from which imports lead back to themselves, together with those on the way.
+/// The files in cycles of imports.
 fn circles(imports: &Imports) -> BTreeSet<BTreeSet<Vec<String>>> {
     let reached = |from: &Vec<String>| {
         let (mut seen, mut rest) = (BTreeSet::new(), vec![from]);
@@ -156,7 +156,7 @@ fn circles(imports: &Imports) -> BTreeSet<BTreeSet<Vec<String>>> {
     reached.keys().map(circle).filter(|circle| !circle.is_empty()).collect()
 }
 
-/// The rounds of a ceremony lead from one to the next by their types, and share what each has made.
+/// The types of a ceremony's rounds lead from one to the next, and share their results.
 fn is_rounds(circle: &BTreeSet<Vec<String>>) -> bool {
     let is_round = |file: &Vec<String>| file.last().unwrap().starts_with("round");
     let folders: BTreeSet<&[String]> = circle.iter().map(|file| &file[..file.len() - 1]).collect();

@@ -32,7 +32,7 @@ pub fn rfc3339(unix: i64) -> String {
         .unwrap_or_else(|| unix.to_string())
 }
 
-/// Now, as lines for scripts have it.
+/// The present time, in the form of RFC 3339.
 pub fn stamp() -> String {
     rfc3339(unix_now())
 }

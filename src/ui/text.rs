@@ -1,4 +1,4 @@
-//! Text in columns of a terminal, and what more than one view says.
+//! Text in columns of a terminal, and texts that several views share.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 

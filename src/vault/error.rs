@@ -98,7 +98,7 @@ pub enum Error {
         /// The command that puts it right.
         chmod: String,
     },
-    /// A file, or the folder that it is in, belongs to another user, who can change it.
+    /// A file or its folder belongs to another user, who can change it.
     Foreign {
         /// The file or directory.
         path: PathBuf,
@@ -155,7 +155,7 @@ pub enum Error {
     Stray {
         /// The folder.
         path: PathBuf,
-        /// The key whose record is in it, if it is called otherwise.
+        /// The key of the record in it, if its name differs.
         of: Option<String>,
     },
     /// A file can be changed only with the vault open.

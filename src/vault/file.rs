@@ -1,11 +1,11 @@
-//! Whole files or none: every write goes through here.
+//! Writing files atomically. Every write of a home goes through here.
 //!
-//! A file is written beside its place, synced, renamed into place, and the directory is synced, so
-//! a crash at any point leaves the old content or the new. One lock per vault, held only while
-//! something is written, makes the holder the only writer; therefore one scratch file in each of
-//! the three directories is enough, and what a killed writer left in it is removed by the next.
-//! A file that is to be destroyed leaves its place in one step before a byte of it is overwritten.
-//! Files are mode 0600 in directories of mode 0700, and looser ones are refused when read.
+//! A file is written under another name, synced, renamed into place, and the directory is synced,
+//! so a crash at any point leaves the old content or the new. One lock per vault, held only during
+//! a write, makes its holder the only writer. So one scratch file in each of the three directories
+//! is enough, and the next writer removes what a killed one left in it. A file to be destroyed is
+//! renamed before a byte of it is overwritten. Files are mode 0600 in directories of mode 0700, and
+//! looser ones are refused when read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -25,9 +25,10 @@ use crate::device::shell_word;
 pub(super) enum Durability {
     /// Survives a power failure.
     Synced,
-    /// Survives the death of the process; after a power failure the old content is there or the new, whole.
+    /// Survives the death of the process; after a power failure the old content or the new is
+    /// there, whole.
     Whole,
-    /// Survives the death of the process; after a power failure the old state may come back.
+    /// Survives the death of the process; a power failure may restore the old state.
     Lazy,
 }
 
@@ -64,14 +65,14 @@ fn tell(effect: Effect<'_>) {
     }
 }
 
-/// The right to write: the vault's lock.
+/// The vault's lock, which every write needs.
 pub(super) struct Writer<'h> {
     home: &'h Home,
     _lock: File,
 }
 
 impl<'h> Writer<'h> {
-    /// Waits for the lock and removes what a killed writer left behind.
+    /// Waits for the lock and removes the left-overs of a killed writer.
     pub(super) fn lock(home: &'h Home) -> Result<Self, Error> {
         let lock = lock(home, &home.data.join(LOCK))?;
         for root in home.roots() {
@@ -81,7 +82,7 @@ impl<'h> Writer<'h> {
         Ok(Self { home, _lock: lock })
     }
 
-    /// Whose files are written.
+    /// The home that is written to.
     pub(super) fn home(&self) -> &Home {
         self.home
     }
@@ -94,7 +95,7 @@ impl<'h> Writer<'h> {
         }
     }
 
-    /// Writes a file, whole or not at all, in place of what was there.
+    /// Replaces a file atomically.
     pub(super) fn replace(
         &self,
         path: &Path,
@@ -114,8 +115,8 @@ impl<'h> Writer<'h> {
         if durability == Durability::Synced { sync_dir(dir) } else { Ok(()) }
     }
 
-    /// Writes `content` at offset `at`, the end of what is valid in an existing file of lines;
-    /// anything after it is cut off.
+    /// Writes `content` at offset `at`, the end of the valid lines of an existing file; anything
+    /// after it is cut off.
     pub(super) fn append(
         &self,
         path: &Path,
@@ -123,7 +124,7 @@ impl<'h> Writer<'h> {
         content: &[u8],
         durability: Durability,
     ) -> Result<(), Error> {
-        // What a link leads to is not ours to change.
+        // NOFOLLOW: writing through a symbolic link could destroy a file outside the home.
         let file = open_with(path, OFlags::WRONLY | OFlags::NOFOLLOW)?;
         is_regular(path, &file.metadata().map_err(Error::io(path))?)?;
         let write = || {
@@ -140,13 +141,13 @@ impl<'h> Writer<'h> {
             Ok(())
         };
         write().map_err(|source| {
-            // What was written in part is never a line: the next reader would cut it off as well.
+            // A line written in part is cut off here or by the next reader.
             let _ = file.set_len(at);
             Error::Io { path: path.to_owned(), source }
         })
     }
 
-    /// Fails as writing to the file `path` would: it may not be written to, or there is no room.
+    /// Fails if writing to the file `path` would: it is not writable, or there is no space.
     pub(super) fn try_out(&self, path: &Path) -> Result<(), Error> {
         there(open_with(path, OFlags::WRONLY))?;
         make_dir(parent(path))?;
@@ -156,8 +157,8 @@ impl<'h> Writer<'h> {
         written.map_err(Error::io(path))
     }
 
-    /// Takes a file, or a folder with what is in it, away in one step, durably; then overwrites it, as far as the file system lets one,
-    /// and removes it. What is in the file's place is therefore never half destroyed.
+    /// Renames a file or a folder, durably; then overwrites the content, as far as the file system
+    /// permits, and removes it. So a file under its own name is never half destroyed.
     pub(super) fn destroy(&self, path: &Path) -> Result<(), Error> {
         let doomed = self.beside(path, DOOMED);
         wipe(&doomed)?;
@@ -189,17 +190,18 @@ impl<'h> Writer<'h> {
         Ok(scratch)
     }
 
-    /// The file of this name in the directory above `path` that is the home's.
+    /// The file of this name in the home's directory that contains `path`.
     fn beside(&self, path: &Path, name: &str) -> PathBuf {
         let root = self.home.roots().into_iter().find(|root| path.starts_with(root));
         root.unwrap_or_else(|| parent(path)).join(name)
     }
 }
 
-/// How much room there must be for another entry of a file of lines.
+/// Bytes that must be free for another entry of a file of lines.
 const ROOM: usize = 16 << 10;
 
-/// Keeps writers out while a file that grows in place is read. `None` where nobody ever wrote.
+/// Excludes writers while a file that grows in place is read. `None` if the home was never written
+/// to.
 pub(super) fn lock_shared(home: &Home) -> Result<Option<File>, Error> {
     let path = home.data.join(LOCK);
     let Some(file) = there(open_regular(&path))? else { return Ok(None) };
@@ -212,12 +214,12 @@ pub(super) fn lock(home: &Home, path: &Path) -> Result<File, Error> {
     wait(home, path, lock_file(path)?, File::lock, File::try_lock)
 }
 
-/// Takes the lock in the file `path` at once; `None` if somebody holds it.
+/// Takes the lock in the file `path` at once; `None` if it is held.
 pub(super) fn try_lock(path: &Path) -> Result<Option<File>, Error> {
     try_lock_by(path, File::try_lock)
 }
 
-/// The same, beside others who take it so.
+/// As [`try_lock`], shared with others that take it so.
 pub(super) fn try_lock_shared(path: &Path) -> Result<Option<File>, Error> {
     try_lock_by(path, File::try_lock_shared)
 }
@@ -235,15 +237,15 @@ fn try_lock_by(
     }
 }
 
-/// Whether `file` is what is at `path` now.
+/// Whether `file` is still the file at `path`.
 pub(super) fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
     let this = file.metadata().map_err(Error::io(path))?;
     let there = found(fs::metadata(path), path)?;
     Ok(there.is_some_and(|there| (there.dev(), there.ino()) == (this.dev(), this.ino())))
 }
 
-/// Takes a lock in `file`, which is at `path`: `lock` waits for it until the home's deadline, unless `attempt` has
-/// it at once.
+/// Takes a lock in `file`, which is at `path`: with `attempt` if it is free, else with `lock`,
+/// until the home's deadline.
 fn wait(
     home: &Home,
     path: &Path,
@@ -259,8 +261,8 @@ fn wait(
     let Some(deadline) = home.deadline() else {
         return lock(&file).map(|()| file).map_err(Error::io(path));
     };
-    // The system knows no deadline for a lock. A thread that is no longer waited for ends once it has the lock,
-    // and gives it back.
+    // The system has no deadline for a lock, so a thread waits for it. If that comes too late, the
+    // thread releases the lock at once.
     let (taken, outcome) = mpsc::channel();
     let waiter = move || drop(taken.send(lock(&file).map(|()| file)));
     let started = thread::Builder::new().name("lock".to_owned()).spawn(waiter);
@@ -271,11 +273,11 @@ fn wait(
     }
 }
 
-/// The content of a file that is written as a whole, `None` if it does not exist.
+/// The content of a file that is written as a whole; `None` if it does not exist.
 ///
 /// # Errors
 ///
-/// [`Error::LooseMode`] if others than its owner can get at it; [`Error::NotAFile`];
+/// [`Error::LooseMode`] if others than its owner can read or change it; [`Error::NotAFile`];
 /// [`Error::TooLong`].
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let Some(file) = open(path)? else { return Ok(None) };
@@ -316,7 +318,7 @@ pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
     Ok(there(fs::metadata(path).map_err(Error::io(path)))?.map(|metadata| metadata.len()))
 }
 
-/// Opens a file for reading, `None` if it does not exist, after looking at its mode.
+/// Opens a file for reading after checking its mode; `None` if it does not exist.
 pub(super) fn open(path: &Path) -> Result<Option<File>, Error> {
     check_dir(parent(path))?;
     let Some(file) = there(open_regular(path))? else { return Ok(None) };
@@ -324,12 +326,12 @@ pub(super) fn open(path: &Path) -> Result<Option<File>, Error> {
     Ok(Some(file))
 }
 
-/// Opens a regular file for reading, and nothing else: a pipe would wait for somebody to write, and
-/// a device may do something when it is opened.
+/// Opens a regular file for reading. Opening a pipe would wait for a writer, and opening a device
+/// may have effects.
 pub(super) fn open_regular(path: &Path) -> Result<File, Error> {
     is_regular(path, &fs::metadata(path).map_err(Error::io(path))?)?;
     let file = open_with(path, OFlags::RDONLY)?;
-    // Something else may have taken its place in between.
+    // Checked again: it may have been replaced in between.
     is_regular(path, &file.metadata().map_err(Error::io(path))?)?;
     Ok(file)
 }
@@ -346,14 +348,14 @@ fn is_regular(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
     Err(Error::NotAFile { path: path.to_owned(), kind })
 }
 
-/// Opens what is there without waiting for anybody at its other end.
+/// Opens a file without blocking, also if it is a pipe.
 fn open_with(path: &Path, flags: OFlags) -> Result<File, Error> {
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(path, flags, Mode::empty());
     opened.map(File::from).map_err(|e| Error::io(path)(e.into()))
 }
 
-/// Refuses a directory that others can get at. One that does not exist is fine.
+/// Refuses a directory that others can read or change. A missing one is accepted.
 pub(super) fn check_dir(dir: &Path) -> Result<(), Error> {
     match found(fs::metadata(dir), dir)? {
         Some(metadata) => check_mode(dir, metadata.mode(), OTHERS, "700"),
@@ -361,7 +363,7 @@ pub(super) fn check_dir(dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// What is in a directory, sorted; nothing if it does not exist.
+/// The entries of a directory, sorted; none if it does not exist.
 pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let Some(entries) = found(fs::read_dir(dir), dir)? else { return Ok(Vec::new()) };
     let mut paths = entries
@@ -372,7 +374,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-/// Makes a directory and what is missing above it, mode 0700, and refuses one that is looser.
+/// Makes a directory and its missing parents, mode 0700, and refuses a looser one.
 pub(super) fn make_dir(dir: &Path) -> Result<(), Error> {
     if !dir.try_exists().map_err(Error::io(dir))? {
         let mut missing = vec![dir];
@@ -406,7 +408,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes what was created, renamed or removed in a directory survive a power failure.
+/// Syncs a directory, so that created, renamed and removed entries survive a power failure.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir))?;
     tell(Effect::Synced(dir));
@@ -435,10 +437,10 @@ fn lock_file(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Overwrites a file that nobody reads any more and removes it, if it is there; of a folder, all that is in
-/// it. A symbolic link is removed and not followed: what it leads to is not ours to overwrite.
+/// Overwrites and removes a file, or all files of a folder, if it exists. A symbolic link is
+/// removed and not followed: its target may be outside the home.
 fn wipe(path: &Path) -> Result<(), Error> {
-    // No program of ours makes a folder there. One that stayed would be in the way of every write.
+    // cosign makes no folder there, but one that stayed would stop every write.
     if found(fs::symlink_metadata(path), path)?.is_some_and(|there| there.is_dir()) {
         for entry in list(path)? {
             wipe(&entry)?;
@@ -463,7 +465,7 @@ fn wipe(path: &Path) -> Result<(), Error> {
         tell(Effect::Synced(path));
         Ok(())
     };
-    // Best effort: removing it is what counts.
+    // Best effort: some file systems do not overwrite in place.
     let _ = overwrite();
     remove_file(path)
 }
@@ -476,7 +478,7 @@ pub(super) fn remove_file(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a mode that lets others do what is in `mask`; `wanted` is what `chmod` is to be told.
+/// Refuses a mode with a bit of `mask`; `wanted` is the argument for `chmod`.
 pub(super) fn check_mode(path: &Path, mode: u32, mask: u32, wanted: &str) -> Result<(), Error> {
     if mode & mask == 0 {
         return Ok(());
@@ -493,7 +495,7 @@ fn quoted(path: &Path) -> String {
     shell_word(&format!("{prefix}{text}"))
 }
 
-/// The same for what has told its path already.
+/// As [`found`], for errors that already have the path.
 fn there<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -515,23 +517,23 @@ fn parent(path: &Path) -> &Path {
 }
 
 const LOCK: &str = "lock";
-/// What others must not have of a file or directory of this home: anything.
+/// The mode bits of group and others; none may be set.
 const OTHERS: u32 = 0o077;
-/// The most that is read of a file that is written as a whole; the share of 16 parties takes half.
+/// Most bytes of a file that is written as a whole; the share of 16 parties takes half.
 const LIMIT: u64 = 1 << 20;
-/// The most that is read of a file of lines: about a million of them.
+/// Most bytes of a file of lines: about a million lines.
 pub(super) const MOST_LINES: u64 = 1 << 28;
 /// A file that is being written.
 const SCRATCH: &str = ".new";
 /// A file that is being destroyed.
 const DOOMED: &str = ".old";
 
-/// Looks at the mode of everything in a home, and counts it. What is above the three
-/// directories may be looser: nothing of this device is there.
+/// Checks the modes of all files and directories in a home, and returns their number. Directories
+/// above the three may be looser.
 ///
 /// # Errors
 ///
-/// [`Error::LooseMode`] for the first file or directory that others can get at.
+/// [`Error::LooseMode`] for the first file or directory that others can read or change.
 pub fn check_modes(home: &Home) -> Result<usize, Error> {
     let mut rest: Vec<PathBuf> =
         home.roots().into_iter().filter(|root| root.exists()).map(Path::to_owned).collect();
@@ -556,7 +558,7 @@ mod tests {
     use super::*;
     use crate::vault::{Deadline, fixture};
 
-    /// The home, whose locks are waited for so long from now.
+    /// The home with a deadline for its locks.
     #[expect(clippy::disallowed_methods, reason = "a lock is waited for in real time")]
     fn patient(home: &Home, span: Duration) -> Home {
         let now = std::time::Instant::now;
@@ -623,17 +625,17 @@ mod tests {
         let path = home.data.join("deep/file");
         let writer = Writer::lock(&home).unwrap();
         writer.create(&path, b"secret").unwrap();
-        // A second name for the same bytes shows what becomes of them.
+        // A hard link shows what happens to the bytes.
         let same = home.data.join("same");
         fs::hard_link(&path, &same).unwrap();
-        // A folder does not go into itself. It cannot leave its place: nothing has been overwritten yet.
+        // A folder cannot be renamed into itself, so nothing has been overwritten.
         assert!(writer.destroy(&home.data).is_err());
         assert_eq!(read(&path).unwrap().unwrap(), b"secret");
         writer.destroy(&path).unwrap();
         assert!(!path.exists() && !home.data.join(DOOMED).exists());
         assert_eq!(read(&same).unwrap().unwrap(), [0; 6]);
         writer.destroy(&path).unwrap();
-        // One that was killed there has left this.
+        // As left by a writer that was killed there.
         fs::rename(&same, home.data.join(DOOMED)).unwrap();
         drop(writer);
         Writer::lock(&home).unwrap();
@@ -739,7 +741,7 @@ mod tests {
         assert!(matches!(Writer::lock(&hurried), Err(Error::Waited { .. })));
         assert!(matches!(lock_shared(&hurried), Err(Error::Waited { .. })));
         drop(holder);
-        // Free, it is taken however late it is.
+        // A free lock is taken even after the deadline.
         let free = fixture::home();
         Writer::lock(&patient(&free, Duration::ZERO)).unwrap();
     }
@@ -751,7 +753,7 @@ mod tests {
         let hurried = patient(&home, Duration::ZERO);
         assert!(matches!(Writer::lock(&hurried), Err(Error::Waited { .. })));
         drop(holder);
-        // Waits for as long as it takes.
+        // Without a deadline it waits.
         drop(Writer::lock(&home).unwrap());
         drop(Writer::lock(&home).unwrap());
     }

@@ -1,9 +1,10 @@
-//! Files that a person names: looked at, opened without waiting, read within a limit.
+//! Files that the user names: checked, opened without blocking, and read up to a limit.
 //!
-//! What a name leads to counts, not a symbolic link on the way. What others must not change is in a folder
-//! that they cannot change either: they could put another file in its place. Others are all but this user and
-//! root, who can change everything anyway. A descriptor that the caller has
-//! opened, under `/dev/fd` or as `/dev/stdin`, may be a pipe: what comes through it nobody else sees.
+//! Symbolic links are followed. A file that others must not change must be in a folder that they
+//! cannot change either, since they could replace it. Others are all users but this one and root,
+//! who can change everything. A descriptor that the caller has opened, under `/dev/fd` or as
+//! `/dev/stdin`, may be a pipe: its content cannot be changed by others, so its mode is not
+//! checked.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -14,14 +15,14 @@ use super::error::Error;
 use super::file::{check_mode, open_regular};
 use crate::secret::Secret;
 
-/// What others must not do with a file.
+/// The access to a file that others must not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// Nothing is forbidden.
+    /// Others may have any access.
     Open,
-    /// Change it: it decides something.
+    /// Others must not change it.
     Unaltered,
-    /// Read or change it.
+    /// Others must not read or change it.
     Secret,
 }
 
@@ -47,7 +48,7 @@ pub fn open(path: &Path, guard: Guard) -> Result<File, Error> {
         Guard::Unaltered => (OTHERS_WRITE, "go-w"),
         Guard::Secret => (0o077, "600"),
     };
-    // Pipes have no mode that says anything.
+    // The mode of a pipe means nothing.
     if metadata.is_file() {
         check_mode(path, metadata.mode(), mask, wanted)?;
         if guard != Guard::Open {
@@ -57,8 +58,8 @@ pub fn open(path: &Path, guard: Guard) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Refuses a file that others could replace: the folder that it is in, or the one that the name is in, is
-/// theirs to change.
+/// Refuses a file that others could replace, since its folder, or the folder of a link to it, is
+/// writable by them.
 fn check_folders(path: &Path) -> Result<(), Error> {
     let named = std::path::absolute(path).map_err(Error::io(path))?;
     let real = fs::canonicalize(path).map_err(Error::io(path))?;
@@ -66,7 +67,7 @@ fn check_folders(path: &Path) -> Result<(), Error> {
         let metadata = fs::metadata(folder).map_err(Error::io(folder))?;
         check_owner(folder, &metadata)?;
         let mode = metadata.mode();
-        // In a sticky folder, as /tmp is, everybody can replace only what is his own.
+        // In a sticky folder such as /tmp, only the owner of a file can replace it.
         if mode & STICKY == 0 {
             check_mode(folder, mode, OTHERS_WRITE, "go-w")?;
         }
@@ -74,7 +75,8 @@ fn check_folders(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses what belongs to another user. The owner of a folder can replace what is in it, also if it is sticky.
+/// Refuses a file or folder of another user. The owner of a folder can replace its files, also if
+/// it is sticky.
 fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
     let (owner, me) = (metadata.uid(), rustix::process::geteuid().as_raw());
     match owner == me || owner == 0 {
@@ -91,7 +93,8 @@ fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
 pub fn read(path: &Path, guard: Guard, limit: u64) -> Result<Secret<Vec<u8>>, Error> {
     let file = open(path, guard)?;
     let length = file.metadata().map_err(Error::io(path))?.len().min(limit);
-    // One byte more than there should be, so that nothing is moved while it is read.
+    // One byte more than the length, so that the buffer is not reallocated, which would leave a
+    // copy.
     let room = usize::try_from(length).unwrap_or(0).saturating_add(1);
     let mut content = Secret::new(Vec::with_capacity(room));
     let bytes = content.expose_mut();
@@ -102,11 +105,11 @@ pub fn read(path: &Path, guard: Guard, limit: u64) -> Result<Secret<Vec<u8>>, Er
     }
 }
 
-/// Writing, by others than the owner.
+/// Write bits of group and others.
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// Whether the caller has opened what is there.
+/// Whether `path` is a descriptor that the caller has opened.
 pub fn is_descriptor(path: &Path) -> bool {
     path == Path::new("/dev/stdin")
         || path.parent().is_some_and(|folder| {
@@ -173,7 +176,7 @@ mod tests {
         assert!(refused(&path, Guard::Open).is_none());
     }
 
-    /// Only root can give files away; who is not sees that those of root are taken.
+    /// Only root can change owners; other users test that root's files are accepted.
     #[test]
     fn what_belongs_to_another_user_decides_nothing() {
         let (folder, path) = file(b"x", 0o600);

@@ -5,8 +5,8 @@ use super::error::Error;
 use super::{Ledger, Log, Peers, RECOVERY, Uses, Vault};
 use super::{addresses, attempts, deleted, file, keys, signatures};
 
-/// A file, a line of one or the folder of a key that this device did not write, that cannot be read, or that
-/// a later version wrote.
+/// A file, a line of a file or the folder of a key that this device did not write, cannot read, or
+/// that a later version wrote.
 #[derive(Debug)]
 pub struct Misfit {
     /// The file, and how it shows.
