@@ -44,7 +44,7 @@ use crate::wire::{Message, Reason};
 pub const ANSWER: Duration = Duration::from_secs(120);
 /// How long a device is looked for, unless `--timeout` says otherwise.
 pub const REACH: Duration = Duration::from_secs(15);
-/// The same where a person waits, who has to go to the other device first.
+/// As [`REACH`], for a person who must first go to the other device.
 pub const REACH_OF_PEOPLE: Duration = Duration::from_secs(120);
 /// How long two invitees may take to open their tunnel through the requester.
 pub const HELLO: Duration = Duration::from_secs(60);
@@ -72,7 +72,7 @@ pub struct Node {
     pub sink: Sink,
     /// The overall deadline, if one was given.
     pub deadline: Option<Instant>,
-    /// How long a device is looked for where no deadline was given.
+    /// The time limit of the search for a device without a deadline.
     pub reach: Duration,
     /// Makes connections to addresses.
     pub dialer: Arc<dyn Dialer>,
@@ -185,7 +185,7 @@ impl Node {
         self.deadline.unwrap_or_else(|| clock::now() + span)
     }
 
-    /// Until when a device is looked for.
+    /// The deadline of the search for a device.
     pub fn reach_by(&self) -> Instant {
         self.deadline_or(self.reach)
     }

@@ -12,7 +12,7 @@ use crate::party::PartyId;
 use crate::payload::{Source, Summary};
 use crate::request::{Ceremony, Hex, Question, RequestId};
 
-/// How long a pairing lasts, as two people agree on with the digits.
+/// The duration of a pairing, which two people confirm with the digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lasts {
@@ -20,7 +20,7 @@ pub enum Lasts {
     Session,
     /// Until it is forgotten, on both devices.
     Kept,
-    /// Until it is forgotten here. The other device runs a version that cannot be asked.
+    /// Until it is forgotten here. The other device runs a version that does not tell.
     KeptHere,
 }
 

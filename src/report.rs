@@ -327,8 +327,8 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
     Failure { code, message, hint }
 }
 
-/// `name` refused to take part in `ceremony` with the key `key`, and this is why. `others` were asked to take part
-/// too.
+/// `name` refused to take part in `ceremony` with the key `key`, for `reason`. `others` were
+/// invited too.
 pub fn refused_in(
     name: &str,
     reason: Reason,
@@ -1012,7 +1012,8 @@ pub fn no_caller() -> Failure {
         .hint("`cosign listen --stdio` is what the command of --via runs on the other device")
 }
 
-/// No device to pair with was found or came. `wanted` is what was typed; `found` is who was there.
+/// No device to pair with was found or came. `wanted` is the typed name; `found` are the devices
+/// nearby.
 pub fn nobody_to_pair(wanted: Option<&str>, found: &[Near]) -> Failure {
     let what = match wanted {
         Some(name) => format!("no device called {:?} was found", Label::new(name)),
@@ -1032,16 +1033,17 @@ pub fn nobody_to_pair(wanted: Option<&str>, found: &[Near]) -> Failure {
     }
 }
 
-/// A device that is near.
+/// A device nearby.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Near {
-    /// What it calls itself.
+    /// The name that it gives itself.
     pub name: Label,
     /// Its device id.
     pub id: String,
 }
 
-/// Who is near, with the command that pairs with each. Where several have one name, the id says which.
+/// The devices nearby, with the command that pairs with each. If several have one name, the command
+/// has the id.
 fn with_commands(found: &[Near]) -> String {
     let one = |near: &Near| {
         let others = found.iter().filter(|other| other.name.as_str() == near.name.as_str());
@@ -1054,7 +1056,7 @@ fn with_commands(found: &[Near]) -> String {
     found.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// Devices are near, and none of them is `wanted`.
+/// There are devices nearby, but none is `wanted`.
 pub fn not_among(wanted: &str, found: &[Near]) -> String {
     format!(
         "{:?} is not among the devices found: {}; looking on",

@@ -50,8 +50,9 @@ pub struct About {
     pub versions: Versions,
     /// What it supports: the names of ceremonies.
     pub can: Vec<Label>,
-    /// Whether its owner wants to keep a pairing that is made now until it is forgotten. Both devices keep it if one of
-    /// them wants to; a version that cannot say keeps to itself what it does.
+    /// Whether its owner wants to keep a pairing that is made now until it is forgotten. Both
+    /// devices keep it if one of them wants to; a version without this field decides for itself
+    /// alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps: Option<bool>,
 }

@@ -389,7 +389,7 @@ mod device {
         terminal.shows("[1-2] ").types("2\n").shows("which file? ").types("identity.txt\n");
         terminal.shows("keep a copy of ").shows("identity.txt").shows("fingerprint");
         assert_eq!(terminal.ends().0, Some(0));
-        // Whoever says what is to open it is asked nothing.
+        // If the flags say what opens the vault, nothing is asked.
         let named = ["--home", "newer", "init", "--identity", "identity.txt"];
         assert_eq!(sandbox.terminal(named).ends().0, Some(0));
     }

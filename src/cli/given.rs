@@ -18,7 +18,7 @@ use crate::vault::given::{self, Guard};
 /// Some editors write this at the beginning of a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Where a person types a passphrase.
+/// The terminal, where a person types a passphrase.
 pub(super) const TERMINAL: &str = "/dev/tty";
 
 /// The longest passphrase or PIN in bytes, which is what a terminal takes on a line.

@@ -37,7 +37,7 @@ pub struct Global {
     pub prompter: Prompter,
     /// The secrets that were read from descriptors.
     pub heard: Arc<Heard>,
-    /// The passphrase that was typed, where the command opens the vault several times.
+    /// The typed passphrase, for a command that opens the vault several times.
     pub typed: Option<Arc<Heard>>,
     /// The deadline of the whole command.
     pub deadline: Option<Instant>,
@@ -101,7 +101,7 @@ impl Global {
         !(json || events || plain || no_input || quiet) && Screen::can_fill()
     }
 
-    /// Whether a person follows what happens, and can do something about it.
+    /// Whether the output is for a person who can be asked.
     pub fn is_for_people(&self) -> bool {
         !self.args.json && !self.args.events && self.prompter.can_ask()
     }

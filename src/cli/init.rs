@@ -24,14 +24,14 @@ struct Identity<'a> {
 pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failure> {
     let InitArgs { name, recipient, token, recovery_passphrase } = args;
     let home = crate::cli::given::home(global)?;
-    // Before anybody is asked for a passphrase.
+    // Checked before a passphrase is asked for.
     match Vault::lock(&home) {
         Err(Error::NoVault { .. }) => {}
         Err(error) if !Vault::exists(&home) => return Err(error.into()),
         _ => return Err(Error::Exists { path: home.data }.into()),
     }
     let vault = ask(async {
-        // Who says what is to open it is asked nothing.
+        // If the flags say what opens the vault, nothing is asked.
         let asks = token.is_none() && !token::is_settled(global);
         let token = token.map(|text| token::uri("--token", &text)).transpose()?;
         let name = unlock::chosen_name(global, name.as_deref(), asks).await?;
@@ -44,7 +44,7 @@ pub(super) fn run_init(global: &Global, args: InitArgs) -> Result<Output, Failur
     show(vault.home())
 }
 
-/// Prints who this device is.
+/// Prints this device's name, id and fingerprint.
 pub(super) fn run_id(global: &Global) -> Result<Output, Failure> {
     match Vault::exists(&crate::cli::given::home(global)?) {
         true => show(&unlock::look(global)?.0),

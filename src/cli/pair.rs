@@ -24,7 +24,7 @@ use crate::report::{self, Code, Failure, Near};
 use crate::ui::Need;
 use crate::vault::{self, attempts};
 
-/// How long `pair` looks around at a time.
+/// How long one search for devices takes.
 const LOOK: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize)]
@@ -63,9 +63,9 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
     }
     global.prompter.demand(&Need::Code)?;
     after_failures(global)?;
-    // The command of --via may want the terminal for itself, to ask for a password.
+    // The command of --via may need the terminal, to ask for a password.
     let lines = via.is_some();
-    // A relay that was named here and now is where to meet; one of config.toml is one way more.
+    // With --relay only the relay is used; the relay of config.toml is a further way.
     let only_there = relay.is_some();
     let setup = Setup { interface, relay, remember, lines, makes: true, ..Setup::default() };
     with_node(global, None, setup, |node| async move {
@@ -105,7 +105,8 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
     })
 }
 
-/// After so many failed pairings somebody may be guessing: the next one takes a word of the owner.
+/// After too many failed pairings, asks the owner before the next one, since an attacker may be
+/// guessing.
 fn after_failures(global: &Global) -> Result<(), Failure> {
     let home = crate::cli::given::home(global)?;
     let failed = attempts::charged(&home)?;
@@ -129,7 +130,7 @@ fn invitation(text: &str) -> Result<Invite, Failure> {
     })
 }
 
-/// What a pairing is as a result.
+/// The result for a pairing.
 pub(super) fn output(pairing: &Pairing) -> Result<Output, Failure> {
     let expires = pairing.expires.map(clock::rfc3339);
     let until = expires.as_ref().map_or_else(
@@ -172,7 +173,7 @@ async fn nearby(
     Ok(invitation::meet(node, &target, visits, deadline).await?)
 }
 
-/// Looks until a device is there that can be meant. Who else is there is put into `others`.
+/// Looks until there is a device that `name` can mean. The others are put into `others`.
 async fn choose(
     global: &Global,
     node: &Arc<Node>,
@@ -202,7 +203,7 @@ async fn choose(
                 tokio::select! {
                     chosen = pick(global, "peer", "PEER (a device id)", &names) => chosen?,
                     newcomers = newcomers(node, name, several) => {
-                        // At the end, so that nobody's number changes under the finger.
+                        // New devices are appended, so that numbers already shown stay valid.
                         found.extend(newcomers);
                         continue;
                     }
@@ -230,7 +231,7 @@ fn near(device: &Met) -> Near {
     Near { name: device.name.clone(), id: device.fingerprint.device_id() }
 }
 
-/// Who is near and can be meant, and who else is there; each is told.
+/// The devices nearby that `name` can mean, and the names of the others. Each is reported.
 async fn look(node: &Node, name: Option<&str>) -> (Vec<Met>, Vec<Near>) {
     let found = look_around(node, LOOK).await.unwrap_or_default();
     for device in &found {
@@ -258,7 +259,7 @@ async fn newcomers(node: &Node, name: Option<&str>, known: &[Met]) -> Vec<Met> {
     }
 }
 
-/// Whether `name` is what a device calls itself, or its id or fingerprint.
+/// Whether `name` is the name, id or fingerprint of a device.
 fn meant(name: &str, device: &Met) -> bool {
     device.name.as_str().eq_ignore_ascii_case(name)
         || device.fingerprint.device_id() == name.to_lowercase()

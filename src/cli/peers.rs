@@ -22,10 +22,10 @@ struct Row<'a> {
     paired: String,
     expires: Option<String>,
     status: &'static str,
-    /// The same for people.
+    /// For people.
     #[serde(skip)]
     ends: String,
-    /// The keys that this device has together with it: it signs with them whether it is paired or not.
+    /// The keys that this device shares with it, which sign whether it is paired or not.
     keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
@@ -82,7 +82,7 @@ fn possible(command: &PeersCommand, home: &Home) -> Result<(), Failure> {
 fn list(home: &Home) -> Result<Output, Failure> {
     let peers = Peers::load(home)?;
     let now = clock::unix_now();
-    // Keys that cannot be read are for `keys list` to name.
+    // `keys list` reports keys that cannot be read.
     let all: Vec<KeyRecord> = keys::each(home)
         .unwrap_or_default()
         .into_iter()
@@ -138,7 +138,7 @@ fn row<'a>(home: &Home, all: &[KeyRecord], peer: &'a PeerRecord, now: i64) -> Ro
     }
 }
 
-/// When a pairing ends, for people.
+/// The end of a pairing, for people.
 fn ends(expires: Option<i64>, now: i64) -> String {
     let Some(end) = expires else { return "never".to_owned() };
     match end.saturating_sub(now) {
@@ -148,7 +148,7 @@ fn ends(expires: Option<i64>, now: i64) -> String {
     }
 }
 
-/// The names of the keys of which the device with this fingerprint is a party.
+/// The names of the keys that the device with this fingerprint is a party of.
 fn shared(all: &[KeyRecord], fingerprint: &Fingerprint) -> Vec<String> {
     let is_party = |key: &&KeyRecord| key.parties.iter().any(|p| p.fingerprint == *fingerprint);
     let mut names: Vec<String> = all.iter().filter(is_party).map(|key| key.name.clone()).collect();

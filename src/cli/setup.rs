@@ -11,7 +11,7 @@ use crate::driver::clock;
 use crate::report::{Code, Failure, here};
 use crate::vault::{Home, Peers, Vault, keys};
 
-/// Makes what is missing on this device: the device itself, a pairing, a key. Each step is the command of that name.
+/// Makes the missing parts: the device, a pairing, a key. Each step runs the command of that name.
 pub(super) fn run_setup(global: &Global, args: SetupArgs) -> Result<Output, Failure> {
     if !global.prompter.can_ask() {
         return Err(Failure::new(
@@ -25,7 +25,7 @@ pub(super) fn run_setup(global: &Global, args: SetupArgs) -> Result<Output, Fail
             here(&["keygen", "--help"], &[])
         )));
     }
-    // The vault is opened in each step, and its passphrase typed once.
+    // Each step opens the vault, but its passphrase is typed once.
     let global = &Global { typed: Some(Arc::default()), ..global.clone() };
     let home = given::home(global)?;
     if !Vault::exists(&home) {
@@ -105,7 +105,7 @@ fn confirm(global: &Global, what: &str) -> Result<bool, Failure> {
     ask(async { Ok(global.prompter.confirm(what, "cosign keygen").await?) })
 }
 
-/// The names of the devices whose pairing is not over.
+/// The names of the devices with a valid pairing.
 fn live(home: &Home) -> Result<Vec<String>, Failure> {
     let now = clock::unix_now();
     let peers = Peers::load(home)?;

@@ -110,8 +110,8 @@ pub(super) fn run_list(global: &Global) -> Result<Output, Failure> {
     Output::new(json!({ "tokens": rows, "modules": modules }), text)
 }
 
-/// Asks what a new vault is to be sealed with: a token that is plugged in, a passphrase or an identity file; `None`
-/// if nobody can be asked, or the flags say it.
+/// Asks for the seal of a new vault: a connected token, a passphrase or an identity file; `None` if
+/// no person can be asked, or the flags give it.
 pub(super) async fn offer(global: &Global) -> Result<Option<Protection>, Failure> {
     if is_settled(global) {
         return Ok(None);
@@ -138,7 +138,7 @@ pub(super) async fn offer(global: &Global) -> Result<Option<Protection>, Failure
     }))
 }
 
-/// Whether the flags say what seals a new vault, or nobody can be asked.
+/// Whether the flags give the seal of a new vault, or no person can be asked.
 pub(super) fn is_settled(global: &Global) -> bool {
     let args = &global.args;
     args.identity.is_some()
@@ -147,7 +147,7 @@ pub(super) fn is_settled(global: &Global) -> bool {
         || !global.prompter.can_ask()
 }
 
-/// What a person chooses to seal a new vault with.
+/// A chosen seal of a new vault.
 #[derive(Debug)]
 pub(super) enum Protection {
     /// A key on this token.

@@ -1,4 +1,4 @@
-//! The device behind a command: where it lives, made where there is none, opened where it must be.
+//! The device of a command: its home and vault, which is opened or made if the command needs it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::secret::Secret;
 use crate::token::{Found, Tries, Uri};
 use crate::vault::{DeviceInfo, Error, Home, Lock, Misfit, Seal, TokenRecord, Unlock, Vault};
 
-/// The most bytes of a device's name, which are what a service announcement can hold.
+/// Most bytes of a device's name, which a service announcement can hold.
 const MAX_NAME: usize = 63;
-/// How often a person may mistype the passphrase.
+/// How many tries a person has for the passphrase.
 const TRIES: usize = 3;
 
 /// The device's vault, open.
@@ -31,17 +31,17 @@ pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
     Ok((vault.home().clone(), vault))
 }
 
-/// The same for a command that begins no ceremony: a ceremony refuses what does not fit among the files
-/// of the vault, any other command names it and goes on, unless it rests on just that.
+/// As [`open`], for a command that begins no ceremony. Files that this device did not write stop a
+/// ceremony; any other command reports them and goes on, unless it needs just that file.
 pub(super) async fn open_naming(global: &Global) -> Result<(Home, Vault), Failure> {
     let (home, vault) = open(global).await?;
     note_misfits(global, &vault);
     Ok((home, vault))
 }
 
-/// The device's vault, open; made now if there is none, a person is there to see it, and no home was named:
-/// a volume that is not mounted does not become a new device. For commands that a new device begins with: any
-/// other could not succeed where the home was mistyped, and would leave another device there.
+/// As [`open`], but makes a device if there is none, a person is present, and no home was named: a
+/// volume that is not mounted must not become a new device. Only for commands that a new device
+/// begins with; any other would fail with a mistyped home, and leave another device there.
 pub async fn open_or_make(global: &Global) -> Result<(Home, Vault), Failure> {
     let home = home(global)?;
     let may_make = global.args.home.is_none() && global.prompter.can_ask();
@@ -54,15 +54,15 @@ pub async fn open_or_make(global: &Global) -> Result<(Home, Vault), Failure> {
     open(global).await
 }
 
-/// Where this device keeps things, and its vault where what was given opens it: nobody is asked.
-/// Without the vault nothing that is read is checked, and that is said; so is that there is none.
+/// The home, and the vault if the command line opens it, without a question. Without the vault the
+/// files are not authenticated, which is reported, as is a missing vault.
 ///
 /// # Errors
-/// What was given does not open the vault.
+/// The given secret does not open the vault.
 pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
     let home = home(global)?;
     match Vault::lock(&home) {
-        // What was copied from one is looked at all the same.
+        // Files that were copied from a home can still be inspected.
         Err(error @ Error::NoVault { .. }) => {
             global.screen.note(Failure::from(error).message);
             return Ok((home, None));
@@ -81,17 +81,17 @@ pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
     Ok((vault.home().clone(), Some(vault)))
 }
 
-/// The vault, where what was given opens it.
+/// The vault, if the command line opens it.
 fn opened(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
     let Some(unlock) = given_unlock(global, home)? else { return opened_by_token(global, home) };
     match Vault::open(home, &unlock) {
-        // The environment is set for more than one home: this one is looked at as it lies.
+        // The environment may be meant for another home, so this one is read without its vault.
         Err(Error::WrongSecret) if is_of_environment(&unlock, global) => Ok(None),
         opened => Ok(Some(opened?)),
     }
 }
 
-/// Whether the environment alone says what opens the vault.
+/// Whether what opens the vault comes from the environment.
 fn is_of_environment(unlock: &Unlock, global: &Global) -> bool {
     let (variable, file) = match unlock {
         Unlock::Identity(_) => ("COSIGN_IDENTITY", &global.args.identity),
@@ -101,8 +101,7 @@ fn is_of_environment(unlock: &Unlock, global: &Global) -> bool {
     set.is_some() && set == *file
 }
 
-/// The vault, where its token is there and the flags say where the PIN is. The last try is left to a
-/// person.
+/// The vault, if its token is present and the flags give the PIN. The last try is left to a person.
 fn opened_by_token(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
     let record = Vault::token(home)?.filter(|_| token::pin_is_told(global));
     let Some(record) = record else { return Ok(None) };
@@ -128,10 +127,10 @@ async fn with_token(
     token::aside(move || Ok(Vault::open(&home, &unlock)?)).await
 }
 
-/// What was given that opens the vault without a question.
+/// The secret from the command line that opens the vault.
 pub(super) fn given_unlock(global: &Global, home: &Home) -> Result<Option<Unlock>, Failure> {
     let locks = Vault::locks(home)?;
-    // As for every command, an identity that does not fit is left alone where a token opens the vault.
+    // An identity that does not open this vault is ignored if a token does.
     let fits = locks.contains(&Lock::Identity) || !locks.contains(&Lock::Token);
     if let Some(file) = global.args.identity.as_ref().filter(|_| fits) {
         return Ok(Some(Unlock::Identity(file.clone())));
@@ -142,14 +141,14 @@ pub(super) fn given_unlock(global: &Global, home: &Home) -> Result<Option<Unlock
     }
 }
 
-/// Names the files that are not what this device wrote.
+/// Reports the files that this device did not write.
 fn note_misfits(global: &Global, vault: &Vault) {
     for Misfit { error, .. } in vault.misfits() {
         global.screen.note(Failure::from(error).message);
     }
 }
 
-/// Says which files were taken over when the vault was opened.
+/// Reports the files that were taken over when the vault was opened.
 fn note_adopted(global: &Global, vault: &Vault) {
     let adopted = vault.adopted();
     if let Some(path) = adopted.first() {
@@ -164,12 +163,12 @@ fn note_adopted(global: &Global, vault: &Vault) {
     }
 }
 
-/// Where this device keeps things, to change what its vault authenticates.
+/// The home of the opened vault, to change authenticated files.
 pub(super) fn to_change(global: &Global) -> Result<Home, Failure> {
     ask(open_naming(global)).map(|(home, _)| home)
 }
 
-/// What a new vault is sealed with: what the global flags say, or a passphrase that a person chooses.
+/// The seals of a new vault: from the global flags, or a passphrase that a person chooses.
 pub(super) async fn seals(global: &Global) -> Result<Vec<Seal>, Failure> {
     let seal = match (&global.args.identity, given_passphrase(global)?) {
         (Some(_), Some(_)) => {
@@ -182,7 +181,7 @@ pub(super) async fn seals(global: &Global) -> Result<Vec<Seal>, Failure> {
     Ok(vec![seal])
 }
 
-/// What a new vault on the token `uri` is sealed with, and whether with a passphrase besides.
+/// The seals of a new vault on the token `uri`, with a passphrase as well if wanted.
 pub(super) async fn token_seals(
     global: &Global,
     uri: &Uri,
@@ -207,7 +206,7 @@ pub(super) async fn token_seals(
     Ok([Seal::Token(key)].into_iter().chain(passphrase.map(Seal::Passphrase)).collect())
 }
 
-/// What a new vault is sealed with: what the flags say, or what a person chooses.
+/// The seals of a new vault: from the flags, or chosen by a person.
 pub(super) async fn chosen_seals(global: &Global) -> Result<Vec<Seal>, Failure> {
     match token::offer(global).await? {
         Some(Protection::Token(uri)) => token_seals(global, &uri, false).await,
@@ -216,7 +215,7 @@ pub(super) async fn chosen_seals(global: &Global) -> Result<Vec<Seal>, Failure> 
     }
 }
 
-/// The name of a new device: the one that was given, what a person answers if `asks`, or the host's.
+/// The name of a new device: the given one, a person's answer if `asks`, or the host's.
 pub(super) async fn chosen_name(
     global: &Global,
     given: Option<&str>,
@@ -243,7 +242,7 @@ pub(super) async fn chosen_name(
     }
 }
 
-/// Makes a device of this name, and tells a person what to keep.
+/// Makes a device with this name, and tells a person what to keep safe.
 pub(super) fn create(
     global: &Global,
     home: &Home,
@@ -266,7 +265,7 @@ pub(super) fn create(
     Ok(vault)
 }
 
-/// What the owner of a new device has to keep.
+/// The things that the owner of a new device must keep safe.
 fn to_keep(seals: &[Seal]) -> String {
     let what = match seals {
         [Seal::Identity(file)] => format!("a copy of {}", file.display()),
@@ -280,7 +279,7 @@ fn to_keep(seals: &[Seal]) -> String {
     )
 }
 
-/// [`create`] for a command that needs a device; `None` if another process was quicker.
+/// As [`create`], for a command that needs a device; `None` if another process made one first.
 pub(super) async fn make(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
     global.screen.note(format!("there is no device in {} yet: making one", home.data.display()));
     let name = chosen_name(global, None, !token::is_settled(global)).await?;
@@ -291,8 +290,8 @@ pub(super) async fn make(global: &Global, home: &Home) -> Result<Option<Vault>, 
     }
 }
 
-/// Opens the vault with what was given and fits; else with its token; else with a passphrase that a
-/// person types.
+/// Opens the vault with the secret from the command line; else with its token; else with a
+/// passphrase that a person types.
 async fn unlock(global: &Global, home: &Home, locks: &[Lock]) -> Result<Vault, Failure> {
     let opens = |lock| locks.contains(&lock);
     if opens(Lock::Passphrase)
@@ -342,7 +341,7 @@ async fn unlock(global: &Global, home: &Home, locks: &[Lock]) -> Result<Vault, F
     }
 }
 
-/// The host's name, as far as it can be shown.
+/// The host's name, cleaned.
 fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut name = Label::new(&name).as_str().to_owned();

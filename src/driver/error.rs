@@ -381,7 +381,7 @@ pub struct About {
     pub key: String,
     /// The ceremony.
     pub ceremony: Ceremony,
-    /// Who else was to take part, besides this device.
+    /// The other invited devices.
     pub others: Vec<Label>,
 }
 

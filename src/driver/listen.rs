@@ -311,8 +311,7 @@ pub async fn serve_stdio(node: &Arc<Node>) -> Result<Done, Error> {
     }
 }
 
-/// TLS and the greeting. A caller that only looks whether anybody is here, and one that is back, are
-/// served here.
+/// TLS and the greeting. Discovery probes and resumed links are served here.
 async fn greet(
     node: &Node,
     io: Box<dyn Io>,

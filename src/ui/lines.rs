@@ -247,7 +247,7 @@ fn waiting_line(model: &Model, what: &str, peers: &[String]) -> String {
     }
 }
 
-/// Everything an approver must see (docs/wire.md §4).
+/// All facts that an approver must see (docs/wire.md §4).
 pub(super) fn request_card(view: &RequestView, style: Style) -> Vec<String> {
     let mut card = vec![style.bold(request_title(view))];
     if !view.changed.is_empty() {

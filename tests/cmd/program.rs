@@ -167,7 +167,7 @@ impl Terminal {
         }
     }
 
-    /// What follows on the screen until the end of the line.
+    /// The text on the screen up to the end of the line.
     #[track_caller]
     pub(crate) fn line(&mut self) -> String {
         while !self.seen.contains('\n') {

@@ -1,5 +1,5 @@
-//! Shares that were deleted: the other parties are told at the next contact, whoever calls, and what
-//! they tell is kept as their word.
+//! Deleted shares: the other parties are told at the next contact, and their own claims are stored
+//! as unverified.
 
 use std::time::Instant;
 
@@ -14,15 +14,15 @@ use crate::request::{Hex, Request};
 use crate::vault::{Entry, deleted, keys};
 use crate::wire::{Message, NoMessage, Proposal, Reason};
 
-/// How many deletions a caller may tell of before it says what it came for.
+/// Most deletions that a caller may report before its proposal.
 const AT_MOST: usize = 16;
 
-/// Tells the device at the other end which of the keys with it have no share here any more.
+/// Tells the device at the other end for which common keys this device has deleted its share.
 ///
 /// # Errors
 /// The link is down.
 pub async fn tell(node: &Node, link: &mut ResumableLink) -> Result<(), LinkError> {
-    // A file that cannot be read is not told of, and does not end the ceremony.
+    // If the file cannot be read, nothing is told and the ceremony goes on.
     let deleted = deleted::shared_with(&node.home, &link.peer()).unwrap_or_default();
     for stone in deleted.into_iter().rev().take(AT_MOST) {
         say(link, &Message::Deleted { public_key: Hex(stone.public_key), time: stone.time })
@@ -31,7 +31,7 @@ pub async fn tell(node: &Node, link: &mut ResumableLink) -> Result<(), LinkError
     Ok(())
 }
 
-/// What the caller asks for; before that it may tell of keys whose shares are deleted there.
+/// The caller's proposal. Before it the caller may report deleted shares.
 pub async fn hear_proposal(
     node: &Node,
     link: &mut ResumableLink,
@@ -46,7 +46,7 @@ pub async fn hear_proposal(
             }
             Ok(_) => return None,
             Err(NoMessage) => {
-                // A later version may ask for more; an earlier one at least hears for what.
+                // A proposal of a later version is refused by its name.
                 if let Some(message) = Message::name_in(&bytes) {
                     let reason = Reason::NotUnderstood { message };
                     let _ = say(link, &Message::Refuse { reason }).await;
@@ -58,7 +58,7 @@ pub async fn hear_proposal(
     None
 }
 
-/// Takes the word of `peer` that it has deleted its share of a key.
+/// Stores and reports the claim of `peer` that it has deleted its share of a key.
 pub fn heard(node: &Node, peer: &Fingerprint, public_key: &[u8; 33], time: i64) {
     let Ok(records) = keys::list(&node.home) else { return };
     let Some(key) = records.into_iter().find(|key| key.public_key == *public_key) else { return };
@@ -79,9 +79,9 @@ pub fn heard(node: &Node, peer: &Fingerprint, public_key: &[u8; 33], time: i64) 
     }
 }
 
-/// What `requester` is told where there is no share here that `request` could be about.
+/// The reason for `requester` if no share here fits `request`.
 pub fn reason(node: &Node, request: &Request, requester: &Fingerprint) -> Reason {
-    // Its key may be here all the same.
+    // The key may be here, in a format of a later version.
     if keys::is_newer(&node.home, &request.key) {
         return Reason::Version;
     }
@@ -90,7 +90,7 @@ pub fn reason(node: &Node, request: &Request, requester: &Fingerprint) -> Reason
     stone.map_or(Reason::UnknownKey, |stone| Reason::Deleted { time: stone.time })
 }
 
-/// The error where `peer`, called `name`, answers `request` with a no.
+/// The error if `peer`, called `name`, refuses `request`.
 pub fn refused(
     node: &Node,
     peer: &Fingerprint,
@@ -112,10 +112,10 @@ pub fn refused(
     Error::DeletedThere { peer: name.clone(), time, key: request.key.clone(), others_suffice }
 }
 
-/// Notes that `peer` takes part with a share that it may have called deleted.
+/// Removes the claim of `peer` that its share is deleted: it takes part with it.
 pub fn refuted(node: &Node, peer: &Fingerprint, request: &Request) {
     if let Some(public_key) = public_key(request) {
-        // The note is only for people.
+        // A failure is ignored: the note is only for people.
         let _ = deleted::refute(&node.home, public_key, peer);
     }
 }

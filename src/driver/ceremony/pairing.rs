@@ -314,8 +314,8 @@ async fn agree(
     Ok(record(node, name, proof.peer(), lasts)?)
 }
 
-/// How long a pairing will last with a device that says `about` of itself. What it says came over the link that the
-/// digits stand for, so both screens show the same.
+/// The duration of a pairing with a device whose introduction is `about`. The introduction came
+/// over the link that the digits authenticate, so both screens show the same.
 fn lasts(node: &Node, about: Option<&About>) -> Lasts {
     match (node.remember_pairings, about.and_then(|about| about.keeps)) {
         (true, Some(_)) | (false, Some(true)) => Lasts::Kept,
