@@ -76,7 +76,7 @@ impl<'h> Writer<'h> {
     pub(super) fn lock(home: &'h Home) -> Result<Self, Error> {
         let lock = lock(home, &home.data.join(LOCK))?;
         for root in home.roots() {
-            wipe(&root.join(SCRATCH))?;
+            discard(&root.join(SCRATCH))?;
             wipe(&root.join(DOOMED))?;
         }
         Ok(Self { home, _lock: lock })
@@ -186,7 +186,7 @@ impl<'h> Writer<'h> {
     /// The scratch file on the file system of `path`.
     fn scratch(&self, path: &Path) -> Result<PathBuf, Error> {
         let scratch = self.beside(path, SCRATCH);
-        wipe(&scratch)?;
+        discard(&scratch)?;
         Ok(scratch)
     }
 
@@ -435,6 +435,15 @@ fn lock_file(path: &Path) -> Result<File, Error> {
     is_regular(path, &file.metadata().map_err(Error::io(path))?)?;
     tell(Effect::Created(path));
     Ok(file)
+}
+
+/// Removes what a killed writer left, if it is there. It is not overwritten: a power failure that undid half of a rename
+/// leaves a finished file with this name as well.
+fn discard(scratch: &Path) -> Result<(), Error> {
+    match found(fs::symlink_metadata(scratch), scratch)? {
+        Some(there) if there.is_dir() => wipe(scratch),
+        _ => remove_file(scratch),
+    }
 }
 
 /// Overwrites and removes a file, or all files of a folder, if it exists. A symbolic link is

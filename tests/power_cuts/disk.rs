@@ -3,7 +3,7 @@
 //! POSIX says of a file that what was written survives once the file is synced, and of a name that it survives once its
 //! folder is. Whatever is not synced may be there or not, each for itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write as _;
@@ -282,6 +282,14 @@ impl Disk {
             }
         }
     }
+}
+
+/// The files of a tree that are there under another name as well.
+pub(crate) fn with_other_name(tree: &Tree) -> BTreeSet<PathBuf> {
+    let nodes = || tree.iter().filter_map(|(path, file)| Some((path, file.as_ref()?.node)));
+    let mut names = HashMap::<Node, usize>::new();
+    nodes().for_each(|(_, node)| *names.entry(node).or_default() += 1);
+    nodes().filter(|(_, node)| names[node] > 1).map(|(path, _)| path.clone()).collect()
 }
 
 /// How many steps there must be for a step to be certain: as many as it takes for its file, or one of the folders in

@@ -211,7 +211,8 @@ fn states(lives: &Lives, random: &mut Random) -> Vec<State> {
             let command = lives.command(disk.place(steps.saturating_sub(1)));
             for fates in plans(disk, &open, random) {
                 let mut tree = disk.after(steps, &fates);
-                tree.retain(|path, _| !is_nothing(path));
+                let with_other_name = disk::with_other_name(&tree);
+                tree.retain(|path, _| !is_nothing(path) || with_other_name.contains(path));
                 let mut hasher = DefaultHasher::new();
                 (command, tree).hash(&mut hasher);
                 if seen.insert(hasher.finish()) {
