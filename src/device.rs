@@ -96,6 +96,24 @@ pub fn shown_json(json: &str) -> String {
     out
 }
 
+/// `text` with what [`shown`] drops, and what a terminal draws into the character before it, spelled out as
+/// `\u{3164}`: vowels and finals of Hangul that follow none.
+pub fn spelled(text: &str) -> String {
+    let is_hangul = |c: char| matches!(c, '\u{1100}'..='\u{11FF}' | '\u{A960}'..='\u{A97F}' | '\u{AC00}'..='\u{D7FF}');
+    let joins = |c: char| matches!(c, '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}');
+    let mut out = String::with_capacity(text.len());
+    let mut last = ' ';
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            c if !is_printable(c) || joins(c) && !is_hangul(last) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+        last = c;
+    }
+    out
+}
+
 fn is_printable(c: char) -> bool {
     let invisible = matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
@@ -148,6 +166,15 @@ mod tests {
         let hostile = "a\u{1b}[2Jb\u{9b}31mc\rd\u{202e}e\u{200b}f\u{7}g\nh\ti";
         assert_eq!(shown(hostile), "a[2Jb31mcdefg\nh\ti");
         assert_eq!(shown_on_one_line(hostile), "a[2Jb31mcdefg h i");
+    }
+
+    #[test]
+    fn what_would_not_be_seen_is_spelled_out() {
+        assert_eq!(spelled("pay\u{3164}bob\u{202e}"), "pay\\u{3164}bob\\u{202e}");
+        assert_eq!(spelled("pay\u{1161}bob"), "pay\\u{1161}bob");
+        // Korean as some systems write file names.
+        let decomposed = "\u{1112}\u{1161}\u{11ab}";
+        assert_eq!(spelled(decomposed), decomposed);
     }
 
     #[test]

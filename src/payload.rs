@@ -21,6 +21,9 @@ pub use message::MessageFormat;
 /// The largest payload, in bytes; a larger file is signed by its digest alone.
 pub const MAX_PAYLOAD: u64 = 1 << 20;
 
+/// The largest message, in bytes: its signer reads all of it.
+pub const MAX_MESSAGE: u64 = 16 << 10;
+
 /// How a file is hashed to 32 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -139,6 +142,20 @@ impl Source {
             Self::File { size, .. } | Self::Message { size, .. } => Some(*size),
         }
     }
+
+    /// Whether what travels is small enough.
+    pub fn is_within_limits(&self) -> bool {
+        let limit = match self {
+            Self::Message { .. } => MAX_MESSAGE,
+            Self::Digest | Self::File { .. } => MAX_PAYLOAD,
+        };
+        self.travels().is_none_or(|size| size <= limit)
+    }
+
+    /// The kind of what a signer sees: of what does not travel, a digest.
+    pub fn seen(&self) -> Kind {
+        self.travels().map_or(Kind::Digest, |_| self.kind())
+    }
 }
 
 /// The kind of what is signed.
@@ -192,12 +209,14 @@ impl Payload {
     /// # Errors
     /// They do not match `source`, or such a request has no payload.
     pub fn read(source: &Source, bytes: Vec<u8>) -> Result<Self, NoPayload> {
-        if source.travels() != Some(bytes.len() as u64) || bytes.len() as u64 > MAX_PAYLOAD {
+        if source.travels() != Some(bytes.len() as u64) || !source.is_within_limits() {
             return Err(NoPayload);
         }
         let (digest, summary) = match source {
             Source::Digest => return Err(NoPayload),
-            Source::File { hash, .. } => (hash.of(&bytes), Summary::File(file::summary(&bytes))),
+            Source::File { hash, .. } => {
+                (hash.of(&bytes), Summary::File(file::summary(*hash, &bytes)))
+            }
             Source::Message { format, .. } => {
                 (format.digest(&bytes), Summary::Message(message::summary(*format, &bytes)))
             }

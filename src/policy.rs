@@ -308,7 +308,10 @@ impl Policy {
                 (key == asked.key, format!("the key is {:?}, the rule's {key:?}", asked.key))
             }),
             Field::Payload => rule.payload.map(|kind| {
-                let asked = asked.source.as_ref().map(Source::kind);
+                let source = asked.source.as_ref();
+                // A file that does not travel is the requester's word, unless file_in finds it here.
+                let is_found = rule.file_in.is_some() && kind == Kind::File;
+                let asked = source.map(if is_found { Source::kind } else { Source::seen });
                 let shown = asked.map_or("nothing", Kind::name);
                 (asked == Some(kind), format!("{shown} is to be signed, {kind} is ruled on"))
             }),
@@ -704,6 +707,13 @@ mod tests {
         let decide = |asked: &Asked<'_>| policy.decide_at(NOW, paired, asked).unwrap();
         assert_eq!(decide(&asked(b"built")), Decision::Allow(1));
         assert_eq!(decide(&asked(b"swapt")), Decision::Deny(Refusal::NoRule));
+        // Without the folder a file that does not travel is a digest.
+        let rules =
+            allow("payload = \"digest\"").replace("allow", "deny") + &allow("payload = \"file\"");
+        let home = Home::at(folder.path().join("home"));
+        let unseen = Policy::parse(&rules, folder.path().to_owned(), home).unwrap();
+        let decided = unseen.decide_at(NOW, paired, &asked(b"built")).unwrap();
+        assert_eq!(decided, Decision::Deny(Refusal::Rule(1)));
         let digest = Asked { digest: asked(b"built").digest, ..request("") };
         assert_eq!(decide(&digest), Decision::Deny(Refusal::NoRule));
         std::fs::remove_dir_all(folder.path().join("dist")).unwrap();

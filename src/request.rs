@@ -13,7 +13,7 @@ use crate::crypto::tags;
 use crate::crypto::transcript::length_prefixed;
 use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::party::{MAX_PARTIES, PartyId};
-use crate::payload::{MAX_PAYLOAD, Payload, Source};
+use crate::payload::{Payload, Source};
 
 /// Most epochs of a key that a device offers: the active one and the pending ones.
 pub const MAX_EPOCHS: usize = 32;
@@ -232,7 +232,7 @@ impl Request {
                         && !shares.epochs.is_empty()
                         && path.len() <= MAX_PATH
                         && path.iter().all(|index| *index < 1 << 31)
-                        && source.travels().is_none_or(|size| size <= MAX_PAYLOAD)
+                        && source.is_within_limits()
                         && recipient.as_ref().is_none_or(takes_part)
                 }
             }

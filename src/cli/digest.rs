@@ -9,7 +9,7 @@ use super::args::PayloadArgs;
 use super::given::by;
 use crate::device::{Label, hex};
 use crate::pasted;
-use crate::payload::{HashFunction, MAX_PAYLOAD, MessageFormat, Payload, Source};
+use crate::payload::{HashFunction, MAX_MESSAGE, MAX_PAYLOAD, MessageFormat, Payload, Source};
 use crate::report::unreadable;
 use crate::report::{self, Code, Failure};
 use crate::vault::given::{self, Guard};
@@ -70,7 +70,7 @@ impl Digest {
     fn of_message(message: Vec<u8>, format: MessageFormat) -> Result<Self, Failure> {
         let source = Source::Message { format, size: message.len() as u64 };
         let payload = Payload::read(&source, message).map_err(|_| {
-            Failure::new(Code::Usage, format!("the message is longer than {MAX_PAYLOAD} bytes"))
+            Failure::new(Code::Usage, format!("the message is longer than {MAX_MESSAGE} bytes"))
                 .hint("sign it as a file: --file FILE")
         })?;
         Ok(Self { bytes: *payload.digest(), source, payload: Some(Arc::new(payload)) })

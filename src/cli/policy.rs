@@ -157,6 +157,8 @@ pub struct Given {
     #[serde(skip)]
     file: String,
     source: Option<wire::Source>,
+    /// The same in an entry of the log; in an event, what is shown of it.
+    payload: Option<serde_json::Value>,
     #[serde(default)]
     time: String,
 }
@@ -276,7 +278,10 @@ impl Given {
             "" => None,
             text => Some(Digest::parse(text).ok_or_else(|| usage(NO_DIGEST.to_owned()))?.0),
         };
-        let (digest, source) = match (self.file.as_str(), &self.source) {
+        // Of an event `payload` is the summary, which is no source.
+        let logged = self.payload.clone().and_then(|logged| serde_json::from_value(logged).ok());
+        let said = self.source.clone().or(logged).filter(|_| ceremony == Ceremony::Sign);
+        let (digest, source) = match (self.file.as_str(), &said) {
             ("", None) => (digest, digest.map(|_| Source::Digest)),
             ("", Some(source)) => {
                 let source = source.read().ok_or_else(|| usage("source is none".to_owned()))?;
@@ -302,4 +307,4 @@ fn wrong(argument: &str) -> Failure {
 }
 
 /// The most bytes that are read of a request.
-const MAX_REQUEST: u64 = 1 << 16;
+const MAX_REQUEST: u64 = 1 << 18;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::as_text;
+use super::{HashFunction, as_text, message};
 
 /// The part of a text that is shown, which is more than a person reads before answering.
 const MOST_LINES: usize = 200;
@@ -13,6 +13,9 @@ const MOST_CHARS: usize = 16 << 10;
 pub struct Summary {
     /// Its type by its first bytes, such as `gzip archive`.
     pub looks_like: &'static str,
+    /// What else its signature is valid for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Warning>,
     /// How many lines it has, if it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
@@ -44,20 +47,52 @@ const SIGNATURES: [(usize, &[u8], &str); 17] = [
     (257, b"ustar", "tar archive"),
 ];
 
-pub(super) fn summary(bytes: &[u8]) -> Summary {
+/// A file whose signature is valid for something else as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// A message of Ethereum or typed data (EIP-191, EIP-712), as it is hashed.
+    EthereumMessage,
+    /// A transaction of Ethereum, as it is hashed.
+    EthereumTransaction,
+    /// A message of Bitcoin, as it is hashed.
+    BitcoinMessage,
+    /// Hashed as transactions of Bitcoin are.
+    BitcoinHash,
+}
+
+/// What else the signature of the hash of `bytes` is valid for.
+fn warning(hash: HashFunction, bytes: &[u8]) -> Option<Warning> {
+    match hash {
+        HashFunction::Sha256 => None,
+        HashFunction::Keccak256 if bytes.first() == Some(&0x19) => Some(Warning::EthereumMessage),
+        HashFunction::Keccak256 if message::is_transaction(bytes) => {
+            Some(Warning::EthereumTransaction)
+        }
+        HashFunction::Keccak256 => None,
+        HashFunction::Sha256d if bytes.starts_with(b"\x18Bitcoin Signed Message:\n") => {
+            Some(Warning::BitcoinMessage)
+        }
+        HashFunction::Sha256d => Some(Warning::BitcoinHash),
+    }
+}
+
+pub(super) fn summary(hash: HashFunction, bytes: &[u8]) -> Summary {
     let begins = |(at, start, _): &&(usize, &[u8], &str)| {
         bytes.get(*at..).is_some_and(|rest| rest.starts_with(start))
     };
     let known = SIGNATURES.iter().find(begins).map(|(_, _, name)| *name);
-    let text = as_text(bytes).filter(|text| !text.is_empty() && known.is_none());
+    let text = as_text(bytes).filter(|text| !text.is_empty());
     let shown = text.map(beginning);
     Summary {
-        looks_like: match (known, bytes.is_empty(), text.is_some()) {
-            (Some(known), ..) => known,
-            (None, true, _) => "empty",
-            (None, false, true) => "text",
-            (None, false, false) => "not known",
+        looks_like: match (text, known) {
+            // A text may begin like anything, and is shown.
+            (Some(_), _) => "text",
+            (None, Some(known)) => known,
+            (None, None) if bytes.is_empty() => "empty",
+            (None, None) => "not known",
         },
+        warning: warning(hash, bytes),
         lines: text.map(|text| text.lines().count() as u64),
         complete: shown.zip(text).is_some_and(|(shown, text)| shown.len() == text.len()),
         text: shown.map(str::to_owned),
@@ -77,23 +112,44 @@ mod tests {
 
     #[test]
     fn a_file_is_what_its_first_bytes_say() {
-        assert_eq!(summary(b"\x1f\x8b\x08\0").looks_like, "gzip archive");
-        assert_eq!(summary(b"").looks_like, "empty");
-        assert_eq!(summary(b"\x01\x02").looks_like, "not known");
-        let tar = [&[b'a'; 257][..], b"ustar\x0000"].concat();
-        assert_eq!(summary(&tar).looks_like, "tar archive");
-        assert_eq!(summary(&tar).text, None);
+        assert_eq!(summary(HashFunction::Sha256, b"\x1f\x8b\x08\0").looks_like, "gzip archive");
+        assert_eq!(summary(HashFunction::Sha256, b"").looks_like, "empty");
+        assert_eq!(summary(HashFunction::Sha256, b"\x01\x02").looks_like, "not known");
+        let tar = [&[0; 257][..], b"ustar\x0000"].concat();
+        assert_eq!(summary(HashFunction::Sha256, &tar).looks_like, "tar archive");
+    }
+
+    #[test]
+    fn a_text_that_begins_like_an_archive_is_shown() {
+        let script = format!("#!/bin/sh\n{}ustar\n", " ".repeat(257 - 10));
+        let read = summary(HashFunction::Sha256, script.as_bytes());
+        assert_eq!((read.looks_like, read.text), ("text", Some(script)));
+    }
+
+    #[test]
+    fn a_file_whose_signature_is_valid_for_something_else_is_marked() {
+        use HashFunction::{Keccak256, Sha256, Sha256d};
+        let message = b"\x19Ethereum Signed Message:\n2gm";
+        let transaction = [0x02, 0xc1, 0x80];
+        let of = |hash, bytes: &[u8]| summary(hash, bytes).warning;
+        assert_eq!(of(Sha256, message), None);
+        assert_eq!(of(Keccak256, message), Some(Warning::EthereumMessage));
+        assert_eq!(of(Keccak256, b"\x19\x01"), Some(Warning::EthereumMessage));
+        assert_eq!(of(Keccak256, &transaction), Some(Warning::EthereumTransaction));
+        assert_eq!(of(Keccak256, b"notes"), None);
+        assert_eq!(of(Sha256d, b"\x18Bitcoin Signed Message:\n"), Some(Warning::BitcoinMessage));
+        assert_eq!(of(Sha256d, b"\x01\0\0\0"), Some(Warning::BitcoinHash));
     }
 
     #[test]
     fn text_is_shown_whole_unless_nobody_would_read_it() {
-        let short = summary(b"one\ntwo\n");
+        let short = summary(HashFunction::Sha256, b"one\ntwo\n");
         assert_eq!((short.looks_like, short.lines, short.complete), ("text", Some(2), true));
         assert_eq!(short.text.as_deref(), Some("one\ntwo\n"));
-        let many = summary("x\n".repeat(1000).as_bytes());
+        let many = summary(HashFunction::Sha256, "x\n".repeat(1000).as_bytes());
         assert_eq!((many.lines, many.complete), (Some(1000), false));
         assert_eq!(many.text.map(|text| text.lines().count()), Some(MOST_LINES));
-        let long = summary("é".repeat(MOST_CHARS + 1).as_bytes());
+        let long = summary(HashFunction::Sha256, "é".repeat(MOST_CHARS + 1).as_bytes());
         assert_eq!(long.text.map(|text| text.chars().count()), Some(MOST_CHARS));
         assert!(!long.complete);
     }

@@ -118,7 +118,7 @@ fn is_hash(message: &[u8]) -> bool {
 }
 
 /// Whether it is one list in RLP, or a typed envelope around one (EIP-2718).
-fn is_transaction(message: &[u8]) -> bool {
+pub(super) fn is_transaction(message: &[u8]) -> bool {
     let list = match message {
         [0x01..=0x04, rest @ ..] => rest,
         all => all,

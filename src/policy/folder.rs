@@ -21,6 +21,8 @@ pub(super) fn has(
     digest: &[u8; 32],
 ) -> Result<bool, Error> {
     let wrong = |source: io::Error| Error::Io { path: path.to_owned(), source };
+    // In a sticky folder others could put a file beside those of this device.
+    given::check_folder(path)?;
     for entry in fs::read_dir(path).map_err(wrong)? {
         let entry = entry.map_err(wrong)?;
         let metadata = entry.metadata().map_err(wrong)?;
@@ -61,6 +63,11 @@ mod tests {
         assert!(!has("apart", 5), "it is a link");
         fs::set_permissions(path("dist/built"), fs::Permissions::from_mode(0o666)).unwrap();
         let digest = HashFunction::Sha256.of(b"built");
+        let sticky = fs::Permissions::from_mode(0o1777);
+        fs::set_permissions(path("dist"), sticky).unwrap();
+        let with_others = super::has(&path("dist"), 5, HashFunction::Sha256, &digest);
+        assert!(matches!(with_others, Err(Error::LooseMode { .. })), "{with_others:?}");
+        fs::set_permissions(path("dist"), fs::Permissions::from_mode(0o700)).unwrap();
         let open_to_all = super::has(&path("dist"), 5, HashFunction::Sha256, &digest);
         assert!(matches!(open_to_all, Err(Error::LooseMode { .. })), "{open_to_all:?}");
         assert!(super::has(&path("gone"), 5, HashFunction::Sha256, &digest).is_err());

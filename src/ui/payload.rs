@@ -38,10 +38,11 @@ pub(super) fn rows(summary: &Summary) -> Vec<(&'static str, String)> {
 }
 
 fn file_rows(file: &file::Summary) -> Vec<(&'static str, String)> {
-    let file::Summary { looks_like, lines, text, complete } = file;
+    let file::Summary { looks_like, warning, lines, text, complete } = file;
     let count =
         lines.map(|count| format!(", {count} {}", if count == 1 { "line" } else { "lines" }));
     let mut rows = vec![("looks like", format!("{looks_like}{}", count.unwrap_or_default()))];
+    rows.extend(warning.map(|warning| ("warning", signed_for(warning).to_owned())));
     if let Some(text) = text {
         rows.extend(lines_of("content", text));
         if !complete {
@@ -49,6 +50,17 @@ fn file_rows(file: &file::Summary) -> Vec<(&'static str, String)> {
         }
     }
     rows
+}
+
+fn signed_for(warning: file::Warning) -> &'static str {
+    match warning {
+        file::Warning::EthereumMessage => {
+            "the signature is valid for an Ethereum message or typed data"
+        }
+        file::Warning::EthereumTransaction => "the signature is valid for an Ethereum transaction",
+        file::Warning::BitcoinMessage => "the signature is valid for a Bitcoin message",
+        file::Warning::BitcoinHash => "hashed as Bitcoin transactions are: it may be valid for one",
+    }
 }
 
 fn message_rows(message: &message::Summary) -> Vec<(&'static str, String)> {
@@ -74,13 +86,9 @@ fn warning(warning: message::Warning) -> String {
 
 /// The lines of a text, each in quotes.
 fn lines_of(label: &'static str, text: &str) -> Vec<(&'static str, String)> {
-    let lines = text.split_inclusive('\n').map(|line| {
-        let line = line.strip_suffix('\n').unwrap_or(line);
-        quoted(line.strip_suffix('\r').unwrap_or(line))
-    });
     let labels = std::iter::once(label).chain(std::iter::repeat(""));
-    let rows: Vec<_> = labels.zip(lines).collect();
-    if rows.is_empty() { vec![(label, quoted(""))] } else { rows }
+    // A line end at the end is a row of its own, so that two texts never look alike.
+    labels.zip(text.split('\n').map(quoted)).collect()
 }
 
 #[cfg(test)]
@@ -107,6 +115,7 @@ mod tests {
                 row("", "\"␣␣digest␣␣␣␣␣␣␣5a7f\""),
                 row("", "\"\""),
                 row("", "\"to\\u{202e}day\""),
+                row("", "\"\""),
             ]
         );
     }

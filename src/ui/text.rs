@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::device::visible;
+use crate::device::{spelled, visible};
 use crate::request::Ceremony;
 
 /// The sentence about a request that a rule has allowed.
@@ -18,7 +18,7 @@ pub(super) fn width(text: &str) -> usize {
 /// `text` in quotes, for names of other devices: characters that do not print are spelled out, and
 /// runs of blanks are made visible, since they could push words into another column.
 pub(super) fn quoted(text: &str) -> String {
-    visible(&format!("{text:?}"))
+    visible(&spelled(&format!("{text:?}")))
 }
 
 /// `text` without quotes, with unprintable characters spelled out. Quotes and backslashes stay: a
@@ -71,8 +71,11 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     }
     let mut lines = Vec::new();
     let mut rest = text;
-    while width(rest) > columns {
-        let (fits, _) = split(rest, columns);
+    loop {
+        let (fits, tail) = split(rest, columns);
+        if tail.is_empty() {
+            break;
+        }
         // Breaks after the last space, unless the line would be mostly empty.
         let end = match fits.rfind(' ') {
             Some(space) if width(fits.get(..space).unwrap_or_default()) * 3 > columns => space + 1,

@@ -75,6 +75,16 @@ fn check_folders(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses a folder into which others can put a file.
+///
+/// # Errors
+/// [`Error::LooseMode`], [`Error::Foreign`], [`Error::Io`].
+pub fn check_folder(path: &Path) -> Result<(), Error> {
+    let metadata = fs::metadata(path).map_err(Error::io(path))?;
+    check_owner(path, &metadata)?;
+    check_mode(path, metadata.mode(), OTHERS_WRITE, "go-w")
+}
+
 /// Refuses a file or folder of another user. The owner of a folder can replace its files, also if
 /// it is sticky.
 fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {

@@ -100,6 +100,23 @@ fn an_approver_whose_part_is_out_does_not_take_the_requesters_word_that_nothing_
 }
 
 #[test]
+fn an_approver_that_is_interrupted_after_its_part_is_out_has_that_in_its_log() {
+    let (alice, bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    block_on(async {
+        let record = only_key(&insider);
+        let question = asked(&insider, &record, Action::Sign(signing(&insider, &record)));
+        let invitees = vec![other(&record, &listener.address())];
+        let mut started = propose_and_start(&insider, &question, invitees).await.unwrap();
+        let key = take_key(&insider, &record).await.unwrap();
+        has_it_alone(&key, &question.request, &mut started).await;
+        listener.signal(rustix::process::Signal::TERM);
+        listener.ends();
+    });
+    assert_eq!(bob.outcomes().last().unwrap(), "given");
+}
+
+#[test]
 fn a_requester_whose_cosigner_has_the_signature_does_not_take_its_word_that_it_said_no() {
     let (alice, bob, listener) = two_with_key();
     drop(listener);

@@ -5,7 +5,7 @@ use std::process::Command;
 use cosign::device::Label;
 use cosign::driver::connect::hello::{hear, say};
 use cosign::net::{Frame, Kind, Link, LinkError};
-use cosign::payload::MAX_PAYLOAD;
+use cosign::payload::{MAX_MESSAGE, MAX_PAYLOAD};
 use cosign::request::Hex;
 use cosign::wire::{Message, Proposal, Reason, Source};
 use serde_json::{Value, json};
@@ -167,6 +167,18 @@ fn lies() -> Vec<Lie> {
 }
 
 #[test]
+fn the_longest_message_is_signed_and_a_longer_one_is_no_message() {
+    let (alice, _bob, _listener) = two_with_key();
+    let longest = usize::try_from(MAX_MESSAGE).unwrap();
+    for content in ["x".repeat(longest), "\n".repeat(longest)] {
+        alice.write("longest", content);
+        alice.run(["sign", "--message-file", "longest"]).succeeds();
+    }
+    alice.write("longer", "x".repeat(longest + 1));
+    alice.run(["sign", "--message-file", "longer"]).fails(2, "16384");
+}
+
+#[test]
 fn a_payload_that_is_not_what_was_proposed_is_refused_and_nobody_is_asked() {
     let (alice, bob, listener) = two_with_key();
     let insider = opened(&alice);
@@ -196,7 +208,7 @@ fn a_payload_that_is_announced_too_large_is_no_request() {
     let insider = opened(&alice);
     let record = only_key(&insider);
     block_on(async {
-        for size in [MAX_PAYLOAD + 1, u64::MAX] {
+        for size in [MAX_MESSAGE + 1, MAX_PAYLOAD, u64::MAX] {
             let mut link = enter(&insider.tls, &listener.address()).await;
             let source = Source::Message { format: "ethereum".into(), size };
             let proposal = Proposal { source, ..proposal(&insider, &record) };

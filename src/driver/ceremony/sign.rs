@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use k256::Scalar;
 use serde::{Deserialize, Serialize};
@@ -459,10 +460,12 @@ async fn perform(
     started.charge.spend();
     *begun = true;
     let OpenKey { record, share, ledger, .. } = &key;
-    let mut notes = Notes { ledger, share, record, names: &names, open: None, given: false };
+    let mut unlogged =
+        Unlogged { node, key: &key_name, request, given: false.into(), outcome: GIVEN };
+    let given = &unlogged.given;
+    let mut notes = Notes { ledger, share, record, names: &names, open: None, given };
     let what = (Ceremony::Sign, key_name.as_str(), &request.id);
     let driven = drive(node, what, &mut machine, &mut started.links, &mut notes).await;
-    let given = notes.given;
     drop((machine, notes));
     let me = record.me;
     let may_exist = |error| {
@@ -483,7 +486,7 @@ async fn perform(
         Ok(signed) => signed,
         Err(error) => {
             let error = give_up(started.links, error, &key, &names).await;
-            return Err(if given { may_exist(error) } else { error });
+            return Err(if unlogged.settle() { may_exist(error) } else { error });
         }
     };
     let signature = match signed {
@@ -494,18 +497,51 @@ async fn perform(
         .as_ref()
         .map(|made| Kept::of(request, signing, &child.public_key, made).store(&node.home));
     let is_kept = matches!(stored, Some(Ok(())));
+    if is_kept {
+        unlogged.outcome = "signed";
+    }
     if let Some(Err(error)) = stored {
         // The signature is in memory and can still be delivered.
         node.tell(Note::NotKept(error));
     }
     drop(key);
     let finished = started.links.finish(node.deadline_within(ROUND)).await;
+    unlogged.settle();
     // With a signature the farewell's outcome is ignored.
     if signature.is_none() {
         finished.map_err(may_exist)?;
     }
     Ok(Made { signature, is_kept })
 }
+
+/// A session that has no entry in the log yet. If this is dropped after the device's part was given, as where
+/// the process is interrupted, the entry is written: the signature may exist.
+struct Unlogged<'a> {
+    node: &'a Node,
+    key: &'a str,
+    request: &'a Request,
+    given: AtomicBool,
+    /// What is logged.
+    outcome: &'static str,
+}
+
+impl Unlogged<'_> {
+    /// Leaves the entry to the caller; says whether this device's part was given.
+    fn settle(&self) -> bool {
+        self.given.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Unlogged<'_> {
+    fn drop(&mut self) {
+        if self.settle() {
+            log(self.node, self.key, self.request, self.outcome, self.outcome != GIVEN);
+        }
+    }
+}
+
+/// The outcome of a session whose signature may exist elsewhere.
+const GIVEN: &str = "given";
 
 /// `error`, or the ban behind it if another session has retired a pair of this one meanwhile.
 fn why_retired(error: Error, key: &OpenKey, names: &Names) -> Error {
@@ -548,7 +584,7 @@ struct Notes<'k> {
     /// instance by a panic, they count against their pairs.
     open: Option<OpenChecks>,
     /// Whether this device's part of the signature may reach a device that receives it.
-    given: bool,
+    given: &'k AtomicBool,
 }
 
 impl Record for Notes<'_> {
@@ -573,7 +609,9 @@ impl Record for Notes<'_> {
     }
 
     fn sending(&mut self, kind: Kind) {
-        self.given |= kind == Kind::Sg3;
+        if kind == Kind::Sg3 {
+            self.given.store(true, Ordering::Relaxed);
+        }
     }
 
     /// A pair that another session retired meanwhile, in any process, ends this session too.
@@ -821,7 +859,8 @@ mod tests {
     fn notes<'k>(ledger: &'k Ledger, share: &'k KeyShare, record: &'k KeyRecord) -> Notes<'k> {
         static NAMES: LazyLock<Names> =
             LazyLock::new(|| Names::from([(id(BOB), Label::new("bob"))]));
-        Notes { ledger, share, record, names: &NAMES, open: None, given: false }
+        static GIVEN: AtomicBool = AtomicBool::new(false);
+        Notes { ledger, share, record, names: &NAMES, open: None, given: &GIVEN }
     }
 
     /// The error of a session whose other signer sends `lie`.
