@@ -2,10 +2,11 @@
 //!
 //! Constant time in scalars, and in points but for those that are called public. Every digit of a
 //! scalar is odd, so every addition is of a point other than the identity, and the formulas need to
-//! know neither the identity nor two points alike. Which scalars meet these exceptions depends on
-//! the scalar alone, and those drawn at random do so with probability below 2^-120; then the result
-//! is the identity. So nothing here may be used with scalars that another party chooses. Field
-//! arithmetic is that of `k256`.
+//! know neither the identity nor two points alike. Multiples of one point meet these exceptions for a few scalars,
+//! and those drawn at random are among them with probability below 2^-120; then the result is the identity. So
+//! nothing here may be used with scalars that another party chooses. [`few::differences`] adds up multiples of two
+//! points: a peer that knows a guess of the scalar to be right may make it meet an exception, by which a product
+//! that fits is refused and none that does not is accepted. Field arithmetic is that of `k256`.
 
 use std::sync::LazyLock;
 

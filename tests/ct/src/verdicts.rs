@@ -40,6 +40,12 @@ pub const VERDICTS: &[Verdict] = &[
         "the same",
     ),
     verdict(
+        "crypto/ot/base.rs",
+        "if bool::from(identity) { Err(InvalidPoint) } else { Ok(encoded) }",
+        "cosign_core::crypto::ot::base::encode_shared",
+        "the same",
+    ),
+    verdict(
         "crypto/ot/oracle.rs",
         "<Field as BatchInvert<[Field]>>::batch_invert(denominators.as_slice()).into();",
         "from",

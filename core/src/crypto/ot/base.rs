@@ -12,7 +12,7 @@
 
 use k256::elliptic_curve::BatchNormalize;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
-use subtle::ConditionallySelectable;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::bits::select;
@@ -70,7 +70,9 @@ impl Receiver {
         let mut exponents = Secret::new([Scalar::ZERO; BASE]);
         exponents.expose_mut().iter_mut().enumerate().for_each(|(i, t)| *t = scalar("t", i));
 
-        let mut scalars = Zeroizing::new(exponents.expose().to_vec());
+        // Room for all: a vector that grows leaves a copy behind that nobody wipes.
+        let mut scalars = Zeroizing::new(Vec::with_capacity(2 * BASE));
+        scalars.extend_from_slice(exponents.expose());
         scalars.extend((0..BASE).map(|i| scalar("o", i)));
         let multiples = multiples_of_generator(&scalars);
         let (masks, others) = multiples.split_at(BASE);
@@ -106,7 +108,7 @@ impl Receiver {
                 })
                 .collect(),
         );
-        let shared = encode_affine(&multiples(&chosen, self.exponents.expose()));
+        let shared = encode_shared(&multiples(&chosen, self.exponents.expose()))?;
 
         let mut keys = Secret::new([[0; 32]; BASE]);
         for (i, slot) in keys.expose_mut().iter_mut().enumerate() {
@@ -141,7 +143,7 @@ pub fn send(
     let exponents: Zeroizing<Vec<Scalar>> = Zeroizing::new((0..2 * BASE).map(exponent).collect());
 
     let answers = encode_affine(&multiples_of_generator(&exponents));
-    let shared = encode_affine(&multiples(&bases, &exponents));
+    let shared = encode_shared(&multiples(&bases, &exponents))?;
     let mut keys = Secret::new([[[0; 32]; 2]; BASE]);
     for (place, slot) in keys.expose_mut().as_flattened_mut().iter_mut().enumerate() {
         let (i, branch) = (place / 2, (place % 2) as u8);
@@ -208,6 +210,16 @@ fn encode_all(points: &[ProjectivePoint]) -> Zeroizing<Vec<Point>> {
 /// accepts.
 fn encode_affine(points: &[AffinePoint]) -> Zeroizing<Vec<Point>> {
     Zeroizing::new(points.iter().map(|point| encode_point(point).unwrap_or([0; POINT])).collect())
+}
+
+/// Encodes the points that are hashed to keys. Fails at the identity: a key of it is known to everybody, and one
+/// inversion that goes wrong makes all of a batch the identity.
+fn encode_shared(points: &[AffinePoint]) -> Result<Zeroizing<Vec<Point>>, InvalidPoint> {
+    let encoded = encode_affine(points);
+    let identity: Choice = encoded
+        .iter()
+        .fold(Choice::from(0), |found, point| found | point.as_slice().ct_eq(&[0; POINT]));
+    if bool::from(identity) { Err(InvalidPoint) } else { Ok(encoded) }
 }
 
 /// A transfer's number as two big-endian bytes.
@@ -290,6 +302,13 @@ mod tests {
             let (receiver, _) = Receiver::start(&sid_ot(), &seed("alice"), 2);
             assert_eq!(receiver.finish(&message).unwrap_err(), InvalidPoint, "{place}");
         }
+    }
+
+    #[test]
+    fn no_key_is_made_of_the_identity() {
+        let [one, none] = [AffinePoint::GENERATOR, AffinePoint::IDENTITY];
+        assert!(encode_shared(&[one, one]).is_ok());
+        assert_eq!(encode_shared(&[one, none]).unwrap_err(), InvalidPoint);
     }
 
     #[test]
