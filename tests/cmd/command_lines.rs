@@ -279,7 +279,7 @@ fn complaint(line: &[OsString], came: Option<Came>) -> Option<String> {
         Some(other) => return Some(format!("exit {other}: {said}")),
     }
     // These run until they are ended, whatever time they are given.
-    if was_ended && !is("relay") && !is("discover") {
+    if was_ended && !["relay", "discover", "bench"].into_iter().any(is) {
         return Some(format!("it went on after its time: {said}"));
     }
     // Raw output need not be UTF-8.
