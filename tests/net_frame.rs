@@ -63,7 +63,7 @@ fn each_bad_header_field_is_refused_from_the_header_alone() {
         ("frame too short", header(0, 1, 1, SESSION, 0)),
         ("frame of another version", header(26, 0, 1, SESSION, 0)),
         ("frame of another version", header(26, 2, 1, SESSION, 0)),
-        ("frame of unknown kind", header(26, 1, 5, SESSION, 0)),
+        ("frame of unknown kind", header(26, 1, 6, SESSION, 0)),
         ("frame of another session", header(26, 1, 1, other, 0)),
         ("frame out of sequence", header(26, 1, 1, SESSION, 1)),
         ("frame out of sequence", header(26, 1, 1, SESSION, u64::MAX)),

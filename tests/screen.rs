@@ -240,8 +240,9 @@ fn whole_story(columns: u16, rows: u16) {
     let seen = read(&at_bob);
     for fact in [
         "\"vault\", 2 of 2",
-        "sha256 of \"release.tar\"",
-        "9 bytes",
+        "here: sha256 of a file of 9 bytes",
+        "\"release.tar\"",
+        "content      \"a release\"",
         "\"release 1.2\"",
         "requester    \"alice\"",
         "receives it  \"alice\"",
