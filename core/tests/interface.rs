@@ -112,7 +112,7 @@ fn every_check_has_the_code_and_proves_what_the_specification_says() {
     let rows = [
         "our own call",
         "nothing",
-        "somebody",
+        "some party deviated",
         "that party deviated |",
         "that party deviated where",
     ];
