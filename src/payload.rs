@@ -200,6 +200,7 @@ impl fmt::Display for Kind {
 pub struct Payload {
     bytes: Vec<u8>,
     digest: [u8; 32],
+    sha256: [u8; 32],
     summary: Summary,
 }
 
@@ -221,7 +222,11 @@ impl Payload {
                 (format.digest(&bytes), Summary::Message(message::summary(*format, &bytes)))
             }
         };
-        Ok(Self { bytes, digest, summary })
+        let sha256 = match source {
+            Source::File { hash: HashFunction::Sha256, .. } => digest,
+            _ => HashFunction::Sha256.of(&bytes),
+        };
+        Ok(Self { bytes, digest, sha256, summary })
     }
 
     /// The bytes, at most [`MAX_PAYLOAD`] of them.
@@ -235,8 +240,8 @@ impl Payload {
     }
 
     /// The SHA-256 of the bytes, one of the facts on which all signers must agree.
-    pub fn sha256(&self) -> [u8; 32] {
-        HashFunction::Sha256.of(&self.bytes)
+    pub fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
     }
 
     /// What is shown to a person and to a policy.
@@ -322,6 +327,7 @@ mod tests {
         assert_eq!(Payload::read(&file(false), b"ok".to_vec()), Err(NoPayload));
         let read = Payload::read(&file(true), b"ok".to_vec()).unwrap();
         assert_eq!(*read.digest(), HashFunction::Sha256.of(b"ok"));
+        assert_eq!(*read.sha256(), HashFunction::Sha256.of(b"ok"));
     }
 
     #[test]
