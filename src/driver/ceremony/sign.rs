@@ -27,6 +27,7 @@ use crate::driver::connect::target::Target;
 use crate::driver::error::{Ability, Activity, Error};
 use crate::driver::told::{Note, Told};
 use crate::driver::{Names, Node, ROUND, clock, records};
+use crate::error_kind::ErrorKind;
 use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
 use crate::payload::{self, Payload, Source};
@@ -461,7 +462,7 @@ async fn perform(
     *begun = true;
     let OpenKey { record, share, ledger, .. } = &key;
     let mut unlogged =
-        Unlogged { node, key: &key_name, request, given: false.into(), outcome: GIVEN };
+        Unlogged { node, key: &key_name, request, given: false.into(), is_kept: false };
     let given = &unlogged.given;
     let mut notes = Notes { ledger, share, record, names: &names, open: None, given };
     let what = (Ceremony::Sign, key_name.as_str(), &request.id);
@@ -497,9 +498,7 @@ async fn perform(
         .as_ref()
         .map(|made| Kept::of(request, signing, &child.public_key, made).store(&node.home));
     let is_kept = matches!(stored, Some(Ok(())));
-    if is_kept {
-        unlogged.outcome = "signed";
-    }
+    unlogged.is_kept = is_kept;
     if let Some(Err(error)) = stored {
         // The signature is in memory and can still be delivered.
         node.tell(Note::NotKept(error));
@@ -521,8 +520,8 @@ struct Unlogged<'a> {
     key: &'a str,
     request: &'a Request,
     given: AtomicBool,
-    /// What is logged.
-    outcome: &'static str,
+    /// Whether this device has stored the signature.
+    is_kept: bool,
 }
 
 impl Unlogged<'_> {
@@ -535,13 +534,11 @@ impl Unlogged<'_> {
 impl Drop for Unlogged<'_> {
     fn drop(&mut self) {
         if self.settle() {
-            log(self.node, self.key, self.request, self.outcome, self.outcome != GIVEN);
+            let outcome = if self.is_kept { "signed" } else { ErrorKind::Given.name() };
+            log(self.node, self.key, self.request, outcome, self.is_kept);
         }
     }
 }
-
-/// The outcome of a session whose signature may exist elsewhere.
-const GIVEN: &str = "given";
 
 /// `error`, or the ban behind it if another session has retired a pair of this one meanwhile.
 fn why_retired(error: Error, key: &OpenKey, names: &Names) -> Error {
