@@ -15,6 +15,18 @@ pub const LANES: usize = 4;
 /// The state of a hash: eight words (FIPS 180-4 §5.3.3).
 pub type State = [u32; 8];
 
+/// The state before the first block (FIPS 180-4 §5.3.3).
+pub const INITIAL: State = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
 /// A block of a message.
 pub type Block = [u8; 64];
 
@@ -38,18 +50,6 @@ fn portable(states: &mut [State; LANES], blocks: &[Block; LANES]) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    /// The state before the first block (FIPS 180-4 §5.3.3).
-    const INITIAL: State = [
-        0x6a09_e667,
-        0xbb67_ae85,
-        0x3c6e_f372,
-        0xa54f_f53a,
-        0x510e_527f,
-        0x9b05_688c,
-        0x1f83_d9ab,
-        0x5be0_cd19,
-    ];
 
     /// The result of `compress`, which must agree with the portable one.
     fn compared(states: [State; LANES], blocks: [Block; LANES]) -> [State; LANES] {

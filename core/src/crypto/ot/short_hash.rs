@@ -3,21 +3,9 @@
 //! The extension and the pads hash thousands of short secrets under one key. The key fills exactly
 //! one block, so its state is computed once; input and padding fill the second block.
 
-use cosign_sha256::{Block, LANES, State};
+use cosign_sha256::{Block, INITIAL, LANES, State};
 use sha2::compress256;
 use zeroize::Zeroize;
-
-/// The initial state of SHA-256 (FIPS 180-4 §5.3.3).
-const INITIAL: State = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
 
 /// The hashes `SHA256(key || input)` of four inputs of `L` bytes, `L` at most 55.
 pub(crate) struct ShortHash<const L: usize> {
