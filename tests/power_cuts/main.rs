@@ -30,7 +30,7 @@ use std::sync::{Mutex, OnceLock};
 
 use cosign::vault::{Effect, Home, Log, Peers, Unlock, Vault, keys};
 
-use crate::device::Device;
+use crate::device::{Device, pair};
 use crate::disk::{Act, Disk, Fate, Tree};
 
 // ---------------------------------------------------------------------------------------------
@@ -174,17 +174,6 @@ impl Lives {
     fn command(&self, place: usize) -> usize {
         self.commands.partition_point(|(begin, _)| *begin <= place) - 1
     }
-}
-
-fn pair(alice: &Device, bob: &Device) {
-    let mut at_bob = bob.terminal(["listen", "--bind", "127.0.0.1", "--port", "0", "--once"]);
-    let address = at_bob.address();
-    let mut at_alice = alice.terminal(["pair", "--peer", &address]);
-    assert_eq!(at_alice.code(), at_bob.code());
-    for screen in [&mut at_alice, &mut at_bob] {
-        screen.shows("do both screens show the same code? [y/N] ").types("y\n");
-    }
-    assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
 }
 
 // ---------------------------------------------------------------------------------------------

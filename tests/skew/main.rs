@@ -27,7 +27,7 @@ use cosign::net::tls::{Expect, TlsLink};
 use cosign::wire::{Message, Want};
 use sha2::{Digest as _, Sha256};
 
-use crate::device::{Device, all_listen, introduce, text};
+use crate::device::{Device, all_listen, introduce, pair, text};
 use crate::insider::{block_on, call, hello, only_key, opened, port, proposal};
 use crate::scissors::Scissors;
 
@@ -82,15 +82,7 @@ fn the_old_program_is_of_the_last_release() {
 fn two_people_pair() {
     for (here, there) in [(Old, New), (New, Old)] {
         let (alice, bob) = (device("alice", here), device("bob", there));
-        let listen = ["listen", "--bind", "127.0.0.1", "--port", "0", "--once"];
-        let mut at_bob = bob.terminal(listen);
-        let address = at_bob.address();
-        let mut at_alice = alice.terminal(["pair", "--peer", &address]);
-        assert_eq!(at_alice.code(), at_bob.code());
-        for screen in [&mut at_alice, &mut at_bob] {
-            screen.shows("do both screens show the same code? [y/N] ").types("y\n");
-        }
-        assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
+        pair(&alice, &bob);
         assert_eq!((alice.peers(), bob.peers()), (vec!["bob".into()], vec!["alice".into()]));
     }
 }

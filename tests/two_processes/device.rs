@@ -214,6 +214,21 @@ pub(crate) fn two() -> (Device, Device) {
     (alice, bob)
 }
 
+/// The question under the six digits.
+pub(crate) const QUESTION: &str = "do both screens show the same code? [y/N] ";
+
+/// Two people compare the codes of two devices, and both say yes.
+pub(crate) fn pair(alice: &Device, bob: &Device) {
+    let mut at_bob = bob.terminal(["listen", "--bind", "127.0.0.1", "--port", "0", "--once"]);
+    let address = at_bob.address();
+    let mut at_alice = alice.terminal(["pair", "--peer", &address]);
+    assert_eq!(at_alice.code(), at_bob.code());
+    for screen in [&mut at_alice, &mut at_bob] {
+        screen.shows(QUESTION).types("y\n");
+    }
+    assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
+}
+
 /// Alice and Bob, who made the key `vault` together; Bob listens and allows what Alice asks for.
 pub(crate) fn two_with_key() -> (Device, Device, Listener) {
     let (alice, bob) = two();

@@ -10,7 +10,7 @@ use cosign::vault::{Home, PeerRecord, Peers, attempts};
 use cosign::wire::{Message, Want};
 use serde_json::Value;
 
-use crate::device::{Device, arg, introduce, text};
+use crate::device::{Device, QUESTION, arg, introduce, pair, text};
 use crate::insider::{block_on, opened, soon};
 use crate::signing::fresh_digest;
 use crate::terminal::Terminal;
@@ -34,7 +34,6 @@ fn comparing(alice: &Device, bob: &Device) -> (Terminal, Terminal) {
 }
 
 const PAGE: &str = "type ok and Enter to go on: ";
-const QUESTION: &str = "do both screens show the same code? [y/N] ";
 
 fn strangers() -> (Device, Device) {
     (Device::new("alice"), Device::new("bob"))
@@ -87,11 +86,7 @@ fn a_pairing_that_is_remembered_does_not_end() {
 /// Two people have compared.
 fn paired() -> (Device, Device) {
     let (alice, bob) = strangers();
-    let (mut at_alice, mut at_bob) = comparing(&alice, &bob);
-    for screen in [&mut at_alice, &mut at_bob] {
-        screen.types("y\n");
-    }
-    assert_eq!((at_alice.ends().0, at_bob.ends().0), (Some(0), Some(0)));
+    pair(&alice, &bob);
     (alice, bob)
 }
 
