@@ -40,7 +40,7 @@ fn says(name: &str, text: &str) {
 }
 
 #[test]
-fn two_people_release_a_file() {
+fn two_people_release_what_both_have_built() {
     says("release.sh", "Verified OK");
 }
 
