@@ -246,8 +246,7 @@ fn repeated(matches: &clap::ArgMatches) -> Flags {
         let words = flags.flat_map(|arg| {
             let values = leaf.get_raw(arg.get_id().as_str()).into_iter().flatten();
             let flag = format!("--{}", arg.get_long().unwrap_or_default());
-            // A value that is not UTF-8 cannot be written into a hint.
-            values.filter_map(OsStr::to_str).flat_map(move |value| [flag.clone(), value.to_owned()])
+            values.flat_map(move |value| [OsString::from(&flag), value.to_owned()])
         });
         words.collect()
     };

@@ -1,6 +1,8 @@
 //! The identity of a device, and cleaning of text that another device chose.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 
 pub use cosign_core::{Fingerprint, NotAFingerprint, grouped, hex, unhex};
 
@@ -124,15 +126,31 @@ fn is_printable(c: char) -> bool {
     !c.is_control() && !invisible
 }
 
-/// `text` quoted as one word for a shell. Other devices choose their names, and people copy the
-/// commands in hints.
-pub fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-    // zsh replaces a leading `=` and a name by the path of a program.
-    if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
-        return text.to_owned();
+/// `word` quoted as one word for a shell. Other devices choose their names, and people copy the
+/// commands in hints. A word that is not UTF-8, or of which [`shown_on_one_line`] would change a character, so that
+/// the command would name another file, is spelled out for the shell's `printf`.
+pub fn shell_word(word: impl AsRef<OsStr>) -> String {
+    let bytes = word.as_ref().as_bytes();
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-./:=@+,".contains(b);
+    match std::str::from_utf8(bytes) {
+        // zsh replaces a leading `=` and a name by the path of a program.
+        Ok(text)
+            if !text.is_empty()
+                && !text.starts_with('=')
+                && bytes.iter().all(|b| is_plain(b) || *b == b'%') =>
+        {
+            text.to_owned()
+        }
+        Ok(text) if text.chars().all(is_printable) => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => {
+            // A leading dash would be an option of `printf`.
+            let octal = |(at, b): (usize, &u8)| match is_plain(b) && (at > 0 || *b != b'-') {
+                true => char::from(*b).to_string(),
+                false => format!("\\{b:03o}"),
+            };
+            format!("\"$(printf '{}')\"", bytes.iter().enumerate().map(octal).collect::<String>())
+        }
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Whether `c` takes space but draws nothing: a space of any kind, or a character without ink
@@ -208,8 +226,34 @@ mod tests {
             ("~root", "'~root'"),
             ("=ls", "'=ls'"),
             ("", "''"),
+            ("50% off", "'50% off'"),
+            ("a\u{202e}b", r#""$(printf 'a\342\200\256b')""#),
+            ("-\t", r#""$(printf '\055\011')""#),
         ] {
             assert_eq!(shell_word(text), word);
+        }
+    }
+
+    #[test]
+    fn a_shell_reads_from_the_screen_the_word_that_was_meant() {
+        for word in [
+            &b"/tmp/a\xe2\x80\xaeb"[..],
+            b"/tmp/a\tb \n c",
+            b"/tmp/\xff%s\\n'$HOME`id`\xe2\x80\x8b",
+            b"-n\x07\"!",
+            b"--\x7f",
+        ] {
+            let command = format!("printf %s {}", shell_word(OsStr::from_bytes(word)));
+            assert_eq!(shown_on_one_line(&command), command);
+            for shell in ["sh", "bash"] {
+                let said =
+                    std::process::Command::new(shell).args(["-c", &command]).output().unwrap();
+                assert_eq!(
+                    said.stdout.escape_ascii().to_string(),
+                    word.escape_ascii().to_string(),
+                    "{shell}: {command}"
+                );
+            }
         }
     }
 

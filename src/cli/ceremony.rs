@@ -240,7 +240,7 @@ pub(super) fn targets(records: &[PeerRecord], reach: &ReachArgs) -> Result<Vec<T
         };
         let flag = if via { "--via" } else { "--peer" };
         let target = found.ok_or_else(|| {
-            let names = records.iter().map(|r| shell_word(&format!("{}={to}", r.name)));
+            let names = records.iter().map(|r| shell_word(format!("{}={to}", r.name)));
             let names: Vec<String> = names.map(|word| format!("{flag} {word}")).collect();
             Failure::new(Code::Usage, format!("{flag} {to} does not say which device it leads to"))
                 .hint(format!("write {}", names.join(", or ")))

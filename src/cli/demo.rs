@@ -22,7 +22,7 @@ use crate::cli::args::DemoArgs;
 use crate::cli::runtime::block_on;
 use crate::cli::{Global, Output};
 use crate::crypto::{curve, ecdsa};
-use crate::device::{hex, unhex};
+use crate::device::{hex, shell_word, unhex};
 use crate::driver::clock;
 use crate::report::{self, Code, Failure};
 use crate::ui::ending;
@@ -131,8 +131,12 @@ async fn show(global: &Global) -> Result<Output, Failure> {
 
     let folder = export(&public_key, &digest, &der)?;
     let shown = folder.display().to_string();
+    let file = |name: &str| shell_word(folder.join(name));
     let command = format!(
-        "openssl pkeyutl -verify -pubin -inkey {shown}/public.pem -in {shown}/digest.bin -sigfile {shown}/signature.der"
+        "openssl pkeyutl -verify -pubin -inkey {} -in {} -sigfile {}",
+        file("public.pem"),
+        file("digest.bin"),
+        file("signature.der")
     );
     let body = format!("signature  {der}\ncheck it   {command}");
     Output::new(DemoResult { sign, steps: stage.steps, files: shown, check: command }, body)

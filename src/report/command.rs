@@ -1,6 +1,7 @@
 //! Commands in hints: complete, quoted for a shell, and with those flags of this run that another
 //! run needs again.
 
+use std::ffi::{OsStr, OsString};
 use std::sync::OnceLock;
 
 use crate::device::shell_word;
@@ -9,11 +10,11 @@ use crate::device::shell_word;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// For every command: the home, and what opens its vault.
-    pub global: Vec<String>,
+    pub global: Vec<OsString>,
     /// For commands that meet other devices: the relay and the network interface.
-    pub meeting: Vec<String>,
+    pub meeting: Vec<OsString>,
     /// For ceremonies: where the other devices listen.
-    pub routes: Vec<String>,
+    pub routes: Vec<OsString>,
 }
 
 static FLAGS: OnceLock<Flags> = OnceLock::new();
@@ -35,19 +36,20 @@ pub(super) fn there(words: &[&str], operands: &[&str]) -> String {
 }
 
 fn written(words: &[&str], operands: &[&str], flags: &Flags) -> String {
-    let mut line = vec!["cosign"];
-    let mut more: Vec<&str> = flags.global.iter().map(String::as_str).collect();
+    let mut line = vec![OsStr::new("cosign")];
+    let mut more: Vec<&OsStr> = flags.global.iter().map(OsString::as_os_str).collect();
     if meets(words) {
-        more.extend(flags.meeting.iter().map(String::as_str));
+        more.extend(flags.meeting.iter().map(OsString::as_os_str));
     }
     if is_ceremony(words) {
-        more.extend(flags.routes.iter().map(String::as_str));
+        more.extend(flags.routes.iter().map(OsString::as_os_str));
     }
-    line.extend(words);
+    let operands = operands.iter().map(OsStr::new);
+    line.extend(words.iter().map(OsStr::new));
     // Operands that look like flags come last, after `--`.
-    if operands.iter().any(|operand| operand.starts_with('-')) {
+    if operands.clone().any(|operand| operand.as_encoded_bytes().starts_with(b"-")) {
         line.extend(more);
-        line.push("--");
+        line.push(OsStr::new("--"));
         line.extend(operands);
     } else {
         line.extend(operands);
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     fn flags() -> Flags {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect();
+        let words = |text: &str| text.split(' ').map(OsString::from).collect();
         Flags {
             global: words("--home /tmp/a=b;c"),
             meeting: words("--relay wss://r"),

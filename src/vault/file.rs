@@ -498,10 +498,9 @@ pub(super) fn check_mode(path: &Path, mode: u32, mask: u32, wanted: &str) -> Res
 
 /// A path as one word of a shell command.
 fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
     // A leading dash would read as an option.
-    let prefix = if text.starts_with('-') { "./" } else { "" };
-    shell_word(&format!("{prefix}{text}"))
+    let is_option = path.as_os_str().as_encoded_bytes().starts_with(b"-");
+    shell_word(if is_option { Path::new(".").join(path) } else { path.to_owned() })
 }
 
 /// As [`found`], for errors that already have the path.
