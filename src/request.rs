@@ -131,8 +131,21 @@ pub struct Held {
     pub epoch: Hex<32>,
     /// 1 for the shares of a new key, one more after each refresh.
     pub generation: u64,
-    /// How many sessions the device has spent under this epoch.
+    /// How many sessions the device has spent under this epoch, at most [`MAX_HEIGHT`].
+    #[serde(deserialize_with = "height")]
     pub height: u64,
+}
+
+/// The greatest height. A ledger with as many sessions would be more than eight times as long as one that is opened, so a
+/// greater height is none that an honest device announces. It is not remembered: whatever the device announced later
+/// would look like older data.
+pub const MAX_HEIGHT: u64 = 1 << 24;
+
+fn height<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let height = u64::deserialize(deserializer)?;
+    (height <= MAX_HEIGHT)
+        .then_some(height)
+        .ok_or_else(|| <D::Error as serde::de::Error>::custom("no such height"))
 }
 
 /// What all participants have agreed on.
@@ -145,7 +158,8 @@ pub struct Agreed {
     pub held: Vec<Vec<Hex<32>>>,
     /// The newest of the epochs that all have; all zeros if none is used.
     pub epoch: Hex<32>,
-    /// How many sessions the requester has spent under that epoch at the start.
+    /// How many sessions the requester has spent under that epoch at the start, at most [`MAX_HEIGHT`].
+    #[serde(deserialize_with = "height")]
     pub height: u64,
 }
 

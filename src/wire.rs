@@ -670,19 +670,28 @@ mod tests {
             nonces: vec![Hex([255; 32]); parties],
             held: vec![vec![Hex([255; 32]); crate::request::MAX_EPOCHS]; parties],
             epoch: Hex([255; 32]),
-            height: u64::MAX,
+            height: crate::request::MAX_HEIGHT,
         });
         assert_eq!(Message::from_bytes(&start.to_bytes()), Ok(start));
     }
 
     #[test]
-    fn unknown_fields_and_wrong_lengths_are_refused() {
+    fn unknown_fields_wrong_lengths_and_absurd_heights_are_refused() {
+        let told = |height: &str| {
+            let epoch = "04".repeat(32);
+            format!(
+                r#"{{"apart":{{"held":[{{"epoch":"{epoch}","generation":2,"height":{height}}}]}}}}"#
+            )
+        };
+        assert!(Message::from_bytes(told("16777216").as_bytes()).is_ok());
         for bad in [
             r#"{"hello":{"version":1,"want":"pair","extra":1}}"#,
             r#"{"resumed":{"received":1,"extra":1}}"#,
             r#"{"resumed":{"received":1,"received":1}}"#,
             r#"{"queued":{"before":1,"extra":1}}"#,
             r#"{"pair":{"step":"abcd"}}"#,
+            &told("16777217"),
+            &told("18446744073709551615"),
             r#"{"refuse":{"reason":"Because of you"}}"#,
             r#"{"refuse":{"reason":{"because":1,"of":2}}}"#,
             r#""finish""#,

@@ -14,8 +14,8 @@ use cosign::net::{Frame, Kind, Link, LinkError, MAX_FRAME, tcp};
 use cosign::payload::{self, HashFunction};
 use cosign::protocol::sign::SignSetup;
 use cosign::report::Code;
-use cosign::request::{Action, Ceremony, Hex, MAX_EPOCHS, Question, Signing};
-use cosign::wire::{Message, Proposal, Reason, Source, VERSION, Want};
+use cosign::request::{Action, Agreed, Ceremony, Hex, MAX_EPOCHS, Question, Signing};
+use cosign::wire::{Message, Proposal, Reason, Source, VERSION, Want, Word};
 use k256::Scalar;
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
@@ -584,4 +584,36 @@ fn an_opened_vault_is_locked_in_memory_and_its_process_gains_no_privileges() {
     let limits = listener.limits();
     let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(cores.split_whitespace().nth_back(1), Some("0"), "{cores}");
+}
+
+#[test]
+fn a_height_that_no_device_has_is_not_remembered_of_it() {
+    let (alice, bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    block_on(async {
+        let mut absurd = proposal(&insider, &record);
+        absurd.epochs[0].height = u64::MAX;
+        let mut link = enter(&insider.tls, &listener.address()).await;
+        say(&mut link, &Message::Propose(Box::new(absurd))).await.unwrap();
+        let reason = Reason::NotUnderstood { message: Word::new("propose").unwrap() };
+        assert_eq!(hear(&mut link, soon()).await, Ok(Message::Refuse { reason }));
+        // The session may begin with a greater height than the proposal had.
+        let honest = proposal(&insider, &record);
+        let epochs: Vec<_> = honest.epochs.iter().map(|held| held.epoch).collect();
+        let mine = honest.nonce;
+        let mut link = enter(&insider.tls, &listener.address()).await;
+        say(&mut link, &Message::Propose(Box::new(honest))).await.unwrap();
+        let Ok(Message::Accept { nonce, .. }) = hear(&mut link, soon()).await else { panic!() };
+        let in_order = if record.me.get() == 1 { vec![mine, nonce] } else { vec![nonce, mine] };
+        let Message::Start(agreed) = start(in_order, &epochs) else { panic!() };
+        let absurd = Message::Start(Agreed { height: u64::MAX, ..agreed });
+        say(&mut link, &absurd).await.unwrap();
+        until_closed(link).await;
+    });
+    drop(insider);
+    for _ in 0..2 {
+        alice.run(["sign", &fresh_digest()]).succeeds();
+    }
+    assert_eq!(bob.outcomes().iter().filter(|outcome| *outcome == "signed").count(), 2);
 }
