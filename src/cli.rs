@@ -128,6 +128,13 @@ fn needs_no_device(command: &Command) -> bool {
 
 /// Calls the command.
 fn run(global: &Global, command: Command) -> Result<Output, Failure> {
+    let outcome = result(global, command);
+    let failure = outcome.as_ref().map_or_else(Some, Output::verdict);
+    global.misfits.tell(&global.screen, failure);
+    outcome
+}
+
+fn result(global: &Global, command: Command) -> Result<Output, Failure> {
     match command {
         Command::Setup(args) => setup::run_setup(global, args),
         Command::Init(args) => init::run_init(global, args),

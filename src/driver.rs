@@ -37,7 +37,7 @@ use crate::net::tls::{Device, Tls, TlsVersion};
 use crate::net::{Dialer, Frame, Kind};
 use crate::party::PartyId;
 use crate::request::{Question, Request};
-use crate::vault::{DeviceInfo, Home, Ledger, Log, Misfit, Peers, Vault};
+use crate::vault::{DeviceInfo, Home, Ledger, Log, Misfit, Peers, Vault, unlogged};
 use crate::wire::{Message, Reason};
 
 /// How long a person may take to answer, unless `--timeout` says otherwise.
@@ -134,6 +134,9 @@ impl Node {
                 return Err(error.into());
             }
             sink(Note::Misfit(error).into());
+        }
+        for left in unlogged::log_left(&home) {
+            sink(left.map_or_else(Note::File, Note::GivenBefore).into());
         }
         let info = Vault::device(&home)?;
         let device = Device::from_parts(info.certificate.clone(), vault.device_key()?)
@@ -276,8 +279,12 @@ impl Node {
 
     /// Fields of a log entry: the id of `request`, and who answered it here.
     fn about(&self, request: &Request) -> impl Iterator<Item = (String, serde_json::Value)> {
-        let by = self.approver.answered_by(request).map(|by| ("by".to_owned(), by.into()));
-        by.into_iter().chain([id_of(request)])
+        self.answered(request).into_iter().chain([id_of(request)])
+    }
+
+    /// Who answered `request` here, as a field of a log entry. It is returned once.
+    fn answered(&self, request: &Request) -> Option<(String, serde_json::Value)> {
+        self.approver.answered_by(request).map(|by| ("by".to_owned(), by.into()))
     }
 
     /// With `require_log`, checks that a log entry can be written now. To be called before the

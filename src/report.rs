@@ -490,7 +490,10 @@ pub fn nonsense(name: &str) -> Failure {
 
 /// The program of the device `name` shows no files.
 pub fn not_attached(name: &str) -> String {
-    format!("{name}'s early cosign shows no files: it is asked for the digest alone")
+    format!(
+        "{name}'s early cosign shows no files: every signer is asked for the digest alone, and sees nothing of \
+         the file"
+    )
 }
 
 /// The program of the device `name`, whose version is `program` if it tells it, lacks the ability.
@@ -599,6 +602,14 @@ pub fn given(failure: &Failure, receivers: &[String]) -> Failure {
     );
     Failure::new(Code::Given, message)
         .hint("count the digest as signed, whatever is said of the end: this device cannot know that it was not")
+}
+
+/// A process was killed at the time `when` before it could log that this device had given its part.
+pub fn given_before(key: &str, digest: &str, when: &str) -> String {
+    format!(
+        "a process of this device was killed before it logged that it had given its part of a signature of {digest} \
+         with the key {key:?}, at {when}: others may have that signature; the log says so now"
+    )
 }
 
 /// This device is none of the parties.
@@ -849,12 +860,13 @@ pub fn rolled_back_there(name: &str, key: &str) -> Failure {
     Failure::new(
         Code::Conflict,
         format!(
-            "{name} says that it has run fewer sessions than this device knows of: its data was rolled back, \
-             or it does not tell the truth"
+            "{name} counts fewer sessions of this key than before: its data was rolled back, or one of the two \
+             counts is not true"
         ),
     )
     .hint(format!(
-        "ask its owner, who puts its newest data back; where that is gone, {} makes new shares",
+        "ask its owner, who puts its newest data back; where that is gone, or nothing was rolled back, {} makes \
+         new shares, with which both count from zero",
         here(&["keys", "refresh"], &[key])
     ))
 }

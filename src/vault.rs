@@ -27,6 +27,7 @@ pub mod peers;
 pub mod signatures;
 pub mod strangers;
 pub mod tag;
+pub mod unlogged;
 pub mod uses;
 
 mod adopt;
@@ -70,6 +71,7 @@ pub use misfits::Misfit;
 pub use peers::{PeerRecord, Peers, with_id};
 pub use reseal::Resealed;
 use seal::{Keyring, Unopened};
+pub use unlogged::Unlogged;
 pub use uses::Uses;
 
 /// Something to seal a new vault with.

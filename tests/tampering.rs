@@ -453,6 +453,9 @@ fn another_public_key_in_the_record_is_named_by_whatever_opens_the_vault() {
         alice.policy("");
         alice.run(command).fails(71, "key.json");
     }
+    let said = alice.command(["keys", "show", "vault"]).output().unwrap().stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert_eq!(said.matches("key.json").count(), 1, "{said}");
     let doctor = alice.run(["doctor", "--wait", "1ms"]).fails(71, "").document();
     let checks = doctor["result"]["checks"].as_array().unwrap();
     let state = checks.iter().find(|check| check["name"] == "state").unwrap();

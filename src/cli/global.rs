@@ -13,6 +13,7 @@ use super::args::{Color, GlobalArgs};
 use super::config::Config;
 use super::given::Heard;
 use super::output::unwritable;
+use super::unlock::Misfits;
 use crate::driver::clock;
 use crate::net::relay::RelayUrl;
 use crate::progress::Event;
@@ -37,6 +38,8 @@ pub struct Global {
     pub prompter: Prompter,
     /// The secrets that were read from descriptors.
     pub heard: Arc<Heard>,
+    /// The files that do not fit, until they are reported.
+    pub misfits: Arc<Misfits>,
     /// The typed passphrase, for a command that opens the vault several times.
     pub typed: Option<Arc<Heard>>,
     /// The deadline of the whole command.
@@ -90,6 +93,7 @@ impl Global {
             screen,
             prompter,
             heard,
+            misfits: Arc::default(),
             typed: None,
             deadline,
         })

@@ -10,7 +10,6 @@ use crate::cli::ceremony::{Choice, Setup, until_ended};
 use crate::cli::inventory::inventory;
 use crate::cli::output::Body;
 use crate::cli::{Global, Output, discover, keygen, pair, sign};
-use crate::driver::Node;
 use crate::driver::error::Error;
 use crate::driver::listen::{Done, Listener, Place, serve_stdio};
 use crate::policy::Policy;
@@ -96,7 +95,7 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
                 if once && answered.is_none() && ended.is_answered() {
                     // Running ceremonies finish before the process exits.
                     visits.last();
-                    answered = Some(output(&node, ended.result));
+                    answered = Some(output(ended.result));
                 }
                 visit = visits.try_recv();
             }
@@ -110,10 +109,10 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
     }
 }
 
-fn output(node: &Node, done: Result<Done, Error>) -> Result<Output, Failure> {
+fn output(done: Result<Done, Error>) -> Result<Output, Failure> {
     match done? {
         Done::Paired(pairing) => pair::output(&pairing),
         Done::Key(made) => keygen::output(&made),
-        Done::Signed(outcome) => sign::output(node, &outcome),
+        Done::Signed(outcome) => sign::output(&outcome),
     }
 }

@@ -46,6 +46,11 @@ impl Output {
         Ok(Self { result, body, verdict: None })
     }
 
+    /// The failure that it is printed with.
+    pub fn verdict(&self) -> Option<&Failure> {
+        self.verdict.as_ref()
+    }
+
     /// A result with a bad verdict, such as an invalid signature: it is printed with `failure`,
     /// whose exit code counts.
     #[must_use]

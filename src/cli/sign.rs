@@ -15,8 +15,8 @@ use crate::driver::ceremony::sign::{self, Outcome, ToSign};
 use crate::driver::connect::target::Target;
 use crate::driver::error::Error;
 use crate::driver::listen::{Done, Listener, Place, Visit};
-use crate::driver::{Node, clock, records};
-use crate::payload::Summary;
+use crate::driver::{clock, records};
+use crate::payload::{Source, Summary};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::request::RequestId;
@@ -55,7 +55,11 @@ struct SignatureView {
 pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Failure> {
     digest_after_with(&mut args);
     let digest = digest::of(args.digest.as_deref(), &args.payload, global.deadline)?;
-    let format = args.format.or(signature::format_of(&digest.source));
+    let own = match digest.source {
+        Source::Message { format, .. } => Some(signature::format_of(format)),
+        Source::Digest | Source::File { .. } => None,
+    };
+    let format = args.format.or(own);
     let binary = signature::is_binary(format);
     let sink = Sink::new(args.output.as_deref(), binary, global.args.json)?;
     if !args.force {
@@ -273,13 +277,13 @@ fn recipient(
     }
 }
 
-/// The result for a signature without a format.
-pub(super) fn output(_: &Node, outcome: &Outcome) -> Result<Output, Failure> {
-    let text = match &outcome.signature {
-        Some(signature) => hex(&signature.der()),
-        None => delivered_elsewhere(outcome),
+/// The result for a signature without a format, as its requester gets it.
+pub(super) fn output(outcome: &Outcome) -> Result<Output, Failure> {
+    let format = match outcome.payload.as_ref().map(|payload| payload.summary()) {
+        Some(Summary::Message(message)) => Some(signature::format_of(message.format)),
+        Some(Summary::File(_)) | None => None,
     };
-    Output::new(view(outcome), text)
+    deliver(outcome, format, &Sink::Stdout)
 }
 
 pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {

@@ -59,12 +59,11 @@ pub fn encode(
     })
 }
 
-/// The default format of a signature for `source`.
-pub fn format_of(source: &Source) -> Option<SignatureFormat> {
-    match source {
-        Source::Message { format: MessageFormat::Ethereum, .. } => Some(SignatureFormat::Ethereum),
-        Source::Message { format: MessageFormat::Bitcoin, .. } => Some(SignatureFormat::Bitcoin),
-        Source::Digest | Source::File { .. } => None,
+/// The default format of a signature for a message.
+pub fn format_of(message: MessageFormat) -> SignatureFormat {
+    match message {
+        MessageFormat::Ethereum => SignatureFormat::Ethereum,
+        MessageFormat::Bitcoin => SignatureFormat::Bitcoin,
     }
 }
 

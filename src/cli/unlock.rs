@@ -1,7 +1,7 @@
 //! The device of a command: its home and vault, which is opened or made if the command needs it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::given::{TERMINAL, given_passphrase, home};
 use super::runtime::ask;
@@ -13,7 +13,8 @@ use crate::net::tls::Device;
 use crate::report::{Code, Failure, here};
 use crate::secret::Secret;
 use crate::token::{Found, Tries, Uri};
-use crate::vault::{DeviceInfo, Error, Home, Lock, Misfit, Seal, TokenRecord, Unlock, Vault};
+use crate::ui::Screen;
+use crate::vault::{DeviceInfo, Error, Home, Lock, Seal, TokenRecord, Unlock, Vault};
 
 /// Most bytes of a device's name, which a service announcement can hold.
 const MAX_NAME: usize = 63;
@@ -35,7 +36,8 @@ pub async fn open(global: &Global) -> Result<(Home, Vault), Failure> {
 /// ceremony; any other command reports them and goes on, unless it needs just that file.
 pub(super) async fn open_naming(global: &Global) -> Result<(Home, Vault), Failure> {
     let (home, vault) = open(global).await?;
-    note_misfits(global, &vault);
+    global.misfits.found_in(&vault);
+    global.misfits.tell(&global.screen, None);
     Ok((home, vault))
 }
 
@@ -77,7 +79,7 @@ pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
         return Ok((home, None));
     };
     note_adopted(global, &vault);
-    note_misfits(global, &vault);
+    global.misfits.found_in(&vault);
     Ok((vault.home().clone(), Some(vault)))
 }
 
@@ -141,10 +143,29 @@ pub(super) fn given_unlock(global: &Global, home: &Home) -> Result<Option<Unlock
     }
 }
 
-/// Reports the files that this device did not write.
-fn note_misfits(global: &Global, vault: &Vault) {
-    for Misfit { error, .. } in vault.misfits() {
-        global.screen.note(Failure::from(error).message);
+/// The files of this run's home that this device did not write, until they are reported.
+#[derive(Debug, Default)]
+pub struct Misfits(Mutex<Vec<String>>);
+
+impl Misfits {
+    fn found_in(&self, vault: &Vault) {
+        let found = vault.misfits().into_iter().map(|misfit| Failure::from(misfit.error).message);
+        self.all().extend(found);
+    }
+
+    /// Reports them on `screen`, except those that `failure`, with which the command ends, names.
+    pub(super) fn tell(&self, screen: &Screen, failure: Option<&Failure>) {
+        let is_told =
+            |misfit: &String| failure.is_some_and(|failure| failure.message.contains(misfit));
+        std::mem::take(&mut *self.all())
+            .into_iter()
+            .filter(|misfit| !is_told(misfit))
+            .for_each(|misfit| screen.note(misfit));
+    }
+
+    // Each change is one call, so the value is whole even if a holder of the lock panicked.
+    fn all(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

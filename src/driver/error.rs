@@ -358,6 +358,8 @@ pub enum Error {
 pub enum Awaited {
     /// Its owner's yes.
     Approval,
+    /// The payload of its request.
+    Payload,
     /// The requester's word to begin.
     Start,
     /// The secure connection through the requester.

@@ -37,6 +37,9 @@ pub enum Note {
     Failed(Error),
     /// The log could not be written.
     Unlogged(String),
+    /// A process of this home was killed before it could log that it had given its part of a signature. This entry of
+    /// the log says so now.
+    GivenBefore(vault::Entry),
     /// The signature could not be stored.
     NotKept(vault::Error),
     /// mDNS does not work, for this reason.

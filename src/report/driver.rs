@@ -54,6 +54,9 @@ pub fn noted(note: &Note) -> String {
         Note::File(error) => error.to_string(),
         Note::Failed(error) => Failure::from(error).message,
         Note::Unlogged(why) => unlogged(why),
+        Note::GivenBefore(entry) => {
+            given_before(&entry.key, &entry.digest, &clock::rfc3339(entry.time))
+        }
         Note::NotKept(error) => format!("the signature was not kept: {error}"),
         Note::NotAttached { peer } => not_attached(peer.as_str()),
         Note::NotAnnounced(why) => format!("this device is not announced on the network: {why}"),
@@ -199,6 +202,7 @@ fn worded(error: &Error) -> Failure {
 fn awaited_of(awaited: Awaited) -> &'static str {
     match awaited {
         Awaited::Approval => "approval",
+        Awaited::Payload => "what is to be signed",
         Awaited::Start => "start",
         Awaited::Tunnel => "connection through the requester",
         Awaited::Reading => "taking a message",

@@ -106,7 +106,13 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             card.push(format!("  code         {}", style.bold(code)));
             style.card(card)
         }
-        Event::Request(view) => style.card(request_card(view, style)),
+        Event::Request(view) => {
+            let mut card = style.card(request_card(view, style));
+            if card.len() > SHORT {
+                card.extend(style.card(named(view)));
+            }
+            card
+        }
         Event::Round { ms: None, .. } if style.verbose == 0 => Vec::new(),
         Event::Round { .. } => round_line(model).into_iter().collect(),
         Event::Received { .. } => Vec::new(),
@@ -273,24 +279,17 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     let mark = |names: &[&str]| {
         if view.changed.iter().any(|changed| names.contains(changed)) { CHANGED } else { "  " }
     };
-    let mut card = vec![format!(
-        "{}key          {}, {} of {}",
-        mark(&["key", "threshold", "parties"]),
-        quoted(&view.key),
-        view.threshold,
-        view.parties
-    )];
+    let mut card = vec![key_row(view, mark(&["key", "threshold", "parties"]))];
     if let Some(public_key) = view.public_key {
         card.push(format!("{}public key   {public_key}", mark(&["public_key"])));
     }
-    if let Some(digest) = view.digest {
-        let label = format!("{}digest       ", mark(&["digest"]));
-        card.extend(in_halves(&label, &digest.to_string()));
+    card.extend(digest_rows(view, mark(&["digest"])));
+    if view.digest.is_some() {
         card.push(format!("{}computed     {}", mark(&["source"]), payload::source(&view.source)));
+        let unseen = payload::unseen(&view.source);
+        card.extend(unseen.map(|why| format!("{}warning      {why}", mark(&["source"]))));
         let rows = view.payload.as_deref().into_iter().flat_map(payload::rows);
         card.extend(rows.map(|(label, fact)| format!("{}{label:<11}  {fact}", mark(&["payload"]))));
-    } else {
-        card.push(format!("  hash         {}", grouped(&view.hash.to_string())));
     }
     let purpose = if view.purpose.is_empty() {
         "none given".to_owned()
@@ -315,13 +314,43 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     card
 }
 
-/// The payload as it would be on the card of a request.
-pub fn payload_card(digest: &[u8; 32], source: &Source, summary: Option<&Summary>) -> Vec<String> {
-    let mut card = in_halves("digest       ", &hex(digest));
-    card.push(format!("computed     {}", payload::source(source)));
+/// What a yes is about, for the end of a card that may be longer than the window.
+fn named(view: &RequestView) -> Vec<String> {
+    let about = [key_row(view, "  ")].into_iter().chain(digest_rows(view, "  "));
+    std::iter::once("this is about".to_owned()).chain(about).collect()
+}
+
+fn key_row(view: &RequestView, mark: &str) -> String {
+    let RequestView { key, threshold, parties, .. } = view;
+    format!("{mark}key          {}, {threshold} of {parties}", quoted(key))
+}
+
+/// The digest, or where there is none the hash of the request.
+fn digest_rows(view: &RequestView, mark: &str) -> Vec<String> {
+    match view.digest {
+        Some(digest) => in_halves(&format!("{mark}digest       "), &digest.to_string()),
+        None => vec![format!("  hash         {}", grouped(&view.hash.to_string()))],
+    }
+}
+
+/// The payload as it would be on the card of a request, on lines of at most so many `columns`, or of any length if
+/// that is `None`.
+pub fn payload_card(
+    digest: &[u8; 32],
+    source: &Source,
+    summary: Option<&Summary>,
+    columns: Option<usize>,
+) -> Vec<String> {
+    let mut card = in_halves("  digest       ", &hex(digest));
+    card.push(format!("  computed     {}", payload::source(source)));
     let rows = summary.into_iter().flat_map(payload::rows);
-    card.extend(rows.map(|(label, fact)| format!("{label:<11}  {fact}")));
-    card
+    card.extend(rows.map(|(label, fact)| format!("  {label:<11}  {fact}")));
+    let rows = card.iter().flat_map(|row| match columns {
+        Some(columns) => under_label(row, columns.max(NARROWEST).saturating_add(INDENT)),
+        None => vec![(row.clone(), String::new())],
+    });
+    // There is no title that the rows are indented below.
+    rows.map(|(label, fact)| label.get(INDENT..).unwrap_or_default().to_owned() + &fact).collect()
 }
 
 /// The page about a question that ended without an answer.
@@ -399,6 +428,10 @@ pub(super) fn time_left(seconds: u64) -> String {
 
 /// The least columns that a card is wrapped to.
 const NARROWEST: usize = 24;
+/// The blanks before the rows of a card.
+const INDENT: usize = 2;
+/// The lines of a card that a window of 24 shows together with the question, and with what [`named`] adds.
+const SHORT: usize = 18;
 
 fn short(digest: &str) -> String {
     match digest.get(..16) {
@@ -475,6 +508,60 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_may_fill_the_window_ends_with_the_key_and_the_digest() {
+        use crate::payload::{MessageFormat, Payload};
+
+        let message = "\n".repeat(40).into_bytes();
+        let source = Source::Message { format: MessageFormat::Ethereum, size: 40 };
+        let read = Payload::read(&source, message).unwrap();
+        let request = crate::ui::view::fixture::request();
+        let digest = request.digest.unwrap().to_string();
+        let payload = Some(Box::new(read.summary().clone()));
+        let card = said(&[Event::Request(RequestView { source, payload, ..request })]);
+        let (first, second) = digest.split_at(32);
+        let end = [
+            "  key          \"vault\", 2 of 3".to_owned(),
+            format!("  digest       {}", grouped(first)),
+            format!("               {}", grouped(second)),
+        ];
+        assert!(card.len() > 40 && card.ends_with(&end), "{card:#?}");
+    }
+
+    #[test]
+    fn a_file_that_could_be_shown_and_is_not_is_pointed_out() {
+        let card = |size, attached| {
+            let name = Label::new("a");
+            let source =
+                Source::File { name, size, hash: crate::payload::HashFunction::Sha256, attached };
+            let request = RequestView { source, ..crate::ui::view::fixture::request() };
+            said(&[Event::Request(request)]).concat()
+        };
+        let most = crate::payload::MAX_PAYLOAD;
+        for (size, attached, warns) in
+            [(most, false, true), (most, true, false), (most + 1, false, false)]
+        {
+            assert_eq!(card(size, attached).contains("you sign this file unseen"), warns, "{size}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_signed_fits_the_terminal_and_all_of_it_is_there() {
+        use crate::payload::{MessageFormat, Payload};
+
+        let message = format!("{}end", "pay bob ".repeat(40));
+        let source = Source::Message { format: MessageFormat::Bitcoin, size: message.len() as u64 };
+        let read = Payload::read(&source, message.clone().into_bytes()).unwrap();
+        let card = |columns| payload_card(read.digest(), &source, Some(read.summary()), columns);
+        let whole = card(None);
+        assert!(whole.iter().any(|row| *row == format!("message      {message:?}")), "{whole:#?}");
+        let narrow = card(Some(70));
+        assert!(narrow.iter().all(|row| row.len() <= 70), "{narrow:#?}");
+        let of = |row: &String| row.get(13..).unwrap().to_owned();
+        let from = narrow.iter().position(|row| row.starts_with("message")).unwrap();
+        assert_eq!(narrow[from..].iter().map(of).collect::<String>(), format!("{message:?}"));
+    }
+
+    #[test]
     fn who_is_asked_for_approval_is_told_with_the_time_there_is() {
         let peers = vec!["bob".into(), "carol".into()];
         let waiting =
@@ -496,7 +583,7 @@ mod tests {
                {rest}
   digest       {digest}
                {digest}
-  computed     by the requester, unseen: sha256 of \"release.tar\", 42 bytes
+  computed     by the requester, unseen: sha256 of \"release.tar\", 42000000 bytes
   purpose      \"release 1.2\"
   requester    \"alice\" (aaaaaaaaaaaaaaaa)
   fingerprint  {a}

@@ -2,7 +2,7 @@
 //! imitate a row of this device.
 
 use super::text::quoted;
-use crate::payload::{Content, MessageFormat, Source, Summary, file, message};
+use crate::payload::{Content, MAX_PAYLOAD, MessageFormat, Source, Summary, file, message};
 
 /// The origin of the digest, in words.
 pub(super) fn source(source: &Source) -> String {
@@ -19,6 +19,17 @@ pub(super) fn source(source: &Source) -> String {
         Source::Message { format, size } => {
             format!("here: {} of {size} bytes", name(*format))
         }
+    }
+}
+
+/// The warning about a file that is not shown although it could be.
+pub(super) fn unseen(source: &Source) -> Option<&'static str> {
+    match source {
+        Source::File { attached: false, size, .. } if *size <= MAX_PAYLOAD => Some(
+            "you sign this file unseen: it is said to be small enough to be shown, and was not sent; \
+             the program of a signer may be too old, or somebody hides it",
+        ),
+        _ => None,
     }
 }
 

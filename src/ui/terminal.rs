@@ -35,6 +35,11 @@ pub fn columns() -> usize {
     termios::tcgetwinsize(io::stderr()).ok().map_or(USUAL, |size| width_of(&size))
 }
 
+/// The columns of the terminal at standard output; `None` if there is none.
+pub fn output_columns() -> Option<usize> {
+    termios::tcgetwinsize(io::stdout()).ok().map(|size| width_of(&size))
+}
+
 fn width_of(size: &Winsize) -> usize {
     match size.ws_col {
         0 => USUAL,

@@ -291,7 +291,7 @@ pub(super) mod fixture {
             digest: Some(Hex(digest)),
             source: Source::File {
                 name: Label::new("release.tar"),
-                size: 42,
+                size: 42_000_000,
                 hash: HashFunction::Sha256,
                 attached: false,
             },

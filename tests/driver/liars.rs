@@ -11,13 +11,14 @@ use cosign::driver::connect::hello::{hear, say};
 use cosign::driver::connect::peer_links::Incoming;
 use cosign::driver::{Node, ROUND, clock};
 use cosign::net::tls::{Expect, TlsLink};
+use cosign::net::{Frame, Kind, Link as _};
 use cosign::party::PartyId;
 use cosign::payload::Source;
 use cosign::protocol::machine::Output;
 use cosign::protocol::sign::{SignSetup, sign};
-use cosign::request::{Action, Held, Hex, Question, Request, Shares, Signing};
+use cosign::request::{Action, Held, Hex, MAX_HEIGHT, Question, Request, Shares, Signing};
 use cosign::vault::{KeyRecord, PartyRecord, keys};
-use cosign::wire::{Message, Proposal, Terms, VERSION, Want};
+use cosign::wire::{self, Message, Proposal, Terms, VERSION, Want};
 use k256::Scalar;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -89,7 +90,7 @@ fn question(node: &Node, record: &KeyRecord, victim: usize) -> Question {
     signers.extend(rest.into_iter().take(usize::from(record.threshold) - 2));
     signers.sort_unstable();
     let KeyRecord { epoch, generation, .. } = *record;
-    let held = Held { epoch: Hex(epoch), generation, height: u64::MAX / 2 };
+    let held = Held { epoch: Hex(epoch), generation, height: MAX_HEIGHT / 2 };
     let request = Request {
         id: clock::request_id().unwrap(),
         key: record.name.clone(),
@@ -108,6 +109,25 @@ fn question(node: &Node, record: &KeyRecord, victim: usize) -> Question {
         }),
     };
     node.question(request, record.name.clone(), Some(record.public_key))
+}
+
+/// Device `number` announces a message to `victim` and sends a byte of it every few seconds: the answer.
+pub(crate) async fn trickle_a_message(world: &World, number: usize, victim: usize) -> Message {
+    let node = world.another(number);
+    let request = question(&node, &world.record(KEY), victim).request;
+    let terms = Terms { nonce: Hex(clock::nonce().unwrap()), seconds: 1800 };
+    let source = wire::Source::Message { format: "ethereum".into(), size: 700 };
+    let proposal = Proposal { source, ..Proposal::new(&request, terms) };
+    let mut link = enter(&node, victim).await.unwrap();
+    say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+    loop {
+        let frame = link.recv().await.unwrap();
+        if frame.kind == Kind::Control {
+            return Message::from_bytes(&frame.payload).unwrap();
+        }
+        // The other side said that it is there.
+        link.send(Frame::new(Kind::Payload, b"m".to_vec())).await.unwrap();
+    }
 }
 
 async fn once(
@@ -150,8 +170,6 @@ async fn enter(node: &Node, victim: usize) -> Option<TlsLink> {
 }
 
 async fn until_closed(mut link: TlsLink) {
-    use cosign::net::Link as _;
-
     while link.recv().await.is_ok() {}
 }
 

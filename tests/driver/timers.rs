@@ -6,9 +6,10 @@ use cosign::driver::clock;
 use cosign::driver::error::{Activity, Awaited, Error};
 use cosign::net::LinkError;
 use cosign::request::Ceremony;
-use cosign::wire::Reason;
+use cosign::wire::{Message, Reason};
 use tokio::time::{Instant, sleep};
 
+use crate::liars::trickle_a_message;
 use crate::network::Conditions;
 use crate::seed::Seed;
 use crate::world::{KEY, NAMES, TRIO, World, run};
@@ -103,6 +104,16 @@ fn a_device_that_takes_the_call_and_says_nothing_is_given_up() {
             "{result:?}"
         );
         assert!((14..=16).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn a_message_that_comes_byte_by_byte_is_waited_for_for_a_minute() {
+    run(async {
+        let world = calm();
+        let (answer, took) = timed(trickle_a_message(&world, 0, 1)).await;
+        assert_eq!(answer, Message::Refuse { reason: Reason::Aborted });
+        assert!((60..=61).contains(&took), "{took} s");
     });
 }
 

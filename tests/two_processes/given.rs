@@ -117,6 +117,36 @@ fn an_approver_that_is_interrupted_after_its_part_is_out_has_that_in_its_log() {
 }
 
 #[test]
+fn an_approver_that_is_killed_after_its_part_is_out_logs_that_when_it_is_opened_next() {
+    let (alice, bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    let before = bob.outcomes().len();
+    block_on(async {
+        let record = only_key(&insider);
+        let question = asked(&insider, &record, Action::Sign(signing(&insider, &record)));
+        let invitees = vec![other(&record, &listener.address())];
+        let mut started = propose_and_start(&insider, &question, invitees).await.unwrap();
+        let key = take_key(&insider, &record).await.unwrap();
+        has_it_alone(&key, &question.request, &mut started).await;
+        listener.signal(rustix::process::Signal::KILL);
+        listener.ends();
+    });
+    assert_eq!(bob.outcomes().len(), before);
+    drop(insider);
+    let nowhere = ["sign", &fresh_digest(), "--peer", "127.0.0.1:9", "--timeout", "1s"];
+    let told = String::from_utf8(bob.command(nowhere).output().unwrap().stderr).unwrap();
+    assert!(told.contains(&format!("of a signature of {}", "07".repeat(32))), "{told}");
+    let listener = bob.serve(&[&alice]);
+    alice.run(["sign", &fresh_digest(), "--peer", &listener.address()]).succeeds();
+    assert_eq!(&bob.outcomes()[before..], ["given", "unreachable", "signed"]);
+    bob.run(["log", "--verify"]).succeeds();
+    let log = bob.run(["log"]).succeeds();
+    let entry = &log["entries"].as_array().unwrap()[before];
+    assert_eq!(entry["killed"], true, "{entry}");
+    assert_eq!(entry["digest"], "07".repeat(32));
+}
+
+#[test]
 fn a_requester_whose_cosigner_has_the_signature_does_not_take_its_word_that_it_said_no() {
     let (alice, bob, listener) = two_with_key();
     drop(listener);

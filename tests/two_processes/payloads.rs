@@ -144,6 +144,56 @@ fn a_device_that_signs_only_what_it_sees_refuses_a_digest() {
     alice.run(["sign", "--message", "seen"]).succeeds();
 }
 
+#[test]
+fn who_asks_for_what_is_not_seen_waits_before_the_owner_is_asked() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let mut at_bob = bob.terminal(["listen", "--bind", "127.0.0.1", "--port", "0", "--no-blind"]);
+    let address = at_bob.address();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    let blind = proposal(&insider, &record);
+    let message = Source::Message { format: "ethereum".into(), size: 7 };
+    let digest = Hex(hex::decode(ethereum_digest("pay bob")).unwrap().try_into().unwrap());
+    let other = Proposal { source: message, digest, ..blind.clone() };
+    block_on(async {
+        let mut waits = Vec::new();
+        for (proposal, refusal) in [(blind, Reason::Blind), (other, Reason::Payload)] {
+            let ask = async || {
+                let mut link = enter(&insider.tls, &address).await;
+                say(&mut link, &Message::Propose(Box::new(proposal.clone()))).await.unwrap();
+                let _ = link.send(Frame::new(Kind::Payload, b"pay eve".to_vec())).await;
+                let answer = hear(&mut link, soon()).await;
+                until_closed(link).await;
+                answer
+            };
+            assert_eq!(ask().await, Ok(Message::Refuse { reason: refusal }));
+            let Ok(Message::Refuse { reason: Reason::Busy { seconds } }) = ask().await else {
+                panic!("{refusal:?}")
+            };
+            tokio::time::sleep(std::time::Duration::from_secs(seconds.into())).await;
+            waits.push(seconds);
+        }
+        assert!(waits[0] <= 2 && (3..=4).contains(&waits[1]), "{waits:?}");
+    });
+}
+
+#[test]
+fn who_answers_once_gets_a_message_signed_in_its_own_form() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    bob.policy("[[rule]]\npeer = \"alice\"\naction = \"allow\"\n");
+    let once =
+        ["listen", "--bind", "127.0.0.1", "--port", "0", "--once", "--policy", "policy.toml"];
+    let mut at_bob = bob.terminal(once);
+    let to = ["--peer", &at_bob.address(), "--deliver-to", "both"];
+    let signed =
+        alice.command([&["sign", "-q", "--message", "gm"], &to[..]].concat()).output().unwrap();
+    let signature = String::from_utf8(signed.stdout).unwrap();
+    assert!(signature.starts_with("0x"), "{signature}");
+    at_bob.shows(signature.trim());
+}
+
 /// A liar's proposal, and the frames that follow it.
 type Lie = (&'static str, Source, [u8; 32], Vec<(Kind, Vec<u8>)>);
 

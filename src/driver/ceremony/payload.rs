@@ -19,6 +19,8 @@ pub(super) const TRANSFER: Duration = Duration::from_secs(60);
 pub(super) enum Failed {
     /// The link is down.
     Link(LinkError),
+    /// Not all of it came in time.
+    Late,
     /// It does not match the proposal.
     Differs,
 }
@@ -50,7 +52,7 @@ pub(super) async fn receive(
     let mut bytes = Vec::new();
     while bytes.len() < size {
         let frame = timeout_at(within.into(), link.recv()).await;
-        let frame = frame.unwrap_or(Err(LinkError::TimedOut)).map_err(Failed::Link)?;
+        let frame = frame.map_err(|_| Failed::Late)?.map_err(Failed::Link)?;
         let left = size.saturating_sub(bytes.len());
         let fits = !frame.payload.is_empty() && frame.payload.len() <= left;
         if frame.kind != Kind::Payload || !fits {

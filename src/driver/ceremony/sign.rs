@@ -24,9 +24,9 @@ use crate::driver::ceremony::started::Started;
 use crate::driver::ceremony::{begin, deletions};
 use crate::driver::connect::peer_links::{PeerLinks, name_in};
 use crate::driver::connect::target::Target;
-use crate::driver::error::{Ability, Activity, Error};
+use crate::driver::error::{Ability, Activity, Awaited, Error};
 use crate::driver::told::{Note, Told};
-use crate::driver::{Names, Node, ROUND, clock, records};
+use crate::driver::{Names, Node, ROUND, clock, id_of, records};
 use crate::error_kind::ErrorKind;
 use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
@@ -120,8 +120,9 @@ async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     let mut attempt = Attempt::of(node, &wanted)?;
     announce(node, &attempt.question);
     let mut attempts = Attempts::new(node);
+    let mut kept = None;
     let result = loop {
-        let result = attempt.make(node).await;
+        let result = attempt.make(node, &mut kept).await;
         match result {
             // A device that cannot show files is asked to sign the digest alone, which all versions
             // can.
@@ -145,7 +146,9 @@ async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     };
     let Attempt { record, child, question, .. } = attempt;
     let result = result.map(|made| (question.clone(), child.public_key, made));
-    conclude(node, &record, &question.request, result)
+    let outcome = conclude(node, &record, &question.request, result);
+    drop(kept);
+    outcome
 }
 
 /// The result of a session.
@@ -220,8 +223,12 @@ impl Attempt {
         Ok(Self { record, child, question, invitees: others.into_iter().collect() })
     }
 
-    /// Proposes the signature and makes it.
-    async fn make(&self, node: &Arc<Node>) -> Result<Made, Error> {
+    /// Proposes the signature and makes it. `kept` is to be dropped when the session has been logged.
+    async fn make(
+        &self,
+        node: &Arc<Node>,
+        kept: &mut Option<vault::Unlogged>,
+    ) -> Result<Made, Error> {
         let Self { record, child, question, invitees } = self;
         let request = &question.request;
         let accepted = propose(node, request, invitees.clone()).await?;
@@ -234,7 +241,7 @@ impl Attempt {
         };
         let ((claim, key), accepted) = accepted.or_decline(begun).await?;
         let started = accepted.start(node, question).await?;
-        let made = perform(node, key, child, request, started, &mut false).await;
+        let made = perform(node, key, child, request, started, (&mut false, kept)).await;
         drop(claim);
         made
     }
@@ -269,6 +276,7 @@ pub async fn respond(
             return Err(error);
         }
     };
+    let mut kept = None;
     let result = async {
         let key = match HeldKey::open(node, &record.name) {
             Ok(key) => key,
@@ -294,11 +302,19 @@ pub async fn respond(
         // A peer or the owner may take minutes, so the share is closed and opened again afterwards.
         drop(key);
         if node.refuses_blind && request.source().travels().is_none() {
+            node.approver.withdrawn(&requester);
             return Err(decline(link, &name, Reason::Blind).await);
         }
         match receive(node, &mut link, &mut request).await {
             Ok(()) => {}
-            Err(Failed::Differs) => return Err(decline(link, &name, Reason::Payload).await),
+            Err(Failed::Differs) => {
+                node.approver.withdrawn(&requester);
+                return Err(decline(link, &name, Reason::Payload).await);
+            }
+            Err(Failed::Late) => {
+                decline(link, &name, Reason::Aborted).await;
+                return Err(Error::timed_out(&name, Awaited::Payload));
+            }
             Err(Failed::Link(error)) => return Err(Error::link(&name, error)),
         }
         let question = child.question(node, request.clone());
@@ -307,11 +323,13 @@ pub async fn respond(
         let epoch = started.agreed.epoch;
         let taking = begin(node, &record.name, &request, &epoch);
         let (key, started) = started.or_abort(taking).await?;
-        let made = perform(node, key, &child, &request, started, begun).await?;
+        let made = perform(node, key, &child, &request, started, (begun, &mut kept)).await?;
         Ok((question, child.public_key, made))
     }
     .await;
-    conclude(node, &record, &request, result)
+    let outcome = conclude(node, &record, &request, result);
+    drop(kept);
+    outcome
 }
 
 /// Receives the payload of `request`.
@@ -423,14 +441,14 @@ impl Child {
     }
 }
 
-/// The protocol itself, once all links are open.
+/// The protocol itself, once all links are open. `kept` is to be dropped when the session has been logged.
 async fn perform(
     node: &Arc<Node>,
     key: OpenKey,
     child: &Child,
     request: &Request,
     mut started: Started,
-    begun: &mut bool,
+    (begun, kept): (&mut bool, &mut Option<vault::Unlogged>),
 ) -> Result<Made, Error> {
     let names = started.links.names();
     let (epoch, key_name) = (key.record.epoch, key.record.name.clone());
@@ -463,8 +481,16 @@ async fn perform(
     let OpenKey { record, share, ledger, .. } = &key;
     let mut unlogged =
         Unlogged { node, key: &key_name, request, given: false.into(), is_kept: false };
-    let given = &unlogged.given;
-    let mut notes = Notes { ledger, share, record, names: &names, open: None, given };
+    let session = *machine.session_id();
+    let give = Box::new(|| {
+        if !unlogged.given.swap(true, Ordering::Relaxed) {
+            let entry = entry(node, &key_name, request, ErrorKind::Given.name());
+            *kept = vault::unlogged::keep(&node.home, &session, &entry)
+                .inspect_err(|error| node.tell(Note::Unlogged(error.to_string())))
+                .ok();
+        }
+    });
+    let mut notes = Notes { ledger, share, record, names: &names, open: None, give };
     let what = (Ceremony::Sign, key_name.as_str(), &request.id);
     let driven = drive(node, what, &mut machine, &mut started.links, &mut notes).await;
     drop((machine, notes));
@@ -580,8 +606,8 @@ struct Notes<'k> {
     /// The checks that are being evaluated. If this is dropped before they are resolved, for
     /// instance by a panic, they count against their pairs.
     open: Option<OpenChecks>,
-    /// Whether this device's part of the signature may reach a device that receives it.
-    given: &'k AtomicBool,
+    /// Called when this device's part of the signature is about to leave for a device that receives it.
+    give: Box<dyn FnMut() + Send + 'k>,
 }
 
 impl Record for Notes<'_> {
@@ -607,7 +633,7 @@ impl Record for Notes<'_> {
 
     fn sending(&mut self, kind: Kind) {
         if kind == Kind::Sg3 {
-            self.given.store(true, Ordering::Relaxed);
+            (self.give)();
         }
     }
 
@@ -751,8 +777,15 @@ fn conclude(
 
 fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) -> Option<String> {
     let kept = is_kept.then(|| (signatures::KEPT.to_owned(), request.id.as_str().into()));
+    let mut entry = entry(node, key, request, outcome);
+    entry.extra.extend(kept.into_iter().chain(node.answered(request)));
+    node.log(entry)
+}
+
+/// The entry of a session of which the log says nothing yet.
+fn entry(node: &Node, key: &str, request: &Request, outcome: &str) -> Entry {
     let seen = request.payload().map(|_| (SEEN.to_owned(), serde_json::json!(request.source())));
-    node.log(Entry {
+    Entry {
         time: clock::unix_now(),
         ceremony: request.ceremony().name().to_owned(),
         // A refused request may have any path.
@@ -761,8 +794,8 @@ fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) 
         peer: node.others(request),
         purpose: request.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
-        extra: kept.into_iter().chain(seen).chain(node.about(request)).collect(),
-    })
+        extra: seen.into_iter().chain([id_of(request)]).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -856,8 +889,7 @@ mod tests {
     fn notes<'k>(ledger: &'k Ledger, share: &'k KeyShare, record: &'k KeyRecord) -> Notes<'k> {
         static NAMES: LazyLock<Names> =
             LazyLock::new(|| Names::from([(id(BOB), Label::new("bob"))]));
-        static GIVEN: AtomicBool = AtomicBool::new(false);
-        Notes { ledger, share, record, names: &NAMES, open: None, given: &GIVEN }
+        Notes { ledger, share, record, names: &NAMES, open: None, give: Box::new(|| ()) }
     }
 
     /// The error of a session whose other signer sends `lie`.

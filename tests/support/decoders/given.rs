@@ -90,8 +90,10 @@ pub(crate) fn payload(bytes: &[u8]) {
             assert!(size > MAX_PAYLOAD);
             continue;
         };
-        let card = lines::payload_card(read.digest(), &source, Some(read.summary()));
-        assert!(card.iter().all(|row| !row.contains(char::is_control)), "{card:?}");
+        for columns in [None, Some(40)] {
+            let card = lines::payload_card(read.digest(), &source, Some(read.summary()), columns);
+            assert!(card.iter().all(|row| !row.contains(char::is_control)), "{card:?}");
+        }
     }
 }
 
