@@ -47,7 +47,7 @@ fn signing(c: &mut Criterion) {
     let chosen = receiver.finish(&ot2).expect("an honest message");
     let ours = tree::evaluate(&SESSION, chosen, &corrections).expect("an honest message");
 
-    let extend = || extension::extend(&SESSION, &theirs, &bob, 1);
+    let extend = || extension::extend(&SESSION, &theirs, &bob, "beta/1");
     let (extended, message) = extend();
     let check = || extension::check(&SESSION, &ours, black_box(&message)).expect("honest");
     let inputs = [alice.scalar("a"), alice.scalar("b")];

@@ -85,7 +85,7 @@ fn trees(secret: u32) -> ReceiverTrees {
 /// B's half of an extension with choices that follow from `secret`.
 fn extended(secret: u32) -> extension::Extended {
     let trees = SenderTrees::from_bytes(&[7; 16_384]).expect("trees");
-    extension::extend(&SESSION, &trees, &seed(secret), 1).0
+    extension::extend(&SESSION, &trees, &seed(secret), "beta/1").0
 }
 
 fn seed(secret: u32) -> SessionSeed {

@@ -1,10 +1,13 @@
-//! Makes a key and a signature among parties in memory, everything derived from names, and prints
+//! Makes a key and signatures among parties in memory, everything derived from names, and prints
 //! every message's hash: what another implementation of docs/protocol.md is compared with (§12.2).
 //!
 //! ```text
 //! cargo run --release --example transcript -- --instance NAME --t 2 --n 3 --sign NAME \
 //!     --signers 1,3 --digest HEX
+//! cargo run --release --example transcript -- --input FILE
 //! ```
+//!
+//! The file describes a run in JSON; the `input` of core/tests/vectors/batch.json is an example.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,13 +16,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cosign_core::PartyId;
-use cosign_core::hazmat::crypto::curve::{encode_point, encode_scalar};
+use cosign_core::bip32::derive;
+use cosign_core::hazmat::crypto::curve::{
+    POINT, SCALAR, decode_point, decode_scalar, encode_point, encode_scalar,
+};
+use cosign_core::hazmat::crypto::ecdsa::x_mod_order;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::hazmat::crypto::share::lagrange;
+use cosign_core::hazmat::crypto::transcript::reduce;
 use cosign_core::hazmat::protocol::key::KeyShare;
 use cosign_core::hazmat::protocol::keygen::{KeygenSetup, keygen_with_seed};
 use cosign_core::hazmat::protocol::local::{Local, Outcome, Parcel};
 use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
-use cosign_core::hazmat::protocol::sign::{SignSetup, Signature, Signed, sign_with_seed};
+use cosign_core::hazmat::protocol::sign::{
+    BatchItem, BatchSetup, BatchSigned, SignSetup, Signature, Signed, sign_batch_with_seed,
+    sign_with_seed,
+};
+use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use cosign_core::{hex, unhex};
 use k256::Scalar;
 use serde_json::{Value, json};
@@ -27,56 +40,123 @@ use sha2::{Digest, Sha256};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+type Shares = BTreeMap<PartyId, Arc<KeyShare>>;
+
 struct Arguments {
     instance: String,
     threshold: u8,
     count: u8,
-    sign: String,
+    sign: Sign,
+}
+
+/// What is signed, by whom, and for whom.
+struct Sign {
+    name: String,
     signers: Vec<PartyId>,
-    digest: [u8; 32],
+    recipient: Option<PartyId>,
+    items: Vec<BatchItem>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse(std::env::args().skip(1))?;
-    let mut parcels = Vec::new();
-    let shares = keygen(&arguments, &mut parcels)?;
-    let signature = sign(&arguments, &shares, &mut parcels)?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let report = match words.as_slice() {
+        [flag, file] if flag == "--input" => {
+            described(&serde_json::from_str(&std::fs::read_to_string(file)?)?)?
+        }
+        _ => named(&Arguments::parse(words.into_iter())?)?,
+    };
+    writeln!(std::io::stdout(), "{report:#}")?;
+    Ok(())
+}
+
+/// A key, and one signature for everybody.
+fn named(arguments: &Arguments) -> Result<Value, Box<dyn Error>> {
+    let mut messages = Vec::new();
+    let Arguments { instance, threshold, count, sign: what } = arguments;
+    let shares = keygen(instance, *threshold, *count, &mut messages)?;
+    let signatures = sign(what, &shares, &mut messages)?;
+    let signature = signatures.first().ok_or("nothing was signed")?;
+    let mut report = facts(&shares)?;
+    add(&mut report, "r", hex(&encode_scalar(&signature.r)).into());
+    add(&mut report, "s", hex(&encode_scalar(&signature.s)).into());
+    add(&mut report, "recid", signature.recovery_id.into());
+    add(&mut report, "messages", messages.into());
+    Ok(report)
+}
+
+/// A run that a file describes.
+fn described(input: &Value) -> Result<Value, Box<dyn Error>> {
+    let mut messages = Vec::new();
+    let fields = input.as_object().ok_or("a run is an object")?;
+    let known = ["instance", "t", "n", "sign"];
+    if let Some(field) = fields.keys().find(|field| !known.contains(&field.as_str())) {
+        return Err(format!("{field} is not known here").into());
+    }
+    let small = |name: &str| input[name].as_u64().and_then(|value| u8::try_from(value).ok());
+    let (threshold, count) = (small("t").ok_or("t is missing")?, small("n").ok_or("n is missing")?);
+    let instance = input["instance"].as_str().ok_or("instance is missing")?;
+    let shares = keygen(instance, threshold, count, &mut messages)?;
+    let mut report = facts(&shares)?;
+    add(&mut report, "curve", "secp256k1".into());
+    if let Some(what) = fields.get("sign") {
+        let signatures = sign(&Sign::read(what, &shares)?, &shares, &mut messages)?;
+        let signatures: Option<Vec<Value>> = signatures.iter().map(signed).collect();
+        add(&mut report, "signatures", signatures.ok_or("a key is the identity")?.into());
+    }
+    add(&mut report, "messages", messages.into());
+    Ok(report)
+}
+
+fn add(report: &mut Value, name: &str, value: Value) {
+    if let Some(fields) = report.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
+/// What there is to say about a key.
+fn facts(shares: &Shares) -> Result<Value, Box<dyn Error>> {
     let first = shares.values().next().ok_or("no parties")?;
     let secrets: BTreeMap<String, String> = shares
         .values()
         .map(|share| (share.me().to_string(), hex(&encode_scalar(share.secret().expose()))))
         .collect();
-    let report = json!({
+    Ok(json!({
         "Q": hex(&encode_point(first.public_key()).ok_or("the key is the identity")?),
         "cc": hex(first.chain_code()),
         "epoch": hex(first.epoch()),
         "y": secrets,
+    }))
+}
+
+fn signed(signature: &Signature) -> Option<Value> {
+    Some(json!({
+        "public_key": hex(&encode_point(&signature.public_key)?),
         "r": hex(&encode_scalar(&signature.r)),
         "s": hex(&encode_scalar(&signature.s)),
         "recid": signature.recovery_id,
-        "messages": listing(parcels),
-    });
-    writeln!(std::io::stdout(), "{report:#}")?;
-    Ok(())
+    }))
 }
 
 fn keygen(
-    arguments: &Arguments,
-    parcels: &mut Vec<Parcel>,
-) -> Result<BTreeMap<PartyId, Arc<KeyShare>>, Box<dyn Error>> {
-    let Arguments { instance, threshold, count, .. } = arguments;
-    let identities: Vec<_> = (1..=*count).map(|i| format!("party-{i}").into_bytes()).collect();
-    let machines = PartyId::all(*count).map(|me| {
+    instance: &str,
+    threshold: u8,
+    count: u8,
+    messages: &mut Vec<Value>,
+) -> Result<Shares, Box<dyn Error>> {
+    let identities: Vec<_> = (1..=count).map(|i| format!("party-{i}").into_bytes()).collect();
+    let machines = PartyId::all(count).map(|me| {
         let setup = KeygenSetup {
             instance: sha256(instance),
-            threshold: *threshold,
+            threshold,
             me,
             identities: identities.clone(),
         };
         keygen_with_seed(setup, seed(&format!("{instance}|{me}")), TIMEOUT)
     });
     let mut shares = BTreeMap::new();
-    for (party, outcome) in run(machines.collect::<Result<_, _>>()?, parcels) {
+    let (outcomes, parcels) = run(machines.collect::<Result<_, _>>()?);
+    messages.extend(listing(parcels));
+    for (party, outcome) in outcomes {
         outcome.result.ok_or("a party did not end")??;
         for persist in outcome.persisted {
             if let Persist::PendingShare(pending) = persist {
@@ -88,64 +168,85 @@ fn keygen(
 }
 
 fn sign(
-    arguments: &Arguments,
-    shares: &BTreeMap<PartyId, Arc<KeyShare>>,
-    parcels: &mut Vec<Parcel>,
-) -> Result<Signature, Box<dyn Error>> {
-    let mut machines = Vec::new();
-    for me in &arguments.signers {
-        let share = shares.get(me).ok_or("a signer that has no share")?;
-        let setup = SignSetup {
-            signers: arguments.signers.clone(),
-            sign_id: sha256(&arguments.sign),
-            digest: arguments.digest,
-            tweak: Scalar::ZERO,
-            recipient: None,
-        };
-        let seed = seed(&format!("sign|{}|{me}", arguments.sign));
-        machines.push(sign_with_seed(Arc::clone(share), setup, seed, TIMEOUT)?);
-    }
-    for outcome in run(machines, parcels).into_values() {
-        if let Signed::Signature(signature) = outcome.result.ok_or("a party did not end")?? {
-            return Ok(signature);
+    what: &Sign,
+    shares: &Shares,
+    messages: &mut Vec<Value>,
+) -> Result<Vec<Signature>, Box<dyn Error>> {
+    let Sign { name, signers, recipient, items } = what;
+    let (sign_id, recipient) = (sha256(name), *recipient);
+    let mut done: Vec<Vec<Signature>> = Vec::new();
+    let mut parcels;
+    if let [BatchItem { digest, tweak }] = items.as_slice() {
+        let (digest, tweak) = (*digest, *tweak);
+        let machines = signers.iter().map(|me| {
+            let setup = SignSetup { signers: signers.clone(), sign_id, digest, tweak, recipient };
+            Ok(sign_with_seed(Sign::share(*me, shares)?, setup, what.seed(*me), TIMEOUT)?)
+        });
+        let outcomes;
+        (outcomes, parcels) = run(machines.collect::<Result<_, Box<dyn Error>>>()?);
+        for outcome in outcomes.into_values() {
+            if let Signed::Signature(one) = outcome.result.ok_or("a party did not end")?? {
+                done.push(vec![one]);
+            }
+        }
+    } else {
+        let machines = signers.iter().map(|me| {
+            let (signers, items) = (signers.clone(), items.clone());
+            let setup = BatchSetup { signers, sign_id, items, recipient };
+            Ok(sign_batch_with_seed(Sign::share(*me, shares)?, setup, what.seed(*me), TIMEOUT)?)
+        });
+        let outcomes;
+        (outcomes, parcels) = run(machines.collect::<Result<_, Box<dyn Error>>>()?);
+        for outcome in outcomes.into_values() {
+            if let BatchSigned::Signatures(all) = outcome.result.ok_or("a party did not end")?? {
+                done.push(all);
+            }
         }
     }
-    Err("nobody received the signature".into())
+    parcels.extend(what.own_part(shares, &parcels)?);
+    messages.extend(listing(parcels));
+    done.pop().ok_or_else(|| "nobody received the signatures".into())
 }
 
+/// Runs machines to their end: what became of them, and what they sent.
 fn run<P: Protocol>(
     machines: Vec<Machine<P>>,
-    parcels: &mut Vec<Parcel>,
-) -> BTreeMap<PartyId, Outcome<P::Done>> {
+) -> (BTreeMap<PartyId, Outcome<P::Done>>, Vec<Parcel>) {
     #[expect(clippy::disallowed_methods, reason = "an example drives its own machines")]
     let now = Instant::now();
-    Local::start(machines, now).run_with(|parcel| {
+    let mut parcels = Vec::new();
+    let outcomes = Local::start(machines, now).run_with(|parcel| {
         parcels.push(parcel.clone());
         vec![parcel]
-    })
+    });
+    (outcomes, parcels)
 }
 
-/// The messages by type, sender and receiver; the partial signatures, which are the same for
-/// everybody, once and to 0.
-fn listing(parcels: Vec<Parcel>) -> Vec<Value> {
-    const PARTIAL_SIGNATURE: u8 = 0x13;
-    let mut messages: BTreeMap<[u8; 3], Vec<u8>> = BTreeMap::new();
-    for Parcel { from, to, bytes } in parcels {
+/// The messages by type, sender and receiver, and in the order of sending where there are several;
+/// the partial signatures, if they are the same for everybody, once and to 0.
+fn listing(mut parcels: Vec<Parcel>) -> Vec<Value> {
+    let key = |Parcel { from, to, bytes }: &Parcel| {
         let kind = bytes.get(1).copied().unwrap_or_default();
-        let to = if kind == PARTIAL_SIGNATURE { 0 } else { to.get() };
-        messages.insert([kind, from.get(), to], bytes);
-    }
-    let line = |([kind, from, to], bytes): (&[u8; 3], &Vec<u8>)| {
+        let to_all = PARTIAL_SIGNATURES.contains(&kind) && bytes.get(3) == Some(&0);
+        [kind, from.get(), if to_all { 0 } else { to.get() }]
+    };
+    parcels.sort_by_key(key);
+    parcels.dedup_by(|a, b| key(a)[2] == 0 && key(a) == key(b));
+    let line = |parcel: &Parcel| {
+        let [kind, from, to] = key(parcel);
         json!({
-            "type": hex(&[*kind]),
+            "type": hex(&[kind]),
             "from": from,
             "to": to,
-            "len": bytes.len(),
-            "sha256": hex(&Sha256::digest(bytes)),
+            "len": parcel.bytes.len(),
+            "sha256": hex(&Sha256::digest(&parcel.bytes)),
         })
     };
-    messages.iter().map(line).collect()
+    parcels.iter().map(line).collect()
 }
+
+/// Of one digest and of several.
+const PARTIAL_SIGNATURES: [u8; 2] = [Kind::Sg3 as u8, Kind::Sb3 as u8];
 
 fn sha256(name: &str) -> [u8; 32] {
     Sha256::digest(name).into()
@@ -153,6 +254,99 @@ fn sha256(name: &str) -> [u8; 32] {
 
 fn seed(name: &str) -> SessionSeed {
     SessionSeed::from_bytes(sha256(&format!("model-seed|{name}")))
+}
+
+impl Sign {
+    fn read(what: &Value, shares: &Shares) -> Result<Self, Box<dyn Error>> {
+        let key = shares.values().next().ok_or("no parties")?;
+        let party = |index: &Value| {
+            index.as_u64().and_then(|index| u8::try_from(index).ok()).and_then(PartyId::new)
+        };
+        let item = |item: &Value| -> Result<BatchItem, Box<dyn Error>> {
+            let step = |step: &Value| step.as_u64().and_then(|step| u32::try_from(step).ok());
+            let path: Option<Vec<u32>> =
+                item["path"].as_array().into_iter().flatten().map(step).collect();
+            let path = path.ok_or("a path is a list of numbers")?;
+            let derived = derive(key.public_key(), key.chain_code(), &path)?;
+            let digest = item["digest"].as_str().ok_or("an item has a digest")?;
+            Ok(BatchItem { digest: digest_of(digest)?, tweak: derived.tweak })
+        };
+        let list = |name: &str| what[name].as_array().ok_or(format!("{name} is a list"));
+        Ok(Self {
+            name: what["name"].as_str().ok_or("a signature has a name")?.to_owned(),
+            signers: list("signers")?.iter().map(party).collect::<Option<_>>().ok_or("a signer")?,
+            // 0 is everybody, who has no index.
+            recipient: party(&what["recipient"]),
+            items: list("items")?.iter().map(item).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn share(party: PartyId, shares: &Shares) -> Result<Arc<KeyShare>, Box<dyn Error>> {
+        shares.get(&party).map(Arc::clone).ok_or_else(|| "a signer that has no share".into())
+    }
+
+    fn seed(&self, party: PartyId) -> SessionSeed {
+        seed(&format!("sign|{}|{party}", self.name))
+    }
+
+    /// The partial signatures of the only recipient, which it sends to nobody: what those of the
+    /// others lack of the sums, which whoever knows all seeds and shares can compute.
+    fn own_part(
+        &self,
+        shares: &Shares,
+        parcels: &[Parcel],
+    ) -> Result<Option<Parcel>, Box<dyn Error>> {
+        let Some(recipient) = self.recipient else { return Ok(None) };
+        let parts = parcels.iter().map(|parcel| &parcel.bytes);
+        let parts =
+            parts.filter(|b| b.get(1).is_some_and(|kind| PARTIAL_SIGNATURES.contains(kind)));
+        let parts: Vec<&Vec<u8>> = parts.collect();
+        let mut message = (*parts.first().ok_or("nobody sent a part")?).clone();
+        if let Some(from) = message.get_mut(2) {
+            *from = recipient.get();
+        }
+        let rows = message.get_mut(HEADER..).ok_or("a part is short")?.as_chunks_mut::<ROW>().0;
+        for ((l, item), row) in self.items.iter().enumerate().zip(rows) {
+            let label = |name: &str| match self.items.len() {
+                1 => name.to_owned(),
+                _ => format!("{name}/{l}"),
+            };
+            let sum = |name: &str| -> Scalar {
+                self.signers.iter().map(|party| self.seed(*party).scalar(&label(name))).sum()
+            };
+            let secret: Scalar = self
+                .signers
+                .iter()
+                .filter_map(|party| shares.get(party))
+                .map(|share| lagrange(share.me(), &self.signers, 0) * share.secret().expose())
+                .sum();
+            let (nonce_point, values) = row.split_at_mut(POINT);
+            let r = x_mod_order(&decode_point(nonce_point).map_err(|_| "no point")?);
+            let sums = [
+                sum("r") * sum("phi"),
+                (reduce(&item.digest) + r * (secret + item.tweak)) * sum("phi"),
+            ];
+            for (place, (sum, value)) in sums.into_iter().zip(values.as_chunks_mut().0).enumerate()
+            {
+                let mut own = sum;
+                for part in &parts {
+                    let start = HEADER + l * ROW + POINT + place * SCALAR;
+                    let theirs = part.get(start..start + SCALAR).ok_or("a part is short")?;
+                    own -= decode_scalar(theirs).map_err(|_| "no scalar")?;
+                }
+                *value = encode_scalar(&own);
+            }
+        }
+        Ok(Some(Parcel { from: recipient, to: recipient, bytes: message }))
+    }
+}
+
+/// Length of a partial signature.
+const ROW: usize = POINT + 2 * SCALAR;
+
+fn digest_of(digits: &str) -> Result<[u8; 32], Box<dyn Error>> {
+    let bytes = unhex(digits).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "a digest has 64 hexadecimal digits".into())
 }
 
 impl Arguments {
@@ -168,15 +362,19 @@ impl Arguments {
             instance: take("--instance")?,
             threshold: take("--t")?.parse()?,
             count: take("--n")?.parse()?,
-            sign: take("--sign")?,
-            signers: take("--signers")?
-                .split(',')
-                .map(signer)
-                .collect::<Option<_>>()
-                .ok_or("--signers takes indices such as 1,2")?,
-            digest: unhex(&take("--digest")?)
-                .and_then(|bytes| bytes.try_into().ok())
-                .ok_or("--digest takes 64 hexadecimal digits")?,
+            sign: Sign {
+                name: take("--sign")?,
+                signers: take("--signers")?
+                    .split(',')
+                    .map(signer)
+                    .collect::<Option<_>>()
+                    .ok_or("--signers takes indices such as 1,2")?,
+                recipient: None,
+                items: vec![BatchItem {
+                    digest: digest_of(&take("--digest")?)?,
+                    tweak: Scalar::ZERO,
+                }],
+            },
         };
         match given.into_keys().next() {
             None => Ok(arguments),

@@ -21,7 +21,10 @@ pub use protocol::key::{
 };
 pub use protocol::keygen::{Confirmed, Keygen, KeygenSetup, keygen, refresh};
 pub use protocol::machine::{Machine, Output, Persist, Protocol};
-pub use protocol::sign::{SignSetup, Signature, Signed, Signing, sign};
+pub use protocol::sign::{
+    BatchItem, BatchSetup, BatchSigned, BatchSigning, SignSetup, Signature, Signed, Signing, sign,
+    sign_batch,
+};
 pub use secret::Secret;
 
 /// Derivation of public keys (BIP-32).

@@ -10,8 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use ceremony::{
-    Shares, TIMEOUT, fault, keygen, keygen_machines, keygen_setup, now, parties, party, reloaded,
-    retired, run, run_with, seed, sha, sign, sign_machines, sign_setup, signer,
+    Shares, TIMEOUT, batch_machine, batch_machines, batch_setup, fault, keygen, keygen_machines,
+    keygen_setup, now, parties, party, reloaded, retired, run, run_with, seed, sha, sign,
+    sign_machines, sign_setup, signer,
 };
 use cosign_core::PartyId;
 use cosign_core::hazmat::crypto::curve::encode_point;
@@ -22,7 +23,9 @@ use cosign_core::hazmat::protocol::key::{Confirmation, KeyShare};
 use cosign_core::hazmat::protocol::keygen::{Keygen, keygen_with_seed};
 use cosign_core::hazmat::protocol::local::{Local, Parcel};
 use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
-use cosign_core::hazmat::protocol::sign::{SignSetup, Signed, Signing};
+use cosign_core::hazmat::protocol::sign::{
+    BatchSetup, BatchSigned, BatchSigning, SignSetup, Signed, Signing,
+};
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind, pack};
 use k256::{ProjectivePoint, Scalar};
 use proptest::prelude::*;
@@ -444,6 +447,126 @@ fn only_the_recipient_is_sent_partial_signatures_and_has_the_signature() {
         let signed = outcome.result.unwrap().unwrap();
         assert_eq!(matches!(signed, Signed::Signature(_)), party.get() == 2);
     }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Batches
+// ---------------------------------------------------------------------------------------------
+
+fn five() -> BatchSetup {
+    let digests: Vec<_> = (0..5).map(|l| sha(format!("digest {l}"))).collect();
+    batch_setup("five", &parties([1, 2]), &digests)
+}
+
+/// Party 1 of a batch of five, started, and everything that party 2 sends it.
+fn batch() -> (Machine<BatchSigning>, Vec<Vec<u8>>) {
+    let shares = reloaded(&TWO_OF_TWO);
+    let mut heard = Vec::new();
+    run_with(batch_machines(&reloaded(&TWO_OF_TWO), "five", &five()), |parcel| {
+        if parcel.from == party(2) {
+            heard.push(parcel.bytes.clone());
+        }
+        vec![parcel]
+    });
+    let mut machine = batch_machine(&shares[&party(1)], "five", &five());
+    machine.start(now());
+    everything(&mut machine);
+    (machine, heard)
+}
+
+fn has_all<D: std::fmt::Debug>(outputs: &[Output<D>], are: impl Fn(&D) -> bool) -> bool {
+    matches!(outputs.last(), Some(Output::Done(done)) if are(done))
+}
+
+fn are_five(signed: &BatchSigned) -> bool {
+    matches!(signed, BatchSigned::Signatures(signatures) if signatures.len() == 5)
+}
+
+/// A driver that is slow to send does not poll, and a machine that is not polled makes nothing.
+#[test]
+fn products_of_a_batch_are_made_one_by_one_as_they_are_asked_for() {
+    let (mut machine, heard) = batch();
+    machine.handle(now(), party(2), &heard[0]);
+    let next = |machine: &mut Machine<BatchSigning>| loop {
+        match machine.poll() {
+            Some(Output::Send { bytes, .. }) => return bytes,
+            Some(_) => (),
+            None => panic!("nothing to send"),
+        }
+    };
+    for number in 0..5 {
+        let bytes = next(&mut machine);
+        assert_eq!((bytes[1], bytes[HEADER + 1]), (Kind::Sb2r.tag(), number));
+        // What the other one sends meanwhile is taken, and ends nothing early.
+        machine.handle(now(), party(2), &heard[1 + usize::from(number)]);
+        assert!(!machine.is_over());
+    }
+    machine.handle(now(), party(2), &heard[6]);
+    assert!(!machine.is_over());
+    assert_eq!(machine.awaiting(), []);
+    assert_eq!(next(&mut machine)[1], Kind::Sb2.tag());
+    assert_eq!(next(&mut machine)[1], Kind::Sb3.tag());
+    machine.handle(now(), party(2), &heard[7]);
+    assert!(has_all(&everything(&mut machine), are_five));
+}
+
+#[test]
+fn products_of_a_batch_may_come_in_any_order_and_ahead_of_their_round() {
+    for order in [[0, 6, 5, 4, 3, 2, 1], [3, 5, 6, 1, 0, 2, 4], [6, 1, 2, 3, 4, 5, 0]] {
+        let (mut machine, heard) = batch();
+        machine.handle(now(), party(2), &heard[7]);
+        for place in order {
+            machine.handle(now(), party(2), &heard[place]);
+        }
+        assert!(has_all(&everything(&mut machine), are_five), "{order:?}");
+    }
+}
+
+#[test]
+fn a_product_is_held_once_however_early_it_comes() {
+    let (mut machine, heard) = batch();
+    machine.handle(now(), party(2), &heard[2]);
+    machine.handle(now(), party(2), &heard[2]);
+    let duplicate = Fault::by(party(2), Check::Duplicate, "SB2R");
+    assert_eq!(failure(&everything(&mut machine)), duplicate);
+}
+
+#[test]
+fn early_messages_of_a_larger_batch_are_not_held() {
+    let six = BatchSetup { items: five().items.into_iter().cycle().take(6).collect(), ..five() };
+    let mut larger = Vec::new();
+    run_with(batch_machines(&reloaded(&TWO_OF_TWO), "five", &six), |parcel| {
+        if parcel.from == party(2) {
+            larger.push(parcel.bytes.clone());
+        }
+        vec![parcel]
+    });
+    let (_, heard) = batch();
+    // The last product, the openings, the partial signatures.
+    for early in &larger[6..] {
+        for (session, check) in
+            [(&early[4..HEADER], Check::Session), (&heard[0][4..HEADER], Check::Malformed)]
+        {
+            let (mut machine, _) = batch();
+            let bytes = [&early[..4], session, &early[HEADER..]].concat();
+            machine.handle(now(), party(2), &bytes);
+            let failed = failure(&everything(&mut machine));
+            assert_eq!((failed.check, failed.culprit), (check, Some(party(2))));
+        }
+    }
+}
+
+#[test]
+fn a_batch_names_who_has_not_sent_all_products() {
+    let (mut machine, heard) = batch();
+    for place in [0, 1, 2, 4, 5, 6] {
+        machine.handle(now(), party(2), &heard[place]);
+        everything(&mut machine);
+    }
+    assert_eq!(machine.awaiting(), [party(2)]);
+    machine.tick(machine.wake_at().unwrap());
+    let missing = Fault::by(party(2), Check::Missing, "SB2R");
+    assert_eq!(failure(&everything(&mut machine)), missing);
 }
 
 #[test]

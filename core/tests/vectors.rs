@@ -7,7 +7,10 @@ mod ceremony;
 
 use std::collections::BTreeMap;
 
-use ceremony::{keygen_machines, parties, party, run_with, sha, shares, sign_machines, sign_setup};
+use ceremony::{
+    batch_machines, batch_setup, keygen_machines, parties, party, run_with, sha, shares,
+    sign_machines, sign_setup,
+};
 use cosign_core::hazmat::crypto::bip32::{derive, parse_path};
 use cosign_core::hazmat::crypto::curve::{
     decode_point, encode_point, encode_scalar, hash_to_curve,
@@ -16,7 +19,7 @@ use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::crypto::share::{Polynomial, lagrange};
 use cosign_core::hazmat::crypto::transcript::{PROTOCOL, length_prefixed};
 use cosign_core::hazmat::protocol::local::Parcel;
-use cosign_core::hazmat::protocol::sign::Signed;
+use cosign_core::hazmat::protocol::sign::{BatchSigned, Signed};
 use cosign_core::{hex, unhex};
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
@@ -101,6 +104,66 @@ fn key_generation_and_signing_repeat_the_known_answers_message_by_message() {
         assert_eq!(known["katsign s"], hex(&encode_scalar(&signature.s)));
         assert_eq!(known["katsign recid"], signature.recovery_id);
     }
+}
+
+/// The file is one that `examples/transcript.rs` reads and prints.
+#[test]
+fn several_signatures_repeat_the_known_answers_message_by_message() {
+    let known = read(include_str!("vectors/batch.json"));
+    let (input, output) = (&known["input"], &known["output"]);
+    let mut seen = Vec::new();
+    let mut record = |parcel: Parcel| {
+        seen.push(parcel.clone());
+        vec![parcel]
+    };
+    let name = input["instance"].as_str().unwrap();
+    let shares = shares(run_with(keygen_machines(name, 2, 3), &mut record));
+    let key = &shares[&party(1)];
+    assert_eq!(output["Q"], hex(&key.public_key_bytes()));
+    assert_eq!(output["cc"], hex(key.chain_code()));
+    assert_eq!(output["epoch"], hex(key.epoch()));
+
+    let name = input["sign"]["name"].as_str().unwrap();
+    let items = input["sign"]["items"].as_array().unwrap();
+    let digests: Vec<[u8; 32]> = items.iter().map(|item| bytes(&item["digest"])).collect();
+    let mut setup = batch_setup(name, &parties([1, 3]), &digests);
+    for (item, read) in setup.items.iter_mut().zip(items) {
+        let path = read["path"].as_array().into_iter().flatten();
+        let path: Vec<u32> = path.map(|step| step.as_u64().unwrap().try_into().unwrap()).collect();
+        item.tweak = derive(key.public_key(), key.chain_code(), &path).unwrap().tweak;
+    }
+    let outcomes = run_with(batch_machines(&shares, name, &setup), &mut record);
+    for outcome in outcomes.into_values() {
+        let Some(Ok(BatchSigned::Signatures(signatures))) = outcome.result else {
+            panic!("no signatures")
+        };
+        let known = output["signatures"].as_array().unwrap();
+        assert_eq!(signatures.len(), known.len());
+        for (signature, known) in signatures.iter().zip(known) {
+            assert_eq!(known["public_key"], hex(&encode_point(&signature.public_key).unwrap()));
+            assert_eq!(known["r"], hex(&encode_scalar(&signature.r)));
+            assert_eq!(known["s"], hex(&encode_scalar(&signature.s)));
+            assert_eq!(known["recid"], signature.recovery_id);
+        }
+    }
+
+    let mut sent: Vec<Value> = seen.iter().map(line_of).collect();
+    let place = |line: &Value| format!("{} {} {}", line["type"], line["from"], line["to"]);
+    sent.sort_by_key(place);
+    sent.dedup_by(|a, b| a["type"] == "17" && a == b);
+    assert_eq!(&Value::from(sent), &output["messages"]);
+}
+
+/// A message in the list of a run; a partial signature that everybody receives goes to 0.
+fn line_of(parcel: &Parcel) -> Value {
+    let kind = parcel.bytes[1];
+    serde_json::json!({
+        "type": hex(&[kind]),
+        "from": parcel.from.get(),
+        "to": if kind == 0x17 { 0 } else { parcel.to.get() },
+        "len": parcel.bytes.len(),
+        "sha256": hex(&Sha256::digest(&parcel.bytes)),
+    })
 }
 
 #[test]

@@ -280,7 +280,8 @@ mod tests {
         let (chosen, both) = base_keys();
         let (sender, message) = tree::build(&sid_ot(), both);
         let receiver = tree::evaluate(&sid_ot(), chosen, &message).unwrap();
-        let (extended, message) = extension::extend(&sha(b"sid_p"), &sender, &seed("bob"), 1);
+        let (extended, message) =
+            extension::extend(&sha(b"sid_p"), &sender, &seed("bob"), "beta/1");
         let checked = extension::check(&sha(b"sid_p"), &receiver, &message).unwrap();
 
         let alice = seed("alice");
@@ -325,7 +326,7 @@ mod tests {
     /// Both halves of an honest extension.
     fn halves(bits: [u8; 16], bob: &SessionSeed) -> (Extended, Checked) {
         let (receiver, sender) = dealt_trees(bits);
-        let (extended, message) = extension::extend(&sha(b"sid_p"), &sender, bob, 1);
+        let (extended, message) = extension::extend(&sha(b"sid_p"), &sender, bob, "beta/1");
         (extended, extension::check(&sha(b"sid_p"), &receiver, &message).unwrap())
     }
 

@@ -76,6 +76,10 @@ tags! {
     SIGN_COMMIT = "sign/commit";
     /// Hash of all nonces and commitments.
     SIGN_VIEW = "sign/view";
+    /// Session id of a batch of signatures.
+    BATCH_SID = "batch/sid";
+    /// Id of one item within a batch.
+    BATCH_ITEM = "batch/item";
     /// Secret of two parties of a key by which they find each other.
     MEETING_SECRET = "meeting/secret";
     /// Name of the room where two devices meet on one day.

@@ -4,6 +4,7 @@
 use k256::Scalar;
 
 use crate::crypto::tags;
+use crate::crypto::transcript::reduce;
 use crate::party::PartyId;
 use crate::secret::Secret;
 
@@ -26,14 +27,17 @@ pub fn seed(
 
 /// The share of zero of `me`: the terms in common with each peer, added by the party with the lower
 /// index and subtracted by the other. The shares of a whole signer set add up to zero.
+///
+/// `context` has every part that tells this use of the seeds from all others.
 pub fn share<'a>(
     me: PartyId,
     seeds: impl IntoIterator<Item = (PartyId, &'a Secret<[u8; 32]>)>,
-    context: &[u8; 32],
+    context: &[&[u8]],
 ) -> Secret<Scalar> {
     Secret::made(|sum: &mut Scalar| {
         for (peer, seed) in seeds {
-            let term = tags::ZERO_SHARE.hash_to_scalar(&[seed.expose(), context]);
+            let start = tags::ZERO_SHARE.start().part(seed.expose());
+            let term = reduce(&context.iter().fold(start, |hash, part| hash.part(part)).finish());
             *sum += if me < peer { term } else { -term };
         }
     })
@@ -62,7 +66,7 @@ mod tests {
         let seeds = [Secret::new([12; 32]), Secret::new([13; 32]), Secret::new([23; 32])];
         let [s12, s13, s23] = &seeds;
         let zeta = |me, with: [(u8, &Secret<[u8; 32]>); 2]| {
-            *share(party(me), with.map(|(peer, seed)| (party(peer), seed)), &[9; 32]).expose()
+            *share(party(me), with.map(|(peer, seed)| (party(peer), seed)), &[&[9; 32]]).expose()
         };
         let shares = [
             zeta(1, [(2, s12), (3, s13)]),

@@ -287,8 +287,8 @@ impl Terms {
 
     fn plan(&self) -> Plan {
         let coefficients = self.powers().len();
-        let broadcast = |kind, body| Expected { kind, body, broadcast: true };
-        let private = |kind, body| Expected { kind, body, broadcast: false };
+        let broadcast = |kind, body| Expected::one(kind, body, true);
+        let private = |kind, body| Expected::one(kind, body, false);
         Plan {
             ceremony: match self.refreshed {
                 None => Ceremony::Keygen,

@@ -2,8 +2,8 @@
 //!
 //! A round processes its messages ([`Protocol::advance`]); whether they are the right ones is
 //! decided here, in the order of docs/protocol.md §2.5. A message for a later round is stored until
-//! its round begins, at most one for each sender and type, and only with exactly the length of its
-//! type, so that a peer cannot fill the memory.
+//! its round begins, at most one for each sender, type and item, and only with exactly the length of
+//! its type, so that a peer cannot fill the memory.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -84,6 +84,9 @@ pub enum Persist {
     },
 }
 
+/// Messages, each with its receiver.
+pub type Messages = Vec<(PartyId, Vec<u8>)>;
+
 /// A ceremony for the machine: a value that is its present round.
 pub trait Protocol: Sized {
     /// The result of the ceremony.
@@ -103,7 +106,18 @@ pub trait Protocol: Sized {
         None
     }
 
-    /// Consumes the round with all of its messages.
+    /// Whether messages of the present round are still to be made by [`more`](Self::more).
+    fn has_more(&self) -> bool {
+        false
+    }
+
+    /// Makes the next messages of the present round. The machine asks for them only after everything
+    /// else was polled, so that a driver that waits before it polls holds few of them.
+    fn more(&mut self) -> Result<Messages, Fault> {
+        Ok(Vec::new())
+    }
+
+    /// Consumes the round with all of its messages, once its own are made.
     fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault>;
 }
 
@@ -112,7 +126,7 @@ pub struct Step<P: Protocol> {
     /// To be stored before the messages are sent.
     pub persist: Vec<Persist>,
     /// The messages of the next round.
-    pub messages: Vec<(PartyId, Vec<u8>)>,
+    pub messages: Messages,
     /// What follows.
     pub next: Next<P>,
 }
@@ -137,7 +151,7 @@ pub enum Next<P: Protocol> {
 
 impl<P: Protocol> Step<P> {
     /// Goes on to `round`, whose messages are `messages`.
-    pub(crate) fn round(round: P, messages: Vec<(PartyId, Vec<u8>)>) -> Self {
+    pub(crate) fn round(round: P, messages: Messages) -> Self {
         Self { persist: Vec::new(), messages, next: Next::Round(round) }
     }
 
@@ -146,13 +160,26 @@ impl<P: Protocol> Step<P> {
         Self { persist: Vec::new(), messages: Vec::new(), next: Next::Done(done) }
     }
 
+    /// The same step of a protocol around this one.
+    pub(crate) fn map<Q: Protocol>(
+        self,
+        round: impl FnOnce(P) -> Q,
+        done: impl FnOnce(P::Done) -> Q::Done,
+    ) -> Step<Q> {
+        let next = match self.next {
+            Next::Round(next) => Next::Round(round(next)),
+            Next::Done(result) => Next::Done(done(result)),
+        };
+        Step { persist: self.persist, messages: self.messages, next }
+    }
+
     /// The same step, with state to be stored first.
     pub(crate) fn after(self, persist: Vec<Persist>) -> Self {
         Self { persist, ..self }
     }
 }
 
-/// A message type that each peer sends exactly once.
+/// A message type that each peer sends exactly once, or once for each item.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     pub(crate) kind: Kind,
@@ -160,7 +187,30 @@ pub(crate) struct Expected {
     pub(crate) body: usize,
     /// Whether the receiver in the frame is 0 instead of this party.
     pub(crate) broadcast: bool,
+    /// How often each peer sends it. If it is more than once, bodies begin with `BE16` of a number
+    /// below this one, each of which comes once.
+    pub(crate) count: u16,
 }
+
+impl Expected {
+    /// A type that each peer sends once.
+    pub(crate) fn one(kind: Kind, body: usize, broadcast: bool) -> Self {
+        Self { kind, body, broadcast, count: 1 }
+    }
+
+    /// The number of a message of this type; `None` if it does not belong to this ceremony.
+    fn number(&self, bytes: &[u8]) -> Option<u16> {
+        let body = bytes.get(HEADER..).filter(|body| body.len() == self.body)?;
+        if self.count == 1 {
+            return Some(0);
+        }
+        let number = u16::from_be_bytes(*body.first_chunk()?);
+        (number < self.count).then_some(number)
+    }
+}
+
+/// A message: its type, its sender, its number among the sender's messages of this type.
+type Key = (Kind, PartyId, u16);
 
 /// The facts of a ceremony that a machine needs before the first message.
 pub(crate) struct Plan {
@@ -189,7 +239,7 @@ pub(crate) struct Plan {
 pub struct Machine<P: Protocol> {
     plan: Plan,
     stage: Stage<P>,
-    inbox: BTreeMap<(Kind, PartyId), Secret<Vec<u8>>>,
+    inbox: BTreeMap<Key, Secret<Vec<u8>>>,
     outputs: VecDeque<Output<P::Done>>,
     round_timeout: Duration,
 }
@@ -200,6 +250,8 @@ enum Stage<P: Protocol> {
         protocol: P,
         round: u8,
         since: Instant,
+        /// The last time at which a message arrived, or else the begin.
+        at: Instant,
     },
     /// All messages have arrived at `at`, and [`Persist::ChecksBegin`] was output.
     Checking {
@@ -247,7 +299,7 @@ impl<P: Protocol> Machine<P> {
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Ready(first) => {
                 self.enter(first, 1, now);
-                self.proceed(now);
+                self.proceed();
             }
             other => self.stage = other,
         }
@@ -288,12 +340,15 @@ impl<P: Protocol> Machine<P> {
             return;
         }
         match self.accept(from, bytes) {
-            Ok(kind) => {
-                if kind.round() == self.round() {
-                    self.persist_arrived((kind, from));
+            Ok(key) => {
+                if let Stage::Running { at, .. } = &mut self.stage {
+                    *at = now;
+                }
+                if key.0.round() == self.round() {
+                    self.persist_arrived(key);
                     self.tell_received(from);
                 }
-                self.proceed(now);
+                self.proceed();
             }
             Err(fault) => self.fail(fault),
         }
@@ -305,7 +360,7 @@ impl<P: Protocol> Machine<P> {
             return;
         }
         let first = self.missing().next();
-        if let Some((kind, from)) = first {
+        if let Some((kind, from, _)) = first {
             self.tell_waiting(self.round(), self.awaiting());
             self.fail(Fault::by(from, Check::Missing, kind.name()));
         }
@@ -313,6 +368,9 @@ impl<P: Protocol> Machine<P> {
 
     /// The next output, if there is one. To be called after every other call, until it returns
     /// `None`.
+    ///
+    /// What a batch sends is made in here, one message at a time. A driver that cannot send now waits
+    /// before it calls again, and takes messages meanwhile.
     ///
     /// State to be stored must be durable before the next call: then a retired pair stays retired
     /// and a confirmed share exists even after a power failure. Checks that have begun are
@@ -389,6 +447,9 @@ impl<P: Protocol> Machine<P> {
         if self.outputs.is_empty() {
             self.check();
         }
+        if self.outputs.is_empty() {
+            self.make_more();
+        }
         if let Some(Output::Send { bytes, .. }) = self.outputs.front()
             && let Some(fault) = self.retired(bytes)
         {
@@ -410,7 +471,7 @@ impl<P: Protocol> Machine<P> {
     /// The parties that have not sent all messages of the present round, in index order.
     pub fn awaiting(&self) -> Vec<PartyId> {
         let peers = self.plan.peers.iter().copied();
-        peers.filter(|peer| self.missing().any(|(_, from)| from == *peer)).collect()
+        peers.filter(|peer| self.missing().any(|(_, from, _)| from == *peer)).collect()
     }
 
     /// Whether `Done` or `Failed` was output or waits to be polled.
@@ -419,19 +480,27 @@ impl<P: Protocol> Machine<P> {
     }
 
     /// §2.5: all structural checks, before any cryptography.
-    fn accept(&mut self, from: PartyId, bytes: &[u8]) -> Result<Kind, Fault> {
-        let expected = bytes.get(1).and_then(|tag| Kind::from_tag(*tag)).and_then(|kind| {
-            self.plan.expected.iter().copied().find(|expected| expected.kind == kind)
-        });
+    fn accept(&mut self, from: PartyId, bytes: &[u8]) -> Result<Key, Fault> {
+        let kind = bytes.get(1).and_then(|tag| Kind::from_tag(*tag));
+        let expected =
+            kind.and_then(|kind| self.plan.expected.iter().copied().find(|e| e.kind == kind));
         let at = expected.map_or(self.present(), |expected| expected.kind.name());
         let fault = |check| Fault::by(from, check, at);
         if !self.plan.peers.contains(&from) {
             return Err(fault(Check::UnexpectedSender));
         }
-        let length_fits = match expected {
-            Some(expected) => bytes.len() == HEADER + expected.body,
-            None => self.plan.expected.iter().any(|e| bytes.len() == HEADER + e.body),
-        };
+        let length = bytes.len().checked_sub(HEADER);
+        let length_fits = length.is_some_and(|length| {
+            // A batch of another size is another session, and not malformed.
+            let elsewhere = |kind: Kind| kind.has_length(length);
+            match expected {
+                Some(e) => length == e.body || e.kind.is_of_batch() && elsewhere(e.kind),
+                None => {
+                    self.plan.expected.iter().any(|e| length == e.body)
+                        || kind.is_some_and(elsewhere)
+                }
+            }
+        });
         if !length_fits {
             return Err(fault(Check::Malformed));
         }
@@ -444,14 +513,20 @@ impl<P: Protocol> Machine<P> {
             return Err(fault(Check::Routing));
         }
         let kind = expected.kind;
-        if kind.round() < self.round() || self.inbox.contains_key(&(kind, from)) {
+        let Some(number) = expected.number(bytes) else {
+            // A batch has one session, and it is known from the beginning.
+            let ours = wire::session(bytes) == Some(&self.plan.session[..]);
+            return Err(fault(if ours { Check::Malformed } else { Check::Session }));
+        };
+        let key = (kind, from, number);
+        if kind.round() < self.round() || self.inbox.contains_key(&key) {
             return Err(fault(Check::Duplicate));
         }
         if kind.round() == self.round() {
             self.check_session(from, kind, bytes)?;
         }
-        self.inbox.insert((kind, from), Secret::new(bytes.to_vec()));
-        Ok(kind)
+        self.inbox.insert(key, Secret::new(bytes.to_vec()));
+        Ok(key)
     }
 
     fn check_session(&self, from: PartyId, kind: Kind, bytes: &[u8]) -> Result<(), Fault> {
@@ -466,20 +541,20 @@ impl<P: Protocol> Machine<P> {
     }
 
     /// Finishes rounds while all their messages are here, up to one whose checks must be announced
-    /// first.
-    fn proceed(&mut self, now: Instant) {
+    /// first, or whose own messages are not all made.
+    fn proceed(&mut self) {
         while self.round() > 0 && self.missing().next().is_none() {
             match mem::replace(&mut self.stage, Stage::Over) {
-                Stage::Running { protocol, round, since } if protocol.checks_transfers() => {
+                Stage::Running { protocol, round, since, at } if protocol.checks_transfers() => {
                     let (peers, session) = (self.plan.peers.clone(), self.plan.session);
                     let begin = Persist::ChecksBegin { peers, session };
                     self.outputs.push_back(Output::Persist(begin));
-                    self.stage = Stage::Checking { protocol, round, since, at: now };
+                    self.stage = Stage::Checking { protocol, round, since, at };
                     return;
                 }
-                Stage::Running { protocol, round, since } => {
+                Stage::Running { protocol, round, since, at } if !protocol.has_more() => {
                     match protocol.advance(&self.gather(round)) {
-                        Ok(step) => self.next(step, round, since, now),
+                        Ok(step) => self.next(step, round, since, at),
                         Err(fault) => self.fail(fault),
                     }
                 }
@@ -500,12 +575,28 @@ impl<P: Protocol> Machine<P> {
                     Ok(step) => {
                         self.outputs.push_back(Output::Persist(Persist::ChecksResolved));
                         self.next(step, round, since, at);
-                        self.proceed(at);
+                        self.proceed();
                     }
                     Err(fault) => self.end(fault, true),
                 }
             }
             other => self.stage = other,
+        }
+    }
+
+    /// Makes the next messages of a round that makes them one by one: the driver has polled again, so
+    /// it has sent those before.
+    fn make_more(&mut self) {
+        let Stage::Running { protocol, .. } = &mut self.stage else { return };
+        if !protocol.has_more() {
+            return;
+        }
+        match protocol.more() {
+            Ok(messages) => {
+                self.outputs.extend(sends(messages));
+                self.proceed();
+            }
+            Err(fault) => self.fail(fault),
         }
     }
 
@@ -522,12 +613,11 @@ impl<P: Protocol> Machine<P> {
             Next::Round(protocol) => protocol,
         };
         self.tell_begun(round);
-        let sends = step.messages.into_iter().map(|(to, bytes)| Output::Send { to, bytes });
-        self.outputs.extend(sends);
-        self.stage = Stage::Running { protocol, round, since: now };
+        self.outputs.extend(sends(step.messages));
+        self.stage = Stage::Running { protocol, round, since: now, at: now };
         match self.check_early_sessions(round) {
             Ok(()) => {
-                let early = self.inbox.keys().filter(|(kind, _)| kind.round() == round);
+                let early = self.inbox.keys().filter(|(kind, ..)| kind.round() == round);
                 let early: Vec<_> = early.copied().collect();
                 early.into_iter().for_each(|key| self.persist_arrived(key));
                 self.tell_early(round);
@@ -536,9 +626,10 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    fn persist_arrived(&mut self, (kind, from): (Kind, PartyId)) {
+    fn persist_arrived(&mut self, key: Key) {
+        let (kind, from, _) = key;
         if let Stage::Running { protocol, .. } = &self.stage
-            && let Some(bytes) = self.inbox.get(&(kind, from))
+            && let Some(bytes) = self.inbox.get(&key)
         {
             let left = protocol.arrived(&Received { from, kind, bytes: bytes.expose() });
             self.outputs.extend(left.map(Output::Persist));
@@ -547,25 +638,27 @@ impl<P: Protocol> Machine<P> {
 
     /// Checks the session of messages that arrived before their round, since it is known only now.
     fn check_early_sessions(&self, round: u8) -> Result<(), Fault> {
-        let mut early = self.inbox.iter().filter(|((kind, _), _)| kind.round() == round);
-        early.try_for_each(|((kind, from), bytes)| self.check_session(*from, *kind, bytes.expose()))
+        let mut early = self.inbox.iter().filter(|((kind, ..), _)| kind.round() == round);
+        early.try_for_each(|((kind, from, _), bytes)| {
+            self.check_session(*from, *kind, bytes.expose())
+        })
     }
 
     /// Takes the messages of a round out of the inbox.
     fn gather(&mut self, round: u8) -> Gathered {
         let (present, later) = mem::take(&mut self.inbox)
             .into_iter()
-            .partition(|((kind, _), _)| kind.round() == round);
+            .partition(|((kind, ..), _)| kind.round() == round);
         self.inbox = later;
         Gathered(present)
     }
 
     /// The messages of the present round that are missing, by type and then by party.
-    fn missing(&self) -> impl Iterator<Item = (Kind, PartyId)> {
-        let kinds = self.plan.expected.iter().map(|e| e.kind);
-        kinds
-            .filter(|kind| kind.round() == self.round())
-            .flat_map(|kind| self.plan.peers.iter().map(move |peer| (kind, *peer)))
+    fn missing(&self) -> impl Iterator<Item = Key> {
+        let present = self.plan.expected.iter().filter(|e| e.kind.round() == self.round());
+        present
+            .flat_map(|e| self.plan.peers.iter().map(move |peer| (e, *peer)))
+            .flat_map(|(e, peer)| (0..e.count).map(move |number| (e.kind, peer, number)))
             .filter(|key| !self.inbox.contains_key(key))
     }
 
@@ -629,8 +722,8 @@ impl<P: Protocol> Machine<P> {
     /// Reports which parties were ahead of this round, and which are awaited.
     fn tell_early(&mut self, round: u8) {
         let waiting = self.awaiting();
-        let early = self.inbox.keys().filter(|(kind, _)| kind.round() == round);
-        let early: BTreeSet<PartyId> = early.map(|(_, from)| *from).collect();
+        let early = self.inbox.keys().filter(|(kind, ..)| kind.round() == round);
+        let early: BTreeSet<PartyId> = early.map(|(_, from, _)| *from).collect();
         for from in early.into_iter().filter(|from| !waiting.contains(from)) {
             self.tell(Event::Received { round, from });
         }
@@ -675,18 +768,24 @@ impl<P: Protocol> fmt::Debug for Machine<P> {
     }
 }
 
-/// All messages of one round: exactly one of each type from each peer.
+fn sends<D>(messages: Messages) -> impl Iterator<Item = Output<D>> {
+    messages.into_iter().map(|(to, bytes)| Output::Send { to, bytes })
+}
+
+/// All messages of one round: from each peer as many of each type as are expected.
 #[derive(Debug)]
-pub struct Gathered(BTreeMap<(Kind, PartyId), Secret<Vec<u8>>>);
+pub struct Gathered(BTreeMap<Key, Secret<Vec<u8>>>);
 
 impl Gathered {
-    /// The messages of one type, one for each peer, in index order.
+    /// The messages of one type, in the order of indices, and those of one peer in that of their
+    /// numbers.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = Received<'_>> {
-        self.0.iter().filter(move |((k, _), _)| *k == kind).map(|((kind, from), bytes)| Received {
-            from: *from,
-            kind: *kind,
-            bytes: bytes.expose(),
-        })
+        self.0.iter().filter(move |((k, ..), _)| *k == kind).map(received)
+    }
+
+    /// The messages of one type from one peer, by number.
+    pub(crate) fn from(&self, kind: Kind, peer: PartyId) -> impl Iterator<Item = Received<'_>> {
+        self.0.range((kind, peer, 0)..=(kind, peer, u16::MAX)).map(received)
     }
 
     /// The messages of one type of all parties, including this one's own, in index order.
@@ -701,6 +800,10 @@ impl Gathered {
         all.sort_by_key(|received| received.from);
         all
     }
+}
+
+fn received<'a>(((kind, from, _), bytes): (&Key, &'a Secret<Vec<u8>>)) -> Received<'a> {
+    Received { from: *from, kind: *kind, bytes: bytes.expose() }
 }
 
 #[cfg(test)]

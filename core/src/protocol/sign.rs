@@ -9,7 +9,11 @@
 //!
 //! Digest, signers, derivation, epoch and recipient are in the session id, so parties that were
 //! asked to sign different things stop before any secret is touched.
+//!
+//! The rounds sign a list of digests (§7.9). A single signature is a list of one with message types,
+//! a session id and labels of its own ([`Form`]).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,15 +22,14 @@ use k256::{AffinePoint, ProjectivePoint, Scalar};
 
 use crate::crypto::curve::{POINT, encode_point, encode_scalar};
 pub use crate::crypto::ecdsa::Signature;
-use crate::crypto::ot::extension;
 use crate::crypto::seed::SessionSeed;
-use crate::crypto::{mul, tags};
+use crate::crypto::tags;
 use crate::party::PartyId;
 use crate::protocol::event::Ceremony;
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::{KeyShare, Pair};
-use crate::protocol::machine::{Expected, Gathered, Machine, Plan, Protocol, Step};
-use crate::protocol::wire::Kind;
+use crate::protocol::machine::{Expected, Gathered, Machine, Messages, Plan, Protocol, Step};
+use crate::protocol::wire::{Kind, MAX_BATCH, MIN_BATCH};
 use crate::secret::Secret;
 
 mod round1;
@@ -74,10 +77,39 @@ pub struct SignSetup {
     pub recipient: Option<PartyId>,
 }
 
+/// One of the digests that are signed together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchItem {
+    /// The digest, which this device computed itself or showed to a person.
+    pub digest: [u8; 32],
+    /// The summand of BIP-32 derivation (§3.7); zero for the key itself.
+    pub tweak: Scalar,
+}
+
+/// The input that the signers of several digests agree on: as [`SignSetup`], with a list.
+///
+/// The list is in the session id in its order, so one agreement covers all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchSetup {
+    /// Exactly `threshold` parties, in strictly ascending order.
+    pub signers: Vec<PartyId>,
+    /// 32 bytes, fresh for every batch and equal on all signers.
+    pub sign_id: [u8; 32],
+    /// 2 to 256 digests.
+    pub items: Vec<BatchItem>,
+    /// Who receives the signatures; `None` for all signers.
+    pub recipient: Option<PartyId>,
+}
+
 /// Signing as a [`Protocol`]: its present round.
 #[derive(Debug)]
 pub struct Signing(Round);
 
+/// Signing several digests as a [`Protocol`]: its present round.
+#[derive(Debug)]
+pub struct BatchSigning(Round);
+
+/// The present round, for any number of digests.
 #[derive(Debug)]
 enum Round {
     One(Box<round1::Round1>),
@@ -91,6 +123,15 @@ pub enum Signed {
     /// This party receives the signature.
     Signature(Signature),
     /// Another party receives it; this party's part is sent.
+    Delivered,
+}
+
+/// The result of signing several digests for this party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchSigned {
+    /// This party receives the signatures: one for each digest, in their order, all of which verify.
+    Signatures(Vec<Signature>),
+    /// Another party receives them; this party's part is sent.
     Delivered,
 }
 
@@ -133,11 +174,9 @@ pub fn sign(
     random: &Secret<[u8; 32]>,
     round_timeout: Duration,
 ) -> Result<Machine<Signing>, Fault> {
-    let terms = Terms::new(share, setup)?;
-    let secret = Secret::new(encode_scalar(terms.share.secret.expose()));
-    let me = terms.share.me().get();
-    let seed = SessionSeed::hedged(random, &terms.session, me, secret.expose());
-    machine(Signer { terms, seed }, round_timeout)
+    let terms = Terms::single(share, setup)?;
+    let seed = terms.hedged(random);
+    machine(Signer { terms, seed }, round_timeout, Signing)
 }
 
 /// As [`sign`], with a given seed, to repeat known answers. A seed must never be used twice: two
@@ -148,35 +187,157 @@ pub fn sign_with_seed(
     seed: SessionSeed,
     round_timeout: Duration,
 ) -> Result<Machine<Signing>, Fault> {
-    let terms = Terms::new(share, setup)?;
-    machine(Signer { terms, seed }, round_timeout)
+    let terms = Terms::single(share, setup)?;
+    machine(Signer { terms, seed }, round_timeout, Signing)
 }
 
-fn machine(signer: Signer, round_timeout: Duration) -> Result<Machine<Signing>, Fault> {
+/// Takes part in 2 to 256 signatures at once: all of them are made, or none.
+///
+/// As [`sign`]. The products of round 2 (40 kB for each digest and signer) are made one by one, as the
+/// machine is polled, so a driver that waits before it polls never holds more than one of its own.
+///
+/// ```
+/// # use std::{fs, sync::Arc, time::{Duration, Instant}};
+/// # use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
+/// # use cosign_core::{BatchItem, BatchSetup, BatchSigned, KeyShare, PartyId, Secret, ecdsa, k256::Scalar, local::Local, sign_batch};
+/// # fn random() -> [u8; 32] {
+/// #     let mut bytes = [0; 32];
+/// #     OsRng.fill_bytes(&mut bytes);
+/// #     bytes
+/// # }
+/// # let stored = |party| fs::read(format!("tests/support/shares/party-{party}"));
+/// let shares = [1, 2].map(|party| Ok::<_, Box<dyn std::error::Error>>(KeyShare::from_bytes(&stored(party)?)?));
+/// let items = [[0xd1; 32], [0xd2; 32]].map(|digest| BatchItem { digest, tweak: Scalar::ZERO });
+/// let setup = BatchSetup {
+///     signers: PartyId::all(2).collect(),
+///     sign_id: random(),
+///     items: items.to_vec(),
+///     recipient: None,
+/// };
+/// let mut machines = Vec::new();
+/// for share in shares {
+///     machines.push(sign_batch(Arc::new(share?), setup.clone(), &Secret::new(random()), Duration::from_secs(30))?);
+/// }
+/// for outcome in Local::start(machines, Instant::now()).run().into_values() {
+///     let BatchSigned::Signatures(signatures) = outcome.result.ok_or("it did not end")?? else { panic!() };
+///     for (item, signature) in items.iter().zip(&signatures) {
+///         assert!(ecdsa::verify(&signature.public_key, &item.digest, &signature.r, &signature.s));
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn sign_batch(
+    share: Arc<KeyShare>,
+    setup: BatchSetup,
+    random: &Secret<[u8; 32]>,
+    round_timeout: Duration,
+) -> Result<Machine<BatchSigning>, Fault> {
+    let terms = Terms::batch(share, setup)?;
+    let seed = terms.hedged(random);
+    machine(Signer { terms, seed }, round_timeout, BatchSigning)
+}
+
+/// As [`sign_batch`], with a given seed, of which the same must be said as of that of
+/// [`sign_with_seed`].
+pub fn sign_batch_with_seed(
+    share: Arc<KeyShare>,
+    setup: BatchSetup,
+    seed: SessionSeed,
+    round_timeout: Duration,
+) -> Result<Machine<BatchSigning>, Fault> {
+    let terms = Terms::batch(share, setup)?;
+    machine(Signer { terms, seed }, round_timeout, BatchSigning)
+}
+
+fn machine<P: Protocol>(
+    signer: Signer,
+    round_timeout: Duration,
+    form: fn(Round) -> P,
+) -> Result<Machine<P>, Fault> {
     let plan = signer.terms.plan();
-    Ok(Machine::new(plan, round1::start(signer)?, round_timeout))
+    let (round, messages) = round1::start(signer)?;
+    Ok(Machine::new(plan, Step::round(form(round), messages), round_timeout))
 }
 
 impl Protocol for Signing {
     type Done = Signed;
 
     fn session(&self) -> &[u8; 32] {
-        match &self.0 {
-            Round::One(round) => round.session(),
-            Round::Two(round) => round.session(),
-            Round::Three(round) => round.session(),
+        self.0.session()
+    }
+
+    fn checks_transfers(&self) -> bool {
+        self.0.checks_transfers()
+    }
+
+    fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault> {
+        let one = |signatures: Vec<Signature>| signatures.first().copied();
+        let done = |signatures: Option<_>| {
+            signatures.and_then(one).map_or(Signed::Delivered, Signed::Signature)
+        };
+        Ok(self.0.advance(messages)?.map(Self, done))
+    }
+}
+
+impl Protocol for BatchSigning {
+    type Done = BatchSigned;
+
+    fn session(&self) -> &[u8; 32] {
+        self.0.session()
+    }
+
+    fn checks_transfers(&self) -> bool {
+        self.0.checks_transfers()
+    }
+
+    fn has_more(&self) -> bool {
+        self.0.has_more()
+    }
+
+    fn more(&mut self) -> Result<Messages, Fault> {
+        self.0.more()
+    }
+
+    fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault> {
+        let done = |signatures: Option<_>| {
+            signatures.map_or(BatchSigned::Delivered, BatchSigned::Signatures)
+        };
+        Ok(self.0.advance(messages)?.map(Self, done))
+    }
+}
+
+impl Protocol for Round {
+    /// `None` if another party receives the signatures.
+    type Done = Option<Vec<Signature>>;
+
+    fn session(&self) -> &[u8; 32] {
+        match self {
+            Self::One(round) => round.session(),
+            Self::Two(round) => round.session(),
+            Self::Three(round) => round.session(),
         }
     }
 
     fn checks_transfers(&self) -> bool {
-        matches!(self.0, Round::One(_))
+        matches!(self, Self::One(_))
+    }
+
+    fn has_more(&self) -> bool {
+        matches!(self, Self::Two(round) if round.has_more())
+    }
+
+    fn more(&mut self) -> Result<Messages, Fault> {
+        match self {
+            Self::Two(round) => round.more(),
+            Self::One(_) | Self::Three(_) => Ok(Vec::new()),
+        }
     }
 
     fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault> {
-        match self.0 {
-            Round::One(round) => round.finish(messages),
-            Round::Two(round) => round.finish(messages),
-            Round::Three(round) => round.finish(messages),
+        match self {
+            Self::One(round) => round.finish(messages),
+            Self::Two(round) => round.finish(messages),
+            Self::Three(round) => (*round).finish(messages),
         }
     }
 }
@@ -192,34 +353,127 @@ struct Signer {
 #[derive(Debug)]
 struct Terms {
     share: Arc<KeyShare>,
-    setup: SignSetup,
+    signers: Vec<PartyId>,
+    recipient: Option<PartyId>,
+    form: Form,
+    /// `sid_sign` or `sid_batch`.
+    session: [u8; 32],
+    /// One, or as many as the batch has.
+    items: Vec<Item>,
+}
+
+/// One digest, and everything that follows from it.
+#[derive(Debug)]
+struct Item {
+    digest: [u8; 32],
+    tweak: Scalar,
     /// `Q' = Q + tweak G`.
     public_key: AffinePoint,
-    /// `sid_sign`.
+    /// The id in the sessions of its pairs: `sid_sign` or `item_l`.
     session: [u8; 32],
+    /// `BE16(l)`, in a batch.
+    number: Option<[u8; 2]>,
+}
+
+/// The differences between a single signature and a batch, besides the ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Single,
+    Batch,
+}
+
+impl Form {
+    fn commitment(self) -> Kind {
+        match self {
+            Self::Single => Kind::Sg1,
+            Self::Batch => Kind::Sb1,
+        }
+    }
+
+    fn opening(self) -> Kind {
+        match self {
+            Self::Single => Kind::Sg2,
+            Self::Batch => Kind::Sb2,
+        }
+    }
+
+    fn partial(self) -> Kind {
+        match self {
+            Self::Single => Kind::Sg3,
+            Self::Batch => Kind::Sb3,
+        }
+    }
+}
+
+impl Item {
+    /// The label of this item's randomness called `name`.
+    fn label(&self, name: &'static str) -> Cow<'static, str> {
+        match self.number {
+            None => name.into(),
+            Some(number) => format!("{name}/{}", u16::from_be_bytes(number)).into(),
+        }
+    }
+
+    /// As [`label`](Self::label), of randomness towards one peer.
+    fn label_towards(&self, name: &'static str, peer: PartyId) -> String {
+        format!("{}/{peer}", self.label(name))
+    }
+
+    /// `pair_session` of the ordered pair in which `bob` masks with `nonce`.
+    fn pair_session(&self, alice: PartyId, bob: PartyId, nonce: &[u8; 32]) -> [u8; 32] {
+        tags::SIGN_PAIR.hash(&[&self.session, &[alice.get(), bob.get()], nonce])
+    }
 }
 
 impl Terms {
     /// §7.1: refuses invalid parameters and retired pairs.
-    fn new(share: Arc<KeyShare>, setup: SignSetup) -> Result<Self, Fault> {
-        let invalid = Fault::nobody(Check::Params, "setup");
-        let SignSetup { signers, recipient, .. } = &setup;
-        let ascending = signers.is_sorted_by(|a, b| a < b);
-        let known = signers.iter().all(|party| party.get() <= share.count());
-        if !ascending
-            || !known
-            || signers.len() != usize::from(share.threshold())
-            || !signers.contains(&share.me())
-            || recipient.is_some_and(|recipient| !signers.contains(&recipient))
-        {
-            return Err(invalid);
-        }
-        let public_key = tweaked(share.public_key(), &setup.tweak);
-        let encoded = encode_point(&public_key).ok_or(invalid)?;
+    fn single(share: Arc<KeyShare>, setup: SignSetup) -> Result<Self, Fault> {
+        check_signers(&share, &setup.signers, setup.recipient)?;
+        let (public_key, encoded) = tweaked(share.public_key(), &setup.tweak)?;
         let session = session(&share, &setup, &encoded);
-        let terms = Self { share, setup, public_key, session };
-        terms.check_pairs("setup")?;
-        Ok(terms)
+        let SignSetup { signers, digest, tweak, recipient, .. } = setup;
+        let item = Item { digest, tweak, public_key, session, number: None };
+        Self { share, signers, recipient, form: Form::Single, session, items: vec![item] }.checked()
+    }
+
+    /// §7.9: as [`single`](Self::single), of a list.
+    fn batch(share: Arc<KeyShare>, setup: BatchSetup) -> Result<Self, Fault> {
+        check_signers(&share, &setup.signers, setup.recipient)?;
+        let BatchSetup { signers, sign_id, items, recipient } = setup;
+        if !(MIN_BATCH..=MAX_BATCH).contains(&items.len()) {
+            return Err(invalid());
+        }
+        let keys = items.iter().map(|item| tweaked(share.public_key(), &item.tweak));
+        let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+        let mut hash = tags::BATCH_SID
+            .start()
+            .part(share.epoch())
+            .part(&[0])
+            .part(&sign_id)
+            .part(&indices(&signers))
+            .part(&[recipient.map_or(0, PartyId::get)])
+            .part(&number(items.len()));
+        for (item, (_, key)) in items.iter().zip(&keys) {
+            hash = hash.part(key).part(&encode_scalar(&item.tweak)).part(&item.digest);
+        }
+        let session = hash.finish();
+        let item = |(l, (BatchItem { digest, tweak }, (public_key, _)))| {
+            let number = number(l);
+            let session = tags::BATCH_ITEM.hash(&[&session, &number]);
+            Item { digest, tweak, public_key, session, number: Some(number) }
+        };
+        let items = items.into_iter().zip(keys).enumerate().map(item).collect();
+        Self { share, signers, recipient, form: Form::Batch, session, items }.checked()
+    }
+
+    fn checked(self) -> Result<Self, Fault> {
+        self.check_pairs("setup")?;
+        Ok(self)
+    }
+
+    fn hedged(&self, random: &Secret<[u8; 32]>) -> SessionSeed {
+        let secret = Secret::new(encode_scalar(self.share.secret.expose()));
+        SessionSeed::hedged(random, &self.session, self.me().get(), secret.expose())
     }
 
     fn me(&self) -> PartyId {
@@ -228,12 +482,12 @@ impl Terms {
 
     /// The other signers, in index order.
     fn peers(&self) -> impl Iterator<Item = PartyId> {
-        self.setup.signers.iter().copied().filter(|party| *party != self.me())
+        self.signers.iter().copied().filter(|party| *party != self.me())
     }
 
-    /// Whether this party receives the signature.
+    /// Whether this party receives the signatures.
     fn receives(&self) -> bool {
-        self.setup.recipient.is_none_or(|recipient| recipient == self.me())
+        self.recipient.is_none_or(|recipient| recipient == self.me())
     }
 
     fn check_pairs(&self, at: &'static str) -> Result<(), Fault> {
@@ -253,20 +507,17 @@ impl Terms {
         self.share.pair(peer).ok_or(Fault::nobody(Check::Bug, at.name()))
     }
 
-    /// `pair_session` of the ordered pair in which `bob` masks with `nonce`.
-    fn pair_session(&self, alice: PartyId, bob: PartyId, nonce: &[u8; 32]) -> [u8; 32] {
-        tags::SIGN_PAIR.hash(&[&self.session, &[alice.get(), bob.get()], nonce])
-    }
-
     fn plan(&self) -> Plan {
-        let expected = |kind, body| Expected { kind, body, broadcast: false };
-        let mut all = vec![
-            expected(Kind::Sg1, 64 + extension::MESSAGE),
-            expected(Kind::Sg2, 32 + 4 * POINT + 2 * 32 + mul::MESSAGE),
-        ];
+        let count = self.items.len();
+        let expected = |kind: Kind, broadcast| Expected::one(kind, kind.length(count), broadcast);
+        let mut all =
+            vec![expected(self.form.commitment(), false), expected(self.form.opening(), false)];
+        if self.form == Form::Batch {
+            // At most 256, so the number of items fits.
+            all.push(Expected { count: count as u16, ..expected(Kind::Sb2r, false) });
+        }
         if self.receives() {
-            let broadcast = self.setup.recipient.is_none();
-            all.push(Expected { kind: Kind::Sg3, body: POINT + 2 * 32, broadcast });
+            all.push(expected(self.form.partial(), self.recipient.is_none()));
         }
         Plan {
             ceremony: Ceremony::Sign,
@@ -279,23 +530,55 @@ impl Terms {
     }
 }
 
-/// `Q + tweak G`. The tweak is public, so zero is handled separately.
-fn tweaked(public_key: &AffinePoint, tweak: &Scalar) -> AffinePoint {
-    if *tweak == Scalar::ZERO {
-        return *public_key;
+fn invalid() -> Fault {
+    Fault::nobody(Check::Params, "setup")
+}
+
+fn check_signers(
+    share: &KeyShare,
+    signers: &[PartyId],
+    recipient: Option<PartyId>,
+) -> Result<(), Fault> {
+    let ascending = signers.is_sorted_by(|a, b| a < b);
+    let known = signers.iter().all(|party| party.get() <= share.count());
+    if !ascending
+        || !known
+        || signers.len() != usize::from(share.threshold())
+        || !signers.contains(&share.me())
+        || recipient.is_some_and(|recipient| !signers.contains(&recipient))
+    {
+        return Err(invalid());
     }
-    (ProjectivePoint::mul_by_generator(tweak) + public_key).to_affine()
+    Ok(())
+}
+
+/// `Q + tweak G`, and its encoding. The tweak is public, so zero is handled separately.
+fn tweaked(public_key: &AffinePoint, tweak: &Scalar) -> Result<(AffinePoint, [u8; POINT]), Fault> {
+    let key = if *tweak == Scalar::ZERO {
+        *public_key
+    } else {
+        (ProjectivePoint::mul_by_generator(tweak) + public_key).to_affine()
+    };
+    Ok((key, encode_point(&key).ok_or(invalid())?))
+}
+
+/// `BE16` of a count or a number of items.
+fn number(count: usize) -> [u8; 2] {
+    (count as u16).to_be_bytes()
+}
+
+fn indices(parties: &[PartyId]) -> Vec<u8> {
+    parties.iter().map(|party| party.get()).collect()
 }
 
 /// `sid_sign` (§7.1).
 fn session(share: &KeyShare, setup: &SignSetup, public_key: &[u8; POINT]) -> [u8; 32] {
-    let signers: Vec<u8> = setup.signers.iter().map(|party| party.get()).collect();
     let recipient = setup.recipient.map_or(0, PartyId::get);
     tags::SIGN_SID.hash(&[
         share.epoch(),
         &[0],
         &setup.sign_id,
-        &signers,
+        &indices(&setup.signers),
         public_key,
         &encode_scalar(&setup.tweak),
         &setup.digest,

@@ -15,7 +15,10 @@ use std::fmt;
 use k256::{AffinePoint, Scalar};
 
 use crate::crypto::curve::{POINT, SCALAR, decode_point, decode_scalar};
-use crate::party::PartyId;
+use crate::crypto::dlog::PROOF;
+use crate::crypto::mul;
+use crate::crypto::ot::{base, extension, tree};
+use crate::party::{MAX_PARTIES, PartyId};
 use crate::protocol::fault::{Check, Fault};
 
 /// The version in every message.
@@ -23,6 +26,15 @@ pub const VERSION: u8 = 1;
 
 /// Length of the frame in front of the body.
 pub const HEADER: usize = 36;
+
+/// The fewest items of a batch: one is a single signature.
+pub const MIN_BATCH: usize = 2;
+
+/// The most items of a batch.
+pub const MAX_BATCH: usize = 256;
+
+/// Length of one item's part of an opening: nonce point, public share, `Gamma_u`, `Gamma_v`, `psi`.
+pub(crate) const OPENING: usize = 4 * POINT + SCALAR;
 
 /// The type of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,10 +58,18 @@ pub enum Kind {
     Sg2 = 0x12,
     /// Signing, round 3: partial signature.
     Sg3 = 0x13,
+    /// Signing several, round 1: commitment and transfer extensions.
+    Sb1 = 0x14,
+    /// Signing several, round 2: openings.
+    Sb2 = 0x15,
+    /// Signing several, round 2: multiplication of one item.
+    Sb2r = 0x16,
+    /// Signing several, round 3: partial signatures.
+    Sb3 = 0x17,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 13] = [
         Self::Kg1,
         Self::Kg2b,
         Self::Kg2p,
@@ -59,6 +79,10 @@ impl Kind {
         Self::Sg1,
         Self::Sg2,
         Self::Sg3,
+        Self::Sb1,
+        Self::Sb2,
+        Self::Sb2r,
+        Self::Sb3,
     ];
 
     /// The type with this tag.
@@ -83,17 +107,56 @@ impl Kind {
             Self::Sg1 => "SG1",
             Self::Sg2 => "SG2",
             Self::Sg3 => "SG3",
+            Self::Sb1 => "SB1",
+            Self::Sb2 => "SB2",
+            Self::Sb2r => "SB2R",
+            Self::Sb3 => "SB3",
         }
     }
 
     /// The round it is sent in, from 1.
     pub fn round(self) -> u8 {
         match self {
-            Self::Kg1 | Self::Sg1 => 1,
-            Self::Kg2b | Self::Kg2p | Self::Sg2 => 2,
-            Self::Kg3b | Self::Kg3p | Self::Sg3 => 3,
+            Self::Kg1 | Self::Sg1 | Self::Sb1 => 1,
+            Self::Kg2b | Self::Kg2p | Self::Sg2 | Self::Sb2 | Self::Sb2r => 2,
+            Self::Kg3b | Self::Kg3p | Self::Sg3 | Self::Sb3 => 3,
             Self::Kg4b => 4,
         }
+    }
+
+    /// Whether it belongs to a batch, so that lengths depend on how many items it has.
+    pub(crate) fn is_of_batch(self) -> bool {
+        matches!(self, Self::Sb1 | Self::Sb2 | Self::Sb2r | Self::Sb3)
+    }
+
+    /// Length of a body in which the repeated part stands `count` times: a coefficient in KG2B, an
+    /// item in a batch. Other types have one length.
+    pub(crate) fn length(self, count: usize) -> usize {
+        match self {
+            Self::Kg1 => 32 + 32,
+            Self::Kg2b => count * (POINT + PROOF) + 32 + 32,
+            Self::Kg2p => SCALAR + 32 + base::MESSAGE,
+            Self::Kg3b => 32 + POINT + 32 + PROOF,
+            Self::Kg3p => base::MESSAGE + tree::MESSAGE,
+            Self::Kg4b => 32,
+            Self::Sg1 => Self::Sb1.length(1),
+            Self::Sg2 => Self::Sb2.length(1) + mul::MESSAGE,
+            Self::Sg3 => Self::Sb3.length(1),
+            Self::Sb1 => 32 + 32 + count * extension::MESSAGE,
+            Self::Sb2 => 32 + 32 + count * OPENING,
+            Self::Sb2r => 2 + mul::MESSAGE,
+            Self::Sb3 => count * (POINT + 2 * SCALAR),
+        }
+    }
+
+    /// Whether a body of this type has `length` bytes in some ceremony.
+    pub(crate) fn has_length(self, length: usize) -> bool {
+        let counts = match self {
+            Self::Kg2b => 0..=usize::from(MAX_PARTIES),
+            Self::Sb1 | Self::Sb2 | Self::Sb3 => MIN_BATCH..=MAX_BATCH,
+            _ => 1..=1,
+        };
+        counts.into_iter().any(|count| self.length(count) == length)
     }
 }
 
@@ -175,6 +238,11 @@ impl<'a> Reader<'a> {
         Ok(front)
     }
 
+    /// A decoder of the next `length` bytes alone.
+    pub fn part(&mut self, length: usize) -> Result<Self, Fault> {
+        Ok(Self { rest: self.bytes(length)?, ..*self })
+    }
+
     /// The next point; the identity has no encoding.
     pub fn point(&mut self) -> Result<AffinePoint, Fault> {
         let bytes = self.bytes(POINT)?;
@@ -188,12 +256,17 @@ impl<'a> Reader<'a> {
     }
 
     /// The remaining bytes.
-    pub fn rest(self) -> &'a [u8] {
+    pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
+    /// A fault of the sender, found in this message.
+    pub fn fault(&self, check: Check) -> Fault {
+        Fault::by(self.from, check, self.at)
+    }
+
     fn malformed(&self) -> Fault {
-        Fault::by(self.from, Check::Malformed, self.at)
+        self.fault(Check::Malformed)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The fields of every message (docs/protocol.md §3.4, §7.2 to §7.5), by which a lie names what it
+//! The fields of every message (docs/protocol.md §3.4, §7.2 to §7.5, §7.9), by which a lie names what it
 //! changes.
 
 use std::ops::{Deref, DerefMut, Range};
@@ -145,6 +145,31 @@ fn fields(kind: Kind, length: usize) -> Vec<Field> {
             ("muhat", 32, Bytes),
         ]),
         Kind::Sg3 => layout.all(&[("R", 33, Point), ("u", 32, Scalar), ("w", 32, Scalar)]),
+        Kind::Sb1 => {
+            layout.all(&[("nu", 32, Bytes), ("C", 32, Bytes)]);
+            let item = [("u", 2176, Bytes), ("xbar", 16, Bytes), ("h_t", 32, Bytes)];
+            layout.items(&item, (length - 64) / 2224);
+        }
+        Kind::Sb2 => {
+            layout.all(&[("view", 32, Bytes), ("salt", 32, Bytes)]);
+            let item = [
+                ("R", 33, Point),
+                ("pk", 33, Point),
+                ("Gamma_u", 33, Point),
+                ("Gamma_v", 33, Point),
+                ("psi", 32, Scalar),
+            ];
+            layout.items(&item, (length - 64) / 164);
+        }
+        Kind::Sb2r => layout.all(&[
+            ("number", 2, Bytes),
+            ("atilde", 416 * 96, Scalars),
+            ("eta", 32, Scalar),
+            ("muhat", 32, Bytes),
+        ]),
+        Kind::Sb3 => {
+            layout.items(&[("R", 33, Point), ("u", 32, Scalar), ("w", 32, Scalar)], length / 97);
+        }
     }
     layout.0
 }
@@ -160,6 +185,15 @@ impl Layout {
 
     fn all(&mut self, fields: &[(&str, usize, Form)]) {
         fields.iter().for_each(|(name, length, form)| self.add((*name).to_owned(), *length, *form));
+    }
+
+    /// The same fields for each item of a batch, such as `psi[1]`.
+    fn items(&mut self, fields: &[(&str, usize, Form)], count: usize) {
+        for l in 0..count {
+            let names =
+                fields.iter().map(|(name, length, form)| (format!("{name}[{l}]"), length, form));
+            names.for_each(|(name, length, form)| self.add(name, *length, *form));
+        }
     }
 
     /// Two points for each of 128 base transfers, such as `R[7].1`.

@@ -13,7 +13,10 @@ use cosign_core::hazmat::protocol::keygen::{
 };
 use cosign_core::hazmat::protocol::local::{Local, Outcome, Parcel};
 use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
-use cosign_core::hazmat::protocol::sign::{SignSetup, Signature, Signed, Signing, sign_with_seed};
+use cosign_core::hazmat::protocol::sign::{
+    BatchItem, BatchSetup, BatchSigning, SignSetup, Signature, Signed, Signing,
+    sign_batch_with_seed, sign_with_seed,
+};
 use k256::Scalar;
 use sha2::{Digest, Sha256};
 
@@ -95,6 +98,35 @@ pub(crate) fn sign_machines(
     setup: &SignSetup,
 ) -> Vec<Machine<Signing>> {
     setup.signers.iter().map(|me| signer(&shares[me], name, setup).unwrap()).collect()
+}
+
+/// Signatures of `digests` by `signers`, delivered to all, without derivation.
+pub(crate) fn batch_setup(name: &str, signers: &[PartyId], digests: &[[u8; 32]]) -> BatchSetup {
+    let item = |digest: &[u8; 32]| BatchItem { digest: *digest, tweak: Scalar::ZERO };
+    BatchSetup {
+        signers: signers.to_vec(),
+        sign_id: sha(name),
+        items: digests.iter().map(item).collect(),
+        recipient: None,
+    }
+}
+
+/// One party of the batch `name`.
+pub(crate) fn batch_machine(
+    share: &Arc<KeyShare>,
+    name: &str,
+    setup: &BatchSetup,
+) -> Machine<BatchSigning> {
+    let seed = seed(&format!("sign|{name}|{}", share.me()));
+    sign_batch_with_seed(Arc::clone(share), setup.clone(), seed, TIMEOUT).unwrap()
+}
+
+pub(crate) fn batch_machines(
+    shares: &Shares,
+    name: &str,
+    setup: &BatchSetup,
+) -> Vec<Machine<BatchSigning>> {
+    setup.signers.iter().map(|me| batch_machine(&shares[me], name, setup)).collect()
 }
 
 /// Runs machines that all reach their end.

@@ -22,7 +22,9 @@ use cosign_core::PartyId;
 use cosign_core::hazmat::protocol::key::KeyShare;
 use cosign_core::hazmat::protocol::keygen::{KeygenSetup, keygen_with_seed};
 use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
-use cosign_core::hazmat::protocol::sign::{SignSetup, Signed, sign_with_seed};
+use cosign_core::hazmat::protocol::sign::{
+    BatchItem, BatchSetup, BatchSigned, SignSetup, Signed, sign_batch_with_seed, sign_with_seed,
+};
 use cosign_core::Secret;
 use k256::Scalar;
 use memcheck::{public, secret};
@@ -32,7 +34,8 @@ const PAIR: [u8; 32] = [5; 32];
 const TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The cases whose reports must all be allowed.
-const CASES: [(&str, fn()); 2] = [("multiplication", multiplication), ("signature", signature)];
+const CASES: [(&str, fn()); 3] =
+    [("multiplication", multiplication), ("signature", signature), ("batch", batch)];
 /// The case that must be reported, or nothing is.
 const CONTROL: &str = "leak";
 
@@ -135,7 +138,7 @@ fn transfer() -> (tree::SenderTrees, tree::ReceiverTrees) {
 fn extension(
     (sender, receiver): (tree::SenderTrees, tree::ReceiverTrees),
 ) -> (extension::Extended, extension::Checked) {
-    let (extended, message) = extension::extend(&PAIR, &sender, &secret_seed(3), 1);
+    let (extended, message) = extension::extend(&PAIR, &sender, &secret_seed(3), "beta/1");
     public(&message[..]);
     let checked = extension::check(&PAIR, &receiver, &message).expect("an honest message");
     (extended, checked)
@@ -160,10 +163,7 @@ fn multiplication() {
 /// A whole signature of two. The key is made with nothing marked; the shares' secrets and all
 /// randomness of the signature are.
 fn signature() {
-    let shares = shares();
-    for share in &shares {
-        secret(share.secret().expose());
-    }
+    let shares = marked();
     let setup = SignSetup {
         signers: PartyId::all(2).collect(),
         sign_id: [8; 32],
@@ -177,6 +177,30 @@ fn signature() {
     };
     let done = run(shares.into_iter().map(machine).collect(), |_| ());
     assert!(done.iter().all(|done| matches!(done, Signed::Signature(_))));
+}
+
+/// Two signatures of two at once.
+fn batch() {
+    let item = |digest| BatchItem { digest, tweak: Scalar::ZERO };
+    let setup = BatchSetup {
+        signers: PartyId::all(2).collect(),
+        sign_id: [8; 32],
+        items: vec![item([9; 32]), item([10; 32])],
+        recipient: None,
+    };
+    let machine = |share: Arc<KeyShare>| {
+        let seed = secret_seed(20 + share.me().get());
+        sign_batch_with_seed(share, setup.clone(), seed, TIMEOUT).expect("a setup")
+    };
+    let done = run(marked().into_iter().map(machine).collect(), |_| ());
+    assert!(done.iter().all(|done| matches!(done, BatchSigned::Signatures(_))));
+}
+
+/// The shares of a key of two, of which nothing is known.
+fn marked() -> Vec<Arc<KeyShare>> {
+    let shares = shares();
+    shares.iter().for_each(|share| secret(share.secret().expose()));
+    shares
 }
 
 /// The shares of a key of two, as they come from the disk with their secrets marked.

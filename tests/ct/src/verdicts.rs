@@ -107,7 +107,7 @@ pub const VERDICTS: &[Verdict] = &[
     ),
     verdict(
         "protocol/sign/round2.rs",
-        "if sum == ProjectivePoint::from(self.terms.public_key) {",
+        "if sum == ProjectivePoint::from(item.public_key) {",
         "",
         "the public shares are sent",
     ),

@@ -58,14 +58,15 @@ impl Extended {
 
 /// B's step: draws the choices and returns the message for A (2224 bytes).
 ///
-/// `pair_session` (`sid_p`) names session, ordered pair and B's nonce. The seed's label is `beta/<peer>`.
+/// `pair_session` (`sid_p`) names session, ordered pair and B's nonce. `label` is that of the choices in
+/// `seed`.
 pub fn extend(
     pair_session: &[u8; 32],
     trees: &SenderTrees,
     seed: &SessionSeed,
-    peer: u8,
+    label: &str,
 ) -> (Extended, Vec<u8>) {
-    let choices = Choices::draw(seed, &format!("beta/{peer}"));
+    let choices = Choices::draw(seed, label);
     let row = Zeroizing::new(bits::row_from_bytes(choices.bytes()));
     let (rows, corrections) = correct(pair_session, trees, &row);
     let (columns, h_u, message) = prove(pair_session, &row, rows, corrections);
@@ -232,7 +233,7 @@ mod tests {
             columns.expose()[..416].iter().flat_map(|c| c.to_le_bytes()).collect::<Vec<u8>>()
         };
 
-        let (extended, message) = extend(&sha(b"sid_p"), &sender, &seed("bob"), 1);
+        let (extended, message) = extend(&sha(b"sid_p"), &sender, &seed("bob"), "beta/1");
         assert_eq!(message.len(), MESSAGE);
         assert_eq!(
             sha_hex(&message),
@@ -278,7 +279,7 @@ mod tests {
         fn columns_differ_by_delta_where_one_was_chosen(bits: [u8; 16], bob: [u8; 32]) {
             let (receiver, sender) = dealt_trees(bits);
             let bob = SessionSeed::from_bytes(bob);
-            let (extended, message) = extend(&sha(b"sid_p"), &sender, &bob, 1);
+            let (extended, message) = extend(&sha(b"sid_p"), &sender, &bob, "beta/1");
             let checked = check(&sha(b"sid_p"), &receiver, &message).unwrap();
             let columns = extended.columns.expose().iter().zip(checked.columns.expose());
             for (j, (v, q)) in columns.take(CHOICES).enumerate() {
@@ -306,7 +307,7 @@ mod tests {
     /// A's trees and an honest message of B.
     fn exchange() -> (ReceiverTrees, Vec<u8>) {
         let (receiver, sender) = dealt_trees([0x3c; 16]);
-        let (_, message) = extend(&sha(b"sid_p"), &sender, &seed("bob"), 1);
+        let (_, message) = extend(&sha(b"sid_p"), &sender, &seed("bob"), "beta/1");
         (receiver, message)
     }
 
@@ -328,8 +329,8 @@ mod tests {
     #[test]
     fn another_nonce_changes_every_correction() {
         let (_, sender) = dealt_trees([0x3c; 16]);
-        let (_, first) = extend(&sha(b"first"), &sender, &seed("bob"), 1);
-        let (_, second) = extend(&sha(b"second"), &sender, &seed("bob"), 1);
+        let (_, first) = extend(&sha(b"first"), &sender, &seed("bob"), "beta/1");
+        let (_, second) = extend(&sha(b"second"), &sender, &seed("bob"), "beta/1");
         let same = |(a, b): &(&[u8; ROW_BYTES], &[u8; ROW_BYTES])| a == b;
         let rows = first.as_chunks().0.iter().zip(second.as_chunks().0);
         assert_eq!(rows.take(TREES).filter(same).count(), 0);

@@ -1,18 +1,18 @@
-//! Round 1 (docs/protocol.md §7.2): commit to a nonce point, and extend the transfers towards every
+//! Round 1 (docs/protocol.md §7.2): commit to nonce points, and extend the transfers towards every
 //! signer.
 
 use k256::{AffinePoint, Scalar};
 
-use super::round2::{PeerProducts, Round2};
-use super::{Round, Signer, Signing, Terms};
-use crate::crypto::curve::{POINT, encode_point, encode_scalar};
+use super::round2::{PeerProducts, Round2, Unmade};
+use super::{Form, Item, Round, Signer, Terms};
+use crate::crypto::curve::{POINT, encode_point};
 use crate::crypto::ot::extension::{self, Checked, Extended};
 use crate::crypto::points::few::multiples_of_generator;
 use crate::crypto::share::lagrange;
-use crate::crypto::{mul, tags, zero};
+use crate::crypto::{tags, zero};
 use crate::party::PartyId;
 use crate::protocol::fault::{Check, Fault};
-use crate::protocol::machine::{Gathered, Step};
+use crate::protocol::machine::{Gathered, Messages, Step};
 use crate::protocol::wire::{Kind, Received, pack};
 use crate::secret::Secret;
 
@@ -20,21 +20,29 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub(super) struct Round1 {
     signer: Signer,
-    nonce: Nonce,
-    /// `nu` and commitment of SG1, as sent to everybody.
-    own: ([u8; 32], [u8; 32]),
-    /// In index order.
-    masks: Vec<Mask>,
+    nonces: Vec<Nonce>,
+    own: Own,
+    /// By peer, and then by item.
+    masks: Vec<Vec<Mask>>,
 }
 
-/// This party's part of the signature's nonce, and of the product that inverts it.
+/// This party's part of a signature's nonce, and of the product that inverts it.
 #[derive(Debug)]
 pub(super) struct Nonce {
     pub(super) r: Secret<Scalar>,
     pub(super) phi: Secret<Scalar>,
     pub(super) point: AffinePoint,
     pub(super) encoded: [u8; POINT],
+}
+
+/// This party's values of the whole session.
+#[derive(Debug)]
+pub(super) struct Own {
+    /// `nu`.
+    pub(super) nonce: [u8; 32],
     pub(super) salt: [u8; 32],
+    /// `C`, over all nonce points.
+    commitment: [u8; 32],
 }
 
 /// The mask of the multiplication with one peer, who is A and multiplies; this party is B (§1.2).
@@ -44,47 +52,60 @@ pub(super) struct Mask {
     pub(super) extended: Extended,
 }
 
-/// The committed values of one peer in SG1, whose transfers were checked.
-pub(super) struct Committed {
-    pub(super) peer: PartyId,
-    pub(super) nonce: [u8; 32],
-    pub(super) commitment: [u8; 32],
-    pair_session: [u8; 32],
-    checked: Checked,
+/// The committed values of one peer, whose transfers were checked.
+struct Committed {
+    peer: PartyId,
+    nonce: [u8; 32],
+    commitment: [u8; 32],
+    /// By item.
+    transfers: Vec<([u8; 32], Checked)>,
 }
 
-/// Draws this party's nonce and commits to it.
-pub(super) fn start(signer: Signer) -> Result<Step<Signing>, Fault> {
+/// Draws this party's nonces and commits to them.
+pub(super) fn start(signer: Signer) -> Result<(Round, Messages), Fault> {
     let Signer { terms, seed } = &signer;
-    let (nu, salt): ([u8; 32], [u8; 32]) = (seed.bytes("nonce"), seed.bytes("salt"));
-    let (r, phi) = (Secret::new(seed.scalar("r")), Secret::new(seed.scalar("phi")));
-    let point = *multiples_of_generator([r.expose()].into_iter()).first().ok_or(bug(Kind::Sg1))?;
-    let encoded = encode_point(&point).ok_or(bug(Kind::Sg1))?;
-    let commitment = commit(terms, terms.me(), &nu, &encoded, &salt);
+    let kind = terms.form.commitment();
+    let (nonce, salt): ([u8; 32], [u8; 32]) = (seed.bytes("nonce"), seed.bytes("salt"));
+    let draw =
+        |name| terms.items.iter().map(move |item| Secret::new(seed.scalar(&item.label(name))));
+    let rs: Vec<_> = draw("r").collect();
+    let points = multiples_of_generator(rs.iter().map(Secret::expose));
+    let encoded: Vec<_> =
+        points.iter().map(encode_point).collect::<Option<_>>().ok_or(bug(kind))?;
+    let commitment = commit(terms, terms.me(), &nonce, encoded.as_flattened(), &salt);
+    let nonces = rs.into_iter().zip(draw("phi")).zip(points.iter().zip(encoded));
+    let nonces = nonces
+        .map(|((r, phi), (point, encoded))| Nonce { r, phi, point: *point, encoded })
+        .collect();
 
     let (mut masks, mut sends) = (Vec::new(), Vec::new());
     for peer in terms.peers() {
-        let pair_session = terms.pair_session(peer, terms.me(), &nu);
-        let trees = &terms.pair(peer, Kind::Sg1)?.as_sender;
-        let (extended, message) = extension::extend(&pair_session, trees, seed, peer.get());
-        let body: [&[u8]; 3] = [&nu, &commitment, &message];
-        sends.push((peer, pack(Kind::Sg1, terms.me(), Some(peer), &terms.session, &body)));
-        masks.push(Mask { pair_session, extended });
+        let trees = &terms.pair(peer, kind)?.as_sender;
+        let extend = |item: &Item| {
+            let pair_session = item.pair_session(peer, terms.me(), &nonce);
+            let label = item.label_towards("beta", peer);
+            let (extended, message) = extension::extend(&pair_session, trees, seed, &label);
+            (Mask { pair_session, extended }, message)
+        };
+        let (extended, messages): (_, Vec<_>) = terms.items.iter().map(extend).unzip();
+        let body: Vec<&[u8]> =
+            [&nonce[..], &commitment].into_iter().chain(messages.iter().map(|m| &m[..])).collect();
+        sends.push((peer, pack(kind, terms.me(), Some(peer), &terms.session, &body)));
+        masks.push(extended);
     }
-    let nonce = Nonce { r, phi, point, encoded, salt };
-    let round = Round1 { signer, nonce, own: (nu, commitment), masks };
-    Ok(Step::round(Signing(Round::One(Box::new(round))), sends))
+    let own = Own { nonce, salt, commitment };
+    Ok((Round::One(Box::new(Round1 { signer, nonces, own, masks })), sends))
 }
 
-/// `C_i`: binds a party to its nonce point before it sees the others.
+/// `C_i`: binds a party to its nonce points before it sees the others.
 pub(super) fn commit(
     terms: &Terms,
     party: PartyId,
-    nu: &[u8; 32],
-    nonce_point: &[u8],
+    nonce: &[u8; 32],
+    nonce_points: &[u8],
     salt: &[u8; 32],
 ) -> [u8; 32] {
-    tags::SIGN_COMMIT.hash(&[&terms.session, &[party.get()], nu, nonce_point, salt])
+    tags::SIGN_COMMIT.hash(&[&terms.session, &[party.get()], nonce, nonce_points, salt])
 }
 
 impl Round1 {
@@ -92,73 +113,71 @@ impl Round1 {
         &self.signer.terms.session
     }
 
-    /// Checks all transfers, then multiplies with every peer.
-    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Signing>, Fault> {
-        let Self { signer, nonce, own, masks } = *self;
-        let Signer { terms, seed } = &signer;
+    /// Checks all transfers, then goes on to multiply with every peer.
+    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Round>, Fault> {
+        let Self { signer: Signer { terms, seed }, nonces, own, masks } = *self;
 
         // §7.3: all checks come before the first product; if one fails, nothing is sent.
-        let committed: Vec<Committed> =
-            messages.of(Kind::Sg1).map(|m| check_transfers(terms, &m)).collect::<Result<_, _>>()?;
+        let committed = messages.of(terms.form.commitment()).map(|m| check_transfers(&terms, &m));
+        let committed: Vec<Committed> = committed.collect::<Result<_, _>>()?;
 
-        let view = view(terms, own, &committed);
-        let share = key_share(terms, &view)?;
-        let mut products = Vec::with_capacity(committed.len());
-        let mut parts = Vec::with_capacity(committed.len());
-        for (peer, mask) in committed.into_iter().zip(masks) {
-            let mask_of_sum = Secret::new(seed.scalar(&format!("ahat/{}", peer.peer)));
-            let inputs = [nonce.r.expose(), share.expose()];
-            let (message, summands) =
-                mul::multiply(&peer.pair_session, &own.0, peer.checked, inputs, mask_of_sum);
-            let psi = *nonce.phi.expose() - mask.extended.chi();
-            parts.push((peer.peer, encode_scalar(&psi), message));
-            products.push(PeerProducts {
+        let view = view(&terms, &own, &committed);
+        let shares = terms.items.iter().map(|item| key_share(&terms, item, &view));
+        let shares = shares.collect::<Result<_, _>>()?;
+        let products = committed.into_iter().zip(masks).map(|(peer, masks)| {
+            let unmade = terms.items.iter().zip(peer.transfers).zip(masks);
+            let unmade = unmade.map(|((item, (pair_session, checked)), mask)| {
+                let mask_of_sum = seed.scalar(&item.label_towards("ahat", peer.peer));
+                Unmade { pair_session, checked, mask_of_sum: Secret::new(mask_of_sum), mask }
+            });
+            PeerProducts {
                 peer: peer.peer,
                 nonce: peer.nonce,
                 commitment: peer.commitment,
-                mask,
-                summands,
-            });
-        }
-
-        let summands = products.iter().flat_map(|product| product.summands.expose());
-        let points = multiples_of_generator(std::iter::once(share.expose()).chain(summands));
-        let encoded: Option<Vec<_>> = points.iter().map(encode_point).collect();
-        let encoded = encoded.ok_or(bug(Kind::Sg2))?;
-        let (public_share, gammas) = encoded.split_first().ok_or(bug(Kind::Sg2))?;
-        let sends =
-            parts.into_iter().zip(gammas.chunks_exact(2)).map(|((peer, psi, product), g)| {
-                let gammas = g.concat();
-                let body: [&[u8]; 7] =
-                    [&view, &nonce.encoded, &nonce.salt, public_share, &gammas, &psi, &product];
-                (peer, pack(Kind::Sg2, terms.me(), Some(peer), &terms.session, &body))
-            });
-        let sends = sends.collect();
-        let public_share = points.first().copied().ok_or(bug(Kind::Sg2))?;
-        let next = Round2 { terms: signer.terms, nonce, view, share, public_share, products };
-        Ok(Step::round(Signing(Round::Two(Box::new(next))), sends))
+                unmade: unmade.collect(),
+                made: Vec::new(),
+            }
+        });
+        let products = products.collect();
+        let public_shares = Vec::new();
+        let form = terms.form;
+        let mut next = Round2 { terms, nonces, own, view, shares, public_shares, products };
+        let sends = match form {
+            Form::Single => next.multiplied_at_once()?,
+            Form::Batch => Vec::new(),
+        };
+        Ok(Step::round(Round::Two(Box::new(next)), sends))
     }
 }
 
-/// Decodes SG1 of one peer and evaluates its transfer check, which retires the pair if it fails
-/// (§5.4).
+/// Decodes the first message of one peer and evaluates its transfer checks, which retire the pair if
+/// one fails (§5.4).
 fn check_transfers(terms: &Terms, message: &Received<'_>) -> Result<Committed, Fault> {
     let peer = message.from;
     let mut reader = message.reader();
     let (nonce, commitment) = (*reader.array()?, *reader.array()?);
-    let pair_session = terms.pair_session(terms.me(), peer, &nonce);
-    let checked = terms
-        .share
-        .evaluate(peer, |trees| extension::check(&pair_session, trees, reader.rest()))
-        .map_err(|check| message.fault(check))?;
-    Ok(Committed { peer, nonce, commitment, pair_session, checked })
+    let extended = terms.items.iter().map(|item| {
+        let pair_session = item.pair_session(terms.me(), peer, &nonce);
+        Ok((pair_session, reader.bytes(extension::MESSAGE)?))
+    });
+    let extended: Vec<_> = extended.collect::<Result<_, Fault>>()?;
+    let transfers = terms.share.evaluate(peer, |trees| {
+        let check = |(session, extension): ([u8; 32], &[u8])| {
+            extension::check(&session, trees, extension).map(|checked| (session, checked))
+        };
+        // All checks come before the one verdict, which says nothing about each of them (§7.9).
+        let checked: Vec<_> = extended.into_iter().map(check).collect();
+        checked.into_iter().collect()
+    });
+    let transfers = transfers.map_err(|check| message.fault(check))?;
+    Ok(Committed { peer, nonce, commitment, transfers })
 }
 
 /// Hash of all nonces and commitments, for the signers to compare (D6).
-fn view(terms: &Terms, own: ([u8; 32], [u8; 32]), committed: &[Committed]) -> [u8; 32] {
+fn view(terms: &Terms, own: &Own, committed: &[Committed]) -> [u8; 32] {
     let mut all: Vec<(PartyId, &[u8; 32], &[u8; 32])> =
         committed.iter().map(|c| (c.peer, &c.nonce, &c.commitment)).collect();
-    all.push((terms.me(), &own.0, &own.1));
+    all.push((terms.me(), &own.nonce, &own.commitment));
     all.sort_unstable();
     let entry = |(party, nonce, commitment): (PartyId, &[u8; 32], &[u8; 32])| {
         [&[party.get()], &nonce[..], commitment].concat()
@@ -167,16 +186,19 @@ fn view(terms: &Terms, own: ([u8; 32], [u8; 32]), committed: &[Committed]) -> [u
     all.into_iter().map(entry).fold(start, |hash, entry| hash.part(&entry)).finish()
 }
 
-/// `sk_i`: this party's summand of the (derived) key in this session.
-fn key_share(terms: &Terms, view: &[u8; 32]) -> Result<Secret<Scalar>, Fault> {
+/// `sk_i`: this party's summand of the (derived) key of one item in this session.
+fn key_share(terms: &Terms, item: &Item, view: &[u8; 32]) -> Result<Secret<Scalar>, Fault> {
     let mut seeds = Vec::new();
     for peer in terms.peers() {
-        seeds.push((peer, &terms.pair(peer, Kind::Sg2)?.zero_seed));
+        seeds.push((peer, &terms.pair(peer, terms.form.opening())?.zero_seed));
     }
-    let mut share = zero::share(terms.me(), seeds, view);
-    let coefficient = lagrange(terms.me(), &terms.setup.signers, 0);
+    let mut share = match &item.number {
+        None => zero::share(terms.me(), seeds, &[view]),
+        Some(number) => zero::share(terms.me(), seeds, &[view, number]),
+    };
+    let coefficient = lagrange(terms.me(), &terms.signers, 0);
     // The coefficients of all signers add up to 1, so the tweak enters the sum once.
-    *share.expose_mut() += coefficient * (*terms.share.secret.expose() + terms.setup.tweak);
+    *share.expose_mut() += coefficient * (*terms.share.secret.expose() + item.tweak);
     Ok(share)
 }
 

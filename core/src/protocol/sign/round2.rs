@@ -1,32 +1,37 @@
-//! Round 2 (docs/protocol.md §7.4): check all products, then make the partial signature.
+//! Round 2 (docs/protocol.md §7.3, §7.4): multiply, check all products, then make the partial
+//! signatures.
+
+use std::collections::VecDeque;
 
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 
-use super::round1::{Mask, Nonce, commit};
+use super::round1::{Mask, Nonce, Own, bug, commit};
 use super::round3::{Partial, Round3};
-use super::{Round, Signing, Terms};
-use crate::crypto::curve::{POINT, decode_point, encode_scalar};
+use super::{Form, Item, Round, Terms};
+use crate::crypto::curve::{POINT, decode_point, encode_point, encode_scalar};
 use crate::crypto::ecdsa::x_mod_order;
 use crate::crypto::mul::{self, MulError};
-use crate::crypto::points::few::differences;
+use crate::crypto::ot::extension::Checked;
+use crate::crypto::points::few::{differences, multiples_of_generator};
 use crate::crypto::transcript::reduce;
 use crate::party::PartyId;
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::encoded;
-use crate::protocol::machine::{Gathered, Step};
-use crate::protocol::wire::{Kind, Received, pack};
+use crate::protocol::machine::{Gathered, Messages, Step};
+use crate::protocol::wire::{Kind, OPENING, Reader, Received, pack};
 use crate::secret::Secret;
 
-/// Awaits the openings and products of all signers.
+/// Multiplies with every peer, and awaits the openings and products of all signers.
 #[derive(Debug)]
 pub(super) struct Round2 {
     pub(super) terms: Terms,
-    pub(super) nonce: Nonce,
+    pub(super) nonces: Vec<Nonce>,
+    pub(super) own: Own,
     pub(super) view: [u8; 32],
-    /// `sk_i`.
-    pub(super) share: Secret<Scalar>,
-    /// `pk_i`.
-    pub(super) public_share: AffinePoint,
+    /// `sk_i`, by item.
+    pub(super) shares: Vec<Secret<Scalar>>,
+    /// `pk_i`, by item; none before the openings are made.
+    pub(super) public_shares: Vec<AffinePoint>,
     /// In index order.
     pub(super) products: Vec<PeerProducts>,
 }
@@ -38,22 +43,42 @@ pub(super) struct PeerProducts {
     /// The peer's `nu`.
     pub(super) nonce: [u8; 32],
     pub(super) commitment: [u8; 32],
-    pub(super) mask: Mask,
-    /// `c`, this party's summands of its products with the peer's mask.
-    pub(super) summands: Secret<[Scalar; 2]>,
+    /// Products that were not sent yet, by item.
+    pub(super) unmade: VecDeque<Unmade>,
+    /// The others, which come before them.
+    pub(super) made: Vec<Product>,
 }
 
-/// The decoded SG2 of one peer.
-struct Opened {
-    nonce_point: AffinePoint,
-    public_share: AffinePoint,
-    /// `phi_j - chi_{j,i}`.
-    psi: Scalar,
-    /// `d`, this party's summands of the peer's products with our mask.
+/// The means of one product: its transfers were checked.
+#[derive(Debug)]
+pub(super) struct Unmade {
+    /// `sid_p`, with this party as A.
+    pub(super) pair_session: [u8; 32],
+    pub(super) checked: Checked,
+    /// `ahat`.
+    pub(super) mask_of_sum: Secret<Scalar>,
+    /// For the product with the peer as A.
+    pub(super) mask: Mask,
+}
+
+/// One product, of which this party's half was sent.
+#[derive(Debug)]
+pub(super) struct Product {
+    mask: Mask,
+    /// `c`, this party's summands of its products with the peer's mask.
     summands: Secret<[Scalar; 2]>,
 }
 
-/// Sums over all signers, as far as this party knows them.
+/// A peer's opening of one item.
+struct Opened {
+    nonce_point: AffinePoint,
+    public_share: AffinePoint,
+    gammas: [AffinePoint; 2],
+    /// `phi_j - chi_{j,i}`.
+    psi: Scalar,
+}
+
+/// Sums of one item over all signers, as far as this party knows them.
 struct Sums {
     nonce_point: ProjectivePoint,
     public_share: ProjectivePoint,
@@ -68,71 +93,212 @@ impl Round2 {
         &self.terms.session
     }
 
-    /// Checks every peer's openings and products, and makes this party's part of the signature.
-    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Signing>, Fault> {
-        let mut sums = Sums {
-            nonce_point: self.nonce.point.into(),
-            public_share: self.public_share.into(),
-            phi: Secret::new(*self.nonce.phi.expose()),
-            products: Secret::new([Scalar::ZERO; 2]),
-        };
-        for (product, message) in self.products.iter().zip(messages.of(Kind::Sg2)) {
-            self.terms.check_pair(product.peer, Kind::Sg2.name())?;
-            let opened = self.check(product, &message).map_err(|fault| self.retire(fault))?;
-            sums.add(&opened, product);
-        }
-        self.check_key(sums.public_share)?;
-        let nonce_point = sums.nonce_point.to_affine();
-        let r = x_mod_order(&nonce_point);
-        if sums.nonce_point == ProjectivePoint::IDENTITY || r == Scalar::ZERO {
-            return Err(Fault::nobody(Check::RInvalid, Kind::Sg2.name()));
-        }
+    // ---------------------------------------------------------------------------------------------
+    // This party's messages
+    // ---------------------------------------------------------------------------------------------
 
-        let Self { terms, nonce, share, .. } = *self;
-        let [of_nonce, of_share] = sums.products.expose();
-        let phi = sums.phi.expose();
-        let u = Secret::new(*nonce.r.expose() * phi + of_nonce);
-        let v = Secret::new(*share.expose() * phi + of_share);
-        let w = Secret::new(reduce(&terms.setup.digest) * nonce.phi.expose() + r * v.expose());
-        let own = Partial { nonce_point, u, w };
-        let sends = own.for_recipients(&terms);
-        Ok(Step::round(Signing(Round::Three(Box::new(Round3 { terms, own }))), sends))
+    /// Whether messages of this round were not made yet.
+    pub(super) fn has_more(&self) -> bool {
+        self.public_shares.is_empty()
     }
 
-    /// SG2 of one peer, in the order of §7.4: view, commitment, encodings, products.
-    fn check(&self, product: &PeerProducts, message: &Received<'_>) -> Result<Opened, Fault> {
+    /// The next messages of a batch: the products one by one, and then the openings, which tell their
+    /// results.
+    pub(super) fn more(&mut self) -> Result<Messages, Fault> {
+        let Some((peer, number, product)) = self.multiply()? else {
+            return self.open(Vec::new());
+        };
+        let body: [&[u8]; 2] = [&super::number(number), &product];
+        Ok(vec![(peer, self.pack(Kind::Sb2r, peer, &body))])
+    }
+
+    /// The messages of a single signature, in which the opening comes before the product.
+    pub(super) fn multiplied_at_once(&mut self) -> Result<Messages, Fault> {
+        let mut products = Vec::with_capacity(self.products.len());
+        while let Some((_, _, product)) = self.multiply()? {
+            products.push(product);
+        }
+        self.open(products)
+    }
+
+    /// Makes the next product, if there is one: the peer, the number of the item, the message.
+    /// All peers are kept equally busy.
+    fn multiply(&mut self) -> Result<Option<(PartyId, usize, Vec<u8>)>, Fault> {
+        let unfinished = self.products.iter_mut().filter(|products| !products.unmade.is_empty());
+        let Some(products) = unfinished.min_by_key(|products| products.made.len()) else {
+            return Ok(None);
+        };
+        let Some(unmade) = products.unmade.pop_front() else { return Ok(None) };
+        let number = products.made.len();
+        let (Some(nonce), Some(share)) = (self.nonces.get(number), self.shares.get(number)) else {
+            return Err(bug(self.terms.form.opening()));
+        };
+        let Unmade { pair_session, checked, mask_of_sum, mask } = unmade;
+        let inputs = [nonce.r.expose(), share.expose()];
+        let (message, summands) =
+            mul::multiply(&pair_session, &self.own.nonce, checked, inputs, mask_of_sum);
+        products.made.push(Product { mask, summands });
+        Ok(Some((products.peer, number, message)))
+    }
+
+    /// The openings for all peers, once all products are made. `behind` has what follows the opening
+    /// of each peer in the same message.
+    fn open(&mut self, behind: Vec<Vec<u8>>) -> Result<Messages, Fault> {
+        let kind = self.terms.form.opening();
+        let items = self.terms.items.len();
+        let made = self.products.iter().flat_map(|products| &products.made);
+        let summands = made.flat_map(|product| product.summands.expose());
+        let points = multiples_of_generator(self.shares.iter().map(Secret::expose).chain(summands));
+        let encoded: Option<Vec<_>> = points.iter().map(encode_point).collect();
+        let encoded = encoded.ok_or(bug(kind))?;
+        let (public_shares, gammas) = encoded.split_at_checked(items).ok_or(bug(kind))?;
+        let mut behind = behind.into_iter();
+        let mut sends = Vec::with_capacity(self.products.len());
+        for (products, gammas) in self.products.iter().zip(gammas.chunks_exact(2 * items)) {
+            let mut rest = Vec::with_capacity(items * OPENING);
+            let gammas = gammas.as_chunks::<2>().0;
+            let ours = self.nonces.iter().zip(public_shares);
+            for ((nonce, share), (product, gammas)) in ours.zip(products.made.iter().zip(gammas)) {
+                let psi = *nonce.phi.expose() - product.mask.extended.chi();
+                if self.terms.form == Form::Batch {
+                    rest.extend_from_slice(&nonce.encoded);
+                }
+                rest.extend_from_slice(share);
+                rest.extend_from_slice(gammas.as_flattened());
+                rest.extend_from_slice(&encode_scalar(&psi));
+            }
+            let behind = behind.next().unwrap_or_default();
+            let (view, salt) = (&self.view[..], &self.own.salt[..]);
+            let peer = products.peer;
+            let message = match (self.terms.form, self.nonces.as_slice()) {
+                (Form::Single, [nonce]) => {
+                    self.pack(kind, peer, &[view, &nonce.encoded, salt, &rest, &behind])
+                }
+                _ => self.pack(kind, peer, &[view, salt, &rest]),
+            };
+            sends.push((peer, message));
+        }
+        self.public_shares = points.iter().take(items).copied().collect();
+        Ok(sends)
+    }
+
+    fn pack(&self, kind: Kind, peer: PartyId, body: &[&[u8]]) -> Vec<u8> {
+        pack(kind, self.terms.me(), Some(peer), &self.terms.session, body)
+    }
+
+    // ---------------------------------------------------------------------------------------------
+    // The others' messages
+    // ---------------------------------------------------------------------------------------------
+
+    /// Checks every peer's openings and products, and makes this party's part of the signatures.
+    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Round>, Fault> {
+        let kind = self.terms.form.opening();
+        let mut sums: Vec<Sums> =
+            self.nonces.iter().zip(&self.public_shares).map(Sums::new).collect();
+        for (products, message) in self.products.iter().zip(messages.of(kind)) {
+            self.terms.check_pair(products.peer, kind.name())?;
+            let (opened, rest) = self.check_opening(products, &message)?;
+            let theirs: Vec<Reader<'_>> = match self.terms.form {
+                Form::Single => vec![rest],
+                Form::Batch => {
+                    messages.from(Kind::Sb2r, products.peer).map(|m| m.reader()).collect()
+                }
+            };
+            let theirs = products.made.iter().zip(opened).zip(theirs);
+            for (sums, ((product, opened), reader)) in sums.iter_mut().zip(theirs) {
+                let summands = self
+                    .check_product(product, &products.nonce, &opened, reader)
+                    .map_err(|fault| self.retire(fault))?;
+                sums.add(&opened, product, &summands);
+            }
+        }
+        let parts = self.nonces.iter().zip(&self.shares).zip(&self.terms.items).zip(sums);
+        let parts =
+            parts.map(|(((nonce, share), item), sums)| self.partial(nonce, share, item, &sums));
+        let own = parts.collect::<Result<Vec<_>, _>>()?;
+        let Self { terms, .. } = *self;
+        let sends = for_recipients(&own, &terms);
+        Ok(Step::round(Round::Three(Box::new(Round3 { terms, own })), sends))
+    }
+
+    /// The opening of one peer, in the order of §7.4: view, commitment, encodings. What follows it in
+    /// the message is left to be read.
+    fn check_opening<'a>(
+        &self,
+        products: &PeerProducts,
+        message: &Received<'a>,
+    ) -> Result<(Vec<Opened>, Reader<'a>), Fault> {
         let mut reader = message.reader();
         if reader.array::<32>()? != &self.view {
             // A party sent the two of us different messages; it need not be this peer.
-            return Err(Fault::nobody(Check::View, Kind::Sg2.name()));
+            return Err(Fault::nobody(Check::View, message.kind.name()));
         }
-        let (nonce_point, salt) = (reader.bytes(POINT)?, reader.array()?);
-        let opening = commit(&self.terms, product.peer, &product.nonce, nonce_point, salt);
-        if opening != product.commitment {
+        let items = self.terms.items.len();
+        let mut nonce_points = Vec::with_capacity(items);
+        let mut rows = Vec::with_capacity(items);
+        let salt;
+        match self.terms.form {
+            Form::Single => {
+                nonce_points.extend_from_slice(reader.bytes(POINT)?);
+                salt = reader.array()?;
+                rows.push(reader.part(OPENING - POINT)?);
+            }
+            Form::Batch => {
+                salt = reader.array()?;
+                for _ in 0..items {
+                    nonce_points.extend_from_slice(reader.bytes(POINT)?);
+                    rows.push(reader.part(OPENING - POINT)?);
+                }
+            }
+        }
+        let opening = commit(&self.terms, products.peer, &products.nonce, &nonce_points, salt);
+        if opening != products.commitment {
             return Err(message.fault(Check::Commit));
         }
-        let nonce_point = decode_point(nonce_point).map_err(|_| message.fault(Check::Malformed))?;
-        let public_share = reader.point()?;
-        let gammas = [reader.point()?, reader.point()?];
-        let psi = reader.scalar()?;
+        let opened =
+            nonce_points.as_chunks::<POINT>().0.iter().zip(rows).map(|(point, mut row)| {
+                Ok(Opened {
+                    nonce_point: decode_point(point)
+                        .map_err(|_| message.fault(Check::Malformed))?,
+                    public_share: row.point()?,
+                    gammas: [row.point()?, row.point()?],
+                    psi: row.scalar()?,
+                })
+            });
+        Ok((opened.collect::<Result<_, Fault>>()?, reader))
+    }
 
+    /// This party's summands `d` of one product of the peer with its mask.
+    fn check_product(
+        &self,
+        product: &Product,
+        nonce: &[u8; 32],
+        opened: &Opened,
+        mut reader: Reader<'_>,
+    ) -> Result<Secret<[Scalar; 2]>, Fault> {
+        if self.terms.form == Form::Batch {
+            // The number of the item, by which the machine has put the message in its place.
+            reader.bytes(2)?;
+        }
+        let fault = |check| reader.fault(check);
         let Mask { pair_session, extended } = &product.mask;
-        let summands = mul::receive(pair_session, &product.nonce, extended, reader.rest())
-            .map_err(|error| {
-                message.fault(match error {
+        let summands =
+            mul::receive(pair_session, nonce, extended, reader.rest()).map_err(|error| {
+                fault(match error {
                     MulError::Malformed => Check::Malformed,
                     MulError::Check => Check::RvoleCheck,
                 })
             })?;
         // The multiplied values must be the nonce and the key share of the peer's public points.
-        let products = differences([nonce_point, public_share], extended.chi(), summands.expose());
+        let points = [opened.nonce_point, opened.public_share];
+        let products = differences(points, extended.chi(), summands.expose());
         let checks = [Check::GammaU, Check::GammaV];
-        for ((product, gamma), check) in products.iter().zip(gammas).zip(checks) {
+        for ((product, gamma), check) in products.iter().zip(opened.gammas).zip(checks) {
             if !product.is(&gamma) {
-                return Err(message.fault(check));
+                return Err(fault(check));
             }
         }
-        Ok(Opened { nonce_point, public_share, psi, summands })
+        Ok(summands)
     }
 
     /// Retires the pair in memory if the fault demands it; the machine outputs that for storage.
@@ -143,43 +309,74 @@ impl Round2 {
         fault
     }
 
+    /// This party's part of one signature.
+    fn partial(
+        &self,
+        nonce: &Nonce,
+        share: &Secret<Scalar>,
+        item: &Item,
+        sums: &Sums,
+    ) -> Result<Partial, Fault> {
+        self.check_key(item, sums.public_share)?;
+        let nonce_point = sums.nonce_point.to_affine();
+        let r = x_mod_order(&nonce_point);
+        if sums.nonce_point == ProjectivePoint::IDENTITY || r == Scalar::ZERO {
+            return Err(Fault::nobody(Check::RInvalid, self.terms.form.opening().name()));
+        }
+        let [of_nonce, of_share] = sums.products.expose();
+        let phi = sums.phi.expose();
+        let u = Secret::new(*nonce.r.expose() * phi + of_nonce);
+        let v = Secret::new(*share.expose() * phi + of_share);
+        let w = Secret::new(reduce(&item.digest) * nonce.phi.expose() + r * v.expose());
+        Ok(Partial { nonce_point, u, w })
+    }
+
     /// Checks that the public shares of this session add up to the key. With three signers the
     /// culprit is unknown.
-    fn check_key(&self, sum: ProjectivePoint) -> Result<(), Fault> {
-        if sum == ProjectivePoint::from(self.terms.public_key) {
+    fn check_key(&self, item: &Item, sum: ProjectivePoint) -> Result<(), Fault> {
+        if sum == ProjectivePoint::from(item.public_key) {
             return Ok(());
         }
         let culprit = match self.products.as_slice() {
             [only] => Some(only.peer),
             _ => None,
         };
-        Err(Fault { check: Check::PkSum, culprit, at: Kind::Sg2.name() })
+        Err(Fault { check: Check::PkSum, culprit, at: self.terms.form.opening().name() })
     }
 }
 
 impl Sums {
-    fn add(&mut self, opened: &Opened, product: &PeerProducts) {
+    /// This party's own part.
+    fn new((nonce, public_share): (&Nonce, &AffinePoint)) -> Self {
+        Self {
+            nonce_point: nonce.point.into(),
+            public_share: (*public_share).into(),
+            phi: Secret::new(*nonce.phi.expose()),
+            products: Secret::new([Scalar::ZERO; 2]),
+        }
+    }
+
+    fn add(&mut self, opened: &Opened, product: &Product, theirs: &Secret<[Scalar; 2]>) {
         self.nonce_point += opened.nonce_point;
         self.public_share += opened.public_share;
         *self.phi.expose_mut() += opened.psi;
-        let theirs = opened.summands.expose().iter().zip(product.summands.expose());
-        for (sum, (d, c)) in self.products.expose_mut().iter_mut().zip(theirs) {
+        let summands = theirs.expose().iter().zip(product.summands.expose());
+        for (sum, (d, c)) in self.products.expose_mut().iter_mut().zip(summands) {
             *sum += *c + d;
         }
     }
 }
 
-impl Partial {
-    /// SG3 for all receivers of the signature except this party (§7.5).
-    fn for_recipients(&self, terms: &Terms) -> Vec<(PartyId, Vec<u8>)> {
-        let body: [&[u8]; 3] = [
-            &encoded(&self.nonce_point),
-            &encode_scalar(self.u.expose()),
-            &encode_scalar(self.w.expose()),
-        ];
-        let recipient = terms.setup.recipient;
-        let message = pack(Kind::Sg3, terms.me(), recipient, &terms.session, &body);
-        let receivers = terms.peers().filter(|peer| recipient.is_none_or(|r| r == *peer));
-        receivers.map(|peer| (peer, message.clone())).collect()
+/// The partial signatures for all receivers of the signatures except this party (§7.5).
+fn for_recipients(parts: &[Partial], terms: &Terms) -> Messages {
+    let mut body = Vec::new();
+    for Partial { nonce_point, u, w } in parts {
+        body.extend_from_slice(&encoded(nonce_point));
+        body.extend_from_slice(&encode_scalar(u.expose()));
+        body.extend_from_slice(&encode_scalar(w.expose()));
     }
+    let recipient = terms.recipient;
+    let message = pack(terms.form.partial(), terms.me(), recipient, &terms.session, &[&body]);
+    let receivers = terms.peers().filter(|peer| recipient.is_none_or(|r| r == *peer));
+    receivers.map(|peer| (peer, message.clone())).collect()
 }

@@ -1,22 +1,23 @@
-//! Round 3 (docs/protocol.md §7.5): add up the partial signatures, and return only a signature that
-//! verifies.
+//! Round 3 (docs/protocol.md §7.5): add up the partial signatures, and return only signatures that
+//! verify: all of them, or none.
 
 use k256::{AffinePoint, Scalar};
 
-use super::{Signed, Signing, Terms};
+use super::{Item, Round, Terms};
 use crate::crypto::curve::{POINT, decode_point};
 use crate::crypto::ecdsa::Signature;
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::encoded;
 use crate::protocol::machine::{Gathered, Step};
-use crate::protocol::wire::Kind;
+use crate::protocol::wire::Reader;
 use crate::secret::Secret;
 
-/// Awaits all partial signatures; none if another party receives the signature.
+/// Awaits all partial signatures; none if another party receives the signatures.
 #[derive(Debug)]
 pub(super) struct Round3 {
     pub(super) terms: Terms,
-    pub(super) own: Partial,
+    /// By item.
+    pub(super) own: Vec<Partial>,
 }
 
 /// One party's part of a signature.
@@ -35,34 +36,44 @@ impl Round3 {
         &self.terms.session
     }
 
-    /// Makes the signature, if it is for this party.
-    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Signing>, Fault> {
+    /// Makes the signatures, if they are for this party.
+    pub(super) fn finish(self, messages: &Gathered) -> Result<Step<Round>, Fault> {
         if !self.terms.receives() {
-            return Ok(Step::done(Signed::Delivered));
+            return Ok(Step::done(None));
         }
-        let Partial { nonce_point, u, w } = &self.own;
+        let mut theirs: Vec<_> =
+            messages.of(self.terms.form.partial()).map(|message| message.reader()).collect();
+        let items = self.terms.items.iter().zip(&self.own);
+        let signatures = items.map(|(item, own)| self.assemble(item, own, &mut theirs));
+        Ok(Step::done(Some(signatures.collect::<Result<_, _>>()?)))
+    }
+
+    /// Makes one signature; reads the next part of every peer.
+    fn assemble(
+        &self,
+        item: &Item,
+        Partial { nonce_point, u, w }: &Partial,
+        theirs: &mut [Reader<'_>],
+    ) -> Result<Signature, Fault> {
         let nonce_bytes = encoded(nonce_point);
         let (mut denominator, mut numerator) = (*u.expose(), *w.expose());
-        for message in messages.of(Kind::Sg3) {
-            let mut reader = message.reader();
+        for reader in theirs {
             let theirs = reader.bytes(POINT)?;
             if *theirs != nonce_bytes {
                 let is_point = decode_point(theirs).is_ok();
                 let check = if is_point { Check::RMismatch } else { Check::Malformed };
-                return Err(message.fault(check));
+                return Err(reader.fault(check));
             }
             denominator += reader.scalar()?;
             numerator += reader.scalar()?;
         }
-        let nobody = |check| Fault::nobody(check, Kind::Sg3.name());
+        let nobody = |check| Fault::nobody(check, self.terms.form.partial().name());
         // A party that sends last can make either sum zero.
         if denominator == Scalar::ZERO || numerator == Scalar::ZERO {
             return Err(nobody(Check::SigZero));
         }
-        let Terms { setup, public_key, .. } = &self.terms;
         let s = [&numerator, &denominator];
-        let signature = Signature::assemble(public_key, &setup.digest, nonce_point, s)
-            .map_err(|_| nobody(Check::SigInvalid))?;
-        Ok(Step::done(Signed::Signature(signature)))
+        Signature::assemble(&item.public_key, &item.digest, nonce_point, s)
+            .map_err(|_| nobody(Check::SigInvalid))
     }
 }
