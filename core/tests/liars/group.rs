@@ -17,8 +17,8 @@ use cosign_core::hazmat::protocol::local::Parcel;
 use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
 use cosign_core::hazmat::protocol::sign::{SignSetup, Signature, Signed, Signing, sign_with_seed};
 use cosign_core::hazmat::protocol::wire::Kind;
-use k256::Scalar;
 use k256::ecdsa::signature::hazmat::PrehashVerifier;
+use k256::{AffinePoint, Scalar};
 use sha2::{Digest, Sha256};
 
 /// How long a round may take. Time stands still, so no test takes as long.
@@ -225,7 +225,9 @@ impl<P: Protocol> Member<P> {
         };
         let position = |f: &dyn Fn(&Output<P::Done>) -> bool| self.log.iter().position(f);
         assert!(before(position(&stored), position(&sent(Kind::Kg4b))));
-        assert!(before(position(&resolved), position(&sent(Kind::Sg2))));
+        for kind in [Kind::Sg2, Kind::Sb2, Kind::Sb2r] {
+            assert!(before(position(&resolved), position(&sent(kind))));
+        }
         assert!(self.log.iter().filter(|o| stored(o)).count() <= 1);
     }
 
@@ -257,7 +259,7 @@ impl<P: Protocol> Member<P> {
     }
 }
 
-const ALL: [Kind; 9] = [
+const ALL: [Kind; 13] = [
     Kind::Kg1,
     Kind::Kg2b,
     Kind::Kg2p,
@@ -267,6 +269,10 @@ const ALL: [Kind; 9] = [
     Kind::Sg1,
     Kind::Sg2,
     Kind::Sg3,
+    Kind::Sb1,
+    Kind::Sb2,
+    Kind::Sb2r,
+    Kind::Sb3,
 ];
 
 // ---------------------------------------------------------------------------------------------
@@ -520,8 +526,14 @@ pub(crate) fn sign_honestly(name: &str, shares: &Shares, parties: &[PartyId]) {
 
 /// Verifies with `k256`'s own verifier.
 pub(crate) fn verify(public_key: [u8; 33], signature: &Signature) {
-    let key = k256::ecdsa::VerifyingKey::from_sec1_bytes(&public_key).unwrap();
+    let key = cosign_core::curve::decode_point(&public_key).unwrap();
+    verify_digest(&key, &digest(), signature);
+}
+
+/// As [`verify`], of any digest.
+pub(crate) fn verify_digest(key: &AffinePoint, digest: &[u8; 32], signature: &Signature) {
+    let key = k256::ecdsa::VerifyingKey::from_affine(*key).unwrap();
     let signature = k256::ecdsa::Signature::from_der(&signature.der()).unwrap();
-    assert!(key.verify_prehash(&digest(), &signature).is_ok());
+    assert!(key.verify_prehash(digest, &signature).is_ok());
     assert!(signature.normalize_s().is_none(), "a high s");
 }

@@ -6,6 +6,7 @@
 //! from it, no honest pair is retired, and an honest run works afterwards.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod batch;
 mod bets;
 mod consistent;
 mod dealer;

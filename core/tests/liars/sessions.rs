@@ -8,7 +8,7 @@ use cosign_core::hazmat::protocol::fault::{Check, Fault};
 use cosign_core::hazmat::protocol::key::KeyShare;
 use cosign_core::hazmat::protocol::keygen::Keygen;
 use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist};
-use cosign_core::hazmat::protocol::sign::{SignSetup, Signing, sign_with_seed};
+use cosign_core::hazmat::protocol::sign::{BatchSigning, SignSetup, Signing, sign_with_seed};
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use k256::Scalar;
 
@@ -387,5 +387,6 @@ macro_rules! cannot_be_cloned {
 /// on who is retired.
 #[test]
 fn what_may_exist_only_once_cannot_be_cloned() {
-    cannot_be_cloned!(Machine<Signing>, Machine<Keygen>, Signing, Keygen, KeyShare, SessionSeed);
+    cannot_be_cloned!(Machine<Signing>, Machine<BatchSigning>, Machine<Keygen>);
+    cannot_be_cloned!(Signing, BatchSigning, Keygen, KeyShare, SessionSeed);
 }

@@ -14,7 +14,7 @@ use crate::scene::{Scene, scenes};
 
 /// The message with one field altered in each way, except where that changes nothing. `others`
 /// are messages of the same type whose field may be put in its place.
-fn altered(message: &Message, field: &Field, others: &[Message]) -> Vec<Message> {
+pub(crate) fn altered(message: &Message, field: &Field, others: &[Message]) -> Vec<Message> {
     let original = message[field.range.clone()].to_vec();
     let flipped = |place: usize, mask: u8| {
         let mut bytes = original.clone();
@@ -35,7 +35,7 @@ fn altered(message: &Message, field: &Field, others: &[Message]) -> Vec<Message>
 }
 
 /// Whether a field still holds what it must hold, as `k256` itself sees it.
-fn decodes(field: &Field, message: &Message) -> bool {
+pub(crate) fn decodes(field: &Field, message: &Message) -> bool {
     let bytes = &message[field.range.clone()];
     let scalar = |bytes: &[u8]| {
         bytes.iter().all(|byte| *byte == 0) || k256::NonZeroScalar::try_from(bytes).is_ok()
