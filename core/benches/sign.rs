@@ -12,7 +12,10 @@ mod ceremony;
 #[path = "../tests/support/replay.rs"]
 mod replay;
 
-use ceremony::{keygen, parties, sha, sign_machines, sign_setup, signer};
+use ceremony::{
+    batch_machine, batch_machines, batch_setup, keygen, parties, sha, sign_machines, sign_setup,
+    signer,
+};
 use cosign_core::PartyId;
 use criterion::{Criterion, criterion_group, criterion_main};
 use replay::Script;
@@ -35,9 +38,25 @@ fn signing(c: &mut Criterion, name: &str, count: u8, signers: &[PartyId]) {
     });
 }
 
+/// Several digests in one session; one is `signing`.
+fn batch(c: &mut Criterion, count: usize) {
+    let shares = keygen("bench", 2, 2);
+    let name = format!("2-of-2, {count} digests");
+    let digests: Vec<_> = (0..count).map(|l| sha(format!("digest {l}"))).collect();
+    let signers = parties([1, 2]);
+    let setup = batch_setup(&name, &signers, &digests);
+    let script = Script::record(batch_machines(&shares, &name, &setup));
+    script.print_sizes(&format!("sign {name}"));
+    c.benchmark_group("sign").bench_function(format!("{name}/party"), |b| {
+        b.iter(|| script.play(batch_machine(&shares[&signers[0]], &name, &setup)));
+    });
+}
+
 fn benches(c: &mut Criterion) {
     signing(c, "2-of-2", 2, &parties([1, 2]));
     signing(c, "2-of-3", 3, &parties([1, 3]));
+    batch(c, 5);
+    batch(c, 25);
 }
 
 criterion_group!(all, benches);

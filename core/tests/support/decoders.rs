@@ -17,12 +17,12 @@ use cosign_core::hazmat::crypto::ot::tree::{ReceiverTrees, SenderTrees};
 use cosign_core::hazmat::protocol::fault::Fault;
 use cosign_core::hazmat::protocol::key::{Confirmation, KeyShare};
 use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
-use cosign_core::hazmat::protocol::wire::Kind;
+use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use cosign_core::{Fingerprint, hex, unhex};
 
 use crate::ceremony::{
-    TIMEOUT, keygen_machines, now, party, refresh_machines, run_with, sha, sign_machines,
-    sign_setup,
+    TIMEOUT, batch_machines, batch_setup, keygen_machines, now, party, refresh_machines, run_with,
+    sha, sign_machines, sign_setup,
 };
 use crate::changes::{SHARES, changed};
 
@@ -105,14 +105,17 @@ pub(crate) fn confirmation(bytes: &[u8]) {
 // Messages
 // ---------------------------------------------------------------------------------------------
 
-/// Party 2's messages to party 1 in an honest ceremony, by type.
-type Said = BTreeMap<u8, Vec<u8>>;
+/// Party 2's messages to party 1 in an honest ceremony, by type and, where there are several of one,
+/// by the number that they begin with.
+type Said = BTreeMap<[u8; 2], Vec<u8>>;
 
 fn said<P: Protocol>(machines: Vec<Machine<P>>) -> Said {
     let mut said = Said::new();
     run_with(machines, |parcel| {
         if parcel.from == party(2) && parcel.to == party(1) {
-            said.insert(parcel.bytes[1], parcel.bytes.clone());
+            let kind = parcel.bytes[1];
+            let number = if kind == Kind::Sb2r.tag() { parcel.bytes[HEADER + 1] } else { 0 };
+            said.insert([kind, number], parcel.bytes.clone());
         }
         vec![parcel]
     });
@@ -152,28 +155,41 @@ fn refreshers() -> Vec<Machine<cosign_core::hazmat::protocol::keygen::Keygen>> {
     refresh_machines("decoded", &stored())
 }
 
-/// One message of a signature, changed: the first byte says of which type.
+fn batch_said() -> &'static Said {
+    static SAID: OnceLock<Said> = OnceLock::new();
+    SAID.get_or_init(|| said(batchers()))
+}
+
+fn batchers() -> Vec<Machine<cosign_core::hazmat::protocol::sign::BatchSigning>> {
+    let digests = [sha("decoded"), sha("decoded, too")];
+    let setup = batch_setup("decoded", &[party(1), party(2)], &digests);
+    batch_machines(&stored(), "decoded", &setup)
+}
+
+/// One message of a signature or, from 128 on, of a batch of two, changed: the first byte says which.
 pub(crate) fn message(bytes: &[u8]) {
-    let kinds = [Kind::Sg1, Kind::Sg2, Kind::Sg3];
-    hear_a_lie(signers().swap_remove(0), sign_said(), &kinds, bytes);
+    match bytes.first() {
+        Some(0..128) => hear_a_lie(signers().swap_remove(0), sign_said(), bytes),
+        Some(_) => hear_a_lie(batchers().swap_remove(0), batch_said(), bytes),
+        None => {}
+    }
 }
 
 /// As [`message`], of a key generation or, from 128 on, of a refresh; both take a hundred times as
 /// long.
 pub(crate) fn dealing(bytes: &[u8]) {
-    let kinds = [Kind::Kg1, Kind::Kg2b, Kind::Kg2p, Kind::Kg3b, Kind::Kg3p, Kind::Kg4b];
     match bytes.first() {
-        Some(0..128) => hear_a_lie(keygen_victim(), keygen_said(), &kinds, bytes),
-        Some(_) => hear_a_lie(refreshers().swap_remove(0), refresh_said(), &kinds, bytes),
+        Some(0..128) => hear_a_lie(keygen_victim(), keygen_said(), bytes),
+        Some(_) => hear_a_lie(refreshers().swap_remove(0), refresh_said(), bytes),
         None => {}
     }
 }
 
-fn hear_a_lie<P: Protocol>(machine: Machine<P>, said: &Said, kinds: &[Kind], bytes: &[u8]) {
+fn hear_a_lie<P: Protocol>(machine: Machine<P>, said: &Said, bytes: &[u8]) {
     let Some((first, changes)) = bytes.split_first() else { return };
-    let kind = kinds[usize::from(*first) % kinds.len()].tag();
     let mut heard = said.clone();
-    heard.insert(kind, changed(&said[&kind], changes));
+    let place = usize::from(first % 128) % said.len();
+    heard.values_mut().skip(place).take(1).for_each(|honest| *honest = changed(honest, changes));
     hear(machine, heard.into_values());
 }
 
