@@ -1,10 +1,12 @@
-//! Payloads: files and messages to sign, with their digests and summaries.
+//! Payloads: files, messages, transactions and typed data to sign, with their digests and
+//! summaries.
 //!
 //! A payload is sent to every device that signs it. Each computes the digest and the [`Summary`]
 //! from the bytes itself, so neither depends on the requester's word. The name of a file does: the
 //! bytes do not contain it. Time and memory are bounded by the size of the payload, and nothing is
 //! unpacked.
 
+pub mod ethereum;
 pub mod file;
 pub mod message;
 
@@ -16,6 +18,8 @@ use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
 use crate::device::Label;
+use ethereum::transaction::{self, Transaction};
+use ethereum::typed_data::{self, MAX_TYPED_DATA, TypedData};
 pub use message::MessageFormat;
 
 /// The largest payload, in bytes; a larger file is signed by its digest alone.
@@ -23,6 +27,9 @@ pub const MAX_PAYLOAD: u64 = 1 << 20;
 
 /// The largest message, in bytes: its signer reads all of it.
 pub const MAX_MESSAGE: u64 = 16 << 10;
+
+/// The largest transaction, in bytes: nodes pass no larger ones on.
+pub const MAX_TRANSACTION: u64 = 128 << 10;
 
 /// How a file is hashed to 32 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -123,6 +130,18 @@ pub enum Source {
         /// Its size in bytes.
         size: u64,
     },
+    /// A transaction of Ethereum, which is sent with the request.
+    #[serde(rename = "eth-tx")]
+    EthTx {
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Typed data (EIP-712), which are sent with the request.
+    #[serde(rename = "typed-data")]
+    TypedData {
+        /// Their size in bytes.
+        size: u64,
+    },
 }
 
 impl Source {
@@ -132,6 +151,8 @@ impl Source {
             Self::Digest => Kind::Digest,
             Self::File { .. } => Kind::File,
             Self::Message { .. } => Kind::Message,
+            Self::EthTx { .. } => Kind::EthTx,
+            Self::TypedData { .. } => Kind::TypedData,
         }
     }
 
@@ -139,7 +160,10 @@ impl Source {
     pub fn travels(&self) -> Option<u64> {
         match self {
             Self::Digest | Self::File { attached: false, .. } => None,
-            Self::File { size, .. } | Self::Message { size, .. } => Some(*size),
+            Self::File { size, .. }
+            | Self::Message { size, .. }
+            | Self::EthTx { size }
+            | Self::TypedData { size } => Some(*size),
         }
     }
 
@@ -147,6 +171,8 @@ impl Source {
     pub fn is_within_limits(&self) -> bool {
         let limit = match self {
             Self::Message { .. } => MAX_MESSAGE,
+            Self::EthTx { .. } => MAX_TRANSACTION,
+            Self::TypedData { .. } => MAX_TYPED_DATA,
             Self::Digest | Self::File { .. } => MAX_PAYLOAD,
         };
         self.travels().is_none_or(|size| size <= limit)
@@ -168,11 +194,16 @@ pub enum Kind {
     File,
     /// A message.
     Message,
+    /// A transaction of Ethereum.
+    EthTx,
+    /// Typed data (EIP-712).
+    TypedData,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Digest, Self::File, Self::Message];
+    pub const ALL: [Self; 5] =
+        [Self::Digest, Self::File, Self::Message, Self::EthTx, Self::TypedData];
 
     /// The name in policies, events, the log and the list of abilities.
     pub fn name(self) -> &'static str {
@@ -180,6 +211,8 @@ impl Kind {
             Self::Digest => "digest",
             Self::File => "file",
             Self::Message => "message",
+            Self::EthTx => "eth-tx",
+            Self::TypedData => "typed-data",
         }
     }
 
@@ -221,6 +254,16 @@ impl Payload {
             Source::Message { format, .. } => {
                 (format.digest(&bytes), Summary::Message(message::summary(*format, &bytes)))
             }
+            Source::EthTx { .. } => {
+                let read = Transaction::decode(&bytes).map_err(|_| NoPayload)?;
+                let digest = HashFunction::Keccak256.of(&bytes);
+                (digest, Summary::EthTx(Box::new(read.summary())))
+            }
+            Source::TypedData { .. } => {
+                let TypedData { digest, summary } =
+                    TypedData::read(&bytes).map_err(|_| NoPayload)?;
+                (digest, Summary::TypedData(Box::new(summary)))
+            }
         };
         let sha256 = match source {
             Source::File { hash: HashFunction::Sha256, .. } => digest,
@@ -242,6 +285,14 @@ impl Payload {
     /// The SHA-256 of the bytes, one of the facts on which all signers must agree.
     pub fn sha256(&self) -> &[u8; 32] {
         &self.sha256
+    }
+
+    /// The transaction, if it is one.
+    pub fn transaction(&self) -> Option<Transaction> {
+        match self.summary {
+            Summary::EthTx(_) => Transaction::decode(&self.bytes).ok(),
+            _ => None,
+        }
     }
 
     /// What is shown to a person and to a policy.
@@ -269,6 +320,12 @@ pub enum Summary {
     File(file::Summary),
     /// Of a message.
     Message(message::Summary),
+    /// Of a transaction of Ethereum.
+    #[serde(rename = "eth-tx")]
+    EthTx(Box<transaction::Summary>),
+    /// Of typed data.
+    #[serde(rename = "typed-data")]
+    TypedData(Box<typed_data::Summary>),
 }
 
 /// The content of a payload.

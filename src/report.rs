@@ -16,6 +16,7 @@ use crate::error_kind::ErrorKind;
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::payload::Kind;
+use crate::payload::ethereum::Account;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, Hex};
 use crate::vault::Use;
@@ -506,6 +507,8 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Payload(Kind::Digest) => "show digests",
         Ability::Payload(Kind::File) => "show files",
         Ability::Payload(Kind::Message) => "show messages",
+        Ability::Payload(Kind::EthTx) => "show Ethereum transactions",
+        Ability::Payload(Kind::TypedData) => "show typed data",
     };
     let program = program.map_or_else(|| "early cosign".to_owned(), |v| format!("cosign {v}"));
     let message = format!("{name}'s {program} cannot {what}");
@@ -884,6 +887,15 @@ pub fn changed_meanwhile(name: &str) -> Failure {
 pub fn bad_path() -> Failure {
     Failure::new(Code::Usage, "the path does not lead to a key")
         .hint("hardened steps need the whole key, which is nowhere; use steps below 2147483648")
+}
+
+/// A transaction is from another account than the key's.
+pub fn other_account(key: &str, account: Account, from: Account) -> Failure {
+    let shown = Label::new(key);
+    let message =
+        format!("the transaction is from {from}, and the key {:?} is of {account}", shown.as_str());
+    Failure::new(Code::Usage, message)
+        .hint("name the key, or the path below it, that has that account: --key, --path")
 }
 
 /// A ceremony failed after this device had stored its share.

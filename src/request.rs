@@ -374,6 +374,8 @@ impl Question {
                 (b"file", name.as_str().as_bytes(), *size, hash.name().as_bytes())
             }
             Source::Message { format, size } => (b"message", b"", *size, format.name().as_bytes()),
+            Source::EthTx { size } => (b"eth-tx", b"", *size, b""),
+            Source::TypedData { size } => (b"typed-data", b"", *size, b""),
         };
         let fingerprints = |parties: &[PartyId]| {
             let known = parties.iter().filter_map(|party| request.fingerprint(*party));
@@ -504,12 +506,20 @@ mod tests {
             ..request("release-7", Action::Sign(file), &[1, 3], 3)
         };
         let digest = request("release-7", Action::Sign(signing()), &[1, 3], 1);
+        let of_payload = |source: Source, bytes: &[u8]| {
+            let payload = Payload::read(&source, bytes.to_vec()).unwrap();
+            let digest = *payload.digest();
+            let payload = Some(Arc::new(payload));
+            let signing = Signing { digest, source, payload, ..signing() };
+            asked(request("release-7", Action::Sign(signing), &[1, 3], 1), &[&[7], &[7]], 7)
+        };
         let text = Source::Message { format: MessageFormat::Ethereum, size: 7 };
-        let payload = Payload::read(&text, b"I agree".to_vec()).unwrap();
-        let digest_of_text = *payload.digest();
-        let payload = Some(Arc::new(payload));
-        let message = Signing { digest: digest_of_text, source: text, payload, ..signing() };
-        let message = request("release-7", Action::Sign(message), &[1, 3], 1);
+        let transaction = unhex(
+            "ec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008001\
+             8080",
+        );
+        let typed = br#"{"types":{"Note":[{"name":"text","type":"string"}]},"primaryType":"Note","domain":{},"message":{"text":"hi"}}"#;
+        let typed_source = Source::TypedData { size: typed.len() as u64 };
         let keygen = request("r-1", Action::Keygen, &[1, 2, 3], 2);
         let refresh = request("r-1", Action::Refresh(shares()), &[1, 2, 3], 2);
         let resume = request("r-1", Action::Resume(shares()), &[2, 3], 2);
@@ -525,9 +535,19 @@ mod tests {
                 "ece5b3c744841d609ee9a87623ae314cf1bd442f157dd3acecd1799a30ffa6eb",
             ),
             (
-                asked(message, &[&[7], &[7]], 7),
+                of_payload(text, b"I agree"),
                 "fb81f855",
                 "37c2020b3d7a38f9c6051c41c03fe0a14c7f133a8edbe6698f6ea622051bba16",
+            ),
+            (
+                of_payload(Source::EthTx { size: 45 }, &transaction.unwrap()),
+                "f755e5c1",
+                "430cb13ee442ca86c6f4237c730e40199a8fddd96c0bab213747d3af9fcb450f",
+            ),
+            (
+                of_payload(typed_source, typed),
+                "82b4a13d",
+                "cbc6823271b1f72f4efffc6800e12d2b5715f87debc1803adae6d586dfa4c570",
             ),
             (
                 asked(keygen, &[&[], &[], &[]], 0),

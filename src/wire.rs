@@ -58,7 +58,7 @@ pub struct About {
 }
 
 /// The kinds of payloads that this program receives and shows.
-const SHOWS: [Kind; 2] = [Kind::File, Kind::Message];
+const SHOWS: [Kind; 4] = [Kind::File, Kind::Message, Kind::EthTx, Kind::TypedData];
 
 impl About {
     /// The introduction of this program. `keeps`: whether its owner wants to keep pairings.
@@ -305,6 +305,18 @@ pub enum Source {
         /// Its size in bytes.
         size: u64,
     },
+    /// A transaction of Ethereum, which follows.
+    #[serde(rename = "eth-tx")]
+    EthTx {
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Typed data, which follow.
+    #[serde(rename = "typed-data")]
+    TypedData {
+        /// Their size in bytes.
+        size: u64,
+    },
 }
 
 /// A [`Request`] on the wire: one flat object, in which fields that a ceremony does not use are
@@ -457,6 +469,8 @@ impl Source {
             Self::Message { format, size } => {
                 payload::Source::Message { format: MessageFormat::named(format)?, size: *size }
             }
+            Self::EthTx { size } => payload::Source::EthTx { size: *size },
+            Self::TypedData { size } => payload::Source::TypedData { size: *size },
         })
     }
 }
@@ -474,6 +488,8 @@ impl From<&payload::Source> for Source {
             payload::Source::Message { format, size } => {
                 Self::Message { format: format.name().to_owned(), size: *size }
             }
+            payload::Source::EthTx { size } => Self::EthTx { size: *size },
+            payload::Source::TypedData { size } => Self::TypedData { size: *size },
         }
     }
 }

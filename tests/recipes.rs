@@ -46,7 +46,7 @@ fn two_people_release_what_both_have_built() {
 
 #[test]
 fn an_ethereum_address_is_recovered() {
-    says("ethereum.sh", "the signature as wallets write it: 0x");
+    says("ethereum.sh", "the payment is from 0x");
 }
 
 #[test]

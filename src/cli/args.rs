@@ -612,7 +612,7 @@ pub struct KeygenArgs {
 }
 
 /// The flags for a payload; they exclude each other.
-const PAYLOADS: [&str; 3] = ["file", "message", "message_file"];
+const PAYLOADS: [&str; 5] = ["file", "message", "message_file", "eth_tx", "typed_data"];
 
 /// The payload that is signed instead of a digest.
 #[derive(Clone, Debug, Default, Args)]
@@ -630,14 +630,24 @@ pub struct PayloadArgs {
     #[arg(value_parser = path(), long, value_name = "FILE", conflicts_with_all = ["file", "message"])]
     pub message_file: Option<PathBuf>,
     /// How the message is signed; default: ethereum
-    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["file", "digest"])]
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["file", "digest", "eth_tx", "typed_data"])]
     pub message_format: Option<MessageFormat>,
+    /// An unsigned Ethereum transaction, or a file with it: RLP in hexadecimal, or JSON
+    #[arg(long, value_name = "FILE|0x…", value_hint = ValueHint::AnyPath, conflicts_with_all = ["file", "message", "message_file"])]
+    pub eth_tx: Option<String>,
+    /// Typed data (EIP-712) in this JSON file; - is standard input
+    #[arg(value_parser = path(), long, value_name = "FILE", conflicts_with_all = ["file", "message", "message_file", "eth_tx"])]
+    pub typed_data: Option<PathBuf>,
 }
 
 impl PayloadArgs {
     /// Whether a payload is given.
     pub(super) fn is_given(&self) -> bool {
-        self.file.is_some() || self.message.is_some() || self.message_file.is_some()
+        self.file.is_some()
+            || self.message.is_some()
+            || self.message_file.is_some()
+            || self.eth_tx.is_some()
+            || self.typed_data.is_some()
     }
 }
 
@@ -646,6 +656,7 @@ impl PayloadArgs {
 #[command(after_help = "Examples:
   cosign show --message 'I agree'
   cosign show --file SHA256SUMS
+  cosign show --eth-tx tx.json
 
 The signers are shown the same. No device is asked, and nothing is signed.")]
 pub struct ShowArgs {
@@ -663,6 +674,7 @@ pub struct ShowArgs {
   cosign sign --key vault 5a7f8d…                          a 32-byte digest in hexadecimal
   cosign sign --key vault --file release.tar --purpose 'release 1.2' -o release.tar.sig
   cosign sign --key vault --message 'I agree'              a message, as Ethereum wallets sign it
+  cosign sign --key vault --eth-tx tx.json                 an Ethereum transaction; prints it signed
   cosign sign 5a7f8d… --key vault --wait                   the other device, scripted: that digest only
   cosign sign 5a7f8d… --key vault/0/7                      a key below it, as of `keys export --path 0/7`
   cosign sign --key vault 5a7f8d… --deliver-to cosigner    the signature goes to the other device")]

@@ -1,4 +1,5 @@
-//! Digests: given on the command line, or computed from a file or a message.
+//! Digests: given on the command line, or computed from a file, a message, a transaction or typed
+//! data.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,7 +10,11 @@ use super::args::PayloadArgs;
 use super::given::by;
 use crate::device::{Label, hex};
 use crate::pasted;
-use crate::payload::{HashFunction, MAX_MESSAGE, MAX_PAYLOAD, MessageFormat, Payload, Source};
+use crate::payload::ethereum::typed_data::{MAX_TYPED_DATA, TypedData};
+use crate::payload::ethereum::{Account, Refused, given as transactions};
+use crate::payload::{
+    HashFunction, MAX_MESSAGE, MAX_PAYLOAD, MAX_TRANSACTION, MessageFormat, Payload, Source,
+};
 use crate::report::unreadable;
 use crate::report::{self, Code, Failure};
 use crate::vault::given::{self, Guard};
@@ -23,6 +28,8 @@ pub struct Digest {
     pub source: Source,
     /// The payload, if there is one and it is small enough to be sent.
     pub payload: Option<Arc<Payload>>,
+    /// The account that a transaction says it is from.
+    pub from: Option<Account>,
 }
 
 /// The digest of a command line: given as text, or that of a file or a message.
@@ -40,9 +47,18 @@ pub fn of(
             Digest::of_message(text.as_bytes().to_vec(), format)
         }
         (_, PayloadArgs { message_file: Some(path), .. }) => {
-            let (name, read) = reading(path, deadline, |mut input| beginning(&mut input))?;
-            let bytes = read.ok_or_else(|| report::slow(&name, "its end"))?;
-            Digest::of_message(bytes.map_err(|e| cannot_read(path, &e))?, format)
+            Digest::of_message(content(path, deadline)?, format)
+        }
+        (_, PayloadArgs { eth_tx: Some(argument), .. }) => {
+            let is_text = argument.starts_with("0x") || argument.trim_start().starts_with('{');
+            let text = match is_text {
+                true => argument.clone().into_bytes(),
+                false => content(Path::new(argument), deadline)?,
+            };
+            Digest::of_transaction(&text)
+        }
+        (_, PayloadArgs { typed_data: Some(path), .. }) => {
+            Digest::of_typed_data(content(path, deadline)?)
         }
         (Some(text), _) => Digest::of_text(text),
         (None, _) => Err(Failure::new(Code::Usage, "nothing that could be signed was given")
@@ -64,7 +80,7 @@ impl Digest {
                  --file FILE",
             )
         })?;
-        Ok(Self { bytes, source: Source::Digest, payload: None })
+        Ok(Self { bytes, source: Source::Digest, payload: None, from: None })
     }
 
     fn of_message(message: Vec<u8>, format: MessageFormat) -> Result<Self, Failure> {
@@ -73,7 +89,38 @@ impl Digest {
             Failure::new(Code::Usage, format!("the message is longer than {MAX_MESSAGE} bytes"))
                 .hint("sign it as a file: --file FILE")
         })?;
-        Ok(Self { bytes: *payload.digest(), source, payload: Some(Arc::new(payload)) })
+        Ok(Self::of_payload(source, payload))
+    }
+
+    fn of_payload(source: Source, payload: Payload) -> Self {
+        Self { bytes: *payload.digest(), source, payload: Some(Arc::new(payload)), from: None }
+    }
+
+    fn of_transaction(text: &[u8]) -> Result<Self, Failure> {
+        let text = String::from_utf8_lossy(text);
+        let (transaction, from) =
+            transactions::read(&text).map_err(|why| refused("the transaction", &why))?;
+        let bytes = transaction.encode();
+        let source = Source::EthTx { size: bytes.len() as u64 };
+        if !source.is_within_limits() {
+            let why = format!("the transaction is longer than {MAX_TRANSACTION} bytes");
+            return Err(Failure::new(Code::Usage, why));
+        }
+        let payload = Payload::read(&source, bytes)
+            .map_err(|_| report::bug("a transaction is read once and not again"))?;
+        Ok(Self { from, ..Self::of_payload(source, payload) })
+    }
+
+    fn of_typed_data(json: Vec<u8>) -> Result<Self, Failure> {
+        let source = Source::TypedData { size: json.len() as u64 };
+        if !source.is_within_limits() {
+            let why = format!("the typed data are longer than {MAX_TYPED_DATA} bytes");
+            return Err(Failure::new(Code::Usage, why));
+        }
+        TypedData::read(&json).map_err(|why| refused("the typed data", &why))?;
+        let payload = Payload::read(&source, json)
+            .map_err(|_| report::bug("typed data are read once and not again"))?;
+        Ok(Self::of_payload(source, payload))
     }
 
     fn of_file(
@@ -94,13 +141,25 @@ impl Digest {
         let (label, size) = (Label::new(&name), content.len() as u64);
         if let Some((bytes, size)) = large {
             let source = Source::File { name: label, size, hash, attached: false };
-            return Ok(Self { bytes, source, payload: None });
+            return Ok(Self { bytes, source, payload: None, from: None });
         }
         let source = Source::File { name: label, size, hash, attached: true };
         let payload = Payload::read(&source, content)
             .map_err(|_| report::bug("a file is not as long as it is"))?;
-        Ok(Self { bytes: *payload.digest(), source, payload: Some(Arc::new(payload)) })
+        Ok(Self::of_payload(source, payload))
     }
+}
+
+/// What is given is no such payload.
+fn refused(what: &str, why: &Refused) -> Failure {
+    Failure::new(Code::Usage, format!("{what} cannot be signed: {}", Label::capped(&why.0, 256)))
+}
+
+/// The beginning of the file at `path`: all of it, or one byte more than the limit of a payload.
+fn content(path: &Path, deadline: Option<Instant>) -> Result<Vec<u8>, Failure> {
+    let (name, read) = reading(path, deadline, |mut input| beginning(&mut input))?;
+    let bytes = read.ok_or_else(|| report::slow(&name, "its end"))?;
+    bytes.map_err(|e| cannot_read(path, &e))
 }
 
 /// The result of `read` for the file at `path` (`-` is standard input), and the file's name; `None`

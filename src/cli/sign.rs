@@ -10,13 +10,15 @@ use crate::cli::ceremony::{Choice, Setup, key, parties, peer, pick, targets, uno
 use crate::cli::digest::{self, Digest};
 use crate::cli::output::{Body, Sink};
 use crate::cli::{Global, Output, runtime, signature};
+use crate::crypto::ecdsa::Signature;
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::sign::{self, Outcome, ToSign};
 use crate::driver::connect::target::Target;
 use crate::driver::error::Error;
 use crate::driver::listen::{Done, Listener, Place, Visit};
 use crate::driver::{clock, records};
-use crate::payload::{Source, Summary};
+use crate::payload::ethereum::Account;
+use crate::payload::{HashFunction, MessageFormat, Source, Summary};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::request::RequestId;
@@ -30,6 +32,8 @@ pub(super) struct SignatureResult<'a> {
     payload: Option<&'a Summary>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     signature: Option<SignatureView>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    ethereum: Option<Ethereum>,
     parties: &'a [PartyView],
     delivered_to: Vec<String>,
     request_id: &'a str,
@@ -51,13 +55,55 @@ struct SignatureView {
     low_s: bool,
 }
 
+/// What is for Ethereum, in the forms of its tools.
+#[derive(Debug, Serialize)]
+struct Ethereum {
+    /// The account that signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Account>,
+    /// `r`, `s` and 27 or 28.
+    signature: String,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    transaction: Option<SignedTransaction>,
+}
+
+/// A signed transaction.
+#[derive(Debug, Serialize)]
+struct SignedTransaction {
+    /// As a node takes it.
+    raw: String,
+    /// Its Keccak-256, by which it is known on the chain.
+    hash: String,
+}
+
+impl Ethereum {
+    /// `None` if the payload is not for Ethereum.
+    fn of(outcome: &Outcome, signature: &Signature) -> Option<Self> {
+        let payload = outcome.payload.as_ref()?;
+        match payload.summary() {
+            Summary::EthTx(_) | Summary::TypedData(_) => {}
+            Summary::Message(message) if message.format == MessageFormat::Ethereum => {}
+            Summary::Message(_) | Summary::File(_) => return None,
+        }
+        let transaction = payload.transaction().map(|transaction| {
+            let raw = signature::raw(&transaction, signature);
+            let hash = HashFunction::Keccak256.of(&raw);
+            SignedTransaction { raw: format!("0x{}", hex(&raw)), hash: format!("0x{}", hex(&hash)) }
+        });
+        let from = Account::of_key(&outcome.public_key);
+        Some(Self { from, signature: signature::ethereum(signature), transaction })
+    }
+}
+
 /// `cosign sign`
 pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Failure> {
     digest_after_with(&mut args);
     let digest = digest::of(args.digest.as_deref(), &args.payload, global.deadline)?;
     let own = match digest.source {
         Source::Message { format, .. } => Some(signature::format_of(format)),
-        Source::Digest | Source::File { .. } => None,
+        Source::TypedData { .. } => Some(SignatureFormat::Ethereum),
+        // A transaction is written with its signature in it, which no format is.
+        Source::Digest | Source::File { .. } | Source::EthTx { .. } => None,
     };
     let format = args.format.or(own);
     let binary = signature::is_binary(format);
@@ -105,6 +151,7 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
             digest: digest.bytes,
             source: digest.source,
             payload: digest.payload,
+            from: digest.from,
             purpose: Label::new(args.purpose.as_deref().unwrap_or_default()),
             with,
             recipient,
@@ -281,7 +328,8 @@ fn recipient(
 pub(super) fn output(outcome: &Outcome) -> Result<Output, Failure> {
     let format = match outcome.payload.as_ref().map(|payload| payload.summary()) {
         Some(Summary::Message(message)) => Some(signature::format_of(message.format)),
-        Some(Summary::File(_)) | None => None,
+        Some(Summary::TypedData(_)) => Some(SignatureFormat::Ethereum),
+        Some(Summary::File(_) | Summary::EthTx(_)) | None => None,
     };
     deliver(outcome, format, &Sink::Stdout)
 }
@@ -303,6 +351,7 @@ pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {
                 low_s: true,
             }
         }),
+        ethereum: outcome.signature.as_ref().and_then(|made| Ethereum::of(outcome, made)),
         parties: &outcome.parties,
         delivered_to: outcome.delivered_to.iter().map(|p| p.name.to_string()).collect(),
         request_id: outcome.request_id.as_str(),
@@ -327,7 +376,12 @@ fn deliver(
         return Output::new(result, delivered_elsewhere(outcome));
     };
     let to_file = matches!(sink, Sink::File(_));
-    let bytes = signature::encode(signature, format, to_file, &result)?;
+    let bytes = match (&result.ethereum, format) {
+        (Some(Ethereum { transaction: Some(signed), .. }), None) => {
+            format!("{}\n", signed.raw).into_bytes()
+        }
+        _ => signature::encode(signature, format, to_file, &result)?,
+    };
     match sink.put(bytes) {
         Ok(body) => Output::with_body(result, body),
         // The signature exists and will not be made again, so the message contains it.

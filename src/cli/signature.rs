@@ -10,6 +10,7 @@ use super::args::{SignatureFormat, absolute};
 use crate::crypto::ecdsa;
 use crate::device::hex;
 use crate::pasted::{self, Malformed, Signature};
+use crate::payload::ethereum::transaction::Transaction;
 use crate::payload::{MessageFormat, Source};
 use crate::report::{self, Code, Failure, unreadable};
 use crate::vault::given::{self, Guard};
@@ -41,11 +42,7 @@ pub fn encode(
         Some(SignatureFormat::Compact) => signature.compact().to_vec(),
         Some(SignatureFormat::Recoverable) => signature.recoverable().to_vec(),
         Some(SignatureFormat::Pem) => pem(PEM_LABEL, &der).into_bytes(),
-        Some(SignatureFormat::Ethereum) => {
-            let parity = signature.recovery_id & 1;
-            let v = parity.saturating_add(ETHEREUM_V);
-            format!("0x{}{v:02x}\n", hex(&signature.compact())).into_bytes()
-        }
+        Some(SignatureFormat::Ethereum) => format!("{}\n", ethereum(signature)).into_bytes(),
         Some(SignatureFormat::Bitcoin) => {
             let header = signature.recovery_id.saturating_add(BITCOIN_COMPRESSED);
             let all = [&[header][..], &signature.compact()].concat();
@@ -57,6 +54,21 @@ pub fn encode(
             format!("{text}\n").into_bytes()
         }
     })
+}
+
+/// As wallets of Ethereum write it: `0x`, `r`, `s`, and 27 or 28.
+pub(super) fn ethereum(signature: &ecdsa::Signature) -> String {
+    let parity = signature.recovery_id & 1;
+    let v = parity.saturating_add(ETHEREUM_V);
+    format!("0x{}{v:02x}", hex(&signature.compact()))
+}
+
+/// The signed transaction, as a node takes it.
+pub(super) fn raw(transaction: &Transaction, signature: &ecdsa::Signature) -> Vec<u8> {
+    let compact = signature.compact();
+    let (r, s) = compact.split_at(32);
+    let part = |bytes: &[u8]| <[u8; 32]>::try_from(bytes).unwrap_or_default();
+    transaction.signed(part(r), part(s), signature.recovery_id & 1 == 1)
 }
 
 /// The default format of a signature for a message.

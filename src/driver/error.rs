@@ -11,6 +11,7 @@ use crate::net::LinkError;
 use crate::net::relay::RelayUrl;
 use crate::party::PartyId;
 use crate::payload::Kind;
+use crate::payload::ethereum::Account;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, RequestId};
 use crate::vault;
@@ -277,6 +278,15 @@ pub enum Error {
     },
     /// The derivation path below the key leads to no key.
     BadPath,
+    /// A transaction says that it is from an account, which is not that of the key.
+    OtherAccount {
+        /// The key that was to sign.
+        key: String,
+        /// The account of that key.
+        account: Account,
+        /// The account that the transaction is from.
+        from: Account,
+    },
     /// The request was signed before.
     SignedAlready(RequestId),
     /// The protocol failed.
@@ -548,7 +558,7 @@ impl Error {
             | Self::Unconfirmed { .. }
             | Self::SignedAlready(_) => ErrorKind::Conflict,
             Self::KeyExistsThere { error, .. } | Self::LeftPending { error, .. } => error.kind(),
-            Self::BadPath => ErrorKind::Usage,
+            Self::BadPath | Self::OtherAccount { .. } => ErrorKind::Usage,
             Self::Fault { fault, .. } => of_fault(fault),
             Self::Banned { .. } => ErrorKind::Banned,
             Self::Worn { .. } => ErrorKind::Worn,
@@ -662,6 +672,7 @@ impl From<&Error> for Reason {
             | Error::Unconfirmed { .. }
             | Error::WrongConfirmation { .. }
             | Error::BadPath
+            | Error::OtherAccount { .. }
             | Error::SignedAlready(_)
             | Error::Fault { .. }
             | Error::NoRecord(_)

@@ -167,6 +167,7 @@ fn worded(error: &Error) -> Failure {
         }
         Error::ShareMissingThere { error, key } => share_missing_there(&error.as_ref().into(), key),
         Error::BadPath => bad_path(),
+        Error::OtherAccount { key, account, from } => other_account(key, *account, *from),
         Error::SignedAlready(id) => signed_already(id.as_str()),
         Error::Fault { fault, culprit, key } => {
             let culprit = culprit.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -350,6 +351,11 @@ mod tests {
             Error::RefreshNeverStored { error: no_key(), key: key() },
             Error::ShareMissingThere { error: no_key(), key: key() },
             Error::BadPath,
+            Error::OtherAccount {
+                key: key(),
+                account: Account::new([1; 20]),
+                from: Account::new([2; 20]),
+            },
             Error::SignedAlready(crate::request::RequestId::new("r-1").unwrap()),
             Error::Given { error: no_key(), receivers: vec![bob()] },
             Error::Banned { party: PartyId::new(2).unwrap(), peer: bob(), key: key() },

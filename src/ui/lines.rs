@@ -288,7 +288,8 @@ fn request_facts(view: &RequestView) -> Vec<String> {
         card.push(format!("{}computed     {}", mark(&["source"]), payload::source(&view.source)));
         let unseen = payload::unseen(&view.source);
         card.extend(unseen.map(|why| format!("{}warning      {why}", mark(&["source"]))));
-        let rows = view.payload.as_deref().into_iter().flat_map(payload::rows);
+        let key = view.public_key.as_ref().map(|key| &key.0);
+        let rows = view.payload.iter().flat_map(|summary| payload::rows(summary, key));
         card.extend(rows.map(|(label, fact)| format!("{}{label:<11}  {fact}", mark(&["payload"]))));
     }
     let purpose = if view.purpose.is_empty() {
@@ -343,7 +344,7 @@ pub fn payload_card(
 ) -> Vec<String> {
     let mut card = in_halves("  digest       ", &hex(digest));
     card.push(format!("  computed     {}", payload::source(source)));
-    let rows = summary.into_iter().flat_map(payload::rows);
+    let rows = summary.into_iter().flat_map(|summary| payload::rows(summary, None));
     card.extend(rows.map(|(label, fact)| format!("  {label:<11}  {fact}")));
     let rows = card.iter().flat_map(|row| match columns {
         Some(columns) => under_label(row, columns.max(NARROWEST).saturating_add(INDENT)),

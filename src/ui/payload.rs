@@ -1,7 +1,10 @@
 //! Payloads as rows of a card. Every line of a text is quoted by itself, so that no text can
 //! imitate a row of this device.
 
+mod ethereum;
+
 use super::text::quoted;
+use crate::payload::ethereum::Account;
 use crate::payload::{Content, MAX_PAYLOAD, MessageFormat, Source, Summary, file, message};
 
 /// The origin of the digest, in words.
@@ -19,6 +22,8 @@ pub(super) fn source(source: &Source) -> String {
         Source::Message { format, size } => {
             format!("here: {} of {size} bytes", name(*format))
         }
+        Source::EthTx { size } => format!("here: an Ethereum transaction of {size} bytes"),
+        Source::TypedData { size } => format!("here: typed data (EIP-712) of {size} bytes"),
     }
 }
 
@@ -41,10 +46,21 @@ fn name(format: MessageFormat) -> &'static str {
 }
 
 /// The rows of a summary: labels and facts. An empty label continues the row before.
-pub(super) fn rows(summary: &Summary) -> Vec<(&'static str, String)> {
+/// `public_key` signs, if it is known, and is shown as the account from which a transaction is.
+pub(super) fn rows(
+    summary: &Summary,
+    public_key: Option<&[u8; 33]>,
+) -> Vec<(&'static str, String)> {
+    let from =
+        public_key.and_then(Account::of_key).map(|account| ("from", ethereum::grouped(account)));
     match summary {
         Summary::File(file) => file_rows(file),
         Summary::Message(message) => message_rows(message),
+        Summary::EthTx(transaction) => {
+            let rows = ethereum::transaction(transaction);
+            from.into_iter().chain(rows).collect()
+        }
+        Summary::TypedData(typed) => from.into_iter().chain(ethereum::typed(typed)).collect(),
     }
 }
 
@@ -109,7 +125,7 @@ mod tests {
 
     fn rows_of(message: &[u8]) -> Vec<(&'static str, String)> {
         let source = Source::Message { format: MessageFormat::Bitcoin, size: message.len() as u64 };
-        rows(Payload::read(&source, message.to_vec()).unwrap().summary())
+        rows(Payload::read(&source, message.to_vec()).unwrap().summary(), None)
     }
 
     fn row(label: &'static str, fact: &str) -> (&'static str, String) {

@@ -341,6 +341,7 @@ impl World {
             digest: clock::nonce().unwrap(),
             source: Source::Digest,
             payload: None,
+            from: None,
             purpose: cosign::device::Label::default(),
             with: self.targets(others),
             recipient: None,

@@ -10,6 +10,7 @@ use cosign::driver::approver::Refusal;
 use cosign::driver::error::{Ability, Wanted};
 use cosign::net::LinkError;
 use cosign::party::PartyId;
+use cosign::payload::ethereum::Account;
 use cosign::payload::{Kind, Source};
 use cosign::protocol::fault::{Check, Fault};
 use cosign::report::{self, Code, Failure};
@@ -288,6 +289,10 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("no_share_there", one(report::no_share_there(name, KEY))),
         ("rolled_back_there", one(report::rolled_back_there(name, KEY))),
         ("bad_path", one(report::bad_path())),
+        ("other_account", {
+            let [account, from] = [[1; 20], [2; 20]].map(Account::new);
+            one(report::other_account(KEY, account, from))
+        }),
         (
             "left_pending",
             [Ceremony::Keygen, Ceremony::Refresh]

@@ -16,6 +16,7 @@ mod terminal;
 
 mod deletion;
 mod discovery;
+mod ethereum;
 mod failures;
 mod given;
 mod hostile;

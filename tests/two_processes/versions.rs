@@ -161,7 +161,7 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
     block_on(async {
         let (asking, mut link, hello) = called(&alice, &node).await;
         let Message::Hello { about: Some(about), .. } = hello else { panic!() };
-        assert_eq!((about.versions, about.can.len()), (VERSIONS, 6));
+        assert_eq!((about.versions, about.can.len()), (VERSIONS, 8));
         let about = About {
             program: Label::new("0.0.9\u{1b}[2J"),
             versions: Versions { from: 1, to: 1 },
@@ -183,19 +183,29 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
 }
 
 #[test]
-fn a_device_whose_program_shows_no_messages_is_not_sent_one() {
+fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
     let (alice, bob, _listener) = two_with_key();
     let node = opened(&bob);
-    block_on(async {
-        // The first version says nothing of itself.
-        let (asking, mut link, _) = called_for(&alice, &node, &["--message", "I agree"]).await;
-        let welcome = Message::Welcome { name: Label::new("bob"), about: None };
-        say(&mut link, &welcome).await.unwrap();
-        let next = hear(&mut link, soon()).await;
-        assert_eq!(next, Ok(Message::Refuse { reason: Reason::Aborted }));
-        drop(link);
-        asking.ends().fails(6, "bob's early cosign cannot show messages");
-    });
+    let typed =
+        r#"{"types":{"A":[]},"primaryType":"A","domain":{"name":"a","chainId":1},"message":{}}"#;
+    alice.write("typed.json", typed);
+    let transaction = "0xec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080";
+    for (payload, ability) in [
+        (["--message", "I agree"], "show messages"),
+        (["--eth-tx", transaction], "show Ethereum transactions"),
+        (["--typed-data", "typed.json"], "show typed data"),
+    ] {
+        block_on(async {
+            // The first version says nothing of itself.
+            let (asking, mut link, _) = called_for(&alice, &node, &payload).await;
+            let welcome = Message::Welcome { name: Label::new("bob"), about: None };
+            say(&mut link, &welcome).await.unwrap();
+            let next = hear(&mut link, soon()).await;
+            assert_eq!(next, Ok(Message::Refuse { reason: Reason::Aborted }));
+            drop(link);
+            asking.ends().fails(6, &format!("bob's early cosign cannot {ability}"));
+        });
+    }
 }
 
 #[test]

@@ -218,6 +218,7 @@ async fn ask(node: &Arc<Node>, bob: &Target, digest: &str) -> Done {
         digest,
         source: Source::Digest,
         payload: None,
+        from: None,
         purpose: Label::new("demo"),
         with: vec![pinned(node, bob)?],
         recipient: Some(node.info.fingerprint),

@@ -30,6 +30,7 @@ use crate::driver::{Names, Node, ROUND, clock, id_of, records};
 use crate::error_kind::ErrorKind;
 use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
+use crate::payload::ethereum::Account;
 use crate::payload::{self, Payload, Source};
 use crate::progress::{Event, PartyView, RequestView};
 use crate::protocol::fault::{Check, Fault};
@@ -53,6 +54,8 @@ pub struct ToSign {
     pub source: Source,
     /// The payload, which is sent with the request.
     pub payload: Option<Arc<Payload>>,
+    /// The account that a transaction says it is from.
+    pub from: Option<Account>,
     /// The purpose.
     pub purpose: Label,
     /// The other signers and how to reach them.
@@ -219,6 +222,12 @@ impl Attempt {
             }),
         };
         let child = Child::of(&key, &wanted.path)?;
+        let account = Account::of_key(&child.public_key);
+        if let (Some(from), Some(account)) = (wanted.from, account)
+            && from != account
+        {
+            return Err(Error::OtherAccount { key: child.name, account, from });
+        }
         let question = child.question(node, asked);
         Ok(Self { record, child, question, invitees: others.into_iter().collect() })
     }

@@ -9,6 +9,7 @@ use cosign::crypto::curve::encode_point;
 use cosign::crypto::ecdsa::to_der;
 use cosign::device::{Label, hex};
 use cosign::pasted;
+use cosign::payload::ethereum::given as transaction;
 use cosign::payload::{HashFunction, MAX_PAYLOAD, MessageFormat, Payload, Source};
 use cosign::ui::lines;
 use cosign::vault::given::{self, Guard};
@@ -76,8 +77,54 @@ pub(crate) fn key_file(bytes: &[u8]) {
     }
 }
 
-/// The payload of a request, as a message and as a file: every payload has a summary.
+/// Transactions in RLP, and typed data.
+fn honest_payloads() -> &'static [Vec<u8>] {
+    static HONEST: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    HONEST.get_or_init(|| {
+        let known = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let transactions = known(include_str!("../../ethereum/transactions.json"));
+        let typed = known(include_str!("../../ethereum/typed_data.json"));
+        let transactions = transactions["transactions"].as_array().unwrap().iter();
+        let transactions = transactions
+            .map(|known| transaction::read(&known["given"].to_string()).unwrap().0.encode());
+        let typed = typed.as_array().unwrap().iter();
+        let typed = typed.map(|known| known["given"].to_string().into_bytes());
+        transactions.chain(typed).collect()
+    })
+}
+
+/// A transaction or typed data: what is read is shown, and reads back.
+fn ethereum(bytes: &[u8]) {
+    let size = bytes.len() as u64;
+    for source in [Source::EthTx { size }, Source::TypedData { size }] {
+        let Ok(read) = Payload::read(&source, bytes.to_vec()) else { continue };
+        is_shown(&source, &read);
+        if let Some(transaction) = read.transaction() {
+            assert_eq!(transaction.encode(), bytes);
+        }
+    }
+    if let Ok((given, _)) = transaction::read(&String::from_utf8_lossy(bytes)) {
+        let again = transaction::read(&format!("0x{}", hex(&given.encode())));
+        assert_eq!(again.map(|(again, _)| again), Ok(given));
+    }
+}
+
+fn is_shown(source: &Source, read: &Payload) {
+    for columns in [None, Some(40)] {
+        let card = lines::payload_card(read.digest(), source, Some(read.summary()), columns);
+        assert!(card.iter().all(|row| !row.contains(char::is_control)), "{card:?}");
+    }
+}
+
+/// The payload of a request, as a message and as a file: each of these has a summary. As a
+/// transaction and as typed data, raw and as changes of honest ones, it may be refused.
 pub(crate) fn payload(bytes: &[u8]) {
+    ethereum(bytes);
+    let which = bytes.first().copied().map_or(0, usize::from);
+    let honest = honest_payloads();
+    if let Some(honest) = honest.get(which % honest.len()) {
+        ethereum(&changed(honest, bytes));
+    }
     let size = bytes.len() as u64;
     let message = MessageFormat::ALL.map(|format| Source::Message { format, size });
     let name = Label::new(&String::from_utf8_lossy(bytes));
@@ -90,10 +137,7 @@ pub(crate) fn payload(bytes: &[u8]) {
             assert!(size > MAX_PAYLOAD);
             continue;
         };
-        for columns in [None, Some(40)] {
-            let card = lines::payload_card(read.digest(), &source, Some(read.summary()), columns);
-            assert!(card.iter().all(|row| !row.contains(char::is_control)), "{card:?}");
-        }
+        is_shown(&source, &read);
     }
 }
 
