@@ -5,11 +5,13 @@
 //! match. A use of a rule with `max_count` is stored before its answer leaves.
 
 mod error;
+mod ethereum;
 mod explain;
 mod expression;
 mod folder;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -22,11 +24,13 @@ use crate::device::{Fingerprint, Label, hex};
 use crate::driver::approver::Refusal;
 use crate::driver::clock;
 use crate::pasted;
-use crate::payload::{Kind, Source};
+use crate::payload::ethereum::Account;
+use crate::payload::{Kind, Payload, Source};
 use crate::request::{Ceremony, Question};
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Peers, Uses, uses};
 pub use error::{Error, File};
+use ethereum::{Amount, Facts, Fee, Target};
 pub use explain::{Described, Explained, Finding};
 use expression::Purpose;
 
@@ -90,6 +94,11 @@ struct Rule {
     key: Option<String>,
     #[serde(default, deserialize_with = "kind")]
     payload: Option<Kind>,
+    chain: Option<u64>,
+    to: Option<Vec<Target>>,
+    method: Option<Vec<String>>,
+    max_amount: Option<Amount>,
+    max_fee: Option<Fee>,
     purpose: Option<Purpose>,
     digest: Option<Vec<Digest>>,
     digest_file: Option<PathBuf>,
@@ -315,6 +324,9 @@ impl Policy {
                 let shown = asked.map_or("nothing", Kind::name);
                 (asked == Some(kind), format!("{shown} is to be signed, {kind} is ruled on"))
             }),
+            Field::Chain | Field::To | Field::Method | Field::MaxAmount | Field::MaxFee => {
+                rule.about_ethereum(field, asked)
+            }
             Field::FileIn => match &rule.file_in {
                 None => None,
                 Some(name) => Some(self.built(name, asked)?),
@@ -423,9 +435,74 @@ impl Rule {
             &[u8::from(self.action == Action::Allow)],
         ];
         // Rules without the newer fields keep their counter's name.
-        let later = [self.payload.map(|kind| kind.name().to_owned()), folder];
+        let to: Option<Vec<String>> =
+            self.to.as_ref().map(|all| all.iter().map(|target| target.text()).collect());
+        let later = [
+            self.payload.map(|kind| kind.name().to_owned()),
+            folder,
+            self.chain.map(|chain| format!("chain {chain}")),
+            to.map(|to| format!("to {}", to.join(" "))),
+            self.method.as_ref().map(|all| format!("method {}", all.join(" "))),
+            self.max_amount.map(|most| format!("max_amount {}", most.text())),
+            self.max_fee.map(|most| format!("max_fee {}", most.0)),
+        ];
         let later = later.iter().flatten().map(String::as_bytes);
         length_prefixed(&first.into_iter().chain(later).collect::<Vec<_>>())
+    }
+
+    /// Whether a field about Ethereum fits, and why; `None` if the rule does not have it.
+    fn about_ethereum(&self, field: Field, asked: &Asked<'_>) -> Option<(bool, String)> {
+        let facts = Facts::of(asked.payload.as_ref().map(|payload| payload.summary()));
+        match field {
+            Field::Chain => self.chain.map(|chain| match facts.chain {
+                Some(asked) => {
+                    (asked == chain, format!("the chain is {asked}, the rule's {chain}"))
+                }
+                None => (false, "it names no chain".to_owned()),
+            }),
+            Field::To => self.to.as_ref().map(|allowed| {
+                let Some(targets) = &facts.targets else {
+                    return (false, "nobody is paid or called".to_owned());
+                };
+                let is_allowed = |target: &&Account| {
+                    allowed.iter().any(|allowed| match allowed {
+                        Target::Own => asked.account == Some(**target),
+                        Target::Account(account) => account == *target,
+                    })
+                };
+                match targets.iter().find(|target| !is_allowed(target)) {
+                    None => (true, "all that are paid or called are in the list".to_owned()),
+                    Some(target) => (false, format!("{target} is not in the list")),
+                }
+            }),
+            Field::Method => self.method.as_ref().map(|allowed| {
+                let outside = facts
+                    .methods
+                    .iter()
+                    .find(|name| !name.as_ref().is_some_and(|name| allowed.contains(name)));
+                match outside {
+                    None if facts.methods.is_empty() => (false, "nothing is called".to_owned()),
+                    None => (true, "all that is called is in the list".to_owned()),
+                    Some(None) => (false, "coins leave, or an unknown method is called".to_owned()),
+                    Some(Some(name)) => (false, format!("{name} is not in the list")),
+                }
+            }),
+            Field::MaxAmount => self.max_amount.map(|most| match facts.amount {
+                Some(amount) => {
+                    let why = format!("{} leave, of at most {}", amount.text(), most.text());
+                    (amount.is_within(most), why)
+                }
+                None => (false, "what leaves is not known".to_owned()),
+            }),
+            Field::MaxFee => self.max_fee.map(|Fee(most)| match facts.fee {
+                Some(fee) => {
+                    let (fits, most) = (fee <= most, most.ether());
+                    (fits, format!("it costs up to {} ETH, of at most {most}", fee.ether()))
+                }
+                None => (false, "it has no fee".to_owned()),
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -441,7 +518,8 @@ fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremon
 fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
     let name = String::deserialize(deserializer)?;
     let kind = Kind::named(&name);
-    kind.map(Some).ok_or_else(|| D::Error::custom("payload is digest, file or message"))
+    kind.map(Some)
+        .ok_or_else(|| D::Error::custom("payload is digest, file, message, eth-tx or typed-data"))
 }
 
 /// The parts of a request that rules refer to.
@@ -459,6 +537,10 @@ pub struct Asked<'q> {
     pub digest: Option<[u8; 32]>,
     /// Its origin; `None` if nothing is to be signed.
     pub source: Option<Source>,
+    /// The payload, if there is one.
+    pub payload: Option<Arc<Payload>>,
+    /// The account of the key on Ethereum.
+    pub account: Option<Account>,
 }
 
 impl<'q> From<&'q Question> for Asked<'q> {
@@ -471,6 +553,8 @@ impl<'q> From<&'q Question> for Asked<'q> {
             purpose: request.purpose.clone(),
             digest: request.digest().copied(),
             source: request.signing().map(|signing| signing.source.clone()),
+            payload: request.payload().cloned(),
+            account: question.public_key.as_ref().and_then(Account::of_key),
         }
     }
 }
@@ -494,6 +578,11 @@ enum Field {
     Ceremony,
     Key,
     Payload,
+    Chain,
+    To,
+    Method,
+    MaxAmount,
+    MaxFee,
     Purpose,
     NotAfter,
     Hours,
@@ -502,11 +591,16 @@ enum Field {
     MaxCount,
 }
 
-const FIELDS: [Field; 10] = [
+const FIELDS: [Field; 15] = [
     Field::Peer,
     Field::Ceremony,
     Field::Key,
     Field::Payload,
+    Field::Chain,
+    Field::To,
+    Field::Method,
+    Field::MaxAmount,
+    Field::MaxFee,
     Field::Purpose,
     Field::NotAfter,
     Field::Hours,
@@ -522,6 +616,11 @@ impl Field {
             Self::Ceremony => "ceremony",
             Self::Key => "key",
             Self::Payload => "payload",
+            Self::Chain => "chain",
+            Self::To => "to",
+            Self::Method => "method",
+            Self::MaxAmount => "max_amount",
+            Self::MaxFee => "max_fee",
             Self::Purpose => "purpose",
             Self::NotAfter => "not_after",
             Self::Hours => "hours",
@@ -658,6 +757,8 @@ mod tests {
             purpose: Label::new(purpose),
             digest: Some([0x5a; 32]),
             source: Some(Source::Digest),
+            payload: None,
+            account: Some(Account::new([0xee; 20])),
         }
     }
 
@@ -718,6 +819,113 @@ mod tests {
         assert_eq!(decide(&digest), Decision::Deny(Refusal::NoRule));
         std::fs::remove_dir_all(folder.path().join("dist")).unwrap();
         assert!(policy.decide_at(NOW, paired, &asked(b"built")).is_err());
+    }
+
+    /// A request to sign one of the known transactions, or one of the known typed data.
+    fn ethereum(file: &str, n: usize) -> Asked<'static> {
+        let known: serde_json::Value = serde_json::from_str(file).unwrap();
+        let list = known.get("transactions").unwrap_or(&known);
+        let given = list[n]["given"].to_string();
+        let (source, bytes) = match crate::payload::ethereum::given::read(&given) {
+            Ok((transaction, _)) => {
+                let bytes = transaction.encode();
+                (Source::EthTx { size: bytes.len() as u64 }, bytes)
+            }
+            Err(_) => (Source::TypedData { size: given.len() as u64 }, given.into_bytes()),
+        };
+        let payload = Payload::read(&source, bytes).unwrap();
+        let digest = Some(*payload.digest());
+        Asked { digest, source: Some(source), payload: Some(Arc::new(payload)), ..request("") }
+    }
+
+    const TRANSACTIONS: &str = include_str!("../tests/ethereum/transactions.json");
+    const TYPED_DATA: &str = include_str!("../tests/ethereum/typed_data.json");
+
+    #[test]
+    fn a_rule_about_a_transaction_fits_only_what_it_names() {
+        let (legacy, token) = (ethereum(TRANSACTIONS, 0), ethereum(TRANSACTIONS, 1));
+        let fits = |fields: &str, asked: &Asked<'_>| {
+            decide(&allow(fields), asked, NOW) == Decision::Allow(1)
+        };
+        // One coin to 0x3535…, at 0.00042 for gas; 250 units of a token by its `transfer`.
+        let of_legacy = [
+            ("payload = \"eth-tx\"", true),
+            ("payload = \"typed-data\"", false),
+            ("chain = 1", true),
+            ("chain = 5", false),
+            ("to = [\"0x3535353535353535353535353535353535353535\"]", true),
+            ("to = [\"own\", \"0x1111111111111111111111111111111111111111\"]", false),
+            ("to = []", false),
+            ("max_amount = \"1 ETH\"", true),
+            ("max_amount = \"0.999999999999999999 ETH\"", false),
+            ("max_amount = \"9@0x3535353535353535353535353535353535353535\"", false),
+            ("max_fee = \"0.00042 ETH\"", true),
+            ("max_fee = \"0.000419999999999999 ETH\"", false),
+            ("method = [\"transfer\"]", false),
+        ];
+        let of_token = [
+            ("method = [\"transfer\"]", true),
+            ("method = [\"approve\"]", false),
+            ("max_amount = \"250@0x1111111111111111111111111111111111111111\"", true),
+            ("max_amount = \"249@0x1111111111111111111111111111111111111111\"", false),
+            ("max_amount = \"250@0x2222222222222222222222222222222222222222\"", false),
+            // No coin leaves, but a token does.
+            ("max_amount = \"1 ETH\"", false),
+            ("to = [\"0x1111111111111111111111111111111111111111\"]", true),
+            ("chain = 5\nmax_fee = \"0.1 ETH\"\nmethod = [\"transfer\"]", true),
+        ];
+        for (fields, expected) in of_legacy {
+            assert_eq!(fits(fields, &legacy), expected, "{fields}");
+        }
+        for (fields, expected) in of_token {
+            assert_eq!(fits(fields, &token), expected, "{fields}");
+        }
+        let own = Asked { account: Some(Account::new([0x35; 20])), ..legacy };
+        assert!(fits("to = [\"own\"]", &own));
+    }
+
+    #[test]
+    fn a_rule_about_amounts_fits_nothing_whose_amount_is_not_known() {
+        let most = "max_amount = \"1000000000000 ETH\"\nmax_fee = \"1000000000000 ETH\"";
+        // An authorisation, a new contract, and a call with coins.
+        for n in [4, 5, 7] {
+            let decided = decide(&allow(most), &ethereum(TRANSACTIONS, n), NOW);
+            assert_eq!(decided, Decision::Deny(Refusal::NoRule), "{n}");
+        }
+        let created = decide(&allow("to = [\"own\"]"), &ethereum(TRANSACTIONS, 5), NOW);
+        assert_eq!(created, Decision::Deny(Refusal::NoRule));
+        for fields in ["chain = 1", "to = []", most, "method = []"] {
+            let decided = decide(&allow(fields), &request(""), NOW);
+            assert_eq!(decided, Decision::Deny(Refusal::NoRule), "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_rule_about_typed_data_goes_by_chain_accounts_and_type() {
+        let permit = ethereum(TYPED_DATA, 1);
+        let [owner, spender, token] = [0x11, 0x22, 0x33].map(|byte| Account::new([byte; 20]));
+        let fits = |fields: &str, asked: &Asked<'_>| {
+            decide(&allow(fields), asked, NOW) == Decision::Allow(1)
+        };
+        let all = format!("to = [\"{owner}\", \"{spender}\", \"{token}\"]");
+        for (fields, expected) in [
+            ("payload = \"typed-data\"", true),
+            ("chain = 1", true),
+            ("method = [\"Permit\"]", true),
+            ("method = [\"Mail\"]", false),
+            (&*all, true),
+            (&all.replace(&spender.to_string(), "own"), false),
+            ("max_amount = \"1 ETH\"", false),
+            ("max_fee = \"1 ETH\"", false),
+        ] {
+            assert_eq!(fits(fields, &permit), expected, "{fields}");
+        }
+        let own = Asked { account: Some(spender), ..permit };
+        assert!(fits(&all.replace(&spender.to_string(), "own"), &own));
+        // Of a Safe's transaction everything that it calls is named.
+        let safe = ethereum(TYPED_DATA, 3);
+        assert!(!fits("method = [\"SafeTx\"]", &safe));
+        assert!(fits("method = [\"SafeTx\", \"multiSend\", \"transfer\"]", &safe));
     }
 
     #[test]
@@ -889,6 +1097,13 @@ mod tests {
             ("not_after = 2026-12-31", "line 4, column 13: needs date, time and offset"),
             ("purpose = '('", "line 4, column 11: not a regular expression"),
             ("max_count = -1", "line 4, column 13: "),
+            ("to = [\"bob\"]", "line 4, column 6: no address"),
+            ("max_amount = \"1\"", "line 4, column 14: an amount is such as"),
+            (
+                "max_fee = \"1@0x1111111111111111111111111111111111111111\"",
+                "line 4, column 11: a fee",
+            ),
+            ("payload = \"tx\"", "line 4, column 11: payload is digest, file, message"),
         ] {
             let error = mistake(&allow(fields)).unwrap();
             assert!(error.starts_with(expected), "{fields}: {error}");

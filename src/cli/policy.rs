@@ -153,9 +153,9 @@ pub struct Given {
     #[serde(default)]
     peer: String,
     requester: Option<Requester>,
-    /// A file, whose digest is used.
+    /// A payload, of which the digest and the facts are used.
     #[serde(skip)]
-    file: String,
+    given: PayloadArgs,
     source: Option<wire::Source>,
     /// The same in an entry of the log; in an event, what is shown of it.
     payload: Option<serde_json::Value>,
@@ -193,8 +193,23 @@ impl Given {
                 "digest" => &mut asked.digest,
                 "purpose" => &mut asked.purpose,
                 "peer" => &mut asked.peer,
-                "file" => &mut asked.file,
                 "time" => &mut asked.time,
+                "file" | "eth-tx" | "typed-data" => {
+                    if asked.given.is_given() {
+                        let why =
+                            format!("--request {}: a second payload", Label::capped(argument, 80));
+                        return Err(
+                            Failure::new(Code::Usage, why).hint("a request has one payload")
+                        );
+                    }
+                    let path = Some(absolute(Path::new(value)));
+                    match name {
+                        "file" => asked.given.file = path,
+                        "typed-data" => asked.given.typed_data = path,
+                        _ => asked.given.eth_tx = Some(value.to_owned()),
+                    }
+                    continue;
+                }
                 _ => return Err(wrong(argument)),
             };
             value.clone_into(field);
@@ -281,28 +296,30 @@ impl Given {
         // Of an event `payload` is the summary, which is no source.
         let logged = self.payload.clone().and_then(|logged| serde_json::from_value(logged).ok());
         let said = self.source.clone().or(logged).filter(|_| ceremony == Ceremony::Sign);
-        let (digest, source) = match (self.file.as_str(), &said) {
-            ("", None) => (digest, digest.map(|_| Source::Digest)),
-            ("", Some(source)) => {
-                let source = source.read().ok_or_else(|| usage("source is none".to_owned()))?;
-                (digest, Some(source))
+        let (digest, source, payload) = match (self.given.is_given(), &said) {
+            (true, _) => {
+                let given = digest::of(None, &self.given, None)?;
+                (Some(given.bytes), Some(given.source), given.payload)
             }
-            (path, _) => {
-                let file = Some(absolute(Path::new(path)));
-                let given = PayloadArgs { file, ..PayloadArgs::default() };
-                let given = digest::of(None, &given, None)?;
-                (Some(given.bytes), Some(given.source))
+            (false, None) => (digest, digest.map(|_| Source::Digest), None),
+            (false, Some(source)) => {
+                let source = source.read().ok_or_else(|| usage("source is none".to_owned()))?;
+                (digest, Some(source), None)
             }
         };
-        let purpose = Label::new(&self.purpose);
-        Ok((Asked { requester, ceremony, key: &self.key, purpose, digest, source }, time))
+        let (key, purpose) = (self.key.as_str(), Label::new(&self.purpose));
+        // The account of a key that a rule calls its own is known where the key is open.
+        let account = None;
+        let asked = Asked { requester, ceremony, key, purpose, digest, source, payload, account };
+        Ok((asked, time))
     }
 }
 
 fn wrong(argument: &str) -> Failure {
     let shown = Label::capped(argument, 80);
     Failure::new(Code::Usage, format!("--request {shown}: not a field of a request")).hint(
-        "use peer=, ceremony=, key=, digest=, file=, purpose=, time=, or a JSON object or its file",
+        "use peer=, ceremony=, key=, digest=, file=, eth-tx=, typed-data=, purpose=, time=, or a JSON object or its \
+         file",
     )
 }
 

@@ -103,6 +103,11 @@ impl Policy {
         {
             warnings.push(format!("there is no key {key:?} here yet: only keygen can fit"));
         }
+        if rule.action == Action::Allow && rule.to.is_some() && rule.method.is_some() {
+            warnings.push(
+                "`to` is about who is called: whom a token goes to is not limited by it".to_owned(),
+            );
+        }
         if rule.max_count.as_ref().is_some_and(|max| *max.get_ref() == 0) {
             warnings.push("max_count is 0: it never fits".to_owned());
         }
@@ -132,7 +137,9 @@ impl Policy {
             );
         }
         if rule.action == Action::Allow && named.is_none() {
-            warnings.push("any digest: the purpose is the requester's word for it".to_owned());
+            if rule.to.is_none() && rule.max_amount.is_none() {
+                warnings.push("any digest: the purpose is the requester's word for it".to_owned());
+            }
             if rule.max_count.is_none() && rule.not_after.is_none() {
                 warnings.push("no end: neither max_count nor not_after".to_owned());
             }

@@ -1,0 +1,215 @@
+//! What rules say about Ethereum transactions and typed data.
+//!
+//! Everything is taken from what this device decoded. A rule that limits something which a request
+//! does not have, or which this device cannot tell, does not fit.
+
+use alloy_primitives::U256;
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+use crate::payload::Summary;
+use crate::payload::ethereum::call::Call;
+use crate::payload::ethereum::{Account, Number, transaction, typed_data};
+
+/// What rules are compared with.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// The number of the chain.
+    pub(super) chain: Option<u64>,
+    /// Who is paid or called, at any depth; `None` if a contract is created.
+    pub(super) targets: Option<Vec<Account>>,
+    /// The names of the methods that are called, at any depth; the name of the type of typed data.
+    /// `None` for a call that is not read, and for coins that leave without one.
+    pub(super) methods: Vec<Option<String>>,
+    /// What leaves, if all of that is known.
+    pub(super) amount: Option<Amount>,
+    /// The most that it costs, in wei.
+    pub(super) fee: Option<Number>,
+}
+
+impl Facts {
+    /// The facts of a payload; none if it is not for Ethereum.
+    pub(super) fn of(summary: Option<&Summary>) -> Self {
+        match summary {
+            Some(Summary::EthTx(transaction)) => Self::of_transaction(transaction),
+            Some(Summary::TypedData(typed)) => Self::of_typed_data(typed),
+            Some(Summary::File(_) | Summary::Message(_)) | None => Self::default(),
+        }
+    }
+
+    fn of_transaction(summary: &transaction::Summary) -> Self {
+        let calls = summary.call.iter().flat_map(Call::all);
+        let delegates = summary.authorizations.iter().map(|given| given.delegate);
+        let targets = summary.to.map(|to| {
+            std::iter::once(to).chain(calls.clone().map(|call| call.to)).chain(delegates).collect()
+        });
+        let methods = match &summary.call {
+            None => vec![None],
+            Some(_) => calls.map(|call| call.name().map(str::to_owned)).collect(),
+        };
+        let gives_code = !summary.authorizations.is_empty();
+        let amount = match (&summary.to, &summary.call) {
+            _ if gives_code => None,
+            (Some(_), None) => Some(Amount::Ether(summary.value)),
+            (Some(_), Some(call)) if summary.value == Number::default() => {
+                call.amount.map(|amount| Amount::Token { amount, contract: call.to })
+            }
+            _ => None,
+        };
+        let chain = Some(summary.chain.id);
+        Self { chain, targets, methods, amount, fee: Some(summary.max_fee) }
+    }
+
+    fn of_typed_data(summary: &typed_data::Summary) -> Self {
+        let calls = summary.call.iter().flat_map(Call::all);
+        let named = summary.accounts().into_iter().filter(|account| account.bytes() != [0; 20]);
+        let targets = summary.contract.into_iter().chain(named);
+        let within = calls.clone().map(|call| call.name().map(str::to_owned));
+        Self {
+            chain: summary.chain.map(|chain| chain.id),
+            targets: Some(targets.chain(calls.map(|call| call.to)).collect()),
+            methods: std::iter::once(Some(summary.primary_type.clone())).chain(within).collect(),
+            amount: None,
+            fee: None,
+        }
+    }
+}
+
+/// Who may be paid or called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The account of the key itself.
+    Own,
+    /// This account.
+    Account(Account),
+}
+
+impl Target {
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Own => "own".to_owned(),
+            Self::Account(account) => account.to_string(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "own" => Ok(Self::Own),
+            _ => text.parse().map(Self::Account).map_err(D::Error::custom),
+        }
+    }
+}
+
+/// An amount that leaves, or that a rule lets leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Amount {
+    /// Of the chain's own coin, in wei.
+    Ether(Number),
+    /// Of a token, in its base units.
+    Token {
+        /// How many.
+        amount: Number,
+        /// The token.
+        contract: Account,
+    },
+}
+
+impl Amount {
+    /// Whether it is of the same kind as `limit`, and not more.
+    pub(super) fn is_within(self, limit: Self) -> bool {
+        match (self, limit) {
+            (Self::Ether(amount), Self::Ether(most)) => amount <= most,
+            (Self::Token { amount, contract }, Self::Token { amount: most, contract: of }) => {
+                contract == of && amount <= most
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Ether(wei) => format!("{} ETH", wei.ether()),
+            Self::Token { amount, contract } => format!("{amount}@{contract}"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        if let Some((amount, contract)) = text.split_once('@') {
+            let amount = Number(digits(amount)?);
+            return Some(Self::Token { amount, contract: contract.parse().ok()? });
+        }
+        let ether = text.strip_suffix("ETH")?.strip_suffix(' ')?;
+        let (whole, fraction) = ether.split_once('.').unwrap_or((ether, "0"));
+        if fraction.len() > 18 {
+            return None;
+        }
+        let wei = digits(whole)?.checked_mul(U256::from(10_u64.pow(18)))?;
+        let fraction = digits(&format!("{fraction:0<18}")).filter(|_| !fraction.is_empty())?;
+        Some(Self::Ether(Number(wei.checked_add(fraction)?)))
+    }
+}
+
+/// A number of decimal digits and nothing else.
+fn digits(text: &str) -> Option<U256> {
+    let is_plain = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    U256::from_str_radix(text, 10).ok().filter(|_| is_plain)
+}
+
+const NO_AMOUNT: &str = "an amount is such as \"1.5 ETH\" (of the chain's own coin), or a token's \
+                         base units and contract, \"250000000@0x…\"";
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom(NO_AMOUNT))
+    }
+}
+
+/// The most that a transaction may cost, in wei.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fee(pub(super) Number);
+
+impl<'de> Deserialize<'de> for Fee {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Amount::deserialize(deserializer)? {
+            Amount::Ether(wei) => Ok(Self(wei)),
+            Amount::Token { .. } => Err(D::Error::custom("a fee is such as \"0.01 ETH\"")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_to_their_last_digit() {
+        let wei = |wei: u128| Some(Amount::Ether(Number(U256::from(wei))));
+        assert_eq!(Amount::parse("1.5 ETH"), wei(1_500_000_000_000_000_000));
+        assert_eq!(Amount::parse("0.000000000000000001 ETH"), wei(1));
+        assert_eq!(Amount::parse("20 ETH"), wei(20_000_000_000_000_000_000));
+        let contract = Account::new([0x33; 20]);
+        let token = Amount::Token { amount: Number::from(250), contract };
+        assert_eq!(Amount::parse(&format!("250@{contract}")), Some(token));
+        assert_eq!(token.text(), format!("250@{contract}"));
+        for bad in [
+            "",
+            "1",
+            "ETH",
+            " ETH",
+            ".5 ETH",
+            "1. ETH",
+            "-1 ETH",
+            "1_0 ETH",
+            "1 BTC",
+            "1@0x",
+            "0.0000000000000000001 ETH",
+            "1,5 ETH",
+        ] {
+            assert_eq!(Amount::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Amount::parse(&format!("{} ETH", "9".repeat(70))), None);
+    }
+}
