@@ -24,11 +24,11 @@ use crate::device::{Fingerprint, Label, hex};
 use crate::driver::approver::Refusal;
 use crate::driver::clock;
 use crate::pasted;
-use crate::payload::ethereum::Account;
+use crate::payload::ethereum::{Account, Number};
 use crate::payload::{Kind, Payload, Source};
 use crate::request::{Ceremony, Question};
 use crate::vault::given::{self, Guard};
-use crate::vault::{Home, Peers, Uses, uses};
+use crate::vault::{Home, Limits, Peers, PerDay, Uses, uses};
 pub use error::{Error, File};
 use ethereum::{Amount, Facts, Fee, Target};
 pub use explain::{Described, Explained, Finding};
@@ -99,6 +99,7 @@ struct Rule {
     method: Option<Vec<String>>,
     max_amount: Option<Amount>,
     max_fee: Option<Fee>,
+    max_per_day: Option<Spanned<Amount>>,
     purpose: Option<Purpose>,
     digest: Option<Vec<Digest>>,
     digest_file: Option<PathBuf>,
@@ -166,10 +167,15 @@ impl Policy {
                 Action::Deny => "denies",
                 Action::Ask => "asks",
             };
-            if let Some(max) = &rule.max_count {
+            let ending = [
+                ("max_count", rule.max_count.as_ref().map(Spanned::span)),
+                ("max_per_day", rule.max_per_day.as_ref().map(Spanned::span)),
+            ];
+            for (name, span) in ending {
+                let Some(span) = span else { continue };
                 return Err(format!(
-                    "{}: rule {n} {does}, and max_count would end that: leave it out",
-                    position(text, max.span().start)
+                    "{}: rule {n} {does}, and {name} would end that: leave it out",
+                    position(text, span.start)
                 ));
             }
         }
@@ -212,8 +218,8 @@ impl Policy {
         Ok((latest > now).then_some(SetBack { now, latest }))
     }
 
-    /// The decision about `question` now. If a rule with `max_count` allows it, a use is stored
-    /// before this returns.
+    /// The decision about `question` now. If a rule with `max_count` or `max_per_day` allows it, a
+    /// use is stored before this returns.
     ///
     /// # Errors
     ///
@@ -235,26 +241,36 @@ impl Policy {
             let uses = Uses::load(&self.home)?;
             let decision = self.evaluate(&Case { asked, peer: &peer, now, uses: &uses })?;
             let Decision::Allow(n) = decision else { return Ok(decision) };
-            let Some((counter, max)) = self.limit(n) else { return Ok(decision) };
+            let Some((counter, limits)) = self.limits(n, asked, now) else { return Ok(decision) };
             // If another request took the last use in between, a further rule may still fit.
-            if uses::charge(&self.home, &counter, max)? {
+            if uses::charge(&self.home, &counter, &limits)? {
                 return Ok(decision);
             }
         }
     }
 
-    /// Gives back the use that was charged when rule `n` allowed a request; `None` if the rule has
-    /// no `max_count`.
-    pub fn refund(&self, n: usize) -> Option<impl FnOnce() -> Result<(), Error> + use<>> {
-        let (counter, _) = self.limit(n)?;
+    /// Gives back the use that was charged when rule `n` allowed the request `asked`; `None` if the
+    /// rule has neither `max_count` nor `max_per_day`.
+    pub fn refund(
+        &self,
+        n: usize,
+        asked: &Asked<'_>,
+    ) -> Option<impl FnOnce() -> Result<(), Error> + use<>> {
+        let (counter, limits) = self.limits(n, asked, clock::utc_now())?;
         let home = self.home.clone();
-        Some(move || Ok(uses::give_back(&home, &counter)?))
+        Some(move || Ok(uses::give_back(&home, &counter, &limits)?))
     }
 
-    /// The counter of rule `n`, and its `max_count`.
-    fn limit(&self, n: usize) -> Option<(String, u64)> {
+    /// The counter of rule `n`, and its limits for `asked`; `None` if it has none.
+    fn limits(&self, n: usize, asked: &Asked<'_>, now: OffsetDateTime) -> Option<(String, Limits)> {
         let rule = self.rules.get(n.checked_sub(1)?)?;
-        Some((self.counter(rule), *rule.max_count.as_ref()?.get_ref()))
+        let count = rule.max_count.as_ref().map(|max| *max.get_ref());
+        let day = rule.max_per_day.as_ref().and_then(|most| {
+            let (amount, most) = asked.facts().amount?.of_one_kind(*most.get_ref())?;
+            Some(PerDay { amount: amount.0, most: most.0, now: now.unix_timestamp() })
+        });
+        let limits = Limits { count, day };
+        (limits != Limits::default()).then(|| (self.counter(rule), limits))
     }
 
     /// Applies the rules to a request.
@@ -355,6 +371,19 @@ impl Policy {
                 let shown = format!("{:02}:{:02}", time.hour(), time.minute());
                 (hours.contain(time), format!("it is {shown}, the rule is for {}", hours.text()))
             }),
+            Field::MaxPerDay => rule.max_per_day.as_ref().map(|most| {
+                let (most, amount) = (*most.get_ref(), asked.facts().amount);
+                match amount.and_then(|amount| amount.of_one_kind(most)) {
+                    Some((amount, limit)) => {
+                        let spent = case.uses.spent(&self.counter(rule), now.unix_timestamp());
+                        let sum = spent.checked_add(amount.0);
+                        let shown = most.with(Number(spent)).text();
+                        let why = format!("{shown} left within a day, of at most {}", most.text());
+                        (sum.is_some_and(|sum| sum <= limit.0), why)
+                    }
+                    None => (false, "what leaves is not known".to_owned()),
+                }
+            }),
             Field::MaxCount => rule.max_count.as_ref().map(|max| {
                 let (count, max) = (case.uses.count(&self.counter(rule)), *max.get_ref());
                 (count < max, format!("used {count} of {max} times"))
@@ -445,6 +474,11 @@ impl Rule {
             self.method.as_ref().map(|all| format!("method {}", all.join(" "))),
             self.max_amount.map(|most| format!("max_amount {}", most.text())),
             self.max_fee.map(|most| format!("max_fee {}", most.0)),
+            // A limit that is raised keeps what was spent.
+            self.max_per_day.as_ref().map(|most| {
+                let none = most.get_ref().with(Number::default());
+                format!("max_per_day {}", none.text())
+            }),
         ];
         let later = later.iter().flatten().map(String::as_bytes);
         length_prefixed(&first.into_iter().chain(later).collect::<Vec<_>>())
@@ -452,7 +486,7 @@ impl Rule {
 
     /// Whether a field about Ethereum fits, and why; `None` if the rule does not have it.
     fn about_ethereum(&self, field: Field, asked: &Asked<'_>) -> Option<(bool, String)> {
-        let facts = Facts::of(asked.payload.as_ref().map(|payload| payload.summary()));
+        let facts = asked.facts();
         match field {
             Field::Chain => self.chain.map(|chain| match facts.chain {
                 Some(asked) => {
@@ -490,7 +524,8 @@ impl Rule {
             Field::MaxAmount => self.max_amount.map(|most| match facts.amount {
                 Some(amount) => {
                     let why = format!("{} leave, of at most {}", amount.text(), most.text());
-                    (amount.is_within(most), why)
+                    let both = amount.of_one_kind(most);
+                    (both.is_some_and(|(amount, most)| amount <= most), why)
                 }
                 None => (false, "what leaves is not known".to_owned()),
             }),
@@ -543,6 +578,13 @@ pub struct Asked<'q> {
     pub account: Option<Account>,
 }
 
+impl Asked<'_> {
+    /// What rules about Ethereum are compared with.
+    fn facts(&self) -> Facts {
+        Facts::of(self.payload.as_ref().map(|payload| payload.summary()))
+    }
+}
+
 impl<'q> From<&'q Question> for Asked<'q> {
     fn from(question: &'q Question) -> Self {
         let request = &question.request;
@@ -588,10 +630,11 @@ enum Field {
     Hours,
     Digest,
     FileIn,
+    MaxPerDay,
     MaxCount,
 }
 
-const FIELDS: [Field; 15] = [
+const FIELDS: [Field; 16] = [
     Field::Peer,
     Field::Ceremony,
     Field::Key,
@@ -606,6 +649,7 @@ const FIELDS: [Field; 15] = [
     Field::Hours,
     Field::Digest,
     Field::FileIn,
+    Field::MaxPerDay,
     Field::MaxCount,
 ];
 
@@ -621,6 +665,7 @@ impl Field {
             Self::Method => "method",
             Self::MaxAmount => "max_amount",
             Self::MaxFee => "max_fee",
+            Self::MaxPerDay => "max_per_day",
             Self::Purpose => "purpose",
             Self::NotAfter => "not_after",
             Self::Hours => "hours",
@@ -901,6 +946,34 @@ mod tests {
     }
 
     #[test]
+    fn what_leaves_within_a_day_is_kept_and_freed_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let decide = |most: &str, now| {
+            // Each is a new start of the program. One coin leaves.
+            policy(&allow(&format!("max_per_day = \"{most}\"")), folder.path())
+                .decide_at(now, paired, &ethereum(TRANSACTIONS, 0))
+                .unwrap()
+        };
+        let later = NOW + time::Duration::hours(23);
+        assert_eq!(decide("2 ETH", NOW), Decision::Allow(1));
+        assert_eq!(decide("2 ETH", later), Decision::Allow(1));
+        assert_eq!(decide("2 ETH", later), Decision::Deny(Refusal::NoRule));
+        assert_eq!(decide("3 ETH", later), Decision::Allow(1));
+        assert_eq!(decide("3 ETH", later + time::Duration::hours(1)), Decision::Allow(1));
+        assert_eq!(decide("3 ETH", NOW - time::Duration::days(9)), Decision::Deny(Refusal::NoRule));
+        let token = allow("max_per_day = \"250@0x1111111111111111111111111111111111111111\"");
+        let rules = policy(&token, folder.path());
+        let asked = ethereum(TRANSACTIONS, 1);
+        let decide = || rules.decide_at(NOW, paired, &asked).unwrap();
+        assert_eq!(decide(), Decision::Allow(1));
+        assert_eq!(decide(), Decision::Deny(Refusal::NoRule));
+        rules.refund(1, &asked).unwrap()().unwrap();
+        assert_eq!(decide(), Decision::Allow(1));
+        let coins = rules.decide_at(NOW, paired, &ethereum(TRANSACTIONS, 0)).unwrap();
+        assert_eq!(coins, Decision::Deny(Refusal::NoRule));
+    }
+
+    #[test]
     fn a_rule_about_typed_data_goes_by_chain_accounts_and_type() {
         let permit = ethereum(TYPED_DATA, 1);
         let [owner, spender, token] = [0x11, 0x22, 0x33].map(|byte| Account::new([byte; 20]));
@@ -1011,9 +1084,9 @@ mod tests {
         let decide = || policy.decide_at(NOW, paired, &request("")).unwrap();
         assert_eq!(decide(), Decision::Allow(1));
         assert_eq!(decide(), Decision::Deny(Refusal::UsedUp(1)));
-        policy.refund(1).unwrap()().unwrap();
+        policy.refund(1, &request("")).unwrap()().unwrap();
         assert_eq!(decide(), Decision::Allow(1));
-        assert!(policy.refund(2).is_none());
+        assert!(policy.refund(2, &request("")).is_none());
     }
 
     #[test]
@@ -1021,6 +1094,8 @@ mod tests {
         let deny = allow("key = \"vault\"\nmax_count = 3").replace("allow", "deny");
         let error = mistake(&(allow("") + &deny)).unwrap();
         assert!(error.starts_with("line 9, column 13: rule 2 denies"), "{error}");
+        let deny = allow("max_per_day = \"1 ETH\"").replace("allow", "ask");
+        assert!(mistake(&deny).unwrap().starts_with("line 4, column 15: rule 1 asks"));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub use peers::{PeerRecord, Peers, with_id};
 pub use reseal::Resealed;
 use seal::{Keyring, Unopened};
 pub use unlogged::Unlogged;
-pub use uses::Uses;
+pub use uses::{Limits, PerDay, Uses};
 
 /// Something to seal a new vault with.
 #[derive(Debug)]

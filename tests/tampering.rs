@@ -22,8 +22,8 @@ use cosign::device::Fingerprint;
 use cosign::protocol::key::KeyShare;
 use cosign::vault::attempts::Attempts;
 use cosign::vault::{
-    DeviceInfo, Entry, Error, Home, KeyRecord, Ledger, Log, Misfit, Peers, Unlock, Uses, Vault,
-    addresses, attempts, deleted, keys, uses,
+    DeviceInfo, Entry, Error, Home, KeyRecord, Ledger, Limits, Log, Misfit, Peers, Unlock, Uses,
+    Vault, addresses, attempts, deleted, keys, uses,
 };
 use serde_json::Value;
 
@@ -105,7 +105,7 @@ fn scene() -> (Device, Device) {
         .retire(&record.epoch, bob_there.index.get(), &fingerprint, "E_OTE_CHECK", &[7; 32], 5)
         .unwrap();
     attempts::charge(home, "relay").unwrap();
-    uses::charge(home, "a rule", 9).unwrap();
+    uses::charge(home, "a rule", &Limits { count: Some(9), day: None }).unwrap();
     deleted::claim(home, &record, &fingerprint, 5).unwrap();
     addresses::note(home, &fingerprint, "192.0.2.7:4711".parse().unwrap()).unwrap();
     (alice, bob)
@@ -205,7 +205,7 @@ fn older_copies_are_named_or_harmless() {
     let ledger = Ledger::open(home).unwrap();
     ledger.retire(&record.epoch, 9, &eve, "E_OTE_CHECK", &[8; 32], 6).unwrap();
     attempts::charge(home, "relay").unwrap();
-    uses::charge(home, "a rule", 9).unwrap();
+    uses::charge(home, "a rule", &Limits { count: Some(9), day: None }).unwrap();
     Peers::forget(home, "bob").unwrap();
     deleted::refute(
         home,

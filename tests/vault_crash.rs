@@ -18,8 +18,8 @@ use cosign::device::Fingerprint;
 use cosign::party::PartyId;
 use cosign::secret::Secret;
 use cosign::vault::{
-    DeviceInfo, Entry, Error, Home, KeyRecord, KeyState, Ledger, Log, PeerRecord, Peers, Seal,
-    Unlock, Uses, Vault, addresses, attempts, keys, signatures, uses,
+    DeviceInfo, Entry, Error, Home, KeyRecord, KeyState, Ledger, Limits, Log, PeerRecord, Peers,
+    Seal, Unlock, Uses, Vault, addresses, attempts, keys, signatures, uses,
 };
 
 /// Tells a child process which home to write to.
@@ -216,7 +216,7 @@ fn worker_records() {
         let entry = Entry { time, purpose, extra: kept.into_iter().collect(), ..Entry::default() };
         Log::append(&home, &entry).unwrap();
         say(&format!("done logged {n}"));
-        uses::charge(&home, "a rule", u64::MAX).unwrap();
+        uses::charge(&home, "a rule", &Limits { count: Some(u64::MAX), day: None }).unwrap();
         say(&format!("done used {n}"));
         addresses::note(&home, &Fingerprint::new([2; 32]), address(n)).unwrap();
         if n % 4 == 3 {

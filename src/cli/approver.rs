@@ -8,7 +8,7 @@ use crate::device::Fingerprint;
 use crate::driver::approver::backoff::{Admission, Backoff};
 use crate::driver::approver::{Answer, Approver, Charge, Comparison, Refusal, Verdict};
 use crate::driver::clock;
-use crate::policy::{self, Decision, Policy, SetBack};
+use crate::policy::{self, Asked, Decision, Policy, SetBack};
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Failure};
 use crate::request::{Question, Request};
@@ -206,8 +206,9 @@ impl Rules {
     }
 
     /// A yes by this rule, with the refund of its use.
-    fn yes(&self, rule: usize) -> Verdict {
-        let Some(refund) = self.policy.refund(rule) else { return Verdict::Yes };
+    fn yes(&self, rule: usize, question: &Question) -> Verdict {
+        let refund = self.policy.refund(rule, &Asked::from(question));
+        let Some(refund) = refund else { return Verdict::Yes };
         let screen = self.screen.clone();
         Verdict::Charged(Charge::new(move || {
             screen.note(match refund() {
@@ -239,7 +240,7 @@ impl Approver for Rules {
                 Ok(Decision::Ask(_)) => Verdict::Ask,
                 Ok(Decision::Allow(rule)) => {
                     self.decided(&question, true, format!("rule {rule}"));
-                    self.yes(rule)
+                    self.yes(rule, &question)
                 }
                 Ok(Decision::Deny(refusal)) => {
                     let by = match refusal {

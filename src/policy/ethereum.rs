@@ -117,14 +117,22 @@ pub(super) enum Amount {
 }
 
 impl Amount {
-    /// Whether it is of the same kind as `limit`, and not more.
-    pub(super) fn is_within(self, limit: Self) -> bool {
-        match (self, limit) {
-            (Self::Ether(amount), Self::Ether(most)) => amount <= most,
-            (Self::Token { amount, contract }, Self::Token { amount: most, contract: of }) => {
-                contract == of && amount <= most
+    /// Both as numbers, if they are of the same coin or token.
+    pub(super) fn of_one_kind(self, other: Self) -> Option<(Number, Number)> {
+        match (self, other) {
+            (Self::Ether(one), Self::Ether(other)) => Some((one, other)),
+            (Self::Token { amount, contract }, Self::Token { amount: other, contract: of }) => {
+                (contract == of).then_some((amount, other))
             }
-            _ => false,
+            _ => None,
+        }
+    }
+
+    /// `amount` of the same coin or token.
+    pub(super) fn with(self, amount: Number) -> Self {
+        match self {
+            Self::Ether(_) => Self::Ether(amount),
+            Self::Token { contract, .. } => Self::Token { amount, contract },
         }
     }
 

@@ -18,8 +18,9 @@ use cosign::protocol::key::Confirmation;
 use cosign::secret::Secret;
 use cosign::vault::strangers::{self, Stranger};
 use cosign::vault::{
-    Confirmed, DeviceInfo, Entry, Error, Home, KeyRecord, KeyState, Ledger, Log, PartyRecord,
-    PeerRecord, Peers, Seal, Unlock, Uses, Vault, attempts, deleted, keys, signatures, uses,
+    Confirmed, DeviceInfo, Entry, Error, Home, KeyRecord, KeyState, Ledger, Limits, Log,
+    PartyRecord, PeerRecord, Peers, Seal, Unlock, Uses, Vault, attempts, deleted, keys, signatures,
+    uses,
 };
 use tempfile::TempDir;
 
@@ -152,7 +153,7 @@ impl Device {
         };
         Peers::add(open, &peer).unwrap();
         attempts::charge(open, "192.0.2.7").unwrap();
-        uses::charge(open, "a rule", 9).unwrap();
+        uses::charge(open, "a rule", &Limits { count: Some(9), day: None }).unwrap();
         for outcome in ["signed", "denied"] {
             let entry = Entry { outcome: outcome.into(), ..Entry::default() };
             Log::append(open, &entry).unwrap();
