@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use random::{bytes, cases, changes};
 
 /// Fuzz targets whose functions and kept inputs `core/tests/decoders.rs` runs.
-const OF_THE_CORE: [&str; 7] =
-    ["values", "der", "share", "confirmation", "message", "dealing", "operations"];
+const OF_THE_CORE: [&str; 8] =
+    ["values", "der", "share", "confirmation", "origin", "message", "dealing", "operations"];
 
 proptest! {
     #![proptest_config(cases(256))]

@@ -14,13 +14,16 @@ pub use k256;
 
 pub use device::{Fingerprint, NotAFingerprint, grouped, hex, unhex};
 pub use party::{MAX_PARTIES, PartyId};
+pub use protocol::combine::reveal_private_key;
 pub use protocol::event::{Ceremony, Event};
 pub use protocol::fault::{Blame, Check, Fault};
 pub use protocol::key::{
-    Confirmation, InvalidShare, KeyShare, MAX_IDENTITY, MIN_THRESHOLD, Pending,
+    Confirmation, InvalidShare, KeyShare, Leaving, MAX_IDENTITY, MIN_THRESHOLD, Pending,
 };
+pub use protocol::keygen::reshare::{Dealer, ReshareSetup, import, join, reshare};
 pub use protocol::keygen::{Confirmed, Keygen, KeygenSetup, keygen, refresh};
 pub use protocol::machine::{Machine, Output, Persist, Protocol};
+pub use protocol::origin::{InvalidOrigin, Origin};
 pub use protocol::sign::{
     BatchItem, BatchSetup, BatchSigned, BatchSigning, SignSetup, Signature, Signed, Signing, sign,
     sign_batch,

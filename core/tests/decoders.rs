@@ -33,6 +33,8 @@ proptest! {
         decoders::share(&raw);
         decoders::share(&changes);
         decoders::confirmation(&changes);
+        decoders::origin(&raw);
+        decoders::origin(&changes);
     }
 }
 
@@ -71,6 +73,7 @@ fn every_kept_input_is_borne() {
         ("der", decoders::der),
         ("share", decoders::share),
         ("confirmation", decoders::confirmation),
+        ("origin", decoders::origin),
         ("message", decoders::message),
         ("dealing", decoders::dealing),
         ("operations", decoders::operations),

@@ -74,9 +74,10 @@ fn other_implementations_read_every_form_of_a_signature() {
 /// docs/protocol.md §9 has every code once, or twice where it depends on how many there are.
 #[test]
 fn every_check_has_the_code_and_proves_what_the_specification_says() {
-    const CHECKS: [Check; 29] = [
+    const CHECKS: [Check; 31] = [
         Check::Params,
         Check::PairRetired,
+        Check::PublicData,
         Check::Malformed,
         Check::Version,
         Check::Routing,
@@ -86,6 +87,7 @@ fn every_check_has_the_code_and_proves_what_the_specification_says() {
         Check::Missing,
         Check::Commit,
         Check::Pok,
+        Check::DealerConstant,
         Check::Feldman,
         Check::BaseOtPoint,
         Check::Pprf,
@@ -240,10 +242,11 @@ fn a_share_is_written_into_a_buffer_of_its_length() {
 #[test]
 fn errors_are_one_lower_case_phrase() {
     use cosign_core::pair::PairError;
-    let errors: [&dyn std::error::Error; 6] = [
+    let errors: [&dyn std::error::Error; 7] = [
         &cosign_core::bip32::InvalidPath,
         &ecdsa::InvalidSignature,
         &cosign_core::InvalidShare,
+        &cosign_core::InvalidOrigin,
         &PairError::Oneself,
         &PairError::Opening,
         &PairError::Confirmation,

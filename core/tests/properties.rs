@@ -28,6 +28,7 @@ use k256::{AffinePoint, ProjectivePoint, Scalar};
 use proptest::prelude::*;
 
 static KEY: LazyLock<Shares> = LazyLock::new(|| keygen("properties", 2, 2));
+static THREE: LazyLock<Shares> = LazyLock::new(|| keygen("properties of three", 2, 3));
 
 /// Failures are reported with their input, and leave no file behind.
 fn cases(cases: u32) -> ProptestConfig {
@@ -98,6 +99,43 @@ fn a_refresh_keeps_the_key_and_changes_every_share(name: u64) {
     prop_assert!(retired(&mixed).is_empty());
 }
 
+}
+
+proptest! {
+    #![proptest_config(cases(4))]
+
+    /// `stay` says which of the old parties are parties of the key then, `come` how many come.
+    #[test]
+    fn a_reshare_keeps_the_key_and_every_quorum_of_it_signs(
+        stay in 0_u8..8, come in 0_u8..3, threshold: u8, dealers in 0_usize..3, name: u64,
+    ) {
+        let old = &THREE[&party(1)];
+        let stays = old.identities().iter().zip(0..).filter(|(_, bit)| stay >> bit & 1 == 1);
+        let comes = (0..come.max(2 - stay.count_ones().min(2) as u8)).map(|n| vec![b'z', n]);
+        let new: Vec<Vec<u8>> = stays.map(|(identity, _)| identity.clone()).chain(comes).collect();
+        let threshold = 2 + threshold % (new.len() as u8 - 1);
+        let dealers = [[1, 2], [1, 3], [2, 3]][dealers];
+        let name = format!("reshare {name}");
+        let shares = ceremony::remaining_shares(ceremony::run(ceremony::reshare_machines(&name, &THREE, &dealers, threshold, &new)));
+        prop_assert_eq!(shares.len(), new.len());
+        for share in shares.values() {
+            prop_assert_eq!(share.public_key(), old.public_key());
+            prop_assert_eq!(share.chain_code(), old.chain_code());
+            prop_assert_eq!(share.identities(), &new[..]);
+            prop_assert_ne!(share.epoch(), old.epoch());
+        }
+        for set in subsets(threshold, new.len() as u8) {
+            prop_assert_eq!(&interpolate(&shares, &set), old.public_key());
+            let signature = signature(&shares, &name, &sign_setup(&name, &set, sha("digest")));
+            prop_assert_eq!(&signature.public_key, old.public_key());
+        }
+        // Those who stayed have shares that do not go with the new ones.
+        let mut mixed = shares;
+        mixed.insert(party(1), Arc::clone(old));
+        if threshold == 2 {
+            prop_assert_ne!(&interpolate(&mixed, &parties([1, 2])), old.public_key());
+        }
+    }
 }
 
 #[test]

@@ -29,9 +29,11 @@ targets! { core:
     share,
     /// A stored confirmation and the others' claims about it.
     confirmation,
+    /// The public data of a key to be reshared or imported.
+    origin,
     /// A changed message of a signature; the first byte selects its type.
     message,
-    /// A changed message of a key generation or refresh; the first byte selects its type.
+    /// A changed message of a key generation, refresh or reshare; the first byte selects its type.
     dealing,
     /// A sequence of operations on a machine.
     operations,

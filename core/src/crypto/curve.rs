@@ -52,8 +52,12 @@ pub fn encode_point(point: &AffinePoint) -> Option<[u8; POINT]> {
 /// identity.
 ///
 /// `k256` documents that the identity is allowed here, but panics on one that resulted from an
-/// addition: it compares the third coordinate with zero before reducing it.
+/// addition: it compares the third coordinate with zero before reducing it. It panics on no points,
+/// too.
 pub fn normalize(points: &[ProjectivePoint]) -> Option<Vec<AffinePoint>> {
+    if points.is_empty() {
+        return Some(Vec::new());
+    }
     if points.contains(&ProjectivePoint::IDENTITY) {
         return None;
     }
@@ -156,6 +160,7 @@ mod tests {
             assert_eq!(encode_points(&[identity, sum]), None);
         }
         assert_eq!(normalize(&[sum]), Some(vec![sum.to_affine()]));
+        assert_eq!(normalize(&[]), Some(vec![]));
     }
 
     #[test]

@@ -16,6 +16,8 @@ tags! {
     KEYGEN_SID0 = "keygen/sid0";
     /// Input that the parties of a refresh agree on before its first message.
     REFRESH_SID0 = "refresh/sid0";
+    /// Input that the parties of a reshare or an import agree on before its first message.
+    RESHARE_SID0 = "reshare/sid0";
     /// Commitment to a dealer's coefficients and chain-code share.
     KEYGEN_COMMIT = "keygen/commit";
     /// Session id after round 1.

@@ -11,6 +11,8 @@ pub enum Ceremony {
     Keygen,
     /// Replacing the shares of a key.
     Refresh,
+    /// Sharing a key, which others or one party had, among parties anew.
+    Reshare,
     /// Signing a digest.
     Sign,
 }
@@ -21,6 +23,7 @@ impl Ceremony {
         match self {
             Self::Keygen => "keygen",
             Self::Refresh => "refresh",
+            Self::Reshare => "reshare",
             Self::Sign => "sign",
         }
     }
@@ -28,7 +31,7 @@ impl Ceremony {
     /// What each round exchanges, first round first.
     pub fn rounds(self) -> &'static [&'static str] {
         match self {
-            Self::Keygen | Self::Refresh => {
+            Self::Keygen | Self::Refresh | Self::Reshare => {
                 &["commitments", "shares and proofs", "oblivious transfers", "confirmation"]
             }
             Self::Sign => &["nonce commitments", "multiplication", "partial signatures"],

@@ -14,6 +14,9 @@ pub enum Check {
     Params,
     /// The pair with this party was retired after a failed check.
     PairRetired,
+    /// What the requester says about the key to be reshared contradicts itself or this party's
+    /// share.
+    PublicData,
     /// Wrong length, or bytes that do not decode.
     Malformed,
     /// A message of another protocol version.
@@ -32,6 +35,8 @@ pub enum Check {
     Commit,
     /// A proof of knowledge does not verify.
     Pok,
+    /// The constant term of a dealer's polynomial is not its part of the key.
+    DealerConstant,
     /// A share is not on the committed polynomial.
     Feldman,
     /// A base oblivious transfer message holds an invalid point.
@@ -91,6 +96,7 @@ impl Check {
         match self {
             Self::Params => "E_PARAMS",
             Self::PairRetired => "E_PAIR_RETIRED",
+            Self::PublicData => "E_PUBDATA",
             Self::Malformed => "E_MALFORMED",
             Self::Version => "E_VERSION",
             Self::Routing => "E_ROUTING",
@@ -100,6 +106,7 @@ impl Check {
             Self::Missing => "E_MISSING",
             Self::Commit => "E_COMMIT",
             Self::Pok => "E_POK",
+            Self::DealerConstant => "E_DEALER_CONST",
             Self::Feldman => "E_FELDMAN",
             Self::BaseOtPoint => "E_BASEOT_POINT",
             Self::Pprf => "E_PPRF",
@@ -183,9 +190,11 @@ impl Fault {
                     Blame::Somebody
                 }
             }
-            Check::Malformed
+            Check::PublicData
+            | Check::Malformed
             | Check::Commit
             | Check::Pok
+            | Check::DealerConstant
             | Check::Feldman
             | Check::BaseOtPoint
             | Check::Pprf

@@ -155,12 +155,7 @@ impl KeyShare {
     /// (§8.1).
     pub fn public_data(&self) -> Vec<u8> {
         let PublicKey { threshold, epoch, point, shares, chain_code, .. } = &self.public;
-        let point = encoded(point);
-        let shares: Vec<_> = shares.iter().map(encoded).collect();
-        let sizes = [*threshold, self.count()];
-        let mut parts: Vec<&[u8]> = vec![&sizes, epoch, &point, chain_code];
-        parts.extend(shares.iter().map(|share| &share[..]));
-        length_prefixed(&parts)
+        public_data(*threshold, epoch, point, chain_code, shares)
     }
 
     /// 32 bytes that only this party and `peer` know, not even the key's other parties. The two
@@ -228,30 +223,48 @@ impl PublicKey {
         self.shares.get(usize::from(party.get()) - 1).copied()
     }
 
-    /// Whether the sizes are allowed, and all public shares lie on one polynomial of degree exactly
-    /// `t - 1` whose value at 0 is the key. With a smaller degree fewer than `t` parties could
-    /// sign.
+    /// Whether the sizes are allowed, and the public shares are shares of the key. With a smaller
+    /// degree fewer than `t` parties could sign.
     fn is_consistent(&self) -> bool {
         let count = self.shares.len();
-        if !are_valid_sizes(self.threshold, count) || !are_valid_identities(&self.identities, count)
-        {
-            return false;
-        }
-        let all: Vec<PartyId> = PartyId::all(self.count()).collect();
-        let (basis, others) = all.split_at(usize::from(self.threshold));
-        let at = |basis: &[PartyId], target: u8| -> ProjectivePoint {
-            let terms = basis.iter().zip(&self.shares);
-            terms.map(|(party, share)| *share * lagrange(*party, basis, target)).sum()
-        };
-        let fits = |basis: &[PartyId], party: &PartyId| {
-            self.share_of(*party)
-                .is_some_and(|share| at(basis, party.get()) == ProjectivePoint::from(share))
-        };
-        let Some((last, fewer)) = basis.split_last() else { return false };
-        at(basis, 0) == ProjectivePoint::from(self.point)
-            && !fits(fewer, last)
-            && others.iter().all(|party| fits(basis, party))
+        are_valid_sizes(self.threshold, count)
+            && are_valid_identities(&self.identities, count)
+            && share_the_key(self.threshold, &self.point, &self.shares)
     }
+}
+
+/// Whether these public shares, that of party 1 first and at least `threshold` of them, lie on one
+/// polynomial of degree exactly `threshold - 1` whose value at 0 is the key.
+pub(crate) fn share_the_key(threshold: u8, key: &AffinePoint, shares: &[AffinePoint]) -> bool {
+    let all: Vec<(PartyId, &AffinePoint)> = PartyId::all(MAX_PARTIES).zip(shares).collect();
+    let Some((basis, others)) = all.split_at_checked(usize::from(threshold)) else { return false };
+    let at = |basis: &[(PartyId, &AffinePoint)], target: u8| -> ProjectivePoint {
+        let parties: Vec<PartyId> = basis.iter().map(|(party, _)| *party).collect();
+        let terms = basis.iter().map(|(party, share)| **share * lagrange(*party, &parties, target));
+        terms.sum()
+    };
+    let fits = |basis: &[_], (party, share): &(PartyId, &AffinePoint)| {
+        at(basis, party.get()) == ProjectivePoint::from(**share)
+    };
+    let Some((last, fewer)) = basis.split_last() else { return false };
+    at(basis, 0) == ProjectivePoint::from(*key)
+        && !fits(fewer, last)
+        && others.iter().all(|other| fits(basis, other))
+}
+
+/// `LP([t, n], epoch, Q, cc, Y_1, .., Y_n)`.
+pub(crate) fn public_data(
+    threshold: u8,
+    epoch: &[u8; 32],
+    key: &AffinePoint,
+    chain_code: &[u8; 32],
+    shares: &[AffinePoint],
+) -> Vec<u8> {
+    let (key, shares) = (encoded(key), shares.iter().map(encoded).collect::<Vec<_>>());
+    let sizes = [threshold, shares.len() as u8];
+    let mut parts: Vec<&[u8]> = vec![&sizes, epoch, &key, chain_code];
+    parts.extend(shares.iter().map(|share| &share[..]));
+    length_prefixed(&parts)
 }
 
 /// Whether a key of `count` parties may have this threshold.
@@ -427,10 +440,30 @@ pub struct Pending {
 /// It holds no secret, and lets parties that were cut off in the last round finish later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confirmation {
-    pub(crate) epoch: [u8; 32],
-    pub(crate) view: [u8; 32],
+    pub(crate) statements: Statements,
     pub(crate) me: PartyId,
+}
+
+/// The statements of all parties of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Statements {
+    pub(crate) epoch: [u8; 32],
+    /// `view3`.
+    pub(crate) view: [u8; 32],
+    /// How many parties there are.
     pub(crate) count: u8,
+}
+
+impl Statements {
+    fn of(&self, party: PartyId) -> [u8; 32] {
+        tags::KEYGEN_CONFIRM.hash(&[&self.epoch, &self.view, &[party.get()]])
+    }
+
+    /// Whether `body` is the statement of `from`, a party of the epoch.
+    pub(crate) fn verify(&self, from: PartyId, body: &[u8; 32]) -> bool {
+        // All compared values are public.
+        from.get() <= self.count && self.of(from) == *body
+    }
 }
 
 impl Confirmation {
@@ -439,13 +472,12 @@ impl Confirmation {
 
     /// The statement of this party, sent to all others once its share is stored.
     pub fn message(&self) -> [u8; 32] {
-        self.statement(self.me)
+        self.statements.of(self.me)
     }
 
     /// Whether `body` is the confirmation of `from`, another party of this key.
     pub fn verify(&self, from: PartyId, body: &[u8; 32]) -> bool {
-        // All compared values are public.
-        from != self.me && from.get() <= self.count && self.statement(from) == *body
+        from != self.me && self.statements.verify(from, body)
     }
 
     /// The party that sends [`message`](Self::message).
@@ -455,19 +487,19 @@ impl Confirmation {
 
     /// The generation of shares it is about.
     pub fn epoch(&self) -> &[u8; 32] {
-        &self.epoch
+        &self.statements.epoch
     }
 
     /// The parties whose confirmation is needed, in index order.
     pub fn peers(&self) -> impl Iterator<Item = PartyId> {
-        peers(self.me, self.count)
+        peers(self.me, self.statements.count)
     }
 
     /// The stored form: `epoch 32 | view 32 | i | n`.
     pub fn to_bytes(&self) -> [u8; Self::STORED] {
         let mut out = [0; Self::STORED];
-        let parts = self.epoch.iter().chain(&self.view).copied();
-        let parts = parts.chain([self.me.get(), self.count]);
+        let Statements { epoch, view, count } = &self.statements;
+        let parts = epoch.iter().chain(view).copied().chain([self.me.get(), *count]);
         out.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
         out
     }
@@ -481,10 +513,53 @@ impl Confirmation {
         if !input.0.is_empty() || !are_valid_sizes(MIN_THRESHOLD, usize::from(count)) {
             return Err(InvalidShare);
         }
-        Ok(Self { epoch, view, me, count })
+        Ok(Self { statements: Statements { epoch, view, count }, me })
+    }
+}
+
+/// The statements that a dealer waits for which leaves the key (§8.5): when it has heard those of
+/// all parties of the new epoch, it destroys its old share.
+///
+/// It holds no secret, and lets a dealer that was cut off in the last round finish later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving(pub(crate) Statements);
+
+impl Leaving {
+    /// Length of the stored form.
+    pub const STORED: usize = 65;
+
+    /// The generation of shares that the others have from then on.
+    pub fn epoch(&self) -> &[u8; 32] {
+        &self.0.epoch
     }
 
-    fn statement(&self, party: PartyId) -> [u8; 32] {
-        tags::KEYGEN_CONFIRM.hash(&[&self.epoch, &self.view, &[party.get()]])
+    /// The parties whose confirmation is needed, in index order.
+    pub fn parties(&self) -> impl Iterator<Item = PartyId> {
+        PartyId::all(self.0.count)
+    }
+
+    /// Whether `body` is the confirmation of `from`, a party of the new epoch.
+    pub fn verify(&self, from: PartyId, body: &[u8; 32]) -> bool {
+        self.0.verify(from, body)
+    }
+
+    /// The stored form: `epoch 32 | view 32 | n`.
+    pub fn to_bytes(&self) -> [u8; Self::STORED] {
+        let mut out = [0; Self::STORED];
+        let Statements { epoch, view, count } = &self.0;
+        let parts = epoch.iter().chain(view).copied().chain([*count]);
+        out.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        out
+    }
+
+    /// Decodes the stored form.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidShare> {
+        let mut input = Input(bytes);
+        let (epoch, view) = (*input.array()?, *input.array()?);
+        let [count] = *input.array()?;
+        if !input.0.is_empty() || !are_valid_sizes(MIN_THRESHOLD, usize::from(count)) {
+            return Err(InvalidShare);
+        }
+        Ok(Self(Statements { epoch, view, count }))
     }
 }

@@ -1,5 +1,5 @@
-//! Key generation and refresh (docs/protocol.md §3, §8.1): four rounds after which every party has
-//! a share of a key that no party ever held, and the transfers of every pair.
+//! Key generation, refresh, reshare and import (docs/protocol.md §3, §8): four rounds after which
+//! every party has a share of a key, and the transfers of every pair.
 //!
 //! | round | everybody sends to everybody | and to each | then has |
 //! |---|---|---|---|
@@ -8,14 +8,19 @@
 //! | `round3` | KG3B: what it derived, proof | KG3P: transfers, trees | the trees |
 //! | `round4` | KG4B: "my share is stored" | | a key |
 //!
-//! A refresh is the same with polynomials whose constant term is zero: the key stays, every share
-//! changes, and so do the transfers, the zero seeds and the epoch.
+//! What differs is where the constant terms of the polynomials come from, whose sum is the key: in a
+//! key generation every party draws one; in a refresh they are zero, and every party adds what it
+//! receives to its old share; in a reshare some of those who have shares, the dealers, deal what the
+//! key is made of; in an import one party deals the key. Dealers of a reshare that are no parties of
+//! the new key leave: they take part and receive nothing.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 
-use crate::crypto::curve::{POINT, encode_scalar};
+use crate::crypto::curve::{POINT, SCALAR, encode_scalar};
 use crate::crypto::dlog::PROOF;
 use crate::crypto::ot::{base, tree};
 use crate::crypto::seed::SessionSeed;
@@ -29,6 +34,7 @@ use crate::protocol::machine::{Expected, Gathered, Machine, Persist, Plan, Proto
 use crate::protocol::wire::{Kind, Received};
 use crate::secret::Secret;
 
+pub mod reshare;
 mod round1;
 mod round2;
 mod round3;
@@ -49,7 +55,7 @@ pub struct KeygenSetup {
     pub identities: Vec<Vec<u8>>,
 }
 
-/// Key generation or refresh as a [`Protocol`]: its present round.
+/// Key generation, refresh, reshare or import as a [`Protocol`]: its present round.
 #[derive(Debug)]
 pub struct Keygen(Round);
 
@@ -62,10 +68,10 @@ enum Round {
 }
 
 /// The result: every party has confirmed that its share is stored. The share itself was output
-/// before, as a [`Persist::PendingShare`].
+/// before, as a [`Persist::PendingShare`]; a dealer that leaves has none, and destroys its old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Confirmed {
-    /// The epoch of the share that may now be used.
+    /// The epoch of the shares that may now be used.
     pub epoch: [u8; 32],
 }
 
@@ -130,8 +136,15 @@ pub fn keygen_with_seed(
     if !valid {
         return Err(Fault::nobody(Check::Params, "setup"));
     }
-    let terms = Terms { threshold, me, identities, session, refreshed: None };
-    machine(Dealer { terms, seed }, round_timeout)
+    let terms = Terms {
+        threshold,
+        count: identities.len() as u8,
+        me,
+        identities,
+        session,
+        source: Source::Drawn,
+    };
+    machine(Participant { terms, seed }, round_timeout)
 }
 
 /// Takes part in a refresh (§8.1); all parties of the key must.
@@ -195,17 +208,18 @@ pub fn refresh_with_seed(
     };
     let terms = Terms {
         threshold: share.threshold(),
+        count: share.count(),
         me: share.me(),
         identities: share.identities().to_vec(),
         session: refresh_session(share, &instance),
-        refreshed: Some(refreshed),
+        source: Source::Zero(refreshed),
     };
-    machine(Dealer { terms, seed }, round_timeout)
+    machine(Participant { terms, seed }, round_timeout)
 }
 
-fn machine(dealer: Dealer, round_timeout: Duration) -> Result<Machine<Keygen>, Fault> {
-    let plan = dealer.terms.plan();
-    Ok(Machine::new(plan, round1::start(dealer)?, round_timeout))
+fn machine(participant: Participant, round_timeout: Duration) -> Result<Machine<Keygen>, Fault> {
+    let plan = participant.terms.plan();
+    Ok(Machine::new(plan, round1::start(participant)?, round_timeout))
 }
 
 impl Protocol for Keygen {
@@ -237,23 +251,36 @@ impl Protocol for Keygen {
     }
 }
 
-/// This party's input: the agreed terms and its own randomness.
+/// The input of this participant: the agreed terms and its own randomness.
 #[derive(Debug)]
-struct Dealer {
+struct Participant {
     terms: Terms,
     seed: SessionSeed,
 }
 
-/// The agreed terms, and this party's index.
+/// The agreed terms, and this participant's index.
 #[derive(Debug)]
 struct Terms {
     threshold: u8,
+    /// How many parties the key has then: the first of the participants. Those above leave.
+    count: u8,
     me: PartyId,
+    /// Of all participants.
     identities: Vec<Vec<u8>>,
     /// `sid0`.
     session: [u8; 32],
-    /// `None` for a new key.
-    refreshed: Option<Refreshed>,
+    source: Source,
+}
+
+/// Where the constant terms of the polynomials come from.
+#[derive(Debug)]
+enum Source {
+    /// Every participant draws one: a new key.
+    Drawn,
+    /// They are zero: the old shares remain below the new ones.
+    Zero(Refreshed),
+    /// The dealers have parts of a key.
+    Held(Held),
 }
 
 /// The share that a refresh replaces.
@@ -265,46 +292,80 @@ struct Refreshed {
     chain_code: [u8; 32],
 }
 
+/// A key of which the dealers have parts.
+#[derive(Debug)]
+struct Held {
+    point: AffinePoint,
+    chain_code: [u8; 32],
+    /// The constant term of each dealer, times the generator.
+    constants: BTreeMap<PartyId, AffinePoint>,
+    /// That of this participant; `None` if it is no dealer.
+    own: Option<Secret<Scalar>>,
+}
+
 impl Terms {
-    fn count(&self) -> u8 {
+    fn peers(&self) -> impl Iterator<Item = PartyId> {
         // At most `MAX_PARTIES`, as checked at setup.
-        self.identities.len() as u8
+        peers(self.me, self.identities.len() as u8)
     }
 
-    fn peers(&self) -> impl Iterator<Item = PartyId> {
-        peers(self.me, self.count())
+    /// Whether `participant` is a party of the key then, and does not leave.
+    fn receives(&self, participant: PartyId) -> bool {
+        participant.get() <= self.count
     }
 
     /// The lowest power with a published coefficient: 1 in a refresh, whose constant term is zero.
     fn first_power(&self) -> u8 {
-        u8::from(self.refreshed.is_some())
+        u8::from(matches!(self.source, Source::Zero(_)))
     }
 
-    /// The powers with a published coefficient.
-    fn powers(&self) -> std::ops::Range<u8> {
-        self.first_power()..self.threshold
+    /// The powers with a coefficient that `participant` publishes: none, unless it is a dealer.
+    fn powers(&self, participant: PartyId) -> Range<u8> {
+        match &self.source {
+            Source::Held(held) if !held.constants.contains_key(&participant) => 0..0,
+            _ => self.first_power()..self.threshold,
+        }
+    }
+
+    /// The key and its chain code, unless they are new.
+    fn kept(&self) -> Option<(&AffinePoint, &[u8; 32])> {
+        match &self.source {
+            Source::Drawn => None,
+            Source::Zero(old) => Some((&old.point, &old.chain_code)),
+            Source::Held(old) => Some((&old.point, &old.chain_code)),
+        }
     }
 
     fn plan(&self) -> Plan {
-        let coefficients = self.powers().len();
-        let broadcast = |kind, body| Expected::one(kind, body, true);
-        let private = |kind, body| Expected::one(kind, body, false);
+        let peers: Vec<PartyId> = self.peers().collect();
+        let (dealers, others) = peers.iter().partition(|peer| !self.powers(**peer).is_empty());
+        let (parties, leaving): (Vec<_>, Vec<_>) = peers.iter().partition(|p| self.receives(**p));
+        let broadcast = |kind, body, from| Expected::one(kind, body, true).from(from);
+        // To a party of the key, and to nobody else.
+        let private = |kind, body, from: &[PartyId]| {
+            let from = if self.receives(self.me) { from.to_vec() } else { Vec::new() };
+            Expected::one(kind, body, false).from(from)
+        };
+        let coefficients = (self.first_power()..self.threshold).len();
         Plan {
-            ceremony: match self.refreshed {
-                None => Ceremony::Keygen,
-                Some(_) => Ceremony::Refresh,
+            ceremony: match self.source {
+                Source::Drawn => Ceremony::Keygen,
+                Source::Zero(_) => Ceremony::Refresh,
+                Source::Held(_) => Ceremony::Reshare,
             },
             me: self.me,
-            peers: self.peers().collect(),
             session: self.session,
             expected: vec![
-                broadcast(Kind::Kg1, 64),
-                broadcast(Kind::Kg2b, coefficients * (POINT + PROOF) + 64),
-                private(Kind::Kg2p, 64 + base::MESSAGE),
-                broadcast(Kind::Kg3b, 32 + POINT + 32 + PROOF),
-                private(Kind::Kg3p, base::MESSAGE + tree::MESSAGE),
-                broadcast(Kind::Kg4b, 32),
+                broadcast(Kind::Kg1, 64, peers.clone()),
+                broadcast(Kind::Kg2b, coefficients * (POINT + PROOF) + 64, dealers),
+                broadcast(Kind::Kg2b, 64, others),
+                private(Kind::Kg2p, 64 + base::MESSAGE, &parties),
+                private(Kind::Kg2p, SCALAR, &leaving),
+                broadcast(Kind::Kg3b, 32 + POINT + 32 + PROOF, parties.clone()),
+                private(Kind::Kg3p, base::MESSAGE + tree::MESSAGE, &parties),
+                broadcast(Kind::Kg4b, 32, parties),
             ],
+            peers,
             share: None,
         }
     }
@@ -318,25 +379,28 @@ impl Terms {
 /// `sid0` of a key generation: the hash of the agreed input (§3.3).
 fn keygen_session(setup: &KeygenSetup) -> [u8; 32] {
     let KeygenSetup { instance, threshold, identities, .. } = setup;
-    session(&tags::KEYGEN_SID0, instance, *threshold, identities, &[])
+    let count = u8::try_from(identities.len()).unwrap_or(u8::MAX);
+    let dealers: Vec<u8> = (1..=count).collect();
+    session(&tags::KEYGEN_SID0, instance, [*threshold, count], &dealers, &[], identities)
 }
 
 fn refresh_session(share: &KeyShare, instance: &[u8; 32]) -> [u8; 32] {
-    let old = share.public_data();
-    session(&tags::REFRESH_SID0, instance, share.threshold(), share.identities(), &old)
+    let (sizes, old) = ([share.threshold(), share.count()], share.public_data());
+    let dealers: Vec<u8> = (1..=share.count()).collect();
+    session(&tags::REFRESH_SID0, instance, sizes, &dealers, &old, share.identities())
 }
 
+/// `sizes` are the threshold and the number of parties of the key then.
 fn session(
     tag: &Tag,
     instance: &[u8; 32],
-    threshold: u8,
-    identities: &[Vec<u8>],
+    sizes: [u8; 2],
+    dealers: &[u8],
     old: &[u8],
+    identities: &[Vec<u8>],
 ) -> [u8; 32] {
-    let count = u8::try_from(identities.len()).unwrap_or(u8::MAX);
-    let dealers: Vec<u8> = (1..=count).collect();
     let [depth, choices @ ..] = parameters();
-    let start = tag.start().part(instance).part(&[threshold, count]).part(&dealers);
+    let start = tag.start().part(instance).part(&sizes).part(dealers);
     let start = start.part(&[depth]).part(&choices).part(old);
     identities.iter().fold(start, |hash, identity| hash.part(identity)).finish()
 }

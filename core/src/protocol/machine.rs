@@ -13,7 +13,7 @@ use std::{fmt, mem};
 use crate::party::PartyId;
 use crate::protocol::event::{Ceremony, Event};
 use crate::protocol::fault::{Check, Fault};
-use crate::protocol::key::{KeyShare, Pending};
+use crate::protocol::key::{KeyShare, Leaving, Pending};
 use crate::protocol::wire::{self, HEADER, Kind, Received, VERSION};
 use crate::secret::Secret;
 
@@ -54,11 +54,15 @@ impl<D: fmt::Debug> fmt::Debug for Output<D> {
 pub enum Persist {
     /// A new share, which stays pending until every party has confirmed.
     PendingShare(Box<Pending>),
+    /// This party leaves the key: its old share is destroyed when every party of the new one has
+    /// confirmed, and stays until then.
+    Leaving(Leaving),
     /// A party has confirmed that it stored its share. It counts even if the round fails.
     Confirmed {
         /// The party.
         peer: PartyId,
-        /// The statement, for [`Confirmation::verify`](crate::protocol::key::Confirmation::verify).
+        /// The statement, for [`Confirmation::verify`](crate::protocol::key::Confirmation::verify)
+        /// or [`Leaving::verify`].
         statement: [u8; 32],
     },
     /// The transfer checks with these parties begin (§5.4). They are evaluated in the next poll,
@@ -179,8 +183,9 @@ impl<P: Protocol> Step<P> {
     }
 }
 
-/// A message type that each peer sends exactly once, or once for each item.
-#[derive(Clone, Copy, Debug)]
+/// A message type that peers send exactly once, or once for each item. Of a peer that does not send
+/// it, it is misrouted.
+#[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub(crate) kind: Kind,
     /// Length of the body.
@@ -190,12 +195,23 @@ pub(crate) struct Expected {
     /// How often each peer sends it. If it is more than once, bodies begin with `BE16` of a number
     /// below this one, each of which comes once.
     pub(crate) count: u16,
+    /// The peers that send it; all of them if it is `None`.
+    pub(crate) from: Option<Vec<PartyId>>,
 }
 
 impl Expected {
     /// A type that each peer sends once.
     pub(crate) fn one(kind: Kind, body: usize, broadcast: bool) -> Self {
-        Self { kind, body, broadcast, count: 1 }
+        Self { kind, body, broadcast, count: 1, from: None }
+    }
+
+    /// The same from these peers alone.
+    pub(crate) fn from(self, peers: Vec<PartyId>) -> Self {
+        Self { from: Some(peers), ..self }
+    }
+
+    fn is_sent_by(&self, peer: PartyId) -> bool {
+        self.from.as_ref().is_none_or(|peers| peers.contains(&peer))
     }
 
     /// The number of a message of this type; `None` if it does not belong to this ceremony.
@@ -359,7 +375,8 @@ impl<P: Protocol> Machine<P> {
         if self.wake_at().is_none_or(|deadline| now < deadline) {
             return;
         }
-        let first = self.missing().next();
+        // By type, and then by party.
+        let first = self.missing().min();
         if let Some((kind, from, _)) = first {
             self.tell_waiting(self.round(), self.awaiting());
             self.fail(Fault::by(from, Check::Missing, kind.name()));
@@ -482,9 +499,9 @@ impl<P: Protocol> Machine<P> {
     /// §2.5: all structural checks, before any cryptography.
     fn accept(&mut self, from: PartyId, bytes: &[u8]) -> Result<Key, Fault> {
         let kind = bytes.get(1).and_then(|tag| Kind::from_tag(*tag));
-        let expected =
-            kind.and_then(|kind| self.plan.expected.iter().copied().find(|e| e.kind == kind));
-        let at = expected.map_or(self.present(), |expected| expected.kind.name());
+        let of_kind = || self.plan.expected.iter().filter(|e| Some(e.kind) == kind);
+        let expected = of_kind().find(|e| e.is_sent_by(from));
+        let at = of_kind().next().map_or(self.present(), |e| e.kind.name());
         let fault = |check| Fault::by(from, check, at);
         if !self.plan.peers.contains(&from) {
             return Err(fault(Check::UnexpectedSender));
@@ -653,11 +670,12 @@ impl<P: Protocol> Machine<P> {
         Gathered(present)
     }
 
-    /// The messages of the present round that are missing, by type and then by party.
+    /// The messages of the present round that are missing, in the order of the plan.
     fn missing(&self) -> impl Iterator<Item = Key> {
         let present = self.plan.expected.iter().filter(|e| e.kind.round() == self.round());
         present
             .flat_map(|e| self.plan.peers.iter().map(move |peer| (e, *peer)))
+            .filter(|(e, peer)| e.is_sent_by(*peer))
             .flat_map(|(e, peer)| (0..e.count).map(move |number| (e.kind, peer, number)))
             .filter(|key| !self.inbox.contains_key(key))
     }

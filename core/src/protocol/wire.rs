@@ -156,7 +156,9 @@ impl Kind {
             Self::Sb1 | Self::Sb2 | Self::Sb3 => MIN_BATCH..=MAX_BATCH,
             _ => 1..=1,
         };
-        counts.into_iter().any(|count| self.length(count) == length)
+        // A dealer that leaves sends a share and nothing else.
+        let share_alone = self == Self::Kg2p && length == SCALAR;
+        share_alone || counts.into_iter().any(|count| self.length(count) == length)
     }
 }
 

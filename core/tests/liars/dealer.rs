@@ -1,5 +1,5 @@
-//! A dealer of a key generation with a polynomial of its choice (docs/protocol.md §3.4), as far as
-//! the end of round 2.
+//! A dealer of a key generation or a reshare with a polynomial of its choice (docs/protocol.md §3.4,
+//! §8.2), as far as the end of round 2.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +21,8 @@ use crate::layout::{Message, encode};
 pub(crate) struct Dealer {
     me: PartyId,
     count: u8,
+    /// Those above leave.
+    parties: u8,
     seed: SessionSeed,
     polynomial: Polynomial,
     heard: BTreeMap<PartyId, Vec<u8>>,
@@ -29,7 +31,12 @@ pub(crate) struct Dealer {
 impl Dealer {
     pub(crate) fn new(me: PartyId, count: u8, seed: SessionSeed, polynomial: Vec<Scalar>) -> Self {
         let polynomial = Polynomial::new(polynomial);
-        Self { me, count, seed, polynomial, heard: BTreeMap::new() }
+        Self { me, count, parties: count, seed, polynomial, heard: BTreeMap::new() }
+    }
+
+    /// Only the first `parties` of the participants are parties of the key then.
+    pub(crate) fn for_parties(self, parties: u8) -> Self {
+        Self { parties, ..self }
     }
 
     fn images(&self) -> Vec<u8> {
@@ -61,8 +68,12 @@ impl Dealer {
         let opening = pack(Kind::Kg2b, self.me, None, session, &[&body]);
         let to = |peer: PartyId, bytes| Parcel { from: self.me, to: peer, bytes };
         let mut sent: Vec<_> = self.peers().map(|peer| to(peer, opening.clone())).collect();
-        for peer in self.peers() {
+        for peer in self.peers().filter(|peer| peer.get() <= self.parties) {
             let share = encode_scalar(self.polynomial.share_of(peer).expose());
+            if self.me.get() > self.parties {
+                sent.push(to(peer, pack(Kind::Kg2p, self.me, Some(peer), session, &[&share])));
+                continue;
+            }
             let zero: [u8; 32] = self.seed.bytes(&format!("zero/{peer}"));
             let pair = tags::BASEOT_SID.hash(&[session, &[self.me.get(), peer.get()]]);
             let (_, ot1) = base::Receiver::start(&pair, &self.seed, peer.get());

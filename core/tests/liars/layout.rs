@@ -106,8 +106,12 @@ fn fields(kind: Kind, length: usize) -> Vec<Field> {
             }
         }
         Kind::Kg2p => {
-            layout.all(&[("share", 32, Scalar), ("zero", 32, Bytes)]);
-            layout.points("R");
+            layout.add("share".to_owned(), 32, Scalar);
+            // A dealer that leaves sends nothing else.
+            if length > 32 {
+                layout.add("zero".to_owned(), 32, Bytes);
+                layout.points("R");
+            }
         }
         Kind::Kg3b => layout.all(&[
             ("view", 32, Bytes),

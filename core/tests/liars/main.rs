@@ -16,6 +16,7 @@ mod keygen;
 mod layout;
 mod reference;
 mod refresh;
+mod reshare;
 mod scene;
 mod sessions;
 mod sign;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cosign_core::PartyId;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::protocol::fault::Fault;
 use cosign_core::hazmat::protocol::key::KeyShare;
+use cosign_core::hazmat::protocol::keygen::reshare::{
+    Dealer, ReshareSetup, import_with_seed, join_with_seed, reshare_with_seed,
+};
 use cosign_core::hazmat::protocol::keygen::{
     Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed,
 };
@@ -17,7 +19,8 @@ use cosign_core::hazmat::protocol::sign::{
     BatchItem, BatchSetup, BatchSigning, SignSetup, Signature, Signed, Signing,
     sign_batch_with_seed, sign_with_seed,
 };
-use k256::Scalar;
+use cosign_core::{Origin, PartyId, Secret};
+use k256::{ProjectivePoint, Scalar};
 use sha2::{Digest, Sha256};
 
 /// Longer than any test takes; time stands still anyway.
@@ -69,6 +72,76 @@ pub(crate) fn refresh_machines(name: &str, shares: &Shares) -> Vec<Machine<Keyge
         refresh_with_seed(share, sha(name), seed, TIMEOUT).unwrap()
     };
     shares.values().map(machine).collect()
+}
+
+/// A reshare: `dealers` are old indices, `new` are the identities of the parties of the key then.
+/// Dealers that are not among them leave.
+pub(crate) fn reshare_machines(
+    name: &str,
+    shares: &Shares,
+    dealers: &[u8],
+    threshold: u8,
+    new: &[Vec<u8>],
+) -> Vec<Machine<Keygen>> {
+    let old = &shares[&party(dealers[0])];
+    let identity = |index: u8| &old.identities()[usize::from(index) - 1];
+    let mut identities = new.to_vec();
+    let leaving =
+        dealers.iter().map(|old| identity(*old)).filter(|identity| !new.contains(identity));
+    identities.extend(leaving.cloned());
+    let participant = |of: &Vec<u8>| identities.iter().position(|known| known == of).unwrap() + 1;
+    let dealer =
+        |old: &u8| Dealer { participant: party(participant(identity(*old)) as u8), old: *old };
+    let machine = |(me, who): (PartyId, &Vec<u8>)| {
+        let setup = ReshareSetup {
+            instance: sha(name),
+            threshold,
+            count: new.len() as u8,
+            me,
+            identities: identities.clone(),
+            dealers: dealers.iter().map(dealer).collect(),
+            origin: old.public_data(),
+            requester: me,
+        };
+        let seed = seed(&format!("{name}|{me}"));
+        match shares.values().find(|share| identity(share.me().get()) == who) {
+            Some(share) => reshare_with_seed(setup, share, seed, TIMEOUT).unwrap(),
+            None => join_with_seed(setup, seed, TIMEOUT).unwrap(),
+        }
+    };
+    PartyId::all(16).zip(&identities).map(machine).collect()
+}
+
+/// A key generation in which `dealer` deals `key`.
+pub(crate) fn import_machines(
+    name: &str,
+    threshold: u8,
+    count: u8,
+    dealer: PartyId,
+    key: Scalar,
+    chain_code: [u8; 32],
+) -> Vec<Machine<Keygen>> {
+    let public_key = (ProjectivePoint::GENERATOR * key).to_affine();
+    let machine = |me: PartyId| {
+        let KeygenSetup { instance, identities, .. } = keygen_setup(name, threshold, count, me);
+        let setup = ReshareSetup {
+            instance,
+            threshold,
+            count,
+            me,
+            identities,
+            dealers: vec![Dealer { participant: dealer, old: 0 }],
+            origin: Origin::of_import(&public_key, &chain_code),
+            requester: dealer,
+        };
+        let seed = seed(&format!("{name}|{me}"));
+        if me == dealer {
+            import_with_seed(setup, &Secret::new(key), seed, TIMEOUT).unwrap()
+        } else {
+            join_with_seed(setup, seed, TIMEOUT).unwrap()
+        }
+    };
+    PartyId::all(count).map(machine).collect()
 }
 
 /// A signature of `digest` by `signers`, delivered to all, without derivation.
@@ -148,6 +221,17 @@ pub(crate) fn pending<D>(outcome: Outcome<D>) -> Option<KeyShare> {
         Persist::PendingShare(pending) => Some(pending.share),
         _ => None,
     })
+}
+
+/// As [`shares`], where parties may leave the key.
+pub(crate) fn remaining_shares<D: std::fmt::Debug>(
+    outcomes: BTreeMap<PartyId, Outcome<D>>,
+) -> Shares {
+    let share = |(party, outcome): (PartyId, Outcome<D>)| {
+        assert!(matches!(outcome.result, Some(Ok(_))), "{:?}", outcome.result);
+        Some((party, Arc::new(pending(outcome)?)))
+    };
+    outcomes.into_iter().filter_map(share).collect()
 }
 
 /// The shares of an honest ceremony.

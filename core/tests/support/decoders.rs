@@ -15,14 +15,15 @@ use cosign_core::hazmat::crypto::curve::{
 use cosign_core::hazmat::crypto::ecdsa::{from_der, to_der};
 use cosign_core::hazmat::crypto::ot::tree::{ReceiverTrees, SenderTrees};
 use cosign_core::hazmat::protocol::fault::Fault;
-use cosign_core::hazmat::protocol::key::{Confirmation, KeyShare};
+use cosign_core::hazmat::protocol::key::{Confirmation, KeyShare, Leaving};
 use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
+use cosign_core::hazmat::protocol::origin::Origin;
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use cosign_core::{Fingerprint, hex, unhex};
 
 use crate::ceremony::{
-    TIMEOUT, batch_machines, batch_setup, keygen_machines, now, party, refresh_machines, run_with,
-    sha, sign_machines, sign_setup,
+    TIMEOUT, batch_machines, batch_setup, keygen_machines, now, party, refresh_machines,
+    reshare_machines, run_with, sha, sign_machines, sign_setup,
 };
 use crate::changes::{SHARES, changed};
 
@@ -80,6 +81,22 @@ pub(crate) fn share(bytes: &[u8]) {
     }
 }
 
+/// The public data of a key to be reshared or imported, raw and changed.
+pub(crate) fn origin(bytes: &[u8]) {
+    static HONEST: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    let honest = HONEST.get_or_init(|| {
+        let share = KeyShare::from_bytes(SHARES[0]).unwrap();
+        [share.public_data(), Origin::of_import(share.public_key(), share.chain_code())]
+    });
+    let [shared, imported] = honest.each_ref().map(|honest| changed(honest, bytes));
+    for said in [bytes, &shared, &imported] {
+        if let Ok(origin) = Origin::from_bytes(said) {
+            assert_eq!(origin.to_bytes(), said);
+            assert_eq!(origin.sizes().is_some(), origin.epoch().is_some());
+        }
+    }
+}
+
 /// A stored confirmation of an epoch, raw and changed, and another party's confirmation, changed.
 pub(crate) fn confirmation(bytes: &[u8]) {
     let stored = |me| {
@@ -92,6 +109,10 @@ pub(crate) fn confirmation(bytes: &[u8]) {
         if let Ok(confirmation) = Confirmation::from_bytes(stored) {
             assert_eq!(confirmation.to_bytes(), *stored);
             assert!(PartyId::all(16).all(|from| !confirmation.verify(from, &[0; 32])));
+        }
+        if let Ok(leaving) = Leaving::from_bytes(stored) {
+            assert_eq!(leaving.to_bytes(), *stored);
+            assert!(PartyId::all(16).all(|from| !leaving.verify(from, &[0; 32])));
         }
     }
     let honest = theirs.message();
@@ -155,6 +176,18 @@ fn refreshers() -> Vec<Machine<cosign_core::hazmat::protocol::keygen::Keygen>> {
     refresh_machines("decoded", &stored())
 }
 
+fn reshare_said() -> &'static Said {
+    static SAID: OnceLock<Said> = OnceLock::new();
+    SAID.get_or_init(|| said(resharers()))
+}
+
+/// Both parties of the key deal, and both are parties of it then.
+fn resharers() -> Vec<Machine<cosign_core::hazmat::protocol::keygen::Keygen>> {
+    let shares = stored();
+    let identities = shares[&party(1)].identities().to_vec();
+    reshare_machines("decoded", &shares, &[1, 2], 2, &identities)
+}
+
 fn batch_said() -> &'static Said {
     static SAID: OnceLock<Said> = OnceLock::new();
     SAID.get_or_init(|| said(batchers()))
@@ -175,12 +208,13 @@ pub(crate) fn message(bytes: &[u8]) {
     }
 }
 
-/// As [`message`], of a key generation or, from 128 on, of a refresh; both take a hundred times as
-/// long.
+/// As [`message`], of a key generation or, from 128 on, of a refresh or, from 192 on, of a reshare;
+/// all take a hundred times as long.
 pub(crate) fn dealing(bytes: &[u8]) {
     match bytes.first() {
         Some(0..128) => hear_a_lie(keygen_victim(), keygen_said(), bytes),
-        Some(_) => hear_a_lie(refreshers().swap_remove(0), refresh_said(), bytes),
+        Some(128..192) => hear_a_lie(refreshers().swap_remove(0), refresh_said(), bytes),
+        Some(_) => hear_a_lie(resharers().swap_remove(0), reshare_said(), bytes),
         None => {}
     }
 }

@@ -612,6 +612,7 @@ impl Record for NewShare<'_> {
                 Some(record) => confirmations::store(self.node, record, peer, statement),
                 None => Err(Error::Bug("a share was confirmed before it was stored")),
             },
+            Persist::Leaving(_) => Err(Error::Bug("a dealer left, and nobody leaves here")),
             Persist::ChecksBegin { .. } | Persist::ChecksResolved | Persist::Retired { .. } => {
                 Err(Error::Bug("transfers were checked while making a key"))
             }

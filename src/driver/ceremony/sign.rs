@@ -633,7 +633,7 @@ impl Record for Notes<'_> {
                 Ok(())
             }
             Persist::Retired { peer, check, session } => self.retire(peer, check, &session),
-            Persist::PendingShare(_) | Persist::Confirmed { .. } => {
+            Persist::PendingShare(_) | Persist::Leaving(_) | Persist::Confirmed { .. } => {
                 return Err(Error::Bug("a signature came with a new share"));
             }
         };

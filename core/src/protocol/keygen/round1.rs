@@ -1,14 +1,17 @@
 //! Round 1 (docs/protocol.md §3.4): commit to the polynomial and the chain-code share before seeing
 //! those of the others.
 
+use std::iter;
+
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
 
 use super::round2::{PeerTransfers, Round2};
-use super::{Dealer, Keygen, Round, bug, from_constant, transfer_session};
+use super::{Keygen, Participant, Round, Source, Terms, bug, from_constant, transfer_session};
 use crate::crypto::curve::{encode_points, encode_scalar};
 use crate::crypto::dlog::Claim;
 use crate::crypto::ot::base;
+use crate::crypto::seed::SessionSeed;
 use crate::crypto::share::Polynomial;
 use crate::crypto::tags;
 use crate::protocol::fault::Fault;
@@ -19,15 +22,16 @@ use crate::secret::Secret;
 /// Awaits all commitments.
 #[derive(Debug)]
 pub(super) struct Round1 {
-    dealer: Dealer,
+    participant: Participant,
     dealt: Dealt,
     /// KG1, as sent.
     own: Vec<u8>,
 }
 
-/// The committed values of this party.
+/// The committed values of this participant.
 #[derive(Debug)]
 pub(super) struct Dealt {
+    /// Without coefficients if it is no dealer, and then all shares are zero.
     pub(super) polynomial: Polynomial,
     /// From the constant term on.
     pub(super) images: Vec<ProjectivePoint>,
@@ -38,12 +42,9 @@ pub(super) struct Dealt {
 }
 
 /// Draws this party's polynomial and chain-code share and commits to them.
-pub(super) fn start(dealer: Dealer) -> Result<Step<Keygen>, Fault> {
-    let Dealer { terms, seed } = &dealer;
-    let coefficient = |k| {
-        if k < terms.first_power() { Scalar::ZERO } else { seed.scalar(&format!("poly/{k}")) }
-    };
-    let polynomial = Polynomial::new((0..terms.threshold).map(coefficient).collect());
+pub(super) fn start(participant: Participant) -> Result<Step<Keygen>, Fault> {
+    let Participant { terms, seed } = &participant;
+    let polynomial = polynomial(terms, seed);
     let published: Vec<ProjectivePoint> = polynomial
         .coefficients()
         .iter()
@@ -67,48 +68,67 @@ pub(super) fn start(dealer: Dealer) -> Result<Step<Keygen>, Fault> {
     let nonce: [u8; 32] = seed.bytes("nonce");
     let own = pack(Kind::Kg1, terms.me, None, &terms.session, &[&nonce, &commitment]);
     let messages = terms.to_all(&own).collect();
-    Ok(Step::round(Keygen(Round::One(Box::new(Round1 { dealer, dealt, own }))), messages))
+    Ok(Step::round(Keygen(Round::One(Box::new(Round1 { participant, dealt, own }))), messages))
+}
+
+fn polynomial(terms: &Terms, seed: &SessionSeed) -> Polynomial {
+    let drawn = |k: u8| seed.scalar(&format!("poly/{k}"));
+    let from = |constant| iter::once(constant).chain((1..terms.threshold).map(drawn)).collect();
+    Polynomial::new(match &terms.source {
+        Source::Drawn => (0..terms.threshold).map(drawn).collect(),
+        Source::Zero(_) => from(Scalar::ZERO),
+        Source::Held(held) => {
+            held.own.as_ref().map_or_else(Vec::new, |constant| from(*constant.expose()))
+        }
+    })
 }
 
 impl Round1 {
     pub(super) fn session(&self) -> &[u8; 32] {
-        &self.dealer.terms.session
+        &self.participant.terms.session
     }
 
     /// Opens this party's commitment, proves knowledge of the coefficients, and deals the shares.
     pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
-        let Self { dealer, dealt, own } = *self;
-        let Dealer { terms, seed } = &dealer;
+        let Self { participant, dealt, own } = *self;
+        let Participant { terms, seed } = &participant;
         // A party that saw another KG1 gets another session from here on.
         let all = messages.with_own(Kind::Kg1, terms.me, &own);
         let start = tags::KEYGEN_SID.start().part(&terms.session);
         let session = all.iter().fold(start, |hash, message| hash.part(message.body())).finish();
 
-        let own = open(&dealer, &dealt, &session)?;
+        let own = open(&participant, &dealt, &session)?;
         let mut sends: Vec<_> = terms.to_all(&own).collect();
-        let mut transfers = Vec::new();
+        let mut commitments = Vec::new();
         for message in messages.of(Kind::Kg1) {
-            let peer = message.from;
+            let mut reader = message.reader();
+            let (_nonce, commitment) = (reader.array::<32>()?, *reader.array()?);
+            commitments.push((message.from, commitment));
+        }
+        let mut transfers = Vec::new();
+        for peer in terms.peers().filter(|peer| terms.receives(*peer)) {
+            let share = Secret::new(encode_scalar(dealt.polynomial.share_of(peer).expose()));
+            let to_peer = |body: &[&[u8]]| pack(Kind::Kg2p, terms.me, Some(peer), &session, body);
+            if !terms.receives(terms.me) {
+                sends.push((peer, to_peer(&[share.expose()])));
+                continue;
+            }
             let zero = Secret::new(seed.bytes(&format!("zero/{peer}")));
             let sid_ot = transfer_session(&session, terms.me, peer);
             let (receiver, ot1) = base::Receiver::start(&sid_ot, seed, peer.get());
-            let share = Secret::new(encode_scalar(dealt.polynomial.share_of(peer).expose()));
-            let body: [&[u8]; 3] = [share.expose(), zero.expose(), &ot1];
-            sends.push((peer, pack(Kind::Kg2p, terms.me, Some(peer), &session, &body)));
-            let mut reader = message.reader();
-            let (_nonce, commitment) = (reader.array::<32>()?, *reader.array()?);
-            transfers.push(PeerTransfers { peer, commitment, zero, receiver });
+            sends.push((peer, to_peer(&[share.expose(), zero.expose(), &ot1])));
+            transfers.push(PeerTransfers { peer, zero, receiver });
         }
-        let next = Round2 { dealer, dealt, session, own, transfers };
+        let next = Round2 { participant, dealt, session, own, commitments, transfers };
         Ok(Step::round(Keygen(Round::Two(Box::new(next))), sends))
     }
 }
 
 /// KG2B: coefficients, chain-code share, salt, and a proof for each coefficient (§3.2).
-fn open(dealer: &Dealer, dealt: &Dealt, session: &[u8; 32]) -> Result<Vec<u8>, Fault> {
-    let Dealer { terms, seed } = dealer;
+fn open(participant: &Participant, dealt: &Dealt, session: &[u8; 32]) -> Result<Vec<u8>, Fault> {
+    let Participant { terms, seed } = participant;
     let mut body = [&dealt.encoded[..], &dealt.chain_code, &dealt.salt].concat();
-    for k in terms.powers() {
+    for k in terms.powers(terms.me) {
         let (Some(secret), Some(image)) =
             (dealt.polynomial.coefficients().get(usize::from(k)), dealt.images.get(usize::from(k)))
         else {

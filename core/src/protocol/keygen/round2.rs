@@ -4,8 +4,8 @@ use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 
 use super::round1::Dealt;
-use super::round3::{PeerTrees, Round3};
-use super::{Dealer, Keygen, Round, Terms, bug, from_constant, transfer_session};
+use super::round3::{Own, PeerTrees, Round3};
+use super::{Keygen, Participant, Round, Source, Terms, bug, from_constant, transfer_session};
 use crate::crypto::curve::{POINT, decode_point, normalize};
 use crate::crypto::dlog::{Claim, InvalidProof};
 use crate::crypto::ot::{base, tree};
@@ -22,12 +22,14 @@ use crate::secret::Secret;
 /// Awaits all openings, proofs, shares and first transfer messages.
 #[derive(Debug)]
 pub(super) struct Round2 {
-    pub(super) dealer: Dealer,
+    pub(super) participant: Participant,
     pub(super) dealt: Dealt,
     pub(super) session: [u8; 32],
     /// KG2B, as sent.
     pub(super) own: Vec<u8>,
-    /// In index order.
+    /// In KG1, in index order.
+    pub(super) commitments: Vec<(PartyId, [u8; 32])>,
+    /// In index order. Those that leave have none and come last, and have none with anybody.
     pub(super) transfers: Vec<PeerTransfers>,
 }
 
@@ -35,34 +37,27 @@ pub(super) struct Round2 {
 #[derive(Debug)]
 pub(super) struct PeerTransfers {
     pub(super) peer: PartyId,
-    /// The peer's commitment in KG1.
-    pub(super) commitment: [u8; 32],
     /// This party's contribution to the zero seed.
     pub(super) zero: Secret<[u8; 32]>,
     pub(super) receiver: base::Receiver,
 }
 
-/// The opened values of a dealer.
+/// The opened values of a participant.
 struct Opened {
-    /// From the constant term on.
+    /// From the constant term on; none if it is no dealer.
     images: Vec<ProjectivePoint>,
     chain_code: [u8; 32],
 }
 
-/// The values that a dealer sent only to this party.
-struct Private<'a> {
-    share: Secret<Scalar>,
-    /// The dealer's contribution to the zero seed.
-    zero: &'a [u8; 32],
-    ot1: &'a [u8],
-}
-
-/// The values derived from all openings and shares.
+/// The values derived from all openings: public ones.
+#[derive(Debug)]
 pub(super) struct Derived {
-    pub(super) secret: Secret<Scalar>,
+    /// Hash of all KG2B.
+    pub(super) view: [u8; 32],
     pub(super) point: AffinePoint,
     /// Of party 1 first.
     pub(super) shares: Vec<AffinePoint>,
+    pub(super) chain_code: [u8; 32],
 }
 
 impl Round2 {
@@ -72,46 +67,60 @@ impl Round2 {
 
     /// Checks all openings and shares, derives the key, and answers the transfers.
     pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
-        let Self { dealer, dealt, session, own, transfers } = *self;
-        let Dealer { terms, seed } = &dealer;
+        let Self { participant, dealt, session, own, commitments, transfers } = *self;
+        let Participant { terms, seed } = &participant;
 
-        let mut opened = Vec::with_capacity(transfers.len());
-        for (transfer, message) in transfers.iter().zip(messages.of(Kind::Kg2b)) {
-            opened.push(open(terms, &session, &transfer.commitment, &message)?);
+        let mut opened = Vec::with_capacity(commitments.len());
+        for ((_, commitment), message) in commitments.iter().zip(messages.of(Kind::Kg2b)) {
+            opened.push(open(terms, &session, commitment, &message)?);
         }
         let mut secret = dealt.polynomial.share_of(terms.me);
-        let mut received = Vec::with_capacity(transfers.len());
+        let mut received = Vec::with_capacity(commitments.len());
         for (opened, message) in opened.iter().zip(messages.of(Kind::Kg2p)) {
-            let private = receive(terms.me, opened, &message)?;
-            *secret.expose_mut() += private.share.expose();
-            received.push((message, private));
+            let mut reader = message.reader();
+            let share = Secret::new(reader.scalar()?);
+            let image = image_of_share(&opened.images, terms.me);
+            if ProjectivePoint::mul_by_generator(share.expose()) != image {
+                return Err(message.fault(Check::Feldman));
+            }
+            *secret.expose_mut() += share.expose();
+            received.push((message, reader));
         }
-        let derived = derive(terms, &dealt.images, &opened, secret)?;
+        if let Source::Zero(old) = &terms.source {
+            *secret.expose_mut() += old.secret.expose();
+        }
+        let (point, shares) = derive(terms, &dealt.images, &opened)?;
 
         // All parties must see the same KG2B: this hash is compared in the next round.
         let all = messages.with_own(Kind::Kg2b, terms.me, &own);
         let start = tags::KEYGEN_VIEW.start().part(&session);
         let view = all.iter().fold(start, |hash, message| hash.part(message.bytes)).finish();
-        let chain_code = match &terms.refreshed {
-            Some(old) => old.chain_code,
-            None => joint_chain_code(terms.me, &session, dealt.chain_code(), &transfers, &opened),
+        let chain_code = match terms.kept() {
+            Some((_, chain_code)) => *chain_code,
+            None => joint_chain_code(terms.me, &session, dealt.chain_code(), &commitments, &opened),
         };
+        let derived = Derived { view, point, shares, chain_code };
+        if !terms.receives(terms.me) {
+            let next = Round3 { terms: participant.terms, session, derived, own: None };
+            return Ok(Step::round(Keygen(Round::Three(Box::new(next))), Vec::new()));
+        }
 
-        let own = announce(&dealer, &session, &view, &derived, &chain_code)?;
+        let own = announce(&participant, &session, &derived, &secret)?;
         let mut sends: Vec<_> = terms.to_all(&own).collect();
         let mut trees = Vec::with_capacity(transfers.len());
-        for (transfer, (message, private)) in transfers.into_iter().zip(received) {
-            let PeerTransfers { peer, receiver, zero, .. } = transfer;
+        for (transfer, (message, mut reader)) in transfers.into_iter().zip(received) {
+            let PeerTransfers { peer, receiver, zero } = transfer;
+            let zero_seed = zero::seed(&session, (terms.me, &zero), (peer, reader.array()?));
             let sid_ot = transfer_session(&session, peer, terms.me);
-            let (ot2, keys) = base::send(&sid_ot, seed, peer.get(), private.ot1)
+            let (ot2, keys) = base::send(&sid_ot, seed, peer.get(), reader.rest())
                 .map_err(|_| message.fault(Check::BaseOtPoint))?;
             let (as_sender, corrections) = tree::build(&sid_ot, keys);
             let body: [&[u8]; 2] = [&ot2, &corrections];
             sends.push((peer, pack(Kind::Kg3p, terms.me, Some(peer), &session, &body)));
-            let zero_seed = zero::seed(&session, (terms.me, &zero), (peer, private.zero));
             trees.push(PeerTrees { peer, zero_seed, as_sender, receiver });
         }
-        let next = Round3 { terms: dealer.terms, session, own, view, derived, chain_code, trees };
+        let own = Some(Own { message: own, secret, trees });
+        let next = Round3 { terms: participant.terms, session, derived, own };
         Ok(Step::round(Keygen(Round::Three(Box::new(next))), sends))
     }
 }
@@ -123,8 +132,9 @@ fn open(
     commitment: &[u8; 32],
     message: &Received<'_>,
 ) -> Result<Opened, Fault> {
+    let powers = terms.powers(message.from);
     let mut reader = message.reader();
-    let encoded = reader.bytes(POINT * terms.powers().len())?;
+    let encoded = reader.bytes(POINT * powers.len())?;
     let points: Vec<AffinePoint> = encoded
         .chunks_exact(POINT)
         .map(|bytes| decode_point(bytes).map_err(|_| message.fault(Check::Malformed)))
@@ -135,10 +145,15 @@ fn open(
     if opening != *commitment {
         return Err(message.fault(Check::Commit));
     }
-    for (k, statement) in terms.powers().zip(&points) {
+    for (k, statement) in powers.zip(&points) {
         let context: [&[u8]; 2] = [session, &[message.from.get(), k]];
         let claim = Claim { tag: &tags::KEYGEN_POK, context: &context, statement };
         claim.verify(reader.array()?).map_err(|reason| message.fault(proof_fault(reason)))?;
+    }
+    if let (Source::Held(held), Some(constant)) = (&terms.source, points.first())
+        && held.constants.get(&message.from) != Some(constant)
+    {
+        return Err(message.fault(Check::DealerConstant));
     }
     let images = from_constant(terms, points.into_iter().map(ProjectivePoint::from));
     Ok(Opened { images, chain_code: *chain_code })
@@ -152,51 +167,41 @@ pub(super) fn proof_fault(reason: InvalidProof) -> Check {
     }
 }
 
-/// Decodes KG2P of one peer. Its share must lie on the polynomial that it opened.
-fn receive<'a>(me: PartyId, opened: &Opened, message: &Received<'a>) -> Result<Private<'a>, Fault> {
-    let mut reader = message.reader();
-    let share = Secret::new(reader.scalar()?);
-    if ProjectivePoint::mul_by_generator(share.expose()) != image_of_share(&opened.images, me) {
-        return Err(message.fault(Check::Feldman));
-    }
-    Ok(Private { share, zero: reader.array()?, ot1: reader.rest() })
-}
-
 /// The key and all public shares, from the sum of all polynomials.
 fn derive(
     terms: &Terms,
     own: &[ProjectivePoint],
     opened: &[Opened],
-    mut secret: Secret<Scalar>,
-) -> Result<Derived, Fault> {
+) -> Result<(AffinePoint, Vec<AffinePoint>), Fault> {
     let mut sum = own.to_vec();
+    sum.resize(usize::from(terms.threshold), ProjectivePoint::IDENTITY);
     for opened in opened {
         sum.iter_mut().zip(&opened.images).for_each(|(sum, image)| *sum += image);
     }
     let mut images: Vec<ProjectivePoint> =
-        PartyId::all(terms.count()).map(|party| image_of_share(&sum, party)).collect();
-    if let Some(old) = &terms.refreshed {
-        *secret.expose_mut() += old.secret.expose();
+        PartyId::all(terms.count).map(|party| image_of_share(&sum, party)).collect();
+    if let Source::Zero(old) = &terms.source {
         images.iter_mut().zip(&old.shares).for_each(|(image, old)| *image += old);
-        images.push(old.point.into());
-    } else {
-        images.extend(sum.first());
+    }
+    match terms.kept() {
+        Some((point, _)) => images.push(point.into()),
+        None => images.extend(sum.first()),
     }
     // A public share or key that is the identity is refused.
     let identity = || Fault::nobody(Check::Identity, Kind::Kg2b.name());
     let mut shares = normalize(&images).ok_or_else(identity)?;
     let point = shares.pop().ok_or_else(identity)?;
-    Ok(Derived { secret, point, shares })
+    Ok((point, shares))
 }
 
 fn joint_chain_code(
     me: PartyId,
     session: &[u8; 32],
     own: &[u8; 32],
-    transfers: &[PeerTransfers],
+    commitments: &[(PartyId, [u8; 32])],
     opened: &[Opened],
 ) -> [u8; 32] {
-    let peers = transfers.iter().map(|transfer| transfer.peer);
+    let peers = commitments.iter().map(|(peer, _)| *peer);
     let mut shares: Vec<_> = peers.zip(opened.iter().map(|o| &o.chain_code)).collect();
     shares.push((me, own));
     shares.sort_unstable();
@@ -207,30 +212,24 @@ fn joint_chain_code(
 /// KG3B: the hash of what this party saw, what it derived, and a proof that it knows its final
 /// share.
 fn announce(
-    dealer: &Dealer,
+    participant: &Participant,
     session: &[u8; 32],
-    view: &[u8; 32],
     derived: &Derived,
-    chain_code: &[u8; 32],
+    secret: &Secret<Scalar>,
 ) -> Result<Vec<u8>, Fault> {
-    let Dealer { terms, seed } = dealer;
+    let Participant { terms, seed } = participant;
+    let Derived { view, point, chain_code, .. } = derived;
     let statement = derived.share_of(terms.me).ok_or(bug(Kind::Kg3b))?;
     let nonce = Secret::new(seed.scalar("pokshare"));
     let context: [&[u8]; 3] = [session, view, &[terms.me.get()]];
     let claim = Claim { tag: &tags::KEYGEN_POK_SHARE, context: &context, statement };
-    let proof = claim.prove(derived.secret.expose(), nonce.expose()).ok_or(bug(Kind::Kg3b))?;
-    let body: [&[u8]; 4] = [view, &encoded(&derived.point), chain_code, &proof];
+    let proof = claim.prove(secret.expose(), nonce.expose()).ok_or(bug(Kind::Kg3b))?;
+    let body: [&[u8]; 4] = [view, &encoded(point), chain_code, &proof];
     Ok(pack(Kind::Kg3b, terms.me, None, session, &body))
 }
 
 impl Derived {
     pub(super) fn share_of(&self, party: PartyId) -> Option<&AffinePoint> {
         self.shares.get(usize::from(party.get()) - 1)
-    }
-}
-
-impl std::fmt::Debug for Derived {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Derived").field("point", &self.point).finish_non_exhaustive()
     }
 }

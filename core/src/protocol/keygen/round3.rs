@@ -1,6 +1,8 @@
 //! Round 3 (docs/protocol.md §3.4): compare the derived values, finish the transfers, store the
 //! share.
 
+use k256::Scalar;
+
 use super::round2::{Derived, proof_fault};
 use super::round4::Round4;
 use super::{Keygen, Round, Terms, bug, transfer_session};
@@ -10,7 +12,9 @@ use crate::crypto::ot::tree::{self, SenderTrees};
 use crate::crypto::tags;
 use crate::party::PartyId;
 use crate::protocol::fault::{Check, Fault};
-use crate::protocol::key::{Confirmation, KeyShare, Pair, Pending, PublicKey, Status, encoded};
+use crate::protocol::key::{
+    Confirmation, KeyShare, Leaving, Pair, Pending, PublicKey, Statements, Status, encoded,
+};
 use crate::protocol::machine::{Gathered, Persist, Step};
 use crate::protocol::wire::{Kind, Received, pack};
 use crate::secret::Secret;
@@ -20,12 +24,17 @@ use crate::secret::Secret;
 pub(super) struct Round3 {
     pub(super) terms: Terms,
     pub(super) session: [u8; 32],
-    /// KG3B, as sent.
-    pub(super) own: Vec<u8>,
-    /// Hash of all KG2B.
-    pub(super) view: [u8; 32],
     pub(super) derived: Derived,
-    pub(super) chain_code: [u8; 32],
+    /// `None` for a dealer that leaves.
+    pub(super) own: Option<Own>,
+}
+
+/// The part of a party of the key.
+#[derive(Debug)]
+pub(super) struct Own {
+    /// KG3B, as sent.
+    pub(super) message: Vec<u8>,
+    pub(super) secret: Secret<Scalar>,
     /// In index order.
     pub(super) trees: Vec<PeerTrees>,
 }
@@ -45,37 +54,39 @@ impl Round3 {
     }
 
     /// Compares, finishes the transfers, and makes the share. It is stored before this party
-    /// confirms it.
+    /// confirms it. A dealer that leaves compares, and waits for the confirmations of the others.
     pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
         messages.of(Kind::Kg3b).try_for_each(|message| self.compare(&message))?;
-        let Self { terms, session, own, view, derived, chain_code, trees } = *self;
+        let Self { terms, session, derived, own } = *self;
+        let Derived { view, point, shares, chain_code } = derived;
 
+        let encoded_point = encoded(&point);
+        let epoch = tags::KEYGEN_EPOCH.hash(&[&session, &view, &encoded_point, &chain_code]);
+        let all = match &own {
+            Some(own) => messages.with_own(Kind::Kg3b, terms.me, &own.message),
+            None => messages.of(Kind::Kg3b).collect(),
+        };
+        let start = tags::KEYGEN_VIEW3.start().part(&session);
+        let view = all.iter().fold(start, |hash, message| hash.part(message.bytes)).finish();
+        let statements = Statements { epoch, view, count: terms.count };
+
+        let Some(Own { secret, trees, .. }) = own else {
+            let next = Round4 { session, statements, of_two: false };
+            let leaving = Persist::Leaving(Leaving(statements));
+            return Ok(Step::round(Keygen(Round::Four(next)), Vec::new()).after(vec![leaving]));
+        };
         let mut pairs = Vec::with_capacity(trees.len());
         for (peer, message) in trees.into_iter().zip(messages.of(Kind::Kg3p)) {
             pairs.push(finish_transfers(&session, terms.me, peer, &message)?);
         }
-
-        let point = encoded(&derived.point);
-        let epoch = tags::KEYGEN_EPOCH.hash(&[&session, &view, &point, &chain_code]);
-        let all = messages.with_own(Kind::Kg3b, terms.me, &own);
-        let start = tags::KEYGEN_VIEW3.start().part(&session);
-        let view = all.iter().fold(start, |hash, message| hash.part(message.bytes)).finish();
-        let confirmation = Confirmation { epoch, view, me: terms.me, count: terms.count() };
-
-        let statement = confirmation.message();
-        let own = pack(Kind::Kg4b, terms.me, None, &session, &[&statement]);
+        let confirmation = Confirmation { statements, me: terms.me };
+        let own = pack(Kind::Kg4b, terms.me, None, &session, &[&confirmation.message()]);
         let sends = terms.to_all(&own).collect();
-        let public = PublicKey {
-            threshold: terms.threshold,
-            epoch,
-            point: derived.point,
-            shares: derived.shares,
-            chain_code,
-            identities: terms.identities,
-        };
-        let share =
-            KeyShare::new(public, terms.me, derived.secret, pairs).map_err(|_| bug(Kind::Kg4b))?;
-        let next = Round4 { session, confirmation: confirmation.clone() };
+        let Terms { threshold, count, me, mut identities, .. } = terms;
+        identities.truncate(usize::from(count));
+        let public = PublicKey { threshold, epoch, point, shares, chain_code, identities };
+        let share = KeyShare::new(public, me, secret, pairs).map_err(|_| bug(Kind::Kg4b))?;
+        let next = Round4 { session, statements, of_two: count == 2 };
         let pending = Persist::PendingShare(Box::new(Pending { share, confirmation }));
         Ok(Step::round(Keygen(Round::Four(next)), sends).after(vec![pending]))
     }
@@ -83,18 +94,18 @@ impl Round3 {
     /// Compares KG3B of one peer with what this party saw and derived.
     fn compare(&self, message: &Received<'_>) -> Result<(), Fault> {
         let mut reader = message.reader();
-        if reader.array::<32>()? != &self.view {
+        if reader.array::<32>()? != &self.derived.view {
             // A party sent the two of us different messages; it need not be this peer.
             return Err(Fault::nobody(Check::View, Kind::Kg3b.name()));
         }
         if reader.point()? != self.derived.point {
             return Err(message.fault(Check::QMismatch));
         }
-        if reader.array::<32>()? != &self.chain_code {
+        if reader.array::<32>()? != &self.derived.chain_code {
             return Err(message.fault(Check::ChainCode));
         }
         let statement = self.derived.share_of(message.from).ok_or(bug(Kind::Kg3b))?;
-        let context: [&[u8]; 3] = [&self.session, &self.view, &[message.from.get()]];
+        let context: [&[u8]; 3] = [&self.session, &self.derived.view, &[message.from.get()]];
         let claim = Claim { tag: &tags::KEYGEN_POK_SHARE, context: &context, statement };
         claim.verify(reader.array()?).map_err(|reason| message.fault(proof_fault(reason)))
     }

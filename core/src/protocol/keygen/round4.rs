@@ -3,7 +3,7 @@
 
 use super::{Confirmed, Keygen};
 use crate::protocol::fault::{Check, Fault};
-use crate::protocol::key::Confirmation;
+use crate::protocol::key::Statements;
 use crate::protocol::machine::{Gathered, Persist, Step};
 use crate::protocol::wire::{Kind, Received};
 
@@ -11,7 +11,9 @@ use crate::protocol::wire::{Kind, Received};
 #[derive(Debug)]
 pub(super) struct Round4 {
     pub(super) session: [u8; 32],
-    pub(super) confirmation: Confirmation,
+    pub(super) statements: Statements,
+    /// Whether this party and one other are all that there are.
+    pub(super) of_two: bool,
 }
 
 impl Round4 {
@@ -22,23 +24,24 @@ impl Round4 {
     /// A confirmation counts at once, even if another one never arrives.
     pub(super) fn arrived(&self, message: &Received<'_>) -> Option<Persist> {
         let statement = *message.reader().array().ok()?;
-        let (peer, sound) = (message.from, self.confirmation.verify(message.from, &statement));
+        let (peer, sound) = (message.from, self.statements.verify(message.from, &statement));
         sound.then_some(Persist::Confirmed { peer, statement })
     }
 
     /// Checks that all parties confirmed the same key.
     pub(super) fn finish(self, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
         for message in messages.of(Kind::Kg4b) {
-            if !self.confirmation.verify(message.from, message.reader().array()?) {
+            if !self.statements.verify(message.from, message.reader().array()?) {
                 return Err(self.mismatch(&message));
             }
         }
-        Ok(Step::done(Confirmed { epoch: *self.confirmation.epoch() }))
+        Ok(Step::done(Confirmed { epoch: self.statements.epoch }))
     }
 
-    /// With three parties or more, another one may have sent the two of us different KG3B (§9).
+    /// With three participants or more that send or hear KG3B, another one may have sent the two of
+    /// us different ones (§9).
     fn mismatch(&self, message: &Received<'_>) -> Fault {
-        if self.confirmation.peers().count() == 1 {
+        if self.of_two {
             message.fault(Check::Confirm)
         } else {
             Fault::nobody(Check::Confirm, Kind::Kg4b.name())

@@ -1,0 +1,343 @@
+//! Reshare and import (docs/protocol.md §8.2 to §8.4): what the participants agree on, and all that
+//! is checked before the first message.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k256::elliptic_curve::ops::MulByGenerator;
+use k256::{AffinePoint, ProjectivePoint, Scalar};
+
+use super::{Held, Keygen, Participant, Source, Terms, machine, session};
+use crate::crypto::curve::encode_scalar;
+use crate::crypto::seed::SessionSeed;
+use crate::crypto::share::lagrange;
+use crate::crypto::tags;
+use crate::party::{MAX_PARTIES, PartyId};
+use crate::protocol::fault::{Check, Fault};
+use crate::protocol::key::{KeyShare, are_valid_identities, are_valid_sizes};
+use crate::protocol::machine::Machine;
+use crate::protocol::origin::Origin;
+use crate::secret::Secret;
+
+/// The input that the participants of a reshare or an import agree on.
+///
+/// Participants are numbered anew: first the parties of the key then, of which each has its number
+/// as its index; after them the dealers that leave, in the order of their old indices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReshareSetup {
+    /// 32 random bytes, fresh for every attempt and equal on all participants.
+    pub instance: [u8; 32],
+    /// How many parties must sign then: at least 2, at most all of them.
+    pub threshold: u8,
+    /// How many parties the key has then.
+    pub count: u8,
+    /// This participant.
+    pub me: PartyId,
+    /// The identity of each participant on its channel, that of participant 1 first: all different,
+    /// at most [`MAX_IDENTITY`](crate::protocol::key::MAX_IDENTITY) bytes each.
+    pub identities: Vec<Vec<u8>>,
+    /// In the order of their old indices: as many as had to sign so far; in an import the one that
+    /// has the key.
+    pub dealers: Vec<Dealer>,
+    /// [`KeyShare::public_data`] of the old shares, or [`Origin::of_import`].
+    ///
+    /// A participant without a share cannot know whether it is that of the right key: a person must
+    /// compare the key with what is known of it.
+    pub origin: Vec<u8>,
+    /// The participant whose word `origin` is.
+    pub requester: PartyId,
+}
+
+/// A participant that deals its part of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dealer {
+    /// Its number among the participants.
+    pub participant: PartyId,
+    /// Its index in the old key; 0 in an import.
+    pub old: u8,
+}
+
+/// Takes part in a reshare with a share of the key, as a dealer or not (§8.2).
+///
+/// Key and chain code stay, and all shares are new. A dealer that is no party of the key then
+/// leaves: it outputs a [`Persist::Leaving`](crate::protocol::machine::Persist::Leaving) instead of
+/// a share. The old share stays valid until all parties have confirmed. Retired pairs are allowed,
+/// since a reshare restores them: whoever has retired a pair must ask a person before.
+///
+/// # Errors
+/// A fault at `setup`: [`Check::Params`] if the input does not fit together or is not about this
+/// share; [`Check::PublicData`], which names the requester, if `origin` contradicts itself or the
+/// share.
+///
+/// ```
+/// # use std::{fs, time::{Duration, Instant}};
+/// # use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
+/// # use cosign_core::local::Local;
+/// # use cosign_core::{Dealer, KeyShare, PartyId, Persist, ReshareSetup, Secret, join, reshare};
+/// # fn random() -> [u8; 32] {
+/// #     let mut bytes = [0; 32];
+/// #     OsRng.fill_bytes(&mut bytes);
+/// #     bytes
+/// # }
+/// # let old = |party| -> Result<_, Box<dyn std::error::Error>> {
+/// #     Ok(KeyShare::from_bytes(&fs::read(format!("tests/support/shares/party-{party}"))?)?)
+/// # };
+/// // Two devices have a key of which both must sign. Carol comes third.
+/// let (alice, bob, timeout) = (old(1)?, old(2)?, Duration::from_secs(30));
+/// let mut identities = alice.identities().to_vec();
+/// identities.push(b"carol".to_vec());
+/// let parties: Vec<PartyId> = PartyId::all(3).collect();
+/// let setup = |me| ReshareSetup {
+///     instance: [5; 32],
+///     threshold: 2,
+///     count: 3,
+///     me,
+///     identities: identities.clone(),
+///     dealers: vec![
+///         Dealer { participant: parties[0], old: 1 },
+///         Dealer { participant: parties[1], old: 2 },
+///     ],
+///     origin: alice.public_data(),
+///     requester: parties[0],
+/// };
+/// let machines = [
+///     reshare(setup(parties[0]), &alice, &Secret::new(random()), timeout)?,
+///     reshare(setup(parties[1]), &bob, &Secret::new(random()), timeout)?,
+///     join(setup(parties[2]), &Secret::new(random()), b"of a file of her device", timeout)?,
+/// ];
+/// let outcomes = Local::start(machines, Instant::now()).run();
+/// let mut new = outcomes.values().flat_map(|outcome| &outcome.persisted).filter_map(|p| match p {
+///     Persist::PendingShare(pending) => Some(&pending.share),
+///     _ => None,
+/// });
+/// assert!(new.clone().all(|share| share.public_key_bytes() == alice.public_key_bytes()));
+/// assert!(new.all(|share| (share.threshold(), share.count()) == (2, 3)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn reshare(
+    setup: ReshareSetup,
+    share: &KeyShare,
+    random: &Secret<[u8; 32]>,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    let secret = Secret::new(encode_scalar(share.secret.expose()));
+    let seed = seed(&setup, random, secret.expose());
+    reshare_with_seed(setup, share, seed, round_timeout)
+}
+
+/// As [`reshare`], with a given seed, to repeat known answers. A seed must never be used twice.
+pub fn reshare_with_seed(
+    setup: ReshareSetup,
+    share: &KeyShare,
+    seed: SessionSeed,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    start(setup, Part::Share(share), seed, round_timeout)
+}
+
+/// Takes part in a reshare or an import and has no part of the key so far.
+///
+/// `hedge` is as in [`keygen`](super::keygen), and faults are as in [`reshare`].
+pub fn join(
+    setup: ReshareSetup,
+    random: &Secret<[u8; 32]>,
+    hedge: &[u8],
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    let seed = seed(&setup, random, hedge);
+    join_with_seed(setup, seed, round_timeout)
+}
+
+/// As [`join`], with a given seed, to repeat known answers. A seed must never be used twice.
+pub fn join_with_seed(
+    setup: ReshareSetup,
+    seed: SessionSeed,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    start(setup, Part::Nothing, seed, round_timeout)
+}
+
+/// Deals a key that this participant has (§8.4). All others [`join`].
+///
+/// Whoever has a copy of the key signs alone with it, now and later: the caller wipes its own when
+/// all parties have confirmed. Faults are as in [`reshare`], and [`Check::Params`] if `key` is not
+/// that of `origin`.
+///
+/// ```
+/// # use std::time::{Duration, Instant};
+/// # use cosign_core::k256::{ProjectivePoint, Scalar};
+/// # use cosign_core::local::Local;
+/// # use cosign_core::{Dealer, Origin, PartyId, Persist, ReshareSetup, Secret, import, join};
+/// let (key, timeout) = (Secret::new(Scalar::from(7_u64)), Duration::from_secs(30));
+/// let public_key = (ProjectivePoint::GENERATOR * key.expose()).to_affine();
+/// let parties: Vec<PartyId> = PartyId::all(2).collect();
+/// let setup = |me| ReshareSetup {
+///     instance: [6; 32],
+///     threshold: 2,
+///     count: 2,
+///     me,
+///     identities: vec![b"alice".to_vec(), b"bob".to_vec()],
+///     dealers: vec![Dealer { participant: parties[0], old: 0 }],
+///     origin: Origin::of_import(&public_key, &[9; 32]),
+///     requester: parties[0],
+/// };
+/// # let random = || Secret::new([1; 32]);
+/// let machines = [
+///     import(setup(parties[0]), &key, &random(), timeout)?,
+///     join(setup(parties[1]), &random(), b"of a file of his device", timeout)?,
+/// ];
+/// for outcome in Local::start(machines, Instant::now()).run().into_values() {
+///     outcome.result.ok_or("it did not end")??;
+///     for persist in outcome.persisted {
+///         let Persist::PendingShare(pending) = persist else { continue };
+///         assert_eq!(pending.share.public_key(), &public_key);
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn import(
+    setup: ReshareSetup,
+    key: &Secret<Scalar>,
+    random: &Secret<[u8; 32]>,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    let secret = Secret::new(encode_scalar(key.expose()));
+    let seed = seed(&setup, random, secret.expose());
+    import_with_seed(setup, key, seed, round_timeout)
+}
+
+/// As [`import`], with a given seed, to repeat known answers. A seed must never be used twice.
+pub fn import_with_seed(
+    setup: ReshareSetup,
+    key: &Secret<Scalar>,
+    seed: SessionSeed,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    start(setup, Part::Key(key), seed, round_timeout)
+}
+
+/// What a participant has of the key.
+enum Part<'a> {
+    Share(&'a KeyShare),
+    Key(&'a Secret<Scalar>),
+    Nothing,
+}
+
+fn start(
+    setup: ReshareSetup,
+    part: Part<'_>,
+    seed: SessionSeed,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen>, Fault> {
+    let held = held(&setup, part)?;
+    let session = reshare_session(&setup);
+    let ReshareSetup { threshold, count, me, identities, .. } = setup;
+    let terms = Terms { threshold, count, me, identities, session, source: Source::Held(held) };
+    machine(Participant { terms, seed }, round_timeout)
+}
+
+/// Checks the setup; the key, and the constant terms that the dealers must have.
+fn held(setup: &ReshareSetup, part: Part<'_>) -> Result<Held, Fault> {
+    let params = Fault::nobody(Check::Params, "setup");
+    let all = setup.identities.len();
+    let valid = are_valid_sizes(setup.threshold, usize::from(setup.count))
+        && usize::from(setup.count) <= all
+        && all <= usize::from(MAX_PARTIES)
+        && usize::from(setup.me.get()) <= all
+        && are_valid_identities(&setup.identities, all);
+    if !valid {
+        return Err(params);
+    }
+    let public_data = Fault::by(setup.requester, Check::PublicData, "setup");
+    let origin = Origin::from_bytes(&setup.origin).map_err(|_| public_data)?;
+    let dealt = dealt(setup, &origin).ok_or(params)?;
+    let own = match (part, dealt.get(&setup.me)) {
+        (Part::Share(share), own) => {
+            if share.public_data() != setup.origin {
+                return Err(public_data);
+            }
+            if !is_about(setup, share) {
+                return Err(params);
+            }
+            own.map(|dealt| Secret::new(dealt.factor * share.secret.expose()))
+        }
+        (Part::Key(key), Some(dealt)) if origin.shared.is_none() && dealt.is_constant(key) => {
+            Some(Secret::new(*key.expose()))
+        }
+        (Part::Nothing, None) => None,
+        (Part::Key(_), _) | (Part::Nothing, Some(_)) => return Err(params),
+    };
+    let constants = dealt.into_iter().map(|(party, dealt)| (party, dealt.constant)).collect();
+    Ok(Held { point: origin.point, chain_code: origin.chain_code, constants, own })
+}
+
+/// The part of the key that a dealer deals.
+struct Dealt {
+    /// Of its share.
+    factor: Scalar,
+    /// The constant term of its polynomial, times the generator.
+    constant: AffinePoint,
+}
+
+impl Dealt {
+    fn is_constant(&self, key: &Secret<Scalar>) -> bool {
+        ProjectivePoint::mul_by_generator(key.expose()) == ProjectivePoint::from(self.constant)
+    }
+}
+
+/// What each dealer deals; `None` unless the dealers are as many as must be, in order, in range, and
+/// those above the parties of the key then are exactly the participants that leave.
+fn dealt(setup: &ReshareSetup, origin: &Origin) -> Option<BTreeMap<PartyId, Dealt>> {
+    let dealers = &setup.dealers;
+    let leaving = dealers.iter().map(|dealer| usize::from(dealer.participant.get()));
+    let leaving = leaving.filter(|participant| *participant > usize::from(setup.count));
+    if !leaving.eq(usize::from(setup.count) + 1..=setup.identities.len()) {
+        return None;
+    }
+    let dealt: BTreeMap<PartyId, Dealt> = match (&origin.shared, dealers.as_slice()) {
+        (None, [Dealer { participant, old: 0 }]) if participant.get() <= setup.count => {
+            let whole = Dealt { factor: Scalar::ONE, constant: origin.point };
+            BTreeMap::from([(*participant, whole)])
+        }
+        (None, _) => return None,
+        (Some(shared), _) => {
+            let olds: Vec<PartyId> =
+                dealers.iter().map(|dealer| PartyId::new(dealer.old)).collect::<Option<_>>()?;
+            let ascending = olds.is_sorted_by(|one, next| one < next);
+            if !ascending || olds.len() != usize::from(shared.threshold) {
+                return None;
+            }
+            let of = |(dealer, old): (&Dealer, &PartyId)| {
+                let share = *shared.shares.get(usize::from(old.get()) - 1)?;
+                let factor = lagrange(*old, &olds, 0);
+                let constant = (share * factor).to_affine();
+                Some((dealer.participant, Dealt { factor, constant }))
+            };
+            dealers.iter().zip(&olds).map(of).collect::<Option<_>>()?
+        }
+    };
+    (dealt.len() == dealers.len()).then_some(dealt)
+}
+
+/// Whether this participant and the dealers are the devices that they were in the old key.
+fn is_about(setup: &ReshareSetup, share: &KeyShare) -> bool {
+    let is = |participant: PartyId, old: u8| {
+        let now = setup.identities.get(usize::from(participant.get()) - 1);
+        let then = usize::from(old).checked_sub(1).and_then(|old| share.identities().get(old));
+        now.is_some() && now == then
+    };
+    is(setup.me, share.me().get())
+        && setup.dealers.iter().all(|dealer| is(dealer.participant, dealer.old))
+}
+
+/// `sid0` of a reshare or an import: the hash of the agreed input.
+fn reshare_session(setup: &ReshareSetup) -> [u8; 32] {
+    let ReshareSetup { instance, threshold, count, identities, dealers, origin, .. } = setup;
+    let dealers: Vec<u8> =
+        dealers.iter().flat_map(|dealer| [dealer.participant.get(), dealer.old]).collect();
+    session(&tags::RESHARE_SID0, instance, [*threshold, *count], &dealers, origin, identities)
+}
+
+fn seed(setup: &ReshareSetup, random: &Secret<[u8; 32]>, secret: &[u8]) -> SessionSeed {
+    SessionSeed::hedged(random, &reshare_session(setup), setup.me.get(), secret)
+}
