@@ -7,7 +7,9 @@
 //! cargo run --release --example transcript -- --input FILE
 //! ```
 //!
-//! The file describes a run in JSON; the `input` of core/tests/vectors/batch.json is an example.
+//! The file describes a run in JSON: a key generation or an import, any number of reshares and
+//! refreshes, and signatures. The `input` of core/tests/vectors/batch.json is an example, and so are
+//! those in core/tests/vectors/runs.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -24,8 +26,14 @@ use cosign_core::hazmat::crypto::ecdsa::x_mod_order;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::crypto::share::lagrange;
 use cosign_core::hazmat::crypto::transcript::reduce;
+use cosign_core::hazmat::protocol::fault::Fault;
 use cosign_core::hazmat::protocol::key::KeyShare;
-use cosign_core::hazmat::protocol::keygen::{KeygenSetup, keygen_with_seed};
+use cosign_core::hazmat::protocol::keygen::reshare::{
+    Dealer, ReshareSetup, import_with_seed, join_with_seed, reshare_with_seed,
+};
+use cosign_core::hazmat::protocol::keygen::{
+    Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed,
+};
 use cosign_core::hazmat::protocol::local::{Local, Outcome, Parcel};
 use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
 use cosign_core::hazmat::protocol::sign::{
@@ -33,8 +41,8 @@ use cosign_core::hazmat::protocol::sign::{
     sign_with_seed,
 };
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
-use cosign_core::{hex, unhex};
-use k256::Scalar;
+use cosign_core::{Origin, Secret, hex, unhex};
+use k256::{ProjectivePoint, Scalar};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -88,16 +96,27 @@ fn named(arguments: &Arguments) -> Result<Value, Box<dyn Error>> {
 fn described(input: &Value) -> Result<Value, Box<dyn Error>> {
     let mut messages = Vec::new();
     let fields = input.as_object().ok_or("a run is an object")?;
-    let known = ["instance", "t", "n", "sign"];
+    let known = ["curve", "instance", "t", "n", "import", "reshare", "sign"];
     if let Some(field) = fields.keys().find(|field| !known.contains(&field.as_str())) {
         return Err(format!("{field} is not known here").into());
     }
-    let small = |name: &str| input[name].as_u64().and_then(|value| u8::try_from(value).ok());
-    let (threshold, count) = (small("t").ok_or("t is missing")?, small("n").ok_or("n is missing")?);
-    let instance = input["instance"].as_str().ok_or("instance is missing")?;
-    let shares = keygen(instance, threshold, count, &mut messages)?;
+    if fields.get("curve").is_some_and(|curve| curve != CURVE) {
+        return Err(format!("{CURVE} is the only curve here").into());
+    }
+    let (threshold, count) = (number(input, "t")?, number(input, "n")?);
+    let instance = text(input, "instance")?;
+    let mut shares = match fields.get("import") {
+        None => keygen(instance, threshold, count, &mut messages)?,
+        Some(given) => import(instance, threshold, count, given, &mut messages)?,
+    };
+    for step in fields.get("reshare").and_then(Value::as_array).into_iter().flatten() {
+        shares = match step.get("dealers") {
+            Some(dealers) => reshare(step, &parties(dealers)?, &shares, &mut messages)?,
+            None => refresh(text(step, "name")?, &shares, &mut messages)?,
+        };
+    }
     let mut report = facts(&shares)?;
-    add(&mut report, "curve", "secp256k1".into());
+    add(&mut report, "curve", CURVE.into());
     if let Some(what) = fields.get("sign") {
         let signatures = sign(&Sign::read(what, &shares)?, &shares, &mut messages)?;
         let signatures: Option<Vec<Value>> = signatures.iter().map(signed).collect();
@@ -105,6 +124,24 @@ fn described(input: &Value) -> Result<Value, Box<dyn Error>> {
     }
     add(&mut report, "messages", messages.into());
     Ok(report)
+}
+
+const CURVE: &str = "secp256k1";
+
+fn text<'a>(object: &'a Value, name: &str) -> Result<&'a str, String> {
+    object[name].as_str().ok_or_else(|| format!("{name} is missing"))
+}
+
+fn number(object: &Value, name: &str) -> Result<u8, String> {
+    let number = object[name].as_u64().and_then(|number| u8::try_from(number).ok());
+    number.ok_or_else(|| format!("{name} is missing"))
+}
+
+fn parties(list: &Value) -> Result<Vec<PartyId>, String> {
+    let party = |index: &Value| index.as_u64().and_then(|i| u8::try_from(i).ok());
+    let all =
+        list.as_array().into_iter().flatten().map(|index| party(index).and_then(PartyId::new));
+    all.collect::<Option<_>>().ok_or_else(|| "dealers are indices".to_owned())
 }
 
 fn add(report: &mut Value, name: &str, value: Value) {
@@ -143,18 +180,125 @@ fn keygen(
     count: u8,
     messages: &mut Vec<Value>,
 ) -> Result<Shares, Box<dyn Error>> {
-    let identities: Vec<_> = (1..=count).map(|i| format!("party-{i}").into_bytes()).collect();
     let machines = PartyId::all(count).map(|me| {
         let setup = KeygenSetup {
             instance: sha256(instance),
             threshold,
             me,
-            identities: identities.clone(),
+            identities: identities(count),
         };
         keygen_with_seed(setup, seed(&format!("{instance}|{me}")), TIMEOUT)
     });
+    made(machines.collect(), messages)
+}
+
+fn identities(count: u8) -> Vec<Vec<u8>> {
+    (1..=count).map(|i| format!("party-{i}").into_bytes()).collect()
+}
+
+/// A key generation in which one party deals a key that it has.
+fn import(
+    name: &str,
+    threshold: u8,
+    count: u8,
+    given: &Value,
+    messages: &mut Vec<Value>,
+) -> Result<Shares, Box<dyn Error>> {
+    let key = decode_scalar(&digest_of(text(given, "key")?)?).map_err(|_| "key is no scalar")?;
+    let public_key = (ProjectivePoint::GENERATOR * key).to_affine();
+    let origin = Origin::of_import(&public_key, &digest_of(text(given, "cc")?)?);
+    let dealer = if given.get("dealer").is_some() { number(given, "dealer")? } else { 1 };
+    let dealer = PartyId::new(dealer).ok_or("no such dealer")?;
+    let machines = PartyId::all(count).map(|me| {
+        let setup = ReshareSetup {
+            instance: sha256(name),
+            threshold,
+            count,
+            me,
+            identities: identities(count),
+            dealers: vec![Dealer { participant: dealer, old: 0 }],
+            origin: origin.clone(),
+            requester: dealer,
+        };
+        let seed = seed(&format!("{name}|{me}"));
+        if me == dealer {
+            import_with_seed(setup, &Secret::new(key), seed, TIMEOUT)
+        } else {
+            join_with_seed(setup, seed, TIMEOUT)
+        }
+    });
+    made(machines.collect(), messages)
+}
+
+/// The participants are those that are named and the dealers, by old index; whoever of them has a
+/// share takes part with it.
+fn reshare(
+    step: &Value,
+    olds: &[PartyId],
+    shares: &Shares,
+    messages: &mut Vec<Value>,
+) -> Result<Shares, Box<dyn Error>> {
+    let name = text(step, "name")?;
+    let mut identities = Vec::new();
+    for identity in step["new"].as_array().ok_or("new is missing")? {
+        identities.push(identity.as_str().ok_or("new are names")?.as_bytes().to_vec());
+    }
+    let count = u8::try_from(identities.len())?;
+    let old = olds.first().and_then(|old| shares.get(old)).ok_or("a dealer without a share")?;
+    let identity_of = |party: PartyId| old.identities().get(usize::from(party.get()) - 1);
+    let mut dealers = Vec::new();
+    for old in olds {
+        let identity = identity_of(*old).ok_or("a dealer that is no party")?;
+        let known = identities.iter().position(|known| known == identity);
+        let place = known.unwrap_or(identities.len());
+        if known.is_none() {
+            identities.push(identity.clone());
+        }
+        let participant = u8::try_from(place + 1).ok().and_then(PartyId::new);
+        let participant = participant.ok_or("too many participants")?;
+        dealers.push(Dealer { participant, old: old.get() });
+    }
+    let machine = |(me, identity): (PartyId, &Vec<u8>)| {
+        let setup = ReshareSetup {
+            instance: sha256(name),
+            threshold: number(step, "t")?,
+            count,
+            me,
+            identities: identities.clone(),
+            dealers: dealers.clone(),
+            origin: old.public_data(),
+            requester: me,
+        };
+        let seed = seed(&format!("{name}|{me}"));
+        Ok::<_, String>(match shares.values().find(|one| identity_of(one.me()) == Some(identity)) {
+            Some(share) => reshare_with_seed(setup, share, seed, TIMEOUT),
+            None => join_with_seed(setup, seed, TIMEOUT),
+        })
+    };
+    let participants = PartyId::all(u8::try_from(identities.len())?).zip(&identities);
+    let machines: Vec<_> = participants.map(machine).collect::<Result<_, _>>()?;
+    made(machines.into_iter().collect(), messages)
+}
+
+fn refresh(
+    name: &str,
+    shares: &Shares,
+    messages: &mut Vec<Value>,
+) -> Result<Shares, Box<dyn Error>> {
+    let machine = |share: &Arc<KeyShare>| {
+        let seed = seed(&format!("{name}|{}", share.me()));
+        refresh_with_seed(share, sha256(name), seed, TIMEOUT)
+    };
+    made(shares.values().map(machine).collect(), messages)
+}
+
+/// The shares that machines make.
+fn made(
+    machines: Result<Vec<Machine<Keygen>>, Fault>,
+    messages: &mut Vec<Value>,
+) -> Result<Shares, Box<dyn Error>> {
     let mut shares = BTreeMap::new();
-    let (outcomes, parcels) = run(machines.collect::<Result<_, _>>()?);
+    let (outcomes, parcels) = run(machines?);
     messages.extend(listing(parcels));
     for (party, outcome) in outcomes {
         outcome.result.ok_or("a party did not end")??;

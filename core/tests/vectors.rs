@@ -4,13 +4,15 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/ceremony.rs"]
 mod ceremony;
-
 use std::collections::BTreeMap;
+use std::fs;
 
 use ceremony::{
-    batch_machines, batch_setup, keygen_machines, parties, party, run_with, sha, shares,
-    sign_machines, sign_setup,
+    Shares, batch_machines, batch_setup, import_machines, keygen_machines, parties, party,
+    refresh_machines, remaining_shares, reshare_machines, run_with, sha, shares, sign_machines,
+    sign_setup,
 };
+use cosign_core::PartyId;
 use cosign_core::hazmat::crypto::bip32::{derive, parse_path};
 use cosign_core::hazmat::crypto::curve::{
     decode_point, encode_point, encode_scalar, hash_to_curve,
@@ -18,8 +20,9 @@ use cosign_core::hazmat::crypto::curve::{
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::crypto::share::{Polynomial, lagrange};
 use cosign_core::hazmat::crypto::transcript::{PROTOCOL, length_prefixed};
-use cosign_core::hazmat::protocol::local::Parcel;
-use cosign_core::hazmat::protocol::sign::{BatchSigned, Signed};
+use cosign_core::hazmat::protocol::local::{Outcome, Parcel};
+use cosign_core::hazmat::protocol::machine::{Machine, Protocol};
+use cosign_core::hazmat::protocol::sign::{BatchSigned, Signature, Signed};
 use cosign_core::{hex, unhex};
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
@@ -160,7 +163,7 @@ fn line_of(parcel: &Parcel) -> Value {
     serde_json::json!({
         "type": hex(&[kind]),
         "from": parcel.from.get(),
-        "to": if kind == 0x17 { 0 } else { parcel.to.get() },
+        "to": if [0x13, 0x17].contains(&kind) { 0 } else { parcel.to.get() },
         "len": parcel.bytes.len(),
         "sha256": hex(&Sha256::digest(&parcel.bytes)),
     })
@@ -183,6 +186,106 @@ fn randomness_and_hash_to_curve_repeat_the_known_answers() {
     let domain = format!("{PROTOCOL}/baseot-h-with-secp256k1_XMD:SHA-256_SSWU_RO_");
     let point = hash_to_curve(&length_prefixed(&[b"kat"]), domain.as_bytes());
     assert_eq!(known["h2c(lp('kat'))"], hex(&encode_point(&point.to_affine()).unwrap()));
+}
+
+/// Everything of a run follows from its names: the key, every share, every message in order, the
+/// signature. The files are such as `examples/transcript.rs` reads and prints.
+#[test]
+fn reshares_and_imports_repeat_the_known_answers_message_by_message() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/runs");
+    let mut files = 0;
+    for file in fs::read_dir(folder).unwrap() {
+        let known = read(&fs::read_to_string(file.unwrap().path()).unwrap());
+        let (input, output) = (&known["input"], &known["output"]);
+        let mut sent = Vec::new();
+        let shares = new_shares(input, &mut sent);
+        for (party, share) in &shares {
+            assert_eq!(output["Q"], hex(&share.public_key_bytes()));
+            assert_eq!(output["cc"], hex(share.chain_code()));
+            assert_eq!(output["epoch"], hex(share.epoch()));
+            let secret = hex(&encode_scalar(share.secret().expose()));
+            assert_eq!(output["y"][party.to_string()], secret);
+        }
+        assert_eq!(output["y"].as_object().unwrap().len(), shares.len());
+        if let Some(asked) = input.get("sign") {
+            let signature = signed(asked, &shares, &mut sent);
+            let known = &output["signatures"][0];
+            assert_eq!(known["public_key"], hex(&encode_point(&signature.public_key).unwrap()));
+            assert_eq!(known["r"], hex(&encode_scalar(&signature.r)));
+            assert_eq!(known["s"], hex(&encode_scalar(&signature.s)));
+            assert_eq!(known["recid"], signature.recovery_id);
+        }
+        assert_eq!(output["messages"], Value::from(sent), "{}", input["instance"]);
+        files += 1;
+    }
+    assert!(files >= 6, "only {files}");
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn small(value: &Value) -> u8 {
+    value.as_u64().unwrap().try_into().unwrap()
+}
+
+/// Makes the key of a run, and follows it through its reshares and refreshes.
+fn new_shares(input: &Value, sent: &mut Vec<Value>) -> Shares {
+    let (name, t, n) = (text(&input["instance"]), small(&input["t"]), small(&input["n"]));
+    let machines = match input.get("import") {
+        None => keygen_machines(name, t, n),
+        Some(given) => {
+            let dealer = party(small(&given["dealer"]));
+            import_machines(name, t, n, dealer, scalar(&given["key"]), bytes(&given["cc"]))
+        }
+    };
+    let mut shares = remaining_shares(listed(machines, sent));
+    for step in input.get("reshare").and_then(Value::as_array).into_iter().flatten() {
+        let name = text(&step["name"]);
+        let machines = match step.get("dealers").and_then(Value::as_array) {
+            None => refresh_machines(name, &shares),
+            Some(dealers) => {
+                let dealers: Vec<u8> = dealers.iter().map(small).collect();
+                let new = step["new"].as_array().unwrap().iter();
+                let new: Vec<Vec<u8>> = new.map(|name| text(name).as_bytes().to_vec()).collect();
+                reshare_machines(name, &shares, &dealers, small(&step["t"]), &new)
+            }
+        };
+        shares = remaining_shares(listed(machines, sent));
+    }
+    shares
+}
+
+fn signed(asked: &Value, shares: &Shares, sent: &mut Vec<Value>) -> Signature {
+    let (name, item) = (text(&asked["name"]), &asked["items"][0]);
+    let signers = asked["signers"].as_array().unwrap().iter();
+    let signers: Vec<_> = signers.map(|signer| party(small(signer))).collect();
+    let mut setup = sign_setup(name, &signers, bytes(&item["digest"]));
+    let path = item["path"].as_array().into_iter().flatten();
+    let path: Vec<u32> = path.map(|step| small(step).into()).collect();
+    let key = &shares[&signers[0]];
+    setup.tweak = derive(key.public_key(), key.chain_code(), &path).unwrap().tweak;
+    let outcomes = listed(sign_machines(shares, name, &setup), sent);
+    match outcomes.into_values().next().unwrap().result {
+        Some(Ok(Signed::Signature(signature))) => signature,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs machines, and adds their messages to a list in its order.
+fn listed<P: Protocol>(
+    machines: Vec<Machine<P>>,
+    list: &mut Vec<Value>,
+) -> BTreeMap<PartyId, Outcome<P::Done>> {
+    let mut seen = Vec::new();
+    let outcomes = run_with(machines, |parcel| {
+        seen.push(line_of(&parcel));
+        vec![parcel]
+    });
+    seen.sort_by_key(|line| format!("{} {} {}", line["type"], line["from"], line["to"]));
+    seen.dedup();
+    list.extend(seen);
+    outcomes
 }
 
 #[test]
