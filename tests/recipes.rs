@@ -55,6 +55,34 @@ fn a_bitcoin_signature_is_valid_under_its_address() {
 }
 
 #[test]
+fn openssl_signs_with_the_whole_key_of_those_who_leave() {
+    says("leave.sh", "Verified OK");
+}
+
+/// The sum itself, and what is refused: too few shares, and one share twice.
+#[test]
+fn shares_make_the_whole_key_without_cosign() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/tests/support/shares");
+    let combine = |parties: &[&str]| {
+        let mut python = Command::new("/usr/bin/python3");
+        python.arg(examples().join("combine.py"));
+        python.args(parties.iter().map(|party| folder.join(party))).output().unwrap()
+    };
+    let shares = ["party-1", "party-2"].map(|party| {
+        cosign_core::KeyShare::from_bytes(&fs::read(folder.join(party)).unwrap()).unwrap()
+    });
+    let key = cosign_core::reveal_private_key(&[&shares[0], &shares[1]]).unwrap();
+    let digits = cosign_core::hex(&cosign_core::curve::encode_scalar(key.expose()));
+    for parties in [["party-1", "party-2"], ["party-2", "party-1"]] {
+        assert_eq!(ends_well(combine(&parties)).trim_end(), digits);
+    }
+    for parties in [&["party-1"][..], &["party-1", "party-1"], &[]] {
+        let output = combine(parties);
+        assert!(!output.status.success() && output.stdout.is_empty());
+    }
+}
+
+#[test]
 fn a_token_is_accepted_and_an_altered_one_is_not() {
     says("jws.sh", "another payload is refused");
 }
