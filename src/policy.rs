@@ -378,7 +378,7 @@ impl Policy {
                         let spent = case.uses.spent(&self.counter(rule), now.unix_timestamp());
                         let sum = spent.checked_add(amount.0);
                         let shown = most.with(Number(spent)).text();
-                        let why = format!("{shown} left within a day, of at most {}", most.text());
+                        let why = format!("{shown} went within a day, of at most {}", most.text());
                         (sum.is_some_and(|sum| sum <= limit.0), why)
                     }
                     None => (false, "what leaves is not known".to_owned()),
@@ -523,7 +523,7 @@ impl Rule {
             }),
             Field::MaxAmount => self.max_amount.map(|most| match facts.amount {
                 Some(amount) => {
-                    let why = format!("{} leave, of at most {}", amount.text(), most.text());
+                    let why = format!("{} would leave, of at most {}", amount.text(), most.text());
                     let both = amount.of_one_kind(most);
                     (both.is_some_and(|(amount, most)| amount <= most), why)
                 }

@@ -656,7 +656,7 @@ impl PayloadArgs {
 #[command(after_help = "Examples:
   cosign show --message 'I agree'
   cosign show --file SHA256SUMS
-  cosign show --eth-tx tx.json
+  cosign show --eth-tx tx.json --key vault
 
 The signers are shown the same. No device is asked, and nothing is signed.")]
 pub struct ShowArgs {
@@ -666,6 +666,12 @@ pub struct ShowArgs {
     /// The payload that is shown instead.
     #[command(flatten)]
     pub payload: PayloadArgs,
+    /// Of what is for Ethereum: the key that would sign, or one below it; its account is shown
+    #[arg(long, value_name = "NAME[/PATH]", conflicts_with_all = ["digest", "file", "message", "message_file"])]
+    pub key: Option<KeyName>,
+    /// The key at the end of this path below the key, such as 0/7
+    #[arg(long, value_name = "PATH", requires = "key")]
+    pub path: Option<Steps>,
 }
 
 /// `cosign sign`

@@ -16,6 +16,7 @@ use crate::cli::{Global, Output, digest, given, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
 use crate::payload::Source;
+use crate::payload::ethereum::Account;
 use crate::policy::{
     Action, Asked, Case, Decision, Described, Digest, Explained, Finding, NO_DIGEST, Policy,
 };
@@ -27,13 +28,16 @@ use crate::wire;
 /// `cosign policy`
 pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Output, Failure> {
     let PolicyCommand::Check(PolicyCheckArgs { file, request }) = command;
-    let Known { home, peers, uses, keys } = Known::of(global)?;
+    let Known { home, peers, uses, keys, accounts } = Known::of(global)?;
     let policy = Policy::load(&file, &home)?;
     let peer = |name: &str| peers.pinned(name);
     if request.is_empty() {
         return described(&policy.describe(&peer, &keys)?, policy.asks_otherwise(), &home);
     }
-    let (decision, explanation) = Given::read(&request)?.explained(&policy, &peer, uses)?;
+    let mut given = Given::read(&request)?;
+    let known = accounts.into_iter().find(|(name, _)| *name == given.key);
+    given.account = known.map(|(_, account)| account);
+    let (decision, explanation) = given.explained(&policy, &peer, uses)?;
     explained(decision, &explanation, &home)
 }
 
@@ -43,6 +47,8 @@ struct Known {
     peers: Peers,
     uses: Uses,
     keys: Vec<String>,
+    /// The accounts of the keys on Ethereum, without those of keys below them.
+    accounts: Vec<(String, Account)>,
 }
 
 impl Known {
@@ -55,8 +61,9 @@ impl Known {
                     "the devices, keys and uses of this home are not known: {}",
                     failure.message
                 ));
-                let (peers, uses, keys) = (Peers::default(), Uses::default(), Vec::new());
-                Ok(Self { home: given::home(global)?, peers, uses, keys })
+                let (peers, uses) = (Peers::default(), Uses::default());
+                let (keys, accounts) = (Vec::new(), Vec::new());
+                Ok(Self { home: given::home(global)?, peers, uses, keys, accounts })
             }
             known => known,
         }
@@ -64,11 +71,15 @@ impl Known {
 
     fn read(global: &Global) -> Result<Self, Failure> {
         let home = unlock::look(global)?.0;
-        let mut keys: Vec<String> =
-            keys::list(&home)?.into_iter().map(|record| record.name).collect();
+        let records = keys::list(&home)?;
+        let accounts = records
+            .iter()
+            .filter_map(|record| Some((record.name.clone(), Account::of_key(&record.public_key)?)));
+        let accounts = accounts.collect();
+        let mut keys: Vec<String> = records.into_iter().map(|record| record.name).collect();
         keys.dedup();
         let (peers, uses) = (Peers::load(&home)?, Uses::load(&home)?);
-        Ok(Self { home, peers, uses, keys })
+        Ok(Self { home, peers, uses, keys, accounts })
     }
 }
 
@@ -156,6 +167,9 @@ pub struct Given {
     /// A payload, of which the digest and the facts are used.
     #[serde(skip)]
     given: PayloadArgs,
+    /// The account of the key, if it is known.
+    #[serde(skip)]
+    account: Option<Account>,
     source: Option<wire::Source>,
     /// The same in an entry of the log; in an event, what is shown of it.
     payload: Option<serde_json::Value>,
@@ -308,8 +322,7 @@ impl Given {
             }
         };
         let (key, purpose) = (self.key.as_str(), Label::new(&self.purpose));
-        // The account of a key that a rule calls its own is known where the key is open.
-        let account = None;
+        let account = self.account;
         let asked = Asked { requester, ceremony, key, purpose, digest, source, payload, account };
         Ok((asked, time))
     }

@@ -2,10 +2,14 @@
 
 use serde::Serialize;
 
-use super::args::ShowArgs;
-use super::{Global, Output, digest};
+use super::args::{KeyName, ShowArgs};
+use super::keys::Chosen;
+use super::{Global, Output, digest, keys, public_key};
+use crate::crypto::curve::encode_point;
+use crate::payload::ethereum::Account;
 use crate::payload::{Source, Summary};
-use crate::report::Failure;
+use crate::report::{self, Failure};
+use crate::request::below;
 use crate::ui::{lines, terminal};
 
 #[derive(Serialize)]
@@ -14,14 +18,39 @@ struct Shown<'a> {
     source: &'a Source,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a Summary>,
+    /// The account that would sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Account>,
 }
 
 /// `cosign show`
 pub(super) fn run_show(global: &Global, args: &ShowArgs) -> Result<Output, Failure> {
     let digest = digest::of(args.digest.as_deref(), &args.payload, global.deadline)?;
     let payload = digest.payload.as_ref().map(|payload| payload.summary());
+    let signer = match args.key {
+        Some(_) => Some(signer(global, args, digest.from)?),
+        None => None,
+    };
     let columns = terminal::output_columns();
-    let card = lines::payload_card(&digest.bytes, &digest.source, payload, columns);
-    let shown = Shown { digest: digest.hex(), source: &digest.source, payload };
+    let card =
+        lines::payload_card(&digest.bytes, &digest.source, payload, signer.as_ref(), columns);
+    let from = signer.as_ref().and_then(Account::of_key);
+    let shown = Shown { digest: digest.hex(), source: &digest.source, payload, from };
     Output::new(shown, card.join("\n"))
+}
+
+/// The public key that would sign. A transaction that says it is `from` an account must be that
+/// key's.
+fn signer(global: &Global, args: &ShowArgs, from: Option<Account>) -> Result<[u8; 33], Failure> {
+    let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
+    let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "--key NAME")?;
+    let chain_code = || keys::chain_code(global, &mut vault, &record);
+    let point = public_key::derived(&record.public_key, &path, chain_code)?;
+    let key = encode_point(&point).ok_or_else(report::bad_path)?;
+    match (Account::of_key(&key), from) {
+        (Some(account), Some(from)) if account != from => {
+            Err(report::other_account(&below(&record.name, &path), account, from))
+        }
+        _ => Ok(key),
+    }
 }

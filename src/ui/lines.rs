@@ -334,17 +334,18 @@ fn digest_rows(view: &RequestView, mark: &str) -> Vec<String> {
     }
 }
 
-/// The payload as it would be on the card of a request, on lines of at most so many `columns`, or of any length if
+/// The payload as it would be on the card of a request, signed with `public_key` if that is known, on lines of at most so many `columns`, or of any length if
 /// that is `None`.
 pub fn payload_card(
     digest: &[u8; 32],
     source: &Source,
     summary: Option<&Summary>,
+    public_key: Option<&[u8; 33]>,
     columns: Option<usize>,
 ) -> Vec<String> {
     let mut card = in_halves("  digest       ", &hex(digest));
     card.push(format!("  computed     {}", payload::source(source)));
-    let rows = summary.into_iter().flat_map(|summary| payload::rows(summary, None));
+    let rows = summary.into_iter().flat_map(|summary| payload::rows(summary, public_key));
     card.extend(rows.map(|(label, fact)| format!("  {label:<11}  {fact}")));
     let rows = card.iter().flat_map(|row| match columns {
         Some(columns) => under_label(row, columns.max(NARROWEST).saturating_add(INDENT)),
@@ -552,7 +553,8 @@ mod tests {
         let message = format!("{}end", "pay bob ".repeat(40));
         let source = Source::Message { format: MessageFormat::Bitcoin, size: message.len() as u64 };
         let read = Payload::read(&source, message.clone().into_bytes()).unwrap();
-        let card = |columns| payload_card(read.digest(), &source, Some(read.summary()), columns);
+        let card =
+            |columns| payload_card(read.digest(), &source, Some(read.summary()), None, columns);
         let whole = card(None);
         assert!(whole.iter().any(|row| *row == format!("message      {message:?}")), "{whole:#?}");
         let narrow = card(Some(70));

@@ -94,8 +94,9 @@ fn a_transaction_is_printed_as_a_node_takes_it() {
     let export = ["keys", "export", "vault", "--path", "0/7", "--format", "address-eth"];
     let child = String::from_utf8(alice.command(export).output().unwrap().stdout).unwrap();
     is_by(child.trim(), &[raw.trim()]);
-    // The same, as the bytes that are hashed.
-    let shown = alice.run(["show", "--eth-tx", "tx.json"]).succeeds();
+    let key = ["--key", "vault/0/7"];
+    let shown = alice.run([&["show", "--eth-tx", "tx.json"], &key[..]].concat()).succeeds();
+    assert_eq!(shown["from"], child.trim());
     assert_eq!(shown["payload"]["value"], "1500000000000000000");
     assert_eq!(shown["payload"]["max_fee"], "630000000000000");
 }
@@ -132,6 +133,7 @@ fn what_cannot_be_signed_is_said_at_once_and_nobody_is_asked() {
     alice.run(["sign", "--eth-tx", &tx.to_string()]).fails(2, "0x2222");
     alice.run(["sign", "--eth-tx", "0x02c0"]).fails(2, "chainId: missing");
     alice.run(["show", "--eth-tx", "0x02c0"]).fails(2, "chainId: missing");
+    alice.run(["show", "--eth-tx", &tx.to_string(), "--key", "vault"]).fails(2, "0x2222");
     let mut mail = known("typed_data")[0]["given"].clone();
     mail["message"]["to"]["age"] = 3.into();
     alice.write("mail.json", mail.to_string());

@@ -110,8 +110,9 @@ fn ethereum(bytes: &[u8]) {
 }
 
 fn is_shown(source: &Source, read: &Payload) {
+    let summary = Some(read.summary());
     for columns in [None, Some(40)] {
-        let card = lines::payload_card(read.digest(), source, Some(read.summary()), columns);
+        let card = lines::payload_card(read.digest(), source, summary, None, columns);
         assert!(card.iter().all(|row| !row.contains(char::is_control)), "{card:?}");
     }
 }
