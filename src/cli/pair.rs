@@ -49,7 +49,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         }
     }
     let invite = match (&qr_image, &name) {
-        (Some(path), _) => Some(invitation(&qr::read(path)?)?),
+        (Some(path), _) => Some(invitation(&qr::read(path, Invite::is_meant)?)?),
         (None, Some(text)) if Invite::is_meant(text) => Some(invitation(text)?),
         (None, _) => None,
     };
