@@ -5,6 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 
 pub use cosign_core::{Fingerprint, NotAFingerprint, grouped, hex, unhex};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Most characters of a [`Label`].
 pub const MAX_LABEL_CHARS: usize = 256;
@@ -45,16 +47,16 @@ impl Label {
     }
 }
 
-impl serde::Serialize for Label {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Serialize for Label {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Label {
+impl<'de> Deserialize<'de> for Label {
     /// Cleans what it reads, so that text from another device is always a label.
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <String as serde::Deserialize>::deserialize(deserializer).map(|text| Self::new(&text))
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::new(&text))
     }
 }
 
@@ -67,6 +69,71 @@ impl fmt::Display for Label {
 impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
+    }
+}
+
+/// A name of another version, such as that of a message: up to 32 of `a-z`, `0-9` and `_`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Word([u8; 32]);
+
+impl Word {
+    /// `text`, if it is such a name.
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let mut word = [0; 32];
+        if text.is_empty() || !text.bytes().all(fits) {
+            return None;
+        }
+        word.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self(word))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        self.0.get(..end).and_then(|word| str::from_utf8(word).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl Serialize for Word {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    /// Reads a name, or the name of an object's only field.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl<'de> Visitor<'de> for Read {
+            type Value = Word;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Word, E> {
+                Word::new(text).ok_or_else(|| E::custom("no word"))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Word, A::Error> {
+                let named = map.next_entry::<String, IgnoredAny>()?;
+                let word = named.and_then(|(name, _)| Word::new(&name));
+                match map.next_key::<IgnoredAny>()? {
+                    None => word.ok_or_else(|| A::Error::custom("no word")),
+                    Some(_) => Err(A::Error::custom("several words")),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Read)
     }
 }
 

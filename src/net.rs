@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::device::Fingerprint;
+use crate::device::{Fingerprint, Word};
 
 /// A byte stream to another device.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -155,6 +155,8 @@ pub enum LinkError {
     Refused,
     /// The other side sent something that is no valid frame.
     Malformed(&'static str),
+    /// The other side sent a message of this name that this version cannot read.
+    NotUnderstood(Word),
     /// The link has reached the end of its lifetime.
     Expired,
     /// The TLS handshake or record layer failed.
@@ -180,6 +182,13 @@ impl fmt::Display for LinkError {
             ),
             Self::Refused => f.write_str("the other side does not accept this device"),
             Self::Malformed(what) => write!(f, "the other side sent an invalid frame: {what}"),
+            Self::NotUnderstood(message) => {
+                write!(
+                    f,
+                    "the other side sent a message that is not understood: {:?}",
+                    message.as_str()
+                )
+            }
             Self::Expired => f.write_str("the link has reached its age limit"),
             Self::Tls(what) => write!(f, "secure connection failed: {what}"),
             Self::Io(what) => f.write_str(what),

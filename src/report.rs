@@ -489,6 +489,15 @@ pub fn nonsense(name: &str) -> Failure {
         .hint("the two devices may run different versions")
 }
 
+/// The device `name` sent a message that this version cannot read.
+pub fn not_understood(name: &str, message: &str) -> Failure {
+    Failure::new(
+        Code::Unsupported,
+        format!("{name} sent a message {message:?} that this version does not understand"),
+    )
+    .hint(format!("this one is cosign {}; update the older of the two", env!("CARGO_PKG_VERSION")))
+}
+
 /// The program of the device `name` shows no files.
 pub fn not_attached(name: &str) -> String {
     format!(
@@ -579,6 +588,7 @@ pub fn link(name: &str, error: &LinkError) -> Failure {
         )
         .hint(format!("pair again: {}", here(&["pair"], &[name]))),
         LinkError::Malformed(_) => nonsense(name),
+        LinkError::NotUnderstood(message) => not_understood(name, message.as_str()),
         LinkError::TimedOut => slow(name, "handshake"),
         LinkError::Tls(detail) => {
             Failure::new(Code::Unreachable, format!("no secure connection to {name}: {detail}"))

@@ -4,12 +4,10 @@
 //! refused, except in `hello`, `welcome` and `refuse`: a later version may add fields there, and
 //! this one ignores them.
 
-use std::fmt;
-
-use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::device::Word;
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
 use crate::payload::{self, HashFunction, Kind, MessageFormat};
@@ -85,71 +83,6 @@ impl About {
 
     fn has(&self, ability: &str) -> bool {
         self.can.iter().any(|word| word.as_str() == ability)
-    }
-}
-
-/// A name of another version, such as that of a message: up to 32 of `a-z`, `0-9` and `_`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Word([u8; 32]);
-
-impl Word {
-    /// `text`, if it is such a name.
-    pub fn new(text: &str) -> Option<Self> {
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        let mut word = [0; 32];
-        if text.is_empty() || !text.bytes().all(fits) {
-            return None;
-        }
-        word.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        Some(Self(word))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
-        self.0.get(..end).and_then(|word| str::from_utf8(word).ok()).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for Word {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
-    }
-}
-
-impl Serialize for Word {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Word {
-    /// Reads a name, or the name of an object's only field.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-
-        impl<'de> Visitor<'de> for Read {
-            type Value = Word;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a word")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Word, E> {
-                Word::new(text).ok_or_else(|| E::custom("no word"))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Word, A::Error> {
-                let named = map.next_entry::<String, IgnoredAny>()?;
-                let word = named.and_then(|(name, _)| Word::new(&name));
-                match map.next_key::<IgnoredAny>()? {
-                    None => word.ok_or_else(|| A::Error::custom("no word")),
-                    Some(_) => Err(A::Error::custom("several words")),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(Read)
     }
 }
 
@@ -565,9 +498,10 @@ pub enum Message {
     Finished,
 }
 
-/// Bytes that are not a valid control message.
+/// Bytes that this version cannot read as a control message, and the name of the message, if they have
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoMessage;
+pub struct NoMessage(pub Option<Word>);
 
 impl Message {
     /// Encodes the message.
@@ -576,29 +510,28 @@ impl Message {
     }
 
     /// Decodes a message.
+    ///
+    /// # Errors
+    /// It is too long or malformed, or of a later version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NoMessage> {
         if bytes.len() > MAX_CONTROL {
-            return Err(NoMessage);
+            return Err(NoMessage(None));
         }
-        let strictly = serde_json::from_slice(bytes);
-        strictly.or_else(|_| Self::without_unknown_fields(bytes))
+        serde_json::from_slice(bytes).or_else(|_| {
+            let name = serde_json::from_slice(bytes).map_err(|_| NoMessage(None))?;
+            Self::without_unknown_fields(name, bytes).ok_or(NoMessage(Some(name)))
+        })
     }
 
-    /// Decodes a message, ignoring fields that a later version may have added.
-    fn without_unknown_fields(bytes: &[u8]) -> Result<Self, NoMessage> {
-        let name = Self::name_in(bytes).ok_or(NoMessage)?;
+    /// Decodes the message `name`, ignoring fields that a later version may have added.
+    fn without_unknown_fields(name: Word, bytes: &[u8]) -> Option<Self> {
         let lenient = LENIENT.into_iter().find(|(lenient, _)| *lenient == name.as_str());
-        let (name, known) = lenient.ok_or(NoMessage)?;
-        let mut message: Value = serde_json::from_slice(bytes).map_err(|_| NoMessage)?;
+        let (name, known) = lenient?;
+        let mut message: Value = serde_json::from_slice(bytes).ok()?;
         if let Some(Value::Object(fields)) = message.get_mut(name) {
             fields.retain(|field, _| known.contains(&field.as_str()));
         }
-        serde_json::from_value(message).map_err(|_| NoMessage)
-    }
-
-    /// The name of the message in these bytes, of any version; `None` if they are none.
-    pub fn name_in(bytes: &[u8]) -> Option<Word> {
-        serde_json::from_slice(bytes).ok().filter(|_| bytes.len() <= MAX_CONTROL)
+        serde_json::from_value(message).ok()
     }
 }
 
@@ -711,9 +644,15 @@ mod tests {
             r#"{"refuse":{"reason":"Because of you"}}"#,
             r#"{"refuse":{"reason":{"because":1,"of":2}}}"#,
             r#""finish""#,
-            "",
         ] {
-            assert_eq!(Message::from_bytes(bad.as_bytes()), Err(NoMessage), "{bad}");
+            // What has a name is refused by it.
+            assert!(
+                matches!(Message::from_bytes(bad.as_bytes()), Err(NoMessage(Some(_)))),
+                "{bad}"
+            );
+        }
+        for bad in ["", "7", "{}", "garbage"] {
+            assert_eq!(Message::from_bytes(bad.as_bytes()), Err(NoMessage(None)), "{bad}");
         }
     }
 

@@ -15,7 +15,7 @@ use crate::payload::ethereum::Account;
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::request::{Ceremony, Held, RequestId};
 use crate::vault;
-use crate::wire::{BUSY, Reason};
+use crate::wire::{BUSY, Reason, Word};
 
 /// An ability that a program may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,13 @@ pub enum Error {
     Nonsense {
         /// The device that sent it.
         peer: Label,
+    },
+    /// `peer` sent a message that this version cannot read.
+    NotUnderstood {
+        /// The device that sent it.
+        peer: Label,
+        /// The message's name.
+        message: Word,
     },
     /// `peer` refused.
     Refused {
@@ -445,10 +452,14 @@ impl From<vault::Error> for Error {
 }
 
 impl Error {
-    /// The link to `peer` could not be made, or broke. A frame that is malformed is nonsense.
+    /// The link to `peer` could not be made, or broke. A frame that is malformed is nonsense, and one
+    /// with a message that is not understood has its own error.
     pub(super) fn link(peer: &Label, error: LinkError) -> Self {
         match error {
             LinkError::Malformed(_) => Self::Nonsense { peer: peer.clone() },
+            LinkError::NotUnderstood(message) => {
+                Self::NotUnderstood { peer: peer.clone(), message }
+            }
             error => Self::Link { peer: peer.clone(), error },
         }
     }
@@ -522,7 +533,7 @@ impl Error {
             | Self::NoCaller
             | Self::NobodyToPair => ErrorKind::Unreachable,
             Self::Link { error, .. } => of_link(error),
-            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Unsupported { .. } | Self::NotUnderstood { .. } => ErrorKind::Unsupported,
             Self::Refused { reason, .. } => of_reason(*reason),
             // Here the peer was interrupted, not this device.
             Self::Declined { reason: Reason::Interrupted, .. } | Self::Interrupted => {
@@ -575,6 +586,7 @@ fn of_link(error: &LinkError) -> ErrorKind {
     match error {
         LinkError::Identity { .. } | LinkError::Expired | LinkError::Refused => ErrorKind::Identity,
         LinkError::Malformed(_) => ErrorKind::Aborted,
+        LinkError::NotUnderstood(_) => ErrorKind::Unsupported,
         LinkError::TimedOut
         | LinkError::Tls(_)
         | LinkError::Unreachable(_)
@@ -621,6 +633,7 @@ impl From<&Error> for Reason {
     fn from(error: &Error) -> Self {
         match error {
             Error::Declined { reason, .. } | Error::TurnedAway { reason, .. } => *reason,
+            Error::NotUnderstood { message, .. } => Self::NotUnderstood { message: *message },
             Error::Denied(_)
             | Error::CodesDiffer
             | Error::CodesDifferThere { .. }

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
 use crate::device::{Fingerprint, Label};
-use crate::driver::ceremony::refuse::decline;
+use crate::driver::ceremony::refuse::{decline, hang_up};
 use crate::driver::ceremony::{deletions, keygen, pairing, sign};
 use crate::driver::connect::dial::PORT;
 use crate::driver::connect::hello::{HANDSHAKE, hear, welcome};
@@ -28,7 +28,7 @@ use crate::net::mdns::{Advert, AdvertInfo, Status};
 use crate::net::relay::{RelayUrl, Room};
 use crate::net::resumable::ResumableLink;
 use crate::net::tls::{Expect, TlsLink};
-use crate::net::{Acceptor, Io, Link, stdio, tcp};
+use crate::net::{Acceptor, Io, Link, LinkError, stdio, tcp};
 use crate::progress::{Event, StrangerRequest};
 use crate::request::{Action, Ceremony};
 use crate::vault::ledger::Heights;
@@ -318,10 +318,13 @@ async fn greet(
     way: &Way,
 ) -> Option<(TlsLink, Label, Want, Option<About>)> {
     let mut link = timeout(HANDSHAKE, node.tls.accept(io, Expect::Anyone)).await.ok()?.ok()?;
-    let Ok(Message::Hello { version, name, want, about }) =
-        hear(&mut link, clock::now() + HANDSHAKE).await
-    else {
-        return None;
+    let (version, name, want, about) = match hear(&mut link, clock::now() + HANDSHAKE).await {
+        Ok(Message::Hello { version, name, want, about }) => (version, name, want, about),
+        Err(LinkError::NotUnderstood(_)) => {
+            hang_up(link).await;
+            return None;
+        }
+        _ => return None,
     };
     let speaks =
         about.as_ref().map_or(Versions { from: version, to: version }, |about| about.versions);
@@ -424,7 +427,11 @@ async fn receive_proposal(
     };
     welcome(node, &mut link).await.ok()?;
     let mut link = resume::answer(node, node.name_of(&peer), link, way);
-    let proposal = deletions::hear_proposal(node, &mut link, clock::now() + HANDSHAKE).await?;
+    let Some(proposal) = deletions::hear_proposal(node, &mut link, clock::now() + HANDSHAKE).await
+    else {
+        hang_up(link).await;
+        return None;
+    };
     // A resume finishes what the owner approved before, so it is not held back.
     if proposal.kind != Ceremony::Resume
         && node.approver.asks_a_person()

@@ -250,7 +250,8 @@ impl From<LinkError> for End {
             | LinkError::Expired
             | LinkError::Refused
             | LinkError::Identity { .. }
-            | LinkError::Malformed(_) => Self::Over(error),
+            | LinkError::Malformed(_)
+            | LinkError::NotUnderstood(_) => Self::Over(error),
             LinkError::Lost
             | LinkError::TimedOut
             | LinkError::Unreachable(_)

@@ -103,6 +103,7 @@ fn worded(error: &Error) -> Failure {
             slow(&names.join(" and "), awaited_of(*awaited))
         }
         Error::Nonsense { peer } => nonsense(peer.as_str()),
+        Error::NotUnderstood { peer, message } => not_understood(peer.as_str(), message.as_str()),
         Error::Refused { peer, reason, about: None } => refused(peer.as_str(), *reason),
         Error::Refused { peer, reason, about: Some(About { key, ceremony, others }) } => {
             let others: Vec<&str> = others.iter().map(Label::as_str).collect();
@@ -220,6 +221,7 @@ mod tests {
     use crate::driver::error::Awaited;
     use crate::net::relay::RelayUrl;
     use crate::vault;
+    use crate::wire::Word;
 
     fn bob() -> Label {
         Label::new("bob")
@@ -276,6 +278,7 @@ mod tests {
             LinkError::Identity { expected: print(), got: print() },
             LinkError::Refused,
             LinkError::Malformed("frame"),
+            LinkError::NotUnderstood(Word::new("accept").unwrap()),
             LinkError::Expired,
             LinkError::Tls(String::new()),
             LinkError::Io(String::new()),
@@ -311,6 +314,7 @@ mod tests {
             Error::NotTheInviter { got: print },
             Error::TimedOut { peers: vec![bob()], awaited: Awaited::Start },
             Error::Nonsense { peer: bob() },
+            Error::NotUnderstood { peer: bob(), message: Word::new("accept").unwrap() },
             Error::DeletedThere { peer: bob(), time: 0, key: key(), others_suffice: true },
             Error::Withdrawn { peer: bob() },
             Error::Left { peer: bob(), who: Label::new("carol") },

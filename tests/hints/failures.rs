@@ -180,6 +180,7 @@ fn links() -> Vec<LinkError> {
         LinkError::Identity { expected, got },
         LinkError::Refused,
         LinkError::Malformed("frame"),
+        LinkError::NotUnderstood(Word::new("accept").unwrap()),
         LinkError::Expired,
         LinkError::Tls("alert".into()),
         LinkError::Io("broken".into()),
@@ -253,6 +254,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("worn", one(report::worn(name, &[KEY]))),
         ("given", one(report::given(&report::lost(name), &[name.to_owned()]))),
         ("nonsense", one(report::nonsense(name))),
+        ("not_understood", one(report::not_understood(name, "accept"))),
         ("unsupported", {
             let of = |program, ability| report::unsupported(name, program, ability);
             vec![

@@ -9,20 +9,51 @@ use cosign::driver::Node;
 use cosign::driver::connect::hello::{hear, say};
 use cosign::net::tls::{Expect, TlsLink};
 use cosign::net::{Frame, Kind, Link as _};
-use cosign::wire::{About, Message, Reason, VERSIONS, Versions, Word};
+use cosign::request::Hex;
+use cosign::wire::{About, Message, Reason, VERSION, VERSIONS, Versions, Want, Word};
 use serde_json::{Value, json};
 
 use crate::device::{Device, Running, two_with_key};
 use crate::insider::{
-    accept_signing, block_on, call, enter, only_key, opened, port, proposal, soon, until_closed,
+    accept_signing, block_on, call, enter, held, hello, only_key, opened, port, proposal, soon,
+    start, until_closed,
 };
 use crate::signing::fresh_digest;
 
-/// Sends `message`, of whatever version, and hears the answer.
-async fn answer(link: &mut TlsLink, message: &Value) -> Message {
+/// Sends `message`, of whatever version.
+async fn say_any(link: &mut TlsLink, message: &Value) {
     let bytes = serde_json::to_vec(message).unwrap();
     link.send(Frame::new(Kind::Control, bytes)).await.unwrap();
+}
+
+/// Sends `message`, of whatever version, and hears the answer.
+async fn answer(link: &mut TlsLink, message: &Value) -> Message {
+    say_any(link, message).await;
     hear(link, soon()).await.unwrap()
+}
+
+/// The first refusal that comes; other frames are passed over.
+async fn refusal(link: &mut TlsLink) -> Message {
+    loop {
+        let frame = link.recv().await.unwrap();
+        let message = Message::from_bytes(&frame.payload);
+        if frame.kind == Kind::Control && matches!(message, Ok(Message::Refuse { .. })) {
+            return message.unwrap();
+        }
+    }
+}
+
+/// The refusal of a message of this name that the other side cannot read.
+fn not_understood(name: &str) -> Message {
+    let message = Word::new(name).unwrap();
+    Message::Refuse { reason: Reason::NotUnderstood { message } }
+}
+
+/// `message` with a field more, in the object at `pointer`.
+fn with_more(message: &Message, pointer: &str) -> Value {
+    let mut more = said(message);
+    more.pointer_mut(pointer).unwrap()["more"] = json!(1);
+    more
 }
 
 /// Alice asks for a signature of the device `node`, which is here: her program, the link, and her greeting.
@@ -121,8 +152,7 @@ fn who_wants_what_only_a_later_version_does_is_told_so() {
         for want in [json!("reshare"), json!({"reshare": {"to": ["carol"]}})] {
             let hello = json!({"hello": {"version": 1, "name": "alice", "want": want}});
             let mut link = call(&insider.tls, &listener.address()).await;
-            let reason = Reason::NotUnderstood { message: Word::new("reshare").unwrap() };
-            assert_eq!(answer(&mut link, &hello).await, Message::Refuse { reason });
+            assert_eq!(answer(&mut link, &hello).await, not_understood("reshare"));
             until_closed(link).await;
         }
     });
@@ -141,9 +171,7 @@ fn a_proposal_that_says_more_than_is_understood_is_refused_by_its_name() {
         other["propose"]["kind"] = json!("reshare");
         for message in [more, other] {
             let mut link = enter(&insider.tls, &listener.address()).await;
-            let message_name = Word::new("propose").unwrap();
-            let reason = Reason::NotUnderstood { message: message_name };
-            assert_eq!(answer(&mut link, &message).await, Message::Refuse { reason });
+            assert_eq!(answer(&mut link, &message).await, not_understood("propose"));
             until_closed(link).await;
         }
         // What makes no sense in any version has no name.
@@ -152,6 +180,112 @@ fn a_proposal_that_says_more_than_is_understood_is_refused_by_its_name() {
         assert!(hear(&mut link, soon()).await.is_err());
     });
     assert!(bob.outcomes().iter().all(|outcome| outcome != "signed"));
+}
+
+#[test]
+fn a_first_message_that_cannot_be_read_is_refused_by_its_name() {
+    let (alice, _bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    block_on(async {
+        let hello = |version: Value| json!({"version": version, "name": "alice", "want": "ping"});
+        for (message, name) in [
+            (json!({"greet": {}}), "greet"),
+            (json!("greet"), "greet"),
+            (json!({"hello": hello(json!("one"))}), "hello"),
+            (json!({"hello": hello(json!(300))}), "hello"),
+        ] {
+            let mut link = call(&insider.tls, &listener.address()).await;
+            assert_eq!(answer(&mut link, &message).await, not_understood(name));
+            until_closed(link).await;
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_refused_by_its_name() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    let welcome = Message::Welcome { name: Label::new("bob"), about: None };
+    let held = vec![held(&node, &only_key(&node))];
+    let accept = Message::Accept { nonce: Hex([7; 32]), held: held.clone() };
+    let first = [
+        (json!({"greet": {}}), "greet"),
+        (with_more(&Message::Resumed { received: 0 }, "/resumed"), "resumed"),
+        (json!({"welcome": {"name": 7}}), "welcome"),
+    ];
+    let second = [
+        (with_more(&accept, "/accept"), "accept"),
+        (with_more(&accept, "/accept/held/0"), "accept"),
+        (with_more(&Message::Queued { before: 1 }, "/queued"), "queued"),
+        (with_more(&Message::Apart { held }, "/apart"), "apart"),
+        (json!({"agree": {"nonce": "00"}}), "agree"),
+        (json!("agree"), "agree"),
+    ];
+    let answers = first.map(|answer| (answer, false)).into_iter();
+    for ((message, name), is_welcome) in answers.chain(second.map(|answer| (answer, true))) {
+        block_on(async {
+            let (asking, mut link, _) = called(&alice, &node).await;
+            if is_welcome {
+                say(&mut link, &welcome).await.unwrap();
+                assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Propose(_))));
+            }
+            say_any(&mut link, &message).await;
+            assert_eq!(refusal(&mut link).await, not_understood(name), "{message}");
+            until_closed(link).await;
+            let ended = asking.ends();
+            ended.fails(6, &format!("bob sent a message \\\"{name}\\\" that this version"));
+        });
+    }
+}
+
+/// One requester is heard while its request is answered, and another in the ceremony.
+#[test]
+fn what_a_requester_says_and_cannot_be_read_is_refused_by_its_name() {
+    let (alice, bob, mut listener) = two_with_key();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    let mut unread = |message: Value, name: &str, is_started: bool| {
+        block_on(async {
+            let mut link = enter(&insider.tls, &listener.address()).await;
+            let proposal = proposal(&insider, &record);
+            let (mine, epochs) = (proposal.nonce, proposal.epochs.clone());
+            say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+            let Ok(Message::Accept { nonce, .. }) = hear(&mut link, soon()).await else { panic!() };
+            if is_started {
+                let nonces =
+                    if record.me.get() == 1 { vec![mine, nonce] } else { vec![nonce, mine] };
+                let epochs: Vec<_> = epochs.iter().map(|held| held.epoch).collect();
+                say(&mut link, &start(nonces, &epochs)).await.unwrap();
+            }
+            say_any(&mut link, &message).await;
+            assert_eq!(refusal(&mut link).await, not_understood(name), "{message}");
+            until_closed(link).await;
+        });
+        let ended = listener.event("aborted");
+        assert_eq!(ended["code"], "unsupported", "{ended}");
+    };
+    let begin = start(vec![], &[]);
+    unread(with_more(&begin, "/start"), "start", false);
+    unread(json!({"begin": {}}), "begin", false);
+    unread(json!({"finished": {"more": 1}}), "finished", true);
+    unread(json!({"hurry": {}}), "hurry", true);
+    let outcomes = bob.outcomes();
+    assert!(outcomes.iter().all(|outcome| outcome != "signed"), "{outcomes:?}");
+}
+
+#[test]
+fn a_step_of_a_pairing_that_cannot_be_read_is_refused_by_its_name() {
+    let (alice, bob) = (Device::new("alice"), Device::new("bob"));
+    let mut at_bob = bob.terminal(["listen", "--bind", "127.0.0.1", "--port", "0"]);
+    let insider = opened(&alice);
+    block_on(async {
+        let mut link = call(&insider.tls, &at_bob.address()).await;
+        say(&mut link, &hello(VERSION, Want::Pair)).await.unwrap();
+        assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Welcome { .. })));
+        say_any(&mut link, &with_more(&Message::Pair { step: Hex([1; 32]) }, "/pair")).await;
+        assert_eq!(refusal(&mut link).await, not_understood("pair"));
+        until_closed(link).await;
+    });
 }
 
 #[test]

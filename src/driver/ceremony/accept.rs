@@ -12,9 +12,9 @@ use crate::driver::approver::backoff::Admission;
 use crate::driver::approver::queue::Moved;
 use crate::driver::approver::{Charge, Verdict};
 use crate::driver::ceremony::epochs;
-use crate::driver::ceremony::refuse::{decline, declined, leave};
+use crate::driver::ceremony::refuse::{decline, declined, hang_up, leave};
 use crate::driver::ceremony::started::Started;
-use crate::driver::connect::hello::{hear, say};
+use crate::driver::connect::hello::{hear, read, say};
 use crate::driver::connect::peer_links::{PeerLinks, party_label};
 use crate::driver::error::{Activity, Awaited, Error};
 use crate::driver::{HELLO, Node, clock};
@@ -117,7 +117,10 @@ pub async fn accept(
             decline(link, &name, Reason::TimedOut).await;
             return Err(Error::timed_out(&name, Awaited::Start));
         }
-        Err(error) => return Err(Error::link(&name, error)),
+        Err(error) => {
+            hang_up(link).await;
+            return Err(Error::link(&name, error));
+        }
     };
     if !is_sound(request, terms, (me, &nonce, &mine), &agreed) {
         return Err(Error::nonsense(&name));
@@ -309,10 +312,11 @@ fn charged(question: &Question, verdict: Verdict) -> Result<Charge, Error> {
 /// Only a withdrawal is valid then.
 fn gone(question: &Question, word: Result<Frame, LinkError>) -> Error {
     let requester = question.name(question.request.requester);
-    let said = word.map(|frame| Message::from_bytes(&frame.payload));
-    match said {
-        Err(LinkError::Lost) => Error::link(&requester, LinkError::Lost),
-        Ok(Ok(Message::Refuse { reason: Reason::Left { party } })) => left(question, party),
+    match word.and_then(|frame| read(&frame)) {
+        Err(error @ (LinkError::Lost | LinkError::NotUnderstood(_))) => {
+            Error::link(&requester, error)
+        }
+        Ok(Message::Refuse { reason: Reason::Left { party } }) => left(question, party),
         _ => Error::Withdrawn { peer: requester },
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::device::{Fingerprint, Label};
-use crate::driver::connect::hello::{hear_bytes, say};
+use crate::driver::connect::hello::{hear, say};
 use crate::driver::error::{About, Error};
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
@@ -12,7 +12,7 @@ use crate::net::LinkError;
 use crate::net::resumable::ResumableLink;
 use crate::request::{Hex, Request};
 use crate::vault::{Entry, deleted, keys};
-use crate::wire::{Message, NoMessage, Proposal, Reason};
+use crate::wire::{Message, Proposal, Reason};
 
 /// Most deletions that a caller may report before its proposal.
 const AT_MOST: usize = 16;
@@ -38,21 +38,12 @@ pub async fn hear_proposal(
     within: Instant,
 ) -> Option<Proposal> {
     for _ in 0..=AT_MOST {
-        let bytes = hear_bytes(link, within).await.ok()?;
-        match Message::from_bytes(&bytes) {
-            Ok(Message::Propose(proposal)) => return Some(*proposal),
-            Ok(Message::Deleted { public_key, time }) => {
+        match hear(link, within).await.ok()? {
+            Message::Propose(proposal) => return Some(*proposal),
+            Message::Deleted { public_key, time } => {
                 heard(node, &link.peer(), &public_key.0, time);
             }
-            Ok(_) => return None,
-            Err(NoMessage) => {
-                // A proposal of a later version is refused by its name.
-                if let Some(message) = Message::name_in(&bytes) {
-                    let reason = Reason::NotUnderstood { message };
-                    let _ = say(link, &Message::Refuse { reason }).await;
-                }
-                return None;
-            }
+            _ => return None,
         }
     }
     None

@@ -15,11 +15,11 @@ use tokio::time::{sleep_until, timeout};
 use crate::device::Label;
 use crate::driver::approver::Charge;
 use crate::driver::ceremony::again::Attempts;
-use crate::driver::ceremony::refuse::{apart, decline, leave};
+use crate::driver::ceremony::refuse::{apart, decline, hang_up, leave};
 use crate::driver::ceremony::started::Started;
 use crate::driver::ceremony::{deletions, epochs, payload};
 use crate::driver::connect::dial::reach;
-use crate::driver::connect::hello::{hear, say};
+use crate::driver::connect::hello::{hear, read, say};
 use crate::driver::connect::peer_links::PeerLinks;
 use crate::driver::connect::resume;
 use crate::driver::connect::target::Target;
@@ -145,9 +145,11 @@ pub async fn propose(
                 asked.extend(called.remove(&party).map(|name| (party, (name, until))));
             }
             (party, word) = first_word(&mut accepted) => {
-                let invitee = accepted.iter().find(|invitee| invitee.party == party);
-                let error = invitee.map_or(Error::NotAParty, |g| spoken(node, g, word, request));
-                accepted.retain(|invitee| invitee.party != party);
+                let position = accepted.iter().position(|invitee| invitee.party == party);
+                let error = match position.map(|position| accepted.remove(position)) {
+                    Some(invitee) => spoken(node, invitee, word, request).await,
+                    None => Error::NotAParty,
+                };
                 return Err(dismiss_all(party, error, leaver, tasks, accepted).await);
             }
             joined = tasks.join_next() => {
@@ -228,19 +230,26 @@ async fn first_word(accepted: &mut [Invitee]) -> (PartyId, Result<Frame, LinkErr
     .await
 }
 
-/// The error for a frame that [`first_word`] returned.
-fn spoken(
+/// The error for a frame that [`first_word`] returned. A message that is not understood is refused.
+async fn spoken(
     node: &Node,
-    invitee: &Invitee,
+    invitee: Invitee,
     word: Result<Frame, LinkError>,
     request: &Request,
 ) -> Error {
-    match word.map(|frame| Message::from_bytes(&frame.payload)) {
-        Ok(Ok(Message::Refuse { reason })) => {
-            deletions::refused(node, &invitee.link.peer(), &invitee.name, reason, request)
+    let Invitee { name, link, .. } = invitee;
+    match word.and_then(|frame| read(&frame)) {
+        Ok(Message::Refuse { reason }) => {
+            deletions::refused(node, &link.peer(), &name, reason, request)
         }
-        Ok(_) => Error::nonsense(&invitee.name),
-        Err(error) => Error::link(&invitee.name, error),
+        Ok(_) => Error::nonsense(&name),
+        Err(error) => {
+            let error = Error::link(&name, error);
+            if let Error::NotUnderstood { .. } = error {
+                decline(link, &name, Reason::from(&error)).await;
+            }
+            error
+        }
     }
 }
 
@@ -256,21 +265,23 @@ impl Accepted {
     /// # Errors
     /// A link is down, the ledger cannot be read, or a required log entry cannot be written.
     pub async fn start(self, node: &Node, question: &Question) -> Result<Started, Error> {
-        let Self { me, mut accepted, agreed } = self;
+        let Self { me, accepted, agreed } = self;
         node.begin(question)?;
         let ledger = node.ledger()?;
         let agreed = Agreed { height: ledger.height(&agreed.epoch.0), ..agreed };
         let mut links = PeerLinks::new(me, me);
         let mut held = BTreeMap::new();
-        for invitee in &mut accepted {
+        let mut told = Vec::new();
+        for mut invitee in accepted {
             let start = Message::Start(agreed.clone());
             if say(&mut invitee.link, &start).await.is_err() {
                 // A refusal may have arrived before the link broke.
                 let word = invitee.link.recv().await;
-                return Err(spoken(node, invitee, word, &question.request));
+                return Err(spoken(node, invitee, word, &question.request).await);
             }
+            told.push(invitee);
         }
-        for invitee in accepted {
+        for invitee in told {
             let known = epochs::at_least_known(ledger, invitee.party, &invitee.held);
             held.insert(invitee.party, known);
             links.add(node, invitee.party, invitee.name, invitee.link);
@@ -433,7 +444,10 @@ async fn ask(
         }
         Ok(_) => Err(Error::nonsense(&target.name)),
         Err(LinkError::TimedOut) => Err(Error::timed_out(&target.name, Awaited::Approval)),
-        Err(error) => Err(Error::link(&target.name, error)),
+        Err(error) => {
+            hang_up(link).await;
+            Err(Error::link(&target.name, error))
+        }
     }
 }
 

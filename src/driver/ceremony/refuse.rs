@@ -29,15 +29,20 @@ pub async fn part(
 ) -> Error {
     let error = apart(key, &held, vec![(name.clone(), request.epochs().to_vec())]);
     let _ = say(&mut link, &Message::Apart { held }).await;
-    let _ = timeout(Duration::from_millis(500), link.close()).await;
+    hang_up(link).await;
     error
 }
 
 /// Refuses a request for `reason`, and returns the error for this device's own log.
 pub async fn decline(mut link: impl Link, name: &Label, reason: Reason) -> Error {
     let _ = say(&mut link, &Message::Refuse { reason }).await;
-    let _ = timeout(Duration::from_millis(500), link.close()).await;
+    hang_up(link).await;
     declined(name, reason)
+}
+
+/// Ends a link once its last message has been written.
+pub async fn hang_up(link: impl Link) {
+    let _ = timeout(Duration::from_millis(500), link.close()).await;
 }
 
 pub(super) fn declined(name: &Label, reason: Reason) -> Error {

@@ -12,7 +12,7 @@ use crate::driver::error::Error;
 use crate::driver::{Node, clock};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{Dialer, Frame, Io, Kind, Link, LinkError};
-use crate::wire::{self, About, Message, Reason, Want};
+use crate::wire::{self, About, Message, NoMessage, Reason, Want};
 
 /// How long a TLS handshake and the greeting after it may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -41,25 +41,33 @@ fn introduction(link: &TlsLink, keeps: bool) -> Option<About> {
     link.introduces().then(|| About::this_program(keeps))
 }
 
-/// Receives one control message.
+/// Receives one control message. One that this version cannot read is refused by its name.
 ///
 /// # Errors
 /// The link is down, `within` passed, or the frame holds something else.
 pub async fn hear(link: &mut impl Link, within: Instant) -> Result<Message, LinkError> {
-    let bytes = hear_bytes(link, within).await?;
-    Message::from_bytes(&bytes).map_err(|_| LinkError::Malformed("control message"))
+    let frame = timeout_at(within.into(), link.recv()).await.map_err(|_| LinkError::TimedOut)??;
+    let read = read(&frame);
+    if let Err(LinkError::NotUnderstood(message)) = read {
+        // Fails if the link is down; the error is of the message all the same.
+        let _ = say(link, &Message::Refuse { reason: Reason::NotUnderstood { message } }).await;
+    }
+    read
 }
 
-/// Receives one control message of any version as bytes.
+/// The control message in `frame`.
 ///
 /// # Errors
-/// The link is down, `within` passed, or the frame is of another kind.
-pub async fn hear_bytes(link: &mut impl Link, within: Instant) -> Result<Vec<u8>, LinkError> {
-    let frame = timeout_at(within.into(), link.recv()).await.map_err(|_| LinkError::TimedOut)??;
-    match frame.kind {
-        Kind::Control => Ok(frame.payload),
-        _ => Err(LinkError::Malformed("expected a control message")),
+/// [`LinkError::NotUnderstood`] for a message with a name that this version cannot read, and
+/// [`LinkError::Malformed`] for anything else.
+pub fn read(frame: &Frame) -> Result<Message, LinkError> {
+    if frame.kind != Kind::Control {
+        return Err(LinkError::Malformed("expected a control message"));
     }
+    Message::from_bytes(&frame.payload).map_err(|NoMessage(name)| match name {
+        Some(name) => LinkError::NotUnderstood(name),
+        None => LinkError::Malformed("control message"),
+    })
 }
 
 /// One attempt to reach a device, by several ways at once.
@@ -216,9 +224,10 @@ pub(super) fn nobody(peer: &Label) -> Error {
 
 pub(super) fn failed(peer: &Label, error: LinkError) -> DialError {
     let kind = match error {
-        LinkError::Identity { .. } | LinkError::Refused | LinkError::Malformed(_) => {
-            DialError::Fatal
-        }
+        LinkError::Identity { .. }
+        | LinkError::Refused
+        | LinkError::Malformed(_)
+        | LinkError::NotUnderstood(_) => DialError::Fatal,
         LinkError::NotListening(_) => DialError::NotListening,
         _ => DialError::Retryable,
     };

@@ -15,6 +15,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep_until, timeout, timeout_at};
 
 use crate::device::{Fingerprint, Label};
+use crate::driver::connect::hello::read;
 use crate::driver::connect::resume::OVER_A_BREAK;
 use crate::driver::error::{Awaited, Error};
 use crate::driver::{Names, Node};
@@ -222,7 +223,7 @@ impl PeerLinks {
                 self.spoken.insert(from);
                 Some((from, Incoming::Protocol(frame.payload)))
             }
-            Kind::Control => Some(match Message::from_bytes(&frame.payload) {
+            Kind::Control => Some(match read(&frame) {
                 Ok(Message::Finished) => {
                     self.finished.insert(from);
                     return Some((from, Incoming::Control(Message::Finished)));
@@ -233,7 +234,13 @@ impl PeerLinks {
                     }
                     (from, Incoming::Control(message))
                 }
-                Err(_) => (from, Incoming::Lost(LinkError::Malformed("control message"))),
+                Err(error) => {
+                    if let LinkError::NotUnderstood(message) = error {
+                        let reason = Reason::NotUnderstood { message };
+                        self.say(from, &Message::Refuse { reason }).await;
+                    }
+                    (from, Incoming::Lost(error))
+                }
             }),
             Kind::Tunnel => {
                 self.route(from, frame.payload).await;
@@ -327,8 +334,8 @@ impl PeerLinks {
                     break;
                 }
                 Some((party, Incoming::Lost(_))) if self.has_finished(party) => {}
-                Some((party, Incoming::Lost(_))) if awaited.contains(&party) => {
-                    outcome = Err(Error::link(&self.name(party), LinkError::Lost));
+                Some((party, Incoming::Lost(error))) if awaited.contains(&party) => {
+                    outcome = Err(Error::link(&self.name(party), error));
                     break;
                 }
                 Some((party, Incoming::Control(Message::Refuse { reason }))) => {
