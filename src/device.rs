@@ -72,20 +72,22 @@ impl fmt::Debug for Label {
     }
 }
 
-/// A name of another version, such as that of a message: up to 32 of `a-z`, `0-9` and `_`.
+/// A name that another version gave, such as that of a message or a reason, cleaned for display: 1 to
+/// 32 of letters, digits, `_` and `-`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Word([u8; 32]);
 
 impl Word {
-    /// `text`, if it is such a name.
-    pub fn new(text: &str) -> Option<Self> {
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    /// `text` with a `-` for whatever stands between its ASCII letters, digits, `_` and `-`, cut to 32
+    /// bytes; `unnamed` if nothing is left.
+    pub fn new(text: &str) -> Self {
+        let is_kept = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let parts: Vec<&str> =
+            text.split(|c| !is_kept(c)).filter(|part| !part.is_empty()).collect();
+        let kept = if parts.is_empty() { "unnamed".to_owned() } else { parts.join("-") };
         let mut word = [0; 32];
-        if text.is_empty() || !text.bytes().all(fits) {
-            return None;
-        }
-        word.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        Some(Self(word))
+        word.iter_mut().zip(kept.bytes()).for_each(|(byte, kept)| *byte = kept);
+        Self(word)
     }
 
     /// The name as text.
@@ -108,7 +110,7 @@ impl Serialize for Word {
 }
 
 impl<'de> Deserialize<'de> for Word {
-    /// Reads a name, or the name of an object's only field.
+    /// Reads a name, or the name of an object's first field.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read;
 
@@ -120,16 +122,14 @@ impl<'de> Deserialize<'de> for Word {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Word, E> {
-                Word::new(text).ok_or_else(|| E::custom("no word"))
+                Ok(Word::new(text))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Word, A::Error> {
-                let named = map.next_entry::<String, IgnoredAny>()?;
-                let word = named.and_then(|(name, _)| Word::new(&name));
-                match map.next_key::<IgnoredAny>()? {
-                    None => word.ok_or_else(|| A::Error::custom("no word")),
-                    Some(_) => Err(A::Error::custom("several words")),
-                }
+                let first: Option<(String, IgnoredAny)> = map.next_entry()?;
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                let (name, _) = first.ok_or_else(|| A::Error::custom("no word"))?;
+                Ok(Word::new(&name))
             }
         }
 
@@ -251,6 +251,22 @@ mod tests {
         let hostile = "a\u{1b}[2Jb\u{9b}31mc\rd\u{202e}e\u{200b}f\u{7}g\nh\ti";
         assert_eq!(shown(hostile), "a[2Jb31mcdefg\nh\ti");
         assert_eq!(shown_on_one_line(hostile), "a[2Jb31mcdefg h i");
+    }
+
+    #[test]
+    fn a_word_is_short_and_plain() {
+        for (text, word) in [
+            ("out_of_office", "out_of_office"),
+            ("new-word", "new-word"),
+            ("New Word", "New-Word"),
+            (" --ev\u{1b}[31mil\nline ", "ev-31mil-line"),
+            ("\u{fc}nlaut", "nlaut"),
+            ("", "unnamed"),
+            ("\0\u{202e}", "unnamed"),
+            (&"x".repeat(33), &"x".repeat(32)),
+        ] {
+            assert_eq!(Word::new(text).as_str(), word, "{text:?}");
+        }
     }
 
     #[test]

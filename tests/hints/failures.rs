@@ -49,8 +49,8 @@ fn reasons() -> Vec<Reason> {
         Reason::Aborted,
         Reason::Interrupted,
         Reason::Gone,
-        Reason::NotUnderstood { message: Word::new("propose").unwrap() },
-        Reason::Unknown(Word::new("because").unwrap()),
+        Reason::NotUnderstood { message: Word::new("propose") },
+        Reason::Unknown(Word::new("because")),
     ]
 }
 
@@ -180,7 +180,7 @@ fn links() -> Vec<LinkError> {
         LinkError::Identity { expected, got },
         LinkError::Refused,
         LinkError::Malformed("frame"),
-        LinkError::NotUnderstood(Word::new("accept").unwrap()),
+        LinkError::NotUnderstood(Word::new("accept")),
         LinkError::Expired,
         LinkError::Tls("alert".into()),
         LinkError::Io("broken".into()),

@@ -34,7 +34,7 @@ fn lies() -> Vec<Reason> {
         Reason::Worn,
         Reason::RolledBack,
         Reason::Busy { seconds: 0 },
-        Reason::Unknown(Word::new("because").unwrap()),
+        Reason::Unknown(Word::new("because")),
     ]
 }
 

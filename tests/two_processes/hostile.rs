@@ -596,7 +596,7 @@ fn a_height_that_no_device_has_is_not_remembered_of_it() {
         absurd.epochs[0].height = u64::MAX;
         let mut link = enter(&insider.tls, &listener.address()).await;
         say(&mut link, &Message::Propose(Box::new(absurd))).await.unwrap();
-        let reason = Reason::NotUnderstood { message: Word::new("propose").unwrap() };
+        let reason = Reason::NotUnderstood { message: Word::new("propose") };
         assert_eq!(hear(&mut link, soon()).await, Ok(Message::Refuse { reason }));
         // The session may begin with a greater height than the proposal had.
         let honest = proposal(&insider, &record);

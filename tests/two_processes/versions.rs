@@ -45,7 +45,7 @@ async fn refusal(link: &mut TlsLink) -> Message {
 
 /// The refusal of a message of this name that the other side cannot read.
 fn not_understood(name: &str) -> Message {
-    let message = Word::new(name).unwrap();
+    let message = Word::new(name);
     Message::Refuse { reason: Reason::NotUnderstood { message } }
 }
 
@@ -343,18 +343,24 @@ fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
 }
 
 #[test]
-fn a_reason_that_is_not_known_is_shown_as_it_is() {
+fn a_reason_that_is_not_known_is_shown_and_clean() {
     let (alice, bob, _listener) = two_with_key();
     let node = opened(&bob);
-    block_on(async {
-        let (asking, mut link, hello) = called(&alice, &node).await;
-        assert!(matches!(hello, Message::Hello { .. }));
-        let refusal = json!({"refuse": {"reason": {"out_of_office": {"until": 7}}, "see": "x"}});
-        let bytes = serde_json::to_vec(&refusal).unwrap();
-        link.send(Frame::new(Kind::Control, bytes)).await.unwrap();
-        link.close().await;
-        asking.ends().fails(6, "bob refused: out_of_office");
-    });
+    for (reason, shown) in [
+        (json!({"out_of_office": {"until": 7}}), "out_of_office"),
+        (json!({"out_of_office": {}, "then": 1}), "out_of_office"),
+        (json!("new-word"), "new-word"),
+        (json!("New\u{1b}[2J Word\n"), "New-2J-Word"),
+        (json!("x".repeat(5000)), &"x".repeat(32)),
+    ] {
+        block_on(async {
+            let (asking, mut link, hello) = called(&alice, &node).await;
+            assert!(matches!(hello, Message::Hello { .. }));
+            say_any(&mut link, &json!({"refuse": {"reason": reason, "see": "x"}})).await;
+            link.close().await;
+            asking.ends().fails(6, &format!("bob refused: {shown}\""));
+        });
+    }
 }
 
 /// A requester that is told so late may have sent its first message already.
