@@ -217,8 +217,8 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
-    /// The digest was given as such.
-    Digest,
+    /// The digest was given as such. With braces, since a unit variant here would take unknown fields.
+    Digest {},
     /// A file was hashed.
     File {
         /// The file's name.
@@ -392,7 +392,7 @@ impl Source {
     /// The source; `None` if its function or format is unknown.
     pub fn read(&self) -> Option<payload::Source> {
         Some(match self {
-            Self::Digest => payload::Source::Digest,
+            Self::Digest {} => payload::Source::Digest,
             Self::File { name, size, hash, attached } => payload::Source::File {
                 name: name.clone(),
                 size: *size,
@@ -411,7 +411,7 @@ impl Source {
 impl From<&payload::Source> for Source {
     fn from(source: &payload::Source) -> Self {
         match source {
-            payload::Source::Digest => Self::Digest,
+            payload::Source::Digest => Self::Digest {},
             payload::Source::File { name, size, hash, attached } => Self::File {
                 name: name.clone(),
                 size: *size,
@@ -651,6 +651,21 @@ mod tests {
         }
         for bad in ["", "7", "{}", "garbage"] {
             assert_eq!(Message::from_bytes(bad.as_bytes()), Err(NoMessage(None)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_of_a_source_are_refused() {
+        let digest = r#"{"kind":"digest"}"#;
+        assert_eq!(serde_json::to_string(&Source::Digest {}).unwrap(), digest);
+        assert_eq!(serde_json::from_str::<Source>(digest).unwrap(), Source::Digest {});
+        for more in [
+            r#"{"kind":"digest","of":"psbt","name":"x"}"#,
+            r#"{"kind":"message","format":"ethereum","size":1,"of":"psbt"}"#,
+            r#"{"kind":"file","name":"a","size":1,"hash":"sha256","of":"psbt"}"#,
+            r#"{"kind":"psbt"}"#,
+        ] {
+            assert!(serde_json::from_str::<Source>(more).is_err(), "{more}");
         }
     }
 

@@ -167,9 +167,11 @@ fn a_proposal_that_says_more_than_is_understood_is_refused_by_its_name() {
         let honest = said(&Message::Propose(Box::new(proposal(&insider, &record))));
         let mut more = honest.clone();
         more["propose"]["payload"] = json!("psbt");
+        let mut source = honest.clone();
+        source["propose"]["source"]["of"] = json!("psbt");
         let mut other = honest;
         other["propose"]["kind"] = json!("reshare");
-        for message in [more, other] {
+        for message in [more, source, other] {
             let mut link = enter(&insider.tls, &listener.address()).await;
             assert_eq!(answer(&mut link, &message).await, not_understood("propose"));
             until_closed(link).await;
