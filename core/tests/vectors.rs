@@ -21,7 +21,7 @@ use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::crypto::share::{Polynomial, lagrange};
 use cosign_core::hazmat::crypto::transcript::{PROTOCOL, length_prefixed};
 use cosign_core::hazmat::protocol::local::{Outcome, Parcel};
-use cosign_core::hazmat::protocol::machine::{Machine, Protocol};
+use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
 use cosign_core::hazmat::protocol::sign::{BatchSigned, Signature, Signed};
 use cosign_core::{hex, unhex};
 use k256::elliptic_curve::ops::MulByGenerator;
@@ -175,6 +175,25 @@ fn the_stored_form_of_a_share_stays_as_it_is() {
     let hash = |index| hex(&Sha256::digest(shares[&party(index)].to_bytes().expose()));
     assert_eq!(hash(1), "7b08b6bf25a83a29ade23a89702479e5dbd8ea481a297a473384e1f596252d83");
     assert_eq!(hash(2), "5a78e7f9b44d2e83bec686b7f0969d804a4e1d97ef103873ff52a829ec3b61c7");
+}
+
+/// `epoch`, `view3` and `n'`, of which the run that is named has the first.
+#[test]
+fn what_a_dealer_that_leaves_stores_stays_as_it_is() {
+    let old = shares(run_with(keygen_machines("kat-rs23", 2, 3), |parcel| vec![parcel]));
+    let new = [b"party-2", b"party-4"].map(|identity| identity.to_vec());
+    let machines = reshare_machines("kat-leave", &old, &[1, 3], 2, &new);
+    let outcomes = run_with(machines, |parcel| vec![parcel]);
+    let known = read(include_str!("vectors/runs/reshare_leave.json"));
+    let epoch = known["output"]["epoch"].as_str().unwrap();
+    let view = "a42bc6a5df2bd6460d112d9d70a92fafaadccc155cd756404531721dbec03367";
+    for leaver in [3, 4] {
+        let leaving = outcomes[&party(leaver)].persisted.iter().find_map(|persist| match persist {
+            Persist::Leaving(leaving) => Some(leaving.to_bytes()),
+            _ => None,
+        });
+        assert_eq!(hex(&leaving.unwrap()), format!("{epoch}{view}02"));
+    }
 }
 
 #[test]

@@ -249,6 +249,19 @@ fn private_messages_go_to_parties_of_the_new_key_alone() {
     }
 }
 
+/// A ban is of an epoch. Whether to go on with whom one has banned is asked before (§8.5).
+#[test]
+fn a_retired_pair_takes_part_and_is_new_afterwards() {
+    let old = old();
+    old[&id(1)].retire(id(2), Check::OteCheck);
+    let banned = reshare_with_seed(GROWN.setup(1), &old[&id(1)], seed_of(1), TIMEOUT).unwrap();
+    let others = GROWN.participants().skip(1).map(|me| GROWN.machine(me));
+    let shares = made(Group::of(others.chain([banned])));
+    assert_eq!(retired(&shares), []);
+    sign_honestly("brought back", &shares, &[id(1), id(2)]);
+    assert_eq!(old[&id(1)].retired(id(2)), Some(Check::OteCheck));
+}
+
 ///
 #[test]
 fn an_old_and_a_new_share_part_at_the_first_message() {
