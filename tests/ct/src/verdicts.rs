@@ -59,9 +59,9 @@ pub const VERDICTS: &[Verdict] = &[
     ),
     verdict(
         "crypto/ot/extension.rs",
-        "if bool::from(verdict(pair_session, &h_u, combined, &rows).ct_eq(claimed)) {",
-        "cosign_core::crypto::ot::extension::check",
-        "whether the extension fits is what the peer is told",
+        "if bool::from(fit) { Ok(all) } else { Err(CheckFailed) }",
+        "cosign_core::crypto::ot::extension::check_all",
+        "whether all extensions of a message fit is what the peer is told",
     ),
     verdict(
         "crypto/ot/combination.rs",

@@ -113,6 +113,30 @@ pub fn check(
     trees: &ReceiverTrees,
     message: &[u8],
 ) -> Result<Checked, CheckFailed> {
+    check_all(trees, [(pair_session, message)])?.pop().ok_or(CheckFailed)
+}
+
+/// As [`check`], for several extensions that B sent together: all are evaluated, and the one verdict
+/// says nothing about each of them (§7.9).
+pub fn check_all<'a>(
+    trees: &ReceiverTrees,
+    messages: impl IntoIterator<Item = (&'a [u8; 32], &'a [u8])>,
+) -> Result<Vec<Checked>, CheckFailed> {
+    let (mut all, mut fit) = (Vec::new(), Choice::from(1));
+    for (pair_session, message) in messages {
+        let (checked, fits) = evaluate(pair_session, trees, message)?;
+        all.push(checked);
+        fit &= fits;
+    }
+    if bool::from(fit) { Ok(all) } else { Err(CheckFailed) }
+}
+
+/// A's half, and whether B's message fits; an error for its length alone.
+fn evaluate(
+    pair_session: &[u8; 32],
+    trees: &ReceiverTrees,
+    message: &[u8],
+) -> Result<(Checked, Choice), CheckFailed> {
     let (corrections, rest) = message.split_first_chunk::<CORRECTIONS>().ok_or(CheckFailed)?;
     let (combined, rest) = rest.split_first_chunk::<16>().ok_or(CheckFailed)?;
     let claimed: &[u8; 32] = rest.try_into().map_err(|_| CheckFailed)?;
@@ -140,11 +164,8 @@ pub fn check(
         // Adds `Delta_i xbar` to every `t_i`; `xbar` is public.
         *row ^= delta.expose() & 0_u128.wrapping_sub(factor >> b & 1);
     }
-    if bool::from(verdict(pair_session, &h_u, combined, &rows).ct_eq(claimed)) {
-        Ok(Checked { columns, delta, h_u })
-    } else {
-        Err(CheckFailed)
-    }
+    let fits = verdict(pair_session, &h_u, combined, &rows).ct_eq(claimed);
+    Ok((Checked { columns, delta, h_u }, fits))
 }
 
 /// Expands leaves into rows: `SHA256(K1 || leaf || BE16(j) || BE16(y) || [counter])`, 68 bytes.

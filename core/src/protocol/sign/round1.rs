@@ -162,14 +162,10 @@ fn check_transfers(terms: &Terms, message: &Received<'_>) -> Result<Committed, F
     });
     let extended: Vec<_> = extended.collect::<Result<_, Fault>>()?;
     let transfers = terms.share.evaluate(peer, |trees| {
-        let check = |(session, extension): ([u8; 32], &[u8])| {
-            extension::check(&session, trees, extension).map(|checked| (session, checked))
-        };
-        // All checks come before the one verdict, which says nothing about each of them (§7.9).
-        let checked: Vec<_> = extended.into_iter().map(check).collect();
-        checked.into_iter().collect()
+        extension::check_all(trees, extended.iter().map(|(session, message)| (session, *message)))
     });
     let transfers = transfers.map_err(|check| message.fault(check))?;
+    let transfers = extended.into_iter().map(|(session, _)| session).zip(transfers).collect();
     Ok(Committed { peer, nonce, commitment, transfers })
 }
 
