@@ -725,6 +725,19 @@ fn a_stored_share_signs_again_and_does_not_know_of_retired_pairs() {
 }
 
 #[test]
+fn the_format_of_a_stored_share_is_told_from_damage() {
+    let stored = THREE_OF_THREE[&party(2)].to_bytes();
+    assert_eq!(KeyShare::stored_format(stored.expose()), Some(1));
+    let later = [b"cosign-share/13".as_slice(), &stored.expose()[14..]].concat();
+    assert_eq!(KeyShare::stored_format(&later), Some(13));
+    assert!(KeyShare::from_bytes(&later).is_err());
+    let endless = [b"cosign-share/".as_slice(), &[b'9'; 99]].concat();
+    for other in [&b"cosign-share/"[..], b"cosign-shard/1", b"", &endless] {
+        assert_eq!(KeyShare::stored_format(other), None);
+    }
+}
+
+#[test]
 fn a_stored_share_that_does_not_fit_together_is_refused() {
     let stored = THREE_OF_THREE[&party(2)].to_bytes();
     let stored = stored.expose();

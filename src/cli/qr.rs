@@ -11,7 +11,6 @@ use self::picture::Picture;
 use super::output::unwritable;
 use crate::report::unreadable;
 use crate::report::{Code, Failure};
-use crate::vault::Error;
 use crate::vault::given::{self, Guard};
 
 mod picture;
@@ -75,11 +74,8 @@ fn drawn(code: &QrCode) -> Picture {
 /// `not_found` if there is no such file or no QR code in it, `usage` if it is not a picture.
 pub fn read(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<String, Failure> {
     let name = path.display();
-    let cannot = |why| Failure::new(Code::NotFound, format!("cannot read {name}: {why}"));
-    let content = given::read(path, Guard::Open, MAX_FILE).map_err(|error| match error {
-        Error::Io { source, .. } => cannot(source),
-        error => unreadable(error, &format!("picture {name}")),
-    })?;
+    let content = given::read(path, Guard::Open, MAX_FILE)
+        .map_err(|error| unreadable(error, &format!("picture {name}")))?;
     let whole = Picture::read(content.expose()).map_err(|why| {
         Failure::new(Code::Usage, format!("{name} is no picture: {why}"))
             .hint("PNG and JPEG are read")

@@ -218,7 +218,15 @@ pub(crate) fn unreadable(error: Error, name: &str) -> Failure {
             Failure::new(Code::NotFound, format!("there is no {name}"))
         }
         Error::Io { source, .. } => {
-            Failure::new(Code::Usage, format!("cannot read {name}: {source}"))
+            // What the caller named cannot be a file, or the system refuses to read it.
+            let code = match source.kind() {
+                io::ErrorKind::IsADirectory
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::InvalidFilename
+                | io::ErrorKind::InvalidInput => Code::Usage,
+                _ => Code::System,
+            };
+            Failure::new(code, format!("cannot read {name}: {source}"))
         }
         error => {
             let failure = Failure::from(error);

@@ -124,13 +124,13 @@ pub(super) fn everything(
         }
     }
     Editions::take_in(writer, &numbered)?;
-    if !peers::path(home).exists() {
+    if !file::is_there(&peers::path(home))? {
         Peers::default().write(writer)?;
     }
-    if !attempts::path(home).exists() {
+    if !file::is_there(&attempts::path(home))? {
         attempts::write(writer, &Attempts::default())?;
     }
-    if !uses::path(home).exists() {
+    if !file::is_there(&uses::path(home))? {
         Uses::default().write(writer)?;
     }
     // Dropped: the addresses are learned again when the devices answer.

@@ -313,6 +313,15 @@ pub(super) fn read_from(path: &Path, start: u64) -> Result<Option<Vec<u8>>, Erro
     Ok(Some(content))
 }
 
+/// Whether there is anything at `path`, or where a link there leads.
+///
+/// # Errors
+///
+/// [`Error::Io`] if the system does not say: what cannot be looked for may be there.
+pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
+    path.try_exists().map_err(Error::io(path))
+}
+
 /// How long a file is, `None` if it does not exist.
 pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
     Ok(there(fs::metadata(path).map_err(Error::io(path)))?.map(|metadata| metadata.len()))

@@ -201,14 +201,19 @@ pub fn find(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
     Ok(KeyFile::existing(home, name)?.into_records().collect())
 }
 
+/// The file of the sealed share of an epoch, where it is on no token.
+pub fn share_path(home: &Home, name: &str, epoch: &[u8; 32]) -> PathBuf {
+    epoch_file(home, name, epoch, SHARE)
+}
+
 /// Where the sealed share of an epoch is.
 ///
 /// # Errors
 ///
 /// [`Error::Corrupt`] if the note of the share on a token cannot be read.
 pub fn location(home: &Home, name: &str, epoch: &[u8; 32]) -> Result<Location, Error> {
-    let path = epoch_file(home, name, epoch, SHARE);
-    if !path.exists()
+    let path = share_path(home, name, epoch);
+    if !file::is_there(&path)?
         && let Some(Note { uri }) = document::read(home, &epoch_file(home, name, epoch, NOTE))?
     {
         return Ok(Location::Token(Box::new(uri)));
@@ -274,11 +279,11 @@ fn known(home: &Home) -> Result<Editions, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::BadName`]; [`Error::Tampered`].
+/// [`Error::BadName`]; [`Error::Tampered`]; [`Error::Io`] if the folder cannot be looked for.
 pub fn is_gone(home: &Home, name: &str) -> Result<bool, Error> {
     check_file_name(name)?;
     let known = Editions::load(home)?.demand(home, &KeyFile::path(home, name));
-    Ok(known && !home.keys().join(name).exists())
+    Ok(known && !file::is_there(&home.keys().join(name))?)
 }
 
 /// The paths of all documents of all keys.
@@ -1345,6 +1350,13 @@ mod tests {
             assert!(matches!(missed, Some(Error::Tampered { path, .. }) if path.ends_with(RECORD)));
         }
         assert!(is_gone(vault.home(), "k").unwrap());
+        // A folder that cannot be looked for is not one that is missing.
+        let (keys, aside) = (home.keys(), home.data.join("aside"));
+        fs::rename(&keys, &aside).unwrap();
+        std::os::unix::fs::symlink(&keys, &keys).unwrap();
+        assert!(matches!(vault.forget_missing("k"), Err(Error::Io { .. })));
+        fs::remove_file(&keys).unwrap();
+        fs::rename(&aside, &keys).unwrap();
         vault.forget_missing("k").unwrap();
         assert_eq!(list(vault.home()).unwrap(), []);
         // It does not come back, and its name is free.

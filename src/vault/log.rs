@@ -152,7 +152,7 @@ impl Log {
 
     /// Writes the head of an empty log unless there is a head or a log.
     pub(super) fn begin(writer: &Writer<'_>, home: &Home) -> Result<(), Error> {
-        if head_path(home).exists() || path(home).exists() {
+        if file::is_there(&head_path(home))? || file::is_there(&path(home))? {
             return Ok(());
         }
         Head::default().write(writer)

@@ -152,9 +152,11 @@ pub(super) fn clean_up(home: &Home) -> Result<(), Error> {
 
 fn strays(home: &Home, header: &Header) -> Result<Vec<PathBuf>, Error> {
     let mut named: Vec<PathBuf> = header.seals().map(|sealed| sealed.path(home)).collect();
-    if !named.iter().all(|path| path.exists()) {
-        // An old `vault.json` may not name the current seals, so nothing is destroyed.
-        return Ok(Vec::new());
+    for path in &named {
+        if !file::is_there(path)? {
+            // An old `vault.json` may not name the current seals, so nothing is destroyed.
+            return Ok(Vec::new());
+        }
     }
     named.push(home.data.join(RECOVERY));
     let is_identity = |path: &PathBuf| {

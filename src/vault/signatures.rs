@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::editions::MISSING;
@@ -33,12 +34,26 @@ pub fn store(home: &Home, request_id: &str, signature: &[u8]) -> Result<PathBuf,
 /// # Errors
 ///
 /// [`Error::LooseMode`], [`Error::BadName`], [`Error::Io`]; with an open vault [`Error::Tampered`] if
-/// this device did not store it.
+/// this device did not store it; [`Error::Unsupported`] if a later version did.
 pub fn load(home: &Home, request_id: &str) -> Result<Option<Vec<u8>>, Error> {
     let path = path(home, request_id)?;
     let Some(signature) = file::read(&path)? else { return Ok(None) };
     authentic::check(home, &path, &signature)?;
-    Ok(Some(signature))
+    // What says no format has format 1.
+    match serde_json::from_slice(&signature) {
+        Ok(Format { version }) if version > FORMAT => {
+            Err(Error::Unsupported { path, version, known: FORMAT })
+        }
+        _ => Ok(Some(signature)),
+    }
+}
+
+/// The latest format of a stored signature that this version reads.
+const FORMAT: u64 = 1;
+
+#[derive(Deserialize)]
+struct Format {
+    version: u64,
 }
 
 /// The right to sign one request as the device that asks, until this is dropped.
@@ -119,6 +134,15 @@ mod tests {
         assert_eq!(store(&home, "0a1b", b"first").unwrap(), path);
         assert!(matches!(store(&home, "0a1b", b"other"), Err(Error::Conflict { .. })));
         assert_eq!(load(&home, "0a1b").unwrap().unwrap(), b"first");
+    }
+
+    #[test]
+    fn a_signature_that_a_later_version_stored_is_named_and_stays() {
+        let home = fixture::home();
+        let path = store(&home, "0a1b", br#"{"version":2}"#).unwrap();
+        let newer = Error::Unsupported { path: path.clone(), version: 2, known: 1 };
+        assert_eq!(load(&home, "0a1b").unwrap_err().to_string(), newer.to_string());
+        assert_eq!(fs::read(&path).unwrap(), br#"{"version":2}"#);
     }
 
     #[test]

@@ -336,6 +336,15 @@ impl KeyShare {
         out
     }
 
+    /// The number of the format that `bytes` are stored in, if they are a stored share; this version
+    /// reads 1.
+    pub fn stored_format(bytes: &[u8]) -> Option<u64> {
+        let number = bytes.strip_prefix(b"cosign-share/")?;
+        // The threshold, which follows, is no digit.
+        let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        std::str::from_utf8(number.get(..digits)?).ok()?.parse().ok()
+    }
+
     /// Decodes the stored form, and checks that its parts are consistent.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidShare> {
         let mut input = Input(bytes);
