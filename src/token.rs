@@ -94,10 +94,18 @@ impl TokenInfo {
 
     /// Whether a vault can be sealed to it in its present state.
     pub fn is_usable(&self) -> bool {
-        self.initialized
-            && self.wants_login
-            && (self.has_pin || self.pinpad)
-            && self.tries != Tries::None
+        self.check().is_ok()
+    }
+
+    /// Fails with the reason if no vault can be sealed to it in its present state.
+    fn check(&self) -> Result<(), Trouble> {
+        match self {
+            info if !info.initialized => Err(Trouble::Uninitialised),
+            info if info.tries == Tries::None => Err(Trouble::LockedPin),
+            info if !info.wants_login => Err(Trouble::NoLogin),
+            info if !info.has_pin && !info.pinpad => Err(Trouble::NoUserPin),
+            _ => Ok(()),
+        }
     }
 
     /// Whether both describe the same token, perhaps through two modules.
@@ -203,7 +211,7 @@ pub fn find(uri: &Uri, module: Option<&Path>, limit: Duration) -> Result<Found, 
         (Some((info, at)), []) => {
             let client = clients.swap_remove(at);
             let found = Found { client, info };
-            found.check().map_err(|trouble| found.error(trouble))?;
+            found.info.check().map_err(|trouble| found.error(trouble))?;
             Ok(found)
         }
         (Some((last, _)), others) => {
@@ -264,16 +272,6 @@ impl Found {
             Ok((Reply::Done, _)) => Ok(Session { client: self.client, info: self.info }),
             Ok(_) => Err(self.error(Trouble::Nonsense)),
             Err(trouble) => Err(self.error(trouble)),
-        }
-    }
-
-    fn check(&self) -> Result<(), Trouble> {
-        match &self.info {
-            info if !info.initialized => Err(Trouble::Uninitialised),
-            info if info.tries == Tries::None => Err(Trouble::LockedPin),
-            info if !info.wants_login => Err(Trouble::NoLogin),
-            info if !info.has_pin && !info.pinpad => Err(Trouble::NoUserPin),
-            _ => Ok(()),
         }
     }
 
@@ -420,4 +418,50 @@ impl Session {
 fn error(client: &Client, info: &TokenInfo, trouble: Trouble) -> Error {
     let token = Some(info.name());
     Error { module: Some(client.module().to_owned()), token, trouble }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_usable_or_it_is_known_why_it_is_not() {
+        let sound = || TokenInfo {
+            initialized: true,
+            has_pin: true,
+            wants_login: true,
+            ..TokenInfo::default()
+        };
+        for usable in [
+            sound(),
+            TokenInfo { has_pin: false, pinpad: true, ..sound() },
+            TokenInfo { pinpad: true, tries: Tries::Last, ..sound() },
+        ] {
+            assert!(usable.is_usable(), "{usable:?}");
+        }
+        for (info, why) in [
+            (TokenInfo { initialized: false, ..sound() }, Trouble::Uninitialised),
+            (TokenInfo { tries: Tries::None, ..sound() }, Trouble::LockedPin),
+            (TokenInfo { wants_login: false, ..sound() }, Trouble::NoLogin),
+            (TokenInfo { has_pin: false, ..sound() }, Trouble::NoUserPin),
+        ] {
+            assert!(!info.is_usable());
+            assert_eq!(info.check(), Err(why));
+        }
+    }
+
+    #[test]
+    fn a_token_is_the_same_only_if_all_that_describes_it_is() {
+        let token = |fields: [&str; 4]| {
+            let [label, serial, manufacturer, model] = fields.map(str::to_owned);
+            TokenInfo { label, serial, manufacturer, model, ..TokenInfo::default() }
+        };
+        let one = token(["a", "b", "c", "d"]);
+        assert!(one.is_same(&TokenInfo { slot: 9, ..one.clone() }));
+        for other in
+            [["x", "b", "c", "d"], ["a", "x", "c", "d"], ["a", "b", "x", "d"], ["a", "b", "c", "x"]]
+        {
+            assert!(!one.is_same(&token(other)), "{other:?}");
+        }
+    }
 }

@@ -134,6 +134,19 @@ mod tests {
     }
 
     #[test]
+    fn a_module_that_is_linked_to_reaches_what_lies_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let [real, links] = ["real", "links"].map(|name| dir.path().join(name));
+        for folder in [&real, &links] {
+            fs::create_dir(folder).unwrap();
+        }
+        fs::write(real.join("module.so"), "").unwrap();
+        std::os::unix::fs::symlink(real.join("module.so"), links.join("module.so")).unwrap();
+        let files = reach(&links.join("module.so"));
+        assert!(files.read.contains(&links) && files.read.contains(&real.canonicalize().unwrap()));
+    }
+
+    #[test]
     fn a_module_does_not_reach_the_users_files() {
         let files = reach(Path::new("/somewhere/else/module.so"));
         let home = PathBuf::from(env::var_os("HOME").unwrap());

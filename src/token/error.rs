@@ -129,3 +129,29 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_token_that_works_and_refuses_an_object_leaves_it_on_the_disk() {
+        let refused = || Trouble::Refused { function: "C_CreateObject".into(), value: "x".into() };
+        let error = |trouble| Error { module: None, token: None, trouble };
+        for trouble in [Trouble::Full, Trouble::ReadOnly, Trouble::Sessions, refused()] {
+            assert!(error(trouble.clone()).does_not_fit(), "{trouble:?}");
+        }
+        for trouble in [Trouble::Removed, Trouble::LockedPin, Trouble::NoModule] {
+            assert!(!error(trouble.clone()).does_not_fit(), "{trouble:?}");
+        }
+        assert!(error(Trouble::Full).is_full() && !error(Trouble::ReadOnly).is_full());
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_from_what_does_not_open() {
+        let kind = |trouble| Error { module: None, token: None, trouble }.kind();
+        assert_eq!(kind(Trouble::NoModule), ErrorKind::NotFound);
+        assert_eq!(kind(Trouble::Missing), ErrorKind::NotFound);
+        assert_eq!(kind(Trouble::Removed), ErrorKind::Locked);
+    }
+}

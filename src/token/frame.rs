@@ -149,6 +149,15 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_header_is_read() {
+        let mut longest = serde_json::to_string(&Reply::Done).unwrap();
+        longest += &" ".repeat(MAX_HEADER.saturating_sub(longest.len()));
+        let length = u32::try_from(MAX_HEADER).unwrap().to_be_bytes();
+        let frame = [&length, longest.as_bytes(), &[0; 4]].concat();
+        assert!(matches!(read::<Reply>(frame.as_slice()), Ok((Reply::Done, _))));
+    }
+
+    #[test]
     fn cut_off_overlong_and_meaningless_frames_are_errors() {
         let frame = encode(&Reply::Done, b"12").unwrap();
         for length in 0..frame.expose().len() {

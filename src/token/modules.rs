@@ -168,6 +168,11 @@ mod tests {
         let found = |name| configured(&folders, name);
         assert_eq!(found(None), [PathBuf::from("/lib/new.so"), "/lib/libb.so".into()]);
         assert_eq!(found(Some("b")), [PathBuf::from("/lib/libb.so")]);
+        assert_eq!(
+            found(Some("a")),
+            [PathBuf::from("/lib/new.so")],
+            "by the name of its module file"
+        );
         assert_eq!(found(Some("x")), Vec::<PathBuf>::new());
     }
 
@@ -178,13 +183,13 @@ mod tests {
         let uri: Uri = "pkcs11:?module-path=/lib/a.so".parse().unwrap();
         assert_eq!(candidates(&uri, named), [PathBuf::from("/lib/a.so")]);
         let dir = tempfile::tempdir().unwrap();
-        for name in ["libone.so", "two.so", "readme"] {
+        for name in ["libone.so", "two.so", "three.dylib", "four.txt", "readme"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
         let uri = |query: &str| {
             format!("pkcs11:?module-path={}{query}", dir.path().display()).parse::<Uri>().unwrap()
         };
         assert_eq!(candidates(&uri("&module-name=one"), None), [dir.path().join("libone.so")]);
-        assert_eq!(candidates(&uri(""), None).len(), 2);
+        assert_eq!(candidates(&uri(""), None).len(), 3);
     }
 }

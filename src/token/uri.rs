@@ -391,6 +391,20 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_named_by_all_that_can_be_written_into_a_uri() {
+        let uri = Uri::of(&info());
+        assert_eq!(
+            uri.to_string(),
+            "pkcs11:token=My%20Token;manufacturer=SoftHSM%20project;serial=0123abcd;model=SoftHSM%20v2"
+        );
+        for label in ["", "a\0b"] {
+            assert_eq!(Uri::of(&TokenInfo { label: label.into(), ..info() }).token, None);
+        }
+        let uri: Uri = "pkcs11:slot-manufacturer=ACME".parse().unwrap();
+        assert_eq!(uri.slot_manufacturer.as_deref(), Some("ACME"));
+    }
+
+    #[test]
     fn what_is_half_understood_is_refused() {
         let malformed = |text: &str| UriError::Malformed(text.to_owned());
         for (text, why) in [

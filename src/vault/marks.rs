@@ -73,3 +73,35 @@ fn stamp(path: &Path) -> Result<Option<Stamp>, Error> {
     let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
     Ok(Some(Stamp([file.dev(), file.ino(), file.len()], times)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_editions_are_read_again_only_when_their_file_was_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("editions.json");
+        let editions = |least| {
+            let mark = Mark { least, deleted: false };
+            Ok(Editions { editions: BTreeMap::from([("role".to_owned(), mark)]) })
+        };
+        let last = LastRead::default();
+        let least = |read: &dyn Fn() -> Result<Editions, Error>| {
+            last.of(&path, read).unwrap().editions["role"].least
+        };
+        // There is no file yet, so nothing is remembered.
+        assert_eq!(least(&|| editions(1)), 1);
+        fs::write(&path, "one").unwrap();
+        assert_eq!(least(&|| editions(2)), 2);
+        assert_eq!(least(&|| panic!("it was not replaced")), 2);
+        fs::write(dir.path().join("new"), "two").unwrap();
+        fs::rename(dir.path().join("new"), &path).unwrap();
+        assert_eq!(least(&|| editions(3)), 3);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(least(&|| editions(4)), 4);
+        let no_folder = path.join("below");
+        fs::write(&path, "").unwrap();
+        assert!(last.of(&no_folder, || editions(5)).is_err());
+    }
+}

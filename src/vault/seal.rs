@@ -288,6 +288,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sealed_to_a_recipient_opens_with_its_identity_alone() {
+        let (identity, recipient) = recipient();
+        let sealed = seal_to_recipient(&recipient, b"content").unwrap();
+        assert_eq!(open_with_identity(&identity, &sealed).unwrap().expose(), b"content");
+        let other = age::x25519::Identity::generate();
+        assert_eq!(open_with_identity(&other, &sealed).err(), Some(Unopened::NotOurs));
+        assert!(seal_to_recipient("age1", b"content").is_err());
+    }
+
+    #[test]
     fn an_altered_file_is_broken_and_never_half_read() {
         let keyring = Keyring::generate(&[]).unwrap();
         let sealed = keyring.seal(&[7; 100_000]).unwrap();

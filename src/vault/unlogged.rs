@@ -169,6 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_log_says_of_another_session_does_not_stand_for_this_one() {
+        let home = fixture::home();
+        let logged = [
+            Entry { digest: "00".repeat(32), ..entry("r-1") },
+            entry("r-2"),
+            Entry { outcome: "denied".into(), ..entry("r-1") },
+        ];
+        logged.iter().for_each(|entry| Log::append(&home, entry).unwrap());
+        killed(keep(&home, &[1; 32], &entry("r-1")).unwrap());
+        assert_eq!(log_left(&home).len(), 1);
+        assert_eq!(Log::entries(&home).unwrap().len(), 4);
+    }
+
+    #[test]
     fn what_this_device_did_not_write_is_named_and_stays() {
         let home = fixture::home();
         let kept = keep(&home, &[1; 32], &entry("r-1")).unwrap();

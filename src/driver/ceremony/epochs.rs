@@ -356,6 +356,16 @@ mod tests {
     }
 
     #[test]
+    fn the_heights_of_this_device_are_those_of_now_whatever_was_announced() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&Home::at(dir.path())).unwrap();
+        for (epoch, session) in [(EPOCHS[0], [3; 32]), (EPOCHS[1], [4; 32]), (EPOCHS[1], [5; 32])] {
+            ledger.spend(&epoch, &session, &[2]).unwrap();
+        }
+        assert_eq!(counted_anew(&ledger, &announced([0, 9])), announced([1, 2]));
+    }
+
+    #[test]
     fn who_announces_less_than_was_known_when_it_was_asked_was_rolled_back() {
         let [bob, carol] = [2, 3].map(|index| PartyId::new(index).unwrap());
         let dir = tempfile::tempdir().unwrap();

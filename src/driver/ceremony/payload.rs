@@ -63,3 +63,75 @@ pub(super) async fn receive(
     let payload = Payload::read(source, bytes).map_err(|_| Failed::Differs)?;
     (payload.digest() == digest).then(|| Some(Arc::new(payload))).ok_or(Failed::Differs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::clock;
+    use crate::net::memory::{Conditions, pair};
+    use crate::payload::MessageFormat;
+
+    fn message(size: u64) -> Source {
+        Source::Message { format: MessageFormat::Ethereum, size }
+    }
+
+    fn read(bytes: Vec<u8>) -> Payload {
+        Payload::read(&message(bytes.len() as u64), bytes).unwrap()
+    }
+
+    /// What is received of these frames, where `payload` was announced.
+    fn of_frames(payload: &Payload, frames: &[(Kind, &[u8])]) -> Result<Vec<u8>, Failed> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (mut here, mut there) = pair(1, Conditions::default());
+            for (kind, bytes) in frames {
+                there.send(Frame::new(*kind, bytes.to_vec())).await.unwrap();
+            }
+            let within = clock::now() + TRANSFER;
+            let source = message(payload.bytes().len() as u64);
+            let received = receive(&mut here, &source, payload.digest(), within).await;
+            received.map(|payload| payload.unwrap().bytes().to_vec())
+        })
+    }
+
+    #[test]
+    fn what_is_sent_is_received_in_parts_of_any_length() {
+        let payload = read(b"pay bob".to_vec());
+        let part = |bytes| (Kind::Payload, bytes);
+        for frames in [&[part(&b"pay bob"[..])][..], &[part(b"p"), part(b"ay "), part(b"bob")]] {
+            assert_eq!(of_frames(&payload, frames).unwrap(), b"pay bob");
+        }
+    }
+
+    #[test]
+    fn all_of_a_payload_is_sent_and_nothing_for_what_does_not_travel() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (mut here, mut there) = pair(1, Conditions::default());
+            let payload = read(vec![b'x'; 16 << 10]);
+            send(&mut there, &payload).await.unwrap();
+            let within = clock::now() + TRANSFER;
+            let received = receive(&mut here, &message(16 << 10), payload.digest(), within).await;
+            assert_eq!(received.unwrap().as_deref(), Some(&payload));
+            let none = receive(&mut here, &Source::Digest, &[0; 32], within).await;
+            assert!(matches!(none, Ok(None)));
+        });
+    }
+
+    #[test]
+    fn anything_else_is_another_payload_and_what_does_not_come_is_late() {
+        let payload = read(b"pay bob".to_vec());
+        let part = |bytes| (Kind::Payload, bytes);
+        for frames in [
+            &[part(&b"pay eve"[..])][..],
+            &[part(b"pay bob!")],
+            &[part(b"pay "), part(b"bob!")],
+            &[part(b"")],
+            &[(Kind::Control, b"pay bob")],
+        ] {
+            assert!(matches!(of_frames(&payload, frames), Err(Failed::Differs)), "{frames:?}");
+        }
+        assert!(matches!(of_frames(&payload, &[part(b"pay")]), Err(Failed::Late)));
+    }
+}
