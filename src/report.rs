@@ -498,10 +498,14 @@ pub fn not_understood(name: &str, message: &str) -> Failure {
     .hint(format!("this one is cosign {}; update the older of the two", env!("CARGO_PKG_VERSION")))
 }
 
-/// The program of the device `name` shows no files.
-pub fn not_attached(name: &str) -> String {
+/// The version of a program that does not tell it: later ones do.
+const FIRST: &str = "0.1.0";
+
+/// The program of the device `name`, whose version is `program` if it tells it, shows no files.
+pub fn not_attached(name: &str, program: Option<&str>) -> String {
+    let program = program.unwrap_or(FIRST);
     format!(
-        "{name}'s early cosign shows no files: every signer is asked for the digest alone, and sees nothing of \
+        "{name}'s cosign {program} shows no files: every signer is asked for the digest alone, and sees nothing of \
          the file"
     )
 }
@@ -519,12 +523,10 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Payload(Kind::EthTx) => "show Ethereum transactions",
         Ability::Payload(Kind::TypedData) => "show typed data",
     };
-    let program = program.map_or_else(|| "early cosign".to_owned(), |v| format!("cosign {v}"));
-    let message = format!("{name}'s {program} cannot {what}");
-    Failure::new(Code::Unsupported, message).hint(format!(
-        "this one is cosign {}; update the older of the two",
-        env!("CARGO_PKG_VERSION")
-    ))
+    let (theirs, here) = (program.unwrap_or(FIRST), env!("CARGO_PKG_VERSION"));
+    let message = format!("{name}'s cosign {theirs} cannot {what}; {here} can");
+    Failure::new(Code::Unsupported, message)
+        .hint(format!("update the program on {name} to {here} or later"))
 }
 
 /// The invitation has expired.

@@ -33,7 +33,7 @@ use crate::progress::{Event, StrangerRequest};
 use crate::request::{Action, Ceremony};
 use crate::vault::ledger::Heights;
 use crate::vault::{Entry, deleted, keys};
-use crate::wire::{self, About, BUSY, Message, NoRequest, Proposal, Reason, Versions, Want};
+use crate::wire::{self, About, BUSY, Message, NoRequest, Proposal, Reason, Versions, Want, Word};
 
 /// Where to listen for connections.
 #[derive(Clone, Debug, Default)]
@@ -482,7 +482,12 @@ async fn take_part(
     let (request, terms) = match proposal.request(&requester, &node.info.fingerprint) {
         Ok(request) => request,
         Err(NoRequest) => {
-            let error = decline(link, &node.name_of(&requester), Reason::Aborted).await;
+            // A function or format that is not known here may be of a later version.
+            let reason = match proposal.source.read() {
+                None => Reason::NotUnderstood { message: Word::new("propose") },
+                Some(_) => Reason::Aborted,
+            };
+            let error = decline(link, &node.name_of(&requester), reason).await;
             node.log(Entry {
                 time: clock::unix_now(),
                 ceremony: proposal.kind.name().to_owned(),

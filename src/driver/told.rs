@@ -48,6 +48,8 @@ pub enum Note {
     NotAttached {
         /// The device.
         peer: Label,
+        /// The version of its program, if it tells it.
+        program: Option<Label>,
     },
     /// A device is in its back-off after a refused request, or is muted.
     TurnedAway {

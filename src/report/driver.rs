@@ -58,7 +58,9 @@ pub fn noted(note: &Note) -> String {
             given_before(&entry.key, &entry.digest, &clock::rfc3339(entry.time))
         }
         Note::NotKept(error) => format!("the signature was not kept: {error}"),
-        Note::NotAttached { peer } => not_attached(peer.as_str()),
+        Note::NotAttached { peer, program } => {
+            not_attached(peer.as_str(), program.as_ref().map(Label::as_str))
+        }
         Note::NotAnnounced(why) => format!("this device is not announced on the network: {why}"),
         Note::TurnedAway { peer, ceremony, muted } => {
             turned_away(peer.as_str(), ceremony.name(), *muted)

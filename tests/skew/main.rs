@@ -118,7 +118,7 @@ fn the_old_program_signs_a_file_by_its_digest_and_is_not_asked_for_a_message() {
     let signed = alice.run(["sign", "--file", "notes", "--peer", &to]).succeeds();
     assert_eq!(signed["digest"], digest("notes"));
     let message = ["sign", "--message", "I agree", "--peer", &to];
-    alice.run(message).fails(6, "bob's early cosign cannot show messages");
+    alice.run(message).fails(6, "bob's cosign 0.1.0 cannot show messages");
 }
 
 #[test]

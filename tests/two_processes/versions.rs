@@ -312,10 +312,47 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
         asking
             .ends()
             .fails(6, "bob's cosign 0.0.9[2J cannot sign")
-            .fails(6, "update the older of the two");
+            .fails(6, "update the program on bob");
         let listed = alice.run(["peers", "list"]).succeeds();
         assert_eq!(listed["peers"][0]["program"], "0.0.9[2J");
     });
+}
+
+#[test]
+fn a_device_that_speaks_only_later_versions_is_not_asked() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    for to in [2, 3] {
+        block_on(async {
+            let (asking, mut link, _) = called(&alice, &node).await;
+            let about = About { versions: Versions { from: 2, to }, ..About::this_program(false) };
+            let welcome = Message::Welcome { name: Label::new("bob"), about: Some(about) };
+            say(&mut link, &welcome).await.unwrap();
+            assert_eq!(refusal(&mut link).await, Message::Refuse { reason: Reason::Version });
+            until_closed(link).await;
+            asking.ends().fails(6, "bob runs a version that this one cannot talk to");
+        });
+    }
+}
+
+#[test]
+fn a_proposal_of_a_function_or_format_that_is_not_known_is_refused_by_its_name() {
+    let (alice, bob, listener) = two_with_key();
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    block_on(async {
+        for source in [
+            json!({"kind": "message", "format": "bip322", "size": 1}),
+            json!({"kind": "file", "name": "a", "size": 1, "hash": "blake3"}),
+        ] {
+            let mut later = said(&Message::Propose(Box::new(proposal(&insider, &record))));
+            later["propose"]["source"] = source;
+            let mut link = enter(&insider.tls, &listener.address()).await;
+            assert_eq!(answer(&mut link, &later).await, not_understood("propose"));
+            until_closed(link).await;
+        }
+    });
+    assert_eq!(bob.outcomes().last().unwrap(), "unsupported");
 }
 
 #[test]
@@ -339,7 +376,9 @@ fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
             let next = hear(&mut link, soon()).await;
             assert_eq!(next, Ok(Message::Refuse { reason: Reason::Aborted }));
             drop(link);
-            asking.ends().fails(6, &format!("bob's early cosign cannot {ability}"));
+            let here = env!("CARGO_PKG_VERSION");
+            let said = format!("bob's cosign 0.1.0 cannot {ability}; {here} can");
+            asking.ends().fails(6, &said).fails(6, "update the program on bob");
         });
     }
 }

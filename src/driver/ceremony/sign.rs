@@ -132,9 +132,9 @@ async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
             Err(Error::Unsupported {
                 ability: Ability::Payload(payload::Kind::File),
                 peer,
-                ..
+                program,
             }) => {
-                node.tell(Note::NotAttached { peer });
+                node.tell(Note::NotAttached { peer, program });
                 wanted = wanted.by_digest();
             }
             Err(error) if attempts.again(node, &error).await => {}

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout_at;
 
 use crate::device::Label;
+use crate::driver::ceremony::refuse::decline;
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
 use crate::driver::{Node, clock};
@@ -135,6 +136,12 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
     let hello = Message::Hello { version: wire::VERSION, name, want, about };
     say(&mut link, &hello).await.map_err(|e| failed(whom, e))?;
     match hear(&mut link, within).await.map_err(|e| failed(whom, e))? {
+        Message::Welcome { about: Some(about), .. }
+            if about.versions.common(wire::VERSIONS).is_none() =>
+        {
+            decline(link, whom, Reason::Version).await;
+            Err(DialError::Fatal(Error::refused(whom, Reason::Version)))
+        }
         Message::Welcome { name, about } => {
             *answered = true;
             Ok((Reached { link, name, way, about }, None))
