@@ -3,17 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use cosign::device::Label;
 use cosign::driver::Node;
 use cosign::driver::connect::hello::{hear, say};
 use cosign::net::tls::{Expect, TlsLink};
-use cosign::net::{Frame, Kind, Link as _};
+use cosign::net::{Frame, Kind, Link as _, tcp};
 use cosign::request::Hex;
-use cosign::wire::{About, Message, Reason, VERSION, VERSIONS, Versions, Want, Word};
+use cosign::wire::{About, Message, Reason, Source, VERSION, VERSIONS, Versions, Want, Word};
 use serde_json::{Value, json};
 
-use crate::device::{Device, Running, two_with_key};
+use crate::device::{Device, Running, introduce, two_with_key};
 use crate::insider::{
     accept_signing, block_on, call, enter, held, hello, only_key, opened, port, proposal, soon,
     start, until_closed,
@@ -69,6 +70,14 @@ async fn called_for(alice: &Device, node: &Node, flags: &[&str]) -> (Running, Tl
     let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
     let hello = hear(&mut link, soon()).await.unwrap();
     (asking, link, hello)
+}
+
+/// The next caller of `node` at `port`, once it has said `hello`.
+async fn greeted(node: &Node, port: &tcp::Listener) -> TlsLink {
+    let (io, _) = port.accept().await;
+    let mut link = node.tls.accept(io, Expect::Anyone).await.unwrap();
+    assert!(matches!(hear(&mut link, soon()).await, Ok(Message::Hello { .. })));
+    link
 }
 
 fn said(message: &Message) -> Value {
@@ -381,6 +390,61 @@ fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
             asking.ends().fails(6, &said).fails(6, "update the program on bob");
         });
     }
+}
+
+/// Carol's program says nothing of itself, so it shows no payloads.
+#[test]
+fn no_owner_is_asked_before_the_programs_of_all_are_known() {
+    let devices = [Device::new("alice"), Device::new("bob"), Device::new("carol")];
+    let [alice, bob, carol] = &devices;
+    introduce(&[alice, bob, carol]);
+    let (mut to_bob, to_carol) = (bob.serve(&[alice, carol]), carol.serve(&[alice, bob]));
+    let peer = |name: &str, address: &str| format!("{name}={address}");
+    let bob_there = peer("bob", &to_bob.address());
+    let keygen = ["keygen", "--key", "vault", "--threshold", "3", "--with", "bob,carol", "--peer"];
+    let carol_there = peer("carol", &to_carol.address());
+    alice.run([&keygen[..], &[&bob_there, "--peer", &carol_there]].concat()).succeeds();
+    let node = opened(carol);
+    alice.write("notes", "notes");
+    let early = Message::Welcome { name: Label::new("carol"), about: None };
+    // The second time Bob has waited on the line for so long that he is called again.
+    for pause in [Duration::ZERO, Duration::from_secs(6)] {
+        block_on(async {
+            let (port, address) = port().await;
+            let there = ["--peer", &bob_there, "--peer", &peer("carol", &address)];
+            let asking = alice.start([&["sign", "--message", "I agree"], &there[..]].concat());
+            let mut link = greeted(&node, &port).await;
+            tokio::time::sleep(pause).await;
+            say(&mut link, &early).await.unwrap();
+            assert_eq!(refusal(&mut link).await, Message::Refuse { reason: Reason::Aborted });
+            asking.ends().fails(6, "carol's cosign 0.1.0 cannot show messages");
+            assert_eq!(bob.outcomes(), ["stored"]);
+        });
+    }
+    // A file is asked for by its digest then, and everybody is asked once.
+    block_on(async {
+        let (port, address) = port().await;
+        let there = ["--peer", &bob_there, "--peer", &peer("carol", &address)];
+        let asking = alice.start([&["sign", "--file", "notes"], &there[..]].concat());
+        let mut link = greeted(&node, &port).await;
+        say(&mut link, &early).await.unwrap();
+        assert_eq!(refusal(&mut link).await, Message::Refuse { reason: Reason::Aborted });
+        let mut link = greeted(&node, &port).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        say(&mut link, &early).await.unwrap();
+        let Ok(Message::Propose(proposal)) = hear(&mut link, soon()).await else { panic!() };
+        assert!(matches!(
+            proposal.source,
+            Source::File { attached: false, .. } | Source::Digest {}
+        ));
+        // Bob is called again and has said yes by then.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        say(&mut link, &Message::Refuse { reason: Reason::Denied }).await.unwrap();
+        link.close().await;
+        asking.ends().fails(3, "carol");
+        to_bob.event("aborted");
+    });
+    assert_eq!(bob.outcomes().len(), 2);
 }
 
 #[test]

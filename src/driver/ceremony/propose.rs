@@ -1,5 +1,5 @@
 //! The requester's side of a proposal: reaches all devices, asks, and starts when all have said
-//! yes.
+//! yes. No device is asked before all were reached and their programs have what the request needs.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::device::Label;
 use crate::driver::approver::Charge;
 use crate::driver::ceremony::again::Attempts;
-use crate::driver::ceremony::refuse::{apart, decline, hang_up, leave};
+use crate::driver::ceremony::refuse::{apart, decline, declined, hang_up, leave};
 use crate::driver::ceremony::started::Started;
 use crate::driver::ceremony::{deletions, epochs, payload};
 use crate::driver::connect::dial::reach;
 use crate::driver::connect::hello::{hear, read, say};
 use crate::driver::connect::peer_links::PeerLinks;
 use crate::driver::connect::resume;
-use crate::driver::connect::target::Target;
+use crate::driver::connect::target::{Reached, Target};
 use crate::driver::error::{Ability, Awaited, Error};
 use crate::driver::told::Note;
 use crate::driver::{ANSWER, Node, clock, records};
@@ -35,6 +35,10 @@ use crate::wire::{About, Message, Proposal, Reason, Terms, Want};
 
 /// How long to wait until the others are told that a party takes no part.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a device that was reached is kept on the line while others are not reached yet. It is
+/// shorter than a device waits for a proposal.
+const ON_THE_LINE: Duration = Duration::from_secs(5);
 
 /// Shortest time between two reports of the place in another device's queue.
 const BETWEEN_PLACES: Duration = Duration::from_millis(250);
@@ -70,6 +74,36 @@ impl Asking {
         match self.is_current(node, request) {
             true => error,
             false => Error::ChangedMeanwhile(request.key.clone()),
+        }
+    }
+}
+
+/// What the task of one invitation tells about its invitee.
+enum News {
+    /// It was reached, and its program has what the request needs.
+    Reached(PartyId),
+    /// It has the proposal, and is to answer by this moment.
+    Asked(PartyId, Instant),
+}
+
+/// What the task of one invitation has to do with the others.
+struct Others {
+    /// How many invitees there are.
+    all: usize,
+    /// How many of them were reached.
+    reached: Arc<watch::Sender<usize>>,
+    /// The party that takes no part.
+    has_left: watch::Receiver<Option<PartyId>>,
+    tells: mpsc::Sender<News>,
+}
+
+impl Others {
+    /// Waits until a party takes no part, and returns it.
+    async fn who_left(&mut self) -> PartyId {
+        let left = self.has_left.wait_for(Option::is_some).await.ok().and_then(|party| *party);
+        match left {
+            Some(party) => party,
+            None => std::future::pending().await,
         }
     }
 }
@@ -123,27 +157,40 @@ pub async fn propose(
         invitees.iter().map(|(party, target)| (*party, target.name.to_string())).collect();
     let reach_by = node.reach_by();
     tell_awaited(node, request, "connection", called.values(), Some(reach_by));
-    let (proposed, mut asked_now) = mpsc::channel(invitees.len().max(1));
+    let (tells, mut news) = mpsc::channel(invitees.len().max(1));
+    let reached = Arc::new(watch::Sender::new(0));
+    let all = invitees.len();
     let (leaver, has_left) = watch::channel(None);
     let mut tasks = JoinSet::new();
     for (party, target) in invitees {
-        let (node, request, proposed) = (Arc::clone(node), request.clone(), proposed.clone());
-        let others = has_left.clone();
+        let (node, request) = (Arc::clone(node), request.clone());
+        let others = Others {
+            all,
+            reached: Arc::clone(&reached),
+            has_left: has_left.clone(),
+            tells: tells.clone(),
+        };
         tasks.spawn(async move {
-            let invited = invite(&node, party, target, request, asking, proposed, others).await;
+            let invited = invite(&node, party, target, request, asking, others).await;
             (party, invited)
         });
     }
     // The invitees that have the proposal and have not answered, and the deadline of each.
     let mut asked: BTreeMap<PartyId, (String, Instant)> = BTreeMap::new();
     let mut accepted: Vec<Invitee> = Vec::new();
-    drop(proposed);
+    let mut on_the_line: BTreeMap<PartyId, String> = BTreeMap::new();
+    drop(tells);
     loop {
         tokio::select! {
             biased;
-            Some((party, until)) = asked_now.recv() => {
-                asked.extend(called.remove(&party).map(|name| (party, (name, until))));
-            }
+            Some(new) = news.recv() => match new {
+                News::Reached(party) => {
+                    on_the_line.extend(called.remove(&party).map(|name| (party, name)));
+                }
+                News::Asked(party, until) => {
+                    asked.extend(on_the_line.remove(&party).map(|name| (party, (name, until))));
+                }
+            },
             (party, word) = first_word(&mut accepted) => {
                 let position = accepted.iter().position(|invitee| invitee.party == party);
                 let error = match position.map(|position| accepted.remove(position)) {
@@ -352,14 +399,29 @@ async fn invite(
     party: PartyId,
     target: Target,
     request: Request,
-    asking: Asking,
-    proposed: mpsc::Sender<(PartyId, Instant)>,
-    mut others: watch::Receiver<Option<PartyId>>,
+    mut asking: Asking,
+    mut others: Others,
 ) -> Result<Invitee, Error> {
     let mut attempts = Attempts::until(asking.answer_by);
+    let mut is_met = false;
     loop {
-        let answer = ask(node, party, &target, &request, asking, &proposed, &mut others);
-        let busy = match answer.await {
+        let reached = match is_met {
+            false => meet(node, party, &target, &request, &mut others).await,
+            true => call(node, &target, &request).await.map(Some),
+        };
+        if !is_met && reached.is_ok() {
+            is_met = true;
+            // The time to answer begins when everybody can be asked.
+            asking.answer_by = node.deadline_or(ANSWER);
+        }
+        let answer = match reached {
+            Ok(Some(reached)) => {
+                ask(node, party, &target, reached, &request, asking, &mut others).await
+            }
+            Ok(None) => continue,
+            Err(error) => Err(error),
+        };
+        let busy = match answer {
             Err(busy @ Error::Refused { reason: Reason::Busy { .. }, .. }) => busy,
             answered => return answered,
         };
@@ -367,7 +429,7 @@ async fn invite(
             biased;
             () = node.interrupted() => return Err(Error::Interrupted),
             again = attempts.again(node, &busy) => again && asking.is_current(node, &request),
-            _ = who_left(&mut others) => false,
+            _ = others.who_left() => false,
         };
         if !again {
             return Err(busy);
@@ -375,31 +437,71 @@ async fn invite(
     }
 }
 
-async fn ask(
+/// Reaches one device, and waits until the others were reached as well. Returns the connection, if it
+/// did not have to be given up meanwhile.
+async fn meet(
     node: &Arc<Node>,
     party: PartyId,
     target: &Target,
     request: &Request,
-    asking: Asking,
-    proposed: &mpsc::Sender<(PartyId, Instant)>,
-    others: &mut watch::Receiver<Option<PartyId>>,
-) -> Result<Invitee, Error> {
-    let Asking { nonce, answer_by, .. } = asking;
-    let name = target.name.to_string();
+    others: &mut Others,
+) -> Result<Option<Reached>, Error> {
+    let reached = call(node, target, request).await?;
+    let _ = others.tells.send(News::Reached(party)).await;
+    others.reached.send_modify(|count| *count = count.saturating_add(1));
+    let (mut count, all) = (others.reached.subscribe(), others.all);
+    let everybody = async move {
+        // The sender is in `others`, so this cannot fail.
+        let _ = count.wait_for(|count| *count >= all).await;
+    };
+    tokio::pin!(everybody);
+    tokio::select! {
+        biased;
+        () = node.interrupted() => return Err(leave(reached.link, &target.name).await),
+        () = &mut everybody => return Ok(Some(reached)),
+        party = others.who_left() => {
+            return Err(decline(reached.link, &target.name, Reason::Left { party }).await);
+        }
+        () = sleep(ON_THE_LINE) => hang_up(reached.link).await,
+    }
+    tokio::select! {
+        biased;
+        () = node.interrupted() => Err(Error::Interrupted),
+        () = &mut everybody => Ok(None),
+        party = others.who_left() => Err(declined(&target.name, Reason::Left { party })),
+    }
+}
+
+/// Reaches one device, and checks that its program has what `request` needs.
+async fn call(node: &Arc<Node>, target: &Target, request: &Request) -> Result<Reached, Error> {
     let reached = reach(node, target, Want::Ceremony, node.reach_by()).await?;
     node.tell(Event::Connected {
-        peer: name.clone(),
+        peer: target.name.to_string(),
         via: reached.way.to_string(),
         resumed: false,
         request_id: Some(request.id.clone()),
     });
-    // Checked first, so that no owner is asked for something the peer's program lacks.
     if let Some(ability) = lacking(reached.about.as_ref(), request) {
         let program = reached.about.map(|about| about.program);
         let peer = target.name.clone();
         decline(reached.link, &peer, Reason::Aborted).await;
         return Err(Error::Unsupported { peer, program, ability });
     }
+    Ok(reached)
+}
+
+/// Asks the device that was reached, and waits for its answer.
+async fn ask(
+    node: &Arc<Node>,
+    party: PartyId,
+    target: &Target,
+    reached: Reached,
+    request: &Request,
+    asking: Asking,
+    others: &mut Others,
+) -> Result<Invitee, Error> {
+    let Asking { nonce, answer_by, .. } = asking;
+    let name = target.name.to_string();
     let mut link = resume::call(node, target, reached);
     let seconds = u32::try_from(seconds_until(answer_by)).unwrap_or(u32::MAX);
     let mut proposal = Proposal::new(request, Terms { nonce, seconds });
@@ -415,11 +517,11 @@ async fn ask(
         // A failure is ignored: the answer has the reason.
         let _ = payload::send(&mut link, payload).await;
     }
-    let _ = proposed.send((party, answer_by)).await;
+    let _ = others.tells.send(News::Asked(party, answer_by)).await;
     let answer = tokio::select! {
         answer = answer(node, &mut link, &name, request, answer_by) => answer,
         () = node.interrupted() => return Err(leave(link, &target.name).await),
-        party = who_left(others) => {
+        party = others.who_left() => {
             return Err(decline(link, &target.name, Reason::Left { party }).await);
         }
     };
@@ -494,15 +596,6 @@ async fn answer(
             Message::Queued { before } => place = Some(before),
             answer => return Ok(answer),
         }
-    }
-}
-
-/// Waits until a party takes no part, and returns it.
-async fn who_left(others: &mut watch::Receiver<Option<PartyId>>) -> PartyId {
-    let left = others.wait_for(Option::is_some).await.ok().and_then(|party| *party);
-    match left {
-        Some(party) => party,
-        None => std::future::pending().await,
     }
 }
 

@@ -8,12 +8,11 @@ use crate::device::Label;
 use crate::driver::connect::hello::say;
 use crate::driver::error::Error;
 use crate::net::Link;
-use crate::net::resumable::ResumableLink;
 use crate::request::{Held, Request};
 use crate::wire::{Message, Reason};
 
 /// Refuses because this device was interrupted.
-pub(super) async fn leave(link: ResumableLink, name: &Label) -> Error {
+pub(super) async fn leave(link: impl Link, name: &Label) -> Error {
     decline(link, name, Reason::Interrupted).await;
     Error::Interrupted
 }
