@@ -40,7 +40,10 @@ pub mod protocol {
     }
     pub mod sign {
         //! Signing.
-        pub use cosign_core::{SignSetup, Signature, Signed, Signing, sign};
+        pub use cosign_core::{
+            BatchItem, BatchSetup, BatchSigned, BatchSigning, SignSetup, Signature, Signed,
+            Signing, sign, sign_batch,
+        };
     }
 }
 

@@ -13,7 +13,7 @@ pub mod message;
 use std::fmt;
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
@@ -27,6 +27,9 @@ pub const MAX_PAYLOAD: u64 = 1 << 20;
 
 /// The largest message, in bytes: its signer reads all of it.
 pub const MAX_MESSAGE: u64 = 16 << 10;
+
+/// The most files that are signed together, each of which is sent.
+pub const MAX_FILES: usize = 32;
 
 /// The largest transaction, in bytes: nodes pass no larger ones on.
 pub const MAX_TRANSACTION: u64 = 128 << 10;
@@ -130,6 +133,13 @@ pub enum Source {
         /// Its size in bytes.
         size: u64,
     },
+    /// The hashes of several files, which are sent with the request; each is signed.
+    Files {
+        /// The files, in the order in which they are signed.
+        files: Vec<NamedFile>,
+        /// How each was hashed.
+        hash: HashFunction,
+    },
     /// A transaction of Ethereum, which is sent with the request.
     #[serde(rename = "eth-tx")]
     EthTx {
@@ -144,6 +154,16 @@ pub enum Source {
     },
 }
 
+/// One of several files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedFile {
+    /// Its name, as the requester says.
+    pub name: Label,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
 impl Source {
     /// The kind of what is signed.
     pub fn kind(&self) -> Kind {
@@ -151,6 +171,7 @@ impl Source {
             Self::Digest => Kind::Digest,
             Self::File { .. } => Kind::File,
             Self::Message { .. } => Kind::Message,
+            Self::Files { .. } => Kind::Files,
             Self::EthTx { .. } => Kind::EthTx,
             Self::TypedData { .. } => Kind::TypedData,
         }
@@ -164,6 +185,9 @@ impl Source {
             | Self::Message { size, .. }
             | Self::EthTx { size }
             | Self::TypedData { size } => Some(*size),
+            Self::Files { files, .. } => {
+                Some(files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size)))
+            }
         }
     }
 
@@ -173,7 +197,8 @@ impl Source {
             Self::Message { .. } => MAX_MESSAGE,
             Self::EthTx { .. } => MAX_TRANSACTION,
             Self::TypedData { .. } => MAX_TYPED_DATA,
-            Self::Digest | Self::File { .. } => MAX_PAYLOAD,
+            Self::Files { files, .. } if !(2..=MAX_FILES).contains(&files.len()) => return false,
+            Self::Digest | Self::File { .. } | Self::Files { .. } => MAX_PAYLOAD,
         };
         self.travels().is_none_or(|size| size <= limit)
     }
@@ -194,6 +219,8 @@ pub enum Kind {
     File,
     /// A message.
     Message,
+    /// Several files.
+    Files,
     /// A transaction of Ethereum.
     EthTx,
     /// Typed data (EIP-712).
@@ -202,8 +229,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Digest, Self::File, Self::Message, Self::EthTx, Self::TypedData];
+    pub const ALL: [Self; 6] =
+        [Self::Digest, Self::File, Self::Message, Self::Files, Self::EthTx, Self::TypedData];
 
     /// The name in policies, events, the log and the list of abilities.
     pub fn name(self) -> &'static str {
@@ -211,6 +238,7 @@ impl Kind {
             Self::Digest => "digest",
             Self::File => "file",
             Self::Message => "message",
+            Self::Files => "files",
             Self::EthTx => "eth-tx",
             Self::TypedData => "typed-data",
         }
@@ -233,6 +261,8 @@ impl fmt::Display for Kind {
 pub struct Payload {
     bytes: Vec<u8>,
     digest: [u8; 32],
+    /// What is signed, where it is several.
+    list: Vec<[u8; 32]>,
     sha256: [u8; 32],
     summary: Summary,
 }
@@ -246,6 +276,7 @@ impl Payload {
         if source.travels() != Some(bytes.len() as u64) || !source.is_within_limits() {
             return Err(NoPayload);
         }
+        let mut list = Vec::new();
         let (digest, summary) = match source {
             Source::Digest => return Err(NoPayload),
             Source::File { hash, .. } => {
@@ -253,6 +284,11 @@ impl Payload {
             }
             Source::Message { format, .. } => {
                 (format.digest(&bytes), Summary::Message(message::summary(*format, &bytes)))
+            }
+            Source::Files { files, hash } => {
+                let (digests, summary) = file::several(files, *hash, &bytes).ok_or(NoPayload)?;
+                list = digests;
+                (HashFunction::Sha256.of(list.as_flattened()), Summary::Files(summary))
             }
             Source::EthTx { .. } => {
                 let read = Transaction::decode(&bytes).map_err(|_| NoPayload)?;
@@ -269,7 +305,7 @@ impl Payload {
             Source::File { hash: HashFunction::Sha256, .. } => digest,
             _ => HashFunction::Sha256.of(&bytes),
         };
-        Ok(Self { bytes, digest, sha256, summary })
+        Ok(Self { bytes, digest, list, sha256, summary })
     }
 
     /// The bytes, at most [`MAX_PAYLOAD`] of them.
@@ -277,9 +313,18 @@ impl Payload {
         &self.bytes
     }
 
-    /// The digest of the payload, which is signed.
+    /// The digest of the payload, which is signed; of several files, the SHA-256 of their digests,
+    /// which stands for them and is not signed.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// The digests that are signed, in their order: one, or one for each of several files.
+    pub fn list(&self) -> &[[u8; 32]] {
+        match self.list.as_slice() {
+            [] => std::slice::from_ref(&self.digest),
+            list => list,
+        }
     }
 
     /// The SHA-256 of the bytes, one of the facts on which all signers must agree.
@@ -320,6 +365,8 @@ pub enum Summary {
     File(file::Summary),
     /// Of a message.
     Message(message::Summary),
+    /// Of several files.
+    Files(file::Several),
     /// Of a transaction of Ethereum.
     #[serde(rename = "eth-tx")]
     EthTx(Box<transaction::Summary>),
@@ -385,6 +432,32 @@ mod tests {
         let read = Payload::read(&file(true), b"ok".to_vec()).unwrap();
         assert_eq!(*read.digest(), HashFunction::Sha256.of(b"ok"));
         assert_eq!(*read.sha256(), HashFunction::Sha256.of(b"ok"));
+    }
+
+    fn files(sizes: &[u64]) -> Source {
+        let file = |size: &u64| NamedFile { name: Label::new("a"), size: *size };
+        Source::Files { files: sizes.iter().map(file).collect(), hash: HashFunction::Sha256 }
+    }
+
+    #[test]
+    fn of_several_files_each_is_signed_and_their_digest_stands_for_all() {
+        let read = Payload::read(&files(&[3, 0, 4]), b"pay bob".to_vec()).unwrap();
+        let list = [&b"pay"[..], b"", b" bob"].map(|file| HashFunction::Sha256.of(file));
+        assert_eq!(read.list(), list);
+        assert_eq!(*read.digest(), HashFunction::Sha256.of(list.as_flattened()));
+        assert_eq!(*read.sha256(), HashFunction::Sha256.of(b"pay bob"));
+        let one = Payload::read(&message(2), b"ok".to_vec()).unwrap();
+        assert_eq!(one.list(), [*one.digest()]);
+    }
+
+    #[test]
+    fn several_files_are_from_two_to_32_and_small_together() {
+        let fits = |sizes: &[u64]| files(sizes).is_within_limits();
+        assert!(fits(&[0, 0]) && fits(&[1; MAX_FILES]) && fits(&[MAX_PAYLOAD, 0]));
+        assert!(!fits(&[]) && !fits(&[1]) && !fits(&[1; MAX_FILES + 1]));
+        assert!(!fits(&[MAX_PAYLOAD, 1]) && !fits(&[u64::MAX, 1]));
+        assert_eq!(Payload::read(&files(&[2]), b"ok".to_vec()), Err(NoPayload));
+        assert_eq!(Payload::read(&files(&[1, 2]), b"ok".to_vec()), Err(NoPayload));
     }
 
     #[test]

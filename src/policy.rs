@@ -553,8 +553,9 @@ fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremon
 fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
     let name = String::deserialize(deserializer)?;
     let kind = Kind::named(&name);
-    kind.map(Some)
-        .ok_or_else(|| D::Error::custom("payload is digest, file, message, eth-tx or typed-data"))
+    kind.map(Some).ok_or_else(|| {
+        D::Error::custom("payload is digest, file, files, message, eth-tx or typed-data")
+    })
 }
 
 /// The parts of a request that rules refer to.
@@ -1178,7 +1179,7 @@ mod tests {
                 "max_fee = \"1@0x1111111111111111111111111111111111111111\"",
                 "line 4, column 11: a fee",
             ),
-            ("payload = \"tx\"", "line 4, column 11: payload is digest, file, message"),
+            ("payload = \"tx\"", "line 4, column 11: payload is digest, file, files"),
         ] {
             let error = mistake(&allow(fields)).unwrap();
             assert!(error.starts_with(expected), "{fields}: {error}");

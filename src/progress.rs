@@ -223,6 +223,9 @@ pub enum Event {
         /// The signature in hexadecimal DER, if this device received it.
         #[serde(skip_serializing_if = "Option::is_none")]
         der: Option<String>,
+        /// The signatures of several files, if this device received them.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        signatures: Vec<SignedFile>,
         /// The names of the devices that received it.
         delivered_to: Vec<String>,
         /// The request's id.
@@ -281,6 +284,17 @@ pub enum Event {
         /// Its text.
         message: String,
     },
+}
+
+/// One of several files that were signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignedFile {
+    /// Its name, as the requester says.
+    pub name: Label,
+    /// Its digest in hexadecimal.
+    pub digest: String,
+    /// The signature in hexadecimal DER.
+    pub der: String,
 }
 
 /// The request of an unknown device.

@@ -520,6 +520,7 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Payload(Kind::Digest) => "show digests",
         Ability::Payload(Kind::File) => "show files",
         Ability::Payload(Kind::Message) => "show messages",
+        Ability::Payload(Kind::Files) => "sign several files at once",
         Ability::Payload(Kind::EthTx) => "show Ethereum transactions",
         Ability::Payload(Kind::TypedData) => "show typed data",
     };

@@ -223,6 +223,17 @@ pub struct Request {
     pub action: Action,
 }
 
+impl Signing {
+    /// The digests that are signed, in their order; none before several files have arrived.
+    pub fn list(&self) -> &[[u8; 32]] {
+        match (&self.source, &self.payload) {
+            (Source::Files { .. }, Some(payload)) => payload.list(),
+            (Source::Files { .. }, None) => &[],
+            _ => std::slice::from_ref(&self.digest),
+        }
+    }
+}
+
 impl Request {
     /// Whether sizes, order and participants are valid.
     pub fn is_sound(&self) -> bool {
@@ -368,12 +379,25 @@ impl Question {
     /// are left out.
     pub fn facts(&self) -> Vec<u8> {
         let request = &self.request;
+        let names = match request.source() {
+            Source::Files { files, .. } => {
+                let parts = files.iter().flat_map(|file| {
+                    [file.name.as_str().as_bytes().to_vec(), file.size.to_be_bytes().to_vec()]
+                });
+                let parts: Vec<Vec<u8>> = parts.collect();
+                length_prefixed(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+            }
+            _ => Vec::new(),
+        };
         let (kind, file, size, hash): (&[u8], &[u8], u64, &[u8]) = match request.source() {
             Source::Digest => (b"digest", b"", 0, b""),
             Source::File { name, size, hash, .. } => {
                 (b"file", name.as_str().as_bytes(), *size, hash.name().as_bytes())
             }
             Source::Message { format, size } => (b"message", b"", *size, format.name().as_bytes()),
+            source @ Source::Files { hash, .. } => {
+                (b"files", &names, source.travels().unwrap_or_default(), hash.name().as_bytes())
+            }
             Source::EthTx { size } => (b"eth-tx", b"", *size, b""),
             Source::TypedData { size } => (b"typed-data", b"", *size, b""),
         };
@@ -440,7 +464,7 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::{HashFunction, MessageFormat};
+    use crate::payload::{HashFunction, MessageFormat, NamedFile};
 
     fn party(index: u8) -> PartyId {
         PartyId::new(index).unwrap()
@@ -519,6 +543,7 @@ mod tests {
              8080",
         );
         let typed = br#"{"types":{"Note":[{"name":"text","type":"string"}]},"primaryType":"Note","domain":{},"message":{"text":"hi"}}"#;
+        let files = request("release-7", Action::Sign(files("a", &[3, 4])), &[1, 3], 1);
         let typed_source = Source::TypedData { size: typed.len() as u64 };
         let keygen = request("r-1", Action::Keygen, &[1, 2, 3], 2);
         let refresh = request("r-1", Action::Refresh(shares()), &[1, 2, 3], 2);
@@ -538,6 +563,11 @@ mod tests {
                 of_payload(text, b"I agree"),
                 "fb81f855",
                 "37c2020b3d7a38f9c6051c41c03fe0a14c7f133a8edbe6698f6ea622051bba16",
+            ),
+            (
+                asked(files, &[&[7], &[7]], 7),
+                "b18bbc6d",
+                "46878478d1166fb03f8509827cf3dc93d7ba212ae8a448a9300874c71be3725f",
             ),
             (
                 of_payload(Source::EthTx { size: 45 }, &transaction.unwrap()),
@@ -570,6 +600,36 @@ mod tests {
             assert_eq!(question.hash().to_string(), hash, "{ceremony}");
             assert_eq!(hex(&question.ceremony_id(&agreed)), id, "{ceremony}");
         }
+    }
+
+    /// Two files that hold `pay bob`, cut in two.
+    fn files(name: &str, sizes: &[u64]) -> Signing {
+        let file = |size: &u64| NamedFile { name: Label::new(name), size: *size };
+        let files = sizes.iter().map(file).collect();
+        let source = Source::Files { files, hash: HashFunction::Sha256 };
+        let payload = Payload::read(&source, b"pay bob".to_vec()).unwrap();
+        Signing { digest: *payload.digest(), source, payload: Some(Arc::new(payload)), ..signing() }
+    }
+
+    #[test]
+    fn several_files_are_other_facts_where_one_is_another() {
+        let hash = |signing| {
+            let request = request("r-1", Action::Sign(signing), &[1, 3], 1);
+            asked(request, &[&[7], &[7]], 7).0.hash()
+        };
+        let honest = hash(files("a", &[3, 4]));
+        assert_eq!(hash(files("a", &[3, 4])), honest);
+        for other in [files("b", &[3, 4]), files("a", &[4, 3]), files("a", &[3, 4, 0])] {
+            assert_ne!(hash(other), honest);
+        }
+    }
+
+    #[test]
+    fn before_several_files_have_arrived_there_is_nothing_to_sign() {
+        let arrived = files("a", &[3, 4]);
+        assert_eq!(arrived.list().len(), 2);
+        assert!(Signing { payload: None, ..arrived }.list().is_empty());
+        assert_eq!(signing().list(), [signing().digest]);
     }
 
     #[test]

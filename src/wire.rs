@@ -10,7 +10,7 @@ use serde_json::Value;
 pub use crate::device::Word;
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
-use crate::payload::{self, HashFunction, Kind, MessageFormat};
+use crate::payload::{self, HashFunction, Kind, MessageFormat, NamedFile};
 use crate::request::{Action, Agreed, Ceremony, Held, Hex, Request, RequestId, Shares, Signing};
 
 /// The version of the control messages.
@@ -56,7 +56,7 @@ pub struct About {
 }
 
 /// The kinds of payloads that this program receives and shows.
-const SHOWS: [Kind; 4] = [Kind::File, Kind::Message, Kind::EthTx, Kind::TypedData];
+const SHOWS: [Kind; 5] = [Kind::File, Kind::Message, Kind::Files, Kind::EthTx, Kind::TypedData];
 
 impl About {
     /// The introduction of this program. `keeps`: whether its owner wants to keep pairings.
@@ -238,6 +238,13 @@ pub enum Source {
         /// Its size in bytes.
         size: u64,
     },
+    /// Several files, which follow one behind the other.
+    Files {
+        /// The files, in the order in which they are signed.
+        files: Vec<NamedFile>,
+        /// The name of a [`HashFunction`].
+        hash: String,
+    },
     /// A transaction of Ethereum, which follows.
     #[serde(rename = "eth-tx")]
     EthTx {
@@ -402,6 +409,9 @@ impl Source {
             Self::Message { format, size } => {
                 payload::Source::Message { format: MessageFormat::named(format)?, size: *size }
             }
+            Self::Files { files, hash } => {
+                payload::Source::Files { files: files.clone(), hash: HashFunction::named(hash)? }
+            }
             Self::EthTx { size } => payload::Source::EthTx { size: *size },
             Self::TypedData { size } => payload::Source::TypedData { size: *size },
         })
@@ -420,6 +430,9 @@ impl From<&payload::Source> for Source {
             },
             payload::Source::Message { format, size } => {
                 Self::Message { format: format.name().to_owned(), size: *size }
+            }
+            payload::Source::Files { files, hash } => {
+                Self::Files { files: files.clone(), hash: hash.name().to_owned() }
             }
             payload::Source::EthTx { size } => Self::EthTx { size: *size },
             payload::Source::TypedData { size } => Self::TypedData { size: *size },

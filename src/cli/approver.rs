@@ -1,4 +1,4 @@
-//! The approvers: a person, a policy file, or a digest that was approved in advance.
+//! The approvers: a person, a policy file, or digests that were approved in advance.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -291,10 +291,11 @@ impl Approver for Rules {
     }
 }
 
-/// Approves one digest under one key, once, and nothing else.
+/// Approves one digest under one key, or those of several files together, once, and nothing else.
 #[derive(Debug)]
 pub(super) struct OneDigest {
-    digest: [u8; 32],
+    /// The digests that are signed, in their order.
+    list: Vec<[u8; 32]>,
     /// The public key of the key of this device, below which the signing key is derived.
     public_key: [u8; 33],
     path: Vec<u32>,
@@ -303,15 +304,15 @@ pub(super) struct OneDigest {
 }
 
 impl OneDigest {
-    /// Approves `digest` under the key at the end of `path` below the one with this public key.
+    /// Approves `list` under the key at the end of `path` below the one with this public key.
     pub(super) fn new(
-        digest: &[u8; 32],
+        list: &[[u8; 32]],
         public_key: &[u8; 33],
         path: Vec<u32>,
         screen: Screen,
     ) -> Self {
-        let (digest, public_key) = (*digest, *public_key);
-        Self { digest, public_key, path, screen, approved: Arc::default() }
+        let (list, public_key) = (list.to_vec(), *public_key);
+        Self { list, public_key, path, screen, approved: Arc::default() }
     }
 }
 
@@ -334,7 +335,7 @@ impl Approver for OneDigest {
             self.screen.show(&Event::Request(self.screen.compared(view)));
             let Question { request, .. } = &question;
             let key = request.shares().map(|shares| shares.public_key);
-            let same = request.digest() == Some(&self.digest)
+            let same = request.signing().is_some_and(|signing| signing.list() == self.list)
                 && key == Some(self.public_key)
                 && request.path() == self.path;
             // One approval is one signature.

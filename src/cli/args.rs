@@ -619,7 +619,7 @@ const PAYLOADS: [&str; 5] = ["file", "message", "message_file", "eth_tx", "typed
 pub struct PayloadArgs {
     /// A file; the signers see it if it is at most 1 MiB; - is standard input
     #[arg(value_parser = path(), long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub file: Vec<PathBuf>,
     /// How to hash the file; default: sha256
     #[arg(long, value_name = "HASH", requires = "file")]
     pub hash: Option<HashFunction>,
@@ -643,7 +643,7 @@ pub struct PayloadArgs {
 impl PayloadArgs {
     /// Whether a payload is given.
     pub(super) fn is_given(&self) -> bool {
-        self.file.is_some()
+        !self.file.is_empty()
             || self.message.is_some()
             || self.message_file.is_some()
             || self.eth_tx.is_some()
@@ -679,6 +679,7 @@ pub struct ShowArgs {
 #[command(after_help = "Examples:
   cosign sign --key vault 5a7f8d…                          a 32-byte digest in hexadecimal
   cosign sign --key vault --file release.tar --purpose 'release 1.2' -o release.tar.sig
+  cosign sign --key vault --file a --file b -o signatures  several files at once: all are signed, or none
   cosign sign --key vault --message 'I agree'              a message, as Ethereum wallets sign it
   cosign sign --key vault --eth-tx tx.json                 an Ethereum transaction; prints it signed
   cosign sign 5a7f8d… --key vault --wait                   the other device, scripted: that digest only
@@ -709,7 +710,7 @@ pub struct SignArgs {
     /// How to write the signature; default: DER in hexadecimal on screen, plain DER to a file
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<SignatureFormat>,
-    /// Write the signature to FILE, which is not there yet; - is standard output
+    /// Write the signature to FILE, which is not there yet, or those of several files into a folder; - is standard output
     #[arg(value_parser = path(), short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Replace the file of -o where it is there

@@ -2,7 +2,7 @@
 //! data.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +13,8 @@ use crate::pasted;
 use crate::payload::ethereum::typed_data::{MAX_TYPED_DATA, TypedData};
 use crate::payload::ethereum::{Account, Refused, given as transactions};
 use crate::payload::{
-    HashFunction, MAX_MESSAGE, MAX_PAYLOAD, MAX_TRANSACTION, MessageFormat, Payload, Source,
+    HashFunction, MAX_FILES, MAX_MESSAGE, MAX_PAYLOAD, MAX_TRANSACTION, MessageFormat, NamedFile,
+    Payload, Source,
 };
 use crate::report::unreadable;
 use crate::report::{self, Code, Failure};
@@ -40,8 +41,12 @@ pub fn of(
 ) -> Result<Digest, Failure> {
     let format = payload.message_format.unwrap_or_default();
     match (digest, payload) {
-        (_, PayloadArgs { file: Some(path), hash, .. }) => {
-            Digest::of_file(path, hash.unwrap_or_default(), deadline)
+        (_, PayloadArgs { file, hash, .. }) if !file.is_empty() => {
+            let hash = hash.unwrap_or_default();
+            match file.as_slice() {
+                [path] => Digest::of_file(path, hash, deadline),
+                several => Digest::of_files(several, hash, deadline),
+            }
         }
         (_, PayloadArgs { message: Some(text), .. }) => {
             Digest::of_message(text.as_bytes().to_vec(), format)
@@ -123,6 +128,44 @@ impl Digest {
         Ok(Self::of_payload(source, payload))
     }
 
+    /// The digests that are signed, in their order.
+    pub fn list(&self) -> &[[u8; 32]] {
+        self.payload.as_ref().map_or(std::slice::from_ref(&self.bytes), |payload| payload.list())
+    }
+
+    /// Several files, all of which travel. Their signatures go by their names.
+    fn of_files(
+        paths: &[PathBuf],
+        hash: HashFunction,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Failure> {
+        if paths.len() > MAX_FILES {
+            let most = format!("at most {MAX_FILES} files are signed at once");
+            return Err(Failure::new(Code::Usage, most).hint("sign the others afterwards"));
+        }
+        let (mut files, mut all) = (Vec::new(), Vec::new());
+        for path in paths {
+            let (name, read) = reading(path, deadline, |mut input| beginning(&mut input))?;
+            let read = read.ok_or_else(|| report::slow(&name, "its end"))?;
+            let content = read.map_err(|e| cannot_read(path, &e))?;
+            let file = NamedFile { name: Label::new(&name), size: content.len() as u64 };
+            if files.iter().any(|other: &NamedFile| other.name == file.name) {
+                let message = format!("two of the files are called {:?}", file.name.as_str());
+                return Err(Failure::new(Code::Usage, message).hint("sign them one by one"));
+            }
+            files.push(file);
+            all.extend(content);
+            if all.len() as u64 > MAX_PAYLOAD {
+                let most = format!("the files are longer than {MAX_PAYLOAD} bytes together");
+                return Err(Failure::new(Code::Usage, most).hint("sign them one by one"));
+            }
+        }
+        let source = Source::Files { files, hash };
+        let payload = Payload::read(&source, all)
+            .map_err(|_| report::bug("the files are not as long as they are"))?;
+        Ok(Self::of_payload(source, payload))
+    }
+
     fn of_file(
         path: &Path,
         hash: HashFunction,
@@ -196,7 +239,7 @@ mod tests {
     use super::*;
 
     fn of_file(path: &Path, hash: HashFunction) -> Result<Digest, Failure> {
-        let file = Some(path.to_owned());
+        let file = vec![path.to_owned()];
         of(None, &PayloadArgs { file, hash: Some(hash), ..PayloadArgs::default() }, None)
     }
 

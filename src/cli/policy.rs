@@ -216,10 +216,10 @@ impl Given {
                             Failure::new(Code::Usage, why).hint("a request has one payload")
                         );
                     }
-                    let path = Some(absolute(Path::new(value)));
+                    let path = absolute(Path::new(value));
                     match name {
-                        "file" => asked.given.file = path,
-                        "typed-data" => asked.given.typed_data = path,
+                        "file" => asked.given.file = vec![path],
+                        "typed-data" => asked.given.typed_data = Some(path),
                         _ => asked.given.eth_tx = Some(value.to_owned()),
                     }
                     continue;

@@ -1,7 +1,10 @@
 //! `cosign sign`: a digest, the other devices' consent, a signature.
 
+mod files;
+
 use std::sync::Arc;
 
+use files::Places;
 use serde::Serialize;
 
 use crate::cli::approver::OneDigest;
@@ -34,6 +37,9 @@ pub(super) struct SignatureResult<'a> {
     signature: Option<SignatureView>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     ethereum: Option<Ethereum>,
+    /// Those of several files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signatures: Vec<FileSignature<'a>>,
     parties: &'a [PartyView],
     delivered_to: Vec<String>,
     request_id: &'a str,
@@ -53,6 +59,30 @@ struct SignatureView {
     recovery_id: u8,
     public_key: String,
     low_s: bool,
+}
+
+/// The signature of one of several files.
+#[derive(Debug, Serialize)]
+struct FileSignature<'a> {
+    name: &'a str,
+    digest: &'a str,
+    #[serde(flatten)]
+    signature: SignatureView,
+}
+
+impl SignatureView {
+    fn of(outcome: &Outcome, signature: &Signature) -> Self {
+        let compact = signature.compact();
+        let (r, s) = compact.split_at(32);
+        Self {
+            der: hex(&signature.der()),
+            r: hex(r),
+            s: hex(s),
+            recovery_id: signature.recovery_id,
+            public_key: hex(&outcome.public_key),
+            low_s: true,
+        }
+    }
 }
 
 /// What is for Ethereum, in the forms of its tools.
@@ -83,7 +113,7 @@ impl Ethereum {
         match payload.summary() {
             Summary::EthTx(_) | Summary::TypedData(_) => {}
             Summary::Message(message) if message.format == MessageFormat::Ethereum => {}
-            Summary::Message(_) | Summary::File(_) => return None,
+            Summary::Message(_) | Summary::File(_) | Summary::Files(_) => return None,
         }
         let transaction = payload.transaction().map(|transaction| {
             let raw = signature::raw(&transaction, signature);
@@ -99,11 +129,16 @@ impl Ethereum {
 pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Failure> {
     digest_after_with(&mut args);
     let digest = digest::of(args.digest.as_deref(), &args.payload, global.deadline)?;
+    if let Source::Files { files, .. } = &digest.source {
+        let places = Places::new(&args, files, global.args.json)?;
+        let format = args.format;
+        return places.deliver(&made(global, args, digest)?, format);
+    }
     let own = match digest.source {
         Source::Message { format, .. } => Some(signature::format_of(format)),
         Source::TypedData { .. } => Some(SignatureFormat::Ethereum),
         // A transaction is written with its signature in it, which no format is.
-        Source::Digest | Source::File { .. } | Source::EthTx { .. } => None,
+        Source::Digest | Source::File { .. } | Source::Files { .. } | Source::EthTx { .. } => None,
     };
     let format = args.format.or(own);
     let binary = signature::is_binary(format);
@@ -111,9 +146,11 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
     if !args.force {
         sink.is_new()?;
     }
-    let outcome =
-        if args.wait { wait(global, &args, &digest)? } else { ask(global, args, digest)? };
-    deliver(&outcome, format, &sink)
+    deliver(&made(global, args, digest)?, format, &sink)
+}
+
+fn made(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failure> {
+    if args.wait { wait(global, &args, &digest) } else { ask(global, args, digest) }
 }
 
 /// In `--with bob DIGEST`, `--with` takes all following arguments, so the digest may be the last of
@@ -210,7 +247,7 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
         }
     };
     let record = records::active(&home, &name)?;
-    let approver = OneDigest::new(&digest.bytes, &record.public_key, path, global.screen.clone());
+    let approver = OneDigest::new(digest.list(), &record.public_key, path, global.screen.clone());
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     // It runs in a script, so there is no full screen.
     let setup = Setup { lines: true, ..Setup::from(&args.reach) };
@@ -329,29 +366,31 @@ pub(super) fn output(outcome: &Outcome) -> Result<Output, Failure> {
     let format = match outcome.payload.as_ref().map(|payload| payload.summary()) {
         Some(Summary::Message(message)) => Some(signature::format_of(message.format)),
         Some(Summary::TypedData(_)) => Some(SignatureFormat::Ethereum),
+        Some(Summary::Files(_)) => return Output::new(view(outcome), files::list(outcome)),
         Some(Summary::File(_) | Summary::EthTx(_)) | None => None,
     };
     deliver(outcome, format, &Sink::Stdout)
 }
 
 pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {
+    let only = match outcome.signatures.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    };
     SignatureResult {
         key: &outcome.key,
         digest: hex(&outcome.digest),
         payload: outcome.payload.as_ref().map(|payload| payload.summary()),
-        signature: outcome.signature.as_ref().map(|signature| {
-            let compact = signature.compact();
-            let (r, s) = compact.split_at(32);
-            SignatureView {
-                der: hex(&signature.der()),
-                r: hex(r),
-                s: hex(s),
-                recovery_id: signature.recovery_id,
-                public_key: hex(&outcome.public_key),
-                low_s: true,
-            }
-        }),
-        ethereum: outcome.signature.as_ref().and_then(|made| Ethereum::of(outcome, made)),
+        signature: only.map(|signature| SignatureView::of(outcome, signature)),
+        ethereum: only.and_then(|signature| Ethereum::of(outcome, signature)),
+        signatures: outcome
+            .files()
+            .map(|(file, signature)| FileSignature {
+                name: file.name.as_str(),
+                digest: &file.digest,
+                signature: SignatureView::of(outcome, signature),
+            })
+            .collect(),
         parties: &outcome.parties,
         delivered_to: outcome.delivered_to.iter().map(|p| p.name.to_string()).collect(),
         request_id: outcome.request_id.as_str(),
@@ -372,7 +411,7 @@ fn deliver(
     sink: &Sink,
 ) -> Result<Output, Failure> {
     let result = view(outcome);
-    let Some(signature) = &outcome.signature else {
+    let [signature] = outcome.signatures.as_slice() else {
         return Output::new(result, delivered_elsewhere(outcome));
     };
     let to_file = matches!(sink, Sink::File(_));

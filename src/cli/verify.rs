@@ -10,6 +10,7 @@ use crate::crypto::curve::encode_point;
 use crate::crypto::ecdsa;
 use crate::device::hex;
 use crate::pasted::Signature;
+use crate::payload::Source;
 use crate::report::{Code, Failure};
 use crate::request::below;
 
@@ -30,6 +31,10 @@ struct Verdict {
 /// Checks one signature. Exit code 0: valid; 1: invalid; 2: malformed.
 pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Failure> {
     let digest = digest::of(args.digest.as_deref(), &args.payload, global.deadline)?;
+    if matches!(digest.source, Source::Files { .. }) {
+        return Err(Failure::new(Code::Usage, "one file has one signature")
+            .hint("check the files one by one"));
+    }
     let signature = signature::read(&args.signature, &digest.source)?;
     let (key, checked, point) = match args.public_key {
         Some(argument) => (None, None, public_key::read(&argument)?),

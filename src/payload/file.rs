@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{HashFunction, as_text, message};
+use super::{HashFunction, NamedFile, as_text, message};
+use crate::device::{Label, hex};
 
 /// The part of a text that is shown, which is more than a person reads before answering.
 const MOST_LINES: usize = 200;
@@ -24,6 +25,46 @@ pub struct Summary {
     pub text: Option<String>,
     /// Whether `text` is the whole file.
     pub complete: bool,
+}
+
+/// The summary of several files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Several {
+    /// Of each, in the order in which they are signed.
+    pub files: Vec<OneOf>,
+}
+
+/// The summary of one of several files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OneOf {
+    /// Its name, as the requester says.
+    pub name: Label,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest, which is signed, in hexadecimal.
+    pub digest: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub summary: Summary,
+}
+
+/// The digests and the summary of `files`, which lie one behind the other in `bytes`; `None` if they
+/// do not.
+pub(super) fn several(
+    files: &[NamedFile],
+    hash: HashFunction,
+    bytes: &[u8],
+) -> Option<(Vec<[u8; 32]>, Several)> {
+    let mut rest = bytes;
+    let one_of = |NamedFile { name, size }: &NamedFile| {
+        let (file, behind) = rest.split_at_checked(usize::try_from(*size).ok()?)?;
+        rest = behind;
+        let (name, size, digest) = (name.clone(), *size, hash.of(file));
+        let (digits, summary) = (hex(&digest), summary(hash, file));
+        Some((digest, OneOf { name, size, digest: digits, summary }))
+    };
+    let (list, files) = files.iter().map(one_of).collect::<Option<(Vec<_>, Vec<_>)>>()?;
+    rest.is_empty().then_some((list, Several { files }))
 }
 
 /// The type of a file by the bytes at an offset.

@@ -32,7 +32,9 @@ impl Facts {
         match summary {
             Some(Summary::EthTx(transaction)) => Self::of_transaction(transaction),
             Some(Summary::TypedData(typed)) => Self::of_typed_data(typed),
-            Some(Summary::File(_) | Summary::Message(_)) | None => Self::default(),
+            Some(Summary::File(_) | Summary::Files(_) | Summary::Message(_)) | None => {
+                Self::default()
+            }
         }
     }
 

@@ -22,6 +22,12 @@ pub(super) fn source(source: &Source) -> String {
         Source::Message { format, size } => {
             format!("here: {} of {size} bytes", name(*format))
         }
+        Source::Files { files, hash } => {
+            let (count, size) = (files.len(), source.travels().unwrap_or_default());
+            format!(
+                "here: for {count} files of {size} bytes, of each of which the {hash} is signed"
+            )
+        }
         Source::EthTx { size } => format!("here: an Ethereum transaction of {size} bytes"),
         Source::TypedData { size } => format!("here: typed data (EIP-712) of {size} bytes"),
     }
@@ -56,12 +62,24 @@ pub(super) fn rows(
     match summary {
         Summary::File(file) => file_rows(file),
         Summary::Message(message) => message_rows(message),
+        Summary::Files(several) => several.files.iter().flat_map(one_of_rows).collect(),
         Summary::EthTx(transaction) => {
             let rows = ethereum::transaction(transaction);
             from.into_iter().chain(rows).collect()
         }
         Summary::TypedData(typed) => from.into_iter().chain(ethereum::typed(typed)).collect(),
     }
+}
+
+fn one_of_rows(file: &file::OneOf) -> Vec<(&'static str, String)> {
+    let file::OneOf { name, size, digest, summary } = file;
+    let name = quoted(name.as_str());
+    let mut rows = vec![
+        ("file", format!("{size} bytes, which the requester calls {name}")),
+        ("is signed", digest.clone()),
+    ];
+    rows.extend(file_rows(summary));
+    rows
 }
 
 fn file_rows(file: &file::Summary) -> Vec<(&'static str, String)> {

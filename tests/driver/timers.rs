@@ -35,7 +35,7 @@ fn without_misfortune_any_two_sign_at_once() {
         let world = calm();
         for (asker, other) in [(0, 1), (1, 2), (2, 0)] {
             let (signed, took) = timed(world.sign(asker, &[other])).await;
-            assert!(signed.unwrap().signature.is_some());
+            assert_eq!(signed.unwrap().signatures.len(), 1);
             assert!(took < 2, "{took} s");
         }
     });
@@ -45,7 +45,7 @@ fn without_misfortune_any_two_sign_at_once() {
 fn all_three_sign_together_through_the_requester() {
     run(async {
         let world = calm();
-        assert!(world.sign(1, &[0, 2]).await.unwrap().signature.is_some());
+        assert_eq!(world.sign(1, &[0, 2]).await.unwrap().signatures.len(), 1);
     });
 }
 
@@ -57,7 +57,7 @@ fn a_device_that_starts_late_is_called_until_it_is_there() {
         let signing = tokio::spawn(world.sign(0, &[1]));
         sleep(secs(12)).await;
         world.wake(1);
-        assert!(signing.await.unwrap().unwrap().signature.is_some());
+        assert_eq!(signing.await.unwrap().unwrap().signatures.len(), 1);
     });
 }
 
@@ -89,7 +89,7 @@ fn a_device_is_waited_for_as_long_as_the_time_that_was_given() {
         let signing = tokio::spawn(world.sign_within(0, &[1], secs(50)));
         sleep(secs(40)).await;
         world.wake(1);
-        assert!(signing.await.unwrap().unwrap().signature.is_some());
+        assert_eq!(signing.await.unwrap().unwrap().signatures.len(), 1);
     });
 }
 
@@ -123,7 +123,7 @@ fn an_owner_who_thinks_for_a_minute_is_waited_for() {
         let world = calm();
         world.owner_takes(1, secs(60));
         let (result, took) = timed(world.sign(0, &[1])).await;
-        assert!(result.unwrap().signature.is_some());
+        assert_eq!(result.unwrap().signatures.len(), 1);
         assert!((60..=61).contains(&took), "{took} s");
     });
 }
@@ -137,12 +137,12 @@ fn devices_that_sign_while_a_request_of_theirs_waits_for_an_owner_are_not_called
         let waiting = tokio::spawn(world.sign(0, &[1]));
         sleep(secs(5)).await;
         for (asker, other) in [(1, 0), (1, 0), (2, 0), (1, 2)] {
-            assert!(world.sign(asker, &[other]).await.unwrap().signature.is_some());
+            assert_eq!(world.sign(asker, &[other]).await.unwrap().signatures.len(), 1);
         }
-        assert!(waiting.await.unwrap().unwrap().signature.is_some());
+        assert_eq!(waiting.await.unwrap().unwrap().signatures.len(), 1);
         world.owner_takes(1, secs(0));
         for (asker, other) in [(0, 1), (1, 0), (2, 0), (2, 1)] {
-            assert!(world.sign(asker, &[other]).await.unwrap().signature.is_some());
+            assert_eq!(world.sign(asker, &[other]).await.unwrap().signatures.len(), 1);
         }
     });
 }
@@ -159,7 +159,7 @@ fn a_caller_that_is_cut_off_while_it_comes_back_comes_back_once_more() {
             world.network.break_after(pieces);
             world.network.hang_up(1);
             let signed = signing.await.unwrap();
-            assert!(signed.as_ref().is_ok_and(|signed| signed.signature.is_some()), "{pieces}");
+            assert!(signed.as_ref().is_ok_and(|signed| !signed.signatures.is_empty()), "{pieces}");
             assert!(world.network.connections_made() >= made + 2, "{pieces}");
         }
     });
@@ -369,7 +369,7 @@ fn a_connection_that_breaks_while_an_owner_thinks_is_made_again() {
         let signing = tokio::spawn(world.sign(0, &[1]));
         sleep(secs(10)).await;
         world.network.hang_up(1);
-        assert!(signing.await.unwrap().unwrap().signature.is_some());
+        assert_eq!(signing.await.unwrap().unwrap().signatures.len(), 1);
         assert_eq!(world.network.connections_made(), 2);
     });
 }
@@ -403,7 +403,7 @@ fn a_device_that_is_out_of_reach_for_less_than_thirty_seconds_goes_on() {
         let listener = world.network.take_away(1);
         sleep(secs(4)).await;
         world.network.bring_back(1, listener);
-        assert!(signing.await.unwrap().unwrap().signature.is_some());
+        assert_eq!(signing.await.unwrap().unwrap().signatures.len(), 1);
         world.crash(2);
     });
 }
@@ -485,7 +485,7 @@ fn a_requester_that_is_gone_after_the_yes_leaves_the_others_free() {
         sleep(secs(60)).await;
         world.owner_takes(2, Duration::ZERO);
         let (signed, took) = timed(world.sign(1, &[2])).await;
-        assert!(signed.unwrap().signature.is_some());
+        assert_eq!(signed.unwrap().signatures.len(), 1);
         assert!(took < 2, "{took} s");
     });
 }

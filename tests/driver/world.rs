@@ -354,7 +354,7 @@ impl World {
     /// As [`Self::sign`], as a task, without the signature.
     pub(crate) fn signing(&self, asker: usize, others: &[usize]) -> JoinHandle<Result<(), Error>> {
         let signing = self.sign(asker, others);
-        tokio::spawn(async { signing.await.map(|made| assert!(made.signature.is_some())) })
+        tokio::spawn(async { signing.await.map(|made| assert!(!made.signatures.is_empty())) })
     }
 
     /// Device `asker` makes the key `name`, any two of whose parties sign, with `others`.

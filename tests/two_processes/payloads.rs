@@ -5,14 +5,14 @@ use std::process::Command;
 use cosign::device::Label;
 use cosign::driver::connect::hello::{hear, say};
 use cosign::net::{Frame, Kind, Link, LinkError};
-use cosign::payload::{MAX_MESSAGE, MAX_PAYLOAD};
+use cosign::payload::{MAX_MESSAGE, MAX_PAYLOAD, NamedFile};
 use cosign::request::Hex;
 use cosign::wire::{Message, Proposal, Reason, Source};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
-use crate::device::{Device, Listener, text, two_with_key};
+use crate::device::{Device, Listener, text, two, two_with_key};
 use crate::insider::{block_on, enter, only_key, opened, proposal, soon, until_closed};
 use crate::openssl;
 use crate::signing::exported;
@@ -194,6 +194,104 @@ fn who_answers_once_gets_a_message_signed_in_its_own_form() {
     at_bob.shows(signature.trim());
 }
 
+/// The digest of several files: the SHA-256 of theirs.
+fn digest_of(files: &[&str]) -> String {
+    let digests: Vec<u8> = files.iter().flat_map(Sha256::digest).collect();
+    hex::encode(Sha256::digest(digests))
+}
+
+#[test]
+fn several_files_are_signed_under_one_yes() {
+    let (alice, bob, mut listener) = two_with_key();
+    let pem = exported(&alice, "vault");
+    let files = [("a", "first\n"), ("b", ""), ("c", "\x1f\u{8b} no text \0")];
+    for (name, content) in files {
+        alice.write(name, content);
+    }
+    std::fs::create_dir(alice.path("out")).unwrap();
+    let all = ["sign", "--file", "a", "--file", "b", "--file", "c", "--request-id", "three"];
+    let result = alice.run([&all[..], &["-o", "out"]].concat()).succeeds();
+    assert_eq!(result["digest"], digest_of(&files.map(|(_, content)| content)));
+    assert_eq!((&result["der"], &result["payload"]["kind"]), (&Value::Null, &json!("files")));
+    let signatures = result["signatures"].as_array().unwrap();
+    assert_eq!(signatures.len(), 3);
+    for ((name, content), made) in files.iter().zip(signatures) {
+        assert_eq!(made["name"], *name);
+        openssl::is_satisfied(made, &pem, &hex::encode(Sha256::digest(content)));
+        let file = std::fs::read(alice.path(&format!("out/{name}.sig"))).unwrap();
+        assert_eq!(hex::encode(file), text(&made["der"]));
+    }
+    // One question, which had all of it.
+    let seen = shown(&mut listener);
+    let names =
+        json!([{"name": "a", "size": 6}, {"name": "b", "size": 0}, {"name": "c", "size": 13}]);
+    assert_eq!(seen["source"], json!({"kind": "files", "files": names, "hash": "sha256"}));
+    assert_eq!(seen["payload"], result["payload"]);
+    assert_eq!(seen["payload"]["files"][0]["text"], "first\n");
+    let signed = listener.event("signed");
+    assert_eq!((&signed["digest"], &signed["der"]), (&result["digest"], &Value::Null));
+    for device in [&alice, &bob] {
+        let log = device.run(["log"]).succeeds();
+        let entries = log["entries"].as_array().unwrap();
+        let signed = entries.iter().find(|entry| entry["outcome"] == "signed").unwrap();
+        let digests: Vec<Value> = signatures.iter().map(|made| made["digest"].clone()).collect();
+        assert_eq!((&signed["digests"], &signed["payload"]), (&json!(digests), &seen["source"]));
+    }
+    // With the same id they are given again, and nobody is asked.
+    let again = alice.run([&all[..], &["-o", "out", "--force"]].concat()).succeeds();
+    assert_eq!((&again["signatures"], &again["repeated"]), (&result["signatures"], &json!(true)));
+    alice.run(["sign", "--file", "a", "--file", "c", "--request-id", "three"]).fails(12, "three");
+    alice.run([&all[..], &["-o", "out"]].concat()).fails(12, "a.sig");
+    // Without a folder there is a line for each.
+    let plain = alice.command(["sign", "-q", "--file", "a", "--file", "b"]).output().unwrap();
+    let lines = String::from_utf8(plain.stdout).unwrap();
+    let names: Vec<_> = lines.lines().map(|line| line.rsplit_once("  ").unwrap().1).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[test]
+fn a_no_to_several_files_gives_no_signature_of_any() {
+    let (alice, bob) = two();
+    bob.policy(
+        "[[rule]]\npeer = \"alice\"\nceremony = \"sign\"\npayload = \"files\"\naction = \"deny\"\n\n\
+         [[rule]]\npeer = \"alice\"\naction = \"allow\"\n",
+    );
+    let listener = bob.listen(&["--policy", "policy.toml"]);
+    let to = listener.address();
+    alice.run(["keygen", "--key", "vault", "--with", "bob", "--peer", &to]).succeeds();
+    alice.write("a", "first");
+    alice.write("b", "second");
+    std::fs::create_dir(alice.path("out")).unwrap();
+    alice.run(["sign", "--file", "a", "--file", "b", "-o", "out"]).fails(9, "policy");
+    assert_eq!(std::fs::read_dir(alice.path("out")).unwrap().count(), 0);
+    alice.run(["sign", "--file", "a"]).succeeds();
+}
+
+#[test]
+fn several_files_that_cannot_be_signed_together_are_refused_at_once() {
+    let (alice, _bob, _listener) = two_with_key();
+    let half = vec![7; usize::try_from(MAX_PAYLOAD).unwrap() / 2 + 1];
+    std::fs::create_dir(alice.path("other")).unwrap();
+    for name in ["a", "other/a"] {
+        alice.write(name, "same name");
+    }
+    for name in ["large", "larger"] {
+        alice.write(name, &half);
+    }
+    alice.run(["sign", "--file", "a", "--file", "other/a"]).fails(2, "two of the files");
+    alice.run(["sign", "--file", "large", "--file", "larger"]).fails(2, "1048576");
+    let many = (0..33).flat_map(|n| {
+        let name = format!("f{n}");
+        alice.write(&name, "");
+        ["--file".to_owned(), name]
+    });
+    let many: Vec<String> = std::iter::once("sign".to_owned()).chain(many).collect();
+    alice.run(many).fails(2, "32");
+    alice.run(["sign", "--file", "a", "--file", "large", "-o", "nowhere"]).fails(10, "nowhere");
+    alice.run(["sign", "--file", "a", "--file", "large", "--format", "pem"]).fails(2, "-o FOLDER");
+    alice.run(["verify", "--file", "a", "--file", "large", "00"]).fails(2, "one by one");
+}
+
 /// A liar's proposal, and the frames that follow it.
 type Lie = (&'static str, Source, [u8; 32], Vec<(Kind, Vec<u8>)>);
 
@@ -201,6 +299,13 @@ fn lies() -> Vec<Lie> {
     let message = |size| Source::Message { format: "ethereum".into(), size };
     let file =
         |size| Source::File { name: Label::new("a"), size, hash: "sha256".into(), attached: true };
+    let files = |sizes: &[u64]| {
+        let file =
+            |(n, size): (usize, &u64)| NamedFile { name: Label::new(&n.to_string()), size: *size };
+        let files = sizes.iter().enumerate().map(file).collect();
+        Source::Files { files, hash: "sha256".into() }
+    };
+    let both: [u8; 32] = hex::decode(digest_of(&["pay", " bob"])).unwrap().try_into().unwrap();
     let digest: [u8; 32] = hex::decode(ethereum_digest("pay bob")).unwrap().try_into().unwrap();
     let sha256: [u8; 32] = Sha256::digest("pay bob").into();
     let part = |bytes: &[u8]| (Kind::Payload, bytes.to_vec());
@@ -213,6 +318,12 @@ fn lies() -> Vec<Lie> {
         ("the digest of a file", message(7), sha256, vec![part(b"pay bob")]),
         ("the digest of a message", file(7), digest, vec![part(b"pay bob")]),
         ("another file", file(7), sha256, vec![part(b"pay eve")]),
+        ("another of two files", files(&[3, 4]), both, vec![part(b"pay"), part(b" eve")]),
+        ("two files cut elsewhere", files(&[2, 5]), both, vec![part(b"pay bob")]),
+        ("two files in another order", files(&[4, 3]), both, vec![part(b" bobpay")]),
+        ("one file more", files(&[3, 4, 0]), both, vec![part(b"pay bob")]),
+        ("the digest of both as one", files(&[3, 4]), sha256, vec![part(b"pay bob")]),
+        ("one of two files is longer", files(&[3, 4]), both, vec![part(b"pay bob!")]),
     ]
 }
 
@@ -261,6 +372,17 @@ fn a_payload_that_is_announced_too_large_is_no_request() {
         for size in [MAX_MESSAGE + 1, MAX_PAYLOAD, u64::MAX] {
             let mut link = enter(&insider.tls, &listener.address()).await;
             let source = Source::Message { format: "ethereum".into(), size };
+            let proposal = Proposal { source, ..proposal(&insider, &record) };
+            say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+            let answer = hear(&mut link, soon()).await;
+            assert_eq!(answer, Ok(Message::Refuse { reason: Reason::Aborted }));
+        }
+        for sizes in [vec![], vec![1], vec![1; 33], vec![MAX_PAYLOAD, 1], vec![u64::MAX, u64::MAX]]
+        {
+            let mut link = enter(&insider.tls, &listener.address()).await;
+            let file = |size| NamedFile { name: Label::new("a"), size };
+            let files = sizes.into_iter().map(file).collect();
+            let source = Source::Files { files, hash: "sha256".into() };
             let proposal = Proposal { source, ..proposal(&insider, &record) };
             say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
             let answer = hear(&mut link, soon()).await;

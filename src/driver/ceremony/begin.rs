@@ -11,7 +11,7 @@ use crate::protocol::fault::Fault;
 use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{self, Keygen, KeygenSetup};
 use crate::protocol::machine::Machine;
-use crate::protocol::sign::{self, SignSetup, Signing};
+use crate::protocol::sign::{self, BatchSetup, BatchSigning, SignSetup, Signing};
 use crate::secret::Secret;
 use crate::vault::Vault;
 
@@ -40,6 +40,17 @@ pub(super) fn refresh(share: &KeyShare, instance: [u8; 32]) -> Result<Begun<Keyg
 /// No randomness.
 pub(super) fn sign(share: &Arc<KeyShare>, setup: SignSetup) -> Result<Begun<Signing>, Error> {
     Ok(sign::sign(Arc::clone(share), setup, &clock::random()?, ROUND))
+}
+
+/// Begins several signatures.
+///
+/// # Errors
+/// No randomness.
+pub(super) fn sign_batch(
+    share: &Arc<KeyShare>,
+    setup: BatchSetup,
+) -> Result<Begun<BatchSigning>, Error> {
+    Ok(sign::sign_batch(Arc::clone(share), setup, &clock::random()?, ROUND))
 }
 
 /// Mixes in a secret of the open vault, which protects the new share even if `random` is known.

@@ -13,6 +13,8 @@ use crate::crypto::ecdsa::{self, Signature};
 use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::driver::ceremony::accept::{Ask, accept};
 use crate::driver::ceremony::again::Attempts;
+use crate::driver::ceremony::begin::{self, Begun};
+use crate::driver::ceremony::deletions;
 use crate::driver::ceremony::drive::{Record, drive, fault_with};
 use crate::driver::ceremony::epochs::{
     HeldKey, NoOffer, OpenKey, indices, is_rolled_back, retire_in,
@@ -21,7 +23,6 @@ use crate::driver::ceremony::payload::{Failed, TRANSFER, receive as take_payload
 use crate::driver::ceremony::propose::{announce, propose};
 use crate::driver::ceremony::refuse::{decline, part};
 use crate::driver::ceremony::started::Started;
-use crate::driver::ceremony::{begin, deletions};
 use crate::driver::connect::peer_links::{PeerLinks, name_in};
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Ability, Activity, Awaited, Error};
@@ -31,12 +32,13 @@ use crate::error_kind::ErrorKind;
 use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
 use crate::payload::ethereum::Account;
-use crate::payload::{self, Payload, Source};
-use crate::progress::{Event, PartyView, RequestView};
+use crate::payload::file::OneOf;
+use crate::payload::{self, Payload, Source, Summary};
+use crate::progress::{Event, PartyView, RequestView, SignedFile};
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::KeyShare;
-use crate::protocol::machine::Persist;
-use crate::protocol::sign::{SignSetup, Signed};
+use crate::protocol::machine::{Persist, Protocol};
+use crate::protocol::sign::{BatchItem, BatchSetup, BatchSigned, SignSetup, Signed};
 use crate::protocol::wire::Kind;
 use crate::request::{Action, Ceremony, Hex, Question, Request, RequestId, Shares, Signing, below};
 use crate::vault::ledger::{Heights, OpenChecks, UNRESOLVED};
@@ -91,8 +93,8 @@ pub struct Outcome {
     pub digest: [u8; 32],
     /// The payload that the digest was computed from, if there was one.
     pub payload: Option<Arc<Payload>>,
-    /// The signature, if this device receives it.
-    pub signature: Option<Signature>,
+    /// The signatures, if this device receives them: one, or one for each of several files.
+    pub signatures: Vec<Signature>,
     /// The signers, in index order.
     pub parties: Vec<PartyView>,
     /// The devices that received it.
@@ -103,6 +105,17 @@ pub struct Outcome {
     pub repeated: bool,
     /// Why the log could not be written, if so.
     pub unlogged: Option<String>,
+}
+
+impl Outcome {
+    /// Each of several files with its signature, if this device receives them.
+    pub fn files(&self) -> impl Iterator<Item = (&OneOf, &Signature)> {
+        let files = match self.payload.as_ref().map(|payload| payload.summary()) {
+            Some(Summary::Files(several)) => several.files.as_slice(),
+            _ => &[],
+        };
+        files.iter().zip(&self.signatures)
+    }
 }
 
 /// Asks the others to sign, and signs with them. A stored signature for the same id and digest is
@@ -156,9 +169,9 @@ async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
 
 /// The result of a session.
 struct Made {
-    /// The signature, if this device receives it.
-    signature: Option<Signature>,
-    /// Whether this device has stored it.
+    /// The signatures, if this device receives them.
+    signatures: Vec<Signature>,
+    /// Whether this device has stored them.
     is_kept: bool,
 }
 
@@ -371,8 +384,8 @@ fn repeat(node: &Node, wanted: &ToSign) -> Result<Outcome, Error> {
     let kept = Kept::load(&node.home, id)?;
     let same =
         kept.filter(|kept| kept.digest.0 == wanted.digest && kept.public_key.0 == child.public_key);
-    let again = same.and_then(|kept| Some((kept.signature()?, kept)));
-    let Some((signature, kept)) = again else { return Err(Error::SignedAlready(id.clone())) };
+    let again = same.and_then(|kept| Some((kept.signatures(wanted.payload.as_deref())?, kept)));
+    let Some((signatures, kept)) = again else { return Err(Error::SignedAlready(id.clone())) };
     let views = |parties: &[Hex<32>]| {
         let fingerprints = parties.iter().map(|who| Fingerprint::new(who.0));
         fingerprints.map(|who| PartyView { name: node.name_of(&who), fingerprint: who }).collect()
@@ -382,7 +395,7 @@ fn repeat(node: &Node, wanted: &ToSign) -> Result<Outcome, Error> {
         public_key: child.public_key,
         digest: wanted.digest,
         payload: wanted.payload.clone(),
-        signature: Some(signature),
+        signatures,
         parties: views(&kept.signers),
         delivered_to: views(&kept.receivers),
         request_id: id.clone(),
@@ -456,21 +469,46 @@ async fn perform(
     key: OpenKey,
     child: &Child,
     request: &Request,
+    started: Started,
+    told: (&mut bool, &mut Option<vault::Unlogged>),
+) -> Result<Made, Error> {
+    let signing = request.signing().ok_or(Error::Bug("nothing is to be signed"))?;
+    let (signers, sign_id) = (request.signers.clone(), started.id);
+    let (tweak, recipient) = (child.tweak, signing.recipient);
+    if let [digest] = *signing.list() {
+        let setup = SignSetup { signers, sign_id, digest, tweak, recipient };
+        let machine = begin::sign(&key.share, setup);
+        let made = |signed| match signed {
+            Signed::Signature(signature) => vec![signature],
+            Signed::Delivered => Vec::new(),
+        };
+        return run(node, key, child, request, started, told, (machine, made)).await;
+    }
+    let items = signing.list().iter().map(|digest| BatchItem { digest: *digest, tweak }).collect();
+    let setup = BatchSetup { signers, sign_id, items, recipient };
+    let machine = begin::sign_batch(&key.share, setup);
+    let made = |signed| match signed {
+        BatchSigned::Signatures(signatures) => signatures,
+        BatchSigned::Delivered => Vec::new(),
+    };
+    run(node, key, child, request, started, told, (machine, made)).await
+}
+
+/// Runs the `machine` of one signature or of several; `made` has the signatures of its result.
+async fn run<P: Protocol>(
+    node: &Arc<Node>,
+    key: OpenKey,
+    child: &Child,
+    request: &Request,
     mut started: Started,
     (begun, kept): (&mut bool, &mut Option<vault::Unlogged>),
+    (machine, made): (Result<Begun<P>, Error>, impl FnOnce(P::Done) -> Vec<Signature>),
 ) -> Result<Made, Error> {
     let names = started.links.names();
     let (epoch, key_name) = (key.record.epoch, key.record.name.clone());
     let signing = request.signing().ok_or(Error::Bug("nothing is to be signed"))?;
-    let setup = SignSetup {
-        signers: request.signers.clone(),
-        sign_id: started.id,
-        digest: signing.digest,
-        tweak: child.tweak,
-        recipient: signing.recipient,
-    };
     let fault = |fault| fault_with(fault, &key_name, |party| name_in(&names, party));
-    let mut machine = match begin::sign(&key.share, setup).and_then(|begun| begun.map_err(fault)) {
+    let mut machine = match machine.and_then(|begun| begun.map_err(fault)) {
         Ok(machine) => machine,
         Err(error) => return Err(give_up(started.links, error, &key, &names).await),
     };
@@ -518,20 +556,15 @@ async fn perform(
             node.tell(Note::File(error));
         }
     }
-    let signed = match driven {
-        Ok(signed) => signed,
+    let signatures = match driven {
+        Ok(signed) => made(signed),
         Err(error) => {
             let error = give_up(started.links, error, &key, &names).await;
             return Err(if unlogged.settle() { may_exist(error) } else { error });
         }
     };
-    let signature = match signed {
-        Signed::Signature(signature) => Some(signature),
-        Signed::Delivered => None,
-    };
-    let stored = signature
-        .as_ref()
-        .map(|made| Kept::of(request, signing, &child.public_key, made).store(&node.home));
+    let stored = Kept::of(request, signing, &child.public_key, &signatures)
+        .map(|kept| kept.store(&node.home));
     let is_kept = matches!(stored, Some(Ok(())));
     unlogged.is_kept = is_kept;
     if let Some(Err(error)) = stored {
@@ -542,10 +575,10 @@ async fn perform(
     let finished = started.links.finish(node.deadline_within(ROUND)).await;
     unlogged.settle();
     // With a signature the farewell's outcome is ignored.
-    if signature.is_none() {
+    if signatures.is_empty() {
         finished.map_err(may_exist)?;
     }
-    Ok(Made { signature, is_kept })
+    Ok(Made { signatures, is_kept })
 }
 
 /// A session that has no entry in the log yet. If this is dropped after the device's part was given, as where
@@ -641,7 +674,7 @@ impl Record for Notes<'_> {
     }
 
     fn sending(&mut self, kind: Kind) {
-        if kind == Kind::Sg3 {
+        if matches!(kind, Kind::Sg3 | Kind::Sb3) {
             (self.give)();
         }
     }
@@ -690,13 +723,20 @@ fn is_worn(error: &vault::Error) -> bool {
 /// The name of the payload in an entry of the log.
 const SEEN: &str = "payload";
 
+/// The name of the digests of several files in an entry of the log.
+const LIST: &str = "digests";
+
 /// A signature as it is stored, so that it is not lost with the terminal.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     request_id: String,
     digest: Hex<32>,
     public_key: Hex<33>,
+    /// The first of them, if they are several.
     der: String,
+    /// All of them, if they are several, in the order of the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ders: Vec<String>,
     /// The signers, in index order; version 0.1.0 did not store them.
     #[serde(default)]
     signers: Vec<Hex<32>>,
@@ -706,19 +746,27 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(request: &Request, signing: &Signing, public_key: &[u8; 33], made: &Signature) -> Self {
+    /// `None` if this device receives no signature.
+    fn of(
+        request: &Request,
+        signing: &Signing,
+        public_key: &[u8; 33],
+        made: &[Signature],
+    ) -> Option<Self> {
         let known = |parties: &[PartyId]| {
             let known = parties.iter().filter_map(|party| request.fingerprint(*party));
             known.map(|who| Hex(*who.as_bytes())).collect()
         };
-        Self {
+        let ders: Vec<String> = made.iter().map(|signature| hex(&signature.der())).collect();
+        Some(Self {
             request_id: request.id.to_string(),
             digest: Hex(signing.digest),
             public_key: Hex(*public_key),
-            der: hex(&made.der()),
+            der: ders.first()?.clone(),
+            ders: if ders.len() == 1 { Vec::new() } else { ders },
             signers: known(&request.signers),
             receivers: known(&request.receivers()),
-        }
+        })
     }
 
     fn store(&self, home: &Home) -> Result<(), vault::Error> {
@@ -733,10 +781,17 @@ impl Kept {
         Ok(Some(kept.map_err(|_| Error::SignedAlready(id.clone()))?))
     }
 
-    /// The signature, if it verifies for the digest under the key.
-    fn signature(&self) -> Option<Signature> {
-        let (r, s) = ecdsa::from_der(&unhex(&self.der)?).ok()?;
-        Signature::recover(&decode_point(&self.public_key.0).ok()?, &self.digest.0, &r, &s)
+    /// The signatures, if they are of `payload`, or else of the digest, and verify under the key.
+    fn signatures(&self, payload: Option<&Payload>) -> Option<Vec<Signature>> {
+        let key = decode_point(&self.public_key.0).ok()?;
+        let digests = payload.map_or(std::slice::from_ref(&self.digest.0), Payload::list);
+        let ders = if self.ders.is_empty() { std::slice::from_ref(&self.der) } else { &self.ders };
+        let signature = |(der, digest): (&String, &[u8; 32])| {
+            let (r, s) = ecdsa::from_der(&unhex(der)?).ok()?;
+            Signature::recover(&key, digest, &r, &s)
+        };
+        let signatures: Vec<_> = ders.iter().zip(digests).map(signature).collect::<Option<_>>()?;
+        (ders.len() == digests.len()).then_some(signatures)
     }
 }
 
@@ -747,7 +802,7 @@ fn conclude(
     result: Result<(Question, [u8; 33], Made), Error>,
 ) -> Result<Outcome, Error> {
     match result {
-        Ok((question, public_key, Made { signature, is_kept })) => {
+        Ok((question, public_key, Made { signatures, is_kept })) => {
             let unlogged = log(node, &record.name, request, "signed", is_kept);
             let view = RequestView::of(&question);
             let outcome = Outcome {
@@ -755,18 +810,29 @@ fn conclude(
                 public_key,
                 digest: request.digest().copied().unwrap_or_default(),
                 payload: request.payload().cloned(),
-                signature,
+                signatures,
                 parties: view.signers,
                 delivered_to: view.receivers,
                 request_id: request.id.clone(),
                 repeated: false,
                 unlogged,
             };
+            let files = outcome.files();
             node.tell(Event::Signed {
                 key: outcome.key.clone(),
                 public_key: hex(&outcome.public_key),
                 digest: hex(&outcome.digest),
-                der: outcome.signature.as_ref().map(|s| hex(&s.der())),
+                der: match outcome.signatures.as_slice() {
+                    [only] => Some(hex(&only.der())),
+                    _ => None,
+                },
+                signatures: files
+                    .map(|(file, signature)| SignedFile {
+                        name: file.name.clone(),
+                        digest: file.digest.clone(),
+                        der: hex(&signature.der()),
+                    })
+                    .collect(),
                 delivered_to: outcome.delivered_to.iter().map(|r| r.name.to_string()).collect(),
                 request_id: outcome.request_id.to_string(),
             });
@@ -794,6 +860,9 @@ fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) 
 /// The entry of a session of which the log says nothing yet.
 fn entry(node: &Node, key: &str, request: &Request, outcome: &str) -> Entry {
     let seen = request.payload().map(|_| (SEEN.to_owned(), serde_json::json!(request.source())));
+    let list = request.signing().map(|signing| signing.list()).filter(|list| list.len() > 1);
+    let list = list.map(|list| list.iter().map(|digest| hex(digest)).collect::<Vec<_>>());
+    let list = list.map(|list| (LIST.to_owned(), serde_json::json!(list)));
     Entry {
         time: clock::unix_now(),
         ceremony: request.ceremony().name().to_owned(),
@@ -803,7 +872,7 @@ fn entry(node: &Node, key: &str, request: &Request, outcome: &str) -> Entry {
         peer: node.others(request),
         purpose: request.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
-        extra: seen.into_iter().chain([id_of(request)]).collect(),
+        extra: seen.into_iter().chain(list).chain([id_of(request)]).collect(),
     }
 }
 

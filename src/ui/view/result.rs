@@ -6,7 +6,7 @@ use super::Scene;
 use super::question::facts;
 use super::rounds::table;
 use crate::device::shell_word;
-use crate::progress::Event;
+use crate::progress::{Event, SignedFile};
 use crate::ui::lines::{fingerprint_lines, in_halves};
 use crate::ui::model::Ended;
 use crate::ui::text::{bare, quoted, wrap};
@@ -30,9 +30,9 @@ pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Lin
             ],
             Some(format!("next: cosign sign --key {} <digest>", bare(&shell_word(key)))),
         ),
-        Event::Signed { key, public_key, digest, der, delivered_to, request_id } => (
+        Event::Signed { key, public_key, digest, der, signatures, delivered_to, request_id } => (
             "✓ signed".to_owned(),
-            signed(key, public_key, digest, der.as_deref(), delivered_to, request_id),
+            signed(key, public_key, digest, (der.as_deref(), signatures), delivered_to, request_id),
             None,
         ),
         Event::Aborted { ceremony, code, message, hint, .. } => (
@@ -69,7 +69,7 @@ fn signed(
     key: &str,
     public_key: &str,
     digest: &str,
-    der: Option<&str>,
+    (der, files): (Option<&str>, &[SignedFile]),
     delivered_to: &[String],
     request_id: &str,
 ) -> Vec<String> {
@@ -82,7 +82,14 @@ fn signed(
             card.push(format!("  DER          {der}"));
             card.push("  checked      valid on secp256k1 under this public key".to_owned());
         }
-        None => card.push("  DER          not for this device".to_owned()),
+        None if files.is_empty() => card.push("  DER          not for this device".to_owned()),
+        None => {
+            for SignedFile { name, der, .. } in files {
+                card.push(format!("  file         {}", quoted(name.as_str())));
+                card.push(format!("  DER          {der}"));
+            }
+            card.push("  checked      valid on secp256k1 under this public key".to_owned());
+        }
     }
     card.push(format!("  delivered    to {}", names.join(", ")));
     card.push(format!("  request      {}", bare(request_id)));

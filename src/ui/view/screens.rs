@@ -221,6 +221,7 @@ fn signed(der: Option<String>) -> Event {
         public_key: format!("02{}", "9".repeat(64)),
         digest: "5a7f".repeat(16),
         der,
+        signatures: Vec::new(),
         delivered_to: vec!["alice".into()],
         request_id: "77".repeat(16),
     }

@@ -10,7 +10,7 @@ use cosign::crypto::ecdsa::to_der;
 use cosign::device::{Label, hex};
 use cosign::pasted;
 use cosign::payload::ethereum::given as transaction;
-use cosign::payload::{HashFunction, MAX_PAYLOAD, MessageFormat, Payload, Source};
+use cosign::payload::{HashFunction, MAX_PAYLOAD, MessageFormat, NamedFile, Payload, Source};
 use cosign::ui::lines;
 use cosign::vault::given::{self, Guard};
 use cosign::vault::{Error, Home, Unlock, Vault};
@@ -65,7 +65,7 @@ pub(crate) fn key_file(bytes: &[u8]) {
             }
             fs::write(&path, content).unwrap();
             let _ = signature::read(name, &Source::Digest);
-            let file = PayloadArgs { file: Some(path.clone()), ..PayloadArgs::default() };
+            let file = PayloadArgs { file: vec![path.clone()], ..PayloadArgs::default() };
             let digest = digest::of(None, &file, None).unwrap();
             assert_eq!(digest.bytes, <[u8; 32]>::from(Sha256::digest(content)));
         }
@@ -133,7 +133,12 @@ pub(crate) fn payload(bytes: &[u8]) {
         let name = name.clone();
         Source::File { name, size, hash, attached: true }
     });
-    for source in message.into_iter().chain(file) {
+    // Cut in two where the first byte says.
+    let first = bytes.first().map_or(0, |cut| u64::from(*cut).min(size));
+    let files = [first, size.saturating_sub(first)];
+    let files = files.map(|size| NamedFile { name: name.clone(), size }).to_vec();
+    let files = Source::Files { files, hash: HashFunction::Keccak256 };
+    for source in message.into_iter().chain(file).chain([files]) {
         let Ok(read) = Payload::read(&source, bytes.to_vec()) else {
             assert!(size > MAX_PAYLOAD);
             continue;
