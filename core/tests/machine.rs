@@ -556,6 +556,20 @@ fn early_messages_of_a_larger_batch_are_not_held() {
     }
 }
 
+/// A poll knows no time, so a round that begins in one counts from the next tick.
+#[test]
+fn a_round_that_begins_while_messages_are_made_has_all_of_its_time() {
+    let (mut machine, heard) = batch();
+    heard[..7].iter().for_each(|bytes| machine.handle(now(), party(2), bytes));
+    everything(&mut machine);
+    let late = now() + 10 * TIMEOUT;
+    machine.tick(late);
+    assert_eq!(machine.wake_at(), Some(late + TIMEOUT));
+    machine.tick(late + TIMEOUT);
+    let missing = Fault::by(party(2), Check::Missing, "SB3");
+    assert_eq!(failure(&everything(&mut machine)), missing);
+}
+
 #[test]
 fn a_batch_names_who_has_not_sent_all_products() {
     let (mut machine, heard) = batch();

@@ -258,6 +258,8 @@ pub struct Machine<P: Protocol> {
     inbox: BTreeMap<Key, Secret<Vec<u8>>>,
     outputs: VecDeque<Output<P::Done>>,
     round_timeout: Duration,
+    /// Whether the present round began in a poll, which knows no time: it counts from the next tick.
+    is_undated: bool,
 }
 
 enum Stage<P: Protocol> {
@@ -287,6 +289,7 @@ impl<P: Protocol> Machine<P> {
             inbox: BTreeMap::new(),
             outputs: VecDeque::new(),
             round_timeout,
+            is_undated: false,
         }
     }
 
@@ -375,11 +378,20 @@ impl<P: Protocol> Machine<P> {
         if self.wake_at().is_none_or(|deadline| now < deadline) {
             return;
         }
+        if mem::take(&mut self.is_undated) {
+            if let Stage::Running { since, .. } | Stage::Checking { since, .. } = &mut self.stage {
+                *since = now;
+            }
+            return;
+        }
         // By type, and then by party.
         let first = self.missing().min();
         if let Some((kind, from, _)) = first {
             self.tell_waiting(self.round(), self.awaiting());
             self.fail(Fault::by(from, Check::Missing, kind.name()));
+        } else if matches!(&self.stage, Stage::Running { protocol, .. } if protocol.has_more()) {
+            // This party's own messages did not leave in time.
+            self.fail(Fault::nobody(Check::Missing, self.present()));
         }
     }
 
@@ -478,6 +490,7 @@ impl<P: Protocol> Machine<P> {
     /// When to call [`Machine::tick`]; `None` before the start and after the end.
     pub fn wake_at(&self) -> Option<Instant> {
         match &self.stage {
+            Stage::Running { since, .. } if self.is_undated => Some(*since),
             Stage::Running { since, .. } | Stage::Checking { since, .. } => {
                 since.checked_add(self.round_timeout)
             }
@@ -611,7 +624,9 @@ impl<P: Protocol> Machine<P> {
         match protocol.more() {
             Ok(messages) => {
                 self.outputs.extend(sends(messages));
+                let round = self.round();
                 self.proceed();
+                self.is_undated = self.round() > round;
             }
             Err(fault) => self.fail(fault),
         }
