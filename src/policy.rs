@@ -389,7 +389,9 @@ impl Policy {
                 (count < max, format!("used {count} of {max} times"))
             }),
             Field::Digest => self.named(rule)?.map(|named| {
-                let fits = named.iter().any(|digest| Some(digest.0) == asked.digest);
+                let is_named = |digest: &[u8; 32]| named.iter().any(|named| named.0 == *digest);
+                let list = asked.list();
+                let fits = !list.is_empty() && list.iter().all(is_named);
                 let among = if fits { "is" } else { "is not" };
                 (fits, format!("the digest {among} one of {} that are named", named.len()))
             }),
@@ -399,15 +401,24 @@ impl Policy {
 
     /// Whether the request is for a file that is in the folder `name`, and why.
     fn built(&self, name: &Path, asked: &Asked<'_>) -> Result<(bool, String), Error> {
-        let (Some(Source::File { size, hash, .. }), Some(digest)) = (&asked.source, asked.digest)
-        else {
-            return Ok((false, "no file is to be signed".to_owned()));
+        let (sizes, hash): (Vec<u64>, _) = match &asked.source {
+            Some(Source::File { size, hash, .. }) => (vec![*size], *hash),
+            Some(Source::Files { files, hash }) => {
+                (files.iter().map(|file| file.size).collect(), *hash)
+            }
+            _ => return Ok((false, "no file is to be signed".to_owned())),
         };
+        let list = asked.list();
         let path = self.folder.join(name);
-        let fits = folder::has(&path, *size, *hash, &digest)
-            .map_err(|error| Error::Unreadable { file: File::Folder(path.clone()), error })?;
+        let mut fits = !list.is_empty() && list.len() == sizes.len();
+        for (size, digest) in sizes.into_iter().zip(list) {
+            fits =
+                fits && folder::has(&path, size, hash, &digest).map_err(|error| {
+                    Error::Unreadable { file: File::Folder(path.clone()), error }
+                })?;
+        }
         let is = if fits { "is" } else { "is not" };
-        Ok((fits, format!("the file {is} one of {}", path.display())))
+        Ok((fits, format!("each file {is} one of {}", path.display())))
     }
 
     /// The digests that a rule names, inline or in a file; `None` if it is for any digest.
@@ -583,6 +594,18 @@ impl Asked<'_> {
     /// What rules about Ethereum are compared with.
     fn facts(&self) -> Facts {
         Facts::of(self.payload.as_ref().map(|payload| payload.summary()))
+    }
+}
+
+impl Asked<'_> {
+    /// The digests that are signed; none of several files that are not here, since the digest stands for
+    /// them and is not signed.
+    fn list(&self) -> Vec<[u8; 32]> {
+        match (&self.payload, &self.source) {
+            (Some(payload), _) => payload.list().to_vec(),
+            (None, Some(Source::Files { .. })) => Vec::new(),
+            (None, _) => self.digest.into_iter().collect(),
+        }
     }
 }
 
@@ -791,6 +814,7 @@ mod tests {
 
     use super::*;
     use crate::error_kind::ErrorKind;
+    use crate::payload::NamedFile;
     use time::macros::datetime;
 
     const NOW: OffsetDateTime = datetime!(2026-06-15 12:00 +2);
@@ -865,6 +889,41 @@ mod tests {
         assert_eq!(decide(&digest), Decision::Deny(Refusal::NoRule));
         std::fs::remove_dir_all(folder.path().join("dist")).unwrap();
         assert!(policy.decide_at(NOW, paired, &asked(b"built")).is_err());
+    }
+
+    #[test]
+    fn a_rule_about_files_fits_several_if_it_fits_each() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("dist")).unwrap();
+        for name in ["one", "two"] {
+            std::fs::write(folder.path().join("dist").join(name), name).unwrap();
+        }
+        let hash = crate::payload::HashFunction::Sha256;
+        let asked = |contents: [&str; 2]| {
+            let file = |text: &str| NamedFile { name: Label::new(text), size: text.len() as u64 };
+            let source = Source::Files { files: contents.map(file).to_vec(), hash };
+            let payload = Payload::read(&source, contents.concat().into_bytes()).unwrap();
+            let (digest, payload) = (Some(*payload.digest()), Some(Arc::new(payload)));
+            Asked { digest, source: Some(source), payload, ..request("") }
+        };
+        let fits = |fields: &str, asked: &Asked<'_>| {
+            let decision = policy(&allow(fields), folder.path()).decide_at(NOW, paired, asked);
+            decision.unwrap() == Decision::Allow(1)
+        };
+        let digests = |contents: &[&str]| {
+            let list: Vec<_> = contents
+                .iter()
+                .map(|text| format!("\"{}\"", hex(&hash.of(text.as_bytes()))))
+                .collect();
+            format!("digest = [{}]", list.join(", "))
+        };
+        let (both, other) = (asked(["one", "two"]), asked(["one", "new"]));
+        assert!(fits("file_in = \"dist\"", &both) && !fits("file_in = \"dist\"", &other));
+        let named = digests(&["two", "one"]);
+        assert!(fits(&named, &both) && !fits(&named, &other));
+        // What stands for the digests is not signed, and is not what a rule names.
+        let stands = format!("digest = [\"{}\"]", hex(&both.digest.unwrap()));
+        assert!(!fits(&stands, &both) && !fits(&stands, &Asked { payload: None, ..both }));
     }
 
     /// A request to sign one of the known transactions, or one of the known typed data.
