@@ -25,7 +25,7 @@ use crate::driver::approver::Refusal;
 use crate::driver::clock;
 use crate::pasted;
 use crate::payload::ethereum::{Account, Number};
-use crate::payload::{Kind, Payload, Source};
+use crate::payload::{Kind, Payload, Source, Summary};
 use crate::request::{Ceremony, Question};
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Limits, Peers, PerDay, Uses, uses};
@@ -167,6 +167,17 @@ impl Policy {
                 Action::Deny => "denies",
                 Action::Ask => "asks",
             };
+            let limits = [
+                ("method", rule.method.is_some()),
+                ("to", rule.to.is_some()),
+                ("max_amount", rule.max_amount.is_some()),
+                ("max_fee", rule.max_fee.is_some()),
+            ];
+            if let Some((name, _)) = limits.into_iter().find(|(_, is_there)| *is_there) {
+                return Err(format!(
+                    "rule {n} {does}, and {name} would let what it cannot tell pass: leave it out, and allow by {name}"
+                ));
+            }
             let ending = [
                 ("max_count", rule.max_count.as_ref().map(Spanned::span)),
                 ("max_per_day", rule.max_per_day.as_ref().map(Spanned::span)),
@@ -332,6 +343,17 @@ impl Policy {
             Field::Key => rule.key.as_ref().map(|key| {
                 (key == asked.key, format!("the key is {:?}, the rule's {key:?}", asked.key))
             }),
+            Field::Payload
+                if rule.action == Action::Allow
+                    && asked.is_ambiguous()
+                    && rule.digest.is_none()
+                    && rule.digest_file.is_none()
+                    && rule.file_in.is_none() =>
+            {
+                let why =
+                    "the file is valid as something else too, so a rule names its digest or folder";
+                Some((false, why.to_owned()))
+            }
             Field::Payload => rule.payload.map(|kind| {
                 let source = asked.source.as_ref();
                 // A file that does not travel is the requester's word, unless file_in finds it here.
@@ -498,7 +520,9 @@ impl Rule {
     /// Whether a field about Ethereum fits, and why; `None` if the rule does not have it.
     fn about_ethereum(&self, field: Field, asked: &Asked<'_>) -> Option<(bool, String)> {
         let facts = asked.facts();
-        match field {
+        let kind = asked.source.as_ref().map(Source::kind);
+        let is_named = kind != Some(Kind::TypedData) || self.payload == kind;
+        let found = match field {
             Field::Chain => self.chain.map(|chain| match facts.chain {
                 Some(asked) => {
                     (asked == chain, format!("the chain is {asked}, the rule's {chain}"))
@@ -507,11 +531,14 @@ impl Rule {
             }),
             Field::To => self.to.as_ref().map(|allowed| {
                 let Some(targets) = &facts.targets else {
-                    return (false, "nobody is paid or called".to_owned());
+                    return (false, "who is paid or called is not known".to_owned());
                 };
                 let is_allowed = |target: &&Account| {
                     allowed.iter().any(|allowed| match allowed {
-                        Target::Own => asked.account == Some(**target),
+                        // A call of one's own account runs code that was given to it (EIP-7702).
+                        Target::Own => {
+                            asked.account == Some(**target) && !facts.called.contains(*target)
+                        }
                         Target::Account(account) => account == *target,
                     })
                 };
@@ -548,7 +575,11 @@ impl Rule {
                 None => (false, "it has no fee".to_owned()),
             }),
             _ => None,
-        }
+        };
+        // What moves nothing now may move everything later.
+        let unnamed =
+            || (false, "a rule about typed data says payload = \"typed-data\"".to_owned());
+        found.map(|found| if is_named { found } else { unnamed() })
     }
 }
 
@@ -598,6 +629,17 @@ impl Asked<'_> {
 }
 
 impl Asked<'_> {
+    /// Whether the signature of a file is one of a transaction or a message as well.
+    fn is_ambiguous(&self) -> bool {
+        match self.payload.as_ref().map(|payload| payload.summary()) {
+            Some(Summary::File(file)) => file.warning.is_some(),
+            Some(Summary::Files(several)) => {
+                several.files.iter().any(|file| file.summary.warning.is_some())
+            }
+            _ => false,
+        }
+    }
+
     /// The digests that are signed; none of several files that are not here, since the digest stands for
     /// them and is not signed.
     fn list(&self) -> Vec<[u8; 32]> {
@@ -943,6 +985,118 @@ mod tests {
         Asked { digest, source: Some(source), payload: Some(Arc::new(payload)), ..request("") }
     }
 
+    /// A request to sign what `bytes` are as `source` says.
+    fn of_payload(source: Source, bytes: &[u8]) -> Asked<'static> {
+        let payload = Payload::read(&source, bytes.to_vec()).unwrap();
+        let digest = Some(*payload.digest());
+        Asked { digest, source: Some(source), payload: Some(Arc::new(payload)), ..request("") }
+    }
+
+    fn typed(json: &str) -> Asked<'static> {
+        of_payload(Source::TypedData { size: json.len() as u64 }, json.as_bytes())
+    }
+
+    fn fits(fields: &str, asked: &Asked<'_>) -> bool {
+        decide(&allow(fields), asked, NOW) == Decision::Allow(1)
+    }
+
+    #[test]
+    fn typed_data_fit_no_rule_that_is_written_for_transactions() {
+        let moves = |domain: &str| {
+            format!(
+                r#"{{"types":{{"Burn":[{{"name":"to","type":"bytes32"}}]}},"primaryType":"Burn","domain":{domain},"message":{{"to":"0x{}"}}}}"#,
+                "aa".repeat(32)
+            )
+        };
+        // Whoever is paid is in no member that is an account.
+        let nowhere = typed(&moves(r#"{"name":"Bridge"}"#));
+        let contract = "0x3333333333333333333333333333333333333333";
+        let somewhere =
+            typed(&moves(&format!(r#"{{"chainId":1,"verifyingContract":"{contract}"}}"#)));
+        let named = "payload = \"typed-data\"\n";
+        for to in ["to = []", "to = [\"own\"]"] {
+            assert!(!fits(to, &nowhere) && !fits(&format!("{named}{to}"), &nowhere));
+        }
+        for field in ["chain = 1", "method = [\"Burn\"]", &format!("to = [\"{contract}\"]")] {
+            assert!(!fits(field, &somewhere), "{field}");
+            assert!(fits(&format!("{named}{field}"), &somewhere), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_a_safe_pays_for_gas_or_runs_in_its_place_fits_no_rule() {
+        let account = |byte: &str| format!("0x{}", byte.repeat(20));
+        let safe = |operation: u8, price: u8| {
+            let fields = [
+                ("to", "address"),
+                ("value", "uint256"),
+                ("data", "bytes"),
+                ("operation", "uint8"),
+                ("gasPrice", "uint256"),
+                ("nonce", "uint256"),
+            ];
+            let types: Vec<_> =
+                fields.iter().map(|(n, t)| format!(r#"{{"name":"{n}","type":"{t}"}}"#)).collect();
+            typed(&format!(
+                r#"{{"types":{{"SafeTx":[{}]}},"primaryType":"SafeTx","domain":{{"chainId":1,"verifyingContract":"{}"}},"message":{{"to":"{}","value":0,"data":"0xd0e30db0","operation":{operation},"gasPrice":{price},"nonce":0}}}}"#,
+                types.join(","),
+                account("55"),
+                account("33")
+            ))
+        };
+        let method = "payload = \"typed-data\"\nmethod = [\"SafeTx\", \"deposit\"]";
+        let to = format!(
+            "payload = \"typed-data\"\nto = [\"{}\", \"{}\"]",
+            account("55"),
+            account("33")
+        );
+        assert!(fits(method, &safe(0, 0)) && fits(&to, &safe(0, 0)));
+        assert!(!fits(method, &safe(0, 1)) && !fits(&to, &safe(0, 1)));
+        assert!(!fits(method, &safe(1, 0)));
+        assert!(!fits(method, &safe(2, 0)) && !fits(&to, &safe(2, 0)));
+    }
+
+    #[test]
+    fn coins_that_go_along_with_a_transfer_fit_no_rule_about_methods() {
+        let mut known: serde_json::Value = serde_json::from_str(TRANSACTIONS).unwrap();
+        let given = &mut known["transactions"][1]["given"];
+        let asked = |given: &serde_json::Value| {
+            let (read, _) = crate::payload::ethereum::given::read(&given.to_string()).unwrap();
+            let bytes = read.encode();
+            of_payload(Source::EthTx { size: bytes.len() as u64 }, &bytes)
+        };
+        assert!(fits("method = [\"transfer\"]", &asked(given)));
+        given["value"] = "0x1".into();
+        assert!(!fits("method = [\"transfer\"]", &asked(given)));
+    }
+
+    #[test]
+    fn a_file_that_is_a_transaction_too_fits_only_a_rule_that_names_it() {
+        let hash = crate::payload::HashFunction::Keccak256;
+        let file = |bytes: &[u8]| {
+            let (name, size) = (Label::new("any"), bytes.len() as u64);
+            of_payload(Source::File { name, size, hash, attached: true }, bytes)
+        };
+        // An authorisation of EIP-7702: chain 1, an account, nonce 0.
+        let gives_code = [&[0x05, 0xd7, 0x01, 0x94][..], &[0xaa; 20], &[0x80]].concat();
+        let asked = file(&gives_code);
+        let named = format!("digest = [\"{}\"]", hex(&asked.digest.unwrap()));
+        assert!(fits("payload = \"file\"", &file(b"a note")));
+        assert!(!fits("payload = \"file\"", &asked) && !fits("", &asked) && fits(&named, &asked));
+    }
+
+    #[test]
+    fn rules_that_deny_or_ask_are_about_no_amounts_and_methods() {
+        for field in
+            ["method = [\"approve\"]", "to = []", "max_amount = \"1 ETH\"", "max_fee = \"1 ETH\""]
+        {
+            for action in ["deny", "ask"] {
+                let said = mistake(&allow(field).replace("allow", action)).unwrap();
+                assert!(said.contains("leave it out"), "{said}");
+            }
+        }
+    }
+
     const TRANSACTIONS: &str = include_str!("../tests/ethereum/transactions.json");
     const TYPED_DATA: &str = include_str!("../tests/ethereum/typed_data.json");
 
@@ -1038,7 +1192,9 @@ mod tests {
         let permit = ethereum(TYPED_DATA, 1);
         let [owner, spender, token] = [0x11, 0x22, 0x33].map(|byte| Account::new([byte; 20]));
         let fits = |fields: &str, asked: &Asked<'_>| {
-            decide(&allow(fields), asked, NOW) == Decision::Allow(1)
+            let named = fields.replace("payload = \"typed-data\"", "");
+            let named = format!("payload = \"typed-data\"\n{named}");
+            decide(&allow(&named), asked, NOW) == Decision::Allow(1)
         };
         let all = format!("to = [\"{owner}\", \"{spender}\", \"{token}\"]");
         for (fields, expected) in [
@@ -1058,7 +1214,8 @@ mod tests {
         // Of a Safe's transaction everything that it calls is named.
         let safe = ethereum(TYPED_DATA, 3);
         assert!(!fits("method = [\"SafeTx\"]", &safe));
-        assert!(fits("method = [\"SafeTx\", \"multiSend\", \"transfer\"]", &safe));
+        // Foreign code in its place has no name.
+        assert!(!fits("method = [\"SafeTx\", \"multiSend\", \"transfer\"]", &safe));
     }
 
     #[test]

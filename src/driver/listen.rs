@@ -10,10 +10,10 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
 use crate::device::{Fingerprint, Label};
-use crate::driver::ceremony::refuse::{decline, hang_up};
+use crate::driver::ceremony::refuse::decline;
 use crate::driver::ceremony::{deletions, keygen, pairing, sign};
 use crate::driver::connect::dial::PORT;
-use crate::driver::connect::hello::{HANDSHAKE, hear, welcome};
+use crate::driver::connect::hello::{HANDSHAKE, hang_up, hear, welcome};
 use crate::driver::connect::rendezvous::Streams;
 use crate::driver::connect::search::remember_name;
 use crate::driver::connect::target::Source;

@@ -200,6 +200,8 @@ pub enum Warning {
     ApprovalForAll,
     /// Code of another contract runs with all rights of a Safe.
     DelegateCall,
+    /// A Safe pays for gas, in coins or tokens, on top of what it sends.
+    Refund,
     /// Coins go to a contract along with a call.
     ValueWithCall,
     /// This device does not know what the bytes call.

@@ -120,7 +120,7 @@ fn is_hash(message: &[u8]) -> bool {
 /// Whether it is one list in RLP, or a typed envelope around one (EIP-2718).
 pub(super) fn is_transaction(message: &[u8]) -> bool {
     let list = match message {
-        [0x01..=0x04, rest @ ..] => rest,
+        [0x00..=0x7f, rest @ ..] => rest,
         all => all,
     };
     let [first, rest @ ..] = list else { return false };

@@ -8,15 +8,18 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 
 use crate::payload::Summary;
 use crate::payload::ethereum::call::Call;
-use crate::payload::ethereum::{Account, Number, transaction, typed_data};
+use crate::payload::ethereum::{Account, Number, Warning, transaction, typed_data};
 
 /// What rules are compared with.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     /// The number of the chain.
     pub(super) chain: Option<u64>,
-    /// Who is paid or called, at any depth; `None` if a contract is created.
+    /// Who is paid or called, at any depth; `None` if a contract is created, or where this device
+    /// cannot tell.
     pub(super) targets: Option<Vec<Account>>,
+    /// Those of them whose code is called.
+    pub(super) called: Vec<Account>,
     /// The names of the methods that are called, at any depth; the name of the type of typed data.
     /// `None` for a call that is not read, and for coins that leave without one.
     pub(super) methods: Vec<Option<String>>,
@@ -41,12 +44,14 @@ impl Facts {
     fn of_transaction(summary: &transaction::Summary) -> Self {
         let calls = summary.call.iter().flat_map(Call::all);
         let delegates = summary.authorizations.iter().map(|given| given.delegate);
-        let targets = summary.to.map(|to| {
+        let read = summary.call.as_ref().is_none_or(is_read);
+        let called = called(calls.clone());
+        let targets = summary.to.filter(|_| read).map(|to| {
             std::iter::once(to).chain(calls.clone().map(|call| call.to)).chain(delegates).collect()
         });
         let methods = match &summary.call {
             None => vec![None],
-            Some(_) => calls.map(|call| call.name().map(str::to_owned)).collect(),
+            Some(_) => calls.map(method).collect(),
         };
         let gives_code = !summary.authorizations.is_empty();
         let amount = match (&summary.to, &summary.call) {
@@ -58,22 +63,49 @@ impl Facts {
             _ => None,
         };
         let chain = Some(summary.chain.id);
-        Self { chain, targets, methods, amount, fee: Some(summary.max_fee) }
+        Self { chain, targets, called, methods, amount, fee: Some(summary.max_fee) }
     }
 
     fn of_typed_data(summary: &typed_data::Summary) -> Self {
         let calls = summary.call.iter().flat_map(Call::all);
         let named = summary.accounts().into_iter().filter(|account| account.bytes() != [0; 20]);
-        let targets = summary.contract.into_iter().chain(named);
-        let within = calls.clone().map(|call| call.name().map(str::to_owned));
+        let unknown = [Warning::OddEncoding, Warning::TooDeep, Warning::Refund];
+        let read = !summary.has_unread_bytes()
+            && !summary.warnings.iter().any(|warning| unknown.contains(warning));
+        let targets = summary.contract.filter(|_| read).map(|contract| {
+            std::iter::once(contract)
+                .chain(named)
+                .chain(calls.clone().map(|call| call.to))
+                .collect()
+        });
+        let own = Some(summary.primary_type.clone()).filter(|_| read);
         Self {
             chain: summary.chain.map(|chain| chain.id),
-            targets: Some(targets.chain(calls.map(|call| call.to)).collect()),
-            methods: std::iter::once(Some(summary.primary_type.clone())).chain(within).collect(),
+            targets,
+            called: called(calls.clone()),
+            methods: std::iter::once(own).chain(calls.map(method)).collect(),
             amount: None,
             fee: None,
         }
     }
+}
+
+/// Whether all that a call does with its arguments is known: a Safe that pays for gas pays somebody.
+fn is_read(call: &Call) -> bool {
+    let unknown = [Warning::OddEncoding, Warning::TooDeep, Warning::Refund];
+    !call.warnings().iter().any(|warning| unknown.contains(warning))
+}
+
+fn called<'c>(calls: impl Iterator<Item = &'c Call>) -> Vec<Account> {
+    calls.filter(|call| call.selector.is_some()).map(|call| call.to).collect()
+}
+
+/// The name that rules know a call by; `None` for foreign code in the place of the caller, and where
+/// coins go along that the method does not take.
+fn method(call: &Call) -> Option<String> {
+    let takes_coins = call.value == Number::default() || call.name() == Some("deposit");
+    let is_plain = takes_coins && !call.delegate && is_read(call);
+    call.name().filter(|_| is_plain).map(str::to_owned)
 }
 
 /// Who may be paid or called.

@@ -1,11 +1,7 @@
 //! Refusals of a proposal.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
-
 use crate::device::Label;
-use crate::driver::connect::hello::say;
+use crate::driver::connect::hello::{hang_up, say};
 use crate::driver::error::Error;
 use crate::net::Link;
 use crate::request::{Held, Request};
@@ -37,11 +33,6 @@ pub async fn decline(mut link: impl Link, name: &Label, reason: Reason) -> Error
     let _ = say(&mut link, &Message::Refuse { reason }).await;
     hang_up(link).await;
     declined(name, reason)
-}
-
-/// Ends a link once its last message has been written.
-pub async fn hang_up(link: impl Link) {
-    let _ = timeout(Duration::from_millis(500), link.close()).await;
 }
 
 pub(super) fn declined(name: &Label, reason: Reason) -> Error {

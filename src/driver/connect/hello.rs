@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use crate::device::Label;
-use crate::driver::ceremony::refuse::decline;
 use crate::driver::connect::target::{Reached, Route, Target, Way};
 use crate::driver::error::Error;
 use crate::driver::{Node, clock};
@@ -26,6 +25,11 @@ pub const RETRY: Duration = Duration::from_millis(300);
 /// The link is down.
 pub async fn say(link: &mut impl Link, message: &Message) -> Result<(), LinkError> {
     link.send(Frame::new(Kind::Control, message.to_bytes())).await
+}
+
+/// Ends a link once its last message has been written.
+pub async fn hang_up(link: impl Link) {
+    let _ = timeout(Duration::from_millis(500), link.close()).await;
 }
 
 /// Answers the greeting of the caller at the other end of `link`.
@@ -139,7 +143,8 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
         Message::Welcome { about: Some(about), .. }
             if about.versions.common(wire::VERSIONS).is_none() =>
         {
-            decline(link, whom, Reason::Version).await;
+            let _ = say(&mut link, &Message::Refuse { reason: Reason::Version }).await;
+            hang_up(link).await;
             Err(DialError::Fatal(Error::refused(whom, Reason::Version)))
         }
         Message::Welcome { name, about } => {

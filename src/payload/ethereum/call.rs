@@ -152,9 +152,11 @@ fn at_level(level: u8, to: Account, value: Number, data: &[u8], delegate: bool) 
     let selector = <[u8; 4]>::try_from(selector).map(u32::from_be_bytes).ok();
     let known = METHODS.iter().find(|(known, _)| Some(*known) == selector);
     call.method = known.map(|(_, signature)| *signature);
-    let read = known.and_then(|(selector, _)| read(level, *selector, arguments));
+    // What lies deeper is not read at all, so the nesting of hostile bytes is bounded.
+    let is_read = level <= MAX_LEVEL;
+    let read = known.filter(|_| is_read).and_then(|(known, _)| read(level, *known, arguments));
     match read {
-        _ if level > MAX_LEVEL => call.own_warnings.push(Warning::TooDeep),
+        _ if !is_read => call.own_warnings.push(Warning::TooDeep),
         Some(read) => {
             call.own_warnings.extend(read.warnings);
             (call.arguments, call.calls, call.amount) = (read.arguments, read.calls, read.amount);
@@ -316,7 +318,9 @@ fn safe(level: u8, data: &[u8]) -> Option<Read> {
         Some(bytes("signatures", signatures)),
     ])?;
     let call = inner(level, address(to)?, number(value), call.0, number(operation).0)?;
-    Some(Read { calls: vec![call], ..read })
+    let refunds = number(price) != Number::default();
+    let warnings = refunds.then_some(Warning::Refund).into_iter().collect();
+    Some(Read { calls: vec![call], warnings, ..read })
 }
 
 /// A call by another call; `operation` is 0, or 1 for one in the place of the caller.
@@ -467,7 +471,7 @@ mod tests {
         assert_eq!(warnings(0), []);
         assert_eq!(warnings(2), [Warning::Unlimited, Warning::Approval]);
         assert_eq!(warnings(9), [Warning::ApprovalForAll]);
-        assert_eq!(warnings(15), [Warning::DelegateCall]);
+        assert_eq!(warnings(15), [Warning::DelegateCall, Warning::Refund]);
     }
 
     /// A call of `aggregate3` around `data`.
@@ -489,6 +493,17 @@ mod tests {
             assert_eq!(read.all().len(), 1 + level.min(5));
             data = around(&data);
         }
+    }
+
+    /// Reading stops at the depth that is shown, however deep hostile bytes go on.
+    #[test]
+    fn calls_within_calls_without_end_do_not_exhaust_the_stack() {
+        let mut data = known()[0].0.clone();
+        for _ in 0..300 {
+            data = around(&data);
+        }
+        assert_eq!(call(&data).warnings(), [Warning::TooDeep]);
+        assert_eq!(call(&data).all().len(), 6);
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub enum Envelope {
     SetCode,
 }
 
+/// The most authorisations of one transaction.
+const MAX_AUTHORIZATIONS: usize = 32;
+
 impl Envelope {
     /// The types, by number.
     pub const ALL: [Self; 5] =
@@ -213,6 +216,11 @@ impl Transaction {
                 self.envelope == Envelope::SetCode && self.authorizations.is_empty(),
                 "authorizationList",
                 "none",
+            ),
+            (
+                self.authorizations.len() > MAX_AUTHORIZATIONS,
+                "authorizationList",
+                "more of them than are shown",
             ),
             (self.authorizations.iter().any(|a| a.parity > 1), "yParity", "neither 0 nor 1"),
         ];

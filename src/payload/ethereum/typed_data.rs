@@ -173,6 +173,12 @@ impl Summary {
         let is_safe = protocol == Some(Protocol::SafeTx);
         let call = if is_safe { safe(&message, data) } else { None };
         warnings.extend(call.iter().flat_map(Call::warnings));
+        if is_safe && call.is_none() {
+            warnings.push(Warning::OddEncoding);
+        }
+        if is_safe && number(&message, "gasPrice").is_some_and(|price| price != Number::default()) {
+            warnings.push(Warning::Refund);
+        }
         if let Some(Protocol::Permit | Protocol::Permit2) = protocol {
             warnings.push(Warning::Approval);
             if spends_without_limit(&message) {
@@ -189,6 +195,18 @@ impl Summary {
             call,
             warnings,
         }
+    }
+
+    /// Whether it has bytes of any length that are not read as a call.
+    pub fn has_unread_bytes(&self) -> bool {
+        fn within(fields: &[Field]) -> bool {
+            fields.iter().any(|field| match &field.value {
+                Value::Bytes(bytes) => bytes.is_some(),
+                Value::Fields(fields) => within(fields),
+                _ => false,
+            })
+        }
+        self.call.is_none() && within(&self.message)
     }
 
     /// The accounts anywhere in the message.
@@ -238,6 +256,7 @@ fn protocol(domain: &[Field], primary: &str, message: &[Field]) -> Option<Protoc
         _ if named("Permit2") && primary.starts_with("Permit") && is(&["spender"]) => {
             Some(Protocol::Permit2)
         }
+        _ if primary.starts_with("Permit") && is(&["spender"]) => Some(Protocol::Permit),
         "SafeTx" if is(&["to", "value", "data", "operation", "nonce"]) => Some(Protocol::SafeTx),
         "OrderComponents" if named("Seaport") && is(&["offerer", "offer", "consideration"]) => {
             Some(Protocol::Seaport)
@@ -246,16 +265,18 @@ fn protocol(domain: &[Field], primary: &str, message: &[Field]) -> Option<Protoc
     }
 }
 
-/// Whether an amount that may be spent is the largest of its type, or at least 2^255.
+/// Whether an amount that may be spent is in the upper half of its type's range, or has no limit at all.
 fn spends_without_limit(fields: &[Field]) -> bool {
     let most = |kind: &str| match kind {
-        "uint160" => U256::MAX >> 96,
+        "uint160" => U256::ONE << 159,
         _ => U256::ONE << 255,
     };
     fields.iter().any(|field| match &field.value {
         Value::Number(amount) => {
             matches!(field.name.as_str(), "value" | "amount") && amount.0 >= most(&field.kind)
         }
+        // As DAI has it.
+        Value::Flag(allowed) => *allowed && field.name == "allowed",
         Value::Fields(fields) => spends_without_limit(fields),
         _ => false,
     })

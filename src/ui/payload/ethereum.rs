@@ -232,6 +232,9 @@ fn text(warning: Warning) -> &'static str {
         }
         Warning::ApprovalForAll => "every token of this contract is put into another's hands",
         Warning::DelegateCall => "foreign code runs with all rights of the Safe (delegatecall)",
+        Warning::Refund => {
+            "the Safe also pays for gas (gasPrice): baseGas and gasPrice say how much, refundReceiver to whom"
+        }
         Warning::ValueWithCall => "coins are sent along with a call",
         Warning::UnknownCall => "this device does not know what this calls",
         Warning::OddEncoding => "the arguments are not encoded as its method demands",
