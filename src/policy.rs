@@ -345,6 +345,8 @@ impl Policy {
             }),
             Field::Payload
                 if rule.action == Action::Allow
+                    // A rule that names no payload allows digests that nobody sees.
+                    && rule.payload.is_some()
                     && asked.is_ambiguous()
                     && rule.digest.is_none()
                     && rule.digest_file.is_none()
@@ -1082,7 +1084,8 @@ mod tests {
         let asked = file(&gives_code);
         let named = format!("digest = [\"{}\"]", hex(&asked.digest.unwrap()));
         assert!(fits("payload = \"file\"", &file(b"a note")));
-        assert!(!fits("payload = \"file\"", &asked) && !fits("", &asked) && fits(&named, &asked));
+        assert!(!fits("payload = \"file\"", &asked) && fits("", &asked));
+        assert!(fits(&named, &asked) && fits(&format!("payload = \"file\"\n{named}"), &asked));
     }
 
     #[test]
