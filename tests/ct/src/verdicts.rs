@@ -60,7 +60,7 @@ pub const VERDICTS: &[Verdict] = &[
     verdict(
         "crypto/ot/extension.rs",
         "if bool::from(fit) { Ok(all) } else { Err(CheckFailed) }",
-        "cosign_core::crypto::ot::extension::check_all",
+        "check_all",
         "whether all extensions of a message fit is what the peer is told",
     ),
     verdict(
