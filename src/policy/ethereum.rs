@@ -69,9 +69,7 @@ impl Facts {
     fn of_typed_data(summary: &typed_data::Summary) -> Self {
         let calls = summary.call.iter().flat_map(Call::all);
         let named = summary.accounts().into_iter().filter(|account| account.bytes() != [0; 20]);
-        let unknown = [Warning::OddEncoding, Warning::TooDeep, Warning::Refund];
-        let read = !summary.has_unread_bytes()
-            && !summary.warnings.iter().any(|warning| unknown.contains(warning));
+        let read = !summary.has_unread_bytes() && all_known(&summary.warnings);
         let targets = summary.contract.filter(|_| read).map(|contract| {
             std::iter::once(contract)
                 .chain(named)
@@ -90,10 +88,16 @@ impl Facts {
     }
 }
 
-/// Whether all that a call does with its arguments is known: a Safe that pays for gas pays somebody.
+/// Whether all that a call does with its arguments is known.
 fn is_read(call: &Call) -> bool {
+    all_known(&call.warnings())
+}
+
+/// Whether nothing among these warnings hides who is paid or called: a Safe that pays for gas pays
+/// somebody.
+fn all_known(warnings: &[Warning]) -> bool {
     let unknown = [Warning::OddEncoding, Warning::TooDeep, Warning::Refund];
-    !call.warnings().iter().any(|warning| unknown.contains(warning))
+    !warnings.iter().any(|warning| unknown.contains(warning))
 }
 
 fn called<'c>(calls: impl Iterator<Item = &'c Call>) -> Vec<Account> {
