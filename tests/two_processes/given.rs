@@ -16,7 +16,9 @@ use cosign::protocol::wire::Kind;
 use cosign::request::{Action, Request, Signing};
 use cosign::wire::{Reason, Word};
 
-use crate::device::two_with_key;
+use rustix::process::Signal;
+
+use crate::device::{Listener, two_with_key};
 use crate::insider::{
     accept_signing, asked, block_on, only_key, opened, other, port, setup, signing, take_key,
 };
@@ -99,20 +101,24 @@ fn an_approver_whose_part_is_out_does_not_take_the_requesters_word_that_nothing_
     assert_eq!(bob.outcomes().last().unwrap(), "signed");
 }
 
+/// Signs with `listener`, which gets `signal` when the requester alone has what both sent.
+fn ended_once_its_part_is_out(insider: &Arc<Node>, listener: Listener, signal: Signal) {
+    block_on(async {
+        let record = only_key(insider);
+        let question = asked(insider, &record, Action::Sign(signing(insider, &record)));
+        let invitees = vec![other(&record, &listener.address())];
+        let mut started = propose_and_start(insider, &question, invitees).await.unwrap();
+        let key = take_key(insider, &record).await.unwrap();
+        has_it_alone(&key, &question.request, &mut started).await;
+        listener.signal(signal);
+        listener.ends();
+    });
+}
+
 #[test]
 fn an_approver_that_is_interrupted_after_its_part_is_out_has_that_in_its_log() {
     let (alice, bob, listener) = two_with_key();
-    let insider = opened(&alice);
-    block_on(async {
-        let record = only_key(&insider);
-        let question = asked(&insider, &record, Action::Sign(signing(&insider, &record)));
-        let invitees = vec![other(&record, &listener.address())];
-        let mut started = propose_and_start(&insider, &question, invitees).await.unwrap();
-        let key = take_key(&insider, &record).await.unwrap();
-        has_it_alone(&key, &question.request, &mut started).await;
-        listener.signal(rustix::process::Signal::TERM);
-        listener.ends();
-    });
+    ended_once_its_part_is_out(&opened(&alice), listener, Signal::TERM);
     assert_eq!(bob.outcomes().last().unwrap(), "given");
 }
 
@@ -121,16 +127,7 @@ fn an_approver_that_is_killed_after_its_part_is_out_logs_that_when_it_is_opened_
     let (alice, bob, listener) = two_with_key();
     let insider = opened(&alice);
     let before = bob.outcomes().len();
-    block_on(async {
-        let record = only_key(&insider);
-        let question = asked(&insider, &record, Action::Sign(signing(&insider, &record)));
-        let invitees = vec![other(&record, &listener.address())];
-        let mut started = propose_and_start(&insider, &question, invitees).await.unwrap();
-        let key = take_key(&insider, &record).await.unwrap();
-        has_it_alone(&key, &question.request, &mut started).await;
-        listener.signal(rustix::process::Signal::KILL);
-        listener.ends();
-    });
+    ended_once_its_part_is_out(&insider, listener, Signal::KILL);
     assert_eq!(bob.outcomes().len(), before);
     drop(insider);
     let nowhere = ["sign", &fresh_digest(), "--peer", "127.0.0.1:9", "--timeout", "1s"];
