@@ -112,14 +112,7 @@ impl Scene {
     /// exactly if it may.
     fn assert(&self, mut group: Group<BatchSigning>, shares: &Shares, fault: Fault) {
         group.member(self.victim).stopped(fault);
-        let mut expected = Vec::new();
-        for (party, member) in group.members.iter().filter(|(party, _)| **party != self.liar) {
-            if let Some(fault) = member.fault().filter(Fault::bans) {
-                assert_eq!(fault.culprit, Some(self.liar), "an honest pair was retired");
-                expected.push((*party, self.liar, fault.check));
-            }
-        }
-        assert_eq!(retired(shares), expected);
+        assert_retired(self.liar, &group, shares);
         // B-45
         let again = batcher(&shares[&self.victim], "again", &self.setup);
         let refused = Fault::by(self.liar, Check::PairRetired, "setup");

@@ -537,3 +537,15 @@ pub(crate) fn verify_digest(key: &AffinePoint, digest: &[u8; 32], signature: &Si
     assert!(key.verify_prehash(digest, &signature).is_ok());
     assert!(signature.normalize_s().is_none(), "a high s");
 }
+
+/// The pairs that are retired are those of the honest parties that banned, with the liar.
+pub(crate) fn assert_retired<P: Protocol>(liar: PartyId, group: &Group<P>, shares: &Shares) {
+    let mut expected = Vec::new();
+    for (party, member) in group.members.iter().filter(|(party, _)| **party != liar) {
+        if let Some(fault) = member.fault().filter(Fault::bans) {
+            assert_eq!(fault.culprit, Some(liar), "an honest pair was retired");
+            expected.push((*party, liar, fault.check));
+        }
+    }
+    assert_eq!(retired(shares), expected);
+}

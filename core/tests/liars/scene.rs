@@ -78,25 +78,13 @@ impl Scene {
     /// The victim stopped with `fault`, and nothing else came of the lie.
     pub(crate) fn assert(&self, mut group: Group<Signing>, shares: &Shares, fault: Fault) {
         group.member(self.victim).stopped(fault);
-        self.assert_statuses(&mut group, shares);
+        assert_retired(self.liar, &group, shares);
         let parties = &self.setup.signers;
         if retired(shares).is_empty() {
             sign_honestly("after a lie", shares, parties);
         } else {
             self.assert_banned(shares);
         }
-    }
-
-    /// The pairs that are retired are those of the honest parties that banned, with the liar.
-    fn assert_statuses(&self, group: &mut Group<Signing>, shares: &Shares) {
-        let mut expected = Vec::new();
-        for (party, member) in group.members.iter().filter(|(party, _)| **party != self.liar) {
-            if let Some(fault) = member.fault().filter(Fault::bans) {
-                assert_eq!(fault.culprit, Some(self.liar), "an honest pair was retired");
-                expected.push((*party, self.liar, fault.check));
-            }
-        }
-        assert_eq!(retired(shares), expected);
     }
 
     /// S-40: the pair never signs again, not even a first message leaves; every other pair does.
