@@ -739,6 +739,30 @@ fn a_stored_share_signs_again_and_does_not_know_of_retired_pairs() {
 }
 
 #[test]
+fn a_share_from_a_backup_is_refreshed_and_does_not_sign() {
+    let mut old = reloaded(&TWO_OF_TWO);
+    let backup = old[&party(1)].to_backup();
+    assert_eq!(KeyShare::stored_format(backup.expose()), Some(KeyShare::LATEST_FORMAT));
+    let restored = KeyShare::from_bytes(backup.expose()).unwrap();
+    assert_eq!(restored.to_bytes().expose(), backup.expose());
+    assert!(!restored.can_sign() && restored.meeting_secret(party(2)).is_none());
+    for other in
+        [&backup.expose()[..backup.expose().len() - 1], &[backup.expose(), &[0][..]].concat()]
+    {
+        assert!(KeyShare::from_bytes(other).is_err());
+    }
+    old.insert(party(1), Arc::new(restored));
+    let setup = sign_setup("restored", &parties([1, 2]), sha("digest"));
+    let refused = signer(&old[&party(1)], "restored", &setup).err();
+    assert_eq!(refused, Some(Fault::nobody(Check::Params, "setup")));
+
+    let new = ceremony::shares(run(ceremony::refresh_machines("restored", &old)));
+    assert!(new.values().all(|share| share.can_sign()));
+    let setup = sign_setup("refreshed", &parties([1, 2]), sha("digest"));
+    assert_eq!(sign(&new, "refreshed", &setup).len(), 2);
+}
+
+#[test]
 fn the_format_of_a_stored_share_is_told_from_damage() {
     let stored = THREE_OF_THREE[&party(2)].to_bytes();
     assert_eq!(KeyShare::stored_format(stored.expose()), Some(1));

@@ -33,6 +33,7 @@ pub struct KeyShare {
     public: PublicKey,
     me: PartyId,
     pub(crate) secret: Secret<Scalar>,
+    /// None in a share from a backup.
     pairs: Vec<Pair>,
 }
 
@@ -94,10 +95,17 @@ impl KeyShare {
         let count = public.count();
         let own = public.share_of(me).ok_or(InvalidShare)?;
         let fits = ProjectivePoint::mul_by_generator(secret.expose()) == ProjectivePoint::from(own);
-        if !fits || pairs.len() != usize::from(count) - 1 || !public.is_consistent() {
+        let paired = pairs.is_empty() || pairs.len() == usize::from(count) - 1;
+        if !fits || !paired || !public.is_consistent() {
             return Err(InvalidShare);
         }
         Ok(Self { public, me, secret, pairs })
+    }
+
+    /// Whether it has what is needed to sign with the other parties. A share from a backup has not, and
+    /// is good for a refresh or a reshare alone: nobody knows which transfers it had spent.
+    pub fn can_sign(&self) -> bool {
+        !self.pairs.is_empty()
     }
 
     /// How many parties must sign.
@@ -298,10 +306,14 @@ pub(crate) fn encoded(point: &AffinePoint) -> [u8; POINT] {
 // Storage
 // ---------------------------------------------------------------------------------------------
 
-/// The first bytes of a stored share.
+/// The first bytes of a stored share, and of one that cannot sign.
 const MAGIC: &[u8] = b"cosign-share/1";
+const MAGIC_OF_BACKUP: &[u8] = b"cosign-share/2";
 
 impl KeyShare {
+    /// The latest number that [`stored_format`](Self::stored_format) gives for what this version reads.
+    pub const LATEST_FORMAT: u64 = 2;
+
     /// The stored form. It holds secrets in the clear: seal it.
     ///
     /// ```text
@@ -310,13 +322,26 @@ impl KeyShare {
     /// n-1 times, peers in index order: zero seed 32 | trees as sender 16384 | trees as receiver 16416
     /// ```
     ///
+    /// That of a share which [cannot sign](Self::can_sign) begins with `cosign-share/2` and ends with the
+    /// identities.
+    ///
     /// Retired pairs are not in it but in the ledger: otherwise restoring an old copy would bring
     /// them back.
     pub fn to_bytes(&self) -> Secret<Vec<u8>> {
-        let mut out = Secret::new(Vec::with_capacity(self.stored_length()));
+        self.written(&self.pairs)
+    }
+
+    /// The stored form without what signs: for a backup. The transfers and the seeds of zero shares
+    /// are spent from one signature to the next, and must not come back.
+    pub fn to_backup(&self) -> Secret<Vec<u8>> {
+        self.written(&[])
+    }
+
+    fn written(&self, pairs: &[Pair]) -> Secret<Vec<u8>> {
+        let mut out = Secret::new(Vec::with_capacity(self.stored_length(pairs.len())));
         let bytes = out.expose_mut();
         let PublicKey { threshold, epoch, point, shares, chain_code, identities } = &self.public;
-        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(if pairs.is_empty() { MAGIC_OF_BACKUP } else { MAGIC });
         bytes.extend_from_slice(&[*threshold, self.count(), self.me.get()]);
         bytes.extend_from_slice(&parameters());
         bytes.extend_from_slice(epoch);
@@ -328,7 +353,7 @@ impl KeyShare {
             bytes.push(identity.len() as u8);
             bytes.extend_from_slice(identity);
         }
-        for pair in &self.pairs {
+        for pair in pairs {
             bytes.extend_from_slice(pair.zero_seed.expose());
             bytes.extend_from_slice(pair.as_sender.to_bytes().expose());
             bytes.extend_from_slice(pair.as_receiver.to_bytes().expose());
@@ -337,7 +362,7 @@ impl KeyShare {
     }
 
     /// The number of the format that `bytes` are stored in, if they are a stored share; this version
-    /// reads 1.
+    /// reads 1 and 2.
     pub fn stored_format(bytes: &[u8]) -> Option<u64> {
         let number = bytes.strip_prefix(b"cosign-share/")?;
         // The threshold, which follows, is no digit.
@@ -348,9 +373,11 @@ impl KeyShare {
     /// Decodes the stored form, and checks that its parts are consistent.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidShare> {
         let mut input = Input(bytes);
-        if input.take(MAGIC.len())? != MAGIC {
-            return Err(InvalidShare);
-        }
+        let has_pairs = match input.take(MAGIC.len())? {
+            MAGIC => true,
+            MAGIC_OF_BACKUP => false,
+            _ => return Err(InvalidShare),
+        };
         let [threshold, count, me] = *input.array::<3>()?;
         if *input.array()? != parameters() || !are_valid_sizes(threshold, usize::from(count)) {
             return Err(InvalidShare);
@@ -362,7 +389,8 @@ impl KeyShare {
         let shares = (0..count).map(|_| input.point()).collect::<Result<_, _>>()?;
         let chain_code = *input.array()?;
         let identities = (0..count).map(|_| input.identity()).collect::<Result<_, _>>()?;
-        let pairs = (1..count).map(|_| input.pair()).collect::<Result<_, _>>()?;
+        let peers = if has_pairs { count } else { 1 };
+        let pairs = (1..peers).map(|_| input.pair()).collect::<Result<_, _>>()?;
         if !input.0.is_empty() {
             return Err(InvalidShare);
         }
@@ -372,13 +400,13 @@ impl KeyShare {
 
     /// The length of the stored form, for a buffer that is never reallocated and so leaves no
     /// copies behind.
-    fn stored_length(&self) -> usize {
+    fn stored_length(&self, pairs: usize) -> usize {
         let points = 1 + self.public.shares.len();
         let identities = self.public.identities.iter().map(|identity| 1 + identity.len());
         FIXED
             + points * POINT
             + identities.sum::<usize>()
-            + self.pairs.len() * (32 + TREES_AS_SENDER + TREES_AS_RECEIVER)
+            + pairs * (32 + TREES_AS_SENDER + TREES_AS_RECEIVER)
     }
 }
 

@@ -467,6 +467,9 @@ impl Terms {
     }
 
     fn checked(self) -> Result<Self, Fault> {
+        if !self.share.can_sign() {
+            return Err(invalid());
+        }
         self.check_pairs("setup")?;
         Ok(self)
     }

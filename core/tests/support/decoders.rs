@@ -69,7 +69,12 @@ pub(crate) fn der(bytes: &[u8]) {
 
 /// A stored share, raw and changed. A share that decodes encodes to the same bytes.
 pub(crate) fn share(bytes: &[u8]) {
-    for stored in [bytes, &changed(SHARES[1], bytes)] {
+    static BACKUP: OnceLock<Vec<u8>> = OnceLock::new();
+    let backup = BACKUP.get_or_init(|| {
+        let share = KeyShare::from_bytes(SHARES[1]).unwrap();
+        share.to_backup().expose().clone()
+    });
+    for stored in [bytes, &changed(SHARES[1], bytes), &changed(backup, bytes)] {
         if let Ok(share) = KeyShare::from_bytes(stored) {
             assert_eq!(share.to_bytes().expose(), stored);
         }
