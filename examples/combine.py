@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The private key, as 64 hexadecimal digits, from the shares of as many parties as must sign, without
-cosign: afterwards the key exists, and whoever has it signs alone. How to get a share out of a home
-stands in docs/vault.md §2, what is in it in docs/protocol.md §3.6, and the sum in §8.3.
+"""The private key, as 64 hexadecimal digits, from the shares or backups of as many parties as must sign,
+without cosign: afterwards the key exists, and whoever has it signs alone. `age -d` opens a backup
+(docs/backup.md); how to get a share out of a home stands in docs/vault.md §2, what is in it in
+docs/protocol.md §3.6, and the sum in §8.3.
 
     combine.py SHARE SHARE.."""
 import sys
@@ -32,7 +33,9 @@ def times(k, point):  # not in constant time
 
 def read(path):
     share = open(path, "rb").read()
-    assert share[:14] == b"cosign-share/1", f"{path} is no share"
+    if share.startswith(b"cosign-backup/1\n"):
+        share = bytes.fromhex(share.split(b"\nshare ")[1].decode())
+    assert share[:14] in (b"cosign-share/1", b"cosign-share/2"), f"{path} is no share"
     t, n, i = share[14:17]
     y, public = int.from_bytes(share[52:84], "big"), share[84 : 84 + 33 * (n + 1) + 32]
     assert times(y, G) == public[33 * i : 33 * (i + 1)], f"{path} is damaged"

@@ -14,8 +14,10 @@ mod sigstore;
 pub mod unlock;
 
 mod approver;
+mod backup;
 mod bench;
 mod ceremony;
+mod combine;
 mod complete;
 mod delete;
 mod demo;
@@ -187,6 +189,12 @@ fn name(command: &Command) -> &'static str {
         Command::Keys(KeysArgs { command: Some(KeysCommand::Show { .. }) }) => "keys show",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Export { .. }) }) => "keys export",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Refresh(_)) }) => "keys refresh",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Backup(_)) }) => "keys backup",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::VerifyBackup(_)) }) => {
+            "keys verify-backup"
+        }
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Restore(_)) }) => "keys restore",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Combine(_)) }) => "keys combine",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Delete { .. }) }) => "keys delete",
         Command::Vault(VaultCommand::Move(_)) => "vault move",
         Command::Token(TokenCommand::List) => "token list",

@@ -6,6 +6,7 @@
 //! owner of this device.
 
 pub mod approver;
+pub mod backup;
 pub mod ceremony;
 pub mod clock;
 pub mod connect;

@@ -28,7 +28,7 @@ pub mod protocol {
     }
     pub mod key {
         //! Results of a ceremony.
-        pub use cosign_core::{Confirmation, InvalidShare, KeyShare, Pending};
+        pub use cosign_core::{Confirmation, InvalidShare, KeyShare, Pending, reveal_private_key};
     }
     pub mod keygen {
         //! Key generation and refresh.

@@ -361,14 +361,16 @@ pub fn refused_in(
         }
         (Reason::Conflict, _) => Failure {
             message: format!(
-                "{name} cannot use the key {key:?}: it is in use there, or unfinished"
+                "{name} cannot use the key {key:?}: it is in use there, unfinished, or restored from a \
+                 backup"
             ),
             ..failure
         }
         .hint(format!(
-            "{}; {}, if every party has stored its share of it",
+            "{}; {}, if every party has stored its share of it; one that was restored signs after {}",
             generations(name, key),
-            brought_together(key)
+            brought_together(key),
+            here(&["keys", "refresh"], &[key])
         )),
         _ => failure,
     }
@@ -854,6 +856,18 @@ pub fn pending_key(name: &str) -> Failure {
         format!("the key {name:?} is pending: not every party has said that its share is stored"),
     )
     .hint(format!("finish it with {}", here(&["keygen", "--key", name, "--resume"], &[])))
+}
+
+/// The share of the key `name` came from a backup.
+pub fn restored_key(name: &str) -> Failure {
+    Failure::new(
+        Code::Conflict,
+        format!("the share of key {name:?} was restored from a backup, and does not sign as it is"),
+    )
+    .hint(format!(
+        "{} with all of its devices makes new shares, which sign",
+        here(&["keys", "refresh"], &[name])
+    ))
 }
 
 /// The share of `name` does not fit its record.

@@ -18,6 +18,7 @@
 
 pub mod addresses;
 pub mod attempts;
+pub mod backup;
 pub mod deleted;
 pub mod given;
 pub mod keys;
@@ -70,7 +71,8 @@ pub use log::{Chain, Entry, Log};
 pub use misfits::Misfit;
 pub use peers::{PeerRecord, Peers, with_id};
 pub use reseal::Resealed;
-use seal::{Keyring, Unopened};
+use seal::Keyring;
+pub use seal::Unopened;
 pub use unlogged::Unlogged;
 pub use uses::{Limits, PerDay, Uses};
 

@@ -690,6 +690,7 @@ mod keys {
                 generation: 1,
                 created: 1_750_000_000,
                 state: KeyState::Pending,
+                restored: false,
             };
             vault.store_pending(&record, &Secret::new(vec![n; 8]), b"").unwrap();
             vault.activate(name, &record.epoch).unwrap();

@@ -55,6 +55,7 @@ proptest! {
     fn files_of_a_device_are_named_or_harmless(kind: u8, raw in bytes(200), changes in changes()) {
         for bytes in [&raw, &changes] {
             decoders::home(&[&[kind], &bytes[..]].concat());
+            decoders::backup(bytes);
             decoders::found(&[&[kind], &bytes[..]].concat());
             decoders::config(bytes);
             decoders::policy(bytes);
@@ -106,6 +107,7 @@ fn every_kept_input_is_borne() {
         ("announcement", decoders::announcement),
         ("cluster", decoders::cluster),
         ("home", decoders::home),
+        ("backup", decoders::backup),
         ("said", decoders::said),
         ("found", decoders::found),
         ("config", decoders::config),

@@ -130,6 +130,20 @@ fn homes_of_earlier_releases_open_and_go_on() {
 }
 
 #[test]
+fn a_backup_of_format_1_is_restored() {
+    let device = Device::blank("alice");
+    for name in ["vault.backup", "identity.txt"] {
+        device.write(name, fs::read(folder("backup").join(name)).unwrap());
+    }
+    let open = ["vault.backup", "--backup-identity", "identity.txt"];
+    let found = device.run(["keys", "verify-backup"].iter().chain(&open)).succeeds();
+    assert_eq!((&found["state"], &found["generation"]), (&"absent".into(), &2.into()));
+    device.run(["keys", "restore"].iter().chain(&open)).succeeds();
+    let shown = device.run(["keys", "show", "vault"]).succeeds();
+    assert_eq!((&shown["restored"], &shown["checked"]), (&true.into(), &true.into()));
+}
+
+#[test]
 fn what_is_frozen_is_what_the_table_says() {
     for version in VERSIONS {
         let alice = thawed(version, "alice");

@@ -83,7 +83,8 @@ fn man_renders_every_page_without_a_warning() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{name}");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let command = name.trim_end_matches(".1").replace('-', " ");
-        assert!(text.contains("EXIT STATUS") && text.contains(&command), "{name}: {text}");
+        let named = text.replace('-', " ").contains(&command);
+        assert!(text.contains("EXIT STATUS") && named, "{name}: {text}");
     }
 }
 

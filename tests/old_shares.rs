@@ -418,6 +418,7 @@ fn store(vault: &Vault, pending: &Pending, generation: u64) {
         generation,
         created: TIME,
         state: KeyState::Pending,
+        restored: false,
     };
     vault.store_pending(&record, &share.to_bytes(), &pending.confirmation.to_bytes()).unwrap();
 }

@@ -47,6 +47,7 @@ fn device() -> Sandbox {
         generation: 1,
         created: 1_790_000_000,
         state: KeyState::Pending,
+        restored: false,
     };
     vault.store_pending(&key, &Secret::new(vec![1; 64]), b"").unwrap();
     vault.activate("vault-7", &[1; 32]).unwrap();

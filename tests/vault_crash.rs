@@ -116,6 +116,7 @@ fn record(generation: u64) -> KeyRecord {
         generation,
         created: 1_790_000_000,
         state: KeyState::Pending,
+        restored: false,
     }
 }
 

@@ -57,6 +57,8 @@ targets! { program:
     cluster,
     /// A file of a device, raw and changed; the first byte selects it.
     home,
+    /// The text of a backup.
+    backup,
     /// Another device's claims about its epochs.
     said,
     /// Files in the place of a new vault.

@@ -981,6 +981,42 @@ Whoever has the xpub and one child's private key can compute the parent's privat
     },
     /// Give every party a new share of the same key; old shares become useless
     Refresh(RefreshArgs),
+    /// Write a sealed copy of this device's share, for the day when the device is lost
+    #[command(after_help = "Examples:
+  cosign keys backup vault -o vault.backup                  asks twice for a passphrase of its own
+  cosign keys backup vault -o vault.backup --recipient age1…
+
+It is an age file, which `age -d` opens too. It holds the share of the epoch in use, the parties, and the key
+by which the others know this device; nothing that signs at once. Restored, the share first takes part in
+`cosign keys refresh`. Every refresh makes the backups of before worthless: make a new one after it, on each
+device. Never keep as many backups in one place as devices must sign.")]
+    Backup(BackupArgs),
+    /// Check that a backup can be restored; writes nothing
+    #[command(after_help = "Examples:
+  cosign keys verify-backup vault.backup
+  cosign keys verify-backup vault.backup --backup-identity recovery.txt --json
+
+Exit code 0: it would restore; 1: it is damaged, or no backup; 8: not opened; 12: it is older than what this
+device has, and worthless.")]
+    VerifyBackup(BackupFileArgs),
+    /// Put a share back from a backup, on a new or emptied device
+    #[command(after_help = "Examples:
+  cosign keys restore vault.backup                          asks for the backup's passphrase and a new one
+  cosign keys restore vault.backup --backup-identity recovery.txt --identity key.txt
+  cosign keys refresh vault                                 afterwards: the share signs from then on
+
+It makes this device the one that was backed up, and overwrites nothing. Only where that one is lost or
+emptied: two devices with one key are taken for one, and the one that refreshes first remains.")]
+    Restore(BackupFileArgs),
+    /// Make the whole private key of enough backups or shares, and leave cosign
+    #[command(after_help = "Examples:
+  cosign keys combine alice.backup bob.backup --out-format xprv -o key.xprv
+  cosign keys combine share-1 share-2 --out-format pem -o key.pem --yes-the-key-will-exist
+
+Off line. It asks for the key's name before it does so: from then on the key exists, which is what cosign is
+there to avoid, and whoever has the file signs alone. Each backup opens with its own passphrase or identity.
+examples/combine.py does the same without cosign.")]
+    Combine(CombineArgs),
     /// Delete this device's share for ever
     #[command(after_help = "Examples:
   cosign keys delete old
@@ -1088,6 +1124,78 @@ pub struct RefreshArgs {
     /// How to reach the others.
     #[command(flatten)]
     pub reach: ReachArgs,
+}
+
+/// `cosign keys backup`
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The key; default: the only one
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Write it to FILE, which is not there yet
+    #[arg(value_parser = path(), short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Seal it to this age recipient instead of a passphrase; may be repeated
+    #[arg(long, value_name = "AGE", conflicts_with = "backup_passphrase_file")]
+    pub recipient: Vec<String>,
+    /// Seal it with the passphrase on the first line of FILE
+    #[arg(value_parser = path(), long, value_name = "FILE")]
+    pub backup_passphrase_file: Option<PathBuf>,
+}
+
+/// `cosign keys verify-backup` and `cosign keys restore`
+#[derive(Debug, Args)]
+pub struct BackupFileArgs {
+    /// The backup
+    #[arg(value_parser = path(), value_name = "FILE")]
+    pub file: PathBuf,
+    /// What opens it.
+    #[command(flatten)]
+    pub opener: BackupOpener,
+}
+
+/// What opens backups.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BackupOpener {
+    /// Open a backup with the passphrase on the first line of FILE; may be repeated
+    #[arg(value_parser = path(), long, value_name = "FILE")]
+    pub backup_passphrase_file: Vec<PathBuf>,
+    /// Open a backup with an age identity file; may be repeated
+    #[arg(value_parser = path(), long, value_name = "FILE")]
+    pub backup_identity: Vec<PathBuf>,
+}
+
+/// `cosign keys combine`
+#[derive(Debug, Args)]
+pub struct CombineArgs {
+    /// Backups, or shares as `age -d` takes them out of a home, of as many devices as must sign
+    #[arg(value_parser = path(), value_name = "SHARE", required = true)]
+    pub shares: Vec<PathBuf>,
+    /// How to write the private key
+    #[arg(long, value_name = "FORMAT")]
+    pub out_format: PrivateFormat,
+    /// Write it to FILE, which is not there yet
+    #[arg(value_parser = path(), short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// What opens the backups.
+    #[command(flatten)]
+    pub opener: BackupOpener,
+    /// Do not ask: from then on the key exists, and whoever has it signs alone
+    #[arg(long)]
+    pub yes_the_key_will_exist: bool,
+}
+
+/// The formats of a private key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrivateFormat {
+    /// 32 bytes in hexadecimal
+    Hex,
+    /// PKCS#8 in PEM, as openssl reads it
+    Pem,
+    /// As Bitcoin wallets import one key: base58, compressed
+    Wif,
+    /// Extended private key of BIP-32; the keys below it are those of `sign --path`
+    Xprv,
 }
 
 /// `cosign policy`

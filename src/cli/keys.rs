@@ -9,7 +9,7 @@ use super::args::{KeyFormat, KeyName, KeysCommand};
 use super::output::{Sink, Table};
 use super::runtime::ask;
 use super::unlock;
-use super::{Global, Output, delete, public_key, refresh};
+use super::{Global, Output, backup, combine, delete, public_key, refresh};
 use crate::crypto::curve::encode_point;
 use crate::device::{hex, shown_on_one_line, visible};
 use crate::driver::ceremony::confirmations;
@@ -31,6 +31,10 @@ pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, 
             export(global, name.as_deref(), &path, format, output)
         }
         KeysCommand::Refresh(args) => refresh::run_refresh(global, args),
+        KeysCommand::Backup(args) => backup::run_backup(global, args),
+        KeysCommand::VerifyBackup(args) => backup::run_verify(global, &args),
+        KeysCommand::Restore(args) => backup::run_restore(global, &args),
+        KeysCommand::Combine(args) => combine::run_combine(global, &args),
         KeysCommand::Delete { name, yes_delete } => {
             delete::run_delete(global, &name, yes_delete.as_deref())
         }
@@ -98,6 +102,9 @@ struct Row<'a> {
     /// A refresh is unfinished.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     refresh_pending: bool,
+    /// It came from a backup, and signs only after a refresh.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restored: bool,
     /// The epochs that not every party has confirmed, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pending: Vec<PendingEpoch<'a>>,
@@ -165,12 +172,14 @@ impl<'a> Row<'a> {
             created: clock::rfc3339(key.created),
             location: keys::location(home, &key.name, &key.epoch)?,
             refresh_pending: confirmed && !pending.is_empty(),
+            restored: key.restored,
             pending,
         }))
     }
 
     fn state(&self) -> &'static str {
         match (self.confirmed, self.refresh_pending) {
+            _ if self.restored => "restored, to be refreshed",
             (true, false) => "ready",
             (true, true) => "ready, refresh unfinished",
             (false, _) => "pending",

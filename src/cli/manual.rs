@@ -139,8 +139,15 @@ fn exits(name: &str) -> Vec<Code> {
         "listen" | "sign" => [&ceremony[..], &[Given], &vault].concat(),
         "pair" | "keygen" | "keys-refresh" => [&ceremony[..], &vault].concat(),
         "demo" => [&ceremony[..], &[Interrupted]].concat(),
-        "init" | "id" | "discover" | "keys-export" => [&[Usage][..], &vault].concat(),
+        "init" | "id" | "discover" | "keys-export" | "keys-backup" => {
+            [&[Usage][..], &vault].concat()
+        }
         "doctor" => [&[Invalid, Unreachable, Interrupted][..], &look].concat(),
+        "keys-verify-backup" => [&[Invalid, Interaction, Interrupted][..], &look].concat(),
+        "keys-restore" => [&[Invalid, Usage][..], &vault].concat(),
+        "keys-combine" => {
+            vec![Invalid, Usage, Denied, Locked, NotFound, Interaction, Conflict, Interrupted]
+        }
         "bench" => vec![Usage, Aborted, Interrupted],
         "verify" => [&[Invalid][..], &look].concat(),
         "log" => [&[Invalid][..], &look].concat(),
@@ -148,7 +155,7 @@ fn exits(name: &str) -> Vec<Code> {
         "vault" | "vault-move" | "keys-delete" => [&[Usage, Denied][..], &vault].concat(),
         "peers" | "peers-add" | "peers-rename" | "peers-forget" => [&[Usage][..], &vault].concat(),
         "peers-list" | "keys-list" | "keys-show" => look.to_vec(),
-        "keys" => [&ceremony[..], &vault].concat(),
+        "keys" => [&[Invalid][..], &ceremony, &vault].concat(),
         "policy" | "policy-check" => [&[Policy, Interaction][..], &look].concat(),
         "relay" => vec![Usage, NotFound, Conflict, Interrupted],
         _ => vec![Usage],

@@ -13,18 +13,22 @@ use crate::ui::prompt::Judged;
 /// passphrase alone, so nothing slows a thief down but scrypt.
 const FLOOR: u64 = 10_000_000_000;
 
+/// What a passphrase opens, in questions.
+pub(super) const DEVICE: &str = "this device";
+
 /// The words of a passphrase that is made, of 16 random bits each.
 const WORDS: usize = 5;
 /// The longest such passphrase in bytes: five letters and a dash each.
 const LENGTH: usize = WORDS * 6;
 
-/// The passphrase for a new seal: the one that was given, or what a person chooses or has made.
+/// The passphrase for a new seal of `what`: the one that was given, or what a person chooses or has made.
 ///
 /// # Errors
 /// The one that was given is too weak; nobody is there to choose one.
 pub(super) async fn new(
     global: &Global,
     given: Option<Secret<String>>,
+    what: &str,
 ) -> Result<Secret<String>, Failure> {
     match given {
         Some(passphrase) if passphrase.expose().is_empty() => {
@@ -35,7 +39,7 @@ pub(super) async fn new(
             Judged::Weak(why) => Err(Failure::new(Code::Usage, why).hint(ADVICE)),
         },
         None => {
-            let passphrase = global.prompter.new_passphrase(made()?, judge).await?;
+            let passphrase = global.prompter.new_passphrase(what, made()?, judge).await?;
             if let Some(typed) = &global.typed {
                 typed.note(TERMINAL.into(), &passphrase);
             }

@@ -197,7 +197,9 @@ pub(super) async fn seals(global: &Global) -> Result<Vec<Seal>, Failure> {
                 .hint("a new vault is sealed with one of them"));
         }
         (Some(path), None) => Seal::Identity(path.clone()),
-        (None, given) => Seal::Passphrase(passphrase::new(global, given).await?),
+        (None, given) => {
+            Seal::Passphrase(passphrase::new(global, given, passphrase::DEVICE).await?)
+        }
     };
     Ok(vec![seal])
 }
@@ -220,7 +222,7 @@ pub(super) async fn token_seals(
         ));
     }
     let passphrase = match recovery_passphrase {
-        true => Some(passphrase::new(global, given).await?),
+        true => Some(passphrase::new(global, given, passphrase::DEVICE).await?),
         false => None,
     };
     let key = token::new_key(global, uri, None).await?;
@@ -295,8 +297,9 @@ fn to_keep(seals: &[Seal]) -> String {
         _ => "the passphrase".to_owned(),
     };
     format!(
-        "keep {what}: nothing else opens this device. Its shares of keys cannot be backed up: a key of three \
-         devices of which any two sign outlives a lost one"
+        "keep {what}: nothing else opens this device. Once a key is made, back up its share on each device: \
+         {}",
+        here(&["keys", "backup", "--help"], &[])
     )
 }
 

@@ -51,7 +51,7 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
         keys::aside(&home).into_iter().try_for_each(Err)?;
         let mut seals = Vec::new();
         if args.to_passphrase {
-            seals.push(Seal::Passphrase(passphrase::new(global, given).await?));
+            seals.push(Seal::Passphrase(passphrase::new(global, given, passphrase::DEVICE).await?));
         }
         seals.extend(to_identity.clone().map(Seal::Identity));
         // Last, so that no question follows that could be refused after a key was made.

@@ -208,6 +208,8 @@ pub enum Error {
         /// The key that was wanted.
         wanted: Wanted,
     },
+    /// The share of the key came from a backup, and signs only after a refresh.
+    Restored(String),
     /// The share does not fit its record.
     DamagedShare(String),
     /// A device is no party of the key.
@@ -563,6 +565,7 @@ impl Error {
             | Self::ShareMissingThere { .. } => ErrorKind::NotFound,
             Self::Port { source, .. } => kind_of_bind(source),
             Self::PendingKey(_)
+            | Self::Restored(_)
             | Self::KeyExists { .. }
             | Self::RolledBackThere { .. }
             | Self::TooManyPending(_)
@@ -651,6 +654,7 @@ impl From<&Error> for Reason {
             Error::KeyExists { .. }
             | Error::TooManyPending(_)
             | Error::PendingKey(_)
+            | Error::Restored(_)
             | Error::Vault(vault::Error::Conflict { .. }) => Self::Conflict,
             Error::RolledBackThere { .. } => Self::RolledBack,
             Error::Banned { .. } => Self::Banned,

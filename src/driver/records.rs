@@ -80,9 +80,10 @@ pub fn of_key(home: &Home, request: &Request) -> Result<Option<KeyRecord>, Error
 pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Error> {
     let damaged = || Error::DamagedShare(record.name.clone());
     let bytes = vault.share(&record.name, &record.epoch)?;
-    if let Some(version) = KeyShare::stored_format(bytes.expose()).filter(|format| *format > 1) {
+    let (format, known) = (KeyShare::stored_format(bytes.expose()), KeyShare::LATEST_FORMAT);
+    if let Some(version) = format.filter(|format| *format > known) {
         let path = keys::share_path(vault.home(), &record.name, &record.epoch);
-        return Err(vault::Error::Unsupported { path, version, known: 1 }.into());
+        return Err(vault::Error::Unsupported { path, version, known }.into());
     }
     let share = KeyShare::from_bytes(bytes.expose()).map_err(|_| damaged())?;
     let identities = record.parties.iter().map(|party| party.fingerprint.as_bytes().as_slice());

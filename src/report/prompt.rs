@@ -50,6 +50,9 @@ impl From<&Need> for Failure {
                 "a new vault needs a passphrase".to_owned(),
                 "use --passphrase-file FILE, or --identity FILE to seal it with an age identity",
             ),
+            Need::BackupPassphrase { file } => {
+                (format!("backup {file} needs its passphrase"), "use --backup-passphrase-file FILE")
+            }
             Need::Pin { token } => {
                 (format!("token {token:?} needs its PIN"), "use --pin-file FILE or --pin-fd N")
             }

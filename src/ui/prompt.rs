@@ -28,6 +28,11 @@ pub enum Need {
     Passphrase,
     /// To choose a passphrase for a new vault.
     NewPassphrase,
+    /// To type the passphrase of a backup.
+    BackupPassphrase {
+        /// The file.
+        file: String,
+    },
     /// To type a token's PIN.
     Pin {
         /// The token's name.
@@ -352,10 +357,17 @@ impl Prompter {
         self.ask_hidden(&self.open()?, &format!("PIN of token {token:?}: ")).await
     }
 
-    /// Asks for a passphrase for a new vault until one is strong, and for the same again. Where none is chosen,
+    /// Asks for the passphrase of the backup in `file`.
+    pub async fn passphrase_of(&self, file: &str) -> Result<Secret<String>, NoAnswer> {
+        self.demand(&Need::BackupPassphrase { file: file.to_owned() })?;
+        self.ask_hidden(&self.open()?, &format!("passphrase of {file}: ")).await
+    }
+
+    /// Asks for a passphrase for `what` until one is strong, and for the same again. Where none is chosen,
     /// `made` is shown, once and on nothing but the terminal, and is the answer when it was typed.
     pub async fn new_passphrase(
         &self,
+        what: &str,
         made: Secret<String>,
         judge: impl Fn(&Secret<String>) -> Judged,
     ) -> Result<Secret<String>, NoAnswer> {
@@ -363,7 +375,8 @@ impl Prompter {
         let terminal = self.open()?;
         self.say(&terminal, &["leave it empty to have one made".to_owned()]);
         loop {
-            let first = self.ask_hidden(&terminal, "new passphrase for this device: ").await?;
+            let question = format!("new passphrase for {what}: ");
+            let first = self.ask_hidden(&terminal, &question).await?;
             if first.expose().is_empty() {
                 return self.learn(&terminal, made).await;
             }
@@ -1029,7 +1042,7 @@ mod tests {
             let late = Some(NoAnswer::Late(None));
             assert_eq!(prompter.passphrase().await.err(), late);
             assert_eq!(prompter.pin("token").await.err(), late);
-            assert_eq!(prompter.new_passphrase(made(), longer_than_one).await.err(), late);
+            assert_eq!(prompter.new_passphrase("it", made(), longer_than_one).await.err(), late);
             let names = ["alice".to_owned(), "bob".to_owned()];
             assert_eq!(prompter.pick("peer", "--with", &names).await.err(), late);
             assert!(person.typing_is_shown());
@@ -1091,7 +1104,7 @@ mod tests {
     fn a_new_passphrase_is_asked_for_until_two_that_are_strong_agree() {
         run(async {
             let person = Person::new();
-            let question = person.prompter.new_passphrase(made(), longer_than_one);
+            let question = person.prompter.new_passphrase("it", made(), longer_than_one);
             let answer = person.answers(question, "1\none\ntwo\nthree\nthree\n").await;
             assert_eq!(answer.unwrap().expose(), "three");
         });
@@ -1101,7 +1114,7 @@ mod tests {
     fn a_passphrase_that_is_made_is_shown_and_must_be_typed() {
         run(async {
             let person = Person::new();
-            let question = person.prompter.new_passphrase(made(), longer_than_one);
+            let question = person.prompter.new_passphrase("it", made(), longer_than_one);
             let typing = async {
                 person.types("\n");
                 let seen = person.sees("type it to go on: ").await;

@@ -207,6 +207,7 @@ mod tests {
             generation: 1,
             created: 0,
             state: KeyState::Pending,
+            restored: false,
         };
         vault.store_pending(&record, &Secret::new(vec![1; 100]), b"confirmation").unwrap();
         (home, vault, file)

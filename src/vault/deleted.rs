@@ -175,6 +175,7 @@ mod tests {
             generation: 1,
             created: 1_790_000_000,
             state: KeyState::Active,
+            restored: false,
         }
     }
 

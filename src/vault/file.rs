@@ -197,6 +197,29 @@ impl<'h> Writer<'h> {
     }
 }
 
+/// Writes a file outside of the home, for its owner alone, durably. It must not exist yet, and appears whole
+/// or not at all. A process that is killed on the way may leave a `.cosign-…` beside it.
+pub(super) fn create_outside(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut scratch =
+        tempfile::Builder::new().prefix(".cosign-").tempfile_in(dir).map_err(Error::io(path))?;
+    tell(Effect::Created(scratch.path()));
+    scratch.write_all(content).map_err(Error::io(path))?;
+    tell(Effect::Written(scratch.path(), 0, content));
+    scratch.as_file().sync_all().map_err(Error::io(path))?;
+    tell(Effect::Synced(scratch.path()));
+    let was = scratch.path().to_owned();
+    scratch.persist_noclobber(path).map_err(|e| match e.error.kind() {
+        ErrorKind::AlreadyExists => Error::conflict("file", path.display().to_string()),
+        _ => Error::Io { path: path.to_owned(), source: e.error },
+    })?;
+    tell(Effect::Renamed(&was, path));
+    sync_dir(dir)
+}
+
 /// Bytes that must be free for another entry of a file of lines.
 const ROOM: usize = 16 << 10;
 

@@ -73,6 +73,10 @@ pub struct KeyRecord {
     pub created: i64,
     /// Whether it may sign.
     pub state: KeyState,
+    /// Whether the share came from a backup, and signs only after a refresh. The share itself says so
+    /// as well, and that counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
 }
 
 /// How many epochs of one key may be pending at a time. An epoch that one party never stored stays
@@ -452,10 +456,54 @@ impl Vault {
             let what = if file.active.is_some() { "key" } else { "pending key" };
             return Err(Error::conflict(what, name));
         }
+        self.place(&writer, record, share, confirmation)?;
+        file.pending.push(KeyRecord { state: KeyState::Pending, ..record.clone() });
+        file.write(&writer, home, name)
+    }
+
+    /// Stores the share of a backup as the active epoch of a key that is not here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if the name is taken, or if the key is here under any name.
+    pub fn restore(
+        &self,
+        record: &KeyRecord,
+        share: &Secret<Vec<u8>>,
+        confirmation: &[u8],
+    ) -> Result<(), Error> {
+        let (home, name) = (&self.home, record.name.as_str());
+        check_file_name(name)?;
+        let writer = Writer::lock(home)?;
+        remove_tombstones(&writer, home, self.token.as_deref())?;
+        if KeyFile::read(home, name)?.is_some() {
+            return Err(Error::conflict("key", name));
+        }
+        if let Some(same) = list(home)?.iter().find(|key| key.public_key == record.public_key) {
+            return Err(Error::conflict("key", &same.name));
+        }
+        if file::is_there(&home.keys().join(name))? {
+            // What a process that was killed here has left.
+            sweep(&writer, home, name, &KeyFile::default(), self.token.as_deref())?;
+        }
+        self.place(&writer, record, share, confirmation)?;
+        let active = KeyRecord { state: KeyState::Active, restored: true, ..record.clone() };
+        KeyFile { active: Some(active), pending: Vec::new() }.write(&writer, home, name)
+    }
+
+    /// Writes a share and what the confirmations of its epoch are checked against, and reads the share back.
+    fn place(
+        &self,
+        writer: &Writer<'_>,
+        record: &KeyRecord,
+        share: &Secret<Vec<u8>>,
+        confirmation: &[u8],
+    ) -> Result<(), Error> {
+        let (home, name) = (&self.home, record.name.as_str());
         let path = epoch_file(home, name, &record.epoch, SHARE);
         let sealed = self.keyring.seal(share.expose()).map_err(Error::io(&path))?;
         let placed = match self.token_for_shares()? {
-            Some(token) => self.put_on(token, &writer, name, &record.epoch, &sealed)?,
+            Some(token) => self.put_on(token, writer, name, &record.epoch, &sealed)?,
             None => false,
         };
         if !placed {
@@ -465,11 +513,10 @@ impl Vault {
         }
         let beside = epoch_file(home, name, &record.epoch, CONFIRMATION);
         writer.create(&beside, &authentic::sign_bytes(home, &beside, confirmation)?)?;
-        if !bool::from(self.share(name, &record.epoch)?.ct_eq(share)) {
-            return Err(Error::corrupt(&path, "reads back differently"));
+        match bool::from(self.share(name, &record.epoch)?.ct_eq(share)) {
+            true => Ok(()),
+            false => Err(Error::corrupt(&path, "reads back differently")),
         }
-        file.pending.push(KeyRecord { state: KeyState::Pending, ..record.clone() });
-        file.write(&writer, home, name)
     }
 
     /// Stores what a party said when it confirmed an epoch, durably. A file of confirmations that
@@ -956,6 +1003,7 @@ mod tests {
             generation,
             created: 1_790_000_000,
             state: KeyState::Pending,
+            restored: false,
         }
     }
 

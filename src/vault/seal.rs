@@ -2,12 +2,14 @@
 //!
 //! Everything is an ordinary age file that a stock `age -d` opens.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::str::FromStr;
 
 use age::secrecy::{ExposeSecret, SecretString};
-use age::{DecryptError, Decryptor, Encryptor, IdentityFile};
+use age::{DecryptError, Decryptor, EncryptError, Encryptor, IdentityFile};
+use age_core::format::{FileKey, Stanza};
 
 use super::authentic::StateKey;
 use super::error::Error;
@@ -21,7 +23,7 @@ pub(super) type Recipient = Box<dyn age::Recipient + Send + Sync>;
 
 /// Why a sealed file did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unopened {
+pub enum Unopened {
     /// It is sealed to another identity, or the passphrase is wrong.
     NotOurs,
     /// It is not what was written.
@@ -143,6 +145,42 @@ pub(super) fn seal_to_file(path: &Path, content: &[u8]) -> Result<Vec<u8>, Error
 pub(super) fn seal_to_recipient(recipient: &str, content: &[u8]) -> io::Result<Vec<u8>> {
     let (_, recipient) = parse_recipient(recipient).map_err(io::Error::other)?;
     seal_to(std::iter::once(recipient.as_ref() as _), content)
+}
+
+/// Seals to these recipients. `title` stands in clear in the header, as a stanza that opens nothing: every age
+/// ignores those that it does not know.
+pub(super) fn seal_to_recipients(
+    recipients: &[String],
+    title: &[&str],
+    content: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let recipients = parse_recipients(recipients)?;
+    let title = Title(title.iter().map(|word| (*word).to_owned()).collect());
+    let all = recipients.iter().map(|recipient| recipient.as_ref() as _);
+    seal_to(std::iter::once(&title as _).chain(all), content).map_err(Error::io(Path::new("age")))
+}
+
+/// These recipients, parsed.
+pub(super) fn parse_recipients(recipients: &[String]) -> Result<Vec<Recipient>, Error> {
+    recipients.iter().map(|text| Ok(parse_recipient(text)?.1)).collect()
+}
+
+/// Words in clear at the head of an age file.
+struct Title(Vec<String>);
+
+impl age::Recipient for Title {
+    fn wrap_file_key(&self, _: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), EncryptError> {
+        let (tag, args) = self
+            .0
+            .split_first()
+            .map_or_else(Default::default, |(tag, args)| (tag.clone(), args.to_vec()));
+        Ok((vec![Stanza { tag, args, body: Vec::new() }], HashSet::new()))
+    }
+}
+
+/// Whether a passphrase opens this file; `None` if it is no age file.
+pub(super) fn is_by_passphrase(sealed: &[u8]) -> Option<bool> {
+    Decryptor::new_buffered(sealed).ok().map(|decryptor| decryptor.is_scrypt())
 }
 
 /// The identities in an age identity file, at least one.

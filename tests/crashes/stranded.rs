@@ -623,6 +623,7 @@ fn in_whatever_order_messages_are_lost_honest_devices_keep_an_epoch_in_common() 
                     generation: u64::from(step) + 1,
                     created: 0,
                     state: KeyState::Pending,
+                    restored: false,
                 };
                 let stored = confirmation_of(epoch, me).to_bytes();
                 node.vault.store_pending(&record, &Secret::new(vec![step; 100]), &stored).unwrap();

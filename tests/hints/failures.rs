@@ -287,6 +287,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("key_exists", [true, false].map(|p| report::key_exists(&wanted(), p)).into()),
         ("key_exists_there", one(report::key_exists_there(failure(), &wanted()))),
         ("pending_key", one(report::pending_key(KEY))),
+        ("restored_key", one(report::restored_key(KEY))),
         ("damaged_share", one(report::damaged_share(KEY))),
         ("no_share_there", one(report::no_share_there(name, KEY))),
         ("rolled_back_there", one(report::rolled_back_there(name, KEY))),

@@ -28,6 +28,8 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
+use cosign::driver::backup::Backup;
+use cosign::vault::backup::Found;
 use cosign::vault::{Effect, Home, Log, Peers, Unlock, Vault, keys};
 
 use crate::device::{Device, pair};
@@ -90,6 +92,9 @@ fn ban() {
 
 const NAMES: [&str; 2] = ["alice", "bob"];
 
+/// How the names of backups end.
+const BACKUP: &str = ".backup";
+
 /// What two devices did.
 struct Lives {
     devices: [Device; 2],
@@ -125,11 +130,17 @@ impl Lives {
         };
         let stranger = format!("peers add carol --fingerprint {}", "ab".repeat(32));
         let sign = |nth: u8| format!("sign {} --key vault", format!("{nth:02x}").repeat(32));
+        let key = fs::read_to_string(alice.path("key.txt")).unwrap();
+        let recipient = key.trim().parse::<age::x25519::Identity>().unwrap().to_public();
+        let backup =
+            |key: &str| format!("keys backup {key} -o {key}{BACKUP} --recipient {recipient}");
         for line in [
             &stranger,
             "keygen --key vault --with bob",
             &sign(1),
+            &backup("vault"),
             "keygen --key spare --with bob",
+            &backup("spare"),
             "keys refresh vault",
             &sign(2),
         ] {
@@ -149,6 +160,7 @@ impl Lives {
         for line in [
             "keys delete spare --yes-delete spare",
             &sign(4),
+            "keys restore spare.backup --backup-identity key.txt",
             "peers forget dora",
             "vault move --to-identity key.txt",
             "rename alma",
@@ -281,6 +293,7 @@ struct Summary {
     spent: usize,
     retired: usize,
     logged: usize,
+    backups: usize,
 }
 
 /// Opens a home and looks at everything in it; `None` where no device was made yet.
@@ -303,13 +316,27 @@ fn look(home: &Path, file: &Path) -> Result<Option<Summary>, String> {
     vault.ledger().map_err(said)?;
     let ledger = fs::read_to_string(home.state.join("ledger.jsonl")).unwrap_or_default();
     let peers = Peers::load(home).map_err(said)?;
+    let mut backups = 0;
+    for path in beside(file, BACKUP) {
+        let found = Found::read(&path).map_err(said)?.with_identity(file).map_err(said)?;
+        Backup::from_text(&found.map_err(|_| "a backup does not open")?)
+            .map_err(|_| "a backup is not whole")?;
+        backups += 1;
+    }
     Ok(Some(Summary {
+        backups,
         keys: records.into_iter().map(|record| record.name).collect(),
         peers: peers.iter().map(|peer| peer.name.clone()).collect(),
         spent: ledger.matches("{\"spend\"").count(),
         retired: ledger.matches("{\"retire\"").count(),
         logged: usize::try_from(Log::verify(home).map_err(said)?.entries).unwrap(),
     }))
+}
+
+/// The files beside this one whose names end so.
+fn beside(file: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.to_str().unwrap().ends_with(ending)).collect()
 }
 
 /// What is missing in `found`, where the device was like each of `was` since the command before.
@@ -329,8 +356,8 @@ fn missing(found: Option<&Summary>, was: &[&Option<Summary>]) -> Option<String> 
     };
     let mut lost: Vec<String> = in_all(|was| &was.keys).into_iter().collect();
     lost.extend(in_all(|was| &was.peers));
-    let counts = |summary: &Summary| [summary.spent, summary.retired, summary.logged];
-    let what = ["spent sessions", "retired pairs", "log entries"];
+    let counts = |s: &Summary| [s.spent, s.retired, s.logged, s.backups];
+    let what = ["spent sessions", "retired pairs", "log entries", "backups"];
     for (index, what) in what.into_iter().enumerate() {
         let least = known.iter().map(|summary| counts(summary)[index]).min();
         if Some(counts(found)[index]) < least {
@@ -484,7 +511,9 @@ fn on_disk(device: &Device) -> Vec<(PathBuf, Vec<u8>)> {
         .files()
         .into_iter()
         .map(|(path, content)| (path.strip_prefix(&root).unwrap().to_owned(), content));
-    let mut files: Vec<_> = files.filter(|(path, _)| path.starts_with("home")).collect();
+    let written =
+        |path: &Path| path.starts_with("home") || path.to_str().unwrap().ends_with(BACKUP);
+    let mut files: Vec<_> = files.filter(|(path, _)| written(path)).collect();
     files.sort();
     files
 }

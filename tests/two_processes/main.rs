@@ -8,6 +8,7 @@
 #[path = "../support/authentic.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod authentic;
+mod backup;
 mod device;
 mod insider;
 mod openssl;

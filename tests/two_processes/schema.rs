@@ -108,6 +108,9 @@ fn results_events_and_log_are_what_the_schemas_say() {
     run(&alice, &["verify", &digest, &der, "--public-key", &text(&signed["public_key"])]);
     bob.write("rules.toml", "[[rule]]\npeer = \"zed\"\naction = \"ask\"\n");
     let identity = bob.path("key.txt");
+    let spare = age::x25519::Identity::generate();
+    bob.write("spare.txt", age::secrecy::ExposeSecret::expose_secret(&spare.to_string()));
+    let recipient = spare.to_public().to_string();
     for line in [
         &["id"][..],
         &["version"],
@@ -128,8 +131,12 @@ fn results_events_and_log_are_what_the_schemas_say() {
         &["peers", "rename", "carol", "zed"],
         &["rename", "ann"],
         &["peers", "forget", "zed"],
+        &["keys", "backup", "vault", "-o", "backup", "--recipient", &recipient],
+        &["keys", "verify-backup", "backup", "--backup-identity", "spare.txt"],
         &["vault", "move", "--to-identity", arg(&identity)],
         &["keys", "delete", "vault", "--yes-delete", "vault"],
+        &["keys", "restore", "backup", "--backup-identity", "spare.txt"],
+        &["keys"],
     ] {
         run(&bob, line).succeeds();
     }

@@ -228,6 +228,7 @@ mod tests {
             generation: 1,
             created: 0,
             state: KeyState::Pending,
+            restored: false,
         }
     }
 

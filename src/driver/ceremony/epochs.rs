@@ -110,6 +110,8 @@ pub enum NoOffer {
     Banned,
     /// Too many signatures with a signer were cut short, and this device no longer signs with it.
     Worn,
+    /// Its share came from a backup, and signs only after a refresh.
+    Restored,
 }
 
 impl HeldKey {
@@ -162,17 +164,19 @@ impl HeldKey {
         self.opened().map(|opened| self.held_of(&opened.record)).collect()
     }
 
-    /// The epochs in which this device signs with `signers`, the newest first. If one of them is
-    /// banned in an epoch, neither it nor any older one is offered: an old epoch would be a way
-    /// around the ban.
+    /// The epochs in which this device signs with `signers`, the newest first; none if all came from
+    /// a backup. If one of the signers is banned in an epoch, neither it nor any older one is offered:
+    /// an old epoch would be a way around the ban.
     ///
     /// # Errors
-    /// [`vault::Error::Retired`] if there is none.
+    /// [`vault::Error::Retired`] if there is none for that.
     pub fn offer(&self, signers: &[u8]) -> Result<Vec<Held>, vault::Error> {
         let ban_in = |record: &KeyRecord| self.retired_in(record, signers);
         let free: Vec<&KeyRecord> =
             self.records.iter().take_while(|record| ban_in(record).is_none()).collect();
-        let is_free = |opened: &&Opened| free.iter().any(|r| r.epoch == opened.record.epoch);
+        let is_free = |opened: &&Opened| {
+            opened.share.can_sign() && free.iter().any(|r| r.epoch == opened.record.epoch)
+        };
         let offer: Vec<Held> =
             self.opened().filter(is_free).map(|opened| self.held_of(&opened.record)).collect();
         match self.records.iter().find_map(ban_in) {
@@ -193,6 +197,12 @@ impl HeldKey {
     /// The reason if there is none.
     pub fn answer(&self, request: &Request) -> Result<Vec<Held>, NoOffer> {
         let all = self.common(request);
+        let signs = |held: &Held| {
+            self.opened().any(|o| o.record.epoch == held.epoch.0 && o.share.can_sign())
+        };
+        if !all.is_empty() && !all.iter().any(signs) {
+            return Err(NoOffer::Restored);
+        }
         let signers = &indices(&request.signers);
         let mut retired = self.records.iter().filter_map(|r| self.retired_in(r, signers));
         let no_longer = match retired.next() {
@@ -207,6 +217,11 @@ impl HeldKey {
             (true, false) => Err(no_longer),
             (true, true) => Err(NoOffer::Apart),
         }
+    }
+
+    /// Whether no share of this key signs, since all came from a backup.
+    pub fn is_restored(&self) -> bool {
+        self.opened().all(|opened| !opened.share.can_sign())
     }
 
     /// The epochs of `request` that this device has, the newest first.

@@ -575,6 +575,7 @@ impl NewShare<'_> {
             generation: self.generation,
             created: clock::unix_now(),
             state: KeyState::Pending,
+            restored: false,
         }
     }
 }

@@ -189,6 +189,9 @@ impl Attempt {
         let key = HeldKey::open(node, &wanted.key)?;
         let record = key.record().clone();
         is_new(node, &wanted.request_id)?;
+        if key.is_restored() {
+            return Err(Error::Restored(wanted.key.clone()));
+        }
         let no_share_there =
             |peer: &Label| Error::NoShareThere { peer: peer.clone(), key: record.name.clone() };
         let party = |who: &Fingerprint, name: &Label| {
@@ -311,6 +314,11 @@ pub async fn respond(
             Ok(offer) => offer,
             Err(NoOffer::Banned) => return Err(decline(link, &name, Reason::Banned).await),
             Err(NoOffer::Worn) => return Err(decline(link, &name, Reason::Worn).await),
+            Err(NoOffer::Restored) => {
+                let error = Error::Restored(record.name.clone());
+                decline(link, &name, Reason::from(&error)).await;
+                return Err(error);
+            }
             Err(NoOffer::Apart) => {
                 return Err(part(link, &name, &record.name, &request, key.held()).await);
             }
@@ -961,6 +969,7 @@ mod tests {
             generation: 1,
             created: 0,
             state: KeyState::Active,
+            restored: false,
         }
     }
 

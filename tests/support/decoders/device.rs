@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use cosign::cli::config::Config;
 use cosign::cli::policy::Given;
 use cosign::device::{Fingerprint, Label, hex, unhex};
+use cosign::driver::backup::Backup;
 use cosign::driver::ceremony::confirmations;
 use cosign::driver::connect::search;
 use cosign::driver::connect::target::Way;
@@ -108,6 +109,7 @@ fn record(name: &str, public_key: [u8; 33]) -> KeyRecord {
         generation: 1,
         created: 1_790_000_000,
         state: KeyState::Active,
+        restored: false,
     }
 }
 
@@ -246,6 +248,23 @@ pub(crate) fn home(bytes: &[u8]) {
             fs::write(path, honest).unwrap();
         }
     });
+}
+
+/// The text of a backup, raw and changed: one that reads is the only encoding of what it says.
+pub(crate) fn backup(bytes: &[u8]) {
+    let honest = include_bytes!("../../frozen/backup/text");
+    let read = |text: &[u8]| {
+        let backup = Backup::from_text(&Secret::new(text.to_vec())).ok()?;
+        assert_eq!(backup.to_text().expose(), text);
+        Some(backup)
+    };
+    read(honest).unwrap();
+    for text in [bytes, &changed(honest, bytes)] {
+        if let Some(backup) = read(text) {
+            assert_eq!(backup.record.parties.len(), usize::from(backup.share.count()));
+            assert!(!backup.share.can_sign());
+        }
+    }
 }
 
 /// Another device's claims about its epochs, raw and changed: for an epoch that is here, only its

@@ -1,0 +1,329 @@
+//! `cosign keys backup`, `keys verify-backup` and `keys restore`
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::{BackupArgs, BackupFileArgs, BackupOpener};
+use super::ceremony::{key, unopened};
+use super::given::given;
+use super::runtime::ask;
+use super::{Global, Output, passphrase, unlock};
+use crate::device::hex;
+use crate::driver::backup::{Backup, Unreadable};
+use crate::driver::clock;
+use crate::report::{Code, Failure, here};
+use crate::secret::Secret;
+use crate::vault::backup::{Found, Opener, Protection, check_recipients, write};
+use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, Unopened, Vault, keys};
+
+/// How often a person may try a passphrase.
+const TRIES: usize = 3;
+
+/// `cosign keys backup`
+pub(super) fn run_backup(global: &Global, args: BackupArgs) -> Result<Output, Failure> {
+    let BackupArgs { name, output, recipient, backup_passphrase_file } = args;
+    check_recipients(&recipient)?;
+    is_free(&output)?;
+    let given = given(global, "backup passphrase", None, backup_passphrase_file.as_deref())?;
+    if given.is_none() && recipient.is_empty() && !global.prompter.can_ask() {
+        return Err(Failure::new(Code::Interaction, "a backup needs a passphrase of its own")
+            .hint("use --backup-passphrase-file FILE, or --recipient AGE"));
+    }
+    let home = unopened(global)?;
+    let (backup, vault, protection) = ask(async {
+        let name = key(global, &home, name.as_deref(), "NAME").await?.name;
+        let (_, vault) = unlock::open_naming(global).await?;
+        let backup = Backup::of(&vault, &name, clock::unix_now())?;
+        let protection = match recipient.is_empty() {
+            true => Protection::Passphrase(passphrase::new(global, given, "this backup").await?),
+            false => Protection::Recipients(recipient),
+        };
+        Ok((backup, vault, protection))
+    })?;
+    let made = clock::rfc3339(backup.made);
+    write(&output, &backup.to_text(), &protection, &made)?;
+    log(global, vault.home(), &backup, "backup", "written");
+    let (record, file) = (&backup.record, output.display().to_string());
+    let result = json!({
+        "key": record.name,
+        "public_key": hex(&record.public_key),
+        "epoch": hex(&record.epoch),
+        "generation": record.generation,
+        "made": made,
+        "file": file,
+    });
+    let text = format!(
+        "key {:?} is backed up in {file}, as of generation {}\nnext: put it where this device is not, and \
+         look at it now and then: {}",
+        record.name,
+        record.generation,
+        here(&["keys", "verify-backup"], &[&file])
+    );
+    Output::new(result, text)
+}
+
+/// What a backup is to this device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    /// This device does not have the key.
+    Absent,
+    /// It is of an epoch that this device has.
+    Current,
+    /// This device has a later epoch.
+    Older,
+    /// This device has an earlier epoch only.
+    Newer,
+}
+
+/// `cosign keys verify-backup`
+pub(super) fn run_verify(global: &Global, args: &BackupFileArgs) -> Result<Output, Failure> {
+    let backup = opened(global, &args.file, &args.opener)?;
+    let (home, vault) = unlock::look(global)?;
+    let record = &backup.record;
+    let mut held = keys::list(&home)?;
+    held.retain(|key| key.public_key == record.public_key);
+    let active = held.iter().find(|key| key.state == KeyState::Active);
+    let standing = match active {
+        _ if held.iter().any(|key| key.epoch == record.epoch) => Standing::Current,
+        Some(active) if record.generation > active.generation => Standing::Newer,
+        Some(_) => Standing::Older,
+        None => Standing::Absent,
+    };
+    let epoch = |key: &KeyRecord| format!("epoch {}, generation {}", short(key), key.generation);
+    let verdict = match (standing, active) {
+        (Standing::Absent, _) => "would restore; this device does not have the key".to_owned(),
+        (Standing::Current, _) => "would restore; of the epoch that this device has".to_owned(),
+        (Standing::Newer, _) => "would restore; newer than what this device has".to_owned(),
+        (Standing::Older, active) => format!(
+            "worthless: older than what this device has ({})",
+            active.map(epoch).unwrap_or_default()
+        ),
+    };
+    let text = format!(
+        "key          {}\npublic key   {}\nsigners      {} of {}\ndevice       {:?}, party {}\n\
+         made         {}\ngeneration   {} ({})\nverdict      {verdict}",
+        record.name,
+        hex(&record.public_key),
+        record.threshold,
+        record.parties.len(),
+        backup.name,
+        record.me,
+        clock::rfc3339(backup.made),
+        record.generation,
+        short(record),
+    );
+    let parties = record
+        .parties
+        .iter()
+        .map(|party| json!({ "name": party.name, "fingerprint": party.fingerprint.to_hex() }));
+    let result = json!({
+        "file": args.file.display().to_string(),
+        "key": record.name,
+        "public_key": hex(&record.public_key),
+        "threshold": record.threshold,
+        "parties": parties.collect::<Vec<_>>(),
+        "index": record.me.get(),
+        "device": backup.name,
+        "epoch": hex(&record.epoch),
+        "generation": record.generation,
+        "made": clock::rfc3339(backup.made),
+        "state": standing,
+        "restores": standing != Standing::Older,
+        "checked": vault.is_some(),
+    });
+    let output = Output::new(result, text)?;
+    match (standing, active) {
+        (Standing::Older, Some(active)) => {
+            let failure = Failure::new(Code::Conflict, format!("this backup is {verdict}"));
+            Ok(output.but(failure.hint(format!("{} makes one of now", command(active)))))
+        }
+        _ => Ok(output),
+    }
+}
+
+/// The command that backs up a key as it is now.
+pub(super) fn command(key: &KeyRecord) -> String {
+    let file = format!("{}-{}.backup", key.name, key.generation);
+    here(&["keys", "backup", &key.name, "-o", &file], &[])
+}
+
+/// `cosign keys restore`
+pub(super) fn run_restore(global: &Global, args: &BackupFileArgs) -> Result<Output, Failure> {
+    let home = super::given::home(global)?;
+    let is_new = match Vault::lock(&home) {
+        Err(Error::NoVault { .. }) => true,
+        lock => lock.map(|_| false)?,
+    };
+    let backup = opened(global, &args.file, &args.opener)?;
+    let name = backup.record.name.clone();
+    if !is_new {
+        // Looked at before the vault is opened, which takes a secret.
+        is_same_device(&home, &backup)?;
+        if keys::each(&home)?.iter().any(|(taken, _)| *taken == name) {
+            return Err(Error::Conflict { what: "key", name }.into());
+        }
+    }
+    let vault = ask(async {
+        if !is_new {
+            return Ok(unlock::open_naming(global).await?.1);
+        }
+        let seals = unlock::chosen_seals(global).await?;
+        let info = backup.info(clock::unix_now());
+        Ok(Vault::create(&home, &info, &backup.device.key, &seals, &[])?)
+    })?;
+    is_same_device(vault.home(), &backup)?;
+    backup.restore(&vault)?;
+    log(global, vault.home(), &backup, "restore", "restored");
+    let record = &backup.record;
+    let result = json!({
+        "key": name,
+        "public_key": hex(&record.public_key),
+        "device": backup.name,
+        "epoch": hex(&record.epoch),
+        "generation": record.generation,
+        "made": clock::rfc3339(backup.made),
+    });
+    let text = format!(
+        "this device is {:?} again, with its share of key {name:?} of {}\nnext: {} with all of its \
+         devices; before that it signs nothing",
+        backup.name,
+        clock::rfc3339(backup.made),
+        here(&["keys", "refresh"], &[&name])
+    );
+    Output::new(result, text)
+}
+
+/// Fails unless this device is the one that the backup is of.
+fn is_same_device(home: &Home, backup: &Backup) -> Result<(), Failure> {
+    let device = Vault::device(home)?;
+    if device.fingerprint == backup.device.fingerprint {
+        return Ok(());
+    }
+    let message = format!(
+        "the backup is of another device than the one in {}: of {:?}, id {}",
+        home.data.display(),
+        backup.name,
+        backup.device.fingerprint.device_id()
+    );
+    Err(Failure::new(Code::Conflict, message)
+        .hint("nothing was overwritten; restore it into a home of its own, with --home DIR"))
+}
+
+/// Fails if there is something at `path` already, before anything is asked.
+pub(super) fn is_free(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(Error::Conflict { what: "file", name: path.display().to_string() }.into()),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The backup in the file `path`.
+fn opened(global: &Global, path: &Path, opener: &BackupOpener) -> Result<Backup, Failure> {
+    let content = content(global, path, opener)?;
+    Backup::from_text(&content).map_err(|error| unreadable(path, error))
+}
+
+/// The failure for a file that opens and is not understood.
+pub(super) fn unreadable(path: &Path, error: Unreadable) -> Failure {
+    let file = path.display();
+    match error {
+        Unreadable::Later(format) => Failure::new(
+            Code::Conflict,
+            format!("{file} has format {format} of backups, which is later than this cosign reads"),
+        )
+        .hint("a later cosign wrote it: update this one"),
+        Unreadable::Broken => damaged(path),
+    }
+}
+
+fn damaged(path: &Path) -> Failure {
+    Failure::new(Code::Invalid, format!("{} is damaged, or no backup", path.display())).hint(
+        "it restores nothing: look for another copy, or back the key up again where the device still is",
+    )
+}
+
+/// What is in the file `path`, opened with what was given, or with a passphrase that a person types.
+pub(super) fn content(
+    global: &Global,
+    path: &Path,
+    opener: &BackupOpener,
+) -> Result<Secret<Vec<u8>>, Failure> {
+    let shown = path.display().to_string();
+    let found =
+        Found::read(path).map_err(|e| crate::report::unreadable(e, &format!("backup {shown}")))?;
+    let refused = |why| match why {
+        Unopened::Broken => damaged(path),
+        Unopened::NotOurs => Failure::new(
+            Code::Locked,
+            format!("wrong passphrase or identity for {shown}, or its first lines are damaged"),
+        )
+        .hint("nothing was changed; try again"),
+    };
+    let mut last = None;
+    match found.opener() {
+        Opener::Nothing => return Ok(found.into_content()),
+        Opener::Identity if opener.backup_identity.is_empty() => {
+            return Err(Failure::new(
+                Code::Interaction,
+                format!("{shown} opens with an age identity"),
+            )
+            .hint("use --backup-identity FILE"));
+        }
+        Opener::Identity => {
+            for file in &opener.backup_identity {
+                match found.with_identity(file)? {
+                    Ok(content) => return Ok(content),
+                    Err(why) => last = Some(why),
+                }
+            }
+        }
+        Opener::Passphrase if opener.backup_passphrase_file.is_empty() => {
+            for _ in 0..TRIES {
+                let typed = ask(async { Ok(global.prompter.passphrase_of(&shown).await?) })?;
+                match found.with_passphrase(&typed) {
+                    Ok(content) => return Ok(content),
+                    Err(Unopened::NotOurs) => global.screen.note("wrong passphrase, try again"),
+                    Err(why) => return Err(refused(why)),
+                }
+            }
+        }
+        Opener::Passphrase => {
+            for file in &opener.backup_passphrase_file {
+                let Some(passphrase) = given(global, "backup passphrase", None, Some(file))? else {
+                    continue;
+                };
+                match found.with_passphrase(&passphrase) {
+                    Ok(content) => return Ok(content),
+                    Err(why) => last = Some(why),
+                }
+            }
+        }
+    }
+    Err(refused(last.unwrap_or(Unopened::NotOurs)))
+}
+
+/// The beginning of a key's epoch.
+fn short(record: &KeyRecord) -> String {
+    let (epoch, _) = record.epoch.split_at(8);
+    hex(epoch)
+}
+
+fn log(global: &Global, home: &Home, backup: &Backup, ceremony: &str, outcome: &str) {
+    let record = &backup.record;
+    let extra =
+        [("public_key", json!(hex(&record.public_key))), ("epochs", json!([hex(&record.epoch)]))];
+    let entry = Entry {
+        time: clock::unix_now(),
+        ceremony: ceremony.to_owned(),
+        key: record.name.clone(),
+        outcome: outcome.to_owned(),
+        extra: extra.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        ..Entry::default()
+    };
+    if let Err(error) = Log::append(home, &entry) {
+        global.screen.note(format!("the log was not written: {error}"));
+    }
+}
