@@ -14,8 +14,8 @@ pub enum Check {
     Params,
     /// The pair with this party was retired after a failed check.
     PairRetired,
-    /// What the requester says about the key to be reshared contradicts itself or this party's
-    /// share.
+    /// What the requester says about the key to be reshared contradicts itself, its dealers or this
+    /// party's share.
     PublicData,
     /// Wrong length, or bytes that do not decode.
     Malformed,
@@ -23,7 +23,8 @@ pub enum Check {
     Version,
     /// Type, sender or receiver do not fit the channel or the round.
     Routing,
-    /// The message belongs to another session: the parties' inputs differ.
+    /// The message belongs to another session: the parties' inputs differ. At the setup of a reshare:
+    /// the requester means other shares of the key than this party has.
     Session,
     /// A message from a party that takes no part.
     UnexpectedSender,

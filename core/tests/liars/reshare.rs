@@ -8,7 +8,7 @@ use cosign_core::hazmat::crypto::share::lagrange;
 use cosign_core::hazmat::crypto::tags;
 use cosign_core::hazmat::crypto::transcript::length_prefixed;
 use cosign_core::hazmat::protocol::combine::reveal_private_key;
-use cosign_core::hazmat::protocol::fault::{Check, Fault};
+use cosign_core::hazmat::protocol::fault::{Blame, Check, Fault};
 use cosign_core::hazmat::protocol::key::{KeyShare, Leaving};
 use cosign_core::hazmat::protocol::keygen::Keygen;
 use cosign_core::hazmat::protocol::keygen::reshare::{
@@ -296,24 +296,31 @@ fn dealer_of(participant: u8, old: u8) -> Dealer {
     Dealer { participant: id(participant), old }
 }
 
-///
+/// Party 1 asked for it itself, so that its own call is wrong. Participant 4 has no share
+/// to compare with, and has both `origin` and the dealers from party 1.
 #[test]
 fn dealers_are_as_many_as_must_sign_and_the_devices_that_they_were() {
-    let dealers = |pairs: &[(u8, u8)]| {
+    let params = Some(Fault::nobody(Check::Params, "setup"));
+    let told = |pairs: &[(u8, u8)], fault: Option<Fault>| {
         let dealers: Vec<Dealer> = pairs.iter().map(|(who, old)| dealer_of(*who, *old)).collect();
-        is_no_reshare(|setup| setup.dealers.clone_from(&dealers));
+        for (me, fault) in [(1, params), (4, fault)] {
+            let setup = ReshareSetup { dealers: dealers.clone(), ..GROWN.setup(me) };
+            assert_eq!(machine(setup).err(), fault, "{pairs:?}");
+        }
     };
-    dealers(&[]);
-    dealers(&[(1, 1)]);
-    dealers(&[(1, 1), (2, 2), (3, 3)]);
-    dealers(&[(3, 3), (1, 1)]);
-    dealers(&[(1, 1), (1, 3)]);
-    dealers(&[(1, 1), (3, 1)]);
-    dealers(&[(1, 1), (3, 4)]);
-    dealers(&[(1, 1), (3, 17)]);
-    dealers(&[(1, 0), (3, 3)]);
-    dealers(&[(1, 1), (2, 3)]);
-    dealers(&[(1, 1), (9, 3)]);
+    let public_data = Some(Fault::by(id(1), Check::PublicData, "setup"));
+    told(&[], public_data);
+    told(&[(1, 1)], public_data);
+    told(&[(1, 1), (2, 2), (3, 3)], public_data);
+    told(&[(1, 1), (3, 4)], public_data);
+    told(&[(1, 1), (3, 17)], public_data);
+    told(&[(1, 0), (3, 3)], public_data);
+    told(&[(3, 3), (1, 1)], params);
+    told(&[(1, 1), (1, 3)], params);
+    told(&[(1, 1), (3, 1)], params);
+    told(&[(1, 1), (9, 3)], params);
+    // Who the others were only holders know.
+    told(&[(1, 1), (2, 3)], None);
 }
 
 ///
@@ -331,6 +338,7 @@ fn sizes_and_participants_that_make_no_key_are_refused() {
     is_no_reshare(|setup| setup.count = 5);
     is_no_reshare(|setup| setup.count = 1);
     is_no_reshare(|setup| setup.me = id(5));
+    is_no_reshare(|setup| setup.requester = id(5));
     // Party 1 in the place of another.
     is_no_reshare(|setup| setup.identities.swap(0, 1));
     refused(&LEFT, 1, Fault::nobody(Check::Params, "setup"), |setup| {
@@ -399,15 +407,51 @@ fn public_data_that_contradicts_itself_blames_the_requester() {
     }
 }
 
-///
+/// The public data of a key that no share here is of: 3-of-3, so it does not go with two dealers.
+fn of_three_dealers() -> Vec<u8> {
+    three_of_three().shares()[&id(1)].public_data()
+}
+
+/// the same key means the same epoch, or other shares of it; and nobody accuses itself.
 #[test]
-fn public_data_of_other_shares_blames_the_requester() {
-    let fault = Fault::by(id(1), Check::PublicData, "setup");
-    let other = Group::of(refresh_machines("other", &old())).honestly();
-    let other = other.members[&id(1)].pending().unwrap().public_data();
-    for holder in [1, 2, 3] {
-        refused(&GROWN, holder, fault, |setup| setup.origin.clone_from(&other));
-        refused(&GROWN, holder, fault, |setup| setup.origin = changed(1, &[7; 32]));
+fn public_data_of_another_key_blames_the_requester() {
+    for requester in [1, 2] {
+        let fault = Fault::by(id(requester), Check::PublicData, "setup");
+        let own = Fault::nobody(Check::Params, "setup");
+        for me in GROWN.participants() {
+            let fault = if me == requester { own } else { fault };
+            let told = |origin: Vec<u8>| {
+                refused(&GROWN, me, fault, |setup| {
+                    setup.requester = id(requester);
+                    setup.origin.clone_from(&origin);
+                });
+            };
+            told(of_three_dealers());
+            told(Origin::of_import(old()[&id(1)].public_key(), old()[&id(1)].chain_code()));
+            if me < 4 {
+                told(changed(3, &[7; 32]));
+            }
+        }
+    }
+}
+
+/// nobody lied where one of two devices has missed a refresh.
+#[test]
+fn public_data_of_other_shares_of_the_key_proves_nothing() {
+    let (old, newer) = (old(), Group::of(refresh_machines("other", &old())).honestly());
+    let newer = read(newer.members.values().map(|member| member.pending().unwrap().to_bytes()));
+    let told = |share: &KeyShare, origin: Vec<u8>, requester: u8| {
+        let setup =
+            ReshareSetup { origin, requester: id(requester), ..GROWN.setup(share.me().get()) };
+        reshare_with_seed(setup, share, seed_of(1), TIMEOUT).err()
+    };
+    for (mine, theirs) in [(&old, &newer), (&newer, &old)] {
+        let (share, origin) = (&mine[&id(1)], theirs[&id(2)].public_data());
+        let fault = Fault::by(id(2), Check::Session, "setup");
+        assert_eq!(fault.blame(), Blame::NotProof);
+        assert_eq!(told(share, origin.clone(), 2), Some(fault));
+        assert_eq!(told(share, origin, 1), Some(Fault::nobody(Check::Params, "setup")));
+        assert_eq!(told(share, mine[&id(2)].public_data(), 2), None);
     }
 }
 
@@ -716,17 +760,17 @@ fn an_import_has_one_dealer_among_the_parties() {
         assert_eq!(join_with_seed(setup, seed_of(2), TIMEOUT).err(), Some(fault));
     };
     let params = Fault::nobody(Check::Params, "setup");
+    let public_data = Fault::by(id(1), Check::PublicData, "setup");
     refused(params, &|setup| setup.dealers = vec![dealer_of(3, 0)]);
-    refused(params, &|setup| setup.dealers = vec![dealer_of(1, 0), dealer_of(2, 0)]);
-    refused(params, &|setup| setup.dealers = vec![dealer_of(1, 1)]);
-    refused(params, &|setup| setup.dealers.clear());
+    refused(public_data, &|setup| setup.dealers = vec![dealer_of(1, 0), dealer_of(2, 0)]);
+    refused(public_data, &|setup| setup.dealers = vec![dealer_of(1, 1)]);
+    refused(public_data, &|setup| setup.dealers.clear());
     refused(params, &|setup| setup.dealers = vec![dealer_of(2, 0)]);
     refused(params, &|setup| {
         // The importer cannot leave.
         setup.identities.push(b"party-3".to_vec());
         setup.dealers = vec![dealer_of(3, 0)];
     });
-    let public_data = Fault::by(id(1), Check::PublicData, "setup");
     refused(public_data, &|setup| setup.origin.truncate(40));
     refused(public_data, &|setup| setup.origin[10 + 4] = 0);
 }

@@ -44,7 +44,7 @@ pub struct ReshareSetup {
     /// A participant without a share cannot know whether it is that of the right key: a person must
     /// compare the key with what is known of it.
     pub origin: Vec<u8>,
-    /// The participant whose word `origin` is.
+    /// The participant whose word `origin` and `dealers` are.
     pub requester: PartyId,
 }
 
@@ -66,8 +66,10 @@ pub struct Dealer {
 ///
 /// # Errors
 /// A fault at `setup`: [`Check::Params`] if the input does not fit together or is not about this
-/// share; [`Check::PublicData`], which names the requester, if `origin` contradicts itself or the
-/// share.
+/// share. Two faults name the requester, unless it is this participant: [`Check::PublicData`] if
+/// `origin` contradicts itself, the dealers or the share; [`Check::Session`] if it is about other
+/// shares of the same key, which happens among honest devices after a refresh that one of them
+/// missed.
 ///
 /// ```
 /// # use std::{fs, time::{Duration, Instant}};
@@ -243,29 +245,31 @@ fn held(setup: &ReshareSetup, part: Part<'_>) -> Result<Held, Fault> {
     let valid = are_valid_sizes(setup.threshold, usize::from(setup.count))
         && usize::from(setup.count) <= all
         && all <= usize::from(MAX_PARTIES)
-        && usize::from(setup.me.get()) <= all
+        && usize::from(setup.me.get().max(setup.requester.get())) <= all
         && are_valid_identities(&setup.identities, all);
     if !valid {
         return Err(params);
     }
-    let public_data = Fault::by(setup.requester, Check::PublicData, "setup");
-    let origin = Origin::from_bytes(&setup.origin).map_err(|_| public_data)?;
-    let dealt = dealt(setup, &origin).ok_or(params)?;
+    // Of a requester that is this participant it is our own call that is wrong.
+    let says = |check| match check {
+        Check::Params => params,
+        _ if setup.requester == setup.me => params,
+        _ => Fault::by(setup.requester, check, "setup"),
+    };
+    let origin = Origin::from_bytes(&setup.origin).map_err(|_| says(Check::PublicData))?;
+    if let Part::Share(share) = &part {
+        is_of_key(&origin, share).map_err(says)?;
+    }
+    let dealt = dealt(setup, &origin).map_err(says)?;
     let own = match (part, dealt.get(&setup.me)) {
-        (Part::Share(share), own) => {
-            if share.public_data() != setup.origin {
-                return Err(public_data);
-            }
-            if !is_about(setup, share) {
-                return Err(params);
-            }
+        (Part::Share(share), own) if is_about(setup, share) => {
             own.map(|dealt| Secret::new(dealt.factor * share.secret.expose()))
         }
         (Part::Key(key), Some(dealt)) if origin.shared.is_none() && dealt.is_constant(key) => {
             Some(Secret::new(*key.expose()))
         }
         (Part::Nothing, None) => None,
-        (Part::Key(_), _) | (Part::Nothing, Some(_)) => return Err(params),
+        _ => return Err(params),
     };
     let constants = dealt.into_iter().map(|(party, dealt)| (party, dealt.constant)).collect();
     Ok(Held { point: origin.point, chain_code: origin.chain_code, constants, own })
@@ -285,38 +289,59 @@ impl Dealt {
     }
 }
 
-/// What each dealer deals; `None` unless the dealers are as many as must be, in order, in range, and
+/// Whether `origin` is what `share` says about its key. Other shares of the same key are no lie:
+/// one of the two devices may have missed a refresh, or come from a backup.
+fn is_of_key(origin: &Origin, share: &KeyShare) -> Result<(), Check> {
+    let same_key =
+        (origin.public_key(), origin.chain_code()) == (share.public_key(), share.chain_code());
+    match origin.epoch() {
+        Some(epoch) if same_key && epoch != share.epoch() => Err(Check::Session),
+        _ if origin.to_bytes() != share.public_data() => Err(Check::PublicData),
+        _ => Ok(()),
+    }
+}
+
+/// What each dealer deals. [`Check::PublicData`] unless there are as many as `origin` asks for, and
+/// it has their indices; [`Check::Params`] unless they are in order, each is one participant, and
 /// those above the parties of the key then are exactly the participants that leave.
-fn dealt(setup: &ReshareSetup, origin: &Origin) -> Option<BTreeMap<PartyId, Dealt>> {
+fn dealt(setup: &ReshareSetup, origin: &Origin) -> Result<BTreeMap<PartyId, Dealt>, Check> {
     let dealers = &setup.dealers;
     let leaving = dealers.iter().map(|dealer| usize::from(dealer.participant.get()));
     let leaving = leaving.filter(|participant| *participant > usize::from(setup.count));
     if !leaving.eq(usize::from(setup.count) + 1..=setup.identities.len()) {
-        return None;
+        return Err(Check::Params);
     }
     let dealt: BTreeMap<PartyId, Dealt> = match (&origin.shared, dealers.as_slice()) {
-        (None, [Dealer { participant, old: 0 }]) if participant.get() <= setup.count => {
+        (None, [Dealer { participant, old: 0 }]) => {
+            if participant.get() > setup.count {
+                return Err(Check::Params);
+            }
             let whole = Dealt { factor: Scalar::ONE, constant: origin.point };
             BTreeMap::from([(*participant, whole)])
         }
-        (None, _) => return None,
+        (None, _) => return Err(Check::PublicData),
         (Some(shared), _) => {
-            let olds: Vec<PartyId> =
-                dealers.iter().map(|dealer| PartyId::new(dealer.old)).collect::<Option<_>>()?;
-            let ascending = olds.is_sorted_by(|one, next| one < next);
-            if !ascending || olds.len() != usize::from(shared.threshold) {
-                return None;
+            if !dealers.is_sorted_by(|one, next| one.old < next.old) {
+                return Err(Check::Params);
             }
-            let of = |(dealer, old): (&Dealer, &PartyId)| {
-                let share = *shared.shares.get(usize::from(old.get()) - 1)?;
-                let factor = lagrange(*old, &olds, 0);
-                let constant = (share * factor).to_affine();
-                Some((dealer.participant, Dealt { factor, constant }))
+            if dealers.len() != usize::from(shared.threshold) {
+                return Err(Check::PublicData);
+            }
+            let known = |dealer: &Dealer| {
+                let old = PartyId::new(dealer.old)?;
+                Some((old, *shared.shares.get(usize::from(old.get()) - 1)?))
             };
-            dealers.iter().zip(&olds).map(of).collect::<Option<_>>()?
+            let known: Option<Vec<_>> = dealers.iter().map(known).collect();
+            let (olds, shares): (Vec<PartyId>, Vec<AffinePoint>) =
+                known.ok_or(Check::PublicData)?.into_iter().unzip();
+            let of = |((dealer, old), share): ((&Dealer, &PartyId), AffinePoint)| {
+                let factor = lagrange(*old, &olds, 0);
+                (dealer.participant, Dealt { factor, constant: (share * factor).to_affine() })
+            };
+            dealers.iter().zip(&olds).zip(shares).map(of).collect()
         }
     };
-    (dealt.len() == dealers.len()).then_some(dealt)
+    if dealt.len() == dealers.len() { Ok(dealt) } else { Err(Check::Params) }
 }
 
 /// Whether this participant and the dealers are the devices that they were in the old key.
