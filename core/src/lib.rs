@@ -60,6 +60,14 @@ pub mod pair {
     pub use crate::protocol::pair::{
         Code, Compare, Confirmed, EXPORTER, PairError, Paired, Requester, Responder, Side,
     };
+
+    /// The pairing of a group by one comparison.
+    pub mod group {
+        pub use crate::protocol::pair::group::{
+            Commitment, Committed, Compare, Confirmed, FEWEST, GroupError, MOST, Member, Opened,
+            PairedGroup, Roster,
+        };
+    }
 }
 
 /// Hash tags around the protocol: for requests, meetings and devices.

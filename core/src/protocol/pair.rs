@@ -19,6 +19,8 @@
 //! requester: once its nonce is bound by the commitment), and [`Paired`] only once both people have
 //! confirmed.
 
+pub mod group;
+
 use std::fmt;
 
 use hmac::{Hmac, Mac};
@@ -146,8 +148,7 @@ pub struct Compare {
 impl Compare {
     /// The digits that both screens show.
     pub fn code(&self) -> Code {
-        let [a, b, c, d, e, f, g, h, ..] = mac(self.key.expose(), &[b"code"]);
-        Code(u64::from_be_bytes([a, b, c, d, e, f, g, h]) % 1_000_000)
+        Code::of(&self.key)
     }
 
     /// The person at this device confirmed the code. Returns the confirmation, 32 bytes to send.
@@ -197,6 +198,13 @@ impl Paired {
 /// Six digits. They are compared by people and never typed, so there is no way to parse them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Code(u64);
+
+impl Code {
+    fn of(key: &Secret<[u8; 32]>) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = mac(key.expose(), &[b"code"]);
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]) % 1_000_000)
+    }
+}
 
 impl fmt::Display for Code {
     /// As shown: `385 721`.
