@@ -105,6 +105,8 @@ pub struct Node {
     visits: AtomicUsize,
     /// Whether this device is calling another one to pair with it.
     dialing: AtomicBool,
+    /// Whether it gathers a group to pair.
+    gathers: AtomicBool,
     /// The open links, so that the other sides can be told of an interruption.
     open: Mutex<Vec<WeakSender>>,
     /// Whether this device is being interrupted.
@@ -168,6 +170,7 @@ impl Node {
             strangers: strangers::Strangers::default(),
             visits: AtomicUsize::new(0),
             dialing: AtomicBool::new(false),
+            gathers: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),
             ending: watch::Sender::new(false),
         })
@@ -244,6 +247,11 @@ impl Node {
         }
         // The links' tasks send on meanwhile; nothing reports when a peer has read.
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    /// Whether this device gathers a group that others may join.
+    pub fn gathers(&self) -> bool {
+        self.gathers.load(Ordering::Relaxed)
     }
 
     /// Whether no visit is under way.

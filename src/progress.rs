@@ -34,6 +34,24 @@ impl fmt::Display for Lasts {
     }
 }
 
+/// With whom six digits are compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Compared {
+    /// Another device.
+    Device {
+        /// Its name for itself.
+        peer: String,
+        /// Its full fingerprint.
+        fingerprint: String,
+    },
+    /// A group.
+    Group {
+        /// All its devices, this one too, in the order that all screens have.
+        members: Vec<PartyView>,
+    },
+}
+
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -63,14 +81,13 @@ pub enum Event {
         /// Its address, as `HOST:PORT`.
         address: String,
     },
-    /// Six digits to compare with the other screen.
+    /// Six digits to compare with the other screens.
     Code {
         /// As shown: `385 721`.
         code: String,
-        /// The other device's name.
-        peer: String,
-        /// Its full fingerprint.
-        fingerprint: String,
+        /// The other device, or all of a group.
+        #[serde(flatten)]
+        with: Compared,
         /// How long the pairing will last.
         lasts: Lasts,
         /// A warning about a name or fingerprint that is known already.
@@ -199,6 +216,11 @@ pub enum Event {
         /// When the pairing ends, RFC 3339; absent if it is kept.
         #[serde(skip_serializing_if = "Option::is_none")]
         expires: Option<String>,
+    },
+    /// A group was paired.
+    PairedGroup {
+        /// The other devices.
+        peers: Vec<KnownPeer>,
     },
     /// A key was made or refreshed.
     Key {

@@ -18,6 +18,7 @@ use crate::party::PartyId;
 use crate::payload::Kind;
 use crate::payload::ethereum::Account;
 use crate::protocol::fault::{Blame, Check, Fault};
+use crate::protocol::pair::group::MOST;
 use crate::request::{Ceremony, Held, Hex};
 use crate::vault::Use;
 use crate::wire::Reason;
@@ -324,6 +325,29 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
         Reason::Interrupted => (Code::Denied, format!("{name} was interrupted by its owner"), None),
         Reason::Left { party } => return left(name, &format!("party {party}")),
         Reason::Gone => return lost(name),
+        Reason::Gathering => (
+            Code::Conflict,
+            format!("{name} pairs a group now, and with no device alone"),
+            Some(format!("join it with {}", here(&["pair", "--join"], &[name]))),
+        ),
+        Reason::NoGroup => (
+            Code::NotFound,
+            format!("{name} gathers no group"),
+            Some(format!(
+                "run {} there first; for two devices {} will do",
+                there(&["pair", "--group"], &[]),
+                here(&["pair"], &[name])
+            )),
+        ),
+        Reason::GroupClosed => (
+            Code::Conflict,
+            format!("the group of {name} has begun without this device, or is full"),
+            Some(format!(
+                "nothing was stored here; begin again with {} there, and say that everybody is \
+                 here once all have joined: {MOST} devices at most",
+                there(&["pair", "--group"], &[])
+            )),
+        ),
     };
     Failure { code, message, hint }
 }
@@ -525,6 +549,7 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Payload(Kind::Files) => "sign several files at once",
         Ability::Payload(Kind::EthTx) => "show Ethereum transactions",
         Ability::Payload(Kind::TypedData) => "show typed data",
+        Ability::Group => "pair a group",
     };
     let (theirs, here) = (program.unwrap_or(FIRST), env!("CARGO_PKG_VERSION"));
     let message = format!("{name}'s cosign {theirs} cannot {what}; {here} can");
@@ -765,6 +790,9 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         Reason::Interrupted => (Code::Interrupted, "this device was interrupted"),
         Reason::Left { .. } => (Code::Aborted, "another participant takes no part"),
         Reason::Gone => (Code::Unreachable, "its line is not known here"),
+        Reason::Gathering => (Code::Conflict, "a group is paired here now"),
+        Reason::NoGroup => (Code::NotFound, "no group is gathered here"),
+        Reason::GroupClosed => (Code::Conflict, "the group has begun, or is full"),
     };
     Failure::new(code, format!("a request of {name} was refused: {why}"))
 }
@@ -1084,6 +1112,51 @@ pub fn nobody_to_pair(wanted: Option<&str>, found: &[Near]) -> Failure {
     }
 }
 
+/// No device joined the group that this one gathered.
+pub fn nobody_joined() -> Failure {
+    Failure::new(Code::Unreachable, "no device joined the group").hint(format!(
+        "run {} on the other devices; where multicast does not pass (VPN, container, guest \
+         network), with --peer HOST:PORT, or gather the group through a relay",
+        there(&["pair", "--join"], &[])
+    ))
+}
+
+/// No device nearby gathers a group, or not the one that is `wanted`.
+pub fn nobody_gathers(wanted: Option<&str>) -> Failure {
+    let what = match wanted {
+        Some(name) => format!("no device called {:?} gathers a group", Label::new(name)),
+        None => "no device that gathers a group was found".to_owned(),
+    };
+    Failure::new(Code::Unreachable, what).hint(format!(
+        "run {} on one of the devices; where multicast does not pass (VPN, container, guest \
+         network), use --peer HOST:PORT",
+        there(&["pair", "--group"], &[])
+    ))
+}
+
+/// The pairing of a group failed after the person here had said yes; the yes of `missing` had not
+/// arrived.
+pub fn group_unconfirmed(failure: &Failure, missing: &[&str]) -> Failure {
+    let message = format!(
+        "{}; the yes of {} did not arrive here, so nothing was stored on this device",
+        failure.message,
+        missing.join(" and ")
+    );
+    Failure::new(failure.code, message).hint(
+        "others of the group may have stored this device; pairing the group again is safe, and \
+         repairs that",
+    )
+}
+
+/// The device `name` has not said that it has stored the pairings of a group.
+pub fn not_said_stored(name: &str) -> String {
+    format!(
+        "{name} has not said that it stored the pairings, which all had confirmed: if {} does not \
+         list the others there, pair the group again",
+        there(&["peers", "list"], &[])
+    )
+}
+
 /// A device nearby.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Near {
@@ -1125,7 +1198,7 @@ pub fn oneself() -> Failure {
 /// The person at this device did not confirm the digits.
 pub fn codes_differ() -> Failure {
     Failure::new(Code::Denied, "the codes were not confirmed on this device; nothing was stored")
-        .hint("if they differed, somebody is between the two devices: do not pair on this network")
+        .hint("if they differed, somebody is between the devices: do not pair on this network")
 }
 
 /// The person at the other device did not confirm the digits.
@@ -1134,7 +1207,7 @@ pub fn denied_there(name: &str) -> Failure {
         Code::Denied,
         format!("the codes were not confirmed on {name}; nothing was stored"),
     )
-    .hint("if they differed, somebody is between the two devices: do not pair on this network")
+    .hint("if they differed, somebody is between the devices: do not pair on this network")
 }
 
 /// Pairing is paused until the owner resumes it, after too many failures.
@@ -1156,7 +1229,7 @@ pub fn pairing_needs_a_person() -> Failure {
 pub fn tampered(name: &str) -> Failure {
     Failure::new(
         Code::Identity,
-        format!("{name} did not keep to its commitment: somebody may be between the two devices"),
+        format!("{name} did not keep to its commitment: somebody may be between the devices"),
     )
     .hint("nothing was stored; do not pair on this network")
 }

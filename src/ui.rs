@@ -43,6 +43,7 @@ pub use lines::Style;
 use model::{Model, Own};
 pub use prompt::{Need, NoAnswer, Prompter, Unanswered};
 use stage::{Answer, Consent, Effect, Question, Stage};
+pub use text::keygen_with;
 
 /// The output format of a [`Screen`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

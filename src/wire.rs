@@ -53,7 +53,13 @@ pub struct About {
     /// alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps: Option<bool>,
+    /// Whether it gathers a group to pair, which others may join.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gathers: bool,
 }
+
+/// The ability to join the pairing of a group.
+const GROUP: &str = "group";
 
 /// The kinds of payloads that this program receives and shows.
 const SHOWS: [Kind; 5] = [Kind::File, Kind::Message, Kind::Files, Kind::EthTx, Kind::TypedData];
@@ -62,12 +68,13 @@ impl About {
     /// The introduction of this program. `keeps`: whether its owner wants to keep pairings.
     pub fn this_program(keeps: bool) -> Self {
         let ceremonies = Ceremony::ALL.map(Ceremony::name);
-        let can = ceremonies.into_iter().chain(SHOWS.map(Kind::name)).map(Label::new);
+        let can = ceremonies.into_iter().chain(SHOWS.map(Kind::name)).chain([GROUP]);
         Self {
             program: Label::new(env!("CARGO_PKG_VERSION")),
             versions: VERSIONS,
-            can: can.collect(),
+            can: can.map(Label::new).collect(),
             keeps: Some(keeps),
+            gathers: false,
         }
     }
 
@@ -79,6 +86,11 @@ impl About {
     /// Whether it receives and shows payloads of this kind.
     pub fn shows(&self, kind: Kind) -> bool {
         self.has(kind.name())
+    }
+
+    /// Whether it joins the pairing of a group.
+    pub fn joins(&self) -> bool {
+        self.has(GROUP)
     }
 
     fn has(&self, ability: &str) -> bool {
@@ -94,6 +106,8 @@ pub enum Want {
     Ping,
     /// To compare six digits.
     Pair,
+    /// To join a group that this device gathers.
+    Group,
     /// To make, refresh or use a key.
     Ceremony,
     /// To resume a link whose connection broke.
@@ -167,6 +181,12 @@ pub enum Reason {
     },
     /// It does not have the session that the caller wants to resume.
     Gone,
+    /// It gathers a group, and pairs with nobody alone meanwhile.
+    Gathering,
+    /// It gathers no group that could be joined.
+    NoGroup,
+    /// The group that it gathers is complete.
+    GroupClosed,
     /// It does not understand a message, which is malformed or of a later version.
     NotUnderstood {
         /// The message's name.
@@ -207,6 +227,9 @@ impl Reason {
             Self::Interrupted => "interrupted",
             Self::Left { .. } => "left",
             Self::Gone => "gone",
+            Self::Gathering => "gathering",
+            Self::NoGroup => "no_group",
+            Self::GroupClosed => "group_closed",
             Self::NotUnderstood { .. } => "not_understood",
             Self::Unknown(_) => "unknown",
         }
@@ -440,6 +463,71 @@ impl From<&payload::Source> for Source {
     }
 }
 
+/// A device of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupMember {
+    /// Its fingerprint.
+    pub fingerprint: Hex<32>,
+    /// Its name for itself.
+    pub name: Label,
+}
+
+/// The commitments of a device of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupCommitment {
+    /// To its nonce.
+    pub nonce: Hex<32>,
+    /// To its yes.
+    pub yes: Hex<32>,
+}
+
+/// A step of the pairing of a group, between the device that gathers it and one that has joined.
+/// Members are counted from 1, in the order of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum GroupStep {
+    /// Who the group is; from the device that gathers it.
+    List {
+        /// All devices, by ascending fingerprint.
+        members: Vec<GroupMember>,
+        /// Whether the pairings are kept until they are forgotten.
+        kept: bool,
+    },
+    /// What a member commits to.
+    Commit(GroupCommitment),
+    /// What all members have committed to, in the order of the list.
+    Commitments {
+        /// One of each member.
+        all: Vec<GroupCommitment>,
+    },
+    /// The opening of a member's commitment.
+    Open {
+        /// Its nonce.
+        nonce: Hex<32>,
+    },
+    /// The openings of all members, in the order of the list.
+    Openings {
+        /// One of each member.
+        nonces: Vec<Hex<32>>,
+    },
+    /// A member's yes, which the device that gathers the group passes on.
+    Yes {
+        /// The member.
+        member: u8,
+        /// What only that member can have sent.
+        opening: Hex<32>,
+    },
+    /// The pairing has ended because of a member; from the device that gathers the group.
+    Ended {
+        /// The member.
+        member: u8,
+        /// Why.
+        reason: Reason,
+    },
+}
+
 /// A control message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -479,6 +567,8 @@ pub enum Message {
         /// A commitment, a nonce, an opening or a confirmation, by position.
         step: Hex<32>,
     },
+    /// One step of the pairing of a group.
+    Group(GroupStep),
     /// The caller has deleted its share of a key that both have, or had.
     Deleted {
         /// The key, SEC1 compressed.
@@ -608,6 +698,15 @@ mod tests {
             Message::Refuse { reason: Reason::NotUnderstood { message: Word::new("propose") } },
             Message::Deleted { public_key: Hex([2; 33]), time: -1 },
             Message::Pair { step: Hex([9; 32]) },
+            Message::Group(GroupStep::List {
+                members: vec![GroupMember { fingerprint: Hex([2; 32]), name: Label::new("alice") }],
+                kept: true,
+            }),
+            Message::Group(GroupStep::Commitments {
+                all: vec![GroupCommitment { nonce: Hex([1; 32]), yes: Hex([2; 32]) }],
+            }),
+            Message::Group(GroupStep::Yes { member: 8, opening: Hex([3; 32]) }),
+            Message::Group(GroupStep::Ended { member: 1, reason: Reason::Denied }),
             Message::Propose(Box::new(proposal)),
             Message::Accept { nonce: Hex([1; 32]), held: vec![held(4)] },
             Message::Apart { held: vec![held(8)] },
@@ -650,6 +749,9 @@ mod tests {
             r#"{"resumed":{"received":1,"received":1}}"#,
             r#"{"queued":{"before":1,"extra":1}}"#,
             r#"{"pair":{"step":"abcd"}}"#,
+            r#"{"group":{"open":{"nonce":"abcd"}}}"#,
+            r#"{"group":{"yes":{"member":256,"opening":"00"}}}"#,
+            r#"{"group":{"list":{"members":[],"kept":true,"extra":1}}}"#,
             &told("16777217"),
             &told("18446744073709551615"),
             r#"{"refuse":{"reason":7}}"#,

@@ -25,6 +25,7 @@ proptest! {
         for bytes in [&raw, &changes] {
             decoders::frame(bytes);
             decoders::control(bytes);
+            decoders::group(bytes);
             decoders::label(bytes);
             decoders::said(bytes);
             decoders::pasted(bytes);
@@ -101,6 +102,7 @@ fn every_kept_input_is_borne() {
     let all: &[(&str, Decoder)] = &[
         ("frame", decoders::frame),
         ("control", decoders::control),
+        ("group", decoders::group),
         ("label", decoders::label),
         ("relay", decoders::relay),
         ("certificate", decoders::certificate),

@@ -45,6 +45,8 @@ targets! { program:
     frame,
     /// A control message.
     control,
+    /// The steps of the pairing of a group.
+    group,
     /// The name that another device gives itself.
     label,
     /// Messages of relays and their clients, and invitations.

@@ -142,8 +142,7 @@ impl Approver for Person {
 pub(super) fn shown(comparison: Comparison) -> Event {
     Event::Code {
         code: comparison.code,
-        peer: comparison.peer.to_string(),
-        fingerprint: comparison.fingerprint.to_hex(),
+        with: comparison.with,
         lasts: comparison.lasts,
         warning: comparison.warning,
         seconds: comparison.within.as_secs(),

@@ -431,8 +431,10 @@ pub struct ListenArgs {
   cosign pair --relay wss://relay.example   shows a QR code for a device that is far away
   cosign pair 'cosign://pair?relay=…'       the other device: what the QR code says
   cosign pair --qr-image photo.png          the same from a picture of it
+  cosign pair --group                       three devices or more: on one of them
+  cosign pair --join alice                  on the others: joins the group that alice gathers
 
-Both screens show the same six digits; both people say y. Nothing types a code in.")]
+All screens show the same six digits; all people say y. Nothing types a code in.")]
 pub struct PairArgs {
     /// The other device's name, id or fingerprint, or the text of an invitation: cosign://pair?…
     #[arg(value_name = "PEER|URI")]
@@ -456,6 +458,13 @@ pub struct PairArgs {
     /// Also save the QR code of the invitation, as .png or .svg
     #[arg(value_parser = path(), long, value_name = "FILE", conflicts_with_all = ["name", "peer", "via", "qr_image"])]
     pub qr_out: Option<PathBuf>,
+    /// Pair several devices by one code: gather those that join, 8 with this one at most, and pair
+    /// every two of them
+    #[arg(long, conflicts_with_all = ["name", "peer", "via", "qr_image", "join"])]
+    pub group: bool,
+    /// Join the group that another device gathers; without a PEER the one that is found
+    #[arg(long, conflicts_with_all = ["via", "qr_out"])]
+    pub join: bool,
     /// Allow pairing again after five failed attempts
     #[arg(long)]
     pub reset_attempts: bool,

@@ -82,7 +82,7 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
             search::remember(&node.home, &device.fingerprint, &Way::Lan(*address));
         }
         if record.is_some() {
-            search::remember_program(&node.home, &device.fingerprint, device.program.as_ref());
+            search::remember_program(&node.home, &device.fingerprint, device.program());
         }
         let id = device.fingerprint.device_id();
         let known = Found {
@@ -93,7 +93,7 @@ pub(super) async fn look(node: &Arc<Node>, wait: Duration) -> Result<Vec<Found>,
             addresses: device.addresses.iter().map(host).collect(),
             port: first.map_or(0, SocketAddr::port),
             paired,
-            program: device.program.map(|program| program.to_string()),
+            program: device.program().map(ToString::to_string),
         };
         found.insert(id, known);
     }

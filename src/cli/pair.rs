@@ -10,19 +10,21 @@ use crate::cli::args::PairArgs;
 use crate::cli::ceremony::{Setup, address, label, pick, with_node};
 use crate::cli::runtime::block_on;
 use crate::cli::{Global, Output, qr, unlock};
-use crate::device::shell_word;
+use crate::device::Label;
+use crate::driver::ceremony::group::{self, Gathering, PairedAll};
 use crate::driver::ceremony::invitation;
 use crate::driver::ceremony::pairing::{self, Pairing};
 use crate::driver::connect::search::{Met, look_around};
 use crate::driver::connect::target::{Route, Target};
-use crate::driver::error::Error;
+use crate::driver::error::{Ability, Error};
 use crate::driver::listen::Visits;
 use crate::driver::{Node, clock};
 use crate::net::relay::invite::Invite;
 use crate::progress::Event;
 use crate::report::{self, Code, Failure, Near};
-use crate::ui::Need;
+use crate::ui::{Need, keygen_with};
 use crate::vault::{self, attempts};
+use crate::wire::{About, Reason};
 
 /// How long one search for devices takes.
 const LOOK: Duration = Duration::from_secs(2);
@@ -34,14 +36,58 @@ struct PairResult {
     expires: Option<String>,
 }
 
+impl PairResult {
+    fn of(Pairing { peer, fingerprint, expires }: &Pairing) -> Self {
+        Self {
+            peer: peer.clone(),
+            fingerprint: fingerprint.to_hex(),
+            expires: expires.map(clock::rfc3339),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct GroupResult {
+    peers: Vec<PairResult>,
+    /// Those that have not said that they stored it, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unsure: Vec<String>,
+}
+
+/// The kind of device that is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Any.
+    Any,
+    /// One that gathers a group.
+    Gathering,
+}
+
+impl Wanted {
+    fn suits(self, device: &Met) -> bool {
+        self == Self::Any || device.gathers()
+    }
+}
+
 /// `cosign pair`
 pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failure> {
-    let PairArgs { name, peer, via, remember, relay, qr_image, qr_out, reset_attempts, interface } =
-        args;
+    let PairArgs {
+        name,
+        peer,
+        via,
+        remember,
+        relay,
+        qr_image,
+        qr_out,
+        group,
+        join,
+        reset_attempts,
+        interface,
+    } = args;
     let names_nobody = name.is_none() && peer.is_none() && via.is_none() && qr_image.is_none();
     if reset_attempts {
         attempts::reset(&unlock::to_change(global)?)?;
-        if names_nobody && relay.is_none() {
+        if names_nobody && relay.is_none() && !group && !join {
             return Output::new(
                 serde_json::json!({ "reset": true }),
                 "pairing attempts were reset",
@@ -53,6 +99,11 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         (None, Some(text)) if Invite::is_meant(text) => Some(invitation(text)?),
         (None, _) => None,
     };
+    if join && invite.as_ref().is_some_and(|invite| !invite.group) {
+        return Err(Failure::new(Code::Usage, "the invitation is to pair with one device alone")
+            .hint("leave --join out"));
+    }
+    let join = join || invite.as_ref().is_some_and(|invite| invite.group);
     let peer = peer.as_deref().map(address).transpose()?;
     if qr_out.is_some() && relay.is_none() && global.relay.is_none() {
         return Err(Failure::new(Code::Usage, "--qr-out needs a relay to invite to")
@@ -73,6 +124,29 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         let shown =
             name.clone().or_else(|| peer.clone()).unwrap_or_else(|| "the device".to_owned());
         let target = |route| Target { name: label(&shown), fingerprint: None, route };
+        let save_code = |invite: &Invite| match &qr_out {
+            Some(path) => qr::write(path, &invite.to_string()),
+            None => Ok(()),
+        };
+        if group {
+            let gathering = Gathering::open(&node, node.relay.as_ref(), save_code).await?;
+            return output_of_all(&gather(global, gathering).await?);
+        }
+        if join {
+            let joined = match (invite, peer) {
+                (Some(invite), _) => {
+                    group::join(&node, &pairing::inviter(&node, &invite)?, deadline).await?
+                }
+                (None, Some(address)) => {
+                    group::join(&node, &target(Route::Address(address)), deadline).await?
+                }
+                (None, None) => {
+                    let host = find_gathering(global, &node, name.as_deref(), deadline).await?;
+                    group::join(&node, &host, deadline).await?
+                }
+            };
+            return output_of_all(&joined);
+        }
         let pairing = match (invite, via, peer) {
             (Some(invite), ..) => pairing::accept(&node, &invite).await?,
             (None, Some(command), _) => {
@@ -83,11 +157,8 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
             }
             (None, None, None) => match node.relay.clone().filter(|_| names_nobody) {
                 Some(relay) => {
-                    let save_code = |invite: &Invite| match &qr_out {
-                        Some(path) => qr::write(path, &invite.to_string()),
-                        None => Ok(()),
-                    };
-                    let (mut visits, until) = invitation::invite(&node, &relay, save_code).await?;
+                    let (mut visits, until) =
+                        invitation::invite(&node, &relay, None, save_code).await?;
                     if only_there {
                         invitation::wait(&mut visits, until).await?
                     } else {
@@ -137,17 +208,69 @@ pub(super) fn output(pairing: &Pairing) -> Result<Output, Failure> {
         || "until it is forgotten".to_owned(),
         |moment| format!("until {moment}; pairing with --remember keeps it, on both devices"),
     );
+    let next = keygen_with([pairing.peer.as_str()]);
+    let text = format!("paired with {} {until}\nnext: {next}", pairing.peer);
+    Output::new(PairResult::of(pairing), text)
+}
+
+/// The result for a group.
+fn output_of_all(paired: &PairedAll) -> Result<Output, Failure> {
+    let names: Vec<&str> = paired.pairings.iter().map(|pairing| pairing.peer.as_str()).collect();
     let text = format!(
-        "paired with {} {until}\nnext: cosign keygen --key vault --with {}",
-        pairing.peer,
-        shell_word(&pairing.peer)
+        "paired with {}, and every two of them with one another\nnext, on one device: {}",
+        names.join(", "),
+        keygen_with(names.iter().copied())
     );
-    let result = PairResult {
-        peer: pairing.peer.clone(),
-        fingerprint: pairing.fingerprint.to_hex(),
-        expires,
+    let result = GroupResult {
+        peers: paired.pairings.iter().map(PairResult::of).collect(),
+        unsure: paired.unsure.iter().map(ToString::to_string).collect(),
     };
     Output::new(result, text)
+}
+
+/// Lets devices join until the person says that everybody is here, and pairs them.
+async fn gather(global: &Global, mut gathering: Gathering) -> Result<PairedAll, Failure> {
+    loop {
+        let names: Vec<String> = gathering.joined().map(|name| format!("{name:?}")).collect();
+        let choices = [
+            format!("everybody is here: pair this device and {}", names.join(", ")),
+            "end it: pair nobody".to_owned(),
+        ];
+        let answer = async {
+            match names.is_empty() {
+                true => std::future::pending().await,
+                false => pick(global, "next", "--group", &choices).await,
+            }
+        };
+        let ended = tokio::select! {
+            changed = gathering.changed() => match changed {
+                Ok(()) => continue,
+                Err(error) => error.into(),
+            },
+            answer = answer => match answer {
+                Ok(0) => return Ok(gathering.begin().await?),
+                Ok(_) => report::denied_here("pairing"),
+                Err(failure) => failure,
+            },
+        };
+        gathering.dismiss(Reason::Interrupted).await;
+        return Err(ended);
+    }
+}
+
+/// Looks until there is a device that gathers a group, and that `name` can mean.
+async fn find_gathering(
+    global: &Global,
+    node: &Arc<Node>,
+    name: Option<&str>,
+    deadline: Instant,
+) -> Result<Target, Failure> {
+    let others = RefCell::new(Vec::new());
+    tokio::select! {
+        target = choose(global, node, name, Wanted::Gathering, &others) => target,
+        () = tokio::time::sleep_until(deadline.into()) => Err(report::nobody_gathers(name)),
+        () = node.interrupted() => Err(report::interrupted()),
+    }
 }
 
 /// Pairs with a device that is found on the network, or that finds this one: people may run
@@ -168,7 +291,7 @@ async fn nearby(
                 error => error.into(),
             });
         }
-        target = choose(global, node, name, &others) => target?,
+        target = choose(global, node, name, Wanted::Any, &others) => target?,
     };
     Ok(invitation::meet(node, &target, visits, deadline).await?)
 }
@@ -178,23 +301,31 @@ async fn choose(
     global: &Global,
     node: &Arc<Node>,
     name: Option<&str>,
+    wanted: Wanted,
     others: &RefCell<Vec<Near>>,
 ) -> Result<Target, Failure> {
     node.tell(Event::Waiting {
-        what: "a device to pair with".to_owned(),
+        what: match wanted {
+            Wanted::Any => "a device to pair with".to_owned(),
+            Wanted::Gathering => "a group to join".to_owned(),
+        },
         peers: name.iter().map(ToString::to_string).collect(),
         seconds: None,
         request_id: None,
     });
-    let (mut found, mut seen) = look(node, name).await;
+    let (mut found, mut seen) = look(node, name, wanted).await?;
     loop {
         let chosen = match found.as_slice() {
             [] => {
                 let told = others.replace(seen.clone());
-                if let Some(name) = name.filter(|_| seen != told && !seen.is_empty()) {
+                if let Some(name) = name
+                    && wanted == Wanted::Any
+                    && seen != told
+                    && !seen.is_empty()
+                {
                     node.tell(Event::Note { message: report::not_among(name, &seen) });
                 }
-                (found, seen) = look(node, name).await;
+                (found, seen) = look(node, name, wanted).await?;
                 continue;
             }
             [_] => 0,
@@ -202,9 +333,9 @@ async fn choose(
                 let names: Vec<String> = several.iter().map(shown).collect();
                 tokio::select! {
                     chosen = pick(global, "peer", "PEER (a device id)", &names) => chosen?,
-                    newcomers = newcomers(node, name, several) => {
+                    newcomers = newcomers(node, name, wanted, several) => {
                         // New devices are appended, so that numbers already shown stay valid.
-                        found.extend(newcomers);
+                        found.extend(newcomers?);
                         continue;
                     }
                 }
@@ -231,8 +362,16 @@ fn near(device: &Met) -> Near {
     Near { name: device.name.clone(), id: device.fingerprint.device_id() }
 }
 
-/// The devices nearby that `name` can mean, and the names of the others. Each is reported.
-async fn look(node: &Node, name: Option<&str>) -> (Vec<Met>, Vec<Near>) {
+/// The devices nearby that are `wanted` and that `name` can mean, and the names of the others. Each
+/// is reported.
+///
+/// # Errors
+/// The program of the device called `name` cannot pair a group, which is wanted.
+async fn look(
+    node: &Node,
+    name: Option<&str>,
+    wanted: Wanted,
+) -> Result<(Vec<Met>, Vec<Near>), Failure> {
     let found = look_around(node, LOOK).await.unwrap_or_default();
     for device in &found {
         node.tell(Event::Peer {
@@ -243,18 +382,33 @@ async fn look(node: &Node, name: Option<&str>) -> (Vec<Met>, Vec<Near>) {
             address: device.addresses.first().map(ToString::to_string).unwrap_or_default(),
         });
     }
+    let is_meant = |device: &Met| name.is_none_or(|name| meant(name, device));
+    let older = |device: &&Met| {
+        name.is_some() && is_meant(device) && !device.about.as_ref().is_some_and(About::joins)
+    };
+    if wanted == Wanted::Gathering
+        && let Some(device) = found.iter().find(older)
+    {
+        let program = device.program().map(Label::as_str);
+        return Err(report::unsupported(device.name.as_str(), program, Ability::Group));
+    }
     let (meant, others): (Vec<Met>, Vec<Met>) =
-        found.into_iter().partition(|device| name.is_none_or(|name| meant(name, device)));
-    (meant, others.iter().map(near).collect())
+        found.into_iter().partition(|device| is_meant(device) && wanted.suits(device));
+    Ok((meant, others.iter().map(near).collect()))
 }
 
 /// Waits for devices that are not among `known`.
-async fn newcomers(node: &Node, name: Option<&str>, known: &[Met]) -> Vec<Met> {
+async fn newcomers(
+    node: &Node,
+    name: Option<&str>,
+    wanted: Wanted,
+    known: &[Met],
+) -> Result<Vec<Met>, Failure> {
     loop {
-        let (mut found, _) = look(node, name).await;
+        let (mut found, _) = look(node, name, wanted).await?;
         found.retain(|new| known.iter().all(|old| old.fingerprint != new.fingerprint));
         if !found.is_empty() {
-            return found;
+            return Ok(found);
         }
     }
 }

@@ -74,6 +74,8 @@ fn meet(global: &Global, home: &Home, args: &SetupArgs) -> Result<(), Failure> {
             relay: None,
             qr_image: None,
             qr_out: None,
+            group: false,
+            join: false,
             reset_attempts: false,
             interface: args.interface.clone(),
         };

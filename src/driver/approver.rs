@@ -7,26 +7,24 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::device::{Fingerprint, Label};
+use crate::device::Fingerprint;
 use crate::driver::approver::backoff::Admission;
-use crate::progress::Lasts;
+use crate::progress::{Compared, Lasts};
 use crate::request::{Question, Request};
 
 /// An answer, which may take minutes if a person gives it.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
-/// The six digits of a pairing, and the device they are compared with.
+/// The six digits of a pairing, and the devices they are compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// The digits as shown: `385 721`.
     pub code: String,
-    /// The other device's name for itself.
-    pub peer: Label,
-    /// Its fingerprint.
-    pub fingerprint: Fingerprint,
+    /// The other device, or all of a group.
+    pub with: Compared,
     /// How long the pairing will last.
     pub lasts: Lasts,
-    /// A warning, if the name or the fingerprint is known already.
+    /// A warning, if a name or a fingerprint is known already.
     pub warning: Option<String>,
     /// How long there is to answer.
     pub within: std::time::Duration,
@@ -100,7 +98,7 @@ impl fmt::Debug for Charge {
 /// Answers for the owner of this device: a person at a terminal, a policy file, or a digest that
 /// was approved in advance.
 pub trait Approver: Send + Sync {
-    /// Whether both screens show the same six digits. Never answered by a policy.
+    /// Whether all screens show the same six digits. Never answered by a policy.
     fn compare(&self, comparison: Comparison) -> Answer<'_>;
 
     /// Whether to take part in one ceremony. [`Verdict::Ask`] if a person decides.

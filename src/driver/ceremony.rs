@@ -11,6 +11,7 @@ pub mod confirmations;
 pub mod deletions;
 pub mod drive;
 pub mod epochs;
+pub mod group;
 pub mod invitation;
 pub mod keygen;
 pub mod pairing;

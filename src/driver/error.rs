@@ -24,6 +24,8 @@ pub enum Ability {
     Ceremony(Ceremony),
     /// To show payloads of this kind.
     Payload(Kind),
+    /// To join the pairing of a group.
+    Group,
 }
 
 /// Why a pairing or a ceremony failed.
@@ -338,6 +340,15 @@ pub enum Error {
 
     /// No device to pair with was found or came.
     NobodyToPair,
+    /// No device joined the group that this one gathered.
+    NobodyJoined,
+    /// The pairing of a group failed after the person here had said yes. Others may have stored it.
+    GroupUnconfirmed {
+        /// Why it failed.
+        error: Box<Error>,
+        /// The devices whose yes had not arrived here.
+        missing: Vec<Label>,
+    },
     /// The other device has the fingerprint of this one.
     Oneself,
     /// The person at this device did not confirm the digits.
@@ -533,7 +544,8 @@ impl Error {
             | Self::TimedOut { .. }
             | Self::Unanswered(_)
             | Self::NoCaller
-            | Self::NobodyToPair => ErrorKind::Unreachable,
+            | Self::NobodyToPair
+            | Self::NobodyJoined => ErrorKind::Unreachable,
             Self::Link { error, .. } => of_link(error),
             Self::Unsupported { .. } | Self::NotUnderstood { .. } => ErrorKind::Unsupported,
             Self::Refused { reason, .. } => of_reason(*reason),
@@ -571,7 +583,9 @@ impl Error {
             | Self::TooManyPending(_)
             | Self::Unconfirmed { .. }
             | Self::SignedAlready(_) => ErrorKind::Conflict,
-            Self::KeyExistsThere { error, .. } | Self::LeftPending { error, .. } => error.kind(),
+            Self::KeyExistsThere { error, .. }
+            | Self::LeftPending { error, .. }
+            | Self::GroupUnconfirmed { error, .. } => error.kind(),
             Self::BadPath | Self::OtherAccount { .. } => ErrorKind::Usage,
             Self::Fault { fault, .. } => of_fault(fault),
             Self::Banned { .. } => ErrorKind::Banned,
@@ -614,6 +628,8 @@ fn of_reason(reason: Reason) -> ErrorKind {
         Reason::Banned => ErrorKind::Banned,
         Reason::Worn => ErrorKind::Worn,
         Reason::Version | Reason::NotUnderstood { .. } => ErrorKind::Unsupported,
+        Reason::Gathering | Reason::GroupClosed => ErrorKind::Conflict,
+        Reason::NoGroup => ErrorKind::NotFound,
         Reason::Aborted | Reason::Payload | Reason::Left { .. } | Reason::Unknown(_) => {
             ErrorKind::Aborted
         }
@@ -694,6 +710,8 @@ impl From<&Error> for Reason {
             | Error::Fault { .. }
             | Error::NoRecord(_)
             | Error::NobodyToPair
+            | Error::NobodyJoined
+            | Error::GroupUnconfirmed { .. }
             | Error::InvitationOver { .. }
             | Error::Vault(_)
             | Error::DeviceKey(_)

@@ -16,10 +16,9 @@ use crate::driver::connect::dial::PORT;
 use crate::driver::connect::hello::{HANDSHAKE, hang_up, hear, welcome};
 use crate::driver::connect::rendezvous::Streams;
 use crate::driver::connect::search::remember_name;
-use crate::driver::connect::target::Source;
-use crate::driver::connect::target::Way;
+use crate::driver::connect::target::{Reached, Source, Way};
 use crate::driver::connect::{rendezvous, resume};
-use crate::driver::error::Error;
+use crate::driver::error::{Ability, Error};
 use crate::driver::listen::admission::UnverifiedCallers;
 use crate::driver::strangers::{Visitor, turned_away};
 use crate::driver::told::Note;
@@ -97,12 +96,14 @@ pub struct Listener {
 }
 
 /// The requests that are accepted. All others are answered `busy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Takes {
-    /// All.
+    /// All, but for those to join a group.
     All,
     /// Pairings.
     Pairings,
+    /// To join the group that this device gathers.
+    Group(mpsc::Sender<Reached>),
     /// None; only broken links are resumed.
     Nothing,
 }
@@ -148,6 +149,11 @@ impl Listener {
     /// Accepts pairings only.
     pub fn only_to_pair(self) -> Self {
         Self { takes: Takes::Pairings, ..self }
+    }
+
+    /// Accepts devices that join a group only, and passes them on to `joiners` until that is closed.
+    pub fn only_to_join(self, joiners: mpsc::Sender<Reached>) -> Self {
+        Self { takes: Takes::Group(joiners), ..self }
     }
 
     /// Waits in this room of a relay instead of the rooms of known devices.
@@ -237,7 +243,7 @@ async fn serve(
     mut ending: watch::Receiver<bool>,
 ) {
     // The channel closes when the last visit drops its sender.
-    let (mut takes, mut visits) = (listener.takes, Some(visits));
+    let (mut takes, mut visits) = (listener.takes.clone(), Some(visits));
     // The LAN and the relay have separate limits, so callers of one cannot use up the places of the
     // other.
     let [mut near, mut far] = [UnverifiedCallers::default(), UnverifiedCallers::default()];
@@ -274,7 +280,7 @@ async fn serve(
         let source = Source::of(&way);
         let callers = if matches!(way, Way::Relay(_)) { &mut far } else { &mut near };
         let unverified = callers.admit(source);
-        let (node, visits) = (Arc::clone(&node), visits.clone());
+        let (node, visits, takes) = (Arc::clone(&node), visits.clone(), takes.clone());
         tokio::spawn(async move {
             let visit = receive(&node, io, way, takes, unverified).await;
             // A new pairing or key changes the rooms at the relay, so they are recomputed.
@@ -366,8 +372,19 @@ async fn receive(
         _ = &mut unverified => return None,
     };
     match want {
-        Want::Pair if takes == Takes::Nothing => {
+        Want::Pair if matches!(takes, Takes::Nothing) => {
             decline(link, &name, BUSY).await;
+            None
+        }
+        Want::Pair if matches!(takes, Takes::Group(_)) => {
+            refuse_alone(node, link, &name, about.as_ref(), source).await;
+            None
+        }
+        Want::Group => {
+            // It has one of the few places of the group from now on.
+            drop(unverified);
+            let _visiting = node.visit();
+            welcome_to_group(node, link, name, about, (way, source), takes).await;
             None
         }
         Want::Pair => {
@@ -379,7 +396,7 @@ async fn receive(
             remember_name(node, &link.peer(), &name);
             drop(unverified);
             let _visiting = node.visit();
-            if takes != Takes::All {
+            if !matches!(takes, Takes::All) {
                 decline(link, &name, BUSY).await;
                 return None;
             }
@@ -395,6 +412,59 @@ async fn receive(
                 _ = unverified => {}
             }
             None
+        }
+    }
+}
+
+/// Refuses to pair with one device alone, since this one gathers a group.
+async fn refuse_alone(
+    node: &Node,
+    link: TlsLink,
+    name: &Label,
+    about: Option<&About>,
+    source: Source,
+) {
+    let fingerprint = link.peer();
+    let stranger = Visitor { source, fingerprint, name, wanted: StrangerRequest::Pair };
+    if turned_away(node, &stranger, Reason::Gathering) && !about.is_some_and(About::joins) {
+        node.tell(Note::Failed(Error::Unsupported {
+            peer: name.clone(),
+            program: about.map(|about| about.program.clone()),
+            ability: Ability::Group,
+        }));
+    }
+    decline(link, name, Reason::Gathering).await;
+}
+
+/// Lets a device join the group that this one gathers, if it does.
+async fn welcome_to_group(
+    node: &Node,
+    mut link: TlsLink,
+    name: Label,
+    about: Option<About>,
+    (way, source): (Way, Source),
+    takes: Takes,
+) {
+    let refusal = match &takes {
+        Takes::Group(_) if link.peer() == node.info.fingerprint => Some(Reason::Denied),
+        Takes::Group(joiners) if joiners.is_closed() => Some(Reason::GroupClosed),
+        Takes::Group(_) => None,
+        Takes::All | Takes::Pairings | Takes::Nothing => Some(Reason::NoGroup),
+    };
+    if let Some(reason) = refusal {
+        let fingerprint = link.peer();
+        let stranger = Visitor { source, fingerprint, name: &name, wanted: StrangerRequest::Pair };
+        turned_away(node, &stranger, reason);
+        decline(link, &name, reason).await;
+        return;
+    }
+    if let Takes::Group(joiners) = takes
+        && welcome(node, &mut link).await.is_ok()
+    {
+        let joiner = Reached { link, name, way, about };
+        if let Err(mpsc::error::SendError(Reached { link, name, .. })) = joiners.send(joiner).await
+        {
+            decline(link, &name, Reason::GroupClosed).await;
         }
     }
 }

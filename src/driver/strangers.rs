@@ -73,8 +73,9 @@ pub struct Visitor<'a> {
     pub wanted: StrangerRequest,
 }
 
-/// Counts an unknown device that was refused for this reason.
-pub fn turned_away(node: &Node, visitor: &Visitor<'_>, why: Reason) {
+/// Counts an unknown device that was refused for this reason. Returns whether the owner was told,
+/// which happens now and then.
+pub fn turned_away(node: &Node, visitor: &Visitor<'_>, why: Reason) -> bool {
     let now = clock::now();
     let (count, tell, remind, note) = {
         let mut tally = node.strangers.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +94,7 @@ pub fn turned_away(node: &Node, visitor: &Visitor<'_>, why: Reason) {
             wanted: visitor.wanted,
         });
     }
-    let Some(others) = note else { return };
+    let Some(others) = note else { return tell };
     let stranger = Stranger {
         time: clock::unix_now(),
         source: visitor.source.to_string(),
@@ -105,6 +106,7 @@ pub fn turned_away(node: &Node, visitor: &Visitor<'_>, why: Reason) {
     };
     // A failed note is ignored: the stranger was counted.
     let _ = strangers::note(&node.home, &stranger);
+    tell
 }
 
 #[cfg(test)]

@@ -109,6 +109,11 @@ pub enum Note {
         /// How many pairings in a row have failed.
         failed: u32,
     },
+    /// A device of a group has not said that it has stored the pairings.
+    NotSaidStored {
+        /// The device.
+        peer: Label,
+    },
     /// A device says that it has deleted its share.
     Deleted {
         /// The device.

@@ -77,6 +77,7 @@ pub fn noted(note: &Note) -> String {
         Note::WrongConfirmation { party, key } => wrong_stored_confirmation(key, *party),
         Note::Via(line) => said_by_via(line),
         Note::PairingPaused { failed } => pairing_paused(*failed),
+        Note::NotSaidStored { peer } => not_said_stored(peer.as_str()),
         Note::Deleted { peer, key, time } => deletion(peer.as_str(), key, &clock::rfc3339(*time)),
     }
 }
@@ -185,6 +186,11 @@ fn worded(error: &Error) -> Failure {
         Error::Worn { peer, key, .. } => worn(peer.as_str(), &[key]),
         Error::NoRecord(error) => no_record(error),
         Error::NobodyToPair => nobody_to_pair(None, &[]),
+        Error::NobodyJoined => nobody_joined(),
+        Error::GroupUnconfirmed { error, missing } => {
+            let missing: Vec<&str> = missing.iter().map(Label::as_str).collect();
+            group_unconfirmed(&error.as_ref().into(), &missing)
+        }
         Error::Oneself => oneself(),
         Error::CodesDiffer => codes_differ(),
         Error::CodesDifferThere { peer } => denied_there(peer.as_str()),
@@ -267,6 +273,9 @@ mod tests {
             Reason::Aborted,
             Reason::Interrupted,
             Reason::Gone,
+            Reason::Gathering,
+            Reason::NoGroup,
+            Reason::GroupClosed,
         ]
     }
 
@@ -348,6 +357,7 @@ mod tests {
                 program: None,
                 ability: Ability::Payload(Kind::Message),
             },
+            Error::Unsupported { peer: bob(), program: None, ability: Ability::Group },
             Error::NoShareThere { peer: bob(), key: key() },
             Error::Apart { key: key(), mine: Vec::new(), theirs: Vec::new() },
             Error::RolledBackThere { peer: bob(), key: key() },
@@ -370,6 +380,8 @@ mod tests {
             Error::Worn { party: PartyId::new(2).unwrap(), peer: bob(), key: key() },
             Error::NoRecord(vault::Error::Spent),
             Error::NobodyToPair,
+            Error::NobodyJoined,
+            Error::GroupUnconfirmed { error: no_key(), missing: vec![bob()] },
             Error::Oneself,
             Error::CodesDiffer,
             Error::CodesDifferThere { peer: bob() },

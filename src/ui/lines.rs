@@ -7,7 +7,7 @@ use super::stage::Page;
 use super::text::{CHANGED, allowed, quoted, under_label};
 use crate::device::{Fingerprint, grouped, hex, shell_word, shown, visible};
 use crate::payload::{Source, Summary};
-use crate::progress::{Event, PartyView, QueuedRequest, RequestView, StrangerRequest};
+use crate::progress::{Compared, Event, PartyView, QueuedRequest, RequestView, StrangerRequest};
 use crate::request::Ceremony;
 
 /// The style of lines.
@@ -75,7 +75,11 @@ pub fn needs_a_person(event: &Event) -> bool {
 pub(super) fn is_an_end(event: &Event) -> bool {
     matches!(
         event,
-        Event::Paired { .. } | Event::Key { .. } | Event::Signed { .. } | Event::Aborted { .. }
+        Event::Paired { .. }
+            | Event::PairedGroup { .. }
+            | Event::Key { .. }
+            | Event::Signed { .. }
+            | Event::Aborted { .. }
     )
 }
 
@@ -97,10 +101,10 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             vec![format!("{} ({id}) is {status} at {address}", quoted(name))]
         }
         Event::Inventory { .. } => Vec::new(),
-        Event::Code { code, peer, fingerprint, lasts, warning, seconds } => {
-            let mut card = vec![format!("pairing with {}", quoted(peer))];
+        Event::Code { code, with, lasts, warning, seconds } => {
+            let mut card = vec![pairing_title(with)];
             card.extend(warning.as_ref().map(|text| format!("  warning      {text}")));
-            card.extend(fingerprint_lines(fingerprint));
+            card.extend(compared_lines(with));
             card.push(format!("  lasts        {lasts}"));
             card.push(format!("  time left    {}", time_left(*seconds)));
             card.push(format!("  code         {}", style.bold(code)));
@@ -128,12 +132,13 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
         // A refusal is told when the request has ended.
         Event::Decided { allowed: false, .. } => Vec::new(),
         Event::Decided { by, ceremony, peer, .. } => vec![allowed(by, *ceremony, peer)],
-        Event::Paired { peer, fingerprint, expires } => vec![format!(
-            "paired with {} (fingerprint {}){}",
-            quoted(peer),
-            grouped(fingerprint),
-            expires.as_ref().map_or_else(String::new, |time| format!(" until {time}"))
-        )],
+        Event::Paired { peer, fingerprint, expires } => {
+            vec![paired_line(peer, fingerprint, expires.as_ref())]
+        }
+        Event::PairedGroup { peers } => peers
+            .iter()
+            .map(|peer| paired_line(&peer.name, &peer.fingerprint.to_hex(), peer.expires.as_ref()))
+            .collect(),
         Event::Key { key, public_key, confirmed, .. } => {
             let state = if *confirmed { "" } else { ", not confirmed by everybody yet" };
             vec![format!("key {key:?}: public key {public_key}{state}")]
@@ -196,7 +201,7 @@ fn invitation(uri: &str, expires: &str, style: Style) -> Vec<String> {
     let mut lines = vec![
         "scan this with the other device, or run there:".to_owned(),
         format!("  cosign pair {}", shell_word(uri)),
-        format!("it can be used until {expires}; both screens then show six digits"),
+        format!("it can be used until {expires}; all screens then show six digits"),
     ];
     if style.terminal
         && let Some(rows) = qr::rows(uri)
@@ -380,14 +385,43 @@ pub(super) fn page_card(page: &Page) -> Vec<String> {
             card.push(format!("  it was       a {}", request_title(view)));
             card.extend(request_facts(&RequestView { changed: Vec::new(), ..view.clone() }));
         }
-        Event::Code { code, peer, fingerprint, .. } => {
-            card.push(format!("  it was       a pairing with {}", quoted(peer)));
-            card.extend(fingerprint_lines(fingerprint));
+        Event::Code { code, with, .. } => {
+            card.push(format!("  it was       a {}", pairing_title(with)));
+            card.extend(compared_lines(with));
             card.push(format!("  code         {code}"));
         }
         _ => {}
     }
     card
+}
+
+/// `pairing with "bob"`
+fn pairing_title(with: &Compared) -> String {
+    match with {
+        Compared::Device { peer, .. } => format!("pairing with {}", quoted(peer)),
+        Compared::Group { members } => format!("pairing of {} devices", members.len()),
+    }
+}
+
+fn compared_lines(with: &Compared) -> Vec<String> {
+    match with {
+        Compared::Device { fingerprint, .. } => fingerprint_lines(fingerprint),
+        Compared::Group { members } => member_lines(members),
+    }
+}
+
+/// All devices of a group by name and id, in the order that all screens have.
+pub(super) fn member_lines(members: &[PartyView]) -> Vec<String> {
+    let line = |(number, member): (usize, &PartyView)| {
+        let id = member.fingerprint.device_id();
+        format!("  device {number:<6}{} ({id})", quoted(member.name.as_str()))
+    };
+    (1..).zip(members).map(line).collect()
+}
+
+fn paired_line(peer: &str, fingerprint: &str, expires: Option<&String>) -> String {
+    let until = expires.map_or_else(String::new, |time| format!(" until {time}"));
+    format!("paired with {} (fingerprint {}){until}", quoted(peer), grouped(fingerprint))
 }
 
 /// A device by name and id, and with its fingerprint the first time.

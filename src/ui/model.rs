@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::text::allowed;
 use crate::device::Fingerprint;
 use crate::progress::{
-    Event, KnownKey, KnownPeer, Lasts, PastCeremony, QueuedRequest, RequestView,
+    Compared, Event, KnownKey, KnownPeer, Lasts, PastCeremony, QueuedRequest, RequestView,
 };
 use crate::request::Ceremony;
 
@@ -85,15 +85,13 @@ pub struct PeerRow {
     pub seen: Duration,
 }
 
-/// Six digits, and the device they are compared with.
+/// Six digits, and the devices they are compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeCard {
     /// As shown: `385 721`.
     pub code: String,
-    /// The other device's name.
-    pub peer: String,
-    /// Its full fingerprint.
-    pub fingerprint: String,
+    /// The other device, or all of a group.
+    pub with: Compared,
     /// How long the pairing will last.
     pub lasts: Lasts,
     /// A warning about a name or fingerprint that is known already.
@@ -168,7 +166,7 @@ pub struct RoundRow {
 /// The end of a ceremony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// [`Event::Paired`], [`Event::Key`], [`Event::Signed`] or [`Event::Aborted`].
+    /// [`Event::Paired`], [`Event::PairedGroup`], [`Event::Key`], [`Event::Signed`] or [`Event::Aborted`].
     pub how: Event,
     /// The state in which it ended.
     pub ceremony: Running,
@@ -204,13 +202,12 @@ impl Model {
                     recent: recent.clone(),
                 });
             }
-            Event::Code { code, peer, fingerprint, lasts, warning, seconds } => {
+            Event::Code { code, with, lasts, warning, seconds } => {
                 self.begin(Doing::Pairing);
                 self.invite = None;
                 self.code = Some(CodeCard {
                     code: code.clone(),
-                    peer: peer.clone(),
-                    fingerprint: fingerprint.clone(),
+                    with: with.clone(),
                     lasts: *lasts,
                     warning: warning.clone(),
                     until: after(now, *seconds),
@@ -237,6 +234,7 @@ impl Model {
                 ceremony.until = seconds.map(|seconds| after(now, seconds));
             }
             Event::Paired { .. }
+            | Event::PairedGroup { .. }
             | Event::Key { .. }
             | Event::Signed { .. }
             | Event::Aborted { .. } => self.end(event, now),

@@ -14,7 +14,7 @@ use super::stage::{Answer, CALM, Question};
 use super::terminal::{self, Terminal};
 use super::{Format, Screen, TICK};
 use crate::device::Fingerprint;
-use crate::progress::{Event, RequestView};
+use crate::progress::{Compared, Event, RequestView};
 use crate::secret::Secret;
 
 /// What a person is needed for, and the flag that would have replaced the question.
@@ -143,7 +143,7 @@ impl Prompter {
         if self.can_ask() { Ok(()) } else { Err(NoAnswer::Nobody(need.clone())) }
     }
 
-    /// Shows six digits ([`Event::Code`]) and asks whether the other screen shows the same. Only
+    /// Shows six digits ([`Event::Code`]) and asks whether the other screens show the same. Only
     /// `y` or `yes` means yes; an empty line means no. If the last question ended without an
     /// answer, the person first has to leave the page about it.
     pub async fn compare(&self, code: &Event, within: Duration) -> Result<bool, NoAnswer> {
@@ -225,7 +225,12 @@ impl Prompter {
         pending.shown = true;
         let question = match &word {
             Some(word) => format!("type {word} and Enter to approve, n to deny, m to mute: "),
-            None => "do both screens show the same code? [y/N] ".to_owned(),
+            None => match &event {
+                Event::Code { with: Compared::Group { members }, .. } => {
+                    format!("do all {} screens show the same code and names? [y/N] ", members.len())
+                }
+                _ => "do both screens show the same code? [y/N] ".to_owned(),
+            },
         };
         let inquiry =
             Inquiry { event: &event, warning, word: word.as_deref(), question: &question };
@@ -781,8 +786,7 @@ mod tests {
     fn code(digits: &str) -> Event {
         Event::Code {
             code: digits.into(),
-            peer: "bob".into(),
-            fingerprint: "00".repeat(32),
+            with: Compared::Device { peer: "bob".into(), fingerprint: "00".repeat(32) },
             lasts: Lasts::Session,
             warning: None,
             seconds: 60,

@@ -475,8 +475,10 @@ mod tests {
     fn code() -> Question {
         Question::Code(CodeCard {
             code: "385 721".into(),
-            peer: "bob".into(),
-            fingerprint: "00".repeat(32),
+            with: crate::progress::Compared::Device {
+                peer: "bob".into(),
+                fingerprint: "00".repeat(32),
+            },
             lasts: crate::progress::Lasts::Session,
             warning: None,
             until: Duration::from_secs(60),

@@ -2,12 +2,19 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::device::{spelled, visible};
+use crate::device::{shell_word, spelled, visible};
 use crate::request::Ceremony;
 
 /// The sentence about a request that a rule has allowed.
 pub(super) fn allowed(rule: &str, ceremony: Ceremony, peer: &str) -> String {
     format!("{rule} of the policy allows this {ceremony} by {peer}: no person was asked")
+}
+
+/// The command that makes a key with these devices.
+pub fn keygen_with<'a>(peers: impl IntoIterator<Item = &'a str>) -> String {
+    let mut command = "cosign keygen --key vault --with".to_owned();
+    peers.into_iter().for_each(|peer| command += &format!(" {}", shell_word(peer)));
+    command
 }
 
 /// How many columns `text` takes.

@@ -109,7 +109,16 @@ impl Scene<'_> {
         let document = match (self.stage.top().map(|asking| &asking.question), &model.ended) {
             (Some(Question::Code(card)), _) => code::document(self, card, width),
             (Some(Question::Approval { card, .. }), _) => question::request(self, card, width),
-            (Some(Question::Pick { what, .. }), _) => question::pick(self, what, width),
+            (Some(Question::Pick { what, .. }), _) => {
+                let mut lines = question::pick(self, what, width);
+                // Who is invited still needs it while a group is gathered.
+                if let Some((uri, expires)) = &model.invite {
+                    lines.push(Line::default());
+                    let left = (width, size.1.saturating_sub(lines.len()));
+                    lines.extend(invitation::document(self, uri, expires, left));
+                }
+                lines
+            }
             (Some(Question::Result), Some(ended)) => result::document(self, ended, width),
             (_, Some(ended)) if !self.is_over() => result::document(self, ended, width),
             _ => match (&model.code, &model.request, &model.ceremony) {
@@ -155,7 +164,11 @@ impl Scene<'_> {
 impl Running {
     /// Whether the device only waits to pair.
     fn is_idle(&self) -> bool {
-        self.what.is_none() && self.awaited_for == "a device to pair with"
+        self.what.is_none()
+            && matches!(
+                self.awaited_for.as_str(),
+                "a device to pair with" | "a group to join" | "devices to join"
+            )
     }
 }
 

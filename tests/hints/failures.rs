@@ -49,6 +49,9 @@ fn reasons() -> Vec<Reason> {
         Reason::Aborted,
         Reason::Interrupted,
         Reason::Gone,
+        Reason::Gathering,
+        Reason::NoGroup,
+        Reason::GroupClosed,
         Reason::NotUnderstood { message: Word::new("propose") },
         Reason::Unknown(Word::new("because")),
     ]
@@ -260,6 +263,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
             vec![
                 of(Some("0.0.9"), Ability::Ceremony(Ceremony::Sign)),
                 of(None, Ability::Payload(Kind::Message)),
+                of(None, Ability::Group),
             ]
         }),
         ("invitation_over", one(report::invitation_over("2026-01-01T00:00:00Z"))),
@@ -328,6 +332,12 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
                     ],
                 ),
             ],
+        ),
+        ("nobody_joined", one(report::nobody_joined())),
+        ("nobody_gathers", vec![report::nobody_gathers(None), report::nobody_gathers(Some(name))]),
+        (
+            "group_unconfirmed",
+            one(report::group_unconfirmed(&report::lost(name), &[name, "carol"])),
         ),
         ("left", one(report::left(name, "carol"))),
         ("oneself", one(report::oneself())),

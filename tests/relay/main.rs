@@ -14,6 +14,7 @@ mod terminal;
 mod relays;
 
 mod far_apart;
+mod group;
 mod hostile;
 mod invitations;
 mod server;

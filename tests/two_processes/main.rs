@@ -20,6 +20,7 @@ mod discovery;
 mod ethereum;
 mod failures;
 mod given;
+mod group;
 mod hostile;
 mod newer;
 mod pairing;

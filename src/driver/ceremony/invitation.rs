@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
 use crate::driver::ceremony::pairing::{Pairing, request};
 use crate::driver::connect::rendezvous;
-use crate::driver::connect::target::Target;
+use crate::driver::connect::target::{Reached, Target};
 use crate::driver::error::Error;
 use crate::driver::listen::{Done, Listener, Place, Visit, Visits};
 use crate::driver::{Node, clock};
@@ -70,13 +72,14 @@ pub async fn listen_for_pairing(node: &Arc<Node>) -> Result<Visits, Error> {
 }
 
 /// Invites a device into a fresh room of `relay`, and waits there and on the local network. `store`
-/// gets the invitation before it is shown.
+/// gets the invitation before it is shown. With `joiners` it is for a group, whose devices they get.
 ///
 /// # Errors
 /// No port can be used, or `store` fails.
 pub async fn invite<E: From<Error>>(
     node: &Arc<Node>,
     relay: &RelayUrl,
+    joiners: Option<mpsc::Sender<Reached>>,
     store: impl FnOnce(&Invite) -> Result<(), E>,
 ) -> Result<(Visits, Instant), E> {
     let deadline = node.deadline_within(INVITATION);
@@ -86,10 +89,15 @@ pub async fn invite<E: From<Error>>(
         room: rendezvous::fresh()?,
         fingerprint: node.info.fingerprint,
         expires: clock::unix_now().saturating_add_unsigned(left),
+        group: joiners.is_some(),
     };
     let listener = Listener::open(node, &Place::default()).await?;
     let listener = listener.in_room(node, relay, invite.room);
-    let visits = listener.only_to_pair().serve(node);
+    let listener = match joiners {
+        None => listener.only_to_pair(),
+        Some(joiners) => listener.only_to_join(joiners),
+    };
+    let visits = listener.serve(node);
     store(&invite)?;
     node.tell(Event::Invite {
         uri: invite.to_string(),
@@ -99,5 +107,5 @@ pub async fn invite<E: From<Error>>(
     Ok((visits, deadline))
 }
 
-/// How long an invitation is valid.
-const INVITATION: Duration = Duration::from_secs(10 * 60);
+/// How long an invitation is valid, and how long a group is gathered.
+pub(super) const INVITATION: Duration = Duration::from_secs(10 * 60);

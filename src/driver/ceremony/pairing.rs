@@ -22,7 +22,7 @@ use crate::driver::{ANSWER, Node, SESSION, clock};
 use crate::net::relay::invite::Invite;
 use crate::net::tls::TlsLink;
 use crate::net::{Link, LinkError};
-use crate::progress::{Event, Lasts, StrangerRequest};
+use crate::progress::{Compared, Event, Lasts, StrangerRequest};
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
 use crate::request::Hex;
 use crate::vault::{self, Entry, PeerRecord, Peers, attempts, with_id};
@@ -48,10 +48,7 @@ pub async fn request(
     target: &Target,
     deadline: Instant,
 ) -> Result<Pairing, Error> {
-    if attempts::charged(&node.home)?.are_used_up() {
-        let limit = attempts::LIMIT;
-        return Err(vault::Error::NoAttemptsLeft { limit, source: None }.into());
-    }
+    attempts_left(node)?;
     let _dialing = Dialing::new(node);
     let reached = reach(node, target, Want::Pair, deadline).await?;
     let name = reached.name.clone();
@@ -59,6 +56,18 @@ pub async fn request(
         Some(_turn) => converse(node, reached).await,
         None => Err(decline(reached.link, &name, BUSY).await),
     }
+}
+
+/// Whether a further attempt to pair is allowed.
+///
+/// # Errors
+/// [`vault::Error::NoAttemptsLeft`], or the count cannot be read.
+pub(super) fn attempts_left(node: &Node) -> Result<(), Error> {
+    if attempts::charged(&node.home)?.are_used_up() {
+        let limit = attempts::LIMIT;
+        return Err(vault::Error::NoAttemptsLeft { limit, source: None }.into());
+    }
+    Ok(())
 }
 
 /// Marks, while it exists, that this device is calling another one.
@@ -88,15 +97,22 @@ pub fn crossed(node: &Node, peer: &Fingerprint) -> bool {
 /// # Errors
 /// The invitation has expired, and as for [`request`].
 pub async fn accept(node: &Arc<Node>, invite: &Invite) -> Result<Pairing, Error> {
+    request(node, &inviter(node, invite)?, node.reach_by()).await
+}
+
+/// The device that made an invitation.
+///
+/// # Errors
+/// The invitation has expired.
+pub fn inviter(node: &Node, invite: &Invite) -> Result<Target, Error> {
     if clock::unix_now() > invite.expires.saturating_add(CLOCKS) {
         return Err(Error::InvitationOver { expired: invite.expires });
     }
-    let target = Target {
+    Ok(Target {
         name: node.name_of(&invite.fingerprint),
         fingerprint: Some(invite.fingerprint),
         route: Route::Room(invite.relay.clone(), invite.room),
-    };
-    request(node, &target, node.reach_by()).await
+    })
 }
 
 /// How many seconds late an invitation is accepted, since the clocks of two devices differ.
@@ -261,8 +277,7 @@ async fn agree(
     let warning = known_otherwise(node, name, &peer);
     let comparison = Comparison {
         code: compare.code().to_string(),
-        peer: name.clone(),
-        fingerprint: peer,
+        with: Compared::Device { peer: name.to_string(), fingerprint: peer.to_hex() },
         lasts,
         warning,
         within: until.saturating_duration_since(clock::now()),
@@ -282,17 +297,7 @@ async fn agree(
             () = node.interrupted() => return Err(Error::Interrupted),
         }
     };
-    match verdict {
-        Ok(Verdict::Yes) => {}
-        Ok(Verdict::No) => return Err(Error::CodesDiffer),
-        // Digits are never confirmed by a policy.
-        Ok(Verdict::Policy(_) | Verdict::Charged(_) | Verdict::Nobody) => {
-            return Err(Error::PairingNeedsAPerson);
-        }
-        Ok(Verdict::Late | Verdict::Ask | Verdict::Later) | Err(_) => {
-            return Err(Error::Unanswered(Activity::Pairing));
-        }
-    }
+    answered(verdict.ok())?;
     let (confirmed, mine) = compare.confirm();
     step(link, name, mine).await?;
     let theirs = match theirs {
@@ -314,6 +319,21 @@ async fn agree(
     Ok(record(node, name, proof.peer(), lasts)?)
 }
 
+/// Whether the person at this device has confirmed the digits; `None` if nobody answered in time.
+pub(super) fn answered(verdict: Option<Verdict>) -> Result<(), Error> {
+    match verdict {
+        Some(Verdict::Yes) => Ok(()),
+        Some(Verdict::No) => Err(Error::CodesDiffer),
+        // Digits are never confirmed by a policy.
+        Some(Verdict::Policy(_) | Verdict::Charged(_) | Verdict::Nobody) => {
+            Err(Error::PairingNeedsAPerson)
+        }
+        Some(Verdict::Late | Verdict::Ask | Verdict::Later) | None => {
+            Err(Error::Unanswered(Activity::Pairing))
+        }
+    }
+}
+
 /// The duration of a pairing with a device whose introduction is `about`. The introduction came
 /// over the link that the digits authenticate, so both screens show the same.
 fn lasts(node: &Node, about: Option<&About>) -> Lasts {
@@ -324,7 +344,8 @@ fn lasts(node: &Node, about: Option<&About>) -> Lasts {
     }
 }
 
-fn record(
+/// Stores a device that all people have confirmed.
+pub(super) fn record(
     node: &Node,
     name: &Label,
     fingerprint: Fingerprint,
@@ -367,7 +388,11 @@ fn free_name(peers: &Peers, name: &Label, fingerprint: &Fingerprint) -> String {
 
 /// A warning for the person who compares the digits, if the name or the fingerprint is known
 /// already.
-fn known_otherwise(node: &Node, name: &Label, fingerprint: &Fingerprint) -> Option<String> {
+pub(super) fn known_otherwise(
+    node: &Node,
+    name: &Label,
+    fingerprint: &Fingerprint,
+) -> Option<String> {
     let peers = Peers::load(&node.home).ok()?;
     if let Some(record) = peers.known(fingerprint) {
         return (record.name != name.as_str())
@@ -408,27 +433,29 @@ fn broken(name: &Label, error: PairError) -> Error {
     }
 }
 
+/// Logs how a pairing with `others` has ended.
+pub(super) fn log_pairing(node: &Node, others: &[Fingerprint], outcome: &str) {
+    let others: Vec<String> = others.iter().map(Fingerprint::to_hex).collect();
+    node.log(Entry {
+        time: clock::unix_now(),
+        ceremony: "pair".to_owned(),
+        peer: others.join(","),
+        outcome: outcome.to_owned(),
+        ..Entry::default()
+    });
+}
+
 async fn close(
     node: &Node,
     link: TlsLink,
     name: &Label,
     result: Result<Pairing, Error>,
 ) -> Result<Pairing, Error> {
-    let peer = link.peer();
     let outcome = match &result {
         Ok(_) => "paired",
         Err(error) => error.kind().name(),
     };
-    node.log(Entry {
-        time: clock::unix_now(),
-        ceremony: "pair".to_owned(),
-        key: String::new(),
-        digest: String::new(),
-        peer: peer.to_hex(),
-        purpose: String::new(),
-        outcome: outcome.to_owned(),
-        ..Entry::default()
-    });
+    log_pairing(node, &[link.peer()], outcome);
     match &result {
         Ok(pairing) => {
             node.tell(Event::Paired {

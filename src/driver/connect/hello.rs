@@ -8,7 +8,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::device::Label;
 use crate::driver::connect::target::{Reached, Route, Target, Way};
-use crate::driver::error::Error;
+use crate::driver::error::{Ability, Error};
 use crate::driver::{Node, clock};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{Dialer, Frame, Io, Kind, Link, LinkError};
@@ -38,6 +38,7 @@ pub async fn hang_up(link: impl Link) {
 /// The link is down.
 pub async fn welcome(node: &Node, link: &mut TlsLink) -> Result<(), LinkError> {
     let about = introduction(link, node.remember_pairings);
+    let about = about.map(|about| About { gathers: node.gathers(), ..about });
     say(link, &Message::Welcome { name: Label::new(&node.info.name), about }).await
 }
 
@@ -132,6 +133,10 @@ pub(super) async fn greet(call: Call, io: Box<dyn Io>, way: Way) -> Answer {
         }
         _ => failed(whom, e),
     })?;
+    if want == Want::Group && !link.introduces() {
+        let (peer, ability) = (whom.clone(), Ability::Group);
+        return Err(DialError::Fatal(Error::Unsupported { peer, program: None, ability }));
+    }
     let mut answered = floor.lock().await;
     if *answered {
         return Err(DialError::Retryable(nobody(whom)));

@@ -24,7 +24,7 @@ use crate::net::mdns::{self, Status};
 use crate::net::relay::RelayUrl;
 use crate::vault::addresses::{LastSeen, MetAt};
 use crate::vault::{Home, Peers, addresses};
-use crate::wire::Want;
+use crate::wire::{About, Want};
 
 /// How long the last address of a device is tried before it is looked for by mDNS.
 pub(super) const HEAD_START: Duration = Duration::from_millis(150);
@@ -180,8 +180,20 @@ pub struct Met {
     pub addresses: Vec<SocketAddr>,
     /// Whether it announces that it is busy.
     pub busy: bool,
+    /// What its program is and can do, if it tells it.
+    pub about: Option<About>,
+}
+
+impl Met {
     /// The version of its program, if it tells it.
-    pub program: Option<Label>,
+    pub fn program(&self) -> Option<&Label> {
+        self.about.as_ref().map(|about| &about.program)
+    }
+
+    /// Whether it gathers a group.
+    pub fn gathers(&self) -> bool {
+        self.about.as_ref().is_some_and(|about| about.gathers)
+    }
 }
 
 /// Asks every device that is announced within `wait` for its certificate, at every announced address. Known
@@ -217,12 +229,12 @@ pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Error>
         }
         tokio::select! {
             Some(Ok((seen, answer))) = asking.join_next() => {
-                if let Some((Greeted { fingerprint, name, program }, address)) = answer
+                if let Some((Greeted { fingerprint, name, about }, address)) = answer
                     && fingerprint != node.info.fingerprint
                     && (met.len() < DEVICES || met.contains_key(&fingerprint))
                 {
                     let busy = seen == (fingerprint.device_id(), Status::Busy);
-                    let new = Met { fingerprint, name, addresses: Vec::new(), busy, program };
+                    let new = Met { fingerprint, name, addresses: Vec::new(), busy, about };
                     let device = met.entry(fingerprint).or_insert(new);
                     device.busy |= busy;
                     device.addresses.push(address);
@@ -246,7 +258,7 @@ pub async fn look_around(node: &Node, wait: Duration) -> Result<Vec<Met>, Error>
 struct Greeted {
     fingerprint: Fingerprint,
     name: Label,
-    program: Option<Label>,
+    about: Option<About>,
 }
 
 /// The device at an announced address.
@@ -255,8 +267,7 @@ async fn who_is_at(call: Call, address: SocketAddr) -> Option<(Greeted, SocketAd
     let (reached, _) = call_at(Call { within, ..call }, address).await.ok()?;
     let fingerprint = reached.link.peer();
     let _ = tokio::time::timeout(Duration::from_millis(200), reached.link.close()).await;
-    let program = reached.about.map(|about| about.program);
-    Some((Greeted { fingerprint, name: reached.name, program }, address))
+    Some((Greeted { fingerprint, name: reached.name, about: reached.about }, address))
 }
 
 /// The address that a device had last.

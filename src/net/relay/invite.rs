@@ -5,6 +5,8 @@
 //! cosign://pair?relay=<URL>&room=<base32>&fp=<base32>&exp=<seconds since 1970>
 //! ```
 //!
+//! It is `cosign://group?…` for a group, which several devices may join.
+//!
 //! An invitation is not secret: anybody who reads it can call, and two people still compare six
 //! digits. It pins the fingerprint of the device to be called, so an altered one fails in the TLS
 //! handshake. Base 32 and decimals keep QR codes small. The fingerprint may be hexadecimal as well.
@@ -18,7 +20,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::{RelayUrl, Room};
 use crate::device::Fingerprint;
 
-/// An invitation to pair.
+/// An invitation to pair, or to join a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invite {
     /// The relay.
@@ -29,6 +31,8 @@ pub struct Invite {
     pub fingerprint: Fingerprint,
     /// When it expires, in seconds since 1970.
     pub expires: i64,
+    /// Whether it is for a group.
+    pub group: bool,
 }
 
 impl Invite {
@@ -44,7 +48,8 @@ impl fmt::Display for Invite {
         let base32 = |bytes: &[u8]| BASE32_NOPAD.encode(bytes);
         write!(
             f,
-            "{SCHEME}pair?relay={}&room={}&fp={}&exp={}",
+            "{SCHEME}{}?relay={}&room={}&fp={}&exp={}",
+            if self.group { GROUP } else { PAIR },
             utf8_percent_encode(self.relay.as_str(), ESCAPED),
             base32(&self.room.0),
             base32(self.fingerprint.as_bytes()),
@@ -65,9 +70,11 @@ impl FromStr for Invite {
         }
         let rest = text.get(SCHEME.len()..).unwrap_or_default();
         let (action, fields) = rest.split_once('?').ok_or_else(|| wrong("nothing follows"))?;
-        if !action.trim_end_matches('/').eq_ignore_ascii_case("pair") {
-            return Err(wrong("it is for something else than pairing"));
-        }
+        let group = match action.trim_end_matches('/').to_ascii_lowercase().as_str() {
+            PAIR => false,
+            GROUP => true,
+            _ => return Err(wrong("it is for something else than pairing")),
+        };
         let (mut relay, mut room, mut fingerprint, mut expires) = (None, None, None, None);
         for field in fields.split('&') {
             let (name, value) = field.split_once('=').unwrap_or((field, ""));
@@ -95,6 +102,7 @@ impl FromStr for Invite {
                 .flatten()
                 .ok_or_else(|| wrong("the fingerprint is missing or wrong"))?,
             expires: expires.flatten().ok_or_else(|| wrong("its end is missing or wrong"))?,
+            group,
         })
     }
 }
@@ -108,6 +116,8 @@ fn print(text: &str) -> Option<Fingerprint> {
 }
 
 const SCHEME: &str = "cosign://";
+const PAIR: &str = "pair";
+const GROUP: &str = "group";
 const LONGEST: usize = 2048;
 
 /// Characters of a URI's query that need no escape (RFC 3986, section 3.4) and separate no fields.
@@ -132,6 +142,7 @@ mod tests {
             room: Room([1; 16]),
             fingerprint: Fingerprint::new([2; 32]),
             expires: 1_800_000_000,
+            group: false,
         }
     }
 
@@ -145,6 +156,9 @@ mod tests {
             "cosign://pair?relay=ws://127.0.0.1:7000&room=AEAQCAIBAEAQCAIBAEAQCAIBAE\
              &fp=AIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBA&exp=1800000000"
         );
+        let group = Invite { group: true, ..plain.clone() };
+        assert_eq!(group.to_string(), plain.to_string().replace("pair?", "group?"));
+        assert_eq!(group.to_string().parse(), Ok(group));
     }
 
     #[test]

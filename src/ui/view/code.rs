@@ -4,7 +4,8 @@ use ratatui::text::{Line, Span};
 
 use super::Scene;
 use super::question::facts;
-use crate::ui::lines::fingerprint_lines;
+use crate::progress::Compared;
+use crate::ui::lines::{fingerprint_lines, member_lines};
 use crate::ui::model::CodeCard;
 use crate::ui::stage::Consent;
 use crate::ui::text::{bare, quoted, wrap};
@@ -20,14 +21,17 @@ pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<L
         }),
     );
     lines.push(Line::default());
-    let own =
-        scene.model.own.as_ref().map_or_else(|| "this device".to_owned(), |o| quoted(&o.name));
-    let mut card_lines = vec![
-        format!("  code         {}", bare(&card.code)),
-        format!("  this device  {own}"),
-        format!("  the other    {}", quoted(&card.peer)),
-    ];
-    card_lines.extend(fingerprint_lines(&bare(&card.fingerprint)));
+    let mut card_lines = vec![format!("  code         {}", bare(&card.code))];
+    match &card.with {
+        Compared::Device { peer, fingerprint } => {
+            let own = scene.model.own.as_ref();
+            let own = own.map_or_else(|| "this device".to_owned(), |own| quoted(&own.name));
+            card_lines.push(format!("  this device  {own}"));
+            card_lines.push(format!("  the other    {}", quoted(peer)));
+            card_lines.extend(fingerprint_lines(&bare(fingerprint)));
+        }
+        Compared::Group { members } => card_lines.extend(member_lines(members)),
+    }
     card_lines.push(format!("  lasts        {}", card.lasts));
     lines.extend(facts(scene, &card_lines, width));
     if let Some(warning) = &card.warning {
@@ -41,10 +45,15 @@ pub(super) fn document(scene: Scene<'_>, card: &CodeCard, width: usize) -> Vec<L
         (Consent::Given, Some(ceremony)) if !ceremony.awaited_for.is_empty() => {
             format!("you said yes; waiting for {}", bare(&ceremony.awaited_for))
         }
-        (Consent::Given, _) => "you said yes; waiting for the other device".to_owned(),
-        (Consent::Open | Consent::NotAsked, _) => {
-            "Do both screens show the same? Compare, do not type.".to_owned()
-        }
+        (Consent::Given, _) => "you said yes; waiting for the others".to_owned(),
+        (Consent::Open | Consent::NotAsked, _) => match &card.with {
+            Compared::Device { .. } => {
+                "Do both screens show the same? Compare, do not type.".to_owned()
+            }
+            Compared::Group { members } => {
+                format!("Do all {} screens show the same digits and names?", members.len())
+            }
+        },
     };
     lines.push(Line::styled(last, scene.strong()));
     lines

@@ -6,19 +6,27 @@ use super::Scene;
 use super::question::facts;
 use super::rounds::table;
 use crate::device::shell_word;
-use crate::progress::{Event, SignedFile};
+use crate::progress::{Event, KnownPeer, SignedFile};
 use crate::ui::lines::{fingerprint_lines, in_halves};
 use crate::ui::model::Ended;
-use crate::ui::text::{bare, quoted, wrap};
+use crate::ui::text::{bare, keygen_with, quoted, wrap};
 
 /// What was made, or why nothing was, and what to do next.
 pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Line<'static>> {
     let (title, card, next) = match &ended.how {
         Event::Paired { peer, fingerprint, expires } => {
             (format!("✓ paired with {}", quoted(peer)), paired(fingerprint, expires.as_deref()), {
-                Some(format!("next: cosign keygen --key vault --with {}", bare(&shell_word(peer))))
+                Some(format!("next: {}", bare(&keygen_with([peer.as_str()]))))
             })
         }
+        Event::PairedGroup { peers } => (
+            format!("✓ {} devices are paired, every two of them", peers.len() + 1),
+            paired_group(peers),
+            Some(format!(
+                "next: {}",
+                bare(&keygen_with(peers.iter().map(|peer| peer.name.as_str())))
+            )),
+        ),
         Event::Key { key, public_key, confirmed, .. } => (
             format!("✓ key {} is stored on this device", quoted(key)),
             vec![
@@ -62,6 +70,16 @@ fn paired(fingerprint: &str, expires: Option<&str>) -> Vec<String> {
     let mut card = fingerprint_lines(fingerprint);
     let until = expires.unwrap_or("cosign peers forget");
     card.push(format!("  until        {until}"));
+    card
+}
+
+fn paired_group(peers: &[KnownPeer]) -> Vec<String> {
+    let one = |peer: &KnownPeer| {
+        format!("  paired with  {} ({})", quoted(&peer.name), peer.fingerprint.device_id())
+    };
+    let mut card: Vec<String> = peers.iter().map(one).collect();
+    let until = peers.first().and_then(|peer| peer.expires.as_deref());
+    card.push(format!("  until        {}", until.unwrap_or("cosign peers forget")));
     card
 }
 

@@ -14,7 +14,9 @@ use super::fixture::{party, request};
 use super::{Scene, draw};
 use crate::device::{Fingerprint, Label};
 use crate::payload::{HashFunction, Source};
-use crate::progress::{Event, KnownKey, KnownPeer, Lasts, PastCeremony, RequestView};
+use crate::progress::{
+    Compared, Event, KnownKey, KnownPeer, Lasts, PartyView, PastCeremony, RequestView,
+};
 use crate::request::Ceremony;
 use crate::ui::model::Model;
 use crate::ui::stage::{CALM, Consent, Question, Stage};
@@ -170,8 +172,7 @@ fn near(name: &str, byte: u8, status: &str) -> Event {
 fn code() -> Event {
     Event::Code {
         code: "385 721".into(),
-        peer: "alice".into(),
-        fingerprint: "a".repeat(64),
+        with: Compared::Device { peer: "alice".into(), fingerprint: "a".repeat(64) },
         lasts: Lasts::Kept,
         warning: Some("another device is known here as \"alice\": cccccccccccccccc".into()),
         seconds: 120,
@@ -343,6 +344,40 @@ fn several_candidates_are_a_list() {
 #[test]
 fn six_digits_are_large_and_have_both_names() {
     check("code", || Screen::asked(&[listening(), code()]));
+}
+
+fn group(size: u8) -> Event {
+    let names = ["alice", "bob", "carol", "the laptop in the office"];
+    let member = |byte: u8| PartyView {
+        name: Label::new(names[usize::from(byte) % names.len()]),
+        fingerprint: Fingerprint::new([0x10 * byte; 32]),
+    };
+    Event::Code {
+        code: "385 721".into(),
+        with: Compared::Group { members: (1..=size).map(member).collect() },
+        lasts: Lasts::Session,
+        warning: None,
+        seconds: 120,
+    }
+}
+
+#[test]
+fn a_group_is_six_digits_and_a_list_of_names() {
+    check("group", || Screen::asked(&[listening(), group(3)]));
+    check("group-of-8", || Screen::asked(&[listening(), group(8)]));
+}
+
+#[test]
+fn a_paired_group_is_listed_with_the_next_command() {
+    let peer = |(byte, name): (u8, &str)| KnownPeer {
+        name: name.into(),
+        fingerprint: Fingerprint::new([byte; 32]),
+        expires: Some("2026-06-15T10:30:00Z".into()),
+    };
+    let peers = [(0xaa, "alice"), (0xcc, "carol's laptop")].map(peer).into();
+    check("paired-group", || {
+        Screen::after(&[listening(), group(3), Event::PairedGroup { peers: Vec::clone(&peers) }])
+    });
 }
 
 #[test]
@@ -558,8 +593,7 @@ fn nothing_that_another_device_says_reaches_the_terminal_raw() {
     }]);
     hostile.push(vec![Event::Code {
         code: text.into(),
-        peer: text.into(),
-        fingerprint: text.into(),
+        with: Compared::Device { peer: text.into(), fingerprint: text.into() },
         lasts: Lasts::KeptHere,
         warning: Some(text.into()),
         seconds: u64::MAX,

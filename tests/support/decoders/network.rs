@@ -13,9 +13,12 @@ use cosign::net::relay::invite::Invite;
 use cosign::net::relay::{Role, Room, Said, addressee, cluster, join, parcel, read_join};
 use cosign::net::tls::Device;
 use cosign::net::{Frame, Kind};
+use cosign::protocol::pair::group::{Commitment, Committed, Compare, Member, Roster};
 use cosign::request::{Agreed, Ceremony, Held, Hex};
 use cosign::secret::Secret;
-use cosign::wire::{self, Message, Proposal, Reason, Source, Want};
+use cosign::wire::{
+    self, GroupCommitment, GroupMember, GroupStep, Message, Proposal, Reason, Source, Want,
+};
 use mdns_sd::{ServiceInfo, TxtProperties};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -129,7 +132,77 @@ fn control_messages() -> Vec<Message> {
             height: 3,
         }),
         Message::Finished,
+        Message::Group(GroupStep::Ended { member: 1, reason: Reason::Denied }),
     ]
+}
+
+/// The steps of a group for its second device, one of them changed, the first byte says which: digits
+/// are shown, and a yes counts, only if it means what was sent.
+pub(crate) fn group(bytes: &[u8]) {
+    static HONEST: OnceLock<[Message; 4]> = OnceLock::new();
+    let honest = HONEST.get_or_init(group_steps);
+    let Some((first, changes)) = bytes.split_first() else { return };
+    let step = usize::from(*first) % honest.len();
+    for other in [changes.to_vec(), changed(&honest[step].to_bytes(), changes)] {
+        let Ok(other) = Message::from_bytes(&other) else { continue };
+        let mut heard = honest.clone();
+        heard[step] = other;
+        let is_whole = |until: usize| heard[..until] == honest[..until];
+        let Some(mut compare) = compared(&heard) else { continue };
+        assert!(is_whole(3));
+        if let Message::Group(GroupStep::Yes { member, opening }) = &heard[3]
+            && let Some(place) = usize::from(*member).checked_sub(1)
+        {
+            assert_eq!(compare.heard(place, &opening.0).is_ok(), is_whole(4));
+        }
+    }
+}
+
+fn group_roster(members: &[GroupMember], kept: bool) -> Option<Roster> {
+    let member = |one: &GroupMember| Member {
+        fingerprint: Fingerprint::new(one.fingerprint.0),
+        name: one.name.as_str().into(),
+    };
+    Roster::new(members.iter().map(member).collect(), kept).ok()
+}
+
+/// The device whose fingerprint and secrets are made of this byte.
+fn group_member(roster: Roster, byte: u8) -> Option<(Committed, Commitment)> {
+    let [nonce, yes] = [byte, !byte].map(|byte| Secret::new([byte; 32]));
+    Committed::start(roster, &Fingerprint::new([byte; 32]), nonce, yes).ok()
+}
+
+fn group_steps() -> [Message; 4] {
+    let member = |byte| GroupMember { fingerprint: Hex([byte; 32]), name: Label::new("a") };
+    let members: Vec<GroupMember> = [1, 2, 3].map(member).into();
+    let roster = group_roster(&members, false).unwrap();
+    let all = [1, 2, 3].map(|byte| group_member(roster.clone(), byte).unwrap().1);
+    let commitment = |one: Commitment| GroupCommitment { nonce: Hex(one.nonce), yes: Hex(one.yes) };
+    [
+        GroupStep::List { members, kept: false },
+        GroupStep::Commitments { all: all.map(commitment).into() },
+        GroupStep::Openings { nonces: [1, 2, 3].map(|byte| Hex([byte; 32])).into() },
+        GroupStep::Yes { member: 3, opening: Hex([!3; 32]) },
+    ]
+    .map(Message::Group)
+}
+
+/// The digits of the second device, if what it heard leads to any.
+fn compared(heard: &[Message; 4]) -> Option<Compare> {
+    let [
+        Message::Group(GroupStep::List { members, kept }),
+        Message::Group(GroupStep::Commitments { all }),
+        Message::Group(GroupStep::Openings { nonces }),
+        _,
+    ] = heard
+    else {
+        return None;
+    };
+    let (committed, _) = group_member(group_roster(members, *kept)?, 2)?;
+    let all = all.iter().map(|one| Commitment { nonce: one.nonce.0, yes: one.yes.0 });
+    let (opened, _) = committed.open(all.collect()).ok()?;
+    let nonces: Vec<[u8; 32]> = nonces.iter().map(|nonce| nonce.0).collect();
+    opened.compare(&nonces).ok()
 }
 
 /// Messages of relays and their clients, and invitations: each that decodes encodes to the same.
