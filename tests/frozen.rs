@@ -17,7 +17,6 @@ mod device;
 mod terminal;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use cosign::vault::{Home, KeyState, Unlock, Vault, keys};
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
-use crate::device::{Device, Listener, introduce};
+use crate::device::{Device, Listener, copy_home, introduce};
 
 const VERSIONS: [&str; 1] = ["0.1.0"];
 const PASSPHRASE: &str = "frozen homes keep\n";
@@ -35,29 +34,10 @@ fn folder(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen").join(version)
 }
 
-/// Copies what is in a folder, but for locks, with the modes that git does not keep.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_name() == "lock" || entry.file_name() == "locks" {
-            continue;
-        }
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            fs::copy(&from, &to).unwrap();
-            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
-        }
-    }
-    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).unwrap();
-}
-
 /// A device that goes on where `version` has left it.
 fn thawed(version: &str, name: &str) -> Device {
     let (device, frozen) = (Device::blank(name), folder(version));
-    copy(&frozen.join(name), &device.home());
+    copy_home(&frozen.join(name), &device.home());
     match name {
         "alice" => device.write("passphrase.txt", PASSPHRASE),
         _ => device.write("key.txt", fs::read(frozen.join(format!("{name}.txt"))).unwrap()),
@@ -213,7 +193,7 @@ fn freeze() {
         )
         .unwrap();
     for device in [&alice, &bob, &carol] {
-        copy(&device.home(), &into.join(&device.name));
+        copy_home(&device.home(), &into.join(&device.name));
     }
     for device in [&bob, &carol] {
         fs::copy(device.path("key.txt"), into.join(format!("{}.txt", device.name))).unwrap();

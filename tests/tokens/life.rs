@@ -6,11 +6,7 @@ use serde_json::json;
 
 use crate::device::{Device, Listener, arg, holds, text};
 use crate::holder::{Holder, PIN, TOKEN, introduce_with, only, serve};
-use crate::openssl;
-
-fn fresh_digest() -> String {
-    hex::encode(rand::random::<[u8; 32]>())
-}
+use crate::{fresh_digest, openssl};
 
 /// Alice on a token and Bob with a passphrase made the key `vault` together; Bob listens.
 fn with_key(alice: &Holder) -> (Device, Listener) {

@@ -14,6 +14,11 @@ mod openssl;
 mod terminal;
 
 mod faults;
+mod frozen;
 mod holder;
 mod kills;
 mod life;
+
+fn fresh_digest() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}

@@ -28,6 +28,26 @@ pub(crate) fn ending_signals() -> Vec<Signal> {
 /// Long enough for a loaded machine; no test waits for it unless it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 
+/// Copies what is in a folder, but for locks, with the modes that git does not keep.
+#[allow(dead_code, reason = "not all test programs open frozen homes")]
+pub(crate) fn copy_home(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_name() == "lock" || entry.file_name() == "locks" {
+            continue;
+        }
+        if from.is_dir() {
+            copy_home(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).unwrap();
+            std::fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+    std::fs::set_permissions(to, Permissions::from_mode(0o700)).unwrap();
+}
+
 /// A device's home, the age identity that opens its vault, and whatever files a test needs.
 pub(crate) struct Device {
     pub(crate) name: String,
