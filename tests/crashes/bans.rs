@@ -138,7 +138,7 @@ fn a_ban_survives_a_kill_before_anybody_was_told() {
     block_on(async {
         let (port, address) = port().await;
         let asking = alice.start(sign_at(&address));
-        let (key, request, started) = accept_signing(&node, &port, |_| {}).await;
+        let (key, request, mut started) = accept_signing(&node, &port, |_| {}).await;
         let mut machine = signer(&key, &request, &started);
         // Nothing is read from here on, so nothing that Alice says arrives.
         machine.start(clock::now());

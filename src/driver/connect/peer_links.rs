@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ use crate::wire::{Message, Reason};
 const EARLY: usize = 32;
 /// Most bytes of those messages together.
 const EARLY_BYTES: usize = 2 << 20;
+/// Most bytes of messages that may arrive while this party sends: those of a whole batch.
+const AHEAD_BYTES: usize = 12 << 20;
 /// How long a participant may take to take a message.
 const SEND: Duration = Duration::from_secs(30);
 /// How long to wait for sent messages to be written before this device computes.
@@ -273,18 +276,30 @@ impl PeerLinks {
         }
     }
 
-    /// Sends a protocol message.
+    /// Sends a protocol message. While the queue of its link is full, messages are received: the
+    /// others may send as much at the same time.
     ///
     /// # Errors
     /// The link to `party` is down, or it does not read.
-    pub async fn send(&self, party: PartyId, bytes: Vec<u8>) -> Result<(), Error> {
+    pub async fn send(&mut self, party: PartyId, bytes: Vec<u8>) -> Result<(), Error> {
         let Some(peer) = self.links.get(&party) else {
             return Err(Error::link(&self.name(party), LinkError::Lost));
         };
-        let frame = Frame::new(Kind::Protocol, bytes);
-        match timeout(SEND, peer.sender.queue(frame)).await {
-            Ok(sent) => sent.map_err(|e| Error::link(&peer.name, e)),
-            Err(_) => Err(Error::timed_out(&peer.name, Awaited::Reading)),
+        let sender = peer.sender.downgrade();
+        let mut queued = pin!(timeout(SEND, sender.queue(Frame::new(Kind::Protocol, bytes))));
+        loop {
+            let has_room = self.early_bytes() < AHEAD_BYTES;
+            tokio::select! {
+                biased;
+                sent = &mut queued => return match sent {
+                    Ok(sent) => sent.map_err(|e| Error::link(&self.name(party), e)),
+                    Err(_) => Err(Error::timed_out(&self.name(party), Awaited::Reading)),
+                },
+                arrived = arrival(&mut self.links, &mut self.next), if has_room => {
+                    let arrived = self.sort(arrived).await;
+                    self.early.extend(arrived);
+                }
+            }
         }
     }
 
