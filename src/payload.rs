@@ -1,11 +1,12 @@
-//! Payloads: files, messages, transactions and typed data to sign, with their digests and
-//! summaries.
+//! Payloads: files, messages, payments, transactions and typed data to sign, with their digests
+//! and summaries.
 //!
 //! A payload is sent to every device that signs it. Each computes the digest and the [`Summary`]
 //! from the bytes itself, so neither depends on the requester's word. The name of a file does: the
 //! bytes do not contain it. Time and memory are bounded by the size of the payload, and nothing is
 //! unpacked.
 
+pub mod bitcoin;
 pub mod ethereum;
 pub mod file;
 pub mod message;
@@ -18,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
 use crate::device::Label;
+use bitcoin::payment::{self, Item, MAX_PAYMENT, Payment};
+use bitcoin::{Network, Xpub};
 use ethereum::transaction::{self, Transaction};
 use ethereum::typed_data::{self, MAX_TYPED_DATA, TypedData};
 pub use message::MessageFormat;
@@ -152,6 +155,13 @@ pub enum Source {
         /// Their size in bytes.
         size: u64,
     },
+    /// A payment of Bitcoin, a PSBT, which is sent with the request.
+    Psbt {
+        /// The network in whose form addresses are shown.
+        network: Network,
+        /// Its size in bytes.
+        size: u64,
+    },
 }
 
 /// One of several files.
@@ -174,6 +184,7 @@ impl Source {
             Self::Files { .. } => Kind::Files,
             Self::EthTx { .. } => Kind::EthTx,
             Self::TypedData { .. } => Kind::TypedData,
+            Self::Psbt { .. } => Kind::Psbt,
         }
     }
 
@@ -184,7 +195,8 @@ impl Source {
             Self::File { size, .. }
             | Self::Message { size, .. }
             | Self::EthTx { size }
-            | Self::TypedData { size } => Some(*size),
+            | Self::TypedData { size }
+            | Self::Psbt { size, .. } => Some(*size),
             Self::Files { files, .. } => {
                 Some(files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size)))
             }
@@ -197,6 +209,7 @@ impl Source {
             Self::Message { .. } => MAX_MESSAGE,
             Self::EthTx { .. } => MAX_TRANSACTION,
             Self::TypedData { .. } => MAX_TYPED_DATA,
+            Self::Psbt { .. } => MAX_PAYMENT,
             Self::Files { files, .. } if !(2..=MAX_FILES).contains(&files.len()) => return false,
             Self::Digest | Self::File { .. } | Self::Files { .. } => MAX_PAYLOAD,
         };
@@ -225,12 +238,21 @@ pub enum Kind {
     EthTx,
     /// Typed data (EIP-712).
     TypedData,
+    /// A payment of Bitcoin.
+    Psbt,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Digest, Self::File, Self::Message, Self::Files, Self::EthTx, Self::TypedData];
+    pub const ALL: [Self; 7] = [
+        Self::Digest,
+        Self::File,
+        Self::Message,
+        Self::Files,
+        Self::EthTx,
+        Self::TypedData,
+        Self::Psbt,
+    ];
 
     /// The name in policies, events, the log and the list of abilities.
     pub fn name(self) -> &'static str {
@@ -241,6 +263,7 @@ impl Kind {
             Self::Files => "files",
             Self::EthTx => "eth-tx",
             Self::TypedData => "typed-data",
+            Self::Psbt => "psbt",
         }
     }
 
@@ -263,20 +286,35 @@ pub struct Payload {
     digest: [u8; 32],
     /// What is signed, where it is several.
     list: Vec<[u8; 32]>,
+    /// Where each of the list is signed, if it is a payment.
+    items: Vec<Item>,
     sha256: [u8; 32],
     summary: Summary,
 }
 
 impl Payload {
-    /// Reads the bytes that came with a request.
+    /// Reads the bytes that came with a request. What a payment pays depends on the key, so that it
+    /// is read by [`read_for`](Self::read_for) alone.
     ///
     /// # Errors
     /// They do not match `source`, or such a request has no payload.
     pub fn read(source: &Source, bytes: Vec<u8>) -> Result<Self, NoPayload> {
+        Self::read_with(source, bytes, None)
+    }
+
+    /// Reads the bytes that came with a request for a signature of `xpub`, or of a key below it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or it is a payment that the key does not sign.
+    pub fn read_for(source: &Source, bytes: Vec<u8>, xpub: &Xpub) -> Result<Self, NoPayload> {
+        Self::read_with(source, bytes, Some(xpub))
+    }
+
+    fn read_with(source: &Source, bytes: Vec<u8>, xpub: Option<&Xpub>) -> Result<Self, NoPayload> {
         if source.travels() != Some(bytes.len() as u64) || !source.is_within_limits() {
             return Err(NoPayload);
         }
-        let mut list = Vec::new();
+        let (mut list, mut items) = (Vec::new(), Vec::new());
         let (digest, summary) = match source {
             Source::Digest => return Err(NoPayload),
             Source::File { hash, .. } => {
@@ -300,12 +338,19 @@ impl Payload {
                     TypedData::read(&bytes).map_err(|_| NoPayload)?;
                 (digest, Summary::TypedData(Box::new(summary)))
             }
+            Source::Psbt { network, .. } => {
+                let payment = Payment::read(&bytes, *network, xpub.ok_or(NoPayload)?);
+                let payment = payment.map_err(|_| NoPayload)?;
+                list = payment.items.iter().map(|item| item.digest).collect();
+                items = payment.items;
+                (HashFunction::Sha256.of(&bytes), Summary::Psbt(Box::new(payment.summary)))
+            }
         };
         let sha256 = match source {
-            Source::File { hash: HashFunction::Sha256, .. } => digest,
+            Source::File { hash: HashFunction::Sha256, .. } | Source::Psbt { .. } => digest,
             _ => HashFunction::Sha256.of(&bytes),
         };
-        Ok(Self { bytes, digest, list, sha256, summary })
+        Ok(Self { bytes, digest, list, items, sha256, summary })
     }
 
     /// The bytes, at most [`MAX_PAYLOAD`] of them.
@@ -314,12 +359,18 @@ impl Payload {
     }
 
     /// The digest of the payload, which is signed; of several files, the SHA-256 of their digests,
-    /// which stands for them and is not signed.
+    /// and of a payment its own, which stand for them and are not signed.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
 
-    /// The digests that are signed, in their order: one, or one for each of several files.
+    /// Where each digest of the list is signed, if it is a payment.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The digests that are signed, in their order: one, one for each of several files, or as many
+    /// as a payment needs.
     pub fn list(&self) -> &[[u8; 32]] {
         match self.list.as_slice() {
             [] => std::slice::from_ref(&self.digest),
@@ -352,6 +403,35 @@ impl fmt::Debug for Payload {
     }
 }
 
+/// Why something is refused, in words, with the place: `message.to: …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+impl Refused {
+    fn at(place: &str, why: &str) -> Self {
+        Self(format!("{place}: {why}"))
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Decimal digits in groups of three: `1,234,567`.
+pub fn grouped(digits: &str) -> String {
+    let mut text = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        let left = digits.len().saturating_sub(n);
+        if n > 0 && left.is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// The bytes do not match the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoPayload;
@@ -373,6 +453,8 @@ pub enum Summary {
     /// Of typed data.
     #[serde(rename = "typed-data")]
     TypedData(Box<typed_data::Summary>),
+    /// Of a payment.
+    Psbt(Box<payment::Summary>),
 }
 
 /// The content of a payload.

@@ -5,9 +5,9 @@
 //! match. A use of a rule with `max_count` is stored before its answer leaves.
 
 mod error;
-mod ethereum;
 mod explain;
 mod expression;
+mod facts;
 mod folder;
 
 use std::path::{Path, PathBuf};
@@ -24,15 +24,16 @@ use crate::device::{Fingerprint, Label, hex};
 use crate::driver::approver::Refusal;
 use crate::driver::clock;
 use crate::pasted;
+use crate::payload::bitcoin::Network;
 use crate::payload::ethereum::{Account, Number};
 use crate::payload::{Kind, Payload, Source, Summary};
 use crate::request::{Ceremony, Question};
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Limits, Peers, PerDay, Uses, uses};
 pub use error::{Error, File};
-use ethereum::{Amount, Facts, Fee, Target};
 pub use explain::{Described, Explained, Finding};
 use expression::Purpose;
+use facts::{Amount, Facts, Fee, Target};
 
 /// The rules of one file, for the device in one home.
 #[derive(Debug)]
@@ -95,6 +96,8 @@ struct Rule {
     #[serde(default, deserialize_with = "kind")]
     payload: Option<Kind>,
     chain: Option<u64>,
+    #[serde(default, deserialize_with = "network")]
+    network: Option<Network>,
     to: Option<Vec<Target>>,
     method: Option<Vec<String>>,
     max_amount: Option<Amount>,
@@ -364,9 +367,12 @@ impl Policy {
                 let shown = asked.map_or("nothing", Kind::name);
                 (asked == Some(kind), format!("{shown} is to be signed, {kind} is ruled on"))
             }),
-            Field::Chain | Field::To | Field::Method | Field::MaxAmount | Field::MaxFee => {
-                rule.about_ethereum(field, asked)
-            }
+            Field::Chain
+            | Field::Network
+            | Field::To
+            | Field::Method
+            | Field::MaxAmount
+            | Field::MaxFee => rule.about_payment(field, asked),
             Field::FileIn => match &rule.file_in {
                 None => None,
                 Some(name) => Some(self.built(name, asked)?),
@@ -508,7 +514,8 @@ impl Rule {
             to.map(|to| format!("to {}", to.join(" "))),
             self.method.as_ref().map(|all| format!("method {}", all.join(" "))),
             self.max_amount.map(|most| format!("max_amount {}", most.text())),
-            self.max_fee.map(|most| format!("max_fee {}", most.0)),
+            self.max_fee.map(|most| format!("max_fee {}", most.identity())),
+            self.network.map(|network| format!("network {network}")),
             // A limit that is raised keeps what was spent.
             self.max_per_day.as_ref().map(|most| {
                 let none = most.get_ref().with(Number::default());
@@ -519,8 +526,8 @@ impl Rule {
         length_prefixed(&first.into_iter().chain(later).collect::<Vec<_>>())
     }
 
-    /// Whether a field about Ethereum fits, and why; `None` if the rule does not have it.
-    fn about_ethereum(&self, field: Field, asked: &Asked<'_>) -> Option<(bool, String)> {
+    /// Whether a field about coins fits, and why; `None` if the rule does not have it.
+    fn about_payment(&self, field: Field, asked: &Asked<'_>) -> Option<(bool, String)> {
         let facts = asked.facts();
         let kind = asked.source.as_ref().map(Source::kind);
         let is_named = kind != Some(Kind::TypedData) || self.payload == kind;
@@ -531,22 +538,29 @@ impl Rule {
                 }
                 None => (false, "it names no chain".to_owned()),
             }),
+            Field::Network => self.network.map(|network| match facts.network {
+                Some(asked) => {
+                    (asked == network, format!("the network is {asked}, the rule's {network}"))
+                }
+                None => (false, "it is of no network of Bitcoin".to_owned()),
+            }),
             Field::To => self.to.as_ref().map(|allowed| {
                 let Some(targets) = &facts.targets else {
                     return (false, "who is paid or called is not known".to_owned());
                 };
-                let is_allowed = |target: &&Account| {
-                    allowed.iter().any(|allowed| match allowed {
+                let is_allowed = |target: &&Target| {
+                    allowed.iter().any(|allowed| match (allowed, target) {
                         // A call of one's own account runs code that was given to it (EIP-7702).
-                        Target::Own => {
-                            asked.account == Some(**target) && !facts.called.contains(*target)
+                        (Target::Own, Target::Account(account)) => {
+                            asked.account == Some(*account) && !facts.called.contains(account)
                         }
-                        Target::Account(account) => account == *target,
+                        (Target::Nameless, _) => false,
+                        (allowed, target) => allowed == *target,
                     })
                 };
                 match targets.iter().find(|target| !is_allowed(target)) {
                     None => (true, "all that are paid or called are in the list".to_owned()),
-                    Some(target) => (false, format!("{target} is not in the list")),
+                    Some(target) => (false, format!("{} is not in the list", target.text())),
                 }
             }),
             Field::Method => self.method.as_ref().map(|allowed| {
@@ -571,10 +585,10 @@ impl Rule {
             }),
             Field::MaxFee => self.max_fee.map(|Fee(most)| match facts.fee {
                 Some(fee) => {
-                    let (fits, most) = (fee <= most, most.ether());
-                    (fits, format!("it costs up to {} ETH, of at most {most}", fee.ether()))
+                    let fits = fee.of_one_kind(most).is_some_and(|(fee, most)| fee <= most);
+                    (fits, format!("it costs up to {}, of at most {}", fee.text(), most.text()))
                 }
-                None => (false, "it has no fee".to_owned()),
+                None => (false, "what it costs is not known".to_owned()),
             }),
             _ => None,
         };
@@ -593,12 +607,19 @@ fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremon
     }
 }
 
+/// The network that a rule is about.
+fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Network>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let network = Network::named(&name);
+    network.map(Some).ok_or_else(|| D::Error::custom("network is main, test, signet or regtest"))
+}
+
 /// The kind of payload that a rule is about.
 fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
     let name = String::deserialize(deserializer)?;
     let kind = Kind::named(&name);
     kind.map(Some).ok_or_else(|| {
-        D::Error::custom("payload is digest, file, files, message, eth-tx or typed-data")
+        D::Error::custom("payload is digest, file, files, message, psbt, eth-tx or typed-data")
     })
 }
 
@@ -624,7 +645,7 @@ pub struct Asked<'q> {
 }
 
 impl Asked<'_> {
-    /// What rules about Ethereum are compared with.
+    /// What rules about coins are compared with.
     fn facts(&self) -> Facts {
         Facts::of(self.payload.as_ref().map(|payload| payload.summary()))
     }
@@ -642,12 +663,12 @@ impl Asked<'_> {
         }
     }
 
-    /// The digests that are signed; none of several files that are not here, since the digest stands for
-    /// them and is not signed.
+    /// The digests that are signed; none of several files or a payment that are not here, since the
+    /// digest stands for them and is not signed.
     fn list(&self) -> Vec<[u8; 32]> {
         match (&self.payload, &self.source) {
             (Some(payload), _) => payload.list().to_vec(),
-            (None, Some(Source::Files { .. })) => Vec::new(),
+            (None, Some(Source::Files { .. } | Source::Psbt { .. })) => Vec::new(),
             (None, _) => self.digest.into_iter().collect(),
         }
     }
@@ -689,6 +710,7 @@ enum Field {
     Key,
     Payload,
     Chain,
+    Network,
     To,
     Method,
     MaxAmount,
@@ -702,12 +724,13 @@ enum Field {
     MaxCount,
 }
 
-const FIELDS: [Field; 16] = [
+const FIELDS: [Field; 17] = [
     Field::Peer,
     Field::Ceremony,
     Field::Key,
     Field::Payload,
     Field::Chain,
+    Field::Network,
     Field::To,
     Field::Method,
     Field::MaxAmount,
@@ -729,6 +752,7 @@ impl Field {
             Self::Key => "key",
             Self::Payload => "payload",
             Self::Chain => "chain",
+            Self::Network => "network",
             Self::To => "to",
             Self::Method => "method",
             Self::MaxAmount => "max_amount",
@@ -1392,7 +1416,9 @@ mod tests {
             ("not_after = 2026-12-31", "line 4, column 13: needs date, time and offset"),
             ("purpose = '('", "line 4, column 11: not a regular expression"),
             ("max_count = -1", "line 4, column 13: "),
-            ("to = [\"bob\"]", "line 4, column 6: no address"),
+            ("to = [\"bob\"]", "line 4, column 6: `to` lists addresses"),
+            ("to = [\"0xbob\"]", "line 4, column 6: no address"),
+            ("network = \"mainnet\"", "line 4, column 11: network is main"),
             ("max_amount = \"1\"", "line 4, column 14: an amount is such as"),
             (
                 "max_fee = \"1@0x1111111111111111111111111111111111111111\"",

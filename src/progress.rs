@@ -245,9 +245,9 @@ pub enum Event {
         /// The signature in hexadecimal DER, if this device received it.
         #[serde(skip_serializing_if = "Option::is_none")]
         der: Option<String>,
-        /// The signatures of several files, if this device received them.
+        /// The signatures of several files, or of a payment's inputs, if this device received them.
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        signatures: Vec<SignedFile>,
+        signatures: Vec<SignedPart>,
         /// The names of the devices that received it.
         delivered_to: Vec<String>,
         /// The request's id.
@@ -308,15 +308,18 @@ pub enum Event {
     },
 }
 
-/// One of several files that were signed.
+/// One of several files, or an input of a payment, that were signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SignedFile {
-    /// Its name, as the requester says.
+pub struct SignedPart {
+    /// The file's name, as the requester says, or `input` and its number.
     pub name: Label,
     /// Its digest in hexadecimal.
     pub digest: String,
     /// The signature in hexadecimal DER.
     pub der: String,
+    /// The public key that an input's verifies under, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
 }
 
 /// The request of an unknown device.

@@ -543,6 +543,7 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Ceremony(Ceremony::Refresh) => "make new shares of a key with this one",
         Ability::Ceremony(Ceremony::Resume) => "finish a key with this one",
         Ability::Ceremony(Ceremony::Sign) => "sign with this one",
+        Ability::Files(count) => &format!("sign {count} files at once"),
         Ability::Payload(Kind::Digest) => "show digests",
         Ability::Payload(Kind::File) => "show files",
         Ability::Payload(Kind::Message) => "show messages",
@@ -550,6 +551,7 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Payload(Kind::EthTx) => "show Ethereum transactions",
         Ability::Payload(Kind::TypedData) => "show typed data",
         Ability::Group => "pair a group",
+        Ability::Payload(Kind::Psbt) => "show Bitcoin payments",
     };
     let (theirs, here) = (program.unwrap_or(FIRST), env!("CARGO_PKG_VERSION"));
     let message = format!("{name}'s cosign {theirs} cannot {what}; {here} can");

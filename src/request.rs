@@ -224,11 +224,12 @@ pub struct Request {
 }
 
 impl Signing {
-    /// The digests that are signed, in their order; none before several files have arrived.
+    /// The digests that are signed, in their order; none before several files or a payment have
+    /// arrived.
     pub fn list(&self) -> &[[u8; 32]] {
         match (&self.source, &self.payload) {
-            (Source::Files { .. }, Some(payload)) => payload.list(),
-            (Source::Files { .. }, None) => &[],
+            (Source::Files { .. } | Source::Psbt { .. }, Some(payload)) => payload.list(),
+            (Source::Files { .. } | Source::Psbt { .. }, None) => &[],
             _ => std::slice::from_ref(&self.digest),
         }
     }
@@ -258,6 +259,8 @@ impl Request {
                         && path.len() <= MAX_PATH
                         && path.iter().all(|index| *index < 1 << 31)
                         && source.is_within_limits()
+                        // A payment says its own paths.
+                        && (path.is_empty() || !matches!(source, Source::Psbt { .. }))
                         && recipient.as_ref().is_none_or(takes_part)
                 }
             }
@@ -400,6 +403,7 @@ impl Question {
             }
             Source::EthTx { size } => (b"eth-tx", b"", *size, b""),
             Source::TypedData { size } => (b"typed-data", b"", *size, b""),
+            Source::Psbt { network, size } => (b"psbt", b"", *size, network.name().as_bytes()),
         };
         let fingerprints = |parties: &[PartyId]| {
             let known = parties.iter().filter_map(|party| request.fingerprint(*party));

@@ -10,7 +10,8 @@ use serde_json::Value;
 pub use crate::device::Word;
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
-use crate::payload::{self, HashFunction, Kind, MessageFormat, NamedFile};
+use crate::payload::bitcoin::Network;
+use crate::payload::{self, HashFunction, Kind, MAX_FILES, MessageFormat, NamedFile};
 use crate::request::{Action, Agreed, Ceremony, Held, Hex, Request, RequestId, Shares, Signing};
 
 /// The version of the control messages.
@@ -46,8 +47,12 @@ pub struct About {
     pub program: Label,
     /// The versions of the control messages that it speaks.
     pub versions: Versions,
-    /// What it supports: the names of ceremonies.
+    /// What it supports: the names of ceremonies, and of the kinds of payloads that it shows.
+    /// Every version has the curve secp256k1; others are named here as well.
     pub can: Vec<Label>,
+    /// How much of it at once.
+    #[serde(default)]
+    pub limits: Limits,
     /// Whether its owner wants to keep a pairing that is made now until it is forgotten. Both
     /// devices keep it if one of them wants to; a version without this field decides for itself
     /// alone.
@@ -61,8 +66,24 @@ pub struct About {
 /// The ability to join the pairing of a group.
 const GROUP: &str = "group";
 
+/// How much a program does at once. A limit that it does not tell is that of the first version that
+/// has what is limited. Limits of later versions are ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// The most files that it signs in one session.
+    pub files: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { files: 32 }
+    }
+}
+
 /// The kinds of payloads that this program receives and shows.
-const SHOWS: [Kind; 5] = [Kind::File, Kind::Message, Kind::Files, Kind::EthTx, Kind::TypedData];
+const SHOWS: [Kind; 6] =
+    [Kind::File, Kind::Message, Kind::Files, Kind::EthTx, Kind::TypedData, Kind::Psbt];
 
 impl About {
     /// The introduction of this program. `keeps`: whether its owner wants to keep pairings.
@@ -73,6 +94,7 @@ impl About {
             program: Label::new(env!("CARGO_PKG_VERSION")),
             versions: VERSIONS,
             can: can.map(Label::new).collect(),
+            limits: Limits { files: u32::try_from(MAX_FILES).unwrap_or(u32::MAX) },
             keeps: Some(keeps),
             gathers: false,
         }
@@ -280,6 +302,13 @@ pub enum Source {
         /// Their size in bytes.
         size: u64,
     },
+    /// A payment of Bitcoin, which follows.
+    Psbt {
+        /// The name of a [`Network`].
+        network: String,
+        /// Its size in bytes.
+        size: u64,
+    },
 }
 
 /// A [`Request`] on the wire: one flat object, in which fields that a ceremony does not use are
@@ -437,6 +466,9 @@ impl Source {
             }
             Self::EthTx { size } => payload::Source::EthTx { size: *size },
             Self::TypedData { size } => payload::Source::TypedData { size: *size },
+            Self::Psbt { network, size } => {
+                payload::Source::Psbt { network: Network::named(network)?, size: *size }
+            }
         })
     }
 }
@@ -459,6 +491,9 @@ impl From<&payload::Source> for Source {
             }
             payload::Source::EthTx { size } => Self::EthTx { size: *size },
             payload::Source::TypedData { size } => Self::TypedData { size: *size },
+            payload::Source::Psbt { network, size } => {
+                Self::Psbt { network: network.name().to_owned(), size: *size }
+            }
         }
     }
 }

@@ -30,6 +30,7 @@ proptest! {
             decoders::said(bytes);
             decoders::pasted(bytes);
             decoders::payload(bytes);
+            decoders::payment(bytes);
         }
     }
 
@@ -119,6 +120,7 @@ fn every_kept_input_is_borne() {
         ("key_file", decoders::key_file),
         ("pasted", decoders::pasted),
         ("payload", decoders::payload),
+        ("payment", decoders::payment),
         ("picture", decoders::picture),
         ("token_frame", decoders::token_frame),
         ("stanza", decoders::stanza),

@@ -25,7 +25,7 @@ const CORE: Table = &[
 /// Below `src`, where modules of the core go by their names, too.
 const PROGRAM: Table = &[
     ("device", &[]),
-    ("payload", &["device"]),
+    ("payload", &["device", "crypto"]),
     ("request", &["party", "device", "crypto", "payload"]),
     ("pasted", &["device", "crypto"]),
     ("progress", &["party", "device", "payload", "request"]),

@@ -79,6 +79,8 @@ targets! { program:
     pasted,
     /// The payload of a request.
     payload,
+    /// A payment of Bitcoin.
+    payment,
     /// A picture with a QR code.
     picture,
     /// A frame of the process that holds a token's module.

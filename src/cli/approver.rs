@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::cli::digest::Digest;
 use crate::device::Fingerprint;
 use crate::driver::approver::backoff::{Admission, Backoff};
 use crate::driver::approver::{Answer, Approver, Charge, Comparison, Refusal, Verdict};
 use crate::driver::clock;
+use crate::payload::Source;
 use crate::policy::{self, Asked, Decision, Policy, SetBack};
 use crate::progress::{Event, RequestView};
 use crate::report::{self, Failure};
@@ -293,8 +295,11 @@ impl Approver for Rules {
 /// Approves one digest under one key, or those of several files together, once, and nothing else.
 #[derive(Debug)]
 pub(super) struct OneDigest {
-    /// The digests that are signed, in their order.
+    /// The digests that are signed, in their order; none of a payment, which its own digest stands
+    /// for.
     list: Vec<[u8; 32]>,
+    /// The payment's digest.
+    payment: Option<[u8; 32]>,
     /// The public key of the key of this device, below which the signing key is derived.
     public_key: [u8; 33],
     path: Vec<u32>,
@@ -303,15 +308,17 @@ pub(super) struct OneDigest {
 }
 
 impl OneDigest {
-    /// Approves `list` under the key at the end of `path` below the one with this public key.
+    /// Approves `digest` under the key at the end of `path` below the one with this public key.
     pub(super) fn new(
-        list: &[[u8; 32]],
+        digest: &Digest,
         public_key: &[u8; 33],
         path: Vec<u32>,
         screen: Screen,
     ) -> Self {
-        let (list, public_key) = (list.to_vec(), *public_key);
-        Self { list, public_key, path, screen, approved: Arc::default() }
+        let payment = digest.payment.as_ref().map(|_| digest.bytes);
+        let list = if payment.is_some() { Vec::new() } else { digest.list().to_vec() };
+        let public_key = *public_key;
+        Self { list, payment, public_key, path, screen, approved: Arc::default() }
     }
 }
 
@@ -334,8 +341,13 @@ impl Approver for OneDigest {
             self.screen.show(&Event::Request(self.screen.compared(view)));
             let Question { request, .. } = &question;
             let key = request.shares().map(|shares| shares.public_key);
-            let same = request.signing().is_some_and(|signing| signing.list() == self.list)
-                && key == Some(self.public_key)
+            let same = request.signing().is_some_and(|signing| match self.payment {
+                Some(payment) => {
+                    let is_one = matches!(signing.source, Source::Psbt { .. });
+                    is_one && signing.payload.is_some() && signing.digest == payment
+                }
+                None => signing.list() == self.list,
+            }) && key == Some(self.public_key)
                 && request.path() == self.path;
             // One approval is one signature.
             if !same || self.approved.swap(true, Ordering::Relaxed) {

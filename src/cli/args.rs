@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use crate::crypto::bip32;
 use crate::device::{Label, MAX_LABEL_CHARS};
 use crate::net::relay::RelayUrl;
+use crate::payload::bitcoin::Network;
 use crate::payload::{HashFunction, MessageFormat};
 use crate::report::{Code, Failure};
 use crate::request::MAX_PATH;
@@ -660,22 +661,39 @@ impl PayloadArgs {
     }
 }
 
+/// A payment that is signed instead of a digest.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PaymentArgs {
+    /// A payment of Bitcoin: a PSBT of version 0 or 2, binary or base64; - is standard input
+    #[arg(value_parser = path(), long, value_name = "FILE", conflicts_with_all = ["digest", "path"])]
+    #[arg(conflicts_with_all = PAYLOADS)]
+    pub psbt: Option<PathBuf>,
+    /// The network of the payment, in whose form addresses are shown; default: main
+    #[arg(long, value_name = "NETWORK", requires = "psbt")]
+    pub network: Option<Network>,
+}
+
 /// `cosign show`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cosign show --message 'I agree'
+  cosign show --psbt payment.psbt --key vault
   cosign show --file SHA256SUMS
   cosign show --eth-tx tx.json --key vault
 
 The signers are shown the same. No device is asked, and nothing is signed.")]
 pub struct ShowArgs {
     /// The digest: 64 hexadecimal digits, or as other tools write it
-    #[arg(value_name = "DIGEST", conflicts_with_all = PAYLOADS, required_unless_present_any = PAYLOADS)]
+    #[arg(value_name = "DIGEST", conflicts_with_all = PAYLOADS)]
+    #[arg(required_unless_present_any = PAYLOADS.into_iter().chain(["psbt"]))]
     pub digest: Option<String>,
     /// The payload that is shown instead.
     #[command(flatten)]
     pub payload: PayloadArgs,
-    /// Of what is for Ethereum: the key that would sign, or one below it; its account is shown
+    /// The payment that is shown instead.
+    #[command(flatten)]
+    pub payment: PaymentArgs,
+    /// The key that would sign, or one below it: its Ethereum account, or what of a payment is its
     #[arg(long, value_name = "NAME[/PATH]", conflicts_with_all = ["digest", "file", "message", "message_file"])]
     pub key: Option<KeyName>,
     /// The key at the end of this path below the key, such as 0/7
@@ -691,6 +709,7 @@ pub struct ShowArgs {
   cosign sign --key vault --file a --file b -o signatures  several files at once: all are signed, or none
   cosign sign --key vault --message 'I agree'              a message, as Ethereum wallets sign it
   cosign sign --key vault --eth-tx tx.json                 an Ethereum transaction; prints it signed
+  cosign sign --key vault --psbt payment.psbt -o signed.psbt   a payment of Bitcoin
   cosign sign 5a7f8d… --key vault --wait                   the other device, scripted: that digest only
   cosign sign 5a7f8d… --key vault/0/7                      a key below it, as of `keys export --path 0/7`
   cosign sign --key vault 5a7f8d… --deliver-to cosigner    the signature goes to the other device")]
@@ -701,6 +720,12 @@ pub struct SignArgs {
     /// The payload that is signed instead.
     #[command(flatten)]
     pub payload: PayloadArgs,
+    /// The payment that is signed instead.
+    #[command(flatten)]
+    pub payment: PaymentArgs,
+    /// Write the transaction as the network takes it, in hexadecimal, and not the PSBT
+    #[arg(long, requires = "psbt")]
+    pub finalize: bool,
     /// The key, or one below it, such as vault/0/7; default: the only one
     #[arg(long, value_name = "NAME[/PATH]")]
     pub key: Option<KeyName>,
@@ -717,7 +742,7 @@ pub struct SignArgs {
     #[arg(long, value_name = "WHO")]
     pub deliver_to: Option<Deliver>,
     /// How to write the signature; default: DER in hexadecimal on screen, plain DER to a file
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "psbt")]
     pub format: Option<SignatureFormat>,
     /// Write the signature to FILE, which is not there yet, or those of several files into a folder; - is standard output
     #[arg(value_parser = path(), short, long, value_name = "FILE")]
@@ -864,6 +889,22 @@ impl ValueEnum for MessageFormat {
         let help = match self {
             Self::Ethereum => "EIP-191, as Ethereum wallets do",
             Self::Bitcoin => "BIP-137, as Bitcoin wallets do",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
+    }
+}
+
+impl ValueEnum for Network {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Main => "the one whose coins are worth something",
+            Self::Test => "the test networks 3 and 4",
+            Self::Signet => "the test network with signed blocks",
+            Self::Regtest => "a network of one's own",
         };
         Some(PossibleValue::new(self.name()).help(help))
     }

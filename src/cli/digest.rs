@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::args::PayloadArgs;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::args::{PayloadArgs, PaymentArgs};
 use super::given::by;
 use crate::device::{Label, hex};
 use crate::pasted;
+use crate::payload::bitcoin::payment::{self, MAX_PAYMENT};
+use crate::payload::bitcoin::{Network, Xpub};
 use crate::payload::ethereum::typed_data::{MAX_TYPED_DATA, TypedData};
 use crate::payload::ethereum::{Account, Refused, given as transactions};
 use crate::payload::{
@@ -31,6 +36,17 @@ pub struct Digest {
     pub payload: Option<Arc<Payload>>,
     /// The account that a transaction says it is from.
     pub from: Option<Account>,
+    /// A payment, which becomes the payload once the key is known.
+    pub payment: Option<Payment>,
+}
+
+/// A PSBT as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    bytes: Vec<u8>,
+    network: Network,
+    /// Whether it was given in binary, and not in base64.
+    pub is_binary: bool,
 }
 
 /// The digest of a command line: given as text, or that of a file or a message.
@@ -71,6 +87,19 @@ pub fn of(
     }
 }
 
+/// The digest of a payment, if one is given, or else of a digest or payload.
+pub fn of_any(
+    digest: Option<&str>,
+    payload: &PayloadArgs,
+    payment: &PaymentArgs,
+    deadline: Option<Instant>,
+) -> Result<Digest, Failure> {
+    match &payment.psbt {
+        Some(path) => Digest::of_payment(&content(path, deadline)?, payment.network),
+        None => of(digest, payload, deadline),
+    }
+}
+
 impl Digest {
     /// The digest's 64 lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
@@ -85,7 +114,7 @@ impl Digest {
                  --file FILE",
             )
         })?;
-        Ok(Self { bytes, source: Source::Digest, payload: None, from: None })
+        Ok(Self { bytes, source: Source::Digest, payload: None, from: None, payment: None })
     }
 
     fn of_message(message: Vec<u8>, format: MessageFormat) -> Result<Self, Failure> {
@@ -98,7 +127,8 @@ impl Digest {
     }
 
     fn of_payload(source: Source, payload: Payload) -> Self {
-        Self { bytes: *payload.digest(), source, payload: Some(Arc::new(payload)), from: None }
+        let bytes = *payload.digest();
+        Self { bytes, source, payload: Some(Arc::new(payload)), from: None, payment: None }
     }
 
     fn of_transaction(text: &[u8]) -> Result<Self, Failure> {
@@ -126,6 +156,41 @@ impl Digest {
         let payload = Payload::read(&source, json)
             .map_err(|_| report::bug("typed data are read once and not again"))?;
         Ok(Self::of_payload(source, payload))
+    }
+
+    /// A PSBT, in binary or base64. What of it is signed depends on the key.
+    fn of_payment(given: &[u8], network: Option<Network>) -> Result<Self, Failure> {
+        let is_binary = given.starts_with(b"psbt");
+        let bytes = match is_binary {
+            true => given.to_vec(),
+            false => BASE64
+                .decode(given.trim_ascii())
+                .map_err(|_| Failure::new(Code::Usage, "this is no PSBT, in binary or base64"))?,
+        };
+        let network = network.unwrap_or_default();
+        let source = Source::Psbt { network, size: bytes.len() as u64 };
+        if !source.is_within_limits() {
+            let why = format!("the payment is longer than {MAX_PAYMENT} bytes");
+            return Err(Failure::new(Code::Usage, why));
+        }
+        payment::check(&bytes).map_err(|why| refused("the payment", &why))?;
+        let digest = HashFunction::Sha256.of(&bytes);
+        let payment = Some(Payment { bytes, network, is_binary });
+        Ok(Self { bytes: digest, source, payload: None, from: None, payment })
+    }
+
+    /// With the payment as the key `xpub` signs it, if it is one.
+    ///
+    /// # Errors
+    /// The key does not sign it; the reason names the input.
+    pub fn signed_by(self, xpub: impl FnOnce() -> Result<Xpub, Failure>) -> Result<Self, Failure> {
+        let Some(Payment { bytes, network, .. }) = &self.payment else { return Ok(self) };
+        let xpub = xpub()?;
+        payment::Payment::read(bytes, *network, &xpub)
+            .map_err(|why| refused("the payment", &why))?;
+        let payload = Payload::read_for(&self.source, bytes.clone(), &xpub)
+            .map_err(|_| report::bug("a payment is read once and not again"))?;
+        Ok(Self { payload: Some(Arc::new(payload)), ..self })
     }
 
     /// The digests that are signed, in their order.
@@ -184,7 +249,7 @@ impl Digest {
         let (label, size) = (Label::new(&name), content.len() as u64);
         if let Some((bytes, size)) = large {
             let source = Source::File { name: label, size, hash, attached: false };
-            return Ok(Self { bytes, source, payload: None, from: None });
+            return Ok(Self { bytes, source, payload: None, from: None, payment: None });
         }
         let source = Source::File { name: label, size, hash, attached: true };
         let payload = Payload::read(&source, content)

@@ -6,6 +6,7 @@ use super::args::{KeyName, ShowArgs};
 use super::keys::Chosen;
 use super::{Global, Output, digest, keys, public_key};
 use crate::crypto::curve::encode_point;
+use crate::payload::bitcoin::Xpub;
 use crate::payload::ethereum::Account;
 use crate::payload::{Source, Summary};
 use crate::report::{self, Failure};
@@ -25,11 +26,18 @@ struct Shown<'a> {
 
 /// `cosign show`
 pub(super) fn run_show(global: &Global, args: &ShowArgs) -> Result<Output, Failure> {
-    let digest = digest::of(args.digest.as_deref(), &args.payload, global.deadline)?;
+    let digest =
+        digest::of_any(args.digest.as_deref(), &args.payload, &args.payment, global.deadline)?;
+    let digest = digest.signed_by(|| {
+        let (name, _) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
+        let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "--key NAME")?;
+        let chain_code = keys::chain_code(global, &mut vault, &record)?;
+        Xpub::new(&record.public_key, chain_code).ok_or_else(|| report::bug("a key is no point"))
+    })?;
     let payload = digest.payload.as_ref().map(|payload| payload.summary());
     let signer = match args.key {
-        Some(_) => Some(signer(global, args, digest.from)?),
-        None => None,
+        Some(_) if digest.payment.is_none() => Some(signer(global, args, digest.from)?),
+        _ => None,
     };
     let columns = terminal::output_columns();
     let card =

@@ -1,10 +1,12 @@
 //! `cosign sign`: a digest, the other devices' consent, a signature.
 
 mod files;
+mod payment;
 
 use std::sync::Arc;
 
 use files::Places;
+use payment::{Form, SignedPayment};
 use serde::Serialize;
 
 use crate::cli::approver::OneDigest;
@@ -24,7 +26,7 @@ use crate::payload::ethereum::Account;
 use crate::payload::{HashFunction, MessageFormat, Source, Summary};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
-use crate::request::RequestId;
+use crate::request::{RequestId, below};
 use crate::vault::{Home, KeyRecord, PeerRecord, Vault, keys};
 
 #[derive(Debug, Serialize)]
@@ -37,9 +39,11 @@ pub(super) struct SignatureResult<'a> {
     signature: Option<SignatureView>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     ethereum: Option<Ethereum>,
-    /// Those of several files.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    payment: Option<SignedPayment>,
+    /// Those of several files, or of a payment's inputs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    signatures: Vec<FileSignature<'a>>,
+    signatures: Vec<OneSignature<'a>>,
     parties: &'a [PartyView],
     delivered_to: Vec<String>,
     request_id: &'a str,
@@ -61,17 +65,24 @@ struct SignatureView {
     low_s: bool,
 }
 
-/// The signature of one of several files.
+/// The signature of one of several files, or of an input of a payment.
 #[derive(Debug, Serialize)]
-struct FileSignature<'a> {
-    name: &'a str,
-    digest: &'a str,
+struct OneSignature<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    /// The number of the input, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<usize>,
+    /// The path of the key that signs the input: `m/0/7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    digest: String,
     #[serde(flatten)]
     signature: SignatureView,
 }
 
 impl SignatureView {
-    fn of(outcome: &Outcome, signature: &Signature) -> Self {
+    fn under(public_key: &[u8; 33], signature: &Signature) -> Self {
         let compact = signature.compact();
         let (r, s) = compact.split_at(32);
         Self {
@@ -79,7 +90,7 @@ impl SignatureView {
             r: hex(r),
             s: hex(s),
             recovery_id: signature.recovery_id,
-            public_key: hex(&outcome.public_key),
+            public_key: hex(public_key),
             low_s: true,
         }
     }
@@ -113,7 +124,9 @@ impl Ethereum {
         match payload.summary() {
             Summary::EthTx(_) | Summary::TypedData(_) => {}
             Summary::Message(message) if message.format == MessageFormat::Ethereum => {}
-            Summary::Message(_) | Summary::File(_) | Summary::Files(_) => return None,
+            Summary::Message(_) | Summary::File(_) | Summary::Files(_) | Summary::Psbt(_) => {
+                return None;
+            }
         }
         let transaction = payload.transaction().map(|transaction| {
             let raw = signature::raw(&transaction, signature);
@@ -128,7 +141,12 @@ impl Ethereum {
 /// `cosign sign`
 pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Failure> {
     digest_after_with(&mut args);
-    let digest = digest::of(args.digest.as_deref(), &args.payload, global.deadline)?;
+    let digest =
+        digest::of_any(args.digest.as_deref(), &args.payload, &args.payment, global.deadline)?;
+    if let Some(payment) = &digest.payment {
+        let form = Form::new(&args, payment.is_binary, global.args.json)?;
+        return form.deliver(&made(global, args, digest)?);
+    }
     if let Source::Files { files, .. } = &digest.source {
         let places = Places::new(&args, files, global.args.json)?;
         let format = args.format;
@@ -138,7 +156,11 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
         Source::Message { format, .. } => Some(signature::format_of(format)),
         Source::TypedData { .. } => Some(SignatureFormat::Ethereum),
         // A transaction is written with its signature in it, which no format is.
-        Source::Digest | Source::File { .. } | Source::Files { .. } | Source::EthTx { .. } => None,
+        Source::Digest
+        | Source::File { .. }
+        | Source::Files { .. }
+        | Source::EthTx { .. }
+        | Source::Psbt { .. } => None,
     };
     let format = args.format.or(own);
     let binary = signature::is_binary(format);
@@ -157,7 +179,8 @@ fn made(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Fail
 /// its values.
 fn digest_after_with(args: &mut SignArgs) {
     let is_digest = |text: &String| crate::pasted::digest(text).is_some();
-    if args.digest.is_none() && !args.payload.is_given() && args.with.len() > 1 {
+    let is_given = args.payload.is_given() || args.payment.psbt.is_some();
+    if args.digest.is_none() && !is_given && args.with.len() > 1 {
         args.digest = args.with.pop_if(|last| is_digest(last));
     }
 }
@@ -183,6 +206,7 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
     with_node(global, None, Setup::from(&args.reach), |node| async move {
         let Plan { key, recipient, with, .. } =
             Plan::of(global, &node.home, Some(&name), &args).await?;
+        let digest = digest.signed_by(|| Ok(sign::reads(&node, &key)?))?;
         let wanted = ToSign {
             key,
             digest: digest.bytes,
@@ -247,7 +271,7 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
         }
     };
     let record = records::active(&home, &name)?;
-    let approver = OneDigest::new(digest.list(), &record.public_key, path, global.screen.clone());
+    let approver = OneDigest::new(digest, &record.public_key, path, global.screen.clone());
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     // It runs in a script, so there is no full screen.
     let setup = Setup { lines: true, ..Setup::from(&args.reach) };
@@ -367,6 +391,7 @@ pub(super) fn output(outcome: &Outcome) -> Result<Output, Failure> {
         Some(Summary::Message(message)) => Some(signature::format_of(message.format)),
         Some(Summary::TypedData(_)) => Some(SignatureFormat::Ethereum),
         Some(Summary::Files(_)) => return Output::new(view(outcome), files::list(outcome)),
+        Some(Summary::Psbt(_)) => return Form::default().deliver(outcome),
         Some(Summary::File(_) | Summary::EthTx(_)) | None => None,
     };
     deliver(outcome, format, &Sink::Stdout)
@@ -374,23 +399,31 @@ pub(super) fn output(outcome: &Outcome) -> Result<Output, Failure> {
 
 pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {
     let only = match outcome.signatures.as_slice() {
-        [only] => Some(only),
+        [only] if outcome.inputs().next().is_none() => Some(only),
         _ => None,
     };
+    let files = outcome.files().map(|(file, signature)| OneSignature {
+        name: Some(file.name.as_str()),
+        input: None,
+        path: None,
+        digest: file.digest.clone(),
+        signature: SignatureView::under(&outcome.public_key, signature),
+    });
+    let inputs = outcome.inputs().map(|(item, signature)| OneSignature {
+        name: None,
+        input: Some(item.input),
+        path: Some(below("m", &item.path)),
+        digest: hex(&item.digest),
+        signature: SignatureView::under(&item.public_key, signature),
+    });
     SignatureResult {
         key: &outcome.key,
         digest: hex(&outcome.digest),
         payload: outcome.payload.as_ref().map(|payload| payload.summary()),
-        signature: only.map(|signature| SignatureView::of(outcome, signature)),
+        signature: only.map(|signature| SignatureView::under(&outcome.public_key, signature)),
         ethereum: only.and_then(|signature| Ethereum::of(outcome, signature)),
-        signatures: outcome
-            .files()
-            .map(|(file, signature)| FileSignature {
-                name: file.name.as_str(),
-                digest: &file.digest,
-                signature: SignatureView::of(outcome, signature),
-            })
-            .collect(),
+        payment: SignedPayment::of(outcome),
+        signatures: files.chain(inputs).collect(),
         parties: &outcome.parties,
         delivered_to: outcome.delivered_to.iter().map(|p| p.name.to_string()).collect(),
         request_id: outcome.request_id.as_str(),

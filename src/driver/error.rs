@@ -26,6 +26,8 @@ pub enum Ability {
     Payload(Kind),
     /// To join the pairing of a group.
     Group,
+    /// To sign this many files in one session.
+    Files(usize),
 }
 
 /// Why a pairing or a ceremony failed.

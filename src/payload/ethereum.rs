@@ -14,21 +14,7 @@ use alloy_primitives::{Address, U256, keccak256};
 use k256::elliptic_curve::sec1::ToEncodedPoint as _;
 use serde::{Serialize, Serializer};
 
-/// Why something is refused, in words, with the place: `message.to: …`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused(pub String);
-
-impl Refused {
-    fn at(place: &str, why: &str) -> Self {
-        Self(format!("{place}: {why}"))
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+pub use super::Refused;
 
 /// An account: 20 bytes, written with the checksum of EIP-55.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,16 +90,7 @@ impl Number {
 
     /// In groups of three digits: `1,234,567`.
     pub fn grouped(self) -> String {
-        let digits = self.0.to_string();
-        let mut text = String::new();
-        for (n, digit) in digits.chars().enumerate() {
-            let left = digits.len().saturating_sub(n);
-            if n > 0 && left.is_multiple_of(3) {
-                text.push(',');
-            }
-            text.push(digit);
-        }
-        text
+        super::grouped(&self.0.to_string())
     }
 
     /// Whether it is at least 2^255, as the limit of an approval that has none.

@@ -1,6 +1,7 @@
 //! Payloads as rows of a card. Every line of a text is quoted by itself, so that no text can
 //! imitate a row of this device.
 
+mod bitcoin;
 mod ethereum;
 
 use super::text::quoted;
@@ -30,6 +31,11 @@ pub(super) fn source(source: &Source) -> String {
         }
         Source::EthTx { size } => format!("here: an Ethereum transaction of {size} bytes"),
         Source::TypedData { size } => format!("here: typed data (EIP-712) of {size} bytes"),
+        Source::Psbt { size, .. } => {
+            format!(
+                "here: of a payment (PSBT) of {size} bytes, of whose inputs the hashes are signed"
+            )
+        }
     }
 }
 
@@ -67,6 +73,7 @@ pub(super) fn rows(
             let rows = ethereum::transaction(transaction);
             from.into_iter().chain(rows).collect()
         }
+        Summary::Psbt(payment) => bitcoin::payment(payment),
         Summary::TypedData(typed) => from.into_iter().chain(ethereum::typed(typed)).collect(),
     }
 }

@@ -17,6 +17,8 @@ mod scissors;
 #[path = "../two_processes/terminal.rs"]
 #[allow(dead_code, reason = "shared with the tests of two processes")]
 mod terminal;
+#[path = "../support/wallet.rs"]
+mod wallet;
 
 use std::path::PathBuf;
 
@@ -30,6 +32,7 @@ use sha2::{Digest as _, Sha256};
 use crate::device::{Device, all_listen, introduce, pair, text};
 use crate::insider::{block_on, call, hello, only_key, opened, port, proposal};
 use crate::scissors::Scissors;
+use crate::wallet::{COIN, Wallet};
 
 /// The program of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +111,7 @@ fn two_devices_make_refresh_and_use_a_key_in_both_directions() {
 
 #[test]
 #[ignore = "needs the old program: tests/run --skew"]
-fn the_old_program_signs_a_file_by_its_digest_and_is_not_asked_for_a_message() {
+fn the_old_program_signs_a_file_by_its_digest_and_is_not_asked_for_what_it_cannot_show() {
     let (alice, bob) = (device("alice", New), device("bob", Old));
     introduce(&[&alice, &bob]);
     let listener = bob.serve(&[&alice]);
@@ -117,8 +120,24 @@ fn the_old_program_signs_a_file_by_its_digest_and_is_not_asked_for_a_message() {
     alice.write("notes", "notes");
     let signed = alice.run(["sign", "--file", "notes", "--peer", &to]).succeeds();
     assert_eq!(signed["digest"], digest("notes"));
-    let message = ["sign", "--message", "I agree", "--peer", &to];
-    alice.run(message).fails(6, "bob's cosign 0.1.0 cannot show messages");
+    alice.write("payment.psbt", Wallet::of(&alice).pays(COIN, 2).serialize());
+    let typed =
+        r#"{"types":{"A":[]},"primaryType":"A","domain":{"name":"a","chainId":1},"message":{}}"#;
+    alice.write("typed.json", typed);
+    alice.write("more", "more");
+    let transaction = "0xec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080";
+    let before = bob.outcomes();
+    for (payload, cannot) in [
+        (&["--message", "I agree"][..], "show messages"),
+        (&["--psbt", "payment.psbt"], "show Bitcoin payments"),
+        (&["--eth-tx", transaction], "show Ethereum transactions"),
+        (&["--typed-data", "typed.json"], "show typed data"),
+        (&["--file", "notes", "--file", "more"], "sign several files at once"),
+    ] {
+        let sign = [&["sign", "--peer", &to], payload].concat();
+        alice.run(sign).fails(6, &format!("bob's cosign 0.1.0 cannot {cannot}; "));
+    }
+    assert_eq!(bob.outcomes(), before);
 }
 
 #[test]

@@ -8,7 +8,9 @@ mod device;
 mod given;
 #[path = "decoders/network.rs"]
 mod network;
+#[path = "decoders/payment.rs"]
+mod payment;
 #[path = "decoders/token.rs"]
 mod token;
 
-pub(crate) use {device::*, given::*, network::*, token::*};
+pub(crate) use {device::*, given::*, network::*, payment::*, token::*};

@@ -14,7 +14,10 @@ mod insider;
 mod openssl;
 mod scissors;
 mod terminal;
+#[path = "../support/wallet.rs"]
+mod wallet;
 
+mod bitcoin;
 mod deletion;
 mod discovery;
 mod ethereum;

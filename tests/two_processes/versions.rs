@@ -11,7 +11,9 @@ use cosign::driver::connect::hello::{hear, say};
 use cosign::net::tls::{Expect, TlsLink};
 use cosign::net::{Frame, Kind, Link as _, tcp};
 use cosign::request::Hex;
-use cosign::wire::{About, Message, Reason, Source, VERSION, VERSIONS, Versions, Want, Word};
+use cosign::wire::{
+    About, Limits, Message, Reason, Source, VERSION, VERSIONS, Versions, Want, Word,
+};
 use serde_json::{Value, json};
 
 use crate::device::{Device, Running, introduce, two_with_key};
@@ -20,6 +22,7 @@ use crate::insider::{
     start, until_closed,
 };
 use crate::signing::fresh_digest;
+use crate::wallet::{COIN, Wallet};
 
 /// Sends `message`, of whatever version.
 async fn say_any(link: &mut TlsLink, message: &Value) {
@@ -306,11 +309,12 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
     block_on(async {
         let (asking, mut link, hello) = called(&alice, &node).await;
         let Message::Hello { about: Some(about), .. } = hello else { panic!() };
-        assert_eq!((about.versions, about.can.len()), (VERSIONS, 10));
+        assert_eq!((about.versions, about.can.len()), (VERSIONS, 11));
         let about = About {
             program: Label::new("0.0.9\u{1b}[2J"),
             versions: Versions { from: 1, to: 1 },
             can: vec![Label::new("keygen")],
+            limits: Limits::default(),
             keeps: None,
             gathers: false,
         };
@@ -372,11 +376,13 @@ fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
     let typed =
         r#"{"types":{"A":[]},"primaryType":"A","domain":{"name":"a","chainId":1},"message":{}}"#;
     alice.write("typed.json", typed);
+    alice.write("payment.psbt", Wallet::of(&alice).pays(COIN, 2).serialize());
     let transaction = "0xec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080";
     for (payload, ability) in [
         (["--message", "I agree"], "show messages"),
         (["--eth-tx", transaction], "show Ethereum transactions"),
         (["--typed-data", "typed.json"], "show typed data"),
+        (["--psbt", "payment.psbt"], "show Bitcoin payments"),
     ] {
         block_on(async {
             // The first version says nothing of itself.
@@ -391,6 +397,26 @@ fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
             asking.ends().fails(6, &said).fails(6, "update the program on bob");
         });
     }
+}
+
+#[test]
+fn more_files_than_a_program_signs_at_once_are_not_sent_to_it() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    for name in ["a", "b", "c"] {
+        alice.write(name, name);
+    }
+    let files = ["--file", "a", "--file", "b", "--file", "c"];
+    block_on(async {
+        let (asking, mut link, _) = called_for(&alice, &node, &files).await;
+        let about = About { limits: Limits { files: 2 }, ..About::this_program(false) };
+        let welcome = Message::Welcome { name: Label::new("bob"), about: Some(about) };
+        say(&mut link, &welcome).await.unwrap();
+        let next = hear(&mut link, soon()).await;
+        assert_eq!(next, Ok(Message::Refuse { reason: Reason::Aborted }));
+        drop(link);
+        asking.ends().fails(6, "cannot sign 3 files at once");
+    });
 }
 
 /// Carol's program says nothing of itself, so it shows no payloads.

@@ -53,7 +53,7 @@ impl Places {
             return Output::new(result, list(outcome));
         }
         for ((_, made), sink) in outcome.files().zip(&self.0) {
-            let one = SignatureView::of(outcome, made);
+            let one = SignatureView::under(&outcome.public_key, made);
             let bytes = signature::encode(made, format, true, &one)?;
             // The signatures exist and will not be made again, so the message contains them.
             if let Err(failure) = sink.put(bytes) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use crate::net::{Frame, Kind, Link, LinkError};
+use crate::payload::bitcoin::Xpub;
 use crate::payload::{MAX_PAYLOAD, Payload, Source};
 
 /// The bytes of one frame.
@@ -36,7 +37,8 @@ pub(super) async fn send(link: &mut impl Link, payload: &Payload) -> Result<(), 
     Ok(())
 }
 
-/// Receives the payload of `source`; `None` if it has none. No more is stored than was announced.
+/// Receives the payload of `source` for a signature of `xpub`; `None` if it has none. No more is
+/// stored than was announced.
 ///
 /// # Errors
 /// The link is down, `within` passed, another message came, or the payload does not have
@@ -45,6 +47,7 @@ pub(super) async fn receive(
     link: &mut impl Link,
     source: &Source,
     digest: &[u8; 32],
+    xpub: &Xpub,
     within: Instant,
 ) -> Result<Option<Arc<Payload>>, Failed> {
     let Some(size) = source.travels() else { return Ok(None) };
@@ -60,7 +63,7 @@ pub(super) async fn receive(
         }
         bytes.extend_from_slice(&frame.payload);
     }
-    let payload = Payload::read(source, bytes).map_err(|_| Failed::Differs)?;
+    let payload = Payload::read_for(source, bytes, xpub).map_err(|_| Failed::Differs)?;
     (payload.digest() == digest).then(|| Some(Arc::new(payload))).ok_or(Failed::Differs)
 }
 
@@ -73,6 +76,11 @@ mod tests {
 
     fn message(size: u64) -> Source {
         Source::Message { format: MessageFormat::Ethereum, size }
+    }
+
+    fn xpub() -> Xpub {
+        let point = k256::ProjectivePoint::GENERATOR.to_affine();
+        Xpub::new(&crate::crypto::curve::encode_point(&point).unwrap(), [7; 32]).unwrap()
     }
 
     fn read(bytes: Vec<u8>) -> Payload {
@@ -90,7 +98,7 @@ mod tests {
             }
             let within = clock::now() + TRANSFER;
             let source = message(payload.bytes().len() as u64);
-            let received = receive(&mut here, &source, payload.digest(), within).await;
+            let received = receive(&mut here, &source, payload.digest(), &xpub(), within).await;
             received.map(|payload| payload.unwrap().bytes().to_vec())
         })
     }
@@ -112,9 +120,10 @@ mod tests {
             let payload = read(vec![b'x'; 16 << 10]);
             send(&mut there, &payload).await.unwrap();
             let within = clock::now() + TRANSFER;
-            let received = receive(&mut here, &message(16 << 10), payload.digest(), within).await;
+            let received =
+                receive(&mut here, &message(16 << 10), payload.digest(), &xpub(), within).await;
             assert_eq!(received.unwrap().as_deref(), Some(&payload));
-            let none = receive(&mut here, &Source::Digest, &[0; 32], within).await;
+            let none = receive(&mut here, &Source::Digest, &[0; 32], &xpub(), within).await;
             assert!(matches!(none, Ok(None)));
         });
     }

@@ -29,9 +29,10 @@ use crate::driver::{ANSWER, Node, clock, records};
 use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
+use crate::payload::Source;
 use crate::progress::Event;
 use crate::request::{Agreed, Held, Hex, Question, Request};
-use crate::wire::{About, Message, Proposal, Reason, Terms, Want};
+use crate::wire::{About, Limits, Message, Proposal, Reason, Terms, Want};
 
 /// How long to wait until the others are told that a party takes no part.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -558,10 +559,17 @@ async fn ask(
 fn lacking(about: Option<&About>, request: &Request) -> Option<Ability> {
     let (ceremony, kind) = (request.ceremony(), request.source().kind());
     let shows = about.is_some_and(|about| about.shows(kind));
+    let at_once = about.map_or_else(Limits::default, |about| about.limits).files;
+    let files = match request.source() {
+        Source::Files { files, .. } => files.len(),
+        _ => 1,
+    };
     if about.is_some_and(|about| !about.can(ceremony)) {
         Some(Ability::Ceremony(ceremony))
     } else if request.payload().is_some() && !shows {
         Some(Ability::Payload(kind))
+    } else if u32::try_from(files).is_ok_and(|files| files > at_once) {
+        Some(Ability::Files(files))
     } else {
         None
     }

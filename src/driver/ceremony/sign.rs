@@ -31,10 +31,12 @@ use crate::driver::{Names, Node, ROUND, clock, id_of, records};
 use crate::error_kind::ErrorKind;
 use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
+use crate::payload::bitcoin::Xpub;
+use crate::payload::bitcoin::payment::Item;
 use crate::payload::ethereum::Account;
 use crate::payload::file::OneOf;
 use crate::payload::{self, Payload, Source, Summary};
-use crate::progress::{Event, PartyView, RequestView, SignedFile};
+use crate::progress::{Event, PartyView, RequestView, SignedPart};
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::KeyShare;
 use crate::protocol::machine::{Persist, Protocol};
@@ -115,6 +117,29 @@ impl Outcome {
             _ => &[],
         };
         files.iter().zip(&self.signatures)
+    }
+
+    /// What the key signs in a payment, with its signature, if this device receives them.
+    pub fn inputs(&self) -> impl Iterator<Item = (&Item, &Signature)> {
+        let items = self.payload.as_ref().map_or(&[][..], |payload| payload.items());
+        items.iter().zip(&self.signatures)
+    }
+
+    /// The signatures of several files, or of a payment's inputs.
+    fn parts(&self) -> Vec<SignedPart> {
+        let files = self.files().map(|(file, signature)| SignedPart {
+            name: file.name.clone(),
+            digest: file.digest.clone(),
+            der: hex(&signature.der()),
+            public_key: None,
+        });
+        let inputs = self.inputs().map(|(item, signature)| SignedPart {
+            name: Label::new(&format!("input {}", item.input)),
+            digest: hex(&item.digest),
+            der: hex(&signature.der()),
+            public_key: Some(hex(&item.public_key)),
+        });
+        files.chain(inputs).collect()
     }
 }
 
@@ -326,7 +351,8 @@ pub async fn respond(
         if is_rolled_back(asked, request.requester, request.epochs()) {
             return Err(decline(link, &name, Reason::RolledBack).await);
         }
-        let Ok(child) = Child::of(&key, request.path()) else {
+        let child = Child::of(&key, request.path());
+        let (Ok(child), Ok(xpub)) = (child, xpub(&key)) else {
             return Err(decline(link, &name, Reason::Aborted).await);
         };
         // A peer or the owner may take minutes, so the share is closed and opened again afterwards.
@@ -335,7 +361,7 @@ pub async fn respond(
             node.approver.withdrawn(&requester);
             return Err(decline(link, &name, Reason::Blind).await);
         }
-        match receive(node, &mut link, &mut request).await {
+        match receive(node, &mut link, &mut request, &xpub).await {
             Ok(()) => {}
             Err(Failed::Differs) => {
                 node.approver.withdrawn(&requester);
@@ -362,16 +388,31 @@ pub async fn respond(
     outcome
 }
 
-/// Receives the payload of `request`.
+/// Receives the payload of `request`, a signature of `xpub`.
 async fn receive(
     node: &Node,
     link: &mut ResumableLink,
     request: &mut Request,
+    xpub: &Xpub,
 ) -> Result<(), Failed> {
     let Action::Sign(signing) = &mut request.action else { return Ok(()) };
     let within = node.deadline_within(TRANSFER);
-    signing.payload = take_payload(link, &signing.source, &signing.digest, within).await?;
+    signing.payload = take_payload(link, &signing.source, &signing.digest, xpub, within).await?;
     Ok(())
+}
+
+/// The key `name`, as it reads payments.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn reads(node: &Node, name: &str) -> Result<Xpub, Error> {
+    xpub(&HeldKey::open(node, name)?)
+}
+
+fn xpub(key: &HeldKey) -> Result<Xpub, Error> {
+    let share = key.share();
+    Xpub::new(&key.record().public_key, *share.chain_code())
+        .ok_or(Error::Bug("the key is no point"))
 }
 
 /// Fails if the request `id` was signed before with another digest.
@@ -483,8 +524,23 @@ async fn perform(
     let signing = request.signing().ok_or(Error::Bug("nothing is to be signed"))?;
     let (signers, sign_id) = (request.signers.clone(), started.id);
     let (tweak, recipient) = (child.tweak, signing.recipient);
+    // A payment says for each input which key below this one signs.
+    let paths = signing.payload.iter().flat_map(|payload| payload.items());
+    let share = &key.share;
+    let tweaks = paths.map(|item| {
+        let child = bip32::derive(share.public_key(), share.chain_code(), &item.path);
+        child.map(|child| child.tweak).map_err(|_| Error::BadPath)
+    });
+    let mut tweaks = match tweaks.collect::<Result<Vec<Scalar>, Error>>() {
+        Ok(tweaks) => tweaks.into_iter(),
+        Err(error) => {
+            started.links.abort().await;
+            return Err(error);
+        }
+    };
+    let mut tweak = || tweaks.next().unwrap_or(tweak);
     if let [digest] = *signing.list() {
-        let setup = SignSetup { signers, sign_id, digest, tweak, recipient };
+        let setup = SignSetup { signers, sign_id, digest, tweak: tweak(), recipient };
         let machine = begin::sign(&key.share, setup);
         let made = |signed| match signed {
             Signed::Signature(signature) => vec![signature],
@@ -492,7 +548,8 @@ async fn perform(
         };
         return run(node, key, child, request, started, told, (machine, made)).await;
     }
-    let items = signing.list().iter().map(|digest| BatchItem { digest: *digest, tweak }).collect();
+    let items = signing.list().iter();
+    let items = items.map(|digest| BatchItem { digest: *digest, tweak: tweak() }).collect();
     let setup = BatchSetup { signers, sign_id, items, recipient };
     let machine = begin::sign_batch(&key.share, setup);
     let made = |signed| match signed {
@@ -789,16 +846,20 @@ impl Kept {
         Ok(Some(kept.map_err(|_| Error::SignedAlready(id.clone()))?))
     }
 
-    /// The signatures, if they are of `payload`, or else of the digest, and verify under the key.
+    /// The signatures, if they are of `payload`, or else of the digest, and verify under the key, or
+    /// those below it that a payment names.
     fn signatures(&self, payload: Option<&Payload>) -> Option<Vec<Signature>> {
-        let key = decode_point(&self.public_key.0).ok()?;
+        let items = payload.map_or(&[][..], Payload::items).iter().map(|item| item.public_key);
+        let mut keys = items.chain(std::iter::repeat(self.public_key.0));
         let digests = payload.map_or(std::slice::from_ref(&self.digest.0), Payload::list);
         let ders = if self.ders.is_empty() { std::slice::from_ref(&self.der) } else { &self.ders };
-        let signature = |(der, digest): (&String, &[u8; 32])| {
+        let mut signature = |(der, digest): (&String, &[u8; 32])| {
+            let key = decode_point(&keys.next()?).ok()?;
             let (r, s) = ecdsa::from_der(&unhex(der)?).ok()?;
             Signature::recover(&key, digest, &r, &s)
         };
-        let signatures: Vec<_> = ders.iter().zip(digests).map(signature).collect::<Option<_>>()?;
+        let signatures: Vec<_> =
+            ders.iter().zip(digests).map(&mut signature).collect::<Option<_>>()?;
         (ders.len() == digests.len()).then_some(signatures)
     }
 }
@@ -825,22 +886,16 @@ fn conclude(
                 repeated: false,
                 unlogged,
             };
-            let files = outcome.files();
+            let parts = outcome.parts();
             node.tell(Event::Signed {
                 key: outcome.key.clone(),
                 public_key: hex(&outcome.public_key),
                 digest: hex(&outcome.digest),
                 der: match outcome.signatures.as_slice() {
-                    [only] => Some(hex(&only.der())),
+                    [only] if parts.is_empty() => Some(hex(&only.der())),
                     _ => None,
                 },
-                signatures: files
-                    .map(|(file, signature)| SignedFile {
-                        name: file.name.clone(),
-                        digest: file.digest.clone(),
-                        der: hex(&signature.der()),
-                    })
-                    .collect(),
+                signatures: parts,
                 delivered_to: outcome.delivered_to.iter().map(|r| r.name.to_string()).collect(),
                 request_id: outcome.request_id.to_string(),
             });
@@ -868,7 +923,9 @@ fn log(node: &Node, key: &str, request: &Request, outcome: &str, is_kept: bool) 
 /// The entry of a session of which the log says nothing yet.
 fn entry(node: &Node, key: &str, request: &Request, outcome: &str) -> Entry {
     let seen = request.payload().map(|_| (SEEN.to_owned(), serde_json::json!(request.source())));
-    let list = request.signing().map(|signing| signing.list()).filter(|list| list.len() > 1);
+    // The digest of several files, and of a payment, is not what is signed.
+    let several = request.signing().filter(|signing| signing.list() != [signing.digest]);
+    let list = several.map(|signing| signing.list()).filter(|list| !list.is_empty());
     let list = list.map(|list| list.iter().map(|digest| hex(digest)).collect::<Vec<_>>());
     let list = list.map(|list| (LIST.to_owned(), serde_json::json!(list)));
     Entry {

@@ -6,7 +6,7 @@ use super::Scene;
 use super::question::facts;
 use super::rounds::table;
 use crate::device::shell_word;
-use crate::progress::{Event, KnownPeer, SignedFile};
+use crate::progress::{Event, KnownPeer, SignedPart};
 use crate::ui::lines::{fingerprint_lines, in_halves};
 use crate::ui::model::Ended;
 use crate::ui::text::{bare, keygen_with, quoted, wrap};
@@ -87,7 +87,7 @@ fn signed(
     key: &str,
     public_key: &str,
     digest: &str,
-    (der, files): (Option<&str>, &[SignedFile]),
+    (der, parts): (Option<&str>, &[SignedPart]),
     delivered_to: &[String],
     request_id: &str,
 ) -> Vec<String> {
@@ -100,13 +100,14 @@ fn signed(
             card.push(format!("  DER          {der}"));
             card.push("  checked      valid on secp256k1 under this public key".to_owned());
         }
-        None if files.is_empty() => card.push("  DER          not for this device".to_owned()),
+        None if parts.is_empty() => card.push("  DER          not for this device".to_owned()),
         None => {
-            for SignedFile { name, der, .. } in files {
-                card.push(format!("  file         {}", quoted(name.as_str())));
+            for SignedPart { name, der, public_key, .. } in parts {
+                card.push(format!("  signed       {}", quoted(name.as_str())));
+                card.extend(public_key.iter().map(|key| format!("  by           {key}")));
                 card.push(format!("  DER          {der}"));
             }
-            card.push("  checked      valid on secp256k1 under this public key".to_owned());
+            card.push("  checked      each is valid on secp256k1 under its public key".to_owned());
         }
     }
     card.push(format!("  delivered    to {}", names.join(", ")));

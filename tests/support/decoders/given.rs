@@ -109,7 +109,7 @@ fn ethereum(bytes: &[u8]) {
     }
 }
 
-fn is_shown(source: &Source, read: &Payload) {
+pub(super) fn is_shown(source: &Source, read: &Payload) {
     let summary = Some(read.summary());
     for columns in [None, Some(40)] {
         let card = lines::payload_card(read.digest(), source, summary, None, columns);

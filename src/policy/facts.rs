@@ -1,4 +1,4 @@
-//! What rules say about Ethereum transactions and typed data.
+//! What rules say about payments of Bitcoin, Ethereum transactions and typed data.
 //!
 //! Everything is taken from what this device decoded. A rule that limits something which a request
 //! does not have, or which this device cannot tell, does not fit.
@@ -7,6 +7,8 @@ use alloy_primitives::U256;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use crate::payload::Summary;
+use crate::payload::bitcoin::payment::{self, To};
+use crate::payload::bitcoin::{COIN, Network, Satoshis, as_address};
 use crate::payload::ethereum::call::Call;
 use crate::payload::ethereum::{Account, Number, Warning, transaction, typed_data};
 
@@ -15,9 +17,11 @@ use crate::payload::ethereum::{Account, Number, Warning, transaction, typed_data
 pub(super) struct Facts {
     /// The number of the chain.
     pub(super) chain: Option<u64>,
+    /// The network of Bitcoin.
+    pub(super) network: Option<Network>,
     /// Who is paid or called, at any depth; `None` if a contract is created, or where this device
     /// cannot tell.
-    pub(super) targets: Option<Vec<Account>>,
+    pub(super) targets: Option<Vec<Target>>,
     /// Those of them whose code is called.
     pub(super) called: Vec<Account>,
     /// The names of the methods that are called, at any depth; the name of the type of typed data.
@@ -25,19 +29,39 @@ pub(super) struct Facts {
     pub(super) methods: Vec<Option<String>>,
     /// What leaves, if all of that is known.
     pub(super) amount: Option<Amount>,
-    /// The most that it costs, in wei.
-    pub(super) fee: Option<Number>,
+    /// The most that it costs.
+    pub(super) fee: Option<Amount>,
 }
 
 impl Facts {
-    /// The facts of a payload; none if it is not for Ethereum.
+    /// The facts of a payload; none of a file or a message.
     pub(super) fn of(summary: Option<&Summary>) -> Self {
         match summary {
             Some(Summary::EthTx(transaction)) => Self::of_transaction(transaction),
             Some(Summary::TypedData(typed)) => Self::of_typed_data(typed),
+            Some(Summary::Psbt(payment)) => Self::of_payment(payment),
             Some(Summary::File(_) | Summary::Files(_) | Summary::Message(_)) | None => {
                 Self::default()
             }
+        }
+    }
+
+    fn of_payment(summary: &payment::Summary) -> Self {
+        let foreign = summary.outputs.iter().filter(|output| output.path.is_none());
+        let targets = foreign.map(|output| match &output.to {
+            To::Address(address) => Target::Address(address.clone()),
+            To::Data(_) | To::Script(_) => Target::Nameless,
+        });
+        let is_proven = |warning: &payment::Warning| {
+            !matches!(warning, payment::Warning::UnprovenAmounts { .. })
+        };
+        let fee = summary.warnings.iter().all(is_proven).then(|| Amount::of(summary.fee));
+        Self {
+            network: Some(summary.network),
+            targets: Some(targets.collect()),
+            amount: Some(Amount::of(summary.leaves)),
+            fee,
+            ..Self::default()
         }
     }
 
@@ -47,7 +71,8 @@ impl Facts {
         let read = summary.call.as_ref().is_none_or(is_read);
         let called = called(calls.clone());
         let targets = summary.to.filter(|_| read).map(|to| {
-            std::iter::once(to).chain(calls.clone().map(|call| call.to)).chain(delegates).collect()
+            let called = calls.clone().map(|call| call.to);
+            std::iter::once(to).chain(called).chain(delegates).map(Target::Account).collect()
         });
         let methods = match &summary.call {
             None => vec![None],
@@ -63,7 +88,8 @@ impl Facts {
             _ => None,
         };
         let chain = Some(summary.chain.id);
-        Self { chain, targets, called, methods, amount, fee: Some(summary.max_fee) }
+        let fee = Some(Amount::Ether(summary.max_fee));
+        Self { chain, network: None, targets, called, methods, amount, fee }
     }
 
     fn of_typed_data(summary: &typed_data::Summary) -> Self {
@@ -74,11 +100,13 @@ impl Facts {
             std::iter::once(contract)
                 .chain(named)
                 .chain(calls.clone().map(|call| call.to))
+                .map(Target::Account)
                 .collect()
         });
         let own = Some(summary.primary_type.clone()).filter(|_| read);
         Self {
             chain: summary.chain.map(|chain| chain.id),
+            network: None,
             targets,
             called: called(calls.clone()),
             methods: std::iter::once(own).chain(calls.map(method)).collect(),
@@ -112,20 +140,26 @@ fn method(call: &Call) -> Option<String> {
     call.name().filter(|_| is_plain).map(str::to_owned)
 }
 
-/// Who may be paid or called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who is paid or called, or may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// The account of the key itself.
+    /// The account of the key itself, or an address below the key.
     Own,
     /// This account.
     Account(Account),
+    /// This address of Bitcoin.
+    Address(String),
+    /// A script without an address, or data.
+    Nameless,
 }
 
 impl Target {
-    pub(super) fn text(self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Own => "own".to_owned(),
             Self::Account(account) => account.to_string(),
+            Self::Address(address) => address.clone(),
+            Self::Nameless => "a script without an address".to_owned(),
         }
     }
 }
@@ -135,16 +169,24 @@ impl<'de> Deserialize<'de> for Target {
         let text = String::deserialize(deserializer)?;
         match text.as_str() {
             "own" => Ok(Self::Own),
+            _ if !text.starts_with("0x") => {
+                as_address(&text).map(Self::Address).ok_or_else(|| D::Error::custom(NO_TARGET))
+            }
             _ => text.parse().map(Self::Account).map_err(D::Error::custom),
         }
     }
 }
+
+const NO_TARGET: &str =
+    "`to` lists addresses of Ethereum (0x and 40 digits) or Bitcoin, or \"own\"";
 
 /// An amount that leaves, or that a rule lets leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Amount {
     /// Of the chain's own coin, in wei.
     Ether(Number),
+    /// Of Bitcoin, in satoshis.
+    Bitcoin(Number),
     /// Of a token, in its base units.
     Token {
         /// How many.
@@ -155,10 +197,16 @@ pub(super) enum Amount {
 }
 
 impl Amount {
+    fn of(amount: Satoshis) -> Self {
+        Self::Bitcoin(Number::from(amount.0))
+    }
+
     /// Both as numbers, if they are of the same coin or token.
     pub(super) fn of_one_kind(self, other: Self) -> Option<(Number, Number)> {
         match (self, other) {
-            (Self::Ether(one), Self::Ether(other)) => Some((one, other)),
+            (Self::Ether(one), Self::Ether(other)) | (Self::Bitcoin(one), Self::Bitcoin(other)) => {
+                Some((one, other))
+            }
             (Self::Token { amount, contract }, Self::Token { amount: other, contract: of }) => {
                 (contract == of).then_some((amount, other))
             }
@@ -170,6 +218,7 @@ impl Amount {
     pub(super) fn with(self, amount: Number) -> Self {
         match self {
             Self::Ether(_) => Self::Ether(amount),
+            Self::Bitcoin(_) => Self::Bitcoin(amount),
             Self::Token { contract, .. } => Self::Token { amount, contract },
         }
     }
@@ -177,6 +226,10 @@ impl Amount {
     pub(super) fn text(self) -> String {
         match self {
             Self::Ether(wei) => format!("{} ETH", wei.ether()),
+            Self::Bitcoin(amount) => {
+                let satoshis = u64::try_from(amount.0).unwrap_or(u64::MAX);
+                format!("{} BTC", Satoshis(satoshis).btc())
+            }
             Self::Token { amount, contract } => format!("{amount}@{contract}"),
         }
     }
@@ -186,15 +239,27 @@ impl Amount {
             let amount = Number(digits(amount)?);
             return Some(Self::Token { amount, contract: contract.parse().ok()? });
         }
-        let ether = text.strip_suffix("ETH")?.strip_suffix(' ')?;
-        let (whole, fraction) = ether.split_once('.').unwrap_or((ether, "0"));
-        if fraction.len() > 18 {
-            return None;
+        match text.split_once(' ')? {
+            (amount, "ETH") => Some(Self::Ether(units(amount, 18)?)),
+            (amount, "BTC") => {
+                let satoshis = units(amount, 8)?;
+                (satoshis.0 <= U256::from(21_000_000 * COIN)).then_some(Self::Bitcoin(satoshis))
+            }
+            _ => None,
         }
-        let wei = digits(whole)?.checked_mul(U256::from(10_u64.pow(18)))?;
-        let fraction = digits(&format!("{fraction:0<18}")).filter(|_| !fraction.is_empty())?;
-        Some(Self::Ether(Number(wei.checked_add(fraction)?)))
     }
+}
+
+/// An amount with at most `decimals` digits behind its point, in the smallest unit.
+fn units(text: &str, decimals: u8) -> Option<Number> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let width = usize::from(decimals);
+    if fraction.is_empty() || fraction.len() > width {
+        return None;
+    }
+    let whole = digits(whole)?.checked_mul(U256::from(10_u64.pow(decimals.into())))?;
+    let fraction = digits(&format!("{fraction:0<width$}"))?;
+    Some(Number(whole.checked_add(fraction)?))
 }
 
 /// A number of decimal digits and nothing else.
@@ -203,7 +268,7 @@ fn digits(text: &str) -> Option<U256> {
     U256::from_str_radix(text, 10).ok().filter(|_| is_plain)
 }
 
-const NO_AMOUNT: &str = "an amount is such as \"1.5 ETH\" (of the chain's own coin), or a token's \
+const NO_AMOUNT: &str = "an amount is such as \"0.05 BTC\", \"1.5 ETH\" (of the chain's own coin), or a token's \
                          base units and contract, \"250000000@0x…\"";
 
 impl<'de> Deserialize<'de> for Amount {
@@ -213,15 +278,28 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// The most that a transaction may cost, in wei.
+/// The most that a transaction may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fee(pub(super) Number);
+pub(super) struct Fee(pub(super) Amount);
+
+impl Fee {
+    /// The fee in the name of a counter.
+    pub(super) fn identity(self) -> String {
+        match self.0 {
+            // Counters of rules from before there were payments of Bitcoin keep their names.
+            Amount::Ether(wei) => wei.to_string(),
+            other => other.text(),
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Fee {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Amount::deserialize(deserializer)? {
-            Amount::Ether(wei) => Ok(Self(wei)),
-            Amount::Token { .. } => Err(D::Error::custom("a fee is such as \"0.01 ETH\"")),
+            Amount::Token { .. } => {
+                Err(D::Error::custom("a fee is such as \"0.01 ETH\" or \"0.0002 BTC\""))
+            }
+            coins => Ok(Self(coins)),
         }
     }
 }
@@ -235,6 +313,9 @@ mod tests {
         let wei = |wei: u128| Some(Amount::Ether(Number(U256::from(wei))));
         assert_eq!(Amount::parse("1.5 ETH"), wei(1_500_000_000_000_000_000));
         assert_eq!(Amount::parse("0.000000000000000001 ETH"), wei(1));
+        let satoshis = |satoshis: u64| Some(Amount::Bitcoin(Number::from(satoshis)));
+        assert_eq!(Amount::parse("0.05 BTC"), satoshis(5_000_000));
+        assert_eq!(Amount::parse("21000000 BTC"), satoshis(2_100_000_000_000_000));
         assert_eq!(Amount::parse("20 ETH"), wei(20_000_000_000_000_000_000));
         let contract = Account::new([0x33; 20]);
         let token = Amount::Token { amount: Number::from(250), contract };
@@ -249,7 +330,10 @@ mod tests {
             "1. ETH",
             "-1 ETH",
             "1_0 ETH",
-            "1 BTC",
+            "0.000000001 BTC",
+            "21000000.00000001 BTC",
+            "1  BTC",
+            "1 btc",
             "1@0x",
             "0.0000000000000000001 ETH",
             "1,5 ETH",

@@ -1,0 +1,1119 @@
+//! A payment: what it spends, whom it pays, and what of it a key signs.
+//!
+//! A path in a PSBT is a claim. An input or an output is the key's only where the path leads from
+//! the key to a public key that spends the script.
+
+use bitcoin::bip32::KeySource;
+use bitcoin::hashes::Hash as _;
+use bitcoin::psbt::Input;
+use bitcoin::script::{Instruction, Script, ScriptBuf};
+use bitcoin::sighash::{EcdsaSighashType, SighashCache};
+use bitcoin::transaction::{InputWeightPrediction, Sequence, predict_weight};
+use bitcoin::{Address, Psbt, Transaction, TxOut};
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+
+use super::maps::Maps;
+use super::{COIN, MAX_DEPTH, Network, Refused, Satoshis, Xpub};
+use crate::crypto::curve::decode_point;
+use crate::crypto::ecdsa;
+use crate::payload::Content;
+
+/// The largest payment, in bytes.
+pub const MAX_PAYMENT: u64 = 1 << 20;
+
+/// The most signatures of one payment.
+pub const MAX_SIGNATURES: usize = 256;
+
+/// The most outputs whose path to the key is followed.
+const MAX_RETURNS: usize = 256;
+
+/// All coins there will ever be.
+const MAX_MONEY: u64 = 21_000_000 * COIN;
+
+/// What the key signs: an input, or its part in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The number of the input, from 0.
+    pub input: usize,
+    /// The steps from the key to the one that signs.
+    pub path: Vec<u32>,
+    /// The key that signs, SEC1 compressed.
+    pub public_key: [u8; 33],
+    /// What is signed: the hash of the whole payment for this input (`SIGHASH_ALL`).
+    pub digest: [u8; 32],
+}
+
+/// What is shown of a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The network in whose form the addresses are.
+    pub network: Network,
+    /// The outputs, in their order.
+    pub outputs: Vec<Output>,
+    /// The sum of the outputs that do not return to the key.
+    pub leaves: Satoshis,
+    /// The sum of those that do.
+    pub returns: Satoshis,
+    /// The rest of the inputs.
+    pub fee: Satoshis,
+    /// The size of the signed transaction in virtual bytes, at most; `None` where an input is of a
+    /// kind whose size cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_size: Option<u64>,
+    /// The sum of the inputs. It is what leaves, what returns and the fee.
+    pub spends: Satoshis,
+    /// How many inputs there are.
+    pub inputs: usize,
+    /// How many of them the key signs.
+    pub signs: usize,
+    /// The block height or the time (seconds since 1970) before which it is not valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_time: Option<LockTime>,
+    /// Whether it says that it may be replaced by another before it is in a block (BIP-125).
+    pub replaceable: bool,
+    /// What its signer should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// When a payment becomes valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LockTime {
+    /// After the block of this height.
+    Height(u32),
+    /// After this moment, in seconds since 1970.
+    Time(u32),
+}
+
+/// An output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// The amount.
+    pub amount: Satoshis,
+    /// Who may spend it.
+    pub to: To,
+    /// The steps from the key to the one that spends it, if it returns to the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Vec<u32>>,
+}
+
+/// Who may spend an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum To {
+    /// Whoever owns the address.
+    Address(String),
+    /// Nobody: it carries data (`OP_RETURN`).
+    Data(Content),
+    /// Whoever satisfies the script, in hexadecimal, which has no address.
+    Script(String),
+}
+
+/// A warning about a payment. Inputs and outputs are numbered from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Warning {
+    /// The output is said to return to the key, and does not.
+    FalseReturn {
+        /// The output.
+        output: usize,
+    },
+    /// As many inputs prove their amounts by the requester's word alone: if others sign them, or
+    /// sign twice, the fee may be higher than shown.
+    UnprovenAmounts {
+        /// How many.
+        inputs: usize,
+    },
+    /// The fee is more than a twentieth of what leaves, or of what returns if nothing leaves.
+    HighFee,
+    /// The fee is more than 500 satoshis for each virtual byte.
+    HighRate,
+    /// The output is worth less than what it costs to spend it.
+    Dust {
+        /// The output.
+        output: usize,
+    },
+    /// The output pays an address that an output before it pays.
+    PaidTwice {
+        /// The output.
+        output: usize,
+    },
+    /// As many inputs are not the key's.
+    ForeignInputs {
+        /// How many.
+        inputs: usize,
+    },
+    /// As many inputs of the key have its signature already, or are complete.
+    SignedAlready {
+        /// How many.
+        inputs: usize,
+    },
+}
+
+/// A payment that was read and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// What the key signs, by input: from one to [`MAX_SIGNATURES`].
+    pub items: Vec<Item>,
+    /// What is shown of it.
+    pub summary: Summary,
+}
+
+/// The highest rate without a warning, in satoshis for each virtual byte.
+const HIGH_RATE: u64 = 500;
+
+impl Payment {
+    /// Reads a PSBT, in binary, as the key `xpub` signs it.
+    ///
+    /// # Errors
+    /// It is none, or one that the key does not sign; the input is named.
+    pub fn read(bytes: &[u8], network: Network, xpub: &Xpub) -> Result<Self, Refused> {
+        let psbt = Maps::read(bytes)?.meaning()?;
+        let tx = &psbt.unsigned_tx;
+        if tx.input.is_empty() || tx.output.is_empty() {
+            return Err(Refused::at("payment", "it has no inputs or no outputs"));
+        }
+        let mut spent = HashSet::new();
+        if let Some(twice) = tx.input.iter().position(|input| !spent.insert(input.previous_output))
+        {
+            return Err(Refused::at(&input(twice), "it spends what an input before it spends"));
+        }
+        let spent =
+            (0..tx.input.len()).map(|at| Spent::read(&psbt, at)).collect::<Result<Vec<_>, _>>()?;
+        let mut cache = SighashCache::new(tx);
+        let (mut items, mut kinds, mut signed_already) = (Vec::new(), Vec::new(), 0);
+        let mut foreign = 0;
+        for (at, (of, claims)) in spent.iter().zip(&psbt.inputs).enumerate() {
+            let lock = Lock::of(of, claims);
+            kinds.push(lock.weight(claims));
+            let keys =
+                own_keys(&lock, of, claims, xpub).map_err(|why| Refused::at(&input(at), why))?;
+            if keys.is_empty() {
+                foreign += 1;
+                continue;
+            }
+            let signing = Signing { at, lock: &lock, spent: of, claims };
+            let new = signing.items(keys, &mut cache)?;
+            if new.is_empty() {
+                signed_already += 1;
+            }
+            items.extend(new);
+            if items.len() > MAX_SIGNATURES {
+                return Err(Refused::at("payment", "the key would sign more than 256 times"));
+            }
+        }
+        if items.is_empty() {
+            let why = match signed_already {
+                0 => "no input is of this key, by a path in the PSBT that leads to it",
+                _ => "every input of this key is signed already",
+            };
+            return Err(Refused::at("payment", why));
+        }
+        let signs: HashSet<usize> = items.iter().map(|item| item.input).collect();
+        let mut summary = summed(&psbt, network, xpub, &spent)?;
+        summary.signs = signs.len();
+        let weights: Option<Vec<InputWeightPrediction>> = kinds.into_iter().collect();
+        summary.virtual_size = weights.map(|weights| {
+            let scripts = tx.output.iter().map(|output| output.script_pubkey.len());
+            predict_weight(weights, scripts).to_vbytes_ceil()
+        });
+        summary.warn(&spent, foreign, signed_already);
+        Ok(Self { items, summary })
+    }
+}
+
+impl Summary {
+    fn warn(&mut self, spent: &[Spent], foreign: usize, signed: usize) {
+        let unproven = spent.iter().filter(|spent| !spent.is_proven).count();
+        // The signature of a single input is over its amount.
+        if unproven > 0 && spent.len() > 1 {
+            self.warnings.push(Warning::UnprovenAmounts { inputs: unproven });
+        }
+        if foreign > 0 {
+            self.warnings.push(Warning::ForeignInputs { inputs: foreign });
+        }
+        if signed > 0 {
+            self.warnings.push(Warning::SignedAlready { inputs: signed });
+        }
+        let compared = if self.leaves.0 > 0 { self.leaves } else { self.returns };
+        if self.fee.0 > compared.0 / 20 {
+            self.warnings.push(Warning::HighFee);
+        }
+        let most = self.virtual_size.map(|size| size.saturating_mul(HIGH_RATE));
+        if most.is_some_and(|most| self.fee.0 > most) {
+            self.warnings.push(Warning::HighRate);
+        }
+    }
+}
+
+/// The name of an input in complaints.
+fn input(at: usize) -> String {
+    format!("input {at}")
+}
+
+/// The output that an input spends.
+pub(super) struct Spent {
+    pub(super) output: TxOut,
+    /// Whether the amount is proven by the whole transaction, whose hash the input names.
+    is_proven: bool,
+}
+
+impl Spent {
+    pub(super) fn read(psbt: &Psbt, at: usize) -> Result<Self, Refused> {
+        let refused = |why: &str| Refused::at(&input(at), why);
+        let (Some(claims), Some(spending)) = (psbt.inputs.get(at), psbt.unsigned_tx.input.get(at))
+        else {
+            return Err(refused("it has no map"));
+        };
+        let point = spending.previous_output;
+        let proven =
+            match &claims.non_witness_utxo {
+                Some(before) if before.compute_txid() != point.txid => {
+                    return Err(refused(
+                        "non_witness_utxo is another transaction than the one it spends",
+                    ));
+                }
+                Some(before) => {
+                    let output =
+                        usize::try_from(point.vout).ok().and_then(|vout| before.output.get(vout));
+                    Some(output.ok_or_else(|| {
+                        refused("the transaction that it spends has no such output")
+                    })?)
+                }
+                None => None,
+            };
+        match (proven, &claims.witness_utxo) {
+            (Some(proven), Some(said)) if proven != said => {
+                Err(refused("witness_utxo contradicts non_witness_utxo"))
+            }
+            (Some(proven), _) => Ok(Self { output: proven.clone(), is_proven: true }),
+            (None, Some(said)) => Ok(Self { output: said.clone(), is_proven: false }),
+            (None, None) => {
+                Err(refused("what it spends is missing (non_witness_utxo or witness_utxo)"))
+            }
+        }
+    }
+}
+
+/// What a key must sign to spend a script.
+pub(super) enum Lock {
+    /// One key, before segregated witness.
+    Pkh,
+    /// One key.
+    Wpkh,
+    /// One key, in a script hash.
+    ShWpkh(ScriptBuf),
+    /// Several keys, before segregated witness.
+    Sh(ScriptBuf),
+    /// Several keys.
+    Wsh(ScriptBuf),
+    /// Several keys, in a script hash.
+    ShWsh(ScriptBuf),
+    /// Taproot, which this kind of key does not sign.
+    Taproot,
+    /// Anything else.
+    Other,
+}
+
+impl Lock {
+    pub(super) fn of(spent: &Spent, claims: &Input) -> Self {
+        let script = &spent.output.script_pubkey;
+        let within = |claimed: &Option<ScriptBuf>, fits: &dyn Fn(&Script) -> bool| {
+            claimed.clone().filter(|claimed| fits(claimed))
+        };
+        let several = |outer: &Script| {
+            let witness = within(&claims.witness_script, &|claimed| claimed.to_p2wsh() == *outer);
+            witness.filter(|script| script.is_multisig())
+        };
+        if script.is_p2pkh() {
+            return Self::Pkh;
+        }
+        if script.is_p2wpkh() {
+            return Self::Wpkh;
+        }
+        if script.is_p2tr() {
+            return Self::Taproot;
+        }
+        if script.is_p2wsh() {
+            return several(script).map_or(Self::Other, Self::Wsh);
+        }
+        if !script.is_p2sh() {
+            return Self::Other;
+        }
+        match within(&claims.redeem_script, &|claimed| claimed.to_p2sh() == *script) {
+            Some(redeem) if redeem.is_p2wpkh() => Self::ShWpkh(redeem),
+            Some(redeem) if redeem.is_p2wsh() => several(&redeem).map_or(Self::Other, Self::ShWsh),
+            Some(redeem) if redeem.is_multisig() => Self::Sh(redeem),
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the hash that is signed covers no amount.
+    fn is_before_witness(&self) -> bool {
+        matches!(self, Self::Pkh | Self::Sh(_))
+    }
+
+    /// Whether a signature of the key is needed, or one of those that may sign.
+    pub(super) fn fits(&self, script: &Script, key: &bitcoin::PublicKey) -> bool {
+        let Ok(compressed) = bitcoin::CompressedPublicKey::try_from(*key) else { return false };
+        match self {
+            Self::Pkh => *script == ScriptBuf::new_p2pkh(&key.pubkey_hash()),
+            Self::Wpkh => *script == ScriptBuf::new_p2wpkh(&compressed.wpubkey_hash()),
+            Self::ShWpkh(redeem) => *redeem == ScriptBuf::new_p2wpkh(&compressed.wpubkey_hash()),
+            Self::Sh(several) | Self::Wsh(several) | Self::ShWsh(several) => {
+                let bytes = compressed.to_bytes();
+                several.instructions().any(|instruction| {
+                    matches!(instruction, Ok(Instruction::PushBytes(pushed)) if pushed.as_bytes() == bytes)
+                })
+            }
+            Self::Taproot | Self::Other => false,
+        }
+    }
+
+    /// The weight of the input once it is signed; `None` if it cannot be told.
+    fn weight(&self, claims: &Input) -> Option<InputWeightPrediction> {
+        if let (script, Some(witness)) = (&claims.final_script_sig, &claims.final_script_witness) {
+            let script = script.as_ref().map_or(0, |script| script.len());
+            return Some(InputWeightPrediction::new(script, witness.iter().map(<[u8]>::len)));
+        }
+        if let Some(script) = &claims.final_script_sig {
+            return Some(InputWeightPrediction::from_slice(script.len(), &[]));
+        }
+        // The witness script, as many signatures as it needs, and what CHECKMULTISIG pops too many.
+        let several = |script: &Script| {
+            let needed = script.as_bytes().first()?.checked_sub(0x50)?;
+            let signatures = std::iter::repeat_n(72, usize::from(needed));
+            Some(std::iter::once(0).chain(signatures).chain([script.len()]).collect::<Vec<usize>>())
+        };
+        Some(match self {
+            Self::Pkh => InputWeightPrediction::P2PKH_COMPRESSED_MAX,
+            Self::Wpkh => InputWeightPrediction::P2WPKH_MAX,
+            Self::ShWpkh(_) => InputWeightPrediction::new(23, [72, 33]),
+            // Each part of the script is pushed by one to three bytes.
+            Self::Sh(script) => {
+                let push = |part: usize| match part {
+                    0 => 0,
+                    1..=75 => 1,
+                    76..=255 => 2,
+                    _ => 3,
+                };
+                let parts = several(script)?.into_iter();
+                let length = parts.fold(1, |sum: usize, part| {
+                    sum.saturating_add(part).saturating_add(push(part))
+                });
+                InputWeightPrediction::from_slice(length, &[])
+            }
+            Self::Wsh(script) => InputWeightPrediction::new(0, several(script)?),
+            Self::ShWsh(script) => InputWeightPrediction::new(35, several(script)?),
+            Self::Taproot if claims.tap_merkle_root.is_none() => {
+                InputWeightPrediction::P2TR_KEY_DEFAULT_SIGHASH
+            }
+            Self::Taproot | Self::Other => return None,
+        })
+    }
+}
+
+/// A key below the one that pays, and the path to it.
+struct OwnKey {
+    path: Vec<u32>,
+    public_key: [u8; 33],
+}
+
+/// The key at the end of a path in the PSBT, if the path leads from `xpub` to it.
+fn follow(xpub: &Xpub, claimed: &[u8; 33], (fingerprint, path): &KeySource) -> Option<OwnKey> {
+    let path = below(xpub, (fingerprint.as_bytes(), path.as_ref()))?;
+    (xpub.child(&path)? == *claimed).then_some(OwnKey { path, public_key: *claimed })
+}
+
+/// The path, if it is one of non-hardened steps that is said to begin at `xpub`.
+fn below(
+    xpub: &Xpub,
+    (fingerprint, path): (&[u8; 4], &[bitcoin::bip32::ChildNumber]),
+) -> Option<Vec<u32>> {
+    if *fingerprint != xpub.fingerprint || path.len() > MAX_DEPTH {
+        return None;
+    }
+    path.iter()
+        .map(|step| match step {
+            bitcoin::bip32::ChildNumber::Normal { index } => Some(*index),
+            bitcoin::bip32::ChildNumber::Hardened { .. } => None,
+        })
+        .collect()
+}
+
+/// The keys below `xpub` that can sign the input. It is an error if the key is asked for what it cannot sign.
+fn own_keys(
+    lock: &Lock,
+    spent: &Spent,
+    claims: &Input,
+    xpub: &Xpub,
+) -> Result<Vec<OwnKey>, &'static str> {
+    if matches!(lock, Lock::Taproot) {
+        let is_own = |(key, (_, source)): (&bitcoin::XOnlyPublicKey, &(Vec<_>, KeySource))| {
+            let path = below(xpub, (source.0.as_bytes(), source.1.as_ref()));
+            let child = path.and_then(|path| xpub.child(&path));
+            child.is_some_and(|child| child.get(1..) == Some(&key.serialize()[..]))
+        };
+        if claims.tap_key_origins.iter().take(MAX_DEPTH).any(is_own) {
+            return Err("this key signs ECDSA; taproot needs Schnorr signatures");
+        }
+        return Ok(Vec::new());
+    }
+    let script = &spent.output.script_pubkey;
+    let fitting = claims
+        .bip32_derivation
+        .iter()
+        .filter(|(key, _)| lock.fits(script, &bitcoin::PublicKey::new(**key)));
+    Ok(fitting.filter_map(|(key, source)| follow(xpub, &key.serialize(), source)).collect())
+}
+
+/// An input of the key.
+pub(super) struct Signing<'a> {
+    pub(super) at: usize,
+    pub(super) lock: &'a Lock,
+    pub(super) spent: &'a Spent,
+    pub(super) claims: &'a Input,
+}
+
+impl Signing<'_> {
+    /// What `keys` sign; nothing if the input is complete, or has their signatures.
+    fn items(
+        &self,
+        keys: Vec<OwnKey>,
+        cache: &mut SighashCache<&Transaction>,
+    ) -> Result<Vec<Item>, Refused> {
+        let Self { at, lock, spent, claims } = *self;
+        let refused = |why: &str| Refused::at(&input(at), why);
+        if lock.is_before_witness() && !spent.is_proven {
+            return Err(refused(
+                "its amount must be proven by non_witness_utxo: its signature does not cover it",
+            ));
+        }
+        let kind =
+            claims.sighash_type.map_or(Ok(EcdsaSighashType::All), |kind| kind.ecdsa_hash_ty());
+        if kind != Ok(EcdsaSighashType::All) {
+            return Err(refused("only the whole payment is signed (SIGHASH_ALL)"));
+        }
+        if claims.final_script_sig.is_some() || claims.final_script_witness.is_some() {
+            return Ok(Vec::new());
+        }
+        let digest = self.digest(cache).ok_or_else(|| refused("it has no hash to sign"))?;
+        let mut items = Vec::new();
+        for OwnKey { path, public_key } in keys {
+            let Some(present) = self.present(&public_key) else {
+                items.push(Item { input: at, path, public_key, digest });
+                continue;
+            };
+            if !verifies(&public_key, &digest, present) {
+                return Err(refused("the signature of this key that it has is invalid"));
+            }
+        }
+        Ok(items)
+    }
+
+    /// The signature of the key that the input has.
+    pub(super) fn present(&self, public_key: &[u8; 33]) -> Option<&bitcoin::ecdsa::Signature> {
+        let mut present = self.claims.partial_sigs.iter();
+        present
+            .find(|(key, _)| key.compressed && key.inner.serialize() == *public_key)
+            .map(|(_, signature)| signature)
+    }
+
+    pub(super) fn digest(&self, cache: &mut SighashCache<&Transaction>) -> Option<[u8; 32]> {
+        let Self { at, lock, spent, .. } = *self;
+        let TxOut { value, script_pubkey } = &spent.output;
+        let all = EcdsaSighashType::All;
+        let before = |script: &Script| {
+            let hash = cache.legacy_signature_hash(at, script, all.to_u32());
+            hash.ok().map(|hash| hash.to_byte_array())
+        };
+        match lock {
+            Lock::Pkh => before(script_pubkey),
+            Lock::Sh(script) => before(script),
+            Lock::Wpkh => {
+                let hash = cache.p2wpkh_signature_hash(at, script_pubkey, *value, all);
+                hash.ok().map(|hash| hash.to_byte_array())
+            }
+            Lock::ShWpkh(redeem) => {
+                let hash = cache.p2wpkh_signature_hash(at, redeem, *value, all);
+                hash.ok().map(|hash| hash.to_byte_array())
+            }
+            Lock::Wsh(script) | Lock::ShWsh(script) => {
+                let hash = cache.p2wsh_signature_hash(at, script, *value, all);
+                hash.ok().map(|hash| hash.to_byte_array())
+            }
+            Lock::Taproot | Lock::Other => None,
+        }
+    }
+}
+
+/// Whether it is a signature of the whole payment.
+pub(super) fn verifies(
+    public_key: &[u8; 33],
+    digest: &[u8; 32],
+    signature: &bitcoin::ecdsa::Signature,
+) -> bool {
+    let read = ecdsa::from_der(&signature.signature.serialize_der());
+    let point = decode_point(public_key);
+    signature.sighash_type == EcdsaSighashType::All
+        && read.is_ok_and(|(r, s)| point.is_ok_and(|point| ecdsa::verify(&point, digest, &r, &s)))
+}
+
+/// Amounts and outputs; what depends on the inputs' owner is left out.
+fn summed(psbt: &Psbt, network: Network, xpub: &Xpub, spent: &[Spent]) -> Result<Summary, Refused> {
+    let tx = &psbt.unsigned_tx;
+    let mut warnings = Vec::new();
+    let mut outputs: Vec<Output> = Vec::new();
+    let (mut leaves, mut returns, mut followed) = (0, 0, 0);
+    let mut paid: BTreeMap<&Script, bool> = BTreeMap::new();
+    for (at, (output, claims)) in tx.output.iter().zip(&psbt.outputs).enumerate() {
+        let script = &output.script_pubkey;
+        let is_claimed = claims
+            .bip32_derivation
+            .values()
+            .any(|(origin, _)| *origin.as_bytes() == xpub.fingerprint);
+        let mut path = None;
+        if is_claimed {
+            followed += 1;
+            if followed > MAX_RETURNS {
+                return Err(Refused::at("payment", "more than 256 outputs are said to return"));
+            }
+            path = returning(script, claims, xpub);
+            if path.is_none() {
+                warnings.push(Warning::FalseReturn { output: at });
+            }
+        }
+        let amount = output.value.to_sat();
+        if path.is_none() && paid.insert(script, true).is_some() && !script.is_op_return() {
+            warnings.push(Warning::PaidTwice { output: at });
+        }
+        if !script.is_op_return() && output.value < script.minimal_non_dust() {
+            warnings.push(Warning::Dust { output: at });
+        }
+        let sum: &mut u64 = if path.is_some() { &mut returns } else { &mut leaves };
+        *sum = sum.saturating_add(amount);
+        outputs.push(Output { amount: Satoshis(amount), to: to(script, network), path });
+    }
+    let spends =
+        spent.iter().fold(0, |sum: u64, spent| sum.saturating_add(spent.output.value.to_sat()));
+    if spends > MAX_MONEY {
+        return Err(Refused::at("payment", "it spends more coins than there are"));
+    }
+    let paid = leaves.checked_add(returns);
+    let fee = paid.and_then(|paid| spends.checked_sub(paid));
+    let fee = fee.ok_or_else(|| Refused::at("payment", "it pays more than it spends"))?;
+    let is_final = tx.input.iter().all(|input| input.sequence == Sequence::MAX);
+    let lock_time = match tx.lock_time {
+        bitcoin::absolute::LockTime::Blocks(height) => LockTime::Height(height.to_consensus_u32()),
+        bitcoin::absolute::LockTime::Seconds(time) => LockTime::Time(time.to_consensus_u32()),
+    };
+    Ok(Summary {
+        network,
+        outputs,
+        leaves: Satoshis(leaves),
+        returns: Satoshis(returns),
+        fee: Satoshis(fee),
+        virtual_size: None,
+        spends: Satoshis(spends),
+        inputs: tx.input.len(),
+        signs: 0,
+        lock_time: (tx.lock_time != bitcoin::absolute::LockTime::ZERO && !is_final)
+            .then_some(lock_time),
+        replaceable: tx.input.iter().any(|input| input.sequence.is_rbf()),
+        warnings,
+    })
+}
+
+/// The path from the key to the one that alone can spend `script`.
+///
+/// An output that several keys can spend counts as leaving: whose the others are cannot be told from here.
+fn returning(script: &Script, claims: &bitcoin::psbt::Output, xpub: &Xpub) -> Option<Vec<u32>> {
+    claims.bip32_derivation.iter().find_map(|(key, source)| {
+        let hash = bitcoin::CompressedPublicKey(*key).wpubkey_hash();
+        let witness = ScriptBuf::new_p2wpkh(&hash);
+        let fits = *script == ScriptBuf::new_p2pkh(&bitcoin::PublicKey::new(*key).pubkey_hash())
+            || *script == witness
+            || *script == witness.to_p2sh();
+        let own = fits.then(|| follow(xpub, &key.serialize(), source))??;
+        Some(own.path)
+    })
+}
+
+fn to(script: &Script, network: Network) -> To {
+    if script.is_op_return() {
+        let pushed: Vec<u8> = script
+            .instructions()
+            .filter_map(|instruction| match instruction {
+                Ok(Instruction::PushBytes(bytes)) => Some(bytes.as_bytes().to_vec()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        return To::Data(Content::of(&pushed));
+    }
+    match Address::from_script(script, network.params()) {
+        Ok(address) => To::Address(address.to_string()),
+        Err(_) => To::Script(crate::device::hex(script.as_bytes())),
+    }
+}
+
+/// Whether `bytes` are a PSBT, in binary. What of it a key signs, [`Payment::read`] tells.
+///
+/// # Errors
+/// They are none.
+pub fn check(bytes: &[u8]) -> Result<(), Refused> {
+    Maps::read(bytes)?.meaning().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use bitcoin::absolute;
+    use bitcoin::bip32::{ChildNumber, Fingerprint};
+    use bitcoin::secp256k1::{Message, Secp256k1, SecretKey};
+    use bitcoin::transaction::Version;
+    use bitcoin::{Amount, OutPoint, TxIn, Txid};
+    use k256::elliptic_curve::PrimeField as _;
+    use k256::{ProjectivePoint, Scalar};
+    use serde_json::Value;
+
+    use super::super::finish::{finalized, signed};
+    use super::*;
+    use crate::crypto::bip32;
+    use crate::crypto::curve::encode_point;
+
+    const CHAIN_CODE: [u8; 32] = [0x5c; 32];
+
+    fn secret() -> Scalar {
+        Scalar::from(0x00c0_ffee_u64)
+    }
+
+    fn xpub() -> Xpub {
+        let point = (ProjectivePoint::GENERATOR * secret()).to_affine();
+        Xpub::new(&encode_point(&point).unwrap(), CHAIN_CODE).unwrap()
+    }
+
+    /// The key at `path` below the key.
+    fn key(path: &[u32]) -> bitcoin::CompressedPublicKey {
+        bitcoin::CompressedPublicKey::from_slice(&xpub().child(path).unwrap()).unwrap()
+    }
+
+    fn stranger() -> bitcoin::CompressedPublicKey {
+        let point = (ProjectivePoint::GENERATOR * Scalar::from(7_u64)).to_affine();
+        bitcoin::CompressedPublicKey::from_slice(&encode_point(&point).unwrap()).unwrap()
+    }
+
+    fn source(path: &[u32]) -> KeySource {
+        let steps = path.iter().map(|index| ChildNumber::Normal { index: *index });
+        (Fingerprint::from(xpub().fingerprint), steps.collect::<Vec<_>>().into())
+    }
+
+    fn two_of_three(own: &bitcoin::CompressedPublicKey) -> ScriptBuf {
+        let mut script = vec![0x52];
+        for key in [own, &stranger(), &key(&[9, 9])] {
+            script.push(33);
+            script.extend(key.to_bytes());
+        }
+        script.extend([0x53, 0xae]);
+        ScriptBuf::from_bytes(script)
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Kind {
+        Pkh,
+        Wpkh,
+        ShWpkh,
+        Sh,
+        Wsh,
+        ShWsh,
+        Foreign,
+    }
+    const KINDS: [Kind; 6] =
+        [Kind::Pkh, Kind::Wpkh, Kind::ShWpkh, Kind::Sh, Kind::Wsh, Kind::ShWsh];
+
+    /// A payment of inputs of 1 BTC each, at the paths `0/0`, `0/1`, …
+    fn payment(kinds: &[Kind], outputs: Vec<TxOut>) -> Psbt {
+        let mut inputs = Vec::new();
+        let mut maps = Vec::new();
+        for (n, kind) in kinds.iter().enumerate() {
+            let path = [0, u32::try_from(n).unwrap()];
+            let own = key(&path);
+            let mut map = Input::default();
+            let wpkh = ScriptBuf::new_p2wpkh(&own.wpubkey_hash());
+            let several = two_of_three(&own);
+            let script = match kind {
+                Kind::Pkh => ScriptBuf::new_p2pkh(&own.pubkey_hash()),
+                Kind::Wpkh => wpkh,
+                Kind::ShWpkh => wpkh.to_p2sh(),
+                Kind::Sh => several.to_p2sh(),
+                Kind::Wsh => several.to_p2wsh(),
+                Kind::ShWsh => several.to_p2wsh().to_p2sh(),
+                Kind::Foreign => ScriptBuf::new_p2wpkh(&stranger().wpubkey_hash()),
+            };
+            match kind {
+                Kind::ShWpkh => {
+                    map.redeem_script = Some(ScriptBuf::new_p2wpkh(&own.wpubkey_hash()))
+                }
+                Kind::Sh => map.redeem_script = Some(several),
+                Kind::Wsh => map.witness_script = Some(several),
+                Kind::ShWsh => {
+                    map.redeem_script = Some(several.to_p2wsh());
+                    map.witness_script = Some(several);
+                }
+                Kind::Pkh | Kind::Wpkh | Kind::Foreign => {}
+            }
+            let before = Transaction {
+                version: Version::TWO,
+                lock_time: absolute::LockTime::ZERO,
+                input: vec![TxIn {
+                    previous_output: OutPoint::new(Txid::all_zeros(), path[1]),
+                    ..TxIn::default()
+                }],
+                output: vec![TxOut { value: Amount::from_sat(COIN), script_pubkey: script }],
+            };
+            inputs.push(TxIn {
+                previous_output: OutPoint::new(before.compute_txid(), 0),
+                sequence: Sequence::MAX,
+                ..TxIn::default()
+            });
+            map.non_witness_utxo = Some(before);
+            if *kind != Kind::Foreign {
+                map.bip32_derivation.insert(own.0, source(&path));
+            }
+            maps.push(map);
+        }
+        let mut psbt = Psbt::from_unsigned_tx(Transaction {
+            version: Version::TWO,
+            lock_time: absolute::LockTime::ZERO,
+            input: inputs,
+            output: outputs,
+        })
+        .unwrap();
+        psbt.inputs = maps;
+        psbt
+    }
+
+    fn pays(script: ScriptBuf, satoshis: u64) -> TxOut {
+        TxOut { value: Amount::from_sat(satoshis), script_pubkey: script }
+    }
+
+    fn to_stranger(satoshis: u64) -> TxOut {
+        pays(ScriptBuf::new_p2wpkh(&stranger().wpubkey_hash()), satoshis)
+    }
+
+    fn read(psbt: &Psbt) -> Result<Payment, Refused> {
+        Payment::read(&psbt.serialize(), Network::Main, &xpub())
+    }
+
+    fn why(psbt: &Psbt) -> String {
+        read(psbt).unwrap_err().0
+    }
+
+    fn der(path: &[u32], digest: [u8; 32]) -> Vec<u8> {
+        let point = (ProjectivePoint::GENERATOR * secret()).to_affine();
+        let tweak = bip32::derive(&point, &CHAIN_CODE, path).unwrap().tweak;
+        let secret = SecretKey::from_slice(&(secret() + tweak).to_repr()).unwrap();
+        let signature = Secp256k1::new().sign_ecdsa(&Message::from_digest(digest), &secret);
+        signature.serialize_der().to_vec()
+    }
+
+    fn sign(bytes: &[u8]) -> Vec<u8> {
+        let read = Payment::read(bytes, Network::Main, &xpub()).unwrap();
+        let all = read.items.iter().map(|item| (item, der(&item.path, item.digest)));
+        signed(bytes, &all.collect::<Vec<_>>()).unwrap()
+    }
+
+    /// The same payment in the form of version 2.
+    fn later(psbt: &Psbt) -> Vec<u8> {
+        let pair = |out: &mut Vec<u8>, key: &[u8], value: &[u8]| {
+            for part in [key, value] {
+                out.extend(bitcoin::consensus::serialize(&bitcoin::VarInt::from(part.len())));
+                out.extend_from_slice(part);
+            }
+        };
+        let tx = &psbt.unsigned_tx;
+        let mut out = b"psbt\xff".to_vec();
+        pair(&mut out, &[0x02], &tx.version.0.to_le_bytes());
+        pair(&mut out, &[0x03], &tx.lock_time.to_consensus_u32().to_le_bytes());
+        pair(&mut out, &[0x04], &[u8::try_from(tx.input.len()).unwrap()]);
+        pair(&mut out, &[0x05], &[u8::try_from(tx.output.len()).unwrap()]);
+        pair(&mut out, &[0x06], &[3]);
+        pair(&mut out, &[0xfb], &2_u32.to_le_bytes());
+        out.push(0);
+        // A payment without global pairs but the transaction: the maps of inputs follow it.
+        let bytes = psbt.serialize();
+        let mut rest = &bytes[5 + 2..];
+        let (length, used): (bitcoin::VarInt, usize) =
+            bitcoin::consensus::encode::deserialize_partial(rest).unwrap();
+        rest = &rest[used + usize::try_from(length.0).unwrap() + 1..];
+        let mut map = |more: &dyn Fn(&mut Vec<u8>), out: &mut Vec<u8>| {
+            loop {
+                let start = rest;
+                let mut size = 0;
+                for _ in 0..2 {
+                    let (length, used): (bitcoin::VarInt, usize) =
+                        bitcoin::consensus::encode::deserialize_partial(&start[size..]).unwrap();
+                    size += used + usize::try_from(length.0).unwrap();
+                    if length.0 == 0 && size == 1 {
+                        break;
+                    }
+                }
+                rest = &start[size..];
+                if size == 1 {
+                    break;
+                }
+                out.extend_from_slice(&start[..size]);
+            }
+            more(out);
+            out.push(0);
+        };
+        for input in &tx.input {
+            let more = |out: &mut Vec<u8>| {
+                pair(out, &[0x0e], &bitcoin::consensus::serialize(&input.previous_output.txid));
+                pair(out, &[0x0f], &input.previous_output.vout.to_le_bytes());
+                pair(out, &[0x10], &input.sequence.0.to_le_bytes());
+            };
+            map(&more, &mut out);
+        }
+        for output in &tx.output {
+            let more = |out: &mut Vec<u8>| {
+                pair(out, &[0x03], &output.value.to_sat().to_le_bytes());
+                pair(out, &[0x04], output.script_pubkey.as_bytes());
+            };
+            map(&more, &mut out);
+        }
+        out
+    }
+
+    #[test]
+    fn every_kind_of_input_is_signed_and_the_network_takes_it() {
+        for kinds in KINDS.iter().map(std::slice::from_ref).chain([&KINDS[..]]) {
+            let spends = COIN * u64::try_from(kinds.len()).unwrap();
+            let mut psbt = payment(kinds, vec![to_stranger(spends - 2_000)]);
+            // Of the three keys of a script two are this key's.
+            for (n, kind) in kinds.iter().enumerate() {
+                if matches!(kind, Kind::Sh | Kind::Wsh | Kind::ShWsh) {
+                    psbt.inputs[n].bip32_derivation.insert(key(&[9, 9]).0, source(&[9, 9]));
+                }
+            }
+            for bytes in [psbt.serialize(), later(&psbt)] {
+                assert_eq!(finalized(&bytes), Ok(None));
+                let made = sign(&bytes);
+                let raw = finalized(&made).unwrap().unwrap_or_else(|| panic!("{kinds:?}"));
+                let tx: Transaction = bitcoin::consensus::deserialize(&raw).unwrap();
+                for (n, map) in psbt.inputs.iter().enumerate() {
+                    let spent = &map.non_witness_utxo.as_ref().unwrap().output[0];
+                    let amount = spent.value.to_sat();
+                    bitcoinconsensus::verify(spent.script_pubkey.as_bytes(), amount, &raw, None, n)
+                        .unwrap_or_else(|e| panic!("{kinds:?} {n}: {e:?}"));
+                }
+                let read = Payment::read(&bytes, Network::Main, &xpub()).unwrap();
+                let size = u64::try_from(tx.vsize()).unwrap();
+                let predicted = read.summary.virtual_size.unwrap();
+                let slack = 3 * u64::try_from(kinds.len()).unwrap();
+                assert!(
+                    (size..=size + slack).contains(&predicted),
+                    "{kinds:?}: {size} {predicted}"
+                );
+                assert_eq!(read.summary.signs, kinds.len());
+                // Signed twice it is the same, and there is nothing left to sign.
+                let again = Payment::read(&made, Network::Main, &xpub()).unwrap_err();
+                assert!(again.0.contains("signed already"), "{again}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_payment_changes_but_its_signatures() {
+        let psbt = payment(&[Kind::Wpkh, Kind::Pkh], vec![to_stranger(COIN)]);
+        let bytes = psbt.serialize();
+        let made = sign(&bytes);
+        let mut unsigned = Psbt::deserialize(&made).unwrap();
+        for map in &mut unsigned.inputs {
+            assert_eq!(std::mem::take(&mut map.partial_sigs).len(), 1);
+        }
+        assert_eq!(unsigned, psbt);
+        // In version 2 nothing may be added any more.
+        let bytes = later(&psbt);
+        assert_eq!(
+            bytes[5..].iter().filter(|byte| **byte == 3).count(),
+            later(&psbt)[5..].iter().filter(|byte| **byte == 3).count()
+        );
+        let flags =
+            |bytes: &[u8]| bytes[bytes.windows(4).position(|w| w[..3] == [1, 6, 1]).unwrap() + 3];
+        assert_eq!((flags(&bytes), flags(&sign(&bytes))), (3, 0));
+    }
+
+    #[test]
+    fn what_leaves_what_returns_and_the_fee_are_what_is_spent() {
+        let change = key(&[1, 4]);
+        let mut psbt = payment(
+            &[Kind::Wpkh, Kind::Foreign],
+            vec![
+                to_stranger(COIN),
+                pays(ScriptBuf::new_p2wpkh(&change.wpubkey_hash()), COIN / 2),
+                pays(ScriptBuf::new_op_return(b"hello"), 0),
+            ],
+        );
+        psbt.outputs[1].bip32_derivation.insert(change.0, source(&[1, 4]));
+        let Summary { outputs, leaves, returns, fee, spends, inputs, signs, warnings, .. } =
+            read(&psbt).unwrap().summary;
+        assert_eq!((leaves.0, returns.0, fee.0), (COIN, COIN / 2, COIN / 2));
+        assert_eq!((spends.0, inputs, signs), (2 * COIN, 2, 1));
+        assert_eq!(outputs[1].path.as_deref(), Some(&[1, 4][..]));
+        assert_eq!(outputs[0].path, None);
+        assert_eq!(outputs[2].to, To::Data(Content::Text("hello".into())));
+        let expected = [Warning::ForeignInputs { inputs: 1 }, Warning::HighFee, Warning::HighRate];
+        assert_eq!(warnings, expected);
+    }
+
+    #[test]
+    fn an_output_with_a_false_path_leaves() {
+        let change = key(&[1, 4]);
+        let wpkh = ScriptBuf::new_p2wpkh(&change.wpubkey_hash());
+        // A path to another key, one to this key for another script, and one of several keys.
+        let several = two_of_three(&change);
+        let cases: [(TxOut, &[u32]); 3] = [
+            (pays(wpkh.clone(), COIN / 2), &[1, 5]),
+            (to_stranger(COIN / 2), &[1, 4]),
+            (pays(several.to_p2wsh(), COIN / 2), &[1, 4]),
+        ];
+        for (output, path) in cases {
+            let mut psbt = payment(&[Kind::Wpkh], vec![output]);
+            psbt.outputs[0].bip32_derivation.insert(change.0, source(path));
+            psbt.outputs[0].witness_script = Some(several.clone());
+            let summary = read(&psbt).unwrap().summary;
+            assert_eq!((summary.leaves.0, summary.returns.0), (COIN / 2, 0));
+            assert!(summary.warnings.contains(&Warning::FalseReturn { output: 0 }));
+        }
+        // The legacy and the nested form of the same key return.
+        for script in [ScriptBuf::new_p2pkh(&change.pubkey_hash()), wpkh.to_p2sh()] {
+            let mut psbt = payment(&[Kind::Wpkh], vec![pays(script, COIN / 2)]);
+            psbt.outputs[0].bip32_derivation.insert(change.0, source(&[1, 4]));
+            assert_eq!(read(&psbt).unwrap().summary.returns.0, COIN / 2);
+        }
+    }
+
+    #[test]
+    fn what_is_not_signed_is_refused_with_the_reason() {
+        let one = || payment(&[Kind::Wpkh], vec![to_stranger(COIN / 2)]);
+        let with = |change: &dyn Fn(&mut Psbt)| {
+            let mut psbt = one();
+            change(&mut psbt);
+            why(&psbt)
+        };
+        let has = |said: String, words: &str| assert!(said.contains(words), "{said}");
+        has(with(&|psbt| psbt.inputs[0].bip32_derivation.clear()), "no input is of this key");
+        has(
+            with(&|psbt| {
+                psbt.inputs[0].witness_utxo = Some(to_stranger(COIN));
+            }),
+            "input 0: witness_utxo contradicts",
+        );
+        has(
+            with(&|psbt| psbt.inputs[0].non_witness_utxo = None),
+            "input 0: what it spends is missing",
+        );
+        has(
+            with(&|psbt| {
+                let before = psbt.inputs[0].non_witness_utxo.as_mut().unwrap();
+                before.output[0].value = Amount::from_sat(2 * COIN);
+            }),
+            "input 0: non_witness_utxo is another transaction",
+        );
+        has(
+            with(&|psbt| psbt.inputs[0].sighash_type = Some(EcdsaSighashType::None.into())),
+            "input 0: only the whole payment is signed",
+        );
+        has(
+            with(&|psbt| psbt.unsigned_tx.output[0].value = Amount::from_sat(COIN + 1)),
+            "more than it spends",
+        );
+        has(
+            with(&|psbt| {
+                let signature = bitcoin::ecdsa::Signature::sighash_all(
+                    bitcoin::secp256k1::ecdsa::Signature::from_der(&der(&[0, 0], [7; 32])).unwrap(),
+                );
+                let own = bitcoin::PublicKey::new(key(&[0, 0]).0);
+                psbt.inputs[0].partial_sigs.insert(own, signature);
+            }),
+            "input 0: the signature of this key that it has is invalid",
+        );
+        let mut legacy = payment(&[Kind::Pkh], vec![to_stranger(COIN / 2)]);
+        let spent = legacy.inputs[0].non_witness_utxo.take().unwrap().output[0].clone();
+        legacy.inputs[0].witness_utxo = Some(spent);
+        has(why(&legacy), "input 0: its amount must be proven");
+        let mut twice = payment(&[Kind::Wpkh, Kind::Wpkh], vec![to_stranger(COIN / 2)]);
+        twice.unsigned_tx.input[1] = twice.unsigned_tx.input[0].clone();
+        twice.inputs[1] = twice.inputs[0].clone();
+        has(why(&twice), "input 1: it spends what an input before it spends");
+        let many = payment(&[Kind::Wpkh; 257], vec![to_stranger(COIN)]);
+        has(why(&many), "more than 256 times");
+        assert_eq!(
+            read(&payment(&[Kind::Wpkh; 256], vec![to_stranger(COIN)])).unwrap().items.len(),
+            256
+        );
+    }
+
+    #[test]
+    fn taproot_of_this_key_is_refused_and_of_others_it_is_foreign() {
+        let own = key(&[0, 1]);
+        let (x_only, _) = own.0.x_only_public_key();
+        let mut psbt = payment(&[Kind::Wpkh, Kind::Foreign], vec![to_stranger(COIN)]);
+        let script = ScriptBuf::new_p2tr(&Secp256k1::new(), x_only, None);
+        let before = psbt.inputs[1].non_witness_utxo.as_mut().unwrap();
+        before.output[0].script_pubkey = script;
+        psbt.unsigned_tx.input[1].previous_output.txid = before.compute_txid();
+        assert!(
+            read(&psbt).unwrap().summary.warnings.contains(&Warning::ForeignInputs { inputs: 1 })
+        );
+        psbt.inputs[1].tap_key_origins.insert(x_only, (Vec::new(), source(&[0, 1])));
+        assert!(why(&psbt).contains("input 1: this key signs ECDSA; taproot needs Schnorr"));
+    }
+
+    #[test]
+    fn amounts_on_somebodys_word_are_marked_where_that_matters() {
+        let word = |kinds: &[Kind]| {
+            let mut psbt = payment(kinds, vec![to_stranger(COIN - 1000)]);
+            let before = psbt.inputs[0].non_witness_utxo.take().unwrap();
+            psbt.inputs[0].witness_utxo = Some(before.output[0].clone());
+            read(&psbt).unwrap().summary.warnings
+        };
+        assert_eq!(word(&[Kind::Wpkh]), []);
+        assert!(word(&[Kind::Wpkh, Kind::Wpkh]).contains(&Warning::UnprovenAmounts { inputs: 1 }));
+    }
+
+    #[test]
+    fn vectors_of_the_proposals_are_read_and_refused_as_they_say() {
+        let vectors: Value =
+            serde_json::from_str(include_str!("../../../tests/bitcoin/psbt_vectors.json")).unwrap();
+        let of = |name: &str| {
+            let all = vectors[name].as_array().unwrap().iter();
+            all.map(|one| (one.clone(), BASE64.decode(one["psbt"].as_str().unwrap()).unwrap()))
+        };
+        let mut valid = 0;
+        for (one, bytes) in of("valid") {
+            let read = Maps::read(&bytes).and_then(|maps| {
+                assert_eq!(maps.write(), bytes);
+                maps.meaning()
+            });
+            let psbt = read.unwrap_or_else(|why| panic!("{}: {why}", one["case"]));
+            if let Some(lock_time) = one["lock_time"].as_u64() {
+                assert_eq!(u64::from(psbt.unsigned_tx.lock_time.to_consensus_u32()), lock_time);
+            }
+            valid += 1;
+        }
+        let mut invalid = 0;
+        for (one, bytes) in of("invalid") {
+            let read = Maps::read(&bytes).and_then(|maps| maps.meaning());
+            assert!(read.is_err(), "{}", one["case"]);
+            invalid += 1;
+        }
+        assert_eq!((valid, invalid), (33, 45));
+        for (one, bytes) in of("fails_signer_checks") {
+            assert!(Payment::read(&bytes, Network::Test, &xpub()).is_err(), "{}", one["case"]);
+        }
+    }
+}
