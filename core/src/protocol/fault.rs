@@ -50,7 +50,7 @@ pub enum Check {
     QMismatch,
     /// Another chain code was announced.
     ChainCode,
-    /// The key or a public share is the identity.
+    /// The key, a public share or the sum of the highest coefficients is the identity.
     Identity,
     /// A confirmation is wrong.
     Confirm,
@@ -182,9 +182,8 @@ impl Fault {
             Check::View
             | Check::SigZero
             | Check::SigInvalid
-            | Check::RInvalid
-            | Check::Identity => Blame::Somebody,
-            Check::Confirm | Check::PkSum => {
+            | Check::RInvalid => Blame::Somebody,
+            Check::Confirm | Check::PkSum | Check::Identity => {
                 if self.culprit.is_some() {
                     Blame::Malice
                 } else {

@@ -327,6 +327,12 @@ impl Terms {
         }
     }
 
+    /// The one that deals an import. In all else there are several dealers.
+    fn only_dealer(&self) -> Option<PartyId> {
+        let Source::Held(held) = &self.source else { return None };
+        held.constants.keys().copied().next().filter(|_| held.constants.len() == 1)
+    }
+
     /// The key and its chain code, unless they are new.
     fn kept(&self) -> Option<(&AffinePoint, &[u8; 32])> {
         match &self.source {

@@ -292,18 +292,18 @@ pub(crate) type Record = BTreeMap<(Kind, PartyId, PartyId), Vec<u8>>;
 /// All parties of a ceremony.
 pub(crate) struct Group<P: Protocol> {
     pub(crate) members: BTreeMap<PartyId, Member<P>>,
-    liar: Option<Box<dyn Liar>>,
+    liars: Vec<Box<dyn Liar>>,
 }
 
 impl<P: Protocol> Group<P> {
     pub(crate) fn of(machines: impl IntoIterator<Item = Machine<P>>) -> Self {
         let members =
             machines.into_iter().map(Member::new).map(|member| (member.me(), member)).collect();
-        Self { members, liar: None }
+        Self { members, liars: Vec::new() }
     }
 
     pub(crate) fn with(mut self, liar: impl Liar + 'static) -> Self {
-        self.liar = Some(Box::new(liar));
+        self.liars.push(Box::new(liar));
         self
     }
 
@@ -311,7 +311,7 @@ impl<P: Protocol> Group<P> {
     /// message.
     pub(crate) fn play(mut self, mut tamper: impl FnMut(Parcel) -> Vec<Parcel>) -> Self {
         let mut mail: VecDeque<Parcel> =
-            self.liar.as_mut().map(|liar| liar.begin()).unwrap_or_default().into();
+            self.liars.iter_mut().flat_map(|liar| liar.begin()).collect();
         self.members.values_mut().for_each(|member| mail.extend(member.collect()));
         loop {
             while let Some(parcel) = mail.pop_front() {
@@ -368,14 +368,12 @@ impl<P: Protocol> Group<P> {
     }
 
     fn deliver(&mut self, parcel: &Parcel) -> Vec<Parcel> {
-        match (&mut self.liar, self.members.get_mut(&parcel.to)) {
-            (_, Some(member)) => {
-                member.hear(parcel.from, &parcel.bytes);
-                member.collect()
-            }
-            (Some(liar), None) if liar.me() == parcel.to => liar.hear(parcel.from, &parcel.bytes),
-            _ => Vec::new(),
+        if let Some(member) = self.members.get_mut(&parcel.to) {
+            member.hear(parcel.from, &parcel.bytes);
+            return member.collect();
         }
+        let liar = self.liars.iter_mut().find(|liar| liar.me() == parcel.to);
+        liar.map_or_else(Vec::new, |liar| liar.hear(parcel.from, &parcel.bytes))
     }
 }
 

@@ -93,11 +93,20 @@ impl Reshare {
 
     /// Everybody but `liar`, which deals a polynomial with this constant term.
     fn with_constant(&self, liar: u8, constant: Scalar) -> Group<Keygen> {
+        self.with_polynomials(&[(liar, [constant, Scalar::from(8_u64)])])
+    }
+
+    /// Everybody but these liars, which deal these polynomials.
+    fn with_polynomials(&self, liars: &[(u8, [Scalar; 2])]) -> Group<Keygen> {
         let all = self.participants().last().unwrap();
-        let polynomial = vec![constant, Scalar::from(8_u64)];
-        let dealer = dealer::Dealer::new(id(liar), all, seed_of(liar), polynomial);
-        let honest = self.participants().filter(|me| *me != liar).map(|me| self.machine(me));
-        Group::of(honest).with(dealer.for_parties(self.new.len() as u8)).honestly()
+        let honest = self.participants().filter(|me| liars.iter().all(|(liar, _)| liar != me));
+        let honest = Group::of(honest.map(|me| self.machine(me)));
+        let group = liars.iter().fold(honest, |group, (liar, polynomial)| {
+            let seed = seed_of(*liar);
+            let dealer = dealer::Dealer::new(id(*liar), all, seed, polynomial.to_vec());
+            group.with(dealer.for_parties(self.new.len() as u8))
+        });
+        group.honestly()
     }
 
     /// The honest messages.
@@ -517,6 +526,22 @@ fn a_dealer_that_deals_another_constant_is_named_by_all() {
     }
 }
 
+/// unlike in a key generation, an honest device may deal nothing, so nobody may be left to make the
+/// sum one of the degree that it must have.
+#[test]
+fn dealers_that_all_lie_are_found_before_anything_is_stored() {
+    let part =
+        |party: u8| lagrange(id(party), &[id(1), id(3)], 0) * old()[&id(party)].secret().expose();
+    for highest in [8_u64, 1] {
+        let highest = Scalar::from(highest);
+        let liars = [(1, [part(1), highest]), (3, [part(3), -highest])];
+        for member in GROWN.with_polynomials(&liars).members.values_mut() {
+            member.stopped(Fault::nobody(Check::Identity, "KG2B"));
+            assert_eq!(member.fault().unwrap().blame(), Blame::Somebody);
+        }
+    }
+}
+
 /// who deals nothing publishes nothing, and a dealer no more than the threshold.
 #[test]
 fn coefficients_that_nobody_asked_for_are_a_wrong_length() {
@@ -749,6 +774,18 @@ fn another_key_than_the_one_that_was_shown_is_not_imported() {
     let mut group = Group::of([imported(7, 7).unwrap(), other]).honestly();
     group.member(id(1)).stopped(Fault::by(id(2), Check::Session, "KG1"));
     group.member(id(2)).stopped(Fault::by(id(1), Check::Session, "KG1"));
+}
+
+/// nobody else had a hand in it.
+#[test]
+fn an_import_that_deals_a_share_of_zero_blames_its_dealer() {
+    let slope = -Scalar::from(7_u64) * Scalar::from(2_u64).invert().unwrap();
+    let liar = dealer::Dealer::new(id(1), 2, seed_of(1), vec![Scalar::from(7_u64), slope]);
+    let victim = join_with_seed(import_setup(2, 7), seed_of(2), TIMEOUT).unwrap();
+    let mut group = Group::of([victim]).with(liar).honestly();
+    let fault = Fault::by(id(1), Check::Identity, "KG2B");
+    assert_eq!(fault.blame(), Blame::Malice);
+    group.member(id(2)).stopped(fault);
 }
 
 /// and a key that is none.

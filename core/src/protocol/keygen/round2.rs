@@ -167,7 +167,8 @@ pub(super) fn proof_fault(reason: InvalidProof) -> Check {
     }
 }
 
-/// The key and all public shares, from the sum of all polynomials.
+/// The key and all public shares, from the sum of all polynomials. None of them, nor the highest
+/// coefficient of the sum, may be the identity, which only dealers that all lie can bring about.
 fn derive(
     terms: &Terms,
     own: &[ProjectivePoint],
@@ -187,11 +188,16 @@ fn derive(
         Some((point, _)) => images.push(point.into()),
         None => images.extend(sum.first()),
     }
-    // A public share or key that is the identity is refused.
-    let identity = || Fault::nobody(Check::Identity, Kind::Kg2b.name());
-    let mut shares = normalize(&images).ok_or_else(identity)?;
-    let point = shares.pop().ok_or_else(identity)?;
-    Ok((point, shares))
+    // Without the highest power fewer parties could sign.
+    images.extend(sum.last());
+    let identity = || match terms.only_dealer() {
+        Some(dealer) if dealer != terms.me => Fault::by(dealer, Check::Identity, Kind::Kg2b.name()),
+        _ => Fault::nobody(Check::Identity, Kind::Kg2b.name()),
+    };
+    let mut points = normalize(&images).ok_or_else(identity)?;
+    points.pop();
+    let point = points.pop().ok_or_else(identity)?;
+    Ok((point, points))
 }
 
 fn joint_chain_code(
