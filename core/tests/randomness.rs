@@ -11,14 +11,16 @@ use std::sync::{Arc, LazyLock};
 use ceremony::{
     Shares, TIMEOUT, keygen, keygen_setup, now, parties, party, refresh, sha, sign_setup,
 };
-use cosign_core::Secret;
 use cosign_core::hazmat::crypto::curve::encode_scalar;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::protocol::key::KeyShare;
+use cosign_core::hazmat::protocol::keygen::reshare::{self, Dealer, ReshareSetup};
 use cosign_core::hazmat::protocol::keygen::{self, KeygenSetup};
 use cosign_core::hazmat::protocol::machine::{Machine, Output, Protocol};
 use cosign_core::hazmat::protocol::sign::{self, SignSetup};
 use cosign_core::hazmat::protocol::wire::HEADER;
+use cosign_core::{Origin, Secret};
+use k256::{ProjectivePoint, Scalar};
 
 static KEY: LazyLock<Shares> = LazyLock::new(|| keygen("randomness", 2, 2));
 
@@ -123,5 +125,45 @@ fn where_randomness_is_known_the_nonces_follow_from_the_secret_share() {
         assert_eq!(guess(&session, &secret), begun);
         assert_ne!(guess(&session, &[]), begun);
         assert_ne!(guess(&session, &[0; 32]), begun);
+    }
+}
+
+/// As above, of those who take part in a reshare or an import. A dealer needs the secret of its device,
+/// too: a share that somebody else knows may be why there is a reshare.
+#[test]
+fn where_randomness_is_known_a_reshare_follows_from_the_share_and_the_device() {
+    let (share, key, device) = (&KEY[&party(1)], Secret::new(Scalar::from(7_u64)), b"device");
+    let setup = |dealers: &[(u8, u8)], origin| ReshareSetup {
+        instance: sha("known"),
+        threshold: 2,
+        count: 2,
+        me: party(1),
+        identities: share.identities().to_vec(),
+        dealers: dealers
+            .iter()
+            .map(|(participant, old)| Dealer { participant: party(*participant), old: *old })
+            .collect(),
+        origin,
+        requester: party(2),
+    };
+    let import = |dealer| {
+        let public_key = (ProjectivePoint::GENERATOR * key.expose()).to_affine();
+        setup(&[(dealer, 0)], Origin::of_import(&public_key, &[9; 32]))
+    };
+    let holds = || {
+        let setup = setup(&[(1, 1), (2, 2)], share.public_data());
+        reshare::reshare(setup, share, &random(0), device, TIMEOUT).unwrap()
+    };
+    let joins = || reshare::join(import(2), &random(0), device, TIMEOUT).unwrap();
+    let imports = || reshare::import(import(1), &key, &random(0), TIMEOUT).unwrap();
+    let secret = encode_scalar(share.secret().expose());
+    for (machine, hashed) in [
+        (&holds as &dyn Fn() -> Machine<_>, [&secret[..], device].concat()),
+        (&joins, device.to_vec()),
+        (&imports, encode_scalar(key.expose()).to_vec()),
+    ] {
+        let (session, begun) = (*machine().session_id(), nonce(machine()));
+        assert_eq!(guess(&session, &hashed), begun);
+        assert_ne!(guess(&session, &[]), begun);
     }
 }

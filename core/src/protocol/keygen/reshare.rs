@@ -8,7 +8,7 @@ use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 
 use super::{Held, Keygen, Participant, Source, Terms, machine, session};
-use crate::crypto::curve::encode_scalar;
+use crate::crypto::curve::{SCALAR, encode_scalar};
 use crate::crypto::seed::SessionSeed;
 use crate::crypto::share::lagrange;
 use crate::crypto::tags;
@@ -64,6 +64,9 @@ pub struct Dealer {
 /// a share. The old share stays valid until all parties have confirmed. Retired pairs are allowed,
 /// since a reshare restores them: whoever has retired a pair must ask a person before.
 ///
+/// `hedge` is as in [`keygen`](super::keygen). The share hedges as well, but it may be why there is a
+/// reshare: somebody else may know it.
+///
 /// # Errors
 /// A fault at `setup`: [`Check::Params`] if the input does not fit together or is not about this
 /// share. Two faults name the requester, unless it is this participant: [`Check::PublicData`] if
@@ -103,8 +106,8 @@ pub struct Dealer {
 ///     requester: parties[0],
 /// };
 /// let machines = [
-///     reshare(setup(parties[0]), &alice, &Secret::new(random()), timeout)?,
-///     reshare(setup(parties[1]), &bob, &Secret::new(random()), timeout)?,
+///     reshare(setup(parties[0]), &alice, &Secret::new(random()), b"of her device", timeout)?,
+///     reshare(setup(parties[1]), &bob, &Secret::new(random()), b"of his device", timeout)?,
 ///     join(setup(parties[2]), &Secret::new(random()), b"of a file of her device", timeout)?,
 /// ];
 /// let outcomes = Local::start(machines, Instant::now()).run();
@@ -120,10 +123,15 @@ pub fn reshare(
     setup: ReshareSetup,
     share: &KeyShare,
     random: &Secret<[u8; 32]>,
+    hedge: &[u8],
     round_timeout: Duration,
 ) -> Result<Machine<Keygen>, Fault> {
-    let secret = Secret::new(encode_scalar(share.secret.expose()));
-    let seed = seed(&setup, random, secret.expose());
+    let both = Secret::made(|both: &mut Vec<u8>| {
+        both.reserve_exact(SCALAR + hedge.len());
+        both.extend_from_slice(&encode_scalar(share.secret.expose()));
+        both.extend_from_slice(hedge);
+    });
+    let seed = seed(&setup, random, both.expose());
     reshare_with_seed(setup, share, seed, round_timeout)
 }
 
