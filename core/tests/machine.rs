@@ -40,7 +40,7 @@ fn everything<P: Protocol>(machine: &mut Machine<P>) -> Vec<Output<P::Done>> {
 
 fn sent<D>(outputs: &[Output<D>]) -> Vec<(PartyId, Vec<u8>)> {
     let send = |output: &Output<D>| match output {
-        Output::Send { to, bytes } => Some((*to, bytes.clone())),
+        Output::Send { to, bytes } => Some((*to, bytes.expose().clone())),
         _ => None,
     };
     outputs.iter().filter_map(send).collect()
@@ -114,9 +114,9 @@ fn a_second_message_of_one_type_is_a_duplicate_early_or_late() {
     let session: [u8; 32] = bytes[4..HEADER].try_into().unwrap();
     let body = vec![0; 40264 - HEADER];
     let early = pack(Kind::Sg2, party(2), Some(party(1)), &session, &[&body]);
-    machine.handle(now(), party(2), &early);
+    machine.handle(now(), party(2), early.expose());
     assert!(everything(&mut machine).is_empty());
-    machine.handle(now(), party(2), &early);
+    machine.handle(now(), party(2), early.expose());
     assert_eq!(failure(&everything(&mut machine)), Fault::by(party(2), Check::Duplicate, "SG2"));
 }
 
@@ -125,7 +125,7 @@ fn an_early_message_of_another_session_is_found_when_its_round_begins() {
     let (mut machine, bytes) = signing();
     let body = vec![0; 40264 - HEADER];
     let early = pack(Kind::Sg2, party(2), Some(party(1)), &[9; 32], &[&body]);
-    machine.handle(now(), party(2), &early);
+    machine.handle(now(), party(2), early.expose());
     assert!(everything(&mut machine).is_empty());
     machine.handle(now(), party(2), &bytes);
     let outputs = everything(&mut machine);
@@ -185,7 +185,7 @@ fn a_share_is_to_be_stored_before_anybody_is_told() {
     let mut machines = keygen_machines("durable", 2, 2);
     drive(&mut machines, |output| match output {
         Output::Persist(Persist::PendingShare(_)) => stored = true,
-        Output::Send { bytes, .. } if bytes[1] == Kind::Kg4b.tag() => assert!(stored),
+        Output::Send { bytes, .. } if bytes.expose()[1] == Kind::Kg4b.tag() => assert!(stored),
         _ => (),
     });
     assert!(stored);
@@ -489,7 +489,7 @@ fn products_of_a_batch_are_made_one_by_one_as_they_are_asked_for() {
     machine.handle(now(), party(2), &heard[0]);
     let next = |machine: &mut Machine<BatchSigning>| loop {
         match machine.poll() {
-            Some(Output::Send { bytes, .. }) => return bytes,
+            Some(Output::Send { bytes, .. }) => return bytes.expose().clone(),
             Some(_) => (),
             None => panic!("nothing to send"),
         }

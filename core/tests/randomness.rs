@@ -32,7 +32,7 @@ fn random(byte: u8) -> Secret<[u8; 32]> {
 fn first<P: Protocol>(mut machine: Machine<P>) -> Vec<u8> {
     machine.start(now());
     let sent = std::iter::from_fn(|| machine.poll()).find_map(|output| match output {
-        Output::Send { bytes, .. } => Some(bytes[HEADER..].to_vec()),
+        Output::Send { bytes, .. } => Some(bytes.expose()[HEADER..].to_vec()),
         _ => None,
     });
     sent.unwrap()

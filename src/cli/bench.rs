@@ -134,7 +134,7 @@ fn exchange<P: Protocol>(machines: Vec<Machine<P>>) -> Result<(usize, Vec<KeySha
             while let Some(output) = machine.poll() {
                 match output {
                     Out::Send { to, bytes } => {
-                        bytes_sent += if from.get() == 1 { bytes.len() } else { 0 };
+                        bytes_sent += if from.get() == 1 { bytes.expose().len() } else { 0 };
                         mail.push((*from, to, bytes));
                     }
                     Out::Persist(Persist::PendingShare(pending)) => shares.push(pending.share),
@@ -148,7 +148,7 @@ fn exchange<P: Protocol>(machines: Vec<Machine<P>>) -> Result<(usize, Vec<KeySha
         }
         for (from, to, bytes) in mail {
             if let Some(machine) = machines.get_mut(&to) {
-                machine.handle(now, from, &bytes);
+                machine.handle(now, from, bytes.expose());
             }
         }
     }

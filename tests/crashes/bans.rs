@@ -34,7 +34,7 @@ async fn play<P: Protocol>(
         while let Some(output) = machine.poll() {
             match output {
                 Output::Send { to, mut bytes } => {
-                    alter(&mut bytes);
+                    alter(bytes.expose_mut());
                     let _ = links.send(to, bytes).await;
                 }
                 Output::Persist(_) | Output::Event(_) => {}
@@ -144,7 +144,7 @@ fn a_ban_survives_a_kill_before_anybody_was_told() {
         machine.start(clock::now());
         while let Some(output) = machine.poll() {
             if let Output::Send { to, mut bytes } = output {
-                bytes[U] ^= 1;
+                bytes.expose_mut()[U] ^= 1;
                 started.links.send(to, bytes).await.unwrap();
             }
         }

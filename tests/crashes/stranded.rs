@@ -239,7 +239,7 @@ async fn withholds(carol: &Arc<Node>, invitees: Vec<(PartyId, Target)>, withheld
     while !awaited.is_empty() || confirmed.len() < others.len() {
         while let Some(output) = machine.poll() {
             if let Output::Send { to, bytes } = output {
-                let last = bytes[1] == Step::Kg4b.tag();
+                let last = bytes.expose()[1] == Step::Kg4b.tag();
                 if !(last && withheld_from.contains(&to.get())) {
                     links.send(to, bytes).await.unwrap();
                 }

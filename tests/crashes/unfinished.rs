@@ -141,7 +141,7 @@ async fn makes_without_confirming(bob: &Arc<Node>, address: &str) {
     loop {
         while let Some(output) = machine.poll() {
             if let Output::Send { to, bytes } = output
-                && bytes[1] != Step::Kg4b.tag()
+                && bytes.expose()[1] != Step::Kg4b.tag()
             {
                 links.send(to, bytes).await.unwrap();
             }

@@ -210,7 +210,7 @@ async fn begin(
             let is_honest = due < n * (request.signers.len() - 1);
             due += 1;
             if !is_honest {
-                bytes.iter_mut().skip(40).for_each(|byte| *byte ^= 0x55);
+                bytes.expose_mut().iter_mut().skip(40).for_each(|byte| *byte ^= 0x55);
             }
             if is_honest || lies {
                 started.links.send(to, bytes).await.ok()?;

@@ -50,7 +50,7 @@ async fn has_it_alone(key: &OpenKey, request: &Request, started: &mut Started) -
     loop {
         while let Some(output) = machine.poll() {
             match output {
-                Output::Send { bytes, .. } if bytes[1] == Kind::Sg3.tag() => {}
+                Output::Send { bytes, .. } if bytes.expose()[1] == Kind::Sg3.tag() => {}
                 Output::Send { to, bytes } => started.links.send(to, bytes).await.unwrap(),
                 Output::Persist(_) | Output::Event(_) => {}
                 Output::Done(Signed::Signature(signature)) => return signature,

@@ -179,10 +179,7 @@ impl Fault {
             | Check::Duplicate
             | Check::Missing
             | Check::UnexpectedSender => Blame::NotProof,
-            Check::View
-            | Check::SigZero
-            | Check::SigInvalid
-            | Check::RInvalid => Blame::Somebody,
+            Check::View | Check::SigZero | Check::SigInvalid | Check::RInvalid => Blame::Somebody,
             Check::Confirm | Check::PkSum | Check::Identity => {
                 if self.culprit.is_some() {
                     Blame::Malice

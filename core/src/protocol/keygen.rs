@@ -144,7 +144,7 @@ pub fn keygen_with_seed(
         session,
         source: Source::Drawn,
     };
-    machine(Participant { terms, seed }, round_timeout)
+    machine(Participant { terms, seed, own: None }, round_timeout)
 }
 
 /// Takes part in a refresh (§8.1); all parties of the key must.
@@ -187,7 +187,8 @@ pub fn refresh(
     random: &Secret<[u8; 32]>,
     round_timeout: Duration,
 ) -> Result<Machine<Keygen>, Fault> {
-    let secret = Secret::new(encode_scalar(share.secret.expose()));
+    let secret =
+        Secret::made(|bytes: &mut [u8; SCALAR]| *bytes = encode_scalar(share.secret.expose()));
     let session = refresh_session(share, &instance);
     let seed = SessionSeed::hedged(random, &session, share.me().get(), secret.expose());
     refresh_with_seed(share, instance, seed, round_timeout)
@@ -201,7 +202,6 @@ pub fn refresh_with_seed(
     round_timeout: Duration,
 ) -> Result<Machine<Keygen>, Fault> {
     let refreshed = Refreshed {
-        secret: Secret::new(*share.secret.expose()),
         point: *share.public_key(),
         shares: share.public_shares().to_vec(),
         chain_code: *share.chain_code(),
@@ -214,7 +214,8 @@ pub fn refresh_with_seed(
         session: refresh_session(share, &instance),
         source: Source::Zero(refreshed),
     };
-    machine(Participant { terms, seed }, round_timeout)
+    let own = Secret::made(|own: &mut Scalar| *own = *share.secret.expose());
+    machine(Participant { terms, seed, own: Some(own) }, round_timeout)
 }
 
 fn machine(participant: Participant, round_timeout: Duration) -> Result<Machine<Keygen>, Fault> {
@@ -251,11 +252,14 @@ impl Protocol for Keygen {
     }
 }
 
-/// The input of this participant: the agreed terms and its own randomness.
+/// The input of this participant: the agreed terms and its secrets, which are wiped when the last
+/// thing is made from them, in round 2.
 #[derive(Debug)]
 struct Participant {
     terms: Terms,
     seed: SessionSeed,
+    /// Its part of the key: the share that a refresh replaces, or what it deals in a reshare.
+    own: Option<Secret<Scalar>>,
 }
 
 /// The agreed terms, and this participant's index.
@@ -283,10 +287,9 @@ enum Source {
     Held(Held),
 }
 
-/// The share that a refresh replaces.
+/// The key whose shares a refresh replaces.
 #[derive(Debug)]
 struct Refreshed {
-    secret: Secret<Scalar>,
     point: AffinePoint,
     shares: Vec<AffinePoint>,
     chain_code: [u8; 32],
@@ -299,8 +302,6 @@ struct Held {
     chain_code: [u8; 32],
     /// The constant term of each dealer, times the generator.
     constants: BTreeMap<PartyId, AffinePoint>,
-    /// That of this participant; `None` if it is no dealer.
-    own: Option<Secret<Scalar>>,
 }
 
 impl Terms {
@@ -377,8 +378,8 @@ impl Terms {
     }
 
     /// `bytes` as a message to every peer.
-    fn to_all(&self, bytes: &[u8]) -> impl Iterator<Item = (PartyId, Vec<u8>)> {
-        self.peers().map(|peer| (peer, bytes.to_vec()))
+    fn to_all(&self, bytes: &[u8]) -> impl Iterator<Item = (PartyId, Secret<Vec<u8>>)> {
+        self.peers().map(|peer| (peer, Secret::new(bytes.to_vec())))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Time stands still until nothing is left to deliver, and then jumps to the next time-out.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::Instant;
 
 use crate::party::PartyId;
@@ -10,7 +11,8 @@ use crate::protocol::event::Event;
 use crate::protocol::fault::Fault;
 use crate::protocol::machine::{Machine, Output, Persist, Protocol};
 
-/// A message that was sent and not delivered.
+/// A message that was sent and not delivered. It is not wiped: where all parties are one process,
+/// nothing is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parcel {
     /// The sender, as the channel names it.
@@ -110,7 +112,8 @@ impl<P: Protocol> Local<P> {
             let Some(outcome) = self.outcomes.get_mut(from) else { continue };
             while let Some(output) = machine.poll() {
                 match output {
-                    Output::Send { to, bytes } => {
+                    Output::Send { to, mut bytes } => {
+                        let bytes = mem::take(bytes.expose_mut());
                         self.parcels.push(Parcel { from: *from, to, bytes });
                     }
                     Output::Persist(persist) => outcome.persisted.push(persist),

@@ -24,7 +24,7 @@ pub enum Output<D> {
         /// The receiver.
         to: PartyId,
         /// The whole message.
-        bytes: Vec<u8>,
+        bytes: Secret<Vec<u8>>,
     },
     /// Store this durably before the next poll.
     Persist(Persist),
@@ -40,7 +40,7 @@ impl<D: fmt::Debug> fmt::Debug for Output<D> {
     /// Messages hold secrets of a pair, so only their length is printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Send { to, bytes } => write!(f, "Send({} bytes to {to})", bytes.len()),
+            Self::Send { to, bytes } => write!(f, "Send({} bytes to {to})", bytes.expose().len()),
             Self::Persist(persist) => persist.fmt(f),
             Self::Event(event) => event.fmt(f),
             Self::Done(done) => write!(f, "Done({done:?})"),
@@ -89,7 +89,7 @@ pub enum Persist {
 }
 
 /// Messages, each with its receiver.
-pub type Messages = Vec<(PartyId, Vec<u8>)>;
+pub type Messages = Vec<(PartyId, Secret<Vec<u8>>)>;
 
 /// A ceremony for the machine: a value that is its present round.
 pub trait Protocol: Sized {
@@ -251,7 +251,7 @@ pub(crate) struct Plan {
 /// The driver polls [`Machine::poll`] after every call until it returns `None` and acts on the
 /// outputs in their order, calls [`Machine::tick`] at the time of [`Machine::wake_at`], and passes
 /// messages on as [`Machine::handle`] says. After `Done` or `Failed` there is no further output,
-/// and the secrets are wiped.
+/// and the secrets are wiped. What was sent is wiped when the driver drops its [`Output::Send`].
 pub struct Machine<P: Protocol> {
     plan: Plan,
     stage: Stage<P>,
@@ -406,13 +406,13 @@ impl<P: Protocol> Machine<P> {
     /// evaluated in here, so outputs must not be collected first and processed later.
     ///
     /// ```
-    /// use cosign_core::{Event, Fault, Machine, Output, PartyId, Persist, Protocol};
+    /// use cosign_core::{Event, Fault, Machine, Output, PartyId, Persist, Protocol, Secret};
     ///
     /// trait Surroundings {
     ///     /// Returns when it is on the disk: written, renamed into place, both synced.
     ///     fn store(&mut self, persist: Persist) -> std::io::Result<()>;
     ///     /// Over the channel of that party alone.
-    ///     fn send(&mut self, to: PartyId, message: Vec<u8>);
+    ///     fn send(&mut self, to: PartyId, message: Secret<Vec<u8>>);
     ///     fn tell(&mut self, event: Event);
     /// }
     ///
@@ -434,15 +434,15 @@ impl<P: Protocol> Machine<P> {
     ///     Ok(None)
     /// }
     /// # use std::time::{Duration, Instant};
-    /// # use cosign_core::{KeygenSetup, Secret, keygen};
+    /// # use cosign_core::{KeygenSetup, keygen};
     /// # #[derive(Default)]
-    /// # struct Trace(Vec<&'static str>, Vec<(PartyId, Vec<u8>)>);
+    /// # struct Trace(Vec<&'static str>, Vec<(PartyId, Secret<Vec<u8>>)>);
     /// # impl Surroundings for Trace {
     /// #     fn store(&mut self, persist: Persist) -> std::io::Result<()> {
     /// #         self.0.push(if matches!(persist, Persist::PendingShare(_)) { "share" } else { "confirmed" });
     /// #         Ok(())
     /// #     }
-    /// #     fn send(&mut self, to: PartyId, message: Vec<u8>) {
+    /// #     fn send(&mut self, to: PartyId, message: Secret<Vec<u8>>) {
     /// #         self.0.push("send");
     /// #         self.1.push((to, message));
     /// #     }
@@ -461,7 +461,8 @@ impl<P: Protocol> Machine<P> {
     /// #         let (machine, trace) = &mut parties[at];
     /// #         act(machine, trace)?;
     /// #         let (from, sent) = (machine.me(), std::mem::take(&mut trace.1));
-    /// #         sent.iter().for_each(|(_, message)| parties[1 - at].0.handle(now, from, message));
+    /// #         let other = &mut parties[1 - at].0;
+    /// #         sent.iter().for_each(|(_, message)| other.handle(now, from, message.expose()));
     /// #     }
     /// # }
     /// # for (machine, trace) in &mut parties {
@@ -480,7 +481,7 @@ impl<P: Protocol> Machine<P> {
             self.make_more();
         }
         if let Some(Output::Send { bytes, .. }) = self.outputs.front()
-            && let Some(fault) = self.retired(bytes)
+            && let Some(fault) = self.retired(bytes.expose())
         {
             self.fail(fault);
         }
@@ -856,7 +857,8 @@ mod tests {
         keygen_with_seed(setup, seed, Duration::from_secs(60)).unwrap()
     }
 
-    /// `Secret` wipes its content, so an empty inbox is a wiped one.
+    /// `Secret` wipes its content, so an empty inbox is a wiped one. What is not sent is dropped, and that
+    /// a message is a `Secret` from the moment it is packed is in its type.
     #[test]
     fn a_failure_wipes_what_was_received_and_what_was_not_sent() {
         #[expect(clippy::disallowed_methods, reason = "there is no other instant")]
@@ -865,9 +867,9 @@ mod tests {
         let mut machine = machine(1);
         machine.start(now);
         let early = wire::pack(Kind::Kg4b, other, None, &[9; 32], &[&[7; 32]]);
-        machine.handle(now, other, &early);
+        machine.handle(now, other, early.expose());
         assert_eq!(machine.inbox.len(), 1);
-        machine.handle(now, other, &early);
+        machine.handle(now, other, early.expose());
         assert!(machine.is_over() && machine.inbox.is_empty());
         assert!(!machine.outputs.iter().any(|o| matches!(o, Output::Send { .. })));
     }

@@ -20,6 +20,7 @@ use crate::crypto::mul;
 use crate::crypto::ot::{base, extension, tree};
 use crate::party::{MAX_PARTIES, PartyId};
 use crate::protocol::fault::{Check, Fault};
+use crate::secret::Secret;
 
 /// The version in every message.
 pub const VERSION: u8 = 1;
@@ -162,20 +163,22 @@ impl Kind {
     }
 }
 
-/// Encodes a message. `to` is `None` for a broadcast.
+/// Encodes a message. `to` is `None` for a broadcast. It may hold a share or another secret of a pair,
+/// so it is wiped like them.
 pub fn pack(
     kind: Kind,
     from: PartyId,
     to: Option<PartyId>,
     session: &[u8; 32],
     body: &[&[u8]],
-) -> Vec<u8> {
+) -> Secret<Vec<u8>> {
     let length: usize = body.iter().map(|part| part.len()).sum();
-    let mut message = Vec::with_capacity(HEADER + length);
-    message.extend_from_slice(&[VERSION, kind.tag(), from.get(), to.map_or(0, PartyId::get)]);
-    message.extend_from_slice(session);
-    body.iter().for_each(|part| message.extend_from_slice(part));
-    message
+    Secret::made(|message: &mut Vec<u8>| {
+        message.reserve_exact(HEADER + length);
+        message.extend_from_slice(&[VERSION, kind.tag(), from.get(), to.map_or(0, PartyId::get)]);
+        message.extend_from_slice(session);
+        body.iter().for_each(|part| message.extend_from_slice(part));
+    })
 }
 
 /// The session id of a message, if it is long enough to have one.
@@ -290,10 +293,12 @@ mod tests {
     #[test]
     fn a_message_is_a_frame_and_a_body() {
         let message = pack(Kind::Sg1, party(2), Some(party(1)), &[7; 32], &[b"ab", b"c"]);
+        let message = message.expose();
         assert_eq!(message[..4], [1, 0x11, 2, 1]);
-        assert_eq!(session(&message), Some(&[7; 32][..]));
+        assert_eq!(session(message), Some(&[7; 32][..]));
         assert_eq!(&message[HEADER..], b"abc");
-        assert_eq!(pack(Kind::Kg1, party(2), None, &[7; 32], &[])[3], 0);
+        assert_eq!(message.capacity(), message.len(), "grown, and so copied");
+        assert_eq!(pack(Kind::Kg1, party(2), None, &[7; 32], &[]).expose()[3], 0);
     }
 
     #[test]
@@ -308,17 +313,17 @@ mod tests {
     #[test]
     fn what_a_message_holds_is_not_printed() {
         let bytes = pack(Kind::Kg2p, party(3), None, &[0; 32], &[&[171; 31]]);
-        let received = Received { from: party(3), kind: Kind::Kg2p, bytes: &bytes };
-        let output = Output::<()>::Send { to: party(1), bytes: bytes.clone() };
-        let step = (&output, &received, received.reader());
-        let printed = format!("{step:?}");
+        let received = Received { from: party(3), kind: Kind::Kg2p, bytes: bytes.expose() };
+        let printed = format!("{received:?} {:?}", received.reader());
+        let output = Output::<()>::Send { to: party(1), bytes };
+        let printed = format!("{printed} {output:?}");
         assert!(!printed.contains("171"), "{printed}");
     }
 
     #[test]
     fn a_short_body_is_the_senders_fault() {
         let bytes = pack(Kind::Kg2p, party(3), None, &[0; 32], &[&[0; 31]]);
-        let received = Received { from: party(3), kind: Kind::Kg2p, bytes: &bytes };
+        let received = Received { from: party(3), kind: Kind::Kg2p, bytes: bytes.expose() };
         let fault = Fault::by(party(3), Check::Malformed, "KG2P");
         assert_eq!(received.reader().array::<32>(), Err(fault));
         assert_eq!(received.reader().scalar(), Err(fault));

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use cosign_core::PartyId;
 use cosign_core::hazmat::crypto::curve::encode_scalar;
 use cosign_core::hazmat::crypto::dlog::Claim;
 use cosign_core::hazmat::crypto::ot::base;
@@ -12,6 +11,7 @@ use cosign_core::hazmat::crypto::share::Polynomial;
 use cosign_core::hazmat::crypto::tags;
 use cosign_core::hazmat::protocol::local::Parcel;
 use cosign_core::hazmat::protocol::wire::{Kind, pack};
+use cosign_core::{PartyId, Secret};
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
 
@@ -53,7 +53,7 @@ impl Dealer {
         let parts: [&[u8]; 5] = [session, &[self.me.get()], &self.images(), &chain_code, &salt];
         let commitment = tags::KEYGEN_COMMIT.hash(&parts);
         let nonce: [u8; 32] = self.seed.bytes("nonce");
-        pack(Kind::Kg1, self.me, None, session, &[&nonce, &commitment])
+        pack(Kind::Kg1, self.me, None, session, &[&nonce, &commitment]).expose().clone()
     }
 
     fn kg2(&self, session: &[u8; 32]) -> Vec<Parcel> {
@@ -66,19 +66,23 @@ impl Dealer {
             body.extend(claim.prove(secret, &self.seed.scalar(&format!("pok/{k}"))).unwrap());
         }
         let opening = pack(Kind::Kg2b, self.me, None, session, &[&body]);
-        let to = |peer: PartyId, bytes| Parcel { from: self.me, to: peer, bytes };
-        let mut sent: Vec<_> = self.peers().map(|peer| to(peer, opening.clone())).collect();
+        let to = |peer: PartyId, message: &Secret<Vec<u8>>| Parcel {
+            from: self.me,
+            to: peer,
+            bytes: message.expose().clone(),
+        };
+        let mut sent: Vec<_> = self.peers().map(|peer| to(peer, &opening)).collect();
         for peer in self.peers().filter(|peer| peer.get() <= self.parties) {
             let share = encode_scalar(self.polynomial.share_of(peer).expose());
             if self.me.get() > self.parties {
-                sent.push(to(peer, pack(Kind::Kg2p, self.me, Some(peer), session, &[&share])));
+                sent.push(to(peer, &pack(Kind::Kg2p, self.me, Some(peer), session, &[&share])));
                 continue;
             }
             let zero: [u8; 32] = self.seed.bytes(&format!("zero/{peer}"));
             let pair = tags::BASEOT_SID.hash(&[session, &[self.me.get(), peer.get()]]);
             let (_, ot1) = base::Receiver::start(&pair, &self.seed, peer.get());
             let body: [&[u8]; 3] = [&share, &zero, &ot1];
-            sent.push(to(peer, pack(Kind::Kg2p, self.me, Some(peer), session, &body)));
+            sent.push(to(peer, &pack(Kind::Kg2p, self.me, Some(peer), session, &body)));
         }
         sent
     }

@@ -96,7 +96,7 @@ impl<P: Protocol> Member<P> {
     pub(crate) fn collect(&mut self) -> Vec<Parcel> {
         let new = self.log[self.collected..].iter().filter_map(|output| match output {
             Output::Send { to, bytes } => {
-                Some(Parcel { from: self.machine.me(), to: *to, bytes: bytes.clone() })
+                Some(Parcel { from: self.machine.me(), to: *to, bytes: bytes.expose().clone() })
             }
             _ => None,
         });
@@ -108,8 +108,10 @@ impl<P: Protocol> Member<P> {
     /// The message of this type that it sent to `to`.
     pub(crate) fn sent(&self, kind: Kind, to: PartyId) -> Vec<u8> {
         let mut found = self.log.iter().filter_map(|output| match output {
-            Output::Send { to: receiver, bytes } if *receiver == to && kind_of(bytes) == kind => {
-                Some(bytes.clone())
+            Output::Send { to: receiver, bytes }
+                if *receiver == to && kind_of(bytes.expose()) == kind =>
+            {
+                Some(bytes.expose().clone())
             }
             _ => None,
         });
@@ -217,7 +219,7 @@ impl<P: Protocol> Member<P> {
     fn stores_before_it_says_so(&self) {
         let stored = |o: &Output<P::Done>| matches!(o, Output::Persist(Persist::PendingShare(_)));
         let resolved = |o: &Output<P::Done>| matches!(o, Output::Persist(Persist::ChecksResolved));
-        let sent = |kind: Kind| move |o: &Output<P::Done>| matches!(o, Output::Send { bytes, .. } if kind_of(bytes) == kind);
+        let sent = |kind: Kind| move |o: &Output<P::Done>| matches!(o, Output::Send { bytes, .. } if kind_of(bytes.expose()) == kind);
         let before = |first: Option<usize>, then: Option<usize>| match (first, then) {
             (None, Some(_)) => false,
             (Some(first), Some(then)) => first < then,
@@ -253,7 +255,7 @@ impl<P: Protocol> Member<P> {
 
     fn sends(&self) -> impl Iterator<Item = &[u8]> {
         self.log.iter().filter_map(|output| match output {
-            Output::Send { bytes, .. } => Some(bytes.as_slice()),
+            Output::Send { bytes, .. } => Some(bytes.expose().as_slice()),
             _ => None,
         })
     }

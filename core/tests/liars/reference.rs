@@ -333,7 +333,8 @@ impl Reference {
             body.extend(part);
         }
         let recipient = self.terms.recipient;
-        let bytes = pack(self.kinds()[2], self.me, recipient, &self.session, &[&body]);
+        let message = pack(self.kinds()[2], self.me, recipient, &self.session, &[&body]);
+        let bytes = message.expose();
         let receivers = self.pairs.keys().filter(|peer| recipient.is_none_or(|r| r == **peer));
         receivers.map(|to| Parcel { from: self.me, to: *to, bytes: bytes.clone() }).collect()
     }
@@ -374,8 +375,8 @@ impl Reference {
     }
 
     fn to(&self, peer: PartyId, kind: Kind, body: &[&[u8]]) -> Parcel {
-        let bytes = pack(kind, self.me, Some(peer), &self.session, body);
-        Parcel { from: self.me, to: peer, bytes }
+        let message = pack(kind, self.me, Some(peer), &self.session, body);
+        Parcel { from: self.me, to: peer, bytes: message.expose().clone() }
     }
 }
 

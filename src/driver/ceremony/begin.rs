@@ -123,7 +123,9 @@ mod tests {
         let mut machine = begun.unwrap();
         machine.start(clock::now());
         let sent = std::iter::from_fn(|| machine.poll()).find_map(|output| match output {
-            Output::Send { bytes, .. } => bytes.get(HEADER..HEADER + 32).map(<[u8]>::to_vec),
+            Output::Send { bytes, .. } => {
+                bytes.expose().get(HEADER..HEADER + 32).map(<[u8]>::to_vec)
+            }
             _ => None,
         });
         sent.unwrap()

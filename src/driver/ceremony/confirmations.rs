@@ -17,6 +17,7 @@ use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::protocol::key::Confirmation;
 use crate::request::Ceremony;
+use crate::secret::Secret;
 use crate::vault::{self, Confirmed, Home, KeyRecord, KeyState, keys};
 use crate::wire::Message;
 
@@ -112,7 +113,7 @@ pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<
     let mut awaited: BTreeSet<PartyId> = names.keys().copied().collect();
     let mut outcome = Ok(());
     for party in names.keys() {
-        let sent = links.send(*party, own.clone()).await;
+        let sent = links.send(*party, Secret::new(own.clone())).await;
         outcome = outcome.and(sent);
     }
     let deadline = node.deadline_within(ROUND);

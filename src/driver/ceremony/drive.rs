@@ -66,7 +66,7 @@ pub async fn drive<P: Protocol>(
             let Some(output) = machine.poll() else { break };
             match output {
                 Output::Send { to, bytes } => {
-                    let kind = bytes.get(1).copied().and_then(Kind::from_tag);
+                    let kind = bytes.expose().get(1).copied().and_then(Kind::from_tag);
                     // A send that fails may have delivered the message all the same.
                     if let Some(kind) = kind {
                         record.sending(kind);

@@ -1003,7 +1003,7 @@ mod tests {
     fn lie(share: &[u8], session: u8) -> Vec<u8> {
         let mut machine = signer(share, session);
         let sent = std::iter::from_fn(|| machine.poll()).find_map(|output| match output {
-            Output::Send { bytes, .. } => Some(bytes),
+            Output::Send { bytes, .. } => Some(bytes.expose().clone()),
             _ => None,
         });
         let mut sent = sent.unwrap();
@@ -1046,7 +1046,7 @@ mod tests {
                     Err(error) => return error,
                 },
                 Output::Failed(fault) => return fault_with(fault, "vault", |_| Label::new("bob")),
-                Output::Send { bytes, .. } => assert_eq!(bytes[1], 0x11, "it went on"),
+                Output::Send { bytes, .. } => assert_eq!(bytes.expose()[1], 0x11, "it went on"),
                 Output::Event(_) => {}
                 Output::Done(_) => panic!("it signed"),
             }
@@ -1114,7 +1114,7 @@ mod tests {
             let mut sent = Vec::new();
             loop {
                 match machine.poll() {
-                    Some(Output::Send { bytes, .. }) => sent.push(bytes),
+                    Some(Output::Send { bytes, .. }) => sent.push(bytes.expose().clone()),
                     Some(Output::Persist(what)) => notes(what),
                     Some(Output::Event(_)) => {}
                     Some(Output::Failed(fault)) => return Err(fault.check),

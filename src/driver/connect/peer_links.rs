@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ use crate::net::resumable::{LinkReceiver, LinkSender, ResumableLink};
 use crate::net::tls::{Expect, Tls, TlsLink};
 use crate::net::{self, Frame, Kind, Link, LinkError, Sender as _, tunnel};
 use crate::party::PartyId;
+use crate::secret::Secret;
 use crate::wire::{Message, Reason};
 
 /// Most messages that may arrive before all links are open. Each party sends at most one before it
@@ -281,12 +283,17 @@ impl PeerLinks {
     ///
     /// # Errors
     /// The link to `party` is down, or it does not read.
-    pub async fn send(&mut self, party: PartyId, bytes: Vec<u8>) -> Result<(), Error> {
+    pub async fn send(
+        &mut self,
+        party: PartyId,
+        mut message: Secret<Vec<u8>>,
+    ) -> Result<(), Error> {
         let Some(peer) = self.links.get(&party) else {
             return Err(Error::link(&self.name(party), LinkError::Lost));
         };
         let sender = peer.sender.downgrade();
-        let mut queued = pin!(timeout(SEND, sender.queue(Frame::new(Kind::Protocol, bytes))));
+        let frame = Frame::new(Kind::Protocol, mem::take(message.expose_mut()));
+        let mut queued = pin!(timeout(SEND, sender.queue(frame)));
         loop {
             let has_room = self.early_bytes() < AHEAD_BYTES;
             tokio::select! {

@@ -236,7 +236,7 @@ fn run<P: Protocol>(mut machines: Vec<Machine<P>>, mut keep: impl FnMut(Persist)
             while let Some(output) = machine.poll() {
                 match output {
                     Output::Send { to, bytes } => {
-                        public(&bytes[..]);
+                        public(&bytes.expose()[..]);
                         mail.push_back((machine.me(), to, bytes));
                     }
                     Output::Persist(persist) => keep(persist),
@@ -248,6 +248,6 @@ fn run<P: Protocol>(mut machines: Vec<Machine<P>>, mut keep: impl FnMut(Persist)
         }
         let Some((from, to, bytes)) = mail.pop_front() else { return done };
         let receiver = machines.iter_mut().find(|machine| machine.me() == to);
-        receiver.expect("a party").handle(now, from, &bytes);
+        receiver.expect("a party").handle(now, from, bytes.expose());
     }
 }

@@ -211,7 +211,7 @@ pub fn import(
     random: &Secret<[u8; 32]>,
     round_timeout: Duration,
 ) -> Result<Machine<Keygen>, Fault> {
-    let secret = Secret::new(encode_scalar(key.expose()));
+    let secret = Secret::made(|bytes: &mut [u8; SCALAR]| *bytes = encode_scalar(key.expose()));
     let seed = seed(&setup, random, secret.expose());
     import_with_seed(setup, key, seed, round_timeout)
 }
@@ -239,15 +239,16 @@ fn start(
     seed: SessionSeed,
     round_timeout: Duration,
 ) -> Result<Machine<Keygen>, Fault> {
-    let held = held(&setup, part)?;
+    let (held, own) = held(&setup, part)?;
     let session = reshare_session(&setup);
     let ReshareSetup { threshold, count, me, identities, .. } = setup;
     let terms = Terms { threshold, count, me, identities, session, source: Source::Held(held) };
-    machine(Participant { terms, seed }, round_timeout)
+    machine(Participant { terms, seed, own }, round_timeout)
 }
 
-/// Checks the setup; the key, and the constant terms that the dealers must have.
-fn held(setup: &ReshareSetup, part: Part<'_>) -> Result<Held, Fault> {
+/// Checks the setup; the key and the constant terms that the dealers must have, and that of this
+/// participant if it deals.
+fn held(setup: &ReshareSetup, part: Part<'_>) -> Result<(Held, Option<Secret<Scalar>>), Fault> {
     let params = Fault::nobody(Check::Params, "setup");
     let all = setup.identities.len();
     let valid = are_valid_sizes(setup.threshold, usize::from(setup.count))
@@ -270,17 +271,17 @@ fn held(setup: &ReshareSetup, part: Part<'_>) -> Result<Held, Fault> {
     }
     let dealt = dealt(setup, &origin).map_err(says)?;
     let own = match (part, dealt.get(&setup.me)) {
-        (Part::Share(share), own) if is_about(setup, share) => {
-            own.map(|dealt| Secret::new(dealt.factor * share.secret.expose()))
-        }
+        (Part::Share(share), own) if is_about(setup, share) => own.map(|dealt| {
+            Secret::made(|own: &mut Scalar| *own = dealt.factor * share.secret.expose())
+        }),
         (Part::Key(key), Some(dealt)) if origin.shared.is_none() && dealt.is_constant(key) => {
-            Some(Secret::new(*key.expose()))
+            Some(Secret::made(|own: &mut Scalar| *own = *key.expose()))
         }
         (Part::Nothing, None) => None,
         _ => return Err(params),
     };
     let constants = dealt.into_iter().map(|(party, dealt)| (party, dealt.constant)).collect();
-    Ok(Held { point: origin.point, chain_code: origin.chain_code, constants, own })
+    Ok((Held { point: origin.point, chain_code: origin.chain_code, constants }, own))
 }
 
 /// The part of the key that a dealer deals.

@@ -1,17 +1,14 @@
 //! Round 1 (docs/protocol.md §3.4): commit to the polynomial and the chain-code share before seeing
 //! those of the others.
 
-use std::iter;
-
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
 
 use super::round2::{PeerTransfers, Round2};
-use super::{Keygen, Participant, Round, Source, Terms, bug, from_constant, transfer_session};
-use crate::crypto::curve::{encode_points, encode_scalar};
+use super::{Keygen, Participant, Round, Source, bug, from_constant, transfer_session};
+use crate::crypto::curve::{SCALAR, encode_points, encode_scalar};
 use crate::crypto::dlog::Claim;
 use crate::crypto::ot::base;
-use crate::crypto::seed::SessionSeed;
 use crate::crypto::share::Polynomial;
 use crate::crypto::tags;
 use crate::protocol::fault::Fault;
@@ -25,7 +22,7 @@ pub(super) struct Round1 {
     participant: Participant,
     dealt: Dealt,
     /// KG1, as sent.
-    own: Vec<u8>,
+    own: Secret<Vec<u8>>,
 }
 
 /// The committed values of this participant.
@@ -43,8 +40,8 @@ pub(super) struct Dealt {
 
 /// Draws this party's polynomial and chain-code share and commits to them.
 pub(super) fn start(participant: Participant) -> Result<Step<Keygen>, Fault> {
-    let Participant { terms, seed } = &participant;
-    let polynomial = polynomial(terms, seed);
+    let Participant { terms, seed, .. } = &participant;
+    let polynomial = polynomial(&participant);
     let published: Vec<ProjectivePoint> = polynomial
         .coefficients()
         .iter()
@@ -67,20 +64,23 @@ pub(super) fn start(participant: Participant) -> Result<Step<Keygen>, Fault> {
     ]);
     let nonce: [u8; 32] = seed.bytes("nonce");
     let own = pack(Kind::Kg1, terms.me, None, &terms.session, &[&nonce, &commitment]);
-    let messages = terms.to_all(&own).collect();
+    let messages = terms.to_all(own.expose()).collect();
     Ok(Step::round(Keygen(Round::One(Box::new(Round1 { participant, dealt, own }))), messages))
 }
 
-fn polynomial(terms: &Terms, seed: &SessionSeed) -> Polynomial {
+fn polynomial(participant: &Participant) -> Polynomial {
+    let Participant { terms, seed, own } = participant;
     let drawn = |k: u8| seed.scalar(&format!("poly/{k}"));
-    let from = |constant| iter::once(constant).chain((1..terms.threshold).map(drawn)).collect();
-    Polynomial::new(match &terms.source {
-        Source::Drawn => (0..terms.threshold).map(drawn).collect(),
-        Source::Zero(_) => from(Scalar::ZERO),
-        Source::Held(held) => {
-            held.own.as_ref().map_or_else(Vec::new, |constant| from(*constant.expose()))
-        }
-    })
+    // Of one length, so that it leaves no copies behind.
+    let mut coefficients = Vec::with_capacity(usize::from(terms.threshold));
+    match (&terms.source, own) {
+        (Source::Drawn, _) => coefficients.push(drawn(0)),
+        (Source::Zero(_), _) => coefficients.push(Scalar::ZERO),
+        (Source::Held(_), Some(constant)) => coefficients.push(*constant.expose()),
+        (Source::Held(_), None) => return Polynomial::new(coefficients),
+    }
+    coefficients.extend((1..terms.threshold).map(drawn));
+    Polynomial::new(coefficients)
 }
 
 impl Round1 {
@@ -91,14 +91,14 @@ impl Round1 {
     /// Opens this party's commitment, proves knowledge of the coefficients, and deals the shares.
     pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
         let Self { participant, dealt, own } = *self;
-        let Participant { terms, seed } = &participant;
+        let Participant { terms, seed, .. } = &participant;
         // A party that saw another KG1 gets another session from here on.
-        let all = messages.with_own(Kind::Kg1, terms.me, &own);
+        let all = messages.with_own(Kind::Kg1, terms.me, own.expose());
         let start = tags::KEYGEN_SID.start().part(&terms.session);
         let session = all.iter().fold(start, |hash, message| hash.part(message.body())).finish();
 
         let own = open(&participant, &dealt, &session)?;
-        let mut sends: Vec<_> = terms.to_all(&own).collect();
+        let mut sends: Vec<_> = terms.to_all(own.expose()).collect();
         let mut commitments = Vec::new();
         for message in messages.of(Kind::Kg1) {
             let mut reader = message.reader();
@@ -107,7 +107,9 @@ impl Round1 {
         }
         let mut transfers = Vec::new();
         for peer in terms.peers().filter(|peer| terms.receives(*peer)) {
-            let share = Secret::new(encode_scalar(dealt.polynomial.share_of(peer).expose()));
+            let share = dealt.polynomial.share_of(peer);
+            let share =
+                Secret::made(|bytes: &mut [u8; SCALAR]| *bytes = encode_scalar(share.expose()));
             let to_peer = |body: &[&[u8]]| pack(Kind::Kg2p, terms.me, Some(peer), &session, body);
             if !terms.receives(terms.me) {
                 sends.push((peer, to_peer(&[share.expose()])));
@@ -125,8 +127,12 @@ impl Round1 {
 }
 
 /// KG2B: coefficients, chain-code share, salt, and a proof for each coefficient (§3.2).
-fn open(participant: &Participant, dealt: &Dealt, session: &[u8; 32]) -> Result<Vec<u8>, Fault> {
-    let Participant { terms, seed } = participant;
+fn open(
+    participant: &Participant,
+    dealt: &Dealt,
+    session: &[u8; 32],
+) -> Result<Secret<Vec<u8>>, Fault> {
+    let Participant { terms, seed, .. } = participant;
     let mut body = [&dealt.encoded[..], &dealt.chain_code, &dealt.salt].concat();
     for k in terms.powers(terms.me) {
         let (Some(secret), Some(image)) =

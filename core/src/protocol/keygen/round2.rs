@@ -26,7 +26,7 @@ pub(super) struct Round2 {
     pub(super) dealt: Dealt,
     pub(super) session: [u8; 32],
     /// KG2B, as sent.
-    pub(super) own: Vec<u8>,
+    pub(super) own: Secret<Vec<u8>>,
     /// In KG1, in index order.
     pub(super) commitments: Vec<(PartyId, [u8; 32])>,
     /// In index order. Those that leave have none and come last, and have none with anybody.
@@ -68,7 +68,7 @@ impl Round2 {
     /// Checks all openings and shares, derives the key, and answers the transfers.
     pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
         let Self { participant, dealt, session, own, commitments, transfers } = *self;
-        let Participant { terms, seed } = &participant;
+        let Participant { terms, seed, own: old } = &participant;
 
         let mut opened = Vec::with_capacity(commitments.len());
         for ((_, commitment), message) in commitments.iter().zip(messages.of(Kind::Kg2b)) {
@@ -86,13 +86,13 @@ impl Round2 {
             *secret.expose_mut() += share.expose();
             received.push((message, reader));
         }
-        if let Source::Zero(old) = &terms.source {
-            *secret.expose_mut() += old.secret.expose();
+        if let (Source::Zero(_), Some(old)) = (&terms.source, old) {
+            *secret.expose_mut() += old.expose();
         }
         let (point, shares) = derive(terms, &dealt.images, &opened)?;
 
         // All parties must see the same KG2B: this hash is compared in the next round.
-        let all = messages.with_own(Kind::Kg2b, terms.me, &own);
+        let all = messages.with_own(Kind::Kg2b, terms.me, own.expose());
         let start = tags::KEYGEN_VIEW.start().part(&session);
         let view = all.iter().fold(start, |hash, message| hash.part(message.bytes)).finish();
         let chain_code = match terms.kept() {
@@ -106,7 +106,7 @@ impl Round2 {
         }
 
         let own = announce(&participant, &session, &derived, &secret)?;
-        let mut sends: Vec<_> = terms.to_all(&own).collect();
+        let mut sends: Vec<_> = terms.to_all(own.expose()).collect();
         let mut trees = Vec::with_capacity(transfers.len());
         for (transfer, (message, mut reader)) in transfers.into_iter().zip(received) {
             let PeerTransfers { peer, receiver, zero } = transfer;
@@ -222,8 +222,8 @@ fn announce(
     session: &[u8; 32],
     derived: &Derived,
     secret: &Secret<Scalar>,
-) -> Result<Vec<u8>, Fault> {
-    let Participant { terms, seed } = participant;
+) -> Result<Secret<Vec<u8>>, Fault> {
+    let Participant { terms, seed, .. } = participant;
     let Derived { view, point, chain_code, .. } = derived;
     let statement = derived.share_of(terms.me).ok_or(bug(Kind::Kg3b))?;
     let nonce = Secret::new(seed.scalar("pokshare"));

@@ -33,7 +33,7 @@ pub(super) struct Round3 {
 #[derive(Debug)]
 pub(super) struct Own {
     /// KG3B, as sent.
-    pub(super) message: Vec<u8>,
+    pub(super) message: Secret<Vec<u8>>,
     pub(super) secret: Secret<Scalar>,
     /// In index order.
     pub(super) trees: Vec<PeerTrees>,
@@ -63,7 +63,7 @@ impl Round3 {
         let encoded_point = encoded(&point);
         let epoch = tags::KEYGEN_EPOCH.hash(&[&session, &view, &encoded_point, &chain_code]);
         let all = match &own {
-            Some(own) => messages.with_own(Kind::Kg3b, terms.me, &own.message),
+            Some(own) => messages.with_own(Kind::Kg3b, terms.me, own.message.expose()),
             None => messages.of(Kind::Kg3b).collect(),
         };
         let start = tags::KEYGEN_VIEW3.start().part(&session);
@@ -81,7 +81,7 @@ impl Round3 {
         }
         let confirmation = Confirmation { statements, me: terms.me };
         let own = pack(Kind::Kg4b, terms.me, None, &session, &[&confirmation.message()]);
-        let sends = terms.to_all(&own).collect();
+        let sends = terms.to_all(own.expose()).collect();
         let Terms { threshold, count, me, mut identities, .. } = terms;
         identities.truncate(usize::from(count));
         let public = PublicKey { threshold, epoch, point, shares, chain_code, identities };

@@ -182,7 +182,7 @@ impl Round2 {
         Ok(sends)
     }
 
-    fn pack(&self, kind: Kind, peer: PartyId, body: &[&[u8]]) -> Vec<u8> {
+    fn pack(&self, kind: Kind, peer: PartyId, body: &[&[u8]]) -> Secret<Vec<u8>> {
         pack(kind, self.terms.me(), Some(peer), &self.terms.session, body)
     }
 
@@ -378,5 +378,5 @@ fn for_recipients(parts: &[Partial], terms: &Terms) -> Messages {
     let recipient = terms.recipient;
     let message = pack(terms.form.partial(), terms.me(), recipient, &terms.session, &[&body]);
     let receivers = terms.peers().filter(|peer| recipient.is_none_or(|r| r == *peer));
-    receivers.map(|peer| (peer, message.clone())).collect()
+    receivers.map(|peer| (peer, Secret::new(message.expose().clone()))).collect()
 }
