@@ -9,7 +9,8 @@ pub const MAX_PARTIES: u8 = 16;
 /// The index of a party of one key, from 1 to [`MAX_PARTIES`].
 ///
 /// It is the evaluation point of the party's share, so it belongs to the key, not to a position in
-/// a list.
+/// a list. In a reshare it is the number of a participant, of which those of the parties of the key
+/// then are their indices.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartyId(NonZeroU8);
 

@@ -138,6 +138,22 @@ proptest! {
     }
 }
 
+/// 3-of-4 becomes 2-of-3: two of the three dealers leave, and one device comes.
+#[test]
+fn three_dealers_keep_the_key() {
+    let old = keygen("three deal", 3, 4);
+    let identities = old[&party(1)].identities();
+    let new = [identities[1].clone(), b"another".to_vec(), identities[2].clone()];
+    let machines = ceremony::reshare_machines("three deal", &old, &[1, 2, 4], 2, &new);
+    let shares = ceremony::remaining_shares(ceremony::run(machines));
+    assert_eq!(shares.len(), 3);
+    for set in subsets(2, 3) {
+        assert_eq!(&interpolate(&shares, &set), old[&party(1)].public_key());
+        let setup = sign_setup("three dealt", &set, sha("digest"));
+        signature(&shares, "three dealt", &setup);
+    }
+}
+
 #[test]
 fn a_refresh_brings_a_retired_pair_back() {
     let old = reloaded(&KEY);

@@ -147,7 +147,9 @@ impl Check {
 pub struct Fault {
     /// The check that failed.
     pub check: Check,
-    /// The culprit, by its index in the key; `None` if no party can be named.
+    /// The culprit, by its index in the key; in a reshare or an import by its number among the
+    /// participants, which is no index of the old key and may be above those of the new one. `None`
+    /// if no party can be named.
     pub culprit: Option<PartyId>,
     /// The message type at which this party stopped, such as `"KG2B"`; `"setup"` before the first.
     pub at: &'static str,

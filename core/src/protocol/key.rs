@@ -555,9 +555,11 @@ impl Confirmation {
 }
 
 /// The statements that a dealer waits for which leaves the key (§8.5): when it has heard those of
-/// all parties of the new epoch, it destroys its old share.
+/// all parties of the new epoch, it destroys its old share, and not before.
 ///
-/// It holds no secret, and lets a dealer that was cut off in the last round finish later.
+/// It holds no secret, and lets a dealer that was cut off in the last round finish later. It does not
+/// hold who the parties are: the driver stores their identities beside it, in the order of their new
+/// indices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaving(pub(crate) Statements);
 

@@ -59,7 +59,7 @@ pub enum Persist {
     Leaving(Leaving),
     /// A party has confirmed that it stored its share. It counts even if the round fails.
     Confirmed {
-        /// The party.
+        /// The party, by its index in the new key, which in a reshare may be another than it had.
         peer: PartyId,
         /// The statement, for [`Confirmation::verify`](crate::protocol::key::Confirmation::verify)
         /// or [`Leaving::verify`].

@@ -22,7 +22,8 @@ use k256::{ProjectivePoint, Scalar};
 
 use crate::dealer;
 use crate::group::*;
-use crate::layout::{Message, encode, off_curve, point, scalar};
+use crate::layout::{Field, Message, encode, off_curve, point, scalar};
+use crate::sweep::altered;
 
 const NAME: &str = "a reshare with a liar";
 
@@ -658,9 +659,49 @@ fn a_dealer_that_leaves_checks_what_the_others_have() {
     // Two parties announce, and either may have announced differently: neither is named.
     let mut victim = told(Kind::Kg4b, &|m| m.flip("confirm", 0));
     victim.stopped(Fault::nobody(Check::Confirm, "KG4B"));
+    assert_eq!(confirmed(&victim), [id(1)]);
     let mut victim = told(Kind::Kg4b, &|m| m.clear());
     victim.wait();
+    assert_eq!(confirmed(&victim), [id(1)]);
     by(victim, Check::Missing, "KG4B");
+}
+
+/// The parties whose confirmations it wants stored: also where the round fails for another one's.
+fn confirmed(member: &Member<Keygen>) -> Vec<PartyId> {
+    let peers = member.log.iter().filter_map(|output| match output {
+        Output::Persist(Persist::Confirmed { peer, .. }) => Some(*peer),
+        _ => None,
+    });
+    peers.collect()
+}
+
+/// Each field of each message, altered, from those who stay and those who go, to the device that comes
+/// and to one that goes.
+#[test]
+fn a_lie_in_any_field_stops_those_who_come_and_those_who_go() {
+    let mut lies = 0;
+    for ((kind, liar, victim), honest) in LEFT.record() {
+        let pair = (liar.get(), victim.get());
+        if kind == Kind::Kg3p || ![(1, 2), (3, 2), (2, 3), (4, 3)].contains(&pair) {
+            continue;
+        }
+        let honest = Message(honest);
+        // The transfers are swept in key generations, and show later.
+        let swept = |field: &&Field| field.name != "zero" && !field.name.contains('[');
+        for field in honest.fields().iter().filter(swept) {
+            for lie in altered(&honest, field, &[]) {
+                let mut member = LEFT.told(kind, pair.0, pair.1, |m| m.clone_from(&lie));
+                let fault = member.fault().expect(&field.name);
+                // After a first message of its own it has another session than all others.
+                let parted = (kind, fault.check) == (Kind::Kg1, Check::Session);
+                let named = fault.culprit.is_none_or(|culprit| culprit == liar);
+                assert!(named || parted, "{} of {}: {fault}", field.name, kind.name());
+                member.stopped(fault);
+                lies += 1;
+            }
+        }
+    }
+    assert!(lies > 200, "{lies}");
 }
 
 /// both copies hold and give the same epoch; the confirmations show that there are two.

@@ -12,7 +12,7 @@ use crate::crypto::curve::{SCALAR, encode_scalar};
 use crate::crypto::seed::SessionSeed;
 use crate::crypto::share::lagrange;
 use crate::crypto::tags;
-use crate::party::{MAX_PARTIES, PartyId};
+use crate::party::PartyId;
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::{KeyShare, are_valid_identities, are_valid_sizes};
 use crate::protocol::machine::Machine;
@@ -253,7 +253,6 @@ fn held(setup: &ReshareSetup, part: Part<'_>) -> Result<(Held, Option<Secret<Sca
     let all = setup.identities.len();
     let valid = are_valid_sizes(setup.threshold, usize::from(setup.count))
         && usize::from(setup.count) <= all
-        && all <= usize::from(MAX_PARTIES)
         && usize::from(setup.me.get().max(setup.requester.get())) <= all
         && are_valid_identities(&setup.identities, all);
     if !valid {
@@ -315,6 +314,7 @@ fn is_of_key(origin: &Origin, share: &KeyShare) -> Result<(), Check> {
 /// those above the parties of the key then are exactly the participants that leave.
 fn dealt(setup: &ReshareSetup, origin: &Origin) -> Result<BTreeMap<PartyId, Dealt>, Check> {
     let dealers = &setup.dealers;
+    // So there are no more participants than there can be numbers of them.
     let leaving = dealers.iter().map(|dealer| usize::from(dealer.participant.get()));
     let leaving = leaving.filter(|participant| *participant > usize::from(setup.count));
     if !leaving.eq(usize::from(setup.count) + 1..=setup.identities.len()) {
