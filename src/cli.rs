@@ -152,6 +152,9 @@ fn result(global: &Global, command: Command) -> Result<Output, Failure> {
         Command::Show(args) => show::run_show(global, &args),
         Command::Keys(args) => keys::run_keys(global, args.command.unwrap_or_default()),
         Command::Vault(VaultCommand::Move(args)) => vault::run_move(global, args),
+        Command::Vault(VaultCommand::Passphrase { new_passphrase_file }) => {
+            vault::run_passphrase(global, new_passphrase_file.as_deref())
+        }
         Command::Token(TokenCommand::List) => token::run_list(global),
         Command::Policy(command) => policy::run_policy(global, command),
         Command::Log(args) => log::run_log(global, args),
@@ -195,8 +198,10 @@ fn name(command: &Command) -> &'static str {
         }
         Command::Keys(KeysArgs { command: Some(KeysCommand::Restore(_)) }) => "keys restore",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Combine(_)) }) => "keys combine",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Rename { .. }) }) => "keys rename",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Delete { .. }) }) => "keys delete",
         Command::Vault(VaultCommand::Move(_)) => "vault move",
+        Command::Vault(VaultCommand::Passphrase { .. }) => "vault passphrase",
         Command::Token(TokenCommand::List) => "token list",
         Command::Policy(PolicyCommand::Check(_)) => "policy check",
         Command::Log(_) => "log",

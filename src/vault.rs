@@ -337,6 +337,8 @@ impl Vault {
         vault.adopt()?;
         // Left-over seals are destroyed only after `adopt` has found `vault.json` authentic.
         reseal::clean_up(&vault.home)?;
+        // Whatever stands in the way is named where it is used; the next process tries again.
+        let _ = vault.finish_renames();
         Ok(vault)
     }
 
@@ -887,6 +889,31 @@ mod tests {
         assert!(same(&vault.device_key().unwrap(), &key));
         let named = |path: &PathBuf| path.to_string_lossy().contains("identity");
         assert_eq!(file::list(&home.data).unwrap().iter().filter(|path| named(path)).count(), 1);
+    }
+
+    #[test]
+    fn a_new_passphrase_replaces_the_old_one_and_nothing_else() {
+        let home = fixture::home();
+        let (file, _) = fixture::identity_file(home.dir.path(), "identity.txt");
+        let (device, key) = (fixture::device(), fixture::device_key());
+        let seals = [Seal::Passphrase(passphrase("one")), Seal::Identity(file.clone())];
+        let vault = Vault::create(&home, &device, &key, seals.as_slice(), &[]).unwrap();
+        vault.change_passphrase(passphrase("two")).unwrap();
+        assert_eq!(Vault::locks(&home).unwrap(), [Lock::Passphrase, Lock::Identity]);
+        let old = Vault::open(&home, &Unlock::Passphrase(passphrase("one")));
+        assert!(matches!(old, Err(Error::WrongSecret)));
+        for unlock in [Unlock::Passphrase(passphrase("two")), Unlock::Identity(file)] {
+            let vault = Vault::open(&home, &unlock).unwrap();
+            assert!(same(&vault.device_key().unwrap(), &key));
+            assert!(vault.misfits().is_empty());
+        }
+        let named = |path: &PathBuf| path.to_string_lossy().contains("identity");
+        let data = file::list(&home.data).unwrap();
+        assert_eq!(data.iter().filter(|path| named(path)).count(), 2);
+
+        let (_home, vault, _) = fixture::vault();
+        let none = vault.change_passphrase(passphrase("two"));
+        assert!(matches!(none, Err(Error::NotFound { what: "seal", .. })));
     }
 
     #[test]

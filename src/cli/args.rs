@@ -270,8 +270,8 @@ What runs meanwhile keeps the old name until it is started again.")]
     #[command(
         subcommand,
         after_help = "Examples:
-  cosign vault move --to-token 'pkcs11:token=My%20token'
-  cosign vault move --to-passphrase"
+  cosign vault passphrase
+  cosign vault move --to-token 'pkcs11:token=My%20token'"
     )]
     Vault(VaultCommand),
     /// List the hardware tokens that are plugged in
@@ -1067,6 +1067,19 @@ Off line. It asks for the key's name before it does so: from then on the key exi
 there to avoid, and whoever has the file signs alone. Each backup opens with its own passphrase or identity.
 examples/combine.py does the same without cosign.")]
     Combine(CombineArgs),
+    /// Call a key something else on this device
+    #[command(after_help = "Examples:
+  cosign keys rename vault treasury
+
+The others call it what they did. Rules of a policy that name it must be changed: they no longer fit.")]
+    Rename {
+        /// Its name now
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// Its new name
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
     /// Delete this device's share for ever
     #[command(after_help = "Examples:
   cosign keys delete old
@@ -1097,6 +1110,18 @@ its name. The other keys sign again then.")]
 pub enum VaultCommand {
     /// Seal the vault with a token, a passphrase, an identity file, or several of them
     Move(MoveArgs),
+    /// Change the passphrase that opens the vault
+    #[command(after_help = "Examples:
+  cosign vault passphrase                                   asks for the old one, and twice for the new one
+  cosign vault passphrase --passphrase-file old.txt --new-passphrase-file new.txt
+
+What else opens the vault stays as it is, and so do keys and backups: a backup has a passphrase of its own. A
+copy of this home from before still opens with the old one.")]
+    Passphrase {
+        /// The new passphrase is on the first line of FILE
+        #[arg(value_parser = path(), long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
 }
 
 /// `cosign vault move`
@@ -1106,11 +1131,12 @@ pub enum VaultCommand {
     after_help = "Examples:
   cosign vault move --to-token 'pkcs11:token=My%20token'
   cosign vault move --to-token pkcs11: --to-passphrase      either opens it from now on
-  cosign vault move --to-passphrase                         away from the token, or a new passphrase
+  cosign vault move --to-passphrase                         away from the token
   cosign vault move --to-identity key.txt
 
 The new seal is read back and opened before the old one goes. With several, any of them opens the
-vault. Keys stay as they are; no other device notices. Restart a `cosign listen` afterwards."
+vault. Keys stay as they are; no other device notices. Restart a `cosign listen` afterwards. Only to change a
+passphrase: `cosign vault passphrase`."
 )]
 pub struct MoveArgs {
     /// To a key on this token (RFC 7512); with an id or object, to that key

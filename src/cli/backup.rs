@@ -162,7 +162,7 @@ pub(super) fn run_restore(global: &Global, args: &BackupFileArgs) -> Result<Outp
     if !is_new {
         // Looked at before the vault is opened, which takes a secret.
         is_same_device(&home, &backup)?;
-        if keys::each(&home)?.iter().any(|(taken, _)| *taken == name) {
+        if keys::is_taken(&home, &name)? {
             return Err(Error::Conflict { what: "key", name }.into());
         }
     }

@@ -164,6 +164,7 @@ fn known(path: &str, arg: &Arg, names: &Names) -> Vec<(String, String)> {
         ("keygen", "key") => names.pending(),
         ("sign" | "verify", "key") => names.keys(),
         (path, "name") if path.starts_with("keys ") => names.keys(),
+        ("keys rename", "old") => names.keys(),
         ("keygen" | "sign", "with") => names.peers(),
         ("pair" | "peers forget", "name") | ("peers rename", "old") => names.peers(),
         ("sign", "deliver_to") => names.receivers(),

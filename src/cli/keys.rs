@@ -19,7 +19,9 @@ use crate::report::{self, Code, Failure};
 use crate::request::below;
 use crate::vault::keys::Location;
 use crate::vault::ledger::UNRESOLVED;
-use crate::vault::{Error, Home, KeyRecord, KeyState, Ledger, PartyRecord, Vault, deleted, keys};
+use crate::vault::{
+    Entry, Error, Home, KeyRecord, KeyState, Ledger, Log, PartyRecord, Vault, deleted, keys,
+};
 
 /// Runs one of `cosign keys`.
 pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, Failure> {
@@ -35,6 +37,7 @@ pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, 
         KeysCommand::VerifyBackup(args) => backup::run_verify(global, &args),
         KeysCommand::Restore(args) => backup::run_restore(global, &args),
         KeysCommand::Combine(args) => combine::run_combine(global, &args),
+        KeysCommand::Rename { old, new } => rename(global, &old, &new),
         KeysCommand::Delete { name, yes_delete } => {
             delete::run_delete(global, &name, yes_delete.as_deref())
         }
@@ -393,6 +396,43 @@ fn export(
         "checked": vault.is_some(),
     });
     Output::with_body(result, sink.put(text.into_bytes())?)
+}
+
+/// `cosign keys rename`
+fn rename(global: &Global, old: &str, new: &str) -> Result<Output, Failure> {
+    // Looked at first, so that a mistyped name does not ask for a passphrase.
+    let home = super::given::home(global)?;
+    if let Err(error @ (Error::NotFound { .. } | Error::BadName { .. })) = keys::find(&home, old) {
+        return Err(error.into());
+    }
+    if keys::is_taken(&home, new)? {
+        return Err(Error::Conflict { what: "key", name: new.to_owned() }.into());
+    }
+    let vault = ask(unlock::open_naming(global))?.1;
+    let home = vault.home();
+    let records = keys::find(home, old)?;
+    ask(async {
+        let _closed = delete::alone(global, home, &[old.to_owned()]).await?;
+        Ok(vault.rename_key(old, new)?)
+    })?;
+    let public_key = records.first().map(|key| hex(&key.public_key)).unwrap_or_default();
+    let extra = [("was", json!(old)), ("public_key", json!(public_key))];
+    let entry = Entry {
+        time: clock::unix_now(),
+        ceremony: "rename".to_owned(),
+        key: new.to_owned(),
+        outcome: "renamed".to_owned(),
+        extra: extra.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        ..Entry::default()
+    };
+    if let Err(error) = Log::append(home, &entry) {
+        global.screen.note(format!("the log was not written: {error}"));
+    }
+    let text = format!(
+        "key {old:?} is {new:?} here now; rules of a policy that name it must be changed, and a `cosign listen` \
+         goes on with the new name"
+    );
+    Output::new(json!({ "name": new, "was": old, "public_key": public_key }), text)
 }
 
 /// The chain code is stored with the share, so the vault is opened.

@@ -139,7 +139,7 @@ fn exits(name: &str) -> Vec<Code> {
         "listen" | "sign" => [&ceremony[..], &[Given], &vault].concat(),
         "pair" | "keygen" | "keys-refresh" => [&ceremony[..], &vault].concat(),
         "demo" => [&ceremony[..], &[Interrupted]].concat(),
-        "init" | "id" | "discover" | "keys-export" | "keys-backup" => {
+        "init" | "id" | "discover" | "keys-export" | "keys-backup" | "keys-rename" => {
             [&[Usage][..], &vault].concat()
         }
         "doctor" => [&[Invalid, Unreachable, Interrupted][..], &look].concat(),
@@ -152,7 +152,9 @@ fn exits(name: &str) -> Vec<Code> {
         "verify" => [&[Invalid][..], &look].concat(),
         "log" => [&[Invalid][..], &look].concat(),
         "token" | "token-list" => vec![Usage, Locked, NotFound],
-        "vault" | "vault-move" | "keys-delete" => [&[Usage, Denied][..], &vault].concat(),
+        "vault" | "vault-move" | "vault-passphrase" | "keys-delete" => {
+            [&[Usage, Denied][..], &vault].concat()
+        }
         "peers" | "peers-add" | "peers-rename" | "peers-forget" => [&[Usage][..], &vault].concat(),
         "peers-list" | "keys-list" | "keys-show" => look.to_vec(),
         "keys" => [&[Invalid][..], &ceremony, &vault].concat(),

@@ -1,6 +1,9 @@
 //! `cosign vault`
 
+use std::path::Path;
+
 use serde::Serialize;
+use serde_json::json;
 
 use super::args::MoveArgs;
 use super::delete::alone;
@@ -9,7 +12,7 @@ use super::keys::in_a_line;
 use super::runtime::ask;
 use super::unlock;
 use super::{Global, Output, passphrase, token};
-use crate::report::{Code, Failure};
+use crate::report::{Code, Failure, here};
 use crate::token::Uri;
 use crate::vault::keys::{self, Location};
 use crate::vault::{Lock, Resealed, Seal, TokenRecord, Vault};
@@ -42,8 +45,7 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
         None => given_passphrase(global)?,
     };
     if args.to_passphrase && given.is_none() && !global.prompter.can_ask() {
-        return Err(Failure::new(Code::Interaction, "the vault needs a new passphrase")
-            .hint("use --new-passphrase-file FILE"));
+        return Err(nowhere_to_ask());
     }
     let resealed = ask(async {
         let (home, mut vault) = unlock::open_naming(global).await?;
@@ -93,6 +95,35 @@ pub(super) fn run_move(global: &Global, args: MoveArgs) -> Result<Output, Failur
         text += &format!("share        {name}: {}\n", in_a_line(location));
     }
     Output::new(Moved { sealed_by, token, shares }, text)
+}
+
+/// Changes the passphrase that opens the vault.
+pub(super) fn run_passphrase(global: &Global, new: Option<&Path>) -> Result<Output, Failure> {
+    let home = crate::cli::given::home(global)?;
+    let locks = Vault::locks(&home)?;
+    if !locks.contains(&Lock::Passphrase) {
+        return Err(Failure::new(Code::Usage, "no passphrase opens this vault").hint(format!(
+            "{} seals it with one, in the place of what it has",
+            here(&["vault", "move", "--to-passphrase"], &[])
+        )));
+    }
+    let given = given(global, "passphrase", None, new)?;
+    if given.is_none() && !global.prompter.can_ask() {
+        return Err(nowhere_to_ask());
+    }
+    ask(async {
+        let (_, vault) = unlock::open_naming(global).await?;
+        let new = passphrase::new(global, given, passphrase::DEVICE).await?;
+        token::aside(move || Ok(vault.change_passphrase(new)?)).await
+    })?;
+    let text = "the vault opens with the new passphrase; a copy of this home from before still opens with the \
+                old one, and a `cosign listen` that runs need not be restarted";
+    Output::new(json!({ "sealed_by": locks }), text)
+}
+
+fn nowhere_to_ask() -> Failure {
+    Failure::new(Code::Interaction, "the vault needs a new passphrase")
+        .hint("use --new-passphrase-file FILE")
 }
 
 /// The name of a kind of seal.

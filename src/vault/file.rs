@@ -434,6 +434,11 @@ pub(super) fn rename_dir(from: &Path, to: &Path) -> Result<(), Error> {
     sync_dir(parent(to))
 }
 
+/// Renames a file. The folders are to be synced afterwards.
+pub(super) fn rename_file(from: &Path, to: &Path) -> Result<(), Error> {
+    rename(from, to).map_err(Error::io(from))
+}
+
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     tell(Effect::Renamed(from, to));

@@ -10,6 +10,8 @@
 //! The note is written before the object on the token and removed after it, so that there is never
 //! an object without a note. If file and note are both there, the file counts.
 
+mod rename;
+
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -91,6 +93,9 @@ struct KeyFile {
     /// The oldest first.
     #[serde(default, deserialize_with = "one_or_several")]
     pending: Vec<KeyRecord>,
+    /// The key's name of before, until nothing is left of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    was: Option<String>,
 }
 
 /// `pending` of [`KeyFile`], also where it is the only record or `null`.
@@ -194,6 +199,17 @@ pub fn each(home: &Home) -> Result<Vec<(String, Records)>, Error> {
         (name, records)
     };
     Ok(names(home)?.into_iter().map(named).collect())
+}
+
+/// Whether there is a key of this name, also one whose records cannot be read. A folder without a
+/// record, which an interrupted process left, is none.
+///
+/// # Errors
+///
+/// As [`each`].
+pub fn is_taken(home: &Home, name: &str) -> Result<bool, Error> {
+    let mut of_name = each(home)?.into_iter().filter(|(taken, _)| taken == name);
+    Ok(of_name.any(|(_, records)| records.map_or(true, |records| !records.is_empty())))
 }
 
 /// The records of one key: the active one first, then the pending ones, the oldest first.
@@ -488,7 +504,7 @@ impl Vault {
         }
         self.place(&writer, record, share, confirmation)?;
         let active = KeyRecord { state: KeyState::Active, restored: true, ..record.clone() };
-        KeyFile { active: Some(active), pending: Vec::new() }.write(&writer, home, name)
+        KeyFile { active: Some(active), ..KeyFile::default() }.write(&writer, home, name)
     }
 
     /// Writes a share and what the confirmations of its epoch are checked against, and reads the share back.
@@ -1257,6 +1273,50 @@ mod tests {
         store(&vault, &record("k", 2, 2)).unwrap();
         vault.activate("k", &[2; 32]).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_renamed_key_has_all_that_it_had() {
+        let (home, vault) = vault_with_key();
+        store(&vault, &record("k", 2, 2)).unwrap();
+        let said = Confirmed { party: fixture::party(2), statement: [7; 32] };
+        vault.store_confirmed("k", &[2; 32], &said).unwrap();
+        vault.store_meeting("k", &[1; 32], &[(fixture::party(2), Secret::new([7; 32]))]).unwrap();
+        store(&vault, &record("l", 3, 1)).unwrap();
+        assert!(matches!(vault.rename_key("k", "l"), Err(Error::Conflict { what: "key", .. })));
+        assert!(matches!(vault.rename_key("m", "n"), Err(Error::NotFound { .. })));
+        vault.rename_key("k", "m").unwrap();
+        let named = |key: KeyRecord| KeyRecord { name: "m".into(), ..key };
+        let expected = [named(active(record("k", 1, 1))), named(record("k", 2, 2))];
+        assert_eq!(find(vault.home(), "m").unwrap(), expected);
+        assert!(matches!(find(vault.home(), "k"), Err(Error::NotFound { .. })));
+        for epoch in [1, 2] {
+            let found = vault.share("m", &[epoch; 32]).unwrap();
+            assert_eq!(found.expose(), share(epoch).expose());
+        }
+        assert_eq!(confirmed(vault.home(), "m", &[2; 32]).unwrap(), [said]);
+        assert!(vault.meeting("m", &[1; 32]).unwrap().is_some());
+        check(vault.home()).unwrap();
+        assert!(!home.keys().join("k").exists());
+        // And back, and the name that it had is free for another one.
+        vault.rename_key("m", "k").unwrap();
+        vault.rename_key("k", "m").unwrap();
+        store(&vault, &record("k", 4, 1)).unwrap();
+        vault.activate("m", &[2; 32]).unwrap();
+        check(vault.home()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_without_a_record_takes_no_name() {
+        let (home, vault) = vault_with_key();
+        let left = home.keys().join("m");
+        file::make_dir(&left).unwrap();
+        file::create_outside(&left.join("0101010101010101.confirmation"), b"of before").unwrap();
+        let taken = |name| is_taken(vault.home(), name).unwrap();
+        assert!(taken("k") && !taken("m") && !taken("n"));
+        vault.rename_key("k", "m").unwrap();
+        assert!(taken("m") && !taken("k"));
+        check(vault.home()).unwrap();
     }
 
     #[test]

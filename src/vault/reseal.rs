@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use super::error::Error;
 use super::file::{self, Durability, Writer};
 use super::keys;
-use super::{FIRST, Header, Home, RECOVERY, Seal, TokenRecord, Vault, identity_path};
+use super::{FIRST, Header, Home, Lock, RECOVERY, Seal, Sealed, TokenRecord, Vault, identity_path};
 use crate::secret::Secret;
 use crate::token::Uri;
 
@@ -43,6 +43,26 @@ impl Vault {
             take_back(&self.home, seals);
         }
         resealed
+    }
+
+    /// Puts another passphrase in the place of the one that opens the vault. What else opens it stays, and
+    /// nothing that it seals changes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if no passphrase opens it.
+    pub fn change_passphrase(&self, passphrase: Secret<String>) -> Result<(), Error> {
+        let writer = Writer::lock(&self.home)?;
+        let mut header = Header::read(&self.home)?;
+        let number = header.next_number();
+        let is_passphrase = |sealed: &&mut Sealed| sealed.lock == Lock::Passphrase;
+        let mut seals = std::iter::once(&mut header.first).chain(&mut header.also);
+        let old =
+            seals.find(is_passphrase).ok_or_else(|| Error::not_found("seal", "passphrase"))?;
+        old.number = number;
+        self.put(&writer, &Seal::Passphrase(passphrase), number)?;
+        header.write(&writer, &self.home)?;
+        destroy_strays(&writer, &header)
     }
 
     fn try_reseal(&mut self, seals: &[Seal]) -> Result<Resealed, Error> {
@@ -76,9 +96,7 @@ impl Vault {
     /// Writes the new seals, opens each once, and replaces the old ones.
     fn switch(&self, writer: &Writer<'_>, old: &Header, seals: &[Seal]) -> Result<Header, Error> {
         let home = &self.home;
-        let text = Secret::new(self.keyring.to_text().expose().clone().into_bytes());
-        let number = old.seals().map(|sealed| sealed.number).max().unwrap_or(FIRST);
-        let number = number.saturating_add(1);
+        let number = old.next_number();
         let mut header = Header::new(seals, number, &old.recovery)?;
         // They stay named until they are destroyed, so that a crash forgets none.
         let given_up = old.token().filter(|record| record.made).into_iter().chain(&old.leaving);
@@ -88,17 +106,20 @@ impl Vault {
         let unneeded = |record: &&TokenRecord| Some(key(record)) != needed;
         header.leaving = given_up.filter(unneeded).cloned().collect();
         for (seal, number) in seals.iter().zip(number..) {
-            let path = identity_path(home, number);
-            let sealed = seal.seal(&path, text.expose())?;
-            writer.replace(&path, &sealed, Durability::Synced)?;
-            seal.verify(&path, &super::existing(&path)?, &text)?;
+            self.put(writer, seal, number)?;
         }
         header.write(writer, home)?;
-        for path in strays(home, &header)? {
-            writer.destroy(&path)?;
-        }
-        file::sync_dir(&home.data)?;
+        destroy_strays(writer, &header)?;
         Ok(header)
+    }
+
+    /// Writes a seal, and opens it once.
+    fn put(&self, writer: &Writer<'_>, seal: &Seal, number: u64) -> Result<(), Error> {
+        let text = Secret::new(self.keyring.to_text().expose().clone().into_bytes());
+        let path = identity_path(&self.home, number);
+        let sealed = seal.seal(&path, text.expose())?;
+        writer.replace(&path, &sealed, Durability::Synced)?;
+        seal.verify(&path, &super::existing(&path)?, &text)
     }
 
     /// Destroys the keys on a token that the vault no longer needs; hands back those that are still
@@ -115,6 +136,13 @@ impl Vault {
         });
         header.write(writer, &self.home)?;
         Ok(left)
+    }
+}
+
+impl Header {
+    /// The number of the next seal.
+    fn next_number(&self) -> u64 {
+        self.seals().map(|sealed| sealed.number).max().unwrap_or(FIRST).saturating_add(1)
     }
 }
 
@@ -143,11 +171,14 @@ pub(super) fn clean_up(home: &Home) -> Result<(), Error> {
     if strays(home, &Header::read(home)?)?.is_empty() {
         return Ok(());
     }
-    let writer = Writer::lock(home)?;
-    for path in strays(home, &Header::read(home)?)? {
+    destroy_strays(&Writer::lock(home)?, &Header::read(home)?)
+}
+
+fn destroy_strays(writer: &Writer<'_>, header: &Header) -> Result<(), Error> {
+    for path in strays(writer.home(), header)? {
         writer.destroy(&path)?;
     }
-    file::sync_dir(&home.data)
+    file::sync_dir(&writer.home().data)
 }
 
 fn strays(home: &Home, header: &Header) -> Result<Vec<PathBuf>, Error> {

@@ -92,6 +92,9 @@ fn ban() {
 
 const NAMES: [&str; 2] = ["alice", "bob"];
 
+/// What `vault` is called for a while.
+const RENAMED: &str = "treasury";
+
 /// How the names of backups end.
 const BACKUP: &str = ".backup";
 
@@ -162,6 +165,8 @@ impl Lives {
             &sign(4),
             "keys restore spare.backup --backup-identity key.txt",
             "peers forget dora",
+            "keys rename vault treasury",
+            "keys rename treasury vault",
             "vault move --to-identity key.txt",
             "rename alma",
             "pair --reset-attempts",
@@ -325,7 +330,8 @@ fn look(home: &Path, file: &Path) -> Result<Option<Summary>, String> {
     }
     Ok(Some(Summary {
         backups,
-        keys: records.into_iter().map(|record| record.name).collect(),
+        // Whatever a key is called, it must be there.
+        keys: records.into_iter().map(|record| record.name.replace(RENAMED, "vault")).collect(),
         peers: peers.iter().map(|peer| peer.name.clone()).collect(),
         spent: ledger.matches("{\"spend\"").count(),
         retired: ledger.matches("{\"retire\"").count(),
@@ -404,6 +410,9 @@ fn examine(
         return failed(device.run(["init", "--name", "again"]));
     };
     failed(device.run(["log", "--verify"]))?;
+    if device.home().join("data/keys").join(RENAMED).join("key.json").exists() {
+        failed(device.run(["keys", "rename", RENAMED, "vault"]))?;
+    }
     let there = lives.disks[other].until(place);
     if !found.keys.contains("vault")
         || !was[other].iter().rfind(|(steps, _)| *steps <= there).is_some_and(|(_, other)| {

@@ -303,3 +303,52 @@ fn the_name_of_a_key_is_typed_before_it_exists() {
     assert_eq!(screen.ends().0, Some(0));
     assert!(fs::read_to_string(alice.path("key.wif")).unwrap().starts_with(['K', 'L']));
 }
+
+#[test]
+fn a_key_is_called_something_else_here_and_signs_on() {
+    let (alice, bob, listener) = two_with_key();
+    let to = listener.address();
+    let before = alice.run(["keys", "show", "vault"]).succeeds();
+    alice.run(["keys", "rename", "vault", "../x"]).fails(2, "not a usable name");
+    alice.run(["keys", "rename", "gone", "treasury"]).fails(10, "gone");
+    let done = alice.run(["keys", "rename", "vault", "treasury"]).succeeds();
+    assert_eq!((&done["name"], &done["was"]), (&"treasury".into(), &"vault".into()));
+    alice.run(["keys", "show", "vault"]).fails(10, "vault");
+    let after = alice.run(["keys", "show", "treasury"]).succeeds();
+    assert_eq!((&after["epoch"], &after["checked"]), (&before["epoch"], &true.into()));
+    alice.run(["sign", DIGEST, "--key", "treasury", "--peer", &to]).succeeds();
+    alice.run(["keys", "refresh", "treasury", "--peer", &to]).succeeds();
+    // Bob has a name of his own for it.
+    introduce(&[&alice, &bob]);
+    let waiting = alice.serve(&[&bob]);
+    bob.run(["sign", DIGEST, "--key", "vault", "--peer", &waiting.address()]).succeeds();
+    drop(waiting);
+    assert!(alice.outcomes().contains(&"renamed".to_owned()));
+    alice.run(["log", "--verify"]).succeeds();
+    let doctor = alice.run(["doctor", "--wait", "1ms"]).document();
+    let checks = doctor["result"]["checks"].as_array().unwrap();
+    let state = checks.iter().find(|check| check["name"] == "state").unwrap();
+    assert_eq!(state["status"], "ok", "{state}");
+    assert!(!alice.home().join("data/keys/vault").exists());
+}
+
+#[test]
+fn the_passphrase_of_a_vault_is_changed() {
+    let device = Device::new("alice");
+    device.run(["vault", "passphrase"]).fails(2, "cosign vault move --to-passphrase");
+    let sealed = Device::blank("bob");
+    sealed.write("passphrase.txt", "the first words of this vault\n");
+    sealed.run(["init", "--name", "bob"]).succeeds();
+    sealed.run(["vault", "passphrase"]).fails(11, "--new-passphrase-file");
+    for (text, weak) in [("secret\n", true), (PASSPHRASE, false)] {
+        sealed.write("new.txt", text);
+        let changed = sealed.run(["vault", "passphrase", "--new-passphrase-file", "new.txt"]);
+        match weak {
+            true => drop(changed.fails(2, "too weak")),
+            false => assert_eq!(changed.succeeds()["sealed_by"][0], "passphrase"),
+        }
+    }
+    sealed.run(["vault", "passphrase", "--new-passphrase-file", "new.txt"]).fails(8, "wrong");
+    sealed.write("passphrase.txt", PASSPHRASE);
+    assert_eq!(sealed.run(["id"]).succeeds()["checked"], true);
+}

@@ -131,6 +131,8 @@ fn results_events_and_log_are_what_the_schemas_say() {
         &["peers", "rename", "carol", "zed"],
         &["rename", "ann"],
         &["peers", "forget", "zed"],
+        &["keys", "rename", "vault", "treasury"],
+        &["keys", "rename", "treasury", "vault"],
         &["keys", "backup", "vault", "-o", "backup", "--recipient", &recipient],
         &["keys", "verify-backup", "backup", "--backup-identity", "spare.txt"],
         &["vault", "move", "--to-identity", arg(&identity)],

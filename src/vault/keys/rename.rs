@@ -1,0 +1,112 @@
+//! Another name for a key on this device.
+//!
+//! The new name's folder gets what is authenticated by its place, then a record that says which key it
+//! was: from that moment the key has the new name. What is sealed follows, and the old folder goes. A
+//! process that is killed in between leaves the rest to the next that opens the vault. At no moment is
+//! there a second copy of a share.
+
+use std::path::Path;
+
+use super::{
+    CONFIRMATION, CONFIRMED, ConfirmedFile, KeyFile, MEETING, SHARE, confirmation, confirmed, each,
+    epoch_file, is_note, lock_alone, lock_to_change, remove_tombstones,
+};
+use crate::vault::editions::Editions;
+use crate::vault::error::Error;
+use crate::vault::file::{self, Durability, Writer};
+use crate::vault::home::NOTE;
+use crate::vault::{Home, Vault, authentic, check_file_name, format};
+
+impl Vault {
+    /// Calls the key `old` `new` from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such key; [`Error::Conflict`] if the new name is taken;
+    /// [`Error::InUse`] during a ceremony; [`Error::BadName`].
+    pub fn rename_key(&self, old: &str, new: &str) -> Result<(), Error> {
+        check_file_name(new)?;
+        let home = self.home();
+        let _held = (lock_alone(home, old)?, lock_to_change(home, new)?);
+        let writer = Writer::lock(home)?;
+        remove_tombstones(&writer, home, self.token.as_deref())?;
+        let KeyFile { active, pending, .. } = KeyFile::existing(home, old)?;
+        if KeyFile::read(home, new)?.is_some() {
+            return Err(Error::conflict("key", new));
+        }
+        clear(&writer, &home.keys().join(new))?;
+        let named = |mut record: super::KeyRecord| {
+            record.name = new.to_owned();
+            record
+        };
+        let file = KeyFile {
+            active: active.map(named),
+            pending: pending.into_iter().map(named).collect(),
+            was: Some(old.to_owned()),
+        };
+        for record in file.records() {
+            let beside = epoch_file(home, new, &record.epoch, CONFIRMATION);
+            let said = confirmation(home, old, &record.epoch)?;
+            writer.create(&beside, &authentic::sign_bytes(home, &beside, &said)?)?;
+            // Those that cannot be read are asked for again.
+            let confirmed = confirmed(home, old, &record.epoch).unwrap_or_default();
+            if !confirmed.is_empty() {
+                let path = epoch_file(home, new, &record.epoch, CONFIRMED);
+                let bytes = format::to_bytes(home, &path, ConfirmedFile { confirmed })?;
+                writer.replace(&path, &bytes, Durability::Synced)?;
+            }
+        }
+        file.write(&writer, home, new)?;
+        finish(&writer, home, new, file)
+    }
+
+    /// Finishes what a process that was killed while it renamed a key has left.
+    pub(in crate::vault) fn finish_renames(&self) -> Result<(), Error> {
+        let home = self.home();
+        for (name, _) in each(home)? {
+            let unfinished = |file: &KeyFile| file.was.is_some();
+            if !matches!(KeyFile::read(home, &name), Ok(Some(file)) if unfinished(&file)) {
+                continue;
+            }
+            let writer = Writer::lock(home)?;
+            // Another process may have done it meanwhile.
+            if let Some(file) = KeyFile::read(home, &name)?.filter(unfinished) {
+                finish(&writer, home, &name, file)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Brings what is sealed from the old folder to the new one, and removes the old key.
+fn finish(writer: &Writer<'_>, home: &Home, new: &str, mut file: KeyFile) -> Result<(), Error> {
+    let Some(old) = file.was.take() else { return Ok(()) };
+    let (from, to) = (home.keys().join(&old), home.keys().join(new));
+    for path in file::list(&from)? {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        if let Some(name) = path.file_name().filter(|_| [SHARE, NOTE, MEETING].contains(&ending)) {
+            file::rename_file(&path, &to.join(name))?;
+        }
+    }
+    file::sync_dir(&to)?;
+    let record = KeyFile::path(home, &old);
+    if file::is_there(&from)? {
+        file::sync_dir(&from)?;
+        // What is left is no share, and no note of one: the token keeps what it has.
+        Editions::deleting(writer, &record, format::edition(home, &record)?)?;
+        clear(writer, &from)?;
+        writer.destroy_dir(&from)?;
+    }
+    Editions::deleted(writer, &record)?;
+    file.write(writer, home, new)
+}
+
+/// Destroys what is in a folder that holds no share.
+fn clear(writer: &Writer<'_>, dir: &Path) -> Result<(), Error> {
+    for path in file::list(dir)? {
+        if !is_note(&path) {
+            writer.destroy(&path)?;
+        }
+    }
+    Ok(())
+}
