@@ -18,6 +18,9 @@ use crate::secret::Secret;
 use crate::vault::backup::{Found, Opener, Protection, check_recipients, write};
 use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, Unopened, Vault, keys};
 
+/// The ceremony of a backup in the log.
+const BACKUP: &str = "backup";
+
 /// How often a person may try a passphrase.
 const TRIES: usize = 3;
 
@@ -44,7 +47,7 @@ pub(super) fn run_backup(global: &Global, args: BackupArgs) -> Result<Output, Fa
     })?;
     let made = clock::rfc3339(backup.made);
     write(&output, &backup.to_text(), &protection, &made)?;
-    log(global, vault.home(), &backup, "backup", "written");
+    log(global, vault.home(), &backup, BACKUP, "written");
     let (record, file) = (&backup.record, output.display().to_string());
     let result = json!({
         "key": record.name,
@@ -309,6 +312,17 @@ pub(super) fn content(
 fn short(record: &KeyRecord) -> String {
     let (epoch, _) = record.epoch.split_at(8);
     hex(epoch)
+}
+
+/// When the newest backup of this epoch was made, by the log of this device.
+pub(super) fn latest(home: &Home, epoch: &[u8; 32]) -> Option<i64> {
+    let epoch = json!(hex(epoch));
+    let is_of = |entry: &Entry| {
+        let epochs = entry.extra.get("epochs").and_then(|epochs| epochs.as_array());
+        entry.ceremony == BACKUP && epochs.is_some_and(|epochs| epochs.contains(&epoch))
+    };
+    let entries = Log::entries(home).unwrap_or_default();
+    entries.iter().filter(|entry| is_of(entry)).map(|entry| entry.time).max()
 }
 
 fn log(global: &Global, home: &Home, backup: &Backup, ceremony: &str, outcome: &str) {

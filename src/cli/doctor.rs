@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::args::DoctorArgs;
 use super::runtime::{self, block_on};
-use super::{Global, Output, log, token, unlock, vault};
+use super::{Global, Output, backup, log, token, unlock, vault};
 use crate::device::shown_on_one_line;
 use crate::driver::connect::dial::PORT;
 use crate::driver::{clock, records};
@@ -399,8 +399,19 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
                         here(&["keygen", "--key", &key.name, "--resume"], &[])
                     ),
                 ),
-                (_, None, None) => Check::ok("keys", format!("{whole} ready")),
+                (_, None, None) => match records.iter().find(|key| key.restored) {
+                    Some(key) => Check::warn(
+                        "keys",
+                        format!(
+                            "the share of key {:?} came from a backup and does not sign yet",
+                            key.name
+                        ),
+                        format!("{} makes new shares", here(&["keys", "refresh"], &[&key.name])),
+                    ),
+                    None => Check::ok("keys", format!("{whole} ready")),
+                },
             });
+            checks.extend(backups(home, &records));
         }
     }
     checks.push(match Peers::load(home) {
@@ -424,6 +435,22 @@ fn known(home: &Home, vault: Option<&Vault>) -> Vec<Check> {
         }
     });
     checks
+}
+
+/// Whether each key has a backup of the epoch in use.
+fn backups(home: &Home, records: &[KeyRecord]) -> Option<Check> {
+    const NAME: &str = "backups";
+    let mut active = records.iter().filter(|key| key.state == KeyState::Active && !key.restored);
+    let count = active.clone().count();
+    Some(match active.find(|key| backup::latest(home, &key.epoch).is_none()) {
+        Some(key) => Check::warn(
+            NAME,
+            format!("key {:?} has no backup of generation {}", key.name, key.generation),
+            format!("{} writes one", backup::command(key)),
+        ),
+        None if count == 0 => return None,
+        None => Check::ok(NAME, format!("of {count} as they are now")),
+    })
 }
 
 /// Whether the clock is not behind earlier records.

@@ -291,6 +291,12 @@ struct Details<'a> {
     checked: bool,
     /// The parties with too many unresolved checks; a refresh resets them.
     worn: Vec<&'a str>,
+    /// When the shares were last refreshed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refreshed: Option<String>,
+    /// When this device's share of this epoch was last backed up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backed_up: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -334,6 +340,7 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         row.threshold,
         row.parties.len()
     );
+    text += &format!("needs        {}\n", needed(key));
     for party in &key.parties {
         let me = if party.index == key.me { ", this device" } else { "" };
         text += &format!("party {:<2}     {}{me}\n", party.index, quoted(&party.name));
@@ -355,9 +362,38 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         text += &format!("generation   {} ({})\n", key.generation, hex(epoch));
     }
     text += &format!("created      {}\nshare        {}\n", row.created, in_a_line(&row.location));
+    let refreshed = (key.generation > 1).then(|| row.created.clone());
+    text += &format!("refreshed    {}\n", refreshed.as_deref().unwrap_or("never"));
+    let backed_up = backup::latest(&home, &key.epoch).map(clock::rfc3339);
+    text += &match &backed_up {
+        Some(time) => format!("backup       of {time}\n"),
+        None => "backup       none of this generation\n".to_owned(),
+    };
     let (index, epoch, generation) = (key.me.get(), hex(&key.epoch), key.generation);
     let checked = vault.is_some();
-    Output::new(Details { row, index, epoch, generation, banned, worn, deleted, checked }, text)
+    let details = Details {
+        row,
+        index,
+        epoch,
+        generation,
+        banned,
+        worn,
+        deleted,
+        checked,
+        refreshed,
+        backed_up,
+    };
+    Output::new(details, text)
+}
+
+/// The devices that must be present to sign.
+fn needed(key: &KeyRecord) -> String {
+    let others = key.parties.iter().filter(|party| party.index != key.me);
+    let names: Vec<String> = others.map(|party| quoted(&party.name)).collect();
+    match usize::from(key.threshold).saturating_sub(1) {
+        all if all == names.len() => format!("this device and {}", names.join(" and ")),
+        some => format!("this device and any {some} of {}", names.join(", ")),
+    }
 }
 
 /// `name` in quotes, with invisible blanks made visible.

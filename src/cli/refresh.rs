@@ -3,7 +3,7 @@
 use crate::cli::args::{ReachArgs, RefreshArgs};
 use crate::cli::ceremony::{Setup, key, parties, targets, unopened, with_node};
 use crate::cli::runtime::ask;
-use crate::cli::{Global, Output, keygen};
+use crate::cli::{Global, Output, backup, keygen};
 use crate::driver::ceremony::keygen::refresh;
 use crate::driver::connect::target::Target;
 use crate::driver::records;
@@ -18,7 +18,12 @@ pub(super) fn run_refresh(global: &Global, args: RefreshArgs) -> Result<Output, 
     others(&home, &name, &reach)?;
     with_node(global, None, Setup::from(&reach), |node| async move {
         let others = others(&node.home, &name, &reach)?;
-        keygen::output(&refresh(&node, &name, &others).await?)
+        let made = refresh(&node, &name, &others).await?;
+        global.screen.note(format!(
+            "backups of {name:?} from before are worthless now; on each device {} makes a new one",
+            backup::command(&made.record)
+        ));
+        keygen::output(&made)
     })
 }
 

@@ -352,3 +352,25 @@ fn the_passphrase_of_a_vault_is_changed() {
     sealed.write("passphrase.txt", PASSPHRASE);
     assert_eq!(sealed.run(["id"]).succeeds()["checked"], true);
 }
+
+#[test]
+fn a_key_without_a_backup_of_its_epoch_is_noticed() {
+    let (alice, _bob, listener) = two_with_key();
+    let to = listener.address();
+    let check = || {
+        let doctor = alice.run(["doctor", "--wait", "1ms"]).document();
+        let checks = doctor["result"]["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["name"] == "backups").unwrap()
+    };
+    let shown = || alice.run(["keys", "show", "vault"]).succeeds();
+    assert_eq!(check()["status"], "warn");
+    assert_eq!((shown().get("backed_up"), shown().get("refreshed")), (None, None));
+    back_up(&alice, "vault.backup");
+    assert_eq!(check()["status"], "ok");
+    assert!(shown()["backed_up"].is_string());
+    let refreshed = alice.run(["keys", "refresh", "vault", "--peer", &to]);
+    let told = refreshed.events("note");
+    assert!(told.iter().any(|note| text(&note["message"]).contains("worthless")), "{told:?}");
+    assert_eq!(check()["status"], "warn");
+    assert!(shown()["refreshed"].is_string() && shown().get("backed_up").is_none());
+}
