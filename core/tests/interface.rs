@@ -132,7 +132,7 @@ fn every_check_has_the_code_and_proves_what_the_specification_says() {
         Blame::Ban => 4,
     };
     // The blame of these depends on whether a party is named.
-    let by_name = [Check::Confirm, Check::PkSum];
+    let by_name = [Check::Confirm, Check::PkSum, Check::Identity];
     let mut coded = BTreeSet::new();
     for check in CHECKS {
         let named = Fault::by(party(2), check, "SG2");
