@@ -179,6 +179,13 @@ fn listen(terminal: &Terminal, device: &Device) -> String {
     format!("127.0.0.1:{port}")
 }
 
+/// The digits on the screen.
+#[track_caller]
+fn code(screen: &str) -> String {
+    let (_, rest) = screen.split_once("  code         ").unwrap();
+    rest.get(..7).unwrap().to_owned()
+}
+
 /// Two people pair, make a key and sign, each at a screen of this size.
 fn whole_story(columns: u16, rows: u16) {
     let folder = tempfile::tempdir().unwrap();
@@ -191,16 +198,12 @@ fn whole_story(columns: u16, rows: u16) {
     at_bob.shows("no device yet");
 
     at_alice.runs(&alice.command(&format!("pair --peer {empty}")));
-    let code = |screen: String| {
-        let (_, rest) = screen.split_once("  code         ").unwrap();
-        rest.get(..7).unwrap().to_owned()
-    };
     let (here, there) = (at_alice.asks("Compare"), at_bob.asks("Compare"));
     for (screen, other) in [(&here, "bob"), (&there, "alice")] {
         assert!(screen.contains(&format!("the other    \"{other}\"")), "{screen}");
         assert!(screen.contains("left") && screen.contains("██████"), "{screen}");
     }
-    assert_eq!(code(here), code(there));
+    assert_eq!(code(&here), code(&there));
     for terminal in [&at_alice, &at_bob] {
         // Neither Enter nor a pasted yes is an answer.
         terminal.press("Enter");
@@ -319,6 +322,51 @@ fn two_people_pair_make_a_key_and_sign_at_200_by_60() {
 #[test]
 fn two_people_pair_make_a_key_and_sign_at_60_by_18() {
     whole_story(60, 18);
+}
+
+#[test]
+fn three_people_pair_a_group_with_one_key_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let devices = ["alice", "bob", "carol"].map(|name| Device::new(folder, name));
+    let terminals =
+        [(80, 24), (60, 18), (200, 60)].map(|(columns, rows)| Terminal::new(folder, columns, rows));
+    let (alice, at_alice) = (&devices[0], &terminals[0]);
+    let modes = at_alice.modes();
+    at_alice.runs(&alice.command("pair --group --interface lo"));
+    let port = at_alice.until("a port", |screen| {
+        let (_, rest) = screen.split_once("  port ")?;
+        rest.split_whitespace().next().map(str::to_owned)
+    });
+    let joined = ["\"bob\"", "\"bob\", \"carol\""];
+    for ((device, terminal), names) in devices.iter().zip(&terminals).skip(1).zip(joined) {
+        terminal.runs(&device.command(&format!("pair --join --peer 127.0.0.1:{port}")));
+        at_alice.shows(&format!("everybody is here: pair this device and {names}"));
+    }
+    at_alice.shows("↑ ↓ or a letter, and Enter");
+    at_alice.press("1");
+    let seen: Vec<String> =
+        terminals.iter().map(|terminal| terminal.asks("digits and names?")).collect();
+    let order = |screen: &str| {
+        let mut names = ["alice", "bob", "carol"];
+        names.sort_by_key(|name| screen.find(&format!("\"{name}\" (")).unwrap());
+        names
+    };
+    for screen in &seen {
+        assert_eq!(code(screen), code(&seen[0]));
+        assert_eq!(order(screen), order(&seen[0]));
+    }
+    for terminal in &terminals {
+        terminal.press("Enter");
+        terminal.asks("digits and names?");
+        terminal.press("y");
+    }
+    for terminal in &terminals {
+        terminal.shows("✓ 3 devices are paired");
+        terminal.press("Enter");
+    }
+    at_alice.is_given_back(&modes);
+    at_alice.shows("next, on one device: cosign keygen --key vault --with ");
 }
 
 #[test]

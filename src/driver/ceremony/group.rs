@@ -149,6 +149,10 @@ impl Gathering {
     pub async fn begin(mut self) -> Result<PairedAll, Error> {
         self.joiners.close();
         self.node.gathers.store(false, Ordering::Relaxed);
+        // Who came as the person answered was not in the list that they saw.
+        while let Ok(late) = self.joiners.try_recv() {
+            self.hub.refuse(late);
+        }
         let node = Arc::clone(&self.node);
         let Some(_turn) = node.queue.try_screen() else {
             self.dismiss(Reason::Aborted).await;
@@ -474,7 +478,7 @@ impl Group {
             };
             let awaited = confirmed.awaited();
             node.tell(Event::Waiting {
-                what: "the yes of everybody".to_owned(),
+                what: "their yes".to_owned(),
                 peers: awaited.iter().map(|place| self.name(*place).to_string()).collect(),
                 seconds: None,
                 request_id: None,
@@ -658,21 +662,25 @@ impl Hub {
     }
 
     /// Lets a device in. One that comes again takes its former place; one too many is refused.
-    fn admit(&mut self, Reached { link, name, about, .. }: Reached) {
-        let keeps = about.and_then(|about| about.keeps).unwrap_or_default();
-        let fingerprint = link.peer();
+    fn admit(&mut self, joiner: Reached) {
+        let fingerprint = joiner.link.peer();
         self.spokes.retain(|spoke| spoke.fingerprint != fingerprint);
         if self.spokes.len() + 1 >= MOST {
-            self.tasks.spawn(async move {
-                decline(link, &name, Reason::GroupClosed).await;
-            });
-            return;
+            return self.refuse(joiner);
         }
+        let Reached { link, name, about, .. } = joiner;
+        let keeps = about.and_then(|about| about.keeps).unwrap_or_default();
         self.numbered = self.numbered.saturating_add(1);
         let (orders, taken) = mpsc::unbounded_channel();
         self.tasks.spawn(carry(link, self.numbered, taken, self.said.clone()));
         let number = self.numbered;
         self.spokes.push(Spoke { number, fingerprint, name, keeps, place: 0, orders });
+    }
+
+    fn refuse(&mut self, Reached { link, name, .. }: Reached) {
+        self.tasks.spawn(async move {
+            decline(link, &name, Reason::GroupClosed).await;
+        });
     }
 
     /// Gives each device its place in the list.

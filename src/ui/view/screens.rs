@@ -368,6 +368,24 @@ fn a_group_is_six_digits_and_a_list_of_names() {
 }
 
 #[test]
+fn an_invitation_of_a_group_stays_while_the_person_is_asked_whether_all_are_here() {
+    let invite = Event::Invite {
+        uri: format!("cosign://group?relay=ws://relay.example&room={}", "A".repeat(26)),
+        relay: "ws://relay.example".into(),
+        expires: "2026-06-15T10:10:00Z".into(),
+    };
+    check("gathering", || {
+        let mut screen = Screen::after(&[listening(), invite.clone()]);
+        let candidates = vec![
+            "everybody is here: pair this device and \"alice\"".to_owned(),
+            "end it: pair nobody".to_owned(),
+        ];
+        screen.stage.ask(Question::Pick { what: "next".into(), candidates });
+        screen
+    });
+}
+
+#[test]
 fn a_paired_group_is_listed_with_the_next_command() {
     let peer = |(byte, name): (u8, &str)| KnownPeer {
         name: name.into(),
