@@ -27,7 +27,7 @@ use crate::pasted;
 use crate::payload::bitcoin::Network;
 use crate::payload::ethereum::{Account, Number};
 use crate::payload::{Kind, Payload, Source, Summary};
-use crate::request::{Ceremony, Question};
+use crate::request::{Ceremony, Question, below};
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Limits, Peers, PerDay, Uses, uses};
 pub use error::{Error, File};
@@ -171,6 +171,7 @@ impl Policy {
                 Action::Ask => "asks",
             };
             let limits = [
+                ("network", rule.network.is_some()),
                 ("method", rule.method.is_some()),
                 ("to", rule.to.is_some()),
                 ("max_amount", rule.max_amount.is_some()),
@@ -280,7 +281,7 @@ impl Policy {
         let rule = self.rules.get(n.checked_sub(1)?)?;
         let count = rule.max_count.as_ref().map(|max| *max.get_ref());
         let day = rule.max_per_day.as_ref().and_then(|most| {
-            let (amount, most) = asked.facts().amount?.of_one_kind(*most.get_ref())?;
+            let (amount, most) = asked.facts().daily?.of_one_kind(*most.get_ref())?;
             Some(PerDay { amount: amount.0, most: most.0, now: now.unix_timestamp() })
         });
         let limits = Limits { count, day };
@@ -344,7 +345,12 @@ impl Policy {
                 (fits, format!("{} is asked for, {ceremony} is ruled on", asked.ceremony))
             }),
             Field::Key => rule.key.as_ref().map(|key| {
-                (key == asked.key, format!("the key is {:?}, the rule's {key:?}", asked.key))
+                // Keys below it sign the inputs of a payment: what denies one of them denies that.
+                let items = asked.payload.iter().flat_map(|payload| payload.items());
+                let signs = rule.action != Action::Allow
+                    && items.into_iter().any(|item| below(asked.key, &item.path) == *key);
+                let fits = key == asked.key || signs;
+                (fits, format!("the key is {:?}, the rule's {key:?}", asked.key))
             }),
             Field::Payload
                 if rule.action == Action::Allow
@@ -402,7 +408,7 @@ impl Policy {
                 (hours.contain(time), format!("it is {shown}, the rule is for {}", hours.text()))
             }),
             Field::MaxPerDay => rule.max_per_day.as_ref().map(|most| {
-                let (most, amount) = (*most.get_ref(), asked.facts().amount);
+                let (most, amount) = (*most.get_ref(), asked.facts().daily);
                 match amount.and_then(|amount| amount.of_one_kind(most)) {
                     Some((amount, limit)) => {
                         let spent = case.uses.spent(&self.counter(rule), now.unix_timestamp());
@@ -421,7 +427,10 @@ impl Policy {
             Field::Digest => self.named(rule)?.map(|named| {
                 let is_named = |digest: &[u8; 32]| named.iter().any(|named| named.0 == *digest);
                 let list = asked.list();
-                let fits = !list.is_empty() && list.iter().all(is_named);
+                // The inputs of a payment are signed by keys below the one that was thought of.
+                let is_meant = asked.source.as_ref().map(Source::kind) != Some(Kind::Psbt)
+                    || rule.payload.is_some();
+                let fits = is_meant && !list.is_empty() && list.iter().all(is_named);
                 let among = if fits { "is" } else { "is not" };
                 (fits, format!("the digest {among} one of {} that are named", named.len()))
             }),
@@ -591,6 +600,14 @@ impl Rule {
                 None => (false, "what it costs is not known".to_owned()),
             }),
             _ => None,
+        };
+        // A payment may give everything to whoever finds the block.
+        let found = match (field, found) {
+            (Field::MaxFee, None) if facts.has_doubtful_fee && self.action == Action::Allow => {
+                let why = "the fee is high or not proven, and the rule has no max_fee";
+                Some((false, why.to_owned()))
+            }
+            (_, found) => found,
         };
         // What moves nothing now may move everything later.
         let unnamed =

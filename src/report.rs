@@ -559,6 +559,12 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         .hint(format!("update the program on {name} to {here} or later"))
 }
 
+/// A key below another was named for a payment, which says itself what signs it.
+pub fn payment_with_path() -> Failure {
+    Failure::new(Code::Usage, "a payment says itself which keys below the key sign it")
+        .hint("name the key alone, without a path")
+}
+
 /// The invitation has expired.
 pub fn invitation_over(moment: &str) -> Failure {
     Failure::new(Code::Identity, format!("the invitation was good until {moment}"))

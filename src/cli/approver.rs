@@ -298,8 +298,8 @@ pub(super) struct OneDigest {
     /// The digests that are signed, in their order; none of a payment, which its own digest stands
     /// for.
     list: Vec<[u8; 32]>,
-    /// The payment's digest.
-    payment: Option<[u8; 32]>,
+    /// The payment's digest, and its source.
+    payment: Option<([u8; 32], Source)>,
     /// The public key of the key of this device, below which the signing key is derived.
     public_key: [u8; 33],
     path: Vec<u32>,
@@ -315,7 +315,7 @@ impl OneDigest {
         path: Vec<u32>,
         screen: Screen,
     ) -> Self {
-        let payment = digest.payment.as_ref().map(|_| digest.bytes);
+        let payment = digest.payment.as_ref().map(|_| (digest.bytes, digest.source.clone()));
         let list = if payment.is_some() { Vec::new() } else { digest.list().to_vec() };
         let public_key = *public_key;
         Self { list, payment, public_key, path, screen, approved: Arc::default() }
@@ -341,12 +341,16 @@ impl Approver for OneDigest {
             self.screen.show(&Event::Request(self.screen.compared(view)));
             let Question { request, .. } = &question;
             let key = request.shares().map(|shares| shares.public_key);
-            let same = request.signing().is_some_and(|signing| match self.payment {
-                Some(payment) => {
-                    let is_one = matches!(signing.source, Source::Psbt { .. });
-                    is_one && signing.payload.is_some() && signing.digest == payment
+            let same = request.signing().is_some_and(|signing| match &self.payment {
+                Some((payment, source)) => {
+                    signing.source == *source
+                        && signing.payload.is_some()
+                        && signing.digest == *payment
                 }
-                None => signing.list() == self.list,
+                None => {
+                    let is_payment = matches!(signing.source, Source::Psbt { .. });
+                    !is_payment && signing.list() == self.list
+                }
             }) && key == Some(self.public_key)
                 && request.path() == self.path;
             // One approval is one signature.

@@ -87,6 +87,11 @@ pub fn of(
     }
 }
 
+/// Base64 without the line ends that some tools put into it.
+fn unwrapped(text: &[u8]) -> Vec<u8> {
+    text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
+}
+
 /// The digest of a payment, if one is given, or else of a digest or payload.
 pub fn of_any(
     digest: Option<&str>,
@@ -164,7 +169,7 @@ impl Digest {
         let bytes = match is_binary {
             true => given.to_vec(),
             false => BASE64
-                .decode(given.trim_ascii())
+                .decode(unwrapped(given))
                 .map_err(|_| Failure::new(Code::Usage, "this is no PSBT, in binary or base64"))?,
         };
         let network = network.unwrap_or_default();
@@ -179,12 +184,20 @@ impl Digest {
         Ok(Self { bytes: digest, source, payload: None, from: None, payment })
     }
 
-    /// With the payment as the key `xpub` signs it, if it is one.
+    /// With the payment as the key `xpub` signs it, if it is one. `path` is what the command line says
+    /// of a key below.
     ///
     /// # Errors
     /// The key does not sign it; the reason names the input.
-    pub fn signed_by(self, xpub: impl FnOnce() -> Result<Xpub, Failure>) -> Result<Self, Failure> {
+    pub fn signed_by(
+        self,
+        path: &[u32],
+        xpub: impl FnOnce() -> Result<Xpub, Failure>,
+    ) -> Result<Self, Failure> {
         let Some(Payment { bytes, network, .. }) = &self.payment else { return Ok(self) };
+        if !path.is_empty() {
+            return Err(report::payment_with_path());
+        }
         let xpub = xpub()?;
         payment::Payment::read(bytes, *network, &xpub)
             .map_err(|why| refused("the payment", &why))?;

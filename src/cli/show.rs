@@ -28,8 +28,8 @@ struct Shown<'a> {
 pub(super) fn run_show(global: &Global, args: &ShowArgs) -> Result<Output, Failure> {
     let digest =
         digest::of_any(args.digest.as_deref(), &args.payload, &args.payment, global.deadline)?;
-    let digest = digest.signed_by(|| {
-        let (name, _) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
+    let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
+    let digest = digest.signed_by(&path, || {
         let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "--key NAME")?;
         let chain_code = keys::chain_code(global, &mut vault, &record)?;
         Xpub::new(&record.public_key, chain_code).ok_or_else(|| report::bug("a key is no point"))

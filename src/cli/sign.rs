@@ -206,7 +206,7 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
     with_node(global, None, Setup::from(&args.reach), |node| async move {
         let Plan { key, recipient, with, .. } =
             Plan::of(global, &node.home, Some(&name), &args).await?;
-        let digest = digest.signed_by(|| Ok(sign::reads(&node, &key)?))?;
+        let digest = digest.signed_by(&path, || Ok(sign::reads(&node, &key)?))?;
         let wanted = ToSign {
             key,
             digest: digest.bytes,
@@ -271,6 +271,9 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
         }
     };
     let record = records::active(&home, &name)?;
+    if digest.payment.is_some() && !path.is_empty() {
+        return Err(report::payment_with_path());
+    }
     let approver = OneDigest::new(digest, &record.public_key, path, global.screen.clone());
     let place = Place { bind: args.bind, port: args.port, stdio: false };
     // It runs in a script, so there is no full screen.

@@ -11,12 +11,12 @@ use std::fmt;
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::hashes::{Hash as _, hash160};
-use k256::AffinePoint;
+use k256::{AffinePoint, Scalar};
 use serde::{Deserialize, Serialize};
 
 pub use super::Refused;
-use crate::crypto::bip32;
-use crate::crypto::curve::{decode_point, encode_point};
+use crate::crypto::bip32::Derived;
+use crate::crypto::curve::decode_point;
 
 /// A network of Bitcoin, which decides how addresses are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,10 +110,8 @@ impl Xpub {
         Some(Self { point, chain_code, fingerprint: [a, b, c, d] })
     }
 
-    /// The key at the end of a path of non-hardened steps, SEC1 compressed.
-    fn child(&self, path: &[u32]) -> Option<[u8; 33]> {
-        let child = bip32::derive(&self.point, &self.chain_code, path).ok()?;
-        encode_point(&child.public_key)
+    fn as_derived(&self) -> Derived {
+        Derived { tweak: Scalar::ZERO, public_key: self.point, chain_code: self.chain_code }
     }
 }
 

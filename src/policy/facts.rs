@@ -29,6 +29,10 @@ pub(super) struct Facts {
     pub(super) methods: Vec<Option<String>>,
     /// What leaves, if all of that is known.
     pub(super) amount: Option<Amount>,
+    /// What counts towards a limit for a day: of a payment of Bitcoin, with the fee.
+    pub(super) daily: Option<Amount>,
+    /// Whether the fee of a payment of Bitcoin is high, or not known for sure.
+    pub(super) has_doubtful_fee: bool,
     /// The most that it costs.
     pub(super) fee: Option<Amount>,
 }
@@ -47,20 +51,23 @@ impl Facts {
     }
 
     fn of_payment(summary: &payment::Summary) -> Self {
-        let foreign = summary.outputs.iter().filter(|output| output.path.is_none());
-        let targets = foreign.map(|output| match &output.to {
-            To::Address(address) => Target::Address(address.clone()),
-            To::Data(_) | To::Script(_) => Target::Nameless,
+        let targets = summary.outputs.iter().map(|output| match (&output.path, &output.to) {
+            (Some(_), _) => Target::Own,
+            (None, To::Address(address)) => Target::Address(address.clone()),
+            (None, To::Data(_) | To::Script(_)) => Target::Nameless,
         });
         let is_proven = |warning: &payment::Warning| {
             !matches!(warning, payment::Warning::UnprovenAmounts { .. })
         };
-        let fee = summary.warnings.iter().all(is_proven).then(|| Amount::of(summary.fee));
+        let is_known = summary.warnings.iter().all(is_proven);
+        let all = Satoshis(summary.leaves.0.saturating_add(summary.fee.0));
         Self {
             network: Some(summary.network),
             targets: Some(targets.collect()),
             amount: Some(Amount::of(summary.leaves)),
-            fee,
+            daily: is_known.then(|| Amount::of(all)),
+            fee: is_known.then(|| Amount::of(summary.fee)),
+            has_doubtful_fee: summary.is_fee_doubtful(),
             ..Self::default()
         }
     }
@@ -89,7 +96,7 @@ impl Facts {
         };
         let chain = Some(summary.chain.id);
         let fee = Some(Amount::Ether(summary.max_fee));
-        Self { chain, network: None, targets, called, methods, amount, fee }
+        Self { chain, targets, called, methods, amount, daily: amount, fee, ..Self::default() }
     }
 
     fn of_typed_data(summary: &typed_data::Summary) -> Self {
@@ -106,12 +113,10 @@ impl Facts {
         let own = Some(summary.primary_type.clone()).filter(|_| read);
         Self {
             chain: summary.chain.map(|chain| chain.id),
-            network: None,
             targets,
             called: called(calls.clone()),
             methods: std::iter::once(own).chain(calls.map(method)).collect(),
-            amount: None,
-            fee: None,
+            ..Self::default()
         }
     }
 }

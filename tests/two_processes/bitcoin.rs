@@ -106,19 +106,24 @@ fn a_payment_is_written_in_the_form_in_which_it_came_or_as_a_transaction() {
 
 #[test]
 fn what_others_sign_too_is_given_as_a_psbt_and_no_transaction() {
-    let (alice, _bob, _listener) = two_with_key();
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
     let mut psbt = Wallet::of(&alice).pays(COIN / 2, 2);
     let foreign = ScriptBuf::from_hex("0014e8df018c7e326cc253faac7e46cdc51e68542c42").unwrap();
     let input = &mut psbt.inputs[1];
-    input.non_witness_utxo = None;
     input.bip32_derivation.clear();
-    input.witness_utxo.as_mut().unwrap().script_pubkey = foreign;
+    let before = input.non_witness_utxo.as_mut().unwrap();
+    before.output[0].script_pubkey = foreign;
+    input.witness_utxo = Some(before.output[0].clone());
+    psbt.unsigned_tx.input[1].previous_output.txid = before.compute_txid();
     alice.write("payment.psbt", psbt.serialize());
-    let result = alice.run(["sign", "--psbt", "payment.psbt"]).succeeds();
+    bob.policy("[[rule]]\npeer = \"alice\"\nmax_fee = \"0.0001 BTC\"\naction = \"allow\"\n");
+    let listener = bob.listen(&["--policy", "policy.toml"]);
+    let sign = ["sign", "--psbt", "payment.psbt", "--peer", &listener.address()];
+    let result = alice.run(sign).succeeds();
     assert_eq!((&result["complete"], result.get("tx")), (&false.into(), None));
     assert_eq!(result["signatures"].as_array().unwrap().len(), 1);
-    let made = alice.run(["sign", "--psbt", "payment.psbt", "--finalize"]);
-    made.fails(1, "others have to sign too");
+    alice.run([&sign[..], &["--finalize"]].concat()).fails(1, "others have to sign too");
 }
 
 #[test]
@@ -146,7 +151,9 @@ fn a_payment_is_shown_without_asking_anybody() {
     alice.write("payment.psbt", psbt.serialize());
     let shown = alice.run(["show", "--psbt", "payment.psbt", "--network", "test"]).succeeds();
     assert_eq!(shown["payload"]["leaves"], COIN - 10_000);
-    assert_eq!(shown["payload"]["warnings"][0]["output"], 1);
+    let warnings = shown["payload"]["warnings"].as_array().unwrap();
+    assert_eq!(warnings[0]["kind"], "not_main");
+    assert_eq!(warnings[1], serde_json::json!({"kind": "false_return", "output": 1}));
     assert!(text(&shown["payload"]["outputs"][0]["to"]["address"]).starts_with("tb1q"));
     assert_eq!(bob.outcomes(), before);
 }
@@ -259,13 +266,63 @@ fn rules_are_about_what_leaves() {
         ("max_amount = \"0.49999999 BTC\"", 9),
         ("max_amount = \"1 ETH\"", 9),
         ("max_fee = \"0.00009999 BTC\"", 9),
-        (&format!("to = [\"{STRANGER}\"]"), 0),
-        (&format!("to = [\"{}\"]", STRANGER.to_uppercase()), 0),
+        (&format!("to = [\"{STRANGER}\", \"own\"]"), 0),
+        (&format!("to = [\"own\", \"{}\"]", STRANGER.to_uppercase()), 0),
+        (&format!("to = [\"{STRANGER}\"]"), 9),
         ("to = [\"own\"]", 9),
+        ("to = []", 9),
+        ("digest = [\"5a7f000000000000000000000000000000000000000000000000000000000000\"]", 9),
         ("chain = 1", 9),
         ("method = [\"transfer\"]", 9),
     ] {
         assert_eq!(decided(fields), code, "{fields}");
+    }
+}
+
+#[test]
+fn a_rule_without_a_limit_for_the_fee_lets_no_doubtful_one_pass() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let mut psbt = Wallet::of(&alice).pays(COIN / 2, 1);
+    psbt.unsigned_tx.output[1].value = Amount::from_sat(1000);
+    alice.write("payment.psbt", psbt.serialize());
+    for (fields, code) in [
+        (&format!("to = [\"{STRANGER}\", \"own\"]\nmax_amount = \"1 BTC\"")[..], 9),
+        ("", 9),
+        ("max_fee = \"0.4 BTC\"", 9),
+        ("max_fee = \"0.5 BTC\"", 0),
+        ("max_fee = \"0.5 BTC\"\nmax_per_day = \"0.9 BTC\"", 9),
+    ] {
+        bob.policy(&format!("[[rule]]\npeer = \"alice\"\n{fields}\naction = \"allow\"\n"));
+        let listener = bob.listen(&["--policy", "policy.toml"]);
+        let ended = alice.run(["sign", "--psbt", "payment.psbt", "--peer", &listener.address()]);
+        assert_eq!(ended.code, Some(code), "{fields}");
+    }
+}
+
+#[test]
+fn a_rule_that_denies_a_key_denies_the_payments_that_it_would_sign() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    alice.write("payment.psbt", Wallet::of(&alice).pays(COIN / 2, 2).serialize());
+    for (denied, code) in [("vault/0/1", 9), ("vault/0/2", 0)] {
+        let rule = |key: &str, action: &str| {
+            format!("[[rule]]\npeer = \"alice\"\nkey = \"{key}\"\naction = \"{action}\"\n")
+        };
+        bob.policy(&(rule(denied, "deny") + &rule("vault", "allow")));
+        let listener = bob.listen(&["--policy", "policy.toml"]);
+        let ended = alice.run(["sign", "--psbt", "payment.psbt", "--peer", &listener.address()]);
+        assert_eq!(ended.code, Some(code), "{denied}");
+    }
+}
+
+#[test]
+fn a_path_beside_those_of_the_payment_is_refused_here() {
+    let (alice, _bob, _listener) = two_with_key();
+    alice.write("payment.psbt", Wallet::of(&alice).pays(COIN / 2, 1).serialize());
+    for command in ["sign", "show"] {
+        let path = [command, "--psbt", "payment.psbt", "--key", "vault/0/0"];
+        alice.run(path).fails(2, "a payment says itself which keys");
     }
 }
 

@@ -562,7 +562,7 @@ fn lacking(about: Option<&About>, request: &Request) -> Option<Ability> {
     let at_once = about.map_or_else(Limits::default, |about| about.limits).files;
     let files = match request.source() {
         Source::Files { files, .. } => files.len(),
-        _ => 1,
+        _ => 0,
     };
     if about.is_some_and(|about| !about.can(ceremony)) {
         Some(Ability::Ceremony(ceremony))

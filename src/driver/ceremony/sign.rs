@@ -538,6 +538,11 @@ async fn perform(
             return Err(error);
         }
     };
+    let is_payment = matches!(signing.source, Source::Psbt { .. });
+    if is_payment && tweaks.len() != signing.list().len() {
+        started.links.abort().await;
+        return Err(Error::Bug("a payment has other digests than keys"));
+    }
     let mut tweak = || tweaks.next().unwrap_or(tweak);
     if let [digest] = *signing.list() {
         let setup = SignSetup { signers, sign_id, digest, tweak: tweak(), recipient };

@@ -33,8 +33,10 @@ use crate::wire::{Message, Reason};
 const EARLY: usize = 32;
 /// Most bytes of those messages together.
 const EARLY_BYTES: usize = 2 << 20;
-/// Most bytes of messages that may arrive while this party sends: those of a whole batch.
-const AHEAD_BYTES: usize = 12 << 20;
+/// Most messages that may arrive while this party sends: those of a whole batch from two others.
+const AHEAD: usize = 2 * 256 + EARLY;
+/// Most bytes of those messages together.
+const AHEAD_BYTES: usize = 24 << 20;
 /// How long a participant may take to take a message.
 const SEND: Duration = Duration::from_secs(30);
 /// How long to wait for sent messages to be written before this device computes.
@@ -293,20 +295,23 @@ impl PeerLinks {
         };
         let sender = peer.sender.downgrade();
         let frame = Frame::new(Kind::Protocol, mem::take(message.expose_mut()));
-        let mut queued = pin!(timeout(SEND, sender.queue(frame)));
-        loop {
-            let has_room = self.early_bytes() < AHEAD_BYTES;
-            tokio::select! {
-                biased;
-                sent = &mut queued => return match sent {
-                    Ok(sent) => sent.map_err(|e| Error::link(&self.name(party), e)),
-                    Err(_) => Err(Error::timed_out(&self.name(party), Awaited::Reading)),
-                },
-                arrived = arrival(&mut self.links, &mut self.next), if has_room => {
-                    let arrived = self.sort(arrived).await;
-                    self.early.extend(arrived);
+        let mut queued = pin!(sender.queue(frame));
+        let sending = async {
+            loop {
+                let has_room = self.early.len() < AHEAD && self.early_bytes() < AHEAD_BYTES;
+                tokio::select! {
+                    biased;
+                    sent = &mut queued => return sent,
+                    arrived = arrival(&mut self.links, &mut self.next), if has_room => {
+                        let arrived = self.sort(arrived).await;
+                        self.early.extend(arrived);
+                    }
                 }
             }
+        };
+        match timeout(SEND, sending).await {
+            Ok(sent) => sent.map_err(|e| Error::link(&self.name(party), e)),
+            Err(_) => Err(Error::timed_out(&self.name(party), Awaited::Reading)),
         }
     }
 

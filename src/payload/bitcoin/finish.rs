@@ -1,13 +1,13 @@
 //! Signed payments: the signatures in the PSBT, and the transaction once it is complete.
 
 use bitcoin::consensus::serialize;
-use bitcoin::script::{Builder, Instruction, PushBytes, Script, ScriptBuf};
+use bitcoin::script::{Builder, PushBytes, Script, ScriptBuf};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{PublicKey, Witness};
 
 use super::Refused;
 use super::maps::Maps;
-use super::payment::{Item, Lock, Signing, Spent, verifies};
+use super::payment::{Item, Lock, Several, Signing, Spent, verifies};
 
 /// The PSBT with signatures, in DER, of its items. Nothing else in it changes but the flags by which
 /// more could be added (BIP-370).
@@ -23,8 +23,8 @@ pub fn signed(bytes: &[u8], signatures: &[(&Item, Vec<u8>)]) -> Result<Vec<u8>, 
     Ok(maps.write())
 }
 
-/// The transaction of a PSBT as the network takes it; `None` if an input is not complete. Of inputs
-/// that a key of this program cannot sign, those that their signer has finished are.
+/// The transaction of a PSBT as the network takes it; `None` if an input is not complete. What the
+/// signers of other inputs have finished is taken as it is.
 ///
 /// # Errors
 /// It is none, or an amount is missing or contradicted.
@@ -53,6 +53,9 @@ impl Signing<'_> {
         &self,
         cache: &mut SighashCache<&bitcoin::Transaction>,
     ) -> Option<(ScriptBuf, Witness)> {
+        if self.claims.partial_sigs.is_empty() {
+            return None;
+        }
         let digest = self.digest(cache)?;
         // The signature of a key, with the byte of its kind.
         let by = |key: &[u8; 33]| {
@@ -68,12 +71,8 @@ impl Signing<'_> {
         };
         // CHECKMULTISIG pops one element more than it needs.
         let several = |script: &Script| {
-            let needed = usize::from(script.as_bytes().first()?.checked_sub(0x50)?);
-            let pushed = script.instructions().filter_map(|instruction| match instruction {
-                Ok(Instruction::PushBytes(key)) => <[u8; 33]>::try_from(key.as_bytes()).ok(),
-                _ => None,
-            });
-            let signatures: Vec<_> = pushed.filter_map(|key| by(&key)).take(needed).collect();
+            let Several { needed, keys } = Several::read(script)?;
+            let signatures: Vec<_> = keys.iter().filter_map(by).take(needed).collect();
             let parts = std::iter::once(Vec::new()).chain(signatures);
             let parts: Vec<_> = parts.chain([script.to_bytes()]).collect();
             (parts.len() == needed.checked_add(2)?).then_some(parts)

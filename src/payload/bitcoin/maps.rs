@@ -39,6 +39,10 @@ mod input {
     pub(super) const SEQUENCE: u8 = 0x10;
     pub(super) const TIME: u8 = 0x11;
     pub(super) const HEIGHT: u8 = 0x12;
+    /// What is spent, signatures, the kind of hash, scripts, paths of keys, what is final; paths of
+    /// keys of taproot.
+    pub(super) const READ: [u8; 10] =
+        [0x00, 0x01, PARTIAL_SIG, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x16];
     /// Those that version 2 alone has.
     pub(super) const LATER: [u8; 5] = [PREVIOUS_TXID, OUTPUT_INDEX, SEQUENCE, TIME, HEIGHT];
 }
@@ -47,6 +51,8 @@ mod input {
 mod output {
     pub(super) const AMOUNT: u8 = 0x03;
     pub(super) const SCRIPT: u8 = 0x04;
+    /// Scripts and paths of keys.
+    pub(super) const READ: [u8; 3] = [0x00, 0x01, 0x02];
     /// Those that version 2 alone has.
     pub(super) const LATER: [u8; 2] = [AMOUNT, SCRIPT];
 }
@@ -206,14 +212,29 @@ impl Maps {
 
     /// What it means, as the library reads it.
     pub(super) fn meaning(&self) -> Result<Psbt, Refused> {
-        let bytes = match version(&self.global)? {
+        let maps = match version(&self.global)? {
             0 => {
                 self.refuse_later()?;
-                self.write()
+                self.read_alone()
             }
-            _ => self.earlier()?.write(),
+            _ => self.earlier()?.read_alone(),
         };
-        Psbt::deserialize(&bytes).map_err(|e| Refused::at("PSBT", &e.to_string()))
+        Psbt::deserialize(&maps.write()).map_err(|e| Refused::at("PSBT", &e.to_string()))
+    }
+
+    /// With the pairs alone that are read here: a tree of taproot scripts, say, costs the library a
+    /// thousand times its size.
+    fn read_alone(&self) -> Self {
+        let only = |map: &Map, kinds: &[u8]| {
+            let is_read = |pair: &&Pair| pair.key.first().is_some_and(|kind| kinds.contains(kind));
+            Map(map.0.iter().filter(is_read).cloned().collect())
+        };
+        let each = |maps: &[Map], kinds: &[u8]| maps.iter().map(|map| only(map, kinds)).collect();
+        Self {
+            global: only(&self.global, &[global::UNSIGNED_TX]),
+            inputs: each(&self.inputs, &input::READ),
+            outputs: each(&self.outputs, &output::READ),
+        }
     }
 
     fn refuse_later(&self) -> Result<(), Refused> {

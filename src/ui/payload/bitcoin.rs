@@ -17,7 +17,8 @@ pub(super) fn payment(summary: &Summary) -> Vec<Row> {
     rows.push(("network", summary.network.to_string()));
     rows.push(("leaves", btc(summary.leaves)));
     let rate = summary.virtual_size.map(|size| rate(summary.fee, size));
-    let rate = rate.unwrap_or_else(|| "whose rate cannot be told".to_owned());
+    let rate =
+        rate.unwrap_or_else(|| "whose rate cannot be told, since others sign too".to_owned());
     rows.push(("fee", format!("{}, {rate}", btc(summary.fee))));
     rows.push(("returns", btc(summary.returns)));
     let (inputs, signs) = (summary.inputs, summary.signs);
@@ -25,7 +26,6 @@ pub(super) fn payment(summary: &Summary) -> Vec<Row> {
         "spends",
         format!("{}, in {inputs} inputs, of which the key signs {signs}", btc(summary.spends)),
     ));
-    rows.extend(summary.outputs.iter().enumerate().flat_map(|(at, one)| output(at, one)));
     match summary.lock_time {
         None => {}
         Some(LockTime::Height(height)) => {
@@ -39,6 +39,15 @@ pub(super) fn payment(summary: &Summary) -> Vec<Row> {
             "another payment may take its place until it is in a block (RBF)".to_owned(),
         ));
     }
+    if summary.blocks_after > 0 {
+        let blocks = grouped(&summary.blocks_after.to_string());
+        rows.push(("not before", format!("{blocks} blocks after what it spends")));
+    }
+    if summary.seconds_after > 0 {
+        let seconds = grouped(&summary.seconds_after.to_string());
+        rows.push(("not before", format!("{seconds} seconds after what it spends")));
+    }
+    rows.extend(summary.outputs.iter().enumerate().flat_map(|(at, one)| output(at, one)));
     rows
 }
 
@@ -90,14 +99,28 @@ fn in_fours(address: &str) -> String {
 
 fn warning(warning: Warning) -> String {
     match warning {
+        Warning::NotMain => {
+            "the network is what the requester says: the same signatures are valid on \
+                             the main one"
+                .to_owned()
+        }
+        Warning::OddReturn { output } => format!(
+            "output {output} goes to a key below this one where no wallet looks: it counts as leaving"
+        ),
+        Warning::SharedReturn { output } => format!(
+            "output {output} is paid to several keys, of which one is below this one: it counts as leaving"
+        ),
+        Warning::FalseInput { input } => {
+            format!("input {input} is said to be this key's, and is not")
+        }
         Warning::FalseReturn { output } => {
             format!("output {output} is said to return to this key, and does not: it leaves")
         }
         Warning::UnprovenAmounts { inputs } => format!(
             "the amounts of {inputs} inputs are not proven: the fee may be higher than is shown"
         ),
-        Warning::HighFee => "the fee is high: more than a twentieth of the amount".to_owned(),
-        Warning::HighRate => "the fee is high: more than 500 sat/vB".to_owned(),
+        Warning::HighFee => "the fee is high: more than a twentieth of what is paid".to_owned(),
+        Warning::HighRate => "the fee may be more than 500 sat/vB".to_owned(),
         Warning::Dust { output } => {
             format!("output {output} is worth less than what it costs to spend it")
         }
@@ -105,7 +128,7 @@ fn warning(warning: Warning) -> String {
             format!("output {output} pays an address that an output before it pays")
         }
         Warning::ForeignInputs { inputs } => {
-            format!("{inputs} inputs are not this key's: others sign them")
+            format!("{inputs} inputs are not known to be this key's: others sign them")
         }
         Warning::SignedAlready { inputs } => {
             format!("{inputs} inputs of this key are signed already, and are not signed again")
