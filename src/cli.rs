@@ -36,6 +36,7 @@ mod passphrase;
 mod peers;
 mod refresh;
 mod relay;
+mod reshare;
 mod runtime;
 mod setup;
 mod show;
@@ -199,6 +200,7 @@ fn name(command: &Command) -> &'static str {
         Command::Keys(KeysArgs { command: Some(KeysCommand::Restore(_)) }) => "keys restore",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Combine(_)) }) => "keys combine",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Rename { .. }) }) => "keys rename",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Reshare(_)) }) => "keys reshare",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Delete { .. }) }) => "keys delete",
         Command::Vault(VaultCommand::Move(_)) => "vault move",
         Command::Vault(VaultCommand::Passphrase { .. }) => "vault passphrase",

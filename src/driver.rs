@@ -315,8 +315,12 @@ impl Node {
         key: String,
         public_key: Option<[u8; 33]>,
     ) -> Question {
-        let names = request.parties.iter().map(|party| self.name_of(party)).collect();
-        Question { request, key, public_key, names, seconds: 0 }
+        let named = |parties: &[Fingerprint]| {
+            parties.iter().map(|party| self.name_of(party)).collect::<Vec<_>>()
+        };
+        let names = named(&request.parties);
+        let old_names = request.resharing().map(|r| named(&r.old)).unwrap_or_default();
+        Question { request, key, public_key, names, old_names, seconds: 0 }
     }
 
     /// With `require_log`, logs durably that the ceremony of `question` begins. To be called before

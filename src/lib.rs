@@ -28,11 +28,15 @@ pub mod protocol {
     }
     pub mod key {
         //! Results of a ceremony.
-        pub use cosign_core::{Confirmation, InvalidShare, KeyShare, Pending, reveal_private_key};
+        pub use cosign_core::{
+            Confirmation, InvalidShare, KeyShare, Leaving, Origin, Pending, reveal_private_key,
+        };
     }
     pub mod keygen {
-        //! Key generation and refresh.
-        pub use cosign_core::{Confirmed, Keygen, KeygenSetup, keygen, refresh};
+        //! Key generation, refresh and reshare.
+        pub use cosign_core::{
+            Confirmed, Dealer, Keygen, KeygenSetup, ReshareSetup, join, keygen, refresh, reshare,
+        };
     }
     pub mod machine {
         //! Driving a ceremony.

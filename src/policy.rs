@@ -340,6 +340,15 @@ impl Policy {
                 };
                 Some((asks, why))
             }
+            // Who has the key is never decided by a rule that may have been written for something else.
+            Field::Ceremony
+                if rule.ceremony.is_none()
+                    && rule.action == Action::Allow
+                    && asked.ceremony == Ceremony::Reshare =>
+            {
+                let why = "a rule that allows a reshare says ceremony = \"reshare\"";
+                Some((false, why.to_owned()))
+            }
             Field::Ceremony => rule.ceremony.map(|ceremony| {
                 let fits = ceremony == asked.ceremony;
                 (fits, format!("{} is asked for, {ceremony} is ruled on", asked.ceremony))
@@ -619,7 +628,9 @@ impl Rule {
 /// The ceremony of a rule. There are no rules about a resume, which needs no approval.
 fn ruled_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ceremony>, D::Error> {
     match Ceremony::deserialize(deserializer)? {
-        Ceremony::Resume => Err(D::Error::custom("a rule is about sign, keygen or refresh")),
+        Ceremony::Resume => {
+            Err(D::Error::custom("a rule is about sign, keygen, refresh or reshare"))
+        }
         ceremony => Ok(Some(ceremony)),
     }
 }

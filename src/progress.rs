@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
+use crate::payload::ethereum::Account;
 use crate::payload::{Source, Summary};
 use crate::request::{Ceremony, Hex, Question, RequestId};
 
@@ -222,7 +223,7 @@ pub enum Event {
         /// The other devices.
         peers: Vec<KnownPeer>,
     },
-    /// A key was made or refreshed.
+    /// A key was made, refreshed or reshared.
     Key {
         /// Its name here.
         key: String,
@@ -255,7 +256,7 @@ pub enum Event {
     },
     /// A ceremony ended without a result.
     Aborted {
-        /// `pair`, `keygen`, `refresh` or `sign`.
+        /// `pair`, `keygen`, `refresh`, `reshare` or `sign`.
         ceremony: String,
         /// The request's id; a pairing has none.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -387,7 +388,7 @@ pub struct KnownKey {
 pub struct PastCeremony {
     /// When it ended, RFC 3339.
     pub time: String,
-    /// `pair`, `keygen`, `refresh`, `resume` or `sign`.
+    /// `pair`, `keygen`, `refresh`, `reshare`, `resume` or `sign`.
     pub ceremony: String,
     /// The key's name; empty if there is none.
     pub key: String,
@@ -408,6 +409,51 @@ pub struct PartyView {
     pub fingerprint: Fingerprint,
 }
 
+/// What a reshare changes, and who makes the new shares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReshareView {
+    /// The Ethereum address of the key, which stays.
+    pub address: String,
+    /// How many parties have to sign so far. So many old shares make the key, also afterwards.
+    pub old_threshold: u8,
+    /// The parties so far.
+    pub old_parties: Vec<PartyView>,
+    /// Those of them that deal.
+    pub dealers: Vec<PartyView>,
+    /// The devices that become parties.
+    pub joining: Vec<PartyView>,
+    /// The parties that take part and destroy their share.
+    pub leaving: Vec<PartyView>,
+    /// The parties that are left out and not asked: their share is where it was.
+    pub left_out: Vec<PartyView>,
+}
+
+impl ReshareView {
+    fn of(question: &Question) -> Option<Self> {
+        let request = &question.request;
+        let resharing = request.resharing()?;
+        let all = || resharing.old.iter().zip(&question.old_names);
+        let view = |(fingerprint, name): (&Fingerprint, &Label)| PartyView {
+            name: name.clone(),
+            fingerprint: *fingerprint,
+        };
+        let of = |wanted: &dyn Fn(&Fingerprint) -> bool| -> Vec<PartyView> {
+            all().filter(|(who, _)| wanted(who)).map(view).collect()
+        };
+        let new = request.parties.iter().zip(&question.names);
+        let account = Account::of_key(&resharing.shares.public_key);
+        Some(Self {
+            address: account.map(|account| account.to_string()).unwrap_or_default(),
+            old_threshold: u8::try_from(resharing.dealers.len()).unwrap_or(u8::MAX),
+            old_parties: of(&|_| true),
+            dealers: of(&|who| resharing.dealing().any(|dealer| dealer == who)),
+            joining: new.filter(|(who, _)| !resharing.old.contains(who)).map(view).collect(),
+            leaving: of(&|who| request.parties.contains(who) && !request.remaining().contains(who)),
+            left_out: of(&|who| !request.parties.contains(who)),
+        })
+    }
+}
+
 /// What the approver sees of a [`Question`]: the same facts on every device, on screen, in plain
 /// text and as an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -421,6 +467,9 @@ pub struct RequestView {
     /// Its public key; empty for a new key.
     #[serde(serialize_with = "or_empty")]
     pub public_key: Option<Hex<33>>,
+    /// What a reshare changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reshare: Option<Box<ReshareView>>,
     /// How many parties must sign.
     pub threshold: u8,
     /// How many parties there are.
@@ -466,8 +515,9 @@ impl RequestView {
             request_id: request.id.clone(),
             key: question.key.clone(),
             public_key: question.public_key.map(Hex),
+            reshare: ReshareView::of(question).map(Box::new),
             threshold: request.threshold,
-            parties: u8::try_from(request.parties.len()).unwrap_or(u8::MAX),
+            parties: u8::try_from(request.remaining().len()).unwrap_or(u8::MAX),
             signers: views(&request.signers),
             digest: request.digest().map(|digest| Hex(*digest)),
             source: request.source().clone(),
@@ -497,6 +547,7 @@ impl RequestView {
             ("ceremony", self.ceremony != last.ceremony),
             ("key", self.key != last.key),
             ("public_key", self.public_key.is_some() && self.public_key != last.public_key),
+            ("reshare", self.reshare.is_some() && self.reshare != last.reshare),
             ("threshold", self.threshold != last.threshold),
             ("parties", self.parties != last.parties),
             ("digest", self.digest.is_some() && self.digest != last.digest),

@@ -11,12 +11,13 @@ use std::fmt;
 
 use crate::device::{Fingerprint, Label, grouped, hex};
 use crate::driver::approver::Refusal;
-use crate::driver::error::{Ability, Wanted, kind_of_bind};
+use crate::driver::error::{Ability, Unfit, Wanted, kind_of_bind};
 use crate::error_kind::ErrorKind;
 use crate::net::LinkError;
 use crate::party::PartyId;
 use crate::payload::Kind;
 use crate::payload::ethereum::Account;
+use crate::progress::{PartyView, RequestView};
 use crate::protocol::fault::{Blame, Check, Fault};
 use crate::protocol::pair::group::MOST;
 use crate::request::{Ceremony, Held, Hex};
@@ -282,7 +283,10 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
         ),
         Reason::RolledBack => (
             Code::Conflict,
-            format!("{name} says that the data here was rolled back: it has seen newer"),
+            format!(
+                "{name} says that it has seen newer: the data here was rolled back, or the key was given to other \
+                 devices without this one"
+            ),
             Some(rolled_back_here(key)),
         ),
         Reason::Banned => (
@@ -373,14 +377,14 @@ pub fn refused_in(
             others.iter().map(|o| there(&["pair"], &[o])).collect::<Vec<_>>().join(" and "),
             here(&["pair"], &[name]),
         )),
-        (Reason::UnknownKey, Ceremony::Sign | Ceremony::Refresh) => Failure {
+        (Reason::UnknownKey, Ceremony::Sign | Ceremony::Refresh | Ceremony::Reshare) => Failure {
             message: format!(
                 "{name} says that it has no share of key {key:?} that fits this one's"
             ),
             ..failure
         }
         .hint(format!("{}; {}", generations(name, key), brought_together(key))),
-        (Reason::Conflict, Ceremony::Keygen) => {
+        (Reason::Conflict, Ceremony::Keygen | Ceremony::Reshare) => {
             Failure { message: format!("{name} has a key {key:?}, or is making one"), ..failure }
         }
         (Reason::Conflict, _) => Failure {
@@ -423,8 +427,8 @@ const ITS_WORD: &str =
 /// shares here are the newest.
 fn rolled_back_here(key: &[&str]) -> String {
     format!(
-        "that is its word alone: leave what is here as it is, unless you yourself have put an old copy of it \
-         back; {} makes new shares of those that all devices have",
+        "that is its word alone: leave what is here as it is, and ask its owner in person, unless you yourself have \
+         put an old copy of it back; {} makes new shares of those that all devices have",
         here(&["keys", "refresh"], key)
     )
 }
@@ -541,6 +545,7 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
     let what = match ability {
         Ability::Ceremony(Ceremony::Keygen) => "make keys with this one",
         Ability::Ceremony(Ceremony::Refresh) => "make new shares of a key with this one",
+        Ability::Ceremony(Ceremony::Reshare) => "give a key to other devices",
         Ability::Ceremony(Ceremony::Resume) => "finish a key with this one",
         Ability::Ceremony(Ceremony::Sign) => "sign with this one",
         Ability::Files(count) => &format!("sign {count} files at once"),
@@ -700,9 +705,9 @@ pub fn no_record(error: &crate::vault::Error) -> Failure {
         .hint("mend that, or leave --require-log (require_log in config.toml) out")
 }
 
-/// The warning before a refresh that lifts the ban of a device.
+/// The warning before a refresh or reshare that lifts the ban of a device.
 pub const ENDS_A_BAN: &str =
-    "a device of this key failed a check and is banned; a refresh ends that";
+    "a device of this key failed a check and is banned; new shares end that";
 
 /// The owner of this device said no.
 pub fn denied_here(ceremony: &str) -> Failure {
@@ -1072,6 +1077,87 @@ pub fn too_many_pending(name: &str) -> Failure {
              only another key then has new shares",
             here(&["keys", "show"], &[name])
         ))
+}
+
+/// A key cannot be given to other devices, or another threshold, in this way.
+pub fn unfit(unfit: &Unfit) -> Failure {
+    let usage = |message: String| Failure::new(Code::Usage, message);
+    match unfit {
+        Unfit::Nothing => usage("nothing would change: no device and no other threshold is named".into())
+            .hint(format!("{} makes new shares for the same devices", here(&["keys", "refresh"], &[]))),
+        Unfit::IsParty(name) => usage(format!("{name} has a share of this key already")),
+        Unfit::NoParty(name) => usage(format!("{name} has no share of this key")),
+        Unfit::Asker => usage("the device that asks keeps a share".into())
+            .hint("to remove this device, ask from one of the others"),
+        Unfit::TooFew { left, needed } => usage(format!(
+            "{needed} devices with a share must take part, and {left} would be left"
+        ))
+        .hint("what so few hold makes no key: only a lost device that is found again can help"),
+        Unfit::TooManyLeave { dealers } => usage(format!(
+            "at most {dealers} devices can be removed at once: those that leave take part to the end"
+        ))
+        .hint("remove some of them now, and the others afterwards"),
+        Unfit::Sizes { threshold, parties } => {
+            usage(format!("{threshold} of {parties} devices cannot sign"))
+                .hint("--threshold is from 2 to the number of devices then, which is 16 at most")
+        }
+    }
+}
+
+/// This device leaves the key `name`: another one has shown that the new shares are in use.
+pub fn leaves(name: &str) -> Failure {
+    let message = format!("this device leaves the key {name:?}: the others have new shares");
+    Failure::new(Code::Conflict, message).hint(format!(
+        "{} asks them whether all have, and destroys the share here then",
+        here(&["keygen", "--key", name, "--resume"], &[])
+    ))
+}
+
+/// What a reshare cannot promise. So many old shares make the key; these devices were lost.
+pub fn after_reshare(old_threshold: u8, lost: &[&str]) -> String {
+    let whose = match lost {
+        [] => "keep none of them".to_owned(),
+        lost => format!(
+            "that of {} is worthless only while fewer than that are in the wrong hands",
+            lost.join(" and ")
+        ),
+    };
+    format!(
+        "the public key and its addresses are as before; backups of before are worthless now\nold shares of \
+         {old_threshold} devices still make the key: {whose}"
+    )
+}
+
+/// What a reshare changes, for the device that asks for it.
+pub fn resharing(view: &RequestView) -> String {
+    let Some(reshare) = &view.reshare else { return String::new() };
+    let named = |parties: &[PartyView], does: &str| {
+        let names: Vec<&str> = parties.iter().map(|party| party.name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("; {does} {}", names.join(", ")))
+    };
+    let changes = [
+        named(&reshare.dealers, "dealt by"),
+        named(&reshare.joining, "joined by"),
+        named(&reshare.leaving, "left by"),
+        named(&reshare.left_out, "without"),
+    ];
+    format!(
+        "the key {:?} of {} becomes {} of {}, and was {} of {}{}",
+        view.key,
+        reshare.address,
+        view.threshold,
+        view.parties,
+        reshare.old_threshold,
+        reshare.old_parties.len(),
+        changes.into_iter().flatten().collect::<String>()
+    )
+}
+
+/// This device has left the key `name`.
+pub fn left_key(name: &str) -> String {
+    format!(
+        "this device has left the key {name:?}, and its share is destroyed; backups of it are worthless"
+    )
 }
 
 /// A stored confirmation that does not verify.

@@ -61,6 +61,8 @@ pub enum Ceremony {
     Keygen,
     /// Give every party a new share of the same key.
     Refresh,
+    /// Give other parties, or with another threshold, new shares of the same key.
+    Reshare,
     /// Exchange the confirmations of a pending key.
     Resume,
     /// Sign a digest.
@@ -69,13 +71,15 @@ pub enum Ceremony {
 
 impl Ceremony {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Keygen, Self::Refresh, Self::Resume, Self::Sign];
+    pub const ALL: [Self; 5] =
+        [Self::Keygen, Self::Refresh, Self::Reshare, Self::Resume, Self::Sign];
 
     /// The name on the wire, in events and in the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Keygen => "keygen",
             Self::Refresh => "refresh",
+            Self::Reshare => "reshare",
             Self::Resume => "resume",
             Self::Sign => "sign",
         }
@@ -129,7 +133,7 @@ pub fn is_name(text: &str) -> bool {
 pub struct Held {
     /// The generation of shares.
     pub epoch: Hex<32>,
-    /// 1 for the shares of a new key, one more after each refresh.
+    /// 1 for the shares of a new key, one more after each refresh or reshare.
     pub generation: u64,
     /// How many sessions the device has spent under this epoch, at most [`MAX_HEIGHT`].
     #[serde(deserialize_with = "height")]
@@ -189,6 +193,31 @@ pub struct Signing {
     pub recipient: Option<PartyId>,
 }
 
+/// The parameters of a reshare.
+///
+/// Participants are numbered anew: the parties that the key has then, and after them the devices that
+/// deal and leave, in the order of their old indices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resharing {
+    /// The key, and the one epoch whose shares are dealt.
+    pub shares: Shares,
+    /// How many parties the key has then: the first of the participants.
+    pub count: u8,
+    /// The parties of the key so far, party 1 first.
+    pub old: Vec<Fingerprint>,
+    /// Those of them that deal, as many as had to sign so far, ascending.
+    pub dealers: Vec<PartyId>,
+    /// The public data of the old shares (docs/protocol.md §8.1).
+    pub origin: Vec<u8>,
+}
+
+/// The greatest generation of the shares that a reshare begins with. A new device takes the next one from the
+/// requester's word, and must be able to count on.
+const MAX_GENERATION: u64 = 1 << 32;
+
+/// The most bytes of [`Resharing::origin`]: those of 16 parties are fewer.
+pub const MAX_ORIGIN: usize = 1024;
+
 /// The ceremony and its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -196,8 +225,12 @@ pub enum Action {
     Keygen,
     /// Give every party a new share of the same key.
     Refresh(Shares),
+    /// Give new shares to other parties, or with another threshold.
+    Reshare(Resharing),
     /// Exchange the confirmations of a pending key.
     Resume(Shares),
+    /// The same with a device that has left the key, which is the last of the participants.
+    Leave(Shares),
     /// Sign.
     Sign(Signing),
 }
@@ -209,7 +242,7 @@ pub struct Request {
     pub id: RequestId,
     /// The requester's name for the key; a new key is stored under it.
     pub key: String,
-    /// The parties of the key, party 1 first.
+    /// The parties of the key, party 1 first; after them those that leave it.
     pub parties: Vec<Fingerprint>,
     /// How many parties must sign.
     pub threshold: u8,
@@ -235,23 +268,59 @@ impl Signing {
     }
 }
 
+impl Resharing {
+    /// The old parties that deal, in the order of their indices.
+    pub fn dealing(&self) -> impl Iterator<Item = &Fingerprint> {
+        let old = |party: &PartyId| self.old.get(usize::from(party.get()).checked_sub(1)?);
+        self.dealers.iter().filter_map(old)
+    }
+
+    /// Whether this fits `parties`, the participants, which are at most as many as a key may have.
+    fn is_sound(&self, parties: &[Fingerprint]) -> bool {
+        let Some((then, leaving)) = parties.split_at_checked(self.count.into()) else {
+            return false;
+        };
+        let gone = self.dealing().filter(|dealer| !then.contains(dealer));
+        let generation = |held: &Held| held.generation <= MAX_GENERATION;
+        matches!(self.shares.epochs.as_slice(), [held] if generation(held))
+            && (2..=usize::from(MAX_PARTIES)).contains(&self.old.len())
+            && self.old.is_sorted_by(|a, b| a < b)
+            && (2..=self.old.len()).contains(&self.dealers.len())
+            && self.dealers.is_sorted_by(|a, b| a < b)
+            && self.dealing().count() == self.dealers.len()
+            && gone.eq(leaving)
+            && self.origin.len() <= MAX_ORIGIN
+    }
+}
+
 impl Request {
     /// Whether sizes, order and participants are valid.
     pub fn is_sound(&self) -> bool {
-        let count = self.parties.len();
+        let (count, participants) = (self.remaining().len(), self.parties.len());
         let all = usize::from(MAX_PARTIES);
         let takes_part = |party: &PartyId| self.signers.contains(party);
         (2..=all).contains(&count)
-            && self.parties.is_sorted_by(|a, b| a < b)
+            && participants <= all
+            && self.remaining().is_sorted_by(|a, b| a < b)
             && (2..=count).contains(&usize::from(self.threshold))
             && self.signers.is_sorted_by(|a, b| a < b)
-            && self.signers.iter().all(|party| usize::from(party.get()) <= count)
+            && self.signers.iter().all(|party| usize::from(party.get()) <= participants)
             && takes_part(&self.requester)
             && is_name(&self.key)
             && self.epochs().len() <= MAX_EPOCHS
             && match &self.action {
                 Action::Keygen => self.signers.len() == count,
                 Action::Refresh(shares) => self.signers.len() == count && !shares.epochs.is_empty(),
+                Action::Reshare(resharing) => {
+                    self.signers.len() == participants
+                        && resharing.is_sound(&self.parties)
+                        && resharing.old.contains(&self.asked_by())
+                }
+                Action::Leave(shares) => {
+                    !shares.epochs.is_empty()
+                        && self.signers.last().is_some_and(|p| usize::from(p.get()) == participants)
+                        && self.parties.last().is_some_and(|p| !self.remaining().contains(p))
+                }
                 Action::Resume(shares) => !shares.epochs.is_empty(),
                 Action::Sign(Signing { shares, path, source, recipient, .. }) => {
                     self.signers.len() == usize::from(self.threshold)
@@ -271,7 +340,8 @@ impl Request {
         match self.action {
             Action::Keygen => Ceremony::Keygen,
             Action::Refresh(_) => Ceremony::Refresh,
-            Action::Resume(_) => Ceremony::Resume,
+            Action::Reshare(_) => Ceremony::Reshare,
+            Action::Resume(_) | Action::Leave(_) => Ceremony::Resume,
             Action::Sign(_) => Ceremony::Sign,
         }
     }
@@ -280,7 +350,10 @@ impl Request {
     pub fn shares(&self) -> Option<&Shares> {
         match &self.action {
             Action::Keygen => None,
-            Action::Refresh(shares) | Action::Resume(shares) => Some(shares),
+            Action::Refresh(shares) | Action::Resume(shares) | Action::Leave(shares) => {
+                Some(shares)
+            }
+            Action::Reshare(resharing) => Some(&resharing.shares),
             Action::Sign(signing) => Some(&signing.shares),
         }
     }
@@ -294,7 +367,33 @@ impl Request {
     pub fn signing(&self) -> Option<&Signing> {
         match &self.action {
             Action::Sign(signing) => Some(signing),
-            Action::Keygen | Action::Refresh(_) | Action::Resume(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The parameters of the reshare, if it is one.
+    pub fn resharing(&self) -> Option<&Resharing> {
+        match &self.action {
+            Action::Reshare(resharing) => Some(resharing),
+            _ => None,
+        }
+    }
+
+    /// The parties that the key has when it is done: those that do not leave.
+    pub fn remaining(&self) -> &[Fingerprint] {
+        let count = match &self.action {
+            Action::Reshare(resharing) => resharing.count.into(),
+            Action::Leave(_) => self.parties.len().saturating_sub(1),
+            _ => self.parties.len(),
+        };
+        self.parties.get(..count).unwrap_or_default()
+    }
+
+    /// The parties and the threshold of the shares that it begins with.
+    pub fn holders(&self) -> (&[Fingerprint], usize) {
+        match &self.action {
+            Action::Reshare(resharing) => (&resharing.old, resharing.dealers.len()),
+            _ => (self.remaining(), self.threshold.into()),
         }
     }
 
@@ -366,6 +465,8 @@ pub struct Question {
     pub public_key: Option<[u8; 33]>,
     /// The parties' names here, party 1 first.
     pub names: Vec<Label>,
+    /// In a reshare, the names here of the parties so far, party 1 first.
+    pub old_names: Vec<Label>,
     /// Seconds left to answer.
     pub seconds: u64,
 }
@@ -428,6 +529,13 @@ impl Question {
         .map(<[u8]>::to_vec)
         .to_vec();
         facts.extend(request.payload().map(|payload| payload.sha256().to_vec()));
+        if let Some(resharing) = request.resharing() {
+            let Resharing { count, old, dealers, origin, .. } = resharing;
+            let old: Vec<String> = old.iter().map(|fingerprint| fingerprint.to_hex()).collect();
+            let old = length_prefixed(&old.iter().map(String::as_bytes).collect::<Vec<_>>());
+            let dealers = dealers.iter().map(|party| party.get()).collect();
+            facts.extend([vec![*count], old, dealers, origin.clone()]);
+        }
         length_prefixed(&facts.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
@@ -517,7 +625,8 @@ mod tests {
         let agreed = Agreed { nonces, held, epoch: Hex([epoch; 32]), height: 0 };
         let public_key = request.shares().map(|shares| shares.public_key);
         let names = vec![Label::new("anything"); 3];
-        (Question { request, key: "anything".into(), public_key, names, seconds: 60 }, agreed)
+        let (key, old_names) = ("anything".into(), Vec::new());
+        (Question { request, key, public_key, names, old_names, seconds: 60 }, agreed)
     }
 
     #[test]

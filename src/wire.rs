@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use crate::device::Word;
-use crate::device::{Fingerprint, Label};
+use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::party::PartyId;
 use crate::payload::bitcoin::Network;
 use crate::payload::{self, HashFunction, Kind, MAX_FILES, MessageFormat, NamedFile};
-use crate::request::{Action, Agreed, Ceremony, Held, Hex, Request, RequestId, Shares, Signing};
+use crate::request::{
+    Action, Agreed, Ceremony, Held, Hex, Request, RequestId, Resharing, Shares, Signing,
+};
 
 /// The version of the control messages.
 pub const VERSION: u8 = 1;
@@ -311,6 +313,20 @@ pub enum Source {
     },
 }
 
+/// What a proposal of a reshare has besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reshare {
+    /// How many of `parties` the key has then; the others deal and leave.
+    pub count: u8,
+    /// The fingerprints of the parties so far, party 1 first.
+    pub old: Vec<Hex<32>>,
+    /// The indices among them of those that deal, ascending.
+    pub dealers: Vec<u8>,
+    /// The public data of the old shares, in hexadecimal.
+    pub origin: String,
+}
+
 /// A [`Request`] on the wire: one flat object, in which fields that a ceremony does not use are
 /// zero or empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -346,6 +362,12 @@ pub struct Proposal {
     pub nonce: Hex<32>,
     /// How many seconds the requester waits for an answer, from when it asks.
     pub seconds: u32,
+    /// The parameters of a reshare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reshare: Option<Reshare>,
+    /// Whether the last of `parties` has left the key, and only confirmations are exchanged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaves: bool,
 }
 
 /// The rest of a proposal, besides its request.
@@ -381,6 +403,8 @@ impl Proposal {
             path: request.path().to_vec(),
             nonce,
             seconds,
+            reshare: request.resharing().map(Reshare::from),
+            leaves: matches!(request.action, Action::Leave(_)),
         }
     }
 
@@ -408,10 +432,17 @@ impl Proposal {
         let requester = PartyId::new(u8::try_from(position).ok()?.checked_add(1)?)?;
         let shares = Shares { public_key: self.public_key.0, epochs: self.epochs.clone() };
         let is_new = self.public_key == NO_KEY && self.epochs.is_empty();
+        if self.reshare.is_some() != (self.kind == Ceremony::Reshare)
+            || self.leaves && self.kind != Ceremony::Resume
+        {
+            return None;
+        }
         let action = match self.kind {
             Ceremony::Keygen if is_new => Action::Keygen,
             Ceremony::Keygen => return None,
             Ceremony::Refresh => Action::Refresh(shares),
+            Ceremony::Reshare => Action::Reshare(self.reshare.as_ref()?.read(shares)?),
+            Ceremony::Resume if self.leaves => Action::Leave(shares),
             Ceremony::Resume => Action::Resume(shares),
             Ceremony::Sign => Action::Sign(Signing {
                 shares,
@@ -430,16 +461,39 @@ impl Proposal {
             key: self.key.clone(),
             parties,
             threshold: self.threshold,
-            signers: self
-                .signers
-                .iter()
-                .map(|index| PartyId::new(*index))
-                .collect::<Option<_>>()?,
+            signers: indices(&self.signers)?,
             requester,
             purpose: self.purpose.clone(),
             action,
         })
     }
+}
+
+impl Reshare {
+    fn read(&self, shares: Shares) -> Option<Resharing> {
+        Some(Resharing {
+            shares,
+            count: self.count,
+            old: self.old.iter().map(|party| Fingerprint::new(party.0)).collect(),
+            dealers: indices(&self.dealers)?,
+            origin: unhex(&self.origin)?,
+        })
+    }
+}
+
+impl From<&Resharing> for Reshare {
+    fn from(resharing: &Resharing) -> Self {
+        Self {
+            count: resharing.count,
+            old: resharing.old.iter().map(|party| Hex(*party.as_bytes())).collect(),
+            dealers: resharing.dealers.iter().map(|party| party.get()).collect(),
+            origin: hex(&resharing.origin),
+        }
+    }
+}
+
+fn indices(parties: &[u8]) -> Option<Vec<PartyId>> {
+    parties.iter().map(|index| PartyId::new(*index)).collect()
 }
 
 /// In place of a new key.
@@ -712,6 +766,13 @@ mod tests {
             path: vec![0, 7],
             nonce: Hex([6; 32]),
             seconds: 60,
+            reshare: Some(Reshare {
+                count: 2,
+                old: vec![Hex([2; 32])],
+                dealers: vec![1],
+                origin: "00ff".into(),
+            }),
+            leaves: true,
         };
         for message in [
             Message::Hello {

@@ -260,11 +260,12 @@ What runs meanwhile keeps the old name until it is started again.")]
     Verify(VerifyArgs),
     /// Show what would be signed, as the signers see it
     Show(ShowArgs),
-    /// List, show, export, refresh or delete keys
+    /// List, show, export, refresh, reshare or delete keys
     #[command(after_help = "Examples:
   cosign keys
   cosign keys export vault > vault.pem
-  cosign keys refresh vault")]
+  cosign keys refresh vault
+  cosign keys reshare vault --lost bob --add dave")]
     Keys(KeysArgs),
     /// Change what seals the vault
     #[command(
@@ -1080,6 +1081,8 @@ The others call it what they did. Rules of a policy that name it must be changed
         #[arg(value_name = "NEW")]
         new: String,
     },
+    /// Give the same key to other devices, as when one is lost; or change how many must sign
+    Reshare(ReshareArgs),
     /// Delete this device's share for ever
     #[command(after_help = "Examples:
   cosign keys delete old
@@ -1272,6 +1275,44 @@ pub enum PrivateFormat {
     Wif,
     /// Extended private key of BIP-32; the keys below it are those of `sign --path`
     Xprv,
+}
+
+/// `cosign keys reshare`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign keys reshare vault --add carol               carol becomes a party; as many sign as before
+  cosign keys reshare vault --lost bob --add dave     bob's laptop is gone: dave's takes its place
+  cosign keys reshare vault --remove bob              bob takes part, and his share is destroyed
+  cosign keys reshare vault --add erin --threshold 3
+
+The public key and all addresses stay; every share is new, and backups of before are worthless. As many of
+the devices so far as must sign take part, and all that have the key then. Every two of them must be
+paired. A new device cannot check the key: its owner compares the public key on its screen with one that is
+known.
+
+Old shares of as many devices as had to sign before still make the key. So a lost share is worthless only while
+fewer than that are in the wrong hands.
+
+What was cut off is finished by the same command, or by `cosign keygen --resume` on any of the devices.")]
+pub struct ReshareArgs {
+    /// The key; default: the only one
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// A paired device that gets a share
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub add: Vec<String>,
+    /// A device that is gone: it is not asked, and its share is not destroyed
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub lost: Vec<String>,
+    /// A device that takes part and destroys its share
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub remove: Vec<String>,
+    /// How many devices must sign; default: as many as before
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u8).range(2..=16))]
+    pub threshold: Option<u8>,
+    /// How to reach the others.
+    #[command(flatten)]
+    pub reach: ReachArgs,
 }
 
 /// `cosign policy`

@@ -312,10 +312,11 @@ pub(super) async fn key(
 /// name in the key's record.
 pub(super) fn parties(home: &Home, record: &KeyRecord) -> Result<Vec<PeerRecord>, Failure> {
     let peers = Peers::load(home)?;
+    let own = Vault::device(home)?.fingerprint;
     Ok(record
         .parties
         .iter()
-        .filter(|party| party.index != record.me)
+        .filter(|party| party.fingerprint != own)
         .map(|party| {
             peers.known(&party.fingerprint).cloned().unwrap_or_else(|| PeerRecord {
                 name: party.name.clone(),
@@ -327,6 +328,25 @@ pub(super) fn parties(home: &Home, record: &KeyRecord) -> Result<Vec<PeerRecord>
             })
         })
         .collect())
+}
+
+/// The other parties of all epochs of the key `name`, as [`parties`] has them, also of those by which this
+/// device leaves it. Before a reshare is confirmed there are epochs of different parties.
+pub(super) fn holders(home: &Home, name: &str) -> Result<Vec<PeerRecord>, Failure> {
+    let held = records::held(home, name)?;
+    let Some(newest) = held.first().cloned() else { return Err(report::no_key(name)) };
+    let of_leaving = keys::leaving(home, name)?
+        .into_iter()
+        .map(|leaving| KeyRecord { parties: leaving.parties, ..newest.clone() });
+    let mut all: Vec<PeerRecord> = Vec::new();
+    for record in held.iter().cloned().chain(of_leaving) {
+        for other in parties(home, &record)? {
+            if !all.iter().any(|known| known.fingerprint == other.fingerprint) {
+                all.push(other);
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Asks which of `names` is meant; `flag` would have said it.

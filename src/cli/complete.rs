@@ -165,10 +165,10 @@ fn known(path: &str, arg: &Arg, names: &Names) -> Vec<(String, String)> {
         ("sign" | "verify", "key") => names.keys(),
         (path, "name") if path.starts_with("keys ") => names.keys(),
         ("keys rename", "old") => names.keys(),
-        ("keygen" | "sign", "with") => names.peers(),
+        ("keygen" | "sign", "with") | ("keys reshare", "add" | "lost" | "remove") => names.peers(),
         ("pair" | "peers forget", "name") | ("peers rename", "old") => names.peers(),
         ("sign", "deliver_to") => names.receivers(),
-        ("keygen" | "sign" | "keys refresh", "peers") => names.addresses(),
+        ("keygen" | "sign" | "keys refresh" | "keys reshare", "peers") => names.addresses(),
         _ => Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::args::KeygenArgs;
-use crate::cli::ceremony::{Setup, parties, peer, pick, targets, unexpired, unopened, with_node};
+use crate::cli::ceremony::{Setup, holders, peer, pick, targets, unexpired, unopened, with_node};
 use crate::cli::runtime::ask;
 use crate::cli::{Global, Output};
 use crate::device::hex;
@@ -14,13 +14,17 @@ use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::vault::{Home, KeyState, PeerRecord, Peers, keys};
 
+/// The result for a key.
 #[derive(Debug, Serialize)]
-struct KeyResult<'a> {
+pub(super) struct KeyResult<'a> {
     key: &'a str,
     public_key: String,
     parties: &'a [PartyView],
     threshold: u8,
     confirmed: bool,
+    /// This device has left the key, and its share is destroyed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
 }
@@ -59,7 +63,7 @@ impl Plan {
         let KeygenArgs { key, with, threshold, resume, reach } = args;
         if *resume {
             let record = pending(home, key.as_deref())?;
-            let others = targets(&parties(home, &record)?, reach)?;
+            let others = targets(&holders(home, &record.name)?, reach)?;
             let (name, threshold) = (record.name, record.threshold);
             return Ok(Self { name, threshold, with: Vec::new(), others });
         }
@@ -84,28 +88,41 @@ impl Plan {
     }
 }
 
-/// The result for a key.
+/// The output for a key.
 pub(super) fn output(made: &Made) -> Result<Output, Failure> {
+    let (result, text) = result(made);
+    let next = match made.left {
+        true => String::new(),
+        false => format!("\nnext: cosign sign --key {} <digest>", made.record.name),
+    };
+    Output::new(result, text + &next)
+}
+
+/// The result for a key, and its text.
+pub(super) fn result(made: &Made) -> (KeyResult<'_>, String) {
     let record = &made.record;
     let names: Vec<String> = made.parties.iter().map(|p| p.name.to_string()).collect();
-    let text = format!(
-        "key {:?}: any {} of {}\npublic key {}{}\nnext: cosign sign --key {} <digest>",
-        record.name,
-        record.threshold,
-        names.join(", "),
-        hex(&record.public_key),
-        loss(record.threshold, names.len()).map(|says| format!("\n{says}")).unwrap_or_default(),
-        record.name,
-    );
+    let text = match made.left {
+        true => report::left_key(&record.name),
+        false => format!(
+            "key {:?}: any {} of {}\npublic key {}{}",
+            record.name,
+            record.threshold,
+            names.join(", "),
+            hex(&record.public_key),
+            loss(record.threshold, names.len()).map(|says| format!("\n{says}")).unwrap_or_default(),
+        ),
+    };
     let result = KeyResult {
         key: &record.name,
         public_key: hex(&record.public_key),
         parties: &made.parties,
         threshold: record.threshold,
         confirmed: record.state == KeyState::Active,
+        left: made.left,
         warning: made.unlogged.as_deref().map(report::unlogged),
     };
-    Output::new(result, text)
+    (result, text)
 }
 
 /// A sentence about the loss of a device, if the key needs all of them.
@@ -124,7 +141,10 @@ fn pending(home: &Home, name: Option<&str>) -> Result<crate::vault::KeyRecord, F
         return records::find(home, name)?.ok_or_else(|| report::no_key(name));
     }
     let mut all = keys::list(home)?;
-    all.retain(|record| record.state == KeyState::Pending);
+    all.retain(|record| {
+        record.state == KeyState::Pending
+            || keys::leaving(home, &record.name).is_ok_and(|leaving| !leaving.is_empty())
+    });
     all.dedup_by(|a, b| a.name == b.name);
     let mut open = all.into_iter();
     match (open.next(), open.next()) {

@@ -1,4 +1,4 @@
-//! `cosign keys`, except `refresh`
+//! `cosign keys`, except `refresh` and `reshare`
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::args::{KeyFormat, KeyName, KeysCommand};
 use super::output::{Sink, Table};
 use super::runtime::ask;
 use super::unlock;
-use super::{Global, Output, backup, combine, delete, public_key, refresh};
+use super::{Global, Output, backup, combine, delete, public_key, refresh, reshare};
 use crate::crypto::curve::encode_point;
 use crate::device::{hex, shown_on_one_line, visible};
 use crate::driver::ceremony::confirmations;
@@ -38,6 +38,7 @@ pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, 
         KeysCommand::Restore(args) => backup::run_restore(global, &args),
         KeysCommand::Combine(args) => combine::run_combine(global, &args),
         KeysCommand::Rename { old, new } => rename(global, &old, &new),
+        KeysCommand::Reshare(args) => reshare::run_reshare(global, args),
         KeysCommand::Delete { name, yes_delete } => {
             delete::run_delete(global, &name, yes_delete.as_deref())
         }
@@ -108,6 +109,9 @@ struct Row<'a> {
     /// It came from a backup, and signs only after a refresh.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     restored: bool,
+    /// This device leaves the key, and has not heard from all others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    leaving: bool,
     /// The epochs that not every party has confirmed, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pending: Vec<PendingEpoch<'a>>,
@@ -176,6 +180,7 @@ impl<'a> Row<'a> {
             location: keys::location(home, &key.name, &key.epoch)?,
             refresh_pending: confirmed && !pending.is_empty(),
             restored: key.restored,
+            leaving: !keys::leaving(home, &key.name)?.is_empty(),
             pending,
         }))
     }
@@ -183,6 +188,7 @@ impl<'a> Row<'a> {
     fn state(&self) -> &'static str {
         match (self.confirmed, self.refresh_pending) {
             _ if self.restored => "restored, to be refreshed",
+            _ if self.leaving => "leaving",
             (true, false) => "ready",
             (true, true) => "ready, refresh unfinished",
             (false, _) => "pending",

@@ -137,7 +137,7 @@ fn exits(name: &str) -> Vec<Code> {
     let mut codes = match name.strip_prefix("cosign-").unwrap_or_default() {
         "" => [&[Invalid, Given][..], &ceremony, &vault].concat(),
         "listen" | "sign" => [&ceremony[..], &[Given], &vault].concat(),
-        "pair" | "keygen" | "keys-refresh" => [&ceremony[..], &vault].concat(),
+        "pair" | "keygen" | "keys-refresh" | "keys-reshare" => [&ceremony[..], &vault].concat(),
         "demo" => [&ceremony[..], &[Interrupted]].concat(),
         "init" | "id" | "discover" | "keys-export" | "keys-backup" | "keys-rename" => {
             [&[Usage][..], &vault].concat()

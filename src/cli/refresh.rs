@@ -1,13 +1,12 @@
 //! `cosign keys refresh`: new shares of the same key.
 
 use crate::cli::args::{ReachArgs, RefreshArgs};
-use crate::cli::ceremony::{Setup, key, parties, targets, unopened, with_node};
+use crate::cli::ceremony::{Setup, holders, key, targets, unopened, with_node};
 use crate::cli::runtime::ask;
 use crate::cli::{Global, Output, backup, keygen};
 use crate::driver::ceremony::keygen::refresh;
 use crate::driver::connect::target::Target;
-use crate::driver::records;
-use crate::report::{self, Failure};
+use crate::report::Failure;
 use crate::vault::Home;
 
 /// `cosign keys refresh`
@@ -29,6 +28,5 @@ pub(super) fn run_refresh(global: &Global, args: RefreshArgs) -> Result<Output, 
 
 /// The other parties of the key `name`, and how to reach them.
 fn others(home: &Home, name: &str, reach: &ReachArgs) -> Result<Vec<Target>, Failure> {
-    let record = records::find(home, name)?.ok_or_else(|| report::no_key(name))?;
-    targets(&parties(home, &record)?, reach)
+    targets(&holders(home, name)?, reach)
 }

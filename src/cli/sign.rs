@@ -11,7 +11,9 @@ use serde::Serialize;
 
 use crate::cli::approver::OneDigest;
 use crate::cli::args::{Deliver, KeyName, SignArgs, SignatureFormat};
-use crate::cli::ceremony::{Choice, Setup, key, parties, peer, pick, targets, unopened, with_node};
+use crate::cli::ceremony::{
+    Choice, Setup, holders, key, parties, peer, pick, targets, unopened, with_node,
+};
 use crate::cli::digest::{self, Digest};
 use crate::cli::output::{Body, Sink};
 use crate::cli::{Global, Output, runtime, signature};
@@ -317,7 +319,7 @@ async fn cosigners(
     let others = parties(home, record)?;
     let needed = usize::from(record.threshold).saturating_sub(1);
     if !with.is_empty() {
-        let known = others.clone();
+        let known = holders(home, &record.name)?;
         let mut chosen: Vec<PeerRecord> = Vec::new();
         for text in with {
             let found = peer(&known, text)

@@ -243,6 +243,10 @@ pub enum Error {
     ChangedMeanwhile(String),
     /// The most refreshes of the key that may be pending are.
     TooManyPending(String),
+    /// A key cannot be changed as it was asked for.
+    Unfit(Unfit),
+    /// This device leaves the key: other devices have new shares of it.
+    Leaves(String),
     /// Not every party has confirmed the newest epoch of the key.
     Unconfirmed {
         /// The key.
@@ -263,7 +267,7 @@ pub enum Error {
     LeftPending {
         /// Why it failed.
         error: Box<Error>,
-        /// [`Ceremony::Keygen`] or [`Ceremony::Refresh`].
+        /// [`Ceremony::Keygen`], [`Ceremony::Refresh`] or [`Ceremony::Reshare`].
         ceremony: Ceremony,
         /// The key.
         key: String,
@@ -383,6 +387,38 @@ pub enum Error {
     NotAParty,
     /// A state that is believed to be impossible.
     Bug(&'static str),
+}
+
+/// Why a key cannot be changed in this way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Nothing would change.
+    Nothing,
+    /// The device is a party already.
+    IsParty(Label),
+    /// The device is no party.
+    NoParty(Label),
+    /// The device that asks stays a party.
+    Asker,
+    /// Fewer parties are left than must deal.
+    TooFew {
+        /// How many are left.
+        left: usize,
+        /// How many must deal.
+        needed: usize,
+    },
+    /// More parties leave than deal.
+    TooManyLeave {
+        /// How many deal.
+        dealers: usize,
+    },
+    /// So many parties cannot have this threshold, or are too many.
+    Sizes {
+        /// The threshold.
+        threshold: u8,
+        /// How many parties there would be.
+        parties: usize,
+    },
 }
 
 /// What a device was waited for.
@@ -583,12 +619,13 @@ impl Error {
             | Self::KeyExists { .. }
             | Self::RolledBackThere { .. }
             | Self::TooManyPending(_)
+            | Self::Leaves(_)
             | Self::Unconfirmed { .. }
             | Self::SignedAlready(_) => ErrorKind::Conflict,
             Self::KeyExistsThere { error, .. }
             | Self::LeftPending { error, .. }
             | Self::GroupUnconfirmed { error, .. } => error.kind(),
-            Self::BadPath | Self::OtherAccount { .. } => ErrorKind::Usage,
+            Self::BadPath | Self::OtherAccount { .. } | Self::Unfit(_) => ErrorKind::Usage,
             Self::Fault { fault, .. } => of_fault(fault),
             Self::Banned { .. } => ErrorKind::Banned,
             Self::Worn { .. } => ErrorKind::Worn,
@@ -671,6 +708,7 @@ impl From<&Error> for Reason {
             Error::Vault(vault::Error::InUse { .. }) | Error::ChangedMeanwhile(_) => BUSY,
             Error::KeyExists { .. }
             | Error::TooManyPending(_)
+            | Error::Leaves(_)
             | Error::PendingKey(_)
             | Error::Restored(_)
             | Error::Vault(vault::Error::Conflict { .. }) => Self::Conflict,
@@ -704,6 +742,7 @@ impl From<&Error> for Reason {
             | Error::DamagedShare(_)
             | Error::NoShareThere { .. }
             | Error::Apart { .. }
+            | Error::Unfit(_)
             | Error::Unconfirmed { .. }
             | Error::WrongConfirmation { .. }
             | Error::BadPath

@@ -574,7 +574,11 @@ async fn take_part(
             let signed = sign::respond(node, link, request, terms, asked, &mut begun).await;
             signed.map(|outcome| Done::Signed(Box::new(outcome)))
         }
-        Action::Keygen | Action::Refresh(_) | Action::Resume(_) => {
+        Action::Keygen
+        | Action::Refresh(_)
+        | Action::Reshare(_)
+        | Action::Resume(_)
+        | Action::Leave(_) => {
             keygen::respond(node, link, request, terms, &mut begun).await.map(Done::Key)
         }
     };

@@ -64,13 +64,15 @@ pub fn active(home: &Home, name: &str) -> Result<KeyRecord, Error> {
 /// # Errors
 /// The records cannot be read.
 pub fn of_key(home: &Home, request: &Request) -> Result<Option<KeyRecord>, Error> {
-    let same = |record: &KeyRecord| {
-        let parties = record.parties.iter().map(|party| &party.fingerprint);
-        request.shares().is_some_and(|shares| shares.public_key == record.public_key)
-            && record.threshold == request.threshold
-            && parties.eq(&request.parties)
-    };
-    Ok(keys::list(home)?.into_iter().find(same))
+    Ok(keys::list(home)?.into_iter().find(|record| is_of(record, request)))
+}
+
+/// Whether `record` is of the key, the parties and the threshold with which `request` begins.
+pub fn is_of(record: &KeyRecord, request: &Request) -> bool {
+    let (parties, threshold) = request.holders();
+    request.shares().is_some_and(|shares| shares.public_key == record.public_key)
+        && usize::from(record.threshold) == threshold
+        && record.parties.iter().map(|party| &party.fingerprint).eq(parties)
 }
 
 /// The share that a record is about.

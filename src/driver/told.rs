@@ -4,7 +4,7 @@
 use crate::device::Label;
 use crate::driver::error::{Activity, Error};
 use crate::party::PartyId;
-use crate::progress::Event;
+use crate::progress::{Event, RequestView};
 use crate::request::{Ceremony, Hex, RequestId};
 use crate::vault;
 
@@ -66,6 +66,13 @@ pub enum Note {
         digest: Option<Hex<32>>,
         /// The beginning of the hash of the facts.
         hash: Hex<4>,
+    },
+    /// What the reshare changes that this device asks for, as the others see it.
+    Resharing(Box<RequestView>),
+    /// This device has left a key and destroyed its share.
+    Left {
+        /// The key.
+        key: String,
     },
     /// A device calls itself something else than before.
     Renamed {

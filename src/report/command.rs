@@ -60,7 +60,7 @@ fn written(words: &[&str], operands: &[&str], flags: &Flags) -> String {
 }
 
 fn is_ceremony(words: &[&str]) -> bool {
-    matches!(words, ["keygen" | "sign", ..] | ["keys", "refresh", ..])
+    matches!(words, ["keygen" | "sign", ..] | ["keys", "refresh" | "reshare", ..])
 }
 
 fn meets(words: &[&str]) -> bool {

@@ -67,6 +67,8 @@ pub fn noted(note: &Note) -> String {
         }
         Note::Asking { digest: Some(digest), .. } => asking("digest", &digest.to_string()),
         Note::Asking { digest: None, hash } => asking("hash", &hash.to_string()),
+        Note::Resharing(view) => resharing(view),
+        Note::Left { key } => left_key(key),
         Note::NotThere { peer, seconds } => not_there(peer.as_str(), *seconds),
         Note::Renamed { was, now } => renamed(was.as_str(), now.as_str()),
         Note::AsksAgain { seconds } => asks_again(*seconds),
@@ -158,6 +160,8 @@ fn worded(error: &Error) -> Failure {
         Error::RolledBackThere { peer, key } => rolled_back_there(peer.as_str(), key),
         Error::ChangedMeanwhile(key) => changed_meanwhile(key),
         Error::TooManyPending(key) => too_many_pending(key),
+        Error::Unfit(unfit) => super::unfit(unfit),
+        Error::Leaves(key) => leaves(key),
         Error::Unconfirmed { key, missing, signs } => {
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             unconfirmed(key, &missing, *signs)
@@ -315,7 +319,8 @@ mod tests {
 
     fn samples() -> Vec<Error> {
         let relay = || Box::new("wss://relay.example".parse::<RelayUrl>().unwrap());
-        let (print, kinds) = (Fingerprint::new([7; 32]), [Ceremony::Keygen, Ceremony::Refresh]);
+        let print = Fingerprint::new([7; 32]);
+        let kinds = [Ceremony::Keygen, Ceremony::Refresh, Ceremony::Reshare];
         let about = || Some(About { key: key(), ceremony: Ceremony::Sign, others: Vec::new() });
         let mut all = vec![
             Error::Nobody { peer: bob() },
@@ -363,6 +368,14 @@ mod tests {
             Error::RolledBackThere { peer: bob(), key: key() },
             Error::ChangedMeanwhile(key()),
             Error::TooManyPending(key()),
+            Error::Leaves(key()),
+            Error::Unfit(Unfit::Nothing),
+            Error::Unfit(Unfit::IsParty(bob())),
+            Error::Unfit(Unfit::NoParty(bob())),
+            Error::Unfit(Unfit::Asker),
+            Error::Unfit(Unfit::TooFew { left: 1, needed: 2 }),
+            Error::Unfit(Unfit::TooManyLeave { dealers: 2 }),
+            Error::Unfit(Unfit::Sizes { threshold: 3, parties: 2 }),
             Error::Unconfirmed { key: key(), missing: vec![bob()], signs: false },
             Error::WrongConfirmation { peer: bob(), key: key() },
             Error::NeverStored { error: no_key(), wanted: wanted() },

@@ -7,7 +7,9 @@ use super::stage::Page;
 use super::text::{CHANGED, allowed, quoted, under_label};
 use crate::device::{Fingerprint, grouped, hex, shell_word, shown, visible};
 use crate::payload::{Source, Summary};
-use crate::progress::{Compared, Event, PartyView, QueuedRequest, RequestView, StrangerRequest};
+use crate::progress::{
+    Compared, Event, PartyView, QueuedRequest, RequestView, ReshareView, StrangerRequest,
+};
 use crate::request::Ceremony;
 
 /// The style of lines.
@@ -275,6 +277,7 @@ fn request_title(view: &RequestView) -> &'static str {
     match view.ceremony {
         Ceremony::Sign => "request to sign",
         Ceremony::Refresh => "request to refresh a key",
+        Ceremony::Reshare => "request to give a key to other devices",
         Ceremony::Keygen | Ceremony::Resume => "request to make a key",
     }
 }
@@ -287,6 +290,9 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     let mut card = vec![key_row(view, mark(&["key", "threshold", "parties"]))];
     if let Some(public_key) = view.public_key {
         card.push(format!("{}public key   {public_key}", mark(&["public_key"])));
+    }
+    if let Some(reshare) = &view.reshare {
+        card.extend(reshare_rows(reshare, mark(&["reshare"])));
     }
     card.extend(digest_rows(view, mark(&["digest"])));
     if view.digest.is_some() {
@@ -306,7 +312,7 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     let mut introduced = Vec::new();
     let roles = [
         ("requester", "requester", std::slice::from_ref(&view.requester)),
-        ("signers", "signers", &view.signers),
+        ("signers", if view.reshare.is_some() { "takes part" } else { "signers" }, &view.signers),
         ("receivers", "receives it", &view.receivers),
     ];
     for (name, role, parties) in roles {
@@ -318,6 +324,39 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     }
     card.push(format!("  request      {}", view.request_id));
     card
+}
+
+/// What a reshare changes, and what it cannot promise.
+fn reshare_rows(reshare: &ReshareView, mark: &str) -> Vec<String> {
+    let names = |parties: &[PartyView]| {
+        let one = |party: &PartyView| {
+            format!("{} ({})", quoted(party.name.as_str()), party.fingerprint.device_id())
+        };
+        parties.iter().map(one).collect::<Vec<_>>()
+    };
+    let ReshareView { address, old_threshold, old_parties, .. } = reshare;
+    let mut rows = vec![
+        format!("{mark}address      {address}"),
+        "  compare      key and address with what you know: a new device cannot check them"
+            .to_owned(),
+        format!("{mark}so far       {old_threshold} of {}", old_parties.len()),
+    ];
+    for (label, parties) in [
+        ("deals", &reshare.dealers),
+        ("joins", &reshare.joining),
+        ("leaves", &reshare.leaving),
+        ("left out", &reshare.left_out),
+    ] {
+        let mut label = label;
+        for name in names(parties) {
+            rows.push(format!("{mark}{label:<11}  {name}"));
+            label = "";
+        }
+    }
+    rows.push(format!(
+        "  afterwards   old shares of {old_threshold} devices still make the key; backups of before are worthless"
+    ));
+    rows
 }
 
 /// What a yes is about, for the end of a card that may be longer than the window.

@@ -298,6 +298,7 @@ pub(super) mod fixture {
             request_id: RequestId::new(&"77".repeat(16)).unwrap(),
             key: "vault".into(),
             public_key: Some(Hex(public_key)),
+            reshare: None,
             threshold: 2,
             parties: 3,
             signers: vec![party("alice", 0xaa), party("bob", 0xbb)],

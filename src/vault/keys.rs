@@ -81,6 +81,29 @@ pub struct KeyRecord {
     pub restored: bool,
 }
 
+/// What a device that leaves a key waits for: that every party of an epoch, of which it has no share, says
+/// that it has stored its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingRecord {
+    /// The epoch.
+    #[serde(with = "digits")]
+    pub epoch: [u8; 32],
+    /// What the confirmations of its parties are held against; no secret.
+    #[serde(with = "digits")]
+    pub expects: Vec<u8>,
+    /// How many of its parties must sign.
+    pub threshold: u8,
+    /// Its parties, in index order.
+    pub parties: Vec<PartyRecord>,
+    /// Its generation.
+    pub generation: u64,
+    /// The newest epoch that this device had a share of by then. Shares stored later are not given up.
+    #[serde(with = "digits")]
+    pub after: [u8; 32],
+    /// When the other parties made their shares.
+    pub created: i64,
+}
+
 /// How many epochs of one key may be pending at a time. An epoch that one party never stored stays
 /// pending with the others until all have confirmed a later one, so a network that cuts each refresh at
 /// its end uses them up.
@@ -96,6 +119,9 @@ struct KeyFile {
     /// The key's name of before, until nothing is left of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     was: Option<String>,
+    /// The epochs by which this device leaves the key, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    leaving: Vec<LeavingRecord>,
 }
 
 /// `pending` of [`KeyFile`], also where it is the only record or `null`.
@@ -221,6 +247,16 @@ pub fn find(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
     Ok(KeyFile::existing(home, name)?.into_records().collect())
 }
 
+/// The epochs by which this device leaves a key, the oldest first; none if there is no such key.
+///
+/// # Errors
+///
+/// As for [`list`].
+pub fn leaving(home: &Home, name: &str) -> Result<Vec<LeavingRecord>, Error> {
+    check_file_name(name)?;
+    Ok(KeyFile::read(home, name)?.unwrap_or_default().leaving)
+}
+
 /// The file of the sealed share of an epoch, where it is on no token.
 pub fn share_path(home: &Home, name: &str, epoch: &[u8; 32]) -> PathBuf {
     epoch_file(home, name, epoch, SHARE)
@@ -269,8 +305,8 @@ pub(super) fn check_confirmed(home: &Home) -> Result<(), Error> {
     for name in names(home)? {
         // A record that does not fit is named by `check`.
         let Ok(Some(file)) = KeyFile::read(home, &name) else { continue };
-        for record in file.records() {
-            confirmed(home, &name, &record.epoch)?;
+        for epoch in file.confirmable() {
+            confirmed(home, &name, epoch)?;
         }
     }
     Ok(())
@@ -535,6 +571,21 @@ impl Vault {
         }
     }
 
+    /// Stores, durably, that this device leaves a key by an epoch that the others have stored. At most as
+    /// many are kept as may be pending; the oldest go.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such key.
+    pub fn store_leaving(&self, name: &str, leaving: &LeavingRecord) -> Result<(), Error> {
+        let writer = Writer::lock(&self.home)?;
+        let mut file = KeyFile::existing(&self.home, name)?;
+        let surplus = file.leaving.len().saturating_add(1).saturating_sub(MAX_PENDING);
+        file.leaving.drain(..surplus);
+        file.leaving.push(leaving.clone());
+        file.write(&writer, &self.home, name)
+    }
+
     /// Stores what a party said when it confirmed an epoch, durably. A file of confirmations that
     /// cannot be read is replaced: all of it can be asked for again.
     ///
@@ -549,7 +600,7 @@ impl Vault {
     ) -> Result<(), Error> {
         let home = &self.home;
         let writer = Writer::lock(home)?;
-        if !KeyFile::existing(home, name)?.records().any(|record| record.epoch == *epoch) {
+        if !KeyFile::existing(home, name)?.confirmable().any(|confirmable| confirmable == epoch) {
             return Err(Error::not_found("key", name));
         }
         let mut confirmed = match confirmed(home, name, epoch) {
@@ -633,6 +684,8 @@ impl Vault {
         if let Some(position) = file.pending.iter().position(|record| record.epoch == *epoch) {
             let newest_done = file.pending.drain(..=position).next_back();
             file.active = newest_done.map(|record| KeyRecord { state: KeyState::Active, ..record });
+            // All parties have new shares, this device among them: no reshare without it came to its end.
+            file.leaving.clear();
             file.write(&writer, home, name)?;
         }
         match &file.active {
@@ -782,6 +835,14 @@ impl Serialize for Location {
 }
 
 impl KeyRecord {
+    /// Whether both are of the same parties, of which as many must sign.
+    pub fn has_parties_of(&self, other: &Self) -> bool {
+        let fingerprints = |record: &Self| {
+            record.parties.iter().map(|party| party.fingerprint).collect::<Vec<_>>()
+        };
+        self.threshold == other.threshold && fingerprints(self) == fingerprints(other)
+    }
+
     /// Whether this can be stored beside `held`, which is older. Two refreshes of one epoch have
     /// the same generation if the first was left pending.
     fn follows(&self, held: &Self) -> bool {
@@ -854,6 +915,12 @@ impl KeyFile {
         self.active.iter().chain(&self.pending)
     }
 
+    /// The epochs that parties confirm to this device.
+    fn confirmable(&self) -> impl Iterator<Item = &[u8; 32]> {
+        let leaving = self.leaving.iter().map(|leaving| &leaving.epoch);
+        self.records().map(|record| &record.epoch).chain(leaving)
+    }
+
     /// Whether it has a record of this epoch.
     fn holds(&self, epoch: &[u8; 32]) -> bool {
         self.records().any(|record| record.epoch == *epoch)
@@ -878,6 +945,7 @@ fn sweep(
         .flat_map(|record| {
             [SHARE, NOTE, CONFIRMATION, CONFIRMED, MEETING].map(|ending| (record.epoch, ending))
         })
+        .chain(file.leaving.iter().map(|leaving| (leaving.epoch, CONFIRMED)))
         .map(|(epoch, ending)| epoch_file(home, name, &epoch, ending))
         .chain([KeyFile::path(home, name)])
         .collect();

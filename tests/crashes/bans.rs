@@ -73,7 +73,7 @@ fn flip(message: &mut [u8]) {
 }
 
 /// Bob cheats when Alice asks.
-fn cheated_by(bob: &Device, ask: impl FnOnce(&str) -> Running) -> Running {
+pub(crate) fn cheated_by(bob: &Device, ask: impl FnOnce(&str) -> Running) -> Running {
     let node = opened(bob);
     block_on(async {
         let (port, address) = port().await;
@@ -93,7 +93,7 @@ async fn asks(node: &Arc<Node>, address: &str) -> Result<(OpenKey, Request, Star
     Ok((key, question.request, started))
 }
 
-fn sign_at(address: &str) -> [&str; 6] {
+pub(crate) fn sign_at(address: &str) -> [&str; 6] {
     ["sign", DIGEST, "--key", "vault", "--peer", address]
 }
 

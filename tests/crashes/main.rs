@@ -8,6 +8,11 @@ mod device;
 #[path = "../two_processes/insider.rs"]
 #[allow(dead_code, reason = "shared with the tests of two processes")]
 mod insider;
+#[path = "../two_processes/openssl.rs"]
+mod openssl;
+#[path = "../two_processes/parties.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
+mod parties;
 #[path = "../two_processes/terminal.rs"]
 #[allow(dead_code, reason = "shared with the tests of two processes")]
 mod terminal;
@@ -22,6 +27,7 @@ mod kills;
 mod load;
 mod memory;
 mod pairing;
+mod reshare;
 mod stranded;
 mod strangers;
 mod unfinished;

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use cosign::device::{Fingerprint, Label};
 use cosign::driver::approver::Refusal;
-use cosign::driver::error::{Ability, Wanted};
+use cosign::driver::error::{Ability, Unfit, Wanted};
 use cosign::net::LinkError;
 use cosign::party::PartyId;
 use cosign::payload::ethereum::Account;
 use cosign::payload::{Kind, Source};
 use cosign::protocol::fault::{Check, Fault};
 use cosign::report::{self, Code, Failure};
-use cosign::request::{Action, Ceremony, Held, Hex, Request, RequestId, Shares, Signing};
+use cosign::request::{
+    Action, Ceremony, Held, Hex, Request, RequestId, Resharing, Shares, Signing,
+};
 use cosign::token::{self, Tries, Trouble};
 use cosign::vault::{Altered, Error, Use};
 use cosign::wire::{Reason, Word};
@@ -57,7 +59,7 @@ fn reasons() -> Vec<Reason> {
     ]
 }
 
-fn requests() -> [Request; 4] {
+fn requests() -> [Request; 5] {
     let epochs = vec![Held { epoch: Hex([4; 32]), generation: 2, height: 3 }];
     let shares = Shares { public_key: [2; 33], epochs };
     let signing = Signing {
@@ -71,6 +73,13 @@ fn requests() -> [Request; 4] {
     let all = [
         Action::Keygen,
         Action::Refresh(shares.clone()),
+        Action::Reshare(Resharing {
+            shares: shares.clone(),
+            count: 2,
+            old: vec![Fingerprint::new([2; 32]), Fingerprint::new([3; 32])],
+            dealers: PartyId::all(2).collect(),
+            origin: Vec::new(),
+        }),
         Action::Resume(shares),
         Action::Sign(signing),
     ];
@@ -303,7 +312,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         }),
         (
             "left_pending",
-            [Ceremony::Keygen, Ceremony::Refresh]
+            [Ceremony::Keygen, Ceremony::Refresh, Ceremony::Reshare]
                 .map(|c| report::left_pending(failure(), c, KEY))
                 .into(),
         ),
@@ -315,6 +324,20 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
             "unconfirmed",
             [true, false].map(|a| report::unconfirmed(KEY, &[name.to_owned()], a)).into(),
         ),
+        ("unfit", {
+            let device = || Label::new(name);
+            let all = [
+                Unfit::Nothing,
+                Unfit::IsParty(device()),
+                Unfit::NoParty(device()),
+                Unfit::Asker,
+                Unfit::TooFew { left: 1, needed: 2 },
+                Unfit::TooManyLeave { dealers: 2 },
+                Unfit::Sizes { threshold: 3, parties: 2 },
+            ];
+            all.iter().map(report::unfit).collect()
+        }),
+        ("leaves", one(report::leaves(KEY))),
         ("too_many_pending", one(report::too_many_pending(KEY))),
         ("wrong_confirmation", one(report::wrong_confirmation(name, KEY))),
         ("no_caller", one(report::no_caller())),

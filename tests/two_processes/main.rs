@@ -12,6 +12,7 @@ mod backup;
 mod device;
 mod insider;
 mod openssl;
+mod parties;
 mod scissors;
 mod terminal;
 #[path = "../support/wallet.rs"]
@@ -28,6 +29,7 @@ mod hostile;
 mod newer;
 mod pairing;
 mod payloads;
+mod reshare;
 mod resume;
 mod routes;
 mod schema;

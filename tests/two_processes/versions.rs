@@ -182,7 +182,7 @@ fn a_proposal_that_says_more_than_is_understood_is_refused_by_its_name() {
         let mut source = honest.clone();
         source["propose"]["source"]["of"] = json!("psbt");
         let mut other = honest;
-        other["propose"]["kind"] = json!("reshare");
+        other["propose"]["kind"] = json!("fly");
         for message in [more, source, other] {
             let mut link = enter(&insider.tls, &listener.address()).await;
             assert_eq!(answer(&mut link, &message).await, not_understood("propose"));
@@ -309,7 +309,7 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
     block_on(async {
         let (asking, mut link, hello) = called(&alice, &node).await;
         let Message::Hello { about: Some(about), .. } = hello else { panic!() };
-        assert_eq!((about.versions, about.can.len()), (VERSIONS, 11));
+        assert_eq!((about.versions, about.can.len()), (VERSIONS, 12));
         let about = About {
             program: Label::new("0.0.9\u{1b}[2J"),
             versions: Versions { from: 1, to: 1 },

@@ -9,7 +9,7 @@ use crate::driver::error::Error;
 use crate::driver::{ROUND, clock};
 use crate::protocol::fault::Fault;
 use crate::protocol::key::KeyShare;
-use crate::protocol::keygen::{self, Keygen, KeygenSetup};
+use crate::protocol::keygen::{self, Keygen, KeygenSetup, ReshareSetup};
 use crate::protocol::machine::Machine;
 use crate::protocol::sign::{self, BatchSetup, BatchSigning, SignSetup, Signing};
 use crate::secret::Secret;
@@ -32,6 +32,28 @@ pub(super) fn keygen(vault: &Vault, setup: KeygenSetup) -> Result<Begun<Keygen>,
 /// No randomness.
 pub(super) fn refresh(share: &KeyShare, instance: [u8; 32]) -> Result<Begun<Keygen>, Error> {
     Ok(keygen::refresh(share, instance, &clock::random()?, ROUND))
+}
+
+/// Begins a reshare of a key that this device has a share of.
+///
+/// # Errors
+/// No randomness, or no device key.
+pub(super) fn reshare(
+    vault: &Vault,
+    share: &KeyShare,
+    setup: ReshareSetup,
+) -> Result<Begun<Keygen>, Error> {
+    let hedge = hedge(vault)?;
+    Ok(keygen::reshare(setup, share, &clock::random()?, hedge.expose(), ROUND))
+}
+
+/// Begins a reshare of a key that this device has no share of.
+///
+/// # Errors
+/// No randomness, or no device key.
+pub(super) fn join(vault: &Vault, setup: ReshareSetup) -> Result<Begun<Keygen>, Error> {
+    let hedge = hedge(vault)?;
+    Ok(keygen::join(setup, &clock::random()?, hedge.expose(), ROUND))
 }
 
 /// Begins a signature.
@@ -59,9 +81,12 @@ fn hedged(
     setup: KeygenSetup,
     random: &Secret<[u8; 32]>,
 ) -> Result<Begun<Keygen>, Error> {
+    Ok(keygen::keygen(setup, random, hedge(vault)?.expose(), ROUND))
+}
+
+fn hedge(vault: &Vault) -> Result<Secret<[u8; 32]>, Error> {
     let device_key = vault.device_key()?;
-    let hedge = Secret::new(tags::DEVICE_HEDGE.hash(&[device_key.expose()]));
-    Ok(keygen::keygen(setup, random, hedge.expose(), ROUND))
+    Ok(Secret::new(tags::DEVICE_HEDGE.hash(&[device_key.expose()])))
 }
 
 #[cfg(test)]

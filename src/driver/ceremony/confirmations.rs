@@ -15,8 +15,8 @@ use crate::driver::told::Note;
 use crate::driver::{Node, ROUND, records};
 use crate::net::LinkError;
 use crate::party::PartyId;
-use crate::protocol::key::Confirmation;
-use crate::request::Ceremony;
+use crate::protocol::key::{Confirmation, Leaving};
+use crate::request::{Ceremony, Request};
 use crate::secret::Secret;
 use crate::vault::{self, Confirmed, Home, KeyRecord, KeyState, keys};
 use crate::wire::Message;
@@ -95,12 +95,20 @@ pub fn settle(node: &Node, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Exchanges confirmations with all participants: each sends those of every epoch that it has.
+/// Exchanges confirmations with all participants of `request`: each sends those of every epoch of these
+/// parties that it has.
 ///
 /// # Errors
 /// A party is gone or sends nonsense. The confirmations of the others are stored.
-pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<(), Error> {
-    let records = records::held(&node.home, name)?;
+pub async fn exchange(
+    node: &Node,
+    name: &str,
+    request: &Request,
+    links: &mut PeerLinks,
+) -> Result<(), Error> {
+    let mut records = records::held(&node.home, name)?;
+    // Before and after a reshare the parties have other indices.
+    records.retain(|record| records::is_of(record, request));
     let mut own = Vec::new();
     for record in &records {
         // A confirmation that is damaged here is skipped; the others are sent.
@@ -108,6 +116,48 @@ pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<
         own.extend_from_slice(confirmation.epoch());
         own.extend_from_slice(&confirmation.message());
     }
+    let takes = |party, name: &Label, bytes: &[u8]| take(node, &records, party, name, bytes);
+    swap(node, name, own, links, takes).await
+}
+
+/// Hears the confirmations of all participants for a device that leaves, and has none. `expected` is what
+/// they are held against.
+///
+/// # Errors
+/// As for [`exchange`].
+pub(super) async fn hear(
+    node: &Node,
+    name: &str,
+    expected: &Leaving,
+    links: &mut PeerLinks,
+) -> Result<(), Error> {
+    let takes = |party, from: &Label, bytes: &[u8]| {
+        let (entries, []) = bytes.as_chunks::<ENTRY>() else { return Err(Error::nonsense(from)) };
+        for entry in entries {
+            let Some((epoch, said)) = entry.split_first_chunk::<32>() else { continue };
+            let Some(statement) = said.first_chunk::<32>().filter(|_| epoch == expected.epoch())
+            else {
+                continue;
+            };
+            if !expected.verify(party, statement) {
+                let (peer, key) = (from.clone(), name.to_owned());
+                return Err(Error::WrongConfirmation { peer, key });
+            }
+            store(node, (name, epoch), party, *statement)?;
+        }
+        Ok(())
+    };
+    swap(node, name, Vec::new(), links, takes).await
+}
+
+/// Sends `own` to all participants, and takes what each of them sends.
+async fn swap(
+    node: &Node,
+    name: &str,
+    own: Vec<u8>,
+    links: &mut PeerLinks,
+    takes: impl Fn(PartyId, &Label, &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
     let names = links.names();
     let name_of = |party: PartyId| name_in(&names, party);
     let mut awaited: BTreeSet<PartyId> = names.keys().copied().collect();
@@ -122,7 +172,7 @@ pub async fn exchange(node: &Node, name: &str, links: &mut PeerLinks) -> Result<
             return outcome.and(Err(Error::timed_out(&name_of(*slow), Awaited::Confirmation)));
         };
         let taken = match incoming {
-            Incoming::Protocol(bytes) => take(node, &records, party, &name_of(party), &bytes),
+            Incoming::Protocol(bytes) => takes(party, &name_of(party), &bytes),
             Incoming::Lost(_) | Incoming::Control(Message::Finished)
                 if !awaited.contains(&party) =>
             {
@@ -153,7 +203,7 @@ fn take(
 ) -> Result<(), Error> {
     for said in read(&node.home, records, party, name, bytes)? {
         let (record, statement) = said?;
-        store(node, record, party, statement)?;
+        store(node, (&record.name, &record.epoch), party, statement)?;
     }
     Ok(())
 }
@@ -192,12 +242,12 @@ pub fn read<'a>(
 /// The disk fails.
 pub fn store(
     node: &Node,
-    record: &KeyRecord,
+    (key, epoch): (&str, &[u8; 32]),
     party: PartyId,
     statement: [u8; 32],
 ) -> Result<(), Error> {
     let said = Confirmed { party, statement };
-    Ok(node.vault.store_confirmed(&record.name, &record.epoch, &said)?)
+    Ok(node.vault.store_confirmed(key, epoch, &said)?)
 }
 
 #[cfg(test)]

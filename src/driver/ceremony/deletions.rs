@@ -11,7 +11,7 @@ use crate::driver::{Node, clock};
 use crate::net::LinkError;
 use crate::net::resumable::ResumableLink;
 use crate::request::{Hex, Request};
-use crate::vault::{Entry, deleted, keys};
+use crate::vault::{Entry, KeyRecord, deleted, keys};
 use crate::wire::{Message, Proposal, Reason};
 
 /// Most deletions that a caller may report before its proposal.
@@ -78,7 +78,21 @@ pub fn reason(node: &Node, request: &Request, requester: &Fingerprint) -> Reason
     }
     let stones = deleted::shared_with(&node.home, requester).unwrap_or_default();
     let stone = stones.into_iter().find(|stone| Some(&stone.public_key) == public_key(request));
-    stone.map_or(Reason::UnknownKey, |stone| Reason::Deleted { time: stone.time })
+    match stone {
+        Some(stone) => Reason::Deleted { time: stone.time },
+        None if is_outdated(node, request) => Reason::RolledBack,
+        None => Reason::UnknownKey,
+    }
+}
+
+/// Whether this device has shares of the key of `request` that are newer than all that the requester
+/// offers: a reshare was made without the requester, or its data was rolled back.
+fn is_outdated(node: &Node, request: &Request) -> bool {
+    let newest = request.epochs().iter().map(|held| held.generation).max().unwrap_or_default();
+    let is_newer = |record: &KeyRecord| {
+        Some(&record.public_key) == public_key(request) && record.generation > newest
+    };
+    keys::list(&node.home).is_ok_and(|records| records.iter().any(is_newer))
 }
 
 /// The error if `peer`, called `name`, refuses `request`.

@@ -3,11 +3,15 @@
 //! If the last messages of a refresh are lost, one device has the old and the new shares, and
 //! another only the new ones. Every ceremony uses the newest epoch that all its participants hold
 //! (docs/protocol.md §3.5).
+//!
+//! A reshare changes the parties, and so their indices. Until it is confirmed a device may hold epochs of
+//! different parties; a ceremony is always about the epochs of the same ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::sync::Arc;
 
+use crate::device::Fingerprint;
 use crate::driver::error::Error;
 use crate::driver::told::Note;
 use crate::driver::{Node, records};
@@ -22,12 +26,13 @@ use crate::vault::{self, KeyLock, KeyRecord, KeyState, Ledger};
 /// One active epoch and the pending ones.
 const _: () = assert!(MAX_PENDING + 1 == MAX_EPOCHS);
 
-/// All epochs of one key whose shares open here.
+/// All epochs of one key, with the same parties and threshold, whose shares open here.
 pub struct HeldKey {
     newest: Opened,
     /// The newest first.
     older: Vec<Opened>,
-    /// The records of all epochs, the newest first, also of those whose share does not open.
+    /// The records of all epochs, the newest first, also of other parties, and of those whose share does
+    /// not open.
     records: Vec<KeyRecord>,
     ledger: Ledger,
 }
@@ -63,7 +68,10 @@ impl std::fmt::Debug for OpenKey {
 /// The bans of a key that its owner was told of when agreeing to new shares, which lift them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bans {
-    epochs: BTreeSet<[u8; 32]>,
+    /// The devices that the bans are about: those that take part.
+    among: Vec<Fingerprint>,
+    /// Which of them is which party of which epoch.
+    parties: BTreeMap<([u8; 32], u8), Fingerprint>,
     /// The epoch and the banned party.
     known: BTreeSet<([u8; 32], u8)>,
 }
@@ -77,28 +85,38 @@ impl Bans {
     /// The same bans, for the epochs that the key has now. A ban in a newer epoch counts as new.
     #[must_use]
     pub fn in_epochs_of(&self, key: &HeldKey) -> Self {
-        self.in_epochs(key.bans().epochs)
+        Self { known: self.known.clone(), ..Self::of(&key.records, &self.among, &key.ledger) }
     }
 
-    fn in_epochs(&self, epochs: BTreeSet<[u8; 32]>) -> Self {
-        Self { epochs, known: self.known.clone() }
+    /// Those of the devices `among` under the epochs of `records`.
+    fn of(records: &[KeyRecord], among: &[Fingerprint], ledger: &Ledger) -> Self {
+        let parties = records.iter().flat_map(|record| {
+            let known = record.parties.iter().filter(|party| among.contains(&party.fingerprint));
+            known.map(|party| ((record.epoch, party.index.get()), party.fingerprint))
+        });
+        let parties = parties.collect();
+        Self { among: among.to_vec(), known: banned(ledger, &parties), parties }
     }
 
-    /// A party that was banned after that, if there is one.
-    pub fn new_in(&self, ledger: &Ledger) -> Option<u8> {
-        let now = banned(ledger, &self.epochs);
-        now.difference(&self.known).next().map(|(_, party)| *party)
+    /// A device that was banned after that, if there is one.
+    pub fn new_in(&self, ledger: &Ledger) -> Option<Fingerprint> {
+        let now = banned(ledger, &self.parties);
+        now.difference(&self.known).find_map(|party| self.parties.get(party)).copied()
     }
 }
 
-/// The parties that failed a check, and in which of these epochs. Pairs with only too many
-/// unresolved checks are left out.
-fn banned(ledger: &Ledger, epochs: &BTreeSet<[u8; 32]>) -> BTreeSet<([u8; 32], u8)> {
+/// Which of these parties failed a check. Pairs with only too many unresolved checks are left out.
+fn banned(
+    ledger: &Ledger,
+    parties: &BTreeMap<([u8; 32], u8), Fingerprint>,
+) -> BTreeSet<([u8; 32], u8)> {
+    let epochs: BTreeSet<&[u8; 32]> = parties.keys().map(|(epoch, _)| epoch).collect();
     let failed = |epoch: &[u8; 32]| {
         let retired = ledger.retired(epoch).into_iter().filter(|(_, code)| code != UNRESOLVED);
         retired.map(|(party, _)| (*epoch, party)).collect::<Vec<_>>()
     };
-    epochs.iter().flat_map(failed).collect()
+    let failed = epochs.into_iter().flat_map(failed);
+    failed.filter(|party| parties.contains_key(party)).collect()
 }
 
 /// Why this device offers a requester no epoch.
@@ -115,12 +133,32 @@ pub enum NoOffer {
 }
 
 impl HeldKey {
-    /// Opens the shares of the key `name`. If one does not open, a note is told and the others are
-    /// used.
+    /// Opens the shares of the key `name`: of the newest epoch that opens, and of others with the same
+    /// parties. If one does not open, a note is told and the others are used.
     ///
     /// # Errors
     /// There is no such key, or no share of it opens, or none is the one that its record names.
     pub fn open(node: &Node, name: &str) -> Result<Self, Error> {
+        Self::open_where(node, name, |_| true)
+    }
+
+    /// As [`open`](Self::open), of the parties whose shares `request` begins with.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_for(node: &Node, name: &str, request: &Request) -> Result<Self, Error> {
+        Self::open_where(node, name, |record| records::is_of(record, request))
+    }
+
+    /// As [`open`](Self::open), of the newest epoch that is `wanted` and of others with the same parties.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_where(
+        node: &Node,
+        name: &str,
+        wanted: impl Fn(&KeyRecord) -> bool,
+    ) -> Result<Self, Error> {
         let ledger = node.ledger()?.clone();
         let mut records = records::held(&node.home, name)?;
         let (opened, closed) = loop {
@@ -141,12 +179,13 @@ impl HeldKey {
             // Another epoch became the active one meanwhile, and older shares were destroyed.
             records = now;
         };
-        let mut opened = opened.into_iter();
+        let mut opened = opened.into_iter().skip_while(|opened| !wanted(&opened.record));
         let Some(newest) = opened.next() else {
             return Err(closed.into_iter().next().unwrap_or_else(|| Error::NoKey(name.to_owned())));
         };
+        let older = opened.filter(|opened| newest.record.has_parties_of(&opened.record)).collect();
         closed.into_iter().for_each(|f| node.tell(Note::Failed(f)));
-        Ok(Self { newest, older: opened.collect(), records, ledger })
+        Ok(Self { newest, older, records, ledger })
     }
 
     /// The record of the newest epoch that can be used.
@@ -170,8 +209,9 @@ impl HeldKey {
     ///
     /// # Errors
     /// [`vault::Error::Retired`] if there is none for that.
-    pub fn offer(&self, signers: &[u8]) -> Result<Vec<Held>, vault::Error> {
-        let ban_in = |record: &KeyRecord| self.retired_in(record, signers);
+    pub fn offer(&self, signers: &[PartyId]) -> Result<Vec<Held>, vault::Error> {
+        let signers = self.fingerprints(signers);
+        let ban_in = |record: &KeyRecord| self.retired_in(record, &signers);
         let free: Vec<&KeyRecord> =
             self.records.iter().take_while(|record| ban_in(record).is_none()).collect();
         let is_free = |opened: &&Opened| {
@@ -180,15 +220,31 @@ impl HeldKey {
         let offer: Vec<Held> =
             self.opened().filter(is_free).map(|opened| self.held_of(&opened.record)).collect();
         match self.records.iter().find_map(ban_in) {
-            Some((peer, code)) if offer.is_empty() => Err(vault::Error::Retired { peer, code }),
+            Some((peer, code)) if offer.is_empty() => {
+                let here = self.record().parties.iter().find(|party| party.fingerprint == peer);
+                let peer = here.map_or(0, |party| party.index.get());
+                Err(vault::Error::Retired { peer, code })
+            }
             _ => Ok(offer),
         }
     }
 
     /// The first of `signers` that this device no longer signs with in an epoch, and why.
-    fn retired_in(&self, record: &KeyRecord, signers: &[u8]) -> Option<(u8, String)> {
-        let mut retired = self.ledger.retired(&record.epoch).into_iter();
-        retired.find(|(peer, _)| signers.contains(peer))
+    fn retired_in(
+        &self,
+        record: &KeyRecord,
+        signers: &[Fingerprint],
+    ) -> Option<(Fingerprint, String)> {
+        self.ledger.retired(&record.epoch).into_iter().find_map(|(peer, code)| {
+            let peer = record.parties.iter().find(|party| party.index.get() == peer)?;
+            signers.contains(&peer.fingerprint).then_some((peer.fingerprint, code))
+        })
+    }
+
+    /// The devices that are these parties.
+    fn fingerprints(&self, parties: &[PartyId]) -> Vec<Fingerprint> {
+        let all = self.record().parties.iter();
+        all.filter(|p| parties.contains(&p.index)).map(|p| p.fingerprint).collect()
     }
 
     /// The epochs of `request` in which this device signs with its signers.
@@ -203,13 +259,13 @@ impl HeldKey {
         if !all.is_empty() && !all.iter().any(signs) {
             return Err(NoOffer::Restored);
         }
-        let signers = &indices(&request.signers);
+        let signers = &self.fingerprints(&request.signers);
         let mut retired = self.records.iter().filter_map(|r| self.retired_in(r, signers));
         let no_longer = match retired.next() {
             Some((_, code)) if code == UNRESOLVED => NoOffer::Worn,
             _ => NoOffer::Banned,
         };
-        let offer = self.offer(signers).map_err(|_| no_longer)?;
+        let offer = self.offer(&request.signers).map_err(|_| no_longer)?;
         let common: Vec<Held> =
             offer.into_iter().filter(|held| all.iter().any(|h| h.epoch == held.epoch)).collect();
         match (common.is_empty(), all.is_empty()) {
@@ -229,10 +285,14 @@ impl HeldKey {
         common(&self.held(), request)
     }
 
-    /// The bans of this key, in all its epochs.
-    pub fn bans(&self) -> Bans {
-        let epochs = self.records.iter().map(|record| record.epoch).collect();
-        Bans { known: banned(&self.ledger, &epochs), epochs }
+    /// The bans of the devices `among` under this key, in all its epochs.
+    pub fn bans(&self, among: &[Fingerprint]) -> Bans {
+        Bans::of(&self.records, among, &self.ledger)
+    }
+
+    /// Whether there is an epoch of the key, of whichever parties, that is `wanted`.
+    pub fn has_epoch(&self, wanted: impl Fn(&KeyRecord) -> bool) -> bool {
+        self.records.iter().any(wanted)
     }
 
     /// How many sessions this device has spent under `epoch`.
@@ -327,10 +387,15 @@ pub fn names(held: &[Held]) -> Vec<Hex<32>> {
 }
 
 /// The epoch that a ceremony of this kind uses: the first of `mine`, which are the newest first,
-/// that everybody offers. A key generation and an exchange of confirmations use none, which is all
-/// zeros.
+/// that everybody offers. In a reshare it is the one of the requester. A key generation and an exchange of
+/// confirmations use none, which is all zeros.
 pub fn agreed(ceremony: Ceremony, mine: &[Hex<32>], everybody: &[Vec<Hex<32>>]) -> Option<Hex<32>> {
     match ceremony {
+        // New parties have none.
+        Ceremony::Reshare => {
+            let mut all = everybody.iter().flatten();
+            all.next().copied().filter(|epoch| all.all(|other| other == epoch))
+        }
         Ceremony::Keygen | Ceremony::Resume => Some(Hex([0; 32])),
         Ceremony::Sign | Ceremony::Refresh => {
             mine.iter().copied().find(|epoch| everybody.iter().all(|held| held.contains(epoch)))
@@ -358,16 +423,21 @@ mod tests {
         let bob = Fingerprint::new([2; 32]);
         let bans = |epoch| ledger.retire(&epoch, 2, &bob, "E_OTE_CHECK", &[7; 32], 0).unwrap();
         let [old, new] = EPOCHS;
-        let known = Bans { epochs: BTreeSet::from([old]), known: BTreeSet::new() };
+        let of = |epochs: &[[u8; 32]], known| Bans {
+            among: vec![bob],
+            parties: epochs.iter().map(|epoch| ((*epoch, 2), bob)).collect(),
+            known,
+        };
+        let known = of(&[old], BTreeSet::new());
         bans(new);
         assert_eq!(known.new_in(&ledger), None);
-        let now = known.in_epochs(BTreeSet::from(EPOCHS));
-        assert_eq!(now.new_in(&ledger), Some(2));
+        let now = of(&EPOCHS, known.known);
+        assert_eq!(now.new_in(&ledger), Some(bob));
         // The bans that the owner knew of are lifted.
         let known = Bans { known: BTreeSet::from([(new, 2)]), ..now };
         assert_eq!(known.new_in(&ledger), None);
         bans(old);
-        assert_eq!(known.new_in(&ledger), Some(2));
+        assert_eq!(known.new_in(&ledger), Some(bob));
     }
 
     #[test]

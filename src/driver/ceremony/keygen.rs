@@ -1,4 +1,4 @@
-//! Key generation, refresh, and resuming either one if its last messages were lost.
+//! Key generation, refresh, and resuming either one, or a reshare, if its last messages were lost.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,8 +10,10 @@ use crate::driver::ceremony::drive::{Record, drive, fault_with};
 use crate::driver::ceremony::epochs::{Bans, HeldKey, OpenKey};
 use crate::driver::ceremony::propose::{announce, propose, propose_and_start};
 use crate::driver::ceremony::refuse::{decline, part};
+use crate::driver::ceremony::requests::{about, asked, invitees, of_key, part_after};
+use crate::driver::ceremony::reshare::Change;
 use crate::driver::ceremony::started::Started;
-use crate::driver::ceremony::{begin, confirmations, deletions, epochs};
+use crate::driver::ceremony::{begin, confirmations, deletions, epochs, leaving, reshare};
 use crate::driver::connect::peer_links::{PeerLinks, party_label};
 use crate::driver::connect::rendezvous;
 use crate::driver::connect::target::Target;
@@ -24,9 +26,10 @@ use crate::progress::{Event, PartyView};
 use crate::protocol::key::KeyShare;
 use crate::protocol::keygen::{Keygen, KeygenSetup};
 use crate::protocol::machine::{Machine, Persist};
-use crate::request::{Action, Ceremony, Held, Hex, Question, Request, RequestId, Shares, is_name};
+use crate::request::{Action, Ceremony, Held, Hex, Question, Request, is_name};
 use crate::vault::{
-    self, Entry, Home, KeyLock, KeyRecord, KeyState, Ledger, PartyRecord, Peers, keys,
+    self, Entry, Home, KeyLock, KeyRecord, KeyState, LeavingRecord, Ledger, PartyRecord, Peers,
+    keys,
 };
 use crate::wire::{Reason, Terms};
 
@@ -41,6 +44,8 @@ pub struct Made {
     pub unlogged: Option<String>,
     /// Whether this device's share or its state changed.
     pub changed: bool,
+    /// Whether this device has left the key, and its share is destroyed.
+    pub left: bool,
 }
 
 /// Makes the key `name` with the devices in `with`, any `threshold` of which sign later.
@@ -107,6 +112,20 @@ pub fn is_free(home: &Home, name: &str, threshold: u8, with: &[Target]) -> Resul
 /// # Errors
 /// As for [`request`]; the old shares stay in use until every party has stored its new one.
 pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Error> {
+    if let Some(finished) = finish_pending(node, name, with).await? {
+        return Ok(finished);
+    }
+    let asks = |key: &HeldKey| of_key(node, key.record(), key.held(), Action::Refresh);
+    renewed(node, name, with, (Vec::new(), KeyRecord::has_parties_of), asks).await
+}
+
+/// Finishes what is pending of the key `name`; `None` if nothing is, or if it cannot be finished and an
+/// older epoch is in use.
+async fn finish_pending(
+    node: &Arc<Node>,
+    name: &str,
+    with: &[Target],
+) -> Result<Option<Made>, Error> {
     let held = records::held(&node.home, name)?;
     if held.first().is_some_and(|record| record.state == KeyState::Pending) {
         match resume(node, name, with).await {
@@ -114,47 +133,127 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
             // may have no older one.
             Err(error)
                 if cannot_be_finished(&error) && records::active(&node.home, name).is_ok() => {}
-            finished => return finished,
+            finished => return finished.map(Some),
         }
     }
     records::active(&node.home, name)?;
-    let (mut question, bans) = to_refresh(node, name).await?;
-    announce(node, &question);
+    Ok(None)
+}
+
+/// Makes new shares of the key `name` by the request that `asks` makes, of the newest epoch that all have
+/// and that is not alike to those `tried`. One request is about all epochs that are `alike`.
+///
+/// # Errors
+/// As for [`refresh`].
+async fn renewed(
+    node: &Arc<Node>,
+    name: &str,
+    with: &[Target],
+    (mut tried, alike): (Vec<KeyRecord>, Alike),
+    asks: impl Fn(&HeldKey) -> Result<Request, Error>,
+) -> Result<Made, Error> {
+    let mut asking = Asking::of(node, name, (&tried, alike), &asks).await?;
+    announce(node, &asking.question);
     let mut attempts = Attempts::new(node);
     let result = loop {
         let made = async {
+            let Asking { question, bans, .. } = &asking;
             let request = &question.request;
             let accepted = propose(node, request, invitees(request, with)?).await?;
             let epoch = accepted.epoch();
-            let same = same(node, name, request, &epoch, &bans);
+            let same = same(node, name, request, &epoch, bans);
             let ((key, bans), accepted) = accepted.or_decline(same).await?;
-            let started = accepted.start(node, &question).await?;
-            renew(node, &key, (started, &request.id), &bans).await
+            let started = accepted.start(node, question).await?;
+            renew(node, key, request, started, &bans).await
         }
         .await;
         match made {
             Err(error) if attempts.again(node, &error).await => {}
+            // It is unconfirmed here, and another party has not stored its share: those of before are older.
+            Err(error) if error.is_about_shares() && asking.has_others => {
+                tried.push(asking.record.clone());
+            }
             made => break made,
         }
-        match to_refresh(node, name).await {
-            Ok((next, _)) => question = next,
+        match Asking::of(node, name, (&tried, alike), &asks).await {
+            // The bans are those of when it was begun.
+            Ok(next) if next.record.has_parties_of(&asking.record) => {
+                asking = Asking { bans: asking.bans, ..next };
+            }
+            Ok(next) => asking = next,
             Err(error) => break Err(error),
         }
     };
-    conclude(node, &question.request, result)
+    conclude(node, &asking.question.request, result)
 }
 
-/// The question for a refresh of the key `name`, and the bans that it lifts. Waits until no other
-/// process changes the key.
-async fn to_refresh(node: &Node, name: &str) -> Result<(Question, Bans), Error> {
-    let waits = |by| node.tell(Note::KeyAwaited { key: name.to_owned(), by });
-    records::unchanging(&node.home, name, node.deadline_or(ANSWER), waits).await?;
-    let key = HeldKey::open(node, name)?;
-    if key.is_full() {
-        return Err(Error::TooManyPending(name.to_owned()));
+/// Whether one request is about both epochs.
+type Alike = fn(&KeyRecord, &KeyRecord) -> bool;
+
+/// A request for new shares of a key.
+struct Asking {
+    /// The epoch that it begins with.
+    record: KeyRecord,
+    question: Question,
+    /// The bans that the new shares lift.
+    bans: Bans,
+    /// Whether there are epochs that are not like those that were tried.
+    has_others: bool,
+}
+
+impl Asking {
+    /// What `asks` makes of the newest epoch of the key `name` that is not `alike` to one of `tried`. Waits
+    /// until no other process changes the key.
+    async fn of(
+        node: &Node,
+        name: &str,
+        (tried, alike): (&[KeyRecord], Alike),
+        asks: impl Fn(&HeldKey) -> Result<Request, Error>,
+    ) -> Result<Self, Error> {
+        let waits = |by| node.tell(Note::KeyAwaited { key: name.to_owned(), by });
+        records::unchanging(&node.home, name, node.deadline_or(ANSWER), waits).await?;
+        let is_tried = |record: &KeyRecord| tried.iter().any(|tried| alike(tried, record));
+        let key = HeldKey::open_where(node, name, |record| !is_tried(record))?;
+        if key.is_full() {
+            return Err(Error::TooManyPending(name.to_owned()));
+        }
+        let (request, record) = (asks(&key)?, key.record().clone());
+        let has_others = key.has_epoch(|other| !is_tried(other) && !alike(other, &record));
+        let bans = key.bans(&request.parties);
+        Ok(Self { question: about(node, request, &record), bans, has_others, record })
     }
-    let request = of_key(node, key.record(), key.held(), Action::Refresh)?;
-    Ok((about(node, request, key.record()), key.bans()))
+}
+
+/// Changes the parties or the threshold of the key `name`; `with` are at least the others that take part.
+/// The public key stays.
+///
+/// # Errors
+/// The change does not fit the key, a device cannot be reached or refuses, or the protocol fails. The shares of before
+/// stay in use until every party then has stored its new one.
+pub async fn reshare(
+    node: &Arc<Node>,
+    name: &str,
+    change: &Change,
+    with: &[Target],
+) -> Result<Made, Error> {
+    let held = records::held(&node.home, name)?;
+    let newest_is_made = held.first().is_some_and(|newest| change.is_made(newest));
+    match finish_pending(node, name, with).await {
+        Ok(Some(finished)) if change.is_made(&finished.record) => return Ok(finished),
+        Ok(_) => {}
+        // What a lost device has not confirmed is not to be finished.
+        Err(_)
+            if !change.lost.is_empty()
+                && !newest_is_made
+                && records::active(&node.home, name).is_ok() => {}
+        Err(error) => return Err(error),
+    }
+    // What cannot be finished of this very change is made again from the shares before it.
+    let is_pending = |record: &KeyRecord| record.state == KeyState::Pending;
+    let mut futile = records::held(&node.home, name)?;
+    futile.retain(|record| is_pending(record) && change.is_made(record));
+    let alike = |one: &KeyRecord, other: &KeyRecord| one.epoch == other.epoch;
+    renewed(node, name, with, (futile, alike), |key| reshare::asking(node, key, change)).await
 }
 
 /// Finishes the pending key `name`: gets the missing confirmations from their parties. If none is
@@ -164,10 +263,14 @@ async fn to_refresh(node: &Node, name: &str) -> Result<(Question, Bans), Error> 
 /// A party cannot be reached or has no share; a pending key stays pending.
 pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Error> {
     let record = newest(node, name)?;
+    if let Some(leaves) = leaving::newest(&node.home, name)? {
+        let (request, result) = leaving::resume(node, &record, &leaves, with).await?;
+        return conclude(node, &request, result);
+    }
     let everybody: BTreeSet<PartyId> =
         record.parties.iter().map(|p| p.index).filter(|index| *index != record.me).collect();
     let missing = match record.state {
-        KeyState::Pending => missing(node, name)?,
+        KeyState::Pending => missing(node, &record)?,
         KeyState::Active => BTreeSet::new(),
     };
     // All confirmations are here, but this device may have been killed before the others got its
@@ -248,11 +351,11 @@ fn newest(node: &Node, name: &str) -> Result<KeyRecord, Error> {
     records::held(&node.home, name)?.into_iter().next().ok_or_else(|| Error::NoKey(name.to_owned()))
 }
 
-/// The parties whose confirmation of a pending epoch of the key `name` is missing here.
-fn missing(node: &Node, name: &str) -> Result<BTreeSet<PartyId>, Error> {
+/// The parties whose confirmation of a pending epoch of the parties of `newest` is missing here.
+fn missing(node: &Node, newest: &KeyRecord) -> Result<BTreeSet<PartyId>, Error> {
     let mut missing = BTreeSet::new();
-    for record in records::held(&node.home, name)? {
-        if record.state == KeyState::Pending {
+    for record in records::held(&node.home, &newest.name)? {
+        if record.state == KeyState::Pending && record.has_parties_of(newest) {
             missing.extend(confirmations::missing(node, &record)?);
         }
     }
@@ -267,11 +370,11 @@ async fn visit(
     with: &[Target],
 ) -> Result<(), Error> {
     let request = resumption(node, record, parties)?;
-    let mut invitees = invitees(&request, with)?;
-    invitees.retain(|(party, _)| parties.contains(party));
+    let invitees = invitees(&request, with)?;
     let question = about(node, request, record);
     let Started { mut links, .. } = propose_and_start(node, &question, invitees).await?;
-    let exchanged = confirmations::exchange(node, &record.name, &mut links).await;
+    let request = &question.request;
+    let exchanged = confirmations::exchange(node, &record.name, request, &mut links).await;
     part_after(node, exchanged, links).await
 }
 
@@ -281,16 +384,17 @@ fn resumption(
     record: &KeyRecord,
     parties: &BTreeSet<PartyId>,
 ) -> Result<Request, Error> {
-    let request = of_key(node, record, held(node, &record.name)?, Action::Resume)?;
+    let request = of_key(node, record, held(node, record)?, Action::Resume)?;
     let takes_part = |party: &PartyId| *party == record.me || parties.contains(party);
     let signers = request.signers.iter().copied().filter(takes_part).collect();
     Ok(Request { signers, ..request })
 }
 
-/// The epochs of the key `name` that this device has a share of, the newest first.
-fn held(node: &Node, name: &str) -> Result<Vec<Held>, Error> {
+/// The epochs of the parties of `of` that this device has a share of, the newest first.
+fn held(node: &Node, of: &KeyRecord) -> Result<Vec<Held>, Error> {
     let ledger = node.ledger()?;
-    let records = records::held(&node.home, name)?;
+    let mut records = records::held(&node.home, &of.name)?;
+    records.retain(|record| record.has_parties_of(of));
     Ok(records.iter().map(|record| epochs::held_of(ledger, record)).collect())
 }
 
@@ -300,7 +404,7 @@ fn named(node: &Node, record: &KeyRecord, parties: &BTreeSet<PartyId>) -> Vec<La
     parties.map(|party| node.name_of(&party.fingerprint)).collect()
 }
 
-/// Takes part in a key generation, refresh or resume that the device at the other end of `link`
+/// Takes part in a key generation, refresh, reshare or resume that the device at the other end of `link`
 /// asks for. `begun` is set when all have said yes and new shares are made.
 ///
 /// # Errors
@@ -325,8 +429,9 @@ pub async fn respond(
     let question = match &known {
         Some(record) => about(node, request, record),
         None => {
-            let key = request.key.clone();
-            node.question(request, key, None)
+            let key = new_name(node, &request).unwrap_or_else(|_| request.key.clone());
+            let public_key = request.shares().map(|shares| shares.public_key);
+            node.question(request, key, public_key)
         }
     };
     let request = &question.request;
@@ -346,14 +451,21 @@ pub async fn respond(
                 let key = &question.key;
                 let started =
                     accept(node, link, &question, &terms, Vec::new(), Ask::Approval).await?;
-                let (lock, started) = started.or_abort(free(node, key)).await?;
+                let taking = async {
+                    let lock = records::hold(&node.home, key).await?;
+                    (new_name(node, request)? == *key).then_some(lock).ok_or_else(|| taken(key))
+                };
+                let (lock, started) = started.or_abort(taking).await?;
                 *begun = true;
-                let made = make(node, key, request, started).await;
+                let made = match request.resharing() {
+                    None => make(node, key, request, started).await,
+                    Some(_) => join(node, key, request, started).await,
+                };
                 drop(lock);
                 made
             }
             Some(record) => {
-                let open = match HeldKey::open(node, &record.name) {
+                let open = match HeldKey::open_for(node, &record.name, request) {
                     Ok(open) => open,
                     Err(error) => {
                         decline(link, &name, Reason::from(&error)).await;
@@ -368,7 +480,7 @@ pub async fn respond(
                     decline(link, &name, Reason::Conflict).await;
                     return Err(Error::TooManyPending(record.name.clone()));
                 }
-                let bans = open.bans();
+                let bans = open.bans(&request.parties);
                 let ask = if bans.is_empty() { Ask::Approval } else { Ask::Pardon };
                 // The owner may take minutes, so the share is closed and opened again afterwards.
                 drop(open);
@@ -386,7 +498,7 @@ pub async fn respond(
                 };
                 let ((open, bans), started) = started.or_abort(same).await?;
                 *begun = true;
-                renew(node, &open, (started, &request.id), &bans).await
+                renew(node, open, request, started, &bans).await
             }
         }
     }
@@ -399,7 +511,29 @@ async fn free(node: &Node, name: &str) -> Result<KeyLock, Error> {
     let lock = records::hold(&node.home, name).await?;
     match records::find(&node.home, name)? {
         None => Ok(lock),
-        Some(_) => Err(vault::Error::Conflict { what: "key", name: name.to_owned() }.into()),
+        Some(_) => Err(taken(name)),
+    }
+}
+
+fn taken(name: &str) -> Error {
+    vault::Error::Conflict { what: "key", name: name.to_owned() }.into()
+}
+
+/// What the key of `request` is to be called here, of which this device has no share. Where an earlier
+/// reshare of it was cut off there is a pending one, beside which another is stored.
+///
+/// # Errors
+/// The name is taken, or this device has a share that is in use.
+fn new_name(node: &Node, request: &Request) -> Result<String, Error> {
+    let public_key = request.shares().map(|shares| shares.public_key);
+    let all = keys::list(&node.home)?;
+    match all.into_iter().find(|record| Some(record.public_key) == public_key) {
+        Some(record) if record.state == KeyState::Pending => Ok(record.name),
+        Some(record) => Err(taken(&record.name)),
+        None => match records::find(&node.home, &request.key)? {
+            None => Ok(request.key.clone()),
+            Some(_) => Err(taken(&request.key)),
+        },
     }
 }
 
@@ -413,7 +547,7 @@ async fn same(
     bans: &Bans,
 ) -> Result<(OpenKey, Bans), Error> {
     let lock = records::hold(&node.home, name).await?;
-    let open = HeldKey::open(node, name)?;
+    let open = HeldKey::open_for(node, name, request)?;
     let offers = open.common(request);
     let is_same = offers.iter().any(|held| held.epoch == *epoch);
     if open.is_full() || !is_same {
@@ -430,24 +564,37 @@ fn acceptable(
     request: &Request,
     requester: &Fingerprint,
 ) -> Result<Option<KeyRecord>, Reason> {
-    if request.ceremony() == Ceremony::Keygen {
-        paired_with_all(node, request)?;
-        return match records::find(&node.home, &request.key) {
-            Ok(None) => Ok(None),
-            Ok(Some(_)) | Err(Error::Vault(vault::Error::Unsupported { .. })) => {
+    if let Some(resharing) = request.resharing() {
+        reshare::is_acceptable(request, resharing)?;
+    }
+    let me = &node.info.fingerprint;
+    if request.ceremony() == Ceremony::Keygen
+        || request.resharing().is_some_and(|r| !r.old.contains(me))
+    {
+        paired_with_all(node, &request.parties)?;
+        return match new_name(node, request) {
+            Ok(_) => Ok(None),
+            Err(Error::Vault(vault::Error::Conflict { .. } | vault::Error::Unsupported { .. })) => {
                 Err(Reason::Conflict)
             }
             Err(_) => Err(Reason::Aborted),
         };
     }
     let known = records::of_key(&node.home, request).ok().flatten();
+    if let Some(resharing) = request.resharing().filter(|_| known.is_some()) {
+        let new = request.parties.iter().filter(|party| !resharing.old.contains(party));
+        paired_with_all(node, new)?;
+    }
     known.map(Some).ok_or_else(|| deletions::reason(node, request, requester))
 }
 
 /// Every two parties of a key must be paired: this device checks its own pairs.
-fn paired_with_all(node: &Node, request: &Request) -> Result<(), Reason> {
+fn paired_with_all<'a>(
+    node: &Node,
+    parties: impl IntoIterator<Item = &'a Fingerprint>,
+) -> Result<(), Reason> {
     let peers = node.peers().map_err(|_| Reason::NotPaired)?;
-    for fingerprint in request.parties.iter().filter(|party| **party != node.info.fingerprint) {
+    for fingerprint in parties.into_iter().filter(|party| **party != node.info.fingerprint) {
         let record = peers.known(fingerprint).ok_or(Reason::NotPaired)?;
         if record.is_expired(clock::unix_now()) {
             return Err(Reason::Expired);
@@ -472,48 +619,72 @@ async fn make(
     let fault = |fault| fault_with(fault, name, party_label);
     let begun = async { begin::keygen(&node.vault, setup)?.map_err(fault) };
     let (machine, mut started) = started.or_abort(begun).await?;
-    let parties: Vec<PartyRecord> = PartyId::all(MAX_PARTIES)
-        .zip(&request.parties)
-        .map(|(index, party)| PartyRecord {
-            index,
-            name: node.name_of(party).as_str().to_owned(),
-            fingerprint: *party,
-        })
-        .collect();
     started.charge.spend();
-    let new = NewShare { node, name, generation: 1, parties, stored: None, refreshes: None };
-    run((Ceremony::Keygen, &request.id), machine, new, started.links).await
+    let new = NewShare::new(node, name, request, 1);
+    run(machine, new, started.links).await.map(|(record, _)| record)
 }
 
-/// Runs a refresh that lifts `bans` and no others.
+/// Runs a reshare of a key that this device has no share of.
+async fn join(
+    node: &Arc<Node>,
+    name: &str,
+    request: &Request,
+    started: Started,
+) -> Result<KeyRecord, Error> {
+    let fault = |fault| fault_with(fault, name, party_label);
+    let setup = reshare::setup(node, request, started.id)?;
+    let begun = async { begin::join(&node.vault, setup)?.map_err(fault) };
+    let (machine, mut started) = started.or_abort(begun).await?;
+    started.charge.spend();
+    let before = request.epochs().iter().map(|held| held.generation).max().unwrap_or_default();
+    let new = NewShare::new(node, name, request, before.saturating_add(1));
+    run(machine, new, started.links).await.map(|(record, _)| record)
+}
+
+/// Runs a refresh or reshare that lifts `bans` and no others.
 async fn renew(
     node: &Arc<Node>,
-    key: &OpenKey,
-    (started, request): (Started, &RequestId),
+    key: OpenKey,
+    request: &Request,
+    started: Started,
     bans: &Bans,
 ) -> Result<KeyRecord, Error> {
-    let fault = |fault| fault_with(fault, &key.record.name, party_label);
+    let OpenKey { record, share, ledger, .. } = &key;
+    let fault = |fault| fault_with(fault, &record.name, party_label);
     let id = started.id;
-    let begun = async { begin::refresh(&key.share, id)?.map_err(fault) };
+    let begun = async {
+        let begun = match request.resharing() {
+            None => begin::refresh(share, id)?,
+            Some(_) => begin::reshare(&node.vault, share, reshare::setup(node, request, id)?)?,
+        };
+        begun.map_err(fault)
+    };
     let (machine, mut started) = started.or_abort(begun).await?;
-    let generation = key.record.generation.saturating_add(1);
-    let parties = key.record.parties.clone();
     started.charge.spend();
-    let (name, refreshes) = (key.record.name.as_str(), Some((&key.ledger, bans)));
-    let new = NewShare { node, name, generation, parties, stored: None, refreshes };
-    run((Ceremony::Refresh, request), machine, new, started.links).await
+    let new = NewShare::new(node, &record.name, request, record.generation.saturating_add(1));
+    let new = NewShare { renews: Some((record, ledger, bans)), ..new };
+    let (name, ran) = (record.name.clone(), run(machine, new, started.links).await);
+    // A device that leaves destroys its share, for which nothing may use it.
+    drop(key);
+    leaving::settle(node, &name).await?;
+    let (record, links) = ran?;
+    if let Some(links) = links {
+        let _ = links.finish(node.deadline_within(ROUND)).await;
+    }
+    Ok(record)
 }
 
-/// Runs a key generation or refresh. The new share is stored as pending before this device confirms
-/// it, and becomes the active one when every party has confirmed.
+/// Runs a key generation, refresh or reshare. The new share is stored as pending before this device
+/// confirms it, and becomes the active one when every party has confirmed. A device that leaves has the
+/// old record, and says goodbye over the links when its share is destroyed.
 async fn run(
-    (ceremony, request): (Ceremony, &RequestId),
     mut machine: Machine<Keygen>,
     mut new: NewShare<'_>,
     mut links: PeerLinks,
-) -> Result<KeyRecord, Error> {
-    let (node, name) = (new.node, new.name);
-    let driven = drive(node, (ceremony, name, request), &mut machine, &mut links, &mut new).await;
+) -> Result<(KeyRecord, Option<PeerLinks>), Error> {
+    let (node, name, ceremony) = (new.node, new.name, new.request.ceremony());
+    let about = (ceremony, name, &new.request.id);
+    let driven = drive(node, about, &mut machine, &mut links, &mut new).await;
     drop(machine);
     match (driven, new.stored) {
         (Ok(_), Some(record)) => {
@@ -522,22 +693,25 @@ async fn run(
             let _ = links.finish(node.deadline_within(ROUND)).await;
             let newest = newest(node, &record.name)?;
             match newest.state {
-                KeyState::Active => Ok(newest),
+                KeyState::Active => Ok((newest, None)),
                 KeyState::Pending => {
                     let missing = confirmations::missing(node, &newest)?;
                     let missing = named(node, &newest, &missing);
                     Err(Error::Unconfirmed {
                         key: name.to_owned(),
                         missing,
-                        signs: ceremony == Ceremony::Refresh,
+                        signs: new.renews.is_some(),
                     })
                 }
             }
         }
-        (Ok(_), None) => Err(Error::Bug("a key was made and no share was stored")),
+        (Ok(_), None) => match new.renews.filter(|_| new.leaves.is_some()) {
+            Some((record, ..)) => Ok((record.clone(), Some(links))),
+            None => Err(Error::Bug("a key was made and no share was stored")),
+        },
         (Err(error), stored) => {
             links.abort().await;
-            Err(if stored.is_some() {
+            Err(if stored.is_some() || new.leaves.is_some() {
                 // A resume may have brought the missing confirmations while this ceremony held the
                 // lock.
                 if let Err(error) = confirmations::settle(node, name) {
@@ -555,22 +729,43 @@ async fn run(
 struct NewShare<'a> {
     node: &'a Node,
     name: &'a str,
+    request: &'a Request,
     generation: u64,
-    parties: Vec<PartyRecord>,
     /// Its record, once it is in the vault.
     stored: Option<KeyRecord>,
-    /// For a refresh: the ledger, and the bans that the new share lifts.
-    refreshes: Option<(&'a Ledger, &'a Bans)>,
+    /// Where this device leaves the key instead: what it waits for, once that is in the vault.
+    leaves: Option<LeavingRecord>,
+    /// The share that is replaced, the ledger, and the bans that the new share lifts.
+    renews: Option<(&'a KeyRecord, &'a Ledger, &'a Bans)>,
 }
 
-impl NewShare<'_> {
+impl<'a> NewShare<'a> {
+    fn new(node: &'a Node, name: &'a str, request: &'a Request, generation: u64) -> Self {
+        Self { node, name, request, generation, stored: None, leaves: None, renews: None }
+    }
+
+    /// The parties of the key then. In a refresh they keep the names that they had.
+    fn parties(&self) -> Vec<PartyRecord> {
+        if let Some((record, ..)) = self.renews.filter(|_| self.request.resharing().is_none()) {
+            return record.parties.clone();
+        }
+        PartyId::all(MAX_PARTIES)
+            .zip(self.request.remaining())
+            .map(|(index, party)| PartyRecord {
+                index,
+                name: self.node.name_of(party).as_str().to_owned(),
+                fingerprint: *party,
+            })
+            .collect()
+    }
+
     fn record(&self, share: &KeyShare) -> KeyRecord {
         KeyRecord {
             name: self.name.to_owned(),
             public_key: share.public_key_bytes(),
             threshold: share.threshold(),
             me: share.me(),
-            parties: self.parties.clone(),
+            parties: self.parties(),
             epoch: *share.epoch(),
             generation: self.generation,
             created: clock::unix_now(),
@@ -583,15 +778,14 @@ impl NewShare<'_> {
 impl Record for NewShare<'_> {
     /// A party banned after the approval must not get a new share. Checked before storing.
     fn look_up(&mut self) -> Result<(), Error> {
-        let Some((ledger, bans)) = self.refreshes.filter(|_| self.stored.is_none()) else {
-            return Ok(());
-        };
+        let is_stored = self.stored.is_some() || self.leaves.is_some();
+        let Some((_, ledger, bans)) = self.renews.filter(|_| !is_stored) else { return Ok(()) };
         ledger.update()?;
         let Some(banned) = bans.new_in(ledger) else { return Ok(()) };
-        let party = self.parties.iter().find(|party| party.index.get() == banned);
-        let party = party.ok_or(Error::Bug("somebody was banned who has no share"))?;
-        let (peer, key) = (self.node.name_of(&party.fingerprint), self.name.to_owned());
-        Err(Error::Banned { party: party.index, peer, key })
+        let party = self.request.party_of(&banned);
+        let party = party.ok_or(Error::Bug("somebody was banned who takes no part"))?;
+        let (peer, key) = (self.node.name_of(&banned), self.name.to_owned());
+        Err(Error::Banned { party, peer, key })
     }
 
     fn persist(&mut self, what: Persist) -> Result<(), Error> {
@@ -609,11 +803,30 @@ impl Record for NewShare<'_> {
                 self.stored = Some(record);
                 Ok(())
             }
-            Persist::Confirmed { peer, statement } => match &self.stored {
-                Some(record) => confirmations::store(self.node, record, peer, statement),
-                None => Err(Error::Bug("a share was confirmed before it was stored")),
-            },
-            Persist::Leaving(_) => Err(Error::Bug("a dealer left, and nobody leaves here")),
+            Persist::Confirmed { peer, statement } => {
+                let stored = self.stored.as_ref().map(|record| &record.epoch);
+                match stored.or(self.leaves.as_ref().map(|leaves| &leaves.epoch)) {
+                    Some(epoch) => {
+                        confirmations::store(self.node, (self.name, epoch), peer, statement)
+                    }
+                    None => Err(Error::Bug("a share was confirmed before it was stored")),
+                }
+            }
+            Persist::Leaving(leaving) => {
+                self.look_up()?;
+                let record = LeavingRecord {
+                    epoch: *leaving.epoch(),
+                    expects: leaving.to_bytes().to_vec(),
+                    threshold: self.request.threshold,
+                    parties: self.parties(),
+                    generation: self.generation,
+                    after: newest(self.node, self.name)?.epoch,
+                    created: clock::unix_now(),
+                };
+                self.node.vault.store_leaving(self.name, &record)?;
+                self.leaves = Some(record);
+                Ok(())
+            }
             Persist::ChecksBegin { .. } | Persist::ChecksResolved | Persist::Retired { .. } => {
                 Err(Error::Bug("transfers were checked while making a key"))
             }
@@ -630,7 +843,7 @@ async fn confirm(
     record: &KeyRecord,
 ) -> Result<KeyRecord, Error> {
     let request = &question.request;
-    let mine = held(node, &record.name)?;
+    let mine = held(node, record)?;
     let offer = epochs::common(&mine, request);
     if offer.is_empty() {
         let name = node.name_of(&link.peer());
@@ -640,7 +853,7 @@ async fn confirm(
     let Started { mut links, .. } =
         accept(node, link, question, terms, offer, Ask::Nothing).await?;
     deletions::refuted(node, &requester, request);
-    let exchanged = confirmations::exchange(node, &record.name, &mut links).await;
+    let exchanged = confirmations::exchange(node, &record.name, request, &mut links).await;
     // Up to here only confirmations of others were stored.
     let settled = settle(node, &record.name).await;
     part_after(node, exchanged.and(settled), links).await?;
@@ -658,75 +871,6 @@ async fn settle(node: &Node, name: &str) -> Result<(), Error> {
     confirmations::settle(node, name)
 }
 
-/// Says goodbye after an exchange of confirmations. A lost goodbye does not matter.
-async fn part_after(
-    node: &Node,
-    exchanged: Result<(), Error>,
-    links: PeerLinks,
-) -> Result<(), Error> {
-    match exchanged {
-        Ok(()) => drop(links.finish(node.deadline_within(ROUND)).await),
-        Err(_) => links.abort().await,
-    }
-    exchanged
-}
-
-/// A request of this device to all `parties` of a key.
-fn asked(
-    node: &Node,
-    key: &str,
-    threshold: u8,
-    parties: Vec<Fingerprint>,
-    action: Action,
-) -> Result<Request, Error> {
-    let count = u8::try_from(parties.len()).unwrap_or(u8::MAX);
-    let mut all = PartyId::all(count).zip(&parties);
-    let me = all.find(|(_, party)| **party == node.info.fingerprint);
-    Ok(Request {
-        id: clock::request_id()?,
-        key: key.to_owned(),
-        threshold,
-        signers: PartyId::all(count).collect(),
-        requester: me.map(|(me, _)| me).ok_or(Error::NotAParty)?,
-        parties,
-        purpose: Label::default(),
-        action,
-    })
-}
-
-/// A request of this device to all parties of the key of `record`.
-fn of_key(
-    node: &Node,
-    record: &KeyRecord,
-    epochs: Vec<Held>,
-    action: impl FnOnce(Shares) -> Action,
-) -> Result<Request, Error> {
-    let parties = record.parties.iter().map(|party| party.fingerprint).collect();
-    let action = action(Shares { public_key: record.public_key, epochs });
-    asked(node, &record.name, record.threshold, parties, action)
-}
-
-/// The question to the owner about `request`, with this device's `record` of the key.
-fn about(node: &Node, request: Request, record: &KeyRecord) -> Question {
-    node.question(request, record.name.clone(), Some(record.public_key))
-}
-
-/// The party index of each target.
-fn invitees(request: &Request, with: &[Target]) -> Result<Vec<(PartyId, Target)>, Error> {
-    with.iter()
-        .map(|target| {
-            target
-                .fingerprint
-                .and_then(|fingerprint| request.party_of(&fingerprint))
-                .map(|party| (party, target.clone()))
-                .ok_or_else(|| Error::NoShareThere {
-                    peer: target.name.clone(),
-                    key: request.key.clone(),
-                })
-        })
-        .collect()
-}
-
 fn made(node: &Node, record: KeyRecord) -> Made {
     let parties = record
         .parties
@@ -736,7 +880,7 @@ fn made(node: &Node, record: KeyRecord) -> Made {
             fingerprint: party.fingerprint,
         })
         .collect();
-    Made { record, parties, unlogged: None, changed: true }
+    Made { record, parties, unlogged: None, changed: true, left: false }
 }
 
 fn conclude(
@@ -745,6 +889,12 @@ fn conclude(
     result: Result<KeyRecord, Error>,
 ) -> Result<Made, Error> {
     match result {
+        // A device that leaves has no key to tell of.
+        Ok(record) if !request.remaining().contains(&node.info.fingerprint) => {
+            let unlogged = log(node, request, "left");
+            node.tell(Note::Left { key: record.name.clone() });
+            Ok(Made { unlogged, left: true, ..made(node, record) })
+        }
         Ok(record) => {
             let unlogged = log(node, request, "stored");
             node.tell(Event::Key {

@@ -30,8 +30,8 @@ use crate::net::resumable::ResumableLink;
 use crate::net::{Frame, Link, LinkError};
 use crate::party::PartyId;
 use crate::payload::Source;
-use crate::progress::Event;
-use crate::request::{Agreed, Held, Hex, Question, Request};
+use crate::progress::{Event, RequestView};
+use crate::request::{Agreed, Ceremony, Held, Hex, Question, Request};
 use crate::wire::{About, Limits, Message, Proposal, Reason, Terms, Want};
 
 /// How long to wait until the others are told that a party takes no part.
@@ -527,7 +527,7 @@ async fn ask(
         }
     };
     match answer {
-        Ok(Message::Accept { nonce, held }) if is_answer(&held, request.epochs()) => {
+        Ok(Message::Accept { nonce, held }) if is_answer(&held, request) => {
             // A refresh is allowed: it is the remedy for a device that was rolled back.
             let signs = request.signing().is_some();
             if signs && epochs::is_rolled_back(&asked, party, &held) {
@@ -564,7 +564,8 @@ fn lacking(about: Option<&About>, request: &Request) -> Option<Ability> {
         Source::Files { files, .. } => files.len(),
         _ => 0,
     };
-    if about.is_some_and(|about| !about.can(ceremony)) {
+    let can = about.map_or(ceremony != Ceremony::Reshare, |about| about.can(ceremony));
+    if !can {
         Some(Ability::Ceremony(ceremony))
     } else if request.payload().is_some() && !shows {
         Some(Ability::Payload(kind))
@@ -607,10 +608,15 @@ async fn answer(
     }
 }
 
-/// Whether `held` are some of the epochs that were `offered`: none for a new key.
-fn is_answer(held: &[Held], offered: &[Held]) -> bool {
+/// Whether `held` are some of the epochs that `request` offers: none for a new key. In a reshare a new
+/// party has none.
+fn is_answer(held: &[Held], request: &Request) -> bool {
+    let offered = request.epochs();
+    let is_new = held.is_empty() && request.resharing().is_some();
     let offers = |held: &Held| offered.iter().any(|other| other.epoch == held.epoch);
-    held.is_empty() == offered.is_empty() && held.len() <= offered.len() && held.iter().all(offers)
+    (held.is_empty() == offered.is_empty() || is_new)
+        && held.len() <= offered.len()
+        && held.iter().all(offers)
 }
 
 fn seconds_until(moment: Instant) -> u64 {
@@ -619,6 +625,9 @@ fn seconds_until(moment: Instant) -> u64 {
 
 /// Shows the owner of this device, the requester, the hash that the others see and compare with.
 pub fn announce(node: &Node, question: &Question) {
+    if question.request.resharing().is_some() {
+        node.tell(Note::Resharing(Box::new(RequestView::of(question))));
+    }
     let digest = question.request.digest().map(|digest| Hex(*digest));
     node.tell(Note::Asking { digest, hash: question.hash() });
 }

@@ -14,7 +14,6 @@ use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::driver::ceremony::accept::{Ask, accept};
 use crate::driver::ceremony::again::Attempts;
 use crate::driver::ceremony::begin::{self, Begun};
-use crate::driver::ceremony::deletions;
 use crate::driver::ceremony::drive::{Record, drive, fault_with};
 use crate::driver::ceremony::epochs::{
     HeldKey, NoOffer, OpenKey, indices, is_rolled_back, retire_in,
@@ -23,6 +22,7 @@ use crate::driver::ceremony::payload::{Failed, TRANSFER, receive as take_payload
 use crate::driver::ceremony::propose::{announce, propose};
 use crate::driver::ceremony::refuse::{decline, part};
 use crate::driver::ceremony::started::Started;
+use crate::driver::ceremony::{deletions, leaving};
 use crate::driver::connect::peer_links::{PeerLinks, name_in};
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Ability, Activity, Awaited, Error};
@@ -158,7 +158,8 @@ pub async fn request(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error
 
 async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
     let mut wanted = wanted.clone();
-    let mut attempt = Attempt::of(node, &wanted)?;
+    let mut tried = Vec::new();
+    let mut attempt = Attempt::of(node, &wanted, &tried)?;
     announce(node, &attempt.question);
     let mut attempts = Attempts::new(node);
     let mut kept = None;
@@ -176,10 +177,15 @@ async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
                 wanted = wanted.by_digest();
             }
             Err(error) if attempts.again(node, &error).await => {}
+            // A reshare is unconfirmed here, and another signer has not stored its share: those of before
+            // sign.
+            Err(error) if error.is_about_shares() && attempt.has_older => {
+                tried.push(attempt.record.clone());
+            }
             Err(error @ Error::SignedAlready(_)) => return Err(error),
             result => break result,
         }
-        match Attempt::of(node, &wanted) {
+        match Attempt::of(node, &wanted, &tried) {
             Ok(next) => attempt = next,
             Err(error @ Error::SignedAlready(_)) => return Err(error),
             Err(error) => break Err(error),
@@ -203,16 +209,31 @@ struct Made {
 /// One request for a signature, in the epochs that this device has now.
 struct Attempt {
     record: KeyRecord,
+    /// Whether the signers are parties of other epochs, before a reshare, that were not tried.
+    has_older: bool,
     child: Child,
     question: Question,
     invitees: Vec<(PartyId, Target)>,
 }
 
 impl Attempt {
-    /// The request for `wanted`, and its invitees.
-    fn of(node: &Node, wanted: &ToSign) -> Result<Self, Error> {
-        let key = HeldKey::open(node, &wanted.key)?;
+    /// The request for `wanted`, and its invitees; not with the parties of the records `tried`.
+    fn of(node: &Node, wanted: &ToSign, tried: &[KeyRecord]) -> Result<Self, Error> {
+        let signs = |record: &KeyRecord| {
+            let is_party = |target: &Target| {
+                let who = target.fingerprint.unwrap_or(node.info.fingerprint);
+                record.parties.iter().any(|party| party.fingerprint == who)
+            };
+            wanted.with.len().saturating_add(1) == usize::from(record.threshold)
+                && wanted.with.iter().all(is_party)
+                && !tried.iter().any(|other| other.has_parties_of(record))
+        };
+        leaving::still_signs(&node.home, &wanted.key)?;
+        let held = records::held(&node.home, &wanted.key)?;
+        let any = held.iter().any(signs);
+        let key = HeldKey::open_where(node, &wanted.key, |record| !any || signs(record))?;
         let record = key.record().clone();
+        let has_older = held.iter().any(|other| signs(other) && !record.has_parties_of(other));
         is_new(node, &wanted.request_id)?;
         if key.is_restored() {
             return Err(Error::Restored(wanted.key.clone()));
@@ -231,7 +252,7 @@ impl Attempt {
         }
         let mut signers: Vec<PartyId> = others.keys().copied().chain([me]).collect();
         signers.sort_unstable();
-        let epochs = key.offer(&indices(&signers)).map_err(|error| {
+        let epochs = key.offer(&signers).map_err(|error| {
             let names = others.iter().map(|(party, target)| (*party, target.name.clone()));
             refusal(error, &names.collect(), &record.name)
         })?;
@@ -270,7 +291,8 @@ impl Attempt {
             return Err(Error::OtherAccount { key: child.name, account, from });
         }
         let question = child.question(node, asked);
-        Ok(Self { record, child, question, invitees: others.into_iter().collect() })
+        let invitees = others.into_iter().collect();
+        Ok(Self { record, has_older, child, question, invitees })
     }
 
     /// Proposes the signature and makes it. `kept` is to be dropped when the session has been logged.
@@ -279,7 +301,7 @@ impl Attempt {
         node: &Arc<Node>,
         kept: &mut Option<vault::Unlogged>,
     ) -> Result<Made, Error> {
-        let Self { record, child, question, invitees } = self;
+        let Self { record, child, question, invitees, .. } = self;
         let request = &question.request;
         let accepted = propose(node, request, invitees.clone()).await?;
         let epoch = accepted.epoch();
@@ -328,7 +350,8 @@ pub async fn respond(
     };
     let mut kept = None;
     let result = async {
-        let key = match HeldKey::open(node, &record.name) {
+        let opened = leaving::still_signs(&node.home, &record.name);
+        let key = match opened.and_then(|()| HeldKey::open_for(node, &record.name, &request)) {
             Ok(key) => key,
             Err(error) => {
                 decline(link, &name, Reason::from(&error)).await;
@@ -471,7 +494,8 @@ async fn begin(
     epoch: &Hex<32>,
 ) -> Result<OpenKey, Error> {
     let lock = records::hold_to_sign(&node.home, name).await?;
-    let key = HeldKey::open(node, name)?;
+    leaving::still_signs(&node.home, name)?;
+    let key = HeldKey::open_for(node, name, request)?;
     let offer = key.answer(request).unwrap_or_default();
     if !offer.iter().any(|held| held.epoch == *epoch) {
         return Err(Error::ChangedMeanwhile(name.to_owned()));

@@ -30,7 +30,7 @@ impl Vault {
         let _held = (lock_alone(home, old)?, lock_to_change(home, new)?);
         let writer = Writer::lock(home)?;
         remove_tombstones(&writer, home, self.token.as_deref())?;
-        let KeyFile { active, pending, .. } = KeyFile::existing(home, old)?;
+        let KeyFile { active, pending, leaving, .. } = KeyFile::existing(home, old)?;
         if KeyFile::read(home, new)?.is_some() {
             return Err(Error::conflict("key", new));
         }
@@ -43,15 +43,18 @@ impl Vault {
             active: active.map(named),
             pending: pending.into_iter().map(named).collect(),
             was: Some(old.to_owned()),
+            leaving,
         };
         for record in file.records() {
             let beside = epoch_file(home, new, &record.epoch, CONFIRMATION);
             let said = confirmation(home, old, &record.epoch)?;
             writer.create(&beside, &authentic::sign_bytes(home, &beside, &said)?)?;
+        }
+        for epoch in file.confirmable() {
             // Those that cannot be read are asked for again.
-            let confirmed = confirmed(home, old, &record.epoch).unwrap_or_default();
+            let confirmed = confirmed(home, old, epoch).unwrap_or_default();
             if !confirmed.is_empty() {
-                let path = epoch_file(home, new, &record.epoch, CONFIRMED);
+                let path = epoch_file(home, new, epoch, CONFIRMED);
                 let bytes = format::to_bytes(home, &path, ConfirmedFile { confirmed })?;
                 writer.replace(&path, &bytes, Durability::Synced)?;
             }

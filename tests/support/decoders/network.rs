@@ -17,7 +17,7 @@ use cosign::protocol::pair::group::{Commitment, Committed, Compare, Member, Rost
 use cosign::request::{Agreed, Ceremony, Held, Hex};
 use cosign::secret::Secret;
 use cosign::wire::{
-    self, GroupCommitment, GroupMember, GroupStep, Message, Proposal, Reason, Source, Want,
+    self, GroupCommitment, GroupMember, GroupStep, Message, Proposal, Reason, Reshare, Source, Want,
 };
 use mdns_sd::{ServiceInfo, TxtProperties};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -86,29 +86,46 @@ fn control_messages() -> Vec<Message> {
     let held = |epoch| Held { epoch: Hex([epoch; 32]), generation: 2, height: 3 };
     let name = Label::new("alice");
     let resume = Want::Resume { session: Hex([8; 16]), received: 3 };
+    let proposal = Proposal {
+        kind: Ceremony::Sign,
+        request_id: "request".into(),
+        key: "key".into(),
+        parties: vec![Hex([2; 32]), Hex([3; 32])],
+        signers: vec![1, 2],
+        threshold: 2,
+        public_key: Hex([2; 33]),
+        epochs: vec![held(4), held(5)],
+        digest: Hex([5; 32]),
+        source: Source::File {
+            name: Label::new("file"),
+            size: 7,
+            hash: "sha256".into(),
+            attached: true,
+        },
+        purpose: Label::new("purpose"),
+        recipient: 0,
+        path: vec![0, 7],
+        nonce: Hex([6; 32]),
+        seconds: 60,
+        reshare: None,
+        leaves: false,
+    };
+    // Party 1 leaves, party 2 stays and a third comes.
+    let reshare = Proposal {
+        kind: Ceremony::Reshare,
+        parties: vec![Hex([3; 32]), Hex([4; 32]), Hex([2; 32])],
+        signers: vec![1, 2, 3],
+        epochs: vec![held(4)],
+        reshare: Some(Reshare {
+            count: 2,
+            old: vec![Hex([2; 32]), Hex([3; 32])],
+            dealers: vec![1, 2],
+            origin: "00".into(),
+        }),
+        ..proposal.clone()
+    };
     vec![
-        Message::Propose(Box::new(Proposal {
-            kind: Ceremony::Sign,
-            request_id: "request".into(),
-            key: "key".into(),
-            parties: vec![Hex([2; 32]), Hex([3; 32])],
-            signers: vec![1, 2],
-            threshold: 2,
-            public_key: Hex([2; 33]),
-            epochs: vec![held(4), held(5)],
-            digest: Hex([5; 32]),
-            source: Source::File {
-                name: Label::new("file"),
-                size: 7,
-                hash: "sha256".into(),
-                attached: true,
-            },
-            purpose: Label::new("purpose"),
-            recipient: 0,
-            path: vec![0, 7],
-            nonce: Hex([6; 32]),
-            seconds: 60,
-        })),
+        Message::Propose(Box::new(proposal)),
         Message::Hello {
             version: wire::VERSION,
             name: name.clone(),
@@ -133,6 +150,7 @@ fn control_messages() -> Vec<Message> {
         }),
         Message::Finished,
         Message::Group(GroupStep::Ended { member: 1, reason: Reason::Denied }),
+        Message::Propose(Box::new(reshare)),
     ]
 }
 

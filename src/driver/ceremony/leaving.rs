@@ -1,0 +1,150 @@
+//! A device that leaves a key by a reshare (docs/protocol.md §8.5).
+//!
+//! It keeps what the confirmations of the parties then are held against, and destroys its share when it
+//! has them all. Until the first one it may sign as before: the reshare may have failed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::driver::ceremony::confirmations;
+use crate::driver::ceremony::propose::propose_and_start;
+use crate::driver::ceremony::requests::{about, asked, invitees, part_after};
+use crate::driver::ceremony::started::Started;
+use crate::driver::connect::target::Target;
+use crate::driver::error::Error;
+use crate::driver::{Node, clock, records};
+use crate::party::PartyId;
+use crate::protocol::key::Leaving;
+use crate::request::{Action, Held, Hex, Request, Shares};
+use crate::vault::{Confirmed, Home, KeyRecord, LeavingRecord, deleted, keys};
+
+/// Destroys this device's share of the key `name` if it has left that key and all parties of then have
+/// confirmed. Waits for running signatures.
+///
+/// # Errors
+/// The disk fails, or the key stays in use.
+pub(super) async fn settle(node: &Node, name: &str) -> Result<(), Error> {
+    let Some(leaves) = newest(&node.home, name)? else { return Ok(()) };
+    if !missing(&node.home, name, &leaves)?.is_empty() {
+        return Ok(());
+    }
+    let records = keys::find(&node.home, name)?;
+    let _closed = records::quiet(&node.home, &[name.to_owned()], |_, _| {}).await?;
+    deleted::remember(&node.home, &records, clock::unix_now())?;
+    Ok(node.vault.delete(name)?)
+}
+
+/// The newest epoch by which this device leaves the key `name`, unless it has stored a share since: it
+/// may have promised to keep that one.
+pub(super) fn newest(home: &Home, name: &str) -> Result<Option<LeavingRecord>, Error> {
+    let held = records::held(home, name)?;
+    let is_last = |leaves: &LeavingRecord| held.first().is_some_and(|r| r.epoch == leaves.after);
+    Ok(keys::leaving(home, name)?.pop().filter(is_last))
+}
+
+/// Fails if this device leaves the key `name` and a party has confirmed its new share.
+///
+/// # Errors
+/// [`Error::Leaves`].
+pub(super) fn still_signs(home: &Home, name: &str) -> Result<(), Error> {
+    match newest(home, name)? {
+        Some(leaves) if missing(home, name, &leaves)?.len() < leaves.parties.len() => {
+            Err(Error::Leaves(name.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The parties whose confirmation is not here. Those that do not verify are ignored.
+fn missing(home: &Home, name: &str, leaves: &LeavingRecord) -> Result<BTreeSet<PartyId>, Error> {
+    let expected = expected(name, leaves)?;
+    let mut missing: BTreeSet<PartyId> = expected.parties().collect();
+    for Confirmed { party, statement } in
+        keys::confirmed(home, name, &leaves.epoch).unwrap_or_default()
+    {
+        if expected.verify(party, &statement) {
+            missing.remove(&party);
+        }
+    }
+    Ok(missing)
+}
+
+fn expected(name: &str, leaves: &LeavingRecord) -> Result<Leaving, Error> {
+    let expected = Leaving::from_bytes(&leaves.expects).ok();
+    let fits = |expected: &Leaving| {
+        *expected.epoch() == leaves.epoch && expected.parties().count() == leaves.parties.len()
+    };
+    expected.filter(fits).ok_or_else(|| Error::DamagedShare(name.to_owned()))
+}
+
+/// Gets the missing confirmations from their parties, and destroys this device's share of the key of
+/// `record` if they are all here then. Returns the request for the log.
+///
+/// # Errors
+/// The request cannot be made. The inner one: a party cannot be reached, or has no new share.
+pub(super) async fn resume(
+    node: &Arc<Node>,
+    record: &KeyRecord,
+    leaves: &LeavingRecord,
+    with: &[Target],
+) -> Result<(Request, Result<KeyRecord, Error>), Error> {
+    let name = record.name.as_str();
+    let all: Vec<PartyId> = leaves.parties.iter().map(|party| party.index).collect();
+    let everybody = asking(node, record, leaves, &all)?;
+    let mut outcome = Ok(());
+    for party in missing(&node.home, name, leaves)? {
+        let visited = visit(node, record, leaves, party, with).await;
+        outcome = outcome.and(visited);
+    }
+    let result = async {
+        settle(node, name).await?;
+        match keys::leaving(&node.home, name) {
+            Ok(still) if !still.is_empty() => {
+                outcome.map_err(|error| match error.is_about_shares() {
+                    true => {
+                        Error::RefreshNeverStored { error: Box::new(error), key: name.to_owned() }
+                    }
+                    false => error,
+                })
+            }
+            _ => Ok(()),
+        }
+    };
+    let result = result.await.map(|()| record.clone());
+    Ok((everybody, result))
+}
+
+/// Gets the confirmation of one party.
+async fn visit(
+    node: &Arc<Node>,
+    record: &KeyRecord,
+    leaves: &LeavingRecord,
+    party: PartyId,
+    with: &[Target],
+) -> Result<(), Error> {
+    let request = asking(node, record, leaves, &[party])?;
+    let invitees = invitees(&request, with)?;
+    let question = about(node, request, record);
+    let Started { mut links, .. } = propose_and_start(node, &question, invitees).await?;
+    let expected = expected(&record.name, leaves)?;
+    let heard = confirmations::hear(node, &record.name, &expected, &mut links).await;
+    part_after(node, heard, links).await
+}
+
+/// The request to these `parties` for their confirmations.
+fn asking(
+    node: &Node,
+    record: &KeyRecord,
+    leaves: &LeavingRecord,
+    parties: &[PartyId],
+) -> Result<Request, Error> {
+    let LeavingRecord { epoch, generation, .. } = *leaves;
+    let held = Held { epoch: Hex(epoch), generation, height: 0 };
+    let participants = leaves.parties.iter().map(|party| party.fingerprint);
+    let participants = participants.chain([node.info.fingerprint]).collect();
+    let action = Action::Leave(Shares { public_key: record.public_key, epochs: vec![held] });
+    let all = asked(node, &record.name, leaves.threshold, participants, action)?;
+    let takes_part = |party: &PartyId| *party == all.requester || parties.contains(party);
+    let signers = all.signers.iter().copied().filter(takes_part).collect();
+    Ok(Request { signers, ..all })
+}

@@ -1,0 +1,121 @@
+//! kill -9 on any side of a reshare: the old shares or the new ones, under the same public key, and
+//! never a mixture.
+//!
+//! `COSIGN_SOAK=1` kills 200 times.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::bans::{cheated_by, sign_at};
+use crate::parties::Group;
+use crate::survey::{DIGEST, key, whole};
+
+/// A number below `limit`.
+fn any(limit: u64) -> u64 {
+    rand::random::<u64>() % limit
+}
+
+/// Whatever state the devices are in: the same command, again, makes the change on those that stay, and
+/// what is left is finished from the side that has not.
+#[track_caller]
+fn recovers(group: &Group, change: &[&str]) {
+    let alice = group.of("alice");
+    let mut tries = 0;
+    loop {
+        let again = alice.run([&["keys", "reshare", "vault"], change].concat());
+        // It was made already.
+        if matches!(again.code, Some(0 | 2 | 10)) {
+            break;
+        }
+        tries += 1;
+        assert!(tries < 5, "{again:?}");
+    }
+    for device in &group.devices {
+        whole(device);
+        let is_unfinished = {
+            let listed = device.run(["keys", "list"]).succeeds();
+            let rows = listed["keys"].as_array().unwrap().clone();
+            let unfinished = |row: &serde_json::Value| {
+                row["confirmed"] != true || row["refresh_pending"] == true || row["leaving"] == true
+            };
+            rows.iter().any(unfinished)
+        };
+        if is_unfinished {
+            device.run(["keygen", "--key", "vault", "--resume"]).succeeds();
+        }
+    }
+}
+
+#[test]
+fn a_device_killed_at_any_moment_of_a_reshare_leaves_old_shares_or_new_ones() {
+    let kills = if std::env::var_os("COSIGN_SOAK").is_some() { 200 } else { 8 };
+    let names = ["alice", "bob", "carol"];
+    let mut group = Group::new(&names, 2, "2");
+    let public_key = key(group.of("alice"), "vault").unwrap().public_key;
+    for n in 0..kills {
+        let joins = n % 2 == 0;
+        let change = if joins { ["--add", "carol"] } else { ["--remove", "carol"] };
+        let victim = names[usize::try_from(any(3)).unwrap()];
+        let after = Duration::from_millis(any(600));
+        let asking = group.of("alice").start([&["keys", "reshare", "vault"][..], &change].concat());
+        std::thread::sleep(after);
+        if victim == "alice" {
+            asking.signal(Signal::KILL);
+            asking.ends();
+        } else {
+            let at = group.at(victim);
+            let listener = group.listeners[at].take().unwrap();
+            listener.signal(Signal::KILL);
+            listener.ends();
+            group.wakes(victim);
+            asking.ends();
+        }
+        recovers(&group, &change);
+        let about = format!("{victim} was killed after {after:?} of {change:?}");
+        for device in &group.devices {
+            let here = key(device, "vault");
+            if device.name == "carol" && !joins {
+                // Killed before it had heard of the new shares it is as one that was left out.
+                if here.is_some() {
+                    let sign = ["sign", DIGEST, "--key", "vault", "--with", "bob"];
+                    device.run(sign).fails(12, "without this one");
+                    device.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
+                }
+                continue;
+            }
+            let here = here.unwrap_or_else(|| panic!("{}: {about}", device.name));
+            assert_eq!(here.public_key, public_key, "{about}");
+            assert!(here.confirmed && !here.refresh_pending, "{about}: {here:?}");
+        }
+        group.sign(&[&["alice", "bob"]]);
+        if joins {
+            group.sign(&[&["bob", "carol"], &["carol", "alice"]]);
+        }
+    }
+}
+
+#[test]
+fn no_rule_takes_a_banned_device_into_a_reshare_and_a_person_may() {
+    let mut group = Group::new(&["alice", "bob", "carol"], 2, "2");
+    let alice = group.of("alice");
+    let asking = cheated_by(group.of("bob"), |address| alice.start(sign_at(address)));
+    asking.ends().fails(7, "E_OTE_CHECK");
+    let reshare = ["keys", "reshare", "vault", "--add", "carol"];
+    group.of("bob").run(reshare).fails(11, "alice");
+    group.sleeps("alice");
+    let mut at_alice = group.of("alice").terminal([
+        "listen",
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--policy",
+        "policy.toml",
+    ]);
+    let to = format!("alice={}", at_alice.address());
+    let asking = group.of("bob").start([&reshare[..], &["--peer", &to]].concat());
+    at_alice.shows("failed a check and is banned; new shares end that").approves();
+    asking.ends().succeeds();
+    group.sign(&[&["alice", "bob"]]);
+}
