@@ -1104,15 +1104,6 @@ pub fn unfit(unfit: &Unfit) -> Failure {
     }
 }
 
-/// This device leaves the key `name`: another one has shown that the new shares are in use.
-pub fn leaves(name: &str) -> Failure {
-    let message = format!("this device leaves the key {name:?}: the others have new shares");
-    Failure::new(Code::Conflict, message).hint(format!(
-        "{} asks them whether all have, and destroys the share here then",
-        here(&["keygen", "--key", name, "--resume"], &[])
-    ))
-}
-
 /// What a reshare cannot promise. So many old shares make the key; these devices were lost.
 pub fn after_reshare(old_threshold: u8, lost: &[&str]) -> String {
     let whose = match lost {

@@ -245,8 +245,6 @@ pub enum Error {
     TooManyPending(String),
     /// A key cannot be changed as it was asked for.
     Unfit(Unfit),
-    /// This device leaves the key: other devices have new shares of it.
-    Leaves(String),
     /// Not every party has confirmed the newest epoch of the key.
     Unconfirmed {
         /// The key.
@@ -619,7 +617,6 @@ impl Error {
             | Self::KeyExists { .. }
             | Self::RolledBackThere { .. }
             | Self::TooManyPending(_)
-            | Self::Leaves(_)
             | Self::Unconfirmed { .. }
             | Self::SignedAlready(_) => ErrorKind::Conflict,
             Self::KeyExistsThere { error, .. }
@@ -708,7 +705,6 @@ impl From<&Error> for Reason {
             Error::Vault(vault::Error::InUse { .. }) | Error::ChangedMeanwhile(_) => BUSY,
             Error::KeyExists { .. }
             | Error::TooManyPending(_)
-            | Error::Leaves(_)
             | Error::PendingKey(_)
             | Error::Restored(_)
             | Error::Vault(vault::Error::Conflict { .. }) => Self::Conflict,

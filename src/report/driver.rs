@@ -161,7 +161,6 @@ fn worded(error: &Error) -> Failure {
         Error::ChangedMeanwhile(key) => changed_meanwhile(key),
         Error::TooManyPending(key) => too_many_pending(key),
         Error::Unfit(unfit) => super::unfit(unfit),
-        Error::Leaves(key) => leaves(key),
         Error::Unconfirmed { key, missing, signs } => {
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             unconfirmed(key, &missing, *signs)
@@ -368,7 +367,6 @@ mod tests {
             Error::RolledBackThere { peer: bob(), key: key() },
             Error::ChangedMeanwhile(key()),
             Error::TooManyPending(key()),
-            Error::Leaves(key()),
             Error::Unfit(Unfit::Nothing),
             Error::Unfit(Unfit::IsParty(bob())),
             Error::Unfit(Unfit::NoParty(bob())),

@@ -337,7 +337,6 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
             ];
             all.iter().map(report::unfit).collect()
         }),
-        ("leaves", one(report::leaves(KEY))),
         ("too_many_pending", one(report::too_many_pending(KEY))),
         ("wrong_confirmation", one(report::wrong_confirmation(name, KEY))),
         ("no_caller", one(report::no_caller())),

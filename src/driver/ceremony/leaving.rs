@@ -1,7 +1,8 @@
 //! A device that leaves a key by a reshare (docs/protocol.md §8.5).
 //!
 //! It keeps what the confirmations of the parties then are held against, and destroys its share when it
-//! has them all. Until the first one it may sign as before: the reshare may have failed.
+//! has them all. Until then its share does all that it did: one party's confirmation does not show that
+//! the others have new shares, and the reshare may have failed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,19 +41,6 @@ pub(super) fn newest(home: &Home, name: &str) -> Result<Option<LeavingRecord>, E
     let held = records::held(home, name)?;
     let is_last = |leaves: &LeavingRecord| held.first().is_some_and(|r| r.epoch == leaves.after);
     Ok(keys::leaving(home, name)?.pop().filter(is_last))
-}
-
-/// Fails if this device leaves the key `name` and a party has confirmed its new share.
-///
-/// # Errors
-/// [`Error::Leaves`].
-pub(super) fn still_signs(home: &Home, name: &str) -> Result<(), Error> {
-    match newest(home, name)? {
-        Some(leaves) if missing(home, name, &leaves)?.len() < leaves.parties.len() => {
-            Err(Error::Leaves(name.to_owned()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The parties whose confirmation is not here. Those that do not verify are ignored.

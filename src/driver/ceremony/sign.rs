@@ -14,6 +14,7 @@ use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::driver::ceremony::accept::{Ask, accept};
 use crate::driver::ceremony::again::Attempts;
 use crate::driver::ceremony::begin::{self, Begun};
+use crate::driver::ceremony::deletions;
 use crate::driver::ceremony::drive::{Record, drive, fault_with};
 use crate::driver::ceremony::epochs::{
     HeldKey, NoOffer, OpenKey, indices, is_rolled_back, retire_in,
@@ -22,7 +23,6 @@ use crate::driver::ceremony::payload::{Failed, TRANSFER, receive as take_payload
 use crate::driver::ceremony::propose::{announce, propose};
 use crate::driver::ceremony::refuse::{decline, part};
 use crate::driver::ceremony::started::Started;
-use crate::driver::ceremony::{deletions, leaving};
 use crate::driver::connect::peer_links::{PeerLinks, name_in};
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Ability, Activity, Awaited, Error};
@@ -228,7 +228,6 @@ impl Attempt {
                 && wanted.with.iter().all(is_party)
                 && !tried.iter().any(|other| other.has_parties_of(record))
         };
-        leaving::still_signs(&node.home, &wanted.key)?;
         let held = records::held(&node.home, &wanted.key)?;
         let any = held.iter().any(signs);
         let key = HeldKey::open_where(node, &wanted.key, |record| !any || signs(record))?;
@@ -350,8 +349,7 @@ pub async fn respond(
     };
     let mut kept = None;
     let result = async {
-        let opened = leaving::still_signs(&node.home, &record.name);
-        let key = match opened.and_then(|()| HeldKey::open_for(node, &record.name, &request)) {
+        let key = match HeldKey::open_for(node, &record.name, &request) {
             Ok(key) => key,
             Err(error) => {
                 decline(link, &name, Reason::from(&error)).await;
@@ -494,7 +492,6 @@ async fn begin(
     epoch: &Hex<32>,
 ) -> Result<OpenKey, Error> {
     let lock = records::hold_to_sign(&node.home, name).await?;
-    leaving::still_signs(&node.home, name)?;
     let key = HeldKey::open_for(node, name, request)?;
     let offer = key.answer(request).unwrap_or_default();
     if !offer.iter().any(|held| held.epoch == *epoch) {
