@@ -1068,6 +1068,17 @@ pub fn unconfirmed(name: &str, missing: &[String], active: bool) -> Failure {
     }
 }
 
+/// A backup of the key `name` may be worthless already: newer shares are not confirmed by all.
+pub fn unsettled(name: &str) -> Failure {
+    let message = format!(
+        "newer shares of the key {name:?} are unfinished: a backup of these may be worthless"
+    );
+    Failure::new(Code::Conflict, message).hint(format!(
+        "{}, when the others can be reached; then make the backup",
+        here(&["keygen", "--key", name, "--resume"], &[])
+    ))
+}
+
 /// The most refreshes of the key `name` that may be pending are, after an attempt to finish them.
 pub fn too_many_pending(name: &str) -> Failure {
     Failure::new(Code::Conflict, format!("too many refreshes of the key {name:?} are unfinished"))

@@ -22,7 +22,7 @@ use crate::net::relay::RelayUrl;
 use crate::net::tls::TlsVersion;
 use crate::report::{self, Code, Failure, here};
 use crate::ui::{Need, ending};
-use crate::vault::{Home, KeyRecord, PeerRecord, Peers, Vault, keys};
+use crate::vault::{Home, KeyRecord, PartyRecord, PeerRecord, Peers, Vault, keys};
 
 /// The settings of a command for its node.
 #[derive(Clone, Debug, Default)]
@@ -312,38 +312,34 @@ pub(super) async fn key(
 /// name in the key's record.
 pub(super) fn parties(home: &Home, record: &KeyRecord) -> Result<Vec<PeerRecord>, Failure> {
     let peers = Peers::load(home)?;
-    let own = Vault::device(home)?.fingerprint;
-    Ok(record
-        .parties
-        .iter()
-        .filter(|party| party.fingerprint != own)
-        .map(|party| {
-            peers.known(&party.fingerprint).cloned().unwrap_or_else(|| PeerRecord {
-                name: party.name.clone(),
-                fingerprint: party.fingerprint,
-                address: None,
-                paired_at: record.created,
-                expires: None,
-                paired_as: None,
-            })
-        })
-        .collect())
+    let others = record.parties.iter().filter(|party| party.index != record.me);
+    Ok(others.map(|party| as_peer(&peers, party, record.created)).collect())
+}
+
+fn as_peer(peers: &Peers, party: &PartyRecord, paired_at: i64) -> PeerRecord {
+    peers.known(&party.fingerprint).cloned().unwrap_or_else(|| PeerRecord {
+        name: party.name.clone(),
+        fingerprint: party.fingerprint,
+        address: None,
+        paired_at,
+        expires: None,
+        paired_as: None,
+    })
 }
 
 /// The other parties of all epochs of the key `name`, as [`parties`] has them, also of those by which this
 /// device leaves it. Before a reshare is confirmed there are epochs of different parties.
 pub(super) fn holders(home: &Home, name: &str) -> Result<Vec<PeerRecord>, Failure> {
     let held = records::held(home, name)?;
-    let Some(newest) = held.first().cloned() else { return Err(report::no_key(name)) };
-    let of_leaving = keys::leaving(home, name)?
-        .into_iter()
-        .map(|leaving| KeyRecord { parties: leaving.parties, ..newest.clone() });
+    let Some(newest) = held.first() else { return Err(report::no_key(name)) };
+    let (peers, own) = (Peers::load(home)?, Vault::device(home)?.fingerprint);
+    let leaving = keys::leaving(home, name)?;
+    let of_leaving = leaving.iter().flat_map(|leaving| &leaving.parties);
     let mut all: Vec<PeerRecord> = Vec::new();
-    for record in held.iter().cloned().chain(of_leaving) {
-        for other in parties(home, &record)? {
-            if !all.iter().any(|known| known.fingerprint == other.fingerprint) {
-                all.push(other);
-            }
+    for party in held.iter().flat_map(|record| &record.parties).chain(of_leaving) {
+        let is_known = all.iter().any(|known| known.fingerprint == party.fingerprint);
+        if party.fingerprint != own && !is_known {
+            all.push(as_peer(&peers, party, newest.created));
         }
     }
     Ok(all)

@@ -48,10 +48,17 @@ impl Backup {
     /// The backup of a key's active epoch, made at `now`.
     ///
     /// # Errors
-    /// The key was never finished, or was restored itself; the vault cannot be read.
+    /// The key was never finished, newer shares of it are not confirmed by all, or it was restored
+    /// itself; the vault cannot be read.
     pub fn of(vault: &Vault, name: &str, now: i64) -> Result<Self, Error> {
         let home = vault.home();
         let record = records::active(home, name)?;
+        // The others may have destroyed the shares that go with the active ones.
+        let newest = records::held(home, name)?.into_iter().next();
+        let is_newest = newest.is_some_and(|newest| newest.epoch == record.epoch);
+        if !is_newest || !keys::leaving(home, name)?.is_empty() {
+            return Err(Error::Unsettled(name.to_owned()));
+        }
         let share = records::share(vault, &record)?;
         if !share.can_sign() {
             return Err(Error::Restored(name.to_owned()));

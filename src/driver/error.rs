@@ -245,6 +245,8 @@ pub enum Error {
     TooManyPending(String),
     /// A key cannot be changed as it was asked for.
     Unfit(Unfit),
+    /// Newer shares of the key may be in use elsewhere, so that a backup of these may be worthless.
+    Unsettled(String),
     /// Not every party has confirmed the newest epoch of the key.
     Unconfirmed {
         /// The key.
@@ -617,6 +619,7 @@ impl Error {
             | Self::KeyExists { .. }
             | Self::RolledBackThere { .. }
             | Self::TooManyPending(_)
+            | Self::Unsettled(_)
             | Self::Unconfirmed { .. }
             | Self::SignedAlready(_) => ErrorKind::Conflict,
             Self::KeyExistsThere { error, .. }
@@ -705,6 +708,7 @@ impl From<&Error> for Reason {
             Error::Vault(vault::Error::InUse { .. }) | Error::ChangedMeanwhile(_) => BUSY,
             Error::KeyExists { .. }
             | Error::TooManyPending(_)
+            | Error::Unsettled(_)
             | Error::PendingKey(_)
             | Error::Restored(_)
             | Error::Vault(vault::Error::Conflict { .. }) => Self::Conflict,

@@ -161,6 +161,7 @@ fn worded(error: &Error) -> Failure {
         Error::ChangedMeanwhile(key) => changed_meanwhile(key),
         Error::TooManyPending(key) => too_many_pending(key),
         Error::Unfit(unfit) => super::unfit(unfit),
+        Error::Unsettled(key) => unsettled(key),
         Error::Unconfirmed { key, missing, signs } => {
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             unconfirmed(key, &missing, *signs)
@@ -374,6 +375,7 @@ mod tests {
             Error::Unfit(Unfit::TooFew { left: 1, needed: 2 }),
             Error::Unfit(Unfit::TooManyLeave { dealers: 2 }),
             Error::Unfit(Unfit::Sizes { threshold: 3, parties: 2 }),
+            Error::Unsettled(key()),
             Error::Unconfirmed { key: key(), missing: vec![bob()], signs: false },
             Error::WrongConfirmation { peer: bob(), key: key() },
             Error::NeverStored { error: no_key(), wanted: wanted() },

@@ -301,7 +301,7 @@ fn a_liar_that_says_data_was_rolled_back_sends_nobody_to_an_old_copy() {
     ledger.saw_height(&record.epoch, 3 - record.me.get(), 1000).unwrap();
     let had = shares(&alice);
     let sign = ["sign", DIGEST, "--key", "vault", "--peer", &address];
-    let ended = alice.run(sign).fails(12, "bob says that the data here was rolled back");
+    let ended = alice.run(sign).fails(12, "bob says that it has seen newer");
     let document: Value = serde_json::from_slice(&ended.stdout).unwrap();
     let hint = document["error"]["hint"].as_str().unwrap();
     assert!(hint.starts_with("that is its word alone: leave what is here as it is"), "{hint}");

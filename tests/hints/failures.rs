@@ -276,6 +276,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
             ]
         }),
         ("invitation_over", one(report::invitation_over("2026-01-01T00:00:00Z"))),
+        ("unsettled", one(report::unsettled(KEY))),
         ("payment_with_path", one(report::payment_with_path())),
         ("nobody_at_relay", one(report::nobody_at_relay(name, relay))),
         ("nobody_invites", one(report::nobody_invites(relay))),

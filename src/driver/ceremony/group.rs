@@ -854,10 +854,21 @@ async fn carry(
             },
         };
         let over = message.is_err();
-        if heard.send((number, message)).await.is_err() || over {
+        let is_heard = heard.send((number, message)).await.is_ok();
+        if over {
+            return;
+        }
+        if !is_heard {
+            break;
+        }
+    }
+    // The group has ended: what this device was to be told, such as why, is told first.
+    while let Some(message) = orders.recv().await {
+        if say(&mut link, &message).await.is_err() {
             return;
         }
     }
+    hang_up(link).await;
 }
 
 /// Logs and tells that the group is paired.

@@ -20,19 +20,30 @@ use crate::request::{Action, Held, Hex, Request, Shares};
 use crate::vault::{Confirmed, Home, KeyRecord, LeavingRecord, deleted, keys};
 
 /// Destroys this device's share of the key `name` if it has left that key and all parties of then have
-/// confirmed. Waits for running signatures.
+/// confirmed; says whether it did. Waits for running signatures.
 ///
 /// # Errors
 /// The disk fails, or the key stays in use.
-pub(super) async fn settle(node: &Node, name: &str) -> Result<(), Error> {
-    let Some(leaves) = newest(&node.home, name)? else { return Ok(()) };
-    if !missing(&node.home, name, &leaves)?.is_empty() {
-        return Ok(());
+pub(super) async fn settle(node: &Node, name: &str) -> Result<bool, Error> {
+    if !is_complete(&node.home, name)? {
+        return Ok(false);
+    }
+    let _closed = records::quiet(&node.home, &[name.to_owned()], |_, _| {}).await?;
+    // While others used the key they may have stored newer shares, which are not given up.
+    if !is_complete(&node.home, name)? {
+        return Ok(false);
     }
     let records = keys::find(&node.home, name)?;
-    let _closed = records::quiet(&node.home, &[name.to_owned()], |_, _| {}).await?;
     deleted::remember(&node.home, &records, clock::unix_now())?;
-    Ok(node.vault.delete(name)?)
+    node.vault.delete(name)?;
+    Ok(true)
+}
+
+/// Whether this device leaves the key `name`, has stored no share of it since, and has the confirmation
+/// of every party of then.
+fn is_complete(home: &Home, name: &str) -> Result<bool, Error> {
+    let Some(leaves) = newest(home, name)? else { return Ok(false) };
+    Ok(missing(home, name, &leaves)?.is_empty())
 }
 
 /// The newest epoch by which this device leaves the key `name`, unless it has stored a share since: it
@@ -85,18 +96,19 @@ pub(super) async fn resume(
         outcome = outcome.and(visited);
     }
     let result = async {
-        settle(node, name).await?;
-        match keys::leaving(&node.home, name) {
-            Ok(still) if !still.is_empty() => {
-                outcome.map_err(|error| match error.is_about_shares() {
-                    true => {
-                        Error::RefreshNeverStored { error: Box::new(error), key: name.to_owned() }
-                    }
-                    false => error,
-                })
-            }
-            _ => Ok(()),
+        // Another process may have destroyed it.
+        if settle(node, name).await? || records::find(&node.home, name)?.is_none() {
+            return Ok(());
         }
+        outcome.map_err(|error| match error.is_about_shares() {
+            true => Error::RefreshNeverStored { error: Box::new(error), key: name.to_owned() },
+            false => error,
+        })?;
+        // Nobody refused, and yet not all is here: one said nothing.
+        let absent = missing(&node.home, name, leaves)?;
+        let of = leaves.parties.iter().filter(|party| absent.contains(&party.index));
+        let absent = of.map(|party| node.name_of(&party.fingerprint)).collect();
+        Err(Error::Unconfirmed { key: name.to_owned(), missing: absent, signs: true })
     };
     let result = result.await.map(|()| record.clone());
     Ok((everybody, result))

@@ -30,35 +30,13 @@ impl Vault {
         let _held = (lock_alone(home, old)?, lock_to_change(home, new)?);
         let writer = Writer::lock(home)?;
         remove_tombstones(&writer, home, self.token.as_deref())?;
-        let KeyFile { active, pending, leaving, .. } = KeyFile::existing(home, old)?;
+        let file = KeyFile::existing(home, old)?;
         if KeyFile::read(home, new)?.is_some() {
             return Err(Error::conflict("key", new));
         }
         clear(&writer, &home.keys().join(new))?;
-        let named = |mut record: super::KeyRecord| {
-            record.name = new.to_owned();
-            record
-        };
-        let file = KeyFile {
-            active: active.map(named),
-            pending: pending.into_iter().map(named).collect(),
-            was: Some(old.to_owned()),
-            leaving,
-        };
-        for record in file.records() {
-            let beside = epoch_file(home, new, &record.epoch, CONFIRMATION);
-            let said = confirmation(home, old, &record.epoch)?;
-            writer.create(&beside, &authentic::sign_bytes(home, &beside, &said)?)?;
-        }
-        for epoch in file.confirmable() {
-            // Those that cannot be read are asked for again.
-            let confirmed = confirmed(home, old, epoch).unwrap_or_default();
-            if !confirmed.is_empty() {
-                let path = epoch_file(home, new, epoch, CONFIRMED);
-                let bytes = format::to_bytes(home, &path, ConfirmedFile { confirmed })?;
-                writer.replace(&path, &bytes, Durability::Synced)?;
-            }
-        }
+        let file = called(file, old, new);
+        bring(&writer, home, (old, new), &file)?;
         file.write(&writer, home, new)?;
         finish(&writer, home, new, file)
     }
@@ -81,9 +59,65 @@ impl Vault {
     }
 }
 
-/// Brings what is sealed from the old folder to the new one, and removes the old key.
+/// The record of the key `old` under the name `new`.
+fn called(file: KeyFile, old: &str, new: &str) -> KeyFile {
+    let KeyFile { active, pending, leaving, .. } = file;
+    let named = |mut record: super::KeyRecord| {
+        record.name = new.to_owned();
+        record
+    };
+    KeyFile {
+        active: active.map(named),
+        pending: pending.into_iter().map(named).collect(),
+        was: Some(old.to_owned()),
+        leaving,
+    }
+}
+
+/// Writes beside the new record what the old folder has that is authenticated by its place.
+fn bring(
+    writer: &Writer<'_>,
+    home: &Home,
+    (old, new): (&str, &str),
+    file: &KeyFile,
+) -> Result<(), Error> {
+    for record in file.records() {
+        let beside = epoch_file(home, new, &record.epoch, CONFIRMATION);
+        if file::is_there(&beside)? {
+            continue;
+        }
+        let said = confirmation(home, old, &record.epoch)?;
+        writer.create(&beside, &authentic::sign_bytes(home, &beside, &said)?)?;
+    }
+    for epoch in file.confirmable() {
+        // Those that cannot be read are asked for again.
+        let confirmed = confirmed(home, old, epoch).unwrap_or_default();
+        if !confirmed.is_empty() {
+            let path = epoch_file(home, new, epoch, CONFIRMED);
+            let bytes = format::to_bytes(home, &path, ConfirmedFile { confirmed })?;
+            writer.replace(&path, &bytes, Durability::Synced)?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings what is sealed from the old folder to the new one, and removes the old key. Since the process
+/// was killed, the old name may have got new shares of this key, which are brought along, or have been
+/// given to another key, which is left alone.
 fn finish(writer: &Writer<'_>, home: &Home, new: &str, mut file: KeyFile) -> Result<(), Error> {
-    let Some(old) = file.was.take() else { return Ok(()) };
+    let Some(old) = file.was.clone() else { return Ok(()) };
+    // One that does not verify is what a power cut left of a record that was being removed.
+    if let Ok(Some(current)) = KeyFile::read(home, &old) {
+        let key = |file: &KeyFile| file.records().map(|record| record.public_key).next();
+        if key(&current) != key(&file) {
+            file.was = None;
+            return file.write(writer, home, new);
+        }
+        file = called(current, &old, new);
+        bring(writer, home, (&old, new), &file)?;
+        file.write(writer, home, new)?;
+    }
+    file.was = None;
     let (from, to) = (home.keys().join(&old), home.keys().join(new));
     for path in file::list(&from)? {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
