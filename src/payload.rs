@@ -314,7 +314,7 @@ impl Payload {
         if source.travels() != Some(bytes.len() as u64) || !source.is_within_limits() {
             return Err(NoPayload);
         }
-        let (mut list, mut items) = (Vec::new(), Vec::new());
+        let mut list = Vec::new();
         let (digest, summary) = match source {
             Source::Digest => return Err(NoPayload),
             Source::File { hash, .. } => {
@@ -339,18 +339,27 @@ impl Payload {
                 (digest, Summary::TypedData(Box::new(summary)))
             }
             Source::Psbt { network, .. } => {
-                let payment = Payment::read(&bytes, *network, xpub.ok_or(NoPayload)?);
-                let payment = payment.map_err(|_| NoPayload)?;
-                list = payment.items.iter().map(|item| item.digest).collect();
-                items = payment.items;
-                (HashFunction::Sha256.of(&bytes), Summary::Psbt(Box::new(payment.summary)))
+                let xpub = xpub.ok_or(NoPayload)?;
+                return Self::of_payment(*network, bytes, xpub).map_err(|_| NoPayload);
             }
         };
         let sha256 = match source {
-            Source::File { hash: HashFunction::Sha256, .. } | Source::Psbt { .. } => digest,
+            Source::File { hash: HashFunction::Sha256, .. } => digest,
             _ => HashFunction::Sha256.of(&bytes),
         };
-        Ok(Self { bytes, digest, list, items, sha256, summary })
+        Ok(Self { bytes, digest, list, items: Vec::new(), sha256, summary })
+    }
+
+    /// The payment in `bytes`, a PSBT in binary, as the key `xpub` signs it.
+    ///
+    /// # Errors
+    /// As [`Payment::read`].
+    pub fn of_payment(network: Network, bytes: Vec<u8>, xpub: &Xpub) -> Result<Self, Refused> {
+        let Payment { items, summary } = Payment::read(&bytes, network, xpub)?;
+        let digest = HashFunction::Sha256.of(&bytes);
+        let list = items.iter().map(|item| item.digest).collect();
+        let summary = Summary::Psbt(Box::new(summary));
+        Ok(Self { bytes, digest, list, items, sha256: digest, summary })
     }
 
     /// The bytes, at most [`MAX_PAYLOAD`] of them.

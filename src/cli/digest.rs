@@ -199,10 +199,8 @@ impl Digest {
             return Err(report::payment_with_path());
         }
         let xpub = xpub()?;
-        payment::Payment::read(bytes, *network, &xpub)
+        let payload = Payload::of_payment(*network, bytes.clone(), &xpub)
             .map_err(|why| refused("the payment", &why))?;
-        let payload = Payload::read_for(&self.source, bytes.clone(), &xpub)
-            .map_err(|_| report::bug("a payment is read once and not again"))?;
         Ok(Self { payload: Some(Arc::new(payload)), ..self })
     }
 

@@ -16,7 +16,7 @@ use crate::payload::bitcoin::finish::{finalized, signed};
 use crate::report::{self, Code, Failure};
 
 /// The signed payment in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct SignedPayment {
     /// With the signatures, in base64.
     psbt: String,
@@ -74,7 +74,7 @@ impl Form {
     /// Writes it.
     pub(super) fn deliver(&self, outcome: &Outcome) -> Result<Output, Failure> {
         let result = view(outcome);
-        let Some(signed) = SignedPayment::of(outcome) else {
+        let Some(signed) = result.payment.clone() else {
             return Output::new(result, delivered_elsewhere(outcome));
         };
         let (text, missing) = match (&signed.tx, self.finalize) {

@@ -222,9 +222,11 @@ impl Payment {
         let mut paths = Paths::new(xpub);
         let (mut items, mut own, mut signed_already) = (Vec::new(), Vec::new(), 0);
         let mut false_inputs = Vec::new();
-        for (at, (of, claims)) in spent.iter().zip(&psbt.inputs).enumerate() {
-            let lock = Lock::of(of, claims);
-            let keys = own_keys(&lock, of, claims, &mut paths)
+        let locks: Vec<Lock> =
+            spent.iter().zip(&psbt.inputs).map(|(of, claims)| Lock::of(of, claims)).collect();
+        let inputs = locks.iter().zip(spent.iter().zip(&psbt.inputs));
+        for (at, (lock, (of, claims))) in inputs.enumerate() {
+            let keys = own_keys(lock, of, claims, &mut paths)
                 .map_err(|why| Refused::at(&input(at), why))?;
             if keys.is_empty() {
                 if claims.bip32_derivation.values().any(|source| paths.begin(source)) {
@@ -236,7 +238,7 @@ impl Payment {
             if items.len() + keys.len() > MAX_SIGNATURES {
                 return Err(Refused::at("payment", "the key would sign more than 256 times"));
             }
-            let signing = Signing { at, lock: &lock, spent: of, claims };
+            let signing = Signing { at, lock, spent: of, claims };
             let new = signing.items(keys, &mut cache)?;
             if new.is_empty() {
                 signed_already += 1;
@@ -251,8 +253,6 @@ impl Payment {
             return Err(Refused::at("payment", why));
         }
         let signs: HashSet<usize> = items.iter().map(|item| item.input).collect();
-        let locks: Vec<Lock> =
-            spent.iter().zip(&psbt.inputs).map(|(of, claims)| Lock::of(of, claims)).collect();
         let forms = own.iter().filter_map(|at| locks.get(*at)).filter_map(Lock::form).collect();
         let mut summary = summed(&psbt, network, &mut paths, forms, &spent)?;
         summary.signs = signs.len();
