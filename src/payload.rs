@@ -7,8 +7,10 @@
 //! unpacked.
 
 pub mod bitcoin;
+pub mod curve;
 pub mod ethereum;
 pub mod file;
+pub mod jws;
 pub mod message;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use sha3::Keccak256;
 use crate::device::Label;
 use bitcoin::payment::{self, Item, MAX_PAYMENT, Payment};
 use bitcoin::{Network, Xpub};
+use curve::SECP256K1;
 use ethereum::transaction::{self, Transaction};
 use ethereum::typed_data::{self, MAX_TYPED_DATA, TypedData};
 pub use message::MessageFormat;
@@ -162,6 +165,13 @@ pub enum Source {
         /// Its size in bytes.
         size: u64,
     },
+    /// A file that is sent with the request and signed as JWS.
+    Jws {
+        /// The file's name, as the requester says.
+        name: Label,
+        /// Its size in bytes.
+        size: u64,
+    },
 }
 
 /// One of several files.
@@ -185,6 +195,7 @@ impl Source {
             Self::EthTx { .. } => Kind::EthTx,
             Self::TypedData { .. } => Kind::TypedData,
             Self::Psbt { .. } => Kind::Psbt,
+            Self::Jws { .. } => Kind::Jws,
         }
     }
 
@@ -196,7 +207,8 @@ impl Source {
             | Self::Message { size, .. }
             | Self::EthTx { size }
             | Self::TypedData { size }
-            | Self::Psbt { size, .. } => Some(*size),
+            | Self::Psbt { size, .. }
+            | Self::Jws { size, .. } => Some(*size),
             Self::Files { files, .. } => {
                 Some(files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size)))
             }
@@ -211,9 +223,14 @@ impl Source {
             Self::TypedData { .. } => MAX_TYPED_DATA,
             Self::Psbt { .. } => MAX_PAYMENT,
             Self::Files { files, .. } if !(2..=MAX_FILES).contains(&files.len()) => return false,
-            Self::Digest | Self::File { .. } | Self::Files { .. } => MAX_PAYLOAD,
+            Self::Digest | Self::File { .. } | Self::Files { .. } | Self::Jws { .. } => MAX_PAYLOAD,
         };
         self.travels().is_none_or(|size| size <= limit)
+    }
+
+    /// Whether it is signed in a form of its own, which programs elsewhere know and act on.
+    pub fn is_formed(&self) -> bool {
+        matches!(self, Self::Jws { .. })
     }
 
     /// The kind of what a signer sees: of what does not travel, a digest.
@@ -240,11 +257,13 @@ pub enum Kind {
     TypedData,
     /// A payment of Bitcoin.
     Psbt,
+    /// A file that is signed as JWS.
+    Jws,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Digest,
         Self::File,
         Self::Message,
@@ -252,6 +271,7 @@ impl Kind {
         Self::EthTx,
         Self::TypedData,
         Self::Psbt,
+        Self::Jws,
     ];
 
     /// The name in policies, events, the log and the list of abilities.
@@ -264,6 +284,7 @@ impl Kind {
             Self::EthTx => "eth-tx",
             Self::TypedData => "typed-data",
             Self::Psbt => "psbt",
+            Self::Jws => "jws",
         }
     }
 
@@ -337,6 +358,10 @@ impl Payload {
                 let TypedData { digest, summary } =
                     TypedData::read(&bytes).map_err(|_| NoPayload)?;
                 (digest, Summary::TypedData(Box::new(summary)))
+            }
+            Source::Jws { .. } => {
+                let (digest, summary) = jws::read(&SECP256K1, &bytes);
+                (digest, Summary::Jws(summary))
             }
             Source::Psbt { network, .. } => {
                 let xpub = xpub.ok_or(NoPayload)?;
@@ -464,6 +489,8 @@ pub enum Summary {
     TypedData(Box<typed_data::Summary>),
     /// Of a payment.
     Psbt(Box<payment::Summary>),
+    /// Of a file that is signed as JWS.
+    Jws(jws::Summary),
 }
 
 /// The content of a payload.

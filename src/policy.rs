@@ -26,7 +26,7 @@ use crate::driver::clock;
 use crate::pasted;
 use crate::payload::bitcoin::Network;
 use crate::payload::ethereum::{Account, Number};
-use crate::payload::{Kind, Payload, Source, Summary};
+use crate::payload::{HashFunction, Kind, Payload, Source, Summary};
 use crate::request::{Ceremony, Question, below};
 use crate::vault::given::{self, Guard};
 use crate::vault::{Home, Limits, Peers, PerDay, Uses, uses};
@@ -374,6 +374,15 @@ impl Policy {
                     "the file is valid as something else too, so a rule names its digest or folder";
                 Some((false, why.to_owned()))
             }
+            // What programs elsewhere act on is never allowed by a rule that was written for files.
+            Field::Payload
+                if rule.action == Action::Allow
+                    && rule.payload.is_none()
+                    && asked.source.as_ref().is_some_and(Source::is_formed) =>
+            {
+                let kind = asked.source.as_ref().map_or("nothing", |source| source.kind().name());
+                Some((false, format!("a rule that allows this says payload = \"{kind}\"")))
+            }
             Field::Payload => rule.payload.map(|kind| {
                 let source = asked.source.as_ref();
                 // A file that does not travel is the requester's word, unless file_in finds it here.
@@ -454,9 +463,14 @@ impl Policy {
             Some(Source::Files { files, hash }) => {
                 (files.iter().map(|file| file.size).collect(), *hash)
             }
+            Some(Source::Jws { size, .. }) => (vec![*size], HashFunction::Sha256),
             _ => return Ok((false, "no file is to be signed".to_owned())),
         };
-        let list = asked.list();
+        let list = match (&asked.source, &asked.payload) {
+            // The file that a signature in another form is for is in no hash that is signed.
+            (Some(source), Some(payload)) if source.is_formed() => vec![*payload.sha256()],
+            _ => asked.list(),
+        };
         let path = self.folder.join(name);
         let mut fits = !list.is_empty() && list.len() == sizes.len();
         for (size, digest) in sizes.into_iter().zip(list) {
@@ -647,7 +661,8 @@ fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::E
     let name = String::deserialize(deserializer)?;
     let kind = Kind::named(&name);
     kind.map(Some).ok_or_else(|| {
-        D::Error::custom("payload is digest, file, files, message, psbt, eth-tx or typed-data")
+        let names = Kind::ALL.map(Kind::name).join(", ");
+        D::Error::custom(format!("payload is one of {names}"))
     })
 }
 
@@ -1452,7 +1467,7 @@ mod tests {
                 "max_fee = \"1@0x1111111111111111111111111111111111111111\"",
                 "line 4, column 11: a fee",
             ),
-            ("payload = \"tx\"", "line 4, column 11: payload is digest, file, files"),
+            ("payload = \"tx\"", "line 4, column 11: payload is one of digest, file, message"),
         ] {
             let error = mistake(&allow(fields)).unwrap();
             assert!(error.starts_with(expected), "{fields}: {error}");

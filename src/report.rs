@@ -557,6 +557,7 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Payload(Kind::TypedData) => "show typed data",
         Ability::Group => "pair a group",
         Ability::Payload(Kind::Psbt) => "show Bitcoin payments",
+        Ability::Payload(Kind::Jws) => "sign files as JWS",
     };
     let (theirs, here) = (program.unwrap_or(FIRST), env!("CARGO_PKG_VERSION"));
     let message = format!("{name}'s cosign {theirs} cannot {what}; {here} can");

@@ -505,6 +505,7 @@ impl Question {
             Source::EthTx { size } => (b"eth-tx", b"", *size, b""),
             Source::TypedData { size } => (b"typed-data", b"", *size, b""),
             Source::Psbt { network, size } => (b"psbt", b"", *size, network.name().as_bytes()),
+            Source::Jws { name, size } => (b"jws", name.as_str().as_bytes(), *size, b""),
         };
         let fingerprints = |parties: &[PartyId]| {
             let known = parties.iter().filter_map(|party| request.fingerprint(*party));
@@ -691,6 +692,11 @@ mod tests {
                 of_payload(typed_source, typed),
                 "82b4a13d",
                 "cbc6823271b1f72f4efffc6800e12d2b5715f87debc1803adae6d586dfa4c570",
+            ),
+            (
+                of_payload(Source::Jws { name: Label::new("notes"), size: 7 }, b"I agree"),
+                "2180db2a",
+                "d3a0c63b767311b521b08906751365f90bbed84a36c5512f75b23803125e2f76",
             ),
             (
                 asked(keygen, &[&[], &[], &[]], 0),

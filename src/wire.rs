@@ -84,8 +84,8 @@ impl Default for Limits {
 }
 
 /// The kinds of payloads that this program receives and shows.
-const SHOWS: [Kind; 6] =
-    [Kind::File, Kind::Message, Kind::Files, Kind::EthTx, Kind::TypedData, Kind::Psbt];
+const SHOWS: [Kind; 7] =
+    [Kind::File, Kind::Message, Kind::Files, Kind::EthTx, Kind::TypedData, Kind::Psbt, Kind::Jws];
 
 impl About {
     /// The introduction of this program. `keeps`: whether its owner wants to keep pairings.
@@ -311,6 +311,13 @@ pub enum Source {
         /// Its size in bytes.
         size: u64,
     },
+    /// A file to be signed as JWS, which follows.
+    Jws {
+        /// The file's name.
+        name: Label,
+        /// Its size in bytes.
+        size: u64,
+    },
 }
 
 /// What a proposal of a reshare has besides.
@@ -523,6 +530,7 @@ impl Source {
             Self::Psbt { network, size } => {
                 payload::Source::Psbt { network: Network::named(network)?, size: *size }
             }
+            Self::Jws { name, size } => payload::Source::Jws { name: name.clone(), size: *size },
         })
     }
 }
@@ -548,6 +556,7 @@ impl From<&payload::Source> for Source {
             payload::Source::Psbt { network, size } => {
                 Self::Psbt { network: network.name().to_owned(), size: *size }
             }
+            payload::Source::Jws { name, size } => Self::Jws { name: name.clone(), size: *size },
         }
     }
 }

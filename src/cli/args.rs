@@ -708,6 +708,7 @@ pub struct ShowArgs {
   cosign sign --key vault 5a7f8d…                          a 32-byte digest in hexadecimal
   cosign sign --key vault --file release.tar --purpose 'release 1.2' -o release.tar.sig
   cosign sign --key vault --file a --file b -o signatures  several files at once: all are signed, or none
+  cosign sign --key vault --file notes.txt --format jws     a file as JWS, which other programs check
   cosign sign --key vault --message 'I agree'              a message, as Ethereum wallets sign it
   cosign sign --key vault --eth-tx tx.json                 an Ethereum transaction; prints it signed
   cosign sign --key vault --psbt payment.psbt -o signed.psbt   a payment of Bitcoin
@@ -745,6 +746,9 @@ pub struct SignArgs {
     /// How to write the signature; default: DER in hexadecimal on screen, plain DER to a file
     #[arg(long, value_name = "FORMAT", conflicts_with = "psbt")]
     pub format: Option<SignatureFormat>,
+    /// Leave the file out of the JWS; whoever checks it has it already
+    #[arg(long, requires = "format")]
+    pub detached: bool,
     /// Write the signature to FILE, which is not there yet, or those of several files into a folder; - is standard output
     #[arg(value_parser = path(), short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -937,10 +941,14 @@ pub enum SignatureFormat {
     Recoverable,
     /// DER in PEM armour
     Pem,
+    /// DER in base64, as sigstore reads it
+    Base64,
     /// 0x, r, s and 27 or 28 in hexadecimal, as Ethereum wallets write it; default for such messages
     Ethereum,
     /// A header, r and s in base64, as Bitcoin wallets write it; default for such messages
     Bitcoin,
+    /// A file as JWS (RFC 7515), compact; each signer hashes it as such
+    Jws,
     /// A JSON object: the result as --json has it
     Json,
 }

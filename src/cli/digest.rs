@@ -9,7 +9,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::args::{PayloadArgs, PaymentArgs};
+use super::args::{PayloadArgs, PaymentArgs, SignatureFormat};
 use super::given::by;
 use crate::device::{Label, hex};
 use crate::pasted;
@@ -202,6 +202,36 @@ impl Digest {
         let payload = Payload::of_payment(*network, bytes.clone(), &xpub)
             .map_err(|why| refused("the payment", &why))?;
         Ok(Self { payload: Some(Arc::new(payload)), ..self })
+    }
+
+    /// The digest of the signature's own form, if `format` is one that is hashed itself.
+    ///
+    /// # Errors
+    /// There is no file, or it is too long or hashed otherwise.
+    pub fn formed(self, format: Option<SignatureFormat>) -> Result<Self, Failure> {
+        if format != Some(SignatureFormat::Jws) {
+            return Ok(self);
+        }
+        let usage = |message: &str, hint: &str| Failure::new(Code::Usage, message).hint(hint);
+        let (name, size) = match &self.source {
+            Source::File { hash, .. } if *hash != HashFunction::Sha256 => {
+                let message = format!("--format jws hashes with sha256, not with {hash}");
+                return Err(usage(&message, "leave --hash out"));
+            }
+            Source::File { name, size, .. } => (name.clone(), *size),
+            Source::Files { .. } => {
+                return Err(usage("--format jws is for one file", "sign the files one by one"));
+            }
+            _ => return Err(usage("--format jws is for a file", "name one with --file FILE")),
+        };
+        let Some(payload) = &self.payload else {
+            let message = format!("--format jws is for a file of at most {MAX_PAYLOAD} bytes");
+            return Err(usage(&message, "sign a list of checksums, as of sha256sum, instead"));
+        };
+        let source = Source::Jws { name, size };
+        let payload = Payload::read(&source, payload.bytes().to_vec())
+            .map_err(|_| report::bug("a file is not as long as it is"))?;
+        Ok(Self::of_payload(source, payload))
     }
 
     /// The digests that are signed, in their order.

@@ -24,8 +24,9 @@ use crate::driver::connect::target::Target;
 use crate::driver::error::Error;
 use crate::driver::listen::{Done, Listener, Place, Visit};
 use crate::driver::{clock, records};
+use crate::payload::curve::SECP256K1;
 use crate::payload::ethereum::Account;
-use crate::payload::{HashFunction, MessageFormat, Source, Summary};
+use crate::payload::{HashFunction, MessageFormat, Source, Summary, jws};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::request::{RequestId, below};
@@ -41,6 +42,9 @@ pub(super) struct SignatureResult<'a> {
     signature: Option<SignatureView>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     ethereum: Option<Ethereum>,
+    /// The signature of a file as JWS, compact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jws: Option<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     payment: Option<SignedPayment>,
     /// Those of several files, or of a payment's inputs.
@@ -126,9 +130,11 @@ impl Ethereum {
         match payload.summary() {
             Summary::EthTx(_) | Summary::TypedData(_) => {}
             Summary::Message(message) if message.format == MessageFormat::Ethereum => {}
-            Summary::Message(_) | Summary::File(_) | Summary::Files(_) | Summary::Psbt(_) => {
-                return None;
-            }
+            Summary::Message(_)
+            | Summary::File(_)
+            | Summary::Files(_)
+            | Summary::Psbt(_)
+            | Summary::Jws(_) => return None,
         }
         let transaction = payload.transaction().map(|transaction| {
             let raw = signature::raw(&transaction, signature);
@@ -140,11 +146,25 @@ impl Ethereum {
     }
 }
 
+/// The compact JWS, if a file was signed as one.
+fn jws_of(outcome: &Outcome, signature: &Signature) -> Option<String> {
+    let payload = outcome.payload.as_ref()?;
+    match payload.summary() {
+        Summary::Jws(_) => Some(jws::compact(&SECP256K1, payload.bytes(), &signature.compact())),
+        _ => None,
+    }
+}
+
 /// `cosign sign`
 pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Failure> {
     digest_after_with(&mut args);
     let digest =
-        digest::of_any(args.digest.as_deref(), &args.payload, &args.payment, global.deadline)?;
+        digest::of_any(args.digest.as_deref(), &args.payload, &args.payment, global.deadline)?
+            .formed(args.format)?;
+    if args.detached && args.format != Some(SignatureFormat::Jws) {
+        return Err(Failure::new(Code::Usage, "--detached is for --format jws")
+            .hint("leave it out: the file is in no other signature"));
+    }
     if let Some(payment) = &digest.payment {
         let form = Form::new(&args, payment.is_binary, global.args.json)?;
         return form.deliver(&made(global, args, digest)?);
@@ -162,15 +182,16 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
         | Source::File { .. }
         | Source::Files { .. }
         | Source::EthTx { .. }
-        | Source::Psbt { .. } => None,
+        | Source::Psbt { .. }
+        | Source::Jws { .. } => None,
     };
-    let format = args.format.or(own);
+    let (format, detached) = (args.format.or(own), args.detached);
     let binary = signature::is_binary(format);
     let sink = Sink::new(args.output.as_deref(), binary, global.args.json)?;
     if !args.force {
         sink.is_new()?;
     }
-    deliver(&made(global, args, digest)?, format, &sink)
+    deliver(&made(global, args, digest)?, (format, detached), &sink)
 }
 
 fn made(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failure> {
@@ -397,9 +418,9 @@ pub(super) fn output(outcome: &Outcome) -> Result<Output, Failure> {
         Some(Summary::TypedData(_)) => Some(SignatureFormat::Ethereum),
         Some(Summary::Files(_)) => return Output::new(view(outcome), files::list(outcome)),
         Some(Summary::Psbt(_)) => return Form::default().deliver(outcome),
-        Some(Summary::File(_) | Summary::EthTx(_)) | None => None,
+        Some(Summary::File(_) | Summary::EthTx(_) | Summary::Jws(_)) | None => None,
     };
-    deliver(outcome, format, &Sink::Stdout)
+    deliver(outcome, (format, false), &Sink::Stdout)
 }
 
 pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {
@@ -427,6 +448,7 @@ pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {
         payload: outcome.payload.as_ref().map(|payload| payload.summary()),
         signature: only.map(|signature| SignatureView::under(&outcome.public_key, signature)),
         ethereum: only.and_then(|signature| Ethereum::of(outcome, signature)),
+        jws: only.and_then(|signature| jws_of(outcome, signature)),
         payment: SignedPayment::of(outcome),
         signatures: files.chain(inputs).collect(),
         parties: &outcome.parties,
@@ -442,21 +464,25 @@ fn delivered_elsewhere(outcome: &Outcome) -> String {
     format!("the signature was delivered to {}", names.join(", "))
 }
 
-/// Writes the signature in the requested format.
+/// Writes the signature in the requested format, without what is signed if it is to be `detached`.
 fn deliver(
     outcome: &Outcome,
-    format: Option<SignatureFormat>,
+    (format, detached): (Option<SignatureFormat>, bool),
     sink: &Sink,
 ) -> Result<Output, Failure> {
-    let result = view(outcome);
+    let mut result = view(outcome);
     let [signature] = outcome.signatures.as_slice() else {
         return Output::new(result, delivered_elsewhere(outcome));
     };
     let to_file = matches!(sink, Sink::File(_));
-    let bytes = match (&result.ethereum, format) {
-        (Some(Ethereum { transaction: Some(signed), .. }), None) => {
+    if detached {
+        result.jws = Some(jws::detached(&SECP256K1, &signature.compact()));
+    }
+    let bytes = match (&result.ethereum, &result.jws, format) {
+        (Some(Ethereum { transaction: Some(signed), .. }), _, None) => {
             format!("{}\n", signed.raw).into_bytes()
         }
+        (_, Some(jws), _) => format!("{jws}\n").into_bytes(),
         _ => signature::encode(signature, format, to_file, &result)?,
     };
     match sink.put(bytes) {

@@ -42,12 +42,15 @@ pub fn encode(
         Some(SignatureFormat::Compact) => signature.compact().to_vec(),
         Some(SignatureFormat::Recoverable) => signature.recoverable().to_vec(),
         Some(SignatureFormat::Pem) => pem(PEM_LABEL, &der).into_bytes(),
+        Some(SignatureFormat::Base64) => format!("{}\n", BASE64.encode(&der)).into_bytes(),
         Some(SignatureFormat::Ethereum) => format!("{}\n", ethereum(signature)).into_bytes(),
         Some(SignatureFormat::Bitcoin) => {
             let header = signature.recovery_id.saturating_add(BITCOIN_COMPRESSED);
             let all = [&[header][..], &signature.compact()].concat();
             format!("{}\n", BASE64.encode(all)).into_bytes()
         }
+        // It is made of the file, which only a request for it has.
+        Some(SignatureFormat::Jws) => return Err(report::bug("only a file is signed as JWS")),
         Some(SignatureFormat::Json) => {
             let text =
                 serde_json::to_string(result).map_err(|_| report::bug("a signature is no JSON"))?;
@@ -173,13 +176,14 @@ mod tests {
 
     #[test]
     fn every_form_that_is_written_reads_back() {
-        use SignatureFormat::{Compact, Der, Json, Pem, Recoverable};
+        use SignatureFormat::{Base64, Compact, Der, Json, Pem, Recoverable};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signature");
         let name = path.to_str().unwrap();
         let made = signature();
         let expected = pasted::Signature { r: made.r, s: made.s, recovery_id: None };
-        for format in [None, Some(Der), Some(Compact), Some(Recoverable), Some(Pem), Some(Json)] {
+        let formats = [Der, Compact, Recoverable, Pem, Base64, Json].map(Some);
+        for format in formats.into_iter().chain([None]) {
             for to_file in [true, false] {
                 let result = serde_json::json!({ "der": hex(&made.der()) });
                 let bytes = encode(&made, format, to_file, &result).unwrap();

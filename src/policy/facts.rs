@@ -44,9 +44,8 @@ impl Facts {
             Some(Summary::EthTx(transaction)) => Self::of_transaction(transaction),
             Some(Summary::TypedData(typed)) => Self::of_typed_data(typed),
             Some(Summary::Psbt(payment)) => Self::of_payment(payment),
-            Some(Summary::File(_) | Summary::Files(_) | Summary::Message(_)) | None => {
-                Self::default()
-            }
+            Some(Summary::File(_) | Summary::Files(_) | Summary::Message(_) | Summary::Jws(_))
+            | None => Self::default(),
         }
     }
 

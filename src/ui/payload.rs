@@ -6,7 +6,7 @@ mod ethereum;
 
 use super::text::quoted;
 use crate::payload::ethereum::Account;
-use crate::payload::{Content, MAX_PAYLOAD, MessageFormat, Source, Summary, file, message};
+use crate::payload::{Content, MAX_PAYLOAD, MessageFormat, Source, Summary, file, jws, message};
 
 /// The origin of the digest, in words.
 pub(super) fn source(source: &Source) -> String {
@@ -34,6 +34,12 @@ pub(super) fn source(source: &Source) -> String {
         Source::Psbt { size, .. } => {
             format!(
                 "here: of a payment (PSBT) of {size} bytes, of whose inputs the hashes are signed"
+            )
+        }
+        Source::Jws { name, size } => {
+            let name = quoted(name.as_str());
+            format!(
+                "here: of a JWS around a file of {size} bytes, which the requester calls {name}"
             )
         }
     }
@@ -74,6 +80,7 @@ pub(super) fn rows(
             from.into_iter().chain(rows).collect()
         }
         Summary::Psbt(payment) => bitcoin::payment(payment),
+        Summary::Jws(jws) => jws_rows(jws),
         Summary::TypedData(typed) => from.into_iter().chain(ethereum::typed(typed)).collect(),
     }
 }
@@ -86,6 +93,16 @@ fn one_of_rows(file: &file::OneOf) -> Vec<(&'static str, String)> {
         ("is signed", digest.clone()),
     ];
     rows.extend(file_rows(summary));
+    rows
+}
+
+fn jws_rows(jws: &jws::Summary) -> Vec<(&'static str, String)> {
+    let jws::Summary { header, sha256, file } = jws;
+    let mut rows = vec![
+        ("format", format!("JSON Web Signature (JWS), {header}")),
+        ("SHA-256", format!("{sha256}, of the file")),
+    ];
+    rows.extend(file_rows(file));
     rows
 }
 

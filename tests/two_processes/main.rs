@@ -23,6 +23,7 @@ mod deletion;
 mod discovery;
 mod ethereum;
 mod failures;
+mod formats;
 mod given;
 mod group;
 mod hostile;

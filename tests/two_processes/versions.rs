@@ -309,7 +309,7 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
     block_on(async {
         let (asking, mut link, hello) = called(&alice, &node).await;
         let Message::Hello { about: Some(about), .. } = hello else { panic!() };
-        assert_eq!((about.versions, about.can.len()), (VERSIONS, 12));
+        assert_eq!((about.versions, about.can.len()), (VERSIONS, 13));
         let about = About {
             program: Label::new("0.0.9\u{1b}[2J"),
             versions: Versions { from: 1, to: 1 },
@@ -379,14 +379,15 @@ fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
     alice.write("payment.psbt", Wallet::of(&alice).pays(COIN, 2).serialize());
     let transaction = "0xec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080";
     for (payload, ability) in [
-        (["--message", "I agree"], "show messages"),
-        (["--eth-tx", transaction], "show Ethereum transactions"),
-        (["--typed-data", "typed.json"], "show typed data"),
-        (["--psbt", "payment.psbt"], "show Bitcoin payments"),
+        (&["--message", "I agree"][..], "show messages"),
+        (&["--eth-tx", transaction], "show Ethereum transactions"),
+        (&["--typed-data", "typed.json"], "show typed data"),
+        (&["--psbt", "payment.psbt"], "show Bitcoin payments"),
+        (&["--file", "typed.json", "--format", "jws"], "sign files as JWS"),
     ] {
         block_on(async {
             // The first version says nothing of itself.
-            let (asking, mut link, _) = called_for(&alice, &node, &payload).await;
+            let (asking, mut link, _) = called_for(&alice, &node, payload).await;
             let welcome = Message::Welcome { name: Label::new("bob"), about: None };
             say(&mut link, &welcome).await.unwrap();
             let next = hear(&mut link, soon()).await;

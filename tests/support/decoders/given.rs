@@ -138,7 +138,8 @@ pub(crate) fn payload(bytes: &[u8]) {
     let files = [first, size.saturating_sub(first)];
     let files = files.map(|size| NamedFile { name: name.clone(), size }).to_vec();
     let files = Source::Files { files, hash: HashFunction::Keccak256 };
-    for source in message.into_iter().chain(file).chain([files]) {
+    let jws = Source::Jws { name: name.clone(), size };
+    for source in message.into_iter().chain(file).chain([files, jws]) {
         let Ok(read) = Payload::read(&source, bytes.to_vec()) else {
             assert!(size > MAX_PAYLOAD);
             continue;
