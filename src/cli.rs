@@ -17,6 +17,7 @@ mod approver;
 mod backup;
 mod bench;
 mod ceremony;
+mod certificate;
 mod combine;
 mod complete;
 mod delete;
@@ -57,8 +58,8 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use crate::report::{Code, Failure, Flags};
 use crate::token::host;
 use args::{
-    Cli, Command, KeysArgs, KeysCommand, PeersArgs, PeersCommand, PolicyCommand, TokenCommand,
-    VaultCommand,
+    Cli, Command, KeyFormat, KeysArgs, KeysCommand, PeersArgs, PeersCommand, PolicyCommand,
+    TokenCommand, VaultCommand,
 };
 pub use global::Global;
 pub use output::{Output, Voice};
@@ -151,6 +152,11 @@ fn result(global: &Global, command: Command) -> Result<Output, Failure> {
         Command::Sign(args) => sign::run_sign(global, *args),
         Command::Verify(args) => verify::run_verify(global, args),
         Command::Show(args) => show::run_show(global, &args),
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Export(args)) })
+            if args.format == KeyFormat::OpenPgp =>
+        {
+            certificate::run_certificate(global, *args)
+        }
         Command::Keys(args) => keys::run_keys(global, args.command.unwrap_or_default()),
         Command::Vault(VaultCommand::Move(args)) => vault::run_move(global, args),
         Command::Vault(VaultCommand::Passphrase { new_passphrase_file }) => {
@@ -191,7 +197,7 @@ fn name(command: &Command) -> &'static str {
         Command::Show(_) => "show",
         Command::Keys(KeysArgs { command: None | Some(KeysCommand::List) }) => "keys list",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Show { .. }) }) => "keys show",
-        Command::Keys(KeysArgs { command: Some(KeysCommand::Export { .. }) }) => "keys export",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Export(_)) }) => "keys export",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Refresh(_)) }) => "keys refresh",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Backup(_)) }) => "keys backup",
         Command::Keys(KeysArgs { command: Some(KeysCommand::VerifyBackup(_)) }) => {

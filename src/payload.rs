@@ -12,6 +12,7 @@ pub mod ethereum;
 pub mod file;
 pub mod jws;
 pub mod message;
+pub mod openpgp;
 
 use std::fmt;
 use std::io;
@@ -27,6 +28,7 @@ use curve::SECP256K1;
 use ethereum::transaction::{self, Transaction};
 use ethereum::typed_data::{self, MAX_TYPED_DATA, TypedData};
 pub use message::MessageFormat;
+use openpgp::MAX_USER_ID;
 
 /// The largest payload, in bytes; a larger file is signed by its digest alone.
 pub const MAX_PAYLOAD: u64 = 1 << 20;
@@ -172,6 +174,29 @@ pub enum Source {
         /// Its size in bytes.
         size: u64,
     },
+    /// A file that is sent with the request and signed in OpenPGP.
+    #[serde(rename = "openpgp")]
+    OpenPgp {
+        /// The file's name, as the requester says.
+        name: Label,
+        /// Its size in bytes.
+        size: u64,
+        /// How it is signed.
+        form: openpgp::Form,
+        /// When, in seconds since 1970.
+        time: u32,
+    },
+    /// A user id of OpenPGP, which is sent with the request: the key is said to be somebody's.
+    #[serde(rename = "openpgp-key")]
+    OpenPgpKey {
+        /// Its size in bytes.
+        size: u64,
+        /// When this is said, in seconds since 1970.
+        time: u32,
+        /// Until when, in seconds since 1970; for ever if it is `None`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<u32>,
+    },
 }
 
 /// One of several files.
@@ -196,6 +221,8 @@ impl Source {
             Self::TypedData { .. } => Kind::TypedData,
             Self::Psbt { .. } => Kind::Psbt,
             Self::Jws { .. } => Kind::Jws,
+            Self::OpenPgp { .. } => Kind::OpenPgp,
+            Self::OpenPgpKey { .. } => Kind::OpenPgpKey,
         }
     }
 
@@ -208,7 +235,9 @@ impl Source {
             | Self::EthTx { size }
             | Self::TypedData { size }
             | Self::Psbt { size, .. }
-            | Self::Jws { size, .. } => Some(*size),
+            | Self::Jws { size, .. }
+            | Self::OpenPgp { size, .. }
+            | Self::OpenPgpKey { size, .. } => Some(*size),
             Self::Files { files, .. } => {
                 Some(files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size)))
             }
@@ -223,14 +252,27 @@ impl Source {
             Self::TypedData { .. } => MAX_TYPED_DATA,
             Self::Psbt { .. } => MAX_PAYMENT,
             Self::Files { files, .. } if !(2..=MAX_FILES).contains(&files.len()) => return false,
-            Self::Digest | Self::File { .. } | Self::Files { .. } | Self::Jws { .. } => MAX_PAYLOAD,
+            Self::OpenPgpKey { .. } => MAX_USER_ID,
+            Self::Digest
+            | Self::File { .. }
+            | Self::Files { .. }
+            | Self::Jws { .. }
+            | Self::OpenPgp { .. } => MAX_PAYLOAD,
         };
         self.travels().is_none_or(|size| size <= limit)
     }
 
     /// Whether it is signed in a form of its own, which programs elsewhere know and act on.
     pub fn is_formed(&self) -> bool {
-        matches!(self, Self::Jws { .. })
+        matches!(self, Self::Jws { .. } | Self::OpenPgp { .. } | Self::OpenPgpKey { .. })
+    }
+
+    /// The time in what is signed, as the requester says, in seconds since 1970.
+    pub fn time(&self) -> Option<u32> {
+        match self {
+            Self::OpenPgp { time, .. } | Self::OpenPgpKey { time, .. } => Some(*time),
+            _ => None,
+        }
     }
 
     /// The kind of what a signer sees: of what does not travel, a digest.
@@ -259,11 +301,16 @@ pub enum Kind {
     Psbt,
     /// A file that is signed as JWS.
     Jws,
+    /// A file that is signed in OpenPGP.
+    OpenPgp,
+    /// A user id of OpenPGP.
+    #[serde(rename = "openpgp-key")]
+    OpenPgpKey,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Digest,
         Self::File,
         Self::Message,
@@ -272,6 +319,8 @@ impl Kind {
         Self::TypedData,
         Self::Psbt,
         Self::Jws,
+        Self::OpenPgp,
+        Self::OpenPgpKey,
     ];
 
     /// The name in policies, events, the log and the list of abilities.
@@ -285,6 +334,8 @@ impl Kind {
             Self::TypedData => "typed-data",
             Self::Psbt => "psbt",
             Self::Jws => "jws",
+            Self::OpenPgp => "openpgp",
+            Self::OpenPgpKey => "openpgp-key",
         }
     }
 
@@ -314,8 +365,8 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Reads the bytes that came with a request. What a payment pays depends on the key, so that it
-    /// is read by [`read_for`](Self::read_for) alone.
+    /// Reads the bytes that came with a request. What a payment pays, and what is hashed in OpenPGP,
+    /// depends on the key, so that it is read by [`read_for`](Self::read_for) alone.
     ///
     /// # Errors
     /// They do not match `source`, or such a request has no payload.
@@ -323,15 +374,25 @@ impl Payload {
         Self::read_with(source, bytes, None)
     }
 
-    /// Reads the bytes that came with a request for a signature of `xpub`, or of a key below it.
+    /// Reads the bytes that came with a request for a signature of the key at the end of `path` below
+    /// `xpub`, or of a payment of the keys below that.
     ///
     /// # Errors
-    /// As [`read`](Self::read), or it is a payment that the key does not sign.
-    pub fn read_for(source: &Source, bytes: Vec<u8>, xpub: &Xpub) -> Result<Self, NoPayload> {
-        Self::read_with(source, bytes, Some(xpub))
+    /// As [`read`](Self::read), or it is nothing that the key signs.
+    pub fn read_for(
+        source: &Source,
+        bytes: Vec<u8>,
+        xpub: &Xpub,
+        path: &[u32],
+    ) -> Result<Self, NoPayload> {
+        Self::read_with(source, bytes, Some((xpub, path)))
     }
 
-    fn read_with(source: &Source, bytes: Vec<u8>, xpub: Option<&Xpub>) -> Result<Self, NoPayload> {
+    fn read_with(
+        source: &Source,
+        bytes: Vec<u8>,
+        by: Option<(&Xpub, &[u32])>,
+    ) -> Result<Self, NoPayload> {
         if source.travels() != Some(bytes.len() as u64) || !source.is_within_limits() {
             return Err(NoPayload);
         }
@@ -363,8 +424,12 @@ impl Payload {
                 let (digest, summary) = jws::read(&SECP256K1, &bytes);
                 (digest, Summary::Jws(summary))
             }
+            Source::OpenPgp { .. } | Source::OpenPgpKey { .. } => {
+                let (xpub, path) = by.ok_or(NoPayload)?;
+                return Self::of_openpgp(source, bytes, xpub, path).map_err(|_| NoPayload);
+            }
             Source::Psbt { network, .. } => {
-                let xpub = xpub.ok_or(NoPayload)?;
+                let (xpub, _) = by.ok_or(NoPayload)?;
                 return Self::of_payment(*network, bytes, xpub).map_err(|_| NoPayload);
             }
         };
@@ -373,6 +438,33 @@ impl Payload {
             _ => HashFunction::Sha256.of(&bytes),
         };
         Ok(Self { bytes, digest, list, items: Vec::new(), sha256, summary })
+    }
+
+    /// What is signed in OpenPGP by the key at the end of `path` below `xpub`: `source` is of such a kind.
+    ///
+    /// # Errors
+    /// It makes no sense; the reason names what.
+    pub fn of_openpgp(
+        source: &Source,
+        bytes: Vec<u8>,
+        xpub: &Xpub,
+        path: &[u32],
+    ) -> Result<Self, Refused> {
+        let key = xpub.child(path).and_then(|key| openpgp::Key::new(&SECP256K1, &key));
+        let key = key.ok_or_else(|| Refused::at("path", "it leads to no key"))?;
+        let (digest, summary) = match source {
+            Source::OpenPgp { form, time, .. } => {
+                let (digest, summary) = key.read(*form, *time, &bytes)?;
+                (digest, Summary::OpenPgp(summary))
+            }
+            Source::OpenPgpKey { time, expires, .. } => {
+                let (digest, summary) = key.certify(&bytes, *time, *expires)?;
+                (digest, Summary::OpenPgpKey(summary))
+            }
+            _ => return Err(Refused::at("kind", "it is not of OpenPGP")),
+        };
+        let sha256 = HashFunction::Sha256.of(&bytes);
+        Ok(Self { bytes, digest, list: Vec::new(), items: Vec::new(), sha256, summary })
     }
 
     /// The payment in `bytes`, a PSBT in binary, as the key `xpub` signs it.
@@ -491,6 +583,12 @@ pub enum Summary {
     Psbt(Box<payment::Summary>),
     /// Of a file that is signed as JWS.
     Jws(jws::Summary),
+    /// Of a file that is signed in OpenPGP.
+    #[serde(rename = "openpgp")]
+    OpenPgp(openpgp::Summary),
+    /// Of a user id of OpenPGP.
+    #[serde(rename = "openpgp-key")]
+    OpenPgpKey(openpgp::Certificate),
 }
 
 /// The content of a payload.

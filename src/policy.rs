@@ -463,7 +463,9 @@ impl Policy {
             Some(Source::Files { files, hash }) => {
                 (files.iter().map(|file| file.size).collect(), *hash)
             }
-            Some(Source::Jws { size, .. }) => (vec![*size], HashFunction::Sha256),
+            Some(Source::Jws { size, .. } | Source::OpenPgp { size, .. }) => {
+                (vec![*size], HashFunction::Sha256)
+            }
             _ => return Ok((false, "no file is to be signed".to_owned())),
         };
         let list = match (&asked.source, &asked.payload) {

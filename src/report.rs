@@ -241,6 +241,13 @@ fn refused_about(name: &str, reason: Reason, key: &[&str]) -> Failure {
                 here(&["sign", "--help"], &[])
             )),
         ),
+        Reason::Clock => (
+            Code::Conflict,
+            format!(
+                "{name} refused the time in what is to be signed: it is more than a day off its clock"
+            ),
+            Some("compare the clocks of both devices, and set the one that is wrong".to_owned()),
+        ),
         Reason::Payload => (
             Code::Aborted,
             format!("{name} received something else than what was to be signed"),
@@ -558,6 +565,8 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Group => "pair a group",
         Ability::Payload(Kind::Psbt) => "show Bitcoin payments",
         Ability::Payload(Kind::Jws) => "sign files as JWS",
+        Ability::Payload(Kind::OpenPgp) => "sign files in OpenPGP",
+        Ability::Payload(Kind::OpenPgpKey) => "sign user ids of OpenPGP",
     };
     let (theirs, here) = (program.unwrap_or(FIRST), env!("CARGO_PKG_VERSION"));
     let message = format!("{name}'s cosign {theirs} cannot {what}; {here} can");
@@ -781,6 +790,9 @@ pub fn declined(name: &str, reason: Reason) -> Failure {
         Reason::Unattended => (Code::Interaction, "nobody is here to answer"),
         Reason::Policy => (Code::Policy, "the policy does not allow it"),
         Reason::Blind => (Code::Policy, "it is for a digest alone, which --no-blind refuses"),
+        Reason::Clock => {
+            (Code::Conflict, "the time in what is to be signed is more than a day off this clock")
+        }
         Reason::Payload => (Code::Aborted, "what came with it is not what it says"),
         Reason::TimedOut => (Code::Unreachable, "nobody answered in time"),
         Reason::NotPaired => {

@@ -493,6 +493,13 @@ impl Question {
             }
             _ => Vec::new(),
         };
+        let made = match request.source() {
+            Source::OpenPgp { form, time, .. } => format!("{} {time}", form.name()),
+            Source::OpenPgpKey { time, expires, .. } => {
+                format!("{time} {}", expires.unwrap_or_default())
+            }
+            _ => String::new(),
+        };
         let (kind, file, size, hash): (&[u8], &[u8], u64, &[u8]) = match request.source() {
             Source::Digest => (b"digest", b"", 0, b""),
             Source::File { name, size, hash, .. } => {
@@ -506,6 +513,10 @@ impl Question {
             Source::TypedData { size } => (b"typed-data", b"", *size, b""),
             Source::Psbt { network, size } => (b"psbt", b"", *size, network.name().as_bytes()),
             Source::Jws { name, size } => (b"jws", name.as_str().as_bytes(), *size, b""),
+            Source::OpenPgp { name, size, .. } => {
+                (b"openpgp", name.as_str().as_bytes(), *size, made.as_bytes())
+            }
+            Source::OpenPgpKey { size, .. } => (b"openpgp-key", b"", *size, made.as_bytes()),
         };
         let fingerprints = |parties: &[PartyId]| {
             let known = parties.iter().filter_map(|party| request.fingerprint(*party));

@@ -11,6 +11,7 @@ pub use crate::device::Word;
 use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::party::PartyId;
 use crate::payload::bitcoin::Network;
+use crate::payload::openpgp::Form;
 use crate::payload::{self, HashFunction, Kind, MAX_FILES, MessageFormat, NamedFile};
 use crate::request::{
     Action, Agreed, Ceremony, Held, Hex, Request, RequestId, Resharing, Shares, Signing,
@@ -84,8 +85,17 @@ impl Default for Limits {
 }
 
 /// The kinds of payloads that this program receives and shows.
-const SHOWS: [Kind; 7] =
-    [Kind::File, Kind::Message, Kind::Files, Kind::EthTx, Kind::TypedData, Kind::Psbt, Kind::Jws];
+const SHOWS: [Kind; 9] = [
+    Kind::File,
+    Kind::Message,
+    Kind::Files,
+    Kind::EthTx,
+    Kind::TypedData,
+    Kind::Psbt,
+    Kind::Jws,
+    Kind::OpenPgp,
+    Kind::OpenPgpKey,
+];
 
 impl About {
     /// The introduction of this program. `keeps`: whether its owner wants to keep pairings.
@@ -171,6 +181,8 @@ pub enum Reason {
     Blind,
     /// The payload does not match the request.
     Payload,
+    /// The time in what is to be signed is more than a day off its clock.
+    Clock,
     /// There was no answer in time.
     TimedOut,
     /// It does not know the caller, or another participant.
@@ -237,6 +249,7 @@ impl Reason {
             Self::Policy => "policy",
             Self::Blind => "blind",
             Self::Payload => "payload",
+            Self::Clock => "clock",
             Self::TimedOut => "timed_out",
             Self::NotPaired => "not_paired",
             Self::Expired => "expired",
@@ -317,6 +330,29 @@ pub enum Source {
         name: Label,
         /// Its size in bytes.
         size: u64,
+    },
+    /// A file to be signed in OpenPGP, which follows.
+    #[serde(rename = "openpgp")]
+    OpenPgp {
+        /// The file's name.
+        name: Label,
+        /// Its size in bytes.
+        size: u64,
+        /// The name of a [`Form`].
+        form: String,
+        /// When it is signed, in seconds since 1970.
+        time: u32,
+    },
+    /// A user id of OpenPGP, which follows.
+    #[serde(rename = "openpgp-key")]
+    OpenPgpKey {
+        /// Its size in bytes.
+        size: u64,
+        /// When it is signed, in seconds since 1970.
+        time: u32,
+        /// When the key expires, in seconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<u32>,
     },
 }
 
@@ -531,6 +567,15 @@ impl Source {
                 payload::Source::Psbt { network: Network::named(network)?, size: *size }
             }
             Self::Jws { name, size } => payload::Source::Jws { name: name.clone(), size: *size },
+            Self::OpenPgp { name, size, form, time } => payload::Source::OpenPgp {
+                name: name.clone(),
+                size: *size,
+                form: Form::named(form)?,
+                time: *time,
+            },
+            Self::OpenPgpKey { size, time, expires } => {
+                payload::Source::OpenPgpKey { size: *size, time: *time, expires: *expires }
+            }
         })
     }
 }
@@ -557,6 +602,15 @@ impl From<&payload::Source> for Source {
                 Self::Psbt { network: network.name().to_owned(), size: *size }
             }
             payload::Source::Jws { name, size } => Self::Jws { name: name.clone(), size: *size },
+            payload::Source::OpenPgp { name, size, form, time } => Self::OpenPgp {
+                name: name.clone(),
+                size: *size,
+                form: form.name().to_owned(),
+                time: *time,
+            },
+            payload::Source::OpenPgpKey { size, time, expires } => {
+                Self::OpenPgpKey { size: *size, time: *time, expires: *expires }
+            }
         }
     }
 }

@@ -709,6 +709,7 @@ pub struct ShowArgs {
   cosign sign --key vault --file release.tar --purpose 'release 1.2' -o release.tar.sig
   cosign sign --key vault --file a --file b -o signatures  several files at once: all are signed, or none
   cosign sign --key vault --file notes.txt --format jws     a file as JWS, which other programs check
+  cosign sign --key vault --file notes.txt --format openpgp -o notes.txt.asc     what gpg checks
   cosign sign --key vault --message 'I agree'              a message, as Ethereum wallets sign it
   cosign sign --key vault --eth-tx tx.json                 an Ethereum transaction; prints it signed
   cosign sign --key vault --psbt payment.psbt -o signed.psbt   a payment of Bitcoin
@@ -949,6 +950,12 @@ pub enum SignatureFormat {
     Bitcoin,
     /// A file as JWS (RFC 7515), compact; each signer hashes it as such
     Jws,
+    /// A file in OpenPGP, detached and armoured, as gpg reads it; each signer hashes it as such
+    #[value(name = "openpgp")]
+    OpenPgp,
+    /// A text in OpenPGP, with the signature below it; each signer hashes it as such
+    #[value(name = "openpgp-clear")]
+    OpenPgpClear,
     /// A JSON object: the result as --json has it
     Json,
 }
@@ -1015,29 +1022,7 @@ pub enum KeysCommand {
         name: String,
     },
     /// Print a key's public half
-    #[command(after_help = "Examples:
-  cosign keys export vault > vault.pem
-  cosign keys export vault --format address-eth
-  cosign keys export vault --format address-btc --path 0/7
-  cosign keys export vault --format descriptor     watch-only wallets derive from it
-
-What was paid to a key below this one is signed for with `cosign sign --key vault/0/7`.
-
-Whoever has the xpub and one child's private key can compute the parent's private key.")]
-    Export {
-        /// The key, or one below it, such as vault/0/7; default: the only one
-        #[arg(value_name = "NAME")]
-        name: Option<KeyName>,
-        /// The key at the end of this path below the key, such as 0/7; opens the vault for the chain code
-        #[arg(long, value_name = "PATH")]
-        path: Option<Steps>,
-        /// How to write it
-        #[arg(long, value_name = "FORMAT", default_value = "pem")]
-        format: KeyFormat,
-        /// Write it to FILE; - is standard output
-        #[arg(value_parser = path(), short, long, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
+    Export(Box<ExportArgs>),
     /// Give every party a new share of the same key; old shares become useless
     Refresh(RefreshArgs),
     /// Write a sealed copy of this device's share, for the day when the device is lost
@@ -1195,6 +1180,67 @@ pub enum KeyFormat {
     Xpub,
     /// Output descriptor of the P2WPKH addresses below the key; opens the vault for the chain code
     Descriptor,
+    /// OpenPGP certificate with the user id of --uid; the key signs it, so the other devices are asked
+    #[value(name = "openpgp")]
+    OpenPgp,
+}
+
+/// `cosign keys export`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign keys export vault > vault.pem
+  cosign keys export vault --format address-eth
+  cosign keys export vault --format address-btc --path 0/7
+  cosign keys export vault --format descriptor     watch-only wallets derive from it
+  cosign keys export vault --format openpgp --uid 'Release <release@example.org>' -o vault.asc
+
+What was paid to a key below this one is signed for with `cosign sign --key vault/0/7`.
+
+An OpenPGP certificate is signed by the key itself, once: it is kept, and the next export of the same user id
+asks nobody, unless --expires says something new.
+
+Whoever has the xpub and one child's private key can compute the parent's private key.")]
+pub struct ExportArgs {
+    /// The key, or one below it, such as vault/0/7; default: the only one
+    #[arg(value_name = "NAME")]
+    pub name: Option<KeyName>,
+    /// The key at the end of this path below the key, such as 0/7; opens the vault for the chain code
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<Steps>,
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", default_value = "pem")]
+    pub format: KeyFormat,
+    /// Whose key it is, in OpenPGP: a name, and an address in angle brackets
+    #[arg(long, value_name = "TEXT", required_if_eq("format", "openpgp"))]
+    pub uid: Option<String>,
+    /// Until when it is used, in OpenPGP; the date begins in UTC; default: for ever
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "uid")]
+    pub expires: Option<Day>,
+    /// Who signs the certificate with this device; default: the key's other devices in reach
+    #[arg(long = "with", value_name = "PEER", num_args = 1.., value_delimiter = ',', requires = "uid")]
+    pub with: Vec<String>,
+    /// Write it to FILE; - is standard output
+    #[arg(value_parser = path(), short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How to reach the others.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// The beginning of a day in UTC, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Day(pub u32);
+
+impl std::str::FromStr for Day {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let format = time::macros::format_description!("[year]-[month]-[day]");
+        let day = time::Date::parse(text, &format).ok();
+        let begins = day.map(|day| day.midnight().assume_utc().unix_timestamp());
+        let begins = begins.and_then(|begins| u32::try_from(begins).ok());
+        begins.map(Self).ok_or_else(|| "a day is YYYY-MM-DD, up to 2106".to_owned())
+    }
 }
 
 /// `cosign keys refresh`

@@ -8,18 +8,21 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use clap::ValueEnum as _;
 
 use super::args::{PayloadArgs, PaymentArgs, SignatureFormat};
 use super::given::by;
 use crate::device::{Label, hex};
+use crate::driver::clock;
 use crate::pasted;
 use crate::payload::bitcoin::payment::{self, MAX_PAYMENT};
 use crate::payload::bitcoin::{Network, Xpub};
 use crate::payload::ethereum::typed_data::{MAX_TYPED_DATA, TypedData};
 use crate::payload::ethereum::{Account, Refused, given as transactions};
+use crate::payload::openpgp::{Form, MAX_USER_ID};
 use crate::payload::{
-    HashFunction, MAX_FILES, MAX_MESSAGE, MAX_PAYLOAD, MAX_TRANSACTION, MessageFormat, NamedFile,
-    Payload, Source,
+    HashFunction, Kind, MAX_FILES, MAX_MESSAGE, MAX_PAYLOAD, MAX_TRANSACTION, MessageFormat,
+    NamedFile, Payload, Source,
 };
 use crate::report::unreadable;
 use crate::report::{self, Code, Failure};
@@ -38,6 +41,8 @@ pub struct Digest {
     pub from: Option<Account>,
     /// A payment, which becomes the payload once the key is known.
     pub payment: Option<Payment>,
+    /// So do these bytes of something in OpenPGP, in which the key itself is hashed.
+    pub keyed: Option<Vec<u8>>,
 }
 
 /// A PSBT as it was given.
@@ -119,7 +124,14 @@ impl Digest {
                  --file FILE",
             )
         })?;
-        Ok(Self { bytes, source: Source::Digest, payload: None, from: None, payment: None })
+        Ok(Self {
+            bytes,
+            source: Source::Digest,
+            payload: None,
+            from: None,
+            payment: None,
+            keyed: None,
+        })
     }
 
     fn of_message(message: Vec<u8>, format: MessageFormat) -> Result<Self, Failure> {
@@ -133,7 +145,14 @@ impl Digest {
 
     fn of_payload(source: Source, payload: Payload) -> Self {
         let bytes = *payload.digest();
-        Self { bytes, source, payload: Some(Arc::new(payload)), from: None, payment: None }
+        Self {
+            bytes,
+            source,
+            payload: Some(Arc::new(payload)),
+            from: None,
+            payment: None,
+            keyed: None,
+        }
     }
 
     fn of_transaction(text: &[u8]) -> Result<Self, Failure> {
@@ -181,11 +200,11 @@ impl Digest {
         payment::check(&bytes).map_err(|why| refused("the payment", &why))?;
         let digest = HashFunction::Sha256.of(&bytes);
         let payment = Some(Payment { bytes, network, is_binary });
-        Ok(Self { bytes: digest, source, payload: None, from: None, payment })
+        Ok(Self { bytes: digest, source, payload: None, from: None, payment, keyed: None })
     }
 
-    /// With the payment as the key `xpub` signs it, if it is one. `path` is what the command line says
-    /// of a key below.
+    /// With the payment as the key `xpub` signs it, or what is in OpenPGP, if it is one of these. `path`
+    /// is what the command line says of a key below.
     ///
     /// # Errors
     /// The key does not sign it; the reason names the input.
@@ -194,6 +213,13 @@ impl Digest {
         path: &[u32],
         xpub: impl FnOnce() -> Result<Xpub, Failure>,
     ) -> Result<Self, Failure> {
+        if let Some(bytes) = &self.keyed {
+            let (bytes, is_user_id) = (bytes.clone(), self.source.kind() == Kind::OpenPgpKey);
+            let what = if is_user_id { "the certificate" } else { "the file" };
+            let payload = Payload::of_openpgp(&self.source, bytes, &xpub()?, path)
+                .map_err(|why| refused(what, &why))?;
+            return Ok(Self::of_payload(self.source, payload));
+        }
         let Some(Payment { bytes, network, .. }) = &self.payment else { return Ok(self) };
         if !path.is_empty() {
             return Err(report::payment_with_path());
@@ -209,29 +235,57 @@ impl Digest {
     /// # Errors
     /// There is no file, or it is too long or hashed otherwise.
     pub fn formed(self, format: Option<SignatureFormat>) -> Result<Self, Failure> {
-        if format != Some(SignatureFormat::Jws) {
-            return Ok(self);
-        }
-        let usage = |message: &str, hint: &str| Failure::new(Code::Usage, message).hint(hint);
+        let format = match format {
+            Some(format @ (SignatureFormat::Jws | SignatureFormat::OpenPgp)) => format,
+            Some(SignatureFormat::OpenPgpClear) => SignatureFormat::OpenPgpClear,
+            _ => return Ok(self),
+        };
+        let named = format.to_possible_value();
+        let named = named.as_ref().map_or("", |value| value.get_name());
+        let usage = |what: &str, hint: &str| {
+            Failure::new(Code::Usage, format!("--format {named} {what}")).hint(hint)
+        };
         let (name, size) = match &self.source {
             Source::File { hash, .. } if *hash != HashFunction::Sha256 => {
-                let message = format!("--format jws hashes with sha256, not with {hash}");
-                return Err(usage(&message, "leave --hash out"));
+                let what = format!("hashes with sha256, not with {hash}");
+                return Err(usage(&what, "leave --hash out"));
             }
             Source::File { name, size, .. } => (name.clone(), *size),
-            Source::Files { .. } => {
-                return Err(usage("--format jws is for one file", "sign the files one by one"));
-            }
-            _ => return Err(usage("--format jws is for a file", "name one with --file FILE")),
+            Source::Files { .. } => return Err(usage("is for one file", "sign them one by one")),
+            _ => return Err(usage("is for a file", "name one with --file FILE")),
         };
         let Some(payload) = &self.payload else {
-            let message = format!("--format jws is for a file of at most {MAX_PAYLOAD} bytes");
-            return Err(usage(&message, "sign a list of checksums, as of sha256sum, instead"));
+            let what = format!("is for a file of at most {MAX_PAYLOAD} bytes");
+            return Err(usage(&what, "sign a list of checksums, as of sha256sum, instead"));
         };
-        let source = Source::Jws { name, size };
-        let payload = Payload::read(&source, payload.bytes().to_vec())
-            .map_err(|_| report::bug("a file is not as long as it is"))?;
-        Ok(Self::of_payload(source, payload))
+        let bytes = payload.bytes().to_vec();
+        let form = match format {
+            SignatureFormat::OpenPgp => Form::Detached,
+            SignatureFormat::OpenPgpClear => Form::Clear,
+            _ => {
+                let payload = Payload::read(&Source::Jws { name: name.clone(), size }, bytes)
+                    .map_err(|_| report::bug("a file is not as long as it is"))?;
+                return Ok(Self::of_payload(Source::Jws { name, size }, payload));
+            }
+        };
+        Ok(Self::keyed(Source::OpenPgp { name, size, form, time: now()? }, bytes))
+    }
+
+    /// That the key is that of `user_id`.
+    pub fn of_user_id(user_id: &str, time: u32, expires: Option<u32>) -> Result<Self, Failure> {
+        let size = user_id.len() as u64;
+        let source = Source::OpenPgpKey { size, time, expires };
+        if !source.is_within_limits() {
+            let why = format!("the user id is longer than {MAX_USER_ID} bytes");
+            return Err(Failure::new(Code::Usage, why));
+        }
+        Ok(Self::keyed(source, user_id.as_bytes().to_vec()))
+    }
+
+    /// What becomes the payload once the key is known.
+    fn keyed(source: Source, bytes: Vec<u8>) -> Self {
+        let digest = HashFunction::Sha256.of(&bytes);
+        Self { bytes: digest, source, payload: None, from: None, payment: None, keyed: Some(bytes) }
     }
 
     /// The digests that are signed, in their order.
@@ -290,13 +344,26 @@ impl Digest {
         let (label, size) = (Label::new(&name), content.len() as u64);
         if let Some((bytes, size)) = large {
             let source = Source::File { name: label, size, hash, attached: false };
-            return Ok(Self { bytes, source, payload: None, from: None, payment: None });
+            return Ok(Self {
+                bytes,
+                source,
+                payload: None,
+                from: None,
+                payment: None,
+                keyed: None,
+            });
         }
         let source = Source::File { name: label, size, hash, attached: true };
         let payload = Payload::read(&source, content)
             .map_err(|_| report::bug("a file is not as long as it is"))?;
         Ok(Self::of_payload(source, payload))
     }
+}
+
+/// The time that goes into what is signed, in seconds since 1970.
+pub fn now() -> Result<u32, Failure> {
+    u32::try_from(clock::unix_now())
+        .map_err(|_| Failure::new(Code::System, "the clock of this device is wrong"))
 }
 
 /// What is given is no such payload.

@@ -1,11 +1,9 @@
 //! `cosign keys`, except `refresh` and `reshare`
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{KeyFormat, KeyName, KeysCommand};
+use super::args::{ExportArgs, KeyName, KeysCommand};
 use super::output::{Sink, Table};
 use super::runtime::ask;
 use super::unlock;
@@ -28,10 +26,7 @@ pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, 
     match command {
         KeysCommand::List => list(global),
         KeysCommand::Show { name } => show(global, &name),
-        KeysCommand::Export { name, path, format, output } => {
-            let (name, path) = KeyName::with(name.as_ref(), path.as_ref())?;
-            export(global, name.as_deref(), &path, format, output)
-        }
+        KeysCommand::Export(args) => export(global, *args),
         KeysCommand::Refresh(args) => refresh::run_refresh(global, args),
         KeysCommand::Backup(args) => backup::run_backup(global, args),
         KeysCommand::VerifyBackup(args) => backup::run_verify(global, &args),
@@ -418,15 +413,16 @@ fn said_deleted<'a>(home: &Home, key: &'a KeyRecord) -> Result<Vec<Deleted<'a>>,
     Ok(claims.iter().filter_map(said).collect())
 }
 
-fn export(
-    global: &Global,
-    name: Option<&str>,
-    path: &[u32],
-    format: KeyFormat,
-    output: Option<PathBuf>,
-) -> Result<Output, Failure> {
+fn export(global: &Global, args: ExportArgs) -> Result<Output, Failure> {
+    let ExportArgs { name, path, format, output, uid, .. } = args;
+    if uid.is_some() {
+        return Err(Failure::new(Code::Usage, "--uid is for --format openpgp")
+            .hint("leave it out: no other format has the name of a person"));
+    }
+    let (name, path) = KeyName::with(name.as_ref(), path.as_ref())?;
+    let path = path.as_slice();
     let sink = Sink::new(output.as_deref(), false, global.args.json)?;
-    let Chosen { record: key, mut vault } = chosen(global, name, "NAME")?;
+    let Chosen { record: key, mut vault } = chosen(global, name.as_deref(), "NAME")?;
     let text =
         public_key::encode(&key.public_key, path, format, || chain_code(global, &mut vault, &key))?;
     let child =

@@ -100,6 +100,8 @@ pub fn encode(
                 }
                 KeyFormat::AddressEth => ethereum_address(&point),
                 KeyFormat::AddressBtc => bitcoin_address(&key).ok_or_else(damaged)?,
+                // A certificate is signed, so that others take part.
+                KeyFormat::OpenPgp => return Err(report::bug("a certificate was not signed")),
                 KeyFormat::Hex | KeyFormat::Xpub | KeyFormat::Descriptor => hex(&key),
             }
         }

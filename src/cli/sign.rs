@@ -26,7 +26,7 @@ use crate::driver::listen::{Done, Listener, Place, Visit};
 use crate::driver::{clock, records};
 use crate::payload::curve::SECP256K1;
 use crate::payload::ethereum::Account;
-use crate::payload::{HashFunction, MessageFormat, Source, Summary, jws};
+use crate::payload::{HashFunction, MessageFormat, Source, Summary, jws, openpgp};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::request::{RequestId, below};
@@ -42,9 +42,8 @@ pub(super) struct SignatureResult<'a> {
     signature: Option<SignatureView>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     ethereum: Option<Ethereum>,
-    /// The signature of a file as JWS, compact.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jws: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    formed: Option<Formed>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     payment: Option<SignedPayment>,
     /// Those of several files, or of a payment's inputs.
@@ -134,7 +133,9 @@ impl Ethereum {
             | Summary::File(_)
             | Summary::Files(_)
             | Summary::Psbt(_)
-            | Summary::Jws(_) => return None,
+            | Summary::Jws(_)
+            | Summary::OpenPgp(_)
+            | Summary::OpenPgpKey(_) => return None,
         }
         let transaction = payload.transaction().map(|transaction| {
             let raw = signature::raw(&transaction, signature);
@@ -146,12 +147,34 @@ impl Ethereum {
     }
 }
 
-/// The compact JWS, if a file was signed as one.
-fn jws_of(outcome: &Outcome, signature: &Signature) -> Option<String> {
-    let payload = outcome.payload.as_ref()?;
-    match payload.summary() {
-        Summary::Jws(_) => Some(jws::compact(&SECP256K1, payload.bytes(), &signature.compact())),
-        _ => None,
+/// A signature in a form of its own, with what it is of.
+#[derive(Debug, Serialize)]
+pub(super) enum Formed {
+    /// Compact.
+    #[serde(rename = "jws")]
+    Jws(String),
+    /// Armoured, with its line ends.
+    #[serde(rename = "openpgp")]
+    OpenPgp(String),
+}
+
+impl Formed {
+    /// `None` if the payload has no such form.
+    pub(super) fn of(outcome: &Outcome, signature: &Signature) -> Option<Self> {
+        let payload = outcome.payload.as_ref()?;
+        let (file, signature) = (payload.bytes(), signature.compact());
+        let key = || openpgp::Key::new(&SECP256K1, &outcome.public_key);
+        match payload.summary() {
+            Summary::Jws(_) => Some(Self::Jws(jws::compact(&SECP256K1, file, &signature))),
+            Summary::OpenPgp(of) => {
+                key()?.signed(of.form, of.time, file, &signature).ok().map(Self::OpenPgp)
+            }
+            Summary::OpenPgpKey(of) => {
+                let certificate = key()?.certificate(&of.user_id, of.time, of.expires, &signature);
+                certificate.ok().map(Self::OpenPgp)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -164,6 +187,11 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
     if args.detached && args.format != Some(SignatureFormat::Jws) {
         return Err(Failure::new(Code::Usage, "--detached is for --format jws")
             .hint("leave it out: the file is in no other signature"));
+    }
+    if args.wait && digest.keyed.is_some() {
+        let message = "--wait is for one digest, and this one has the time of the request in it";
+        let hint = format!("approve it in {}", report::here(&["listen"], &[]));
+        return Err(Failure::new(Code::Usage, message).hint(hint));
     }
     if let Some(payment) = &digest.payment {
         let form = Form::new(&args, payment.is_binary, global.args.json)?;
@@ -183,7 +211,9 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
         | Source::Files { .. }
         | Source::EthTx { .. }
         | Source::Psbt { .. }
-        | Source::Jws { .. } => None,
+        | Source::Jws { .. }
+        | Source::OpenPgp { .. }
+        | Source::OpenPgpKey { .. } => None,
     };
     let (format, detached) = (args.format.or(own), args.detached);
     let binary = signature::is_binary(format);
@@ -194,7 +224,7 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
     deliver(&made(global, args, digest)?, (format, detached), &sink)
 }
 
-fn made(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failure> {
+pub(super) fn made(global: &Global, args: SignArgs, digest: Digest) -> Result<Outcome, Failure> {
     if args.wait { wait(global, &args, &digest) } else { ask(global, args, digest) }
 }
 
@@ -218,7 +248,9 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
     };
     let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
     let home = unopened(global)?;
-    sign::is_free(&home, &request_id, &digest.bytes)?;
+    if digest.keyed.is_none() {
+        sign::is_free(&home, &request_id, &digest.bytes)?;
+    }
     // Asked once; afterwards the chosen names are in `args`.
     let plan = runtime::ask(Plan::of(global, &home, name.as_deref(), &args))?;
     let name = plan.key;
@@ -418,7 +450,14 @@ pub(super) fn output(outcome: &Outcome) -> Result<Output, Failure> {
         Some(Summary::TypedData(_)) => Some(SignatureFormat::Ethereum),
         Some(Summary::Files(_)) => return Output::new(view(outcome), files::list(outcome)),
         Some(Summary::Psbt(_)) => return Form::default().deliver(outcome),
-        Some(Summary::File(_) | Summary::EthTx(_) | Summary::Jws(_)) | None => None,
+        Some(
+            Summary::File(_)
+            | Summary::EthTx(_)
+            | Summary::Jws(_)
+            | Summary::OpenPgp(_)
+            | Summary::OpenPgpKey(_),
+        )
+        | None => None,
     };
     deliver(outcome, (format, false), &Sink::Stdout)
 }
@@ -448,7 +487,7 @@ pub(super) fn view(outcome: &Outcome) -> SignatureResult<'_> {
         payload: outcome.payload.as_ref().map(|payload| payload.summary()),
         signature: only.map(|signature| SignatureView::under(&outcome.public_key, signature)),
         ethereum: only.and_then(|signature| Ethereum::of(outcome, signature)),
-        jws: only.and_then(|signature| jws_of(outcome, signature)),
+        formed: only.and_then(|signature| Formed::of(outcome, signature)),
         payment: SignedPayment::of(outcome),
         signatures: files.chain(inputs).collect(),
         parties: &outcome.parties,
@@ -476,13 +515,14 @@ fn deliver(
     };
     let to_file = matches!(sink, Sink::File(_));
     if detached {
-        result.jws = Some(jws::detached(&SECP256K1, &signature.compact()));
+        result.formed = Some(Formed::Jws(jws::detached(&SECP256K1, &signature.compact())));
     }
-    let bytes = match (&result.ethereum, &result.jws, format) {
+    let bytes = match (&result.ethereum, &result.formed, format) {
         (Some(Ethereum { transaction: Some(signed), .. }), _, None) => {
             format!("{}\n", signed.raw).into_bytes()
         }
-        (_, Some(jws), _) => format!("{jws}\n").into_bytes(),
+        (_, Some(Formed::Jws(jws)), _) => format!("{jws}\n").into_bytes(),
+        (_, Some(Formed::OpenPgp(armour)), _) => armour.clone().into_bytes(),
         _ => signature::encode(signature, format, to_file, &result)?,
     };
     match sink.put(bytes) {

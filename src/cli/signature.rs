@@ -50,7 +50,9 @@ pub fn encode(
             format!("{}\n", BASE64.encode(all)).into_bytes()
         }
         // It is made of the file, which only a request for it has.
-        Some(SignatureFormat::Jws) => return Err(report::bug("only a file is signed as JWS")),
+        Some(SignatureFormat::Jws | SignatureFormat::OpenPgp | SignatureFormat::OpenPgpClear) => {
+            return Err(report::bug("there is no file in the signature"));
+        }
         Some(SignatureFormat::Json) => {
             let text =
                 serde_json::to_string(result).map_err(|_| report::bug("a signature is no JSON"))?;

@@ -663,7 +663,7 @@ fn of_reason(reason: Reason) -> ErrorKind {
         Reason::Unattended => ErrorKind::Interaction,
         Reason::Policy | Reason::Blind => ErrorKind::Policy,
         Reason::UnknownKey | Reason::Deleted { .. } => ErrorKind::NotFound,
-        Reason::Conflict | Reason::RolledBack => ErrorKind::Conflict,
+        Reason::Conflict | Reason::RolledBack | Reason::Clock => ErrorKind::Conflict,
         Reason::Banned => ErrorKind::Banned,
         Reason::Worn => ErrorKind::Worn,
         Reason::Version | Reason::NotUnderstood { .. } => ErrorKind::Unsupported,

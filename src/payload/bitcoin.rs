@@ -15,8 +15,8 @@ use k256::{AffinePoint, Scalar};
 use serde::{Deserialize, Serialize};
 
 pub use super::Refused;
-use crate::crypto::bip32::Derived;
-use crate::crypto::curve::decode_point;
+use crate::crypto::bip32::{self, Derived};
+use crate::crypto::curve::{decode_point, encode_point};
 
 /// A network of Bitcoin, which decides how addresses are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +108,12 @@ impl Xpub {
         let hash = hash160::Hash::hash(public_key).to_byte_array();
         let [a, b, c, d, ..] = hash;
         Some(Self { point, chain_code, fingerprint: [a, b, c, d] })
+    }
+
+    /// The key at the end of `path` below it, SEC1 compressed; `None` if there is none.
+    pub fn child(&self, path: &[u32]) -> Option<[u8; 33]> {
+        let child = bip32::derive(&self.point, &self.chain_code, path).ok()?;
+        encode_point(&child.public_key)
     }
 
     fn as_derived(&self) -> Derived {

@@ -44,7 +44,14 @@ impl Facts {
             Some(Summary::EthTx(transaction)) => Self::of_transaction(transaction),
             Some(Summary::TypedData(typed)) => Self::of_typed_data(typed),
             Some(Summary::Psbt(payment)) => Self::of_payment(payment),
-            Some(Summary::File(_) | Summary::Files(_) | Summary::Message(_) | Summary::Jws(_))
+            Some(
+                Summary::File(_)
+                | Summary::Files(_)
+                | Summary::Message(_)
+                | Summary::Jws(_)
+                | Summary::OpenPgp(_)
+                | Summary::OpenPgpKey(_),
+            )
             | None => Self::default(),
         }
     }

@@ -264,6 +264,7 @@ mod tests {
             Reason::Policy,
             Reason::Blind,
             Reason::Payload,
+            Reason::Clock,
             Reason::TimedOut,
             Reason::NotPaired,
             Reason::Expired,

@@ -3,6 +3,10 @@
 
 mod bitcoin;
 mod ethereum;
+mod openpgp;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::text::quoted;
 use crate::payload::ethereum::Account;
@@ -42,6 +46,13 @@ pub(super) fn source(source: &Source) -> String {
                 "here: of a JWS around a file of {size} bytes, which the requester calls {name}"
             )
         }
+        Source::OpenPgp { name, size, .. } => {
+            let name = quoted(name.as_str());
+            format!(
+                "here: of an OpenPGP signature of a file of {size} bytes, which the requester calls {name}"
+            )
+        }
+        Source::OpenPgpKey { .. } => "here: of an OpenPGP key and a user id".to_owned(),
     }
 }
 
@@ -81,6 +92,8 @@ pub(super) fn rows(
         }
         Summary::Psbt(payment) => bitcoin::payment(payment),
         Summary::Jws(jws) => jws_rows(jws),
+        Summary::OpenPgp(signed) => openpgp::signed(signed),
+        Summary::OpenPgpKey(certificate) => openpgp::certificate(certificate),
         Summary::TypedData(typed) => from.into_iter().chain(ethereum::typed(typed)).collect(),
     }
 }
@@ -151,6 +164,20 @@ fn warning(warning: message::Warning) -> String {
         message::Warning::LooksLikeATransaction => "it looks like a transaction",
     }
     .to_owned()
+}
+
+/// `time` in seconds since 1970, as a date.
+fn moment(time: u32) -> String {
+    let date = OffsetDateTime::from_unix_timestamp(time.into()).ok();
+    let text = date.and_then(|date| date.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| format!("{time} seconds after 1970"))
+}
+
+/// An address or a fingerprint in full, in groups of four characters.
+fn in_fours(address: &str) -> String {
+    let characters: Vec<char> = address.chars().collect();
+    let groups: Vec<String> = characters.chunks(4).map(|group| group.iter().collect()).collect();
+    groups.join(" ")
 }
 
 /// The lines of a text, each in quotes.

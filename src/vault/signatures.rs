@@ -48,6 +48,16 @@ pub fn load(home: &Home, request_id: &str) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
+/// The ids of the requests whose signatures are stored.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn ids(home: &Home) -> Result<Vec<String>, Error> {
+    let paths = file::list(&folder(home))?;
+    let id = |path: &PathBuf| Some(path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned());
+    Ok(paths.iter().filter_map(id).collect())
+}
+
 /// The latest format of a stored signature that this version reads.
 const FORMAT: u64 = 1;
 

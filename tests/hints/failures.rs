@@ -37,6 +37,7 @@ fn reasons() -> Vec<Reason> {
         Reason::Policy,
         Reason::Blind,
         Reason::Payload,
+        Reason::Clock,
         Reason::TimedOut,
         Reason::NotPaired,
         Reason::Expired,

@@ -134,6 +134,7 @@ fn the_old_program_signs_a_file_by_its_digest_and_is_not_asked_for_what_it_canno
         (&["--typed-data", "typed.json"], "show typed data"),
         (&["--file", "notes", "--file", "more"], "sign several files at once"),
         (&["--file", "notes", "--format", "jws"], "sign files as JWS"),
+        (&["--file", "notes", "--format", "openpgp"], "sign files in OpenPGP"),
     ] {
         let sign = [&["sign", "--peer", &to], payload].concat();
         alice.run(sign).fails(6, &format!("bob's cosign 0.1.0 cannot {cannot}; "));

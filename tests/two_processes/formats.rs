@@ -3,11 +3,18 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use cosign::device::Label;
+use cosign::driver::clock;
+use cosign::driver::connect::hello::{hear, say};
+use cosign::net::{Frame, Kind, Link as _};
 use cosign::payload::MAX_PAYLOAD;
+use cosign::request::Hex;
+use cosign::wire::{Message, Proposal, Reason, Source};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::device::{Device, Listener, arg, two};
+use crate::insider::{block_on, enter, only_key, opened, proposal, soon, until_closed};
 use crate::signing::exported;
 
 /// Alice and Bob with the key `vault`; Bob allows her also what is signed as one of `kinds`.
@@ -148,4 +155,193 @@ fn a_machine_signs_as_jws_only_what_is_in_its_folder() {
     assert_eq!(signed["payload"]["kind"], "jws");
     alice.write("notes", "release 1.3\n");
     alice.run(sign).fails(9, "bob");
+}
+
+/// A folder of gpg's and one of rnp's with the certificate `vault.asc`.
+fn with_certificate(device: &Device) -> (String, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folders = ["gnupg", "rnp"].map(|name| {
+        let folder = device.path(name);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+        arg(&folder).to_owned()
+    });
+    let [gpg, rnp] = folders;
+    let (is_taken, said) = says(
+        "gpg",
+        &device.path("."),
+        &["--homedir", &gpg, "--batch", "--no-autostart", "--import", "vault.asc"],
+    );
+    assert!(is_taken && said.contains("imported: 1"), "{said}");
+    let import = ["--homedir", &rnp, "--import-keys", "vault.asc"];
+    let (is_taken, said) = says("rnpkeys", &device.path("."), &import);
+    assert!(is_taken, "{said}");
+    (gpg, rnp)
+}
+
+const KINDS: [&str; 2] = ["openpgp", "openpgp-key"];
+
+const UID: &str = "Release Ö <release@example.org>";
+
+/// Exports the certificate of `vault` to `vault.asc`.
+fn certificate(device: &Device) -> Value {
+    let export = ["keys", "export", "vault", "--format", "openpgp", "--uid", UID];
+    device.run([&export[..], &["-o", "vault.asc"]].concat()).succeeds()
+}
+
+#[test]
+fn gpg_and_rnp_check_files_under_a_certificate_that_was_signed_once() {
+    let (alice, bob, mut listener) = two_who_allow(&KINDS);
+    let folder = alice.path(".");
+    let exported = certificate(&alice);
+    let seen = listener.event_where("request", |request| request["ceremony"] == "sign");
+    assert_eq!(seen["payload"]["kind"], "openpgp-key");
+    assert_eq!(seen["payload"]["user_id"], UID);
+    let print = seen["payload"]["fingerprint"].as_str().unwrap().to_owned();
+    let (gpg, rnp) = with_certificate(&alice);
+
+    let home = ["--homedir", &gpg, "--batch", "--no-autostart"];
+    let by_gpg = |args: &[&str]| says("gpg", &folder, &[&home, args].concat());
+    let (_, listed) = by_gpg(&["--with-colons", "--list-keys"]);
+    assert!(listed.contains(&format!("fpr:::::::::{print}:")), "{listed}");
+    assert!(listed.contains(":19:") && listed.contains(UID) && listed.contains("secp256k1"));
+    assert!(listed.contains(":1735689600:::"), "{listed}");
+
+    // The next export asks nobody, and is the same.
+    let asked = bob.outcomes().len();
+    std::fs::remove_file(alice.path("vault.asc")).unwrap();
+    let again = certificate(&alice);
+    assert_eq!((&again["exported"], bob.outcomes().len()), (&exported["exported"], asked));
+
+    alice.write("notes", "release 1.2 \n- with a dash\n\n");
+    let sign = ["sign", "--file", "notes", "--format"];
+    let result = alice.run([&sign[..], &["openpgp", "-o", "notes.asc"]].concat()).succeeds();
+    assert_eq!(result["payload"]["fingerprint"], print.as_str());
+    assert_eq!(
+        result["payload"]["sha256"],
+        hex::encode(Sha256::digest("release 1.2 \n- with a dash\n\n"))
+    );
+    alice.run([&sign[..], &["openpgp-clear", "-o", "notes.clear"]].concat()).succeeds();
+    let by_rnp = |args: &[&str]| says("rnp", &folder, &[&["--homedir", &rnp], args].concat());
+    let detached = ["--verify", "notes.asc", "notes"];
+    for (is_good, said) in [
+        by_gpg(&detached),
+        by_gpg(&["--verify", "notes.clear"]),
+        by_rnp(&["--verify", "notes.asc"]),
+        by_rnp(&["--verify", "notes.clear"]),
+    ] {
+        assert!(is_good && said.to_lowercase().contains("good signature"), "{said}");
+    }
+    let clear = std::fs::read_to_string(alice.path("notes.clear")).unwrap();
+    alice.write("notes", "release 1.3 \n- with a dash\n\n");
+    alice.write("notes.clear", clear.replace("1.2", "1.3"));
+    for (is_good, said) in [
+        by_gpg(&detached),
+        by_gpg(&["--verify", "notes.clear"]),
+        by_rnp(&["--verify", "notes.asc"]),
+        by_rnp(&["--verify", "notes.clear"]),
+    ] {
+        assert!(!is_good && said.to_lowercase().contains("bad signature"), "{said}");
+    }
+}
+
+/// `apt-get update` of the repository in `repo`, as signed by the key in `vault.asc`, in folders of its own.
+fn apt_updates(device: &Device) -> (bool, String) {
+    let place = |name: &str| arg(&device.path(name)).to_owned();
+    for folder in ["apt/lists/partial", "apt/cache/archives/partial", "apt/etc"] {
+        std::fs::create_dir_all(device.path(folder)).unwrap();
+    }
+    let source = format!("deb [signed-by={}] file:{} ./\n", place("vault.asc"), place("repo"));
+    device.write("apt/etc/sources.list", source);
+    device.write("apt/status", "");
+    let settings = [
+        format!("Dir::Etc::SourceList={}", place("apt/etc/sources.list")),
+        "Dir::Etc::SourceParts=-".to_owned(),
+        "Dir::Etc::Parts=-".to_owned(),
+        format!("Dir::State={}", place("apt")),
+        format!("Dir::State::Lists={}", place("apt/lists")),
+        format!("Dir::State::Status={}", place("apt/status")),
+        format!("Dir::Cache={}", place("apt/cache")),
+        "APT::Sandbox::User=root".to_owned(),
+        "APT::Update::Error-Mode=any".to_owned(),
+    ];
+    let settings = settings.iter().flat_map(|setting| ["-o", setting]);
+    let args: Vec<&str> = std::iter::once("update").chain(settings).collect();
+    says("apt-get", &device.path("."), &args)
+}
+
+#[test]
+fn apt_takes_a_repository_that_is_signed_as_text_until_a_byte_of_it_is_changed() {
+    let (alice, _bob, _listener) = two_who_allow(&KINDS);
+    certificate(&alice);
+    let repo = alice.path("repo");
+    std::fs::create_dir(&repo).unwrap();
+    let package = "Package: hello\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\n\
+                   Filename: ./hello.deb\nSize: 1\nDescription: hello\n\n";
+    alice.write("repo/Packages", package);
+    let (is_made, release) = says("apt-ftparchive", &repo, &["release", "."]);
+    assert!(is_made, "{release}");
+    alice.write("Release", release);
+    let sign = ["sign", "--file", "Release", "--format", "openpgp-clear", "-o", "repo/InRelease"];
+    alice.run(sign).succeeds();
+    let (is_updated, said) = apt_updates(&alice);
+    assert!(is_updated, "{said}");
+    let signed = std::fs::read_to_string(repo.join("InRelease")).unwrap();
+    alice.write("repo/InRelease", signed.replacen("Date: ", "Date:  ", 1));
+    let (is_updated, said) = apt_updates(&alice);
+    assert!(!is_updated && said.contains("BADSIG"), "{said}");
+    // A list that is not the one in what is signed, for somebody who has none yet.
+    std::fs::remove_dir_all(alice.path("apt/lists")).unwrap();
+    alice.write("repo/InRelease", signed);
+    alice.write("repo/Packages", package.replace("Version: 1", "Version: 2"));
+    let (is_updated, said) = apt_updates(&alice);
+    assert!(!is_updated, "{said}");
+}
+
+/// A digest that the requester chose is never signed as OpenPGP, nor what cannot be.
+#[test]
+fn what_is_hashed_in_openpgp_is_never_the_requesters_word_nor_is_its_time() {
+    let (alice, bob, listener) = two_who_allow(&KINDS);
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    let now = u32::try_from(clock::unix_now()).unwrap();
+    let day = 24 * 60 * 60;
+    let file = |form: &str, time, size| Source::OpenPgp {
+        name: Label::new("a"),
+        size,
+        form: form.into(),
+        time,
+    };
+    let key = |size, expires| Source::OpenPgpKey { size, time: now, expires };
+    let sha256 = <[u8; 32]>::from(Sha256::digest("pay bob"));
+    let refused = |source, digest: [u8; 32], bytes: &'static [u8], reason| {
+        let (listener, insider, record) = (&listener, &insider, &record);
+        async move {
+            let mut link = enter(&insider.tls, &listener.address()).await;
+            let proposal = Proposal { source, digest: Hex(digest), ..proposal(insider, record) };
+            say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+            if !bytes.is_empty() {
+                link.send(Frame::new(Kind::Payload, bytes.to_vec())).await.unwrap();
+            }
+            assert_eq!(hear(&mut link, soon()).await, Ok(Message::Refuse { reason }), "{bytes:?}");
+            until_closed(link).await;
+        }
+    };
+    block_on(async {
+        for time in [now - day - 60, now + day + 60, 0, u32::MAX] {
+            refused(file("detached", time, 7), sha256, b"", Reason::Clock).await;
+        }
+        for (source, bytes) in [
+            (file("detached", now, 7), &b"pay bob"[..]),
+            (file("clear", now, 7), b"pay bob"),
+            (file("clear", now, 1), b"\xff"),
+            (file("clear", now, 3), b"a\rb"),
+            (key(7, None), b"pay bob"),
+            (key(1, None), b"\n"),
+            (key(7, Some(now - 1)), b"pay bob"),
+        ] {
+            refused(source, sha256, bytes, Reason::Payload).await;
+        }
+    });
+    assert!(bob.outcomes().iter().all(|outcome| outcome != "signed"), "{:?}", bob.outcomes());
 }

@@ -309,7 +309,7 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
     block_on(async {
         let (asking, mut link, hello) = called(&alice, &node).await;
         let Message::Hello { about: Some(about), .. } = hello else { panic!() };
-        assert_eq!((about.versions, about.can.len()), (VERSIONS, 13));
+        assert_eq!((about.versions, about.can.len()), (VERSIONS, 15));
         let about = About {
             program: Label::new("0.0.9\u{1b}[2J"),
             versions: Versions { from: 1, to: 1 },
@@ -384,6 +384,7 @@ fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
         (&["--typed-data", "typed.json"], "show typed data"),
         (&["--psbt", "payment.psbt"], "show Bitcoin payments"),
         (&["--file", "typed.json", "--format", "jws"], "sign files as JWS"),
+        (&["--file", "typed.json", "--format", "openpgp"], "sign files in OpenPGP"),
     ] {
         block_on(async {
             // The first version says nothing of itself.

@@ -37,7 +37,7 @@ pub(super) async fn send(link: &mut impl Link, payload: &Payload) -> Result<(), 
     Ok(())
 }
 
-/// Receives the payload of `source` for a signature of `xpub`; `None` if it has none. No more is
+/// Receives the payload of `source` for a signature of the key at the end of `path` below `xpub`; `None` if it has none. No more is
 /// stored than was announced.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub(super) async fn receive(
     link: &mut impl Link,
     source: &Source,
     digest: &[u8; 32],
-    xpub: &Xpub,
+    (xpub, path): (&Xpub, &[u32]),
     within: Instant,
 ) -> Result<Option<Arc<Payload>>, Failed> {
     let Some(size) = source.travels() else { return Ok(None) };
@@ -63,7 +63,7 @@ pub(super) async fn receive(
         }
         bytes.extend_from_slice(&frame.payload);
     }
-    let payload = Payload::read_for(source, bytes, xpub).map_err(|_| Failed::Differs)?;
+    let payload = Payload::read_for(source, bytes, xpub, path).map_err(|_| Failed::Differs)?;
     (payload.digest() == digest).then(|| Some(Arc::new(payload))).ok_or(Failed::Differs)
 }
 
@@ -98,7 +98,8 @@ mod tests {
             }
             let within = clock::now() + TRANSFER;
             let source = message(payload.bytes().len() as u64);
-            let received = receive(&mut here, &source, payload.digest(), &xpub(), within).await;
+            let received =
+                receive(&mut here, &source, payload.digest(), (&xpub(), &[]), within).await;
             received.map(|payload| payload.unwrap().bytes().to_vec())
         })
     }
@@ -121,9 +122,10 @@ mod tests {
             send(&mut there, &payload).await.unwrap();
             let within = clock::now() + TRANSFER;
             let received =
-                receive(&mut here, &message(16 << 10), payload.digest(), &xpub(), within).await;
+                receive(&mut here, &message(16 << 10), payload.digest(), (&xpub(), &[]), within)
+                    .await;
             assert_eq!(received.unwrap().as_deref(), Some(&payload));
-            let none = receive(&mut here, &Source::Digest, &[0; 32], &xpub(), within).await;
+            let none = receive(&mut here, &Source::Digest, &[0; 32], (&xpub(), &[]), within).await;
             assert!(matches!(none, Ok(None)));
         });
     }

@@ -382,6 +382,10 @@ pub async fn respond(
             node.approver.withdrawn(&requester);
             return Err(decline(link, &name, Reason::Blind).await);
         }
+        if is_untimely(request.source()) {
+            node.approver.withdrawn(&requester);
+            return Err(decline(link, &name, Reason::Clock).await);
+        }
         match receive(node, &mut link, &mut request, &xpub).await {
             Ok(()) => {}
             Err(Failed::Differs) => {
@@ -409,6 +413,15 @@ pub async fn respond(
     outcome
 }
 
+/// The most seconds that the time in what is signed may be off this device's clock.
+const MOST_OFF: u64 = 24 * 60 * 60;
+
+/// Whether the time in what is signed is too far off.
+fn is_untimely(source: &Source) -> bool {
+    let off = |time: u32| clock::unix_now().abs_diff(time.into());
+    source.time().is_some_and(|time| off(time) > MOST_OFF)
+}
+
 /// Receives the payload of `request`, a signature of `xpub`.
 async fn receive(
     node: &Node,
@@ -418,7 +431,8 @@ async fn receive(
 ) -> Result<(), Failed> {
     let Action::Sign(signing) = &mut request.action else { return Ok(()) };
     let within = node.deadline_within(TRANSFER);
-    signing.payload = take_payload(link, &signing.source, &signing.digest, xpub, within).await?;
+    let Signing { source, digest, path, .. } = &*signing;
+    signing.payload = take_payload(link, source, digest, (xpub, path), within).await?;
     Ok(())
 }
 

@@ -1,9 +1,6 @@
 //! Payments of Bitcoin as rows of a card.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-use super::lines_of;
+use super::{in_fours, lines_of, moment};
 use crate::payload::bitcoin::Satoshis;
 use crate::payload::bitcoin::payment::{LockTime, Output, Summary, To, Warning};
 use crate::payload::{Content, grouped};
@@ -81,20 +78,6 @@ fn output(at: usize, output: &Output) -> Vec<Row> {
         To::Data(Content::Hex(digits)) => rows.push(("", format!("in hexadecimal: {digits}"))),
     }
     rows
-}
-
-/// `time` in seconds since 1970, as a date.
-fn moment(time: u32) -> String {
-    let date = OffsetDateTime::from_unix_timestamp(time.into()).ok();
-    let text = date.and_then(|date| date.format(&Rfc3339).ok());
-    text.unwrap_or_else(|| format!("{time} seconds after 1970"))
-}
-
-/// An address in full, in groups of four characters.
-fn in_fours(address: &str) -> String {
-    let characters: Vec<char> = address.chars().collect();
-    let groups: Vec<String> = characters.chunks(4).map(|group| group.iter().collect()).collect();
-    groups.join(" ")
 }
 
 fn warning(warning: Warning) -> String {

@@ -9,7 +9,9 @@ use cosign::crypto::curve::encode_point;
 use cosign::crypto::ecdsa::to_der;
 use cosign::device::{Label, hex};
 use cosign::pasted;
+use cosign::payload::bitcoin::Xpub;
 use cosign::payload::ethereum::given as transaction;
+use cosign::payload::openpgp;
 use cosign::payload::{HashFunction, MAX_PAYLOAD, MessageFormat, NamedFile, Payload, Source};
 use cosign::ui::lines;
 use cosign::vault::given::{self, Guard};
@@ -117,6 +119,29 @@ pub(super) fn is_shown(source: &Source, read: &Payload) {
     }
 }
 
+/// A file and a user id in OpenPGP, at times that the bytes say.
+fn openpgp(bytes: &[u8], name: &Label) {
+    let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
+    let xpub = Xpub::new(&generator, [7; 32]).unwrap();
+    let size = bytes.len() as u64;
+    let word = |at: usize| {
+        let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
+        word.map_or(openpgp::KEY_TIME, u32::from_be_bytes)
+    };
+    let file = openpgp::Form::ALL.map(|form| Source::OpenPgp {
+        name: name.clone(),
+        size,
+        form,
+        time: word(0),
+    });
+    let key =
+        [None, Some(word(4))].map(|expires| Source::OpenPgpKey { size, time: word(0), expires });
+    for source in file.into_iter().chain(key) {
+        let Ok(read) = Payload::read_for(&source, bytes.to_vec(), &xpub, &[0, 7]) else { continue };
+        is_shown(&source, &read);
+    }
+}
+
 /// The payload of a request, as a message and as a file: each of these has a summary. As a
 /// transaction and as typed data, raw and as changes of honest ones, it may be refused.
 pub(crate) fn payload(bytes: &[u8]) {
@@ -139,6 +164,7 @@ pub(crate) fn payload(bytes: &[u8]) {
     let files = files.map(|size| NamedFile { name: name.clone(), size }).to_vec();
     let files = Source::Files { files, hash: HashFunction::Keccak256 };
     let jws = Source::Jws { name: name.clone(), size };
+    openpgp(bytes, &name);
     for source in message.into_iter().chain(file).chain([files, jws]) {
         let Ok(read) = Payload::read(&source, bytes.to_vec()) else {
             assert!(size > MAX_PAYLOAD);

@@ -52,7 +52,7 @@ fn read(bytes: &[u8]) {
         assert_eq!(sum + summary.fee.0, summary.spends.0);
         assert!((1..=payment::MAX_SIGNATURES).contains(&read.items.len()));
         let source = Source::Psbt { network, size: bytes.len() as u64 };
-        if let Ok(payload) = Payload::read_for(&source, bytes.to_vec(), &xpub()) {
+        if let Ok(payload) = Payload::read_for(&source, bytes.to_vec(), &xpub(), &[]) {
             assert_eq!(payload.items(), read.items);
             is_shown(&source, &payload);
         }

@@ -1,0 +1,110 @@
+//! `cosign keys export --format openpgp`: a certificate, which the key signs once.
+//!
+//! The signature is kept as every other one, under the id of its request. That id says of which key and user id it is,
+//! when it was made and until when the key is used, so that the certificate can be written again.
+
+use serde_json::json;
+
+use super::args::{ExportArgs, KeyName, PayloadArgs, PaymentArgs, SignArgs};
+use super::digest::{self, Digest};
+use super::keys::Chosen;
+use super::output::Sink;
+use super::sign::{Formed, made};
+use super::{Global, Output, keys, public_key};
+use crate::crypto::curve::encode_point;
+use crate::device::hex;
+use crate::payload::HashFunction;
+use crate::payload::curve::SECP256K1;
+use crate::payload::openpgp::Key;
+use crate::report::{self, Failure};
+use crate::request::below;
+use crate::vault::signatures;
+
+/// The beginning of the ids of such requests.
+const PREFIX: &str = "openpgp";
+
+/// Exports a certificate, and has it signed if there is none yet.
+pub(super) fn run_certificate(global: &Global, args: ExportArgs) -> Result<Output, Failure> {
+    let ExportArgs { name, path, uid, expires, with, output, reach, .. } = args;
+    let (uid, expires) = (uid.unwrap_or_default(), expires.map(|day| day.0));
+    let sink = Sink::new(output.as_deref(), false, global.args.json)?;
+    let (name, path) = KeyName::with(name.as_ref(), path.as_ref())?;
+    let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "NAME")?;
+    let chain_code = || keys::chain_code(global, &mut vault, &record);
+    let child = public_key::derived(&record.public_key, &path, chain_code)?;
+    let child = encode_point(&child).ok_or_else(report::bad_path)?;
+    let key = Key::new(&SECP256K1, &child).ok_or_else(report::bad_path)?;
+    drop(vault);
+
+    let kept = Made::kept(global, &key, &uid)?;
+    let kept = kept.into_iter().filter(|made| expires.is_none() || made.expires == expires);
+    let made_at = match kept.max_by_key(|made| made.time) {
+        Some(made) => made,
+        None => Made { time: digest::now()?, expires },
+    };
+    let digest = Digest::of_user_id(&uid, made_at.time, made_at.expires)?;
+    let sign = SignArgs {
+        digest: None,
+        payload: PayloadArgs::default(),
+        payment: PaymentArgs::default(),
+        finalize: false,
+        key: Some(KeyName { name: record.name.clone(), steps: super::args::Steps(path.clone()) }),
+        path: None,
+        with,
+        purpose: None,
+        deliver_to: None,
+        format: None,
+        detached: false,
+        output: None,
+        force: false,
+        request_id: Some(made_at.id(&key, &uid)),
+        wait: false,
+        port: None,
+        bind: None,
+        reach,
+    };
+    let outcome = made(global, sign, digest)?;
+    let signature = outcome.signatures.first();
+    let Some(Formed::OpenPgp(text)) = signature.and_then(|made| Formed::of(&outcome, made)) else {
+        return Err(report::bug("a certificate was signed and cannot be written"));
+    };
+    let result = json!({
+        "name": below(&record.name, &path),
+        "public_key": hex(&child),
+        "exported": text.trim_end(),
+        "checked": true,
+    });
+    Output::with_body(result, sink.put(text.into_bytes())?)
+}
+
+/// When a certificate was made, and until when its key is used, in seconds since 1970.
+struct Made {
+    time: u32,
+    expires: Option<u32>,
+}
+
+impl Made {
+    /// Those that are kept of `key` and this user id.
+    fn kept(global: &Global, key: &Key, uid: &str) -> Result<Vec<Self>, Failure> {
+        let home = super::given::home(global)?;
+        let prefix = stem(key, uid);
+        let read = |id: &str| {
+            let (time, expires) = id.strip_prefix(&prefix)?.split_once('-')?;
+            let expires = expires.parse().ok().filter(|expires| *expires != 0);
+            Some(Self { time: time.parse().ok()?, expires })
+        };
+        Ok(signatures::ids(&home)?.iter().filter_map(|id| read(id)).collect())
+    }
+
+    /// The id of the request for it.
+    fn id(&self, key: &Key, uid: &str) -> String {
+        format!("{}{}-{}", stem(key, uid), self.time, self.expires.unwrap_or_default())
+    }
+}
+
+/// The beginning of the ids of requests for certificates of `key` and this user id.
+fn stem(key: &Key, uid: &str) -> String {
+    let fingerprint = hex(key.fingerprint.get(12..).unwrap_or_default());
+    let user_id = hex(&HashFunction::Sha256.of(uid.as_bytes()));
+    format!("{PREFIX}-{fingerprint}-{}-", user_id.get(..8).unwrap_or_default())
+}
