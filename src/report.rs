@@ -391,9 +391,19 @@ pub fn refused_in(
             ..failure
         }
         .hint(format!("{}; {}", generations(name, key), brought_together(key))),
-        (Reason::Conflict, Ceremony::Keygen | Ceremony::Reshare) => {
+        (Reason::Conflict, Ceremony::Keygen) => {
             Failure { message: format!("{name} has a key {key:?}, or is making one"), ..failure }
         }
+        (Reason::Conflict, Ceremony::Reshare) => Failure {
+            message: format!("{name} cannot take a share of the key {key:?} now"),
+            ..failure
+        }
+        .hint(format!(
+            "it has another key of that name, an old share of this one, too many unfinished ones, or uses it: \
+             {} there says which, and {} there gives a key another name",
+            there(&["keys", "list"], &[]),
+            there(&["keys", "rename"], &[]),
+        )),
         (Reason::Conflict, _) => Failure {
             message: format!(
                 "{name} cannot use the key {key:?}: it is in use there, unfinished, or restored from a \
@@ -719,6 +729,19 @@ pub fn no_record(error: &crate::vault::Error) -> Failure {
 pub const ENDS_A_BAN: &str =
     "a device of this key failed a check and is banned; new shares end that";
 
+/// The same on the device that asks, with the names of those that are banned there.
+pub fn ends_bans(names: &[&str]) -> String {
+    format!("failed a check and banned here, which new shares end: {}", names.join(", "))
+}
+
+/// Pending shares of the key `name` cannot be finished now, and those of before are used.
+pub fn unfinished(name: &str, why: &Failure) -> String {
+    format!(
+        "{}: newer shares of the key {name:?} stay unfinished, and those of before are used",
+        why.message
+    )
+}
+
 /// The owner of this device said no.
 pub fn denied_here(ceremony: &str) -> Failure {
     Failure::new(Code::Denied, format!("{ceremony} was denied on this device"))
@@ -981,13 +1004,15 @@ pub fn other_account(key: &str, account: Account, from: Account) -> Failure {
 
 /// A ceremony failed after this device had stored its share.
 pub fn left_pending(failure: Failure, ceremony: Ceremony, name: &str) -> Failure {
-    let next = if ceremony == Ceremony::Refresh {
-        format!("the key still signs; run {} again", here(&["keys", "refresh"], &[name]))
-    } else {
-        format!(
-            "this device has stored its share: finish with {}",
-            here(&["keygen", "--key", name, "--resume"], &[])
-        )
+    let finish = here(&["keygen", "--key", name, "--resume"], &[]);
+    let next = match ceremony {
+        Ceremony::Refresh => {
+            format!("the key still signs; run {} again", here(&["keys", "refresh"], &[name]))
+        }
+        Ceremony::Reshare => {
+            format!("nothing of before is given up until all have confirmed: finish with {finish}")
+        }
+        _ => format!("this device has stored its share: finish with {finish}"),
     };
     // The cause of an abort, such as a full disk, is only in the log of the device that stopped, and
     // would stop the next attempt as well.
@@ -996,6 +1021,33 @@ pub fn left_pending(failure: Failure, ceremony: Ceremony, name: &str) -> Failure
         _ => next,
     };
     Failure { hint: Some(hint), ..failure }
+}
+
+/// A party says that it has no share of those by which this device leaves the key `name`. Whether they
+/// failed, or newer ones took their place, this device cannot tell.
+pub fn leaving_unknown(failure: &Failure, name: &str) -> Failure {
+    Failure::new(
+        Code::NotFound,
+        format!("{}: this device cannot tell whether it has left the key {name:?}", failure.message),
+    )
+    .hint(format!(
+        "its share stays here: either the change failed on the others, or they have made newer shares since; \
+         {} on each of them says which devices the key has",
+        there(&["keys", "show"], &[name])
+    ))
+}
+
+/// A device that was to become a party of a key has a share that another party says it has not stored.
+/// The key exists on others.
+pub fn joining_unfinished(failure: &Failure, name: &str) -> Failure {
+    Failure::new(
+        Code::NotFound,
+        format!("{}: this device's share of the key {name:?} cannot be finished now", failure.message),
+    )
+    .hint(
+        "the key is in use on the devices that had it before: one of them asks for the same reshare again, and \
+         this share stays until then",
+    )
 }
 
 /// A party of a new key says that it has no share of it. This is unverified, so the share here
@@ -1018,10 +1070,11 @@ pub fn never_stored(failure: &Failure, wanted: &Wanted) -> Failure {
 pub fn refresh_never_stored(failure: &Failure, name: &str) -> Failure {
     Failure::new(
         Code::NotFound,
-        format!("{}: the refresh of key {name:?} cannot be finished", failure.message),
+        format!("{}: the newest shares of key {name:?} cannot be finished", failure.message),
     )
     .hint(format!(
-        "the shares of before it stay in use; {} makes new ones",
+        "those of before stay in use; where it was a refresh, {} makes new ones, and a reshare is asked for \
+         again as it was",
         here(&["keys", "refresh"], &[name])
     ))
 }
@@ -1094,13 +1147,16 @@ pub fn unsettled(name: &str) -> Failure {
 
 /// The most refreshes of the key `name` that may be pending are, after an attempt to finish them.
 pub fn too_many_pending(name: &str) -> Failure {
-    Failure::new(Code::Conflict, format!("too many refreshes of the key {name:?} are unfinished"))
-        .hint(format!(
-            "it signs as before; {} says who has not confirmed: where one of them was away, refresh \
+    Failure::new(
+        Code::Conflict,
+        format!("too many refreshes or reshares of the key {name:?} are unfinished"),
+    )
+    .hint(format!(
+        "it signs as before; {} says who has not confirmed: where one of them was away, ask \
              again when every party listens; what one of them never stored cannot be finished, and \
              only another key then has new shares",
-            here(&["keys", "show"], &[name])
-        ))
+        here(&["keys", "show"], &[name])
+    ))
 }
 
 /// A key cannot be given to other devices, or another threshold, in this way.
@@ -1133,13 +1189,14 @@ pub fn after_reshare(old_threshold: u8, lost: &[&str]) -> String {
     let whose = match lost {
         [] => "keep none of them".to_owned(),
         lost => format!(
-            "that of {} is worthless only while fewer than that are in the wrong hands",
+            "that of {} makes nothing only while fewer than that are in the wrong hands",
             lost.join(" and ")
         ),
     };
     format!(
-        "the public key and its addresses are as before; backups of before are worthless now\nold shares of \
-         {old_threshold} devices still make the key: {whose}"
+        "the public key and its addresses are as before; backups of before restore nothing any more, and are \
+         old shares: destroy them\nold shares of {old_threshold} devices, backups among them, still make the \
+         key: {whose}"
     )
 }
 
@@ -1171,7 +1228,8 @@ pub fn resharing(view: &RequestView) -> String {
 /// This device has left the key `name`.
 pub fn left_key(name: &str) -> String {
     format!(
-        "this device has left the key {name:?}, and its share is destroyed; backups of it are worthless"
+        "this device has left the key {name:?}, and its share is destroyed; a backup of it restores nothing \
+         any more, and with those of others it still makes the key: destroy it"
     )
 }
 
@@ -1189,7 +1247,7 @@ pub fn wrong_confirmation(peer: &str, name: &str) -> Failure {
         format!("{peer} sent a confirmation for the key {name:?} that does not fit this device's"),
     )
     .hint(
-        "nothing was changed here; a file of one of the two is damaged, or that device does not tell \
+        "nothing was changed here; a file of one of the two is damaged, or a device of the key does not tell \
          the truth: find out which, and until then give nobody an address of a key that is unfinished",
     )
 }

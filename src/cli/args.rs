@@ -1339,13 +1339,13 @@ pub enum PrivateFormat {
   cosign keys reshare vault --remove bob              bob takes part, and his share is destroyed
   cosign keys reshare vault --add erin --threshold 3
 
-The public key and all addresses stay; every share is new, and backups of before are worthless. As many of
+The public key and all addresses stay; every share is new, and backups of before restore nothing any more. As many of
 the devices so far as must sign take part, and all that have the key then. Every two of them must be
 paired. A new device cannot check the key: its owner compares the public key on its screen with one that is
 known.
 
-Old shares of as many devices as had to sign before still make the key. So a lost share is worthless only while
-fewer than that are in the wrong hands.
+Old shares of as many devices as had to sign before still make the key, backups of before among them: destroy
+those. A lost share makes nothing only while fewer than that are in the wrong hands.
 
 What was cut off is finished by the same command, or by `cosign keygen --resume` on any of the devices.")]
 pub struct ReshareArgs {

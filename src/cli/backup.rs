@@ -101,7 +101,7 @@ pub(super) fn run_verify(global: &Global, args: &BackupFileArgs) -> Result<Outpu
         (Standing::Current, _) => "would restore; of the epoch that this device has".to_owned(),
         (Standing::Newer, _) => "would restore; newer than what this device has".to_owned(),
         (Standing::Older, active) => format!(
-            "worthless: older than what this device has ({})",
+            "worthless: older than what this device has ({}); enough of such still make the key: destroy it",
             active.map(epoch).unwrap_or_default()
         ),
     };

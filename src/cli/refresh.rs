@@ -19,7 +19,8 @@ pub(super) fn run_refresh(global: &Global, args: RefreshArgs) -> Result<Output, 
         let others = others(&node.home, &name, &reach)?;
         let made = refresh(&node, &name, &others).await?;
         global.screen.note(format!(
-            "backups of {name:?} from before are worthless now; on each device {} makes a new one",
+            "backups of {name:?} from before restore nothing any more, and enough of them still make the key: destroy \
+             them; on each device {} makes a new one",
             backup::command(&made.record)
         ));
         keygen::output(&made)

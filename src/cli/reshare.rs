@@ -43,7 +43,7 @@ pub(super) fn run_reshare(global: &Global, args: ReshareArgs) -> Result<Output, 
     // Checked while the vault is locked, and once more when it is open.
     Plan::of(&home, &name, &args)?;
     with_node(global, None, Setup::from(&args.reach), |node| async move {
-        let Plan { record, change, others } = Plan::of(&node.home, &name, &args)?;
+        let Plan { record, old_threshold, change, others } = Plan::of(&node.home, &name, &args)?;
         let made = ceremony::reshare(&node, &name, &change, &others).await?;
         let view = |who: &Fingerprint| PartyView { name: node.name_of(who), fingerprint: *who };
         let views = |all: &[Fingerprint]| all.iter().map(view).collect::<Vec<_>>();
@@ -52,22 +52,24 @@ pub(super) fn run_reshare(global: &Global, args: ReshareArgs) -> Result<Output, 
         let result = ReshareResult {
             key,
             address: Account::of_key(&record.public_key).map(|account| account.to_string()),
-            old_threshold: record.threshold,
+            old_threshold,
             old_parties: views(&old),
             joined: views(&change.add),
             removed: views(&change.remove),
             lost: views(&change.lost),
         };
         let lost: Vec<&str> = result.lost.iter().map(|party| party.name.as_str()).collect();
-        let says = report::after_reshare(record.threshold, &lost);
+        let says = report::after_reshare(old_threshold, &lost);
         Output::new(&result, format!("{text}\n{says}"))
     })
 }
 
 /// The change that a command line means on this device.
 struct Plan {
-    /// The newest epoch of the key.
+    /// The epoch that is changed.
     record: KeyRecord,
+    /// As many shares of an epoch of before make the key.
+    old_threshold: u8,
     change: Change,
     /// How to reach the devices that take part, and parties of other epochs.
     others: Vec<Target>,
@@ -77,7 +79,7 @@ impl Plan {
     fn of(home: &Home, name: &str, args: &ReshareArgs) -> Result<Self, Failure> {
         let ReshareArgs { add, lost, remove, threshold, reach, .. } = args;
         let held = records::held(home, name)?;
-        let record = held.into_iter().next().ok_or_else(|| report::no_key(name))?;
+        let newest = held.first().ok_or_else(|| report::no_key(name))?;
         let known = holders(home, name)?;
         let peers: Vec<PeerRecord> = Peers::load(home)?.iter().cloned().collect();
         let add = add.iter().map(|text| peer(&peers, text)).collect::<Result<Vec<_>, _>>()?;
@@ -93,14 +95,23 @@ impl Plan {
             remove: distinct(parties(remove)?),
             threshold: *threshold,
         };
+        let called = |who: &Fingerprint| {
+            let known = peers.iter().chain(&known).find(|peer| peer.fingerprint == *who);
+            Label::new(&known.map_or_else(|| who.device_id(), |peer| peer.name.clone()))
+        };
+        let active = held.iter().find(|record| record.state == KeyState::Active);
+        let threshold = active.unwrap_or(newest).threshold;
+        let is_made = |record: &KeyRecord| {
+            record.state == KeyState::Pending && change.is_made(record, threshold)
+        };
         // What is unfinished may be this very change.
-        if record.state == KeyState::Active || !change.is_made(&record) {
-            let called = |who: &Fingerprint| {
-                let known = peers.iter().chain(&known).find(|peer| peer.fingerprint == *who);
-                Label::new(&known.map_or_else(|| who.device_id(), |peer| peer.name.clone()))
-            };
-            change.plan(&record, called).map_err(Error::Unfit)?;
-        }
+        let mut before = held.iter().filter(|record| !is_made(record));
+        let old_threshold = before.clone().map(|record| record.threshold).min();
+        let record = match before.next().filter(|_| is_made(newest)) {
+            Some(before) => before,
+            None => change.planned(&held, called).map_err(Error::Unfit)?.0,
+        };
+        let (old_threshold, record) = (old_threshold.unwrap_or(threshold), record.clone());
         let mut others = known;
         others.retain(|peer| !change.lost.contains(&peer.fingerprint));
         let new = add
@@ -108,7 +119,7 @@ impl Plan {
             .filter(|peer| !others.iter().any(|o| o.fingerprint == peer.fingerprint));
         let new: Vec<PeerRecord> = new.cloned().collect();
         others.extend(new);
-        Ok(Self { record, change, others: targets(&others, reach)? })
+        Ok(Self { record, old_threshold, change, others: targets(&others, reach)? })
     }
 }
 

@@ -286,6 +286,20 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// A party says that it has no share of those by which this device leaves the key.
+    LeavingUnknown {
+        /// What it said.
+        error: Box<Error>,
+        /// The key.
+        key: String,
+    },
+    /// This device has a share of a key that others had before, and a party says that it has none.
+    JoiningUnfinished {
+        /// What it said.
+        error: Box<Error>,
+        /// The key.
+        key: String,
+    },
     /// A party says that it has no share of a key that is in use here.
     ShareMissingThere {
         /// What it said.
@@ -547,6 +561,24 @@ impl Error {
         )
     }
 
+    /// Whether a device has no share that fits this one's, or says that it has newer ones.
+    pub(super) fn is_about_epochs(&self) -> bool {
+        self.is_about_shares() || matches!(self, Self::Refused { reason: Reason::RolledBack, .. })
+    }
+
+    /// Whether it is another device that is gone, refuses, or sends what makes no sense.
+    pub(super) fn is_about_a_peer(&self) -> bool {
+        self.is_about_shares()
+            || matches!(
+                self,
+                Self::WrongConfirmation { .. } | Self::Nonsense { .. } | Self::Refused { .. }
+            )
+            || matches!(
+                self.kind(),
+                ErrorKind::Unreachable | ErrorKind::Identity | ErrorKind::Unsupported
+            )
+    }
+
     /// Whether the cause is on this device: its owner or a rule refused, nobody answered here, or
     /// something here is damaged.
     pub(super) fn is_from_here(&self) -> bool {
@@ -612,6 +644,8 @@ impl Error {
             | Self::Apart { .. }
             | Self::NeverStored { .. }
             | Self::RefreshNeverStored { .. }
+            | Self::LeavingUnknown { .. }
+            | Self::JoiningUnfinished { .. }
             | Self::ShareMissingThere { .. } => ErrorKind::NotFound,
             Self::Port { source, .. } => kind_of_bind(source),
             Self::PendingKey(_)
@@ -720,6 +754,8 @@ impl From<&Error> for Reason {
             | Error::Given { error, .. }
             | Error::NeverStored { error, .. }
             | Error::RefreshNeverStored { error, .. }
+            | Error::LeavingUnknown { error, .. }
+            | Error::JoiningUnfinished { error, .. }
             | Error::ShareMissingThere { error, .. } => Self::from(error.as_ref()),
             Error::Nobody { .. }
             | Error::OthersAnswer { .. }

@@ -69,6 +69,18 @@ pub enum Note {
     },
     /// What the reshare changes that this device asks for, as the others see it.
     Resharing(Box<RequestView>),
+    /// Pending shares of a key cannot be finished now, and those of before are used.
+    Unfinished {
+        /// The key.
+        key: String,
+        /// Why not.
+        error: Error,
+    },
+    /// The new shares that this device asks for end the bans of devices that failed a check.
+    EndsBans {
+        /// The devices.
+        peers: Vec<Label>,
+    },
     /// This device has left a key and destroyed its share.
     Left {
         /// The key.

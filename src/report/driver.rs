@@ -69,6 +69,8 @@ pub fn noted(note: &Note) -> String {
         Note::Asking { digest: None, hash } => asking("hash", &hash.to_string()),
         Note::Resharing(view) => resharing(view),
         Note::Left { key } => left_key(key),
+        Note::Unfinished { key, error } => unfinished(key, &error.into()),
+        Note::EndsBans { peers } => ends_bans(&peers.iter().map(Label::as_str).collect::<Vec<_>>()),
         Note::NotThere { peer, seconds } => not_there(peer.as_str(), *seconds),
         Note::Renamed { was, now } => renamed(was.as_str(), now.as_str()),
         Note::AsksAgain { seconds } => asks_again(*seconds),
@@ -171,6 +173,8 @@ fn worded(error: &Error) -> Failure {
             left_pending(error.as_ref().into(), *ceremony, key)
         }
         Error::NeverStored { error, wanted } => never_stored(&error.as_ref().into(), wanted),
+        Error::LeavingUnknown { error, key } => leaving_unknown(&error.as_ref().into(), key),
+        Error::JoiningUnfinished { error, key } => joining_unfinished(&error.as_ref().into(), key),
         Error::RefreshNeverStored { error, key } => {
             refresh_never_stored(&error.as_ref().into(), key)
         }
@@ -381,6 +385,8 @@ mod tests {
             Error::WrongConfirmation { peer: bob(), key: key() },
             Error::NeverStored { error: no_key(), wanted: wanted() },
             Error::RefreshNeverStored { error: no_key(), key: key() },
+            Error::LeavingUnknown { error: no_key(), key: key() },
+            Error::JoiningUnfinished { error: no_key(), key: key() },
             Error::ShareMissingThere { error: no_key(), key: key() },
             Error::BadPath,
             Error::OtherAccount {

@@ -354,7 +354,8 @@ fn reshare_rows(reshare: &ReshareView, mark: &str) -> Vec<String> {
         }
     }
     rows.push(format!(
-        "  afterwards   old shares of {old_threshold} devices still make the key; backups of before are worthless"
+        "  afterwards   old shares of {old_threshold} devices still make the key, backups of before among them: destroy \
+         those"
     ));
     rows
 }

@@ -492,7 +492,7 @@ impl Vault {
     /// # Errors
     ///
     /// [`Error::Conflict`] if the name is taken by another key, if [`MAX_PENDING`] epochs are pending
-    /// already, or if there is a share of this epoch. Nothing is overwritten.
+    /// already, if there is a share of this epoch, or if the key is here under another name. Nothing is overwritten.
     pub fn store_pending(
         &self,
         record: &KeyRecord,
@@ -507,6 +507,12 @@ impl Vault {
         if file.pending.len() >= MAX_PENDING || file.records().any(|held| !record.follows(held)) {
             let what = if file.active.is_some() { "key" } else { "pending key" };
             return Err(Error::conflict(what, name));
+        }
+        // Two requesters may call one key differently.
+        if file.records().next().is_none()
+            && let Some(same) = list(home)?.iter().find(|key| key.public_key == record.public_key)
+        {
+            return Err(Error::conflict("key", &same.name));
         }
         self.place(&writer, record, share, confirmation)?;
         file.pending.push(KeyRecord { state: KeyState::Pending, ..record.clone() });
@@ -684,8 +690,10 @@ impl Vault {
         if let Some(position) = file.pending.iter().position(|record| record.epoch == *epoch) {
             let newest_done = file.pending.drain(..=position).next_back();
             file.active = newest_done.map(|record| KeyRecord { state: KeyState::Active, ..record });
-            // All parties have new shares, this device among them: no reshare without it came to its end.
-            file.leaving.clear();
+            // What this device leaves from this epoch or a later one it still leaves. From an older one it
+            // does not: it has a new share of all parties.
+            let epochs: Vec<[u8; 32]> = file.records().map(|record| record.epoch).collect();
+            file.leaving.retain(|leaving| epochs.contains(&leaving.after));
             file.write(&writer, home, name)?;
         }
         match &file.active {
@@ -1226,6 +1234,38 @@ mod tests {
             files(&home, "k"),
             ["0202020202020202.age", "0202020202020202.confirmation", "key.json"]
         );
+    }
+
+    #[test]
+    fn a_key_has_one_name() {
+        let (_home, vault) = vault();
+        store(&vault, &record("k", 1, 2)).unwrap();
+        let other = store(&vault, &record("j", 2, 2));
+        assert!(matches!(other, Err(Error::Conflict { name, .. }) if name == "k"));
+        store(&vault, &KeyRecord { public_key: [3; 33], ..record("j", 2, 2) }).unwrap();
+    }
+
+    #[test]
+    fn an_older_epoch_that_is_confirmed_later_does_not_keep_a_device_that_leaves() {
+        let (home, vault) = vault_with_key();
+        let leaves = |epoch: u8, after: u8| LeavingRecord {
+            epoch: [epoch; 32],
+            expects: Vec::new(),
+            threshold: 2,
+            parties: Vec::new(),
+            generation: 2,
+            after: [after; 32],
+            created: 0,
+        };
+        store(&vault, &record("k", 2, 2)).unwrap();
+        vault.store_leaving("k", &leaves(8, 1)).unwrap();
+        vault.store_leaving("k", &leaves(9, 2)).unwrap();
+        // What it left from epoch 1 it has a newer share than.
+        vault.activate("k", &[2; 32]).unwrap();
+        assert_eq!(leaving(&home, "k").unwrap(), [leaves(9, 2)]);
+        store(&vault, &record("k", 3, 3)).unwrap();
+        vault.activate("k", &[3; 32]).unwrap();
+        assert_eq!(leaving(&home, "k").unwrap(), []);
     }
 
     #[test]

@@ -6,10 +6,13 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::bans::{cheated_by, sign_at};
 use crate::parties::Group;
+use crate::stranded::{New, arrange};
 use crate::survey::{DIGEST, key, whole};
+use crate::unfinished::Before;
 
 /// A number below `limit`.
 fn any(limit: u64) -> u64 {
@@ -103,6 +106,14 @@ fn no_rule_takes_a_banned_device_into_a_reshare_and_a_person_may() {
     asking.ends().fails(7, "E_OTE_CHECK");
     let reshare = ["keys", "reshare", "vault", "--add", "carol"];
     group.of("bob").run(reshare).fails(11, "alice");
+    // Who has the ban and asks is told that new shares end it.
+    let copy = group.copy("alice");
+    let (to, silent) = ("bob=127.0.0.1:1", "1s");
+    let asking = copy.run([&reshare[..], &["--peer", to, "--timeout", silent]].concat());
+    let asking = asking.fails(4, "bob");
+    let says =
+        |note: &Value| note["message"].as_str().unwrap().contains("which new shares end: bob");
+    assert!(asking.events("note").iter().any(says), "{}", asking.stderr);
     group.sleeps("alice");
     let mut at_alice = group.of("alice").terminal([
         "listen",
@@ -118,4 +129,53 @@ fn no_rule_takes_a_banned_device_into_a_reshare_and_a_person_may() {
     at_alice.shows("failed a check and is banned; new shares end that").approves();
     asking.ends().succeeds();
     group.sign(&[&["alice", "bob"]]);
+}
+
+/// Alice and Bob have stored shares of a reshare that Carol, who was to join, never confirmed to them.
+fn left_by_carol(group: &mut Group) -> [(Before, New); 2] {
+    let before = ["alice", "bob"].map(|name| Before::of(group.of(name)));
+    group.of("alice").run(["keys", "reshare", "vault", "--add", "carol"]).succeeds();
+    let [of_alice, of_bob] = before;
+    let [a, b] = ["alice", "bob"].map(|name| New::of(group.of(name)));
+    ["alice", "bob", "carol"].iter().for_each(|name| group.sleeps(name));
+    arrange(group.of("alice"), &of_alice, &[(&a, &[&b])]);
+    arrange(group.of("bob"), &of_bob, &[(&b, &[&a])]);
+    ["alice", "bob"].iter().for_each(|name| group.wakes(name));
+    [(of_alice, a), (of_bob, b)]
+}
+
+/// The notes of a command say that something of it waits.
+fn says_unfinished(ended: &crate::device::Ended) -> bool {
+    let says = |note: &Value| note["message"].as_str().unwrap().contains("stay unfinished");
+    ended.events("note").iter().any(says)
+}
+
+#[test]
+fn a_new_device_that_never_confirms_stops_neither_a_refresh_nor_another_reshare() {
+    let mut group = Group::new(&["alice", "bob", "carol", "dave"], 2, "2");
+    let public_key = key(group.of("alice"), "vault").unwrap().public_key;
+    let [(of_alice, a), (of_bob, b)] = left_by_carol(&mut group);
+    let reshare = |change: &[&str]| {
+        let command = ["keys", "reshare", "vault", "--timeout", "5s"].iter().chain(change);
+        command.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    // What needs Carol is not done without her.
+    group.of("alice").run(reshare(&["--add", "dave"])).fails(4, "carol");
+    group.sign(&[&["alice", "bob"]]);
+    let made = group.of("alice").run(reshare(&["--lost", "carol", "--add", "dave"])).succeeds();
+    assert_eq!(made["parties"].as_array().unwrap().len(), 3);
+    assert_eq!(made["public_key"], public_key);
+    group.sign(&[&["alice", "bob"], &["bob", "dave"], &["dave", "alice"]]);
+
+    // Bob never stored it.
+    ["alice", "bob"].iter().for_each(|name| group.sleeps(name));
+    arrange(group.of("alice"), &of_alice, &[(&a, &[])]);
+    of_bob.restore(group.of("bob"));
+    drop(b);
+    ["alice", "bob"].iter().for_each(|name| group.wakes(name));
+    let refreshed = group.of("alice").run(["keys", "refresh", "vault"]);
+    assert!(says_unfinished(&refreshed), "{}", refreshed.stderr);
+    let refreshed = refreshed.succeeds();
+    assert_eq!(refreshed["parties"].as_array().unwrap().len(), 2);
+    group.sign(&[&["alice", "bob"], &["bob", "alice"]]);
 }

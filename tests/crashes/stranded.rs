@@ -108,14 +108,14 @@ fn missing(device: &Device) -> Vec<Vec<String>> {
 }
 
 /// The shares that a device holds after a refresh.
-struct New {
+pub(crate) struct New {
     record: KeyRecord,
     share: Secret<Vec<u8>>,
     confirmation: Confirmation,
 }
 
 impl New {
-    fn of(device: &Device) -> Self {
+    pub(crate) fn of(device: &Device) -> Self {
         let node = opened(device);
         let record = only_key(&node);
         let stored = keys::confirmation(&node.home, "vault", &record.epoch).unwrap();
@@ -134,7 +134,7 @@ impl New {
 
 /// Leaves `device` as it is when it has stored each of these shares and has heard what is listed
 /// beside it, and nothing else.
-fn arrange(device: &Device, before: &Before, stored: &[(&New, &[&New])]) {
+pub(crate) fn arrange(device: &Device, before: &Before, stored: &[(&New, &[&New])]) {
     before.restore(device);
     let node = opened(device);
     for (New { record, share, confirmation }, heard) in stored {

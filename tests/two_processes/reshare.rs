@@ -158,7 +158,7 @@ fn a_person_sees_on_one_card_who_is_in_who_is_out_and_what_it_cannot_do() {
         .shows("compare      key and address with what you know: a new device cannot check them");
     at_dave.shows("so far       2 of 3").shows("deals        \"");
     at_dave.shows("joins        \"dave\"").shows("left out     ");
-    at_dave.shows("old shares of 2 devices still make the key; backups of before are worthless");
+    at_dave.shows("old shares of 2 devices still make the key, backups of before among them");
     let told = asking.event_where("note", |note| text(&note["message"]).contains("becomes 2 of 3"));
     assert!(text(&told["message"]).contains("joined by dave; without bob"), "{told}");
     at_dave.approves();

@@ -11,7 +11,7 @@ use crate::driver::{Node, clock};
 use crate::net::LinkError;
 use crate::net::resumable::ResumableLink;
 use crate::request::{Hex, Request};
-use crate::vault::{Entry, KeyRecord, deleted, keys};
+use crate::vault::{Entry, KeyRecord, KeyState, deleted, keys};
 use crate::wire::{Message, Proposal, Reason};
 
 /// Most deletions that a caller may report before its proposal.
@@ -89,8 +89,16 @@ pub fn reason(node: &Node, request: &Request, requester: &Fingerprint) -> Reason
 /// offers: a reshare was made without the requester, or its data was rolled back.
 fn is_outdated(node: &Node, request: &Request) -> bool {
     let newest = request.epochs().iter().map(|held| held.generation).max().unwrap_or_default();
+    // Of two changes of one epoch, which have one generation, the requester may have the other one.
+    let is_without = |record: &KeyRecord| {
+        let requester = request.asked_by();
+        record.generation == newest
+            && record.state == KeyState::Active
+            && !record.parties.iter().any(|party| party.fingerprint == requester)
+    };
     let is_newer = |record: &KeyRecord| {
-        Some(&record.public_key) == public_key(request) && record.generation > newest
+        Some(&record.public_key) == public_key(request)
+            && (record.generation > newest || is_without(record))
     };
     keys::list(&node.home).is_ok_and(|records| records.iter().any(is_newer))
 }

@@ -88,6 +88,12 @@ impl Bans {
         Self { known: self.known.clone(), ..Self::of(&key.records, &self.among, &key.ledger) }
     }
 
+    /// These, where the owner was told only of those of `then`.
+    #[must_use]
+    pub fn with_known_of(self, then: Self) -> Self {
+        Self { known: then.known, ..self }
+    }
+
     /// Those of the devices `among` under the epochs of `records`.
     fn of(records: &[KeyRecord], among: &[Fingerprint], ledger: &Ledger) -> Self {
         let parties = records.iter().flat_map(|record| {
@@ -96,6 +102,11 @@ impl Bans {
         });
         let parties = parties.collect();
         Self { among: among.to_vec(), known: banned(ledger, &parties), parties }
+    }
+
+    /// The devices that they are about.
+    pub fn known(&self) -> impl Iterator<Item = Fingerprint> {
+        self.known.iter().filter_map(|party| self.parties.get(party)).copied()
     }
 
     /// A device that was banned after that, if there is one.

@@ -112,36 +112,89 @@ pub fn is_free(home: &Home, name: &str, threshold: u8, with: &[Target]) -> Resul
 /// # Errors
 /// As for [`request`]; the old shares stay in use until every party has stored its new one.
 pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Made, Error> {
-    if let Some(finished) = finish_pending(node, name, with).await? {
-        return Ok(finished);
-    }
-    let asks = |key: &HeldKey| of_key(node, key.record(), key.held(), Action::Refresh);
-    renewed(node, name, with, (Vec::new(), KeyRecord::has_parties_of), asks).await
+    let of_active = |_: &[KeyRecord], active: &KeyRecord| Ok(devices(active));
+    let unfinished = match finish_pending(node, name, with, of_active).await? {
+        Pending::Finished(finished) => return Ok(*finished),
+        Pending::Unfinished(records) => records,
+    };
+    let renewal = Renewal {
+        alike: KeyRecord::has_parties_of,
+        fits: &|record| !unfinished.contains(record),
+        asks: &|key| of_key(node, key.record(), key.held(), Action::Refresh),
+    };
+    renewed(node, name, with, Vec::new(), &renewal).await
 }
 
-/// Finishes what is pending of the key `name`; `None` if nothing is, or if it cannot be finished and an
-/// older epoch is in use.
+/// What became of the pending epochs of a key.
+enum Pending {
+    /// The newest one is the active one now.
+    Finished(Box<Made>),
+    /// There are none, or they wait. These wait for devices that are not needed for what is asked.
+    Unfinished(Vec<KeyRecord>),
+}
+
+/// Finishes what is pending of the key `name`. It is left unfinished, and stays stored, if an older epoch is
+/// in use and a party has no share of it, or if it waits for a device that is not among those that are
+/// `needed` for what is asked: a device that is gone, or lies, stops nobody else.
 async fn finish_pending(
     node: &Arc<Node>,
     name: &str,
     with: &[Target],
-) -> Result<Option<Made>, Error> {
+    needed: impl Fn(&[KeyRecord], &KeyRecord) -> Result<Vec<Fingerprint>, Error>,
+) -> Result<Pending, Error> {
+    let is_pending = |record: &KeyRecord| record.state == KeyState::Pending;
     let held = records::held(&node.home, name)?;
-    if held.first().is_some_and(|record| record.state == KeyState::Pending) {
-        match resume(node, name, with).await {
-            // A party has no share of the pending epoch, so it cannot be finished. It stays: others
-            // may have no older one.
-            Err(error)
-                if cannot_be_finished(&error) && records::active(&node.home, name).is_ok() => {}
-            finished => return finished.map(Some),
+    if held.first().is_some_and(is_pending) {
+        let error = match resume(node, name, with).await {
+            Ok(finished) => return Ok(Pending::Finished(Box::new(finished))),
+            Err(error) => error,
+        };
+        // It stays stored: others may have no older one.
+        let Ok(active) = records::active(&node.home, name) else { return Err(error) };
+        if cannot_be_finished(&error) {
+            return Ok(Pending::Unfinished(Vec::new()));
         }
+        let held = records::held(&node.home, name)?;
+        let needed = needed(&held, &active)?;
+        let mut unfinished = Vec::new();
+        for record in held.into_iter().filter(is_pending) {
+            let missing = confirmations::missing(node, &record)?;
+            let awaited = record.parties.iter().filter(|party| missing.contains(&party.index));
+            if awaited.into_iter().any(|party| !needed.contains(&party.fingerprint)) {
+                unfinished.push(record);
+            }
+        }
+        // A device that the owner calls lost is not asked, and that needs no note.
+        let is_left_out = matches!(error, Error::NoShareThere { .. });
+        if unfinished.is_empty() || !(is_left_out || error.is_about_a_peer()) {
+            return Err(error);
+        }
+        if !is_left_out {
+            node.tell(Note::Unfinished { key: name.to_owned(), error });
+        }
+        return Ok(Pending::Unfinished(unfinished));
     }
     records::active(&node.home, name)?;
-    Ok(None)
+    Ok(Pending::Unfinished(Vec::new()))
 }
 
-/// Makes new shares of the key `name` by the request that `asks` makes, of the newest epoch that all have
-/// and that is not alike to those `tried`. One request is about all epochs that are `alike`.
+/// The parties of `record`.
+fn devices(record: &KeyRecord) -> Vec<Fingerprint> {
+    record.parties.iter().map(|party| party.fingerprint).collect()
+}
+
+/// Which new shares of a key are asked for.
+struct Renewal<'a> {
+    /// Whether one request is about both epochs.
+    alike: fn(&KeyRecord, &KeyRecord) -> bool,
+    /// Whether they can be made of this epoch.
+    fits: &'a (dyn Fn(&KeyRecord) -> bool + Sync),
+    /// The request for them.
+    asks: &'a (dyn Fn(&HeldKey) -> Result<Request, Error> + Sync),
+}
+
+/// Makes new shares of the key `name` by `renewal`, of the newest epoch that fits, that all have, and that is
+/// not alike to those `tried`.
 ///
 /// # Errors
 /// As for [`refresh`].
@@ -149,11 +202,11 @@ async fn renewed(
     node: &Arc<Node>,
     name: &str,
     with: &[Target],
-    (mut tried, alike): (Vec<KeyRecord>, Alike),
-    asks: impl Fn(&HeldKey) -> Result<Request, Error>,
+    mut tried: Vec<KeyRecord>,
+    renewal: &Renewal<'_>,
 ) -> Result<Made, Error> {
-    let mut asking = Asking::of(node, name, (&tried, alike), &asks).await?;
-    announce(node, &asking.question);
+    let mut asking = Asking::of(node, name, &tried, renewal).await?;
+    asking.announce(node);
     let mut attempts = Attempts::new(node);
     let result = loop {
         let made = async {
@@ -172,23 +225,25 @@ async fn renewed(
             // It is unconfirmed here, and another party has not stored its share: those of before are older.
             Err(error) if error.is_about_shares() && asking.has_others => {
                 tried.push(asking.record.clone());
+                node.tell(Note::Unfinished { key: name.to_owned(), error });
             }
             made => break made,
         }
-        match Asking::of(node, name, (&tried, alike), &asks).await {
+        match Asking::of(node, name, &tried, renewal).await {
             // The bans are those of when it was begun.
             Ok(next) if next.record.has_parties_of(&asking.record) => {
                 asking = Asking { bans: asking.bans, ..next };
             }
-            Ok(next) => asking = next,
+            // Other devices take part, so the owner sees the request anew.
+            Ok(next) => {
+                next.announce(node);
+                asking = next;
+            }
             Err(error) => break Err(error),
         }
     };
     conclude(node, &asking.question.request, result)
 }
-
-/// Whether one request is about both epochs.
-type Alike = fn(&KeyRecord, &KeyRecord) -> bool;
 
 /// A request for new shares of a key.
 struct Asking {
@@ -202,25 +257,34 @@ struct Asking {
 }
 
 impl Asking {
-    /// What `asks` makes of the newest epoch of the key `name` that is not `alike` to one of `tried`. Waits
-    /// until no other process changes the key.
+    /// The request for `renewal` of the newest epoch of the key `name` that fits and is not alike to one of
+    /// `tried`. Waits until no other process changes the key.
     async fn of(
         node: &Node,
         name: &str,
-        (tried, alike): (&[KeyRecord], Alike),
-        asks: impl Fn(&HeldKey) -> Result<Request, Error>,
+        tried: &[KeyRecord],
+        Renewal { alike, fits, asks }: &Renewal<'_>,
     ) -> Result<Self, Error> {
         let waits = |by| node.tell(Note::KeyAwaited { key: name.to_owned(), by });
         records::unchanging(&node.home, name, node.deadline_or(ANSWER), waits).await?;
-        let is_tried = |record: &KeyRecord| tried.iter().any(|tried| alike(tried, record));
-        let key = HeldKey::open_where(node, name, |record| !is_tried(record))?;
+        let may = |record: &KeyRecord| fits(record) && !tried.iter().any(|t| alike(t, record));
+        let key = HeldKey::open_where(node, name, may)?;
         if key.is_full() {
             return Err(Error::TooManyPending(name.to_owned()));
         }
         let (request, record) = (asks(&key)?, key.record().clone());
-        let has_others = key.has_epoch(|other| !is_tried(other) && !alike(other, &record));
+        let has_others = key.has_epoch(|other| may(other) && !alike(other, &record));
         let bans = key.bans(&request.parties);
         Ok(Self { question: about(node, request, &record), bans, has_others, record })
+    }
+
+    /// Shows the owner of this device what is asked for, and whose bans it lifts.
+    fn announce(&self, node: &Node) {
+        let banned: BTreeSet<Label> = self.bans.known().map(|who| node.name_of(&who)).collect();
+        if !banned.is_empty() {
+            node.tell(Note::EndsBans { peers: banned.into_iter().collect() });
+        }
+        announce(node, &self.question);
     }
 }
 
@@ -236,24 +300,35 @@ pub async fn reshare(
     change: &Change,
     with: &[Target],
 ) -> Result<Made, Error> {
-    let held = records::held(&node.home, name)?;
-    let newest_is_made = held.first().is_some_and(|newest| change.is_made(newest));
-    match finish_pending(node, name, with).await {
-        Ok(Some(finished)) if change.is_made(&finished.record) => return Ok(finished),
-        Ok(_) => {}
-        // What a lost device has not confirmed is not to be finished.
-        Err(_)
-            if !change.lost.is_empty()
-                && !newest_is_made
-                && records::active(&node.home, name).is_ok() => {}
-        Err(error) => return Err(error),
+    let planned = |held: &[KeyRecord], active: &KeyRecord| {
+        // What is unfinished of this very change needs all of its devices.
+        match held.first().filter(|newest| change.is_made(newest, active.threshold)) {
+            Some(newest) => Ok(devices(newest)),
+            None => reshare::planned(node, held, change).map(|(_, plan)| plan.participants),
+        }
+    };
+    let finished = finish_pending(node, name, with, planned).await?;
+    let threshold = records::active(&node.home, name)?.threshold;
+    if let Pending::Finished(finished) = finished
+        && change.is_made(&finished.record, threshold)
+    {
+        return Ok(*finished);
     }
     // What cannot be finished of this very change is made again from the shares before it.
-    let is_pending = |record: &KeyRecord| record.state == KeyState::Pending;
-    let mut futile = records::held(&node.home, name)?;
-    futile.retain(|record| is_pending(record) && change.is_made(record));
-    let alike = |one: &KeyRecord, other: &KeyRecord| one.epoch == other.epoch;
-    renewed(node, name, with, (futile, alike), |key| reshare::asking(node, key, change)).await
+    let held = records::held(&node.home, name)?;
+    let fits = |record: &KeyRecord| {
+        let is_futile = record.state == KeyState::Pending && change.is_made(record, threshold);
+        !is_futile && change.plan(record, |who| node.name_of(who)).is_ok()
+    };
+    if !held.iter().any(fits) {
+        reshare::planned(node, &held, change)?;
+    }
+    let renewal = Renewal {
+        alike: |one, other| one.epoch == other.epoch,
+        fits: &fits,
+        asks: &|key| reshare::asking(node, key, change),
+    };
+    renewed(node, name, with, Vec::new(), &renewal).await
 }
 
 /// Finishes the pending key `name`: gets the missing confirmations from their parties. If none is
@@ -304,6 +379,10 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
             let error = Box::new(error);
             if signs {
                 return Error::RefreshNeverStored { error, key: name.to_owned() };
+            }
+            // Others had this key before this device.
+            if newest.generation > 1 {
+                return Error::JoiningUnfinished { error, key: name.to_owned() };
             }
             let others = newest.parties.iter().filter(|party| party.index != newest.me);
             let others = others.map(|party| party.fingerprint);
@@ -449,17 +528,32 @@ pub async fn respond(
         match known {
             None => {
                 let key = &question.key;
-                let started =
-                    accept(node, link, &question, &terms, Vec::new(), Ask::Approval).await?;
+                let lifts = match Lifts::of(node, key, request) {
+                    Ok(lifts) => lifts,
+                    Err(error) => {
+                        decline(link, &name, Reason::from(&error)).await;
+                        return Err(error);
+                    }
+                };
+                let is_free = lifts.as_ref().is_none_or(|lifts| lifts.bans.is_empty());
+                let ask = if is_free { Ask::Approval } else { Ask::Pardon };
+                let started = accept(node, link, &question, &terms, Vec::new(), ask).await?;
                 let taking = async {
                     let lock = records::hold(&node.home, key).await?;
-                    (new_name(node, request)? == *key).then_some(lock).ok_or_else(|| taken(key))
+                    if new_name(node, request)? != *key {
+                        return Err(taken(key));
+                    }
+                    match (Lifts::of(node, key, request)?, lifts) {
+                        (None, _) => Ok((lock, None)),
+                        (Some(now), Some(then)) => Ok((lock, Some(now.agreed_as(then)))),
+                        (Some(_), None) => Err(Error::ChangedMeanwhile(key.clone())),
+                    }
                 };
-                let (lock, started) = started.or_abort(taking).await?;
+                let ((lock, lifts), started) = started.or_abort(taking).await?;
                 *begun = true;
                 let made = match request.resharing() {
                     None => make(node, key, request, started).await,
-                    Some(_) => join(node, key, request, started).await,
+                    Some(_) => join(node, key, request, started, lifts).await,
                 };
                 drop(lock);
                 made
@@ -572,6 +666,9 @@ fn acceptable(
         || request.resharing().is_some_and(|r| !r.old.contains(me))
     {
         paired_with_all(node, &request.parties)?;
+        if !request.epochs().iter().all(|held| held.generation < reshare::MAX_JOINED) {
+            return Err(Reason::Aborted);
+        }
         return match new_name(node, request) {
             Ok(_) => Ok(None),
             Err(Error::Vault(vault::Error::Conflict { .. } | vault::Error::Unsupported { .. })) => {
@@ -630,6 +727,7 @@ async fn join(
     name: &str,
     request: &Request,
     started: Started,
+    lifts: Option<Lifts>,
 ) -> Result<KeyRecord, Error> {
     let fault = |fault| fault_with(fault, name, party_label);
     let setup = reshare::setup(node, request, started.id)?;
@@ -638,6 +736,7 @@ async fn join(
     started.charge.spend();
     let before = request.epochs().iter().map(|held| held.generation).max().unwrap_or_default();
     let new = NewShare::new(node, name, request, before.saturating_add(1));
+    let new = NewShare { lifts: lifts.as_ref(), ..new };
     run(machine, new, started.links).await.map(|(record, _)| record)
 }
 
@@ -650,6 +749,7 @@ async fn renew(
     bans: &Bans,
 ) -> Result<KeyRecord, Error> {
     let OpenKey { record, share, ledger, .. } = &key;
+    let lifts = Lifts { ledger: ledger.clone(), bans: bans.clone() };
     let fault = |fault| fault_with(fault, &record.name, party_label);
     let id = started.id;
     let begun = async {
@@ -662,12 +762,13 @@ async fn renew(
     let (machine, mut started) = started.or_abort(begun).await?;
     started.charge.spend();
     let new = NewShare::new(node, &record.name, request, record.generation.saturating_add(1));
-    let new = NewShare { renews: Some((record, ledger, bans)), ..new };
+    let new = NewShare { renews: Some(record), lifts: Some(&lifts), ..new };
     let (name, ran) = (record.name.clone(), run(machine, new, started.links).await);
     // A device that leaves destroys its share, for which nothing may use it.
     drop(key);
-    leaving::settle(node, &name).await?;
+    let settled = leaving::settle(node, &name).await;
     let (record, links) = ran?;
+    settled?;
     if let Some(links) = links {
         let _ = links.finish(node.deadline_within(ROUND)).await;
     }
@@ -706,7 +807,7 @@ async fn run(
             }
         }
         (Ok(_), None) => match new.renews.filter(|_| new.leaves.is_some()) {
-            Some((record, ..)) => Ok((record.clone(), Some(links))),
+            Some(record) => Ok((record.clone(), Some(links))),
             None => Err(Error::Bug("a key was made and no share was stored")),
         },
         (Err(error), stored) => {
@@ -735,18 +836,61 @@ struct NewShare<'a> {
     stored: Option<KeyRecord>,
     /// Where this device leaves the key instead: what it waits for, once that is in the vault.
     leaves: Option<LeavingRecord>,
-    /// The share that is replaced, the ledger, and the bans that the new share lifts.
-    renews: Option<(&'a KeyRecord, &'a Ledger, &'a Bans)>,
+    /// The share that is replaced.
+    renews: Option<&'a KeyRecord>,
+    /// The bans that the new share lifts.
+    lifts: Option<&'a Lifts>,
+}
+
+/// The bans that new shares lift, and where it is looked up whether there are more of them now.
+struct Lifts {
+    ledger: Ledger,
+    bans: Bans,
+}
+
+impl Lifts {
+    /// Those of the pending shares that this device, which is to join, has of the key of `request` already;
+    /// `None` if it has none.
+    ///
+    /// # Errors
+    /// They do not open, are too many, or are of a key with other derived keys than the requester says.
+    fn of(node: &Node, name: &str, request: &Request) -> Result<Option<Self>, Error> {
+        if records::find(&node.home, name)?.is_none() {
+            return Ok(None);
+        }
+        let held = HeldKey::open(node, name)?;
+        if held.is_full() {
+            return Err(Error::TooManyPending(name.to_owned()));
+        }
+        if !reshare::derives_as(request, held.share()) {
+            return Err(taken(name));
+        }
+        Ok(Some(Self { bans: held.bans(&request.parties), ledger: node.ledger()?.clone() }))
+    }
+
+    /// With the bans that the owner was told of, for the epochs of now.
+    fn agreed_as(self, then: Self) -> Self {
+        Self { bans: self.bans.with_known_of(then.bans), ..self }
+    }
 }
 
 impl<'a> NewShare<'a> {
     fn new(node: &'a Node, name: &'a str, request: &'a Request, generation: u64) -> Self {
-        Self { node, name, request, generation, stored: None, leaves: None, renews: None }
+        Self {
+            node,
+            name,
+            request,
+            generation,
+            stored: None,
+            leaves: None,
+            renews: None,
+            lifts: None,
+        }
     }
 
     /// The parties of the key then. In a refresh they keep the names that they had.
     fn parties(&self) -> Vec<PartyRecord> {
-        if let Some((record, ..)) = self.renews.filter(|_| self.request.resharing().is_none()) {
+        if let Some(record) = self.renews.filter(|_| self.request.resharing().is_none()) {
             return record.parties.clone();
         }
         PartyId::all(MAX_PARTIES)
@@ -779,7 +923,7 @@ impl Record for NewShare<'_> {
     /// A party banned after the approval must not get a new share. Checked before storing.
     fn look_up(&mut self) -> Result<(), Error> {
         let is_stored = self.stored.is_some() || self.leaves.is_some();
-        let Some((_, ledger, bans)) = self.renews.filter(|_| !is_stored) else { return Ok(()) };
+        let Some(Lifts { ledger, bans }) = self.lifts.filter(|_| !is_stored) else { return Ok(()) };
         ledger.update()?;
         let Some(banned) = bans.new_in(ledger) else { return Ok(()) };
         let party = self.request.party_of(&banned);

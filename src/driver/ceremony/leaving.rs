@@ -101,7 +101,7 @@ pub(super) async fn resume(
             return Ok(());
         }
         outcome.map_err(|error| match error.is_about_shares() {
-            true => Error::RefreshNeverStored { error: Box::new(error), key: name.to_owned() },
+            true => Error::LeavingUnknown { error: Box::new(error), key: name.to_owned() },
             false => error,
         })?;
         // Nobody refused, and yet not all is here: one said nothing.

@@ -12,7 +12,7 @@ use crate::driver::ceremony::epochs::HeldKey;
 use crate::driver::ceremony::requests::asked;
 use crate::driver::error::{Error, Unfit};
 use crate::party::{MAX_PARTIES, PartyId};
-use crate::protocol::key::Origin;
+use crate::protocol::key::{KeyShare, Origin};
 use crate::protocol::keygen::{Dealer, ReshareSetup};
 use crate::request::{Action, Request, Resharing, Shares};
 use crate::vault::KeyRecord;
@@ -107,13 +107,43 @@ impl Change {
         Ok(Plan { participants: parties, count, threshold, dealers })
     }
 
-    /// Whether the key of `record` is as this change makes it.
-    pub fn is_made(&self, record: &KeyRecord) -> bool {
+    /// The newest epoch of `held`, which are the newest first, that this change fits, and who takes part in
+    /// it. While a reshare is pending, a device may be a party of one epoch and not of another.
+    ///
+    /// # Errors
+    /// The change fits none. It is said of the newest epoch that has the devices that are named.
+    pub fn planned<'a>(
+        &self,
+        held: &'a [KeyRecord],
+        name: impl Fn(&Fingerprint) -> Label,
+    ) -> Result<(&'a KeyRecord, Plan), Unfit> {
+        let mut why = Unfit::Nothing;
+        for record in held {
+            match (self.plan(record, &name), &why) {
+                (Ok(plan), _) => return Ok((record, plan)),
+                (Err(unfit), Unfit::Nothing | Unfit::NoParty(_)) => why = unfit,
+                (Err(_), _) => {}
+            }
+        }
+        Err(why)
+    }
+
+    /// Whether the key of `record` is as this change makes it of one that `before` devices sign with.
+    pub fn is_made(&self, record: &KeyRecord, before: u8) -> bool {
         let is_party = |who: &Fingerprint| record.parties.iter().any(|p| p.fingerprint == *who);
         self.add.iter().all(is_party)
             && !self.lost.iter().chain(&self.remove).any(is_party)
-            && self.threshold.is_none_or(|threshold| threshold == record.threshold)
+            && self.threshold.unwrap_or(before) == record.threshold
     }
+}
+
+/// [`Change::planned`], with the names that this device has.
+pub(super) fn planned<'a>(
+    node: &Node,
+    held: &'a [KeyRecord],
+    change: &Change,
+) -> Result<(&'a KeyRecord, Plan), Error> {
+    change.planned(held, |who| node.name_of(who)).map_err(Error::Unfit)
 }
 
 /// The request for `change` of the newest epoch of `key`.
@@ -140,6 +170,16 @@ pub(super) fn is_acceptable(request: &Request, resharing: &Resharing) -> Result<
         && encode_point(origin.public_key()) == Some(resharing.shares.public_key)
         && request.epochs().iter().all(|held| origin.epoch() == Some(&held.epoch.0));
     fits.then_some(()).ok_or(Reason::Aborted)
+}
+
+/// Shares of this generation and later ones are joined by no new device: it has the number from the requester
+/// alone, and must be able to count on from it.
+pub(super) const MAX_JOINED: u64 = 1 << 31;
+
+/// Whether the keys derived from that of `request` are those derived from that of `share`.
+pub(super) fn derives_as(request: &Request, share: &KeyShare) -> bool {
+    let origin = request.resharing().and_then(|r| Origin::from_bytes(&r.origin).ok());
+    origin.is_some_and(|origin| origin.chain_code() == share.chain_code())
 }
 
 /// The input of this device's part of the reshare that `request` asks for.

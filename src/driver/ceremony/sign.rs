@@ -179,7 +179,7 @@ async fn sign(node: &Arc<Node>, wanted: &ToSign) -> Result<Outcome, Error> {
             Err(error) if attempts.again(node, &error).await => {}
             // A reshare is unconfirmed here, and another signer has not stored its share: those of before
             // sign.
-            Err(error) if error.is_about_shares() && attempt.has_older => {
+            Err(error) if error.is_about_epochs() && attempt.has_older => {
                 tried.push(attempt.record.clone());
             }
             Err(error @ Error::SignedAlready(_)) => return Err(error),
