@@ -1,6 +1,7 @@
 //! `cosign pair`: six digits on two screens.
 
 use std::cell::RefCell;
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,10 @@ use crate::driver::error::{Ability, Error};
 use crate::driver::listen::Visits;
 use crate::driver::{Node, clock};
 use crate::net::relay::invite::Invite;
-use crate::progress::Event;
+use crate::progress::{Event, PartyView};
 use crate::report::{self, Code, Failure, Near};
 use crate::ui::{Need, keygen_with};
-use crate::vault::{self, attempts};
+use crate::vault::attempts;
 use crate::wire::{About, Reason};
 
 /// How long one search for devices takes.
@@ -113,7 +114,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         qr::kind(path)?;
     }
     global.prompter.demand(&Need::Code)?;
-    after_failures(global)?;
+    after_failures(global, group.then_some(group::SOURCE))?;
     // The command of --via may need the terminal, to ask for a password.
     let lines = via.is_some();
     // With --relay only the relay is used; the relay of config.toml is a further way.
@@ -177,14 +178,10 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
 }
 
 /// After too many failed pairings, asks the owner before the next one, since an attacker may be
-/// guessing.
-fn after_failures(global: &Global) -> Result<(), Failure> {
+/// guessing. Those of `source` alone may be too many.
+fn after_failures(global: &Global, source: Option<&str>) -> Result<(), Failure> {
     let home = crate::cli::given::home(global)?;
-    let failed = attempts::charged(&home)?;
-    if !failed.are_used_up() {
-        return Ok(());
-    }
-    let used_up = vault::Error::NoAttemptsLeft { limit: failed.charged, source: None };
+    let Err(used_up) = attempts::charged(&home)?.check(source) else { return Ok(()) };
     let failure = Failure::from(used_up);
     let what =
         format!("{}, and somebody may be guessing codes: pair all the same", failure.message);
@@ -228,14 +225,23 @@ fn output_of_all(paired: &PairedAll) -> Result<Output, Failure> {
     Output::new(result, text)
 }
 
+/// An answer this soon after a question took the place of another one was meant for that.
+const CALM: Duration = Duration::from_secs(1);
+
 /// Lets devices join until the person says that everybody is here, and pairs them.
 async fn gather(global: &Global, mut gathering: Gathering) -> Result<PairedAll, Failure> {
+    let mut shown = Vec::new();
     loop {
-        let names: Vec<String> = gathering.joined().map(|name| format!("{name:?}")).collect();
-        let choices = [
-            format!("everybody is here: pair this device and {}", names.join(", ")),
-            "end it: pair nobody".to_owned(),
-        ];
+        let replaces = !std::mem::replace(&mut shown, gathering.joined()).is_empty();
+        let names: Vec<String> = shown.iter().map(|one| format!("{:?}", one.name)).collect();
+        let without =
+            |one: &PartyView| format!("without {:?} ({})", one.name, one.fingerprint.device_id());
+        let choices: Vec<String> =
+            iter::once(format!("everybody is here: pair this device and {}", names.join(", ")))
+                .chain(["end it: pair nobody".to_owned()])
+                .chain(shown.iter().map(without))
+                .collect();
+        let put = clock::now();
         let answer = async {
             match names.is_empty() {
                 true => std::future::pending().await,
@@ -248,8 +254,18 @@ async fn gather(global: &Global, mut gathering: Gathering) -> Result<PairedAll, 
                 Err(error) => error.into(),
             },
             answer = answer => match answer {
-                Ok(0) => return Ok(gathering.begin().await?),
-                Ok(_) => report::denied_here("pairing"),
+                Ok(_) if replaces && clock::now() < put + CALM => {
+                    global.screen.note("the list has just changed: look at it and choose again");
+                    continue;
+                }
+                Ok(0) => return Ok(gathering.begin(&shown).await?),
+                Ok(number) => match number.checked_sub(2).and_then(|place| shown.get(place)) {
+                    Some(one) => {
+                        gathering.remove(&one.fingerprint);
+                        continue;
+                    }
+                    None => report::denied_here("pairing"),
+                },
                 Err(failure) => failure,
             },
         };

@@ -381,10 +381,12 @@ async fn receive(
             None
         }
         Want::Group => {
-            // It has one of the few places of the group from now on.
-            drop(unverified);
             let _visiting = node.visit();
-            welcome_to_group(node, link, name, about, (way, source), takes).await;
+            tokio::select! {
+                () = welcome_to_group(node, link, name, about, (way, source), takes) => {}
+                // One that waits for its place in a group is still a stranger.
+                _ = unverified => {}
+            }
             None
         }
         Want::Pair => {

@@ -35,6 +35,24 @@ impl Attempts {
     pub fn are_used_up(&self) -> bool {
         self.charged >= LIMIT
     }
+
+    /// Whether one more may be charged, to this source if one is given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoAttemptsLeft`].
+    pub fn check(&self, source: Option<&str>) -> Result<(), Error> {
+        if self.are_used_up() {
+            return Err(Error::NoAttemptsLeft { limit: LIMIT, source: None });
+        }
+        match source.filter(|source| self.sources.get(*source) >= Some(&OF_ONE_SOURCE)) {
+            Some(source) => {
+                let source = Some(source.to_owned());
+                Err(Error::NoAttemptsLeft { limit: OF_ONE_SOURCE, source })
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Charges one attempt to its source, durably.
@@ -45,14 +63,8 @@ impl Attempts {
 pub fn charge(home: &Home, source: &str) -> Result<Attempts, Error> {
     let writer = Writer::lock(home)?;
     let mut attempts = charged(home)?;
-    if attempts.are_used_up() {
-        return Err(Error::NoAttemptsLeft { limit: LIMIT, source: None });
-    }
+    attempts.check(Some(source))?;
     let of_source = attempts.sources.entry(source.to_owned()).or_default();
-    if *of_source >= OF_ONE_SOURCE {
-        let source = Some(source.to_owned());
-        return Err(Error::NoAttemptsLeft { limit: OF_ONE_SOURCE, source });
-    }
     *of_source = of_source.saturating_add(1);
     attempts.charged = attempts.charged.saturating_add(1);
     write(&writer, &attempts)?;

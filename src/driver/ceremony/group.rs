@@ -48,7 +48,7 @@ pub struct PairedAll {
 }
 
 /// Where attempts of a group are charged on the device that gathers it.
-const SOURCE: &str = "group";
+pub const SOURCE: &str = "group";
 /// How long the other devices may take to say that they have stored the pairings.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How long a member waits for what the slowest one has to send first.
@@ -82,7 +82,9 @@ impl Gathering {
         relay: Option<&RelayUrl>,
         store: impl FnOnce(&Invite) -> Result<(), E>,
     ) -> Result<Self, E> {
-        attempts_left(node)?;
+        attempts::charged(&node.home)
+            .and_then(|charged| charged.check(Some(SOURCE)))
+            .map_err(Error::from)?;
         let (sender, joiners) = mpsc::channel(1);
         let (visits, deadline) = match relay {
             Some(relay) => invite(node, relay, Some(sender), store).await?,
@@ -101,38 +103,48 @@ impl Gathering {
         Ok(Self { node: Arc::clone(node), joiners, _visits: visits, hub: Hub::new(), deadline })
     }
 
-    /// The names of the devices that have joined, in the order in which they came.
-    pub fn joined(&self) -> impl Iterator<Item = &Label> {
-        self.hub.spokes.iter().map(|spoke| &spoke.name)
+    /// The devices that have joined, in the order in which they came.
+    pub fn joined(&self) -> Vec<PartyView> {
+        let view =
+            |spoke: &Spoke| PartyView { name: spoke.name.clone(), fingerprint: spoke.fingerprint };
+        self.hub.spokes.iter().map(view).collect()
     }
 
-    /// Waits until a device joins or leaves. Cancel-safe.
+    /// Puts a device out, which is not let in again.
+    pub fn remove(&mut self, who: &Fingerprint) {
+        let out = self.hub.spokes.extract_if(.., |spoke| spoke.fingerprint == *who);
+        out.for_each(|spoke| spoke.say(&Message::Refuse { reason: Reason::GroupClosed }));
+        self.hub.removed.push(*who);
+    }
+
+    /// Waits until the devices that have joined are others than before. Cancel-safe.
     ///
     /// # Errors
     /// This device is interrupted, or nobody joined or began in time.
     pub async fn changed(&mut self) -> Result<(), Error> {
         tokio::select! {
-            Some(joiner) = self.joiners.recv() => {
-                self.node.tell(Event::Connected {
-                    peer: joiner.name.to_string(),
-                    via: joiner.way.to_string(),
-                    resumed: false,
-                    request_id: None,
-                });
-                self.hub.admit(joiner);
-                Ok(())
-            }
-            Some((number, _)) = self.hub.heard.recv() => {
-                // Nobody has anything to say before the list: whoever speaks leaves.
-                self.hub.spokes.retain(|spoke| spoke.number != number);
-                Ok(())
-            }
+            () = async {
+                loop {
+                    let is_changed = tokio::select! {
+                        Some(joiner) = self.joiners.recv() => self.hub.admit(&self.node, joiner),
+                        // Nobody has anything to say before the list: whoever speaks leaves.
+                        Some((number, _)) = self.hub.heard.recv() => self.hub.is_gone(number),
+                        else => std::future::pending().await,
+                    };
+                    if is_changed {
+                        break;
+                    }
+                }
+            } => Ok(()),
             () = self.node.interrupted() => Err(Error::Interrupted),
-            () = sleep_until(self.deadline.into()) => Err(match self.hub.spokes.is_empty() {
-                true => Error::NobodyJoined,
-                false => Error::Unanswered(Activity::Pairing),
-            }),
+            () = sleep_until(self.deadline.into()) => Err(Error::NobodyJoined),
         }
+        .map_err(|error| match error {
+            Error::NobodyJoined if !self.hub.spokes.is_empty() => {
+                Error::Unanswered(Activity::Pairing)
+            }
+            error => error,
+        })
     }
 
     /// Ends it before the list was sent.
@@ -141,18 +153,21 @@ impl Gathering {
         self.hub.close().await;
     }
 
-    /// Pairs the devices that have joined. No others are let in from now on.
+    /// Pairs the devices that have joined and are among `shown`, which the person has seen. No others are let in
+    /// from now on.
     ///
     /// # Errors
     /// A person says no, somebody is between the devices, or a device is lost. Nothing is stored
     /// then.
-    pub async fn begin(mut self) -> Result<PairedAll, Error> {
+    pub async fn begin(mut self, shown: &[PartyView]) -> Result<PairedAll, Error> {
         self.joiners.close();
         self.node.gathers.store(false, Ordering::Relaxed);
-        // Who came as the person answered was not in the list that they saw.
         while let Ok(late) = self.joiners.try_recv() {
             self.hub.refuse(late);
         }
+        let is_shown = |who: &PartyView| shown.iter().any(|one| one.fingerprint == who.fingerprint);
+        let late = self.joined().into_iter().filter(|who| !is_shown(who));
+        late.for_each(|who| self.remove(&who.fingerprint));
         let node = Arc::clone(&self.node);
         let Some(_turn) = node.queue.try_screen() else {
             self.dismiss(Reason::Aborted).await;
@@ -459,8 +474,9 @@ impl Group {
                 verdict = &mut answer => break verdict,
                 heard = circle.next(later) => {
                     let (member, yes) = heard?;
-                    compare.heard(member, &yes).map_err(|_| circle.no_yes(member))?;
-                    circle.pass_on(member, yes);
+                    if compare.heard(member, &yes).map_err(|_| circle.no_yes(member))? {
+                        circle.pass_on(member, yes);
+                    }
                 }
                 () = node.interrupted() => return Err(Error::Interrupted.into()),
             }
@@ -471,23 +487,28 @@ impl Group {
         if let Err(fallen) = said {
             return Err(self.unconfirmed(fallen, &confirmed.awaited()));
         }
+        let mut is_new = true;
         loop {
             confirmed = match confirmed.finish() {
                 Ok(paired) => return Ok(paired),
                 Err(confirmed) => confirmed,
             };
             let awaited = confirmed.awaited();
-            node.tell(Event::Waiting {
-                what: "their yes".to_owned(),
-                peers: awaited.iter().map(|place| self.name(*place).to_string()).collect(),
-                seconds: None,
-                request_id: None,
-            });
+            if is_new {
+                node.tell(Event::Waiting {
+                    what: "their yes".to_owned(),
+                    peers: awaited.iter().map(|place| self.name(*place).to_string()).collect(),
+                    seconds: None,
+                    request_id: None,
+                });
+            }
             let heard = unless_interrupted(node, circle.next(until)).await;
             let (member, yes) = heard.map_err(|fallen| self.unconfirmed(fallen, &awaited))?;
             let said = confirmed.heard(member, &yes);
-            said.map_err(|_| self.unconfirmed(circle.no_yes(member), &awaited))?;
-            circle.pass_on(member, yes);
+            is_new = said.map_err(|_| self.unconfirmed(circle.no_yes(member), &awaited))?;
+            if is_new {
+                circle.pass_on(member, yes);
+            }
         }
     }
 
@@ -495,8 +516,6 @@ impl Group {
     fn unconfirmed(&self, Fallen { member, error }: Fallen, awaited: &[usize]) -> Fallen {
         let missing: Vec<Label> = awaited.iter().map(|place| self.name(*place)).collect();
         let error = match error {
-            // Not everybody has said yes, so nobody has stored anything.
-            Error::CodesDifferThere { .. } => return Fallen { member, error },
             Error::TimedOut { .. } => {
                 Error::TimedOut { peers: missing.clone(), awaited: Awaited::Pairing }
             }
@@ -630,7 +649,13 @@ struct Hub {
     said: mpsc::Sender<Heard>,
     heard: mpsc::Receiver<Heard>,
     tasks: JoinSet<()>,
+    /// The devices that were put out.
+    removed: Vec<Fingerprint>,
 }
+
+/// Most devices of one group from one address on the network, so that one machine does not take all places. A
+/// relay lets in only whoever has the invitation.
+const OF_ONE_SOURCE: usize = 3;
 
 /// A device that has joined.
 #[derive(Debug)]
@@ -638,6 +663,7 @@ struct Spoke {
     number: u64,
     fingerprint: Fingerprint,
     name: Label,
+    source: Source,
     keeps: bool,
     /// Its place in the list, once there is one.
     place: usize,
@@ -658,23 +684,55 @@ impl Spoke {
 impl Hub {
     fn new() -> Self {
         let (said, heard) = mpsc::channel(1);
-        Self { spokes: Vec::new(), numbered: 0, said, heard, tasks: JoinSet::new() }
+        Self {
+            spokes: Vec::new(),
+            numbered: 0,
+            said,
+            heard,
+            tasks: JoinSet::new(),
+            removed: Vec::new(),
+        }
     }
 
-    /// Lets a device in. One that comes again takes its former place; one too many is refused.
-    fn admit(&mut self, joiner: Reached) {
+    /// Lets a device in, and says whether it did. One that comes again takes its former place; one too many is
+    /// refused.
+    fn admit(&mut self, node: &Node, joiner: Reached) -> bool {
+        while self.tasks.try_join_next().is_some() {}
         let fingerprint = joiner.link.peer();
-        self.spokes.retain(|spoke| spoke.fingerprint != fingerprint);
-        if self.spokes.len() + 1 >= MOST {
-            return self.refuse(joiner);
+        let source = Source::of(&joiner.way);
+        let is_other = |spoke: &&Spoke| spoke.fingerprint != fingerprint;
+        let others = self.spokes.iter().filter(is_other);
+        let beside = others.clone().filter(|spoke| spoke.source == source).count();
+        let is_limited = matches!(source, Source::Net(ip) if !ip.is_loopback());
+        if others.count() + 1 >= MOST
+            || (is_limited && beside >= OF_ONE_SOURCE)
+            || self.removed.contains(&fingerprint)
+        {
+            self.refuse(joiner);
+            return false;
         }
+        self.spokes.retain(|spoke| spoke.fingerprint != fingerprint);
+        node.tell(Event::Connected {
+            peer: joiner.name.to_string(),
+            via: joiner.way.to_string(),
+            resumed: false,
+            request_id: None,
+        });
         let Reached { link, name, about, .. } = joiner;
         let keeps = about.and_then(|about| about.keeps).unwrap_or_default();
         self.numbered = self.numbered.saturating_add(1);
         let (orders, taken) = mpsc::unbounded_channel();
         self.tasks.spawn(carry(link, self.numbered, taken, self.said.clone()));
         let number = self.numbered;
-        self.spokes.push(Spoke { number, fingerprint, name, keeps, place: 0, orders });
+        self.spokes.push(Spoke { number, fingerprint, name, source, keeps, place: 0, orders });
+        true
+    }
+
+    /// Forgets the device of this number, whose link has ended; says whether it was there.
+    fn is_gone(&mut self, number: u64) -> bool {
+        let before = self.spokes.len();
+        self.spokes.retain(|spoke| spoke.number != number);
+        self.spokes.len() < before
     }
 
     fn refuse(&mut self, Reached { link, name, .. }: Reached) {

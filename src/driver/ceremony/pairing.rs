@@ -25,7 +25,7 @@ use crate::net::{Link, LinkError};
 use crate::progress::{Compared, Event, Lasts, StrangerRequest};
 use crate::protocol::pair::{Compare, EXPORTER, PairError, Requester, Responder, Side};
 use crate::request::Hex;
-use crate::vault::{self, Entry, PeerRecord, Peers, attempts, with_id};
+use crate::vault::{Entry, PeerRecord, Peers, attempts, with_id};
 use crate::wire::{About, BUSY, Message, Reason, Want};
 
 /// A device that has been paired.
@@ -63,11 +63,7 @@ pub async fn request(
 /// # Errors
 /// [`vault::Error::NoAttemptsLeft`], or the count cannot be read.
 pub(super) fn attempts_left(node: &Node) -> Result<(), Error> {
-    if attempts::charged(&node.home)?.are_used_up() {
-        let limit = attempts::LIMIT;
-        return Err(vault::Error::NoAttemptsLeft { limit, source: None }.into());
-    }
-    Ok(())
+    Ok(attempts::charged(&node.home)?.check(None)?)
 }
 
 /// Marks, while it exists, that this device is calling another one.

@@ -255,11 +255,12 @@ impl Compare {
         &self.roster
     }
 
-    /// Takes the yes of a member, which may come before that of this device.
+    /// Takes the yes of a member, which may come before that of this device. Returns whether it is the first of
+    /// that member: a repeated one says nothing new, and is not to be passed on.
     ///
     /// # Errors
     /// [`GroupError::Yes`].
-    pub fn heard(&mut self, member: usize, yes: &[u8; 32]) -> Result<(), GroupError> {
+    pub fn heard(&mut self, member: usize, yes: &[u8; 32]) -> Result<bool, GroupError> {
         hear(&self.all, &mut self.said, member, yes)
     }
 
@@ -283,11 +284,11 @@ pub struct Confirmed {
 }
 
 impl Confirmed {
-    /// Takes the yes of a member.
+    /// Takes the yes of a member. Returns whether it is the first of that member.
     ///
     /// # Errors
     /// [`GroupError::Yes`].
-    pub fn heard(&mut self, member: usize, yes: &[u8; 32]) -> Result<(), GroupError> {
+    pub fn heard(&mut self, member: usize, yes: &[u8; 32]) -> Result<bool, GroupError> {
         hear(&self.all, &mut self.said, member, yes)
     }
 
@@ -327,14 +328,13 @@ fn hear(
     said: &mut [bool],
     member: usize,
     yes: &[u8; 32],
-) -> Result<(), GroupError> {
+) -> Result<bool, GroupError> {
     let wrong = GroupError::Yes { member };
     let (committed, said) = all.get(member).zip(said.get_mut(member)).ok_or(wrong)?;
     if !bool::from(hash_of_yes(yes).ct_eq(&committed.yes)) {
         return Err(wrong);
     }
-    *said = true;
-    Ok(())
+    Ok(!std::mem::replace(said, true))
 }
 
 fn hash_of_yes(yes: &[u8; 32]) -> [u8; 32] {
@@ -537,9 +537,9 @@ mod tests {
         altered[31] ^= 1;
         assert_eq!(confirmed.heard(1, &altered), Err(GroupError::Yes { member: 1 }));
         assert_eq!(confirmed.awaited(), [1, 2]);
-        confirmed.heard(1, &said[1]).unwrap();
+        assert_eq!(confirmed.heard(1, &said[1]), Ok(true));
         // Said twice, it is one yes.
-        confirmed.heard(1, &said[1]).unwrap();
+        assert_eq!(confirmed.heard(1, &said[1]), Ok(false));
         assert_eq!(confirmed.finish().unwrap_err().awaited(), [2]);
     }
 
