@@ -400,9 +400,9 @@ pub fn refused_in(
         }
         .hint(format!(
             "it has another key of that name, an old share of this one, too many unfinished ones, or uses it: \
-             {} there says which, and {} there gives a key another name",
+             {} there says which, and {} there gives that one another name",
             there(&["keys", "list"], &[]),
-            there(&["keys", "rename"], &[]),
+            there(&["keys", "rename"], &[key, &format!("{key}-before")]),
         )),
         (Reason::Conflict, _) => Failure {
             message: format!(

@@ -344,6 +344,8 @@ fn three_people_pair_a_group_with_one_key_each() {
         at_alice.shows(&format!("everybody is here: pair this device and {names}"));
     }
     at_alice.shows("↑ ↓ or a letter, and Enter");
+    // An answer right after a change may be meant for the list before it.
+    std::thread::sleep(Duration::from_millis(1200));
     at_alice.press("1");
     let seen: Vec<String> =
         terminals.iter().map(|terminal| terminal.asks("digits and names?")).collect();
