@@ -36,5 +36,6 @@ mod routes;
 mod schema;
 mod siege;
 mod signing;
+mod story;
 mod together;
 mod versions;
