@@ -395,7 +395,8 @@ mod tests {
 
     #[test]
     fn a_public_key_is_read_in_every_form_that_tools_write() {
-        let point = decode_point(&unhex(&format!("02{}", GENERATOR[0])).unwrap()).unwrap();
+        let point: AffinePoint =
+            decode_point(&unhex(&format!("02{}", GENERATOR[0])).unwrap()).unwrap();
         let compressed = encode_point(&point).unwrap();
         let whole = point.to_encoded_point(false);
         let spki = PublicKey::from_affine(point).unwrap().to_public_key_der().unwrap();
@@ -421,7 +422,8 @@ mod tests {
 
     #[test]
     fn parameters_that_are_spelled_out_are_those_of_our_curve_or_refused() {
-        let point = decode_point(&unhex(&format!("02{}", GENERATOR[0])).unwrap()).unwrap();
+        let point: AffinePoint =
+            decode_point(&unhex(&format!("02{}", GENERATOR[0])).unwrap()).unwrap();
         let whole = point.to_encoded_point(false);
         for parameters in spellings() {
             let wrapped = |tag: u8, content: &[u8]| {

@@ -986,7 +986,8 @@ mod verify {
     /// The same signature as 64 bytes in hexadecimal.
     fn compact() -> String {
         use cosign::crypto::curve::encode_scalar;
-        let (r, s) = cosign::crypto::ecdsa::from_der(&hex::decode(DER).unwrap()).unwrap();
+        let (r, s) =
+            cosign::crypto::ecdsa::from_der::<k256::Scalar>(&hex::decode(DER).unwrap()).unwrap();
         hex::encode([encode_scalar(&r), encode_scalar(&s)].concat())
     }
 }

@@ -98,7 +98,9 @@ fn fingerprint(index: u8) -> Fingerprint {
 }
 
 /// Runs a ceremony and hands back what each party was told to store, and how it ended.
-fn run<P: Protocol>(machines: Vec<Machine<P>>) -> BTreeMap<PartyId, (Vec<Persist>, P::Done)> {
+fn run<P: Protocol<Curve = k256::Secp256k1>>(
+    machines: Vec<Machine<P>>,
+) -> BTreeMap<PartyId, (Vec<Persist>, P::Done)> {
     #[expect(clippy::disallowed_methods, reason = "a test drives its own machines")]
     let now = Instant::now();
     let outcomes = Local::start(machines, now).run();
@@ -155,7 +157,7 @@ fn old_shares_still_sign() {
 
         let (key, digest) = (*alice.public_key(), [0xd1; 32]);
         let signature = sign_together([alice, bob], digest);
-        assert!(ecdsa::verify(&key, &digest, &signature.r, &signature.s));
+        assert!(ecdsa::verify::<k256::Secp256k1>(&key, &digest, &signature.r, &signature.s));
     }
 }
 
@@ -166,7 +168,10 @@ fn an_old_interrupted_refresh_can_be_finished() {
         let (alice, bob) = (thawed.home("alice"), thawed.home("bob"));
         let epoch = keys::find(&alice, "vault").unwrap().remove(0).epoch;
         let [ours, theirs] = [&bob, &alice].map(|home| {
-            Confirmation::from_bytes(&keys::confirmation(home, "vault", &epoch).unwrap()).unwrap()
+            Confirmation::<k256::Secp256k1>::from_bytes(
+                &keys::confirmation(home, "vault", &epoch).unwrap(),
+            )
+            .unwrap()
         });
         assert!(ours.verify(party(1), &theirs.message()));
         assert!(theirs.verify(party(2), &ours.message()));

@@ -69,7 +69,8 @@ fn shares_make_the_whole_key_without_cosign() {
         python.args(parties.iter().map(|party| folder.join(party))).output().unwrap()
     };
     let shares = ["party-1", "party-2"].map(|party| {
-        cosign_core::KeyShare::from_bytes(&fs::read(folder.join(party)).unwrap()).unwrap()
+        cosign_core::KeyShare::<k256::Secp256k1>::from_bytes(&fs::read(folder.join(party)).unwrap())
+            .unwrap()
     });
     let key = cosign_core::reveal_private_key(&[&shares[0], &shares[1]]).unwrap();
     let digits = cosign_core::hex(&cosign_core::curve::encode_scalar(key.expose()));

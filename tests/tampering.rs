@@ -67,7 +67,7 @@ impl Facts {
             let bytes = vault.share(&record.name, &record.epoch)?.expose().clone();
             let path = home.data.join("a share");
             let other = |_| Error::Corrupt { path, line: None, why: "another file" };
-            KeyShare::from_bytes(&bytes).map(|_| bytes).map_err(other)
+            KeyShare::<k256::Secp256k1>::from_bytes(&bytes).map(|_| bytes).map_err(other)
         };
         let shares: Result<_, Error> = records.iter().map(share).collect();
         let ledger = Ledger::open(home)?;

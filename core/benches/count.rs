@@ -10,6 +10,9 @@
 #[path = "../tests/support/ceremony.rs"]
 mod ceremony;
 #[allow(dead_code, reason = "each benchmark uses a part of it")]
+#[path = "../tests/support/secp256k1.rs"]
+mod curve;
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
 #[path = "../tests/support/replay.rs"]
 mod replay;
 

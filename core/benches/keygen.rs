@@ -9,6 +9,9 @@
 #[allow(dead_code, reason = "each benchmark uses a part of it")]
 #[path = "../tests/support/ceremony.rs"]
 mod ceremony;
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
+#[path = "../tests/support/secp256k1.rs"]
+mod curve;
 #[path = "../tests/support/replay.rs"]
 mod replay;
 

@@ -13,6 +13,7 @@ use cosign_core::hazmat::crypto::mul;
 use cosign_core::hazmat::crypto::ot::extension;
 use cosign_core::hazmat::crypto::ot::tree::{ReceiverTrees, SenderTrees};
 use cosign_core::hazmat::crypto::seed::SessionSeed;
+use cosign_core::k256::Secp256k1;
 
 const SESSION: [u8; 32] = [1; 32];
 const NONCE: [u8; 32] = [2; 32];
@@ -30,7 +31,12 @@ fn main() {
         "extension check, Delta",
         &measured(runs, trees, |trees| {
             assert!(
-                extension::check(&SESSION, &trees, black_box(&[3; extension::MESSAGE])).is_err()
+                extension::check::<Secp256k1>(
+                    &SESSION,
+                    &trees,
+                    black_box(&[3; extension::MESSAGE])
+                )
+                .is_err()
             );
         }),
     );
@@ -47,8 +53,11 @@ fn main() {
             runs,
             |secret| (trees(0), holes(secret)),
             |(trees, holes)| {
-                let refused =
-                    extension::check(&SESSION, &trees, black_box(&[3; extension::MESSAGE]));
+                let refused = extension::check::<Secp256k1>(
+                    &SESSION,
+                    &trees,
+                    black_box(&[3; extension::MESSAGE]),
+                );
                 assert!(refused.is_err());
                 leak(&holes);
             },
@@ -83,7 +92,7 @@ fn trees(secret: u32) -> ReceiverTrees {
 }
 
 /// B's half of an extension with choices that follow from `secret`.
-fn extended(secret: u32) -> extension::Extended {
+fn extended(secret: u32) -> extension::Extended<Secp256k1> {
     let trees = SenderTrees::from_bytes(&[7; 16_384]).expect("trees");
     extension::extend(&SESSION, &trees, &seed(secret), "beta/1").0
 }

@@ -7,9 +7,9 @@
 //! cargo run --release --example transcript -- --input FILE
 //! ```
 //!
-//! The file describes a run in JSON: a key generation or an import, any number of reshares and
-//! refreshes, and signatures. The `input` of core/tests/vectors/batch.json is an example, and so are
-//! those in core/tests/vectors/runs.
+//! The file describes a run in JSON: a curve, a key generation or an import, any number of reshares and
+//! refreshes, and signatures. The `input` of the files in core/tests/vectors/runs and
+//! core/tests/vectors/p256 are examples.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,12 +20,12 @@ use std::time::{Duration, Instant};
 use cosign_core::PartyId;
 use cosign_core::bip32::derive;
 use cosign_core::hazmat::crypto::curve::{
-    POINT, SCALAR, decode_point, decode_scalar, encode_point, encode_scalar,
+    AffinePoint, Curve, POINT, SCALAR, Scalar, decode_point, decode_scalar, encode_point,
+    encode_scalar, reduce,
 };
 use cosign_core::hazmat::crypto::ecdsa::x_mod_order;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::crypto::share::lagrange;
-use cosign_core::hazmat::crypto::transcript::reduce;
 use cosign_core::hazmat::protocol::fault::Fault;
 use cosign_core::hazmat::protocol::key::KeyShare;
 use cosign_core::hazmat::protocol::keygen::reshare::{
@@ -42,34 +42,42 @@ use cosign_core::hazmat::protocol::sign::{
 };
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use cosign_core::{Origin, Secret, hex, unhex};
-use k256::{ProjectivePoint, Scalar};
+use k256::Secp256k1;
+use k256::elliptic_curve::Field as _;
+use k256::elliptic_curve::group::Curve as _;
+use p256::NistP256;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-type Shares = BTreeMap<PartyId, Arc<KeyShare>>;
+type Shares<C> = BTreeMap<PartyId, Arc<KeyShare<C>>>;
 
 struct Arguments {
     instance: String,
     threshold: u8,
     count: u8,
-    sign: Sign,
+    sign: Sign<Secp256k1>,
 }
 
 /// What is signed, by whom, and for whom.
-struct Sign {
+struct Sign<C: Curve> {
     name: String,
     signers: Vec<PartyId>,
     recipient: Option<PartyId>,
-    items: Vec<BatchItem>,
+    items: Vec<BatchItem<C>>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let report = match words.as_slice() {
         [flag, file] if flag == "--input" => {
-            described(&serde_json::from_str(&std::fs::read_to_string(file)?)?)?
+            let input: Value = serde_json::from_str(&std::fs::read_to_string(file)?)?;
+            match input.get("curve").unwrap_or(&Value::from(Secp256k1::NAME)) {
+                name if *name == Secp256k1::NAME => described::<Secp256k1>(&input)?,
+                name if *name == NistP256::NAME => described::<NistP256>(&input)?,
+                name => return Err(format!("{name} is no curve here").into()),
+            }
         }
         _ => named(&Arguments::parse(words.into_iter())?)?,
     };
@@ -81,7 +89,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn named(arguments: &Arguments) -> Result<Value, Box<dyn Error>> {
     let mut messages = Vec::new();
     let Arguments { instance, threshold, count, sign: what } = arguments;
-    let shares = keygen(instance, *threshold, *count, &mut messages)?;
+    let shares = keygen::<Secp256k1>(instance, *threshold, *count, &mut messages)?;
     let signatures = sign(what, &shares, &mut messages)?;
     let signature = signatures.first().ok_or("nothing was signed")?;
     let mut report = facts(&shares)?;
@@ -93,21 +101,18 @@ fn named(arguments: &Arguments) -> Result<Value, Box<dyn Error>> {
 }
 
 /// A run that a file describes.
-fn described(input: &Value) -> Result<Value, Box<dyn Error>> {
+fn described<C: Curve>(input: &Value) -> Result<Value, Box<dyn Error>> {
     let mut messages = Vec::new();
     let fields = input.as_object().ok_or("a run is an object")?;
     let known = ["curve", "instance", "t", "n", "import", "reshare", "sign"];
     if let Some(field) = fields.keys().find(|field| !known.contains(&field.as_str())) {
         return Err(format!("{field} is not known here").into());
     }
-    if fields.get("curve").is_some_and(|curve| curve != CURVE) {
-        return Err(format!("{CURVE} is the only curve here").into());
-    }
     let (threshold, count) = (number(input, "t")?, number(input, "n")?);
     let instance = text(input, "instance")?;
     let mut shares = match fields.get("import") {
-        None => keygen(instance, threshold, count, &mut messages)?,
-        Some(given) => import(instance, threshold, count, given, &mut messages)?,
+        None => keygen::<C>(instance, threshold, count, &mut messages)?,
+        Some(given) => import::<C>(instance, threshold, count, given, &mut messages)?,
     };
     for step in fields.get("reshare").and_then(Value::as_array).into_iter().flatten() {
         shares = match step.get("dealers") {
@@ -116,7 +121,7 @@ fn described(input: &Value) -> Result<Value, Box<dyn Error>> {
         };
     }
     let mut report = facts(&shares)?;
-    add(&mut report, "curve", CURVE.into());
+    add(&mut report, "curve", C::NAME.into());
     if let Some(what) = fields.get("sign") {
         let signatures = sign(&Sign::read(what, &shares)?, &shares, &mut messages)?;
         let signatures: Option<Vec<Value>> = signatures.iter().map(signed).collect();
@@ -125,8 +130,6 @@ fn described(input: &Value) -> Result<Value, Box<dyn Error>> {
     add(&mut report, "messages", messages.into());
     Ok(report)
 }
-
-const CURVE: &str = "secp256k1";
 
 fn text<'a>(object: &'a Value, name: &str) -> Result<&'a str, String> {
     object[name].as_str().ok_or_else(|| format!("{name} is missing"))
@@ -151,7 +154,7 @@ fn add(report: &mut Value, name: &str, value: Value) {
 }
 
 /// What there is to say about a key.
-fn facts(shares: &Shares) -> Result<Value, Box<dyn Error>> {
+fn facts<C: Curve>(shares: &Shares<C>) -> Result<Value, Box<dyn Error>> {
     let first = shares.values().next().ok_or("no parties")?;
     let secrets: BTreeMap<String, String> = shares
         .values()
@@ -165,7 +168,7 @@ fn facts(shares: &Shares) -> Result<Value, Box<dyn Error>> {
     }))
 }
 
-fn signed(signature: &Signature) -> Option<Value> {
+fn signed<C: Curve>(signature: &Signature<C>) -> Option<Value> {
     Some(json!({
         "public_key": hex(&encode_point(&signature.public_key)?),
         "r": hex(&encode_scalar(&signature.r)),
@@ -174,12 +177,12 @@ fn signed(signature: &Signature) -> Option<Value> {
     }))
 }
 
-fn keygen(
+fn keygen<C: Curve>(
     instance: &str,
     threshold: u8,
     count: u8,
     messages: &mut Vec<Value>,
-) -> Result<Shares, Box<dyn Error>> {
+) -> Result<Shares<C>, Box<dyn Error>> {
     let machines = PartyId::all(count).map(|me| {
         let setup = KeygenSetup {
             instance: sha256(instance),
@@ -197,16 +200,17 @@ fn identities(count: u8) -> Vec<Vec<u8>> {
 }
 
 /// A key generation in which one party deals a key that it has.
-fn import(
+fn import<C: Curve>(
     name: &str,
     threshold: u8,
     count: u8,
     given: &Value,
     messages: &mut Vec<Value>,
-) -> Result<Shares, Box<dyn Error>> {
-    let key = decode_scalar(&digest_of(text(given, "key")?)?).map_err(|_| "key is no scalar")?;
-    let public_key = (ProjectivePoint::GENERATOR * key).to_affine();
-    let origin = Origin::of_import(&public_key, &digest_of(text(given, "cc")?)?);
+) -> Result<Shares<C>, Box<dyn Error>> {
+    let key: Scalar<C> =
+        decode_scalar(&digest_of(text(given, "key")?)?).map_err(|_| "key is no scalar")?;
+    let public_key = C::of_generator(&key).to_affine();
+    let origin = Origin::<C>::of_import(&public_key, &digest_of(text(given, "cc")?)?);
     let dealer = if given.get("dealer").is_some() { number(given, "dealer")? } else { 1 };
     let dealer = PartyId::new(dealer).ok_or("no such dealer")?;
     let machines = PartyId::all(count).map(|me| {
@@ -232,12 +236,12 @@ fn import(
 
 /// The participants are those that are named and the dealers, by old index; whoever of them has a
 /// share takes part with it.
-fn reshare(
+fn reshare<C: Curve>(
     step: &Value,
     olds: &[PartyId],
-    shares: &Shares,
+    shares: &Shares<C>,
     messages: &mut Vec<Value>,
-) -> Result<Shares, Box<dyn Error>> {
+) -> Result<Shares<C>, Box<dyn Error>> {
     let name = text(step, "name")?;
     let mut identities = Vec::new();
     for identity in step["new"].as_array().ok_or("new is missing")? {
@@ -280,12 +284,12 @@ fn reshare(
     made(machines.into_iter().collect(), messages)
 }
 
-fn refresh(
+fn refresh<C: Curve>(
     name: &str,
-    shares: &Shares,
+    shares: &Shares<C>,
     messages: &mut Vec<Value>,
-) -> Result<Shares, Box<dyn Error>> {
-    let machine = |share: &Arc<KeyShare>| {
+) -> Result<Shares<C>, Box<dyn Error>> {
+    let machine = |share: &Arc<KeyShare<C>>| {
         let seed = seed(&format!("{name}|{}", share.me()));
         refresh_with_seed(share, sha256(name), seed, TIMEOUT)
     };
@@ -293,10 +297,10 @@ fn refresh(
 }
 
 /// The shares that machines make.
-fn made(
-    machines: Result<Vec<Machine<Keygen>>, Fault>,
+fn made<C: Curve>(
+    machines: Result<Vec<Machine<Keygen<C>>>, Fault>,
     messages: &mut Vec<Value>,
-) -> Result<Shares, Box<dyn Error>> {
+) -> Result<Shares<C>, Box<dyn Error>> {
     let mut shares = BTreeMap::new();
     let (outcomes, parcels) = run(machines?);
     messages.extend(listing(parcels));
@@ -311,14 +315,14 @@ fn made(
     Ok(shares)
 }
 
-fn sign(
-    what: &Sign,
-    shares: &Shares,
+fn sign<C: Curve>(
+    what: &Sign<C>,
+    shares: &Shares<C>,
     messages: &mut Vec<Value>,
-) -> Result<Vec<Signature>, Box<dyn Error>> {
+) -> Result<Vec<Signature<C>>, Box<dyn Error>> {
     let Sign { name, signers, recipient, items } = what;
     let (sign_id, recipient) = (sha256(name), *recipient);
-    let mut done: Vec<Vec<Signature>> = Vec::new();
+    let mut done: Vec<Vec<Signature<C>>> = Vec::new();
     let mut parcels;
     if let [BatchItem { digest, tweak }] = items.as_slice() {
         let (digest, tweak) = (*digest, *tweak);
@@ -352,10 +356,10 @@ fn sign(
     done.pop().ok_or_else(|| "nobody received the signatures".into())
 }
 
+type Outcomes<P> = BTreeMap<PartyId, Outcome<<P as Protocol>::Done, <P as Protocol>::Curve>>;
+
 /// Runs machines to their end: what became of them, and what they sent.
-fn run<P: Protocol>(
-    machines: Vec<Machine<P>>,
-) -> (BTreeMap<PartyId, Outcome<P::Done>>, Vec<Parcel>) {
+fn run<P: Protocol>(machines: Vec<Machine<P>>) -> (Outcomes<P>, Vec<Parcel>) {
     #[expect(clippy::disallowed_methods, reason = "an example drives its own machines")]
     let now = Instant::now();
     let mut parcels = Vec::new();
@@ -400,20 +404,29 @@ fn seed(name: &str) -> SessionSeed {
     SessionSeed::from_bytes(sha256(&format!("model-seed|{name}")))
 }
 
-impl Sign {
-    fn read(what: &Value, shares: &Shares) -> Result<Self, Box<dyn Error>> {
+impl<C: Curve> Sign<C> {
+    fn read(what: &Value, shares: &Shares<C>) -> Result<Self, Box<dyn Error>> {
         let key = shares.values().next().ok_or("no parties")?;
         let party = |index: &Value| {
             index.as_u64().and_then(|index| u8::try_from(index).ok()).and_then(PartyId::new)
         };
-        let item = |item: &Value| -> Result<BatchItem, Box<dyn Error>> {
+        let item = |item: &Value| -> Result<BatchItem<C>, Box<dyn Error>> {
             let step = |step: &Value| step.as_u64().and_then(|step| u32::try_from(step).ok());
             let path: Option<Vec<u32>> =
                 item["path"].as_array().into_iter().flatten().map(step).collect();
             let path = path.ok_or("a path is a list of numbers")?;
-            let derived = derive(key.public_key(), key.chain_code(), &path)?;
-            let digest = item["digest"].as_str().ok_or("an item has a digest")?;
-            Ok(BatchItem { digest: digest_of(digest)?, tweak: derived.tweak })
+            let digest = digest_of(item["digest"].as_str().ok_or("an item has a digest")?)?;
+            if path.is_empty() {
+                return Ok(BatchItem { digest, tweak: Scalar::<C>::ZERO });
+            }
+            if !C::DERIVES {
+                return Err(format!("nothing is derived on {}", C::NAME).into());
+            }
+            // On the only curve that derives, whose type is another one here.
+            let key_bytes = key.public_key_bytes();
+            let point = decode_point(&key_bytes).map_err(|_| "the key is no point")?;
+            let tweak = encode_scalar(&derive(&point, key.chain_code(), &path)?.tweak);
+            Ok(BatchItem { digest, tweak: decode_scalar(&tweak).map_err(|_| "no scalar")? })
         };
         let list = |name: &str| what[name].as_array().ok_or(format!("{name} is a list"));
         Ok(Self {
@@ -425,7 +438,7 @@ impl Sign {
         })
     }
 
-    fn share(party: PartyId, shares: &Shares) -> Result<Arc<KeyShare>, Box<dyn Error>> {
+    fn share(party: PartyId, shares: &Shares<C>) -> Result<Arc<KeyShare<C>>, Box<dyn Error>> {
         shares.get(&party).map(Arc::clone).ok_or_else(|| "a signer that has no share".into())
     }
 
@@ -437,7 +450,7 @@ impl Sign {
     /// others lack of the sums, which whoever knows all seeds and shares can compute.
     fn own_part(
         &self,
-        shares: &Shares,
+        shares: &Shares<C>,
         parcels: &[Parcel],
     ) -> Result<Option<Parcel>, Box<dyn Error>> {
         let Some(recipient) = self.recipient else { return Ok(None) };
@@ -455,20 +468,23 @@ impl Sign {
                 1 => name.to_owned(),
                 _ => format!("{name}/{l}"),
             };
-            let sum = |name: &str| -> Scalar {
-                self.signers.iter().map(|party| self.seed(*party).scalar(&label(name))).sum()
+            let sum = |name: &str| -> Scalar<C> {
+                self.signers.iter().map(|party| self.seed(*party).scalar::<C>(&label(name))).sum()
             };
-            let secret: Scalar = self
+            let secret: Scalar<C> = self
                 .signers
                 .iter()
                 .filter_map(|party| shares.get(party))
-                .map(|share| lagrange(share.me(), &self.signers, 0) * share.secret().expose())
+                .map(|share| {
+                    lagrange::<Scalar<C>>(share.me(), &self.signers, 0) * share.secret().expose()
+                })
                 .sum();
             let (nonce_point, values) = row.split_at_mut(POINT);
-            let r = x_mod_order(&decode_point(nonce_point).map_err(|_| "no point")?);
+            let point: AffinePoint<C> = decode_point(nonce_point).map_err(|_| "no point")?;
+            let r = x_mod_order::<C>(&point);
             let sums = [
                 sum("r") * sum("phi"),
-                (reduce(&item.digest) + r * (secret + item.tweak)) * sum("phi"),
+                (reduce::<Scalar<C>>(&item.digest) + r * (secret + item.tweak)) * sum("phi"),
             ];
             for (place, (sum, value)) in sums.into_iter().zip(values.as_chunks_mut().0).enumerate()
             {
@@ -476,7 +492,7 @@ impl Sign {
                 for part in &parts {
                     let start = HEADER + l * ROW + POINT + place * SCALAR;
                     let theirs = part.get(start..start + SCALAR).ok_or("a part is short")?;
-                    own -= decode_scalar(theirs).map_err(|_| "no scalar")?;
+                    own -= decode_scalar::<Scalar<C>>(theirs).map_err(|_| "no scalar")?;
                 }
                 *value = encode_scalar(&own);
             }
@@ -516,7 +532,7 @@ impl Arguments {
                 recipient: None,
                 items: vec![BatchItem {
                     digest: digest_of(&take("--digest")?)?,
-                    tweak: Scalar::ZERO,
+                    tweak: Scalar::<Secp256k1>::ZERO,
                 }],
             },
         };

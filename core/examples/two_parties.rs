@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cosign_core::k256::Scalar;
+use cosign_core::k256::Secp256k1;
 use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
 use cosign_core::local::Local;
 use cosign_core::{KeygenSetup, PartyId, Persist, Secret, SignSetup, Signed, hex, keygen, sign};
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut machines = Vec::new();
     for me in PartyId::all(2) {
         let setup = KeygenSetup { instance, threshold: 2, me, identities: identities.clone() };
-        machines.push(keygen(setup, &Secret::new(random()), &[], TIMEOUT)?);
+        machines.push(keygen::<Secp256k1>(setup, &Secret::new(random()), &[], TIMEOUT)?);
     }
     let mut shares = Vec::new();
     for outcome in Local::start(machines, Instant::now()).run().into_values() {

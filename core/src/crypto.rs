@@ -9,7 +9,6 @@ pub mod dlog;
 pub mod ecdsa;
 pub mod mul;
 pub mod ot;
-pub(crate) mod points;
 pub mod seed;
 pub mod share;
 pub mod tags;

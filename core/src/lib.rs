@@ -11,6 +11,7 @@ mod protocol;
 mod secret;
 
 pub use k256;
+pub use p256;
 
 pub use device::{Fingerprint, NotAFingerprint, grouped, hex, unhex};
 pub use party::{MAX_PARTIES, PartyId};
@@ -38,8 +39,8 @@ pub mod bip32 {
 /// Points and scalars as bytes: one encoding each.
 pub mod curve {
     pub use crate::crypto::curve::{
-        InvalidPoint, InvalidScalar, POINT, SCALAR, decode_point, decode_scalar, encode_point,
-        encode_scalar,
+        Curve, Encoded, InvalidPoint, InvalidScalar, POINT, SCALAR, decode_point, decode_scalar,
+        encode_point, encode_scalar,
     };
 }
 
@@ -79,7 +80,7 @@ pub mod tags {
 
 /// Hashes of lists: tagged, every part with its length.
 pub mod transcript {
-    pub use crate::crypto::transcript::{PROTOCOL, Tag, length_prefixed};
+    pub use crate::crypto::transcript::{CommonTag, PROTOCOL, Tag, length_prefixed};
 }
 
 /// The frame of a message, which can be read before its body.

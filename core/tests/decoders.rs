@@ -6,6 +6,9 @@
 mod ceremony;
 #[path = "support/changes.rs"]
 mod changes;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/secp256k1.rs"]
+mod curve;
 #[path = "support/decoders.rs"]
 mod decoders;
 #[path = "support/random.rs"]

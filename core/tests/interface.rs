@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/ceremony.rs"]
 mod ceremony;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/secp256k1.rs"]
+mod curve;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,6 +19,7 @@ use cosign_core::curve::decode_scalar;
 use cosign_core::hazmat::crypto::ecdsa::Signature;
 use cosign_core::hazmat::protocol::keygen::keygen_with_seed;
 use cosign_core::{Blame, Check, Fault, Fingerprint, MAX_IDENTITY, ecdsa, hex, unhex};
+use curve::Curve;
 
 static KEY: LazyLock<Shares> = LazyLock::new(|| keygen("interface 2-of-3", 2, 3));
 
@@ -29,23 +33,26 @@ fn a_signature_verifies_for_its_key_and_digest_alone() {
     let (made, digest) = signed("verified");
     let key = *KEY[&party(1)].public_key();
     assert_eq!(made.public_key, key);
-    assert!(ecdsa::verify(&key, &digest, &made.r, &made.s));
+    assert!(ecdsa::verify::<Curve>(&key, &digest, &made.r, &made.s));
     assert!(ecdsa::is_low_s(&made.s));
-    assert!(ecdsa::verify(&key, &digest, &made.r, &-made.s), "the other form is a signature, too");
+    assert!(
+        ecdsa::verify::<Curve>(&key, &digest, &made.r, &-made.s),
+        "the other form is a signature, too"
+    );
     assert!(!ecdsa::is_low_s(&-made.s));
-    assert!(!ecdsa::verify(&key, &sha("another"), &made.r, &made.s));
-    assert!(!ecdsa::verify(&-key, &digest, &made.r, &made.s));
-    assert!(!ecdsa::verify(&key, &digest, &made.s, &made.r));
-    assert!(!ecdsa::verify(&key, &digest, &(made.r - made.r), &made.s));
+    assert!(!ecdsa::verify::<Curve>(&key, &sha("another"), &made.r, &made.s));
+    assert!(!ecdsa::verify::<Curve>(&-key, &digest, &made.r, &made.s));
+    assert!(!ecdsa::verify::<Curve>(&key, &digest, &made.s, &made.r));
+    assert!(!ecdsa::verify::<Curve>(&key, &digest, &(made.r - made.r), &made.s));
 }
 
 /// With the key `-m/r` the point that verification computes is the identity, whose x-coordinate is none.
 #[test]
 fn a_signature_whose_nonce_point_is_the_identity_is_none() {
     let (made, digest) = signed("identity");
-    let message = decode_scalar(&digest).unwrap();
+    let message: k256::Scalar = decode_scalar(&digest).unwrap();
     let key = k256::ProjectivePoint::GENERATOR * (-message * made.r.invert().unwrap());
-    assert!(!ecdsa::verify(&key.to_affine(), &digest, &made.r, &made.s));
+    assert!(!ecdsa::verify::<Curve>(&key.to_affine(), &digest, &made.r, &made.s));
 }
 
 #[test]
@@ -217,7 +224,7 @@ fn an_identity_may_have_255_bytes_and_no_twin() {
     let made = |change: fn(&mut Vec<Vec<u8>>)| {
         let mut setup = keygen_setup("identities", 2, 3, party(1));
         change(&mut setup.identities);
-        keygen_with_seed(setup, seed("identities"), ceremony::TIMEOUT).is_ok()
+        keygen_with_seed::<Curve>(setup, seed("identities"), ceremony::TIMEOUT).is_ok()
     };
     assert_eq!(MAX_IDENTITY, 255);
     assert!(made(|ids| ids[2] = vec![7; 255]));

@@ -4,13 +4,17 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/ceremony.rs"]
 mod ceremony;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/secp256k1.rs"]
+mod curve;
 
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
 use ceremony::{
-    Shares, TIMEOUT, batch_machine, batch_machines, batch_setup, fault, keygen, keygen_machines,
+    BatchSetup, BatchSigning, Confirmation, KeyShare, Keygen, Output, Shares, SignSetup, Signed,
+    Signing, TIMEOUT, batch_machine, batch_machines, batch_setup, fault, keygen, keygen_machines,
     keygen_setup, now, parties, party, reloaded, retired, run, run_with, seed, sha, sign,
     sign_machines, sign_setup, signer,
 };
@@ -19,14 +23,12 @@ use cosign_core::hazmat::crypto::curve::encode_point;
 use cosign_core::hazmat::crypto::share::lagrange;
 use cosign_core::hazmat::protocol::event::{Ceremony, Event};
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
-use cosign_core::hazmat::protocol::key::{Confirmation, KeyShare};
-use cosign_core::hazmat::protocol::keygen::{Keygen, keygen_with_seed};
+use cosign_core::hazmat::protocol::keygen::keygen_with_seed;
 use cosign_core::hazmat::protocol::local::{Local, Parcel};
-use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
-use cosign_core::hazmat::protocol::sign::{
-    BatchSetup, BatchSigned, BatchSigning, SignSetup, Signed, Signing,
-};
+use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
+use cosign_core::hazmat::protocol::sign::BatchSigned;
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind, pack};
+use curve::Curve;
 use k256::{ProjectivePoint, Scalar};
 use proptest::prelude::*;
 
@@ -34,7 +36,7 @@ static TWO_OF_TWO: LazyLock<Shares> = LazyLock::new(|| keygen("machine 2-of-2", 
 static TWO_OF_THREE: LazyLock<Shares> = LazyLock::new(|| keygen("machine 2-of-3", 2, 3));
 static THREE_OF_THREE: LazyLock<Shares> = LazyLock::new(|| keygen("machine 3-of-3", 3, 3));
 
-fn everything<P: Protocol>(machine: &mut Machine<P>) -> Vec<Output<P::Done>> {
+fn everything<P: Protocol<Curve = Curve>>(machine: &mut Machine<P>) -> Vec<Output<P::Done>> {
     std::iter::from_fn(|| machine.poll()).collect()
 }
 
@@ -618,7 +620,7 @@ fn a_signer_set_without_this_party_is_refused_although_it_could_sign() {
 #[test]
 fn a_tweak_that_cancels_the_key_is_refused() {
     let signers = parties([1, 2]);
-    let part = |p: &PartyId| lagrange(*p, &signers, 0) * TWO_OF_TWO[p].secret().expose();
+    let part = |p: &PartyId| lagrange::<Scalar>(*p, &signers, 0) * TWO_OF_TWO[p].secret().expose();
     let key: Scalar = signers.iter().map(part).sum();
     let setup = SignSetup { tweak: -key, ..sign_setup("cancel", &signers, sha("digest")) };
     let refused = signer(&TWO_OF_TWO[&party(1)], "cancel", &setup).map(|_| ()).unwrap_err();
@@ -630,7 +632,7 @@ fn keys_that_cannot_be_made_are_refused() {
     let refused = |threshold, count, me, change: fn(&mut Vec<Vec<u8>>)| {
         let mut setup = keygen_setup("refused", threshold, count, party(me));
         change(&mut setup.identities);
-        keygen_with_seed(setup, seed("refused"), TIMEOUT).map(|_| ()).unwrap_err()
+        keygen_with_seed::<Curve>(setup, seed("refused"), TIMEOUT).map(|_| ()).unwrap_err()
     };
     let params = Fault::nobody(Check::Params, "setup");
     assert_eq!(refused(3, 2, 1, |_| ()), params);

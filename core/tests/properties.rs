@@ -4,14 +4,18 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/ceremony.rs"]
 mod ceremony;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/secp256k1.rs"]
+mod curve;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use ceremony::{
-    Shares, fault, keygen, keygen_machines, now, parties, party, refresh, reloaded, retired,
-    run_with, seed, sha, shares, sign_machines, sign_setup, signature, signer,
+    Outcome, Shares, SignSetup, Signature, fault, keygen, keygen_machines, now, parties, party,
+    refresh, reloaded, retired, run_with, seed, sha, shares, sign_machines, sign_setup, signature,
+    signer,
 };
 use cosign_core::PartyId;
 use cosign_core::hazmat::crypto::bip32::derive;
@@ -19,10 +23,11 @@ use cosign_core::hazmat::crypto::ecdsa::{is_low_s, verify};
 use cosign_core::hazmat::crypto::share::lagrange;
 use cosign_core::hazmat::protocol::fault::{Blame, Check, Fault};
 use cosign_core::hazmat::protocol::keygen::refresh_with_seed;
-use cosign_core::hazmat::protocol::local::{Local, Outcome, Parcel};
+use cosign_core::hazmat::protocol::local::{Local, Parcel};
 use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
-use cosign_core::hazmat::protocol::sign::{SignSetup, Signature, sign_with_seed};
+use cosign_core::hazmat::protocol::sign::sign_with_seed;
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
+use curve::Curve;
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 use proptest::prelude::*;
@@ -52,7 +57,7 @@ fn recovered(signature: &Signature, digest: &[u8; 32]) -> AffinePoint {
 }
 
 fn interpolate(shares: &Shares, set: &[PartyId]) -> AffinePoint {
-    let term = |p: &PartyId| lagrange(*p, set, 0) * shares[p].secret().expose();
+    let term = |p: &PartyId| lagrange::<Scalar>(*p, set, 0) * shares[p].secret().expose();
     ProjectivePoint::mul_by_generator(&set.iter().map(term).sum::<Scalar>()).to_affine()
 }
 
@@ -68,7 +73,7 @@ fn every_set_of_threshold_size_signs(count in 2_u8..=5, pick: u8, name: u64, dig
         prop_assert_eq!(interpolate(&shares, &set), key);
         let name = format!("any {name} {index}");
         let signature = signature(&shares, &name, &sign_setup(&name, &set, digest));
-        prop_assert!(verify(&key, &digest, &signature.r, &signature.s));
+        prop_assert!(verify::<Curve>(&key, &digest, &signature.r, &signature.s));
         prop_assert!(is_low_s(&signature.s));
         prop_assert_eq!(recovered(&signature, &digest), key);
     }
@@ -263,7 +268,7 @@ impl Damage {
 }
 
 /// Runs machines in which the messages of this type from party 2 to party 1 are damaged.
-fn damaged<P: Protocol>(
+fn damaged<P: Protocol<Curve = Curve>>(
     machines: Vec<Machine<P>>,
     kind: Kind,
     damage: &Damage,

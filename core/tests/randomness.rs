@@ -5,21 +5,25 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/ceremony.rs"]
 mod ceremony;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/secp256k1.rs"]
+mod curve;
 
 use std::sync::{Arc, LazyLock};
 
 use ceremony::{
-    Shares, TIMEOUT, keygen, keygen_setup, now, parties, party, refresh, sha, sign_setup,
+    KeyShare, Origin, Output, Shares, SignSetup, TIMEOUT, keygen, keygen_setup, now, parties,
+    party, refresh, sha, sign_setup,
 };
+use cosign_core::Secret;
 use cosign_core::hazmat::crypto::curve::encode_scalar;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
-use cosign_core::hazmat::protocol::key::KeyShare;
 use cosign_core::hazmat::protocol::keygen::reshare::{self, Dealer, ReshareSetup};
 use cosign_core::hazmat::protocol::keygen::{self, KeygenSetup};
-use cosign_core::hazmat::protocol::machine::{Machine, Output, Protocol};
-use cosign_core::hazmat::protocol::sign::{self, SignSetup};
+use cosign_core::hazmat::protocol::machine::{Machine, Protocol};
+use cosign_core::hazmat::protocol::sign;
 use cosign_core::hazmat::protocol::wire::HEADER;
-use cosign_core::{Origin, Secret};
+use curve::Curve;
 use k256::{ProjectivePoint, Scalar};
 
 static KEY: LazyLock<Shares> = LazyLock::new(|| keygen("randomness", 2, 2));
@@ -29,7 +33,7 @@ fn random(byte: u8) -> Secret<[u8; 32]> {
 }
 
 /// The body of the first message: the session id in the header differs on its own.
-fn first<P: Protocol>(mut machine: Machine<P>) -> Vec<u8> {
+fn first<P: Protocol<Curve = Curve>>(mut machine: Machine<P>) -> Vec<u8> {
     machine.start(now());
     let sent = std::iter::from_fn(|| machine.poll()).find_map(|output| match output {
         Output::Send { bytes, .. } => Some(bytes.expose()[HEADER..].to_vec()),
@@ -39,7 +43,7 @@ fn first<P: Protocol>(mut machine: Machine<P>) -> Vec<u8> {
 }
 
 /// The nonce, which is drawn and not computed from the session: equal exactly if the seed is.
-fn nonce<P: Protocol>(machine: Machine<P>) -> [u8; 32] {
+fn nonce<P: Protocol<Curve = Curve>>(machine: Machine<P>) -> [u8; 32] {
     first(machine)[..32].try_into().unwrap()
 }
 
@@ -52,7 +56,7 @@ fn all_differ(nonces: &[[u8; 32]]) {
 #[test]
 fn a_key_generation_begins_otherwise_with_other_randomness_session_or_device() {
     let begin = |setup: &KeygenSetup, byte, hedge: &[u8]| {
-        nonce(keygen::keygen(setup.clone(), &random(byte), hedge, TIMEOUT).unwrap())
+        nonce(keygen::keygen::<Curve>(setup.clone(), &random(byte), hedge, TIMEOUT).unwrap())
     };
     let setup = keygen_setup("one", 2, 2, party(1));
     let same = begin(&setup, 0, b"device");

@@ -4,42 +4,33 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/ceremony.rs"]
 mod ceremony;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "support/secp256k1.rs"]
+mod curve;
+#[path = "support/runs.rs"]
+mod runs;
+
 use std::collections::BTreeMap;
-use std::fs;
 
 use ceremony::{
-    Shares, batch_machines, batch_setup, import_machines, keygen_machines, parties, party,
-    refresh_machines, remaining_shares, reshare_machines, run_with, sha, shares, sign_machines,
+    keygen_machines, parties, party, reshare_machines, run_with, sha, shares, sign_machines,
     sign_setup,
 };
-use cosign_core::PartyId;
 use cosign_core::hazmat::crypto::bip32::{derive, parse_path};
-use cosign_core::hazmat::crypto::curve::{
-    decode_point, encode_point, encode_scalar, hash_to_curve,
-};
+use cosign_core::hazmat::crypto::curve::{Arithmetic, decode_point, encode_point, encode_scalar};
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::crypto::share::{Polynomial, lagrange};
-use cosign_core::hazmat::crypto::transcript::{PROTOCOL, length_prefixed};
-use cosign_core::hazmat::protocol::local::{Outcome, Parcel};
-use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
-use cosign_core::hazmat::protocol::sign::{BatchSigned, Signature, Signed};
-use cosign_core::{hex, unhex};
+use cosign_core::hazmat::crypto::transcript::length_prefixed;
+use cosign_core::hazmat::protocol::local::Parcel;
+use cosign_core::hazmat::protocol::machine::Persist;
+use cosign_core::hazmat::protocol::sign::Signed;
+use cosign_core::hex;
+use curve::Curve;
 use k256::elliptic_curve::ops::MulByGenerator;
 use k256::{ProjectivePoint, Scalar};
+use runs::{bytes, read, repeat, scalar};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-
-fn read(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
-
-fn bytes<const N: usize>(value: &Value) -> [u8; N] {
-    unhex(value.as_str().unwrap()).unwrap().try_into().unwrap()
-}
-
-fn scalar(value: &Value) -> Scalar {
-    cosign_core::hazmat::crypto::curve::decode_scalar(&bytes::<32>(value)).unwrap()
-}
 
 /// Messages by type, sender and receiver, as the list of known answers has them.
 fn sorted(parcels: Vec<Parcel>) -> BTreeMap<[u8; 3], Vec<u8>> {
@@ -109,66 +100,6 @@ fn key_generation_and_signing_repeat_the_known_answers_message_by_message() {
     }
 }
 
-/// The file is one that `examples/transcript.rs` reads and prints.
-#[test]
-fn several_signatures_repeat_the_known_answers_message_by_message() {
-    let known = read(include_str!("vectors/batch.json"));
-    let (input, output) = (&known["input"], &known["output"]);
-    let mut seen = Vec::new();
-    let mut record = |parcel: Parcel| {
-        seen.push(parcel.clone());
-        vec![parcel]
-    };
-    let name = input["instance"].as_str().unwrap();
-    let shares = shares(run_with(keygen_machines(name, 2, 3), &mut record));
-    let key = &shares[&party(1)];
-    assert_eq!(output["Q"], hex(&key.public_key_bytes()));
-    assert_eq!(output["cc"], hex(key.chain_code()));
-    assert_eq!(output["epoch"], hex(key.epoch()));
-
-    let name = input["sign"]["name"].as_str().unwrap();
-    let items = input["sign"]["items"].as_array().unwrap();
-    let digests: Vec<[u8; 32]> = items.iter().map(|item| bytes(&item["digest"])).collect();
-    let mut setup = batch_setup(name, &parties([1, 3]), &digests);
-    for (item, read) in setup.items.iter_mut().zip(items) {
-        let path = read["path"].as_array().into_iter().flatten();
-        let path: Vec<u32> = path.map(|step| step.as_u64().unwrap().try_into().unwrap()).collect();
-        item.tweak = derive(key.public_key(), key.chain_code(), &path).unwrap().tweak;
-    }
-    let outcomes = run_with(batch_machines(&shares, name, &setup), &mut record);
-    for outcome in outcomes.into_values() {
-        let Some(Ok(BatchSigned::Signatures(signatures))) = outcome.result else {
-            panic!("no signatures")
-        };
-        let known = output["signatures"].as_array().unwrap();
-        assert_eq!(signatures.len(), known.len());
-        for (signature, known) in signatures.iter().zip(known) {
-            assert_eq!(known["public_key"], hex(&encode_point(&signature.public_key).unwrap()));
-            assert_eq!(known["r"], hex(&encode_scalar(&signature.r)));
-            assert_eq!(known["s"], hex(&encode_scalar(&signature.s)));
-            assert_eq!(known["recid"], signature.recovery_id);
-        }
-    }
-
-    let mut sent: Vec<Value> = seen.iter().map(line_of).collect();
-    let place = |line: &Value| format!("{} {} {}", line["type"], line["from"], line["to"]);
-    sent.sort_by_key(place);
-    sent.dedup_by(|a, b| a["type"] == "17" && a == b);
-    assert_eq!(&Value::from(sent), &output["messages"]);
-}
-
-/// A message in the list of a run; a partial signature that everybody receives goes to 0.
-fn line_of(parcel: &Parcel) -> Value {
-    let kind = parcel.bytes[1];
-    serde_json::json!({
-        "type": hex(&[kind]),
-        "from": parcel.from.get(),
-        "to": if [0x13, 0x17].contains(&kind) { 0 } else { parcel.to.get() },
-        "len": parcel.bytes.len(),
-        "sha256": hex(&Sha256::digest(&parcel.bytes)),
-    })
-}
-
 #[test]
 fn the_stored_form_of_a_share_stays_as_it_is() {
     let shares = shares(run_with(keygen_machines("kat22", 2, 2), |parcel| vec![parcel]));
@@ -201,110 +132,16 @@ fn randomness_and_hash_to_curve_repeat_the_known_answers() {
     let known = read(include_str!("vectors/dkls.json"));
     let seed = SessionSeed::from_bytes(std::array::from_fn(|i| i as u8));
     assert_eq!(known["Rnd(00..1f).bytes('x',48)"], hex(&seed.bytes::<48>("x")));
-    assert_eq!(known["Rnd(00..1f).scalar('r')"], hex(&encode_scalar(&seed.scalar("r"))));
-    let domain = format!("{PROTOCOL}/baseot-h-with-secp256k1_XMD:SHA-256_SSWU_RO_");
-    let point = hash_to_curve(&length_prefixed(&[b"kat"]), domain.as_bytes());
+    assert_eq!(known["Rnd(00..1f).scalar('r')"], hex(&encode_scalar(&seed.scalar::<Curve>("r"))));
+    let message = length_prefixed(&[b"kat"]).into();
+    let point = Curve::hash_all([message].into_iter(), Curve::TRANSFERS.as_bytes())[0];
     assert_eq!(known["h2c(lp('kat'))"], hex(&encode_point(&point.to_affine()).unwrap()));
 }
 
-/// Everything of a run follows from its names: the key, every share, every message in order, the
-/// signature. The files are such as `examples/transcript.rs` reads and prints.
 #[test]
-fn reshares_and_imports_repeat_the_known_answers_message_by_message() {
+fn named_runs_repeat_the_known_answers_message_by_message() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/runs");
-    let mut files = 0;
-    for file in fs::read_dir(folder).unwrap() {
-        let known = read(&fs::read_to_string(file.unwrap().path()).unwrap());
-        let (input, output) = (&known["input"], &known["output"]);
-        let mut sent = Vec::new();
-        let shares = new_shares(input, &mut sent);
-        for (party, share) in &shares {
-            assert_eq!(output["Q"], hex(&share.public_key_bytes()));
-            assert_eq!(output["cc"], hex(share.chain_code()));
-            assert_eq!(output["epoch"], hex(share.epoch()));
-            let secret = hex(&encode_scalar(share.secret().expose()));
-            assert_eq!(output["y"][party.to_string()], secret);
-        }
-        assert_eq!(output["y"].as_object().unwrap().len(), shares.len());
-        if let Some(asked) = input.get("sign") {
-            let signature = signed(asked, &shares, &mut sent);
-            let known = &output["signatures"][0];
-            assert_eq!(known["public_key"], hex(&encode_point(&signature.public_key).unwrap()));
-            assert_eq!(known["r"], hex(&encode_scalar(&signature.r)));
-            assert_eq!(known["s"], hex(&encode_scalar(&signature.s)));
-            assert_eq!(known["recid"], signature.recovery_id);
-        }
-        assert_eq!(output["messages"], Value::from(sent), "{}", input["instance"]);
-        files += 1;
-    }
-    assert!(files >= 6, "only {files}");
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
-}
-
-fn small(value: &Value) -> u8 {
-    value.as_u64().unwrap().try_into().unwrap()
-}
-
-/// Makes the key of a run, and follows it through its reshares and refreshes.
-fn new_shares(input: &Value, sent: &mut Vec<Value>) -> Shares {
-    let (name, t, n) = (text(&input["instance"]), small(&input["t"]), small(&input["n"]));
-    let machines = match input.get("import") {
-        None => keygen_machines(name, t, n),
-        Some(given) => {
-            let dealer = party(small(&given["dealer"]));
-            import_machines(name, t, n, dealer, scalar(&given["key"]), bytes(&given["cc"]))
-        }
-    };
-    let mut shares = remaining_shares(listed(machines, sent));
-    for step in input.get("reshare").and_then(Value::as_array).into_iter().flatten() {
-        let name = text(&step["name"]);
-        let machines = match step.get("dealers").and_then(Value::as_array) {
-            None => refresh_machines(name, &shares),
-            Some(dealers) => {
-                let dealers: Vec<u8> = dealers.iter().map(small).collect();
-                let new = step["new"].as_array().unwrap().iter();
-                let new: Vec<Vec<u8>> = new.map(|name| text(name).as_bytes().to_vec()).collect();
-                reshare_machines(name, &shares, &dealers, small(&step["t"]), &new)
-            }
-        };
-        shares = remaining_shares(listed(machines, sent));
-    }
-    shares
-}
-
-fn signed(asked: &Value, shares: &Shares, sent: &mut Vec<Value>) -> Signature {
-    let (name, item) = (text(&asked["name"]), &asked["items"][0]);
-    let signers = asked["signers"].as_array().unwrap().iter();
-    let signers: Vec<_> = signers.map(|signer| party(small(signer))).collect();
-    let mut setup = sign_setup(name, &signers, bytes(&item["digest"]));
-    let path = item["path"].as_array().into_iter().flatten();
-    let path: Vec<u32> = path.map(|step| small(step).into()).collect();
-    let key = &shares[&signers[0]];
-    setup.tweak = derive(key.public_key(), key.chain_code(), &path).unwrap().tweak;
-    let outcomes = listed(sign_machines(shares, name, &setup), sent);
-    match outcomes.into_values().next().unwrap().result {
-        Some(Ok(Signed::Signature(signature))) => signature,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Runs machines, and adds their messages to a list in its order.
-fn listed<P: Protocol>(
-    machines: Vec<Machine<P>>,
-    list: &mut Vec<Value>,
-) -> BTreeMap<PartyId, Outcome<P::Done>> {
-    let mut seen = Vec::new();
-    let outcomes = run_with(machines, |parcel| {
-        seen.push(line_of(&parcel));
-        vec![parcel]
-    });
-    seen.sort_by_key(|line| format!("{} {} {}", line["type"], line["from"], line["to"]));
-    seen.dedup();
-    list.extend(seen);
-    outcomes
+    assert!(repeat(folder) >= 7);
 }
 
 #[test]
@@ -330,14 +167,15 @@ fn no_known_answer_is_left_out() {
 #[test]
 fn shares_and_interpolation_match_rfc_9591() {
     let known = read(include_str!("vectors/shamir.json"));
-    let polynomial = Polynomial::new(vec![scalar(&known["secret"]), scalar(&known["coefficient"])]);
+    let polynomial =
+        Polynomial::<Curve>::new(vec![scalar(&known["secret"]), scalar(&known["coefficient"])]);
     for (index, share) in (1..).zip(known["shares"].as_array().unwrap()) {
         assert_eq!(*polynomial.share_of(party(index)).expose(), scalar(share));
     }
     for (signers, positions) in [([1, 2], [0, 1]), ([1, 3], [0, 2]), ([2, 3], [1, 2])] {
         let signers = parties(signers);
         let terms = signers.iter().zip(positions).map(|(signer, position)| {
-            lagrange(*signer, &signers, 0) * scalar(&known["shares"][position])
+            lagrange::<Scalar>(*signer, &signers, 0) * scalar(&known["shares"][position])
         });
         let secret: Scalar = terms.sum();
         assert_eq!(secret, scalar(&known["secret"]));

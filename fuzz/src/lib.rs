@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "each program uses a part of it")]
 #[path = "../../core/tests/support/ceremony.rs"]
 mod ceremony;
+#[allow(dead_code, reason = "each program uses a part of it")]
+#[path = "../../core/tests/support/secp256k1.rs"]
+mod curve;
 #[path = "../../core/tests/support/changes.rs"]
 mod changes;
 #[path = "../../core/tests/support/decoders.rs"]

@@ -74,7 +74,8 @@ fn keygens(parties: u8) -> Result<(Row, Vec<KeyShare>), Failure> {
             .map(|me| {
                 let identities = identities.clone();
                 let setup = KeygenSetup { instance, threshold: 2, me, identities };
-                keygen(setup, &clock::random()?, &[], ROUND).map_err(|fault| broken(&fault))
+                keygen::<k256::Secp256k1>(setup, &clock::random()?, &[], ROUND)
+                    .map_err(|fault| broken(&fault))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let since = clock::now();
@@ -119,7 +120,9 @@ fn signatures(shares: &[KeyShare], parties: u8) -> Result<Row, Failure> {
 }
 
 /// Runs all machines against one another; the bytes party 1 sent, and the shares that were made.
-fn exchange<P: Protocol>(machines: Vec<Machine<P>>) -> Result<(usize, Vec<KeyShare>), Failure> {
+fn exchange<P: Protocol<Curve = k256::Secp256k1>>(
+    machines: Vec<Machine<P>>,
+) -> Result<(usize, Vec<KeyShare>), Failure> {
     let mut machines: BTreeMap<PartyId, Machine<P>> =
         machines.into_iter().map(|machine| (machine.me(), machine)).collect();
     let mut bytes_sent = 0;

@@ -64,8 +64,8 @@ fn part(path: &Path, content: &Secret<Vec<u8>>) -> Result<Part, Failure> {
             Backup::from_text(content).map_err(|error| unreadable(path, error))?;
         return Ok(Part { share, key: Some(record.name) });
     };
-    if format > KeyShare::LATEST_FORMAT {
-        let (path, known) = (path.to_owned(), KeyShare::LATEST_FORMAT);
+    if format > KeyShare::<k256::Secp256k1>::LATEST_FORMAT {
+        let (path, known) = (path.to_owned(), KeyShare::<k256::Secp256k1>::LATEST_FORMAT);
         return Err(Error::Unsupported { path, version: format, known }.into());
     }
     let share =
@@ -198,14 +198,14 @@ mod tests {
     /// A child private key as BIP-32 derives it from an xprv.
     fn child(xprv: &str, index: u32) -> ([u8; 32], [u8; 32]) {
         let bytes = bs58::decode(xprv.trim_end()).with_check(None).into_vec().unwrap();
-        let (chain_code, x) = (&bytes[13..45], decode_scalar(&bytes[46..78]).unwrap());
+        let (chain_code, x): (_, Scalar) = (&bytes[13..45], decode_scalar(&bytes[46..78]).unwrap());
         let public = (ProjectivePoint::GENERATOR * x).to_affine();
         let mut mac = <Hmac<Sha512> as hmac::Mac>::new_from_slice(chain_code).unwrap();
         mac.update(&encode_point(&public).unwrap());
         mac.update(&index.to_be_bytes());
         let out = mac.finalize().into_bytes();
         let (left, right) = out.split_at(32);
-        let x: Scalar = x + decode_scalar(left).unwrap();
+        let x: Scalar = x + decode_scalar::<Scalar>(left).unwrap();
         (encode_scalar(&x), right.try_into().unwrap())
     }
 
@@ -218,7 +218,7 @@ mod tests {
         let (x, code) = child(&xprv(&ONE, &chain_code), 0);
         let (x, _) = child(&xprv(&x, &code), 7);
         let derived = bip32::derive(&AffinePoint::GENERATOR, &chain_code, &[0, 7]).unwrap();
-        let public = ProjectivePoint::GENERATOR * decode_scalar(&x).unwrap();
+        let public = ProjectivePoint::GENERATOR * decode_scalar::<Scalar>(&x).unwrap();
         assert_eq!(public.to_affine(), derived.public_key);
     }
 }

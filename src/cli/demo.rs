@@ -230,10 +230,10 @@ fn text(value: &Value, field: &str) -> String {
 
 fn check(public_key: &str, digest: &str, der: &str) -> Result<(), Failure> {
     let valid = || {
-        let key = curve::decode_point(&unhex(public_key)?).ok()?;
+        let key: k256::AffinePoint = curve::decode_point(&unhex(public_key)?).ok()?;
         let digest: [u8; 32] = unhex(digest)?.try_into().ok()?;
-        let (r, s) = ecdsa::from_der(&unhex(der)?).ok()?;
-        Some(ecdsa::verify(&key, &digest, &r, &s))
+        let (r, s) = ecdsa::from_der::<k256::Scalar>(&unhex(der)?).ok()?;
+        Some(ecdsa::verify::<k256::Secp256k1>(&key, &digest, &r, &s))
     };
     match valid() {
         Some(true) => Ok(()),

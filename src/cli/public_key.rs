@@ -298,7 +298,7 @@ mod tests {
     fn what_is_exported_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let point = decode_point(&unhex(ONE).unwrap()).unwrap();
+        let point: AffinePoint = decode_point(&unhex(ONE).unwrap()).unwrap();
         let shown = path.to_str().unwrap();
         for format in [KeyFormat::Pem, KeyFormat::Hex, KeyFormat::Jwk] {
             std::fs::write(&path, encoded(format)).unwrap();

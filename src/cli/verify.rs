@@ -76,7 +76,7 @@ fn fault(
     let Some(signature) = signature else {
         return Some("it is neither strict DER nor 64 or 65 bytes in range");
     };
-    if !ecdsa::verify(key, digest, &signature.r, &signature.s) {
+    if !ecdsa::verify::<k256::Secp256k1>(key, digest, &signature.r, &signature.s) {
         Some("it does not fit the digest and the key")
     } else if require_low_s && !ecdsa::is_low_s(&signature.s) {
         Some("its s is in the upper half")

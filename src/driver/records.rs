@@ -82,7 +82,8 @@ pub fn is_of(record: &KeyRecord, request: &Request) -> bool {
 pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Error> {
     let damaged = || Error::DamagedShare(record.name.clone());
     let bytes = vault.share(&record.name, &record.epoch)?;
-    let (format, known) = (KeyShare::stored_format(bytes.expose()), KeyShare::LATEST_FORMAT);
+    let (format, known) =
+        (KeyShare::stored_format(bytes.expose()), KeyShare::<k256::Secp256k1>::LATEST_FORMAT);
     if let Some(version) = format.filter(|format| *format > known) {
         let path = keys::share_path(vault.home(), &record.name, &record.epoch);
         return Err(vault::Error::Unsupported { path, version, known }.into());

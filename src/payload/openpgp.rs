@@ -120,7 +120,7 @@ pub struct Key {
 impl Key {
     /// The key of `curve` with this public key, SEC1 compressed; `None` if that is no point.
     pub fn new(curve: &Curve, public_key: &[u8; 33]) -> Option<Self> {
-        let point = decode_point(public_key).ok()?.to_encoded_point(false);
+        let point = decode_point::<k256::AffinePoint>(public_key).ok()?.to_encoded_point(false);
         let oid = curve.oid;
         let mut body = vec![4];
         body.extend(KEY_TIME.to_be_bytes());

@@ -136,7 +136,8 @@ async fn makes_without_confirming(bob: &Arc<Node>, address: &str) {
         me: request.requester,
         identities: request.parties.iter().map(|party| party.as_bytes().to_vec()).collect(),
     };
-    let mut machine = keygen(setup, &clock::random().unwrap(), &[], ROUND).unwrap();
+    let mut machine =
+        keygen::<k256::Secp256k1>(setup, &clock::random().unwrap(), &[], ROUND).unwrap();
     machine.start(clock::now());
     loop {
         while let Some(output) = machine.poll() {

@@ -92,6 +92,7 @@ fn step(parent: &Derived, index: u32) -> Result<Derived, InvalidPath> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k256::elliptic_curve::ops::MulByGenerator;
 
     #[test]
     fn paths_are_read_strictly() {

@@ -7,18 +7,20 @@
 //! A hash over a random combination, whose coefficients depend on everything sent, convinces B that
 //! all transfers carry the same inputs.
 
-use cosign_sha256::LANES;
-use k256::Scalar;
+use std::marker::PhantomData;
+
+use cosign_sha256::{LANES, State};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use crate::crypto::curve::{InvalidScalar, SCALAR, decode_scalar, encode_scalar};
+use crate::crypto::curve::{
+    Curve, InvalidScalar, SCALAR, Scalar, decode_scalar, encode_scalar, reduce, reduce_wide,
+};
 use crate::crypto::ot::extension::{Checked, Extended};
 use crate::crypto::ot::{CHOICES, ShortHash};
 use crate::crypto::tags;
-use crate::crypto::transcript::reduce;
 use crate::secret::Secret;
-use gadget::GADGET;
+use k256::elliptic_curve::Field as _;
 use sum::Sum;
 
 pub(crate) mod gadget;
@@ -34,7 +36,7 @@ const CORRECTIONS: usize = CHOICES * WIDTH * SCALAR;
 const WIDTH: usize = 3;
 
 /// The scalars one party has of all transfers.
-type Table = Secret<Vec<[Scalar; WIDTH]>>;
+type Table<C> = Secret<Vec<[Scalar<C>; WIDTH]>>;
 
 /// Why A's message was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,39 +57,40 @@ impl From<InvalidScalar> for MulError {
 ///
 /// `pair_session` (`sid_p`) names session, ordered pair and B's nonce, `alice_nonce` is A's (`nu_A`), `ahat` a fresh random
 /// scalar.
-pub fn multiply(
+pub fn multiply<C: Curve>(
     pair_session: &[u8; 32],
     alice_nonce: &[u8; 32],
     checked: Checked,
-    inputs: [&Scalar; 2],
-    ahat: Secret<Scalar>,
-) -> (Vec<u8>, Secret<[Scalar; 2]>) {
-    let session = Session { pair_session, alice_nonce, h_u: &checked.h_u };
+    inputs: [&Scalar<C>; 2],
+    ahat: Secret<Scalar<C>>,
+) -> (Vec<u8>, Secret<[Scalar<C>; 2]>) {
+    let session = Session::<C> { pair_session, alice_nonce, h_u: &checked.h_u, curve: PhantomData };
     let inputs = Zeroizing::new([*inputs[0], *inputs[1], *ahat.expose()]);
     let (zeros, corrections) = session.correct(&checked, &inputs);
     let message = session.prove(&inputs, &zeros, corrections);
-    let mut summands = gadget_sums(&zeros);
-    summands.expose_mut().iter_mut().for_each(|summand| *summand = -*summand);
+    let mut summands = gadget_sums::<C>(&zeros);
+    summands.expose_mut().iter_mut().for_each(|summand: &mut Scalar<C>| *summand = -*summand);
     (message, summands)
 }
 
 /// B's step: checks A's message (40000 bytes) and returns his summands `d`.
-pub fn receive(
+pub fn receive<C: Curve>(
     pair_session: &[u8; 32],
     alice_nonce: &[u8; 32],
-    extended: &Extended,
+    extended: &Extended<C>,
     message: &[u8],
-) -> Result<Secret<[Scalar; 2]>, MulError> {
-    let message = Message::parse(message)?;
-    let session = Session { pair_session, alice_nonce, h_u: &extended.h_u };
+) -> Result<Secret<[Scalar<C>; 2]>, MulError> {
+    let message = Message::<C>::parse(message)?;
+    let session =
+        Session::<C> { pair_session, alice_nonce, h_u: &extended.h_u, curve: PhantomData };
     let chosen = session.choose(extended, &message.scalars);
     let transcript = session.transcript(message.corrections);
     let mus = chosen.expose().iter().enumerate().map(|(j, chosen)| {
-        transcript.combine(chosen) - masked(&message.eta, extended.choices.bit(j))
+        transcript.combine(chosen) - masked::<C>(&message.eta, extended.choices.bit(j))
     });
     let verdict = transcript.verdict(&encode_scalar(&message.eta), mus);
     if bool::from(verdict.ct_eq(message.verdict)) {
-        Ok(gadget_sums(&chosen))
+        Ok(gadget_sums::<C>(&chosen))
     } else {
         Err(MulError::Check)
     }
@@ -96,18 +99,19 @@ pub fn receive(
 /// The context of one multiplication, different from all others: the pair's session with B's nonce,
 /// A's nonce, the hash of B's corrections.
 #[derive(Clone, Copy)]
-struct Session<'a> {
+struct Session<'a, C> {
     pair_session: &'a [u8; 32],
     alice_nonce: &'a [u8; 32],
     h_u: &'a [u8; 32],
+    curve: PhantomData<C>,
 }
 
-impl Session<'_> {
+impl<C: Curve> Session<'_, C> {
     /// A's pads for choice zero, and the corrections that add her inputs where B chose one.
-    fn correct(&self, checked: &Checked, inputs: &[Scalar; WIDTH]) -> (Table, Vec<u8>) {
-        let mut pads = Pads::new(self);
-        let mut zeros = Secret::new(vec![[Scalar::ZERO; WIDTH]; CHOICES]);
-        let mut ones = Zeroizing::new([[Scalar::ZERO; WIDTH]; LANES]);
+    fn correct(&self, checked: &Checked, inputs: &[Scalar<C>; WIDTH]) -> (Table<C>, Vec<u8>) {
+        let mut pads = Pads::<C>::new(self);
+        let mut zeros = Secret::new(vec![[Scalar::<C>::ZERO; WIDTH]; CHOICES]);
+        let mut ones = Zeroizing::new([[Scalar::<C>::ZERO; WIDTH]; LANES]);
         let mut message = Vec::with_capacity(MESSAGE);
         let columns = checked.columns.expose().as_chunks::<LANES>().0;
         let transfers = zeros.expose_mut().as_chunks_mut::<LANES>().0.iter_mut().zip(columns);
@@ -117,7 +121,7 @@ impl Session<'_> {
             pads.fill(first, &columns, &mut ones);
             for (zeros, ones) in zeros.iter().zip(ones.iter()) {
                 for ((zero, one), input) in zeros.iter().zip(ones).zip(inputs) {
-                    message.extend_from_slice(&encode_scalar(&(zero - one + input)));
+                    message.extend_from_slice(&encode_scalar(&(*zero - one + input)));
                 }
             }
         }
@@ -125,7 +129,12 @@ impl Session<'_> {
     }
 
     /// A's message: the corrections, and the proof that all of them carry the same inputs.
-    fn prove(&self, inputs: &[Scalar; WIDTH], zeros: &Table, corrections: Vec<u8>) -> Vec<u8> {
+    fn prove(
+        &self,
+        inputs: &[Scalar<C>; WIDTH],
+        zeros: &Table<C>,
+        corrections: Vec<u8>,
+    ) -> Vec<u8> {
         let mut message = corrections;
         let transcript = self.transcript(&message);
         let eta = encode_scalar(&transcript.combine(inputs));
@@ -137,9 +146,9 @@ impl Session<'_> {
     }
 
     /// B's scalars of each transfer: A's pad for choice zero, plus her input if he chose one.
-    fn choose(&self, extended: &Extended, corrections: &[[Scalar; WIDTH]]) -> Table {
-        let mut pads = Pads::new(self);
-        let mut chosen = Secret::new(vec![[Scalar::ZERO; WIDTH]; CHOICES]);
+    fn choose(&self, extended: &Extended<C>, corrections: &[[Scalar<C>; WIDTH]]) -> Table<C> {
+        let mut pads = Pads::<C>::new(self);
+        let mut chosen = Secret::new(vec![[Scalar::<C>::ZERO; WIDTH]; CHOICES]);
         let columns = extended.columns.expose().as_chunks::<LANES>().0;
         let transfers = chosen.expose_mut().as_chunks_mut::<LANES>().0.iter_mut().zip(columns);
         for (first, (chosen, columns)) in (0_u16..).step_by(LANES).zip(transfers) {
@@ -150,7 +159,7 @@ impl Session<'_> {
         {
             let choice = extended.choices.bit(j);
             for (chosen, correction) in chosen.iter_mut().zip(corrections) {
-                *chosen += masked(correction, choice);
+                *chosen += masked::<C>(correction, choice);
             }
         }
         chosen
@@ -158,66 +167,93 @@ impl Session<'_> {
 
     /// Hashes the corrections into the coefficients; otherwise A could fit the corrections to them
     /// (§6.3).
-    fn transcript(&self, corrections: &[u8]) -> Transcript {
-        let context = tags::RVOLE_CTX.hash(&[self.pair_session, self.alice_nonce, self.h_u]);
-        let h_a = tags::RVOLE_ATILDE.hash(&[&context, corrections]);
-        let theta = [0, 1].map(|i| tags::RVOLE_THETA.hash_to_scalar(&[&h_a, &[i]]));
+    fn transcript(&self, corrections: &[u8]) -> Transcript<C> {
+        let context = tags::RVOLE_CTX.hash::<C>(&[self.pair_session, self.alice_nonce, self.h_u]);
+        let h_a = tags::RVOLE_ATILDE.hash::<C>(&[&context, corrections]);
+        let theta = [0, 1].map(|i| tags::RVOLE_THETA.hash_to_scalar::<C>(&[&h_a, &[i]]));
         Transcript { context, h_a, theta }
     }
 }
 
-/// Turns columns into pads: `SHA256(K2 || BE16(j) || [c] || column) mod q`.
-struct Pads(ShortHash<19>);
+/// Turns columns into pads: `SHA256(K2 || BE16(j) || [c] || column) mod q`; where 32 bytes are too few for a
+/// scalar, with 16 bytes more, of a second hash with `c | 0x80`.
+struct Pads<C> {
+    hash: ShortHash<19>,
+    curve: PhantomData<C>,
+}
 
-impl Pads {
+impl<C: Curve> Pads<C> {
     /// The key hashes a fresh nonce of each party, so pads never repeat (§5.2).
-    fn new(session: &Session<'_>) -> Self {
+    fn new(session: &Session<'_, C>) -> Self {
         let parts =
             [session.pair_session, session.alice_nonce, session.h_u].map(|part| part.as_slice());
-        Self(ShortHash::new(&tags::OTE_PAD_KEY.hash_twice(&parts)))
+        let hash = ShortHash::new(&tags::OTE_PAD_KEY.hash_twice::<C>(&parts));
+        Self { hash, curve: PhantomData }
     }
 
     /// The three pads of each of the transfers `first`, `first + 1` ..
-    fn fill(&mut self, first: u16, columns: &[u128; LANES], pads: &mut [[Scalar; WIDTH]; LANES]) {
-        for ((j, input), column) in (first..).zip(self.0.inputs()).zip(columns) {
+    fn fill(
+        &mut self,
+        first: u16,
+        columns: &[u128; LANES],
+        pads: &mut [[Scalar<C>; WIDTH]; LANES],
+    ) {
+        for ((j, input), column) in (first..).zip(self.hash.inputs()).zip(columns) {
             input[..2].copy_from_slice(&j.to_be_bytes());
             input[3..].copy_from_slice(&column.to_le_bytes());
         }
         for c in 0..WIDTH {
-            self.0.inputs().for_each(|input| input[2] = c as u8);
-            for (pads, words) in pads.iter_mut().zip(self.0.words()) {
-                let mut hash = [0; 32];
-                hash.as_chunks_mut()
-                    .0
-                    .iter_mut()
-                    .zip(words)
-                    .for_each(|(b, w)| *b = w.to_be_bytes());
-                pads[c] = reduce(&hash);
+            let hashes = self.hashes(c as u8);
+            if C::HASHED == 32 {
+                for (pads, hash) in pads.iter_mut().zip(hashes) {
+                    pads[c] = reduce(&bytes(hash));
+                }
+                continue;
+            }
+            for ((pads, hash), more) in pads.iter_mut().zip(hashes).zip(self.hashes(c as u8 | 0x80))
+            {
+                let mut wide = [0; 48];
+                wide[..32].copy_from_slice(&bytes(hash));
+                wide[32..].copy_from_slice(&bytes(more)[..16]);
+                pads[c] = reduce_wide::<C>(&wide);
             }
         }
     }
+
+    /// The hashes of the present inputs with this byte.
+    fn hashes(&mut self, byte: u8) -> [State; LANES] {
+        self.hash.inputs().for_each(|input| input[2] = byte);
+        self.hash.words()
+    }
+}
+
+/// The bytes of a hash.
+fn bytes(words: State) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.as_chunks_mut().0.iter_mut().zip(words).for_each(|(b, w)| *b = w.to_be_bytes());
+    hash
 }
 
 /// The hashed messages, and the coefficients that follow from them.
-struct Transcript {
+struct Transcript<C: Curve> {
     context: [u8; 32],
     h_a: [u8; 32],
-    theta: [Scalar; 2],
+    theta: [Scalar<C>; 2],
 }
 
-impl Transcript {
+impl<C: Curve> Transcript<C> {
     /// The random combination of one transfer's scalars.
-    fn combine(&self, [first, second, mask]: &[Scalar; WIDTH]) -> Scalar {
-        let mut sum = Sum::of(mask);
+    fn combine(&self, [first, second, mask]: &[Scalar<C>; WIDTH]) -> Scalar<C> {
+        let mut sum = Sum::<C>::of(mask);
         sum.add_product(&self.theta[0], first);
         sum.add_product(&self.theta[1], second);
         sum.reduce()
     }
 
     /// The hash over the combinations of all transfers, which both parties must compute alike.
-    fn verdict(&self, eta: &[u8; SCALAR], mus: impl Iterator<Item = Scalar>) -> [u8; 32] {
+    fn verdict(&self, eta: &[u8; SCALAR], mus: impl Iterator<Item = Scalar<C>>) -> [u8; 32] {
         tags::RVOLE_MU
-            .start()
+            .start::<C>()
             .part(&self.context)
             .part(&self.h_a)
             .part(eta)
@@ -227,21 +263,21 @@ impl Transcript {
 }
 
 /// A's message, decoded.
-struct Message<'a> {
+struct Message<'a, C: Curve> {
     corrections: &'a [u8],
     /// The corrections by transfer.
-    scalars: Vec<[Scalar; WIDTH]>,
-    eta: Scalar,
+    scalars: Vec<[Scalar<C>; WIDTH]>,
+    eta: Scalar<C>,
     verdict: &'a [u8; 32],
 }
 
-impl<'a> Message<'a> {
+impl<'a, C: Curve> Message<'a, C> {
     fn parse(message: &'a [u8]) -> Result<Self, MulError> {
         let (corrections, rest) =
             message.split_first_chunk::<CORRECTIONS>().ok_or(MulError::Malformed)?;
         let (eta, rest) = rest.split_first_chunk::<SCALAR>().ok_or(MulError::Malformed)?;
         let verdict = rest.try_into().map_err(|_| MulError::Malformed)?;
-        let mut scalars = vec![[Scalar::ZERO; WIDTH]; CHOICES];
+        let mut scalars = vec![[Scalar::<C>::ZERO; WIDTH]; CHOICES];
         let encoded = corrections.as_chunks::<SCALAR>().0;
         for (scalar, bytes) in scalars.as_flattened_mut().iter_mut().zip(encoded) {
             *scalar = decode_scalar(bytes)?;
@@ -251,9 +287,9 @@ impl<'a> Message<'a> {
 }
 
 /// `sum_j g_j table_{j,i}` for both inputs `i`.
-fn gadget_sums(table: &Table) -> Secret<[Scalar; 2]> {
-    let mut sums = Zeroizing::new([Sum::ZERO; 2]);
-    for (element, row) in GADGET.iter().zip(table.expose()) {
+fn gadget_sums<C: Curve>(table: &Table<C>) -> Secret<[Scalar<C>; 2]> {
+    let mut sums = Zeroizing::new([Sum::<C>::ZERO; 2]);
+    for (element, row) in C::gadget().iter().zip(table.expose()) {
         for (sum, scalar) in sums.iter_mut().zip(row) {
             sum.add_product(element, scalar);
         }
@@ -262,8 +298,8 @@ fn gadget_sums(table: &Table) -> Secret<[Scalar; 2]> {
 }
 
 /// `scalar` if `choice`, else zero.
-fn masked(scalar: &Scalar, choice: Choice) -> Scalar {
-    Scalar::conditional_select(&Scalar::ZERO, scalar, choice)
+fn masked<C: Curve>(scalar: &Scalar<C>, choice: Choice) -> Scalar<C> {
+    Scalar::<C>::conditional_select(&Scalar::<C>::ZERO, scalar, choice)
 }
 
 #[cfg(test)]
@@ -273,22 +309,28 @@ mod tests {
     use crate::crypto::ot::{extension, tree};
     use crate::crypto::seed::SessionSeed;
     use crate::device::hex;
+    use k256::{Scalar, Secp256k1};
     use proptest::prelude::*;
 
     #[test]
     fn the_message_and_both_summands_match_the_known_answers() {
         let (chosen, both) = base_keys();
-        let (sender, message) = tree::build(&sid_ot(), both);
-        let receiver = tree::evaluate(&sid_ot(), chosen, &message).unwrap();
+        let (sender, message) = tree::build::<Secp256k1>(&sid_ot(), both);
+        let receiver = tree::evaluate::<Secp256k1>(&sid_ot(), chosen, &message).unwrap();
         let (extended, message) =
-            extension::extend(&sha(b"sid_p"), &sender, &seed("bob"), "beta/1");
-        let checked = extension::check(&sha(b"sid_p"), &receiver, &message).unwrap();
+            extension::extend::<Secp256k1>(&sha(b"sid_p"), &sender, &seed("bob"), "beta/1");
+        let checked = extension::check::<Secp256k1>(&sha(b"sid_p"), &receiver, &message).unwrap();
 
         let alice = seed("alice");
-        let inputs = [alice.scalar("r"), alice.scalar("sk")];
-        let ahat = Secret::new(alice.scalar("ahat/2"));
-        let (message, c) =
-            multiply(&sha(b"sid_p"), &sha(b"nu_a"), checked, [&inputs[0], &inputs[1]], ahat);
+        let inputs = [alice.scalar::<Secp256k1>("r"), alice.scalar::<Secp256k1>("sk")];
+        let ahat = Secret::new(alice.scalar::<Secp256k1>("ahat/2"));
+        let (message, c) = multiply::<Secp256k1>(
+            &sha(b"sid_p"),
+            &sha(b"nu_a"),
+            checked,
+            [&inputs[0], &inputs[1]],
+            ahat,
+        );
         assert_eq!(message.len(), MESSAGE);
         assert_eq!(
             sha_hex(&message),
@@ -316,7 +358,8 @@ mod tests {
     fn pads_match_the_known_answer() {
         let column = u128::from_le_bytes(std::array::from_fn(|i| i as u8));
         let mut pads = [[Scalar::ZERO; WIDTH]; LANES];
-        Pads(ShortHash::new(&[0; 64])).fill(0, &[column; LANES], &mut pads);
+        let hash = ShortHash::new(&[0; 64]);
+        Pads::<Secp256k1> { hash, curve: PhantomData }.fill(0, &[column; LANES], &mut pads);
         assert_eq!(
             hex(&pads[1][2].to_bytes()),
             "cd73d7d655a6dfbc2d0ee73d142389ef5a6f586b481e2944167d71940eb79444"
@@ -324,23 +367,28 @@ mod tests {
     }
 
     /// Both halves of an honest extension.
-    fn halves(bits: [u8; 16], bob: &SessionSeed) -> (Extended, Checked) {
+    fn halves(bits: [u8; 16], bob: &SessionSeed) -> (Extended<Secp256k1>, Checked) {
         let (receiver, sender) = dealt_trees(bits);
         let (extended, message) = extension::extend(&sha(b"sid_p"), &sender, bob, "beta/1");
-        (extended, extension::check(&sha(b"sid_p"), &receiver, &message).unwrap())
+        (extended, extension::check::<Secp256k1>(&sha(b"sid_p"), &receiver, &message).unwrap())
     }
 
     /// B's half and an honest message of A.
-    fn exchange() -> (Extended, Vec<u8>) {
+    fn exchange() -> (Extended<Secp256k1>, Vec<u8>) {
         let (extended, checked) = halves([0x3c; 16], &seed("bob"));
         let inputs = [Scalar::from(2_u64), Scalar::from(3_u64)];
         let ahat = Secret::new(Scalar::from(5_u64));
-        let (message, _) =
-            multiply(&sha(b"sid_p"), &sha(b"nu_a"), checked, [&inputs[0], &inputs[1]], ahat);
+        let (message, _) = multiply::<Secp256k1>(
+            &sha(b"sid_p"),
+            &sha(b"nu_a"),
+            checked,
+            [&inputs[0], &inputs[1]],
+            ahat,
+        );
         (extended, message)
     }
 
-    fn received(extended: &Extended, message: &[u8]) -> Result<(), MulError> {
+    fn received(extended: &Extended<Secp256k1>, message: &[u8]) -> Result<(), MulError> {
         receive(&sha(b"sid_p"), &sha(b"nu_a"), extended, message).map(drop)
     }
 
@@ -355,10 +403,10 @@ mod tests {
             ahat: [u8; 32],
         ) {
             let (extended, checked) = halves(bits, &SessionSeed::from_bytes(bob));
-            let inputs = [reduce(&inputs[0]), reduce(&inputs[1])];
-            let ahat = Secret::new(reduce(&ahat));
+            let inputs = [reduce::<Scalar>(&inputs[0]), reduce::<Scalar>(&inputs[1])];
+            let ahat = Secret::new(reduce::<Scalar>(&ahat));
             let (message, c) =
-                multiply(&sha(b"sid_p"), &sha(b"nu_a"), checked, [&inputs[0], &inputs[1]], ahat);
+                multiply::<Secp256k1>(&sha(b"sid_p"), &sha(b"nu_a"), checked, [&inputs[0], &inputs[1]], ahat);
             let d = receive(&sha(b"sid_p"), &sha(b"nu_a"), &extended, &message).unwrap();
             for (i, input) in inputs.iter().enumerate() {
                 prop_assert_eq!(c.expose()[i] + d.expose()[i], *input * extended.chi());
@@ -423,12 +471,17 @@ mod tests {
     fn an_altered_transfer_aborts_exactly_if_one_was_chosen() {
         let (extended, checked) = halves([0x3c; 16], &seed("bob"));
         let (pair_session, alice_nonce) = (&sha(b"sid_p"), &sha(b"nu_a"));
-        let session = Session { pair_session, alice_nonce, h_u: &checked.h_u };
+        let session = Session::<Secp256k1> {
+            pair_session,
+            alice_nonce,
+            h_u: &checked.h_u,
+            curve: PhantomData,
+        };
         let inputs = [2_u64, 3, 5].map(Scalar::from);
         for j in 0..16 {
             let (zeros, mut corrections) = session.correct(&checked, &inputs);
             let altered = &mut corrections[j * WIDTH * SCALAR..][..SCALAR];
-            let scalar = decode_scalar(altered).unwrap() + Scalar::ONE;
+            let scalar = decode_scalar::<Scalar>(altered).unwrap() + Scalar::ONE;
             altered.copy_from_slice(&encode_scalar(&scalar));
             let message = session.prove(&inputs, &zeros, corrections);
             let aborts = received(&extended, &message).is_err();

@@ -16,7 +16,6 @@
 mod bits;
 mod choices;
 mod combination;
-mod oracle;
 mod short_hash;
 
 pub mod base;

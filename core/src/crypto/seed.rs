@@ -1,12 +1,10 @@
 //! Labelled randomness: one seed per party and session, expanded by label.
 
 use hmac::{Hmac, Mac};
-use k256::Scalar;
-use k256::elliptic_curve::bigint::U512;
-use k256::elliptic_curve::ops::Reduce;
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::crypto::curve::{Curve, Scalar, reduce_wide};
 use crate::crypto::transcript::length_prefixed;
 use crate::secret::Secret;
 
@@ -58,10 +56,10 @@ impl SessionSeed {
     ///
     /// Zero (probability 2^-256) is returned like any other value; the identity point that results
     /// from it is refused when it is decoded.
-    pub fn scalar(&self, label: &str) -> Scalar {
-        let mut wide = [0; 64];
-        self.fill(label, &mut wide[16..]);
-        let scalar = <Scalar as Reduce<U512>>::reduce_bytes((&wide).into());
+    pub fn scalar<C: Curve>(&self, label: &str) -> Scalar<C> {
+        let mut wide = [0; 48];
+        self.fill(label, &mut wide);
+        let scalar = reduce_wide::<C>(&wide);
         wide.zeroize();
         scalar
     }
@@ -89,7 +87,7 @@ mod tests {
             "ec0482890eaeea4c3be2c1d94f497937629a42c47e9c2e2cd40a5d7700af66023b2de9d2c42b133093d3272a2d3bf2e9"
         );
         assert_eq!(
-            hex(&counting().scalar("r").to_bytes()),
+            hex(&counting().scalar::<k256::Secp256k1>("r").to_bytes()),
             "abef581ae85273c676cf4d40762da1eaa7cde3a92cd7f18336ef028c34422c0b"
         );
     }

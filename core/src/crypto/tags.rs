@@ -1,17 +1,17 @@
 //! Every domain-separation tag of the protocol, in one place.
 
-use crate::crypto::transcript::Tag;
+use crate::crypto::transcript::{CommonTag, Tag};
 
 macro_rules! tags {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        $($(#[$doc])* pub static $name: Tag = Tag::new($text);)*
-        /// All tags, for the test that no two are alike.
+    ($all:ident: $type:ident = $($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub static $name: $type = $type::new($text);)*
+        /// All tags of this type, for the test that no two are alike.
         #[cfg(test)]
-        static ALL: &[&Tag] = &[$(&$name),*];
+        static $all: &[&$type] = &[$(&$name),*];
     };
 }
 
-tags! {
+tags! { ALL: Tag =
     /// Input that the parties of a key generation agree on before its first message.
     KEYGEN_SID0 = "keygen/sid0";
     /// Input that the parties of a refresh agree on before its first message.
@@ -82,6 +82,9 @@ tags! {
     BATCH_SID = "batch/sid";
     /// Id of one item within a batch.
     BATCH_ITEM = "batch/item";
+}
+
+tags! { COMMON: CommonTag =
     /// Secret of two parties of a key by which they find each other.
     MEETING_SECRET = "meeting/secret";
     /// Name of the room where two devices meet on one day.
@@ -101,7 +104,8 @@ mod tests {
 
     #[test]
     fn no_two_tags_are_alike() {
-        let names: BTreeSet<_> = ALL.iter().map(|tag| tag.name()).collect();
-        assert_eq!(names.len(), ALL.len());
+        let common = COMMON.iter().map(|tag| tag.name());
+        let names: BTreeSet<_> = ALL.iter().map(|tag| tag.name()).chain(common).collect();
+        assert_eq!(names.len(), ALL.len() + COMMON.len());
     }
 }

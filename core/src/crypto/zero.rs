@@ -1,17 +1,15 @@
 //! Shares of zero from pairwise seeds (docs/protocol.md §3.4, §7.3), which mask a share within one
 //! signature.
 
-use k256::Scalar;
-
+use crate::crypto::curve::{Curve, Scalar};
 use crate::crypto::tags;
-use crate::crypto::transcript::reduce;
 use crate::party::PartyId;
 use crate::secret::Secret;
 
 /// The common seed of two parties, from a contribution of each.
 ///
 /// `mine` and `theirs` are the 32-byte contributions; both sides get the same seed.
-pub fn seed(
+pub fn seed<C: Curve>(
     session: &[u8; 32],
     (me, mine): (PartyId, &Secret<[u8; 32]>),
     (peer, theirs): (PartyId, &[u8; 32]),
@@ -22,22 +20,24 @@ pub fn seed(
     } else {
         ([peer.get(), me.get()], theirs, mine)
     };
-    Secret::made(|seed: &mut [u8; 32]| *seed = tags::ZERO_SEED.hash(&[session, &pair, low, high]))
+    Secret::made(|seed: &mut [u8; 32]| {
+        *seed = tags::ZERO_SEED.hash::<C>(&[session, &pair, low, high])
+    })
 }
 
 /// The share of zero of `me`: the terms in common with each peer, added by the party with the lower
 /// index and subtracted by the other. The shares of a whole signer set add up to zero.
 ///
 /// `context` has every part that tells this use of the seeds from all others.
-pub fn share<'a>(
+pub fn share<'a, C: Curve>(
     me: PartyId,
     seeds: impl IntoIterator<Item = (PartyId, &'a Secret<[u8; 32]>)>,
     context: &[&[u8]],
-) -> Secret<Scalar> {
-    Secret::made(|sum: &mut Scalar| {
+) -> Secret<Scalar<C>> {
+    Secret::made(|sum: &mut Scalar<C>| {
         for (peer, seed) in seeds {
-            let start = tags::ZERO_SHARE.start().part(seed.expose());
-            let term = reduce(&context.iter().fold(start, |hash, part| hash.part(part)).finish());
+            let start = tags::ZERO_SHARE.start::<C>().part(seed.expose());
+            let term = context.iter().fold(start, |hash, part| hash.part(part)).scalar();
             *sum += if me < peer { term } else { -term };
         }
     })
@@ -46,6 +46,7 @@ pub fn share<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k256::{Scalar, Secp256k1};
 
     fn party(index: u8) -> PartyId {
         PartyId::new(index).unwrap()
@@ -54,9 +55,9 @@ mod tests {
     #[test]
     fn both_sides_make_the_same_seed_and_order_matters() {
         let (low, high) = (Secret::new([1; 32]), Secret::new([2; 32]));
-        let here = seed(&[0; 32], (party(1), &low), (party(2), high.expose()));
-        let there = seed(&[0; 32], (party(2), &high), (party(1), low.expose()));
-        let swapped = seed(&[0; 32], (party(1), &high), (party(2), low.expose()));
+        let here = seed::<Secp256k1>(&[0; 32], (party(1), &low), (party(2), high.expose()));
+        let there = seed::<Secp256k1>(&[0; 32], (party(2), &high), (party(1), low.expose()));
+        let swapped = seed::<Secp256k1>(&[0; 32], (party(1), &high), (party(2), low.expose()));
         assert_eq!(here.expose(), there.expose());
         assert_ne!(here.expose(), swapped.expose());
     }
@@ -66,7 +67,12 @@ mod tests {
         let seeds = [Secret::new([12; 32]), Secret::new([13; 32]), Secret::new([23; 32])];
         let [s12, s13, s23] = &seeds;
         let zeta = |me, with: [(u8, &Secret<[u8; 32]>); 2]| {
-            *share(party(me), with.map(|(peer, seed)| (party(peer), seed)), &[&[9; 32]]).expose()
+            *share::<Secp256k1>(
+                party(me),
+                with.map(|(peer, seed)| (party(peer), seed)),
+                &[&[9; 32]],
+            )
+            .expose()
         };
         let shares = [
             zeta(1, [(2, s12), (3, s13)]),

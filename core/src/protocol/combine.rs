@@ -1,8 +1,6 @@
 //! The whole key from its shares (docs/protocol.md §8.3): the way out.
 
-use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{ProjectivePoint, Scalar};
-
+use crate::crypto::curve::{Curve, ProjectivePoint, Scalar};
 use crate::crypto::share::lagrange;
 use crate::party::PartyId;
 use crate::protocol::fault::{Check, Fault};
@@ -22,7 +20,7 @@ use crate::secret::Secret;
 /// # use std::fs;
 /// # use cosign_core::{KeyShare, reveal_private_key};
 /// # use cosign_core::k256::ProjectivePoint;
-/// # let share = |party| -> Result<_, Box<dyn std::error::Error>> {
+/// # let share = |party| -> Result<KeyShare, Box<dyn std::error::Error>> {
 /// #     Ok(KeyShare::from_bytes(&fs::read(format!("tests/support/shares/party-{party}"))?)?)
 /// # };
 /// let (first, second) = (share(1)?, share(2)?);
@@ -31,7 +29,7 @@ use crate::secret::Secret;
 /// assert!(reveal_private_key(&[&first]).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn reveal_private_key(shares: &[&KeyShare]) -> Result<Secret<Scalar>, Fault> {
+pub fn reveal_private_key<C: Curve>(shares: &[&KeyShare<C>]) -> Result<Secret<Scalar<C>>, Fault> {
     let params = Fault::nobody(Check::Params, "combine");
     let mut shares = shares.to_vec();
     shares.sort_unstable_by_key(|share| share.me());
@@ -42,13 +40,12 @@ pub fn reveal_private_key(shares: &[&KeyShare]) -> Result<Secret<Scalar>, Fault>
     let first = *shares.first().ok_or(params)?;
     let enough = shares.get(..usize::from(first.threshold())).filter(|_| alike).ok_or(params)?;
     let parties: Vec<PartyId> = enough.iter().map(|share| share.me()).collect();
-    let key = Secret::made(|sum: &mut Scalar| {
+    let key = Secret::made(|sum: &mut Scalar<C>| {
         for share in enough {
-            *sum += lagrange(share.me(), &parties, 0) * share.secret.expose();
+            *sum += lagrange::<Scalar<C>>(share.me(), &parties, 0) * share.secret.expose();
         }
     });
-    if ProjectivePoint::mul_by_generator(key.expose()) == ProjectivePoint::from(first.public_key())
-    {
+    if C::of_generator(key.expose()) == ProjectivePoint::<C>::from(*first.public_key()) {
         Ok(key)
     } else {
         Err(params)

@@ -5,12 +5,15 @@
 //! pair, and two objects could disagree about it. Concurrent sessions share one object.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{AffinePoint, ProjectivePoint, Scalar};
+use k256::Secp256k1;
 
-use crate::crypto::curve::{POINT, decode_point, decode_scalar, encode_point, encode_scalar};
+use crate::crypto::curve::{
+    AffinePoint, Curve, POINT, ProjectivePoint, Scalar, decode_point, decode_scalar, encode_point,
+    encode_scalar,
+};
 use crate::crypto::ot::extension::CheckFailed;
 use crate::crypto::ot::tree::{ReceiverTrees, SenderTrees};
 use crate::crypto::ot::{CHOICES, DEPTH};
@@ -20,6 +23,11 @@ use crate::crypto::transcript::length_prefixed;
 use crate::party::{MAX_PARTIES, PartyId};
 use crate::protocol::fault::Check;
 use crate::secret::Secret;
+use k256::elliptic_curve::consts::{U32, U33};
+use k256::elliptic_curve::generic_array::GenericArray;
+use k256::elliptic_curve::group::GroupEncoding;
+use k256::elliptic_curve::group::prime::PrimeCurveAffine;
+use k256::elliptic_curve::point::AffineCoordinates;
 
 /// The most bytes of a party's identity.
 pub const MAX_IDENTITY: usize = 255;
@@ -29,22 +37,22 @@ pub const MIN_THRESHOLD: u8 = 2;
 
 /// One party's share of a key. By construction the secret fits the public shares, and these fit the
 /// key.
-pub struct KeyShare {
-    public: PublicKey,
+pub struct KeyShare<C: Curve = Secp256k1> {
+    public: PublicKey<C>,
     me: PartyId,
-    pub(crate) secret: Secret<Scalar>,
+    pub(crate) secret: Secret<Scalar<C>>,
     /// None in a share from a backup.
     pairs: Vec<Pair>,
 }
 
 /// The public data of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct PublicKey {
+pub(crate) struct PublicKey<C: Curve> {
     pub(crate) threshold: u8,
     pub(crate) epoch: [u8; 32],
-    pub(crate) point: AffinePoint,
+    pub(crate) point: AffinePoint<C>,
     /// That of party 1 first.
-    pub(crate) shares: Vec<AffinePoint>,
+    pub(crate) shares: Vec<AffinePoint<C>>,
     pub(crate) chain_code: [u8; 32],
     /// That of party 1 first.
     pub(crate) identities: Vec<Vec<u8>>,
@@ -84,17 +92,17 @@ impl fmt::Display for InvalidShare {
 
 impl std::error::Error for InvalidShare {}
 
-impl KeyShare {
+impl<C: Curve> KeyShare<C> {
     /// A share of these parts, if they are consistent. `pairs` are in index order, without `me`.
     pub(crate) fn new(
-        public: PublicKey,
+        public: PublicKey<C>,
         me: PartyId,
-        secret: Secret<Scalar>,
+        secret: Secret<Scalar<C>>,
         pairs: Vec<Pair>,
     ) -> Result<Self, InvalidShare> {
         let count = public.count();
         let own = public.share_of(me).ok_or(InvalidShare)?;
-        let fits = ProjectivePoint::mul_by_generator(secret.expose()) == ProjectivePoint::from(own);
+        let fits = C::of_generator(secret.expose()) == ProjectivePoint::<C>::from(own);
         let paired = pairs.is_empty() || pairs.len() == usize::from(count) - 1;
         if !fits || !paired || !public.is_consistent() {
             return Err(InvalidShare);
@@ -129,7 +137,7 @@ impl KeyShare {
     }
 
     /// The key.
-    pub fn public_key(&self) -> &AffinePoint {
+    pub fn public_key(&self) -> &AffinePoint<C> {
         &self.public.point
     }
 
@@ -144,7 +152,7 @@ impl KeyShare {
     }
 
     /// Every party's public share, that of party 1 first.
-    pub fn public_shares(&self) -> &[AffinePoint] {
+    pub fn public_shares(&self) -> &[AffinePoint<C>] {
         &self.public.shares
     }
 
@@ -155,7 +163,7 @@ impl KeyShare {
 
     /// The secret share `y_i`. `threshold` of these give the private key.
     #[cfg(feature = "hazmat")]
-    pub fn secret(&self) -> &Secret<Scalar> {
+    pub fn secret(&self) -> &Secret<Scalar<C>> {
         &self.secret
     }
 
@@ -163,7 +171,7 @@ impl KeyShare {
     /// (§8.1).
     pub fn public_data(&self) -> Vec<u8> {
         let PublicKey { threshold, epoch, point, shares, chain_code, .. } = &self.public;
-        public_data(*threshold, epoch, point, chain_code, shares)
+        public_data::<C>(*threshold, epoch, point, chain_code, shares)
     }
 
     /// 32 bytes that only this party and `peer` know, not even the key's other parties. The two
@@ -212,7 +220,7 @@ impl KeyShare {
     }
 }
 
-impl fmt::Debug for KeyShare {
+impl<C: Curve> fmt::Debug for KeyShare<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyShare")
             .field("me", &self.me)
@@ -221,13 +229,13 @@ impl fmt::Debug for KeyShare {
     }
 }
 
-impl PublicKey {
+impl<C: Curve> PublicKey<C> {
     pub(crate) fn count(&self) -> u8 {
         // Made from at most `MAX_PARTIES` shares.
         self.shares.len() as u8
     }
 
-    pub(crate) fn share_of(&self, party: PartyId) -> Option<AffinePoint> {
+    pub(crate) fn share_of(&self, party: PartyId) -> Option<AffinePoint<C>> {
         self.shares.get(usize::from(party.get()) - 1).copied()
     }
 
@@ -237,36 +245,42 @@ impl PublicKey {
         let count = self.shares.len();
         are_valid_sizes(self.threshold, count)
             && are_valid_identities(&self.identities, count)
-            && share_the_key(self.threshold, &self.point, &self.shares)
+            && share_the_key::<C>(self.threshold, &self.point, &self.shares)
     }
 }
 
 /// Whether these public shares, that of party 1 first and at least `threshold` of them, lie on one
 /// polynomial of degree exactly `threshold - 1` whose value at 0 is the key.
-pub(crate) fn share_the_key(threshold: u8, key: &AffinePoint, shares: &[AffinePoint]) -> bool {
-    let all: Vec<(PartyId, &AffinePoint)> = PartyId::all(MAX_PARTIES).zip(shares).collect();
+pub(crate) fn share_the_key<C: Curve>(
+    threshold: u8,
+    key: &AffinePoint<C>,
+    shares: &[AffinePoint<C>],
+) -> bool {
+    let all: Vec<(PartyId, &AffinePoint<C>)> = PartyId::all(MAX_PARTIES).zip(shares).collect();
     let Some((basis, others)) = all.split_at_checked(usize::from(threshold)) else { return false };
-    let at = |basis: &[(PartyId, &AffinePoint)], target: u8| -> ProjectivePoint {
+    let at = |basis: &[(PartyId, &AffinePoint<C>)], target: u8| -> ProjectivePoint<C> {
         let parties: Vec<PartyId> = basis.iter().map(|(party, _)| *party).collect();
-        let terms = basis.iter().map(|(party, share)| **share * lagrange(*party, &parties, target));
+        let terms = basis
+            .iter()
+            .map(|(party, share)| **share * lagrange::<Scalar<C>>(*party, &parties, target));
         terms.sum()
     };
-    let fits = |basis: &[_], (party, share): &(PartyId, &AffinePoint)| {
-        at(basis, party.get()) == ProjectivePoint::from(**share)
+    let fits = |basis: &[_], (party, share): &(PartyId, &AffinePoint<C>)| {
+        at(basis, party.get()) == ProjectivePoint::<C>::from(**share)
     };
     let Some((last, fewer)) = basis.split_last() else { return false };
-    at(basis, 0) == ProjectivePoint::from(*key)
+    at(basis, 0) == ProjectivePoint::<C>::from(*key)
         && !fits(fewer, last)
         && others.iter().all(|other| fits(basis, other))
 }
 
 /// `LP([t, n], epoch, Q, cc, Y_1, .., Y_n)`.
-pub(crate) fn public_data(
+pub(crate) fn public_data<C: Curve>(
     threshold: u8,
     epoch: &[u8; 32],
-    key: &AffinePoint,
+    key: &AffinePoint<C>,
     chain_code: &[u8; 32],
-    shares: &[AffinePoint],
+    shares: &[AffinePoint<C>],
 ) -> Vec<u8> {
     let (key, shares) = (encoded(key), shares.iter().map(encoded).collect::<Vec<_>>());
     let sizes = [threshold, shares.len() as u8];
@@ -298,7 +312,10 @@ pub(crate) fn peers(me: PartyId, count: u8) -> impl Iterator<Item = PartyId> {
 }
 
 /// Encodes a point that cannot be the identity: it was decoded, or compared with the identity.
-pub(crate) fn encoded(point: &AffinePoint) -> [u8; POINT] {
+pub(crate) fn encoded<P>(point: &P) -> [u8; POINT]
+where
+    P: PrimeCurveAffine + AffineCoordinates<FieldRepr = GenericArray<u8, U32>>,
+{
     encode_point(point).unwrap_or([0; POINT])
 }
 
@@ -306,13 +323,19 @@ pub(crate) fn encoded(point: &AffinePoint) -> [u8; POINT] {
 // Storage
 // ---------------------------------------------------------------------------------------------
 
-/// The first bytes of a stored share, and of one that cannot sign.
-const MAGIC: &[u8] = b"cosign-share/1";
-const MAGIC_OF_BACKUP: &[u8] = b"cosign-share/2";
+/// The first bytes of a stored share, without the digit of its format.
+const MAGIC: &[u8; 13] = b"cosign-share/";
 
-impl KeyShare {
-    /// The latest number that [`stored_format`](Self::stored_format) gives for what this version reads.
-    pub const LATEST_FORMAT: u64 = 2;
+impl<C: Curve> KeyShare<C> {
+    /// The latest number that [`stored_format`](KeyShare::stored_format) gives for what this version reads.
+    pub const LATEST_FORMAT: u64 = Self::FORMATS[1] as u64;
+
+    /// The formats of a share, and of one that cannot sign.
+    const FORMATS: [u8; 2] = if Self::NAMES_CURVE { [3, 4] } else { [1, 2] };
+
+    /// Whether the stored form has the number of the curve. The first two formats are from when there was
+    /// one curve.
+    const NAMES_CURVE: bool = C::IDENT != Secp256k1::IDENT;
 
     /// The stored form. It holds secrets in the clear: seal it.
     ///
@@ -323,7 +346,8 @@ impl KeyShare {
     /// ```
     ///
     /// That of a share which [cannot sign](Self::can_sign) begins with `cosign-share/2` and ends with the
-    /// identities.
+    /// identities. On another curve than secp256k1 they begin with `cosign-share/3` and `cosign-share/4`,
+    /// and [`Curve::IDENT`] follows.
     ///
     /// Retired pairs are not in it but in the ledger: otherwise restoring an old copy would bring
     /// them back.
@@ -341,7 +365,12 @@ impl KeyShare {
         let mut out = Secret::new(Vec::with_capacity(self.stored_length(pairs.len())));
         let bytes = out.expose_mut();
         let PublicKey { threshold, epoch, point, shares, chain_code, identities } = &self.public;
-        bytes.extend_from_slice(if pairs.is_empty() { MAGIC_OF_BACKUP } else { MAGIC });
+        let [format, of_backup] = Self::FORMATS;
+        bytes.extend_from_slice(MAGIC);
+        bytes.push(b'0' + if pairs.is_empty() { of_backup } else { format });
+        if Self::NAMES_CURVE {
+            bytes.push(C::IDENT);
+        }
         bytes.extend_from_slice(&[*threshold, self.count(), self.me.get()]);
         bytes.extend_from_slice(&parameters());
         bytes.extend_from_slice(epoch);
@@ -361,23 +390,21 @@ impl KeyShare {
         out
     }
 
-    /// The number of the format that `bytes` are stored in, if they are a stored share; this version
-    /// reads 1 and 2.
-    pub fn stored_format(bytes: &[u8]) -> Option<u64> {
-        let number = bytes.strip_prefix(b"cosign-share/")?;
-        // The threshold, which follows, is no digit.
-        let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        std::str::from_utf8(number.get(..digits)?).ok()?.parse().ok()
-    }
-
     /// Decodes the stored form, and checks that its parts are consistent.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidShare> {
         let mut input = Input(bytes);
-        let has_pairs = match input.take(MAGIC.len())? {
-            MAGIC => true,
-            MAGIC_OF_BACKUP => false,
+        if input.array()? != MAGIC {
+            return Err(InvalidShare);
+        }
+        let [format, of_backup] = Self::FORMATS.map(|format| b'0' + format);
+        let has_pairs = match *input.array()? {
+            [written] if written == format => true,
+            [written] if written == of_backup => false,
             _ => return Err(InvalidShare),
         };
+        if Self::NAMES_CURVE && *input.array()? != [C::IDENT] {
+            return Err(InvalidShare);
+        }
         let [threshold, count, me] = *input.array::<3>()?;
         if *input.array()? != parameters() || !are_valid_sizes(threshold, usize::from(count)) {
             return Err(InvalidShare);
@@ -404,14 +431,26 @@ impl KeyShare {
         let points = 1 + self.public.shares.len();
         let identities = self.public.identities.iter().map(|identity| 1 + identity.len());
         FIXED
+            + usize::from(Self::NAMES_CURVE)
             + points * POINT
             + identities.sum::<usize>()
             + pairs * (32 + TREES_AS_SENDER + TREES_AS_RECEIVER)
     }
 }
 
+impl KeyShare {
+    /// The number of the format that `bytes` are stored in, if they are a stored share; this version
+    /// reads 1 to 4.
+    pub fn stored_format(bytes: &[u8]) -> Option<u64> {
+        let number = bytes.strip_prefix(MAGIC)?;
+        // The threshold, which follows, is no digit.
+        let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        std::str::from_utf8(number.get(..digits)?).ok()?.parse().ok()
+    }
+}
+
 /// Magic, sizes and index, parameters, epoch, secret share and chain code.
-const FIXED: usize = MAGIC.len() + 3 + 3 + 32 + 32 + 32;
+const FIXED: usize = MAGIC.len() + 1 + 3 + 3 + 32 + 32 + 32;
 const TREES_AS_SENDER: usize = 16384;
 const TREES_AS_RECEIVER: usize = 32 + TREES_AS_SENDER;
 
@@ -436,7 +475,7 @@ impl<'a> Input<'a> {
         Ok(front)
     }
 
-    fn point(&mut self) -> Result<AffinePoint, InvalidShare> {
+    fn point<P: GroupEncoding<Repr = GenericArray<u8, U33>>>(&mut self) -> Result<P, InvalidShare> {
         decode_point(self.take(POINT)?).map_err(|_| InvalidShare)
     }
 
@@ -461,14 +500,19 @@ impl<'a> Input<'a> {
 // Confirmation
 // ---------------------------------------------------------------------------------------------
 
+/// Length of a stored [`Confirmation`].
+const CONFIRMATION: usize = 66;
+/// Length of a stored [`Leaving`].
+const LEAVING: usize = 65;
+
 /// A share that waits for all confirmations. Its key must not be used or funded before.
 #[derive(Debug)]
-pub struct Pending {
+pub struct Pending<C: Curve = Secp256k1> {
     /// The share, to be stored as pending.
-    pub share: KeyShare,
+    pub share: KeyShare<C>,
     /// The value that the confirmations of all parties are checked against; to be stored beside the
     /// share.
-    pub confirmation: Confirmation,
+    pub confirmation: Confirmation<C>,
 }
 
 /// The statements by which the parties of a key tell one another that their shares are stored (§3.4
@@ -476,24 +520,25 @@ pub struct Pending {
 ///
 /// It holds no secret, and lets parties that were cut off in the last round finish later.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confirmation {
-    pub(crate) statements: Statements,
+pub struct Confirmation<C = Secp256k1> {
+    pub(crate) statements: Statements<C>,
     pub(crate) me: PartyId,
 }
 
 /// The statements of all parties of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Statements {
+pub(crate) struct Statements<C> {
     pub(crate) epoch: [u8; 32],
     /// `view3`.
     pub(crate) view: [u8; 32],
     /// How many parties there are.
     pub(crate) count: u8,
+    pub(crate) curve: PhantomData<C>,
 }
 
-impl Statements {
+impl<C: Curve> Statements<C> {
     fn of(&self, party: PartyId) -> [u8; 32] {
-        tags::KEYGEN_CONFIRM.hash(&[&self.epoch, &self.view, &[party.get()]])
+        tags::KEYGEN_CONFIRM.hash::<C>(&[&self.epoch, &self.view, &[party.get()]])
     }
 
     /// Whether `body` is the statement of `from`, a party of the epoch.
@@ -503,9 +548,9 @@ impl Statements {
     }
 }
 
-impl Confirmation {
+impl<C: Curve> Confirmation<C> {
     /// Length of the stored form.
-    pub const STORED: usize = 66;
+    pub const STORED: usize = CONFIRMATION;
 
     /// The statement of this party, sent to all others once its share is stored.
     pub fn message(&self) -> [u8; 32] {
@@ -533,9 +578,9 @@ impl Confirmation {
     }
 
     /// The stored form: `epoch 32 | view 32 | i | n`.
-    pub fn to_bytes(&self) -> [u8; Self::STORED] {
-        let mut out = [0; Self::STORED];
-        let Statements { epoch, view, count } = &self.statements;
+    pub fn to_bytes(&self) -> [u8; CONFIRMATION] {
+        let mut out = [0; CONFIRMATION];
+        let Statements { epoch, view, count, .. } = &self.statements;
         let parts = epoch.iter().chain(view).copied().chain([self.me.get(), *count]);
         out.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
         out
@@ -550,7 +595,7 @@ impl Confirmation {
         if !input.0.is_empty() || !are_valid_sizes(MIN_THRESHOLD, usize::from(count)) {
             return Err(InvalidShare);
         }
-        Ok(Self { statements: Statements { epoch, view, count }, me })
+        Ok(Self { statements: Statements { epoch, view, count, curve: PhantomData }, me })
     }
 }
 
@@ -561,11 +606,11 @@ impl Confirmation {
 /// hold who the parties are: the driver stores their identities beside it, in the order of their new
 /// indices.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leaving(pub(crate) Statements);
+pub struct Leaving<C = Secp256k1>(pub(crate) Statements<C>);
 
-impl Leaving {
+impl<C: Curve> Leaving<C> {
     /// Length of the stored form.
-    pub const STORED: usize = 65;
+    pub const STORED: usize = LEAVING;
 
     /// The generation of shares that the others have from then on.
     pub fn epoch(&self) -> &[u8; 32] {
@@ -583,9 +628,9 @@ impl Leaving {
     }
 
     /// The stored form: `epoch 32 | view 32 | n`.
-    pub fn to_bytes(&self) -> [u8; Self::STORED] {
-        let mut out = [0; Self::STORED];
-        let Statements { epoch, view, count } = &self.0;
+    pub fn to_bytes(&self) -> [u8; LEAVING] {
+        let mut out = [0; LEAVING];
+        let Statements { epoch, view, count, .. } = &self.0;
         let parts = epoch.iter().chain(view).copied().chain([*count]);
         out.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
         out
@@ -599,6 +644,6 @@ impl Leaving {
         if !input.0.is_empty() || !are_valid_sizes(MIN_THRESHOLD, usize::from(count)) {
             return Err(InvalidShare);
         }
-        Ok(Self(Statements { epoch, view, count }))
+        Ok(Self(Statements { epoch, view, count, curve: PhantomData }))
     }
 }

@@ -18,9 +18,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use k256::{AffinePoint, ProjectivePoint, Scalar};
+use k256::Secp256k1;
+use k256::elliptic_curve::group::Group as _;
 
-use crate::crypto::curve::{POINT, SCALAR, encode_scalar};
+use crate::crypto::curve::{
+    AffinePoint, Curve, POINT, ProjectivePoint, SCALAR, Scalar, encode_scalar,
+};
 use crate::crypto::dlog::PROOF;
 use crate::crypto::ot::{base, tree};
 use crate::crypto::seed::SessionSeed;
@@ -57,14 +60,14 @@ pub struct KeygenSetup {
 
 /// Key generation, refresh, reshare or import as a [`Protocol`]: its present round.
 #[derive(Debug)]
-pub struct Keygen(Round);
+pub struct Keygen<C: Curve = Secp256k1>(Round<C>);
 
 #[derive(Debug)]
-enum Round {
-    One(Box<round1::Round1>),
-    Two(Box<round2::Round2>),
-    Three(Box<round3::Round3>),
-    Four(round4::Round4),
+enum Round<C: Curve> {
+    One(Box<round1::Round1<C>>),
+    Two(Box<round2::Round2<C>>),
+    Three(Box<round3::Round3<C>>),
+    Four(round4::Round4<C>),
 }
 
 /// The result: every party has confirmed that its share is stored. The share itself was output
@@ -86,6 +89,7 @@ pub struct Confirmed {
 ///
 /// ```
 /// use std::time::{Duration, Instant};
+/// use cosign_core::k256::Secp256k1;
 /// # use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
 /// use cosign_core::local::Local;
 /// use cosign_core::{KeygenSetup, PartyId, Persist, Secret, keygen};
@@ -100,7 +104,7 @@ pub struct Confirmed {
 /// for me in PartyId::all(3) {
 ///     let identities = vec![b"alice".to_vec(), b"bob".to_vec(), b"carol".to_vec()];
 ///     let setup = KeygenSetup { instance, threshold: 2, me, identities };
-///     machines.push(keygen(setup, &Secret::new(random()), device_secret, Duration::from_secs(30))?);
+///     machines.push(keygen::<Secp256k1>(setup, &Secret::new(random()), device_secret, Duration::from_secs(30))?);
 /// }
 /// let outcomes = Local::start(machines, Instant::now()).run();
 /// let mut keys = outcomes.values().flat_map(|outcome| &outcome.persisted).filter_map(|p| match p {
@@ -111,24 +115,24 @@ pub struct Confirmed {
 /// assert_eq!(keys.collect::<Vec<_>>(), [first, first]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn keygen(
+pub fn keygen<C: Curve>(
     setup: KeygenSetup,
     random: &Secret<[u8; 32]>,
     hedge: &[u8],
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
-    let session = keygen_session(&setup);
+) -> Result<Machine<Keygen<C>>, Fault> {
+    let session = keygen_session::<C>(&setup);
     let seed = SessionSeed::hedged(random, &session, setup.me.get(), hedge);
     keygen_with_seed(setup, seed, round_timeout)
 }
 
 /// As [`keygen`], with a given seed, to repeat known answers. A seed must never be used twice.
-pub fn keygen_with_seed(
+pub fn keygen_with_seed<C: Curve>(
     setup: KeygenSetup,
     seed: SessionSeed,
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
-    let session = keygen_session(&setup);
+) -> Result<Machine<Keygen<C>>, Fault> {
+    let session = keygen_session::<C>(&setup);
     let KeygenSetup { threshold, me, identities, .. } = setup;
     let valid = are_valid_sizes(threshold, identities.len())
         && usize::from(me.get()) <= identities.len()
@@ -161,7 +165,7 @@ pub fn keygen_with_seed(
 /// #     OsRng.fill_bytes(&mut bytes);
 /// #     bytes
 /// # }
-/// # let old = |party| -> Result<_, Box<dyn std::error::Error>> {
+/// # let old = |party| -> Result<KeyShare, Box<dyn std::error::Error>> {
 /// #     Ok(KeyShare::from_bytes(&fs::read(format!("tests/support/shares/party-{party}"))?)?)
 /// # };
 /// let old = [old(1)?, old(2)?];
@@ -181,12 +185,12 @@ pub fn keygen_with_seed(
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn refresh(
-    share: &KeyShare,
+pub fn refresh<C: Curve>(
+    share: &KeyShare<C>,
     instance: [u8; 32],
     random: &Secret<[u8; 32]>,
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
+) -> Result<Machine<Keygen<C>>, Fault> {
     let secret =
         Secret::made(|bytes: &mut [u8; SCALAR]| *bytes = encode_scalar(share.secret.expose()));
     let session = refresh_session(share, &instance);
@@ -195,12 +199,12 @@ pub fn refresh(
 }
 
 /// As [`refresh`], with a given seed, to repeat known answers. A seed must never be used twice.
-pub fn refresh_with_seed(
-    share: &KeyShare,
+pub fn refresh_with_seed<C: Curve>(
+    share: &KeyShare<C>,
     instance: [u8; 32],
     seed: SessionSeed,
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
+) -> Result<Machine<Keygen<C>>, Fault> {
     let refreshed = Refreshed {
         point: *share.public_key(),
         shares: share.public_shares().to_vec(),
@@ -214,17 +218,21 @@ pub fn refresh_with_seed(
         session: refresh_session(share, &instance),
         source: Source::Zero(refreshed),
     };
-    let own = Secret::made(|own: &mut Scalar| *own = *share.secret.expose());
+    let own = Secret::made(|own: &mut Scalar<C>| *own = *share.secret.expose());
     machine(Participant { terms, seed, own: Some(own) }, round_timeout)
 }
 
-fn machine(participant: Participant, round_timeout: Duration) -> Result<Machine<Keygen>, Fault> {
+fn machine<C: Curve>(
+    participant: Participant<C>,
+    round_timeout: Duration,
+) -> Result<Machine<Keygen<C>>, Fault> {
     let plan = participant.terms.plan();
     Ok(Machine::new(plan, round1::start(participant)?, round_timeout))
 }
 
-impl Protocol for Keygen {
+impl<C: Curve> Protocol for Keygen<C> {
     type Done = Confirmed;
+    type Curve = C;
 
     fn session(&self) -> &[u8; 32] {
         match &self.0 {
@@ -235,7 +243,7 @@ impl Protocol for Keygen {
         }
     }
 
-    fn arrived(&self, message: &Received<'_>) -> Option<Persist> {
+    fn arrived(&self, message: &Received<'_>) -> Option<Persist<C>> {
         match &self.0 {
             Round::Four(round) => round.arrived(message),
             Round::One(_) | Round::Two(_) | Round::Three(_) => None,
@@ -244,9 +252,9 @@ impl Protocol for Keygen {
 
     fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault> {
         match self.0 {
-            Round::One(round) => round.finish(messages),
-            Round::Two(round) => round.finish(messages),
-            Round::Three(round) => round.finish(messages),
+            Round::One(round) => (*round).finish(messages),
+            Round::Two(round) => (*round).finish(messages),
+            Round::Three(round) => (*round).finish(messages),
             Round::Four(round) => round.finish(messages),
         }
     }
@@ -255,16 +263,16 @@ impl Protocol for Keygen {
 /// The input of this participant: the agreed terms and its secrets, which are wiped when the last
 /// thing is made from them, in round 2.
 #[derive(Debug)]
-struct Participant {
-    terms: Terms,
+struct Participant<C: Curve> {
+    terms: Terms<C>,
     seed: SessionSeed,
     /// Its part of the key: the share that a refresh replaces, or what it deals in a reshare.
-    own: Option<Secret<Scalar>>,
+    own: Option<Secret<Scalar<C>>>,
 }
 
 /// The agreed terms, and this participant's index.
 #[derive(Debug)]
-struct Terms {
+struct Terms<C: Curve> {
     threshold: u8,
     /// How many parties the key has then: the first of the participants. Those above leave.
     count: u8,
@@ -273,38 +281,38 @@ struct Terms {
     identities: Vec<Vec<u8>>,
     /// `sid0`.
     session: [u8; 32],
-    source: Source,
+    source: Source<C>,
 }
 
 /// Where the constant terms of the polynomials come from.
 #[derive(Debug)]
-enum Source {
+enum Source<C: Curve> {
     /// Every participant draws one: a new key.
     Drawn,
     /// They are zero: the old shares remain below the new ones.
-    Zero(Refreshed),
+    Zero(Refreshed<C>),
     /// The dealers have parts of a key.
-    Held(Held),
+    Held(Held<C>),
 }
 
 /// The key whose shares a refresh replaces.
 #[derive(Debug)]
-struct Refreshed {
-    point: AffinePoint,
-    shares: Vec<AffinePoint>,
+struct Refreshed<C: Curve> {
+    point: AffinePoint<C>,
+    shares: Vec<AffinePoint<C>>,
     chain_code: [u8; 32],
 }
 
 /// A key of which the dealers have parts.
 #[derive(Debug)]
-struct Held {
-    point: AffinePoint,
+struct Held<C: Curve> {
+    point: AffinePoint<C>,
     chain_code: [u8; 32],
     /// The constant term of each dealer, times the generator.
-    constants: BTreeMap<PartyId, AffinePoint>,
+    constants: BTreeMap<PartyId, AffinePoint<C>>,
 }
 
-impl Terms {
+impl<C: Curve> Terms<C> {
     fn peers(&self) -> impl Iterator<Item = PartyId> {
         // At most `MAX_PARTIES`, as checked at setup.
         peers(self.me, self.identities.len() as u8)
@@ -335,7 +343,7 @@ impl Terms {
     }
 
     /// The key and its chain code, unless they are new.
-    fn kept(&self) -> Option<(&AffinePoint, &[u8; 32])> {
+    fn kept(&self) -> Option<(&AffinePoint<C>, &[u8; 32])> {
         match &self.source {
             Source::Drawn => None,
             Source::Zero(old) => Some((&old.point, &old.chain_code)),
@@ -343,7 +351,7 @@ impl Terms {
         }
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> Plan<C> {
         let peers: Vec<PartyId> = self.peers().collect();
         let (dealers, others) = peers.iter().partition(|peer| !self.powers(**peer).is_empty());
         let (parties, leaving): (Vec<_>, Vec<_>) = peers.iter().partition(|p| self.receives(**p));
@@ -384,21 +392,21 @@ impl Terms {
 }
 
 /// `sid0` of a key generation: the hash of the agreed input (§3.3).
-fn keygen_session(setup: &KeygenSetup) -> [u8; 32] {
+fn keygen_session<C: Curve>(setup: &KeygenSetup) -> [u8; 32] {
     let KeygenSetup { instance, threshold, identities, .. } = setup;
     let count = u8::try_from(identities.len()).unwrap_or(u8::MAX);
     let dealers: Vec<u8> = (1..=count).collect();
-    session(&tags::KEYGEN_SID0, instance, [*threshold, count], &dealers, &[], identities)
+    session::<C>(&tags::KEYGEN_SID0, instance, [*threshold, count], &dealers, &[], identities)
 }
 
-fn refresh_session(share: &KeyShare, instance: &[u8; 32]) -> [u8; 32] {
+fn refresh_session<C: Curve>(share: &KeyShare<C>, instance: &[u8; 32]) -> [u8; 32] {
     let (sizes, old) = ([share.threshold(), share.count()], share.public_data());
     let dealers: Vec<u8> = (1..=share.count()).collect();
-    session(&tags::REFRESH_SID0, instance, sizes, &dealers, &old, share.identities())
+    session::<C>(&tags::REFRESH_SID0, instance, sizes, &dealers, &old, share.identities())
 }
 
 /// `sizes` are the threshold and the number of parties of the key then.
-fn session(
+fn session<C: Curve>(
     tag: &Tag,
     instance: &[u8; 32],
     sizes: [u8; 2],
@@ -407,14 +415,14 @@ fn session(
     identities: &[Vec<u8>],
 ) -> [u8; 32] {
     let [depth, choices @ ..] = parameters();
-    let start = tag.start().part(instance).part(&sizes).part(dealers);
+    let start = tag.start::<C>().part(instance).part(&sizes).part(dealers);
     let start = start.part(&[depth]).part(&choices).part(old);
     identities.iter().fold(start, |hash, identity| hash.part(identity)).finish()
 }
 
 /// The session id of the base transfers in which `receiver` receives.
-fn transfer_session(session: &[u8; 32], receiver: PartyId, sender: PartyId) -> [u8; 32] {
-    tags::BASEOT_SID.hash(&[session, &[receiver.get(), sender.get()]])
+fn transfer_session<C: Curve>(session: &[u8; 32], receiver: PartyId, sender: PartyId) -> [u8; 32] {
+    tags::BASEOT_SID.hash::<C>(&[session, &[receiver.get(), sender.get()]])
 }
 
 /// A state that is believed to be impossible, while sending `kind`.
@@ -423,10 +431,11 @@ fn bug(kind: Kind) -> Fault {
 }
 
 /// The images of a dealer's coefficients from the constant term on, with the identity for zero.
-fn from_constant(
-    terms: &Terms,
-    published: impl IntoIterator<Item = ProjectivePoint>,
-) -> Vec<ProjectivePoint> {
-    let zeros = std::iter::repeat_n(ProjectivePoint::IDENTITY, usize::from(terms.first_power()));
+fn from_constant<C: Curve>(
+    terms: &Terms<C>,
+    published: impl IntoIterator<Item = ProjectivePoint<C>>,
+) -> Vec<ProjectivePoint<C>> {
+    let zeros =
+        std::iter::repeat_n(ProjectivePoint::<C>::identity(), usize::from(terms.first_power()));
     zeros.chain(published).collect()
 }

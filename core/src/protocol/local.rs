@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::time::Instant;
 
+use k256::Secp256k1;
+
+use crate::crypto::curve::Curve;
 use crate::party::PartyId;
 use crate::protocol::event::Event;
 use crate::protocol::fault::Fault;
@@ -25,11 +28,11 @@ pub struct Parcel {
 
 /// The result of a ceremony for one party.
 #[derive(Debug)]
-pub struct Outcome<D> {
+pub struct Outcome<D, C: Curve = Secp256k1> {
     /// Its result; `None` if the machine has not ended.
     pub result: Option<Result<D, Fault>>,
     /// Its outputs to be stored, in order.
-    pub persisted: Vec<Persist>,
+    pub persisted: Vec<Persist<C>>,
     /// Its events, in order.
     pub events: Vec<Event>,
 }
@@ -38,7 +41,7 @@ pub struct Outcome<D> {
 #[derive(Debug)]
 pub struct Local<P: Protocol> {
     machines: BTreeMap<PartyId, Machine<P>>,
-    outcomes: BTreeMap<PartyId, Outcome<P::Done>>,
+    outcomes: BTreeMap<PartyId, Outcome<P::Done, P::Curve>>,
     /// Messages that were sent and not delivered, oldest first. They may be changed, removed, added
     /// and reordered.
     pub parcels: Vec<Parcel>,
@@ -60,7 +63,7 @@ impl<P: Protocol> Local<P> {
     }
 
     /// Delivers all messages in the order in which they were sent, until all machines have ended.
-    pub fn run(self) -> BTreeMap<PartyId, Outcome<P::Done>> {
+    pub fn run(self) -> BTreeMap<PartyId, Outcome<P::Done, P::Curve>> {
         self.run_with(|parcel| vec![parcel])
     }
 
@@ -69,7 +72,7 @@ impl<P: Protocol> Local<P> {
     pub fn run_with(
         mut self,
         mut tamper: impl FnMut(Parcel) -> Vec<Parcel>,
-    ) -> BTreeMap<PartyId, Outcome<P::Done>> {
+    ) -> BTreeMap<PartyId, Outcome<P::Done, P::Curve>> {
         loop {
             while !self.parcels.is_empty() {
                 let parcel = self.parcels.remove(0);
@@ -103,7 +106,7 @@ impl<P: Protocol> Local<P> {
     }
 
     /// The outcomes so far.
-    pub fn outcomes(&self) -> &BTreeMap<PartyId, Outcome<P::Done>> {
+    pub fn outcomes(&self) -> &BTreeMap<PartyId, Outcome<P::Done, P::Curve>> {
         &self.outcomes
     }
 

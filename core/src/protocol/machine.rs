@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fmt, mem};
 
+use k256::Secp256k1;
+
+use crate::crypto::curve::Curve;
 use crate::party::PartyId;
 use crate::protocol::event::{Ceremony, Event};
 use crate::protocol::fault::{Check, Fault};
@@ -18,7 +21,7 @@ use crate::protocol::wire::{self, HEADER, Kind, Received, VERSION};
 use crate::secret::Secret;
 
 /// Instructions to the driver, in order.
-pub enum Output<D> {
+pub enum Output<D, C: Curve = Secp256k1> {
     /// Send these bytes to this party.
     Send {
         /// The receiver.
@@ -27,7 +30,7 @@ pub enum Output<D> {
         bytes: Secret<Vec<u8>>,
     },
     /// Store this durably before the next poll.
-    Persist(Persist),
+    Persist(Persist<C>),
     /// Report this to people.
     Event(Event),
     /// The ceremony ended with this result.
@@ -36,7 +39,7 @@ pub enum Output<D> {
     Failed(Fault),
 }
 
-impl<D: fmt::Debug> fmt::Debug for Output<D> {
+impl<D: fmt::Debug, C: Curve> fmt::Debug for Output<D, C> {
     /// Messages hold secrets of a pair, so only their length is printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -51,12 +54,12 @@ impl<D: fmt::Debug> fmt::Debug for Output<D> {
 
 /// State that must be durable before the next poll.
 #[derive(Debug)]
-pub enum Persist {
+pub enum Persist<C: Curve = Secp256k1> {
     /// A new share, which stays pending until every party has confirmed.
-    PendingShare(Box<Pending>),
+    PendingShare(Box<Pending<C>>),
     /// This party leaves the key: its old share is destroyed when every party of the new one has
     /// confirmed, and stays until then.
-    Leaving(Leaving),
+    Leaving(Leaving<C>),
     /// A party has confirmed that it stored its share. It counts even if the round fails.
     Confirmed {
         /// The party, by its index in the new key, which in a reshare may be another than it had.
@@ -96,6 +99,9 @@ pub trait Protocol: Sized {
     /// The result of the ceremony.
     type Done: fmt::Debug;
 
+    /// The curve of the key.
+    type Curve: Curve;
+
     /// The session id in the messages of the present round.
     fn session(&self) -> &[u8; 32];
 
@@ -106,7 +112,7 @@ pub trait Protocol: Sized {
     }
 
     /// State to be stored as soon as a message of the present round has arrived.
-    fn arrived(&self, _message: &Received<'_>) -> Option<Persist> {
+    fn arrived(&self, _message: &Received<'_>) -> Option<Persist<Self::Curve>> {
         None
     }
 
@@ -128,7 +134,7 @@ pub trait Protocol: Sized {
 /// The result of a finished round.
 pub struct Step<P: Protocol> {
     /// To be stored before the messages are sent.
-    pub persist: Vec<Persist>,
+    pub persist: Vec<Persist<P::Curve>>,
     /// The messages of the next round.
     pub messages: Messages,
     /// What follows.
@@ -165,7 +171,7 @@ impl<P: Protocol> Step<P> {
     }
 
     /// The same step of a protocol around this one.
-    pub(crate) fn map<Q: Protocol>(
+    pub(crate) fn map<Q: Protocol<Curve = P::Curve>>(
         self,
         round: impl FnOnce(P) -> Q,
         done: impl FnOnce(P::Done) -> Q::Done,
@@ -178,7 +184,7 @@ impl<P: Protocol> Step<P> {
     }
 
     /// The same step, with state to be stored first.
-    pub(crate) fn after(self, persist: Vec<Persist>) -> Self {
+    pub(crate) fn after(self, persist: Vec<Persist<P::Curve>>) -> Self {
         Self { persist, ..self }
     }
 }
@@ -229,7 +235,7 @@ impl Expected {
 type Key = (Kind, PartyId, u16);
 
 /// The facts of a ceremony that a machine needs before the first message.
-pub(crate) struct Plan {
+pub(crate) struct Plan<C: Curve> {
     pub(crate) ceremony: Ceremony,
     pub(crate) me: PartyId,
     /// Ascending, without this party.
@@ -238,7 +244,7 @@ pub(crate) struct Plan {
     pub(crate) session: [u8; 32],
     pub(crate) expected: Vec<Expected>,
     /// The share in use: nothing is sent after its pair with a peer was retired.
-    pub(crate) share: Option<Arc<KeyShare>>,
+    pub(crate) share: Option<Arc<KeyShare<C>>>,
 }
 
 /// The machine of one party in one ceremony.
@@ -253,10 +259,10 @@ pub(crate) struct Plan {
 /// messages on as [`Machine::handle`] says. After `Done` or `Failed` there is no further output,
 /// and the secrets are wiped. What was sent is wiped when the driver drops its [`Output::Send`].
 pub struct Machine<P: Protocol> {
-    plan: Plan,
+    plan: Plan<P::Curve>,
     stage: Stage<P>,
     inbox: BTreeMap<Key, Secret<Vec<u8>>>,
-    outputs: VecDeque<Output<P::Done>>,
+    outputs: VecDeque<Output<P::Done, P::Curve>>,
     round_timeout: Duration,
     /// Whether the present round began in a poll, which knows no time: it counts from the next tick.
     is_undated: bool,
@@ -282,7 +288,7 @@ enum Stage<P: Protocol> {
 }
 
 impl<P: Protocol> Machine<P> {
-    pub(crate) fn new(plan: Plan, first: Step<P>, round_timeout: Duration) -> Self {
+    pub(crate) fn new(plan: Plan<P::Curve>, first: Step<P>, round_timeout: Duration) -> Self {
         Self {
             plan,
             stage: Stage::Ready(first),
@@ -333,7 +339,7 @@ impl<P: Protocol> Machine<P> {
     /// ```
     /// # use std::{fs, sync::Arc, time::{Duration, Instant}};
     /// # use cosign_core::{Check, KeyShare, Output, PartyId, Secret, SignSetup, k256::Scalar, sign};
-    /// # let share = KeyShare::from_bytes(&fs::read("tests/support/shares/party-1")?)?;
+    /// # let share: KeyShare = KeyShare::from_bytes(&fs::read("tests/support/shares/party-1")?)?;
     /// # let setup = SignSetup {
     /// #     signers: PartyId::all(2).collect(),
     /// #     sign_id: [7; 32],
@@ -406,6 +412,7 @@ impl<P: Protocol> Machine<P> {
     /// evaluated in here, so outputs must not be collected first and processed later.
     ///
     /// ```
+    /// use cosign_core::k256::Secp256k1;
     /// use cosign_core::{Event, Fault, Machine, Output, PartyId, Persist, Protocol, Secret};
     ///
     /// trait Surroundings {
@@ -417,7 +424,7 @@ impl<P: Protocol> Machine<P> {
     /// }
     ///
     /// /// Acts on what the machine says; what it led to, once it is over.
-    /// fn act<P: Protocol>(
+    /// fn act<P: Protocol<Curve = Secp256k1>>(
     ///     machine: &mut Machine<P>,
     ///     surroundings: &mut impl Surroundings,
     /// ) -> std::io::Result<Option<Result<P::Done, Fault>>> {
@@ -452,7 +459,7 @@ impl<P: Protocol> Machine<P> {
     /// # let mut parties: Vec<_> = PartyId::all(2).map(|me| {
     /// #     let identities = vec![b"alice".to_vec(), b"bob".to_vec()];
     /// #     let setup = KeygenSetup { instance: [5; 32], threshold: 2, me, identities };
-    /// #     let machine = keygen(setup, &Secret::new([me.get(); 32]), &[], Duration::from_secs(30));
+    /// #     let machine = keygen::<Secp256k1>(setup, &Secret::new([me.get(); 32]), &[], Duration::from_secs(30));
     /// #     (machine.expect("sound"), Trace::default())
     /// # }).collect();
     /// # parties.iter_mut().for_each(|(machine, _)| machine.start(now));
@@ -473,7 +480,7 @@ impl<P: Protocol> Machine<P> {
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn poll(&mut self) -> Option<Output<P::Done>> {
+    pub fn poll(&mut self) -> Option<Output<P::Done, P::Curve>> {
         if self.outputs.is_empty() {
             self.check();
         }
@@ -802,7 +809,7 @@ impl<P: Protocol> fmt::Debug for Machine<P> {
     }
 }
 
-fn sends<D>(messages: Messages) -> impl Iterator<Item = Output<D>> {
+fn sends<D, C: Curve>(messages: Messages) -> impl Iterator<Item = Output<D, C>> {
     messages.into_iter().map(|(to, bytes)| Output::Send { to, bytes })
 }
 

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use k256::AffinePoint;
+use k256::Secp256k1;
 
-use crate::crypto::curve::decode_point;
+use crate::crypto::curve::{AffinePoint, Curve, decode_point};
 use crate::crypto::transcript::length_prefixed;
 use crate::protocol::key::{are_valid_sizes, encoded, public_data, share_the_key};
 
@@ -16,20 +16,20 @@ const IMPORT: &[u8] = b"import";
 
 /// A key that parties share, or that one party has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    pub(crate) point: AffinePoint,
+pub struct Origin<C: Curve = Secp256k1> {
+    pub(crate) point: AffinePoint<C>,
     pub(crate) chain_code: [u8; 32],
     /// `None` for a key that is imported.
-    pub(crate) shared: Option<Shared>,
+    pub(crate) shared: Option<Shared<C>>,
 }
 
 /// The shares of a key that parties share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Shared {
+pub(crate) struct Shared<C: Curve> {
     pub(crate) threshold: u8,
     epoch: [u8; 32],
     /// That of party 1 first.
-    pub(crate) shares: Vec<AffinePoint>,
+    pub(crate) shares: Vec<AffinePoint<C>>,
 }
 
 /// Bytes that are not the public data of a key, or contradict themselves.
@@ -44,9 +44,9 @@ impl fmt::Display for InvalidOrigin {
 
 impl std::error::Error for InvalidOrigin {}
 
-impl Origin {
+impl<C: Curve> Origin<C> {
     /// The public data of a key that one party has and imports: `LP("import", X, cc)`.
-    pub fn of_import(public_key: &AffinePoint, chain_code: &[u8; 32]) -> Vec<u8> {
+    pub fn of_import(public_key: &AffinePoint<C>, chain_code: &[u8; 32]) -> Vec<u8> {
         length_prefixed(&[IMPORT, &encoded(public_key), chain_code])
     }
 
@@ -57,7 +57,7 @@ impl Origin {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidOrigin> {
         match parts(bytes).ok_or(InvalidOrigin)?.as_slice() {
             [IMPORT, key, chain_code] => {
-                Ok(Self { point: point(key)?, chain_code: array(chain_code)?, shared: None })
+                Ok(Self { point: point::<C>(key)?, chain_code: array(chain_code)?, shared: None })
             }
             [sizes, epoch, key, chain_code, shares @ ..] => {
                 let [threshold, count] = array(sizes)?;
@@ -66,10 +66,10 @@ impl Origin {
                     return Err(InvalidOrigin);
                 }
                 let (key, shares) = (
-                    point(key)?,
-                    shares.iter().map(|share| point(share)).collect::<Result<Vec<_>, _>>()?,
+                    point::<C>(key)?,
+                    shares.iter().map(|share| point::<C>(share)).collect::<Result<Vec<_>, _>>()?,
                 );
-                if !share_the_key(threshold, &key, &shares) {
+                if !share_the_key::<C>(threshold, &key, &shares) {
                     return Err(InvalidOrigin);
                 }
                 Ok(Self {
@@ -87,13 +87,13 @@ impl Origin {
         match &self.shared {
             None => Self::of_import(&self.point, &self.chain_code),
             Some(Shared { threshold, epoch, shares }) => {
-                public_data(*threshold, epoch, &self.point, &self.chain_code, shares)
+                public_data::<C>(*threshold, epoch, &self.point, &self.chain_code, shares)
             }
         }
     }
 
     /// The key.
-    pub fn public_key(&self) -> &AffinePoint {
+    pub fn public_key(&self) -> &AffinePoint<C> {
         &self.point
     }
 
@@ -131,7 +131,7 @@ fn array<const N: usize>(part: &[u8]) -> Result<[u8; N], InvalidOrigin> {
     part.try_into().map_err(|_| InvalidOrigin)
 }
 
-fn point(part: &[u8]) -> Result<AffinePoint, InvalidOrigin> {
+fn point<C: Curve>(part: &[u8]) -> Result<AffinePoint<C>, InvalidOrigin> {
     decode_point(part).map_err(|_| InvalidOrigin)
 }
 
@@ -140,30 +140,36 @@ mod tests {
     use super::*;
     use crate::crypto::curve::POINT;
     use k256::ProjectivePoint;
+    use k256::{AffinePoint, Secp256k1};
 
     #[test]
     fn an_import_has_one_encoding_and_no_shares() {
         let key = ProjectivePoint::GENERATOR.to_affine();
-        let bytes = Origin::of_import(&key, &[7; 32]);
+        let bytes = Origin::<Secp256k1>::of_import(&key, &[7; 32]);
         assert_eq!(bytes.len(), 3 * 4 + IMPORT.len() + POINT + 32);
-        let origin = Origin::from_bytes(&bytes).unwrap();
+        let origin = Origin::<Secp256k1>::from_bytes(&bytes).unwrap();
         assert_eq!((origin.public_key(), origin.chain_code()), (&key, &[7; 32]));
         assert_eq!((origin.sizes(), origin.epoch()), (None, None));
         assert_eq!(origin.to_bytes(), bytes);
-        let nothing = Origin::of_import(&AffinePoint::IDENTITY, &[7; 32]);
-        assert_eq!(Origin::from_bytes(&nothing), Err(InvalidOrigin));
+        let nothing = Origin::<Secp256k1>::of_import(&AffinePoint::IDENTITY, &[7; 32]);
+        assert_eq!(Origin::<Secp256k1>::from_bytes(&nothing), Err(InvalidOrigin));
     }
 
     #[test]
     fn a_length_beyond_the_end_is_refused() {
-        let bytes = Origin::of_import(&ProjectivePoint::GENERATOR.to_affine(), &[7; 32]);
+        let bytes =
+            Origin::<Secp256k1>::of_import(&ProjectivePoint::GENERATOR.to_affine(), &[7; 32]);
         for place in [0, 3, 10, 47] {
             let mut long = bytes.clone();
             long[place] = 0xff;
-            assert_eq!(Origin::from_bytes(&long), Err(InvalidOrigin), "{place}");
+            assert_eq!(Origin::<Secp256k1>::from_bytes(&long), Err(InvalidOrigin), "{place}");
         }
         for length in 0..bytes.len() {
-            assert_eq!(Origin::from_bytes(&bytes[..length]), Err(InvalidOrigin), "{length}");
+            assert_eq!(
+                Origin::<Secp256k1>::from_bytes(&bytes[..length]),
+                Err(InvalidOrigin),
+                "{length}"
+            );
         }
     }
 }

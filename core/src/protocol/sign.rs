@@ -17,10 +17,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{AffinePoint, ProjectivePoint, Scalar};
+use k256::Secp256k1;
+use k256::elliptic_curve::Field as _;
+use k256::elliptic_curve::group::Curve as _;
 
-use crate::crypto::curve::{POINT, encode_point, encode_scalar};
+use crate::crypto::curve::{AffinePoint, Curve, POINT, Scalar, encode_point, encode_scalar};
 pub use crate::crypto::ecdsa::Signature;
 use crate::crypto::seed::SessionSeed;
 use crate::crypto::tags;
@@ -45,7 +46,7 @@ mod round3;
 /// ```
 /// # use std::{fs, sync::Arc, time::Duration};
 /// # use cosign_core::{Fault, KeyShare, PartyId, Secret, SignSetup, k256::Scalar, sign};
-/// # let share = Arc::new(KeyShare::from_bytes(&fs::read("tests/support/shares/party-1")?)?);
+/// # let share = Arc::new(KeyShare::<cosign_core::k256::Secp256k1>::from_bytes(&fs::read("tests/support/shares/party-1")?)?);
 /// # let setup = SignSetup {
 /// #     signers: PartyId::all(2).collect(),
 /// #     sign_id: [7; 32],
@@ -64,7 +65,7 @@ mod round3;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignSetup {
+pub struct SignSetup<C: Curve = Secp256k1> {
     /// Exactly `threshold` parties, in strictly ascending order.
     pub signers: Vec<PartyId>,
     /// 32 bytes, fresh for every signature and equal on all signers.
@@ -72,65 +73,65 @@ pub struct SignSetup {
     /// The digest, which this device computed itself or showed to a person.
     pub digest: [u8; 32],
     /// The summand of BIP-32 derivation (§3.7); zero for the key itself.
-    pub tweak: Scalar,
+    pub tweak: Scalar<C>,
     /// Who receives the signature; `None` for all signers.
     pub recipient: Option<PartyId>,
 }
 
 /// One of the digests that are signed together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchItem {
+pub struct BatchItem<C: Curve = Secp256k1> {
     /// The digest, which this device computed itself or showed to a person.
     pub digest: [u8; 32],
     /// The summand of BIP-32 derivation (§3.7); zero for the key itself.
-    pub tweak: Scalar,
+    pub tweak: Scalar<C>,
 }
 
 /// The input that the signers of several digests agree on: as [`SignSetup`], with a list.
 ///
 /// The list is in the session id in its order, so one agreement covers all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchSetup {
+pub struct BatchSetup<C: Curve = Secp256k1> {
     /// Exactly `threshold` parties, in strictly ascending order.
     pub signers: Vec<PartyId>,
     /// 32 bytes, fresh for every batch and equal on all signers.
     pub sign_id: [u8; 32],
     /// 2 to 256 digests.
-    pub items: Vec<BatchItem>,
+    pub items: Vec<BatchItem<C>>,
     /// Who receives the signatures; `None` for all signers.
     pub recipient: Option<PartyId>,
 }
 
 /// Signing as a [`Protocol`]: its present round.
 #[derive(Debug)]
-pub struct Signing(Round);
+pub struct Signing<C: Curve = Secp256k1>(Round<C>);
 
 /// Signing several digests as a [`Protocol`]: its present round.
 #[derive(Debug)]
-pub struct BatchSigning(Round);
+pub struct BatchSigning<C: Curve = Secp256k1>(Round<C>);
 
 /// The present round, for any number of digests.
 #[derive(Debug)]
-enum Round {
-    One(Box<round1::Round1>),
-    Two(Box<round2::Round2>),
-    Three(Box<round3::Round3>),
+enum Round<C: Curve> {
+    One(Box<round1::Round1<C>>),
+    Two(Box<round2::Round2<C>>),
+    Three(Box<round3::Round3<C>>),
 }
 
 /// The result of signing for this party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signed {
+pub enum Signed<C: Curve = Secp256k1> {
     /// This party receives the signature.
-    Signature(Signature),
+    Signature(Signature<C>),
     /// Another party receives it; this party's part is sent.
     Delivered,
 }
 
 /// The result of signing several digests for this party.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BatchSigned {
+pub enum BatchSigned<C: Curve = Secp256k1> {
     /// This party receives the signatures: one for each digest, in their order, all of which verify.
-    Signatures(Vec<Signature>),
+    Signatures(Vec<Signature<C>>),
     /// Another party receives them; this party's part is sent.
     Delivered,
 }
@@ -143,14 +144,14 @@ pub enum BatchSigned {
 /// ```
 /// # use std::{fs, sync::Arc, time::{Duration, Instant}};
 /// # use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
-/// # use cosign_core::{KeyShare, PartyId, Secret, SignSetup, Signed, ecdsa, k256::Scalar, local::Local, sign};
+/// # use cosign_core::{KeyShare, PartyId, Secret, SignSetup, Signed, ecdsa, k256::{Scalar, Secp256k1}, local::Local, sign};
 /// # fn random() -> [u8; 32] {
 /// #     let mut bytes = [0; 32];
 /// #     OsRng.fill_bytes(&mut bytes);
 /// #     bytes
 /// # }
 /// # let stored = |party| fs::read(format!("tests/support/shares/party-{party}"));
-/// let shares = [1, 2].map(|party| Ok::<_, Box<dyn std::error::Error>>(KeyShare::from_bytes(&stored(party)?)?));
+/// let shares = [1, 2].map(|party| Ok::<KeyShare, Box<dyn std::error::Error>>(KeyShare::from_bytes(&stored(party)?)?));
 /// let setup = SignSetup {
 ///     signers: PartyId::all(2).collect(),
 ///     sign_id: random(),
@@ -164,16 +165,16 @@ pub enum BatchSigned {
 /// }
 /// for outcome in Local::start(machines, Instant::now()).run().into_values() {
 ///     let Signed::Signature(signature) = outcome.result.ok_or("it did not end")?? else { panic!() };
-///     assert!(ecdsa::verify(&signature.public_key, &setup.digest, &signature.r, &signature.s));
+///     assert!(ecdsa::verify::<Secp256k1>(&signature.public_key, &setup.digest, &signature.r, &signature.s));
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn sign(
-    share: Arc<KeyShare>,
-    setup: SignSetup,
+pub fn sign<C: Curve>(
+    share: Arc<KeyShare<C>>,
+    setup: SignSetup<C>,
     random: &Secret<[u8; 32]>,
     round_timeout: Duration,
-) -> Result<Machine<Signing>, Fault> {
+) -> Result<Machine<Signing<C>>, Fault> {
     let terms = Terms::single(share, setup)?;
     let seed = terms.hedged(random);
     machine(Signer { terms, seed }, round_timeout, Signing)
@@ -181,12 +182,12 @@ pub fn sign(
 
 /// As [`sign`], with a given seed, to repeat known answers. A seed must never be used twice: two
 /// signatures with one seed reveal the share.
-pub fn sign_with_seed(
-    share: Arc<KeyShare>,
-    setup: SignSetup,
+pub fn sign_with_seed<C: Curve>(
+    share: Arc<KeyShare<C>>,
+    setup: SignSetup<C>,
     seed: SessionSeed,
     round_timeout: Duration,
-) -> Result<Machine<Signing>, Fault> {
+) -> Result<Machine<Signing<C>>, Fault> {
     let terms = Terms::single(share, setup)?;
     machine(Signer { terms, seed }, round_timeout, Signing)
 }
@@ -199,14 +200,14 @@ pub fn sign_with_seed(
 /// ```
 /// # use std::{fs, sync::Arc, time::{Duration, Instant}};
 /// # use cosign_core::k256::elliptic_curve::rand_core::{OsRng, RngCore};
-/// # use cosign_core::{BatchItem, BatchSetup, BatchSigned, KeyShare, PartyId, Secret, ecdsa, k256::Scalar, local::Local, sign_batch};
+/// # use cosign_core::{BatchItem, BatchSetup, BatchSigned, KeyShare, PartyId, Secret, ecdsa, k256::{Scalar, Secp256k1}, local::Local, sign_batch};
 /// # fn random() -> [u8; 32] {
 /// #     let mut bytes = [0; 32];
 /// #     OsRng.fill_bytes(&mut bytes);
 /// #     bytes
 /// # }
 /// # let stored = |party| fs::read(format!("tests/support/shares/party-{party}"));
-/// let shares = [1, 2].map(|party| Ok::<_, Box<dyn std::error::Error>>(KeyShare::from_bytes(&stored(party)?)?));
+/// let shares = [1, 2].map(|party| Ok::<KeyShare, Box<dyn std::error::Error>>(KeyShare::from_bytes(&stored(party)?)?));
 /// let items = [[0xd1; 32], [0xd2; 32]].map(|digest| BatchItem { digest, tweak: Scalar::ZERO });
 /// let setup = BatchSetup {
 ///     signers: PartyId::all(2).collect(),
@@ -221,17 +222,17 @@ pub fn sign_with_seed(
 /// for outcome in Local::start(machines, Instant::now()).run().into_values() {
 ///     let BatchSigned::Signatures(signatures) = outcome.result.ok_or("it did not end")?? else { panic!() };
 ///     for (item, signature) in items.iter().zip(&signatures) {
-///         assert!(ecdsa::verify(&signature.public_key, &item.digest, &signature.r, &signature.s));
+///         assert!(ecdsa::verify::<Secp256k1>(&signature.public_key, &item.digest, &signature.r, &signature.s));
 ///     }
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn sign_batch(
-    share: Arc<KeyShare>,
-    setup: BatchSetup,
+pub fn sign_batch<C: Curve>(
+    share: Arc<KeyShare<C>>,
+    setup: BatchSetup<C>,
     random: &Secret<[u8; 32]>,
     round_timeout: Duration,
-) -> Result<Machine<BatchSigning>, Fault> {
+) -> Result<Machine<BatchSigning<C>>, Fault> {
     let terms = Terms::batch(share, setup)?;
     let seed = terms.hedged(random);
     machine(Signer { terms, seed }, round_timeout, BatchSigning)
@@ -239,28 +240,29 @@ pub fn sign_batch(
 
 /// As [`sign_batch`], with a given seed, of which the same must be said as of that of
 /// [`sign_with_seed`].
-pub fn sign_batch_with_seed(
-    share: Arc<KeyShare>,
-    setup: BatchSetup,
+pub fn sign_batch_with_seed<C: Curve>(
+    share: Arc<KeyShare<C>>,
+    setup: BatchSetup<C>,
     seed: SessionSeed,
     round_timeout: Duration,
-) -> Result<Machine<BatchSigning>, Fault> {
+) -> Result<Machine<BatchSigning<C>>, Fault> {
     let terms = Terms::batch(share, setup)?;
     machine(Signer { terms, seed }, round_timeout, BatchSigning)
 }
 
-fn machine<P: Protocol>(
-    signer: Signer,
+fn machine<C: Curve, P: Protocol<Curve = C>>(
+    signer: Signer<C>,
     round_timeout: Duration,
-    form: fn(Round) -> P,
+    form: fn(Round<C>) -> P,
 ) -> Result<Machine<P>, Fault> {
     let plan = signer.terms.plan();
     let (round, messages) = round1::start(signer)?;
     Ok(Machine::new(plan, Step::round(form(round), messages), round_timeout))
 }
 
-impl Protocol for Signing {
-    type Done = Signed;
+impl<C: Curve> Protocol for Signing<C> {
+    type Done = Signed<C>;
+    type Curve = C;
 
     fn session(&self) -> &[u8; 32] {
         self.0.session()
@@ -271,7 +273,7 @@ impl Protocol for Signing {
     }
 
     fn advance(self, messages: &Gathered) -> Result<Step<Self>, Fault> {
-        let one = |signatures: Vec<Signature>| signatures.first().copied();
+        let one = |signatures: Vec<Signature<C>>| signatures.first().copied();
         let done = |signatures: Option<_>| {
             signatures.and_then(one).map_or(Signed::Delivered, Signed::Signature)
         };
@@ -279,8 +281,9 @@ impl Protocol for Signing {
     }
 }
 
-impl Protocol for BatchSigning {
-    type Done = BatchSigned;
+impl<C: Curve> Protocol for BatchSigning<C> {
+    type Done = BatchSigned<C>;
+    type Curve = C;
 
     fn session(&self) -> &[u8; 32] {
         self.0.session()
@@ -306,9 +309,10 @@ impl Protocol for BatchSigning {
     }
 }
 
-impl Protocol for Round {
+impl<C: Curve> Protocol for Round<C> {
     /// `None` if another party receives the signatures.
-    type Done = Option<Vec<Signature>>;
+    type Done = Option<Vec<Signature<C>>>;
+    type Curve = C;
 
     fn session(&self) -> &[u8; 32] {
         match self {
@@ -344,31 +348,31 @@ impl Protocol for Round {
 
 /// This party's input: the agreed terms and its own randomness.
 #[derive(Debug)]
-struct Signer {
-    terms: Terms,
+struct Signer<C: Curve> {
+    terms: Terms<C>,
     seed: SessionSeed,
 }
 
 /// The agreed terms, and this party's share.
 #[derive(Debug)]
-struct Terms {
-    share: Arc<KeyShare>,
+struct Terms<C: Curve> {
+    share: Arc<KeyShare<C>>,
     signers: Vec<PartyId>,
     recipient: Option<PartyId>,
     form: Form,
     /// `sid_sign` or `sid_batch`.
     session: [u8; 32],
     /// One, or as many as the batch has.
-    items: Vec<Item>,
+    items: Vec<Item<C>>,
 }
 
 /// One digest, and everything that follows from it.
 #[derive(Debug)]
-struct Item {
+struct Item<C: Curve> {
     digest: [u8; 32],
-    tweak: Scalar,
+    tweak: Scalar<C>,
     /// `Q' = Q + tweak G`.
-    public_key: AffinePoint,
+    public_key: AffinePoint<C>,
     /// The id in the sessions of its pairs: `sid_sign` or `item_l`.
     session: [u8; 32],
     /// `BE16(l)`, in a batch.
@@ -405,7 +409,7 @@ impl Form {
     }
 }
 
-impl Item {
+impl<C: Curve> Item<C> {
     /// The label of this item's randomness called `name`.
     fn label(&self, name: &'static str) -> Cow<'static, str> {
         match self.number {
@@ -421,15 +425,15 @@ impl Item {
 
     /// `pair_session` of the ordered pair in which `bob` masks with `nonce`.
     fn pair_session(&self, alice: PartyId, bob: PartyId, nonce: &[u8; 32]) -> [u8; 32] {
-        tags::SIGN_PAIR.hash(&[&self.session, &[alice.get(), bob.get()], nonce])
+        tags::SIGN_PAIR.hash::<C>(&[&self.session, &[alice.get(), bob.get()], nonce])
     }
 }
 
-impl Terms {
+impl<C: Curve> Terms<C> {
     /// §7.1: refuses invalid parameters and retired pairs.
-    fn single(share: Arc<KeyShare>, setup: SignSetup) -> Result<Self, Fault> {
+    fn single(share: Arc<KeyShare<C>>, setup: SignSetup<C>) -> Result<Self, Fault> {
         check_signers(&share, &setup.signers, setup.recipient)?;
-        let (public_key, encoded) = tweaked(share.public_key(), &setup.tweak)?;
+        let (public_key, encoded) = tweaked::<C>(share.public_key(), &setup.tweak)?;
         let session = session(&share, &setup, &encoded);
         let SignSetup { signers, digest, tweak, recipient, .. } = setup;
         let item = Item { digest, tweak, public_key, session, number: None };
@@ -437,16 +441,16 @@ impl Terms {
     }
 
     /// §7.9: as [`single`](Self::single), of a list.
-    fn batch(share: Arc<KeyShare>, setup: BatchSetup) -> Result<Self, Fault> {
+    fn batch(share: Arc<KeyShare<C>>, setup: BatchSetup<C>) -> Result<Self, Fault> {
         check_signers(&share, &setup.signers, setup.recipient)?;
         let BatchSetup { signers, sign_id, items, recipient } = setup;
         if !(MIN_BATCH..=MAX_BATCH).contains(&items.len()) {
             return Err(invalid());
         }
-        let keys = items.iter().map(|item| tweaked(share.public_key(), &item.tweak));
+        let keys = items.iter().map(|item| tweaked::<C>(share.public_key(), &item.tweak));
         let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
         let mut hash = tags::BATCH_SID
-            .start()
+            .start::<C>()
             .part(share.epoch())
             .part(&[0])
             .part(&sign_id)
@@ -459,7 +463,7 @@ impl Terms {
         let session = hash.finish();
         let item = |(l, (BatchItem { digest, tweak }, (public_key, _)))| {
             let number = number(l);
-            let session = tags::BATCH_ITEM.hash(&[&session, &number]);
+            let session = tags::BATCH_ITEM.hash::<C>(&[&session, &number]);
             Item { digest, tweak, public_key, session, number: Some(number) }
         };
         let items = items.into_iter().zip(keys).enumerate().map(item).collect();
@@ -510,7 +514,7 @@ impl Terms {
         self.share.pair(peer).ok_or(Fault::nobody(Check::Bug, at.name()))
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> Plan<C> {
         let count = self.items.len();
         let expected = |kind: Kind, broadcast| Expected::one(kind, kind.length(count), broadcast);
         let mut all =
@@ -537,8 +541,8 @@ fn invalid() -> Fault {
     Fault::nobody(Check::Params, "setup")
 }
 
-fn check_signers(
-    share: &KeyShare,
+fn check_signers<C: Curve>(
+    share: &KeyShare<C>,
     signers: &[PartyId],
     recipient: Option<PartyId>,
 ) -> Result<(), Fault> {
@@ -556,11 +560,16 @@ fn check_signers(
 }
 
 /// `Q + tweak G`, and its encoding. The tweak is public, so zero is handled separately.
-fn tweaked(public_key: &AffinePoint, tweak: &Scalar) -> Result<(AffinePoint, [u8; POINT]), Fault> {
-    let key = if *tweak == Scalar::ZERO {
+fn tweaked<C: Curve>(
+    public_key: &AffinePoint<C>,
+    tweak: &Scalar<C>,
+) -> Result<(AffinePoint<C>, [u8; POINT]), Fault> {
+    let key = if *tweak == Scalar::<C>::ZERO {
         *public_key
+    } else if !C::DERIVES {
+        return Err(invalid());
     } else {
-        (ProjectivePoint::mul_by_generator(tweak) + public_key).to_affine()
+        (C::of_generator(tweak) + public_key).to_affine()
     };
     Ok((key, encode_point(&key).ok_or(invalid())?))
 }
@@ -575,9 +584,13 @@ fn indices(parties: &[PartyId]) -> Vec<u8> {
 }
 
 /// `sid_sign` (§7.1).
-fn session(share: &KeyShare, setup: &SignSetup, public_key: &[u8; POINT]) -> [u8; 32] {
+fn session<C: Curve>(
+    share: &KeyShare<C>,
+    setup: &SignSetup<C>,
+    public_key: &[u8; POINT],
+) -> [u8; 32] {
     let recipient = setup.recipient.map_or(0, PartyId::get);
-    tags::SIGN_SID.hash(&[
+    tags::SIGN_SID.hash::<C>(&[
         share.epoch(),
         &[0],
         &setup.sign_id,

@@ -12,9 +12,11 @@
 
 use std::fmt;
 
-use k256::{AffinePoint, Scalar};
+use k256::elliptic_curve::consts::U33;
+use k256::elliptic_curve::generic_array::GenericArray;
+use k256::elliptic_curve::group::GroupEncoding;
 
-use crate::crypto::curve::{POINT, SCALAR, decode_point, decode_scalar};
+use crate::crypto::curve::{Encoded, POINT, SCALAR, decode_point, decode_scalar};
 use crate::crypto::dlog::PROOF;
 use crate::crypto::mul;
 use crate::crypto::ot::{base, extension, tree};
@@ -249,13 +251,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The next point; the identity has no encoding.
-    pub fn point(&mut self) -> Result<AffinePoint, Fault> {
+    pub fn point<P: GroupEncoding<Repr = GenericArray<u8, U33>>>(&mut self) -> Result<P, Fault> {
         let bytes = self.bytes(POINT)?;
         decode_point(bytes).map_err(|_| self.malformed())
     }
 
     /// The next scalar, below the group order.
-    pub fn scalar(&mut self) -> Result<Scalar, Fault> {
+    pub fn scalar<S: Encoded>(&mut self) -> Result<S, Fault> {
         let bytes = self.bytes(SCALAR)?;
         decode_scalar(bytes).map_err(|_| self.malformed())
     }
@@ -326,8 +328,8 @@ mod tests {
         let received = Received { from: party(3), kind: Kind::Kg2p, bytes: bytes.expose() };
         let fault = Fault::by(party(3), Check::Malformed, "KG2P");
         assert_eq!(received.reader().array::<32>(), Err(fault));
-        assert_eq!(received.reader().scalar(), Err(fault));
-        assert_eq!(received.reader().point(), Err(fault));
+        assert_eq!(received.reader().scalar::<k256::Scalar>(), Err(fault));
+        assert_eq!(received.reader().point::<k256::AffinePoint>(), Err(fault));
         assert_eq!(received.reader().rest().len(), 31);
     }
 }

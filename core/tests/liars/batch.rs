@@ -3,17 +3,14 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use crate::curve::{Curve, ProjectivePoint, Scalar, some_tweak, tweak};
 use cosign_core::PartyId;
-use cosign_core::hazmat::crypto::bip32::derive;
 use cosign_core::hazmat::crypto::curve::{decode_scalar, encode_scalar};
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
 use cosign_core::hazmat::protocol::local::Parcel;
 use cosign_core::hazmat::protocol::machine::Machine;
-use cosign_core::hazmat::protocol::sign::{
-    BatchItem, BatchSetup, BatchSigned, BatchSigning, sign_batch_with_seed,
-};
+use cosign_core::hazmat::protocol::sign::{BatchSigned, sign_batch_with_seed};
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
-use k256::Scalar;
 
 use crate::group::*;
 use crate::layout::{Field, Message, off_curve, point, scalar};
@@ -41,7 +38,7 @@ fn batch(name: &str, key: &Key, signers: &[u8], paths: &[&[u32]]) -> BatchSetup 
     let share = &key.shares()[&id(1)];
     let item = |(l, path): (usize, &&[u32])| BatchItem {
         digest: sha(format!("digest {l}")),
-        tweak: derive(share.public_key(), share.chain_code(), path).unwrap().tweak,
+        tweak: tweak(share, path),
     };
     BatchSetup {
         signers: signers.iter().copied().map(id).collect(),
@@ -70,7 +67,7 @@ fn scenes() -> Vec<Scene> {
 }
 
 fn batcher(
-    share: &Arc<cosign_core::KeyShare>,
+    share: &Arc<crate::group::KeyShare>,
     name: &str,
     setup: &BatchSetup,
 ) -> Result<Machine<BatchSigning>, Fault> {
@@ -173,8 +170,8 @@ fn assert_signed(group: &Group<BatchSigning>, setup: &BatchSetup, shares: &Share
             Some(BatchSigned::Signatures(signatures)) if receives => {
                 assert_eq!(signatures.len(), setup.items.len());
                 for (item, signature) in setup.items.iter().zip(signatures) {
-                    let key = k256::ProjectivePoint::from(*share.public_key());
-                    let key = (key + k256::ProjectivePoint::GENERATOR * item.tweak).to_affine();
+                    let key = ProjectivePoint::from(*share.public_key());
+                    let key = (key + ProjectivePoint::GENERATOR * item.tweak).to_affine();
                     assert_eq!(signature.public_key, key);
                     verify_digest(&key, &item.digest, signature);
                 }
@@ -263,8 +260,11 @@ fn a_tweak_that_cancels_the_key_and_signers_that_are_none_are_refused() {
     let secret: Scalar = shares
         .values()
         .map(|share| {
-            let lambda =
-                cosign_core::hazmat::crypto::share::lagrange(share.me(), &[id(1), id(2)], 0);
+            let lambda = cosign_core::hazmat::crypto::share::lagrange::<Scalar>(
+                share.me(),
+                &[id(1), id(2)],
+                0,
+            );
             lambda * share.secret().expose()
         })
         .sum();
@@ -290,7 +290,7 @@ fn signers_who_were_asked_different_lists_part_at_once() {
         |setup| setup.items.truncate(2),
         |setup| setup.items.extend_from_within(..1),
         |setup| setup.sign_id = sha("another request"),
-        |setup| setup.items[0].tweak += Scalar::from(5_u64),
+        |setup| setup.items[0].tweak += some_tweak(),
         |setup| setup.recipient = Some(setup.signers[0]),
         |setup| setup.recipient = Some(setup.signers[1]),
     ];
@@ -529,7 +529,7 @@ fn another_key_share_in_one_item_is_seen_in_the_sum_of_the_public_shares() {
 fn nonce_points_of_one_item_that_cancel_make_no_signature_at_all() {
     for scene in scenes() {
         let honest = scene.setup.signers.iter().filter(|party| **party != scene.liar);
-        let sum: Scalar = honest.map(|party| sign_seed(NAME, *party).scalar("r/1")).sum();
+        let sum: Scalar = honest.map(|party| sign_seed(NAME, *party).scalar::<Curve>("r/1")).sum();
         let shares = scene.key.shares();
         let lies = Lies { item: 1, r: Some(-sum), ..Lies::default() };
         let group = scene.with(&shares, lies).honestly();

@@ -2,7 +2,6 @@
 //! must cost the pair.
 
 use cosign_core::hazmat::protocol::fault::Check;
-use cosign_core::hazmat::protocol::sign::Signed;
 
 use crate::group::*;
 use crate::reference::Lies;

@@ -1,8 +1,8 @@
 //! Signing: lies with which all messages of the liar are consistent (docs/protocol.md §10.2).
 
+use crate::curve::{Curve, Scalar};
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
 use cosign_core::hazmat::protocol::wire::Kind;
-use k256::Scalar;
 
 use crate::group::*;
 use crate::reference::Lies;
@@ -74,7 +74,7 @@ fn a_view_of_another_epoch_stops_the_session_and_blames_nobody() {
 fn nonce_points_that_cancel_make_no_signature() {
     for scene in scenes() {
         let honest = scene.setup.signers.iter().filter(|party| **party != scene.liar);
-        let sum: Scalar = honest.map(|party| scene.seed(*party).scalar("r")).sum();
+        let sum: Scalar = honest.map(|party| scene.seed(*party).scalar::<Curve>("r")).sum();
         let shares = scene.key.shares();
         let liar = scene.reference(Lies { r: Some(-sum), ..Lies::default() });
         let group = scene.honest(&shares).with(liar).honestly();
@@ -87,7 +87,7 @@ fn nonce_points_that_cancel_make_no_signature() {
 #[test]
 fn a_nonce_point_without_its_logarithm_cannot_be_multiplied() {
     for scene in scenes() {
-        let r = scene.seed(scene.victim).scalar("r");
+        let r = scene.seed(scene.victim).scalar::<Curve>("r");
         let lies = Lies { r: Some(r), inputs: [Scalar::ONE - r, Scalar::ZERO], ..Lies::default() };
         let shares = scene.key.shares();
         let liar = scene.reference(lies);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::curve::{Curve, ProjectivePoint, Scalar};
 use cosign_core::hazmat::crypto::curve::encode_scalar;
 use cosign_core::hazmat::crypto::dlog::Claim;
 use cosign_core::hazmat::crypto::ot::base;
@@ -13,7 +14,6 @@ use cosign_core::hazmat::protocol::local::Parcel;
 use cosign_core::hazmat::protocol::wire::{Kind, pack};
 use cosign_core::{PartyId, Secret};
 use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{ProjectivePoint, Scalar};
 
 use crate::group::{Liar, kind_of};
 use crate::layout::{Message, encode};
@@ -24,7 +24,7 @@ pub(crate) struct Dealer {
     /// Those above leave.
     parties: u8,
     seed: SessionSeed,
-    polynomial: Polynomial,
+    polynomial: Polynomial<Curve>,
     heard: BTreeMap<PartyId, Vec<u8>>,
 }
 
@@ -51,7 +51,7 @@ impl Dealer {
     fn kg1(&self, session: &[u8; 32]) -> Vec<u8> {
         let [chain_code, salt] = self.opening();
         let parts: [&[u8]; 5] = [session, &[self.me.get()], &self.images(), &chain_code, &salt];
-        let commitment = tags::KEYGEN_COMMIT.hash(&parts);
+        let commitment = tags::KEYGEN_COMMIT.hash::<Curve>(&parts);
         let nonce: [u8; 32] = self.seed.bytes("nonce");
         pack(Kind::Kg1, self.me, None, session, &[&nonce, &commitment]).expose().clone()
     }
@@ -62,8 +62,11 @@ impl Dealer {
         for (k, secret) in (0_u8..).zip(self.polynomial.coefficients()) {
             let statement = ProjectivePoint::mul_by_generator(secret).to_affine();
             let context: [&[u8]; 2] = [session, &[self.me.get(), k]];
-            let claim = Claim { tag: &tags::KEYGEN_POK, context: &context, statement: &statement };
-            body.extend(claim.prove(secret, &self.seed.scalar(&format!("pok/{k}"))).unwrap());
+            let claim =
+                Claim::<Curve> { tag: &tags::KEYGEN_POK, context: &context, statement: &statement };
+            body.extend(
+                claim.prove(secret, &self.seed.scalar::<Curve>(&format!("pok/{k}"))).unwrap(),
+            );
         }
         let opening = pack(Kind::Kg2b, self.me, None, session, &[&body]);
         let to = |peer: PartyId, message: &Secret<Vec<u8>>| Parcel {
@@ -79,8 +82,8 @@ impl Dealer {
                 continue;
             }
             let zero: [u8; 32] = self.seed.bytes(&format!("zero/{peer}"));
-            let pair = tags::BASEOT_SID.hash(&[session, &[self.me.get(), peer.get()]]);
-            let (_, ot1) = base::Receiver::start(&pair, &self.seed, peer.get());
+            let pair = tags::BASEOT_SID.hash::<Curve>(&[session, &[self.me.get(), peer.get()]]);
+            let (_, ot1) = base::Receiver::<Curve>::start(&pair, &self.seed, peer.get());
             let body: [&[u8]; 3] = [&share, &zero, &ot1];
             sent.push(to(peer, &pack(Kind::Kg2p, self.me, Some(peer), session, &body)));
         }
@@ -118,7 +121,7 @@ impl Liar for Dealer {
             self.heard.insert(self.me, own);
             let bodies = self.heard.values().map(|bytes| &bytes[36..]);
             let parts: Vec<&[u8]> = std::iter::once(&sid0[..]).chain(bodies).collect();
-            sent.extend(self.kg2(&tags::KEYGEN_SID.hash(&parts)));
+            sent.extend(self.kg2(&tags::KEYGEN_SID.hash::<Curve>(&parts)));
         }
         sent
     }

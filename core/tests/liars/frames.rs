@@ -4,11 +4,10 @@
 use std::sync::OnceLock;
 
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
-use cosign_core::hazmat::protocol::keygen::Keygen;
 use cosign_core::hazmat::protocol::machine::Protocol;
-use cosign_core::hazmat::protocol::sign::Signing;
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 
+use crate::curve::Curve;
 use crate::group::*;
 
 const NAME: &str = "frames";
@@ -17,7 +16,7 @@ const KEYGEN: [Kind; 6] = [Kind::Kg1, Kind::Kg2b, Kind::Kg2p, Kind::Kg3b, Kind::
 const SIGN: [Kind; 3] = [Kind::Sg1, Kind::Sg2, Kind::Sg3];
 
 /// A ceremony of parties 1 and 3 whose other side's messages are known: 1 is the victim.
-trait Ceremony: Protocol {
+trait Ceremony: Protocol<Curve = Curve> {
     const KINDS: &'static [Kind];
 
     fn record() -> &'static Record;

@@ -5,21 +5,32 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::curve::{AffinePoint, Curve, Scalar, is_signature};
 use cosign_core::PartyId;
 use cosign_core::Secret;
+use cosign_core::ecdsa::is_low_s;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
-use cosign_core::hazmat::protocol::key::KeyShare;
-use cosign_core::hazmat::protocol::keygen::{
-    Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed,
-};
+use cosign_core::hazmat::protocol::keygen::{KeygenSetup, keygen_with_seed, refresh_with_seed};
 use cosign_core::hazmat::protocol::local::Parcel;
-use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
-use cosign_core::hazmat::protocol::sign::{SignSetup, Signature, Signed, Signing, sign_with_seed};
+use cosign_core::hazmat::protocol::machine::{Machine, Protocol};
+use cosign_core::hazmat::protocol::sign::sign_with_seed;
 use cosign_core::hazmat::protocol::wire::Kind;
-use k256::ecdsa::signature::hazmat::PrehashVerifier;
-use k256::{AffinePoint, Scalar};
 use sha2::{Digest, Sha256};
+
+pub(crate) type BatchItem = cosign_core::BatchItem<Curve>;
+pub(crate) type BatchSetup = cosign_core::BatchSetup<Curve>;
+pub(crate) type BatchSigning = cosign_core::BatchSigning<Curve>;
+pub(crate) type Keygen = cosign_core::Keygen<Curve>;
+pub(crate) type KeyShare = cosign_core::KeyShare<Curve>;
+pub(crate) type Leaving = cosign_core::Leaving<Curve>;
+pub(crate) type Origin = cosign_core::Origin<Curve>;
+pub(crate) type Output<D> = cosign_core::Output<D, Curve>;
+pub(crate) type Persist = cosign_core::Persist<Curve>;
+pub(crate) type SignSetup = cosign_core::SignSetup<Curve>;
+pub(crate) type Signature = cosign_core::Signature<Curve>;
+pub(crate) type Signed = cosign_core::Signed<Curve>;
+pub(crate) type Signing = cosign_core::Signing<Curve>;
 
 /// How long a round may take. Time stands still, so no test takes as long.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -57,14 +68,14 @@ pub(crate) fn kind_of(message: &[u8]) -> Kind {
 // ---------------------------------------------------------------------------------------------
 
 /// A party that keeps to the protocol, with all its outputs.
-pub(crate) struct Member<P: Protocol> {
+pub(crate) struct Member<P: Protocol<Curve = Curve>> {
     machine: Machine<P>,
     pub(crate) log: Vec<Output<P::Done>>,
     now: Instant,
     collected: usize,
 }
 
-impl<P: Protocol> Member<P> {
+impl<P: Protocol<Curve = Curve>> Member<P> {
     /// Starts the machine.
     pub(crate) fn new(machine: Machine<P>) -> Self {
         let mut member = Self { machine, log: Vec::new(), now: noon(), collected: 0 };
@@ -147,7 +158,7 @@ impl<P: Protocol> Member<P> {
     }
 }
 
-impl<P: Protocol> Member<P> {
+impl<P: Protocol<Curve = Curve>> Member<P> {
     /// It ended with this fault, found in the round in which it was, and in the way in which faults
     /// must end.
     pub(crate) fn stopped(&mut self, fault: Fault) {
@@ -292,12 +303,12 @@ pub(crate) trait Liar {
 pub(crate) type Record = BTreeMap<(Kind, PartyId, PartyId), Vec<u8>>;
 
 /// All parties of a ceremony.
-pub(crate) struct Group<P: Protocol> {
+pub(crate) struct Group<P: Protocol<Curve = Curve>> {
     pub(crate) members: BTreeMap<PartyId, Member<P>>,
     liars: Vec<Box<dyn Liar>>,
 }
 
-impl<P: Protocol> Group<P> {
+impl<P: Protocol<Curve = Curve>> Group<P> {
     pub(crate) fn of(machines: impl IntoIterator<Item = Machine<P>>) -> Self {
         let members =
             machines.into_iter().map(Member::new).map(|member| (member.me(), member)).collect();
@@ -532,14 +543,16 @@ pub(crate) fn verify(public_key: [u8; 33], signature: &Signature) {
 
 /// As [`verify`], of any digest.
 pub(crate) fn verify_digest(key: &AffinePoint, digest: &[u8; 32], signature: &Signature) {
-    let key = k256::ecdsa::VerifyingKey::from_affine(*key).unwrap();
-    let signature = k256::ecdsa::Signature::from_der(&signature.der()).unwrap();
-    assert!(key.verify_prehash(digest, &signature).is_ok());
-    assert!(signature.normalize_s().is_none(), "a high s");
+    assert!(is_signature(key, digest, signature.r, signature.s));
+    assert!(is_low_s(&signature.s), "a high s");
 }
 
 /// The pairs that are retired are those of the honest parties that banned, with the liar.
-pub(crate) fn assert_retired<P: Protocol>(liar: PartyId, group: &Group<P>, shares: &Shares) {
+pub(crate) fn assert_retired<P: Protocol<Curve = Curve>>(
+    liar: PartyId,
+    group: &Group<P>,
+    shares: &Shares,
+) {
     let mut expected = Vec::new();
     for (party, member) in group.members.iter().filter(|(party, _)| **party != liar) {
         if let Some(fault) = member.fault().filter(Fault::bans) {

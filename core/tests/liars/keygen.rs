@@ -2,15 +2,15 @@
 
 use std::sync::OnceLock;
 
-use cosign_core::hazmat::crypto::curve::{decode_point, encode_point, hash_to_curve};
+use crate::curve::{AffinePoint, Curve, ProjectivePoint, Scalar};
+use cosign_core::hazmat::crypto::curve::{Arithmetic, decode_point, encode_point};
 use cosign_core::hazmat::crypto::dlog::Claim;
 use cosign_core::hazmat::crypto::tags;
-use cosign_core::hazmat::crypto::transcript::{PROTOCOL, length_prefixed};
+use cosign_core::hazmat::crypto::transcript::length_prefixed;
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
-use cosign_core::hazmat::protocol::keygen::{Keygen, keygen_with_seed};
+use cosign_core::hazmat::protocol::keygen::keygen_with_seed;
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{ProjectivePoint, Scalar};
 
 use crate::dealer::Dealer;
 use crate::group::*;
@@ -68,7 +68,7 @@ fn blames(mut victim: Member<Keygen>, check: Check, at: &'static str) {
 #[test]
 fn opening_to_a_constant_chosen_after_the_victims_blames_its_sender() {
     let opening = Message(record()[&(Kind::Kg2b, id(1), id(2))].clone());
-    let victims = ProjectivePoint::from(decode_point(opening.field("A0")).unwrap());
+    let victims = ProjectivePoint::from(decode_point::<AffinePoint>(opening.field("A0")).unwrap());
     let wanted = ProjectivePoint::GENERATOR * Scalar::from(9_u64) - victims;
     let rogue = encode_point(&wanted.to_affine()).unwrap();
     blames(told(Kind::Kg2b, |m| m.put("A0", &rogue)), Check::Commit, "KG2B");
@@ -157,7 +157,7 @@ fn a_copied_commitment_cannot_be_opened_with_the_copied_opening() {
 #[test]
 fn contributions_that_cancel_make_no_key() {
     let victims = keygen_seed(NAME, id(1));
-    let [a, b] = ["poly/0", "poly/1"].map(|label| victims.scalar(label));
+    let [a, b] = ["poly/0", "poly/1"].map(|label| victims.scalar::<Curve>(label));
     let five = Scalar::from(5_u64);
     for polynomial in [[-a, b], [five - a, -five - b]] {
         let dealer = Dealer::new(id(2), 2, keygen_seed(NAME, id(2)), polynomial.to_vec());
@@ -204,11 +204,12 @@ fn invalid_points_in_the_first_transfer_message_blame_its_sender() {
 fn transfer_points_that_cancel_the_hash_blame_their_sender() {
     for branch in [0, 1] {
         let cancel = |m: &mut Message| {
-            let pair = tags::BASEOT_SID.hash(&[&m.session(), &[2, 1]]);
+            let pair = tags::BASEOT_SID.hash::<Curve>(&[&m.session(), &[2, 1]]);
             let (mine, other) = (format!("R[5].{branch}"), format!("R[5].{}", 1 - branch));
             let parts: [&[u8]; 4] = [&pair, &[0, 5], &[branch], m.field(&other)];
-            let domain = format!("{PROTOCOL}/baseot-h-with-secp256k1_XMD:SHA-256_SSWU_RO_");
-            let hash = hash_to_curve(&length_prefixed(&parts), domain.as_bytes());
+            let message = length_prefixed(&parts).into();
+            let domain = Curve::TRANSFERS.as_bytes();
+            let hash = Curve::hash_all([message].into_iter(), domain)[0];
             m.put(&mine, &encode_point(&(-hash).to_affine()).unwrap());
         };
         blames(told(Kind::Kg2p, cancel), Check::BaseOtPoint, "KG2P");
@@ -364,7 +365,7 @@ fn sizes_and_identities_that_make_no_key_are_refused() {
     let refused = |change: &dyn Fn(&mut cosign_core::hazmat::protocol::keygen::KeygenSetup)| {
         let mut setup = keygen_setup(NAME, 2, 2, id(1));
         change(&mut setup);
-        let fault = keygen_with_seed(setup, seed("refused"), TIMEOUT).err();
+        let fault = keygen_with_seed::<Curve>(setup, seed("refused"), TIMEOUT).err();
         assert_eq!(fault, Some(Fault::nobody(Check::Params, "setup")));
     };
     refused(&|setup| setup.threshold = 3);
@@ -434,11 +435,12 @@ fn another_proof_for_one_party_must_be_one() {
 #[test]
 fn a_second_valid_proof_for_one_party_is_found_by_comparing() {
     let mut group = two_faced(Kind::Kg2b, |m| {
-        let secret = keygen_seed(NAME, id(3)).scalar("poly/0");
+        let secret = keygen_seed(NAME, id(3)).scalar::<Curve>("poly/0");
         let statement = ProjectivePoint::mul_by_generator(&secret).to_affine();
         let (session, place) = (m.session(), [3, 0]);
         let context: [&[u8]; 2] = [&session, &place];
-        let claim = Claim { tag: &tags::KEYGEN_POK, context: &context, statement: &statement };
+        let claim =
+            Claim::<Curve> { tag: &tags::KEYGEN_POK, context: &context, statement: &statement };
         let proof = claim.prove(&secret, &Scalar::from(424_242_u64)).unwrap();
         m.put("T0", &proof[..33]);
         m.put("z0", &proof[33..]);
@@ -457,8 +459,11 @@ fn a_second_valid_proof_of_the_final_share_is_found_by_confirming() {
     let mut group = two_faced(Kind::Kg3b, |m| {
         let (session, statement) = (m.session(), share.public_shares()[2]);
         let context: [&[u8]; 3] = [&session, m.field("view"), &[3]];
-        let claim =
-            Claim { tag: &tags::KEYGEN_POK_SHARE, context: &context, statement: &statement };
+        let claim = Claim::<Curve> {
+            tag: &tags::KEYGEN_POK_SHARE,
+            context: &context,
+            statement: &statement,
+        };
         let proof = claim.prove(share.secret().expose(), &Scalar::from(424_242_u64)).unwrap();
         m.put("T", &proof[..33]);
         m.put("z", &proof[33..]);

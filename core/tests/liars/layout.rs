@@ -3,10 +3,11 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
+use crate::curve::{AffinePoint, ProjectivePoint, Scalar};
+use cosign_core::curve::decode_point;
 use cosign_core::hazmat::crypto::curve::{encode_point, encode_scalar};
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{ProjectivePoint, Scalar};
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,7 +228,10 @@ pub(crate) fn scalar(value: u64) -> [u8; 32] {
 
 /// A compressed encoding whose x is on no point of the curve.
 pub(crate) fn off_curve() -> [u8; 33] {
-    let mut bytes = [0; 33];
-    (bytes[0], bytes[32]) = (2, 5);
-    bytes
+    let points = (5..=u8::MAX).map(|x| {
+        let mut bytes = [0; 33];
+        (bytes[0], bytes[32]) = (2, x);
+        bytes
+    });
+    points.into_iter().find(|bytes| decode_point::<AffinePoint>(bytes).is_err()).unwrap()
 }

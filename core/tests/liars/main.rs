@@ -6,6 +6,9 @@
 //! from it, no honest pair is retired, and an honest run works afterwards.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "../support/secp256k1.rs"]
+mod curve;
+
 mod batch;
 mod bets;
 mod consistent;

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::curve::{AffinePoint, Curve, ProjectivePoint, Scalar};
+use crate::group::{BatchSetup, SignSetup};
 use cosign_core::PartyId;
+use cosign_core::hazmat::crypto::curve::reduce;
 use cosign_core::hazmat::crypto::curve::{
     decode_point, decode_scalar, encode_point, encode_scalar,
 };
@@ -13,11 +16,8 @@ use cosign_core::hazmat::crypto::ecdsa::x_mod_order;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::crypto::share::lagrange;
 use cosign_core::hazmat::crypto::tags;
-use cosign_core::hazmat::crypto::transcript::reduce;
 use cosign_core::hazmat::protocol::local::Parcel;
-use cosign_core::hazmat::protocol::sign::{BatchSetup, SignSetup};
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind, pack};
-use k256::{ProjectivePoint, Scalar};
 
 use crate::group::{Key, Liar, kind_of};
 use crate::layout::{Message, encode};
@@ -93,7 +93,7 @@ impl Reference {
         lies: Lies,
     ) -> Self {
         let session = |epoch: &[u8; 32]| {
-            tags::SIGN_SID.hash(&[
+            tags::SIGN_SID.hash::<Curve>(&[
                 epoch,
                 &[0],
                 &setup.sign_id,
@@ -143,13 +143,13 @@ impl Reference {
                 parts.push(item.digest.to_vec());
             }
             let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-            tags::BATCH_SID.hash(&parts)
+            tags::BATCH_SID.hash::<Curve>(&parts)
         };
         let terms = |session: [u8; 32]| {
-            let item = |(l, item): (usize, &cosign_core::BatchItem)| Item {
+            let item = |(l, item): (usize, &crate::group::BatchItem)| Item {
                 digest: item.digest,
                 tweak: item.tweak,
-                session: tags::BATCH_ITEM.hash(&[&session, &number(l)]),
+                session: tags::BATCH_ITEM.hash::<Curve>(&[&session, &number(l)]),
                 suffix: format!("/{l}"),
             };
             Terms {
@@ -210,7 +210,7 @@ impl Reference {
     }
 
     fn scalar(&self, name: &str, l: usize) -> Scalar {
-        self.seed.scalar(&format!("{name}{}", self.terms.items[l].suffix))
+        self.seed.scalar::<Curve>(&format!("{name}{}", self.terms.items[l].suffix))
     }
 
     fn r(&self, l: usize) -> Scalar {
@@ -218,7 +218,11 @@ impl Reference {
     }
 
     fn pair_session(&self, l: usize, alice: PartyId, bob: PartyId, nonce: &[u8]) -> [u8; 32] {
-        tags::SIGN_PAIR.hash(&[&self.terms.items[l].session, &[alice.get(), bob.get()], nonce])
+        tags::SIGN_PAIR.hash::<Curve>(&[
+            &self.terms.items[l].session,
+            &[alice.get(), bob.get()],
+            nonce,
+        ])
     }
 
     /// `nu` and `C`.
@@ -226,7 +230,7 @@ impl Reference {
         let (nu, salt) = (self.seed.bytes::<32>("nonce"), self.seed.bytes::<32>("salt"));
         let points: Vec<u8> = self.items().flat_map(|l| encode(&self.r(l))).collect();
         let parts: [&[u8]; 5] = [&self.session, &[self.me.get()], &nu, &points, &salt];
-        [nu, tags::SIGN_COMMIT.hash(&parts)]
+        [nu, tags::SIGN_COMMIT.hash::<Curve>(&parts)]
     }
 
     fn round1(&mut self) -> Vec<Parcel> {
@@ -261,7 +265,7 @@ impl Reference {
             parts.push([&[signer.get()], &fields[..]].concat());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        tags::SIGN_VIEW.hash(&parts)
+        tags::SIGN_VIEW.hash::<Curve>(&parts)
     }
 
     fn key_share(&self, l: usize, view: &[u8; 32]) -> Scalar {
@@ -272,11 +276,11 @@ impl Reference {
             .map(|(peer, pair)| {
                 let parts: [&[u8]; 3] = [&pair.zero_seed, view, &number];
                 let parts = if self.terms.is_batch { &parts[..] } else { &parts[..2] };
-                let term = tags::ZERO_SHARE.hash_to_scalar(parts);
+                let term = tags::ZERO_SHARE.hash_to_scalar::<Curve>(parts);
                 if self.me < *peer { term } else { -term }
             })
             .sum();
-        let coefficient = lagrange(self.me, &self.terms.signers, 0);
+        let coefficient = lagrange::<Scalar>(self.me, &self.terms.signers, 0);
         let lie = self.about(l, self.lies.share);
         coefficient * (self.secret + self.terms.items[l].tweak) + zeta + lie
     }
@@ -295,7 +299,9 @@ impl Reference {
                 let extension = HEADER + 64 + 2224 * l;
                 let alice: Alice =
                     transfers::answer(&pair_session, pair, &heard[extension..extension + 2224]);
-                let ahat = self.seed.scalar(&format!("ahat{}/{peer}", self.terms.items[l].suffix));
+                let ahat = self
+                    .seed
+                    .scalar::<Curve>(&format!("ahat{}/{peer}", self.terms.items[l].suffix));
                 let lies = self.about(l, self.lies.inputs);
                 let inputs = [self.r(l) + lies[0], self.shares[l] + lies[1]];
                 let raised = self.about(l, self.lies.raised);
@@ -352,8 +358,8 @@ impl Reference {
                 true => heard.field(&format!("{name}[{l}]")).to_vec(),
                 false => heard.field(name).to_vec(),
             };
-            nonce_point += decode_point(&field("R")).unwrap();
-            phi += decode_scalar(&field("psi")).unwrap();
+            nonce_point += decode_point::<AffinePoint>(&field("R")).unwrap();
+            phi += decode_scalar::<Scalar>(&field("psi")).unwrap();
             let product = match self.terms.is_batch {
                 true => &self.heard[&(Kind::Sb2r, *peer, l)][HEADER + 2..],
                 false => &heard[HEADER + 228..],
@@ -368,9 +374,9 @@ impl Reference {
         let encoded = encode_point(&nonce_point)?;
         let u = self.r(l) * phi + products[0];
         let v = self.shares[l] * phi + products[1];
-        let digest = reduce(&self.terms.items[l].digest);
+        let digest: Scalar = reduce(&self.terms.items[l].digest);
         let lie = self.about(l, self.lies.w);
-        let w = digest * own_phi + x_mod_order(&nonce_point) * v + lie;
+        let w = digest * own_phi + x_mod_order::<Curve>(&nonce_point) * v + lie;
         Some([&encoded[..], &encode_scalar(&u), &encode_scalar(&w)].concat())
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::curve::{Curve, ProjectivePoint, Scalar};
 use cosign_core::hazmat::crypto::curve::encode_point;
 use cosign_core::hazmat::crypto::dlog::Claim;
 use cosign_core::hazmat::crypto::share::lagrange;
@@ -9,16 +10,12 @@ use cosign_core::hazmat::crypto::tags;
 use cosign_core::hazmat::crypto::transcript::length_prefixed;
 use cosign_core::hazmat::protocol::combine::reveal_private_key;
 use cosign_core::hazmat::protocol::fault::{Blame, Check, Fault};
-use cosign_core::hazmat::protocol::key::{KeyShare, Leaving};
-use cosign_core::hazmat::protocol::keygen::Keygen;
 use cosign_core::hazmat::protocol::keygen::reshare::{
     Dealer, ReshareSetup, import_with_seed, join_with_seed, reshare_with_seed,
 };
-use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist};
-use cosign_core::hazmat::protocol::origin::Origin;
+use cosign_core::hazmat::protocol::machine::Machine;
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use cosign_core::{PartyId, Secret};
-use k256::{ProjectivePoint, Scalar};
 
 use crate::dealer;
 use crate::group::*;
@@ -174,7 +171,10 @@ fn made(group: Group<Keygen>) -> Shares {
 
 fn value(shares: &[&KeyShare]) -> Scalar {
     let parties: Vec<PartyId> = shares.iter().map(|share| share.me()).collect();
-    shares.iter().map(|share| lagrange(share.me(), &parties, 0) * share.secret().expose()).sum()
+    shares
+        .iter()
+        .map(|share| lagrange::<Scalar>(share.me(), &parties, 0) * share.secret().expose())
+        .sum()
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ fn sizes_and_participants_that_make_no_key_are_refused() {
 #[test]
 fn only_holders_deal() {
     let params = Some(Fault::nobody(Check::Params, "setup"));
-    let joined = join_with_seed(GROWN.setup(1), seed_of(1), TIMEOUT);
+    let joined = join_with_seed::<Curve>(GROWN.setup(1), seed_of(1), TIMEOUT);
     assert_eq!(joined.err(), params);
     let shares = old();
     let another = reshare_with_seed(GROWN.setup(1), &shares[&id(3)], seed_of(1), TIMEOUT);
@@ -370,7 +370,7 @@ fn only_holders_deal() {
     let spectator = reshare_with_seed(GROWN.setup(4), &shares[&id(2)], seed_of(4), TIMEOUT);
     assert_eq!(spectator.err(), params);
     let key = Secret::new(value(&[&shares[&id(1)], &shares[&id(2)]]));
-    assert_eq!(import_with_seed(GROWN.setup(1), &key, seed_of(1), TIMEOUT).err(), params);
+    assert_eq!(import_with_seed::<Curve>(GROWN.setup(1), &key, seed_of(1), TIMEOUT).err(), params);
 }
 
 /// `origin` with one of its parts changed.
@@ -501,7 +501,7 @@ fn a_device_that_is_told_something_else_parts_at_the_first_message() {
 #[test]
 fn a_dealer_that_deals_another_constant_is_named_by_all() {
     let secret = |party: u8| *old()[&id(party)].secret().expose();
-    let part = |party| lagrange(id(party), &[id(1), id(3)], 0) * secret(party);
+    let part = |party| lagrange::<Scalar>(id(party), &[id(1), id(3)], 0) * secret(party);
     let lies = [
         (GROWN, 3, Scalar::from(5_u64)),
         (GROWN, 1, secret(1)),
@@ -531,8 +531,9 @@ fn a_dealer_that_deals_another_constant_is_named_by_all() {
 /// sum one of the degree that it must have.
 #[test]
 fn dealers_that_all_lie_are_found_before_anything_is_stored() {
-    let part =
-        |party: u8| lagrange(id(party), &[id(1), id(3)], 0) * old()[&id(party)].secret().expose();
+    let part = |party: u8| {
+        lagrange::<Scalar>(id(party), &[id(1), id(3)], 0) * old()[&id(party)].secret().expose()
+    };
     for highest in [8_u64, 1] {
         let highest = Scalar::from(highest);
         let liars = [(1, [part(1), highest]), (3, [part(3), -highest])];
@@ -712,8 +713,11 @@ fn another_announcement_for_a_dealer_that_leaves_is_found_by_confirming() {
     let mut victim = LEFT.told(Kind::Kg3b, 2, 3, |m| {
         let (session, statement) = (m.session(), share.public_shares()[1]);
         let context: [&[u8]; 3] = [&session, m.field("view"), &[2]];
-        let claim =
-            Claim { tag: &tags::KEYGEN_POK_SHARE, context: &context, statement: &statement };
+        let claim = Claim::<Curve> {
+            tag: &tags::KEYGEN_POK_SHARE,
+            context: &context,
+            statement: &statement,
+        };
         let proof = claim.prove(share.secret().expose(), &Scalar::from(424_242_u64)).unwrap();
         m.put("T", &proof[..33]);
         m.put("z", &proof[33..]);
@@ -731,13 +735,14 @@ fn another_first_message_for_one_participant_makes_another_session() {
 ///
 #[test]
 fn a_second_valid_proof_of_a_dealer_is_found_by_comparing() {
-    let constant = lagrange(id(1), &[id(1), id(3)], 0) * old()[&id(1)].secret().expose();
+    let constant = lagrange::<Scalar>(id(1), &[id(1), id(3)], 0) * old()[&id(1)].secret().expose();
     let mut victim = GROWN.told(Kind::Kg2b, 1, 4, |m| {
         let statement = (ProjectivePoint::GENERATOR * constant).to_affine();
         assert_eq!(m.field("A0"), encode_point(&statement).unwrap());
         let (session, place) = (m.session(), [1, 0]);
         let context: [&[u8]; 2] = [&session, &place];
-        let claim = Claim { tag: &tags::KEYGEN_POK, context: &context, statement: &statement };
+        let claim =
+            Claim::<Curve> { tag: &tags::KEYGEN_POK, context: &context, statement: &statement };
         let proof = claim.prove(&constant, &Scalar::from(424_242_u64)).unwrap();
         m.put("T0", &proof[..33]);
         m.put("z0", &proof[33..]);
@@ -835,7 +840,7 @@ fn an_import_has_one_dealer_among_the_parties() {
     let refused = |fault, change: &dyn Fn(&mut ReshareSetup)| {
         let mut setup = import_setup(2, 7);
         change(&mut setup);
-        assert_eq!(join_with_seed(setup, seed_of(2), TIMEOUT).err(), Some(fault));
+        assert_eq!(join_with_seed::<Curve>(setup, seed_of(2), TIMEOUT).err(), Some(fault));
     };
     let params = Fault::nobody(Check::Params, "setup");
     let public_data = Fault::by(id(1), Check::PublicData, "setup");

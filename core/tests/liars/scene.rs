@@ -1,11 +1,10 @@
 //! Signing with one liar among two or three signers, and the assertions about each lie.
 
+use crate::curve::some_tweak;
 use cosign_core::PartyId;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
-use cosign_core::hazmat::protocol::sign::{SignSetup, Signing};
 use cosign_core::hazmat::protocol::wire::Kind;
-use k256::Scalar;
 
 use crate::group::*;
 use crate::layout::Message;
@@ -32,7 +31,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let mut for_one = scene(two_of_three(), &[1, 3], 3, 1);
     for_one.setup.recipient = Some(id(1));
     let mut derived = scene(three_of_three(), &[1, 2, 3], 1, 3);
-    derived.setup.tweak = Scalar::from(7_u64);
+    derived.setup.tweak = some_tweak();
     vec![
         scene(two_of_two(), &[1, 2], 2, 1),
         scene(two_of_two(), &[1, 2], 1, 2),

@@ -3,14 +3,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::curve::some_tweak;
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
-use cosign_core::hazmat::protocol::key::KeyShare;
-use cosign_core::hazmat::protocol::keygen::Keygen;
-use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist};
-use cosign_core::hazmat::protocol::sign::{BatchSigning, SignSetup, Signing, sign_with_seed};
+use cosign_core::hazmat::protocol::machine::Machine;
+use cosign_core::hazmat::protocol::sign::sign_with_seed;
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
-use k256::Scalar;
 
 use crate::group::*;
 use crate::layout::Message;
@@ -27,7 +25,7 @@ fn signers_who_were_asked_different_things_part_at_once() {
     let changes: [Change; 5] = [
         |setup| setup.digest = sha("another digest"),
         |setup| setup.sign_id = sha("another request"),
-        |setup| setup.tweak = Scalar::from(5_u64),
+        |setup| setup.tweak = some_tweak(),
         |setup| setup.recipient = Some(setup.signers[1]),
         |setup| setup.recipient = Some(setup.signers[0]),
     ];

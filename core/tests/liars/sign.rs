@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 
+use crate::curve::Scalar;
 use cosign_core::hazmat::crypto::curve::{decode_scalar, encode_scalar};
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
 use cosign_core::hazmat::protocol::local::Parcel;
 use cosign_core::hazmat::protocol::wire::Kind;
-use k256::Scalar;
 
 use crate::group::*;
 use crate::layout::{Message, off_curve, point, scalar};
@@ -157,7 +157,7 @@ fn another_view_stops_the_session_and_blames_nobody() {
 #[test]
 fn a_wrong_part_of_the_signature_is_never_returned() {
     let shift = |m: &mut Message, field: &str| {
-        let value = decode_scalar(m.field(field)).unwrap() + Scalar::ONE;
+        let value = decode_scalar::<Scalar>(m.field(field)).unwrap() + Scalar::ONE;
         m.put(field, &encode_scalar(&value));
     };
     told(Kind::Sg3, |m| shift(m, "w")).blames_nobody(Check::SigInvalid, "SG3");
@@ -176,7 +176,7 @@ fn sums_that_are_zero_are_found_before_they_are_inverted() {
                     let first = scene.setup.signers.iter().find(|p| **p != parcel.from);
                     if first == Some(&parcel.to) {
                         let part = Message(parcel.bytes.clone());
-                        *sum.borrow_mut() += decode_scalar(part.field(field)).unwrap();
+                        *sum.borrow_mut() += decode_scalar::<Scalar>(part.field(field)).unwrap();
                     }
                 }
                 vec![parcel]

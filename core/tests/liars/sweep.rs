@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::protocol::fault::{Check, Fault};
-use cosign_core::hazmat::protocol::keygen::Keygen;
 use cosign_core::hazmat::protocol::wire::Kind;
 
+use crate::curve::{NonZeroScalar, PublicKey};
 use crate::group::*;
 use crate::layout::{Field, Form, Message};
 use crate::scene::{Scene, scenes};
@@ -34,15 +34,15 @@ pub(crate) fn altered(message: &Message, field: &Field, others: &[Message]) -> V
     values.into_iter().map(put).collect()
 }
 
-/// Whether a field still holds what it must hold, as `k256` itself sees it.
+/// Whether a field still holds what it must hold, as the curve's crate itself sees it.
 pub(crate) fn decodes(field: &Field, message: &Message) -> bool {
     let bytes = &message[field.range.clone()];
     let scalar = |bytes: &[u8]| {
-        bytes.iter().all(|byte| *byte == 0) || k256::NonZeroScalar::try_from(bytes).is_ok()
+        bytes.iter().all(|byte| *byte == 0) || NonZeroScalar::try_from(bytes).is_ok()
     };
     match field.form {
         Form::Bytes => true,
-        Form::Point => k256::PublicKey::from_sec1_bytes(bytes).is_ok(),
+        Form::Point => PublicKey::from_sec1_bytes(bytes).is_ok(),
         Form::Scalar => scalar(bytes),
         Form::Scalars => bytes.chunks(32).all(scalar),
     }

@@ -3,12 +3,12 @@
 //!
 //! Slow and with branches on secrets, so that each line is a line of the specification.
 
+use crate::curve::{Curve, Scalar};
 use cosign_core::PartyId;
-use cosign_core::hazmat::crypto::curve::{decode_scalar, encode_scalar};
+use cosign_core::hazmat::crypto::curve::reduce;
+use cosign_core::hazmat::crypto::curve::{Arithmetic, decode_scalar, encode_scalar};
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::crypto::tags;
-use cosign_core::hazmat::crypto::transcript::reduce;
-use k256::Scalar;
 use sha2::{Digest, Sha256};
 
 use crate::group::Key;
@@ -106,7 +106,7 @@ pub(crate) fn extend(
         add(&mut u[tree], &error);
     }
     let mut message = u.concat();
-    let h_u = tags::OTE_U.hash(&[pair_session, &message]);
+    let h_u = tags::OTE_U.hash::<Curve>(&[pair_session, &message]);
     let chi = combination(&h_u);
     let xbar = linear(&chi, &beta).to_le_bytes();
     let mut t: Vec<u128> = v.iter().map(|row| linear(&chi, row)).collect();
@@ -144,11 +144,11 @@ pub(crate) fn answer(pair_session: &[u8; 32], pair: &Pair, message: &[u8]) -> Al
             }
         }
     }
-    Alice { columns: columns(&w), delta, h_u: tags::OTE_U.hash(&[pair_session, u]) }
+    Alice { columns: columns(&w), delta, h_u: tags::OTE_U.hash::<Curve>(&[pair_session, u]) }
 }
 
 fn expand(pair_session: &[u8; 32], leaves: &[Leaf]) -> Vec<Row> {
-    let key = tags::OTE_PRG_KEY.hash_twice(&[pair_session]);
+    let key = tags::OTE_PRG_KEY.hash_twice::<Curve>(&[pair_session]);
     let row = |(place, leaf): (usize, &Leaf)| {
         let (j, y) = ((place / LEAVES) as u16, (place % LEAVES) as u16);
         let block = |counter: u8| {
@@ -163,7 +163,7 @@ fn expand(pair_session: &[u8; 32], leaves: &[Leaf]) -> Vec<Row> {
 
 fn combination(h_u: &[u8; 32]) -> [u128; 4] {
     [0, 1, 2, 3].map(|m| {
-        let hash = tags::OTE_CHI.hash(&[h_u, &[m]]);
+        let hash = tags::OTE_CHI.hash::<Curve>(&[h_u, &[m]]);
         u128::from_le_bytes(*hash.first_chunk().unwrap())
     })
 }
@@ -190,7 +190,7 @@ fn product(mut a: u128, b: u128) -> u128 {
 
 fn verdict(pair_session: &[u8; 32], h_u: &[u8; 32], xbar: &[u8; 16], t: &[u128]) -> [u8; 32] {
     let t: Vec<u8> = t.iter().flat_map(|t| t.to_le_bytes()).collect();
-    tags::OTE_CHECK.hash(&[pair_session, h_u, xbar, &t])
+    tags::OTE_CHECK.hash::<Curve>(&[pair_session, h_u, xbar, &t])
 }
 
 /// Bit `i` of element `j` is bit `j` of row `i`.
@@ -228,7 +228,7 @@ pub(crate) fn multiply(
     raised: Option<Raised>,
 ) -> (Vec<u8>, [Scalar; 2]) {
     let Alice { columns, delta, h_u, .. } = alice;
-    let key = tags::OTE_PAD_KEY.hash_twice(&[pair_session, alice_nonce, h_u]);
+    let key = tags::OTE_PAD_KEY.hash_twice::<Curve>(&[pair_session, alice_nonce, h_u]);
     let alpha = |j: usize, column| pads(&key, j, column);
     let zeros: Vec<_> = (0..XI).map(|j| alpha(j, columns[j])).collect();
     let mut message = Vec::new();
@@ -255,14 +255,14 @@ pub(crate) fn receive(
     bob: &Bob,
     message: &[u8],
 ) -> [Scalar; 2] {
-    let key = tags::OTE_PAD_KEY.hash_twice(&[pair_session, alice_nonce, &bob.h_u]);
+    let key = tags::OTE_PAD_KEY.hash_twice::<Curve>(&[pair_session, alice_nonce, &bob.h_u]);
     let chosen = |j: usize| if bit(&bob.beta, j) { Scalar::ONE } else { Scalar::ZERO };
     let rows: Vec<[Scalar; 3]> = (0..XI)
         .map(|j| {
             let gamma = pads(&key, j, bob.columns[j]);
             std::array::from_fn(|c| {
                 let place = 96 * j + 32 * c;
-                gamma[c] + chosen(j) * decode_scalar(&message[place..place + 32]).unwrap()
+                gamma[c] + chosen(j) * decode_scalar::<Scalar>(&message[place..place + 32]).unwrap()
             })
         })
         .collect();
@@ -271,14 +271,24 @@ pub(crate) fn receive(
 
 fn pads(key: &[u8; 64], j: usize, column: u128) -> [Scalar; 3] {
     let j = (j as u16).to_be_bytes();
-    [0, 1, 2].map(|c| {
-        let input = [&key[..], &j, &[c], &column.to_le_bytes()].concat();
-        reduce(&Sha256::digest(input).into())
+    let hash = |c: u8| -> [u8; 32] {
+        Sha256::digest([&key[..], &j, &[c], &column.to_le_bytes()].concat()).into()
+    };
+    let half = Scalar::from(u64::MAX) + Scalar::ONE;
+    [0, 1, 2].map(|c| match Curve::HASHED {
+        32 => reduce(&hash(c)),
+        // 16 bytes more.
+        _ => {
+            let mut more = [0; 32];
+            more[16..].copy_from_slice(&hash(c | 0x80)[..16]);
+            reduce::<Scalar>(&hash(c)) * half * half + reduce::<Scalar>(&more)
+        }
     })
 }
 
 fn gadget(j: usize) -> Scalar {
-    tags::RVOLE_GADGET.hash_to_scalar(&[&(XI as u16).to_be_bytes(), &(j as u16).to_be_bytes()])
+    tags::RVOLE_GADGET
+        .hash_to_scalar::<Curve>(&[&(XI as u16).to_be_bytes(), &(j as u16).to_be_bytes()])
 }
 
 fn sums(rows: &[[Scalar; 3]]) -> [Scalar; 2] {
@@ -302,9 +312,9 @@ impl Transcript {
         h_u: &[u8; 32],
         corrections: &[u8],
     ) -> Self {
-        let context = tags::RVOLE_CTX.hash(&[pair_session, alice_nonce, h_u]);
-        let h_a = tags::RVOLE_ATILDE.hash(&[&context, corrections]);
-        let theta = [0, 1].map(|i| tags::RVOLE_THETA.hash_to_scalar(&[&h_a, &[i]]));
+        let context = tags::RVOLE_CTX.hash::<Curve>(&[pair_session, alice_nonce, h_u]);
+        let h_a = tags::RVOLE_ATILDE.hash::<Curve>(&[&context, corrections]);
+        let theta = [0, 1].map(|i| tags::RVOLE_THETA.hash_to_scalar::<Curve>(&[&h_a, &[i]]));
         Self { context, h_a, theta }
     }
 
@@ -314,6 +324,6 @@ impl Transcript {
 
     fn verdict(&self, eta: &Scalar, mu: &[Scalar]) -> [u8; 32] {
         let mu: Vec<u8> = mu.iter().flat_map(encode_scalar).collect();
-        tags::RVOLE_MU.hash(&[&self.context, &self.h_a, &encode_scalar(eta), &mu])
+        tags::RVOLE_MU.hash::<Curve>(&[&self.context, &self.h_a, &encode_scalar(eta), &mu])
     }
 }

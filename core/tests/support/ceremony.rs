@@ -6,22 +6,32 @@ use std::time::{Duration, Instant};
 
 use cosign_core::hazmat::crypto::seed::SessionSeed;
 use cosign_core::hazmat::protocol::fault::Fault;
-use cosign_core::hazmat::protocol::key::KeyShare;
 use cosign_core::hazmat::protocol::keygen::reshare::{
     Dealer, ReshareSetup, import_with_seed, join_with_seed, reshare_with_seed,
 };
-use cosign_core::hazmat::protocol::keygen::{
-    Keygen, KeygenSetup, keygen_with_seed, refresh_with_seed,
-};
-use cosign_core::hazmat::protocol::local::{Local, Outcome, Parcel};
+use cosign_core::hazmat::protocol::keygen::{KeygenSetup, keygen_with_seed, refresh_with_seed};
+use cosign_core::hazmat::protocol::local::{Local, Parcel};
 use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
-use cosign_core::hazmat::protocol::sign::{
-    BatchItem, BatchSetup, BatchSigning, SignSetup, Signature, Signed, Signing,
-    sign_batch_with_seed, sign_with_seed,
-};
-use cosign_core::{Origin, PartyId, Secret};
-use k256::{ProjectivePoint, Scalar};
+use cosign_core::hazmat::protocol::sign::{sign_batch_with_seed, sign_with_seed};
+use cosign_core::{PartyId, Secret};
 use sha2::{Digest, Sha256};
+
+use super::curve::{Curve, ProjectivePoint, Scalar};
+
+pub(crate) type BatchItem = cosign_core::BatchItem<Curve>;
+pub(crate) type BatchSetup = cosign_core::BatchSetup<Curve>;
+pub(crate) type BatchSigning = cosign_core::BatchSigning<Curve>;
+pub(crate) type Confirmation = cosign_core::Confirmation<Curve>;
+pub(crate) type Keygen = cosign_core::Keygen<Curve>;
+pub(crate) type KeyShare = cosign_core::KeyShare<Curve>;
+pub(crate) type Leaving = cosign_core::Leaving<Curve>;
+pub(crate) type Origin = cosign_core::Origin<Curve>;
+pub(crate) type Outcome<D> = cosign_core::local::Outcome<D, Curve>;
+pub(crate) type Output<D> = cosign_core::Output<D, Curve>;
+pub(crate) type SignSetup = cosign_core::SignSetup<Curve>;
+pub(crate) type Signature = cosign_core::Signature<Curve>;
+pub(crate) type Signed = cosign_core::Signed<Curve>;
+pub(crate) type Signing = cosign_core::Signing<Curve>;
 
 /// Longer than any test takes; time stands still anyway.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -203,12 +213,14 @@ pub(crate) fn batch_machines(
 }
 
 /// Runs machines that all reach their end.
-pub(crate) fn run<P: Protocol>(machines: Vec<Machine<P>>) -> BTreeMap<PartyId, Outcome<P::Done>> {
+pub(crate) fn run<P: Protocol<Curve = Curve>>(
+    machines: Vec<Machine<P>>,
+) -> BTreeMap<PartyId, Outcome<P::Done>> {
     Local::start(machines, now()).run()
 }
 
 /// Runs machines, and delivers what `tamper` makes of each message.
-pub(crate) fn run_with<P: Protocol>(
+pub(crate) fn run_with<P: Protocol<Curve = Curve>>(
     machines: Vec<Machine<P>>,
     tamper: impl FnMut(Parcel) -> Vec<Parcel>,
 ) -> BTreeMap<PartyId, Outcome<P::Done>> {

@@ -15,17 +15,17 @@ use cosign_core::hazmat::crypto::curve::{
 use cosign_core::hazmat::crypto::ecdsa::{from_der, to_der};
 use cosign_core::hazmat::crypto::ot::tree::{ReceiverTrees, SenderTrees};
 use cosign_core::hazmat::protocol::fault::Fault;
-use cosign_core::hazmat::protocol::key::{Confirmation, KeyShare, Leaving};
-use cosign_core::hazmat::protocol::machine::{Machine, Output, Persist, Protocol};
-use cosign_core::hazmat::protocol::origin::Origin;
+use cosign_core::hazmat::protocol::machine::{Machine, Persist, Protocol};
 use cosign_core::hazmat::protocol::wire::{HEADER, Kind};
 use cosign_core::{Fingerprint, hex, unhex};
 
 use crate::ceremony::{
-    TIMEOUT, batch_machines, batch_setup, keygen_machines, now, party, refresh_machines,
-    reshare_machines, run_with, sha, sign_machines, sign_setup,
+    Confirmation, KeyShare, Leaving, Origin, Output, TIMEOUT, batch_machines, batch_setup,
+    keygen_machines, now, party, refresh_machines, reshare_machines, run_with, sha, sign_machines,
+    sign_setup,
 };
 use crate::changes::{SHARES, changed};
+use crate::curve::{AffinePoint, Curve, Scalar};
 
 // ---------------------------------------------------------------------------------------------
 // Small things
@@ -33,13 +33,13 @@ use crate::changes::{SHARES, changed};
 
 /// Points, scalars, signatures, paths, digits.
 pub(crate) fn values(bytes: &[u8]) {
-    if let Ok(point) = decode_point(bytes) {
+    if let Ok(point) = decode_point::<AffinePoint>(bytes) {
         assert_eq!(encode_point(&point).map(Vec::from).as_deref(), Some(bytes));
     }
-    if let Ok(scalar) = decode_scalar(bytes) {
+    if let Ok(scalar) = decode_scalar::<Scalar>(bytes) {
         assert_eq!(encode_scalar(&scalar), *bytes);
     }
-    if let Ok((r, s)) = from_der(bytes) {
+    if let Ok((r, s)) = from_der::<Scalar>(bytes) {
         assert_eq!(to_der(&r, &s), bytes);
     }
     let text = String::from_utf8_lossy(bytes);
@@ -56,9 +56,9 @@ pub(crate) fn values(bytes: &[u8]) {
 /// A signature in DER, changed.
 pub(crate) fn der(bytes: &[u8]) {
     static HONEST: OnceLock<Vec<u8>> = OnceLock::new();
-    let scalar = |name| cosign_core::hazmat::crypto::transcript::reduce(&sha(name));
+    let scalar = |name| cosign_core::hazmat::crypto::curve::reduce::<Scalar>(&sha(name));
     let bytes = changed(HONEST.get_or_init(|| to_der(&scalar("r"), &scalar("s"))), bytes);
-    if let Ok((r, s)) = from_der(&bytes) {
+    if let Ok((r, s)) = from_der::<Scalar>(&bytes) {
         assert_eq!(to_der(&r, &s), bytes);
     }
 }
@@ -135,7 +135,7 @@ pub(crate) fn confirmation(bytes: &[u8]) {
 /// by the number that they begin with.
 type Said = BTreeMap<[u8; 2], Vec<u8>>;
 
-fn said<P: Protocol>(machines: Vec<Machine<P>>) -> Said {
+fn said<P: Protocol<Curve = Curve>>(machines: Vec<Machine<P>>) -> Said {
     let mut said = Said::new();
     run_with(machines, |parcel| {
         if parcel.from == party(2) && parcel.to == party(1) {
@@ -224,7 +224,7 @@ pub(crate) fn dealing(bytes: &[u8]) {
     }
 }
 
-fn hear_a_lie<P: Protocol>(machine: Machine<P>, said: &Said, bytes: &[u8]) {
+fn hear_a_lie<P: Protocol<Curve = Curve>>(machine: Machine<P>, said: &Said, bytes: &[u8]) {
     let Some((first, changes)) = bytes.split_first() else { return };
     let mut heard = said.clone();
     let place = usize::from(first % 128) % said.len();
@@ -233,7 +233,10 @@ fn hear_a_lie<P: Protocol>(machine: Machine<P>, said: &Said, bytes: &[u8]) {
 }
 
 /// A party that hears `messages` from party 2.
-fn hear<P: Protocol>(mut machine: Machine<P>, messages: impl Iterator<Item = Vec<u8>>) {
+fn hear<P: Protocol<Curve = Curve>>(
+    mut machine: Machine<P>,
+    messages: impl Iterator<Item = Vec<u8>>,
+) {
     let mut heard = Heard::default();
     machine.start(now());
     for bytes in messages {
@@ -251,7 +254,7 @@ struct Heard {
 }
 
 impl Heard {
-    fn drain<P: Protocol>(&mut self, machine: &mut Machine<P>) {
+    fn drain<P: Protocol<Curve = Curve>>(&mut self, machine: &mut Machine<P>) {
         while let Some(output) = machine.poll() {
             assert!(self.failed.is_none(), "not silent after a failure");
             match output {
@@ -273,7 +276,7 @@ pub(crate) fn operations(bytes: &[u8]) {
     operate(signers().swap_remove(0), sign_said(), bytes);
 }
 
-fn operate<P: Protocol>(mut machine: Machine<P>, said: &Said, operations: &[u8]) {
+fn operate<P: Protocol<Curve = Curve>>(mut machine: Machine<P>, said: &Said, operations: &[u8]) {
     let mut heard = Heard::default();
     let mut time = now();
     let messages: Vec<&Vec<u8>> = said.values().collect();

@@ -161,7 +161,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let known = Secret::new([0; 32]);
         let by = |key: &[u8]| nonce(hedged(&vault(dir.path(), key), setup(1), &known).unwrap());
-        let guess = |hedge: &[u8]| nonce(keygen::keygen(setup(1), &known, hedge, ROUND));
+        let guess =
+            |hedge: &[u8]| nonce(keygen::keygen::<k256::Secp256k1>(setup(1), &known, hedge, ROUND));
         let one = by(b"one");
         assert_ne!(one, by(b"another"));
         assert_eq!(one, guess(&tags::DEVICE_HEDGE.hash(&[b"one"])));

@@ -48,7 +48,7 @@ pub trait Record: Send {
 ///
 /// # Errors
 /// The machine fails, `record` cannot store, or a participant is gone or gives up.
-pub async fn drive<P: Protocol>(
+pub async fn drive<P: Protocol<Curve = k256::Secp256k1>>(
     node: &Node,
     (ceremony, key, request): (Ceremony, &str, &RequestId),
     machine: &mut Machine<P>,

@@ -164,7 +164,7 @@ pub(super) fn asking(node: &Node, key: &HeldKey, change: &Change) -> Result<Requ
 /// # Errors
 /// It does not.
 pub(super) fn is_acceptable(request: &Request, resharing: &Resharing) -> Result<(), Reason> {
-    let origin = Origin::from_bytes(&resharing.origin).map_err(|_| Reason::Aborted)?;
+    let origin: Origin = Origin::from_bytes(&resharing.origin).map_err(|_| Reason::Aborted)?;
     let sizes = (resharing.dealers.len(), resharing.old.len());
     let fits = origin.sizes().map(|(t, n)| (usize::from(t), usize::from(n))) == Some(sizes)
         && encode_point(origin.public_key()) == Some(resharing.shares.public_key)
@@ -178,7 +178,8 @@ pub(super) const MAX_JOINED: u64 = 1 << 31;
 
 /// Whether the keys derived from that of `request` are those derived from that of `share`.
 pub(super) fn derives_as(request: &Request, share: &KeyShare) -> bool {
-    let origin = request.resharing().and_then(|r| Origin::from_bytes(&r.origin).ok());
+    let origin =
+        request.resharing().and_then(|r| Origin::<k256::Secp256k1>::from_bytes(&r.origin).ok());
     origin.is_some_and(|origin| origin.chain_code() == share.chain_code())
 }
 

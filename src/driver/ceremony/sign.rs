@@ -600,7 +600,7 @@ async fn perform(
 }
 
 /// Runs the `machine` of one signature or of several; `made` has the signatures of its result.
-async fn run<P: Protocol>(
+async fn run<P: Protocol<Curve = k256::Secp256k1>>(
     node: &Arc<Node>,
     key: OpenKey,
     child: &Child,
@@ -1008,7 +1008,7 @@ mod tests {
         let machine = |me: u8| {
             let identities = vec![vec![ALICE], vec![BOB]];
             let setup = KeygenSetup { instance: [7; 32], threshold: 2, me: id(me), identities };
-            keygen(setup, &Secret::new([me; 32]), &[], ROUND).unwrap()
+            keygen::<k256::Secp256k1>(setup, &Secret::new([me; 32]), &[], ROUND).unwrap()
         };
         let mut made = Local::start([ALICE, BOB].map(machine), clock::now()).run();
         [ALICE, BOB].map(|party| {

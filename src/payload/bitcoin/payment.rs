@@ -700,10 +700,12 @@ pub(super) fn verifies(
     digest: &[u8; 32],
     signature: &bitcoin::ecdsa::Signature,
 ) -> bool {
-    let read = ecdsa::from_der(&signature.signature.serialize_der());
-    let point = decode_point(public_key);
+    let read = ecdsa::from_der::<k256::Scalar>(&signature.signature.serialize_der());
+    let point = decode_point::<k256::AffinePoint>(public_key);
     signature.sighash_type == EcdsaSighashType::All
-        && read.is_ok_and(|(r, s)| point.is_ok_and(|point| ecdsa::verify(&point, digest, &r, &s)))
+        && read.is_ok_and(|(r, s)| {
+            point.is_ok_and(|point| ecdsa::verify::<k256::Secp256k1>(&point, digest, &r, &s))
+        })
 }
 
 /// Amounts and outputs; what depends on the inputs' owner is left out. `forms` are those of the

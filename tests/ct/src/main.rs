@@ -15,6 +15,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cosign_core::curve::encode_scalar;
 use cosign_core::hazmat::crypto::mul;
 use cosign_core::hazmat::crypto::ot::{base, extension, tree};
 use cosign_core::hazmat::crypto::seed::SessionSeed;
@@ -26,7 +27,7 @@ use cosign_core::hazmat::protocol::sign::{
     BatchItem, BatchSetup, BatchSigned, SignSetup, Signed, sign_batch_with_seed, sign_with_seed,
 };
 use cosign_core::Secret;
-use k256::Scalar;
+use k256::{Scalar, Secp256k1};
 use memcheck::{public, secret};
 use verdicts::Verdict;
 
@@ -124,39 +125,39 @@ fn secret_seed(byte: u8) -> SessionSeed {
 /// Base transfers and trees: both halves. All that is sent is public then.
 fn transfer() -> (tree::SenderTrees, tree::ReceiverTrees) {
     let (receiving, sending) = (secret_seed(1), secret_seed(2));
-    let (receiver, ot1) = base::Receiver::start(&PAIR, &receiving, 2);
+    let (receiver, ot1) = base::Receiver::<Secp256k1>::start(&PAIR, &receiving, 2);
     public(&ot1[..]);
-    let (ot2, both) = base::send(&PAIR, &sending, 1, &ot1).expect("points");
+    let (ot2, both) = base::send::<Secp256k1>(&PAIR, &sending, 1, &ot1).expect("points");
     public(&ot2[..]);
     let chosen = receiver.finish(&ot2).expect("points");
-    let (sender, corrections) = tree::build(&PAIR, both);
+    let (sender, corrections) = tree::build::<Secp256k1>(&PAIR, both);
     public(&corrections[..]);
-    let receiver = tree::evaluate(&PAIR, chosen, &corrections).expect("a tree");
+    let receiver = tree::evaluate::<Secp256k1>(&PAIR, chosen, &corrections).expect("a tree");
     (sender, receiver)
 }
 
 fn extension(
     (sender, receiver): (tree::SenderTrees, tree::ReceiverTrees),
-) -> (extension::Extended, extension::Checked) {
+) -> (extension::Extended<Secp256k1>, extension::Checked) {
     let (extended, message) = extension::extend(&PAIR, &sender, &secret_seed(3), "beta/1");
     public(&message[..]);
-    let checked = extension::check(&PAIR, &receiver, &message).expect("an honest message");
+    let checked = extension::check::<Secp256k1>(&PAIR, &receiver, &message).expect("an honest message");
     (extended, checked)
 }
 
 fn multiplication() {
     let (extended, checked) = extension(transfer());
     let drawn = secret_seed(4);
-    let inputs = Secret::new([drawn.scalar("r"), drawn.scalar("sk")]);
+    let inputs = Secret::new([drawn.scalar::<Secp256k1>("r"), drawn.scalar::<Secp256k1>("sk")]);
     let [first, second] = inputs.expose();
-    let mask = Secret::new(drawn.scalar("ahat"));
-    let (message, c) = mul::multiply(&PAIR, &[6; 32], checked, [first, second], mask);
+    let mask = Secret::new(drawn.scalar::<Secp256k1>("ahat"));
+    let (message, c) = mul::multiply::<Secp256k1>(&PAIR, &[6; 32], checked, [first, second], mask);
     public(&message[..]);
     let d = mul::receive(&PAIR, &[6; 32], &extended, &message).expect("an honest message");
     for ((c, d), input) in c.expose().iter().zip(d.expose()).zip(inputs.expose()) {
-        let right = *c + d == input * extended.chi();
-        public(&right);
-        assert!(right);
+        let sides = [*c + d, input * extended.chi()].map(|side| encode_scalar(&side));
+        public(&sides);
+        assert_eq!(sides[0], sides[1]);
     }
 }
 
@@ -226,7 +227,7 @@ fn shares() -> Vec<Arc<KeyShare>> {
 }
 
 /// Runs machines to their ends. Sent bytes are public from then on.
-fn run<P: Protocol>(mut machines: Vec<Machine<P>>, mut keep: impl FnMut(Persist)) -> Vec<P::Done> {
+fn run<P: Protocol<Curve = Secp256k1>>(mut machines: Vec<Machine<P>>, mut keep: impl FnMut(Persist)) -> Vec<P::Done> {
     #[expect(clippy::disallowed_methods, reason = "time stands still")]
     let now = Instant::now();
     machines.iter_mut().for_each(|machine| machine.start(now));

@@ -207,7 +207,7 @@ fn look_locked(home: &Home) {
     let _ = keys::location(home, "vault", &EPOCH);
     let _ = keys::confirmed(home, "vault", &EPOCH);
     if let Ok(stored) = keys::confirmation(home, "vault", &EPOCH) {
-        let _ = Confirmation::from_bytes(&stored);
+        let _ = Confirmation::<k256::Secp256k1>::from_bytes(&stored);
     }
     if let Ok(ledger) = Ledger::open(home) {
         let _ = (ledger.retired(&EPOCH), ledger.height(&EPOCH), ledger.peer_height(&EPOCH, 2));
@@ -274,7 +274,7 @@ pub(crate) fn said(bytes: &[u8]) {
         let home = &device.get_or_insert_with(Device::new).home;
         let records = keys::find(home, "vault").unwrap();
         let stored = |me| [&[7; 64][..], &[me, 2]].concat();
-        let theirs = Confirmation::from_bytes(&stored(2)).unwrap().message();
+        let theirs = Confirmation::<k256::Secp256k1>::from_bytes(&stored(2)).unwrap().message();
         let honest = [[8; 32], [1; 32], EPOCH, theirs].concat();
         let name = Label::new("bob");
         let read = |party: u8, said: &[u8]| -> Vec<_> {

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::bits::{Columns, Row, bit, transpose};
 use super::{BASE, CHOICES};
+use crate::crypto::curve::Curve;
 use crate::crypto::tags;
 
 /// Positions whose sums are looked up in one table.
@@ -25,10 +26,10 @@ pub(super) struct Combination {
 
 impl Combination {
     /// The map for the hash of the correction rows.
-    pub(super) fn new(h_u: &[u8; 32]) -> Self {
+    pub(super) fn new<C: Curve>(h_u: &[u8; 32]) -> Self {
         let mut weights = [0; CHOICES];
         for (m, block) in (0_u8..).zip(weights.chunks_mut(128)) {
-            let hash = tags::OTE_CHI.hash(&[h_u, &[m]]);
+            let hash = tags::OTE_CHI.hash::<C>(&[h_u, &[m]]);
             let mut weight =
                 hash.iter().take(16).rfold(0, |acc, byte| acc << 8 | u128::from(*byte));
             for slot in block {
@@ -141,7 +142,7 @@ mod tests {
             let rows: [Row; BASE] = std::array::from_fn(|r| {
                 std::array::from_fn(|i| words[9 * r + i] >> if i == 8 { 32 } else { 0 })
             });
-            let map = Combination::new(&seed);
+            let map = Combination::new::<k256::Secp256k1>(&seed);
             let columns = bits::columns(&rows);
             let combined = bits::transpose_square(&map.of_columns(columns.expose()));
             for (row, combined) in rows.iter().zip(combined.iter()) {
@@ -150,7 +151,7 @@ mod tests {
                 for (m, block) in (0_u8..).zip(bytes[..52].chunks(16)) {
                     let mut whole = [0; 16];
                     whole[..block.len()].copy_from_slice(block);
-                    let chi = tags::OTE_CHI.hash(&[&seed, &[m]]);
+                    let chi = tags::OTE_CHI.hash::<k256::Secp256k1>(&[&seed, &[m]]);
                     let chi = u128::from_le_bytes(chi[..16].try_into().unwrap());
                     expected ^= product(chi, u128::from_le_bytes(whole));
                 }

@@ -9,7 +9,6 @@
 //! A row is one of 128 and runs over the transfers; a column is one of 416 and runs over the rows.
 
 use cosign_sha256::LANES;
-use k256::Scalar;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
@@ -17,6 +16,7 @@ use super::bits::{self, ROW_BYTES, Row, Rows};
 use super::combination::Combination;
 use super::tree::{Leaves, ReceiverTrees, SenderTrees};
 use super::{BASE, Choices, Columns, DEPTH, ShortHash, TREES};
+use crate::crypto::curve::{Curve, Scalar};
 use crate::crypto::mul::gadget;
 use crate::crypto::seed::SessionSeed;
 use crate::crypto::tags;
@@ -34,11 +34,11 @@ pub struct CheckFailed;
 
 /// B's half: his choices and, per transfer, the pad seed he chose.
 #[derive(Debug)]
-pub struct Extended {
+pub struct Extended<C: Curve> {
     pub(in crate::crypto) columns: Secret<Columns>,
     pub(in crate::crypto) choices: Choices<ROW_BYTES>,
     pub(in crate::crypto) h_u: [u8; 32],
-    chi: Secret<Scalar>,
+    chi: Secret<Scalar<C>>,
 }
 
 /// A's half: per transfer, both pad seeds, which differ by the same secret everywhere.
@@ -49,9 +49,9 @@ pub struct Checked {
     pub(in crate::crypto) h_u: [u8; 32],
 }
 
-impl Extended {
+impl<C: Curve> Extended<C> {
     /// B's factor of the multiplication: the sum of the gadget's elements at his choices (§6.2).
-    pub fn chi(&self) -> &Scalar {
+    pub fn chi(&self) -> &Scalar<C> {
         self.chi.expose()
     }
 }
@@ -60,23 +60,27 @@ impl Extended {
 ///
 /// `pair_session` (`sid_p`) names session, ordered pair and B's nonce. `label` is that of the choices in
 /// `seed`.
-pub fn extend(
+pub fn extend<C: Curve>(
     pair_session: &[u8; 32],
     trees: &SenderTrees,
     seed: &SessionSeed,
     label: &str,
-) -> (Extended, Vec<u8>) {
+) -> (Extended<C>, Vec<u8>) {
     let choices = Choices::draw(seed, label);
     let row = Zeroizing::new(bits::row_from_bytes(choices.bytes()));
-    let (rows, corrections) = correct(pair_session, trees, &row);
-    let (columns, h_u, message) = prove(pair_session, &row, rows, corrections);
-    let chi = gadget::sum_at(&choices);
+    let (rows, corrections) = correct::<C>(pair_session, trees, &row);
+    let (columns, h_u, message) = prove::<C>(pair_session, &row, rows, corrections);
+    let chi = gadget::sum_at::<C>(&choices);
     (Extended { columns, choices, h_u, chi }, message)
 }
 
 /// B's rows, and the corrections that give A's rows the same choices.
-fn correct(pair_session: &[u8; 32], trees: &SenderTrees, choices: &Row) -> (Secret<Rows>, Vec<u8>) {
-    let mut expander = Expander::new(pair_session);
+fn correct<C: Curve>(
+    pair_session: &[u8; 32],
+    trees: &SenderTrees,
+    choices: &Row,
+) -> (Secret<Rows>, Vec<u8>) {
+    let mut expander = Expander::new::<C>(pair_session);
     let mut message = Vec::with_capacity(MESSAGE);
     let mut rows = Secret::new([bits::ZERO; BASE]);
     let by_tree = rows.expose_mut().as_chunks_mut::<DEPTH>().0;
@@ -89,17 +93,18 @@ fn correct(pair_session: &[u8; 32], trees: &SenderTrees, choices: &Row) -> (Secr
 }
 
 /// B's columns, the hash of the corrections, and the corrections with the proof that they are right.
-fn prove(
+fn prove<C: Curve>(
     pair_session: &[u8; 32],
     choices: &Row,
     rows: Secret<Rows>,
     mut message: Vec<u8>,
 ) -> (Secret<Columns>, [u8; 32], Vec<u8>) {
     let columns = bits::columns(rows.expose());
-    let h_u = tags::OTE_U.hash(&[pair_session, &message]);
-    let combination = Combination::new(&h_u);
+    let h_u = tags::OTE_U.hash::<C>(&[pair_session, &message]);
+    let combination = Combination::new::<C>(&h_u);
     let combined = combination.of_row(choices).to_le_bytes();
-    let verdict = verdict(pair_session, &h_u, &combined, &combination.of_columns(columns.expose()));
+    let verdict =
+        verdict::<C>(pair_session, &h_u, &combined, &combination.of_columns(columns.expose()));
     message.extend_from_slice(&combined);
     message.extend_from_slice(&verdict);
     (columns, h_u, message)
@@ -108,23 +113,23 @@ fn prove(
 /// A's step: checks B's message (2224 bytes) and computes her half.
 ///
 /// A message of another length fails like a wrong one; the frame's length was checked before.
-pub fn check(
+pub fn check<C: Curve>(
     pair_session: &[u8; 32],
     trees: &ReceiverTrees,
     message: &[u8],
 ) -> Result<Checked, CheckFailed> {
-    check_all(trees, [(pair_session, message)])?.pop().ok_or(CheckFailed)
+    check_all::<C>(trees, [(pair_session, message)])?.pop().ok_or(CheckFailed)
 }
 
 /// As [`check`], for several extensions that B sent together: all are evaluated, and the one verdict
 /// says nothing about each of them (§7.9).
-pub fn check_all<'a>(
+pub fn check_all<'a, C: Curve>(
     trees: &ReceiverTrees,
     messages: impl IntoIterator<Item = (&'a [u8; 32], &'a [u8])>,
 ) -> Result<Vec<Checked>, CheckFailed> {
     let (mut all, mut fit) = (Vec::new(), Choice::from(1));
     for (pair_session, message) in messages {
-        let (checked, fits) = evaluate(pair_session, trees, message)?;
+        let (checked, fits) = evaluate::<C>(pair_session, trees, message)?;
         all.push(checked);
         fit &= fits;
     }
@@ -132,7 +137,7 @@ pub fn check_all<'a>(
 }
 
 /// A's half, and whether B's message fits; an error for its length alone.
-fn evaluate(
+fn evaluate<C: Curve>(
     pair_session: &[u8; 32],
     trees: &ReceiverTrees,
     message: &[u8],
@@ -141,7 +146,7 @@ fn evaluate(
     let (combined, rest) = rest.split_first_chunk::<16>().ok_or(CheckFailed)?;
     let claimed: &[u8; 32] = rest.try_into().map_err(|_| CheckFailed)?;
 
-    let mut expander = Expander::new(pair_session);
+    let mut expander = Expander::new::<C>(pair_session);
     let mut rows = Secret::new([bits::ZERO; BASE]);
     let mut delta = Secret::new(0);
     let by_tree = rows.expose_mut().as_chunks_mut::<DEPTH>().0;
@@ -157,14 +162,14 @@ fn evaluate(
     }
 
     let columns = bits::columns(rows.expose());
-    let h_u = tags::OTE_U.hash(&[pair_session, corrections]);
-    let mut rows = Combination::new(&h_u).of_columns(columns.expose());
+    let h_u = tags::OTE_U.hash::<C>(&[pair_session, corrections]);
+    let mut rows = Combination::new::<C>(&h_u).of_columns(columns.expose());
     let factor = u128::from_le_bytes(*combined);
     for (b, row) in rows.iter_mut().enumerate() {
         // Adds `Delta_i xbar` to every `t_i`; `xbar` is public.
         *row ^= delta.expose() & 0_u128.wrapping_sub(factor >> b & 1);
     }
-    let fits = verdict(pair_session, &h_u, combined, &rows).ct_eq(claimed);
+    let fits = verdict::<C>(pair_session, &h_u, combined, &rows).ct_eq(claimed);
     Ok((Checked { columns, delta, h_u }, fits))
 }
 
@@ -172,8 +177,8 @@ fn evaluate(
 struct Expander(ShortHash<37>);
 
 impl Expander {
-    fn new(pair_session: &[u8; 32]) -> Self {
-        Self(ShortHash::new(&tags::OTE_PRG_KEY.hash_twice(&[pair_session])))
+    fn new<C: Curve>(pair_session: &[u8; 32]) -> Self {
+        Self(ShortHash::new(&tags::OTE_PRG_KEY.hash_twice::<C>(&[pair_session])))
     }
 
     /// The sum of all 16 rows of tree `j`; `by_bit[b]` becomes the sum of those whose number has
@@ -221,7 +226,7 @@ impl Expander {
 }
 
 /// The hash of all combined rows, which both parties must compute alike.
-fn verdict(
+fn verdict<C: Curve>(
     pair_session: &[u8; 32],
     h_u: &[u8; 32],
     combined: &[u8; 16],
@@ -229,7 +234,7 @@ fn verdict(
 ) -> [u8; 32] {
     let rows = bits::transpose_square(columns);
     tags::OTE_CHECK
-        .start()
+        .start::<C>()
         .part(pair_session)
         .part(h_u)
         .part(combined)
@@ -243,18 +248,20 @@ mod tests {
     use super::super::{CHOICES, tree};
     use super::*;
     use crate::device::hex;
+    use k256::Secp256k1;
     use proptest::prelude::*;
 
     #[test]
     fn the_message_and_both_halves_match_the_known_answers() {
         let (chosen, both) = base_keys();
-        let (sender, message) = tree::build(&sid_ot(), both);
-        let receiver = tree::evaluate(&sid_ot(), chosen, &message).unwrap();
+        let (sender, message) = tree::build::<Secp256k1>(&sid_ot(), both);
+        let receiver = tree::evaluate::<Secp256k1>(&sid_ot(), chosen, &message).unwrap();
         let bytes = |columns: &Secret<Columns>| {
             columns.expose()[..416].iter().flat_map(|c| c.to_le_bytes()).collect::<Vec<u8>>()
         };
 
-        let (extended, message) = extend(&sha(b"sid_p"), &sender, &seed("bob"), "beta/1");
+        let (extended, message) =
+            extend::<Secp256k1>(&sha(b"sid_p"), &sender, &seed("bob"), "beta/1");
         assert_eq!(message.len(), MESSAGE);
         assert_eq!(
             sha_hex(&message),
@@ -269,11 +276,11 @@ mod tests {
             "1685a15fc06039d2df8d7790a07ee32286f02ee0a496d17e9a1833900ad9ec21"
         );
         assert_eq!(
-            hex(&extended.chi().to_bytes()),
+            hex(&crate::crypto::curve::encode_scalar(extended.chi())),
             "f506ff931b8259592386a1cc097c9cc469e0bff4ff3ca5e4366fa1471a6aa903"
         );
 
-        let checked = check(&sha(b"sid_p"), &receiver, &message).unwrap();
+        let checked = check::<Secp256k1>(&sha(b"sid_p"), &receiver, &message).unwrap();
         assert_eq!(
             sha_hex(&bytes(&checked.columns)),
             "f52babe62bf595675537566c02a99ba3f4ad19716556e5ae524cdc025a59158d"
@@ -300,8 +307,8 @@ mod tests {
         fn columns_differ_by_delta_where_one_was_chosen(bits: [u8; 16], bob: [u8; 32]) {
             let (receiver, sender) = dealt_trees(bits);
             let bob = SessionSeed::from_bytes(bob);
-            let (extended, message) = extend(&sha(b"sid_p"), &sender, &bob, "beta/1");
-            let checked = check(&sha(b"sid_p"), &receiver, &message).unwrap();
+            let (extended, message) = extend::<Secp256k1>(&sha(b"sid_p"), &sender, &bob, "beta/1");
+            let checked = check::<Secp256k1>(&sha(b"sid_p"), &receiver, &message).unwrap();
             let columns = extended.columns.expose().iter().zip(checked.columns.expose());
             for (j, (v, q)) in columns.take(CHOICES).enumerate() {
                 let chosen = u128::from(extended.choices.bit(j).unwrap_u8());
@@ -314,21 +321,21 @@ mod tests {
         fn every_flipped_bit_is_found(bit in 0..MESSAGE * 8) {
             let (receiver, mut message) = exchange();
             message[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(check(&sha(b"sid_p"), &receiver, &message).unwrap_err(), CheckFailed);
+            prop_assert_eq!(check::<Secp256k1>(&sha(b"sid_p"), &receiver, &message).unwrap_err(), CheckFailed);
         }
 
         #[test]
         fn anything_else_is_refused(message: Vec<u8>, fill: u8) {
             let (receiver, _) = exchange();
-            prop_assert!(check(&sha(b"sid_p"), &receiver, &message).is_err());
-            prop_assert!(check(&sha(b"sid_p"), &receiver, &[fill; MESSAGE]).is_err());
+            prop_assert!(check::<Secp256k1>(&sha(b"sid_p"), &receiver, &message).is_err());
+            prop_assert!(check::<Secp256k1>(&sha(b"sid_p"), &receiver, &[fill; MESSAGE]).is_err());
         }
     }
 
     /// A's trees and an honest message of B.
     fn exchange() -> (ReceiverTrees, Vec<u8>) {
         let (receiver, sender) = dealt_trees([0x3c; 16]);
-        let (_, message) = extend(&sha(b"sid_p"), &sender, &seed("bob"), "beta/1");
+        let (_, message) = extend::<Secp256k1>(&sha(b"sid_p"), &sender, &seed("bob"), "beta/1");
         (receiver, message)
     }
 
@@ -337,21 +344,24 @@ mod tests {
         let (receiver, message) = exchange();
         let longer = [&message[..], &[0]].concat();
         for bad in [&[][..], &message[1..], &message[..MESSAGE - 1], &longer] {
-            assert!(check(&sha(b"sid_p"), &receiver, bad).is_err());
+            assert!(check::<Secp256k1>(&sha(b"sid_p"), &receiver, bad).is_err());
         }
     }
 
     #[test]
     fn a_message_under_another_nonce_is_refused() {
         let (receiver, message) = exchange();
-        assert_eq!(check(&sha(b"other"), &receiver, &message).unwrap_err(), CheckFailed);
+        assert_eq!(
+            check::<Secp256k1>(&sha(b"other"), &receiver, &message).unwrap_err(),
+            CheckFailed
+        );
     }
 
     #[test]
     fn another_nonce_changes_every_correction() {
         let (_, sender) = dealt_trees([0x3c; 16]);
-        let (_, first) = extend(&sha(b"first"), &sender, &seed("bob"), "beta/1");
-        let (_, second) = extend(&sha(b"second"), &sender, &seed("bob"), "beta/1");
+        let (_, first) = extend::<Secp256k1>(&sha(b"first"), &sender, &seed("bob"), "beta/1");
+        let (_, second) = extend::<Secp256k1>(&sha(b"second"), &sender, &seed("bob"), "beta/1");
         let same = |(a, b): &(&[u8; ROW_BYTES], &[u8; ROW_BYTES])| a == b;
         let rows = first.as_chunks().0.iter().zip(second.as_chunks().0);
         assert_eq!(rows.take(TREES).filter(same).count(), 0);
@@ -365,16 +375,21 @@ mod tests {
         let choices = Choices::draw(&seed("bob"), "beta/1");
         let choices = bits::row_from_bytes(choices.bytes());
         for guess in 0..16 {
-            let (mut rows, mut corrections) = correct(&pair_session, &sender, &choices);
+            let (mut rows, mut corrections) =
+                correct::<Secp256k1>(&pair_session, &sender, &choices);
             let mut error = bits::ZERO;
             error[0] = 1 << 7;
             corrections[tree * ROW_BYTES] ^= 1 << 7;
             for (b, row) in rows.expose_mut()[tree * DEPTH..][..DEPTH].iter_mut().enumerate() {
                 bits::add_if(row, &error, Choice::from(guess >> b & 1));
             }
-            let (_, _, message) = prove(&pair_session, &choices, rows, corrections);
+            let (_, _, message) = prove::<Secp256k1>(&pair_session, &choices, rows, corrections);
             let right = guess == receiver.holes()[tree];
-            assert_eq!(check(&pair_session, &receiver, &message).is_ok(), right, "{guess}");
+            assert_eq!(
+                check::<Secp256k1>(&pair_session, &receiver, &message).is_ok(),
+                right,
+                "{guess}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Test data for the transfers: two parties with fixed seeds, and their keys.
 
+use k256::Secp256k1;
 use sha2::{Digest, Sha256};
 
 use super::base::{self, BothKeys, ChosenKeys};
@@ -31,8 +32,8 @@ pub(crate) fn sid_ot() -> [u8; 32] {
 
 /// Real base transfers between Alice (party 1, receiver) and Bob (party 2).
 pub(crate) fn base_keys() -> (ChosenKeys, BothKeys) {
-    let (receiver, ot1) = base::Receiver::start(&sid_ot(), &seed("alice"), 2);
-    let (ot2, both) = base::send(&sid_ot(), &seed("bob"), 1, &ot1).unwrap();
+    let (receiver, ot1) = base::Receiver::<Secp256k1>::start(&sid_ot(), &seed("alice"), 2);
+    let (ot2, both) = base::send::<Secp256k1>(&sid_ot(), &seed("bob"), 1, &ot1).unwrap();
     (receiver.finish(&ot2).unwrap(), both)
 }
 
@@ -48,6 +49,6 @@ pub(crate) fn dealt_keys(bits: [u8; BASE / 8]) -> (ChosenKeys, BothKeys) {
 /// Trees over dealt keys.
 pub(crate) fn dealt_trees(bits: [u8; BASE / 8]) -> (ReceiverTrees, SenderTrees) {
     let (chosen, both) = dealt_keys(bits);
-    let (sender, message) = tree::build(&sid_ot(), both);
-    (tree::evaluate(&sid_ot(), chosen, &message).unwrap(), sender)
+    let (sender, message) = tree::build::<Secp256k1>(&sid_ot(), both);
+    (tree::evaluate::<Secp256k1>(&sid_ot(), chosen, &message).unwrap(), sender)
 }

@@ -10,6 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::base::{BothKeys, ChosenKeys};
 use super::bits::select;
 use super::{DEPTH, LEAVES, TREES};
+use crate::crypto::curve::Curve;
 use crate::crypto::tags;
 use crate::secret::Secret;
 
@@ -47,25 +48,25 @@ pub struct ReceiverTrees {
 
 /// B's step: grows the trees from both keys of every transfer and returns the message for A
 /// (8192 bytes).
-pub fn build(sid_ot: &[u8; 32], keys: BothKeys) -> (SenderTrees, Vec<u8>) {
+pub fn build<C: Curve>(sid_ot: &[u8; 32], keys: BothKeys) -> (SenderTrees, Vec<u8>) {
     let mut trees = Secret::new([[[0; 32]; LEAVES]; TREES]);
     let mut message = Vec::with_capacity(MESSAGE);
     let keys = keys.0.expose().as_chunks::<DEPTH>().0;
     for (j, (nodes, keys)) in trees.expose_mut().iter_mut().zip(keys).enumerate() {
         nodes[..2].copy_from_slice(&keys[0]);
         for (level, key) in keys.iter().enumerate().skip(1) {
-            grow(sid_ot, j, level, nodes);
+            grow::<C>(sid_ot, j, level, nodes);
             for (x, key) in key.iter().enumerate() {
                 let mut correction = *key;
                 children(nodes, level, x).for_each(|child| add(&mut correction, child));
                 message.extend_from_slice(&correction);
             }
         }
-        let proofs = proofs(sid_ot, j, nodes);
+        let proofs = proofs::<C>(sid_ot, j, nodes);
         let mut sum = [0; 32];
         proofs.iter().for_each(|proof| add(&mut sum, proof));
         message.extend_from_slice(&sum);
-        message.extend_from_slice(&digest(sid_ot, j, &proofs));
+        message.extend_from_slice(&digest::<C>(sid_ot, j, &proofs));
     }
     (SenderTrees(trees), message)
 }
@@ -73,7 +74,7 @@ pub fn build(sid_ot: &[u8; 32], keys: BothKeys) -> (SenderTrees, Vec<u8>) {
 /// A's step: walks every tree to its hole and checks the digests.
 ///
 /// All trees are evaluated before the verdict, and there is one error for all (§5.1).
-pub fn evaluate(
+pub fn evaluate<C: Curve>(
     sid_ot: &[u8; 32],
     keys: ChosenKeys,
     message: &[u8],
@@ -89,14 +90,14 @@ pub fn evaluate(
         trees.zip(message.as_chunks().0.as_chunks().0.as_chunks().0).enumerate()
     {
         let parts: &[[Node; 2]; DEPTH] = parts;
-        *hole = walk(sid_ot, j, &keys, parts, nodes);
-        valid &= fits(sid_ot, j, &parts[DEPTH - 1], nodes, *hole);
+        *hole = walk::<C>(sid_ot, j, &keys, parts, nodes);
+        valid &= fits::<C>(sid_ot, j, &parts[DEPTH - 1], nodes, *hole);
     }
     if bool::from(valid) { Ok(ReceiverTrees { holes, leaves }) } else { Err(InvalidTree) }
 }
 
 /// Grows tree `j` in `nodes`, which become its leaves with zeros in the hole, and returns the hole.
-fn walk(
+fn walk<C: Curve>(
     sid_ot: &[u8; 32],
     j: usize,
     keys: &ChosenKeys,
@@ -109,7 +110,7 @@ fn walk(
     let mut hole = (!choice(0)).unwrap_u8();
     place(&mut nodes[..2], hole ^ 1, key(0));
     for level in 1..DEPTH {
-        grow(sid_ot, j, level, nodes);
+        grow::<C>(sid_ot, j, level, nodes);
         // Nodes below the hole are not part of the tree.
         let width = 2 << level;
         for (y, node) in (0_u8..).zip(&mut nodes[..width]) {
@@ -131,21 +132,21 @@ fn walk(
 }
 
 /// Whether the leaves of tree `j` and the proof of the leaf in the hole give the digest B sent.
-fn fits(
+fn fits<C: Curve>(
     sid_ot: &[u8; 32],
     j: usize,
     [sum, claimed]: &[Node; 2],
     leaves: &Leaves,
     hole: u8,
 ) -> Choice {
-    let mut proofs = proofs(sid_ot, j, leaves);
+    let mut proofs = proofs::<C>(sid_ot, j, leaves);
     let mut missing = *sum;
     for (y, proof) in (0_u8..).zip(proofs.iter_mut()) {
         *proof = select(proof, &[0; 32], y.ct_eq(&hole));
         add(&mut missing, proof);
     }
     place(&mut proofs[..], hole, &missing);
-    digest(sid_ot, j, &proofs).ct_eq(claimed)
+    digest::<C>(sid_ot, j, &proofs).ct_eq(claimed)
 }
 
 impl SenderTrees {
@@ -211,13 +212,13 @@ fn read_leaves(bytes: &[u8]) -> Result<Secret<[Leaves; TREES]>, InvalidTree> {
 }
 
 /// Replaces the `2^level` nodes of `level` by their children, in place.
-fn grow(sid_ot: &[u8; 32], j: usize, level: usize, nodes: &mut Leaves) {
+fn grow<C: Curve>(sid_ot: &[u8; 32], j: usize, level: usize, nodes: &mut Leaves) {
     // From the last node down, so that no parent is overwritten before it is used.
     for y in (0..1 << level).rev() {
         let parent = Zeroizing::new(nodes[y]);
         for x in 0..2 {
             let place = [0, j as u8, level as u8, 0, y as u8, x as u8];
-            nodes[2 * y + x] = tags::PPRF_NODE.hash(&[sid_ot, &place, &*parent]);
+            nodes[2 * y + x] = tags::PPRF_NODE.hash::<C>(&[sid_ot, &place, &*parent]);
         }
     }
 }
@@ -235,16 +236,16 @@ fn place(nodes: &mut [Node], position: u8, node: &Node) {
 }
 
 /// A proof for every leaf, which does not reveal the leaf.
-fn proofs(sid_ot: &[u8; 32], j: usize, leaves: &Leaves) -> Zeroizing<Leaves> {
+fn proofs<C: Curve>(sid_ot: &[u8; 32], j: usize, leaves: &Leaves) -> Zeroizing<Leaves> {
     let mut proofs = Zeroizing::new([[0; 32]; LEAVES]);
     for (y, (proof, leaf)) in (0_u8..).zip(proofs.iter_mut().zip(leaves)) {
-        *proof = tags::PPRF_LEAF.hash(&[sid_ot, &[0, j as u8, 0, y], leaf]);
+        *proof = tags::PPRF_LEAF.hash::<C>(&[sid_ot, &[0, j as u8, 0, y], leaf]);
     }
     proofs
 }
 
-fn digest(sid_ot: &[u8; 32], j: usize, proofs: &Leaves) -> [u8; 32] {
-    tags::PPRF_DIGEST.hash(&[sid_ot, &[0, j as u8], proofs.as_flattened()])
+fn digest<C: Curve>(sid_ot: &[u8; 32], j: usize, proofs: &Leaves) -> [u8; 32] {
+    tags::PPRF_DIGEST.hash::<C>(&[sid_ot, &[0, j as u8], proofs.as_flattened()])
 }
 
 fn add(node: &mut Node, other: &Node) {
@@ -259,12 +260,13 @@ mod tests {
     use super::super::{BASE, base};
     use super::*;
     use crate::device::hex;
+    use k256::Secp256k1;
     use proptest::prelude::*;
 
     #[test]
     fn the_message_and_the_trees_match_the_known_answers() {
         let (chosen, both) = base_keys();
-        let (sender, message) = build(&sid_ot(), both);
+        let (sender, message) = build::<Secp256k1>(&sid_ot(), both);
         assert_eq!(message.len(), MESSAGE);
         assert_eq!(
             sha_hex(&message),
@@ -274,7 +276,7 @@ mod tests {
             sha_hex(sender.to_bytes().expose()),
             "321bdb4ad93bef8dbfb35c7b9f19c8bdc2bb45c8cab388b32e33883590e59212"
         );
-        let receiver = evaluate(&sid_ot(), chosen, &message).unwrap();
+        let receiver = evaluate::<Secp256k1>(&sid_ot(), chosen, &message).unwrap();
         assert_eq!(
             hex(receiver.holes()),
             "030e0a02090f050f050203090f010e0f0a0e0d03090a0a03090c0a05010c0d0a"
@@ -303,7 +305,7 @@ mod tests {
     #[test]
     fn a_flipped_correction_is_found_where_it_is_used() {
         let (_, both) = dealt_keys([0x5a; 16]);
-        let (_, message) = build(&sid_ot(), both);
+        let (_, message) = build::<Secp256k1>(&sid_ot(), both);
         for tree in [0, 17, 31] {
             for part in 0..8 {
                 let mut bad = message.clone();
@@ -313,36 +315,40 @@ mod tests {
                 let choice = 0x5a >> (4 * (tree % 2) + level) & 1;
                 let used = part >= 6 || part % 2 == choice;
                 let (chosen, _) = dealt_keys([0x5a; 16]);
-                assert_eq!(evaluate(&sid_ot(), chosen, &bad).is_err(), used, "{tree} {part}");
+                assert_eq!(
+                    evaluate::<Secp256k1>(&sid_ot(), chosen, &bad).is_err(),
+                    used,
+                    "{tree} {part}"
+                );
             }
         }
     }
 
     #[test]
     fn answers_of_other_exponents_are_found() {
-        let (receiver, ot1) = base::Receiver::start(&sid_ot(), &seed("alice"), 2);
-        let (_, both) = base::send(&sid_ot(), &seed("bob"), 1, &ot1).unwrap();
-        let (other_ot2, _) = base::send(&sid_ot(), &seed("mallory"), 1, &ot1).unwrap();
-        let (_, message) = build(&sid_ot(), both);
+        let (receiver, ot1) = base::Receiver::<Secp256k1>::start(&sid_ot(), &seed("alice"), 2);
+        let (_, both) = base::send::<Secp256k1>(&sid_ot(), &seed("bob"), 1, &ot1).unwrap();
+        let (other_ot2, _) = base::send::<Secp256k1>(&sid_ot(), &seed("mallory"), 1, &ot1).unwrap();
+        let (_, message) = build::<Secp256k1>(&sid_ot(), both);
         let chosen = receiver.finish(&other_ot2).unwrap();
-        assert_eq!(evaluate(&sid_ot(), chosen, &message).unwrap_err(), InvalidTree);
+        assert_eq!(evaluate::<Secp256k1>(&sid_ot(), chosen, &message).unwrap_err(), InvalidTree);
     }
 
     #[test]
     fn trees_of_another_session_are_refused() {
         let (chosen, both) = dealt_keys([0x5a; 16]);
-        let (_, message) = build(&[9; 32], both);
-        assert_eq!(evaluate(&sid_ot(), chosen, &message).unwrap_err(), InvalidTree);
+        let (_, message) = build::<Secp256k1>(&[9; 32], both);
+        assert_eq!(evaluate::<Secp256k1>(&sid_ot(), chosen, &message).unwrap_err(), InvalidTree);
     }
 
     #[test]
     fn other_lengths_are_refused() {
         let (_, both) = dealt_keys([1; 16]);
-        let (_, message) = build(&sid_ot(), both);
+        let (_, message) = build::<Secp256k1>(&sid_ot(), both);
         let longer = [&message[..], &[0]].concat();
         for bad in [&[][..], &message[1..], &longer, &[7; MESSAGE]] {
             let (chosen, _) = dealt_keys([1; 16]);
-            assert_eq!(evaluate(&sid_ot(), chosen, bad).unwrap_err(), InvalidTree);
+            assert_eq!(evaluate::<Secp256k1>(&sid_ot(), chosen, bad).unwrap_err(), InvalidTree);
         }
     }
 

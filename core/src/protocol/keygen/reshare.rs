@@ -4,11 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{AffinePoint, ProjectivePoint, Scalar};
-
 use super::{Held, Keygen, Participant, Source, Terms, machine, session};
-use crate::crypto::curve::{SCALAR, encode_scalar};
+use crate::crypto::curve::{AffinePoint, Curve, ProjectivePoint, SCALAR, Scalar, encode_scalar};
 use crate::crypto::seed::SessionSeed;
 use crate::crypto::share::lagrange;
 use crate::crypto::tags;
@@ -18,6 +15,8 @@ use crate::protocol::key::{KeyShare, are_valid_identities, are_valid_sizes};
 use crate::protocol::machine::Machine;
 use crate::protocol::origin::Origin;
 use crate::secret::Secret;
+use k256::elliptic_curve::Field as _;
+use k256::elliptic_curve::group::Curve as _;
 
 /// The input that the participants of a reshare or an import agree on.
 ///
@@ -84,7 +83,7 @@ pub struct Dealer {
 /// #     OsRng.fill_bytes(&mut bytes);
 /// #     bytes
 /// # }
-/// # let old = |party| -> Result<_, Box<dyn std::error::Error>> {
+/// # let old = |party| -> Result<KeyShare, Box<dyn std::error::Error>> {
 /// #     Ok(KeyShare::from_bytes(&fs::read(format!("tests/support/shares/party-{party}"))?)?)
 /// # };
 /// // Two devices have a key of which both must sign. Carol comes third.
@@ -119,51 +118,51 @@ pub struct Dealer {
 /// assert!(new.all(|share| (share.threshold(), share.count()) == (2, 3)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn reshare(
+pub fn reshare<C: Curve>(
     setup: ReshareSetup,
-    share: &KeyShare,
+    share: &KeyShare<C>,
     random: &Secret<[u8; 32]>,
     hedge: &[u8],
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
+) -> Result<Machine<Keygen<C>>, Fault> {
     let both = Secret::made(|both: &mut Vec<u8>| {
         both.reserve_exact(SCALAR + hedge.len());
         both.extend_from_slice(&encode_scalar(share.secret.expose()));
         both.extend_from_slice(hedge);
     });
-    let seed = seed(&setup, random, both.expose());
+    let seed = seed::<C>(&setup, random, both.expose());
     reshare_with_seed(setup, share, seed, round_timeout)
 }
 
 /// As [`reshare`], with a given seed, to repeat known answers. A seed must never be used twice.
-pub fn reshare_with_seed(
+pub fn reshare_with_seed<C: Curve>(
     setup: ReshareSetup,
-    share: &KeyShare,
+    share: &KeyShare<C>,
     seed: SessionSeed,
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
+) -> Result<Machine<Keygen<C>>, Fault> {
     start(setup, Part::Share(share), seed, round_timeout)
 }
 
 /// Takes part in a reshare or an import and has no part of the key so far.
 ///
 /// `hedge` is as in [`keygen`](super::keygen), and faults are as in [`reshare`].
-pub fn join(
+pub fn join<C: Curve>(
     setup: ReshareSetup,
     random: &Secret<[u8; 32]>,
     hedge: &[u8],
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
-    let seed = seed(&setup, random, hedge);
+) -> Result<Machine<Keygen<C>>, Fault> {
+    let seed = seed::<C>(&setup, random, hedge);
     join_with_seed(setup, seed, round_timeout)
 }
 
 /// As [`join`], with a given seed, to repeat known answers. A seed must never be used twice.
-pub fn join_with_seed(
+pub fn join_with_seed<C: Curve>(
     setup: ReshareSetup,
     seed: SessionSeed,
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
+) -> Result<Machine<Keygen<C>>, Fault> {
     start(setup, Part::Nothing, seed, round_timeout)
 }
 
@@ -175,7 +174,7 @@ pub fn join_with_seed(
 ///
 /// ```
 /// # use std::time::{Duration, Instant};
-/// # use cosign_core::k256::{ProjectivePoint, Scalar};
+/// # use cosign_core::k256::{ProjectivePoint, Scalar, Secp256k1};
 /// # use cosign_core::local::Local;
 /// # use cosign_core::{Dealer, Origin, PartyId, Persist, ReshareSetup, Secret, import, join};
 /// let (key, timeout) = (Secret::new(Scalar::from(7_u64)), Duration::from_secs(30));
@@ -188,12 +187,12 @@ pub fn join_with_seed(
 ///     me,
 ///     identities: vec![b"alice".to_vec(), b"bob".to_vec()],
 ///     dealers: vec![Dealer { participant: parties[0], old: 0 }],
-///     origin: Origin::of_import(&public_key, &[9; 32]),
+///     origin: Origin::<Secp256k1>::of_import(&public_key, &[9; 32]),
 ///     requester: parties[0],
 /// };
 /// # let random = || Secret::new([1; 32]);
 /// let machines = [
-///     import(setup(parties[0]), &key, &random(), timeout)?,
+///     import::<Secp256k1>(setup(parties[0]), &key, &random(), timeout)?,
 ///     join(setup(parties[1]), &random(), b"of a file of his device", timeout)?,
 /// ];
 /// for outcome in Local::start(machines, Instant::now()).run().into_values() {
@@ -205,50 +204,56 @@ pub fn join_with_seed(
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn import(
+pub fn import<C: Curve>(
     setup: ReshareSetup,
-    key: &Secret<Scalar>,
+    key: &Secret<Scalar<C>>,
     random: &Secret<[u8; 32]>,
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
+) -> Result<Machine<Keygen<C>>, Fault> {
     let secret = Secret::made(|bytes: &mut [u8; SCALAR]| *bytes = encode_scalar(key.expose()));
-    let seed = seed(&setup, random, secret.expose());
+    let seed = seed::<C>(&setup, random, secret.expose());
     import_with_seed(setup, key, seed, round_timeout)
 }
 
 /// As [`import`], with a given seed, to repeat known answers. A seed must never be used twice.
-pub fn import_with_seed(
+pub fn import_with_seed<C: Curve>(
     setup: ReshareSetup,
-    key: &Secret<Scalar>,
+    key: &Secret<Scalar<C>>,
     seed: SessionSeed,
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
+) -> Result<Machine<Keygen<C>>, Fault> {
     start(setup, Part::Key(key), seed, round_timeout)
 }
 
 /// What a participant has of the key.
-enum Part<'a> {
-    Share(&'a KeyShare),
-    Key(&'a Secret<Scalar>),
+enum Part<'a, C: Curve> {
+    Share(&'a KeyShare<C>),
+    Key(&'a Secret<Scalar<C>>),
     Nothing,
 }
 
-fn start(
+fn start<C: Curve>(
     setup: ReshareSetup,
-    part: Part<'_>,
+    part: Part<'_, C>,
     seed: SessionSeed,
     round_timeout: Duration,
-) -> Result<Machine<Keygen>, Fault> {
+) -> Result<Machine<Keygen<C>>, Fault> {
     let (held, own) = held(&setup, part)?;
-    let session = reshare_session(&setup);
+    let session = reshare_session::<C>(&setup);
     let ReshareSetup { threshold, count, me, identities, .. } = setup;
     let terms = Terms { threshold, count, me, identities, session, source: Source::Held(held) };
     machine(Participant { terms, seed, own }, round_timeout)
 }
 
+/// The constant term that this participant deals.
+type Constant<C> = Option<Secret<Scalar<C>>>;
+
 /// Checks the setup; the key and the constant terms that the dealers must have, and that of this
 /// participant if it deals.
-fn held(setup: &ReshareSetup, part: Part<'_>) -> Result<(Held, Option<Secret<Scalar>>), Fault> {
+fn held<C: Curve>(
+    setup: &ReshareSetup,
+    part: Part<'_, C>,
+) -> Result<(Held<C>, Constant<C>), Fault> {
     let params = Fault::nobody(Check::Params, "setup");
     let all = setup.identities.len();
     let valid = are_valid_sizes(setup.threshold, usize::from(setup.count))
@@ -271,10 +276,10 @@ fn held(setup: &ReshareSetup, part: Part<'_>) -> Result<(Held, Option<Secret<Sca
     let dealt = dealt(setup, &origin).map_err(says)?;
     let own = match (part, dealt.get(&setup.me)) {
         (Part::Share(share), own) if is_about(setup, share) => own.map(|dealt| {
-            Secret::made(|own: &mut Scalar| *own = dealt.factor * share.secret.expose())
+            Secret::made(|own: &mut Scalar<C>| *own = dealt.factor * share.secret.expose())
         }),
         (Part::Key(key), Some(dealt)) if origin.shared.is_none() && dealt.is_constant(key) => {
-            Some(Secret::made(|own: &mut Scalar| *own = *key.expose()))
+            Some(Secret::made(|own: &mut Scalar<C>| *own = *key.expose()))
         }
         (Part::Nothing, None) => None,
         _ => return Err(params),
@@ -284,22 +289,22 @@ fn held(setup: &ReshareSetup, part: Part<'_>) -> Result<(Held, Option<Secret<Sca
 }
 
 /// The part of the key that a dealer deals.
-struct Dealt {
+struct Dealt<C: Curve> {
     /// Of its share.
-    factor: Scalar,
+    factor: Scalar<C>,
     /// The constant term of its polynomial, times the generator.
-    constant: AffinePoint,
+    constant: AffinePoint<C>,
 }
 
-impl Dealt {
-    fn is_constant(&self, key: &Secret<Scalar>) -> bool {
-        ProjectivePoint::mul_by_generator(key.expose()) == ProjectivePoint::from(self.constant)
+impl<C: Curve> Dealt<C> {
+    fn is_constant(&self, key: &Secret<Scalar<C>>) -> bool {
+        C::of_generator(key.expose()) == ProjectivePoint::<C>::from(self.constant)
     }
 }
 
 /// Whether `origin` is what `share` says about its key. Other shares of the same key are no lie:
 /// one of the two devices may have missed a refresh, or come from a backup.
-fn is_of_key(origin: &Origin, share: &KeyShare) -> Result<(), Check> {
+fn is_of_key<C: Curve>(origin: &Origin<C>, share: &KeyShare<C>) -> Result<(), Check> {
     let same_key =
         (origin.public_key(), origin.chain_code()) == (share.public_key(), share.chain_code());
     match origin.epoch() {
@@ -312,7 +317,10 @@ fn is_of_key(origin: &Origin, share: &KeyShare) -> Result<(), Check> {
 /// What each dealer deals. [`Check::PublicData`] unless there are as many as `origin` asks for, and
 /// it has their indices; [`Check::Params`] unless they are in order, each is one participant, and
 /// those above the parties of the key then are exactly the participants that leave.
-fn dealt(setup: &ReshareSetup, origin: &Origin) -> Result<BTreeMap<PartyId, Dealt>, Check> {
+fn dealt<C: Curve>(
+    setup: &ReshareSetup,
+    origin: &Origin<C>,
+) -> Result<BTreeMap<PartyId, Dealt<C>>, Check> {
     let dealers = &setup.dealers;
     // So there are no more participants than there can be numbers of them.
     let leaving = dealers.iter().map(|dealer| usize::from(dealer.participant.get()));
@@ -320,12 +328,12 @@ fn dealt(setup: &ReshareSetup, origin: &Origin) -> Result<BTreeMap<PartyId, Deal
     if !leaving.eq(usize::from(setup.count) + 1..=setup.identities.len()) {
         return Err(Check::Params);
     }
-    let dealt: BTreeMap<PartyId, Dealt> = match (&origin.shared, dealers.as_slice()) {
+    let dealt: BTreeMap<PartyId, Dealt<C>> = match (&origin.shared, dealers.as_slice()) {
         (None, [Dealer { participant, old: 0 }]) => {
             if participant.get() > setup.count {
                 return Err(Check::Params);
             }
-            let whole = Dealt { factor: Scalar::ONE, constant: origin.point };
+            let whole = Dealt { factor: Scalar::<C>::ONE, constant: origin.point };
             BTreeMap::from([(*participant, whole)])
         }
         (None, _) => return Err(Check::PublicData),
@@ -341,11 +349,17 @@ fn dealt(setup: &ReshareSetup, origin: &Origin) -> Result<BTreeMap<PartyId, Deal
                 Some((old, *shared.shares.get(usize::from(old.get()) - 1)?))
             };
             let known: Option<Vec<_>> = dealers.iter().map(known).collect();
-            let (olds, shares): (Vec<PartyId>, Vec<AffinePoint>) =
+            let (olds, shares): (Vec<PartyId>, Vec<AffinePoint<C>>) =
                 known.ok_or(Check::PublicData)?.into_iter().unzip();
-            let of = |((dealer, old), share): ((&Dealer, &PartyId), AffinePoint)| {
-                let factor = lagrange(*old, &olds, 0);
-                (dealer.participant, Dealt { factor, constant: (share * factor).to_affine() })
+            let of = |((dealer, old), share): ((&Dealer, &PartyId), AffinePoint<C>)| {
+                let factor: Scalar<C> = lagrange(*old, &olds, 0);
+                (
+                    dealer.participant,
+                    Dealt {
+                        factor,
+                        constant: (ProjectivePoint::<C>::from(share) * factor).to_affine(),
+                    },
+                )
             };
             dealers.iter().zip(&olds).zip(shares).map(of).collect()
         }
@@ -354,7 +368,7 @@ fn dealt(setup: &ReshareSetup, origin: &Origin) -> Result<BTreeMap<PartyId, Deal
 }
 
 /// Whether this participant and the dealers are the devices that they were in the old key.
-fn is_about(setup: &ReshareSetup, share: &KeyShare) -> bool {
+fn is_about<C: Curve>(setup: &ReshareSetup, share: &KeyShare<C>) -> bool {
     let is = |participant: PartyId, old: u8| {
         let now = setup.identities.get(usize::from(participant.get()) - 1);
         let then = usize::from(old).checked_sub(1).and_then(|old| share.identities().get(old));
@@ -365,13 +379,13 @@ fn is_about(setup: &ReshareSetup, share: &KeyShare) -> bool {
 }
 
 /// `sid0` of a reshare or an import: the hash of the agreed input.
-fn reshare_session(setup: &ReshareSetup) -> [u8; 32] {
+fn reshare_session<C: Curve>(setup: &ReshareSetup) -> [u8; 32] {
     let ReshareSetup { instance, threshold, count, identities, dealers, origin, .. } = setup;
     let dealers: Vec<u8> =
         dealers.iter().flat_map(|dealer| [dealer.participant.get(), dealer.old]).collect();
-    session(&tags::RESHARE_SID0, instance, [*threshold, *count], &dealers, origin, identities)
+    session::<C>(&tags::RESHARE_SID0, instance, [*threshold, *count], &dealers, origin, identities)
 }
 
-fn seed(setup: &ReshareSetup, random: &Secret<[u8; 32]>, secret: &[u8]) -> SessionSeed {
-    SessionSeed::hedged(random, &reshare_session(setup), setup.me.get(), secret)
+fn seed<C: Curve>(setup: &ReshareSetup, random: &Secret<[u8; 32]>, secret: &[u8]) -> SessionSeed {
+    SessionSeed::hedged(random, &reshare_session::<C>(setup), setup.me.get(), secret)
 }

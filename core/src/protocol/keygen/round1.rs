@@ -1,12 +1,9 @@
 //! Round 1 (docs/protocol.md §3.4): commit to the polynomial and the chain-code share before seeing
 //! those of the others.
 
-use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{ProjectivePoint, Scalar};
-
 use super::round2::{PeerTransfers, Round2};
 use super::{Keygen, Participant, Round, Source, bug, from_constant, transfer_session};
-use crate::crypto::curve::{SCALAR, encode_points, encode_scalar};
+use crate::crypto::curve::{Curve, ProjectivePoint, SCALAR, Scalar, encode_points, encode_scalar};
 use crate::crypto::dlog::Claim;
 use crate::crypto::ot::base;
 use crate::crypto::share::Polynomial;
@@ -15,23 +12,25 @@ use crate::protocol::fault::Fault;
 use crate::protocol::machine::{Gathered, Step};
 use crate::protocol::wire::{Kind, pack};
 use crate::secret::Secret;
+use k256::elliptic_curve::Field as _;
+use k256::elliptic_curve::group::Curve as _;
 
 /// Awaits all commitments.
 #[derive(Debug)]
-pub(super) struct Round1 {
-    participant: Participant,
-    dealt: Dealt,
+pub(super) struct Round1<C: Curve> {
+    participant: Participant<C>,
+    dealt: Dealt<C>,
     /// KG1, as sent.
     own: Secret<Vec<u8>>,
 }
 
 /// The committed values of this participant.
 #[derive(Debug)]
-pub(super) struct Dealt {
+pub(super) struct Dealt<C: Curve> {
     /// Without coefficients if it is no dealer, and then all shares are zero.
-    pub(super) polynomial: Polynomial,
+    pub(super) polynomial: Polynomial<C>,
     /// From the constant term on.
-    pub(super) images: Vec<ProjectivePoint>,
+    pub(super) images: Vec<ProjectivePoint<C>>,
     /// The published images, encoded one after the other.
     encoded: Vec<u8>,
     chain_code: [u8; 32],
@@ -39,23 +38,23 @@ pub(super) struct Dealt {
 }
 
 /// Draws this party's polynomial and chain-code share and commits to them.
-pub(super) fn start(participant: Participant) -> Result<Step<Keygen>, Fault> {
+pub(super) fn start<C: Curve>(participant: Participant<C>) -> Result<Step<Keygen<C>>, Fault> {
     let Participant { terms, seed, .. } = &participant;
     let polynomial = polynomial(&participant);
-    let published: Vec<ProjectivePoint> = polynomial
+    let published: Vec<ProjectivePoint<C>> = polynomial
         .coefficients()
         .iter()
         .skip(usize::from(terms.first_power()))
-        .map(ProjectivePoint::mul_by_generator)
+        .map(C::of_generator)
         .collect();
     let dealt = Dealt {
         polynomial,
-        encoded: encode_points(&published).ok_or(bug(Kind::Kg1))?.concat(),
+        encoded: encode_points::<C>(&published).ok_or(bug(Kind::Kg1))?.concat(),
         images: from_constant(terms, published),
         chain_code: seed.bytes("cc"),
         salt: seed.bytes("salt"),
     };
-    let commitment = tags::KEYGEN_COMMIT.hash(&[
+    let commitment = tags::KEYGEN_COMMIT.hash::<C>(&[
         &terms.session,
         &[terms.me.get()],
         &dealt.encoded,
@@ -68,14 +67,14 @@ pub(super) fn start(participant: Participant) -> Result<Step<Keygen>, Fault> {
     Ok(Step::round(Keygen(Round::One(Box::new(Round1 { participant, dealt, own }))), messages))
 }
 
-fn polynomial(participant: &Participant) -> Polynomial {
+fn polynomial<C: Curve>(participant: &Participant<C>) -> Polynomial<C> {
     let Participant { terms, seed, own } = participant;
-    let drawn = |k: u8| seed.scalar(&format!("poly/{k}"));
+    let drawn = |k: u8| seed.scalar::<C>(&format!("poly/{k}"));
     // Of one length, so that it leaves no copies behind.
     let mut coefficients = Vec::with_capacity(usize::from(terms.threshold));
     match (&terms.source, own) {
         (Source::Drawn, _) => coefficients.push(drawn(0)),
-        (Source::Zero(_), _) => coefficients.push(Scalar::ZERO),
+        (Source::Zero(_), _) => coefficients.push(Scalar::<C>::ZERO),
         (Source::Held(_), Some(constant)) => coefficients.push(*constant.expose()),
         (Source::Held(_), None) => return Polynomial::new(coefficients),
     }
@@ -83,18 +82,18 @@ fn polynomial(participant: &Participant) -> Polynomial {
     Polynomial::new(coefficients)
 }
 
-impl Round1 {
+impl<C: Curve> Round1<C> {
     pub(super) fn session(&self) -> &[u8; 32] {
         &self.participant.terms.session
     }
 
     /// Opens this party's commitment, proves knowledge of the coefficients, and deals the shares.
-    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Keygen>, Fault> {
-        let Self { participant, dealt, own } = *self;
+    pub(super) fn finish(self, messages: &Gathered) -> Result<Step<Keygen<C>>, Fault> {
+        let Self { participant, dealt, own } = self;
         let Participant { terms, seed, .. } = &participant;
         // A party that saw another KG1 gets another session from here on.
         let all = messages.with_own(Kind::Kg1, terms.me, own.expose());
-        let start = tags::KEYGEN_SID.start().part(&terms.session);
+        let start = tags::KEYGEN_SID.start::<C>().part(&terms.session);
         let session = all.iter().fold(start, |hash, message| hash.part(message.body())).finish();
 
         let own = open(&participant, &dealt, &session)?;
@@ -116,7 +115,7 @@ impl Round1 {
                 continue;
             }
             let zero = Secret::new(seed.bytes(&format!("zero/{peer}")));
-            let sid_ot = transfer_session(&session, terms.me, peer);
+            let sid_ot = transfer_session::<C>(&session, terms.me, peer);
             let (receiver, ot1) = base::Receiver::start(&sid_ot, seed, peer.get());
             sends.push((peer, to_peer(&[share.expose(), zero.expose(), &ot1])));
             transfers.push(PeerTransfers { peer, zero, receiver });
@@ -127,9 +126,9 @@ impl Round1 {
 }
 
 /// KG2B: coefficients, chain-code share, salt, and a proof for each coefficient (§3.2).
-fn open(
-    participant: &Participant,
-    dealt: &Dealt,
+fn open<C: Curve>(
+    participant: &Participant<C>,
+    dealt: &Dealt<C>,
     session: &[u8; 32],
 ) -> Result<Secret<Vec<u8>>, Fault> {
     let Participant { terms, seed, .. } = participant;
@@ -140,16 +139,16 @@ fn open(
         else {
             return Err(bug(Kind::Kg2b));
         };
-        let nonce = Secret::new(seed.scalar(&format!("pok/{k}")));
+        let nonce = Secret::new(seed.scalar::<C>(&format!("pok/{k}")));
         let context: [&[u8]; 2] = [session, &[terms.me.get(), k]];
         let statement = image.to_affine();
-        let claim = Claim { tag: &tags::KEYGEN_POK, context: &context, statement: &statement };
+        let claim = Claim::<C> { tag: &tags::KEYGEN_POK, context: &context, statement: &statement };
         body.extend(claim.prove(secret, nonce.expose()).ok_or(bug(Kind::Kg2b))?);
     }
     Ok(pack(Kind::Kg2b, terms.me, None, session, &[&body]))
 }
 
-impl Dealt {
+impl<C: Curve> Dealt<C> {
     /// This party's chain-code share.
     pub(super) fn chain_code(&self) -> &[u8; 32] {
         &self.chain_code

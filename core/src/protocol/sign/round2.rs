@@ -3,92 +3,93 @@
 
 use std::collections::VecDeque;
 
-use k256::{AffinePoint, ProjectivePoint, Scalar};
-
 use super::round1::{Mask, Nonce, Own, bug, commit};
 use super::round3::{Partial, Round3};
 use super::{Form, Item, Round, Terms};
-use crate::crypto::curve::{POINT, decode_point, encode_point, encode_scalar};
+use crate::crypto::curve::{
+    AffinePoint, Curve, POINT, ProjectivePoint, Scalar, decode_point, encode_point, encode_scalar,
+    reduce,
+};
 use crate::crypto::ecdsa::x_mod_order;
 use crate::crypto::mul::{self, MulError};
 use crate::crypto::ot::extension::Checked;
-use crate::crypto::points::few::{differences, multiples_of_generator};
-use crate::crypto::transcript::reduce;
 use crate::party::PartyId;
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::encoded;
 use crate::protocol::machine::{Gathered, Messages, Step};
 use crate::protocol::wire::{Kind, OPENING, Reader, Received, pack};
 use crate::secret::Secret;
+use k256::elliptic_curve::Field as _;
+use k256::elliptic_curve::group::{Curve as _, Group as _};
 
 /// Multiplies with every peer, and awaits the openings and products of all signers.
 #[derive(Debug)]
-pub(super) struct Round2 {
-    pub(super) terms: Terms,
-    pub(super) nonces: Vec<Nonce>,
+pub(super) struct Round2<C: Curve> {
+    pub(super) terms: Terms<C>,
+    pub(super) nonces: Vec<Nonce<C>>,
     pub(super) own: Own,
     pub(super) view: [u8; 32],
     /// `sk_i`, by item.
-    pub(super) shares: Vec<Secret<Scalar>>,
+    pub(super) shares: Vec<Secret<Scalar<C>>>,
     /// `pk_i`, by item; none before the openings are made.
-    pub(super) public_shares: Vec<AffinePoint>,
+    pub(super) public_shares: Vec<AffinePoint<C>>,
     /// In index order.
-    pub(super) products: Vec<PeerProducts>,
+    pub(super) products: Vec<PeerProducts<C>>,
 }
 
 /// The state of the products with one peer.
 #[derive(Debug)]
-pub(super) struct PeerProducts {
+pub(super) struct PeerProducts<C: Curve> {
     pub(super) peer: PartyId,
     /// The peer's `nu`.
     pub(super) nonce: [u8; 32],
     pub(super) commitment: [u8; 32],
     /// Products that were not sent yet, by item.
-    pub(super) unmade: VecDeque<Unmade>,
+    pub(super) unmade: VecDeque<Unmade<C>>,
     /// The others, which come before them.
-    pub(super) made: Vec<Product>,
+    pub(super) made: Vec<Product<C>>,
 }
 
 /// The means of one product: its transfers were checked.
 #[derive(Debug)]
-pub(super) struct Unmade {
+pub(super) struct Unmade<C: Curve> {
     /// `sid_p`, with this party as A.
     pub(super) pair_session: [u8; 32],
     pub(super) checked: Checked,
     /// `ahat`.
-    pub(super) mask_of_sum: Secret<Scalar>,
+    pub(super) mask_of_sum: Secret<Scalar<C>>,
     /// For the product with the peer as A.
-    pub(super) mask: Mask,
+    pub(super) mask: Mask<C>,
 }
 
 /// One product, of which this party's half was sent.
 #[derive(Debug)]
-pub(super) struct Product {
-    mask: Mask,
+pub(super) struct Product<C: Curve> {
+    mask: Mask<C>,
     /// `c`, this party's summands of its products with the peer's mask.
-    summands: Secret<[Scalar; 2]>,
+    summands: Secret<[Scalar<C>; 2]>,
 }
 
 /// A peer's opening of one item.
-struct Opened {
-    nonce_point: AffinePoint,
-    public_share: AffinePoint,
-    gammas: [AffinePoint; 2],
+struct Opened<C: Curve> {
+    nonce_point: AffinePoint<C>,
+    public_share: AffinePoint<C>,
+    gammas: [AffinePoint<C>; 2],
     /// `phi_j - chi_{j,i}`.
-    psi: Scalar,
+    psi: Scalar<C>,
 }
 
 /// Sums of one item over all signers, as far as this party knows them.
-struct Sums {
-    nonce_point: ProjectivePoint,
-    public_share: ProjectivePoint,
+struct Sums<C: Curve> {
+    nonce_point: ProjectivePoint<C>,
+    public_share: ProjectivePoint<C>,
     /// `phi_i + sum_j psi_{j->i}`.
-    phi: Secret<Scalar>,
+    phi: Secret<Scalar<C>>,
     /// Both products.
-    products: Secret<[Scalar; 2]>,
+    products: Secret<[Scalar<C>; 2]>,
 }
 
-impl Round2 {
+impl<C: Curve> Round2<C> {
     pub(super) fn session(&self) -> &[u8; 32] {
         &self.terms.session
     }
@@ -136,7 +137,7 @@ impl Round2 {
         let Unmade { pair_session, checked, mask_of_sum, mask } = unmade;
         let inputs = [nonce.r.expose(), share.expose()];
         let (message, summands) =
-            mul::multiply(&pair_session, &self.own.nonce, checked, inputs, mask_of_sum);
+            mul::multiply::<C>(&pair_session, &self.own.nonce, checked, inputs, mask_of_sum);
         products.made.push(Product { mask, summands });
         Ok(Some((products.peer, number, message)))
     }
@@ -148,7 +149,7 @@ impl Round2 {
         let items = self.terms.items.len();
         let made = self.products.iter().flat_map(|products| &products.made);
         let summands = made.flat_map(|product| product.summands.expose());
-        let points = multiples_of_generator(self.shares.iter().map(Secret::expose).chain(summands));
+        let points = C::few_of_generator(self.shares.iter().map(Secret::expose).chain(summands));
         let encoded: Option<Vec<_>> = points.iter().map(encode_point).collect();
         let encoded = encoded.ok_or(bug(kind))?;
         let (public_shares, gammas) = encoded.split_at_checked(items).ok_or(bug(kind))?;
@@ -191,9 +192,9 @@ impl Round2 {
     // ---------------------------------------------------------------------------------------------
 
     /// Checks every peer's openings and products, and makes this party's part of the signatures.
-    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Round>, Fault> {
+    pub(super) fn finish(self: Box<Self>, messages: &Gathered) -> Result<Step<Round<C>>, Fault> {
         let kind = self.terms.form.opening();
-        let mut sums: Vec<Sums> =
+        let mut sums: Vec<Sums<C>> =
             self.nonces.iter().zip(&self.public_shares).map(Sums::new).collect();
         for (products, message) in self.products.iter().zip(messages.of(kind)) {
             self.terms.check_pair(products.peer, kind.name())?;
@@ -225,9 +226,9 @@ impl Round2 {
     /// the message is left to be read.
     fn check_opening<'a>(
         &self,
-        products: &PeerProducts,
+        products: &PeerProducts<C>,
         message: &Received<'a>,
-    ) -> Result<(Vec<Opened>, Reader<'a>), Fault> {
+    ) -> Result<(Vec<Opened<C>>, Reader<'a>), Fault> {
         let mut reader = message.reader();
         if reader.array::<32>()? != &self.view {
             // A party sent the two of us different messages; it need not be this peer.
@@ -271,11 +272,11 @@ impl Round2 {
     /// This party's summands `d` of one product of the peer with its mask.
     fn check_product(
         &self,
-        product: &Product,
+        product: &Product<C>,
         nonce: &[u8; 32],
-        opened: &Opened,
+        opened: &Opened<C>,
         mut reader: Reader<'_>,
-    ) -> Result<Secret<[Scalar; 2]>, Fault> {
+    ) -> Result<Secret<[Scalar<C>; 2]>, Fault> {
         if self.terms.form == Form::Batch {
             // The number of the item, by which the machine has put the message in its place.
             reader.bytes(2)?;
@@ -283,7 +284,7 @@ impl Round2 {
         let fault = |check| reader.fault(check);
         let Mask { pair_session, extended } = &product.mask;
         let summands =
-            mul::receive(pair_session, nonce, extended, reader.rest()).map_err(|error| {
+            mul::receive::<C>(pair_session, nonce, extended, reader.rest()).map_err(|error| {
                 fault(match error {
                     MulError::Malformed => Check::Malformed,
                     MulError::Check => Check::RvoleCheck,
@@ -291,12 +292,13 @@ impl Round2 {
             })?;
         // The multiplied values must be the nonce and the key share of the peer's public points.
         let points = [opened.nonce_point, opened.public_share];
-        let products = differences(points, extended.chi(), summands.expose());
-        let checks = [Check::GammaU, Check::GammaV];
-        for ((product, gamma), check) in products.iter().zip(opened.gammas).zip(checks) {
-            if !product.is(&gamma) {
-                return Err(fault(check));
-            }
+        let claimed = &opened.gammas;
+        let [is_u, is_v] = C::are_differences(points, extended.chi(), summands.expose(), claimed);
+        if !is_u {
+            return Err(fault(Check::GammaU));
+        }
+        if !is_v {
+            return Err(fault(Check::GammaV));
         }
         Ok(summands)
     }
@@ -312,29 +314,30 @@ impl Round2 {
     /// This party's part of one signature.
     fn partial(
         &self,
-        nonce: &Nonce,
-        share: &Secret<Scalar>,
-        item: &Item,
-        sums: &Sums,
-    ) -> Result<Partial, Fault> {
+        nonce: &Nonce<C>,
+        share: &Secret<Scalar<C>>,
+        item: &Item<C>,
+        sums: &Sums<C>,
+    ) -> Result<Partial<C>, Fault> {
         self.check_key(item, sums.public_share)?;
         let nonce_point = sums.nonce_point.to_affine();
-        let r = x_mod_order(&nonce_point);
-        if sums.nonce_point == ProjectivePoint::IDENTITY || r == Scalar::ZERO {
+        let r = x_mod_order::<C>(&nonce_point);
+        if sums.nonce_point == ProjectivePoint::<C>::identity() || r == Scalar::<C>::ZERO {
             return Err(Fault::nobody(Check::RInvalid, self.terms.form.opening().name()));
         }
         let [of_nonce, of_share] = sums.products.expose();
         let phi = sums.phi.expose();
         let u = Secret::new(*nonce.r.expose() * phi + of_nonce);
         let v = Secret::new(*share.expose() * phi + of_share);
-        let w = Secret::new(reduce(&item.digest) * nonce.phi.expose() + r * v.expose());
+        let w =
+            Secret::new(reduce::<Scalar<C>>(&item.digest) * nonce.phi.expose() + r * v.expose());
         Ok(Partial { nonce_point, u, w })
     }
 
     /// Checks that the public shares of this session add up to the key. With three signers the
     /// culprit is unknown.
-    fn check_key(&self, item: &Item, sum: ProjectivePoint) -> Result<(), Fault> {
-        if sum == ProjectivePoint::from(item.public_key) {
+    fn check_key(&self, item: &Item<C>, sum: ProjectivePoint<C>) -> Result<(), Fault> {
+        if sum == ProjectivePoint::<C>::from(item.public_key) {
             return Ok(());
         }
         let culprit = match self.products.as_slice() {
@@ -345,18 +348,18 @@ impl Round2 {
     }
 }
 
-impl Sums {
+impl<C: Curve> Sums<C> {
     /// This party's own part.
-    fn new((nonce, public_share): (&Nonce, &AffinePoint)) -> Self {
+    fn new((nonce, public_share): (&Nonce<C>, &AffinePoint<C>)) -> Self {
         Self {
             nonce_point: nonce.point.into(),
             public_share: (*public_share).into(),
             phi: Secret::new(*nonce.phi.expose()),
-            products: Secret::new([Scalar::ZERO; 2]),
+            products: Secret::new([Scalar::<C>::ZERO; 2]),
         }
     }
 
-    fn add(&mut self, opened: &Opened, product: &Product, theirs: &Secret<[Scalar; 2]>) {
+    fn add(&mut self, opened: &Opened<C>, product: &Product<C>, theirs: &Secret<[Scalar<C>; 2]>) {
         self.nonce_point += opened.nonce_point;
         self.public_share += opened.public_share;
         *self.phi.expose_mut() += opened.psi;
@@ -368,7 +371,7 @@ impl Sums {
 }
 
 /// The partial signatures for all receivers of the signatures except this party (§7.5).
-fn for_recipients(parts: &[Partial], terms: &Terms) -> Messages {
+fn for_recipients<C: Curve>(parts: &[Partial<C>], terms: &Terms<C>) -> Messages {
     let mut body = Vec::new();
     for Partial { nonce_point, u, w } in parts {
         body.extend_from_slice(&encoded(nonce_point));

@@ -1,43 +1,42 @@
 //! Round 3 (docs/protocol.md §7.5): add up the partial signatures, and return only signatures that
 //! verify: all of them, or none.
 
-use k256::{AffinePoint, Scalar};
-
 use super::{Item, Round, Terms};
-use crate::crypto::curve::{POINT, decode_point};
+use crate::crypto::curve::{AffinePoint, Curve, POINT, Scalar, decode_point};
 use crate::crypto::ecdsa::Signature;
 use crate::protocol::fault::{Check, Fault};
 use crate::protocol::key::encoded;
 use crate::protocol::machine::{Gathered, Step};
 use crate::protocol::wire::Reader;
 use crate::secret::Secret;
+use k256::elliptic_curve::Field as _;
 
 /// Awaits all partial signatures; none if another party receives the signatures.
 #[derive(Debug)]
-pub(super) struct Round3 {
-    pub(super) terms: Terms,
+pub(super) struct Round3<C: Curve> {
+    pub(super) terms: Terms<C>,
     /// By item.
-    pub(super) own: Vec<Partial>,
+    pub(super) own: Vec<Partial<C>>,
 }
 
 /// One party's part of a signature.
 #[derive(Debug)]
-pub(super) struct Partial {
+pub(super) struct Partial<C: Curve> {
     /// The joint nonce point, the same on all signers.
-    pub(super) nonce_point: AffinePoint,
+    pub(super) nonce_point: AffinePoint<C>,
     /// Part of the denominator.
-    pub(super) u: Secret<Scalar>,
+    pub(super) u: Secret<Scalar<C>>,
     /// Part of the numerator.
-    pub(super) w: Secret<Scalar>,
+    pub(super) w: Secret<Scalar<C>>,
 }
 
-impl Round3 {
+impl<C: Curve> Round3<C> {
     pub(super) fn session(&self) -> &[u8; 32] {
         &self.terms.session
     }
 
     /// Makes the signatures, if they are for this party.
-    pub(super) fn finish(self, messages: &Gathered) -> Result<Step<Round>, Fault> {
+    pub(super) fn finish(self, messages: &Gathered) -> Result<Step<Round<C>>, Fault> {
         if !self.terms.receives() {
             return Ok(Step::done(None));
         }
@@ -51,25 +50,25 @@ impl Round3 {
     /// Makes one signature; reads the next part of every peer.
     fn assemble(
         &self,
-        item: &Item,
-        Partial { nonce_point, u, w }: &Partial,
+        item: &Item<C>,
+        Partial { nonce_point, u, w }: &Partial<C>,
         theirs: &mut [Reader<'_>],
-    ) -> Result<Signature, Fault> {
+    ) -> Result<Signature<C>, Fault> {
         let nonce_bytes = encoded(nonce_point);
         let (mut denominator, mut numerator) = (*u.expose(), *w.expose());
         for reader in theirs {
             let theirs = reader.bytes(POINT)?;
             if *theirs != nonce_bytes {
-                let is_point = decode_point(theirs).is_ok();
+                let is_point = decode_point::<AffinePoint<C>>(theirs).is_ok();
                 let check = if is_point { Check::RMismatch } else { Check::Malformed };
                 return Err(reader.fault(check));
             }
-            denominator += reader.scalar()?;
-            numerator += reader.scalar()?;
+            denominator += reader.scalar::<Scalar<C>>()?;
+            numerator += reader.scalar::<Scalar<C>>()?;
         }
         let nobody = |check| Fault::nobody(check, self.terms.form.partial().name());
         // A party that sends last can make either sum zero.
-        if denominator == Scalar::ZERO || numerator == Scalar::ZERO {
+        if denominator == Scalar::<C>::ZERO || numerator == Scalar::<C>::ZERO {
             return Err(nobody(Check::SigZero));
         }
         let s = [&numerator, &denominator];

@@ -19,10 +19,10 @@ use k256::{AffinePoint, ProjectivePoint, Scalar, Secp256k1, U256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::crypto::curve::{encode_scalar, normalize};
+use crate::crypto::curve::{Arithmetic, encode_scalar};
 
-pub(crate) mod few;
-pub(crate) mod lockstep;
+pub(super) mod few;
+pub(super) mod lockstep;
 
 /// The base field; `k256` exports its type only as this associated type.
 type Field = <Secp256k1 as GroupDigest>::FieldElement;
@@ -37,7 +37,8 @@ type Table = [Affine; 8];
 
 /// A point other than the identity. Coordinates are of magnitude 1.
 #[derive(Clone, Copy, Zeroize)]
-pub(crate) struct Affine {
+#[expect(missing_debug_implementations, reason = "it may be secret")]
+pub struct Affine {
     x: Field,
     y: Field,
 }
@@ -141,7 +142,7 @@ static GENERATOR: LazyLock<Box<[Table]>> = LazyLock::new(|| {
     }
     // None of them is the identity.
     let points: Vec<Affine> =
-        normalize(&points).unwrap_or_default().iter().map(Affine::of_public).collect();
+        Secp256k1::normalize(&points).unwrap_or_default().iter().map(Affine::of_public).collect();
     points.as_chunks().0.into()
 });
 
