@@ -7,6 +7,7 @@ pub mod given;
 pub mod global;
 pub mod output;
 pub mod policy;
+mod private_key;
 pub mod public_key;
 pub mod qr;
 pub mod signature;

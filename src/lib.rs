@@ -35,7 +35,8 @@ pub mod protocol {
     pub mod keygen {
         //! Key generation, refresh and reshare.
         pub use cosign_core::{
-            Confirmed, Dealer, Keygen, KeygenSetup, ReshareSetup, join, keygen, refresh, reshare,
+            Confirmed, Dealer, Keygen, KeygenSetup, ReshareSetup, import, join, keygen, refresh,
+            reshare,
         };
     }
     pub mod machine {

@@ -344,10 +344,10 @@ impl Policy {
             Field::Ceremony
                 if rule.ceremony.is_none()
                     && rule.action == Action::Allow
-                    && asked.ceremony == Ceremony::Reshare =>
+                    && matches!(asked.ceremony, Ceremony::Reshare | Ceremony::Import) =>
             {
-                let why = "a rule that allows a reshare says ceremony = \"reshare\"";
-                Some((false, why.to_owned()))
+                let ceremony = asked.ceremony;
+                Some((false, format!("a rule that allows it says ceremony = \"{ceremony}\"")))
             }
             Field::Ceremony => rule.ceremony.map(|ceremony| {
                 let fits = ceremony == asked.ceremony;

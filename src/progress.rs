@@ -467,6 +467,9 @@ pub struct RequestView {
     /// Its public key; empty for a new key.
     #[serde(serialize_with = "or_empty")]
     pub public_key: Option<Hex<33>>,
+    /// The Ethereum address of a key that the requester has whole and imports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imports: Option<String>,
     /// What a reshare changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reshare: Option<Box<ReshareView>>,
@@ -515,6 +518,10 @@ impl RequestView {
             request_id: request.id.clone(),
             key: question.key.clone(),
             public_key: question.public_key.map(Hex),
+            imports: request.importing().map(|importing| {
+                let account = Account::of_key(&importing.public_key);
+                account.map(|account| account.to_string()).unwrap_or_default()
+            }),
             reshare: ReshareView::of(question).map(Box::new),
             threshold: request.threshold,
             parties: u8::try_from(request.remaining().len()).unwrap_or(u8::MAX),

@@ -391,7 +391,7 @@ pub fn refused_in(
             ..failure
         }
         .hint(format!("{}; {}", generations(name, key), brought_together(key))),
-        (Reason::Conflict, Ceremony::Keygen) => {
+        (Reason::Conflict, Ceremony::Keygen | Ceremony::Import) => {
             Failure { message: format!("{name} has a key {key:?}, or is making one"), ..failure }
         }
         (Reason::Conflict, Ceremony::Reshare) => Failure {
@@ -561,6 +561,7 @@ pub fn not_attached(name: &str, program: Option<&str>) -> String {
 pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failure {
     let what = match ability {
         Ability::Ceremony(Ceremony::Keygen) => "make keys with this one",
+        Ability::Ceremony(Ceremony::Import) => "take a share of a key that exists whole",
         Ability::Ceremony(Ceremony::Refresh) => "make new shares of a key with this one",
         Ability::Ceremony(Ceremony::Reshare) => "give a key to other devices",
         Ability::Ceremony(Ceremony::Resume) => "finish a key with this one",
@@ -728,6 +729,10 @@ pub fn no_record(error: &crate::vault::Error) -> Failure {
 /// The warning before a refresh or reshare that lifts the ban of a device.
 pub const ENDS_A_BAN: &str =
     "a device of this key failed a check and is banned; new shares end that";
+
+/// What is said to whoever imports a private key.
+pub const IMPORTED: &str = "every copy of this private key from before signs alone, now and later: once all devices have \
+     their share, destroy the file and every other copy";
 
 /// The same on the device that asks, with the names of those that are banned there.
 pub fn ends_bans(names: &[&str]) -> String {

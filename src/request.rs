@@ -59,6 +59,8 @@ impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
 pub enum Ceremony {
     /// Make a key.
     Keygen,
+    /// Make shares of a private key that one party has.
+    Import,
     /// Give every party a new share of the same key.
     Refresh,
     /// Give other parties, or with another threshold, new shares of the same key.
@@ -71,13 +73,14 @@ pub enum Ceremony {
 
 impl Ceremony {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Keygen, Self::Refresh, Self::Reshare, Self::Resume, Self::Sign];
+    pub const ALL: [Self; 6] =
+        [Self::Keygen, Self::Import, Self::Refresh, Self::Reshare, Self::Resume, Self::Sign];
 
     /// The name on the wire, in events and in the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Keygen => "keygen",
+            Self::Import => "import",
             Self::Refresh => "refresh",
             Self::Reshare => "reshare",
             Self::Resume => "resume",
@@ -218,11 +221,22 @@ const MAX_GENERATION: u64 = 1 << 32;
 /// The most bytes of [`Resharing::origin`]: those of 16 parties are fewer.
 pub const MAX_ORIGIN: usize = 1024;
 
+/// A key that the requester has whole, as the others hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Importing {
+    /// The key, SEC1 compressed.
+    pub public_key: [u8; 33],
+    /// The chain code, from which keys below it are derived.
+    pub chain_code: [u8; 32],
+}
+
 /// The ceremony and its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Make a key.
     Keygen,
+    /// Make shares of a private key that the requester has.
+    Import(Importing),
     /// Give every party a new share of the same key.
     Refresh(Shares),
     /// Give new shares to other parties, or with another threshold.
@@ -309,7 +323,7 @@ impl Request {
             && is_name(&self.key)
             && self.epochs().len() <= MAX_EPOCHS
             && match &self.action {
-                Action::Keygen => self.signers.len() == count,
+                Action::Keygen | Action::Import(_) => self.signers.len() == count,
                 Action::Refresh(shares) => self.signers.len() == count && !shares.epochs.is_empty(),
                 Action::Reshare(resharing) => {
                     self.signers.len() == participants
@@ -339,6 +353,7 @@ impl Request {
     pub fn ceremony(&self) -> Ceremony {
         match self.action {
             Action::Keygen => Ceremony::Keygen,
+            Action::Import(_) => Ceremony::Import,
             Action::Refresh(_) => Ceremony::Refresh,
             Action::Reshare(_) => Ceremony::Reshare,
             Action::Resume(_) | Action::Leave(_) => Ceremony::Resume,
@@ -349,13 +364,27 @@ impl Request {
     /// The key and the requester's shares of it; `None` for a new key.
     pub fn shares(&self) -> Option<&Shares> {
         match &self.action {
-            Action::Keygen => None,
+            Action::Keygen | Action::Import(_) => None,
             Action::Refresh(shares) | Action::Resume(shares) | Action::Leave(shares) => {
                 Some(shares)
             }
             Action::Reshare(resharing) => Some(&resharing.shares),
             Action::Sign(signing) => Some(&signing.shares),
         }
+    }
+
+    /// The key that the requester has whole, if it is that.
+    pub fn importing(&self) -> Option<&Importing> {
+        match &self.action {
+            Action::Import(importing) => Some(importing),
+            _ => None,
+        }
+    }
+
+    /// The key, SEC1 compressed; `None` for a new one.
+    pub fn public_key(&self) -> Option<&[u8; 33]> {
+        let shared = self.shares().map(|shares| &shares.public_key);
+        shared.or(self.importing().map(|importing| &importing.public_key))
     }
 
     /// The epochs of the key that the requester offers, the newest first.
@@ -541,6 +570,9 @@ impl Question {
         .map(<[u8]>::to_vec)
         .to_vec();
         facts.extend(request.payload().map(|payload| payload.sha256().to_vec()));
+        if let Some(Importing { public_key, chain_code }) = request.importing() {
+            facts.extend([public_key.to_vec(), chain_code.to_vec()]);
+        }
         if let Some(resharing) = request.resharing() {
             let Resharing { count, old, dealers, origin, .. } = resharing;
             let old: Vec<String> = old.iter().map(|fingerprint| fingerprint.to_hex()).collect();

@@ -14,7 +14,7 @@ use crate::payload::bitcoin::Network;
 use crate::payload::openpgp::Form;
 use crate::payload::{self, HashFunction, Kind, MAX_FILES, MessageFormat, NamedFile};
 use crate::request::{
-    Action, Agreed, Ceremony, Held, Hex, Request, RequestId, Resharing, Shares, Signing,
+    Action, Agreed, Ceremony, Held, Hex, Importing, Request, RequestId, Resharing, Shares, Signing,
 };
 
 /// The version of the control messages.
@@ -387,7 +387,7 @@ pub struct Proposal {
     pub signers: Vec<u8>,
     /// How many parties must sign.
     pub threshold: u8,
-    /// The key, SEC1 compressed; all zeros for a new key.
+    /// The key, SEC1 compressed; all zeros for a new key that no device has.
     pub public_key: Hex<33>,
     /// The epochs of the key that the requester offers, the newest first; none for a new key.
     pub epochs: Vec<Held>,
@@ -408,6 +408,9 @@ pub struct Proposal {
     /// The parameters of a reshare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshare: Option<Reshare>,
+    /// In an import, the chain code of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_code: Option<Hex<32>>,
     /// Whether the last of `parties` has left the key, and only confirmations are exchanged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaves: bool,
@@ -437,7 +440,7 @@ impl Proposal {
             parties: request.parties.iter().map(|party| Hex(*party.as_bytes())).collect(),
             signers: request.signers.iter().map(|party| party.get()).collect(),
             threshold: request.threshold,
-            public_key: request.shares().map_or(NO_KEY, |shares| Hex(shares.public_key)),
+            public_key: request.public_key().map_or(NO_KEY, |key| Hex(*key)),
             epochs: request.epochs().to_vec(),
             digest: signing.map_or(NO_DIGEST, |signing| Hex(signing.digest)),
             source: Source::from(request.source()),
@@ -447,6 +450,7 @@ impl Proposal {
             nonce,
             seconds,
             reshare: request.resharing().map(Reshare::from),
+            chain_code: request.importing().map(|importing| Hex(importing.chain_code)),
             leaves: matches!(request.action, Action::Leave(_)),
         }
     }
@@ -476,13 +480,18 @@ impl Proposal {
         let shares = Shares { public_key: self.public_key.0, epochs: self.epochs.clone() };
         let is_new = self.public_key == NO_KEY && self.epochs.is_empty();
         if self.reshare.is_some() != (self.kind == Ceremony::Reshare)
+            || self.chain_code.is_some() != (self.kind == Ceremony::Import)
             || self.leaves && self.kind != Ceremony::Resume
         {
             return None;
         }
         let action = match self.kind {
             Ceremony::Keygen if is_new => Action::Keygen,
-            Ceremony::Keygen => return None,
+            Ceremony::Import if self.epochs.is_empty() => Action::Import(Importing {
+                public_key: self.public_key.0,
+                chain_code: self.chain_code?.0,
+            }),
+            Ceremony::Keygen | Ceremony::Import => return None,
             Ceremony::Refresh => Action::Refresh(shares),
             Ceremony::Reshare => Action::Reshare(self.reshare.as_ref()?.read(shares)?),
             Ceremony::Resume if self.leaves => Action::Leave(shares),
@@ -835,6 +844,7 @@ mod tests {
                 dealers: vec![1],
                 origin: "00ff".into(),
             }),
+            chain_code: Some(Hex([8; 32])),
             leaves: true,
         };
         for message in [

@@ -603,7 +603,11 @@ impl std::str::FromStr for Route {
   cosign keygen                                           with the one paired device
   cosign keygen --key vault --with bob                    2-of-2
   cosign keygen --key team --with bob carol --threshold 2   2-of-3
-  cosign keygen --key vault --resume                      finish one that was cut off")]
+  cosign keygen --key vault --resume                      finish one that was cut off
+  cosign keygen --key old --import key.pem --with bob     shares of a private key that you have
+
+A key that is imported was whole: whoever has a copy of it from before signs alone, now and later. Its file is
+not changed, and is to be destroyed with every other copy when all devices have their share.")]
 pub struct KeygenArgs {
     /// The new key's name; a first key is called `default`
     #[arg(long, value_name = "NAME")]
@@ -614,8 +618,11 @@ pub struct KeygenArgs {
     /// How many devices must sign; default: two
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u8).range(2..=16))]
     pub threshold: Option<u8>,
+    /// Share the private key in this file: hexadecimal, WIF, xprv, or PEM (SEC1, PKCS#8)
+    #[arg(value_parser = path(), long, value_name = "FILE")]
+    pub import: Option<PathBuf>,
     /// Finish a key generation whose last message was lost
-    #[arg(long, conflicts_with_all = ["with", "threshold"])]
+    #[arg(long, conflicts_with_all = ["with", "threshold", "import"])]
     pub resume: bool,
     /// How to reach the others.
     #[command(flatten)]

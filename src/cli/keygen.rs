@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::cli::args::KeygenArgs;
 use crate::cli::ceremony::{Setup, holders, peer, pick, targets, unexpired, unopened, with_node};
 use crate::cli::runtime::ask;
-use crate::cli::{Global, Output};
+use crate::cli::{Global, Output, private_key};
 use crate::device::hex;
 use crate::driver::ceremony::keygen::{self, Made};
 use crate::driver::connect::target::Target;
@@ -32,6 +32,11 @@ pub(super) struct KeyResult<'a> {
 /// `cosign keygen`
 pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output, Failure> {
     let home = unopened(global)?;
+    // Read before anybody is asked.
+    let whole = args.import.as_deref().map(private_key::read).transpose()?;
+    if whole.is_some() {
+        global.screen.note(report::IMPORTED);
+    }
     // Asked once; afterwards the chosen names are in `args`.
     let plan = ask(Plan::of(global, &home, &args))?;
     args.key = Some(plan.name);
@@ -43,7 +48,10 @@ pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output
         let Plan { name, threshold, others, .. } = Plan::of(global, &node.home, &args).await?;
         let made = match args.resume {
             true => keygen::resume(&node, &name, &others).await?,
-            false => keygen::request(&node, &name, threshold, &others).await?,
+            false => match &whole {
+                None => keygen::request(&node, &name, threshold, &others).await?,
+                Some(whole) => keygen::import(&node, &name, threshold, &others, whole).await?,
+            },
         };
         output(&made)
     })
@@ -60,7 +68,7 @@ struct Plan {
 
 impl Plan {
     async fn of(global: &Global, home: &Home, args: &KeygenArgs) -> Result<Self, Failure> {
-        let KeygenArgs { key, with, threshold, resume, reach } = args;
+        let KeygenArgs { key, with, threshold, resume, reach, .. } = args;
         if *resume {
             let record = pending(home, key.as_deref())?;
             let others = targets(&holders(home, &record.name)?, reach)?;

@@ -577,6 +577,7 @@ async fn take_part(
             signed.map(|outcome| Done::Signed(Box::new(outcome)))
         }
         Action::Keygen
+        | Action::Import(_)
         | Action::Refresh(_)
         | Action::Reshare(_)
         | Action::Resume(_)

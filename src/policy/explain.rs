@@ -99,7 +99,10 @@ impl Policy {
             keys.iter().any(|known| known == parent)
         };
         if let Some(key) = rule.key.as_ref().filter(|key| !is_here(key))
-            && !matches!(rule.ceremony, Some(Ceremony::Keygen | Ceremony::Reshare))
+            && !matches!(
+                rule.ceremony,
+                Some(Ceremony::Keygen | Ceremony::Import | Ceremony::Reshare)
+            )
         {
             warnings.push(format!("there is no key {key:?} here yet: only keygen can fit"));
         }

@@ -278,6 +278,7 @@ fn request_title(view: &RequestView) -> &'static str {
         Ceremony::Sign => "request to sign",
         Ceremony::Refresh => "request to refresh a key",
         Ceremony::Reshare => "request to give a key to other devices",
+        Ceremony::Import => "request to share a key that exists whole",
         Ceremony::Keygen | Ceremony::Resume => "request to make a key",
     }
 }
@@ -290,6 +291,17 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     let mut card = vec![key_row(view, mark(&["key", "threshold", "parties"]))];
     if let Some(public_key) = view.public_key {
         card.push(format!("{}public key   {public_key}", mark(&["public_key"])));
+    }
+    if let Some(address) = &view.imports {
+        card.push(format!("{}address      {address}", mark(&["public_key"])));
+        card.push(
+            "  compare      key and address with what you know: this device cannot check them"
+                .into(),
+        );
+        card.push(
+            "  warning      every copy of the whole key from before signs alone, now and later"
+                .into(),
+        );
     }
     if let Some(reshare) = &view.reshare {
         card.extend(reshare_rows(reshare, mark(&["reshare"])));

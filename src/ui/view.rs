@@ -298,6 +298,7 @@ pub(super) mod fixture {
             request_id: RequestId::new(&"77".repeat(16)).unwrap(),
             key: "vault".into(),
             public_key: Some(Hex(public_key)),
+            imports: None,
             reshare: None,
             threshold: 2,
             parties: 3,

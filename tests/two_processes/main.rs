@@ -10,6 +10,7 @@
 mod authentic;
 mod backup;
 mod device;
+mod import;
 mod insider;
 mod openssl;
 mod parties;

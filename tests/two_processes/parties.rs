@@ -13,12 +13,13 @@ pub(crate) struct Group {
     pem: PathBuf,
 }
 
-/// The rules by which a device allows all that these peers ask for, a reshare too.
+/// The rules by which a device allows all that these peers ask for, a reshare and an import too.
 fn rules(peers: &[&str]) -> String {
     let rule = |peer: &&str| {
         format!(
             "[[rule]]\npeer = {peer:?}\naction = \"allow\"\n\
-             [[rule]]\npeer = {peer:?}\nceremony = \"reshare\"\naction = \"allow\"\n"
+             [[rule]]\npeer = {peer:?}\nceremony = \"reshare\"\naction = \"allow\"\n\
+             [[rule]]\npeer = {peer:?}\nceremony = \"import\"\naction = \"allow\"\n"
         )
     };
     peers.iter().map(rule).collect()

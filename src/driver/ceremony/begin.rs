@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use k256::Scalar;
+
 use crate::crypto::tags;
 use crate::driver::error::Error;
 use crate::driver::{ROUND, clock};
@@ -47,7 +49,15 @@ pub(super) fn reshare(
     Ok(keygen::reshare(setup, share, &clock::random()?, hedge.expose(), ROUND))
 }
 
-/// Begins a reshare of a key that this device has no share of.
+/// Begins an import of the private key `key`.
+///
+/// # Errors
+/// No randomness.
+pub(super) fn import(setup: ReshareSetup, key: &Secret<Scalar>) -> Result<Begun<Keygen>, Error> {
+    Ok(keygen::import(setup, key, &clock::random()?, ROUND))
+}
+
+/// Begins a reshare or an import of a key that this device has no share of.
 ///
 /// # Errors
 /// No randomness, or no device key.

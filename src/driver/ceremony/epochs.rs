@@ -407,7 +407,7 @@ pub fn agreed(ceremony: Ceremony, mine: &[Hex<32>], everybody: &[Vec<Hex<32>>]) 
             let mut all = everybody.iter().flatten();
             all.next().copied().filter(|epoch| all.all(|other| other == epoch))
         }
-        Ceremony::Keygen | Ceremony::Resume => Some(Hex([0; 32])),
+        Ceremony::Keygen | Ceremony::Import | Ceremony::Resume => Some(Hex([0; 32])),
         Ceremony::Sign | Ceremony::Refresh => {
             mine.iter().copied().find(|epoch| everybody.iter().all(|held| held.contains(epoch)))
         }

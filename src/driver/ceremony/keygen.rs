@@ -3,6 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use k256::elliptic_curve::ops::MulByGenerator;
+use k256::{ProjectivePoint, Scalar};
+
+use crate::crypto::curve::{decode_scalar, encode_point};
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::accept::{Ask, accept};
 use crate::driver::ceremony::again::Attempts;
@@ -24,9 +28,10 @@ use crate::net::resumable::ResumableLink;
 use crate::party::{MAX_PARTIES, PartyId};
 use crate::progress::{Event, PartyView};
 use crate::protocol::key::KeyShare;
-use crate::protocol::keygen::{Keygen, KeygenSetup};
+use crate::protocol::keygen::{Dealer, Keygen, KeygenSetup, ReshareSetup};
 use crate::protocol::machine::{Machine, Persist};
-use crate::request::{Action, Ceremony, Held, Hex, Question, Request, is_name};
+use crate::request::{Action, Ceremony, Held, Hex, Importing, Question, Request, is_name};
+use crate::secret::Secret;
 use crate::vault::{
     self, Entry, Home, KeyLock, KeyRecord, KeyState, LeavingRecord, Ledger, PartyRecord, Peers,
     keys,
@@ -48,6 +53,29 @@ pub struct Made {
     pub left: bool,
 }
 
+/// A private key that exists on this device, to be dealt into shares.
+#[derive(Debug)]
+pub struct Whole {
+    key: Secret<Scalar>,
+    public: Importing,
+}
+
+impl Whole {
+    /// The private key `key`, 32 bytes big-endian, whose derived keys follow from `chain_code`; `None` if the bytes
+    /// are no private key.
+    pub fn new(key: &Secret<[u8; 32]>, chain_code: [u8; 32]) -> Option<Self> {
+        let key = decode_scalar(key.expose()).ok().map(Secret::new)?;
+        let public_key =
+            encode_point(&ProjectivePoint::mul_by_generator(key.expose()).to_affine())?;
+        Some(Self { key, public: Importing { public_key, chain_code } })
+    }
+
+    /// Its public key, SEC1 compressed.
+    pub fn public_key(&self) -> &[u8; 33] {
+        &self.public.public_key
+    }
+}
+
 /// Makes the key `name` with the devices in `with`, any `threshold` of which sign later.
 ///
 /// # Errors
@@ -59,13 +87,46 @@ pub async fn request(
     threshold: u8,
     with: &[Target],
 ) -> Result<Made, Error> {
+    shared_out(node, name, threshold, with, None).await
+}
+
+/// Makes shares of the private key `whole`, as [`request`] makes those of a new key. Whoever has a copy of it signs
+/// alone, now and later.
+///
+/// # Errors
+/// As for [`request`], and this device has a share of that key already.
+pub async fn import(
+    node: &Arc<Node>,
+    name: &str,
+    threshold: u8,
+    with: &[Target],
+    whole: &Whole,
+) -> Result<Made, Error> {
+    shared_out(node, name, threshold, with, Some(whole)).await
+}
+
+async fn shared_out(
+    node: &Arc<Node>,
+    name: &str,
+    threshold: u8,
+    with: &[Target],
+    whole: Option<&Whole>,
+) -> Result<Made, Error> {
     is_free(&node.home, name, threshold, with)?;
+    let action = match whole {
+        None => Action::Keygen,
+        Some(Whole { public, .. }) => {
+            is_elsewhere(node, &public.public_key)?;
+            Action::Import(*public)
+        }
+    };
     let others = with.iter().filter_map(|target| target.fingerprint);
     let mut parties: Vec<Fingerprint> = others.chain([node.info.fingerprint]).collect();
     parties.sort_unstable();
-    let request = asked(node, name, threshold, parties, Action::Keygen)?;
+    let request = asked(node, name, threshold, parties, action)?;
     let invitees = invitees(&request, with)?;
-    let question = node.question(request, name.to_owned(), None);
+    let public_key = request.public_key().copied();
+    let question = node.question(request, name.to_owned(), public_key);
     announce(node, &question);
     let mut attempts = Attempts::new(node);
     let result = loop {
@@ -73,7 +134,7 @@ pub async fn request(
             let accepted = propose(node, &question.request, invitees.clone()).await?;
             let (_lock, accepted) = accepted.or_decline(free(node, name)).await?;
             let started = accepted.start(node, &question).await?;
-            make(node, name, &question.request, started).await
+            make(node, name, &question.request, started, whole).await
         }
         .await;
         match made {
@@ -90,6 +151,12 @@ pub async fn request(
         Error::KeyExistsThere { error: Box::new(error), wanted }
     });
     conclude(node, &question.request, result)
+}
+
+/// Fails if this device has a share of the key under any name.
+fn is_elsewhere(node: &Node, public_key: &[u8; 33]) -> Result<(), Error> {
+    let same = keys::list(&node.home)?.into_iter().find(|record| record.public_key == *public_key);
+    same.map_or(Ok(()), |record| Err(taken(&record.name)))
 }
 
 /// Fails if the name is taken. The error has what is needed to propose another name.
@@ -509,7 +576,7 @@ pub async fn respond(
         Some(record) => about(node, request, record),
         None => {
             let key = new_name(node, &request).unwrap_or_else(|_| request.key.clone());
-            let public_key = request.shares().map(|shares| shares.public_key);
+            let public_key = request.public_key().copied();
             node.question(request, key, public_key)
         }
     };
@@ -552,7 +619,7 @@ pub async fn respond(
                 let ((lock, lifts), started) = started.or_abort(taking).await?;
                 *begun = true;
                 let made = match request.resharing() {
-                    None => make(node, key, request, started).await,
+                    None => make(node, key, request, started, None).await,
                     Some(_) => join(node, key, request, started, lifts).await,
                 };
                 drop(lock);
@@ -619,10 +686,12 @@ fn taken(name: &str) -> Error {
 /// # Errors
 /// The name is taken, or this device has a share that is in use.
 fn new_name(node: &Node, request: &Request) -> Result<String, Error> {
-    let public_key = request.shares().map(|shares| shares.public_key);
+    let public_key = request.public_key();
     let all = keys::list(&node.home)?;
-    match all.into_iter().find(|record| Some(record.public_key) == public_key) {
-        Some(record) if record.state == KeyState::Pending => Ok(record.name),
+    let is_joined =
+        |record: &KeyRecord| record.state == KeyState::Pending && request.resharing().is_some();
+    match all.into_iter().find(|record| Some(&record.public_key) == public_key) {
+        Some(record) if is_joined(&record) => Ok(record.name),
         Some(record) => Err(taken(&record.name)),
         None => match records::find(&node.home, &request.key)? {
             None => Ok(request.key.clone()),
@@ -661,8 +730,11 @@ fn acceptable(
     if let Some(resharing) = request.resharing() {
         reshare::is_acceptable(request, resharing)?;
     }
+    if request.importing().is_some_and(|importing| reshare::origin_of(importing).is_none()) {
+        return Err(Reason::Aborted);
+    }
     let me = &node.info.fingerprint;
-    if request.ceremony() == Ceremony::Keygen
+    if matches!(request.ceremony(), Ceremony::Keygen | Ceremony::Import)
         || request.resharing().is_some_and(|r| !r.old.contains(me))
     {
         paired_with_all(node, &request.parties)?;
@@ -705,16 +777,40 @@ async fn make(
     name: &str,
     request: &Request,
     started: Started,
+    whole: Option<&Whole>,
 ) -> Result<KeyRecord, Error> {
     let me = request.party_of(&node.info.fingerprint).ok_or(Error::NotAParty)?;
-    let setup = KeygenSetup {
-        instance: started.id,
-        threshold: request.threshold,
-        me,
-        identities: request.parties.iter().map(|party| party.as_bytes().to_vec()).collect(),
-    };
+    let instance = started.id;
+    let identities = request.parties.iter().map(|party| party.as_bytes().to_vec()).collect();
+    let threshold = request.threshold;
     let fault = |fault| fault_with(fault, name, party_label);
-    let begun = async { begin::keygen(&node.vault, setup)?.map_err(fault) };
+    let begun = async {
+        let begun = match request.importing() {
+            None => {
+                let setup = KeygenSetup { instance, threshold, me, identities };
+                begin::keygen(&node.vault, setup)?
+            }
+            Some(importing) => {
+                let requester = request.requester;
+                let setup = ReshareSetup {
+                    instance,
+                    threshold,
+                    count: u8::try_from(request.parties.len()).unwrap_or(u8::MAX),
+                    me,
+                    identities,
+                    dealers: vec![Dealer { participant: requester, old: 0 }],
+                    origin: reshare::origin_of(importing)
+                        .ok_or(Error::Bug("an import of no key"))?,
+                    requester,
+                };
+                match whole {
+                    Some(whole) => begin::import(setup, &whole.key)?,
+                    None => begin::join(&node.vault, setup)?,
+                }
+            }
+        };
+        begun.map_err(fault)
+    };
     let (machine, mut started) = started.or_abort(begun).await?;
     started.charge.spend();
     let new = NewShare::new(node, name, request, 1);

@@ -564,7 +564,9 @@ fn lacking(about: Option<&About>, request: &Request) -> Option<Ability> {
         Source::Files { files, .. } => files.len(),
         _ => 0,
     };
-    let can = about.map_or(ceremony != Ceremony::Reshare, |about| about.can(ceremony));
+    let can = about.map_or(!matches!(ceremony, Ceremony::Reshare | Ceremony::Import), |about| {
+        about.can(ceremony)
+    });
     if !can {
         Some(Ability::Ceremony(ceremony))
     } else if request.payload().is_some() && !shows {

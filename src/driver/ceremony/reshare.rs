@@ -5,7 +5,7 @@
 //! lost hear nothing. Whoever has a share compares all of it with what it has; a new device knows nothing of
 //! the key but what the requester says, and its owner compares that.
 
-use crate::crypto::curve::encode_point;
+use crate::crypto::curve::{decode_point, encode_point};
 use crate::device::{Fingerprint, Label};
 use crate::driver::Node;
 use crate::driver::ceremony::epochs::HeldKey;
@@ -14,7 +14,7 @@ use crate::driver::error::{Error, Unfit};
 use crate::party::{MAX_PARTIES, PartyId};
 use crate::protocol::key::{KeyShare, Origin};
 use crate::protocol::keygen::{Dealer, ReshareSetup};
-use crate::request::{Action, Request, Resharing, Shares};
+use crate::request::{Action, Importing, Request, Resharing, Shares};
 use crate::vault::KeyRecord;
 use crate::wire::Reason;
 
@@ -170,6 +170,12 @@ pub(super) fn is_acceptable(request: &Request, resharing: &Resharing) -> Result<
         && encode_point(origin.public_key()) == Some(resharing.shares.public_key)
         && request.epochs().iter().all(|held| origin.epoch() == Some(&held.epoch.0));
     fits.then_some(()).ok_or(Reason::Aborted)
+}
+
+/// The public data of a key that is imported; `None` if it is none.
+pub(super) fn origin_of(importing: &Importing) -> Option<Vec<u8>> {
+    let point = decode_point(&importing.public_key).ok()?;
+    Some(Origin::of_import(&point, &importing.chain_code))
 }
 
 /// Shares of this generation and later ones are joined by no new device: it has the number from the requester

@@ -16,7 +16,9 @@ pub(super) fn document(scene: Scene<'_>, ceremony: &Running, width: usize) -> Ve
         Some(Doing::Ceremony(Ceremony::Sign)) => "signing",
         Some(Doing::Ceremony(Ceremony::Refresh)) => "refreshing a key",
         Some(Doing::Ceremony(Ceremony::Reshare)) => "giving a key to other devices",
-        Some(Doing::Ceremony(Ceremony::Keygen | Ceremony::Resume)) => "making a key",
+        Some(Doing::Ceremony(Ceremony::Keygen | Ceremony::Import | Ceremony::Resume)) => {
+            "making a key"
+        }
     };
     let mut lines = vec![Line::styled(title, scene.strong()), Line::default()];
     if !ceremony.rounds.is_empty() {

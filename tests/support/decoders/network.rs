@@ -108,7 +108,14 @@ fn control_messages() -> Vec<Message> {
         nonce: Hex([6; 32]),
         seconds: 60,
         reshare: None,
+        chain_code: None,
         leaves: false,
+    };
+    let import = Proposal {
+        kind: Ceremony::Import,
+        epochs: Vec::new(),
+        chain_code: Some(Hex([7; 32])),
+        ..proposal.clone()
     };
     // Party 1 leaves, party 2 stays and a third comes.
     let reshare = Proposal {
@@ -126,6 +133,7 @@ fn control_messages() -> Vec<Message> {
     };
     vec![
         Message::Propose(Box::new(proposal)),
+        Message::Propose(Box::new(import)),
         Message::Hello {
             version: wire::VERSION,
             name: name.clone(),
