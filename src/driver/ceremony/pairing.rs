@@ -61,7 +61,7 @@ pub async fn request(
 /// Whether a further attempt to pair is allowed.
 ///
 /// # Errors
-/// [`vault::Error::NoAttemptsLeft`], or the count cannot be read.
+/// Too many have failed, or the count cannot be read.
 pub(super) fn attempts_left(node: &Node) -> Result<(), Error> {
     Ok(attempts::charged(&node.home)?.check(None)?)
 }

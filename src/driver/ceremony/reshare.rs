@@ -5,6 +5,8 @@
 //! lost hear nothing. Whoever has a share compares all of it with what it has; a new device knows nothing of
 //! the key but what the requester says, and its owner compares that.
 
+use k256::{AffinePoint, Secp256k1};
+
 use crate::crypto::curve::{decode_point, encode_point};
 use crate::device::{Fingerprint, Label};
 use crate::driver::Node;
@@ -174,8 +176,8 @@ pub(super) fn is_acceptable(request: &Request, resharing: &Resharing) -> Result<
 
 /// The public data of a key that is imported; `None` if it is none.
 pub(super) fn origin_of(importing: &Importing) -> Option<Vec<u8>> {
-    let point = decode_point(&importing.public_key).ok()?;
-    Some(Origin::of_import(&point, &importing.chain_code))
+    let point: AffinePoint = decode_point(&importing.public_key).ok()?;
+    Some(Origin::<Secp256k1>::of_import(&point, &importing.chain_code))
 }
 
 /// Shares of this generation and later ones are joined by no new device: it has the number from the requester
