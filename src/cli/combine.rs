@@ -1,11 +1,13 @@
 //! `cosign keys combine`: the whole private key, for those who leave.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use k256::SecretKey;
 use k256::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::args::{CombineArgs, PrivateFormat};
@@ -128,31 +130,44 @@ fn written(
     x: &[u8; 32],
     chain_code: &[u8; 32],
 ) -> Result<Secret<String>, Failure> {
-    let base58 = |bytes: &[u8]| bs58::encode(bytes).with_check().into_string();
-    let mut text = Secret::new(match format {
-        PrivateFormat::Hex => hex(x),
-        PrivateFormat::Wif => {
-            // For the main network, of a compressed public key.
-            let bytes = Zeroizing::new([&[0x80][..], x, &[0x01]].concat());
-            base58(&bytes)
+    let mut text = Secret::new(String::with_capacity(ROOM));
+    let out = text.expose_mut();
+    match format {
+        PrivateFormat::Hex => {
+            for byte in x {
+                // Writing to a string does not fail.
+                let _ = write!(out, "{byte:02x}");
+            }
         }
+        // For the main network, of a compressed public key.
+        PrivateFormat::Wif => base58(&[&[0x80], x, &[0x01]], out)?,
+        // Version, depth 0, no parent, child 0.
         PrivateFormat::Xprv => {
-            // Version, depth 0, no parent, child 0.
-            let head = [&[0x04, 0x88, 0xad, 0xe4][..], &[0; 9]].concat();
-            let bytes = Zeroizing::new([&head[..], chain_code, &[0], x].concat());
-            base58(&bytes)
+            base58(&[&[0x04, 0x88, 0xad, 0xe4], &[0; 9], chain_code, &[0], x], out)?;
         }
         PrivateFormat::Pem => {
-            let failed = || report::bug("a private key has no encoding");
-            let key = SecretKey::from_slice(x).map_err(|_| failed())?;
-            return Ok(Secret::new(
-                key.to_pkcs8_pem(LineEnding::LF).map_err(|_| failed())?.to_string(),
-            ));
+            let failed = |_| report::bug("a private key has no encoding");
+            let key = SecretKey::from_slice(x).map_err(|_| failed(()))?;
+            let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| failed(()))?;
+            out.push_str(pem.trim_end());
         }
-    });
-    text.expose_mut().push('\n');
+    }
+    out.push('\n');
     Ok(text)
 }
+
+/// Appends these bytes and the beginning of their hash, in base58.
+fn base58(parts: &[&[u8]], out: &mut String) -> Result<(), Failure> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(ROOM));
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    let check = Sha256::digest(Sha256::digest(&*bytes));
+    bytes.extend(check.iter().take(4));
+    let written = bs58::encode(&*bytes).onto(out);
+    written.map(drop).map_err(|_| report::bug("a private key has no encoding"))
+}
+
+/// More than any format needs, so that no copy of the key stays behind where a text grows.
+const ROOM: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -181,6 +196,16 @@ mod tests {
         let wif = "KwDiBf89QgGbjEhKnhXJuH7LrciVrZi3qYjgd9M7rFU73sVHnoWn\n";
         assert_eq!(text(PrivateFormat::Wif, &ONE), wif);
         assert!(text(PrivateFormat::Pem, &ONE).starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    }
+
+    #[test]
+    fn no_text_of_the_key_grows_and_leaves_a_copy_behind() {
+        for format in
+            [PrivateFormat::Hex, PrivateFormat::Pem, PrivateFormat::Wif, PrivateFormat::Xprv]
+        {
+            let text = written(format, &ONE, &[7; 32]).unwrap();
+            assert_eq!(text.expose().capacity(), ROOM, "{format:?}");
+        }
     }
 
     /// BIP-32, test vector 1: its master key.

@@ -467,8 +467,8 @@ fn rename(global: &Global, old: &str, new: &str) -> Result<Output, Failure> {
         global.screen.note(format!("the log was not written: {error}"));
     }
     let text = format!(
-        "key {old:?} is {new:?} here now; rules of a policy that name it must be changed, and a `cosign listen` \
-         goes on with the new name"
+        "key {old:?} is {new:?} here now, also for a `cosign listen` that runs: rules of a policy that name {old:?} no \
+         longer fit it, and those that name {new:?} do"
     );
     Output::new(json!({ "name": new, "was": old, "public_key": public_key }), text)
 }

@@ -200,8 +200,8 @@ impl Backup {
     /// # Errors
     /// The key is there already.
     pub fn restore(&self, vault: &Vault) -> Result<(), vault::Error> {
-        vault.restore(&self.record, &self.share.to_backup(), &self.confirmation.to_bytes())?;
-        vault.store_meeting(&self.record.name, &self.record.epoch, &self.meeting)
+        let (share, confirmation) = (self.share.to_backup(), self.confirmation.to_bytes());
+        vault.restore(&self.record, &share, &confirmation, &self.meeting)
     }
 }
 

@@ -86,10 +86,13 @@ impl Editions {
         Self::change(writer, path, |mark| *mark = noted, Durability::Whole)
     }
 
-    /// Notes that a document, which is there in this edition, is about to be deleted.
+    /// Notes that a document, which is there in this edition or gone already, is about to be deleted.
     pub(super) fn deleting(writer: &Writer<'_>, path: &Path, edition: u64) -> Result<(), Error> {
-        let doomed = Mark { least: edition, deleted: true };
-        Self::change(writer, path, |mark| *mark = doomed, Durability::Synced)
+        // One that is gone has no edition, and its copies are refused as before.
+        let doomed = |mark: &mut Mark| {
+            *mark = Mark { least: mark.least.max(edition), deleted: true };
+        };
+        Self::change(writer, path, doomed, Durability::Synced)
     }
 
     /// Notes that a document is deleted: no edition up to now is accepted again.

@@ -9,12 +9,13 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 use super::error::Error;
 use super::home::Home;
@@ -45,6 +46,8 @@ pub enum Effect<'a> {
     Cut(&'a Path, u64),
     /// What was written to the file, or which names are in the folder, survives a power failure from here on.
     Synced(&'a Path),
+    /// A file with this content, which is on the disk, got this name; it had none.
+    Appeared(&'a Path, &'a [u8]),
     /// The first has the second as its name, in place of what was there.
     Renamed(&'a Path, &'a Path),
     /// The file, or the empty folder, was removed.
@@ -198,26 +201,74 @@ impl<'h> Writer<'h> {
 }
 
 /// Writes a file outside of the home, for its owner alone, durably. It must not exist yet, and appears whole
-/// or not at all. A process that is killed on the way may leave a `.cosign-…` beside it.
+/// or not at all. Until then it has no name, so that nothing of it is left of a process that is killed; only where the
+/// file system has no such files is a `.cosign-…` left beside it.
 pub(super) fn create_outside(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
+    let dir = parent(path);
+    if let Some(mut file) = nameless(dir) {
+        file.write_all(content).and_then(|()| file.sync_all()).map_err(Error::io(path))?;
+        match name(&file, path) {
+            Ok(()) => {
+                tell(Effect::Appeared(path, content));
+                return sync_dir(dir);
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Error::conflict("file", path.display().to_string()));
+            }
+            // Not every system can name it.
+            Err(_) => {}
+        }
+    }
+    create_renamed(path, content)
+}
+
+/// Writes a file as [`create_outside`], under another name first.
+fn create_renamed(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let dir = parent(path);
+    let scratch = tempfile::Builder::new().prefix(".cosign-").tempfile_in(dir);
+    let (mut file, scratch) = scratch.map_err(Error::io(path))?.into_parts();
+    let was = scratch.to_path_buf();
+    tell(Effect::Created(&was));
+    let mut write = || {
+        file.write_all(content)?;
+        tell(Effect::Written(&was, 0, content));
+        file.sync_all()?;
+        tell(Effect::Synced(&was));
+        Ok(())
     };
-    let mut scratch =
-        tempfile::Builder::new().prefix(".cosign-").tempfile_in(dir).map_err(Error::io(path))?;
-    tell(Effect::Created(scratch.path()));
-    scratch.write_all(content).map_err(Error::io(path))?;
-    tell(Effect::Written(scratch.path(), 0, content));
-    scratch.as_file().sync_all().map_err(Error::io(path))?;
-    tell(Effect::Synced(scratch.path()));
-    let was = scratch.path().to_owned();
-    scratch.persist_noclobber(path).map_err(|e| match e.error.kind() {
-        ErrorKind::AlreadyExists => Error::conflict("file", path.display().to_string()),
-        _ => Error::Io { path: path.to_owned(), source: e.error },
-    })?;
+    let named = match write() {
+        Ok(()) => scratch.persist_noclobber(path).map_err(|e| (e.path, e.error)),
+        Err(error) => Err((scratch, error)),
+    };
+    if let Err((scratch, source)) = named {
+        wipe(&scratch)?;
+        return Err(match source.kind() {
+            ErrorKind::AlreadyExists => Error::conflict("file", path.display().to_string()),
+            _ => Error::Io { path: path.to_owned(), source },
+        });
+    }
     tell(Effect::Renamed(&was, path));
     sync_dir(dir)
+}
+
+/// A new file in the folder that has no name, and is gone with the process; `None` where there is no such thing.
+fn nameless(dir: &Path) -> Option<File> {
+    #[cfg(target_os = "linux")]
+    {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR).ok().map(File::from)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = dir;
+        None
+    }
+}
+
+/// Gives a file that has no name this one, unless something has it.
+fn name(file: &File, path: &Path) -> io::Result<()> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 /// Bytes that must be free for another entry of a file of lines.
@@ -651,6 +702,32 @@ mod tests {
         writer.create(&path, b"first").unwrap();
         assert!(matches!(writer.create(&path, b"second"), Err(Error::Conflict { .. })));
         assert_eq!(read(&path).unwrap().unwrap(), b"first");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_written_outside_has_no_other_name_on_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        if nameless(dir.path()).is_none() {
+            return;
+        }
+        let path = dir.path().join("key");
+        let names = fixture::names(dir.path(), || {
+            create_outside(&path, b"secret").unwrap();
+            assert!(matches!(create_outside(&path, b"other"), Err(Error::Conflict { .. })));
+        });
+        assert_eq!(names, ["key"]);
+        assert_eq!(fs::read(&path).unwrap(), b"secret");
+    }
+
+    #[test]
+    fn where_there_are_no_files_without_names_a_file_is_renamed_and_none_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        create_renamed(&path, b"secret").unwrap();
+        assert!(matches!(create_renamed(&path, b"other"), Err(Error::Conflict { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"secret");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -65,3 +65,19 @@ pub(super) fn vault() -> (TestHome, Vault, PathBuf) {
     let vault = Vault::create(&home, &device(), &device_key(), &seal, &[]).unwrap();
     (home, vault, file)
 }
+
+/// The names that appear in a folder, in order.
+#[cfg(target_os = "linux")]
+pub(super) fn names(folder: &Path, during: impl FnOnce()) -> Vec<String> {
+    use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
+    let watch = init(CreateFlags::NONBLOCK).unwrap();
+    add_watch(&watch, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO).unwrap();
+    during();
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut events = Reader::new(&watch, &mut buffer);
+    let mut names = Vec::new();
+    while let Ok(event) = events.next() {
+        names.push(event.file_name().unwrap().to_str().unwrap().to_owned());
+    }
+    names
+}

@@ -529,6 +529,7 @@ impl Vault {
         record: &KeyRecord,
         share: &Secret<Vec<u8>>,
         confirmation: &[u8],
+        meeting: &[MeetingSecret],
     ) -> Result<(), Error> {
         let (home, name) = (&self.home, record.name.as_str());
         check_file_name(name)?;
@@ -545,6 +546,8 @@ impl Vault {
             sweep(&writer, home, name, &KeyFile::default(), self.token.as_deref())?;
         }
         self.place(&writer, record, share, confirmation)?;
+        // Before the record: a share that cannot sign has nothing to derive them from again.
+        self.place_meeting(&writer, name, &record.epoch, meeting)?;
         let active = KeyRecord { state: KeyState::Active, restored: true, ..record.clone() };
         KeyFile { active: Some(active), ..KeyFile::default() }.write(&writer, home, name)
     }
@@ -640,12 +643,23 @@ impl Vault {
         if !KeyFile::existing(home, name)?.holds(epoch) {
             return Err(Error::not_found("key", name));
         }
+        self.place_meeting(&writer, name, epoch, secrets)
+    }
+
+    /// Writes the secrets of [`Vault::store_meeting`].
+    fn place_meeting(
+        &self,
+        writer: &Writer<'_>,
+        name: &str,
+        epoch: &[u8; 32],
+        secrets: &[MeetingSecret],
+    ) -> Result<(), Error> {
         let mut plain = Secret::new(Vec::with_capacity(secrets.len().saturating_mul(ENTRY)));
         for (party, secret) in secrets {
             plain.expose_mut().push(party.get());
             plain.expose_mut().extend_from_slice(secret.expose());
         }
-        let path = epoch_file(home, name, epoch, MEETING);
+        let path = epoch_file(&self.home, name, epoch, MEETING);
         let sealed = self.keyring.seal(plain.expose()).map_err(Error::io(&path))?;
         writer.replace(&path, &sealed, Durability::Synced)
     }
@@ -1414,6 +1428,40 @@ mod tests {
         let other = KeyRecord { public_key: [7; 33], ..record("k", 4, 1) };
         store(&vault, &other).unwrap();
         vault.activate("m", &[2; 32]).unwrap();
+        check(vault.home()).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_a_key_had_takes_no_record_of_before_however_often_the_renaming_is_finished() {
+        let (home, vault) = vault_with_key();
+        store(&vault, &record("k", 2, 2)).unwrap();
+        let copy = fs::read(KeyFile::path(&home, "k")).unwrap();
+        vault.rename_key("k", "m").unwrap();
+        // As a process leaves it that was killed when the last file of `k` was gone.
+        let home = vault.home();
+        let unfinished = KeyFile { was: Some("k".into()), ..KeyFile::existing(home, "m").unwrap() };
+        unfinished.write(&Writer::lock(home).unwrap(), home, "m").unwrap();
+        file::make_dir(&home.keys().join("k")).unwrap();
+        vault.finish_renames().unwrap();
+        file::make_dir(&home.keys().join("k")).unwrap();
+        file::create_outside(&KeyFile::path(home, "k"), &copy).unwrap();
+        assert!(matches!(find(home, "k"), Err(Error::Tampered { .. })));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_restored_has_its_meeting_secrets_before_it_is_a_key() {
+        let (home, vault) = vault();
+        let folder = home.keys().join("k");
+        file::make_dir(&folder).unwrap();
+        let secrets = [(fixture::party(2), Secret::new([7; 32]))];
+        let names = fixture::names(&folder, || {
+            vault.restore(&record("k", 1, 1), &share(1), b"", &secrets).unwrap();
+        });
+        let place = |ending: &str| names.iter().position(|name| name.ends_with(ending)).unwrap();
+        assert!(place(MEETING) < place("key.json"), "{names:?}");
+        let found = vault.meeting("k", &[1; 32]).unwrap().unwrap();
+        assert_eq!((found.len(), found[0].1.expose()), (1, &[7; 32]));
         check(vault.home()).unwrap();
     }
 

@@ -21,6 +21,7 @@ pub(crate) enum Act {
     Written(PathBuf, u64, Vec<u8>),
     Cut(PathBuf, u64),
     Synced(PathBuf),
+    Appeared(PathBuf, Vec<u8>),
     Renamed(PathBuf, PathBuf),
     Removed(PathBuf),
 }
@@ -33,6 +34,7 @@ impl From<Effect<'_>> for Act {
             Effect::Written(path, at, bytes) => Self::Written(path.to_owned(), at, bytes.to_vec()),
             Effect::Cut(path, length) => Self::Cut(path.to_owned(), length),
             Effect::Synced(path) => Self::Synced(path.to_owned()),
+            Effect::Appeared(path, bytes) => Self::Appeared(path.to_owned(), bytes.to_vec()),
             Effect::Renamed(from, to) => Self::Renamed(from.to_owned(), to.to_owned()),
             Effect::Removed(path) => Self::Removed(path.to_owned()),
         }
@@ -47,6 +49,7 @@ impl Act {
             | Self::Written(path, ..)
             | Self::Cut(path, _)
             | Self::Synced(path)
+            | Self::Appeared(path, _)
             | Self::Renamed(path, _)
             | Self::Removed(path) => path,
         }
@@ -127,6 +130,15 @@ impl Disk {
                     names.insert(gains.clone(), nodes);
                     nodes += 1;
                     Step::Named { gains: Some(gains), loses: None, node: nodes - 1 }
+                }
+                Act::Appeared(path, bytes) => {
+                    let gains = name(path, &names);
+                    names.insert(gains.clone(), nodes);
+                    nodes += 1;
+                    let node = nodes - 1;
+                    steps.push((place, Step::Written { node, at: 0, bytes: bytes.clone() }));
+                    steps.push((place, Step::Synced(node)));
+                    Step::Named { gains: Some(gains), loses: None, node }
                 }
                 Act::Renamed(from, to) => {
                     let (loses, gains) = (name(from, &names), name(to, &names));

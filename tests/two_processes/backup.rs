@@ -178,6 +178,23 @@ fn a_restored_device_signs_after_a_refresh_and_not_before() {
 }
 
 #[test]
+fn a_rule_for_signatures_lets_no_backup_take_a_devices_place() {
+    let (alice, bob, listener) = two_with_key();
+    back_up(&alice, "vault.backup");
+    drop(listener);
+    // The rule as docs/cli.md has it.
+    let rule = include_str!("../../docs/cli.md").split("```toml\n").nth(1).unwrap();
+    let rule = rule.split("```").next().unwrap();
+    bob.policy(rule);
+    let listener = bob.listen(&["--policy", "policy.toml"]);
+    let to = listener.address();
+    let thief = restored(&alice, "vault.backup");
+    let refresh = ["keys", "refresh", "vault", "--peer", &to];
+    thief.run(refresh).fails(9, "the policy of bob");
+    alice.run(["sign", DIGEST, "--key", "vault", "--peer", &to]).succeeds();
+}
+
+#[test]
 fn a_backup_of_before_a_refresh_restores_nothing_that_works() {
     let (alice, _bob, listener) = two_with_key();
     let to = listener.address();
@@ -311,6 +328,18 @@ fn a_key_is_called_something_else_here_and_signs_on() {
     let before = alice.run(["keys", "show", "vault"]).succeeds();
     alice.run(["keys", "rename", "vault", "../x"]).fails(2, "not a usable name");
     alice.run(["keys", "rename", "gone", "treasury"]).fails(10, "gone");
+    // A rule for the new name is for this key from then on, and it is said.
+    alice.policy("[[rule]]\npeer = \"bob\"\nkey = \"treasury\"\naction = \"allow\"\n");
+    introduce(&[&alice, &bob]);
+    let waiting = alice.listen(&["--policy", "policy.toml"]);
+    let asks = || bob.run(["sign", DIGEST, "--key", "vault", "--peer", &waiting.address()]);
+    asks().fails(9, "the policy of alice");
+    let renamed = alice.command(["keys", "rename", "vault", "treasury"]).output().unwrap();
+    let said = String::from_utf8_lossy(&renamed.stdout).into_owned();
+    assert!(said.contains("those that name \"treasury\" do"), "{said}");
+    asks().succeeds();
+    drop(waiting);
+    alice.run(["keys", "rename", "treasury", "vault"]).succeeds();
     let done = alice.run(["keys", "rename", "vault", "treasury"]).succeeds();
     assert_eq!((&done["name"], &done["was"]), (&"treasury".into(), &"vault".into()));
     alice.run(["keys", "show", "vault"]).fails(10, "vault");
