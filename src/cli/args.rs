@@ -1058,7 +1058,7 @@ device has, and worthless.")]
 
 It makes this device the one that was backed up, and overwrites nothing. Only where that one is lost or
 emptied: two devices with one key are taken for one, and the one that refreshes first remains.")]
-    Restore(BackupFileArgs),
+    Restore(RestoreArgs),
     /// Make the whole private key of enough backups or shares, and leave cosign
     #[command(after_help = "Examples:
   cosign keys combine alice.backup bob.backup --out-format xprv -o key.xprv
@@ -1283,7 +1283,18 @@ pub struct BackupArgs {
     pub backup_passphrase_file: Option<PathBuf>,
 }
 
-/// `cosign keys verify-backup` and `cosign keys restore`
+/// `cosign keys restore`
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup.
+    #[command(flatten)]
+    pub backup: BackupFileArgs,
+    /// An age recipient that can also open every file of the new vault; may be repeated
+    #[arg(long, value_name = "AGE")]
+    pub recipient: Vec<String>,
+}
+
+/// A backup, and what opens it
 #[derive(Debug, Args)]
 pub struct BackupFileArgs {
     /// The backup

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::args::{BackupArgs, BackupFileArgs, BackupOpener};
+use super::args::{BackupArgs, BackupFileArgs, BackupOpener, RestoreArgs};
 use super::ceremony::{key, unopened};
 use super::given::given;
 use super::runtime::ask;
@@ -16,7 +16,7 @@ use crate::driver::clock;
 use crate::report::{Code, Failure, here};
 use crate::secret::Secret;
 use crate::vault::backup::{Found, Opener, Protection, check_recipients, write};
-use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, Unopened, Vault, keys};
+use crate::vault::{Entry, Error, Home, KeyRecord, KeyState, Log, Unopened, Vault, deleted, keys};
 
 /// The ceremony of a backup in the log.
 const BACKUP: &str = "backup";
@@ -73,6 +73,8 @@ pub(super) fn run_backup(global: &Global, args: BackupArgs) -> Result<Output, Fa
 enum Standing {
     /// This device does not have the key.
     Absent,
+    /// This device has had the key, and destroyed its share.
+    Deleted,
     /// It is of an epoch that this device has.
     Current,
     /// This device has a later epoch.
@@ -89,20 +91,30 @@ pub(super) fn run_verify(global: &Global, args: &BackupFileArgs) -> Result<Outpu
     let mut held = keys::list(&home)?;
     held.retain(|key| key.public_key == record.public_key);
     let active = held.iter().find(|key| key.state == KeyState::Active);
-    let standing = match active {
+    // One that is not confirmed by all is what this device has, where it has no other.
+    let newest = active.or_else(|| held.iter().max_by_key(|key| key.generation));
+    let gone = deleted::here(&home, &record.public_key)?;
+    let standing = match newest {
         _ if held.iter().any(|key| key.epoch == record.epoch) => Standing::Current,
-        Some(active) if record.generation > active.generation => Standing::Newer,
+        Some(newest) if record.generation > newest.generation => Standing::Newer,
         Some(_) => Standing::Older,
+        None if gone.is_some() => Standing::Deleted,
         None => Standing::Absent,
     };
     let epoch = |key: &KeyRecord| format!("epoch {}, generation {}", short(key), key.generation);
-    let verdict = match (standing, active) {
+    let verdict = match (standing, newest) {
+        (Standing::Deleted, _) => format!(
+            "would restore, and helps only if the others still have generation {}: this device destroyed its share \
+             on {}",
+            record.generation,
+            clock::rfc3339(gone.map(|stone| stone.time).unwrap_or_default())
+        ),
         (Standing::Absent, _) => "would restore; this device does not have the key".to_owned(),
         (Standing::Current, _) => "would restore; of the epoch that this device has".to_owned(),
         (Standing::Newer, _) => "would restore; newer than what this device has".to_owned(),
-        (Standing::Older, active) => format!(
+        (Standing::Older, newest) => format!(
             "worthless: older than what this device has ({}); enough of such still make the key: destroy it",
-            active.map(epoch).unwrap_or_default()
+            newest.map(epoch).unwrap_or_default()
         ),
     };
     let text = format!(
@@ -138,10 +150,16 @@ pub(super) fn run_verify(global: &Global, args: &BackupFileArgs) -> Result<Outpu
         "checked": vault.is_some(),
     });
     let output = Output::new(result, text)?;
-    match (standing, active) {
-        (Standing::Older, Some(active)) => {
+    match (standing, newest) {
+        (Standing::Older, Some(newest)) => {
             let failure = Failure::new(Code::Conflict, format!("this backup is {verdict}"));
-            Ok(output.but(failure.hint(format!("{} makes one of now", command(active)))))
+            Ok(output.but(failure.hint(match newest.state {
+                KeyState::Active => format!("{} makes one of now", command(newest)),
+                KeyState::Pending => format!(
+                    "{} finishes the key, which is backed up then",
+                    here(&["keygen", "--key", &newest.name, "--resume"], &[])
+                ),
+            })))
         }
         _ => Ok(output),
     }
@@ -154,13 +172,22 @@ pub(super) fn command(key: &KeyRecord) -> String {
 }
 
 /// `cosign keys restore`
-pub(super) fn run_restore(global: &Global, args: &BackupFileArgs) -> Result<Output, Failure> {
+pub(super) fn run_restore(global: &Global, args: &RestoreArgs) -> Result<Output, Failure> {
+    let RestoreArgs { backup: BackupFileArgs { file, opener }, recipient } = args;
+    check_recipients(recipient)?;
     let home = super::given::home(global)?;
     let is_new = match Vault::lock(&home) {
         Err(Error::NoVault { .. }) => true,
         lock => lock.map(|_| false)?,
     };
-    let backup = opened(global, &args.file, &args.opener)?;
+    if !is_new && !recipient.is_empty() {
+        return Err(Failure::new(
+            Code::Usage,
+            "--recipient is for a new vault, and there is one here",
+        )
+        .hint("restore without it: what opens the vault stays as it is"));
+    }
+    let backup = opened(global, file, opener)?;
     let name = backup.record.name.clone();
     if !is_new {
         // Looked at before the vault is opened, which takes a secret.
@@ -175,7 +202,7 @@ pub(super) fn run_restore(global: &Global, args: &BackupFileArgs) -> Result<Outp
         }
         let seals = unlock::chosen_seals(global).await?;
         let info = backup.info(clock::unix_now());
-        Ok(Vault::create(&home, &info, &backup.device.key, &seals, &[])?)
+        Ok(Vault::create(&home, &info, &backup.device.key, &seals, recipient)?)
     })?;
     is_same_device(vault.home(), &backup)?;
     backup.restore(&vault)?;
@@ -326,15 +353,26 @@ pub(super) fn latest(home: &Home, epoch: &[u8; 32]) -> Option<i64> {
 }
 
 fn log(global: &Global, home: &Home, backup: &Backup, ceremony: &str, outcome: &str) {
-    let record = &backup.record;
-    let extra =
-        [("public_key", json!(hex(&record.public_key))), ("epochs", json!([hex(&record.epoch)]))];
+    let KeyRecord { name, public_key, epoch, .. } = &backup.record;
+    log_of(global, home, (name, public_key, epoch), (ceremony, outcome), &[]);
+}
+
+/// Logs what was done with an epoch of a key, with `more` to say about it.
+pub(super) fn log_of(
+    global: &Global,
+    home: &Home,
+    (name, public_key, epoch): (&str, &[u8; 33], &[u8; 32]),
+    (ceremony, outcome): (&str, &str),
+    more: &[(&str, Value)],
+) {
+    let known = [("public_key", json!(hex(public_key))), ("epochs", json!([hex(epoch)]))];
+    let extra = known.iter().chain(more);
     let entry = Entry {
         time: clock::unix_now(),
         ceremony: ceremony.to_owned(),
-        key: record.name.clone(),
+        key: name.to_owned(),
         outcome: outcome.to_owned(),
-        extra: extra.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        extra: extra.map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         ..Entry::default()
     };
     if let Err(error) = Log::append(home, &entry) {

@@ -11,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::args::{CombineArgs, PrivateFormat};
-use super::backup::{content, is_free, unreadable};
+use super::backup::{content, is_free, log_of, unreadable};
 use super::runtime::ask;
-use super::{Global, Output};
+use super::{Global, Output, unlock};
 use crate::crypto::curve::encode_scalar;
 use crate::device::hex;
 use crate::driver::backup::{Backup, Unreadable};
@@ -21,7 +21,7 @@ use crate::protocol::key::{KeyShare, reveal_private_key};
 use crate::report::{self, Code, Failure};
 use crate::secret::Secret;
 use crate::ui::Need;
-use crate::vault::{Error, backup, keys};
+use crate::vault::{Error, KeyRecord, Vault, backup, keys};
 
 /// A share from a file, and what its device calls the key, if the file says so.
 struct Part {
@@ -55,9 +55,25 @@ pub(super) fn run_combine(global: &Global, args: &CombineArgs) -> Result<Output,
         "the private key of {public_key} is in {file}\nfrom now on it exists: whoever has that file signs \
          alone, and no other device is asked"
     );
+    log(global, first, shares.len());
     let parties: BTreeSet<u8> = shares.iter().map(|share| share.me().get()).collect();
     let result = json!({ "key": name, "public_key": public_key, "parties": parties, "file": file });
     Output::new(result, says)
+}
+
+/// Logs on the device here, if it has the key, that the whole key was made. That nobody can open its vault now is no
+/// reason to keep the key from its owners.
+fn log(global: &Global, share: &KeyShare, count: usize) {
+    let Some(home) = global.home.as_ref().filter(|home| Vault::exists(home)) else { return };
+    let is_it = |key: &KeyRecord| key.public_key == share.public_key_bytes();
+    let Some(key) = keys::list(home).unwrap_or_default().into_iter().find(is_it) else { return };
+    match unlock::opened(global, home) {
+        Ok(Some(vault)) => {
+            let of = (key.name.as_str(), &key.public_key, share.epoch());
+            log_of(global, vault.home(), of, ("combine", "made"), &[("shares", json!(count))]);
+        }
+        _ => global.screen.note("the log was not written: the vault of this device is locked"),
+    }
 }
 
 fn part(path: &Path, content: &Secret<Vec<u8>>) -> Result<Part, Failure> {

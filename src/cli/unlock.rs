@@ -84,7 +84,7 @@ pub(super) fn look(global: &Global) -> Result<(Home, Option<Vault>), Failure> {
 }
 
 /// The vault, if the command line opens it.
-fn opened(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
+pub(super) fn opened(global: &Global, home: &Home) -> Result<Option<Vault>, Failure> {
     let Some(unlock) = given_unlock(global, home)? else { return opened_by_token(global, home) };
     match Vault::open(home, &unlock) {
         // The environment may be meant for another home, so this one is read without its vault.

@@ -92,6 +92,15 @@ pub fn shared_with(home: &Home, peer: &Fingerprint) -> Result<Vec<Tombstone>, Er
     Ok(file.here.into_iter().filter(|stone| shared(stone) && gone(stone)).collect())
 }
 
+/// The key whose share this device deleted, or destroyed as it left the key.
+///
+/// # Errors
+///
+/// [`Error::Corrupt`].
+pub fn here(home: &Home, public_key: &[u8; 33]) -> Result<Option<Tombstone>, Error> {
+    Ok(read(home)?.here.into_iter().find(|stone| stone.public_key == *public_key))
+}
+
 /// Stores the claim of `party` that it has deleted its share of `key`; false if it is stored
 /// already, or if the device is no party of that key.
 ///

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::device::{Device, arg, introduce, text, two_with_key};
+use crate::device::{Device, Running, arg, introduce, text, two_with_key};
 
 const DIGEST: &str = "5a7f8d2c5a7f8d2c5a7f8d2c5a7f8d2c5a7f8d2c5a7f8d2c5a7f8d2c5a7f8d2c";
 const PASSPHRASE: &str = "backups want words of their own\n";
@@ -163,9 +163,10 @@ fn a_restored_device_signs_after_a_refresh_and_not_before() {
 
     // Nor where the other one asks.
     introduce(&[&again, &bob]);
-    let waiting = again.serve(&[&bob]);
+    let mut waiting = again.serve(&[&bob]);
     let asked = sign(&bob, &waiting.address());
     asked.fails(12, "cosign keys refresh vault");
+    waiting.event("aborted");
     drop(waiting);
     assert!(again.outcomes().contains(&"conflict".to_owned()));
 
@@ -192,6 +193,46 @@ fn a_rule_for_signatures_lets_no_backup_take_a_devices_place() {
     let refresh = ["keys", "refresh", "vault", "--peer", &to];
     thief.run(refresh).fails(9, "the policy of bob");
     alice.run(["sign", DIGEST, "--key", "vault", "--peer", &to]).succeeds();
+}
+
+#[test]
+fn a_backup_of_a_key_that_was_deleted_here_says_so() {
+    let (alice, _bob, _listener) = two_with_key();
+    back_up(&alice, "vault.backup");
+    alice.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
+    let found = verified(&alice, "vault.backup").succeeds();
+    assert_eq!((&found["state"], &found["restores"]), (&"deleted".into(), &true.into()));
+    let line = ["keys", "verify-backup", "vault.backup", "--backup-identity", "backup.txt"];
+    let said = alice.command(line).output().unwrap().stdout;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("only if the others still have generation 1"), "{said}");
+    let restore = ["keys", "restore", "vault.backup", "--backup-identity", "backup.txt"];
+    let recipient = age::x25519::Identity::generate().to_public().to_string();
+    let recover = ["--recipient", recipient.as_str()];
+    alice.run(restore.iter().chain(&recover)).fails(2, "--recipient is for a new vault");
+    alice.run(restore).succeeds();
+    assert_eq!(verified(&alice, "vault.backup").succeeds()["state"], "current");
+}
+
+/// What restores a device makes a new vault, which is sealed to whom its owner says, as by `init`.
+#[test]
+fn a_recovery_recipient_opens_what_was_restored() {
+    let (alice, _bob, _listener) = two_with_key();
+    back_up(&alice, "vault.backup");
+    let again = Device::blank("alice");
+    for name in ["vault.backup", "backup.txt"] {
+        again.write(name, fs::read(alice.path(name)).unwrap());
+    }
+    let recovery = age::x25519::Identity::generate();
+    let recipient = recovery.to_public().to_string();
+    let restore = ["keys", "restore", "vault.backup", "--backup-identity", "backup.txt"];
+    again.run(restore.iter().chain(&["--recipient", "age1x"])).fails(2, "age1x");
+    again.run(restore.iter().chain(&["--recipient", &recipient])).succeeds();
+    let secret = recovery.to_string();
+    let file = again.write("recovery.txt", age::secrecy::ExposeSecret::expose_secret(&secret));
+    let mut shown = again.script(["keys", "show", "vault", "--identity", arg(&file)]);
+    shown.env_remove("COSIGN_IDENTITY");
+    assert_eq!(Running::start(&mut shown).ends().succeeds()["checked"], true);
 }
 
 #[test]
@@ -259,6 +300,32 @@ fn enough_backups_make_the_whole_key_and_fewer_do_not() {
         assert_eq!(fs::metadata(alice.path(&file)).unwrap().permissions().mode() & 0o777, 0o600);
     }
     combine(&both, &["--out-format", "hex", "-o", "key.hex", yes]).fails(12, "key.hex");
+    // It is logged where the key is, without any of it; elsewhere, or with a locked vault, it is made all the same.
+    let logged = alice.run(["log"]).succeeds();
+    let entries: Vec<_> = logged["entries"].as_array().unwrap().iter().collect();
+    let made: Vec<_> = entries.iter().filter(|entry| entry["ceremony"] == "combine").collect();
+    assert_eq!(made.len(), 4, "{logged}");
+    let last = made[3];
+    assert_eq!((&last["outcome"], &last["shares"]), (&"made".into(), &2.into()));
+    assert_eq!((&last["key"], last["epochs"].as_array().unwrap().len()), (&"vault".into(), 1));
+    let secret = fs::read_to_string(alice.path("key.hex")).unwrap();
+    let log = fs::read_to_string(alice.home().join("state/log.jsonl")).unwrap();
+    assert!(!log.contains(secret.trim_end()));
+    alice.run(["log", "--verify"]).succeeds();
+    let mut locked = alice.script(["keys", "combine"]);
+    locked.env_remove("COSIGN_IDENTITY").args(both).args([
+        "--out-format",
+        "hex",
+        "-o",
+        "locked",
+        yes,
+    ]);
+    locked.args(["--backup-identity", "backup.txt", "--backup-identity", "bob.txt"]);
+    let ended = Running::start(&mut locked).ends();
+    let notes = ended.events("note");
+    assert!(notes.iter().any(|note| text(&note["message"]).contains("not written")), "{notes:?}");
+    ended.succeeds();
+    alice.run(["log", "--verify"]).succeeds();
 
     // openssl signs with it alone, and the public key is the one of before.
     let openssl = |args: &[&str]| {
