@@ -3,25 +3,29 @@
 //! A text is tried as PEM, JSON, hexadecimal and base64, ignoring what surrounds it; the first
 //! reading that gives the wanted value counts. Content that is not text is read as bytes.
 
+use std::cell::Cell;
+
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use k256::elliptic_curve::Field as _;
 use k256::pkcs8::spki::SubjectPublicKeyInfoRef;
 use k256::pkcs8::{DecodePublicKey as _, ObjectIdentifier};
-use k256::{AffinePoint, PublicKey, Scalar};
+use k256::{AffinePoint, Secp256k1};
+use p256::NistP256;
 use serde_json::Value;
 
-use crate::crypto::curve::decode_scalar;
+use crate::crypto::curve::{Curve, Scalar, decode_scalar};
 use crate::crypto::ecdsa::from_der;
 use crate::device::unhex;
 
 /// A signature with both halves in range. It has not been verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signature {
+pub struct Signature<C: Curve = Secp256k1> {
     /// One half.
-    pub r: Scalar,
+    pub r: Scalar<C>,
     /// The other half.
-    pub s: Scalar,
+    pub s: Scalar<C>,
     /// The recovery id, if there were 65 bytes.
     pub recovery_id: Option<u8>,
 }
@@ -30,7 +34,7 @@ pub struct Signature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-impl Signature {
+impl<C: Curve> Signature<C> {
     /// Parses strict DER, 64 bytes `r || s`, or 65 bytes `r || s || recovery id` (also from 27, as
     /// in Ethereum).
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -45,14 +49,48 @@ impl Signature {
             _ => return None,
         };
         let (r, s) = compact.split_at(32);
-        let half = |bytes| decode_scalar(bytes).ok().filter(|half| *half != Scalar::ZERO);
+        let half = |bytes| {
+            decode_scalar::<Scalar<C>>(bytes).ok().filter(|half| !bool::from(half.is_zero()))
+        };
         Some(Self { r: half(r)?, s: half(s)?, recovery_id })
     }
 }
 
+/// A curve, by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CurveName {
+    /// secp256k1.
+    #[default]
+    Secp256k1,
+    /// P-256.
+    P256,
+}
+
+impl CurveName {
+    /// All curves.
+    pub const ALL: [Self; 2] = [Self::Secp256k1, Self::P256];
+
+    /// The name in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Secp256k1 => "secp256k1",
+            Self::P256 => "p256",
+        }
+    }
+}
+
+/// A public key on one of the curves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicKey {
+    /// On secp256k1.
+    Secp256k1(AffinePoint),
+    /// On P-256.
+    P256(p256::AffinePoint),
+}
+
 /// The signature in `content`: DER, 64 or 65 bytes, or a JSON object with `der`, or with `r` and
 /// `s`. `None` if it has none of these forms.
-pub fn signature(content: &[u8]) -> Option<Result<Signature, Malformed>> {
+pub fn signature<C: Curve>(content: &[u8]) -> Option<Result<Signature<C>, Malformed>> {
     let readings = readings(content, &|object| {
         let bytes = |name: &str| bytes_of(object.get(name)?.as_str()?);
         let half = |name: &str| {
@@ -76,7 +114,7 @@ pub fn signature(content: &[u8]) -> Option<Result<Signature, Malformed>> {
 
 /// The signature of a Bitcoin message (BIP-137) in `content`: a header and 64 bytes, in base64 or
 /// another form. `None` if it is none.
-pub fn bitcoin_signature(content: &[u8]) -> Option<Signature> {
+pub fn bitcoin_signature<C: Curve>(content: &[u8]) -> Option<Signature<C>> {
     let readings = readings(content, &|_| None);
     let signature = |bytes: &Vec<u8>| match bytes.as_slice() {
         [header @ 27..=42, compact @ ..] if compact.len() == 64 => {
@@ -89,29 +127,43 @@ pub fn bitcoin_signature(content: &[u8]) -> Option<Signature> {
 }
 
 /// The public key in `content`: SEC1 (33 or 65 bytes), SubjectPublicKeyInfo, or a JSON Web Key.
-pub fn public_key(content: &[u8]) -> Option<AffinePoint> {
+///
+/// SEC1 does not say its curve, and is read as a key on `bare`.
+pub fn public_key(content: &[u8], bare: CurveName) -> Option<PublicKey> {
+    let curve = Cell::new(None);
     let readings = readings(content, &|object| {
         let text = |name: &str| object.get(name).and_then(Value::as_str);
         let coordinate = |name| bytes_of(text(name)?).filter(|bytes| bytes.len() == 32);
         match (text("kty"), text("crv")) {
-            (Some("EC"), Some("secp256k1")) => {
+            (Some("EC"), Some(name @ (Secp256k1::NAME | NistP256::NAME))) => {
+                let is_p256 = name == NistP256::NAME;
+                curve.set(Some(if is_p256 { CurveName::P256 } else { CurveName::Secp256k1 }));
                 Some([vec![4], coordinate("x")?, coordinate("y")?].concat())
             }
             _ => bytes_of(text("public_key")?),
         }
     });
-    readings.iter().find_map(|bytes| point(bytes))
+    let bare = curve.get().unwrap_or(bare);
+    readings.iter().find_map(|bytes| point(bytes, bare))
 }
 
-fn point(bytes: &[u8]) -> Option<AffinePoint> {
-    let key = match bytes.first()? {
-        0x02..=0x04 => PublicKey::from_sec1_bytes(bytes).ok()?,
-        _ => match PublicKey::from_public_key_der(bytes) {
-            Ok(key) => key,
-            Err(_) => PublicKey::from_sec1_bytes(with_explicit_parameters(bytes)?).ok()?,
+fn point(bytes: &[u8], bare: CurveName) -> Option<PublicKey> {
+    let sec1 = |bytes| k256::PublicKey::from_sec1_bytes(bytes).ok();
+    let of_secp256k1 = |key: k256::PublicKey| PublicKey::Secp256k1(*key.as_affine());
+    let of_p256 = |key: p256::PublicKey| PublicKey::P256(*key.as_affine());
+    match bytes.first()? {
+        0x02..=0x04 if bare == CurveName::P256 => {
+            p256::PublicKey::from_sec1_bytes(bytes).ok().map(of_p256)
+        }
+        0x02..=0x04 => sec1(bytes).map(of_secp256k1),
+        _ => match k256::PublicKey::from_public_key_der(bytes) {
+            Ok(key) => Some(of_secp256k1(key)),
+            Err(_) => match p256::PublicKey::from_public_key_der(bytes) {
+                Ok(key) => Some(of_p256(key)),
+                Err(_) => sec1(with_explicit_parameters(bytes)?).map(of_secp256k1),
+            },
         },
-    };
-    Some(*key.as_affine())
+    }
 }
 
 /// The point in a SubjectPublicKeyInfo with explicit parameters, if they are those of secp256k1.
@@ -279,8 +331,17 @@ mod tests {
     use crate::crypto::ecdsa::to_der;
     use crate::device::hex;
     use base64::engine::general_purpose::{STANDARD as PADDED, URL_SAFE_NO_PAD};
+    use k256::Scalar;
     use k256::elliptic_curve::sec1::ToEncodedPoint as _;
     use k256::pkcs8::EncodePublicKey as _;
+
+    /// A key on secp256k1.
+    fn key(content: &[u8]) -> Option<AffinePoint> {
+        match public_key(content, CurveName::default())? {
+            PublicKey::Secp256k1(point) => Some(point),
+            PublicKey::P256(_) => None,
+        }
+    }
 
     fn halves() -> (Scalar, Scalar) {
         (Scalar::from(0x80_u64), -Scalar::from(7_u64))
@@ -329,7 +390,7 @@ mod tests {
     fn a_signature_is_read_in_every_form_that_tools_write() {
         let (r, s) = halves();
         let (r32, s32) = (encode_scalar(&r), encode_scalar(&s));
-        let expected = Some(Ok(Signature { r, s, recovery_id: None }));
+        let expected = Some(Ok(Signature::<Secp256k1> { r, s, recovery_id: None }));
         let der = to_der(&r, &s);
         let compact = [r32, s32].concat();
         for bytes in [&der, &compact] {
@@ -356,7 +417,7 @@ mod tests {
         }
         for (id, byte) in [(0, 0), (1, 28), (3, 3)] {
             let recoverable = [&compact[..], &[byte]].concat();
-            let expected = Some(Ok(Signature { r, s, recovery_id: Some(id) }));
+            let expected = Some(Ok(Signature::<Secp256k1> { r, s, recovery_id: Some(id) }));
             assert_eq!(signature(&recoverable), expected);
             assert_eq!(signature(hex(&recoverable).as_bytes()), expected);
         }
@@ -367,13 +428,16 @@ mod tests {
         let order = unhex(N).unwrap();
         let one = encode_scalar(&Scalar::ONE);
         for (r, s) in [(&order[..], &one[..]), (&one, &order), (&[0; 32], &one), (&one, &[0; 32])] {
-            assert_eq!(signature(&[r, s].concat()), Some(Err(Malformed)));
-            assert_eq!(signature(hex(&[r, s].concat()).as_bytes()), Some(Err(Malformed)));
+            assert_eq!(signature::<Secp256k1>(&[r, s].concat()), Some(Err(Malformed)));
+            assert_eq!(
+                signature::<Secp256k1>(hex(&[r, s].concat()).as_bytes()),
+                Some(Err(Malformed))
+            );
         }
-        assert_eq!(signature(&[&one[..], &one, &[4]].concat()), Some(Err(Malformed)));
+        assert_eq!(signature::<Secp256k1>(&[&one[..], &one, &[4]].concat()), Some(Err(Malformed)));
         let mut long_form = to_der(&Scalar::ONE, &Scalar::ONE);
         long_form.push(0);
-        assert_eq!(signature(hex(&long_form).as_bytes()), Some(Err(Malformed)));
+        assert_eq!(signature::<Secp256k1>(hex(&long_form).as_bytes()), Some(Err(Malformed)));
         for nothing in [
             &b""[..],
             b"00",
@@ -389,8 +453,32 @@ mod tests {
             // A digest as text has 64 characters, and is no signature for that.
             "5a".repeat(32).as_bytes(),
         ] {
-            assert_eq!(signature(nothing), None, "{nothing:?}");
+            assert_eq!(signature::<Secp256k1>(nothing), None, "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn a_public_key_says_its_curve_or_is_on_the_one_that_is_named() {
+        use p256::elliptic_curve::sec1::ToEncodedPoint as _;
+
+        let point = p256::AffinePoint::GENERATOR;
+        let key = p256::PublicKey::from_affine(point).unwrap();
+        let spki = key.to_public_key_der().unwrap();
+        let whole = point.to_encoded_point(false);
+        let coordinate = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let (x, y) = (coordinate(whole.x().unwrap()), coordinate(whole.y().unwrap()));
+        let jwk = format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#);
+        for curve in CurveName::ALL {
+            assert_eq!(public_key(spki.as_bytes(), curve), Some(PublicKey::P256(point)));
+            assert_eq!(public_key(jwk.as_bytes(), curve), Some(PublicKey::P256(point)));
+        }
+        for bytes in [whole.as_bytes(), point.to_encoded_point(true).as_bytes()] {
+            assert_eq!(public_key(bytes, CurveName::P256), Some(PublicKey::P256(point)));
+            // That x is no point of the other curve's, or of another one.
+            assert_ne!(public_key(bytes, CurveName::Secp256k1), Some(PublicKey::P256(point)));
+        }
+        let other = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
+        assert!(!matches!(public_key(&other, CurveName::P256), Some(PublicKey::Secp256k1(_))));
     }
 
     #[test]
@@ -399,25 +487,25 @@ mod tests {
             decode_point(&unhex(&format!("02{}", GENERATOR[0])).unwrap()).unwrap();
         let compressed = encode_point(&point).unwrap();
         let whole = point.to_encoded_point(false);
-        let spki = PublicKey::from_affine(point).unwrap().to_public_key_der().unwrap();
+        let spki = k256::PublicKey::from_affine(point).unwrap().to_public_key_der().unwrap();
         for bytes in [&compressed[..], whole.as_bytes(), spki.as_bytes()] {
-            assert_eq!(public_key(bytes), Some(point));
+            assert_eq!(key(bytes), Some(point));
             for text in spelled(bytes) {
-                assert_eq!(public_key(text.as_bytes()), Some(point), "{text}");
+                assert_eq!(key(text.as_bytes()), Some(point), "{text}");
             }
         }
         for text in armours("PUBLIC KEY", spki.as_bytes()) {
-            assert_eq!(public_key(text.as_bytes()), Some(point), "{text}");
+            assert_eq!(key(text.as_bytes()), Some(point), "{text}");
         }
         let [x, y] = GENERATOR.map(|digits| URL_SAFE_NO_PAD.encode(unhex(digits).unwrap()));
         let jwk = |kty: &str, crv: &str| {
-            public_key(format!(r#"{{"kty":"{kty}","crv":"{crv}","x":"{x}","y":"{y}"}}"#).as_bytes())
+            key(format!(r#"{{"kty":"{kty}","crv":"{crv}","x":"{x}","y":"{y}"}}"#).as_bytes())
         };
         assert_eq!(jwk("EC", "secp256k1"), Some(point));
         assert_eq!((jwk("EC", "P-256"), jwk("OKP", "secp256k1")), (None, None));
         let ours =
             format!(r#"{{"v":1,"ok":true,"result":{{"public_key":"{}"}}}}"#, hex(&compressed));
-        assert_eq!(public_key(ours.as_bytes()), Some(point));
+        assert_eq!(key(ours.as_bytes()), Some(point));
     }
 
     #[test]
@@ -440,11 +528,11 @@ mod tests {
                 let key = wrapped(3, &[&[0], whole.as_bytes()].concat());
                 wrapped(0x30, &[wrapped(0x30, &algorithm), key].concat())
             };
-            assert_eq!(public_key(&spki(&parameters)), Some(point));
+            assert_eq!(key(&spki(&parameters)), Some(point));
             for at in 0..parameters.len() {
                 let mut other = parameters.clone();
                 other[at] ^= 1;
-                assert_eq!(public_key(&spki(&other)), None, "byte {at}");
+                assert_eq!(key(&spki(&other)), None, "byte {at}");
             }
         }
     }
@@ -455,7 +543,7 @@ mod tests {
         for bad in
             ["", "00", x, &format!("05{x}"), &format!("02{x}00"), &format!("04{x}{x}"), "{}", "bob"]
         {
-            assert_eq!(public_key(bad.as_bytes()), None, "{bad}");
+            assert_eq!(key(bad.as_bytes()), None, "{bad}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Wycheproof's ECDSA cases for secp256k1, each through `cosign verify`.
+//! Wycheproof's ECDSA cases for secp256k1 and P-256, each through `cosign verify`.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::process::Command;
@@ -73,4 +73,40 @@ fn r_and_s_alone_over_sha256() {
 #[test]
 fn r_and_s_alone_over_sha512() {
     run(TestName::EcdsaSecp256k1Sha512P1363, digest::<Sha512>, &[]);
+}
+
+#[test]
+fn on_p256() {
+    run(TestName::EcdsaSecp256r1Sha256, digest::<Sha256>, &["--curve", "p256"]);
+    run(TestName::EcdsaSecp256r1Sha512, digest::<Sha512>, &["--curve", "p256"]);
+    run(TestName::EcdsaSecp256r1Sha256P1363, digest::<Sha256>, &["--curve", "p256"]);
+}
+
+/// A key and a signature of openssl, which says the curve in the key.
+#[test]
+fn what_openssl_signs_on_p256_is_valid_and_nothing_of_a_wallet_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let openssl = |arguments: &[&str]| {
+        let ended = Command::new("openssl").args(arguments).current_dir(&folder).output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    };
+    std::fs::write(folder.path().join("file"), "what is signed").unwrap();
+    openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "key.pem"]);
+    openssl(&["pkey", "-in", "key.pem", "-pubout", "-out", "public.pem"]);
+    openssl(&["dgst", "-sha256", "-sign", "key.pem", "-out", "file.sig", "file"]);
+    let cosign = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cosign"));
+        let ended = command.args(arguments).current_dir(&folder).env_clear().output().unwrap();
+        (ended.status.code().unwrap(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let of = ["verify", "--public-key", "public.pem", "file.sig"];
+    let with = |more: &[&'static str]| cosign(&[&of[..], more].concat());
+    assert_eq!(with(&["--file", "file"]).0, 0);
+    assert_eq!(with(&["--file", "file", "--curve", "p256"]).0, 0);
+    assert_eq!(with(&["--file", "key.pem"]).0, 1);
+    let (code, said) = with(&["--file", "file", "--curve", "secp256k1"]);
+    assert_eq!(code, 2, "{said}");
+    let (code, said) = with(&["--message", "gm"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("wallet"), "{said}");
 }

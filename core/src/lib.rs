@@ -39,8 +39,8 @@ pub mod bip32 {
 /// Points and scalars as bytes: one encoding each.
 pub mod curve {
     pub use crate::crypto::curve::{
-        Curve, Encoded, InvalidPoint, InvalidScalar, POINT, SCALAR, decode_point, decode_scalar,
-        encode_point, encode_scalar,
+        AffinePoint, Curve, Encoded, InvalidPoint, InvalidScalar, POINT, SCALAR, Scalar,
+        decode_point, decode_scalar, encode_point, encode_scalar,
     };
 }
 

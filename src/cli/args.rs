@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use crate::crypto::bip32;
 use crate::device::{Label, MAX_LABEL_CHARS};
 use crate::net::relay::RelayUrl;
+use crate::pasted::CurveName;
 use crate::payload::bitcoin::Network;
 use crate::payload::{HashFunction, MessageFormat};
 use crate::report::{Code, Failure};
@@ -923,6 +924,20 @@ impl ValueEnum for Network {
     }
 }
 
+impl ValueEnum for CurveName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Secp256k1 => "that of Bitcoin and Ethereum",
+            Self::P256 => "NIST P-256, also called secp256r1 and prime256v1",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
+    }
+}
+
 impl ValueEnum for HashFunction {
     fn value_variants<'a>() -> &'a [Self] {
         &Self::ALL
@@ -998,6 +1013,9 @@ pub struct VerifyArgs {
     /// A public key, or a file with it: SEC1, SPKI or JWK; - is standard input
     #[arg(long, value_name = "KEY|FILE", allow_hyphen_values = true, value_hint = ValueHint::AnyPath)]
     pub public_key: Option<String>,
+    /// The curve of --public-key, which SEC1 alone does not say; default: secp256k1
+    #[arg(long, value_name = "CURVE", requires = "public_key", hide_possible_values = true)]
+    pub curve: Option<CurveName>,
     /// Also demand s in the lower half, as Bitcoin does
     #[arg(long)]
     pub require_low_s: bool,

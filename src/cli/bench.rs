@@ -6,10 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k256::Secp256k1;
+use k256::elliptic_curve::Field as _;
+use p256::NistP256;
 use serde::Serialize;
 
 use crate::cli::args::BenchArgs;
 use crate::cli::{Global, Output};
+use crate::crypto::curve::{Curve, Scalar};
 use crate::driver::{ROUND, clock};
 use crate::party::PartyId;
 use crate::protocol::fault::Fault;
@@ -31,6 +35,7 @@ struct BenchResult {
 #[derive(Debug, Serialize)]
 struct Row {
     ceremony: &'static str,
+    curve: &'static str,
     threshold: u8,
     parties: u8,
     runs: u32,
@@ -47,24 +52,36 @@ pub(super) fn run_bench(global: &Global, args: BenchArgs) -> Result<Output, Fail
     }
     let mut rows = Vec::new();
     for parties in [2, 3] {
-        global.screen.note(format!("measuring 2-of-{parties}, a few seconds"));
-        let (row, shares) = keygens(parties)?;
-        rows.push(row);
-        rows.push(signatures(&shares, parties)?);
+        rows.extend(measured::<Secp256k1>(global, parties)?);
+    }
+    for parties in [2, 3] {
+        rows.extend(measured::<NistP256>(global, parties)?);
     }
     let lines: Vec<String> = rows
         .iter()
         .map(|row| {
             format!(
-                "{:<7} {} of {}   {:>8.3} ms per party   {:>6} bytes sent per party",
-                row.ceremony, row.threshold, row.parties, row.ms_per_party, row.bytes_per_party
+                "{:<9} {:<7} {} of {}   {:>8.3} ms per party   {:>6} bytes sent per party",
+                row.curve,
+                row.ceremony,
+                row.threshold,
+                row.parties,
+                row.ms_per_party,
+                row.bytes_per_party
             )
         })
         .collect();
     Output::new(BenchResult { rows }, lines.join("\n"))
 }
 
-fn keygens(parties: u8) -> Result<(Row, Vec<KeyShare>), Failure> {
+/// Key generations and signatures of one curve.
+fn measured<C: Curve>(global: &Global, parties: u8) -> Result<[Row; 2], Failure> {
+    global.screen.note(format!("measuring 2-of-{parties} on {}, a few seconds", C::NAME));
+    let (row, shares) = keygens::<C>(parties)?;
+    Ok([row, signatures(&shares, parties)?])
+}
+
+fn keygens<C: Curve>(parties: u8) -> Result<(Row, Vec<KeyShare<C>>), Failure> {
     let mut times = Vec::new();
     let mut last = (0, Vec::new());
     for _ in 0..KEYGENS {
@@ -74,8 +91,7 @@ fn keygens(parties: u8) -> Result<(Row, Vec<KeyShare>), Failure> {
             .map(|me| {
                 let identities = identities.clone();
                 let setup = KeygenSetup { instance, threshold: 2, me, identities };
-                keygen::<k256::Secp256k1>(setup, &clock::random()?, &[], ROUND)
-                    .map_err(|fault| broken(&fault))
+                keygen::<C>(setup, &clock::random()?, &[], ROUND).map_err(|fault| broken(&fault))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let since = clock::now();
@@ -83,12 +99,12 @@ fn keygens(parties: u8) -> Result<(Row, Vec<KeyShare>), Failure> {
         times.push(clock::now().saturating_duration_since(since));
     }
     let (bytes, shares) = last;
-    Ok((row("keygen", parties, parties, KEYGENS, times, bytes), shares))
+    Ok((row::<C>("keygen", parties, parties, KEYGENS, times, bytes), shares))
 }
 
-fn signatures(shares: &[KeyShare], parties: u8) -> Result<Row, Failure> {
+fn signatures<C: Curve>(shares: &[KeyShare<C>], parties: u8) -> Result<Row, Failure> {
     let signers: Vec<PartyId> = PartyId::all(2).collect();
-    let shares: Vec<Arc<KeyShare>> = shares
+    let shares: Vec<Arc<KeyShare<C>>> = shares
         .iter()
         .take(2)
         .map(|share| KeyShare::from_bytes(share.to_bytes().expose()).map(Arc::new))
@@ -106,7 +122,7 @@ fn signatures(shares: &[KeyShare], parties: u8) -> Result<Row, Failure> {
                     signers: signers.clone(),
                     sign_id,
                     digest,
-                    tweak: k256::Scalar::ZERO,
+                    tweak: Scalar::<C>::ZERO,
                     recipient: None,
                 };
                 sign(Arc::clone(share), setup, &clock::random()?, ROUND)
@@ -116,13 +132,14 @@ fn signatures(shares: &[KeyShare], parties: u8) -> Result<Row, Failure> {
         (bytes, _) = exchange(machines)?;
         times.push(clock::now().saturating_duration_since(since));
     }
-    Ok(row("sign", parties, 2, SIGNATURES, times, bytes))
+    Ok(row::<C>("sign", parties, 2, SIGNATURES, times, bytes))
 }
 
-/// Runs all machines against one another; the bytes party 1 sent, and the shares that were made.
-fn exchange<P: Protocol<Curve = k256::Secp256k1>>(
-    machines: Vec<Machine<P>>,
-) -> Result<(usize, Vec<KeyShare>), Failure> {
+/// The bytes that party 1 sent, and the shares that were made.
+type Exchanged<C> = (usize, Vec<KeyShare<C>>);
+
+/// Runs all machines against one another.
+fn exchange<P: Protocol>(machines: Vec<Machine<P>>) -> Result<Exchanged<P::Curve>, Failure> {
     let mut machines: BTreeMap<PartyId, Machine<P>> =
         machines.into_iter().map(|machine| (machine.me(), machine)).collect();
     let mut bytes_sent = 0;
@@ -157,7 +174,7 @@ fn exchange<P: Protocol<Curve = k256::Secp256k1>>(
     }
 }
 
-fn row(
+fn row<C: Curve>(
     ceremony: &'static str,
     parties: u8,
     taking_part: u8,
@@ -169,6 +186,7 @@ fn row(
     let median = times.get(times.len() / 2).copied().unwrap_or_default();
     Row {
         ceremony,
+        curve: C::NAME,
         threshold: 2,
         parties,
         runs,

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL;
+use k256::AffinePoint;
 use k256::elliptic_curve::sec1::ToEncodedPoint as _;
 use k256::pkcs8::EncodePublicKey as _;
-use k256::{AffinePoint, PublicKey};
 use ripemd::Ripemd160;
 use serde_json::json;
 use sha2::Sha256;
@@ -17,7 +17,7 @@ use super::signature::{is_no_name, pem, read_file};
 use crate::crypto::bip32::{self, Derived};
 use crate::crypto::curve::{decode_point, encode_point};
 use crate::device::hex;
-use crate::pasted;
+use crate::pasted::{self, CurveName, PublicKey};
 use crate::report::{self, Code, Failure};
 use crate::request::below;
 
@@ -26,23 +26,34 @@ const MAX_FILE: u64 = 16384;
 
 /// The public key in an argument, or in the file that it names (`-` is standard input).
 ///
+/// `curve` is what it is on if it does not say so itself; secp256k1, if it is `None`.
+///
 /// # Errors
-/// Neither is a public key, or the file cannot be read.
-pub fn read(argument: &str) -> Result<AffinePoint, Failure> {
+/// Neither is a public key, it says that it is on another curve, or the file cannot be read.
+pub fn read(argument: &str, curve: Option<CurveName>) -> Result<PublicKey, Failure> {
     let not_understood = |what: &str| {
-        Failure::new(Code::Usage, format!("{what} is not understood as a secp256k1 public key")).hint(
+        let on = curve.unwrap_or_default().name();
+        Failure::new(Code::Usage, format!("{what} is not understood as a {on} public key")).hint(
             "SEC1 (33 or 65 bytes) or SubjectPublicKeyInfo, as they are, in hexadecimal, base64 or PEM, or a \
              JSON Web Key",
         )
     };
-    if let Some(point) = pasted::public_key(argument.as_bytes()) {
-        return Ok(point);
+    let understood = |content: &[u8]| {
+        let key = pasted::public_key(content, curve.unwrap_or_default())?;
+        let is_it = match key {
+            PublicKey::Secp256k1(_) => curve != Some(CurveName::P256),
+            PublicKey::P256(_) => curve != Some(CurveName::Secp256k1),
+        };
+        is_it.then_some(key)
+    };
+    if let Some(key) = understood(argument.as_bytes()) {
+        return Ok(key);
     }
     if is_no_name(argument) {
         return Err(not_understood("--public-key"));
     }
     let content = read_file(argument, "public key", MAX_FILE)?;
-    pasted::public_key(&content)
+    understood(&content)
         .ok_or_else(|| not_understood(&absolute(Path::new(argument)).display().to_string()))
 }
 
@@ -88,7 +99,7 @@ pub fn encode(
             let key = encode_point(&point).ok_or_else(damaged)?;
             match format {
                 KeyFormat::Pem => {
-                    let key = PublicKey::from_affine(point).map_err(|_| damaged())?;
+                    let key = k256::PublicKey::from_affine(point).map_err(|_| damaged())?;
                     let spki = key.to_public_key_der().map_err(|_| damaged())?;
                     return Ok(pem("PUBLIC KEY", spki.as_bytes()));
                 }
@@ -302,16 +313,20 @@ mod tests {
         let shown = path.to_str().unwrap();
         for format in [KeyFormat::Pem, KeyFormat::Hex, KeyFormat::Jwk] {
             std::fs::write(&path, encoded(format)).unwrap();
-            assert_eq!(read(shown).unwrap(), point);
-            assert_eq!(read(&encoded(format)).unwrap(), point);
+            assert_eq!(read(shown, None).unwrap(), PublicKey::Secp256k1(point));
+            assert_eq!(read(&encoded(format), None).unwrap(), PublicKey::Secp256k1(point));
         }
     }
 
     #[test]
     fn what_is_no_key_is_a_usage_error_and_a_missing_file_is_not_found() {
         for bad in ["", "00", &ONE[..64], &format!("05{}", &ONE[2..]), &format!("{ONE}00")] {
-            assert_eq!(read(bad).unwrap_err().code, Code::Usage, "{bad}");
+            assert_eq!(read(bad, None).unwrap_err().code, Code::Usage, "{bad}");
         }
-        assert_eq!(read("/nonexistent/key.pem").unwrap_err().code, Code::NotFound);
+        let pem = encoded(KeyFormat::Pem);
+        assert!(read(&pem, Some(CurveName::Secp256k1)).is_ok());
+        let other = read(&pem, Some(CurveName::P256)).unwrap_err();
+        assert!(other.message.contains("p256"), "{}", other.message);
+        assert_eq!(read("/nonexistent/key.pem", None).unwrap_err().code, Code::NotFound);
     }
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
 use super::args::{SignatureFormat, absolute};
+use crate::crypto::curve::Curve;
 use crate::crypto::ecdsa;
 use crate::device::hex;
 use crate::pasted::{self, Malformed, Signature};
@@ -105,7 +106,10 @@ pub(super) fn pem(label: &str, bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// Neither is a signature, or the file cannot be read.
-pub fn read(argument: &str, source: &Source) -> Result<Result<Signature, Malformed>, Failure> {
+pub fn read<C: Curve>(
+    argument: &str,
+    source: &Source,
+) -> Result<Result<Signature<C>, Malformed>, Failure> {
     let understood = |content: &[u8]| match source {
         Source::Message { format: MessageFormat::Bitcoin, .. } => {
             let of_bitcoin = pasted::bitcoin_signature(content).map(Ok);
@@ -183,14 +187,15 @@ mod tests {
         let path = folder.path().join("signature");
         let name = path.to_str().unwrap();
         let made = signature();
-        let expected = pasted::Signature { r: made.r, s: made.s, recovery_id: None };
+        let expected =
+            pasted::Signature::<k256::Secp256k1> { r: made.r, s: made.s, recovery_id: None };
         let formats = [Der, Compact, Recoverable, Pem, Base64, Json].map(Some);
         for format in formats.into_iter().chain([None]) {
             for to_file in [true, false] {
                 let result = serde_json::json!({ "der": hex(&made.der()) });
                 let bytes = encode(&made, format, to_file, &result).unwrap();
                 let recovery_id = (format == Some(Recoverable)).then_some(1);
-                let expected = pasted::Signature { recovery_id, ..expected };
+                let expected = pasted::Signature::<k256::Secp256k1> { recovery_id, ..expected };
                 fs::write(&path, &bytes).unwrap();
                 assert_eq!(read(name, &Source::Digest).unwrap(), Ok(expected), "{format:?}");
                 if let Ok(text) = std::str::from_utf8(&bytes) {
@@ -211,8 +216,15 @@ mod tests {
             ("gone.sig", Code::NotFound),
             ("/dev/null", Code::Usage),
         ] {
-            assert_eq!(read(argument, &Source::Digest).unwrap_err().code, code, "{argument:?}");
+            assert_eq!(
+                read::<k256::Secp256k1>(argument, &Source::Digest).unwrap_err().code,
+                code,
+                "{argument:?}"
+            );
         }
-        assert_eq!(read(&"00".repeat(64), &Source::Digest).unwrap(), Err(Malformed));
+        assert_eq!(
+            read::<k256::Secp256k1>(&"00".repeat(64), &Source::Digest).unwrap(),
+            Err(Malformed)
+        );
     }
 }

@@ -8,7 +8,7 @@ use cosign::cli::{self, digest, public_key, qr, signature};
 use cosign::crypto::curve::encode_point;
 use cosign::crypto::ecdsa::to_der;
 use cosign::device::{Label, hex};
-use cosign::pasted;
+use cosign::pasted::{self, CurveName, PublicKey};
 use cosign::payload::bitcoin::Xpub;
 use cosign::payload::ethereum::given as transaction;
 use cosign::payload::openpgp;
@@ -46,6 +46,14 @@ pub(crate) fn given(bytes: &[u8]) {
     }
 }
 
+/// The key on secp256k1 in a file.
+fn read_key(name: &str) -> Option<k256::AffinePoint> {
+    match public_key::read(name, None).ok()? {
+        PublicKey::Secp256k1(point) => Some(point),
+        PublicKey::P256(_) => None,
+    }
+}
+
 /// is a point of the curve, and reads back from what is written for it.
 pub(crate) fn key_file(bytes: &[u8]) {
     let directory = tempfile::tempdir().unwrap();
@@ -55,18 +63,20 @@ pub(crate) fn key_file(bytes: &[u8]) {
     let write = |format| public_key::encode(&generator, &[], format, || Ok([7; 32])).unwrap();
     for honest in [write(KeyFormat::Hex), write(KeyFormat::Pem)] {
         fs::write(&path, &honest).unwrap();
-        public_key::read(name).unwrap();
+        read_key(name).unwrap();
         for content in [bytes, &changed(honest.as_bytes(), bytes)] {
             fs::write(&path, content).unwrap();
-            if let Ok(point) = public_key::read(name) {
+            if let Some(point) = read_key(name) {
                 let point = encode_point(&point).unwrap();
                 let again =
                     public_key::encode(&point, &[], KeyFormat::Pem, || Ok([7; 32])).unwrap();
                 fs::write(&path, again).unwrap();
-                assert_eq!(public_key::read(name).map(|p| encode_point(&p).unwrap()), Ok(point));
+                assert_eq!(read_key(name).map(|p| encode_point(&p).unwrap()), Some(point));
             }
             fs::write(&path, content).unwrap();
-            let _ = signature::read(name, &Source::Digest);
+            let _ = signature::read::<k256::Secp256k1>(name, &Source::Digest);
+            let _ = signature::read::<p256::NistP256>(name, &Source::Digest);
+            let _ = public_key::read(name, Some(CurveName::P256));
             let file = PayloadArgs { file: vec![path.clone()], ..PayloadArgs::default() };
             let digest = digest::of(None, &file, None).unwrap();
             assert_eq!(digest.bytes, <[u8; 32]>::from(Sha256::digest(content)));
@@ -191,13 +201,17 @@ pub(crate) fn pasted(bytes: &[u8]) {
     for content in
         honest.iter().map(|honest| changed(honest.as_bytes(), bytes)).chain([bytes.to_vec()])
     {
-        if let Some(Ok(read)) = pasted::signature(&content) {
-            let plain = pasted::signature(&to_der(&read.r, &read.s)).unwrap().unwrap();
+        if let Some(Ok(read)) = pasted::signature::<k256::Secp256k1>(&content) {
+            let plain =
+                pasted::signature::<k256::Secp256k1>(&to_der(&read.r, &read.s)).unwrap().unwrap();
             assert_eq!((plain.r, plain.s), (read.r, read.s));
         }
-        if let Some(point) = pasted::public_key(&content) {
+        if let Some(PublicKey::Secp256k1(point)) =
+            pasted::public_key(&content, CurveName::Secp256k1)
+        {
             let plain = hex(&encode_point(&point).unwrap());
-            assert_eq!(pasted::public_key(plain.as_bytes()), Some(point));
+            let again = pasted::public_key(plain.as_bytes(), CurveName::Secp256k1);
+            assert_eq!(again, Some(PublicKey::Secp256k1(point)));
         }
         let text = String::from_utf8_lossy(&content);
         if let Some(digest) = pasted::digest(&text) {
