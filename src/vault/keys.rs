@@ -1448,6 +1448,21 @@ mod tests {
         assert!(matches!(find(home, "k"), Err(Error::Tampered { .. })));
     }
 
+    #[test]
+    fn a_share_that_a_power_cut_left_in_both_folders_is_kept() {
+        let (_dir, vault) = vault_with_key();
+        vault.rename_key("k", "m").unwrap();
+        let home = vault.home();
+        let unfinished = KeyFile { was: Some("k".into()), ..KeyFile::existing(home, "m").unwrap() };
+        unfinished.write(&Writer::lock(home).unwrap(), home, "m").unwrap();
+        file::make_dir(&home.keys().join("k")).unwrap();
+        let path = |name| epoch_file(home, name, &[1; 32], SHARE);
+        fs::hard_link(path("m"), path("k")).unwrap();
+        vault.finish_renames().unwrap();
+        assert_eq!(vault.share("m", &[1; 32]).unwrap().expose(), share(1).expose());
+        assert!(!home.keys().join("k").exists());
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn what_is_restored_has_its_meeting_secrets_before_it_is_a_key() {

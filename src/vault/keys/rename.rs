@@ -123,6 +123,9 @@ fn finish(writer: &Writer<'_>, home: &Home, new: &str, mut file: KeyFile) -> Res
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         if let Some(name) = path.file_name().filter(|_| [SHARE, NOTE, MEETING].contains(&ending)) {
             file::rename_file(&path, &to.join(name))?;
+            // A power cut may have left the file both names; it keeps them when it is renamed again, and what is
+            // cleared below is overwritten.
+            file::remove_file(&path)?;
         }
     }
     file::sync_dir(&to)?;
@@ -130,7 +133,9 @@ fn finish(writer: &Writer<'_>, home: &Home, new: &str, mut file: KeyFile) -> Res
     if file::is_there(&from)? {
         file::sync_dir(&from)?;
         // What is left is no share, and no note of one: the token keeps what it has.
-        Editions::deleting(writer, &record, format::edition(home, &record)?)?;
+        // One that does not verify was noted before it was overwritten.
+        let edition = format::edition(home, &record).unwrap_or_default();
+        Editions::deleting(writer, &record, edition)?;
         clear(writer, &from)?;
         writer.destroy_dir(&from)?;
     }
