@@ -112,7 +112,11 @@ async fn shared_out(
     with: &[Target],
     whole: Option<&Whole>,
 ) -> Result<Made, Error> {
-    is_free(&node.home, name, threshold, with)?;
+    // The command that is named for a new key makes another one than that which is imported.
+    match is_free(&node.home, name, threshold, with) {
+        Err(Error::KeyExists { .. }) if whole.is_some() => return Err(taken(name)),
+        other => other?,
+    }
     let action = match whole {
         None => Action::Keygen,
         Some(Whole { public, .. }) => {
@@ -143,7 +147,7 @@ async fn shared_out(
         }
     };
     let result = result.map_err(|error| {
-        if !matches!(error, Error::Refused { reason: Reason::Conflict, .. }) {
+        if !matches!(error, Error::Refused { reason: Reason::Conflict, .. }) || whole.is_some() {
             return error;
         }
         let others = with.iter().filter_map(|target| target.fingerprint);
