@@ -615,7 +615,8 @@ fn in_whatever_order_messages_are_lost_honest_devices_keep_an_epoch_in_common() 
                 }
                 let record = KeyRecord {
                     name: name.clone(),
-                    public_key: [2; 33],
+                    // A key has one name.
+                    public_key: [case.saturating_add(2); 33],
                     threshold: 2,
                     me: PartyId::new(me).unwrap(),
                     parties: parties.clone(),
