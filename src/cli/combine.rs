@@ -114,8 +114,8 @@ fn name(global: &Global, parts: &[Part], first: &KeyShare) -> String {
     let public_key = first.public_key_bytes();
     let said = parts.iter().find_map(|part| part.key.clone());
     let here = || {
-        let records = global.home.as_ref().and_then(|home| keys::list(home).ok())?;
-        records.into_iter().find(|key| key.public_key == public_key).map(|key| key.name)
+        let home = global.home.as_ref()?;
+        keys::of_public_key(home, &public_key).ok()?.map(|key| key.name)
     };
     said.or_else(here).unwrap_or_else(|| hex(&public_key).chars().take(8).collect())
 }

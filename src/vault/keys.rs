@@ -173,6 +173,16 @@ struct Note {
 #[derive(Debug)]
 pub struct KeyLock(Vec<File>);
 
+/// The first record of the key with this public key, SEC1 compressed, under whichever name, in the order of [`list`];
+/// `None` if this device has none.
+///
+/// # Errors
+///
+/// As for [`list`].
+pub fn of_public_key(home: &Home, public_key: &[u8; 33]) -> Result<Option<KeyRecord>, Error> {
+    Ok(list(home)?.into_iter().find(|record| record.public_key == *public_key))
+}
+
 /// All keys that this version understands, by name: the active record of each first, then the
 /// pending ones, the oldest first. Keys that a later version wrote and stray folders are left out
 /// ([`aside`]).
@@ -510,7 +520,7 @@ impl Vault {
         }
         // Two requesters may call one key differently.
         if file.records().next().is_none()
-            && let Some(same) = list(home)?.iter().find(|key| key.public_key == record.public_key)
+            && let Some(same) = of_public_key(home, &record.public_key)?
         {
             return Err(Error::conflict("key", &same.name));
         }
@@ -538,7 +548,7 @@ impl Vault {
         if KeyFile::read(home, name)?.is_some() {
             return Err(Error::conflict("key", name));
         }
-        if let Some(same) = list(home)?.iter().find(|key| key.public_key == record.public_key) {
+        if let Some(same) = of_public_key(home, &record.public_key)? {
             return Err(Error::conflict("key", &same.name));
         }
         if file::is_there(&home.keys().join(name))? {

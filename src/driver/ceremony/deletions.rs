@@ -51,8 +51,7 @@ pub async fn hear_proposal(
 
 /// Stores and reports the claim of `peer` that it has deleted its share of a key.
 pub fn heard(node: &Node, peer: &Fingerprint, public_key: &[u8; 33], time: i64) {
-    let Ok(records) = keys::list(&node.home) else { return };
-    let Some(key) = records.into_iter().find(|key| key.public_key == *public_key) else { return };
+    let Ok(Some(key)) = keys::of_public_key(&node.home, public_key) else { return };
     match deleted::claim(&node.home, &key, peer, time) {
         Ok(false) => {}
         Ok(true) => {

@@ -159,8 +159,7 @@ async fn shared_out(
 
 /// Fails if this device has a share of the key under any name.
 fn is_elsewhere(node: &Node, public_key: &[u8; 33]) -> Result<(), Error> {
-    let same = keys::list(&node.home)?.into_iter().find(|record| record.public_key == *public_key);
-    same.map_or(Ok(()), |record| Err(taken(&record.name)))
+    keys::of_public_key(&node.home, public_key)?.map_or(Ok(()), |record| Err(taken(&record.name)))
 }
 
 /// Fails if the name is taken. The error has what is needed to propose another name.
