@@ -6,8 +6,8 @@
 use k256::elliptic_curve::bigint::U256;
 use k256::elliptic_curve::consts::{U32, U33};
 use k256::elliptic_curve::generic_array::GenericArray;
-use k256::elliptic_curve::group::GroupEncoding;
 use k256::elliptic_curve::group::prime::PrimeCurveAffine;
+use k256::elliptic_curve::group::{Group as _, GroupEncoding};
 use k256::elliptic_curve::ops::Reduce;
 use k256::elliptic_curve::point::AffineCoordinates;
 pub use k256::elliptic_curve::{AffinePoint, ProjectivePoint, Scalar};
@@ -107,6 +107,21 @@ pub trait Arithmetic:
 
     /// The gadget vector, made once ([`crate::crypto::mul::gadget`]).
     fn gadget() -> &'static [Scalar<Self>];
+}
+
+/// Digits of four bits in a scalar.
+const DIGITS: usize = 64;
+
+/// The multiples of `16^i G` by 1, 3 .. 15, for every place `i` of a digit: eight for each.
+fn odd_multiples<C: Curve>() -> Vec<ProjectivePoint<C>> {
+    let mut points = Vec::with_capacity(8 * DIGITS);
+    let mut place = ProjectivePoint::<C>::generator();
+    for _ in 0..DIGITS {
+        let twice = place.double();
+        points.extend(std::iter::successors(Some(place), |odd| Some(*odd + twice)).take(8));
+        place = twice.double().double().double();
+    }
+    points
 }
 
 /// Bytes that do not encode a point of the curve, or encode the identity.
@@ -276,17 +291,23 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_identity_among_many_points_is_found_wherever_it_came_from() {
-        let generator = ProjectivePoint::GENERATOR;
+    fn finds_an_identity<C: Curve>() {
+        let generator = super::ProjectivePoint::<C>::generator();
+        let identity = super::ProjectivePoint::<C>::identity();
         let sum = generator.double() + generator;
         let cancelled = sum - generator - generator.double();
-        for identity in [ProjectivePoint::IDENTITY, cancelled, generator * Scalar::ZERO] {
-            assert_eq!(Secp256k1::normalize(&[generator, identity]), None);
-            assert_eq!(encode_points::<Secp256k1>(&[identity, sum]), None);
+        for identity in [identity, cancelled, generator * super::Scalar::<C>::from(0_u64)] {
+            assert_eq!(C::normalize(&[generator, identity]), None);
+            assert_eq!(encode_points::<C>(&[identity, sum]), None);
         }
-        assert_eq!(Secp256k1::normalize(&[sum]), Some(vec![sum.to_affine()]));
-        assert_eq!(Secp256k1::normalize(&[]), Some(vec![]));
+        assert_eq!(C::normalize(&[sum]), Some(vec![sum.into()]));
+        assert_eq!(C::normalize(&[]), Some(vec![]));
+    }
+
+    #[test]
+    fn an_identity_among_many_points_is_found_wherever_it_came_from() {
+        finds_an_identity::<Secp256k1>();
+        finds_an_identity::<NistP256>();
     }
 
     #[test]

@@ -15,11 +15,11 @@ use k256::elliptic_curve::hash2curve::GroupDigest;
 use k256::elliptic_curve::ops::{Invert, Reduce};
 use k256::elliptic_curve::point::AffineCoordinates;
 use k256::elliptic_curve::sec1::{EncodedPoint, FromEncodedPoint, ToEncodedPoint};
-use k256::{AffinePoint, ProjectivePoint, Scalar, Secp256k1, U256};
+use k256::{AffinePoint, Scalar, Secp256k1, U256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::crypto::curve::{Arithmetic, encode_scalar};
+use crate::crypto::curve::{Arithmetic, encode_scalar, odd_multiples};
 
 pub(super) mod few;
 pub(super) mod lockstep;
@@ -27,8 +27,6 @@ pub(super) mod lockstep;
 /// The base field; `k256` exports its type only as this associated type.
 type Field = <Secp256k1 as GroupDigest>::FieldElement;
 
-/// Digits in a scalar.
-const DIGITS: usize = 64;
 /// Digits in each half of a scalar.
 const HALF_DIGITS: usize = 33;
 
@@ -133,16 +131,9 @@ static BETA: LazyLock<Field> = LazyLock::new(|| {
 
 /// The odd multiples of `16^i G`, for every place `i` of a digit.
 static GENERATOR: LazyLock<Box<[Table]>> = LazyLock::new(|| {
-    let mut points = Vec::with_capacity(8 * DIGITS);
-    let mut place = ProjectivePoint::GENERATOR;
-    for _ in 0..DIGITS {
-        let twice = place.double();
-        points.extend(std::iter::successors(Some(place), |odd| Some(odd + &twice)).take(8));
-        place = twice.double().double().double();
-    }
     // None of them is the identity.
-    let points: Vec<Affine> =
-        Secp256k1::normalize(&points).unwrap_or_default().iter().map(Affine::of_public).collect();
+    let points = Secp256k1::normalize(&odd_multiples::<Secp256k1>()).unwrap_or_default();
+    let points: Vec<Affine> = points.iter().map(Affine::of_public).collect();
     points.as_chunks().0.into()
 });
 
@@ -188,6 +179,7 @@ fn invert_all(values: &mut [Field]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k256::ProjectivePoint;
     use k256::elliptic_curve::ops::MulByGenerator;
     use proptest::prelude::*;
 
