@@ -1084,6 +1084,20 @@ pub fn refresh_never_stored(failure: &Failure, name: &str) -> Failure {
     ))
 }
 
+/// Newer shares of the key `name` are in use on another device, and wait here for the devices `lost`.
+pub fn newer_there(failure: Failure, name: &str, lost: &[String]) -> Failure {
+    let without: Vec<String> = lost.iter().map(|device| format!("--lost={device}")).collect();
+    let words: Vec<&str> =
+        ["keys", "reshare", name].into_iter().chain(without.iter().map(String::as_str)).collect();
+    failure.hint(format!(
+        "newer shares wait here for {}, which may have confirmed them to others alone: {} when it listens; \
+         if it is gone, or does not tell the truth, {} goes on from those shares without it",
+        lost.join(" and "),
+        here(&["keygen", "--key", name, "--resume"], &[]),
+        here(&words, &[])
+    ))
+}
+
 /// A party says that it has no share of a key that is in use here.
 pub fn share_missing_there(failure: &Failure, name: &str) -> Failure {
     Failure::new(Code::NotFound, format!("{}: this one's is in use", failure.message)).hint(format!(

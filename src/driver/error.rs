@@ -286,6 +286,16 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// A party has none of the shares that all others have confirmed, and newer ones, which wait here for
+    /// devices.
+    NewerThere {
+        /// What it said.
+        error: Box<Error>,
+        /// The key.
+        key: String,
+        /// The devices that are awaited: names or ids that `--lost` takes.
+        lost: Vec<String>,
+    },
     /// A party says that it has no share of those by which this device leaves the key.
     LeavingUnknown {
         /// What it said.
@@ -658,6 +668,7 @@ impl Error {
             | Self::SignedAlready(_) => ErrorKind::Conflict,
             Self::KeyExistsThere { error, .. }
             | Self::LeftPending { error, .. }
+            | Self::NewerThere { error, .. }
             | Self::GroupUnconfirmed { error, .. } => error.kind(),
             Self::BadPath | Self::OtherAccount { .. } | Self::Unfit(_) => ErrorKind::Usage,
             Self::Fault { fault, .. } => of_fault(fault),
@@ -754,6 +765,7 @@ impl From<&Error> for Reason {
             | Error::Given { error, .. }
             | Error::NeverStored { error, .. }
             | Error::RefreshNeverStored { error, .. }
+            | Error::NewerThere { error, .. }
             | Error::LeavingUnknown { error, .. }
             | Error::JoiningUnfinished { error, .. }
             | Error::ShareMissingThere { error, .. } => Self::from(error.as_ref()),

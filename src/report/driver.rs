@@ -178,6 +178,7 @@ fn worded(error: &Error) -> Failure {
         Error::RefreshNeverStored { error, key } => {
             refresh_never_stored(&error.as_ref().into(), key)
         }
+        Error::NewerThere { error, key, lost } => newer_there(error.as_ref().into(), key, lost),
         Error::ShareMissingThere { error, key } => share_missing_there(&error.as_ref().into(), key),
         Error::BadPath => bad_path(),
         Error::OtherAccount { key, account, from } => other_account(key, *account, *from),
@@ -385,6 +386,7 @@ mod tests {
             Error::WrongConfirmation { peer: bob(), key: key() },
             Error::NeverStored { error: no_key(), wanted: wanted() },
             Error::RefreshNeverStored { error: no_key(), key: key() },
+            Error::NewerThere { error: no_key(), key: key(), lost: vec!["bob".to_owned()] },
             Error::LeavingUnknown { error: no_key(), key: key() },
             Error::JoiningUnfinished { error: no_key(), key: key() },
             Error::ShareMissingThere { error: no_key(), key: key() },

@@ -179,3 +179,23 @@ fn a_new_device_that_never_confirms_stops_neither_a_refresh_nor_another_reshare(
     assert_eq!(refreshed["parties"].as_array().unwrap().len(), 2);
     group.sign(&[&["alice", "bob"], &["bob", "alice"]]);
 }
+
+/// Carol confirmed her share to Bob alone, and is gone: Bob has given up his old one.
+#[test]
+fn a_new_device_that_confirms_to_one_alone_is_left_out_by_the_command_that_a_refresh_names() {
+    let mut group = Group::new(&["alice", "bob", "carol"], 2, "2");
+    let of_alice = Before::of(group.of("alice"));
+    group.of("alice").run(["keys", "reshare", "vault", "--add=carol"]).succeeds();
+    let [a, b] = ["alice", "bob"].map(|name| New::of(group.of(name)));
+    ["alice", "carol"].iter().for_each(|name| group.sleeps(name));
+    arrange(group.of("alice"), &of_alice, &[(&a, &[&b])]);
+    group.wakes("alice");
+    let alice = group.of("alice");
+    let refresh = alice.run(["keys", "refresh", "vault", "--timeout", "5s"]);
+    let refresh = refresh.fails(12, "--lost=carol");
+    let hint = refresh.document()["error"]["hint"].as_str().unwrap().to_owned();
+    let named = hint.split('`').find(|part| part.starts_with("cosign keys reshare")).unwrap();
+    let made = alice.run(named.split(' ').skip(1)).succeeds();
+    assert_eq!(made["parties"].as_array().unwrap().len(), 2, "{made}");
+    group.sign(&[&["alice", "bob"], &["bob", "alice"]]);
+}

@@ -320,6 +320,10 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ),
         ("never_stored", one(report::never_stored(&failure(), &wanted()))),
         ("refresh_never_stored", one(report::refresh_never_stored(&failure(), KEY))),
+        ("newer_there", {
+            let lost = [name, "carol"].map(str::to_owned);
+            one(report::newer_there(failure(), KEY, &lost))
+        }),
         ("leaving_unknown", one(report::leaving_unknown(&failure(), KEY))),
         ("joining_unfinished", one(report::joining_unfinished(&failure(), KEY))),
         ("share_missing_there", one(report::share_missing_there(&failure(), KEY))),

@@ -191,8 +191,31 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         alike: KeyRecord::has_parties_of,
         fits: &|record| !unfinished.contains(record),
         asks: &|key| of_key(node, key.record(), key.held(), Action::Refresh),
+        unfinished: &unfinished,
     };
     renewed(node, name, with, Vec::new(), &renewal).await
+}
+
+/// What to say where another device has none of the older shares any more: it may have heard from those that
+/// are awaited here for the `unfinished` ones, which are then in use there and can be reshared without them.
+fn beyond(node: &Node, unfinished: &[KeyRecord], error: Error) -> Error {
+    let is_refused = matches!(error, Error::Refused { reason: Reason::RolledBack, .. });
+    let Some(newest) = unfinished.first().filter(|_| is_refused) else { return error };
+    let Ok(missing) = confirmations::missing(node, newest) else { return error };
+    let awaited = newest.parties.iter().filter(|party| missing.contains(&party.index));
+    let lost: Vec<Fingerprint> = awaited.map(|party| party.fingerprint).collect();
+    let without = Change { lost: lost.clone(), ..Change::default() };
+    if without.plan(newest, |who| node.name_of(who)).is_err() {
+        return error;
+    }
+    let peers = Peers::load(&node.home).unwrap_or_default();
+    // `--lost` splits at commas.
+    let word = |who: &Fingerprint| match peers.known(who).map(|peer| &peer.name) {
+        Some(name) if !name.contains(',') => name.clone(),
+        _ => who.device_id(),
+    };
+    let lost = lost.iter().map(word).collect();
+    Error::NewerThere { error: Box::new(error), key: newest.name.clone(), lost }
 }
 
 /// What became of the pending epochs of a key.
@@ -261,6 +284,8 @@ struct Renewal<'a> {
     fits: &'a (dyn Fn(&KeyRecord) -> bool + Sync),
     /// The request for them.
     asks: &'a (dyn Fn(&HeldKey) -> Result<Request, Error> + Sync),
+    /// Newer epochs that are left aside, since they wait for devices.
+    unfinished: &'a [KeyRecord],
 }
 
 /// Makes new shares of the key `name` by `renewal`, of the newest epoch that fits, that all have, and that is
@@ -312,6 +337,7 @@ async fn renewed(
             Err(error) => break Err(error),
         }
     };
+    let result = result.map_err(|error| beyond(node, renewal.unfinished, error));
     conclude(node, &asking.question.request, result)
 }
 
@@ -333,7 +359,7 @@ impl Asking {
         node: &Node,
         name: &str,
         tried: &[KeyRecord],
-        Renewal { alike, fits, asks }: &Renewal<'_>,
+        Renewal { alike, fits, asks, .. }: &Renewal<'_>,
     ) -> Result<Self, Error> {
         let waits = |by| node.tell(Note::KeyAwaited { key: name.to_owned(), by });
         records::unchanging(&node.home, name, node.deadline_or(ANSWER), waits).await?;
@@ -397,6 +423,7 @@ pub async fn reshare(
         alike: |one, other| one.epoch == other.epoch,
         fits: &fits,
         asks: &|key| reshare::asking(node, key, change),
+        unfinished: &[],
     };
     renewed(node, name, with, Vec::new(), &renewal).await
 }
