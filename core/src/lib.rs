@@ -74,7 +74,7 @@ pub mod pair {
 /// Hash tags around the protocol: for requests, meetings and devices.
 pub mod tags {
     pub use crate::crypto::tags::{
-        CEREMONY_ID, DEVICE_HEDGE, MEETING_ROOM, MEETING_SECRET, REQUEST_HASH,
+        CEREMONY_ID, DEVICE_HEDGE, IMPORT_CHAINCODE, MEETING_ROOM, MEETING_SECRET, REQUEST_HASH,
     };
 }
 

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k256::SecretKey;
-use k256::pkcs8::DecodePrivateKey as _;
+use k256::pkcs8::der::asn1::{BitStringRef, OctetStringRef};
+use k256::pkcs8::der::{Decode as _, Reader as _, SliceReader, TagMode, TagNumber};
+use k256::pkcs8::{AssociatedOid as _, DecodePrivateKey as _, ObjectIdentifier};
 use zeroize::Zeroizing;
 
+use crate::crypto::tags;
 use crate::driver::ceremony::keygen::Whole;
-use crate::driver::clock;
 use crate::report::{self, Code, Failure};
 use crate::secret::Secret;
 use crate::vault::given::{self, Guard};
@@ -21,22 +25,23 @@ struct Found {
     chain_code: Option<[u8; 32]>,
 }
 
-/// The private key in a file that only its owner can read. A new chain code is made for one that has none.
+/// Bytes that hold what any base58 text of a private key says, with its checksum: an xprv has 82.
+const LONGEST_BASE58: usize = 128;
+
+/// The private key in a file that only its owner can read. One without a chain code gets that which is a hash of
+/// it: whoever imports it again has the same derived keys.
 pub(super) fn read(path: &Path) -> Result<Whole, Failure> {
     let shown = path.display().to_string();
     let content = given::read(path, Guard::Secret, LIMIT)
         .map_err(|error| report::unreadable(error, &format!("private key {shown}")))?;
     let text = std::str::from_utf8(content.expose()).ok();
-    let whole = text.and_then(found).map(|Found { key, chain_code }| {
-        let chain_code = match chain_code {
-            Some(chain_code) => chain_code,
-            None => *clock::random()?.expose(),
-        };
-        Ok(Whole::new(&key, chain_code))
+    let whole = text.and_then(found).and_then(|Found { key, chain_code }| {
+        let chain_code = chain_code.unwrap_or_else(|| tags::IMPORT_CHAINCODE.hash(&[key.expose()]));
+        Whole::new(&key, chain_code)
     });
-    whole.transpose().map_err(|error: crate::driver::error::Error| Failure::from(error))?.flatten().ok_or_else(|| {
+    whole.ok_or_else(|| {
         Failure::new(Code::Usage, format!("{shown} has no private key of secp256k1"))
-            .hint("it is 64 hexadecimal digits, WIF, an xprv, or PEM (SEC1 or PKCS#8), and unencrypted")
+            .hint("it is 64 hexadecimal digits, WIF, an xprv, or PEM (SEC1 or PKCS#8) that says its curve, and unencrypted")
     })
 }
 
@@ -50,8 +55,10 @@ fn found(text: &str) -> Option<Found> {
     if digits.len() == 64 && digits.is_ascii() {
         return Some(Found { key: of_digits(digits)?, chain_code: None });
     }
-    let bytes = Zeroizing::new(bs58::decode(word).with_check(None).into_vec().ok()?);
-    match bytes.as_slice() {
+    // Wiped also where the checksum is wrong, as of a key that was copied by hand.
+    let mut bytes = Zeroizing::new([0; LONGEST_BASE58]);
+    let length = bs58::decode(word).with_check(None).onto(bytes.as_mut_slice()).ok()?;
+    match bytes.get(..length)? {
         // WIF, of the main network or a test one, with or without the mark of a compressed key.
         [0x80 | 0xef, key @ ..] => {
             let key = key.strip_suffix(&[1]).filter(|key| key.len() == 32).unwrap_or(key);
@@ -71,20 +78,47 @@ fn found(text: &str) -> Option<Found> {
 fn pem(text: &str) -> Option<Secret<[u8; 32]>> {
     let block = |label: &str| {
         let end = format!("-----END {label}-----");
-        let from = text.find(&format!("-----BEGIN {label}-----"))?;
-        let (block, _) = text.get(from..)?.split_once(&end)?;
-        let mut whole = Zeroizing::new(String::with_capacity(block.len() + end.len() + 1));
-        for line in block.lines() {
-            whole.push_str(line.trim_end());
-            whole.push('\n');
-        }
-        whole.push_str(&end);
-        Some(whole)
+        let from = text.split_once(&format!("-----BEGIN {label}-----"))?.1;
+        let (block, _) = from.split_once(&end)?;
+        let mut digits = Zeroizing::new(Vec::with_capacity(block.len()));
+        digits.extend(block.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+        // Wiped also where a digit is none.
+        let mut der = Zeroizing::new(vec![0; digits.len()]);
+        let length = STANDARD.decode_slice(digits.as_slice(), &mut der).ok()?;
+        der.truncate(length);
+        Some(der)
     };
-    let sec1 = || SecretKey::from_sec1_pem(&block("EC PRIVATE KEY")?).ok();
-    let pkcs8 = || SecretKey::from_pkcs8_pem(&block("PRIVATE KEY")?).ok();
+    let sec1 = || {
+        let der = block("EC PRIVATE KEY")?;
+        SecretKey::from_sec1_der(&der).ok().filter(|_| is_on_the_curve(&der))
+    };
+    let pkcs8 = || SecretKey::from_pkcs8_der(&block("PRIVATE KEY")?).ok();
     let key = sec1().or_else(pkcs8)?;
-    Some(Secret::new(key.to_bytes().into()))
+    let bytes = Zeroizing::new(key.to_bytes());
+    let mut key = Secret::new([0; 32]);
+    key.expose_mut().copy_from_slice(&bytes);
+    Some(key)
+}
+
+/// Whether a private key of SEC1 that was read as one on secp256k1 is one: it names that curve, or has the public
+/// key on it, which was compared. The numbers alone may be meant for another curve.
+fn is_on_the_curve(der: &[u8]) -> bool {
+    let read = SliceReader::new(der).and_then(|mut reader| {
+        reader.sequence(|reader| {
+            u8::decode(reader)?;
+            OctetStringRef::decode(reader)?;
+            let curve =
+                reader.context_specific::<ObjectIdentifier>(TagNumber::N0, TagMode::Explicit)?;
+            let public =
+                reader.context_specific::<BitStringRef<'_>>(TagNumber::N1, TagMode::Explicit)?;
+            Ok((curve, public.is_some()))
+        })
+    });
+    match read {
+        Ok((Some(curve), _)) => curve == k256::Secp256k1::OID,
+        Ok((None, has_public)) => has_public,
+        Err(_) => false,
+    }
 }
 
 fn of_digits(digits: &str) -> Option<Secret<[u8; 32]>> {
@@ -101,9 +135,8 @@ mod tests {
 
     /// The private key 1.
     fn is_one(text: &str) -> bool {
-        let mut one = [0; 32];
-        one[31] = 1;
-        found(text).is_some_and(|found| *found.key.expose() == one && found.chain_code.is_none())
+        let one = |found: Found| *found.key.expose() == the_one() && found.chain_code.is_none();
+        found(text).is_some_and(one)
     }
 
     #[test]
@@ -123,6 +156,67 @@ mod tests {
             crate::device::hex(&read.chain_code.unwrap()),
             "873dff81c02f525623fd1fe5167eac3a55a049de3d314bb42ee227ffed37d508"
         );
+    }
+
+    /// What `openssl` says of a new key, with these words.
+    fn openssl(words: &[&str], input: &str) -> String {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let mut run = Command::new("openssl")
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        run.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        String::from_utf8(run.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn a_private_key_of_another_curve_is_none_whatever_it_leaves_out() {
+        for (curve, is_ours) in
+            [("secp256k1", true), ("prime256v1", false), ("brainpoolP256r1", false)]
+        {
+            let key = openssl(&["ecparam", "-name", curve, "-genkey"], "");
+            assert!(key.contains("BEGIN EC PRIVATE KEY"), "{curve}");
+            assert_eq!(found(&key).is_some(), is_ours, "{curve}");
+            let pkcs8 = openssl(&["pkey"], &key);
+            assert!(pkcs8.contains("BEGIN PRIVATE KEY"), "{curve}");
+            assert_eq!(found(&pkcs8).is_some(), is_ours, "{curve}");
+            let short = openssl(&["ec", "-no_public"], &key);
+            assert!(short.len() < key.len() && !short.is_empty(), "{curve}");
+            assert_eq!(found(&short).is_some(), is_ours, "{curve}");
+        }
+        // 1, without a curve: with its public key on secp256k1, and without.
+        let sec1 = |rest: &[u8]| {
+            let mut one = vec![2, 1, 1, 4, 32];
+            one.extend([0; 31]);
+            one.push(1);
+            one.extend(rest);
+            let length = u8::try_from(one.len()).unwrap();
+            let der = [&[0x30, length][..], &one].concat();
+            format!(
+                "-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----",
+                STANDARD.encode(der)
+            )
+        };
+        let public = SecretKey::from_slice(&the_one()).unwrap().public_key().to_sec1_bytes();
+        let public = [&[0xa1, 36, 3, 34, 0][..], &public].concat();
+        assert!(is_one(&sec1(&public)));
+        assert!(found(&sec1(&[])).is_none());
+        // Of P-256, by its name alone.
+        let p256 = [0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+        assert!(found(&sec1(&p256)).is_none());
+        let k256 = [0xa0, 7, 6, 5, 0x2b, 0x81, 4, 0, 10];
+        assert!(is_one(&sec1(&k256)));
+        assert!(found(&sec1(&[&p256[..], &public].concat())).is_none());
+    }
+
+    fn the_one() -> [u8; 32] {
+        let mut one = [0; 32];
+        one[31] = 1;
+        one
     }
 
     #[test]

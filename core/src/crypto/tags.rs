@@ -91,6 +91,8 @@ tags! { COMMON: CommonTag =
     MEETING_ROOM = "meeting/room";
     /// Secret of a device that hedges its randomness in a key generation.
     DEVICE_HEDGE = "device/hedge";
+    /// Chain code of a private key that is imported and has none.
+    IMPORT_CHAINCODE = "import/chaincode";
     /// Id of a ceremony: what its approvers saw and a nonce of every participant.
     CEREMONY_ID = "ceremony/id";
     /// Short hash of a request, which its approver types.
