@@ -391,9 +391,21 @@ pub fn refused_in(
             ..failure
         }
         .hint(format!("{}; {}", generations(name, key), brought_together(key))),
-        (Reason::Conflict, Ceremony::Keygen | Ceremony::Import) => {
+        (Reason::Conflict, Ceremony::Keygen) => {
             Failure { message: format!("{name} has a key {key:?}, or is making one"), ..failure }
         }
+        (Reason::Conflict, Ceremony::Import) => Failure {
+            message: format!(
+                "{name} has another key {key:?}, or a share of this private key that is in use or of another import"
+            ),
+            ..failure
+        }
+        .hint(format!(
+            "{} there says which; what was cut off is finished by the same command as at first, or by {} on the \
+             devices that have a share",
+            there(&["keys", "list"], &[]),
+            there(&["keygen", "--key", key, "--resume"], &[]),
+        )),
         (Reason::Conflict, Ceremony::Reshare) => Failure {
             message: format!("{name} cannot take a share of the key {key:?} now"),
             ..failure
@@ -730,9 +742,18 @@ pub fn no_record(error: &crate::vault::Error) -> Failure {
 pub const ENDS_A_BAN: &str =
     "a device of this key failed a check and is banned; new shares end that";
 
-/// What is said to whoever imports a private key.
-pub const IMPORTED: &str = "every copy of this private key from before signs alone, now and later: once all devices have \
-     their share, destroy the file and every other copy";
+/// What is said to whoever imports a private key, before anybody is asked. A wrong file shows by this alone.
+pub fn importing(public_key: &str, address: Option<Account>) -> String {
+    let address = address.map(|address| format!(" with address {address}")).unwrap_or_default();
+    format!(
+        "importing the private key of public key {public_key}{address}: compare that with what you know. Every copy of \
+         it from before signs alone, now and later"
+    )
+}
+
+/// What is said when all devices have their share of a private key that was imported.
+pub const IMPORTED: &str = "imported: every device has its share, and every copy of the private key still signs alone: \
+     destroy the file and every other copy";
 
 /// The same on the device that asks, with the names of those that are banned there.
 pub fn ends_bans(names: &[&str]) -> String {
@@ -926,6 +947,26 @@ pub fn key_exists(wanted: &Wanted, pending: bool) -> Failure {
         .hint(format!("choose another name: {}", under_another_name(wanted)))
 }
 
+/// This device has a share of the private key that is imported, called `name`, and not as it was asked for.
+pub fn import_exists(name: &str, pending: bool) -> Failure {
+    let failure = Failure::new(
+        Code::Conflict,
+        format!("this device has a share of that private key already: the key {name:?}"),
+    );
+    match pending {
+        true => failure.hint(format!(
+            "it was left unfinished: the same command as at first finishes it, with that name, the same file, devices \
+             and threshold, or {} does",
+            here(&["keygen", "--key", name, "--resume"], &[])
+        )),
+        false => failure.hint(format!(
+            "{} says which devices have shares; {} gives it to others",
+            here(&["keys", "show"], &[name]),
+            here(&["keys", "reshare", "--help"], &[])
+        )),
+    }
+}
+
 /// Another device has a key of the wanted name.
 pub fn key_exists_there(failure: Failure, wanted: &Wanted) -> Failure {
     failure.hint(format!("choose another name: {}", under_another_name(wanted)))
@@ -1017,6 +1058,9 @@ pub fn left_pending(failure: Failure, ceremony: Ceremony, name: &str) -> Failure
         Ceremony::Reshare => {
             format!("nothing of before is given up until all have confirmed: finish with {finish}")
         }
+        Ceremony::Import => format!(
+            "this device has stored its share: the same command again finishes it, or {finish} where all have theirs"
+        ),
         _ => format!("this device has stored its share: finish with {finish}"),
     };
     // The cause of an abort, such as a full disk, is only in the log of the device that stopped, and
@@ -1064,7 +1108,8 @@ pub fn never_stored(failure: &Failure, wanted: &Wanted) -> Failure {
     )
     .hint(format!(
         "either it never stored its share, as where it was cut off, or it lost it: {} there says what it \
-         has. This device keeps its share, and makes another key with {}",
+         has. This device keeps its share. Where the key was imported, the same command as at first, on the device that \
+         has the private key, finishes it; a new key is made again with {}",
         there(&["keys", "list"], &[]),
         under_another_name(wanted)
     ))

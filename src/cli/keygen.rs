@@ -7,9 +7,10 @@ use crate::cli::ceremony::{Setup, holders, peer, pick, targets, unexpired, unope
 use crate::cli::runtime::ask;
 use crate::cli::{Global, Output, private_key};
 use crate::device::hex;
-use crate::driver::ceremony::keygen::{self, Made};
+use crate::driver::ceremony::keygen::{self, Made, Whole};
 use crate::driver::connect::target::Target;
 use crate::driver::{clock, records};
+use crate::payload::ethereum::Account;
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
 use crate::vault::{Home, KeyState, PeerRecord, Peers, keys};
@@ -34,18 +35,23 @@ pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output
     let home = unopened(global)?;
     // Read before anybody is asked.
     let whole = args.import.as_deref().map(private_key::read).transpose()?;
-    if whole.is_some() {
-        global.screen.note(report::IMPORTED);
+    if let Some(whole) = &whole {
+        let public_key = whole.public_key();
+        let address = Account::of_key(public_key);
+        global.screen.note(report::importing(&hex(public_key), address));
     }
+    let imports = whole.as_ref().map(Whole::public_key);
     // Asked once; afterwards the chosen names are in `args`.
-    let plan = ask(Plan::of(global, &home, &args))?;
+    let plan = ask(Plan::of(global, &home, &args, imports))?;
     args.key = Some(plan.name);
     // Given names are looked up once more, in the authenticated home.
     if args.with.is_empty() {
         args.with = plan.with;
     }
     with_node(global, None, Setup::from(&args.reach), |node| async move {
-        let Plan { name, threshold, others, .. } = Plan::of(global, &node.home, &args).await?;
+        let imports = whole.as_ref().map(Whole::public_key);
+        let plan = Plan::of(global, &node.home, &args, imports).await?;
+        let Plan { name, threshold, others, .. } = plan;
         let made = match args.resume {
             true => keygen::resume(&node, &name, &others).await?,
             false => match &whole {
@@ -53,6 +59,9 @@ pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output
                 Some(whole) => keygen::import(&node, &name, threshold, &others, whole).await?,
             },
         };
+        if whole.is_some() {
+            global.screen.note(report::IMPORTED);
+        }
         output(&made)
     })
 }
@@ -67,7 +76,13 @@ struct Plan {
 }
 
 impl Plan {
-    async fn of(global: &Global, home: &Home, args: &KeygenArgs) -> Result<Self, Failure> {
+    /// `imports` is the public key of a private key that is imported.
+    async fn of(
+        global: &Global,
+        home: &Home,
+        args: &KeygenArgs,
+        imports: Option<&[u8; 33]>,
+    ) -> Result<Self, Failure> {
         let KeygenArgs { key, with, threshold, resume, reach, .. } = args;
         if *resume {
             let record = pending(home, key.as_deref())?;
@@ -90,7 +105,12 @@ impl Plan {
             .hint("--threshold is at most the number of devices, this one included; 16 at most"));
         }
         let others = targets(&records, reach)?;
-        keygen::is_free(home, &name, threshold, &others)?;
+        match imports {
+            None => keygen::is_free(home, &name, threshold, &others)?,
+            Some(public_key) => {
+                keygen::imported(home, &name, threshold, &others, public_key)?;
+            }
+        }
         let with = records.iter().map(|record| record.fingerprint.to_hex()).collect();
         Ok(Self { name, threshold, with, others })
     }

@@ -205,6 +205,13 @@ pub enum Error {
         /// Whether it was left unfinished.
         pending: bool,
     },
+    /// This device has a share of the private key that is imported, and not as it was asked for.
+    ImportExists {
+        /// What the key is called here.
+        key: String,
+        /// Whether it was left unfinished.
+        pending: bool,
+    },
     /// Another device has a key of the wanted name.
     KeyExistsThere {
         /// What that device said.
@@ -661,6 +668,7 @@ impl Error {
             Self::PendingKey(_)
             | Self::Restored(_)
             | Self::KeyExists { .. }
+            | Self::ImportExists { .. }
             | Self::RolledBackThere { .. }
             | Self::TooManyPending(_)
             | Self::Unsettled(_)
@@ -752,6 +760,7 @@ impl From<&Error> for Reason {
             // The key is in use, or was a moment ago.
             Error::Vault(vault::Error::InUse { .. }) | Error::ChangedMeanwhile(_) => BUSY,
             Error::KeyExists { .. }
+            | Error::ImportExists { .. }
             | Error::TooManyPending(_)
             | Error::Unsettled(_)
             | Error::PendingKey(_)

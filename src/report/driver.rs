@@ -148,6 +148,7 @@ fn worded(error: &Error) -> Failure {
         Error::PendingKey(key) => pending_key(key),
         Error::Restored(key) => restored_key(key),
         Error::KeyExists { wanted, pending } => key_exists(wanted, *pending),
+        Error::ImportExists { key, pending } => import_exists(key, *pending),
         Error::KeyExistsThere { error, wanted } => key_exists_there(error.as_ref().into(), wanted),
         Error::DamagedShare(key) => damaged_share(key),
         Error::Unsupported { peer, program, ability } => {
@@ -356,6 +357,7 @@ mod tests {
             Error::PendingKey(key()),
             Error::Restored(key()),
             Error::KeyExists { wanted: wanted(), pending: true },
+            Error::ImportExists { key: key(), pending: true },
             Error::KeyExistsThere { error: no_key(), wanted: wanted() },
             Error::DamagedShare(key()),
             Error::Unsupported {

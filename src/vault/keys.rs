@@ -876,11 +876,10 @@ impl KeyRecord {
     }
 
     /// Whether this can be stored beside `held`, which is older. Two refreshes of one epoch have
-    /// the same generation if the first was left pending.
+    /// the same generation if the first was left pending, and so have two imports.
     fn follows(&self, held: &Self) -> bool {
         self.public_key == held.public_key
             && self.epoch != held.epoch
-            && self.generation > 1
             && (self.generation > held.generation || held.state == KeyState::Pending)
     }
 }
@@ -1214,10 +1213,8 @@ mod tests {
     fn a_share_is_never_overwritten() {
         let (home, vault) = vault();
         store(&vault, &record("k", 1, 1)).unwrap();
-        for epoch in [1, 2] {
-            let result = vault.store_pending(&record("k", epoch, 1), &share(9), b"");
-            assert!(matches!(result, Err(Error::Conflict { what: "pending key", .. })));
-        }
+        let result = vault.store_pending(&record("k", 1, 1), &share(9), b"");
+        assert!(matches!(result, Err(Error::Conflict { what: "pending key", .. })));
         vault.activate("k", &[1; 32]).unwrap();
         for (epoch, generation) in [(1, 2), (2, 1)] {
             let result = store(&vault, &record("k", epoch, generation));
@@ -1231,6 +1228,12 @@ mod tests {
         store(&vault, &record("k", 2, 2)).unwrap();
         vault.activate("k", &[2; 32]).unwrap();
         assert!(matches!(store(&vault, &record("k", 3, 2)), Err(Error::Conflict { .. })));
+        // What was imported and never confirmed stands beside what is imported again.
+        for epoch in [4, 5] {
+            store(&vault, &record("imported", epoch, 1)).unwrap();
+        }
+        vault.activate("imported", &[5; 32]).unwrap();
+        assert!(matches!(vault.share("imported", &[4; 32]), Err(Error::NotFound { .. })));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod survey;
 
 mod advice;
 mod bans;
+mod import;
 mod kills;
 mod load;
 mod memory;

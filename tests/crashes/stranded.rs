@@ -126,6 +126,17 @@ impl New {
         }
     }
 
+    /// Stores it in `node` as pending, with what was heard from others.
+    pub(crate) fn stored_in(&self, node: &Node, heard: &[&New]) {
+        let New { record, share, confirmation } = self;
+        let record = KeyRecord { state: KeyState::Pending, ..record.clone() };
+        node.vault.store_pending(&record, share, &confirmation.to_bytes()).unwrap();
+        for other in heard {
+            node.vault.store_confirmed("vault", &record.epoch, &other.said()).unwrap();
+        }
+        confirmations::settle(node, "vault").unwrap();
+    }
+
     /// What the party said to the others.
     fn said(&self) -> Confirmed {
         Confirmed { party: self.record.me, statement: self.confirmation.message() }
@@ -137,14 +148,7 @@ impl New {
 pub(crate) fn arrange(device: &Device, before: &Before, stored: &[(&New, &[&New])]) {
     before.restore(device);
     let node = opened(device);
-    for (New { record, share, confirmation }, heard) in stored {
-        let record = KeyRecord { state: KeyState::Pending, ..record.clone() };
-        node.vault.store_pending(&record, share, &confirmation.to_bytes()).unwrap();
-        for other in *heard {
-            node.vault.store_confirmed("vault", &record.epoch, &other.said()).unwrap();
-        }
-    }
-    confirmations::settle(&node, "vault").unwrap();
+    stored.iter().for_each(|(new, heard)| new.stored_in(&node, heard));
     whole(device);
 }
 

@@ -301,6 +301,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("declined", reasons().into_iter().map(|reason| report::declined(name, reason)).collect()),
         ("no_key", one(report::no_key(KEY))),
         ("key_exists", [true, false].map(|p| report::key_exists(&wanted(), p)).into()),
+        ("import_exists", [true, false].map(|p| report::import_exists(KEY, p)).into()),
         ("key_exists_there", one(report::key_exists_there(failure(), &wanted()))),
         ("pending_key", one(report::pending_key(KEY))),
         ("restored_key", one(report::restored_key(KEY))),
@@ -314,7 +315,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         }),
         (
             "left_pending",
-            [Ceremony::Keygen, Ceremony::Refresh, Ceremony::Reshare]
+            [Ceremony::Keygen, Ceremony::Import, Ceremony::Refresh, Ceremony::Reshare]
                 .map(|c| report::left_pending(failure(), c, KEY))
                 .into(),
         ),

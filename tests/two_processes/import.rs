@@ -43,9 +43,17 @@ fn a_private_key_becomes_shares_which_are_reshared_and_sign_as_it_did() {
     let before = fs::read(&key).unwrap();
     let import = ["keygen", "--key", "old", "--with", "bob", "--import", key.to_str().unwrap()];
     let made = alice.run(import);
-    let warns = |note: &serde_json::Value| text(&note["message"]).contains("signs alone");
-    assert!(made.events("note").iter().any(warns), "{}", made.stderr);
+    // She sees what she imports before anybody is asked.
+    let place = |what: &str| made.stderr.find(what).unwrap_or_else(|| panic!("{}", made.stderr));
+    let (said, done) =
+        (place("importing the private key of public key "), place("imported: every"));
+    let (called, made_at) = (place("\"event\":\"waiting\""), place("\"event\":\"key\""));
+    assert!(said < called && called < made_at && made_at < done, "{}", made.stderr);
+    let notes = made.events("note");
     let made = made.succeeds();
+    let importing = text(&notes[0]["message"]);
+    assert!(importing.contains(&text(&made["public_key"])), "{importing}");
+    assert!(importing.contains(" with address 0x") && importing.contains("signs alone"));
     assert_eq!((&made["confirmed"], &made["threshold"]), (&true.into(), &2.into()));
     // Its file is the owner's to destroy.
     assert_eq!(fs::read(&key).unwrap(), before);

@@ -26,20 +26,31 @@ fn rules(peers: &[&str]) -> String {
 }
 
 impl Group {
-    /// Devices of these names; the first of them have the key `vault`.
-    pub(crate) fn new(names: &[&str], parties: usize, threshold: &str) -> Self {
+    /// Devices of these names, without a key.
+    pub(crate) fn without_key(names: &[&str]) -> Self {
         let devices: Vec<Device> = names.iter().map(|name| Device::new(name)).collect();
         introduce(&devices.iter().collect::<Vec<_>>());
         let listeners = devices.iter().map(|_| None).collect();
         let mut group = Self { devices, listeners, pem: PathBuf::new() };
         names.iter().for_each(|name| group.wakes(name));
+        group
+    }
+
+    /// Devices of these names; the first of them have the key `vault`.
+    pub(crate) fn new(names: &[&str], parties: usize, threshold: &str) -> Self {
+        let mut group = Self::without_key(names);
         let with = names[1..parties].join(",");
         let keygen = ["keygen", "--key", "vault", "--threshold", threshold, "--with", &with];
         group.of(names[0]).run(keygen).succeeds();
-        let pem = group.of(names[0]).path("vault.pem");
-        group.of(names[0]).run(["keys", "export", "vault", "-o", pem.to_str().unwrap()]).succeeds();
-        group.pem = pem;
+        group.exports(names[0]);
         group
+    }
+
+    /// Signatures are of the key `vault` that this device has.
+    pub(crate) fn exports(&mut self, name: &str) {
+        self.pem = self.of(name).path("vault.pem");
+        let file = self.pem.to_str().unwrap();
+        self.of(name).run(["keys", "export", "vault", "-o", file]).succeeds();
     }
 
     pub(crate) fn at(&self, name: &str) -> usize {

@@ -93,8 +93,11 @@ pub async fn request(
 /// Makes shares of the private key `whole`, as [`request`] makes those of a new key. Whoever has a copy of it signs
 /// alone, now and later.
 ///
+/// The same import again finishes one that was cut off: it gets the confirmations that are missing, and where a device
+/// has no share it deals the key anew, beside what is pending, until all have confirmed.
+///
 /// # Errors
-/// As for [`request`], and this device has a share of that key already.
+/// As for [`request`], and this device has a share of that key already, of another import.
 pub async fn import(
     node: &Arc<Node>,
     name: &str,
@@ -102,7 +105,56 @@ pub async fn import(
     with: &[Target],
     whole: &Whole,
 ) -> Result<Made, Error> {
+    if let Some(record) = imported(&node.home, name, threshold, with, whole.public_key())? {
+        match resume(node, name, with).await {
+            // A device that has nothing of it gets a share like all others.
+            Err(Error::NeverStored { .. }) if record.state == KeyState::Pending => {}
+            resumed => return resumed,
+        }
+        let held = HeldKey::open(node, name)?;
+        if held.is_full() {
+            return Err(Error::TooManyPending(name.to_owned()));
+        }
+        if *held.share().chain_code() != whole.public.chain_code {
+            return Err(Error::ImportExists { key: name.to_owned(), pending: true });
+        }
+    }
     shared_out(node, name, threshold, with, Some(whole)).await
+}
+
+/// What there is here of an import of the private key with this `public_key`, as it is asked for: shares under this
+/// name, of these devices, and none of a later change. `None` if there is nothing.
+///
+/// # Errors
+/// The name is that of another key, or the key is here otherwise.
+pub fn imported(
+    home: &Home,
+    name: &str,
+    threshold: u8,
+    with: &[Target],
+    public_key: &[u8; 33],
+) -> Result<Option<KeyRecord>, Error> {
+    let Some(same) = keys::of_public_key(home, public_key)? else {
+        // The command that is named for a new key makes another one than that which is imported.
+        return match is_free(home, name, threshold, with) {
+            Err(Error::KeyExists { .. }) => Err(taken(name)),
+            free => free.map(|()| None),
+        };
+    };
+    let mut others: Vec<_> = with.iter().filter_map(|target| target.fingerprint).collect();
+    others.sort_unstable();
+    let is_asked = |record: &KeyRecord| {
+        let parties = record.parties.iter().filter(|party| party.index != record.me);
+        record.generation == 1
+            && !record.restored
+            && record.threshold == threshold
+            && parties.map(|party| party.fingerprint).eq(others.iter().copied())
+    };
+    if same.name != name || !records::held(home, name)?.iter().all(is_asked) {
+        let pending = same.state == KeyState::Pending;
+        return Err(Error::ImportExists { key: same.name, pending });
+    }
+    Ok(Some(same))
 }
 
 async fn shared_out(
@@ -112,17 +164,12 @@ async fn shared_out(
     with: &[Target],
     whole: Option<&Whole>,
 ) -> Result<Made, Error> {
-    // The command that is named for a new key makes another one than that which is imported.
-    match is_free(&node.home, name, threshold, with) {
-        Err(Error::KeyExists { .. }) if whole.is_some() => return Err(taken(name)),
-        other => other?,
-    }
     let action = match whole {
-        None => Action::Keygen,
-        Some(Whole { public, .. }) => {
-            is_elsewhere(node, &public.public_key)?;
-            Action::Import(*public)
+        None => {
+            is_free(&node.home, name, threshold, with)?;
+            Action::Keygen
         }
+        Some(Whole { public, .. }) => Action::Import(*public),
     };
     let others = with.iter().filter_map(|target| target.fingerprint);
     let mut parties: Vec<Fingerprint> = others.chain([node.info.fingerprint]).collect();
@@ -136,7 +183,13 @@ async fn shared_out(
     let result = loop {
         let made = async {
             let accepted = propose(node, &question.request, invitees.clone()).await?;
-            let (_lock, accepted) = accepted.or_decline(free(node, name)).await?;
+            let taking = async {
+                match whole {
+                    None => free(node, name).await,
+                    Some(whole) => to_import(node, name, threshold, with, whole).await,
+                }
+            };
+            let (_lock, accepted) = accepted.or_decline(taking).await?;
             let started = accepted.start(node, &question).await?;
             make(node, name, &question.request, started, whole).await
         }
@@ -155,11 +208,6 @@ async fn shared_out(
         Error::KeyExistsThere { error: Box::new(error), wanted }
     });
     conclude(node, &question.request, result)
-}
-
-/// Fails if this device has a share of the key under any name.
-fn is_elsewhere(node: &Node, public_key: &[u8; 33]) -> Result<(), Error> {
-    keys::of_public_key(&node.home, public_key)?.map_or(Ok(()), |record| Err(taken(&record.name)))
 }
 
 /// Fails if the name is taken. The error has what is needed to propose another name.
@@ -706,22 +754,51 @@ async fn free(node: &Node, name: &str) -> Result<KeyLock, Error> {
     }
 }
 
+/// Locks the name of a key that is imported, and checks that it is as free as it was.
+async fn to_import(
+    node: &Node,
+    name: &str,
+    threshold: u8,
+    with: &[Target],
+    whole: &Whole,
+) -> Result<KeyLock, Error> {
+    let lock = records::hold(&node.home, name).await?;
+    match imported(&node.home, name, threshold, with, whole.public_key())? {
+        Some(record) if record.state == KeyState::Active => {
+            Err(Error::ChangedMeanwhile(name.to_owned()))
+        }
+        _ => Ok(lock),
+    }
+}
+
 fn taken(name: &str) -> Error {
     vault::Error::Conflict { what: "key", name: name.to_owned() }.into()
 }
 
 /// What the key of `request` is to be called here, of which this device has no share. Where an earlier
-/// reshare of it was cut off there is a pending one, beside which another is stored.
+/// reshare of it was cut off, or an import for the same devices, there is a pending one, beside which another is
+/// stored.
 ///
 /// # Errors
 /// The name is taken, or this device has a share that is in use.
 fn new_name(node: &Node, request: &Request) -> Result<String, Error> {
     let public_key = request.public_key();
     let all = keys::list(&node.home)?;
-    let is_joined =
-        |record: &KeyRecord| record.state == KeyState::Pending && request.resharing().is_some();
-    match all.into_iter().find(|record| Some(&record.public_key) == public_key) {
-        Some(record) if is_joined(&record) => Ok(record.name),
+    let same: Vec<&KeyRecord> =
+        all.iter().filter(|record| Some(&record.public_key) == public_key).collect();
+    let is_imported = |record: &KeyRecord| {
+        let parties = record.parties.iter().map(|party| &party.fingerprint);
+        record.generation == 1
+            && record.threshold == request.threshold
+            && parties.eq(&request.parties)
+    };
+    let is_joined = match request.importing() {
+        None => request.resharing().is_some(),
+        Some(_) => same.iter().all(|record| is_imported(record)),
+    };
+    let is_pending = same.iter().all(|record| record.state == KeyState::Pending);
+    match same.first() {
+        Some(record) if is_joined && is_pending => Ok(record.name.clone()),
         Some(record) => Err(taken(&record.name)),
         None => match records::find(&node.home, &request.key)? {
             None => Ok(request.key.clone()),

@@ -186,6 +186,9 @@ pub(super) const MAX_JOINED: u64 = 1 << 31;
 
 /// Whether the keys derived from that of `request` are those derived from that of `share`.
 pub(super) fn derives_as(request: &Request, share: &KeyShare) -> bool {
+    if let Some(importing) = request.importing() {
+        return importing.chain_code == *share.chain_code();
+    }
     let origin =
         request.resharing().and_then(|r| Origin::<k256::Secp256k1>::from_bytes(&r.origin).ok());
     origin.is_some_and(|origin| origin.chain_code() == share.chain_code())
