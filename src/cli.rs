@@ -17,6 +17,7 @@ pub mod unlock;
 mod approver;
 mod backup;
 mod bench;
+mod builds;
 mod ceremony;
 mod certificate;
 mod combine;

@@ -8,7 +8,7 @@ mod error;
 mod explain;
 mod expression;
 mod facts;
-mod folder;
+pub mod folder;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -458,28 +458,15 @@ impl Policy {
 
     /// Whether the request is for a file that is in the folder `name`, and why.
     fn built(&self, name: &Path, asked: &Asked<'_>) -> Result<(bool, String), Error> {
-        let (sizes, hash): (Vec<u64>, _) = match &asked.source {
-            Some(Source::File { size, hash, .. }) => (vec![*size], *hash),
-            Some(Source::Files { files, hash }) => {
-                (files.iter().map(|file| file.size).collect(), *hash)
-            }
-            Some(Source::Jws { size, .. } | Source::OpenPgp { size, .. }) => {
-                (vec![*size], HashFunction::Sha256)
-            }
-            _ => return Ok((false, "no file is to be signed".to_owned())),
-        };
-        let list = match (&asked.source, &asked.payload) {
-            // The file that a signature in another form is for is in no hash that is signed.
-            (Some(source), Some(payload)) if source.is_formed() => vec![*payload.sha256()],
-            _ => asked.list(),
+        let Some(files) = asked.files() else {
+            return Ok((false, "no file is to be signed".to_owned()));
         };
         let path = self.folder.join(name);
-        let mut fits = !list.is_empty() && list.len() == sizes.len();
-        for (size, digest) in sizes.into_iter().zip(list) {
-            fits =
-                fits && folder::has(&path, size, hash, &digest).map_err(|error| {
-                    Error::Unreadable { file: File::Folder(path.clone()), error }
-                })?;
+        let mut fits = !files.is_empty();
+        for FileAsked { size, hash, digest } in files {
+            let found = || folder::find(&path, size, hash, &digest);
+            let unreadable = |error| Error::Unreadable { file: File::Folder(path.clone()), error };
+            fits = fits && found().map_err(unreadable)?.is_some();
         }
         let is = if fits { "is" } else { "is not" };
         Ok((fits, format!("each file {is} one of {}", path.display())))
@@ -708,6 +695,31 @@ impl Asked<'_> {
         }
     }
 
+    /// The files that are to be signed; `None` if something else is, and empty if they are several that
+    /// are not here.
+    pub fn files(&self) -> Option<Vec<FileAsked>> {
+        let (sizes, hash): (Vec<u64>, _) = match &self.source {
+            Some(Source::File { size, hash, .. }) => (vec![*size], *hash),
+            Some(Source::Files { files, hash }) => {
+                (files.iter().map(|file| file.size).collect(), *hash)
+            }
+            Some(Source::Jws { size, .. } | Source::OpenPgp { size, .. }) => {
+                (vec![*size], HashFunction::Sha256)
+            }
+            _ => return None,
+        };
+        let digests = match (&self.source, &self.payload) {
+            // The file that a signature in another form is for is in no hash that is signed.
+            (Some(source), Some(payload)) if source.is_formed() => vec![*payload.sha256()],
+            _ => self.list(),
+        };
+        if digests.len() != sizes.len() {
+            return Some(Vec::new());
+        }
+        let files = sizes.into_iter().zip(digests);
+        Some(files.map(|(size, digest)| FileAsked { size, hash, digest }).collect())
+    }
+
     /// The digests that are signed; none of several files or a payment that are not here, since the
     /// digest stands for them and is not signed.
     fn list(&self) -> Vec<[u8; 32]> {
@@ -733,6 +745,17 @@ impl<'q> From<&'q Question> for Asked<'q> {
             account: question.public_key.as_ref().and_then(Account::of_key),
         }
     }
+}
+
+/// A file to be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileAsked {
+    /// Its size in bytes. The requester's word, unless it travels.
+    pub size: u64,
+    /// How it was hashed.
+    pub hash: HashFunction,
+    /// Its hash.
+    pub digest: [u8; 32],
 }
 
 /// A request with everything that rules are compared with.

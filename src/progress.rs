@@ -98,7 +98,7 @@ pub enum Event {
         seconds: u64,
     },
     /// Another device asks this one to take part in a ceremony.
-    Request(RequestView),
+    Request(Box<RequestView>),
     /// A round began (`ms` absent) or ended.
     Round {
         /// The ceremony.
@@ -454,6 +454,27 @@ impl ReshareView {
     }
 }
 
+/// Whether a file is in the folder of what this device built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Built {
+    /// It is, with the same bytes.
+    Here {
+        /// The path of the file there.
+        path: String,
+    },
+    /// No file of the folder has these bytes.
+    Missing {
+        /// The path of the folder.
+        not_in: String,
+    },
+    /// The folder cannot be searched.
+    Unknown {
+        /// Why not.
+        unknown: String,
+    },
+}
+
 /// What the approver sees of a [`Question`]: the same facts on every device, on screen, in plain
 /// text and as an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -487,6 +508,10 @@ pub struct RequestView {
     /// The summary that this device computed from the payload, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Box<Summary>>,
+    /// Where the files are in the folder of what this device built, in their order, if the request is
+    /// for files and there is such a folder. Not part of the hash.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub built: Vec<Built>,
     /// What it is for, in the requester's words.
     pub purpose: Label,
     /// The requester.
@@ -529,6 +554,7 @@ impl RequestView {
             digest: request.digest().map(|digest| Hex(*digest)),
             source: request.source().clone(),
             payload: request.payload().map(|payload| Box::new(payload.summary().clone())),
+            built: Vec::new(),
             purpose: request.purpose.clone(),
             requester: PartyView {
                 name: question.name(request.requester),
@@ -560,6 +586,7 @@ impl RequestView {
             ("digest", self.digest.is_some() && self.digest != last.digest),
             ("source", self.digest.is_some() && self.source != last.source),
             ("payload", self.payload.is_some() && self.payload != last.payload),
+            ("built", !self.built.is_empty() && self.built != last.built),
             ("purpose", self.purpose != last.purpose),
             ("requester", self.requester != last.requester),
             ("signers", self.signers != last.signers),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::cli::builds::{self, Builds};
 use crate::cli::digest::Digest;
 use crate::device::Fingerprint;
 use crate::driver::approver::backoff::{Admission, Backoff};
@@ -43,21 +44,22 @@ impl Answered {
 #[derive(Debug)]
 pub(super) struct Person {
     prompter: Prompter,
+    builds: Option<Builds>,
     backoff: Mutex<Backoff>,
     answered: Answered,
 }
 
 impl Person {
-    /// Asks through `prompter`.
-    pub(super) fn new(prompter: Prompter) -> Self {
-        Self { prompter, backoff: Mutex::default(), answered: Answered::default() }
+    /// Asks through `prompter`, and tells which files are among `builds`.
+    pub(super) fn new(prompter: Prompter, builds: Option<Builds>) -> Self {
+        Self { prompter, builds, backoff: Mutex::default(), answered: Answered::default() }
     }
 
     async fn decide(&self, question: Question, warning: Option<&str>) -> Verdict {
         let within = Duration::from_secs(question.seconds);
         let requester = Some(question.request.asked_by());
         let mut pending = Pending { person: self, requester, approved: false };
-        let view = RequestView::of(&question);
+        let view = builds::view(&question, self.builds.as_ref());
         let said = self.prompter.approve(&view, warning, within).await;
         let verdict = match said {
             Ok(Consent::Later) => Verdict::Later,
@@ -173,9 +175,9 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Applies `policy`, and shows its decisions on `screen`.
-    pub(super) fn new(policy: Policy, prompter: Prompter, screen: Screen) -> Self {
-        Self { policy, person: Person::new(prompter), screen, answered: Answered::default() }
+    /// Applies `policy`, and shows its decisions on `screen`. `person` decides what it leaves open.
+    pub(super) fn new(policy: Policy, person: Person, screen: Screen) -> Self {
+        Self { policy, person, screen, answered: Answered::default() }
     }
 
     /// Checks the clock, and tells if it was set back.
@@ -235,7 +237,8 @@ impl Approver for Rules {
             if !matches!(decision, Ok(Decision::Ask(_))) {
                 // Not shown as the last card: only a card that a person has seen is compared with
                 // the next.
-                self.screen.show(&Event::Request(RequestView::of(&question)));
+                let view = builds::view(&question, self.person.builds.as_ref());
+                self.screen.show(&Event::Request(Box::new(view)));
             }
             match decision {
                 Ok(Decision::Ask(_)) => Verdict::Ask,
@@ -338,7 +341,7 @@ impl Approver for OneDigest {
     fn approve(&self, question: Question) -> Answer<'_> {
         Box::pin(async move {
             let view = RequestView::of(&question);
-            self.screen.show(&Event::Request(self.screen.compared(view)));
+            self.screen.show(&Event::Request(Box::new(self.screen.compared(view))));
             let Question { request, .. } = &question;
             let key = request.shares().map(|shares| shares.public_key);
             let same = request.signing().is_some_and(|signing| match &self.payment {

@@ -396,6 +396,7 @@ pub struct DiscoverArgs {
 #[command(after_help = "Examples:
   cosign listen
   cosign listen --port 7700 --policy policy.toml --identity key.txt --no-input
+  cosign listen --builds dist               says of each file to be signed whether it was built here
   cosign listen --stdio                     for the other side's --via 'ssh host cosign listen --stdio'")]
 pub struct ListenArgs {
     /// Listen on this TCP port; default: 46737, or a free one if that is taken
@@ -413,6 +414,9 @@ pub struct ListenArgs {
     /// Refuse to sign what this device cannot see: a digest alone, a file too large to travel
     #[arg(long)]
     pub no_blind: bool,
+    /// Say of each file to be signed whether this folder has it: what this device has built itself
+    #[arg(value_parser = path(), long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub builds: Option<PathBuf>,
     /// Speak on standard input and output instead of a socket
     #[arg(long)]
     pub stdio: bool,
@@ -1418,6 +1422,7 @@ pub enum PolicyCommand {
   cosign policy check policy.toml
   cosign policy check policy.toml --request peer=alice key=vault 'purpose=release 1.2'
   cosign policy check policy.toml --request peer=alice digest=5a7f8d… time=2026-12-31T23:00:00+01:00
+  cosign policy check policy.toml --request peer=alice key=vault psbt=payment.psbt
   cosign log --json | jq -c '.result.entries[-1]' | cosign policy check policy.toml --request -
 
 Exit code 0: the file is in order and the request would be allowed; 9: it would be refused. No use of a rule is counted.")]
@@ -1425,7 +1430,8 @@ pub struct PolicyCheckArgs {
     /// The policy file
     #[arg(value_parser = path(), value_name = "FILE")]
     pub file: PathBuf,
-    /// A request: FIELD=VALUE for peer, ceremony, key, digest, file, purpose and time, or a JSON object
+    /// A request: FIELD=VALUE for peer, ceremony, key, digest, purpose, time and a payload (file,
+    /// message, message-file, eth-tx, typed-data, psbt; hash, message-format, network), or a JSON object
     /// such as a request event or a log entry, or a file with one; - is standard input
     #[arg(long, value_name = "FIELD=VALUE|JSON", num_args = 1.., value_hint = ValueHint::AnyPath)]
     pub request: Vec<String>,

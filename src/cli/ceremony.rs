@@ -105,7 +105,7 @@ where
         };
         let approver = match approver {
             Some(choose) => choose(&home)?,
-            None => Arc::new(Person::new(global.prompter.clone())),
+            None => Arc::new(Person::new(global.prompter.clone(), None)),
         };
         let screen = global.screen.clone();
         let sink = Arc::new(move |told: Told<'_>| screen.show(&report::event(told)));

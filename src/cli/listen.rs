@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::cli::approver::Rules;
+use crate::cli::approver::{Person, Rules};
 use crate::cli::args::ListenArgs;
+use crate::cli::builds::Builds;
 use crate::cli::ceremony::{Choice, Setup, until_ended};
 use crate::cli::inventory::inventory;
 use crate::cli::output::Body;
@@ -19,7 +20,8 @@ use crate::ui::Need;
 
 /// `cosign listen`
 pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Failure> {
-    let ListenArgs { port, bind, once, policy, no_blind, stdio, interface, relay } = args;
+    let ListenArgs { port, bind, once, policy, no_blind, builds, stdio, interface, relay } = args;
+    let builds = builds.map(Builds::new).transpose()?;
     if stdio && global.args.json {
         return Err(Failure::new(Code::Usage, "--stdio and --json both want standard output")
             .hint("use --events: they go to standard error"));
@@ -30,25 +32,26 @@ pub(super) fn run_listen(global: &Global, args: ListenArgs) -> Result<Output, Fa
         global.prompter = global.prompter.at("/dev/tty");
     }
     let global = &global;
-    let approver: Option<Choice> = match policy {
+    // Only a person can pair a new device.
+    let makes = policy.is_none();
+    let person = Person::new(global.prompter.clone(), builds);
+    let approver: Choice = match policy {
         Some(path) => {
             let policy = Policy::load(&path, &crate::cli::given::home(global)?)?;
-            let (prompter, screen) = (global.prompter.clone(), global.screen.clone());
-            Some(Box::new(move |home| {
-                let rules = Rules::new(policy.at(home), prompter, screen);
+            let screen = global.screen.clone();
+            Box::new(move |home| {
+                let rules = Rules::new(policy.at(home), person, screen);
                 rules.watched()?;
                 Ok(Arc::new(rules))
-            }))
+            })
         }
-        None if global.prompter.can_ask() => None,
+        None if global.prompter.can_ask() => Box::new(|_| Ok(Arc::new(person))),
         None => return Err((&Need::Approval).into()),
     };
     let place = Place { bind, port, stdio };
-    // Only a person can pair a new device.
-    let makes = approver.is_none();
     let refuses_blind = no_blind || global.args.no_blind;
     let setup = Setup { interface, relay: relay.url, makes, refuses_blind, ..Setup::default() };
-    let served = until_ended(global, approver, setup, |node| async move {
+    let served = until_ended(global, Some(approver), setup, |node| async move {
         if place.stdio {
             serve_stdio(&node).await?;
             // Standard output carried the link, so nothing is printed there.

@@ -4,25 +4,28 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::cli::args::{PayloadArgs, PolicyCheckArgs, PolicyCommand, absolute};
+use crate::cli::args::{PayloadArgs, PaymentArgs, PolicyCheckArgs, PolicyCommand, absolute};
+use crate::cli::keys::Chosen;
 use crate::cli::output::Table;
 use crate::cli::signature::read_file;
-use crate::cli::{Global, Output, digest, given, unlock};
+use crate::cli::{Global, Output, digest, given, keys, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
 use crate::payload::Source;
+use crate::payload::bitcoin::Xpub;
 use crate::payload::ethereum::Account;
 use crate::policy::{
     Action, Asked, Case, Decision, Described, Digest, Explained, Finding, NO_DIGEST, Policy,
 };
-use crate::report::{Code, Failure, here};
+use crate::report::{self, Code, Failure, here};
 use crate::request::Ceremony;
-use crate::vault::{Home, Peers, Uses, keys};
+use crate::vault::{Home, Peers, Uses, keys as records};
 use crate::wire;
 
 /// `cosign policy`
@@ -35,6 +38,7 @@ pub(super) fn run_policy(global: &Global, command: PolicyCommand) -> Result<Outp
         return described(&policy.describe(&peer, &keys)?, policy.asks_otherwise(), &home);
     }
     let mut given = Given::read(&request)?;
+    given.read_payload(global)?;
     let known = accounts.into_iter().find(|(name, _)| *name == given.key);
     given.account = known.map(|(_, account)| account);
     let (decision, explanation) = given.explained(&policy, &peer, uses)?;
@@ -71,7 +75,7 @@ impl Known {
 
     fn read(global: &Global) -> Result<Self, Failure> {
         let home = unlock::look(global)?.0;
-        let records = keys::list(&home)?;
+        let records = records::list(&home)?;
         let accounts = records
             .iter()
             .filter_map(|record| Some((record.name.clone(), Account::of_key(&record.public_key)?)));
@@ -167,6 +171,11 @@ pub struct Given {
     /// A payload, of which the digest and the facts are used.
     #[serde(skip)]
     given: PayloadArgs,
+    #[serde(skip)]
+    payment: PaymentArgs,
+    /// What was read of it.
+    #[serde(skip)]
+    read: Option<digest::Digest>,
     /// The account of the key, if it is known.
     #[serde(skip)]
     account: Option<Account>,
@@ -208,27 +217,60 @@ impl Given {
                 "purpose" => &mut asked.purpose,
                 "peer" => &mut asked.peer,
                 "time" => &mut asked.time,
-                "file" | "eth-tx" | "typed-data" => {
-                    if asked.given.is_given() {
-                        let why =
-                            format!("--request {}: a second payload", Label::capped(argument, 80));
-                        return Err(
-                            Failure::new(Code::Usage, why).hint("a request has one payload")
-                        );
-                    }
-                    let path = absolute(Path::new(value));
-                    match name {
-                        "file" => asked.given.file = vec![path],
-                        "typed-data" => asked.given.typed_data = Some(path),
-                        _ => asked.given.eth_tx = Some(value.to_owned()),
-                    }
+                _ => {
+                    asked.take(name, value, argument)?;
                     continue;
                 }
-                _ => return Err(wrong(argument)),
             };
             value.clone_into(field);
         }
         Ok(asked)
+    }
+
+    /// A field of the payload.
+    fn take(&mut self, name: &str, value: &str, argument: &str) -> Result<(), Failure> {
+        let path = || absolute(Path::new(value));
+        let has_payload = self.has_payload();
+        let given = &mut self.given;
+        match name {
+            "hash" => given.hash = Some(one_of(value, argument)?),
+            "message-format" => given.message_format = Some(one_of(value, argument)?),
+            "network" => self.payment.network = Some(one_of(value, argument)?),
+            _ if PAYLOADS.contains(&name) && has_payload => {
+                let why = format!("--request {}: a second payload", Label::capped(argument, 80));
+                return Err(Failure::new(Code::Usage, why).hint("a request has one payload"));
+            }
+            "file" => given.file = vec![path()],
+            "message" => given.message = Some(value.to_owned()),
+            "message-file" => given.message_file = Some(path()),
+            "eth-tx" => given.eth_tx = Some(value.to_owned()),
+            "typed-data" => given.typed_data = Some(path()),
+            "psbt" => self.payment.psbt = Some(path()),
+            _ => return Err(wrong(argument)),
+        }
+        Ok(())
+    }
+
+    fn has_payload(&self) -> bool {
+        self.given.is_given() || self.payment.psbt.is_some()
+    }
+
+    /// Reads the payload, if there is one. What a payment pays depends on the key, whose chain code is
+    /// stored with the share, so that the vault is opened for it.
+    fn read_payload(&mut self, global: &Global) -> Result<(), Failure> {
+        if !self.has_payload() {
+            return Ok(());
+        }
+        let read = digest::of_any(None, &self.given, &self.payment, global.deadline)?;
+        let read = read.signed_by(&[], || {
+            let name = Some(self.key.as_str()).filter(|name| !name.is_empty());
+            let Chosen { record, mut vault } = keys::chosen(global, name, "--request key=NAME")?;
+            let chain_code = keys::chain_code(global, &mut vault, &record)?;
+            Xpub::new(&record.public_key, chain_code)
+                .ok_or_else(|| report::bug("a key is no point"))
+        })?;
+        self.read = Some(read);
+        Ok(())
     }
 
     /// The fields of a JSON object.
@@ -310,13 +352,10 @@ impl Given {
         // Of an event `payload` is the summary, which is no source.
         let logged = self.payload.clone().and_then(|logged| serde_json::from_value(logged).ok());
         let said = self.source.clone().or(logged).filter(|_| ceremony == Ceremony::Sign);
-        let (digest, source, payload) = match (self.given.is_given(), &said) {
-            (true, _) => {
-                let given = digest::of(None, &self.given, None)?;
-                (Some(given.bytes), Some(given.source), given.payload)
-            }
-            (false, None) => (digest, digest.map(|_| Source::Digest), None),
-            (false, Some(source)) => {
+        let (digest, source, payload) = match (&self.read, &said) {
+            (Some(read), _) => (Some(read.bytes), Some(read.source.clone()), read.payload.clone()),
+            (None, None) => (digest, digest.map(|_| Source::Digest), None),
+            (None, Some(source)) => {
                 let source = source.read().ok_or_else(|| usage("source is none".to_owned()))?;
                 (digest, Some(source), None)
             }
@@ -328,13 +367,29 @@ impl Given {
     }
 }
 
+/// A value of a field that has few.
+fn one_of<V: ValueEnum>(value: &str, argument: &str) -> Result<V, Failure> {
+    V::from_str(value, false).map_err(|_| {
+        let all = V::value_variants().iter().filter_map(V::to_possible_value);
+        let all: Vec<_> = all.map(|value| value.get_name().to_owned()).collect();
+        let shown = Label::capped(argument, 80);
+        Failure::new(
+            Code::Usage,
+            format!("--request {shown}: the value is none of {}", all.join(", ")),
+        )
+    })
+}
+
 fn wrong(argument: &str) -> Failure {
     let shown = Label::capped(argument, 80);
     Failure::new(Code::Usage, format!("--request {shown}: not a field of a request")).hint(
-        "use peer=, ceremony=, key=, digest=, file=, eth-tx=, typed-data=, purpose=, time=, or a JSON object or its \
-         file",
+        "use peer=, ceremony=, key=, digest=, purpose=, time=, one of file=, message=, message-file=, eth-tx=, \
+         typed-data= and psbt=, hash=, message-format= or network= beside it, or a JSON object or its file",
     )
 }
+
+/// The fields of which a request has one.
+const PAYLOADS: [&str; 6] = ["file", "message", "message-file", "eth-tx", "typed-data", "psbt"];
 
 /// The most bytes that are read of a request.
 const MAX_REQUEST: u64 = 1 << 18;

@@ -1,6 +1,7 @@
 //! A folder of this device's files, such as those that it has built, which is searched for the file
 //! to be signed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -9,17 +10,17 @@ use crate::payload::HashFunction;
 use crate::vault::Error;
 use crate::vault::given::{self, Guard};
 
-/// Whether a file in the folder at `path`, not below it and no link, has this size and this digest. Only files of
-/// that size are read.
+/// The name of a file in the folder at `path`, not below it and no link, that has this size and this
+/// digest, if there is one. Only files of that size are read.
 ///
 /// # Errors
 /// The folder, or one of these files, cannot be read, or is one that others may change.
-pub(super) fn has(
+pub fn find(
     path: &Path,
     size: u64,
     hash: HashFunction,
     digest: &[u8; 32],
-) -> Result<bool, Error> {
+) -> Result<Option<OsString>, Error> {
     let wrong = |source: io::Error| Error::Io { path: path.to_owned(), source };
     // In a sticky folder others could put a file beside those of this device.
     given::check_folder(path)?;
@@ -31,10 +32,10 @@ pub(super) fn has(
         }
         let file = given::open(&entry.path(), Guard::Unaltered)?;
         if hash.of_all(file).map_err(wrong)?.0 == *digest {
-            return Ok(true);
+            return Ok(Some(entry.file_name()));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -55,7 +56,8 @@ mod tests {
         std::os::unix::fs::symlink(path("apart"), path("dist/link")).unwrap();
         let has = |content: &str, size: u64| {
             let digest = HashFunction::Sha256.of(content.as_bytes());
-            has(&path("dist"), size, HashFunction::Sha256, &digest).unwrap()
+            let found = find(&path("dist"), size, HashFunction::Sha256, &digest).unwrap();
+            found.is_some_and(|name| name == "built")
         };
         assert!(has("built", 5));
         assert!(!has("built", 6), "the size is another one");
@@ -65,11 +67,11 @@ mod tests {
         let digest = HashFunction::Sha256.of(b"built");
         let sticky = fs::Permissions::from_mode(0o1777);
         fs::set_permissions(path("dist"), sticky).unwrap();
-        let with_others = super::has(&path("dist"), 5, HashFunction::Sha256, &digest);
+        let with_others = find(&path("dist"), 5, HashFunction::Sha256, &digest);
         assert!(matches!(with_others, Err(Error::LooseMode { .. })), "{with_others:?}");
         fs::set_permissions(path("dist"), fs::Permissions::from_mode(0o700)).unwrap();
-        let open_to_all = super::has(&path("dist"), 5, HashFunction::Sha256, &digest);
+        let open_to_all = find(&path("dist"), 5, HashFunction::Sha256, &digest);
         assert!(matches!(open_to_all, Err(Error::LooseMode { .. })), "{open_to_all:?}");
-        assert!(super::has(&path("gone"), 5, HashFunction::Sha256, &digest).is_err());
+        assert!(find(&path("gone"), 5, HashFunction::Sha256, &digest).is_err());
     }
 }

@@ -314,6 +314,8 @@ fn request_facts(view: &RequestView) -> Vec<String> {
         let key = view.public_key.as_ref().map(|key| &key.0);
         let rows = view.payload.iter().flat_map(|summary| payload::rows(summary, key));
         card.extend(rows.map(|(label, fact)| format!("{}{label:<11}  {fact}", mark(&["payload"]))));
+        let built = view.built.iter().map(payload::built);
+        card.extend(built.map(|fact| format!("{}built here   {fact}", mark(&["built"]))));
     }
     let purpose = if view.purpose.is_empty() {
         "none given".to_owned()
@@ -435,7 +437,7 @@ pub(super) fn page_card(page: &Page) -> Vec<String> {
     match &page.asked {
         Event::Request(view) => {
             card.push(format!("  it was       a {}", request_title(view)));
-            card.extend(request_facts(&RequestView { changed: Vec::new(), ..view.clone() }));
+            card.extend(request_facts(&RequestView { changed: Vec::new(), ..(**view).clone() }));
         }
         Event::Code { code, with, .. } => {
             card.push(format!("  it was       a {}", pairing_title(with)));
@@ -605,7 +607,7 @@ mod tests {
         let request = crate::ui::view::fixture::request();
         let digest = request.digest.unwrap().to_string();
         let payload = Some(Box::new(read.summary().clone()));
-        let card = said(&[Event::Request(RequestView { source, payload, ..request })]);
+        let card = said(&[Event::Request(Box::new(RequestView { source, payload, ..request }))]);
         let (first, second) = digest.split_at(32);
         let end = [
             "  key          \"vault\", 2 of 3".to_owned(),
@@ -622,7 +624,7 @@ mod tests {
             let source =
                 Source::File { name, size, hash: crate::payload::HashFunction::Sha256, attached };
             let request = RequestView { source, ..crate::ui::view::fixture::request() };
-            said(&[Event::Request(request)]).concat()
+            said(&[Event::Request(Box::new(request))]).concat()
         };
         let most = crate::payload::MAX_PAYLOAD;
         for (size, attached, warns) in
@@ -660,10 +662,10 @@ mod tests {
 
     #[test]
     fn an_approver_sees_every_fact() {
-        let request = Event::Request(RequestView {
+        let request = Event::Request(Box::new(RequestView {
             purpose: Label::new("release 1.2\u{202e}"),
             ..crate::ui::view::fixture::request()
-        });
+        }));
         let group = |digit: &str| vec![digit.repeat(4); 8].join(" ");
         let expected = format!(
             "request to sign

@@ -217,7 +217,7 @@ impl Model {
                 let note = self.note.take();
                 self.begin(Doing::Ceremony(view.ceremony));
                 let until = after(now, view.seconds);
-                self.request = Some(RequestCard { view: view.clone(), note, until });
+                self.request = Some(RequestCard { view: (**view).clone(), note, until });
             }
             Event::Round { ceremony, round, of, name, ms, .. } => {
                 if !self.runs(*ceremony) || self.goes_back_to(*round) {

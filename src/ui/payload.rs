@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use super::text::quoted;
 use crate::payload::ethereum::Account;
 use crate::payload::{Content, MAX_PAYLOAD, MessageFormat, Source, Summary, file, jws, message};
+use crate::progress::Built;
 
 /// The origin of the digest, in words.
 pub(super) fn source(source: &Source) -> String {
@@ -64,6 +65,15 @@ pub(super) fn unseen(source: &Source) -> Option<&'static str> {
              the program of a signer may be too old, or somebody hides it",
         ),
         _ => None,
+    }
+}
+
+/// Whether this device has built a file, in words.
+pub(super) fn built(built: &Built) -> String {
+    match built {
+        Built::Here { path } => format!("yes: {}", quoted(path)),
+        Built::Missing { not_in } => format!("NO, not in {}", quoted(not_in)),
+        Built::Unknown { unknown } => format!("not known: {unknown}"),
     }
 }
 

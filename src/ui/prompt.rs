@@ -160,7 +160,7 @@ impl Prompter {
         warning: Option<&str>,
         within: Duration,
     ) -> Result<Consent, NoAnswer> {
-        let event = Event::Request(request.clone());
+        let event = Event::Request(Box::new(request.clone()));
         let answer = self.put(&event, warning, &Need::Approval, within).await?;
         if answer == Answer::Mute {
             let from = &request.requester;
@@ -213,7 +213,7 @@ impl Prompter {
         match &mut event {
             Event::Request(view) => {
                 view.seconds = left(view.seconds);
-                *view = self.screen.compared(view.clone());
+                **view = self.screen.compared((**view).clone());
                 word = Some(self.screen.word(view));
             }
             Event::Code { seconds, .. } => *seconds = left(*seconds),

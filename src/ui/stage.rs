@@ -661,7 +661,7 @@ mod tests {
         tick(&mut stage, 600, 0);
         types(&mut stage, typed, 900);
         stage.withdraw(id);
-        stage.gone(Event::Request(request()), true);
+        stage.gone(Event::Request(Box::new(request())), true);
         stage.await_page();
         tick(&mut stage, 1000, 0);
         let mut second: Option<oneshot::Receiver<Answer>> = None;
@@ -719,13 +719,13 @@ mod tests {
     #[test]
     fn requests_that_come_and_go_behind_a_page_are_counted() {
         let mut stage = Stage::default();
-        stage.gone(Event::Request(request()), false);
+        stage.gone(Event::Request(Box::new(request())), false);
         assert_eq!(stage.page(), None, "nobody saw it");
-        stage.gone(Event::Request(request()), true);
+        stage.gone(Event::Request(Box::new(request())), true);
         stage.gone_because("sign", Some("another"), "what became of another request");
         let id = request().request_id.to_string();
         stage.gone_because("sign", Some(&id), "alice withdrew the request");
-        stage.gone(Event::Request(request()), false);
+        stage.gone(Event::Request(Box::new(request())), false);
         stage.gone_because("sign", Some(&id), "another reason");
         let page = stage.page().unwrap();
         assert_eq!(page.why.as_deref(), Some("alice withdrew the request"));
@@ -802,7 +802,7 @@ mod tests {
         assert_eq!(Stage::default().key(key, at(0)), Effect::Interrupt);
         let (mut stage, _answer) = asked(approval(), 9);
         assert_eq!(stage.key(key, at(0)), Effect::Interrupt);
-        stage.gone(Event::Request(request()), true);
+        stage.gone(Event::Request(Box::new(request())), true);
         assert_eq!(stage.key(key, at(0)), Effect::Interrupt);
     }
 }

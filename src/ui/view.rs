@@ -311,6 +311,7 @@ pub(super) mod fixture {
                 attached: false,
             },
             payload: None,
+            built: Vec::new(),
             purpose: Label::new("release 1.2"),
             requester: party("alice", 0xaa),
             receivers: vec![party("alice", 0xaa)],

@@ -250,13 +250,18 @@ fn a_payment_that_bob_does_not_read_as_it_is_announced_is_refused_and_nobody_is_
 fn rules_are_about_what_leaves() {
     let (alice, bob, listener) = two_with_key();
     drop(listener);
-    alice.write("payment.psbt", Wallet::of(&alice).pays(COIN / 2, 2).serialize());
+    let payment = Wallet::of(&alice).pays(COIN / 2, 2).serialize();
+    alice.write("payment.psbt", &payment);
+    bob.write("payment.psbt", &payment);
     let decided = |fields: &str| -> i32 {
         bob.policy(&format!(
             "[[rule]]\npeer = \"alice\"\nceremony = \"sign\"\npayload = \"psbt\"\n{fields}\naction = \"allow\"\n"
         ));
         let listener = bob.listen(&["--policy", "policy.toml"]);
         let ended = alice.run(["sign", "--psbt", "payment.psbt", "--peer", &listener.address()]);
+        let asked = ["--request", "peer=alice", "key=vault", "psbt=payment.psbt"];
+        let check = bob.run([&["policy", "check", "policy.toml"], &asked[..]].concat());
+        assert_eq!(check.code, ended.code, "policy check says what the listener does: {fields}");
         ended.code.unwrap()
     };
     for (fields, code) in [

@@ -398,3 +398,51 @@ fn a_payload_that_is_announced_too_large_is_no_request() {
         alice.run(["sign", "--message", "meanwhile"]).succeeds();
     });
 }
+
+#[test]
+fn a_card_says_whether_the_file_was_built_here() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    let dist = bob.path("dist");
+    std::fs::create_dir(&dist).unwrap();
+    bob.write("dist/app-1.2.tar", "built from the same source");
+    bob.write("dist/large", vec![0; 2 << 20]);
+    let mut listener = bob.serve_with(&[&alice], &["--builds", "dist"]);
+    let built = |listener: &mut Listener| shown(listener)["built"].clone();
+    let here = |name: &str| json!({"path": dist.join(name).to_str().unwrap()});
+    let missing = json!({"not_in": dist.to_str().unwrap()});
+    alice.write("mine.tar", "built from the same source");
+    alice.write("other.tar", "built from another source!");
+    alice.write("large", vec![0; 2 << 20]);
+    alice.run(["sign", "--file", "mine.tar"]).succeeds();
+    assert_eq!(built(&mut listener), json!([here("app-1.2.tar")]));
+    alice.run(["sign", "--file", "other.tar"]).succeeds();
+    assert_eq!(built(&mut listener), json!([missing]));
+    alice.run(["sign", "--file", "large"]).succeeds();
+    assert_eq!(built(&mut listener), json!([here("large")]), "its digest was compared");
+    alice.run(["sign", "--file", "other.tar", "--file", "mine.tar"]).succeeds();
+    assert_eq!(built(&mut listener), json!([missing, here("app-1.2.tar")]));
+    alice.run(["sign", "--message", "no file"]).succeeds();
+    assert_eq!(built(&mut listener), Value::Null);
+    std::fs::remove_dir_all(&dist).unwrap();
+    alice.run(["sign", "--file", "mine.tar"]).succeeds();
+    assert!(text(&built(&mut listener)[0]["unknown"]).contains("dist"), "the folder is gone");
+    drop(listener);
+    bob.run(["listen", "--policy", "policy.toml", "--builds", "dist"]).fails(10, "");
+    bob.run(["listen", "--policy", "policy.toml", "--builds", "policy.toml"]).fails(2, "folder");
+}
+
+#[test]
+fn the_person_sees_whether_the_file_was_built_here() {
+    let (alice, bob, listener) = two_with_key();
+    drop(listener);
+    std::fs::create_dir(bob.path("dist")).unwrap();
+    bob.write("dist/app.tar", "mine");
+    let listen = ["listen", "--bind", "127.0.0.1", "--port", "0", "--builds", "dist"];
+    let mut at_bob = bob.terminal(listen);
+    let to = ["--peer", &at_bob.address()];
+    alice.write("app.tar", "other");
+    let asking = alice.start([&["sign", "--file", "app.tar"], &to[..]].concat());
+    at_bob.shows("NO, not in ");
+    drop(asking);
+}

@@ -400,23 +400,26 @@ fn a_paired_group_is_listed_with_the_next_command() {
 
 #[test]
 fn a_request_has_every_fact() {
-    check("request", || Screen::asked(&[listening(), inventory(), Event::Request(request())]));
+    check("request", || {
+        Screen::asked(&[listening(), inventory(), Event::Request(Box::new(request()))])
+    });
 }
 
 #[test]
 fn what_is_new_about_a_request_is_marked() {
     let view = RequestView { changed: vec!["digest", "receivers"], ..request() };
-    check("changed", || Screen::asked(&[listening(), Event::Request(view.clone())]));
+    check("changed", || Screen::asked(&[listening(), Event::Request(Box::new(view.clone()))]));
 }
 
 #[test]
 fn a_request_that_is_gone_leaves_a_page() {
     check("gone", || {
-        let mut screen = Screen::after(&[listening(), inventory(), Event::Request(request())]);
-        screen.stage.gone(Event::Request(request()), true);
+        let mut screen =
+            Screen::after(&[listening(), inventory(), Event::Request(Box::new(request()))]);
+        screen.stage.gone(Event::Request(Box::new(request())), true);
         let id = request().request_id.to_string();
         screen.stage.gone_because("sign", Some(&id), "alice withdrew the request");
-        screen.stage.gone(Event::Request(request()), false);
+        screen.stage.gone(Event::Request(Box::new(request())), false);
         screen.stage.await_page();
         screen
     });
@@ -438,14 +441,14 @@ fn a_code_that_is_gone_leaves_a_page() {
 fn a_request_to_make_a_key_shows_the_hash_that_is_typed() {
     let view = RequestView { ceremony: Ceremony::Keygen, digest: None, ..request() };
     let hash = crate::device::grouped(&view.hash.to_string());
-    let (drawn, _) = Screen::asked(&[Event::Request(view)]).drawn((80, 24), false);
+    let (drawn, _) = Screen::asked(&[Event::Request(Box::new(view))]).drawn((80, 24), false);
     assert!(drawn.contains(&format!("  hash         {hash}")), "{drawn}");
 }
 
 #[test]
 fn what_was_typed_and_what_is_wrong_with_it_is_shown() {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-    let mut screen = Screen::asked(&[Event::Request(request())]);
+    let mut screen = Screen::asked(&[Event::Request(Box::new(request()))]);
     let mut typed = |codes: &[KeyCode]| {
         screen.drawn((80, 24), false);
         for code in codes {
@@ -500,7 +503,7 @@ fn a_requester_sees_who_is_asked_and_for_how_long() {
 #[test]
 fn what_was_said_about_a_request_stands_on_it() {
     let banned = "a device of this key failed a check and is banned; new shares end that";
-    let events = [Event::Note { message: banned.into() }, Event::Request(request())];
+    let events = [Event::Note { message: banned.into() }, Event::Request(Box::new(request()))];
     let (drawn, overflow) = Screen::asked(&events).drawn((80, 24), false);
     assert!(drawn.contains(&format!("! {banned}")) && overflow == 0, "{drawn}");
 }
@@ -563,11 +566,12 @@ fn vicious() -> RequestView {
 
 #[test]
 fn at_80_by_24_an_ordinary_request_fits_and_nothing_of_any_request_is_cut() {
-    let (text, overflow) = Screen::asked(&[Event::Request(request())]).drawn((80, 24), false);
+    let (text, overflow) =
+        Screen::asked(&[Event::Request(Box::new(request()))]).drawn((80, 24), false);
     assert_eq!(overflow, 0, "{text}");
     for size in SIZES {
         for view in [request(), vicious()] {
-            let all = Screen::asked(&[Event::Request(view.clone())]).read(size);
+            let all = Screen::asked(&[Event::Request(Box::new(view.clone()))]).read(size);
             let digits: String = all.split_whitespace().collect();
             let joined = digits.replace(['"'], "");
             assert!(
@@ -642,7 +646,7 @@ fn no_size_makes_it_panic() {
                 Screen::after(events).drawn((columns, rows), true);
             }
             Screen::asked(&[code()]).drawn((columns, rows), true);
-            Screen::asked(&[Event::Request(vicious())]).drawn((columns, rows), true);
+            Screen::asked(&[Event::Request(Box::new(vicious()))]).drawn((columns, rows), true);
         }
     }
 }
