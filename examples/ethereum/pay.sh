@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# An Ethereum message (EIP-191) and a payment signed by two devices; libraries that know nothing of
-# them recover the address from the signatures.
-. "$(dirname "$0")/devices.sh"
+# Two people sign an Ethereum message and a payment, which both devices show. Libraries that know
+# nothing of them recover the account from the signatures.
+. "$(dirname "$0")/../devices.sh"
 need_python ecdsa python3-ecdsa
 need_python Cryptodome python3-pycryptodome
 need_python rlp python3-rlp
@@ -9,19 +9,40 @@ need_python rlp python3-rlp
 device alice
 device bob
 introduce alice bob
-printf '[[rule]]\npeer = "alice"\naction = "allow"\n' >"$work/policy.toml"
+grocer=0x1111111111111111111111111111111111111111
+# Bob's device decides by these rules; on real machines it would ask him about what is larger.
+cat >"$work/policy.toml" <<RULES
+[[rule]]
+peer = "alice"
+ceremony = "keygen"
+action = "allow"
+
+[[rule]]
+peer = "alice"
+payload = "message"
+purpose = "prove ownership"
+action = "allow"
+
+[[rule]]
+peer = "alice"
+payload = "eth-tx"
+chain = 11155111
+to = ["$grocer"]
+max_amount = "2 ETH"
+max_fee = "0.001 ETH"
+action = "allow"
+RULES
 listen bob "$work/policy.toml"
 as alice keygen --key wallet --with bob --peer "$address" >/dev/null
 wallet=$(as alice keys export wallet --format address-eth)
 say "the address of the key: $wallet"
 
 message="I own $wallet"
-printf '\x19Ethereum Signed Message:\n%d%s' "${#message}" "$message" >"$work/message"
-as alice sign --key wallet --file "$work/message" --hash keccak256 --purpose "prove ownership" \
-    --peer "$address" --format recoverable -o "$work/signature"
+as alice sign --key wallet --message "$message" --purpose "prove ownership" --peer "$address" \
+    >"$work/signature"
 
 say "the address that the signature gives"
-/usr/bin/python3 - "$work/message" "$work/signature" "$wallet" <<'CHECK'
+/usr/bin/python3 - "$message" "$work/signature" "$wallet" <<'CHECK'
 import sys
 from Cryptodome.Hash import keccak
 from ecdsa import SECP256k1, VerifyingKey
@@ -29,20 +50,21 @@ from ecdsa import SECP256k1, VerifyingKey
 def keccak256(data):
     return keccak.new(digest_bits=256, data=data).digest()
 
-message, signature = (open(path, "rb").read() for path in sys.argv[1:3])
-assert len(signature) == 65 and signature[64] in (0, 1)
+message = sys.argv[1].encode()
+signature = bytes.fromhex(open(sys.argv[2]).read().strip()[2:])
+assert len(signature) == 65 and signature[64] in (27, 28)
+prefixed = b"\x19Ethereum Signed Message:\n%d%s" % (len(message), message)
 candidates = VerifyingKey.from_public_key_recovery_with_digest(
-    signature[:64], keccak256(message), curve=SECP256k1)
-address = "0x" + keccak256(candidates[signature[64]].to_string())[12:].hex()
+    signature[:64], keccak256(prefixed), curve=SECP256k1)
+address = "0x" + keccak256(candidates[signature[64] - 27].to_string())[12:].hex()
 print(address)
 assert address == sys.argv[3].lower()
-print("the signature as wallets write it: 0x" + (signature[:64] + bytes([27 + signature[64]])).hex())
 CHECK
 
 # Both devices show chain, receiver, value and fee. What comes out is for any node: eth_sendRawTransaction.
 payment='{"type": 2, "chainId": 11155111, "nonce": 0, "gas": 21000,
     "maxFeePerGas": "30000000000", "maxPriorityFeePerGas": "1000000000",
-    "to": "0x1111111111111111111111111111111111111111", "value": "1500000000000000000"}'
+    "to": "'$grocer'", "value": "1500000000000000000"}'
 as alice show --eth-tx "$payment"
 as alice sign --key wallet --eth-tx "$payment" --peer "$address" >"$work/transaction"
 
@@ -65,3 +87,9 @@ account = "0x" + keccak256(candidates[odd == b"\1"].to_string())[12:].hex()
 assert account == sys.argv[2].lower()
 print("the payment is from " + account)
 CHECK
+
+say "a thief has alice's machine, and pays somebody else"
+status=0
+as alice sign --key wallet --eth-tx "${payment/$grocer/0x2222222222222222222222222222222222222222}" \
+    --peer "$address" || status=$?
+[ "$status" = 9 ] && echo "bob's device says no"
