@@ -10,9 +10,11 @@ pub mod bitcoin;
 pub mod curve;
 pub mod ethereum;
 pub mod file;
+mod git;
 pub mod jws;
 pub mod message;
 pub mod openpgp;
+mod preimage;
 
 use std::fmt;
 use std::io;
@@ -507,6 +509,26 @@ impl Payload {
     /// The SHA-256 of the bytes, one of the facts on which all signers must agree.
     pub fn sha256(&self) -> &[u8; 32] {
         &self.sha256
+    }
+
+    /// Each of several files, if it is that.
+    pub fn files(&self) -> Vec<&[u8]> {
+        let Summary::Files(several) = &self.summary else { return Vec::new() };
+        let mut rest = self.bytes.as_slice();
+        let file = |of: &file::OneOf| {
+            let (file, behind) = rest.split_at_checked(usize::try_from(of.size).ok()?)?;
+            rest = behind;
+            Some(file)
+        };
+        several.files.iter().map_while(file).collect()
+    }
+
+    /// The certificate of OpenPGP, if it is one.
+    pub fn certificate(&self) -> Option<&openpgp::Certificate> {
+        match &self.summary {
+            Summary::OpenPgpKey(certificate) => Some(certificate),
+            _ => None,
+        }
     }
 
     /// The transaction, if it is one.

@@ -442,12 +442,17 @@ impl Policy {
                 let (count, max) = (case.uses.count(&self.counter(rule)), *max.get_ref());
                 (count < max, format!("used {count} of {max} times"))
             }),
+            Field::Digest if rule.action != Action::Allow => self.named(rule)?.map(|named| {
+                let fits = asked.digests().iter().any(|digest| named.contains(digest));
+                let among = if fits { "is" } else { "is not" };
+                (fits, format!("what is signed {among} one of {} that are named", named.len()))
+            }),
             Field::Digest => self.named(rule)?.map(|named| {
-                let is_named = |digest: &[u8; 32]| named.iter().any(|named| named.0 == *digest);
                 let list = asked.list();
                 // The inputs of a payment are signed by keys below the one that was thought of.
                 let is_meant = asked.source.as_ref().map(Source::kind) != Some(Kind::Psbt)
                     || rule.payload.is_some();
+                let is_named = |digest: &[u8; 32]| named.contains(&Digest(*digest));
                 let fits = is_meant && !list.is_empty() && list.iter().all(is_named);
                 let among = if fits { "is" } else { "is not" };
                 (fits, format!("the digest {among} one of {} that are named", named.len()))
@@ -684,13 +689,14 @@ impl Asked<'_> {
 }
 
 impl Asked<'_> {
-    /// Whether the signature of a file is one of a transaction or a message as well.
+    /// Whether the signature of a file is one of something else as well.
     fn is_ambiguous(&self) -> bool {
         match self.payload.as_ref().map(|payload| payload.summary()) {
             Some(Summary::File(file)) => file.warning.is_some(),
             Some(Summary::Files(several)) => {
                 several.files.iter().any(|file| file.summary.warning.is_some())
             }
+            Some(Summary::OpenPgp(signed)) => signed.file.warning.is_some(),
             _ => false,
         }
     }
@@ -718,6 +724,16 @@ impl Asked<'_> {
         }
         let files = sizes.into_iter().zip(digests);
         Some(files.map(|(size, digest)| FileAsked { size, hash, digest }).collect())
+    }
+
+    /// All digests by which what is signed is known: those that are signed, and the SHA-256 of what travels and
+    /// of each file in it, in whichever form that is signed.
+    fn digests(&self) -> Vec<Digest> {
+        let payload = self.payload.as_deref();
+        let files = payload.map(Payload::files).into_iter().flatten();
+        let files = files.map(|file| HashFunction::Sha256.of(file));
+        let whole = payload.map(|payload| *payload.sha256());
+        self.list().into_iter().chain(self.digest).chain(whole).chain(files).map(Digest).collect()
     }
 
     /// The digests that are signed; none of several files or a payment that are not here, since the
@@ -1178,6 +1194,70 @@ mod tests {
         assert!(fits("payload = \"file\"", &file(b"a note")));
         assert!(!fits("payload = \"file\"", &asked) && fits("", &asked));
         assert!(fits(&named, &asked) && fits(&format!("payload = \"file\"\n{named}"), &asked));
+    }
+
+    #[test]
+    fn a_file_that_another_format_hashes_fits_only_a_rule_that_names_it_or_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("dist")).unwrap();
+        let made: serde_json::Value =
+            serde_json::from_str(include_str!("../tests/preimages.json")).unwrap();
+        let hash = HashFunction::Sha256;
+        let decide = |fields: &str, asked: &Asked<'_>| {
+            let decision = policy(&allow(fields), folder.path()).decide_at(NOW, paired, asked);
+            decision.unwrap() == Decision::Allow(1)
+        };
+        for (name, made) in made["preimages"].as_object().unwrap() {
+            let bytes = crate::device::unhex(made["bytes"].as_str().unwrap()).unwrap();
+            let size = bytes.len() as u64;
+            let one = Source::File { name: Label::new("a"), size, hash, attached: true };
+            let of_two = NamedFile { name: Label::new("a"), size };
+            let small = NamedFile { name: Label::new("b"), size: 0 };
+            let two = Source::Files { files: vec![of_two, small], hash };
+            let one = of_payload(one, &bytes);
+            let two = of_payload(two, &bytes);
+            assert!(!decide("payload = \"file\"", &one), "{name}");
+            assert!(!decide("payload = \"files\"", &two), "{name}");
+            let digest = hex(&hash.of(&bytes));
+            let named = format!("payload = \"file\"\ndigest = [\"{digest}\"]");
+            assert!(decide(&named, &one), "{name}");
+            let built = "payload = \"file\"\nfile_in = \"dist\"";
+            assert!(!decide(built, &one), "{name}");
+            fs::write(folder.path().join("dist").join(name), &bytes).unwrap();
+            assert!(decide(built, &one), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_digest_that_is_denied_is_denied_in_every_form() {
+        let hash = HashFunction::Sha256;
+        let size = 3;
+        let name = || Label::new("a");
+        let files = |hash| {
+            let two = ["a", "b"].map(|name| NamedFile { name: Label::new(name), size: 3 });
+            Source::Files { files: two.to_vec(), hash }
+        };
+        let file = |hash| Source::File { name: name(), size, hash, attached: true };
+        let denied = of_payload(file(hash), b"bad");
+        for (asked, is_denied) in [
+            (denied, true),
+            (of_payload(file(hash), b"new"), false),
+            (of_payload(file(HashFunction::Keccak256), b"bad"), true),
+            (of_payload(Source::Jws { name: name(), size }, b"bad"), true),
+            (of_payload(Source::Jws { name: name(), size }, b"new"), false),
+            (of_payload(files(hash), b"newbad"), true),
+            (of_payload(files(HashFunction::Keccak256), b"badnew"), true),
+            (of_payload(files(hash), b"newnew"), false),
+        ] {
+            let digest = hex(&hash.of(b"bad"));
+            let rules = format!(
+                "[[rule]]\npeer = \"alice\"\naction = \"deny\"\ndigest = [\"{digest}\"]\n{}{}",
+                allow("payload = \"jws\""),
+                allow("")
+            );
+            let decision = decide(&rules, &asked, NOW);
+            assert_eq!(decision == Decision::Deny(Refusal::Rule(1)), is_denied, "{asked:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{HashFunction, NamedFile, as_text, message};
+pub use super::preimage::Warning;
+use super::{HashFunction, NamedFile, as_text, message, preimage};
 use crate::device::{Label, hex};
 
 /// The part of a text that is shown, which is more than a person reads before answering.
@@ -88,24 +89,10 @@ const SIGNATURES: [(usize, &[u8], &str); 17] = [
     (257, b"ustar", "tar archive"),
 ];
 
-/// A file whose signature is valid for something else as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Warning {
-    /// A message of Ethereum or typed data (EIP-191, EIP-712), as it is hashed.
-    EthereumMessage,
-    /// A transaction of Ethereum, as it is hashed.
-    EthereumTransaction,
-    /// A message of Bitcoin, as it is hashed.
-    BitcoinMessage,
-    /// Hashed as transactions of Bitcoin are.
-    BitcoinHash,
-}
-
 /// What else the signature of the hash of `bytes` is valid for.
 fn warning(hash: HashFunction, bytes: &[u8]) -> Option<Warning> {
     match hash {
-        HashFunction::Sha256 => None,
+        HashFunction::Sha256 => preimage::of(bytes),
         HashFunction::Keccak256 if bytes.first() == Some(&0x19) => Some(Warning::EthereumMessage),
         HashFunction::Keccak256 if message::is_transaction(bytes) => {
             Some(Warning::EthereumTransaction)
@@ -118,7 +105,13 @@ fn warning(hash: HashFunction, bytes: &[u8]) -> Option<Warning> {
     }
 }
 
+/// The summary of a file whose hash is signed.
 pub(super) fn summary(hash: HashFunction, bytes: &[u8]) -> Summary {
+    Summary { warning: warning(hash, bytes), ..content(bytes) }
+}
+
+/// The summary of a file that is a part of what is hashed.
+pub(super) fn content(bytes: &[u8]) -> Summary {
     let begins = |(at, start, _): &&(usize, &[u8], &str)| {
         bytes.get(*at..).is_some_and(|rest| rest.starts_with(start))
     };
@@ -133,7 +126,7 @@ pub(super) fn summary(hash: HashFunction, bytes: &[u8]) -> Summary {
             (None, None) if bytes.is_empty() => "empty",
             (None, None) => "not known",
         },
-        warning: warning(hash, bytes),
+        warning: None,
         lines: text.map(|text| text.lines().count() as u64),
         complete: shown.zip(text).is_some_and(|(shown, text)| shown.len() == text.len()),
         text: shown.map(str::to_owned),

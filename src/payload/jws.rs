@@ -24,8 +24,7 @@ pub struct Summary {
 /// The digest that is signed, and the summary.
 pub(super) fn read(curve: &Curve, file: &[u8]) -> ([u8; 32], Summary) {
     let sha256 = hex(&HashFunction::Sha256.of(file));
-    let summary =
-        Summary { header: header(curve), sha256, file: file::summary(HashFunction::Sha256, file) };
+    let summary = Summary { header: header(curve), sha256, file: file::content(file) };
     (HashFunction::Sha256.of(signing_input(curve, file).as_bytes()), summary)
 }
 

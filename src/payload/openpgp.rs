@@ -10,13 +10,10 @@ use serde::Serialize;
 use sha1::{Digest as _, Sha1};
 
 use super::curve::Curve;
-use super::{HashFunction, Refused, as_text, file};
+pub use super::preimage::KEY_TIME;
+use super::{HashFunction, Refused, as_text, file, git, preimage};
 use crate::crypto::curve::decode_point;
 use crate::device::{Label, hex};
-
-/// The creation time of every key, 1 January 2025, in seconds since 1970. OpenPGP counts it into a key's fingerprint. As it is always
-/// the same, the fingerprint follows from the key alone: on every device, and after a reshare.
-pub const KEY_TIME: u32 = 1_735_689_600;
 
 /// The longest user id, in bytes.
 pub const MAX_USER_ID: u64 = 256;
@@ -146,7 +143,7 @@ impl Key {
     /// The digest of `file` as it is signed, and the summary.
     ///
     /// # Errors
-    /// It is no text, and is to be signed as one, or the key is not that old.
+    /// It is no text, and is to be signed as one, it is one of git, or the key is not that old.
     pub(super) fn read(
         &self,
         form: Form,
@@ -154,9 +151,19 @@ impl Key {
         file: &[u8],
     ) -> Result<([u8; 32], Summary), Refused> {
         let statement = self.of_file(form, time)?;
-        let digest = statement.digest(&form.hashed(file)?);
+        let content = form.hashed(file)?;
+        if git::begins(&content) {
+            return Err(Refused::at(
+                "file",
+                "it begins as a commit, a tag or a push of git, in which the signature would be valid",
+            ));
+        }
+        let hashed = statement.hashed(&content);
+        let digest = HashFunction::Sha256.of(&hashed);
         let sha256 = hex(&HashFunction::Sha256.of(file));
-        let file = file::summary(HashFunction::Sha256, file);
+        // The end of the signature is a part of what some formats hash.
+        let warning = preimage::besides_openpgp(&hashed);
+        let file = file::Summary { warning, ..file::content(file) };
         Ok((digest, Summary { form, time, fingerprint: self.hex(), sha256, file }))
     }
 
@@ -164,7 +171,7 @@ impl Key {
     ///
     /// # Errors
     /// The user id is not one line of text, or the times are not in order.
-    pub(super) fn certify(
+    pub fn certify(
         &self,
         user_id: &[u8],
         time: u32,
@@ -275,9 +282,13 @@ struct Statement {
 impl Statement {
     /// The digest of `content` and this (RFC 4880 §5.2.4).
     fn digest(&self, content: &[u8]) -> [u8; 32] {
+        HashFunction::Sha256.of(&self.hashed(content))
+    }
+
+    /// `content` and this, as they are hashed.
+    fn hashed(&self, content: &[u8]) -> Vec<u8> {
         let length = u32::try_from(self.head.len()).unwrap_or(u32::MAX);
-        let all = [content, &self.head, &[4, 0xff], &length.to_be_bytes()].concat();
-        HashFunction::Sha256.of(&all)
+        [content, &self.head, &[4, 0xff], &length.to_be_bytes()].concat()
     }
 
     fn packet(&self, content: &[u8], signature: &[u8; 64]) -> Vec<u8> {
@@ -432,6 +443,46 @@ mod tests {
         let all: Vec<[u8; 32]> = all.into_iter().map(|digest| digest.unwrap()).collect();
         let other: std::collections::BTreeSet<&[u8; 32]> = all.iter().collect();
         assert_eq!(other.len(), all.len());
+    }
+
+    #[test]
+    fn what_git_takes_for_a_signed_object_is_refused_as_a_file() {
+        let key = key();
+        let read = |form, bytes: &[u8]| key.read(form, KEY_TIME, bytes);
+        let (short, long) = ("0a".repeat(20), "0A".repeat(32));
+        for id in [&short, &long] {
+            for text in [
+                format!("tree {id}\nauthor A <a@example.org> 1 +0000\n\nall\n"),
+                format!("tree {id}\r\n"),
+                format!("object {id}\ntype commit\ntag v1\n"),
+                "certificate version 0.1\npusher A <a@example.org> 1 +0000\n".to_owned(),
+            ] {
+                for form in Form::ALL {
+                    let Refused(why) = read(form, text.as_bytes()).unwrap_err();
+                    assert!(why.contains("git"), "{why}");
+                }
+            }
+        }
+        // Blanks at the end of a line are not in what is hashed of a text.
+        let blank = format!("tree {short} \t\n");
+        assert!(read(Form::Clear, blank.as_bytes()).is_err());
+        for text in
+            [&blank, &format!("tree {short}0\n"), "tree 5a7f\n", "object lesson\n", "\ntree"]
+        {
+            assert!(read(Form::Detached, text.as_bytes()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_another_format_hashes_with_the_end_of_the_signature_is_marked() {
+        let key = key();
+        let warning =
+            |file: &[u8]| key.read(Form::Detached, KEY_TIME, file).unwrap().1.file.warning;
+        let header = BASE64.encode(br#"{"alg":"ES256K","b64":false,"crit":["b64"]}"#);
+        assert_eq!(warning(format!("{header}.pay bob").as_bytes()), Some(file::Warning::Jws));
+        assert_eq!(warning(b"release 1.2\n"), None);
+        // Its end is not that of the signature, and 32 bytes are not all that is hashed.
+        assert_eq!(warning(&[7; 32]), None);
     }
 
     #[test]

@@ -152,6 +152,57 @@ fn signed_for(warning: file::Warning) -> &'static str {
         file::Warning::EthereumTransaction => "the signature is valid for an Ethereum transaction",
         file::Warning::BitcoinMessage => "the signature is valid for a Bitcoin message",
         file::Warning::BitcoinHash => "hashed as Bitcoin transactions are: it may be valid for one",
+        file::Warning::Hash => {
+            "it may be a hash: what is hashed twice, as a Bitcoin transaction, would be signed"
+        }
+        file::Warning::OpenPgpSignature => {
+            "this is what an OpenPGP signature hashes: the signature is valid for the document in it"
+        }
+        file::Warning::OpenPgpCertification => {
+            "this is what OpenPGP hashes to say whose a key is, or which key belongs to it: the signature is valid for that"
+        }
+        file::Warning::Jws => {
+            "this is what a JSON Web Signature hashes, as for a login: it is valid for that"
+        }
+        file::Warning::Cose => "this is what a signature of COSE hashes: it is valid for that",
+        file::Warning::Dsse => {
+            "this is an envelope of DSSE, as of in-toto: the signature is valid for what it states"
+        }
+        file::Warning::SshSignature => {
+            "this is what an SSH signature hashes: the signature is valid for the document of that"
+        }
+        file::Warning::SshCertificate => {
+            "the signature makes it an SSH certificate, by which somebody logs in"
+        }
+        file::Warning::SshLogin => "the signature logs somebody in over SSH",
+        file::Warning::X509Certificate => {
+            "the signature makes it an X.509 certificate, issued by this key"
+        }
+        file::Warning::X509Request => {
+            "the signature makes it a request for an X.509 certificate of this key"
+        }
+        file::Warning::X509RevocationList => {
+            "the signature makes it a list of the X.509 certificates that this key revokes"
+        }
+        file::Warning::OcspResponse => {
+            "the signature makes it a response (OCSP) by which an X.509 certificate is good or revoked"
+        }
+        file::Warning::CmsAttributes => {
+            "this is what a signature in CMS hashes, as of mails, PDF and programs: it is valid for a document that is not here"
+        }
+        file::Warning::Asn1 => {
+            "this is a structure of ASN.1 that is not read here: the signature may make it a certificate"
+        }
+        file::Warning::TlsHandshake => {
+            "the signature proves to a TLS connection that it is with this key"
+        }
+        file::Warning::XmlSignature => {
+            "this is what a signature in XML hashes: it is valid for a document that is not here"
+        }
+        file::Warning::CosmosTransaction => {
+            "the signature is valid for a transaction of a Cosmos chain"
+        }
+        file::Warning::TronTransaction => "the signature is valid for a Tron transaction",
     }
 }
 
