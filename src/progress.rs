@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
 use crate::payload::ethereum::Account;
+use crate::payload::openpgp::Certificate;
 use crate::payload::{Source, Summary};
 use crate::request::{Ceremony, Hex, Question, RequestId};
 
@@ -249,6 +250,9 @@ pub enum Event {
         /// The signatures of several files, or of a payment's inputs, if this device received them.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         signatures: Vec<SignedPart>,
+        /// The certificate of OpenPGP that was signed, if it is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        certifies: Option<Certificate>,
         /// The names of the devices that received it.
         delivered_to: Vec<String>,
         /// The request's id.

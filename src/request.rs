@@ -100,6 +100,9 @@ impl fmt::Display for Ceremony {
     }
 }
 
+/// The beginning of the ids of requests for certificates of OpenPGP.
+pub const CERTIFICATE: &str = "openpgp-";
+
 /// The id of a request in logs and results: 1 to 64 letters, digits, `.`, `_` and `-`, and neither
 /// a dot nor a dash first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,6 +113,11 @@ impl RequestId {
     /// The id `text`, if it is valid.
     pub fn new(text: &str) -> Option<Self> {
         is_name(text).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether it is one under which certificates are kept, so that no other request may have it.
+    pub fn is_of_certificate(&self) -> bool {
+        self.0.starts_with(CERTIFICATE)
     }
 
     /// The id's text.
@@ -322,6 +330,7 @@ impl Request {
             && takes_part(&self.requester)
             && is_name(&self.key)
             && self.epochs().len() <= MAX_EPOCHS
+            && (!self.id.is_of_certificate() || matches!(self.source(), Source::OpenPgpKey { .. }))
             && match &self.action {
                 Action::Keygen | Action::Import(_) => self.signers.len() == count,
                 Action::Refresh(shares) => self.signers.len() == count && !shares.epochs.is_empty(),

@@ -13,15 +13,13 @@ use super::sign::{Formed, made};
 use super::{Global, Output, keys, public_key};
 use crate::crypto::curve::encode_point;
 use crate::device::hex;
+use crate::driver::ceremony::sign;
 use crate::payload::HashFunction;
 use crate::payload::curve::SECP256K1;
 use crate::payload::openpgp::Key;
 use crate::report::{self, Failure};
-use crate::request::below;
+use crate::request::{CERTIFICATE, RequestId, below};
 use crate::vault::signatures;
-
-/// The beginning of the ids of such requests.
-const PREFIX: &str = "openpgp";
 
 /// Exports a certificate, and has it signed if there is none yet.
 pub(super) fn run_certificate(global: &Global, args: ExportArgs) -> Result<Output, Failure> {
@@ -36,7 +34,7 @@ pub(super) fn run_certificate(global: &Global, args: ExportArgs) -> Result<Outpu
     let key = Key::new(&SECP256K1, &child).ok_or_else(report::bad_path)?;
     drop(vault);
 
-    let kept = Made::kept(global, &key, &uid)?;
+    let kept = Made::kept(global, (&key, &child), &uid)?;
     let kept = kept.into_iter().filter(|made| expires.is_none() || made.expires == expires);
     let made_at = match kept.max_by_key(|made| made.time) {
         Some(made) => made,
@@ -84,8 +82,13 @@ struct Made {
 }
 
 impl Made {
-    /// Those that are kept of `key` and this user id.
-    fn kept(global: &Global, key: &Key, uid: &str) -> Result<Vec<Self>, Failure> {
+    /// Those that are kept of a key and this user id. The id of a request is its requester's word, so each
+    /// is compared with what it says.
+    fn kept(
+        global: &Global,
+        (key, public_key): (&Key, &[u8; 33]),
+        uid: &str,
+    ) -> Result<Vec<Self>, Failure> {
         let home = super::given::home(global)?;
         let prefix = stem(key, uid);
         let read = |id: &str| {
@@ -93,7 +96,16 @@ impl Made {
             let expires = expires.parse().ok().filter(|expires| *expires != 0);
             Some(Self { time: time.parse().ok()?, expires })
         };
-        Ok(signatures::ids(&home)?.iter().filter_map(|id| read(id)).collect())
+        let mut all = Vec::new();
+        for id in signatures::ids(&home)? {
+            let Some((made, id)) = read(&id).zip(RequestId::new(&id)) else { continue };
+            let certified = key.certify(uid.as_bytes(), made.time, made.expires);
+            let Ok((digest, _)) = certified else { continue };
+            if sign::keeps(&home, &id, public_key, &digest)? {
+                all.push(made);
+            }
+        }
+        Ok(all)
     }
 
     /// The id of the request for it.
@@ -106,5 +118,5 @@ impl Made {
 fn stem(key: &Key, uid: &str) -> String {
     let fingerprint = hex(key.fingerprint.get(12..).unwrap_or_default());
     let user_id = hex(&HashFunction::Sha256.of(uid.as_bytes()));
-    format!("{PREFIX}-{fingerprint}-{}-", user_id.get(..8).unwrap_or_default())
+    format!("{CERTIFICATE}{fingerprint}-{}-", user_id.get(..8).unwrap_or_default())
 }

@@ -73,6 +73,9 @@ fn line(entry: &Entry, peers: &Peers) -> String {
             line += &format!("  {word} {}", visible(&format!("{text:?}")));
         }
     }
+    if let Some(user_id) = extra.get("user_id").and_then(Value::as_str) {
+        line += &format!("  user id {}", visible(&format!("{user_id:?}")));
+    }
     if !digest.is_empty() {
         line += &format!("  digest {digest}");
     }

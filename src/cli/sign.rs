@@ -26,10 +26,10 @@ use crate::driver::listen::{Done, Listener, Place, Visit};
 use crate::driver::{clock, records};
 use crate::payload::curve::SECP256K1;
 use crate::payload::ethereum::Account;
-use crate::payload::{HashFunction, MessageFormat, Source, Summary, jws, openpgp};
+use crate::payload::{HashFunction, Kind, MessageFormat, Source, Summary, jws, openpgp};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
-use crate::request::{RequestId, below};
+use crate::request::{CERTIFICATE, RequestId, below};
 use crate::vault::{Home, KeyRecord, PeerRecord, Vault, keys};
 
 #[derive(Debug, Serialize)]
@@ -246,6 +246,10 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
         })?,
         None => clock::request_id()?,
     };
+    if request_id.is_of_certificate() && digest.source.kind() != Kind::OpenPgpKey {
+        let why = format!("ids that begin with {CERTIFICATE:?} are those of certificates");
+        return Err(Failure::new(Code::Usage, why).hint("use another --request-id"));
+    }
     let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
     let home = unopened(global)?;
     if digest.keyed.is_none() {

@@ -145,11 +145,14 @@ pub fn prose(model: &Model, event: &Event, style: Style) -> Vec<String> {
             let state = if *confirmed { "" } else { ", not confirmed by everybody yet" };
             vec![format!("key {key:?}: public key {public_key}{state}")]
         }
-        Event::Signed { key, digest, delivered_to, .. } => vec![format!(
-            "signed {} with key {key:?}, delivered to {}",
-            short(digest),
-            delivered_to.join(", ")
-        )],
+        Event::Signed { key, digest, certifies, delivered_to, .. } => {
+            let what = match certifies {
+                Some(certificate) => format!("the user id {:?}", certificate.user_id),
+                None => short(digest).to_owned(),
+            };
+            let to = delivered_to.join(", ");
+            vec![format!("signed {what} with key {key:?}, delivered to {to}")]
+        }
         Event::Aborted { ceremony, message, .. } => vec![format!("{ceremony} ended: {message}")],
         Event::Connected { peer, via, resumed: true, .. } => {
             vec![format!("connected to {peer:?} again ({via}); the ceremony goes on")]

@@ -9,6 +9,7 @@ use cosign::driver::connect::hello::{hear, say};
 use cosign::net::{Frame, Kind, Link as _};
 use cosign::payload::MAX_PAYLOAD;
 use cosign::request::Hex;
+use cosign::vault::signatures;
 use cosign::wire::{Message, Proposal, Reason, Source};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -135,6 +136,123 @@ fn a_rule_that_does_not_name_the_format_does_not_allow_it() {
     alice.run(["sign", "--file", "notes"]).succeeds();
     alice.run(["sign", "--file", "notes", "--format", "jws"]).fails(9, "bob");
     assert_eq!(bob.outcomes().last().map(String::as_str), Some("policy"));
+}
+
+/// Bob allows Alice keys, and what is signed as `kind`.
+fn two_who_allow_only(kind: &str) -> (Device, Device, Listener) {
+    let (alice, bob) = two();
+    bob.policy(&format!(
+        "[[rule]]\npeer = \"alice\"\nceremony = \"keygen\"\naction = \"allow\"\n\
+         [[rule]]\npeer = \"alice\"\npayload = \"{kind}\"\naction = \"allow\"\n"
+    ));
+    let listener = bob.listen(&["--policy", "policy.toml"]);
+    let to = listener.address();
+    alice.run(["keygen", "--key", "vault", "--with", "bob", "--peer", &to]).succeeds();
+    (alice, bob, listener)
+}
+
+#[test]
+fn a_rule_for_files_signs_no_certificate_login_or_document_in_a_files_clothes() {
+    let (alice, bob, listener) = two_who_allow_only("file");
+    alice.write("notes", "notes");
+    alice.run(["sign", "--file", "notes"]).succeeds();
+    let made: Value = serde_json::from_str(include_str!("../preimages.json")).unwrap();
+    for (name, made) in made["preimages"].as_object().unwrap() {
+        alice.write("notes", hex::decode(made["bytes"].as_str().unwrap()).unwrap());
+        let shown = alice.run(["show", "--file", "notes"]).succeeds();
+        let kind = shown["payload"]["warning"].as_str().unwrap();
+        assert_eq!(kind, name.trim_end_matches("_of_version_3"));
+        alice.run(["sign", "--file", "notes"]).fails(9, "bob");
+        assert_eq!(bob.outcomes().last().map(String::as_str), Some("policy"), "{name}");
+    }
+    // Nor does a requester's program that does not send the file.
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    let bytes = std::fs::read(alice.path("notes")).unwrap();
+    let source = Source::File {
+        name: Label::new("notes"),
+        size: bytes.len() as u64,
+        hash: "sha256".into(),
+        attached: false,
+    };
+    let digest = Hex(Sha256::digest(&bytes).into());
+    let proposal = Proposal { source, digest, ..proposal(&insider, &record) };
+    block_on(async {
+        let mut link = enter(&insider.tls, &listener.address()).await;
+        say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+        let refused = Message::Refuse { reason: Reason::Policy };
+        assert_eq!(hear(&mut link, soon()).await, Ok(refused));
+        until_closed(link).await;
+    });
+    assert_eq!(bob.outcomes().iter().filter(|outcome| *outcome == "signed").count(), 1);
+}
+
+#[test]
+fn a_commit_is_not_signed_as_a_file_in_openpgp() {
+    let (alice, bob, listener) = two_who_allow_only("openpgp");
+    let commit = format!("tree {}\nauthor A <a@example.org> 1 +0000\n\nall\n", "0a".repeat(20));
+    alice.write("commit", &commit);
+    for format in ["openpgp", "openpgp-clear"] {
+        let sign = ["sign", "--key", "vault", "--file", "commit", "--format", format];
+        alice.run(sign).fails(2, "a commit, a tag or a push of git");
+    }
+    // What the program of the requester leaves out, the other one's looks at.
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    let time = u32::try_from(clock::unix_now()).unwrap();
+    let (name, size) = (Label::new("notes"), commit.len() as u64);
+    let source = Source::OpenPgp { name, size, form: "detached".into(), time };
+    let proposal = Proposal { source, ..proposal(&insider, &record) };
+    block_on(async {
+        let mut link = enter(&insider.tls, &listener.address()).await;
+        say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+        link.send(Frame::new(Kind::Payload, commit.into_bytes())).await.unwrap();
+        let refused = Message::Refuse { reason: Reason::Payload };
+        assert_eq!(hear(&mut link, soon()).await, Ok(refused));
+        until_closed(link).await;
+    });
+    assert!(bob.outcomes().iter().all(|outcome| outcome != "signed"), "{:?}", bob.outcomes());
+}
+
+#[test]
+fn a_certificate_is_chosen_by_what_is_signed_and_not_by_the_id_of_a_request() {
+    let (alice, bob, mut listener) = two_who_allow(&KINDS);
+    let export = ["keys", "export", "vault", "--format", "openpgp", "--uid", UID];
+    let first = alice.run(export).succeeds();
+    let log = bob.run(["log"]).succeeds();
+    let entry = log["entries"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&entry["user_id"], &entry["payload"]["kind"]),
+        (&json!(UID), &json!("openpgp-key"))
+    );
+    let signed = listener.event("signed");
+    assert_eq!(signed["certifies"]["user_id"], UID);
+    let id = entry["request_id"].as_str().unwrap();
+    assert!(id.starts_with("openpgp-"), "{id}");
+    alice.write("notes", "notes");
+    let taken = ["sign", "--file", "notes", "--request-id", id];
+    alice.run(taken).fails(2, "those of certificates");
+
+    // A signature of something else under the id of a later certificate.
+    let insider = opened(&alice);
+    let record = only_key(&insider);
+    let (stem, expires) = id.rsplit_once('-').unwrap();
+    let (stem, made) = stem.rsplit_once('-').unwrap();
+    let later = format!("{stem}-{}-{expires}", made.parse::<u32>().unwrap() + 1);
+    let kept = signatures::load(&insider.home, id).unwrap().unwrap();
+    signatures::store(&insider.home, &later, &kept).unwrap();
+    let again = alice.run(export).succeeds();
+    assert_eq!(again["exported"], first["exported"]);
+
+    // A program that takes such an id for something else is not listened to.
+    let proposal = Proposal { request_id: id.into(), ..proposal(&insider, &record) };
+    block_on(async {
+        let mut link = enter(&insider.tls, &listener.address()).await;
+        say(&mut link, &Message::Propose(Box::new(proposal))).await.unwrap();
+        let answer = hear(&mut link, soon()).await;
+        assert!(!matches!(answer, Ok(Message::Accept { .. })), "{answer:?}");
+    });
+    assert_eq!(bob.outcomes().iter().filter(|outcome| *outcome == "signed").count(), 1);
 }
 
 #[test]

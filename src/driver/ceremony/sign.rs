@@ -461,6 +461,21 @@ pub fn is_free(home: &Home, id: &RequestId, digest: &[u8; 32]) -> Result<(), Err
     }
 }
 
+/// Whether a signature of `digest` by `public_key` is stored for the request `id`.
+///
+/// # Errors
+/// What is stored cannot be read.
+pub fn keeps(
+    home: &Home,
+    id: &RequestId,
+    public_key: &[u8; 33],
+    digest: &[u8; 32],
+) -> Result<bool, Error> {
+    let kept = Kept::load(home, id)?;
+    let kept = kept.filter(|kept| kept.digest.0 == *digest && kept.public_key.0 == *public_key);
+    Ok(kept.is_some_and(|kept| kept.signatures(None).is_some()))
+}
+
 /// The stored signature for the same request id, digest and key.
 fn repeat(node: &Node, wanted: &ToSign) -> Result<Outcome, Error> {
     let id = &wanted.request_id;
@@ -828,6 +843,9 @@ fn is_worn(error: &vault::Error) -> bool {
 /// The name of the payload in an entry of the log.
 const SEEN: &str = "payload";
 
+/// The name of a user id that is certified in an entry of the log.
+const USER_ID: &str = "user_id";
+
 /// The name of the digests of several files in an entry of the log.
 const LIST: &str = "digests";
 
@@ -936,6 +954,7 @@ fn conclude(
                     _ => None,
                 },
                 signatures: parts,
+                certifies: request.payload().and_then(|payload| payload.certificate()).cloned(),
                 delivered_to: outcome.delivered_to.iter().map(|r| r.name.to_string()).collect(),
                 request_id: outcome.request_id.to_string(),
             });
@@ -968,6 +987,9 @@ fn entry(node: &Node, key: &str, request: &Request, outcome: &str) -> Entry {
     let list = several.map(|signing| signing.list()).filter(|list| !list.is_empty());
     let list = list.map(|list| list.iter().map(|digest| hex(digest)).collect::<Vec<_>>());
     let list = list.map(|list| (LIST.to_owned(), serde_json::json!(list)));
+    let user_id = request.payload().and_then(|payload| payload.certificate());
+    let user_id =
+        user_id.map(|certificate| (USER_ID.to_owned(), certificate.user_id.as_str().into()));
     Entry {
         time: clock::unix_now(),
         ceremony: request.ceremony().name().to_owned(),
@@ -977,7 +999,7 @@ fn entry(node: &Node, key: &str, request: &Request, outcome: &str) -> Entry {
         peer: node.others(request),
         purpose: request.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
-        extra: seen.into_iter().chain(list).chain([id_of(request)]).collect(),
+        extra: seen.into_iter().chain(user_id).chain(list).chain([id_of(request)]).collect(),
     }
 }
 

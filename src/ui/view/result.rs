@@ -38,7 +38,16 @@ pub(super) fn document(scene: Scene<'_>, ended: &Ended, width: usize) -> Vec<Lin
             ],
             Some(format!("next: cosign sign --key {} <digest>", bare(&shell_word(key)))),
         ),
-        Event::Signed { key, public_key, digest, der, signatures, delivered_to, request_id } => (
+        Event::Signed {
+            key,
+            public_key,
+            digest,
+            der,
+            signatures,
+            certifies: _,
+            delivered_to,
+            request_id,
+        } => (
             "✓ signed".to_owned(),
             signed(key, public_key, digest, (der.as_deref(), signatures), delivered_to, request_id),
             None,

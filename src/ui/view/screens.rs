@@ -223,6 +223,7 @@ fn signed(der: Option<String>) -> Event {
         digest: "5a7f".repeat(16),
         der,
         signatures: Vec::new(),
+        certifies: None,
         delivered_to: vec!["alice".into()],
         request_id: "77".repeat(16),
     }
