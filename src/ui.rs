@@ -189,6 +189,17 @@ impl Screen {
         self.show(&Event::Note { message: message.into() });
     }
 
+    /// Shows a sentence that its reader must know, also with `--quiet`.
+    pub fn warn(&self, message: impl Into<String>) {
+        let event = Event::Note { message: message.into() };
+        let mut state = self.lock();
+        state.show(&event);
+        if state.format == Format::Quiet {
+            let text = joined(lines::prose(&state.model, &event, state.style_now()));
+            state.print(&text);
+        }
+    }
+
     /// The output format.
     pub fn format(&self) -> Format {
         self.lock().format
@@ -774,6 +785,8 @@ pub(crate) mod tests {
         let (screen, written) = screen(Format::Quiet);
         screen.note("nothing to do");
         assert_eq!(written(), "");
+        screen.warn("a file was altered");
+        assert_eq!(written(), "a file was altered\n");
     }
 
     #[test]

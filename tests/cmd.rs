@@ -1379,6 +1379,14 @@ mod files {
         ] {
             sandbox.run(args).exits(2).complains("pipe is a pipe, not a regular file", "");
         }
+        // What writes to it would wait for a reader.
+        for force in [&[][..], &["--force"]] {
+            let sign = ["sign", &digest, "-o", "pipe", "--identity", "identity.txt"];
+            sandbox
+                .run([&sign[..], force].concat())
+                .exits(2)
+                .complains("pipe is no regular file", "-o -");
+        }
         std::fs::rename(sandbox.path("pipe"), sandbox.path("home/data/device.json")).unwrap();
         sandbox.run(["id"]).exits(2).complains("device.json is a pipe", "");
     }

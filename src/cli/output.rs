@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -219,6 +219,10 @@ impl Sink {
                 format!("-o {shown}: there is no folder {}", folder.display()),
             ));
         }
+        if is_blocking(path) {
+            let why = format!("-o {shown} is no regular file");
+            return Err(Failure::new(Code::Usage, why).hint("write to -o - and pipe that"));
+        }
         let terminal = || fs::OpenOptions::new().write(true).open(path);
         if binary && is_device(path) && terminal().is_ok_and(|f| f.is_terminal()) {
             return Err(Failure::new(Code::Usage, format!("-o {shown} is a terminal"))
@@ -275,6 +279,16 @@ fn folder_of(path: &Path) -> &Path {
 /// Whether `path` is not a regular file: a pipe, `/dev/null`, a terminal.
 fn is_device(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| !m.is_file())
+}
+
+/// Whether opening or writing `path` may wait for another program for ever: a pipe, a socket or a
+/// disk. Descriptors of this process, such as a shell makes for `>(command)`, are open already.
+fn is_blocking(path: &Path) -> bool {
+    let is_open = ["/dev/fd/", "/dev/std", "/proc/self/fd/"]
+        .iter()
+        .any(|start| path.as_os_str().as_encoded_bytes().starts_with(start.as_bytes()));
+    let kind = fs::metadata(path).map(|metadata| metadata.file_type());
+    !is_open && kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket() || kind.is_block_device())
 }
 
 /// A table for people.

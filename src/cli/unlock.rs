@@ -160,7 +160,7 @@ impl Misfits {
         std::mem::take(&mut *self.all())
             .into_iter()
             .filter(|misfit| !is_told(misfit))
-            .for_each(|misfit| screen.note(misfit));
+            .for_each(|misfit| screen.warn(misfit));
     }
 
     // Each change is one call, so the value is whole even if a holder of the lock panicked.

@@ -36,6 +36,8 @@ pub(super) fn read_any<T: DeserializeOwned>(
     path: &Path,
 ) -> Result<Option<(T, u64)>, Error> {
     let Some(bytes) = file::read(path)? else { return Ok(None) };
+    // A later version may authenticate its files in another way.
+    refuse_later(path, &bytes)?;
     authentic::check(home, path, &bytes)?;
     let Document { content, edition, .. } = parse(path, &bytes)?;
     Ok(Some((content, edition.unwrap_or_default())))
@@ -58,6 +60,16 @@ pub(super) fn put<T: Serialize>(
     let edition = home.checks().then_some(edition);
     let bytes = bytes_of(home, path, &Document { version: VERSION, edition, content })?;
     writer.replace(path, &bytes, durability)
+}
+
+/// Fails if a later version wrote these bytes.
+fn refuse_later(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    match serde_json::from_slice(bytes) {
+        Ok(Version { version }) if version > VERSION => {
+            Err(Error::Unsupported { path: path.to_owned(), version, known: VERSION })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The document in these bytes.

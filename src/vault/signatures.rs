@@ -1,7 +1,7 @@
 //! Stored signatures, so that one can be delivered again after a crash.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,13 +38,18 @@ pub fn store(home: &Home, request_id: &str, signature: &[u8]) -> Result<PathBuf,
 pub fn load(home: &Home, request_id: &str) -> Result<Option<Vec<u8>>, Error> {
     let path = path(home, request_id)?;
     let Some(signature) = file::read(&path)? else { return Ok(None) };
-    authentic::check(home, &path, &signature)?;
-    // What says no format has format 1.
-    match serde_json::from_slice(&signature) {
+    authenticate(home, &path, &signature)?;
+    Ok(Some(signature))
+}
+
+/// Fails if this device did not store these bytes in `path`, or if a later version did, which may
+/// authenticate its files in another way. What says no format has format 1.
+fn authenticate(home: &Home, path: &Path, signature: &[u8]) -> Result<(), Error> {
+    match serde_json::from_slice(signature) {
         Ok(Format { version }) if version > FORMAT => {
-            Err(Error::Unsupported { path, version, known: FORMAT })
+            Err(Error::Unsupported { path: path.to_owned(), version, known: FORMAT })
         }
-        _ => Ok(Some(signature)),
+        _ => authentic::check(home, path, signature),
     }
 }
 
@@ -102,7 +107,7 @@ pub fn claim(home: &Home, request_id: &str) -> Result<Claim, Error> {
 pub(super) fn check(home: &Home) -> Result<(), Error> {
     for path in file::list(&folder(home))? {
         if let Some(bytes) = file::read(&path)? {
-            authentic::check(home, &path, &bytes)?;
+            authenticate(home, &path, &bytes)?;
         }
     }
     for entry in Log::entries(home)? {

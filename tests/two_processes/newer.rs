@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::authentic::State;
 use crate::device::{Device, two, two_with_key};
 use crate::signing::fresh_digest;
 
@@ -15,8 +14,11 @@ fn outdate(device: &Device, path: &str) -> Vec<u8> {
     let file = device.home().join(path);
     let mut document: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     document["version"] = 2.into();
-    State::of(&device.home(), &device.path("key.txt")).write(path, document);
-    fs::read(file).unwrap()
+    // Its MAC may be one that only the later version knows.
+    document["mac"] = "5a".repeat(32).into();
+    let later = serde_json::to_vec(&document).unwrap();
+    fs::write(file, &later).unwrap();
+    later
 }
 
 fn below(device: &Device, folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
