@@ -14,6 +14,7 @@ pub mod signature;
 mod sigstore;
 pub mod unlock;
 
+mod address;
 mod approver;
 mod backup;
 mod bench;
@@ -200,6 +201,7 @@ fn name(command: &Command) -> &'static str {
         Command::Keys(KeysArgs { command: None | Some(KeysCommand::List) }) => "keys list",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Show { .. }) }) => "keys show",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Export(_)) }) => "keys export",
+        Command::Keys(KeysArgs { command: Some(KeysCommand::Address(_)) }) => "keys address",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Refresh(_)) }) => "keys refresh",
         Command::Keys(KeysArgs { command: Some(KeysCommand::Backup(_)) }) => "keys backup",
         Command::Keys(KeysArgs { command: Some(KeysCommand::VerifyBackup(_)) }) => {

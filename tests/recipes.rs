@@ -54,6 +54,7 @@ fn an_ethereum_address_is_recovered() {
 #[test]
 fn a_watch_only_wallet_finishes_the_payment_that_both_saw() {
     let stdout = ends_well(recipe("bitcoin/pay.sh").output().unwrap());
+    assert!(stdout.contains("yes: family/0/2 is bc1q"), "{stdout}");
     assert!(stdout.contains("0.25000000 BTC to"), "{stdout}");
     assert!(stdout.contains("\n0200000000010"), "the transaction: {stdout}");
     assert_eq!(stdout.matches("bob's device says no").count(), 2, "{stdout}");

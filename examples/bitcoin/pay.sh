@@ -34,8 +34,8 @@ descriptor=$(as alice keys export family --format descriptor)
 
 say "the wallet has the descriptor alone, and its addresses are those of the key"
 wallet addresses "$descriptor" | tee "$work/addresses"
-for index in 0 1 2; do as bob keys export "family/0/$index" --format address-btc; done |
-    diff - "$work/addresses"
+as bob keys address family --count 3 --json | jq -r '.result.addresses[].address' | diff - "$work/addresses"
+as bob keys address family --is "$(tail -1 "$work/addresses")"
 
 say "what both people see"
 wallet pay "$descriptor" "$rent" "$work/rent.psbt"

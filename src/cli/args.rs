@@ -1052,6 +1052,15 @@ pub enum KeysCommand {
     },
     /// Print a key's public half
     Export(Box<ExportArgs>),
+    /// Show where coins for a key are received, to compare with what a wallet shows
+    #[command(after_help = "Examples:
+  cosign keys address family                                the first one, family/0/0
+  cosign keys address family --index 3 --qr                 the one that the wallet gives out next
+  cosign keys address family --is bc1q…                     whether an address is one of this key's, and which
+
+A watch-only wallet with `cosign keys export family --format descriptor` gives out addresses. A wallet that was broken
+into may show another's: two devices that show the same one here cannot both be wrong. The vault is opened for it.")]
+    Address(AddressArgs),
     /// Give every party a new share of the same key; old shares become useless
     Refresh(RefreshArgs),
     /// Write a sealed copy of this device's share, for the day when the device is lost
@@ -1254,6 +1263,32 @@ pub struct ExportArgs {
     /// How to reach the others.
     #[command(flatten)]
     pub reach: ReachArgs,
+}
+
+/// `cosign keys address`
+#[derive(Debug, Args)]
+pub struct AddressArgs {
+    /// The key; default: the only one
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Which one, from 0
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..1 << 31))]
+    pub index: u32,
+    /// How many, from that one on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub count: u8,
+    /// Those to which a wallet sends change
+    #[arg(long)]
+    pub change: bool,
+    /// The network, in whose form they are written
+    #[arg(long, value_name = "NETWORK", default_value = "main")]
+    pub network: Network,
+    /// Say whether this address is one of the key's
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["index", "count", "change", "qr"])]
+    pub is: Option<String>,
+    /// Draw a QR code below each
+    #[arg(long)]
+    pub qr: bool,
 }
 
 /// The beginning of a day in UTC, in seconds since 1970.

@@ -7,7 +7,7 @@ use super::args::{ExportArgs, KeyName, KeysCommand};
 use super::output::{Sink, Table};
 use super::runtime::ask;
 use super::unlock;
-use super::{Global, Output, backup, combine, delete, public_key, refresh, reshare};
+use super::{Global, Output, address, backup, combine, delete, public_key, refresh, reshare};
 use crate::crypto::curve::encode_point;
 use crate::device::{hex, shown_on_one_line, visible};
 use crate::driver::ceremony::confirmations;
@@ -27,6 +27,7 @@ pub(super) fn run_keys(global: &Global, command: KeysCommand) -> Result<Output, 
         KeysCommand::List => list(global),
         KeysCommand::Show { name } => show(global, &name),
         KeysCommand::Export(args) => export(global, *args),
+        KeysCommand::Address(args) => address::run_address(global, &args),
         KeysCommand::Refresh(args) => refresh::run_refresh(global, args),
         KeysCommand::Backup(args) => backup::run_backup(global, args),
         KeysCommand::VerifyBackup(args) => backup::run_verify(global, &args),

@@ -18,6 +18,7 @@ use crate::crypto::bip32::{self, Derived};
 use crate::crypto::curve::{decode_point, encode_point};
 use crate::device::hex;
 use crate::pasted::{self, CurveName, PublicKey};
+use crate::payload::bitcoin::Network;
 use crate::report::{self, Code, Failure};
 use crate::request::below;
 
@@ -132,9 +133,19 @@ pub fn ethereum_address(point: &AffinePoint) -> String {
     format!("0x{}", cased.collect::<String>())
 }
 
-/// The address of this key on Bitcoin's main network: P2WPKH (BIP-141), Bech32 (BIP-173).
+/// The address of this key on Bitcoin's main network.
 fn bitcoin_address(key: &[u8; 33]) -> Option<String> {
-    bech32::segwit::encode_v0(bech32::hrp::BC, &hash160(key)).ok()
+    p2wpkh(key, Network::Main)
+}
+
+/// The address of this key: P2WPKH (BIP-141), Bech32 (BIP-173).
+pub(super) fn p2wpkh(key: &[u8; 33], network: Network) -> Option<String> {
+    let prefix = match network {
+        Network::Main => bech32::hrp::BC,
+        Network::Test | Network::Signet => bech32::hrp::TB,
+        Network::Regtest => bech32::hrp::BCRT,
+    };
+    bech32::segwit::encode_v0(prefix, &hash160(key)).ok()
 }
 
 fn hash160(key: &[u8; 33]) -> [u8; 20] {

@@ -18,6 +18,7 @@ mod scissors;
 #[allow(dead_code, reason = "shared with the tests of two processes")]
 mod terminal;
 #[path = "../support/wallet.rs"]
+#[allow(dead_code, reason = "shared with the tests of two processes")]
 mod wallet;
 
 use std::path::PathBuf;

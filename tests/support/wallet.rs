@@ -31,6 +31,12 @@ impl Wallet {
         Self { receiving, change }
     }
 
+    /// The address to which this wallet receives its coin number `index`.
+    pub(crate) fn receives(&self, index: u32) -> String {
+        let address = Self::at(&self.receiving, index).address(Network::Bitcoin).unwrap();
+        address.to_string()
+    }
+
     fn at(of: &Descriptor<DescriptorPublicKey>, index: u32) -> Descriptor<DefiniteDescriptorKey> {
         of.at_derivation_index(index).unwrap()
     }

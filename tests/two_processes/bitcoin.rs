@@ -370,3 +370,28 @@ fn another_library_computes_the_same_hash() {
         assert_eq!(hash, signature["digest"]);
     }
 }
+
+#[test]
+fn both_devices_show_the_addresses_that_the_wallet_gives_out() {
+    let (alice, bob, _listener) = two_with_key();
+    let wallet = Wallet::of(&alice);
+    for device in [&alice, &bob] {
+        let shown =
+            device.run(["keys", "address", "vault", "--index", "1", "--count", "2"]).succeeds();
+        assert_eq!(shown["addresses"][0]["address"], wallet.receives(1));
+        assert_eq!(shown["addresses"][1]["path"], "vault/0/2");
+        assert_eq!(shown["addresses"][1]["address"], wallet.receives(2));
+        let is = |address: &str| device.run(["keys", "address", "vault", "--is", address]);
+        let own = wallet.receives(999);
+        for text in [own.clone(), own.to_uppercase(), format!("bitcoin:{own}?amount=0.1")] {
+            assert_eq!(is(&text).succeeds()["addresses"][0]["path"], "vault/0/999");
+        }
+        is(STRANGER).fails(1, "none of the first 1000 addresses").fails(1, "do not send");
+        is(&wallet.receives(1000)).fails(1, "none of the first 1000 addresses");
+        is("bc1qnonsense").fails(2, "no address of Bitcoin");
+    }
+    let code = printed(&alice, &["keys", "address", "vault", "--qr"]);
+    assert!(code.contains('\u{2580}') && !code.contains('\u{1b}'), "{code}");
+    let test = printed(&alice, &["keys", "address", "vault", "--network", "test", "--change"]);
+    assert!(test.starts_with("vault/1/0  tb1q"), "{test}");
+}

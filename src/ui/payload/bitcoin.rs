@@ -19,10 +19,11 @@ pub(super) fn payment(summary: &Summary) -> Vec<Row> {
     rows.push(("fee", format!("{}, {rate}", btc(summary.fee))));
     rows.push(("returns", btc(summary.returns)));
     let (inputs, signs) = (summary.inputs, summary.signs);
-    rows.push((
-        "spends",
-        format!("{}, in {inputs} inputs, of which the key signs {signs}", btc(summary.spends)),
-    ));
+    let spends = match inputs {
+        1 => format!("{}, in one input, which the key signs", btc(summary.spends)),
+        _ => format!("{}, in {inputs} inputs, of which the key signs {signs}", btc(summary.spends)),
+    };
+    rows.push(("spends", spends));
     match summary.lock_time {
         None => {}
         Some(LockTime::Height(height)) => {
