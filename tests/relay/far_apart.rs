@@ -70,6 +70,42 @@ fn two_homes_make_a_key_and_sign_through_a_relay_that_reads_nothing() {
 }
 
 #[test]
+fn a_key_is_given_to_other_devices_at_a_relay() {
+    let relay = Relay::start(&[]);
+    let devices = ["alice", "bob", "carol", "dave"].map(Device::new);
+    let [alice, bob, carol, dave] = &devices;
+    introduce(&[alice, bob, carol, dave]);
+    let allow = |device: &Device| {
+        let rule = |peer: &Device| {
+            let name = &peer.name;
+            format!(
+                "[[rule]]\npeer = {name:?}\naction = \"allow\"\n\
+                 [[rule]]\npeer = {name:?}\nceremony = \"reshare\"\naction = \"allow\"\n"
+            )
+        };
+        let others = devices.iter().filter(|other| other.name != device.name);
+        device.policy(&others.map(rule).collect::<String>());
+        let flags = [&["--policy", "policy.toml"], &ALONE[..], &["--relay", &relay.url]].concat();
+        let mut listener = device.listen(&flags);
+        listener.event_where("relay", |event| event["connected"] == true);
+        listener
+    };
+    let mut listening: Vec<Option<Listener>> =
+        [bob, carol, dave].map(|device| Some(allow(device))).into();
+    let run = |device: &Device, args: &[&str]| device.run(through(&relay.url, args)).succeeds();
+    let keygen = ["keygen", "--key", "vault", "--threshold", "2", "--with", "bob,carol"];
+    let made = run(alice, &keygen);
+    // Bob's laptop is gone.
+    listening[0] = None;
+    let reshare = ["keys", "reshare", "vault", "--lost", "bob", "--add", "dave"];
+    let reshared = run(alice, &reshare);
+    assert_eq!(reshared["public_key"], made["public_key"]);
+    let digest = fresh_digest();
+    let signed = alice.run(through(&relay.url, &["sign", &digest, "--with", "dave"]));
+    openssl::is_satisfied(&signed.succeeds(), &exported(carol, "vault"), &digest);
+}
+
+#[test]
 fn two_relays_joined_by_nats_are_one() {
     let (_nats, bus) = nats();
     let relays = [0, 1].map(|_| Relay::start(&["--cluster", &bus]));

@@ -145,6 +145,31 @@ fn the_old_program_signs_a_file_by_its_digest_and_is_not_asked_for_what_it_canno
 
 #[test]
 #[ignore = "needs the old program: tests/run --skew"]
+fn the_old_program_is_not_asked_for_a_reshare_or_an_import() {
+    let (alice, bob, carol) = (device("alice", New), device("bob", New), device("carol", Old));
+    let _listening = all_listen(&[&alice, &bob, &carol], &[]);
+    alice.run(["keygen", "--key", "vault", "--with", "bob"]).succeeds();
+    alice.write("whole.key", digest("a private key"));
+    let before = [&bob, &carol].map(Device::outcomes);
+    alice
+        .run(["keys", "reshare", "vault", "--add", "carol"])
+        .fails(6, "carol's cosign 0.1.0 cannot give a key to other devices; ");
+    let import = ["keygen", "--key", "old", "--import", "whole.key", "--with", "bob", "carol"];
+    alice
+        .run(import)
+        .fails(6, "carol's cosign 0.1.0 cannot take a share of a key that exists whole; ");
+    assert_eq!([&bob, &carol].map(Device::outcomes), before);
+    // Nor does it offer what it cannot: a party of its key that is to be replaced.
+    let other = ["keygen", "--key", "other", "--threshold", "2", "--with", "bob", "carol"];
+    alice.run(other).succeeds();
+    alice.run(["keys", "reshare", "other", "--threshold", "3"]).fails(6, "carol's cosign 0.1.0");
+    let without = alice.run(["keys", "reshare", "other", "--lost", "carol"]);
+    // The rules of `all_listen` name no reshare, so Bob's policy is what stops it.
+    without.fails(9, "the policy of bob");
+}
+
+#[test]
+#[ignore = "needs the old program: tests/run --skew"]
 fn three_devices_of_two_versions_make_refresh_and_use_a_key() {
     for ages in [[Old, New, New], [New, Old, Old], [New, Old, New]] {
         let devices = ["alice", "bob", "carol"];

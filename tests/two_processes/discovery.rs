@@ -5,6 +5,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::device::{Device, Listener, introduce, two_with_key};
+use crate::parties::rules;
 use crate::signing::fresh_digest;
 
 /// Alice's finding of the device with this fingerprint.
@@ -66,6 +67,28 @@ fn a_device_is_available_then_ready_then_offline() {
     listener.signal(Signal::KILL);
     drop(listener);
     assert_eq!(seen_by(&alice, &bobs).unwrap()["status"], "offline");
+}
+
+#[test]
+fn the_devices_of_a_reshare_are_found_by_multicast() {
+    let devices = ["alice", "bob", "carol"].map(Device::new);
+    let [alice, bob, carol] = &devices;
+    introduce(&[alice, bob, carol]);
+    let listens = |device: &Device, peers: &[&str]| {
+        device.policy(&rules(peers));
+        device.listen(&["--policy", "policy.toml", "--interface", "lo"])
+    };
+    let _listening = [listens(bob, &["alice", "carol"]), listens(carol, &["alice", "bob"])];
+    let found = ["--interface", "lo"];
+    alice.run(["keygen", "--key", "vault", "--with", "bob"].iter().chain(&found)).succeeds();
+    let reshare = ["keys", "reshare", "vault", "--add", "carol"];
+    let made = alice.run(reshare.iter().chain(&found)).succeeds();
+    assert_eq!(made["parties"].as_array().unwrap().len(), 3);
+    let lost = ["keys", "reshare", "vault", "--lost", "bob"];
+    let made = alice.run(lost.iter().chain(&found)).succeeds();
+    assert_eq!(made["parties"].as_array().unwrap().len(), 2);
+    let digest = fresh_digest();
+    alice.run(["sign", &digest, "--with", "carol"].iter().chain(&found)).succeeds();
 }
 
 /// Others that announce themselves under `id`, some of whom answer as devices of their own, some of whom

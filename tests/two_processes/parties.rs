@@ -14,7 +14,7 @@ pub(crate) struct Group {
 }
 
 /// The rules by which a device allows all that these peers ask for, a reshare and an import too.
-fn rules(peers: &[&str]) -> String {
+pub(crate) fn rules(peers: &[&str]) -> String {
     let rule = |peer: &&str| {
         format!(
             "[[rule]]\npeer = {peer:?}\naction = \"allow\"\n\

@@ -401,6 +401,48 @@ fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
     }
 }
 
+/// Programs of the first version say nothing of themselves; others say what they can, which these cannot.
+#[test]
+fn no_owner_is_asked_for_a_reshare_or_an_import_that_a_program_cannot() {
+    let devices = ["alice", "bob", "carol"].map(Device::new);
+    let [alice, bob, carol] = &devices;
+    introduce(&[alice, bob, carol]);
+    let listener = bob.serve(&[alice, carol]);
+    let bob_there = format!("bob={}", listener.address());
+    alice.run(["keygen", "--key", "vault", "--with", "bob", "--peer", &bob_there]).succeeds();
+    alice.write("whole.key", hex::encode(rand::random::<[u8; 32]>()));
+    let before = bob.outcomes();
+    let node = opened(carol);
+    let can = vec![Label::new("keygen"), Label::new("refresh"), Label::new("sign")];
+    let other = About { can, ..About::this_program(false) };
+    let reshare = ["keys", "reshare", "vault", "--add", "carol"];
+    let import = ["keygen", "--key", "old", "--import", "whole.key", "--with", "bob,carol"];
+    let commands = [
+        (&reshare[..], "give a key to other devices"),
+        (&import, "take a share of a key that exists whole"),
+    ];
+    for ((command, cannot), about) in
+        commands.into_iter().flat_map(|command| [(command, None), (command, Some(other.clone()))])
+    {
+        block_on(async {
+            let (port, address) = port().await;
+            let carol_there = format!("carol={address}");
+            let there = ["--peer", &bob_there, "--peer", &carol_there];
+            let asking = alice.start([command, &there].concat());
+            let mut link = greeted(&node, &port).await;
+            let welcome = Message::Welcome { name: Label::new("carol"), about };
+            say(&mut link, &welcome).await.unwrap();
+            let next = hear(&mut link, soon()).await;
+            assert_eq!(next, Ok(Message::Refuse { reason: Reason::Aborted }));
+            drop(link);
+            let asking = asking.ends().fails(6, &format!("cannot {cannot}"));
+            asking.fails(6, "update the program on carol");
+        });
+    }
+    assert_eq!(bob.outcomes(), before);
+    assert_eq!(alice.run(["keys", "list"]).succeeds()["keys"].as_array().unwrap().len(), 1);
+}
+
 #[test]
 fn more_files_than_a_program_signs_at_once_are_not_sent_to_it() {
     let (alice, bob, _listener) = two_with_key();
