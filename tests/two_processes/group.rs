@@ -299,6 +299,49 @@ fn the_person_at_the_gathering_device_can_put_one_out_and_answers_the_list_that_
 }
 
 #[test]
+fn who_is_there_and_joins_again_changes_nothing_on_the_screen_of_the_host() {
+    let devices = devices(["alice", "bob"]);
+    let (mut host, address) = gathering(&devices[0]);
+    let first = joining(&devices[1], &address);
+    host.shows("pair this device and \"bob\"").shows(BEGIN);
+    std::thread::sleep(Duration::from_millis(1200));
+    let mut bob = joining(&devices[1], &address);
+    // His first link is ended when he is in over the second one.
+    assert_ne!(first.ends().0, Some(0));
+    host.types("1\n");
+    let since = host.shown_before("pairing of ");
+    assert!(!since.contains("connected to") && !since.contains(BEGIN), "{since}");
+    assert_eq!(host.code(), bob.code());
+    let mut screens = vec![host, bob];
+    for screen in &mut screens {
+        screen.shows(QUESTION);
+    }
+    all_agree(screens, &devices);
+}
+
+#[test]
+fn who_leaves_and_comes_again_and_again_is_no_longer_let_in() {
+    let devices = devices(["alice", "bob"]);
+    let stranger = Device::new("mallory");
+    let (mut host, address) = gathering(&devices[0]);
+    let bob = joining(&devices[1], &address);
+    host.shows("pair this device and \"bob\"").shows(BEGIN);
+    for _ in 0..5 {
+        let mallory = joining(&stranger, &address);
+        host.shows("pair this device and \"bob\", \"mallory\"").shows(BEGIN);
+        mallory.kill();
+        host.shows("pair this device and \"bob\"").shows(BEGIN);
+    }
+    let (code, said) = joining(&stranger, &address).ends();
+    assert_eq!(code, Some(12), "{said}");
+    std::thread::sleep(Duration::from_millis(1200));
+    host.types("1\n");
+    let mut screens = vec![host, bob];
+    ask_all(&mut screens);
+    all_agree(screens, &devices);
+}
+
+#[test]
 fn a_device_that_dies_ends_it_for_all_and_nothing_is_stored() {
     let devices = devices(["alice", "bob", "carol"]);
     for dead in [0, 2] {

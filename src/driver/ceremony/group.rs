@@ -651,11 +651,19 @@ struct Hub {
     tasks: JoinSet<()>,
     /// The devices that were put out.
     removed: Vec<Fingerprint>,
+    /// Each device that was new in the list when it came, as often as it was, and where from.
+    arrivals: Vec<(Fingerprint, Source)>,
 }
 
 /// Most devices of one group from one address on the network, so that one machine does not take all places. A
 /// relay lets in only whoever has the invitation.
 const OF_ONE_SOURCE: usize = 3;
+
+/// How often one device may leave and come again: each time the person at this device has another list to look at.
+const RETURNS: usize = 4;
+
+/// How often devices may come from one address on the network, however they call themselves.
+const ARRIVALS: usize = 16;
 
 /// A device that has joined.
 #[derive(Debug)]
@@ -691,11 +699,12 @@ impl Hub {
             heard,
             tasks: JoinSet::new(),
             removed: Vec::new(),
+            arrivals: Vec::new(),
         }
     }
 
-    /// Lets a device in, and says whether it did. One that comes again takes its former place; one too many is
-    /// refused.
+    /// Lets a device in, and says whether the list is another one then. One that is there already, and comes again under
+    /// the same name, has its place over the new link; one too many, or one that comes too often, is refused.
     fn admit(&mut self, node: &Node, joiner: Reached) -> bool {
         while self.tasks.try_join_next().is_some() {}
         let fingerprint = joiner.link.peer();
@@ -704,28 +713,44 @@ impl Hub {
         let others = self.spokes.iter().filter(is_other);
         let beside = others.clone().filter(|spoke| spoke.source == source).count();
         let is_limited = matches!(source, Source::Net(ip) if !ip.is_loopback());
+        let before = self.spokes.iter().position(|spoke| spoke.fingerprint == fingerprint);
+        let is_same = before
+            .and_then(|before| self.spokes.get(before))
+            .is_some_and(|spoke| spoke.name == joiner.name);
+        let came = |is_it: &dyn Fn(&(Fingerprint, Source)) -> bool| {
+            self.arrivals.iter().filter(|arrival| is_it(arrival)).count()
+        };
+        let is_too_often = came(&|(who, _)| *who == fingerprint) > RETURNS
+            || (is_limited && came(&|(_, from)| *from == source) >= ARRIVALS);
         if others.count() + 1 >= MOST
             || (is_limited && beside >= OF_ONE_SOURCE)
             || self.removed.contains(&fingerprint)
+            || (!is_same && is_too_often)
         {
             self.refuse(joiner);
             return false;
         }
-        self.spokes.retain(|spoke| spoke.fingerprint != fingerprint);
-        node.tell(Event::Connected {
-            peer: joiner.name.to_string(),
-            via: joiner.way.to_string(),
-            resumed: false,
-            request_id: None,
-        });
+        if !is_same {
+            self.arrivals.push((fingerprint, source));
+            node.tell(Event::Connected {
+                peer: joiner.name.to_string(),
+                via: joiner.way.to_string(),
+                resumed: false,
+                request_id: None,
+            });
+        }
         let Reached { link, name, about, .. } = joiner;
         let keeps = about.and_then(|about| about.keeps).unwrap_or_default();
         self.numbered = self.numbered.saturating_add(1);
         let (orders, taken) = mpsc::unbounded_channel();
         self.tasks.spawn(carry(link, self.numbered, taken, self.said.clone()));
         let number = self.numbered;
-        self.spokes.push(Spoke { number, fingerprint, name, source, keeps, place: 0, orders });
-        true
+        let spoke = Spoke { number, fingerprint, name, source, keeps, place: 0, orders };
+        match before.and_then(|before| self.spokes.get_mut(before)) {
+            Some(before) => *before = spoke,
+            None => self.spokes.push(spoke),
+        }
+        !is_same
     }
 
     /// Forgets the device of this number, whose link has ended; says whether it was there.
