@@ -738,10 +738,6 @@ pub fn no_record(error: &crate::vault::Error) -> Failure {
         .hint("mend that, or leave --require-log (require_log in config.toml) out")
 }
 
-/// The warning before a refresh or reshare that lifts the ban of a device.
-pub const ENDS_A_BAN: &str =
-    "a device of this key failed a check and is banned; new shares end that";
-
 /// What is said to whoever imports a private key, before anybody is asked. A wrong file shows by this alone.
 pub fn importing(public_key: &str, address: Option<Account>) -> String {
     let address = address.map(|address| format!(" with address {address}")).unwrap_or_default();
@@ -755,9 +751,14 @@ pub fn importing(public_key: &str, address: Option<Account>) -> String {
 pub const IMPORTED: &str = "imported: every device has its share, and every copy of the private key still signs alone: \
      destroy the file and every other copy";
 
-/// The same on the device that asks, with the names of those that are banned there.
+/// The warning before a refresh or reshare that ends the bans of these devices.
 pub fn ends_bans(names: &[&str]) -> String {
     format!("failed a check and banned here, which new shares end: {}", names.join(", "))
+}
+
+/// What is asked of whoever asks for such a reshare.
+pub fn pardons(names: &[&str]) -> String {
+    format!("{}; find out why it failed. Give them new shares all the same", ends_bans(names))
 }
 
 /// Pending shares of the key `name` cannot be finished now, and those of before are used.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli::builds::{self, Builds};
 use crate::cli::digest::Digest;
-use crate::device::Fingerprint;
+use crate::device::{Fingerprint, Label};
 use crate::driver::approver::backoff::{Admission, Backoff};
 use crate::driver::approver::{Answer, Approver, Charge, Comparison, Refusal, Verdict};
 use crate::driver::clock;
@@ -137,8 +137,9 @@ impl Approver for Person {
         self.prompter.can_ask()
     }
 
-    fn pardon(&self, question: Question) -> Answer<'_> {
-        Box::pin(self.decide(question, Some(report::ENDS_A_BAN)))
+    fn pardon(&self, question: Question, banned: &[Label]) -> Answer<'_> {
+        let warning = report::ends_bans(&banned.iter().map(Label::as_str).collect::<Vec<_>>());
+        Box::pin(async move { self.decide(question, Some(&warning)).await })
     }
 }
 
@@ -290,8 +291,8 @@ impl Approver for Rules {
         false
     }
 
-    fn pardon(&self, question: Question) -> Answer<'_> {
-        self.person.pardon(question)
+    fn pardon(&self, question: Question, banned: &[Label]) -> Answer<'_> {
+        self.person.pardon(question, banned)
     }
 }
 

@@ -1439,6 +1439,9 @@ pub struct ReshareArgs {
     /// How many devices must sign; default: as many as before
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u8).range(2..=16))]
     pub threshold: Option<u8>,
+    /// A device that failed a check and is banned here, and gets new shares all the same; a person is asked otherwise
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub pardon: Vec<String>,
     /// How to reach the others.
     #[command(flatten)]
     pub reach: ReachArgs,

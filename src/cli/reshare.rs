@@ -43,8 +43,21 @@ pub(super) fn run_reshare(global: &Global, args: ReshareArgs) -> Result<Output, 
     // Checked while the vault is locked, and once more when it is open.
     Plan::of(&home, &name, &args)?;
     with_node(global, None, Setup::from(&args.reach), |node| async move {
-        let Plan { record, old_threshold, change, others } = Plan::of(&node.home, &name, &args)?;
-        let made = ceremony::reshare(&node, &name, &change, &others).await?;
+        let Plan { record, old_threshold, change, others, pardons } =
+            Plan::of(&node.home, &name, &args)?;
+        let banned = ceremony::banned_in(&node, &name, &change)?;
+        let asked: Vec<Label> = banned
+            .iter()
+            .filter(|who| !pardons.contains(who))
+            .map(|who| node.name_of(who))
+            .collect();
+        if !asked.is_empty() {
+            let what = report::pardons(&asked.iter().map(Label::as_str).collect::<Vec<_>>());
+            if !global.prompter.confirm(&what, "--pardon").await? {
+                return Err(report::denied_here("reshare"));
+            }
+        }
+        let made = ceremony::reshare(&node, &name, &change, &others, &banned).await?;
         let view = |who: &Fingerprint| PartyView { name: node.name_of(who), fingerprint: *who };
         let views = |all: &[Fingerprint]| all.iter().map(view).collect::<Vec<_>>();
         let old: Vec<Fingerprint> = record.parties.iter().map(|p| p.fingerprint).collect();
@@ -73,11 +86,13 @@ struct Plan {
     change: Change,
     /// How to reach the devices that take part, and parties of other epochs.
     others: Vec<Target>,
+    /// The devices whose bans the owner ends by it.
+    pardons: Vec<Fingerprint>,
 }
 
 impl Plan {
     fn of(home: &Home, name: &str, args: &ReshareArgs) -> Result<Self, Failure> {
-        let ReshareArgs { add, lost, remove, threshold, reach, .. } = args;
+        let ReshareArgs { add, lost, remove, threshold, pardon, reach, .. } = args;
         let held = records::held(home, name)?;
         let newest = held.first().ok_or_else(|| report::no_key(name))?;
         let known = holders(home, name)?;
@@ -95,6 +110,7 @@ impl Plan {
             remove: distinct(parties(remove)?),
             threshold: *threshold,
         };
+        let pardons = parties(pardon)?;
         let called = |who: &Fingerprint| {
             let known = peers.iter().chain(&known).find(|peer| peer.fingerprint == *who);
             Label::new(&known.map_or_else(|| who.device_id(), |peer| peer.name.clone()))
@@ -119,7 +135,7 @@ impl Plan {
             .filter(|peer| !others.iter().any(|o| o.fingerprint == peer.fingerprint));
         let new: Vec<PeerRecord> = new.cloned().collect();
         others.extend(new);
-        Ok(Self { record, old_threshold, change, others: targets(&others, reach)? })
+        Ok(Self { record, old_threshold, change, others: targets(&others, reach)?, pardons })
     }
 }
 

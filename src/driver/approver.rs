@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::device::Fingerprint;
+use crate::device::{Fingerprint, Label};
 use crate::driver::approver::backoff::Admission;
 use crate::progress::{Compared, Lasts};
 use crate::request::{Question, Request};
@@ -139,9 +139,9 @@ pub trait Approver: Send + Sync {
         true
     }
 
-    /// Whether to take part in a refresh that lifts the ban of a device. Never answered by a
+    /// Whether to take part in a refresh or reshare that ends the bans of these devices. Never answered by a
     /// policy.
-    fn pardon(&self, _question: Question) -> Answer<'_> {
+    fn pardon(&self, _question: Question, _banned: &[Label]) -> Answer<'_> {
         Box::pin(async { Verdict::Nobody })
     }
 }

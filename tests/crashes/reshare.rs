@@ -106,14 +106,27 @@ fn no_rule_takes_a_banned_device_into_a_reshare_and_a_person_may() {
     asking.ends().fails(7, "E_OTE_CHECK");
     let reshare = ["keys", "reshare", "vault", "--add", "carol"];
     group.of("bob").run(reshare).fails(11, "alice");
-    // Who has the ban and asks is told that new shares end it.
+    // Who has the ban and asks says so with a word of its own: a script by a flag, a person at the terminal.
     let copy = group.copy("alice");
-    let (to, silent) = ("bob=127.0.0.1:1", "1s");
-    let asking = copy.run([&reshare[..], &["--peer", to, "--timeout", silent]].concat());
-    let asking = asking.fails(4, "bob");
+    let flags = ["--peer", "bob=127.0.0.1:1", "--timeout", "1s"];
+    let asks = [&reshare[..], &flags].concat();
+    copy.run(&asks).fails(11, "which new shares end: bob").fails(11, "use --pardon");
+    copy.run([&asks[..], &["--pardon", "carol"]].concat()).fails(10, "carol is no signer");
+    let asking = copy.run([&asks[..], &["--pardon", "bob"]].concat()).fails(4, "bob");
     let says =
         |note: &Value| note["message"].as_str().unwrap().contains("which new shares end: bob");
     assert!(asking.events("note").iter().any(says), "{}", asking.stderr);
+    for (answer, code, says) in [("n\n", 3, "denied on this device"), ("y\n", 4, "bob")] {
+        let mut person = copy.terminal(&asks);
+        person.shows("which new shares end: bob; find out why").shows("[y/N] ").types(answer);
+        let (ended, said) = person.ends();
+        assert_eq!(ended, Some(code), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+    // Without him there is nothing to end.
+    let without =
+        ["keys", "reshare", "vault", "--threshold", "2", "--lost", "bob", "--add", "carol"];
+    copy.run(without).fails(2, "must take part");
     group.sleeps("alice");
     let mut at_alice = group.of("alice").terminal([
         "listen",
@@ -126,7 +139,7 @@ fn no_rule_takes_a_banned_device_into_a_reshare_and_a_person_may() {
     ]);
     let to = format!("alice={}", at_alice.address());
     let asking = group.of("bob").start([&reshare[..], &["--peer", &to]].concat());
-    at_alice.shows("failed a check and is banned; new shares end that").approves();
+    at_alice.shows("failed a check and banned here, which new shares end: bob").approves();
     asking.ends().succeeds();
     group.sign(&[&["alice", "bob"]]);
 }

@@ -32,14 +32,14 @@ const LINK_LIFE: Duration = Duration::from_secs(30 * 60);
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What the owner of an invited device is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// Nothing: the owner approved it before, and this only finishes it.
     Nothing,
     /// Whether to take part.
     Approval,
-    /// Whether to take part with a device that was banned.
-    Pardon,
+    /// Whether to take part with these devices, which are banned, and new shares end that.
+    Pardon(Vec<Label>),
 }
 
 /// The invited side: asks the owner of this device, says yes, and opens the links to the others.
@@ -70,7 +70,7 @@ pub async fn accept(
     }
     // Capped at the link's lifetime: `seconds` is the requester's word.
     let answer_within = Duration::from_secs(u64::from(terms.seconds)).min(LINK_LIFE);
-    let charge = match approve(node, &mut link, question, ask, answer_within).await {
+    let charge = match approve(node, &mut link, question, &ask, answer_within).await {
         Ok(charge) => charge,
         Err(error) => {
             decline(link, &name, Reason::from(&error)).await;
@@ -181,7 +181,7 @@ async fn approve(
     node: &Node,
     link: &mut ResumableLink,
     question: &Question,
-    ask: Ask,
+    ask: &Ask,
     answer_within: Duration,
 ) -> Result<Charge, Error> {
     let until = node.deadline_within(answer_within);
@@ -194,7 +194,7 @@ async fn approve(
             let asked = node.approver.approve(with_time(question, until));
             answered(node, link, question, until, asked).await?
         }
-        Ask::Pardon => Verdict::Ask,
+        Ask::Pardon(_) => Verdict::Ask,
     };
     match verdict {
         Verdict::Ask => ask_a_person(node, link, question, ask, until).await,
@@ -208,7 +208,7 @@ async fn ask_a_person(
     node: &Node,
     link: &mut ResumableLink,
     question: &Question,
-    ask: Ask,
+    ask: &Ask,
     until: Instant,
 ) -> Result<Charge, Error> {
     let (ceremony, requester) = (question.request.ceremony(), question.request.requester);
@@ -242,7 +242,7 @@ async fn ask_a_person(
         }
         let asked = with_time(question, until);
         let answer = match ask {
-            Ask::Pardon => node.approver.pardon(asked),
+            Ask::Pardon(banned) => node.approver.pardon(asked, banned),
             Ask::Approval | Ask::Nothing => node.approver.ask(asked),
         };
         match answered(node, link, question, until, answer).await? {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::sync::Arc;
 
-use crate::device::Fingerprint;
+use crate::device::{Fingerprint, Label};
 use crate::driver::error::Error;
 use crate::driver::told::Note;
 use crate::driver::{Node, records};
@@ -107,6 +107,12 @@ impl Bans {
     /// The devices that they are about.
     pub fn known(&self) -> impl Iterator<Item = Fingerprint> {
         self.known.iter().filter_map(|party| self.parties.get(party)).copied()
+    }
+
+    /// The names of these devices, each once.
+    pub fn names(&self, node: &Node) -> Vec<Label> {
+        let names: BTreeSet<Label> = self.known().map(|who| node.name_of(&who)).collect();
+        names.into_iter().collect()
     }
 
     /// A device that was banned after that, if there is one.

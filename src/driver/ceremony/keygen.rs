@@ -240,6 +240,7 @@ pub async fn refresh(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Ma
         fits: &|record| !unfinished.contains(record),
         asks: &|key| of_key(node, key.record(), key.held(), Action::Refresh),
         unfinished: &unfinished,
+        pardons: None,
     };
     renewed(node, name, with, Vec::new(), &renewal).await
 }
@@ -334,6 +335,8 @@ struct Renewal<'a> {
     asks: &'a (dyn Fn(&HeldKey) -> Result<Request, Error> + Sync),
     /// Newer epochs that are left aside, since they wait for devices.
     unfinished: &'a [KeyRecord],
+    /// The devices whose bans the owner ends by it; all if it is not given.
+    pardons: Option<&'a [Fingerprint]>,
 }
 
 /// Makes new shares of the key `name` by `renewal`, of the newest epoch that fits, that all have, and that is
@@ -407,7 +410,7 @@ impl Asking {
         node: &Node,
         name: &str,
         tried: &[KeyRecord],
-        Renewal { alike, fits, asks, .. }: &Renewal<'_>,
+        Renewal { alike, fits, asks, pardons, .. }: &Renewal<'_>,
     ) -> Result<Self, Error> {
         let waits = |by| node.tell(Note::KeyAwaited { key: name.to_owned(), by });
         records::unchanging(&node.home, name, node.deadline_or(ANSWER), waits).await?;
@@ -419,30 +422,48 @@ impl Asking {
         let (request, record) = (asks(&key)?, key.record().clone());
         let has_others = key.has_epoch(|other| may(other) && !alike(other, &record));
         let bans = key.bans(&request.parties);
+        let is_pardoned = |who: &Fingerprint| pardons.is_none_or(|all| all.contains(who));
+        if let Some(who) = bans.known().find(|who| !is_pardoned(who)) {
+            let party = request.party_of(&who).ok_or(Error::NotAParty)?;
+            return Err(Error::Banned { party, peer: node.name_of(&who), key: name.to_owned() });
+        }
         Ok(Self { question: about(node, request, &record), bans, has_others, record })
     }
 
     /// Shows the owner of this device what is asked for, and whose bans it lifts.
     fn announce(&self, node: &Node) {
-        let banned: BTreeSet<Label> = self.bans.known().map(|who| node.name_of(&who)).collect();
-        if !banned.is_empty() {
-            node.tell(Note::EndsBans { peers: banned.into_iter().collect() });
+        if !self.bans.is_empty() {
+            node.tell(Note::EndsBans { peers: self.bans.names(node) });
         }
         announce(node, &self.question);
     }
 }
 
-/// Changes the parties or the threshold of the key `name`; `with` are at least the others that take part.
-/// The public key stays.
+/// The devices that take part in `change` of the key `name` and are banned here, which new shares end.
 ///
 /// # Errors
-/// The change does not fit the key, a device cannot be reached or refuses, or the protocol fails. The shares of before
+/// The key cannot be opened.
+pub fn banned_in(node: &Node, name: &str, change: &Change) -> Result<Vec<Fingerprint>, Error> {
+    let held = records::held(&node.home, name)?;
+    // A change that fits no epoch may be one that is unfinished, and its owners have agreed to that.
+    let Ok((_, plan)) = reshare::planned(node, &held, change) else { return Ok(Vec::new()) };
+    let banned = HeldKey::open(node, name)?.bans(&plan.participants);
+    let banned: BTreeSet<Fingerprint> = banned.known().collect();
+    Ok(banned.into_iter().collect())
+}
+
+/// Changes the parties or the threshold of the key `name`; `with` are at least the others that take part.
+/// The public key stays. It ends the bans of the devices that it `pardons`, as the owner has said.
+///
+/// # Errors
+/// Another device that takes part is banned here, the change does not fit the key, a device cannot be reached or refuses, or the protocol fails. The shares of before
 /// stay in use until every party then has stored its new one.
 pub async fn reshare(
     node: &Arc<Node>,
     name: &str,
     change: &Change,
     with: &[Target],
+    pardons: &[Fingerprint],
 ) -> Result<Made, Error> {
     let planned = |held: &[KeyRecord], active: &KeyRecord| {
         // What is unfinished of this very change needs all of its devices.
@@ -472,6 +493,7 @@ pub async fn reshare(
         fits: &fits,
         asks: &|key| reshare::asking(node, key, change),
         unfinished: &[],
+        pardons: Some(pardons),
     };
     renewed(node, name, with, Vec::new(), &renewal).await
 }
@@ -680,8 +702,8 @@ pub async fn respond(
                         return Err(error);
                     }
                 };
-                let is_free = lifts.as_ref().is_none_or(|lifts| lifts.bans.is_empty());
-                let ask = if is_free { Ask::Approval } else { Ask::Pardon };
+                let ask =
+                    lifts.as_ref().map_or(Ask::Approval, |lifts| asking_for(node, &lifts.bans));
                 let started = accept(node, link, &question, &terms, Vec::new(), ask).await?;
                 let taking = async {
                     let lock = records::hold(&node.home, key).await?;
@@ -720,7 +742,7 @@ pub async fn respond(
                     return Err(Error::TooManyPending(record.name.clone()));
                 }
                 let bans = open.bans(&request.parties);
-                let ask = if bans.is_empty() { Ask::Approval } else { Ask::Pardon };
+                let ask = asking_for(node, &bans);
                 // The owner may take minutes, so the share is closed and opened again afterwards.
                 drop(open);
                 let started = accept(node, link, &question, &terms, offer, ask).await?;
@@ -743,6 +765,14 @@ pub async fn respond(
     }
     .await;
     conclude(node, request, result)
+}
+
+/// What the owner is asked about new shares that end these bans.
+fn asking_for(node: &Node, bans: &Bans) -> Ask {
+    match bans.is_empty() {
+        true => Ask::Approval,
+        false => Ask::Pardon(bans.names(node)),
+    }
 }
 
 /// Locks the name of a new key, and checks that it is still free.

@@ -503,7 +503,7 @@ fn a_requester_sees_who_is_asked_and_for_how_long() {
 
 #[test]
 fn what_was_said_about_a_request_stands_on_it() {
-    let banned = "a device of this key failed a check and is banned; new shares end that";
+    let banned = "failed a check and banned here, which new shares end: bob";
     let events = [Event::Note { message: banned.into() }, Event::Request(Box::new(request()))];
     let (drawn, overflow) = Screen::asked(&events).drawn((80, 24), false);
     assert!(drawn.contains(&format!("! {banned}")) && overflow == 0, "{drawn}");
