@@ -1081,9 +1081,10 @@ pub fn leaving_unknown(failure: &Failure, name: &str) -> Failure {
         format!("{}: this device cannot tell whether it has left the key {name:?}", failure.message),
     )
     .hint(format!(
-        "its share stays here: either the change failed on the others, or they have made newer shares since; \
-         {} on each of them says which devices the key has",
-        there(&["keys", "show"], &[name])
+        "its share stays here: the change may have failed on the others. {} on each of them says which devices the key \
+         has: where this one is among them on none, it has left, and its owner ends it by giving up this share; {} says how",
+        there(&["keys", "show"], &[name]),
+        here(&["keys", "delete", "--help"], &[])
     ))
 }
 

@@ -64,7 +64,7 @@ pub use error::{Altered, Error, Use};
 use file::{Durability, Writer};
 pub use file::{Effect, check_modes, observe};
 pub use home::{Deadline, Home};
-pub use keys::{Confirmed, KeyLock, KeyRecord, KeyState, LeavingRecord, PartyRecord};
+pub use keys::{Confirmed, KeyLock, KeyRecord, KeyState, LeavingRecord, Parting, PartyRecord};
 pub use ledger::Ledger;
 pub use locked::memory_can_be_locked;
 pub use log::{Chain, Entry, Log};

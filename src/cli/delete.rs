@@ -137,6 +137,12 @@ fn card(home: &Home, records: &[KeyRecord], remains: &Remains) -> Vec<String> {
         row("note", "other devices may have it in use: see `cosign keys list` on each".to_owned());
     }
     let name = records.first().map_or("", |key| key.name.as_str());
+    if let Some(leaving) = keys::leaving(home, name).ok().and_then(|mut all| all.pop()) {
+        let names: Vec<&str> = leaving.parties.iter().map(|party| party.name.as_str()).collect();
+        let says =
+            "has agreed to leave this key; where they all have new shares, those sign as before";
+        row("this device", format!("{says}: {}", names.join(", ")));
+    }
     row("signatures", signatures(home, name));
     row("afterwards", remains.sentence());
     card

@@ -104,6 +104,21 @@ pub struct LeavingRecord {
     pub created: i64,
 }
 
+/// What this device has said to one that leaves a key by one of its epochs: that its own share of that epoch is
+/// stored. It stays true, and may be asked for again, when newer shares have taken its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parting {
+    /// The epoch.
+    #[serde(with = "digits")]
+    pub epoch: [u8; 32],
+    /// This device's confirmation of it; no secret.
+    #[serde(with = "digits")]
+    pub statement: [u8; 32],
+    /// The device that leaves by it.
+    #[serde(with = "fingerprint")]
+    pub leaver: Fingerprint,
+}
+
 /// How many epochs of one key may be pending at a time. An epoch that one party never stored stays
 /// pending with the others until all have confirmed a later one, so a network that cuts each refresh at
 /// its end uses them up.
@@ -122,6 +137,9 @@ struct KeyFile {
     /// The epochs by which this device leaves the key, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     leaving: Vec<LeavingRecord>,
+    /// The epochs by which others leave it, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    partings: Vec<Parting>,
 }
 
 /// `pending` of [`KeyFile`], also where it is the only record or `null`.
@@ -265,6 +283,16 @@ pub fn find(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
 pub fn leaving(home: &Home, name: &str) -> Result<Vec<LeavingRecord>, Error> {
     check_file_name(name)?;
     Ok(KeyFile::read(home, name)?.unwrap_or_default().leaving)
+}
+
+/// What this device has said to devices that leave a key, the oldest first; none if there is no such key.
+///
+/// # Errors
+///
+/// As for [`list`].
+pub fn partings(home: &Home, name: &str) -> Result<Vec<Parting>, Error> {
+    check_file_name(name)?;
+    Ok(KeyFile::read(home, name)?.unwrap_or_default().partings)
 }
 
 /// The file of the sealed share of an epoch, where it is on no token.
@@ -602,6 +630,21 @@ impl Vault {
         let surplus = file.leaving.len().saturating_add(1).saturating_sub(MAX_PENDING);
         file.leaving.drain(..surplus);
         file.leaving.push(leaving.clone());
+        file.write(&writer, &self.home, name)
+    }
+
+    /// Stores what this device says to one that leaves the key by an epoch, durably. The newest are kept, as many as
+    /// may be pending.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such key.
+    pub fn store_parting(&self, name: &str, parting: &Parting) -> Result<(), Error> {
+        let writer = Writer::lock(&self.home)?;
+        let mut file = KeyFile::existing(&self.home, name)?;
+        let surplus = file.partings.len().saturating_add(1).saturating_sub(MAX_PENDING);
+        file.partings.drain(..surplus);
+        file.partings.push(parting.clone());
         file.write(&writer, &self.home, name)
     }
 

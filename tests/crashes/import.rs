@@ -13,7 +13,7 @@ use crate::stranded::New;
 use crate::survey::{key, whole};
 
 /// Puts the home of `copy` in place of that of `device`.
-fn put_back(copy: &Device, device: &Device) {
+pub(crate) fn put_back(copy: &Device, device: &Device) {
     fs::remove_dir_all(device.home()).unwrap();
     let copied = Command::new("cp").arg("-a").arg(copy.home()).arg(device.path("")).status();
     assert!(copied.unwrap().success());

@@ -5,10 +5,19 @@
 
 use std::time::Duration;
 
+use cosign::device::Label;
+use cosign::driver::clock;
+use cosign::driver::connect::hello::{hear, say};
+use cosign::party::PartyId;
+use cosign::request::{Action, Held, Hex, Request, Shares};
+use cosign::vault::{LeavingRecord, keys};
+use cosign::wire::{Message, Proposal, Reason, Terms};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::bans::{cheated_by, sign_at};
+use crate::import::put_back;
+use crate::insider::{block_on, enter, only_key, opened, soon};
 use crate::parties::Group;
 use crate::stranded::{New, arrange};
 use crate::survey::{DIGEST, key, whole};
@@ -211,4 +220,93 @@ fn a_new_device_that_confirms_to_one_alone_is_left_out_by_the_command_that_a_ref
     let made = alice.run(named.split(' ').skip(1)).succeeds();
     assert_eq!(made["parties"].as_array().unwrap().len(), 2, "{made}");
     group.sign(&[&["alice", "bob"], &["bob", "alice"]]);
+}
+
+/// Alice and Carol have removed Bob, who has noted that he leaves and has heard of nobody's new share.
+fn cut_off_while_leaving(group: &mut Group) -> (LeavingRecord, [u8; 33]) {
+    let copy = group.copy("bob");
+    group.of("alice").run(["keys", "reshare", "vault", "--remove", "bob"]).succeeds();
+    group.sleeps("bob");
+    let after = only_key(&opened(&copy)).epoch;
+    put_back(&copy, group.of("bob"));
+    let alice = opened(group.of("alice"));
+    let record = only_key(&alice);
+    let expects = keys::confirmation(&alice.home, "vault", &record.epoch).unwrap();
+    let [expects @ .., _, parties] = expects.as_slice() else { panic!() };
+    let leaving = LeavingRecord {
+        epoch: record.epoch,
+        expects: [expects, &[*parties]].concat(),
+        threshold: record.threshold,
+        parties: record.parties.clone(),
+        generation: record.generation,
+        after,
+        created: record.created,
+    };
+    opened(group.of("bob")).vault.store_leaving("vault", &leaving).unwrap();
+    (leaving, record.public_key)
+}
+
+const RESUME: [&str; 4] = ["keygen", "--resume", "--key", "vault"];
+
+#[test]
+fn who_left_hears_the_confirmations_of_shares_that_are_gone_by_now() {
+    let mut group = Group::new(&["alice", "bob", "carol", "dave"], 3, "2");
+    let (leaving, public_key) = cut_off_while_leaving(&mut group);
+    let listed = group.of("bob").run(["keys", "list"]).succeeds();
+    assert_eq!(listed["keys"][0]["leaving"], true);
+    for _ in 0..2 {
+        group.of("alice").run(["keys", "refresh", "vault"]).succeeds();
+    }
+    group.of("alice").run(["keys", "rename", "vault", "treasury"]).succeeds();
+    group.of("alice").run(["keys", "reshare", "treasury", "--add", "dave"]).succeeds();
+    // Nobody else is told what those who leave are.
+    let (node, address) =
+        (opened(group.of("dave")), group.listeners[0].as_ref().unwrap().address());
+    let me = node.info.fingerprint;
+    let others = leaving.parties.iter().map(|party| party.fingerprint);
+    let epochs = vec![Held { epoch: Hex(leaving.epoch), generation: 2, height: 0 }];
+    let asked = leaving.parties.iter().find(|party| party.name == "alice");
+    let request = Request {
+        id: clock::request_id().unwrap(),
+        key: "vault".into(),
+        parties: others.chain([me]).collect(),
+        threshold: 2,
+        signers: vec![asked.unwrap().index, PartyId::new(3).unwrap()],
+        requester: PartyId::new(3).unwrap(),
+        purpose: Label::default(),
+        action: Action::Leave(Shares { public_key, epochs }),
+    };
+    block_on(async {
+        let terms = Terms { nonce: Hex(clock::nonce().unwrap()), seconds: 100 };
+        let mut link = enter(&node.tls, &address).await;
+        say(&mut link, &Message::Propose(Box::new(Proposal::new(&request, terms)))).await.unwrap();
+        let said = hear(&mut link, soon()).await.unwrap();
+        assert_eq!(said, Message::Refuse { reason: Reason::RolledBack });
+    });
+    let left = group.of("bob").run(RESUME).succeeds();
+    assert_eq!(left["left"], true);
+    assert!(key(group.of("bob"), "vault").is_none());
+    assert_eq!(group.of("bob").outcomes().last().unwrap(), "left");
+}
+
+#[test]
+fn who_left_and_cannot_hear_all_any_more_is_told_what_its_owner_can_do() {
+    let mut group = Group::new(&["alice", "bob", "carol", "dave"], 4, "2");
+    cut_off_while_leaving(&mut group);
+    group.of("alice").run(["keys", "reshare", "vault", "--lost", "carol"]).succeeds();
+    let bob = group.of("bob");
+    // Carol was left out, and has given up her share.
+    group.of("carol").run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
+    let resumed = bob.run(RESUME);
+    let resumed = resumed.fails(10, "cannot tell whether it has left the key");
+    resumed.fails(10, "cosign keys delete --help");
+    // No device's word destroys it.
+    assert!(key(bob, "vault").is_some());
+    let mut owner = bob.terminal(["keys", "delete", "vault"]);
+    owner.shows("has agreed to leave this key").shows("alice");
+    drop(owner);
+    bob.run(["keys", "delete", "vault", "--yes-delete", "vault"]).succeeds();
+    assert!(key(bob, "vault").is_none());
+    bob.run(RESUME).fails(10, "vault");
+    group.sign(&[&["alice", "dave"], &["dave", "alice"]]);
 }

@@ -39,6 +39,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("cli/pair.rs", "pairing attempts were reset", "what the owner has just done"),
     ("ui/view/result.rs", "cosign peers forget", "how long a pairing lasts, not what to do"),
     ("report.rs", "forget", "the command's help, which says to ask the owner in person first"),
+    ("report.rs", "delete", "the command's help, for a device that has agreed to leave the key"),
     (
         "report/vault.rs",
         "forget",

@@ -18,7 +18,7 @@ use crate::party::PartyId;
 use crate::protocol::key::{Confirmation, Leaving};
 use crate::request::{Ceremony, Request};
 use crate::secret::Secret;
-use crate::vault::{self, Confirmed, Home, KeyRecord, KeyState, keys};
+use crate::vault::{self, Confirmed, Home, KeyRecord, KeyState, Parting, keys};
 use crate::wire::Message;
 
 /// Bytes of an epoch and a party's confirmation of it.
@@ -148,6 +148,25 @@ pub(super) async fn hear(
         Ok(())
     };
     swap(node, name, Vec::new(), links, takes).await
+}
+
+/// Says once more to a device that leaves that this device's share is stored, of an epoch that it has no more.
+///
+/// # Errors
+/// As for [`exchange`].
+pub(super) async fn tell_again(
+    node: &Node,
+    name: &str,
+    Parting { epoch, statement, .. }: &Parting,
+    links: &mut PeerLinks,
+) -> Result<(), Error> {
+    let own = [*epoch, *statement].concat();
+    let takes = |_, from: &Label, bytes: &[u8]| match bytes {
+        // Who leaves has none.
+        [] => Ok(()),
+        _ => Err(Error::nonsense(from)),
+    };
+    swap(node, name, own, links, takes).await
 }
 
 /// Sends `own` to all participants, and takes what each of them sends.

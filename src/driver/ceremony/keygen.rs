@@ -33,8 +33,8 @@ use crate::protocol::machine::{Machine, Persist};
 use crate::request::{Action, Ceremony, Held, Hex, Importing, Question, Request, is_name};
 use crate::secret::Secret;
 use crate::vault::{
-    self, Entry, Home, KeyLock, KeyRecord, KeyState, LeavingRecord, Ledger, PartyRecord, Peers,
-    keys,
+    self, Entry, Home, KeyLock, KeyRecord, KeyState, LeavingRecord, Ledger, Parting, PartyRecord,
+    Peers, keys,
 };
 use crate::wire::{Reason, Terms};
 
@@ -664,6 +664,10 @@ pub async fn respond(
 ) -> Result<Made, Error> {
     let requester = link.peer();
     let name = node.name_of(&requester);
+    if let Some((record, parting)) = leaving::parted(node, &request, &requester) {
+        let told = leaving::tell(node, link, about(node, request, &record), &terms, &parting).await;
+        return told.map(|()| Made { changed: false, ..made(node, record) });
+    }
     let known = match acceptable(node, &request, &requester) {
         Ok(known) => known,
         Err(reason) => {
@@ -1176,6 +1180,11 @@ impl Record for NewShare<'_> {
                     &pending.share.to_bytes(),
                     &pending.confirmation.to_bytes(),
                 )?;
+                for leaver in self.request.parties.iter().skip(record.parties.len()).copied() {
+                    let (epoch, statement) = (record.epoch, pending.confirmation.message());
+                    let parting = Parting { epoch, statement, leaver };
+                    self.node.vault.store_parting(self.name, &parting)?;
+                }
                 rendezvous::store_meeting_secrets(self.node, &record, &pending.share);
                 self.stored = Some(record);
                 Ok(())

@@ -2,11 +2,14 @@
 //!
 //! It keeps what the confirmations of the parties then are held against, and destroys its share when it
 //! has them all. Until then its share does all that it did: one party's confirmation does not show that
-//! the others have new shares, and the reshare may have failed.
+//! the others have new shares, and the reshare may have failed. The parties keep what they said, and say it again
+//! when newer shares have taken the place of those; where one of them is gone, only the owner can end it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::device::Fingerprint;
+use crate::driver::ceremony::accept::{Ask, accept};
 use crate::driver::ceremony::confirmations;
 use crate::driver::ceremony::propose::propose_and_start;
 use crate::driver::ceremony::requests::{about, asked, invitees, part_after};
@@ -14,10 +17,12 @@ use crate::driver::ceremony::started::Started;
 use crate::driver::connect::target::Target;
 use crate::driver::error::Error;
 use crate::driver::{Node, clock, records};
+use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
 use crate::protocol::key::Leaving;
-use crate::request::{Action, Held, Hex, Request, Shares};
-use crate::vault::{Confirmed, Home, KeyRecord, LeavingRecord, deleted, keys};
+use crate::request::{Action, Held, Hex, Question, Request, Shares};
+use crate::vault::{Confirmed, Home, KeyRecord, LeavingRecord, Parting, deleted, keys};
+use crate::wire::Terms;
 
 /// Destroys this device's share of the key `name` if it has left that key and all parties of then have
 /// confirmed; says whether it did. Waits for running signatures.
@@ -100,7 +105,7 @@ pub(super) async fn resume(
         if settle(node, name).await? || records::find(&node.home, name)?.is_none() {
             return Ok(());
         }
-        outcome.map_err(|error| match error.is_about_shares() {
+        outcome.map_err(|error| match error.is_about_epochs() {
             true => Error::LeavingUnknown { error: Box::new(error), key: name.to_owned() },
             false => error,
         })?;
@@ -129,6 +134,44 @@ async fn visit(
     let expected = expected(&record.name, leaves)?;
     let heard = confirmations::hear(node, &record.name, &expected, &mut links).await;
     part_after(node, heard, links).await
+}
+
+/// What this device has said to `requester`, if the request is to hear again that its share is stored, of an epoch that
+/// newer shares have taken the place of; and its record of the key. Where the epoch is here, it is answered as any other
+/// exchange of confirmations.
+pub(super) fn parted(
+    node: &Node,
+    request: &Request,
+    requester: &Fingerprint,
+) -> Option<(KeyRecord, Parting)> {
+    let Action::Leave(Shares { public_key, epochs }) = &request.action else { return None };
+    let [Held { epoch: Hex(epoch), .. }] = epochs.as_slice() else { return None };
+    let record = keys::of_public_key(&node.home, public_key).ok().flatten()?;
+    let held = records::held(&node.home, &record.name).ok()?;
+    if held.iter().any(|record| record.epoch == *epoch) {
+        return None;
+    }
+    let mut partings = keys::partings(&node.home, &record.name).ok()?.into_iter();
+    let is_theirs = |parting: &Parting| parting.epoch == *epoch && parting.leaver == *requester;
+    Some((record, partings.find(is_theirs)?))
+}
+
+/// Says to a device that leaves what it was told before.
+///
+/// # Errors
+/// The link is down, or the other side sends nonsense.
+pub(super) async fn tell(
+    node: &Arc<Node>,
+    link: ResumableLink,
+    question: Question,
+    terms: &Terms,
+    parting: &Parting,
+) -> Result<(), Error> {
+    let offer = question.request.epochs().to_vec();
+    let accepted = accept(node, link, &question, terms, offer, Ask::Nothing).await?;
+    let mut links = accepted.links;
+    let told = confirmations::tell_again(node, &question.key, parting, &mut links).await;
+    part_after(node, told, links).await
 }
 
 /// The request to these `parties` for their confirmations.

@@ -61,7 +61,7 @@ impl Vault {
 
 /// The record of the key `old` under the name `new`.
 fn called(file: KeyFile, old: &str, new: &str) -> KeyFile {
-    let KeyFile { active, pending, leaving, .. } = file;
+    let KeyFile { active, pending, leaving, partings, .. } = file;
     let named = |mut record: super::KeyRecord| {
         record.name = new.to_owned();
         record
@@ -71,6 +71,7 @@ fn called(file: KeyFile, old: &str, new: &str) -> KeyFile {
         pending: pending.into_iter().map(named).collect(),
         was: Some(old.to_owned()),
         leaving,
+        partings,
     }
 }
 
