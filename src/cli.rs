@@ -21,6 +21,7 @@ mod bench;
 mod builds;
 mod ceremony;
 mod certificate;
+mod chosen;
 mod combine;
 mod complete;
 mod delete;

@@ -1237,6 +1237,7 @@ mod clock {
 mod files {
     use super::*;
     use std::fs::{Permissions, set_permissions};
+    use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::fs::symlink;
     use std::process::Command;
@@ -1379,6 +1380,8 @@ mod files {
         ] {
             sandbox.run(args).exits(2).complains("pipe is a pipe, not a regular file", "");
         }
+        let list = ["token", "list", "--module", "pipe"];
+        sandbox.run(list).exits(10).complains("it is no regular file", "");
         // What writes to it would wait for a reader.
         for force in [&[][..], &["--force"]] {
             let sign = ["sign", &digest, "-o", "pipe", "--identity", "identity.txt"];
@@ -1389,6 +1392,17 @@ mod files {
         }
         std::fs::rename(sandbox.path("pipe"), sandbox.path("home/data/device.json")).unwrap();
         sandbox.run(["id"]).exits(2).complains("device.json is a pipe", "");
+    }
+
+    #[test]
+    fn a_home_whose_name_is_no_text_is_shown_as_far_as_it_is_one() {
+        let sandbox = Sandbox::with_device();
+        let home = std::ffi::OsStr::from_bytes(b"n\xff");
+        for command in ["config", "id", "doctor"] {
+            let args = ["--home".as_ref(), home, command.as_ref(), "--json".as_ref()];
+            let document = sandbox.run(args).json();
+            assert_eq!(document["command"], command, "{document}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::AddressArgs;
-use super::keys::{self, Chosen};
+use super::chosen::{Chosen, chain_code, chosen};
 use super::output::Body;
 use super::{Global, Output, public_key};
 use crate::crypto::curve::encode_point;
@@ -26,9 +26,9 @@ struct Shown {
 /// `cosign keys address`
 pub(super) fn run_address(global: &Global, args: &AddressArgs) -> Result<Output, Failure> {
     let AddressArgs { name, index, count, change, network, is, qr } = args;
-    let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "NAME")?;
+    let Chosen { record, mut vault } = chosen(global, name.as_deref(), "NAME")?;
     // One opening serves all of them.
-    let chain_code = keys::chain_code(global, &mut vault, &record)?;
+    let chain_code = chain_code(global, &mut vault, &record)?;
     let at = |branch: u32, index: u32| -> Result<Shown, Failure> {
         let path = [branch, index];
         let point = public_key::derived(&record.public_key, &path, || Ok(chain_code))?;

@@ -6,11 +6,11 @@
 use serde_json::json;
 
 use super::args::{ExportArgs, KeyName, PayloadArgs, PaymentArgs, SignArgs};
+use super::chosen::{Chosen, chain_code, chosen};
 use super::digest::{self, Digest};
-use super::keys::Chosen;
 use super::output::Sink;
 use super::sign::{Formed, made};
-use super::{Global, Output, keys, public_key};
+use super::{Global, Output, public_key};
 use crate::crypto::curve::encode_point;
 use crate::device::hex;
 use crate::driver::ceremony::sign;
@@ -27,8 +27,8 @@ pub(super) fn run_certificate(global: &Global, args: ExportArgs) -> Result<Outpu
     let (uid, expires) = (uid.unwrap_or_default(), expires.map(|day| day.0));
     let sink = Sink::new(output.as_deref(), false, global.args.json)?;
     let (name, path) = KeyName::with(name.as_ref(), path.as_ref())?;
-    let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "NAME")?;
-    let chain_code = || keys::chain_code(global, &mut vault, &record);
+    let Chosen { record, mut vault } = chosen(global, name.as_deref(), "NAME")?;
+    let chain_code = || chain_code(global, &mut vault, &record);
     let child = public_key::derived(&record.public_key, &path, chain_code)?;
     let child = encode_point(&child).ok_or_else(report::bad_path)?;
     let key = Key::new(&SECP256K1, &child).ok_or_else(report::bad_path)?;

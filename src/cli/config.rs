@@ -204,8 +204,8 @@ pub(super) fn run_config(global: &Global) -> Result<Output, Failure> {
     text += &format!("file   {}{there}\n", in_a_line(&file));
     let result = json!({
         "settings": settings,
-        "config": home.config, "data": home.data, "state": home.state,
-        "file": file, "file_exists": file.exists(),
+        "config": home.config.to_string_lossy(), "data": home.data.to_string_lossy(),
+        "state": home.state.to_string_lossy(), "file": file.to_string_lossy(), "file_exists": file.exists(),
     });
     Output::new(result, text)
 }

@@ -11,10 +11,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cli::args::{PayloadArgs, PaymentArgs, PolicyCheckArgs, PolicyCommand, absolute};
-use crate::cli::keys::Chosen;
+use crate::cli::chosen::{Chosen, chain_code, chosen};
 use crate::cli::output::Table;
 use crate::cli::signature::read_file;
-use crate::cli::{Global, Output, digest, given, keys, unlock};
+use crate::cli::{Global, Output, digest, given, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
 use crate::payload::Source;
@@ -25,7 +25,7 @@ use crate::policy::{
 };
 use crate::report::{self, Code, Failure, here};
 use crate::request::Ceremony;
-use crate::vault::{Home, Peers, Uses, keys as records};
+use crate::vault::{Home, Peers, Uses, keys};
 use crate::wire;
 
 /// `cosign policy`
@@ -75,7 +75,7 @@ impl Known {
 
     fn read(global: &Global) -> Result<Self, Failure> {
         let home = unlock::look(global)?.0;
-        let records = records::list(&home)?;
+        let records = keys::list(&home)?;
         let accounts = records
             .iter()
             .filter_map(|record| Some((record.name.clone(), Account::of_key(&record.public_key)?)));
@@ -264,8 +264,8 @@ impl Given {
         let read = digest::of_any(None, &self.given, &self.payment, global.deadline)?;
         let read = read.signed_by(&[], || {
             let name = Some(self.key.as_str()).filter(|name| !name.is_empty());
-            let Chosen { record, mut vault } = keys::chosen(global, name, "--request key=NAME")?;
-            let chain_code = keys::chain_code(global, &mut vault, &record)?;
+            let Chosen { record, mut vault } = chosen(global, name, "--request key=NAME")?;
+            let chain_code = chain_code(global, &mut vault, &record)?;
             Xpub::new(&record.public_key, chain_code)
                 .ok_or_else(|| report::bug("a key is no point"))
         })?;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::args::{KeyName, ShowArgs};
-use super::keys::Chosen;
-use super::{Global, Output, digest, keys, public_key};
+use super::chosen::{Chosen, chain_code, chosen};
+use super::{Global, Output, digest, public_key};
 use crate::crypto::curve::encode_point;
 use crate::payload::bitcoin::Xpub;
 use crate::payload::ethereum::Account;
@@ -30,8 +30,8 @@ pub(super) fn run_show(global: &Global, args: &ShowArgs) -> Result<Output, Failu
         digest::of_any(args.digest.as_deref(), &args.payload, &args.payment, global.deadline)?;
     let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
     let digest = digest.signed_by(&path, || {
-        let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "--key NAME")?;
-        let chain_code = keys::chain_code(global, &mut vault, &record)?;
+        let Chosen { record, mut vault } = chosen(global, name.as_deref(), "--key NAME")?;
+        let chain_code = chain_code(global, &mut vault, &record)?;
         Xpub::new(&record.public_key, chain_code).ok_or_else(|| report::bug("a key is no point"))
     })?;
     let payload = digest.payload.as_ref().map(|payload| payload.summary());
@@ -51,8 +51,8 @@ pub(super) fn run_show(global: &Global, args: &ShowArgs) -> Result<Output, Failu
 /// key's.
 fn signer(global: &Global, args: &ShowArgs, from: Option<Account>) -> Result<[u8; 33], Failure> {
     let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
-    let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "--key NAME")?;
-    let chain_code = || keys::chain_code(global, &mut vault, &record);
+    let Chosen { record, mut vault } = chosen(global, name.as_deref(), "--key NAME")?;
+    let chain_code = || chain_code(global, &mut vault, &record);
     let point = public_key::derived(&record.public_key, &path, chain_code)?;
     let key = encode_point(&point).ok_or_else(report::bad_path)?;
     match (Account::of_key(&key), from) {

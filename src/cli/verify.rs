@@ -5,9 +5,9 @@ use p256::NistP256;
 use serde::Serialize;
 
 use super::args::{KeyName, VerifyArgs};
+use super::chosen::{Chosen, chain_code, chosen};
 use super::digest::Digest;
-use super::keys::Chosen;
-use super::{Global, Output, digest, keys, public_key, signature};
+use super::{Global, Output, digest, public_key, signature};
 use crate::crypto::curve::{AffinePoint, Curve, encode_point};
 use crate::crypto::ecdsa;
 use crate::device::hex;
@@ -41,8 +41,8 @@ pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Fa
         Some(argument) => (None, None, public_key::read(argument, args.curve)?),
         None => {
             let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
-            let Chosen { record, mut vault } = keys::chosen(global, name.as_deref(), "--key NAME")?;
-            let chain_code = || keys::chain_code(global, &mut vault, &record);
+            let Chosen { record, mut vault } = chosen(global, name.as_deref(), "--key NAME")?;
+            let chain_code = || chain_code(global, &mut vault, &record);
             let child = public_key::derived(&record.public_key, &path, chain_code)?;
             let key = PublicKey::Secp256k1(child);
             (Some(below(&record.name, &path)), Some(vault.is_some()), key)

@@ -39,6 +39,10 @@ impl Client {
         if !module.exists() {
             return Err(Trouble::Missing);
         }
+        // Loading a pipe would wait for whoever writes into it.
+        if !module.is_file() {
+            return Err(Trouble::Unloadable("it is no regular file".to_owned()));
+        }
         let failed = |e: io::Error| Trouble::Unready(e.to_string());
         let mut child = Command::new(program().map_err(failed)?)
             .arg0("cosign")
