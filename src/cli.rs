@@ -29,6 +29,7 @@ mod demo;
 mod discover;
 mod doctor;
 mod generate;
+mod git_sign;
 mod init;
 mod inventory;
 mod keygen;
@@ -54,6 +55,7 @@ mod version;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
@@ -71,7 +73,7 @@ pub use output::{Output, Voice};
 /// Runs the program with `argv` (its own name first) and returns the exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     harden();
-    let argv: Vec<OsString> = argv.into_iter().collect();
+    let argv = as_git_calls(argv.into_iter().collect());
     if let Some(module) = host::asked_for(&argv) {
         return host::serve(module);
     }
@@ -104,6 +106,16 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// The command line of `cosign git-sign` where git has called the program by a name for that.
+fn as_git_calls(argv: Vec<OsString>) -> Vec<OsString> {
+    let name = argv.first().and_then(|name| Path::new(name).file_name());
+    if name != Some(OsStr::new(git_sign::CALLED)) {
+        return argv;
+    }
+    let command = ["cosign", "git-sign", "--"].map(OsString::from);
+    command.into_iter().chain(argv.into_iter().skip(1)).collect()
+}
+
 /// Keeps the memory of this process out of core dumps and away from other processes of the same
 /// user, and keeps inherited descriptors, one of which may hold the passphrase, from programs that
 /// it starts. Neither it nor they can gain privileges, as by sudo. If the system refuses any of
@@ -124,6 +136,7 @@ fn harden() {
 fn needs_no_device(command: &Command) -> bool {
     match command {
         Command::Verify(args) => args.public_key.is_some(),
+        Command::GitSign(args) => !git_sign::signs(&args.gpg),
         Command::Version
         | Command::Completions(_)
         | Command::Man(_)
@@ -154,6 +167,7 @@ fn result(global: &Global, command: Command) -> Result<Output, Failure> {
         Command::Peers(args) => peers::run_peers(global, args.command.unwrap_or_default()),
         Command::Keygen(args) => keygen::run_keygen(global, args),
         Command::Sign(args) => sign::run_sign(global, *args),
+        Command::GitSign(args) => git_sign::run_git_sign(global, *args),
         Command::Verify(args) => verify::run_verify(global, args),
         Command::Show(args) => show::run_show(global, &args),
         Command::Keys(KeysArgs { command: Some(KeysCommand::Export(args)) })
@@ -197,6 +211,7 @@ fn name(command: &Command) -> &'static str {
         Command::Peers(PeersArgs { command: Some(PeersCommand::Forget { .. }) }) => "peers forget",
         Command::Keygen(_) => "keygen",
         Command::Sign(_) => "sign",
+        Command::GitSign(_) => "git-sign",
         Command::Verify(_) => "verify",
         Command::Show(_) => "show",
         Command::Keys(KeysArgs { command: None | Some(KeysCommand::List) }) => "keys list",

@@ -10,7 +10,7 @@ pub mod bitcoin;
 pub mod curve;
 pub mod ethereum;
 pub mod file;
-mod git;
+pub mod git;
 pub mod jws;
 pub mod message;
 pub mod openpgp;
@@ -29,6 +29,7 @@ use bitcoin::{Network, Xpub};
 use curve::SECP256K1;
 use ethereum::transaction::{self, Transaction};
 use ethereum::typed_data::{self, MAX_TYPED_DATA, TypedData};
+use git::MAX_OBJECT;
 pub use message::MessageFormat;
 use openpgp::MAX_USER_ID;
 
@@ -199,6 +200,13 @@ pub enum Source {
         #[serde(skip_serializing_if = "Option::is_none")]
         expires: Option<u32>,
     },
+    /// A commit or tag of git that is sent with the request and signed in OpenPGP.
+    Git {
+        /// Its size in bytes.
+        size: u64,
+        /// When, in seconds since 1970.
+        time: u32,
+    },
 }
 
 /// One of several files.
@@ -225,6 +233,7 @@ impl Source {
             Self::Jws { .. } => Kind::Jws,
             Self::OpenPgp { .. } => Kind::OpenPgp,
             Self::OpenPgpKey { .. } => Kind::OpenPgpKey,
+            Self::Git { .. } => Kind::Git,
         }
     }
 
@@ -239,7 +248,8 @@ impl Source {
             | Self::Psbt { size, .. }
             | Self::Jws { size, .. }
             | Self::OpenPgp { size, .. }
-            | Self::OpenPgpKey { size, .. } => Some(*size),
+            | Self::OpenPgpKey { size, .. }
+            | Self::Git { size, .. } => Some(*size),
             Self::Files { files, .. } => {
                 Some(files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size)))
             }
@@ -255,6 +265,7 @@ impl Source {
             Self::Psbt { .. } => MAX_PAYMENT,
             Self::Files { files, .. } if !(2..=MAX_FILES).contains(&files.len()) => return false,
             Self::OpenPgpKey { .. } => MAX_USER_ID,
+            Self::Git { .. } => MAX_OBJECT,
             Self::Digest
             | Self::File { .. }
             | Self::Files { .. }
@@ -266,13 +277,18 @@ impl Source {
 
     /// Whether it is signed in a form of its own, which programs elsewhere know and act on.
     pub fn is_formed(&self) -> bool {
-        matches!(self, Self::Jws { .. } | Self::OpenPgp { .. } | Self::OpenPgpKey { .. })
+        matches!(
+            self,
+            Self::Jws { .. } | Self::OpenPgp { .. } | Self::OpenPgpKey { .. } | Self::Git { .. }
+        )
     }
 
     /// The time in what is signed, as the requester says, in seconds since 1970.
     pub fn time(&self) -> Option<u32> {
         match self {
-            Self::OpenPgp { time, .. } | Self::OpenPgpKey { time, .. } => Some(*time),
+            Self::OpenPgp { time, .. } | Self::OpenPgpKey { time, .. } | Self::Git { time, .. } => {
+                Some(*time)
+            }
             _ => None,
         }
     }
@@ -308,11 +324,13 @@ pub enum Kind {
     /// A user id of OpenPGP.
     #[serde(rename = "openpgp-key")]
     OpenPgpKey,
+    /// A commit or tag of git.
+    Git,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Digest,
         Self::File,
         Self::Message,
@@ -323,6 +341,7 @@ impl Kind {
         Self::Jws,
         Self::OpenPgp,
         Self::OpenPgpKey,
+        Self::Git,
     ];
 
     /// The name in policies, events, the log and the list of abilities.
@@ -338,6 +357,7 @@ impl Kind {
             Self::Jws => "jws",
             Self::OpenPgp => "openpgp",
             Self::OpenPgpKey => "openpgp-key",
+            Self::Git => "git",
         }
     }
 
@@ -426,7 +446,7 @@ impl Payload {
                 let (digest, summary) = jws::read(&SECP256K1, &bytes);
                 (digest, Summary::Jws(summary))
             }
-            Source::OpenPgp { .. } | Source::OpenPgpKey { .. } => {
+            Source::OpenPgp { .. } | Source::OpenPgpKey { .. } | Source::Git { .. } => {
                 let (xpub, path) = by.ok_or(NoPayload)?;
                 return Self::of_openpgp(source, bytes, xpub, path).map_err(|_| NoPayload);
             }
@@ -462,6 +482,10 @@ impl Payload {
             Source::OpenPgpKey { time, expires, .. } => {
                 let (digest, summary) = key.certify(&bytes, *time, *expires)?;
                 (digest, Summary::OpenPgpKey(summary))
+            }
+            Source::Git { time, .. } => {
+                let (digest, summary) = key.git(*time, &bytes)?;
+                (digest, Summary::Git(Box::new(summary)))
             }
             _ => return Err(Refused::at("kind", "it is not of OpenPGP")),
         };
@@ -611,6 +635,8 @@ pub enum Summary {
     /// Of a user id of OpenPGP.
     #[serde(rename = "openpgp-key")]
     OpenPgpKey(openpgp::Certificate),
+    /// Of a commit or tag of git.
+    Git(Box<openpgp::Git>),
 }
 
 /// The content of a payload.

@@ -590,6 +590,7 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Payload(Kind::Jws) => "sign files as JWS",
         Ability::Payload(Kind::OpenPgp) => "sign files in OpenPGP",
         Ability::Payload(Kind::OpenPgpKey) => "sign user ids of OpenPGP",
+        Ability::Payload(Kind::Git) => "sign commits and tags of git",
     };
     let (theirs, here) = (program.unwrap_or(FIRST), env!("CARGO_PKG_VERSION"));
     let message = format!("{name}'s cosign {theirs} cannot {what}; {here} can");

@@ -536,6 +536,7 @@ impl Question {
             Source::OpenPgpKey { time, expires, .. } => {
                 format!("{time} {}", expires.unwrap_or_default())
             }
+            Source::Git { time, .. } => format!("openpgp {time}"),
             _ => String::new(),
         };
         let (kind, file, size, hash): (&[u8], &[u8], u64, &[u8]) = match request.source() {
@@ -555,6 +556,7 @@ impl Question {
                 (b"openpgp", name.as_str().as_bytes(), *size, made.as_bytes())
             }
             Source::OpenPgpKey { size, .. } => (b"openpgp-key", b"", *size, made.as_bytes()),
+            Source::Git { size, .. } => (b"git", b"", *size, made.as_bytes()),
         };
         let fingerprints = |parties: &[PartyId]| {
             let known = parties.iter().filter_map(|party| request.fingerprint(*party));
@@ -793,6 +795,34 @@ mod tests {
         for other in [files("b", &[3, 4]), files("a", &[4, 3]), files("a", &[3, 4, 0])] {
             assert_ne!(hash(other), honest);
         }
+    }
+
+    #[test]
+    fn the_facts_of_an_object_of_git_are_its_size_and_time() {
+        let facts = |time| {
+            let source = Source::Git { size: 232, time };
+            let signing = Signing { source, ..signing() };
+            asked(request("r-1", Action::Sign(signing), &[1, 3], 1), &[&[7], &[7]], 7).0.facts()
+        };
+        let part = [
+            &[0, 0, 0, 3][..],
+            b"git",
+            &[0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 232, 0, 0, 0, 18],
+            b"openpgp 1790000000",
+        ]
+        .concat();
+        let is_in = |facts: &[u8]| facts.windows(part.len()).any(|bytes| bytes == part);
+        assert!(is_in(&facts(1_790_000_000)) && !is_in(&facts(1_790_000_001)));
+    }
+
+    #[test]
+    fn ids_of_certificates_are_for_certificates_alone() {
+        let sound = |id: &str, source| {
+            request(id, Action::Sign(Signing { source, ..signing() }), &[1, 3], 1).is_sound()
+        };
+        let certificate = Source::OpenPgpKey { size: 1, time: 1_790_000_000, expires: None };
+        assert!(sound("openpgp-1", certificate.clone()) && sound("r-1", certificate));
+        assert!(sound("openpgp", Source::Digest) && !sound("openpgp-1", Source::Digest));
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Default for Limits {
 }
 
 /// The kinds of payloads that this program receives and shows.
-const SHOWS: [Kind; 9] = [
+const SHOWS: [Kind; 10] = [
     Kind::File,
     Kind::Message,
     Kind::Files,
@@ -95,6 +95,7 @@ const SHOWS: [Kind; 9] = [
     Kind::Jws,
     Kind::OpenPgp,
     Kind::OpenPgpKey,
+    Kind::Git,
 ];
 
 impl About {
@@ -354,6 +355,13 @@ pub enum Source {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires: Option<u32>,
     },
+    /// A commit or tag of git to be signed in OpenPGP, which follows.
+    Git {
+        /// Its size in bytes.
+        size: u64,
+        /// When it is signed, in seconds since 1970.
+        time: u32,
+    },
 }
 
 /// What a proposal of a reshare has besides.
@@ -585,6 +593,7 @@ impl Source {
             Self::OpenPgpKey { size, time, expires } => {
                 payload::Source::OpenPgpKey { size: *size, time: *time, expires: *expires }
             }
+            Self::Git { size, time } => payload::Source::Git { size: *size, time: *time },
         })
     }
 }
@@ -620,6 +629,7 @@ impl From<&payload::Source> for Source {
             payload::Source::OpenPgpKey { size, time, expires } => {
                 Self::OpenPgpKey { size: *size, time: *time, expires: *expires }
             }
+            payload::Source::Git { size, time } => Self::Git { size: *size, time: *time },
         }
     }
 }
@@ -935,6 +945,20 @@ mod tests {
         }
         for bad in ["", "7", "{}", "garbage"] {
             assert_eq!(Message::from_bytes(bad.as_bytes()), Err(NoMessage(None)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_object_of_git_has_these_bytes() {
+        let source = payload::Source::Git { size: 232, time: 1_790_000_000 };
+        let bytes = r#"{"kind":"git","size":232,"time":1790000000}"#;
+        assert_eq!(serde_json::to_string(&Source::from(&source)).unwrap(), bytes);
+        assert_eq!(serde_json::from_str::<Source>(bytes).unwrap().read(), Some(source));
+        assert!(About::this_program(false).shows(Kind::Git));
+        for bad in
+            [r#"{"kind":"git","size":232}"#, r#"{"kind":"git","size":1,"time":1,"form":"ssh"}"#]
+        {
+            assert!(serde_json::from_str::<Source>(bad).is_err(), "{bad}");
         }
     }
 

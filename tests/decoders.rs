@@ -30,6 +30,7 @@ proptest! {
             decoders::said(bytes);
             decoders::pasted(bytes);
             decoders::payload(bytes);
+            decoders::git_object(bytes);
             decoders::payment(bytes);
         }
     }
@@ -120,6 +121,7 @@ fn every_kept_input_is_borne() {
         ("key_file", decoders::key_file),
         ("pasted", decoders::pasted),
         ("payload", decoders::payload),
+        ("git_object", decoders::git_object),
         ("payment", decoders::payment),
         ("picture", decoders::picture),
         ("token_frame", decoders::token_frame),

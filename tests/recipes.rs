@@ -95,6 +95,11 @@ fn a_token_is_accepted_and_an_altered_one_is_not() {
 }
 
 #[test]
+fn git_has_a_tag_signed_by_two_people_and_refuses_an_altered_one() {
+    says("git.sh", "as it should be");
+}
+
+#[test]
 fn of_three_devices_one_may_be_away() {
     says("three-devices.sh", "Verified OK");
 }

@@ -82,6 +82,8 @@ targets! { program:
     pasted,
     /// The payload of a request.
     payload,
+    /// A commit or tag of git.
+    git_object,
     /// A payment of Bitcoin.
     payment,
     /// A picture with a QR code.

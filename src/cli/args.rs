@@ -257,6 +257,8 @@ What runs meanwhile keeps the old name until it is started again.")]
     Keygen(KeygenArgs),
     /// Sign a digest or a file together with the key's other devices
     Sign(Box<SignArgs>),
+    /// Sign a commit or a tag for git, which calls this in place of gpg
+    GitSign(Box<GitSignArgs>),
     /// Check a signature
     Verify(VerifyArgs),
     /// Show what would be signed, as the signers see it
@@ -783,6 +785,33 @@ pub struct SignArgs {
     /// How to reach the others.
     #[command(flatten)]
     pub reach: ReachArgs,
+}
+
+/// `cosign git-sign`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cosign git-sign --with bob -- -bsau release <commit      as git calls gpg
+  ln -s \"$(command -v cosign)\" ~/bin/cosign-git            a name by which git can call it
+  git config gpg.program cosign-git
+  git config user.signingKey release
+  git tag -s v1.2
+
+Each signer sees the commit or tag, not its hash. For more flags, a script in the place of cosign-git says
+exec cosign git-sign --with bob -- \"$@\". What is not about signing, such as git verify-tag, is handed to gpg, which knows the
+key by the certificate of cosign keys export --format openpgp.")]
+pub struct GitSignArgs {
+    /// Who signs with this device; default: the key's other devices in reach
+    #[arg(long = "with", value_name = "PEER", value_delimiter = ',')]
+    pub with: Vec<String>,
+    /// What it is for; the approver sees it
+    #[arg(long, value_name = "TEXT", value_parser = purpose)]
+    pub purpose: Option<String>,
+    /// How to reach the others.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+    /// What git says to gpg
+    #[arg(last = true, value_name = "ARGUMENT", required = true, num_args = 1..)]
+    pub gpg: Vec<String>,
 }
 
 /// Parses a path and makes it absolute, so that a message about it is unambiguous.

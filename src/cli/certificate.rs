@@ -75,6 +75,11 @@ pub(super) fn run_certificate(global: &Global, args: ExportArgs) -> Result<Outpu
     Output::with_body(result, sink.put(text.into_bytes())?)
 }
 
+/// Whether a certificate of a key and this user id is kept.
+pub(super) fn is_kept(global: &Global, key: (&Key, &[u8; 33]), uid: &str) -> Result<bool, Failure> {
+    Ok(!Made::kept(global, key, uid)?.is_empty())
+}
+
 /// When a certificate was made, and until when its key is used, in seconds since 1970.
 struct Made {
     time: u32,

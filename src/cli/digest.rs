@@ -19,6 +19,7 @@ use crate::payload::bitcoin::payment::{self, MAX_PAYMENT};
 use crate::payload::bitcoin::{Network, Xpub};
 use crate::payload::ethereum::typed_data::{MAX_TYPED_DATA, TypedData};
 use crate::payload::ethereum::{Account, Refused, given as transactions};
+use crate::payload::git::{self, MAX_OBJECT};
 use crate::payload::openpgp::{Form, MAX_USER_ID};
 use crate::payload::{
     HashFunction, Kind, MAX_FILES, MAX_MESSAGE, MAX_PAYLOAD, MAX_TRANSACTION, MessageFormat,
@@ -27,6 +28,9 @@ use crate::payload::{
 use crate::report::unreadable;
 use crate::report::{self, Code, Failure};
 use crate::vault::given::{self, Guard};
+
+/// What a commit or a tag is called where it is refused.
+const OBJECT: &str = "the object of git";
 
 /// A digest, and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,8 +218,12 @@ impl Digest {
         xpub: impl FnOnce() -> Result<Xpub, Failure>,
     ) -> Result<Self, Failure> {
         if let Some(bytes) = &self.keyed {
-            let (bytes, is_user_id) = (bytes.clone(), self.source.kind() == Kind::OpenPgpKey);
-            let what = if is_user_id { "the certificate" } else { "the file" };
+            let bytes = bytes.clone();
+            let what = match self.source.kind() {
+                Kind::OpenPgpKey => "the certificate",
+                Kind::Git => OBJECT,
+                _ => "the file",
+            };
             let payload = Payload::of_openpgp(&self.source, bytes, &xpub()?, path)
                 .map_err(|why| refused(what, &why))?;
             return Ok(Self::of_payload(self.source, payload));
@@ -280,6 +288,17 @@ impl Digest {
             return Err(Failure::new(Code::Usage, why));
         }
         Ok(Self::keyed(source, user_id.as_bytes().to_vec()))
+    }
+
+    /// A commit or tag of git, to be signed now.
+    pub fn of_git(object: Vec<u8>) -> Result<Self, Failure> {
+        let source = Source::Git { size: object.len() as u64, time: now()? };
+        if !source.is_within_limits() {
+            let why = format!("{OBJECT} is longer than {MAX_OBJECT} bytes");
+            return Err(Failure::new(Code::Usage, why));
+        }
+        git::Object::read(&object).map_err(|why| refused(OBJECT, &why))?;
+        Ok(Self::keyed(source, object))
     }
 
     /// What becomes the payload once the key is known.
@@ -372,7 +391,7 @@ fn refused(what: &str, why: &Refused) -> Failure {
 }
 
 /// The beginning of the file at `path`: all of it, or one byte more than the limit of a payload.
-fn content(path: &Path, deadline: Option<Instant>) -> Result<Vec<u8>, Failure> {
+pub(super) fn content(path: &Path, deadline: Option<Instant>) -> Result<Vec<u8>, Failure> {
     let (name, read) = reading(path, deadline, |mut input| beginning(&mut input))?;
     let bytes = read.ok_or_else(|| report::slow(&name, "its end"))?;
     bytes.map_err(|e| cannot_read(path, &e))

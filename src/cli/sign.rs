@@ -26,6 +26,7 @@ use crate::driver::listen::{Done, Listener, Place, Visit};
 use crate::driver::{clock, records};
 use crate::payload::curve::SECP256K1;
 use crate::payload::ethereum::Account;
+use crate::payload::openpgp::Form as OpenPgpForm;
 use crate::payload::{HashFunction, Kind, MessageFormat, Source, Summary, jws, openpgp};
 use crate::progress::PartyView;
 use crate::report::{self, Code, Failure};
@@ -135,7 +136,8 @@ impl Ethereum {
             | Summary::Psbt(_)
             | Summary::Jws(_)
             | Summary::OpenPgp(_)
-            | Summary::OpenPgpKey(_) => return None,
+            | Summary::OpenPgpKey(_)
+            | Summary::Git(_) => return None,
         }
         let transaction = payload.transaction().map(|transaction| {
             let raw = signature::raw(&transaction, signature);
@@ -172,6 +174,10 @@ impl Formed {
             Summary::OpenPgpKey(of) => {
                 let certificate = key()?.certificate(&of.user_id, of.time, of.expires, &signature);
                 certificate.ok().map(Self::OpenPgp)
+            }
+            Summary::Git(of) => {
+                let signed = key()?.signed(OpenPgpForm::Detached, of.time, file, &signature);
+                signed.ok().map(Self::OpenPgp)
             }
             _ => None,
         }
@@ -213,7 +219,8 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
         | Source::Psbt { .. }
         | Source::Jws { .. }
         | Source::OpenPgp { .. }
-        | Source::OpenPgpKey { .. } => None,
+        | Source::OpenPgpKey { .. }
+        | Source::Git { .. } => None,
     };
     let (format, detached) = (args.format.or(own), args.detached);
     let binary = signature::is_binary(format);
@@ -463,7 +470,8 @@ pub(super) fn output(outcome: &Outcome) -> Result<Output, Failure> {
             | Summary::EthTx(_)
             | Summary::Jws(_)
             | Summary::OpenPgp(_)
-            | Summary::OpenPgpKey(_),
+            | Summary::OpenPgpKey(_)
+            | Summary::Git(_),
         )
         | None => None,
     };

@@ -105,6 +105,20 @@ pub struct Certificate {
     pub fingerprint: String,
 }
 
+/// The summary of an object of git that is signed in OpenPGP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Git {
+    /// The commit or tag.
+    #[serde(flatten)]
+    pub object: git::Object,
+    /// When it is signed, as the requester says, in seconds since 1970.
+    pub time: u32,
+    /// The fingerprint of the key, in hexadecimal.
+    pub fingerprint: String,
+    /// The SHA-256 of the object without its signature, in hexadecimal.
+    pub sha256: String,
+}
+
 /// A key as OpenPGP knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -165,6 +179,17 @@ impl Key {
         let warning = preimage::besides_openpgp(&hashed);
         let file = file::Summary { warning, ..file::content(file) };
         Ok((digest, Summary { form, time, fingerprint: self.hex(), sha256, file }))
+    }
+
+    /// The digest of a commit or tag as git has it signed, detached and as bytes, and the summary.
+    ///
+    /// # Errors
+    /// As [`git::Object::read`], or the key is not that old.
+    pub(super) fn git(&self, time: u32, object: &[u8]) -> Result<([u8; 32], Git), Refused> {
+        let digest = self.of_file(Form::Detached, time)?.digest(object);
+        let sha256 = hex(&HashFunction::Sha256.of(object));
+        let object = git::Object::read(object)?;
+        Ok((digest, Git { object, time, fingerprint: self.hex(), sha256 }))
     }
 
     /// The digest by which the key is said to be that of `user_id`, and the summary.
@@ -471,6 +496,24 @@ mod tests {
         {
             assert!(read(Form::Detached, text.as_bytes()).is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_object_of_git_has_the_digest_of_a_detached_signature() {
+        let key = key();
+        let commit = "tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\
+                      author A <a@example.org> 1790000000 +0200\n\
+                      committer A <a@example.org> 1790000000 +0200\n\nall\n";
+        let (digest, read) = key.git(1_790_000_000, commit.as_bytes()).unwrap();
+        assert_eq!(
+            hex(&digest),
+            "b553d7b9274aee810722f8191be1614990ba8a4c87a3cd58a593a2f1ca9e042b"
+        );
+        assert_eq!(read.sha256, hex(&HashFunction::Sha256.of(commit.as_bytes())));
+        let of = |form| key.of_file(form, 1_790_000_000).unwrap().digest(commit.as_bytes());
+        assert_eq!((of(Form::Detached) == digest, of(Form::Clear) == digest), (true, false));
+        assert!(key.git(KEY_TIME - 1, commit.as_bytes()).is_err());
+        assert!(key.git(1_790_000_000, b"tree\n\n").is_err());
     }
 
     #[test]

@@ -50,7 +50,8 @@ impl Facts {
                 | Summary::Message(_)
                 | Summary::Jws(_)
                 | Summary::OpenPgp(_)
-                | Summary::OpenPgpKey(_),
+                | Summary::OpenPgpKey(_)
+                | Summary::Git(_),
             )
             | None => Self::default(),
         }

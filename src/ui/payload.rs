@@ -3,6 +3,7 @@
 
 mod bitcoin;
 mod ethereum;
+mod git;
 mod openpgp;
 
 use time::OffsetDateTime;
@@ -54,6 +55,9 @@ pub(super) fn source(source: &Source) -> String {
             )
         }
         Source::OpenPgpKey { .. } => "here: of an OpenPGP key and a user id".to_owned(),
+        Source::Git { size, .. } => {
+            format!("here: of an OpenPGP signature of a git object of {size} bytes")
+        }
     }
 }
 
@@ -104,6 +108,7 @@ pub(super) fn rows(
         Summary::Jws(jws) => jws_rows(jws),
         Summary::OpenPgp(signed) => openpgp::signed(signed),
         Summary::OpenPgpKey(certificate) => openpgp::certificate(certificate),
+        Summary::Git(signed) => git::object(signed),
         Summary::TypedData(typed) => from.into_iter().chain(ethereum::typed(typed)).collect(),
     }
 }
@@ -228,8 +233,9 @@ fn warning(warning: message::Warning) -> String {
 }
 
 /// `time` in seconds since 1970, as a date.
-fn moment(time: u32) -> String {
-    let date = OffsetDateTime::from_unix_timestamp(time.into()).ok();
+fn moment(time: impl Into<i64>) -> String {
+    let time = time.into();
+    let date = OffsetDateTime::from_unix_timestamp(time).ok();
     let text = date.and_then(|date| date.format(&Rfc3339).ok());
     text.unwrap_or_else(|| format!("{time} seconds after 1970"))
 }

@@ -31,7 +31,7 @@ fn two_who_allow(kinds: &[&str]) -> (Device, Device, Listener) {
 }
 
 /// What a program says, and whether it is content.
-fn says(program: &str, folder: &Path, args: &[&str]) -> (bool, String) {
+pub(crate) fn says(program: &str, folder: &Path, args: &[&str]) -> (bool, String) {
     let output = Command::new(program).current_dir(folder).args(args).output();
     let Output { status, stdout, stderr } = output.expect("tests/run installs it");
     let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
@@ -138,13 +138,12 @@ fn a_rule_that_does_not_name_the_format_does_not_allow_it() {
     assert_eq!(bob.outcomes().last().map(String::as_str), Some("policy"));
 }
 
-/// Bob allows Alice keys, and what is signed as `kind`.
-fn two_who_allow_only(kind: &str) -> (Device, Device, Listener) {
+/// Bob allows Alice keys, and what is signed as one of `kinds`.
+pub(crate) fn two_who_allow_only(kinds: &[&str]) -> (Device, Device, Listener) {
     let (alice, bob) = two();
-    bob.policy(&format!(
-        "[[rule]]\npeer = \"alice\"\nceremony = \"keygen\"\naction = \"allow\"\n\
-         [[rule]]\npeer = \"alice\"\npayload = \"{kind}\"\naction = \"allow\"\n"
-    ));
+    let rule = |field: &str| format!("[[rule]]\npeer = \"alice\"\n{field}\naction = \"allow\"\n");
+    let rules = kinds.iter().map(|kind| rule(&format!("payload = \"{kind}\"")));
+    bob.policy(&rules.chain([rule("ceremony = \"keygen\"")]).collect::<String>());
     let listener = bob.listen(&["--policy", "policy.toml"]);
     let to = listener.address();
     alice.run(["keygen", "--key", "vault", "--with", "bob", "--peer", &to]).succeeds();
@@ -153,7 +152,7 @@ fn two_who_allow_only(kind: &str) -> (Device, Device, Listener) {
 
 #[test]
 fn a_rule_for_files_signs_no_certificate_login_or_document_in_a_files_clothes() {
-    let (alice, bob, listener) = two_who_allow_only("file");
+    let (alice, bob, listener) = two_who_allow_only(&["file"]);
     alice.write("notes", "notes");
     alice.run(["sign", "--file", "notes"]).succeeds();
     let made: Value = serde_json::from_str(include_str!("../preimages.json")).unwrap();
@@ -189,7 +188,7 @@ fn a_rule_for_files_signs_no_certificate_login_or_document_in_a_files_clothes() 
 
 #[test]
 fn a_commit_is_not_signed_as_a_file_in_openpgp() {
-    let (alice, bob, listener) = two_who_allow_only("openpgp");
+    let (alice, bob, listener) = two_who_allow_only(&["openpgp"]);
     let commit = format!("tree {}\nauthor A <a@example.org> 1 +0000\n\nall\n", "0a".repeat(20));
     alice.write("commit", &commit);
     for format in ["openpgp", "openpgp-clear"] {
@@ -276,7 +275,7 @@ fn a_machine_signs_as_jws_only_what_is_in_its_folder() {
 }
 
 /// A folder of gpg's and one of rnp's with the certificate `vault.asc`.
-fn with_certificate(device: &Device) -> (String, String) {
+pub(crate) fn with_certificate(device: &Device) -> (String, String) {
     use std::os::unix::fs::PermissionsExt as _;
     let folders = ["gnupg", "rnp"].map(|name| {
         let folder = device.path(name);
@@ -299,10 +298,10 @@ fn with_certificate(device: &Device) -> (String, String) {
 
 const KINDS: [&str; 2] = ["openpgp", "openpgp-key"];
 
-const UID: &str = "Release Ö <release@example.org>";
+pub(crate) const UID: &str = "Release Ö <release@example.org>";
 
 /// Exports the certificate of `vault` to `vault.asc`.
-fn certificate(device: &Device) -> Value {
+pub(crate) fn certificate(device: &Device) -> Value {
     let export = ["keys", "export", "vault", "--format", "openpgp", "--uid", UID];
     device.run([&export[..], &["-o", "vault.asc"]].concat()).succeeds()
 }

@@ -25,6 +25,7 @@ mod discovery;
 mod ethereum;
 mod failures;
 mod formats;
+mod git;
 mod given;
 mod group;
 mod hostile;

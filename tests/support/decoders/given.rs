@@ -11,8 +11,8 @@ use cosign::device::{Label, hex};
 use cosign::pasted::{self, CurveName, PublicKey};
 use cosign::payload::bitcoin::Xpub;
 use cosign::payload::ethereum::given as transaction;
-use cosign::payload::openpgp;
 use cosign::payload::{HashFunction, MAX_PAYLOAD, MessageFormat, NamedFile, Payload, Source};
+use cosign::payload::{git, openpgp};
 use cosign::ui::lines;
 use cosign::vault::given::{self, Guard};
 use cosign::vault::{Error, Home, Unlock, Vault};
@@ -150,6 +150,56 @@ fn openpgp(bytes: &[u8], name: &Label) {
         let Ok(read) = Payload::read_for(&source, bytes.to_vec(), &xpub, &[0, 7]) else { continue };
         is_shown(&source, &read);
     }
+}
+
+/// An object of git: what is read is shown whole, and is written in one way.
+pub(crate) fn git_object(bytes: &[u8]) {
+    let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
+    let xpub = Xpub::new(&generator, [7; 32]).unwrap();
+    let somebody = "A <a@example.org> 1790000000 +0200";
+    let id = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    let commit = format!(
+        "tree {id}\nparent {id}\nauthor {somebody}\ncommitter {somebody}\nencoding UTF-8\n\
+         mergetag object {id}\n type commit\n\nall\n"
+    );
+    let tag = format!("object {id}\ntype commit\ntag v1\ntagger {somebody}\n\nall\n");
+    for honest in [&commit, &tag] {
+        git::Object::read(honest.as_bytes()).unwrap();
+    }
+    for content in
+        [bytes.to_vec(), changed(commit.as_bytes(), bytes), changed(tag.as_bytes(), bytes)]
+    {
+        let Ok(read) = git::Object::read(&content) else { continue };
+        assert_eq!(written(&read).as_bytes(), content);
+        let source = Source::Git { size: content.len() as u64, time: openpgp::KEY_TIME };
+        if content.len() as u64 <= git::MAX_OBJECT {
+            let read = Payload::read_for(&source, content, &xpub, &[0, 7]).unwrap();
+            is_shown(&source, &read);
+        }
+    }
+}
+
+/// An object as git writes it.
+fn written(object: &git::Object) -> String {
+    let person =
+        |who: &git::Person| format!("{} <{}> {} {}", who.name, who.email, who.time, who.zone);
+    let mut text = match &object.kind {
+        git::Kind::Commit { author, committer, tree, parents } => {
+            let parents: String = parents.iter().map(|id| format!("parent {id}\n")).collect();
+            format!(
+                "tree {tree}\n{parents}author {}\ncommitter {}\n",
+                person(author),
+                person(committer)
+            )
+        }
+        git::Kind::Tag { tag, tagger, target, target_type } => {
+            format!("object {target}\ntype {target_type}\ntag {tag}\ntagger {}\n", person(tagger))
+        }
+    };
+    for git::Header { name, value } in &object.headers {
+        text += &format!("{name} {}\n", value.replace('\n', "\n "));
+    }
+    text + "\n" + &object.message
 }
 
 /// The payload of a request, as a message and as a file: each of these has a summary. As a
