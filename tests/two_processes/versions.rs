@@ -370,6 +370,29 @@ fn a_proposal_of_a_function_or_format_that_is_not_known_is_refused_by_its_name()
 }
 
 #[test]
+fn a_device_whose_program_does_not_show_objects_of_git_is_not_sent_one() {
+    let (alice, bob, _listener) = two_with_key();
+    let node = opened(&bob);
+    let somebody = "A <a@example.org> 1790000000 +0000";
+    let tree = "0a".repeat(20);
+    let commit = format!("tree {tree}\nauthor {somebody}\ncommitter {somebody}\n\nall\n");
+    let commit = std::fs::File::open(alice.write("commit", commit)).unwrap();
+    block_on(async {
+        let (port, address) = port().await;
+        let mut command = alice.script(["git-sign", "--peer", &address, "--", "-bsau", "vault"]);
+        let asking = Running::start(command.stdin(commit));
+        let mut link = greeted(&node, &port).await;
+        // The first version says nothing of itself.
+        let welcome = Message::Welcome { name: Label::new("bob"), about: None };
+        say(&mut link, &welcome).await.unwrap();
+        let next = hear(&mut link, soon()).await;
+        assert_eq!(next, Ok(Message::Refuse { reason: Reason::Aborted }));
+        drop(link);
+        asking.ends().fails(6, "bob's cosign 0.1.0 cannot sign commits and tags of git");
+    });
+}
+
+#[test]
 fn a_device_whose_program_does_not_show_a_payload_is_not_sent_it() {
     let (alice, bob, _listener) = two_with_key();
     let node = opened(&bob);
