@@ -1,10 +1,11 @@
 //! The power fails at any moment of every command that writes: whatever of the unsynced is lost, the device opens,
 //! nothing that was reported is missing, and the next signature is made.
 //!
-//! Two devices live once, from `init` on, and everything that they do to their files is recorded in one order. From the
-//! record come the states that a power cut may leave of one device, while the other is as it was at that moment. A sample of
-//! them is opened, and in a smaller one the program is asked for a signature. `COSIGN_SEED=7` takes another sample,
-//! `COSIGN_SOAK=1` all.
+//! Alice and Bob live once, from `init` on, Erin gets a share and leaves, and Alice's backup is restored on a blank disk.
+//! Everything that they do to their files is recorded in one order. From the record come the states that a power cut may
+//! leave of one device, while the others are as they were at that moment. A sample of them is opened, and in a smaller one
+//! the program is asked for a signature, or for what was cut off. `COSIGN_SEED=7` takes another sample, `COSIGN_SOAK=1`
+//! all.
 //!
 //! Under the name `cosign` this is the program, watched.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
@@ -29,10 +30,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use cosign::driver::backup::Backup;
+use cosign::secret::Secret;
 use cosign::vault::backup::Found;
 use cosign::vault::{Effect, Home, Log, Peers, Unlock, Vault, keys};
 
-use crate::device::{Device, pair};
+use crate::device::{Device, Listener, pair};
 use crate::disk::{Act, Disk, Fate, Tree};
 
 // ---------------------------------------------------------------------------------------------
@@ -87,10 +89,15 @@ fn ban() {
 }
 
 // ---------------------------------------------------------------------------------------------
-// Two lives
+// Lives
 // ---------------------------------------------------------------------------------------------
 
-const NAMES: [&str; 2] = ["alice", "bob"];
+/// The last is the disk on which the backup of the first is restored.
+const NAMES: [&str; 4] = ["alice", "bob", "erin", "alice"];
+const ERIN: usize = 2;
+
+/// Whom each signs with.
+const OTHER: [usize; 3] = [1, 0, 0];
 
 /// What `vault` is called for a while.
 const RENAMED: &str = "treasury";
@@ -98,10 +105,17 @@ const RENAMED: &str = "treasury";
 /// How the names of backups end.
 const BACKUP: &str = ".backup";
 
-/// What two devices did.
+/// What is restored on the blank disk, and how.
+const COPY: &str = "vault.copy";
+const RESTORE: [&str; 5] = ["keys", "restore", COPY, "--backup-identity", "key.txt"];
+
+/// The passphrases that open Alice's vault beside her identity, one after the other.
+const PASSPHRASES: [&str; 2] = ["tulip oxide ranger mosaic\n", "velvet harbour nickel owl\n"];
+
+/// What the devices did.
 struct Lives {
-    devices: [Device; 2],
-    disks: [Disk; 2],
+    devices: [Device; 4],
+    disks: [Disk; 4],
     /// Where each command begins in the record, and what it is.
     commands: Vec<(usize, String)>,
 }
@@ -121,16 +135,28 @@ impl Lives {
             commands.push((before, what.to_owned()));
         };
         begin("init");
-        let [mut alice, bob] = NAMES.map(|name| Device::running(program("cosign"), name));
+        let [mut alice, bob, erin] =
+            ["alice", "bob", "erin"].map(|name| Device::running(program("cosign"), name));
+        let mut blank = Device::blank("alice");
+        blank.program = program("cosign");
         begin("pair");
         pair(&alice, &bob);
-        let listener = bob.serve(&[&alice]);
-        let at_bob = listener.address();
+        begin("peers add");
+        for (device, other) in [(&alice, &erin), (&erin, &alice), (&bob, &erin), (&erin, &bob)] {
+            let print = other.fingerprint();
+            device.run(["peers", "add", &other.name, "--fingerprint", &print]).succeeds();
+        }
+        let listeners = [&bob, &erin].map(listens);
+        let to = listeners.each_ref().map(|(name, at)| format!("{name}={}", at.address()));
         let run = |device: &Device, line: &str| {
             let asks = ["sign", "keygen", "keys refresh"].iter().any(|word| line.starts_with(word));
-            let to = if asks { vec!["--peer", &at_bob] } else { vec![] };
-            device.run(line.split(' ').chain(to))
+            let near = if line.starts_with("keys reshare") { &to[..] } else { &to[..1] };
+            let near = if asks || near.len() > 1 { near } else { &[] };
+            let near = near.iter().flat_map(|to| ["--peer", to]);
+            device.run(line.split(' ').chain(near))
         };
+        alice.write("first.txt", PASSPHRASES[0]);
+        alice.write("second.txt", PASSPHRASES[1]);
         let stranger = format!("peers add carol --fingerprint {}", "ab".repeat(32));
         let sign = |nth: u8| format!("sign {} --key vault", format!("{nth:02x}").repeat(32));
         let key = fs::read_to_string(alice.path("key.txt")).unwrap();
@@ -168,19 +194,31 @@ impl Lives {
             "keys rename vault treasury",
             "keys rename treasury vault",
             "vault move --to-identity key.txt",
-            "rename alma",
             "pair --reset-attempts",
+            &sign(5),
+            ADD,
+            &format!("{}{WITH_ERIN}", sign(6)),
+            REMOVE,
+            "rename alma",
+            &sign(7),
+            "vault move --to-identity key.txt --to-passphrase --new-passphrase-file first.txt",
+            "vault passphrase --passphrase-file first.txt --new-passphrase-file second.txt",
+            &sign(8),
         ] {
             begin(line);
             run(&alice, line).succeeds();
         }
-        begin(&sign(5));
-        run(&alice, &sign(5)).succeeds();
-        drop(listener);
+        begin("keys restore");
+        for name in ["key.txt", "vault.backup"] {
+            let content = fs::read(alice.path(name)).unwrap();
+            blank.write(if name == "key.txt" { name } else { COPY }, content);
+        }
+        blank.run(RESTORE).succeeds();
+        drop(listeners);
         let text = fs::read_to_string(&record).unwrap();
         let acts: Vec<Act> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let devices = [alice, bob];
-        let disks = [0, 1].map(|which| {
+        let devices = [alice, bob, erin, blank];
+        let disks = [0, 1, 2, 3].map(|which| {
             let home = devices[which].home();
             let root = home.parent().unwrap();
             let own = acts.iter().enumerate().filter(|(_, act)| act.path().starts_with(root));
@@ -198,6 +236,26 @@ impl Lives {
     fn command(&self, place: usize) -> usize {
         self.commands.partition_point(|(begin, _)| *begin <= place) - 1
     }
+}
+
+/// The reshares.
+const ADD: &str = "keys reshare vault --add erin";
+const REMOVE: &str = "keys reshare vault --remove erin";
+
+/// How a command ends that is run while Erin has a share.
+const WITH_ERIN: &str = " --with bob";
+
+/// A device that allows whatever the others ask for, and its name.
+fn listens(device: &Device) -> (String, Listener) {
+    let names = ["alice", "bob", "erin"].into_iter().filter(|name| *name != device.name);
+    let rule = |name: &str| {
+        format!(
+            "[[rule]]\npeer = {name:?}\naction = \"allow\"\n\
+             [[rule]]\npeer = {name:?}\nceremony = \"reshare\"\naction = \"allow\"\n"
+        )
+    };
+    device.policy(&names.map(rule).collect::<String>());
+    (device.name.clone(), device.listen(&["--policy", "policy.toml"]))
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -376,7 +434,11 @@ fn missing(found: Option<&Summary>, was: &[&Option<Summary>]) -> Option<String> 
 /// A device as it was after so many steps.
 fn restored(lives: &Lives, whose: usize, tree: &Tree) -> Device {
     let device = Device::blank(NAMES[whose]);
-    device.write("key.txt", fs::read(lives.devices[whose].path("key.txt")).unwrap());
+    for name in ["key.txt", COPY] {
+        if let Ok(content) = fs::read(lives.devices[whose].path(name)) {
+            device.write(name, content);
+        }
+    }
     lives.disks[whose].write(tree, &device.path(""));
     device
 }
@@ -385,10 +447,10 @@ fn restored(lives: &Lives, whose: usize, tree: &Tree) -> Device {
 fn examine(
     lives: &Lives,
     state: &State,
-    was: &[Vec<(usize, Option<Summary>)>; 2],
+    was: &[Vec<(usize, Option<Summary>)>; 4],
     asks: Option<usize>,
 ) -> Result<(), String> {
-    let (disk, other) = (&lives.disks[state.whose], 1 - state.whose);
+    let disk = &lives.disks[state.whose];
     let place = lives.place(state);
     let device = restored(lives, state.whose, &disk.after(state.steps, &state.fates));
     let found = look(&device.home(), &device.path("key.txt"))?;
@@ -402,10 +464,32 @@ fn examine(
         return Err(format!("lost: {lost}"));
     }
     let Some(role) = asks else { return Ok(()) };
-    let failed = |ended: device::Ended| match ended.code {
-        Some(0) => Ok(()),
-        _ => Err(format!("{}{}", ended.stderr, String::from_utf8_lossy(&ended.stdout))),
+    let command = lives.commands[lives.command(place)].1.as_str();
+    let Some(other) = OTHER.get(state.whose).copied() else {
+        // What was cut off is done again, or was done.
+        if !found.is_some_and(|found| found.keys.contains("vault")) {
+            failed(device.run(RESTORE))?;
+        }
+        let shown = device.run(["keys", "show", "vault"]);
+        let is_restored = shown.code == Some(0) && shown.document()["result"]["restored"] == true;
+        return if is_restored {
+            Ok(())
+        } else {
+            failed(shown).and(Err("it is not restored".into()))
+        };
     };
+    if command.starts_with("vault passphrase") && state.whose == 0 {
+        let opens = |passphrase: &str| {
+            let passphrase = Secret::new(passphrase.trim().to_owned());
+            Vault::open(&Home::at(device.home()), &Unlock::Passphrase(passphrase)).is_ok()
+        };
+        if !PASSPHRASES.into_iter().any(opens) {
+            return Err("no passphrase opens it".to_owned());
+        }
+    }
+    if [ADD, REMOVE].contains(&command) && found.is_some() {
+        return reshared(lives, state, device, place, command);
+    }
     let Some(found) = found else {
         return failed(device.run(["init", "--name", "again"]));
     };
@@ -423,18 +507,87 @@ fn examine(
     }
     let peer = restored(lives, other, &lives.disks[other].after(there, &[]));
     let (here, there) = if role == 0 { (&device, &peer) } else { (&peer, &device) };
-    let listener = there.serve(&[here]);
+    let (name, listener) = listens(there);
     let to = listener.address();
-    if lives.commands[lives.command(place)].1.starts_with("keygen") {
+    if command.starts_with("keygen") {
         let resumed = here.run(["keygen", "--resume", "--peer", &to]);
         if resumed.code != Some(10) {
             failed(resumed)?;
         }
     }
     let digest = "5a".repeat(32);
-    failed(here.run(["sign", &digest, "--key", "vault", "--peer", &to]))?;
+    // While Erin has a share there are two whom it could be asked of.
+    let named = format!("{name}={to}");
+    let who = match command.ends_with(WITH_ERIN) {
+        true => vec!["--with", &name, "--peer", &named],
+        false => vec!["--peer", &to],
+    };
+    failed(here.run(["sign", &digest, "--key", "vault"].into_iter().chain(who)))?;
     drop(listener);
     look(&device.home(), &device.path("key.txt")).map(drop)
+}
+
+/// What it says, if it failed.
+fn failed(ended: device::Ended) -> Result<(), String> {
+    match ended.code {
+        Some(0) => Ok(()),
+        _ => Err(format!("{}{}", ended.stderr, String::from_utf8_lossy(&ended.stdout))),
+    }
+}
+
+/// Asks for the reshare once more that was under way, has each device finish what it has left, and Alice and Bob sign.
+fn reshared(
+    lives: &Lives,
+    state: &State,
+    device: Device,
+    place: usize,
+    command: &str,
+) -> Result<(), String> {
+    let mut device = Some(device);
+    let devices = [0, 1, ERIN].map(|whose| match whose == state.whose {
+        true => device.take().unwrap(),
+        false => {
+            restored(lives, whose, &lives.disks[whose].after(lives.disks[whose].until(place), &[]))
+        }
+    });
+    let [alice, bob, erin] = &devices;
+    let listening = devices.each_ref().map(listens);
+    for ((name, at), of) in listening.iter().zip(&devices) {
+        let (print, at) = (of.fingerprint(), at.address());
+        let add = ["peers", "add", name, "--fingerprint", &print, "--address", &at];
+        for device in devices.iter().filter(|device| device.name != *name) {
+            failed(device.run(add))?;
+        }
+    }
+    let run = |device: &Device, line: &str| device.run(line.split(' '));
+    let again = run(alice, command);
+    // It may have been made already.
+    if !matches!(again.code, Some(2 | 10)) {
+        failed(again)?;
+    }
+    for device in [alice, bob, erin] {
+        let listed = device.run(["keys", "list"]).document();
+        let rows = listed["result"]["keys"].as_array().cloned().unwrap_or_default();
+        let is_unfinished = rows.iter().any(|row| {
+            row["name"] == "vault"
+                && (row["confirmed"] != true
+                    || row["refresh_pending"] == true
+                    || row["leaving"] == true)
+        });
+        if is_unfinished {
+            failed(run(device, "keygen --resume --key vault"))?;
+        }
+    }
+    let digest = "5a".repeat(32);
+    failed(run(alice, &format!("sign {digest} --key vault --with bob")))?;
+    if command == ADD {
+        failed(run(erin, &format!("sign {digest} --key vault --with bob")))?;
+    }
+    drop(listening);
+    for device in [alice, bob, erin] {
+        look(&device.home(), &device.path("key.txt"))?;
+    }
+    Ok(())
 }
 
 /// How many states are opened, and in how many of them the program is asked.
@@ -450,7 +603,7 @@ fn test() -> ExitCode {
     let seed = std::env::var("COSIGN_SEED").map_or(1, |seed| seed.parse().expect("a number"));
     let mut random = Random(seed);
     let lives = Lives::live();
-    let whole = [0, 1].map(|whose| {
+    let whole = [0, 1, 2, 3].map(|whose| {
         let disk = &lives.disks[whose];
         assert_eq!(files_of(disk), on_disk(&lives.devices[whose]), "the record is not whole");
         let moments = (0..=disk.len()).filter(|steps| disk.is_sync(*steps)).collect::<Vec<_>>();
