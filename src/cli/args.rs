@@ -471,6 +471,12 @@ pub struct PairArgs {
     /// every two of them
     #[arg(long, conflicts_with_all = ["name", "peer", "via", "qr_image", "join"])]
     pub group: bool,
+    /// Make this key with all of them at once, when the group is paired and they listen
+    #[arg(long, value_name = "NAME", requires = "group")]
+    pub then_keygen: Option<String>,
+    /// How many devices must sign with that key; default: two
+    #[arg(long, value_name = "T", requires = "then_keygen", value_parser = clap::value_parser!(u8).range(2..=8))]
+    pub threshold: Option<u8>,
     /// Join the group that another device gathers; without a PEER the one that is found
     #[arg(long, conflicts_with_all = ["via", "qr_out"])]
     pub join: bool,

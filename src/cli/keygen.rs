@@ -98,11 +98,7 @@ impl Plan {
         let count = records.len().saturating_add(1);
         let threshold = threshold.unwrap_or(2);
         if usize::from(threshold) > count || count > 16 {
-            return Err(Failure::new(
-                Code::Usage,
-                format!("{threshold} of {count} devices cannot sign"),
-            )
-            .hint("--threshold is at most the number of devices, this one included; 16 at most"));
+            return Err(too_few(threshold, count));
         }
         let others = targets(&records, reach)?;
         match imports {
@@ -114,6 +110,12 @@ impl Plan {
         let with = records.iter().map(|record| record.fingerprint.to_hex()).collect();
         Ok(Self { name, threshold, with, others })
     }
+}
+
+/// So many devices cannot have this threshold, or are too many.
+pub(super) fn too_few(threshold: u8, count: usize) -> Failure {
+    Failure::new(Code::Usage, format!("{threshold} of {count} devices cannot sign"))
+        .hint("--threshold is at most the number of devices, this one included; 16 at most")
 }
 
 /// The output for a key.

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::cli::args::PairArgs;
-use crate::cli::ceremony::{Setup, address, label, pick, with_node};
+use crate::cli::args::{PairArgs, ReachArgs};
+use crate::cli::ceremony::{Setup, address, label, pick, targets, with_node};
 use crate::cli::runtime::block_on;
-use crate::cli::{Global, Output, qr, unlock};
+use crate::cli::{Global, Output, keygen, qr, unlock};
 use crate::device::Label;
 use crate::driver::ceremony::group::{self, Gathering, PairedAll};
-use crate::driver::ceremony::invitation;
 use crate::driver::ceremony::pairing::{self, Pairing};
+use crate::driver::ceremony::{invitation, keygen as ceremony};
 use crate::driver::connect::search::{Met, look_around};
 use crate::driver::connect::target::{Route, Target};
 use crate::driver::error::{Ability, Error};
@@ -24,7 +24,7 @@ use crate::net::relay::invite::Invite;
 use crate::progress::{Event, PartyView};
 use crate::report::{self, Code, Failure, Near};
 use crate::ui::{Need, keygen_with};
-use crate::vault::attempts;
+use crate::vault::{PeerRecord, Peers, attempts};
 use crate::wire::{About, Reason};
 
 /// How long one search for devices takes.
@@ -48,11 +48,24 @@ impl PairResult {
 }
 
 #[derive(Debug, Serialize)]
-struct GroupResult {
+struct GroupResult<'a> {
     peers: Vec<PairResult>,
     /// Those that have not said that they stored it, too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unsure: Vec<String>,
+    /// The key that was made with all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<keygen::KeyResult<'a>>,
+}
+
+impl GroupResult<'_> {
+    fn of(paired: &PairedAll) -> Self {
+        Self {
+            peers: paired.pairings.iter().map(PairResult::of).collect(),
+            unsure: paired.unsure.iter().map(ToString::to_string).collect(),
+            key: None,
+        }
+    }
 }
 
 /// The kind of device that is looked for.
@@ -81,6 +94,8 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
         qr_image,
         qr_out,
         group,
+        then_keygen,
+        threshold,
         join,
         reset_attempts,
         interface,
@@ -130,8 +145,17 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
             None => Ok(()),
         };
         if group {
+            let threshold = threshold.unwrap_or(2);
+            if let Some(name) = &then_keygen {
+                // Nobody is gathered for a key that cannot be made.
+                ceremony::is_free(&node.home, name, threshold, &[])?;
+            }
             let gathering = Gathering::open(&node, node.relay.as_ref(), save_code).await?;
-            return output_of_all(&gather(global, gathering).await?);
+            let paired = gather(global, gathering).await?;
+            return match &then_keygen {
+                None => output_of_all(&paired),
+                Some(name) => keygen_with_all(&node, name, threshold, &paired).await,
+            };
         }
         if join {
             let joined = match (invite, peer) {
@@ -210,6 +234,30 @@ pub(super) fn output(pairing: &Pairing) -> Result<Output, Failure> {
     Output::new(PairResult::of(pairing), text)
 }
 
+/// Makes the key `name` with all devices of a group that has just been paired.
+async fn keygen_with_all(
+    node: &Arc<Node>,
+    name: &str,
+    threshold: u8,
+    paired: &PairedAll,
+) -> Result<Output, Failure> {
+    let count = paired.pairings.len().saturating_add(1);
+    if usize::from(threshold) > count {
+        return Err(keygen::too_few(threshold, count));
+    }
+    let peers = Peers::load(&node.home)?;
+    let records: Vec<PeerRecord> = paired
+        .pairings
+        .iter()
+        .filter_map(|pairing| peers.known(&pairing.fingerprint).cloned())
+        .collect();
+    let others = targets(&records, &ReachArgs::default())?;
+    let made = ceremony::request(node, name, threshold, &others).await?;
+    let (key, text) = keygen::result(&made);
+    let result = GroupResult { key: Some(key), ..GroupResult::of(paired) };
+    Output::new(result, format!("{text}\nnext: cosign sign --key {name} <digest>"))
+}
+
 /// The result for a group.
 fn output_of_all(paired: &PairedAll) -> Result<Output, Failure> {
     let names: Vec<&str> = paired.pairings.iter().map(|pairing| pairing.peer.as_str()).collect();
@@ -218,11 +266,7 @@ fn output_of_all(paired: &PairedAll) -> Result<Output, Failure> {
         names.join(", "),
         keygen_with(names.iter().copied())
     );
-    let result = GroupResult {
-        peers: paired.pairings.iter().map(PairResult::of).collect(),
-        unsure: paired.unsure.iter().map(ToString::to_string).collect(),
-    };
-    Output::new(result, text)
+    Output::new(GroupResult::of(paired), text)
 }
 
 /// An answer this soon after a question took the place of another one was meant for that.

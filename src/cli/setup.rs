@@ -75,6 +75,8 @@ fn meet(global: &Global, home: &Home, args: &SetupArgs) -> Result<(), Failure> {
             qr_image: None,
             qr_out: None,
             group: false,
+            then_keygen: None,
+            threshold: None,
             join: false,
             reset_attempts: false,
             interface: args.interface.clone(),

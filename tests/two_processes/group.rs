@@ -163,6 +163,51 @@ fn three_screens_show_one_code_and_one_yes_each_pairs_every_two() {
 }
 
 #[test]
+fn a_key_is_made_with_the_group_at_once() {
+    let tag = hex::encode(rand::random::<[u8; 4]>());
+    let names = ["alice", "bob", "carol"].map(|name| format!("{name}-{tag}"));
+    let devices = [&names[0], &names[1], &names[2]].map(|name| Device::new(name));
+    let [alice, bob, carol] = &devices;
+    let group = ["pair", "--group", "--interface", "lo", "--then-keygen", "vault", "--threshold"];
+    // A threshold that no group has, and a name that is none, before anybody is asked.
+    for (flags, says) in [(&["9"][..], "9"), (&["2", "--join"], "--join")] {
+        alice.run(group.iter().chain(flags)).fails(2, says);
+    }
+    let mut host = alice.terminal(group.iter().chain(&["3"]));
+    let address = host.address();
+    let mut screens = Vec::new();
+    for device in [bob, carol] {
+        screens.push(joining(device, &address));
+        host.shows(&format!("connected to {:?}", device.name));
+    }
+    begin(&mut host, &[&bob.name, &carol.name]);
+    screens.insert(0, host);
+    ask_all(&mut screens);
+    screens.iter_mut().for_each(|screen| {
+        screen.types("y\n");
+    });
+    let host = screens.remove(0);
+    all_end(screens, 0);
+    // They listen now, and say yes to the key.
+    let mut others = [bob, carol]
+        .map(|device| device.terminal(["listen", "--interface", "lo", "--port", "0", "--once"]));
+    others.iter_mut().for_each(|other| {
+        other.shows("\"vault\", 3 of 3").approves();
+    });
+    let (code, said) = host.ends();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("key \"vault\": any 3 of "), "{said}");
+    for device in &devices {
+        let shown = device.run(["keys", "show", "vault"]).succeeds();
+        assert_eq!((&shown["threshold"], &shown["confirmed"]), (&3.into(), &true.into()));
+    }
+    // The name is taken now, and nobody is gathered.
+    let mut again = alice.terminal(group.iter().chain(&["2"]));
+    again.shows("a key \"vault\" exists already");
+    assert_eq!(again.ends().0, Some(12));
+}
+
+#[test]
 fn eight_devices_are_a_group_and_a_ninth_is_not_let_in() {
     let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let (devices, ninth) = (names.map(Device::new), Device::new("i"));
