@@ -155,6 +155,7 @@ impl Lives {
             let near = near.iter().flat_map(|to| ["--peer", to]);
             device.run(line.split(' ').chain(near))
         };
+        alice.write("whole.hex", WHOLE);
         alice.write("first.txt", PASSPHRASES[0]);
         alice.write("second.txt", PASSPHRASES[1]);
         let stranger = format!("peers add carol --fingerprint {}", "ab".repeat(32));
@@ -163,11 +164,22 @@ impl Lives {
         let recipient = key.trim().parse::<age::x25519::Identity>().unwrap().to_public();
         let backup =
             |key: &str| format!("keys backup {key} -o {key}{BACKUP} --recipient {recipient}");
+        for line in [&stranger, "keygen --key vault --with bob", &sign(1), &backup("vault")] {
+            begin(line);
+            run(&alice, line).succeeds();
+        }
+        // Beside the record: what is restored has no such file.
+        let of_bob = record.with_extension("age");
+        let of_bob = of_bob.to_str().unwrap();
+        begin("the other backup");
+        run(&bob, &format!("keys backup vault -o {of_bob} --recipient {recipient}")).succeeds();
+        let combine = format!(
+            "keys combine vault{BACKUP} {of_bob} --backup-identity key.txt --out-format hex -o {} \
+             --yes-the-key-will-exist",
+            record.with_extension("hex").display(),
+        );
         for line in [
-            &stranger,
-            "keygen --key vault --with bob",
-            &sign(1),
-            &backup("vault"),
+            &combine,
             "keygen --key spare --with bob",
             &backup("spare"),
             "keys refresh vault",
@@ -189,6 +201,8 @@ impl Lives {
         for line in [
             "keys delete spare --yes-delete spare",
             &sign(4),
+            IMPORT,
+            "keys delete whole --yes-delete whole",
             "keys restore spare.backup --backup-identity key.txt",
             "peers forget dora",
             "keys rename vault treasury",
@@ -238,6 +252,10 @@ impl Lives {
     }
 }
 
+/// The private key that is imported, and its file; also where it is put together again.
+const WHOLE: &str = "1111111111111111111111111111111111111111111111111111111111111111\n";
+const IMPORT: &str = "keygen --key whole --with bob --import whole.hex";
+
 /// The reshares.
 const ADD: &str = "keys reshare vault --add erin";
 const REMOVE: &str = "keys reshare vault --remove erin";
@@ -251,7 +269,8 @@ fn listens(device: &Device) -> (String, Listener) {
     let rule = |name: &str| {
         format!(
             "[[rule]]\npeer = {name:?}\naction = \"allow\"\n\
-             [[rule]]\npeer = {name:?}\nceremony = \"reshare\"\naction = \"allow\"\n"
+             [[rule]]\npeer = {name:?}\nceremony = \"reshare\"\naction = \"allow\"\n\
+             [[rule]]\npeer = {name:?}\nceremony = \"import\"\naction = \"allow\"\n"
         )
     };
     device.policy(&names.map(rule).collect::<String>());
@@ -434,7 +453,7 @@ fn missing(found: Option<&Summary>, was: &[&Option<Summary>]) -> Option<String> 
 /// A device as it was after so many steps.
 fn restored(lives: &Lives, whose: usize, tree: &Tree) -> Device {
     let device = Device::blank(NAMES[whose]);
-    for name in ["key.txt", COPY] {
+    for name in ["key.txt", COPY, "whole.hex"] {
         if let Ok(content) = fs::read(lives.devices[whose].path(name)) {
             device.write(name, content);
         }
@@ -513,6 +532,10 @@ fn examine(
         let resumed = here.run(["keygen", "--resume", "--peer", &to]);
         if resumed.code != Some(10) {
             failed(resumed)?;
+        }
+        // The importer may ask for it again, whatever is left of it on either side.
+        if command == IMPORT && here.name == NAMES[0] {
+            failed(here.run(IMPORT.split(' ').chain(["--peer", &to])))?;
         }
     }
     let digest = "5a".repeat(32);
