@@ -12,6 +12,7 @@ pub mod clock;
 pub mod connect;
 pub mod error;
 pub mod listen;
+pub mod on_curve;
 pub mod records;
 pub mod strangers;
 pub mod told;
@@ -286,9 +287,9 @@ impl Node {
         Some(unlogged)
     }
 
-    /// Fields of a log entry: the id of `request`, and who answered it here.
+    /// Fields of a log entry: the id of `request`, the curve of its key, and who answered it here.
     fn about(&self, request: &Request) -> impl Iterator<Item = (String, serde_json::Value)> {
-        self.answered(request).into_iter().chain([id_of(request)])
+        self.answered(request).into_iter().chain([id_of(request)]).chain(curve_of(request))
     }
 
     /// Who answered `request` here, as a field of a log entry. It is returned once.
@@ -359,6 +360,12 @@ impl Drop for Visiting<'_> {
 /// The id of `request`, as a field of a log entry.
 fn id_of(request: &Request) -> (String, serde_json::Value) {
     ("request_id".to_owned(), request.id.as_str().into())
+}
+
+/// The curve of the key of `request`, as a field of a log entry; none for secp256k1.
+fn curve_of(request: &Request) -> Option<(String, serde_json::Value)> {
+    let named = (!request.curve.is_unnamed()).then(|| request.curve.name());
+    named.map(|name| ("curve".to_owned(), name.into()))
 }
 
 /// Names by party index, for messages.

@@ -1,4 +1,4 @@
-//! Two or three devices co-sign with one ECDSA key (secp256k1) that exists on none of them.
+//! Two or three devices co-sign with one ECDSA key (on secp256k1 or P-256) that exists on none of them.
 //!
 //! This crate is the program: it stores shares, finds devices, carries messages and talks to
 //! people. The computation is in the crate `cosign-core`, which does no I/O, reads no clock and
@@ -58,6 +58,7 @@ pub mod secret {
 }
 
 pub mod cli;
+pub mod curve;
 pub mod device;
 pub mod driver;
 pub mod error_kind;

@@ -15,8 +15,9 @@ use k256::{AffinePoint, Secp256k1};
 use p256::NistP256;
 use serde_json::Value;
 
-use crate::crypto::curve::{Curve, Scalar, decode_scalar};
+use crate::crypto::curve::{Curve, Scalar, decode_scalar, encode_point};
 use crate::crypto::ecdsa::from_der;
+use crate::curve::CurveName;
 use crate::device::unhex;
 
 /// A signature with both halves in range. It has not been verified.
@@ -56,29 +57,6 @@ impl<C: Curve> Signature<C> {
     }
 }
 
-/// A curve, by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CurveName {
-    /// secp256k1.
-    #[default]
-    Secp256k1,
-    /// P-256.
-    P256,
-}
-
-impl CurveName {
-    /// All curves.
-    pub const ALL: [Self; 2] = [Self::Secp256k1, Self::P256];
-
-    /// The name in lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Secp256k1 => "secp256k1",
-            Self::P256 => "p256",
-        }
-    }
-}
-
 /// A public key on one of the curves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublicKey {
@@ -86,6 +64,16 @@ pub enum PublicKey {
     Secp256k1(AffinePoint),
     /// On P-256.
     P256(p256::AffinePoint),
+}
+
+impl PublicKey {
+    /// Its encoding, SEC1 compressed; `None` for the identity, which is no key.
+    pub fn compressed(&self) -> Option<[u8; 33]> {
+        match self {
+            Self::Secp256k1(point) => encode_point(point),
+            Self::P256(point) => encode_point(point),
+        }
+    }
 }
 
 /// The signature in `content`: DER, 64 or 65 bytes, or a JSON object with `der`, or with `r` and
@@ -327,7 +315,7 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::curve::{decode_point, encode_point, encode_scalar};
+    use crate::crypto::curve::{decode_point, encode_scalar};
     use crate::crypto::ecdsa::to_der;
     use crate::device::hex;
     use base64::engine::general_purpose::{STANDARD as PADDED, URL_SAFE_NO_PAD};

@@ -26,7 +26,7 @@ use sha3::Keccak256;
 use crate::device::Label;
 use bitcoin::payment::{self, Item, MAX_PAYMENT, Payment};
 use bitcoin::{Network, Xpub};
-use curve::SECP256K1;
+use curve::{Curve, Signer};
 use ethereum::transaction::{self, Transaction};
 use ethereum::typed_data::{self, MAX_TYPED_DATA, TypedData};
 use git::MAX_OBJECT;
@@ -361,6 +361,11 @@ impl Kind {
         }
     }
 
+    /// Whether wallets alone sign it, whose keys are on secp256k1.
+    pub fn is_of_wallets(self) -> bool {
+        matches!(self, Self::Message | Self::EthTx | Self::TypedData | Self::Psbt)
+    }
+
     /// The kind of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
@@ -387,7 +392,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Reads the bytes that came with a request. What a payment pays, and what is hashed in OpenPGP,
+    /// Reads the bytes that came with a request. What a payment pays, and what is hashed in JWS and OpenPGP,
     /// depends on the key, so that it is read by [`read_for`](Self::read_for) alone.
     ///
     /// # Errors
@@ -397,23 +402,23 @@ impl Payload {
     }
 
     /// Reads the bytes that came with a request for a signature of the key at the end of `path` below
-    /// `xpub`, or of a payment of the keys below that.
+    /// `signer`, or of a payment of the keys below that.
     ///
     /// # Errors
     /// As [`read`](Self::read), or it is nothing that the key signs.
     pub fn read_for(
         source: &Source,
         bytes: Vec<u8>,
-        xpub: &Xpub,
+        signer: &Signer,
         path: &[u32],
     ) -> Result<Self, NoPayload> {
-        Self::read_with(source, bytes, Some((xpub, path)))
+        Self::read_with(source, bytes, Some((signer, path)))
     }
 
     fn read_with(
         source: &Source,
         bytes: Vec<u8>,
-        by: Option<(&Xpub, &[u32])>,
+        by: Option<(&Signer, &[u32])>,
     ) -> Result<Self, NoPayload> {
         if source.travels() != Some(bytes.len() as u64) || !source.is_within_limits() {
             return Err(NoPayload);
@@ -443,15 +448,15 @@ impl Payload {
                 (digest, Summary::TypedData(Box::new(summary)))
             }
             Source::Jws { .. } => {
-                let (digest, summary) = jws::read(&SECP256K1, &bytes);
-                (digest, Summary::Jws(summary))
+                let (signer, _) = by.ok_or(NoPayload)?;
+                return Self::of_jws(source, bytes, signer.curve());
             }
             Source::OpenPgp { .. } | Source::OpenPgpKey { .. } | Source::Git { .. } => {
-                let (xpub, path) = by.ok_or(NoPayload)?;
-                return Self::of_openpgp(source, bytes, xpub, path).map_err(|_| NoPayload);
+                let (signer, path) = by.ok_or(NoPayload)?;
+                return Self::of_openpgp(source, bytes, signer, path).map_err(|_| NoPayload);
             }
             Source::Psbt { network, .. } => {
-                let (xpub, _) = by.ok_or(NoPayload)?;
+                let xpub = by.and_then(|(signer, _)| signer.xpub()).ok_or(NoPayload)?;
                 return Self::of_payment(*network, bytes, xpub).map_err(|_| NoPayload);
             }
         };
@@ -462,17 +467,31 @@ impl Payload {
         Ok(Self { bytes, digest, list, items: Vec::new(), sha256, summary })
     }
 
-    /// What is signed in OpenPGP by the key at the end of `path` below `xpub`: `source` is of such a kind.
+    /// A file that a key on `curve` signs as JWS: `source` is of that kind.
+    ///
+    /// # Errors
+    /// It is not, or is of another size.
+    pub fn of_jws(source: &Source, bytes: Vec<u8>, curve: &Curve) -> Result<Self, NoPayload> {
+        let Source::Jws { size, .. } = source else { return Err(NoPayload) };
+        if *size != bytes.len() as u64 || !source.is_within_limits() {
+            return Err(NoPayload);
+        }
+        let (digest, summary) = jws::read(curve, &bytes);
+        let (sha256, summary) = (HashFunction::Sha256.of(&bytes), Summary::Jws(summary));
+        Ok(Self { bytes, digest, list: Vec::new(), items: Vec::new(), sha256, summary })
+    }
+
+    /// What is signed in OpenPGP by the key at the end of `path` below `signer`: `source` is of such a kind.
     ///
     /// # Errors
     /// It makes no sense; the reason names what.
     pub fn of_openpgp(
         source: &Source,
         bytes: Vec<u8>,
-        xpub: &Xpub,
+        signer: &Signer,
         path: &[u32],
     ) -> Result<Self, Refused> {
-        let key = xpub.child(path).and_then(|key| openpgp::Key::new(&SECP256K1, &key));
+        let key = signer.child(path).and_then(|key| openpgp::Key::new(signer.curve(), &key));
         let key = key.ok_or_else(|| Refused::at("path", "it leads to no key"))?;
         let (digest, summary) = match source {
             Source::OpenPgp { form, time, .. } => {

@@ -758,7 +758,11 @@ impl<'q> From<&'q Question> for Asked<'q> {
             digest: request.digest().copied(),
             source: request.signing().map(|signing| signing.source.clone()),
             payload: request.payload().cloned(),
-            account: question.public_key.as_ref().and_then(Account::of_key),
+            account: question
+                .public_key
+                .as_ref()
+                .filter(|_| question.request.curve.has_wallets())
+                .and_then(Account::of_key),
         }
     }
 }
@@ -967,6 +971,7 @@ mod tests {
     use super::*;
     use crate::error_kind::ErrorKind;
     use crate::payload::NamedFile;
+    use crate::payload::curve::SECP256K1;
     use time::macros::datetime;
 
     const NOW: OffsetDateTime = datetime!(2026-06-15 12:00 +2);
@@ -1097,7 +1102,12 @@ mod tests {
 
     /// A request to sign what `bytes` are as `source` says.
     fn of_payload(source: Source, bytes: &[u8]) -> Asked<'static> {
-        let payload = Payload::read(&source, bytes.to_vec()).unwrap();
+        let bytes = bytes.to_vec();
+        let payload = match &source {
+            Source::Jws { .. } => Payload::of_jws(&source, bytes, &SECP256K1),
+            _ => Payload::read(&source, bytes),
+        };
+        let payload = payload.unwrap();
         let digest = Some(*payload.digest());
         Asked { digest, source: Some(source), payload: Some(Arc::new(payload)), ..request("") }
     }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::curve::CurveName;
 use crate::device::{Fingerprint, Label};
 use crate::party::PartyId;
 use crate::payload::ethereum::Account;
@@ -413,11 +414,18 @@ pub struct PartyView {
     pub fingerprint: Fingerprint,
 }
 
+/// The Ethereum address of a key on `curve`; `None` if no wallet has such keys.
+fn address(curve: CurveName, public_key: &[u8; 33]) -> Option<String> {
+    let account = curve.has_wallets().then(|| Account::of_key(public_key)).flatten();
+    account.map(|account| account.to_string())
+}
+
 /// What a reshare changes, and who makes the new shares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReshareView {
-    /// The Ethereum address of the key, which stays.
-    pub address: String,
+    /// The Ethereum address of the key, which stays; `None` for a key that no wallet has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// How many parties have to sign so far. So many old shares make the key, also afterwards.
     pub old_threshold: u8,
     /// The parties so far.
@@ -445,9 +453,9 @@ impl ReshareView {
             all().filter(|(who, _)| wanted(who)).map(view).collect()
         };
         let new = request.parties.iter().zip(&question.names);
-        let account = Account::of_key(&resharing.shares.public_key);
+        let address = address(request.curve, &resharing.shares.public_key);
         Some(Self {
-            address: account.map(|account| account.to_string()).unwrap_or_default(),
+            address,
             old_threshold: u8::try_from(resharing.dealers.len()).unwrap_or(u8::MAX),
             old_parties: of(&|_| true),
             dealers: of(&|who| resharing.dealing().any(|dealer| dealer == who)),
@@ -492,7 +500,9 @@ pub struct RequestView {
     /// Its public key; empty for a new key.
     #[serde(serialize_with = "or_empty")]
     pub public_key: Option<Hex<33>>,
-    /// The Ethereum address of a key that the requester has whole and imports.
+    /// The curve that the key is on.
+    pub curve: CurveName,
+    /// The Ethereum address of a key that the requester has whole and imports, if wallets have such keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imports: Option<String>,
     /// What a reshare changes.
@@ -547,10 +557,10 @@ impl RequestView {
             request_id: request.id.clone(),
             key: question.key.clone(),
             public_key: question.public_key.map(Hex),
-            imports: request.importing().map(|importing| {
-                let account = Account::of_key(&importing.public_key);
-                account.map(|account| account.to_string()).unwrap_or_default()
-            }),
+            curve: request.curve,
+            imports: request
+                .importing()
+                .and_then(|importing| address(request.curve, &importing.public_key)),
             reshare: ReshareView::of(question).map(Box::new),
             threshold: request.threshold,
             parties: u8::try_from(request.remaining().len()).unwrap_or(u8::MAX),
@@ -583,6 +593,7 @@ impl RequestView {
         [
             ("ceremony", self.ceremony != last.ceremony),
             ("key", self.key != last.key),
+            ("curve", self.curve != last.curve),
             ("public_key", self.public_key.is_some() && self.public_key != last.public_key),
             ("reshare", self.reshare.is_some() && self.reshare != last.reshare),
             ("threshold", self.threshold != last.threshold),

@@ -9,6 +9,7 @@ mod vault;
 
 use std::fmt;
 
+use crate::curve::CurveName;
 use crate::device::{Fingerprint, Label, grouped, hex};
 use crate::driver::approver::Refusal;
 use crate::driver::error::{Ability, Unfit, Wanted, kind_of_bind};
@@ -579,6 +580,7 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
         Ability::Ceremony(Ceremony::Resume) => "finish a key with this one",
         Ability::Ceremony(Ceremony::Sign) => "sign with this one",
         Ability::Files(count) => &format!("sign {count} files at once"),
+        Ability::Curve(curve) => &format!("have keys on {}", curve.title()),
         Ability::Payload(Kind::Digest) => "show digests",
         Ability::Payload(Kind::File) => "show files",
         Ability::Payload(Kind::Message) => "show messages",
@@ -596,6 +598,22 @@ pub fn unsupported(name: &str, program: Option<&str>, ability: Ability) -> Failu
     let message = format!("{name}'s cosign {theirs} cannot {what}; {here} can");
     Failure::new(Code::Unsupported, message)
         .hint(format!("update the program on {name} to {here} or later"))
+}
+
+/// What was asked of a key on `curve` is done with keys of wallets alone.
+pub fn no_wallet(curve: CurveName) -> Failure {
+    let message = format!("the key is on {}, and wallets have keys on secp256k1", curve.title());
+    Failure::new(Code::Usage, message).hint(
+        "such a key signs digests and files; it has no keys below it, no addresses, and signs no payments, \
+         transactions, typed data or messages of wallets",
+    )
+}
+
+/// The private key in the file `shown` is on the curve `said`, and another was asked for.
+pub fn other_curve(shown: &str, said: CurveName, asked: CurveName) -> Failure {
+    let message =
+        format!("the private key in {shown} is on {}, not on {}", said.title(), asked.title());
+    Failure::new(Code::Usage, message).hint(format!("give --curve {}", said.name()))
 }
 
 /// A key below another was named for a payment, which says itself what signs it.
@@ -920,6 +938,9 @@ fn under_another_name(wanted: &Wanted) -> String {
     let threshold = wanted.threshold.to_string();
     let mut words = vec!["keygen", "--key", &name, "--threshold", &threshold, "--with"];
     words.extend(wanted.with.iter().map(String::as_str));
+    if !wanted.curve.is_unnamed() {
+        words.extend(["--curve", wanted.curve.name()]);
+    }
     here(&words, &[])
 }
 
@@ -1280,10 +1301,13 @@ pub fn resharing(view: &RequestView) -> String {
         named(&reshare.leaving, "left by"),
         named(&reshare.left_out, "without"),
     ];
+    let of = match (&reshare.address, &view.public_key) {
+        (Some(address), _) => address.clone(),
+        (None, key) => key.map(|key| key.to_string()).unwrap_or_default(),
+    };
     format!(
-        "the key {:?} of {} becomes {} of {}, and was {} of {}{}",
+        "the key {:?} of {of} becomes {} of {}, and was {} of {}{}",
         view.key,
-        reshare.address,
         view.threshold,
         view.parties,
         reshare.old_threshold,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::tags;
 use crate::crypto::transcript::length_prefixed;
+use crate::curve::CurveName;
 use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::party::{MAX_PARTIES, PartyId};
 use crate::payload::{Payload, Source};
@@ -264,6 +265,8 @@ pub struct Request {
     pub id: RequestId,
     /// The requester's name for the key; a new key is stored under it.
     pub key: String,
+    /// The curve that the key is on.
+    pub curve: CurveName,
     /// The parties of the key, party 1 first; after them those that leave it.
     pub parties: Vec<Fingerprint>,
     /// How many parties must sign.
@@ -329,6 +332,7 @@ impl Request {
             && self.signers.iter().all(|party| usize::from(party.get()) <= participants)
             && takes_part(&self.requester)
             && is_name(&self.key)
+            && (self.curve.has_wallets() || !self.is_of_wallets())
             && self.epochs().len() <= MAX_EPOCHS
             && (!self.id.is_of_certificate() || matches!(self.source(), Source::OpenPgpKey { .. }))
             && match &self.action {
@@ -356,6 +360,11 @@ impl Request {
                         && recipient.as_ref().is_none_or(takes_part)
                 }
             }
+    }
+
+    /// Whether it is for a signature that wallets alone make: of a key below the key, or of what they sign.
+    fn is_of_wallets(&self) -> bool {
+        !self.path().is_empty() || self.source().kind().is_of_wallets()
     }
 
     /// The ceremony.
@@ -591,6 +600,9 @@ impl Question {
             let dealers = dealers.iter().map(|party| party.get()).collect();
             facts.extend([vec![*count], old, dealers, origin.clone()]);
         }
+        if !request.curve.is_unnamed() {
+            facts.push(request.curve.name().into());
+        }
         length_prefixed(&facts.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
@@ -631,6 +643,8 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payload::bitcoin::Network;
+    use crate::payload::curve::Signer;
     use crate::payload::{HashFunction, MessageFormat, NamedFile};
 
     fn party(index: u8) -> PartyId {
@@ -664,6 +678,7 @@ mod tests {
         Request {
             id: RequestId::new(id).unwrap(),
             key: "vault".into(),
+            curve: CurveName::default(),
             parties: [0x11, 0x22, 0x33].map(|digit| Fingerprint::new([digit; 32])).to_vec(),
             threshold: 2,
             signers: signers.iter().map(|index| party(*index)).collect(),
@@ -698,8 +713,13 @@ mod tests {
             ..request("release-7", Action::Sign(file), &[1, 3], 3)
         };
         let digest = request("release-7", Action::Sign(signing()), &[1, 3], 1);
+        let mut generator = [0; 33];
+        generator.copy_from_slice(
+            &unhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798").unwrap(),
+        );
+        let signer = Signer::new(CurveName::Secp256k1, &generator, [7; 32]).unwrap();
         let of_payload = |source: Source, bytes: &[u8]| {
-            let payload = Payload::read(&source, bytes.to_vec()).unwrap();
+            let payload = Payload::read_for(&source, bytes.to_vec(), &signer, &[]).unwrap();
             let digest = *payload.digest();
             let payload = Some(Arc::new(payload));
             let signing = Signing { digest, source, payload, ..signing() };
@@ -772,6 +792,57 @@ mod tests {
             assert!(question.request.is_sound(), "{ceremony}");
             assert_eq!(question.hash().to_string(), hash, "{ceremony}");
             assert_eq!(hex(&question.ceremony_id(&agreed)), id, "{ceremony}");
+        }
+    }
+
+    #[test]
+    fn the_curve_is_the_last_fact_of_a_key_that_is_not_on_secp256k1() {
+        let on =
+            |curve, action, signers: &[u8]| Request { curve, ..request("r-1", action, signers, 2) };
+        let facts = |curve, action, signers: &[u8]| {
+            asked(on(curve, action, signers), &[&[], &[], &[]], 0).0.facts()
+        };
+        let all = |curve| facts(curve, Action::Keygen, &[1, 2, 3]);
+        let last = [&[0, 0, 0, 4][..], b"p256"].concat();
+        assert_eq!(all(CurveName::P256), [all(CurveName::Secp256k1), last].concat());
+        let known = |(question, agreed): (Question, Agreed)| {
+            [question.hash().to_string(), hex(&question.ceremony_id(&agreed))]
+        };
+        let keygen = on(CurveName::P256, Action::Keygen, &[1, 2, 3]);
+        let sign = on(CurveName::P256, Action::Sign(signing()), &[1, 2]);
+        assert_eq!(
+            [known(asked(keygen, &[&[], &[], &[]], 0)), known(asked(sign, &[&[7], &[7]], 7))],
+            [
+                ["cf012c7c", "9f795410eb48e38506fdebe8e3aad778df53f385e2c2f7a45a20428c1a5e00c1"],
+                ["d09e47ff", "c7afb60b2da2174a5590809799d2a7bd6e1a0f8bce16007aae4fe8db97b4544d"],
+            ]
+        );
+    }
+
+    #[test]
+    fn a_request_of_a_key_on_p256_for_what_wallets_sign_is_not_sound() {
+        let is_sound = |curve, alter: &dyn Fn(&mut Signing)| {
+            let mut signing = signing();
+            alter(&mut signing);
+            Request { curve, ..request("r-1", Action::Sign(signing), &[1, 3], 1) }.is_sound()
+        };
+        let message = Source::Message { format: MessageFormat::Bitcoin, size: 7 };
+        let psbt = Source::Psbt { network: Network::Main, size: 7 };
+        let of_wallets: [&dyn Fn(&mut Signing); 5] = [
+            &|s| s.path = vec![0],
+            &|s| s.source = message.clone(),
+            &|s| s.source = psbt.clone(),
+            &|s| s.source = Source::EthTx { size: 7 },
+            &|s| s.source = Source::TypedData { size: 7 },
+        ];
+        for alter in of_wallets {
+            assert!(is_sound(CurveName::Secp256k1, alter));
+            assert!(!is_sound(CurveName::P256, alter));
+        }
+        let hash = HashFunction::Sha256;
+        let file = Source::File { name: Label::new("a"), size: 7, hash, attached: true };
+        for source in [Source::Digest, file, Source::Jws { name: Label::new("a"), size: 7 }] {
+            assert!(is_sound(CurveName::P256, &|s| s.source = source.clone()));
         }
     }
 

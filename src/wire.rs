@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::curve::CurveName;
 pub use crate::device::Word;
 use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::party::PartyId;
@@ -102,7 +103,9 @@ impl About {
     /// The introduction of this program. `keeps`: whether its owner wants to keep pairings.
     pub fn this_program(keeps: bool) -> Self {
         let ceremonies = Ceremony::ALL.map(Ceremony::name);
+        let curves = CurveName::ALL.into_iter().filter(|curve| !curve.is_unnamed());
         let can = ceremonies.into_iter().chain(SHOWS.map(Kind::name)).chain([GROUP]);
+        let can = can.chain(curves.map(CurveName::name));
         Self {
             program: Label::new(env!("CARGO_PKG_VERSION")),
             versions: VERSIONS,
@@ -121,6 +124,11 @@ impl About {
     /// Whether it receives and shows payloads of this kind.
     pub fn shows(&self, kind: Kind) -> bool {
         self.has(kind.name())
+    }
+
+    /// Whether it has keys on this curve. Every version has those on secp256k1.
+    pub fn has_curve(&self, curve: CurveName) -> bool {
+        curve.is_unnamed() || self.has(curve.name())
     }
 
     /// Whether it joins the pairing of a group.
@@ -389,6 +397,9 @@ pub struct Proposal {
     pub request_id: String,
     /// The requester's name for the key; a new key is stored under it.
     pub key: String,
+    /// The curve that the key is on.
+    #[serde(default, skip_serializing_if = "CurveName::is_unnamed")]
+    pub curve: CurveName,
     /// The parties' fingerprints, party 1 first.
     pub parties: Vec<Hex<32>>,
     /// The indices of the signers, ascending.
@@ -445,6 +456,7 @@ impl Proposal {
             kind: request.ceremony(),
             request_id: request.id.as_str().to_owned(),
             key: request.key.clone(),
+            curve: request.curve,
             parties: request.parties.iter().map(|party| Hex(*party.as_bytes())).collect(),
             signers: request.signers.iter().map(|party| party.get()).collect(),
             threshold: request.threshold,
@@ -519,6 +531,7 @@ impl Proposal {
         Some(Request {
             id: RequestId::new(&self.request_id)?,
             key: self.key.clone(),
+            curve: self.curve,
             parties,
             threshold: self.threshold,
             signers: indices(&self.signers)?,
@@ -831,6 +844,7 @@ mod tests {
             kind: Ceremony::Sign,
             request_id: "r-1".into(),
             key: "vault".into(),
+            curve: CurveName::P256,
             parties: vec![Hex([2; 32]), Hex([3; 32])],
             signers: vec![1, 2],
             threshold: 2,
@@ -899,6 +913,41 @@ mod tests {
         ] {
             assert_eq!(Message::from_bytes(&message.to_bytes()), Ok(message));
         }
+    }
+
+    #[test]
+    fn a_proposal_names_a_curve_that_is_not_secp256k1_and_no_other() {
+        let fingerprint = |digit: u8| Fingerprint::new([digit; 32]);
+        let request = |curve| Request {
+            id: RequestId::new("r-1").unwrap(),
+            key: "release".into(),
+            curve,
+            parties: vec![fingerprint(1), fingerprint(2)],
+            threshold: 2,
+            signers: PartyId::all(2).collect(),
+            requester: PartyId::all(1).next().unwrap(),
+            purpose: Label::default(),
+            action: Action::Keygen,
+        };
+        let said = |curve| {
+            let terms = Terms { nonce: Hex([0xa1; 32]), seconds: 60 };
+            let proposal = Proposal::new(&request(curve), terms);
+            let read = proposal.request(&fingerprint(1), &fingerprint(2)).unwrap().0;
+            assert_eq!(read, request(curve));
+            String::from_utf8(Message::Propose(Box::new(proposal)).to_bytes()).unwrap()
+        };
+        let (ones, twos, nonce) = ("01".repeat(32), "02".repeat(32), "a1".repeat(32));
+        let (no_key, no_digest) = ("00".repeat(33), "00".repeat(32));
+        let expected = |curve: &str| {
+            format!(
+                r#"{{"propose":{{"kind":"keygen","request_id":"r-1","key":"release",{curve}"parties":["{ones}","{twos}"],"signers":[1,2],"threshold":2,"public_key":"{no_key}","epochs":[],"digest":"{no_digest}","source":{{"kind":"digest"}},"purpose":"","recipient":0,"path":[],"nonce":"{nonce}","seconds":60}}}}"#
+            )
+        };
+        assert_eq!(said(CurveName::Secp256k1), expected(""));
+        assert_eq!(said(CurveName::P256), expected(r#""curve":"p256","#));
+        let later = expected(r#""curve":"p384","#);
+        let refused = Message::from_bytes(later.as_bytes());
+        assert_eq!(refused, Err(NoMessage(Some(Word::new("propose")))));
     }
 
     #[test]

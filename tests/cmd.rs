@@ -682,6 +682,7 @@ mod keys {
         for (n, name) in (1_u8..).zip(names) {
             let record = KeyRecord {
                 name: (*name).to_owned(),
+                curve: cosign::curve::CurveName::default(),
                 // The first one is known to openssl; a key has one name.
                 public_key: match n {
                     1 => hex::decode(KEY).unwrap().try_into().unwrap(),

@@ -25,15 +25,16 @@ const CORE: Table = &[
 /// Below `src`, where modules of the core go by their names, too.
 const PROGRAM: Table = &[
     ("device", &[]),
-    ("payload", &["device", "crypto"]),
-    ("request", &["party", "device", "crypto", "payload"]),
-    ("pasted", &["device", "crypto"]),
-    ("progress", &["party", "device", "payload", "request"]),
-    ("wire", &["party", "device", "payload", "request"]),
+    ("curve", &[]),
+    ("payload", &["device", "curve", "crypto"]),
+    ("request", &["party", "device", "curve", "crypto", "payload"]),
+    ("pasted", &["device", "curve", "crypto"]),
+    ("progress", &["party", "device", "curve", "payload", "request"]),
+    ("wire", &["party", "device", "curve", "payload", "request"]),
     ("sandbox", &[]),
     ("error_kind", &[]),
     ("token", &["secret", "device", "sandbox", "error_kind"]),
-    ("vault", &["secret", "party", "device", "token", "error_kind"]),
+    ("vault", &["secret", "party", "device", "curve", "token", "error_kind"]),
     ("net", &["secret", "device"]),
     (
         "driver",
@@ -41,6 +42,7 @@ const PROGRAM: Table = &[
             "secret",
             "party",
             "device",
+            "curve",
             "error_kind",
             "crypto",
             "protocol",
@@ -54,13 +56,24 @@ const PROGRAM: Table = &[
     ),
     (
         "policy",
-        &["device", "error_kind", "crypto", "payload", "request", "pasted", "vault", "driver"],
+        &[
+            "device",
+            "curve",
+            "error_kind",
+            "crypto",
+            "payload",
+            "request",
+            "pasted",
+            "vault",
+            "driver",
+        ],
     ),
     (
         "report",
         &[
             "policy",
             "device",
+            "curve",
             "party",
             "error_kind",
             "payload",
@@ -75,7 +88,7 @@ const PROGRAM: Table = &[
             "ui",
         ],
     ),
-    ("ui", &["secret", "device", "payload", "request", "progress"]),
+    ("ui", &["secret", "device", "curve", "payload", "request", "progress"]),
     ("cli", &["*"]),
 ];
 

@@ -415,6 +415,7 @@ fn store(vault: &Vault, pending: &Pending, generation: u64) {
     let share = &pending.share;
     let record = KeyRecord {
         name: "vault".into(),
+        curve: cosign::curve::CurveName::default(),
         public_key: share.public_key_bytes(),
         threshold: share.threshold(),
         me: share.me(),

@@ -39,6 +39,7 @@ fn device() -> Sandbox {
     };
     let key = KeyRecord {
         name: "vault-7".into(),
+        curve: cosign::curve::CurveName::default(),
         public_key: [2; 33],
         threshold: 2,
         me: PartyId::new(1).unwrap(),

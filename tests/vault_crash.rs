@@ -108,6 +108,7 @@ fn record(generation: u64) -> KeyRecord {
     let epoch = session(generation << 32 | u64::from(std::process::id()));
     KeyRecord {
         name: "k".to_owned(),
+        curve: cosign::curve::CurveName::default(),
         public_key: [2; 33],
         threshold: 2,
         me: PartyId::new(1).unwrap(),

@@ -10,7 +10,6 @@ use super::args::AddressArgs;
 use super::chosen::{Chosen, chain_code, chosen};
 use super::output::Body;
 use super::{Global, Output, public_key};
-use crate::crypto::curve::encode_point;
 use crate::payload::bitcoin::{Network, as_address};
 use crate::report::{self, Code, Failure};
 use crate::request::below;
@@ -27,12 +26,16 @@ struct Shown {
 pub(super) fn run_address(global: &Global, args: &AddressArgs) -> Result<Output, Failure> {
     let AddressArgs { name, index, count, change, network, is, qr } = args;
     let Chosen { record, mut vault } = chosen(global, name.as_deref(), "NAME")?;
+    if !record.curve.has_wallets() {
+        return Err(report::no_wallet(record.curve));
+    }
     // One opening serves all of them.
     let chain_code = chain_code(global, &mut vault, &record)?;
     let at = |branch: u32, index: u32| -> Result<Shown, Failure> {
         let path = [branch, index];
-        let point = public_key::derived(&record.public_key, &path, || Ok(chain_code))?;
-        let key = encode_point(&point).ok_or_else(report::bad_path)?;
+        let named = (record.curve, &record.public_key);
+        let key = public_key::derived(named, &path, || Ok(chain_code))?;
+        let key = key.compressed().ok_or_else(report::bad_path)?;
         let address = public_key::p2wpkh(&key, *network).ok_or_else(report::bad_path)?;
         Ok(Shown { path: below(&record.name, &path), address })
     };

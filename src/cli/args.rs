@@ -9,9 +9,9 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::crypto::bip32;
+use crate::curve::CurveName;
 use crate::device::{Label, MAX_LABEL_CHARS};
 use crate::net::relay::RelayUrl;
-use crate::pasted::CurveName;
 use crate::payload::bitcoin::Network;
 use crate::payload::{HashFunction, MessageFormat};
 use crate::report::{Code, Failure};
@@ -631,11 +631,14 @@ pub struct KeygenArgs {
     /// How many devices must sign; default: two
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u8).range(2..=16))]
     pub threshold: Option<u8>,
+    /// The key's curve; default: secp256k1
+    #[arg(long, value_name = "CURVE")]
+    pub curve: Option<CurveName>,
     /// Share the private key in this file: hexadecimal, WIF, xprv, or PEM (SEC1, PKCS#8)
     #[arg(value_parser = path(), long, value_name = "FILE")]
     pub import: Option<PathBuf>,
     /// Finish a key generation whose last message was lost
-    #[arg(long, conflicts_with_all = ["with", "threshold", "import"])]
+    #[arg(long, conflicts_with_all = ["with", "threshold", "curve", "import"])]
     pub resume: bool,
     /// How to reach the others.
     #[command(flatten)]

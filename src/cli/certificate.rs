@@ -11,11 +11,11 @@ use super::digest::{self, Digest};
 use super::output::Sink;
 use super::sign::{Formed, made};
 use super::{Global, Output, public_key};
-use crate::crypto::curve::encode_point;
+use crate::curve::CurveName;
 use crate::device::hex;
 use crate::driver::ceremony::sign;
 use crate::payload::HashFunction;
-use crate::payload::curve::SECP256K1;
+use crate::payload::curve::Curve;
 use crate::payload::openpgp::Key;
 use crate::report::{self, Failure};
 use crate::request::{CERTIFICATE, RequestId, below};
@@ -29,12 +29,12 @@ pub(super) fn run_certificate(global: &Global, args: ExportArgs) -> Result<Outpu
     let (name, path) = KeyName::with(name.as_ref(), path.as_ref())?;
     let Chosen { record, mut vault } = chosen(global, name.as_deref(), "NAME")?;
     let chain_code = || chain_code(global, &mut vault, &record);
-    let child = public_key::derived(&record.public_key, &path, chain_code)?;
-    let child = encode_point(&child).ok_or_else(report::bad_path)?;
-    let key = Key::new(&SECP256K1, &child).ok_or_else(report::bad_path)?;
+    let child = public_key::derived((record.curve, &record.public_key), &path, chain_code)?;
+    let child = child.compressed().ok_or_else(report::bad_path)?;
+    let key = Key::new(Curve::named(record.curve), &child).ok_or_else(report::bad_path)?;
     drop(vault);
 
-    let kept = Made::kept(global, (&key, &child), &uid)?;
+    let kept = Made::kept(global, &key, (record.curve, &child), &uid)?;
     let kept = kept.into_iter().filter(|made| expires.is_none() || made.expires == expires);
     let made_at = match kept.max_by_key(|made| made.time) {
         Some(made) => made,
@@ -76,8 +76,13 @@ pub(super) fn run_certificate(global: &Global, args: ExportArgs) -> Result<Outpu
 }
 
 /// Whether a certificate of a key and this user id is kept.
-pub(super) fn is_kept(global: &Global, key: (&Key, &[u8; 33]), uid: &str) -> Result<bool, Failure> {
-    Ok(!Made::kept(global, key, uid)?.is_empty())
+pub(super) fn is_kept(
+    global: &Global,
+    key: &Key,
+    public_key: (CurveName, &[u8; 33]),
+    uid: &str,
+) -> Result<bool, Failure> {
+    Ok(!Made::kept(global, key, public_key, uid)?.is_empty())
 }
 
 /// When a certificate was made, and until when its key is used, in seconds since 1970.
@@ -91,7 +96,8 @@ impl Made {
     /// is compared with what it says.
     fn kept(
         global: &Global,
-        (key, public_key): (&Key, &[u8; 33]),
+        key: &Key,
+        public_key: (CurveName, &[u8; 33]),
         uid: &str,
     ) -> Result<Vec<Self>, Failure> {
         let home = super::given::home(global)?;

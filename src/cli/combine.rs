@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use k256::SecretKey;
+use k256::elliptic_curve::SecretKey;
 use k256::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -14,10 +14,10 @@ use super::args::{CombineArgs, PrivateFormat};
 use super::backup::{content, is_free, log_of, unreadable};
 use super::runtime::ask;
 use super::{Global, Output, unlock};
-use crate::crypto::curve::encode_scalar;
+use crate::curve::CurveName;
 use crate::device::hex;
 use crate::driver::backup::{Backup, Unreadable};
-use crate::protocol::key::{KeyShare, reveal_private_key};
+use crate::driver::on_curve::{Share, on_curve, revealed};
 use crate::report::{self, Code, Failure};
 use crate::secret::Secret;
 use crate::ui::Need;
@@ -25,7 +25,7 @@ use crate::vault::{Error, KeyRecord, Vault, backup, keys};
 
 /// A share from a file, and what its device calls the key, if the file says so.
 struct Part {
-    share: KeyShare,
+    share: Share,
     key: Option<String>,
 }
 
@@ -37,18 +37,21 @@ pub(super) fn run_combine(global: &Global, args: &CombineArgs) -> Result<Output,
         .iter()
         .map(|path| part(path, &content(global, path, opener)?))
         .collect::<Result<Vec<Part>, Failure>>()?;
-    let shares: Vec<&KeyShare> = parts.iter().map(|part| &part.share).collect();
+    let shares: Vec<&Share> = parts.iter().map(|part| &part.share).collect();
     let first = *shares.first().ok_or_else(|| report::bug("no share was given"))?;
     go_together(&shares)?;
     let public_key = hex(&first.public_key_bytes());
     let name = name(global, &parts, first);
+    if matches!(out_format, PrivateFormat::Wif | PrivateFormat::Xprv)
+        && !first.curve().has_wallets()
+    {
+        return Err(report::no_wallet(first.curve()));
+    }
     if !yes_the_key_will_exist {
         agreed(global, &name, &public_key, output)?;
     }
-    let key =
-        reveal_private_key(&shares).map_err(|_| report::bug("these shares make another key"))?;
-    let bytes = Secret::new(encode_scalar(key.expose()));
-    let text = written(*out_format, bytes.expose(), first.chain_code())?;
+    let key = revealed(&shares).ok_or_else(|| report::bug("these shares make another key"))?;
+    let text = written((*out_format, first.curve()), key.expose(), first.chain_code())?;
     backup::write_open(output, &text)?;
     let file = output.display().to_string();
     let says = format!(
@@ -63,7 +66,7 @@ pub(super) fn run_combine(global: &Global, args: &CombineArgs) -> Result<Output,
 
 /// Logs on the device here, if it has the key, that the whole key was made. That nobody can open its vault now is no
 /// reason to keep the key from its owners.
-fn log(global: &Global, share: &KeyShare, count: usize) {
+fn log(global: &Global, share: &Share, count: usize) {
     let Some(home) = global.home.as_ref().filter(|home| Vault::exists(home)) else { return };
     let is_it = |key: &KeyRecord| key.public_key == share.public_key_bytes();
     let Some(key) = keys::list(home).unwrap_or_default().into_iter().find(is_it) else { return };
@@ -77,24 +80,25 @@ fn log(global: &Global, share: &KeyShare, count: usize) {
 }
 
 fn part(path: &Path, content: &Secret<Vec<u8>>) -> Result<Part, Failure> {
-    let Some(format) = KeyShare::stored_format(content.expose()) else {
+    let Some(format) = Share::stored_format(content.expose()) else {
         let Backup { share, record, .. } =
             Backup::from_text(content).map_err(|error| unreadable(path, error))?;
         return Ok(Part { share, key: Some(record.name) });
     };
-    if format > KeyShare::<k256::Secp256k1>::LATEST_FORMAT {
-        let (path, known) = (path.to_owned(), KeyShare::<k256::Secp256k1>::LATEST_FORMAT);
+    if format > Share::LATEST_FORMAT {
+        let (path, known) = (path.to_owned(), Share::LATEST_FORMAT);
         return Err(Error::Unsupported { path, version: format, known }.into());
     }
     let share =
-        KeyShare::from_bytes(content.expose()).map_err(|_| unreadable(path, Unreadable::Broken))?;
+        Share::from_bytes(content.expose()).ok_or_else(|| unreadable(path, Unreadable::Broken))?;
     Ok(Part { share, key: None })
 }
 
 /// Fails unless these are shares of different parties of one epoch, and enough of them.
-fn go_together(shares: &[&KeyShare]) -> Result<(), Failure> {
+fn go_together(shares: &[&Share]) -> Result<(), Failure> {
     let parties: BTreeSet<u8> = shares.iter().map(|share| share.me().get()).collect();
-    let epochs: BTreeSet<Vec<u8>> = shares.iter().map(|share| share.public_data()).collect();
+    let data = |share: &&Share| (share.curve().name(), share.public_data());
+    let epochs: BTreeSet<(&str, Vec<u8>)> = shares.iter().map(data).collect();
     let needed = shares.first().map_or(0, |share| usize::from(share.threshold()));
     let wrong = if epochs.len() > 1 {
         "these are not shares of one epoch of one key: a refresh makes those of before worthless"
@@ -110,7 +114,7 @@ fn go_together(shares: &[&KeyShare]) -> Result<(), Failure> {
 }
 
 /// What the owner calls the key; the beginning of its public key where nothing says so.
-fn name(global: &Global, parts: &[Part], first: &KeyShare) -> String {
+fn name(global: &Global, parts: &[Part], first: &Share) -> String {
     let public_key = first.public_key_bytes();
     let said = parts.iter().find_map(|part| part.key.clone());
     let here = || {
@@ -140,9 +144,9 @@ fn agreed(global: &Global, name: &str, public_key: &str, output: &Path) -> Resul
     }
 }
 
-/// The private key `x`, 32 bytes, in a format, with a line end.
+/// The private key `x` on `curve`, 32 bytes, in a format, with a line end.
 fn written(
-    format: PrivateFormat,
+    (format, curve): (PrivateFormat, CurveName),
     x: &[u8; 32],
     chain_code: &[u8; 32],
 ) -> Result<Secret<String>, Failure> {
@@ -163,8 +167,10 @@ fn written(
         }
         PrivateFormat::Pem => {
             let failed = |_| report::bug("a private key has no encoding");
-            let key = SecretKey::from_slice(x).map_err(|_| failed(()))?;
-            let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| failed(()))?;
+            let pem = on_curve!(curve, C => {
+                let key = SecretKey::<C>::from_slice(x).map_err(|_| failed(()))?;
+                key.to_pkcs8_pem(LineEnding::LF).map_err(|_| failed(()))?
+            });
             out.push_str(pem.trim_end());
         }
     }
@@ -193,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::crypto::bip32;
-    use crate::crypto::curve::{decode_scalar, encode_point};
+    use crate::crypto::curve::{decode_scalar, encode_point, encode_scalar};
 
     const ONE: [u8; 32] = {
         let mut one = [0; 32];
@@ -202,7 +208,7 @@ mod tests {
     };
 
     fn text(format: PrivateFormat, x: &[u8; 32]) -> String {
-        written(format, x, &[7; 32]).unwrap().expose().clone()
+        written((format, CurveName::Secp256k1), x, &[7; 32]).unwrap().expose().clone()
     }
 
     #[test]
@@ -219,7 +225,7 @@ mod tests {
         for format in
             [PrivateFormat::Hex, PrivateFormat::Pem, PrivateFormat::Wif, PrivateFormat::Xprv]
         {
-            let text = written(format, &ONE, &[7; 32]).unwrap();
+            let text = written((format, CurveName::Secp256k1), &ONE, &[7; 32]).unwrap();
             assert_eq!(text.expose().capacity(), ROOM, "{format:?}");
         }
     }
@@ -231,7 +237,7 @@ mod tests {
             |text: &str| -> [u8; 32] { crate::device::unhex(text).unwrap().try_into().unwrap() };
         let x = bytes("e8f32e723decf4051aefac8e2c93c9c5b214313817cdb01a1494b917c8436b35");
         let chain_code = bytes("873dff81c02f525623fd1fe5167eac3a55a049de3d314bb42ee227ffed37d508");
-        let xprv = written(PrivateFormat::Xprv, &x, &chain_code).unwrap();
+        let xprv = written((PrivateFormat::Xprv, CurveName::Secp256k1), &x, &chain_code).unwrap();
         let known = "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi\n";
         assert_eq!(xprv.expose(), known);
     }
@@ -254,7 +260,10 @@ mod tests {
     fn a_key_below_the_xprv_is_the_one_that_its_path_signs_for() {
         let chain_code = [9; 32];
         let xprv = |x: &[u8; 32], chain_code: &[u8; 32]| {
-            written(PrivateFormat::Xprv, x, chain_code).unwrap().expose().clone()
+            written((PrivateFormat::Xprv, CurveName::Secp256k1), x, chain_code)
+                .unwrap()
+                .expose()
+                .clone()
         };
         let (x, code) = child(&xprv(&ONE, &chain_code), 0);
         let (x, _) = child(&xprv(&x, &code), 7);

@@ -12,11 +12,13 @@ use clap::ValueEnum as _;
 
 use super::args::{PayloadArgs, PaymentArgs, SignatureFormat};
 use super::given::by;
+use crate::curve::CurveName;
 use crate::device::{Label, hex};
 use crate::driver::clock;
 use crate::pasted;
+use crate::payload::bitcoin::Network;
 use crate::payload::bitcoin::payment::{self, MAX_PAYMENT};
-use crate::payload::bitcoin::{Network, Xpub};
+use crate::payload::curve::{Curve, SECP256K1, Signer};
 use crate::payload::ethereum::typed_data::{MAX_TYPED_DATA, TypedData};
 use crate::payload::ethereum::{Account, Refused, given as transactions};
 use crate::payload::git::{self, MAX_OBJECT};
@@ -207,7 +209,36 @@ impl Digest {
         Ok(Self { bytes: digest, source, payload: None, from: None, payment, keyed: None })
     }
 
-    /// With the payment as the key `xpub` signs it, or what is in OpenPGP, if it is one of these. `path`
+    /// Fails if keys on `curve` sign no such thing, or have none at the end of `path` below them.
+    pub fn fits(&self, curve: CurveName, path: &[u32]) -> Result<(), Failure> {
+        let is_of_wallets = !path.is_empty() || self.source.kind().is_of_wallets();
+        match is_of_wallets && !curve.has_wallets() {
+            true => Err(report::no_wallet(curve)),
+            false => Ok(()),
+        }
+    }
+
+    /// As a key on `curve` signs it, or one at the end of `path` below such a key.
+    ///
+    /// # Errors
+    /// Keys on this curve sign no such thing.
+    pub fn on(self, curve: CurveName, path: &[u32]) -> Result<Self, Failure> {
+        self.fits(curve, path)?;
+        match (&self.source, &self.payload) {
+            (Source::Jws { .. }, Some(payload)) => {
+                Self::of_jws(Curve::named(curve), self.source.clone(), payload.bytes().to_vec())
+            }
+            _ => Ok(self),
+        }
+    }
+
+    fn of_jws(curve: &Curve, source: Source, bytes: Vec<u8>) -> Result<Self, Failure> {
+        let payload = Payload::of_jws(&source, bytes, curve)
+            .map_err(|_| report::bug("a file is not as long as it is"))?;
+        Ok(Self::of_payload(source, payload))
+    }
+
+    /// With the payment as the key `signer` signs it, or what is in OpenPGP, if it is one of these. `path`
     /// is what the command line says of a key below.
     ///
     /// # Errors
@@ -215,7 +246,7 @@ impl Digest {
     pub fn signed_by(
         self,
         path: &[u32],
-        xpub: impl FnOnce() -> Result<Xpub, Failure>,
+        signer: impl FnOnce() -> Result<Signer, Failure>,
     ) -> Result<Self, Failure> {
         if let Some(bytes) = &self.keyed {
             let bytes = bytes.clone();
@@ -224,7 +255,7 @@ impl Digest {
                 Kind::Git => OBJECT,
                 _ => "the file",
             };
-            let payload = Payload::of_openpgp(&self.source, bytes, &xpub()?, path)
+            let payload = Payload::of_openpgp(&self.source, bytes, &signer()?, path)
                 .map_err(|why| refused(what, &why))?;
             return Ok(Self::of_payload(self.source, payload));
         }
@@ -232,8 +263,9 @@ impl Digest {
         if !path.is_empty() {
             return Err(report::payment_with_path());
         }
-        let xpub = xpub()?;
-        let payload = Payload::of_payment(*network, bytes.clone(), &xpub)
+        let signer = signer()?;
+        let xpub = signer.xpub().ok_or_else(|| report::no_wallet(CurveName::P256))?;
+        let payload = Payload::of_payment(*network, bytes.clone(), xpub)
             .map_err(|why| refused("the payment", &why))?;
         Ok(Self { payload: Some(Arc::new(payload)), ..self })
     }
@@ -271,9 +303,8 @@ impl Digest {
             SignatureFormat::OpenPgp => Form::Detached,
             SignatureFormat::OpenPgpClear => Form::Clear,
             _ => {
-                let payload = Payload::read(&Source::Jws { name: name.clone(), size }, bytes)
-                    .map_err(|_| report::bug("a file is not as long as it is"))?;
-                return Ok(Self::of_payload(Source::Jws { name, size }, payload));
+                // The algorithm is that of the key's curve, once the key is known.
+                return Self::of_jws(&SECP256K1, Source::Jws { name, size }, bytes);
             }
         };
         Ok(Self::keyed(Source::OpenPgp { name, size, form, time: now()? }, bytes))

@@ -18,7 +18,7 @@ use super::sign::{Formed, made};
 use super::{Global, Output, certificate, digest};
 use crate::device::Label;
 use crate::payload::Summary;
-use crate::payload::curve::SECP256K1;
+use crate::payload::curve::Curve;
 use crate::payload::openpgp::Key;
 use crate::report::{self, Code, Failure};
 use crate::vault::keys;
@@ -162,9 +162,16 @@ impl Asked {
         let id = id.strip_prefix("0x").unwrap_or(id).to_uppercase();
         let is_id = id.len() >= 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         for record in &records {
-            let Some(key) = Key::new(&SECP256K1, &record.public_key) else { continue };
+            let Some(key) = Key::new(Curve::named(record.curve), &record.public_key) else {
+                continue;
+            };
             let is_meant = is_id && key.hex().ends_with(&id)
-                || certificate::is_kept(global, (&key, &record.public_key), &self.by)?;
+                || certificate::is_kept(
+                    global,
+                    &key,
+                    (record.curve, &record.public_key),
+                    &self.by,
+                )?;
             if is_meant {
                 return Ok(whole(&record.name));
             }

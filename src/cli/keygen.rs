@@ -6,6 +6,7 @@ use crate::cli::args::KeygenArgs;
 use crate::cli::ceremony::{Setup, holders, peer, pick, targets, unexpired, unopened, with_node};
 use crate::cli::runtime::ask;
 use crate::cli::{Global, Output, private_key};
+use crate::curve::CurveName;
 use crate::device::hex;
 use crate::driver::ceremony::keygen::{self, Made, Whole};
 use crate::driver::connect::target::Target;
@@ -19,6 +20,7 @@ use crate::vault::{Home, KeyState, PeerRecord, Peers, keys};
 #[derive(Debug, Serialize)]
 pub(super) struct KeyResult<'a> {
     key: &'a str,
+    curve: CurveName,
     public_key: String,
     parties: &'a [PartyView],
     threshold: u8,
@@ -33,11 +35,12 @@ pub(super) struct KeyResult<'a> {
 /// `cosign keygen`
 pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output, Failure> {
     let home = unopened(global)?;
+    let curve = args.curve.unwrap_or_default();
     // Read before anybody is asked.
-    let whole = args.import.as_deref().map(private_key::read).transpose()?;
+    let whole = args.import.as_deref().map(|path| private_key::read(path, curve)).transpose()?;
     if let Some(whole) = &whole {
         let public_key = whole.public_key();
-        let address = Account::of_key(public_key);
+        let address = curve.has_wallets().then(|| Account::of_key(public_key)).flatten();
         global.screen.note(report::importing(&hex(public_key), address));
     }
     let imports = whole.as_ref().map(Whole::public_key);
@@ -55,7 +58,7 @@ pub(super) fn run_keygen(global: &Global, mut args: KeygenArgs) -> Result<Output
         let made = match args.resume {
             true => keygen::resume(&node, &name, &others).await?,
             false => match &whole {
-                None => keygen::request(&node, &name, threshold, &others).await?,
+                None => keygen::request(&node, (&name, curve), threshold, &others).await?,
                 Some(whole) => keygen::import(&node, &name, threshold, &others, whole).await?,
             },
         };
@@ -83,7 +86,7 @@ impl Plan {
         args: &KeygenArgs,
         imports: Option<&[u8; 33]>,
     ) -> Result<Self, Failure> {
-        let KeygenArgs { key, with, threshold, resume, reach, .. } = args;
+        let KeygenArgs { key, curve, with, threshold, resume, reach, .. } = args;
         if *resume {
             let record = pending(home, key.as_deref())?;
             let others = targets(&holders(home, &record.name)?, reach)?;
@@ -101,10 +104,11 @@ impl Plan {
             return Err(too_few(threshold, count));
         }
         let others = targets(&records, reach)?;
+        let named = (name.as_str(), curve.unwrap_or_default());
         match imports {
-            None => keygen::is_free(home, &name, threshold, &others)?,
+            None => keygen::is_free(home, named, threshold, &others)?,
             Some(public_key) => {
-                keygen::imported(home, &name, threshold, &others, public_key)?;
+                keygen::imported(home, named, threshold, &others, public_key)?;
             }
         }
         let with = records.iter().map(|record| record.fingerprint.to_hex()).collect();
@@ -135,16 +139,21 @@ pub(super) fn result(made: &Made) -> (KeyResult<'_>, String) {
     let text = match made.left {
         true => report::left_key(&record.name),
         false => format!(
-            "key {:?}: any {} of {}\npublic key {}{}",
+            "key {:?}: any {} of {}\n{}public key {}{}",
             record.name,
             record.threshold,
             names.join(", "),
+            match record.curve.is_unnamed() {
+                true => String::new(),
+                false => format!("curve {}\n", record.curve.title()),
+            },
             hex(&record.public_key),
             loss(record.threshold, names.len()).map(|says| format!("\n{says}")).unwrap_or_default(),
         ),
     };
     let result = KeyResult {
         key: &record.name,
+        curve: record.curve,
         public_key: hex(&record.public_key),
         parties: &made.parties,
         threshold: record.threshold,

@@ -9,7 +9,7 @@ use super::output::{Sink, Table};
 use super::runtime::ask;
 use super::unlock;
 use super::{Global, Output, address, backup, combine, delete, public_key, refresh, reshare};
-use crate::crypto::curve::encode_point;
+use crate::curve::CurveName;
 use crate::device::{hex, shown_on_one_line, visible};
 use crate::driver::ceremony::confirmations;
 use crate::driver::{clock, records};
@@ -51,6 +51,7 @@ struct Party<'a> {
 #[derive(Serialize)]
 struct Row<'a> {
     name: &'a str,
+    curve: CurveName,
     public_key: String,
     threshold: u8,
     parties: Vec<Party<'a>>,
@@ -126,6 +127,7 @@ impl<'a> Row<'a> {
         };
         Ok(Some(Self {
             name: &key.name,
+            curve: key.curve,
             public_key: hex(&key.public_key),
             threshold: key.threshold,
             parties: key.parties.iter().map(party).collect(),
@@ -185,7 +187,7 @@ fn list(global: &Global) -> Result<Output, Failure> {
     }
     records::name_parties(&home, &mut whole);
     let rows = rows(&home, &whole)?;
-    let mut table = Table::new(["NAME", "SIGNERS", "STATE", "PUBLIC KEY", "WITH"]);
+    let mut table = Table::new(["NAME", "CURVE", "SIGNERS", "STATE", "PUBLIC KEY", "WITH"]);
     for (row, key) in rows.iter().zip(whole.chunk_by(|a, b| a.name == b.name)) {
         let others = key
             .iter()
@@ -193,10 +195,17 @@ fn list(global: &Global) -> Result<Output, Failure> {
             .flat_map(|key| key.parties.iter().filter(|party| party.index != key.me));
         let names: Vec<String> = others.map(|party| visible(&party.name)).collect();
         let signers = format!("{} of {}", row.threshold, row.parties.len());
-        table.row([row.name, &signers, row.state(), &row.public_key, &names.join(", ")]);
+        table.row([
+            row.name,
+            row.curve.title(),
+            &signers,
+            row.state(),
+            &row.public_key,
+            &names.join(", "),
+        ]);
     }
     for (unlisted, state) in [(&damaged, "damaged"), (&newer, "of a later version")] {
-        unlisted.iter().for_each(|(name, _)| table.row([name, "-", state, "-", "-"]));
+        unlisted.iter().for_each(|(name, _)| table.row([name, "-", "-", state, "-", "-"]));
     }
     let text = if rows.is_empty() && damaged.is_empty() && newer.is_empty() {
         "there are no keys\nnext: cosign keygen, once a device is paired (cosign pair)".to_owned()
@@ -293,9 +302,10 @@ fn show(global: &Global, name: &str) -> Result<Output, Failure> {
         banned.into_iter().map(|(peer, check)| Banned { name: party_name(peer), check }).collect();
 
     let mut text = format!(
-        "name         {}\nstate        {}\npublic key   {}\nsigners      {} of {}\n",
+        "name         {}\nstate        {}\ncurve        {}\npublic key   {}\nsigners      {} of {}\n",
         row.name,
         row.state(),
+        row.curve.title(),
         row.public_key,
         row.threshold,
         row.parties.len()
@@ -382,13 +392,15 @@ fn export(global: &Global, args: ExportArgs) -> Result<Output, Failure> {
     let path = path.as_slice();
     let sink = Sink::new(output.as_deref(), false, global.args.json)?;
     let Chosen { record: key, mut vault } = chosen(global, name.as_deref(), "NAME")?;
-    let text =
-        public_key::encode(&key.public_key, path, format, || chain_code(global, &mut vault, &key))?;
-    let child =
-        public_key::derived(&key.public_key, path, || chain_code(global, &mut vault, &key))?;
+    let text = public_key::encode((key.curve, &key.public_key), path, format, || {
+        chain_code(global, &mut vault, &key)
+    })?;
+    let child = public_key::derived((key.curve, &key.public_key), path, || {
+        chain_code(global, &mut vault, &key)
+    })?;
     let result = json!({
         "name": below(&key.name, path),
-        "public_key": encode_point(&child).map(|key| hex(&key)),
+        "public_key": child.compressed().map(|key| hex(&key)),
         "exported": text.trim_end(),
         "checked": vault.is_some(),
     });

@@ -11,6 +11,7 @@ use crate::cli::args::{PairArgs, ReachArgs};
 use crate::cli::ceremony::{Setup, address, label, pick, targets, with_node};
 use crate::cli::runtime::block_on;
 use crate::cli::{Global, Output, keygen, qr, unlock};
+use crate::curve::CurveName;
 use crate::device::Label;
 use crate::driver::ceremony::group::{self, Gathering, PairedAll};
 use crate::driver::ceremony::pairing::{self, Pairing};
@@ -148,7 +149,7 @@ pub(super) fn run_pair(global: &Global, args: PairArgs) -> Result<Output, Failur
             let threshold = threshold.unwrap_or(2);
             if let Some(name) = &then_keygen {
                 // Nobody is gathered for a key that cannot be made.
-                ceremony::is_free(&node.home, name, threshold, &[])?;
+                ceremony::is_free(&node.home, (name, CurveName::default()), threshold, &[])?;
             }
             let gathering = Gathering::open(&node, node.relay.as_ref(), save_code).await?;
             let paired = gather(global, gathering).await?;
@@ -252,7 +253,7 @@ async fn keygen_with_all(
         .filter_map(|pairing| peers.known(&pairing.fingerprint).cloned())
         .collect();
     let others = targets(&records, &ReachArgs::default())?;
-    let made = ceremony::request(node, name, threshold, &others).await?;
+    let made = ceremony::request(node, (name, CurveName::default()), threshold, &others).await?;
     let (key, text) = keygen::result(&made);
     let result = GroupResult { key: Some(key), ..GroupResult::of(paired) };
     Output::new(result, format!("{text}\nnext: cosign sign --key {name} <digest>"))

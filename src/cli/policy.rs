@@ -18,7 +18,7 @@ use crate::cli::{Global, Output, digest, given, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
 use crate::payload::Source;
-use crate::payload::bitcoin::Xpub;
+use crate::payload::curve::Signer;
 use crate::payload::ethereum::Account;
 use crate::policy::{
     Action, Asked, Case, Decision, Described, Digest, Explained, Finding, NO_DIGEST, Policy,
@@ -266,7 +266,7 @@ impl Given {
             let name = Some(self.key.as_str()).filter(|name| !name.is_empty());
             let Chosen { record, mut vault } = chosen(global, name, "--request key=NAME")?;
             let chain_code = chain_code(global, &mut vault, &record)?;
-            Xpub::new(&record.public_key, chain_code)
+            Signer::new(record.curve, &record.public_key, chain_code)
                 .ok_or_else(|| report::bug("a key is no point"))
         })?;
         self.read = Some(read);

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL;
-use k256::AffinePoint;
-use k256::elliptic_curve::sec1::ToEncodedPoint as _;
-use k256::pkcs8::EncodePublicKey as _;
+use k256::elliptic_curve::sec1::{ModulusSize, ToEncodedPoint};
+use k256::elliptic_curve::{Curve, FieldBytes, FieldBytesSize};
+use k256::pkcs8::EncodePublicKey;
+use k256::{AffinePoint, Secp256k1};
+use p256::NistP256;
 use ripemd::Ripemd160;
 use serde_json::json;
 use sha2::Sha256;
@@ -15,9 +17,10 @@ use sha3::{Digest as _, Keccak256};
 use super::args::{KeyFormat, absolute};
 use super::signature::{is_no_name, pem, read_file};
 use crate::crypto::bip32::{self, Derived};
-use crate::crypto::curve::{decode_point, encode_point};
+use crate::crypto::curve::{Curve as _, decode_point, encode_point};
+use crate::curve::CurveName;
 use crate::device::hex;
-use crate::pasted::{self, CurveName, PublicKey};
+use crate::pasted::{self, PublicKey};
 use crate::payload::bitcoin::Network;
 use crate::report::{self, Code, Failure};
 use crate::request::below;
@@ -58,12 +61,27 @@ pub fn read(argument: &str, curve: Option<CurveName>) -> Result<PublicKey, Failu
         .ok_or_else(|| not_understood(&absolute(Path::new(argument)).display().to_string()))
 }
 
-/// The key at the end of `path` below the public key `key`. `chain_code` is called if there is a
-/// path.
+/// The key at the end of `path` below `key`, SEC1 compressed, on `curve`. `chain_code` is called if there is a path.
 ///
 /// # Errors
-/// The stored key is damaged, the path leads to no key, or there is no chain code.
+/// The stored key is damaged, the path leads to no key or keys on its curve have none below them, or there is no
+/// chain code.
 pub fn derived(
+    (curve, key): (CurveName, &[u8; 33]),
+    path: &[u32],
+    chain_code: impl FnOnce() -> Result<[u8; 32], Failure>,
+) -> Result<PublicKey, Failure> {
+    match curve {
+        CurveName::Secp256k1 => below_point(key, path, chain_code).map(PublicKey::Secp256k1),
+        CurveName::P256 if path.is_empty() => {
+            decode_point(key).map(PublicKey::P256).map_err(|_| damaged())
+        }
+        CurveName::P256 => Err(report::no_wallet(curve)),
+    }
+}
+
+/// The key at the end of `path` below the public key `key` on secp256k1.
+fn below_point(
     key: &[u8; 33],
     path: &[u32],
     chain_code: impl FnOnce() -> Result<[u8; 32], Failure>,
@@ -83,10 +101,61 @@ fn damaged() -> Failure {
     Failure::new(Code::Tampered, "the recorded public key is damaged")
 }
 
-/// Encodes the key at the end of `path` below a compressed public key (33 bytes) in the chosen
-/// format, with a line end. `chain_code` is called if there is a path, or if the format contains
-/// it.
+/// Encodes the key at the end of `path` below `key`, SEC1 compressed, on `curve`, in the chosen format, with a line end. `chain_code` is
+/// called if there is a path, or if the format contains it.
+///
+/// # Errors
+/// As for [`derived`], or keys on its curve have no such format.
 pub fn encode(
+    (curve, key): (CurveName, &[u8; 33]),
+    path: &[u32],
+    format: KeyFormat,
+    chain_code: impl FnOnce() -> Result<[u8; 32], Failure>,
+) -> Result<String, Failure> {
+    match curve {
+        CurveName::Secp256k1 => encode_of_wallets(key, path, format, chain_code),
+        CurveName::P256 => {
+            let PublicKey::P256(point) = derived((curve, key), path, chain_code)? else {
+                return Err(damaged());
+            };
+            let text = match format {
+                KeyFormat::Pem => {
+                    let key = p256::PublicKey::from_affine(point).map_err(|_| damaged())?;
+                    return spki(&key);
+                }
+                KeyFormat::Jwk => jwk(NistP256::NAME, &point),
+                KeyFormat::Hex => hex(key),
+                // A certificate is signed, so that others take part.
+                KeyFormat::OpenPgp => return Err(report::bug("a certificate was not signed")),
+                KeyFormat::AddressEth
+                | KeyFormat::AddressBtc
+                | KeyFormat::Xpub
+                | KeyFormat::Descriptor => {
+                    return Err(report::no_wallet(curve));
+                }
+            };
+            Ok(text + "\n")
+        }
+    }
+}
+
+/// SubjectPublicKeyInfo in PEM.
+fn spki(key: &impl EncodePublicKey) -> Result<String, Failure> {
+    let spki = key.to_public_key_der().map_err(|_| damaged())?;
+    Ok(pem("PUBLIC KEY", spki.as_bytes()))
+}
+
+/// A JSON Web Key (RFC 7518 §6.2) on the curve that is called `name` there.
+fn jwk<C: Curve>(name: &str, point: &impl ToEncodedPoint<C>) -> String
+where
+    FieldBytesSize<C>: ModulusSize,
+{
+    let (x, y) = coordinates(point);
+    let field = |bytes| BASE64_URL.encode(bytes);
+    json!({"kty": "EC", "crv": name, "x": field(x), "y": field(y)}).to_string()
+}
+
+fn encode_of_wallets(
     key: &[u8; 33],
     path: &[u32],
     format: KeyFormat,
@@ -96,20 +165,14 @@ pub fn encode(
         KeyFormat::Xpub => extended(key, &chain_code()?, path)?,
         KeyFormat::Descriptor => descriptor(key, &chain_code()?, path)?,
         format => {
-            let point = derived(key, path, chain_code)?;
+            let point = below_point(key, path, chain_code)?;
             let key = encode_point(&point).ok_or_else(damaged)?;
             match format {
                 KeyFormat::Pem => {
                     let key = k256::PublicKey::from_affine(point).map_err(|_| damaged())?;
-                    let spki = key.to_public_key_der().map_err(|_| damaged())?;
-                    return Ok(pem("PUBLIC KEY", spki.as_bytes()));
+                    return spki(&key);
                 }
-                KeyFormat::Jwk => {
-                    let (x, y) = coordinates(&point);
-                    let field = |bytes| BASE64_URL.encode(bytes);
-                    json!({"kty": "EC", "crv": "secp256k1", "x": field(x), "y": field(y)})
-                        .to_string()
-                }
+                KeyFormat::Jwk => jwk(Secp256k1::NAME, &point),
                 KeyFormat::AddressEth => ethereum_address(&point),
                 KeyFormat::AddressBtc => bitcoin_address(&key).ok_or_else(damaged)?,
                 // A certificate is signed, so that others take part.
@@ -220,9 +283,14 @@ fn checksum(descriptor: &str) -> Option<String> {
 }
 
 /// Both coordinates, 32 bytes each. A decoded point is not the identity, so it has them.
-fn coordinates(point: &AffinePoint) -> ([u8; 32], [u8; 32]) {
+fn coordinates<C: Curve>(point: &impl ToEncodedPoint<C>) -> ([u8; 32], [u8; 32])
+where
+    FieldBytesSize<C>: ModulusSize,
+{
     let encoded = point.to_encoded_point(false);
-    let bytes = |field: Option<&k256::FieldBytes>| field.copied().unwrap_or_default().into();
+    let bytes = |field: Option<&FieldBytes<C>>| {
+        field.and_then(|field| field.as_slice().try_into().ok()).unwrap_or_default()
+    };
     (bytes(encoded.x()), bytes(encoded.y()))
 }
 
@@ -243,7 +311,7 @@ mod tests {
         let chain_code = "60499f801b896d83179a4374aeb7822aaeaceaa0db1f85ee3e904c4defbd9689";
         let chain_code = unhex(chain_code).unwrap().try_into().unwrap();
         let key = unhex(key).unwrap().try_into().unwrap();
-        encode(&key, &[], format, || Ok(chain_code)).unwrap()
+        encode((CurveName::Secp256k1, &key), &[], format, || Ok(chain_code)).unwrap()
     }
 
     #[test]
@@ -267,7 +335,8 @@ mod tests {
         let key = unhex(key).unwrap().try_into().unwrap();
         let chain_code = "60499f801b896d83179a4374aeb7822aaeaceaa0db1f85ee3e904c4defbd9689";
         let chain_code = unhex(chain_code).unwrap().try_into().unwrap();
-        let child = encode(&key, &[0], KeyFormat::Xpub, || Ok(chain_code)).unwrap();
+        let child =
+            encode((CurveName::Secp256k1, &key), &[0], KeyFormat::Xpub, || Ok(chain_code)).unwrap();
         let expected = "xpub69H7F5d8KSRgmmdJg2KhpAK8SR3DjMwAdkxj3ZuxV27CprR9LgpeyGmXUbC6wb7ERfvrnKZjXoUmmDzne\
                         zpbZb7ap6r1D3tgFxHmwMkQTPH\n";
         assert_eq!(child, expected);
@@ -287,7 +356,10 @@ mod tests {
             ([0, 1], "bc1qnjg0jd8228aq7egyzacy8cys3knf9xvrerkf9g"),
             ([1, 0], "bc1q8c6fshw2dlwun7ekn9qwf37cu2rn755upcp6el"),
         ] {
-            let text = encode(&key, &path, KeyFormat::AddressBtc, || Ok(chain_code)).unwrap();
+            let text = encode((CurveName::Secp256k1, &key), &path, KeyFormat::AddressBtc, || {
+                Ok(chain_code)
+            })
+            .unwrap();
             assert_eq!(text.trim_end(), address);
         }
     }

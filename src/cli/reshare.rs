@@ -64,7 +64,12 @@ pub(super) fn run_reshare(global: &Global, args: ReshareArgs) -> Result<Output, 
         let (key, text) = keygen::result(&made);
         let result = ReshareResult {
             key,
-            address: Account::of_key(&record.public_key).map(|account| account.to_string()),
+            address: record
+                .curve
+                .has_wallets()
+                .then(|| Account::of_key(&record.public_key))
+                .flatten()
+                .map(|account| account.to_string()),
             old_threshold,
             old_parties: views(&old),
             joined: views(&change.add),

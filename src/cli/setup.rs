@@ -95,8 +95,15 @@ fn make_key(global: &Global, home: &Home, args: &SetupArgs) -> Result<(), Failur
     if confirm(global, "make it here")? {
         let reach = ReachArgs { interface: args.interface.clone(), ..ReachArgs::default() };
         let with = names;
-        let keygen =
-            KeygenArgs { key: None, with, threshold: Some(2), import: None, resume: false, reach };
+        let keygen = KeygenArgs {
+            key: None,
+            with,
+            curve: None,
+            threshold: Some(2),
+            import: None,
+            resume: false,
+            reach,
+        };
         keygen::run_keygen(global, keygen)?;
     } else {
         let listen =

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::args::{KeyName, ShowArgs};
 use super::chosen::{Chosen, chain_code, chosen};
+use super::digest::Digest;
 use super::{Global, Output, digest, public_key};
-use crate::crypto::curve::encode_point;
-use crate::payload::bitcoin::Xpub;
+use crate::payload::curve::Signer;
 use crate::payload::ethereum::Account;
 use crate::payload::{Source, Summary};
 use crate::report::{self, Failure};
@@ -32,11 +32,12 @@ pub(super) fn run_show(global: &Global, args: &ShowArgs) -> Result<Output, Failu
     let digest = digest.signed_by(&path, || {
         let Chosen { record, mut vault } = chosen(global, name.as_deref(), "--key NAME")?;
         let chain_code = chain_code(global, &mut vault, &record)?;
-        Xpub::new(&record.public_key, chain_code).ok_or_else(|| report::bug("a key is no point"))
+        Signer::new(record.curve, &record.public_key, chain_code)
+            .ok_or_else(|| report::bug("a key is no point"))
     })?;
     let payload = digest.payload.as_ref().map(|payload| payload.summary());
     let signer = match args.key {
-        Some(_) if digest.payment.is_none() => Some(signer(global, args, digest.from)?),
+        Some(_) if digest.payment.is_none() => signer(global, args, &digest)?,
         _ => None,
     };
     let columns = terminal::output_columns();
@@ -47,18 +48,22 @@ pub(super) fn run_show(global: &Global, args: &ShowArgs) -> Result<Output, Failu
     Output::new(shown, card.join("\n"))
 }
 
-/// The public key that would sign. A transaction that says it is `from` an account must be that
-/// key's.
-fn signer(global: &Global, args: &ShowArgs, from: Option<Account>) -> Result<[u8; 33], Failure> {
+/// The public key that would sign, if wallets have such keys. A transaction that says it is `from` an account must be
+/// that key's.
+fn signer(global: &Global, args: &ShowArgs, digest: &Digest) -> Result<Option<[u8; 33]>, Failure> {
     let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
     let Chosen { record, mut vault } = chosen(global, name.as_deref(), "--key NAME")?;
+    digest.fits(record.curve, &path)?;
+    if !record.curve.has_wallets() {
+        return Ok(None);
+    }
     let chain_code = || chain_code(global, &mut vault, &record);
-    let point = public_key::derived(&record.public_key, &path, chain_code)?;
-    let key = encode_point(&point).ok_or_else(report::bad_path)?;
-    match (Account::of_key(&key), from) {
+    let key = public_key::derived((record.curve, &record.public_key), &path, chain_code)?;
+    let key = key.compressed().ok_or_else(report::bad_path)?;
+    match (Account::of_key(&key), digest.from) {
         (Some(account), Some(from)) if account != from => {
             Err(report::other_account(&below(&record.name, &path), account, from))
         }
-        _ => Ok(key),
+        _ => Ok(Some(key)),
     }
 }

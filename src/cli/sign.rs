@@ -17,14 +17,14 @@ use crate::cli::ceremony::{
 use crate::cli::digest::{self, Digest};
 use crate::cli::output::{Body, Sink};
 use crate::cli::{Global, Output, runtime, signature};
-use crate::crypto::ecdsa::Signature;
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::sign::{self, Outcome, ToSign};
 use crate::driver::connect::target::Target;
 use crate::driver::error::Error;
 use crate::driver::listen::{Done, Listener, Place, Visit};
+use crate::driver::on_curve::Signature;
 use crate::driver::{clock, records};
-use crate::payload::curve::SECP256K1;
+use crate::payload::curve::Curve;
 use crate::payload::ethereum::Account;
 use crate::payload::openpgp::Form as OpenPgpForm;
 use crate::payload::{HashFunction, Kind, MessageFormat, Source, Summary, jws, openpgp};
@@ -165,9 +165,10 @@ impl Formed {
     pub(super) fn of(outcome: &Outcome, signature: &Signature) -> Option<Self> {
         let payload = outcome.payload.as_ref()?;
         let (file, signature) = (payload.bytes(), signature.compact());
-        let key = || openpgp::Key::new(&SECP256K1, &outcome.public_key);
+        let curve = Curve::named(outcome.curve);
+        let key = || openpgp::Key::new(curve, &outcome.public_key);
         match payload.summary() {
-            Summary::Jws(_) => Some(Self::Jws(jws::compact(&SECP256K1, file, &signature))),
+            Summary::Jws(_) => Some(Self::Jws(jws::compact(curve, file, &signature))),
             Summary::OpenPgp(of) => {
                 key()?.signed(of.form, of.time, file, &signature).ok().map(Self::OpenPgp)
             }
@@ -194,7 +195,7 @@ pub(super) fn run_sign(global: &Global, mut args: SignArgs) -> Result<Output, Fa
         return Err(Failure::new(Code::Usage, "--detached is for --format jws")
             .hint("leave it out: the file is in no other signature"));
     }
-    if args.wait && digest.keyed.is_some() {
+    if args.wait && digest.source.time().is_some() {
         let message = "--wait is for one digest, and this one has the time of the request in it";
         let hint = format!("approve it in {}", report::here(&["listen"], &[]));
         return Err(Failure::new(Code::Usage, message).hint(hint));
@@ -259,12 +260,13 @@ fn ask(global: &Global, mut args: SignArgs, digest: Digest) -> Result<Outcome, F
     }
     let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
     let home = unopened(global)?;
-    if digest.keyed.is_none() {
-        sign::is_free(&home, &request_id, &digest.bytes)?;
-    }
     // Asked once; afterwards the chosen names are in `args`.
     let plan = runtime::ask(Plan::of(global, &home, name.as_deref(), &args))?;
     let name = plan.key;
+    let digest = digest.on(records::active(&home, &name)?.curve, &path)?;
+    if digest.keyed.is_none() {
+        sign::is_free(&home, &request_id, &digest.bytes)?;
+    }
     // Given names are looked up once more, in the authenticated home.
     if args.with.is_empty() {
         args.with = plan.cosigners.iter().map(|peer| peer.fingerprint.to_hex()).collect();
@@ -337,6 +339,7 @@ fn wait(global: &Global, args: &SignArgs, digest: &Digest) -> Result<Outcome, Fa
         }
     };
     let record = records::active(&home, &name)?;
+    let digest = &digest.clone().on(record.curve, &path)?;
     if digest.payment.is_some() && !path.is_empty() {
         return Err(report::payment_with_path());
     }
@@ -531,7 +534,8 @@ fn deliver(
     };
     let to_file = matches!(sink, Sink::File(_));
     if detached {
-        result.formed = Some(Formed::Jws(jws::detached(&SECP256K1, &signature.compact())));
+        let curve = Curve::named(outcome.curve);
+        result.formed = Some(Formed::Jws(jws::detached(curve, &signature.compact())));
     }
     let bytes = match (&result.ethereum, &result.formed, format) {
         (Some(Ethereum { transaction: Some(signed), .. }), _, None) => {

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::args::{SignatureFormat, absolute};
 use crate::crypto::curve::Curve;
-use crate::crypto::ecdsa;
 use crate::device::hex;
+use crate::driver::on_curve::Signature as Made;
 use crate::pasted::{self, Malformed, Signature};
 use crate::payload::ethereum::transaction::Transaction;
 use crate::payload::{MessageFormat, Source};
@@ -30,7 +30,7 @@ const PEM_LABEL: &str = "ECDSA SIGNATURE";
 /// Encodes a signature in the chosen format; `result` is what the format `json` prints. Without a
 /// format: DER in hexadecimal for standard output, plain DER for a file (`to_file`).
 pub fn encode(
-    signature: &ecdsa::Signature,
+    signature: &Made,
     format: Option<SignatureFormat>,
     to_file: bool,
     result: &impl Serialize,
@@ -63,14 +63,14 @@ pub fn encode(
 }
 
 /// As wallets of Ethereum write it: `0x`, `r`, `s`, and 27 or 28.
-pub(super) fn ethereum(signature: &ecdsa::Signature) -> String {
+pub(super) fn ethereum(signature: &Made) -> String {
     let parity = signature.recovery_id & 1;
     let v = parity.saturating_add(ETHEREUM_V);
     format!("0x{}{v:02x}", hex(&signature.compact()))
 }
 
 /// The signed transaction, as a node takes it.
-pub(super) fn raw(transaction: &Transaction, signature: &ecdsa::Signature) -> Vec<u8> {
+pub(super) fn raw(transaction: &Transaction, signature: &Made) -> Vec<u8> {
     let compact = signature.compact();
     let (r, s) = compact.split_at(32);
     let part = |bytes: &[u8]| <[u8; 32]>::try_from(bytes).unwrap_or_default();
@@ -168,6 +168,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::crypto::ecdsa;
     use k256::elliptic_curve::ops::MulByGenerator;
     use k256::{ProjectivePoint, Scalar};
 
@@ -186,9 +187,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signature");
         let name = path.to_str().unwrap();
-        let made = signature();
-        let expected =
-            pasted::Signature::<k256::Secp256k1> { r: made.r, s: made.s, recovery_id: None };
+        let ecdsa::Signature { r, s, .. } = signature();
+        let made = Made::from(signature());
+        let expected = pasted::Signature::<k256::Secp256k1> { r, s, recovery_id: None };
         let formats = [Der, Compact, Recoverable, Pem, Base64, Json].map(Some);
         for format in formats.into_iter().chain([None]) {
             for to_file in [true, false] {

@@ -43,8 +43,7 @@ pub(super) fn run_verify(global: &Global, args: VerifyArgs) -> Result<Output, Fa
             let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
             let Chosen { record, mut vault } = chosen(global, name.as_deref(), "--key NAME")?;
             let chain_code = || chain_code(global, &mut vault, &record);
-            let child = public_key::derived(&record.public_key, &path, chain_code)?;
-            let key = PublicKey::Secp256k1(child);
+            let key = public_key::derived((record.curve, &record.public_key), &path, chain_code)?;
             (Some(below(&record.name, &path)), Some(vault.is_some()), key)
         }
     };

@@ -7,10 +7,10 @@ use std::fmt::Write as _;
 
 use crate::device::{Fingerprint, Label, unhex};
 use crate::driver::error::Error;
+use crate::driver::on_curve::{Share, Statements};
 use crate::driver::records;
 use crate::net::tls::Device;
 use crate::party::PartyId;
-use crate::protocol::key::{Confirmation, KeyShare};
 use crate::request::is_name;
 use crate::secret::Secret;
 use crate::vault::keys::{self, MeetingSecret};
@@ -28,9 +28,9 @@ pub struct Backup {
     /// The device.
     pub device: Device,
     /// The share, without what signs.
-    pub share: KeyShare,
+    pub share: Share,
     /// What the confirmations of its epoch are checked against.
-    confirmation: Confirmation,
+    confirmation: Statements,
     /// By these this device and each other party find each other at a relay.
     meeting: Vec<MeetingSecret>,
 }
@@ -68,7 +68,8 @@ impl Backup {
             Device::from_parts(certificate, vault.device_key()?).map_err(Error::DeviceKey)?;
         let damaged = || Error::DamagedShare(record.name.clone());
         let confirmation = keys::confirmation(home, &record.name, &record.epoch)?;
-        let confirmation = Confirmation::from_bytes(&confirmation).map_err(|_| damaged())?;
+        let confirmation =
+            Statements::from_bytes(record.curve, &confirmation).ok_or_else(damaged)?;
         let others = record.parties.iter().filter(|party| party.index != record.me);
         let meeting = others
             .map(|party| Some((party.index, share.meeting_secret(party.index)?)))
@@ -148,12 +149,14 @@ impl Backup {
             let secret = Secret::new(*digits(secret)?.expose().as_slice().first_chunk()?);
             meeting.push((PartyId::new(index.parse().ok()?)?, secret));
         }
-        let confirmation = Confirmation::from_bytes(&unhex(of("confirmation")?)?).ok()?;
+        let confirmation = unhex(of("confirmation")?)?;
         let certificate = unhex(of("certificate")?)?;
         let device = Device::from_parts(certificate, digits(of("device-key")?)?).ok()?;
-        let share = KeyShare::from_bytes(digits(of("share")?)?.expose()).ok()?;
+        let share = Share::from_bytes(digits(of("share")?)?.expose())?;
+        let confirmation = Statements::from_bytes(share.curve(), &confirmation)?;
         let record = KeyRecord {
             name: key,
+            curve: share.curve(),
             public_key: share.public_key_bytes(),
             threshold: share.threshold(),
             me: share.me(),
@@ -182,7 +185,7 @@ impl Backup {
             && own.is_some_and(|own| own.fingerprint == device.fingerprint)
             && *confirmation.epoch() == record.epoch
             && confirmation.me() == record.me
-            && confirmation.peers().count() == meeting.len()
+            && confirmation.peers().len() == meeting.len()
     }
 
     /// What the vault of a new device is made of.

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::IpAddr;
 
+use crate::curve::CurveName;
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
 use crate::error_kind::ErrorKind;
@@ -28,6 +29,8 @@ pub enum Ability {
     Group,
     /// To sign this many files in one session.
     Files(usize),
+    /// To have keys on this curve.
+    Curve(CurveName),
 }
 
 /// Why a pairing or a ceremony failed.
@@ -326,6 +329,8 @@ pub enum Error {
     },
     /// The derivation path below the key leads to no key.
     BadPath,
+    /// What was asked of a key on this curve is done with keys of wallets alone.
+    NoWallet(CurveName),
     /// A transaction says that it is from an account, which is not that of the key.
     OtherAccount {
         /// The key that was to sign.
@@ -519,6 +524,8 @@ pub fn kind_of_bind(error: &io::Error) -> ErrorKind {
 pub struct Wanted {
     /// The key's name.
     pub key: String,
+    /// The curve that it is to be on.
+    pub curve: CurveName,
     /// How many devices must sign.
     pub threshold: u8,
     /// The other devices: names or ids that `--with` takes.
@@ -678,7 +685,9 @@ impl Error {
             | Self::LeftPending { error, .. }
             | Self::NewerThere { error, .. }
             | Self::GroupUnconfirmed { error, .. } => error.kind(),
-            Self::BadPath | Self::OtherAccount { .. } | Self::Unfit(_) => ErrorKind::Usage,
+            Self::BadPath | Self::NoWallet(_) | Self::OtherAccount { .. } | Self::Unfit(_) => {
+                ErrorKind::Usage
+            }
             Self::Fault { fault, .. } => of_fault(fault),
             Self::Banned { .. } => ErrorKind::Banned,
             Self::Worn { .. } => ErrorKind::Worn,
@@ -803,6 +812,7 @@ impl From<&Error> for Reason {
             | Error::Unconfirmed { .. }
             | Error::WrongConfirmation { .. }
             | Error::BadPath
+            | Error::NoWallet(_)
             | Error::OtherAccount { .. }
             | Error::SignedAlready(_)
             | Error::Fault { .. }

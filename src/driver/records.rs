@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::driver::error::Error;
+use crate::driver::on_curve::Share;
 use crate::driver::{ROUND, clock};
-use crate::protocol::key::KeyShare;
 use crate::request::{Request, RequestId};
 use crate::vault::signatures::{self, Claim};
 use crate::vault::{self, Home, KeyLock, KeyRecord, KeyState, Peers, Use, Vault, keys};
@@ -67,10 +67,11 @@ pub fn of_key(home: &Home, request: &Request) -> Result<Option<KeyRecord>, Error
     Ok(keys::list(home)?.into_iter().find(|record| is_of(record, request)))
 }
 
-/// Whether `record` is of the key, the parties and the threshold with which `request` begins.
+/// Whether `record` is of the key, its curve, the parties and the threshold with which `request` begins.
 pub fn is_of(record: &KeyRecord, request: &Request) -> bool {
     let (parties, threshold) = request.holders();
     request.shares().is_some_and(|shares| shares.public_key == record.public_key)
+        && record.curve == request.curve
         && usize::from(record.threshold) == threshold
         && record.parties.iter().map(|party| &party.fingerprint).eq(parties)
 }
@@ -79,18 +80,18 @@ pub fn is_of(record: &KeyRecord, request: &Request) -> bool {
 ///
 /// # Errors
 /// It does not open, or it is not the one that the record names.
-pub fn share(vault: &Vault, record: &KeyRecord) -> Result<KeyShare, Error> {
+pub fn share(vault: &Vault, record: &KeyRecord) -> Result<Share, Error> {
     let damaged = || Error::DamagedShare(record.name.clone());
     let bytes = vault.share(&record.name, &record.epoch)?;
-    let (format, known) =
-        (KeyShare::stored_format(bytes.expose()), KeyShare::<k256::Secp256k1>::LATEST_FORMAT);
+    let (format, known) = (Share::stored_format(bytes.expose()), Share::LATEST_FORMAT);
     if let Some(version) = format.filter(|format| *format > known) {
         let path = keys::share_path(vault.home(), &record.name, &record.epoch);
         return Err(vault::Error::Unsupported { path, version, known }.into());
     }
-    let share = KeyShare::from_bytes(bytes.expose()).map_err(|_| damaged())?;
+    let share = Share::from_bytes(bytes.expose()).ok_or_else(damaged)?;
     let identities = record.parties.iter().map(|party| party.fingerprint.as_bytes().as_slice());
-    let fits = *share.epoch() == record.epoch
+    let fits = share.curve() == record.curve
+        && *share.epoch() == record.epoch
         && share.public_key_bytes() == record.public_key
         && share.me() == record.me
         && share.threshold() == record.threshold

@@ -5,14 +5,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use k256::elliptic_curve::sec1::ToEncodedPoint as _;
 use serde::Serialize;
 use sha1::{Digest as _, Sha1};
 
 use super::curve::Curve;
 pub use super::preimage::KEY_TIME;
 use super::{HashFunction, Refused, as_text, file, git, preimage};
-use crate::crypto::curve::decode_point;
 use crate::device::{Label, hex};
 
 /// The longest user id, in bytes.
@@ -131,13 +129,13 @@ pub struct Key {
 impl Key {
     /// The key of `curve` with this public key, SEC1 compressed; `None` if that is no point.
     pub fn new(curve: &Curve, public_key: &[u8; 33]) -> Option<Self> {
-        let point = decode_point::<k256::AffinePoint>(public_key).ok()?.to_encoded_point(false);
+        let point = curve.uncompressed(public_key)?;
         let oid = curve.oid;
         let mut body = vec![4];
         body.extend(KEY_TIME.to_be_bytes());
         body.extend([ECDSA, u8::try_from(oid.len()).ok()?]);
         body.extend(oid);
-        body.extend(mpi(point.as_bytes()));
+        body.extend(mpi(&point));
         let fingerprint = Sha1::digest(framed_key(&body)).into();
         Some(Self { body, fingerprint })
     }

@@ -182,6 +182,7 @@ fn worded(error: &Error) -> Failure {
         Error::NewerThere { error, key, lost } => newer_there(error.as_ref().into(), key, lost),
         Error::ShareMissingThere { error, key } => share_missing_there(&error.as_ref().into(), key),
         Error::BadPath => bad_path(),
+        Error::NoWallet(curve) => no_wallet(*curve),
         Error::OtherAccount { key, account, from } => other_account(key, *account, *from),
         Error::SignedAlready(id) => signed_already(id.as_str()),
         Error::Fault { fault, culprit, key } => {
@@ -237,6 +238,7 @@ fn awaited_of(awaited: Awaited) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::curve::CurveName;
     use crate::driver::error::Awaited;
     use crate::net::relay::RelayUrl;
     use crate::vault;
@@ -251,7 +253,13 @@ mod tests {
     }
 
     fn wanted() -> Wanted {
-        Wanted { key: key(), threshold: 2, with: vec!["bob".to_owned()], taken: Vec::new() }
+        Wanted {
+            key: key(),
+            curve: CurveName::default(),
+            threshold: 2,
+            with: vec!["bob".to_owned()],
+            taken: Vec::new(),
+        }
     }
 
     fn no_key() -> Box<Error> {
@@ -393,6 +401,7 @@ mod tests {
             Error::JoiningUnfinished { error: no_key(), key: key() },
             Error::ShareMissingThere { error: no_key(), key: key() },
             Error::BadPath,
+            Error::NoWallet(CurveName::P256),
             Error::OtherAccount {
                 key: key(),
                 account: Account::new([1; 20]),

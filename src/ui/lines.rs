@@ -295,12 +295,12 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     if let Some(public_key) = view.public_key {
         card.push(format!("{}public key   {public_key}", mark(&["public_key"])));
     }
-    if let Some(address) = &view.imports {
-        card.push(format!("{}address      {address}", mark(&["public_key"])));
-        card.push(
-            "  compare      key and address with what you know: this device cannot check them"
-                .into(),
-        );
+    if !view.curve.is_unnamed() {
+        card.push(format!("{}curve        {}", mark(&["curve"]), view.curve.title()));
+    }
+    if view.ceremony == Ceremony::Import {
+        card.extend(address_row(view.imports.as_deref(), mark(&["public_key"])));
+        card.push(compare_row(view.imports.is_some(), "this"));
         card.push(
             "  warning      every copy of the whole key from before signs alone, now and later"
                 .into(),
@@ -343,6 +343,17 @@ fn request_facts(view: &RequestView) -> Vec<String> {
     card
 }
 
+/// The Ethereum address of the key, if wallets have such keys.
+fn address_row(address: Option<&str>, mark: &str) -> Option<String> {
+    address.map(|address| format!("{mark}address      {address}"))
+}
+
+/// What the owner has to compare, where such a `device` believes the requester.
+fn compare_row(has_address: bool, device: &str) -> String {
+    let (what, them) = if has_address { ("key and address", "them") } else { ("the key", "it") };
+    format!("  compare      {what} with what you know: {device} device cannot check {them}")
+}
+
 /// What a reshare changes, and what it cannot promise.
 fn reshare_rows(reshare: &ReshareView, mark: &str) -> Vec<String> {
     let names = |parties: &[PartyView]| {
@@ -352,12 +363,9 @@ fn reshare_rows(reshare: &ReshareView, mark: &str) -> Vec<String> {
         parties.iter().map(one).collect::<Vec<_>>()
     };
     let ReshareView { address, old_threshold, old_parties, .. } = reshare;
-    let mut rows = vec![
-        format!("{mark}address      {address}"),
-        "  compare      key and address with what you know: a new device cannot check them"
-            .to_owned(),
-        format!("{mark}so far       {old_threshold} of {}", old_parties.len()),
-    ];
+    let mut rows: Vec<String> = address_row(address.as_deref(), mark).into_iter().collect();
+    rows.push(compare_row(address.is_some(), "a new"));
+    rows.push(format!("{mark}so far       {old_threshold} of {}", old_parties.len()));
     for (label, parties) in [
         ("deals", &reshare.dealers),
         ("joins", &reshare.joining),

@@ -278,6 +278,7 @@ const WIDEST: u16 = 100;
 
 #[cfg(test)]
 pub(super) mod fixture {
+    use crate::curve::CurveName;
     use crate::device::{Fingerprint, Label};
     use crate::payload::{HashFunction, Source};
     use crate::progress::{PartyView, RequestView};
@@ -298,6 +299,7 @@ pub(super) mod fixture {
             request_id: RequestId::new(&"77".repeat(16)).unwrap(),
             key: "vault".into(),
             public_key: Some(Hex(public_key)),
+            curve: CurveName::default(),
             imports: None,
             reshare: None,
             threshold: 2,

@@ -199,6 +199,7 @@ mod tests {
         let (home, vault, file) = fixture::vault();
         let record = KeyRecord {
             name: "k".into(),
+            curve: crate::curve::CurveName::default(),
             public_key: [2; 33],
             threshold: 2,
             me: fixture::party(1),

@@ -176,6 +176,7 @@ mod tests {
     fn record() -> KeyRecord {
         KeyRecord {
             name: "vault".into(),
+            curve: crate::curve::CurveName::default(),
             public_key: [2; 33],
             threshold: 2,
             me: fixture::party(1),

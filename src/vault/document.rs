@@ -9,7 +9,7 @@ use super::Home;
 use super::editions::{Editions, MISSING, OLDER};
 use super::error::Error;
 use super::file::{Durability, Writer};
-use super::format::{edition, put, read_any, to_bytes};
+use super::format::{VERSION, edition, put_in, read_any, to_bytes_in};
 
 /// Reads a document, `None` if the file does not exist. With an open vault an older edition is
 /// refused, and so is a missing file that must be there.
@@ -35,9 +35,23 @@ pub(super) fn write<T: Serialize>(
     path: &Path,
     content: T,
 ) -> Result<(), Error> {
+    write_in(writer, path, VERSION, content)
+}
+
+/// As [`write()`], in this version.
+pub(super) fn write_in<T: Serialize>(
+    writer: &Writer<'_>,
+    path: &Path,
+    version: u64,
+    content: T,
+) -> Result<(), Error> {
     let home = writer.home();
     if !home.checks() {
-        return writer.replace(path, &to_bytes(home, path, content)?, Durability::Synced);
+        return writer.replace(
+            path,
+            &to_bytes_in(home, path, version, content)?,
+            Durability::Synced,
+        );
     }
     // A process that was killed may have written an edition that is not in `editions.json` yet.
     let there = match edition(home, path) {
@@ -45,7 +59,7 @@ pub(super) fn write<T: Serialize>(
         there => there?,
     };
     let next = Editions::load(home)?.least(home, path).max(there).saturating_add(1);
-    put(writer, path, next, content, Durability::Synced)?;
+    put_in(writer, path, (next, version), content, Durability::Synced)?;
     Editions::note(writer, path, next)
 }
 
@@ -100,6 +114,7 @@ mod tests {
     use super::*;
     use crate::vault::file::Writer;
     use crate::vault::fixture;
+    use crate::vault::format::to_bytes;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Pet {

@@ -8,10 +8,20 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 use super::file::{self, Durability, Writer};
+use super::home::RECORD;
 use super::{Home, authentic};
 
-/// The version of every document so far.
-const VERSION: u64 = 1;
+/// The version of every document but those that need a later one.
+pub(super) const VERSION: u64 = 1;
+
+/// The version of the record of a key that names its curve. A program that knows secp256k1 alone reads no such
+/// version.
+pub(super) const NAMES_CURVE: u64 = 2;
+
+/// The latest version of the document `path` that is read.
+fn latest(path: &Path) -> u64 {
+    if path.ends_with(RECORD) { NAMES_CURVE } else { VERSION }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Document<T> {
@@ -56,17 +66,29 @@ pub(super) fn put<T: Serialize>(
     content: T,
     durability: Durability,
 ) -> Result<(), Error> {
+    put_in(writer, path, (edition, VERSION), content, durability)
+}
+
+/// As [`put`], in this version.
+pub(super) fn put_in<T: Serialize>(
+    writer: &Writer<'_>,
+    path: &Path,
+    (edition, version): (u64, u64),
+    content: T,
+    durability: Durability,
+) -> Result<(), Error> {
     let home = writer.home();
     let edition = home.checks().then_some(edition);
-    let bytes = bytes_of(home, path, &Document { version: VERSION, edition, content })?;
+    let bytes = bytes_of(home, path, &Document { version, edition, content })?;
     writer.replace(path, &bytes, durability)
 }
 
 /// Fails if a later version wrote these bytes.
 fn refuse_later(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let known = latest(path);
     match serde_json::from_slice(bytes) {
-        Ok(Version { version }) if version > VERSION => {
-            Err(Error::Unsupported { path: path.to_owned(), version, known: VERSION })
+        Ok(Version { version }) if version > known => {
+            Err(Error::Unsupported { path: path.to_owned(), version, known })
         }
         _ => Ok(()),
     }
@@ -76,8 +98,9 @@ fn refuse_later(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Document<T>, Error> {
     let corrupt = |_| Error::corrupt(path, "not a document of this program");
     let Version { version } = serde_json::from_slice(bytes).map_err(corrupt)?;
-    if version != VERSION {
-        return Err(Error::Unsupported { path: path.to_owned(), version, known: VERSION });
+    let known = latest(path);
+    if !(VERSION..=known).contains(&version) {
+        return Err(Error::Unsupported { path: path.to_owned(), version, known });
     }
     serde_json::from_slice(bytes).map_err(corrupt)
 }
@@ -92,7 +115,21 @@ pub(super) fn to_bytes<T: Serialize>(
     path: &Path,
     content: T,
 ) -> Result<Vec<u8>, Error> {
-    bytes_of(home, path, &Document { version: VERSION, edition: None, content })
+    to_bytes_in(home, path, VERSION, content)
+}
+
+/// As [`to_bytes`], in this version.
+///
+/// # Errors
+///
+/// As [`to_bytes`].
+pub(super) fn to_bytes_in<T: Serialize>(
+    home: &Home,
+    path: &Path,
+    version: u64,
+    content: T,
+) -> Result<Vec<u8>, Error> {
+    bytes_of(home, path, &Document { version, edition: None, content })
 }
 
 fn bytes_of<T: Serialize>(

@@ -172,6 +172,8 @@ const ROOTS: [&str; 3] = ["config", "data", "state"];
 
 /// The ending of a note that a share is on a token, in the folder of its key.
 pub(super) const NOTE: &str = "token";
+/// The record of a key, in the folder of its name.
+pub(super) const RECORD: &str = "key.json";
 
 #[cfg(test)]
 mod tests {

@@ -23,8 +23,9 @@ use super::document::{self, digits, fingerprint};
 use super::editions::{Editions, MISSING};
 use super::error::{Error, Use};
 use super::file::{self, Durability, Writer};
-use super::home::NOTE;
+use super::home::{NOTE, RECORD};
 use super::{Header, Home, Vault, authentic, check_file_name, format};
+use crate::curve::CurveName;
 use crate::device::{Fingerprint, hex};
 use crate::party::PartyId;
 use crate::secret::Secret;
@@ -57,6 +58,9 @@ pub struct PartyRecord {
 pub struct KeyRecord {
     /// The key's name on this device.
     pub name: String,
+    /// The curve that the key is on.
+    #[serde(default, skip_serializing_if = "CurveName::is_unnamed")]
+    pub curve: CurveName,
     /// The public key, SEC1 compressed.
     #[serde(with = "digits")]
     pub public_key: [u8; 33],
@@ -85,6 +89,9 @@ pub struct KeyRecord {
 /// that it has stored its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeavingRecord {
+    /// The curve of the key.
+    #[serde(default, skip_serializing_if = "CurveName::is_unnamed")]
+    pub curve: CurveName,
     /// The epoch.
     #[serde(with = "digits")]
     pub epoch: [u8; 32],
@@ -921,7 +928,7 @@ impl KeyRecord {
     /// Whether this can be stored beside `held`, which is older. Two refreshes of one epoch have
     /// the same generation if the first was left pending, and so have two imports.
     fn follows(&self, held: &Self) -> bool {
-        self.public_key == held.public_key
+        (self.curve, self.public_key) == (held.curve, held.public_key)
             && self.epoch != held.epoch
             && (self.generation > held.generation || held.state == KeyState::Pending)
     }
@@ -982,7 +989,9 @@ impl KeyFile {
     }
 
     fn write(&self, writer: &Writer<'_>, home: &Home, name: &str) -> Result<(), Error> {
-        document::write(writer, &Self::path(home, name), self)
+        let is_unnamed = self.records().all(|record| record.curve.is_unnamed());
+        let version = if is_unnamed { format::VERSION } else { format::NAMES_CURVE };
+        document::write_in(writer, &Self::path(home, name), version, self)
     }
 
     fn records(&self) -> impl Iterator<Item = &KeyRecord> {
@@ -1127,7 +1136,6 @@ fn epoch_file(home: &Home, name: &str, epoch: &[u8; 32], ending: &str) -> PathBu
     home.keys().join(name).join(Path::new(&hex(start)).with_extension(ending))
 }
 
-const RECORD: &str = "key.json";
 const SHARE: &str = "age";
 const CONFIRMATION: &str = "confirmation";
 const CONFIRMED: &str = "confirmed";
@@ -1153,6 +1161,7 @@ mod tests {
         };
         KeyRecord {
             name: name.into(),
+            curve: crate::curve::CurveName::default(),
             // Each name is one of another key.
             public_key: [name.bytes().fold(2, u8::wrapping_add); 33],
             threshold: 2,
@@ -1321,6 +1330,7 @@ mod tests {
     fn an_older_epoch_that_is_confirmed_later_does_not_keep_a_device_that_leaves() {
         let (home, vault) = vault_with_key();
         let leaves = |epoch: u8, after: u8| LeavingRecord {
+            curve: CurveName::default(),
             epoch: [epoch; 32],
             expects: Vec::new(),
             threshold: 2,

@@ -57,7 +57,7 @@ const U: usize = 100;
 /// The machine of a cheater that has agreed to `request`.
 fn signer(key: &OpenKey, request: &Request, started: &Started) -> Machine<Signing> {
     let setup = setup(request, started);
-    sign(Arc::clone(&key.share), setup, &clock::random().unwrap(), ROUND).unwrap()
+    sign(crate::insider::share(key), setup, &clock::random().unwrap(), ROUND).unwrap()
 }
 
 /// Signs with one bit of `u` flipped.

@@ -234,6 +234,7 @@ fn cut_off_while_leaving(group: &mut Group) -> (LeavingRecord, [u8; 33]) {
     let expects = keys::confirmation(&alice.home, "vault", &record.epoch).unwrap();
     let [expects @ .., _, parties] = expects.as_slice() else { panic!() };
     let leaving = LeavingRecord {
+        curve: record.curve,
         epoch: record.epoch,
         expects: [expects, &[*parties]].concat(),
         threshold: record.threshold,
@@ -267,6 +268,7 @@ fn who_left_hears_the_confirmations_of_shares_that_are_gone_by_now() {
     let epochs = vec![Held { epoch: Hex(leaving.epoch), generation: 2, height: 0 }];
     let asked = leaving.parties.iter().find(|party| party.name == "alice");
     let request = Request {
+        curve: leaving.curve,
         id: clock::request_id().unwrap(),
         key: "vault".into(),
         parties: others.chain([me]).collect(),

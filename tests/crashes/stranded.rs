@@ -235,7 +235,8 @@ async fn withholds(carol: &Arc<Node>, invitees: Vec<(PartyId, Target)>, withheld
     let others: Vec<PartyId> = invitees.iter().map(|(party, _)| *party).collect();
     let Started { mut links, id, .. } =
         propose_and_start(carol, &question, invitees).await.unwrap();
-    let mut machine = refresh(&key.share, id, &clock::random().unwrap(), ROUND).unwrap();
+    let mut machine =
+        refresh(&crate::insider::share(&key), id, &clock::random().unwrap(), ROUND).unwrap();
     machine.start(clock::now());
     let mut awaited: Vec<PartyId> =
         others.iter().copied().filter(|p| !withheld_from.contains(&p.get())).collect();
@@ -619,6 +620,7 @@ fn in_whatever_order_messages_are_lost_honest_devices_keep_an_epoch_in_common() 
                 }
                 let record = KeyRecord {
                     name: name.clone(),
+                    curve: cosign::curve::CurveName::default(),
                     // A key has one name.
                     public_key: [case.saturating_add(2); 33],
                     threshold: 2,

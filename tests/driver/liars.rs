@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cosign::device::Label;
-use cosign::driver::ceremony::epochs::HeldKey;
+use cosign::driver::ceremony::epochs::{HeldKey, OpenKey};
 use cosign::driver::ceremony::propose::propose_and_start;
 use cosign::driver::connect::hello::{hear, say};
 use cosign::driver::connect::peer_links::Incoming;
+use cosign::driver::on_curve::OnCurve;
 use cosign::driver::{Node, ROUND, clock};
 use cosign::net::tls::{Expect, TlsLink};
 use cosign::net::{Frame, Kind, Link as _};
 use cosign::party::PartyId;
 use cosign::payload::Source;
+use cosign::protocol::key::KeyShare;
 use cosign::protocol::machine::Output;
 use cosign::protocol::sign::{SignSetup, sign};
 use cosign::request::{Action, Held, Hex, MAX_HEIGHT, Question, Request, Shares, Signing};
@@ -94,6 +96,7 @@ fn question(node: &Node, record: &KeyRecord, victim: usize) -> Question {
     let request = Request {
         id: clock::request_id().unwrap(),
         key: record.name.clone(),
+        curve: record.curve,
         parties: record.parties.iter().map(|party| party.fingerprint).collect(),
         threshold: record.threshold,
         signers,
@@ -201,7 +204,7 @@ async fn begin(
         tweak: Scalar::ZERO,
         recipient: None,
     };
-    let mut machine = sign(Arc::clone(&key.share), setup, &clock::random().ok()?, ROUND).ok()?;
+    let mut machine = sign(share_of(&key), setup, &clock::random().ok()?, ROUND).ok()?;
     machine.start(clock::now());
     let mut due = 0;
     loop {
@@ -220,5 +223,13 @@ async fn begin(
             (party, Incoming::Protocol(bytes)) => machine.handle(clock::now(), party, &bytes),
             (_, Incoming::Lost(_) | Incoming::Control(_)) => return Some(()),
         }
+    }
+}
+
+/// The share of a key on secp256k1.
+fn share_of(key: &OpenKey) -> Arc<KeyShare> {
+    match &key.share {
+        OnCurve::Secp256k1(share) => Arc::clone(share),
+        OnCurve::P256(_) => panic!("a key on P-256"),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use age::secrecy::ExposeSecret as _;
+use cosign::curve::CurveName;
 use cosign::device::Fingerprint;
 use cosign::driver::approver::backoff::{Admission, Backoff};
 use cosign::driver::approver::{Answer, Approver, Comparison, Verdict};
@@ -365,7 +366,7 @@ impl World {
         others: &[usize],
     ) -> impl Future<Output = Result<keygen::Made, Error>> + use<> {
         let (node, with) = (Arc::clone(self.node(asker)), self.targets(others));
-        async move { keygen::request(&node, name, 2, &with).await }
+        async move { keygen::request(&node, (name, CurveName::default()), 2, &with).await }
     }
 
     /// Device `asker` asks the others for new shares.
@@ -479,9 +480,13 @@ fn prepared(group: Group) -> Arc<TempDir> {
                 let mut world = World::in_homes(group, folder, homes, Seed::new(0), conditions);
                 world.all().for_each(|number| world.wake(number));
                 let (node, with) = (world.node(0), world.targets(&world.others(0)));
-                keygen::request(node, KEY, group.threshold, &with).await.unwrap();
+                keygen::request(node, (KEY, CurveName::default()), group.threshold, &with)
+                    .await
+                    .unwrap();
                 let all = u8::try_from(group.size).unwrap();
-                keygen::request(node, KEY_OF_ALL, all, &with).await.unwrap();
+                keygen::request(node, (KEY_OF_ALL, CurveName::default()), all, &with)
+                    .await
+                    .unwrap();
                 world.folder
             })
         });

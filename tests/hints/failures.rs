@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cosign::curve::CurveName;
 use cosign::device::{Fingerprint, Label};
 use cosign::driver::approver::Refusal;
 use cosign::driver::error::{Ability, Unfit, Wanted};
@@ -87,6 +88,7 @@ fn requests() -> [Request; 5] {
     all.map(|action| Request {
         id: RequestId::new("r-1").unwrap(),
         key: KEY.into(),
+        curve: CurveName::default(),
         parties: vec![Fingerprint::new([2; 32]), Fingerprint::new([3; 32])],
         threshold: 2,
         signers: PartyId::all(2).collect(),
@@ -207,6 +209,7 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
     let failure = || Failure::new(Code::NotFound, "it is not there");
     let wanted = || Wanted {
         key: KEY.into(),
+        curve: CurveName::P256,
         threshold: 2,
         with: vec!["bob".into(), "carol".into()],
         taken: vec!["vault-2".into()],
@@ -309,6 +312,11 @@ fn worded(name: &str) -> Vec<(&'static str, Vec<Failure>)> {
         ("no_share_there", one(report::no_share_there(name, KEY))),
         ("rolled_back_there", one(report::rolled_back_there(name, KEY))),
         ("bad_path", one(report::bad_path())),
+        ("no_wallet", one(report::no_wallet(CurveName::P256))),
+        (
+            "other_curve",
+            CurveName::ALL.map(|said| report::other_curve("key.pem", said, CurveName::P256)).into(),
+        ),
         ("other_account", {
             let [account, from] = [[1; 20], [2; 20]].map(Account::new);
             one(report::other_account(KEY, account, from))

@@ -25,8 +25,12 @@ impl Wallet {
     pub(crate) fn of(device: &Device) -> Self {
         let export = ["keys", "export", "vault", "--format", "descriptor"];
         let output = device.command(export).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let both = Descriptor::<DescriptorPublicKey>::from_str(text.trim()).unwrap();
+        Self::described(String::from_utf8(output.stdout).unwrap().trim())
+    }
+
+    /// The wallet of this output descriptor.
+    pub(crate) fn described(descriptor: &str) -> Self {
+        let both = Descriptor::<DescriptorPublicKey>::from_str(descriptor).unwrap();
         let [receiving, change] = both.into_single_descriptors().unwrap().try_into().unwrap();
         Self { receiving, change }
     }

@@ -44,7 +44,7 @@ fn lies() -> Vec<Reason> {
 async fn has_it_alone(key: &OpenKey, request: &Request, started: &mut Started) -> Signature {
     let setup = setup(request, started);
     let random = clock::random().unwrap();
-    let mut machine = sign(Arc::clone(&key.share), setup, &random, ROUND).unwrap();
+    let mut machine = sign(crate::insider::share(key), setup, &random, ROUND).unwrap();
     key.ledger.spend(&key.record.epoch, machine.session_id(), &[]).unwrap();
     machine.start(clock::now());
     loop {

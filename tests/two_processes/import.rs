@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cosign::curve::CurveName;
 use cosign::device::Label;
 use cosign::party::PartyId;
 use cosign::request::{Action, Importing, Request, RequestId};
@@ -129,6 +130,7 @@ fn an_import_of_no_point_is_no_request() {
     let request = |signers: Vec<PartyId>| Request {
         id: RequestId::new("r").unwrap(),
         key: "old".into(),
+        curve: CurveName::default(),
         threshold: 2,
         requester: PartyId::new(1).unwrap(),
         signers,

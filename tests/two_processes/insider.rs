@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
+use cosign::crypto::curve::Curve;
 use cosign::device::Label;
 use cosign::driver::approver::{Answer, Approver, Comparison, Verdict};
 use cosign::driver::ceremony::accept::{Ask, accept};
@@ -15,11 +16,13 @@ use cosign::driver::connect::hello::{hear, say};
 use cosign::driver::connect::resume;
 use cosign::driver::connect::target::{Route, Target, Way};
 use cosign::driver::error::Error;
+use cosign::driver::on_curve::OnCurve;
 use cosign::driver::{Node, ROUND, clock, records};
 use cosign::net::tls::{Expect, Tls, TlsLink, TlsVersion};
 use cosign::net::{Link, tcp};
 use cosign::party::PartyId;
 use cosign::payload::Source;
+use cosign::protocol::key::KeyShare;
 use cosign::protocol::machine::Persist;
 use cosign::protocol::sign::{SignSetup, Signed, sign};
 use cosign::request::{Action, Agreed, Ceremony, Held, Hex, Question, Request, Shares, Signing};
@@ -107,6 +110,7 @@ pub(crate) fn asked(node: &Node, record: &KeyRecord, action: Action) -> Question
     let request = Request {
         id: clock::request_id().unwrap(),
         key: record.name.clone(),
+        curve: record.curve,
         parties: parties().map(|party| party.fingerprint).collect(),
         threshold: record.threshold,
         signers: parties().map(|party| party.index).collect(),
@@ -217,11 +221,19 @@ pub(crate) fn setup(request: &Request, started: &Started) -> SignSetup {
     }
 }
 
+/// The share of a key on secp256k1.
+pub(crate) fn share(key: &OpenKey) -> Arc<KeyShare> {
+    match &key.share {
+        OnCurve::Secp256k1(share) => Arc::clone(share),
+        OnCurve::P256(_) => panic!("a key on P-256"),
+    }
+}
+
 /// Keeps nothing, and looks nothing up.
 struct Nothing;
 
-impl Record for Nothing {
-    fn persist(&mut self, _: Persist) -> Result<(), Error> {
+impl<C: Curve> Record<C> for Nothing {
+    fn persist(&mut self, _: Persist<C>) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -236,7 +248,7 @@ pub(crate) async fn take_part(
 ) -> Result<Signed, Error> {
     let mut setup = setup(request, &started);
     alter(&mut setup);
-    let mut machine = sign(Arc::clone(&key.share), setup, &clock::random()?, ROUND)
+    let mut machine = sign(share(&key), setup, &clock::random()?, ROUND)
         .map_err(|fault| Error::Fault { fault, culprit: None, key: String::new() })?;
     key.ledger.spend(&key.record.epoch, machine.session_id(), &[]).unwrap();
     let what = (Ceremony::Sign, "vault", &request.id);

@@ -20,6 +20,7 @@ mod terminal;
 mod wallet;
 
 mod bitcoin;
+mod curves;
 mod deletion;
 mod discovery;
 mod ethereum;

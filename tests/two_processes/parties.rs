@@ -38,10 +38,16 @@ impl Group {
 
     /// Devices of these names; the first of them have the key `vault`.
     pub(crate) fn new(names: &[&str], parties: usize, threshold: &str) -> Self {
+        Self::on("secp256k1", names, parties, threshold)
+    }
+
+    /// The same, with a key on this curve.
+    pub(crate) fn on(curve: &str, names: &[&str], parties: usize, threshold: &str) -> Self {
         let mut group = Self::without_key(names);
         let with = names[1..parties].join(",");
         let keygen = ["keygen", "--key", "vault", "--threshold", threshold, "--with", &with];
-        group.of(names[0]).run(keygen).succeeds();
+        let made = group.of(names[0]).run([&keygen[..], &["--curve", curve]].concat()).succeeds();
+        assert_eq!(made["curve"], curve);
         group.exports(names[0]);
         group
     }

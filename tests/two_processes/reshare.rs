@@ -1,5 +1,6 @@
 //! Keys that outlive devices: other devices, or another threshold, for the same public key.
 
+use cosign::curve::CurveName;
 use cosign::device::Label;
 use cosign::driver::ceremony::epochs::HeldKey;
 use cosign::driver::clock;
@@ -191,6 +192,7 @@ fn a_new_device_is_not_asked_about_another_key_than_is_dealt() {
         let request = Request {
             id: clock::request_id().unwrap(),
             key: "vault".into(),
+            curve: CurveName::default(),
             signers: all.clone(),
             parties: parties.clone(),
             threshold: 2,

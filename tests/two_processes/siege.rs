@@ -365,7 +365,7 @@ async fn stall(
     let mut started = propose_and_start(carol, &question, vec![at]).await.ok()?;
     note_session(carol, &record);
     let setup = setup(&question.request, &started);
-    let mut machine = sign(Arc::clone(&key.share), setup, &clock::random().ok()?, ROUND).ok()?;
+    let mut machine = sign(insider::share(&key), setup, &clock::random().ok()?, ROUND).ok()?;
     machine.start(clock::now());
     let mut due = 0;
     loop {

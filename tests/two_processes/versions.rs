@@ -309,7 +309,7 @@ fn a_device_whose_program_cannot_sign_is_named_before_it_is_asked() {
     block_on(async {
         let (asking, mut link, hello) = called(&alice, &node).await;
         let Message::Hello { about: Some(about), .. } = hello else { panic!() };
-        assert_eq!((about.versions, about.can.len()), (VERSIONS, 17));
+        assert_eq!((about.versions, about.can.len()), (VERSIONS, 18));
         let about = About {
             program: Label::new("0.0.9\u{1b}[2J"),
             versions: Versions { from: 1, to: 1 },

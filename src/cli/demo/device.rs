@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use super::{failed, line};
 use crate::cli::runtime::block_on;
 use crate::cli::{Output, sign as signing};
+use crate::curve::CurveName;
 use crate::device::{Label, hex, unhex};
 use crate::driver::approver::{Answer, Approver, Comparison, Verdict};
 use crate::driver::ceremony::{keygen, pairing, sign};
@@ -205,7 +206,7 @@ fn pinned(node: &Node, bob: &Target) -> Result<Target, Failure> {
 }
 
 async fn make(node: &Arc<Node>, bob: &Target) -> Done {
-    let made = keygen::request(node, KEY, 2, &[pinned(node, bob)?]).await?;
+    let made = keygen::request(node, (KEY, CurveName::default()), 2, &[pinned(node, bob)?]).await?;
     Ok(("key", json!({ "public_key": hex(&made.record.public_key) })))
 }
 

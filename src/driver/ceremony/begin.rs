@@ -4,8 +4,7 @@
 
 use std::sync::Arc;
 
-use k256::Scalar;
-
+use crate::crypto::curve::{Curve, Scalar};
 use crate::crypto::tags;
 use crate::driver::error::Error;
 use crate::driver::{ROUND, clock};
@@ -24,7 +23,10 @@ pub(super) type Begun<P> = Result<Machine<P>, Fault>;
 ///
 /// # Errors
 /// No randomness, or no device key.
-pub(super) fn keygen(vault: &Vault, setup: KeygenSetup) -> Result<Begun<Keygen>, Error> {
+pub(super) fn keygen<C: Curve>(
+    vault: &Vault,
+    setup: KeygenSetup,
+) -> Result<Begun<Keygen<C>>, Error> {
     hedged(vault, setup, &clock::random()?)
 }
 
@@ -32,7 +34,10 @@ pub(super) fn keygen(vault: &Vault, setup: KeygenSetup) -> Result<Begun<Keygen>,
 ///
 /// # Errors
 /// No randomness.
-pub(super) fn refresh(share: &KeyShare, instance: [u8; 32]) -> Result<Begun<Keygen>, Error> {
+pub(super) fn refresh<C: Curve>(
+    share: &KeyShare<C>,
+    instance: [u8; 32],
+) -> Result<Begun<Keygen<C>>, Error> {
     Ok(keygen::refresh(share, instance, &clock::random()?, ROUND))
 }
 
@@ -40,11 +45,11 @@ pub(super) fn refresh(share: &KeyShare, instance: [u8; 32]) -> Result<Begun<Keyg
 ///
 /// # Errors
 /// No randomness, or no device key.
-pub(super) fn reshare(
+pub(super) fn reshare<C: Curve>(
     vault: &Vault,
-    share: &KeyShare,
+    share: &KeyShare<C>,
     setup: ReshareSetup,
-) -> Result<Begun<Keygen>, Error> {
+) -> Result<Begun<Keygen<C>>, Error> {
     let hedge = hedge(vault)?;
     Ok(keygen::reshare(setup, share, &clock::random()?, hedge.expose(), ROUND))
 }
@@ -53,7 +58,10 @@ pub(super) fn reshare(
 ///
 /// # Errors
 /// No randomness.
-pub(super) fn import(setup: ReshareSetup, key: &Secret<Scalar>) -> Result<Begun<Keygen>, Error> {
+pub(super) fn import<C: Curve>(
+    setup: ReshareSetup,
+    key: &Secret<Scalar<C>>,
+) -> Result<Begun<Keygen<C>>, Error> {
     Ok(keygen::import(setup, key, &clock::random()?, ROUND))
 }
 
@@ -61,7 +69,10 @@ pub(super) fn import(setup: ReshareSetup, key: &Secret<Scalar>) -> Result<Begun<
 ///
 /// # Errors
 /// No randomness, or no device key.
-pub(super) fn join(vault: &Vault, setup: ReshareSetup) -> Result<Begun<Keygen>, Error> {
+pub(super) fn join<C: Curve>(
+    vault: &Vault,
+    setup: ReshareSetup,
+) -> Result<Begun<Keygen<C>>, Error> {
     let hedge = hedge(vault)?;
     Ok(keygen::join(setup, &clock::random()?, hedge.expose(), ROUND))
 }
@@ -70,7 +81,10 @@ pub(super) fn join(vault: &Vault, setup: ReshareSetup) -> Result<Begun<Keygen>, 
 ///
 /// # Errors
 /// No randomness.
-pub(super) fn sign(share: &Arc<KeyShare>, setup: SignSetup) -> Result<Begun<Signing>, Error> {
+pub(super) fn sign<C: Curve>(
+    share: &Arc<KeyShare<C>>,
+    setup: SignSetup<C>,
+) -> Result<Begun<Signing<C>>, Error> {
     Ok(sign::sign(Arc::clone(share), setup, &clock::random()?, ROUND))
 }
 
@@ -78,19 +92,19 @@ pub(super) fn sign(share: &Arc<KeyShare>, setup: SignSetup) -> Result<Begun<Sign
 ///
 /// # Errors
 /// No randomness.
-pub(super) fn sign_batch(
-    share: &Arc<KeyShare>,
-    setup: BatchSetup,
-) -> Result<Begun<BatchSigning>, Error> {
+pub(super) fn sign_batch<C: Curve>(
+    share: &Arc<KeyShare<C>>,
+    setup: BatchSetup<C>,
+) -> Result<Begun<BatchSigning<C>>, Error> {
     Ok(sign::sign_batch(Arc::clone(share), setup, &clock::random()?, ROUND))
 }
 
 /// Mixes in a secret of the open vault, which protects the new share even if `random` is known.
-fn hedged(
+fn hedged<C: Curve>(
     vault: &Vault,
     setup: KeygenSetup,
     random: &Secret<[u8; 32]>,
-) -> Result<Begun<Keygen>, Error> {
+) -> Result<Begun<Keygen<C>>, Error> {
     Ok(keygen::keygen(setup, random, hedge(vault)?.expose(), ROUND))
 }
 
@@ -101,6 +115,8 @@ fn hedge(vault: &Vault) -> Result<Secret<[u8; 32]>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use k256::Secp256k1;
+
     use super::*;
     use crate::device::Fingerprint;
     use crate::party::PartyId;
@@ -170,9 +186,11 @@ mod tests {
     fn a_new_share_stays_secret_with_the_device_key_where_randomness_is_known() {
         let dir = tempfile::tempdir().unwrap();
         let known = Secret::new([0; 32]);
-        let by = |key: &[u8]| nonce(hedged(&vault(dir.path(), key), setup(1), &known).unwrap());
+        let by = |key: &[u8]| {
+            nonce(hedged::<Secp256k1>(&vault(dir.path(), key), setup(1), &known).unwrap())
+        };
         let guess =
-            |hedge: &[u8]| nonce(keygen::keygen::<k256::Secp256k1>(setup(1), &known, hedge, ROUND));
+            |hedge: &[u8]| nonce(keygen::keygen::<Secp256k1>(setup(1), &known, hedge, ROUND));
         let one = by(b"one");
         assert_ne!(one, by(b"another"));
         assert_eq!(one, guess(&tags::DEVICE_HEDGE.hash(&[b"one"])));
@@ -185,7 +203,7 @@ mod tests {
     fn randomness_is_drawn_anew_for_each_ceremony() {
         let dir = tempfile::tempdir().unwrap();
         let (vault, share) = (vault(dir.path(), b"one"), share());
-        let new_key = || nonce(keygen(&vault, setup(1)).unwrap());
+        let new_key = || nonce(keygen::<Secp256k1>(&vault, setup(1)).unwrap());
         assert_ne!(new_key(), new_key());
         let new_shares = || nonce(refresh(&share, [2; 32]).unwrap());
         assert_ne!(new_shares(), new_shares());

@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 use crate::device::Label;
 use crate::driver::connect::peer_links::{Incoming, PeerLinks, name_in};
 use crate::driver::error::{Awaited, Error};
+use crate::driver::on_curve::{Awaited as Expected, Statements};
 use crate::driver::told::Note;
 use crate::driver::{Node, ROUND, records};
 use crate::net::LinkError;
 use crate::party::PartyId;
-use crate::protocol::key::{Confirmation, Leaving};
 use crate::request::{Ceremony, Request};
 use crate::secret::Secret;
 use crate::vault::{self, Confirmed, Home, KeyRecord, KeyState, Parting, keys};
@@ -39,7 +39,7 @@ pub struct Stored {
 /// The file that they are checked against is missing, or is of another epoch.
 pub fn stored(home: &Home, record: &KeyRecord) -> Result<Stored, Error> {
     let confirmation = of_epoch(home, record)?;
-    let mut missing: BTreeSet<PartyId> = confirmation.peers().collect();
+    let mut missing: BTreeSet<PartyId> = confirmation.peers().into_iter().collect();
     let mut wrong = Vec::new();
     let statements = match keys::confirmed(home, &record.name, &record.epoch) {
         Err(error @ vault::Error::Corrupt { .. }) => {
@@ -70,15 +70,15 @@ pub fn missing(node: &Node, record: &KeyRecord) -> Result<BTreeSet<PartyId>, Err
 }
 
 /// The value that the confirmations of `record` are checked against.
-fn of_epoch(home: &Home, record: &KeyRecord) -> Result<Confirmation, Error> {
+fn of_epoch(home: &Home, record: &KeyRecord) -> Result<Statements, Error> {
     let bytes = keys::confirmation(home, &record.name, &record.epoch)?;
-    let confirmation = Confirmation::from_bytes(&bytes);
-    let fits = |confirmation: &Confirmation| {
+    let confirmation = Statements::from_bytes(record.curve, &bytes);
+    let fits = |confirmation: &Statements| {
         *confirmation.epoch() == record.epoch
             && confirmation.me() == record.me
-            && confirmation.peers().count().saturating_add(1) == record.parties.len()
+            && confirmation.peers().len().saturating_add(1) == record.parties.len()
     };
-    confirmation.ok().filter(fits).ok_or_else(|| Error::DamagedShare(record.name.clone()))
+    confirmation.filter(fits).ok_or_else(|| Error::DamagedShare(record.name.clone()))
 }
 
 /// Makes the newest epoch that everybody has confirmed the active one, if it is not yet.
@@ -128,7 +128,7 @@ pub async fn exchange(
 pub(super) async fn hear(
     node: &Node,
     name: &str,
-    expected: &Leaving,
+    expected: &Expected,
     links: &mut PeerLinks,
 ) -> Result<(), Error> {
     let takes = |party, from: &Label, bytes: &[u8]| {
@@ -290,6 +290,7 @@ mod tests {
         };
         KeyRecord {
             name: "k".to_owned(),
+            curve: crate::curve::CurveName::default(),
             public_key: [2; 33],
             threshold: 2,
             me: party(1),

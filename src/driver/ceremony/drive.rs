@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
 
+use crate::crypto::curve::Curve;
 use crate::device::Label;
 use crate::driver::connect::peer_links::{Incoming, PeerLinks, name_in};
 use crate::driver::error::{Awaited, Error};
@@ -24,12 +25,12 @@ use crate::wire::{Message, Reason};
 const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// The vault's side of a ceremony.
-pub trait Record: Send {
+pub trait Record<C: Curve>: Send {
     /// Makes `what` durable.
     ///
     /// # Errors
     /// It cannot be stored.
-    fn persist(&mut self, what: Persist) -> Result<(), Error>;
+    fn persist(&mut self, what: Persist<C>) -> Result<(), Error>;
 
     /// A message of this kind is about to be handed to the link of the party it is for.
     fn sending(&mut self, _kind: Kind) {}
@@ -48,12 +49,12 @@ pub trait Record: Send {
 ///
 /// # Errors
 /// The machine fails, `record` cannot store, or a participant is gone or gives up.
-pub async fn drive<P: Protocol<Curve = k256::Secp256k1>>(
+pub async fn drive<P: Protocol>(
     node: &Node,
     (ceremony, key, request): (Ceremony, &str, &RequestId),
     machine: &mut Machine<P>,
     links: &mut PeerLinks,
-    record: &mut dyn Record,
+    record: &mut dyn Record<P::Curve>,
 ) -> Result<P::Done, Error> {
     let names = links.names();
     let label = |party: PartyId| name_in(&names, party);

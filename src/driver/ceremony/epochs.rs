@@ -9,15 +9,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
-use std::sync::Arc;
 
 use crate::device::{Fingerprint, Label};
 use crate::driver::error::Error;
+use crate::driver::on_curve::Share;
 use crate::driver::told::Note;
 use crate::driver::{Node, records};
 use crate::party::PartyId;
 use crate::protocol::fault::Check;
-use crate::protocol::key::KeyShare;
 use crate::request::{Ceremony, Held, Hex, MAX_EPOCHS, Request};
 use crate::vault::keys::MAX_PENDING;
 use crate::vault::ledger::{Heights, UNRESOLVED};
@@ -39,7 +38,7 @@ pub struct HeldKey {
 
 struct Opened {
     record: KeyRecord,
-    share: Arc<KeyShare>,
+    share: Share,
 }
 
 /// A key that this process has taken for one ceremony, in the epoch that all signers hold.
@@ -47,7 +46,7 @@ pub struct OpenKey {
     /// Its record.
     pub record: KeyRecord,
     /// The share, with the retired pairs of the ledger.
-    pub share: Arc<KeyShare>,
+    pub share: Share,
     /// The ledger.
     pub ledger: Ledger,
     _lock: KeyLock,
@@ -211,7 +210,7 @@ impl HeldKey {
     }
 
     /// The newest share that can be used.
-    pub fn share(&self) -> &KeyShare {
+    pub fn share(&self) -> &Share {
         &self.newest.share
     }
 
@@ -349,17 +348,24 @@ impl Opened {
     fn of(node: &Node, ledger: &Ledger, record: &KeyRecord) -> Result<Self, Error> {
         let share = records::share(&node.vault, record)?;
         retire_in(&share, ledger, record);
-        Ok(Self { record: record.clone(), share: Arc::new(share) })
+        Ok(Self { record: record.clone(), share })
     }
 }
 
 /// Marks in `share`, which is that of `record`, the pairs that are retired in the ledger.
-pub fn retire_in(share: &KeyShare, ledger: &Ledger, record: &KeyRecord) {
-    for (peer, code) in ledger.retired(&record.epoch) {
-        if let Some(peer) = record.parties.iter().find(|party| party.index.get() == peer) {
-            share.retire(peer.index, Check::from_ban_code(&code).unwrap_or(Check::PairRetired));
-        }
+fn retire_in(share: &Share, ledger: &Ledger, record: &KeyRecord) {
+    for (peer, check) in retired(ledger, record) {
+        share.retire(peer, check);
     }
+}
+
+/// The parties of `record` whose pair with this device is retired in the ledger, and why.
+pub fn retired(ledger: &Ledger, record: &KeyRecord) -> Vec<(PartyId, Check)> {
+    let retired = ledger.retired(&record.epoch).into_iter().filter_map(|(peer, code)| {
+        let peer = record.parties.iter().find(|party| party.index.get() == peer)?;
+        Some((peer.index, Check::from_ban_code(&code).unwrap_or(Check::PairRetired)))
+    });
+    retired.collect()
 }
 
 /// This device's announcement of the epoch of `record`.

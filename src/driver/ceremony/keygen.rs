@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k256::elliptic_curve::ops::MulByGenerator;
-use k256::{ProjectivePoint, Scalar};
-
-use crate::crypto::curve::{decode_scalar, encode_point};
+use crate::crypto::curve::{Curve, Scalar, decode_scalar, encode_point};
+use crate::curve::CurveName;
 use crate::device::{Fingerprint, Label, hex};
 use crate::driver::ceremony::accept::{Ask, accept};
 use crate::driver::ceremony::again::Attempts;
@@ -22,6 +20,7 @@ use crate::driver::connect::peer_links::{PeerLinks, party_label};
 use crate::driver::connect::rendezvous;
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Activity, Error, Wanted};
+use crate::driver::on_curve::{name_of, of_either, on_curve};
 use crate::driver::told::{Note, Told};
 use crate::driver::{ANSWER, Node, ROUND, clock, records};
 use crate::net::resumable::ResumableLink;
@@ -56,38 +55,56 @@ pub struct Made {
 /// A private key that exists on this device, to be dealt into shares.
 #[derive(Debug)]
 pub struct Whole {
-    key: Secret<Scalar>,
+    key: Secret<[u8; 32]>,
+    curve: CurveName,
     public: Importing,
 }
 
 impl Whole {
-    /// The private key `key`, 32 bytes big-endian, whose derived keys follow from `chain_code`; `None` if the bytes
-    /// are no private key.
-    pub fn new(key: &Secret<[u8; 32]>, chain_code: [u8; 32]) -> Option<Self> {
-        let key = decode_scalar(key.expose()).ok().map(Secret::new)?;
-        let public_key =
-            encode_point(&ProjectivePoint::mul_by_generator(key.expose()).to_affine())?;
-        Some(Self { key, public: Importing { public_key, chain_code } })
+    /// The private key `key` on `curve`, 32 bytes big-endian, whose derived keys follow from `chain_code`; `None` if
+    /// the bytes are no private key.
+    pub fn new(curve: CurveName, key: Secret<[u8; 32]>, chain_code: [u8; 32]) -> Option<Self> {
+        let public_key = on_curve!(curve, C => public_of::<C>(&key))?;
+        Some(Self { key, curve, public: Importing { public_key, chain_code } })
+    }
+
+    /// The curve that it is on.
+    pub fn curve(&self) -> CurveName {
+        self.curve
     }
 
     /// Its public key, SEC1 compressed.
     pub fn public_key(&self) -> &[u8; 33] {
         &self.public.public_key
     }
+
+    fn scalar<C: Curve>(&self) -> Result<Secret<Scalar<C>>, Error> {
+        scalar_of::<C>(&self.key).ok_or(Error::Bug("the imported key is on another curve"))
+    }
 }
 
-/// Makes the key `name` with the devices in `with`, any `threshold` of which sign later.
+fn scalar_of<C: Curve>(key: &Secret<[u8; 32]>) -> Option<Secret<Scalar<C>>> {
+    decode_scalar(key.expose()).ok().map(Secret::new)
+}
+
+/// The public key of a private one, SEC1 compressed; `None` if that is none.
+fn public_of<C: Curve>(key: &Secret<[u8; 32]>) -> Option<[u8; 33]> {
+    let point = C::of_generator(scalar_of::<C>(key)?.expose());
+    encode_point(&point.into())
+}
+
+/// Makes the key `name` on `curve` with the devices in `with`, any `threshold` of which sign later.
 ///
 /// # Errors
 /// The name is taken, a device cannot be reached or refuses, or the protocol fails. If it fails
 /// after this device has stored its share, the key stays pending ([`Error::LeftPending`]).
 pub async fn request(
     node: &Arc<Node>,
-    name: &str,
+    (name, curve): (&str, CurveName),
     threshold: u8,
     with: &[Target],
 ) -> Result<Made, Error> {
-    shared_out(node, name, threshold, with, None).await
+    shared_out(node, (name, curve), threshold, with, None).await
 }
 
 /// Makes shares of the private key `whole`, as [`request`] makes those of a new key. Whoever has a copy of it signs
@@ -105,7 +122,9 @@ pub async fn import(
     with: &[Target],
     whole: &Whole,
 ) -> Result<Made, Error> {
-    if let Some(record) = imported(&node.home, name, threshold, with, whole.public_key())? {
+    if let Some(record) =
+        imported(&node.home, (name, whole.curve), threshold, with, whole.public_key())?
+    {
         match resume(node, name, with).await {
             // A device that has nothing of it gets a share like all others.
             Err(Error::NeverStored { .. }) if record.state == KeyState::Pending => {}
@@ -119,7 +138,7 @@ pub async fn import(
             return Err(Error::ImportExists { key: name.to_owned(), pending: true });
         }
     }
-    shared_out(node, name, threshold, with, Some(whole)).await
+    shared_out(node, (name, whole.curve), threshold, with, Some(whole)).await
 }
 
 /// What there is here of an import of the private key with this `public_key`, as it is asked for: shares under this
@@ -129,14 +148,14 @@ pub async fn import(
 /// The name is that of another key, or the key is here otherwise.
 pub fn imported(
     home: &Home,
-    name: &str,
+    (name, curve): (&str, CurveName),
     threshold: u8,
     with: &[Target],
     public_key: &[u8; 33],
 ) -> Result<Option<KeyRecord>, Error> {
     let Some(same) = keys::of_public_key(home, public_key)? else {
         // The command that is named for a new key makes another one than that which is imported.
-        return match is_free(home, name, threshold, with) {
+        return match is_free(home, (name, curve), threshold, with) {
             Err(Error::KeyExists { .. }) => Err(taken(name)),
             free => free.map(|()| None),
         };
@@ -145,7 +164,8 @@ pub fn imported(
     others.sort_unstable();
     let is_asked = |record: &KeyRecord| {
         let parties = record.parties.iter().filter(|party| party.index != record.me);
-        record.generation == 1
+        record.curve == curve
+            && record.generation == 1
             && !record.restored
             && record.threshold == threshold
             && parties.map(|party| party.fingerprint).eq(others.iter().copied())
@@ -159,14 +179,14 @@ pub fn imported(
 
 async fn shared_out(
     node: &Arc<Node>,
-    name: &str,
+    (name, curve): (&str, CurveName),
     threshold: u8,
     with: &[Target],
     whole: Option<&Whole>,
 ) -> Result<Made, Error> {
     let action = match whole {
         None => {
-            is_free(&node.home, name, threshold, with)?;
+            is_free(&node.home, (name, curve), threshold, with)?;
             Action::Keygen
         }
         Some(Whole { public, .. }) => Action::Import(*public),
@@ -174,7 +194,7 @@ async fn shared_out(
     let others = with.iter().filter_map(|target| target.fingerprint);
     let mut parties: Vec<Fingerprint> = others.chain([node.info.fingerprint]).collect();
     parties.sort_unstable();
-    let request = asked(node, name, threshold, parties, action)?;
+    let request = asked(node, (name, curve), threshold, parties, action)?;
     let invitees = invitees(&request, with)?;
     let public_key = request.public_key().copied();
     let question = node.question(request, name.to_owned(), public_key);
@@ -204,7 +224,7 @@ async fn shared_out(
             return error;
         }
         let others = with.iter().filter_map(|target| target.fingerprint);
-        let wanted = wanted(&node.home, name, threshold, others);
+        let wanted = wanted(&node.home, (name, curve), threshold, others);
         Error::KeyExistsThere { error: Box::new(error), wanted }
     });
     conclude(node, &question.request, result)
@@ -214,14 +234,20 @@ async fn shared_out(
 ///
 /// # Errors
 /// This device has a key `name`, or `name` cannot be the name of a key.
-pub fn is_free(home: &Home, name: &str, threshold: u8, with: &[Target]) -> Result<(), Error> {
+pub fn is_free(
+    home: &Home,
+    (name, curve): (&str, CurveName),
+    threshold: u8,
+    with: &[Target],
+) -> Result<(), Error> {
     if !is_name(name) {
         return Err(
             vault::Error::BadName { name: Label::capped(name, 80).as_str().to_owned() }.into()
         );
     }
     let Some(record) = records::find(home, name)? else { return Ok(()) };
-    let wanted = wanted(home, name, threshold, with.iter().filter_map(|t| t.fingerprint));
+    let others = with.iter().filter_map(|target| target.fingerprint);
+    let wanted = wanted(home, (name, curve), threshold, others);
     Err(Error::KeyExists { wanted, pending: record.state == KeyState::Pending })
 }
 
@@ -553,7 +579,8 @@ pub async fn resume(node: &Arc<Node>, name: &str, with: &[Target]) -> Result<Mad
             }
             let others = newest.parties.iter().filter(|party| party.index != newest.me);
             let others = others.map(|party| party.fingerprint);
-            Error::NeverStored { error, wanted: wanted(&node.home, name, newest.threshold, others) }
+            let key = (name, newest.curve);
+            Error::NeverStored { error, wanted: wanted(&node.home, key, newest.threshold, others) }
         })?;
         let missing = confirmations::missing(node, &newest)?;
         Err(Error::Unconfirmed {
@@ -576,7 +603,7 @@ fn cannot_be_finished(error: &Error) -> bool {
 /// A description of a new key called `name` with `others`, as a command line would give it.
 fn wanted(
     home: &Home,
-    name: &str,
+    (name, curve): (&str, CurveName),
     threshold: u8,
     others: impl Iterator<Item = Fingerprint>,
 ) -> Wanted {
@@ -589,7 +616,7 @@ fn wanted(
     };
     let keys = keys::each(home).unwrap_or_default();
     let taken = keys.into_iter().map(|(name, _)| name).collect();
-    Wanted { key: name.to_owned(), threshold, with: others.map(word).collect(), taken }
+    Wanted { key: name.to_owned(), curve, threshold, with: others.map(word).collect(), taken }
 }
 
 /// The newest epoch of the key `name`.
@@ -797,7 +824,7 @@ async fn to_import(
     whole: &Whole,
 ) -> Result<KeyLock, Error> {
     let lock = records::hold(&node.home, name).await?;
-    match imported(&node.home, name, threshold, with, whole.public_key())? {
+    match imported(&node.home, (name, whole.curve), threshold, with, whole.public_key())? {
         Some(record) if record.state == KeyState::Active => {
             Err(Error::ChangedMeanwhile(name.to_owned()))
         }
@@ -871,7 +898,10 @@ fn acceptable(
     if let Some(resharing) = request.resharing() {
         reshare::is_acceptable(request, resharing)?;
     }
-    if request.importing().is_some_and(|importing| reshare::origin_of(importing).is_none()) {
+    if request
+        .importing()
+        .is_some_and(|importing| reshare::origin_of(request.curve, importing).is_none())
+    {
         return Err(Reason::Aborted);
     }
     let me = &node.info.fingerprint;
@@ -920,6 +950,16 @@ async fn make(
     started: Started,
     whole: Option<&Whole>,
 ) -> Result<KeyRecord, Error> {
+    on_curve!(request.curve, C => make_on::<C>(node, name, request, started, whole).await)
+}
+
+async fn make_on<C: Curve>(
+    node: &Arc<Node>,
+    name: &str,
+    request: &Request,
+    started: Started,
+    whole: Option<&Whole>,
+) -> Result<KeyRecord, Error> {
     let me = request.party_of(&node.info.fingerprint).ok_or(Error::NotAParty)?;
     let instance = started.id;
     let identities = request.parties.iter().map(|party| party.as_bytes().to_vec()).collect();
@@ -929,7 +969,7 @@ async fn make(
         let begun = match request.importing() {
             None => {
                 let setup = KeygenSetup { instance, threshold, me, identities };
-                begin::keygen(&node.vault, setup)?
+                begin::keygen::<C>(&node.vault, setup)?
             }
             Some(importing) => {
                 let requester = request.requester;
@@ -940,12 +980,12 @@ async fn make(
                     me,
                     identities,
                     dealers: vec![Dealer { participant: requester, old: 0 }],
-                    origin: reshare::origin_of(importing)
+                    origin: reshare::origin_of(request.curve, importing)
                         .ok_or(Error::Bug("an import of no key"))?,
                     requester,
                 };
                 match whole {
-                    Some(whole) => begin::import(setup, &whole.key)?,
+                    Some(whole) => begin::import(setup, &whole.scalar::<C>()?)?,
                     None => begin::join(&node.vault, setup)?,
                 }
             }
@@ -966,9 +1006,19 @@ async fn join(
     started: Started,
     lifts: Option<Lifts>,
 ) -> Result<KeyRecord, Error> {
+    on_curve!(request.curve, C => join_on::<C>(node, name, request, started, lifts).await)
+}
+
+async fn join_on<C: Curve>(
+    node: &Arc<Node>,
+    name: &str,
+    request: &Request,
+    started: Started,
+    lifts: Option<Lifts>,
+) -> Result<KeyRecord, Error> {
     let fault = |fault| fault_with(fault, name, party_label);
     let setup = reshare::setup(node, request, started.id)?;
-    let begun = async { begin::join(&node.vault, setup)?.map_err(fault) };
+    let begun = async { begin::join::<C>(&node.vault, setup)?.map_err(fault) };
     let (machine, mut started) = started.or_abort(begun).await?;
     started.charge.spend();
     let before = request.epochs().iter().map(|held| held.generation).max().unwrap_or_default();
@@ -985,8 +1035,29 @@ async fn renew(
     started: Started,
     bans: &Bans,
 ) -> Result<KeyRecord, Error> {
-    let OpenKey { record, share, ledger, .. } = &key;
-    let lifts = Lifts { ledger: ledger.clone(), bans: bans.clone() };
+    let lifts = Lifts { ledger: key.ledger.clone(), bans: bans.clone() };
+    let (name, record) = (key.record.name.clone(), &key.record);
+    let ran = of_either!(&key.share, share => {
+        renew_on(node, (record, share), request, started, &lifts).await
+    });
+    // A device that leaves destroys its share, for which nothing may use it.
+    drop(key);
+    let settled = leaving::settle(node, &name).await;
+    let (record, links) = ran?;
+    settled?;
+    if let Some(links) = links {
+        let _ = links.finish(node.deadline_within(ROUND)).await;
+    }
+    Ok(record)
+}
+
+async fn renew_on<C: Curve>(
+    node: &Arc<Node>,
+    (record, share): (&KeyRecord, &KeyShare<C>),
+    request: &Request,
+    started: Started,
+    lifts: &Lifts,
+) -> Result<(KeyRecord, Option<PeerLinks>), Error> {
     let fault = |fault| fault_with(fault, &record.name, party_label);
     let id = started.id;
     let begun = async {
@@ -999,24 +1070,15 @@ async fn renew(
     let (machine, mut started) = started.or_abort(begun).await?;
     started.charge.spend();
     let new = NewShare::new(node, &record.name, request, record.generation.saturating_add(1));
-    let new = NewShare { renews: Some(record), lifts: Some(&lifts), ..new };
-    let (name, ran) = (record.name.clone(), run(machine, new, started.links).await);
-    // A device that leaves destroys its share, for which nothing may use it.
-    drop(key);
-    let settled = leaving::settle(node, &name).await;
-    let (record, links) = ran?;
-    settled?;
-    if let Some(links) = links {
-        let _ = links.finish(node.deadline_within(ROUND)).await;
-    }
-    Ok(record)
+    let new = NewShare { renews: Some(record), lifts: Some(lifts), ..new };
+    run(machine, new, started.links).await
 }
 
 /// Runs a key generation, refresh or reshare. The new share is stored as pending before this device
 /// confirms it, and becomes the active one when every party has confirmed. A device that leaves has the
 /// old record, and says goodbye over the links when its share is destroyed.
-async fn run(
-    mut machine: Machine<Keygen>,
+async fn run<C: Curve>(
+    mut machine: Machine<Keygen<C>>,
     mut new: NewShare<'_>,
     mut links: PeerLinks,
 ) -> Result<(KeyRecord, Option<PeerLinks>), Error> {
@@ -1140,9 +1202,22 @@ impl<'a> NewShare<'a> {
             .collect()
     }
 
-    fn record(&self, share: &KeyShare) -> KeyRecord {
+    /// A party banned after the approval must not get a new share. Checked before storing.
+    fn unbanned(&self) -> Result<(), Error> {
+        let is_stored = self.stored.is_some() || self.leaves.is_some();
+        let Some(Lifts { ledger, bans }) = self.lifts.filter(|_| !is_stored) else { return Ok(()) };
+        ledger.update()?;
+        let Some(banned) = bans.new_in(ledger) else { return Ok(()) };
+        let party = self.request.party_of(&banned);
+        let party = party.ok_or(Error::Bug("somebody was banned who takes no part"))?;
+        let (peer, key) = (self.node.name_of(&banned), self.name.to_owned());
+        Err(Error::Banned { party, peer, key })
+    }
+
+    fn record<C: Curve>(&self, share: &KeyShare<C>) -> KeyRecord {
         KeyRecord {
             name: self.name.to_owned(),
+            curve: name_of::<C>(),
             public_key: share.public_key_bytes(),
             threshold: share.threshold(),
             me: share.me(),
@@ -1156,24 +1231,16 @@ impl<'a> NewShare<'a> {
     }
 }
 
-impl Record for NewShare<'_> {
-    /// A party banned after the approval must not get a new share. Checked before storing.
+impl<C: Curve> Record<C> for NewShare<'_> {
     fn look_up(&mut self) -> Result<(), Error> {
-        let is_stored = self.stored.is_some() || self.leaves.is_some();
-        let Some(Lifts { ledger, bans }) = self.lifts.filter(|_| !is_stored) else { return Ok(()) };
-        ledger.update()?;
-        let Some(banned) = bans.new_in(ledger) else { return Ok(()) };
-        let party = self.request.party_of(&banned);
-        let party = party.ok_or(Error::Bug("somebody was banned who takes no part"))?;
-        let (peer, key) = (self.node.name_of(&banned), self.name.to_owned());
-        Err(Error::Banned { party, peer, key })
+        self.unbanned()
     }
 
-    fn persist(&mut self, what: Persist) -> Result<(), Error> {
+    fn persist(&mut self, what: Persist<C>) -> Result<(), Error> {
         match what {
             Persist::PendingShare(pending) => {
                 // Another session may have found a ban while this device computed.
-                self.look_up()?;
+                self.unbanned()?;
                 let record = self.record(&pending.share);
                 self.node.vault.store_pending(
                     &record,
@@ -1185,7 +1252,8 @@ impl Record for NewShare<'_> {
                     let parting = Parting { epoch, statement, leaver };
                     self.node.vault.store_parting(self.name, &parting)?;
                 }
-                rendezvous::store_meeting_secrets(self.node, &record, &pending.share);
+                let secret = |peer| pending.share.meeting_secret(peer);
+                rendezvous::store_meeting_secrets(self.node, &record, secret);
                 self.stored = Some(record);
                 Ok(())
             }
@@ -1199,8 +1267,9 @@ impl Record for NewShare<'_> {
                 }
             }
             Persist::Leaving(leaving) => {
-                self.look_up()?;
+                self.unbanned()?;
                 let record = LeavingRecord {
+                    curve: name_of::<C>(),
                     epoch: *leaving.epoch(),
                     expects: leaving.to_bytes().to_vec(),
                     threshold: self.request.threshold,

@@ -16,10 +16,10 @@ use crate::driver::ceremony::requests::{about, asked, invitees, part_after};
 use crate::driver::ceremony::started::Started;
 use crate::driver::connect::target::Target;
 use crate::driver::error::Error;
+use crate::driver::on_curve::Awaited;
 use crate::driver::{Node, clock, records};
 use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
-use crate::protocol::key::Leaving;
 use crate::request::{Action, Held, Hex, Question, Request, Shares};
 use crate::vault::{Confirmed, Home, KeyRecord, LeavingRecord, Parting, deleted, keys};
 use crate::wire::Terms;
@@ -62,7 +62,7 @@ pub(super) fn newest(home: &Home, name: &str) -> Result<Option<LeavingRecord>, E
 /// The parties whose confirmation is not here. Those that do not verify are ignored.
 fn missing(home: &Home, name: &str, leaves: &LeavingRecord) -> Result<BTreeSet<PartyId>, Error> {
     let expected = expected(name, leaves)?;
-    let mut missing: BTreeSet<PartyId> = expected.parties().collect();
+    let mut missing: BTreeSet<PartyId> = expected.parties().into_iter().collect();
     for Confirmed { party, statement } in
         keys::confirmed(home, name, &leaves.epoch).unwrap_or_default()
     {
@@ -73,10 +73,10 @@ fn missing(home: &Home, name: &str, leaves: &LeavingRecord) -> Result<BTreeSet<P
     Ok(missing)
 }
 
-fn expected(name: &str, leaves: &LeavingRecord) -> Result<Leaving, Error> {
-    let expected = Leaving::from_bytes(&leaves.expects).ok();
-    let fits = |expected: &Leaving| {
-        *expected.epoch() == leaves.epoch && expected.parties().count() == leaves.parties.len()
+fn expected(name: &str, leaves: &LeavingRecord) -> Result<Awaited, Error> {
+    let expected = Awaited::from_bytes(leaves.curve, &leaves.expects);
+    let fits = |expected: &Awaited| {
+        *expected.epoch() == leaves.epoch && expected.parties().len() == leaves.parties.len()
     };
     expected.filter(fits).ok_or_else(|| Error::DamagedShare(name.to_owned()))
 }
@@ -186,7 +186,7 @@ fn asking(
     let participants = leaves.parties.iter().map(|party| party.fingerprint);
     let participants = participants.chain([node.info.fingerprint]).collect();
     let action = Action::Leave(Shares { public_key: record.public_key, epochs: vec![held] });
-    let all = asked(node, &record.name, leaves.threshold, participants, action)?;
+    let all = asked(node, (&record.name, record.curve), leaves.threshold, participants, action)?;
     let takes_part = |party: &PartyId| *party == all.requester || parties.contains(party);
     let signers = all.signers.iter().copied().filter(takes_part).collect();
     Ok(Request { signers, ..all })

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use crate::net::{Frame, Kind, Link, LinkError};
-use crate::payload::bitcoin::Xpub;
+use crate::payload::curve::Signer;
 use crate::payload::{MAX_PAYLOAD, Payload, Source};
 
 /// The bytes of one frame.
@@ -37,7 +37,7 @@ pub(super) async fn send(link: &mut impl Link, payload: &Payload) -> Result<(), 
     Ok(())
 }
 
-/// Receives the payload of `source` for a signature of the key at the end of `path` below `xpub`; `None` if it has none. No more is
+/// Receives the payload of `source` for a signature of the key at the end of `path` below `signer`; `None` if it has none. No more is
 /// stored than was announced.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub(super) async fn receive(
     link: &mut impl Link,
     source: &Source,
     digest: &[u8; 32],
-    (xpub, path): (&Xpub, &[u32]),
+    (signer, path): (&Signer, &[u32]),
     within: Instant,
 ) -> Result<Option<Arc<Payload>>, Failed> {
     let Some(size) = source.travels() else { return Ok(None) };
@@ -63,13 +63,14 @@ pub(super) async fn receive(
         }
         bytes.extend_from_slice(&frame.payload);
     }
-    let payload = Payload::read_for(source, bytes, xpub, path).map_err(|_| Failed::Differs)?;
+    let payload = Payload::read_for(source, bytes, signer, path).map_err(|_| Failed::Differs)?;
     (payload.digest() == digest).then(|| Some(Arc::new(payload))).ok_or(Failed::Differs)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::curve::CurveName;
     use crate::driver::clock;
     use crate::net::memory::{Conditions, pair};
     use crate::payload::MessageFormat;
@@ -78,9 +79,10 @@ mod tests {
         Source::Message { format: MessageFormat::Ethereum, size }
     }
 
-    fn xpub() -> Xpub {
+    fn signer() -> Signer {
         let point = k256::ProjectivePoint::GENERATOR.to_affine();
-        Xpub::new(&crate::crypto::curve::encode_point(&point).unwrap(), [7; 32]).unwrap()
+        let key = crate::crypto::curve::encode_point(&point).unwrap();
+        Signer::new(CurveName::Secp256k1, &key, [7; 32]).unwrap()
     }
 
     fn read(bytes: Vec<u8>) -> Payload {
@@ -99,7 +101,7 @@ mod tests {
             let within = clock::now() + TRANSFER;
             let source = message(payload.bytes().len() as u64);
             let received =
-                receive(&mut here, &source, payload.digest(), (&xpub(), &[]), within).await;
+                receive(&mut here, &source, payload.digest(), (&signer(), &[]), within).await;
             received.map(|payload| payload.unwrap().bytes().to_vec())
         })
     }
@@ -122,10 +124,11 @@ mod tests {
             send(&mut there, &payload).await.unwrap();
             let within = clock::now() + TRANSFER;
             let received =
-                receive(&mut here, &message(16 << 10), payload.digest(), (&xpub(), &[]), within)
+                receive(&mut here, &message(16 << 10), payload.digest(), (&signer(), &[]), within)
                     .await;
             assert_eq!(received.unwrap().as_deref(), Some(&payload));
-            let none = receive(&mut here, &Source::Digest, &[0; 32], (&xpub(), &[]), within).await;
+            let none =
+                receive(&mut here, &Source::Digest, &[0; 32], (&signer(), &[]), within).await;
             assert!(matches!(none, Ok(None)));
         });
     }

@@ -567,8 +567,12 @@ fn lacking(about: Option<&About>, request: &Request) -> Option<Ability> {
     let can = about.map_or(!matches!(ceremony, Ceremony::Reshare | Ceremony::Import), |about| {
         about.can(ceremony)
     });
+    let has_curve =
+        about.map_or(request.curve.is_unnamed(), |about| about.has_curve(request.curve));
     if !can {
         Some(Ability::Ceremony(ceremony))
+    } else if !has_curve {
+        Some(Ability::Curve(request.curve))
     } else if request.payload().is_some() && !shows {
         Some(Ability::Payload(kind))
     } else if u32::try_from(files).is_ok_and(|files| files > at_once) {

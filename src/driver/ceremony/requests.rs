@@ -1,5 +1,6 @@
 //! Requests to all parties of a key, or to some of them, about the key itself.
 
+use crate::curve::CurveName;
 use crate::device::{Fingerprint, Label};
 use crate::driver::connect::peer_links::PeerLinks;
 use crate::driver::connect::target::Target;
@@ -9,10 +10,10 @@ use crate::party::PartyId;
 use crate::request::{Action, Held, Question, Request, Shares};
 use crate::vault::KeyRecord;
 
-/// A request of this device to all `parties` of a key.
+/// A request of this device to all `parties` of a key on this curve.
 pub(super) fn asked(
     node: &Node,
-    key: &str,
+    (key, curve): (&str, CurveName),
     threshold: u8,
     parties: Vec<Fingerprint>,
     action: Action,
@@ -23,6 +24,7 @@ pub(super) fn asked(
     Ok(Request {
         id: clock::request_id()?,
         key: key.to_owned(),
+        curve,
         threshold,
         signers: PartyId::all(count).collect(),
         requester: me.map(|(me, _)| me).ok_or(Error::NotAParty)?,
@@ -41,7 +43,7 @@ pub(super) fn of_key(
 ) -> Result<Request, Error> {
     let parties = record.parties.iter().map(|party| party.fingerprint).collect();
     let action = action(Shares { public_key: record.public_key, epochs });
-    asked(node, &record.name, record.threshold, parties, action)
+    asked(node, (&record.name, record.curve), record.threshold, parties, action)
 }
 
 /// The question to the owner about `request`, with this device's `record` of the key.

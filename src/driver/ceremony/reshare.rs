@@ -5,16 +5,14 @@
 //! lost hear nothing. Whoever has a share compares all of it with what it has; a new device knows nothing of
 //! the key but what the requester says, and its owner compares that.
 
-use k256::{AffinePoint, Secp256k1};
-
-use crate::crypto::curve::{decode_point, encode_point};
+use crate::curve::CurveName;
 use crate::device::{Fingerprint, Label};
 use crate::driver::Node;
 use crate::driver::ceremony::epochs::HeldKey;
 use crate::driver::ceremony::requests::asked;
 use crate::driver::error::{Error, Unfit};
+use crate::driver::on_curve::{Share, Start};
 use crate::party::{MAX_PARTIES, PartyId};
-use crate::protocol::key::{KeyShare, Origin};
 use crate::protocol::keygen::{Dealer, ReshareSetup};
 use crate::request::{Action, Importing, Request, Resharing, Shares};
 use crate::vault::KeyRecord;
@@ -158,7 +156,7 @@ pub(super) fn asking(node: &Node, key: &HeldKey, change: &Change) -> Result<Requ
     let old = record.parties.iter().map(|party| party.fingerprint).collect();
     let origin = key.share().public_data();
     let action = Action::Reshare(Resharing { shares, count, old, dealers, origin });
-    asked(node, &record.name, threshold, participants, action)
+    asked(node, (&record.name, record.curve), threshold, participants, action)
 }
 
 /// Whether what a new device cannot check agrees with itself: what its owner is shown is what is dealt.
@@ -166,18 +164,17 @@ pub(super) fn asking(node: &Node, key: &HeldKey, change: &Change) -> Result<Requ
 /// # Errors
 /// It does not.
 pub(super) fn is_acceptable(request: &Request, resharing: &Resharing) -> Result<(), Reason> {
-    let origin: Origin = Origin::from_bytes(&resharing.origin).map_err(|_| Reason::Aborted)?;
+    let origin = Start::from_bytes(request.curve, &resharing.origin).ok_or(Reason::Aborted)?;
     let sizes = (resharing.dealers.len(), resharing.old.len());
     let fits = origin.sizes().map(|(t, n)| (usize::from(t), usize::from(n))) == Some(sizes)
-        && encode_point(origin.public_key()) == Some(resharing.shares.public_key)
+        && origin.public_key() == Some(resharing.shares.public_key)
         && request.epochs().iter().all(|held| origin.epoch() == Some(&held.epoch.0));
     fits.then_some(()).ok_or(Reason::Aborted)
 }
 
-/// The public data of a key that is imported; `None` if it is none.
-pub(super) fn origin_of(importing: &Importing) -> Option<Vec<u8>> {
-    let point: AffinePoint = decode_point(&importing.public_key).ok()?;
-    Some(Origin::<Secp256k1>::of_import(&point, &importing.chain_code))
+/// The public data of a key that is imported; `None` if it is none on this curve.
+pub(super) fn origin_of(curve: CurveName, importing: &Importing) -> Option<Vec<u8>> {
+    Start::of_import(curve, &importing.public_key, &importing.chain_code)
 }
 
 /// Shares of this generation and later ones are joined by no new device: it has the number from the requester
@@ -185,12 +182,11 @@ pub(super) fn origin_of(importing: &Importing) -> Option<Vec<u8>> {
 pub(super) const MAX_JOINED: u64 = 1 << 31;
 
 /// Whether the keys derived from that of `request` are those derived from that of `share`.
-pub(super) fn derives_as(request: &Request, share: &KeyShare) -> bool {
+pub(super) fn derives_as(request: &Request, share: &Share) -> bool {
     if let Some(importing) = request.importing() {
         return importing.chain_code == *share.chain_code();
     }
-    let origin =
-        request.resharing().and_then(|r| Origin::<k256::Secp256k1>::from_bytes(&r.origin).ok());
+    let origin = request.resharing().and_then(|r| Start::from_bytes(request.curve, &r.origin));
     origin.is_some_and(|origin| origin.chain_code() == share.chain_code())
 }
 

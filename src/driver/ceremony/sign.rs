@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use k256::Scalar;
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::bip32;
-use crate::crypto::curve::{decode_point, encode_point};
-use crate::crypto::ecdsa::{self, Signature};
+use crate::crypto::curve::{Curve, Scalar, decode_scalar};
+use crate::curve::CurveName;
 use crate::device::{Fingerprint, Label, hex, unhex};
 use crate::driver::ceremony::accept::{Ask, accept};
 use crate::driver::ceremony::again::Attempts;
@@ -17,7 +15,7 @@ use crate::driver::ceremony::begin::{self, Begun};
 use crate::driver::ceremony::deletions;
 use crate::driver::ceremony::drive::{Record, drive, fault_with};
 use crate::driver::ceremony::epochs::{
-    HeldKey, NoOffer, OpenKey, indices, is_rolled_back, retire_in,
+    HeldKey, NoOffer, OpenKey, indices, is_rolled_back, retired,
 };
 use crate::driver::ceremony::payload::{Failed, TRANSFER, receive as take_payload};
 use crate::driver::ceremony::propose::{announce, propose};
@@ -26,13 +24,14 @@ use crate::driver::ceremony::started::Started;
 use crate::driver::connect::peer_links::{PeerLinks, name_in};
 use crate::driver::connect::target::Target;
 use crate::driver::error::{Ability, Activity, Awaited, Error};
+use crate::driver::on_curve::{Signature, of_either};
 use crate::driver::told::{Note, Told};
-use crate::driver::{Names, Node, ROUND, clock, id_of, records};
+use crate::driver::{Names, Node, ROUND, clock, curve_of, id_of, records};
 use crate::error_kind::ErrorKind;
 use crate::net::resumable::ResumableLink;
 use crate::party::PartyId;
-use crate::payload::bitcoin::Xpub;
 use crate::payload::bitcoin::payment::Item;
+use crate::payload::curve::Signer;
 use crate::payload::ethereum::Account;
 use crate::payload::file::OneOf;
 use crate::payload::{self, Payload, Source, Summary};
@@ -89,6 +88,8 @@ impl ToSign {
 pub struct Outcome {
     /// The key's name here, with the path to the key that has signed: `vault/0/7`.
     pub key: String,
+    /// The curve that it is on.
+    pub curve: CurveName,
     /// The public key the signature verifies under, SEC1 compressed.
     pub public_key: [u8; 33],
     /// The digest.
@@ -232,6 +233,10 @@ impl Attempt {
         let any = held.iter().any(signs);
         let key = HeldKey::open_where(node, &wanted.key, |record| !any || signs(record))?;
         let record = key.record().clone();
+        let kind = wanted.source.kind();
+        if !record.curve.has_wallets() && (!wanted.path.is_empty() || kind.is_of_wallets()) {
+            return Err(Error::NoWallet(record.curve));
+        }
         let has_older = held.iter().any(|other| signs(other) && !record.has_parties_of(other));
         is_new(node, &wanted.request_id)?;
         if key.is_restored() {
@@ -268,6 +273,7 @@ impl Attempt {
         let asked = Request {
             id: wanted.request_id.clone(),
             key: record.name.clone(),
+            curve: record.curve,
             parties: record.parties.iter().map(|party| party.fingerprint).collect(),
             threshold: record.threshold,
             signers,
@@ -373,7 +379,7 @@ pub async fn respond(
             return Err(decline(link, &name, Reason::RolledBack).await);
         }
         let child = Child::of(&key, request.path());
-        let (Ok(child), Ok(xpub)) = (child, xpub(&key)) else {
+        let (Ok(child), Ok(signer)) = (child, signer(&key)) else {
             return Err(decline(link, &name, Reason::Aborted).await);
         };
         // A peer or the owner may take minutes, so the share is closed and opened again afterwards.
@@ -386,7 +392,7 @@ pub async fn respond(
             node.approver.withdrawn(&requester);
             return Err(decline(link, &name, Reason::Clock).await);
         }
-        match receive(node, &mut link, &mut request, &xpub).await {
+        match receive(node, &mut link, &mut request, &signer).await {
             Ok(()) => {}
             Err(Failed::Differs) => {
                 node.approver.withdrawn(&requester);
@@ -422,31 +428,31 @@ fn is_untimely(source: &Source) -> bool {
     source.time().is_some_and(|time| off(time) > MOST_OFF)
 }
 
-/// Receives the payload of `request`, a signature of `xpub`.
+/// Receives the payload of `request`, a signature of `signer`.
 async fn receive(
     node: &Node,
     link: &mut ResumableLink,
     request: &mut Request,
-    xpub: &Xpub,
+    signer: &Signer,
 ) -> Result<(), Failed> {
     let Action::Sign(signing) = &mut request.action else { return Ok(()) };
     let within = node.deadline_within(TRANSFER);
     let Signing { source, digest, path, .. } = &*signing;
-    signing.payload = take_payload(link, source, digest, (xpub, path), within).await?;
+    signing.payload = take_payload(link, source, digest, (signer, path), within).await?;
     Ok(())
 }
 
-/// The key `name`, as it reads payments.
+/// The key `name`, as it reads payloads.
 ///
 /// # Errors
 /// It cannot be opened.
-pub fn reads(node: &Node, name: &str) -> Result<Xpub, Error> {
-    xpub(&HeldKey::open(node, name)?)
+pub fn reads(node: &Node, name: &str) -> Result<Signer, Error> {
+    signer(&HeldKey::open(node, name)?)
 }
 
-fn xpub(key: &HeldKey) -> Result<Xpub, Error> {
-    let share = key.share();
-    Xpub::new(&key.record().public_key, *share.chain_code())
+fn signer(key: &HeldKey) -> Result<Signer, Error> {
+    let (record, share) = (key.record(), key.share());
+    Signer::new(record.curve, &record.public_key, *share.chain_code())
         .ok_or(Error::Bug("the key is no point"))
 }
 
@@ -461,29 +467,31 @@ pub fn is_free(home: &Home, id: &RequestId, digest: &[u8; 32]) -> Result<(), Err
     }
 }
 
-/// Whether a signature of `digest` by `public_key` is stored for the request `id`.
+/// Whether a signature of `digest` by `public_key`, which is on `curve`, is stored for the request `id`.
 ///
 /// # Errors
 /// What is stored cannot be read.
 pub fn keeps(
     home: &Home,
     id: &RequestId,
-    public_key: &[u8; 33],
+    (curve, public_key): (CurveName, &[u8; 33]),
     digest: &[u8; 32],
 ) -> Result<bool, Error> {
     let kept = Kept::load(home, id)?;
     let kept = kept.filter(|kept| kept.digest.0 == *digest && kept.public_key.0 == *public_key);
-    Ok(kept.is_some_and(|kept| kept.signatures(None).is_some()))
+    Ok(kept.is_some_and(|kept| kept.signatures(curve, None).is_some()))
 }
 
 /// The stored signature for the same request id, digest and key.
 fn repeat(node: &Node, wanted: &ToSign) -> Result<Outcome, Error> {
     let id = &wanted.request_id;
-    let child = Child::of(&HeldKey::open(node, &wanted.key)?, &wanted.path)?;
+    let key = HeldKey::open(node, &wanted.key)?;
+    let (child, curve) = (Child::of(&key, &wanted.path)?, key.record().curve);
     let kept = Kept::load(&node.home, id)?;
     let same =
         kept.filter(|kept| kept.digest.0 == wanted.digest && kept.public_key.0 == child.public_key);
-    let again = same.and_then(|kept| Some((kept.signatures(wanted.payload.as_deref())?, kept)));
+    let again =
+        same.and_then(|kept| Some((kept.signatures(curve, wanted.payload.as_deref())?, kept)));
     let Some((signatures, kept)) = again else { return Err(Error::SignedAlready(id.clone())) };
     let views = |parties: &[Hex<32>]| {
         let fingerprints = parties.iter().map(|who| Fingerprint::new(who.0));
@@ -491,6 +499,7 @@ fn repeat(node: &Node, wanted: &ToSign) -> Result<Outcome, Error> {
     };
     Ok(Outcome {
         key: child.name,
+        curve,
         public_key: child.public_key,
         digest: wanted.digest,
         payload: wanted.payload.clone(),
@@ -541,19 +550,14 @@ fn peers(record: &KeyRecord, request: &Request) -> Vec<u8> {
 struct Child {
     name: String,
     public_key: [u8; 33],
-    tweak: Scalar,
+    /// Its difference to the key, 32 bytes big-endian.
+    tweak: [u8; 32],
 }
 
 impl Child {
     fn of(key: &HeldKey, path: &[u32]) -> Result<Self, Error> {
-        let (record, share) = (key.record(), key.share());
-        let child = bip32::derive(share.public_key(), share.chain_code(), path)
-            .map_err(|_| Error::BadPath)?;
-        Ok(Self {
-            name: below(&record.name, path),
-            public_key: encode_point(&child.public_key).ok_or(Error::BadPath)?,
-            tweak: child.tweak,
-        })
+        let (public_key, tweak) = key.share().derived(path).ok_or(Error::BadPath)?;
+        Ok(Self { name: below(&key.record().name, path), public_key, tweak })
     }
 
     /// The question to the owner about `request`.
@@ -571,18 +575,32 @@ async fn perform(
     started: Started,
     told: (&mut bool, &mut Option<vault::Unlogged>),
 ) -> Result<Made, Error> {
+    of_either!(key.share.clone(), share => {
+        perform_on(node, (key, &share), child, request, started, told).await
+    })
+}
+
+async fn perform_on<C: Curve>(
+    node: &Arc<Node>,
+    (key, share): (OpenKey, &Arc<KeyShare<C>>),
+    child: &Child,
+    request: &Request,
+    started: Started,
+    told: (&mut bool, &mut Option<vault::Unlogged>),
+) -> Result<Made, Error> {
     let signing = request.signing().ok_or(Error::Bug("nothing is to be signed"))?;
     let (signers, sign_id) = (request.signers.clone(), started.id);
-    let (tweak, recipient) = (child.tweak, signing.recipient);
+    let recipient = signing.recipient;
+    let read = |tweak: &[u8; 32]| decode_scalar::<Scalar<C>>(tweak).map_err(|_| Error::BadPath);
     // A payment says for each input which key below this one signs.
     let paths = signing.payload.iter().flat_map(|payload| payload.items());
-    let share = &key.share;
     let tweaks = paths.map(|item| {
-        let child = bip32::derive(share.public_key(), share.chain_code(), &item.path);
-        child.map(|child| child.tweak).map_err(|_| Error::BadPath)
+        let (_, tweak) = key.share.derived(&item.path).ok_or(Error::BadPath)?;
+        read(&tweak)
     });
-    let mut tweaks = match tweaks.collect::<Result<Vec<Scalar>, Error>>() {
-        Ok(tweaks) => tweaks.into_iter(),
+    let tweaks = tweaks.collect::<Result<Vec<Scalar<C>>, Error>>();
+    let (tweak, mut tweaks) = match tweaks.and_then(|tweaks| Ok((read(&child.tweak)?, tweaks))) {
+        Ok((tweak, tweaks)) => (tweak, tweaks.into_iter()),
         Err(error) => {
             started.links.abort().await;
             return Err(error);
@@ -596,28 +614,30 @@ async fn perform(
     let mut tweak = || tweaks.next().unwrap_or(tweak);
     if let [digest] = *signing.list() {
         let setup = SignSetup { signers, sign_id, digest, tweak: tweak(), recipient };
-        let machine = begin::sign(&key.share, setup);
+        let machine = begin::sign(share, setup);
         let made = |signed| match signed {
-            Signed::Signature(signature) => vec![signature],
+            Signed::Signature(signature) => vec![Signature::from(signature)],
             Signed::Delivered => Vec::new(),
         };
-        return run(node, key, child, request, started, told, (machine, made)).await;
+        return run(node, (key, share), child, request, started, told, (machine, made)).await;
     }
     let items = signing.list().iter();
     let items = items.map(|digest| BatchItem { digest: *digest, tweak: tweak() }).collect();
     let setup = BatchSetup { signers, sign_id, items, recipient };
-    let machine = begin::sign_batch(&key.share, setup);
+    let machine = begin::sign_batch(share, setup);
     let made = |signed| match signed {
-        BatchSigned::Signatures(signatures) => signatures,
+        BatchSigned::Signatures(signatures) => {
+            signatures.into_iter().map(Signature::from).collect()
+        }
         BatchSigned::Delivered => Vec::new(),
     };
-    run(node, key, child, request, started, told, (machine, made)).await
+    run(node, (key, share), child, request, started, told, (machine, made)).await
 }
 
 /// Runs the `machine` of one signature or of several; `made` has the signatures of its result.
-async fn run<P: Protocol<Curve = k256::Secp256k1>>(
+async fn run<P: Protocol>(
     node: &Arc<Node>,
-    key: OpenKey,
+    (key, share): (OpenKey, &KeyShare<P::Curve>),
     child: &Child,
     request: &Request,
     mut started: Started,
@@ -645,7 +665,7 @@ async fn run<P: Protocol<Curve = k256::Secp256k1>>(
     }
     started.charge.spend();
     *begun = true;
-    let OpenKey { record, share, ledger, .. } = &key;
+    let OpenKey { record, ledger, .. } = &key;
     let mut unlogged =
         Unlogged { node, key: &key_name, request, given: false.into(), is_kept: false };
     let session = *machine.session_id();
@@ -760,9 +780,9 @@ async fn give_up(links: PeerLinks, error: Error, key: &OpenKey, names: &Names) -
 }
 
 /// The ledger's side of a session.
-struct Notes<'k> {
+struct Notes<'k, C: Curve> {
     ledger: &'k Ledger,
-    share: &'k KeyShare,
+    share: &'k KeyShare<C>,
     record: &'k KeyRecord,
     names: &'k Names,
     /// The checks that are being evaluated. If this is dropped before they are resolved, for
@@ -772,8 +792,8 @@ struct Notes<'k> {
     give: Box<dyn FnMut() + Send + 'k>,
 }
 
-impl Record for Notes<'_> {
-    fn persist(&mut self, what: Persist) -> Result<(), Error> {
+impl<C: Curve> Record<C> for Notes<'_, C> {
+    fn persist(&mut self, what: Persist<C>) -> Result<(), Error> {
         let ledger = self.ledger;
         let kept = match what {
             Persist::ChecksBegin { peers, session } => {
@@ -802,12 +822,14 @@ impl Record for Notes<'_> {
     /// A pair that another session retired meanwhile, in any process, ends this session too.
     fn look_up(&mut self) -> Result<(), Error> {
         self.ledger.update()?;
-        retire_in(self.share, self.ledger, self.record);
+        for (peer, check) in retired(self.ledger, self.record) {
+            self.share.retire(peer, check);
+        }
         Ok(())
     }
 }
 
-impl Notes<'_> {
+impl<C: Curve> Notes<'_, C> {
     fn retire(
         &mut self,
         peer: PartyId,
@@ -905,16 +927,14 @@ impl Kept {
     }
 
     /// The signatures, if they are of `payload`, or else of the digest, and verify under the key, or
-    /// those below it that a payment names.
-    fn signatures(&self, payload: Option<&Payload>) -> Option<Vec<Signature>> {
+    /// those below it that a payment names, which are all on `curve`.
+    fn signatures(&self, curve: CurveName, payload: Option<&Payload>) -> Option<Vec<Signature>> {
         let items = payload.map_or(&[][..], Payload::items).iter().map(|item| item.public_key);
         let mut keys = items.chain(std::iter::repeat(self.public_key.0));
         let digests = payload.map_or(std::slice::from_ref(&self.digest.0), Payload::list);
         let ders = if self.ders.is_empty() { std::slice::from_ref(&self.der) } else { &self.ders };
         let mut signature = |(der, digest): (&String, &[u8; 32])| {
-            let key = decode_point(&keys.next()?).ok()?;
-            let (r, s) = ecdsa::from_der(&unhex(der)?).ok()?;
-            Signature::recover(&key, digest, &r, &s)
+            Signature::recover(curve, &keys.next()?, digest, &unhex(der)?)
         };
         let signatures: Vec<_> =
             ders.iter().zip(digests).map(&mut signature).collect::<Option<_>>()?;
@@ -934,6 +954,7 @@ fn conclude(
             let view = RequestView::of(&question);
             let outcome = Outcome {
                 key: question.key.clone(),
+                curve: record.curve,
                 public_key,
                 digest: request.digest().copied().unwrap_or_default(),
                 payload: request.payload().cloned(),
@@ -999,13 +1020,21 @@ fn entry(node: &Node, key: &str, request: &Request, outcome: &str) -> Entry {
         peer: node.others(request),
         purpose: request.purpose.as_str().to_owned(),
         outcome: outcome.to_owned(),
-        extra: seen.into_iter().chain(user_id).chain(list).chain([id_of(request)]).collect(),
+        extra: seen
+            .into_iter()
+            .chain(user_id)
+            .chain(list)
+            .chain([id_of(request)])
+            .chain(curve_of(request))
+            .collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Barrier, LazyLock, Mutex};
+
+    use k256::{Scalar, Secp256k1};
 
     use super::*;
     use crate::driver::clock;
@@ -1080,6 +1109,7 @@ mod tests {
         };
         KeyRecord {
             name: "vault".into(),
+            curve: crate::curve::CurveName::default(),
             public_key: share.public_key_bytes(),
             threshold: 2,
             me: id(ALICE),
@@ -1092,14 +1122,18 @@ mod tests {
         }
     }
 
-    fn notes<'k>(ledger: &'k Ledger, share: &'k KeyShare, record: &'k KeyRecord) -> Notes<'k> {
+    fn notes<'k>(
+        ledger: &'k Ledger,
+        share: &'k KeyShare,
+        record: &'k KeyRecord,
+    ) -> Notes<'k, Secp256k1> {
         static NAMES: LazyLock<Names> =
             LazyLock::new(|| Names::from([(id(BOB), Label::new("bob"))]));
         Notes { ledger, share, record, names: &NAMES, open: None, give: Box::new(|| ()) }
     }
 
     /// The error of a session whose other signer sends `lie`.
-    fn end(machine: &mut Machine<Signing>, notes: &mut Notes<'_>, lie: &[u8]) -> Error {
+    fn end(machine: &mut Machine<Signing>, notes: &mut Notes<'_, Secp256k1>, lie: &[u8]) -> Error {
         machine.handle(clock::now(), id(BOB), lie);
         while let Some(output) = machine.poll() {
             match output {

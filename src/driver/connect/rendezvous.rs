@@ -19,13 +19,14 @@ use crate::device::Fingerprint;
 use crate::driver::connect::hello::{Answer, Call, DialError, greet, left};
 use crate::driver::connect::target::{Route, Way};
 use crate::driver::error::Error;
+use crate::driver::on_curve::Share;
 use crate::driver::told::Note;
 use crate::driver::{Node, clock};
 use crate::net::relay::client::enter;
 use crate::net::relay::{RelayUrl, Role, Room};
 use crate::net::{Io, LinkError};
+use crate::party::PartyId;
 use crate::progress::Event;
-use crate::protocol::key::KeyShare;
 use crate::secret::Secret;
 use crate::vault::keys::MeetingSecret;
 use crate::vault::{KeyRecord, KeyState, keys};
@@ -111,19 +112,22 @@ fn secrets(node: &Node, record: &KeyRecord) -> Vec<MeetingSecret> {
         return kept;
     }
     let share = node.vault.share(&record.name, &record.epoch).ok();
-    let share = share.and_then(|bytes| KeyShare::from_bytes(bytes.expose()).ok());
-    share.map(|share| store_meeting_secrets(node, record, &share)).unwrap_or_default()
+    let share = share.and_then(|bytes| Share::from_bytes(bytes.expose()));
+    let stored =
+        |share: Share| store_meeting_secrets(node, record, |peer| share.meeting_secret(peer));
+    share.map(stored).unwrap_or_default()
 }
 
-/// Stores the meeting secrets of `share`, so that rooms can be computed without opening it.
+/// Stores the meeting secrets of a share, so that rooms can be computed without opening it; `secret` is the
+/// one with a party.
 pub(in crate::driver) fn store_meeting_secrets(
     node: &Node,
     record: &KeyRecord,
-    share: &KeyShare,
+    secret: impl Fn(PartyId) -> Option<Secret<[u8; 32]>>,
 ) -> Vec<MeetingSecret> {
     let others = record.parties.iter().map(|party| party.index).filter(|index| *index != record.me);
-    let secret = |index| Some((index, share.meeting_secret(index)?));
-    let secrets: Vec<MeetingSecret> = others.filter_map(secret).collect();
+    let secrets: Vec<MeetingSecret> =
+        others.filter_map(|index| Some((index, secret(index)?))).collect();
     if let Err(error) = node.vault.store_meeting(&record.name, &record.epoch, &secrets) {
         // Not fatal: the secrets can be derived from the share again.
         node.tell(Note::File(error));

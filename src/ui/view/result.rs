@@ -107,7 +107,7 @@ fn signed(
     match der {
         Some(der) => {
             card.push(format!("  DER          {der}"));
-            card.push("  checked      valid on secp256k1 under this public key".to_owned());
+            card.push("  checked      valid under this public key".to_owned());
         }
         None if parts.is_empty() => card.push("  DER          not for this device".to_owned()),
         None => {
@@ -116,7 +116,7 @@ fn signed(
                 card.extend(public_key.iter().map(|key| format!("  by           {key}")));
                 card.push(format!("  DER          {der}"));
             }
-            card.push("  checked      each is valid on secp256k1 under its public key".to_owned());
+            card.push("  checked      each is valid under its public key".to_owned());
         }
     }
     card.push(format!("  delivered    to {}", names.join(", ")));

@@ -101,6 +101,7 @@ fn record(name: &str, public_key: [u8; 33]) -> KeyRecord {
     };
     KeyRecord {
         name: name.into(),
+        curve: cosign::curve::CurveName::default(),
         public_key,
         threshold: 2,
         me: PartyId::new(1).unwrap(),

@@ -7,9 +7,10 @@ use cosign::cli::args::{KeyFormat, PayloadArgs};
 use cosign::cli::{self, digest, public_key, qr, signature};
 use cosign::crypto::curve::encode_point;
 use cosign::crypto::ecdsa::to_der;
+use cosign::curve::CurveName;
 use cosign::device::{Label, hex};
-use cosign::pasted::{self, CurveName, PublicKey};
-use cosign::payload::bitcoin::Xpub;
+use cosign::pasted::{self, PublicKey};
+use cosign::payload::curve::{P256, Signer};
 use cosign::payload::ethereum::given as transaction;
 use cosign::payload::{HashFunction, MAX_PAYLOAD, MessageFormat, NamedFile, Payload, Source};
 use cosign::payload::{git, openpgp};
@@ -60,7 +61,9 @@ pub(crate) fn key_file(bytes: &[u8]) {
     let path = directory.path().join("key");
     let name = path.to_str().unwrap();
     let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
-    let write = |format| public_key::encode(&generator, &[], format, || Ok([7; 32])).unwrap();
+    let write = |format| {
+        public_key::encode((CurveName::Secp256k1, &generator), &[], format, || Ok([7; 32])).unwrap()
+    };
     for honest in [write(KeyFormat::Hex), write(KeyFormat::Pem)] {
         fs::write(&path, &honest).unwrap();
         read_key(name).unwrap();
@@ -69,7 +72,10 @@ pub(crate) fn key_file(bytes: &[u8]) {
             if let Some(point) = read_key(name) {
                 let point = encode_point(&point).unwrap();
                 let again =
-                    public_key::encode(&point, &[], KeyFormat::Pem, || Ok([7; 32])).unwrap();
+                    public_key::encode((CurveName::Secp256k1, &point), &[], KeyFormat::Pem, || {
+                        Ok([7; 32])
+                    })
+                    .unwrap();
                 fs::write(&path, again).unwrap();
                 assert_eq!(read_key(name).map(|p| encode_point(&p).unwrap()), Some(point));
             }
@@ -132,7 +138,7 @@ pub(super) fn is_shown(source: &Source, read: &Payload) {
 /// A file and a user id in OpenPGP, at times that the bytes say.
 fn openpgp(bytes: &[u8], name: &Label) {
     let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
-    let xpub = Xpub::new(&generator, [7; 32]).unwrap();
+    let signer = Signer::new(CurveName::Secp256k1, &generator, [7; 32]).unwrap();
     let size = bytes.len() as u64;
     let word = |at: usize| {
         let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
@@ -147,7 +153,9 @@ fn openpgp(bytes: &[u8], name: &Label) {
     let key =
         [None, Some(word(4))].map(|expires| Source::OpenPgpKey { size, time: word(0), expires });
     for source in file.into_iter().chain(key) {
-        let Ok(read) = Payload::read_for(&source, bytes.to_vec(), &xpub, &[0, 7]) else { continue };
+        let Ok(read) = Payload::read_for(&source, bytes.to_vec(), &signer, &[0, 7]) else {
+            continue;
+        };
         is_shown(&source, &read);
     }
 }
@@ -155,7 +163,7 @@ fn openpgp(bytes: &[u8], name: &Label) {
 /// An object of git: what is read is shown whole, and is written in one way.
 pub(crate) fn git_object(bytes: &[u8]) {
     let generator = encode_point(&k256::AffinePoint::GENERATOR).unwrap();
-    let xpub = Xpub::new(&generator, [7; 32]).unwrap();
+    let signer = Signer::new(CurveName::Secp256k1, &generator, [7; 32]).unwrap();
     let somebody = "A <a@example.org> 1790000000 +0200";
     let id = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
     let commit = format!(
@@ -173,7 +181,7 @@ pub(crate) fn git_object(bytes: &[u8]) {
         assert_eq!(written(&read).as_bytes(), content);
         let source = Source::Git { size: content.len() as u64, time: openpgp::KEY_TIME };
         if content.len() as u64 <= git::MAX_OBJECT {
-            let read = Payload::read_for(&source, content, &xpub, &[0, 7]).unwrap();
+            let read = Payload::read_for(&source, content, &signer, &[0, 7]).unwrap();
             is_shown(&source, &read);
         }
     }
@@ -226,7 +234,11 @@ pub(crate) fn payload(bytes: &[u8]) {
     let jws = Source::Jws { name: name.clone(), size };
     openpgp(bytes, &name);
     for source in message.into_iter().chain(file).chain([files, jws]) {
-        let Ok(read) = Payload::read(&source, bytes.to_vec()) else {
+        let read = match &source {
+            Source::Jws { .. } => Payload::of_jws(&source, bytes.to_vec(), &P256),
+            _ => Payload::read(&source, bytes.to_vec()),
+        };
+        let Ok(read) = read else {
             assert!(size > MAX_PAYLOAD);
             continue;
         };
@@ -243,8 +255,10 @@ pub(crate) fn pasted(bytes: &[u8]) {
         hex(&compact),
         format!("{{\"r\":\"{0}\",\"s\":\"{0}\"}}", "01".repeat(32)),
         hex(&generator),
-        public_key::encode(&generator, &[], KeyFormat::Pem, || Ok([7; 32])).unwrap(),
-        public_key::encode(&generator, &[], KeyFormat::Jwk, || Ok([7; 32])).unwrap(),
+        public_key::encode((CurveName::Secp256k1, &generator), &[], KeyFormat::Pem, || Ok([7; 32]))
+            .unwrap(),
+        public_key::encode((CurveName::Secp256k1, &generator), &[], KeyFormat::Jwk, || Ok([7; 32]))
+            .unwrap(),
         format!("SHA256 (a) = {}", "5a".repeat(32)),
         format!("{} *a", "5a".repeat(32)),
     ];

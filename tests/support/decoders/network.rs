@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use cosign::curve::CurveName;
 use cosign::device::{Fingerprint, Label};
 use cosign::net::frame::{Decoder, Encoder};
 use cosign::net::mdns;
@@ -90,6 +91,7 @@ fn control_messages() -> Vec<Message> {
         kind: Ceremony::Sign,
         request_id: "request".into(),
         key: "key".into(),
+        curve: CurveName::P256,
         parties: vec![Hex([2; 32]), Hex([3; 32])],
         signers: vec![1, 2],
         threshold: 2,

@@ -8,6 +8,7 @@ use cosign::crypto::curve::encode_point;
 use cosign::payload::bitcoin::finish::{finalized, signed};
 use cosign::payload::bitcoin::payment::{self, Payment};
 use cosign::payload::bitcoin::{Network, Xpub};
+use cosign::payload::curve::Signer;
 use cosign::payload::{Payload, Source};
 use k256::{ProjectivePoint, Scalar};
 
@@ -52,7 +53,9 @@ fn read(bytes: &[u8]) {
         assert_eq!(sum + summary.fee.0, summary.spends.0);
         assert!((1..=payment::MAX_SIGNATURES).contains(&read.items.len()));
         let source = Source::Psbt { network, size: bytes.len() as u64 };
-        if let Ok(payload) = Payload::read_for(&source, bytes.to_vec(), &xpub(), &[]) {
+        if let Ok(payload) =
+            Payload::read_for(&source, bytes.to_vec(), &Signer::Secp256k1(xpub()), &[])
+        {
             assert_eq!(payload.items(), read.items);
             is_shown(&source, &payload);
         }
