@@ -20,13 +20,19 @@ use crate::signing::exported;
 
 /// Alice and Bob with the key `vault`; Bob allows her also what is signed as one of `kinds`.
 fn two_who_allow(kinds: &[&str]) -> (Device, Device, Listener) {
+    two_with_a_key_on("secp256k1", kinds)
+}
+
+/// The same, with a key on this curve.
+fn two_with_a_key_on(curve: &str, kinds: &[&str]) -> (Device, Device, Listener) {
     let (alice, bob) = two();
     let rule = |payload: &str| format!("[[rule]]\npeer = \"alice\"\n{payload}action = \"allow\"\n");
     let rules = kinds.iter().map(|kind| rule(&format!("payload = \"{kind}\"\n")));
     bob.policy(&rules.chain([rule("")]).collect::<String>());
     let listener = bob.listen(&["--policy", "policy.toml"]);
     let to = listener.address();
-    alice.run(["keygen", "--key", "vault", "--with", "bob", "--peer", &to]).succeeds();
+    let keygen = ["keygen", "--key", "vault", "--curve", curve, "--with", "bob", "--peer", &to];
+    alice.run(keygen).succeeds();
     (alice, bob, listener)
 }
 
@@ -359,6 +365,52 @@ fn gpg_and_rnp_check_files_under_a_certificate_that_was_signed_once() {
         by_rnp(&["--verify", "notes.clear"]),
     ] {
         assert!(!is_good && said.to_lowercase().contains("bad signature"), "{said}");
+    }
+}
+
+#[test]
+fn a_key_on_p256_signs_in_openpgp_and_as_jws_what_gpg_rnp_sequoia_and_jwcrypto_check() {
+    let (alice, _bob, mut listener) = two_with_a_key_on("p256", &["openpgp", "openpgp-key", "jws"]);
+    let folder = alice.path(".");
+    certificate(&alice);
+    let seen = listener.event_where("request", |request| request["ceremony"] == "sign");
+    let print = seen["payload"]["fingerprint"].as_str().unwrap().to_owned();
+    let (gpg, rnp) = with_certificate(&alice);
+    let home = ["--homedir", &gpg, "--batch", "--no-autostart"];
+    let by_gpg = |args: &[&str]| says("gpg", &folder, &[&home, args].concat());
+    let (_, listed) = by_gpg(&["--with-colons", "--list-keys"]);
+    assert!(listed.contains(&format!("fpr:::::::::{print}:")), "{listed}");
+    assert!(listed.contains("nistp256"), "{listed}");
+    alice.write("notes", "release 1.2\n");
+    let sign = ["sign", "--file", "notes", "--format"];
+    alice.run([&sign[..], &["openpgp", "-o", "notes.asc"]].concat()).succeeds();
+    alice.run([&sign[..], &["openpgp-clear", "-o", "notes.clear"]].concat()).succeeds();
+    alice.run([&sign[..], &["jws", "-o", "notes.jws"]].concat()).succeeds();
+    alice.run([&sign[..], &["jws", "--detached", "-o", "notes.detached"]].concat()).succeeds();
+    alice.run(["keys", "export", "vault", "--format", "jwk", "-o", "vault.jwk"]).succeeds();
+    let jws = std::fs::read_to_string(alice.path("notes.jws")).unwrap();
+    assert!(jws.starts_with("eyJhbGciOiJFUzI1NiJ9."), "{jws}");
+    let jwcrypto = JWCRYPTO.replace("ES256K", "ES256");
+    let by_jwcrypto =
+        |args: &[&str]| says("/usr/bin/python3", &folder, &[&["-c", &jwcrypto], args].concat());
+    let checks = || {
+        let sqv = ["--keyring", "vault.asc", "notes.asc", "notes"];
+        [
+            by_gpg(&["--verify", "notes.asc", "notes"]),
+            says("rnp", &folder, &["--homedir", &rnp, "--verify", "notes.asc"]),
+            says("sqv", &folder, &sqv),
+            by_jwcrypto(&["notes.detached", "notes"]),
+        ]
+    };
+    for (is_good, said) in checks() {
+        assert!(is_good, "{said}");
+    }
+    for (is_good, said) in [by_gpg(&["--verify", "notes.clear"]), by_jwcrypto(&["notes.jws"])] {
+        assert!(is_good, "{said}");
+    }
+    alice.write("notes", "release 1.3\n");
+    for (is_good, said) in checks() {
+        assert!(!is_good, "{said}");
     }
 }
 
