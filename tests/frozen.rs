@@ -20,6 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cosign::curve::CurveName;
 use cosign::vault::{Home, KeyState, Unlock, Vault, keys};
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
@@ -27,6 +28,8 @@ use sha2::{Digest as _, Sha256};
 use crate::device::{Device, Listener, copy_home, introduce};
 
 const VERSIONS: [&str; 1] = ["0.1.0"];
+/// The folder of homes with a key on P-256.
+const P256: &str = "p256";
 const PASSPHRASE: &str = "frozen homes keep\n";
 /// Nobody has its identity.
 const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
@@ -130,6 +133,34 @@ fn a_backup_of_format_1_is_restored() {
     assert_eq!((&shown["restored"], &shown["checked"]), (&true.into(), &true.into()));
 }
 
+/// `frozen/p256` has the homes of alice and bob, each sealed to an identity, with the key `release` on P-256.
+#[test]
+fn homes_with_a_key_on_p256_open_and_go_on() {
+    let [alice, bob] = ["alice", "bob"].map(|name| {
+        let device = Device::blank(name);
+        copy_home(&folder(P256).join(name), &device.home());
+        device.write("key.txt", fs::read(folder(P256).join(format!("{name}.txt"))).unwrap());
+        device
+    });
+    let vault = Vault::open(&Home::at(alice.home()), &Unlock::Identity(alice.path("key.txt")));
+    let vault = vault.unwrap();
+    let record = keys::find(vault.home(), "release").unwrap().remove(0);
+    assert_eq!(record.curve, CurveName::P256);
+    // The format, the curve, two of two, party 1 or 2.
+    let share = vault.share("release", &record.epoch).unwrap();
+    let first = [&b"cosign-share/3\x02\x02\x02"[..], &[record.me.get()]].concat();
+    assert!(share.expose().starts_with(&first));
+    drop(vault);
+    let at_bob = bob.serve(&[&alice]);
+    let to = at(&[&at_bob], &["bob"]);
+    for _ in 0..2 {
+        let signed = run(&alice, &["sign", &digest("1"), "--key", "release"], &to).succeeds();
+        let der = signed["der"].as_str().unwrap().to_owned();
+        bob.run(["verify", "--key", "release", &digest("1"), &der]).succeeds();
+        run(&alice, &["keys", "refresh", "release"], &to).succeeds();
+    }
+}
+
 #[test]
 fn what_is_frozen_is_what_the_table_says() {
     for version in VERSIONS {
@@ -204,6 +235,25 @@ fn freeze() {
     }
     for device in [&bob, &carol] {
         fs::copy(device.path("key.txt"), into.join(format!("{}.txt", device.name))).unwrap();
+    }
+}
+
+/// Makes the homes in `frozen/p256`.
+#[test]
+#[ignore = "writes files for the repository"]
+fn freeze_p256() {
+    let [alice, bob] = ["alice", "bob"].map(Device::new);
+    introduce(&[&alice, &bob]);
+    let at_bob = bob.serve(&[&alice]);
+    let to = at(&[&at_bob], &["bob"]);
+    let keygen = ["keygen", "--key", "release", "--curve", "p256", "--with", "bob"];
+    run(&alice, &keygen, &to).succeeds();
+    run(&alice, &["sign", &digest("0"), "--key", "release"], &to).succeeds();
+    drop(at_bob);
+    for device in [&alice, &bob] {
+        copy_home(&device.home(), &folder(P256).join(&device.name));
+        let identity = folder(P256).join(format!("{}.txt", device.name));
+        fs::copy(device.path("key.txt"), identity).unwrap();
     }
 }
 
