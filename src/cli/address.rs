@@ -67,7 +67,10 @@ fn compared(
     at: impl Fn(u32, u32) -> Result<Shown, Failure>,
 ) -> Result<Output, Failure> {
     // What a QR code of a payment says (BIP-21) is taken as well.
-    let plain = claimed.strip_prefix("bitcoin:").unwrap_or(claimed);
+    let plain = match claimed.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bitcoin") => rest,
+        _ => claimed,
+    };
     let plain = plain.split('?').next().unwrap_or_default();
     let address = as_address(plain).ok_or_else(|| {
         Failure::new(Code::Usage, format!("--is {claimed}: no address of Bitcoin"))
@@ -86,7 +89,7 @@ fn compared(
     }
     let network = network.name();
     let why = format!(
-        "{address} is none of the first {SEARCHED} addresses of {name:?}, to receive or for change ({network})"
+        "{address} is none of the first {SEARCHED} addresses (P2WPKH) of {name:?}, to receive or for change ({network})"
     );
     let result = json!({ "name": name, "addresses": [], "checked": true });
     let hint = "do not send coins there: the wallet that shows it may be another key's, or lie";

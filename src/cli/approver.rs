@@ -59,7 +59,7 @@ impl Person {
         let within = Duration::from_secs(question.seconds);
         let requester = Some(question.request.asked_by());
         let mut pending = Pending { person: self, requester, approved: false };
-        let view = builds::view(&question, self.builds.as_ref());
+        let view = builds::view(&question, self.builds.as_ref()).await;
         let said = self.prompter.approve(&view, warning, within).await;
         let verdict = match said {
             Ok(Consent::Later) => Verdict::Later,
@@ -238,7 +238,7 @@ impl Approver for Rules {
             if !matches!(decision, Ok(Decision::Ask(_))) {
                 // Not shown as the last card: only a card that a person has seen is compared with
                 // the next.
-                let view = builds::view(&question, self.person.builds.as_ref());
+                let view = builds::view(&question, self.person.builds.as_ref()).await;
                 self.screen.show(&Event::Request(Box::new(view)));
             }
             match decision {

@@ -42,8 +42,13 @@ impl Builds {
     }
 }
 
-/// The view of `question`, with what of it is among the builds, if there is a folder of them.
-pub(super) fn view(question: &Question, builds: Option<&Builds>) -> RequestView {
-    let built = builds.map(|builds| builds.look(question)).unwrap_or_default();
-    RequestView { built, ..RequestView::of(question) }
+/// The view of `question`, with what of it is among the builds, if there is a folder of them. Large
+/// files take their time, in which others are served.
+pub(super) async fn view(question: &Question, builds: Option<&Builds>) -> RequestView {
+    let view = RequestView::of(question);
+    let Some(builds) = builds.cloned() else { return view };
+    let question = question.clone();
+    let look = tokio::task::spawn_blocking(move || builds.look(&question));
+    let unknown = |_| vec![Built::Unknown { unknown: "the search was stopped".to_owned() }];
+    RequestView { built: look.await.unwrap_or_else(unknown), ..view }
 }

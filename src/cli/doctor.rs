@@ -333,7 +333,12 @@ fn state(vault: Option<&Vault>) -> Vec<Check> {
     let misfits = vault.misfits().into_iter().map(|misfit| misfit.error);
     let misfits = misfits.filter(|error| !is_aside(error));
     let misfits = misfits.chain(vault.check_signatures().err());
-    let checks: Vec<Check> = misfits.map(|error| Check::of(NAME, error.into())).collect();
+    let mut checks: Vec<Check> = misfits.map(|error| Check::of(NAME, error.into())).collect();
+    if checks.is_empty() && keys::all_are_read(vault.home()).is_err() {
+        let found =
+            "not all of it could be checked: a later version wrote a key, or somebody says so";
+        checks.push(Check::warn(NAME, found, "check it with that version"));
+    }
     match checks.is_empty() {
         true => vec![Check::ok(
             NAME,

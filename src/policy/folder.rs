@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::payload::HashFunction;
@@ -24,18 +24,26 @@ pub fn find(
     let wrong = |source: io::Error| Error::Io { path: path.to_owned(), source };
     // In a sticky folder others could put a file beside those of this device.
     given::check_folder(path)?;
+    let mut unread = None;
     for entry in fs::read_dir(path).map_err(wrong)? {
         let entry = entry.map_err(wrong)?;
         let metadata = entry.metadata().map_err(wrong)?;
         if !metadata.is_file() || metadata.len() != size {
             continue;
         }
-        let file = given::open(&entry.path(), Guard::Unaltered)?;
-        if hash.of_all(file).map_err(wrong)?.0 == *digest {
-            return Ok(Some(entry.file_name()));
+        // One more byte, so that a file that grows is another one, and is not read for ever.
+        let hashed = given::open(&entry.path(), Guard::Unaltered)
+            .and_then(|file| hash.of_all(file.take(size.saturating_add(1))).map_err(wrong));
+        match hashed {
+            Ok((found, length)) if found == *digest && length == size => {
+                return Ok(Some(entry.file_name()));
+            }
+            Ok(_) => {}
+            // It hides no other file.
+            Err(error) => unread = Some(error),
         }
     }
-    Ok(None)
+    unread.map_or(Ok(None), Err)
 }
 
 #[cfg(test)]
@@ -63,7 +71,11 @@ mod tests {
         assert!(!has("built", 6), "the size is another one");
         assert!(!has("other", 5), "it is below the folder");
         assert!(!has("apart", 5), "it is a link");
-        fs::set_permissions(path("dist/built"), fs::Permissions::from_mode(0o666)).unwrap();
+        let loose = || fs::Permissions::from_mode(0o666);
+        fs::write(path("dist/loose"), "loose").unwrap();
+        fs::set_permissions(path("dist/loose"), loose()).unwrap();
+        assert!(has("built", 5), "a file that others may change hides no other");
+        fs::set_permissions(path("dist/built"), loose()).unwrap();
         let digest = HashFunction::Sha256.of(b"built");
         let sticky = fs::Permissions::from_mode(0o1777);
         fs::set_permissions(path("dist"), sticky).unwrap();

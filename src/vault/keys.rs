@@ -233,6 +233,17 @@ pub fn aside(home: &Home) -> Vec<Error> {
     all.filter_map(|(_, records)| records.err()).filter(is_aside).collect()
 }
 
+/// Fails if a later version wrote a key of this device: it may be the one that is looked for by its
+/// public key, which this version cannot read.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`].
+pub fn all_are_read(home: &Home) -> Result<(), Error> {
+    let newer = |error: &Error| matches!(error, Error::Unsupported { .. });
+    aside(home).into_iter().find(newer).map_or(Ok(()), Err)
+}
+
 fn is_aside(error: &Error) -> bool {
     matches!(error, Error::Unsupported { .. } | Error::Stray { .. })
 }

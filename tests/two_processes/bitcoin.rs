@@ -383,7 +383,12 @@ fn both_devices_show_the_addresses_that_the_wallet_gives_out() {
         assert_eq!(shown["addresses"][1]["address"], wallet.receives(2));
         let is = |address: &str| device.run(["keys", "address", "vault", "--is", address]);
         let own = wallet.receives(999);
-        for text in [own.clone(), own.to_uppercase(), format!("bitcoin:{own}?amount=0.1")] {
+        for text in [
+            own.clone(),
+            own.to_uppercase(),
+            format!("bitcoin:{own}?amount=0.1"),
+            format!("BITCOIN:{}", own.to_uppercase()),
+        ] {
             assert_eq!(is(&text).succeeds()["addresses"][0]["path"], "vault/0/999");
         }
         is(STRANGER).fails(1, "none of the first 1000 addresses").fails(1, "do not send");

@@ -60,6 +60,11 @@ fn a_key_of_a_later_version_is_set_aside_and_the_others_sign() {
     let named = checks.filter(|check| check["found"].as_str().unwrap().contains(KEY_NAMED));
     assert_eq!(named.map(|check| &check["name"]).collect::<Vec<_>>(), ["keys"]);
 
+    // It may be the one that is to be imported.
+    alice.write("whole.hex", format!("{}\n", "11".repeat(32)));
+    let import = ["keygen", "--key", "whole", "--with", "bob", "--import", "whole.hex"];
+    alice.run([&import[..], &["--peer", &to]].concat()).fails(12, KEY_NAMED);
+
     // The only key that is understood needs no name.
     let signed = alice.run(["sign", &fresh_digest(), "--peer", &to]);
     assert!(signed.events("note").iter().any(|note| note.to_string().contains(KEY_NAMED)));

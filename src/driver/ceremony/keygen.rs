@@ -153,6 +153,7 @@ pub fn imported(
     with: &[Target],
     public_key: &[u8; 33],
 ) -> Result<Option<KeyRecord>, Error> {
+    keys::all_are_read(home)?;
     let Some(same) = keys::of_public_key(home, public_key)? else {
         // The command that is named for a new key makes another one than that which is imported.
         return match is_free(home, (name, curve), threshold, with) {
@@ -844,6 +845,9 @@ fn taken(name: &str) -> Error {
 /// The name is taken, or this device has a share that is in use.
 fn new_name(node: &Node, request: &Request) -> Result<String, Error> {
     let public_key = request.public_key();
+    if public_key.is_some() {
+        keys::all_are_read(&node.home)?;
+    }
     let all = keys::list(&node.home)?;
     let same: Vec<&KeyRecord> =
         all.iter().filter(|record| Some(&record.public_key) == public_key).collect();
