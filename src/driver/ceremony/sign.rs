@@ -212,6 +212,8 @@ struct Attempt {
     record: KeyRecord,
     /// Whether the signers are parties of other epochs, before a reshare, that were not tried.
     has_older: bool,
+    /// The newest epoch that this device had.
+    newest: Option<[u8; 32]>,
     child: Child,
     question: Question,
     invitees: Vec<(PartyId, Target)>,
@@ -297,7 +299,21 @@ impl Attempt {
         }
         let question = child.question(node, asked);
         let invitees = others.into_iter().collect();
-        Ok(Self { record, has_older, child, question, invitees })
+        let newest = held.first().map(|record| record.epoch);
+        Ok(Self { record, has_older, newest, child, question, invitees })
+    }
+
+    /// `error` of an invitation, or that the key was changed since the request was made. The others may
+    /// have removed the epochs that it offers.
+    fn why(&self, node: &Node, error: Error) -> Error {
+        let newest = || {
+            let held = records::held(&node.home, &self.record.name).ok()?;
+            held.first().map(|record| record.epoch)
+        };
+        match error.is_about_epochs() && newest() != self.newest {
+            true => Error::ChangedMeanwhile(self.record.name.clone()),
+            false => error,
+        }
     }
 
     /// Proposes the signature and makes it. `kept` is to be dropped when the session has been logged.
@@ -308,7 +324,8 @@ impl Attempt {
     ) -> Result<Made, Error> {
         let Self { record, child, question, invitees, .. } = self;
         let request = &question.request;
-        let accepted = propose(node, request, invitees.clone()).await?;
+        let accepted = propose(node, request, invitees.clone()).await;
+        let accepted = accepted.map_err(|error| self.why(node, error))?;
         let epoch = accepted.epoch();
         let begun = async {
             let claim = records::claim(&node.home, &request.id).await?;
