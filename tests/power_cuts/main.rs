@@ -141,11 +141,8 @@ impl Lives {
         blank.program = program("cosign");
         begin("pair");
         pair(&alice, &bob);
-        begin("peers add");
-        for (device, other) in [(&alice, &erin), (&erin, &alice), (&bob, &erin), (&erin, &bob)] {
-            let print = other.fingerprint();
-            device.run(["peers", "add", &other.name, "--fingerprint", &print]).succeeds();
-        }
+        begin("pair --group");
+        pair_all(&alice, [&bob, &erin]);
         let listeners = [&bob, &erin].map(listens);
         let to = listeners.each_ref().map(|(name, at)| format!("{name}={}", at.address()));
         let run = |device: &Device, line: &str| {
@@ -249,6 +246,29 @@ impl Lives {
     /// The command that was under way at this place of the record.
     fn command(&self, place: usize) -> usize {
         self.commands.partition_point(|(begin, _)| *begin <= place) - 1
+    }
+}
+
+/// Every two of them pair, by one code; the first gathers.
+fn pair_all(host: &Device, others: [&Device; 2]) {
+    let mut screen = host.terminal(["pair", "--group", "--remember", "--interface", "lo"]);
+    let address = screen.address();
+    let mut screens = Vec::new();
+    for device in others {
+        screens.push(device.terminal(["pair", "--join", "--remember", "--peer", &address]));
+        screen.shows(&format!("connected to {:?}", device.name));
+    }
+    let names = others.map(|device| format!("{:?}", device.name)).join(", ");
+    screen.shows(&format!("pair this device and {names}")).shows("which next? [1-");
+    // An answer right after a change may be meant for the list before it.
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    screen.types("1\n");
+    screens.push(screen);
+    for screen in &mut screens {
+        screen.shows(" screens show the same code and names? [y/N] ").types("y\n");
+    }
+    for screen in screens {
+        assert_eq!(screen.ends().0, Some(0));
     }
 }
 
