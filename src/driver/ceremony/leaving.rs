@@ -146,6 +146,14 @@ pub(super) fn parted(
 ) -> Option<(KeyRecord, Parting)> {
     let Action::Leave(Shares { public_key, epochs }) = &request.action else { return None };
     let [Held { epoch: Hex(epoch), .. }] = epochs.as_slice() else { return None };
+    // It is said to the requester alone: no other device is called for it.
+    let is_between_us = |party: &PartyId| {
+        let who = request.fingerprint(*party);
+        who == Some(*requester) || who == Some(node.info.fingerprint)
+    };
+    if request.signers.len() != 2 || !request.signers.iter().all(is_between_us) {
+        return None;
+    }
     let record = keys::of_public_key(&node.home, public_key).ok().flatten()?;
     let held = records::held(&node.home, &record.name).ok()?;
     if held.iter().any(|record| record.epoch == *epoch) {
