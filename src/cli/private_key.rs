@@ -106,17 +106,17 @@ fn pem(text: &str, curve: CurveName) -> Option<(Secret<[u8; 32]>, CurveName)> {
     let mut curves = CurveName::ALL;
     curves.sort_by_key(|other| *other != curve);
     curves.into_iter().find_map(|curve| {
-        let bytes: [u8; 32] = on_curve!(curve, C => {
+        let key = on_curve!(curve, C => {
             let of_sec1 = || {
                 let key = SecretKey::<C>::from_sec1_der(sec1.as_ref()?).ok();
                 key.filter(|_| sec1.as_ref().is_some_and(|der| is_on(der, C::OID)))
             };
             let of_pkcs8 = || SecretKey::<C>::from_pkcs8_der(pkcs8.as_ref()?).ok();
-            of_sec1().or_else(of_pkcs8)?.to_bytes().into()
+            let bytes = Zeroizing::new(of_sec1().or_else(of_pkcs8)?.to_bytes());
+            let mut key = Secret::new([0; 32]);
+            key.expose_mut().copy_from_slice(&bytes);
+            key
         });
-        let bytes = Zeroizing::new(bytes);
-        let mut key = Secret::new([0; 32]);
-        key.expose_mut().copy_from_slice(&*bytes);
         Some((key, curve))
     })
 }
